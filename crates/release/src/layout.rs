@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Where things lie inside a release folder, `target/dist/VERSION/`.
+//!
+//! All paths are relative to that folder and use `/`.
+
+/// The manifest itself.
+pub const MANIFEST: &str = "release.json";
+/// Checksums of every file artifact, in the format of `sha256sum` (coreutils).
+pub const CHECKSUMS: &str = "SHA256SUMS";
+/// The public key that the signatures of this release verify with, PEM.
+pub const PUBLIC_KEY: &str = "cosign.pub";
+/// SBOMs: `sbom/SUBJECT.cdx.json`.
+pub const SBOM: &str = "sbom";
+/// OCI image layouts: `images/REPOSITORY/` holds one layout per repository.
+pub const IMAGES: &str = "images";
+/// Signatures: see [`signature`].
+pub const SIGNATURES: &str = "signatures";
+/// Provenance: see [`provenance`].
+pub const PROVENANCE: &str = "provenance";
+
+/// The Sigstore bundle that signs the file or image `name` (for an image, its repository).
+pub fn signature(name: &str) -> String {
+    format!("{SIGNATURES}/{}.sigstore.json", flat(name))
+}
+
+/// The Sigstore bundle with the SLSA provenance statement of `name`.
+pub fn provenance(name: &str) -> String {
+    format!("{PROVENANCE}/{}.slsa.sigstore.json", flat(name))
+}
+
+/// The `CycloneDX` document that describes `name`.
+pub fn sbom(name: &str) -> String {
+    format!("{SBOM}/{}.cdx.json", flat(name))
+}
+
+/// A name without folders: `tools/config-drive` and `sbom/x.json` become one path component each.
+fn flat(name: &str) -> String {
+    name.replace('/', "_")
+}

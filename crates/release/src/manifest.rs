@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The model of `release.json` and its reading and writing.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The value of `schema` in the manifests that this crate reads and writes.
+const SCHEMA: &str = "provisioner/release/v1";
+
+/// Why a manifest was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// Not JSON, or not of the expected shape; the message holds line, column and field.
+    #[error("release.json is malformed: {0}")]
+    Malformed(#[from] serde_json::Error),
+    /// Written by another generation of this program.
+    #[error("release.json has the schema {found:?}, this program reads {SCHEMA:?}")]
+    Schema {
+        /// The `schema` that the document names.
+        found: String,
+    },
+}
+
+/// Everything that one build made. Artifacts and images are sorted by name, so equal builds give equal bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Always `provisioner/release/v1`.
+    pub schema: String,
+    /// The product's name, from `release.toml`.
+    pub product: String,
+    /// Semantic version without a leading `v`.
+    pub version: String,
+    /// What this build may become.
+    pub channel: Channel,
+    /// What it was built from.
+    pub source: Source,
+    /// `SOURCE_DATE_EPOCH` in seconds: the only time that reaches an artifact.
+    pub epoch: u64,
+    /// Inputs that decide the bytes: lock files, compiler, base images.
+    pub materials: Vec<Material>,
+    /// The engine that did each job (`images`, `sbom`, `signatures`, …).
+    pub engines: BTreeMap<String, Engine>,
+    /// Files of the release.
+    pub artifacts: Vec<Artifact>,
+    /// Container images of the release.
+    pub images: Vec<Image>,
+}
+
+/// What a build may become. A snapshot is never promoted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Channel {
+    /// Any commit, built for trying out.
+    Snapshot,
+    /// `vX.Y.Z-rc.N`.
+    Candidate,
+    /// `vX.Y.Z`.
+    Stable,
+}
+
+/// The source of a build.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// Where the repository is published.
+    pub uri: String,
+    /// Full Git commit id.
+    pub commit: String,
+    /// Whether the work tree differed from the commit.
+    pub dirty: bool,
+}
+
+/// One input, as SLSA's `resolvedDependencies` wants it (SLSA provenance v1, `ResourceDescriptor`).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Material {
+    /// A URI that names it, such as `git+https://…@COMMIT`, `pkg:generic/rustc@1.95.0` or `file:Cargo.lock`.
+    pub uri: String,
+    /// Algorithm to lower-case hex: `sha256`, or `gitCommit`.
+    pub digest: BTreeMap<String, String>,
+}
+
+/// The program that did a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Engine {
+    /// `native`, `podman`, `syft`, …
+    pub name: String,
+    /// Its version; the product's own for `native`.
+    pub version: String,
+}
+
+/// A file of the release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Artifact {
+    /// Path inside the release folder, with `/`; unique.
+    pub path: String,
+    /// What it is.
+    pub kind: ArtifactKind,
+    /// What it was made for; absent where it does not matter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub architecture: Option<Architecture>,
+    /// For an SBOM: the binary, package or image that it describes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub describes: Option<String>,
+    /// Length in bytes.
+    pub size: u64,
+    /// Lower-case hex.
+    pub sha256: String,
+}
+
+/// The kinds of files in a release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ArtifactKind {
+    /// An executable on its own.
+    Binary,
+    /// An archive with an executable and what belongs to it.
+    Package,
+    /// `SHA256SUMS`.
+    Checksums,
+    /// A software bill of materials.
+    Sbom,
+}
+
+/// A container image of the release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Image {
+    /// Repository without a registry: `tools/config-drive`; unique.
+    pub repository: String,
+    /// Folder of the OCI layout inside the release folder.
+    pub layout: String,
+    /// `sha256:…` of the manifest or index that the tags point to.
+    pub digest: String,
+    /// Media type of what `digest` names.
+    pub media_type: String,
+    /// Architectures that it holds.
+    pub architectures: Vec<Architecture>,
+    /// Tags that publishing sets, last of all.
+    pub tags: Vec<String>,
+}
+
+/// Processor architectures that the product is built for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Architecture {
+    /// `x86_64` to Rust.
+    Amd64,
+    /// `aarch64` to Rust.
+    Arm64,
+}
+
+impl Manifest {
+    /// A manifest without artifacts.
+    pub fn new(
+        product: String,
+        version: String,
+        channel: Channel,
+        source: Source,
+        epoch: u64,
+    ) -> Self {
+        Self {
+            schema: SCHEMA.to_owned(),
+            product,
+            version,
+            channel,
+            source,
+            epoch,
+            materials: Vec::new(),
+            engines: BTreeMap::new(),
+            artifacts: Vec::new(),
+            images: Vec::new(),
+        }
+    }
+
+    /// Reads a manifest.
+    ///
+    /// # Errors
+    /// When the bytes are not JSON of this shape, or of another generation of the schema.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ManifestError> {
+        #[derive(Deserialize)]
+        struct Header {
+            schema: String,
+        }
+        let header: Header = serde_json::from_slice(bytes)?;
+        if header.schema != SCHEMA {
+            return Err(ManifestError::Schema { found: header.schema });
+        }
+        Ok(serde_json::from_slice(bytes)?)
+    }
+
+    /// The canonical text: sorted, indented by two, with a newline at the end.
+    ///
+    /// # Errors
+    /// When serialisation fails, which the types here do not allow.
+    pub fn to_json(&self) -> Result<String, ManifestError> {
+        let mut sorted = self.clone();
+        sorted.materials.sort();
+        sorted.artifacts.sort_by(|a, b| a.path.cmp(&b.path));
+        sorted.images.sort_by(|a, b| a.repository.cmp(&b.repository));
+        let mut text = serde_json::to_string_pretty(&sorted)?;
+        text.push('\n');
+        Ok(text)
+    }
+}
+
+impl Architecture {
+    /// The name that Go, Debian and OCI use, and that the artifacts' names hold.
+    pub fn oci(self) -> &'static str {
+        match self {
+            Self::Amd64 => "amd64",
+            Self::Arm64 => "arm64",
+        }
+    }
+
+    /// The name that Rust and the kernel use.
+    pub fn rust(self) -> &'static str {
+        match self {
+            Self::Amd64 => "x86_64",
+            Self::Arm64 => "aarch64",
+        }
+    }
+}

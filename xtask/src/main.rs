@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The build and release system of the provisioner.
+#![forbid(unsafe_code)]
+
+fn main() {}

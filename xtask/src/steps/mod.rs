@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Verbs, one file each: a step says what it needs, reads and writes, and runs.
+//!
+//! To add one: write `steps/NAME.rs` with a unit struct that implements [`Step`], and name it in
+//! `pipelines.rs`. It is a command of its own from then on.
+
+use anyhow::Result;
+
+use crate::run::Run;
+
+/// One verb of the pipeline.
+pub(crate) trait Step: Sync {
+    /// The command's name, such as `lint`.
+    fn name(&self) -> &'static str;
+
+    /// One line for `--help` and `--dry-run`.
+    fn about(&self) -> &'static str;
+
+    /// What has to be there before the first step of a run starts.
+    fn needs(&self, _run: &Run) -> Vec<Need> {
+        Vec::new()
+    }
+
+    /// What running would do, without doing it.
+    fn plan(&self, run: &Run) -> Result<Plan>;
+
+    /// Does what [`Step::plan`] says.
+    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome>;
+}
+
+/// How a step that did not fail ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Did its work; the text is one short fact for the table, such as `42 tests`.
+    Done(String),
+    /// Did not run, and why. Never counted as passed.
+    Skipped(Skip),
+}
