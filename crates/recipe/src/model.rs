@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The recipe as types. What a value of these types serialises to, the current schema accepts,
+//! but for what a target requires: that is in [`TaskTarget::required`] and checked by validation.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    contents::{KsCfg, Metadata, UnattendXml, UserData},
+    partition::PartitionLayout,
+    patterns,
+    text::{DiskPath, FirmwareUrl, FormError, OciReference, Sha256Hex},
+};
+
+/// One task for one machine. `Debug` shows no contents.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// The operator's own version of the recipe: recorded, never interpreted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipe_version: Option<String>,
+    /// What to do.
+    pub task_target: TaskTarget,
+    /// The disk to write to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_disk: Option<DiskPath>,
+    /// The operating system's image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oci_url: Option<OciReference>,
+    /// Where the firmware is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub firmware_url: Option<FirmwareUrl>,
+    /// The firmware's digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub firmware_sha256: Option<Sha256Hex>,
+    /// The partition table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition_layout: Option<PartitionLayout>,
+    /// cloud-init's user data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_data: Option<UserData>,
+    /// The answer file of Windows Setup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unattend_xml: Option<UnattendXml>,
+    /// The kickstart file of `ESXi`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ks_cfg: Option<KsCfg>,
+    /// Site data, never interpreted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Metadata>,
+}
+
+impl Recipe {
+    /// A recipe for `task_target` with nothing else in it.
+    pub fn new(task_target: TaskTarget) -> Self {
+        Self {
+            recipe_version: None,
+            task_target,
+            target_disk: None,
+            oci_url: None,
+            firmware_url: None,
+            firmware_sha256: None,
+            partition_layout: None,
+            user_data: None,
+            unattend_xml: None,
+            ks_cfg: None,
+            metadata: None,
+        }
+    }
+}
+
+/// The systemd target that carries a task out.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum TaskTarget {
+    /// `install-linux.target`
+    InstallLinux,
+    /// `install-windows.target`
+    InstallWindows,
+    /// `install-esxi.target`
+    InstallEsxi,
+    /// `firmware-update.target`
+    FirmwareUpdate,
+    /// A target that a site has added to its own maintenance image.
+    Site(SiteTarget),
+}
+
+/// The name of a target that is none of the four that this crate knows.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SiteTarget(String);
+
+impl TaskTarget {
+    /// The targets that this crate knows.
+    pub const KNOWN: [Self; 4] =
+        [Self::InstallLinux, Self::InstallWindows, Self::InstallEsxi, Self::FirmwareUpdate];
+
+    /// The longest name of a systemd unit, in characters (`UNIT_NAME_MAX` with its NUL is 256).
+    pub const MAX_CHARS: usize = 255;
+
+    /// The unit's name.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::InstallLinux => "install-linux.target",
+            Self::InstallWindows => "install-windows.target",
+            Self::InstallEsxi => "install-esxi.target",
+            Self::FirmwareUpdate => "firmware-update.target",
+            Self::Site(name) => &name.0,
+        }
+    }
+
+    /// The recipe's fields that this target can't do without.
+    pub fn required(&self) -> &'static [&'static str] {
+        match self {
+            Self::InstallLinux => &["target_disk", "oci_url", "partition_layout"],
+            Self::InstallWindows => &["target_disk", "oci_url"],
+            Self::InstallEsxi => &["ks_cfg"],
+            Self::FirmwareUpdate => &["firmware_url"],
+            Self::Site(_) => &[],
+        }
+    }
+}
+
+impl FromStr for TaskTarget {
+    type Err = FormError;
+
+    fn from_str(text: &str) -> Result<Self, FormError> {
+        if let Some(known) = Self::KNOWN.into_iter().find(|known| known.as_str() == text) {
+            return Ok(known);
+        }
+        if text.len() <= Self::MAX_CHARS && patterns::matches(patterns::TASK_TARGET, text) {
+            return Ok(Self::Site(SiteTarget(text.to_owned())));
+        }
+        Err(FormError("a systemd target such as install-linux.target"))
+    }
+}
+
+impl TryFrom<String> for TaskTarget {
+    type Error = FormError;
+    fn try_from(text: String) -> Result<Self, FormError> {
+        text.parse()
+    }
+}
+
+impl From<TaskTarget> for String {
+    fn from(target: TaskTarget) -> String {
+        target.as_str().to_owned()
+    }
+}
+
+impl fmt::Display for TaskTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The recipe's strings as types: a value of one of these has the form that the schema asks for.
+
+use std::fmt;
+
+use crate::{patterns, uri};
+
+/// A string that has not the form of its field. It never repeats the string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not {0}")]
+pub struct FormError(pub(crate) &'static str);
+
+/// Makes a newtype of a string that can only be made through `$check`, with the conversions that
+/// serde and the command line need. `Debug` is written by hand, where a value may hold a secret.
+macro_rules! checked_string {
+    ($(#[$doc:meta])* $name:ident, $form:literal, $max:literal, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The longest value, in characters.
+            pub const MAX_CHARS: usize = $max;
+
+            /// Takes `text` if it has the form of this field.
+            pub fn new(text: impl Into<String>) -> Result<Self, FormError> {
+                let text = text.into();
+                let check: fn(&str) -> bool = $check;
+                if text.chars().count() <= Self::MAX_CHARS && check(&text) {
+                    Ok(Self(text))
+                } else {
+                    Err(FormError($form))
+                }
+            }
+
+            /// The string as the recipe has it.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = FormError;
+            fn try_from(text: String) -> Result<Self, FormError> {
+                Self::new(text)
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = FormError;
+            fn from_str(text: &str) -> Result<Self, FormError> {
+                Self::new(text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(value: $name) -> String {
+                value.0
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+/// `Debug` as the bare string, for values that hold no secret.
+macro_rules! debug_as_text {
+    ($($name:ident),*) => {
+        $(impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        })*
+    };
+}
+
+checked_string!(
+    /// The block device that the task writes to, such as `/dev/nvme0n1` or
+    /// `/dev/disk/by-id/wwn-0x5000c500a1b2c3d4`.
+    DiskPath,
+    "a disk such as /dev/sda, /dev/nvme0n1 or /dev/disk/by-id/NAME",
+    255,
+    |text| patterns::matches(patterns::TARGET_DISK, text)
+);
+
+checked_string!(
+    /// Where the operating system's image is: `[HOST[:PORT]/]NAME` with `:TAG`, `@DIGEST` or both.
+    OciReference,
+    "an OCI reference with a tag or a digest",
+    1024,
+    |text| patterns::matches(patterns::OCI_REFERENCE, text)
+);
+
+checked_string!(
+    /// A SHA-256 digest as 64 lower-case hexadecimal digits.
+    Sha256Hex,
+    "64 lower-case hexadecimal digits",
+    64,
+    |text| patterns::matches(patterns::SHA256, text)
+);
+
+checked_string!(
+    /// Where the firmware is fetched from: a URI (RFC 3986). It may hold a password, so `Debug` and
+    /// [`FirmwareUrl::redacted`] leave the user part and the query out.
+    FirmwareUrl,
+    "a URI such as https://files.example/bios.bin",
+    2048,
+    uri::is_uri
+);
+
+checked_string!(
+    /// A partition's or file system's label: up to 32 characters, none of them a control character.
+    Label,
+    "a label of up to 32 characters without control characters",
+    32,
+    |text| patterns::matches(patterns::LABEL, text)
+);
+
+checked_string!(
+    /// A serial number, a job id or a schema's `$id`: 1 to 255 characters of printable ASCII, with no
+    /// space at either end.
+    ShortText,
+    "1 to 255 printable ASCII characters",
+    255,
+    |text| {
+        !text.is_empty()
+            && text == text.trim()
+            && text.bytes().all(|b| b == b' ' || b.is_ascii_graphic())
+    }
+);
+
+debug_as_text!(DiskPath, OciReference, Sha256Hex, Label, ShortText);
+
+impl fmt::Debug for FirmwareUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.redacted(), f)
+    }
+}
+
+impl FirmwareUrl {
+    /// The URL without user, password, query and fragment: what a log may show.
+    pub fn redacted(&self) -> String {
+        uri::redacted(&self.0)
+    }
+
+    /// Whether it names a user or a password.
+    pub fn has_credentials(&self) -> bool {
+        uri::has_credentials(&self.0)
+    }
+
+    /// The scheme in the case that the recipe has, such as `https`.
+    pub fn scheme(&self) -> &str {
+        self.0.split(':').next().unwrap_or_default()
+    }
+}
+
+impl OciReference {
+    /// The registry's host and port, where the reference names one: its first component has a dot,
+    /// a colon, a bracket or a capital letter, or is `localhost`.
+    pub fn registry(&self) -> Option<&str> {
+        let (first, _) = self.0.split_once('/')?;
+        let is_host = first == "localhost"
+            || first.contains(['.', ':', '['])
+            || first.contains(|c: char| c.is_ascii_uppercase());
+        is_host.then_some(first)
+    }
+
+    /// The repository without registry, tag and digest, such as `os/debian`.
+    pub fn repository(&self) -> &str {
+        let path = match self.registry() {
+            Some(host) => self.0.get(host.len() + 1..).unwrap_or_default(),
+            None => &self.0,
+        };
+        path.split([':', '@']).next().unwrap_or_default()
+    }
+
+    /// The tag, where the reference has one.
+    pub fn tag(&self) -> Option<&str> {
+        let before_digest = self.0.split('@').next()?;
+        let (_, last) = before_digest.rsplit_once('/').unwrap_or(("", before_digest));
+        last.split_once(':').map(|(_, tag)| tag)
+    }
+
+    /// The digest with its algorithm, such as `sha256:9f86…`, where the reference has one.
+    pub fn digest(&self) -> Option<&str> {
+        self.0.split_once('@').map(|(_, digest)| digest)
+    }
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! URIs by RFC 3986: what `"format": "uri"` accepts, and what a log may show of one.
+
+use std::sync::LazyLock;
+
+use regex_lite::Regex;
+
+/// RFC 3986, appendix A: scheme, then an authority with a path or a path alone, query, fragment.
+/// The host in brackets is looked at by [`is_uri`].
+static URI: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    const PCHAR: &str = r"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})";
+    const USER: &str = r"(?:[A-Za-z0-9._~!$&'()*+,;=:-]|%[0-9A-Fa-f]{2})*";
+    const NAME: &str = r"(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*";
+    let query = format!("(?:{PCHAR}|[/?])*");
+    Regex::new(&format!(
+        r"^[A-Za-z][A-Za-z0-9+.-]*:(?://(?:{USER}@)?(?:\[(?<ip>[^\]]*)\]|{NAME})(?::[0-9]*)?(?:/{PCHAR}*)*|/(?:{PCHAR}+(?:/{PCHAR}*)*)?|{PCHAR}+(?:/{PCHAR}*)*|)(?:\?{query})?(?:#{query})?$"
+    ))
+    .ok()
+});
+
+/// A future address literal: `v1.name`.
+static IP_FUTURE: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"^[vV][0-9A-Fa-f]+\.[A-Za-z0-9._~!$&'()*+,;=:-]+$").ok());
+
+/// Whether `text` is a URI with a scheme.
+pub(crate) fn is_uri(text: &str) -> bool {
+    let Some(found) = URI.as_ref().and_then(|uri| uri.captures(text)) else { return false };
+    found.name("ip").is_none_or(|ip| {
+        ip.as_str().parse::<std::net::Ipv6Addr>().is_ok()
+            || IP_FUTURE.as_ref().is_some_and(|future| future.is_match(ip.as_str()))
+    })
+}
+
+/// `text` without its user part, query and fragment, any of which may hold a secret.
+pub(crate) fn redacted(text: &str) -> String {
+    let end = text.find(['?', '#']).unwrap_or(text.len());
+    let (shown, _) = text.split_at(end);
+    let Some((scheme, rest)) = shown.split_once("://") else { return shown.to_owned() };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
+}
+
+/// Whether `text` carries a user name or a password.
+pub(crate) fn has_credentials(text: &str) -> bool {
+    text.split_once("://")
+        .and_then(|(_, rest)| rest.split(['/', '?', '#']).next())
+        .is_some_and(|authority| authority.contains('@'))
+}
