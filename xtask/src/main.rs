@@ -4,4 +4,11 @@
 //! The build and release system of the provisioner.
 #![forbid(unsafe_code)]
 
+mod ops;
+mod run;
+mod steps;
+mod tool;
+mod ui;
+mod workspace;
+
 fn main() {}

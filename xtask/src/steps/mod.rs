@@ -6,7 +6,14 @@
 //! To add one: write `steps/NAME.rs` with a unit struct that implements [`Step`], and name it in
 //! `pipelines.rs`. It is a command of its own from then on.
 
+mod outcome;
+mod plan;
+
 use anyhow::Result;
+
+pub(crate) use self::outcome::{Fault, Outcome, Skip};
+pub(crate) use self::plan::{Action, Input, Need, Plan};
+pub(crate) use crate::tool::StepLog;
 
 use crate::run::Run;
 
@@ -23,18 +30,12 @@ pub(crate) trait Step: Sync {
         Vec::new()
     }
 
-    /// What running would do, without doing it.
+    /// What running would do, without doing it. Reads the work tree and the manifest at most.
     fn plan(&self, run: &Run) -> Result<Plan>;
 
     /// Does what [`Step::plan`] says.
+    ///
+    /// # Errors
+    /// When the work could not be done. Faults that a gate found are an [`Outcome`], not an error.
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome>;
-}
-
-/// How a step that did not fail ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// Did its work; the text is one short fact for the table, such as `42 tests`.
-    Done(String),
-    /// Did not run, and why. Never counted as passed.
-    Skipped(Skip),
 }

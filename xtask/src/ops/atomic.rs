@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Files that are there whole or not at all, whatever kills us while we write them.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anyhow::{Context as _, Result};
+
+/// Replaces `path` by `bytes`, mode 0644; makes the folders that it lies in.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_with(path, 0o644, |file| Ok(file.write_all(bytes)?))
+}
+
+/// Replaces `path` by what `fill` writes, with the mode `mode` whatever the umask.
+///
+/// The bytes go to a file of another name in the same folder, reach the disk, and take the name
+/// `path` last. When `fill` fails, `path` is what it was and the other file is gone.
+pub(crate) fn write_with<T>(
+    path: &Path,
+    mode: u32,
+    fill: impl FnOnce(&mut File) -> Result<T>,
+) -> Result<T> {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or_else(|| Path::new("."));
+    fs::create_dir_all(folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let temporary = Temporary(beside(path));
+    let value = (|| {
+        // Left by a process of the same number that was killed; only one runs at a time.
+        drop(fs::remove_file(&temporary.0));
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&temporary.0)
+            .with_context(|| format!("cannot make {}", temporary.0.display()))?;
+        let value = fill(&mut file)?;
+        file.set_permissions(fs::Permissions::from_mode(mode))?;
+        file.sync_all()?;
+        Ok::<_, anyhow::Error>(value)
+    })()
+    .with_context(|| format!("cannot write {}", path.display()))?;
+    fs::rename(&temporary.0, path).with_context(|| format!("cannot write {}", path.display()))?;
+    sync_folder(folder)?;
+    Ok(value)
+}
+
+/// Makes what was renamed, made or removed in `folder` survive a power failure.
+pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .with_context(|| format!("cannot sync the folder {}", folder.display()))
+}
+
+/// A name next to `path` that no other write of this process uses; hidden, so that listings skip it.
+fn beside(path: &Path) -> PathBuf {
+    static COUNTER: AtomicU32 = AtomicU32::new(0);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let unique = COUNTER.fetch_add(1, Ordering::Relaxed);
+    path.with_file_name(format!(".{name}.{}-{unique}.part", std::process::id()))
+}
+
+/// Removes the file when the write did not get to its end; after the rename nothing has the name.
+struct Temporary(PathBuf);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // It is gone after the rename, and a drop has nobody to tell of a failure.
+        drop(fs::remove_file(&self.0));
+    }
+}

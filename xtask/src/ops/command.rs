@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! A command as data: what a plan shows, a log repeats and [`crate::tool`] runs.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::ser::SerializeStruct as _;
+
+/// An outside program with its arguments, its folder and what it needs from the environment.
+///
+/// It goes to the child as it stands: no shell reads it, an empty argument stays an argument.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Command {
+    program: String,
+    args: Vec<OsString>,
+    folder: PathBuf,
+    env: Vec<(String, OsString)>,
+    secrets: Vec<String>,
+    removed: Vec<String>,
+}
+
+impl Command {
+    /// `program` by its name or path, to be run in `folder`.
+    pub(crate) fn new(program: impl Into<String>, folder: impl Into<PathBuf>) -> Self {
+        Self {
+            program: program.into(),
+            args: Vec::new(),
+            folder: folder.into(),
+            env: Vec::new(),
+            secrets: Vec::new(),
+            removed: Vec::new(),
+        }
+    }
+
+    /// Adds one argument.
+    pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.args.push(arg.as_ref().to_owned());
+        self
+    }
+
+    /// Adds arguments.
+    pub(crate) fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
+    /// Sets a variable; it is part of the line that people see.
+    pub(crate) fn env(mut self, name: impl Into<String>, value: impl AsRef<OsStr>) -> Self {
+        self.env.push((name.into(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Hands on a variable of our own environment whose value nobody may see.
+    ///
+    /// Variables that hold secrets reach no child without this.
+    pub(crate) fn secret_env(mut self, name: impl Into<String>) -> Self {
+        self.secrets.push(name.into());
+        self
+    }
+
+    /// Takes away a variable that children have otherwise.
+    pub(crate) fn without_env(mut self, name: impl Into<String>) -> Self {
+        self.removed.push(name.into());
+        self
+    }
+
+    /// The name or path of the program.
+    pub(crate) fn program(&self) -> &str {
+        &self.program
+    }
+
+    /// The arguments after the program's name.
+    pub(crate) fn arguments(&self) -> &[OsString] {
+        &self.args
+    }
+
+    /// Where it runs.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The variables that are set for it.
+    pub(crate) fn variables(&self) -> &[(String, OsString)] {
+        &self.env
+    }
+
+    /// The names of the secret variables that it is given.
+    pub(crate) fn secrets(&self) -> &[String] {
+        &self.secrets
+    }
+
+    /// The names of the variables that it is not given.
+    pub(crate) fn removed(&self) -> &[String] {
+        &self.removed
+    }
+
+    /// One line that a shell in the folder `here` runs as it stands.
+    pub(crate) fn line(&self, here: &Path) -> String {
+        let mut line = String::new();
+        if self.folder != here {
+            line.push_str("cd ");
+            line.push_str(&quote(self.folder.as_os_str()));
+            line.push_str(" && ");
+        }
+        if !self.removed.is_empty() {
+            line.push_str("env");
+            for name in &self.removed {
+                line.push_str(" -u ");
+                line.push_str(&quote(OsStr::new(name)));
+            }
+            line.push(' ');
+        }
+        for (name, value) in &self.env {
+            line.push_str(name);
+            line.push('=');
+            line.push_str(&quote(value));
+            line.push(' ');
+        }
+        line.push_str(&quote(OsStr::new(&self.program)));
+        for arg in &self.args {
+            line.push(' ');
+            line.push_str(&quote(arg));
+        }
+        line
+    }
+}
+
+impl Serialize for Command {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let lossy = |text: &OsString| text.to_string_lossy().into_owned();
+        let mut out = serializer.serialize_struct("Command", 6)?;
+        out.serialize_field("program", &self.program)?;
+        out.serialize_field("args", &self.args.iter().map(lossy).collect::<Vec<_>>())?;
+        out.serialize_field("folder", &self.folder)?;
+        let env: Vec<_> = self.env.iter().map(|(name, value)| (name, lossy(value))).collect();
+        out.serialize_field("env", &env)?;
+        out.serialize_field("secret_env", &self.secrets)?;
+        out.serialize_field("without_env", &self.removed)?;
+        out.end()
+    }
+}
+
+/// Quotes one word for a POSIX shell (IEEE 1003.1, Shell Command Language, 2.2.2).
+///
+/// Bytes that are no UTF-8 and control characters take the `$'…'` form, which bash, zsh, ksh and
+/// POSIX issue 8 know.
+fn quote(word: &OsStr) -> String {
+    use std::os::unix::ffi::OsStrExt as _;
+
+    let safe = |c: u8| c.is_ascii_alphanumeric() || b"%+,-./:=@_".contains(&c);
+    let bytes = word.as_bytes();
+    match word.to_str() {
+        Some(text) if !text.is_empty() && bytes.iter().all(|c| safe(*c)) => text.to_owned(),
+        Some(text) if !text.chars().any(char::is_control) => {
+            format!("'{}'", text.replace('\'', r"'\''"))
+        }
+        _ => {
+            let mut out = String::from("$'");
+            for c in bytes {
+                match c {
+                    b'\'' => out.push_str(r"\'"),
+                    b'\\' => out.push_str(r"\\"),
+                    b' '..=b'~' => out.push(char::from(*c)),
+                    _ => out.push_str(&format!("\\{c:03o}")),
+                }
+            }
+            out.push('\'');
+            out
+        }
+    }
+}

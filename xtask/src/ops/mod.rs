@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! What steps work with. Nothing here knows of steps, pipelines or the command line.
+
+pub(crate) mod atomic;
+pub(crate) mod command;
+pub(crate) mod tree;

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! One digest for files and folders: whether what a step wrote is still what it wrote.
+
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use sha2::{Digest as _, Sha256};
+use walkdir::WalkDir;
+
+/// SHA-256 over names, kinds, executable bits and contents of all that `paths` hold, lower-case hex.
+///
+/// The order of `paths` and of a folder's entries does not matter, times and owners don't either.
+/// A path that does not exist counts as absent, so it changes the digest when it comes into being.
+pub(crate) fn digest<'a>(root: &Path, paths: impl IntoIterator<Item = &'a Path>) -> Result<String> {
+    let mut paths: Vec<_> = paths.into_iter().collect();
+    paths.sort_unstable();
+    paths.dedup();
+    let mut hash = Sha256::new();
+    for path in paths {
+        let whole = root.join(path);
+        if fs::symlink_metadata(&whole).is_err() {
+            record(&mut hash, b"absent", path, &[]);
+            continue;
+        }
+        for entry in WalkDir::new(&whole).sort_by_file_name() {
+            let entry = entry.with_context(|| format!("cannot read {}", whole.display()))?;
+            let name = entry.path().strip_prefix(root).unwrap_or(entry.path());
+            if entry.file_type().is_dir() {
+                record(&mut hash, b"folder", name, &[]);
+            } else if entry.file_type().is_symlink() {
+                let target = fs::read_link(entry.path())
+                    .with_context(|| format!("cannot read {}", entry.path().display()))?;
+                record(&mut hash, b"link", name, target.as_os_str().as_bytes());
+            } else {
+                let executable = entry.metadata()?.permissions().mode() & 0o111 != 0;
+                let kind: &[u8] = if executable { b"program" } else { b"file" };
+                record(&mut hash, kind, name, &file(entry.path())?);
+            }
+        }
+    }
+    Ok(hex(&hash.finalize()))
+}
+
+/// Adds one entry; every field carries its length, so that no two trees give the same bytes.
+fn record(hash: &mut Sha256, kind: &[u8], name: &Path, content: &[u8]) {
+    for field in [kind, name.as_os_str().as_bytes(), content] {
+        hash.update((field.len() as u64).to_be_bytes());
+        hash.update(field);
+    }
+}
+
+/// SHA-256 of a file's content.
+fn file(path: &Path) -> Result<[u8; 32]> {
+    let context = || format!("cannot read {}", path.display());
+    let mut file = File::open(path).with_context(context)?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let length = file.read(&mut buffer).with_context(context)?;
+        match buffer.get(..length) {
+            Some(bytes) if length > 0 => hash.update(bytes),
+            _ => return Ok(hash.finalize().into()),
+        }
+    }
+}
+
+/// Lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+        // Writing into a String has no way to fail.
+        drop(write!(out, "{byte:02x}"));
+        out
+    })
+}

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! What a step is given: where we are, what was asked for, the tools, and the manifest.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use anyhow::{Context as _, Result, bail};
+use release::{Architecture, Manifest};
+
+use crate::ops::atomic;
+use crate::ops::command::Command;
+use crate::tool::{Finished, StepLog, Toolbox};
+use crate::workspace::{Version, Workspace};
+
+/// What the command line asked for. Nothing changes it after it was read.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    /// How many steps run at the same time.
+    pub(crate) jobs: NonZeroUsize,
+    /// The engine for a job (`images`, `sbom`, …) where it differs from `release.toml`.
+    pub(crate) engines: BTreeMap<String, String>,
+    /// What to build for.
+    pub(crate) architectures: Vec<Architecture>,
+    /// Show the commands and their output as they run.
+    pub(crate) verbose: bool,
+    /// Answer every question with yes.
+    pub(crate) yes: bool,
+}
+
+/// The surroundings of a run. Steps read it; what they hand over goes through the manifest.
+pub(crate) struct Run {
+    /// Root, commit, epoch and `release.toml`.
+    pub(crate) workspace: Workspace,
+    /// What the command line asked for.
+    pub(crate) options: Options,
+    /// The one way to run an outside program.
+    pub(crate) tools: Toolbox,
+    version: Version,
+    manifest: Mutex<()>,
+}
+
+impl Run {
+    /// The surroundings of a run that builds `version`.
+    pub(crate) fn new(
+        workspace: Workspace,
+        options: Options,
+        tools: Toolbox,
+        version: Version,
+    ) -> Self {
+        Self { workspace, options, tools, version, manifest: Mutex::new(()) }
+    }
+
+    /// The version that this run builds, and the channel that it may go to.
+    pub(crate) fn version(&self) -> &Version {
+        &self.version
+    }
+
+    /// The folder of the release, `target/dist/VERSION`, absolute.
+    pub(crate) fn dist(&self) -> PathBuf {
+        self.workspace.target().join("dist").join(self.version.text())
+    }
+
+    /// The same, relative to the root, as a plan wants it.
+    pub(crate) fn dist_in_plan(&self) -> PathBuf {
+        Path::new("target/dist").join(self.version.text())
+    }
+
+    /// The engine that does `job`: what `--engine` said, else what `release.toml` says.
+    pub(crate) fn engine(&self, job: &str) -> Result<&str> {
+        self.options
+            .engines
+            .get(job)
+            .or_else(|| self.workspace.product().engines.get(job))
+            .map(String::as_str)
+            .with_context(|| {
+                format!("release.toml names no engine for {job:?}: add `{job} = \"…\"` to [engines]")
+            })
+    }
+
+    /// `program`, to be run at the root of the workspace.
+    pub(crate) fn command(&self, program: &str) -> Command {
+        Command::new(program, self.workspace.root())
+    }
+
+    /// Runs `command`, its output to the step's log.
+    ///
+    /// # Errors
+    /// When the program is missing, does not end with 0, or the run is stopped. The error holds
+    /// the line to paste, the exit code, the last lines of output and the log's path.
+    pub(crate) fn exec(&self, log: &StepLog, command: &Command) -> Result<()> {
+        self.tools.run(log, command)?.success()?;
+        Ok(())
+    }
+
+    /// Runs `command` and gives back what it wrote to standard output; both streams go to the log.
+    ///
+    /// # Errors
+    /// As [`Run::exec`].
+    pub(crate) fn capture(&self, log: &StepLog, command: &Command) -> Result<Vec<u8>> {
+        self.tools.capture(log, command)?.success()
+    }
+
+    /// Runs `command` and leaves it to the caller what its exit code means.
+    ///
+    /// # Errors
+    /// When the program is missing, was killed by a signal, or the run is stopped.
+    pub(crate) fn attempt(&self, log: &StepLog, command: &Command) -> Result<Finished> {
+        self.tools.capture(log, command)
+    }
+
+    /// The manifest as the steps before left it.
+    ///
+    /// # Errors
+    /// When there is none, or it is malformed or of another version.
+    pub(crate) fn manifest(&self) -> Result<Manifest> {
+        match self.read_manifest()? {
+            Some(manifest) => Ok(manifest),
+            None => bail!(
+                "there is no {}: run `cargo xtask dist` first",
+                self.manifest_path().display()
+            ),
+        }
+    }
+
+    /// Changes the manifest, and makes it where there is none yet. Steps that run at the same
+    /// time take turns; a reader never sees half a change.
+    pub(crate) fn update_manifest(
+        &self,
+        change: impl FnOnce(&mut Manifest) -> Result<()>,
+    ) -> Result<()> {
+        let Ok(_turn) = self.manifest.lock() else {
+            bail!("another step ended in the middle of a change of the manifest");
+        };
+        let mut manifest = match self.read_manifest()? {
+            Some(manifest) => manifest,
+            None => Manifest::new(
+                self.workspace.product().product.name.clone(),
+                self.version.text().to_owned(),
+                self.version.channel(),
+                release::Source {
+                    uri: self.workspace.product().product.source.clone(),
+                    commit: self.workspace.commit().to_owned(),
+                    dirty: self.workspace.dirty(),
+                },
+                self.workspace.epoch(),
+            ),
+        };
+        change(&mut manifest)?;
+        atomic::write(&self.manifest_path(), manifest.to_json()?.as_bytes())
+    }
+
+    fn manifest_path(&self) -> PathBuf {
+        self.dist().join(release::layout::MANIFEST)
+    }
+
+    fn read_manifest(&self) -> Result<Option<Manifest>> {
+        let path = self.manifest_path();
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot read {}", path.display()));
+            }
+        };
+        let manifest = Manifest::parse(&bytes)
+            .with_context(|| format!("{}: remove it and build again", path.display()))?;
+        if manifest.version != self.version.text() {
+            bail!(
+                "{} is of version {}, not {}: remove it and build again",
+                path.display(),
+                manifest.version,
+                self.version.text()
+            );
+        }
+        Ok(Some(manifest))
+    }
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The one way to run an outside program: found, logged, redacted, ended with us, and shown as a
+//! line that can be pasted into a shell.
+
+mod catalogue;
+mod environment;
+mod error;
+mod log;
+mod process;
+mod redact;
+mod stop;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+
+pub(crate) use self::catalogue::{Spec, TOOLS, find as spec};
+pub(crate) use self::error::{Finished, ToolFailure};
+pub(crate) use self::log::StepLog;
+pub(crate) use self::redact::Redactor;
+pub(crate) use self::stop::Stop;
+
+use crate::ops::command::Command;
+
+/// Finds programs and runs them. One for each run of xtask, shared by all steps.
+pub(crate) struct Toolbox {
+    /// `target/tools/bin`: programs that `setup` put there come before those in `PATH`.
+    private: PathBuf,
+    /// Where the user stands: lines to paste start from here.
+    here: PathBuf,
+    stop: Stop,
+    redactor: Redactor,
+}
+
+impl Toolbox {
+    /// A toolbox for the workspace whose `target` folder is given.
+    pub(crate) fn new(target: &Path, stop: Stop) -> Result<Self> {
+        Ok(Self {
+            private: target.join("tools/bin"),
+            here: std::env::current_dir().context("cannot tell the current folder")?,
+            stop,
+            redactor: Redactor::from_environment(),
+        })
+    }
+
+    /// Where the program `name` lies, if it is installed.
+    pub(crate) fn find(&self, name: &str) -> Option<PathBuf> {
+        let own = self.private.join(name);
+        if own.is_file() {
+            return Some(own);
+        }
+        which::which(name).ok()
+    }
+
+    /// What ends this run before its time.
+    pub(crate) fn stop(&self) -> &Stop {
+        &self.stop
+    }
+
+    /// The line that shows `command`, without secrets.
+    pub(crate) fn line(&self, command: &Command) -> String {
+        self.redactor.text(&command.line(&self.here))
+    }
+
+    /// A log for the step `name` in `folder`, emptied first.
+    pub(crate) fn log(&self, folder: &Path, name: &str) -> Result<StepLog> {
+        StepLog::create(folder, name, self.redactor.clone())
+    }
+
+    /// Runs `command` to its end with both streams going to the log.
+    ///
+    /// # Errors
+    /// When the program is missing or can't be started, or when the run is stopped.
+    pub(crate) fn run(&self, log: &StepLog, command: &Command) -> Result<Finished> {
+        self.start(log, command, false)
+    }
+
+    /// The same, and standard output is kept as well.
+    pub(crate) fn capture(&self, log: &StepLog, command: &Command) -> Result<Finished> {
+        self.start(log, command, true)
+    }
+
+    fn start(&self, log: &StepLog, command: &Command, keep: bool) -> Result<Finished> {
+        if self.stop.requested() {
+            bail!("the run was stopped");
+        }
+        let line = self.line(command);
+        let program = self.find(command.program()).with_context(|| {
+            let mend = spec(command.program()).map_or_else(
+                || format!("install {}, or add its folder to PATH", command.program()),
+                Spec::mend,
+            );
+            format!("{} is not installed: {mend}", command.program())
+        })?;
+        log.write(&format!("$ {line}\n"));
+        let ended = process::run(&program, &self.private, command, log, &self.stop, keep)
+            .with_context(|| format!("cannot run `{line}`"))?;
+        if self.stop.requested() {
+            bail!("the run was stopped while `{line}` ran");
+        }
+        Ok(Finished::new(line, ended, log))
+    }
+}

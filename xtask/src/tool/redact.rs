@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Keeps the values of secret variables out of everything that is written or shown.
+
+use std::sync::Arc;
+
+/// What stands in place of a secret.
+const MASK: &str = "[secret]";
+
+/// Shorter values are words that occur anywhere; to mask them would make logs unreadable.
+const SHORTEST: usize = 6;
+
+/// Knows the secrets of this process and takes them out of text.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Redactor {
+    secrets: Arc<[String]>,
+}
+
+/// Whether a variable of this name holds a secret: by the names that this system reads, and by the
+/// endings that everybody uses.
+pub(super) fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    ["_TOKEN", "_PASSWORD", "_PASSWD", "_SECRET", "_KEY", "_CREDENTIALS"]
+        .iter()
+        .any(|ending| name.ends_with(ending))
+}
+
+impl Redactor {
+    /// Knows every secret in the environment.
+    pub(crate) fn from_environment() -> Self {
+        Self::new(
+            std::env::vars_os()
+                .filter(|(name, _)| is_secret(&name.to_string_lossy()))
+                .map(|(_, value)| value.to_string_lossy().into_owned()),
+        )
+    }
+
+    /// Knows `values`, and each line of those that have several (a PEM key is printed by lines).
+    pub(super) fn new(values: impl IntoIterator<Item = String>) -> Self {
+        let mut secrets: Vec<String> = Vec::new();
+        for value in values {
+            let lines = value.lines().map(str::trim).filter(|line| !line.starts_with("-----"));
+            secrets.extend(lines.map(str::to_owned));
+            secrets.push(value.trim().to_owned());
+        }
+        secrets.retain(|secret| secret.len() >= SHORTEST);
+        // The longest first, so that a secret within a secret leaves no rest.
+        secrets.sort_unstable_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        secrets.dedup();
+        Self { secrets: secrets.into() }
+    }
+
+    /// `text` without secrets.
+    pub(crate) fn text(&self, text: &str) -> String {
+        self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, MASK))
+    }
+
+    /// The length of the longest secret in bytes.
+    pub(super) fn longest(&self) -> usize {
+        self.secrets.first().map_or(0, String::len)
+    }
+}

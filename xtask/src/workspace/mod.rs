@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Where we are: root, commit, epoch, version and `release.toml`. Made once, then read only.
+
+mod git;
+mod product;
+mod version;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+
+pub(crate) use self::product::{Binary, Deliver, Image, Product};
+pub(crate) use self::version::{Base, Version};
+
+/// The workspace and the commit that it stands at.
+#[derive(Debug, Clone)]
+pub(crate) struct Workspace {
+    root: PathBuf,
+    commit: String,
+    dirty: bool,
+    epoch: u64,
+    tags: Vec<String>,
+    base: Base,
+    product: Product,
+}
+
+impl Workspace {
+    /// The workspace that `folder` lies in.
+    ///
+    /// # Errors
+    /// When there is no workspace or no Git repository with a commit, when `release.toml` or the
+    /// version in `Cargo.toml` is malformed, or `SOURCE_DATE_EPOCH` is set and no number.
+    pub(crate) fn discover(folder: &Path) -> Result<Self> {
+        let root = root(folder)?;
+        let product = Product::read(&root)?;
+        let base = Base::read(&root)?;
+        let git = git::State::read(&root)?;
+        let epoch = match std::env::var_os("SOURCE_DATE_EPOCH") {
+            Some(value) => value.to_str().and_then(|text| text.parse().ok()).with_context(|| {
+                format!("SOURCE_DATE_EPOCH is {}, not a number of seconds", value.display())
+            })?,
+            None => git.date,
+        };
+        Ok(Self {
+            root,
+            commit: git.commit,
+            dirty: git.dirty,
+            epoch,
+            tags: git.tags,
+            base,
+            product,
+        })
+    }
+
+    /// The folder that holds `Cargo.lock` and `release.toml`, absolute and without links.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// `target` at the root: all that xtask leaves lies below it, whatever `CARGO_TARGET_DIR` says.
+    pub(crate) fn target(&self) -> PathBuf {
+        self.root.join("target")
+    }
+
+    /// What a run leaves: logs, journals, reports.
+    pub(crate) fn scratch(&self) -> PathBuf {
+        self.target().join("xtask")
+    }
+
+    /// The full id of the commit.
+    pub(crate) fn commit(&self) -> &str {
+        &self.commit
+    }
+
+    /// Whether the work tree differs from the commit, files that Git does not know included.
+    pub(crate) fn dirty(&self) -> bool {
+        self.dirty
+    }
+
+    /// The only time that reaches an artifact, in seconds: `SOURCE_DATE_EPOCH`, else the commit's date.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// `release.toml`.
+    pub(crate) fn product(&self) -> &Product {
+        &self.product
+    }
+
+    /// The version of a build of this commit that is no release.
+    pub(crate) fn snapshot(&self) -> Version {
+        Version::snapshot(self.base, &self.commit, self.dirty)
+    }
+
+    /// The version of the release that a tag of this commit names.
+    ///
+    /// # Errors
+    /// When the work tree is dirty, or the commit has no tag, or several, or one of another version.
+    pub(crate) fn release(&self) -> Result<Version> {
+        if self.dirty {
+            bail!(
+                "the work tree differs from commit {}: a release is made of a commit alone; \
+                 commit or remove what `git status` lists",
+                self.commit
+            );
+        }
+        Version::tagged(self.base, &self.tags)
+    }
+}
+
+/// The nearest folder upwards with a `release.toml`.
+fn root(folder: &Path) -> Result<PathBuf> {
+    let folder = folder
+        .canonicalize()
+        .with_context(|| format!("cannot find the folder {}", folder.display()))?;
+    folder.ancestors().find(|folder| folder.join("release.toml").is_file()).map_or_else(
+        || {
+            bail!(
+                "no release.toml in {} or above: run `cargo xtask` inside the repository",
+                folder.display()
+            )
+        },
+        |root| Ok(root.to_owned()),
+    )
+}

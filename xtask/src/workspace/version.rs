@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Which version a build has: pure rules over the workspace's version, the commit and its tags.
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+use anyhow::{Context as _, Result, bail};
+use release::Channel;
+use serde::Deserialize;
+
+/// How much of a commit's id a snapshot's version holds.
+const SHORT_COMMIT: usize = 12;
+
+/// The workspace's version, `X.Y.Z` (Semantic Versioning 2.0.0, section 2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Base {
+    major: u64,
+    minor: u64,
+    patch: u64,
+}
+
+/// The version of a build, and what the build may become.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Version {
+    text: String,
+    base: Base,
+    channel: Channel,
+}
+
+impl Version {
+    /// `X.Y.Z-snapshot.COMMIT`, or `X.Y.Z-snapshot.COMMIT-dirty`.
+    ///
+    /// A semantic version forbids a leading zero in an identifier of digits alone (section 9), so a
+    /// commit that starts with such twelve gives as many more as it takes.
+    pub(crate) fn snapshot(base: Base, commit: &str, dirty: bool) -> Self {
+        let numeric = |text: &str| text.starts_with('0') && text.bytes().all(|c| c.is_ascii_digit());
+        let short = (SHORT_COMMIT..=commit.len())
+            .filter_map(|length| commit.get(..length))
+            .find(|short| !numeric(short))
+            .map_or_else(|| format!("g{commit}"), str::to_owned);
+        let dirty = if dirty { "-dirty" } else { "" };
+        Self { text: format!("{base}-snapshot.{short}{dirty}"), base, channel: Channel::Snapshot }
+    }
+
+    /// The version that the one release tag among `tags` names.
+    ///
+    /// # Errors
+    /// When there is none, or several, or it is not of the workspace's version.
+    pub(crate) fn tagged(base: Base, tags: &[String]) -> Result<Self> {
+        let releases: Vec<_> = tags.iter().filter_map(|tag| parse_tag(tag)).collect();
+        let [(tagged, candidate)] = releases.as_slice() else {
+            if releases.is_empty() {
+                bail!(
+                    "the commit has no release tag: `git tag v{base}-rc.1` makes a candidate, \
+                     `git tag v{base}` a release, `--snapshot` needs none"
+                );
+            }
+            bail!("the commit has several release tags ({}): leave one", tags.join(", "));
+        };
+        if *tagged != base {
+            bail!(
+                "the tag says {tagged} and Cargo.toml says {base}: set `version` in \
+                 [workspace.package] to {tagged}, or tag v{base}"
+            );
+        }
+        Ok(match candidate {
+            Some(number) => {
+                Self { text: format!("{base}-rc.{number}"), base, channel: Channel::Candidate }
+            }
+            None => Self { text: base.to_string(), base, channel: Channel::Stable },
+        })
+    }
+
+    /// Semantic version without a leading `v`.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The workspace's version.
+    pub(crate) fn base(&self) -> Base {
+        self.base
+    }
+
+    /// What the build may become.
+    pub(crate) fn channel(&self) -> Channel {
+        self.channel
+    }
+}
+
+/// `vX.Y.Z` or `vX.Y.Z-rc.N`; nothing for any other tag.
+fn parse_tag(tag: &str) -> Option<(Base, Option<u64>)> {
+    let version = tag.strip_prefix('v')?;
+    match version.split_once("-rc.") {
+        Some((base, number)) => Some((base.parse().ok()?, Some(parse_number(number)?))),
+        None => Some((version.parse().ok()?, None)),
+    }
+}
+
+/// A number without sign or leading zero.
+fn parse_number(text: &str) -> Option<u64> {
+    let plain = text.bytes().all(|c| c.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    if plain { text.parse().ok() } else { None }
+}
+
+impl Base {
+    /// Reads `version` in `[workspace.package]` of `Cargo.toml` at `root`.
+    ///
+    /// # Errors
+    /// When it is missing or not `X.Y.Z`.
+    pub(crate) fn read(root: &Path) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Cargo {
+            workspace: CargoWorkspace,
+        }
+        #[derive(Deserialize)]
+        struct CargoWorkspace {
+            package: Package,
+        }
+        #[derive(Deserialize)]
+        struct Package {
+            version: String,
+        }
+        let path = root.join("Cargo.toml");
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        let cargo: Cargo = toml::from_str(&text)
+            .with_context(|| format!("{} has no version for the workspace", path.display()))?;
+        let version = &cargo.workspace.package.version;
+        version.parse().with_context(|| format!("{}: [workspace.package] version", path.display()))
+    }
+}
+
+impl FromStr for Base {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let parts: Option<Vec<_>> = text.split('.').map(parse_number).collect();
+        match parts.as_deref() {
+            Some(&[major, minor, patch]) => Ok(Self { major, minor, patch }),
+            _ => bail!("{text:?} is not a version X.Y.Z of three numbers"),
+        }
+    }
+}
+
+impl fmt::Display for Base {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
+    }
+}
