@@ -4,6 +4,7 @@
 //! The build and release system of the provisioner.
 #![forbid(unsafe_code)]
 
+mod finding;
 mod ops;
 mod run;
 mod steps;

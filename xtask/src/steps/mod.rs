@@ -11,8 +11,9 @@ mod plan;
 
 use anyhow::Result;
 
-pub(crate) use self::outcome::{Fault, Outcome, Skip};
+pub(crate) use self::outcome::{Outcome, Skip};
 pub(crate) use self::plan::{Action, Input, Need, Plan};
+pub(crate) use crate::finding::Finding;
 pub(crate) use crate::tool::StepLog;
 
 use crate::run::Run;

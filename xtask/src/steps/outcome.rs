@@ -7,14 +7,16 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::finding::Finding;
+
 /// How a step ended that could do its work or had none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Outcome {
     /// Did its work; the text is one short fact for the table, such as `42 tests`.
     Done(String),
-    /// Did its work and found these faults, at least one. The step has failed.
-    Faults(Vec<Fault>),
+    /// Did its work and found these faults, at least one: the step has failed.
+    Found(Vec<Finding>),
     /// Did not run, and why. Never counted as passed.
     Skipped(Skip),
 }
@@ -52,33 +54,5 @@ impl fmt::Display for Skip {
             Self::Upstream { step } => write!(f, "{step} did not succeed"),
             Self::Stopped => f.write_str("the run was stopped"),
         }
-    }
-}
-
-/// One thing that a gate objects to.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub(crate) struct Fault {
-    /// The file, relative to the root of the workspace; absent where no file is at fault.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) file: Option<String>,
-    /// The line, counted from 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) line: Option<u32>,
-    /// The rule by the name that its own documentation uses, such as `clippy::needless_return`.
-    pub(crate) rule: String,
-    /// What is wrong.
-    pub(crate) message: String,
-    /// What to do about it, as a command where there is one.
-    pub(crate) mend: String,
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.file, self.line) {
-            (Some(file), Some(line)) => write!(f, "{file}:{line}: ")?,
-            (Some(file), None) => write!(f, "{file}: ")?,
-            (None, _) => {}
-        }
-        write!(f, "{} [{}]; mend: {}", self.message, self.rule, self.mend)
     }
 }
