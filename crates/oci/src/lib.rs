@@ -1,5 +1,20 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! OCI image layouts on disk and, with the feature client, a blocking registry client.
+//! OCI image layouts on disk and, with the feature `client`, a blocking registry client.
+//!
+//! The types of manifests, indexes and configurations are those of [`oci_spec`], re-exported as [`spec`].
 #![forbid(unsafe_code)]
+
+pub mod artifact;
+mod atomic;
+pub mod digest;
+pub mod json;
+pub mod layout;
+pub mod media_type;
+pub mod reference;
+
+pub use digest::Digest;
+pub use layout::Layout;
+pub use oci_spec::image as spec;
+pub use reference::{Reference, Registry, Repository, Selector, Tag};

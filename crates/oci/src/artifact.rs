@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Manifests of artifacts that are not images: signatures, SBOMs, the files of a release.
+//!
+//! OCI image specification 1.1, "Guidelines for Artifact Usage".
+
+use std::collections::BTreeMap;
+
+use oci_spec::image::{Descriptor, ImageManifest, ImageManifestBuilder, MediaType};
+
+use crate::digest::Digest;
+use crate::media_type;
+
+/// The content of the blob that [`empty`] describes.
+pub const EMPTY_JSON: &[u8] = b"{}";
+
+/// Describes `content`.
+pub fn describe(media_type: &str, content: &[u8]) -> Descriptor {
+    descriptor(media_type, &Digest::sha256(content), content.len() as u64)
+}
+
+/// A descriptor with nothing but the three fields that are required.
+pub fn descriptor(media_type: &str, digest: &Digest, size: u64) -> Descriptor {
+    Descriptor::new(media_type.into(), size, digest)
+}
+
+/// The descriptor of [`EMPTY_JSON`], for a manifest without configuration.
+pub fn empty() -> Descriptor {
+    describe(media_type::EMPTY, EMPTY_JSON)
+}
+
+/// The manifest of an artifact: its type, its content, and what it is about.
+///
+/// # Errors
+/// None for the fields given here; the builder can't say so in its type.
+pub fn manifest(
+    artifact_type: &str,
+    layers: Vec<Descriptor>,
+    subject: Option<Descriptor>,
+    annotations: BTreeMap<String, String>,
+) -> Result<ImageManifest, oci_spec::OciSpecError> {
+    let mut manifest = ImageManifestBuilder::default()
+        .schema_version(2_u32)
+        .media_type(MediaType::ImageManifest)
+        .artifact_type(artifact_type)
+        .config(empty())
+        .layers(layers)
+        .build()?;
+    manifest.set_subject(subject);
+    if !annotations.is_empty() {
+        manifest.set_annotations(Some(annotations.into_iter().collect()));
+    }
+    Ok(manifest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_empty_descriptor_is_the_one_of_the_specification() {
+        assert_eq!(
+            empty().digest().as_ref(),
+            "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+        );
+        assert_eq!(empty().size(), 2);
+    }
+
+    #[test]
+    fn a_manifest_has_the_fields_of_an_artifact_and_no_others() {
+        let layer = describe("text/plain", b"content");
+        let subject = describe(media_type::IMAGE_MANIFEST, b"image");
+        let annotations =
+            BTreeMap::from([("b".to_owned(), "2".to_owned()), ("a".to_owned(), "1".to_owned())]);
+        let manifest =
+            manifest("application/example", vec![layer], Some(subject), annotations).unwrap();
+        let text = String::from_utf8(crate::json::canonical(&manifest).unwrap()).unwrap();
+        assert_eq!(
+            text,
+            concat!(
+                r#"{"annotations":{"a":"1","b":"2"},"artifactType":"application/example","#,
+                r#""config":{"digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","mediaType":"application/vnd.oci.empty.v1+json","size":2},"#,
+                r#""layers":[{"digest":"sha256:ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73","mediaType":"text/plain","size":7}],"#,
+                r#""mediaType":"application/vnd.oci.image.manifest.v1+json","schemaVersion":2,"#,
+                r#""subject":{"digest":"sha256:6105d6cc76af400325e94d588ce511be5bfdbb73b437dc51eca43917d7a43e3d","mediaType":"application/vnd.oci.image.manifest.v1+json","size":5}}"#,
+            )
+        );
+    }
+}

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! An OCI image layout on disk (OCI image specification 1.1, "OCI Image Layout").
+//!
+//! What is written appears under its name complete or not at all, and two layouts with the same
+//! content have the same bytes. What is read is checked against digest and size.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use oci_spec::image::{ANNOTATION_REF_NAME, Descriptor, ImageIndex, ImageIndexBuilder, MediaType};
+use serde::Serialize;
+
+use crate::atomic;
+use crate::digest::{Digest, DigestError, Mismatch, VerifyingReader};
+use crate::json;
+
+mod walk;
+pub use walk::Contents;
+
+/// The largest manifest that is read: what registries must take at least
+/// (OCI distribution specification 1.1, "Pushing Manifests").
+pub const MANIFEST_LIMIT: u64 = 4 * 1024 * 1024;
+
+/// The file that marks a layout, and its only content.
+const MARKER: &str = "oci-layout";
+const MARKER_CONTENT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+/// The file that lists what the layout is there for.
+const INDEX: &str = "index.json";
+
+/// Why a layout could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum LayoutError {
+    /// The file system refused.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Which file or folder.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+    /// No layout, or one of another generation.
+    #[error("{}: not an OCI image layout: {reason}", path.display())]
+    NotALayout {
+        /// The folder.
+        path: PathBuf,
+        /// What is missing or different.
+        reason: String,
+    },
+    /// A JSON document is malformed.
+    #[error("{}: {source}", path.display())]
+    Json {
+        /// Which file.
+        path: PathBuf,
+        /// Line, column and field.
+        source: serde_json::Error,
+    },
+    /// A file is not the content that a descriptor promises.
+    #[error("{}: {mismatch}", path.display())]
+    Mismatch {
+        /// Which file.
+        path: PathBuf,
+        /// What differs.
+        mismatch: Mismatch,
+    },
+    /// A descriptor holds a digest that can't be checked.
+    #[error("{}: {source}", path.display())]
+    Digest {
+        /// The folder of the layout.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: DigestError,
+    },
+    /// A manifest is larger than any registry has to accept.
+    #[error("{}: a manifest of {size} bytes, expected at most {MANIFEST_LIMIT}", path.display())]
+    TooLarge {
+        /// Which file.
+        path: PathBuf,
+        /// Bytes, by its descriptor.
+        size: u64,
+    },
+    /// Indexes inside indexes, too deep to be meant.
+    #[error("{}: indexes are nested deeper than {depth}", path.display())]
+    TooDeep {
+        /// The folder of the layout.
+        path: PathBuf,
+        /// The limit.
+        depth: usize,
+    },
+}
+
+/// A folder with `oci-layout`, `index.json` and `blobs/ALGORITHM/HEX`.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    /// Opens the layout in the folder `root`.
+    ///
+    /// # Errors
+    /// When there is none, or one of a version other than 1.0.0.
+    pub fn open(root: impl Into<PathBuf>) -> Result<Self, LayoutError> {
+        #[derive(serde::Deserialize)]
+        struct Marker {
+            #[serde(rename = "imageLayoutVersion")]
+            version: String,
+        }
+        let layout = Self { root: root.into() };
+        let path = layout.root.join(MARKER);
+        let not_a_layout = |reason| LayoutError::NotALayout { path: layout.root.clone(), reason };
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                return Err(not_a_layout(format!("it holds no file {MARKER}")));
+            }
+            Err(source) => return Err(LayoutError::Io { path, source }),
+        };
+        let marker: Marker =
+            serde_json::from_slice(&bytes).map_err(|source| LayoutError::Json { path, source })?;
+        if marker.version != "1.0.0" {
+            return Err(not_a_layout(format!(
+                "its version is {:?}, expected \"1.0.0\"",
+                marker.version
+            )));
+        }
+        Ok(layout)
+    }
+
+    /// Makes an empty layout in the folder `root`, or opens the one that is there.
+    ///
+    /// # Errors
+    /// When the folder can't be written, or holds a layout of another version.
+    pub fn create(root: impl Into<PathBuf>) -> Result<Self, LayoutError> {
+        let layout = Self { root: root.into() };
+        let blobs = layout.root.join("blobs/sha256");
+        fs::create_dir_all(&blobs).map_err(|source| LayoutError::Io { path: blobs, source })?;
+        if !layout.root.join(INDEX).exists() {
+            layout.write_index(Vec::new())?;
+        }
+        // Last, because it says that the rest is there.
+        if !layout.root.join(MARKER).exists() {
+            layout.write_file(MARKER, MARKER_CONTENT)?;
+        }
+        Self::open(layout.root)
+    }
+
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where the content of `digest` lies, if it is there.
+    pub fn blob_path(&self, digest: &Digest) -> PathBuf {
+        self.root.join("blobs").join(digest.algorithm().name()).join(digest.hex())
+    }
+
+    /// Reads `index.json`.
+    ///
+    /// # Errors
+    /// When it is missing, too large or malformed.
+    pub fn index(&self) -> Result<ImageIndex, LayoutError> {
+        let path = self.root.join(INDEX);
+        let io = |source| LayoutError::Io { path: path.clone(), source };
+        let file = File::open(&path).map_err(io)?;
+        let mut bytes = Vec::new();
+        file.take(MANIFEST_LIMIT + 1).read_to_end(&mut bytes).map_err(io)?;
+        let size = bytes.len() as u64;
+        if size > MANIFEST_LIMIT {
+            return Err(LayoutError::TooLarge { path, size });
+        }
+        serde_json::from_slice(&bytes).map_err(|source| LayoutError::Json { path, source })
+    }
+
+    /// Writes `index.json`: `manifests` sorted by their names, then by their digests.
+    ///
+    /// # Errors
+    /// When the file can't be written.
+    pub fn write_index(&self, mut manifests: Vec<Descriptor>) -> Result<(), LayoutError> {
+        manifests.sort_by_cached_key(|descriptor| {
+            let name = descriptor.annotations().as_ref().and_then(|a| a.get(ANNOTATION_REF_NAME));
+            (name.cloned(), descriptor.digest().to_string())
+        });
+        let index = ImageIndexBuilder::default()
+            .schema_version(2_u32)
+            .media_type(MediaType::ImageIndex)
+            .manifests(manifests)
+            .build()
+            .map_err(|e| LayoutError::Io {
+                path: self.root.join(INDEX),
+                source: io::Error::other(e),
+            })?;
+        self.write_file(INDEX, &self.to_json(INDEX, &index)?)
+    }
+
+    /// Opens the content of `descriptor`; reading it to the end proves digest and size.
+    ///
+    /// # Errors
+    /// When it is not there, or its digest is by an unknown algorithm.
+    pub fn open_blob(&self, descriptor: &Descriptor) -> Result<VerifyingReader<File>, LayoutError> {
+        let digest = self.digest(descriptor)?;
+        let path = self.blob_path(&digest);
+        match File::open(&path) {
+            Ok(file) => Ok(VerifyingReader::new(file, digest, Some(descriptor.size()))),
+            Err(source) => Err(LayoutError::Io { path, source }),
+        }
+    }
+
+    /// Reads a manifest, index or other small document, and checks it.
+    ///
+    /// # Errors
+    /// When it is not there, too large, or not what the descriptor says.
+    pub fn read_document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, LayoutError> {
+        let size = descriptor.size();
+        let mut reader = self.open_blob(descriptor)?;
+        if size > MANIFEST_LIMIT {
+            return Err(LayoutError::TooLarge {
+                path: self.blob_path(&self.digest(descriptor)?),
+                size,
+            });
+        }
+        let mut bytes = Vec::new();
+        match reader.read_to_end(&mut bytes) {
+            Ok(_) => Ok(bytes),
+            Err(e) => Err(self.read_error(descriptor, e)?),
+        }
+    }
+
+    /// Reads a blob of any size to its end and checks it.
+    ///
+    /// # Errors
+    /// When it is not there, or not what the descriptor says.
+    pub fn check_blob(&self, descriptor: &Descriptor) -> Result<(), LayoutError> {
+        match io::copy(&mut self.open_blob(descriptor)?, &mut io::sink()) {
+            Ok(_) => Ok(()),
+            Err(e) => Err(self.read_error(descriptor, e)?),
+        }
+    }
+
+    /// Stores what `content` yields and describes it.
+    ///
+    /// # Errors
+    /// When reading or writing fails; then nothing is left behind.
+    pub fn write_blob(
+        &self,
+        media_type: &str,
+        content: impl Read,
+    ) -> Result<Descriptor, LayoutError> {
+        let folder = self.root.join("blobs/sha256");
+        let (digest, size) =
+            atomic::write_named(&folder, content, |digest| digest.hex().to_owned())
+                .map_err(|source| LayoutError::Io { path: folder, source })?;
+        Ok(crate::artifact::descriptor(media_type, &digest, size))
+    }
+
+    /// Stores a JSON document, such as a manifest, in its canonical form and describes it.
+    ///
+    /// # Errors
+    /// When it can't be serialised or written.
+    pub fn write_json<T: Serialize>(
+        &self,
+        media_type: &str,
+        document: &T,
+    ) -> Result<Descriptor, LayoutError> {
+        self.write_blob(media_type, self.to_json("blobs", document)?.as_slice())
+    }
+
+    fn digest(&self, descriptor: &Descriptor) -> Result<Digest, LayoutError> {
+        Digest::try_from(descriptor.digest())
+            .map_err(|source| LayoutError::Digest { path: self.root.clone(), source })
+    }
+
+    fn read_error(
+        &self,
+        descriptor: &Descriptor,
+        error: io::Error,
+    ) -> Result<LayoutError, LayoutError> {
+        let path = self.blob_path(&self.digest(descriptor)?);
+        let mismatch = error.get_ref().and_then(|inner| inner.downcast_ref::<Mismatch>()).cloned();
+        Ok(match mismatch {
+            Some(mismatch) => LayoutError::Mismatch { path, mismatch },
+            None => LayoutError::Io { path, source: error },
+        })
+    }
+
+    fn to_json<T: Serialize>(&self, name: &str, document: &T) -> Result<Vec<u8>, LayoutError> {
+        json::canonical(document)
+            .map_err(|source| LayoutError::Json { path: self.root.join(name), source })
+    }
+
+    fn write_file(&self, name: &str, content: &[u8]) -> Result<(), LayoutError> {
+        atomic::write_named(&self.root, content, |_| name.to_owned())
+            .map(drop)
+            .map_err(|source| LayoutError::Io { path: self.root.join(name), source })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Layouts written, walked and broken.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{artifact, media_type};
+
+/// A layout with one artifact of the given layers, and its descriptor.
+fn layout(layers: &[Vec<u8>]) -> (tempfile::TempDir, Layout, Descriptor) {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = Layout::create(folder.path()).unwrap();
+    layout.write_blob(media_type::EMPTY, artifact::EMPTY_JSON).unwrap();
+    let layers = layers
+        .iter()
+        .map(|layer| layout.write_blob(media_type::IMAGE_LAYER, layer.as_slice()).unwrap())
+        .collect();
+    let manifest =
+        artifact::manifest("application/example", layers, None, BTreeMap::new()).unwrap();
+    let manifest = layout.write_json(media_type::IMAGE_MANIFEST, &manifest).unwrap();
+    (folder, layout, manifest)
+}
+
+fn named(descriptor: &Descriptor, name: &str) -> Descriptor {
+    let mut descriptor = descriptor.clone();
+    descriptor.set_annotations(Some([(ANNOTATION_REF_NAME.to_owned(), name.to_owned())].into()));
+    descriptor
+}
+
+/// Every file below `root` with its content.
+fn tree(root: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut files = Vec::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                files.push((path.strip_prefix(root).unwrap().to_owned(), fs::read(&path).unwrap()));
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+#[test]
+fn walking_lists_blobs_before_the_manifests_that_name_them_and_nothing_twice() {
+    let (_folder, layout, manifest) = layout(&[b"one".to_vec(), b"two".to_vec(), b"one".to_vec()]);
+    let index = ImageIndexBuilder::default()
+        .schema_version(2_u32)
+        .manifests(vec![manifest.clone(), manifest.clone()])
+        .build()
+        .unwrap();
+    let index = layout.write_json(media_type::IMAGE_INDEX, &index).unwrap();
+    layout.write_index(vec![named(&index, "b"), named(&index, "a"), manifest.clone()]).unwrap();
+    let contents = layout.walk().unwrap();
+    assert_eq!(contents.blobs.len(), 3);
+    assert_eq!(contents.manifests.len(), 2);
+    assert_eq!(contents.manifests[0].digest(), manifest.digest());
+    assert_eq!(contents.manifests[1].digest(), index.digest());
+    assert_eq!(layout.walk_from(&manifest).unwrap().manifests.len(), 1);
+}
+
+#[test]
+fn a_changed_shortened_or_missing_blob_is_named() {
+    let (_folder, layout, manifest) = layout(&[b"content".to_vec()]);
+    layout.write_index(vec![manifest]).unwrap();
+    let digest = Digest::sha256(b"content");
+    let path = layout.blob_path(&digest);
+    for (bytes, expected) in [
+        (Some(&b"c0ntent"[..]), "content has the digest"),
+        (Some(&b"conten"[..]), "has 6 bytes, expected 7"),
+        (Some(&b"contents"[..]), "expected 7"),
+        (None, "No such file"),
+    ] {
+        match bytes {
+            Some(bytes) => fs::write(&path, bytes).unwrap(),
+            None => fs::remove_file(&path).unwrap(),
+        }
+        let message = layout.walk().unwrap_err().to_string();
+        assert!(message.contains(expected) && message.contains(digest.hex()), "{message}");
+    }
+}
+
+#[test]
+fn what_is_no_layout_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let message = |folder: &Path| Layout::open(folder).unwrap_err().to_string();
+    assert!(message(folder.path()).contains("holds no file oci-layout"));
+    fs::write(folder.path().join(MARKER), "{").unwrap();
+    assert!(message(folder.path()).contains("line 1 column"));
+    fs::write(folder.path().join(MARKER), r#"{"imageLayoutVersion":"2.0.0"}"#).unwrap();
+    assert!(message(folder.path()).contains("expected \"1.0.0\""));
+}
+
+#[test]
+fn creating_again_keeps_what_is_there() {
+    let (folder, layout, manifest) = layout(&[b"content".to_vec()]);
+    layout.write_index(vec![manifest]).unwrap();
+    let before = tree(folder.path());
+    Layout::create(folder.path()).unwrap();
+    assert_eq!(tree(folder.path()), before);
+}
+
+#[test]
+fn nesting_has_a_limit() {
+    let (_folder, layout, manifest) = layout(&[]);
+    let mut inner = manifest;
+    for _ in 0..=8 {
+        let index = ImageIndexBuilder::default()
+            .schema_version(2_u32)
+            .manifests(vec![inner])
+            .build()
+            .unwrap();
+        inner = layout.write_json(media_type::IMAGE_INDEX, &index).unwrap();
+    }
+    assert!(matches!(layout.walk_from(&inner), Err(LayoutError::TooDeep { .. })));
+}
+
+#[test]
+fn a_manifest_that_claims_to_be_huge_is_not_read() {
+    let (_folder, layout, manifest) = layout(&[]);
+    let mut claimed = manifest;
+    claimed.set_size(MANIFEST_LIMIT + 1);
+    assert!(matches!(layout.walk_from(&claimed), Err(LayoutError::TooLarge { .. })));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn the_same_content_in_any_order_gives_the_same_bytes(
+        layers in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..64), 1..5),
+        names in proptest::collection::hash_set("[a-z]{1,4}", 1..5),
+    ) {
+        let write = |reversed: bool| {
+            let (folder, layout, manifest) = layout(&layers);
+            let mut entries: Vec<_> = names.iter().map(|name| named(&manifest, name)).collect();
+            entries.sort_by_key(|d| d.annotations().clone().unwrap()[ANNOTATION_REF_NAME].clone());
+            if reversed {
+                entries.reverse();
+            }
+            layout.write_index(entries).unwrap();
+            tree(folder.path())
+        };
+        prop_assert_eq!(write(false), write(true));
+    }
+}

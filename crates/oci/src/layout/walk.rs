@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Everything that a layout, or one manifest in it, leads to.
+
+use std::collections::HashSet;
+
+use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
+use serde::de::DeserializeOwned;
+
+use super::{Layout, LayoutError};
+use crate::media_type;
+
+/// Indexes may hold indexes; real ones hold one level of them.
+const DEPTH: usize = 8;
+
+/// What was found, in the order in which a registry takes it: first all blobs, then each manifest after
+/// those that it names. Nothing is listed twice.
+#[derive(Debug, Clone, Default)]
+pub struct Contents {
+    /// Configurations, layers, and whatever is no manifest.
+    pub blobs: Vec<Descriptor>,
+    /// Manifests and indexes.
+    pub manifests: Vec<Descriptor>,
+    seen: HashSet<String>,
+}
+
+impl Layout {
+    /// Follows every descriptor from `index.json` and checks the content of each.
+    ///
+    /// # Errors
+    /// At the first content that is missing, malformed or not what its descriptor says.
+    pub fn walk(&self) -> Result<Contents, LayoutError> {
+        let mut contents = Contents::default();
+        for root in self.index()?.manifests() {
+            self.visit(root, DEPTH, &mut contents)?;
+        }
+        Ok(contents)
+    }
+
+    /// Follows every descriptor from `root` and checks the content of each.
+    ///
+    /// # Errors
+    /// As [`walk`](Self::walk).
+    pub fn walk_from(&self, root: &Descriptor) -> Result<Contents, LayoutError> {
+        let mut contents = Contents::default();
+        self.visit(root, DEPTH, &mut contents)?;
+        Ok(contents)
+    }
+
+    fn visit(
+        &self,
+        descriptor: &Descriptor,
+        depth: usize,
+        contents: &mut Contents,
+    ) -> Result<(), LayoutError> {
+        // One content may be described as a blob here and as a manifest there, and sizes may disagree.
+        let media_type = descriptor.media_type().as_ref();
+        let key = format!("{media_type} {} {}", descriptor.digest(), descriptor.size());
+        if !contents.seen.insert(key) {
+            return Ok(());
+        }
+        if media_type::is_index(media_type) {
+            let Some(depth) = depth.checked_sub(1) else {
+                return Err(LayoutError::TooDeep { path: self.root.clone(), depth: DEPTH });
+            };
+            let index: ImageIndex = self.parse(descriptor)?;
+            for manifest in index.manifests() {
+                self.visit(manifest, depth, contents)?;
+            }
+            contents.manifests.push(descriptor.clone());
+        } else if media_type::is_manifest(media_type) {
+            let manifest: ImageManifest = self.parse(descriptor)?;
+            for blob in std::iter::once(manifest.config()).chain(manifest.layers()) {
+                self.visit(blob, depth, contents)?;
+            }
+            contents.manifests.push(descriptor.clone());
+        } else {
+            self.check_blob(descriptor)?;
+            contents.blobs.push(descriptor.clone());
+        }
+        Ok(())
+    }
+
+    fn parse<T: DeserializeOwned>(&self, descriptor: &Descriptor) -> Result<T, LayoutError> {
+        let bytes = self.read_document(descriptor)?;
+        serde_json::from_slice(&bytes).map_err(|source| match self.digest(descriptor) {
+            Ok(digest) => LayoutError::Json { path: self.blob_path(&digest), source },
+            Err(e) => e,
+        })
+    }
+}

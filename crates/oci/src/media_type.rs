@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Media types of what lies in layouts and registries, each with the document that defines it.
+
+/// Manifest of one image or artifact (OCI image specification 1.1, "Image Manifest").
+pub const IMAGE_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+/// List of manifests, one for each platform (OCI image specification 1.1, "Image Index").
+pub const IMAGE_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+/// Configuration of an image (OCI image specification 1.1, "Image Configuration").
+pub const IMAGE_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+/// Layer: a tar archive (OCI image specification 1.1, "Image Layer Filesystem Changeset").
+pub const IMAGE_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+/// Layer: a tar archive, compressed with gzip (the same section).
+pub const IMAGE_LAYER_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+/// Layer: a tar archive, compressed with zstd (the same section).
+pub const IMAGE_LAYER_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
+/// The document `{}`, where a manifest must name a blob but has none to name
+/// (OCI image specification 1.1, "Guidance for an Empty Descriptor").
+pub const EMPTY: &str = "application/vnd.oci.empty.v1+json";
+
+/// Manifest of one image, as Docker defined it before OCI (Docker image manifest version 2, schema 2).
+pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+/// List of manifests, as Docker defined it before OCI (the same document).
+pub const DOCKER_MANIFEST_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+
+/// A Sigstore bundle, version 0.3 (Sigstore protobuf specifications, `sigstore_bundle.proto`).
+pub const SIGSTORE_BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
+/// What cosign signed before bundles (containers/image, "simple signing" payload).
+pub const SIMPLE_SIGNING: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
+/// A `CycloneDX` document in JSON (registered with IANA).
+pub const CYCLONEDX: &str = "application/vnd.cyclonedx+json";
+
+/// Whether `media_type` names a manifest of one image or artifact.
+pub fn is_manifest(media_type: &str) -> bool {
+    matches!(media_type, IMAGE_MANIFEST | DOCKER_MANIFEST)
+}
+
+/// Whether `media_type` names a list of manifests.
+pub fn is_index(media_type: &str) -> bool {
+    matches!(media_type, IMAGE_INDEX | DOCKER_MANIFEST_LIST)
+}
