@@ -30,6 +30,21 @@ pub fn provenance(name: &str) -> String {
     format!("{PROVENANCE}/{}.slsa.sigstore.json", flat(name))
 }
 
+/// The Sigstore bundle that attests the `CycloneDX` document of the image `repository`.
+pub fn sbom_attestation(repository: &str) -> String {
+    format!("{SBOM}/{}.cdx.sigstore.json", flat(repository))
+}
+
+/// What cosign signed of an image before bundles: the payload of the tag `sha256-HEX.sig`.
+pub fn legacy_payload(repository: &str) -> String {
+    format!("{SIGNATURES}/{}.simplesigning.json", flat(repository))
+}
+
+/// The signature of [`legacy_payload`] in base64, the annotation of that tag's layer.
+pub fn legacy_signature(repository: &str) -> String {
+    format!("{SIGNATURES}/{}.simplesigning.sig", flat(repository))
+}
+
 /// The `CycloneDX` document that describes `name`.
 pub fn sbom(name: &str) -> String {
     format!("{SBOM}/{}.cdx.json", flat(name))

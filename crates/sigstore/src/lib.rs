@@ -1,5 +1,23 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Sigstore keys, bundles, DSSE envelopes and in-toto statements.
+//! Signatures as cosign makes and reads them, with a key and without a network.
+//!
+//! [`key`] signs and verifies digests, [`keyfile`] keeps private keys in cosign's encrypted form,
+//! [`statement`] and [`slsa`] say something about a content, [`dsse`] signs what was said, [`bundle`]
+//! holds a signature of either kind, and [`simple_signing`] is what cosign wrote before bundles.
+//! Nothing here touches a file: callers read and write.
 #![forbid(unsafe_code)]
+
+pub mod bundle;
+pub mod dsse;
+mod encoding;
+pub mod key;
+pub mod keyfile;
+pub mod simple_signing;
+pub mod slsa;
+pub mod statement;
+
+pub use bundle::{Bundle, BundleError};
+pub use key::{PrivateKey, PublicKey, Sha256, sha256};
+pub use statement::{Statement, Subject};

@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Sigstore bundles 0.3: one file that holds a signature and what is needed to check it.
+//!
+//! Sigstore protobuf specifications, `sigstore_bundle.proto`, in its JSON form, restricted to what a key
+//! alone can check: bundles with a certificate, with entries of a transparency log or with time stamps
+//! are refused, since nothing here would look at those. Unknown fields are refused as well.
+
+use serde::{Deserialize, Serialize};
+
+use crate::dsse::Envelope;
+use crate::encoding::base64_bytes;
+use crate::key::{KeyError, PrivateKey, PublicKey, Sha256};
+use crate::statement::{PAYLOAD_TYPE, Statement, StatementError};
+
+/// The media type of a bundle, in its own text and in registries.
+pub const MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
+/// The one digest algorithm that is written and read.
+const SHA2_256: &str = "SHA2_256";
+
+/// Why a bundle was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    /// Not JSON, or not of the shape that is read here; the message holds line, column and field.
+    #[error("not a Sigstore bundle 0.3 made with a key: {0}")]
+    Malformed(#[from] serde_json::Error),
+    /// Another version of the format.
+    #[error("its media type is {0:?}, expected {MEDIA_TYPE:?}")]
+    MediaType(String),
+    /// Made by another key.
+    #[error("it was signed by another key: its hint is {found}, the key's is {expected}")]
+    OtherKey {
+        /// What the bundle names.
+        found: String,
+        /// The hint of the key that was given.
+        expected: String,
+    },
+    /// An attestation in place of a signature, or the other way round.
+    #[error("it holds {found}, expected {expected}")]
+    Content {
+        /// What is in it.
+        found: &'static str,
+        /// What was asked for.
+        expected: &'static str,
+    },
+    /// It signs something else.
+    #[error("it signs another content: sha256:{found}, expected sha256:{expected}")]
+    OtherContent {
+        /// Hex of the digest that it names.
+        found: String,
+        /// Hex of the digest of what was given.
+        expected: String,
+    },
+    /// Signed, but not a statement.
+    #[error("its payload has the type {0:?}, expected {PAYLOAD_TYPE:?}")]
+    PayloadType(String),
+    /// The signature does not fit.
+    #[error(transparent)]
+    Signature(#[from] KeyError),
+    /// Signed, but it does not say what was asked for.
+    #[error(transparent)]
+    Statement(#[from] StatementError),
+}
+
+/// A bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Bundle {
+    media_type: String,
+    verification_material: VerificationMaterial,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    message_signature: Option<MessageSignature>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    dsse_envelope: Option<Envelope>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct VerificationMaterial {
+    public_key: PublicKeyIdentifier,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PublicKeyIdentifier {
+    hint: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct MessageSignature {
+    message_digest: MessageDigest,
+    #[serde(with = "base64_bytes")]
+    signature: Vec<u8>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MessageDigest {
+    algorithm: String,
+    #[serde(with = "base64_bytes")]
+    digest: Vec<u8>,
+}
+
+impl Bundle {
+    /// Signs a file by its SHA-256.
+    ///
+    /// # Errors
+    /// As [`PrivateKey::sign`].
+    pub fn sign_file(key: &PrivateKey, digest: &Sha256) -> Result<Self, BundleError> {
+        let message_digest = MessageDigest { algorithm: SHA2_256.into(), digest: digest.to_vec() };
+        let signature = MessageSignature { message_digest, signature: key.sign(digest)? };
+        Ok(Self { message_signature: Some(signature), ..Self::empty(key) })
+    }
+
+    /// Signs a statement.
+    ///
+    /// # Errors
+    /// As [`PrivateKey::sign`].
+    pub fn sign_statement(key: &PrivateKey, statement: &Statement) -> Result<Self, BundleError> {
+        let envelope = Envelope::sign(key, PAYLOAD_TYPE, statement.to_json()?)?;
+        Ok(Self { dsse_envelope: Some(envelope), ..Self::empty(key) })
+    }
+
+    fn empty(key: &PrivateKey) -> Self {
+        let public_key = PublicKeyIdentifier { hint: key.public().hint() };
+        Self {
+            media_type: MEDIA_TYPE.to_owned(),
+            verification_material: VerificationMaterial { public_key },
+            message_signature: None,
+            dsse_envelope: None,
+        }
+    }
+
+    /// Reads a bundle. Nothing in it is to be believed before one of the `verify` functions was called.
+    ///
+    /// # Errors
+    /// When the bytes are not a bundle of this version and kind.
+    pub fn parse(bytes: &[u8]) -> Result<Self, BundleError> {
+        let bundle: Self = serde_json::from_slice(bytes)?;
+        if bundle.media_type != MEDIA_TYPE {
+            return Err(BundleError::MediaType(bundle.media_type));
+        }
+        Ok(bundle)
+    }
+
+    /// The bundle as a file; without white space, so that every byte of it counts.
+    ///
+    /// # Errors
+    /// When serialisation fails, which the types here do not allow.
+    pub fn to_json(&self) -> Result<Vec<u8>, BundleError> {
+        Ok(serde_json::to_vec(self)?)
+    }
+
+    /// Checks that `key` signed the file with the SHA-256 `digest`.
+    ///
+    /// # Errors
+    /// When it is another key, another file, or no signature of a file at all.
+    pub fn verify_file(&self, key: &PublicKey, digest: &Sha256) -> Result<(), BundleError> {
+        self.check_hint(key)?;
+        let (Some(message), None) = (&self.message_signature, &self.dsse_envelope) else {
+            return Err(self.wrong_content("the signature of a file"));
+        };
+        let MessageDigest { algorithm, digest: named } = &message.message_digest;
+        if algorithm != SHA2_256 || named != digest {
+            let found = format!("{} ({algorithm})", crate::encoding::hex(named));
+            return Err(BundleError::OtherContent {
+                found,
+                expected: crate::encoding::hex(digest),
+            });
+        }
+        Ok(key.verify(digest, &message.signature)?)
+    }
+
+    /// Checks that `key` signed a statement of the kind `predicate_type` about the content with the
+    /// SHA-256 `digest` alone, and returns the statement.
+    ///
+    /// # Errors
+    /// When it is another key, another content, a statement of another kind, or no statement at all.
+    pub fn verify_statement(
+        &self,
+        key: &PublicKey,
+        predicate_type: &str,
+        digest: &Sha256,
+    ) -> Result<Statement, BundleError> {
+        let statement = self.verify_any_statement(key)?;
+        statement.expect(predicate_type, digest)?;
+        Ok(statement)
+    }
+
+    /// Checks that `key` signed a statement, and returns it whatever it says.
+    ///
+    /// For a registry, where several statements hang on one image: an image counts as signed only when one
+    /// of them is of the kind [`COSIGN_SIGN`](crate::statement::COSIGN_SIGN), never because some statement verifies.
+    ///
+    /// # Errors
+    /// When it is another key, or no statement at all.
+    pub fn verify_any_statement(&self, key: &PublicKey) -> Result<Statement, BundleError> {
+        self.check_hint(key)?;
+        let (Some(envelope), None) = (&self.dsse_envelope, &self.message_signature) else {
+            return Err(self.wrong_content("a signed statement"));
+        };
+        envelope.verify(key)?;
+        if envelope.payload_type != PAYLOAD_TYPE {
+            return Err(BundleError::PayloadType(envelope.payload_type.clone()));
+        }
+        Ok(Statement::parse(&envelope.payload)?)
+    }
+
+    fn check_hint(&self, key: &PublicKey) -> Result<(), BundleError> {
+        let found = &self.verification_material.public_key.hint;
+        let expected = key.hint();
+        if *found != expected {
+            return Err(BundleError::OtherKey { found: found.clone(), expected });
+        }
+        Ok(())
+    }
+
+    fn wrong_content(&self, expected: &'static str) -> BundleError {
+        let found = match (&self.message_signature, &self.dsse_envelope) {
+            (Some(_), Some(_)) => "both a signature of a file and a statement",
+            (Some(_), None) => "the signature of a file",
+            (None, Some(_)) => "a signed statement",
+            (None, None) => "no signature",
+        };
+        BundleError::Content { found, expected }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::key::sha256;
+    use crate::statement::{COSIGN_SIGN, CYCLONEDX};
+
+    fn statement(predicate_type: &str, content: &[u8]) -> Statement {
+        Statement::new("image", &sha256(content), predicate_type, json!({}))
+    }
+
+    /// Whether `bytes` are a bundle that vouches for `content`, as a file or as a signed image.
+    fn accepted(bytes: &[u8], key: &PublicKey, content: &[u8]) -> bool {
+        Bundle::parse(bytes).is_ok_and(|bundle| {
+            let digest = sha256(content);
+            bundle.verify_file(key, &digest).is_ok()
+                || bundle.verify_statement(key, COSIGN_SIGN, &digest).is_ok()
+        })
+    }
+
+    #[test]
+    fn the_text_is_what_cosign_writes() {
+        let key = PrivateKey::generate();
+        let digest = sha256(b"x");
+        let text = Bundle::sign_file(&key, &digest).unwrap().to_json().unwrap();
+        let signature = crate::encoding::base64(&key.sign(&digest).unwrap());
+        let (hint, digest) = (key.public().hint(), crate::encoding::base64(&digest));
+        assert_eq!(
+            String::from_utf8(text).unwrap(),
+            format!(
+                concat!(
+                    r#"{{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","#,
+                    r#""verificationMaterial":{{"publicKey":{{"hint":"{}"}}}},"#,
+                    r#""messageSignature":{{"messageDigest":{{"algorithm":"SHA2_256","digest":"{}"}},"signature":"{}"}}}}"#,
+                ),
+                hint, digest, signature
+            )
+        );
+    }
+
+    #[test]
+    fn an_attestation_is_no_signature() {
+        let key = PrivateKey::generate();
+        let public = key.public();
+        let digest = sha256(b"x");
+        let attestation = Bundle::sign_statement(&key, &statement(CYCLONEDX, b"x")).unwrap();
+        attestation.verify_statement(&public, CYCLONEDX, &digest).unwrap();
+        assert!(matches!(
+            attestation.verify_statement(&public, COSIGN_SIGN, &digest),
+            Err(BundleError::Statement(StatementError::PredicateType { .. }))
+        ));
+        assert!(matches!(
+            attestation.verify_file(&public, &digest),
+            Err(BundleError::Content { .. })
+        ));
+        let file = Bundle::sign_file(&key, &digest).unwrap();
+        assert!(matches!(
+            file.verify_statement(&public, COSIGN_SIGN, &digest),
+            Err(BundleError::Content { .. })
+        ));
+    }
+
+    #[test]
+    fn a_signed_payload_that_is_no_statement_is_refused() {
+        let key = PrivateKey::generate();
+        let payload = statement(COSIGN_SIGN, b"x").to_json().unwrap();
+        let envelope = Envelope::sign(&key, "text/plain", payload).unwrap();
+        let bundle = Bundle { dsse_envelope: Some(envelope), ..Bundle::empty(&key) };
+        assert!(matches!(
+            bundle.verify_any_statement(&key.public()),
+            Err(BundleError::PayloadType(_))
+        ));
+    }
+
+    #[test]
+    fn what_a_key_can_not_check_is_refused() {
+        let key = PrivateKey::generate();
+        let bundle = Bundle::sign_file(&key, &sha256(b"x")).unwrap();
+        let good = serde_json::to_value(&bundle).unwrap();
+        let changes = [
+            ("/verificationMaterial", json!({"certificate": {"rawBytes": "AAAA"}})),
+            ("/verificationMaterial", json!({"publicKey": {"hint": "x"}, "tlogEntries": [{}]})),
+            ("/mediaType", json!("application/vnd.dev.sigstore.bundle+json;version=0.2")),
+        ];
+        for (place, value) in changes {
+            let mut bad = good.clone();
+            *bad.pointer_mut(place).unwrap() = value;
+            assert!(Bundle::parse(bad.to_string().as_bytes()).is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
+        #[test]
+        fn a_bundle_with_any_byte_changed_vouches_for_nothing(
+            content in prop::collection::vec(any::<u8>(), 0..100),
+            place in any::<prop::sample::Index>(),
+            change in 1_u8..=255,
+            file in any::<bool>(),
+        ) {
+            let key = PrivateKey::generate();
+            let bundle = if file {
+                Bundle::sign_file(&key, &sha256(&content))
+            } else {
+                Bundle::sign_statement(&key, &statement(COSIGN_SIGN, &content))
+            };
+            let mut bytes = bundle.unwrap().to_json().unwrap();
+            prop_assert!(accepted(&bytes, &key.public(), &content));
+            prop_assert!(!accepted(&bytes, &PrivateKey::generate().public(), &content));
+            prop_assert!(!accepted(&bytes, &key.public(), b"another content, longer than any of the above, which end at a hundred bytes or so"));
+            let index = place.index(bytes.len());
+            bytes[index] ^= change;
+            prop_assert!(!accepted(&bytes, &key.public(), &content));
+        }
+
+        #[test]
+        fn no_bytes_make_the_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            drop(Bundle::parse(&bytes));
+        }
+    }
+}

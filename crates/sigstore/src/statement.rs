@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! in-toto statements: "of these contents, this holds" (in-toto attestation specification, Statement v1).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::encoding::hex;
+use crate::key::Sha256;
+
+/// The type of the payload of an envelope that holds a statement.
+pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
+/// The `_type` of the statements that are written here.
+const TYPE: &str = "https://in-toto.io/Statement/v1";
+/// The `_type` that `cosign attest` writes; the shape is the same.
+const OLD_TYPE: &str = "https://in-toto.io/Statement/v0.1";
+
+/// "This image is signed": what `cosign sign` writes since 3.0.
+pub const COSIGN_SIGN: &str = "https://sigstore.dev/cosign/sign/v1";
+/// "This is what it is made of": the predicate is a `CycloneDX` document.
+pub const CYCLONEDX: &str = "https://cyclonedx.org/bom";
+
+/// A statement. What it says is the predicate, whose form the predicate type names.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Statement {
+    #[serde(rename = "_type")]
+    kind: String,
+    /// What it speaks of.
+    pub subject: Vec<Subject>,
+    /// URI of the predicate's form.
+    #[serde(rename = "predicateType")]
+    pub predicate_type: String,
+    /// What it says.
+    #[serde(default)]
+    pub predicate: Value,
+}
+
+/// A content that a statement speaks of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Subject {
+    /// A name for people; the digest decides. cosign leaves it out for images.
+    #[serde(default)]
+    pub name: String,
+    /// Algorithm to lower-case hex.
+    pub digest: BTreeMap<String, String>,
+    /// `cosign sign -a` notes key and value pairs here.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, Value>,
+}
+
+/// Why a payload is not the statement that was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum StatementError {
+    /// Not JSON, or not of the expected shape; the message holds line, column and field.
+    #[error("the statement is malformed: {0}")]
+    Malformed(#[from] serde_json::Error),
+    /// Not an in-toto statement.
+    #[error("the statement's type is {0:?}, expected {TYPE:?}")]
+    Type(String),
+    /// A statement of another kind, such as an attestation in place of a signature.
+    #[error("it is a statement of type {found:?}, expected {expected:?}")]
+    PredicateType {
+        /// The type it has.
+        found: String,
+        /// The type that was asked for.
+        expected: String,
+    },
+    /// A statement about something else, or about several contents.
+    #[error("it speaks of {found}, expected sha256:{expected} alone")]
+    Subject {
+        /// The digests of its subjects.
+        found: String,
+        /// Hex of the SHA-256 that was asked for.
+        expected: String,
+    },
+}
+
+impl Statement {
+    /// A statement about the one content `name` with the SHA-256 `digest`.
+    pub fn new(name: &str, digest: &Sha256, predicate_type: &str, predicate: Value) -> Self {
+        let subject = Subject {
+            name: name.to_owned(),
+            digest: BTreeMap::from([("sha256".to_owned(), hex(digest))]),
+            annotations: BTreeMap::new(),
+        };
+        Self {
+            kind: TYPE.to_owned(),
+            subject: vec![subject],
+            predicate_type: predicate_type.to_owned(),
+            predicate,
+        }
+    }
+
+    /// Reads a statement, whatever it says.
+    ///
+    /// # Errors
+    /// When the bytes are no in-toto statement, or have fields that the specification does not know.
+    pub fn parse(payload: &[u8]) -> Result<Self, StatementError> {
+        let statement: Self = serde_json::from_slice(payload)?;
+        if statement.kind != TYPE && statement.kind != OLD_TYPE {
+            return Err(StatementError::Type(statement.kind));
+        }
+        Ok(statement)
+    }
+
+    /// The bytes that are signed.
+    ///
+    /// # Errors
+    /// When the predicate can't be serialised, which a JSON value does not allow.
+    pub fn to_json(&self) -> Result<Vec<u8>, StatementError> {
+        Ok(serde_json::to_vec(self)?)
+    }
+
+    /// Checks that this is a statement of the kind `predicate_type` about `digest` and nothing else.
+    ///
+    /// # Errors
+    /// [`StatementError::PredicateType`] or [`StatementError::Subject`], with what was found.
+    pub fn expect(&self, predicate_type: &str, digest: &Sha256) -> Result<(), StatementError> {
+        if self.predicate_type != predicate_type {
+            return Err(StatementError::PredicateType {
+                found: self.predicate_type.clone(),
+                expected: predicate_type.to_owned(),
+            });
+        }
+        let expected = hex(digest);
+        match self.subject.as_slice() {
+            [one] if one.digest.len() == 1 && one.digest.get("sha256") == Some(&expected) => Ok(()),
+            subjects => {
+                let digests = subjects.iter().flat_map(|subject| &subject.digest);
+                let names: Vec<_> = digests.map(|(name, hex)| format!("{name}:{hex}")).collect();
+                Err(StatementError::Subject { found: names.join(", "), expected })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::key::sha256;
+
+    #[test]
+    fn the_text_is_the_specifications() {
+        let statement = Statement::new("a", &sha256(b""), COSIGN_SIGN, json!({}));
+        assert_eq!(
+            String::from_utf8(statement.to_json().unwrap()).unwrap(),
+            concat!(
+                r#"{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"a","digest":"#,
+                r#"{"sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}}],"#,
+                r#""predicateType":"https://sigstore.dev/cosign/sign/v1","predicate":{}}"#,
+            )
+        );
+    }
+
+    #[test]
+    fn another_kind_another_subject_and_several_subjects_are_refused() {
+        let digest = sha256(b"x");
+        let statement = Statement::new("a", &digest, COSIGN_SIGN, json!({}));
+        statement.expect(COSIGN_SIGN, &digest).unwrap();
+        let refused = |s: &Statement, t: &str, d: &[u8]| s.expect(t, &sha256(d)).unwrap_err();
+        assert!(matches!(
+            refused(&statement, CYCLONEDX, b"x"),
+            StatementError::PredicateType { .. }
+        ));
+        assert!(matches!(refused(&statement, COSIGN_SIGN, b"y"), StatementError::Subject { .. }));
+        let mut two = statement.clone();
+        two.subject.extend(Statement::new("b", &sha256(b"y"), "", json!({})).subject);
+        assert!(matches!(refused(&two, COSIGN_SIGN, b"x"), StatementError::Subject { .. }));
+        let none = Statement { subject: Vec::new(), ..statement };
+        assert!(matches!(refused(&none, COSIGN_SIGN, b"x"), StatementError::Subject { .. }));
+    }
+
+    #[test]
+    fn other_documents_are_not_taken_for_statements() {
+        let good = Statement::new("a", &sha256(b""), CYCLONEDX, json!({"a": 1}));
+        let text = String::from_utf8(good.to_json().unwrap()).unwrap();
+        assert_eq!(Statement::parse(text.as_bytes()).unwrap(), good);
+        assert!(matches!(
+            Statement::parse(text.replace("Statement/v1", "Statement/v9").as_bytes()),
+            Err(StatementError::Type(_))
+        ));
+        for bad in [r#"{"x":1,"#, "[]", &text.replace(r#"{"_type""#, r#"{"new":1,"_type""#)] {
+            assert!(matches!(Statement::parse(bad.as_bytes()), Err(StatementError::Malformed(_))));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            drop(Statement::parse(&bytes));
+        }
+    }
+}
