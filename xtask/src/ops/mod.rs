@@ -3,6 +3,10 @@
 
 //! What steps work with. Nothing here knows of steps, pipelines or the command line.
 
+pub(crate) mod archive;
 pub(crate) mod atomic;
+pub(crate) mod cargo;
+pub(crate) mod checksum;
 pub(crate) mod command;
+pub(crate) mod elf;
 pub(crate) mod tree;

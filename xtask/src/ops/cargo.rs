@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Cargo and rustc: which target, which flags, which crates end up in a binary.
+
+pub(crate) mod build;
+pub(crate) mod graph;
+pub(crate) mod toolchain;
