@@ -1,7 +1,128 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The typed step programs inside the tool images.
+//! The typed step programs inside the tool images: one static program, one subcommand for each.
+//!
+//! Each reads the task in `/run/provision`, makes a plan as data, prints it with `--dry-run`, and
+//! else carries it out. `docs/steps.md` describes what each step does and needs.
 #![forbid(unsafe_code)]
 
-fn main() {}
+mod command;
+mod execute;
+mod files;
+mod ids;
+mod mkfs;
+mod mounts;
+mod plan;
+mod stamp;
+mod steps;
+mod task;
+mod volumes;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+use crate::plan::Plan;
+use crate::stamp::{Stamp, State};
+use crate::steps::config_drive;
+use crate::task::Task;
+
+/// Carries out one step of a provisioning task.
+#[derive(Parser)]
+#[command(
+    version = build_info::LONG_VERSION,
+    after_help = "Example: step partition --dry-run\n\n\
+                  Exit codes: 0 done, or nothing to do; 1 the step failed; 2 wrong usage."
+)]
+struct Cli {
+    #[command(subcommand)]
+    step: Step,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Args)]
+struct Common {
+    /// Folder with the task, as the dispatcher wrote it.
+    #[arg(long, global = true, value_name = "DIR", default_value = recipe::provision::DEFAULT_DIR)]
+    provision: PathBuf,
+    /// Folder for the stamps of finished steps and for temporary files.
+    #[arg(long, global = true, value_name = "DIR", default_value = "/run/step")]
+    state: PathBuf,
+    /// Print the plan and do nothing.
+    #[arg(long, global = true)]
+    dry_run: bool,
+    /// Print the plan as JSON.
+    #[arg(long, global = true, requires = "dry_run")]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Step {
+    /// Write a config drive (`NoCloud`) for cloud-init.
+    ConfigDrive(config_drive::Options),
+}
+
+impl Step {
+    /// The subcommand's name.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::ConfigDrive(_) => "config-drive",
+        }
+    }
+
+    fn plan(&self, task: &Task) -> Result<Plan> {
+        match self {
+            Self::ConfigDrive(options) => config_drive::plan(task, options),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(&cli.step, &cli.common) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(step: &Step, common: &Common) -> Result<()> {
+    let work = common.state.join("work").join(step.name());
+    let task = Task::read(&common.provision, work.clone())?;
+    if common.dry_run {
+        return show(&step.plan(&task)?, common.json);
+    }
+    let state = State::open(&common.state, step.name())?;
+    carry_out(&step.plan(&task)?, &state, &work)
+}
+
+fn show(plan: &Plan, json: bool) -> Result<()> {
+    if json {
+        println!("{}", serde_json::to_string_pretty(plan)?);
+    } else {
+        print!("{plan}");
+    }
+    Ok(())
+}
+
+/// Carries out `plan`, unless its stamp says that this was done.
+fn carry_out(plan: &Plan, state: &State, work: &Path) -> Result<()> {
+    let step = plan.step;
+    let asked = format!("sha256:{}", plan.digest()?);
+    if plan.actions.is_empty() {
+        eprintln!("{step}: the recipe asks nothing of this step");
+    } else if state.stamp()?.is_some_and(|stamp| stamp.asked == asked) {
+        eprintln!("{step}: nothing to do, the plan {asked} is carried out already");
+        return Ok(());
+    }
+    state.clear()?;
+    let done = execute::execute(plan, work)?;
+    let version = build_info::VERSION.to_owned();
+    state.record(&Stamp { step: step.to_owned(), asked, version, done })
+}

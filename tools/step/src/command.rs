@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Runs outside programs: one environment for all, output kept, failures that can be pasted.
+
+use std::process::{Command, ExitStatus, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::plan::Program;
+
+/// Lines of output that an error repeats; the tools used here say what went wrong at the end.
+const SHOWN_LINES: usize = 20;
+
+/// A command for `program` whose environment is the same on every machine.
+pub(crate) fn command(program: &Program) -> Result<Command> {
+    let argv = program.full_argv();
+    let (name, args) = argv.split_first().context("a plan holds an empty command")?;
+    let mut command = Command::new(name);
+    command.args(args).env_clear().stdin(Stdio::null());
+    command.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    command.env("LC_ALL", "C").env("TZ", "UTC").env("HOME", "/nonexistent");
+    command.envs(program.env.iter().map(|(name, value)| (name, value)));
+    Ok(command)
+}
+
+/// Runs `program` to its end and returns what it printed on both streams.
+///
+/// The error names the command, its exit status and the end of its output.
+pub(crate) fn run(program: &Program) -> Result<String> {
+    let output = command(program)?.output().with_context(|| not_started(program))?;
+    let mut printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    printed.push_str(&String::from_utf8_lossy(&output.stderr));
+    check(program, output.status, &printed)?;
+    Ok(printed)
+}
+
+/// Turns an exit status other than 0 into an error that repeats the end of `printed`.
+pub(crate) fn check(program: &Program, status: ExitStatus, printed: &str) -> Result<()> {
+    if status.success() {
+        return Ok(());
+    }
+    let lines: Vec<&str> = printed.lines().filter(|line| !line.trim().is_empty()).collect();
+    let shown = lines.get(lines.len().saturating_sub(SHOWN_LINES)..).unwrap_or_default();
+    let said = if shown.is_empty() {
+        "it printed nothing".to_owned()
+    } else {
+        format!("it printed:\n    {}", shown.join("\n    "))
+    };
+    bail!("`{program}` failed ({status}); {said}");
+}
+
+/// Context for a program that could not be started at all.
+pub(crate) fn not_started(program: &Program) -> String {
+    let name = program.argv.first().map_or("", String::as_str);
+    format!("cannot start `{program}`: is {name} installed in this image?")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_names_the_command_and_repeats_its_output() {
+        let program = Program::new("sh", ["-c", "echo out; echo no space left >&2; exit 3"]);
+        let error = run(&program).unwrap_err().to_string();
+        assert!(error.contains("sh -c"), "{error}");
+        assert!(error.contains("exit status: 3"), "{error}");
+        assert!(error.contains("no space left"), "{error}");
+    }
+
+    #[test]
+    fn a_missing_program_says_so() {
+        let error = format!("{:#}", run(&Program::new("no-such-tool", [""; 0])).unwrap_err());
+        assert!(error.contains("is no-such-tool installed"), "{error}");
+    }
+
+    #[test]
+    fn the_environment_is_fixed() {
+        let printed = run(&Program::new("env", [""; 0]).with_env("A", "b")).unwrap();
+        let mut names: Vec<&str> =
+            printed.lines().filter_map(|line| line.split('=').next()).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["A", "HOME", "LC_ALL", "PATH", "TZ"]);
+    }
+}

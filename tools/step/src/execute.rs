@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Carries a plan out, action by action.
+//!
+//! A failure stops the plan. Mounts are undone in reverse order and the work folder is removed on
+//! every way out, so that what stays behind is the disk alone, in the state of the last action.
+
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+
+use crate::command;
+use crate::files;
+use crate::mounts::Mounts;
+use crate::plan::{Action, Plan};
+use crate::stamp::Done;
+
+/// Carries out all of `plan`; `work` is a private folder for its temporary files.
+///
+/// Progress goes to stderr, one line for each action.
+pub(crate) fn execute(plan: &Plan, work: &Path) -> Result<Vec<Done>> {
+    let _work = WorkDir::make(work)?;
+    // Declared after the work folder, so dropped before it: mounts below it go first.
+    let mut mounts = Mounts::default();
+    let count = plan.actions.len();
+    let mut done = Vec::new();
+    for (i, action) in plan.actions.iter().enumerate() {
+        let number = i + 1;
+        eprintln!("{} [{number}/{count}] {action}", plan.step);
+        let outcome = carry_out(action, &mut mounts)
+            .with_context(|| format!("{}: action {number} of {count} failed", plan.step))?;
+        if let Some((bytes, digest)) = outcome {
+            eprintln!("{} [{number}/{count}] done: {bytes} bytes, {digest}", plan.step);
+            done.push(Done { action: number, bytes: Some(bytes), digest: Some(digest) });
+        }
+    }
+    Ok(done)
+}
+
+/// Size in bytes and digest of what an action wrote, where there is something to count.
+type Outcome = Option<(u64, String)>;
+
+fn carry_out(action: &Action, mounts: &mut Mounts) -> Result<Outcome> {
+    match action {
+        Action::Run { program } => {
+            command::run(program)?;
+        }
+        Action::Try { program, .. } => {
+            if let Err(error) = command::run(program) {
+                eprintln!("warning: {error:#}");
+            }
+        }
+        Action::WriteFile { path, mode, contents } => {
+            files::write_atomically(path, *mode, contents.bytes())?;
+        }
+        Action::MakeDir { path } => {
+            fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
+        }
+        Action::MakeImage { path, size } => {
+            files::remove_if_there(path)?;
+            File::create_new(path)
+                .and_then(|file| file.set_len(*size))
+                .with_context(|| format!("cannot make {} of {size} bytes", path.display()))?;
+        }
+        Action::Publish { from, to } => files::publish(from, to)?,
+        Action::Flush { device } => File::open(device)
+            .and_then(|file| file.sync_all())
+            .with_context(|| format!("cannot flush {}", device.display()))?,
+        Action::Mount { source, target, fstype, read_only } => {
+            mounts.mount(source, target, fstype, *read_only)?;
+        }
+        Action::Bind { source, target } => mounts.bind(source, target)?,
+        Action::Unmount { target } => mounts.unmount(target)?,
+    }
+    Ok(None)
+}
+
+/// The folder for a run's temporary files, removed when the run ends.
+struct WorkDir<'a>(&'a Path);
+
+impl<'a> WorkDir<'a> {
+    /// Makes the folder anew; a run that died may have left one with files in it.
+    fn make(path: &'a Path) -> Result<Self> {
+        files::remove_tree_if_there(path)?;
+        fs::create_dir_all(path)
+            .with_context(|| format!("cannot make the work folder {}", path.display()))?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for WorkDir<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = files::remove_tree_if_there(self.0) {
+            eprintln!("clean-up: {error:#}");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Identifiers that follow from the task alone.
+//!
+//! Disk, partition and file system ids are derived from serial number, recipe digest and partition
+//! number. So each step knows the ids that another step has set without looking at the disk, a plan
+//! is the same each time it is made, and no two machines share an id.
+
+use sha2::{Digest as _, Sha256};
+
+/// Where the ids of one task come from.
+#[derive(Clone, Debug)]
+pub(crate) struct Ids {
+    serial: String,
+    recipe_sha256: String,
+}
+
+/// A UUID in the order that its text form has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Uuid([u8; 16]);
+
+impl Ids {
+    /// The ids of the task with this recipe on the machine with this serial number.
+    pub(crate) fn new(serial: &str, recipe_sha256: &str) -> Self {
+        Self { serial: serial.to_owned(), recipe_sha256: recipe_sha256.to_owned() }
+    }
+
+    /// The first 16 bytes of the digest over purpose, task and number.
+    fn derive(&self, purpose: &str, number: usize) -> [u8; 16] {
+        let mut hash = Sha256::new();
+        for part in [purpose, &self.serial, &self.recipe_sha256, &number.to_string()] {
+            // The length in front keeps two different lists of parts from joining to one string.
+            hash.update(part.len().to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+        let mut out = [0; 16];
+        for (to, from) in out.iter_mut().zip(hash.finalize()) {
+            *to = from;
+        }
+        out
+    }
+
+    /// A UUID of version 8, "custom" (RFC 9562, 5.8), for `purpose` and partition `number`.
+    fn uuid(&self, purpose: &str, number: usize) -> Uuid {
+        let mut bytes = self.derive(purpose, number);
+        bytes[6] = (bytes[6] & 0x0f) | 0x80;
+        bytes[8] = (bytes[8] & 0x3f) | 0x80;
+        Uuid(bytes)
+    }
+
+    /// GUID of the disk in its GPT header.
+    pub(crate) fn disk(&self) -> Uuid {
+        self.uuid("disk", 0)
+    }
+
+    /// GUID of partition `number` (from 1) in its GPT entry.
+    pub(crate) fn partition(&self, number: usize) -> Uuid {
+        self.uuid("partition", number)
+    }
+
+    /// UUID of the file system in partition `number`.
+    pub(crate) fn file_system(&self, number: usize) -> Uuid {
+        self.uuid("file-system", number)
+    }
+
+    /// Volume id of a FAT file system in partition `number`, which has room for 32 bits.
+    pub(crate) fn fat_volume(&self, number: usize) -> u32 {
+        let [a, b, c, d, ..] = self.derive("fat", number);
+        u32::from_be_bytes([a, b, c, d])
+    }
+
+    /// cloud-init's instance id: a new recipe is a new instance, the same recipe is not.
+    pub(crate) fn instance(&self) -> String {
+        format!("iid-{:032x}", u128::from_be_bytes(self.derive("instance", 0)))
+    }
+}
+
+impl Uuid {
+    /// The bytes as Microsoft and UEFI store a GUID: the first three fields little-endian.
+    pub(crate) fn to_guid_bytes(self) -> [u8; 16] {
+        let mut bytes = self.0;
+        bytes[..4].reverse();
+        bytes[4..6].reverse();
+        bytes[6..8].reverse();
+        bytes
+    }
+}
+
+impl std::fmt::Display for Uuid {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (i, byte) in self.0.iter().enumerate() {
+            let dash = if matches!(i, 4 | 6 | 8 | 10) { "-" } else { "" };
+            write!(f, "{dash}{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_depend_on_every_part_of_the_task() {
+        let ids = Ids::new("SN1", "aa");
+        assert_eq!(ids.disk(), Ids::new("SN1", "aa").disk());
+        for other in [Ids::new("SN2", "aa"), Ids::new("SN1", "ab"), Ids::new("SN1a", "a")] {
+            assert_ne!(ids.disk(), other.disk());
+            assert_ne!(ids.instance(), other.instance());
+        }
+        assert_ne!(ids.partition(1), ids.partition(2));
+        assert_ne!(ids.partition(1), ids.file_system(1));
+    }
+
+    #[test]
+    fn a_uuid_has_its_form_and_its_version() {
+        let text = Ids::new("SN1", "aa").disk().to_string();
+        let lengths: Vec<usize> = text.split('-').map(str::len).collect();
+        assert_eq!(lengths, [8, 4, 4, 4, 12]);
+        assert_eq!(text.as_bytes()[14], b'8', "{text}");
+        assert!(b"89ab".contains(&text.as_bytes()[19]), "{text}");
+    }
+
+    #[test]
+    fn guid_bytes_swap_the_first_three_fields() {
+        let uuid = Uuid(std::array::from_fn(|i| u8::try_from(i).unwrap()));
+        assert_eq!(uuid.to_string(), "00010203-0405-0607-0809-0a0b0c0d0e0f");
+        assert_eq!(uuid.to_guid_bytes(), [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15]);
+    }
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The command that makes each file system, with the id that the task gives it.
+
+use recipe::Format;
+
+use crate::ids::Ids;
+use crate::plan::Program;
+use crate::volumes::Volume;
+
+/// Times that mtools and `mkfs.vfat` write: 1980-01-01, the first that FAT can hold.
+const FAT_EPOCH: &str = "315532800";
+
+/// The command that makes the file system of `volume`, or none for `raw`.
+pub(crate) fn mkfs(volume: &Volume, ids: &Ids) -> Option<Program> {
+    let format = volume.partition.format;
+    let device = volume.device();
+    let label = volume.partition.label.as_ref().map(|label| fitted(label.as_str(), format));
+    let uuid = volume.uuid(ids).unwrap_or_default();
+    let mut args: Vec<String> = Vec::new();
+    let mut option = |words: &[&str]| args.extend(words.iter().map(ToString::to_string));
+    let program = match format {
+        Format::Raw => return None,
+        Format::Vfat => {
+            return Some(mkfs_vfat(&device, label.as_deref(), ids.fat_volume(volume.number)));
+        }
+        Format::Ext4 => {
+            option(&["-q", "-F", "-U", &uuid]);
+            "mkfs.ext4"
+        }
+        Format::Xfs => {
+            option(&["-q", "-f", "-m", &format!("uuid={uuid}")]);
+            "mkfs.xfs"
+        }
+        Format::Btrfs => {
+            option(&["-q", "-f", "-U", &uuid]);
+            "mkfs.btrfs"
+        }
+        Format::Ntfs => {
+            option(&["-Q", "-F"]);
+            "mkfs.ntfs"
+        }
+        Format::Swap => {
+            option(&["-f", "-U", &uuid]);
+            "mkswap"
+        }
+    };
+    if let Some(label) = label.filter(|label| !label.is_empty()) {
+        option(&["-L", &label]);
+    }
+    option(&[&device]);
+    Some(Program::new(program, args))
+}
+
+/// Makes a FAT file system on a device or an image file. Its size decides the FAT type, as the
+/// EFI specification and Microsoft's rules have it.
+pub(crate) fn mkfs_vfat(device: &str, label: Option<&str>, volume_id: u32) -> Program {
+    let id = format!("{volume_id:08x}");
+    let mut args = vec!["--invariant", "-i", &id];
+    if let Some(label) = label.filter(|label| !label.is_empty()) {
+        args.extend(["-n", label]);
+    }
+    args.push(device);
+    Program::new("mkfs.vfat", args)
+}
+
+/// A command of mtools on the FAT file system in `device`. No mount, so no FAT driver in the
+/// kernel and nothing to unmount.
+pub(crate) fn mtools(command: &str, device: &str, args: &[&str]) -> Program {
+    let mut all = vec!["-i", device];
+    all.extend(args);
+    // Without a configuration file, and without asking about names that are there.
+    Program::new(command, all)
+        .with_env("MTOOLSRC", "/dev/null")
+        .with_env("SOURCE_DATE_EPOCH", FAT_EPOCH)
+}
+
+/// `label` as `format` can keep it: cut to the length it has room for, whole characters only. FAT
+/// labels are upper case without the characters that FAT reserves.
+pub(crate) fn fitted(label: &str, format: Format) -> String {
+    let label = if format == Format::Vfat {
+        label
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() || "-_ ".contains(c) { c } else { '_' })
+            .collect::<String>()
+            .to_ascii_uppercase()
+    } else {
+        label.to_owned()
+    };
+    let room = format.max_label().unwrap_or(0);
+    let end = (0..=room.min(label.len())).rev().find(|end| label.is_char_boundary(*end));
+    label.get(..end.unwrap_or(0)).unwrap_or_default().trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_cut_to_what_the_file_system_keeps() {
+        assert_eq!(fitted("cidata", Format::Vfat), "CIDATA");
+        assert_eq!(fitted("EFI system partition", Format::Vfat), "EFI SYSTEM");
+        assert_eq!(fitted("a/b*c", Format::Vfat), "A_B_C");
+        assert_eq!(fitted("twelve-chars-long", Format::Xfs), "twelve-chars");
+        assert_eq!(fitted("Größe-der-Wurzel", Format::Ext4), "Größe-der-Wurz");
+        assert_eq!(fitted("anything", Format::Raw), "");
+    }
+}

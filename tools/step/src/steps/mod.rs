@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The steps: each turns a task into a plan, and does nothing else.
+
+pub(crate) mod config_drive;

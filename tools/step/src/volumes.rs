@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The partitions of a layout as volumes: device, file system, id, and what each is for.
+
+use std::path::{Path, PathBuf};
+
+use recipe::{Format, Partition, PartitionLayout, TypeGuid};
+
+use crate::ids::Ids;
+
+/// Label by which cloud-init finds a `NoCloud` drive.
+pub(crate) const CIDATA: &str = "CIDATA";
+
+/// What a volume is for in the installed system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// EFI system partition.
+    EfiSystem,
+    /// GRUB's place on a disk that a BIOS boots.
+    BiosBoot,
+    /// Mounted at this path; `/` is the root.
+    Mounted(&'static str),
+    /// Swap space.
+    Swap,
+    /// cloud-init's config drive.
+    ConfigDrive,
+    /// Windows, on the volume that becomes `C:`.
+    Windows,
+    /// Anything else: made, and left alone.
+    Other,
+}
+
+/// One partition of the target disk.
+#[derive(Clone, Debug)]
+pub(crate) struct Volume {
+    /// Number in the partition table, from 1.
+    pub(crate) number: usize,
+    /// Its device.
+    pub(crate) device: PathBuf,
+    /// As the recipe has it.
+    pub(crate) partition: Partition,
+    /// What it is for.
+    pub(crate) role: Role,
+}
+
+/// Mount points by label, for layouts that don't use the discoverable partition types.
+const LABELS: [(&str, &str); 9] = [
+    ("root", "/"),
+    ("rootfs", "/"),
+    ("/", "/"),
+    ("boot", "/boot"),
+    ("home", "/home"),
+    ("srv", "/srv"),
+    ("var", "/var"),
+    ("opt", "/opt"),
+    ("data", "/data"),
+];
+
+/// Mount points by type, as codes of sgdisk and as GUIDs of the Discoverable Partitions
+/// Specification: root (x86-64, ARM64), home, srv, var, extended boot loader.
+const TYPES: [(u16, u128, &str); 6] = [
+    (0x8304, 0x4F68_BCE3_E8CD_4DB1_96E7_FBCA_F984_B709, "/"),
+    (0x8305, 0xB921_B045_1DF0_41C3_AF44_4C6F_280D_3FAE, "/"),
+    (0x8302, 0x933A_C7E1_2EB4_4F13_B844_0E14_E2AE_F915, "/home"),
+    (0x8306, 0x3B8F_8425_20E0_4F3B_907F_1A25_A76F_98E8, "/srv"),
+    (0x8310, 0x4D21_B016_B534_45C2_A9FB_5C16_E091_FD2D, "/var"),
+    (0xea00, 0xBC13_C2FF_59E6_4262_A352_B275_FD6F_7172, "/boot"),
+];
+
+/// The volumes of `layout` on `disk`, in the order of the table.
+pub(crate) fn volumes(layout: &PartitionLayout, disk: &Path) -> Vec<Volume> {
+    let mut volumes: Vec<Volume> = layout
+        .partitions()
+        .iter()
+        .enumerate()
+        .map(|(i, partition)| Volume {
+            number: i + 1,
+            device: partition_device(disk, i + 1),
+            partition: partition.clone(),
+            role: stated_role(partition),
+        })
+        .collect();
+    // A layout that names no root means its first Linux or Windows file system without a role.
+    if !volumes.iter().any(|volume| volume.role == Role::Mounted("/"))
+        && let Some(volume) =
+            volumes.iter_mut().find(|volume| volume.role == Role::Other && volume.is_linux())
+    {
+        volume.role = Role::Mounted("/");
+    }
+    volumes
+}
+
+/// The role that type, format and label state.
+fn stated_role(partition: &Partition) -> Role {
+    let label = partition.label.as_ref().map_or("", |label| label.as_str());
+    let labelled = |name: &str| label.eq_ignore_ascii_case(name);
+    match partition.format {
+        _ if partition.type_guid.is_efi_system() => Role::EfiSystem,
+        _ if partition.type_guid.to_guid() == TypeGuid::BIOS_BOOT => Role::BiosBoot,
+        Format::Swap => Role::Swap,
+        Format::Vfat if labelled(CIDATA) => Role::ConfigDrive,
+        Format::Ext4 | Format::Xfs | Format::Btrfs => by_type(partition.type_guid)
+            .or_else(|| LABELS.iter().find(|(name, _)| labelled(name)).map(|(_, path)| *path))
+            .map_or(Role::Other, Role::Mounted),
+        _ => Role::Other,
+    }
+}
+
+fn by_type(type_guid: TypeGuid) -> Option<&'static str> {
+    TYPES
+        .iter()
+        .find(|(code, guid, _)| {
+            type_guid == TypeGuid::Code(*code) || type_guid == TypeGuid::Guid(*guid)
+        })
+        .map(|(_, _, path)| *path)
+}
+
+/// The device of partition `number` on `disk`: the kernel puts a `p` between a name that ends in a
+/// digit and the number, and udev's links put `-part` there.
+pub(crate) fn partition_device(disk: &Path, number: usize) -> PathBuf {
+    let name = disk.display().to_string();
+    let between = if name.starts_with("/dev/disk/") {
+        "-part"
+    } else if name.ends_with(|c: char| c.is_ascii_digit()) {
+        "p"
+    } else {
+        ""
+    };
+    PathBuf::from(format!("{name}{between}{number}"))
+}
+
+/// The first volume with `role`.
+pub(crate) fn find(volumes: &[Volume], role: Role) -> Option<&Volume> {
+    volumes.iter().find(|volume| volume.role == role)
+}
+
+impl Volume {
+    /// Whether Linux keeps its files on such a file system.
+    pub(crate) fn is_linux(&self) -> bool {
+        matches!(self.partition.format, Format::Ext4 | Format::Xfs | Format::Btrfs)
+    }
+
+    /// The device as an argument.
+    pub(crate) fn device(&self) -> String {
+        self.device.display().to_string()
+    }
+
+    /// The id of its file system as `blkid` prints it, where the step sets one.
+    pub(crate) fn uuid(&self, ids: &Ids) -> Option<String> {
+        match self.partition.format {
+            Format::Vfat => {
+                let id = ids.fat_volume(self.number);
+                Some(format!("{:04X}-{:04X}", id >> 16, id & 0xffff))
+            }
+            Format::Ext4 | Format::Xfs | Format::Btrfs | Format::Swap => {
+                Some(ids.file_system(self.number).to_string())
+            }
+            Format::Ntfs | Format::Raw => None,
+        }
+    }
+}

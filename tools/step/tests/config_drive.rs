@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! `step config-drive` with the real mkfs.vfat, mtools and cloud-init.
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use common::{Fixture, have, sh};
+use recipe::TaskTarget;
+
+const USER_DATA: &str = "#cloud-config\nusers:\n  - name: operator\n    lock_passwd: true\n\
+                         ssh_pwauth: false\nhostname: node-1\n";
+
+fn task() -> Fixture {
+    Fixture::new(TaskTarget::InstallLinux).user_data(USER_DATA)
+}
+
+#[test]
+fn the_drive_holds_what_cloud_init_wants() {
+    if !have(&["mkfs.vfat", "mcopy", "mdir", "blkid", "cloud-init"]) {
+        return;
+    }
+    let task = task();
+    let image = task.path("seed.img");
+    let image = image.to_str().unwrap();
+    let log = task.step_ok(&["config-drive", "--output", image]);
+    assert!(!log.contains("operator"), "contents were logged:\n{log}");
+
+    assert_eq!(sh("blkid", &["-o", "value", "-s", "LABEL", "-s", "TYPE", image]), "CIDATA\nvfat\n");
+    assert_eq!(sh("mcopy", &["-n", "-i", image, "::/user-data", "-"]), USER_DATA);
+    let meta = sh("mcopy", &["-n", "-i", image, "::/meta-data", "-"]);
+    assert!(meta.starts_with("instance-id: iid-"), "{meta}");
+    let names = sh("mdir", &["-b", "-i", image]);
+    assert!(!names.contains("network-config"), "{names}");
+
+    let copy = task.path("user-data");
+    fs::write(&copy, sh("mcopy", &["-n", "-i", image, "::/user-data", "-"])).unwrap();
+    let said = sh("cloud-init", &["schema", "--config-file", copy.to_str().unwrap()]);
+    assert!(said.contains("Valid"), "{said}");
+    assert_eq!(task.left_in_work(), 0);
+}
+
+#[test]
+fn the_same_task_gives_the_same_bytes_and_a_second_run_does_nothing() {
+    if !have(&["mkfs.vfat", "mcopy"]) {
+        return;
+    }
+    let task = task();
+    let path = task.path("seed.img");
+    let image = path.to_str().unwrap();
+    task.step_ok(&["config-drive", "--output", image]);
+    let first = fs::read(&path).unwrap();
+
+    fs::write(&path, "touched").unwrap();
+    let log = task.step_ok(&["config-drive", "--output", image]);
+    assert!(log.contains("nothing to do"), "{log}");
+    assert_eq!(fs::read(&path).unwrap(), b"touched");
+
+    fs::remove_file(task.path("state/config-drive.json")).unwrap();
+    task.step_ok(&["config-drive", "--output", image]);
+    assert!(fs::read(&path).unwrap() == first, "two runs differ");
+
+    let changed = Fixture { ..task }.user_data("#cloud-config\n{}\n");
+    let log = changed.step_ok(&["config-drive", "--output", image]);
+    assert!(!log.contains("nothing to do"), "{log}");
+    assert!(fs::read(&path).unwrap() != first, "a new recipe wrote the old drive");
+}
+
+#[test]
+fn network_config_is_on_the_drive_where_it_is_given() {
+    if !have(&["mkfs.vfat", "mcopy"]) {
+        return;
+    }
+    let task = task();
+    let (image, config) = (task.path("seed.img"), task.path("net.yaml"));
+    fs::write(&config, "version: 2\n").unwrap();
+    let (image, config) = (image.to_str().unwrap(), config.to_str().unwrap());
+    task.step_ok(&["config-drive", "--output", image, "--network-config", config]);
+    assert_eq!(sh("mcopy", &["-n", "-i", image, "::/network-config", "-"]), "version: 2\n");
+}
+
+#[test]
+fn without_user_data_there_is_nothing_to_do() {
+    let task = Fixture::new(TaskTarget::InstallLinux);
+    let log = task.step_ok(&["config-drive"]);
+    assert!(log.contains("asks nothing of this step"), "{log}");
+}
+
+#[test]
+fn a_layout_without_a_place_for_user_data_says_what_to_add() {
+    let task = task().disk("/dev/vdz").layout(&["512M ef00 vfat esp", "100% 8300 ext4 root"]);
+    let error = task.step_fails(&["config-drive"]);
+    assert!(error.contains("format vfat and label CIDATA"), "{error}");
+}
+
+#[test]
+fn a_failing_command_is_named_and_leaves_no_half_written_drive() {
+    if !have(&["mkfs.vfat", "mcopy"]) {
+        return;
+    }
+    let task = task();
+    // A partition with no device behind it: mkfs.vfat fails.
+    let log = task.disk("/dev/vdz").layout(&["8M 0700 vfat cidata"]);
+    let error = log.step_fails(&["config-drive"]);
+    assert!(error.contains("`mkfs.vfat --invariant"), "{error}");
+    assert!(error.contains("/dev/vdz1"), "{error}");
+    assert!(error.contains("action 1 of"), "{error}");
+    assert_eq!(log.left_in_work(), 0);
+    assert!(!log.path("state/config-drive.json").exists());
+}
+
+#[test]
+fn a_missing_task_and_a_broken_one_are_told_apart() {
+    let task = task();
+    let missing = std::process::Command::new(env!("CARGO_BIN_EXE_step"))
+        .args(["config-drive", "--provision", task.path("nowhere").to_str().unwrap()])
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&missing.stderr).into_owned();
+    assert!(error.contains("the dispatcher has not run"), "{error}");
+
+    let broken = Fixture::new(TaskTarget::InstallLinux);
+    broken.step_ok(&["config-drive"]);
+    fs::write(broken.path("provision/layout.json"), "[{\"size\": \"12Q\"}]").unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_step"))
+        .args(["config-drive", "--provision", broken.path("provision").to_str().unwrap()])
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(error.contains("layout.json") && error.contains("512M"), "{error}");
+}
+
+#[test]
+fn the_plan_hides_contents() {
+    let task = task();
+    let output = task.step(&["config-drive", "--output", "/seed.img", "--dry-run", "--json"]);
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(!text.contains("operator"), "{text}");
+    let plan: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let written: Vec<&serde_json::Value> = plan["actions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|action| action["action"] == "write-file")
+        .collect();
+    assert_eq!(written.len(), 2);
+    assert_eq!(written[0]["contents"]["size"], USER_DATA.len());
+    assert!(!task.path("state").exists(), "a dry run wrote something");
+}
+
+/// The image file stands in for the partition of a disk that is named by a link of udev.
+#[test]
+fn a_partition_is_written_through_its_disk() {
+    if !have(&["mkfs.vfat", "mcopy"]) {
+        return;
+    }
+    let probe = tempfile::Builder::new().prefix("step-test-").tempdir_in("/dev");
+    let Ok(dir) = probe else {
+        common::skip("/dev can't be written to");
+        return;
+    };
+    let name = format!("step-test-{}", std::process::id());
+    let by_id = std::path::Path::new("/dev/disk/by-id");
+    if fs::create_dir_all(by_id).is_err() {
+        common::skip("/dev/disk can't be written to");
+        return;
+    }
+    fs::write(dir.path().join("disk"), "").unwrap();
+    let partition = dir.path().join("disk1");
+    fs::File::create(&partition).unwrap().set_len(8 << 20).unwrap();
+    let link = by_id.join(&name);
+    symlink(dir.path().join("disk"), &link).unwrap();
+    let task = task().disk(link.to_str().unwrap()).layout(&["8M 0700 vfat cidata"]);
+    let output = task.step(&["config-drive"]);
+    fs::remove_file(&link).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let image = partition.to_str().unwrap();
+    assert_eq!(sh("mcopy", &["-n", "-i", image, "::/user-data", "-"]), USER_DATA);
+}
