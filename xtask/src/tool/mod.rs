@@ -5,6 +5,7 @@
 //! line that can be pasted into a shell.
 
 mod catalogue;
+mod daemon;
 mod environment;
 mod error;
 mod log;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 
 pub(crate) use self::catalogue::{Spec, TOOLS, find as spec};
+pub(crate) use self::daemon::Daemon;
 pub(crate) use self::error::{Finished, ToolFailure};
 pub(crate) use self::log::StepLog;
 pub(crate) use self::redact::Redactor;
@@ -82,7 +84,34 @@ impl Toolbox {
         self.start(log, command, true)
     }
 
+    /// Starts `command` beside the step, with what it writes going to the file `output`. It ends
+    /// when the answer is dropped, or with the run.
+    ///
+    /// # Errors
+    /// When the program is missing or can't be started, or when the run is stopped.
+    pub(crate) fn background(
+        &self,
+        log: &StepLog,
+        command: &Command,
+        output: &Path,
+    ) -> Result<Daemon> {
+        let (program, line) = self.ready(log, command)?;
+        Daemon::start(&program, &self.private, command, output, &self.stop)
+            .with_context(|| format!("cannot run `{line}`"))
+    }
+
     fn start(&self, log: &StepLog, command: &Command, keep: bool) -> Result<Finished> {
+        let (program, line) = self.ready(log, command)?;
+        let ended = process::run(&program, &self.private, command, log, &self.stop, keep)
+            .with_context(|| format!("cannot run `{line}`"))?;
+        if self.stop.requested() {
+            bail!("the run was stopped while `{line}` ran");
+        }
+        Ok(Finished::new(line, ended, log))
+    }
+
+    /// Finds the program of `command` and writes down the line that is about to run.
+    fn ready(&self, log: &StepLog, command: &Command) -> Result<(PathBuf, String)> {
         if self.stop.requested() {
             bail!("the run was stopped");
         }
@@ -95,11 +124,6 @@ impl Toolbox {
             format!("{} is not installed: {mend}", command.program())
         })?;
         log.write(&format!("$ {line}\n"));
-        let ended = process::run(&program, &self.private, command, log, &self.stop, keep)
-            .with_context(|| format!("cannot run `{line}`"))?;
-        if self.stop.requested() {
-            bail!("the run was stopped while `{line}` ran");
-        }
-        Ok(Finished::new(line, ended, log))
+        Ok((program, line))
     }
 }

@@ -52,21 +52,8 @@ pub(super) fn run(
     stop: &Stop,
     keep: bool,
 ) -> Result<Ended> {
-    let mut child = std::process::Command::new(program);
-    child
-        .args(command.arguments())
-        .current_dir(command.folder())
-        .env_clear()
-        .envs(environment::inherited(std::env::vars_os(), private))
-        .envs(command.secrets().iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
-        .envs(command.variables().iter().map(|(name, value)| (name, value)))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0);
-    for name in command.removed() {
-        child.env_remove(name);
-    }
+    let mut child = prepare(program, private, command);
+    child.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = child.spawn().with_context(|| {
         format!("cannot start {} in {}", program.display(), command.folder().display())
     })?;
@@ -94,6 +81,28 @@ pub(super) fn run(
     let (stdout, tail) = collect(&inbox, &ended, log);
     let status = child.wait().context("cannot learn how it ended")?;
     Ok(Ended { status, stdout, tail })
+}
+
+/// The child before its start: arguments, folder, clean environment, no input, a group of its own.
+pub(super) fn prepare(
+    program: &Path,
+    private: &Path,
+    command: &Command,
+) -> std::process::Command {
+    let mut child = std::process::Command::new(program);
+    child
+        .args(command.arguments())
+        .current_dir(command.folder())
+        .env_clear()
+        .envs(environment::inherited(std::env::vars_os(), private))
+        .envs(command.secrets().iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
+        .envs(command.variables().iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null())
+        .process_group(0);
+    for name in command.removed() {
+        child.env_remove(name);
+    }
+    child
 }
 
 /// Takes what the readers send until both streams are at their end and the child has ended, or

@@ -83,6 +83,11 @@ impl Stop {
         signal(group, Signal::KILL);
     }
 
+    /// A process group whose leader was waited for: its number may be another's from now on.
+    pub(super) fn forget(&self, group: Pid) {
+        self.lock().groups.retain(|other| *other != group);
+    }
+
     fn kill(&self, with: Signal) {
         for group in &self.lock().groups {
             signal(*group, with);
