@@ -8,6 +8,8 @@
 
 pub mod artifact;
 mod atomic;
+#[cfg(feature = "client")]
+pub mod client;
 pub mod digest;
 pub mod json;
 pub mod layout;

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! A blocking client for OCI registries (OCI distribution specification 1.1).
+//!
+//! Content streams: memory does not grow with a blob. What is fetched is checked against its digest,
+//! what breaks off is resumed where the registry can, and what fails for a passing reason is repeated
+//! within the bounds of a [`Policy`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ureq::Agent;
+use ureq::http::Method;
+use ureq::http::header::CONTENT_LENGTH;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+
+use crate::digest::Digest;
+use crate::reference::{Registry, Repository};
+
+mod auth;
+pub mod credentials;
+mod download;
+mod error;
+mod http;
+mod manifest;
+mod referrers;
+mod retry;
+mod upload;
+mod url;
+
+pub use credentials::{CredentialSource, Credentials};
+pub use download::BlobReader;
+pub use error::{Call, ClientError, RegistryError};
+pub use http::Source;
+pub use manifest::Fetched;
+pub use retry::Policy;
+pub use upload::Pushed;
+
+use auth::{Cache, Scope};
+use http::{Body, Request, header};
+use url::Url;
+
+/// How a client behaves. The default is right for a registry on the network.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Speak http instead of https. A registry on a loopback address is always spoken to in http.
+    pub plain_http: bool,
+    /// Where credentials come from.
+    pub credentials: CredentialSource,
+    /// The longest time without any progress on a connection.
+    pub timeout: Duration,
+    /// When calls are repeated.
+    pub retry: Policy,
+    /// Send large blobs in pieces of at most so many bytes, for registries behind a proxy with a limit.
+    pub chunk: Option<u64>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            plain_http: false,
+            credentials: CredentialSource::default(),
+            // A registry may hash and sync a large blob before it answers the last call of an upload.
+            timeout: Duration::from_mins(2),
+            retry: Policy::default(),
+            chunk: None,
+        }
+    }
+}
+
+/// A client of one registry. Clones share connections and tokens.
+#[derive(Debug, Clone)]
+pub struct Client(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    agent: Agent,
+    base: Url,
+    options: Options,
+    tokens: Cache,
+}
+
+/// What a call does to a repository; the words are those of token scopes.
+#[derive(Debug, Clone, Copy)]
+enum Action {
+    Pull,
+    Push,
+    Delete,
+}
+
+impl Client {
+    /// A client for `registry`. Nothing is sent yet.
+    pub fn new(registry: &Registry, options: Options) -> Self {
+        let scheme = if options.plain_http || registry.is_loopback() { "http" } else { "https" };
+        let mut config = Agent::config_builder()
+            // Statuses, redirects and what may be shown to whom are decided here.
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .user_agent(concat!("provisioner-oci/", env!("CARGO_PKG_VERSION")))
+            .timeout_connect(Some(options.timeout.min(Duration::from_secs(15))))
+            .timeout_per_read(Some(options.timeout))
+            .timeout_per_write(Some(options.timeout))
+            .tls_config(TlsConfig::builder().root_certs(root_certificates()).build());
+        if registry.is_loopback() {
+            config = config.proxy(None);
+        }
+        Self(Arc::new(Inner {
+            agent: config.build().into(),
+            base: Url::new(scheme, registry.as_str(), "/"),
+            options,
+            tokens: Cache::default(),
+        }))
+    }
+
+    /// `HOST[:PORT]` of the registry.
+    pub fn host(&self) -> &str {
+        &self.base().host
+    }
+
+    /// Asks whether there is a registry that speaks this protocol and lets us in ("Determining Support").
+    ///
+    /// # Errors
+    /// When there is none, or it wants other credentials.
+    pub fn ping(&self) -> Result<(), ClientError> {
+        let mut request = Request {
+            method: Method::GET,
+            url: self.url("/v2/"),
+            headers: Vec::new(),
+            body: Body::None,
+            scope: Scope(Vec::new()),
+        };
+        self.call(&mut request, &[200]).map(drop)
+    }
+
+    /// The size of a blob, or `None` where the repository does not hold it ("Pulling Blobs").
+    ///
+    /// # Errors
+    /// When the registry can't tell.
+    pub fn head_blob(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<Option<u64>, ClientError> {
+        let mut request =
+            self.request(Method::HEAD, repository, &format!("blobs/{digest}"), Action::Pull);
+        let parts = self.call(&mut request, &[200, 404])?;
+        if parts.status == 404 {
+            return Ok(None);
+        }
+        header(&parts.headers, CONTENT_LENGTH.as_str())
+            .and_then(|length| length.parse().ok())
+            .map(Some)
+            .ok_or_else(|| request.protocol_error("the answer has no Content-Length"))
+    }
+
+    /// Deletes a blob from a repository ("Deleting Blobs"). Answers whether it was there.
+    ///
+    /// # Errors
+    /// When the registry refuses; many don't allow it.
+    pub fn delete_blob(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<bool, ClientError> {
+        let mut request =
+            self.request(Method::DELETE, repository, &format!("blobs/{digest}"), Action::Delete);
+        Ok(self.call(&mut request, &[202, 404])?.status != 404)
+    }
+
+    fn agent(&self) -> &Agent {
+        &self.0.agent
+    }
+
+    fn base(&self) -> &Url {
+        &self.0.base
+    }
+
+    fn options(&self) -> &Options {
+        &self.0.options
+    }
+
+    fn tokens(&self) -> &Cache {
+        &self.0.tokens
+    }
+
+    fn url(&self, path: &str) -> Url {
+        self.base().with_path(path)
+    }
+
+    /// A request without a body for `tail` below a repository.
+    fn request<'a>(
+        &self,
+        method: Method,
+        repository: &Repository,
+        tail: &str,
+        action: Action,
+    ) -> Request<'a> {
+        let url = self.url(&format!("/v2/{repository}/{tail}"));
+        Request { method, url, headers: Vec::new(), body: Body::None, scope: action.on(repository) }
+    }
+
+    fn credentials(&self, scope: &Scope) -> Result<Option<Credentials>, ClientError> {
+        // `repository:NAME:ACTIONS`
+        let repository = scope.0.first().and_then(|scope| scope.split(':').nth(1));
+        Ok(self.options().credentials.find(self.host(), repository)?)
+    }
+}
+
+impl Action {
+    fn on(self, repository: &Repository) -> Scope {
+        let actions = match self {
+            Self::Pull => "pull",
+            Self::Push => "pull,push",
+            Self::Delete => "delete",
+        };
+        Scope(vec![format!("repository:{repository}:{actions}")])
+    }
+}
+
+/// The authorities that this machine trusts, so that a site's own authority works as everywhere on it;
+/// on a machine without any, those that ship with the program.
+fn root_certificates() -> RootCerts {
+    let found = rustls_native_certs::load_native_certs();
+    if found.certs.is_empty() {
+        return RootCerts::WebPki;
+    }
+    let certificates: Vec<_> =
+        found.certs.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
+    RootCerts::new_with_certs(&certificates)
+}

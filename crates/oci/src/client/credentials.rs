@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Credentials for registries, from the files in which `podman login` and `docker login` keep them.
+//!
+//! Order and format: containers-auth.json(5). Credential helpers are not asked. No error and no `Debug`
+//! output holds a secret.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+
+/// Where a client takes credentials from.
+#[derive(Debug, Clone, Default)]
+pub enum CredentialSource {
+    /// The files of the user, see [`files`].
+    #[default]
+    Files,
+    /// None: everything is asked for anonymously.
+    Anonymous,
+    /// These.
+    Fixed(Credentials),
+}
+
+/// What proves to a registry who is asking.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Credentials {
+    /// User name and password.
+    Password {
+        /// User name.
+        username: String,
+        /// Password or access token.
+        password: String,
+    },
+    /// A token that the authorization server exchanges for short-lived ones.
+    IdentityToken(String),
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credentials(REDACTED)")
+    }
+}
+
+/// Why a file with credentials could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialsError {
+    /// The file system refused.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+    /// Not the JSON that is expected. The parser's own message could repeat a secret, the place does not.
+    #[error("{}: line {line}, column {column}: expected {{\"auths\": {{\"REGISTRY\": {{\"auth\": \"BASE64\"}}}}}}", path.display())]
+    Malformed {
+        /// Which file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+    },
+    /// The `auth` of an entry is not base64 of `USER:PASSWORD`.
+    #[error("{}: entry {entry:?}: \"auth\" is not base64 of USER:PASSWORD; log in again", path.display())]
+    Entry {
+        /// Which file.
+        path: PathBuf,
+        /// Name of the registry in it.
+        entry: String,
+    },
+}
+
+impl CredentialSource {
+    /// The credentials for a repository, if there are any.
+    pub(super) fn find(
+        &self,
+        registry: &str,
+        repository: Option<&str>,
+    ) -> Result<Option<Credentials>, CredentialsError> {
+        match self {
+            Self::Anonymous => Ok(None),
+            Self::Fixed(credentials) => Ok(Some(credentials.clone())),
+            Self::Files => search(&files(|name| std::env::var_os(name)), registry, repository),
+        }
+    }
+}
+
+/// The files that are searched, in this order. When `REGISTRY_AUTH_FILE` is set, it is the only one.
+pub fn files(variable: impl Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
+    let set = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(file) = set("REGISTRY_AUTH_FILE") {
+        return vec![file];
+    }
+    let home = set("HOME");
+    let config = set("XDG_CONFIG_HOME").or_else(|| home.as_ref().map(|home| home.join(".config")));
+    let docker = set("DOCKER_CONFIG").or_else(|| home.as_ref().map(|home| home.join(".docker")));
+    [
+        set("XDG_RUNTIME_DIR").map(|folder| folder.join("containers/auth.json")),
+        config.map(|folder| folder.join("containers/auth.json")),
+        docker.map(|folder| folder.join("config.json")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+#[derive(Deserialize)]
+struct File {
+    #[serde(default)]
+    auths: BTreeMap<String, Entry>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    #[serde(default)]
+    auth: String,
+    #[serde(default)]
+    identitytoken: String,
+}
+
+fn search(
+    files: &[PathBuf],
+    registry: &str,
+    repository: Option<&str>,
+) -> Result<Option<Credentials>, CredentialsError> {
+    for path in files {
+        let bytes = match fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+            Err(source) => return Err(CredentialsError::Io { path: path.clone(), source }),
+        };
+        let file: File = serde_json::from_slice(&bytes).map_err(|e| {
+            CredentialsError::Malformed { path: path.clone(), line: e.line(), column: e.column() }
+        })?;
+        for name in names(registry, repository) {
+            let entry = file.auths.iter().find(|(key, _)| normal(key) == name);
+            if let Some(credentials) =
+                entry.map(|(key, entry)| entry.read(path, key)).transpose()?.flatten()
+            {
+                return Ok(Some(credentials));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// The names under which credentials may lie, the most specific first: `r.example/a/b`, `r.example/a`, `r.example`.
+fn names(registry: &str, repository: Option<&str>) -> Vec<String> {
+    let mut name = match repository {
+        Some(repository) => format!("{registry}/{repository}"),
+        None => registry.to_owned(),
+    };
+    let mut names = vec![name.clone()];
+    while let Some(slash) = name.rfind('/') {
+        name.truncate(slash);
+        names.push(name.clone());
+    }
+    names
+}
+
+/// A key without what old versions of Docker wrote around the name: `https://r.example/v1/`.
+fn normal(key: &str) -> &str {
+    let key = key.trim_start_matches("https://").trim_start_matches("http://");
+    let key = key.trim_end_matches('/');
+    key.strip_suffix("/v1").or_else(|| key.strip_suffix("/v2")).unwrap_or(key)
+}
+
+impl Entry {
+    /// `None` where the entry is empty, as Docker leaves it when a helper keeps the secret.
+    fn read(&self, path: &Path, key: &str) -> Result<Option<Credentials>, CredentialsError> {
+        if !self.identitytoken.is_empty() {
+            return Ok(Some(Credentials::IdentityToken(self.identitytoken.clone())));
+        }
+        if self.auth.is_empty() {
+            return Ok(None);
+        }
+        let fault = || CredentialsError::Entry { path: path.to_owned(), entry: key.to_owned() };
+        let bytes = STANDARD.decode(self.auth.trim()).map_err(|_| fault())?;
+        let text = String::from_utf8(bytes).map_err(|_| fault())?;
+        let (username, password) = text.split_once(':').ok_or_else(fault)?;
+        Ok(Some(Credentials::Password {
+            username: username.to_owned(),
+            // Some versions of Docker pad with NUL.
+            password: password.trim_end_matches('\0').to_owned(),
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(content: &str) -> (tempfile::TempDir, Vec<PathBuf>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("auth.json");
+        fs::write(&path, content).unwrap();
+        (folder, vec![PathBuf::from("/nonexistent/auth.json"), path])
+    }
+
+    fn auth(user: &str) -> String {
+        STANDARD.encode(format!("{user}:not:a:secret"))
+    }
+
+    fn user(files: &[PathBuf], registry: &str, repository: Option<&str>) -> Option<String> {
+        match search(files, registry, repository).unwrap()? {
+            Credentials::Password { username, password } => {
+                assert_eq!(password, "not:a:secret");
+                Some(username)
+            }
+            Credentials::IdentityToken(token) => Some(token),
+        }
+    }
+
+    #[test]
+    fn the_most_specific_entry_wins() {
+        let (_folder, files) = file(&format!(
+            r#"{{"auths":{{"r.example":{{"auth":"{}"}},"r.example/a":{{"auth":"{}"}},"https://old.example/v1/":{{"auth":"{}"}},"t.example":{{"identitytoken":"token"}},"h.example":{{}}}},"credsStore":"x"}}"#,
+            auth("all"),
+            auth("a"),
+            auth("old"),
+        ));
+        assert_eq!(user(&files, "r.example", Some("a/b")).as_deref(), Some("a"));
+        assert_eq!(user(&files, "r.example", Some("ab")).as_deref(), Some("all"));
+        assert_eq!(user(&files, "r.example", None).as_deref(), Some("all"));
+        assert_eq!(user(&files, "old.example", Some("x")).as_deref(), Some("old"));
+        assert_eq!(user(&files, "t.example", Some("x")).as_deref(), Some("token"));
+        assert_eq!(user(&files, "h.example", None), None);
+        assert_eq!(user(&files, "r.example:5000", None), None);
+    }
+
+    #[test]
+    fn no_error_repeats_a_secret() {
+        for (content, place) in [
+            (r#"{"auths":"hunter2"}"#, "line 1, column"),
+            (r#"{"auths":{"r.example":"hunter2"}}"#, "line 1, column"),
+            (r#"{"auths":{"r.example":{"auth":"hunter2!"}}}"#, "entry \"r.example\""),
+            (r#"{"auths":{"r.example":{"auth":"aHVudGVyMg=="}}}"#, "entry \"r.example\""),
+        ] {
+            let (_folder, files) = file(content);
+            let error = search(&files, "r.example", None).unwrap_err();
+            let text = format!("{error} {error:?}");
+            assert!(text.contains(place), "{text}");
+            assert!(!text.contains("hunter2"), "{text}");
+        }
+        let credentials = Credentials::IdentityToken("hunter2".to_owned());
+        assert_eq!(format!("{credentials:?}"), "Credentials(REDACTED)");
+    }
+
+    #[test]
+    fn files_are_searched_in_the_documented_order() {
+        let environment = |set: &'static [(&str, &str)]| {
+            files(move |name| set.iter().find(|(n, _)| *n == name).map(|(_, v)| OsString::from(v)))
+        };
+        assert_eq!(
+            environment(&[("HOME", "/h"), ("XDG_RUNTIME_DIR", "/run/user/0")]),
+            [
+                "/run/user/0/containers/auth.json",
+                "/h/.config/containers/auth.json",
+                "/h/.docker/config.json"
+            ]
+            .map(PathBuf::from)
+        );
+        assert_eq!(
+            environment(&[("HOME", "/h"), ("REGISTRY_AUTH_FILE", "/a.json")]),
+            [PathBuf::from("/a.json")]
+        );
+        assert!(environment(&[]).is_empty());
+    }
+}

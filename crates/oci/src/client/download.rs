@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Blobs as streams that survive a broken connection and end only if their digest is right.
+
+use std::io::{self, Read};
+
+use ureq::http::Method;
+use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE, RANGE};
+
+use super::error::{Call, ClientError};
+use super::http::header;
+use super::{Action, Client};
+use crate::digest::{Digest, Mismatch, VerifyingReader};
+use crate::reference::Repository;
+
+/// A blob while it is fetched. Reading it to the end proves its digest and size; an error before that,
+/// or in place of the end, means that what was read must not be used.
+pub type BlobReader = VerifyingReader<ResumingReader>;
+
+/// So many bytes between two failures are progress: the count of failures starts anew.
+const PROGRESS: u64 = 1024 * 1024;
+
+/// The bytes of a blob, fetched again from where a connection broke.
+pub struct ResumingReader {
+    client: Client,
+    repository: Repository,
+    digest: Digest,
+    body: Option<ureq::BodyReader<'static>>,
+    offset: u64,
+    size: u64,
+    failures: u32,
+    failed_at: u64,
+}
+
+impl std::fmt::Debug for ResumingReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ResumingReader({}@{} at {})", self.repository, self.digest, self.offset)
+    }
+}
+
+impl Client {
+    /// Opens a blob ("Pulling Blobs"). `size` is what a descriptor promises; without it, the registry's
+    /// word is taken.
+    ///
+    /// # Errors
+    /// When the registry does not serve it, or announces another size.
+    pub fn blob(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        size: Option<u64>,
+    ) -> Result<BlobReader, ClientError> {
+        let (call, announced, body) = self.with_retries(|| self.open(repository, digest, 0))?;
+        let size = match (size, announced) {
+            (Some(expected), Some(found)) if expected != found => {
+                let mismatch = Box::new(Mismatch::Size { digest: digest.clone(), expected, found });
+                return Err(ClientError::Content { call, mismatch });
+            }
+            (Some(size), _) | (None, Some(size)) => size,
+            (None, None) => {
+                let reason = "the answer has no Content-Length".to_owned();
+                return Err(ClientError::Protocol { call, reason });
+            }
+        };
+        let reader = ResumingReader {
+            client: self.clone(),
+            repository: repository.clone(),
+            digest: digest.clone(),
+            body: Some(body),
+            offset: 0,
+            size,
+            failures: 0,
+            failed_at: 0,
+        };
+        Ok(VerifyingReader::new(reader, digest.clone(), Some(size)))
+    }
+
+    /// Asks for a blob from `offset` on. Answers with the whole size, where the registry tells it.
+    fn open(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        offset: u64,
+    ) -> Result<(Call, Option<u64>, ureq::BodyReader<'static>), ClientError> {
+        let mut request =
+            self.request(Method::GET, repository, &format!("blobs/{digest}"), Action::Pull);
+        if offset > 0 {
+            request.headers.push((RANGE, format!("bytes={offset}-")));
+        }
+        let (parts, body) = self.call_once(&mut request, &[200, 206])?.into_parts();
+        let mut body = body.into_reader();
+        if parts.status == 206 {
+            let range = header(&parts.headers, CONTENT_RANGE.as_str()).unwrap_or_default();
+            if !range.starts_with(&format!("bytes {offset}-")) {
+                return Err(
+                    request.protocol_error(format!("asked for bytes from {offset}, got {range:?}"))
+                );
+            }
+            return Ok((request.call(), None, body));
+        }
+        // A registry may ignore Range; then what is here already comes once more.
+        let skipped = io::copy(&mut (&mut body).take(offset), &mut io::sink());
+        if offset > 0 && !matches!(skipped, Ok(n) if n == offset) {
+            let source = skipped.err().unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into());
+            return Err(ClientError::Transport { call: request.call(), source, transient: true });
+        }
+        let size = header(&parts.headers, CONTENT_LENGTH.as_str()).and_then(|l| l.parse().ok());
+        Ok((request.call(), size, body))
+    }
+}
+
+impl ResumingReader {
+    /// Takes note of a failure and waits, or gives up.
+    fn failed(&mut self, error: ClientError) -> io::Result<()> {
+        self.body = None;
+        if self.offset >= self.failed_at.saturating_add(PROGRESS) {
+            self.failures = 0;
+        }
+        self.failures += 1;
+        self.failed_at = self.offset;
+        if !error.is_transient() {
+            return Err(io::Error::other(error));
+        }
+        self.client.pause(self.failures, error).map_err(io::Error::other)
+    }
+}
+
+impl Read for ResumingReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let result = match &mut self.body {
+                Some(body) => body.read(buffer),
+                None => match self.client.open(&self.repository, &self.digest, self.offset) {
+                    Ok((_, _, body)) => {
+                        self.body = Some(body);
+                        continue;
+                    }
+                    Err(error) => {
+                        self.failed(error)?;
+                        continue;
+                    }
+                },
+            };
+            let source = match result {
+                Ok(0) if self.offset < self.size && !buffer.is_empty() => {
+                    io::ErrorKind::UnexpectedEof.into()
+                }
+                Ok(n) => {
+                    self.offset += n as u64;
+                    return Ok(n);
+                }
+                Err(e) => e,
+            };
+            let request = self.client.request(
+                Method::GET,
+                &self.repository,
+                &format!("blobs/{}", self.digest),
+                Action::Pull,
+            );
+            self.failed(ClientError::Transport { call: request.call(), source, transient: true })?;
+        }
+    }
+}

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Manifests and tags.
+//!
+//! OCI distribution specification 1.1, "Pulling manifests", "Pushing Manifests", "Listing Tags".
+
+use oci_spec::image::Descriptor;
+use serde::Deserialize;
+use ureq::http::Method;
+use ureq::http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, LINK};
+
+use super::error::ClientError;
+use super::http::{Body, Request, header};
+use super::url::Url;
+use super::{Action, Client};
+use crate::artifact;
+use crate::digest::{Digest, Hasher, Mismatch};
+use crate::layout::MANIFEST_LIMIT;
+use crate::media_type;
+use crate::reference::{Repository, Selector, Tag};
+
+/// Pages of a list that are read at most; a registry with more has a loop in its links.
+const PAGES: usize = 10_000;
+
+/// A manifest as a registry serves it.
+#[derive(Debug, Clone)]
+pub struct Fetched {
+    /// Media type, digest and size of `bytes`, all three checked or computed.
+    pub descriptor: Descriptor,
+    /// The document; its digest is that of these very bytes.
+    pub bytes: Vec<u8>,
+}
+
+impl Client {
+    /// Fetches a manifest or index, and checks its digest where `selector` holds one.
+    ///
+    /// # Errors
+    /// When it is not there (status 404), or not what was asked for.
+    pub fn manifest(
+        &self,
+        repository: &Repository,
+        selector: &Selector,
+    ) -> Result<Fetched, ClientError> {
+        let mut request = self.manifest_request(Method::GET, repository, selector, Action::Pull);
+        request.headers.push((ACCEPT, accepted()));
+        let (parts, bytes) = self.call_for_bytes(&mut request, &[200], MANIFEST_LIMIT)?;
+        let announced =
+            header(&parts.headers, "Docker-Content-Digest").and_then(|d| d.parse().ok());
+        let expected = match selector {
+            Selector::Digest(digest) => Some(digest.clone()),
+            Selector::Tag(_) => announced,
+        };
+        let digest = match &expected {
+            Some(expected) => {
+                let mut hasher = Hasher::new(expected.algorithm());
+                hasher.update(&bytes);
+                hasher.finish()
+            }
+            None => Digest::sha256(&bytes),
+        };
+        if let Some(expected) = expected.filter(|expected| *expected != digest) {
+            let mismatch = Box::new(Mismatch::Digest { expected, found: digest });
+            return Err(ClientError::Content { call: request.call(), mismatch });
+        }
+        let media_type = media_type_of(&request, &parts.headers, &bytes)?;
+        let descriptor = artifact::descriptor(&media_type, &digest, bytes.len() as u64);
+        Ok(Fetched { descriptor, bytes })
+    }
+
+    /// The digest that a tag points to, or that of a manifest known by digest; `None` where there is none.
+    ///
+    /// # Errors
+    /// When the registry can't tell.
+    pub fn head_manifest(
+        &self,
+        repository: &Repository,
+        selector: &Selector,
+    ) -> Result<Option<Digest>, ClientError> {
+        let mut request = self.manifest_request(Method::HEAD, repository, selector, Action::Pull);
+        request.headers.push((ACCEPT, accepted()));
+        let parts = self.call(&mut request, &[200, 404])?;
+        if parts.status == 404 {
+            return Ok(None);
+        }
+        if let Some(text) = header(&parts.headers, "Docker-Content-Digest") {
+            return text
+                .parse()
+                .map(Some)
+                .map_err(|e| request.protocol_error(format!("Docker-Content-Digest: {e}")));
+        }
+        // The header is optional; the manifest itself tells.
+        let fetched = self.manifest(repository, selector)?;
+        Digest::try_from(fetched.descriptor.digest())
+            .map(Some)
+            .map_err(|e| request.protocol_error(e.to_string()))
+    }
+
+    /// Stores a manifest or index under a digest or a tag. Answers whether the registry took note of
+    /// its `subject`: `false` also where it has none.
+    ///
+    /// # Errors
+    /// When the registry refuses it, for instance because a blob is missing or the tag is immutable.
+    pub fn put_manifest(
+        &self,
+        repository: &Repository,
+        selector: &Selector,
+        media_type: &str,
+        bytes: &[u8],
+    ) -> Result<bool, ClientError> {
+        let mut request = self.manifest_request(Method::PUT, repository, selector, Action::Push);
+        request.headers.push((CONTENT_TYPE, media_type.to_owned()));
+        request.body = Body::Bytes(bytes);
+        let parts = self.call(&mut request, &[201])?;
+        Ok(parts.headers.contains_key("OCI-Subject"))
+    }
+
+    /// Deletes a manifest by its digest, or a tag. Answers whether it was there.
+    ///
+    /// # Errors
+    /// When the registry refuses; many don't allow it.
+    pub fn delete_manifest(
+        &self,
+        repository: &Repository,
+        selector: &Selector,
+    ) -> Result<bool, ClientError> {
+        let mut request =
+            self.manifest_request(Method::DELETE, repository, selector, Action::Delete);
+        Ok(self.call(&mut request, &[202, 404])?.status != 404)
+    }
+
+    /// All tags of a repository, in the order of the registry.
+    ///
+    /// # Errors
+    /// When the repository is not there (status 404), or the list is malformed.
+    pub fn tags(&self, repository: &Repository) -> Result<Vec<Tag>, ClientError> {
+        #[derive(Deserialize)]
+        struct Page {
+            // Some registries write null for none.
+            tags: Option<Vec<String>>,
+        }
+        let mut tags = Vec::new();
+        let mut request = self.request(Method::GET, repository, "tags/list", Action::Pull);
+        request.url = request.url.with("n", "1000");
+        self.pages(request, |request, bytes| {
+            let page: Page = serde_json::from_slice(bytes).map_err(|e| {
+                request.protocol_error(format!("the list of tags is malformed: {e}"))
+            })?;
+            for tag in page.tags.unwrap_or_default() {
+                tags.push(tag.parse().map_err(|e| request.protocol_error(format!("{e}")))?);
+            }
+            Ok(())
+        })?;
+        Ok(tags)
+    }
+
+    /// Reads a list page by page (RFC 8288 links with the relation `next`).
+    pub(super) fn pages(
+        &self,
+        mut request: Request<'_>,
+        mut read: impl FnMut(&Request<'_>, &[u8]) -> Result<(), ClientError>,
+    ) -> Result<(), ClientError> {
+        for _ in 0..PAGES {
+            let (parts, bytes) = self.call_for_bytes(&mut request, &[200], MANIFEST_LIMIT)?;
+            read(&request, &bytes)?;
+            match next_page(&request.url, &parts.headers) {
+                // Our secrets go to our registry only.
+                Some(next) if next.same_origin(self.base()) && next != request.url => {
+                    request.url = next;
+                }
+                Some(_) => {
+                    return Err(
+                        request.protocol_error("the next page is no other page of this registry")
+                    );
+                }
+                None => return Ok(()),
+            }
+        }
+        Err(request.protocol_error(format!("the list has more than {PAGES} pages")))
+    }
+
+    fn manifest_request<'a>(
+        &self,
+        method: Method,
+        repository: &Repository,
+        selector: &Selector,
+        action: Action,
+    ) -> Request<'a> {
+        self.request(method, repository, &format!("manifests/{selector}"), action)
+    }
+}
+
+/// Everything that is understood; a registry converts or refuses what is not listed.
+fn accepted() -> String {
+    [
+        media_type::IMAGE_INDEX,
+        media_type::IMAGE_MANIFEST,
+        media_type::DOCKER_MANIFEST_LIST,
+        media_type::DOCKER_MANIFEST,
+    ]
+    .join(", ")
+}
+
+/// The media type of a manifest: header and document must agree where both tell it, so that nobody
+/// reads a manifest as something else ("Pulling manifests").
+fn media_type_of(
+    request: &Request<'_>,
+    headers: &HeaderMap,
+    bytes: &[u8],
+) -> Result<String, ClientError> {
+    #[derive(Deserialize)]
+    struct Document {
+        #[serde(rename = "mediaType")]
+        media_type: Option<String>,
+    }
+    let document: Document = serde_json::from_slice(bytes)
+        .map_err(|e| request.protocol_error(format!("the manifest is malformed: {e}")))?;
+    let told = header(headers, CONTENT_TYPE.as_str())
+        .map(|value| value.split(';').next().unwrap_or_default().trim().to_owned());
+    match (told, document.media_type) {
+        (Some(told), Some(written)) if told != written => Err(request
+            .protocol_error(format!("served as {told:?}, but the manifest says {written:?}"))),
+        (_, Some(media_type)) | (Some(media_type), None) => Ok(media_type),
+        (None, None) => Err(request.protocol_error("the answer has no Content-Type")),
+    }
+}
+
+/// The URL in `Link: <URL>; rel="next"`.
+fn next_page(current: &Url, headers: &HeaderMap) -> Option<Url> {
+    headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok()).find_map(|value| {
+        let (target, parameters) = value.trim().strip_prefix('<')?.split_once('>')?;
+        let is_next =
+            parameters.split(';').any(|p| matches!(p.trim(), "rel=\"next\"" | "rel=next"));
+        is_next.then(|| current.resolve(target)).flatten()
+    })
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! What refers to a manifest: signatures, SBOMs, provenance.
+//!
+//! OCI distribution specification 1.1, "Listing Referrers" and "Referrers Tag Schema": a registry
+//! without the API keeps the list as an index under a tag, and clients keep that index.
+
+use oci_spec::image::{Descriptor, ImageIndex, ImageIndexBuilder, ImageManifest, MediaType};
+use ureq::http::Method;
+
+use super::error::ClientError;
+use super::{Action, Client};
+use crate::artifact;
+use crate::digest::Digest;
+use crate::json;
+use crate::media_type;
+use crate::reference::{Repository, Selector, Tag};
+
+/// How often the fallback index is written when somebody else writes it at the same time.
+const ROUNDS: u32 = 4;
+
+impl Client {
+    /// Lists the manifests whose subject is `digest`; with `artifact_type`, only those of that type.
+    ///
+    /// # Errors
+    /// When the registry can't tell, or answers with something else than an index.
+    pub fn referrers(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        artifact_type: Option<&str>,
+    ) -> Result<Vec<Descriptor>, ClientError> {
+        let mut request =
+            self.request(Method::GET, repository, &format!("referrers/{digest}"), Action::Pull);
+        if let Some(artifact_type) = artifact_type {
+            request.url = request.url.with("artifactType", artifact_type);
+        }
+        let mut found = Vec::new();
+        let listed = self.pages(request, |request, bytes| {
+            let index: ImageIndex = serde_json::from_slice(bytes).map_err(|e| {
+                request.protocol_error(format!("the list of referrers is malformed: {e}"))
+            })?;
+            found.extend(index.manifests().iter().cloned());
+            Ok(())
+        });
+        match listed {
+            Ok(()) => {}
+            // A registry that does not know the API: 404 by the specification, 400 and 405 in the field.
+            Err(e) if matches!(e.status(), Some(400 | 404 | 405)) => {
+                found = self.fallback_index(repository, &Tag::of_digest(digest))?;
+            }
+            Err(e) => return Err(e),
+        }
+        // Filtering is optional for the registry.
+        let wanted = artifact_type.map(MediaType::from);
+        found.retain(|d| wanted.is_none() || *d.artifact_type() == wanted);
+        Ok(found)
+    }
+
+    /// Stores a manifest that has a subject, by its digest, and sees to it that the subject's list of
+    /// referrers holds it. Its blobs must be there.
+    ///
+    /// # Errors
+    /// When the registry refuses it, or others change the list all the time.
+    pub fn push_referrer(
+        &self,
+        repository: &Repository,
+        manifest: &ImageManifest,
+    ) -> Result<Descriptor, ClientError> {
+        let fault = |reason: String| ClientError::Protocol {
+            call: self.request(Method::PUT, repository, "manifests/", Action::Push).call(),
+            reason,
+        };
+        let bytes = json::canonical(manifest).map_err(|e| fault(e.to_string()))?;
+        let digest = Digest::sha256(&bytes);
+        let selector = Selector::Digest(digest.clone());
+        let noted = self.put_manifest(repository, &selector, media_type::IMAGE_MANIFEST, &bytes)?;
+        let mut descriptor =
+            artifact::descriptor(media_type::IMAGE_MANIFEST, &digest, bytes.len() as u64);
+        descriptor.set_artifact_type(manifest.artifact_type().clone());
+        descriptor.set_annotations(manifest.annotations().clone());
+        if let Some(subject) = manifest.subject().as_ref().filter(|_| !noted) {
+            let subject = Digest::try_from(subject.digest()).map_err(|e| fault(e.to_string()))?;
+            self.list_in_fallback(repository, &Tag::of_digest(&subject), &descriptor)?;
+        }
+        Ok(descriptor)
+    }
+
+    fn list_in_fallback(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+        descriptor: &Descriptor,
+    ) -> Result<(), ClientError> {
+        let selector = Selector::Tag(tag.clone());
+        let fault = |reason: String| ClientError::Protocol {
+            call: self
+                .request(Method::PUT, repository, &format!("manifests/{tag}"), Action::Push)
+                .call(),
+            reason,
+        };
+        // There is no conditional write: what was written is read back, and written again if another
+        // client's list took its place.
+        for _ in 0..ROUNDS {
+            let mut manifests = self.fallback_index(repository, tag)?;
+            if manifests.iter().any(|known| known.digest() == descriptor.digest()) {
+                return Ok(());
+            }
+            manifests.push(descriptor.clone());
+            let index = ImageIndexBuilder::default()
+                .schema_version(2_u32)
+                .media_type(MediaType::ImageIndex)
+                .manifests(manifests)
+                .build()
+                .map_err(|e| fault(e.to_string()))?;
+            let bytes = json::canonical(&index).map_err(|e| fault(e.to_string()))?;
+            self.put_manifest(repository, &selector, media_type::IMAGE_INDEX, &bytes)?;
+        }
+        let manifests = self.fallback_index(repository, tag)?;
+        if manifests.iter().any(|known| known.digest() == descriptor.digest()) {
+            return Ok(());
+        }
+        Err(fault("other clients keep replacing the list of referrers".to_owned()))
+    }
+
+    fn fallback_index(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+    ) -> Result<Vec<Descriptor>, ClientError> {
+        let selector = Selector::Tag(tag.clone());
+        let fetched = match self.manifest(repository, &selector) {
+            Ok(fetched) => fetched,
+            Err(e) if e.status() == Some(404) => return Ok(Vec::new()),
+            Err(e) => return Err(e),
+        };
+        let index: ImageIndex =
+            serde_json::from_slice(&fetched.bytes).map_err(|e| ClientError::Protocol {
+                call: self
+                    .request(Method::GET, repository, &format!("manifests/{tag}"), Action::Pull)
+                    .call(),
+                reason: format!("the list of referrers is malformed: {e}"),
+            })?;
+        Ok(index.manifests().clone())
+    }
+}

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The client against a real registry: the distribution project's, as Debian packages it.
+//! It knows neither the referrers API nor `OCI-Subject`, so the fallback is what is tested here.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what fails here fails the test that asked for it"
+)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Cursor, Read};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use oci::client::{Client, CredentialSource, Credentials, Options, Pushed};
+use oci::{Digest, Repository, Selector, artifact, json, media_type};
+
+/// A `docker-registry` process with its storage. Both go with it.
+struct Registry {
+    process: Child,
+    address: String,
+    _folder: tempfile::TempDir,
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        // It may have ended on its own; then there is nothing to do.
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
+impl Registry {
+    /// `None` where the program is not installed.
+    fn start(htpasswd: Option<&str>) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let passwords = folder.path().join("htpasswd");
+        let auth = match htpasswd {
+            Some(lines) => {
+                fs::write(&passwords, lines).unwrap();
+                format!("auth: {{htpasswd: {{realm: example, path: '{}'}}}}\n", passwords.display())
+            }
+            None => String::new(),
+        };
+        // The port is free until the registry takes it; if another process is faster, the next is tried.
+        for _ in 0..5 {
+            let address =
+                TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+            let config = folder.path().join("config.yml");
+            let storage = folder.path().join("storage");
+            let text = format!(
+                "version: 0.1\nlog: {{level: error}}\nhttp: {{addr: '{address}'}}\nstorage: {{filesystem: {{rootdirectory: '{}'}}, delete: {{enabled: true}}}}\n{auth}",
+                storage.display()
+            );
+            fs::write(&config, text).unwrap();
+            let mut command = Command::new("docker-registry");
+            command.arg("serve").arg(&config).stdout(Stdio::null()).stderr(Stdio::null());
+            let Ok(mut process) = command.spawn() else {
+                assert!(
+                    std::env::var_os("REQUIRE_TOOLS").is_none(),
+                    "docker-registry is not installed"
+                );
+                eprintln!("skipped: docker-registry is not installed");
+                return None;
+            };
+            while process.try_wait().unwrap().is_none() {
+                if TcpStream::connect(&address).is_ok() {
+                    return Some(Self { process, address, _folder: folder });
+                }
+                thread::sleep(Duration::from_millis(20));
+            }
+        }
+        panic!("docker-registry ends right after its start");
+    }
+
+    fn client(&self, credentials: CredentialSource) -> Client {
+        let options = Options { credentials, chunk: Some(3_000_000), ..Options::default() };
+        Client::new(&self.address.parse().unwrap(), options)
+    }
+}
+
+fn repository(name: &str) -> Repository {
+    name.parse().unwrap()
+}
+
+fn push(client: &Client, name: &str, from: Option<&str>, content: &[u8]) -> Pushed {
+    let digest = Digest::sha256(content);
+    let from = from.map(repository);
+    client
+        .push_blob(
+            &repository(name),
+            &digest,
+            content.len() as u64,
+            from.as_ref(),
+            &mut Cursor::new(content),
+        )
+        .unwrap()
+}
+
+#[test]
+fn blobs_go_there_and_back_whole_and_in_pieces() {
+    let Some(registry) = Registry::start(None) else { return };
+    let client = registry.client(CredentialSource::Anonymous);
+    client.ping().unwrap();
+    let large: Vec<u8> = (0..2_500_000_u32).flat_map(u32::to_le_bytes).collect();
+    for content in [b"".as_slice(), b"small", &large] {
+        let digest = Digest::sha256(content);
+        let name = repository("tools/example");
+        assert_eq!(client.head_blob(&name, &digest).unwrap(), None);
+        assert_eq!(push(&client, "tools/example", None, content), Pushed::Uploaded);
+        assert_eq!(push(&client, "tools/example", None, content), Pushed::Present);
+        assert_eq!(push(&client, "tools/other", Some("tools/example"), content), Pushed::Mounted);
+        let mut back = Vec::new();
+        client
+            .blob(&name, &digest, Some(content.len() as u64))
+            .unwrap()
+            .read_to_end(&mut back)
+            .unwrap();
+        assert!(back == content);
+        assert!(client.delete_blob(&name, &digest).unwrap());
+        assert_eq!(client.head_blob(&name, &digest).unwrap(), None);
+    }
+    // What is not where it is said to be is uploaded after all.
+    assert_eq!(push(&client, "tools/third", Some("tools/nowhere"), &large), Pushed::Uploaded);
+}
+
+#[test]
+fn manifests_tags_and_referrers() {
+    let Some(registry) = Registry::start(None) else { return };
+    let client = registry.client(CredentialSource::Anonymous);
+    let name = repository("tools/example");
+    push(&client, "tools/example", None, artifact::EMPTY_JSON);
+    push(&client, "tools/example", None, b"content");
+    let layer = artifact::describe("text/plain", b"content");
+    let manifest =
+        artifact::manifest("application/example", vec![layer.clone()], None, BTreeMap::new())
+            .unwrap();
+    let bytes = json::canonical(&manifest).unwrap();
+    let digest = Digest::sha256(&bytes);
+    let tag: Selector = "v1".parse().unwrap();
+    assert_eq!(client.head_manifest(&name, &tag).unwrap(), None);
+    for selector in [Selector::from(digest.clone()), tag.clone()] {
+        let noted =
+            client.put_manifest(&name, &selector, media_type::IMAGE_MANIFEST, &bytes).unwrap();
+        assert!(!noted);
+    }
+    assert_eq!(client.head_manifest(&name, &tag).unwrap().as_ref(), Some(&digest));
+    let fetched = client.manifest(&name, &tag).unwrap();
+    assert_eq!(fetched.bytes, bytes);
+
+    for kind in ["application/a", "application/b"] {
+        let referrer = artifact::manifest(
+            kind,
+            vec![layer.clone()],
+            Some(fetched.descriptor.clone()),
+            BTreeMap::new(),
+        )
+        .unwrap();
+        for _ in 0..2 {
+            client.push_referrer(&name, &referrer).unwrap();
+        }
+    }
+    let count = |kind| client.referrers(&name, &digest, kind).unwrap().len();
+    assert_eq!((count(None), count(Some("application/b"))), (2, 1));
+    assert_eq!(client.referrers(&name, &Digest::sha256(b"none"), None).unwrap(), []);
+
+    let mut tags: Vec<String> =
+        client.tags(&name).unwrap().iter().map(ToString::to_string).collect();
+    tags.sort();
+    assert_eq!(tags, [format!("sha256-{}", digest.hex()), "v1".to_owned()]);
+    assert!(client.delete_manifest(&name, &digest.into()).unwrap());
+    assert_eq!(client.head_manifest(&name, &tag).unwrap(), None);
+}
+
+#[test]
+fn a_password_is_asked_for_and_given() {
+    // bcrypt of "not-a-secret", made with `htpasswd -nbB`.
+    let line = "user:$2y$05$2.BO/cGmfjzLImldKpOk1OoUWUWmR0XHmDy8CgR.eEVw7kjkMLwHC";
+    let Some(registry) = Registry::start(Some(line)) else { return };
+    let fixed = |password: &str| {
+        registry.client(CredentialSource::Fixed(Credentials::Password {
+            username: "user".to_owned(),
+            password: password.to_owned(),
+        }))
+    };
+    assert_eq!(push(&fixed("not-a-secret"), "tools/example", None, b"content"), Pushed::Uploaded);
+    for client in [fixed("wrong"), registry.client(CredentialSource::Anonymous)] {
+        assert_eq!(client.ping().unwrap_err().status(), Some(401));
+    }
+}
