@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod finding;
+mod graph;
 mod ops;
 mod run;
 mod steps;

@@ -29,6 +29,17 @@ pub(crate) struct Options {
     pub(crate) verbose: bool,
     /// Answer every question with yes.
     pub(crate) yes: bool,
+    /// Start nothing any more once a step has failed.
+    pub(crate) fail_fast: bool,
+    /// A gate that could not run counts as failed.
+    pub(crate) strict: bool,
+}
+
+impl Options {
+    /// What of them decides results, as text.
+    pub(crate) fn identity(&self) -> String {
+        format!("{:?} {:?}", self.engines, self.architectures)
+    }
 }
 
 /// The surroundings of a run. Steps read it; what they hand over goes through the manifest.
@@ -77,7 +88,9 @@ impl Run {
             .or_else(|| self.workspace.product().engines.get(job))
             .map(String::as_str)
             .with_context(|| {
-                format!("release.toml names no engine for {job:?}: add `{job} = \"…\"` to [engines]")
+                format!(
+                    "release.toml names no engine for {job:?}: add `{job} = \"…\"` to [engines]"
+                )
             })
     }
 

@@ -47,6 +47,11 @@ pub(crate) fn digest<'a>(root: &Path, paths: impl IntoIterator<Item = &'a Path>)
     Ok(hex(&hash.finalize()))
 }
 
+/// SHA-256 of `bytes`, lower-case hex.
+pub(crate) fn digest_of_bytes(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
 /// Adds one entry; every field carries its length, so that no two trees give the same bytes.
 fn record(hash: &mut Sha256, kind: &[u8], name: &Path, content: &[u8]) {
     for field in [kind, name.as_os_str().as_bytes(), content] {
@@ -71,7 +76,7 @@ fn file(path: &Path) -> Result<[u8; 32]> {
 }
 
 /// Lower-case hex.
-pub(crate) fn hex(bytes: &[u8]) -> String {
+fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
         // Writing into a String has no way to fail.

@@ -25,9 +25,9 @@ pub(crate) enum Outcome {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub(crate) enum Skip {
-    /// A program that it needs is not there.
+    /// A program that it needs is not there, or too old.
     MissingTool {
-        /// The program's name.
+        /// What is wrong: `podman is not installed`.
         tool: String,
         /// The command that installs it.
         mend: String,
@@ -49,7 +49,7 @@ pub(crate) enum Skip {
 impl fmt::Display for Skip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::MissingTool { tool, mend } => write!(f, "{tool} is not installed: {mend}"),
+            Self::MissingTool { tool, mend } => write!(f, "{tool}; mend: {mend}"),
             Self::NotApplicable { why } => f.write_str(why),
             Self::Upstream { step } => write!(f, "{step} did not succeed"),
             Self::Stopped => f.write_str("the run was stopped"),

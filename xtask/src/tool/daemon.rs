@@ -82,7 +82,8 @@ impl Daemon {
     /// Whether it has ended, without reaping it: until it is dropped, its number stays its own.
     fn has_ended(&self) -> Result<bool> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
-        let status = waitid(WaitId::Pid(self.group), options).context("cannot learn how it does")?;
+        let status =
+            waitid(WaitId::Pid(self.group), options).context("cannot learn how it does")?;
         Ok(status.is_some())
     }
 }

@@ -12,8 +12,11 @@ mod log;
 mod process;
 mod redact;
 mod stop;
+mod version;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -34,6 +37,17 @@ pub(crate) struct Toolbox {
     here: PathBuf,
     stop: Stop,
     redactor: Redactor,
+    /// What programs said of their version, by name; asked once.
+    versions: Mutex<BTreeMap<&'static str, Option<version::Version>>>,
+}
+
+/// A program that is not there, or too old.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Missing {
+    /// Its name, and what is wrong when it is there.
+    pub(crate) problem: String,
+    /// The command that mends it.
+    pub(crate) mend: String,
 }
 
 impl Toolbox {
@@ -44,6 +58,7 @@ impl Toolbox {
             here: std::env::current_dir().context("cannot tell the current folder")?,
             stop,
             redactor: Redactor::from_environment(),
+            versions: Mutex::default(),
         })
     }
 
@@ -54,6 +69,44 @@ impl Toolbox {
             return Some(own);
         }
         which::which(name).ok()
+    }
+
+    /// The version that the installed program says it has, as it says it.
+    pub(crate) fn version(&self, name: &str) -> Option<String> {
+        Some(self.ask(spec(name)?)?.text)
+    }
+
+    /// Whether the program `name` of the catalogue is there and new enough.
+    pub(crate) fn check(&self, name: &'static str) -> Result<(), Missing> {
+        let Some(spec) = spec(name) else {
+            return Err(Missing {
+                problem: format!("{name} is not in the catalogue of tools"),
+                mend: "add it to xtask/src/tool/catalogue.rs".to_owned(),
+            });
+        };
+        let missing = |problem| Missing { problem, mend: spec.mend() };
+        if self.find(name).is_none() {
+            return Err(missing(format!("{name} is not installed")));
+        }
+        let oldest = version::text(spec.oldest);
+        match self.ask(spec) {
+            Some(version) if version.numbers.as_slice() >= spec.oldest => Ok(()),
+            Some(version) => {
+                Err(missing(format!("{name} {} is older than {oldest}", version.text)))
+            }
+            None => Err(missing(format!("{name} does not tell its version"))),
+        }
+    }
+
+    /// Forgets the versions: something was installed.
+    pub(crate) fn forget(&self) {
+        self.versions.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn ask(&self, spec: &'static Spec) -> Option<version::Version> {
+        let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
+        let ask = || version::ask(&self.find(spec.name)?, spec.version);
+        versions.entry(spec.name).or_insert_with(ask).clone()
     }
 
     /// What ends this run before its time.

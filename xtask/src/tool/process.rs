@@ -84,11 +84,7 @@ pub(super) fn run(
 }
 
 /// The child before its start: arguments, folder, clean environment, no input, a group of its own.
-pub(super) fn prepare(
-    program: &Path,
-    private: &Path,
-    command: &Command,
-) -> std::process::Command {
+pub(super) fn prepare(program: &Path, private: &Path, command: &Command) -> std::process::Command {
     let mut child = std::process::Command::new(program);
     child
         .args(command.arguments())

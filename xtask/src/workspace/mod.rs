@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::ops::tree;
+
 pub(crate) use self::product::{Binary, Deliver, Image, Product};
 pub(crate) use self::version::{Base, Version};
 
@@ -38,9 +40,11 @@ impl Workspace {
         let base = Base::read(&root)?;
         let git = git::State::read(&root)?;
         let epoch = match std::env::var_os("SOURCE_DATE_EPOCH") {
-            Some(value) => value.to_str().and_then(|text| text.parse().ok()).with_context(|| {
-                format!("SOURCE_DATE_EPOCH is {}, not a number of seconds", value.display())
-            })?,
+            Some(value) => {
+                value.to_str().and_then(|text| text.parse().ok()).with_context(|| {
+                    format!("SOURCE_DATE_EPOCH is {}, not a number of seconds", value.display())
+                })?
+            }
             None => git.date,
         };
         Ok(Self {
@@ -77,6 +81,27 @@ impl Workspace {
     /// Whether the work tree differs from the commit, files that Git does not know included.
     pub(crate) fn dirty(&self) -> bool {
         self.dirty
+    }
+
+    /// Every file of the source, relative to the root, sorted: what Git tracks, and what it would
+    /// track. Files that were deleted and not committed are not in it.
+    ///
+    /// # Errors
+    /// When Git can't be asked.
+    pub(crate) fn files(&self) -> Result<Vec<PathBuf>> {
+        git::files(&self.root)
+    }
+
+    /// What the source is: the commit, and for a dirty tree the content of all its files.
+    ///
+    /// # Errors
+    /// When a file can't be read.
+    pub(crate) fn identity(&self) -> Result<String> {
+        if !self.dirty {
+            return Ok(self.commit.clone());
+        }
+        let files = self.files()?;
+        tree::digest(&self.root, files.iter().map(PathBuf::as_path))
     }
 
     /// The only time that reaches an artifact, in seconds: `SOURCE_DATE_EPOCH`, else the commit's date.

@@ -36,7 +36,8 @@ impl Version {
     /// A semantic version forbids a leading zero in an identifier of digits alone (section 9), so a
     /// commit that starts with such twelve gives as many more as it takes.
     pub(crate) fn snapshot(base: Base, commit: &str, dirty: bool) -> Self {
-        let numeric = |text: &str| text.starts_with('0') && text.bytes().all(|c| c.is_ascii_digit());
+        let numeric =
+            |text: &str| text.starts_with('0') && text.bytes().all(|c| c.is_ascii_digit());
         let short = (SHORT_COMMIT..=commit.len())
             .filter_map(|length| commit.get(..length))
             .find(|short| !numeric(short))

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Threads for a schedule: each node runs on one of its own, the caller hears of everything in turn.
+
+use std::any::Any;
+use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+
+use super::check::Graph;
+use super::schedule::{Next, Schedule};
+
+/// How often the caller hears that time goes by.
+const TICK: Duration = Duration::from_millis(200);
+
+/// What the caller hears, on its own thread.
+pub(super) enum Event<T> {
+    /// The node is about to run.
+    Start(usize),
+    /// The node ran and gave this.
+    End(usize, T),
+    /// The node will not run because the other ended badly.
+    Skip {
+        /// The node that will not run.
+        node: usize,
+        /// One that it comes after.
+        because: usize,
+    },
+    /// The node will not run because the run was stopped.
+    Drop(usize),
+    /// Time goes by while nodes run.
+    Tick,
+}
+
+/// What the caller wants after an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// What depends on nothing bad goes on. After an `End`, the node counts as good.
+    Good,
+    /// After an `End`: the node counts as bad.
+    Bad,
+    /// Nothing else is started; what runs comes to its end. The node counts as bad.
+    Stop,
+}
+
+/// Runs `work` for every node of `graph` in order, `limit` of them at the same time at most.
+///
+/// # Errors
+/// The first error of `hear`, once all running nodes have ended.
+pub(super) fn execute<T: Send>(
+    graph: &Graph,
+    limit: NonZeroUsize,
+    work: impl Fn(usize) -> Result<T> + Sync,
+    mut hear: impl FnMut(Event<Result<T>>) -> Result<Answer>,
+) -> Result<()> {
+    let mut schedule = Schedule::new(graph, limit);
+    let mut failure = None;
+    let mut tell = |schedule: &mut Schedule<'_>, event| match hear(event) {
+        Ok(Answer::Stop) => {
+            schedule.stop();
+            false
+        }
+        Ok(answer) => answer == Answer::Good,
+        Err(error) => {
+            schedule.stop();
+            failure.get_or_insert(error);
+            false
+        }
+    };
+    std::thread::scope(|scope| {
+        let (sender, ended) = channel();
+        loop {
+            match schedule.next() {
+                Next::Start(node) => {
+                    if !tell(&mut schedule, Event::Start(node)) {
+                        schedule.end(node, false);
+                        continue;
+                    }
+                    let (sender, work) = (sender.clone(), &work);
+                    scope.spawn(move || {
+                        let result = catch_unwind(AssertUnwindSafe(|| work(node)))
+                            .unwrap_or_else(|panic| Err(anyhow!("panicked: {}", message(&*panic))));
+                        drop(sender.send((node, result)));
+                    });
+                }
+                Next::Skip { node, because } => {
+                    tell(&mut schedule, Event::Skip { node, because });
+                }
+                Next::Drop(node) => {
+                    tell(&mut schedule, Event::Drop(node));
+                }
+                Next::Wait => match ended.recv_timeout(TICK) {
+                    Ok((node, result)) => {
+                        let good = tell(&mut schedule, Event::End(node, result));
+                        schedule.end(node, good);
+                    }
+                    Err(RecvTimeoutError::Timeout) => {
+                        tell(&mut schedule, Event::Tick);
+                    }
+                    // `sender` lives as long as this loop.
+                    Err(RecvTimeoutError::Disconnected) => break,
+                },
+                Next::End => break,
+            }
+        }
+    });
+    failure.map_or(Ok(()), Err)
+}
+
+/// What a panic said.
+fn message(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without a message")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use anyhow::bail;
+
+    use super::super::check::Node;
+    use super::*;
+
+    fn graph(nodes: &[(&str, &[&str])]) -> Graph {
+        let node = |(name, after): &(&str, &[&str])| Node {
+            name: (*name).into(),
+            after: after.iter().map(|it| (*it).into()).collect(),
+        };
+        Graph::new(nodes.iter().map(node).collect()).unwrap()
+    }
+
+    /// Runs `work` and gives back what was heard, ticks aside.
+    fn heard(
+        graph: &Graph,
+        limit: usize,
+        work: impl Fn(usize) -> Result<()> + Sync,
+    ) -> Vec<String> {
+        let mut heard = Vec::new();
+        execute(graph, NonZeroUsize::new(limit).unwrap(), work, |event| {
+            let (text, answer) = match event {
+                Event::Start(node) => (format!("start {}", graph.name(node)), Answer::Good),
+                Event::End(node, Ok(())) => (format!("end {}", graph.name(node)), Answer::Good),
+                Event::End(node, Err(error)) => {
+                    (format!("fail {}: {error}", graph.name(node)), Answer::Bad)
+                }
+                Event::Skip { node, because } => {
+                    (format!("skip {} for {}", graph.name(node), graph.name(because)), Answer::Good)
+                }
+                Event::Drop(node) => (format!("drop {}", graph.name(node)), Answer::Good),
+                Event::Tick => return Ok(Answer::Good),
+            };
+            heard.push(text);
+            Ok(answer)
+        })
+        .unwrap();
+        heard
+    }
+
+    #[test]
+    fn a_failure_skips_what_depends_on_it_and_nothing_else() {
+        let graph = graph(&[("a", &[]), ("b", &["a"]), ("c", &["b"]), ("d", &[])]);
+        let heard = heard(&graph, 1, |node| if node == 0 { bail!("broken") } else { Ok(()) });
+        assert_eq!(
+            heard,
+            ["start a", "fail a: broken", "skip b for a", "skip c for b", "start d", "end d"]
+        );
+    }
+
+    #[test]
+    fn a_panic_is_a_failure_of_that_node() {
+        let graph = graph(&[("a", &[]), ("b", &[])]);
+        let heard = heard(&graph, 1, |node| {
+            assert!(node != 0, "no {}", "way");
+            Ok(())
+        });
+        assert_eq!(heard, ["start a", "fail a: panicked: no way", "start b", "end b"]);
+    }
+
+    #[test]
+    fn runs_as_many_at_a_time_as_it_may_and_no_more() {
+        let names: Vec<String> = (0..12).map(|it| it.to_string()).collect();
+        let nodes: Vec<(&str, &[&str])> = names.iter().map(|it| (it.as_str(), &[][..])).collect();
+        let graph = graph(&nodes);
+        let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let pair = std::sync::Barrier::new(3);
+        heard(&graph, 3, |_| {
+            let running = now.fetch_add(1, Ordering::SeqCst) + 1;
+            most.fetch_max(running, Ordering::SeqCst);
+            // Nobody passes until three are here: fewer at a time would never end.
+            pair.wait();
+            now.fetch_sub(1, Ordering::SeqCst);
+            Ok(())
+        });
+        assert_eq!(most.into_inner(), 3);
+    }
+
+    #[test]
+    fn an_error_of_the_listener_ends_the_run() {
+        let graph = graph(&[("a", &[]), ("b", &[])]);
+        let ran = AtomicUsize::new(0);
+        let error = execute(
+            &graph,
+            NonZeroUsize::MIN,
+            |_| {
+                ran.fetch_add(1, Ordering::SeqCst);
+                Ok(())
+            },
+            |event| match event {
+                Event::End(..) => bail!("disk full"),
+                _ => Ok(Answer::Good),
+            },
+        )
+        .unwrap_err();
+        assert_eq!(error.to_string(), "disk full");
+        assert_eq!(ran.into_inner(), 1);
+    }
+}

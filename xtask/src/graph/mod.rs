@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Steps in a graph: checked before anything runs, parallel within a limit, journalled so that a
+//! run that was stopped goes on, and reported.
+//!
+//! [`check`] and [`schedule`] are pure; [`execute`] adds threads, [`journal`] adds a file, and
+//! [`run`] puts steps into them.
+
+mod check;
+mod execute;
+mod journal;
+mod report;
+mod resume;
+mod run;
+mod schedule;
+
+use crate::steps::Step;
+
+pub(crate) use self::report::{Report, Verdict, count};
+pub(crate) use self::run::{graph, run};
+
+/// A step and the steps that it comes after.
+#[derive(Clone, Copy)]
+pub(crate) struct Stage {
+    /// What runs.
+    pub(crate) step: &'static dyn Step,
+    /// The names of what has to end well first.
+    pub(crate) after: &'static [&'static str],
+}

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! What came of a run: a table for people, a document for programs, an exit code for shells.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::finding::Finding;
+use crate::steps::Skip;
+
+/// What came of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Report {
+    /// The pipeline.
+    pub(crate) pipeline: String,
+    /// The version that it built.
+    pub(crate) version: String,
+    /// The commit that it built from.
+    pub(crate) commit: String,
+    /// A gate that could not run counts as failed.
+    pub(crate) strict: bool,
+    /// The steps in the order of the pipeline.
+    pub(crate) steps: Vec<Row>,
+    /// The longest way through the graph: no number of jobs makes the run shorter.
+    pub(crate) critical_path_milliseconds: u64,
+    /// How long the run took.
+    pub(crate) milliseconds: u64,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Row {
+    /// The step.
+    pub(crate) step: String,
+    /// How it ended.
+    pub(crate) verdict: Verdict,
+    /// How long it took.
+    pub(crate) milliseconds: u64,
+    /// Its log, if it ran.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) log: Option<String>,
+}
+
+/// How a step of a run ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub(crate) enum Verdict {
+    /// It did its work.
+    Done {
+        /// One short fact.
+        fact: String,
+    },
+    /// It did its work in an earlier run that was stopped, and that work is still there.
+    Kept {
+        /// One short fact.
+        fact: String,
+    },
+    /// It did its work and found faults.
+    Found {
+        /// All of them.
+        findings: Vec<Finding>,
+    },
+    /// It could not do its work.
+    Failed {
+        /// Why, over several lines.
+        error: String,
+    },
+    /// It did not run.
+    Skipped {
+        /// Why.
+        #[serde(flatten)]
+        skip: Skip,
+    },
+}
+
+impl Verdict {
+    /// Whether those that come after it may run.
+    pub(crate) fn good(&self) -> bool {
+        matches!(
+            self,
+            Self::Done { .. }
+                | Self::Kept { .. }
+                | Self::Skipped { skip: Skip::NotApplicable { .. } }
+        )
+    }
+
+    /// Whether it was begun in this run.
+    pub(super) fn ran(&self) -> bool {
+        !matches!(self, Self::Skipped { .. } | Self::Kept { .. })
+    }
+
+    /// The fact, where there is one.
+    pub(super) fn fact(&self) -> String {
+        match self {
+            Self::Done { fact } | Self::Kept { fact } => fact.clone(),
+            _ => String::new(),
+        }
+    }
+
+    /// One word for the table.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Done { .. } => "ok",
+            Self::Kept { .. } => "kept",
+            Self::Found { .. } | Self::Failed { .. } => "failed",
+            Self::Skipped { .. } => "skipped",
+        }
+    }
+
+    /// The rest of the line in the table.
+    fn note(&self) -> String {
+        match self {
+            Self::Done { fact } => fact.clone(),
+            Self::Kept { fact } if fact.is_empty() => "finished in an earlier run".to_owned(),
+            Self::Kept { fact } => format!("{fact}, finished in an earlier run"),
+            Self::Found { findings } => count(findings.len(), "finding"),
+            Self::Failed { error } => error.lines().next().unwrap_or_default().to_owned(),
+            Self::Skipped { skip } => skip.to_string(),
+        }
+    }
+}
+
+/// `1 finding`, `2 findings`.
+pub(crate) fn count(number: usize, what: &str) -> String {
+    let s = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{s}")
+}
+
+impl Report {
+    /// How many steps failed, and how many did not run although there was something to do.
+    fn counts(&self) -> (usize, usize) {
+        let mut failed = 0;
+        let mut not_run = 0;
+        for row in &self.steps {
+            match &row.verdict {
+                Verdict::Found { .. } | Verdict::Failed { .. } => failed += 1,
+                Verdict::Skipped { skip: Skip::MissingTool { .. } } if self.strict => failed += 1,
+                verdict @ Verdict::Skipped { .. } if !verdict.good() => not_run += 1,
+                _ => {}
+            }
+        }
+        (failed, not_run)
+    }
+
+    /// 0 done, 1 a step failed or the run was stopped, 3 done but something did not run.
+    pub(crate) fn exit_code(&self) -> u8 {
+        let stopped = |row: &Row| row.verdict == Verdict::Skipped { skip: Skip::Stopped };
+        match self.counts() {
+            (0, 0) => 0,
+            (0, _) if !self.steps.iter().any(stopped) => 3,
+            _ => 1,
+        }
+    }
+
+    /// The table, and below it one line that sums up.
+    pub(crate) fn table(&self) -> String {
+        let width = self.steps.iter().map(|row| row.step.len()).max().unwrap_or(0).max(4);
+        let mut out = format!("{:width$}  {:7}  {:>8}  note\n", "step", "outcome", "time");
+        for row in &self.steps {
+            let time = if row.verdict.ran() { seconds(row.milliseconds) } else { String::new() };
+            let (word, note) = (row.verdict.word(), row.verdict.note());
+            // Writing into a String has no way to fail.
+            drop(writeln!(out, "{:width$}  {word:7}  {time:>8}  {note}", row.step));
+        }
+        let out = out.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
+        format!("{out}\n\n{}\n", self.summary())
+    }
+
+    fn summary(&self) -> String {
+        let (failed, not_run) = self.counts();
+        let mut parts = Vec::new();
+        if failed > 0 {
+            parts.push(format!("{} failed", count(failed, "step")));
+        }
+        if not_run > 0 {
+            parts.push(format!("{} did not run", count(not_run, "step")));
+        }
+        if parts.is_empty() {
+            parts.push(format!("{} ok", count(self.steps.len(), "step")));
+        }
+        format!(
+            "{}: {} in {} (critical path {})",
+            self.pipeline,
+            parts.join(", "),
+            seconds(self.milliseconds),
+            seconds(self.critical_path_milliseconds)
+        )
+    }
+}
+
+/// `0.4 s`, `2 m 05 s`.
+pub(crate) fn seconds(milliseconds: u64) -> String {
+    let time = Duration::from_millis(milliseconds);
+    match time.as_secs() {
+        0..100 => format!("{:.1} s", time.as_secs_f64()),
+        whole => format!("{} m {:02} s", whole / 60, whole % 60),
+    }
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Which steps of a run that was stopped need not run again.
+
+use std::collections::BTreeMap;
+
+use super::check::Graph;
+use super::journal::Record;
+
+/// The nodes that have ended well and whose work is still there, each with its fact.
+///
+/// `intact` tells whether what a node wrote still has the digest that the journal holds. A node
+/// that comes after one that runs again runs again too.
+pub(super) fn kept(
+    graph: &Graph,
+    records: &[Record],
+    mut intact: impl FnMut(usize, &str) -> bool,
+) -> BTreeMap<usize, String> {
+    let mut ended: BTreeMap<&str, (&str, &str)> = BTreeMap::new();
+    for record in records {
+        match record {
+            // It began to write once more, and whether it got to the end is for a later record.
+            Record::Started { step } => drop(ended.remove(step.as_str())),
+            Record::Ended { step, good: true, fact, wrote, .. } => {
+                ended.insert(step, (fact, wrote));
+            }
+            Record::Ended { good: false, .. } | Record::Opened | Record::Closed => {}
+        }
+    }
+    let mut kept = BTreeMap::new();
+    // Each round adds the nodes whose predecessors were added before.
+    loop {
+        let before = kept.len();
+        for node in 0..graph.len() {
+            if kept.contains_key(&node) {
+                continue;
+            }
+            let Some((fact, wrote)) = ended.get(graph.name(node)).copied() else { continue };
+            if graph.after(node).iter().all(|it| kept.contains_key(it)) && intact(node, wrote) {
+                kept.insert(node, fact.to_owned());
+            }
+        }
+        if kept.len() == before {
+            return kept;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+
+    use proptest::prelude::*;
+
+    use super::super::check::Node;
+    use super::super::journal::Journal;
+    use super::*;
+
+    fn chain(length: usize) -> Graph {
+        let node = |number: usize| Node {
+            name: number.to_string(),
+            after: number.checked_sub(1).map(|it| it.to_string()).into_iter().collect(),
+        };
+        Graph::new((0..length).map(node).collect()).unwrap()
+    }
+
+    fn started(step: usize) -> Record {
+        Record::Started { step: step.to_string() }
+    }
+
+    fn ended(step: usize, good: bool) -> Record {
+        Record::Ended {
+            step: step.to_string(),
+            good,
+            fact: format!("fact {step}"),
+            wrote: format!("digest {step}"),
+            milliseconds: 1,
+        }
+    }
+
+    #[test]
+    fn repeats_what_was_changed_since_and_all_that_came_after_it() {
+        let records: Vec<_> = (0..4).flat_map(|it| [started(it), ended(it, true)]).collect();
+        let kept = kept(&chain(4), &records, |node, wrote| {
+            assert_eq!(wrote, format!("digest {node}"));
+            node != 1
+        });
+        assert_eq!(kept.into_keys().collect::<Vec<_>>(), [0]);
+    }
+
+    #[test]
+    fn repeats_what_failed_and_what_began_again() {
+        let records = [started(0), ended(0, true), started(1), ended(1, false)];
+        assert_eq!(kept(&chain(2), &records, |_, _| true).into_keys().collect::<Vec<_>>(), [0]);
+        let records = [started(0), ended(0, true), started(0)];
+        assert_eq!(kept(&chain(2), &records, |_, _| true).len(), 0);
+    }
+
+    proptest! {
+        /// A run is killed again and again, each time after some records and in the middle of one;
+        /// each time exactly those steps are kept whose end was written down.
+        #[test]
+        fn never_repeats_finished_and_never_skips_unfinished(
+            length in 1_usize..8,
+            kills in prop::collection::vec((0_usize..6, 0_usize..40), 1..6),
+        ) {
+            let graph = chain(length);
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("run.jsonl");
+            let mut finished: BTreeSet<usize> = BTreeSet::new();
+            for (lives, torn) in kills {
+                let (mut journal, records) = Journal::open(&path).unwrap();
+                let kept = kept(&graph, &records, |_, _| true);
+                prop_assert_eq!(&kept.keys().copied().collect::<BTreeSet<_>>(), &finished);
+                let mut lives = lives;
+                for node in 0..length {
+                    if kept.contains_key(&node) {
+                        continue;
+                    }
+                    for (record, finishes) in [(started(node), false), (ended(node, true), true)] {
+                        if lives == 0 {
+                            break;
+                        }
+                        lives -= 1;
+                        let before = fs::metadata(&path).unwrap().len();
+                        journal.add(&record).unwrap();
+                        let after = fs::metadata(&path).unwrap().len();
+                        if lives == 0 && torn > 0 {
+                            // The power failed before the whole line was on the disk.
+                            let cut = after.saturating_sub(torn as u64).max(before);
+                            fs::File::options().write(true).open(&path).unwrap().set_len(cut).unwrap();
+                        } else if finishes {
+                            finished.insert(node);
+                        }
+                    }
+                    if lives == 0 {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Runs the steps of a pipeline: journalled, shown while they run, and reported at the end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail};
+
+use super::check::{Graph, Node};
+use super::execute::{Answer, Event, execute};
+use super::journal::{Journal, Record};
+use super::report::{Report, Row, Verdict, seconds};
+use super::{Stage, resume};
+use crate::ops::{atomic, tree};
+use crate::run::Run;
+use crate::steps::{Need, Outcome, Skip};
+use crate::ui::Ui;
+
+/// What a step gave: how it ended, what it wrote, and how long it took.
+struct Ended {
+    verdict: Verdict,
+    wrote: String,
+    milliseconds: u64,
+}
+
+/// The steps of a pipeline by their names and edges.
+///
+/// # Errors
+/// When they make no order; nothing has run then.
+pub(crate) fn graph(stages: &[Stage]) -> Result<Graph> {
+    let nodes = stages.iter().map(|stage| Node {
+        name: stage.step.name().to_owned(),
+        after: stage.after.iter().map(|name| (*name).to_owned()).collect(),
+    });
+    Ok(Graph::new(nodes.collect())?)
+}
+
+/// Runs the pipeline `name` of `stages` and reports.
+///
+/// # Errors
+/// When the run could not be carried out: another one is under way, or the journal can't be
+/// written. That a step failed is part of the report.
+pub(crate) fn run(name: &str, stages: &[Stage], run: &Run, ui: &Ui) -> Result<Report> {
+    let graph = graph(stages)?;
+    let started = Instant::now();
+    let _alone = lock(&run.workspace.scratch())?;
+    let key = key(name, stages, run)?;
+    let path = run.workspace.scratch().join("journal").join(format!("{name}-{key}.jsonl"));
+    let (mut journal, records) = Journal::open(&path)?;
+    let kept = resume::kept(&graph, &records, |node, wrote| intact(stages, node, run, wrote));
+
+    let mut rows: Vec<Option<Row>> = stages.iter().map(|_| None).collect();
+    let mut running: BTreeSet<usize> = BTreeSet::new();
+    let work = |node: usize| match kept.get(&node) {
+        Some(fact) => Ok(Ended {
+            verdict: Verdict::Kept { fact: fact.clone() },
+            wrote: String::new(),
+            milliseconds: 0,
+        }),
+        None => attempt(stages, node, run),
+    };
+    let result = execute(&graph, run.options.jobs, work, |event| {
+        let (node, ended) = match event {
+            Event::Tick => {
+                ui.live(&progress(&graph, &rows, &running, started));
+                return Ok(stop_or(run, Answer::Good));
+            }
+            Event::Start(node) => {
+                running.insert(node);
+                if !kept.contains_key(&node) {
+                    journal.add(&Record::Started { step: graph.name(node).to_owned() })?;
+                }
+                ui.live(&progress(&graph, &rows, &running, started));
+                return Ok(stop_or(run, Answer::Good));
+            }
+            Event::End(node, result) => {
+                (node, result.unwrap_or_else(|error| Ended::failed(&error, 0)))
+            }
+            Event::Skip { node, because } => {
+                let step = graph.name(because).to_owned();
+                (node, Ended::skipped(Skip::Upstream { step }))
+            }
+            Event::Drop(node) => (node, Ended::skipped(Skip::Stopped)),
+        };
+        running.remove(&node);
+        if !kept.contains_key(&node) {
+            journal.add(&Record::Ended {
+                step: graph.name(node).to_owned(),
+                good: ended.verdict.good(),
+                fact: ended.verdict.fact(),
+                wrote: ended.wrote,
+                milliseconds: ended.milliseconds,
+            })?;
+        }
+        let row = Row {
+            step: graph.name(node).to_owned(),
+            log: ended.verdict.ran().then(|| format!("target/xtask/logs/{}.log", graph.name(node))),
+            verdict: ended.verdict,
+            milliseconds: ended.milliseconds,
+        };
+        show(&row, ui);
+        let answer = if row.verdict.good() { Answer::Good } else { Answer::Bad };
+        let fatal = run.options.fail_fast && answer == Answer::Bad;
+        rows.iter_mut().skip(node).take(1).for_each(|place| *place = Some(row.clone()));
+        Ok(if fatal { Answer::Stop } else { stop_or(run, answer) })
+    });
+    ui.clear();
+    result.context("the run ended before its time; the same command goes on")?;
+
+    let steps: Vec<Row> = rows.into_iter().flatten().collect();
+    if steps.iter().all(|row| row.verdict.good()) {
+        journal.add(&Record::Closed)?;
+    }
+    let report = Report {
+        pipeline: name.to_owned(),
+        version: run.version().text().to_owned(),
+        commit: run.workspace.commit().to_owned(),
+        strict: run.options.strict,
+        critical_path_milliseconds: critical_path(&graph, &steps),
+        steps,
+        milliseconds: milliseconds(started),
+    };
+    let mut text = serde_json::to_string_pretty(&report)?;
+    text.push('\n');
+    atomic::write(&run.workspace.scratch().join("report.json"), text.as_bytes())?;
+    Ok(report)
+}
+
+impl Ended {
+    fn failed(error: &anyhow::Error, milliseconds: u64) -> Self {
+        let error = format!("{error:#}");
+        Self { verdict: Verdict::Failed { error }, wrote: String::new(), milliseconds }
+    }
+
+    fn skipped(skip: Skip) -> Self {
+        Self { verdict: Verdict::Skipped { skip }, wrote: String::new(), milliseconds: 0 }
+    }
+}
+
+/// One step, from its needs to the digest of what it wrote.
+fn attempt(stages: &[Stage], node: usize, run: &Run) -> Result<Ended> {
+    let step = stages.get(node).context("there is no such step")?.step;
+    for need in step.needs(run) {
+        if let Need::Tool(tool) = need
+            && let Err(missing) = run.tools.check(tool)
+        {
+            let skip = Skip::MissingTool { tool: missing.problem, mend: missing.mend };
+            return Ok(Ended::skipped(skip));
+        }
+    }
+    let log = run.tools.log(&run.workspace.scratch().join("logs"), step.name())?;
+    let log = log.echoing(run.options.verbose);
+    let started = Instant::now();
+    let outcome = step.plan(run).and_then(|plan| Ok((step.run(run, &log)?, plan)));
+    let took = milliseconds(started);
+    let (outcome, plan) = match outcome {
+        Ok(outcome) => outcome,
+        Err(_) if run.tools.stop().requested() => return Ok(Ended::skipped(Skip::Stopped)),
+        Err(error) => {
+            log.note(&format!("error: {error:#}"));
+            return Ok(Ended::failed(&error, took));
+        }
+    };
+    Ok(match outcome {
+        Outcome::Done(fact) => Ended {
+            verdict: Verdict::Done { fact },
+            wrote: tree::digest(run.workspace.root(), plan.writes.iter().map(AsRef::as_ref))?,
+            milliseconds: took,
+        },
+        Outcome::Found(findings) => {
+            for finding in &findings {
+                log.note(&finding.to_string());
+            }
+            Ended { verdict: Verdict::Found { findings }, wrote: String::new(), milliseconds: took }
+        }
+        Outcome::Skipped(skip) => Ended::skipped(skip),
+    })
+}
+
+/// Whether all that the step wrote is as it left it.
+fn intact(stages: &[Stage], node: usize, run: &Run, wrote: &str) -> bool {
+    let Some(stage) = stages.get(node) else { return false };
+    let Ok(plan) = stage.step.plan(run) else { return false };
+    // What lies in the folder of a release is of no use without the record of it.
+    let dist = run.dist_in_plan();
+    if plan.writes.iter().any(|path| path.starts_with(&dist)) && run.manifest().is_err() {
+        return false;
+    }
+    tree::digest(run.workspace.root(), plan.writes.iter().map(AsRef::as_ref))
+        .is_ok_and(|digest| digest == wrote)
+}
+
+/// What makes two runs the same run: the pipeline, the source, and what was asked for.
+fn key(name: &str, stages: &[Stage], run: &Run) -> Result<String> {
+    let mut facts = BTreeMap::new();
+    facts.insert("pipeline", name.to_owned());
+    facts.insert("source", run.workspace.identity()?);
+    facts.insert("version", run.version().text().to_owned());
+    facts.insert("epoch", run.workspace.epoch().to_string());
+    facts.insert("options", run.options.identity());
+    let names: Vec<_> = stages.iter().map(|stage| stage.step.name()).collect();
+    facts.insert("steps", names.join(" "));
+    let digest = tree::digest_of_bytes(&serde_json::to_vec(&facts)?);
+    Ok(digest.get(..16).unwrap_or(&digest).to_owned())
+}
+
+/// Only one run at a time writes below `target`; the lock goes with the process, however it ends.
+fn lock(scratch: &Path) -> Result<File> {
+    let path = scratch.join("lock");
+    std::fs::create_dir_all(scratch)
+        .with_context(|| format!("cannot make the folder {}", scratch.display()))?;
+    let file = File::create(&path).with_context(|| format!("cannot open {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => {
+            bail!("another run of `cargo xtask` is under way in this workspace: wait for its end")
+        }
+        Err(std::fs::TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot lock {}", path.display()))
+        }
+    }
+}
+
+fn stop_or(run: &Run, answer: Answer) -> Answer {
+    if run.tools.stop().requested() { Answer::Stop } else { answer }
+}
+
+fn milliseconds(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// `3/7: lint, test (12.0 s)`.
+fn progress(
+    graph: &Graph,
+    rows: &[Option<Row>],
+    running: &BTreeSet<usize>,
+    started: Instant,
+) -> String {
+    let ended = rows.iter().flatten().count();
+    let names: Vec<_> = running.iter().map(|node| graph.name(*node)).collect();
+    format!("{ended}/{}: {} ({})", graph.len(), names.join(", "), seconds(milliseconds(started)))
+}
+
+/// Tells that a step has ended, and all that was wrong.
+fn show(row: &Row, ui: &Ui) {
+    let log = row.log.as_deref().unwrap_or_default();
+    match &row.verdict {
+        Verdict::Done { fact } => {
+            ui.status("Finished", &format!("{} {fact} in {}", row.step, seconds(row.milliseconds)));
+        }
+        Verdict::Kept { .. } => {
+            ui.status("Kept", &format!("{}, finished in an earlier run", row.step));
+        }
+        Verdict::Found { findings } => {
+            for finding in findings {
+                ui.error(&finding.to_string());
+            }
+            ui.status_bad("Failed", &format!("{}, log: {log}", row.step));
+        }
+        Verdict::Failed { error } => {
+            ui.error(&format!("{}: {error}", row.step));
+            ui.status_bad("Failed", &format!("{}, log: {log}", row.step));
+        }
+        Verdict::Skipped { skip } => {
+            ui.status_doubtful("Skipped", &format!("{}: {skip}", row.step));
+        }
+    }
+}
+
+/// The longest time of a way through the graph.
+fn critical_path(graph: &Graph, rows: &[Row]) -> u64 {
+    let mut ends = vec![0; graph.len()];
+    // Each round gets one edge further; there are no more edges in a row than nodes.
+    for _ in 0..graph.len() {
+        for (node, row) in rows.iter().enumerate() {
+            let start = graph.after(node).iter().filter_map(|it| ends.get(*it)).max().copied();
+            let end = start.unwrap_or(0) + row.milliseconds;
+            ends.iter_mut().skip(node).take(1).for_each(|place| *place = end);
+        }
+    }
+    ends.into_iter().max().unwrap_or(0)
+}
