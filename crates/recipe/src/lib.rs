@@ -7,16 +7,27 @@
 
 mod contents;
 pub mod env_file;
+mod fault;
 mod model;
 mod partition;
 mod patterns;
 pub mod provision;
+pub mod schema;
+mod summary;
 mod text;
 mod uri;
+mod validation;
+mod version;
+mod warning;
 #[cfg(feature = "write")]
 mod write;
 
 pub use contents::{ContentSummary, Contents, KsCfg, Metadata, UnattendXml, UserData, sha256_hex};
+pub use fault::{Fault, ValidationError};
 pub use model::{Recipe, SiteTarget, TaskTarget};
 pub use partition::{ByteSize, Format, Partition, PartitionLayout, Percent, Size, TypeGuid};
+pub use summary::{FileSummary, Summary};
 pub use text::{DiskPath, FirmwareUrl, FormError, Label, OciReference, Sha256Hex, ShortText};
+pub use validation::{MAX_RECIPE_BYTES, Validated, validate, validate_against};
+pub use version::{CURRENT, PREVIOUS, SchemaVersion};
+pub use warning::Warning;

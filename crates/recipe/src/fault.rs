@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! What is wrong with a recipe, in the form that the controller's API answers with.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// The most faults that are told: a recipe can be made of nothing else.
+const MAX_FAULTS: usize = 1000;
+/// The longest pointer, in characters: a name in a recipe can be as long as the recipe.
+const MAX_PATH_CHARS: usize = 512;
+
+/// One fault. It names a place and a rule, and never repeats the value that is there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Fault {
+    /// JSON pointer (RFC 6901) to the field, or to where a missing field should be; empty for the
+    /// recipe as a whole.
+    pub path: String,
+    /// The keyword of JSON Schema that the value breaks, or one of our own: `json` (not JSON),
+    /// `maxBytes` (too many bytes), `duplicate` (a field stands twice).
+    pub code: &'static str,
+    /// What is wrong, as a sentence about the field.
+    pub message: String,
+}
+
+impl Fault {
+    /// A fault at `path`.
+    pub(crate) fn new(path: impl Into<String>, code: &'static str, message: String) -> Self {
+        let mut path = path.into();
+        if let Some((end, _)) = path.char_indices().nth(MAX_PATH_CHARS) {
+            path.truncate(end);
+            path.push('…');
+        }
+        Self { path, code, message }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = if self.path.is_empty() { "the recipe" } else { &self.path };
+        write!(f, "{place} {} ({})", self.message, self.code)
+    }
+}
+
+/// A recipe that was not accepted, with every fault of it. Serialises to
+/// `{"error":"validation_error","message":…,"details":[{"path":…,"code":…,"message":…}]}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ValidationError {
+    error: ErrorKind,
+    /// The whole in one sentence.
+    pub message: String,
+    /// Every fault, sorted by place.
+    pub details: Vec<Fault>,
+}
+
+/// The value of `error` in the answer of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum ErrorKind {
+    ValidationError,
+}
+
+impl ValidationError {
+    /// The error for `details`, of which there is at least one.
+    pub(crate) fn new(mut details: Vec<Fault>) -> Self {
+        details.sort();
+        let message = match details.len() {
+            1 => "the recipe has a fault".to_owned(),
+            count @ ..=MAX_FAULTS => format!("the recipe has {count} faults"),
+            count => format!("the recipe has {count} faults, of which these are {MAX_FAULTS}"),
+        };
+        details.truncate(MAX_FAULTS);
+        Self { error: ErrorKind::ValidationError, message, details }
+    }
+
+    /// Whether the recipe could not be read at all, because it is too large or not JSON.
+    pub fn is_unreadable(&self) -> bool {
+        self.details
+            .iter()
+            .any(|fault| fault.path.is_empty() && matches!(fault.code, "json" | "maxBytes"))
+    }
+}
+
+impl fmt::Display for ValidationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        for (index, fault) in self.details.iter().enumerate() {
+            write!(f, "{} {fault}", if index == 0 { ":" } else { ";" })?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ValidationError {}
+
+/// The JSON pointer to the member `name` of what `pointer` points to (RFC 6901, section 3).
+pub(crate) fn pointer_to(pointer: &str, name: &str) -> String {
+    format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"))
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! From the bytes of a recipe to its typed model, or to every fault that it has.
+
+use serde_json::Value;
+
+use crate::{
+    contents::{ContentSummary, KsCfg, UnattendXml, UserData},
+    fault::{Fault, ValidationError},
+    model::Recipe,
+    schema,
+    version::{CURRENT, SchemaVersion},
+    warning::{Warning, warnings},
+};
+
+/// The largest recipe, in bytes of JSON. The three files that a recipe may carry can take 4.5 MiB
+/// where every character needs an escape, and a task ISO, which holds each file twice, at most 10 MiB.
+pub const MAX_RECIPE_BYTES: usize = 6 * 1024 * 1024;
+
+/// A recipe that is accepted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Validated {
+    /// The recipe in the form of the current schema.
+    pub recipe: Recipe,
+    /// The schema that accepted it.
+    pub schema: SchemaVersion,
+    /// Size and digest of the bytes that were validated.
+    pub source: ContentSummary,
+    /// What is allowed, but may not be meant.
+    pub warnings: Vec<Warning>,
+}
+
+/// Validates a recipe against the current schema, then the one before it. Where neither accepts it,
+/// the faults are those of the current one.
+///
+/// Characters are counted by the schema (`maxLength`), bytes by this function (`maxBytes`): the
+/// files in a recipe are limited in bytes of UTF-8.
+pub fn validate(recipe: &[u8]) -> Result<Validated, ValidationError> {
+    let parsed = Parsed::new(recipe)?;
+    let mut first = None;
+    for version in SchemaVersion::ALL {
+        match parsed.against(version) {
+            Ok(validated) => return Ok(validated),
+            Err(error) => first = first.or(Some(error)),
+        }
+    }
+    Err(first.unwrap_or_else(|| unusable(CURRENT)))
+}
+
+/// Validates a recipe against one version of the schema.
+pub fn validate_against(
+    version: SchemaVersion,
+    recipe: &[u8],
+) -> Result<Validated, ValidationError> {
+    Parsed::new(recipe)?.against(version)
+}
+
+/// A recipe as JSON.
+struct Parsed {
+    value: Value,
+    source: ContentSummary,
+    /// The faults that it has whatever the schema.
+    faults: Vec<Fault>,
+}
+
+impl Parsed {
+    fn new(recipe: &[u8]) -> Result<Self, ValidationError> {
+        if recipe.len() > MAX_RECIPE_BYTES {
+            let message = format!("must have at most {MAX_RECIPE_BYTES} bytes");
+            return Err(ValidationError::new(vec![Fault::new("", "maxBytes", message)]));
+        }
+        let (value, mut faults) = schema::parse(recipe).map_err(|error| {
+            ValidationError::new(vec![Fault::new("", "json", format!("is not JSON: {error}"))])
+        })?;
+        faults.extend(too_many_bytes(&value));
+        Ok(Self { value, source: ContentSummary::of(recipe), faults })
+    }
+
+    fn against(&self, version: SchemaVersion) -> Result<Validated, ValidationError> {
+        let schema = version.schema().ok_or_else(|| unusable(version))?;
+        let mut faults = schema.validate(&self.value);
+        faults.extend(self.faults.iter().cloned());
+        if !faults.is_empty() {
+            return Err(ValidationError::new(faults));
+        }
+        let mut value = self.value.clone();
+        version.upgrade(&mut value);
+        // Tests hold schema and model together; this says so if they were wrong. The error of serde
+        // is left out: it could repeat a value.
+        let recipe: Recipe = serde_json::from_value(value).map_err(|_| {
+            let message = format!("fits schema {} and not the typed model", version.id);
+            ValidationError::new(vec![Fault::new("", "model", message)])
+        })?;
+        let warnings = warnings(&recipe);
+        Ok(Validated { recipe, schema: version, source: self.source.clone(), warnings })
+    }
+}
+
+/// The limits in bytes, which no keyword of JSON Schema can say.
+fn too_many_bytes(recipe: &Value) -> impl Iterator<Item = Fault> {
+    let limits = [
+        ("user_data", UserData::MAX_BYTES),
+        ("unattend_xml", UnattendXml::MAX_BYTES),
+        ("ks_cfg", KsCfg::MAX_BYTES),
+    ];
+    limits.into_iter().filter_map(|(field, limit)| {
+        let text = recipe.get(field)?.as_str()?;
+        (text.len() > limit).then(|| {
+            let message = format!("must have at most {limit} bytes of UTF-8");
+            Fault::new(format!("/{field}"), "maxBytes", message)
+        })
+    })
+}
+
+/// The schema in the program can't be used, which a test rules out.
+fn unusable(version: SchemaVersion) -> ValidationError {
+    let message = format!("could not be validated: schema {} does not compile", version.id);
+    ValidationError::new(vec![Fault::new("", "schema", message)])
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The versions of the recipe's schema that are accepted: the current one and the one before it.
+//!
+//! A schema that has been released never changes: a change is a new file with a new `$id`. What was
+//! once accepted is brought to the current form by `upgrade`, so that only this module knows
+//! that there are older forms.
+
+use std::sync::LazyLock;
+
+use serde_json::Value;
+
+use crate::schema::Schema;
+
+/// A published schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SchemaVersion {
+    /// The schema's own `$id`.
+    pub id: &'static str,
+    /// The version's number.
+    pub version: &'static str,
+    /// The file, byte for byte: what `/recipe.schema.json` on the task ISO holds.
+    pub text: &'static str,
+}
+
+/// The schema that recipes are written for today.
+pub const CURRENT: SchemaVersion = SchemaVersion {
+    id: "https://provisioner.example/schemas/recipe/1.1.json",
+    version: "1.1",
+    text: include_str!("../schemas/recipe-1.1.schema.json"),
+};
+
+/// The schema before that. 1.1 added `firmware_sha256`, and dropped the scheme `oci://` that 1.0
+/// allowed before `oci_url`.
+pub const PREVIOUS: SchemaVersion = SchemaVersion {
+    id: "https://provisioner.example/schemas/recipe/1.0.json",
+    version: "1.0",
+    text: include_str!("../schemas/recipe-1.0.schema.json"),
+};
+
+impl SchemaVersion {
+    /// The accepted versions, newest first.
+    pub const ALL: [Self; 2] = [CURRENT, PREVIOUS];
+
+    /// The accepted version with this `$id`.
+    pub fn by_id(id: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|version| version.id == id)
+    }
+
+    /// The compiled schema. The files are part of the program, and a test compiles each.
+    pub(crate) fn schema(self) -> Option<&'static Schema> {
+        static COMPILED: LazyLock<Vec<Schema>> = LazyLock::new(|| {
+            let texts = SchemaVersion::ALL.iter().map(|version| version.text.as_bytes());
+            texts.filter_map(|text| Schema::from_slice(text).ok()).collect()
+        });
+        COMPILED.iter().find(|schema| schema.id() == Some(self.id))
+    }
+
+    /// Brings a recipe that this version accepts to the form of the current one.
+    pub(crate) fn upgrade(self, recipe: &mut Value) {
+        if self == PREVIOUS
+            && let Some(Value::String(url)) = recipe.get_mut("oci_url")
+            && let Some(bare) = url.strip_prefix("oci://")
+        {
+            *url = bare.to_owned();
+        }
+    }
+}

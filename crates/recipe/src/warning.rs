@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! What a valid recipe may have got wrong all the same. A warning never stops a task.
+
+use std::{collections::HashSet, fmt};
+
+use serde::Serialize;
+
+use crate::{
+    model::{Recipe, TaskTarget},
+    partition::{Format, Partition, Size},
+};
+
+/// Something in a recipe that is allowed and looks like a mistake.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Warning {
+    /// JSON pointer to the field; empty for the recipe as a whole.
+    pub path: String,
+    /// The rule, such as `no-efi-partition`.
+    pub code: &'static str,
+    /// What is odd about the field. It never repeats contents.
+    pub message: String,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = if self.path.is_empty() { "the recipe" } else { &self.path };
+        write!(f, "{place}: {} ({})", self.message, self.code)
+    }
+}
+
+/// All warnings about `recipe`, in the order of its fields.
+pub(crate) fn warnings(recipe: &Recipe) -> Vec<Warning> {
+    let mut list = List(Vec::new());
+    list.task(recipe);
+    if let Some(layout) = &recipe.partition_layout {
+        list.layout(&recipe.task_target, layout.partitions());
+    }
+    list.0
+}
+
+/// The warnings found so far.
+struct List(Vec<Warning>);
+
+impl List {
+    fn add(&mut self, path: impl Into<String>, code: &'static str, message: impl Into<String>) {
+        self.0.push(Warning { path: path.into(), code, message: message.into() });
+    }
+
+    fn task(&mut self, recipe: &Recipe) {
+        if matches!(recipe.task_target, TaskTarget::Site(_)) {
+            let message = "is none of the targets of the provisioner: the image must bring it";
+            self.add("/task_target", "site-target", message);
+        }
+        if recipe.oci_url.as_ref().is_some_and(|url| url.registry().is_none()) {
+            self.add("/oci_url", "no-registry", "names no registry, and there is no default one");
+        }
+        if let Some(url) = &recipe.firmware_url {
+            if !matches!(url.scheme().to_ascii_lowercase().as_str(), "http" | "https") {
+                self.add("/firmware_url", "scheme", "is neither http nor https");
+            }
+            if url.has_credentials() {
+                let message = "holds a user name or password, which lands in recipe.env";
+                self.add("/firmware_url", "credentials", message);
+            }
+            if recipe.firmware_sha256.is_none() {
+                let message = "is missing: the firmware is written without a check of its digest";
+                self.add("/firmware_sha256", "no-checksum", message);
+            }
+        }
+        if recipe.task_target == TaskTarget::InstallWindows && recipe.unattend_xml.is_none() {
+            let message = "is missing: Windows Setup will stop and ask";
+            self.add("/unattend_xml", "no-answer-file", message);
+        }
+    }
+
+    fn layout(&mut self, target: &TaskTarget, partitions: &[Partition]) {
+        let path = "/partition_layout";
+        let linux = *target == TaskTarget::InstallLinux;
+        let windows = *target == TaskTarget::InstallWindows;
+        if (linux || windows) && !partitions.iter().any(|one| one.type_guid.is_efi_system()) {
+            let message = "has no EFI system partition (ef00): UEFI machines can't boot from it";
+            self.add(path, "no-efi-partition", message);
+        }
+        if linux && !partitions.iter().any(may_be_root) {
+            let message = "has no partition that a Linux root could be on (ext4, xfs or btrfs)";
+            self.add(path, "no-root-partition", message);
+        }
+        if windows && !partitions.iter().any(|one| one.type_guid.is_microsoft_reserved()) {
+            let message = "has no Microsoft reserved partition (0c01)";
+            self.add(path, "no-msr-partition", message);
+        }
+        if windows && !partitions.iter().any(|one| one.format == Format::Ntfs) {
+            let message = "has no partition that Windows could be on (ntfs)";
+            self.add(path, "no-windows-partition", message);
+        }
+        self.percentages(partitions);
+        self.each(partitions);
+    }
+
+    /// A percentage takes what is left where it can't have its share: fine for a last `100%`.
+    fn percentages(&mut self, partitions: &[Partition]) {
+        let mut taken = 0_u16;
+        for (index, partition) in partitions.iter().enumerate() {
+            let Size::Percent(percent) = partition.size else { continue };
+            let share = u16::from(percent.get());
+            let rest = share == 100 && taken < 100;
+            if !rest && taken + share > 100 {
+                let message = "the percentages come to more than 100 % of the space for them";
+                self.add(format!("/partition_layout/{index}/size"), "over-100-percent", message);
+            }
+            taken = (taken + share).min(100);
+        }
+    }
+
+    fn each(&mut self, partitions: &[Partition]) {
+        let mut labels = HashSet::new();
+        for (index, partition) in partitions.iter().enumerate() {
+            let at = format!("/partition_layout/{index}");
+            if partition.type_guid.is_efi_system() && partition.format != Format::Vfat {
+                let message = "is not vfat, which an EFI system partition must be";
+                self.add(format!("{at}/format"), "efi-not-vfat", message);
+            }
+            let Some(label) = &partition.label else { continue };
+            let label = label.as_str();
+            if let Some(max) = partition.format.max_label().filter(|max| label.len() > *max) {
+                let message =
+                    format!("has more than the {max} bytes that {} keeps", partition.format);
+                self.add(format!("{at}/label"), "label-cut", message);
+            }
+            if !label.is_empty() && !labels.insert(label) {
+                let message = "is the label of another partition too";
+                self.add(format!("{at}/label"), "label-twice", message);
+            }
+        }
+    }
+}
+
+/// Whether a Linux root file system could be on `partition`.
+fn may_be_root(partition: &Partition) -> bool {
+    matches!(partition.format, Format::Ext4 | Format::Xfs | Format::Btrfs)
+}
