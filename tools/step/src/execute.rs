@@ -13,6 +13,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 
 use crate::command;
+use crate::disk;
 use crate::files;
 use crate::mounts::Mounts;
 use crate::plan::{Action, Plan};
@@ -69,6 +70,7 @@ fn carry_out(action: &Action, mounts: &mut Mounts) -> Result<Outcome> {
         Action::Flush { device } => File::open(device)
             .and_then(|file| file.sync_all())
             .with_context(|| format!("cannot flush {}", device.display()))?,
+        Action::WaitForPartitions { partitions } => disk::wait_for_partitions(partitions)?,
         Action::Mount { source, target, fstype, read_only } => {
             mounts.mount(source, target, fstype, *read_only)?;
         }

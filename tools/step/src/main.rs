@@ -7,7 +7,9 @@
 //! else carries it out. `docs/steps.md` describes what each step does and needs.
 #![forbid(unsafe_code)]
 
+mod arrange;
 mod command;
+mod disk;
 mod execute;
 mod files;
 mod ids;
@@ -27,7 +29,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::plan::Plan;
 use crate::stamp::{Stamp, State};
-use crate::steps::config_drive;
+use crate::steps::{config_drive, partition};
 use crate::task::Task;
 
 /// Carries out one step of a provisioning task.
@@ -62,6 +64,8 @@ struct Common {
 
 #[derive(Subcommand)]
 enum Step {
+    /// Write the partition table and make the file systems.
+    Partition(partition::Options),
     /// Write a config drive (`NoCloud`) for cloud-init.
     ConfigDrive(config_drive::Options),
 }
@@ -70,12 +74,14 @@ impl Step {
     /// The subcommand's name.
     fn name(&self) -> &'static str {
         match self {
+            Self::Partition(_) => "partition",
             Self::ConfigDrive(_) => "config-drive",
         }
     }
 
     fn plan(&self, task: &Task) -> Result<Plan> {
         match self {
+            Self::Partition(options) => partition::plan(task, options),
             Self::ConfigDrive(options) => config_drive::plan(task, options),
         }
     }

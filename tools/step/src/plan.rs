@@ -179,6 +179,11 @@ pub(crate) enum Action {
         /// The device.
         device: PathBuf,
     },
+    /// Wait until the kernel shows each partition with its new size.
+    WaitForPartitions {
+        /// Device and size in bytes.
+        partitions: Vec<(PathBuf, u64)>,
+    },
     /// Mount a file system. The executor unmounts it when the step ends, however it ends.
     Mount {
         /// Device, or a word such as `proc` for a file system without one.
@@ -204,6 +209,7 @@ pub(crate) enum Action {
     },
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
 fn octal<S: Serializer>(mode: &u32, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&format!("{mode:04o}"))
 }
@@ -230,6 +236,13 @@ impl Display for Action {
             }
             Self::Publish { from, to } => write!(f, "rename   {} {}", from.display(), to.display()),
             Self::Flush { device } => write!(f, "flush    {}", device.display()),
+            Self::WaitForPartitions { partitions } => {
+                let names: Vec<String> = partitions
+                    .iter()
+                    .map(|(device, size)| format!("{} ({size} bytes)", device.display()))
+                    .collect();
+                write!(f, "wait     {}", names.join(" "))
+            }
             Self::Mount { source, target, fstype, read_only } => {
                 let access = if *read_only { "ro" } else { "rw" };
                 write!(f, "mount    {source} {} ({fstype}, {access})", target.display())

@@ -7,8 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use recipe::PartitionLayout;
 use recipe::provision::Provision;
+use recipe::{Format, Label, Partition, PartitionLayout, TaskTarget, TypeGuid};
 
 use crate::ids::Ids;
 use crate::volumes::{self, Volume};
@@ -26,8 +26,11 @@ pub(crate) struct Task {
 impl Task {
     /// Reads the task in `dir`; a step with this task works in `work`.
     pub(crate) fn read(dir: &Path, work: PathBuf) -> Result<Self> {
-        let provision = Provision::read(dir)
+        let mut provision = Provision::read(dir)
             .with_context(|| format!("cannot read the task in {}", dir.display()))?;
+        if provision.env.task_target == TaskTarget::InstallWindows && provision.layout.is_none() {
+            provision.layout = Some(windows_layout()?);
+        }
         let ids = Ids::new(provision.env.serial.as_str(), provision.env.recipe_sha256.as_str());
         Ok(Self { provision, ids, work })
     }
@@ -49,7 +52,8 @@ impl Task {
         }
     }
 
-    /// The partition table that the recipe asks for.
+    /// The partition table that the recipe asks for, or the usual one where a Windows recipe
+    /// leaves it out.
     pub(crate) fn layout(&self) -> Result<&PartitionLayout> {
         self.provision.layout.as_ref().context("the recipe has no partition_layout")
     }
@@ -58,6 +62,20 @@ impl Task {
     pub(crate) fn volumes(&self) -> Result<Vec<Volume>> {
         Ok(volumes::volumes(self.layout()?, &self.disk()?))
     }
+}
+
+/// The table that Windows Setup makes for UEFI, without the recovery partition: EFI system
+/// partition, Microsoft reserved partition, Windows.
+fn windows_layout() -> Result<PartitionLayout> {
+    let partition = |size: &str, type_guid, format, label: Option<&str>| -> Result<Partition> {
+        let label = label.map(Label::new).transpose()?;
+        Ok(Partition { size: size.parse()?, type_guid, format, label })
+    };
+    Ok(PartitionLayout::new(vec![
+        partition("300M", TypeGuid::EFI_SYSTEM, Format::Vfat, Some("SYSTEM"))?,
+        partition("16M", TypeGuid::MICROSOFT_RESERVED, Format::Raw, None)?,
+        partition("100%", TypeGuid::MICROSOFT_BASIC_DATA, Format::Ntfs, Some("Windows"))?,
+    ])?)
 }
 
 fn is_device_mapper(device: &Path) -> bool {

@@ -4,3 +4,4 @@
 //! The steps: each turns a task into a plan, and does nothing else.
 
 pub(crate) mod config_drive;
+pub(crate) mod partition;

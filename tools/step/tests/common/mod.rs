@@ -3,6 +3,7 @@
 
 //! What the integration tests share: a task folder, the program, and tools that may be missing.
 #![allow(dead_code, reason = "each test file uses its own part of this module")]
+#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -116,6 +117,95 @@ impl Fixture {
     /// Names in the state folder's work folder: none unless a step forgot to clean up.
     pub(crate) fn left_in_work(&self) -> usize {
         std::fs::read_dir(self.path("state/work")).map_or(0, Iterator::count)
+    }
+}
+
+/// A disk made of a sparse file behind a loop device, with a link that a recipe can name. All of
+/// it goes when the test ends, as does whatever a failed test has left mounted.
+pub(crate) struct LoopDisk {
+    pub(crate) device: String,
+    pub(crate) link: String,
+    _file: tempfile::NamedTempFile,
+}
+
+impl LoopDisk {
+    /// A disk of `mib` MiB with sectors of `sector` bytes, or none where this is not allowed.
+    pub(crate) fn new(mib: u64, sector: u32) -> Option<Self> {
+        if !have(&["losetup"]) {
+            return None;
+        }
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(mib << 20).unwrap();
+        let output = Command::new("losetup")
+            .args(["--find", "--show", "--partscan", "--sector-size", &sector.to_string()])
+            .arg(file.path())
+            .output()
+            .unwrap();
+        if !output.status.success() {
+            skip(&format!("losetup: {}", String::from_utf8_lossy(&output.stderr).trim()));
+            return None;
+        }
+        let device = String::from_utf8(output.stdout).unwrap().trim().to_owned();
+        let by_id = Path::new("/dev/disk/by-id");
+        std::fs::create_dir_all(by_id).unwrap();
+        let name = format!("step-test-{}-{}", std::process::id(), device.replace('/', "-"));
+        let link = by_id.join(name);
+        let _ = std::fs::remove_file(&link);
+        std::os::unix::fs::symlink(&device, &link).unwrap();
+        Some(Self { device, link: link.to_str().unwrap().to_owned(), _file: file })
+    }
+
+    /// The device of partition `number`.
+    pub(crate) fn partition(&self, number: usize) -> String {
+        format!("{}p{number}", self.device)
+    }
+
+    /// One tag of blkid for partition `number`, such as `UUID`; empty where it has none.
+    pub(crate) fn tag(&self, number: usize, tag: &str) -> String {
+        let output = Command::new("blkid")
+            .args(["--probe", "-o", "value", "-s", tag, &self.partition(number)])
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// Lines of the mount table that name this disk.
+    pub(crate) fn mounts(&self) -> Vec<String> {
+        let table = std::fs::read_to_string("/proc/self/mounts").unwrap();
+        table.lines().filter(|line| line.starts_with(&self.device)).map(str::to_owned).collect()
+    }
+}
+
+impl Drop for LoopDisk {
+    fn drop(&mut self) {
+        for line in self.mounts() {
+            if let Some(target) = line.split(' ').nth(1) {
+                let _ = Command::new("umount").args(["--recursive", "--lazy", target]).status();
+            }
+        }
+        let _ = std::fs::remove_file(&self.link);
+        let _ = Command::new("losetup").args(["--detach", &self.device]).status();
+    }
+}
+
+/// A temporary folder on which the test has mounted something; unmounted when dropped.
+pub(crate) struct Mounted(TempDir);
+
+impl Mounted {
+    pub(crate) fn new(device: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        sh("mount", &[device, dir.path().to_str().unwrap()]);
+        Self(dir)
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.path()).status();
     }
 }
 

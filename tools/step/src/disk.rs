@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Looks at the disk that is about to be overwritten, and refuses one that must not be.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use rustix::fs::{OFlags, ioctl_blksszget, major, minor};
+use rustix::io::Errno;
+
+/// Where the primary volume descriptor of an ISO 9660 image lies (ECMA-119, 6.2.1 and 8.4).
+const ISO_DESCRIPTOR: u64 = 16 * 2048;
+
+/// What a plan needs to know of a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DiskFacts {
+    /// Size in bytes.
+    pub(crate) size: u64,
+    /// Bytes in a logical sector, the unit of the partition table.
+    pub(crate) sector_size: u64,
+}
+
+/// Looks at `disk` and refuses what no partition step may overwrite: anything but a whole disk, a
+/// disk that is read-only or in use, and a boot medium.
+pub(crate) fn inspect(disk: &Path) -> Result<DiskFacts> {
+    let shown = disk.display();
+    let metadata = fs::metadata(disk).with_context(|| format!("cannot find the disk {shown}"))?;
+    ensure!(metadata.file_type().is_block_device(), "{shown} is not a block device");
+    let sysfs = PathBuf::from(format!(
+        "/sys/dev/block/{}:{}",
+        major(metadata.rdev()),
+        minor(metadata.rdev())
+    ));
+    ensure!(!sysfs.join("partition").exists(), "{shown} is a partition, not a whole disk");
+    let read_only = fs::read_to_string(sysfs.join("ro")).is_ok_and(|text| text.trim() == "1");
+    ensure!(!read_only, "{shown} is read-only");
+
+    // The kernel knows of every user of a disk and of its partitions, in whatever mount namespace:
+    // an exclusive open fails while there is one (open(2), O_EXCL on a block device).
+    let exclusive = i32::try_from(OFlags::EXCL.bits())?;
+    let mut file = match OpenOptions::new().read(true).custom_flags(exclusive).open(disk) {
+        Ok(file) => file,
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::BUSY) => {
+            bail!("{shown} is in use, so it is left alone: {}", users(&sysfs).join("; "))
+        }
+        Err(error) => return Err(error).with_context(|| format!("cannot open {shown}")),
+    };
+    let size = file.seek(SeekFrom::End(0)).with_context(|| format!("cannot measure {shown}"))?;
+    if let Some(name) = iso_volume(&mut file) {
+        bail!(
+            "{shown} holds the ISO image '{name}', as a boot medium does, so it is left alone; if \
+             it really is the disk to install to, run `wipefs --all {shown}` first"
+        );
+    }
+    let sector_size = ioctl_blksszget(&file).with_context(|| format!("cannot measure {shown}"))?;
+    Ok(DiskFacts { size, sector_size: u64::from(sector_size) })
+}
+
+/// How often a partition is looked for, and how long to wait in between: 30 seconds in all.
+const WAITS: (u32, Duration) = (150, Duration::from_millis(200));
+
+/// Waits until each partition is there with its size in bytes, as the kernel sees it.
+pub(crate) fn wait_for_partitions(partitions: &[(PathBuf, u64)]) -> Result<()> {
+    for (device, expected) in partitions {
+        let mut found = Err(anyhow!("not looked at"));
+        for _ in 0..WAITS.0 {
+            found = check_size(device, *expected);
+            if found.is_ok() {
+                break;
+            }
+            sleep(WAITS.1);
+        }
+        found.with_context(|| {
+            format!(
+                "the kernel does not show {} as the new partition table has it (in a container, \
+                 /dev must be the host's)",
+                device.display()
+            )
+        })?;
+    }
+    Ok(())
+}
+
+fn check_size(device: &Path, expected: u64) -> Result<()> {
+    ensure!(fs::metadata(device)?.file_type().is_block_device(), "it is not a block device");
+    let size = File::open(device)?.seek(SeekFrom::End(0))?;
+    ensure!(size == expected, "it has {size} bytes, not {expected}");
+    Ok(())
+}
+
+/// The volume id of the ISO 9660 image on a disk, where there is one.
+fn iso_volume(file: &mut File) -> Option<String> {
+    let mut descriptor = [0; 72];
+    file.seek(SeekFrom::Start(ISO_DESCRIPTOR)).ok()?;
+    file.read_exact(&mut descriptor).ok()?;
+    let (head, rest) = descriptor.split_at(40);
+    (head.get(1..6) == Some(b"CD001"))
+        .then(|| String::from_utf8_lossy(rest).trim_end_matches([' ', '\0']).to_owned())
+}
+
+/// What uses the disk at `sysfs` (`/sys/dev/block/MAJOR:MINOR`), as far as it can be seen from here.
+fn users(sysfs: &Path) -> Vec<String> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let swaps = fs::read_to_string("/proc/swaps").unwrap_or_default();
+    let mut parts = vec![sysfs.to_owned()];
+    parts.extend(entries(sysfs).into_iter().filter(|path| path.join("partition").exists()));
+    let mut users = Vec::new();
+    for part in parts {
+        let device = fs::read_to_string(part.join("dev")).unwrap_or_default();
+        let name = kernel_name(&part);
+        for place in mounted_at(&mounts, device.trim()) {
+            users.push(format!("{name} is mounted at {place}"));
+        }
+        if swaps.lines().any(|line| line.split_whitespace().next() == Some(&name)) {
+            users.push(format!("{name} is used as swap (swapoff {name})"));
+        }
+        for holder in entries(&part.join("holders")) {
+            let holder = kernel_name(&holder);
+            users.push(format!(
+                "{name} is part of {holder} (stop it: vgchange --activate n, mdadm --stop, \
+                 dmsetup remove)"
+            ));
+        }
+    }
+    if users.is_empty() {
+        users.push("by another process or container".to_owned());
+    }
+    users.sort();
+    users
+}
+
+fn entries(dir: &Path) -> Vec<PathBuf> {
+    fs::read_dir(dir).map_or_else(|_| Vec::new(), |list| list.flatten().map(|e| e.path()).collect())
+}
+
+/// `/dev/NAME` of an entry in sysfs.
+fn kernel_name(sysfs: &Path) -> String {
+    let real = fs::canonicalize(sysfs).unwrap_or_else(|_| sysfs.to_owned());
+    format!("/dev/{}", real.file_name().unwrap_or_default().to_string_lossy())
+}
+
+/// Where `mountinfo` (proc(5)) says that the device `MAJOR:MINOR` is mounted.
+fn mounted_at<'a>(mountinfo: &'a str, device: &str) -> Vec<&'a str> {
+    mountinfo
+        .lines()
+        .filter_map(|line| {
+            let mut fields = line.split_whitespace();
+            (fields.nth(2) == Some(device)).then(|| fields.nth(1)).flatten()
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mount_points_are_found_by_device_number() {
+        let mountinfo = "22 1 8:2 / / rw,relatime - ext4 /dev/sda2 rw\n\
+                         23 22 8:1 / /boot/efi rw - vfat /dev/sda1 rw\n\
+                         24 22 8:2 /srv /data rw - ext4 /dev/sda2 rw\n";
+        assert_eq!(mounted_at(mountinfo, "8:2"), ["/", "/data"]);
+        assert_eq!(mounted_at(mountinfo, "8:1"), ["/boot/efi"]);
+        assert!(mounted_at(mountinfo, "8:17").is_empty());
+    }
+
+    #[test]
+    fn an_iso_image_is_known_by_its_descriptor() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("disk");
+        let mut bytes = vec![0; 40_000];
+        fs::write(&path, &bytes).unwrap();
+        assert_eq!(iso_volume(&mut File::open(&path).unwrap()), None);
+        bytes[32_768..32_774].copy_from_slice(b"\x01CD001");
+        bytes[32_808..32_840].copy_from_slice(b"MAINTENANCE                     ");
+        fs::write(&path, &bytes).unwrap();
+        assert_eq!(iso_volume(&mut File::open(&path).unwrap()).as_deref(), Some("MAINTENANCE"));
+        fs::write(&path, "short").unwrap();
+        assert_eq!(iso_volume(&mut File::open(&path).unwrap()), None);
+    }
+
+    #[test]
+    fn only_a_whole_disk_is_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, "").unwrap();
+        assert!(inspect(&file).unwrap_err().to_string().contains("not a block device"));
+        let missing = format!("{:#}", inspect(&dir.path().join("none")).unwrap_err());
+        assert!(missing.contains("cannot find the disk"), "{missing}");
+    }
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! `partition`: writes the partition table of the recipe and makes the file systems.
+
+use anyhow::Result;
+use recipe::Size;
+
+use crate::arrange::{Extent, MIB, arrange};
+use crate::disk::{self, DiskFacts};
+use crate::mkfs::mkfs;
+use crate::plan::{Action, Plan, Program};
+use crate::task::Task;
+use crate::volumes::Volume;
+
+/// Options of the step.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct Options {
+    /// Plan for a disk of this size, such as 100G, instead of looking at the disk.
+    #[arg(long, value_name = "SIZE", requires = "dry_run", value_parser = disk_size)]
+    disk_size: Option<u64>,
+}
+
+fn disk_size(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(Size::Bytes(bytes)) => Ok(bytes.get()),
+        _ => Err("expected a size such as 100G".to_owned()),
+    }
+}
+
+/// Plans the table and the file systems. Refuses a disk that must not be overwritten.
+pub(crate) fn plan(task: &Task, options: &Options) -> Result<Plan> {
+    let disk = task.disk()?;
+    let facts = match options.disk_size {
+        Some(size) => DiskFacts { size, sector_size: 512 },
+        None => disk::inspect(&disk)?,
+    };
+    let extents = arrange(task.layout()?.partitions(), facts.size)?;
+    let volumes = task.volumes()?;
+    let disk = disk.display().to_string();
+
+    let mut actions = vec![
+        // Signatures of the whole disk, which a new partition table does not overwrite.
+        Action::run(Program::new("wipefs", ["--all", "--force", "--quiet", &disk])),
+        Action::run(Program::new("sgdisk", ["--zap-all", &disk])),
+        Action::run(table(task, &disk, &volumes, &extents, facts.sector_size)),
+        Action::run(Program::new("partprobe", [&disk])),
+        Action::Try {
+            program: Program::new("udevadm", ["settle", "--timeout=30"]),
+            because: "udev may not run here",
+        },
+        Action::WaitForPartitions {
+            partitions: volumes
+                .iter()
+                .zip(&extents)
+                .map(|(volume, extent)| (volume.device.clone(), extent.length * MIB))
+                .collect(),
+        },
+    ];
+    for volume in &volumes {
+        // What an earlier table had at the same place: its RAID and LVM labels would come alive.
+        let wipe = ["--all", "--force", "--quiet", &volume.device()];
+        actions.push(Action::run(Program::new("wipefs", wipe)));
+        actions.extend(mkfs(volume, &task.ids).map(Action::run));
+    }
+    Ok(Plan { step: "partition", actions })
+}
+
+/// One call of sgdisk for the whole table, so that the disk never has half of it.
+fn table(
+    task: &Task,
+    disk: &str,
+    volumes: &[Volume],
+    extents: &[Extent],
+    sector_size: u64,
+) -> Program {
+    let sectors = MIB / sector_size.max(1);
+    let mut args = vec!["--clear".to_owned(), format!("--disk-guid={}", task.ids.disk())];
+    for (volume, extent) in volumes.iter().zip(extents) {
+        let number = volume.number;
+        let first = extent.start * sectors;
+        let last = first + extent.length * sectors - 1;
+        args.push(format!("--new={number}:{first}:{last}"));
+        args.push(format!("--typecode={number}:{}", volume.partition.type_guid));
+        args.push(format!("--partition-guid={number}:{}", task.ids.partition(number)));
+        if let Some(label) = &volume.partition.label {
+            // sgdisk ends the name at a colon, and has no way to quote one.
+            let name = label.as_str().replace(':', "_");
+            args.push(format!("--change-name={number}:{name}"));
+        }
+    }
+    args.push(disk.to_owned());
+    Program::new("sgdisk", args)
+}

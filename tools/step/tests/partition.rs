@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! `step partition` on loop devices, with the real sgdisk, wipefs, partprobe and mkfs.*.
+
+mod common;
+
+use std::fs;
+use std::io::{Seek as _, SeekFrom, Write as _};
+
+use common::{Fixture, LoopDisk, Mounted, have, sh};
+use recipe::TaskTarget;
+
+const TOOLS: [&str; 9] = [
+    "sgdisk",
+    "wipefs",
+    "partprobe",
+    "blkid",
+    "mkfs.vfat",
+    "mkfs.ext4",
+    "mkfs.xfs",
+    "mkfs.btrfs",
+    "mkfs.ntfs",
+];
+
+fn task(disk: &LoopDisk, layout: &[&str]) -> Fixture {
+    Fixture::new(TaskTarget::InstallLinux).disk(&disk.link).layout(layout)
+}
+
+#[test]
+fn every_format_is_made_with_its_label_and_its_id() {
+    if !have(&TOOLS) {
+        return;
+    }
+    let Some(disk) = LoopDisk::new(2048, 512) else { return };
+    let task = task(
+        &disk,
+        &[
+            "100M ef00 vfat EFI-system-partition",
+            "1M ef02 raw bios",
+            "64M 8200 swap swap",
+            "128M 8300 btrfs data",
+            "50M 0700 ntfs Recovery",
+            "320M 8300 xfs a:b",
+            "40% 8304 ext4 root",
+            "100% 933AC7E1-2EB4-4F13-B844-0E14E2AEF915 ext4 home",
+        ],
+    );
+    task.step_ok(&["partition"]);
+
+    let formats: Vec<String> = (1..=8).map(|number| disk.tag(number, "TYPE")).collect();
+    assert_eq!(formats, ["vfat", "", "swap", "btrfs", "ntfs", "xfs", "ext4", "ext4"]);
+    let labels: Vec<String> = (1..=8).map(|number| disk.tag(number, "LABEL")).collect();
+    assert_eq!(labels, ["EFI-SYSTEM-", "", "swap", "data", "Recovery", "a:b", "root", "home"]);
+    let types: Vec<String> = sh("sgdisk", &["--print", &disk.device])
+        .lines()
+        .skip_while(|line| !line.starts_with("Number"))
+        .skip(1)
+        .map(|line| line.split_whitespace().nth(5).unwrap().to_owned())
+        .collect();
+    assert_eq!(types, ["EF00", "EF02", "8200", "8300", "0700", "8300", "8304", "8302"]);
+    sh("sgdisk", &["--verify", &disk.device]);
+
+    // A second run does nothing; the same task on a wiped disk gives the same ids.
+    let uuids = |disk: &LoopDisk| -> Vec<String> {
+        [1, 3, 4, 6, 7, 8].map(|number| disk.tag(number, "UUID")).to_vec()
+    };
+    let first = uuids(&disk);
+    assert!(first.iter().all(|uuid| !uuid.is_empty()), "{first:?}");
+    assert!(task.step_ok(&["partition"]).contains("nothing to do"));
+    fs::remove_file(task.path("state/partition.json")).unwrap();
+    task.step_ok(&["partition"]);
+    assert_eq!(uuids(&disk), first);
+    assert_eq!(task.left_in_work(), 0);
+}
+
+#[test]
+fn a_disk_with_large_sectors_is_partitioned_in_its_own_unit() {
+    if !have(&TOOLS) {
+        return;
+    }
+    let Some(disk) = LoopDisk::new(256, 4096) else { return };
+    let task = task(&disk, &["64M 8300 ext4 root", "100% 8300 ext4 data"]);
+    task.step_ok(&["partition"]);
+    let first = sh("sgdisk", &["--info=1", &disk.device]);
+    assert!(first.contains("First sector: 256 (at 1024.0 KiB)"), "{first}");
+    assert!(first.contains("64.0 MiB"), "{first}");
+    let second = sh("sgdisk", &["--info=2", &disk.device]);
+    assert!(second.contains("190.0 MiB"), "{second}");
+}
+
+#[test]
+fn old_signatures_are_gone() {
+    if !have(&TOOLS) {
+        return;
+    }
+    let Some(disk) = LoopDisk::new(128, 512) else { return };
+    sh("mkfs.btrfs", &["-q", "-f", &disk.device]);
+    let old = task(&disk, &["100% 8300 ext4 old"]);
+    old.step_ok(&["partition"]);
+    let new = task(&disk, &["100% 8300 raw new"]);
+    new.step_ok(&["partition"]);
+    assert_eq!(disk.tag(1, "TYPE"), "", "the old file system is still there");
+    let whole = sh("wipefs", &["--noheadings", "--output", "TYPE", &disk.device]);
+    assert!(!whole.contains("btrfs"), "{whole}");
+}
+
+#[test]
+fn a_mounted_disk_is_left_alone() {
+    if !have(&TOOLS) {
+        return;
+    }
+    let Some(disk) = LoopDisk::new(128, 512) else { return };
+    let task = task(&disk, &["64M 8300 ext4 root", "100% 8300 ext4 data"]);
+    task.step_ok(&["partition"]);
+    let before = disk.tag(2, "UUID");
+    fs::remove_file(task.path("state/partition.json")).unwrap();
+
+    let mounted = Mounted::new(&disk.partition(2));
+    let error = task.step_fails(&["partition"]);
+    let name = format!("{} is mounted at {}", disk.partition(2), mounted.path("").display());
+    assert!(error.contains(name.trim_end_matches('/')), "{error}");
+    drop(mounted);
+    assert_eq!(disk.tag(2, "UUID"), before);
+    task.step_ok(&["partition"]);
+}
+
+#[test]
+fn a_boot_medium_a_partition_and_a_read_only_disk_are_left_alone() {
+    if !have(&TOOLS) {
+        return;
+    }
+    let Some(disk) = LoopDisk::new(64, 512) else { return };
+    let layout = ["100% 8300 ext4 root"];
+    let mut file = fs::OpenOptions::new().write(true).open(&disk.device).unwrap();
+    file.seek(SeekFrom::Start(32_768)).unwrap();
+    let mut descriptor = b"\x01CD001".to_vec();
+    descriptor.resize(40, 0);
+    descriptor.extend(b"MAINTENANCE                     ");
+    file.write_all(&descriptor).unwrap();
+    file.sync_all().unwrap();
+    drop(file);
+    let error = task(&disk, &layout).step_fails(&["partition"]);
+    assert!(error.contains("ISO image 'MAINTENANCE'"), "{error}");
+    sh("wipefs", &["--all", &disk.device]);
+
+    sh("blockdev", &["--setro", &disk.device]);
+    let error = task(&disk, &layout).step_fails(&["partition"]);
+    assert!(error.contains("read-only"), "{error}");
+    sh("blockdev", &["--setrw", &disk.device]);
+
+    task(&disk, &layout).step_ok(&["partition"]);
+    let name = disk.link.clone() + "-inner";
+    std::os::unix::fs::symlink(disk.partition(1), &name).unwrap();
+    let error = Fixture::new(TaskTarget::InstallLinux)
+        .disk(&name)
+        .layout(&layout)
+        .step_fails(&["partition"]);
+    fs::remove_file(&name).unwrap();
+    assert!(error.contains("is a partition, not a whole disk"), "{error}");
+}
+
+#[test]
+fn a_disk_that_is_too_small_is_left_alone() {
+    if !have(&TOOLS) {
+        return;
+    }
+    let Some(disk) = LoopDisk::new(64, 512) else { return };
+    sh("mkfs.ext4", &["-q", "-F", &disk.device]);
+    let task = task(&disk, &["512M ef00 vfat esp", "100% 8300 ext4 root"]);
+    let error = task.step_fails(&["partition"]);
+    assert!(error.contains("room for 62 MiB"), "{error}");
+    assert!(error.contains("ask for 512 MiB"), "{error}");
+    assert_eq!(sh("blkid", &["-p", "-o", "value", "-s", "TYPE", &disk.device]), "ext4\n");
+}
+
+#[test]
+fn a_mkfs_that_fails_is_named_with_what_it_printed() {
+    if !have(&TOOLS) {
+        return;
+    }
+    let Some(disk) = LoopDisk::new(64, 512) else { return };
+    // XFS needs more room than this.
+    let task = task(&disk, &["4M 8300 xfs root"]);
+    let error = task.step_fails(&["partition"]);
+    assert!(error.contains("`mkfs.xfs -q -f"), "{error}");
+    assert!(error.contains("it printed:"), "{error}");
+    assert!(!task.path("state/partition.json").exists());
+}
