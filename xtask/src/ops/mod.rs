@@ -8,5 +8,7 @@ pub(crate) mod atomic;
 pub(crate) mod cargo;
 pub(crate) mod checksum;
 pub(crate) mod command;
+pub(crate) mod debian;
 pub(crate) mod elf;
+pub(crate) mod sbom;
 pub(crate) mod tree;

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The Debian packages of a root file system as components.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, Result};
+
+use crate::ops::debian::control::{self, Stanza};
+use crate::ops::sbom::cyclonedx::{
+    Bom, Component, Hash, Kind, License, Reference, Scope, Supplier,
+};
+use crate::ops::sbom::purl::purl;
+
+/// What a root file system tells of itself.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct RootFacts {
+    /// `var/lib/dpkg/status`.
+    pub(crate) status: String,
+    /// `etc/os-release`, or `usr/lib/os-release`.
+    pub(crate) os_release: String,
+    /// `usr/share/doc/PACKAGE/copyright`, by package.
+    pub(crate) copyrights: BTreeMap<String, String>,
+}
+
+/// Adds the distribution and its installed packages to `bom`, as what its subject depends on.
+///
+/// `checksums` are those of the `.deb` files, by package.
+///
+/// # Errors
+/// When the package database or os-release is malformed.
+pub(crate) fn add(
+    bom: &mut Bom,
+    facts: &RootFacts,
+    checksums: &BTreeMap<String, String>,
+) -> Result<()> {
+    let release = OsRelease::parse(&facts.os_release)?;
+    let stanzas = control::parse(&facts.status).context("var/lib/dpkg/status is malformed")?;
+    let installed: Vec<&Stanza> = stanzas
+        .iter()
+        .filter(|stanza| stanza.get("Status").is_some_and(|s| s.ends_with(" installed")))
+        .collect();
+    let subject = bom.subject.bom_ref.clone();
+
+    let system = release.component();
+    bom.depends(&subject, &system.bom_ref);
+    bom.add(system);
+
+    let mut providers: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut refs = Vec::new();
+    for stanza in installed {
+        let package = stanza.require("Package")?;
+        let mut component = component(stanza, &release)?;
+        component.licenses =
+            facts.copyrights.get(package).map(|text| licenses(text)).unwrap_or_default();
+        component.hashes = checksums.get(package).map(Hash::sha256).into_iter().collect();
+        let provides = control::relations(stanza.get("Provides").unwrap_or_default());
+        for name in provides.into_iter().flatten().chain([package.to_owned()]) {
+            providers.entry(name).or_default().insert(component.bom_ref.clone());
+        }
+        bom.depends(&subject, &component.bom_ref);
+        refs.push((stanza, component.bom_ref.clone()));
+        bom.add(component);
+    }
+    for (stanza, bom_ref) in refs {
+        for field in ["Depends", "Pre-Depends"] {
+            let wanted = control::relations(stanza.get(field).unwrap_or_default());
+            let found = wanted.into_iter().flatten().filter_map(|name| providers.get(&name));
+            for provider in found.flatten().filter(|provider| **provider != bom_ref) {
+                bom.depends(&bom_ref, provider);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The fields of os-release(5) that name a distribution.
+struct OsRelease {
+    id: String,
+    name: String,
+    version: String,
+}
+
+impl OsRelease {
+    fn parse(text: &str) -> Result<Self> {
+        let fields: BTreeMap<_, _> = text
+            .lines()
+            .filter_map(|line| line.split_once('='))
+            .map(|(key, value)| (key, value.trim_matches('"')))
+            .collect();
+        let field = |name: &str| {
+            let value = fields.get(name).with_context(|| format!("os-release has no {name}"))?;
+            Ok::<_, anyhow::Error>((*value).to_owned())
+        };
+        Ok(Self { id: field("ID")?, name: field("PRETTY_NAME")?, version: field("VERSION_ID")? })
+    }
+
+    fn component(&self) -> Component {
+        Component {
+            bom_ref: format!("os:{}-{}", self.id, self.version),
+            supplier: Some(Supplier { name: self.id.clone() }),
+            description: Some(self.name.clone()),
+            scope: Some(Scope::Required),
+            purl: None,
+            ..Component::new(Kind::OperatingSystem, &self.id, &self.version, String::new())
+        }
+    }
+}
+
+fn component(stanza: &Stanza, release: &OsRelease) -> Result<Component> {
+    let name = stanza.require("Package")?;
+    let version = stanza.require("Version")?;
+    let distro = format!("{}-{}", release.id, release.version);
+    let qualifiers = [("arch", stanza.require("Architecture")?), ("distro", &distro)];
+    let purl = purl("deb", Some(&release.id), name, version, &qualifiers);
+    let maintainer = stanza.get("Maintainer").and_then(|m| m.split('<').next()).map(str::trim);
+    let homepage = stanza.get("Homepage").filter(|url| url.starts_with("http"));
+    Ok(Component {
+        supplier: maintainer.map(|name| Supplier { name: name.to_owned() }),
+        description: stanza
+            .get("Description")
+            .and_then(|text| text.lines().next())
+            .map(str::to_owned),
+        scope: Some(Scope::Required),
+        external_references: homepage
+            .map(|url| Reference { kind: "website", url: url.to_owned() })
+            .into_iter()
+            .collect(),
+        ..Component::new(Kind::Library, name, version, purl)
+    })
+}
+
+/// The short names in the `License` fields of a machine-readable copyright file; nothing where it is
+/// not machine-readable (Debian, "Machine-readable debian/copyright file", 1.0). Debian's short names
+/// are not SPDX's, so they stay names.
+fn licenses(copyright: &str) -> Vec<License> {
+    if !copyright.starts_with("Format:") {
+        return Vec::new();
+    }
+    let names: BTreeSet<&str> = copyright
+        .lines()
+        .filter_map(|line| line.strip_prefix("License:"))
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .collect();
+    names.into_iter().map(|name| License::License { name: name.to_owned() }).collect()
+}
