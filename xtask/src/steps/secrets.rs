@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Gate: no key, token or password is in the source.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use super::{Input, Outcome, Plan, Step, StepLog, allowed};
+use crate::ops::secrets::Scanner;
+use crate::ops::source;
+use crate::run::Run;
+
+/// `cargo xtask secrets`.
+pub(crate) struct Secrets;
+
+impl Step for Secrets {
+    fn name(&self) -> &'static str {
+        "secrets"
+    }
+
+    fn about(&self) -> &'static str {
+        "stop keys, tokens and passwords in the source"
+    }
+
+    fn plan(&self, _run: &Run) -> Result<Plan> {
+        Ok(Plan::new()
+            .native("look for secrets in every file of the source, by form and by entropy")
+            .reads(Input::Source(PathBuf::new())))
+    }
+
+    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        let scanner = Scanner::new()?;
+        let files = source::texts(run.workspace.root(), |path| !is_lock(path))?;
+        log.note(&format!("{} files", files.len()));
+        let findings =
+            files.iter().flat_map(|file| scanner.scan(&file.path, &file.text)).collect();
+        let gates = &run.workspace.product().gates;
+        Ok(allowed::judge(
+            "secrets",
+            findings,
+            &gates.secrets.allow,
+            format!("{} files", files.len()),
+        ))
+    }
+}
+
+/// Lock files hold digests by the hundred, and tools write them.
+fn is_lock(path: &str) -> bool {
+    path.ends_with(".lock") || path.ends_with("package-lock.json")
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The part of `release.toml` that gates read: thresholds, and exceptions with their reasons.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+
+/// `[gates]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Gates {
+    /// `[gates.secrets]`.
+    pub(crate) secrets: Exceptions,
+    /// `[gates.deadcode]`.
+    pub(crate) deadcode: Exceptions,
+    /// `[gates.licenses]`.
+    pub(crate) licenses: Licenses,
+    /// `[gates.audit]`.
+    pub(crate) audit: Audit,
+}
+
+/// A gate whose findings can be excused one by one.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Exceptions {
+    /// Each with its reason.
+    pub(crate) allow: Vec<Allowance>,
+}
+
+/// A finding that is none, and why.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Allowance {
+    /// The file, from the root.
+    pub(crate) file: String,
+    /// The rule; any where it is absent.
+    #[serde(default)]
+    pub(crate) rule: Option<String>,
+    /// A part of the message, such as the name of an item; any where it is absent.
+    #[serde(default)]
+    pub(crate) contains: Option<String>,
+    /// Why it is no fault. Read by people.
+    #[expect(dead_code, reason = "the field makes the reason part of the form; people read it")]
+    pub(crate) reason: String,
+}
+
+/// `[gates.licenses]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Licenses {
+    /// SPDX identifiers that are compatible with ours.
+    pub(crate) allow: BTreeSet<String>,
+    /// Crates whose manifest is silent or wrong: name to the expression that holds.
+    pub(crate) clarify: BTreeMap<String, String>,
+}
+
+/// `[gates.audit]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Audit {
+    /// Advisories that we live with for a while.
+    pub(crate) mitigation: Vec<Mitigation>,
+}
+
+/// An advisory that does not stop us, until a day.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Mitigation {
+    /// `RUSTSEC-YYYY-NNNN`.
+    pub(crate) id: String,
+    /// Why it does not concern us, or what we do about it.
+    #[expect(dead_code, reason = "the field makes the reason part of the form; people read it")]
+    pub(crate) reason: String,
+    /// The first day on which it counts again, `YYYY-MM-DD`.
+    pub(crate) expires: String,
+}
