@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Says of every file and image what it was built from, as signed SLSA provenance.
+
+use anyhow::Result;
+use release::layout;
+
+use super::notary::{self, Key};
+use super::{Input, Need, Outcome, Plan, Step, StepLog};
+use crate::run::Run;
+
+/// `cargo xtask attest`.
+pub(crate) struct Attest;
+
+impl Step for Attest {
+    fn name(&self) -> &'static str {
+        "attest"
+    }
+
+    fn about(&self) -> &'static str {
+        "write and sign the provenance of every file and image"
+    }
+
+    fn needs(&self, _run: &Run) -> Vec<Need> {
+        notary::needs()
+    }
+
+    fn plan(&self, run: &Run) -> Result<Plan> {
+        Ok(notary::plan(run)
+            .command(Key::of(run)?.call(run, "attest"))
+            .reads(Input::Env("XTASK_SIGNING_KEY"))
+            .writes(run.dist_in_plan().join(layout::PROVENANCE)))
+    }
+
+    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        let key = Key::of(run)?;
+        let manifest = run.manifest()?;
+        run.exec(log, &notary::build(run))?;
+        run.exec(log, &key.call(run, "attest"))?;
+        // Nothing signs after this step.
+        key.discard()?;
+        Ok(Outcome::Done(format!("{} statements", manifest.artifacts.len() + manifest.images.len())))
+    }
+}

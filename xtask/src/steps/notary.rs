@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! How steps call `notary`, the program that holds keys and speaks to registries.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use release::Channel;
+
+use super::{Input, Need, Plan, StepLog};
+use crate::ops::command::Command;
+use crate::run::Run;
+
+/// The signing key: the path of a key file, or its PEM text.
+const KEY: &str = "XTASK_SIGNING_KEY";
+/// The password of the key, named as cosign names it.
+const PASSWORD: &str = "COSIGN_PASSWORD";
+
+/// Where the signing key comes from.
+pub(super) enum Key {
+    /// The environment holds it.
+    Given,
+    /// A snapshot without a key signs with one that nobody keeps; this is its path.
+    ThrowAway(PathBuf),
+}
+
+impl Key {
+    /// The key of this run.
+    ///
+    /// # Errors
+    /// When a release is to be signed and the environment holds no key.
+    pub(super) fn of(run: &Run) -> Result<Self> {
+        if env::var_os(KEY).is_some_and(|value| !value.is_empty()) {
+            return Ok(Self::Given);
+        }
+        if run.version().channel() != Channel::Snapshot {
+            bail!(
+                "{} is a release and {KEY} is not set: set it to the path of a cosign key file or \
+                 to its text, and {PASSWORD} to its password",
+                run.version().text()
+            );
+        }
+        Ok(Self::ThrowAway(run.workspace.scratch().join("throw-away/cosign.key")))
+    }
+
+    /// `notary VERB --release DIR` with this key.
+    pub(super) fn call(&self, run: &Run, verb: &str) -> Command {
+        let command = call(run, verb).arg("--release").arg(run.dist());
+        match self {
+            Self::Given => command.secret_env(KEY).secret_env(PASSWORD),
+            Self::ThrowAway(path) => command.arg("--key").arg(path).env(PASSWORD, ""),
+        }
+    }
+
+    /// Makes the throw-away key, unless an interrupted run left it.
+    pub(super) fn prepare(&self, run: &Run, log: &StepLog) -> Result<()> {
+        let Self::ThrowAway(path) = self else { return Ok(()) };
+        if path.is_file() {
+            return Ok(());
+        }
+        discard(path)?;
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)
+                .with_context(|| format!("cannot make {}", folder.display()))?;
+        }
+        run.exec(log, &generate(run, path))
+    }
+
+    /// The command of [`Key::prepare`], if it has one.
+    pub(super) fn planned(&self, run: &Run) -> Option<Command> {
+        match self {
+            Self::Given => None,
+            Self::ThrowAway(path) => Some(generate(run, path)),
+        }
+    }
+
+    /// Throws a throw-away key away.
+    pub(super) fn discard(&self) -> Result<()> {
+        match self {
+            Self::Given => Ok(()),
+            Self::ThrowAway(path) => discard(path),
+        }
+    }
+}
+
+fn generate(run: &Run, key: &Path) -> Command {
+    call(run, "key")
+        .args(["generate", "--output-key-prefix"])
+        .arg(key.with_extension(""))
+        .env(PASSWORD, "")
+}
+
+fn discard(key: &Path) -> Result<()> {
+    let Some(folder) = key.parent() else { return Ok(()) };
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Builds `notary` for this machine; cargo does nothing where it is built already.
+pub(super) fn build(run: &Run) -> Command {
+    run.command("cargo")
+        .args(["build", "--quiet", "--release", "--locked", "--package", "notary", "--target-dir"])
+        .arg(run.workspace.target())
+}
+
+/// `notary VERB`, to be run at the root.
+pub(super) fn call(run: &Run, verb: &str) -> Command {
+    let path = run.workspace.target().join("release/notary");
+    run.command(&path.to_string_lossy()).arg(verb)
+}
+
+/// What every step that calls `notary` needs.
+pub(super) fn needs() -> Vec<Need> {
+    vec![Need::Tool("cargo")]
+}
+
+/// A plan that starts with the build of `notary` and depends on the release as it stands.
+pub(super) fn plan(run: &Run) -> Plan {
+    Plan::new().command(build(run)).reads(Input::Path(run.dist_in_plan()))
+}

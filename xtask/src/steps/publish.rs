@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Publishes the release to the local registry: the controller that was just built.
+
+use anyhow::Result;
+
+use super::registry::{self, Registry};
+use super::{Need, Outcome, Plan, Step, StepLog, notary};
+use crate::ops::command::Command;
+use crate::run::Run;
+
+/// `cargo xtask publish`.
+pub(crate) struct Publish;
+
+impl Step for Publish {
+    fn name(&self) -> &'static str {
+        "publish"
+    }
+
+    fn about(&self) -> &'static str {
+        "push images, signatures and files to the local registry"
+    }
+
+    fn needs(&self, _run: &Run) -> Vec<Need> {
+        notary::needs()
+    }
+
+    fn plan(&self, run: &Run) -> Result<Plan> {
+        Ok(notary::plan(run)
+            .command(registry::planned(run))
+            .command(publish(run, "http://127.0.0.1:PORT"))
+            .writes("target/registry"))
+    }
+
+    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        run.exec(log, &notary::build(run))?;
+        let registry = Registry::start(run, log, self.name())?;
+        run.exec(log, &publish(run, &registry.url))?;
+        let images = run.manifest()?.images.len();
+        Ok(Outcome::Done(format!("{images} images and the release, in target/registry")))
+    }
+}
+
+fn publish(run: &Run, url: &str) -> Command {
+    notary::call(run, "publish")
+        .arg("--release")
+        .arg(run.dist())
+        .arg("--to")
+        .arg(format!("{url}/{}", run.workspace.product().product.name))
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The registry of a snapshot: the controller out of the package that was just built, serving
+//! `target/registry` on a free port of the loopback interface for as long as a step needs it.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use release::{Architecture, ArtifactKind};
+
+use super::StepLog;
+use crate::ops::command::Command;
+use crate::run::Run;
+use crate::tool::Daemon;
+
+/// How long the controller may take to bind its port.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running registry; it ends when this is dropped.
+pub(super) struct Registry {
+    _controller: Daemon,
+    /// `http://127.0.0.1:PORT`.
+    pub(super) url: String,
+}
+
+impl Registry {
+    /// Starts the registry for `step`.
+    ///
+    /// # Errors
+    /// When the release has no package of the controller for this machine, or the controller does not come up.
+    pub(super) fn start(run: &Run, log: &StepLog, step: &str) -> Result<Self> {
+        let home = home(run);
+        match fs::remove_dir_all(&home) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot empty {}", home.display()));
+            }
+            _ => {}
+        }
+        for folder in [&home, &storage(run)] {
+            fs::create_dir_all(folder)
+                .with_context(|| format!("cannot make {}", folder.display()))?;
+        }
+        run.exec(log, &unpack(run)?)?;
+        let output = run.workspace.scratch().join("logs").join(format!("{step}.controller.log"));
+        let mut controller = run.tools.background(log, &serve(run), &output)?;
+        let url = controller
+            .wait_for_file(&address_file(run), PATIENCE)
+            .context("the controller does not serve")?;
+        Ok(Self { _controller: controller, url: url.trim().to_owned() })
+    }
+}
+
+/// Where the controller is unpacked, and tells its address.
+fn home(run: &Run) -> PathBuf {
+    run.workspace.scratch().join("registry")
+}
+
+/// Where the registry keeps what is published; it stays from run to run.
+pub(super) fn storage(run: &Run) -> PathBuf {
+    run.workspace.target().join("registry")
+}
+
+fn address_file(run: &Run) -> PathBuf {
+    home(run).join("address")
+}
+
+fn unpack(run: &Run) -> Result<Command> {
+    let manifest = run.manifest()?;
+    let here = match std::env::consts::ARCH {
+        "aarch64" => Architecture::Arm64,
+        _ => Architecture::Amd64,
+    };
+    let package = manifest
+        .artifacts
+        .iter()
+        .find(|it| {
+            it.kind == ArtifactKind::Package
+                && it.architecture == Some(here)
+                && it.path.starts_with("controller_")
+        })
+        .with_context(|| {
+            format!("the release holds no controller for {}: build one first", here.oci())
+        })?;
+    Ok(run
+        .command("tar")
+        .args(["--extract", "--gzip", "--strip-components=1", "--file"])
+        .arg(run.dist().join(&package.path))
+        .arg("--directory")
+        .arg(home(run)))
+}
+
+fn serve(run: &Run) -> Command {
+    run.command(&home(run).join("controller").to_string_lossy())
+        .args(["serve", "--listen", "127.0.0.1:0", "--storage"])
+        .arg(storage(run))
+        .arg("--address-file")
+        .arg(address_file(run))
+}
+
+/// The command as a plan shows it, before there is a package to unpack.
+pub(super) fn planned(run: &Run) -> Command {
+    serve(run)
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Signs every file and image of the release.
+
+use anyhow::Result;
+use release::layout;
+
+use super::notary::{self, Key};
+use super::{Input, Need, Outcome, Plan, Step, StepLog};
+use crate::run::Run;
+
+/// `cargo xtask sign`.
+pub(crate) struct Sign;
+
+impl Step for Sign {
+    fn name(&self) -> &'static str {
+        "sign"
+    }
+
+    fn about(&self) -> &'static str {
+        "sign every file and image that release.json names"
+    }
+
+    fn needs(&self, _run: &Run) -> Vec<Need> {
+        notary::needs()
+    }
+
+    fn plan(&self, run: &Run) -> Result<Plan> {
+        let key = Key::of(run)?;
+        let plan = key.planned(run).into_iter().fold(notary::plan(run), Plan::command);
+        Ok(plan
+            .command(key.call(run, "sign"))
+            .reads(Input::Env("XTASK_SIGNING_KEY"))
+            .writes(run.dist_in_plan().join(layout::SIGNATURES))
+            .writes(run.dist_in_plan().join(layout::PUBLIC_KEY)))
+    }
+
+    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        let key = Key::of(run)?;
+        let manifest = run.manifest()?;
+        run.exec(log, &notary::build(run))?;
+        key.prepare(run, log)?;
+        run.exec(log, &key.call(run, "sign"))?;
+        let signed = manifest.artifacts.len() + manifest.images.len() + 1;
+        let how = match key {
+            Key::Given => "",
+            Key::ThrowAway(_) => ", with a throw-away key: this is no release",
+        };
+        Ok(Outcome::Done(format!("{signed} signatures{how}")))
+    }
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Uses a published release as its users do, with programs that are not ours: sha256sum, cosign,
+//! skopeo and oras against the registry that serves it.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, ensure};
+use release::{Artifact, Image, Manifest, layout};
+
+use super::registry::{self, Registry};
+use super::{Input, Need, Outcome, Plan, Step, StepLog};
+use crate::ops::command::Command;
+use crate::run::Run;
+
+/// `cargo xtask smoke registry`.
+pub(crate) struct SmokeRegistry;
+
+impl Step for SmokeRegistry {
+    fn name(&self) -> &'static str {
+        "smoke-registry"
+    }
+
+    fn about(&self) -> &'static str {
+        "read the published release with sha256sum, cosign, skopeo and oras"
+    }
+
+    fn needs(&self, _run: &Run) -> Vec<Need> {
+        ["cosign", "oras", "skopeo"].into_iter().map(Need::Tool).collect()
+    }
+
+    fn plan(&self, run: &Run) -> Result<Plan> {
+        let plan = Plan::new()
+            .command(registry::planned(run))
+            .reads(Input::Path(run.dist_in_plan()))
+            .reads(Input::Path(PathBuf::from("target/registry")));
+        let Ok(manifest) = run.manifest() else {
+            return Ok(plan.native("check every file and image that release.json names"));
+        };
+        let commands = Clients { run, host: "127.0.0.1:PORT" }.commands(&manifest);
+        Ok(commands.into_iter().fold(plan, Plan::command))
+    }
+
+    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        let manifest = run.manifest()?;
+        let registry = Registry::start(run, log, self.name())?;
+        let host = registry.url.trim_start_matches("http://");
+        let pulled = pulled(run);
+        if pulled.exists() {
+            fs::remove_dir_all(&pulled)
+                .with_context(|| format!("cannot empty {}", pulled.display()))?;
+        }
+        let commands = Clients { run, host }.commands(&manifest);
+        for command in &commands {
+            run.exec(log, command)?;
+        }
+        for file in [layout::MANIFEST, layout::CHECKSUMS] {
+            let read = |folder: PathBuf| {
+                fs::read(folder.join(file)).with_context(|| {
+                    format!("cannot read {}", folder.join(file).display())
+                })
+            };
+            ensure!(
+                read(pulled.clone())? == read(run.dist())?,
+                "{file} came back from the registry with other content"
+            );
+        }
+        Ok(Outcome::Done(format!("{} calls of other programs", commands.len())))
+    }
+}
+
+/// Where oras puts the files of the release.
+fn pulled(run: &Run) -> PathBuf {
+    run.workspace.scratch().join("smoke-registry")
+}
+
+/// The calls of other programs against the registry at `host`.
+struct Clients<'a> {
+    run: &'a Run,
+    host: &'a str,
+}
+
+impl Clients<'_> {
+    fn commands(&self, manifest: &Manifest) -> Vec<Command> {
+        let mut commands = vec![self.sha256sum(), self.oras_pull(&manifest.version)];
+        commands.extend(manifest.artifacts.iter().map(|it| self.cosign_verify_blob(it)));
+        for image in &manifest.images {
+            commands.extend(image.tags.iter().map(|tag| self.skopeo_inspect(image, tag)));
+            commands.push(self.oras_discover(image));
+            commands.push(self.cosign_verify(image));
+            commands.push(self.cosign_verify_provenance(image));
+        }
+        commands
+    }
+
+    fn sha256sum(&self) -> Command {
+        Command::new("sha256sum", self.run.dist()).args(["--check", "--strict", layout::CHECKSUMS])
+    }
+
+    fn oras_pull(&self, version: &str) -> Command {
+        self.run
+            .command("oras")
+            .args(["pull", "--plain-http", "--output"])
+            .arg(pulled(self.run))
+            .arg(format!("{}/release:{version}", self.prefix()))
+    }
+
+    fn oras_discover(&self, image: &Image) -> Command {
+        self.run.command("oras").args(["discover", "--plain-http"]).arg(self.by_digest(image))
+    }
+
+    fn skopeo_inspect(&self, image: &Image, tag: &str) -> Command {
+        self.run
+            .command("skopeo")
+            .args(["inspect", "--tls-verify=false"])
+            .arg(format!("docker://{}/{}:{tag}", self.prefix(), image.repository))
+    }
+
+    /// With no transparency log: a key-based signature that was made offline has no entry there.
+    fn cosign(&self, verb: &str) -> Command {
+        self.run
+            .command("cosign")
+            .args([verb, "--insecure-ignore-tlog", "--key"])
+            .arg(self.run.dist().join(layout::PUBLIC_KEY))
+    }
+
+    fn cosign_verify_blob(&self, artifact: &Artifact) -> Command {
+        self.cosign("verify-blob")
+            .arg("--bundle")
+            .arg(self.run.dist().join(layout::signature(&artifact.path)))
+            .arg(self.run.dist().join(&artifact.path))
+    }
+
+    fn cosign_verify(&self, image: &Image) -> Command {
+        self.cosign("verify").arg("--allow-http-registry").arg(self.by_digest(image))
+    }
+
+    fn cosign_verify_provenance(&self, image: &Image) -> Command {
+        self.cosign("verify-attestation")
+            .args(["--allow-http-registry", "--type", "slsaprovenance1"])
+            .arg(self.by_digest(image))
+    }
+
+    fn by_digest(&self, image: &Image) -> String {
+        format!("{}/{}@{}", self.prefix(), image.repository, image.digest)
+    }
+
+    fn prefix(&self) -> String {
+        format!("{}/{}", self.host, self.run.workspace.product().product.name)
+    }
+}
