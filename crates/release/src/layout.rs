@@ -20,6 +20,17 @@ pub const SIGNATURES: &str = "signatures";
 /// Provenance: see [`provenance`].
 pub const PROVENANCE: &str = "provenance";
 
+/// In a registry, the repository whose artifact holds every file of the release but the image layouts,
+/// each a layer with its path as `org.opencontainers.image.title`. It stands beside the images' repositories.
+pub const REPOSITORY: &str = "release";
+/// The type of that artifact.
+pub const ARTIFACT_TYPE: &str = "application/vnd.provisioner.release.v1+json";
+
+/// The tag of a version, in the repository of the release and in those of its images.
+pub fn tag(version: &str) -> String {
+    format!("v{version}")
+}
+
 /// The Sigstore bundle that signs the file or image `name` (for an image, its repository).
 pub fn signature(name: &str) -> String {
     format!("{SIGNATURES}/{}.sigstore.json", flat(name))
