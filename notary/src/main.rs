@@ -2,6 +2,40 @@
 // Copyright (C) 2026 The Provisioner Authors
 
 //! Signs, attests, publishes and verifies a release: the part of the release system that holds keys and speaks to registries.
+//!
+//! All it knows of a release stands in `release.json`, so it can run on another machine than the build.
 #![forbid(unsafe_code)]
 
-fn main() {}
+mod attest;
+mod cli;
+mod key;
+mod release_folder;
+mod sign;
+mod verify_command;
+mod write;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser as _;
+
+use cli::{Cli, Command, KeyCommand};
+
+fn main() -> ExitCode {
+    run(Cli::parse()).unwrap_or_else(|error| {
+        eprintln!("notary: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(cli: Cli) -> Result<ExitCode> {
+    match cli.command {
+        Command::Key(KeyCommand::Generate { output_key_prefix }) => {
+            key::generate(&output_key_prefix)?;
+        }
+        Command::Sign(args) => sign::run(&args)?,
+        Command::Attest(args) => attest::run(&args)?,
+        Command::Verify(args) => return verify_command::run(&args),
+    }
+    Ok(ExitCode::SUCCESS)
+}

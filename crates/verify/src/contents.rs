@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Whether the files of a release are those that its manifest names.
+
+use std::fmt::Write as _;
+
+use release::{Artifact, ArtifactKind, Manifest, layout};
+
+use crate::files::Folder;
+use crate::report::{Check, Fault, Findings, Problem};
+use crate::{manifest, sbom};
+
+/// What differs between the manifest and the folder, without regard to signatures: files, checksums, bills
+/// of materials and images. Whoever signs looks here first.
+pub fn contents(folder: &Folder, manifest: &Manifest) -> Vec<Fault> {
+    let mut findings = Findings::unsigned();
+    files(folder, manifest, &mut findings);
+    for image in &manifest.images {
+        crate::layout::check(folder, image, &mut findings);
+    }
+    findings.into_report().faults
+}
+
+/// Checks the manifest's own rules, every artifact, `SHA256SUMS` and the bills of materials.
+pub(crate) fn files(folder: &Folder, manifest: &Manifest, findings: &mut Findings) {
+    for fault in manifest::faults(manifest) {
+        let problem = Problem::Manifest(fault);
+        findings.fault(layout::MANIFEST, Check::Content, layout::MANIFEST, problem);
+    }
+    for artifact in &manifest.artifacts {
+        let path = &artifact.path;
+        findings.subject(path, kind(artifact.kind), checks(artifact.kind));
+        if let Err(problem) = folder.expect(path, artifact.size, &artifact.sha256) {
+            findings.fault(path, Check::Content, path, problem);
+        }
+    }
+    checksums(folder, manifest, findings);
+    sbom::check(folder, manifest, findings);
+}
+
+/// `SHA256SUMS` follows from the manifest: a line for every other artifact, sorted by path, in the format of
+/// coreutils (manual, "md5sum invocation"). Paths are plain, so nothing is ever escaped.
+fn checksums(folder: &Folder, manifest: &Manifest, findings: &mut Findings) {
+    let mut fault = |text: String| {
+        let problem = Problem::Checksums(text);
+        findings.fault(layout::CHECKSUMS, Check::Content, layout::CHECKSUMS, problem);
+    };
+    // That it is missing or unreadable was noted with the other artifacts.
+    let Ok(bytes) = folder.read(layout::CHECKSUMS) else { return };
+    let text = String::from_utf8_lossy(&bytes);
+    let expected = expected_checksums(&manifest.artifacts);
+    if text == expected {
+        return;
+    }
+    let (found, wanted): (Vec<_>, Vec<_>) = (text.lines().collect(), expected.lines().collect());
+    for line in wanted.iter().filter(|line| !found.contains(line)) {
+        fault(format!("it lacks the line {line:?}"));
+    }
+    for line in found.iter().filter(|line| !wanted.contains(line)) {
+        fault(format!("it has the line {line:?}, which release.json does not bear out"));
+    }
+    if found.len() == wanted.len() && found.iter().all(|line| wanted.contains(line)) {
+        fault("its lines are not sorted by path, or not ended by newlines".to_owned());
+    }
+}
+
+fn expected_checksums(artifacts: &[Artifact]) -> String {
+    let files = artifacts.iter().filter(|artifact| artifact.kind != ArtifactKind::Checksums);
+    let mut files: Vec<_> = files.collect();
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    files.iter().fold(String::new(), |mut text, artifact| {
+        // Writing to a String can't fail.
+        let _infallible = writeln!(text, "{}  {}", artifact.sha256, artifact.path);
+        text
+    })
+}
+
+fn kind(kind: ArtifactKind) -> &'static str {
+    match kind {
+        ArtifactKind::Binary => "binary",
+        ArtifactKind::Package => "package",
+        ArtifactKind::Checksums => "checksums",
+        ArtifactKind::Sbom => "sbom",
+    }
+}
+
+fn checks(kind: ArtifactKind) -> &'static [Check] {
+    match kind {
+        ArtifactKind::Binary | ArtifactKind::Package => {
+            &[Check::Content, Check::Signature, Check::Provenance, Check::Sbom]
+        }
+        ArtifactKind::Checksums | ArtifactKind::Sbom => {
+            &[Check::Content, Check::Signature, Check::Provenance]
+        }
+    }
+}

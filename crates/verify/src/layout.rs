@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Whether an image's layout in a release folder holds that image, whole, and nothing else.
+//!
+//! OCI image specification 1.1, "OCI Image Layout". Blobs are protected by the image's digest. The two
+//! files beside them are not, so they must have exactly the text that this project writes.
+
+use oci::spec::{ANNOTATION_REF_NAME, ImageIndex, MediaType};
+use oci::{Digest, json};
+use release::Image;
+
+use crate::files::Folder;
+use crate::images::{Store, Walk};
+use crate::report::{Check, Findings, Problem};
+
+/// The content of `oci-layout`.
+const MARKER: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+
+struct Blobs<'a> {
+    folder: &'a Folder,
+    layout: &'a str,
+}
+
+impl Blobs<'_> {
+    fn path(&self, digest: &Digest) -> String {
+        format!("{}/blobs/{}/{}", self.layout, digest.algorithm().name(), digest.hex())
+    }
+}
+
+impl Store for Blobs<'_> {
+    fn document(&self, digest: &Digest, _media_type: &str) -> Result<Vec<u8>, Problem> {
+        let (_, size) = self.folder.facts(&self.path(digest))?;
+        self.content(digest, size)?;
+        self.folder.read(&self.path(digest))
+    }
+
+    fn content(&self, digest: &Digest, size: u64) -> Result<(), Problem> {
+        self.folder.expect(&self.path(digest), size, digest.hex())
+    }
+}
+
+/// Checks the layout of `image`. Returns the paths that belong to it.
+pub(crate) fn check(folder: &Folder, image: &Image, findings: &mut Findings) -> Vec<String> {
+    let blobs = Blobs { folder, layout: &image.layout };
+    let Walk { reached, faults } = Walk::of(image, &blobs);
+    let name = &image.repository;
+    for (digest, problem) in faults {
+        let place = digest.parse().map_or(digest, |digest| blobs.path(&digest));
+        findings.fault(name, Check::Content, &place, problem);
+    }
+    let (marker, index) =
+        (format!("{}/oci-layout", image.layout), format!("{}/index.json", image.layout));
+    if let Err(problem) = check_marker(folder, &marker) {
+        findings.fault(name, Check::Content, &marker, problem);
+    }
+    if let Err(problem) = check_index(&blobs, &index, image) {
+        findings.fault(name, Check::Content, &index, problem);
+    }
+    reached.keys().map(|digest| blobs.path(digest)).chain([marker, index]).collect()
+}
+
+fn check_marker(folder: &Folder, path: &str) -> Result<(), Problem> {
+    if folder.read(path)? == MARKER {
+        return Ok(());
+    }
+    let expected = String::from_utf8_lossy(MARKER);
+    Err(Problem::Image(format!("it is not the mark of a layout, {expected}")))
+}
+
+/// The index must name the image alone, in canonical JSON, under no name but the image's tags.
+fn check_index(blobs: &Blobs<'_>, path: &str, image: &Image) -> Result<(), Problem> {
+    let bytes = blobs.folder.read(path)?;
+    let fault = |text: String| Err(Problem::Image(text));
+    let found: ImageIndex = match serde_json::from_slice(&bytes) {
+        Ok(index) => index,
+        Err(e) => return fault(format!("it is malformed: {e}")),
+    };
+    let [descriptor] = found.manifests().as_slice() else {
+        return fault(format!("it names {} contents, expected one", found.manifests().len()));
+    };
+    let digest = match image.digest.parse() {
+        Ok(digest) if descriptor.digest().to_string() == image.digest => digest,
+        _ => return fault(format!("it names {}, expected {}", descriptor.digest(), image.digest)),
+    };
+    for (key, value) in descriptor.annotations().iter().flatten() {
+        if key != ANNOTATION_REF_NAME || !image.tags.contains(value) {
+            return fault(format!("it has the annotation {key}={value}, which is no tag"));
+        }
+    }
+    let (_, size) = blobs.folder.facts(&blobs.path(&digest))?;
+    let mut only = oci::artifact::descriptor(&image.media_type, &digest, size);
+    only.set_annotations(descriptor.annotations().clone());
+    let mut expected = ImageIndex::default();
+    expected.set_media_type(Some(MediaType::ImageIndex));
+    expected.set_manifests(vec![only]);
+    if json::canonical(&expected).is_ok_and(|canonical| canonical == bytes) {
+        Ok(())
+    } else {
+        fault("it is not the index that this release's image has".to_owned())
+    }
+}

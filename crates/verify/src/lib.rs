@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Checks a release from what was published and the public key alone.
+//!
+//! Trust starts at the key and goes down one chain: the key signs `release.json`, which names every file,
+//! image and input by digest; each file and image is signed on its own as well, so that it can be checked
+//! apart from the release. Nothing is believed because it merely carries *a* signature: each is checked
+//! for its exact kind and for the digest of the content that was found.
+//!
+//! The result is a [`Report`] with every fault, not the first. An `Err` means that nothing could be
+//! checked at all, such as a folder that is not there.
+#![forbid(unsafe_code)]
+
+mod contents;
+mod files;
+mod images;
+mod layout;
+mod manifest;
+mod package;
+pub mod provenance;
+mod report;
+mod sbom;
+mod signatures;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use release::Manifest;
+use sigstore::PublicKey;
+
+pub use contents::contents;
+pub use files::Folder;
+pub use manifest::paths;
+pub use report::{Check, Fault, Problem, Report, Subject};
+
+use report::Findings;
+
+/// What an operator may demand beyond the signatures.
+#[derive(Debug, Clone, Default)]
+pub struct Policy {
+    /// `builder.id` that the provenance must name; without it, the builder of a person's machine
+    /// (see [`provenance::local_builder`]).
+    pub builder: Option<String>,
+}
+
+/// Why nothing could be checked.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// The folder can't be read.
+    #[error("cannot read the release folder {}: {source}", path.display())]
+    Folder {
+        /// Which folder.
+        path: PathBuf,
+        /// What the file system said.
+        source: std::io::Error,
+    },
+}
+
+/// Checks the release in the folder `root`, without a network.
+///
+/// # Errors
+/// When the folder can't be listed. Everything else is a fault in the report.
+pub fn folder(root: &Path, key: &PublicKey, policy: &Policy) -> Result<Report, VerifyError> {
+    let folder = Folder::scan(root)?;
+    let mut findings = Findings::new(key);
+    if let Some(manifest) = signatures::manifest(&folder, key, &mut findings) {
+        let mut named = files(&folder, &manifest, key, policy, &mut findings);
+        for image in &manifest.images {
+            named.extend(layout::check(&folder, image, &mut findings));
+        }
+        files::unexpected(&folder, &named, &mut findings);
+    }
+    Ok(findings.into_report())
+}
+
+/// Checks all that a release holds but the content of its images. Returns the paths that belong to it.
+fn files(
+    folder: &Folder,
+    manifest: &Manifest,
+    key: &PublicKey,
+    policy: &Policy,
+    findings: &mut Findings,
+) -> BTreeSet<String> {
+    contents::files(folder, manifest, findings);
+    signatures::check(folder, manifest, key, findings);
+    provenance::check(folder, manifest, key, policy, findings);
+    paths(manifest).into_iter().collect()
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Rules that a manifest must obey before anything in it is used, and the files that follow from it.
+
+use std::collections::BTreeSet;
+
+use release::{ArtifactKind, Channel, Manifest, layout};
+
+/// The paths of all files of the release but those of the image layouts.
+pub fn paths(manifest: &Manifest) -> Vec<String> {
+    let mut paths = vec![
+        layout::MANIFEST.to_owned(),
+        layout::PUBLIC_KEY.to_owned(),
+        layout::signature(layout::MANIFEST),
+    ];
+    for artifact in &manifest.artifacts {
+        paths.push(artifact.path.clone());
+        paths.push(layout::signature(&artifact.path));
+        paths.push(layout::provenance(&artifact.path));
+    }
+    for image in &manifest.images {
+        let name = &image.repository;
+        paths.push(layout::signature(name));
+        paths.push(layout::legacy_payload(name));
+        paths.push(layout::legacy_signature(name));
+        paths.push(layout::provenance(name));
+        paths.push(layout::sbom_attestation(name));
+    }
+    paths
+}
+
+/// What the manifest breaks of its own rules, one sentence each.
+pub(crate) fn faults(manifest: &Manifest) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut seen = BTreeSet::new();
+    for path in paths(manifest) {
+        if !is_inside(&path) {
+            faults.push(format!("the path {path:?} may lead out of the release folder"));
+        }
+        if !seen.insert(path.clone()) {
+            faults.push(format!("two files of the release would have the path {path:?}"));
+        }
+    }
+    for image in &manifest.images {
+        if !is_inside(&image.layout) || !image.layout.starts_with("images/") {
+            let path = &image.layout;
+            faults.push(format!("the layout {path:?} does not lie in the folder \"images\""));
+        }
+    }
+    let is_checksums = |kind: ArtifactKind| kind == ArtifactKind::Checksums;
+    let sums: Vec<_> = manifest.artifacts.iter().filter(|a| is_checksums(a.kind)).collect();
+    if !matches!(sums.as_slice(), [one] if one.path == layout::CHECKSUMS) {
+        faults.push(format!("expected one artifact with checksums, {}", layout::CHECKSUMS));
+    }
+    faults.extend(channel(manifest));
+    let commit = &manifest.source.commit;
+    if !manifest.materials.iter().any(|m| m.digest.get("gitCommit") == Some(commit)) {
+        faults.push(format!("the commit {commit} is not among the materials"));
+    }
+    faults
+}
+
+/// A version must not look like more than the build is.
+fn channel(manifest: &Manifest) -> Option<String> {
+    let Manifest { version, channel, source, .. } = manifest;
+    if source.dirty && *channel != Channel::Snapshot {
+        return Some("a build of a changed work tree can only be a snapshot".to_owned());
+    }
+    let fits = match channel {
+        Channel::Snapshot => version.contains("-snapshot"),
+        Channel::Candidate => version.contains("-rc."),
+        Channel::Stable => !version.contains(['-', '+']),
+    };
+    (!fits).then(|| format!("the version {version:?} does not fit the channel {channel:?}"))
+}
+
+/// Whether a path stays inside the folder and needs no quoting anywhere.
+fn is_inside(path: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-+~".contains(c);
+    path.split('/').all(|part| !matches!(part, "" | "." | "..") && part.chars().all(plain))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_relative_paths_are_inside() {
+        for good in ["a", "a/b", "sbom/controller_v1.0.0+x~y.cdx.json", "..a"] {
+            assert!(is_inside(good), "{good}");
+        }
+        for bad in ["", "/a", "a/", "a//b", "../a", "a/./b", "a/..", "a\\b", "a b", "a\n", "é"] {
+            assert!(!is_inside(bad), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Whether the key signed the manifest, each file and each image, each in the way that its kind asks for.
+
+use release::{Image, Manifest, layout};
+use sigstore::statement::{COSIGN_SIGN, CYCLONEDX};
+use sigstore::{Bundle, PublicKey, Sha256, sha256_from_hex, simple_signing};
+
+use crate::files::Folder;
+use crate::report::{Check, Findings, Problem};
+
+/// Checks the published key, reads the manifest and checks its signature.
+///
+/// A manifest with a bad signature is returned all the same, so that the other faults are named too.
+pub(crate) fn manifest(
+    folder: &Folder,
+    key: &PublicKey,
+    findings: &mut Findings,
+) -> Option<Manifest> {
+    findings.subject(layout::PUBLIC_KEY, "key", &[Check::Content]);
+    if let Err(problem) = published_key(folder, key) {
+        findings.fault(layout::PUBLIC_KEY, Check::Content, layout::PUBLIC_KEY, problem);
+    }
+    findings.subject(layout::MANIFEST, "manifest", &[Check::Content, Check::Signature]);
+    file(folder, layout::MANIFEST, key, findings);
+    let manifest = folder
+        .read(layout::MANIFEST)
+        .and_then(|bytes| Manifest::parse(&bytes).map_err(|e| Problem::Manifest(e.to_string())));
+    match manifest {
+        Ok(manifest) => {
+            findings.release(&manifest);
+            Some(manifest)
+        }
+        Err(problem) => {
+            findings.fault(layout::MANIFEST, Check::Content, layout::MANIFEST, problem);
+            None
+        }
+    }
+}
+
+/// Checks the signatures of all files and images, and the attested bills of materials of images.
+pub(crate) fn check(
+    folder: &Folder,
+    manifest: &Manifest,
+    key: &PublicKey,
+    findings: &mut Findings,
+) {
+    for artifact in &manifest.artifacts {
+        file(folder, &artifact.path, key, findings);
+    }
+    for image in &manifest.images {
+        let name = image.repository.as_str();
+        let checks = [Check::Content, Check::Signature, Check::Provenance, Check::Sbom];
+        findings.subject(name, "image", &checks);
+        let Some(digest) = image_digest(image) else {
+            let text = format!("the digest {:?} is not sha256:HEX", image.digest);
+            findings.fault(name, Check::Content, layout::MANIFEST, Problem::Image(text));
+            continue;
+        };
+        let place = layout::signature(name);
+        let signed = bundle(folder, &place)
+            .and_then(|b| Ok(b.verify_statement(key, COSIGN_SIGN, &digest)?));
+        if let Err(problem) = signed {
+            findings.fault(name, Check::Signature, &place, problem);
+        }
+        if let Err(problem) = legacy(folder, name, key, &digest) {
+            findings.fault(name, Check::Signature, &layout::legacy_signature(name), problem);
+        }
+        if let Err(problem) = attested_sbom(folder, manifest, name, key, &digest) {
+            findings.fault(name, Check::Sbom, &layout::sbom_attestation(name), problem);
+        }
+    }
+}
+
+/// Reads a bundle; nothing in it is checked yet.
+pub(crate) fn bundle(folder: &Folder, path: &str) -> Result<Bundle, Problem> {
+    Ok(Bundle::parse(&folder.read(path)?)?)
+}
+
+/// The digest of an image as bytes; `None` unless it is `sha256:HEX`.
+pub(crate) fn image_digest(image: &Image) -> Option<Sha256> {
+    sha256_from_hex(image.digest.strip_prefix("sha256:")?)
+}
+
+fn published_key(folder: &Folder, key: &PublicKey) -> Result<(), Problem> {
+    let published = folder.read(layout::PUBLIC_KEY)?;
+    let expected = key.to_pem().map_err(|e| Problem::Unreadable(e.to_string()))?;
+    if published == expected.as_bytes() { Ok(()) } else { Err(Problem::OtherKey) }
+}
+
+/// The signature of a file, over the bytes that are there.
+fn file(folder: &Folder, path: &str, key: &PublicKey, findings: &mut Findings) {
+    let place = layout::signature(path);
+    let signed = bundle(folder, &place).and_then(|bundle| {
+        let Ok((digest, _)) = folder.facts(path) else {
+            // The content's own check has named it; what is not there can't be compared.
+            return Ok(());
+        };
+        let digest = sha256_from_hex(digest.hex()).ok_or(Problem::Missing)?;
+        Ok(bundle.verify_file(key, &digest)?)
+    });
+    if let Err(problem) = signed {
+        findings.fault(path, Check::Signature, &place, problem);
+    }
+}
+
+fn legacy(folder: &Folder, name: &str, key: &PublicKey, digest: &Sha256) -> Result<(), Problem> {
+    let payload = folder.read(&layout::legacy_payload(name))?;
+    let signature = folder.read(&layout::legacy_signature(name))?;
+    let signature = String::from_utf8_lossy(&signature);
+    Ok(simple_signing::verify(key, &payload, &signature, digest)?)
+}
+
+/// The attested document must be the one that the release holds.
+fn attested_sbom(
+    folder: &Folder,
+    manifest: &Manifest,
+    name: &str,
+    key: &PublicKey,
+    digest: &Sha256,
+) -> Result<(), Problem> {
+    let statement = bundle(folder, &layout::sbom_attestation(name))?
+        .verify_statement(key, CYCLONEDX, digest)?;
+    let Some(sbom) = manifest.artifacts.iter().find(|a| a.describes.as_deref() == Some(name))
+    else {
+        // Noted as an image that no bill of materials describes.
+        return Ok(());
+    };
+    let document: serde_json::Value = serde_json::from_slice(&folder.read(&sbom.path)?)
+        .map_err(|e| Problem::Sbom(e.to_string()))?;
+    if statement.predicate == document {
+        Ok(())
+    } else {
+        Err(Problem::Sbom(format!("it attests another document than {}", sbom.path)))
+    }
+}

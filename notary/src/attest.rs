@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! `notary attest`: how each file and image was built, and what each image is made of.
+
+use anyhow::{Context as _, Result, bail};
+use release::{Channel, layout};
+use sigstore::slsa::PREDICATE_TYPE;
+use sigstore::statement::CYCLONEDX;
+use sigstore::{Bundle, PrivateKey, PublicKey, Sha256, Statement};
+use verify::{Check, Policy, provenance};
+
+use crate::cli::SigningArgs;
+use crate::key;
+use crate::release_folder::ReleaseFolder;
+
+pub(crate) fn run(args: &SigningArgs) -> Result<()> {
+    let folder = ReleaseFolder::open(&args.release)?;
+    match key::find(args.key.as_deref())? {
+        Some(key) => {
+            same_key(&folder, &key.public())?;
+            attest(&folder, &key, args)
+        }
+        None => check_attested(&folder, args),
+    }
+}
+
+/// Attests everything with `key`.
+pub(crate) fn attest(folder: &ReleaseFolder, key: &PrivateKey, args: &SigningArgs) -> Result<()> {
+    let manifest = &folder.manifest;
+    let local = provenance::local_builder(&manifest.source.uri);
+    let builder = args.builder.as_deref().unwrap_or(&local);
+    let predicate = serde_json::to_value(provenance::of(manifest, args.pipeline, builder))?;
+    let write = |name: &str, digest: &Sha256| {
+        let statement = Statement::new(name, digest, PREDICATE_TYPE, predicate.clone());
+        let bundle = Bundle::sign_statement(key, &statement)?;
+        folder.write(&layout::provenance(name), &bundle.to_json()?)
+    };
+    for file in folder.files() {
+        let (file, digest) = file?;
+        write(&file.path, &digest)?;
+    }
+    for image in folder.images() {
+        let (image, digest) = image?;
+        let name = &image.repository;
+        write(name, &digest)?;
+        let sboms = manifest.artifacts.iter();
+        let sbom = sboms
+            .filter(|artifact| artifact.describes.as_ref() == Some(name))
+            .map(|artifact| artifact.path.as_str())
+            .next()
+            .with_context(|| format!("release.json names no SBOM that describes {name}"))?;
+        let document = serde_json::from_slice(&folder.read(sbom)?)
+            .with_context(|| format!("{sbom} is not JSON"))?;
+        let statement = Statement::new(name, &digest, CYCLONEDX, document);
+        let bundle = Bundle::sign_statement(key, &statement)?;
+        folder.write(&layout::sbom_attestation(name), &bundle.to_json()?)?;
+    }
+    let (files, images) = (manifest.artifacts.len(), manifest.images.len());
+    println!("attested {files} files and {images} images, builder {builder}");
+    Ok(())
+}
+
+/// Without a key there is nothing to do where `notary sign` threw its key away: it attested as well.
+fn check_attested(folder: &ReleaseFolder, args: &SigningArgs) -> Result<()> {
+    let needs =
+        "attesting needs a key: set XTASK_SIGNING_KEY and COSIGN_PASSWORD, or give --key FILE";
+    if folder.manifest.channel != Channel::Snapshot {
+        bail!("{needs}");
+    }
+    let published = folder.read(layout::PUBLIC_KEY).with_context(|| {
+        format!("{needs}; a snapshot without one is attested by `notary sign`, run that first")
+    })?;
+    let key = PublicKey::from_pem(&String::from_utf8_lossy(&published))?;
+    let policy = Policy { builder: args.builder.clone() };
+    let report = verify::folder(&args.release, &key, &policy)?;
+    if let Some(fault) = report.faults.iter().find(|fault| fault.check == Check::Provenance) {
+        bail!(
+            "{}: {}; {needs}, or run `notary sign` again without one",
+            fault.place,
+            fault.problem
+        );
+    }
+    println!("attested already, by the run that signed with a key of its own");
+    Ok(())
+}
+
+/// A release has one key: with another, half of it would be refused.
+fn same_key(folder: &ReleaseFolder, key: &PublicKey) -> Result<()> {
+    let published = folder.read(layout::PUBLIC_KEY).context("run `notary sign` first")?;
+    if published != key.to_pem()?.as_bytes() {
+        bail!("the release was signed with another key; sign it again with this one first");
+    }
+    Ok(())
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The command line and nothing else.
+#![expect(clippy::doc_markdown, reason = "these comments are the help, where a backtick is noise")]
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use verify::provenance::Pipeline;
+
+/// Signs, attests, publishes and verifies a release folder.
+///
+/// The signing key is the one in --key FILE or, without that, in the environment variable
+/// XTASK_SIGNING_KEY, which holds either the path of a key file or the PEM text of one. Its
+/// password is in COSIGN_PASSWORD (set it to nothing for a key without one). Key files are
+/// cosign's. Neither key nor password is ever an argument.
+#[derive(Debug, Parser)]
+#[command(name = "notary", version = build_info::LONG_VERSION, verbatim_doc_comment)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Makes signing keys.
+    #[command(subcommand)]
+    Key(KeyCommand),
+
+    /// Signs every file and image of a release, and release.json itself.
+    ///
+    /// Example: notary sign --release target/dist/latest --key cosign.key
+    ///
+    /// Writes signatures/, and cosign.pub with the public key. Nothing is signed unless every file
+    /// and image is what release.json says.
+    ///
+    /// Without a key, a snapshot is signed with one that is made in memory for this run and never
+    /// written. Since nobody can use it again, the same run attests as well, and `notary attest`
+    /// afterwards only checks that it did. A candidate or stable release without a key is an error.
+    #[command(verbatim_doc_comment)]
+    Sign(SigningArgs),
+
+    /// Attests how a release was built (SLSA provenance v1), and what its images are made of (CycloneDX).
+    ///
+    /// Example: notary attest --release target/dist/latest --key cosign.key
+    ///
+    /// Writes provenance/, one statement for each file and image, and the attested bill of materials of
+    /// each image beside it in sbom/. Run it after `notary sign`, with the same key: a release has one.
+    #[command(verbatim_doc_comment)]
+    Attest(SigningArgs),
+
+    /// Checks a release from what was published and the public key alone.
+    ///
+    /// Examples:
+    ///   notary verify --release target/dist/latest --key cosign.pub
+    ///   notary verify --registry registry.example/provisioner:1.4.0 --key cosign.pub --json
+    ///
+    /// A folder is checked without a network. Every fault is named; the table ends in VERIFIED (exit
+    /// code 0) or REJECTED (exit code 1). Get the public key from somewhere else than the release.
+    #[command(verbatim_doc_comment)]
+    Verify(VerifyArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Makes a key pair: PREFIX.key, encrypted with COSIGN_PASSWORD, and PREFIX.pub.
+    ///
+    /// Example: notary key generate --output-key-prefix release
+    ///
+    /// cosign opens the result as if `cosign generate-key-pair` had made it. Files that exist are
+    /// never replaced.
+    #[command(verbatim_doc_comment)]
+    Generate {
+        /// Path of both files without their extensions.
+        #[arg(long, value_name = "PREFIX", default_value = "cosign")]
+        output_key_prefix: PathBuf,
+    },
+}
+
+/// What signing and attesting need to know.
+#[derive(Debug, Args)]
+pub(crate) struct SigningArgs {
+    /// Folder with release.json.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) release: PathBuf,
+    /// File with the private key; instead of XTASK_SIGNING_KEY.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// The pipeline that built, as the provenance names it.
+    #[arg(long, value_name = "NAME", default_value = "release", value_parser = pipeline)]
+    pub(crate) pipeline: Pipeline,
+    /// `builder.id` of the provenance: the reusable workflow on a build service [default: the build
+    /// on a person's machine, SOURCE/builders/local/v1].
+    #[arg(long, value_name = "URI")]
+    pub(crate) builder: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    #[command(flatten)]
+    pub(crate) from: From,
+    /// File with the public key.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    /// `builder.id` that the provenance must name [default: the build on a person's machine,
+    /// SOURCE/builders/local/v1].
+    #[arg(long, value_name = "URI")]
+    pub(crate) builder: Option<String>,
+    /// Print the report as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Where the release is.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct From {
+    /// Folder with release.json.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) release: Option<PathBuf>,
+    /// Registry, prefix of the repositories, and version.
+    #[arg(long, value_name = "HOST/PREFIX:VERSION")]
+    pub(crate) registry: Option<String>,
+}
+
+fn pipeline(name: &str) -> Result<Pipeline, String> {
+    match name {
+        "main" => Ok(Pipeline::Main),
+        "release" => Ok(Pipeline::Release),
+        "nightly" => Ok(Pipeline::Nightly),
+        _ => Err("expected main, release or nightly".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Cli::command().debug_assert();
+    }
+}

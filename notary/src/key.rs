@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Where the signing key comes from, and how one is made.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::{env, fs};
+
+use anyhow::{Context as _, Result, bail};
+use sigstore::{PrivateKey, PublicKey, keyfile};
+use zeroize::Zeroizing;
+
+/// The variable with the key: the path of a key file, or its text.
+const KEY: &str = "XTASK_SIGNING_KEY";
+/// The variable with the key's password, the same that cosign reads.
+const PASSWORD: &str = "COSIGN_PASSWORD";
+
+/// The key of `file`, else that of the environment, else none.
+pub(crate) fn find(file: Option<&Path>) -> Result<Option<PrivateKey>> {
+    if let Some(file) = file {
+        return open(&read(file)?, &file.display().to_string()).map(Some);
+    }
+    let value = match env::var_os(KEY).map(OsString::into_string) {
+        None => return Ok(None),
+        Some(Ok(value)) if value.trim().is_empty() => return Ok(None),
+        Some(Ok(value)) => Zeroizing::new(value),
+        Some(Err(_)) => bail!("{KEY} is not UTF-8: expected the path of a key file, or its text"),
+    };
+    // A path never holds the first line of a PEM file.
+    if value.contains("-----BEGIN") {
+        return open(&value, KEY).map(Some);
+    }
+    let text = read(Path::new(&*value)).with_context(|| {
+        format!("{KEY} must hold the path of a key file, or its text from -----BEGIN to END-----")
+    })?;
+    open(&text, KEY).map(Some)
+}
+
+/// Makes a key pair: `PREFIX.key` (mode 0600) and `PREFIX.pub`.
+pub(crate) fn generate(prefix: &Path) -> Result<()> {
+    let with = |extension: &str| {
+        let mut path = prefix.as_os_str().to_owned();
+        path.push(extension);
+        path
+    };
+    let (private, public) = (with(".key"), with(".pub"));
+    let (private, public) = (Path::new(&private), Path::new(&public));
+    if let Some(path) = [private, public].into_iter().find(|path| path.exists()) {
+        bail!("{} exists; move it away, or choose another --output-key-prefix", path.display());
+    }
+    let key = PrivateKey::generate();
+    let text = Zeroizing::new(keyfile::encrypt(&key, password()?.as_bytes())?);
+    crate::write::create(private, text.as_bytes(), 0o600)?;
+    crate::write::create(public, key.public().to_pem()?.as_bytes(), 0o644)?;
+    println!("private key: {}\npublic key:  {}", private.display(), public.display());
+    Ok(())
+}
+
+/// The public key in `file`.
+pub(crate) fn public(file: &Path) -> Result<PublicKey> {
+    let text = fs::read_to_string(file)
+        .with_context(|| format!("cannot read the public key {}", file.display()))?;
+    PublicKey::from_pem(&text).with_context(|| file.display().to_string())
+}
+
+fn read(file: &Path) -> Result<Zeroizing<String>> {
+    let text = fs::read_to_string(file);
+    text.map(Zeroizing::new).with_context(|| format!("cannot read the key {}", file.display()))
+}
+
+fn open(text: &str, place: &str) -> Result<PrivateKey> {
+    keyfile::decrypt(text, password()?.as_bytes())
+        .with_context(|| format!("cannot open the signing key of {place}"))
+}
+
+fn password() -> Result<Zeroizing<String>> {
+    let password = env::var(PASSWORD).with_context(|| {
+        format!("{PASSWORD} must hold the key's password; set it to nothing for a key without one")
+    })?;
+    Ok(Zeroizing::new(password))
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! `notary publish`: a release folder into a registry.
+//!
+//! Staged, so that nobody ever sees half a release: everything is checked on disk first, then blobs,
+//! then manifests by digest, then what refers to them, and only then, when all of it is there, tags.
+//! A run that was cut off at any point is simply run again; what is there is not sent twice.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use oci::client::{Client, Options};
+use release::Manifest;
+
+mod artifact;
+mod attachment;
+mod files;
+mod plan;
+mod progress;
+mod push;
+mod report;
+mod tags;
+mod target;
+
+use plan::Plan;
+use progress::Progress;
+use push::Pusher;
+use report::Report;
+use target::Target;
+
+/// Publishes a signed release folder to a registry.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Folder of the release, with release.json in it.
+    #[arg(long, value_name = "DIR")]
+    release: PathBuf,
+    /// Where to: REGISTRY[:PORT], or REGISTRY[:PORT]/PREFIX to put every repository below PREFIX.
+    #[arg(long, value_name = "REGISTRY/PREFIX")]
+    to: Target,
+    /// Speak http to the registry; loopback addresses are spoken to in http anyway.
+    #[arg(long)]
+    plain_http: bool,
+    /// Print what was done as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When the folder is not a whole release, the registry refuses something, or a version would change.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let manifest = files::read_manifest(&args.release)?;
+    let options = Options { plain_http: args.plain_http, ..Options::default() };
+    let client = Client::new(&args.to.registry, options);
+    let report = publish(&manifest, &args.release, &args.to, &client)?;
+    report.print(args.json).context("writing the report")
+}
+
+/// Publishes the release `manifest` that lies in `folder`.
+fn publish(
+    manifest: &Manifest,
+    folder: &std::path::Path,
+    target: &Target,
+    client: &Client,
+) -> Result<Report> {
+    let plan = Plan::new(manifest, folder, target)?;
+    client.ping().context("the registry can't be used")?;
+    let tags = tags::check(client, &plan)?;
+
+    let mut pusher = Pusher::new(client, Progress::new());
+    for repository in &plan.repositories {
+        pusher.blobs(repository)?;
+    }
+    for repository in &plan.repositories {
+        pusher.manifests(repository)?;
+    }
+    for repository in &plan.repositories {
+        pusher.attachments(repository)?;
+    }
+    let set = tags::set(client, &tags)?;
+    Ok(Report::new(target, &plan, pusher.into_counts(), set))
+}

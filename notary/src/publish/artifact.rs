@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The repository `release`: an OCI artifact with every file of the release as a layer, titled with its
+//! path, so that `oras pull` restores the folder.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, ensure};
+use oci::media_type;
+use oci::spec::{
+    ANNOTATION_CREATED, ANNOTATION_REVISION, ANNOTATION_SOURCE, ANNOTATION_TITLE, ANNOTATION_VERSION,
+};
+use release::{Channel, Manifest, layout};
+use sigstore::bundle;
+
+use super::files::ReleaseFile;
+use super::plan::{Blob, Document, RepositoryPlan, TagRule, version_tag};
+use super::target::Target;
+
+/// 9999-12-31, the last day that RFC 3339 can write.
+const LAST_SECOND: u64 = 253_402_300_799;
+
+pub(super) fn plan(
+    manifest: &Manifest,
+    files: Vec<ReleaseFile>,
+    target: &Target,
+) -> Result<RepositoryPlan> {
+    ensure!(manifest.epoch <= LAST_SECOND, "release.json: epoch {} is after the year 9999", manifest.epoch);
+    let created = UNIX_EPOCH + Duration::from_secs(manifest.epoch);
+    let annotations = [
+        (ANNOTATION_CREATED, humantime::format_rfc3339_seconds(created).to_string()),
+        (ANNOTATION_REVISION, manifest.source.commit.clone()),
+        (ANNOTATION_SOURCE, manifest.source.uri.clone()),
+        (ANNOTATION_TITLE, manifest.product.clone()),
+        (ANNOTATION_VERSION, manifest.version.clone()),
+    ];
+    let annotations: BTreeMap<_, _> =
+        annotations.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let layers = files
+        .iter()
+        .map(|file| {
+            let kind = media_type_of(&file.name);
+            let mut layer = oci::artifact::descriptor(kind, &file.digest, file.size);
+            layer.set_annotations(Some([(ANNOTATION_TITLE.to_owned(), file.name.clone())].into()));
+            layer
+        })
+        .collect();
+    let artifact = oci::artifact::manifest(layout::ARTIFACT_TYPE, layers, None, annotations)?;
+    let root = Document::new(&artifact)?;
+
+    let record = files
+        .iter()
+        .find(|file| file.name == layout::MANIFEST)
+        .context("the folder holds no release.json")?;
+    // A snapshot may be signed with a key that is thrown away, so publishing it again gives other
+    // signatures; what they sign stays the same.
+    let fixed = match manifest.channel {
+        Channel::Snapshot => TagRule::SameRelease(record.digest.clone()),
+        Channel::Candidate | Channel::Stable => TagRule::Fixed,
+    };
+    let mut blobs = vec![Blob::bytes(oci::artifact::EMPTY_JSON.to_vec())];
+    blobs.extend(files.iter().map(Blob::file));
+    Ok(RepositoryPlan {
+        name: target.repository(layout::REPOSITORY)?,
+        blobs,
+        manifests: vec![root.clone()],
+        referrers: Vec::new(),
+        legacy_signature: None,
+        root,
+        tags: vec![version_tag(manifest, fixed)?],
+    })
+}
+
+/// What a file is, by its name.
+fn media_type_of(name: &str) -> &'static str {
+    const ENDINGS: [(&str, &str); 8] = [
+        (".sigstore.json", bundle::MEDIA_TYPE),
+        (".cdx.json", media_type::CYCLONEDX),
+        (".json", "application/json"),
+        (".tar.gz", "application/gzip"),
+        (".pub", "application/x-pem-file"),
+        (".deb", "application/vnd.debian.binary-package"),
+        (".rpm", "application/x-rpm"),
+        ("SHA256SUMS", "text/plain"),
+    ];
+    let found = ENDINGS.iter().find(|(ending, _)| name.ends_with(ending));
+    found.map_or("application/octet-stream", |(_, media_type)| media_type)
+}

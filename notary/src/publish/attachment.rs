@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! What accompanies an image in its repository: signature, provenance and SBOM as referrers, and the
+//! signature once more under a tag, for clients from before referrers.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use anyhow::{Context as _, Result};
+use oci::artifact::{EMPTY_JSON, describe, manifest as artifact_manifest};
+use oci::spec::{Descriptor, ImageManifest, ImageManifestBuilder, MediaType};
+use oci::{json, media_type};
+use release::{ArtifactKind, Image, Manifest, layout};
+use serde_json::json;
+use sigstore::{bundle, simple_signing};
+
+use super::files::ReleaseFile;
+use super::plan::Blob;
+
+/// What accompanies one image.
+pub(super) struct Attachments {
+    pub(super) blobs: Vec<Blob>,
+    pub(super) referrers: Vec<ImageManifest>,
+    pub(super) legacy_signature: LegacySignature,
+}
+
+/// A signature as cosign kept it before referrers: one layer of the artifact `sha256-HEX.sig`.
+#[derive(Debug)]
+pub(super) struct LegacySignature {
+    /// Without the digest's colon, so that it is a tag.
+    pub(super) tag: String,
+    pub(super) layer: Descriptor,
+}
+
+/// Collects what signing left for `image`, whose manifest is `subject`.
+pub(super) fn of_image(
+    manifest: &Manifest,
+    image: &Image,
+    files: &[ReleaseFile],
+    subject: &Descriptor,
+) -> Result<Attachments> {
+    let repository = &image.repository;
+    let sbom = manifest
+        .artifacts
+        .iter()
+        .find(|artifact| {
+            artifact.kind == ArtifactKind::Sbom && artifact.describes.as_ref() == Some(repository)
+        })
+        .context("release.json records no SBOM for it")?;
+    let attachments = [
+        (layout::signature(repository), bundle::MEDIA_TYPE),
+        (layout::provenance(repository), bundle::MEDIA_TYPE),
+        (layout::sbom_attestation(repository), bundle::MEDIA_TYPE),
+        (sbom.path.clone(), media_type::CYCLONEDX),
+    ];
+    let mut blobs = vec![Blob::bytes(EMPTY_JSON.to_vec())];
+    let mut referrers = Vec::new();
+    for (name, media_type) in attachments {
+        let file = find(files, &name)?;
+        blobs.push(Blob::file(file));
+        let layer = oci::artifact::descriptor(media_type, &file.digest, file.size);
+        let subject = Some(subject.clone());
+        referrers.push(artifact_manifest(media_type, vec![layer], subject, BTreeMap::new())?);
+    }
+
+    let payload = find(files, &layout::legacy_payload(repository))?;
+    let signature = find(files, &layout::legacy_signature(repository))?;
+    let text = fs::read_to_string(&signature.path)
+        .with_context(|| format!("{}: reading a signature", signature.path.display()))?;
+    let mut layer = oci::artifact::descriptor(simple_signing::MEDIA_TYPE, &payload.digest, payload.size);
+    layer.set_annotations(Some(
+        [(simple_signing::SIGNATURE_ANNOTATION.to_owned(), text.trim().to_owned())].into(),
+    ));
+    blobs.push(Blob::file(payload));
+    let tag = format!("{}.sig", image.digest.replace(':', "-"));
+    Ok(Attachments { blobs, referrers, legacy_signature: LegacySignature { tag, layer } })
+}
+
+fn find<'a>(files: &'a [ReleaseFile], name: &str) -> Result<&'a ReleaseFile> {
+    files.iter().find(|file| file.name == name).with_context(|| format!("{name}: missing"))
+}
+
+/// The artifact under a legacy signature tag with these layers, and its configuration: an image in form
+/// only, because that is what clients of that time read (cosign, `specs/SIGNATURE_SPEC.md`).
+pub(super) fn legacy_manifest(layers: Vec<Descriptor>) -> Result<(ImageManifest, Vec<u8>)> {
+    let contents: Vec<_> = layers.iter().map(|layer| layer.digest().to_string()).collect();
+    let config = json::canonical(&json!({
+        "architecture": "",
+        "config": {},
+        "os": "",
+        "rootfs": { "diff_ids": contents, "type": "layers" },
+    }))?;
+    let manifest = ImageManifestBuilder::default()
+        .schema_version(2_u32)
+        .media_type(MediaType::ImageManifest)
+        .config(describe(media_type::IMAGE_CONFIG, &config))
+        .layers(layers)
+        .build()?;
+    Ok((manifest, config))
+}

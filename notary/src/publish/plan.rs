@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! What is to be in the registry, as data. Making it reads and checks every file of the release;
+//! nothing is sent before it is complete.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use oci::spec::{Descriptor, ImageManifest};
+use oci::{Digest, Layout, Repository, Tag, json};
+use release::{Image, Manifest, layout};
+
+use super::attachment::{self, LegacySignature};
+use super::files::{self, ReleaseFile};
+use super::target::Target;
+use super::artifact;
+
+/// A whole release: its images, and last the artifact with its files.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) repositories: Vec<RepositoryPlan>,
+}
+
+/// What is to be in one repository, in the order in which it is sent.
+#[derive(Debug)]
+pub(super) struct RepositoryPlan {
+    pub(super) name: Repository,
+    pub(super) blobs: Vec<Blob>,
+    /// Children before parents.
+    pub(super) manifests: Vec<Document>,
+    /// What refers to the last of `manifests`.
+    pub(super) referrers: Vec<ImageManifest>,
+    pub(super) legacy_signature: Option<LegacySignature>,
+    /// What the tags point to: the last of `manifests`.
+    pub(super) root: Document,
+    pub(super) tags: Vec<PlannedTag>,
+}
+
+/// A tag, and whether it may point to something else now.
+#[derive(Debug)]
+pub(super) struct PlannedTag {
+    pub(super) tag: Tag,
+    pub(super) rule: TagRule,
+}
+
+/// When a tag may be taken from what it points to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum TagRule {
+    /// Always: a channel, or a version built from a tree that had changes.
+    Moves,
+    /// Never: a version.
+    Fixed,
+    /// Only from an artifact of the same release with other signatures: it holds a layer of this digest.
+    SameRelease(Digest),
+}
+
+/// A blob and where its bytes are.
+#[derive(Debug)]
+pub(super) struct Blob {
+    pub(super) digest: Digest,
+    pub(super) size: u64,
+    pub(super) content: Content,
+}
+
+#[derive(Debug)]
+pub(super) enum Content {
+    File(PathBuf),
+    Bytes(Vec<u8>),
+}
+
+/// A manifest or index.
+#[derive(Debug, Clone)]
+pub(super) struct Document {
+    pub(super) digest: Digest,
+    pub(super) media_type: String,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Plan {
+    /// Plans the release in `folder` for `target`, and checks it against `manifest` on the way.
+    pub(super) fn new(manifest: &Manifest, folder: &Path, target: &Target) -> Result<Self> {
+        let files = files::collect(manifest, folder)?;
+        let mut repositories = Vec::new();
+        for image in &manifest.images {
+            let planned = image_plan(manifest, image, folder, &files, target)
+                .with_context(|| format!("image {}", image.repository))?;
+            repositories.push(planned);
+        }
+        repositories.push(artifact::plan(manifest, files, target)?);
+        Ok(Self { repositories })
+    }
+}
+
+impl Blob {
+    pub(super) fn bytes(bytes: Vec<u8>) -> Self {
+        let digest = Digest::sha256(&bytes);
+        Self { digest, size: bytes.len() as u64, content: Content::Bytes(bytes) }
+    }
+
+    pub(super) fn file(file: &ReleaseFile) -> Self {
+        let content = Content::File(file.path.clone());
+        Self { digest: file.digest.clone(), size: file.size, content }
+    }
+}
+
+impl Document {
+    /// A manifest that is made here.
+    pub(super) fn new(manifest: &ImageManifest) -> Result<Self> {
+        let bytes = json::canonical(manifest).context("writing a manifest")?;
+        let media_type = oci::media_type::IMAGE_MANIFEST.to_owned();
+        Ok(Self { digest: Digest::sha256(&bytes), media_type, bytes })
+    }
+
+    pub(super) fn descriptor(&self) -> Descriptor {
+        oci::artifact::descriptor(&self.media_type, &self.digest, self.bytes.len() as u64)
+    }
+}
+
+/// Versions don't change. A tree with changes has no version of its own, so its builds may replace
+/// one another.
+pub(super) fn version_tag(manifest: &Manifest, fixed: TagRule) -> Result<PlannedTag> {
+    let tag = layout::tag(&manifest.version);
+    let tag = tag.parse().context("release.json: the version can't be a tag")?;
+    let rule = if manifest.source.dirty { TagRule::Moves } else { fixed };
+    Ok(PlannedTag { tag, rule })
+}
+
+fn image_plan(
+    manifest: &Manifest,
+    image: &Image,
+    folder: &Path,
+    files: &[ReleaseFile],
+    target: &Target,
+) -> Result<RepositoryPlan> {
+    // That its layout and files are right was found out by collecting them.
+    let layout = Layout::open(folder.join(&image.layout))?;
+    let root = find_root(&layout, image)?;
+    let contents = layout.walk_from(&root)?;
+
+    let mut blobs = Vec::new();
+    for descriptor in &contents.blobs {
+        let digest = Digest::try_from(descriptor.digest())?;
+        let content = Content::File(layout.blob_path(&digest));
+        blobs.push(Blob { digest, size: descriptor.size(), content });
+    }
+    let mut manifests = Vec::new();
+    for descriptor in &contents.manifests {
+        manifests.push(Document {
+            digest: Digest::try_from(descriptor.digest())?,
+            media_type: descriptor.media_type().to_string(),
+            bytes: layout.read_document(descriptor)?,
+        });
+    }
+    let Some(document) = manifests.last().cloned() else {
+        bail!("{} is no manifest", image.digest);
+    };
+    let attached = attachment::of_image(manifest, image, files, &root)?;
+    blobs.extend(attached.blobs);
+    Ok(RepositoryPlan {
+        name: target.repository(&image.repository)?,
+        blobs,
+        manifests,
+        referrers: attached.referrers,
+        legacy_signature: Some(attached.legacy_signature),
+        root: document,
+        tags: image_tags(manifest, image)?,
+    })
+}
+
+fn find_root(layout: &Layout, image: &Image) -> Result<Descriptor> {
+    let index = layout.index()?;
+    let root = index
+        .manifests()
+        .iter()
+        .find(|descriptor| descriptor.digest().as_ref() == image.digest)
+        .with_context(|| {
+            format!("{}: index.json does not list {}", layout.root().display(), image.digest)
+        })?;
+    ensure!(
+        root.media_type().as_ref() == image.media_type,
+        "{}: index.json lists {} as {}, release.json as {}",
+        layout.root().display(),
+        image.digest,
+        root.media_type(),
+        image.media_type
+    );
+    // What the layout says of it beside that, such as a name, is not of the image.
+    let digest = Digest::try_from(root.digest())?;
+    Ok(oci::artifact::descriptor(&image.media_type, &digest, root.size()))
+}
+
+fn image_tags(manifest: &Manifest, image: &Image) -> Result<Vec<PlannedTag>> {
+    let version = version_tag(manifest, TagRule::Fixed)?;
+    let mut tags = Vec::new();
+    for text in &image.tags {
+        let tag: Tag = text.parse().context("release.json")?;
+        let is_version = tag == version.tag || *text == manifest.version;
+        let rule = if is_version { version.rule.clone() } else { TagRule::Moves };
+        tags.push(PlannedTag { tag, rule });
+    }
+    Ok(tags)
+}
