@@ -13,7 +13,10 @@ mod partition;
 mod patterns;
 pub mod provision;
 pub mod schema;
+#[cfg(feature = "signature")]
+pub mod signature;
 mod summary;
+pub mod task_iso;
 mod text;
 mod uri;
 mod validation;

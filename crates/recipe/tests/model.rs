@@ -234,7 +234,7 @@ fn a_recipe_that_is_too_large_or_too_deep_is_unreadable() {
 
 #[test]
 fn a_recipe_made_of_faults_is_answered_briefly() {
-    let names: serde_json::Map<_, _> = (0..100_001).map(|n| (format!("f{n}"), json!(0))).collect();
+    let names: Map<_, _> = (0..100_001).map(|n| (format!("f{n}"), json!(0))).collect();
     let error = validate(&serde_json::to_vec(&names).unwrap()).unwrap_err();
     assert_eq!(error.details.len(), 1000);
     assert!(error.message.contains("100002 faults"), "{}", error.message);

@@ -210,10 +210,14 @@ impl Systemd {
     fn read(&self, file: &str) -> Vec<String> {
         let root = self.root.path();
         fs::write(root.join("etc/os-release"), file).unwrap();
-        let rules: String = Self::FIELDS
-            .iter()
-            .map(|(name, spec)| format!("f+ /{name} - - - - {spec}\n"))
-            .collect();
+        let rules = Self::FIELDS
+            .map(|(name, spec)| {
+                format!(
+                    "f+ /{name} - - - - {spec}
+"
+                )
+            })
+            .concat();
         let config = root.join("rules.conf");
         fs::write(&config, rules).unwrap();
         let output = Command::new("systemd-tmpfiles")

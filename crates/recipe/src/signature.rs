@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! `/recipe.sig` on a task ISO: which job and machine the task is for, the digests of the other
+//! files, and the controller's Ed25519 signature (RFC 8032) over these lines.
+//!
+//! ```text
+//! provisioner-task 1
+//! job f81d4fae-7dec-11d0-a765-00a0c91e6bf6
+//! server CZ1234567X
+//! <sha256>  recipe.json
+//! <sha256>  recipe.schema.json
+//! <sha256>  user-data
+//! signature ed25519 <base64 of 64 bytes>
+//! ```
+//!
+//! Lines end in LF, and the files stand sorted by name, as `sha256sum` writes them. What is signed is
+//! every byte before the line `signature`; the first line keeps a signature made for another
+//! purpose from being taken for one of these. A signature is for one machine: a task ISO that was
+//! made for another one, or copied from it, is refused, not only one that nobody signed.
+
+mod keys;
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use ed25519_dalek::{Signer as _, VerifyingKey};
+
+pub use ed25519_dalek::SigningKey;
+pub use keys::{KeyError, PublicKeys, public_key_pem, signing_key_from_pem};
+
+use crate::{
+    contents::sha256_hex,
+    text::{Sha256Hex, ShortText},
+};
+
+/// The first line: the purpose and the version of the format.
+const HEADER: &str = "provisioner-task 1";
+/// What the last line starts with.
+const SIGNATURE: &str = "signature ed25519 ";
+/// The largest file that is read, in bytes: four times what the longest fields take.
+const MAX_BYTES: usize = 8 * 1024;
+
+/// What a signature says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskManifest {
+    /// The controller's job.
+    pub job: ShortText,
+    /// The serial number of the machine that the task is for.
+    pub server: ShortText,
+    /// The digest of each file on the ISO but the signature, by name.
+    pub files: BTreeMap<String, Sha256Hex>,
+}
+
+/// Why a signature is not accepted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SignatureError {
+    /// The file is not what [`TaskManifest::sign`] writes.
+    #[error("recipe.sig: line {line}: expected {expected}")]
+    Form {
+        /// The line, counted from 1.
+        line: usize,
+        /// What should stand there.
+        expected: &'static str,
+    },
+    /// None of the keys made it.
+    #[error("recipe.sig: none of the {0} known keys made this signature")]
+    Key(usize),
+    /// The files are not those that were signed.
+    #[error("recipe.sig: {file} {what}")]
+    File {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// The task is for another machine.
+    #[error("recipe.sig: the task is for machine {signed}, and this one is {actual}")]
+    Server {
+        /// The serial number in the signature.
+        signed: ShortText,
+        /// The serial number of this machine.
+        actual: ShortText,
+    },
+}
+
+impl TaskManifest {
+    /// The manifest of a task for `server` that consists of `files`, by name.
+    pub fn new<'a>(
+        job: ShortText,
+        server: ShortText,
+        files: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+    ) -> Self {
+        let files = files.into_iter();
+        let digests = files
+            .filter_map(|(name, bytes)| Some((name.to_owned(), sha256_hex(bytes).parse().ok()?)));
+        Self { job, server, files: digests.collect() }
+    }
+
+    /// The lines that are signed.
+    fn text(&self) -> String {
+        let mut text = format!("{HEADER}\njob {}\nserver {}\n", self.job, self.server);
+        for (name, digest) in &self.files {
+            // Writing to a string can't fail.
+            writeln!(text, "{digest}  {name}").unwrap_or_default();
+        }
+        text
+    }
+
+    /// `recipe.sig`. The same manifest and key always give the same bytes.
+    pub fn sign(&self, key: &SigningKey) -> String {
+        let text = self.text();
+        let signature = STANDARD.encode(key.sign(text.as_bytes()).to_bytes());
+        format!("{text}{SIGNATURE}{signature}\n")
+    }
+
+    /// Reads `recipe.sig`, and believes it if one of `keys` made it.
+    pub fn verify(file: &[u8], keys: &PublicKeys) -> Result<Self, SignatureError> {
+        let form = |line, expected| SignatureError::Form { line, expected };
+        let text = (file.len() <= MAX_BYTES).then(|| std::str::from_utf8(file).ok()).flatten();
+        let text = text.ok_or(form(1, "at most 8 KiB of text"))?;
+        let last = text.lines().count();
+        let (signed, signature) = text
+            .rfind(SIGNATURE)
+            .and_then(|at| text.split_at_checked(at))
+            .ok_or(form(last, "signature ed25519 BASE64"))?;
+        let signature = signature
+            .strip_prefix(SIGNATURE)
+            .and_then(|line| line.strip_suffix('\n'))
+            .and_then(|base64| STANDARD.decode(base64).ok())
+            .and_then(|bytes| ed25519_dalek::Signature::from_slice(&bytes).ok())
+            .ok_or(form(last, "signature ed25519 BASE64"))?;
+        let made_it = |key: &VerifyingKey| key.verify_strict(signed.as_bytes(), &signature).is_ok();
+        if !keys.iter().any(made_it) {
+            return Err(SignatureError::Key(keys.iter().count()));
+        }
+        let manifest = Self::parse(signed)?;
+        if manifest.text() == signed {
+            Ok(manifest)
+        } else {
+            Err(form(4, "the files sorted by name, each once"))
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, SignatureError> {
+        let form = |line, expected| SignatureError::Form { line, expected };
+        let mut lines = text.lines();
+        if lines.next() != Some(HEADER) {
+            return Err(form(1, HEADER));
+        }
+        let mut field = |prefix: &str| lines.next()?.strip_prefix(prefix)?.parse().ok();
+        let job = field("job ").ok_or(form(2, "job ID"))?;
+        let server = field("server ").ok_or(form(3, "server SERIAL"))?;
+        let mut files = BTreeMap::new();
+        for (index, line) in lines.enumerate() {
+            let file = line.split_once("  ");
+            let (digest, name) = file.ok_or(form(index + 4, "SHA256, two spaces, NAME"))?;
+            let digest = digest.parse().map_err(|_| form(index + 4, "SHA256, two spaces, NAME"))?;
+            files.insert(name.to_owned(), digest);
+        }
+        Ok(Self { job, server, files })
+    }
+
+    /// Whether the task is for `server`, and `files` are exactly those that were signed.
+    pub fn check<'a>(
+        &self,
+        server: &ShortText,
+        files: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+    ) -> Result<(), SignatureError> {
+        if self.server != *server {
+            let (signed, actual) = (self.server.clone(), server.clone());
+            return Err(SignatureError::Server { signed, actual });
+        }
+        let actual = Self::new(self.job.clone(), self.server.clone(), files).files;
+        let fault = |file: &String, what| SignatureError::File { file: file.clone(), what };
+        for (name, digest) in &actual {
+            match self.files.get(name) {
+                None => return Err(fault(name, "is not among the signed files")),
+                Some(signed) if signed != digest => {
+                    return Err(fault(name, "is not as it was signed"));
+                }
+                Some(_) => {}
+            }
+        }
+        match self.files.keys().find(|name| !actual.contains_key(*name)) {
+            Some(name) => Err(fault(name, "was signed and is missing")),
+            None => Ok(()),
+        }
+    }
+}
