@@ -11,7 +11,6 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use oci::client::{Client, Options};
-use release::Manifest;
 
 mod artifact;
 mod attachment;
@@ -29,7 +28,9 @@ use push::Pusher;
 use report::Report;
 use target::Target;
 
-/// Publishes a signed release folder to a registry.
+use crate::release_folder::ReleaseFolder;
+
+/// Where a release is and where it goes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Folder of the release, with release.json in it.
@@ -51,21 +52,15 @@ pub(crate) struct Args {
 /// # Errors
 /// When the folder is not a whole release, the registry refuses something, or a version would change.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let manifest = files::read_manifest(&args.release)?;
+    let release = ReleaseFolder::open(&args.release)?;
     let options = Options { plain_http: args.plain_http, ..Options::default() };
     let client = Client::new(&args.to.registry, options);
-    let report = publish(&manifest, &args.release, &args.to, &client)?;
+    let report = publish(&release, &args.to, &client)?;
     report.print(args.json).context("writing the report")
 }
 
-/// Publishes the release `manifest` that lies in `folder`.
-fn publish(
-    manifest: &Manifest,
-    folder: &std::path::Path,
-    target: &Target,
-    client: &Client,
-) -> Result<Report> {
-    let plan = Plan::new(manifest, folder, target)?;
+fn publish(release: &ReleaseFolder, target: &Target, client: &Client) -> Result<Report> {
+    let plan = Plan::new(release, target)?;
     client.ping().context("the registry can't be used")?;
     let tags = tags::check(client, &plan)?;
 

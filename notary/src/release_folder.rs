@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A release folder that is about to be signed: whole, and as its manifest says.
+//! A release folder that is about to be signed or published: whole, and as its manifest says.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -14,7 +14,7 @@ use verify::Folder;
 
 /// A folder whose files and images were compared with its manifest.
 pub(crate) struct ReleaseFolder {
-    root: PathBuf,
+    pub(crate) root: PathBuf,
     pub(crate) manifest: Manifest,
     /// SHA-256 of `release.json`.
     pub(crate) manifest_digest: Sha256,
@@ -34,11 +34,7 @@ impl ReleaseFolder {
                 let _infallible = write!(text, "\n  {}: {}", fault.place, fault.problem);
                 text
             });
-            bail!(
-                "{} is not what its {} says; nothing was signed:{lines}",
-                root.display(),
-                layout::MANIFEST
-            );
+            bail!("{} is not what its {} says:{lines}", root.display(), layout::MANIFEST);
         }
         Ok(Self { root: root.to_owned(), manifest, manifest_digest: sha256(&bytes) })
     }

@@ -24,10 +24,6 @@ pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.
 /// List of manifests, as Docker defined it before OCI (the same document).
 pub const DOCKER_MANIFEST_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 
-/// A Sigstore bundle, version 0.3 (Sigstore protobuf specifications, `sigstore_bundle.proto`).
-pub const SIGSTORE_BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
-/// What cosign signed before bundles (containers/image, "simple signing" payload).
-pub const SIMPLE_SIGNING: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
 /// A `CycloneDX` document in JSON (registered with IANA).
 pub const CYCLONEDX: &str = "application/vnd.cyclonedx+json";
 

@@ -10,7 +10,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use anyhow::{Context as _, Result, ensure};
 use oci::media_type;
 use oci::spec::{
-    ANNOTATION_CREATED, ANNOTATION_REVISION, ANNOTATION_SOURCE, ANNOTATION_TITLE, ANNOTATION_VERSION,
+    ANNOTATION_CREATED, ANNOTATION_REVISION, ANNOTATION_SOURCE, ANNOTATION_TITLE,
+    ANNOTATION_VERSION,
 };
 use release::{Channel, Manifest, layout};
 use sigstore::bundle;
@@ -24,10 +25,14 @@ const LAST_SECOND: u64 = 253_402_300_799;
 
 pub(super) fn plan(
     manifest: &Manifest,
-    files: Vec<ReleaseFile>,
+    files: &[ReleaseFile],
     target: &Target,
 ) -> Result<RepositoryPlan> {
-    ensure!(manifest.epoch <= LAST_SECOND, "release.json: epoch {} is after the year 9999", manifest.epoch);
+    ensure!(
+        manifest.epoch <= LAST_SECOND,
+        "release.json: epoch {} is after the year 9999",
+        manifest.epoch
+    );
     let created = UNIX_EPOCH + Duration::from_secs(manifest.epoch);
     let annotations = [
         (ANNOTATION_CREATED, humantime::format_rfc3339_seconds(created).to_string()),

@@ -68,7 +68,8 @@ pub(super) fn of_image(
     let signature = find(files, &layout::legacy_signature(repository))?;
     let text = fs::read_to_string(&signature.path)
         .with_context(|| format!("{}: reading a signature", signature.path.display()))?;
-    let mut layer = oci::artifact::descriptor(simple_signing::MEDIA_TYPE, &payload.digest, payload.size);
+    let mut layer =
+        oci::artifact::descriptor(simple_signing::MEDIA_TYPE, &payload.digest, payload.size);
     layer.set_annotations(Some(
         [(simple_signing::SIGNATURE_ANNOTATION.to_owned(), text.trim().to_owned())].into(),
     ));

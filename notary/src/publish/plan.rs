@@ -4,17 +4,18 @@
 //! What is to be in the registry, as data. Making it reads and checks every file of the release;
 //! nothing is sent before it is complete.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use oci::spec::{Descriptor, ImageManifest};
 use oci::{Digest, Layout, Repository, Tag, json};
 use release::{Image, Manifest, layout};
 
+use super::artifact;
 use super::attachment::{self, LegacySignature};
 use super::files::{self, ReleaseFile};
 use super::target::Target;
-use super::artifact;
+use crate::release_folder::ReleaseFolder;
 
 /// A whole release: its images, and last the artifact with its files.
 #[derive(Debug)]
@@ -78,16 +79,16 @@ pub(super) struct Document {
 }
 
 impl Plan {
-    /// Plans the release in `folder` for `target`, and checks it against `manifest` on the way.
-    pub(super) fn new(manifest: &Manifest, folder: &Path, target: &Target) -> Result<Self> {
-        let files = files::collect(manifest, folder)?;
+    /// Plans `release` for `target`. Every content was compared with its digest when it was opened.
+    pub(super) fn new(release: &ReleaseFolder, target: &Target) -> Result<Self> {
+        let files = files::collect(release)?;
         let mut repositories = Vec::new();
-        for image in &manifest.images {
-            let planned = image_plan(manifest, image, folder, &files, target)
+        for image in &release.manifest.images {
+            let planned = image_plan(release, image, &files, target)
                 .with_context(|| format!("image {}", image.repository))?;
             repositories.push(planned);
         }
-        repositories.push(artifact::plan(manifest, files, target)?);
+        repositories.push(artifact::plan(&release.manifest, &files, target)?);
         Ok(Self { repositories })
     }
 }
@@ -127,14 +128,12 @@ pub(super) fn version_tag(manifest: &Manifest, fixed: TagRule) -> Result<Planned
 }
 
 fn image_plan(
-    manifest: &Manifest,
+    release: &ReleaseFolder,
     image: &Image,
-    folder: &Path,
     files: &[ReleaseFile],
     target: &Target,
 ) -> Result<RepositoryPlan> {
-    // That its layout and files are right was found out by collecting them.
-    let layout = Layout::open(folder.join(&image.layout))?;
+    let layout = Layout::open(release.root.join(&image.layout))?;
     let root = find_root(&layout, image)?;
     let contents = layout.walk_from(&root)?;
 
@@ -155,7 +154,7 @@ fn image_plan(
     let Some(document) = manifests.last().cloned() else {
         bail!("{} is no manifest", image.digest);
     };
-    let attached = attachment::of_image(manifest, image, files, &root)?;
+    let attached = attachment::of_image(&release.manifest, image, files, &root)?;
     blobs.extend(attached.blobs);
     Ok(RepositoryPlan {
         name: target.repository(&image.repository)?,
@@ -164,7 +163,7 @@ fn image_plan(
         referrers: attached.referrers,
         legacy_signature: Some(attached.legacy_signature),
         root: document,
-        tags: image_tags(manifest, image)?,
+        tags: image_tags(&release.manifest, image)?,
     })
 }
 

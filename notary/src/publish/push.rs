@@ -157,7 +157,11 @@ impl<'a> Pusher<'a> {
     }
 
     /// Adds the signature to those under the tag, as cosign does: each key has its own.
-    fn legacy_signature(&mut self, repository: &Repository, signature: &LegacySignature) -> Result<()> {
+    fn legacy_signature(
+        &mut self,
+        repository: &Repository,
+        signature: &LegacySignature,
+    ) -> Result<()> {
         let selector: Selector = signature.tag.parse()?;
         let mut layers = match self.client.manifest(repository, &selector) {
             Ok(fetched) => serde_json::from_slice::<ImageManifest>(&fetched.bytes)

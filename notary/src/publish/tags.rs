@@ -37,7 +37,8 @@ pub(super) fn check<'a>(client: &Client, plan: &'a Plan) -> Result<Vec<Change<'a
             let before = client
                 .head_manifest(&repository.name, &selector)
                 .context("asking what the tag points to")?;
-            let change = Change { repository: &repository.name, selector, before, after: &repository.root };
+            let change =
+                Change { repository: &repository.name, selector, before, after: &repository.root };
             if !change.is_allowed(client, &planned.rule)? {
                 bail!(
                     "{}/{}:{} is already published, with the digest {}; this release has {}. A version never changes: raise it, or publish elsewhere",
@@ -75,10 +76,14 @@ pub(super) fn set(client: &Client, changes: &[Change<'_>]) -> Result<TagCounts> 
             let outcome = if standing.is_empty() {
                 "no tag has moved".to_owned()
             } else {
-                format!("these tags have moved and could not be taken back: {}", standing.join(", "))
+                format!(
+                    "these tags have moved and could not be taken back: {}",
+                    standing.join(", ")
+                )
             };
-            return Err(error)
-                .with_context(|| format!("setting the tag {name}; {outcome}. Publish again to finish"));
+            return Err(error).with_context(|| {
+                format!("setting the tag {name}; {outcome}. Publish again to finish")
+            });
         }
         counts.set += 1;
     }

@@ -61,7 +61,8 @@ mod tests {
             let target: Target = target.parse().unwrap();
             assert_eq!(target.repository("tools/a").unwrap().as_str(), expected);
         }
-        for malformed in ["", "r.example/", "r.example/X", "https://r.example/x", "r.example/x:v1"] {
+        for malformed in ["", "r.example/", "r.example/X", "https://r.example/x", "r.example/x:v1"]
+        {
             assert!(malformed.parse::<Target>().is_err(), "{malformed}");
         }
     }
