@@ -49,6 +49,15 @@ pub(crate) enum Command {
     /// each image beside it in sbom/. Run it after `notary sign`, with the same key: a release has one.
     #[command(verbatim_doc_comment)]
     Attest(SigningArgs),
+    /// Publishes a signed release folder to a registry.
+    ///
+    /// Everything is checked on disk first; then blobs, manifests and signatures are sent, and tags are
+    /// set last of all. A run that was cut off is run again; what is there is not sent twice.
+    ///
+    /// Example:
+    ///   notary publish --release target/dist/latest --to registry.example/provisioner
+    #[command(verbatim_doc_comment)]
+    Publish(crate::publish::Args),
 
     /// Checks a release from what was published and the public key alone.
     ///

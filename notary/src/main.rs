@@ -9,6 +9,7 @@
 mod attest;
 mod cli;
 mod key;
+mod publish;
 mod release_folder;
 mod sign;
 mod verify_command;
@@ -35,6 +36,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         }
         Command::Sign(args) => sign::run(&args)?,
         Command::Attest(args) => attest::run(&args)?,
+        Command::Publish(args) => publish::run(&args)?,
         Command::Verify(args) => return verify_command::run(&args),
     }
     Ok(ExitCode::SUCCESS)
