@@ -2,4 +2,40 @@
 // Copyright (C) 2026 The Provisioner Authors
 
 //! Deterministic ISO 9660 images: a streaming writer and a reader.
+//!
+//! An [`Image`] is a tree of files with the fields of its volume; the same value gives the same
+//! bytes on every machine. [`Layout`] decides where everything goes before the first byte is
+//! written, so that an image can be streamed to anything that takes bytes.
+//! The writer covers ISO 9660 level 3 with Rock Ridge and Joliet, files of more than 4 GiB, and
+//! booting from CD and disk. The [`reader`] opens images that nobody vouches for. [`task`] makes
+//! the image that hands a recipe to a machine.
+//!
+//! Sources of the formats: ECMA-119 4th edition, SUSP 1.12 and RRIP 1.12 (IEEE P1281 and P1282),
+//! the Joliet Specification of 1995, El Torito 1.0, and UEFI 2.10 for partition tables.
+//! `docs/iso9660.md` tells limits, measurements, and why this is not somebody else's crate.
 #![forbid(unsafe_code)]
+
+mod bytes;
+mod descriptors;
+mod el_torito;
+mod error;
+mod gpt;
+mod hierarchy;
+mod joliet;
+mod layout;
+mod model;
+mod names;
+mod records;
+mod rock_ridge;
+mod time;
+mod writer;
+
+pub mod reader;
+pub mod task;
+
+pub use error::WriteError;
+pub use layout::Layout;
+pub use model::{
+    BiosBoot, Boot, Directory, Image, Labels, MAX_DEPTH, MAX_NAME, MAX_TARGET, Metadata, Node,
+    Source,
+};

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Opens images that nobody vouches for.
+//!
+//! Nothing in an image can make the reader panic, run for ever or take memory without bound:
+//! every number is checked against the image's size and against [`Limits`], and every folder is
+//! entered once. What is wrong is told with its place.
+
+mod boot;
+mod directory;
+mod entry;
+mod error;
+mod file;
+mod input;
+mod susp;
+mod volume;
+
+pub use boot::BootImage;
+pub use entry::{Entry, Kind, Posix};
+pub use error::ReadError;
+pub use file::FileReader;
+pub use volume::{Info, Limits, Namespace, Volume};
