@@ -7,6 +7,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use verify::Published;
 use verify::provenance::Pipeline;
 
 /// Signs, attests, publishes and verifies a release folder.
@@ -116,6 +117,9 @@ pub(crate) struct VerifyArgs {
     /// SOURCE/builders/local/v1].
     #[arg(long, value_name = "URI")]
     pub(crate) builder: Option<String>,
+    /// Speak http to the registry; loopback addresses are spoken to in http anyway.
+    #[arg(long, requires = "registry")]
+    pub(crate) plain_http: bool,
     /// Print the report as JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -130,7 +134,7 @@ pub(crate) struct From {
     pub(crate) release: Option<PathBuf>,
     /// Registry, prefix of the repositories, and version.
     #[arg(long, value_name = "HOST/PREFIX:VERSION")]
-    pub(crate) registry: Option<String>,
+    pub(crate) registry: Option<Published>,
 }
 
 fn pipeline(name: &str) -> Result<Pipeline, String> {

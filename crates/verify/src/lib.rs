@@ -19,6 +19,8 @@ mod layout;
 mod manifest;
 mod package;
 pub mod provenance;
+#[cfg(feature = "registry")]
+mod registry;
 mod report;
 mod sbom;
 mod signatures;
@@ -32,6 +34,8 @@ use sigstore::PublicKey;
 pub use contents::contents;
 pub use files::Folder;
 pub use manifest::paths;
+#[cfg(feature = "registry")]
+pub use registry::{Published, registry};
 pub use report::{Check, Fault, Problem, Report, Subject};
 
 use report::Findings;
@@ -55,6 +59,15 @@ pub enum VerifyError {
         /// What the file system said.
         source: std::io::Error,
     },
+    /// The registry can't be reached, or holds no such release.
+    #[cfg(feature = "registry")]
+    #[error("{place} cannot be read from the registry: {reason}")]
+    Registry {
+        /// Repository and tag.
+        place: String,
+        /// What the registry said, or what was found in place of a release.
+        reason: String,
+    },
 }
 
 /// Checks the release in the folder `root`, without a network.
@@ -65,7 +78,7 @@ pub fn folder(root: &Path, key: &PublicKey, policy: &Policy) -> Result<Report, V
     let folder = Folder::scan(root)?;
     let mut findings = Findings::new(key);
     if let Some(manifest) = signatures::manifest(&folder, key, &mut findings) {
-        let mut named = files(&folder, &manifest, key, policy, &mut findings);
+        let mut named = release_files(&folder, &manifest, key, policy, &mut findings);
         for image in &manifest.images {
             named.extend(layout::check(&folder, image, &mut findings));
         }
@@ -75,7 +88,7 @@ pub fn folder(root: &Path, key: &PublicKey, policy: &Policy) -> Result<Report, V
 }
 
 /// Checks all that a release holds but the content of its images. Returns the paths that belong to it.
-fn files(
+fn release_files(
     folder: &Folder,
     manifest: &Manifest,
     key: &PublicKey,

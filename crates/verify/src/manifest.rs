@@ -76,7 +76,7 @@ fn channel(manifest: &Manifest) -> Option<String> {
 }
 
 /// Whether a path stays inside the folder and needs no quoting anywhere.
-fn is_inside(path: &str) -> bool {
+pub(crate) fn is_inside(path: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-+~".contains(c);
     path.split('/').all(|part| !matches!(part, "" | "." | "..") && part.chars().all(plain))
 }

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! A release in a registry: its files, as the layers of one artifact, and its images with what refers to
+//! them.
+//!
+//! The files are fetched into a temporary folder and checked as a release folder is. Each image is walked
+//! in the registry, and must carry the very bundles that were checked among the files. Further referrers
+//! are neither believed nor refused: in a registry others may attest as well.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
+use oci::client::{Client, ClientError, Options};
+use oci::reference::ReferenceError;
+use oci::spec::{ANNOTATION_TITLE, Descriptor, ImageManifest};
+use oci::{Digest, Registry, Repository, Selector, Tag};
+use release::{Image, Manifest, layout};
+use sigstore::{PublicKey, bundle, simple_signing};
+
+use crate::files::{self, Folder};
+use crate::images::{Store, Walk};
+use crate::manifest::is_inside;
+use crate::report::{Check, Findings, Problem, Report};
+use crate::{Policy, VerifyError, release_files, signatures};
+
+/// A version of a release in a registry: `HOST[:PORT][/PREFIX]:VERSION`.
+#[derive(Debug, Clone)]
+pub struct Published {
+    registry: Registry,
+    prefix: Option<Repository>,
+    tag: Tag,
+}
+
+impl Published {
+    /// The repository that `name` has there.
+    fn repository(&self, name: &str) -> Result<Repository, ReferenceError> {
+        match &self.prefix {
+            Some(prefix) => format!("{prefix}/{name}").parse(),
+            None => name.parse(),
+        }
+    }
+}
+
+impl std::str::FromStr for Published {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let fail = |e: ReferenceError| format!("{e}; expected HOST[:PORT][/PREFIX]:VERSION");
+        let (place, version) = text
+            .rsplit_once(':')
+            .filter(|(_, version)| !version.contains('/'))
+            .ok_or_else(|| format!("{text:?}: expected HOST[:PORT][/PREFIX]:VERSION"))?;
+        let (registry, prefix) = match place.split_once('/') {
+            Some((registry, prefix)) => (registry, Some(prefix.parse().map_err(fail)?)),
+            None => (place, None),
+        };
+        // The tag of 1.4.0 is v1.4.0; whoever writes that means the same.
+        let version = version.strip_prefix('v').unwrap_or(version);
+        let tag = layout::tag(version).parse().map_err(fail)?;
+        Ok(Self { registry: registry.parse().map_err(fail)?, prefix, tag })
+    }
+}
+
+/// Checks a release in a registry.
+///
+/// # Errors
+/// When the registry can't be reached, holds no such release, or no temporary folder can be made.
+/// Everything else is a fault in the report.
+pub fn registry(
+    published: &Published,
+    options: Options,
+    key: &PublicKey,
+    policy: &Policy,
+) -> Result<Report, VerifyError> {
+    let client = Client::new(&published.registry, options);
+    let temporary = tempfile::tempdir()
+        .map_err(|source| VerifyError::Folder { path: std::env::temp_dir(), source })?;
+    let mut findings = Findings::new(key);
+    fetch_files(&client, published, temporary.path(), &mut findings)?;
+    let folder = Folder::scan(temporary.path())?;
+    if let Some(manifest) = signatures::manifest(&folder, key, &mut findings) {
+        let named = release_files(&folder, &manifest, key, policy, &mut findings);
+        files::unexpected(&folder, &named, &mut findings);
+        for image in &manifest.images {
+            match published.repository(&image.repository) {
+                Ok(repository) => {
+                    let store = Remote { client: &client, repository, folder: &folder };
+                    store.check_image(&manifest, image, &mut findings);
+                }
+                Err(e) => findings.fault(
+                    &image.repository,
+                    Check::Content,
+                    layout::MANIFEST,
+                    Problem::Image(e.to_string()),
+                ),
+            }
+        }
+    }
+    Ok(findings.into_report())
+}
+
+/// Fetches the layers of the release's artifact into `folder`, each under its title.
+fn fetch_files(
+    client: &Client,
+    published: &Published,
+    folder: &Path,
+    findings: &mut Findings,
+) -> Result<(), VerifyError> {
+    let place = format!("{}:{}", layout::REPOSITORY, published.tag);
+    let not_a_release = |reason: String| VerifyError::Registry { place: place.clone(), reason };
+    let repository =
+        published.repository(layout::REPOSITORY).map_err(|e| not_a_release(e.to_string()))?;
+    let fetched = client
+        .manifest(&repository, &Selector::from(published.tag.clone()))
+        .map_err(|e| not_a_release(e.to_string()))?;
+    let artifact: ImageManifest =
+        serde_json::from_slice(&fetched.bytes).map_err(|e| not_a_release(e.to_string()))?;
+    let found = artifact.artifact_type().as_ref().map(ToString::to_string);
+    if found.as_deref() != Some(layout::ARTIFACT_TYPE) {
+        let found = found.unwrap_or_default();
+        let expected = layout::ARTIFACT_TYPE;
+        return Err(not_a_release(format!("its type is {found:?}, expected {expected:?}")));
+    }
+    let mut titles = BTreeSet::new();
+    for layer in artifact.layers() {
+        let title = layer.annotations().as_ref().and_then(|a| a.get(ANNOTATION_TITLE));
+        let title = title.map_or("", String::as_str);
+        if !is_inside(title) || !titles.insert(title) {
+            let digest = layer.digest();
+            let text =
+                format!("layer {digest} has the title {title:?}, which is no path of its own");
+            findings.fault(&place, Check::Content, &place, Problem::Manifest(text));
+            continue;
+        }
+        if let Err(problem) = fetch(client, &repository, layer, &folder.join(title)) {
+            findings.fault(title, Check::Content, title, problem);
+        }
+    }
+    Ok(())
+}
+
+/// Fetches one blob; reading it to the end proves its digest.
+fn fetch(
+    client: &Client,
+    repository: &Repository,
+    layer: &Descriptor,
+    path: &Path,
+) -> Result<(), Problem> {
+    let failed = |e: io::Error| Problem::Unreadable(e.to_string());
+    let digest = Digest::try_from(layer.digest()).map_err(|e| Problem::Image(e.to_string()))?;
+    let mut blob = client.blob(repository, &digest, Some(layer.size())).map_err(problem)?;
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(failed)?;
+    }
+    let mut file = File::create_new(path).map_err(failed)?;
+    io::copy(&mut blob, &mut file).map_err(failed)?;
+    Ok(())
+}
+
+/// One repository of a registry, and the files of the release that was fetched from it.
+struct Remote<'a> {
+    client: &'a Client,
+    repository: Repository,
+    folder: &'a Folder,
+}
+
+impl Store for Remote<'_> {
+    fn document(&self, digest: &Digest, media_type: &str) -> Result<Vec<u8>, Problem> {
+        let fetched = self.client.manifest(&self.repository, &Selector::from(digest.clone()));
+        let fetched = fetched.map_err(problem)?;
+        let found = fetched.descriptor.media_type().to_string();
+        if found == media_type {
+            Ok(fetched.bytes)
+        } else {
+            let text = format!("it is served as {found:?}, expected {media_type:?}");
+            Err(Problem::Image(text))
+        }
+    }
+
+    fn content(&self, digest: &Digest, size: u64) -> Result<(), Problem> {
+        let blob = self.client.blob(&self.repository, digest, Some(size));
+        io::copy(&mut blob.map_err(problem)?, &mut io::sink())
+            .map_err(|e| Problem::Unreadable(e.to_string()))?;
+        Ok(())
+    }
+}
+
+impl Remote<'_> {
+    fn check_image(&self, manifest: &Manifest, image: &Image, findings: &mut Findings) {
+        let name = &image.repository;
+        for (digest, problem) in Walk::of(image, self).faults {
+            findings.fault(name, Check::Content, &format!("{}@{digest}", self.repository), problem);
+        }
+        let Ok(digest) = image.digest.parse::<Digest>() else { return };
+        if let Err(problem) = self.check_tag(manifest, image, &digest) {
+            findings.fault(name, Check::Content, &self.repository.to_string(), problem);
+        }
+        let carried = match self.referring(&digest) {
+            Ok(carried) => carried,
+            Err(problem) => {
+                let place = format!("{}@{digest}", self.repository);
+                return findings.fault(name, Check::Signature, &place, problem);
+            }
+        };
+        for (check, path) in [
+            (Check::Signature, layout::signature(name)),
+            (Check::Provenance, layout::provenance(name)),
+            (Check::Sbom, layout::sbom_attestation(name)),
+        ] {
+            // That the file is not there was noted when the files were checked.
+            let Ok((bundle, _)) = self.folder.facts(&path) else { continue };
+            if !carried.contains(bundle) {
+                let text = format!("no referrer of {digest} in {} carries it", self.repository);
+                findings.fault(name, check, &path, Problem::Image(text));
+            }
+        }
+        let tag = format!("{}.sig", image.digest.replace(':', "-"));
+        if let Err(problem) = self.check_legacy(name, &tag) {
+            let place = format!("{}:{tag}", self.repository);
+            findings.fault(name, Check::Signature, &place, problem);
+        }
+    }
+
+    /// The tag of the version must name the image of the version; others, such as `latest`, move.
+    fn check_tag(
+        &self,
+        manifest: &Manifest,
+        image: &Image,
+        digest: &Digest,
+    ) -> Result<(), Problem> {
+        let version = layout::tag(&manifest.version);
+        for tag in image.tags.iter().filter(|tag| **tag == version) {
+            let tag: Tag =
+                tag.parse().map_err(|e: ReferenceError| Problem::Image(e.to_string()))?;
+            let selector = Selector::from(tag.clone());
+            let found = self.client.head_manifest(&self.repository, &selector).map_err(problem)?;
+            if found.as_ref() != Some(digest) {
+                let found = found.map_or("nothing".to_owned(), |found| found.to_string());
+                let text = format!("the tag {tag} points to {found}, expected {digest}");
+                return Err(Problem::Image(text));
+            }
+        }
+        Ok(())
+    }
+
+    /// Digests of the bundles that refer to `digest`.
+    fn referring(&self, digest: &Digest) -> Result<BTreeSet<Digest>, Problem> {
+        let referrers = self.client.referrers(&self.repository, digest, Some(bundle::MEDIA_TYPE));
+        let mut carried = BTreeSet::new();
+        for referrer in referrers.map_err(problem)? {
+            let Ok(selector) = Digest::try_from(referrer.digest()).map(Selector::from) else {
+                continue;
+            };
+            let fetched = self.client.manifest(&self.repository, &selector).map_err(problem)?;
+            // What is no bundle's manifest, or is about something else, carries nothing.
+            let Ok(artifact) = serde_json::from_slice::<ImageManifest>(&fetched.bytes) else {
+                continue;
+            };
+            let about = artifact.subject().as_ref().map(|subject| subject.digest().to_string());
+            if about != Some(digest.to_string()) {
+                continue;
+            }
+            for layer in artifact.layers() {
+                let Ok(layer_digest) = Digest::try_from(layer.digest()) else { continue };
+                if self.content(&layer_digest, layer.size()).is_ok() {
+                    carried.insert(layer_digest);
+                }
+            }
+        }
+        Ok(carried)
+    }
+
+    /// The tag for clients from before referrers must hold the payload and signature of the files.
+    fn check_legacy(&self, name: &str, tag: &str) -> Result<(), Problem> {
+        let tag: Tag = tag.parse().map_err(|e: ReferenceError| Problem::Image(e.to_string()))?;
+        let fetched =
+            self.client.manifest(&self.repository, &Selector::from(tag)).map_err(problem)?;
+        let artifact: ImageManifest = serde_json::from_slice(&fetched.bytes)
+            .map_err(|e| Problem::Image(format!("it is malformed: {e}")))?;
+        let payload = self.folder.read(&layout::legacy_payload(name))?;
+        let signature = self.folder.read(&layout::legacy_signature(name))?;
+        for layer in artifact.layers() {
+            let annotations = layer.annotations().as_ref();
+            let annotation = annotations.and_then(|a| a.get(simple_signing::SIGNATURE_ANNOTATION));
+            let digest = layer.digest().to_string();
+            if digest != Digest::sha256(&payload).to_string()
+                || annotation.map(String::as_bytes) != Some(&*signature)
+            {
+                continue;
+            }
+            let digest = digest.parse().map_err(|e| Problem::Image(format!("{e}")))?;
+            return self.content(&digest, layer.size());
+        }
+        Err(Problem::Image("it does not hold the signature of this release".to_owned()))
+    }
+}
+
+/// What a registry's refusal means for a content.
+#[expect(clippy::needless_pass_by_value, reason = "it is the argument of map_err")]
+fn problem(error: ClientError) -> Problem {
+    match error.status() {
+        Some(404) => Problem::Missing,
+        _ => Problem::Unreadable(error.to_string()),
+    }
+}
