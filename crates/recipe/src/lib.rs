@@ -16,7 +16,6 @@ pub mod schema;
 #[cfg(feature = "signature")]
 pub mod signature;
 mod summary;
-pub mod task_iso;
 mod text;
 mod uri;
 mod validation;

@@ -78,8 +78,8 @@ pub struct RecipeEnv {
     pub firmware_url: Option<FirmwareUrl>,
     /// `FIRMWARE_SHA256`
     pub firmware_sha256: Option<Sha256Hex>,
-    /// `SERIAL`: the machine's serial number.
-    pub serial: ShortText,
+    /// `SERIAL`: the machine's serial number, where it has one.
+    pub serial: Option<ShortText>,
     /// `JOB_ID`: the controller's job, where the task ISO tells it whole.
     pub job_id: Option<ShortText>,
     /// `SCHEMA_ID`: the `$id` of the schema that the recipe was held to.
@@ -99,8 +99,9 @@ pub struct BuildInfo {
     pub schema_id: String,
     /// The digest of `recipe.json` as it was read.
     pub recipe_sha256: Sha256Hex,
-    /// The machine's serial number.
-    pub serial: ShortText,
+    /// The machine's serial number, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<ShortText>,
 }
 
 /// Why `/run/provision` could not be written or read. It never repeats contents.
@@ -139,7 +140,7 @@ impl RecipeEnv {
             optional("OCI_URL", self.oci_url.as_ref().map(AsRef::as_ref)),
             optional("FIRMWARE_URL", self.firmware_url.as_ref().map(AsRef::as_ref)),
             optional("FIRMWARE_SHA256", self.firmware_sha256.as_ref().map(AsRef::as_ref)),
-            Some(("SERIAL", self.serial.to_string())),
+            optional("SERIAL", self.serial.as_ref().map(AsRef::as_ref)),
             optional("JOB_ID", self.job_id.as_ref().map(AsRef::as_ref)),
             Some(("SCHEMA_ID", self.schema_id.to_string())),
             Some(("RECIPE_SHA256", self.recipe_sha256.to_string())),
@@ -160,7 +161,7 @@ impl RecipeEnv {
             oci_url: optional("OCI_URL", find)?,
             firmware_url: optional("FIRMWARE_URL", find)?,
             firmware_sha256: optional("FIRMWARE_SHA256", find)?,
-            serial: required("SERIAL", find)?,
+            serial: optional("SERIAL", find)?,
             job_id: optional("JOB_ID", find)?,
             schema_id: required("SCHEMA_ID", find)?,
             recipe_sha256: required("RECIPE_SHA256", find)?,

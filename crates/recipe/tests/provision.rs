@@ -27,7 +27,7 @@ fn provision(example: &str) -> Provision {
             oci_url: recipe.oci_url,
             firmware_url: recipe.firmware_url,
             firmware_sha256: recipe.firmware_sha256,
-            serial: "SN 0815/4711 $HOME `id` \"quoted\" \\".parse().unwrap(),
+            serial: Some("SN 0815/4711 $HOME `id` \"quoted\" \\".parse().unwrap()),
             job_id: Some("0f9c".parse().unwrap()),
             schema_id: schema_id.parse().unwrap(),
             recipe_sha256,
@@ -41,7 +41,7 @@ fn provision(example: &str) -> Provision {
             dispatcher_commit: "0123abc".into(),
             schema_id: schema_id.into(),
             recipe_sha256: "0".repeat(64).parse().unwrap(),
-            serial: "SN".parse().unwrap(),
+            serial: Some("SN".parse().unwrap()),
         },
     }
 }

@@ -150,7 +150,7 @@ fn openssl_makes_the_keys_and_verifies_the_signature() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 48, ..ProptestConfig::default() })]
 
     #[test]
     fn one_changed_byte_is_refused(at in any::<sample::Index>(), byte in any::<u8>()) {
