@@ -4,13 +4,24 @@
 //! The build and release system of the provisioner.
 #![forbid(unsafe_code)]
 
+mod app;
+mod cli;
 mod finding;
 mod graph;
 mod ops;
+mod pipelines;
+mod preflight;
 mod run;
 mod steps;
 mod tool;
 mod ui;
 mod workspace;
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::parse(std::env::args_os()) {
+        Ok(request) => app::main(request).into(),
+        Err(error) => error.exit(),
+    }
+}

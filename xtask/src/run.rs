@@ -125,6 +125,15 @@ impl Run {
         self.tools.capture(log, command)
     }
 
+    /// The same for a program whose standard output is a format for programs: it does not go to
+    /// the log.
+    ///
+    /// # Errors
+    /// As [`Run::attempt`].
+    pub(crate) fn attempt_machine(&self, log: &StepLog, command: &Command) -> Result<Finished> {
+        self.tools.machine(log, command)
+    }
+
     /// The manifest as the steps before left it.
     ///
     /// # Errors

@@ -10,6 +10,7 @@
 mod check;
 mod execute;
 mod journal;
+mod preview;
 mod report;
 mod resume;
 mod run;
@@ -17,7 +18,7 @@ mod schedule;
 
 use crate::steps::Step;
 
-pub(crate) use self::report::{Report, Verdict, count};
+pub(crate) use self::preview::Preview;
 pub(crate) use self::run::{graph, run};
 
 /// A step and the steps that it comes after.

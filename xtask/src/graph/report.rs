@@ -4,11 +4,11 @@
 //! What came of a run: a table for people, a document for programs, an exit code for shells.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::finding::Finding;
+use crate::ops::text::{count, seconds};
 use crate::steps::Skip;
 
 /// What came of a run.
@@ -123,12 +123,6 @@ impl Verdict {
     }
 }
 
-/// `1 finding`, `2 findings`.
-pub(crate) fn count(number: usize, what: &str) -> String {
-    let s = if number == 1 { "" } else { "s" };
-    format!("{number} {what}{s}")
-}
-
 impl Report {
     /// How many steps failed, and how many did not run although there was something to do.
     fn counts(&self) -> (usize, usize) {
@@ -188,14 +182,5 @@ impl Report {
             seconds(self.milliseconds),
             seconds(self.critical_path_milliseconds)
         )
-    }
-}
-
-/// `0.4 s`, `2 m 05 s`.
-pub(crate) fn seconds(milliseconds: u64) -> String {
-    let time = Duration::from_millis(milliseconds);
-    match time.as_secs() {
-        0..100 => format!("{:.1} s", time.as_secs_f64()),
-        whole => format!("{} m {:02} s", whole / 60, whole % 60),
     }
 }

@@ -10,5 +10,8 @@ pub(crate) mod checksum;
 pub(crate) mod command;
 pub(crate) mod debian;
 pub(crate) mod elf;
+pub(crate) mod junit;
 pub(crate) mod sbom;
+pub(crate) mod source;
+pub(crate) mod text;
 pub(crate) mod tree;

@@ -6,8 +6,16 @@
 //! To add one: write `steps/NAME.rs` with a unit struct that implements [`Step`], and name it in
 //! `pipelines.rs`. It is a command of its own from then on.
 
+pub(crate) mod clean;
+pub(crate) mod completions;
+pub(crate) mod doctor;
+pub(crate) mod fmt;
+pub(crate) mod headers;
+pub(crate) mod lint;
 mod outcome;
 mod plan;
+pub(crate) mod setup;
+pub(crate) mod test;
 
 use anyhow::Result;
 

@@ -66,8 +66,22 @@ pub(crate) const TOOLS: &[Spec] = &[
         name: "cargo-nextest",
         version: &["nextest", "--version"],
         oldest: &[0, 9, 100],
-        source: Source::Crate("cargo-nextest", "0.9.137"),
+        source: Source::Crate("cargo-nextest", "0.9.143"),
         purpose: "runs tests in parallel and writes JUnit",
+    },
+    Spec {
+        name: "cosign",
+        version: &["version"],
+        oldest: &[3, 1],
+        source: Source::Sid {
+            package: "cosign",
+            version: "3.1.1-2",
+            sha256: &[
+                ("amd64", "d8622ebffce1d69197288fc030ff06a4c247af5507107f85c5a878870b686b23"),
+                ("arm64", "131d3a895f48a1f1f5df708cb3423e96fee4d2135ff4ee3fc71b884290e79549"),
+            ],
+        },
+        purpose: "verifies in tests what we sign",
     },
     Spec {
         name: "git",
@@ -77,11 +91,32 @@ pub(crate) const TOOLS: &[Spec] = &[
         purpose: "tells the commit and the tracked files",
     },
     Spec {
+        name: "isoinfo",
+        version: &["-version"],
+        oldest: &[1],
+        source: Source::Debian("genisoimage"),
+        purpose: "reads in tests the ISO images that we write",
+    },
+    Spec {
         name: "mmdebstrap",
         version: &["--version"],
         oldest: &[1],
         source: Source::Debian("mmdebstrap"),
         purpose: "makes the base of images from packages",
+    },
+    Spec {
+        name: "oras",
+        version: &["version"],
+        oldest: &[1, 2],
+        source: Source::Sid {
+            package: "oras",
+            version: "1.3.3-1",
+            sha256: &[
+                ("amd64", "474f8451e880a64d7daed412baa52febd1c7d988ed778eadac00bdcbdad53af4"),
+                ("arm64", "4e042cd0e94590100ea4afd03231375eeb7340638250e628b25577751bc9e37c"),
+            ],
+        },
+        purpose: "reads in tests the referrers that we publish",
     },
     Spec {
         name: "podman",
@@ -97,6 +132,20 @@ pub(crate) const TOOLS: &[Spec] = &[
         source: Source::Rust("rustfmt"),
         purpose: "formats Rust",
     },
+    Spec {
+        name: "skopeo",
+        version: &["--version"],
+        oldest: &[1, 9],
+        source: Source::Debian("skopeo"),
+        purpose: "reads in tests the images that we publish",
+    },
+    Spec {
+        name: "xorriso",
+        version: &["-version"],
+        oldest: &[1, 5],
+        source: Source::Debian("xorriso"),
+        purpose: "reads in tests the ISO images that we write",
+    },
 ];
 
 /// The program `name`, if a step may name it.
@@ -105,6 +154,11 @@ pub(crate) fn find(name: &str) -> Option<&'static Spec> {
 }
 
 impl Spec {
+    /// The oldest version that does.
+    pub(crate) fn oldest(&self) -> String {
+        super::version::text(self.oldest)
+    }
+
     /// The command that installs it, as a person types it.
     pub(crate) fn mend(&self) -> String {
         match self.source {

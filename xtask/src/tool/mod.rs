@@ -20,10 +20,11 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, bail};
 
-pub(crate) use self::catalogue::{Spec, TOOLS, find as spec};
+pub(crate) use self::catalogue::{Source, Spec, TOOLS, find as spec};
 pub(crate) use self::daemon::Daemon;
 pub(crate) use self::error::{Finished, ToolFailure};
 pub(crate) use self::log::StepLog;
+use self::process::Stdout;
 pub(crate) use self::redact::Redactor;
 pub(crate) use self::stop::Stop;
 
@@ -88,7 +89,7 @@ impl Toolbox {
         if self.find(name).is_none() {
             return Err(missing(format!("{name} is not installed")));
         }
-        let oldest = version::text(spec.oldest);
+        let oldest = spec.oldest();
         match self.ask(spec) {
             Some(version) if version.numbers.as_slice() >= spec.oldest => Ok(()),
             Some(version) => {
@@ -129,12 +130,17 @@ impl Toolbox {
     /// # Errors
     /// When the program is missing or can't be started, or when the run is stopped.
     pub(crate) fn run(&self, log: &StepLog, command: &Command) -> Result<Finished> {
-        self.start(log, command, false)
+        self.start(log, command, Stdout::Log)
     }
 
     /// The same, and standard output is kept as well.
     pub(crate) fn capture(&self, log: &StepLog, command: &Command) -> Result<Finished> {
-        self.start(log, command, true)
+        self.start(log, command, Stdout::Both)
+    }
+
+    /// The same with standard output kept and not logged, for formats that only programs read.
+    pub(crate) fn machine(&self, log: &StepLog, command: &Command) -> Result<Finished> {
+        self.start(log, command, Stdout::Caller)
     }
 
     /// Starts `command` beside the step, with what it writes going to the file `output`. It ends
@@ -153,9 +159,9 @@ impl Toolbox {
             .with_context(|| format!("cannot run `{line}`"))
     }
 
-    fn start(&self, log: &StepLog, command: &Command, keep: bool) -> Result<Finished> {
+    fn start(&self, log: &StepLog, command: &Command, output: Stdout) -> Result<Finished> {
         let (program, line) = self.ready(log, command)?;
-        let ended = process::run(&program, &self.private, command, log, &self.stop, keep)
+        let ended = process::run(&program, &self.private, command, log, &self.stop, output)
             .with_context(|| format!("cannot run `{line}`"))?;
         if self.stop.requested() {
             bail!("the run was stopped while `{line}` ran");

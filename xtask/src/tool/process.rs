@@ -36,6 +36,17 @@ pub(super) struct Ended {
     pub(super) tail: Vec<String>,
 }
 
+/// What becomes of standard output. Standard error always goes to the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stdout {
+    /// To the log.
+    Log,
+    /// To the log and to the caller.
+    Both,
+    /// To the caller alone: it is for programs, and the step notes what people want of it.
+    Caller,
+}
+
 /// What the readers of the two streams tell.
 enum Event {
     Output(Vec<u8>),
@@ -50,7 +61,7 @@ pub(super) fn run(
     command: &Command,
     log: &StepLog,
     stop: &Stop,
-    keep: bool,
+    output: Stdout,
 ) -> Result<Ended> {
     let mut child = prepare(program, private, command);
     child.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -62,10 +73,10 @@ pub(super) fn run(
 
     let (events, inbox) = channel();
     if let Some(stream) = child.stdout.take() {
-        read(stream, log, events.clone(), keep);
+        read(stream, log, events.clone(), output);
     }
     if let Some(stream) = child.stderr.take() {
-        read(stream, log, events.clone(), false);
+        read(stream, log, events.clone(), Stdout::Log);
     }
     drop(events);
 
@@ -136,7 +147,7 @@ fn collect(inbox: &Receiver<Event>, ended: &Receiver<()>, log: &StepLog) -> (Vec
 }
 
 /// Reads one stream on a thread of its own, and sends whole lines without secrets.
-fn read(stream: impl Read + Send + 'static, log: &StepLog, to: Sender<Event>, keep: bool) {
+fn read(stream: impl Read + Send + 'static, log: &StepLog, to: Sender<Event>, output: Stdout) {
     let redactor = log.redactor().clone();
     std::thread::spawn(move || {
         let mut stream = stream;
@@ -144,8 +155,11 @@ fn read(stream: impl Read + Send + 'static, log: &StepLog, to: Sender<Event>, ke
         let mut pending: Vec<u8> = Vec::new();
         while let Ok(length) = stream.read(&mut chunk) {
             let Some(bytes) = chunk.get(..length).filter(|bytes| !bytes.is_empty()) else { break };
-            if keep && to.send(Event::Output(bytes.to_vec())).is_err() {
+            if output != Stdout::Log && to.send(Event::Output(bytes.to_vec())).is_err() {
                 return;
+            }
+            if output == Stdout::Caller {
+                continue;
             }
             pending.extend_from_slice(bytes);
             if let Some(end) = pending.iter().rposition(|byte| *byte == b'\n') {

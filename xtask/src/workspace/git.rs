@@ -3,7 +3,7 @@
 
 //! What Git says about the work tree.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use xshell::{Shell, cmd};
@@ -51,17 +51,4 @@ impl State {
             tags: tags.lines().map(str::to_owned).collect(),
         })
     }
-}
-
-/// What Git tracks below `root`, and what it does not ignore.
-pub(super) fn files(root: &Path) -> Result<Vec<PathBuf>> {
-    let git = Shell::new().context("cannot tell the current folder")?;
-    git.change_dir(root);
-    let list = cmd!(git, "git ls-files -z --cached --others --exclude-standard").quiet().read()?;
-    let mut files: Vec<_> =
-        list.split('\0').filter(|name| !name.is_empty()).map(PathBuf::from).collect();
-    files.retain(|file| root.join(file).symlink_metadata().is_ok());
-    files.sort_unstable();
-    files.dedup();
-    Ok(files)
 }

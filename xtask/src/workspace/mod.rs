@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::ops::tree;
+use crate::ops::{source, tree};
 
-pub(crate) use self::product::{Binary, Deliver, Image, Product};
+pub(crate) use self::product::{Binary, Deliver, Image, ImageBase, Product};
 pub(crate) use self::version::{Base, Version};
 
 /// The workspace and the commit that it stands at.
@@ -83,15 +83,6 @@ impl Workspace {
         self.dirty
     }
 
-    /// Every file of the source, relative to the root, sorted: what Git tracks, and what it would
-    /// track. Files that were deleted and not committed are not in it.
-    ///
-    /// # Errors
-    /// When Git can't be asked.
-    pub(crate) fn files(&self) -> Result<Vec<PathBuf>> {
-        git::files(&self.root)
-    }
-
     /// What the source is: the commit, and for a dirty tree the content of all its files.
     ///
     /// # Errors
@@ -100,8 +91,8 @@ impl Workspace {
         if !self.dirty {
             return Ok(self.commit.clone());
         }
-        let files = self.files()?;
-        tree::digest(&self.root, files.iter().map(PathBuf::as_path))
+        let files = source::paths(&self.root)?;
+        tree::digest(&self.root, files.iter().map(Path::new))
     }
 
     /// The only time that reaches an artifact, in seconds: `SOURCE_DATE_EPOCH`, else the commit's date.

@@ -21,6 +21,9 @@ pub(crate) struct Product {
     /// Tool images.
     #[serde(rename = "image", default)]
     pub(crate) images: Vec<Image>,
+    /// What images are built on.
+    #[serde(rename = "base", default)]
+    pub(crate) bases: Vec<ImageBase>,
     /// The engine that does each job: `images`, `sbom`, `signatures`.
     #[serde(default)]
     pub(crate) engines: BTreeMap<String, String>,
@@ -50,7 +53,7 @@ pub(crate) struct Binary {
     pub(crate) name: String,
     /// The package of the workspace that it is built from.
     pub(crate) package: String,
-    /// The forms in which it is delivered.
+    /// The forms in which it is delivered; none for one that only goes into images.
     pub(crate) deliver: Vec<Deliver>,
     /// Files beside it in the archive: path in the archive to path in the source.
     #[serde(default)]
@@ -80,8 +83,25 @@ pub(crate) struct Image {
     pub(crate) title: String,
     /// One line; a label.
     pub(crate) description: String,
-    /// The base that it is built on.
+    /// The base that it is built on, by its name.
     pub(crate) base: String,
+    /// The executable that goes into it, by its name.
+    pub(crate) binary: String,
+    /// Packages that it needs beside those of the base.
+    #[serde(default)]
+    pub(crate) packages: Vec<String>,
+}
+
+/// What images are built on: a root file system made of Debian packages.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ImageBase {
+    /// What images call it.
+    pub(crate) name: String,
+    /// The suite of the distribution.
+    pub(crate) suite: String,
+    /// The lock file with the packages, relative to the root.
+    pub(crate) lock: PathBuf,
 }
 
 impl Product {
@@ -104,6 +124,22 @@ impl Product {
         if let Some([name, _]) = names.array_windows().find(|[a, b]| a == b) {
             bail!("{name:?} is declared twice: names of binaries and images are unique");
         }
+        for image in &product.images {
+            product.binary(&image.binary).with_context(|| format!("image {:?}", image.name))?;
+            product.base(&image.base).with_context(|| format!("image {:?}", image.name))?;
+        }
         Ok(product)
+    }
+
+    /// The binary called `name`.
+    pub(crate) fn binary(&self, name: &str) -> Result<&Binary> {
+        let found = self.binaries.iter().find(|binary| binary.name == name);
+        found.with_context(|| format!("there is no [[binary]] with the name {name:?}"))
+    }
+
+    /// The base called `name`.
+    pub(crate) fn base(&self, name: &str) -> Result<&ImageBase> {
+        let found = self.bases.iter().find(|base| base.name == name);
+        found.with_context(|| format!("there is no [[base]] with the name {name:?}"))
     }
 }

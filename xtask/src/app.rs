@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! From what the command line said to an exit code.
+
+use std::io::{IsTerminal as _, Write as _, stderr, stdin, stdout};
+
+use anyhow::{Context as _, Result};
+
+use crate::cli::{self, Format, Output, Request, Verb};
+use crate::graph::{self, Preview, Stage};
+use crate::pipelines::STEPS;
+use crate::preflight::{self, Lack};
+use crate::run::Run;
+use crate::steps::{Need, clean, completions, doctor, setup};
+use crate::tool::{Stop, Toolbox};
+use crate::ui::Ui;
+use crate::workspace::Workspace;
+
+/// A gate or a step failed.
+const FAILED: u8 = 1;
+/// The workspace or its configuration is not as it has to be.
+const CONFIGURATION: u8 = 2;
+
+/// Does what was asked for, says how it went, and gives the exit code.
+pub(crate) fn main(request: Request) -> u8 {
+    let ui = Ui::new(request.options.verbose);
+    if let Verb::Completions(shell) = request.verb {
+        completions::print(shell, &mut cli::command());
+        return 0;
+    }
+    let output = request.output;
+    let (verb, run) = match prepare(request) {
+        Ok(ready) => ready,
+        Err(error) => {
+            ui.error(&format!("{error:#}"));
+            return CONFIGURATION;
+        }
+    };
+    match carry_out(&verb, &run, output, &ui) {
+        Ok(code) => code,
+        Err(error) => {
+            ui.clear();
+            ui.error(&format!("{error:#}"));
+            FAILED
+        }
+    }
+}
+
+/// Where we are and which version this is about.
+fn prepare(request: Request) -> Result<(Verb, Run)> {
+    let here = std::env::current_dir().context("cannot tell the current folder")?;
+    let workspace = Workspace::discover(&here)?;
+    let version = if request.output.release { workspace.release()? } else { workspace.snapshot() };
+    let tools = Toolbox::new(&workspace.target(), Stop::on_signals()?)?;
+    Ok((request.verb, Run::new(workspace, request.options, tools, version)))
+}
+
+fn carry_out(verb: &Verb, run: &Run, output: Output, ui: &Ui) -> Result<u8> {
+    match verb {
+        Verb::Step(step) => {
+            stages(step.name(), &[Stage { step: *step, after: &[] }], run, output, ui)
+        }
+        Verb::Pipeline(pipeline) => stages(pipeline.name, pipeline.stages, run, output, ui),
+        Verb::Setup => {
+            let missing = setup::missing(run);
+            if output.plan.is_none() && !missing.is_empty() && !agreed(run, &missing, ui)? {
+                return Ok(FAILED);
+            }
+            setup::run(run, &missing, output.plan.is_some(), ui)
+        }
+        Verb::Doctor => {
+            let report = doctor::examine(run, STEPS);
+            let text = if output.json { json(&report)? } else { report.text() };
+            show(&text)?;
+            Ok(report.exit_code())
+        }
+        Verb::Clean => clean::run(run, output.plan.is_some(), ui),
+        // Needs no workspace, and was done before there was one.
+        Verb::Completions(_) => Ok(0),
+    }
+}
+
+/// Shows the plan, or sees to what is missing and runs it.
+fn stages(name: &str, stages: &[Stage], run: &Run, output: Output, ui: &Ui) -> Result<u8> {
+    if let Some(format) = output.plan {
+        let preview = Preview::new(name, stages, run)?;
+        show(&if format == Format::Json { json(&preview)? } else { preview.text() })?;
+        return Ok(0);
+    }
+    let lacks = preflight::check(run, stages.iter().map(|stage| stage.step))?;
+    if !lacks.is_empty() && !mend(&lacks, stages, run, ui)? {
+        return Ok(FAILED);
+    }
+    let report = graph::run(name, stages, run, ui)?;
+    show(&if output.json { json(&report)? } else { format!("\n{}", report.table()) })?;
+    Ok(report.exit_code())
+}
+
+/// Tells all that is missing and installs it where that is wanted. Says whether the run can start:
+/// without a program, the gates that need it are skipped; nothing else can be left out.
+fn mend(lacks: &[Lack], stages: &[Stage], run: &Run, ui: &Ui) -> Result<bool> {
+    for lack in lacks {
+        ui.warn(&format!(
+            "{} (needed by {})\n    mend: {}",
+            lack.problem,
+            lack.steps.join(", "),
+            lack.mend
+        ));
+    }
+    let tools: Vec<_> = lacks
+        .iter()
+        .filter_map(|lack| match lack.need {
+            Need::Tool(name) => Some(name),
+            Need::Wanted(_) | Need::Space(_) => None,
+        })
+        .collect();
+    if !tools.is_empty() && agreed(run, &tools, ui)? {
+        setup::run(run, &tools, false, ui)?;
+    }
+    let left = preflight::check(run, stages.iter().map(|stage| stage.step))?;
+    let gates_alone = stages.iter().all(|stage| stage.after.is_empty());
+    let fatal = |lack: &Lack| !matches!(lack.need, Need::Tool(_)) || !gates_alone;
+    if left.iter().any(fatal) {
+        ui.error("nothing was started: mend what is missing, or run `cargo xtask setup --yes`");
+        return Ok(false);
+    }
+    Ok(true)
+}
+
+/// Whether `tools` may be installed: `--yes`, `CI=true`, or a yes on the terminal.
+fn agreed(run: &Run, tools: &[&str], ui: &Ui) -> Result<bool> {
+    if run.options.yes {
+        return Ok(true);
+    }
+    if !(stdin().is_terminal() && stderr().is_terminal()) {
+        ui.warn("not installed without a terminal to ask on: run `cargo xtask setup --yes`");
+        return Ok(false);
+    }
+    let mut err = stderr().lock();
+    write!(err, "Install {} now? [y/N] ", tools.join(", "))?;
+    err.flush()?;
+    let mut answer = String::new();
+    stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String> {
+    Ok(format!("{}\n", serde_json::to_string_pretty(value)?))
+}
+
+/// Writes a result to standard output; a reader that went away (`| head`) is no fault.
+fn show(text: &str) -> Result<()> {
+    match stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write to standard output")
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The command line and nothing else: what it may say, and what it said.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::num::NonZeroUsize;
+
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap_complete::Shell;
+use release::Architecture;
+
+use crate::pipelines::{CI, PIPELINES, Pipeline, STEPS};
+use crate::run::Options;
+use crate::steps::Step;
+
+/// What the command line said.
+pub(crate) struct Request {
+    /// What to do.
+    pub(crate) verb: Verb,
+    /// How to do it.
+    pub(crate) options: Options,
+    /// What to show.
+    pub(crate) output: Output,
+}
+
+/// What to do.
+pub(crate) enum Verb {
+    /// One step.
+    Step(&'static dyn Step),
+    /// A pipeline.
+    Pipeline(&'static Pipeline),
+    /// Install what is missing.
+    Setup,
+    /// Tell what is missing.
+    Doctor,
+    /// Remove build output.
+    Clean,
+    /// Print completions for a shell.
+    Completions(Shell),
+}
+
+/// What to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Output {
+    /// Show what would happen, and do nothing.
+    pub(crate) plan: Option<Format>,
+    /// Write the result as JSON on standard output.
+    pub(crate) json: bool,
+    /// The version is that of a release tag, not a snapshot's.
+    pub(crate) release: bool,
+}
+
+/// How a plan is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// As people read it.
+    Text,
+    /// As programs do.
+    Json,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  a gate or a step failed, or the run was stopped
+  2  the command line, release.toml or the workspace is not as it has to be
+  3  done, but something did not run";
+
+/// The whole command line.
+pub(crate) fn command() -> Command {
+    let mut command = Command::new("xtask")
+        .bin_name("cargo xtask")
+        .about("Builds, checks, releases and verifies the provisioner")
+        .after_help(EXIT_CODES)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_help_subcommand(true)
+        .args(global());
+    for pipeline in PIPELINES {
+        let mut verb = verb(pipeline.name, pipeline.about, pipeline.example);
+        if pipeline.name == "release" {
+            verb = verb.arg(
+                flag("snapshot")
+                    .help("Build any commit for trying out: never a release, no tag needed"),
+            );
+        }
+        command = command.subcommand(verb);
+    }
+    command = command.subcommand(
+        verb(
+            "ci",
+            "Run a pipeline as the workflows do: a gate that could not run has failed",
+            "pr",
+        )
+        .arg(
+            Arg::new("pipeline")
+                .required(true)
+                .value_parser(CI.iter().map(|it| it.name).collect::<Vec<_>>()),
+        ),
+    );
+    for step in STEPS {
+        command = command.subcommand(verb(step.name(), sentence(step.about()), "--verbose"));
+    }
+    command
+        .subcommand(verb("setup", "Install the programs that are missing", "--yes"))
+        .subcommand(verb("doctor", "Tell which programs are missing, each with its mend", "--json"))
+        .subcommand(verb("clean", "Remove what builds and runs left below target/", "--dry-run"))
+        .subcommand(
+            verb("completions", "Print completions for a shell", "bash > xtask.bash")
+                .arg(Arg::new("shell").required(true).value_parser(value_parser!(Shell))),
+        )
+}
+
+/// A command with its example.
+fn verb(name: &'static str, about: impl Into<String>, example: &str) -> Command {
+    let example = format!("Example:\n  cargo xtask {name} {example}");
+    Command::new(name).about(about.into()).after_help(example.trim_end().to_owned())
+}
+
+/// With a capital at its start.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |it| it.to_uppercase().chain(letters).collect())
+}
+
+fn flag(name: &'static str) -> Arg {
+    Arg::new(name).long(name).action(ArgAction::SetTrue)
+}
+
+/// What every command takes.
+fn global() -> Vec<Arg> {
+    let heading = "Options of every command";
+    let args = [
+        flag("dry-run").help("Show what would run, read and be written, and do nothing"),
+        Arg::new("plan")
+            .long("plan")
+            .value_name("FORMAT")
+            .value_parser(["json"])
+            .help("Write the same as JSON on standard output, and do nothing"),
+        flag("json").help("Write the result as JSON on standard output"),
+        Arg::new("jobs")
+            .long("jobs")
+            .short('j')
+            .value_name("N")
+            .value_parser(value_parser!(NonZeroUsize))
+            .help("How many steps run at the same time [default: the processors]"),
+        Arg::new("engine")
+            .long("engine")
+            .value_name("JOB=NAME")
+            .action(ArgAction::Append)
+            .value_parser(engine)
+            .help("Do a job (images, sbom, signatures) with another engine than release.toml says"),
+        Arg::new("target")
+            .long("target")
+            .value_name("ARCHITECTURE")
+            .value_parser(["x86_64", "aarch64", "all"])
+            .help("What to build for [default: this machine]"),
+        flag("verbose").short('v').help("Show commands and their output as they run"),
+        flag("yes").short('y').help("Answer questions with yes; CI=true does too"),
+        flag("keep-going")
+            .overrides_with("fail-fast")
+            .help("Go on with what does not depend on a failed step (this is the default)"),
+        flag("fail-fast").help("Start nothing any more once a step has failed"),
+    ];
+    args.into_iter().map(|arg| arg.global(true).help_heading(heading)).collect()
+}
+
+fn engine(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((job, name)) if !job.is_empty() && !name.is_empty() => {
+            Ok((job.to_owned(), name.to_owned()))
+        }
+        _ => Err("expected JOB=NAME, such as images=buildah".to_owned()),
+    }
+}
+
+/// Reads `args`; the first is the program's name.
+///
+/// # Errors
+/// What clap shows for a mistake, and for `--help`.
+pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request, clap::Error> {
+    let matches = command().try_get_matches_from(args)?;
+    let Some((name, given)) = matches.subcommand() else {
+        return Err(command().error(clap::error::ErrorKind::MissingSubcommand, "name a command"));
+    };
+    let verb = match name {
+        "setup" => Some(Verb::Setup),
+        "doctor" => Some(Verb::Doctor),
+        "clean" => Some(Verb::Clean),
+        "completions" => given.get_one::<Shell>("shell").copied().map(Verb::Completions),
+        "ci" => {
+            let wanted = given.get_one::<String>("pipeline");
+            CI.iter().find(|it| wanted.is_some_and(|name| name == it.name)).map(Verb::Pipeline)
+        }
+        _ => None,
+    };
+    let verb = verb
+        .or_else(|| PIPELINES.iter().find(|it| it.name == name).map(Verb::Pipeline))
+        .or_else(|| STEPS.iter().find(|it| it.name() == name).map(|it| Verb::Step(*it)))
+        .ok_or_else(|| command().error(clap::error::ErrorKind::InvalidSubcommand, name))?;
+    Ok(Request {
+        verb,
+        options: options(given, name == "ci"),
+        output: Output {
+            plan: match (given.get_one::<String>("plan"), given.get_flag("dry-run")) {
+                (Some(_), _) => Some(Format::Json),
+                (None, true) => Some(Format::Text),
+                (None, false) => None,
+            },
+            json: given.get_flag("json"),
+            release: name == "release" && !given.get_flag("snapshot"),
+        },
+    })
+}
+
+fn options(given: &ArgMatches, ci: bool) -> Options {
+    let host = match std::env::consts::ARCH {
+        "aarch64" => Architecture::Arm64,
+        _ => Architecture::Amd64,
+    };
+    let engines: BTreeMap<_, _> =
+        given.get_many::<(String, String)>("engine").into_iter().flatten().cloned().collect();
+    Options {
+        jobs: given
+            .get_one("jobs")
+            .copied()
+            .unwrap_or_else(|| std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)),
+        engines,
+        architectures: match given.get_one::<String>("target").map(String::as_str) {
+            Some("x86_64") => vec![Architecture::Amd64],
+            Some("aarch64") => vec![Architecture::Arm64],
+            Some(_) => vec![Architecture::Amd64, Architecture::Arm64],
+            None => vec![host],
+        },
+        verbose: given.get_flag("verbose"),
+        yes: given.get_flag("yes") || std::env::var_os("CI").is_some_and(|value| value == "true"),
+        fail_fast: given.get_flag("fail-fast"),
+        strict: ci,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Request, clap::Error> {
+        parse(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_an_example() {
+        for verb in command().get_subcommands() {
+            let help = verb.clone().render_help().to_string();
+            assert!(help.contains(&format!("cargo xtask {}", verb.get_name())), "{help}");
+        }
+    }
+
+    #[test]
+    fn every_step_and_pipeline_is_a_command_of_its_own() {
+        let names: Vec<_> =
+            command().get_subcommands().map(|it| it.get_name().to_owned()).collect();
+        let mut unique = names.clone();
+        unique.sort();
+        unique.dedup();
+        assert_eq!(unique.len(), names.len(), "{names:?}");
+        for step in STEPS {
+            assert!(matches!(read(&format!("xtask {}", step.name())).unwrap().verb, Verb::Step(_)));
+        }
+        for pipeline in PIPELINES {
+            let request = read(&format!("xtask {}", pipeline.name)).unwrap();
+            assert!(matches!(request.verb, Verb::Pipeline(it) if it.name == pipeline.name));
+        }
+    }
+
+    #[test]
+    fn options_stand_before_and_after_the_command() {
+        for line in ["xtask --jobs 3 --json lint", "xtask lint --json --jobs 3"] {
+            let request = read(line).unwrap();
+            assert_eq!((request.options.jobs.get(), request.output.json), (3, true));
+        }
+        let request = read("xtask lint --fail-fast --keep-going").unwrap();
+        assert!(!request.options.fail_fast);
+        let request = read("xtask lint --keep-going --fail-fast").unwrap();
+        assert!(request.options.fail_fast);
+    }
+
+    #[test]
+    fn mistakes_end_with_code_2_and_name_what_is_possible() {
+        for (line, expected) in [
+            ("xtask lint --jobs 0", "--jobs"),
+            ("xtask lint --engine images", "JOB=NAME"),
+            ("xtask validate --target riscv64", "x86_64, aarch64, all"),
+            ("xtask ci nothing", "pr"),
+            ("xtask lnt", "lint"),
+        ] {
+            let Err(error) = read(line) else { panic!("{line} was taken") };
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Reads the `JUnit` report that nextest writes: how many tests there were and which failed.
+//!
+//! Not a reader of XML at large: nextest's writer escapes `<`, `&` and `"` everywhere, so a tag is
+//! what stands between angle brackets. A file of another form yields no tests, which the caller
+//! takes for an error.
+
+/// A test that was run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Case {
+    /// The binary that holds it, such as `xtask::bin/xtask`.
+    pub(crate) suite: String,
+    /// Its path in that binary.
+    pub(crate) name: String,
+    /// What it wrote before it failed; none when it passed.
+    pub(crate) failure: Option<String>,
+}
+
+/// Every test in the report.
+pub(crate) fn cases(report: &str) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for part in report.split("<testcase ").skip(1) {
+        let (tag, rest) = part.split_once('>').unwrap_or((part, ""));
+        let body = if tag.ends_with('/') {
+            ""
+        } else {
+            rest.split_once("</testcase>").map_or(rest, |(body, _)| body)
+        };
+        let failed = ["<failure", "<error"].iter().any(|it| body.contains(it));
+        cases.push(Case {
+            suite: attribute(tag, "classname").unwrap_or_default(),
+            name: attribute(tag, "name").unwrap_or_default(),
+            failure: failed.then(|| unescape(body)),
+        });
+    }
+    cases
+}
+
+fn attribute(tag: &str, name: &str) -> Option<String> {
+    let key = format!("{name}=\"");
+    let (start, _) = tag.match_indices(&key).find(|(start, _)| {
+        // `name=` is the end of `classname=` too.
+        tag.get(..*start).is_none_or(|before| before.is_empty() || before.ends_with(' '))
+    })?;
+    let value = tag.get(start + key.len()..)?.split('"').next()?;
+    Some(unescape(value))
+}
+
+/// The entities that XML itself defines (XML 1.0, section 4.6). `&amp;` last, or `&amp;lt;` would
+/// become `<`.
+fn unescape(text: &str) -> String {
+    [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&amp;", "&")]
+        .iter()
+        .fold(text.to_owned(), |text, (entity, plain)| text.replace(entity, plain))
+}
+
+/// The place of the first panic in what a test wrote: `panicked at FILE:LINE:COLUMN`.
+pub(crate) fn panic_place(output: &str) -> Option<(String, usize)> {
+    output.split("panicked at ").skip(1).find_map(|rest| {
+        let place = rest.lines().next()?.trim_end_matches(':');
+        let mut parts = place.rsplitn(3, ':');
+        let (_column, line, file) = (parts.next()?, parts.next()?, parts.next()?);
+        Some((file.to_owned(), line.parse().ok()?))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REPORT: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
+<testsuites name="xtask test" tests="2" failures="1">
+    <testsuite name="one" tests="2">
+        <testcase name="tests::good" classname="one" time="0.003">
+        </testcase>
+        <testcase name="tests::bad&lt;T&gt;" classname="one" time="0.004">
+            <failure message="thread 'x' panicked" type="test failure">thread &apos;x&apos; (7) panicked at one/src/lib.rs:12:9:
+assertion `left == right` failed</failure>
+        </testcase>
+    </testsuite>
+</testsuites>"#;
+
+    #[test]
+    fn tells_passed_from_failed() {
+        let cases = cases(REPORT);
+        assert_eq!(cases.len(), 2);
+        assert_eq!((cases[0].name.as_str(), &cases[0].failure), ("tests::good", &None));
+        assert_eq!((cases[1].suite.as_str(), cases[1].name.as_str()), ("one", "tests::bad<T>"));
+        let output = cases[1].failure.as_deref().unwrap();
+        assert_eq!(panic_place(output), Some(("one/src/lib.rs".to_owned(), 12)));
+    }
+
+    #[test]
+    fn a_file_of_another_form_has_no_tests() {
+        assert_eq!(cases("").len() + cases("no report").len() + cases("<testsuites/>").len(), 0);
+        assert_eq!(cases("<testcase ").len(), 1);
+        assert_eq!(panic_place("panicked at nowhere"), None);
+    }
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Tells which programs were found, which are missing, and what mends that.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::{Need, Step};
+use crate::run::Run;
+use crate::tool::TOOLS;
+
+/// Every program of the catalogue.
+#[derive(Debug, Serialize)]
+pub(crate) struct Examination {
+    tools: Vec<Line>,
+}
+
+/// One program.
+#[derive(Debug, Serialize)]
+struct Line {
+    name: &'static str,
+    purpose: &'static str,
+    /// The version that is there.
+    found: Option<String>,
+    /// Where it is.
+    path: Option<String>,
+    /// The oldest version that does.
+    wanted: String,
+    /// Whether a step fails without it.
+    required: bool,
+    /// The steps that use it.
+    used_by: Vec<&'static str>,
+    /// The command to run, when something is wrong.
+    mend: Option<String>,
+}
+
+/// Looks at every program that `steps` use.
+pub(crate) fn examine(run: &Run, steps: &[&'static dyn Step]) -> Examination {
+    let needs: Vec<_> = steps.iter().map(|step| (step.name(), step.needs(run))).collect();
+    let line = |spec: &'static crate::tool::Spec| {
+        let uses = |need: &Need| *need == Need::Tool(spec.name) || *need == Need::Wanted(spec.name);
+        let used_by: Vec<_> =
+            needs.iter().filter(|(_, needs)| needs.iter().any(uses)).map(|it| it.0).collect();
+        Line {
+            name: spec.name,
+            purpose: spec.purpose,
+            found: run.tools.version(spec.name),
+            path: run.tools.find(spec.name).map(|path| path.display().to_string()),
+            wanted: spec.oldest(),
+            required: needs.iter().any(|(_, needs)| needs.contains(&Need::Tool(spec.name))),
+            used_by,
+            mend: run.tools.check(spec.name).err().map(|missing| missing.mend),
+        }
+    };
+    Examination { tools: TOOLS.iter().map(line).collect() }
+}
+
+impl Examination {
+    /// As people read it.
+    pub(crate) fn text(&self) -> String {
+        let mut out = format!("{:14} {:12} {:10} used by\n", "program", "found", "wanted");
+        for line in &self.tools {
+            let found = match (&line.found, &line.path) {
+                (Some(version), _) => version,
+                (None, Some(_)) => "unknown",
+                (None, None) => "-",
+            };
+            let used_by = if line.used_by.is_empty() {
+                "nothing here".into()
+            } else {
+                line.used_by.join(", ")
+            };
+            let optional = if line.required { "" } else { " (optional)" };
+            let wanted = format!(">= {}", line.wanted);
+            // Writing into a String has no way to fail.
+            drop(writeln!(out, "{:14} {found:12} {wanted:10} {used_by}{optional}", line.name));
+            if let Some(mend) = &line.mend {
+                drop(writeln!(out, "{:14} mend: {mend}", ""));
+            }
+        }
+        if self.exit_code() == 0 {
+            out.push_str("\nNothing that is required is missing.\n");
+        } else {
+            out.push_str("\n`cargo xtask setup` installs what is missing.\n");
+        }
+        out
+    }
+
+    /// 0 when every program that a step can't do without is there, 1 otherwise.
+    pub(crate) fn exit_code(&self) -> u8 {
+        u8::from(self.tools.iter().any(|line| line.required && line.mend.is_some()))
+    }
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Gate: Rust is formatted as rustfmt does it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use super::{Finding, Input, Need, Outcome, Plan, Step, StepLog};
+use crate::ops::command::Command;
+use crate::run::Run;
+
+/// `cargo xtask fmt`.
+pub(crate) struct Fmt;
+
+impl Step for Fmt {
+    fn name(&self) -> &'static str {
+        "fmt"
+    }
+
+    fn about(&self) -> &'static str {
+        "check that Rust is formatted"
+    }
+
+    fn needs(&self, _run: &Run) -> Vec<Need> {
+        vec![Need::Tool("cargo"), Need::Tool("rustfmt")]
+    }
+
+    fn plan(&self, run: &Run) -> Result<Plan> {
+        Ok(Plan::new()
+            .command(command(run))
+            .reads(Input::Source(PathBuf::new()))
+            .reads(Input::Tool("rustfmt")))
+    }
+
+    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        let finished = run.attempt(log, &command(run))?;
+        let findings = findings(&String::from_utf8_lossy(finished.stdout()), run.workspace.root());
+        if findings.is_empty() {
+            finished.success()?;
+            return Ok(Outcome::Done(String::new()));
+        }
+        Ok(Outcome::Found(findings))
+    }
+}
+
+fn command(run: &Run) -> Command {
+    run.command("cargo").args(["fmt", "--all", "--check"])
+}
+
+/// The places that `rustfmt --check` prints as `Diff in FILE:LINE:`, the first of each file.
+fn findings(output: &str, root: &Path) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = Vec::new();
+    for line in output.lines() {
+        let Some(place) = line.strip_prefix("Diff in ") else { continue };
+        let mut parts = place.trim_end_matches(':').rsplitn(2, ':');
+        let (Some(line), Some(file)) = (parts.next(), parts.next()) else { continue };
+        let Ok(line) = line.parse() else { continue };
+        let file = Path::new(file);
+        let file = file.strip_prefix(root).unwrap_or(file).display().to_string();
+        if findings.iter().any(|it| it.file == file) {
+            continue;
+        }
+        let mend = format!("rustfmt --edition 2024 {file}");
+        findings.push(Finding::at(file, line, "rustfmt", "not formatted as rustfmt does it", mend));
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_the_first_place_of_each_file() {
+        let output = "Diff in /r/a/src/lib.rs:3:\n-fn  a\n+fn a\nDiff in /r/a/src/lib.rs:9:\n\
+                      Diff in /r/b.rs:1:\n";
+        let places: Vec<_> =
+            findings(output, Path::new("/r")).into_iter().map(|it| (it.file, it.line)).collect();
+        assert_eq!(places, [("a/src/lib.rs".into(), Some(3)), ("b.rs".into(), Some(1))]);
+    }
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Gate: every test passes, those in the documentation included.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail};
+
+use super::{Finding, Input, Need, Outcome, Plan, Step, StepLog};
+use crate::ops::command::Command;
+use crate::ops::junit::{self, panic_place};
+use crate::ops::text::count;
+use crate::run::Run;
+
+/// `cargo xtask test`.
+pub(crate) struct Test;
+
+/// Programs that tests hold our work against. A test without its program skips itself, unless
+/// `REQUIRE_TOOLS` is set.
+const COUNTERPARTS: &[&str] = &["cosign", "isoinfo", "oras", "skopeo", "xorriso"];
+
+/// Where nextest writes its report, by the profile `xtask` in `.config/nextest.toml`.
+const JUNIT: &str = "target/xtask/nextest/xtask/junit.xml";
+
+impl Step for Test {
+    fn name(&self) -> &'static str {
+        "test"
+    }
+
+    fn about(&self) -> &'static str {
+        "run every test"
+    }
+
+    fn needs(&self, _run: &Run) -> Vec<Need> {
+        let required = std::env::var_os("REQUIRE_TOOLS").is_some();
+        let counterpart = |name| if required { Need::Tool(name) } else { Need::Wanted(name) };
+        let mut needs = vec![Need::Tool("cargo"), Need::Wanted("cargo-nextest")];
+        needs.extend(COUNTERPARTS.iter().copied().map(counterpart));
+        needs
+    }
+
+    fn plan(&self, run: &Run) -> Result<Plan> {
+        let plan = if has_nextest(run) {
+            Plan::new().command(nextest(run)).reads(Input::Tool("cargo-nextest")).writes(JUNIT)
+        } else {
+            Plan::new().command(plain(run))
+        };
+        let plan = plan
+            .command(documentation(run))
+            .reads(Input::Source(PathBuf::new()))
+            .reads(Input::Tool("cargo"))
+            .reads(Input::Env("REQUIRE_TOOLS"));
+        Ok(COUNTERPARTS.iter().fold(plan, |plan, tool| plan.reads(Input::Tool(tool))))
+    }
+
+    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        let mut tally = if has_nextest(run) {
+            with_nextest(run, log)?
+        } else {
+            log.note("cargo-nextest is not installed: cargo test runs the tests, without JUnit");
+            with_cargo(run, log, &plain(run))?
+        };
+        let documentation = with_cargo(run, log, &documentation(run))?;
+        tally.passed += documentation.passed;
+        tally.findings.extend(documentation.findings);
+        if tally.findings.is_empty() {
+            return Ok(Outcome::Done(count(tally.passed, "test")));
+        }
+        Ok(Outcome::Found(tally.findings))
+    }
+}
+
+/// What came of some tests.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Tally {
+    passed: usize,
+    findings: Vec<Finding>,
+}
+
+fn has_nextest(run: &Run) -> bool {
+    run.tools.check("cargo-nextest").is_ok()
+        && run.workspace.root().join(".config/nextest.toml").is_file()
+}
+
+fn nextest(run: &Run) -> Command {
+    run.command("cargo")
+        .args(["nextest", "run", "--workspace", "--all-features", "--profile", "xtask"])
+        .args(["--no-tests", "pass"])
+}
+
+fn plain(run: &Run) -> Command {
+    run.command("cargo").args([
+        "test",
+        "--workspace",
+        "--all-features",
+        "--all-targets",
+        "--no-fail-fast",
+    ])
+}
+
+fn documentation(run: &Run) -> Command {
+    run.command("cargo").args(["test", "--workspace", "--all-features", "--doc", "--no-fail-fast"])
+}
+
+fn with_nextest(run: &Run, log: &StepLog) -> Result<Tally> {
+    let report = run.workspace.root().join(JUNIT);
+    // An old report must not stand for a run that wrote none.
+    match fs::remove_file(&report) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("cannot remove {}", report.display()));
+        }
+        _ => {}
+    }
+    let finished = run.attempt(log, &nextest(run))?;
+    let cases = fs::read_to_string(&report).map(|text| junit::cases(&text)).unwrap_or_default();
+    let mut tally = Tally::default();
+    for case in cases {
+        match case.failure {
+            None => tally.passed += 1,
+            Some(output) => {
+                let mend = format!("cargo nextest run --no-capture -E 'test(={})'", case.name);
+                let name = format!("{} {}", case.suite, case.name);
+                tally.findings.push(failed(run, &name, &output, mend));
+            }
+        }
+    }
+    if tally.findings.is_empty() {
+        finished.success()?;
+    }
+    Ok(tally)
+}
+
+fn with_cargo(run: &Run, log: &StepLog, command: &Command) -> Result<Tally> {
+    let finished = run.attempt(log, command)?;
+    let output = String::from_utf8_lossy(finished.stdout()).into_owned();
+    let mut tally = Tally::default();
+    for line in output.lines() {
+        let Some((name, result)) =
+            line.strip_prefix("test ").and_then(|rest| rest.rsplit_once(" ... "))
+        else {
+            continue;
+        };
+        if result.starts_with("ok") {
+            tally.passed += 1;
+        } else if result == "FAILED" {
+            let written = section(&output, name);
+            let mend = format!("{} -- --nocapture", run.tools.line(command));
+            tally.findings.push(failed(run, name, written, mend));
+        }
+    }
+    if finished.code() == Some(0) && !tally.findings.is_empty() {
+        bail!("cargo test ended well although {} failed", count(tally.findings.len(), "test"));
+    }
+    if tally.findings.is_empty() {
+        finished.success()?;
+    }
+    Ok(tally)
+}
+
+/// What the test `name` wrote, in the output of libtest.
+fn section<'a>(output: &'a str, name: &str) -> &'a str {
+    let head = format!("---- {name} stdout ----");
+    let section = output.split_once(&head).map_or("", |(_, rest)| rest);
+    section.split("\n---- ").next().unwrap_or_default()
+}
+
+/// The finding for a test that failed: where it panicked, or where the documentation says it stands.
+fn failed(run: &Run, name: &str, output: &str, mend: String) -> Finding {
+    let message = format!("the test {name} failed{}", reason(output));
+    let root = run.workspace.root();
+    let in_source = |(file, line): (String, usize)| {
+        let path = root.join(&file);
+        let inside = path.strip_prefix(root).ok()?.to_str()?.to_owned();
+        path.is_file().then_some((inside, line))
+    };
+    match documentation_place(name).or_else(|| panic_place(output)).and_then(in_source) {
+        Some((file, line)) => Finding::at(file, line, "test", message, mend),
+        None => Finding::in_file("Cargo.toml", "test", message, mend),
+    }
+}
+
+/// The line after the place of the panic, which says why.
+fn reason(output: &str) -> String {
+    let mut lines = output.lines().skip_while(|line| !line.contains("panicked at "));
+    lines.nth(1).map(|line| format!(": {}", line.trim())).unwrap_or_default()
+}
+
+/// A test in the documentation has its place in its name: `src/lib.rs - item (line 12)`.
+fn documentation_place(name: &str) -> Option<(String, usize)> {
+    let (file, rest) = name.split_once(" - ")?;
+    let line = rest.rsplit_once("(line ")?.1.split(')').next()?;
+    Some((file.to_owned(), line.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OUTPUT: &str = "running 2 tests\ntest tests::bad ... FAILED\n\nfailures:\n\n\
+        ---- tests::bad stdout ----\n\nthread 'tests::bad' (5) panicked at src/lib.rs:4:9:\n\
+        two and two\nnote: more\n\n---- other stdout ----\npanicked at src/other.rs:1:1:\n";
+
+    #[test]
+    fn finds_what_one_test_wrote() {
+        let written = section(OUTPUT, "tests::bad");
+        assert_eq!(panic_place(written), Some(("src/lib.rs".to_owned(), 4)));
+        assert_eq!(reason(written), ": two and two");
+        assert_eq!(section(OUTPUT, "tests::unknown"), "");
+    }
+
+    #[test]
+    fn finds_the_place_in_the_name_of_a_documentation_test() {
+        let place = documentation_place("crates/x/src/lib.rs - thing::Part (line 12) - compile");
+        assert_eq!(place, Some(("crates/x/src/lib.rs".to_owned(), 12)));
+        assert_eq!(documentation_place("tests::bad"), None);
+    }
+}
