@@ -4,4 +4,24 @@
 //! The provisioner service: API, webhook, Redfish, media and OCI registry.
 #![forbid(unsafe_code)]
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use controller::cli::Cli;
+use controller::config::ConfigError;
+
+/// Something failed.
+const FAILED: u8 = 1;
+/// Usage or configuration; clap uses it too.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    match Cli::parse().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            let usage = error.is::<ConfigError>();
+            ExitCode::from(if usage { USAGE } else { FAILED })
+        }
+    }
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::{Config, ConfigError, LogFormat, Overrides};
+use crate::logging;
+use crate::serve::Server;
+
+/// The provisioner's service: API, webhook, media and OCI registry.
+#[derive(Debug, Parser)]
+#[command(name = "controller", version = build_info::LONG_VERSION, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Each value is looked for in the flags, then in the environment, then in the file.
+
+Examples:
+  controller serve --config /etc/provisioner/controller.toml
+  controller serve --listen 127.0.0.1:0 --data-dir ./data
+  controller config check --config controller.toml
+
+Exit codes: 0 done, 1 failed, 2 usage or configuration.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service until SIGTERM or SIGINT
+    Serve(Serve),
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Debug, Args)]
+struct Serve {
+    #[command(flatten)]
+    settings: Settings,
+    /// Write the address that is listened on to this file, as http://ADDRESS:PORT
+    #[arg(long, value_name = "FILE")]
+    address_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Tell every fault of the configuration, each with its place and the expected form
+    Check(Settings),
+}
+
+#[derive(Debug, Args)]
+struct Settings {
+    /// Configuration file
+    #[arg(long, value_name = "FILE", env = "CONTROLLER_CONFIG")]
+    config: Option<PathBuf>,
+    /// Address to listen on; port 0 takes a free one [file: server.listen] [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS:PORT", env = "CONTROLLER_LISTEN")]
+    listen: Option<SocketAddr>,
+    /// Folder of everything that the service keeps [file: storage.data_dir] [default: /var/lib/provisioner]
+    #[arg(long, value_name = "FOLDER", env = "CONTROLLER_DATA_DIR")]
+    data_dir: Option<PathBuf>,
+    /// How logs look [file: log.format] [default: text]
+    #[arg(long, value_name = "FORMAT", env = "CONTROLLER_LOG_FORMAT")]
+    log_format: Option<LogFormat>,
+    /// What is logged: error, warn, info, debug, trace, or directives [file: log.level] [default: info]
+    #[arg(long, value_name = "LEVEL", env = "CONTROLLER_LOG_LEVEL")]
+    log_level: Option<String>,
+}
+
+impl Settings {
+    fn load(self) -> Result<Config, ConfigError> {
+        let Self { config, listen, data_dir, log_format, log_level } = self;
+        let overrides = Overrides { listen, data_dir, log_format, log_level };
+        Config::load(config.as_deref(), overrides)
+    }
+}
+
+impl Cli {
+    /// Does what the command line says.
+    ///
+    /// # Errors
+    /// With a [`ConfigError`] where the configuration is at fault.
+    pub fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Serve(serve) => {
+                let config = serve.settings.load()?;
+                logging::start(&config)?;
+                let runtime = tokio::runtime::Builder::new_multi_thread()
+                    .enable_all()
+                    .build()
+                    .context("start the runtime")?;
+                runtime.block_on(run(config, serve.address_file.as_deref()))
+            }
+            Command::Config(ConfigCommand::Check(settings)) => {
+                settings.load()?;
+                println!("the configuration is good");
+                Ok(())
+            }
+        }
+    }
+}
+
+async fn run(config: Config, address_file: Option<&Path>) -> anyhow::Result<()> {
+    // Before the address is told: whoever reads it may send a signal at once.
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    let server = Server::bind(config).await?;
+    let url = format!("http://{}", server.address().context("read the bound address")?);
+    if let Some(path) = address_file {
+        crate::durable::write(path, format!("{url}\n").as_bytes()).context("write the address")?;
+    }
+    println!("listening on {url}");
+    tracing::info!(url, version = build_info::VERSION, "listening");
+    server
+        .run(async {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        })
+        .await;
+    Ok(())
+}

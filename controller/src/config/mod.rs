@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The configuration: flags, then environment, then a file, then what stands here.
+
+mod reader;
+
+use std::fmt;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::de::DeTable;
+
+pub use reader::Fault;
+
+use crate::registry::access::{AccessRule, ImmutableRule, Rules, Who};
+use crate::registry::users::Users;
+use reader::{Section, Source};
+
+/// Where logs go and how they look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// A line for people.
+    Text,
+    /// A JSON object in a line.
+    Json,
+}
+
+/// How the service is run.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Address and port to listen on; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// How long requests may take to end at a shutdown.
+    pub shutdown_timeout: Duration,
+    /// Connections served at once; more wait.
+    pub max_connections: usize,
+    /// How logs look.
+    pub log_format: LogFormat,
+    /// What is logged: a level, or directives of tracing's `EnvFilter`.
+    pub log_level: String,
+    /// Folder of everything that the service keeps.
+    pub data_dir: PathBuf,
+    /// The registry.
+    pub registry: RegistryConfig,
+}
+
+/// How the registry is run.
+#[derive(Debug, Clone)]
+pub struct RegistryConfig {
+    /// File of users and bcrypt hashes; None: no login is possible.
+    pub htpasswd: Option<PathBuf>,
+    /// Who may do what.
+    pub rules: Rules,
+    /// An upload to which nothing was added for so long is dropped.
+    pub upload_expiry: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            shutdown_timeout: Duration::from_secs(30),
+            max_connections: 1024,
+            log_format: LogFormat::Text,
+            log_level: "info".to_owned(),
+            data_dir: PathBuf::from("/var/lib/provisioner"),
+            registry: RegistryConfig {
+                htpasswd: None,
+                rules: Rules::default(),
+                upload_expiry: Duration::from_hours(24),
+            },
+        }
+    }
+}
+
+/// Values that win over the file: from flags and the environment.
+#[derive(Debug, Default)]
+pub struct Overrides {
+    /// Wins over `server.listen`.
+    pub listen: Option<SocketAddr>,
+    /// Wins over `storage.data_dir`.
+    pub data_dir: Option<PathBuf>,
+    /// Wins over `log.format`.
+    pub log_format: Option<LogFormat>,
+    /// Wins over `log.level`.
+    pub log_level: Option<String>,
+}
+
+/// A configuration that can't be used, with everything that is wrong.
+#[derive(Debug)]
+pub struct ConfigError(pub Vec<Fault>);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let faults: Vec<String> = self.0.iter().map(Fault::to_string).collect();
+        f.write_str(&faults.join("\n"))
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Config {
+    /// Reads `file`, where there is one, and checks all of it, the files that it names included.
+    ///
+    /// # Errors
+    /// With every fault that was found.
+    pub fn load(file: Option<&Path>, overrides: Overrides) -> Result<Self, ConfigError> {
+        let fault = |place: String, message: String| ConfigError(vec![Fault { place, message }]);
+        let name = file.map_or_else(|| "defaults".to_owned(), |file| file.display().to_string());
+        let text = match file {
+            Some(file) => fs::read_to_string(file).map_err(|e| {
+                fault(name.clone(), format!("{e}; expected a configuration file in TOML"))
+            })?,
+            None => String::new(),
+        };
+        let (mut config, mut faults) = parse(&name, &text);
+        config.apply(overrides);
+        config.check(&name, &mut faults);
+        if faults.is_empty() { Ok(config) } else { Err(ConfigError(faults)) }
+    }
+
+    fn apply(&mut self, overrides: Overrides) {
+        let Overrides { listen, data_dir, log_format, log_level } = overrides;
+        set(&mut self.listen, listen);
+        set(&mut self.data_dir, data_dir);
+        set(&mut self.log_format, log_format);
+        set(&mut self.log_level, log_level);
+    }
+
+    /// What no single value tells.
+    fn check(&self, name: &str, faults: &mut Vec<Fault>) {
+        let mut fault = |message: String| faults.push(Fault { place: name.to_owned(), message });
+        let rules = &self.registry.rules;
+        if rules.access.is_empty() && !self.listen.ip().is_loopback() {
+            fault(format!(
+                "server.listen is {}, which others can reach, and everybody could push: expected at least one [[registry.access]], or an address of loopback",
+                self.listen
+            ));
+        }
+        if let Err(e) = crate::logging::filter(&self.log_level) {
+            fault(format!(
+                "log.level is {:?}: {e}; expected error, warn, info, debug, trace, or directives such as info,controller=debug",
+                self.log_level
+            ));
+        }
+        let users = match self.registry.htpasswd.as_deref().map(|path| (path, Users::read(path))) {
+            None => None,
+            Some((_, Ok(users))) => Some(users),
+            Some((path, Err(e))) => {
+                return fault(format!("registry.htpasswd {}: {e}", path.display()));
+            }
+        };
+        let named = rules.access.iter().flat_map(|rule| [&rule.pull, &rule.push, &rule.delete]);
+        for who in named.flatten() {
+            match (who, &users) {
+                (Who::User(_) | Who::Authenticated, None) => fault(
+                    "registry.access names users, but registry.htpasswd is missing: expected the path of a file made with `htpasswd -B`".to_owned(),
+                ),
+                (Who::User(name), Some(users)) if !users.contains(name) => fault(format!(
+                    "registry.access names {name:?}, who is not in registry.htpasswd"
+                )),
+                _ => {}
+            }
+        }
+        faults.dedup();
+    }
+}
+
+fn set<T>(value: &mut T, over: Option<T>) {
+    if let Some(over) = over {
+        *value = over;
+    }
+}
+
+/// Reads the text of a configuration file; what is wrong has its default.
+fn parse(name: &str, text: &str) -> (Config, Vec<Fault>) {
+    let mut config = Config::default();
+    let mut source = Source::new(name, text);
+    let (table, errors) = DeTable::parse_recoverable(text);
+    for error in errors {
+        let at = error.span().map_or(0, |span| span.start);
+        source.fault(at, error.message().to_owned());
+    }
+    let source = &mut source;
+    let mut root = Section::root(table.get_ref());
+
+    let mut server = root.section(source, "server");
+    set(
+        &mut config.listen,
+        server.parse(source, "listen", "ADDRESS:PORT, such as \"127.0.0.1:8080\""),
+    );
+    set(&mut config.shutdown_timeout, server.duration(source, "shutdown_timeout"));
+    set(&mut config.max_connections, server.count(source, "max_connections"));
+    server.end(source);
+
+    let mut log = root.section(source, "log");
+    set(
+        &mut config.log_format,
+        log.parse_with(source, "format", "\"text\" or \"json\"", |text| {
+            clap::ValueEnum::from_str(text, false).ok()
+        }),
+    );
+    set(&mut config.log_level, log.parse(source, "level", "a text such as \"info\""));
+    log.end(source);
+
+    let mut storage = root.section(source, "storage");
+    set(&mut config.data_dir, storage.parse(source, "data_dir", "the path of a folder"));
+    storage.end(source);
+
+    let mut registry = root.section(source, "registry");
+    config.registry.htpasswd = registry.parse(source, "htpasswd", "the path of a file");
+    set(&mut config.registry.upload_expiry, registry.duration(source, "upload_expiry"));
+    for mut section in registry.sections(source, "access") {
+        config.registry.rules.access.push(access_rule(source, &mut section));
+        section.end(source);
+    }
+    for mut section in registry.sections(source, "immutable") {
+        let prefix = prefix(source, &mut section);
+        let tags = section.list(source, "tags", "tags, where * stands for any text", |text| {
+            (!text.is_empty()).then(|| text.to_owned())
+        });
+        let tags = tags.unwrap_or_else(|| vec!["*".to_owned()]);
+        config.registry.rules.immutable.push(ImmutableRule { prefix, tags });
+        section.end(source);
+    }
+    registry.end(source);
+    root.end(source);
+    let faults = std::mem::take(&mut source.faults);
+    (config, faults)
+}
+
+fn access_rule(source: &mut Source<'_>, section: &mut Section<'_>) -> AccessRule {
+    let prefix = prefix(source, section);
+    let mut whom = |source: &mut Source<'_>, key| {
+        section.list(source, key, "\"anonymous\", \"authenticated\" or names of users", |text| {
+            match text {
+                "" => None,
+                "anonymous" => Some(Who::Anonymous),
+                "authenticated" => Some(Who::Authenticated),
+                name => Some(Who::User(name.to_owned())),
+            }
+        })
+    };
+    let pull = whom(source, "pull").unwrap_or_default();
+    let push = whom(source, "push").unwrap_or_default();
+    let delete = whom(source, "delete").unwrap_or_default();
+    AccessRule { prefix, pull, push, delete }
+}
+
+fn prefix(source: &mut Source<'_>, section: &mut Section<'_>) -> String {
+    let expected = "a repository or a folder of repositories, such as \"tools\", or \"\" for all";
+    let prefix = section.parse_with(source, "prefix", expected, |text| {
+        let name = text.trim_end_matches('/');
+        let valid = name.is_empty() || name.parse::<oci::Repository>().is_ok();
+        valid.then(|| name.to_owned())
+    });
+    prefix.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_is_told_with_its_place_and_the_expected_form() {
+        let text = "\
+[server]
+listen = \"nowhere\"
+shutdown_timeout = 5
+max_connections = 0
+colour = \"red\"
+
+[registry]
+htpasswd = [\"x\"]
+[[registry.access]]
+prefix = \"../up\"
+pull = [\"anonymous\", 3]
+push = \"ci\"
+[[registry.immutable]]
+tags = [\"\"]
+[extra]
+";
+        let (_, faults) = parse("c.toml", text);
+        let told: Vec<String> = faults.iter().map(Fault::to_string).collect();
+        let expected = [
+            "c.toml:2:10: server.listen is \"nowhere\", expected ADDRESS:PORT, such as \"127.0.0.1:8080\"",
+            "c.toml:3:20: server.shutdown_timeout is integer, expected a span of time such as \"30s\" or \"7d\"",
+            "c.toml:4:19: server.max_connections is integer, expected a whole number of at least 1",
+            "c.toml:5:1: server.colour is unknown, expected listen, shutdown_timeout, max_connections",
+            "c.toml:8:12: registry.htpasswd is array, expected the path of a file",
+            "c.toml:10:10: registry.access[0].prefix is \"../up\", expected a repository or a folder of repositories, such as \"tools\", or \"\" for all",
+            "c.toml:11:22: registry.access[0].pull is integer, expected \"anonymous\", \"authenticated\" or names of users",
+            "c.toml:12:8: registry.access[0].push is \"ci\", expected a list of \"anonymous\", \"authenticated\" or names of users",
+            "c.toml:14:9: registry.immutable[0].tags is \"\", expected tags, where * stands for any text",
+            "c.toml:15:2: extra is unknown, expected server, log, storage, registry",
+        ];
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn broken_toml_is_told_with_its_place() {
+        let (_, faults) = parse("c.toml", "[server]\nlisten = \n");
+        assert!(faults.first().is_some_and(|fault| fault.place == "c.toml:2:10"), "{faults:?}");
+    }
+
+    #[test]
+    fn an_open_address_needs_rules() {
+        let open = || Overrides { listen: "0.0.0.0:0".parse().ok(), ..Overrides::default() };
+        let error = Config::load(None, open()).unwrap_err().to_string();
+        assert!(error.contains("expected at least one [[registry.access]]"), "{error}");
+        assert!(Config::load(None, Overrides::default()).is_ok());
+    }
+
+    #[test]
+    fn users_in_rules_must_exist() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("c.toml");
+        let rule = "[[registry.access]]\nprefix = \"\"\npush = [\"ci\", \"ghost\"]\n";
+        fs::write(&file, rule).unwrap();
+        let error = Config::load(Some(&file), Overrides::default()).unwrap_err().to_string();
+        assert!(error.contains("registry.htpasswd is missing"), "{error}");
+        let users = folder.path().join("users");
+        fs::write(&users, format!("ci:{}\n", bcrypt::hash("x", 4).unwrap())).unwrap();
+        let text = format!("[registry]\nhtpasswd = {users:?}\n{rule}");
+        fs::write(&file, text).unwrap();
+        let error = Config::load(Some(&file), Overrides::default()).unwrap_err();
+        assert_eq!(error.0.len(), 1, "{error}");
+        assert!(error.to_string().contains("names \"ghost\""), "{error}");
+    }
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("c.toml");
+        fs::write(&file, "[server]\nlisten = \"127.0.0.1:1\"\n[log]\nformat = \"json\"\n").unwrap();
+        let over = Overrides { listen: "127.0.0.1:2".parse().ok(), ..Overrides::default() };
+        let config = Config::load(Some(&file), over).unwrap();
+        assert_eq!(config.listen.port(), 2);
+        assert_eq!(config.log_format, LogFormat::Json);
+    }
+}

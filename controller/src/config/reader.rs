@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Reads TOML and collects every fault, each with its place and the form that is expected.
+//!
+//! serde stops at the first fault; whoever writes a configuration wants to know all of them at once.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// Something wrong in a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// `FILE:LINE:COLUMN`, or where else the value comes from.
+    pub place: String,
+    /// What is wrong, and what is expected.
+    pub message: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.message)
+    }
+}
+
+/// Where faults are collected, with what it takes to tell their place.
+pub(super) struct Source<'a> {
+    name: &'a str,
+    text: &'a str,
+    pub(super) faults: Vec<Fault>,
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn new(name: &'a str, text: &'a str) -> Self {
+        Self { name, text, faults: Vec::new() }
+    }
+
+    /// Adds a fault at a position in the text.
+    pub(super) fn fault(&mut self, at: usize, message: impl Into<String>) {
+        let before = self.text.get(..at).unwrap_or(self.text);
+        let line = before.matches('\n').count() + 1;
+        let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+        let place = format!("{}:{line}:{column}", self.name);
+        self.faults.push(Fault { place, message: message.into() });
+    }
+}
+
+/// A table that is being read. What was not asked for by the end is unknown.
+pub(super) struct Section<'t> {
+    path: String,
+    table: Option<&'t DeTable<'t>>,
+    known: Vec<&'static str>,
+}
+
+impl<'t> Section<'t> {
+    pub(super) fn root(table: &'t DeTable<'t>) -> Self {
+        Self { path: String::new(), table: Some(table), known: Vec::new() }
+    }
+
+    fn value(&mut self, key: &'static str) -> Option<&'t Spanned<DeValue<'t>>> {
+        self.known.push(key);
+        self.table?.get(key)
+    }
+
+    fn wrong(
+        &self,
+        source: &mut Source<'_>,
+        key: &str,
+        value: &Spanned<DeValue<'_>>,
+        expected: &str,
+    ) {
+        let found = match value.get_ref() {
+            DeValue::String(text) => format!("{text:?}"),
+            other => other.type_str().to_owned(),
+        };
+        let message = format!("{}{key} is {found}, expected {expected}", self.path);
+        source.fault(value.span().start, message);
+    }
+
+    /// A table below this one; empty where it is missing.
+    pub(super) fn section(&mut self, source: &mut Source<'_>, key: &'static str) -> Section<'t> {
+        let value = self.value(key);
+        let table = value.and_then(|value| value.get_ref().as_table());
+        if let (Some(value), None) = (value, table) {
+            self.wrong(source, key, value, "a table");
+        }
+        Section { path: format!("{}{key}.", self.path), table, known: Vec::new() }
+    }
+
+    /// The tables of an array of tables; none where it is missing.
+    pub(super) fn sections(
+        &mut self,
+        source: &mut Source<'_>,
+        key: &'static str,
+    ) -> Vec<Section<'t>> {
+        let Some(value) = self.value(key) else { return Vec::new() };
+        let Some(items) = value.get_ref().as_array() else {
+            self.wrong(source, key, value, "tables written as [[…]]");
+            return Vec::new();
+        };
+        let mut sections = Vec::new();
+        for (number, item) in items.iter().enumerate() {
+            match item.get_ref().as_table() {
+                Some(table) => sections.push(Section {
+                    path: format!("{}{key}[{number}].", self.path),
+                    table: Some(table),
+                    known: Vec::new(),
+                }),
+                None => self.wrong(source, key, item, "tables written as [[…]]"),
+            }
+        }
+        sections
+    }
+
+    /// A text that `read` understands.
+    pub(super) fn parse_with<T>(
+        &mut self,
+        source: &mut Source<'_>,
+        key: &'static str,
+        expected: &str,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
+        let value = self.value(key)?;
+        let parsed = value.get_ref().as_str().and_then(read);
+        if parsed.is_none() {
+            self.wrong(source, key, value, expected);
+        }
+        parsed
+    }
+
+    /// A text that is a `T`.
+    pub(super) fn parse<T: FromStr>(
+        &mut self,
+        source: &mut Source<'_>,
+        key: &'static str,
+        expected: &str,
+    ) -> Option<T> {
+        self.parse_with(source, key, expected, |text| text.parse().ok())
+    }
+
+    /// A span of time.
+    pub(super) fn duration(
+        &mut self,
+        source: &mut Source<'_>,
+        key: &'static str,
+    ) -> Option<Duration> {
+        let expected = "a span of time such as \"30s\" or \"7d\"";
+        self.parse_with(source, key, expected, |text| humantime::parse_duration(text).ok())
+    }
+
+    /// A whole number of at least 1.
+    pub(super) fn count(&mut self, source: &mut Source<'_>, key: &'static str) -> Option<usize> {
+        let value = self.value(key)?;
+        let integer = value.get_ref().as_integer();
+        let count = integer
+            .and_then(|number| usize::from_str_radix(number.as_str(), number.radix()).ok())
+            .filter(|count| *count > 0);
+        if count.is_none() {
+            self.wrong(source, key, value, "a whole number of at least 1");
+        }
+        count
+    }
+
+    /// A list of texts that `read` understands.
+    pub(super) fn list<T>(
+        &mut self,
+        source: &mut Source<'_>,
+        key: &'static str,
+        expected: &str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let value = self.value(key)?;
+        let Some(items) = value.get_ref().as_array() else {
+            self.wrong(source, key, value, &format!("a list of {expected}"));
+            return None;
+        };
+        let mut list = Vec::new();
+        for item in items {
+            match item.get_ref().as_str().and_then(&read) {
+                Some(item) => list.push(item),
+                None => self.wrong(source, key, item, expected),
+            }
+        }
+        Some(list)
+    }
+
+    /// Tells what was not asked for.
+    pub(super) fn end(self, source: &mut Source<'_>) {
+        for (key, _) in self.table.into_iter().flatten() {
+            if !self.known.contains(&key.get_ref().as_ref()) {
+                let known = self.known.join(", ");
+                let message =
+                    format!("{}{} is unknown, expected {known}", self.path, key.get_ref());
+                source.fault(key.span().start, message);
+            }
+        }
+    }
+}

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Changes of the file system that are on the disk when the call returns.
+//!
+//! A file appears whole or not at all: temporary name, fsync, rename, fsync of the folder.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The file system refused or failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{action} {}: {source}", path.display())]
+pub struct FileError {
+    /// What was tried, such as `write`.
+    pub action: &'static str,
+    /// On which file or folder.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+impl FileError {
+    /// Whether the disk, or what this user may have of it, is full.
+    pub fn is_full(&self) -> bool {
+        matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
+}
+
+/// Adds what was tried, and on which path, to an error of the file system.
+pub(crate) trait At<T> {
+    /// `action` is a verb: `read`, `write`, `rename`.
+    fn at(self, action: &'static str, path: &Path) -> Result<T, FileError>;
+}
+
+impl<T> At<T> for io::Result<T> {
+    fn at(self, action: &'static str, path: &Path) -> Result<T, FileError> {
+        self.map_err(|source| FileError { action, path: path.to_owned(), source })
+    }
+}
+
+/// `Ok(None)` where the file or a folder above it does not exist.
+pub(crate) fn absent_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
+        Err(e) => Err(e),
+    }
+}
+
+/// Temporary files start so; no repository, tag or digest does.
+pub(crate) const TEMPORARY: &str = ".tmp-";
+
+/// Writes `path` with `content`, replacing what was there. Its folder is made where it is missing.
+pub(crate) fn write(path: &Path, content: &[u8]) -> Result<(), FileError> {
+    // Unique in this process by the counter, between processes by the id.
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let folder = parent(path);
+    ensure_folder(folder)?;
+    let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+    let temporary = folder.join(format!("{TEMPORARY}{}-{number}", std::process::id()));
+    let written = write_new(&temporary, content).and_then(|()| fs::rename(&temporary, path));
+    if written.is_err() {
+        // The first error is the one to report.
+        fs::remove_file(&temporary).ok();
+    }
+    written.at("write", path)?;
+    sync_folder(folder)
+}
+
+fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+/// Makes the empty file `path`; says whether it is new.
+pub(crate) fn mark(path: &Path) -> Result<bool, FileError> {
+    ensure_folder(parent(path))?;
+    match OpenOptions::new().write(true).create_new(true).open(path) {
+        Ok(file) => {
+            file.sync_all().at("write", path)?;
+            sync_folder(parent(path))?;
+            Ok(true)
+        }
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(e) => Err(e).at("write", path),
+    }
+}
+
+/// Moves a file whose content is already on the disk; the target's folder is made where it is missing.
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
+    ensure_folder(parent(to))?;
+    fs::rename(from, to).at("rename", to)?;
+    sync_folder(parent(to))
+}
+
+/// Removes a file; says whether there was one.
+pub(crate) fn remove(path: &Path) -> Result<bool, FileError> {
+    let removed = absent_is_none(fs::remove_file(path)).at("remove", path)?.is_some();
+    if removed {
+        sync_folder(parent(path))?;
+    }
+    Ok(removed)
+}
+
+/// Makes a folder and those above it.
+pub(crate) fn ensure_folder(path: &Path) -> Result<(), FileError> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    ensure_folder(parent(path))?;
+    match fs::create_dir(path) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e).at("create", path),
+        _ => sync_folder(parent(path)),
+    }
+}
+
+/// The names in a folder, sorted, without temporary files; empty where there is no such folder.
+pub(crate) fn names(folder: &Path) -> Result<Vec<String>, FileError> {
+    let Some(entries) = absent_is_none(fs::read_dir(folder)).at("list", folder)? else {
+        return Ok(Vec::new());
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        // What is not UTF-8 was not written by this program.
+        if let Ok(name) = entry.at("list", folder)?.file_name().into_string()
+            && !name.starts_with(TEMPORARY)
+        {
+            names.push(name);
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+fn sync_folder(path: &Path) -> Result<(), FileError> {
+    File::open(path).and_then(|folder| folder.sync_all()).at("sync", path)
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_and_leaves_no_temporary_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b/file");
+        write(&path, b"one").unwrap();
+        write(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_failed_write_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("taken");
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("x"), "").unwrap();
+        assert!(write(&path, b"content").is_err());
+        assert_eq!(names(folder.path()).unwrap(), ["taken"]);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn marks_and_removals_say_whether_something_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x/mark");
+        assert!(!remove(&path).unwrap());
+        assert!(mark(&path).unwrap());
+        assert!(!mark(&path).unwrap());
+        assert!(remove(&path).unwrap());
+        assert!(names(&folder.path().join("absent")).unwrap().is_empty());
+    }
+}

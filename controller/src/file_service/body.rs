@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! A response body that reads a file piece by piece.
+//!
+//! The next piece is read on a blocking thread while the last one is sent, so an answer holds two
+//! buffers whatever the size of the file, and a slow client holds no thread.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::vec::IntoIter;
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use tokio::task::{JoinHandle, spawn_blocking};
+
+/// Bytes read at once. Larger pieces save system calls but fall out of the processor's cache between
+/// the read and the send.
+const PIECE: u64 = 256 * 1024;
+/// Buffers kept for the next answer.
+const SPARE: usize = 16;
+
+/// A piece of an answer.
+#[derive(Debug)]
+pub(super) enum Part {
+    /// Text between ranges.
+    Memory(Bytes),
+    /// Bytes of the file.
+    File(Range<u64>),
+}
+
+impl Part {
+    /// Bytes in it.
+    pub(super) fn length(&self) -> u64 {
+        match self {
+            Self::Memory(bytes) => bytes.len() as u64,
+            Self::File(range) => range.end - range.start,
+        }
+    }
+}
+
+impl From<Range<u64>> for Part {
+    fn from(range: Range<u64>) -> Self {
+        Self::File(range)
+    }
+}
+
+/// The body.
+#[derive(Debug)]
+pub(super) struct FileBody {
+    file: Arc<File>,
+    parts: IntoIter<Part>,
+    current: Range<u64>,
+    reading: Option<JoinHandle<io::Result<Bytes>>>,
+    left: u64,
+}
+
+impl FileBody {
+    /// `length` is the sum over `parts`.
+    pub(super) fn new(file: File, parts: Vec<Part>, length: u64) -> Self {
+        Self {
+            file: Arc::new(file),
+            parts: parts.into_iter(),
+            current: 0..0,
+            reading: None,
+            left: length,
+        }
+    }
+
+    /// Starts to read the next piece of the current part, if it has one.
+    fn read_ahead(&mut self) {
+        if self.reading.is_some() || self.current.is_empty() {
+            return;
+        }
+        let start = self.current.start;
+        let end = self.current.end.min(start.saturating_add(PIECE));
+        self.current.start = end;
+        let file = Arc::clone(&self.file);
+        self.reading = Some(spawn_blocking(move || read(&file, start, end - start)));
+    }
+}
+
+impl http_body::Body for FileBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        while self.reading.is_none() && self.current.is_empty() {
+            match self.parts.next() {
+                None => return Poll::Ready(None),
+                Some(Part::File(range)) => self.current = range,
+                Some(Part::Memory(bytes)) => {
+                    self.left = self.left.saturating_sub(bytes.len() as u64);
+                    return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                }
+            }
+        }
+        self.read_ahead();
+        let Some(reading) = &mut self.reading else { return Poll::Ready(None) };
+        let read = ready!(Pin::new(reading).poll(context));
+        self.reading = None;
+        let bytes = read.map_err(io::Error::other).flatten();
+        self.read_ahead();
+        if let Ok(bytes) = &bytes {
+            self.left = self.left.saturating_sub(bytes.len() as u64);
+        }
+        Poll::Ready(Some(bytes.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
+
+/// Reads exactly `length` bytes; a file that ends before is an error, which ends the connection, so
+/// that a client can't take a part for the whole.
+fn read(file: &File, start: u64, length: u64) -> io::Result<Bytes> {
+    let length = usize::try_from(length).map_err(io::Error::other)?;
+    let mut buffer = Buffer::take();
+    buffer.0.resize(length, 0);
+    file.read_exact_at(&mut buffer.0, start)?;
+    Ok(Bytes::from_owner(buffer))
+}
+
+/// Memory that is used again: fresh memory costs the kernel more than the read itself.
+struct Buffer(Vec<u8>);
+
+static SPARES: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+
+impl Buffer {
+    fn take() -> Self {
+        let spare = SPARES.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        Self(spare.unwrap_or_default())
+    }
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let mut spares = SPARES.lock().unwrap_or_else(PoisonError::into_inner);
+        if spares.len() < SPARE {
+            spares.push(std::mem::take(&mut self.0));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    fn body(content: &[u8], parts: Vec<Part>) -> FileBody {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, content).unwrap();
+        let length = parts.iter().map(Part::length).sum();
+        FileBody::new(File::open(path).unwrap(), parts, length)
+    }
+
+    #[tokio::test]
+    async fn parts_come_in_order_and_whole() {
+        let content: Vec<u8> = (0..PIECE * 3 + 7).map(|n| (n % 251) as u8).collect();
+        let size = content.len() as u64;
+        let parts = vec![
+            Part::File(0..size),
+            Part::Memory(Bytes::from_static(b"between")),
+            Part::File(5..9),
+        ];
+        let got = body(&content, parts).collect().await.unwrap().to_bytes();
+        let expected = [&content[..], b"between", &content[5..9]].concat();
+        assert!(got == expected);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_ends_early_is_an_error() {
+        let got = body(b"short", vec![Part::File(0..100)]).collect().await;
+        assert_eq!(got.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_nothing() {
+        let got = body(b"", Vec::new());
+        assert!(http_body::Body::is_end_stream(&got));
+        assert!(got.collect().await.unwrap().to_bytes().is_empty());
+    }
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Answers GET and HEAD with a file, or the parts of it that were asked for.
+//!
+//! Serves blobs of the registry and images for virtual media alike: RFC 9110, section 13
+//! (conditional requests) and section 14 (ranges).
+
+mod body;
+mod range;
+
+use std::fs::File;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+
+use body::FileBody;
+use range::Wanted;
+
+/// A file and how it is described to clients.
+#[derive(Debug)]
+pub(crate) struct ServedFile {
+    /// The file; its content never changes while it has this `etag`.
+    pub(crate) file: File,
+    /// Its size in bytes.
+    pub(crate) size: u64,
+    /// Its media type.
+    pub(crate) content_type: HeaderValue,
+    /// A strong entity tag, with its quotes.
+    pub(crate) etag: HeaderValue,
+}
+
+/// Answers a request for `served`.
+pub(crate) fn respond(method: &Method, request: &HeaderMap, served: ServedFile) -> Response<Body> {
+    let ServedFile { file, size, content_type, etag } = served;
+    let mut response = Response::new(Body::empty());
+    let headers = response.headers_mut();
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(header::ETAG, etag.clone());
+    if is_current(request, &etag) {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        return response;
+    }
+    let wanted = range::wanted(request, &etag, size);
+    let (status, content_type, parts) = match wanted {
+        Wanted::Unsatisfiable => {
+            headers.insert(header::CONTENT_RANGE, value(format!("bytes */{size}")));
+            *response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
+            return response;
+        }
+        Wanted::Whole => (StatusCode::OK, content_type, range::whole(size)),
+        Wanted::One(part) => {
+            let text = format!("bytes {}-{}/{size}", part.start, part.end - 1);
+            headers.insert(header::CONTENT_RANGE, value(text));
+            (StatusCode::PARTIAL_CONTENT, content_type, vec![part.into()])
+        }
+        Wanted::Several(ranges) => {
+            let multipart = range::multipart(&ranges, size, &content_type);
+            (StatusCode::PARTIAL_CONTENT, multipart.content_type, multipart.parts)
+        }
+    };
+    let length: u64 = parts.iter().map(body::Part::length).sum();
+    headers.insert(header::CONTENT_TYPE, content_type);
+    headers.insert(header::CONTENT_LENGTH, length.into());
+    *response.status_mut() = status;
+    if method != Method::HEAD {
+        *response.body_mut() = Body::new(FileBody::new(file, parts, length));
+    }
+    response
+}
+
+/// Whether the client holds the content with this entity tag already (RFC 9110, section 13.1.2).
+pub(crate) fn is_current(request: &HeaderMap, etag: &HeaderValue) -> bool {
+    range::matches(request, header::IF_NONE_MATCH, etag)
+}
+
+/// A header value made of digits and ASCII text only.
+fn value(text: String) -> HeaderValue {
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The provisioner service: API, webhook, Redfish, media and OCI registry.
+//!
+//! A library, so that the tests can run the service inside their own process.
+#![forbid(unsafe_code)]
+
+pub mod cli;
+pub mod config;
+mod durable;
+mod file_service;
+mod health;
+mod logging;
+pub mod registry;
+pub mod serve;

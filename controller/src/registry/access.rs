@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Who may do what: rules by prefix of a repository's name, and tags that never move.
+
+use oci::{Repository, Tag};
+
+/// Something that a request does to a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Read contents, tags and lists.
+    Pull,
+    /// Add contents, set tags.
+    Push,
+    /// Remove contents and tags.
+    Delete,
+}
+
+/// Whom a rule lets in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Who {
+    /// Everybody, without a login.
+    Anonymous,
+    /// Everybody who has a login.
+    Authenticated,
+    /// One user.
+    User(String),
+}
+
+/// What may be done to the repositories below a prefix.
+#[derive(Debug, Clone)]
+pub struct AccessRule {
+    /// A repository or a folder of them; empty for all.
+    pub prefix: String,
+    /// Who may pull.
+    pub pull: Vec<Who>,
+    /// Who may push.
+    pub push: Vec<Who>,
+    /// Who may delete.
+    pub delete: Vec<Who>,
+}
+
+/// Tags that never move and can't be deleted.
+#[derive(Debug, Clone)]
+pub struct ImmutableRule {
+    /// As in [`AccessRule`].
+    pub prefix: String,
+    /// Names, where `*` stands for any text.
+    pub tags: Vec<String>,
+}
+
+/// The rules of a registry.
+#[derive(Debug, Clone, Default)]
+pub struct Rules {
+    /// The rule with the longest prefix that matches decides alone. No rules at all: everybody may do everything.
+    pub access: Vec<AccessRule>,
+    /// A tag is immutable if any of these says so.
+    pub immutable: Vec<ImmutableRule>,
+}
+
+impl AccessRule {
+    fn allows(&self, user: Option<&str>, action: Action) -> bool {
+        let list = match action {
+            Action::Pull => &self.pull,
+            Action::Push => &self.push,
+            Action::Delete => &self.delete,
+        };
+        list.iter().any(|who| match who {
+            Who::Anonymous => true,
+            Who::Authenticated => user.is_some(),
+            Who::User(name) => user == Some(name),
+        })
+    }
+}
+
+impl Rules {
+    /// Whether `user` (None: without a login) may do `action` to `repository`.
+    pub fn allow(&self, user: Option<&str>, action: Action, repository: &Repository) -> bool {
+        if self.access.is_empty() {
+            return true;
+        }
+        self.access
+            .iter()
+            .filter(|rule| covers(&rule.prefix, repository.as_str()))
+            .max_by_key(|rule| rule.prefix.len())
+            .is_some_and(|rule| rule.allows(user, action))
+    }
+
+    /// Whether somebody without a login may do anything at all: else they are asked to log in at once.
+    pub fn admit_anonymous(&self) -> bool {
+        const ALL: [Action; 3] = [Action::Pull, Action::Push, Action::Delete];
+        self.access.is_empty()
+            || self.access.iter().any(|rule| ALL.iter().any(|action| rule.allows(None, *action)))
+    }
+
+    /// Whether a tag may neither move nor go once it is set.
+    pub fn is_immutable(&self, repository: &Repository, tag: &Tag) -> bool {
+        self.immutable.iter().any(|rule| {
+            covers(&rule.prefix, repository.as_str())
+                && rule.tags.iter().any(|pattern| glob(pattern, tag.as_str()))
+        })
+    }
+}
+
+/// Whole components only: `tools` covers `tools` and `tools/a`, not `toolset`.
+fn covers(prefix: &str, name: &str) -> bool {
+    let prefix = prefix.trim_end_matches('/');
+    match name.strip_prefix(prefix) {
+        Some(rest) => prefix.is_empty() || rest.is_empty() || rest.starts_with('/'),
+        None => false,
+    }
+}
+
+/// `*` stands for any text, everything else for itself.
+fn glob(pattern: &str, text: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(mut text) = text.strip_prefix(first) else { return false };
+    let mut middle: Vec<&str> = rest.split('*').collect();
+    let last = middle.pop().unwrap_or_default();
+    for part in middle {
+        let Some((_, after)) = text.split_once(part) else { return false };
+        text = after;
+    }
+    text.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_text() {
+        for (pattern, text, expected) in [
+            ("v*", "v1.2.3", true),
+            ("v*", "latest", false),
+            ("v*.*", "v1.2", true),
+            ("v*.*", "v1", false),
+            ("*", "", true),
+            ("*-rc*", "v1-rc2", true),
+            ("a*a", "a", false),
+            ("a*a", "aa", true),
+            ("latest", "latest", true),
+            ("latest", "latest2", false),
+            ("*b*b", "b", false),
+        ] {
+            assert_eq!(glob(pattern, text), expected, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn the_longest_prefix_decides_alone() {
+        let user = |name: &str| vec![Who::User(name.to_owned())];
+        let rules = Rules {
+            access: vec![
+                AccessRule {
+                    prefix: String::new(),
+                    pull: vec![Who::Anonymous],
+                    push: user("ci"),
+                    delete: Vec::new(),
+                },
+                AccessRule {
+                    prefix: "secret".to_owned(),
+                    pull: vec![Who::Authenticated],
+                    push: user("boss"),
+                    delete: user("boss"),
+                },
+            ],
+            immutable: Vec::new(),
+        };
+        for (user, action, repository, expected) in [
+            (None, Action::Pull, "tools/a", true),
+            (None, Action::Push, "tools/a", false),
+            (Some("ci"), Action::Push, "tools/a", true),
+            (Some("ci"), Action::Delete, "tools/a", false),
+            (None, Action::Pull, "secret", false),
+            (None, Action::Pull, "secret/x", false),
+            (None, Action::Pull, "secrets", true),
+            (Some("ci"), Action::Pull, "secret/x", true),
+            (Some("ci"), Action::Push, "secret/x", false),
+            (Some("boss"), Action::Delete, "secret/x", true),
+        ] {
+            let allowed = rules.allow(user, action, &repository.parse().unwrap());
+            assert_eq!(allowed, expected, "{user:?} {action:?} {repository}");
+        }
+        assert!(rules.admit_anonymous());
+    }
+
+    #[test]
+    fn immutability_is_by_prefix_and_pattern() {
+        let rules = Rules {
+            access: Vec::new(),
+            immutable: vec![ImmutableRule {
+                prefix: "tools".to_owned(),
+                tags: vec!["v*".to_owned()],
+            }],
+        };
+        let immutable = |repository: &str, tag: &str| {
+            rules.is_immutable(&repository.parse().unwrap(), &tag.parse().unwrap())
+        };
+        assert!(immutable("tools/a", "v1"));
+        assert!(!immutable("tools/a", "latest"));
+        assert!(!immutable("other", "v1"));
+    }
+}

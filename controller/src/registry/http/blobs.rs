@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! `/v2/NAME/blobs/DIGEST`: GET with ranges, HEAD, DELETE.
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderValue, Method, Response, StatusCode};
+use oci::{Digest, Repository};
+
+use super::error::ApiError;
+use super::{CONTENT_DIGEST, Registry, empty, etag, insert};
+use crate::file_service::{self, ServedFile};
+
+impl Registry {
+    pub(super) async fn blob(
+        &self,
+        request: Request,
+        name: Repository,
+        digest: Digest,
+    ) -> Result<Response<Body>, ApiError> {
+        match *request.method() {
+            Method::GET | Method::HEAD => {
+                let wanted = digest.clone();
+                let blob = self.blocking(move |store| store.open_blob(&name, &wanted)).await?;
+                let served = ServedFile {
+                    file: blob.file,
+                    size: blob.size,
+                    content_type: HeaderValue::from_static("application/octet-stream"),
+                    etag: etag(&digest),
+                };
+                let mut response =
+                    file_service::respond(request.method(), request.headers(), served);
+                insert(&mut response, [(CONTENT_DIGEST, digest.to_string())]);
+                Ok(response)
+            }
+            Method::DELETE => {
+                self.blocking(move |store| store.delete_blob(&name, &digest)).await?;
+                Ok(empty(StatusCode::ACCEPTED, []))
+            }
+            _ => Err(ApiError::method("GET, HEAD, DELETE")),
+        }
+    }
+}

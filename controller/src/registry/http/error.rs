@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Errors as the distribution specification wants them: a status and `{"errors":[{code, message, detail}]}`.
+
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use axum::response::IntoResponse;
+use oci::Digest;
+use serde_json::{Value, json};
+
+use crate::registry::storage::StorageError;
+
+/// Codes of the OCI distribution specification 1.1, "Error Codes", and two of Docker's that clients know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Code {
+    /// `BLOB_UNKNOWN`
+    BlobUnknown,
+    /// `BLOB_UPLOAD_INVALID`
+    BlobUploadInvalid,
+    /// `BLOB_UPLOAD_UNKNOWN`
+    BlobUploadUnknown,
+    /// `DIGEST_INVALID`
+    DigestInvalid,
+    /// `MANIFEST_BLOB_UNKNOWN`
+    ManifestBlobUnknown,
+    /// `MANIFEST_INVALID`
+    ManifestInvalid,
+    /// `MANIFEST_UNKNOWN`
+    ManifestUnknown,
+    /// `NAME_INVALID`
+    NameInvalid,
+    /// `NAME_UNKNOWN`
+    NameUnknown,
+    /// `SIZE_INVALID`
+    SizeInvalid,
+    /// `UNAUTHORIZED`
+    Unauthorized,
+    /// `DENIED`
+    Denied,
+    /// `UNSUPPORTED`
+    Unsupported,
+    /// `PAGINATION_NUMBER_INVALID`
+    PaginationNumberInvalid,
+    /// `UNKNOWN`
+    Unknown,
+}
+
+impl Code {
+    fn text(self) -> &'static str {
+        match self {
+            Self::BlobUnknown => "BLOB_UNKNOWN",
+            Self::BlobUploadInvalid => "BLOB_UPLOAD_INVALID",
+            Self::BlobUploadUnknown => "BLOB_UPLOAD_UNKNOWN",
+            Self::DigestInvalid => "DIGEST_INVALID",
+            Self::ManifestBlobUnknown => "MANIFEST_BLOB_UNKNOWN",
+            Self::ManifestInvalid => "MANIFEST_INVALID",
+            Self::ManifestUnknown => "MANIFEST_UNKNOWN",
+            Self::NameInvalid => "NAME_INVALID",
+            Self::NameUnknown => "NAME_UNKNOWN",
+            Self::SizeInvalid => "SIZE_INVALID",
+            Self::Unauthorized => "UNAUTHORIZED",
+            Self::Denied => "DENIED",
+            Self::Unsupported => "UNSUPPORTED",
+            Self::PaginationNumberInvalid => "PAGINATION_NUMBER_INVALID",
+            Self::Unknown => "UNKNOWN",
+        }
+    }
+}
+
+/// An answer that says no.
+#[derive(Debug)]
+pub(super) struct ApiError {
+    status: StatusCode,
+    errors: Vec<(Code, String, Value)>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl ApiError {
+    /// One error.
+    pub(super) fn new(status: StatusCode, code: Code, message: impl Into<String>) -> Self {
+        Self { status, errors: vec![(code, message.into(), Value::Null)], headers: Vec::new() }
+    }
+
+    /// Adds a header to the answer.
+    #[must_use]
+    pub(super) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// 400 with a code.
+    pub(super) fn bad_request(code: Code, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    /// 405, with what the address does answer to.
+    pub(super) fn method(allowed: &'static str) -> Self {
+        let message = format!("this address answers to {allowed}");
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, message)
+            .with_header(header::ALLOW, HeaderValue::from_static(allowed))
+    }
+
+    /// A task of the server ended without an answer.
+    pub(super) fn internal(error: &dyn std::fmt::Display) -> Self {
+        tracing::error!(%error, "request failed");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Unknown, "internal error, see the log")
+    }
+}
+
+impl From<StorageError> for ApiError {
+    fn from(error: StorageError) -> Self {
+        let (status, code) = match &error {
+            StorageError::RepositoryUnknown(_) => (StatusCode::NOT_FOUND, Code::NameUnknown),
+            StorageError::BlobUnknown(_) => (StatusCode::NOT_FOUND, Code::BlobUnknown),
+            StorageError::ManifestUnknown(_) => (StatusCode::NOT_FOUND, Code::ManifestUnknown),
+            StorageError::UploadUnknown(_) => (StatusCode::NOT_FOUND, Code::BlobUploadUnknown),
+            StorageError::ManifestInvalid(_) => (StatusCode::BAD_REQUEST, Code::ManifestInvalid),
+            StorageError::DigestMismatch { .. } => (StatusCode::BAD_REQUEST, Code::DigestInvalid),
+            StorageError::OutOfOrder { .. } => {
+                (StatusCode::RANGE_NOT_SATISFIABLE, Code::BlobUploadInvalid)
+            }
+            StorageError::TagImmutable(_) => (StatusCode::FORBIDDEN, Code::Denied),
+            StorageError::ReferencesUnknown(missing) => return references_unknown(missing),
+            StorageError::File(file) if file.is_full() => {
+                tracing::error!(%error, "disk full");
+                let message = "the registry's disk is full";
+                return Self::new(StatusCode::INSUFFICIENT_STORAGE, Code::Unknown, message);
+            }
+            // Paths of the server are for its log, not for its clients.
+            StorageError::InUse(_) | StorageError::Layout { .. } | StorageError::File(_) => {
+                return Self::internal(&error);
+            }
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
+fn references_unknown(missing: &[Digest]) -> ApiError {
+    let error = |digest: &Digest| {
+        let message = format!("{digest} is not in this repository: push it first");
+        (Code::ManifestBlobUnknown, message, json!({ "digest": digest.to_string() }))
+    };
+    ApiError {
+        status: StatusCode::NOT_FOUND,
+        errors: missing.iter().map(error).collect(),
+        headers: Vec::new(),
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response<Body> {
+        let errors: Vec<Value> = self
+            .errors
+            .into_iter()
+            .map(|(code, message, detail)| {
+                json!({ "code": code.text(), "message": message, "detail": detail })
+            })
+            .collect();
+        let body = json!({ "errors": errors }).to_string();
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = self.status;
+        let json = HeaderValue::from_static("application/json");
+        response.headers_mut().insert(header::CONTENT_TYPE, json);
+        response.headers_mut().extend(self.headers);
+        response
+    }
+}

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! `/v2/`: the OCI distribution API 1.1. Reads a request, asks whether it is allowed, lets the store
+//! do it on a blocking thread, and writes the answer.
+
+mod blobs;
+mod endpoint;
+mod error;
+mod lists;
+mod manifests;
+mod query;
+mod receive;
+mod uploads;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use axum::response::IntoResponse as _;
+use axum::routing::any;
+use oci::{Digest, Repository};
+use percent_encoding::percent_decode_str;
+use tokio::sync::Semaphore;
+
+use self::endpoint::Endpoint;
+use self::error::{ApiError, Code};
+use self::query::Query;
+use super::access::{Action, Rules};
+use super::storage::{Storage, StorageError};
+use super::users::{Credentials, Users};
+
+/// Names the content of an answer (OCI distribution specification 1.1, "Pulling manifests").
+const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+/// Passwords checked at once: bcrypt must not take every processor from those who are logged in.
+const PASSWORD_CHECKS: usize = 2;
+
+/// A registry: its store and who may do what with it.
+pub struct Registry {
+    storage: Arc<Storage>,
+    rules: Rules,
+    users: Option<Arc<Users>>,
+    password_checks: Semaphore,
+}
+
+impl Registry {
+    /// `users`: None where no login is possible.
+    pub fn new(storage: Arc<Storage>, rules: Rules, users: Option<Users>) -> Self {
+        Self {
+            storage,
+            rules,
+            users: users.map(Arc::new),
+            password_checks: Semaphore::new(PASSWORD_CHECKS),
+        }
+    }
+
+    /// The routes below `/v2`.
+    pub fn router(self) -> Router {
+        Router::new()
+            .route("/v2", any(handle))
+            .route("/v2/", any(handle))
+            .route("/v2/{*path}", any(handle))
+            .with_state(Arc::new(self))
+    }
+
+    /// Runs `work` on the store, on a thread that may block.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Arc<Storage>) -> Result<T, StorageError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let storage = Arc::clone(&self.storage);
+        let done = tokio::task::spawn_blocking(move || work(&storage)).await;
+        Ok(done.map_err(|e| ApiError::internal(&e))??)
+    }
+
+    /// Who sends a request with this `Authorization`. None: nobody who has logged in.
+    async fn user(self: &Arc<Self>, credentials: Credentials) -> Result<Option<String>, ApiError> {
+        let (user, password) = match credentials {
+            Credentials::None => return Ok(None),
+            Credentials::Basic { user, password } => (user, password),
+            Credentials::Malformed => return Err(unauthorized()),
+        };
+        // A login that can't be checked is wrong, not absent.
+        let users = self.users.as_ref().ok_or_else(unauthorized)?;
+        if users.remembers(&user, &password) {
+            return Ok(Some(user));
+        }
+        let _permit = self.password_checks.acquire().await.map_err(|e| ApiError::internal(&e))?;
+        let users = Arc::clone(users);
+        let check = move || users.verify(&user, &password).then_some(user);
+        let checked = tokio::task::spawn_blocking(check).await;
+        checked.map_err(|e| ApiError::internal(&e))?.map(Some).ok_or_else(unauthorized)
+    }
+
+    fn authorize(
+        &self,
+        user: Option<&str>,
+        action: Action,
+        repository: &Repository,
+    ) -> Result<(), ApiError> {
+        if self.rules.allow(user, action, repository) {
+            Ok(())
+        } else if user.is_none() {
+            Err(unauthorized())
+        } else {
+            let message = format!("you may not do this to {repository}");
+            Err(ApiError::new(StatusCode::FORBIDDEN, Code::Denied, message))
+        }
+    }
+
+    async fn route(self: Arc<Self>, request: Request) -> Result<Response<Body>, ApiError> {
+        let path = percent_decode_str(request.uri().path()).decode_utf8_lossy();
+        let not_found = || {
+            ApiError::new(StatusCode::NOT_FOUND, Code::Unsupported, "not an address of this API")
+        };
+        let endpoint = Endpoint::parse(&path).ok_or_else(not_found)?;
+        let header = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+        let credentials = Credentials::parse(header);
+        let user = self.user(credentials).await?;
+        let query = Query::parse(request.uri().query());
+        let user = user.as_deref();
+        let action = match *request.method() {
+            Method::GET | Method::HEAD => Action::Pull,
+            Method::DELETE => Action::Delete,
+            _ => Action::Push,
+        };
+        let may = |action, name: &Repository| self.authorize(user, action, name);
+        match endpoint? {
+            Endpoint::Base => self.base(user),
+            Endpoint::Catalog => self.catalog(request, &query, user).await,
+            Endpoint::Tags(name) => {
+                may(Action::Pull, &name)?;
+                self.tags(request, &query, name).await
+            }
+            Endpoint::Referrers(name, subject) => {
+                may(Action::Pull, &name)?;
+                self.referrers(request, &query, name, subject).await
+            }
+            Endpoint::Manifest(name, selector) => {
+                may(action, &name)?;
+                self.manifest(request, &query, name, selector).await
+            }
+            Endpoint::Blob(name, digest) => {
+                may(action, &name)?;
+                self.blob(request, name, digest).await
+            }
+            // Whoever may push may also look at an upload and give it up.
+            Endpoint::Uploads(name) => {
+                may(Action::Push, &name)?;
+                self.uploads(request, &query, name, user).await
+            }
+            Endpoint::Upload(name, id) => {
+                may(Action::Push, &name)?;
+                self.upload(request, &query, name, id).await
+            }
+        }
+    }
+
+    /// Says that this is a registry, and how to log in.
+    fn base(&self, user: Option<&str>) -> Result<Response<Body>, ApiError> {
+        if user.is_none() && !self.rules.admit_anonymous() {
+            return Err(unauthorized());
+        }
+        let mut response = Response::new(Body::from("{}"));
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if user.is_none() && self.users.is_some() {
+            // Clients learn here, and only here, that they may send a password.
+            headers.insert(header::WWW_AUTHENTICATE, CHALLENGE);
+        }
+        Ok(response)
+    }
+}
+
+const CHALLENGE: HeaderValue =
+    HeaderValue::from_static("Basic realm=\"provisioner\", charset=\"UTF-8\"");
+
+fn unauthorized() -> ApiError {
+    ApiError::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, "log in first")
+        .with_header(header::WWW_AUTHENTICATE, CHALLENGE)
+}
+
+async fn handle(State(registry): State<Arc<Registry>>, request: Request) -> Response<Body> {
+    let mut response = registry.route(request).await.unwrap_or_else(ApiError::into_response);
+    response.headers_mut().insert(
+        HeaderName::from_static("docker-distribution-api-version"),
+        HeaderValue::from_static("registry/2.0"),
+    );
+    response
+}
+
+/// An answer without a body.
+fn empty(
+    status: StatusCode,
+    headers: impl IntoIterator<Item = (HeaderName, String)>,
+) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    insert(&mut response, headers);
+    response
+}
+
+/// Adds headers made of names and digests, which are ASCII.
+fn insert(response: &mut Response<Body>, headers: impl IntoIterator<Item = (HeaderName, String)>) {
+    for (name, text) in headers {
+        if let Ok(value) = HeaderValue::try_from(text) {
+            response.headers_mut().append(name, value);
+        }
+    }
+}
+
+/// The entity tag of a content: it can't change, so its digest is as strong as can be.
+fn etag(digest: &Digest) -> HeaderValue {
+    HeaderValue::try_from(format!("\"{digest}\"")).unwrap_or(HeaderValue::from_static("\"\""))
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The query of a request: `name=value` pairs, percent-encoded.
+
+use oci::digest::Algorithm;
+use percent_encoding::percent_decode_str;
+
+use super::error::{ApiError, Code};
+
+/// Entries in a page where the client names no number, and at most.
+const PAGE: usize = 1000;
+
+/// The pairs, in their order.
+#[derive(Debug)]
+pub(super) struct Query(Vec<(String, String)>);
+
+impl Query {
+    pub(super) fn parse(text: Option<&str>) -> Self {
+        let decode = |text: &str| {
+            percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
+        };
+        let pairs = text.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+        Self(
+            pairs
+                .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+                .map(|(name, value)| (decode(name), decode(value)))
+                .collect(),
+        )
+    }
+
+    /// The first value of a name.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Every value of a name.
+    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Entries that the client wants in a page.
+    pub(super) fn page_size(&self) -> Result<usize, ApiError> {
+        let Some(text) = self.get("n") else { return Ok(PAGE) };
+        text.parse::<usize>().map(|n| n.min(PAGE)).map_err(|_| {
+            let message = format!("n={text:?}: expected a number of entries, such as 100");
+            ApiError::bad_request(Code::PaginationNumberInvalid, message)
+        })
+    }
+
+    /// The algorithm that the digest of an upload will have, SHA-256 where none is named.
+    pub(super) fn digest_algorithm(&self) -> Result<Algorithm, ApiError> {
+        match self.get("digest-algorithm") {
+            None | Some("sha256") => Ok(Algorithm::Sha256),
+            Some("sha512") => Ok(Algorithm::Sha512),
+            Some(other) => {
+                let message = format!("digest-algorithm={other:?}: expected sha256 or sha512");
+                Err(ApiError::bad_request(Code::DigestInvalid, message))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_are_decoded_and_may_repeat() {
+        let query = Query::parse(Some("tag=a&tag=b%2Fc&digest=sha256%3Aab&x&&y=1+2"));
+        assert_eq!(query.all("tag").collect::<Vec<_>>(), ["a", "b/c"]);
+        assert_eq!(query.get("digest"), Some("sha256:ab"));
+        assert_eq!(query.get("x"), Some(""));
+        assert_eq!(query.get("y"), Some("1 2"));
+        assert_eq!(query.get("absent"), None);
+        assert!(Query::parse(None).get("x").is_none());
+    }
+
+    #[test]
+    fn a_page_has_a_limit() {
+        let size = |text: &str| Query::parse(Some(text)).page_size();
+        assert_eq!(size("").unwrap(), PAGE);
+        assert_eq!(size("n=0").unwrap(), 0);
+        assert_eq!(size("n=7").unwrap(), 7);
+        assert_eq!(size("n=999999").unwrap(), PAGE);
+        assert!(size("n=-1").is_err());
+        assert!(size("n=x").is_err());
+    }
+}

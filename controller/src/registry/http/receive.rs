@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Brings the body of a request into an upload.
+//!
+//! While one batch is hashed and written on a blocking thread, the next one is received: two batches
+//! are in memory, whatever the size of the blob, and a slow client holds no thread.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::StatusCode;
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+use tokio::time::timeout;
+
+use super::error::{ApiError, Code};
+use crate::registry::storage::{Session, StorageError};
+
+/// Bytes in a batch: enough that a hand-over to another thread costs nothing beside it.
+const BATCH: usize = 256 * 1024;
+/// A client that sends nothing for so long is gone; it may resume.
+const IDLE: Duration = Duration::from_mins(1);
+
+type Writing = JoinHandle<(Session, Result<(), StorageError>)>;
+
+/// Adds the whole body to the upload. When the body breaks off, what came stays, so that the client
+/// can go on from there.
+pub(super) async fn receive(session: Session, body: Body) -> Result<Session, ApiError> {
+    // A task of its own: it must see its end also when the connection, and the request with it, is gone.
+    let task = tokio::spawn(receive_all(session, body));
+    task.await.map_err(|e| ApiError::internal(&e))?
+}
+
+async fn receive_all(session: Session, mut body: Body) -> Result<Session, ApiError> {
+    let mut idle = Some(session);
+    let mut writing: Option<Writing> = None;
+    loop {
+        let (batch, end) = next_batch(&mut body).await;
+        if let Some(handle) = writing.take() {
+            idle = Some(written(handle.await).await?);
+        }
+        let Some(session) = idle.take() else { return Err(ApiError::internal(&"upload lost")) };
+        if batch.is_empty() {
+            return finish(session, end).await;
+        }
+        let handle = write(session, batch);
+        if end.is_some() {
+            return finish(written(handle.await).await?, end).await;
+        }
+        writing = Some(handle);
+    }
+}
+
+fn write(mut session: Session, batch: Vec<Bytes>) -> Writing {
+    spawn_blocking(move || {
+        let result = session.append(&batch);
+        (session, result)
+    })
+}
+
+async fn written(
+    done: Result<(Session, Result<(), StorageError>), JoinError>,
+) -> Result<Session, ApiError> {
+    let (session, result) = done.map_err(|e| ApiError::internal(&e))?;
+    match result {
+        Ok(()) => Ok(session),
+        Err(e) => {
+            pause(session).await?;
+            Err(e.into())
+        }
+    }
+}
+
+async fn finish(session: Session, end: Option<Result<(), ApiError>>) -> Result<Session, ApiError> {
+    match end {
+        Some(Err(e)) => {
+            pause(session).await?;
+            Err(e)
+        }
+        _ => Ok(session),
+    }
+}
+
+/// Leaves the upload where it stands, on the disk; says how much that is.
+pub(super) async fn pause(session: Session) -> Result<u64, ApiError> {
+    let paused = spawn_blocking(move || session.pause()).await;
+    Ok(paused.map_err(|e| ApiError::internal(&e))??)
+}
+
+/// The next pieces of the body, and how it ended, if it did.
+async fn next_batch(body: &mut Body) -> (Vec<Bytes>, Option<Result<(), ApiError>>) {
+    let mut batch = Vec::new();
+    let mut size = 0;
+    while size < BATCH {
+        match timeout(IDLE, body.frame()).await {
+            Ok(None) => return (batch, Some(Ok(()))),
+            Ok(Some(Ok(frame))) => {
+                if let Ok(data) = frame.into_data() {
+                    size += data.len();
+                    batch.push(data);
+                }
+            }
+            Ok(Some(Err(e))) => {
+                let message = format!("the body broke off: {e}");
+                let error = ApiError::bad_request(Code::BlobUploadInvalid, message);
+                return (batch, Some(Err(error)));
+            }
+            Err(_) => {
+                let message = "nothing came for a minute";
+                let status = StatusCode::REQUEST_TIMEOUT;
+                let error = ApiError::new(status, Code::BlobUploadInvalid, message);
+                return (batch, Some(Err(error)));
+            }
+        }
+    }
+    (batch, None)
+}

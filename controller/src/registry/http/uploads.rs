@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! `/v2/NAME/blobs/uploads/`: POST starts, PATCH adds, PUT finishes, GET asks, DELETE gives up.
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use oci::{Digest, Repository};
+
+use super::error::{ApiError, Code};
+use super::query::Query;
+use super::receive::{pause, receive};
+use super::{CONTENT_DIGEST, Registry, empty, endpoint};
+use crate::registry::access::Action;
+use crate::registry::storage::{Session, StorageError, UploadId};
+
+impl Registry {
+    pub(super) async fn uploads(
+        &self,
+        request: Request,
+        query: &Query,
+        name: Repository,
+        user: Option<&str>,
+    ) -> Result<Response<Body>, ApiError> {
+        if request.method() != Method::POST {
+            return Err(ApiError::method("POST"));
+        }
+        if let Some(digest) = query.get("mount")
+            && let Some(from) = query.get("from")
+        {
+            let (digest, from) = (endpoint::digest(digest)?, endpoint::repository(from)?);
+            if self.rules.allow(user, Action::Pull, &from)
+                && self.mount(from, name.clone(), digest.clone()).await?
+            {
+                return Ok(created(&name, &digest));
+            }
+        }
+        let digest = query.get("digest").map(endpoint::digest).transpose()?;
+        let algorithm = match &digest {
+            Some(digest) => digest.algorithm(),
+            None => query.digest_algorithm()?,
+        };
+        let repository = name.clone();
+        let id = self.blocking(move |store| store.start_upload(&repository, algorithm)).await?;
+        match digest {
+            Some(digest) => {
+                let session = self.take(&name, &id).await?;
+                self.complete(session, request.into_body(), &name, digest).await
+            }
+            None => Ok(progress(StatusCode::ACCEPTED, &name, &id, 0)),
+        }
+    }
+
+    pub(super) async fn upload(
+        &self,
+        request: Request,
+        query: &Query,
+        name: Repository,
+        id: Option<UploadId>,
+    ) -> Result<Response<Body>, ApiError> {
+        let Some(id) = id else {
+            let message = "no upload can have this name: start one with POST";
+            return Err(ApiError::new(StatusCode::NOT_FOUND, Code::BlobUploadUnknown, message));
+        };
+        match *request.method() {
+            Method::GET | Method::HEAD => {
+                let session = self.take(&name, &id).await?;
+                Ok(progress(StatusCode::NO_CONTENT, &name, &id, session.offset()))
+            }
+            Method::PATCH => {
+                let session = self.take(&name, &id).await?;
+                in_order(&session, &name, request.headers())?;
+                let session = receive(session, request.into_body()).await?;
+                let offset = pause(session).await?;
+                Ok(progress(StatusCode::ACCEPTED, &name, &id, offset))
+            }
+            Method::PUT => {
+                let digest = query.get("digest").ok_or_else(|| {
+                    let message = "expected ?digest=ALGORITHM:HEX";
+                    ApiError::bad_request(Code::DigestInvalid, message)
+                })?;
+                let digest = endpoint::digest(digest)?;
+                let session = self.take(&name, &id).await?;
+                in_order(&session, &name, request.headers())?;
+                self.complete(session, request.into_body(), &name, digest).await
+            }
+            Method::DELETE => {
+                self.blocking(move |store| store.resume_upload(&name, &id)?.cancel()).await?;
+                Ok(empty(StatusCode::NO_CONTENT, []))
+            }
+            _ => Err(ApiError::method("GET, HEAD, PATCH, PUT, DELETE")),
+        }
+    }
+
+    async fn take(&self, name: &Repository, id: &UploadId) -> Result<Session, ApiError> {
+        let (name, id) = (name.clone(), id.clone());
+        self.blocking(move |store| store.resume_upload(&name, &id)).await
+    }
+
+    /// Whether `from` had it.
+    async fn mount(
+        &self,
+        from: Repository,
+        to: Repository,
+        digest: Digest,
+    ) -> Result<bool, ApiError> {
+        self.blocking(move |store| match store.mount_blob(&from, &to, &digest) {
+            Ok(()) => Ok(true),
+            Err(StorageError::BlobUnknown(_)) => Ok(false),
+            Err(e) => Err(e),
+        })
+        .await
+    }
+
+    async fn complete(
+        &self,
+        session: Session,
+        body: Body,
+        name: &Repository,
+        digest: Digest,
+    ) -> Result<Response<Body>, ApiError> {
+        let session = receive(session, body).await?;
+        let expected = digest.clone();
+        self.blocking(move |_| session.finish(&expected)).await?;
+        Ok(created(name, &digest))
+    }
+}
+
+fn created(name: &Repository, digest: &Digest) -> Response<Body> {
+    let location = format!("/v2/{name}/blobs/{digest}");
+    let headers = [(header::LOCATION, location), (CONTENT_DIGEST, digest.to_string())];
+    empty(StatusCode::CREATED, headers)
+}
+
+/// Where the upload stands. Its state is in the path: clients drop the query of a `Location`.
+fn progress(status: StatusCode, name: &Repository, id: &UploadId, offset: u64) -> Response<Body> {
+    // There is no way to write an empty range; every registry writes it so.
+    let range = format!("0-{}", offset.saturating_sub(1));
+    let location = format!("/v2/{name}/blobs/uploads/{id}");
+    let upload = header::HeaderName::from_static("docker-upload-uuid");
+    let headers = [(header::LOCATION, location), (header::RANGE, range), (upload, id.to_string())];
+    empty(status, headers)
+}
+
+/// Checks `Content-Range: START-END`, where there is one, against where the upload stands.
+fn in_order(session: &Session, name: &Repository, headers: &HeaderMap) -> Result<(), ApiError> {
+    let Some(value) = headers.get(header::CONTENT_RANGE) else { return Ok(()) };
+    let parsed = value.to_str().ok().and_then(content_range);
+    let Some((start, length)) = parsed else {
+        let message = "Content-Range: expected START-END, such as 0-1023";
+        return Err(ApiError::bad_request(Code::BlobUploadInvalid, message));
+    };
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    if announced.is_some_and(|text| text.parse() != Ok(length)) {
+        let message = "Content-Range and Content-Length do not tell the same size";
+        return Err(ApiError::bad_request(Code::SizeInvalid, message));
+    }
+    session.expect_start(start).map_err(|e| {
+        // With what the client needs to go on from the right place.
+        let state =
+            progress(StatusCode::RANGE_NOT_SATISFIABLE, name, session.id(), session.offset());
+        let header = |name| state.headers().get(name).cloned();
+        let value = |name| header(name).unwrap_or(HeaderValue::from_static(""));
+        ApiError::from(e)
+            .with_header(header::LOCATION, value(header::LOCATION))
+            .with_header(header::RANGE, value(header::RANGE))
+    })
+}
+
+/// Start and length. The specification writes no unit, HTTP does: both are understood.
+fn content_range(text: &str) -> Option<(u64, u64)> {
+    let text = text.strip_prefix("bytes").map_or(text, |rest| rest.trim_start_matches(['=', ' ']));
+    let text = text.split_once('/').map_or(text, |(range, _)| range);
+    let (start, end) = text.split_once('-')?;
+    let (start, end) = (start.trim().parse::<u64>().ok()?, end.trim().parse::<u64>().ok()?);
+    let length = end.checked_sub(start)?.checked_add(1)?;
+    Some((start, length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::content_range;
+
+    #[test]
+    fn chunks_say_where_they_start() {
+        for (text, expected) in [
+            ("0-0", Some((0, 1))),
+            ("5-9", Some((5, 5))),
+            ("bytes 5-9/100", Some((5, 5))),
+            ("bytes=5-9", Some((5, 5))),
+            ("9-5", None),
+            ("-5", None),
+            ("5-", None),
+            ("x", None),
+            ("0-18446744073709551615", None),
+        ] {
+            assert_eq!(content_range(text), expected, "{text}");
+        }
+    }
+}

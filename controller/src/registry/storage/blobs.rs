@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Blobs: contents that a repository holds by digest.
+
+use std::fs::{self, File};
+
+use oci::{Digest, Repository};
+
+use super::Storage;
+use super::error::StorageError;
+use crate::durable::{self, At as _, absent_is_none};
+
+/// A content, open for reading.
+#[derive(Debug)]
+pub struct BlobFile {
+    /// The file.
+    pub file: File,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+impl Storage {
+    /// The size of a blob.
+    ///
+    /// # Errors
+    /// [`StorageError::BlobUnknown`] where the repository does not hold it.
+    pub fn blob_size(&self, repository: &Repository, digest: &Digest) -> Result<u64, StorageError> {
+        self.linked_size(repository, digest)?
+            .ok_or_else(|| StorageError::BlobUnknown(digest.clone()))
+    }
+
+    /// Opens a blob.
+    ///
+    /// # Errors
+    /// [`StorageError::BlobUnknown`] where the repository does not hold it.
+    pub fn open_blob(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<BlobFile, StorageError> {
+        let unknown = || StorageError::BlobUnknown(digest.clone());
+        if !self.holds_blob(repository, digest)? {
+            return Err(unknown());
+        }
+        self.open_content(digest)?.ok_or_else(unknown)
+    }
+
+    /// Makes `to` hold a blob that `from` holds.
+    ///
+    /// # Errors
+    /// [`StorageError::BlobUnknown`] where `from` does not hold it.
+    pub fn mount_blob(
+        &self,
+        from: &Repository,
+        to: &Repository,
+        digest: &Digest,
+    ) -> Result<(), StorageError> {
+        self.blob_size(from, digest)?;
+        self.link_blob(to, digest)
+    }
+
+    /// Removes a blob from a repository; its content stays until garbage collection.
+    ///
+    /// # Errors
+    /// [`StorageError::BlobUnknown`] where the repository does not hold it.
+    pub fn delete_blob(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<(), StorageError> {
+        let _change = self.change(repository);
+        if durable::remove(&self.layout.blob(repository, digest))? {
+            Ok(())
+        } else {
+            Err(StorageError::BlobUnknown(digest.clone()))
+        }
+    }
+
+    pub(super) fn link_blob(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<(), StorageError> {
+        durable::mark(&self.layout.blob(repository, digest))?;
+        Ok(())
+    }
+
+    /// The size of a blob, or nothing where the repository does not hold it.
+    pub(super) fn linked_size(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<Option<u64>, StorageError> {
+        if self.holds_blob(repository, digest)? { self.content_size(digest) } else { Ok(None) }
+    }
+
+    fn holds_blob(&self, repository: &Repository, digest: &Digest) -> Result<bool, StorageError> {
+        let path = self.layout.blob(repository, digest);
+        Ok(path.try_exists().at("read", &path)?)
+    }
+
+    pub(super) fn content_size(&self, digest: &Digest) -> Result<Option<u64>, StorageError> {
+        let path = self.layout.content(digest);
+        let metadata = absent_is_none(fs::metadata(&path)).at("read", &path)?;
+        Ok(metadata.map(|metadata| metadata.len()))
+    }
+
+    pub(super) fn open_content(&self, digest: &Digest) -> Result<Option<BlobFile>, StorageError> {
+        let path = self.layout.content(digest);
+        let Some(file) = absent_is_none(File::open(&path)).at("open", &path)? else {
+            return Ok(None);
+        };
+        let size = file.metadata().at("read", &path)?.len();
+        Ok(Some(BlobFile { file, size }))
+    }
+}

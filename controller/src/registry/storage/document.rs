@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! What a registry has to know of a manifest: which contents it names.
+//!
+//! OCI image specification 1.1, "Image Manifest" and "Image Index", and the two documents of Docker
+//! that they came from. Everything else in a manifest is kept byte for byte and never looked at.
+
+use std::collections::BTreeMap;
+
+use oci::{Digest, media_type};
+use serde::{Deserialize, Serialize};
+
+use super::error::StorageError;
+
+/// Media types of the manifests that this registry keeps.
+pub const MANIFEST_TYPES: [&str; 4] = [
+    media_type::IMAGE_MANIFEST,
+    media_type::IMAGE_INDEX,
+    media_type::DOCKER_MANIFEST,
+    media_type::DOCKER_MANIFEST_LIST,
+];
+
+/// The document that a manifest is.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Document {
+    schema_version: u32,
+    media_type: Option<String>,
+    artifact_type: Option<String>,
+    config: Option<Target>,
+    #[serde(default)]
+    layers: Vec<Target>,
+    #[serde(default)]
+    manifests: Vec<Target>,
+    subject: Option<Target>,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
+}
+
+/// A descriptor, as far as a registry needs it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Target {
+    pub(super) media_type: String,
+    pub(super) digest: Digest,
+    pub(super) size: u64,
+    #[serde(default)]
+    urls: Vec<String>,
+}
+
+/// The descriptor of a manifest in the list of referrers of its subject
+/// (OCI distribution specification 1.1, "Listing Referrers").
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReferrerDescriptor {
+    /// Media type of the manifest.
+    pub media_type: String,
+    /// Its digest.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+    /// What it is, where it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_type: Option<String>,
+    /// Its annotations.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl Document {
+    /// Parses a manifest that was pushed as `content_type`; returns its media type too.
+    pub(super) fn parse(
+        content: &[u8],
+        content_type: Option<&str>,
+    ) -> Result<(Self, String), StorageError> {
+        let invalid = |text: String| Err(StorageError::ManifestInvalid(text));
+        let document: Self = match serde_json::from_slice(content) {
+            Ok(document) => document,
+            Err(e) => return invalid(format!("{e}; expected a manifest in JSON")),
+        };
+        let media_type = match (content_type, &document.media_type) {
+            (Some(header), Some(field)) if header != field => {
+                return invalid(format!("Content-Type is {header}, mediaType is {field}"));
+            }
+            (Some(stated), _) => stated.to_owned(),
+            (None, Some(stated)) => stated.clone(),
+            (None, None) => {
+                return invalid("neither Content-Type nor mediaType is given".to_owned());
+            }
+        };
+        if !MANIFEST_TYPES.contains(&media_type.as_str()) {
+            let expected = MANIFEST_TYPES.join(", ");
+            return invalid(format!("media type {media_type} is not one of {expected}"));
+        }
+        if document.schema_version != 2 {
+            return invalid(format!("schemaVersion is {}, expected 2", document.schema_version));
+        }
+        let is_index = media_type::is_index(&media_type);
+        if is_index && (document.config.is_some() || !document.layers.is_empty()) {
+            return invalid("an index has no config and no layers".to_owned());
+        }
+        if !is_index && document.config.is_none() {
+            return invalid("an image manifest needs config".to_owned());
+        }
+        if !is_index && !document.manifests.is_empty() {
+            return invalid("an image manifest has no manifests".to_owned());
+        }
+        Ok((document, media_type))
+    }
+
+    /// The blobs that must be there. A layer with `urls` may lie elsewhere for ever ("Descriptors").
+    pub(super) fn blobs(&self) -> impl Iterator<Item = &Target> {
+        self.config.iter().chain(&self.layers).filter(|target| target.urls.is_empty())
+    }
+
+    /// The manifests that an index lists.
+    pub(super) fn manifests(&self) -> &[Target] {
+        &self.manifests
+    }
+
+    /// What this manifest is about; it need not be there.
+    pub(super) fn subject(&self) -> Option<&Digest> {
+        self.subject.as_ref().map(|subject| &subject.digest)
+    }
+
+    /// How the list of referrers describes this manifest.
+    pub(super) fn describe(
+        self,
+        media_type: &str,
+        digest: &Digest,
+        size: u64,
+    ) -> ReferrerDescriptor {
+        let config_type = self.config.map(|config| config.media_type);
+        ReferrerDescriptor {
+            media_type: media_type.to_owned(),
+            digest: digest.clone(),
+            size,
+            // An image without a type is what its configuration is ("Listing Referrers").
+            artifact_type: self.artifact_type.filter(|kind| !kind.is_empty()).or(config_type),
+            annotations: self.annotations,
+        }
+    }
+}

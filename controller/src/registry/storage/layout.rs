@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Where everything lies below the registry's folder. No other module makes a path.
+//!
+//! ```text
+//! layout                                          version of this scheme
+//! lock                                            held by the process that serves
+//! blobs/sha256/ab/HEX                             every content once, manifests included
+//! quarantine/sha256/HEX                           contents that garbage collection took away
+//! repositories/NAME/_blobs/sha256/HEX             empty: the repository holds the blob
+//! repositories/NAME/_manifests/sha256/HEX         media type of the manifest
+//! repositories/NAME/_tags/TAG                     digest that the tag points to
+//! repositories/NAME/_referrers/sha256/HEX/sha256-HEX   descriptor of a manifest with that subject
+//! repositories/NAME/_uploads/ID                   what came so far
+//! ```
+//!
+//! A component of a repository's name starts with a letter or a digit, so the folders with an
+//! underscore can't be names; digests, tags and ids are typed, so none of them can leave its folder.
+
+use std::path::{Path, PathBuf};
+
+use oci::{Digest, Repository, Tag};
+
+use super::uploads::UploadId;
+
+/// What the file `layout` holds.
+pub(crate) const VERSION: &str = "1\n";
+
+/// The folder of the registry.
+#[derive(Debug, Clone)]
+pub(crate) struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    pub(crate) fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn version(&self) -> PathBuf {
+        self.root.join("layout")
+    }
+
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.root.join("lock")
+    }
+
+    pub(crate) fn content(&self, digest: &Digest) -> PathBuf {
+        let shard = digest.hex().get(..2).unwrap_or_default();
+        self.join(&["blobs", digest.algorithm().name(), shard, digest.hex()])
+    }
+
+    pub(crate) fn quarantined(&self, digest: &Digest) -> PathBuf {
+        self.join(&["quarantine", digest.algorithm().name(), digest.hex()])
+    }
+
+    pub(crate) fn repositories(&self) -> PathBuf {
+        self.root.join("repositories")
+    }
+
+    pub(crate) fn repository(&self, repository: &Repository) -> PathBuf {
+        self.join(&["repositories", repository.as_str()])
+    }
+
+    pub(crate) fn blob(&self, repository: &Repository, digest: &Digest) -> PathBuf {
+        self.by_digest(repository, "_blobs", digest)
+    }
+
+    pub(crate) fn manifest(&self, repository: &Repository, digest: &Digest) -> PathBuf {
+        self.by_digest(repository, "_manifests", digest)
+    }
+
+    pub(crate) fn tags(&self, repository: &Repository) -> PathBuf {
+        self.join(&["repositories", repository.as_str(), "_tags"])
+    }
+
+    pub(crate) fn tag(&self, repository: &Repository, tag: &Tag) -> PathBuf {
+        self.join(&["repositories", repository.as_str(), "_tags", tag.as_str()])
+    }
+
+    pub(crate) fn referrers(&self, repository: &Repository, subject: &Digest) -> PathBuf {
+        self.by_digest(repository, "_referrers", subject)
+    }
+
+    pub(crate) fn referrer(
+        &self,
+        repository: &Repository,
+        subject: &Digest,
+        referrer: &Digest,
+    ) -> PathBuf {
+        let name = format!("{}-{}", referrer.algorithm().name(), referrer.hex());
+        self.referrers(repository, subject).join(name)
+    }
+
+    pub(crate) fn upload(&self, repository: &Repository, id: &UploadId) -> PathBuf {
+        self.join(&["repositories", repository.as_str(), "_uploads", id.as_str()])
+    }
+
+    fn by_digest(&self, repository: &Repository, kind: &str, digest: &Digest) -> PathBuf {
+        let algorithm = digest.algorithm().name();
+        self.join(&["repositories", repository.as_str(), kind, algorithm, digest.hex()])
+    }
+
+    /// One allocation: this is on the path of every request.
+    fn join(&self, parts: &[&str]) -> PathBuf {
+        let length = parts.iter().map(|part| part.len() + 1).sum::<usize>();
+        let mut path = PathBuf::with_capacity(self.root.as_os_str().len() + length);
+        path.push(&self.root);
+        path.extend(parts);
+        path
+    }
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Lists: repositories of the registry, tags of a repository.
+
+use std::path::Path;
+
+use oci::{Repository, Tag};
+
+use super::Storage;
+use super::error::StorageError;
+use crate::durable::{self, At as _};
+
+/// A part of a list.
+#[derive(Debug)]
+pub struct Page<T> {
+    /// The entries, in the order of the list.
+    pub items: Vec<T>,
+    /// Whether more follow.
+    pub more: bool,
+}
+
+impl<T> Page<T> {
+    fn take(sorted: impl Iterator<Item = T>, limit: usize) -> Self {
+        let mut items: Vec<T> = sorted.take(limit.saturating_add(1)).collect();
+        let more = items.len() > limit;
+        items.truncate(limit);
+        Self { items, more }
+    }
+}
+
+impl Storage {
+    /// One page of the tags of a repository, those after `last`.
+    ///
+    /// # Errors
+    /// [`StorageError::RepositoryUnknown`] where nothing was ever pushed to it.
+    pub fn tags(
+        &self,
+        repository: &Repository,
+        last: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Tag>, StorageError> {
+        let path = self.layout.repository(repository);
+        if !is_repository(&path)? {
+            return Err(StorageError::RepositoryUnknown(repository.clone()));
+        }
+        let tags = self.all_tags(repository)?.into_iter();
+        Ok(Page::take(tags.filter(|tag| last.is_none_or(|last| tag.as_str() > last)), limit))
+    }
+
+    /// One page of the repositories that `visible` lets through, those after `last`.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn repositories(
+        &self,
+        visible: &dyn Fn(&Repository) -> bool,
+        last: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Repository>, StorageError> {
+        let all = self.all_repositories()?.into_iter();
+        let after = all.filter(|name| last.is_none_or(|last| name.as_str() > last));
+        Ok(Page::take(after.filter(|name| visible(name)), limit))
+    }
+
+    /// Every repository that holds something, sorted by name.
+    pub(super) fn all_repositories(&self) -> Result<Vec<Repository>, StorageError> {
+        let mut found = Vec::new();
+        collect(&self.layout.repositories(), "", &mut found)?;
+        found.sort_unstable();
+        Ok(found)
+    }
+}
+
+fn collect(folder: &Path, prefix: &str, found: &mut Vec<Repository>) -> Result<(), StorageError> {
+    for name in durable::names(folder)? {
+        if name.starts_with('_') {
+            continue;
+        }
+        let path = folder.join(&name);
+        let full = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
+        if is_repository(&path)?
+            && let Ok(repository) = full.parse()
+        {
+            found.push(repository);
+        }
+        collect(&path, &full, found)?;
+    }
+    Ok(())
+}
+
+/// A folder that only leads to other repositories is none, and one that only saw uploads is none yet.
+fn is_repository(path: &Path) -> Result<bool, StorageError> {
+    for kind in ["_manifests", "_blobs"] {
+        let kind = path.join(kind);
+        if kind.try_exists().at("read", &kind)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Manifests: documents that a repository holds by digest and finds by tag.
+
+use std::fs;
+use std::io::Read as _;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use oci::digest::Hasher;
+use oci::{Digest, Repository, Selector, Tag};
+
+use super::Storage;
+use super::document::{Document, Target};
+use super::error::StorageError;
+use crate::durable::{self, At as _, absent_is_none};
+
+/// A manifest as it was pushed.
+#[derive(Debug)]
+pub struct Manifest {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its media type.
+    pub media_type: String,
+    /// Its bytes.
+    pub content: Bytes,
+}
+
+/// A manifest that is to be kept.
+pub struct NewManifest<'a> {
+    /// Its bytes.
+    pub content: &'a [u8],
+    /// Under which digest the client pushes it; its algorithm is used. None: by tag, with SHA-256.
+    pub digest: Option<Digest>,
+    /// The media type that the client states, without parameters.
+    pub content_type: Option<&'a str>,
+    /// Tags that are to point to it.
+    pub tags: &'a [Tag],
+    /// Which of these tags may not move once they are set.
+    pub immutable: &'a dyn Fn(&Tag) -> bool,
+}
+
+/// What became of a push.
+#[derive(Debug)]
+pub struct PutManifest {
+    /// The digest of the manifest.
+    pub digest: Digest,
+    /// What it is about: then it is in the list of referrers of that.
+    pub subject: Option<Digest>,
+}
+
+impl Storage {
+    /// Keeps a manifest and points tags to it, after checking that what it names is there.
+    ///
+    /// # Errors
+    /// When the manifest is refused, a tag may not move, or the disk fails. Then no tag has moved,
+    /// unless the disk failed between two of them.
+    pub fn put_manifest(
+        &self,
+        repository: &Repository,
+        new: &NewManifest<'_>,
+    ) -> Result<PutManifest, StorageError> {
+        let (document, media_type) = Document::parse(new.content, new.content_type)?;
+        let digest = match &new.digest {
+            None => Digest::sha256(new.content),
+            Some(expected) => {
+                let mut hasher = Hasher::new(expected.algorithm());
+                hasher.update(new.content);
+                let found = hasher.finish();
+                if found != *expected {
+                    return Err(StorageError::DigestMismatch { expected: expected.clone(), found });
+                }
+                found
+            }
+        };
+        let _change = self.change(repository);
+        self.check_references(repository, &document)?;
+        for tag in new.tags {
+            if (new.immutable)(tag)
+                && self.resolve_tag(repository, tag)?.is_some_and(|current| current != digest)
+            {
+                return Err(StorageError::TagImmutable(tag.clone()));
+            }
+        }
+        if self.content_size(&digest)?.is_none() {
+            durable::write(&self.layout.content(&digest), new.content)?;
+        }
+        let subject = document.subject().cloned();
+        if let Some(subject) = &subject {
+            let size = new.content.len() as u64;
+            let descriptor = document.describe(&media_type, &digest, size);
+            self.add_referrer(repository, subject, &descriptor)?;
+        }
+        durable::write(&self.layout.manifest(repository, &digest), media_type.as_bytes())?;
+        for tag in new.tags {
+            self.set_tag(repository, tag, &digest)?;
+        }
+        Ok(PutManifest { digest, subject })
+    }
+
+    /// Reads a manifest.
+    ///
+    /// # Errors
+    /// [`StorageError::ManifestUnknown`] where the repository does not hold it.
+    pub fn manifest(
+        &self,
+        repository: &Repository,
+        selector: &Selector,
+    ) -> Result<Arc<Manifest>, StorageError> {
+        let unknown = || StorageError::ManifestUnknown(selector.clone());
+        let digest = match selector {
+            Selector::Digest(digest) => digest.clone(),
+            Selector::Tag(tag) => self.resolve_tag(repository, tag)?.ok_or_else(unknown)?,
+        };
+        self.manifest_by_digest(repository, &digest)?.ok_or_else(unknown)
+    }
+
+    /// A manifest from memory, where it is there: does not block for long, so it may be called anywhere.
+    pub fn cached_manifest(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Option<Arc<Manifest>> {
+        self.cache.get(repository, digest, &self.layout)
+    }
+
+    /// Removes a tag; its manifest stays.
+    ///
+    /// # Errors
+    /// When there is no such tag, it is `immutable`, or the disk fails.
+    pub fn delete_tag(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+        immutable: &dyn Fn(&Tag) -> bool,
+    ) -> Result<(), StorageError> {
+        let _change = self.change(repository);
+        if immutable(tag) && self.resolve_tag(repository, tag)?.is_some() {
+            return Err(StorageError::TagImmutable(tag.clone()));
+        }
+        if durable::remove(&self.layout.tag(repository, tag))? {
+            Ok(())
+        } else {
+            Err(StorageError::ManifestUnknown(Selector::Tag(tag.clone())))
+        }
+    }
+
+    /// Removes a manifest, every tag that points to it, and its place in the list of referrers.
+    ///
+    /// # Errors
+    /// When there is no such manifest, one of its tags is `immutable`, or the disk fails.
+    pub fn delete_manifest(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        immutable: &dyn Fn(&Tag) -> bool,
+    ) -> Result<(), StorageError> {
+        let _change = self.change(repository);
+        let manifest = self
+            .manifest_by_digest(repository, digest)?
+            .ok_or_else(|| StorageError::ManifestUnknown(Selector::Digest(digest.clone())))?;
+        let tags = self.tags_of(repository, digest)?;
+        if let Some(tag) = tags.iter().find(|tag| immutable(tag)) {
+            return Err(StorageError::TagImmutable(tag.clone()));
+        }
+        // Names first, so that a crash in between leaves none that leads nowhere.
+        for tag in &tags {
+            durable::remove(&self.layout.tag(repository, tag))?;
+        }
+        let parsed = Document::parse(&manifest.content, Some(&manifest.media_type));
+        if let Ok((document, _)) = parsed
+            && let Some(subject) = document.subject()
+        {
+            durable::remove(&self.layout.referrer(repository, subject, digest))?;
+        }
+        durable::remove(&self.layout.manifest(repository, digest))?;
+        Ok(())
+    }
+
+    pub(super) fn manifest_by_digest(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<Option<Arc<Manifest>>, StorageError> {
+        if let Some(manifest) = self.cached_manifest(repository, digest) {
+            return Ok(Some(manifest));
+        }
+        let link = self.layout.manifest(repository, digest);
+        let Some(media_type) = absent_is_none(fs::read_to_string(&link)).at("read", &link)? else {
+            return Ok(None);
+        };
+        let Some(mut blob) = self.open_content(digest)? else { return Ok(None) };
+        let mut content = Vec::new();
+        blob.file.read_to_end(&mut content).at("read", &self.layout.content(digest))?;
+        let manifest =
+            Arc::new(Manifest { digest: digest.clone(), media_type, content: content.into() });
+        self.cache.put(repository, &manifest);
+        Ok(Some(manifest))
+    }
+
+    fn check_references(
+        &self,
+        repository: &Repository,
+        document: &Document,
+    ) -> Result<(), StorageError> {
+        let mut missing = Vec::new();
+        let mut check = |target: &Target, size: Option<u64>| match size {
+            Some(size) if size == target.size => Ok(()),
+            Some(size) => Err(StorageError::ManifestInvalid(format!(
+                "{} has {size} bytes, the manifest says {}",
+                target.digest, target.size
+            ))),
+            None => {
+                missing.push(target.digest.clone());
+                Ok(())
+            }
+        };
+        for target in document.blobs() {
+            check(target, self.linked_size(repository, &target.digest)?)?;
+        }
+        for target in document.manifests() {
+            let link = self.layout.manifest(repository, &target.digest);
+            let size = if link.try_exists().at("read", &link)? {
+                self.content_size(&target.digest)?
+            } else {
+                // An index of artifacts may list plain blobs.
+                self.linked_size(repository, &target.digest)?
+            };
+            check(target, size)?;
+        }
+        if missing.is_empty() { Ok(()) } else { Err(StorageError::ReferencesUnknown(missing)) }
+    }
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The registry's store: a folder, and what may be done to it. Knows nothing of HTTP.
+//!
+//! Every call blocks, so async callers run it on a blocking thread. What a call acknowledges is on the
+//! disk: it survives `kill -9` and a power cut. Contents are kept once for all repositories; a
+//! repository holds links to them (see `layout`).
+
+mod blobs;
+mod cache;
+mod document;
+mod error;
+mod flusher;
+mod layout;
+mod listing;
+mod manifests;
+mod referrers;
+mod tags;
+mod uploads;
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use oci::Repository;
+
+pub use blobs::BlobFile;
+pub use document::MANIFEST_TYPES;
+pub use error::StorageError;
+pub use listing::Page;
+pub use manifests::{Manifest, NewManifest, PutManifest};
+pub use uploads::{Session, UploadId};
+
+use crate::durable::{self, At as _, absent_is_none};
+use cache::ManifestCache;
+use layout::Layout;
+use uploads::Sessions;
+
+/// Locks for changes in a repository; more than writers that run at once.
+const STRIPES: usize = 64;
+
+/// A folder that holds a registry.
+#[derive(Debug)]
+pub struct Storage {
+    layout: Layout,
+    sessions: Sessions,
+    cache: ManifestCache,
+    stripes: Vec<Mutex<()>>,
+    /// Held as long as the store is open: two servers on one folder would not see each other's uploads.
+    _lock: File,
+}
+
+impl Storage {
+    /// Opens the registry in `root`; makes it where there is none.
+    ///
+    /// # Errors
+    /// When the folder can't be made or written, another process serves it, or its layout is a later one.
+    pub fn open(root: PathBuf) -> Result<Arc<Self>, StorageError> {
+        let layout = Layout::new(root);
+        durable::ensure_folder(layout.root())?;
+        let lock_path = layout.lock();
+        let lock = File::create(&lock_path).at("create", &lock_path)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(StorageError::InUse(layout.root().to_owned()));
+            }
+            Err(TryLockError::Error(e)) => Err(e).at("lock", &lock_path)?,
+        }
+        check_version(&layout)?;
+        Ok(Arc::new(Self {
+            layout,
+            sessions: Sessions::default(),
+            cache: ManifestCache::default(),
+            stripes: (0..STRIPES).map(|_| Mutex::new(())).collect(),
+            _lock: lock,
+        }))
+    }
+
+    /// The folder of the registry.
+    pub fn root(&self) -> &Path {
+        self.layout.root()
+    }
+
+    /// Writes and removes a small file: whether the registry can accept a push.
+    ///
+    /// # Errors
+    /// When the disk is full or read-only.
+    pub fn probe(&self) -> Result<(), StorageError> {
+        let path = self.layout.root().join("probe");
+        durable::write(&path, b"")?;
+        durable::remove(&path)?;
+        Ok(())
+    }
+
+    /// Held while links of a repository are read and then changed.
+    fn change(&self, repository: &Repository) -> MutexGuard<'_, ()> {
+        let hash = repository
+            .as_str()
+            .bytes()
+            .fold(0_usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(byte)));
+        #[expect(clippy::indexing_slicing, reason = "there are STRIPES of them")]
+        let stripe = &self.stripes[hash % STRIPES];
+        // What the lock guards is on the disk, where a panic leaves nothing half-done.
+        stripe.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn check_version(layout: &Layout) -> Result<(), StorageError> {
+    let path = layout.version();
+    match absent_is_none(fs::read_to_string(&path)).at("read", &path)? {
+        None => Ok(durable::write(&path, layout::VERSION.as_bytes())?),
+        Some(found) if found == layout::VERSION => Ok(()),
+        Some(found) => Err(StorageError::Layout { path, found, expected: layout::VERSION }),
+    }
+}

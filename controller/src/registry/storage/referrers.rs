@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Referrers: manifests that say what they are about, found from there.
+
+use std::fs;
+
+use oci::{Digest, Repository};
+
+use super::Storage;
+use super::document::ReferrerDescriptor;
+use super::error::StorageError;
+use super::listing::Page;
+use crate::durable::{self, At as _, absent_is_none};
+
+impl Storage {
+    /// One page of what refers to `subject`, sorted by digest, only those of one type where one is
+    /// named. `last` is the digest, as listed, after which the page starts.
+    ///
+    /// # Errors
+    /// When the disk fails. A subject that is not there has no referrers.
+    pub fn referrers(
+        &self,
+        repository: &Repository,
+        subject: &Digest,
+        artifact_type: Option<&str>,
+        last: Option<&Digest>,
+        limit: usize,
+    ) -> Result<Page<ReferrerDescriptor>, StorageError> {
+        let folder = self.layout.referrers(repository, subject);
+        let after = last.map(file_name);
+        let mut page = Page { items: Vec::new(), more: false };
+        for name in durable::names(&folder)? {
+            if after.as_ref().is_some_and(|after| name <= *after) {
+                continue;
+            }
+            let path = folder.join(&name);
+            let Some(text) = absent_is_none(fs::read(&path)).at("read", &path)? else { continue };
+            let Ok(descriptor) = serde_json::from_slice::<ReferrerDescriptor>(&text) else {
+                tracing::warn!(path = %path.display(), "not the descriptor of a referrer: ignored");
+                continue;
+            };
+            if artifact_type
+                .is_some_and(|wanted| descriptor.artifact_type.as_deref() != Some(wanted))
+            {
+                continue;
+            }
+            // A crash may leave the entry of a manifest that was not kept in the end.
+            let link = self.layout.manifest(repository, &descriptor.digest);
+            if !link.try_exists().at("read", &link)? {
+                continue;
+            }
+            if page.items.len() == limit {
+                page.more = true;
+                break;
+            }
+            page.items.push(descriptor);
+        }
+        Ok(page)
+    }
+
+    pub(super) fn add_referrer(
+        &self,
+        repository: &Repository,
+        subject: &Digest,
+        descriptor: &ReferrerDescriptor,
+    ) -> Result<(), StorageError> {
+        let path = self.layout.referrer(repository, subject, &descriptor.digest);
+        let text = serde_json::to_vec(descriptor)
+            .map_err(|e| StorageError::ManifestInvalid(e.to_string()))?;
+        Ok(durable::write(&path, &text)?)
+    }
+}
+
+fn file_name(digest: &Digest) -> String {
+    format!("{}-{}", digest.algorithm().name(), digest.hex())
+}

@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Uploads: contents on their way in.
+//!
+//! What came so far is a file of the repository, so an upload can go on after a restart; the state of
+//! its hash is in memory only and is computed again from the file where it is missing.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use oci::digest::{Algorithm, Hasher};
+use oci::{Digest, Repository};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use super::Storage;
+use super::error::StorageError;
+use super::flusher::Flusher;
+use crate::durable::{self, At as _, absent_is_none};
+
+/// Bytes read at once when a content is hashed again.
+const BUFFER: usize = 128 * 1024;
+
+/// The name of an upload: 32 hex digits, chosen by the store.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct UploadId(String);
+
+impl UploadId {
+    fn random() -> io::Result<Self> {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+        Ok(Self(format!("{:032x}", u128::from_be_bytes(bytes))))
+    }
+
+    /// As written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for UploadId {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let hex = text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if hex && text.len() == 32 { Ok(Self(text.to_owned())) } else { Err(()) }
+    }
+}
+
+impl fmt::Display for UploadId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+type Shared = Arc<Mutex<State>>;
+
+/// The uploads that this process knows.
+#[derive(Debug, Default)]
+pub(super) struct Sessions(std::sync::Mutex<HashMap<UploadId, Shared>>);
+
+impl Sessions {
+    fn with<T>(&self, act: impl FnOnce(&mut HashMap<UploadId, Shared>) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Where an upload stands. Without an open file: thousands of idle uploads cost memory only.
+#[derive(Debug)]
+struct State {
+    offset: u64,
+    /// The hash of the first `offset` bytes; missing after a restart.
+    hasher: Option<Hasher>,
+    /// Finished or cancelled while another request waited for it.
+    ended: bool,
+}
+
+/// An upload, held by one request at a time.
+#[derive(Debug)]
+pub struct Session {
+    storage: Arc<Storage>,
+    repository: Repository,
+    id: UploadId,
+    path: PathBuf,
+    state: OwnedMutexGuard<State>,
+    open: Option<Flusher>,
+}
+
+impl Storage {
+    /// Starts an upload. `algorithm` is the one that its digest will most likely have.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn start_upload(
+        self: &Arc<Self>,
+        repository: &Repository,
+        algorithm: Algorithm,
+    ) -> Result<UploadId, StorageError> {
+        let id = UploadId::random().at("choose a name for", self.root())?;
+        durable::mark(&self.layout.upload(repository, &id))?;
+        let state = State { offset: 0, hasher: Some(Hasher::new(algorithm)), ended: false };
+        self.sessions.with(|all| all.insert(id.clone(), Arc::new(Mutex::new(state))));
+        Ok(id)
+    }
+
+    /// Takes an upload, waiting for the request that holds it.
+    ///
+    /// # Errors
+    /// [`StorageError::UploadUnknown`] where there is no such upload in the repository.
+    pub fn resume_upload(
+        self: &Arc<Self>,
+        repository: &Repository,
+        id: &UploadId,
+    ) -> Result<Session, StorageError> {
+        let unknown = || StorageError::UploadUnknown(id.clone());
+        let path = self.layout.upload(repository, id);
+        let metadata = absent_is_none(fs::metadata(&path)).at("read", &path)?;
+        let size = metadata.ok_or_else(unknown)?.len();
+        let shared = self.sessions.with(|all| {
+            let forgotten = || {
+                let hasher = (size == 0).then(|| Hasher::new(Algorithm::Sha256));
+                Arc::new(Mutex::new(State { offset: size, hasher, ended: false }))
+            };
+            Arc::clone(all.entry(id.clone()).or_insert_with(forgotten))
+        });
+        let state = blocking_lock(shared);
+        if state.ended {
+            return Err(unknown());
+        }
+        Ok(Session {
+            storage: Arc::clone(self),
+            repository: repository.clone(),
+            id: id.clone(),
+            path,
+            state,
+            open: None,
+        })
+    }
+
+    /// Removes uploads to which nothing was added for `idle`; says how many.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn expire_uploads(self: &Arc<Self>, idle: Duration) -> Result<usize, StorageError> {
+        let Some(limit) = SystemTime::now().checked_sub(idle) else { return Ok(0) };
+        let mut removed = 0;
+        for repository in self.all_repositories()? {
+            let folder = self.layout.repository(&repository).join("_uploads");
+            for name in durable::names(&folder)? {
+                let path = folder.join(&name);
+                let modified = absent_is_none(fs::metadata(&path).and_then(|m| m.modified()));
+                let old = modified.at("read", &path)?.is_some_and(|modified| modified < limit);
+                if let (true, Ok(id)) = (old, name.parse::<UploadId>()) {
+                    self.resume_upload(&repository, &id)?.cancel()?;
+                    removed += 1;
+                }
+            }
+        }
+        Ok(removed)
+    }
+}
+
+/// Runs on blocking threads only.
+fn blocking_lock(shared: Shared) -> OwnedMutexGuard<State> {
+    shared.blocking_lock_owned()
+}
+
+impl Session {
+    /// Bytes that came so far.
+    pub fn offset(&self) -> u64 {
+        self.state.offset
+    }
+
+    /// The name of the upload.
+    pub fn id(&self) -> &UploadId {
+        &self.id
+    }
+
+    /// Checks that a chunk may start at `start`.
+    ///
+    /// # Errors
+    /// [`StorageError::OutOfOrder`] where it may not.
+    pub fn expect_start(&self, start: u64) -> Result<(), StorageError> {
+        let offset = self.state.offset;
+        if start == offset { Ok(()) } else { Err(StorageError::OutOfOrder { start, offset }) }
+    }
+
+    /// Adds bytes. On an error the upload stands where it stood.
+    ///
+    /// # Errors
+    /// When the disk fails or is full.
+    pub fn append(&mut self, pieces: &[bytes::Bytes]) -> Result<(), StorageError> {
+        let offset = self.state.offset;
+        let flusher = match &mut self.open {
+            Some(flusher) => flusher,
+            None => self.open.insert(Flusher::new(open_at(&self.path, offset)?)),
+        };
+        let mut added = 0;
+        for piece in pieces {
+            if let Err(e) = flusher.write_all(piece) {
+                // Whatever part of it was written is cut off again when the upload goes on.
+                self.open = None;
+                return Ok(Err(e).at("write", &self.path)?);
+            }
+            added += piece.len() as u64;
+        }
+        flusher.wrote(added);
+        if let Some(hasher) = &mut self.state.hasher {
+            pieces.iter().for_each(|piece| hasher.update(piece));
+        }
+        self.state.offset = offset + added;
+        Ok(())
+    }
+
+    /// Makes the upload a blob of the repository, on the disk, under its digest.
+    ///
+    /// # Errors
+    /// [`StorageError::DigestMismatch`] where the content is another one; the upload is gone then.
+    pub fn finish(mut self, digest: &Digest) -> Result<u64, StorageError> {
+        let size = self.state.offset;
+        let flusher = match self.open.take() {
+            Some(flusher) => flusher,
+            None => Flusher::new(open_at(&self.path, size)?),
+        };
+        let found = self.digest(digest.algorithm())?;
+        if found != *digest {
+            self.discard()?;
+            return Err(StorageError::DigestMismatch { expected: digest.clone(), found });
+        }
+        if self.storage.content_size(digest)?.is_some() {
+            durable::remove(&self.path)?;
+        } else {
+            self.open = Some(flusher);
+            self.sync()?;
+            durable::rename(&self.path, &self.storage.layout.content(digest))?;
+        }
+        self.storage.link_blob(&self.repository, digest)?;
+        self.state.ended = true;
+        self.storage.sessions.with(|all| all.remove(&self.id));
+        Ok(size)
+    }
+
+    /// Ends the request's part of the upload: what came is on the disk. Returns how much that is.
+    ///
+    /// # Errors
+    /// When the disk fails; the upload is gone then.
+    pub fn pause(mut self) -> Result<u64, StorageError> {
+        self.sync()?;
+        Ok(self.state.offset)
+    }
+
+    /// Drops the upload and what came so far.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn cancel(mut self) -> Result<(), StorageError> {
+        self.discard()
+    }
+
+    fn discard(&mut self) -> Result<(), StorageError> {
+        self.state.ended = true;
+        self.storage.sessions.with(|all| all.remove(&self.id));
+        durable::remove(&self.path)?;
+        Ok(())
+    }
+
+    /// After a failed sync nobody knows what the file holds, so nobody may go on with it.
+    fn sync(&mut self) -> Result<(), StorageError> {
+        let Some(flusher) = self.open.take() else { return Ok(()) };
+        let synced = flusher.sync().at("write", &self.path);
+        if synced.is_err() {
+            // The first error is the one to report.
+            self.discard().ok();
+        }
+        Ok(synced?)
+    }
+
+    fn digest(&mut self, algorithm: Algorithm) -> Result<Digest, StorageError> {
+        match self.state.hasher.take().map(Hasher::finish) {
+            Some(found) if found.algorithm() == algorithm => Ok(found),
+            _ => Ok(hash_file(&self.path, algorithm).at("read", &self.path)?),
+        }
+    }
+}
+
+/// Opens an upload so that the next byte written is the one at `offset`.
+fn open_at(path: &Path, offset: u64) -> Result<File, StorageError> {
+    let file = OpenOptions::new().append(true).open(path).at("open", path)?;
+    file.set_len(offset).at("write", path)?;
+    Ok(file)
+}
+
+fn hash_file(path: &Path, algorithm: Algorithm) -> io::Result<Digest> {
+    let mut file = File::open(path)?;
+    let mut hasher = Hasher::new(algorithm);
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hasher.finish()),
+            n => hasher.update(buffer.get(..n).unwrap_or_default()),
+        }
+    }
+}

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Users and their passwords: an htpasswd file with bcrypt hashes (`htpasswd -B`).
+//!
+//! bcrypt is slow on purpose, and clients send the password with every request: a password that was
+//! right is remembered for some minutes, as a keyed hash.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use sha2::{Digest as _, Sha256};
+
+/// How long a password that was right needs no bcrypt.
+const REMEMBERED: Duration = Duration::from_mins(5);
+/// Passwords remembered at most.
+const MOST_REMEMBERED: usize = 1024;
+/// The hash that the password of an unknown user is compared with, so that the time an answer takes
+/// does not tell which names exist. bcrypt, cost 10, of a random text.
+const NOBODY: &str = "$2b$10$abcdefghijklmnopqrstuuXTLVkOGCDVDqt0rCk4rDBuyQPoBYmRu";
+
+/// Why an htpasswd file can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum UsersError {
+    /// It can't be read.
+    #[error("{0}")]
+    Read(#[from] io::Error),
+    /// A line has no colon, or no name before it.
+    #[error("line {0}: expected NAME:BCRYPT-HASH, as `htpasswd -B` writes it")]
+    Form(usize),
+    /// A hash is not bcrypt's.
+    #[error("line {0}: the hash is not bcrypt's: make it with `htpasswd -B`")]
+    Hash(usize),
+    /// Two lines have the same name.
+    #[error("line {0}: the user {1:?} is there twice")]
+    Twice(usize, String),
+    /// No random numbers to be had.
+    #[error("the system gives no random bytes: {0}")]
+    Random(getrandom::Error),
+}
+
+/// The users of the registry.
+pub struct Users {
+    hashes: HashMap<String, String>,
+    key: [u8; 32],
+    remembered: Mutex<HashMap<[u8; 32], Instant>>,
+}
+
+/// What the `Authorization` header says.
+#[derive(PartialEq, Eq)]
+pub enum Credentials {
+    /// Nothing, or an empty name and password, as some clients send it when they have none.
+    None,
+    /// A name and a password.
+    Basic {
+        /// The name.
+        user: String,
+        /// The password.
+        password: String,
+    },
+    /// Something else.
+    Malformed,
+}
+
+impl Credentials {
+    /// Reads `Authorization` (RFC 7617).
+    pub fn parse(header: Option<&[u8]>) -> Self {
+        let Some(header) = header else { return Self::None };
+        let decoded = std::str::from_utf8(header)
+            .ok()
+            .and_then(|text| text.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("basic"))
+            .and_then(|(_, token)| BASE64_STANDARD.decode(token.trim()).ok())
+            .and_then(|bytes| String::from_utf8(bytes).ok());
+        match decoded.as_deref().and_then(|text| text.split_once(':')) {
+            Some(("", "")) => Self::None,
+            Some((user, password)) => {
+                Self::Basic { user: user.to_owned(), password: password.to_owned() }
+            }
+            None => Self::Malformed,
+        }
+    }
+}
+
+impl Users {
+    /// Reads an htpasswd file.
+    ///
+    /// # Errors
+    /// When it can't be read, or a line is not what `htpasswd -B` writes.
+    pub fn read(path: &Path) -> Result<Self, UsersError> {
+        Self::parse(&fs::read_to_string(path)?)
+    }
+
+    /// Reads the text of an htpasswd file.
+    ///
+    /// # Errors
+    /// When a line is not what `htpasswd -B` writes.
+    pub fn parse(text: &str) -> Result<Self, UsersError> {
+        let mut hashes = HashMap::new();
+        for (number, line) in (1..).zip(text.lines()) {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let (name, hash) = line.split_once(':').ok_or(UsersError::Form(number))?;
+            if name.is_empty() {
+                return Err(UsersError::Form(number));
+            }
+            hash.parse::<bcrypt::HashParts>().map_err(|_| UsersError::Hash(number))?;
+            if hashes.insert(name.to_owned(), hash.to_owned()).is_some() {
+                return Err(UsersError::Twice(number, name.to_owned()));
+            }
+        }
+        let mut key = [0; 32];
+        getrandom::fill(&mut key).map_err(UsersError::Random)?;
+        Ok(Self { hashes, key, remembered: Mutex::default() })
+    }
+
+    /// Whether there is such a user.
+    pub fn contains(&self, user: &str) -> bool {
+        self.hashes.contains_key(user)
+    }
+
+    /// Whether this password was right a short while ago: quick, so it may be called anywhere.
+    pub fn remembers(&self, user: &str, password: &str) -> bool {
+        let entry = self.entry(user, password);
+        let remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        remembered.get(&entry).is_some_and(|since| since.elapsed() < REMEMBERED)
+    }
+
+    /// Whether the password is right: takes a tenth of a second of a processor.
+    pub fn verify(&self, user: &str, password: &str) -> bool {
+        let hash = self.hashes.get(user).map_or(NOBODY, String::as_str);
+        let right = bcrypt::verify(password, hash).unwrap_or(false) && self.contains(user);
+        if right {
+            let entry = self.entry(user, password);
+            let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+            if remembered.len() >= MOST_REMEMBERED {
+                remembered.clear();
+            }
+            remembered.insert(entry, Instant::now());
+        }
+        right
+    }
+
+    /// Lengths are fixed or hashed with, so that no two pairs make the same text.
+    fn entry(&self, user: &str, password: &str) -> [u8; 32] {
+        let mut hasher = Sha256::new();
+        hasher.update(self.key);
+        hasher.update((user.len() as u64).to_le_bytes());
+        hasher.update(user);
+        hasher.update(password);
+        hasher.finalize().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(user: &str, password: &str) -> String {
+        format!("{user}:{}\n", bcrypt::hash(password, 4).unwrap())
+    }
+
+    #[test]
+    fn the_right_password_is_right_and_remembered() {
+        let users = Users::parse(&format!("# comment\n\n{}", line("ci", "correct"))).unwrap();
+        assert!(!users.remembers("ci", "correct"));
+        assert!(users.verify("ci", "correct"));
+        assert!(users.remembers("ci", "correct"));
+        assert!(!users.verify("ci", "wrong"));
+        assert!(!users.remembers("ci", "wrong"));
+        assert!(!users.verify("nobody", "correct"));
+    }
+
+    #[test]
+    fn the_hash_for_unknown_users_is_one() {
+        // A hash that can't be parsed would be refused at once, and so tell that there is no such user.
+        assert_eq!(bcrypt::verify("anything", NOBODY).ok(), Some(false));
+    }
+
+    #[test]
+    fn a_bad_line_is_told_by_its_number() {
+        let twice = line("a", "1") + &line("a", "2");
+        for (text, expected) in [
+            ("\nnocolon\n", "line 2: expected NAME"),
+            (":x\n", "line 1: expected NAME"),
+            ("a:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=\n", "line 1: the hash is not bcrypt's"),
+            (twice.as_str(), "line 2: the user \"a\" is there twice"),
+        ] {
+            let message = Users::parse(text).err().unwrap().to_string();
+            assert!(message.starts_with(expected), "{message}");
+        }
+    }
+
+    #[test]
+    fn headers_are_read() {
+        let parse = |text: &str| Credentials::parse(Some(text.as_bytes()));
+        let basic = |text: &str| parse(&format!("Basic {}", BASE64_STANDARD.encode(text)));
+        assert!(Credentials::parse(None) == Credentials::None);
+        assert!(basic(":") == Credentials::None);
+        let expected = Credentials::Basic { user: "u".to_owned(), password: "p:q".to_owned() };
+        assert!(basic("u:p:q") == expected);
+        for bad in ["Bearer x", "Basic", "Basic !", "", "basic \u{7f}"] {
+            assert!(parse(bad) == Credentials::Malformed, "{bad}");
+        }
+    }
+}
