@@ -15,9 +15,11 @@ use anyhow::{Context as _, Result};
 use crate::command;
 use crate::disk;
 use crate::files;
+use crate::image::Image;
 use crate::mounts::Mounts;
 use crate::plan::{Action, Plan};
 use crate::stamp::Done;
+use crate::unpack;
 
 /// Carries out all of `plan`; `work` is a private folder for its temporary files.
 ///
@@ -59,6 +61,20 @@ fn carry_out(action: &Action, mounts: &mut Mounts) -> Result<Outcome> {
         }
         Action::MakeDir { path } => {
             fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
+        }
+        Action::EmptyDir { path } => files::empty_dir(path)?,
+        Action::Unpack { source, target } => {
+            let image =
+                Image::open(source).with_context(|| format!("cannot pull {}", source.reference))?;
+            eprintln!(
+                "pull: {} is {}, {} layers",
+                source.reference,
+                image.digest(),
+                image.layers().len()
+            );
+            unpack::unpack(&image, target)
+                .with_context(|| format!("cannot unpack {}", source.reference))?;
+            return Ok(Some((image.size(), image.digest().to_string())));
         }
         Action::MakeImage { path, size } => {
             files::remove_if_there(path)?;

@@ -68,6 +68,23 @@ pub(crate) fn remove_tree_if_there(path: &Path) -> Result<()> {
     }
 }
 
+/// Deletes all that is in the folder `path`, but for an empty `lost+found`, which `fsck` wants.
+pub(crate) fn empty_dir(path: &Path) -> Result<()> {
+    let failed = || format!("cannot empty {}", path.display());
+    for entry in fs::read_dir(path).with_context(failed)? {
+        let entry = entry.with_context(failed)?;
+        let child = entry.path();
+        if !entry.file_type().with_context(failed)?.is_dir() {
+            fs::remove_file(&child).with_context(failed)?;
+        } else if entry.file_name() == "lost+found" {
+            empty_dir(&child)?;
+        } else {
+            fs::remove_dir_all(&child).with_context(failed)?;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,12 +13,16 @@ mod disk;
 mod execute;
 mod files;
 mod ids;
+mod image;
 mod mkfs;
 mod mounts;
 mod plan;
+mod progress;
+mod roots;
 mod stamp;
 mod steps;
 mod task;
+mod unpack;
 mod volumes;
 
 use std::path::{Path, PathBuf};
@@ -29,7 +33,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::plan::Plan;
 use crate::stamp::{Stamp, State};
-use crate::steps::{config_drive, partition};
+use crate::steps::{config_drive, image_linux, partition};
 use crate::task::Task;
 
 /// Carries out one step of a provisioning task.
@@ -66,6 +70,8 @@ struct Common {
 enum Step {
     /// Write the partition table and make the file systems.
     Partition(partition::Options),
+    /// Pull the operating system's image and unpack it.
+    ImageLinux(image_linux::Options),
     /// Write a config drive (`NoCloud`) for cloud-init.
     ConfigDrive(config_drive::Options),
 }
@@ -75,6 +81,7 @@ impl Step {
     fn name(&self) -> &'static str {
         match self {
             Self::Partition(_) => "partition",
+            Self::ImageLinux(_) => "image-linux",
             Self::ConfigDrive(_) => "config-drive",
         }
     }
@@ -82,6 +89,7 @@ impl Step {
     fn plan(&self, task: &Task) -> Result<Plan> {
         match self {
             Self::Partition(options) => partition::plan(task, options),
+            Self::ImageLinux(options) => image_linux::plan(task, options),
             Self::ConfigDrive(options) => config_drive::plan(task, options),
         }
     }

@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 use recipe::{ContentSummary, sha256_hex};
 use serde::{Serialize, Serializer};
 
+use crate::image::Source;
+
 /// Bytes that a plan writes somewhere. May be secret, so only size and digest can be printed.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Contents(Vec<u8>);
@@ -160,6 +162,18 @@ pub(crate) enum Action {
         /// The folder.
         path: PathBuf,
     },
+    /// Delete all that is in a folder, but for an empty `lost+found`.
+    EmptyDir {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Pull an image and unpack its layers, verified while they stream.
+    Unpack {
+        /// Which image.
+        source: Source,
+        /// An empty folder.
+        target: PathBuf,
+    },
     /// Make a file of zeros with this length, in place of one that is there.
     MakeImage {
         /// The file.
@@ -231,6 +245,10 @@ impl Display for Action {
                 write!(f, "write    {} (mode {mode:04o}, {contents})", path.display())
             }
             Self::MakeDir { path } => write!(f, "mkdir    {}", path.display()),
+            Self::EmptyDir { path } => write!(f, "empty    {}", path.display()),
+            Self::Unpack { source, target } => {
+                write!(f, "unpack   {} {}", source.reference, target.display())
+            }
             Self::MakeImage { path, size } => {
                 write!(f, "image    {} ({size} bytes)", path.display())
             }

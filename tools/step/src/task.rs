@@ -31,7 +31,10 @@ impl Task {
         if provision.env.task_target == TaskTarget::InstallWindows && provision.layout.is_none() {
             provision.layout = Some(windows_layout()?);
         }
-        let ids = Ids::new(provision.env.serial.as_str(), provision.env.recipe_sha256.as_str());
+        // Some boards have no serial number; the job is as unique, but another one next time.
+        let machine = provision.env.serial.as_ref().or(provision.env.job_id.as_ref());
+        let machine = machine.map_or("", |text| text.as_str());
+        let ids = Ids::new(machine, provision.env.recipe_sha256.as_str());
         Ok(Self { provision, ids, work })
     }
 

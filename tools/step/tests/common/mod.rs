@@ -5,6 +5,8 @@
 #![allow(dead_code, reason = "each test file uses its own part of this module")]
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+pub(crate) mod registry;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -32,7 +34,7 @@ impl Fixture {
                     oci_url: None,
                     firmware_url: None,
                     firmware_sha256: None,
-                    serial: "TEST-0001".parse().unwrap(),
+                    serial: Some("TEST-0001".parse().unwrap()),
                     job_id: None,
                     schema_id,
                     recipe_sha256: sha256.parse().unwrap(),
@@ -46,7 +48,7 @@ impl Fixture {
                     dispatcher_commit: "unknown".into(),
                     schema_id: "https://provisioner.example/schema/recipe/1".parse().unwrap(),
                     recipe_sha256: sha256_hex(b"recipe").parse().unwrap(),
-                    serial: "TEST-0001".parse().unwrap(),
+                    serial: Some("TEST-0001".parse().unwrap()),
                 },
             },
         }
@@ -73,6 +75,11 @@ impl Fixture {
             })
             .collect();
         self.provision.layout = Some(PartitionLayout::new(partitions).unwrap());
+        self
+    }
+
+    pub(crate) fn image(mut self, reference: &str) -> Self {
+        self.provision.env.oci_url = Some(reference.parse().unwrap());
         self
     }
 
@@ -150,7 +157,7 @@ impl LoopDisk {
         std::fs::create_dir_all(by_id).unwrap();
         let name = format!("step-test-{}-{}", std::process::id(), device.replace('/', "-"));
         let link = by_id.join(name);
-        let _ = std::fs::remove_file(&link);
+        std::fs::remove_file(&link).ok();
         std::os::unix::fs::symlink(&device, &link).unwrap();
         Some(Self { device, link: link.to_str().unwrap().to_owned(), _file: file })
     }
@@ -180,11 +187,11 @@ impl Drop for LoopDisk {
     fn drop(&mut self) {
         for line in self.mounts() {
             if let Some(target) = line.split(' ').nth(1) {
-                let _ = Command::new("umount").args(["--recursive", "--lazy", target]).status();
+                Command::new("umount").args(["--recursive", "--lazy", target]).status().ok();
             }
         }
-        let _ = std::fs::remove_file(&self.link);
-        let _ = Command::new("losetup").args(["--detach", &self.device]).status();
+        std::fs::remove_file(&self.link).ok();
+        Command::new("losetup").args(["--detach", &self.device]).status().ok();
     }
 }
 
@@ -205,7 +212,7 @@ impl Mounted {
 
 impl Drop for Mounted {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg(self.0.path()).status();
+        Command::new("umount").arg(self.0.path()).status().ok();
     }
 }
 

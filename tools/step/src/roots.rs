@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The installed system's file tree, mounted volume by volume below one folder.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use crate::plan::Action;
+use crate::volumes::{Role, Volume};
+
+/// The volumes of a file tree, and where it is mounted while a step works on it.
+pub(crate) struct Root<'a> {
+    path: PathBuf,
+    /// Mount points in the installed system, parents first.
+    volumes: Vec<(&'static str, &'a Volume)>,
+}
+
+impl<'a> Root<'a> {
+    /// The tree of those `volumes` that have a mount point, to be mounted at `WORK/root`.
+    pub(crate) fn new(volumes: &'a [Volume], work: &Path) -> Result<Self> {
+        let mut mounted: Vec<(&'static str, &Volume)> = volumes
+            .iter()
+            .filter_map(|volume| match volume.role {
+                Role::Mounted(place) => Some((place, volume)),
+                _ => None,
+            })
+            .collect();
+        mounted.sort_by_key(|(place, _)| *place);
+        // Of two volumes for one place, the first in the table has it.
+        mounted.dedup_by_key(|(place, _)| *place);
+        mounted.first().filter(|(place, _)| *place == "/").context(
+            "partition_layout has no partition for a Linux root: format ext4, xfs or btrfs",
+        )?;
+        Ok(Self { path: work.join("root"), volumes: mounted })
+    }
+
+    /// The folder where the tree is mounted.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Mount points in the installed system with their volumes, parents first.
+    pub(crate) fn volumes(&self) -> &[(&'static str, &'a Volume)] {
+        &self.volumes
+    }
+
+    /// The volume that holds `/boot` or, where it has none of its own, the root.
+    pub(crate) fn boot(&self) -> (&'static str, &'a Volume) {
+        let boot = self.volumes.iter().find(|(place, _)| *place == "/boot");
+        // `new` has checked that there is a root.
+        *boot.unwrap_or(&self.volumes[0])
+    }
+
+    /// `place` of the installed system as a path of this one.
+    pub(crate) fn inside(&self, place: &str) -> PathBuf {
+        self.path.join(place.trim_start_matches('/'))
+    }
+
+    /// Mounts all volumes, parents first, each with the folder where it is mounted.
+    pub(crate) fn mounts(&self) -> impl Iterator<Item = (Action, PathBuf)> {
+        self.volumes.iter().map(|(place, volume)| {
+            let target = self.inside(place);
+            let mount = Action::Mount {
+                source: volume.device(),
+                target: target.clone(),
+                fstype: volume.partition.format.to_string(),
+                read_only: false,
+            };
+            (mount, target)
+        })
+    }
+
+    /// Unmounts all volumes, children first.
+    pub(crate) fn unmounts(&self) -> impl Iterator<Item = Action> {
+        self.volumes.iter().rev().map(|(place, _)| Action::Unmount { target: self.inside(place) })
+    }
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! `image-linux`: pulls the operating system's image and unpacks it onto the volumes.
+
+use anyhow::{Context as _, Result};
+
+use crate::image::Source;
+use crate::plan::{Action, Plan};
+use crate::roots::Root;
+use crate::task::Task;
+
+/// Options of the step.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct Options {
+    /// The registry speaks http. One on a loopback address always does.
+    #[arg(long)]
+    pub(crate) plain_http: bool,
+}
+
+/// Plans the pull.
+pub(crate) fn plan(task: &Task, options: &Options) -> Result<Plan> {
+    let reference = task.provision.env.oci_url.as_ref().context("the recipe has no oci_url")?;
+    let volumes = task.volumes()?;
+    let root = Root::new(&volumes, &task.work)?;
+    let mut actions = Vec::new();
+    for (mount, target) in root.mounts() {
+        actions.push(mount);
+        // An attempt that broke off may have left half an image.
+        actions.push(Action::EmptyDir { path: target });
+    }
+    actions.push(Action::Unpack {
+        source: Source {
+            reference: reference.to_string(),
+            os: "linux",
+            plain_http: options.plain_http,
+        },
+        target: root.path().to_owned(),
+    });
+    actions.extend(root.unmounts());
+    Ok(Plan { step: "image-linux", actions })
+}
