@@ -11,7 +11,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 use release::Architecture;
 
-use crate::pipelines::{CI, PIPELINES, Pipeline, STEPS};
+use crate::pipelines::{CI, PIPELINES, Pipeline, SMOKE, STEPS};
 use crate::run::Options;
 use crate::steps::Step;
 
@@ -98,6 +98,13 @@ pub(crate) fn command() -> Command {
             Arg::new("pipeline")
                 .required(true)
                 .value_parser(CI.iter().map(|it| it.name).collect::<Vec<_>>()),
+        ),
+    );
+    command = command.subcommand(
+        verb("smoke", "Use what was built as its users do", "registry").arg(
+            Arg::new("subject")
+                .required(true)
+                .value_parser(SMOKE.iter().map(|it| it.0).collect::<Vec<_>>()),
         ),
     );
     for step in STEPS {
@@ -193,6 +200,11 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
         "ci" => {
             let wanted = given.get_one::<String>("pipeline");
             CI.iter().find(|it| wanted.is_some_and(|name| name == it.name)).map(Verb::Pipeline)
+        }
+        "smoke" => {
+            let wanted = given.get_one::<String>("subject");
+            let found = SMOKE.iter().find(|it| wanted.is_some_and(|name| name == it.0));
+            found.map(|it| Verb::Step(it.1))
         }
         _ => None,
     };

@@ -5,10 +5,26 @@
 
 use crate::graph::Stage;
 use crate::steps::Step;
+use crate::steps::attest::Attest;
+use crate::steps::audit::Audit;
+use crate::steps::build::Build;
+use crate::steps::checksums::Checksums;
+use crate::steps::containers::Containers;
+use crate::steps::deadcode::Deadcode;
+use crate::steps::docs::Docs;
 use crate::steps::fmt::Fmt;
 use crate::steps::headers::Headers;
+use crate::steps::licenses::Licenses;
 use crate::steps::lint::Lint;
+use crate::steps::package::Package;
+use crate::steps::publish::Publish;
+use crate::steps::sbom::Sbom;
+use crate::steps::secrets::Secrets;
+use crate::steps::sign::Sign;
+use crate::steps::smoke_registry::SmokeRegistry;
 use crate::steps::test::Test;
+use crate::steps::verify::Verify;
+use crate::steps::workflows::Workflows;
 
 /// Steps in an order, under a name.
 pub(crate) struct Pipeline {
@@ -23,15 +39,52 @@ pub(crate) struct Pipeline {
 }
 
 /// Every step that is a command.
-pub(crate) const STEPS: &[&dyn Step] = &[&Fmt, &Lint, &Test, &Headers];
+pub(crate) const STEPS: &[&dyn Step] = &[
+    &Fmt,
+    &Lint,
+    &Test,
+    &Headers,
+    &Licenses,
+    &Audit,
+    &Deadcode,
+    &Containers,
+    &WORKFLOWS,
+    &Secrets,
+    &Docs,
+    &Build,
+    &Package,
+    &Sbom,
+    &Checksums,
+    &Sign,
+    &Attest,
+    &Publish,
+    &Verify,
+];
+
+/// Steps of `cargo xtask smoke`, by what they try.
+pub(crate) const SMOKE: &[(&str, &dyn Step)] = &[("registry", &SmokeRegistry)];
 
 /// Pipelines that are commands.
-pub(crate) const PIPELINES: &[Pipeline] = &[Pipeline {
-    name: "validate",
-    about: "Run every gate that CI runs, in parallel",
-    example: "",
-    stages: GATES,
-}];
+pub(crate) const PIPELINES: &[Pipeline] = &[
+    Pipeline {
+        name: "validate",
+        about: "Run every gate that CI runs, in parallel",
+        example: "",
+        stages: GATES,
+    },
+    Pipeline {
+        name: "release",
+        about: "Build, sign, publish and verify a release",
+        example: "--snapshot",
+        stages: RELEASE,
+    },
+    Pipeline {
+        name: "dist",
+        about: "Build binaries, packages, SBOMs and checksums",
+        example: "--target x86_64",
+        stages: DIST,
+    },
+];
 
 /// Pipelines of `cargo xtask ci`, where no gate may be left out.
 pub(crate) const CI: &[Pipeline] = &[Pipeline {
@@ -41,8 +94,46 @@ pub(crate) const CI: &[Pipeline] = &[Pipeline {
     stages: GATES,
 }];
 
+/// Workflows and pipelines are held against each other.
+const WORKFLOWS: Workflows = Workflows { pipelines: &["pr"] };
+
 /// None waits for another: all faults in one run.
-const GATES: &[Stage] = &[first(&Fmt), first(&Lint), first(&Test), first(&Headers)];
+const GATES: &[Stage] = &[
+    first(&Fmt),
+    first(&Lint),
+    first(&Test),
+    first(&Headers),
+    first(&Licenses),
+    first(&Audit),
+    first(&Deadcode),
+    first(&Containers),
+    first(&WORKFLOWS),
+    first(&Secrets),
+    first(&Docs),
+];
+
+/// From source to packages.
+const DIST: &[Stage] = &[
+    first(&Build),
+    after(&Package, &["build"]),
+    after(&Sbom, &["build"]),
+    after(&Checksums, &["package", "sbom"]),
+];
+
+/// From source to what a registry serves, verified from there.
+const RELEASE: &[Stage] = &[
+    first(&Fmt),
+    first(&Lint),
+    first(&Test),
+    after(&Build, &["fmt", "lint", "test"]),
+    after(&Package, &["build"]),
+    after(&Sbom, &["package"]),
+    after(&Checksums, &["sbom"]),
+    after(&Sign, &["checksums"]),
+    after(&Attest, &["sign"]),
+    after(&Publish, &["attest"]),
+    after(&Verify, &["publish"]),
+];
 
 /// A step that waits for no other.
 const fn first(step: &'static dyn Step) -> Stage {

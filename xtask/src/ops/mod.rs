@@ -3,15 +3,24 @@
 
 //! What steps work with. Nothing here knows of steps, pipelines or the command line.
 
+pub(crate) mod advisory;
 pub(crate) mod archive;
 pub(crate) mod atomic;
 pub(crate) mod cargo;
 pub(crate) mod checksum;
 pub(crate) mod command;
+pub(crate) mod containerfile;
+pub(crate) mod deadcode;
 pub(crate) mod debian;
+pub(crate) mod dependencies;
 pub(crate) mod elf;
 pub(crate) mod junit;
+pub(crate) mod licenses;
+pub(crate) mod markdown;
+pub(crate) mod oci;
 pub(crate) mod sbom;
+pub(crate) mod secrets;
 pub(crate) mod source;
 pub(crate) mod text;
 pub(crate) mod tree;
+pub(crate) mod workflow;

@@ -6,16 +6,37 @@
 //! To add one: write `steps/NAME.rs` with a unit struct that implements [`Step`], and name it in
 //! `pipelines.rs`. It is a command of its own from then on.
 
+pub(crate) mod build;
+pub(crate) mod checksums;
+mod allowed;
+pub(crate) mod attest;
+pub(crate) mod audit;
 pub(crate) mod clean;
 pub(crate) mod completions;
+pub(crate) mod containers;
+pub(crate) mod deadcode;
+pub(crate) mod determinism;
+pub(crate) mod docs;
 pub(crate) mod doctor;
 pub(crate) mod fmt;
 pub(crate) mod headers;
+pub(crate) mod images;
+pub(crate) mod licenses;
 pub(crate) mod lint;
+mod notary;
 mod outcome;
+pub(crate) mod package;
 mod plan;
+pub(crate) mod publish;
+mod registry;
+pub(crate) mod sbom;
+pub(crate) mod secrets;
 pub(crate) mod setup;
+pub(crate) mod sign;
+pub(crate) mod smoke_registry;
 pub(crate) mod test;
+pub(crate) mod verify;
+pub(crate) mod workflows;
 
 use anyhow::Result;
 

@@ -43,6 +43,8 @@ pub(crate) enum Input {
     Tool(&'static str),
     /// A variable of the environment: its value decides (only its digest is ever kept).
     Env(&'static str),
+    /// The day, in UTC: what is asked of the world outside changes with it.
+    Day,
     /// `release.json` as the steps before left it.
     Manifest,
 }

@@ -13,6 +13,7 @@ use crate::run::Run;
 use crate::tool::{Source, TOOLS, spec};
 use crate::ui::Ui;
 
+mod packages;
 mod sid;
 
 /// The programs of the catalogue that are missing or too old.
@@ -67,12 +68,22 @@ enum How {
     Commands(Vec<Command>),
     /// A package of another suite, unpacked below `target/tools`.
     Unpack(sid::Package),
+    /// Programs of Python packages, in an environment below `target/tools`.
+    Python(Vec<&'static str>),
+    /// A program that is a script over an npm package below `target/tools`.
+    Node {
+        /// The program.
+        program: &'static str,
+        /// The script in `xtask/data/node`.
+        script: &'static str,
+    },
 }
 
 fn jobs(run: &Run, tools: &[&'static str]) -> Vec<Job> {
     let mut jobs = Vec::new();
     let mut packages = BTreeSet::new();
     let mut programs = Vec::new();
+    let mut python = Vec::new();
     for name in tools {
         let Some(spec) = spec(name) else { continue };
         match spec.source {
@@ -93,11 +104,19 @@ fn jobs(run: &Run, tools: &[&'static str]) -> Vec<Job> {
                 let command = run.command("rustup").args(["component", "add", component]);
                 jobs.push(Job { names: vec![spec.name], how: How::Commands(vec![command]) });
             }
+            Source::Python => python.push(spec.name),
+            Source::Node(script) => jobs.push(Job {
+                names: vec![spec.name],
+                how: How::Node { program: spec.name, script },
+            }),
             Source::Sid { package, version, sha256 } => {
                 let package = sid::Package { program: spec.name, package, version, sha256 };
                 jobs.push(Job { names: vec![spec.name], how: How::Unpack(package) });
             }
         }
+    }
+    if !python.is_empty() {
+        jobs.push(Job { names: python.clone(), how: How::Python(python) });
     }
     if !packages.is_empty() {
         let update = as_root(run, "apt-get").arg("update");
@@ -120,6 +139,8 @@ fn show(job: &Job, run: &Run, ui: &Ui) -> Result<()> {
     let commands = match &job.how {
         How::Commands(commands) => commands.clone(),
         How::Unpack(package) => package.commands(run)?,
+        How::Python(_) => packages::python_commands(run),
+        How::Node { .. } => vec![packages::node_command(run)],
     };
     for command in commands {
         ui.status("", &run.tools.line(&command));
@@ -131,5 +152,7 @@ fn install(job: &Job, run: &Run, log: &StepLog) -> Result<()> {
     match &job.how {
         How::Commands(commands) => commands.iter().try_for_each(|it| run.exec(log, it)),
         How::Unpack(package) => package.install(run, log),
+        How::Python(programs) => packages::install_python(run, log, programs),
+        How::Node { program, script } => packages::install_node(run, log, program, script),
     }
 }

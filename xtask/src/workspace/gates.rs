@@ -60,6 +60,8 @@ pub(crate) struct Licenses {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Audit {
+    /// The Git repository of the advisories.
+    pub(crate) database: String,
     /// Advisories that we live with for a while.
     pub(crate) mitigation: Vec<Mitigation>,
 }

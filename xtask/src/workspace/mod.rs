@@ -3,6 +3,7 @@
 
 //! Where we are: root, commit, epoch, version and `release.toml`. Made once, then read only.
 
+mod gates;
 mod git;
 mod product;
 mod version;
@@ -13,6 +14,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::ops::{source, tree};
 
+pub(crate) use self::gates::{Allowance, Mitigation};
 pub(crate) use self::product::{Binary, Deliver, Image, ImageBase, Product};
 pub(crate) use self::version::{Base, Version};
 

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
+use super::gates::Gates;
+
 /// `release.toml`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,6 +29,9 @@ pub(crate) struct Product {
     /// The engine that does each job: `images`, `sbom`, `signatures`.
     #[serde(default)]
     pub(crate) engines: BTreeMap<String, String>,
+    /// What gates hold the source against.
+    #[serde(default)]
+    pub(crate) gates: Gates,
 }
 
 /// Names of the whole.
@@ -135,6 +140,12 @@ impl Product {
     pub(crate) fn binary(&self, name: &str) -> Result<&Binary> {
         let found = self.binaries.iter().find(|binary| binary.name == name);
         found.with_context(|| format!("there is no [[binary]] with the name {name:?}"))
+    }
+
+    /// The image called `name`.
+    pub(crate) fn image(&self, name: &str) -> Result<&Image> {
+        let found = self.images.iter().find(|image| image.name == name);
+        found.with_context(|| format!("there is no [[image]] with the name {name:?}"))
     }
 
     /// The base called `name`.

