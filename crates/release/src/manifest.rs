@@ -195,6 +195,24 @@ impl Manifest {
         Ok(serde_json::from_slice(bytes)?)
     }
 
+    /// Adds `material`, in place of another with the same URI.
+    pub fn put_material(&mut self, material: Material) {
+        self.materials.retain(|known| known.uri != material.uri);
+        self.materials.push(material);
+    }
+
+    /// Adds `artifact`, in place of another with the same path.
+    pub fn put_artifact(&mut self, artifact: Artifact) {
+        self.artifacts.retain(|known| known.path != artifact.path);
+        self.artifacts.push(artifact);
+    }
+
+    /// Adds `image`, in place of another with the same repository.
+    pub fn put_image(&mut self, image: Image) {
+        self.images.retain(|known| known.repository != image.repository);
+        self.images.push(image);
+    }
+
     /// The canonical text: sorted, indented by two, with a newline at the end.
     ///
     /// # Errors

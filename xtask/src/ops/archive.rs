@@ -11,13 +11,15 @@ use std::io::{self, BufReader, Read, Write};
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use flate2::write::GzEncoder;
 use flate2::{Compression, GzBuilder};
 
 use crate::ops::atomic;
 
 /// The operating system in a gzip header: unknown (RFC 1952, 2.3.1).
 const OS_UNKNOWN: u8 = 255;
+
+/// One level for every gzip stream: the smallest result, whatever it takes.
+pub(crate) const LEVEL: Compression = Compression::best();
 
 /// What a member of an archive may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +69,7 @@ pub(crate) fn write<W: Write>(out: W, mut members: Vec<Member>, epoch: u64) -> R
             ensure!(a.path != b.path, "the archive would hold {} twice", a.path);
         }
     }
-    let mut archive = tar::Builder::new(gzip(out));
+    let mut archive = tar::Builder::new(gzip_header().write(out, LEVEL));
     for member in &members {
         check_path(&member.path)?;
         append(&mut archive, member, epoch)
@@ -76,9 +78,9 @@ pub(crate) fn write<W: Write>(out: W, mut members: Vec<Member>, epoch: u64) -> R
     Ok(archive.into_inner()?.finish()?)
 }
 
-/// A gzip stream without name and time, of one fixed level.
-pub(crate) fn gzip<W: Write>(out: W) -> GzEncoder<W> {
-    GzBuilder::new().mtime(0).operating_system(OS_UNKNOWN).write(out, Compression::best())
+/// The header of every gzip stream: no name, no time, no system.
+pub(crate) fn gzip_header() -> GzBuilder {
+    GzBuilder::new().mtime(0).operating_system(OS_UNKNOWN)
 }
 
 fn append<W: Write>(archive: &mut tar::Builder<W>, member: &Member, epoch: u64) -> Result<()> {

@@ -4,4 +4,7 @@
 //! Debian packages: their control data, the lock of the packages that images are made of, and the
 //! root file system made from those.
 
+pub(crate) mod apt;
+pub(crate) mod bootstrap;
 pub(crate) mod control;
+pub(crate) mod lock;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use release::Architecture;
+use xshell::{Shell, cmd};
 
 /// What `rustc -vV` and `rustc --print sysroot` say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +41,19 @@ pub(crate) enum Libc {
 }
 
 impl Toolchain {
+    /// Asks the compiler that builds in `root`.
+    ///
+    /// # Errors
+    /// When there is none, or it does not tell.
+    pub(crate) fn detect(root: &Path) -> Result<Self> {
+        let shell = Shell::new().context("cannot tell the current folder")?;
+        shell.change_dir(root);
+        let ask = |argument: &[&str]| {
+            cmd!(shell, "rustc {argument...}").quiet().read().context("cannot ask rustc")
+        };
+        Self::parse(&ask(&["-vV"])?, &ask(&["--print", "sysroot"])?)
+    }
+
     /// Reads the output of `rustc -vV` and of `rustc --print sysroot`.
     pub(crate) fn parse(verbose: &str, sysroot: &str) -> Result<Self> {
         let field = |name: &str| {

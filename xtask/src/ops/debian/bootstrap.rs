@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! A root file system from locked package files alone: no network, the same bytes every time.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use oci::Digest;
+
+use crate::ops::atomic;
+use crate::ops::command::Command;
+
+/// What is left out of every package: nobody reads it inside an image. Copyright files stay.
+const LEFT_OUT: &[&str] = &[
+    "path-exclude=/usr/share/doc/*",
+    "path-include=/usr/share/doc/*/copyright",
+    "path-exclude=/usr/share/info/*",
+    "path-exclude=/usr/share/locale/*",
+    "path-exclude=/usr/share/man/*",
+];
+
+/// Run with the root file system as `$1` when all packages are installed. What is removed differs from
+/// machine to machine, or is a left-over of the installation.
+const TIDY: &str = r#"cd "$1" && rm -rf etc/apt etc/hostname etc/resolv.conf etc/*- \
+    var/cache/apt var/cache/ldconfig/* var/cache/debconf/*-old var/lib/apt var/lib/dpkg/*-old var/log/*"#;
+
+/// A change of the recipe below changes what is made of the same packages: part of the cache's key.
+pub(crate) const RECIPE: &str = "1";
+
+/// Writes the index of the package files in `folder` (Debian repository format, "flat"), so that the
+/// folder is a repository of `suite`. `control` yields a package's control data.
+pub(crate) fn index(folder: &Path, suite: &str, packages: &[PackageFile]) -> Result<()> {
+    let mut text = String::new();
+    for package in packages {
+        // Writing to a String can't fail.
+        let _infallible = write!(
+            text,
+            "{}\nFilename: ./{}\nSize: {}\nSHA256: {}\n\n",
+            package.control.trim_end(),
+            package.name,
+            package.size,
+            package.sha256
+        );
+    }
+    let release = format!(
+        "Suite: {suite}\nCodename: {suite}\nSHA256:\n {} {} Packages\n",
+        Digest::sha256(text.as_bytes()).hex(),
+        text.len()
+    );
+    atomic::write(&folder.join("Packages"), text.as_bytes())?;
+    atomic::write(&folder.join("Release"), release.as_bytes())
+}
+
+/// A package file in a repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PackageFile {
+    /// Its name in the folder.
+    pub(crate) name: String,
+    /// Its control data.
+    pub(crate) control: String,
+    /// Its size in bytes.
+    pub(crate) size: u64,
+    /// Its SHA-256, lower-case hex.
+    pub(crate) sha256: String,
+}
+
+/// Prints the control data of the package file at `path`.
+pub(crate) fn control_command(path: &Path) -> Command {
+    Command::new("dpkg-deb", "/").arg("--field").arg(path)
+}
+
+/// Makes the root file system of all packages in the repository `pool`, as the tar file `output`.
+pub(crate) fn command(
+    pool: &Path,
+    suite: &str,
+    architecture: &str,
+    epoch: u64,
+    output: &Path,
+) -> Command {
+    let mut source = std::ffi::OsString::from("deb [trusted=yes] copy:");
+    source.push(pool);
+    source.push(" ./");
+    let command = Command::new("mmdebstrap", "/")
+        .env("LC_ALL", "C.UTF-8")
+        .env("TZ", "UTC")
+        .env("SOURCE_DATE_EPOCH", epoch.to_string())
+        .args(["--variant=essential", "--format=tar", "--skip=output/dev"])
+        .arg(format!("--architectures={architecture}"))
+        .arg("--aptopt=Acquire::Languages \"none\"");
+    LEFT_OUT
+        .iter()
+        .fold(command, |command, option| command.arg(format!("--dpkgopt={option}")))
+        .arg(format!("--customize-hook={TIDY}"))
+        .arg(suite)
+        .arg(output)
+        .arg(source)
+}
+
+/// Where the package file with this SHA-256 lies in the cache `folder`.
+pub(crate) fn cached(folder: &Path, sha256: &str) -> PathBuf {
+    folder.join(format!("{sha256}.deb"))
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Packages: what an operator downloads. Archives with what belongs to a binary, and bare binaries.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use release::{Architecture, Artifact, ArtifactKind};
+
+use super::build::{Output, outputs};
+use super::{Input, Outcome, Plan, Step, StepLog};
+use crate::ops::archive::{self, Content, Member, Mode};
+use crate::ops::{atomic, checksum};
+use crate::run::Run;
+use crate::workspace::Deliver;
+
+/// `cargo xtask package`.
+pub(crate) struct Package;
+
+/// A file of the release.
+struct Delivery<'a> {
+    output: Output<'a>,
+    form: Deliver,
+}
+
+impl Step for Package {
+    fn name(&self) -> &'static str {
+        "package"
+    }
+
+    fn about(&self) -> &'static str {
+        "put the binaries into archives, with configuration, unit and licence"
+    }
+
+    fn plan(&self, run: &Run) -> Result<Plan> {
+        let mut plan = Plan::new().reads(Input::Path("release.toml".into()));
+        for delivery in deliveries(run)? {
+            let path = run.dist_in_plan().join(delivery.file_name(run));
+            plan = plan.native(format!("write {}", path.display())).writes(path);
+            plan = plan.reads(Input::Path(delivery.output.path_in_plan()));
+            for file in delivery.output.binary.files.values() {
+                plan = plan.reads(Input::Path(file.clone()));
+            }
+        }
+        Ok(plan)
+    }
+
+    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        let deliveries = deliveries(run)?;
+        let mut artifacts = Vec::new();
+        for delivery in &deliveries {
+            let name = delivery.file_name(run);
+            delivery.write(run, &run.dist().join(&name))?;
+            let artifact = artifact(
+                &run.dist(),
+                &name,
+                delivery.kind(),
+                Some(delivery.output.target.architecture),
+                None,
+            )?;
+            log.note(&format!("{} {} bytes", artifact.path, artifact.size));
+            artifacts.push(artifact);
+        }
+        run.update_manifest(|manifest| {
+            manifest.artifacts.retain(|known| {
+                !matches!(known.kind, ArtifactKind::Package | ArtifactKind::Binary)
+            });
+            artifacts.into_iter().for_each(|artifact| manifest.put_artifact(artifact));
+            Ok(())
+        })?;
+        Ok(Outcome::Done(format!("{} files", deliveries.len())))
+    }
+}
+
+fn deliveries(run: &Run) -> Result<Vec<Delivery<'_>>> {
+    let mut deliveries = Vec::new();
+    for output in outputs(run)? {
+        let Output { binary, target, toolchain } = output;
+        deliveries.extend(binary.deliver.iter().map(|form| Delivery {
+            output: Output { binary, target, toolchain: toolchain.clone() },
+            form: *form,
+        }));
+    }
+    Ok(deliveries)
+}
+
+impl Delivery<'_> {
+    fn file_name(&self, run: &Run) -> String {
+        file_name(run, &self.output, self.form)
+    }
+
+    fn kind(&self) -> ArtifactKind {
+        match self.form {
+            Deliver::TarGz => ArtifactKind::Package,
+            Deliver::Raw => ArtifactKind::Binary,
+        }
+    }
+
+    fn write(&self, run: &Run, path: &Path) -> Result<()> {
+        let executable = self.output.verified(run)?;
+        match self.form {
+            Deliver::TarGz => {
+                archive::write_file(path, self.members(run, executable), run.workspace.epoch())
+            }
+            Deliver::Raw => copy(&executable, path, 0o755),
+        }
+    }
+
+    fn members(&self, run: &Run, executable: PathBuf) -> Vec<Member> {
+        let folder = stem(run, &self.output);
+        let mut members = vec![Member {
+            path: format!("{folder}/{}", self.output.binary.name),
+            mode: Mode::Executable,
+            content: Content::File(executable),
+        }];
+        members.extend(self.output.binary.files.iter().map(|(name, source)| Member {
+            path: format!("{folder}/{name}"),
+            mode: Mode::File,
+            content: Content::File(run.workspace.root().join(source)),
+        }));
+        members
+    }
+}
+
+/// `NAME_vVERSION_linux_ARCHITECTURE`: what names a binary of a release among all others.
+pub(super) fn stem(run: &Run, output: &Output<'_>) -> String {
+    let Output { binary, target, .. } = output;
+    format!("{}_v{}_linux_{}", binary.name, run.version().text(), target.architecture.oci())
+}
+
+/// The name of the file that delivers `output` in the form `form`.
+pub(super) fn file_name(run: &Run, output: &Output<'_>, form: Deliver) -> String {
+    let stem = stem(run, output);
+    match form {
+        Deliver::TarGz => format!("{stem}.tar.gz"),
+        Deliver::Raw => stem,
+    }
+}
+
+/// Copies the file `from` to `to`, whole or not at all, with the mode `mode`.
+pub(super) fn copy(from: &Path, to: &Path, mode: u32) -> Result<()> {
+    atomic::write_with(to, mode, |file| {
+        let place = || format!("cannot read {}", from.display());
+        let mut source = std::fs::File::open(from).with_context(place)?;
+        std::io::copy(&mut source, file).with_context(place)?;
+        Ok(())
+    })
+}
+
+/// Describes the file `path` of the release folder `dist`.
+pub(super) fn artifact(
+    dist: &Path,
+    path: &str,
+    kind: ArtifactKind,
+    architecture: Option<Architecture>,
+    describes: Option<String>,
+) -> Result<Artifact> {
+    let (sha256, size) = checksum::sha256(&dist.join(path))?;
+    Ok(Artifact { path: path.to_owned(), kind, architecture, describes, size, sha256 })
+}
