@@ -64,7 +64,7 @@ struct Settings {
     /// Address to listen on; port 0 takes a free one [file: server.listen] [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS:PORT", env = "CONTROLLER_LISTEN")]
     listen: Option<SocketAddr>,
-    /// Folder of everything that the service keeps [file: storage.data_dir] [default: /var/lib/provisioner]
+    /// Folder of everything that the service keeps [file: `storage.data_dir`] [default: /var/lib/provisioner]
     #[arg(long, value_name = "FOLDER", env = "CONTROLLER_DATA_DIR")]
     data_dir: Option<PathBuf>,
     /// How logs look [file: log.format] [default: text]

@@ -212,7 +212,9 @@ impl Session {
         }
         flusher.wrote(added);
         if let Some(hasher) = &mut self.state.hasher {
-            pieces.iter().for_each(|piece| hasher.update(piece));
+            for piece in pieces {
+                hasher.update(piece);
+            }
         }
         self.state.offset = offset + added;
         Ok(())

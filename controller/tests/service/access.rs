@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Who may do what, as clients see it.
+
+use crate::support::{Client, Service};
+
+const RULES: &str = r#"
+[registry]
+htpasswd = "FOLDER/users"
+[[registry.access]]
+prefix = ""
+pull = ["anonymous"]
+push = ["ci"]
+delete = ["ci"]
+[[registry.access]]
+prefix = "private"
+pull = ["authenticated"]
+push = ["boss"]
+[[registry.immutable]]
+prefix = "tools"
+tags = ["v*"]
+"#;
+
+fn service(rules: &str) -> Service {
+    let folder = tempfile::TempDir::new().unwrap();
+    let line = |user: &str| format!("{user}:{}\n", bcrypt::hash(user, 4).unwrap());
+    std::fs::write(folder.path().join("users"), line("ci") + &line("boss")).unwrap();
+    Service::start_in(folder, rules)
+}
+
+/// The status of a push, where the repository lets it in.
+fn push(client: &Client, repository: &str) -> u16 {
+    client.send("POST", &format!("/v2/{repository}/blobs/uploads/"), &[], b"").status
+}
+
+#[test]
+fn rules_decide_by_prefix_user_and_action() {
+    let service = service(RULES);
+    let nobody = service.client.clone();
+    let ci = nobody.login("ci", "ci");
+    let boss = nobody.login("boss", "boss");
+    for (client, repository, expected) in [
+        (&nobody, "open", 401),
+        (&ci, "open", 202),
+        (&boss, "open", 403),
+        (&nobody, "private/x", 401),
+        (&ci, "private/x", 403),
+        (&boss, "private/x", 202),
+    ] {
+        assert_eq!(push(client, repository), expected, "{repository}");
+    }
+    ci.push_image("open", "v1", "1");
+    boss.push_image("private/x", "v1", "1");
+    nobody.get("/v2/open/manifests/v1").expect(200);
+    nobody.get("/v2/private/x/manifests/v1").expect_error(401, "UNAUTHORIZED");
+    nobody.get("/v2/private/x/tags/list").expect(401);
+    ci.get("/v2/private/x/manifests/v1").expect(200);
+    boss.delete("/v2/open/manifests/v1").expect_error(403, "DENIED");
+    boss.delete("/v2/private/x/manifests/v1").expect_error(403, "DENIED");
+    ci.delete("/v2/open/manifests/v1").expect(202);
+    // The catalog shows what one may pull.
+    let seen =
+        |client: &Client| client.get("/v2/_catalog").expect(200).json()["repositories"].to_string();
+    assert_eq!(seen(&nobody), r#"["open"]"#);
+    assert_eq!(seen(&ci), r#"["open","private/x"]"#);
+}
+
+#[test]
+fn a_wrong_login_is_refused_everywhere() {
+    let service = service(RULES);
+    let client = &service.client;
+    client.login("ci", "ci").push_image("open", "v1", "1");
+    for wrong in [client.login("ci", "wrong"), client.login("ghost", "ci"), client.login("", "x")] {
+        for path in ["/v2/", "/v2/open/manifests/v1", "/v2/_catalog"] {
+            let reply = wrong.get(path).expect_error(401, "UNAUTHORIZED");
+            assert!(reply.header("www-authenticate").starts_with("Basic realm="));
+        }
+    }
+    let bearer = [("authorization", "Bearer x")];
+    client.send("GET", "/v2/", &bearer, b"").expect(401);
+    // Some clients send an empty login where they have none.
+    client.login("", "").get("/v2/open/manifests/v1").expect(200);
+}
+
+#[test]
+fn clients_learn_how_to_log_in() {
+    let open = service(RULES);
+    let reply = open.client.get("/v2/").expect(200);
+    assert!(reply.header("www-authenticate").starts_with("Basic realm="));
+    open.client.login("ci", "ci").get("/v2/").expect(200);
+
+    let closed = service(
+        "[registry]\nhtpasswd = \"FOLDER/users\"\n[[registry.access]]\npull = [\"authenticated\"]\n",
+    );
+    closed.client.get("/v2/").expect_error(401, "UNAUTHORIZED");
+    closed.client.get("/v2/_catalog").expect(401);
+    closed.client.login("ci", "ci").get("/v2/").expect(200);
+}
+
+#[test]
+fn a_mount_needs_the_right_to_pull_from_there() {
+    let service = service(RULES);
+    let boss = service.client.login("boss", "boss");
+    let digest = boss.push_blob("private/x", b"content");
+    // Anonymous may not even push; a rule for a user who may push but not pull:
+    let ci = service.client.login("ci", "ci");
+    let path = format!("/v2/open/blobs/uploads/?mount={digest}&from=private/x");
+    ci.send("POST", &path, &[], b"").expect(201);
+    let rules = RULES.replace(r#"["authenticated"]"#, r#"["boss"]"#);
+    let service = self::service(&rules);
+    service.client.login("boss", "boss").push_blob("private/x", b"content");
+    // As though it were not there.
+    service.client.login("ci", "ci").send("POST", &path, &[], b"").expect(202);
+}
+
+#[test]
+fn an_immutable_tag_neither_moves_nor_goes() {
+    let service = service(RULES);
+    let ci = service.client.login("ci", "ci");
+    let (manifest, digest) = ci.push_image("tools/a", "v1", "1");
+    // The same again is no move.
+    ci.push_manifest("tools/a", "v1", &manifest);
+    let other = ci.image("tools/a", "2");
+    ci.put_manifest("tools/a", "v1", &other).expect_error(403, "DENIED");
+    ci.put_manifest("tools/a", "latest?tag=v1", &other).expect_error(403, "DENIED");
+    ci.get("/v2/tools/a/manifests/latest").expect(404);
+    ci.delete("/v2/tools/a/manifests/v1").expect_error(403, "DENIED");
+    ci.delete(&format!("/v2/tools/a/manifests/{digest}")).expect_error(403, "DENIED");
+    ci.push_manifest("tools/a", "latest", &other);
+    ci.push_manifest("tools/a", "latest", &manifest);
+    ci.delete("/v2/tools/a/manifests/v9").expect(404);
+}
+
+#[test]
+fn no_login_without_users() {
+    let service = Service::start();
+    service.client.login("a", "b").get("/v2/").expect(401);
+    assert!(!service.client.get("/v2/").expect(200).headers.contains_key("www-authenticate"));
+}

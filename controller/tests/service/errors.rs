@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Addresses and methods that there are not, and names that try to leave their place.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use crate::support::Service;
+
+#[test]
+fn every_address_tells_its_methods() {
+    let service = Service::start();
+    let digest = format!("sha256:{}", "0".repeat(64));
+    for (method, path, allowed) in [
+        ("PUT", "/v2/a/tags/list".to_owned(), "GET, HEAD"),
+        ("POST", "/v2/_catalog".to_owned(), "GET, HEAD"),
+        ("DELETE", format!("/v2/a/referrers/{digest}"), "GET, HEAD"),
+        ("POST", format!("/v2/a/blobs/{digest}"), "GET, HEAD, DELETE"),
+        ("PATCH", "/v2/a/manifests/v1".to_owned(), "GET, HEAD, PUT, DELETE"),
+        ("GET", "/v2/a/blobs/uploads/".to_owned(), "POST"),
+        (
+            "POST",
+            format!("/v2/a/blobs/uploads/{}", "0".repeat(32)),
+            "GET, HEAD, PATCH, PUT, DELETE",
+        ),
+    ] {
+        let reply = service.client.send(method, &path, &[], b"");
+        let reply = reply.expect_error(405, "UNSUPPORTED");
+        assert_eq!(reply.header("allow"), allowed, "{method} {path}");
+    }
+}
+
+#[test]
+fn names_follow_the_grammar() {
+    let service = Service::start();
+    let long = "a".repeat(256);
+    for name in ["A", "a//b", "-a", "a-", "a..b", "%2e%2e", "a/%2e%2e/b", "_a", "a%00b", &long] {
+        let path = format!("/v2/{name}/tags/list");
+        service.client.get(&path).expect_error(400, "NAME_INVALID");
+        let path = format!("/v2/{name}/blobs/uploads/");
+        service.client.send("POST", &path, &[], b"").expect_error(400, "NAME_INVALID");
+    }
+    for path in ["/v2/a", "/v2/a/b/c", "/v2/a/tags", "/v2/tags/list/x"] {
+        service.client.get(path).expect_error(404, "UNSUPPORTED");
+    }
+    service.client.get("/elsewhere").expect(404);
+}
+
+/// Sends a path as it is; clients would clean it.
+fn raw(service: &Service, path: &str) -> String {
+    let mut stream = TcpStream::connect(service.client.host()).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn no_path_leaves_the_folder() {
+    let service = Service::start();
+    std::fs::write(service.folder().join("secret"), "hidden").unwrap();
+    for path in [
+        "/v2/../../secret",
+        "/v2/a/manifests/../../../../../secret",
+        "/v2/a/manifests/..%2f..%2f..%2f..%2fsecret",
+        "/v2/..%2f..%2fsecret/manifests/x",
+        "/v2/a/blobs/sha256:..%2f..%2fsecret",
+        "/v2/a/blobs/uploads/..%2f..%2f..%2f..%2fsecret",
+        "/v2/a/referrers/sha256:..",
+    ] {
+        let answer = raw(&service, path);
+        assert!(answer.starts_with("HTTP/1.1 4"), "{path}: {answer}");
+        assert!(!answer.contains("hidden"), "{path}");
+    }
+}
+
+#[test]
+fn health_and_readiness() {
+    let service = Service::start();
+    assert_eq!(service.client.get("/healthz").expect(200).text(), "ok\n");
+    assert_eq!(service.client.get("/readyz").expect(200).text(), "ok\n");
+    // The folder is gone: the process lives, but it can't do its work.
+    let registry = service.folder().join("data/registry");
+    std::fs::remove_dir_all(&registry).unwrap();
+    std::fs::write(&registry, "").unwrap();
+    service.client.get("/healthz").expect(200);
+    service.client.get("/readyz").expect(503);
+    let reply = service.client.send("POST", "/v2/a/blobs/uploads/", &[], b"");
+    // What it says of the fault is for the log.
+    let reply = reply.expect_error(500, "UNKNOWN");
+    assert!(!reply.text().contains("data/registry"), "{}", reply.text());
+}

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The service as its clients see it. One test program, so that it is linked once.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
+mod access;
+mod clients;
+mod config;
+mod crash;
+mod deletion;
+mod errors;
+mod lists;
+mod manifests;
+mod pull;
+mod push;
+mod shutdown;
+mod support;

@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! A service on a free port of loopback, a client for it, and contents to push.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::channel;
+use std::thread::JoinHandle;
+
+use controller::config::{Config, Overrides};
+use controller::serve::Server;
+use oci::Digest;
+use oci::digest::{Algorithm, Hasher};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use ureq::Agent;
+use ureq::http::{HeaderMap, Method, Request};
+
+pub(crate) const IMAGE_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(crate) const IMAGE_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
+/// A service in this process; it ends, and its folder goes, when this is dropped.
+pub(crate) struct Service {
+    pub(crate) client: Client,
+    folder: TempDir,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Service {
+    /// With the default configuration: everybody may do everything.
+    pub(crate) fn start() -> Self {
+        Self::with("")
+    }
+
+    /// With a configuration file; `FOLDER` in it stands for the service's folder.
+    pub(crate) fn with(config: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        Self::start_in(folder, config)
+    }
+
+    pub(crate) fn start_in(folder: TempDir, config: &str) -> Self {
+        let file = folder.path().join("controller.toml");
+        let config = config.replace("FOLDER", folder.path().to_str().unwrap());
+        std::fs::write(&file, config).unwrap();
+        let overrides = Overrides {
+            listen: Some("127.0.0.1:0".parse().unwrap()),
+            data_dir: Some(folder.path().join("data")),
+            ..Overrides::default()
+        };
+        let config = Config::load(Some(&file), overrides).unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (told, address) = channel();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let server = Server::bind(config).await.unwrap();
+                told.send(server.address().unwrap()).unwrap();
+                server.run(async { drop(stopped.await) }).await;
+            });
+        });
+        let client = Client::new(&format!("http://{}", address.recv().unwrap()));
+        Self { client, folder, stop: Some(stop), thread: Some(thread) }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+            && !std::thread::panicking()
+        {
+            panic!("the service panicked");
+        }
+    }
+}
+
+/// The real program, in a process of its own; killed when this is dropped.
+pub(crate) struct Process {
+    pub(crate) client: Client,
+    pub(crate) child: Child,
+}
+
+impl Process {
+    pub(crate) fn start(data: &Path) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_controller"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--log-level", "error", "--data-dir"])
+            .arg(data)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let url = line.trim_end().strip_prefix("listening on ").expect("the address comes first");
+        Self { client: Client::new(url), child }
+    }
+
+    /// As `kill -9` does it.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Both fail where the process has ended already.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// A client that takes every answer as it comes.
+#[derive(Clone)]
+pub(crate) struct Client {
+    url: String,
+    agent: Agent,
+    authorization: Option<String>,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Client {
+    pub(crate) fn new(url: &str) -> Self {
+        let agent = Agent::config_builder().http_status_as_error(false).build().into();
+        Self { url: url.to_owned(), agent, authorization: None }
+    }
+
+    /// The same, with another login.
+    pub(crate) fn login(&self, user: &str, password: &str) -> Self {
+        use base64::Engine as _;
+        let token = base64::prelude::BASE64_STANDARD.encode(format!("{user}:{password}"));
+        Self { authorization: Some(format!("Basic {token}")), ..self.clone() }
+    }
+
+    /// `127.0.0.1:PORT`
+    pub(crate) fn host(&self) -> &str {
+        self.url.strip_prefix("http://").unwrap()
+    }
+
+    pub(crate) fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Reply {
+        let method: Method = method.parse().unwrap();
+        let mut request =
+            Request::builder().method(method.clone()).uri(format!("{}{path}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(authorization) = &self.authorization {
+            request = request.header("authorization", authorization);
+        }
+        let sends = matches!(method, Method::POST | Method::PUT | Method::PATCH);
+        let answer = if sends {
+            self.agent.run(request.body(body).unwrap())
+        } else {
+            self.agent.run(request.body(()).unwrap())
+        };
+        let mut answer = answer.unwrap();
+        Reply {
+            status: answer.status().as_u16(),
+            headers: answer.headers().clone(),
+            body: answer.body_mut().with_config().limit(u64::MAX).read_to_vec().unwrap(),
+        }
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Reply {
+        self.send("GET", path, &[], b"")
+    }
+
+    pub(crate) fn head(&self, path: &str) -> Reply {
+        self.send("HEAD", path, &[], b"")
+    }
+
+    pub(crate) fn delete(&self, path: &str) -> Reply {
+        self.send("DELETE", path, &[], b"")
+    }
+
+    /// Starts an upload; returns its address.
+    pub(crate) fn start_upload(&self, repository: &str) -> String {
+        let reply = self.send("POST", &format!("/v2/{repository}/blobs/uploads/"), &[], b"");
+        reply.expect(202).header("location").to_owned()
+    }
+
+    /// Pushes a blob in one request.
+    pub(crate) fn push_blob(&self, repository: &str, content: &[u8]) -> Digest {
+        let digest = Digest::sha256(content);
+        let path = format!("/v2/{repository}/blobs/uploads/?digest={digest}");
+        self.send("POST", &path, &[], content).expect(201);
+        digest
+    }
+
+    /// Pushes a manifest by tag or digest.
+    pub(crate) fn push_manifest(
+        &self,
+        repository: &str,
+        reference: &str,
+        manifest: &Value,
+    ) -> Digest {
+        self.put_manifest(repository, reference, manifest).expect(201);
+        Digest::sha256(manifest.to_string().as_bytes())
+    }
+
+    pub(crate) fn put_manifest(
+        &self,
+        repository: &str,
+        reference: &str,
+        manifest: &Value,
+    ) -> Reply {
+        let kind = manifest["mediaType"].as_str().unwrap();
+        let path = format!("/v2/{repository}/manifests/{reference}");
+        self.send("PUT", &path, &[("content-type", kind)], manifest.to_string().as_bytes())
+    }
+
+    /// Pushes a small image whose content depends on `seed`; returns its manifest.
+    pub(crate) fn push_image(&self, repository: &str, tag: &str, seed: &str) -> (Value, Digest) {
+        let manifest = self.image(repository, seed);
+        let digest = self.push_manifest(repository, tag, &manifest);
+        (manifest, digest)
+    }
+
+    /// Pushes the blobs of a small image; returns the manifest that is to be pushed.
+    pub(crate) fn image(&self, repository: &str, seed: &str) -> Value {
+        let config = json!({ "architecture": "amd64", "os": "linux", "seed": seed }).to_string();
+        let layer = format!("layer {seed}");
+        self.push_blob(repository, config.as_bytes());
+        self.push_blob(repository, layer.as_bytes());
+        json!({
+            "schemaVersion": 2,
+            "mediaType": IMAGE_MANIFEST,
+            "config": descriptor("application/vnd.oci.image.config.v1+json", config.as_bytes()),
+            "layers": [descriptor("application/vnd.oci.image.layer.v1.tar", layer.as_bytes())],
+        })
+    }
+}
+
+impl Reply {
+    /// Fails with all of the answer where the status is another one.
+    #[track_caller]
+    pub(crate) fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{:?} {}", self.headers, self.text());
+        self
+    }
+
+    /// An error answer: its status, and the code of its first error.
+    #[track_caller]
+    pub(crate) fn expect_error(self, status: u16, code: &str) -> Self {
+        let reply = self.expect(status);
+        assert_eq!(reply.header("content-type"), "application/json");
+        let error = &reply.json()["errors"][0];
+        assert_eq!(error["code"], code, "{error}");
+        assert!(!error["message"].as_str().unwrap().is_empty());
+        reply
+    }
+
+    #[track_caller]
+    pub(crate) fn header(&self, name: &str) -> &str {
+        let value = self.headers.get(name);
+        value.unwrap_or_else(|| panic!("no {name} in {:?}", self.headers)).to_str().unwrap()
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+}
+
+pub(crate) fn descriptor(media_type: &str, content: &[u8]) -> Value {
+    json!({
+        "mediaType": media_type,
+        "digest": Digest::sha256(content).to_string(),
+        "size": content.len(),
+    })
+}
+
+pub(crate) fn sha512(content: &[u8]) -> Digest {
+    let mut hasher = Hasher::new(Algorithm::Sha512);
+    hasher.update(content);
+    hasher.finish()
+}
+
+/// Bytes that don't repeat with the size of any buffer.
+pub(crate) fn bytes(size: usize) -> Vec<u8> {
+    (0..=250).cycle().take(size).collect()
+}
+
+/// Whether a program can be run; says so where it can't.
+pub(crate) fn installed(program: &str) -> bool {
+    let found = Command::new(program)
+        .arg("--help")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok();
+    if !found {
+        assert!(std::env::var_os("REQUIRE_TOOLS").is_none(), "{program} is not installed");
+        eprintln!("skipped: {program} is not installed");
+    }
+    found
+}
