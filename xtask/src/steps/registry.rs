@@ -94,7 +94,7 @@ fn unpack(run: &Run) -> Result<Command> {
 
 fn serve(run: &Run) -> Command {
     run.command(&home(run).join("controller").to_string_lossy())
-        .args(["serve", "--listen", "127.0.0.1:0", "--storage"])
+        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
         .arg(storage(run))
         .arg("--address-file")
         .arg(address_file(run))
