@@ -66,6 +66,7 @@ impl ValidationError {
     /// The error for `details`, of which there is at least one.
     pub(crate) fn new(mut details: Vec<Fault>) -> Self {
         details.sort();
+        details.dedup();
         let message = match details.len() {
             1 => "the recipe has a fault".to_owned(),
             count @ ..=MAX_FAULTS => format!("the recipe has {count} faults"),

@@ -30,6 +30,6 @@ pub use model::{Recipe, SiteTarget, TaskTarget};
 pub use partition::{ByteSize, Format, Partition, PartitionLayout, Percent, Size, TypeGuid};
 pub use summary::{FileSummary, Summary};
 pub use text::{DiskPath, FirmwareUrl, FormError, Label, OciReference, Sha256Hex, ShortText};
-pub use validation::{MAX_RECIPE_BYTES, Validated, validate, validate_against};
+pub use validation::{MAX_RECIPE_BYTES, Validated, validate, validate_against, validate_with};
 pub use version::{CURRENT, PREVIOUS, SchemaVersion};
 pub use warning::Warning;

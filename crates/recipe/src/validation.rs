@@ -9,7 +9,7 @@ use crate::{
     contents::{ContentSummary, KsCfg, UnattendXml, UserData},
     fault::{Fault, ValidationError},
     model::Recipe,
-    schema,
+    schema::{self, Schema},
     version::{CURRENT, SchemaVersion},
     warning::{Warning, warnings},
 };
@@ -54,6 +54,22 @@ pub fn validate_against(
     recipe: &[u8],
 ) -> Result<Validated, ValidationError> {
     Parsed::new(recipe)?.against(version)
+}
+
+/// Validates a recipe against the schema that came with it, which says that it is `version`, and
+/// against that version as it was published: a site may ask for more, and never for less.
+pub fn validate_with(
+    schema: &Schema,
+    version: SchemaVersion,
+    recipe: &[u8],
+) -> Result<Validated, ValidationError> {
+    let parsed = Parsed::new(recipe)?;
+    let mut faults = schema.validate(&parsed.value);
+    let validated = parsed.against(version);
+    if let Err(error) = &validated {
+        faults.extend(error.details.iter().cloned());
+    }
+    if faults.is_empty() { validated } else { Err(ValidationError::new(faults)) }
 }
 
 /// A recipe as JSON.

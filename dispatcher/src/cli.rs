@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The command line.
+
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+use lexopt::prelude::*;
+
+use crate::trust::Policy;
+
+/// What `--help` prints.
+pub(crate) const HELP: &str = "\
+Finds the task ISO, checks and validates its recipe, writes /run/provision and starts the target.
+
+Usage: dispatcher [OPTIONS] [SOURCE]
+
+Arguments:
+  [SOURCE]  A block device, an ISO file or a folder, in place of the first disc or disk whose
+            volume label starts with TASK_
+
+Options:
+      --timeout SECONDS   How long to wait for the medium [default: 600]
+      --no-start          Do all but start the target
+      --signature POLICY  What to do about /recipe.sig: off, warn or enforce
+                          [default: enforce where the image holds a key, else off]
+      --keys FILE         The public keys of the controllers that are trusted, in PEM
+                          [default: /etc/provisioner/task-keys.pem]
+      --root DIR          Look for devices, keys and machine data below DIR, and write there
+  -h, --help              Print this
+  -V, --version           Print version, commit and date
+
+Environment:
+  PROVISIONER_SERIAL      The machine's serial number, in place of the one of its firmware
+
+Exit codes: 0 done, 2 usage, 10 no medium in time, 11 mount, 12 schema, 13 recipe unreadable,
+14 recipe invalid or its signature refused, 15 writing, 16 systemd, 17 not root, 20 fault.
+
+Example: dispatcher --no-start --signature off --timeout 60 /dev/sr1
+";
+
+/// Where the public keys are on an image that has any.
+const DEFAULT_KEYS: &str = "etc/provisioner/task-keys.pem";
+
+/// What to do.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Command {
+    Help,
+    Version,
+    Dispatch(Options),
+}
+
+/// How to dispatch a task.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Options {
+    /// The medium, if it is not to be searched for.
+    pub(crate) source: Option<PathBuf>,
+    /// How long to wait for it.
+    pub(crate) timeout: Duration,
+    /// Whether to start the target.
+    pub(crate) start: bool,
+    /// What to do about the signature; `None` leaves it to whether there is a key.
+    pub(crate) policy: Option<Policy>,
+    /// The file of the public keys.
+    pub(crate) keys: PathBuf,
+    /// The root of the machine: `/` but in tests.
+    pub(crate) root: PathBuf,
+}
+
+/// Reads the command line, the program's name first.
+pub(crate) fn parse(
+    arguments: impl IntoIterator<Item = OsString>,
+) -> Result<Command, lexopt::Error> {
+    let mut parser = lexopt::Parser::from_iter(arguments);
+    let mut options = Options {
+        source: None,
+        timeout: Duration::from_mins(10),
+        start: true,
+        policy: None,
+        keys: PathBuf::new(),
+        root: PathBuf::from("/"),
+    };
+    let mut keys = None;
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Short('h') | Long("help") => return Ok(Command::Help),
+            Short('V') | Long("version") => return Ok(Command::Version),
+            Long("timeout") => options.timeout = Duration::from_secs(parser.value()?.parse()?),
+            Long("no-start") => options.start = false,
+            Long("signature") => options.policy = Some(parser.value()?.parse()?),
+            Long("keys") => keys = Some(parser.value()?.into()),
+            Long("root") => options.root = parser.value()?.into(),
+            Value(source) if options.source.is_none() && !source.is_empty() => {
+                options.source = Some(source.into());
+            }
+            other => return Err(other.unexpected()),
+        }
+    }
+    options.keys = keys.unwrap_or_else(|| options.root.join(DEFAULT_KEYS));
+    Ok(Command::Dispatch(options))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Command, String> {
+        let words = ["dispatcher"].into_iter().chain(line.split_whitespace());
+        parse(words.map(OsString::from)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_example_of_the_help_is_understood() {
+        let example = HELP.lines().find_map(|line| line.strip_prefix("Example: dispatcher "));
+        let Ok(Command::Dispatch(options)) = parsed(example.unwrap()) else {
+            panic!("{example:?}")
+        };
+        assert!(!options.start);
+        assert_eq!(options.policy, Some(Policy::Off));
+        assert_eq!(options.timeout, Duration::from_mins(1));
+        assert_eq!(options.source, Some("/dev/sr1".into()));
+        assert_eq!(options.keys, PathBuf::from("/etc/provisioner/task-keys.pem"));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named() {
+        for (line, named) in [
+            ("--bogus", "--bogus"),
+            ("one two", "two"),
+            ("--timeout", "--timeout"),
+            ("--timeout soon", "soon"),
+            ("--signature maybe", "maybe"),
+        ] {
+            let error = parsed(line).unwrap_err();
+            assert!(error.contains(named), "{error}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The task ISO, mounted for as long as it is read.
+
+use std::{
+    fs::DirBuilder,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+};
+
+use rustix::{
+    io::Errno,
+    mount::{MountFlags, UnmountFlags, mount, unmount},
+};
+
+use crate::{
+    exit::{Exit, Failure, OrExit as _},
+    log,
+};
+
+/// A mounted device. It is unmounted when this is dropped, so that the medium can be ejected.
+pub(crate) struct Mounted(PathBuf);
+
+impl Mounted {
+    /// Mounts `device` on the folder `point`, which is made if missing.
+    pub(crate) fn new(device: &Path, point: &Path) -> Result<Self, Failure> {
+        let mounting = format!("mounting {} on {}", device.display(), point.display());
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(point)
+            .or_exit(Exit::Mount, &mounting)?;
+        // Nothing on a medium that anybody can hand in is to be run, or trusted as a device.
+        let flags =
+            MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+        match mount(device, point, c"iso9660", flags, None) {
+            Ok(()) => Ok(Self(point.to_owned())),
+            Err(error @ (Errno::PERM | Errno::ACCESS)) => {
+                Err(error).or_exit(Exit::Privileges, mounting)
+            }
+            Err(error) => Err(error).or_exit(Exit::Mount, mounting),
+        }
+    }
+
+    /// Where it is mounted.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        if let Err(error) = unmount(&self.0, UnmountFlags::DETACH) {
+            log::warning(format_args!("unmounting {}: {error}", self.0.display()));
+        }
+    }
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Starting the target of a task.
+
+use std::process::{Command, Output};
+
+use anyhow::{Context as _, bail};
+use recipe::TaskTarget;
+
+use crate::{
+    exit::{Exit, Failure, OrExit as _},
+    log,
+};
+
+/// Starts `target` if the image has it. It is queued and not waited for: its steps can take hours,
+/// and may be ordered after the unit that runs this.
+pub(crate) fn start(target: &TaskTarget) -> Result<(), Failure> {
+    try_start(target.as_str()).or_exit(Exit::Systemd, format_args!("starting {target}"))?;
+    log::info(format_args!("started {target}"));
+    Ok(())
+}
+
+fn try_start(target: &str) -> anyhow::Result<()> {
+    // systemctl would take it for an option.
+    if target.starts_with('-') {
+        bail!("its name starts with a dash");
+    }
+    let state = systemctl(&["show", "--property=LoadState", "--value", target])?;
+    match String::from_utf8_lossy(&state.stdout).trim() {
+        "loaded" => {}
+        "not-found" => bail!("it is not installed on this image"),
+        state => bail!("systemd can't load it: {state}"),
+    }
+    systemctl(&["--no-block", "start", target])?;
+    Ok(())
+}
+
+/// Runs `systemctl`, and makes an error of what it says if it fails.
+fn systemctl(arguments: &[&str]) -> anyhow::Result<Output> {
+    let line = format!("systemctl {}", arguments.join(" "));
+    let output = Command::new("systemctl").args(arguments).output().context(line.clone())?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("{line}: {}: {}", output.status, said.trim());
+    }
+    Ok(output)
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The files of a task, each read once: what is checked is what is used, whatever the medium does
+//! afterwards.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, Read as _},
+    path::Path,
+};
+
+use anyhow::{Context as _, bail};
+use iso9660::reader::{ReadError, Volume};
+use recipe::{
+    KsCfg, MAX_RECIPE_BYTES, UnattendXml, UserData,
+    provision::{KS_CFG, UNATTEND_XML, USER_DATA},
+    schema::MAX_SCHEMA_BYTES,
+};
+
+use crate::{
+    exit::{Exit, Failure, OrExit as _},
+    medium::{Kind, Medium},
+    mount::Mounted,
+};
+
+const RECIPE: &str = "recipe.json";
+const SCHEMA: &str = "recipe.schema.json";
+
+/// Every file that a task may have: its name, its largest size in bytes, and how the dispatcher ends
+/// if it can't be read.
+const FILES: [(&str, usize, Exit); 6] = [
+    (RECIPE, MAX_RECIPE_BYTES, Exit::Unreadable),
+    (SCHEMA, MAX_SCHEMA_BYTES, Exit::Schema),
+    (iso9660::task::SIGNATURE, 8 * 1024, Exit::Invalid),
+    (USER_DATA, UserData::MAX_BYTES, Exit::Unreadable),
+    (UNATTEND_XML, UnattendXml::MAX_BYTES, Exit::Unreadable),
+    (KS_CFG, KsCfg::MAX_BYTES, Exit::Unreadable),
+];
+
+/// The files that a medium has, by name.
+pub(crate) struct Task(BTreeMap<&'static str, Vec<u8>>);
+
+impl Task {
+    /// Reads a medium. A device is mounted at `mount_point` for as long as that takes.
+    pub(crate) fn read(medium: &Medium, mount_point: &Path) -> Result<Self, Failure> {
+        match medium.kind {
+            Kind::Folder => Self::from_folder(&medium.path),
+            Kind::Image => Self::from_image(&medium.path),
+            Kind::Device => {
+                let mounted = Mounted::new(&medium.path, mount_point)?;
+                Self::from_folder(mounted.path())
+            }
+        }
+    }
+
+    fn from_folder(folder: &Path) -> Result<Self, Failure> {
+        Self::collect(|name, limit| read_file(&folder.join(name), limit))
+    }
+
+    fn from_image(image: &Path) -> Result<Self, Failure> {
+        let opening = format!("opening {}", image.display());
+        let file = fs::File::open(image).or_exit(Exit::Mount, &opening)?;
+        let mut volume = Volume::open(file).or_exit(Exit::Mount, &opening)?;
+        Self::collect(|name, limit| match volume.find(name) {
+            Ok(entry) => Ok(Some(volume.read_file(&entry, limit as u64)?)),
+            Err(ReadError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        })
+    }
+
+    /// Reads each of [`FILES`] with `read`, which answers `None` where there is no such file.
+    fn collect(
+        mut read: impl FnMut(&str, usize) -> anyhow::Result<Option<Vec<u8>>>,
+    ) -> Result<Self, Failure> {
+        let mut files = BTreeMap::new();
+        for (name, limit, exit) in FILES {
+            let reading = format!("reading {name} of the task");
+            if let Some(bytes) = read(name, limit).or_exit(exit, reading)? {
+                files.insert(name, bytes);
+            }
+        }
+        Ok(Self(files))
+    }
+
+    /// `recipe.json`
+    pub(crate) fn recipe(&self) -> Result<&[u8], Failure> {
+        self.required(RECIPE, Exit::Unreadable)
+    }
+
+    /// `recipe.schema.json`
+    pub(crate) fn schema(&self) -> Result<&[u8], Failure> {
+        self.required(SCHEMA, Exit::Schema)
+    }
+
+    /// `recipe.sig`, where there is one.
+    pub(crate) fn signature(&self) -> Option<&[u8]> {
+        self.file(iso9660::task::SIGNATURE)
+    }
+
+    /// Any of the files, where the medium has it.
+    pub(crate) fn file(&self, name: &str) -> Option<&[u8]> {
+        self.0.get(name).map(Vec::as_slice)
+    }
+
+    /// All files but the signature.
+    pub(crate) fn signed_files(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let files = self.0.iter().filter(|(name, _)| **name != iso9660::task::SIGNATURE);
+        files.map(|(name, bytes)| (*name, bytes.as_slice()))
+    }
+
+    fn required(&self, name: &'static str, exit: Exit) -> Result<&[u8], Failure> {
+        self.file(name).ok_or_else(|| Failure::new(exit, anyhow::anyhow!("the task has no {name}")))
+    }
+}
+
+/// The file `path`, or nothing where there is none. A link or a pipe is not read: it could lead out
+/// of the medium, or never end.
+fn read_file(path: &Path, limit: usize) -> anyhow::Result<Option<Vec<u8>>> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if !found.is_file() => bail!("not a regular file"),
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
+    }
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path)?;
+    file.take(limit as u64 + 1).read_to_end(&mut bytes).context("reading")?;
+    if bytes.len() > limit {
+        bail!("more than {limit} bytes");
+    }
+    Ok(Some(bytes))
+}

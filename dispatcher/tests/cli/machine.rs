@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! A machine to dispatch on, and tasks for it.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use iso9660::task::TaskIso;
+use recipe::{CURRENT, provision::Provision};
+use tempfile::TempDir;
+
+/// A recipe that carries a secret.
+pub(crate) const RECIPE: &str = r##"{
+  "task_target": "install-linux.target",
+  "target_disk": "/dev/disk/by-id/nvme-eui.0025385b11b2c3d4",
+  "oci_url": "registry.example/os/debian:13",
+  "partition_layout": [
+    {"size": "512M", "type_guid": "ef00", "format": "vfat", "label": "ESP"},
+    {"size": "100%", "type_guid": "8300", "format": "ext4", "label": "$(reboot) \"root\""}
+  ],
+  "user_data": "#cloud-config\npassword: hunter2\n"
+}"##;
+
+/// Where a fake machine lives, with a serial number and no devices.
+pub(crate) struct Machine {
+    dir: TempDir,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) stderr: String,
+}
+
+impl Machine {
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let machine = Self { dir };
+        machine.write("sys/class/dmi/id/product_serial", "CZ0815\n");
+        fs::create_dir_all(machine.path("sys/block")).unwrap();
+        machine
+    }
+
+    pub(crate) fn path(&self, below: &str) -> PathBuf {
+        self.dir.path().join(below)
+    }
+
+    /// Writes a file, whose folder is made if missing.
+    pub(crate) fn write(&self, below: &str, contents: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(below);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, contents).unwrap();
+        path
+    }
+
+    /// A folder with the files of a task.
+    pub(crate) fn task(&self, recipe: &str) -> PathBuf {
+        self.write("task/recipe.schema.json", CURRENT.text);
+        self.write("task/recipe.json", recipe);
+        self.path("task")
+    }
+
+    /// Puts a device with these contents below the machine's `/dev`.
+    pub(crate) fn device(&self, name: &str, contents: &[u8]) {
+        self.write(&format!("dev/{name}"), contents);
+        fs::create_dir_all(self.path(&format!("sys/block/{name}"))).unwrap();
+    }
+
+    /// The dispatcher's command line, without starting anything.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dispatcher"));
+        command.args(["--no-start", "--timeout", "0", "--root"]).arg(self.dir.path());
+        command.env_remove("PROVISIONER_SERIAL");
+        command
+    }
+
+    /// Runs it with these arguments more.
+    pub(crate) fn run<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Ended {
+        run(self.command().args(arguments))
+    }
+
+    /// What was handed over.
+    pub(crate) fn provision(&self) -> Provision {
+        Provision::read(&self.path("run/provision")).unwrap()
+    }
+
+    /// Nothing was handed over, nor left half-written.
+    pub(crate) fn is_untouched(&self) -> bool {
+        !self.path("run").is_dir() || fs::read_dir(self.path("run")).unwrap().count() == 0
+    }
+}
+
+/// Runs a command to its end. Whatever it does, it must not say what is in the recipe.
+pub(crate) fn run(command: &mut Command) -> Ended {
+    let output = command.output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(!stderr.contains("hunter2"), "{stderr}");
+    Ended { code: output.status.code(), stderr }
+}
+
+/// An image of [`RECIPE`] for the job `job`, by our own writer.
+pub(crate) fn iso(job: &str) -> Vec<u8> {
+    let task = TaskIso {
+        job_id: job.to_owned(),
+        recipe: RECIPE.into(),
+        schema: CURRENT.text.into(),
+        user_data: Some("#cloud-config\npassword: hunter2\n".into()),
+        ..TaskIso::default()
+    };
+    task.to_bytes().unwrap()
+}
+
+/// An image of a folder by xorriso, or nothing where that is not installed.
+pub(crate) fn xorriso(folder: &Path, label: &str, image: &Path) -> Option<()> {
+    let made = Command::new("xorriso")
+        .args(["-as", "mkisofs", "-quiet", "-R", "-J", "-V", label, "-o"])
+        .args([image, folder])
+        .output();
+    let Ok(made) = made else {
+        assert!(std::env::var_os("REQUIRE_TOOLS").is_none(), "xorriso is not installed");
+        eprintln!("skipped: xorriso is not installed");
+        return None;
+    };
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    Some(())
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Starting the target, with a `systemctl` of the test's own.
+
+use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
+
+use crate::machine::{Ended, Machine, RECIPE, run};
+
+/// Runs with a `systemctl` that notes its arguments, answers `state` to `show`, and ends a `start`
+/// with `code`. Without a state there is no `systemctl` at all.
+fn start(machine: &Machine, recipe: &str, state: Option<&str>, code: u8) -> Ended {
+    let bin = machine.path("bin");
+    fs::create_dir_all(&bin).unwrap();
+    if let Some(state) = state {
+        let calls = machine.path("calls").display().to_string();
+        let script = format!(
+            "#!/bin/sh\necho \"$*\" >> '{calls}'\n[ \"$1\" = show ] && {{ echo {state}; exit; }}\n\
+             echo 'Job failed' >&2; exit {code}\n"
+        );
+        let systemctl = machine.write("bin/systemctl", script);
+        fs::set_permissions(systemctl, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dispatcher"));
+    command.arg("--root").arg(machine.path("")).arg(machine.task(recipe)).env("PATH", bin);
+    run(&mut command)
+}
+
+#[test]
+fn an_installed_target_is_started() {
+    let machine = Machine::new();
+    let ended = start(&machine, RECIPE, Some("loaded"), 0);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(
+        fs::read_to_string(machine.path("calls")).unwrap(),
+        "show --property=LoadState --value install-linux.target\n\
+         --no-block start install-linux.target\n"
+    );
+}
+
+#[test]
+fn a_target_that_can_not_be_started_is_an_error() {
+    for (state, code, said) in [
+        (Some("not-found"), 0, "starting install-linux.target: it is not installed on this image"),
+        (Some("masked"), 0, "systemd can't load it: masked"),
+        (
+            Some("loaded"),
+            1,
+            "systemctl --no-block start install-linux.target: exit status: 1: Job failed",
+        ),
+        (None, 0, "systemctl show"),
+    ] {
+        let machine = Machine::new();
+        let ended = start(&machine, RECIPE, state, code);
+        assert_eq!(ended.code, Some(16), "{ended:?}");
+        assert!(ended.stderr.contains(said), "{ended:?}");
+        // The task was handed over before: it can be looked at, and started by hand.
+        assert_eq!(machine.provision().env.task_target.as_str(), "install-linux.target");
+    }
+}
+
+#[test]
+fn a_name_that_looks_like_an_option_is_not_given_to_systemctl() {
+    let machine = Machine::new();
+    let ended = start(&machine, r#"{"task_target":"--help.target"}"#, Some("loaded"), 0);
+    assert_eq!(ended.code, Some(16), "{ended:?}");
+    assert!(!machine.path("calls").exists());
+}
