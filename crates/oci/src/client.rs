@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use ureq::Agent;
 use ureq::http::Method;
-use ureq::http::header::CONTENT_LENGTH;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use crate::digest::Digest;
@@ -38,7 +37,7 @@ pub use retry::Policy;
 pub use upload::Pushed;
 
 use auth::{Cache, Scope};
-use http::{Body, Request, header};
+use http::{Body, Request};
 use url::Url;
 
 /// How a client behaves. The default is right for a registry on the network.
@@ -92,7 +91,7 @@ enum Action {
 impl Client {
     /// A client for `registry`. Nothing is sent yet.
     pub fn new(registry: &Registry, options: Options) -> Self {
-        let scheme = if options.plain_http || registry.is_loopback() { "http" } else { "https" };
+        let plain = options.plain_http || registry.is_loopback();
         let mut config = Agent::config_builder()
             // Statuses, redirects and what may be shown to whom are decided here.
             .http_status_as_error(false)
@@ -100,14 +99,16 @@ impl Client {
             .user_agent(concat!("provisioner-oci/", env!("CARGO_PKG_VERSION")))
             .timeout_connect(Some(options.timeout.min(Duration::from_secs(15))))
             .timeout_per_read(Some(options.timeout))
-            .timeout_per_write(Some(options.timeout))
-            .tls_config(TlsConfig::builder().root_certs(root_certificates()).build());
+            .timeout_per_write(Some(options.timeout));
+        if !plain {
+            config = config.tls_config(TlsConfig::builder().root_certs(root_certificates()).build());
+        }
         if registry.is_loopback() {
             config = config.proxy(None);
         }
         Self(Arc::new(Inner {
             agent: config.build().into(),
-            base: Url::new(scheme, registry.as_str(), "/"),
+            base: Url::new(if plain { "http" } else { "https" }, registry.as_str(), "/"),
             options,
             tokens: Cache::default(),
         }))
@@ -133,25 +134,14 @@ impl Client {
         self.call(&mut request, &[200]).map(drop)
     }
 
-    /// The size of a blob, or `None` where the repository does not hold it ("Pulling Blobs").
+    /// Whether a repository holds a blob ("Pulling Blobs").
     ///
     /// # Errors
     /// When the registry can't tell.
-    pub fn head_blob(
-        &self,
-        repository: &Repository,
-        digest: &Digest,
-    ) -> Result<Option<u64>, ClientError> {
+    pub fn has_blob(&self, repository: &Repository, digest: &Digest) -> Result<bool, ClientError> {
         let mut request =
             self.request(Method::HEAD, repository, &format!("blobs/{digest}"), Action::Pull);
-        let parts = self.call(&mut request, &[200, 404])?;
-        if parts.status == 404 {
-            return Ok(None);
-        }
-        header(&parts.headers, CONTENT_LENGTH.as_str())
-            .and_then(|length| length.parse().ok())
-            .map(Some)
-            .ok_or_else(|| request.protocol_error("the answer has no Content-Length"))
+        Ok(self.call(&mut request, &[200, 404])?.status == 200)
     }
 
     /// Deletes a blob from a repository ("Deleting Blobs"). Answers whether it was there.

@@ -64,7 +64,7 @@ impl Client {
         mount_from: Option<&Repository>,
         source: &mut dyn Source,
     ) -> Result<Pushed, ClientError> {
-        if self.head_blob(repository, digest)? == Some(size) {
+        if self.has_blob(repository, digest)? {
             return Ok(Pushed::Present);
         }
         let Some(mut session) = self.begin(repository, mount_from.map(|from| (digest, from)))?
@@ -156,7 +156,7 @@ impl Client {
         session: Session,
     ) -> Result<Option<Session>, ClientError> {
         // The answer to the last call may be what got lost.
-        if self.head_blob(upload.repository, upload.digest)? == Some(upload.size) {
+        if self.has_blob(upload.repository, upload.digest)? {
             return Ok(None);
         }
         let mut request = Request {

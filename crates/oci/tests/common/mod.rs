@@ -187,10 +187,11 @@ fn serve(
         head.extend([&name, ": ", &value, "\r\n"]);
     }
     head.push_str("\r\n");
-    stream.write_all(head.as_bytes())?;
+    // One write, so that no packet waits for the acknowledgement of another.
+    let mut bytes = head.into_bytes();
     if !is_head {
         let body = answer.body.get(..answer.cut.unwrap_or(answer.body.len()));
-        stream.write_all(body.unwrap_or_default())?;
+        bytes.extend_from_slice(body.unwrap_or_default());
     }
-    stream.flush()
+    stream.write_all(&bytes)
 }
