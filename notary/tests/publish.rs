@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! `notary publish` against a registry that fails at every call in turn.
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test that asked for it")]
+
+#[path = "publish/registry.rs"]
+mod registry;
+mod support;
+
+use std::fs;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use registry::{Fault, Registry};
+use release::{Channel, layout};
+use serde_json::Value;
+use sigstore::PrivateKey;
+use support::{BINARY, IMAGE, KeyFile, Release, failed, notary, succeeded};
+
+/// What publishing the stable release sets.
+const TAGS: [&str; 2] = ["product/release:v0.1.0", "product/tools/example:v0.1.0"];
+
+/// A release that is signed and attested with a key of its own.
+fn signed(channel: Channel, salt: &str) -> Release {
+    let release = Release::unsigned(channel, salt);
+    sign(&release);
+    release
+}
+
+/// Signs and attests with a new key.
+fn sign(release: &Release) {
+    let key = KeyFile::new(&PrivateKey::generate());
+    for verb in ["sign", "attest"] {
+        succeeded(&release.notary(verb, Some(&key)));
+    }
+}
+
+fn command(release: &Release, registry: &Registry) -> Command {
+    let mut command = notary();
+    command.args(["publish", "--json", "--to", &format!("{}/product", registry.address)]);
+    command.arg("--release").arg(release.root());
+    command
+}
+
+/// Publishes and answers with the report.
+fn publish(release: &Release, registry: &Registry) -> Value {
+    let output = succeeded(&command(release, registry).output().unwrap());
+    serde_json::from_str(&output).unwrap()
+}
+
+/// Fails to publish and answers with the reason.
+fn refused(release: &Release, registry: &Registry) -> String {
+    failed(&command(release, registry).output().unwrap())
+}
+
+#[test]
+fn everything_is_there_before_the_first_tag_and_nothing_is_sent_twice() {
+    let release = signed(Channel::Stable, "content");
+    let registry = Registry::start(true);
+    let report = publish(&release, &registry);
+    assert_eq!(registry.state().versions(), TAGS);
+    let calls = registry.state().calls.clone();
+    let first_tag = format!("PUT /v2/product/{IMAGE}/manifests/v0.1.0");
+    let first_tag = calls.iter().position(|call| *call == first_tag).unwrap();
+    assert_eq!(calls[first_tag + 1..], ["PUT /v2/product/release/manifests/v0.1.0"]);
+    assert_eq!(report["tags"]["set"], 2);
+    assert!(report["blobs"]["uploaded"].as_u64().unwrap() > 10, "{report}");
+
+    registry.fail(Fault::None);
+    let report = publish(&release, &registry);
+    assert_eq!(registry.state().writes(), 0);
+    assert_eq!(report["tags"]["present"], 2);
+    for kind in ["blobs", "manifests"] {
+        assert_eq!(report[kind]["uploaded"], 0, "{report}");
+    }
+}
+
+/// The referrers of the image, by their types.
+fn referrer_types(registry: &Registry) -> Vec<String> {
+    let state = registry.state();
+    let documents = state.manifests.values().map(|(_, bytes)| bytes);
+    let documents = documents.map(|bytes| serde_json::from_slice::<Value>(bytes).unwrap());
+    let types = documents.filter(|d| d["subject"].is_object());
+    types.map(|d| d["artifactType"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn signatures_are_referrers_and_a_tag() {
+    let release = signed(Channel::Stable, "content");
+    let registry = Registry::start(true);
+    publish(&release, &registry);
+    let mut types = referrer_types(&registry);
+    types.sort();
+    let bundle = "application/vnd.dev.sigstore.bundle.v0.3+json";
+    assert_eq!(types, ["application/vnd.cyclonedx+json", bundle, bundle, bundle]);
+    let state = registry.state();
+    let image = &state.tags[&(format!("product/{IMAGE}"), "v0.1.0".to_owned())];
+    let tag = format!("{}.sig", image.replace(':', "-"));
+    let signature = &state.tags[&(format!("product/{IMAGE}"), tag)];
+    let (_, bytes) = &state.manifests[&(format!("product/{IMAGE}"), signature.clone())];
+    let document: Value = serde_json::from_slice(bytes).unwrap();
+    let layer = &document["layers"][0];
+    assert_eq!(layer["mediaType"], "application/vnd.dev.cosign.simplesigning.v1+json");
+    assert!(layer["annotations"]["dev.cosignproject.cosign/signature"].is_string());
+}
+
+#[test]
+fn a_registry_without_the_referrers_api_gets_an_index_under_a_tag() {
+    let release = signed(Channel::Stable, "content");
+    let registry = Registry::start(false);
+    publish(&release, &registry);
+    registry.fail(Fault::None);
+    publish(&release, &registry);
+    assert_eq!(registry.state().writes(), 0);
+    let state = registry.state();
+    let image = &state.tags[&(format!("product/{IMAGE}"), "v0.1.0".to_owned())];
+    let index = &state.tags[&(format!("product/{IMAGE}"), image.replace(':', "-"))];
+    let (_, bytes) = &state.manifests[&(format!("product/{IMAGE}"), index.clone())];
+    let index: Value = serde_json::from_slice(bytes).unwrap();
+    assert_eq!(index["manifests"].as_array().unwrap().len(), 4);
+}
+
+#[test]
+fn a_fault_at_any_call_moves_no_tag_and_another_run_finishes() {
+    let release = signed(Channel::Stable, "content");
+    let reference = Registry::start(true);
+    publish(&release, &reference);
+    let record = reference.state().calls.clone();
+    let calls = record.len();
+    // The calls for blobs are alike: every tenth of them stands for the others. Of the rest, each fails once.
+    let is_blob = |n: &usize| record[*n].contains("/blobs/") && !n.is_multiple_of(10);
+    let once = (0..calls).filter(|n| !is_blob(n)).map(Fault::Only);
+    // A registry that is gone for good differs only once tags were set.
+    let faults = once.chain([calls / 2, calls - 2, calls - 1].map(Fault::From));
+    for fault in faults {
+        let registry = Registry::start(true);
+        registry.fail(fault);
+        let message = refused(&release, &registry);
+        assert!(message.contains("status 403"), "{fault:?}: {message}");
+        let standing = registry.state().versions();
+        match fault {
+            // A registry that refuses everything refuses to take a tag back as well: then it is named.
+            Fault::From(n) if n == calls - 1 => {
+                assert_eq!(standing, [format!("product/{IMAGE}:v0.1.0")]);
+                assert!(
+                    message.contains(&format!("could not be taken back: product/{IMAGE}:v0.1.0")),
+                    "{message}"
+                );
+            }
+            _ => assert!(standing.is_empty(), "{fault:?}: {standing:?}"),
+        }
+        registry.fail(Fault::None);
+        // The registry fails the test when a blob comes twice.
+        publish(&release, &registry);
+        assert_eq!(registry.state().versions(), TAGS);
+        assert_eq!(registry.state().manifests, reference.state().manifests, "{fault:?}");
+    }
+}
+
+#[test]
+fn a_run_that_is_killed_is_finished_by_the_next() {
+    let release = signed(Channel::Stable, "content");
+    let reference = Registry::start(true);
+    publish(&release, &reference);
+    let calls = reference.state().calls.len();
+    for at in [1, calls / 4, calls / 2, calls - 12, calls - 1] {
+        let registry = Registry::start(true);
+        registry.fail(Fault::Hang(at));
+        let mut command = command(&release, &registry);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        while registry.state().calls.len() <= at {
+            assert!(child.try_wait().unwrap().is_none(), "it ended before it was killed");
+            thread::sleep(Duration::from_millis(5));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        registry.fail(Fault::None);
+        publish(&release, &registry);
+        assert_eq!(registry.state().manifests, reference.state().manifests, "killed at call {at}");
+    }
+}
+
+#[test]
+fn a_version_never_changes() {
+    let registry = Registry::start(true);
+    let first = signed(Channel::Stable, "content");
+    publish(&first, &registry);
+    let before = registry.state().tags.clone();
+    registry.fail(Fault::None);
+    for release in [signed(Channel::Stable, "another"), signed(Channel::Stable, "content")] {
+        let message = refused(&release, &registry);
+        assert!(message.contains(":v0.1.0 is already published"), "{message}");
+    }
+    assert_eq!(registry.state().writes(), 0);
+    assert_eq!(registry.state().tags, before);
+}
+
+#[test]
+fn a_snapshot_may_be_signed_anew_but_not_changed_unless_it_is_dirty() {
+    let registry = Registry::start(true);
+    let release = signed(Channel::Snapshot, "content");
+    publish(&release, &registry);
+    sign(&release);
+    publish(&release, &registry);
+    assert_eq!(referrer_types(&registry).len(), 4 + 3, "the SBOM is the same, the bundles are not");
+    let legacy = |registry: &Registry| {
+        let state = registry.state();
+        let (tag, digest) = state.tags.iter().find(|((_, tag), _)| tag.contains(".sig")).unwrap();
+        let (_, bytes) = &state.manifests[&(tag.0.clone(), digest.clone())];
+        serde_json::from_slice::<Value>(bytes).unwrap()["layers"].as_array().unwrap().len()
+    };
+    assert_eq!(legacy(&registry), 2, "each key has its signature");
+
+    let changed = signed(Channel::Snapshot, "another");
+    assert!(refused(&changed, &registry).contains("is already published"));
+
+    let dirty = Registry::start(true);
+    for salt in ["one", "two"] {
+        let release = Release::unsigned(Channel::Snapshot, salt);
+        let mut manifest = release.manifest();
+        manifest.source.dirty = true;
+        release.put(layout::MANIFEST, manifest.to_json().unwrap().as_bytes());
+        sign(&release);
+        publish(&release, &dirty);
+    }
+}
+
+#[test]
+fn what_is_not_whole_is_not_published() {
+    let registry = Registry::start(true);
+    let unsigned = Release::unsigned(Channel::Stable, "content");
+    let message = refused(&unsigned, &registry);
+    assert!(message.contains("sign and attest the release"), "{message}");
+
+    let changed = signed(Channel::Stable, "content");
+    changed.put(BINARY, b"c0ntent");
+    assert!(refused(&changed, &registry).contains(BINARY));
+
+    let shortened = signed(Channel::Stable, "content");
+    let blobs = shortened.root().join("images").join(IMAGE).join("blobs/sha256");
+    let blob = fs::read_dir(blobs).unwrap().next().unwrap().unwrap();
+    fs::write(blob.path(), "").unwrap();
+    let message = refused(&shortened, &registry);
+    assert!(message.contains(blob.file_name().to_str().unwrap()), "{message}");
+
+    assert!(registry.state().calls.is_empty());
+}
