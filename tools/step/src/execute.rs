@@ -7,18 +7,23 @@
 //! every way out, so that what stays behind is the disk alone, in the state of the last action.
 
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
+use crate::action::Action;
+use crate::boot_entry;
 use crate::command;
 use crate::disk;
 use crate::files;
+use crate::grub;
 use crate::image::Image;
-use crate::mounts::Mounts;
-use crate::plan::{Action, Plan};
+use crate::mounts::{self, Mounts};
+use crate::plan::Plan;
 use crate::stamp::Done;
+use crate::tree;
 use crate::unpack;
 
 /// Carries out all of `plan`; `work` is a private folder for its temporary files.
@@ -32,7 +37,9 @@ pub(crate) fn execute(plan: &Plan, work: &Path) -> Result<Vec<Done>> {
     let mut done = Vec::new();
     for (i, action) in plan.actions.iter().enumerate() {
         let number = i + 1;
-        eprintln!("{} [{number}/{count}] {action}", plan.step);
+        if !matches!(action, Action::Choose { .. }) {
+            eprintln!("{} [{number}/{count}] {action}", plan.step);
+        }
         let outcome = carry_out(action, &mut mounts)
             .with_context(|| format!("{}: action {number} of {count} failed", plan.step))?;
         if let Some((bytes, digest)) = outcome {
@@ -58,6 +65,32 @@ fn carry_out(action: &Action, mounts: &mut Mounts) -> Result<Outcome> {
         }
         Action::WriteFile { path, mode, contents } => {
             files::write_atomically(path, *mode, contents.bytes())?;
+        }
+        Action::Install { root, path, mode, contents } => {
+            let folder = tree::folder(root, path.parent().unwrap_or(Path::new("/")))?;
+            let name = path.file_name().context("the plan installs a file without a name")?;
+            files::write_atomically(&folder.join(name), *mode, contents.bytes())?;
+        }
+        Action::CopyOut { root, from, to } => {
+            let mut source = tree::open(root, from)?;
+            let failed = || format!("cannot copy {} to {}", from.display(), to.display());
+            let mut target = File::create(to).with_context(failed)?;
+            io::copy(&mut source, &mut target).with_context(failed)?;
+        }
+        Action::Choose { root, alternatives } => {
+            let fits = |path: &PathBuf| tree::exists(root, path);
+            if let Some(chosen) = alternatives.iter().find(|one| one.needs.iter().all(fits)) {
+                for action in &chosen.actions {
+                    eprintln!("  {action}");
+                    carry_out(action, mounts)?;
+                }
+            }
+        }
+        Action::GrubConfig { root, boot } => grub::write_config(root, boot)?,
+        Action::BootEntry { disk, partition, label, loader } => {
+            if let Err(error) = boot_entry::replace(disk, *partition, label, loader) {
+                eprintln!("warning: the firmware has no entry for the installed system: {error:#}");
+            }
         }
         Action::MakeDir { path } => {
             fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
@@ -100,9 +133,9 @@ fn carry_out(action: &Action, mounts: &mut Mounts) -> Result<Outcome> {
 struct WorkDir<'a>(&'a Path);
 
 impl<'a> WorkDir<'a> {
-    /// Makes the folder anew; a run that died may have left one with files in it.
+    /// Makes the folder anew; a run that was killed may have left one with files and mounts in it.
     fn make(path: &'a Path) -> Result<Self> {
-        files::remove_tree_if_there(path)?;
+        remove_work(path)?;
         fs::create_dir_all(path)
             .with_context(|| format!("cannot make the work folder {}", path.display()))?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
@@ -112,8 +145,13 @@ impl<'a> WorkDir<'a> {
 
 impl Drop for WorkDir<'_> {
     fn drop(&mut self) {
-        if let Err(error) = files::remove_tree_if_there(self.0) {
+        if let Err(error) = remove_work(self.0) {
             eprintln!("clean-up: {error:#}");
         }
     }
+}
+
+fn remove_work(path: &Path) -> Result<()> {
+    mounts::unmount_below(path)?;
+    files::remove_tree_if_there(path)
 }

@@ -7,11 +7,15 @@
 //! else carries it out. `docs/steps.md` describes what each step does and needs.
 #![forbid(unsafe_code)]
 
+mod action;
 mod arrange;
+mod boot_entry;
 mod command;
 mod disk;
 mod execute;
 mod files;
+mod fstab;
+mod grub;
 mod ids;
 mod image;
 mod mkfs;
@@ -22,9 +26,11 @@ mod roots;
 mod stamp;
 mod steps;
 mod task;
+mod tree;
 mod unpack;
 mod volumes;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -33,7 +39,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::plan::Plan;
 use crate::stamp::{Stamp, State};
-use crate::steps::{config_drive, image_linux, partition};
+use crate::steps::{bootloader_linux, config_drive, image_linux, partition};
 use crate::task::Task;
 
 /// Carries out one step of a provisioning task.
@@ -72,6 +78,8 @@ enum Step {
     Partition(partition::Options),
     /// Pull the operating system's image and unpack it.
     ImageLinux(image_linux::Options),
+    /// Write fstab and install GRUB.
+    BootloaderLinux,
     /// Write a config drive (`NoCloud`) for cloud-init.
     ConfigDrive(config_drive::Options),
 }
@@ -82,6 +90,7 @@ impl Step {
         match self {
             Self::Partition(_) => "partition",
             Self::ImageLinux(_) => "image-linux",
+            Self::BootloaderLinux => "bootloader-linux",
             Self::ConfigDrive(_) => "config-drive",
         }
     }
@@ -90,6 +99,7 @@ impl Step {
         match self {
             Self::Partition(options) => partition::plan(task, options),
             Self::ImageLinux(options) => image_linux::plan(task, options),
+            Self::BootloaderLinux => bootloader_linux::plan(task),
             Self::ConfigDrive(options) => config_drive::plan(task, options),
         }
     }
@@ -107,13 +117,20 @@ fn main() -> ExitCode {
 }
 
 fn run(step: &Step, common: &Common) -> Result<()> {
-    let work = common.state.join("work").join(step.name());
-    let task = Task::read(&common.provision, work.clone())?;
+    let name = step.name();
     if common.dry_run {
+        let task = Task::read(&common.provision, work_folder(&common.state, name))?;
         return show(&step.plan(&task)?, common.json);
     }
-    let state = State::open(&common.state, step.name())?;
+    let state = State::open(&common.state, name)?;
+    // Without symbolic links, so that those in an image can be told from those of this system.
+    let work = work_folder(&fs::canonicalize(&common.state)?, name);
+    let task = Task::read(&common.provision, work.clone())?;
     carry_out(&step.plan(&task)?, &state, &work)
+}
+
+fn work_folder(state: &Path, step: &str) -> PathBuf {
+    state.join("work").join(step)
 }
 
 fn show(plan: &Plan, json: bool) -> Result<()> {

@@ -3,10 +3,12 @@
 
 //! Mounts that are undone in reverse order, whether a step succeeds, fails or panics.
 
+use std::ffi::OsString;
 use std::fs;
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
 
 /// The file systems that this step has mounted, oldest first.
@@ -51,8 +53,56 @@ impl Mounts {
     }
 }
 
+/// Unmounts whatever is mounted below `dir`, newest first: a run that was killed may have left it.
+///
+/// Whoever deletes `dir` calls this first, so that no disk and no `/dev` is emptied along with it.
+pub(crate) fn unmount_below(dir: &Path) -> Result<()> {
+    let table =
+        fs::read_to_string("/proc/self/mountinfo").context("cannot read the mount table")?;
+    for target in below(&table, dir).into_iter().rev() {
+        eprintln!("clean-up: {} was left mounted", target.display());
+        unmount(&target, UnmountFlags::empty())
+            .or_else(|_| unmount(&target, UnmountFlags::DETACH))
+            .with_context(|| format!("cannot unmount {}", target.display()))?;
+    }
+    Ok(())
+}
+
+/// Mount points below `dir` in `mountinfo` (proc(5)), oldest first.
+fn below(mountinfo: &str, dir: &Path) -> Vec<PathBuf> {
+    mountinfo
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .map(|place| PathBuf::from(OsString::from_vec(unescaped(place.as_bytes()))))
+        .filter(|place| place.starts_with(dir))
+        .collect()
+}
+
+/// Undoes the kernel's `\ooo` for blanks, line ends and backslashes.
+fn unescaped(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut rest = bytes;
+    while let [first, tail @ ..] = rest {
+        rest = tail;
+        match (first, tail) {
+            (b'\\', [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', tail @ ..]) => {
+                out.push((a - b'0') * 64 + (b - b'0') * 8 + (c - b'0'));
+                rest = tail;
+            }
+            _ => out.push(*first),
+        }
+    }
+    out
+}
+
+/// Makes the folder `target`. A symbolic link on the way would have something mounted elsewhere.
 fn prepare(target: &Path) -> Result<()> {
-    fs::create_dir_all(target).with_context(|| format!("cannot make {}", target.display()))
+    let failed = || format!("cannot make the mount point {}", target.display());
+    if let Some(there) = target.ancestors().find(|path| path.symlink_metadata().is_ok()) {
+        let real = fs::canonicalize(there).with_context(failed)?;
+        ensure!(real == there, "{}: {} is a symbolic link", failed(), there.display());
+    }
+    fs::create_dir_all(target).with_context(failed)
 }
 
 impl Drop for Mounts {
@@ -67,5 +117,21 @@ impl Drop for Mounts {
                 Err(error) => eprintln!("clean-up: cannot unmount {}: {error}", target.display()),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mounts_below_a_folder_are_found_whatever_their_names() {
+        let table = "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n\
+                     2 1 8:2 / /run/step/work/a\\040b\\134 rw - ext4 /dev/sda2 rw\n\
+                     3 2 0:5 / /run/step/work/a\\040b\\134/dev rw - devtmpfs dev rw\n\
+                     4 1 0:6 / /run/step/workshop rw - tmpfs tmpfs rw\n";
+        let found = below(table, Path::new("/run/step/work"));
+        let expected = ["/run/step/work/a b\\", "/run/step/work/a b\\/dev"];
+        assert_eq!(found, expected.map(PathBuf::from));
     }
 }

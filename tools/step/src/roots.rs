@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use crate::plan::Action;
+use crate::action::Action;
 use crate::volumes::{Role, Volume};
 
 /// The volumes of a file tree, and where it is mounted while a step works on it.
 pub(crate) struct Root<'a> {
     path: PathBuf,
+    top: &'a Volume,
     /// Mount points in the installed system, parents first.
     volumes: Vec<(&'static str, &'a Volume)>,
 }
@@ -30,10 +31,10 @@ impl<'a> Root<'a> {
         mounted.sort_by_key(|(place, _)| *place);
         // Of two volumes for one place, the first in the table has it.
         mounted.dedup_by_key(|(place, _)| *place);
-        mounted.first().filter(|(place, _)| *place == "/").context(
+        let (_, top) = mounted.first().filter(|(place, _)| *place == "/").context(
             "partition_layout has no partition for a Linux root: format ext4, xfs or btrfs",
         )?;
-        Ok(Self { path: work.join("root"), volumes: mounted })
+        Ok(Self { path: work.join("root"), top, volumes: mounted })
     }
 
     /// The folder where the tree is mounted.
@@ -41,21 +42,29 @@ impl<'a> Root<'a> {
         &self.path
     }
 
-    /// Mount points in the installed system with their volumes, parents first.
-    pub(crate) fn volumes(&self) -> &[(&'static str, &'a Volume)] {
-        &self.volumes
+    /// The same tree without the volumes that no boot loader needs.
+    pub(crate) fn for_boot(mut self) -> Self {
+        self.volumes.retain(|(place, _)| matches!(*place, "/" | "/boot"));
+        self
     }
 
-    /// The volume that holds `/boot` or, where it has none of its own, the root.
-    pub(crate) fn boot(&self) -> (&'static str, &'a Volume) {
+    /// The volume with the root.
+    pub(crate) fn root(&self) -> &'a Volume {
+        self.top
+    }
+
+    /// The volume that holds `/boot`, which may be the root.
+    pub(crate) fn boot(&self) -> &'a Volume {
         let boot = self.volumes.iter().find(|(place, _)| *place == "/boot");
-        // `new` has checked that there is a root.
-        *boot.unwrap_or(&self.volumes[0])
+        boot.map_or(self.top, |(_, volume)| volume)
     }
 
     /// `place` of the installed system as a path of this one.
     pub(crate) fn inside(&self, place: &str) -> PathBuf {
-        self.path.join(place.trim_start_matches('/'))
+        match place.trim_start_matches('/') {
+            "" => self.path.clone(),
+            below => self.path.join(below),
+        }
     }
 
     /// Mounts all volumes, parents first, each with the folder where it is mounted.

@@ -10,9 +10,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
+use crate::action::Action;
 use crate::files::temporary_for;
 use crate::mkfs::{mkfs_vfat, mtools};
-use crate::plan::{Action, Contents, Plan};
+use crate::plan::{Contents, Plan};
 use crate::task::Task;
 use crate::volumes::{self, CIDATA, Role};
 

@@ -5,8 +5,9 @@
 
 use anyhow::{Context as _, Result};
 
+use crate::action::Action;
 use crate::image::Source;
-use crate::plan::{Action, Plan};
+use crate::plan::Plan;
 use crate::roots::Root;
 use crate::task::Task;
 

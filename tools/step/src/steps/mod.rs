@@ -3,6 +3,7 @@
 
 //! The steps: each turns a task into a plan, and does nothing else.
 
+pub(crate) mod bootloader_linux;
 pub(crate) mod config_drive;
 pub(crate) mod image_linux;
 pub(crate) mod partition;

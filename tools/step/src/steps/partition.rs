@@ -6,10 +6,11 @@
 use anyhow::Result;
 use recipe::Size;
 
+use crate::action::Action;
 use crate::arrange::{Extent, MIB, arrange};
 use crate::disk::{self, DiskFacts};
 use crate::mkfs::mkfs;
-use crate::plan::{Action, Plan, Program};
+use crate::plan::{Plan, Program};
 use crate::task::Task;
 use crate::volumes::Volume;
 

@@ -2,10 +2,6 @@
 // Copyright (C) 2026 The Provisioner Authors
 
 //! What the integration tests share: a task folder, the program, and tools that may be missing.
-#![allow(dead_code, reason = "each test file uses its own part of this module")]
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
-
-pub(crate) mod registry;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

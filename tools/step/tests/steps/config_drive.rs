@@ -3,12 +3,10 @@
 
 //! `step config-drive` with the real mkfs.vfat, mtools and cloud-init.
 
-mod common;
-
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use common::{Fixture, have, sh};
+use crate::common::{Fixture, have, sh};
 use recipe::TaskTarget;
 
 const USER_DATA: &str = "#cloud-config\nusers:\n  - name: operator\n    lock_passwd: true\n\
@@ -160,13 +158,13 @@ fn a_partition_is_written_through_its_disk() {
     }
     let probe = tempfile::Builder::new().prefix("step-test-").tempdir_in("/dev");
     let Ok(dir) = probe else {
-        common::skip("/dev can't be written to");
+        crate::common::skip("/dev can't be written to");
         return;
     };
     let name = format!("step-test-{}", std::process::id());
     let by_id = std::path::Path::new("/dev/disk/by-id");
     if fs::create_dir_all(by_id).is_err() {
-        common::skip("/dev/disk can't be written to");
+        crate::common::skip("/dev/disk can't be written to");
         return;
     }
     fs::write(dir.path().join("disk"), "").unwrap();

@@ -3,12 +3,10 @@
 
 //! `step partition` on loop devices, with the real sgdisk, wipefs, partprobe and mkfs.*.
 
-mod common;
-
 use std::fs;
 use std::io::{Seek as _, SeekFrom, Write as _};
 
-use common::{Fixture, LoopDisk, Mounted, have, sh};
+use crate::common::{Fixture, LoopDisk, Mounted, have, sh};
 use recipe::TaskTarget;
 
 const TOOLS: [&str; 9] = [

@@ -104,7 +104,7 @@ impl Registry {
     }
 
     fn manifest(&self, name: &str, layers: &[(&str, Vec<u8>)]) -> String {
-        let mut blob = |media_type: &str, bytes: &[u8]| {
+        let blob = |media_type: &str, bytes: &[u8]| {
             let digest = format!("sha256:{}", sha256_hex(bytes));
             let path = format!("os/{name}/blobs/{digest}");
             self.put(&path, "application/octet-stream", bytes.to_vec());

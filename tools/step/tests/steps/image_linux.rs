@@ -3,16 +3,14 @@
 
 //! `step image-linux` from a registry onto a loop device, with the real tar.
 
-mod common;
-
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use common::registry::Registry;
-use common::{Fixture, LoopDisk, Mounted, have, sh};
+use crate::common::{Fixture, LoopDisk, Mounted, have, sh};
+use crate::registry::Registry;
 use recipe::TaskTarget;
 
 const TOOLS: [&str; 7] = ["sgdisk", "wipefs", "partprobe", "blkid", "mkfs.ext4", "tar", "mkfs.xfs"];

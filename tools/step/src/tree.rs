@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Paths in the installed system while it is mounted below this one.
+//!
+//! An image is free to have absolute symbolic links, such as `/boot -> /usr/boot`. The kernel
+//! resolves them as if the folder were the root (openat2(2), `RESOLVE_IN_ROOT`), so that nothing of
+//! this system is read or written in its place.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+
+/// Opens `path` of the system at `root` for reading.
+pub(crate) fn open(root: &Path, path: &Path) -> Result<File> {
+    let file = resolve(root, path, OFlags::RDONLY);
+    file.map(File::from).with_context(|| format!("cannot open {} of the image", path.display()))
+}
+
+/// Whether the system at `root` has `path`.
+pub(crate) fn exists(root: &Path, path: &Path) -> bool {
+    resolve(root, path, OFlags::PATH).is_ok()
+}
+
+/// Where the folder `path` of the system at `root` really is, as a path of this system. It is made,
+/// with mode 0755, if it is not there.
+pub(crate) fn folder(root: &Path, path: &Path) -> Result<PathBuf> {
+    let failed = || format!("cannot make {} in the image", path.display());
+    let mut done = PathBuf::from("/");
+    for part in path.strip_prefix("/").unwrap_or(path).components() {
+        let parent = real(root, &done).with_context(failed)?;
+        done.push(part);
+        if !exists(root, &done) {
+            fs::create_dir(parent.join(part)).with_context(failed)?;
+        }
+    }
+    real(root, &done).with_context(failed)
+}
+
+/// Where the folder `path` of the system at `root` really is.
+fn real(root: &Path, path: &Path) -> io::Result<PathBuf> {
+    let folder = resolve(root, path, OFlags::PATH | OFlags::DIRECTORY)?;
+    fs::read_link(format!("/proc/self/fd/{}", folder.as_raw_fd()))
+}
+
+fn resolve(root: &Path, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+    let root =
+        openat(CWD, root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let flags = flags | OFlags::CLOEXEC;
+    Ok(openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn links_stay_in_the_root() {
+        let dir = tempfile::tempdir().unwrap();
+        let (root, outside) = (dir.path().join("root"), dir.path().join("outside"));
+        fs::create_dir_all(root.join("usr")).unwrap();
+        fs::create_dir_all(&outside).unwrap();
+        fs::write(root.join("usr/file"), "inside").unwrap();
+        symlink("/usr", root.join("lib")).unwrap();
+        symlink("../../../../outside", root.join("up")).unwrap();
+
+        let mut text = String::new();
+        open(&root, Path::new("/lib/file")).unwrap().read_to_string(&mut text).unwrap();
+        assert_eq!(text, "inside");
+        assert!(!exists(&root, Path::new("/up")));
+        assert_eq!(folder(&root, Path::new("/lib/new/deep")).unwrap(), root.join("usr/new/deep"));
+        assert!(root.join("usr/new/deep").is_dir());
+        assert!(folder(&root, Path::new("/up/new")).is_err());
+        assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
+    }
+}

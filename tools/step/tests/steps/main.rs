@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The steps against loop devices and image files, with the programs that they run in earnest.
+#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+mod bootloader_linux;
+mod common;
+mod config_drive;
+mod image_linux;
+mod partition;
+mod registry;
