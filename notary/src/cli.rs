@@ -117,9 +117,6 @@ pub(crate) struct VerifyArgs {
     /// SOURCE/builders/local/v1].
     #[arg(long, value_name = "URI")]
     pub(crate) builder: Option<String>,
-    /// Speak http to the registry; loopback addresses are spoken to in http anyway.
-    #[arg(long, requires = "registry")]
-    pub(crate) plain_http: bool,
     /// Print the report as JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -132,7 +129,7 @@ pub(crate) struct From {
     /// Folder with release.json.
     #[arg(long, value_name = "DIR")]
     pub(crate) release: Option<PathBuf>,
-    /// Registry, prefix of the repositories, and version.
+    /// Registry, prefix of the repositories, and version; http://HOST… for a registry without TLS.
     #[arg(long, value_name = "HOST/PREFIX:VERSION")]
     pub(crate) registry: Option<Published>,
 }

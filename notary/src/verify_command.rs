@@ -6,7 +6,6 @@
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use oci::client::Options;
 use verify::Policy;
 
 use crate::cli::VerifyArgs;
@@ -17,10 +16,7 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let policy = Policy { builder: args.builder.clone() };
     let report = match (&args.from.release, &args.from.registry) {
         (Some(folder), _) => verify::folder(folder, &key, &policy)?,
-        (None, Some(published)) => {
-            let options = Options { plain_http: args.plain_http, ..Options::default() };
-            verify::registry(published, options, &key, &policy)?
-        }
+        (None, Some(published)) => verify::registry(published, &key, &policy)?,
         (None, None) => bail!("give --release DIR or --registry HOST/PREFIX:VERSION"),
     };
     if args.json {

@@ -26,9 +26,13 @@ use crate::manifest::is_inside;
 use crate::report::{Check, Findings, Problem, Report};
 use crate::{Policy, VerifyError, release_files, signatures};
 
-/// A version of a release in a registry: `HOST[:PORT][/PREFIX]:VERSION`.
+/// How a [`Published`] is written.
+const FORM: &str = "[http://|https://]HOST[:PORT][/PREFIX]:VERSION";
+
+/// A version of a release in a registry: `[http://|https://]HOST[:PORT][/PREFIX]:VERSION`.
 #[derive(Debug, Clone)]
 pub struct Published {
+    plain_http: bool,
     registry: Registry,
     prefix: Option<Repository>,
     tag: Tag,
@@ -48,11 +52,17 @@ impl std::str::FromStr for Published {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let fail = |e: ReferenceError| format!("{e}; expected HOST[:PORT][/PREFIX]:VERSION");
-        let (place, version) = text
+        let fail = |e: ReferenceError| format!("{e}; expected {FORM}");
+        let (plain_http, rest) = match text.split_once("://") {
+            Some(("http", rest)) => (true, rest),
+            Some(("https", rest)) => (false, rest),
+            Some((scheme, _)) => return Err(format!("the scheme {scheme:?}; expected {FORM}")),
+            None => (false, text),
+        };
+        let (place, version) = rest
             .rsplit_once(':')
-            .filter(|(_, version)| !version.contains('/'))
-            .ok_or_else(|| format!("{text:?}: expected HOST[:PORT][/PREFIX]:VERSION"))?;
+            .filter(|(_, version)| !version.is_empty() && !version.contains('/'))
+            .ok_or_else(|| format!("no version; expected {FORM}"))?;
         let (registry, prefix) = match place.split_once('/') {
             Some((registry, prefix)) => (registry, Some(prefix.parse().map_err(fail)?)),
             None => (place, None),
@@ -60,21 +70,22 @@ impl std::str::FromStr for Published {
         // The tag of 1.4.0 is v1.4.0; whoever writes that means the same.
         let version = version.strip_prefix('v').unwrap_or(version);
         let tag = layout::tag(version).parse().map_err(fail)?;
-        Ok(Self { registry: registry.parse().map_err(fail)?, prefix, tag })
+        Ok(Self { plain_http, registry: registry.parse().map_err(fail)?, prefix, tag })
     }
 }
 
-/// Checks a release in a registry.
+/// Checks a release in a registry. It is spoken to in https, unless the reference says otherwise or the
+/// registry is on a loopback address.
 ///
 /// # Errors
 /// When the registry can't be reached, holds no such release, or no temporary folder can be made.
 /// Everything else is a fault in the report.
 pub fn registry(
     published: &Published,
-    options: Options,
     key: &PublicKey,
     policy: &Policy,
 ) -> Result<Report, VerifyError> {
+    let options = Options { plain_http: published.plain_http, ..Options::default() };
     let client = Client::new(&published.registry, options);
     let temporary = tempfile::tempdir()
         .map_err(|source| VerifyError::Folder { path: std::env::temp_dir(), source })?;
@@ -304,5 +315,35 @@ fn problem(error: ClientError) -> Problem {
     match error.status() {
         Some(404) => Problem::Missing,
         _ => Problem::Unreadable(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_names_registry_prefix_and_version() {
+        for (text, plain_http, repository, tag) in [
+            ("r.example:1.4.0", false, "tools/a", "v1.4.0"),
+            ("r.example:5000/x:v1.4.0", false, "x/tools/a", "v1.4.0"),
+            ("http://127.0.0.1:5000/x/y:1.4.0-rc.1", true, "x/y/tools/a", "v1.4.0-rc.1"),
+            ("https://r.example/x:1.4.0", false, "x/tools/a", "v1.4.0"),
+        ] {
+            let published: Published = text.parse().unwrap();
+            assert_eq!(published.plain_http, plain_http, "{text}");
+            assert_eq!(published.repository("tools/a").unwrap().as_str(), repository, "{text}");
+            assert_eq!(published.tag.as_str(), tag, "{text}");
+        }
+        for bad in [
+            "",
+            "r.example",
+            "r.example:5000/x",
+            "ftp://r.example/x:1",
+            "r.example/X:1",
+            "r.example/x:",
+        ] {
+            assert!(bad.parse::<Published>().unwrap_err().contains(FORM), "{bad}");
+        }
     }
 }

@@ -97,6 +97,12 @@ pub enum Problem {
     /// A bundle does not vouch for what it should.
     #[error("{0}")]
     Bundle(#[from] BundleError),
+    /// A bundle with white space, or with its fields in another order.
+    #[error("it is not in the form in which bundles are written: no white space, fields in order")]
+    Form,
+    /// The payload of a signature in cosign's older form is not that of the image.
+    #[error("it is not what is signed of this image")]
+    OtherPayload,
     /// A signature in cosign's older form does not vouch for what it should.
     #[error("{0}")]
     Legacy(#[from] SimpleSigningError),

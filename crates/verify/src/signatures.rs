@@ -64,8 +64,8 @@ pub(crate) fn check(
         if let Err(problem) = signed {
             findings.fault(name, Check::Signature, &place, problem);
         }
-        if let Err(problem) = legacy(folder, name, key, &digest) {
-            findings.fault(name, Check::Signature, &layout::legacy_signature(name), problem);
+        if let Err((place, problem)) = legacy(folder, name, key, &digest) {
+            findings.fault(name, Check::Signature, &place, problem);
         }
         if let Err(problem) = attested_sbom(folder, manifest, name, key, &digest) {
             findings.fault(name, Check::Sbom, &layout::sbom_attestation(name), problem);
@@ -73,9 +73,12 @@ pub(crate) fn check(
     }
 }
 
-/// Reads a bundle; nothing in it is checked yet.
+/// Reads a bundle; its signature is not checked yet. It must have the one form that is written here,
+/// since the signature does not cover white space and the order of fields.
 pub(crate) fn bundle(folder: &Folder, path: &str) -> Result<Bundle, Problem> {
-    Ok(Bundle::parse(&folder.read(path)?)?)
+    let bytes = folder.read(path)?;
+    let bundle = Bundle::parse(&bytes)?;
+    if bundle.to_json()? == bytes { Ok(bundle) } else { Err(Problem::Form) }
 }
 
 /// The digest of an image as bytes; `None` unless it is `sha256:HEX`.
@@ -105,11 +108,25 @@ fn file(folder: &Folder, path: &str, key: &PublicKey, findings: &mut Findings) {
     }
 }
 
-fn legacy(folder: &Folder, name: &str, key: &PublicKey, digest: &Sha256) -> Result<(), Problem> {
-    let payload = folder.read(&layout::legacy_payload(name))?;
-    let signature = folder.read(&layout::legacy_signature(name))?;
-    let signature = String::from_utf8_lossy(&signature);
-    Ok(simple_signing::verify(key, &payload, &signature, digest)?)
+/// The payload follows from the image, so whatever differs from it is a fault of that file.
+fn legacy(
+    folder: &Folder,
+    name: &str,
+    key: &PublicKey,
+    digest: &Sha256,
+) -> Result<(), (String, Problem)> {
+    let (at_payload, at_signature) = (layout::legacy_payload(name), layout::legacy_signature(name));
+    let expected = simple_signing::payload(name, digest);
+    let payload = expected.map_err(Problem::from).and_then(|expected| {
+        let found = folder.read(&at_payload)?;
+        if found == expected { Ok(found) } else { Err(Problem::OtherPayload) }
+    });
+    let payload = payload.map_err(|problem| (at_payload, problem))?;
+    let signature = folder.read(&at_signature).and_then(|signature| {
+        let signature = String::from_utf8_lossy(&signature);
+        Ok(simple_signing::verify(key, &payload, &signature, digest)?)
+    });
+    signature.map_err(|problem| (at_signature, problem))
 }
 
 /// The attested document must be the one that the release holds.

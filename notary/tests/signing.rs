@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! `notary key`, `sign`, `attest` and `verify` as a person runs them.
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use release::{Channel, layout};
+use sigstore::{PrivateKey, PublicKey, keyfile};
+use support::{KeyFile, Release, failed, notary, succeeded};
+
+#[test]
+fn a_generated_key_is_private_and_never_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let generate = || {
+        let mut command = notary();
+        command.args(["key", "generate", "--output-key-prefix"]).arg(folder.path().join("k"));
+        command
+    };
+    assert!(failed(&generate().output().unwrap()).contains("COSIGN_PASSWORD"));
+    let stdout = succeeded(&generate().env("COSIGN_PASSWORD", "secret words").output().unwrap());
+    assert!(!stdout.contains("secret words"), "{stdout}");
+
+    let private = folder.path().join("k.key");
+    assert_eq!(fs::metadata(&private).unwrap().permissions().mode() & 0o777, 0o600);
+    let text = fs::read_to_string(&private).unwrap();
+    let key = keyfile::decrypt(&text, b"secret words").unwrap();
+    let public = fs::read_to_string(folder.path().join("k.pub")).unwrap();
+    assert_eq!(PublicKey::from_pem(&public).unwrap(), key.public());
+
+    let again = generate().env("COSIGN_PASSWORD", "").output().unwrap();
+    assert!(failed(&again).contains("exists"));
+    assert_eq!(fs::read_to_string(&private).unwrap(), text);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+}
+
+#[test]
+fn the_key_may_be_a_file_a_path_or_its_text() {
+    let key = PrivateKey::generate();
+    let file = KeyFile::new(&key);
+    let text = fs::read_to_string(file.path()).unwrap();
+    let release = Release::unsigned(Channel::Stable, "");
+    let sign = || {
+        let mut command = notary();
+        command.arg("sign").arg("--release").arg(release.root()).env("COSIGN_PASSWORD", "");
+        command
+    };
+    let signatures = || fs::read(release.path(&layout::signature(layout::MANIFEST))).unwrap();
+    succeeded(&sign().env("XTASK_SIGNING_KEY", file.path()).output().unwrap());
+    let first = signatures();
+    succeeded(&sign().env("XTASK_SIGNING_KEY", text).output().unwrap());
+    assert_eq!(first, signatures(), "signatures are deterministic");
+    succeeded(&sign().arg("--key").arg(file.path()).output().unwrap());
+    assert_eq!(first, signatures());
+
+    let nonsense = sign().env("XTASK_SIGNING_KEY", "/nowhere/key").output().unwrap();
+    assert!(failed(&nonsense).contains("XTASK_SIGNING_KEY must hold the path"));
+    let wrong = sign().arg("--key").arg(file.path()).env("COSIGN_PASSWORD", "x").output().unwrap();
+    assert!(failed(&wrong).contains("the password does not open the key file"));
+}
+
+#[test]
+fn a_signed_and_attested_release_is_verified_and_says_so_in_one_word() {
+    let key = PrivateKey::generate();
+    let release = Release::signed(&key, "");
+    let report = release.verify(&key.public());
+    assert!(report.is_verified(), "{report}");
+
+    let file = KeyFile::new(&key);
+    let verify = |arguments: &[&str]| {
+        let mut command = notary();
+        command.arg("verify").arg("--release").arg(release.root());
+        command.arg("--key").arg(file.public()).args(arguments).output().unwrap()
+    };
+    let table = succeeded(&verify(&[]));
+    assert!(table.ends_with("\nVERIFIED\n"), "{table}");
+    let report: serde_json::Value = serde_json::from_str(&succeeded(&verify(&["--json"]))).unwrap();
+    assert_eq!(report["verdict"], "VERIFIED");
+    assert_eq!(report["faults"], serde_json::json!([]));
+
+    let output = verify(&["--builder", "https://example.org/other"]);
+    assert_eq!(output.status.code(), Some(1));
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(table.contains("its builder is") && table.ends_with("\nREJECTED\n"), "{table}");
+}
+
+#[test]
+fn a_snapshot_without_a_key_is_signed_with_one_that_is_never_written() {
+    let release = Release::unsigned(Channel::Snapshot, "");
+    assert!(failed(&release.notary("attest", None)).contains("run that first"));
+    let stdout = succeeded(&release.notary("sign", None));
+    assert!(stdout.contains("thrown away"), "{stdout}");
+    assert!(succeeded(&release.notary("attest", None)).contains("attested already"));
+    let public = fs::read_to_string(release.path(layout::PUBLIC_KEY)).unwrap();
+    let report = release.verify(&PublicKey::from_pem(&public).unwrap());
+    assert!(report.is_verified(), "{report}");
+    for file in release.files() {
+        let text = String::from_utf8_lossy(&fs::read(release.path(&file)).unwrap()).into_owned();
+        assert!(!text.contains("PRIVATE KEY"), "{file}");
+    }
+}
+
+#[test]
+fn a_candidate_or_stable_release_without_a_key_is_refused() {
+    for channel in [Channel::Candidate, Channel::Stable] {
+        let release = Release::unsigned(channel, "");
+        let before = release.files();
+        for verb in ["sign", "attest"] {
+            assert!(failed(&release.notary(verb, None)).contains("needs a key"));
+        }
+        assert_eq!(release.files(), before, "nothing is written");
+    }
+}
+
+#[test]
+fn what_is_not_what_the_manifest_says_is_not_signed() {
+    let file = KeyFile::new(&PrivateKey::generate());
+    let release = Release::unsigned(Channel::Snapshot, "");
+    let before = release.files();
+    release.put(support::BINARY, b"binarx ");
+    fs::remove_file(release.path(support::PACKAGE)).unwrap();
+    let error = failed(&release.notary("sign", Some(&file)));
+    assert!(error.contains(support::BINARY) && error.contains(support::PACKAGE), "{error}");
+    assert_eq!(release.files().len(), before.len() - 1, "nothing is written");
+}
+
+#[test]
+fn a_release_has_one_key() {
+    let (first, second) = (PrivateKey::generate(), PrivateKey::generate());
+    let release = Release::unsigned(Channel::Snapshot, "");
+    succeeded(&release.notary("sign", Some(&KeyFile::new(&first))));
+    let error = failed(&release.notary("attest", Some(&KeyFile::new(&second))));
+    assert!(error.contains("signed with another key"), "{error}");
+}

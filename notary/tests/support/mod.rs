@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! A small release to sign and to tamper with: a binary, a package, an image, their bills of materials.
+#![allow(dead_code, reason = "each test program uses a part of it")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use oci::spec::{ANNOTATION_REF_NAME, Descriptor};
+use oci::{Digest, Layout, media_type};
+use release::{
+    Architecture, Artifact, ArtifactKind, Channel, Image, Manifest, Material, Source, layout,
+};
+use serde_json::json;
+use sigstore::{PrivateKey, PublicKey, keyfile};
+use tempfile::TempDir;
+use verify::{Policy, Report};
+
+/// The image's repository.
+pub(crate) const IMAGE: &str = "tools/example";
+/// The binary.
+pub(crate) const BINARY: &str = "dispatcher_v0.1.0-snapshot.c0ffee_linux_amd64";
+/// The package, with an executable inside that is not the binary.
+pub(crate) const PACKAGE: &str = "controller_v0.1.0-snapshot.c0ffee_linux_amd64.tar.gz";
+const COMMIT: &str = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00";
+const VERSION: &str = "0.1.0-snapshot.c0ffee";
+
+/// A release folder in a temporary folder.
+pub(crate) struct Release {
+    temporary: TempDir,
+}
+
+impl Release {
+    /// A release that nobody has signed; `salt` makes its contents differ from another one's.
+    pub(crate) fn unsigned(channel: Channel, salt: &str) -> Self {
+        let release = Self { temporary: tempfile::tempdir().unwrap() };
+        release.fill(channel, salt);
+        release
+    }
+
+    /// A snapshot, signed and attested with `key`.
+    pub(crate) fn signed(key: &PrivateKey, salt: &str) -> Self {
+        let release = Self::unsigned(Channel::Snapshot, salt);
+        let file = KeyFile::new(key);
+        for verb in ["sign", "attest"] {
+            succeeded(&release.notary(verb, Some(&file)));
+        }
+        release
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        self.temporary.path()
+    }
+
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
+        self.root().join(path)
+    }
+
+    /// `notary VERB --release DIR`, with `key` in the environment.
+    pub(crate) fn notary(&self, verb: &str, key: Option<&KeyFile>) -> Output {
+        let mut command = notary();
+        command.arg(verb).arg("--release").arg(self.root());
+        if let Some(key) = key {
+            command.env("XTASK_SIGNING_KEY", key.path()).env("COSIGN_PASSWORD", "");
+        }
+        command.output().unwrap()
+    }
+
+    pub(crate) fn manifest(&self) -> Manifest {
+        Manifest::parse(&fs::read(self.path(layout::MANIFEST)).unwrap()).unwrap()
+    }
+
+    pub(crate) fn verify(&self, key: &PublicKey) -> Report {
+        verify::folder(self.root(), key, &Policy::default()).unwrap()
+    }
+
+    /// All files, relative to the folder and sorted.
+    pub(crate) fn files(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        list(self.root(), "", &mut found);
+        found.sort();
+        found
+    }
+
+    /// A copy to tamper with.
+    pub(crate) fn copy(&self) -> Self {
+        let copy = Self { temporary: tempfile::tempdir().unwrap() };
+        for file in self.files() {
+            copy.put(&file, &fs::read(self.path(&file)).unwrap());
+        }
+        copy
+    }
+
+    pub(crate) fn put(&self, path: &str, bytes: &[u8]) {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+
+    fn fill(&self, channel: Channel, salt: &str) {
+        let version = match channel {
+            Channel::Snapshot => VERSION,
+            Channel::Candidate => "0.1.0-rc.1",
+            Channel::Stable => "0.1.0",
+        };
+        let source = Source {
+            uri: "https://example.org/source".to_owned(),
+            commit: COMMIT.to_owned(),
+            dirty: false,
+        };
+        let mut manifest =
+            Manifest::new("example".to_owned(), version.to_owned(), channel, source, 1_700_000_000);
+        manifest.materials.push(Material {
+            uri: format!("git+https://example.org/source@{COMMIT}"),
+            digest: BTreeMap::from([("gitCommit".to_owned(), COMMIT.to_owned())]),
+        });
+        manifest.materials.push(Material {
+            uri: "file:Cargo.lock".to_owned(),
+            digest: BTreeMap::from([("sha256".to_owned(), sha256(b"lock"))]),
+        });
+        let engine = release::Engine { name: "native".to_owned(), version: version.to_owned() };
+        manifest.engines.insert("signatures".to_owned(), engine);
+
+        let binary = format!("binary {salt}").into_bytes();
+        let inside = format!("executable {salt}").into_bytes();
+        manifest.images.push(self.image(salt, version));
+        let image = manifest.images[0].digest.replace("sha256:", "");
+        let mut add = |path: &str, kind, describes: Option<&str>, bytes: &[u8]| {
+            self.put(path, bytes);
+            manifest.artifacts.push(Artifact {
+                path: path.to_owned(),
+                kind,
+                architecture: (kind == ArtifactKind::Binary).then_some(Architecture::Amd64),
+                describes: describes.map(str::to_owned),
+                size: bytes.len() as u64,
+                sha256: sha256(bytes),
+            });
+        };
+        add(BINARY, ArtifactKind::Binary, None, &binary);
+        add(PACKAGE, ArtifactKind::Package, None, &package(&inside));
+        for (name, digest) in
+            [(BINARY, sha256(&binary)), (PACKAGE, sha256(&inside)), (IMAGE, image)]
+        {
+            let document = json!({
+                "bomFormat": "CycloneDX",
+                "specVersion": "1.6",
+                "metadata": {"component": {
+                    "type": "application",
+                    "name": name,
+                    "hashes": [{"alg": "SHA-256", "content": digest}],
+                }},
+            });
+            let bytes = document.to_string().into_bytes();
+            add(&layout::sbom(name), ArtifactKind::Sbom, Some(name), &bytes);
+        }
+        let mut lines: Vec<_> =
+            manifest.artifacts.iter().map(|a| (a.path.clone(), a.sha256.clone())).collect();
+        lines.sort();
+        let lines: Vec<_> = lines.iter().map(|(path, sum)| format!("{sum}  {path}\n")).collect();
+        let sums = lines.concat();
+        self.put(layout::CHECKSUMS, sums.as_bytes());
+        manifest.artifacts.push(Artifact {
+            path: layout::CHECKSUMS.to_owned(),
+            kind: ArtifactKind::Checksums,
+            architecture: None,
+            describes: None,
+            size: sums.len() as u64,
+            sha256: sha256(sums.as_bytes()),
+        });
+        self.put(layout::MANIFEST, manifest.to_json().unwrap().as_bytes());
+    }
+
+    fn image(&self, salt: &str, version: &str) -> Image {
+        let place = format!("{}/{IMAGE}", layout::IMAGES);
+        let folder = Layout::create(self.path(&place)).unwrap();
+        let layer_bytes = layer(salt);
+        let layer = folder.write_blob(media_type::IMAGE_LAYER, layer_bytes.as_slice()).unwrap();
+        let config = json!({
+            "architecture": "amd64",
+            "os": "linux",
+            "config": {},
+            "rootfs": {"type": "layers", "diff_ids": [layer.digest().to_string()]},
+        });
+        let config = folder.write_json(media_type::IMAGE_CONFIG, &config).unwrap();
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": media_type::IMAGE_MANIFEST,
+            "config": config,
+            "layers": [layer],
+        });
+        let mut root: Descriptor =
+            folder.write_json(media_type::IMAGE_MANIFEST, &manifest).unwrap();
+        let tag = layout::tag(version);
+        root.set_annotations(Some([(ANNOTATION_REF_NAME.to_owned(), tag.clone())].into()));
+        let digest = root.digest().to_string();
+        folder.write_index(vec![root]).unwrap();
+        Image {
+            repository: IMAGE.to_owned(),
+            layout: place,
+            digest,
+            media_type: media_type::IMAGE_MANIFEST.to_owned(),
+            architectures: vec![Architecture::Amd64],
+            tags: vec![tag],
+        }
+    }
+}
+
+/// A private key in a file, without a password.
+pub(crate) struct KeyFile(TempDir);
+
+impl KeyFile {
+    pub(crate) fn new(key: &PrivateKey) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("test.key"), keyfile::encrypt(key, b"").unwrap()).unwrap();
+        let public = key.public().to_pem().unwrap();
+        fs::write(folder.path().join("test.pub"), public).unwrap();
+        Self(folder)
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.0.path().join("test.key")
+    }
+
+    pub(crate) fn public(&self) -> PathBuf {
+        self.0.path().join("test.pub")
+    }
+}
+
+/// `notary` without a key in its environment.
+pub(crate) fn notary() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_notary"));
+    command.env_remove("XTASK_SIGNING_KEY").env_remove("COSIGN_PASSWORD");
+    command
+}
+
+pub(crate) fn succeeded(output: &Output) -> String {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{}\n{stdout}\n{stderr}", output.status);
+    stdout
+}
+
+/// The program's error output; fails if it succeeded.
+pub(crate) fn failed(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Path of a program on PATH or among the tools that `cargo xtask setup` installs. Without it the test is
+/// skipped, or fails where `REQUIRE_TOOLS` is set.
+pub(crate) fn tool(name: &str) -> Option<PathBuf> {
+    let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/bin");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path)
+        .chain([installed])
+        .map(|folder| folder.join(name))
+        .find(|program| program.is_file());
+    if found.is_none() {
+        assert!(std::env::var_os("REQUIRE_TOOLS").is_none(), "{name} is not installed");
+        eprintln!("skipped: {name} is not installed");
+    }
+    found
+}
+
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    Digest::sha256(bytes).hex().to_owned()
+}
+
+/// An archive like those that are delivered.
+fn package(executable: &[u8]) -> Vec<u8> {
+    let gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let mut archive = tar::Builder::new(gzip);
+    append(&mut archive, "controller/controller", executable);
+    append(&mut archive, "controller/LICENSE", b"AGPL");
+    archive.into_inner().unwrap().finish().unwrap()
+}
+
+fn layer(salt: &str) -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    append(&mut archive, "etc/example", salt.as_bytes());
+    archive.into_inner().unwrap()
+}
+
+fn append(archive: &mut tar::Builder<impl std::io::Write>, path: &str, bytes: &[u8]) {
+    let mut header = tar::Header::new_gnu();
+    header.set_size(bytes.len() as u64);
+    header.set_mode(0o755);
+    header.set_cksum();
+    archive.append_data(&mut header, path, bytes).unwrap();
+}
+
+fn list(root: &Path, folder: &str, into: &mut Vec<String>) {
+    for entry in fs::read_dir(root.join(folder)).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+        if entry.file_type().unwrap().is_dir() {
+            list(root, &path, into);
+        } else {
+            into.push(path);
+        }
+    }
+}
