@@ -47,8 +47,7 @@ impl Server {
     /// # Errors
     /// When the folder or the address is in use or can't be had.
     pub async fn bind(config: Config) -> anyhow::Result<Self> {
-        let root = config.data_dir.join("registry");
-        let storage = Storage::open(root).context("open the registry")?;
+        let storage = Storage::open(config.registry_dir()).context("open the registry")?;
         let users = match &config.registry.htpasswd {
             Some(path) => {
                 let users = Users::read(path);

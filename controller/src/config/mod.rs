@@ -16,6 +16,7 @@ use toml::de::DeTable;
 pub use reader::Fault;
 
 use crate::registry::access::{AccessRule, ImmutableRule, Rules, Who};
+use crate::registry::storage::Policy;
 use crate::registry::users::Users;
 use reader::{Section, Source};
 
@@ -56,6 +57,8 @@ pub struct RegistryConfig {
     pub rules: Rules,
     /// An upload to which nothing was added for so long is dropped.
     pub upload_expiry: Duration,
+    /// What garbage collection may take.
+    pub gc: Policy,
 }
 
 impl Default for Config {
@@ -71,6 +74,11 @@ impl Default for Config {
                 htpasswd: None,
                 rules: Rules::default(),
                 upload_expiry: Duration::from_hours(24),
+                gc: Policy {
+                    grace: Duration::from_hours(24),
+                    quarantine: Duration::from_hours(7 * 24),
+                    untagged: false,
+                },
             },
         }
     }
@@ -120,6 +128,11 @@ impl Config {
         config.apply(overrides);
         config.check(&name, &mut faults);
         if faults.is_empty() { Ok(config) } else { Err(ConfigError(faults)) }
+    }
+
+    /// Folder of the registry.
+    pub fn registry_dir(&self) -> PathBuf {
+        self.data_dir.join("registry")
     }
 
     fn apply(&mut self, overrides: Overrides) {
@@ -213,6 +226,17 @@ fn parse(name: &str, text: &str) -> (Config, Vec<Fault>) {
     let mut registry = root.section(source, "registry");
     config.registry.htpasswd = registry.parse(source, "htpasswd", "the path of a file");
     set(&mut config.registry.upload_expiry, registry.duration(source, "upload_expiry"));
+    let mut gc = registry.section(source, "gc");
+    set(&mut config.registry.gc.grace, gc.duration(source, "grace"));
+    set(&mut config.registry.gc.quarantine, gc.duration(source, "quarantine"));
+    let untagged =
+        gc.parse_with(source, "untagged", "\"keep\" or \"collect\"", |text| match text {
+            "keep" => Some(false),
+            "collect" => Some(true),
+            _ => None,
+        });
+    set(&mut config.registry.gc.untagged, untagged);
+    gc.end(source);
     for mut section in registry.sections(source, "access") {
         config.registry.rules.access.push(access_rule(source, &mut section));
         section.end(source);

@@ -11,6 +11,7 @@
 
 mod access;
 mod clients;
+mod collection;
 mod config;
 mod crash;
 mod deletion;

@@ -22,7 +22,15 @@ impl Registry {
         match *request.method() {
             Method::GET | Method::HEAD => {
                 let wanted = digest.clone();
-                let blob = self.blocking(move |store| store.open_blob(&name, &wanted)).await?;
+                let head = *request.method() == Method::HEAD;
+                let blob = self
+                    .blocking(move |store| {
+                        if head {
+                            store.note_interest(&name, &wanted)?;
+                        }
+                        store.open_blob(&name, &wanted)
+                    })
+                    .await?;
                 let served = ServedFile {
                     file: blob.file,
                     size: blob.size,

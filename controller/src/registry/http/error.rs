@@ -128,7 +128,10 @@ impl From<StorageError> for ApiError {
                 return Self::new(StatusCode::INSUFFICIENT_STORAGE, Code::Unknown, message);
             }
             // Paths of the server are for its log, not for its clients.
-            StorageError::InUse(_) | StorageError::Layout { .. } | StorageError::File(_) => {
+            StorageError::InUse(_)
+            | StorageError::NoRegistry(_)
+            | StorageError::Layout { .. }
+            | StorageError::File(_) => {
                 return Self::internal(&error);
             }
         };

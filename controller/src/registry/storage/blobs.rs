@@ -4,12 +4,16 @@
 //! Blobs: contents that a repository holds by digest.
 
 use std::fs::{self, File};
+use std::time::{Duration, SystemTime};
 
 use oci::{Digest, Repository};
 
 use super::Storage;
 use super::error::StorageError;
 use crate::durable::{self, At as _, absent_is_none};
+
+/// How exact the time of the last interest in a blob is; far below any time of grace.
+const INTEREST: Duration = Duration::from_mins(10);
 
 /// A content, open for reading.
 #[derive(Debug)]
@@ -56,8 +60,32 @@ impl Storage {
         to: &Repository,
         digest: &Digest,
     ) -> Result<(), StorageError> {
+        let _change = self.change(to)?;
         self.blob_size(from, digest)?;
         self.link_blob(to, digest)
+    }
+
+    /// Notes that a client has asked whether a blob is there: it may be about to push a manifest that
+    /// names it, so garbage collection leaves it alone for its time of grace.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn note_interest(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<(), StorageError> {
+        let path = self.layout.blob(repository, digest);
+        let now = SystemTime::now();
+        let modified = fs::metadata(&path).and_then(|metadata| metadata.modified());
+        let Some(modified) = absent_is_none(modified).at("read", &path)? else { return Ok(()) };
+        // Most times it was noted a moment ago, and reading is cheaper than writing.
+        if now.duration_since(modified).is_ok_and(|age| age > INTEREST) {
+            let file =
+                absent_is_none(File::options().append(true).open(&path)).at("open", &path)?;
+            file.map_or(Ok(()), |file| file.set_modified(now)).at("write", &path)?;
+        }
+        Ok(())
     }
 
     /// Removes a blob from a repository; its content stays until garbage collection.
@@ -69,7 +97,7 @@ impl Storage {
         repository: &Repository,
         digest: &Digest,
     ) -> Result<(), StorageError> {
-        let _change = self.change(repository);
+        let _change = self.change(repository)?;
         if durable::remove(&self.layout.blob(repository, digest))? {
             Ok(())
         } else {
@@ -82,7 +110,9 @@ impl Storage {
         repository: &Repository,
         digest: &Digest,
     ) -> Result<(), StorageError> {
-        durable::mark(&self.layout.blob(repository, digest))?;
+        if !durable::mark(&self.layout.blob(repository, digest))? {
+            self.note_interest(repository, digest)?;
+        }
         Ok(())
     }
 

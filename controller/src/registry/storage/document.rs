@@ -119,6 +119,12 @@ impl Document {
         &self.manifests
     }
 
+    /// Every content that this manifest names, wherever it lies.
+    pub(super) fn contents(&self) -> impl Iterator<Item = &Digest> {
+        let targets = self.config.iter().chain(&self.layers).chain(&self.manifests);
+        targets.map(|target| &target.digest)
+    }
+
     /// What this manifest is about; it need not be there.
     pub(super) fn subject(&self) -> Option<&Digest> {
         self.subject.as_ref().map(|subject| &subject.digest)

@@ -55,6 +55,9 @@ pub enum StorageError {
     /// Another process serves the same folder.
     #[error("{0} is in use by another controller: stop it, or choose another data_dir")]
     InUse(PathBuf),
+    /// There is nothing to maintain.
+    #[error("{0} holds no registry: expected the data_dir of a controller that has run")]
+    NoRegistry(PathBuf),
     /// The folder was written by another version of the store.
     #[error("{path} has layout {found:?}, this program reads layout {expected:?}")]
     Layout {

@@ -6,8 +6,10 @@
 //! ```text
 //! layout                                          version of this scheme
 //! lock                                            held by the process that serves
+//! collection-lock                                 see `collect`
 //! blobs/sha256/ab/HEX                             every content once, manifests included
 //! quarantine/sha256/HEX                           contents that garbage collection took away
+//! corrupt/sha256/HEX                              contents that are not what their name says
 //! repositories/NAME/_blobs/sha256/HEX             empty: the repository holds the blob
 //! repositories/NAME/_manifests/sha256/HEX         media type of the manifest
 //! repositories/NAME/_tags/TAG                     digest that the tag points to
@@ -20,6 +22,7 @@
 
 use std::path::{Path, PathBuf};
 
+use oci::digest::Algorithm;
 use oci::{Digest, Repository, Tag};
 
 use super::uploads::UploadId;
@@ -50,9 +53,25 @@ impl Layout {
         self.root.join("lock")
     }
 
+    pub(crate) fn collection_lock(&self) -> PathBuf {
+        self.root.join("collection-lock")
+    }
+
+    pub(crate) fn contents(&self, algorithm: Algorithm) -> PathBuf {
+        self.join(&["blobs", algorithm.name()])
+    }
+
     pub(crate) fn content(&self, digest: &Digest) -> PathBuf {
         let shard = digest.hex().get(..2).unwrap_or_default();
         self.join(&["blobs", digest.algorithm().name(), shard, digest.hex()])
+    }
+
+    pub(crate) fn quarantine(&self, algorithm: Algorithm) -> PathBuf {
+        self.join(&["quarantine", algorithm.name()])
+    }
+
+    pub(crate) fn corrupt(&self, digest: &Digest) -> PathBuf {
+        self.join(&["corrupt", digest.algorithm().name(), digest.hex()])
     }
 
     pub(crate) fn quarantined(&self, digest: &Digest) -> PathBuf {

@@ -74,7 +74,7 @@ impl Storage {
                 found
             }
         };
-        let _change = self.change(repository);
+        let _change = self.change(repository)?;
         self.check_references(repository, &document)?;
         for tag in new.tags {
             if (new.immutable)(tag)
@@ -135,7 +135,7 @@ impl Storage {
         tag: &Tag,
         immutable: &dyn Fn(&Tag) -> bool,
     ) -> Result<(), StorageError> {
-        let _change = self.change(repository);
+        let _change = self.change(repository)?;
         if immutable(tag) && self.resolve_tag(repository, tag)?.is_some() {
             return Err(StorageError::TagImmutable(tag.clone()));
         }
@@ -156,10 +156,11 @@ impl Storage {
         digest: &Digest,
         immutable: &dyn Fn(&Tag) -> bool,
     ) -> Result<(), StorageError> {
-        let _change = self.change(repository);
-        let manifest = self
-            .manifest_by_digest(repository, digest)?
-            .ok_or_else(|| StorageError::ManifestUnknown(Selector::Digest(digest.clone())))?;
+        let _change = self.change(repository)?;
+        let link = self.layout.manifest(repository, digest);
+        if !link.try_exists().at("read", &link)? {
+            return Err(StorageError::ManifestUnknown(Selector::Digest(digest.clone())));
+        }
         let tags = self.tags_of(repository, digest)?;
         if let Some(tag) = tags.iter().find(|tag| immutable(tag)) {
             return Err(StorageError::TagImmutable(tag.clone()));
@@ -168,8 +169,16 @@ impl Storage {
         for tag in &tags {
             durable::remove(&self.layout.tag(repository, tag))?;
         }
-        let parsed = Document::parse(&manifest.content, Some(&manifest.media_type));
-        if let Ok((document, _)) = parsed
+        self.unlink_manifest(repository, digest)
+    }
+
+    /// Takes a manifest, to which no tag points any more, out of its repository.
+    pub(super) fn unlink_manifest(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<(), StorageError> {
+        if let Some(document) = self.document(repository, digest)?
             && let Some(subject) = document.subject()
         {
             durable::remove(&self.layout.referrer(repository, subject, digest))?;

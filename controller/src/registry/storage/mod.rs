@@ -9,27 +9,33 @@
 
 mod blobs;
 mod cache;
+mod collect;
 mod document;
 mod error;
 mod flusher;
+mod graph;
 mod layout;
 mod listing;
 mod manifests;
 mod referrers;
+mod scrub;
 mod tags;
 mod uploads;
 
 use std::fs::{self, File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oci::Repository;
 
 pub use blobs::BlobFile;
+pub use collect::{Collection, Policy};
 pub use document::MANIFEST_TYPES;
 pub use error::StorageError;
 pub use listing::Page;
 pub use manifests::{Manifest, NewManifest, PutManifest};
+pub use scrub::Scrub;
 pub use uploads::{Session, UploadId};
 
 use crate::durable::{self, At as _, absent_is_none};
@@ -47,8 +53,14 @@ pub struct Storage {
     sessions: Sessions,
     cache: ManifestCache,
     stripes: Vec<Mutex<()>>,
-    /// Held as long as the store is open: two servers on one folder would not see each other's uploads.
-    _lock: File,
+    /// Held as long as the service runs: two on one folder would not see each other's uploads.
+    _lock: Option<File>,
+}
+
+/// Held while links of a repository are read and then changed.
+struct Change<'a> {
+    _in_this_process: MutexGuard<'a, ()>,
+    _against_collection: File,
 }
 
 impl Storage {
@@ -68,14 +80,32 @@ impl Storage {
             }
             Err(TryLockError::Error(e)) => Err(e).at("lock", &lock_path)?,
         }
-        check_version(&layout)?;
-        Ok(Arc::new(Self {
+        if !check_version(&layout)? {
+            durable::write(&layout.version(), layout::VERSION.as_bytes())?;
+        }
+        Ok(Arc::new(Self::new(layout, Some(lock))))
+    }
+
+    /// Opens the registry in `root` for maintenance, beside a service that may be running.
+    ///
+    /// # Errors
+    /// When there is no registry, or its layout is a later one.
+    pub fn maintain(root: PathBuf) -> Result<Self, StorageError> {
+        let layout = Layout::new(root);
+        if !check_version(&layout)? {
+            return Err(StorageError::NoRegistry(layout.root().to_owned()));
+        }
+        Ok(Self::new(layout, None))
+    }
+
+    fn new(layout: Layout, lock: Option<File>) -> Self {
+        Self {
             layout,
             sessions: Sessions::default(),
             cache: ManifestCache::default(),
             stripes: (0..STRIPES).map(|_| Mutex::new(())).collect(),
             _lock: lock,
-        }))
+        }
     }
 
     /// The folder of the registry.
@@ -94,8 +124,7 @@ impl Storage {
         Ok(())
     }
 
-    /// Held while links of a repository are read and then changed.
-    fn change(&self, repository: &Repository) -> MutexGuard<'_, ()> {
+    fn change(&self, repository: &Repository) -> Result<Change<'_>, StorageError> {
         let hash = repository
             .as_str()
             .bytes()
@@ -103,15 +132,26 @@ impl Storage {
         #[expect(clippy::indexing_slicing, reason = "there are STRIPES of them")]
         let stripe = &self.stripes[hash % STRIPES];
         // What the lock guards is on the disk, where a panic leaves nothing half-done.
-        stripe.lock().unwrap_or_else(PoisonError::into_inner)
+        let guard = stripe.lock().unwrap_or_else(PoisonError::into_inner);
+        let shared = self.collection_lock(File::lock_shared)?;
+        Ok(Change { _in_this_process: guard, _against_collection: shared })
+    }
+
+    /// Keeps garbage collection and changes apart, in whichever processes they run.
+    fn collection_lock(&self, lock: fn(&File) -> io::Result<()>) -> Result<File, StorageError> {
+        let path = self.layout.collection_lock();
+        let file = File::create(&path).at("create", &path)?;
+        lock(&file).at("lock", &path)?;
+        Ok(file)
     }
 }
 
-fn check_version(layout: &Layout) -> Result<(), StorageError> {
+/// Whether there is a registry; one of another layout is an error.
+fn check_version(layout: &Layout) -> Result<bool, StorageError> {
     let path = layout.version();
     match absent_is_none(fs::read_to_string(&path)).at("read", &path)? {
-        None => Ok(durable::write(&path, layout::VERSION.as_bytes())?),
-        Some(found) if found == layout::VERSION => Ok(()),
+        None => Ok(false),
+        Some(found) if found == layout::VERSION => Ok(true),
         Some(found) => Err(StorageError::Layout { path, found, expected: layout::VERSION }),
     }
 }

@@ -235,14 +235,16 @@ impl Session {
             self.discard()?;
             return Err(StorageError::DigestMismatch { expected: digest.clone(), found });
         }
-        if self.storage.content_size(digest)?.is_some() {
+        self.open = Some(flusher);
+        self.sync()?;
+        let storage = Arc::clone(&self.storage);
+        let _change = storage.change(&self.repository)?;
+        if storage.content_size(digest)?.is_some() {
             durable::remove(&self.path)?;
         } else {
-            self.open = Some(flusher);
-            self.sync()?;
-            durable::rename(&self.path, &self.storage.layout.content(digest))?;
+            durable::rename(&self.path, &storage.layout.content(digest))?;
         }
-        self.storage.link_blob(&self.repository, digest)?;
+        storage.link_blob(&self.repository, digest)?;
         self.state.ended = true;
         self.storage.sessions.with(|all| all.remove(&self.id));
         Ok(size)
@@ -286,7 +288,7 @@ impl Session {
     fn digest(&mut self, algorithm: Algorithm) -> Result<Digest, StorageError> {
         match self.state.hasher.take().map(Hasher::finish) {
             Some(found) if found.algorithm() == algorithm => Ok(found),
-            _ => Ok(hash_file(&self.path, algorithm).at("read", &self.path)?),
+            _ => Ok(hash_file(&self.path, Hasher::new(algorithm)).at("read", &self.path)?),
         }
     }
 }
@@ -298,9 +300,9 @@ fn open_at(path: &Path, offset: u64) -> Result<File, StorageError> {
     Ok(file)
 }
 
-fn hash_file(path: &Path, algorithm: Algorithm) -> io::Result<Digest> {
+/// The digest of a file, by the algorithm of `hasher`.
+pub(super) fn hash_file(path: &Path, mut hasher: Hasher) -> io::Result<Digest> {
     let mut file = File::open(path)?;
-    let mut hasher = Hasher::new(algorithm);
     let mut buffer = vec![0; BUFFER];
     loop {
         match file.read(&mut buffer)? {

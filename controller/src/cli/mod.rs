@@ -3,6 +3,8 @@
 
 //! The command line.
 
+mod registry;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -29,6 +31,7 @@ Examples:
   controller serve --config /etc/provisioner/controller.toml
   controller serve --listen 127.0.0.1:0 --data-dir ./data
   controller config check --config controller.toml
+  controller registry gc --plan --data-dir ./data
 
 Exit codes: 0 done, 1 failed, 2 usage or configuration.";
 
@@ -39,6 +42,9 @@ enum Command {
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Look after the registry's storage
+    #[command(subcommand)]
+    Registry(registry::RegistryCommand),
 }
 
 #[derive(Debug, Args)]
@@ -99,6 +105,7 @@ impl Cli {
                     .context("start the runtime")?;
                 runtime.block_on(run(config, serve.address_file.as_deref()))
             }
+            Command::Registry(command) => command.run(),
             Command::Config(ConfigCommand::Check(settings)) => {
                 settings.load()?;
                 println!("the configuration is good");

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! `controller registry …`: maintenance, beside a service that may be running.
+
+use std::fmt::Write as _;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+
+use super::Settings;
+use crate::registry::storage::{Collection, Scrub, Storage};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum RegistryCommand {
+    /// Take what no repository needs into quarantine, and remove for good what was there long enough
+    Gc(Gc),
+    /// Read every content and tell those that are no longer what they were; such are moved aside
+    Scrub(Settings),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Gc {
+    #[command(flatten)]
+    settings: Settings,
+    #[command(flatten)]
+    how: How,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct How {
+    /// Tell what would be done, and do nothing
+    #[arg(long)]
+    plan: bool,
+    /// Do it
+    #[arg(long)]
+    run: bool,
+}
+
+impl RegistryCommand {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::Gc(Gc { settings, how }) => {
+                let config = settings.load()?;
+                crate::logging::start(&config)?;
+                let storage = Storage::maintain(config.registry_dir())?;
+                let policy = config.registry.gc;
+                let done = if how.run {
+                    storage.collect(policy).context("collect garbage")?
+                } else {
+                    storage.plan_collection(policy).context("plan the collection")?
+                };
+                print!("{}", describe(&done, how.run));
+                Ok(())
+            }
+            Self::Scrub(settings) => {
+                let config = settings.load()?;
+                crate::logging::start(&config)?;
+                let scrub = Storage::maintain(config.registry_dir())?.scrub().context("scrub")?;
+                print!("{}", report(&scrub));
+                let faults = scrub.corrupt.len() + scrub.missing.len();
+                anyhow::ensure!(faults == 0, "{faults} faults: push what is named above again");
+                Ok(())
+            }
+        }
+    }
+}
+
+fn describe(collection: &Collection, done: bool) -> String {
+    let mut text = String::new();
+    let Collection { manifests, blobs, contents, expired } = collection;
+    // Writing to a String cannot fail.
+    for (repository, digest) in manifests {
+        writeln!(text, "manifest    {repository}@{digest}").ok();
+    }
+    for (repository, digest) in blobs {
+        writeln!(text, "blob        {repository}@{digest}").ok();
+    }
+    for (digest, size) in contents {
+        writeln!(text, "quarantine  {digest} {size} bytes").ok();
+    }
+    for (digest, size) in expired {
+        writeln!(text, "remove      {digest} {size} bytes").ok();
+    }
+    let bytes = |list: &[(oci::Digest, u64)]| list.iter().map(|(_, size)| size).sum::<u64>();
+    let verb = if done { "collected" } else { "would collect" };
+    writeln!(
+        text,
+        "{verb} {} manifests, {} blobs; {} bytes into quarantine, {} bytes for good",
+        manifests.len(),
+        blobs.len(),
+        bytes(contents),
+        bytes(expired),
+    )
+    .ok();
+    text
+}
+
+fn report(scrub: &Scrub) -> String {
+    let mut text = String::new();
+    for digest in &scrub.corrupt {
+        writeln!(text, "corrupt  {digest}").ok();
+    }
+    for (repository, digest) in &scrub.missing {
+        writeln!(text, "missing  {repository}@{digest}").ok();
+    }
+    writeln!(text, "read {} contents", scrub.contents).ok();
+    text
+}

@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Garbage collection: what no repository needs goes into quarantine, and from there for good.
+//!
+//! Runs beside the service, in a process of its own: whatever adds or removes a link holds the lock of
+//! the collection shared, and the collection holds it alone while it decides about one repository or
+//! one content. Pulls never wait.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use oci::digest::Algorithm;
+use oci::{Digest, Repository, Selector};
+
+use super::Storage;
+use super::document::Document;
+use super::error::StorageError;
+use super::graph::{Node, reachable};
+use crate::durable::{self, At as _, absent_is_none};
+
+/// Algorithms that the store has folders for.
+pub(super) const ALGORITHMS: [Algorithm; 2] = [Algorithm::Sha256, Algorithm::Sha512];
+
+/// What may be collected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// Nothing younger is touched: a push that is under way names its contents only at its end.
+    pub grace: Duration,
+    /// How long a content stays in quarantine.
+    pub quarantine: Duration,
+    /// Whether manifests that no tag leads to are collected. Where not, only what no manifest names is.
+    pub untagged: bool,
+}
+
+/// What a collection finds, or has done.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Collection {
+    /// Manifests that nothing leads to.
+    pub manifests: Vec<(Repository, Digest)>,
+    /// Blobs that no manifest of their repository names.
+    pub blobs: Vec<(Repository, Digest)>,
+    /// Contents that no repository holds, with their sizes in bytes: they go into quarantine.
+    pub contents: Vec<(Digest, u64)>,
+    /// Contents whose time in quarantine is over, with their sizes in bytes: they go for good.
+    pub expired: Vec<(Digest, u64)>,
+}
+
+/// The repository's links that are not needed.
+struct Unneeded {
+    manifests: Vec<Digest>,
+    blobs: Vec<Digest>,
+}
+
+impl Storage {
+    /// Says what a collection would do now; changes nothing.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn plan_collection(&self, policy: Policy) -> Result<Collection, StorageError> {
+        let now = SystemTime::now();
+        let mut plan = Collection::default();
+        let mut held = BTreeSet::new();
+        for repository in self.all_repositories()? {
+            let unneeded = self.unneeded(&repository, policy, now)?;
+            let gone: BTreeSet<&Digest> =
+                unneeded.manifests.iter().chain(&unneeded.blobs).collect();
+            let links = self.links(&repository)?;
+            held.extend(links.into_iter().filter(|digest| !gone.contains(digest)));
+            let with = |digest| (repository.clone(), digest);
+            plan.manifests.extend(unneeded.manifests.into_iter().map(with));
+            plan.blobs.extend(unneeded.blobs.into_iter().map(with));
+        }
+        plan.contents = self.old_contents(policy, now)?;
+        plan.contents.retain(|(digest, _)| !held.contains(digest));
+        plan.expired = self.expired(policy, now)?;
+        Ok(plan)
+    }
+
+    /// Collects; says what was done.
+    ///
+    /// # Errors
+    /// When the disk fails; what was done until then is whole.
+    pub fn collect(&self, policy: Policy) -> Result<Collection, StorageError> {
+        let now = SystemTime::now();
+        let mut done = Collection::default();
+        for repository in self.all_repositories()? {
+            let _alone = self.collection_lock(File::lock)?;
+            let unneeded = self.unneeded(&repository, policy, now)?;
+            for digest in unneeded.manifests {
+                self.unlink_manifest(&repository, &digest)?;
+                done.manifests.push((repository.clone(), digest));
+            }
+            for digest in unneeded.blobs {
+                durable::remove(&self.layout.blob(&repository, &digest))?;
+                done.blobs.push((repository.clone(), digest));
+            }
+        }
+        let repositories = self.all_repositories()?;
+        let mut held = BTreeSet::new();
+        for repository in &repositories {
+            held.extend(self.links(repository)?);
+        }
+        for (digest, size) in self.old_contents(policy, now)? {
+            if held.contains(&digest) {
+                continue;
+            }
+            let _alone = self.collection_lock(File::lock)?;
+            // Again, now that nobody can add a link.
+            if !self.is_held(&digest)? {
+                let path = self.layout.quarantined(&digest);
+                durable::rename(&self.layout.content(&digest), &path)?;
+                // From now on its time in quarantine counts.
+                let file = File::options().append(true).open(&path).at("open", &path)?;
+                file.set_modified(now).at("write", &path)?;
+                done.contents.push((digest, size));
+            }
+        }
+        for (digest, size) in self.expired(policy, now)? {
+            durable::remove(&self.layout.quarantined(&digest))?;
+            done.expired.push((digest, size));
+        }
+        self.remove_temporary_files(policy, now)?;
+        Ok(done)
+    }
+
+    fn unneeded(
+        &self,
+        repository: &Repository,
+        policy: Policy,
+        now: SystemTime,
+    ) -> Result<Unneeded, StorageError> {
+        let young = |path: &Path| is_young(path, policy.grace, now);
+        let mut nodes = BTreeMap::new();
+        let mut blobs = BTreeMap::new();
+        let mut roots = BTreeSet::new();
+        for digest in self.linked(repository, "_manifests")? {
+            let Some(document) = self.document(repository, &digest)? else { continue };
+            let named: Vec<Digest> = document.contents().cloned().collect();
+            let node = Node { children: named.clone(), subject: document.subject().cloned() };
+            nodes.insert(digest.clone(), node);
+            if !policy.untagged || young(&self.layout.manifest(repository, &digest))? {
+                roots.insert(digest.clone());
+            }
+            blobs.insert(digest, named);
+        }
+        for tag in self.all_tags(repository)? {
+            roots.extend(self.resolve_tag(repository, &tag)?);
+        }
+        let needed = reachable(&nodes, roots);
+        let named: BTreeSet<&Digest> =
+            needed.iter().filter_map(|d| blobs.get(d)).flatten().collect();
+        let mut unneeded = Unneeded {
+            manifests: nodes.keys().filter(|digest| !needed.contains(digest)).cloned().collect(),
+            blobs: Vec::new(),
+        };
+        for digest in self.linked(repository, "_blobs")? {
+            if !named.contains(&digest) && !young(&self.layout.blob(repository, &digest))? {
+                unneeded.blobs.push(digest);
+            }
+        }
+        Ok(unneeded)
+    }
+
+    /// The document of a manifest. None, with a word in the log, where its content is gone: then there
+    /// is nothing to be collected with it.
+    pub(super) fn document(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<Option<Document>, StorageError> {
+        let manifest = match self.manifest(repository, &Selector::Digest(digest.clone())) {
+            Ok(manifest) => manifest,
+            Err(StorageError::ManifestUnknown(_)) => {
+                tracing::warn!(%repository, %digest, "the content of a manifest is missing");
+                return Ok(None);
+            }
+            Err(e) => return Err(e),
+        };
+        Document::parse(&manifest.content, Some(&manifest.media_type))
+            .map(|(document, _)| Some(document))
+    }
+
+    /// The digests that a repository has links for.
+    fn links(&self, repository: &Repository) -> Result<Vec<Digest>, StorageError> {
+        let mut links = self.linked(repository, "_blobs")?;
+        links.extend(self.linked(repository, "_manifests")?);
+        Ok(links)
+    }
+
+    pub(super) fn linked(
+        &self,
+        repository: &Repository,
+        kind: &str,
+    ) -> Result<Vec<Digest>, StorageError> {
+        let folder = self.layout.repository(repository).join(kind);
+        let mut digests = Vec::new();
+        for algorithm in ALGORITHMS {
+            digests.extend(digests_in(&folder.join(algorithm.name()), algorithm)?);
+        }
+        Ok(digests)
+    }
+
+    fn is_held(&self, digest: &Digest) -> Result<bool, StorageError> {
+        for repository in self.all_repositories()? {
+            for link in
+                [self.layout.blob(&repository, digest), self.layout.manifest(&repository, digest)]
+            {
+                if link.try_exists().at("read", &link)? {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    fn old_contents(
+        &self,
+        policy: Policy,
+        now: SystemTime,
+    ) -> Result<Vec<(Digest, u64)>, StorageError> {
+        let mut old = Vec::new();
+        for digest in self.all_contents()? {
+            let path = self.layout.content(&digest);
+            if !is_young(&path, policy.grace, now)?
+                && let Some(size) = self.content_size(&digest)?
+            {
+                old.push((digest, size));
+            }
+        }
+        Ok(old)
+    }
+
+    /// Every content in the store.
+    pub(super) fn all_contents(&self) -> Result<Vec<Digest>, StorageError> {
+        let mut contents = Vec::new();
+        for algorithm in ALGORITHMS {
+            let folder = self.layout.contents(algorithm);
+            for shard in durable::names(&folder)? {
+                contents.extend(digests_in(&folder.join(shard), algorithm)?);
+            }
+        }
+        Ok(contents)
+    }
+
+    fn expired(&self, policy: Policy, now: SystemTime) -> Result<Vec<(Digest, u64)>, StorageError> {
+        let mut expired = Vec::new();
+        for algorithm in ALGORITHMS {
+            for digest in digests_in(&self.layout.quarantine(algorithm), algorithm)? {
+                let path = self.layout.quarantined(&digest);
+                let metadata = absent_is_none(fs::metadata(&path)).at("read", &path)?;
+                if let Some(metadata) = metadata
+                    && !is_young(&path, policy.quarantine, now)?
+                {
+                    expired.push((digest, metadata.len()));
+                }
+            }
+        }
+        Ok(expired)
+    }
+
+    /// What a write left that was cut off by a crash.
+    fn remove_temporary_files(&self, policy: Policy, now: SystemTime) -> Result<(), StorageError> {
+        let mut todo = vec![self.layout.root().to_owned()];
+        while let Some(folder) = todo.pop() {
+            let Some(entries) = absent_is_none(fs::read_dir(&folder)).at("list", &folder)? else {
+                continue;
+            };
+            for entry in entries {
+                let path = entry.at("list", &folder)?.path();
+                let temporary = path.file_name().is_some_and(|name| {
+                    name.as_encoded_bytes().starts_with(durable::TEMPORARY.as_bytes())
+                });
+                if path.is_dir() {
+                    todo.push(path);
+                } else if temporary && !is_young(&path, policy.grace, now)? {
+                    durable::remove(&path)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn digests_in(folder: &Path, algorithm: Algorithm) -> Result<Vec<Digest>, StorageError> {
+    let names = durable::names(folder)?;
+    let digest = |hex: &String| format!("{}:{hex}", algorithm.name()).parse().ok();
+    Ok(names.iter().filter_map(digest).collect())
+}
+
+/// Whether a file was written or used less than `age` ago. A file that is gone is left alone, and so
+/// is one from the future: the clock may have been set back.
+fn is_young(path: &Path, age: Duration, now: SystemTime) -> Result<bool, StorageError> {
+    let metadata = absent_is_none(fs::metadata(path)).at("read", path)?;
+    let Some(metadata) = metadata else { return Ok(true) };
+    let modified = metadata.modified().at("read", path)?;
+    Ok(now.duration_since(modified).map_or(true, |since| since < age))
+}

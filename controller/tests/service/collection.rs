@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Garbage collection and scrub, on the store and as commands.
+
+use std::fs;
+use std::process::{Command, Output};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use controller::registry::storage::{NewManifest, Policy, Storage, StorageError};
+use oci::digest::Algorithm;
+use oci::{Digest, Repository, Selector, Tag};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::{IMAGE_INDEX, IMAGE_MANIFEST, Process, Service, descriptor};
+
+const AT_ONCE: Policy =
+    Policy { grace: Duration::ZERO, quarantine: Duration::from_hours(1), untagged: true };
+
+fn command(data: &std::path::Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_controller"))
+        .arg("registry")
+        .args(arguments)
+        .arg("--data-dir")
+        .arg(data)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn what_is_needed_stays_and_the_rest_goes_while_the_service_runs() {
+    let service = Service::start();
+    let client = &service.client;
+    let storage = Storage::maintain(service.folder().join("data/registry")).unwrap();
+    let (image, kept) = client.push_image("a", "v1", "1");
+    let described = descriptor(IMAGE_MANIFEST, image.to_string().as_bytes());
+    client.push_blob("a", b"{}");
+    let empty = descriptor("application/vnd.oci.empty.v1+json", b"{}");
+    let signature = json!({
+        "schemaVersion": 2, "mediaType": IMAGE_MANIFEST, "artifactType": "application/signature",
+        "config": empty, "layers": [], "subject": described,
+    });
+    let signature_digest = Digest::sha256(signature.to_string().as_bytes());
+    client.push_manifest("a", &signature_digest.to_string(), &signature);
+    let (child, child_digest) = client.push_image("a", "child", "2");
+    let index = json!({
+        "schemaVersion": 2, "mediaType": IMAGE_INDEX,
+        "manifests": [descriptor(IMAGE_MANIFEST, child.to_string().as_bytes())],
+    });
+    client.push_manifest("a", "index", &index);
+    client.delete("/v2/a/manifests/child").expect(202);
+    let (_, moved) = client.push_image("a", "latest", "3");
+    client.push_image("a", "latest", "4");
+    let loose = client.push_blob("a", b"named by nothing");
+    client.push_image("b", "v1", "3");
+    let shared = Digest::sha256(b"layer 3");
+    let name: Repository = "a".parse().unwrap();
+
+    // Young things stay, whatever they are.
+    let patient = Policy { grace: Duration::from_hours(1), ..AT_ONCE };
+    let nothing = storage.collect(patient).unwrap();
+    assert!(
+        nothing.manifests.is_empty() && nothing.blobs.is_empty() && nothing.contents.is_empty()
+    );
+    // Untagged manifests stay where the policy keeps them.
+    let keep = Policy { untagged: false, ..AT_ONCE };
+    assert_eq!(storage.plan_collection(keep).unwrap().manifests, []);
+
+    let plan = storage.plan_collection(AT_ONCE).unwrap();
+    let done = storage.collect(AT_ONCE).unwrap();
+    assert_eq!(plan, done);
+    assert_eq!(done.manifests, [(name.clone(), moved.clone())]);
+    assert!(done.blobs.contains(&(name, loose.clone())));
+    assert!(done.contents.iter().any(|(digest, size)| *digest == loose && *size == 16));
+    assert!(!done.contents.iter().any(|(digest, _)| *digest == shared));
+    for digest in [&kept, &signature_digest, &child_digest] {
+        client.get(&format!("/v2/a/manifests/{digest}")).expect(200);
+    }
+    client.get(&format!("/v2/a/manifests/{moved}")).expect(404);
+    client.get(&format!("/v2/a/blobs/{loose}")).expect(404);
+    for layer in ["layer 1", "layer 2", "layer 4"] {
+        client.get(&format!("/v2/a/blobs/{}", Digest::sha256(layer.as_bytes()))).expect(200);
+    }
+    // What was taken away can come back.
+    client.push_blob("a", b"named by nothing");
+    client.get(&format!("/v2/a/blobs/{loose}")).expect(200);
+    assert_eq!(storage.collect(patient).unwrap().contents, []);
+
+    // In quarantine until its time is over.
+    assert_eq!(storage.plan_collection(patient).unwrap().expired, []);
+    let over = storage.collect(Policy { quarantine: Duration::ZERO, ..patient }).unwrap();
+    assert_eq!(over.expired.len(), done.contents.len());
+    client.get(&format!("/v2/a/blobs/{loose}")).expect(200);
+}
+
+#[test]
+fn a_blob_that_was_asked_for_is_left_alone() {
+    let service = Service::start();
+    let client = &service.client;
+    let registry = service.folder().join("data/registry");
+    let storage = Storage::maintain(registry.clone()).unwrap();
+    let (asked, other) = (client.push_blob("a", b"asked"), client.push_blob("a", b"other"));
+    let long_ago = SystemTime::now() - Duration::from_hours(48);
+    for digest in [&asked, &other] {
+        let link = registry.join("repositories/a/_blobs/sha256").join(digest.hex());
+        fs::File::options().append(true).open(link).unwrap().set_modified(long_ago).unwrap();
+    }
+    // The client finds the blob there, and so won't push it again before its manifest.
+    client.head(&format!("/v2/a/blobs/{asked}")).expect(200);
+    let policy = Policy { grace: Duration::from_hours(24), ..AT_ONCE };
+    let done = storage.collect(policy).unwrap();
+    assert_eq!(done.blobs, [("a".parse().unwrap(), other)]);
+    client.get(&format!("/v2/a/blobs/{asked}")).expect(200);
+}
+
+#[test]
+fn commands_plan_run_and_scrub() {
+    let data = TempDir::new().unwrap();
+    let process = Process::start(data.path());
+    process.client.push_image("a", "v1", "1");
+    let blob = process.client.push_blob("a", b"content");
+    let plan = command(data.path(), &["gc", "--plan"]);
+    assert!(plan.status.success());
+    // Everything is younger than the default grace.
+    let told = String::from_utf8_lossy(&plan.stdout);
+    assert_eq!(
+        told,
+        "would collect 0 manifests, 0 blobs; 0 bytes into quarantine, 0 bytes for good\n"
+    );
+    assert!(command(data.path(), &["gc", "--run"]).status.success());
+    assert_eq!(command(data.path(), &["gc"]).status.code(), Some(2));
+    let good = command(data.path(), &["scrub"]);
+    assert_eq!(String::from_utf8_lossy(&good.stdout), "read 4 contents\n");
+    assert!(good.status.success());
+
+    let content = data.path().join("registry/blobs/sha256").join(&blob.hex()[..2]).join(blob.hex());
+    fs::write(&content, b"c0ntent").unwrap();
+    let bad = command(data.path(), &["scrub"]);
+    assert_eq!(bad.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&bad.stdout);
+    assert!(told.contains(&format!("corrupt  {blob}\nmissing  a@{blob}\n")), "{told}");
+    process.client.get(&format!("/v2/a/blobs/{blob}")).expect(404);
+    process.client.push_blob("a", b"content");
+    assert!(command(data.path(), &["scrub"]).status.success());
+
+    let nothing = TempDir::new().unwrap();
+    let told = command(nothing.path(), &["gc", "--plan"]);
+    assert_eq!(told.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&told.stderr).contains("holds no registry"));
+}
+
+/// A change of a registry with few names, so that they meet often.
+#[derive(Debug, Clone)]
+enum Step {
+    Image { repository: u8, seed: u8, tag: Option<u8>, subject: Option<u8> },
+    Index { repository: u8, of: u8, tag: u8 },
+    DeleteTag { repository: u8, tag: u8 },
+    DeleteManifest { repository: u8, seed: u8 },
+    Collect { untagged: bool },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let small = || 0_u8..4;
+    prop_oneof![
+        4 => (0_u8..2, small(), proptest::option::of(small()), proptest::option::of(small()))
+            .prop_map(|(repository, seed, tag, subject)| Step::Image { repository, seed, tag, subject }),
+        2 => (0_u8..2, small(), small())
+            .prop_map(|(repository, of, tag)| Step::Index { repository, of, tag }),
+        1 => (0_u8..2, small()).prop_map(|(repository, tag)| Step::DeleteTag { repository, tag }),
+        1 => (0_u8..2, small())
+            .prop_map(|(repository, seed)| Step::DeleteManifest { repository, seed }),
+        2 => any::<bool>().prop_map(|untagged| Step::Collect { untagged }),
+    ]
+}
+
+fn repository(number: u8) -> Repository {
+    format!("r{number}").parse().unwrap()
+}
+
+fn push_blob(storage: &Arc<Storage>, repository: &Repository, content: &[u8]) {
+    let id = storage.start_upload(repository, Algorithm::Sha256).unwrap();
+    let mut session = storage.resume_upload(repository, &id).unwrap();
+    session.append(&[content.to_vec().into()]).unwrap();
+    session.finish(&Digest::sha256(content)).unwrap();
+}
+
+fn image(seed: u8, subject: Option<u8>) -> Value {
+    let (config, layer) = (format!("config {seed}"), format!("layer {}", seed / 2));
+    let mut image = json!({
+        "schemaVersion": 2, "mediaType": IMAGE_MANIFEST,
+        "config": descriptor("application/vnd.oci.image.config.v1+json", config.as_bytes()),
+        "layers": [descriptor("application/vnd.oci.image.layer.v1.tar", layer.as_bytes())],
+    });
+    if let Some(subject) = subject {
+        image["subject"] =
+            descriptor(IMAGE_MANIFEST, self::image(subject, None).to_string().as_bytes());
+    }
+    image
+}
+
+fn push(storage: &Storage, repository: &Repository, manifest: &Value, tag: Option<u8>) -> bool {
+    let tags: Vec<Tag> = tag.map(|tag| format!("t{tag}").parse().unwrap()).into_iter().collect();
+    let content = manifest.to_string();
+    let new = NewManifest {
+        content: content.as_bytes(),
+        digest: None,
+        content_type: None,
+        tags: &tags,
+        immutable: &|_| false,
+    };
+    match storage.put_manifest(repository, &new) {
+        Ok(_) => true,
+        Err(StorageError::ReferencesUnknown(_)) => false,
+        Err(e) => panic!("{e}"),
+    }
+}
+
+/// Pulls a manifest with everything that it names.
+fn pull(storage: &Storage, repository: &Repository, selector: &Selector) {
+    let manifest = storage.manifest(repository, selector).unwrap();
+    assert_eq!(Digest::sha256(&manifest.content), manifest.digest);
+    let document: Value = serde_json::from_slice(&manifest.content).unwrap();
+    let digests = |key: &str| -> Vec<Digest> {
+        let list = document[key].as_array().cloned().unwrap_or_default();
+        list.iter().map(|target| target["digest"].as_str().unwrap().parse().unwrap()).collect()
+    };
+    for digest in digests("layers") {
+        storage.open_blob(repository, &digest).unwrap();
+    }
+    for digest in digests("manifests") {
+        pull(storage, repository, &Selector::Digest(digest));
+    }
+}
+
+fn apply(storage: &Arc<Storage>, step: &Step) {
+    match *step {
+        Step::Image { repository: name, seed, tag, subject } => {
+            let name = repository(name);
+            push_blob(storage, &name, format!("config {seed}").as_bytes());
+            push_blob(storage, &name, format!("layer {}", seed / 2).as_bytes());
+            assert!(push(storage, &name, &image(seed, subject), tag));
+        }
+        Step::Index { repository: name, of, tag } => {
+            let child = descriptor(IMAGE_MANIFEST, image(of, None).to_string().as_bytes());
+            let index =
+                json!({ "schemaVersion": 2, "mediaType": IMAGE_INDEX, "manifests": [child] });
+            push(storage, &repository(name), &index, Some(tag));
+        }
+        Step::DeleteTag { repository: name, tag } => {
+            let tag = format!("t{tag}").parse().unwrap();
+            storage.delete_tag(&repository(name), &tag, &|_| false).ok();
+        }
+        Step::DeleteManifest { repository: name, seed } => {
+            // What an index lists stays: the test deletes no part of a whole.
+            let text = image(seed, Some(seed)).to_string();
+            let digest = Digest::sha256(text.as_bytes());
+            storage.delete_manifest(&repository(name), &digest, &|_| false).ok();
+        }
+        Step::Collect { untagged } => {
+            let policy = Policy { untagged, ..AT_ONCE };
+            let plan = storage.plan_collection(policy).unwrap();
+            assert_eq!(plan, storage.collect(policy).unwrap());
+            // A second time there is nothing left to do.
+            let again = storage.collect(policy).unwrap();
+            assert!(
+                again.manifests.is_empty() && again.blobs.is_empty() && again.contents.is_empty()
+            );
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever happens to a registry, each tag leads to a whole image, and no content is lost or altered.
+    #[test]
+    fn every_tag_leads_to_a_whole_image(steps in proptest::collection::vec(step(), 1..16)) {
+        let folder = TempDir::new().unwrap();
+        let storage = Storage::open(folder.path().join("registry")).unwrap();
+        for step in &steps {
+            apply(&storage, step);
+            for number in 0..2 {
+                let name = repository(number);
+                let Ok(page) = storage.tags(&name, None, 100) else { continue };
+                for tag in page.items {
+                    pull(&storage, &name, &Selector::Tag(tag));
+                }
+            }
+        }
+        let scrub = storage.scrub().unwrap();
+        prop_assert!(scrub.corrupt.is_empty() && scrub.missing.is_empty(), "{scrub:?}");
+    }
+}
