@@ -11,9 +11,11 @@ use crate::steps::build::Build;
 use crate::steps::checksums::Checksums;
 use crate::steps::containers::Containers;
 use crate::steps::deadcode::Deadcode;
+use crate::steps::determinism::Determinism;
 use crate::steps::docs::Docs;
 use crate::steps::fmt::Fmt;
 use crate::steps::headers::Headers;
+use crate::steps::images::Images;
 use crate::steps::licenses::Licenses;
 use crate::steps::lint::Lint;
 use crate::steps::package::Package;
@@ -54,11 +56,13 @@ pub(crate) const STEPS: &[&dyn Step] = &[
     &Build,
     &Package,
     &Sbom,
+    &Images,
     &Checksums,
     &Sign,
     &Attest,
     &Publish,
     &Verify,
+    &Determinism,
 ];
 
 /// Steps of `cargo xtask smoke`, by what they try.
@@ -127,7 +131,8 @@ const RELEASE: &[Stage] = &[
     first(&Test),
     after(&Build, &["fmt", "lint", "test"]),
     after(&Package, &["build"]),
-    after(&Sbom, &["package"]),
+    after(&Images, &["build"]),
+    after(&Sbom, &["package", "images"]),
     after(&Checksums, &["sbom"]),
     after(&Sign, &["checksums"]),
     after(&Attest, &["sign"]),
