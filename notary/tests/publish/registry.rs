@@ -2,9 +2,10 @@
 // Copyright (C) 2026 The Provisioner Authors
 
 //! A registry in memory that writes down every call and fails when it is told to.
-//! OCI distribution specification 1.1, as far as publishing needs it.
+//! OCI distribution specification 1.1, as far as publishing and verifying need it.
+#![allow(dead_code, reason = "each test program uses a part of it")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -27,7 +28,7 @@ pub(crate) enum Fault {
 
 #[derive(Default)]
 pub(crate) struct State {
-    pub(crate) blobs: BTreeSet<(String, String)>,
+    pub(crate) blobs: BTreeMap<(String, String), Vec<u8>>,
     pub(crate) manifests: BTreeMap<(String, String), (String, Vec<u8>)>,
     pub(crate) tags: BTreeMap<(String, String), String>,
     /// `METHOD PATH` of each call since the last [`Registry::fail`].
@@ -184,9 +185,9 @@ fn answer(state: &mut State, request: &Request, referrers: bool) -> Answer {
         ("POST", _) => {
             let from = request.query.get("from").zip(request.query.get("mount"));
             if let Some((from, digest)) = from
-                && state.blobs.contains(&(from.clone(), digest.clone()))
+                && let Some(bytes) = state.blobs.get(&(from.clone(), digest.clone())).cloned()
             {
-                state.blobs.insert((repository.to_owned(), digest.clone()));
+                state.blobs.insert((repository.to_owned(), digest.clone()), bytes);
                 return Answer(201, Vec::new(), Vec::new());
             }
             state.uploads += 1;
@@ -196,14 +197,15 @@ fn answer(state: &mut State, request: &Request, referrers: bool) -> Answer {
         ("PUT", _) => {
             let digest = Digest::sha256(&request.body).to_string();
             assert_eq!(request.query.get("digest"), Some(&digest), "a wrong digest was sent");
-            let new = state.blobs.insert((repository.to_owned(), digest.clone()));
-            assert!(new, "{repository}@{digest} was sent twice");
+            let place = (repository.to_owned(), digest.clone());
+            let before = state.blobs.insert(place, request.body.clone());
+            assert!(before.is_none(), "{repository}@{digest} was sent twice");
             Answer(201, Vec::new(), Vec::new())
         }
-        (_, digest) => {
-            let there = state.blobs.contains(&(repository.to_owned(), digest.to_owned()));
-            found(there)
-        }
+        (_, digest) => match state.blobs.get(&(repository.to_owned(), digest.to_owned())) {
+            Some(bytes) => Answer(200, Vec::new(), bytes.clone()),
+            None => found(false),
+        },
     }
 }
 
@@ -224,7 +226,7 @@ fn manifest(
                 .chain(document["layers"].as_array().into_iter().flatten())
                 .filter_map(|descriptor| descriptor["digest"].as_str())
             {
-                assert!(state.blobs.contains(&key(blob)), "{repository} lacks the blob {blob}");
+                assert!(state.blobs.contains_key(&key(blob)), "{repository} lacks the blob {blob}");
             }
             let mut headers = vec![("Docker-Content-Digest", digest.clone())];
             if let Some(subject) = document["subject"]["digest"].as_str().filter(|_| referrers) {
@@ -263,9 +265,8 @@ fn list(state: &State, repository: &str, subject: &str) -> Answer {
             }));
         }
     }
-    let index = json!({
-        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json",
-        "manifests": manifests,
-    });
-    Answer(200, Vec::new(), index.to_string().into_bytes())
+    let media_type = "application/vnd.oci.image.index.v1+json";
+    let index = json!({"schemaVersion": 2, "mediaType": media_type, "manifests": manifests});
+    let headers = vec![("Content-Type", media_type.to_owned())];
+    Answer(200, headers, index.to_string().into_bytes())
 }

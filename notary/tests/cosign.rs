@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! What we write, cosign accepts, and the other way round. The commands are those of docs/verify.md.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "publish/registry.rs"]
+mod registry;
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use registry::Registry;
+use release::layout;
+use sigstore::{Bundle, PrivateKey, keyfile, sha256};
+use support::{BINARY, IMAGE, KeyFile, Release, notary, succeeded, tool};
+use tempfile::TempDir;
+
+/// cosign, with a home of its own so that it keeps nothing on this machine.
+struct Cosign {
+    home: TempDir,
+    program: std::path::PathBuf,
+}
+
+impl Cosign {
+    fn find() -> Option<Self> {
+        let program = tool("cosign")?;
+        Some(Self { home: tempfile::tempdir().unwrap(), program })
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.env("HOME", self.home.path()).current_dir(self.home.path());
+        command.env("COSIGN_PASSWORD", "correct horse");
+        // It looks for its public key server even where it is told to use a key.
+        command.env("HTTPS_PROXY", "http://127.0.0.1:1").env("NO_PROXY", "127.0.0.1");
+        command
+    }
+
+    /// Signs a file with the key `key`.
+    fn sign(&self, key: &Path, file: &Path, bundle: &Path) -> Output {
+        let config = self.home.path().join("signing.json");
+        let text = concat!(
+            r#"{"mediaType":"application/vnd.dev.sigstore.signingconfig.v0.2+json","#,
+            r#""rekorTlogConfig":{},"tsaConfig":{}}"#,
+        );
+        fs::write(&config, text).unwrap();
+        let mut command = self.command();
+        command.args(["sign-blob", "--yes", "--signing-config"]).arg(config);
+        command.arg("--key").arg(key).arg("--bundle").arg(bundle).arg(file).output().unwrap()
+    }
+
+    /// `cosign VERB --key KEY --insecure-ignore-tlog …`
+    fn verify(&self, verb: &str, key: &Path, arguments: &[&str]) -> Output {
+        let mut command = self.command();
+        command.args([verb, "--insecure-ignore-tlog", "--key"]).arg(key);
+        command.args(arguments).output().unwrap()
+    }
+}
+
+#[test]
+fn a_key_pair_of_cosign_signs_here() {
+    let Some(cosign) = Cosign::find() else { return };
+    succeeded(&cosign.command().arg("generate-key-pair").output().unwrap());
+    let read = |name: &str| fs::read_to_string(cosign.home.path().join(name)).unwrap();
+    let key = keyfile::decrypt(&read("cosign.key"), b"correct horse").unwrap();
+    assert_eq!(key.public().to_pem().unwrap(), read("cosign.pub"));
+}
+
+#[test]
+fn a_key_pair_of_ours_signs_there_and_its_signature_verifies_here() {
+    let Some(cosign) = Cosign::find() else { return };
+    let mut generate = notary();
+    generate.args(["key", "generate", "--output-key-prefix"]).arg(cosign.home.path().join("our"));
+    succeeded(&generate.env("COSIGN_PASSWORD", "correct horse").output().unwrap());
+    let path = |name: &str| cosign.home.path().join(name);
+    fs::write(path("file"), "content").unwrap();
+    succeeded(&cosign.sign(&path("our.key"), &path("file"), &path("bundle")));
+
+    let public = fs::read_to_string(path("our.pub")).unwrap();
+    let public = sigstore::PublicKey::from_pem(&public).unwrap();
+    let bundle = Bundle::parse(&fs::read(path("bundle")).unwrap()).unwrap();
+    bundle.verify_file(&public, &sha256(b"content")).unwrap();
+    assert!(bundle.verify_file(&public, &sha256(b"other")).is_err());
+}
+
+#[test]
+fn cosign_accepts_the_signatures_and_the_provenance_of_files() {
+    let Some(cosign) = Cosign::find() else { return };
+    let key = PrivateKey::generate();
+    let file = KeyFile::new(&key);
+    let release = Release::signed(&key, "");
+    let path = |path: &str| release.path(path).to_string_lossy().into_owned();
+    for name in [BINARY, layout::CHECKSUMS, layout::MANIFEST] {
+        let arguments = ["--bundle", &path(&layout::signature(name)), &path(name)];
+        succeeded(&cosign.verify("verify-blob", &file.public(), &arguments));
+    }
+    let provenance = path(&layout::provenance(BINARY));
+    let arguments = ["--type", "slsaprovenance1", "--bundle", &provenance, &path(BINARY)];
+    succeeded(&cosign.verify("verify-blob-attestation", &file.public(), &arguments));
+
+    let other = ["--bundle", &path(&layout::signature(BINARY)), &path(layout::CHECKSUMS)];
+    assert!(!cosign.verify("verify-blob", &file.public(), &other).status.success());
+    let stranger = KeyFile::new(&PrivateKey::generate());
+    let arguments = ["--bundle", &path(&layout::signature(BINARY)), &path(BINARY)];
+    assert!(!cosign.verify("verify-blob", &stranger.public(), &arguments).status.success());
+}
+
+#[test]
+fn cosign_accepts_images_in_a_registry_with_and_without_the_referrers_api() {
+    let Some(cosign) = Cosign::find() else { return };
+    let key = PrivateKey::generate();
+    let file = KeyFile::new(&key);
+    let stranger = KeyFile::new(&PrivateKey::generate());
+    let release = Release::signed(&key, "");
+    for referrers in [true, false] {
+        let registry = Registry::start(referrers);
+        let mut publish = notary();
+        publish.args(["publish", "--to", &format!("{}/product", registry.address)]);
+        succeeded(&publish.arg("--release").arg(release.root()).output().unwrap());
+        let digest = release.manifest().images[0].digest.clone();
+        let image = format!("{}/product/{IMAGE}@{digest}", registry.address);
+        for (verb, arguments) in [
+            ("verify", vec![image.as_str()]),
+            ("verify", vec!["--new-bundle-format=false", &image]),
+            ("verify-attestation", vec!["--type", "slsaprovenance1", &image]),
+            ("verify-attestation", vec!["--type", "cyclonedx", &image]),
+        ] {
+            succeeded(&cosign.verify(verb, &file.public(), &arguments));
+            let refused = cosign.verify(verb, &stranger.public(), &arguments);
+            assert!(!refused.status.success(), "{verb} {arguments:?}");
+        }
+    }
+}
+
+#[test]
+fn sha256sum_accepts_the_checksums() {
+    let release = Release::signed(&PrivateKey::generate(), "");
+    let check = Command::new("sha256sum")
+        .args(["--check", "--strict", layout::CHECKSUMS])
+        .current_dir(release.root())
+        .output()
+        .unwrap();
+    succeeded(&check);
+}

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! A release that was published is verified from the registry alone, and what is done to it there
+//! is noticed.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "publish/registry.rs"]
+mod registry;
+mod support;
+
+use registry::{Fault, Registry, State};
+use release::{Channel, layout};
+use serde_json::Value;
+use sigstore::{PrivateKey, bundle, statement};
+use support::{BINARY, IMAGE, KeyFile, Release, notary, succeeded};
+
+/// A stable release in a registry.
+struct Published {
+    release: Release,
+    registry: Registry,
+    key: KeyFile,
+}
+
+impl Published {
+    fn new(referrers: bool) -> Self {
+        let key = KeyFile::new(&PrivateKey::generate());
+        let release = Release::unsigned(Channel::Stable, "content");
+        for verb in ["sign", "attest"] {
+            succeeded(&release.notary(verb, Some(&key)));
+        }
+        let registry = Registry::start(referrers);
+        let mut command = notary();
+        command.args(["publish", "--to", &format!("{}/product", registry.address)]);
+        succeeded(&command.arg("--release").arg(release.root()).output().unwrap());
+        Self { release, registry, key }
+    }
+
+    /// The verdict and the faults, as lines `CHECK SUBJECT: PLACE: MESSAGE`.
+    fn verify(&self) -> (String, Vec<String>) {
+        let mut command = notary();
+        command.args(["verify", "--json", "--registry"]);
+        command.arg(format!("http://{}/product:0.1.0", self.registry.address));
+        let output = command.arg("--key").arg(self.key.public()).output().unwrap();
+        let printed = String::from_utf8_lossy(&output.stderr);
+        assert!(printed.is_empty(), "{printed}");
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let verdict = report["verdict"].as_str().unwrap().to_owned();
+        assert_eq!(output.status.success(), verdict == "VERIFIED");
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let line = |f: &Value| {
+            let [check, subject, place, message] =
+                ["check", "subject", "place", "message"].map(|name| text(&f[name]));
+            format!("{check} {subject}: {place}: {message}")
+        };
+        (verdict, report["faults"].as_array().unwrap().iter().map(line).collect())
+    }
+
+    /// Changes the registry, and expects a fault that names all of `expected`.
+    fn caught(change: impl FnOnce(&mut State, &Release), expected: &[&str]) {
+        let published = Self::new(true);
+        change(&mut published.registry.state(), &published.release);
+        let (verdict, faults) = published.verify();
+        assert_eq!(verdict, "REJECTED", "{expected:?}");
+        let named = faults.iter().any(|fault| expected.iter().all(|part| fault.contains(part)));
+        assert!(named, "{expected:?} is not in {faults:#?}");
+    }
+}
+
+/// The repository of the image.
+fn image() -> String {
+    format!("product/{IMAGE}")
+}
+
+/// Removes the referrer whose statement is of the kind `predicate_type`.
+fn remove_referrer(state: &mut State, predicate_type: &str) {
+    let before = state.manifests.len();
+    let State { manifests, blobs, .. } = state;
+    manifests.retain(|(repository, _), (_, bytes)| {
+        let manifest: Value = serde_json::from_slice(bytes).unwrap();
+        if manifest["artifactType"] != bundle::MEDIA_TYPE {
+            return true;
+        }
+        let layer = manifest["layers"][0]["digest"].as_str().unwrap().to_owned();
+        let envelope = &blobs[&(repository.clone(), layer)];
+        let bundle = bundle::Bundle::parse(envelope).unwrap();
+        let payload = serde_json::to_value(&bundle).unwrap()["dsseEnvelope"]["payload"].clone();
+        let payload = decode(payload.as_str().unwrap());
+        statement::Statement::parse(&payload).unwrap().predicate_type != predicate_type
+    });
+    assert_eq!(manifests.len(), before - 1, "{predicate_type}");
+}
+
+fn decode(text: &str) -> Vec<u8> {
+    use base64::Engine as _;
+    base64::prelude::BASE64_STANDARD.decode(text).unwrap()
+}
+
+#[test]
+fn what_was_published_is_verified_with_and_without_the_referrers_api() {
+    for referrers in [true, false] {
+        assert_eq!(Published::new(referrers).verify(), ("VERIFIED".to_owned(), Vec::new()));
+    }
+}
+
+#[test]
+fn a_missing_referrer_is_named_by_what_it_carried() {
+    for (predicate_type, check, file) in [
+        (statement::COSIGN_SIGN, "signature", layout::signature(IMAGE)),
+        (sigstore::slsa::PREDICATE_TYPE, "provenance", layout::provenance(IMAGE)),
+        (statement::CYCLONEDX, "sbom", layout::sbom_attestation(IMAGE)),
+    ] {
+        let change = |state: &mut State, _: &Release| remove_referrer(state, predicate_type);
+        Published::caught(change, &[check, IMAGE, &file, "no referrer"]);
+    }
+}
+
+#[test]
+fn a_moved_or_missing_tag_is_named() {
+    let version = || (image(), "v0.1.0".to_owned());
+    Published::caught(
+        |state, _| {
+            let other = state.manifests.keys().find(|(r, d)| {
+                *r == image() && state.tags.get(&version()).is_some_and(|digest| digest != d)
+            });
+            let other = other.unwrap().1.clone();
+            state.tags.insert(version(), other);
+        },
+        &[IMAGE, "the tag v0.1.0 points to"],
+    );
+    Published::caught(
+        |state, _| drop(state.tags.remove(&version())),
+        &[IMAGE, "points to nothing"],
+    );
+    Published::caught(
+        |state, _| state.tags.retain(|(_, tag), _| !tag.starts_with("sha256-")),
+        &["signature", IMAGE, ".sig", "missing"],
+    );
+}
+
+#[test]
+fn a_missing_or_changed_part_of_an_image_is_named() {
+    for removed in [true, false] {
+        Published::caught(
+            |state, release| {
+                let layer = support::sha256(&layer_of(release));
+                let place = (image(), format!("sha256:{layer}"));
+                if removed {
+                    state.blobs.remove(&place).unwrap();
+                } else {
+                    state.blobs.get_mut(&place).unwrap()[0] ^= 1;
+                }
+            },
+            &["content", IMAGE, "sha256:"],
+        );
+    }
+}
+
+fn layer_of(release: &Release) -> Vec<u8> {
+    let blobs = release.path(&format!("{}/{IMAGE}/blobs/sha256", layout::IMAGES));
+    let files =
+        std::fs::read_dir(blobs).unwrap().map(|e| std::fs::read(e.unwrap().path()).unwrap());
+    files.max_by_key(Vec::len).unwrap()
+}
+
+#[test]
+fn a_changed_missing_or_added_file_is_named() {
+    let digest = |release: &Release, path: &str| {
+        let bytes = std::fs::read(release.path(path)).unwrap();
+        ("product/release".to_owned(), format!("sha256:{}", support::sha256(&bytes)))
+    };
+    Published::caught(
+        |state, release| state.blobs.get_mut(&digest(release, BINARY)).unwrap()[0] ^= 1,
+        &["content", BINARY],
+    );
+    Published::caught(
+        |state, release| drop(state.blobs.remove(&digest(release, layout::CHECKSUMS)).unwrap()),
+        &["content", layout::CHECKSUMS, "missing"],
+    );
+    let edit = |state: &mut State, change: &dyn Fn(&mut Vec<Value>)| {
+        let tag = ("product/release".to_owned(), "v0.1.0".to_owned());
+        let place = (tag.0.clone(), state.tags[&tag].clone());
+        let (_, bytes) = state.manifests.get_mut(&place).unwrap();
+        let mut manifest: Value = serde_json::from_slice(bytes).unwrap();
+        change(manifest["layers"].as_array_mut().unwrap());
+        let text = manifest.to_string().into_bytes();
+        let digest = format!("sha256:{}", support::sha256(&text));
+        let media_type = state.manifests[&place].0.clone();
+        state.manifests.insert((tag.0.clone(), digest.clone()), (media_type, text));
+        state.tags.insert(tag, digest);
+    };
+    let title = "org.opencontainers.image.title";
+    Published::caught(|state, _| edit(state, &|layers| drop(layers.remove(0))), &["missing"]);
+    for (name, expected) in [("added", "not part of"), ("../outside", "no path of its own")] {
+        Published::caught(
+            |state, _| {
+                edit(state, &|layers| {
+                    let mut layer = layers[0].clone();
+                    layer["annotations"][title] = name.into();
+                    layers.push(layer);
+                });
+            },
+            &[name, expected],
+        );
+    }
+}
+
+#[test]
+fn a_registry_that_refuses_or_has_no_such_release_is_an_error_and_no_verdict() {
+    let published = Published::new(true);
+    let verify = |version: &str| {
+        let mut command = notary();
+        command.args(["verify", "--registry"]);
+        command.arg(format!("{}/product:{version}", published.registry.address));
+        support::failed(&command.arg("--key").arg(published.key.public()).output().unwrap())
+    };
+    assert!(verify("9.9.9").contains("release:v9.9.9 cannot be read"));
+    published.registry.fail(Fault::From(0));
+    assert!(verify("0.1.0").contains("403"));
+}
