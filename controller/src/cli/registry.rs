@@ -7,8 +7,10 @@ use std::fmt::Write as _;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
+use oci::{Digest, Repository, Tag};
 
 use super::Settings;
+use crate::config::RegistryConfig;
 use crate::registry::storage::{Collection, Scrub, Storage};
 
 #[derive(Debug, Subcommand)]
@@ -45,11 +47,13 @@ impl RegistryCommand {
                 let config = settings.load()?;
                 crate::logging::start(&config)?;
                 let storage = Storage::maintain(config.registry_dir())?;
-                let policy = config.registry.gc;
+                let RegistryConfig { gc, rules, .. } = &config.registry;
+                let immutable =
+                    |repository: &Repository, tag: &Tag| rules.is_immutable(repository, tag);
                 let done = if how.run {
-                    storage.collect(policy).context("collect garbage")?
+                    storage.collect(gc, &immutable).context("collect garbage")?
                 } else {
-                    storage.plan_collection(policy).context("plan the collection")?
+                    storage.plan_collection(gc, &immutable).context("plan the collection")?
                 };
                 print!("{}", describe(&done, how.run));
                 Ok(())
@@ -69,8 +73,11 @@ impl RegistryCommand {
 
 fn describe(collection: &Collection, done: bool) -> String {
     let mut text = String::new();
-    let Collection { manifests, blobs, contents, expired } = collection;
+    let Collection { tags, manifests, blobs, contents, expired } = collection;
     // Writing to a String cannot fail.
+    for (repository, tag) in tags {
+        writeln!(text, "tag         {repository}:{tag}").ok();
+    }
     for (repository, digest) in manifests {
         writeln!(text, "manifest    {repository}@{digest}").ok();
     }
@@ -83,11 +90,12 @@ fn describe(collection: &Collection, done: bool) -> String {
     for (digest, size) in expired {
         writeln!(text, "remove      {digest} {size} bytes").ok();
     }
-    let bytes = |list: &[(oci::Digest, u64)]| list.iter().map(|(_, size)| size).sum::<u64>();
+    let bytes = |list: &[(Digest, u64)]| list.iter().map(|(_, size)| size).sum::<u64>();
     let verb = if done { "collected" } else { "would collect" };
     writeln!(
         text,
-        "{verb} {} manifests, {} blobs; {} bytes into quarantine, {} bytes for good",
+        "{verb} {} tags, {} manifests, {} blobs; {} bytes into quarantine, {} bytes for good",
+        tags.len(),
         manifests.len(),
         blobs.len(),
         bytes(contents),

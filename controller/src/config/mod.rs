@@ -15,8 +15,9 @@ use toml::de::DeTable;
 
 pub use reader::Fault;
 
-use crate::registry::access::{AccessRule, ImmutableRule, Rules, Who};
-use crate::registry::storage::Policy;
+use crate::registry::access::{AccessRule, Rules, Who};
+use crate::registry::pattern::TagPattern;
+use crate::registry::storage::{Policy, Retention};
 use crate::registry::users::Users;
 use reader::{Section, Source};
 
@@ -78,6 +79,7 @@ impl Default for Config {
                     grace: Duration::from_hours(24),
                     quarantine: Duration::from_hours(7 * 24),
                     untagged: false,
+                    retention: Vec::new(),
                 },
             },
         }
@@ -242,12 +244,14 @@ fn parse(name: &str, text: &str) -> (Config, Vec<Fault>) {
         section.end(source);
     }
     for mut section in registry.sections(source, "immutable") {
-        let prefix = prefix(source, &mut section);
-        let tags = section.list(source, "tags", "tags, where * stands for any text", |text| {
-            (!text.is_empty()).then(|| text.to_owned())
-        });
-        let tags = tags.unwrap_or_else(|| vec!["*".to_owned()]);
-        config.registry.rules.immutable.push(ImmutableRule { prefix, tags });
+        config.registry.rules.immutable.push(tag_pattern(source, &mut section));
+        section.end(source);
+    }
+    for mut section in registry.sections(source, "retention") {
+        let tags = tag_pattern(source, &mut section);
+        if let Some(keep) = section.count(source, "keep") {
+            config.registry.gc.retention.push(Retention { tags, keep });
+        }
         section.end(source);
     }
     registry.end(source);
@@ -272,6 +276,14 @@ fn access_rule(source: &mut Source<'_>, section: &mut Section<'_>) -> AccessRule
     let push = whom(source, "push").unwrap_or_default();
     let delete = whom(source, "delete").unwrap_or_default();
     AccessRule { prefix, pull, push, delete }
+}
+
+fn tag_pattern(source: &mut Source<'_>, section: &mut Section<'_>) -> TagPattern {
+    let prefix = prefix(source, section);
+    let tags = section.list(source, "tags", "tags, where * stands for any text", |text| {
+        (!text.is_empty()).then(|| text.to_owned())
+    });
+    TagPattern { prefix, tags: tags.unwrap_or_else(|| vec!["*".to_owned()]) }
 }
 
 fn prefix(source: &mut Source<'_>, section: &mut Section<'_>) -> String {

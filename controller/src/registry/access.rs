@@ -5,6 +5,8 @@
 
 use oci::{Repository, Tag};
 
+use super::pattern::{TagPattern, covers};
+
 /// Something that a request does to a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
@@ -40,22 +42,13 @@ pub struct AccessRule {
     pub delete: Vec<Who>,
 }
 
-/// Tags that never move and can't be deleted.
-#[derive(Debug, Clone)]
-pub struct ImmutableRule {
-    /// As in [`AccessRule`].
-    pub prefix: String,
-    /// Names, where `*` stands for any text.
-    pub tags: Vec<String>,
-}
-
 /// The rules of a registry.
 #[derive(Debug, Clone, Default)]
 pub struct Rules {
     /// The rule with the longest prefix that matches decides alone. No rules at all: everybody may do everything.
     pub access: Vec<AccessRule>,
-    /// A tag is immutable if any of these says so.
-    pub immutable: Vec<ImmutableRule>,
+    /// Tags that never move and can't be deleted.
+    pub immutable: Vec<TagPattern>,
 }
 
 impl AccessRule {
@@ -95,57 +88,13 @@ impl Rules {
 
     /// Whether a tag may neither move nor go once it is set.
     pub fn is_immutable(&self, repository: &Repository, tag: &Tag) -> bool {
-        self.immutable.iter().any(|rule| {
-            covers(&rule.prefix, repository.as_str())
-                && rule.tags.iter().any(|pattern| glob(pattern, tag.as_str()))
-        })
+        self.immutable.iter().any(|pattern| pattern.matches(repository, tag))
     }
-}
-
-/// Whole components only: `tools` covers `tools` and `tools/a`, not `toolset`.
-fn covers(prefix: &str, name: &str) -> bool {
-    let prefix = prefix.trim_end_matches('/');
-    match name.strip_prefix(prefix) {
-        Some(rest) => prefix.is_empty() || rest.is_empty() || rest.starts_with('/'),
-        None => false,
-    }
-}
-
-/// `*` stands for any text, everything else for itself.
-fn glob(pattern: &str, text: &str) -> bool {
-    let Some((first, rest)) = pattern.split_once('*') else { return pattern == text };
-    let Some(mut text) = text.strip_prefix(first) else { return false };
-    let mut middle: Vec<&str> = rest.split('*').collect();
-    let last = middle.pop().unwrap_or_default();
-    for part in middle {
-        let Some((_, after)) = text.split_once(part) else { return false };
-        text = after;
-    }
-    text.ends_with(last)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_star_stands_for_any_text() {
-        for (pattern, text, expected) in [
-            ("v*", "v1.2.3", true),
-            ("v*", "latest", false),
-            ("v*.*", "v1.2", true),
-            ("v*.*", "v1", false),
-            ("*", "", true),
-            ("*-rc*", "v1-rc2", true),
-            ("a*a", "a", false),
-            ("a*a", "aa", true),
-            ("latest", "latest", true),
-            ("latest", "latest2", false),
-            ("*b*b", "b", false),
-        ] {
-            assert_eq!(glob(pattern, text), expected, "{pattern} {text}");
-        }
-    }
 
     #[test]
     fn the_longest_prefix_decides_alone() {
@@ -183,22 +132,5 @@ mod tests {
             assert_eq!(allowed, expected, "{user:?} {action:?} {repository}");
         }
         assert!(rules.admit_anonymous());
-    }
-
-    #[test]
-    fn immutability_is_by_prefix_and_pattern() {
-        let rules = Rules {
-            access: Vec::new(),
-            immutable: vec![ImmutableRule {
-                prefix: "tools".to_owned(),
-                tags: vec!["v*".to_owned()],
-            }],
-        };
-        let immutable = |repository: &str, tag: &str| {
-            rules.is_immutable(&repository.parse().unwrap(), &tag.parse().unwrap())
-        };
-        assert!(immutable("tools/a", "v1"));
-        assert!(!immutable("tools/a", "latest"));
-        assert!(!immutable("other", "v1"));
     }
 }

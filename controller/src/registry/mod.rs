@@ -5,5 +5,6 @@
 
 pub mod access;
 pub mod http;
+pub mod pattern;
 pub mod storage;
 pub mod users;

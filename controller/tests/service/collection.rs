@@ -8,7 +8,8 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use controller::registry::storage::{NewManifest, Policy, Storage, StorageError};
+use controller::registry::pattern::TagPattern;
+use controller::registry::storage::{NewManifest, Policy, Retention, Storage, StorageError};
 use oci::digest::Algorithm;
 use oci::{Digest, Repository, Selector, Tag};
 use proptest::prelude::*;
@@ -17,8 +18,17 @@ use tempfile::TempDir;
 
 use crate::support::{IMAGE_INDEX, IMAGE_MANIFEST, Process, Service, descriptor};
 
-const AT_ONCE: Policy =
-    Policy { grace: Duration::ZERO, quarantine: Duration::from_hours(1), untagged: true };
+const AT_ONCE: Policy = Policy {
+    grace: Duration::ZERO,
+    quarantine: Duration::from_hours(1),
+    untagged: true,
+    retention: Vec::new(),
+};
+
+/// Every tag may go.
+fn any(_: &Repository, _: &Tag) -> bool {
+    false
+}
 
 fn command(data: &std::path::Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_controller"))
@@ -61,16 +71,16 @@ fn what_is_needed_stays_and_the_rest_goes_while_the_service_runs() {
 
     // Young things stay, whatever they are.
     let patient = Policy { grace: Duration::from_hours(1), ..AT_ONCE };
-    let nothing = storage.collect(patient).unwrap();
+    let nothing = storage.collect(&patient, &any).unwrap();
     assert!(
         nothing.manifests.is_empty() && nothing.blobs.is_empty() && nothing.contents.is_empty()
     );
     // Untagged manifests stay where the policy keeps them.
     let keep = Policy { untagged: false, ..AT_ONCE };
-    assert_eq!(storage.plan_collection(keep).unwrap().manifests, []);
+    assert_eq!(storage.plan_collection(&keep, &any).unwrap().manifests, []);
 
-    let plan = storage.plan_collection(AT_ONCE).unwrap();
-    let done = storage.collect(AT_ONCE).unwrap();
+    let plan = storage.plan_collection(&AT_ONCE, &any).unwrap();
+    let done = storage.collect(&AT_ONCE, &any).unwrap();
     assert_eq!(plan, done);
     assert_eq!(done.manifests, [(name.clone(), moved.clone())]);
     assert!(done.blobs.contains(&(name, loose.clone())));
@@ -87,11 +97,12 @@ fn what_is_needed_stays_and_the_rest_goes_while_the_service_runs() {
     // What was taken away can come back.
     client.push_blob("a", b"named by nothing");
     client.get(&format!("/v2/a/blobs/{loose}")).expect(200);
-    assert_eq!(storage.collect(patient).unwrap().contents, []);
+    assert_eq!(storage.collect(&patient, &any).unwrap().contents, []);
 
     // In quarantine until its time is over.
-    assert_eq!(storage.plan_collection(patient).unwrap().expired, []);
-    let over = storage.collect(Policy { quarantine: Duration::ZERO, ..patient }).unwrap();
+    assert_eq!(storage.plan_collection(&patient, &any).unwrap().expired, []);
+    let over =
+        storage.collect(&Policy { quarantine: Duration::ZERO, ..patient.clone() }, &any).unwrap();
     assert_eq!(over.expired.len(), done.contents.len());
     client.get(&format!("/v2/a/blobs/{loose}")).expect(200);
 }
@@ -111,9 +122,37 @@ fn a_blob_that_was_asked_for_is_left_alone() {
     // The client finds the blob there, and so won't push it again before its manifest.
     client.head(&format!("/v2/a/blobs/{asked}")).expect(200);
     let policy = Policy { grace: Duration::from_hours(24), ..AT_ONCE };
-    let done = storage.collect(policy).unwrap();
+    let done = storage.collect(&policy, &any).unwrap();
     assert_eq!(done.blobs, [("a".parse().unwrap(), other)]);
     client.get(&format!("/v2/a/blobs/{asked}")).expect(200);
+}
+
+#[test]
+fn the_newest_tags_stay() {
+    let folder = TempDir::new().unwrap();
+    let storage = Storage::open(folder.path().join("registry")).unwrap();
+    let name = repository(0);
+    let start = SystemTime::now() - Duration::from_hours(1000);
+    for seed in 0..6_u8 {
+        apply(&storage, &Step::Image { repository: 0, seed, tag: Some(seed), subject: None });
+        let path = folder.path().join(format!("registry/repositories/r0/_tags/t{seed}"));
+        // Set in an order that is not that of the names.
+        let set = start + Duration::from_hours(u64::from(seed ^ 1));
+        fs::File::options().append(true).open(path).unwrap().set_modified(set).unwrap();
+    }
+    let tags = TagPattern { prefix: "r0".to_owned(), tags: vec!["t*".to_owned()] };
+    let policy = Policy { retention: vec![Retention { tags, keep: 2 }], ..AT_ONCE };
+    let immutable = |_: &Repository, tag: &Tag| tag.as_str() == "t1";
+    let plan = storage.plan_collection(&policy, &immutable).unwrap();
+    let done = storage.collect(&policy, &immutable).unwrap();
+    assert_eq!(plan, done);
+    let gone: Vec<&str> = done.tags.iter().map(|(_, tag)| tag.as_str()).collect();
+    assert_eq!(gone, ["t0", "t2", "t3"]);
+    assert_eq!(done.manifests.len(), 3);
+    let left = storage.tags(&name, None, 100).unwrap().items;
+    for tag in left {
+        pull(&storage, &name, &Selector::Tag(tag));
+    }
 }
 
 #[test]
@@ -128,7 +167,7 @@ fn commands_plan_run_and_scrub() {
     let told = String::from_utf8_lossy(&plan.stdout);
     assert_eq!(
         told,
-        "would collect 0 manifests, 0 blobs; 0 bytes into quarantine, 0 bytes for good\n"
+        "would collect 0 tags, 0 manifests, 0 blobs; 0 bytes into quarantine, 0 bytes for good\n"
     );
     assert!(command(data.path(), &["gc", "--run"]).status.success());
     assert_eq!(command(data.path(), &["gc"]).status.code(), Some(2));
@@ -172,7 +211,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0_u8..2, small()).prop_map(|(repository, tag)| Step::DeleteTag { repository, tag }),
         1 => (0_u8..2, small())
             .prop_map(|(repository, seed)| Step::DeleteManifest { repository, seed }),
-        2 => any::<bool>().prop_map(|untagged| Step::Collect { untagged }),
+        2 => proptest::bool::ANY.prop_map(|untagged| Step::Collect { untagged }),
     ]
 }
 
@@ -261,10 +300,10 @@ fn apply(storage: &Arc<Storage>, step: &Step) {
         }
         Step::Collect { untagged } => {
             let policy = Policy { untagged, ..AT_ONCE };
-            let plan = storage.plan_collection(policy).unwrap();
-            assert_eq!(plan, storage.collect(policy).unwrap());
+            let plan = storage.plan_collection(&policy, &any).unwrap();
+            assert_eq!(plan, storage.collect(&policy, &any).unwrap());
             // A second time there is nothing left to do.
-            let again = storage.collect(policy).unwrap();
+            let again = storage.collect(&policy, &any).unwrap();
             assert!(
                 again.manifests.is_empty() && again.blobs.is_empty() && again.contents.is_empty()
             );

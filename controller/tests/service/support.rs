@@ -95,12 +95,14 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn start(data: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_controller"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--log-level", "error", "--data-dir"])
-            .arg(data)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_controller"));
+        command.args(["serve", "--listen", "127.0.0.1:0", "--log-level", "error", "--data-dir"]);
+        Self::spawn(command.arg(data))
+    }
+
+    /// Runs a command that becomes the program.
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let url = line.trim_end().strip_prefix("listening on ").expect("the address comes first");
@@ -319,8 +321,13 @@ pub(crate) fn installed(program: &str) -> bool {
         .status()
         .is_ok();
     if !found {
-        assert!(std::env::var_os("REQUIRE_TOOLS").is_none(), "{program} is not installed");
-        eprintln!("skipped: {program} is not installed");
+        missing(program);
     }
     found
+}
+
+/// Says why a test is skipped; where nothing may be skipped, fails.
+pub(crate) fn missing(what: &str) {
+    assert!(std::env::var_os("REQUIRE_TOOLS").is_none(), "{what} is not installed");
+    eprintln!("skipped: {what} is not installed");
 }

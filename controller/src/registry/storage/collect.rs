@@ -13,19 +13,20 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use oci::digest::Algorithm;
-use oci::{Digest, Repository, Selector};
+use oci::{Digest, Repository, Selector, Tag};
 
 use super::Storage;
 use super::document::Document;
 use super::error::StorageError;
 use super::graph::{Node, reachable};
 use crate::durable::{self, At as _, absent_is_none};
+use crate::registry::pattern::TagPattern;
 
 /// Algorithms that the store has folders for.
 pub(super) const ALGORITHMS: [Algorithm; 2] = [Algorithm::Sha256, Algorithm::Sha512];
 
 /// What may be collected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// Nothing younger is touched: a push that is under way names its contents only at its end.
     pub grace: Duration,
@@ -33,11 +34,24 @@ pub struct Policy {
     pub quarantine: Duration,
     /// Whether manifests that no tag leads to are collected. Where not, only what no manifest names is.
     pub untagged: bool,
+    /// Tags of which only the newest stay.
+    pub retention: Vec<Retention>,
+}
+
+/// In each repository, of the tags that match, the ones set last stay; the others go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retention {
+    /// Which tags.
+    pub tags: TagPattern,
+    /// How many stay.
+    pub keep: usize,
 }
 
 /// What a collection finds, or has done.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Collection {
+    /// Tags that the rules of retention let go.
+    pub tags: Vec<(Repository, Tag)>,
     /// Manifests that nothing leads to.
     pub manifests: Vec<(Repository, Digest)>,
     /// Blobs that no manifest of their repository names.
@@ -48,8 +62,12 @@ pub struct Collection {
     pub expired: Vec<(Digest, u64)>,
 }
 
+/// Says which tags no rule of retention may remove.
+pub type Protected<'a> = &'a dyn Fn(&Repository, &Tag) -> bool;
+
 /// The repository's links that are not needed.
 struct Unneeded {
+    tags: Vec<Tag>,
     manifests: Vec<Digest>,
     blobs: Vec<Digest>,
 }
@@ -59,17 +77,22 @@ impl Storage {
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn plan_collection(&self, policy: Policy) -> Result<Collection, StorageError> {
+    pub fn plan_collection(
+        &self,
+        policy: &Policy,
+        protected: Protected<'_>,
+    ) -> Result<Collection, StorageError> {
         let now = SystemTime::now();
         let mut plan = Collection::default();
         let mut held = BTreeSet::new();
         for repository in self.all_repositories()? {
-            let unneeded = self.unneeded(&repository, policy, now)?;
+            let unneeded = self.unneeded(&repository, policy, protected, now)?;
             let gone: BTreeSet<&Digest> =
                 unneeded.manifests.iter().chain(&unneeded.blobs).collect();
             let links = self.links(&repository)?;
             held.extend(links.into_iter().filter(|digest| !gone.contains(digest)));
             let with = |digest| (repository.clone(), digest);
+            plan.tags.extend(unneeded.tags.into_iter().map(|tag| (repository.clone(), tag)));
             plan.manifests.extend(unneeded.manifests.into_iter().map(with));
             plan.blobs.extend(unneeded.blobs.into_iter().map(with));
         }
@@ -83,12 +106,21 @@ impl Storage {
     ///
     /// # Errors
     /// When the disk fails; what was done until then is whole.
-    pub fn collect(&self, policy: Policy) -> Result<Collection, StorageError> {
+    pub fn collect(
+        &self,
+        policy: &Policy,
+        protected: Protected<'_>,
+    ) -> Result<Collection, StorageError> {
         let now = SystemTime::now();
         let mut done = Collection::default();
         for repository in self.all_repositories()? {
             let _alone = self.collection_lock(File::lock)?;
-            let unneeded = self.unneeded(&repository, policy, now)?;
+            let unneeded = self.unneeded(&repository, policy, protected, now)?;
+            // Names first, so that a crash in between leaves none that leads nowhere.
+            for tag in unneeded.tags {
+                durable::remove(&self.layout.tag(&repository, &tag))?;
+                done.tags.push((repository.clone(), tag));
+            }
             for digest in unneeded.manifests {
                 self.unlink_manifest(&repository, &digest)?;
                 done.manifests.push((repository.clone(), digest));
@@ -129,7 +161,8 @@ impl Storage {
     fn unneeded(
         &self,
         repository: &Repository,
-        policy: Policy,
+        policy: &Policy,
+        protected: Protected<'_>,
         now: SystemTime,
     ) -> Result<Unneeded, StorageError> {
         let young = |path: &Path| is_young(path, policy.grace, now);
@@ -146,13 +179,15 @@ impl Storage {
             }
             blobs.insert(digest, named);
         }
-        for tag in self.all_tags(repository)? {
-            roots.extend(self.resolve_tag(repository, &tag)?);
+        let tags = self.outdated_tags(repository, policy, protected, now)?;
+        for tag in self.all_tags(repository)?.iter().filter(|tag| !tags.contains(tag)) {
+            roots.extend(self.resolve_tag(repository, tag)?);
         }
         let needed = reachable(&nodes, roots);
         let named: BTreeSet<&Digest> =
             needed.iter().filter_map(|d| blobs.get(d)).flatten().collect();
         let mut unneeded = Unneeded {
+            tags,
             manifests: nodes.keys().filter(|digest| !needed.contains(digest)).cloned().collect(),
             blobs: Vec::new(),
         };
@@ -162,6 +197,37 @@ impl Storage {
             }
         }
         Ok(unneeded)
+    }
+
+    /// The tags that no rule of retention keeps.
+    fn outdated_tags(
+        &self,
+        repository: &Repository,
+        policy: &Policy,
+        protected: Protected<'_>,
+        now: SystemTime,
+    ) -> Result<Vec<Tag>, StorageError> {
+        let mut dated = Vec::new();
+        for tag in self.all_tags(repository)? {
+            let path = self.layout.tag(repository, &tag);
+            let set = absent_is_none(fs::metadata(&path).and_then(|m| m.modified()));
+            dated.extend(set.at("read", &path)?.map(|set| (set, tag)));
+        }
+        // The newest first, and by name where two were set at once.
+        dated.sort_unstable_by(|a, b| b.cmp(a));
+        let mut outdated = BTreeSet::new();
+        for rule in &policy.retention {
+            let matching = dated.iter().filter(|(_, tag)| rule.tags.matches(repository, tag));
+            outdated.extend(matching.skip(rule.keep).map(|(_, tag)| tag));
+        }
+        let mut tags = Vec::new();
+        for tag in outdated {
+            let young = is_young(&self.layout.tag(repository, tag), policy.grace, now)?;
+            if !young && !protected(repository, tag) {
+                tags.push(tag.clone());
+            }
+        }
+        Ok(tags)
     }
 
     /// The document of a manifest. None, with a word in the log, where its content is gone: then there
@@ -218,7 +284,7 @@ impl Storage {
 
     fn old_contents(
         &self,
-        policy: Policy,
+        policy: &Policy,
         now: SystemTime,
     ) -> Result<Vec<(Digest, u64)>, StorageError> {
         let mut old = Vec::new();
@@ -245,7 +311,11 @@ impl Storage {
         Ok(contents)
     }
 
-    fn expired(&self, policy: Policy, now: SystemTime) -> Result<Vec<(Digest, u64)>, StorageError> {
+    fn expired(
+        &self,
+        policy: &Policy,
+        now: SystemTime,
+    ) -> Result<Vec<(Digest, u64)>, StorageError> {
         let mut expired = Vec::new();
         for algorithm in ALGORITHMS {
             for digest in digests_in(&self.layout.quarantine(algorithm), algorithm)? {
@@ -262,7 +332,7 @@ impl Storage {
     }
 
     /// What a write left that was cut off by a crash.
-    fn remove_temporary_files(&self, policy: Policy, now: SystemTime) -> Result<(), StorageError> {
+    fn remove_temporary_files(&self, policy: &Policy, now: SystemTime) -> Result<(), StorageError> {
         let mut todo = vec![self.layout.root().to_owned()];
         while let Some(folder) = todo.pop() {
             let Some(entries) = absent_is_none(fs::read_dir(&folder)).at("list", &folder)? else {

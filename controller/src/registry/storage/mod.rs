@@ -30,7 +30,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use oci::Repository;
 
 pub use blobs::BlobFile;
-pub use collect::{Collection, Policy};
+pub use collect::{Collection, Policy, Protected, Retention};
 pub use document::MANIFEST_TYPES;
 pub use error::StorageError;
 pub use listing::Page;

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Which repositories and tags a rule is about.
+
+use oci::{Repository, Tag};
+
+/// Tags of the repositories below a prefix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagPattern {
+    /// A repository or a folder of them; empty for all.
+    pub prefix: String,
+    /// Names, where `*` stands for any text. A tag matches if one of them does.
+    pub tags: Vec<String>,
+}
+
+impl TagPattern {
+    /// Whether it is about this tag.
+    pub fn matches(&self, repository: &Repository, tag: &Tag) -> bool {
+        covers(&self.prefix, repository.as_str())
+            && self.tags.iter().any(|pattern| glob(pattern, tag.as_str()))
+    }
+}
+
+/// Whole components only: `tools` covers `tools` and `tools/a`, not `toolset`.
+pub(super) fn covers(prefix: &str, name: &str) -> bool {
+    let prefix = prefix.trim_end_matches('/');
+    match name.strip_prefix(prefix) {
+        Some(rest) => prefix.is_empty() || rest.is_empty() || rest.starts_with('/'),
+        None => false,
+    }
+}
+
+/// `*` stands for any text, everything else for itself.
+fn glob(pattern: &str, text: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(mut text) = text.strip_prefix(first) else { return false };
+    let mut middle: Vec<&str> = rest.split('*').collect();
+    let last = middle.pop().unwrap_or_default();
+    for part in middle {
+        let Some((_, after)) = text.split_once(part) else { return false };
+        text = after;
+    }
+    text.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_text() {
+        for (pattern, text, expected) in [
+            ("v*", "v1.2.3", true),
+            ("v*", "latest", false),
+            ("v*.*", "v1.2", true),
+            ("v*.*", "v1", false),
+            ("*", "", true),
+            ("*-rc*", "v1-rc2", true),
+            ("a*a", "a", false),
+            ("a*a", "aa", true),
+            ("latest", "latest", true),
+            ("latest", "latest2", false),
+            ("*b*b", "b", false),
+        ] {
+            assert_eq!(glob(pattern, text), expected, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_is_about_both() {
+        let pattern = TagPattern { prefix: "tools".to_owned(), tags: vec!["v*".to_owned()] };
+        let matches = |repository: &str, tag: &str| {
+            pattern.matches(&repository.parse().unwrap(), &tag.parse().unwrap())
+        };
+        assert!(matches("tools", "v1") && matches("tools/a", "v1"));
+        assert!(!matches("tools/a", "latest"));
+        assert!(!matches("toolset", "v1"));
+    }
+}
