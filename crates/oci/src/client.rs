@@ -101,7 +101,8 @@ impl Client {
             .timeout_per_read(Some(options.timeout))
             .timeout_per_write(Some(options.timeout));
         if !plain {
-            config = config.tls_config(TlsConfig::builder().root_certs(root_certificates()).build());
+            config =
+                config.tls_config(TlsConfig::builder().root_certs(root_certificates()).build());
         }
         if registry.is_loopback() {
             config = config.proxy(None);
@@ -210,7 +211,7 @@ impl Action {
 
 /// The authorities that this machine trusts, so that a site's own authority works as everywhere on it;
 /// on a machine without any, those that ship with the program.
-fn root_certificates() -> RootCerts {
+pub fn root_certificates() -> RootCerts {
     let found = rustls_native_certs::load_native_certs();
     if found.certs.is_empty() {
         return RootCerts::WebPki;

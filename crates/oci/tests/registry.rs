@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The client against a real registry: the distribution project's, as Debian packages it.
-//! It knows neither the referrers API nor `OCI-Subject`, so the fallback is what is tested here.
+//! The client against real registries: the distribution project's, as Debian packages it, which knows
+//! neither the referrers API nor `OCI-Subject`, and the controller's own, which knows both.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -20,10 +20,12 @@ use std::time::Duration;
 use oci::client::{Client, CredentialSource, Credentials, Options, Pushed};
 use oci::{Digest, Repository, Selector, artifact, json, media_type};
 
-/// A `docker-registry` process with its storage. Both go with it.
+/// A registry's process with its storage. Both go with it.
 struct Registry {
     process: Child,
     address: String,
+    /// Whether it has the referrers API.
+    referrers: bool,
     _folder: tempfile::TempDir,
 }
 
@@ -36,8 +38,42 @@ impl Drop for Registry {
 }
 
 impl Registry {
-    /// `None` where the program is not installed.
-    fn start(htpasswd: Option<&str>) -> Option<Self> {
+    /// Those that are there.
+    fn all() -> impl Iterator<Item = Self> {
+        [Self::distribution(None), Self::controller()].into_iter().flatten()
+    }
+
+    /// The controller, where it was built beside this test.
+    fn controller() -> Option<Self> {
+        let program = std::env::current_exe().unwrap();
+        let program = program.ancestors().nth(2).unwrap().join("controller");
+        if !program.exists() {
+            return skipped("controller is not built");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("address");
+        let mut process = Command::new(program)
+            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(folder.path().join("data"))
+            .arg("--address-file")
+            .arg(&file)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        while process.try_wait().unwrap().is_none() {
+            let address = fs::read_to_string(&file).unwrap_or_default();
+            if let Some(address) = address.trim().strip_prefix("http://") {
+                let address = address.to_owned();
+                return Some(Self { process, address, referrers: true, _folder: folder });
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        panic!("the controller ends right after its start");
+    }
+
+    /// docker-registry, where it is installed.
+    fn distribution(htpasswd: Option<&str>) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let passwords = folder.path().join("htpasswd");
         let auth = match htpasswd {
@@ -61,16 +97,11 @@ impl Registry {
             let mut command = Command::new("docker-registry");
             command.arg("serve").arg(&config).stdout(Stdio::null()).stderr(Stdio::null());
             let Ok(mut process) = command.spawn() else {
-                assert!(
-                    std::env::var_os("REQUIRE_TOOLS").is_none(),
-                    "docker-registry is not installed"
-                );
-                eprintln!("skipped: docker-registry is not installed");
-                return None;
+                return skipped("docker-registry is not installed");
             };
             while process.try_wait().unwrap().is_none() {
                 if TcpStream::connect(&address).is_ok() {
-                    return Some(Self { process, address, _folder: folder });
+                    return Some(Self { process, address, referrers: false, _folder: folder });
                 }
                 thread::sleep(Duration::from_millis(20));
             }
@@ -82,6 +113,12 @@ impl Registry {
         let options = Options { credentials, chunk: Some(3_000_000), ..Options::default() };
         Client::new(&self.address.parse().unwrap(), options)
     }
+}
+
+fn skipped<T>(reason: &str) -> Option<T> {
+    assert!(std::env::var_os("REQUIRE_TOOLS").is_none(), "{reason}");
+    eprintln!("skipped: {reason}");
+    None
 }
 
 fn repository(name: &str) -> Repository {
@@ -104,7 +141,10 @@ fn push(client: &Client, name: &str, from: Option<&str>, content: &[u8]) -> Push
 
 #[test]
 fn blobs_go_there_and_back_whole_and_in_pieces() {
-    let Some(registry) = Registry::start(None) else { return };
+    Registry::all().for_each(|registry| check_blobs(&registry));
+}
+
+fn check_blobs(registry: &Registry) {
     let client = registry.client(CredentialSource::Anonymous);
     client.ping().unwrap();
     let large: Vec<u8> = (0..2_500_000_u32).flat_map(u32::to_le_bytes).collect();
@@ -131,7 +171,10 @@ fn blobs_go_there_and_back_whole_and_in_pieces() {
 
 #[test]
 fn manifests_tags_and_referrers() {
-    let Some(registry) = Registry::start(None) else { return };
+    Registry::all().for_each(|registry| check_manifests(&registry));
+}
+
+fn check_manifests(registry: &Registry) {
     let client = registry.client(CredentialSource::Anonymous);
     let name = repository("tools/example");
     push(&client, "tools/example", None, artifact::EMPTY_JSON);
@@ -172,7 +215,10 @@ fn manifests_tags_and_referrers() {
     let mut tags: Vec<String> =
         client.tags(&name).unwrap().iter().map(ToString::to_string).collect();
     tags.sort();
-    assert_eq!(tags, [format!("sha256-{}", digest.hex()), "v1".to_owned()]);
+    let fallback = format!("sha256-{}", digest.hex());
+    let expected =
+        if registry.referrers { vec!["v1".to_owned()] } else { vec![fallback, "v1".to_owned()] };
+    assert_eq!(tags, expected);
     assert!(client.delete_manifest(&name, &digest.into()).unwrap());
     assert_eq!(client.head_manifest(&name, &tag).unwrap(), None);
 }
@@ -181,7 +227,7 @@ fn manifests_tags_and_referrers() {
 fn a_password_is_asked_for_and_given() {
     // bcrypt of "not-a-secret", made with `htpasswd -nbB`.
     let line = "user:$2y$05$2.BO/cGmfjzLImldKpOk1OoUWUWmR0XHmDy8CgR.eEVw7kjkMLwHC";
-    let Some(registry) = Registry::start(Some(line)) else { return };
+    let Some(registry) = Registry::distribution(Some(line)) else { return };
     let fixed = |password: &str| {
         registry.client(CredentialSource::Fixed(Credentials::Password {
             username: "user".to_owned(),
