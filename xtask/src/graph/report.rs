@@ -149,6 +149,11 @@ impl Report {
         }
     }
 
+    /// Whether nothing is left that the same command could go on with.
+    pub(super) fn ended_well(&self) -> bool {
+        self.exit_code() != 1
+    }
+
     /// The table, and below it one line that sums up.
     pub(crate) fn table(&self) -> String {
         let width = self.steps.iter().map(|row| row.step.len()).max().unwrap_or(0).max(4);

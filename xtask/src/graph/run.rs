@@ -113,9 +113,6 @@ pub(crate) fn run(name: &str, stages: &[Stage], run: &Run, ui: &Ui) -> Result<Re
     result.context("the run ended before its time; the same command goes on")?;
 
     let steps: Vec<Row> = rows.into_iter().flatten().collect();
-    if steps.iter().all(|row| row.verdict.good()) {
-        journal.add(&Record::Closed)?;
-    }
     let report = Report {
         pipeline: name.to_owned(),
         version: run.version().text().to_owned(),
@@ -125,6 +122,9 @@ pub(crate) fn run(name: &str, stages: &[Stage], run: &Run, ui: &Ui) -> Result<Re
         steps,
         milliseconds: milliseconds(started),
     };
+    if report.ended_well() {
+        journal.add(&Record::Closed)?;
+    }
     let mut text = serde_json::to_string_pretty(&report)?;
     text.push('\n');
     atomic::write(&run.workspace.scratch().join("report.json"), text.as_bytes())?;
@@ -195,7 +195,7 @@ fn intact(stages: &[Stage], node: usize, run: &Run, wrote: &str) -> bool {
         .is_ok_and(|digest| digest == wrote)
 }
 
-/// What makes two runs the same run: the pipeline, the source, and what was asked for.
+/// What makes two runs the same run: the pipeline, the source, the programs, and what was asked for.
 fn key(name: &str, stages: &[Stage], run: &Run) -> Result<String> {
     let mut facts = BTreeMap::new();
     facts.insert("pipeline", name.to_owned());
@@ -205,6 +205,12 @@ fn key(name: &str, stages: &[Stage], run: &Run) -> Result<String> {
     facts.insert("options", run.options.identity());
     let names: Vec<_> = stages.iter().map(|stage| stage.step.name()).collect();
     facts.insert("steps", names.join(" "));
+    let needs: BTreeSet<_> = stages.iter().flat_map(|stage| stage.step.needs(run)).collect();
+    let versions = needs.iter().filter_map(|need| match need {
+        Need::Tool(name) | Need::Wanted(name) => Some((name, run.tools.version(name))),
+        Need::Space(_) => None,
+    });
+    facts.insert("tools", format!("{:?}", versions.collect::<Vec<_>>()));
     let digest = tree::digest_of_bytes(&serde_json::to_vec(&facts)?);
     Ok(digest.get(..16).unwrap_or(&digest).to_owned())
 }
@@ -251,7 +257,9 @@ fn show(row: &Row, ui: &Ui) {
     let log = row.log.as_deref().unwrap_or_default();
     match &row.verdict {
         Verdict::Done { fact } => {
-            ui.status("Finished", &format!("{} {fact} in {}", row.step, seconds(row.milliseconds)));
+            let fact = if fact.is_empty() { String::new() } else { format!(": {fact}") };
+            let took = seconds(row.milliseconds);
+            ui.status("Finished", &format!("{}{fact}, in {took}", row.step));
         }
         Verdict::Kept { .. } => {
             ui.status("Kept", &format!("{}, finished in an earlier run", row.step));

@@ -49,23 +49,30 @@ fn command(run: &Run) -> Command {
     run.command("cargo").args(["fmt", "--all", "--check"])
 }
 
-/// The places that `rustfmt --check` prints as `Diff in FILE:LINE:`, the first of each file.
+/// The files that `rustfmt --check` would change, each with the first line that it would.
+///
+/// It prints `Diff in FILE:LINE:` and a diff, whose first lines are often context.
 fn findings(output: &str, root: &Path) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
-    for line in output.lines() {
-        let Some(place) = line.strip_prefix("Diff in ") else { continue };
-        let mut parts = place.trim_end_matches(':').rsplitn(2, ':');
-        let (Some(line), Some(file)) = (parts.next(), parts.next()) else { continue };
-        let Ok(line) = line.parse() else { continue };
-        let file = Path::new(file);
+    let mut lines = output.lines();
+    while let Some(line) = lines.next() {
+        let Some((file, start)) = line.strip_prefix("Diff in ").and_then(place) else { continue };
+        let context = lines.clone().take_while(|line| line.starts_with(' ')).count();
         let file = file.strip_prefix(root).unwrap_or(file).display().to_string();
         if findings.iter().any(|it| it.file == file) {
             continue;
         }
         let mend = format!("rustfmt --edition 2024 {file}");
-        findings.push(Finding::at(file, line, "rustfmt", "not formatted as rustfmt does it", mend));
+        let message = "not formatted as rustfmt does it";
+        findings.push(Finding::at(file, start + context, "rustfmt", message, mend));
     }
     findings
+}
+
+/// `FILE:LINE:`.
+fn place(text: &str) -> Option<(&Path, usize)> {
+    let (file, line) = text.trim_end_matches(':').rsplit_once(':')?;
+    Some((Path::new(file), line.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -74,10 +81,10 @@ mod tests {
 
     #[test]
     fn takes_the_first_place_of_each_file() {
-        let output = "Diff in /r/a/src/lib.rs:3:\n-fn  a\n+fn a\nDiff in /r/a/src/lib.rs:9:\n\
-                      Diff in /r/b.rs:1:\n";
+        let output = "Diff in /r/a/src/lib.rs:3:\n \n /// A.\n-fn  a\n+fn a\n\
+                      Diff in /r/a/src/lib.rs:9:\n+\nDiff in /r/b.rs:1:\n-x\n";
         let places: Vec<_> =
             findings(output, Path::new("/r")).into_iter().map(|it| (it.file, it.line)).collect();
-        assert_eq!(places, [("a/src/lib.rs".into(), Some(3)), ("b.rs".into(), Some(1))]);
+        assert_eq!(places, [("a/src/lib.rs".into(), Some(5)), ("b.rs".into(), Some(1))]);
     }
 }

@@ -57,13 +57,27 @@ impl Step for Lint {
 
 fn clippy(run: &Run) -> Command {
     run.command("cargo")
-        .args(["clippy", "--workspace", "--all-targets", "--all-features", "--keep-going"])
+        .args([
+            "clippy",
+            "--locked",
+            "--workspace",
+            "--all-targets",
+            "--all-features",
+            "--keep-going",
+        ])
         .args(["--message-format=json", "--", "-D", "warnings"])
 }
 
 fn rustdoc(run: &Run) -> Command {
     run.command("cargo")
-        .args(["doc", "--workspace", "--no-deps", "--all-features", "--document-private-items"])
+        .args([
+            "doc",
+            "--locked",
+            "--workspace",
+            "--no-deps",
+            "--all-features",
+            "--document-private-items",
+        ])
         .args(["--keep-going", "--message-format=json"])
         .env("RUSTDOCFLAGS", "-D warnings")
 }
@@ -92,14 +106,13 @@ fn finding(diagnostic: &Diagnostic) -> Option<Finding> {
     }
     let span = diagnostic.spans.iter().find(|span| span.is_primary)?;
     let rule = diagnostic.code.as_ref().map_or_else(|| "rustc".to_owned(), |it| it.code.clone());
-    let help = diagnostic.children.iter().find(|it| {
-        // Cargo's own note on which flag made a warning an error is no help.
-        it.level == DiagnosticLevel::Help && !it.message.starts_with("for further information")
+    let mut help = diagnostic.children.iter().filter(|it| {
+        // How to silence a lint, and where it is documented, mend nothing.
+        it.level == DiagnosticLevel::Help
+            && !it.message.starts_with("for further information")
+            && !it.message.starts_with("to override")
     });
-    let mend = match help {
-        Some(help) => suggestion(help),
-        None => format!("see the log, or `cargo clippy --explain`: {rule}"),
-    };
+    let mend = help.next().map_or_else(|| format!("see {rule} in the log"), suggestion);
     Some(Finding::at(&span.file_name, span.line_start, rule, &diagnostic.message, mend))
 }
 

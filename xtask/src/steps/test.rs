@@ -86,7 +86,7 @@ fn has_nextest(run: &Run) -> bool {
 
 fn nextest(run: &Run) -> Command {
     run.command("cargo")
-        .args(["nextest", "run", "--workspace", "--all-features", "--profile", "xtask"])
+        .args(["nextest", "run", "--locked", "--workspace", "--all-features", "--profile", "xtask"])
         .args(["--no-tests", "pass"])
 }
 
@@ -101,7 +101,14 @@ fn plain(run: &Run) -> Command {
 }
 
 fn documentation(run: &Run) -> Command {
-    run.command("cargo").args(["test", "--workspace", "--all-features", "--doc", "--no-fail-fast"])
+    run.command("cargo").args([
+        "test",
+        "--locked",
+        "--workspace",
+        "--all-features",
+        "--doc",
+        "--no-fail-fast",
+    ])
 }
 
 fn with_nextest(run: &Run, log: &StepLog) -> Result<Tally> {

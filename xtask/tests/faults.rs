@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Surroundings that are not as they have to be: a clear error, the right exit code, no panic.
+#![forbid(unsafe_code)]
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use common::Fixture;
+
+/// Asserts the exit code, and that people are told each of `parts`.
+#[track_caller]
+fn says(answer: &common::Answer, code: i32, parts: &[&str]) {
+    let err = answer.err();
+    assert_eq!(answer.code(), code, "{err}");
+    assert!(!err.contains("panicked"), "{err}");
+    for part in parts {
+        assert!(err.contains(part), "{part:?} is not in: {err}");
+    }
+}
+
+#[test]
+fn without_a_git_repository() {
+    let fixture = Fixture::new();
+    fs::remove_dir_all(fixture.root().join(".git")).unwrap();
+    says(&fixture.xtask(&["validate"]), 2, &["cannot tell the commit", "git init"]);
+}
+
+#[test]
+fn in_a_repository_without_a_commit() {
+    let fixture = Fixture::new();
+    fs::remove_dir_all(fixture.root().join(".git")).unwrap();
+    fixture.git(&["init", "--quiet"]);
+    says(&fixture.xtask(&["validate"]), 2, &["cannot tell the commit", "with a commit"]);
+}
+
+#[test]
+fn outside_a_workspace() {
+    let fixture = Fixture::new();
+    fs::remove_file(fixture.root().join("release.toml")).unwrap();
+    says(&fixture.xtask(&["validate"]), 2, &["no release.toml in", "inside the repository"]);
+}
+
+#[test]
+fn a_malformed_release_toml_is_told_by_line_and_column() {
+    let fixture = Fixture::new();
+    fixture.append("release.toml", "\n[engines]\nimages = 7\n");
+    let lines = fs::read_to_string(fixture.root().join("release.toml")).unwrap().lines().count();
+    let place = format!("line {lines}, column 10");
+    says(&fixture.xtask(&["fmt"]), 2, &["release.toml is malformed", &place, "expected a string"]);
+}
+
+#[test]
+fn an_unknown_field_in_release_toml_is_refused_with_those_there_are() {
+    let fixture = Fixture::new();
+    fixture.append("release.toml", "delivers = []\n");
+    says(&fixture.xtask(&["fmt"]), 2, &["unknown field `delivers`", "`deliver`"]);
+}
+
+#[test]
+fn a_workspace_version_that_is_none() {
+    let fixture = Fixture::new();
+    let cargo = fs::read_to_string(fixture.root().join("Cargo.toml")).unwrap();
+    fixture.write("Cargo.toml", &cargo.replace("1.2.3", "1.2"));
+    says(&fixture.xtask(&["fmt"]), 2, &["Cargo.toml", "\"1.2\" is not a version X.Y.Z"]);
+}
+
+#[test]
+fn an_epoch_that_is_no_number() {
+    let fixture = Fixture::new();
+    let output = fixture.command(&["fmt"]).env("SOURCE_DATE_EPOCH", "today").output().unwrap();
+    says(&common::Answer(output), 2, &["SOURCE_DATE_EPOCH is today"]);
+}
+
+#[test]
+fn a_missing_program_skips_its_gate_and_says_so() {
+    let fixture = Fixture::new();
+    let path = tempfile::tempdir().unwrap();
+    for program in ["cargo", "git"] {
+        let place = std::env::split_paths(&std::env::var_os("PATH").unwrap())
+            .map(|folder| folder.join(program))
+            .find(|place| place.is_file())
+            .unwrap();
+        symlink(place, path.path().join(program)).unwrap();
+    }
+    let run = |args: &[&str]| {
+        common::Answer(fixture.command(args).env("PATH", path.path()).output().unwrap())
+    };
+    let answer = run(&["fmt"]);
+    says(&answer, 3, &["rustfmt is not installed", "rustup component add rustfmt"]);
+    assert!(answer.out().contains("1 step did not run"), "{}", answer.out());
+    let answer = run(&["ci", "pr", "--json"]);
+    assert_eq!(answer.code(), 1, "a gate that could not run has failed: {}", answer.err());
+    let doctor = run(&["doctor"]);
+    assert_eq!(doctor.code(), 1);
+    assert!(doctor.out().contains("mend: rustup component add rustfmt"), "{}", doctor.out());
+}
+
+#[test]
+fn a_dry_run_changes_nothing() {
+    let fixture = Fixture::new();
+    let answer = fixture.xtask(&["validate", "--dry-run"]);
+    assert_eq!(answer.code(), 0, "{}", answer.err());
+    assert!(answer.out().contains("cargo fmt --all --check"), "{}", answer.out());
+    let answer = fixture.xtask(&["validate", "--plan", "json"]);
+    let plan: serde_json::Value = serde_json::from_str(&answer.out()).unwrap();
+    assert_eq!(plan["steps"][0]["name"], "fmt");
+    assert_eq!(plan["steps"][0]["plan"]["actions"][0]["command"]["args"][0], "fmt");
+    assert!(!Path::new(&fixture.root().join("target")).exists());
+}
+
+#[test]
+fn a_dirty_tree_is_in_the_version() {
+    let fixture = Fixture::new();
+    let version = |answer: common::Answer| {
+        let plan: serde_json::Value = serde_json::from_str(&answer.out()).unwrap();
+        plan["version"].as_str().unwrap().to_owned()
+    };
+    let clean = version(fixture.xtask(&["fmt", "--plan", "json"]));
+    assert!(clean.starts_with("1.2.3-snapshot.") && !clean.ends_with("-dirty"), "{clean}");
+    fixture.write("new", "");
+    let dirty = version(fixture.xtask(&["fmt", "--plan", "json"]));
+    assert_eq!(dirty, format!("{clean}-dirty"));
+}
