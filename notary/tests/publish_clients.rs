@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! What other programs make of a release that `notary publish` put into the controller's registry.
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test that asked for it")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use release::Channel;
+use sigstore::PrivateKey;
+use support::{IMAGE, KeyFile, Release, notary, succeeded, tool};
+
+/// The controller with a release in its registry.
+struct Published {
+    process: Child,
+    /// `HOST:PORT/product`.
+    prefix: String,
+    release: Release,
+    key: KeyFile,
+    folder: tempfile::TempDir,
+}
+
+impl Drop for Published {
+    fn drop(&mut self) {
+        // It may have ended on its own; then there is nothing to do.
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
+impl Published {
+    /// `None` where the controller was not built beside this test.
+    fn new() -> Option<Self> {
+        let program = Path::new(env!("CARGO_BIN_EXE_notary")).with_file_name("controller");
+        if !program.exists() {
+            assert!(std::env::var_os("REQUIRE_TOOLS").is_none(), "controller is not built");
+            eprintln!("skipped: controller is not built");
+            return None;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("address");
+        let mut process = Command::new(program)
+            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(folder.path().join("data"))
+            .arg("--address-file")
+            .arg(&file)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let prefix = loop {
+            assert!(process.try_wait().unwrap().is_none(), "the controller ends after its start");
+            let address = fs::read_to_string(&file).unwrap_or_default();
+            if let Some(address) = address.trim().strip_prefix("http://") {
+                break format!("{address}/product");
+            }
+            thread::sleep(Duration::from_millis(20));
+        };
+        let release = Release::unsigned(Channel::Stable, "content");
+        let key = KeyFile::new(&PrivateKey::generate());
+        for verb in ["sign", "attest"] {
+            succeeded(&release.notary(verb, Some(&key)));
+        }
+        let mut publish = notary();
+        publish.args(["publish", "--to", &prefix, "--release"]).arg(release.root());
+        succeeded(&publish.output().unwrap());
+        Some(Self { process, prefix, release, key, folder })
+    }
+
+    fn image(&self) -> String {
+        format!("{}/{IMAGE}:v0.1.0", self.prefix)
+    }
+
+    /// A program that keeps what it keeps in the test's folder, and knows no credentials.
+    fn run(&self, program: PathBuf, arguments: &[&str]) -> String {
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(self.folder.path()).env("HOME", self.folder.path());
+        command.env_remove("REGISTRY_AUTH_FILE").env_remove("XDG_RUNTIME_DIR");
+        succeeded(&command.output().unwrap())
+    }
+}
+
+#[test]
+fn oras_pulls_the_folder_and_lists_what_accompanies_the_image() {
+    let (Some(oras), Some(published)) = (tool("oras"), Published::new()) else { return };
+    let release = format!("{}/release:v0.1.0", published.prefix);
+    published.run(oras.clone(), &["pull", "--plain-http", "--output", "pulled", &release]);
+    let pulled = published.folder.path().join("pulled");
+    let mut found = BTreeMap::new();
+    let mut folders = vec![pulled.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(&pulled).unwrap().to_str().unwrap().to_owned();
+                found.insert(name, fs::read(path).unwrap());
+            }
+        }
+    }
+    let mut expected = BTreeMap::new();
+    for name in published.release.files() {
+        if !name.starts_with("images/") {
+            let content = fs::read(published.release.path(&name)).unwrap();
+            expected.insert(name, content);
+        }
+    }
+    assert_eq!(found, expected);
+
+    let image = published.image();
+    let tree = published.run(oras, &["discover", "--plain-http", "--format", "json", &image]);
+    assert_eq!(tree.matches("application/vnd.dev.sigstore.bundle.v0.3+json").count(), 3, "{tree}");
+    assert_eq!(tree.matches("application/vnd.cyclonedx+json").count(), 1, "{tree}");
+}
+
+#[test]
+fn skopeo_copies_the_image_unchanged() {
+    let (Some(skopeo), Some(published)) = (tool("skopeo"), Published::new()) else { return };
+    let image = format!("docker://{}", published.image());
+    published.run(
+        skopeo.clone(),
+        &[
+            "--insecure-policy",
+            "copy",
+            "--preserve-digests",
+            "--src-tls-verify=false",
+            &image,
+            "oci:copied:v0.1.0",
+        ],
+    );
+    let digest = &published.release.manifest().images[0].digest;
+    let index = fs::read_to_string(published.folder.path().join("copied/index.json")).unwrap();
+    assert!(index.contains(digest.as_str()), "{index}");
+    let inspected = published.run(skopeo, &["inspect", "--tls-verify=false", &image]);
+    assert!(inspected.contains(&format!("\"Digest\": \"{digest}\"")), "{inspected}");
+}
+
+#[test]
+fn cosign_verifies_signature_and_attestations() {
+    let (Some(cosign), Some(published)) = (tool("cosign"), Published::new()) else { return };
+    let image = published.image();
+    let key = published.key.public();
+    let common =
+        ["--key", key.to_str().unwrap(), "--insecure-ignore-tlog", "--allow-http-registry", &image];
+    let run = |verb: &[&str]| published.run(cosign.clone(), &[verb, &common].concat());
+    assert!(run(&["verify"]).contains(&published.release.manifest().images[0].digest));
+    run(&["verify-attestation", "--type", "slsaprovenance1"]);
+    run(&["verify-attestation", "--type", "cyclonedx"]);
+}
