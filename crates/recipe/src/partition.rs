@@ -332,3 +332,34 @@ impl fmt::Display for Format {
         f.write_str(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_bytes_and_are_written_with_the_largest_unit() {
+        for (text, bytes, written) in [
+            ("512M", 512 << 20, "512M"),
+            ("1024K", 1 << 20, "1M"),
+            ("2048G", 2 << 40, "2T"),
+            ("1500M", 1500 << 20, "1500M"),
+            ("9999999T", 9_999_999 << 40, "9999999T"),
+        ] {
+            let size: Size = text.parse().unwrap();
+            assert_eq!(size, Size::Bytes(ByteSize::new(bytes).unwrap()), "{text}");
+            assert_eq!(size.to_string(), written);
+        }
+        for bytes in [0, 1, 1023, 1025, 10_000_001 << 10, 10_000_000 << 40] {
+            assert_eq!(ByteSize::new(bytes), None, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn codes_stand_for_guids() {
+        let guid = |text: &str| text.parse::<TypeGuid>().unwrap().to_guid().to_string();
+        assert_eq!(guid("EF00"), "C12A7328-F81F-11D2-BA4B-00A0C93EC93B");
+        assert_eq!(guid("8300"), guid("0fc63daf-8483-4772-8e79-3d69d8477de4"));
+        assert_eq!(guid("fd00"), "fd00");
+    }
+}

@@ -199,3 +199,39 @@ impl OciReference {
         self.0.split_once('@').map(|(_, digest)| digest)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_comes_apart() {
+        let digest = format!("sha256:{}", "0".repeat(64));
+        for (text, registry, repository, tag, with_digest) in [
+            (
+                "registry.example/os/debian:13".to_owned(),
+                Some("registry.example"),
+                "os/debian",
+                Some("13"),
+                false,
+            ),
+            (format!("localhost/debian@{digest}"), Some("localhost"), "debian", None, true),
+            (format!("[::1]:5000/a/b:1@{digest}"), Some("[::1]:5000"), "a/b", Some("1"), true),
+            (
+                "registry:5000/debian:13".to_owned(),
+                Some("registry:5000"),
+                "debian",
+                Some("13"),
+                false,
+            ),
+            ("os/debian:13".to_owned(), None, "os/debian", Some("13"), false),
+            ("debian:13".to_owned(), None, "debian", Some("13"), false),
+        ] {
+            let reference = OciReference::new(&*text).unwrap();
+            assert_eq!(reference.registry(), registry, "{text}");
+            assert_eq!(reference.repository(), repository, "{text}");
+            assert_eq!(reference.tag(), tag, "{text}");
+            assert_eq!(reference.digest(), with_digest.then_some(digest.as_str()), "{text}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! A validator that is not ours agrees: `check-jsonschema`, which is written in Python.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on stops")]
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::Value;
+
+/// The files that it refuses, by name; nothing if it is not installed.
+fn refused(arguments: &[&str], files: &[PathBuf]) -> Option<BTreeSet<String>> {
+    let output = Command::new("check-jsonschema")
+        .args(["--output-format", "json"])
+        .args(arguments)
+        .args(files)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output();
+    let Ok(output) = output else {
+        assert!(std::env::var_os("REQUIRE_TOOLS").is_none(), "check-jsonschema is not installed");
+        eprintln!("skipped: check-jsonschema is not installed");
+        return None;
+    };
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(matches!(output.status.code(), Some(0 | 1)), "{stderr}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let lists = ["errors", "parse_errors"].into_iter().filter_map(|list| report[list].as_array());
+    Some(
+        lists.flatten().map(|error| name(Path::new(error["filename"].as_str().unwrap()))).collect(),
+    )
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap().to_string_lossy().into_owned()
+}
+
+fn json_files(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| !path.to_string_lossy().ends_with(".expected.json"))
+        .collect()
+}
+
+const CURRENT: [&str; 2] = ["--schemafile", "schemas/recipe-1.1.schema.json"];
+
+#[test]
+fn it_takes_the_schemas_and_every_example() {
+    let (schemas, examples) = (json_files("schemas"), json_files("examples"));
+    assert!(schemas.len() >= 2 && examples.len() >= 4);
+    if let Some(schemas) = refused(&["--check-metaschema"], &schemas) {
+        assert_eq!(schemas, BTreeSet::new());
+        assert_eq!(refused(&CURRENT, &examples), Some(BTreeSet::new()));
+    }
+}
+
+#[test]
+fn it_refuses_every_bad_example() {
+    let bad = json_files("tests/bad");
+    let mut expected: BTreeSet<String> = bad.iter().map(|path| name(path)).collect();
+    // A member that stands twice is refused by our reader, before any schema.
+    assert!(expected.remove("duplicate-members.json"));
+    if let Some(refused) = refused(&CURRENT, &bad) {
+        assert_eq!(refused, expected);
+    }
+}
