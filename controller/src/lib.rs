@@ -11,6 +11,7 @@ pub mod config;
 mod durable;
 mod file_service;
 mod health;
+mod linger;
 mod logging;
 pub mod registry;
 pub mod serve;

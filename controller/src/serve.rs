@@ -14,14 +14,17 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::Response;
 use axum::middleware::{self, Next};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioTimer;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower::ServiceExt as _;
 
 use crate::config::Config;
 use crate::health;
+use crate::linger::{Lingering, Unread};
 use crate::registry::http::Registry;
 use crate::registry::storage::Storage;
 use crate::registry::users::Users;
@@ -125,10 +128,16 @@ async fn connection(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "connection without TCP_NODELAY");
     }
+    let unread = Unread::default();
+    let watching = unread.clone();
+    let service =
+        TowerToHyperService::new(router.map_request(move |request: Request<Incoming>| {
+            request.map(|body| watching.watch(Body::new(body)))
+        }));
     let serving = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(Lingering::new(stream, unread), service);
     if let Err(error) = watcher.watch(serving).await {
         // Clients go away all the time.
         tracing::debug!(%error, "connection ended");

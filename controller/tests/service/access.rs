@@ -138,3 +138,16 @@ fn no_login_without_users() {
     service.client.login("a", "b").get("/v2/").expect(401);
     assert!(!service.client.get("/v2/").expect(200).headers.contains_key("www-authenticate"));
 }
+
+#[test]
+fn a_refusal_reaches_a_client_that_is_still_sending() {
+    let service = service(RULES);
+    let large = crate::support::bytes(12 << 20);
+    for _ in 0..8 {
+        let path = format!("/v2/open/blobs/uploads/?digest={}", oci::Digest::sha256(b"x"));
+        service.client.send("POST", &path, &[], &large).expect_error(401, "UNAUTHORIZED");
+        let kind = [("content-type", crate::support::IMAGE_MANIFEST)];
+        let ci = service.client.login("ci", "ci");
+        ci.send("PUT", "/v2/open/manifests/v1", &kind, &large).expect_error(413, "MANIFEST_INVALID");
+    }
+}

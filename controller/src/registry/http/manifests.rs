@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, Method, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use oci::{Repository, Selector, Tag};
 
@@ -176,8 +176,7 @@ async fn read(body: Body) -> Result<bytes::Bytes, ApiError> {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(e) if e.is::<LengthLimitError>() => {
             let message = format!("a manifest has at most {LARGEST} bytes");
-            Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, Code::ManifestInvalid, message)
-                .with_header(header::CONNECTION, HeaderValue::from_static("close")))
+            Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, Code::ManifestInvalid, message))
         }
         Err(e) => {
             let message = format!("the manifest did not come whole: {e}");
