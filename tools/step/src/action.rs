@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 
+use crate::download::Download;
 use crate::grub;
 use crate::image::Source;
 use crate::plan::{Contents, Program};
@@ -31,7 +32,7 @@ pub(crate) enum Action {
         /// Why the step can do without it.
         because: &'static str,
     },
-    /// Write a file as a whole: temporary file beside it, fsync, rename. Its folder must be there.
+    /// Write a file as a whole: temporary file beside it, fsync, rename. Its folder is made if need be.
     WriteFile {
         /// Where to.
         path: PathBuf,
@@ -107,6 +108,25 @@ pub(crate) enum Action {
         /// An empty folder.
         target: PathBuf,
     },
+    /// Pull a WIM and apply one of its images to an empty NTFS volume.
+    ApplyWim {
+        /// Which artifact; its only layer is the WIM.
+        source: Source,
+        /// Number of the image in the WIM, from 1.
+        index: u32,
+        /// The volume, not mounted.
+        device: PathBuf,
+        /// Folder for a WIM that can't be piped.
+        work: PathBuf,
+    },
+    /// Fetch a file and check its digest.
+    Download {
+        /// Which file.
+        #[serde(flatten)]
+        download: Download,
+        /// Where to.
+        path: PathBuf,
+    },
     /// Make a file of zeros with this length, in place of one that is there.
     MakeImage {
         /// The file.
@@ -131,7 +151,7 @@ pub(crate) enum Action {
         /// Device and size in bytes.
         partitions: Vec<(PathBuf, u64)>,
     },
-    /// Mount a file system. The executor unmounts it when the step ends, however it ends.
+    /// Mount a file system; NTFS through ntfs-3g, whose names are then those of any case. The executor unmounts it when the step ends, however it ends.
     Mount {
         /// Device, or a word such as `proc` for a file system without one.
         source: String,
@@ -201,6 +221,18 @@ impl Display for Action {
             Self::EmptyDir { path } => write!(f, "empty    {}", path.display()),
             Self::Unpack { source, target } => {
                 write!(f, "unpack   {} {}", source.reference, target.display())
+            }
+            Self::ApplyWim { source, index, device, .. } => {
+                write!(f, "apply    {} image {index} {}", source.reference, device.display())
+            }
+            Self::Download { download, path } => {
+                let digest = download.sha256.as_deref().unwrap_or("unchecked");
+                write!(
+                    f,
+                    "fetch    {} {} (sha256 {digest})",
+                    download.url.redacted(),
+                    path.display()
+                )
             }
             Self::MakeImage { path, size } => {
                 write!(f, "image    {} ({size} bytes)", path.display())

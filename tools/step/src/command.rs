@@ -3,7 +3,9 @@
 
 //! Runs outside programs: one environment for all, output kept, failures that can be pasted.
 
-use std::process::{Command, ExitStatus, Stdio};
+use std::io::{self, ErrorKind, Read, Write};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::{self, JoinHandle};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -11,6 +13,8 @@ use crate::plan::Program;
 
 /// Lines of output that an error repeats; the tools used here say what went wrong at the end.
 const SHOWN_LINES: usize = 20;
+/// Bytes that are fed to a program at once: what a pipe holds.
+const PIPE: usize = 64 * 1024;
 
 /// A command for `program` whose environment is the same on every machine.
 pub(crate) fn command(program: &Program) -> Result<Command> {
@@ -33,6 +37,86 @@ pub(crate) fn run(program: &Program) -> Result<String> {
     printed.push_str(&String::from_utf8_lossy(&output.stderr));
     check(program, output.status, &printed)?;
     Ok(printed)
+}
+
+/// Runs `program` with all of `stream` as its standard input, as far as it wants to read it.
+///
+/// A failure to read `stream` comes before the program's own: it explains that one.
+pub(crate) fn run_fed(program: &Program, stream: &mut dyn Read) -> Result<()> {
+    let mut fed = Fed::start(program)?;
+    let copied = copy(stream, &mut fed);
+    fed.finish(copied)
+}
+
+/// A program that is fed through its standard input.
+pub(crate) struct Fed {
+    program: Program,
+    child: Child,
+    printed: JoinHandle<String>,
+    /// Set when the program has closed its end: it has all that it wants, or has failed.
+    closed: bool,
+}
+
+impl Fed {
+    /// Starts `program`. Its output on both streams is kept for an error.
+    pub(crate) fn start(program: &Program) -> Result<Self> {
+        let (mut reader, writer) = io::pipe().context("cannot make a pipe")?;
+        let mut command = command(program)?;
+        command.stdin(Stdio::piped()).stderr(writer.try_clone()?).stdout(writer);
+        let child = command.spawn().with_context(|| not_started(program))?;
+        // It holds our ends of the pipe, which would then never end.
+        drop(command);
+        // Read beside the work: a full pipe would stop the program.
+        let printed = thread::spawn(move || {
+            let mut bytes = Vec::new();
+            // What was read before an error is worth showing.
+            reader.read_to_end(&mut bytes).ok();
+            String::from_utf8_lossy(&bytes).into_owned()
+        });
+        Ok(Self { program: program.clone(), child, printed, closed: false })
+    }
+
+    /// Closes the program's input, waits for its end, and puts a failure to feed it first.
+    pub(crate) fn finish(mut self, fed: Result<()>) -> Result<()> {
+        if fed.is_err() {
+            // It would complain of an input that ends early, which is not its fault.
+            self.child.kill().ok();
+        }
+        drop(self.child.stdin.take());
+        let status = self.child.wait().context("cannot wait for a program")?;
+        let printed = self.printed.join().unwrap_or_default();
+        fed?;
+        check(&self.program, status, &printed)
+    }
+}
+
+/// Bytes after the program has closed its end go nowhere: whether it had all that it wanted shows
+/// in its exit status.
+impl Write for Fed {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        if let (false, Some(stdin)) = (self.closed, &mut self.child.stdin) {
+            match stdin.write_all(buffer) {
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => self.closed = true,
+                other => other?,
+            }
+        }
+        Ok(buffer.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn copy(from: &mut dyn Read, to: &mut Fed) -> Result<()> {
+    let mut buffer = vec![0; PIPE];
+    loop {
+        let n = from.read(&mut buffer).context("cannot read what is to be fed to it")?;
+        if n == 0 || to.closed {
+            return Ok(());
+        }
+        to.write_all(buffer.get(..n).unwrap_or_default()).context("cannot write to it")?;
+    }
 }
 
 /// Turns an exit status other than 0 into an error that repeats the end of `printed`.

@@ -17,14 +17,16 @@ use crate::action::Action;
 use crate::boot_entry;
 use crate::command;
 use crate::disk;
+use crate::download;
 use crate::files;
 use crate::grub;
-use crate::image::Image;
+use crate::image::{Image, Source};
 use crate::mounts::{self, Mounts};
 use crate::plan::Plan;
 use crate::stamp::Done;
 use crate::tree;
 use crate::unpack;
+use crate::wim;
 
 /// Carries out all of `plan`; `work` is a private folder for its temporary files.
 ///
@@ -64,6 +66,7 @@ fn carry_out(action: &Action, mounts: &mut Mounts) -> Result<Outcome> {
             }
         }
         Action::WriteFile { path, mode, contents } => {
+            make_dir(path.parent().unwrap_or(Path::new("/")))?;
             files::write_atomically(path, *mode, contents.bytes())?;
         }
         Action::Install { root, path, mode, contents } => {
@@ -92,23 +95,21 @@ fn carry_out(action: &Action, mounts: &mut Mounts) -> Result<Outcome> {
                 eprintln!("warning: the firmware has no entry for the installed system: {error:#}");
             }
         }
-        Action::MakeDir { path } => {
-            fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
-        }
+        Action::MakeDir { path } => make_dir(path)?,
         Action::EmptyDir { path } => files::empty_dir(path)?,
         Action::Unpack { source, target } => {
-            let image =
-                Image::open(source).with_context(|| format!("cannot pull {}", source.reference))?;
-            eprintln!(
-                "pull: {} is {}, {} layers",
-                source.reference,
-                image.digest(),
-                image.layers().len()
-            );
+            let image = open(source)?;
             unpack::unpack(&image, target)
                 .with_context(|| format!("cannot unpack {}", source.reference))?;
             return Ok(Some((image.size(), image.digest().to_string())));
         }
+        Action::ApplyWim { source, index, device, work } => {
+            let image = open(source)?;
+            wim::apply(&image, *index, device, work)
+                .with_context(|| format!("cannot apply {}", source.reference))?;
+            return Ok(Some((image.size(), image.digest().to_string())));
+        }
+        Action::Download { download, path } => return download::fetch(download, path).map(Some),
         Action::MakeImage { path, size } => {
             files::remove_if_there(path)?;
             File::create_new(path)
@@ -127,6 +128,18 @@ fn carry_out(action: &Action, mounts: &mut Mounts) -> Result<Outcome> {
         Action::Unmount { target } => mounts.unmount(target)?,
     }
     Ok(None)
+}
+
+fn make_dir(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))
+}
+
+/// Asks the registry for an image, and says what it is.
+fn open(source: &Source) -> Result<Image> {
+    let reference = &source.reference;
+    let image = Image::open(source).with_context(|| format!("cannot pull {reference}"))?;
+    eprintln!("pull: {reference} is {}, {} layers", image.digest(), image.layers().len());
+    Ok(image)
 }
 
 /// The folder for a run's temporary files, removed when the run ends.

@@ -70,6 +70,11 @@ impl Ids {
         u32::from_be_bytes([a, b, c, d])
     }
 
+    /// GUID of the Windows loader's object in the boot configuration.
+    pub(crate) fn windows_loader(&self) -> Uuid {
+        self.uuid("windows-loader", 0)
+    }
+
     /// cloud-init's instance id: a new recipe is a new instance, the same recipe is not.
     pub(crate) fn instance(&self) -> String {
         format!("iid-{:032x}", u128::from_be_bytes(self.derive("instance", 0)))

@@ -9,9 +9,11 @@
 
 mod action;
 mod arrange;
+mod bcd;
 mod boot_entry;
 mod command;
 mod disk;
+mod download;
 mod execute;
 mod files;
 mod fstab;
@@ -29,6 +31,7 @@ mod task;
 mod tree;
 mod unpack;
 mod volumes;
+mod wim;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -39,7 +42,10 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::plan::Plan;
 use crate::stamp::{Stamp, State};
-use crate::steps::{bootloader_linux, config_drive, image_linux, partition};
+use crate::steps::{
+    bootloader_linux, bootloader_windows, config_drive, firmware, image_linux, image_windows,
+    partition,
+};
 use crate::task::Task;
 
 /// Carries out one step of a provisioning task.
@@ -78,10 +84,16 @@ enum Step {
     Partition(partition::Options),
     /// Pull the operating system's image and unpack it.
     ImageLinux(image_linux::Options),
+    /// Pull a WIM, apply it, and put the answer file into it.
+    ImageWindows(image_windows::Options),
     /// Write fstab and install GRUB.
     BootloaderLinux,
+    /// Put Windows' boot manager and its configuration on the EFI system partition.
+    BootloaderWindows,
     /// Write a config drive (`NoCloud`) for cloud-init.
     ConfigDrive(config_drive::Options),
+    /// Fetch a firmware image and hand it to the vendor's tool.
+    Firmware(firmware::Options),
 }
 
 impl Step {
@@ -90,8 +102,11 @@ impl Step {
         match self {
             Self::Partition(_) => "partition",
             Self::ImageLinux(_) => "image-linux",
+            Self::ImageWindows(_) => "image-windows",
             Self::BootloaderLinux => "bootloader-linux",
+            Self::BootloaderWindows => "bootloader-windows",
             Self::ConfigDrive(_) => "config-drive",
+            Self::Firmware(_) => "firmware",
         }
     }
 
@@ -99,8 +114,11 @@ impl Step {
         match self {
             Self::Partition(options) => partition::plan(task, options),
             Self::ImageLinux(options) => image_linux::plan(task, options),
+            Self::ImageWindows(options) => image_windows::plan(task, options),
             Self::BootloaderLinux => bootloader_linux::plan(task),
+            Self::BootloaderWindows => bootloader_windows::plan(task),
             Self::ConfigDrive(options) => config_drive::plan(task, options),
+            Self::Firmware(options) => firmware::plan(task, options),
         }
     }
 }

@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
 
+use crate::command;
+use crate::plan::Program;
+
 /// The file systems that this step has mounted, oldest first.
 #[derive(Default)]
 pub(crate) struct Mounts(Vec<PathBuf>);
@@ -25,6 +28,11 @@ impl Mounts {
         read_only: bool,
     ) -> Result<()> {
         prepare(target)?;
+        if fstype == "ntfs" {
+            mount_ntfs(source, target, read_only)?;
+            self.0.push(target.to_owned());
+            return Ok(());
+        }
         let flags = if read_only { MountFlags::RDONLY } else { MountFlags::empty() };
         mount(source, target, fstype, flags, None)
             .with_context(|| format!("cannot mount {source} ({fstype}) at {}", target.display()))?;
@@ -51,6 +59,15 @@ impl Mounts {
         self.0.pop();
         Ok(())
     }
+}
+
+/// Mounts NTFS through FUSE: few kernels have a driver that writes it. `lowntfs-3g` takes names in
+/// any case, as Windows does; images differ in how they write `Windows/System32`.
+fn mount_ntfs(source: &str, target: &Path, read_only: bool) -> Result<()> {
+    let options = if read_only { "ignore_case,ro" } else { "ignore_case" };
+    let target = target.display().to_string();
+    command::run(&Program::new("lowntfs-3g", ["-o", options, source, &target]))?;
+    Ok(())
 }
 
 /// Unmounts whatever is mounted below `dir`, newest first: a run that was killed may have left it.

@@ -42,9 +42,9 @@ impl<'a> Root<'a> {
         &self.path
     }
 
-    /// The same tree without the volumes that no boot loader needs.
-    pub(crate) fn for_boot(mut self) -> Self {
-        self.volumes.retain(|(place, _)| matches!(*place, "/" | "/boot"));
+    /// The same tree with no other volumes than those for `places`.
+    pub(crate) fn only(mut self, places: &[&str]) -> Self {
+        self.volumes.retain(|(place, _)| places.contains(place));
         self
     }
 

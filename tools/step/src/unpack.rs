@@ -13,19 +13,15 @@ use std::collections::HashSet;
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Component, Path, PathBuf};
-use std::process::{Child, Stdio};
-use std::thread::{self, JoinHandle};
 
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use tar::{Archive, Entry, EntryType};
 
-use crate::command;
+use crate::command::{self, Fed};
 use crate::image::Image;
 use crate::plan::Program;
 use crate::progress::Progress;
 
-/// Bytes that go to tar at once: what a pipe holds.
-const BUFFER: usize = 64 * 1024;
 /// Marks an entry that deletes a file of a lower layer.
 const WHITEOUT: &str = ".wh.";
 /// Marks a folder whose contents in lower layers are gone.
@@ -47,107 +43,49 @@ pub(crate) fn unpack(image: &Image, root: &Path) -> Result<()> {
 
 /// Nothing is below the first layer, so it goes to tar as it is.
 fn first_layer(stream: &mut dyn Read, root: &Path) -> Result<()> {
-    let mut tar = Tar::start(root)?;
-    let copied = copy(stream, &mut tar);
-    tar.finish(copied)
+    command::run_fed(&tar(root), stream)
 }
 
 /// Sends a layer to tar and deletes from `root` what the layer says is gone.
 fn upper_layer(stream: &mut dyn Read, root: &Path) -> Result<()> {
-    let mut tar = Tar::start(root)?;
+    let mut tar = Fed::start(&tar(root))?;
     let mut whiteouts = Whiteouts::new(root);
     let walked = whiteouts.walk(&Tee::new(stream, &mut tar));
     tar.finish(walked)?;
     whiteouts.remove_markers()
 }
 
-/// The tar program, waiting for an archive.
-struct Tar {
-    program: Program,
-    child: Child,
-    printed: JoinHandle<String>,
-    /// Set when tar has closed its end: it has seen the archive's end, or has failed.
-    closed: bool,
-}
-
-impl Tar {
-    fn start(root: &Path) -> Result<Self> {
-        let directory = format!("--directory={}", root.display());
-        let args = [
-            "--extract",
-            "--file=-",
-            &directory,
-            "--numeric-owner",
-            "--same-owner",
-            "--same-permissions",
-            "--acls",
-            "--xattrs",
-            // All of them, security.capability and SELinux labels too.
-            "--xattrs-include=*",
-            "--delay-directory-restore",
-            "--warning=no-timestamp",
-        ];
-        let program = Program::new("tar", args);
-        let mut child = command::command(&program)?
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .with_context(|| command::not_started(&program))?;
-        let mut stderr = child.stderr.take().context("tar has no stderr")?;
-        // Read beside the work: a full pipe would stop tar.
-        let printed = thread::spawn(move || {
-            let mut bytes = Vec::new();
-            // What was read before an error is worth showing.
-            stderr.read_to_end(&mut bytes).ok();
-            String::from_utf8_lossy(&bytes).into_owned()
-        });
-        Ok(Self { program, child, printed, closed: false })
-    }
-
-    /// Closes tar's input, waits for its end, and puts its failure before that of feeding it.
-    fn finish(mut self, fed: Result<()>) -> Result<()> {
-        drop(self.child.stdin.take());
-        if fed.is_err() {
-            // It would complain of an archive that ends early, which is not its fault.
-            self.child.kill().ok();
-        }
-        let status = self.child.wait().context("cannot wait for tar")?;
-        let printed = self.printed.join().map_err(|_| anyhow!("reading tar's output panicked"))?;
-        fed?;
-        command::check(&self.program, status, &printed)
-    }
-}
-
-/// Tar stops reading behind the archive's end. Bytes after that go nowhere, and whether it stopped
-/// for another reason shows in its exit status.
-impl Write for Tar {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        if let (false, Some(stdin)) = (self.closed, &mut self.child.stdin) {
-            match stdin.write_all(buffer) {
-                Err(error) if error.kind() == ErrorKind::BrokenPipe => self.closed = true,
-                other => other?,
-            }
-        }
-        Ok(buffer.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+/// The tar program, reading an archive from its standard input.
+fn tar(root: &Path) -> Program {
+    let directory = format!("--directory={}", root.display());
+    let args = [
+        "--extract",
+        "--file=-",
+        &directory,
+        "--numeric-owner",
+        "--same-owner",
+        "--same-permissions",
+        "--acls",
+        "--xattrs",
+        // All of them, security.capability and SELinux labels too.
+        "--xattrs-include=*",
+        "--delay-directory-restore",
+        "--warning=no-timestamp",
+    ];
+    Program::new("tar", args)
 }
 
 /// Reads from one side and shows the same bytes to tar, at once or when they are released.
 struct Tee<'a> {
     from: RefCell<&'a mut dyn Read>,
-    to: RefCell<&'a mut Tar>,
+    to: RefCell<&'a mut Fed>,
     /// Bytes that tar must not see yet: the header of an entry that has not been judged.
     held: RefCell<Vec<u8>>,
     holding: Cell<bool>,
 }
 
 impl<'a> Tee<'a> {
-    fn new(from: &'a mut dyn Read, to: &'a mut Tar) -> Self {
+    fn new(from: &'a mut dyn Read, to: &'a mut Fed) -> Self {
         Self {
             from: RefCell::new(from),
             to: RefCell::new(to),
@@ -179,17 +117,6 @@ impl Read for &Tee<'_> {
             self.to.borrow_mut().write_all(bytes)?;
         }
         Ok(n)
-    }
-}
-
-fn copy(from: &mut dyn Read, to: &mut Tar) -> Result<()> {
-    let mut buffer = vec![0; BUFFER];
-    loop {
-        let n = from.read(&mut buffer).context("cannot read the layer")?;
-        if n == 0 || to.closed {
-            return Ok(());
-        }
-        to.write_all(buffer.get(..n).unwrap_or_default()).context("cannot write to tar")?;
     }
 }
 

@@ -68,6 +68,13 @@ const TYPES: [(u16, u128, &str); 6] = [
     (0xea00, 0xBC13_C2FF_59E6_4262_A352_B275_FD6F_7172, "/boot"),
 ];
 
+/// Labels that the Windows volume usually has.
+const WINDOWS: [&str; 3] = ["Windows", "OS", "C"];
+
+/// The type of a Windows recovery partition, as code of sgdisk and as GUID.
+const RECOVERY: [TypeGuid; 2] =
+    [TypeGuid::Code(0x2700), TypeGuid::Guid(0xDE94_BBA4_06D1_4D40_A16A_BFD5_0179_D6AC)];
+
 /// The volumes of `layout` on `disk`, in the order of the table.
 pub(crate) fn volumes(layout: &PartitionLayout, disk: &Path) -> Vec<Volume> {
     let mut volumes: Vec<Volume> = layout
@@ -81,12 +88,21 @@ pub(crate) fn volumes(layout: &PartitionLayout, disk: &Path) -> Vec<Volume> {
             role: stated_role(partition),
         })
         .collect();
-    // A layout that names no root means its first Linux or Windows file system without a role.
+    // A layout that names no root means its first Linux file system without a role.
     if !volumes.iter().any(|volume| volume.role == Role::Mounted("/"))
         && let Some(volume) =
             volumes.iter_mut().find(|volume| volume.role == Role::Other && volume.is_linux())
     {
         volume.role = Role::Mounted("/");
+    }
+    // Windows is on the NTFS volume that says so, else on the first that is not for recovery.
+    let named =
+        |volume: &Volume| volume.is_ntfs() && WINDOWS.iter().any(|label| volume.is_labelled(label));
+    let plain =
+        |volume: &Volume| volume.is_ntfs() && !RECOVERY.contains(&volume.partition.type_guid);
+    let windows = volumes.iter().position(named).or_else(|| volumes.iter().position(plain));
+    if let Some(volume) = windows.and_then(|i| volumes.get_mut(i)) {
+        volume.role = Role::Windows;
     }
     volumes
 }
@@ -139,6 +155,14 @@ impl Volume {
     /// Whether Linux keeps its files on such a file system.
     pub(crate) fn is_linux(&self) -> bool {
         matches!(self.partition.format, Format::Ext4 | Format::Xfs | Format::Btrfs)
+    }
+
+    fn is_ntfs(&self) -> bool {
+        self.partition.format == Format::Ntfs
+    }
+
+    fn is_labelled(&self, label: &str) -> bool {
+        self.partition.label.as_ref().is_some_and(|own| own.as_str().eq_ignore_ascii_case(label))
     }
 
     /// The device as an argument.

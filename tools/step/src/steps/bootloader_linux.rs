@@ -36,9 +36,9 @@ const NAMES: Names = Names { grub: "arm64-efi", efi: "aa64" };
 #[cfg(not(target_arch = "aarch64"))]
 const NAMES: Names = Names { grub: "x86_64-efi", efi: "x64" };
 
-/// Folders in `EFI/` from which signed GRUBs read their configuration, by distribution.
-const VENDORS: [&str; 9] =
-    ["almalinux", "centos", "debian", "fedora", "opensuse", "redhat", "rocky", "sles", "ubuntu"];
+/// Distributions whose packages put shim and GRUB into `/boot/efi/EFI/NAME`, from where their GRUB
+/// reads its configuration as well.
+const VENDORS: [&str; 5] = ["almalinux", "centos", "fedora", "redhat", "rocky"];
 
 /// Modules of a GRUB that finds its configuration on any of the file systems of a recipe, and that
 /// understands what grub-mkconfig writes.
@@ -77,7 +77,7 @@ const MODULES: [&str; 29] = [
 /// Plans fstab and boot loader.
 pub(crate) fn plan(task: &Task) -> Result<Plan> {
     let volumes = task.volumes()?;
-    let root = Root::new(&volumes, &task.work)?.for_boot();
+    let root = Root::new(&volumes, &task.work)?.only(&["/", "/boot"]);
     let disk = task.disk()?;
     let efi = volumes::find(&volumes, Role::EfiSystem);
     let bios = volumes::find(&volumes, Role::BiosBoot);
@@ -181,42 +181,32 @@ fn removable_name() -> String {
 fn efi_loader(task: &Task, root: &Root<'_>, efi: &Volume, boot: &Boot) -> Vec<Action> {
     let folder = task.work.join("EFI");
     let config = Contents::from(boot.early_config());
-    let write = |vendor: &str| {
-        let vendor = folder.join(vendor);
-        let path = vendor.join("grub.cfg");
-        let contents = config.clone();
-        [Action::MakeDir { path: vendor }, Action::WriteFile { path, mode: 0o600, contents }]
-    };
-    let copy_out = |from: String, to: PathBuf| Action::CopyOut {
-        root: root.path().to_owned(),
-        from: from.into(),
-        to,
+    let write = |path: PathBuf| Action::WriteFile { path, mode: 0o600, contents: config.clone() };
+    let own = folder.join("BOOT").join(removable_name());
+    let signed = |shim: String, grub: String, vendors: &[&str]| {
+        let (shim, grub) = (PathBuf::from(shim), PathBuf::from(grub));
+        let copy = |from: &Path, to: PathBuf| Action::CopyOut {
+            root: root.path().to_owned(),
+            from: from.to_owned(),
+            to,
+        };
+        // shim starts the GRUB beside it.
+        let beside = folder.join(format!("BOOT/grub{}.efi", NAMES.efi));
+        let mut actions = vec![copy(&shim, own.clone()), copy(&grub, beside)];
+        actions.extend(vendors.iter().map(|name| write(folder.join(name).join("grub.cfg"))));
+        Alternative { needs: vec![shim, grub], actions }
     };
 
-    let mut actions = vec![Action::MakeDir { path: folder.join("BOOT") }];
-    let mut alternatives: Vec<Alternative> = Vec::new();
-    let own = folder.join("BOOT").join(removable_name());
-    // Debian's packages: files beside the system, which its grub-install copies. Its GRUB reads
-    // EFI/debian/grub.cfg, Ubuntu's EFI/ubuntu/grub.cfg.
-    let shim = format!("/usr/lib/shim/shim{}.efi.signed", NAMES.efi);
-    let grub = format!("/usr/lib/grub/{}-signed/grub{}.efi.signed", NAMES.grub, NAMES.efi);
-    let mut signed = vec![
-        copy_out(shim.clone(), own.clone()),
-        copy_out(grub.clone(), folder.join(format!("BOOT/grub{}.efi", NAMES.efi))),
-    ];
-    signed.extend(["BOOT", "debian", "ubuntu"].into_iter().flat_map(write));
-    alternatives.push(Alternative { needs: vec![shim.into(), grub.into()], actions: signed });
-    // Red Hat's and SUSE's packages: files where the EFI system partition is mounted.
-    for vendor in VENDORS {
-        let shim = format!("/boot/efi/EFI/{vendor}/shim{}.efi", NAMES.efi);
-        let grub = format!("/boot/efi/EFI/{vendor}/grub{}.efi", NAMES.efi);
-        let mut actions = vec![
-            copy_out(shim.clone(), own.clone()),
-            copy_out(grub.clone(), folder.join(format!("BOOT/grub{}.efi", NAMES.efi))),
-        ];
-        actions.extend(["BOOT", vendor].into_iter().flat_map(write));
-        alternatives.push(Alternative { needs: vec![shim.into(), grub.into()], actions });
-    }
+    // Debian's packages keep them beside the system, for grub-install to copy.
+    let mut alternatives = vec![signed(
+        format!("/usr/lib/shim/shim{}.efi.signed", NAMES.efi),
+        format!("/usr/lib/grub/{}-signed/grub{}.efi.signed", NAMES.grub, NAMES.efi),
+        &["debian", "ubuntu"],
+    )];
+    alternatives.extend(VENDORS.map(|vendor| {
+        let at = |loader: &str| format!("/boot/efi/EFI/{vendor}/{loader}{}.efi", NAMES.efi);
+        signed(at("shim"), at("grub"), &[vendor])
+    }));
     // No signed loader: GRUB of this tool image, which Secure Boot does not start.
     let early = task.work.join("early.cfg");
     let (output, config_option) =
@@ -226,17 +216,16 @@ fn efi_loader(task: &Task, root: &Root<'_>, efi: &Volume, boot: &Boot) -> Vec<Ac
     args.extend(MODULES);
     alternatives.push(Alternative {
         needs: Vec::new(),
-        actions: vec![
-            Action::WriteFile { path: early.clone(), mode: 0o600, contents: config.clone() },
-            Action::run(Program::new("grub-mkimage", args)),
-        ],
+        actions: vec![write(early), Action::run(Program::new("grub-mkimage", args))],
     });
-    actions.push(Action::Choose { root: root.path().to_owned(), alternatives });
 
     let (device, source) = (efi.device(), folder.display().to_string());
     // -s with folders, -o over what an earlier run left.
-    let args = ["-s", "-o", &source, "::/"];
-    actions.push(Action::run(mtools("mcopy", &device, &args)));
-    actions.push(Action::Flush { device: efi.device.clone() });
-    actions
+    let copy = mtools("mcopy", &device, &["-s", "-o", &source, "::/"]);
+    vec![
+        write(folder.join("BOOT/grub.cfg")),
+        Action::Choose { root: root.path().to_owned(), alternatives },
+        Action::run(copy),
+        Action::Flush { device: efi.device.clone() },
+    ]
 }

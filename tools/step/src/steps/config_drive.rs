@@ -3,10 +3,11 @@
 
 //! `config-drive`: a `NoCloud` drive for cloud-init, as its documentation of that data source
 //! describes it: a FAT file system labelled `CIDATA` with `user-data`, `meta-data` and, where one
-//! is given, `network-config`.
+//! is given, `network-config`. A layout without a partition for it gets the same files in the
+//! installed system's seed folder, which that data source reads as well.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
@@ -14,11 +15,18 @@ use crate::action::Action;
 use crate::files::temporary_for;
 use crate::mkfs::{mkfs_vfat, mtools};
 use crate::plan::{Contents, Plan};
+use crate::roots::Root;
 use crate::task::Task;
 use crate::volumes::{self, CIDATA, Role};
 
 /// Size of a drive that is written to an image file: twice what the largest recipe needs.
 const IMAGE_SIZE: u64 = 4 * 1024 * 1024;
+
+/// Where cloud-init looks for the same files in the system itself.
+const SEED: &str = "/var/lib/cloud/seed/nocloud";
+
+/// Names and contents of what is written.
+type Files = Vec<(&'static str, Contents)>;
 
 /// Options of the step.
 #[derive(Debug, Default, clap::Args)]
@@ -46,36 +54,59 @@ pub(crate) fn plan(task: &Task, options: &Options) -> Result<Plan> {
         files.push(("network-config", Contents::from(text)));
     }
 
-    let mut actions = Vec::new();
-    let (device, number) = if let Some(output) = &options.output {
-        let path = temporary_for(output);
-        let device = path.display().to_string();
-        actions.push(Action::MakeImage { path, size: IMAGE_SIZE });
-        (device, 0)
+    let actions = if let Some(output) = &options.output {
+        let part = temporary_for(output);
+        let mut actions = vec![Action::MakeImage { path: part.clone(), size: IMAGE_SIZE }];
+        actions.extend(drive(task, &part.display().to_string(), 0, files));
+        actions.push(Action::Publish { from: part, to: output.clone() });
+        actions
     } else {
         let volumes = task.volumes()?;
-        let volume = volumes::find(&volumes, Role::ConfigDrive).with_context(|| {
-            format!(
-                "the recipe has user_data, but its partition_layout has no place for it: add a \
-                 partition of 8M with format vfat and label {CIDATA}"
-            )
-        })?;
-        (volume.device(), volume.number)
+        if let Some(volume) = volumes::find(&volumes, Role::ConfigDrive) {
+            let mut actions = drive(task, &volume.device(), volume.number, files);
+            actions.push(Action::Flush { device: volume.device.clone() });
+            actions
+        } else {
+            seed(Root::new(&volumes, &task.work).with_context(no_place)?, files)
+        }
     };
-    // The file system is made again even where `partition` has made it: what is on the drive is
-    // then this step's alone, whatever an earlier run left there.
-    actions.push(Action::run(mkfs_vfat(&device, Some(CIDATA), task.ids.fat_volume(number))));
+    Ok(Plan { step, actions })
+}
+
+fn no_place() -> String {
+    format!(
+        "the recipe has user_data, but its partition_layout has no place for it: add a partition \
+         of 8M with format vfat and label {CIDATA}"
+    )
+}
+
+/// A FAT file system with the files, in a device or an image file.
+///
+/// It is made again even where `partition` has made it: what is on the drive is then this step's
+/// alone, whatever an earlier run left there.
+fn drive(task: &Task, device: &str, number: usize, files: Files) -> Vec<Action> {
+    let id = task.ids.fat_volume(number);
+    let mut actions = vec![Action::run(mkfs_vfat(device, Some(CIDATA), id))];
     for (name, contents) in files {
         let path = task.work.join(name);
         let source = path.display().to_string();
         actions.push(Action::WriteFile { path, mode: 0o600, contents });
-        let copy = mtools("mcopy", &device, &["-o", &source, &format!("::/{name}")]);
+        let copy = mtools("mcopy", device, &["-o", &source, &format!("::/{name}")]);
         actions.push(Action::run(copy));
     }
-    if let Some(output) = &options.output {
-        actions.push(Action::Publish { from: temporary_for(output), to: output.clone() });
-    } else {
-        actions.push(Action::Flush { device: device.into() });
-    }
-    Ok(Plan { step, actions })
+    actions
+}
+
+/// The files in the installed system's own seed folder, for a layout without a drive.
+fn seed(root: Root<'_>, files: Files) -> Vec<Action> {
+    let root = root.only(&["/", "/var"]);
+    let mut actions: Vec<Action> = root.mounts().map(|(mount, _)| mount).collect();
+    actions.extend(files.into_iter().map(|(name, contents)| Action::Install {
+        root: root.path().to_owned(),
+        path: Path::new(SEED).join(name),
+        mode: 0o600,
+        contents,
+    }));
+    actions.extend(root.unmounts());
+    actions
 }

@@ -4,6 +4,9 @@
 //! The steps: each turns a task into a plan, and does nothing else.
 
 pub(crate) mod bootloader_linux;
+pub(crate) mod bootloader_windows;
 pub(crate) mod config_drive;
+pub(crate) mod firmware;
 pub(crate) mod image_linux;
+pub(crate) mod image_windows;
 pub(crate) mod partition;

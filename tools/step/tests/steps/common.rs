@@ -88,15 +88,19 @@ impl Fixture {
         self.dir.path().join(name)
     }
 
-    /// `step ARGS` on this task.
+    /// `step ARGS` on this task, with a state folder of the test's own.
     pub(crate) fn step(&self, args: &[&str]) -> Output {
+        let state = self.path("state");
+        self.plain_step(&[args, &["--state", state.to_str().unwrap()]].concat())
+    }
+
+    /// `step ARGS` on this task.
+    pub(crate) fn plain_step(&self, args: &[&str]) -> Output {
         self.provision.write(&self.path("provision")).unwrap();
         Command::new(env!("CARGO_BIN_EXE_step"))
             .args(args)
             .arg("--provision")
             .arg(self.path("provision"))
-            .arg("--state")
-            .arg(self.path("state"))
             .output()
             .unwrap()
     }

@@ -4,9 +4,9 @@
 //! `step config-drive` with the real mkfs.vfat, mtools and cloud-init.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 
-use crate::common::{Fixture, have, sh};
+use crate::common::{Fixture, LoopDisk, Mounted, have, sh};
 use recipe::TaskTarget;
 
 const USER_DATA: &str = "#cloud-config\nusers:\n  - name: operator\n    lock_passwd: true\n\
@@ -89,9 +89,35 @@ fn without_user_data_there_is_nothing_to_do() {
 
 #[test]
 fn a_layout_without_a_place_for_user_data_says_what_to_add() {
-    let task = task().disk("/dev/vdz").layout(&["512M ef00 vfat esp", "100% 8300 ext4 root"]);
+    let task = task().disk("/dev/vdz").layout(&["512M ef00 vfat esp", "100% 0700 ntfs Windows"]);
     let error = task.step_fails(&["config-drive"]);
     assert!(error.contains("format vfat and label CIDATA"), "{error}");
+}
+
+#[test]
+fn a_layout_without_a_drive_gets_the_seed_in_the_system_itself() {
+    if !have(&["sgdisk", "partprobe", "mkfs.ext4"]) {
+        return;
+    }
+    let Some(disk) = LoopDisk::new(64, 512) else { return };
+    let task = task().disk(&disk.link).layout(&["20M 8300 ext4 var", "100% 8300 ext4 root"]);
+    task.step_ok(&["partition"]);
+    // An absolute link in the image must not lead into this system.
+    let root = Mounted::new(&disk.partition(2));
+    fs::create_dir_all(root.path("var")).unwrap();
+    drop(root);
+    let var = Mounted::new(&disk.partition(1));
+    fs::create_dir_all(var.path("state")).unwrap();
+    symlink("/var/state", var.path("lib")).unwrap();
+    drop(var);
+    task.step_ok(&["config-drive"]);
+    assert!(disk.mounts().is_empty(), "{:?}", disk.mounts());
+    let var = Mounted::new(&disk.partition(1));
+    let seed = var.path("state/cloud/seed/nocloud");
+    assert_eq!(fs::read_to_string(seed.join("user-data")).unwrap(), USER_DATA);
+    assert!(fs::read_to_string(seed.join("meta-data")).unwrap().starts_with("instance-id: iid-"));
+    let mode = fs::metadata(seed.join("user-data")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o600);
 }
 
 #[test]

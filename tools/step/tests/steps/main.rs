@@ -7,6 +7,10 @@
 mod bootloader_linux;
 mod common;
 mod config_drive;
+mod firmware;
+mod hive;
 mod image_linux;
 mod partition;
+mod plans;
 mod registry;
+mod windows;

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Fetches one file over http or https, goes on where a connection broke, and checks its digest.
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use oci::client::root_certificates;
+use oci::digest::{Algorithm, Hasher};
+use recipe::FirmwareUrl;
+use serde::{Serialize, Serializer};
+use ureq::Agent;
+use ureq::tls::TlsConfig;
+
+use crate::progress::Progress;
+
+/// Times that a download is started or gone on with.
+const ATTEMPTS: u32 = 5;
+/// The longest time without progress.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes that are read at once.
+const BUFFER: usize = 128 * 1024;
+
+/// What to fetch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Download {
+    /// From where; it may hold a password, so it is shown without.
+    #[serde(serialize_with = "redacted")]
+    pub(crate) url: FirmwareUrl,
+    /// Lower-case hex SHA-256 that it must have, where the recipe says one.
+    pub(crate) sha256: Option<String>,
+}
+
+fn redacted<S: Serializer>(url: &FirmwareUrl, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&url.redacted())
+}
+
+/// Why an attempt did not end the download.
+enum Failed {
+    /// The next attempt may do better.
+    Passing(anyhow::Error),
+    /// No attempt will.
+    Lasting(anyhow::Error),
+}
+
+/// What has been written so far.
+struct Part {
+    file: File,
+    hasher: Hasher,
+    size: u64,
+}
+
+/// Fetches the file to `path`. Its size in bytes and its digest as `sha256:HEX`.
+pub(crate) fn fetch(download: &Download, path: &Path) -> Result<(u64, String)> {
+    let agent: Agent = Agent::config_builder()
+        .http_status_as_error(false)
+        .https_only(download.url.scheme().eq_ignore_ascii_case("https"))
+        .timeout_connect(Some(TIMEOUT))
+        .timeout_per_read(Some(TIMEOUT))
+        .tls_config(TlsConfig::builder().root_certs(root_certificates()).build())
+        .build()
+        .into();
+    let file = File::create(path).with_context(|| format!("cannot make {}", path.display()))?;
+    let mut part = Part { file, hasher: Hasher::new(Algorithm::Sha256), size: 0 };
+    for attempt in 1.. {
+        match part.go_on(&agent, download) {
+            Ok(()) => break,
+            Err(Failed::Passing(error)) if attempt < ATTEMPTS => {
+                eprintln!("download: {error:#}; trying again from byte {}", part.size);
+                sleep(Duration::from_secs(1) * attempt);
+            }
+            Err(Failed::Passing(error) | Failed::Lasting(error)) => {
+                return Err(error.context(format!("cannot fetch {}", download.url.redacted())));
+            }
+        }
+    }
+    part.file.sync_all().with_context(|| format!("cannot write {}", path.display()))?;
+    let found = part.hasher.finish();
+    if let Some(expected) = &download.sha256 {
+        ensure!(
+            found.hex() == expected,
+            "{} has the digest {found}, and the recipe says sha256:{expected}",
+            download.url.redacted()
+        );
+    }
+    Ok((part.size, found.to_string()))
+}
+
+impl Part {
+    /// Fetches from the first byte that is not here yet to the end.
+    fn go_on(&mut self, agent: &Agent, download: &Download) -> Result<(), Failed> {
+        let mut request = agent.get(download.url.as_str());
+        if self.size > 0 {
+            request = request.header("Range", format!("bytes={}-", self.size));
+        }
+        // The library's message may repeat the URL, which may hold a password.
+        let response = request.call().map_err(|error| {
+            Failed::Passing(anyhow!(
+                error.to_string().replace(download.url.as_str(), &download.url.redacted())
+            ))
+        })?;
+        match response.status().as_u16() {
+            206 => {}
+            200 => self.restart().map_err(Failed::Lasting)?,
+            status @ (408 | 429 | 500..=599) => {
+                return Err(Failed::Passing(anyhow!("the server answered {status}")));
+            }
+            status => {
+                return Err(Failed::Lasting(anyhow!("the server answered {status}")));
+            }
+        }
+        let length = response.body().content_length();
+        let mut progress = Progress::new("download", length.unwrap_or(u64::MAX));
+        let mut body = response.into_body().into_reader();
+        let (mut buffer, mut received) = (vec![0; BUFFER], 0);
+        loop {
+            let n = match body.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(n) => n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(Failed::Passing(error.into())),
+            };
+            let bytes = buffer.get(..n).unwrap_or_default();
+            let written = self.file.write_all(bytes).context("cannot write the file");
+            written.map_err(Failed::Lasting)?;
+            self.hasher.update(bytes);
+            self.size += n as u64;
+            received += n as u64;
+            progress.add(n as u64);
+        }
+        match length {
+            Some(length) if received < length => {
+                Err(Failed::Passing(anyhow!("the connection broke off")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Forgets what is here: the server sends everything.
+    fn restart(&mut self) -> Result<()> {
+        self.file.set_len(0)?;
+        self.file.seek(SeekFrom::Start(0))?;
+        self.hasher = Hasher::new(Algorithm::Sha256);
+        self.size = 0;
+        Ok(())
+    }
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! `firmware`: fetches a firmware image, checks it, and hands it to the vendor's tool.
+//!
+//! The tool's interface is described in `docs/steps.md`.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::action::Action;
+use crate::download::Download;
+use crate::plan::{Plan, Program};
+use crate::task::Task;
+
+/// Options of the step.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// The vendor's tool: called with the firmware file as its only argument.
+    #[arg(long, value_name = "PROGRAM", default_value = "/usr/libexec/vendor-firmware")]
+    tool: PathBuf,
+}
+
+/// Plans download and update.
+pub(crate) fn plan(task: &Task, options: &Options) -> Result<Plan> {
+    let env = &task.provision.env;
+    let url = env.firmware_url.as_ref().context("the recipe has no firmware_url")?;
+    let sha256 = env.firmware_sha256.as_ref().map(ToString::to_string);
+    ensure!(
+        sha256.is_some() || url.scheme().eq_ignore_ascii_case("https"),
+        "the recipe has no firmware_sha256, and {} proves nothing about where it comes from: \
+         add the digest, or use https",
+        url.redacted()
+    );
+    let path = task.work.join("firmware.bin");
+    let file = path.display().to_string();
+    let serial = env.serial.as_ref().map_or("", |serial| serial.as_str());
+    let tool = Program::new(&options.tool.display().to_string(), [&file])
+        .with_env("PROVISIONER_SERIAL", serial)
+        .with_env("PROVISIONER_FIRMWARE_NAME", name(&url.redacted()));
+    Ok(Plan {
+        step: "firmware",
+        actions: vec![
+            Action::Download { download: Download { url: url.clone(), sha256 }, path },
+            Action::run(tool),
+        ],
+    })
+}
+
+/// The last part of a URL's path, by which vendors tell their files apart.
+fn name(url: &str) -> &str {
+    url.split('/').next_back().unwrap_or_default()
+}

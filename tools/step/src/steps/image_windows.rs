@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! `image-windows`: applies a WIM to the Windows volume and puts the answer file where Windows
+//! Setup looks for it.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+
+use crate::action::Action;
+use crate::image::Source;
+use crate::mkfs::mkfs;
+use crate::plan::Plan;
+use crate::task::Task;
+use crate::volumes::{self, Role};
+
+/// Where Windows Setup caches its answer file, and finds it on the first start of an applied image
+/// (Microsoft, "Windows Setup automation overview", implicit answer file search order).
+const UNATTEND: &str = "/Windows/Panther/unattend.xml";
+
+/// Options of the step.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// The registry speaks http. One on a loopback address always does.
+    #[arg(long)]
+    plain_http: bool,
+    /// Number of the image in the WIM.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    index: u32,
+}
+
+/// Plans the pull.
+pub(crate) fn plan(task: &Task, options: &Options) -> Result<Plan> {
+    let reference = task.provision.env.oci_url.as_ref().context("the recipe has no oci_url")?;
+    let volumes = task.volumes()?;
+    let windows = volumes::find(&volumes, Role::Windows)
+        .context("partition_layout has no partition for Windows: format ntfs")?;
+    // wimlib wants an empty volume, and an attempt that broke off has left half an image.
+    let mut actions: Vec<Action> = mkfs(windows, &task.ids).map(Action::run).into_iter().collect();
+    actions.push(Action::ApplyWim {
+        source: Source {
+            reference: reference.to_string(),
+            os: "windows",
+            plain_http: options.plain_http,
+        },
+        index: options.index,
+        device: windows.device.clone(),
+        work: task.work.clone(),
+    });
+    if let Some(unattend) = &task.provision.unattend_xml {
+        let root = task.work.join("root");
+        actions.push(Action::Mount {
+            source: windows.device(),
+            target: root.clone(),
+            fstype: "ntfs".to_owned(),
+            read_only: false,
+        });
+        actions.push(Action::Install {
+            root: root.clone(),
+            path: PathBuf::from(UNATTEND),
+            mode: 0o600,
+            contents: unattend.expose().to_owned().into(),
+        });
+        actions.push(Action::Unmount { target: root });
+    }
+    actions.push(Action::Flush { device: windows.device.clone() });
+    Ok(Plan { step: "image-windows", actions })
+}

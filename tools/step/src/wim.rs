@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Applies a WIM from a registry to an NTFS volume.
+//!
+//! wimlib writes to the volume itself, not to a mounted folder, because only so do security
+//! descriptors, attributes and short names survive (wimapply(1), "NTFS volume extraction").
+//! A pipable WIM streams from the registry into wimlib; any other has to be stored first.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use rustix::fs::statvfs;
+
+use crate::arrange::MIB;
+use crate::command;
+use crate::image::{Image, Layer};
+use crate::plan::Program;
+use crate::progress::Progress;
+
+/// First bytes of a pipable WIM (wimlib's `include/wimlib/header.h`).
+const PIPABLE: &[u8; 8] = b"WLPWM\0\0\0";
+/// First bytes of every other WIM (the same header).
+const PLAIN: &[u8; 8] = b"MSWIM\0\0\0";
+
+/// Applies image number `index` of the WIM in `image` to the empty NTFS volume `device`; a WIM that
+/// can't be piped is stored in `work` for as long as that takes.
+pub(crate) fn apply(image: &Image, index: u32, device: &Path, work: &Path) -> Result<()> {
+    let [descriptor] = image.layers() else {
+        bail!("the image has {} layers; a WIM is an artifact of one", image.layers().len());
+    };
+    let mut progress = Progress::new("pull", image.size());
+    let mut layer = image.layer(descriptor, &mut progress)?;
+    let magic = layer.magic()?;
+    if magic == *PIPABLE {
+        return layer.raw(|stream| wimapply("-", index, device, stream));
+    }
+    ensure!(magic == *PLAIN, "the layer is not a WIM");
+    let path = work.join("image.wim");
+    store(layer, descriptor.size(), &path)?;
+    let applied = wimapply(&path.display().to_string(), index, device, &mut io::empty());
+    // It takes as much memory as it is large where the work folder is in memory.
+    crate::files::remove_if_there(&path)?;
+    applied
+}
+
+fn store(layer: Layer<'_>, size: u64, path: &Path) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let space = statvfs(folder).with_context(|| format!("cannot look at {}", folder.display()))?;
+    let free = space.f_bavail.saturating_mul(space.f_frsize);
+    ensure!(
+        free > size,
+        "the WIM can't be piped, and {} has room for {} of its {} MiB: make it pipable \
+         (wimlib-imagex export SOURCE all TARGET --pipable), or give --state a folder on a disk",
+        folder.display(),
+        free / MIB,
+        size.div_ceil(MIB)
+    );
+    layer.raw(|stream| {
+        let mut file = File::create(path)?;
+        io::copy(stream, &mut file).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(())
+    })
+}
+
+/// Runs wimlib with `stream` as its standard input.
+fn wimapply(wim: &str, index: u32, device: &Path, stream: &mut dyn Read) -> Result<()> {
+    let (index, device) = (index.to_string(), device.display().to_string());
+    command::run_fed(&Program::new("wimlib-imagex", ["apply", wim, &index, &device]), stream)
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The plan of every step for every example recipe, as `--dry-run` prints it.
+//!
+//! The plans are files in `tests/golden`; `UPDATE_GOLDEN=1` writes them anew.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use recipe::{Recipe, sha256_hex};
+
+use crate::common::Fixture;
+
+fn task(recipe: Recipe) -> Fixture {
+    let mut task = Fixture::new(recipe.task_target);
+    let provision = &mut task.provision;
+    provision.env.target_disk = recipe.target_disk;
+    provision.env.oci_url = recipe.oci_url;
+    provision.env.firmware_url = recipe.firmware_url;
+    provision.env.firmware_sha256 = recipe.firmware_sha256;
+    provision.layout = recipe.partition_layout;
+    provision.user_data = recipe.user_data;
+    provision.unattend_xml = recipe.unattend_xml;
+    provision.ks_cfg = recipe.ks_cfg;
+    task
+}
+
+fn steps(target: &str) -> &'static [&'static [&'static str]] {
+    match target {
+        "install-linux.target" => &[
+            &["partition", "--disk-size", "100G"],
+            &["image-linux"],
+            &["bootloader-linux"],
+            &["config-drive"],
+        ],
+        "install-windows.target" => {
+            &[&["partition", "--disk-size", "100G"], &["image-windows"], &["bootloader-windows"]]
+        }
+        "firmware-update.target" => &[&["firmware"]],
+        _ => &[],
+    }
+}
+
+#[test]
+fn every_example_has_its_golden_plan() {
+    if !cfg!(target_arch = "x86_64") {
+        eprintln!("skipped: the golden plans name the loaders of x86-64");
+        return;
+    }
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut examples: Vec<PathBuf> = fs::read_dir(here.join("../../crates/recipe/examples"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    examples.sort();
+    assert!(examples.len() >= 4, "{examples:?}");
+    for example in examples {
+        let name = example.file_stem().unwrap().to_str().unwrap();
+        let recipe: Recipe = serde_json::from_slice(&fs::read(&example).unwrap()).unwrap();
+        let contents = recipe.user_data.as_ref().map(|text| text.expose().to_owned());
+        let target = recipe.task_target.to_string();
+        let task = task(recipe);
+        for step in steps(&target) {
+            let args = [step, &["--dry-run", "--state", "/run/step"][..]].concat();
+            let output = task.plain_step(&args);
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            let plan = String::from_utf8(output.stdout).unwrap();
+            for line in contents.iter().flat_map(|text| text.lines()) {
+                assert!(!plan.contains(line), "{name} {step:?} shows contents: {line}");
+            }
+            let golden = here.join(format!("tests/golden/{name}.{}.txt", step[0]));
+            if std::env::var_os("UPDATE_GOLDEN").is_some() {
+                fs::create_dir_all(golden.parent().unwrap()).unwrap();
+                fs::write(&golden, &plan).unwrap();
+            }
+            let expected = fs::read_to_string(&golden).unwrap();
+            assert!(
+                plan == expected,
+                "{} differs (digest {}); the plan is now:\n{plan}",
+                golden.display(),
+                sha256_hex(plan.as_bytes())
+            );
+
+            // The same plan as data.
+            let output = task.plain_step(&[&args[..], &["--json"]].concat());
+            let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            assert_eq!(json["step"], step[0]);
+            assert!(json["actions"].as_array().is_some());
+        }
+    }
+}

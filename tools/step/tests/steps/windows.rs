@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! `step image-windows` and `step bootloader-windows` on a loop device, with the real wimlib,
+//! ntfs-3g and hivex, and a WIM of the layout that Windows has.
+
+use std::fs;
+use std::path::Path;
+
+use recipe::{TaskTarget, UnattendXml};
+
+use crate::common::{Fixture, LoopDisk, have, sh, skip};
+use crate::hive;
+use crate::registry::Registry;
+
+const TOOLS: [&str; 9] = [
+    "sgdisk",
+    "mkfs.ntfs",
+    "mkfs.vfat",
+    "wimlib-imagex",
+    "lowntfs-3g",
+    "ntfscat",
+    "hivexregedit",
+    "hivexget",
+    "mcopy",
+];
+const LAYOUT: [&str; 3] = ["64M ef00 vfat SYSTEM", "16M 0c01 raw -", "100% 0700 ntfs Windows"];
+const UNATTEND: &str = "<?xml version=\"1.0\"?>\n<unattend/>\n";
+
+fn ready() -> Option<LoopDisk> {
+    if !have(&TOOLS) {
+        return None;
+    }
+    if !Path::new("/dev/fuse").exists() {
+        skip("there is no /dev/fuse");
+        return None;
+    }
+    LoopDisk::new(256, 512)
+}
+
+/// A WIM with what an installed Windows has where the steps look for it.
+fn wim(pipable: bool) -> Vec<u8> {
+    let dir = tempfile::tempdir().unwrap();
+    let tree = dir.path().join("tree");
+    for (path, contents) in [
+        ("Windows/Boot/EFI/bootmgfw.efi", b"boot manager".to_vec()),
+        ("Windows/Boot/EFI/en-US/bootmgfw.efi.mui", b"texts".to_vec()),
+        ("Windows/Boot/Fonts/wgl4_boot.ttf", b"font".to_vec()),
+        ("Windows/Boot/Resources/bootres.dll", b"logo".to_vec()),
+        // Not in the case in which the step names it.
+        ("Windows/System32/Config/BCD-Template", hive::empty()),
+        ("Windows/System32/winload.efi", b"loader".to_vec()),
+    ] {
+        let path = tree.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, contents).unwrap();
+    }
+    let file = dir.path().join("image.wim");
+    let (tree, path) = (tree.to_str().unwrap(), file.to_str().unwrap());
+    let mut args = vec!["capture", tree, path, "Windows", "--compress=XPRESS"];
+    if pipable {
+        args.push("--pipable");
+    }
+    sh("wimlib-imagex", &args);
+    fs::read(&file).unwrap()
+}
+
+fn task(disk: &LoopDisk, reference: &str) -> Fixture {
+    let mut task =
+        Fixture::new(TaskTarget::InstallWindows).disk(&disk.link).layout(&LAYOUT).image(reference);
+    task.provision.unattend_xml = Some(UnattendXml::new(UNATTEND).unwrap());
+    task.step_ok(&["partition"]);
+    task
+}
+
+fn ntfs_file(disk: &LoopDisk, path: &str) -> String {
+    sh("ntfscat", &[&disk.partition(3), path])
+}
+
+#[test]
+fn a_wim_is_applied_and_made_to_boot() {
+    let Some(disk) = ready() else { return };
+    let registry = Registry::start();
+    let reference = registry.image("windows", &[("application/x-ms-wim", wim(true))]);
+    let task = task(&disk, &reference);
+    let log = task.step_ok(&["image-windows"]);
+    assert!(!log.contains("<unattend"), "contents were logged:\n{log}");
+    assert_eq!(ntfs_file(&disk, "Windows/System32/winload.efi"), "loader");
+    assert_eq!(ntfs_file(&disk, "Windows/Panther/unattend.xml"), UNATTEND);
+    assert!(disk.mounts().is_empty(), "{:?}", disk.mounts());
+    assert!(task.step_ok(&["image-windows"]).contains("nothing to do"));
+
+    task.step_ok(&["bootloader-windows"]);
+    let esp = disk.partition(1);
+    let read = |path: &str| sh("mcopy", &["-n", "-i", &esp, path, "-"]);
+    assert_eq!(read("::/EFI/Boot/bootx64.efi"), "boot manager");
+    assert_eq!(read("::/EFI/Microsoft/Boot/bootmgfw.efi"), "boot manager");
+    assert_eq!(read("::/EFI/Microsoft/Boot/en-US/bootmgfw.efi.mui"), "texts");
+    assert_eq!(read("::/EFI/Microsoft/Boot/Fonts/wgl4_boot.ttf"), "font");
+    assert_eq!(read("::/EFI/Microsoft/Boot/Resources/bootres.dll"), "logo");
+
+    // The store, read by hivex: the manager's default loader is there and names our partition.
+    let store = task.path("BCD");
+    let store = store.to_str().unwrap();
+    sh("mcopy", &["-n", "-i", &esp, "::/EFI/Microsoft/Boot/BCD", store]);
+    let manager = r"\Objects\{9dea862c-5cdd-4e70-acc1-f32b344d4795}\Elements\23000003";
+    let default = sh("hivexget", &[store, manager, "Element"]);
+    let loader = format!(r"\Objects\{}\Elements", default.trim());
+    let path = sh("hivexget", &[store, &format!(r"{loader}\12000002"), "Element"]);
+    assert_eq!(path.trim(), r"\Windows\system32\winload.efi");
+    let export = sh("hivexregedit", &["--export", store, &format!(r"{loader}\21000001")]);
+    // GUID bytes as UEFI stores them: the first field backwards.
+    let guid = sh("sgdisk", &["--info=3", &disk.device]);
+    let guid = guid.lines().find_map(|line| line.strip_prefix("Partition unique GUID: ")).unwrap();
+    let first: Vec<String> = (0..4).rev().map(|i| guid[2 * i..2 * i + 2].to_lowercase()).collect();
+    assert!(export.contains(&first.join(",")), "{guid} is not in {export}");
+    assert!(disk.mounts().is_empty(), "{:?}", disk.mounts());
+    assert_eq!(task.left_in_work(), 0);
+    assert!(task.step_ok(&["bootloader-windows"]).contains("nothing to do"));
+}
+
+#[test]
+fn a_wim_that_cant_be_piped_is_stored_first_and_a_second_attempt_starts_clean() {
+    let Some(disk) = ready() else { return };
+    let registry = Registry::start();
+    let bytes = wim(false);
+    let reference = registry.image("windows", &[("application/x-ms-wim", bytes.clone())]);
+    let task = task(&disk, &reference);
+    registry.corrupt("windows", &bytes);
+    let error = task.step_fails(&["image-windows"]);
+    assert!(error.contains("content has the digest"), "{error}");
+    assert_eq!(task.left_in_work(), 0);
+
+    registry.image("windows", &[("application/x-ms-wim", bytes)]);
+    task.step_ok(&["image-windows"]);
+    assert_eq!(ntfs_file(&disk, "Windows/System32/winload.efi"), "loader");
+    // Over what is there.
+    fs::remove_file(task.path("state/image-windows.json")).unwrap();
+    task.step_ok(&["image-windows"]);
+}
+
+#[test]
+fn what_is_no_wim_is_refused_and_wimlibs_complaint_is_shown() {
+    let Some(disk) = ready() else { return };
+    let registry = Registry::start();
+    let task = task(&disk, &registry.image("windows", &[("application/x-ms-wim", b"no".to_vec())]));
+    let error = task.step_fails(&["image-windows"]);
+    assert!(error.contains("the layer is not a WIM"), "{error}");
+
+    let mut bytes = wim(true);
+    bytes.truncate(bytes.len() / 2);
+    registry.image("windows", &[("application/x-ms-wim", bytes)]);
+    let error = task.step_fails(&["image-windows"]);
+    assert!(error.contains("`wimlib-imagex apply - 1"), "{error}");
+    assert!(error.contains("it printed:"), "{error}");
+
+    let layer = ("application/x-ms-wim", wim(true));
+    registry.image("windows", &[layer.clone(), layer]);
+    let error = task.step_fails(&["image-windows"]);
+    assert!(error.contains("2 layers; a WIM is an artifact of one"), "{error}");
+}
+
+#[test]
+fn windows_without_a_template_is_told_and_unmounted() {
+    let Some(disk) = ready() else { return };
+    let registry = Registry::start();
+    let task = task(&disk, &registry.image("windows", &[]));
+    let error = task.step_fails(&["bootloader-windows"]);
+    assert!(error.contains("`cp --recursive"), "{error}");
+    assert!(disk.mounts().is_empty(), "{:?}", disk.mounts());
+}
+
+#[test]
+fn a_recipe_without_a_layout_gets_the_usual_one() {
+    let task = Fixture::new(TaskTarget::InstallWindows).disk("/dev/vdz");
+    let output = task.step(&["partition", "--dry-run", "--disk-size", "64G"]);
+    let plan = String::from_utf8(output.stdout).unwrap();
+    assert!(plan.contains("--typecode=2:E3C9E316-0B5C-4DB8-817D-F92DF00215AE"), "{plan}");
+    assert!(plan.contains("mkfs.ntfs -Q -F -L Windows /dev/vdz3"), "{plan}");
+}
