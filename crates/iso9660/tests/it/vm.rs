@@ -6,12 +6,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::tools;
 
 /// A machine starts in some ten seconds; slow and busy hosts get the rest.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// QEMU for x86-64, if it is installed.
 pub(crate) fn qemu() -> Option<PathBuf> {
@@ -33,7 +34,7 @@ pub(crate) fn run(qemu: &Path, folder: &Path, args: &[&str], marker: &str) -> St
         .unwrap();
     let start = Instant::now();
     loop {
-        std::thread::sleep(Duration::from_millis(200));
+        thread::sleep(Duration::from_millis(200));
         let text = String::from_utf8_lossy(&fs::read(&serial).unwrap_or_default()).into_owned();
         let ended = child.try_wait().unwrap().is_some();
         if ended || text.contains(marker) || start.elapsed() > PATIENCE {
