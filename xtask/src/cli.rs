@@ -14,6 +14,7 @@ use release::Architecture;
 use crate::pipelines::{CI, PIPELINES, Pipeline, SMOKE, STEPS};
 use crate::run::Options;
 use crate::steps::Step;
+use crate::steps::images::update_lock::UpdateLock;
 
 /// What the command line said.
 pub(crate) struct Request {
@@ -108,7 +109,14 @@ pub(crate) fn command() -> Command {
         ),
     );
     for step in STEPS {
-        command = command.subcommand(verb(step.name(), sentence(step.about()), "--verbose"));
+        let mut verb = verb(step.name(), sentence(step.about()), "--verbose");
+        if step.name() == "images" {
+            verb = verb.arg(
+                flag("update-lock")
+                    .help("Build nothing; lock the packages that the mirror has now, for the next build"),
+            );
+        }
+        command = command.subcommand(verb);
     }
     command
         .subcommand(verb("setup", "Install the programs that are missing", "--yes"))
@@ -197,6 +205,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
         "doctor" => Some(Verb::Doctor),
         "clean" => Some(Verb::Clean),
         "completions" => given.get_one::<Shell>("shell").copied().map(Verb::Completions),
+        "images" if given.get_flag("update-lock") => Some(Verb::Step(&UpdateLock)),
         "ci" => {
             let wanted = given.get_one::<String>("pipeline");
             CI.iter().find(|it| wanted.is_some_and(|name| name == it.name)).map(Verb::Pipeline)

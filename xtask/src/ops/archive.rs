@@ -30,15 +30,6 @@ pub(crate) enum Mode {
     Executable,
 }
 
-/// Where the bytes of a member come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Content {
-    /// A file, streamed.
-    File(PathBuf),
-    /// Bytes at hand.
-    Bytes(Vec<u8>),
-}
-
 /// One file in an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Member {
@@ -46,8 +37,8 @@ pub(crate) struct Member {
     pub(crate) path: String,
     /// Its permissions.
     pub(crate) mode: Mode,
-    /// Its bytes.
-    pub(crate) content: Content,
+    /// The file with its bytes.
+    pub(crate) source: PathBuf,
 }
 
 /// Writes `members` as a tar.gz file at `path`, whole or not at all; every time is `epoch`, in seconds.
@@ -93,22 +84,13 @@ fn append<W: Write>(archive: &mut tar::Builder<W>, member: &Member, epoch: u64) 
     header.set_uid(0);
     header.set_gid(0);
     header.set_mtime(epoch);
-    match &member.content {
-        Content::Bytes(bytes) => {
-            header.set_size(bytes.len() as u64);
-            archive.append_data(&mut header, &member.path, bytes.as_slice())?;
-        }
-        Content::File(path) => {
-            let place = || format!("cannot read {}", path.display());
-            let file = File::open(path).with_context(place)?;
-            let metadata = file.metadata().with_context(place)?;
-            ensure!(metadata.is_file(), "{} is not a regular file", path.display());
-            header.set_size(metadata.len());
-            let reader = Exact { inner: BufReader::new(file), left: metadata.len() };
-            archive.append_data(&mut header, &member.path, reader).with_context(place)?;
-        }
-    }
-    Ok(())
+    let place = || format!("cannot read {}", member.source.display());
+    let file = File::open(&member.source).with_context(place)?;
+    let metadata = file.metadata().with_context(place)?;
+    ensure!(metadata.is_file(), "{} is not a regular file", member.source.display());
+    header.set_size(metadata.len());
+    let reader = Exact { inner: BufReader::new(file), left: metadata.len() };
+    archive.append_data(&mut header, &member.path, reader).with_context(place)
 }
 
 fn check_path(path: &str) -> Result<()> {

@@ -14,6 +14,7 @@ pub(crate) mod deadcode;
 pub(crate) mod debian;
 pub(crate) mod dependencies;
 pub(crate) mod elf;
+pub(crate) mod epoch;
 pub(crate) mod junit;
 pub(crate) mod licenses;
 pub(crate) mod markdown;

@@ -57,7 +57,9 @@ impl Step for Build {
         let materials = materials(run, log, &outputs)?;
         let compiler = outputs.first().map(|output| output.toolchain.version.clone());
         run.update_manifest(|manifest| {
-            materials.into_iter().for_each(|material| manifest.put_material(material));
+            for material in materials {
+                manifest.put_material(material);
+            }
             if let Some(version) = compiler {
                 let engine = Engine { name: "cargo".to_owned(), version };
                 manifest.engines.insert("binaries".to_owned(), engine);

@@ -10,7 +10,7 @@ use release::{Architecture, Artifact, ArtifactKind};
 
 use super::build::{Output, outputs};
 use super::{Input, Outcome, Plan, Step, StepLog};
-use crate::ops::archive::{self, Content, Member, Mode};
+use crate::ops::archive::{self, Member, Mode};
 use crate::ops::{atomic, checksum};
 use crate::run::Run;
 use crate::workspace::Deliver;
@@ -66,7 +66,9 @@ impl Step for Package {
             manifest.artifacts.retain(|known| {
                 !matches!(known.kind, ArtifactKind::Package | ArtifactKind::Binary)
             });
-            artifacts.into_iter().for_each(|artifact| manifest.put_artifact(artifact));
+            for artifact in artifacts {
+                manifest.put_artifact(artifact);
+            }
             Ok(())
         })?;
         Ok(Outcome::Done(format!("{} files", deliveries.len())))
@@ -112,12 +114,12 @@ impl Delivery<'_> {
         let mut members = vec![Member {
             path: format!("{folder}/{}", self.output.binary.name),
             mode: Mode::Executable,
-            content: Content::File(executable),
+            source: executable,
         }];
         members.extend(self.output.binary.files.iter().map(|(name, source)| Member {
             path: format!("{folder}/{name}"),
             mode: Mode::File,
-            content: Content::File(run.workspace.root().join(source)),
+            source: run.workspace.root().join(source),
         }));
         members
     }

@@ -83,7 +83,9 @@ impl Step for Sbom {
         let count = artifacts.len();
         run.update_manifest(|manifest| {
             manifest.artifacts.retain(|known| known.kind != ArtifactKind::Sbom);
-            artifacts.into_iter().for_each(|artifact| manifest.put_artifact(artifact));
+            for artifact in artifacts {
+                manifest.put_artifact(artifact);
+            }
             let engine = Engine { name: "native".to_owned(), version: OWN_VERSION.to_owned() };
             manifest.engines.insert("sbom".to_owned(), engine);
             Ok(())
@@ -139,7 +141,7 @@ struct CrateSources {
 impl CrateSources {
     fn read(run: &Run, log: &StepLog) -> Result<Self> {
         let metadata = run.command("cargo").args(["metadata", "--locked", "--format-version", "1"]);
-        let metadata = serde_json::from_slice(&run.capture(log, &metadata)?)
+        let metadata = serde_json::from_slice(&run.attempt_machine(log, &metadata)?.success()?)
             .context("`cargo metadata` printed something else than its format, version 1")?;
         let lock = run.workspace.root().join("Cargo.lock");
         let lock = std::fs::read_to_string(&lock)

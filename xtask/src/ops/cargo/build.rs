@@ -9,12 +9,12 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
 
 use crate::ops::cargo::toolchain::{Target, Toolchain};
 use crate::ops::command::Command;
+use crate::ops::epoch::rfc3339;
 
 /// What a build is told about itself (crate `build-info`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,17 +42,9 @@ pub(crate) struct Folders {
 const KEPT_OUT: &[&str] = &["CARGO_TARGET_DIR", "RUSTC_WRAPPER", "RUSTFLAGS"];
 
 impl Identity<'_> {
-    /// The date of the commit as RFC 3339 in UTC.
-    pub(crate) fn date(&self) -> Result<String> {
-        let time = UNIX_EPOCH
-            .checked_add(Duration::from_secs(self.epoch))
-            .with_context(|| format!("SOURCE_DATE_EPOCH {} is out of range", self.epoch))?;
-        Ok(humantime::format_rfc3339_seconds(time).to_string())
-    }
-
     /// What `--version` prints after the program's name.
     pub(crate) fn long_version(&self) -> Result<String> {
-        Ok(format!("{} (commit {}, {})", self.version, self.commit, self.date()?))
+        Ok(format!("{} (commit {}, {})", self.version, self.commit, rfc3339(self.epoch)?))
     }
 }
 
@@ -121,7 +113,7 @@ pub(crate) fn command(
         .env("SOURCE_DATE_EPOCH", identity.epoch.to_string())
         .env("PROVISIONER_VERSION", identity.version)
         .env("PROVISIONER_COMMIT", identity.commit)
-        .env("PROVISIONER_DATE", identity.date()?)
+        .env("PROVISIONER_DATE", rfc3339(identity.epoch)?)
         .env("PROVISIONER_LONG_VERSION", identity.long_version()?);
     for name in KEPT_OUT {
         command = command.without_env(*name);

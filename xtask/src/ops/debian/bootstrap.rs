@@ -4,7 +4,7 @@
 //! A root file system from locked package files alone: no network, the same bytes every time.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Result;
 use oci::Digest;
@@ -30,7 +30,7 @@ const TIDY: &str = r#"cd "$1" && rm -rf etc/apt etc/hostname etc/resolv.conf etc
 pub(crate) const RECIPE: &str = "1";
 
 /// Writes the index of the package files in `folder` (Debian repository format, "flat"), so that the
-/// folder is a repository of `suite`. `control` yields a package's control data.
+/// folder is a repository of `suite`.
 pub(crate) fn index(folder: &Path, suite: &str, packages: &[PackageFile]) -> Result<()> {
     let mut text = String::new();
     for package in packages {
@@ -96,9 +96,4 @@ pub(crate) fn command(
         .arg(suite)
         .arg(output)
         .arg(source)
-}
-
-/// Where the package file with this SHA-256 lies in the cache `folder`.
-pub(crate) fn cached(folder: &Path, sha256: &str) -> PathBuf {
-    folder.join(format!("{sha256}.deb"))
 }

@@ -16,7 +16,7 @@ use oci::{Digest, Layout, media_type};
 use crate::ops::archive;
 
 /// Stores the tar stream `tar` in `layout`, compressed, and gives its descriptor and the digest of
-/// the uncompressed stream (`diff_id` in the OCI image specification, "Layer DiffID").
+/// the uncompressed stream (`diff_id`; OCI image specification, "Image JSON Terminology").
 pub(crate) fn store(layout: &Layout, tar: impl Read) -> Result<(Descriptor, Digest)> {
     let mut hashing = Hashing { inner: tar, hasher: Hasher::new(Algorithm::Sha256) };
     let compressed: GzEncoder<_> =

@@ -43,17 +43,14 @@ pub(crate) fn image(from: &Layout, base: &Layout, to: &Path, created: &str) -> R
     let out = Layout::create(to)?;
     let mut stored = Vec::new();
     for (source, diff_id) in manifest.layers().iter().zip(&diff_ids) {
-        stored.push(match known.get(diff_id) {
-            Some(layer) => {
-                out.write_blob(layer.media_type().as_ref(), base.open_blob(layer)?)?
+        stored.push(if let Some(layer) = known.get(diff_id) {
+            out.write_blob(layer.media_type().as_ref(), base.open_blob(layer)?)?
+        } else {
+            let (layer, found) = layer::store(&out, layer::open(from, source)?)?;
+            if found.to_string() != *diff_id {
+                bail!("a layer has the digest {found}, its configuration says {diff_id}");
             }
-            None => {
-                let (layer, found) = layer::store(&out, layer::open(from, source)?)?;
-                if found.to_string() != *diff_id {
-                    bail!("a layer has the digest {found}, its configuration says {diff_id}");
-                }
-                layer
-            }
+            layer
         });
     }
     clean(&mut config, created);

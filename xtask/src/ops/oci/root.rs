@@ -18,11 +18,12 @@ const LIMIT: u64 = 64 << 20;
 /// What the root file system of the one image in `layout` tells of itself.
 pub(crate) fn facts(layout: &Layout) -> Result<RootFacts> {
     let mut files = files(layout, |path| {
-        path == "var/lib/dpkg/status" || path == "usr/lib/os-release" || copyright_of(path).is_some()
+        path == "var/lib/dpkg/status"
+            || path == "usr/lib/os-release"
+            || copyright_of(path).is_some()
     })?;
-    let mut take = |path: &str| {
-        files.remove(path).with_context(|| format!("the image has no /{path}"))
-    };
+    let mut take =
+        |path: &str| files.remove(path).with_context(|| format!("the image has no /{path}"));
     let (status, os_release) = (take("var/lib/dpkg/status")?, take("usr/lib/os-release")?);
     let copyrights = files
         .into_iter()

@@ -4,11 +4,12 @@
 //! The part of `CycloneDX` 1.6 (ECMA-424) that our documents use, and its canonical bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use oci::Digest;
 use serde::Serialize;
+
+use crate::ops::epoch::rfc3339;
 
 /// The JSON schema that documents name.
 const SCHEMA: &str = "http://cyclonedx.org/schema/bom-1.6.schema.json";
@@ -284,9 +285,6 @@ struct Composition<'a> {
 
 impl<'a> Document<'a> {
     fn new(bom: &'a Bom, origin: &Origin<'a>) -> Result<Self> {
-        let time = UNIX_EPOCH
-            .checked_add(Duration::from_secs(origin.epoch))
-            .with_context(|| format!("SOURCE_DATE_EPOCH {} is out of range", origin.epoch))?;
         Ok(Self {
             schema: SCHEMA,
             bom_format: "CycloneDX",
@@ -294,7 +292,7 @@ impl<'a> Document<'a> {
             serial_number: None,
             version: 1,
             metadata: Metadata {
-                timestamp: humantime::format_rfc3339_seconds(time).to_string(),
+                timestamp: rfc3339(origin.epoch)?,
                 lifecycles: [Lifecycle { phase: "build" }],
                 tools: Tools {
                     components: [Tool {

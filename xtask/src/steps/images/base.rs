@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Bases: made once of the packages in a lock, then kept.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use oci::{Digest, Layout};
+use release::Architecture;
+
+use super::{packages, remove};
+use crate::ops::checksum;
+use crate::ops::debian::bootstrap::{self, PackageFile};
+use crate::ops::debian::lock::{BASE, Lock};
+use crate::ops::epoch::rfc3339;
+use crate::run::Run;
+use crate::steps::StepLog;
+use crate::steps::package::copy;
+use crate::workspace::ImageBase;
+
+/// A base that is there.
+pub(super) struct Base {
+    /// Its layout, with one image.
+    pub(super) layout: Layout,
+    /// The digest of that image's manifest.
+    pub(super) digest: String,
+}
+
+/// The base `declared` for `architecture`: from the cache, else made of the packages in `lock`.
+pub(super) fn made(
+    run: &Run,
+    log: &StepLog,
+    declared: &ImageBase,
+    lock: &Lock,
+    architecture: Architecture,
+) -> Result<Base> {
+    let tool = run.tools.version("mmdebstrap").unwrap_or_default();
+    let key = format!("{} {} {tool}", lock.base_digest(architecture)?, bootstrap::RECIPE);
+    let bases = run.workspace.scratch().join("base");
+    let folder = bases.join(Digest::sha256(key.as_bytes()).hex());
+    if folder.is_dir() {
+        log.note(&format!("{}: taken from the cache", declared.name));
+    } else {
+        let partial = folder.with_extension("part");
+        remove(&partial)?;
+        make(run, log, declared, lock, architecture, &partial)?;
+        fs::rename(partial.join("layout"), &folder)
+            .with_context(|| format!("cannot write {}", folder.display()))?;
+        remove(&partial)?;
+    }
+    let layout = Layout::open(folder)?;
+    let index = layout.index()?;
+    let manifest = index.manifests().first().context("the base's layout is empty")?;
+    let digest = manifest.digest().to_string();
+    Ok(Base { layout, digest })
+}
+
+fn make(
+    run: &Run,
+    log: &StepLog,
+    declared: &ImageBase,
+    lock: &Lock,
+    architecture: Architecture,
+    folder: &Path,
+) -> Result<()> {
+    let pool = folder.join("pool");
+    let locked = lock.set(architecture, BASE)?;
+    let mut files = Vec::new();
+    for path in packages::fetched(run, log, &declared.suite, architecture, &locked)? {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        copy(&path, &pool.join(&name), 0o644)?;
+        let control = run.capture(log, &bootstrap::control_command(&path))?;
+        let control = String::from_utf8(control)
+            .with_context(|| format!("the control data of {} is no UTF-8", path.display()))?;
+        let (sha256, size) = checksum::sha256(&path)?;
+        files.push(PackageFile { name, control, size, sha256 });
+    }
+    bootstrap::index(&pool, &declared.suite, &files)?;
+    let root = folder.join("root.tar");
+    let suite = &declared.suite;
+    run.exec(log, &bootstrap::command(&pool, suite, architecture.oci(), lock.epoch, &root))?;
+    let created = rfc3339(lock.epoch)?;
+    crate::ops::oci::base::write(&folder.join("layout"), &root, architecture, &created)?;
+    Ok(())
+}

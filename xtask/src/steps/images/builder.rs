@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The programs that carry out a Containerfile, each in a store of its own.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+use crate::ops::command::Command;
+use crate::run::Run;
+
+/// A program that builds images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Builder {
+    /// `podman build`.
+    Podman,
+    /// `buildah build`.
+    Buildah,
+}
+
+/// One image to be built.
+#[derive(Debug)]
+pub(super) struct Job {
+    /// Where everything happens.
+    pub(super) folder: PathBuf,
+    /// The layout of the base.
+    pub(super) base: PathBuf,
+    /// Arguments of the Containerfile.
+    pub(super) arguments: BTreeMap<&'static str, String>,
+    /// The time of every file, in seconds.
+    pub(super) epoch: u64,
+}
+
+/// What the image is called in the builder's store, and nowhere else.
+const NAME: &str = "localhost/image";
+
+impl Builder {
+    /// The builder that the engine for `images` names.
+    pub(super) fn chosen(run: &Run) -> Result<Self> {
+        match run.engine("images")? {
+            "podman" => Ok(Self::Podman),
+            "buildah" => Ok(Self::Buildah),
+            other => bail!("there is no engine {other:?} for images: expected podman or buildah"),
+        }
+    }
+
+    /// Its executable.
+    pub(super) fn program(self) -> &'static str {
+        match self {
+            Self::Podman => "podman",
+            Self::Buildah => "buildah",
+        }
+    }
+
+    /// The commands that build the image and save it as a layout in [`Job::saved`].
+    pub(super) fn commands(self, run: &Run, job: &Job) -> [Command; 2] {
+        let store = |command: Command| {
+            let store = job.store();
+            command.arg("--root").arg(store.join("root")).arg("--runroot").arg(store.join("run"))
+        };
+        // No container is started: the commands of the Containerfile run in a changed root, so that
+        // the build works where cgroups and networks of containers can't be set up. Such a root has the
+        // host's network, and the Containerfile has no use for any.
+        let build = store(run.command(self.program()))
+            .args(["build", "--isolation", "chroot", "--network", "host"])
+            .args(["--layers=false", "--no-cache", "--format", "oci"])
+            .arg("--timestamp")
+            .arg(job.epoch.to_string())
+            .arg("--build-arg")
+            .arg(transport("oci:", &job.base, "BASE=", ""));
+        let build = job
+            .arguments
+            .iter()
+            .fold(build, |command, (name, value)| {
+                command.arg("--build-arg").arg(format!("{name}={value}"))
+            })
+            .args(["--tag", NAME])
+            .arg(job.context());
+        let save = store(run.command(self.program()));
+        let save = match self {
+            Self::Podman => {
+                save.args(["save", "--format", "oci-dir", "--output"]).arg(job.saved()).arg(NAME)
+            }
+            Self::Buildah => {
+                save.args(["push", NAME]).arg(transport("oci:", &job.saved(), "", ":image"))
+            }
+        };
+        [build, save]
+    }
+}
+
+impl Job {
+    /// The build context.
+    pub(super) fn context(&self) -> PathBuf {
+        self.folder.join("context")
+    }
+
+    /// The builder's own store.
+    pub(super) fn store(&self) -> PathBuf {
+        self.folder.join("store")
+    }
+
+    /// The layout that the builder saves.
+    pub(super) fn saved(&self) -> PathBuf {
+        self.folder.join("saved")
+    }
+}
+
+/// `PREFIXTRANSPORTPATHSUFFIX`, whatever bytes the path has.
+fn transport(name: &str, path: &Path, prefix: &str, suffix: &str) -> std::ffi::OsString {
+    let mut text = std::ffi::OsString::from(prefix);
+    text.push(name);
+    text.push(path);
+    text.push(suffix);
+    text
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Package files: fetched from the host's own mirror, checked against the lock, and kept.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use release::Architecture;
+
+use super::remove;
+use crate::ops::checksum;
+use crate::ops::debian::apt::{self, Apt};
+use crate::ops::debian::lock::Locked;
+use crate::run::Run;
+use crate::steps::StepLog;
+
+/// What a person does when a mirror no longer has what the lock names.
+const MEND: &str = "`cargo xtask images --update-lock` locks what the mirror has now";
+
+/// The files of `locked`, in that order, from the cache or from the mirror.
+///
+/// # Errors
+/// When the mirror can't be reached, no longer has a version, or has another file under its name.
+pub(super) fn fetched(
+    run: &Run,
+    log: &StepLog,
+    suite: &str,
+    architecture: Architecture,
+    locked: &[&Locked],
+) -> Result<Vec<PathBuf>> {
+    let cache = run.workspace.scratch().join("packages");
+    let place = |package: &Locked| cache.join(file_name(package));
+    let missing: Vec<&Locked> =
+        locked.iter().filter(|package| !place(package).is_file()).copied().collect();
+    if !missing.is_empty() {
+        log.note(&format!("{} packages are not in the cache", missing.len()));
+        fetch(run, log, suite, architecture, &missing, &cache)?;
+    }
+    Ok(locked.iter().map(|package| place(package)).collect())
+}
+
+/// The name of a package file in the cache and in the image's build: with the digest, so that a name
+/// says which content it is.
+fn file_name(package: &Locked) -> String {
+    format!("{}_{}.deb", package.name, package.sha256)
+}
+
+/// apt for `suite` with the host's mirrors, its index up to date.
+pub(super) fn apt(
+    run: &Run,
+    log: &StepLog,
+    suite: &str,
+    architecture: Architecture,
+) -> Result<Apt> {
+    let printed = run.capture(log, &apt::sources_command())?;
+    let os_release =
+        fs::read_to_string("/etc/os-release").context("cannot read /etc/os-release")?;
+    let host = os_release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
+    let host = host.context("/etc/os-release has no VERSION_CODENAME")?.trim_matches('"');
+    let sources = apt::sources_list(&String::from_utf8_lossy(&printed), host, suite)?;
+    let folder =
+        run.workspace.scratch().join("apt").join(format!("{suite}-{}", architecture.oci()));
+    let apt = Apt::new(folder, architecture, &sources)?;
+    run.exec(log, &apt.update()).context("cannot reach the package mirror")?;
+    Ok(apt)
+}
+
+fn fetch(
+    run: &Run,
+    log: &StepLog,
+    suite: &str,
+    architecture: Architecture,
+    missing: &[&Locked],
+    cache: &Path,
+) -> Result<()> {
+    let apt = apt(run, log, suite, architecture)?;
+    let printed = run.capture(log, &apt.versions(missing))?;
+    let gone = apt::gone(missing, &String::from_utf8_lossy(&printed));
+    if !gone.is_empty() {
+        let list: Vec<_> =
+            gone.iter().map(|package| format!("  {} {}", package.name, package.version)).collect();
+        bail!("the mirror no longer has these packages:\n{}\n{MEND}", list.join("\n"));
+    }
+    let folder = cache.join("part");
+    remove(&folder)?;
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    run.exec(log, &apt.download(missing, &folder))?;
+
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(&folder)? {
+        let path = entry?.path();
+        found.insert(checksum::sha256(&path)?.0, path);
+    }
+    for package in missing {
+        let Some(path) = found.get(&package.sha256) else {
+            bail!(
+                "the mirror's file of {} {} has another SHA-256 than the lock says; {MEND}, if \
+                 that is to be trusted",
+                package.name,
+                package.version
+            );
+        };
+        let target = cache.join(file_name(package));
+        fs::rename(path, &target).with_context(|| format!("cannot write {}", target.display()))?;
+    }
+    remove(&folder)
+}

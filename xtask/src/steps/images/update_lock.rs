@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Locks the packages of the tool images anew, as the mirror has them now.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, Result};
+use release::Architecture;
+
+use super::packages;
+use crate::ops::atomic;
+use crate::ops::debian::apt::{self, Apt, Candidate};
+use crate::ops::debian::lock::{Lock, Locked};
+use crate::run::Run;
+use crate::steps::{Input, Outcome, Plan, Step, StepLog};
+use crate::workspace::ImageBase;
+
+/// `cargo xtask images --update-lock`.
+pub(crate) struct UpdateLock;
+
+impl Step for UpdateLock {
+    fn name(&self) -> &'static str {
+        "update-lock"
+    }
+
+    fn about(&self) -> &'static str {
+        "lock the packages of the tool images, as the mirror has them now"
+    }
+
+    fn plan(&self, run: &Run) -> Result<Plan> {
+        let plan = Plan::new()
+            .native("ask the host's package mirror what the base and each image take")
+            .reads(Input::Path("release.toml".into()));
+        let bases = &run.workspace.product().bases;
+        Ok(bases.iter().fold(plan, |plan, base| {
+            plan.native(format!("write {}", base.lock.display())).writes(base.lock.clone())
+        }))
+    }
+
+    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        let mut count = 0;
+        for base in &run.workspace.product().bases {
+            let lock = resolve(run, log, base)?;
+            count += lock.packages.len();
+            let path = run.workspace.root().join(&base.lock);
+            atomic::write(&path, lock.to_text().as_bytes())?;
+        }
+        Ok(Outcome::Done(format!("{count} packages")))
+    }
+}
+
+/// The lock of `base` for every architecture: an image of either is made of the same state of the mirror.
+fn resolve(run: &Run, log: &StepLog, base: &ImageBase) -> Result<Lock> {
+    let mut epoch = 0;
+    let mut packages = Vec::new();
+    for architecture in [Architecture::Amd64, Architecture::Arm64] {
+        let apt = packages::apt(run, log, &base.suite, architecture)?;
+        epoch = apt.index_date(&base.suite)?.max(epoch);
+        packages.extend(resolve_for(run, log, base, architecture, &apt)?);
+    }
+    Ok(Lock { suite: base.suite.clone(), epoch, packages })
+}
+
+fn resolve_for(
+    run: &Run,
+    log: &StepLog,
+    base: &ImageBase,
+    architecture: Architecture,
+    apt: &Apt,
+) -> Result<Vec<Locked>> {
+    let dump = run.attempt_machine(log, &apt.dump())?.success()?;
+    let essential = apt::essential(&String::from_utf8_lossy(&dump));
+    let resolve = |names: &BTreeSet<String>| -> Result<BTreeSet<Candidate>> {
+        let printed = run.capture(log, &apt.resolve(names))?;
+        apt::candidates(&String::from_utf8_lossy(&printed))
+    };
+    let of_base = resolve(&essential)?;
+    let mut sets = BTreeMap::new();
+    for image in run.workspace.product().images.iter().filter(|image| image.base == base.name) {
+        let mut names = essential.clone();
+        names.extend(image.packages.iter().cloned());
+        let candidates = resolve(&names).with_context(|| format!("image {:?}", image.name))?;
+        sets.insert(image.name.clone(), candidates);
+    }
+    Ok(apt::lock(architecture, &of_base, &sets))
+}
