@@ -249,6 +249,7 @@ fn parse(name: &str, text: &str) -> (Config, Vec<Fault>) {
     }
     for mut section in registry.sections(source, "retention") {
         let tags = tag_pattern(source, &mut section);
+        section.require(source, "keep", "how many of the newest tags stay");
         if let Some(keep) = section.count(source, "keep") {
             config.registry.gc.retention.push(Retention { tags, keep });
         }
@@ -317,6 +318,7 @@ pull = [\"anonymous\", 3]
 push = \"ci\"
 [[registry.immutable]]
 tags = [\"\"]
+[[registry.retention]]
 [extra]
 ";
         let (_, faults) = parse("c.toml", text);
@@ -331,7 +333,8 @@ tags = [\"\"]
             "c.toml:11:22: registry.access[0].pull is integer, expected \"anonymous\", \"authenticated\" or names of users",
             "c.toml:12:8: registry.access[0].push is \"ci\", expected a list of \"anonymous\", \"authenticated\" or names of users",
             "c.toml:14:9: registry.immutable[0].tags is \"\", expected tags, where * stands for any text",
-            "c.toml:15:2: extra is unknown, expected server, log, storage, registry",
+            "c.toml:15:1: registry.retention[0].keep is missing, expected how many of the newest tags stay",
+            "c.toml:16:2: extra is unknown, expected server, log, storage, registry",
         ];
         assert_eq!(told, expected);
     }

@@ -53,12 +53,13 @@ impl<'a> Source<'a> {
 pub(super) struct Section<'t> {
     path: String,
     table: Option<&'t DeTable<'t>>,
+    start: usize,
     known: Vec<&'static str>,
 }
 
 impl<'t> Section<'t> {
     pub(super) fn root(table: &'t DeTable<'t>) -> Self {
-        Self { path: String::new(), table: Some(table), known: Vec::new() }
+        Self { path: String::new(), table: Some(table), start: 0, known: Vec::new() }
     }
 
     fn value(&mut self, key: &'static str) -> Option<&'t Spanned<DeValue<'t>>> {
@@ -88,7 +89,8 @@ impl<'t> Section<'t> {
         if let (Some(value), None) = (value, table) {
             self.wrong(source, key, value, "a table");
         }
-        Section { path: format!("{}{key}.", self.path), table, known: Vec::new() }
+        let start = value.map_or(self.start, |value| value.span().start);
+        Section { path: format!("{}{key}.", self.path), table, start, known: Vec::new() }
     }
 
     /// The tables of an array of tables; none where it is missing.
@@ -108,6 +110,7 @@ impl<'t> Section<'t> {
                 Some(table) => sections.push(Section {
                     path: format!("{}{key}[{number}].", self.path),
                     table: Some(table),
+                    start: item.span().start,
                     known: Vec::new(),
                 }),
                 None => self.wrong(source, key, item, "tables written as [[…]]"),
@@ -186,6 +189,13 @@ impl<'t> Section<'t> {
             }
         }
         Some(list)
+    }
+
+    /// Tells that a value is missing, unless it is there and merely wrong.
+    pub(super) fn require(&self, source: &mut Source<'_>, key: &'static str, expected: &str) {
+        if self.table.is_none_or(|table| !table.contains_key(key)) {
+            source.fault(self.start, format!("{}{key} is missing, expected {expected}", self.path));
+        }
     }
 
     /// Tells what was not asked for.

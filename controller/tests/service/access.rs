@@ -148,6 +148,7 @@ fn a_refusal_reaches_a_client_that_is_still_sending() {
         service.client.send("POST", &path, &[], &large).expect_error(401, "UNAUTHORIZED");
         let kind = [("content-type", crate::support::IMAGE_MANIFEST)];
         let ci = service.client.login("ci", "ci");
-        ci.send("PUT", "/v2/open/manifests/v1", &kind, &large).expect_error(413, "MANIFEST_INVALID");
+        ci.send("PUT", "/v2/open/manifests/v1", &kind, &large)
+            .expect_error(413, "MANIFEST_INVALID");
     }
 }

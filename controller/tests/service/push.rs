@@ -203,3 +203,18 @@ fn many_clients_push_the_same_blob_at_once() {
         assert!(got.body == content);
     }
 }
+
+#[test]
+fn an_upload_that_nobody_continues_is_dropped() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let storage = controller::registry::storage::Storage::open(folder.path().into()).unwrap();
+    // The repository holds nothing else.
+    let name = "only/uploads".parse().unwrap();
+    let id = storage.start_upload(&name, oci::digest::Algorithm::Sha256).unwrap();
+    let hour = std::time::Duration::from_hours(1);
+    assert_eq!(storage.expire_uploads(hour).unwrap(), 0);
+    let session = storage.resume_upload(&name, &id).unwrap();
+    assert_eq!(session.pause().unwrap(), 0);
+    assert_eq!(storage.expire_uploads(std::time::Duration::ZERO).unwrap(), 1);
+    assert!(storage.resume_upload(&name, &id).is_err());
+}

@@ -11,6 +11,10 @@ use super::Storage;
 use super::error::StorageError;
 use crate::durable::{self, At as _};
 
+/// What makes a folder a repository: one that only leads to others is none, and one that only saw
+/// uploads is none yet.
+const CONTENTS: [&str; 2] = ["_manifests", "_blobs"];
+
 /// A part of a list.
 #[derive(Debug)]
 pub struct Page<T> {
@@ -41,7 +45,7 @@ impl Storage {
         limit: usize,
     ) -> Result<Page<Tag>, StorageError> {
         let path = self.layout.repository(repository);
-        if !is_repository(&path)? {
+        if !has_any(&path, &CONTENTS)? {
             return Err(StorageError::RepositoryUnknown(repository.clone()));
         }
         let tags = self.all_tags(repository)?.into_iter();
@@ -65,33 +69,45 @@ impl Storage {
 
     /// Every repository that holds something, sorted by name.
     pub(super) fn all_repositories(&self) -> Result<Vec<Repository>, StorageError> {
+        self.repositories_with(&CONTENTS)
+    }
+
+    /// Every repository that has a folder of one of these `kinds`, sorted by name.
+    pub(super) fn repositories_with(
+        &self,
+        kinds: &[&str],
+    ) -> Result<Vec<Repository>, StorageError> {
         let mut found = Vec::new();
-        collect(&self.layout.repositories(), "", &mut found)?;
+        walk(&self.layout.repositories(), "", kinds, &mut found)?;
         found.sort_unstable();
         Ok(found)
     }
 }
 
-fn collect(folder: &Path, prefix: &str, found: &mut Vec<Repository>) -> Result<(), StorageError> {
+fn walk(
+    folder: &Path,
+    prefix: &str,
+    kinds: &[&str],
+    found: &mut Vec<Repository>,
+) -> Result<(), StorageError> {
     for name in durable::names(folder)? {
         if name.starts_with('_') {
             continue;
         }
         let path = folder.join(&name);
         let full = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
-        if is_repository(&path)?
+        if has_any(&path, kinds)?
             && let Ok(repository) = full.parse()
         {
             found.push(repository);
         }
-        collect(&path, &full, found)?;
+        walk(&path, &full, kinds, found)?;
     }
     Ok(())
 }
 
-/// A folder that only leads to other repositories is none, and one that only saw uploads is none yet.
-fn is_repository(path: &Path) -> Result<bool, StorageError> {
-    for kind in ["_manifests", "_blobs"] {
+fn has_any(path: &Path, kinds: &[&str]) -> Result<bool, StorageError> {
+    for kind in kinds {
         let kind = path.join(kind);
         if kind.try_exists().at("read", &kind)? {
             return Ok(true);

@@ -150,7 +150,7 @@ impl Storage {
     pub fn expire_uploads(self: &Arc<Self>, idle: Duration) -> Result<usize, StorageError> {
         let Some(limit) = SystemTime::now().checked_sub(idle) else { return Ok(0) };
         let mut removed = 0;
-        for repository in self.all_repositories()? {
+        for repository in self.repositories_with(&["_uploads"])? {
             let folder = self.layout.repository(&repository).join("_uploads");
             for name in durable::names(&folder)? {
                 let path = folder.join(&name);
