@@ -189,3 +189,74 @@ impl Report {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(verdicts: Vec<Verdict>, strict: bool) -> Report {
+        let names = ["fmt", "headers", "images", "sign"];
+        let row = |(verdict, name): (Verdict, &str)| Row {
+            step: name.to_owned(),
+            verdict,
+            milliseconds: 65_432,
+            log: None,
+        };
+        Report {
+            pipeline: "pr".to_owned(),
+            version: "1.2.3".to_owned(),
+            commit: "0".to_owned(),
+            strict,
+            steps: verdicts.into_iter().zip(names).map(row).collect(),
+            critical_path_milliseconds: 300,
+            milliseconds: 125_000,
+        }
+    }
+
+    fn done() -> Verdict {
+        Verdict::Done { fact: "7 files".to_owned() }
+    }
+
+    fn missing() -> Verdict {
+        let (tool, mend) =
+            ("podman is not installed".to_owned(), "apt-get install podman".to_owned());
+        Verdict::Skipped { skip: Skip::MissingTool { tool, mend } }
+    }
+
+    fn skipped(skip: Skip) -> Verdict {
+        Verdict::Skipped { skip }
+    }
+
+    #[test]
+    fn the_table_says_step_outcome_time_and_why() {
+        let findings =
+            vec![Finding::at("a", 1, "r", "m", "n"), Finding::in_file("b", "r", "m", "n")];
+        let upstream = skipped(Skip::Upstream { step: "images".to_owned() });
+        let report = report(vec![done(), Verdict::Found { findings }, missing(), upstream], false);
+        insta::assert_snapshot!(report.table(), @r"
+        step     outcome      time  note
+        fmt      ok         65.4 s  7 files
+        headers  failed     65.4 s  2 findings
+        images   skipped            podman is not installed; mend: apt-get install podman
+        sign     skipped            images did not succeed
+
+        pr: 1 step failed, 2 steps did not run in 2 m 05 s (critical path 0.3 s)
+        ");
+    }
+
+    #[test]
+    fn skipped_is_neither_failed_nor_passed() {
+        let failed = || Verdict::Failed { error: "no".to_owned() };
+        let idle = || skipped(Skip::NotApplicable { why: "no image".to_owned() });
+        for (verdicts, strict, code) in [
+            (vec![done(), done()], false, 0),
+            (vec![done(), idle()], true, 0),
+            (vec![done(), missing()], false, 3),
+            (vec![done(), missing()], true, 1),
+            (vec![missing(), failed()], false, 1),
+            (vec![done(), skipped(Skip::Stopped)], false, 1),
+        ] {
+            assert_eq!(report(verdicts.clone(), strict).exit_code(), code, "{verdicts:?}");
+        }
+    }
+}

@@ -76,3 +76,50 @@ impl Drop for Temporary {
         drop(fs::remove_file(&self.0));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use anyhow::bail;
+
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        entries.map(|it| it.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn replaces_a_file_and_sets_its_mode() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/er/file");
+        write(&path, b"one").unwrap();
+        write_with(&path, 0o755, |file| Ok(file.write_all(b"two")?)).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o755);
+        assert_eq!(names(path.parent().unwrap()), ["file"]);
+    }
+
+    #[test]
+    fn a_failure_leaves_what_was_there_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        write(&path, b"old").unwrap();
+        let error = write_with(&path, 0o644, |file| {
+            file.write_all(b"half")?;
+            bail!("no more") as Result<()>
+        });
+        assert!(format!("{:#}", error.unwrap_err()).contains("file: no more"));
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(names(folder.path()), ["file"]);
+    }
+
+    #[test]
+    fn a_folder_that_is_a_file_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        write(&folder.path().join("file"), b"").unwrap();
+        let error = write(&folder.path().join("file/below"), b"").unwrap_err();
+        assert!(format!("{error:#}").contains("cannot make the folder"), "{error:#}");
+    }
+}

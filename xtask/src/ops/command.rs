@@ -172,3 +172,63 @@ fn quote(word: &OsStr) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStrExt as _;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_line_holds_folder_variables_and_arguments() {
+        let command = Command::new("cargo", "/a b").args(["build", "", "it's"]).env("KEY", "x y");
+        assert_eq!(command.line(Path::new("/a b")), r"KEY='x y' cargo build '' 'it'\''s'");
+        assert_eq!(
+            command.line(Path::new("/")),
+            r"cd '/a b' && KEY='x y' cargo build '' 'it'\''s'"
+        );
+        let command = Command::new("cargo", "/").without_env("TZ").env("A", "1");
+        assert_eq!(command.line(Path::new("/")), "env -u TZ A=1 cargo");
+    }
+
+    #[test]
+    fn a_secret_is_shown_by_its_name_alone() {
+        let command = Command::new("sign", "/").secret_env("SIGNING_KEY");
+        assert_eq!(command.line(Path::new("/")), "sign");
+        let json = serde_json::to_value(&command).unwrap();
+        assert_eq!(json["secret_env"][0], "SIGNING_KEY");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Bash, given the line, starts the program with the very same arguments.
+        #[test]
+        fn a_shell_reads_back_what_was_quoted(
+            args in prop::collection::vec(prop::collection::vec(1_u8.., 0..12), 0..5),
+            value in prop::collection::vec(1_u8.., 0..8),
+        ) {
+            let args: Vec<&OsStr> = args.iter().map(|arg| OsStr::from_bytes(arg)).collect();
+            let value = OsStr::from_bytes(&value);
+            let script = r#"printf '%s\\0' "$VALUE" "$@""#.replace("\\\\", "\\");
+            let command = Command::new("bash", "/")
+                .args(["-c", script.as_str(), "name"])
+                .args(&args)
+                .env("VALUE", value);
+            let output = std::process::Command::new("bash")
+                .args(["-c", &command.line(Path::new("/elsewhere"))])
+                .output()
+                .unwrap();
+            prop_assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            let mut expected = value.as_bytes().to_vec();
+            for arg in &args {
+                expected.push(0);
+                expected.extend(arg.as_bytes());
+            }
+            expected.push(0);
+            prop_assert_eq!(output.stdout, expected);
+        }
+    }
+}

@@ -84,3 +84,52 @@ fn hex(bytes: &[u8]) -> String {
         out
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(root: &Path) -> String {
+        digest(root, [Path::new("a"), Path::new("b")]).unwrap()
+    }
+
+    /// Every kind of change to a tree changes its digest, and undoing it brings the digest back.
+    #[test]
+    fn every_change_shows() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        fs::create_dir_all(root.join("a/sub")).unwrap();
+        fs::write(root.join("a/one"), "1").unwrap();
+        fs::write(root.join("b"), "2").unwrap();
+        let before = of(root);
+        assert_eq!(before, digest(root, [Path::new("b"), Path::new("a")]).unwrap());
+
+        let mut seen = vec![before.clone()];
+        let mut changed = |what: &str| {
+            let now = of(root);
+            assert!(!seen.contains(&now), "{what} does not show");
+            seen.push(now);
+        };
+        fs::write(root.join("a/one"), "one").unwrap();
+        changed("another content");
+        fs::write(root.join("a/one"), "1").unwrap();
+        fs::set_permissions(root.join("a/one"), fs::Permissions::from_mode(0o755)).unwrap();
+        changed("an executable bit");
+        fs::set_permissions(root.join("a/one"), fs::Permissions::from_mode(0o644)).unwrap();
+        fs::rename(root.join("a/one"), root.join("a/two")).unwrap();
+        changed("another name");
+        fs::rename(root.join("a/two"), root.join("a/sub/one")).unwrap();
+        changed("another folder");
+        fs::rename(root.join("a/sub/one"), root.join("a/one")).unwrap();
+        std::os::unix::fs::symlink("one", root.join("a/link")).unwrap();
+        changed("a link");
+        fs::remove_file(root.join("a/link")).unwrap();
+        fs::remove_file(root.join("b")).unwrap();
+        changed("a missing file");
+        fs::create_dir(root.join("b")).unwrap();
+        changed("a folder in the place of a file");
+        fs::remove_dir(root.join("b")).unwrap();
+        fs::write(root.join("b"), "2").unwrap();
+        assert_eq!(of(root), before);
+    }
+}

@@ -232,9 +232,7 @@ impl Spec {
         match self.source {
             Source::Debian(package) => format!("apt-get install {package}"),
             Source::Crate(name, version) => format!("cargo install --locked {name}@{version}"),
-            Source::Sid { .. } | Source::Python | Source::Node(_) => {
-                "cargo xtask setup".to_owned()
-            }
+            Source::Sid { .. } | Source::Python | Source::Node(_) => "cargo xtask setup".to_owned(),
             Source::Rust(component) => format!("rustup component add {component}"),
         }
     }

@@ -69,3 +69,35 @@ pub(super) fn inherited(
     })
     .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inherits_what_is_named_and_no_secret() {
+        let ours = [
+            ("PATH", "/bin"),
+            ("XDG_RUNTIME_DIR", "/run"),
+            ("CARGO_HTTP_PROXY", "p"),
+            ("CARGO_REGISTRIES_X_TOKEN", "t"),
+            ("CARGO_PKG_NAME", "xtask"),
+            ("XTASK_SIGNING_KEY", "k"),
+            ("EDITOR", "vi"),
+        ];
+        let ours = ours.iter().map(|(name, value)| (name.into(), value.into()));
+        let folder = tempfile::tempdir().unwrap();
+        let names = |private: &Path| inherited(ours.clone(), private);
+        let path = format!("{}:/bin", folder.path().display());
+        assert_eq!(
+            names(folder.path()),
+            [
+                ("PATH".into(), path.into()),
+                ("XDG_RUNTIME_DIR".into(), "/run".into()),
+                ("CARGO_HTTP_PROXY".into(), OsString::from("p")),
+            ]
+        );
+        let (_, path) = names(&folder.path().join("absent")).remove(0);
+        assert_eq!(path, "/bin", "a folder that is not there is not searched");
+    }
+}

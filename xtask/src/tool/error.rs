@@ -23,15 +23,15 @@ pub(crate) struct Finished {
 
 /// A program that ended with something else than 0.
 #[derive(Debug)]
-pub(crate) struct ToolFailure {
+struct ToolFailure {
     /// The command as it can be pasted.
-    pub(crate) line: String,
+    line: String,
     /// Its exit code or the signal that killed it.
-    pub(crate) status: ExitStatus,
+    status: ExitStatus,
     /// The end of what it wrote, to both streams, without secrets.
-    pub(crate) tail: Vec<String>,
+    tail: Vec<String>,
     /// The step's log.
-    pub(crate) log: PathBuf,
+    log: PathBuf,
 }
 
 impl Finished {

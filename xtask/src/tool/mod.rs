@@ -12,6 +12,8 @@ mod log;
 mod process;
 mod redact;
 mod stop;
+#[cfg(test)]
+mod tests;
 mod version;
 
 use std::collections::BTreeMap;
@@ -22,7 +24,7 @@ use anyhow::{Context as _, Result, bail};
 
 pub(crate) use self::catalogue::{Source, Spec, TOOLS, find as spec};
 pub(crate) use self::daemon::Daemon;
-pub(crate) use self::error::{Finished, ToolFailure};
+pub(crate) use self::error::Finished;
 pub(crate) use self::log::StepLog;
 use self::process::Stdout;
 pub(crate) use self::redact::Redactor;

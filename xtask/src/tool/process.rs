@@ -4,7 +4,7 @@
 //! A child from its start to its end: its own process group, no input, both streams to the log.
 
 use std::collections::VecDeque;
-use std::io::Read;
+use std::io::{Read, pipe};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -47,11 +47,19 @@ pub(super) enum Stdout {
     Caller,
 }
 
-/// What the readers of the two streams tell.
+/// Where something was written to. Where both streams are one, it is `Error`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stream {
+    Output,
+    Error,
+}
+
+/// What the readers of the streams tell; they hang up at the end.
 enum Event {
+    /// Standard output as it is.
     Output(Vec<u8>),
-    Lines(String),
-    End,
+    /// Whole lines without secrets.
+    Lines(Stream, String),
 }
 
 /// Runs `command` as `program` until it ends.
@@ -63,20 +71,28 @@ pub(super) fn run(
     stop: &Stop,
     output: Stdout,
 ) -> Result<Ended> {
-    let mut child = prepare(program, private, command);
-    child.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = child.spawn().with_context(|| {
+    let mut prepared = prepare(program, private, command);
+    let (events, inbox) = channel();
+    if output == Stdout::Log {
+        // One pipe for both, so that what a program wrote stays in its order.
+        let (reader, writer) = pipe().context("cannot make a pipe")?;
+        prepared.stdout(writer.try_clone().context("cannot make a pipe")?).stderr(writer);
+        read(reader, log, events.clone(), Stream::Error, output);
+    } else {
+        prepared.stdout(Stdio::piped()).stderr(Stdio::piped());
+    }
+    let mut child = prepared.spawn().with_context(|| {
         format!("cannot start {} in {}", program.display(), command.folder().display())
     })?;
+    // It holds our ends of the pipe, without whose end the reader has none.
+    drop(prepared);
     let group = Pid::from_child(&child);
     stop.watch(group);
-
-    let (events, inbox) = channel();
     if let Some(stream) = child.stdout.take() {
-        read(stream, log, events.clone(), output);
+        read(stream, log, events.clone(), Stream::Output, output);
     }
     if let Some(stream) = child.stderr.take() {
-        read(stream, log, events.clone(), Stdout::Log);
+        read(stream, log, events.clone(), Stream::Error, output);
     }
     drop(events);
 
@@ -116,22 +132,15 @@ pub(super) fn prepare(program: &Path, private: &Path, command: &Command) -> std:
 /// something that it left has held them open for too long.
 fn collect(inbox: &Receiver<Event>, ended: &Receiver<()>, log: &StepLog) -> (Vec<u8>, Vec<String>) {
     let mut stdout = Vec::new();
-    let mut tail = VecDeque::with_capacity(TAIL);
-    let mut open = 2;
+    let mut tail = Tail::default();
     let mut deadline: Option<Instant> = None;
-    while open > 0 && deadline.is_none_or(|deadline| Instant::now() < deadline) {
+    while deadline.is_none_or(|deadline| Instant::now() < deadline) {
         match inbox.recv_timeout(LINGER) {
             Ok(Event::Output(bytes)) => stdout.extend(bytes),
-            Ok(Event::Lines(text)) => {
+            Ok(Event::Lines(stream, text)) => {
                 log.write(&text);
-                for line in text.lines().filter(|line| !line.trim().is_empty()) {
-                    if tail.len() == TAIL {
-                        tail.pop_front();
-                    }
-                    tail.push_back(line.to_owned());
-                }
+                tail.add(stream, &text);
             }
-            Ok(Event::End) => open -= 1,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
@@ -143,42 +152,77 @@ fn collect(inbox: &Receiver<Event>, ended: &Receiver<()>, log: &StepLog) -> (Vec
         // Closed streams do not mean that the child has ended.
         drop(ended.recv());
     }
-    (stdout, tail.into())
+    (stdout, tail.lines())
+}
+
+/// The end of what a program wrote. Errors are what people look for, so no amount of output pushes
+/// them out.
+#[derive(Debug, Default)]
+struct Tail {
+    output: VecDeque<String>,
+    error: VecDeque<String>,
+}
+
+impl Tail {
+    fn add(&mut self, stream: Stream, text: &str) {
+        let lines = match stream {
+            Stream::Output => &mut self.output,
+            Stream::Error => &mut self.error,
+        };
+        lines.extend(text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned));
+        lines.drain(..lines.len().saturating_sub(TAIL));
+    }
+
+    /// As many lines as an error shows, standard error last.
+    fn lines(mut self) -> Vec<String> {
+        self.output.drain(
+            ..(self.output.len() + self.error.len()).saturating_sub(TAIL).min(self.output.len()),
+        );
+        self.output.into_iter().chain(self.error).collect()
+    }
 }
 
 /// Reads one stream on a thread of its own, and sends whole lines without secrets.
-fn read(stream: impl Read + Send + 'static, log: &StepLog, to: Sender<Event>, output: Stdout) {
+fn read(
+    mut from: impl Read + Send + 'static,
+    log: &StepLog,
+    to: Sender<Event>,
+    stream: Stream,
+    output: Stdout,
+) {
     let redactor = log.redactor().clone();
+    let (keep, show) = match stream {
+        Stream::Output => (output != Stdout::Log, output != Stdout::Caller),
+        Stream::Error => (false, true),
+    };
     std::thread::spawn(move || {
-        let mut stream = stream;
         let mut chunk = vec![0; 16 * 1024];
         let mut pending: Vec<u8> = Vec::new();
-        while let Ok(length) = stream.read(&mut chunk) {
+        while let Ok(length) = from.read(&mut chunk) {
             let Some(bytes) = chunk.get(..length).filter(|bytes| !bytes.is_empty()) else { break };
-            if output != Stdout::Log && to.send(Event::Output(bytes.to_vec())).is_err() {
+            if keep && to.send(Event::Output(bytes.to_vec())).is_err() {
                 return;
             }
-            if output == Stdout::Caller {
+            if !show {
                 continue;
             }
             pending.extend_from_slice(bytes);
             if let Some(end) = pending.iter().rposition(|byte| *byte == b'\n') {
                 let lines: Vec<u8> = pending.drain(..=end).collect();
                 let text = redactor.text(&String::from_utf8_lossy(&lines));
-                drop(to.send(Event::Lines(text)));
+                drop(to.send(Event::Lines(stream, text)));
             } else if pending.len() > LONGEST_LINE + redactor.longest() {
                 // Masked before the cut, so that no secret lies across it.
                 let masked = redactor.text(&String::from_utf8_lossy(&pending)).into_bytes();
                 let keep_back = masked.len().min(redactor.longest());
                 let (head, rest) = masked.split_at(masked.len() - keep_back);
-                drop(to.send(Event::Lines(String::from_utf8_lossy(head).into_owned())));
+                drop(to.send(Event::Lines(stream, String::from_utf8_lossy(head).into_owned())));
                 pending = rest.to_vec();
             }
         }
         if !pending.is_empty() {
             pending.push(b'\n');
-            drop(to.send(Event::Lines(redactor.text(&String::from_utf8_lossy(&pending)))));
+            drop(to.send(Event::Lines(stream, redactor.text(&String::from_utf8_lossy(&pending)))));
         }
-        drop(to.send(Event::End));
     });
 }

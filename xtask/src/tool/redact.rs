@@ -61,3 +61,36 @@ impl Redactor {
         self.secrets.first().map_or(0, String::len)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_out_whole_values_and_lines_of_keys_but_no_words() {
+        let key = "-----BEGIN KEY-----\nabcdef0123\nxyz\n-----END KEY-----\n";
+        let redactor =
+            Redactor::new([key.to_owned(), "yes".to_owned(), "long-password".to_owned()]);
+        assert_eq!(redactor.text("yes, long-password!"), "yes, [secret]!");
+        assert_eq!(redactor.text("| abcdef0123"), "| [secret]");
+        assert_eq!(redactor.text("-----BEGIN KEY-----"), "-----BEGIN KEY-----");
+        assert_eq!(redactor.text(key.trim()), "[secret]");
+    }
+
+    #[test]
+    fn the_longer_of_two_secrets_leaves_no_rest() {
+        let redactor = Redactor::new(["hidden".to_owned(), "hidden-and-more".to_owned()]);
+        assert_eq!(redactor.text("a hidden-and-more b"), "a [secret] b");
+        assert_eq!(redactor.longest(), "hidden-and-more".len());
+    }
+
+    #[test]
+    fn knows_secret_variables_by_their_names() {
+        for name in ["XTASK_SIGNING_KEY", "COSIGN_PASSWORD", "GITHUB_TOKEN", "my_secret"] {
+            assert!(is_secret(name), "{name}");
+        }
+        for name in ["PATH", "KEYBOARD", "XDG_RUNTIME_DIR"] {
+            assert!(!is_secret(name), "{name}");
+        }
+    }
+}

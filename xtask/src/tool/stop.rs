@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal, kill_process_group};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 
 /// What children get between the request to end and the end.
@@ -29,11 +29,11 @@ struct State {
 }
 
 impl Stop {
-    /// Stops when the process gets SIGINT or SIGTERM. A second signal kills the children at once.
+    /// Stops when the process gets SIGINT, SIGTERM, or SIGHUP (its terminal was closed). A second signal kills the children at once.
     pub(crate) fn on_signals() -> Result<Self> {
         let stop = Self::default();
         let (mut receiver, sender) = UnixStream::pair().context("cannot make a pipe")?;
-        for signal in [SIGINT, SIGTERM] {
+        for signal in [SIGHUP, SIGINT, SIGTERM] {
             let sender = sender.try_clone().context("cannot make a pipe")?;
             pipe::register(signal, sender).context("cannot watch for signals")?;
         }

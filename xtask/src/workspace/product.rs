@@ -154,3 +154,33 @@ impl Product {
         found.with_context(|| format!("there is no [[base]] with the name {name:?}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The file of this repository, which has one of everything.
+    const OURS: &str = include_str!("../../../release.toml");
+
+    #[test]
+    fn takes_our_own() {
+        let product = Product::parse(OURS).unwrap();
+        assert!(product.binaries.iter().any(|it| it.name == "controller"));
+        assert!(!product.engines.is_empty());
+    }
+
+    #[test]
+    fn an_unknown_field_is_told_by_its_place() {
+        let line = OURS.lines().count() + 2;
+        let error = Product::parse(&format!("{OURS}\n[surprise]\n")).unwrap_err().to_string();
+        assert!(error.contains(&format!("line {line}, column 2")), "{error}");
+        assert!(error.contains("unknown field `surprise`, expected one of"), "{error}");
+    }
+
+    #[test]
+    fn a_name_that_comes_twice_is_refused() {
+        let twice = "\n[[binary]]\nname = \"controller\"\npackage = \"x\"\ndeliver = []\n";
+        let error = Product::parse(&format!("{OURS}{twice}")).unwrap_err().to_string();
+        assert!(error.contains("\"controller\" is declared twice"), "{error}");
+    }
+}

@@ -151,3 +151,89 @@ impl fmt::Display for Base {
         write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const BASE: Base = Base { major: 1, minor: 2, patch: 3 };
+
+    fn tagged(tags: &[&str]) -> Result<Version> {
+        let tags: Vec<_> = tags.iter().map(|it| (*it).to_owned()).collect();
+        Version::tagged(BASE, &tags)
+    }
+
+    #[test]
+    fn a_snapshot_names_its_commit_and_dirt() {
+        let commit = "0f3c9a2b71de00000000000000000000000000aa";
+        let version = Version::snapshot(BASE, commit, false);
+        assert_eq!(version.text(), "1.2.3-snapshot.0f3c9a2b71de");
+        assert_eq!(version.channel(), Channel::Snapshot);
+        let version = Version::snapshot(BASE, commit, true);
+        assert_eq!(version.text(), "1.2.3-snapshot.0f3c9a2b71de-dirty");
+    }
+
+    #[test]
+    fn a_commit_that_reads_as_a_number_takes_more_digits() {
+        let commit = "000000000012345a0000000000000000000000aa";
+        assert_eq!(
+            Version::snapshot(BASE, commit, false).text(),
+            "1.2.3-snapshot.000000000012345a"
+        );
+        let digits = "0".repeat(40);
+        let expected = format!("1.2.3-snapshot.g{digits}");
+        assert_eq!(Version::snapshot(BASE, &digits, false).text(), expected);
+    }
+
+    #[test]
+    fn a_tag_makes_a_candidate_or_a_release() {
+        let version = tagged(&["nightly", "v1.2.3-rc.4"]).unwrap();
+        assert_eq!((version.text(), version.channel()), ("1.2.3-rc.4", Channel::Candidate));
+        let version = tagged(&["v1.2.3"]).unwrap();
+        assert_eq!((version.text(), version.channel()), ("1.2.3", Channel::Stable));
+    }
+
+    #[test]
+    fn tags_that_make_no_release_are_told() {
+        for (tags, expected) in [
+            (&[][..], "no release tag"),
+            (&["v1.2", "v01.2.3", "v1.2.3-rc.01", "v1.2.3-rc.", "1.2.3"][..], "no release tag"),
+            (&["v1.2.3", "v1.2.3-rc.1"][..], "several release tags"),
+            (&["v1.2.4"][..], "the tag says 1.2.4 and Cargo.toml says 1.2.3"),
+        ] {
+            let error = tagged(tags).unwrap_err().to_string();
+            assert!(error.contains(expected), "{tags:?}: {error}");
+        }
+    }
+
+    proptest! {
+        /// Whatever the commit, the version is a semantic one, and sorts below its release.
+        #[test]
+        fn a_snapshot_is_a_semantic_version(
+            numbers in any::<(u64, u64, u64)>(),
+            commit in "[0-9a-f]{40}|0{12}[0-9]{28}|[0-9]{40}",
+            dirty: bool,
+        ) {
+            let (major, minor, patch) = numbers;
+            let base = Base { major, minor, patch };
+            let version = Version::snapshot(base, &commit, dirty);
+            let parsed = cargo_metadata::semver::Version::parse(version.text()).unwrap();
+            prop_assert!(parsed < cargo_metadata::semver::Version::new(major, minor, patch));
+            prop_assert_eq!(version.text().ends_with("-dirty"), dirty);
+        }
+
+        #[test]
+        fn a_base_reads_back(numbers in any::<(u64, u64, u64)>()) {
+            let base = Base { major: numbers.0, minor: numbers.1, patch: numbers.2 };
+            prop_assert_eq!(base.to_string().parse::<Base>().unwrap(), base);
+        }
+
+        #[test]
+        fn no_text_makes_the_parsers_panic(text in "\\PC{0,20}|v?[0-9.]{0,12}(-rc\\.)?[0-9]{0,3}") {
+            drop(text.parse::<Base>());
+            let _tag = parse_tag(&text);
+        }
+    }
+}
