@@ -152,3 +152,22 @@ fn a_refusal_reaches_a_client_that_is_still_sending() {
             .expect_error(413, "MANIFEST_INVALID");
     }
 }
+
+#[test]
+fn the_file_that_htpasswd_writes_is_understood() {
+    if !crate::support::installed("htpasswd") {
+        return;
+    }
+    let folder = tempfile::TempDir::new().unwrap();
+    let users = folder.path().join("users");
+    let status = std::process::Command::new("htpasswd")
+        .args(["-B", "-b", "-c"])
+        .arg(&users)
+        .args(["ci", "only-for-this-test"])
+        .stderr(std::process::Stdio::null())
+        .status();
+    assert!(status.unwrap().success());
+    let service = Service::start_in(folder, RULES.replace("\"boss\"", "\"ci\"").as_str());
+    assert_eq!(push(&service.client.login("ci", "only-for-this-test"), "open"), 202);
+    assert_eq!(push(&service.client.login("ci", "ci"), "open"), 401);
+}
