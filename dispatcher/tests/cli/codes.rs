@@ -71,6 +71,24 @@ fn a_device_is_mounted_or_the_kernel_says_why_not() {
     assert!(!mounts.contains(&*machine.path("").to_string_lossy()), "it is still mounted");
 }
 
+#[test]
+fn nothing_on_a_device_can_be_run_or_written() {
+    let machine = Machine::new();
+    let image = machine.write("task.iso", iso("looped"));
+    let Some(device) = LoopDevice::new(&image) else { return };
+    let mut traced = Command::new("strace");
+    traced.args(["-f", "-e", "trace=mount", "-o"]).arg(machine.path("trace"));
+    let dispatcher = machine.command();
+    traced.arg(dispatcher.get_program()).args(dispatcher.get_args()).arg(&device.0);
+    if traced.output().is_err() {
+        assert!(std::env::var_os("REQUIRE_TOOLS").is_none(), "strace is not installed");
+        return eprintln!("skipped: strace is not installed");
+    }
+    let trace = fs::read_to_string(machine.path("trace")).unwrap();
+    let flags = "\"iso9660\", MS_RDONLY|MS_NOSUID|MS_NODEV|MS_NOEXEC, NULL";
+    assert!(trace.contains(flags), "{trace}");
+}
+
 /// An image as a block device.
 struct LoopDevice(String);
 

@@ -10,3 +10,4 @@ mod hand_over;
 mod machine;
 mod signed;
 mod starting;
+mod vm;
