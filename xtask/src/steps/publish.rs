@@ -29,23 +29,23 @@ impl Step for Publish {
     fn plan(&self, run: &Run) -> Result<Plan> {
         Ok(notary::plan(run)
             .command(registry::planned(run))
-            .command(publish(run, "http://127.0.0.1:PORT"))
+            .command(publish(run, "127.0.0.1:PORT"))
             .writes("target/registry"))
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         run.exec(log, &notary::build(run))?;
         let registry = Registry::start(run, log, self.name())?;
-        run.exec(log, &publish(run, &registry.url))?;
+        run.exec(log, &publish(run, &registry.host))?;
         let images = run.manifest()?.images.len();
         Ok(Outcome::Done(format!("{images} images and the release, in target/registry")))
     }
 }
 
-fn publish(run: &Run, url: &str) -> Command {
+fn publish(run: &Run, host: &str) -> Command {
     notary::call(run, "publish")
         .arg("--release")
         .arg(run.dist())
         .arg("--to")
-        .arg(format!("{url}/{}", run.workspace.product().product.name))
+        .arg(format!("{host}/{}", run.workspace.product().product.name))
 }

@@ -22,8 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A running registry; it ends when this is dropped.
 pub(super) struct Registry {
     _controller: Daemon,
-    /// `http://127.0.0.1:PORT`.
-    pub(super) url: String,
+    /// `127.0.0.1:PORT`.
+    pub(super) host: String,
 }
 
 impl Registry {
@@ -49,7 +49,8 @@ impl Registry {
         let url = controller
             .wait_for_file(&address_file(run), PATIENCE)
             .context("the controller does not serve")?;
-        Ok(Self { _controller: controller, url: url.trim().to_owned() })
+        let host = url.trim().trim_start_matches("http://").to_owned();
+        Ok(Self { _controller: controller, host })
     }
 }
 

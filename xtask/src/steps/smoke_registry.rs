@@ -46,13 +46,12 @@ impl Step for SmokeRegistry {
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         let manifest = run.manifest()?;
         let registry = Registry::start(run, log, self.name())?;
-        let host = registry.url.trim_start_matches("http://");
         let pulled = pulled(run);
         if pulled.exists() {
             fs::remove_dir_all(&pulled)
                 .with_context(|| format!("cannot empty {}", pulled.display()))?;
         }
-        let commands = Clients { run, host }.commands(&manifest);
+        let commands = Clients { run, host: &registry.host }.commands(&manifest);
         for command in &commands {
             run.exec(log, command)?;
         }
@@ -104,7 +103,7 @@ impl Clients<'_> {
             .command("oras")
             .args(["pull", "--plain-http", "--output"])
             .arg(pulled(self.run))
-            .arg(format!("{}/release:{version}", self.prefix()))
+            .arg(format!("{}/release:{}", self.prefix(), layout::tag(version)))
     }
 
     fn oras_discover(&self, image: &Image) -> Command {

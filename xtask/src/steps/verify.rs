@@ -30,22 +30,22 @@ impl Step for Verify {
     fn plan(&self, run: &Run) -> Result<Plan> {
         Ok(notary::plan(run)
             .command(registry::planned(run))
-            .command(verify(run, "http://127.0.0.1:PORT")))
+            .command(verify(run, "127.0.0.1:PORT")))
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         run.exec(log, &notary::build(run))?;
         let registry = Registry::start(run, log, self.name())?;
-        run.exec(log, &verify(run, &registry.url))?;
+        run.exec(log, &verify(run, &registry.host))?;
         Ok(Outcome::Done("VERIFIED".to_owned()))
     }
 }
 
-fn verify(run: &Run, url: &str) -> Command {
+fn verify(run: &Run, host: &str) -> Command {
     let product = &run.workspace.product().product.name;
     notary::call(run, "verify")
         .arg("--registry")
-        .arg(format!("{url}/{product}:{}", run.version().text()))
+        .arg(format!("{host}/{product}:{}", run.version().text()))
         .arg("--key")
         .arg(run.dist().join(layout::PUBLIC_KEY))
 }
