@@ -11,7 +11,6 @@ use crate::steps::build::Build;
 use crate::steps::checksums::Checksums;
 use crate::steps::containers::Containers;
 use crate::steps::deadcode::Deadcode;
-use crate::steps::determinism::Determinism;
 use crate::steps::docs::Docs;
 use crate::steps::fmt::Fmt;
 use crate::steps::headers::Headers;
@@ -20,6 +19,7 @@ use crate::steps::licenses::Licenses;
 use crate::steps::lint::Lint;
 use crate::steps::package::Package;
 use crate::steps::publish::Publish;
+use crate::steps::rebuild::Rebuild;
 use crate::steps::sbom::Sbom;
 use crate::steps::secrets::Secrets;
 use crate::steps::sign::Sign;
@@ -62,7 +62,6 @@ pub(crate) const STEPS: &[&dyn Step] = &[
     &Attest,
     &Publish,
     &Verify,
-    &Determinism,
 ];
 
 /// Steps of `cargo xtask smoke`, by what they try.
@@ -87,6 +86,12 @@ pub(crate) const PIPELINES: &[Pipeline] = &[
         about: "Build binaries, packages, SBOMs and checksums",
         example: "--target x86_64",
         stages: DIST,
+    },
+    Pipeline {
+        name: "determinism",
+        about: "Build everything twice, the second time elsewhere and otherwise, and compare",
+        example: "",
+        stages: DETERMINISM,
     },
 ];
 
@@ -122,6 +127,16 @@ const DIST: &[Stage] = &[
     after(&Package, &["build"]),
     after(&Sbom, &["build"]),
     after(&Checksums, &["package", "sbom"]),
+];
+
+/// Everything whose bytes may not differ, twice.
+const DETERMINISM: &[Stage] = &[
+    first(&Build),
+    after(&Package, &["build"]),
+    after(&Images, &["build"]),
+    after(&Sbom, &["package", "images"]),
+    after(&Checksums, &["sbom"]),
+    after(&Rebuild, &["checksums"]),
 ];
 
 /// From source to what a registry serves, verified from there.

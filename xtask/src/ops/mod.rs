@@ -9,6 +9,7 @@ pub(crate) mod atomic;
 pub(crate) mod cargo;
 pub(crate) mod checksum;
 pub(crate) mod command;
+pub(crate) mod compare;
 pub(crate) mod containerfile;
 pub(crate) mod deadcode;
 pub(crate) mod debian;

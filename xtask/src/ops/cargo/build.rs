@@ -54,11 +54,7 @@ impl Folders {
     /// # Errors
     /// When neither `CARGO_HOME` nor `HOME` is set.
     pub(crate) fn new(root: &Path, target: PathBuf) -> Result<Self> {
-        let cargo_home = match std::env::var_os("CARGO_HOME") {
-            Some(home) => PathBuf::from(home),
-            None => home()?.join(".cargo"),
-        };
-        Ok(Self { root: root.to_owned(), target, cargo_home })
+        Ok(Self { root: root.to_owned(), target, cargo_home: cargo_home()? })
     }
 
     /// Folders of the build machine that no binary may name.
@@ -165,6 +161,17 @@ fn registries(cargo_home: &Path) -> Vec<PathBuf> {
     let mut folders: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     folders.sort();
     folders
+}
+
+/// Where cargo keeps what it fetched.
+///
+/// # Errors
+/// When neither `CARGO_HOME` nor `HOME` is set.
+pub(crate) fn cargo_home() -> Result<PathBuf> {
+    match std::env::var_os("CARGO_HOME") {
+        Some(folder) => Ok(folder.into()),
+        None => Ok(home()?.join(".cargo")),
+    }
 }
 
 fn home() -> Result<PathBuf> {

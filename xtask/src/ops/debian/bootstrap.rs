@@ -22,9 +22,8 @@ const LEFT_OUT: &[&str] = &[
 ];
 
 /// Run with the root file system as `$1` when all packages are installed. What is removed differs from
-/// machine to machine, or is a left-over of the installation.
-const TIDY: &str = r#"cd "$1" && rm -rf etc/apt etc/hostname etc/resolv.conf etc/*- \
-    var/cache/apt var/cache/ldconfig/* var/cache/debconf/*-old var/lib/apt var/lib/dpkg/*-old var/log/*"#;
+/// machine to machine, or is a left-over of the installation; apt's own folders mmdebstrap empties.
+const TIDY: &str = r#"cd "$1" && rm -rf etc/apt/sources.list etc/hostname etc/resolv.conf etc/*- var/cache/debconf/*-old var/cache/ldconfig/* var/lib/dpkg/*-old var/log/*"#;
 
 /// A change of the recipe below changes what is made of the same packages: part of the cache's key.
 pub(crate) const RECIPE: &str = "1";

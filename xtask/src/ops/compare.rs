@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Where two files differ, told as far inside as it can be: the member of an archive in an archive,
+//! the section of an executable, the offset and the bytes.
+
+use std::fmt;
+use std::io::Read as _;
+
+use elf::ElfBytes;
+use elf::endian::AnyEndian;
+use flate2::read::GzDecoder;
+
+/// How many bytes of each side are shown.
+const SHOWN: usize = 16;
+
+/// The first difference of two files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Difference {
+    /// From the outside to the inside: `gzip`, the member's path, `.rodata`.
+    pub(crate) place: Vec<String>,
+    /// What differs there.
+    pub(crate) what: What,
+}
+
+/// What differs at a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum What {
+    /// Bytes, from `offset` on, as hex: at most 16 of each side.
+    Bytes {
+        /// Counted from the start of the innermost file.
+        offset: usize,
+        /// The first side's.
+        first: String,
+        /// The second side's.
+        second: String,
+    },
+    /// A field of an archive member's header.
+    Field {
+        /// Its name.
+        name: &'static str,
+        /// The first side's value.
+        first: String,
+        /// The second side's value.
+        second: String,
+    },
+    /// A member that only one side has, or has at this place.
+    Members {
+        /// The first side's member.
+        first: Option<String>,
+        /// The second side's member.
+        second: Option<String>,
+    },
+}
+
+/// The first difference of `first` and `second`, or none.
+pub(crate) fn bytes(first: &[u8], second: &[u8]) -> Option<Difference> {
+    if first == second {
+        return None;
+    }
+    let inner =
+        gzip(first, second).or_else(|| tar(first, second)).or_else(|| section(first, second));
+    Some(inner.unwrap_or_else(|| plain(first, second)))
+}
+
+fn plain(first: &[u8], second: &[u8]) -> Difference {
+    let common = first.iter().zip(second).take_while(|(a, b)| a == b).count();
+    let hex = |bytes: &[u8]| {
+        let shown = bytes.iter().skip(common).take(SHOWN);
+        shown.map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ")
+    };
+    let what = What::Bytes { offset: common, first: hex(first), second: hex(second) };
+    Difference { place: Vec::new(), what }
+}
+
+/// Both are gzip streams of different contents.
+fn gzip(first: &[u8], second: &[u8]) -> Option<Difference> {
+    let unpack = |bytes: &[u8]| {
+        let mut out = Vec::new();
+        GzDecoder::new(bytes).read_to_end(&mut out).is_ok().then_some(out)
+    };
+    bytes(&unpack(first)?, &unpack(second)?).map(|inner| inner.within("gzip"))
+}
+
+/// Both are tar archives.
+fn tar(first: &[u8], second: &[u8]) -> Option<Difference> {
+    let (mut first, mut second) = (members(first)?.into_iter(), members(second)?.into_iter());
+    loop {
+        let (a, b) = (first.next(), second.next());
+        let (Some(one), Some(other)) = (&a, &b) else {
+            // Members alike to the end: what differs is padding.
+            (a.is_some() || b.is_some()).then_some(())?;
+            return Some(other_members(a, b));
+        };
+        if one.path != other.path {
+            return Some(other_members(a, b));
+        }
+        let fields = one.fields.iter().zip(&other.fields);
+        if let Some(((name, x), (_, y))) = fields.clone().find(|(x, y)| x != y)
+            && one.content == other.content
+        {
+            let what = What::Field { name, first: x.clone(), second: y.clone() };
+            return Some(Difference { place: vec![one.path.clone()], what });
+        }
+        if let Some(inner) = bytes(&one.content, &other.content) {
+            return Some(inner.within(&one.path));
+        }
+    }
+}
+
+fn other_members(first: Option<Member>, second: Option<Member>) -> Difference {
+    let path = |member: Option<Member>| member.map(|member| member.path);
+    let what = What::Members { first: path(first), second: path(second) };
+    Difference { place: Vec::new(), what }
+}
+
+struct Member {
+    path: String,
+    fields: Vec<(&'static str, String)>,
+    content: Vec<u8>,
+}
+
+/// The members of a tar archive; nothing where it is none.
+fn members(bytes: &[u8]) -> Option<Vec<Member>> {
+    // POSIX ustar: `magic` in the header of the first member.
+    if bytes.get(257..262)? != b"ustar" {
+        return None;
+    }
+    let mut archive = tar::Archive::new(bytes);
+    let mut members = Vec::new();
+    for entry in archive.entries().ok()? {
+        let mut entry = entry.ok()?;
+        let path = entry.path().ok()?.to_string_lossy().into_owned();
+        let header = entry.header();
+        let number =
+            |value: std::io::Result<u64>| value.map_or_else(|_| "?".to_owned(), |n| n.to_string());
+        let link = entry.link_name().ok()?.map(|link| link.to_string_lossy().into_owned());
+        let fields = vec![
+            ("type", format!("{:?}", header.entry_type())),
+            ("mode", header.mode().map_or_else(|_| "?".to_owned(), |mode| format!("{mode:o}"))),
+            ("uid", number(header.uid())),
+            ("gid", number(header.gid())),
+            ("mtime", number(header.mtime())),
+            ("link", link.unwrap_or_default()),
+        ];
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).ok()?;
+        members.push(Member { path, fields, content });
+    }
+    Some(members)
+}
+
+/// Both are executables: the section that the first difference lies in.
+fn section(first: &[u8], second: &[u8]) -> Option<Difference> {
+    let file = ElfBytes::<AnyEndian>::minimal_parse(first).ok()?;
+    ElfBytes::<AnyEndian>::minimal_parse(second).ok()?;
+    let difference = plain(first, second);
+    let What::Bytes { offset, .. } = difference.what else { return None };
+    let offset = u64::try_from(offset).ok()?;
+    let (headers, names) = file.section_headers_with_strtab().ok()?;
+    let (headers, names) = (headers?, names?);
+    let header = headers.iter().find(|header| {
+        header.sh_type != elf::abi::SHT_NOBITS
+            && (header.sh_offset..header.sh_offset.saturating_add(header.sh_size)).contains(&offset)
+    })?;
+    let name = names.get(usize::try_from(header.sh_name).ok()?).ok()?;
+    Some(difference.within(name))
+}
+
+impl Difference {
+    fn within(mut self, place: &str) -> Self {
+        self.place.insert(0, place.to_owned());
+        self
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.place.is_empty() {
+            write!(f, "in {}: ", self.place.join(" > "))?;
+        }
+        let or_end =
+            |text: &str| if text.is_empty() { "the end".to_owned() } else { text.to_owned() };
+        match &self.what {
+            What::Bytes { offset, first, second } => {
+                write!(f, "at offset {offset:#x}: {}, and {}", or_end(first), or_end(second))
+            }
+            What::Field { name, first, second } => write!(f, "{name} is {first}, and {second}"),
+            What::Members { first, second } => {
+                let name = |member: &Option<String>| member.clone().unwrap_or_default();
+                write!(
+                    f,
+                    "the next member is {}, and {}",
+                    or_end(&name(first)),
+                    or_end(&name(second))
+                )
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::archive::{self, LEVEL, gzip_header};
+
+    fn archive(members: &[(&str, u64, &[u8])]) -> Vec<u8> {
+        let mut archive = ::tar::Builder::new(Vec::new());
+        for (path, mtime, content) in members {
+            let mut header = ::tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            header.set_mtime(*mtime);
+            header.set_mode(0o644);
+            archive.append_data(&mut header, path, *content).unwrap();
+        }
+        archive.into_inner().unwrap()
+    }
+
+    fn packed(bytes: &[u8]) -> Vec<u8> {
+        let mut out = gzip_header().write(Vec::new(), LEVEL);
+        std::io::Write::write_all(&mut out, bytes).unwrap();
+        out.finish().unwrap()
+    }
+
+    fn told(first: &[u8], second: &[u8]) -> String {
+        bytes(first, second).unwrap().to_string()
+    }
+
+    #[test]
+    fn equal_files_have_no_difference() {
+        let file = packed(&archive(&[("a", 1, b"x")]));
+        assert_eq!(bytes(&file, &file), None);
+    }
+
+    #[test]
+    fn the_innermost_member_and_offset_are_named() {
+        let file = |text: &[u8]| {
+            let inner = packed(&archive(&[("same", 1, b"x"), ("deep/file", 1, text)]));
+            packed(&archive(&[("outer.tar.gz", 1, &inner)]))
+        };
+        assert_eq!(
+            told(&file(b"hello world"), &file(b"hello there")),
+            "in gzip > outer.tar.gz > gzip > deep/file: at offset 0x6: 77 6f 72 6c 64, and 74 68 65 72 65"
+        );
+    }
+
+    #[test]
+    fn a_header_field_is_named_with_both_values() {
+        let file = |mtime| packed(&archive(&[("a", mtime, b"x")]));
+        assert_eq!(told(&file(1), &file(2)), "in gzip > a: mtime is 1, and 2");
+    }
+
+    #[test]
+    fn a_member_too_many_and_another_order_are_named() {
+        let one = archive(&[("a", 1, b"x")]);
+        let two = archive(&[("a", 1, b"x"), ("b", 1, b"")]);
+        assert_eq!(told(&one, &two), "the next member is the end, and b");
+        let turned = archive(&[("b", 1, b""), ("a", 1, b"x")]);
+        assert_eq!(told(&two, &turned), "the next member is a, and b");
+    }
+
+    #[test]
+    fn another_compression_of_the_same_is_a_difference_of_the_stream() {
+        let best = packed(&[7; 1000]);
+        let mut fast = gzip_header().write(Vec::new(), flate2::Compression::none());
+        std::io::Write::write_all(&mut fast, &[7; 1000]).unwrap();
+        let told = told(&best, &fast.finish().unwrap());
+        assert!(told.starts_with("at offset 0x8: "), "{told}");
+    }
+
+    #[test]
+    fn an_executables_section_is_named() {
+        let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        let file = ElfBytes::<AnyEndian>::minimal_parse(&own).unwrap();
+        let header = file.section_header_by_name(".rodata").unwrap().unwrap();
+        let mut other = own.clone();
+        other[usize::try_from(header.sh_offset).unwrap() + 3] ^= 1;
+        let told = told(&own, &other);
+        assert!(told.starts_with("in .rodata: at offset 0x"), "{told}");
+    }
+
+    #[test]
+    fn a_shorter_file_ends() {
+        assert_eq!(told(b"ab", b"a"), "at offset 0x1: 62, and the end");
+        // What an archive step writes is read here as well.
+        assert!(archive::write(Vec::new(), Vec::new(), 0).is_ok());
+    }
+}
