@@ -4,76 +4,51 @@
 //! Starts to bring a large file to the disk while it is still being written.
 //!
 //! The kernel keeps gigabytes of written data in memory before it begins to write them; an fsync at
-//! the end would then wait for all of it. Syncing now and then from another thread lets disk and
-//! network work at the same time, and leaves little for the last fsync.
+//! the end would then wait for all of it. Asking it to begin now and then lets disk and network work at
+//! the same time, and leaves little for the fsync. Syncing now and then instead would commit the file
+//! system's journal each time, and wait for everybody else's data.
 
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::thread::JoinHandle;
+use std::num::NonZeroU64;
 
-/// Bytes written between two requests to sync: small enough that the last fsync is short, large
-/// enough that a disk writes in long runs.
-const STEP: u64 = 16 * 1024 * 1024;
+use rustix::fs::{Advice, fadvise};
+
+/// Bytes written between two requests: small enough that the fsync at the end is short, large enough
+/// that a disk writes in long runs.
+const STEP: u64 = 8 * 1024 * 1024;
 
 /// A file that is being written.
 #[derive(Debug)]
 pub(super) struct Flusher {
-    file: Arc<File>,
-    unsynced: u64,
-    worker: Option<Worker>,
-}
-
-#[derive(Debug)]
-struct Worker {
-    requests: SyncSender<()>,
-    thread: JoinHandle<io::Result<()>>,
+    file: File,
+    /// How far the file is written.
+    end: u64,
+    /// How far the kernel was asked to begin.
+    begun: u64,
 }
 
 impl Flusher {
-    pub(super) fn new(file: File) -> Self {
-        Self { file: Arc::new(file), unsynced: 0, worker: None }
+    /// Goes on with a file that has `offset` bytes.
+    pub(super) fn new(file: File, offset: u64) -> Self {
+        Self { file, end: offset, begun: offset }
     }
 
     /// Appends to the file.
-    pub(super) fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
-        (&*self.file).write_all(bytes)
-    }
-
-    /// Tells how much was written.
-    pub(super) fn wrote(&mut self, bytes: u64) {
-        self.unsynced += bytes;
-        if self.unsynced < STEP {
-            return;
+    pub(super) fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)?;
+        self.end += bytes.len() as u64;
+        if self.end - self.begun >= STEP {
+            // "Not needed" makes Linux write out what is dirty, and drop what is clean, which these
+            // bytes are not yet. It is advice: should it fail, the fsync does all the work.
+            fadvise(&self.file, self.begun, NonZeroU64::new(STEP), Advice::DontNeed).ok();
+            self.begun += STEP;
         }
-        self.unsynced = 0;
-        if self.worker.is_none() {
-            self.worker = Worker::start(Arc::clone(&self.file));
-        }
-        if let Some(worker) = &self.worker {
-            // Full: a sync is waiting already, and will cover this too. Closed: it failed, as `sync` will tell.
-            worker.requests.try_send(()).ok();
-        }
+        Ok(())
     }
 
     /// Brings everything to the disk.
-    pub(super) fn sync(self) -> io::Result<()> {
-        if let Some(Worker { requests, thread }) = self.worker {
-            drop(requests);
-            // The kernel reports a failed write once, to whoever syncs next: here, to the worker.
-            thread.join().unwrap_or_else(|_| Err(io::Error::other("the syncing thread failed")))?;
-        }
+    pub(super) fn sync(&self) -> io::Result<()> {
         self.file.sync_all()
-    }
-}
-
-impl Worker {
-    /// None where no thread can be had: then the last fsync does all the work.
-    fn start(file: Arc<File>) -> Option<Self> {
-        let (requests, queue) = sync_channel(1);
-        let work = move || queue.iter().try_for_each(|()| file.sync_data());
-        let thread = std::thread::Builder::new().name("flush".to_owned()).spawn(work).ok()?;
-        Some(Self { requests, thread })
     }
 }

@@ -199,7 +199,7 @@ impl Session {
         let offset = self.state.offset;
         let flusher = match &mut self.open {
             Some(flusher) => flusher,
-            None => self.open.insert(Flusher::new(open_at(&self.path, offset)?)),
+            None => self.open.insert(Flusher::new(open_at(&self.path, offset)?, offset)),
         };
         let mut added = 0;
         for piece in pieces {
@@ -210,7 +210,6 @@ impl Session {
             }
             added += piece.len() as u64;
         }
-        flusher.wrote(added);
         if let Some(hasher) = &mut self.state.hasher {
             for piece in pieces {
                 hasher.update(piece);
@@ -228,7 +227,7 @@ impl Session {
         let size = self.state.offset;
         let flusher = match self.open.take() {
             Some(flusher) => flusher,
-            None => Flusher::new(open_at(&self.path, size)?),
+            None => Flusher::new(open_at(&self.path, size)?, size),
         };
         let found = self.digest(digest.algorithm())?;
         if found != *digest {
