@@ -26,11 +26,14 @@ pub(crate) fn mkfs(volume: &Volume, ids: &Ids) -> Option<Program> {
             return Some(mkfs_vfat(&device, label.as_deref(), ids.fat_volume(volume.number)));
         }
         Format::Ext4 => {
-            option(&["-q", "-F", "-U", &uuid]);
+            // Images are often older than this tool: GRUB before 2.12 and kernels before 5.15
+            // don't know these two, which newer e2fsprogs switch on.
+            option(&["-q", "-F", "-O", "^metadata_csum_seed,^orphan_file", "-U", &uuid]);
             "mkfs.ext4"
         }
         Format::Xfs => {
-            option(&["-q", "-f", "-m", &format!("uuid={uuid}")]);
+            // For the same reason: kernels before 5.19 don't know large extent counters.
+            option(&["-q", "-f", "-i", "nrext64=0", "-m", &format!("uuid={uuid}")]);
             "mkfs.xfs"
         }
         Format::Btrfs => {
