@@ -100,13 +100,12 @@ impl Client {
             .timeout_connect(Some(options.timeout.min(Duration::from_secs(15))))
             .timeout_per_read(Some(options.timeout))
             .timeout_per_write(Some(options.timeout));
-        if !plain {
-            config =
-                config.tls_config(TlsConfig::builder().root_certs(root_certificates()).build());
-        }
-        if registry.is_loopback() {
-            config = config.proxy(None);
-        }
+        // A registry in plain http may still send us elsewhere for its blobs, one on this machine does not.
+        config = if registry.is_loopback() {
+            config.proxy(None)
+        } else {
+            config.tls_config(TlsConfig::builder().root_certs(root_certificates()).build())
+        };
         Self(Arc::new(Inner {
             agent: config.build().into(),
             base: Url::new(if plain { "http" } else { "https" }, registry.as_str(), "/"),
