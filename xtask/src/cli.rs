@@ -111,10 +111,9 @@ pub(crate) fn command() -> Command {
     for step in STEPS {
         let mut verb = verb(step.name(), sentence(step.about()), "--verbose");
         if step.name() == "images" {
-            verb = verb.arg(
-                flag("update-lock")
-                    .help("Build nothing; lock the packages that the mirror has now, for the next build"),
-            );
+            verb = verb.arg(flag("update-lock").help(
+                "Build nothing; lock the packages that the mirror has now, for the next build",
+            ));
         }
         command = command.subcommand(verb);
     }

@@ -18,6 +18,7 @@ use crate::workspace::{Version, Workspace};
 
 /// What the command line asked for. Nothing changes it after it was read.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(crate) struct Options {
     /// How many steps run at the same time.
     pub(crate) jobs: NonZeroUsize,

@@ -15,6 +15,7 @@ use crate::steps::{Action, Input, Need, Plan};
 /// What a pipeline would do.
 #[derive(Debug, Serialize)]
 pub(crate) struct Preview {
+    title: String,
     pipeline: String,
     version: String,
     commit: String,
@@ -54,6 +55,7 @@ impl Preview {
             })
         };
         Ok(Self {
+            title: run.workspace.product().product.title.clone(),
             pipeline: pipeline.to_owned(),
             version: run.version().text().to_owned(),
             commit: run.workspace.commit().to_owned(),
@@ -65,7 +67,7 @@ impl Preview {
 
     /// As people read it.
     pub(crate) fn text(&self) -> String {
-        let mut out = format!("{} of {}\n", self.pipeline, self.version);
+        let mut out = format!("{} {}: {}\n", self.title, self.version, self.pipeline);
         for step in &self.steps {
             out.push('\n');
             push(&mut out, step.name, step.about);
@@ -95,7 +97,7 @@ impl Preview {
 
 fn push(out: &mut String, key: &str, value: &str) {
     // Writing into a String has no way to fail.
-    drop(writeln!(out, "{key:9} {value}"));
+    let _infallible = writeln!(out, "{key:9} {value}");
 }
 
 fn input(input: &Input) -> String {

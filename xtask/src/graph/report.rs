@@ -162,7 +162,7 @@ impl Report {
             let time = if row.verdict.ran() { seconds(row.milliseconds) } else { String::new() };
             let (word, note) = (row.verdict.word(), row.verdict.note());
             // Writing into a String has no way to fail.
-            drop(writeln!(out, "{:width$}  {word:7}  {time:>8}  {note}", row.step));
+            let _infallible = writeln!(out, "{:width$}  {word:7}  {time:>8}  {note}", row.step);
         }
         let out = out.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
         format!("{out}\n\n{}\n", self.summary())

@@ -148,6 +148,7 @@ impl Serialize for Command {
 /// Bytes that are no UTF-8 and control characters take the `$'…'` form, which bash, zsh, ksh and
 /// POSIX issue 8 know.
 fn quote(word: &OsStr) -> String {
+    use std::fmt::Write as _;
     use std::os::unix::ffi::OsStrExt as _;
 
     let safe = |c: u8| c.is_ascii_alphanumeric() || b"%+,-./:=@_".contains(&c);
@@ -164,7 +165,8 @@ fn quote(word: &OsStr) -> String {
                     b'\'' => out.push_str(r"\'"),
                     b'\\' => out.push_str(r"\\"),
                     b' '..=b'~' => out.push(char::from(*c)),
-                    _ => out.push_str(&format!("\\{c:03o}")),
+                    // Writing into a String has no way to fail.
+                    _ => drop(write!(out, "\\{c:03o}")),
                 }
             }
             out.push('\'');

@@ -59,7 +59,8 @@ fn parse(text: &str) -> Vec<Instruction> {
                 last.arguments.push_str(content.trim());
             }
             _ => {
-                let (keyword, rest) = content.split_once(char::is_whitespace).unwrap_or((content, ""));
+                let (keyword, rest) =
+                    content.split_once(char::is_whitespace).unwrap_or((content, ""));
                 instructions.push(Instruction {
                     line: index + 1,
                     keyword: keyword.to_ascii_uppercase(),
@@ -169,7 +170,9 @@ fn variable(word: &str) -> Option<&str> {
 
 fn is_digest_reference(reference: &str) -> bool {
     reference.split_once("@sha256:").is_some_and(|(name, digest)| {
-        !name.is_empty() && digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit())
+        !name.is_empty()
+            && digest.len() == 64
+            && digest.bytes().all(|byte| byte.is_ascii_hexdigit())
     })
 }
 
@@ -194,7 +197,9 @@ mod tests {
             "ARG BASE\nFROM ${BASE}\n".to_owned(),
             "FROM scratch\n".to_owned(),
             format!("FROM quay.example/base@sha256:{digest}\n"),
-            format!("ARG BASE=a@sha256:{digest}\nFROM --platform=linux/amd64 $BASE AS build\nFROM build\n"),
+            format!(
+                "ARG BASE=a@sha256:{digest}\nFROM --platform=linux/amd64 $BASE AS build\nFROM build\n"
+            ),
         ] {
             assert_eq!(rules(&format!("# a comment\n{from}{}", labels())), [], "in {from}");
         }
@@ -207,7 +212,8 @@ mod tests {
             let found = rules(&text);
             assert_eq!(found.len(), 1, "in {from}");
             assert_eq!(found[0].1, "unpinned-base");
-            let line = text.lines().position(|line| line.starts_with("FROM")).map(|index| index + 1);
+            let line =
+                text.lines().position(|line| line.starts_with("FROM")).map(|index| index + 1);
             assert_eq!(found[0].0, line);
         }
     }

@@ -40,7 +40,8 @@ pub(crate) fn unused_items(files: &[File]) -> Result<Vec<Finding>> {
     let mut uses: BTreeMap<&str, usize> = BTreeMap::new();
     for File { path, text } in files.iter().filter(|file| !is_test(&file.path)) {
         for (index, line) in product_code(text) {
-            let defined = item.captures(line).and_then(|groups| Some((groups.get(1)?, groups.get(2)?)));
+            let defined =
+                item.captures(line).and_then(|groups| Some((groups.get(1)?, groups.get(2)?)));
             if let Some((kind, name)) = defined {
                 items.push(Item {
                     file: path,
@@ -81,16 +82,15 @@ fn is_test(file: &str) -> bool {
 /// Lines with their index that are neither comments, re-exports nor in a test module at the end of the file.
 fn product_code(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut re_export = false;
-    text.lines()
-        .enumerate()
-        .take_while(|(_, line)| !line.starts_with("#[cfg(test)]"))
-        .filter(move |(_, line)| {
+    text.lines().enumerate().take_while(|(_, line)| !line.starts_with("#[cfg(test)]")).filter(
+        move |(_, line)| {
             let line = line.trim();
             re_export |= line.starts_with("pub use ") || line.starts_with("pub(crate) use ");
             let skip = re_export || line.starts_with("//") || line.is_empty();
             re_export &= !line.ends_with(';');
             !skip
-        })
+        },
+    )
 }
 
 #[cfg(test)]
@@ -109,17 +109,19 @@ mod tests {
     #[test]
     fn an_item_that_only_its_definition_names_is_dead() {
         let text = "pub use a::Dead;\n\n/// Dead.\npub struct Dead;\npub fn live() -> Kept {}\npub enum Kept {}\n";
-        assert_eq!(found(&[("a/src/lib.rs", text), ("b/src/main.rs", "fn main() { live() }\n")]), [
-            "a/src/lib.rs:4"
-        ]);
+        assert_eq!(
+            found(&[("a/src/lib.rs", text), ("b/src/main.rs", "fn main() { live() }\n")]),
+            ["a/src/lib.rs:4"]
+        );
     }
 
     #[test]
     fn use_in_tests_alone_does_not_keep_an_item() {
         let text = "pub fn helper() {}\n#[cfg(test)]\nmod tests { fn t() { helper() } }\n";
-        assert_eq!(found(&[("a/src/lib.rs", text), ("a/tests/t.rs", "fn t() { helper() }")]), [
-            "a/src/lib.rs:1"
-        ]);
+        assert_eq!(
+            found(&[("a/src/lib.rs", text), ("a/tests/t.rs", "fn t() { helper() }")]),
+            ["a/src/lib.rs:1"]
+        );
     }
 
     #[test]

@@ -90,9 +90,8 @@ fn folder(manifest: &str) -> &str {
 }
 
 fn line_of(text: &str, name: &str) -> Option<usize> {
-    let declares = |line: &str| {
-        line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '=', '.']))
-    };
+    let declares =
+        |line: &str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '=', '.']));
     text.lines().position(declares).map(|index| index + 1)
 }
 

@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Whether the licences of others let us ship what we build from their work, and the notice of them.
+//! Whether the licences of others let us ship what we build from their work.
 //!
 //! Licences are SPDX expressions (SPDX 2.3, annex D). An expression is met when some choice of its
 //! alternatives needs licences of the list in `release.toml` alone.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
-use std::fs;
-use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
 use spdx::{Expression, ParseMode};
 
 use crate::finding::Finding;
@@ -25,8 +21,6 @@ pub(crate) struct Dependency {
     pub(crate) version: String,
     /// The SPDX expression of its manifest; none where it states none.
     pub(crate) license: Option<String>,
-    /// The folder with its source, where the texts of its licences lie.
-    pub(crate) folder: PathBuf,
 }
 
 /// Which licences we may build on.
@@ -56,14 +50,16 @@ pub(crate) fn check(dependencies: &[Dependency], policy: &Policy, lock: &str) ->
         })
         .collect();
     let known: BTreeSet<&str> = dependencies.iter().map(|it| it.name.as_str()).collect();
-    findings.extend(policy.clarify.keys().filter(|name| !known.contains(name.as_str())).map(|name| {
-        Finding::in_file(
-            "release.toml",
-            "stale-clarification",
-            format!("[gates.licenses.clarify] names {name}, which is no dependency"),
-            "remove the entry",
-        )
-    }));
+    findings.extend(policy.clarify.keys().filter(|name| !known.contains(name.as_str())).map(
+        |name| {
+            Finding::in_file(
+                "release.toml",
+                "stale-clarification",
+                format!("[gates.licenses.clarify] names {name}, which is no dependency"),
+                "remove the entry",
+            )
+        },
+    ));
     findings
 }
 
@@ -76,10 +72,14 @@ fn objection(dependency: &Dependency, policy: &Policy) -> Option<(&'static str, 
     let expression = match Expression::parse_mode(stated, ParseMode::LAX) {
         Ok(expression) => expression,
         Err(error) => {
-            return Some(("unknown-licence", format!("{stated:?} is no SPDX expression: {}", error.reason)));
+            return Some((
+                "unknown-licence",
+                format!("{stated:?} is no SPDX expression: {}", error.reason),
+            ));
         }
     };
-    let allowed = expression.evaluate(|requirement| policy.allow.contains(&requirement.to_string()));
+    let allowed =
+        expression.evaluate(|requirement| policy.allow.contains(&requirement.to_string()));
     (!allowed).then(|| ("incompatible-licence", format!("{stated} is not on the list")))
 }
 
@@ -94,55 +94,6 @@ fn line_in_lock(lock: &str, dependency: &Dependency) -> Option<usize> {
         .map(|index| index + 1)
 }
 
-/// The notice that travels with a release: every crate with its licence, then every text once.
-///
-/// # Errors
-/// When a crate's folder can't be read.
-pub(crate) fn notices(dependencies: &[Dependency]) -> Result<String> {
-    let mut sorted: Vec<&Dependency> = dependencies.iter().collect();
-    sorted.sort();
-    let mut out = String::from("This program contains the work of others, under these licences.\n\n");
-    let mut texts: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for dependency in sorted {
-        let title = format!("{} {}", dependency.name, dependency.version);
-        let license = dependency.license.as_deref().unwrap_or("see its text");
-        writeln!(out, "{title}: {license}").context("writing to memory")?;
-        for text in license_texts(&dependency.folder)? {
-            texts.entry(text).or_default().push(title.clone());
-        }
-    }
-    for (text, users) in texts {
-        let rule = "-".repeat(78);
-        write!(out, "\n{rule}\n{}\n{rule}\n\n{text}\n", users.join("\n"))
-            .context("writing to memory")?;
-    }
-    Ok(out)
-}
-
-/// The texts of the files that name themselves licence, copying or notice, in order of their names.
-fn license_texts(folder: &Path) -> Result<Vec<String>> {
-    let context = || format!("cannot read {}", folder.display());
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).with_context(context)? {
-        let entry = entry.with_context(context)?;
-        let name = entry.file_name().to_string_lossy().to_ascii_uppercase();
-        let is_license = ["LICENSE", "LICENCE", "COPYING", "NOTICE", "COPYRIGHT", "UNLICENSE"]
-            .iter()
-            .any(|start| name.starts_with(start));
-        if is_license && entry.file_type().with_context(context)?.is_file() {
-            files.push(entry.path());
-        }
-    }
-    files.sort();
-    files
-        .iter()
-        .map(|file| {
-            let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-            Ok(String::from_utf8_lossy(&bytes).replace("\r\n", "\n").trim_end().to_owned())
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,15 +103,12 @@ mod tests {
             name: "a".to_owned(),
             version: "1.0.0".to_owned(),
             license: license.map(str::to_owned),
-            folder: PathBuf::new(),
         }
     }
 
     fn rules(license: Option<&str>, allow: &[&str]) -> Vec<(Option<usize>, String)> {
-        let policy = Policy {
-            allow: allow.iter().map(|&it| it.to_owned()).collect(),
-            ..Policy::default()
-        };
+        let policy =
+            Policy { allow: allow.iter().map(|&it| it.to_owned()).collect(), ..Policy::default() };
         let lock = "[[package]]\nname = \"a\"\nversion = \"0.9.0\"\n\n[[package]]\nname = \"a\"\nversion = \"1.0.0\"\n";
         check(&[dependency(license)], &policy, lock).into_iter().map(|f| (f.line, f.rule)).collect()
     }
@@ -168,11 +116,21 @@ mod tests {
     #[test]
     fn one_allowed_alternative_is_enough_and_every_part_of_a_conjunction_counts() {
         let allow = ["MIT", "Apache-2.0 WITH LLVM-exception", "Unicode-3.0"];
-        for good in ["MIT", "MIT/Apache-2.0", "GPL-2.0-only OR MIT", "(MIT OR X11) AND Unicode-3.0", "Apache-2.0 WITH LLVM-exception"] {
+        for good in [
+            "MIT",
+            "MIT/Apache-2.0",
+            "GPL-2.0-only OR MIT",
+            "(MIT OR X11) AND Unicode-3.0",
+            "Apache-2.0 WITH LLVM-exception",
+        ] {
             assert_eq!(rules(Some(good), &allow), [], "{good}");
         }
         for bad in ["Apache-2.0", "MIT AND GPL-2.0-only", "CC-BY-NC-4.0"] {
-            assert_eq!(rules(Some(bad), &allow), [(Some(6), "incompatible-licence".to_owned())], "{bad}");
+            assert_eq!(
+                rules(Some(bad), &allow),
+                [(Some(6), "incompatible-licence".to_owned())],
+                "{bad}"
+            );
         }
         assert_eq!(rules(Some("my own"), &allow), [(Some(6), "unknown-licence".to_owned())]);
         assert_eq!(rules(None, &allow), [(Some(6), "no-licence".to_owned())]);
@@ -190,18 +148,5 @@ mod tests {
         let findings = check(&[dependency(None)], &policy, "");
         let rules: Vec<_> = findings.iter().map(|f| f.rule.as_str()).collect();
         assert_eq!(rules, ["stale-clarification"]);
-    }
-
-    #[test]
-    fn each_text_stands_in_the_notice_once() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("LICENSE-MIT"), "the text\r\n").unwrap();
-        fs::write(folder.path().join("main.rs"), "code").unwrap();
-        let one = Dependency { folder: folder.path().to_owned(), ..dependency(Some("MIT")) };
-        let two = Dependency { name: "b".to_owned(), ..one.clone() };
-        let notice = notices(&[two.clone(), one.clone()]).unwrap();
-        assert_eq!(notice.matches("the text").count(), 1);
-        assert!(notice.contains("a 1.0.0: MIT\nb 1.0.0: MIT\n"));
-        assert_eq!(notice, notices(&[one, two]).unwrap());
     }
 }

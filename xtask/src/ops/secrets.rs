@@ -15,7 +15,11 @@ use crate::finding::Finding;
 const FORMS: &[(&str, &str, &str)] = &[
     ("private-key", r"-----BEGIN [A-Z ]*PRIVATE KEY-----", "a private key"),
     ("aws-access-key", r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b", "an AWS access key id"),
-    ("github-token", r"\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{40,})", "a GitHub token"),
+    (
+        "github-token",
+        r"\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{40,})",
+        "a GitHub token",
+    ),
     ("gitlab-token", r"\bglpat-[A-Za-z0-9_-]{20,}", "a GitLab token"),
     ("slack-token", r"\bxox[abprs]-[A-Za-z0-9-]{10,}", "a Slack token"),
     ("google-api-key", r"\bAIza[0-9A-Za-z_-]{35}\b", "a Google API key"),
@@ -27,12 +31,15 @@ const FORMS: &[(&str, &str, &str)] = &[
         r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}",
         "a JSON web token",
     ),
-    ("url-password", r"\b[a-z][a-z0-9+.-]*://[^\s/:@{}<>$]+:([^\s/@{}<>$]{3,})@", "a password in a URL"),
+    (
+        "url-password",
+        r"\b[a-z][a-z0-9+.-]*://[^\s/:@{}<>$]+:([^\s/@{}<>$]{3,})@",
+        "a password in a URL",
+    ),
 ];
 
 /// An assignment to a name that speaks of a secret: `api_key = "…"`, `"password": "…"`.
-const ASSIGNMENT: &str =
-    r#"(?i)\b[a-z0-9_-]*(?:passwd|password|secret|token|api[_-]?key)["']?\s*[:=]\s*["']([^"'\s]{8,})["']"#;
+const ASSIGNMENT: &str = r#"(?i)\b[a-z0-9_-]*(?:passwd|password|secret|token|api[_-]?key)["']?\s*[:=]\s*["']([^"'\s]{8,})["']"#;
 
 /// A run of base64 that is too long for a word; digests in hexadecimal do not count as random.
 const BLOB: &str = r"[A-Za-z0-9+/_-]{40,}={0,2}";
@@ -148,7 +155,10 @@ mod tests {
             ("npm-token", joined(&["npm_", &"a1B2".repeat(9)])),
             ("cargo-token", joined(&["cio", &"a1B2".repeat(8)])),
             ("pypi-token", joined(&["pypi-", "AgE", &"a1B2".repeat(15)])),
-            ("json-web-token", joined(&["eyJ", "hbGciOiJIUzI1.", "eyJ", "zdWIiOiIxMjM0.", "c2lnbmF0dXJl"])),
+            (
+                "json-web-token",
+                joined(&["eyJ", "hbGciOiJIUzI1.", "eyJ", "zdWIiOiIxMjM0.", "c2lnbmF0dXJl"]),
+            ),
             ("url-password", joined(&["https://user:", "hunter22", "@host/"])),
             ("assigned-secret", joined(&["api_key = ", "\"q7Zp0vX3rT9k\""])),
             ("high-entropy", joined(&["x: q7Zp0vX3rT9kLm2Nb8Wc", "4Ej6Hg1Ys5Ud/Fa+Io0PzQx"])),

@@ -18,6 +18,11 @@ pub(crate) struct File {
     pub(crate) text: String,
 }
 
+/// Whether `path` ends with `.EXTENSION`.
+pub(crate) fn has_extension(path: &str, extension: &str) -> bool {
+    Path::new(path).extension().is_some_and(|it| it == extension)
+}
+
 /// The paths of all source files, from the root with `/`, sorted.
 ///
 /// # Errors

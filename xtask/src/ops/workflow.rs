@@ -17,12 +17,8 @@ const COMMAND: &str = "cargo xtask ";
 const PIPELINE: &str = "cargo xtask ci ";
 
 /// The actions that set a job up, each with its reason to be there.
-const SETUP_ACTIONS: &[&str] = &[
-    "actions/cache",
-    "actions/checkout",
-    "actions/download-artifact",
-    "actions/upload-artifact",
-];
+const SETUP_ACTIONS: &[&str] =
+    &["actions/cache", "actions/checkout", "actions/download-artifact", "actions/upload-artifact"];
 
 /// The faults of one workflow, and the pipelines that it runs.
 pub(crate) fn check(file: &str, text: &str) -> (Vec<Finding>, BTreeSet<String>) {
@@ -186,7 +182,8 @@ mod tests {
 
     #[test]
     fn every_line_of_a_block_is_read() {
-        let text = "steps:\n  - run: |\n      cargo xtask fmt\n\n      make\n  - name: run things\n";
+        let text =
+            "steps:\n  - run: |\n      cargo xtask fmt\n\n      make\n  - name: run things\n";
         assert_eq!(rules(text), [(5, "foreign-command".to_owned())]);
     }
 

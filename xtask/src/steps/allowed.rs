@@ -11,7 +11,7 @@ use crate::workspace::Allowance;
 /// excuses nothing is a finding itself, and `done` is what the table says when nothing is left.
 pub(crate) fn judge(
     gate: &str,
-    findings: Vec<Finding>,
+    findings: &[Finding],
     allowances: &[Allowance],
     done: String,
 ) -> Outcome {
@@ -56,8 +56,10 @@ mod tests {
             Finding::at("a", 1, "r", "the fault x", ""),
             Finding::at("b", 2, "s", "the fault y", ""),
         ];
-        match judge("g", findings, allowances, "fine".to_owned()) {
-            Outcome::Found(left) => left.into_iter().map(|f| format!("{}:{}", f.file, f.rule)).collect(),
+        match judge("g", &findings, allowances, "fine".to_owned()) {
+            Outcome::Found(left) => {
+                left.into_iter().map(|f| format!("{}:{}", f.file, f.rule)).collect()
+            }
             _ => Vec::new(),
         }
     }
@@ -66,12 +68,18 @@ mod tests {
     fn an_entry_excuses_what_it_names_and_nothing_else() {
         assert_eq!(left(&[]), ["a:r", "b:s"]);
         assert_eq!(left(&[allowance("a", None, None)]), ["b:s"]);
-        assert_eq!(left(&[allowance("a", Some("r"), Some("x")), allowance("b", None, None)]), [""; 0]);
+        assert_eq!(
+            left(&[allowance("a", Some("r"), Some("x")), allowance("b", None, None)]),
+            [""; 0]
+        );
     }
 
     #[test]
     fn an_entry_that_excuses_nothing_is_a_fault() {
-        assert_eq!(left(&[allowance("a", Some("other"), None)]), ["a:r", "b:s", "release.toml:stale-allowance"]);
+        assert_eq!(
+            left(&[allowance("a", Some("other"), None)]),
+            ["a:r", "b:s", "release.toml:stale-allowance"]
+        );
         assert_eq!(left(&[allowance("a", None, Some("z"))]).len(), 3);
     }
 }

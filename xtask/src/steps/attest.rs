@@ -40,6 +40,9 @@ impl Step for Attest {
         run.exec(log, &key.call(run, "attest"))?;
         // Nothing signs after this step.
         key.discard()?;
-        Ok(Outcome::Done(format!("{} statements", manifest.artifacts.len() + manifest.images.len())))
+        Ok(Outcome::Done(format!(
+            "{} statements",
+            manifest.artifacts.len() + manifest.images.len()
+        )))
     }
 }

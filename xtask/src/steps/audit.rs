@@ -26,8 +26,8 @@ use crate::workspace::Mitigation;
 /// The copy that the source carries, for machines that reach nothing else.
 const SNAPSHOT: &str = "xtask/data/advisory-db.tar.xz";
 /// From this age on, the advisories are too old for a release.
-const STALE_DAYS: u64 = 30;
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const STALE_DAYS: u32 = 30;
+const DAY: Duration = Duration::from_hours(24);
 
 /// `cargo xtask audit`.
 pub(crate) struct Audit;
@@ -61,7 +61,7 @@ impl Step for Audit {
         let advisories = advisory::load(&database(run, log)?)?;
         let today = day(SystemTime::now());
         let newest = advisories.iter().map(|it| it.date.as_str()).max().unwrap_or_default();
-        let stale = newest < day(SystemTime::now() - DAY * STALE_DAYS as u32).as_str();
+        let stale = newest < day(SystemTime::now() - DAY * STALE_DAYS).as_str();
         if stale && run.version().channel() != Channel::Snapshot {
             bail!(
                 "the newest advisory is of {newest}: a release wants advisories that are at most \
@@ -125,8 +125,7 @@ fn database(run: &Run, log: &StepLog) -> Result<PathBuf> {
     log.note("the advisories can't be fetched: the copy in the source serves");
     let snapshot = fetched.with_extension("snapshot");
     remove(&snapshot)?;
-    fs::create_dir_all(&snapshot)
-        .with_context(|| format!("cannot make {}", snapshot.display()))?;
+    fs::create_dir_all(&snapshot).with_context(|| format!("cannot make {}", snapshot.display()))?;
     run.exec(log, &unpack(run))?;
     Ok(snapshot)
 }
@@ -220,7 +219,8 @@ fn finding(lock: &str, locked: &Locked, advisory: &Advisory) -> Finding {
 mod tests {
     use super::*;
 
-    const LOCK: &str = "version = 4\n\n[[package]]\nname = \"bad\"\nversion = \"1.0.0\"\nsource = \"registry\"\n";
+    const LOCK: &str =
+        "version = 4\n\n[[package]]\nname = \"bad\"\nversion = \"1.0.0\"\nsource = \"registry\"\n";
 
     /// A database with one vulnerability in `bad` before 1.1.0.
     fn advisories() -> Vec<Advisory> {
@@ -255,7 +255,8 @@ mod tests {
     fn a_mitigation_holds_until_its_day_and_a_stale_one_is_told() {
         assert_eq!(rules(LOCK, &[mitigation("RUSTSEC-2020-0001", "2026-01-02")]), []);
         assert_eq!(rules(LOCK, &[mitigation("RUSTSEC-2020-0001", "2026-01-01")]).len(), 1);
-        let other = [mitigation("RUSTSEC-2020-0001", "2027-01-01"), mitigation("RUSTSEC-1", "2027-01-01")];
+        let other =
+            [mitigation("RUSTSEC-2020-0001", "2027-01-01"), mitigation("RUSTSEC-1", "2027-01-01")];
         assert_eq!(rules(LOCK, &other), [(None, "stale-mitigation".to_owned())]);
     }
 

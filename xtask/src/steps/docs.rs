@@ -34,13 +34,11 @@ impl Step for Docs {
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         let root = run.workspace.root();
-        let files = source::texts(root, |path| path.ends_with(".md"))?;
+        let files = source::texts(root, |path| source::has_extension(path, "md"))?;
         let pages: BTreeMap<&str, Page> =
             files.iter().map(|file| (file.path.as_str(), markdown::read(&file.text))).collect();
-        let mut findings: Vec<Finding> = pages
-            .iter()
-            .flat_map(|(path, page)| broken_links(root, path, page, &pages))
-            .collect();
+        let mut findings: Vec<Finding> =
+            pages.iter().flat_map(|(path, page)| broken_links(root, path, page, &pages)).collect();
         findings.extend(unknown_commands(run, log, &pages)?);
         findings.sort();
         Ok(if findings.is_empty() {
@@ -53,23 +51,38 @@ impl Step for Docs {
 
 /// Links to files that are not there, and to headings that no page has. Other sites are not asked:
 /// whether they answer today says nothing about our change.
-fn broken_links(root: &Path, path: &str, page: &Page, pages: &BTreeMap<&str, Page>) -> Vec<Finding> {
+fn broken_links(
+    root: &Path,
+    path: &str,
+    page: &Page,
+    pages: &BTreeMap<&str, Page>,
+) -> Vec<Finding> {
     let folder = Path::new(path).parent().unwrap_or(Path::new(""));
     page.links
         .iter()
         .filter(|link| !link.target.contains("://") && !link.target.starts_with("mailto:"))
         .filter_map(|link| {
-            let (file, anchor) =
-                link.target.split_once('#').map_or((link.target.as_str(), None), |(f, a)| (f, Some(a)));
+            let (file, anchor) = link
+                .target
+                .split_once('#')
+                .map_or((link.target.as_str(), None), |(f, a)| (f, Some(a)));
             let target = if file.is_empty() { path.to_owned() } else { normal(&folder.join(file)) };
             let finding = |rule: &str, what: &str| {
-                Some(Finding::at(path, link.line, rule, format!("{what} {}", link.target), "correct the link"))
+                Some(Finding::at(
+                    path,
+                    link.line,
+                    rule,
+                    format!("{what} {}", link.target),
+                    "correct the link",
+                ))
             };
             if !root.join(&target).exists() {
                 return finding("broken-link", "no file is at");
             }
             let known = |anchor: &str| {
-                pages.get(target.as_str()).is_none_or(|page| page.anchors.iter().any(|it| it == anchor))
+                pages
+                    .get(target.as_str())
+                    .is_none_or(|page| page.anchors.iter().any(|it| it == anchor))
             };
             match anchor {
                 Some(anchor) if !known(anchor) => finding("broken-anchor", "no heading is at"),

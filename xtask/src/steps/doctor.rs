@@ -60,7 +60,7 @@ pub(crate) fn examine(run: &Run, steps: &[&'static dyn Step]) -> Examination {
 impl Examination {
     /// As people read it.
     pub(crate) fn text(&self) -> String {
-        let mut out = format!("{:14} {:12} {:10} used by\n", "program", "found", "wanted");
+        let mut out = format!("{:16} {:10} {:10} used by\n", "program", "found", "wanted");
         for line in &self.tools {
             let found = match (&line.found, &line.path) {
                 (Some(version), _) => version,
@@ -75,9 +75,10 @@ impl Examination {
             let optional = if line.required { "" } else { " (optional)" };
             let wanted = format!(">= {}", line.wanted);
             // Writing into a String has no way to fail.
-            drop(writeln!(out, "{:14} {found:12} {wanted:10} {used_by}{optional}", line.name));
+            let _infallible =
+                writeln!(out, "{:16} {found:10} {wanted:10} {used_by}{optional}", line.name);
             if let Some(mend) = &line.mend {
-                drop(writeln!(out, "{:14} mend: {mend}", ""));
+                let _infallible = writeln!(out, "{:16} mend: {mend}", "");
             }
         }
         if self.exit_code() == 0 {

@@ -78,7 +78,6 @@ fn dependencies(run: &Run, log: &StepLog) -> Result<Vec<Dependency>> {
             name: package.name.to_string(),
             version: package.version.to_string(),
             license: package.license.clone(),
-            folder: package.manifest_path.parent().map(PathBuf::from).unwrap_or_default(),
         })
         .collect())
 }

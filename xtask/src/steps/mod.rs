@@ -6,11 +6,11 @@
 //! To add one: write `steps/NAME.rs` with a unit struct that implements [`Step`], and name it in
 //! `pipelines.rs`. It is a command of its own from then on.
 
-pub(crate) mod build;
-pub(crate) mod checksums;
 mod allowed;
 pub(crate) mod attest;
 pub(crate) mod audit;
+pub(crate) mod build;
+pub(crate) mod checksums;
 pub(crate) mod clean;
 pub(crate) mod completions;
 pub(crate) mod containers;

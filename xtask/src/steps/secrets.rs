@@ -34,12 +34,12 @@ impl Step for Secrets {
         let scanner = Scanner::new()?;
         let files = source::texts(run.workspace.root(), |path| !is_lock(path))?;
         log.note(&format!("{} files", files.len()));
-        let findings =
+        let findings: Vec<_> =
             files.iter().flat_map(|file| scanner.scan(&file.path, &file.text)).collect();
         let gates = &run.workspace.product().gates;
         Ok(allowed::judge(
             "secrets",
-            findings,
+            &findings,
             &gates.secrets.allow,
             format!("{} files", files.len()),
         ))
@@ -48,5 +48,5 @@ impl Step for Secrets {
 
 /// Lock files hold digests by the hundred, and tools write them.
 fn is_lock(path: &str) -> bool {
-    path.ends_with(".lock") || path.ends_with("package-lock.json")
+    source::has_extension(path, "lock") || path.ends_with("package-lock.json")
 }

@@ -35,7 +35,12 @@ pub(crate) fn run(run: &Run, tools: &[&'static str], dry: bool, ui: &Ui) -> Resu
     let mut failed = false;
     for job in jobs(run, tools) {
         ui.status(if dry { "Would install" } else { "Installing" }, &job.names.join(", "));
-        let result = if dry { show(&job, run, ui) } else { install(&job, run, &log) };
+        let result = if dry {
+            show(&job, run, ui);
+            Ok(())
+        } else {
+            install(&job, run, &log)
+        };
         if let Err(error) = result {
             failed = true;
             ui.error(&format!("{} could not be installed: {error:#}", job.names.join(", ")));
@@ -110,7 +115,7 @@ fn jobs(run: &Run, tools: &[&'static str]) -> Vec<Job> {
                 how: How::Node { program: spec.name, script },
             }),
             Source::Sid { package, version, sha256 } => {
-                let package = sid::Package { program: spec.name, package, version, sha256 };
+                let package = sid::Package { program: spec.name, name: package, version, sha256 };
                 jobs.push(Job { names: vec![spec.name], how: How::Unpack(package) });
             }
         }
@@ -135,17 +140,16 @@ fn as_root(run: &Run, program: &str) -> Command {
     run.command("sudo").args(["--non-interactive", "env", quiet, program])
 }
 
-fn show(job: &Job, run: &Run, ui: &Ui) -> Result<()> {
+fn show(job: &Job, run: &Run, ui: &Ui) {
     let commands = match &job.how {
         How::Commands(commands) => commands.clone(),
-        How::Unpack(package) => package.commands(run)?,
+        How::Unpack(package) => package.commands(run),
         How::Python(_) => packages::python_commands(run),
         How::Node { .. } => vec![packages::node_command(run)],
     };
     for command in commands {
         ui.status("", &run.tools.line(&command));
     }
-    Ok(())
 }
 
 fn install(job: &Job, run: &Run, log: &StepLog) -> Result<()> {

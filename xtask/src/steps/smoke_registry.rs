@@ -57,9 +57,8 @@ impl Step for SmokeRegistry {
         }
         for file in [layout::MANIFEST, layout::CHECKSUMS] {
             let read = |folder: PathBuf| {
-                fs::read(folder.join(file)).with_context(|| {
-                    format!("cannot read {}", folder.join(file).display())
-                })
+                fs::read(folder.join(file))
+                    .with_context(|| format!("cannot read {}", folder.join(file).display()))
             };
             ensure!(
                 read(pulled.clone())? == read(run.dist())?,
@@ -111,10 +110,11 @@ impl Clients<'_> {
     }
 
     fn skopeo_inspect(&self, image: &Image, tag: &str) -> Command {
-        self.run
-            .command("skopeo")
-            .args(["inspect", "--tls-verify=false"])
-            .arg(format!("docker://{}/{}:{tag}", self.prefix(), image.repository))
+        self.run.command("skopeo").args(["inspect", "--tls-verify=false"]).arg(format!(
+            "docker://{}/{}:{tag}",
+            self.prefix(),
+            image.repository
+        ))
     }
 
     /// With no transparency log: a key-based signature that was made offline has no entry there.

@@ -28,9 +28,7 @@ impl Step for Verify {
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
-        Ok(notary::plan(run)
-            .command(registry::planned(run))
-            .command(verify(run, "127.0.0.1:PORT")))
+        Ok(notary::plan(run).command(registry::planned(run)).command(verify(run, "127.0.0.1:PORT")))
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {

@@ -39,7 +39,9 @@ impl Step for Workflows {
     fn plan(&self, run: &Run) -> Result<Plan> {
         let files = files(run)?;
         Ok(Plan::new()
-            .native("check that jobs call `cargo xtask` alone, and that each pipeline has a workflow")
+            .native(
+                "check that jobs call `cargo xtask` alone, and that each pipeline has a workflow",
+            )
             .command(actionlint(run, &files))
             .command(schema(run, &files))
             .command(zizmor(run))
@@ -81,7 +83,7 @@ impl Step for Workflows {
 
 fn files(run: &Run) -> Result<Vec<source::File>> {
     source::texts(run.workspace.root(), |path| {
-        path.starts_with(FOLDER) && (path.ends_with(".yml") || path.ends_with(".yaml"))
+        path.starts_with(FOLDER) && ["yml", "yaml"].iter().any(|it| source::has_extension(path, it))
     })
 }
 
@@ -149,9 +151,10 @@ fn read_schema(report: &[u8]) -> Result<Vec<Finding>> {
         let message = format!("{}: {}", it.path, it.message);
         Finding::in_file(it.filename, "schema", message, "GitHub refuses this workflow: correct it")
     });
-    let unread = report.parse_errors.into_iter().map(|it| {
-        Finding::in_file(it.filename, "yaml", it.message, "correct the YAML")
-    });
+    let unread = report
+        .parse_errors
+        .into_iter()
+        .map(|it| Finding::in_file(it.filename, "yaml", it.message, "correct the YAML"));
     Ok(faults.chain(unread).collect())
 }
 

@@ -90,7 +90,7 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        drop(kill_process_group(self.group, Signal::TERM));
+        let _ = kill_process_group(self.group, Signal::TERM);
         let deadline = Instant::now() + GRACE;
         while Instant::now() < deadline {
             if !matches!(self.child.try_wait(), Ok(None)) {

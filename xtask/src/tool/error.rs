@@ -50,6 +50,7 @@ impl Finished {
     }
 
     /// The last lines of what it wrote to both streams, without secrets.
+    #[cfg(test)]
     pub(crate) fn tail(&self) -> &[String] {
         &self.ended.tail
     }

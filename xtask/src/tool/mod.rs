@@ -88,15 +88,17 @@ impl Toolbox {
             });
         };
         let missing = |problem| Missing { problem, mend: spec.mend() };
-        if self.find(name).is_none() {
+        let Some(path) = self.find(name) else {
             return Err(missing(format!("{name} is not installed")));
-        }
+        };
         let oldest = spec.oldest();
         match self.ask(spec) {
             Some(version) if version.numbers.as_slice() >= spec.oldest => Ok(()),
             Some(version) => {
                 Err(missing(format!("{name} {} is older than {oldest}", version.text)))
             }
+            // Debian's cosign says `devel`; what `setup` put there is of a version that we chose.
+            None if path.starts_with(&self.private) => Ok(()),
             None => Err(missing(format!("{name} does not tell its version"))),
         }
     }

@@ -103,7 +103,7 @@ pub(super) fn run(
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         while matches!(waitid(WaitId::Pid(group), options), Err(rustix::io::Errno::INTR)) {}
         watched.leave(group);
-        drop(sender.send(()));
+        let _ = sender.send(());
     });
     let (stdout, tail) = collect(&inbox, &ended, log);
     let status = child.wait().context("cannot learn how it ended")?;
@@ -150,7 +150,7 @@ fn collect(inbox: &Receiver<Event>, ended: &Receiver<()>, log: &StepLog) -> (Vec
     }
     if deadline.is_none() {
         // Closed streams do not mean that the child has ended.
-        drop(ended.recv());
+        let _ = ended.recv();
     }
     (stdout, tail.lines())
 }

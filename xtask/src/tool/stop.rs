@@ -101,5 +101,5 @@ impl Stop {
 
 /// A group that has ended by itself is no fault.
 fn signal(group: Pid, with: Signal) {
-    drop(kill_process_group(group, with));
+    let _gone = kill_process_group(group, with);
 }

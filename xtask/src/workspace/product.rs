@@ -14,6 +14,7 @@ use super::gates::Gates;
 /// `release.toml`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "the fields are the tables of the file")]
 pub(crate) struct Product {
     /// Names of the whole.
     pub(crate) product: Identity,

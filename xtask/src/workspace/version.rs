@@ -26,7 +26,6 @@ pub(crate) struct Base {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Version {
     text: String,
-    base: Base,
     channel: Channel,
 }
 
@@ -43,7 +42,7 @@ impl Version {
             .find(|short| !numeric(short))
             .map_or_else(|| format!("g{commit}"), str::to_owned);
         let dirty = if dirty { "-dirty" } else { "" };
-        Self { text: format!("{base}-snapshot.{short}{dirty}"), base, channel: Channel::Snapshot }
+        Self { text: format!("{base}-snapshot.{short}{dirty}"), channel: Channel::Snapshot }
     }
 
     /// The version that the one release tag among `tags` names.
@@ -69,20 +68,15 @@ impl Version {
         }
         Ok(match candidate {
             Some(number) => {
-                Self { text: format!("{base}-rc.{number}"), base, channel: Channel::Candidate }
+                Self { text: format!("{base}-rc.{number}"), channel: Channel::Candidate }
             }
-            None => Self { text: base.to_string(), base, channel: Channel::Stable },
+            None => Self { text: base.to_string(), channel: Channel::Stable },
         })
     }
 
     /// Semantic version without a leading `v`.
     pub(crate) fn text(&self) -> &str {
         &self.text
-    }
-
-    /// The workspace's version.
-    pub(crate) fn base(&self) -> Base {
-        self.base
     }
 
     /// What the build may become.

@@ -79,8 +79,7 @@ pub(super) fn install_node(run: &Run, log: &StepLog, program: &str, script: &str
     let home = tools(run).join("node");
     for name in ["package.json", "package-lock.json", script] {
         let from = run.workspace.root().join(NODE_LOCK).join(name);
-        let content =
-            fs::read(&from).with_context(|| format!("cannot read {}", from.display()))?;
+        let content = fs::read(&from).with_context(|| format!("cannot read {}", from.display()))?;
         atomic::write(&home.join(name), &content)?;
     }
     run.exec(log, &node_command(run))?;

@@ -26,8 +26,8 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 pub(super) struct Package {
     /// The file name of the program.
     pub(super) program: &'static str,
-    /// The package.
-    pub(super) package: &'static str,
+    /// The name of the package.
+    pub(super) name: &'static str,
     /// The version that we know the checksum of.
     pub(super) version: &'static str,
     /// SHA-256 of the package by Debian's name of the architecture.
@@ -36,17 +36,14 @@ pub(super) struct Package {
 
 impl Package {
     /// What an installation runs, the mirror aside.
-    ///
-    /// # Errors
-    /// When `target` can't be written as text.
-    pub(super) fn commands(self, run: &Run) -> Result<Vec<Command>> {
+    pub(super) fn commands(self, run: &Run) -> Vec<Command> {
         let apt = Apt::new(run);
-        let package = apt.folder.join("DOWNLOADED.deb");
-        Ok(vec![
-            apt.command(run).arg("update"),
-            apt.download(run, &format!("{}={}", self.package, self.version)),
+        let package = apt.folder.join("downloads").join(format!("{}.deb", self.name));
+        vec![
+            apt.command().arg("update"),
+            apt.download(&self.pinned()),
             unpack(run, &package, &apt.folder.join("unpacked")),
-        ])
+        ]
     }
 
     /// Downloads the package, checks it, and puts its program into `target/tools/bin`.
@@ -56,17 +53,17 @@ impl Package {
     pub(super) fn install(self, run: &Run, log: &StepLog) -> Result<()> {
         let apt = Apt::new(run);
         apt.prepare(&mirror(run, log)?)?;
-        run.exec(log, &apt.command(run).arg("update"))?;
-        let pinned = run.attempt(log, &apt.download(run, &self.pinned()))?.code() == Some(0);
+        run.exec(log, &apt.command().arg("update"))?;
+        let pinned = run.attempt(log, &apt.download(&self.pinned()))?.code() == Some(0);
         if !pinned {
             log.note(&format!(
                 "{SUITE} no longer has {} {}: taking the version that it has, whose checksum comes \
                  from the signed index",
-                self.package, self.version
+                self.name, self.version
             ));
-            run.exec(log, &apt.download(run, self.package))?;
+            run.exec(log, &apt.download(self.name))?;
         }
-        let downloaded = apt.downloaded(self.package)?;
+        let downloaded = apt.downloaded(self.name)?;
         let (sha256, _) = checksum::sha256(&downloaded)?;
         log.note(&format!("{} {sha256}", downloaded.display()));
         if pinned {
@@ -75,7 +72,7 @@ impl Package {
         let unpacked = apt.folder.join("unpacked");
         run.exec(log, &unpack(run, &downloaded, &unpacked))?;
         let program = fs::read(unpacked.join("usr/bin").join(self.program)).with_context(|| {
-            format!("the package {} holds no usr/bin/{}", self.package, self.program)
+            format!("the package {} holds no usr/bin/{}", self.name, self.program)
         })?;
         let place = run.workspace.target().join("tools/bin").join(self.program);
         atomic::write_with(&place, 0o755, |file| {
@@ -87,7 +84,7 @@ impl Package {
     }
 
     fn pinned(self) -> String {
-        format!("{}={}", self.package, self.version)
+        format!("{}={}", self.name, self.version)
     }
 
     /// Compares the package with what we know of this version.
@@ -134,7 +131,7 @@ impl Apt {
         atomic::write(&self.folder.join("sources.list"), source.as_bytes())
     }
 
-    fn command(&self, run: &Run) -> Command {
+    fn command(&self) -> Command {
         let option =
             |name: &str, path: &str| format!("{name}={}", self.folder.join(path).display());
         Command::new("apt-get", self.folder.join("downloads"))
@@ -147,11 +144,10 @@ impl Apt {
             .args(["-o", "Dir::Etc::SourceParts=-"])
             // The user `_apt` can't write into our folder.
             .args(["-o", "APT::Sandbox::User=root"])
-            .env("HOME", run.workspace.root())
     }
 
-    fn download(&self, run: &Run, package: &str) -> Command {
-        self.command(run).args(["download", package])
+    fn download(&self, package: &str) -> Command {
+        self.command().args(["download", package])
     }
 
     /// The file that the download left.

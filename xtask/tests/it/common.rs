@@ -13,13 +13,13 @@ const HEADER: &str = "SPDX-License-Identifier: AGPL-3.0-or-later\n";
 const OWNER: &str = "Copyright (C) 2026 The Provisioner Authors\n";
 
 /// The workspace; it is removed when this is dropped.
-pub struct Fixture {
+pub(crate) struct Fixture {
     folder: tempfile::TempDir,
 }
 
 impl Fixture {
     /// A workspace that every gate passes, committed.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let fixture = Self { folder: tempfile::tempdir().unwrap() };
         fixture.write_with_header(
             "Cargo.toml",
@@ -49,32 +49,32 @@ impl Fixture {
     }
 
     /// Where it lies.
-    pub fn root(&self) -> PathBuf {
+    pub(crate) fn root(&self) -> PathBuf {
         self.folder.path().canonicalize().unwrap()
     }
 
     /// Writes a file.
-    pub fn write(&self, path: &str, text: &str) {
+    pub(crate) fn write(&self, path: &str, text: &str) {
         let path = self.folder.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
 
     /// Writes a file of Rust, or of a kind whose comments start with `#`, with its header.
-    pub fn write_with_header(&self, path: &str, text: &str) {
+    pub(crate) fn write_with_header(&self, path: &str, text: &str) {
         let start =
             if Path::new(path).extension().is_some_and(|it| it == "rs") { "//" } else { "#" };
         self.write(path, &format!("{start} {HEADER}{start} {OWNER}{text}"));
     }
 
     /// Adds `text` at the end of a file.
-    pub fn append(&self, path: &str, text: &str) {
+    pub(crate) fn append(&self, path: &str, text: &str) {
         let old = fs::read_to_string(self.folder.path().join(path)).unwrap();
         self.write(path, &format!("{old}{text}"));
     }
 
     /// Puts `new` in the place of `old`, and gives the line (from 1) where it starts.
-    pub fn replace(&self, path: &str, old: &str, new: &str) -> u64 {
+    pub(crate) fn replace(&self, path: &str, old: &str, new: &str) -> u64 {
         let text = fs::read_to_string(self.folder.path().join(path)).unwrap();
         let start = text.find(old).unwrap_or_else(|| panic!("{old:?} is not in {path}"));
         self.write(path, &text.replacen(old, new, 1));
@@ -83,7 +83,7 @@ impl Fixture {
     }
 
     /// Commits everything.
-    pub fn commit(&self) {
+    pub(crate) fn commit(&self) {
         self.git(&["add", "--all"]);
         self.git(&[
             "-c",
@@ -98,7 +98,7 @@ impl Fixture {
     }
 
     /// Runs Git.
-    pub fn git(&self, args: &[&str]) {
+    pub(crate) fn git(&self, args: &[&str]) {
         let status = Command::new("git")
             .args(args)
             .current_dir(self.folder.path())
@@ -109,7 +109,7 @@ impl Fixture {
     }
 
     /// `xtask` with `args`, to be run here without what the outer run has set.
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
         command.args(args).current_dir(self.folder.path());
         for name in ["CARGO_TARGET_DIR", "CI", "REQUIRE_TOOLS", "RUSTFLAGS", "SOURCE_DATE_EPOCH"] {
@@ -119,32 +119,32 @@ impl Fixture {
     }
 
     /// Runs `xtask`.
-    pub fn xtask(&self, args: &[&str]) -> Answer {
+    pub(crate) fn xtask(&self, args: &[&str]) -> Answer {
         Answer(self.command(args).output().unwrap())
     }
 }
 
 /// What a run of `xtask` gave.
-pub struct Answer(pub Output);
+pub(crate) struct Answer(pub(crate) Output);
 
 impl Answer {
     /// The exit code.
-    pub fn code(&self) -> i32 {
+    pub(crate) fn code(&self) -> i32 {
         self.0.status.code().unwrap()
     }
 
     /// Standard output.
-    pub fn out(&self) -> String {
+    pub(crate) fn out(&self) -> String {
         String::from_utf8(self.0.stdout.clone()).unwrap()
     }
 
     /// Standard error.
-    pub fn err(&self) -> String {
+    pub(crate) fn err(&self) -> String {
         String::from_utf8(self.0.stderr.clone()).unwrap()
     }
 
     /// Each step with its outcome, of a run with `--json`.
-    pub fn outcomes(&self) -> Vec<(String, String)> {
+    pub(crate) fn outcomes(&self) -> Vec<(String, String)> {
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         self.steps()
             .iter()
@@ -153,7 +153,7 @@ impl Answer {
     }
 
     /// The findings of a step, of a run with `--json`.
-    pub fn findings(&self, name: &str) -> Vec<Value> {
+    pub(crate) fn findings(&self, name: &str) -> Vec<Value> {
         let steps = self.steps();
         let step = steps.iter().find(|step| step["step"] == name).unwrap();
         step["verdict"]["findings"].as_array().cloned().unwrap_or_default()
@@ -166,7 +166,7 @@ impl Answer {
     }
 }
 
-const LIB: &str = r#"
+const LIB: &str = r"
 //! Adds.
 
 /// The sum.
@@ -174,7 +174,7 @@ const LIB: &str = r#"
 /// ```
 /// assert_eq!(one::add(1, 2), 3);
 /// ```
-pub fn add(a: u32, b: u32) -> u32 {
+pub(crate) fn add(a: u32, b: u32) -> u32 {
     a + b
 }
 
@@ -185,7 +185,7 @@ mod tests {
         assert_eq!(super::add(2, 2), 4);
     }
 }
-"#;
+";
 
 const MAIN: &str = r#"
 //! Shows a sum.

@@ -2,11 +2,8 @@
 // Copyright (C) 2026 The Provisioner Authors
 
 //! Each gate is seen to fail, alone and with the right place, after a violation was put in.
-#![forbid(unsafe_code)]
 
-mod common;
-
-use common::{Answer, Fixture};
+use crate::common::{Answer, Fixture};
 
 const LIB: &str = "one/src/lib.rs";
 

@@ -2,19 +2,16 @@
 // Copyright (C) 2026 The Provisioner Authors
 
 //! Surroundings that are not as they have to be: a clear error, the right exit code, no panic.
-#![forbid(unsafe_code)]
-
-mod common;
 
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use common::Fixture;
+use crate::common::{Answer, Fixture};
 
 /// Asserts the exit code, and that people are told each of `parts`.
 #[track_caller]
-fn says(answer: &common::Answer, code: i32, parts: &[&str]) {
+fn says(answer: &Answer, code: i32, parts: &[&str]) {
     let err = answer.err();
     assert_eq!(answer.code(), code, "{err}");
     assert!(!err.contains("panicked"), "{err}");
@@ -73,7 +70,7 @@ fn a_workspace_version_that_is_none() {
 fn an_epoch_that_is_no_number() {
     let fixture = Fixture::new();
     let output = fixture.command(&["fmt"]).env("SOURCE_DATE_EPOCH", "today").output().unwrap();
-    says(&common::Answer(output), 2, &["SOURCE_DATE_EPOCH is today"]);
+    says(&Answer(output), 2, &["SOURCE_DATE_EPOCH is today"]);
 }
 
 #[test]
@@ -87,9 +84,8 @@ fn a_missing_program_skips_its_gate_and_says_so() {
             .unwrap();
         symlink(place, path.path().join(program)).unwrap();
     }
-    let run = |args: &[&str]| {
-        common::Answer(fixture.command(args).env("PATH", path.path()).output().unwrap())
-    };
+    let run =
+        |args: &[&str]| Answer(fixture.command(args).env("PATH", path.path()).output().unwrap());
     let answer = run(&["fmt"]);
     says(&answer, 3, &["rustfmt is not installed", "rustup component add rustfmt"]);
     assert!(answer.out().contains("1 step did not run"), "{}", answer.out());
@@ -116,7 +112,7 @@ fn a_dry_run_changes_nothing() {
 #[test]
 fn a_dirty_tree_is_in_the_version() {
     let fixture = Fixture::new();
-    let version = |answer: common::Answer| {
+    let version = |answer: Answer| {
         let plan: serde_json::Value = serde_json::from_str(&answer.out()).unwrap();
         plan["version"].as_str().unwrap().to_owned()
     };

@@ -2,16 +2,13 @@
 // Copyright (C) 2026 The Provisioner Authors
 
 //! A run that is stopped, by a signal or by force, leaves a journal that the next run goes on from.
-#![forbid(unsafe_code)]
-
-mod common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use common::Fixture;
+use crate::common::Fixture;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// What a test does that says who it is and waits for the file `target/go`.
@@ -26,7 +23,7 @@ const WAIT: &str = r#"
 /// Waits for `what` as long as a slow machine may take.
 #[track_caller]
 fn wait(what: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(120);
+    let deadline = Instant::now() + Duration::from_mins(2);
     while !what() {
         assert!(Instant::now() < deadline, "it did not come about");
         std::thread::sleep(Duration::from_millis(20));
