@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The files that are delivered beside the binary fit it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use controller::config::{Config, Overrides};
+
+fn packaged(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging").join(name)
+}
+
+#[test]
+fn the_example_configuration_holds_the_defaults() {
+    let example = Config::load(Some(&packaged("controller.example.toml")), Overrides::default());
+    assert_eq!(format!("{:#?}", example.unwrap()), format!("{:#?}", Config::default()));
+}
+
+/// What is commented out because it has no default is right as well.
+#[test]
+fn the_example_configuration_is_good_with_everything_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let htpasswd = folder.path().join("htpasswd");
+    // The user `ci` with the password "example".
+    let hash = "$2y$05$Xq8kC3lYtQq1Xy3t0Jq5cuWl5p0dQ8n0C8r3qv2kZ0m3bq9k3d1yG";
+    fs::write(&htpasswd, format!("ci:{hash}\n")).unwrap();
+    let text = fs::read_to_string(packaged("controller.example.toml")).unwrap();
+    let full: String = text
+        .lines()
+        .map(|line| match line.strip_prefix("# ") {
+            Some(code) if code.starts_with("[[") || code.contains(" = ") => format!("{code}\n"),
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    let full = full.replace("/etc/provisioner/htpasswd", htpasswd.to_str().unwrap());
+    let file = folder.path().join("controller.toml");
+    fs::write(&file, full).unwrap();
+    let config = Config::load(Some(&file), Overrides::default()).unwrap();
+    assert_eq!(config.registry.rules.access.len(), 1);
+    assert_eq!(config.registry.rules.immutable.len(), 1);
+    assert_eq!(config.registry.gc.retention.len(), 1);
+}
+
+#[test]
+fn systemd_has_nothing_to_say_of_the_unit() {
+    let folder = tempfile::tempdir().unwrap();
+    let unit = folder.path().join("controller.service");
+    let text = fs::read_to_string(packaged("controller.service")).unwrap();
+    // The binary is not installed where the unit looks for it.
+    let binary = env!("CARGO_BIN_EXE_controller");
+    fs::write(&unit, text.replace("/usr/local/bin/controller", binary)).unwrap();
+    let verify = Command::new("systemd-analyze").arg("verify").arg(&unit).output();
+    let Ok(verify) = verify else {
+        assert!(std::env::var_os("REQUIRE_TOOLS").is_none(), "systemd-analyze is not installed");
+        eprintln!("skipped: systemd-analyze is not installed");
+        return;
+    };
+    let told = String::from_utf8_lossy(&verify.stderr);
+    // It exits with 0 even on a parse error. What it says of other units of the machine is not ours.
+    let ours: Vec<_> = told.lines().filter(|line| line.contains("controller.service")).collect();
+    assert!(verify.status.success() && ours.is_empty(), "{told}");
+}
