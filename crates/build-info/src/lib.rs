@@ -19,12 +19,6 @@ pub const COMMIT: &str = match option_env!("PROVISIONER_COMMIT") {
     None => "unknown",
 };
 
-/// Date of the commit (`SOURCE_DATE_EPOCH`) as RFC 3339 in UTC, or `unknown` outside `cargo xtask dist`.
-pub const DATE: &str = match option_env!("PROVISIONER_DATE") {
-    Some(date) => date,
-    None => "unknown",
-};
-
 /// What `--version` prints after the program's name: `VERSION (commit COMMIT, DATE)`.
 pub const LONG_VERSION: &str = match option_env!("PROVISIONER_LONG_VERSION") {
     Some(long) => long,

@@ -13,8 +13,6 @@ pub const IMAGE_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 pub const IMAGE_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 /// Layer: a tar archive, compressed with gzip (the same section).
 pub const IMAGE_LAYER_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
-/// Layer: a tar archive, compressed with zstd (the same section).
-pub const IMAGE_LAYER_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
 /// The document `{}`, where a manifest must name a blob but has none to name
 /// (OCI image specification 1.1, "Guidance for an Empty Descriptor").
 pub const EMPTY: &str = "application/vnd.oci.empty.v1+json";

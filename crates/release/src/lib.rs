@@ -12,6 +12,6 @@ pub mod layout;
 mod manifest;
 
 pub use manifest::{
-    Architecture, Artifact, ArtifactKind, Channel, Engine, Image, Manifest, ManifestError, Material,
-    Source,
+    Architecture, Artifact, ArtifactKind, Channel, Engine, Image, Manifest, ManifestError,
+    Material, Source,
 };
