@@ -157,6 +157,13 @@ pub(super) fn read<R: Read + Seek>(
             while let Some(bytes) = block.get(at..).filter(|b| b.first().is_some_and(|&l| l > 0)) {
                 let raw = Raw::parse(bytes, offset + at as u64)?;
                 at += usize::from(bytes.first().copied().unwrap_or(0));
+                if out.len() >= rules.limits.entries {
+                    return Err(ReadError::Limit {
+                        offset: raw.offset,
+                        what: "files",
+                        limit: rules.limits.entries as u64,
+                    });
+                }
                 if let Some(entry) = child(input, rules, &raw, &mut pending)? {
                     out.push(entry);
                 }

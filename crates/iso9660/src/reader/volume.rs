@@ -38,7 +38,7 @@ pub enum Namespace {
 pub struct Limits {
     /// Bytes in one directory.
     pub directory_bytes: u64,
-    /// Entries that [`Volume::walk`] lists.
+    /// Entries in one directory, and in all that [`Volume::walk`] lists.
     pub entries: usize,
     /// Folders inside each other that [`Volume::walk`] enters.
     pub depth: usize,
@@ -155,6 +155,9 @@ impl<R: Read + Seek> Volume<R> {
         let limits = self.rules.limits;
         let mut out: Vec<(String, Entry)> = Vec::new();
         let mut entered = BTreeSet::new();
+        // Folders that do not overlap are together no larger than the image; without this, many
+        // small records could each ask for the same large area to be read.
+        let mut budget = self.input.size();
         let mut open = vec![(String::new(), self.root.clone(), 0)];
         while let Some((path, folder, depth)) = open.pop() {
             let limit = |what, limit: usize| {
@@ -166,6 +169,9 @@ impl<R: Read + Seek> Volume<R> {
             if !entered.insert(folder.extents.first().map(|extent| extent.offset)) {
                 return Err(corrupt(folder.offset, "a folder is listed twice"));
             }
+            budget = budget
+                .checked_sub(folder.size())
+                .ok_or_else(|| corrupt(folder.offset, "folders overlap"))?;
             let children = self.read_dir(&folder)?;
             if out.len() + children.len() > limits.entries {
                 return limit("files", limits.entries);

@@ -8,7 +8,7 @@ use std::io::Cursor;
 use iso9660::reader::{Kind, Limits, Namespace, ReadError, Volume};
 use proptest::prelude::*;
 
-use crate::facts::{image, sample, write};
+use crate::facts::{ROOT, image, sample, write};
 
 /// Does everything a reader can do; what it answers does not matter.
 fn exercise(bytes: &[u8]) {
@@ -76,6 +76,23 @@ fn a_folder_inside_itself_is_an_error() {
         matches!(error, ReadError::Corrupt { what: "a folder is listed twice", .. }),
         "{error}"
     );
+}
+
+#[test]
+fn folders_that_share_a_large_area_are_an_error() {
+    let mut image = image(&sample());
+    let empty = iso9660::Source::bytes(vec![0; 4 << 20]);
+    image.root.insert("zeros", iso9660::Node::File(ROOT, empty)).unwrap();
+    let mut bytes = write(&image);
+    let at = position(&bytes, b"ZEROS.;1") - 33;
+    let block = u32::from_le_bytes(bytes[at + 2..at + 6].try_into().unwrap());
+    for (i, name) in (0..).zip([b"\x02D1\0PX".as_slice(), b"\x0cEMPTY_FOLDER", b"\x04MANY"]) {
+        let record = position(&bytes, name) - 32;
+        set_both(&mut bytes, record + 2, block + i);
+        set_both(&mut bytes, record + 10, 3 << 20);
+    }
+    let error = Volume::open(Cursor::new(bytes)).unwrap().walk().unwrap_err();
+    assert!(matches!(error, ReadError::Corrupt { what: "folders overlap", .. }), "{error}");
 }
 
 #[test]
