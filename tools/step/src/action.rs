@@ -146,6 +146,12 @@ pub(crate) enum Action {
         /// The device.
         device: PathBuf,
     },
+    /// Refuse a disk that must not be overwritten: a partition, a disk that is read-only or in use, a
+    /// boot medium.
+    CheckDisk {
+        /// The disk.
+        disk: PathBuf,
+    },
     /// Wait until the kernel shows each partition with its new size.
     WaitForPartitions {
         /// Device and size in bytes.
@@ -239,6 +245,13 @@ impl Display for Action {
             }
             Self::Publish { from, to } => write!(f, "rename   {} {}", from.display(), to.display()),
             Self::Flush { device } => write!(f, "flush    {}", device.display()),
+            Self::CheckDisk { disk } => {
+                write!(
+                    f,
+                    "check    {} (whole, writable, not in use, no boot medium)",
+                    disk.display()
+                )
+            }
             Self::WaitForPartitions { partitions } => {
                 let names: Vec<String> = partitions
                     .iter()

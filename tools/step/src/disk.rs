@@ -26,17 +26,24 @@ pub(crate) struct DiskFacts {
     pub(crate) sector_size: u64,
 }
 
-/// Looks at `disk` and refuses what no partition step may overwrite: anything but a whole disk, a
-/// disk that is read-only or in use, and a boot medium.
+/// Looks at the block device `disk`.
 pub(crate) fn inspect(disk: &Path) -> Result<DiskFacts> {
     let shown = disk.display();
     let metadata = fs::metadata(disk).with_context(|| format!("cannot find the disk {shown}"))?;
     ensure!(metadata.file_type().is_block_device(), "{shown} is not a block device");
-    let sysfs = PathBuf::from(format!(
-        "/sys/dev/block/{}:{}",
-        major(metadata.rdev()),
-        minor(metadata.rdev())
-    ));
+    let failed = || format!("cannot measure {shown}");
+    let mut file = File::open(disk).with_context(failed)?;
+    let size = file.seek(SeekFrom::End(0)).with_context(failed)?;
+    let sector_size = u64::from(ioctl_blksszget(&file).with_context(failed)?);
+    Ok(DiskFacts { size, sector_size })
+}
+
+/// Refuses what must not be overwritten: anything but a whole disk, a disk that is read-only or in
+/// use, and a boot medium.
+pub(crate) fn check(disk: &Path) -> Result<()> {
+    let shown = disk.display();
+    let device = fs::metadata(disk).with_context(|| format!("cannot find {shown}"))?.rdev();
+    let sysfs = PathBuf::from(format!("/sys/dev/block/{}:{}", major(device), minor(device)));
     ensure!(!sysfs.join("partition").exists(), "{shown} is a partition, not a whole disk");
     let read_only = fs::read_to_string(sysfs.join("ro")).is_ok_and(|text| text.trim() == "1");
     ensure!(!read_only, "{shown} is read-only");
@@ -51,15 +58,13 @@ pub(crate) fn inspect(disk: &Path) -> Result<DiskFacts> {
         }
         Err(error) => return Err(error).with_context(|| format!("cannot open {shown}")),
     };
-    let size = file.seek(SeekFrom::End(0)).with_context(|| format!("cannot measure {shown}"))?;
     if let Some(name) = iso_volume(&mut file) {
         bail!(
             "{shown} holds the ISO image '{name}', as a boot medium does, so it is left alone; if \
              it really is the disk to install to, run `wipefs --all {shown}` first"
         );
     }
-    let sector_size = ioctl_blksszget(&file).with_context(|| format!("cannot measure {shown}"))?;
-    Ok(DiskFacts { size, sector_size: u64::from(sector_size) })
+    Ok(())
 }
 
 /// How often a partition is looked for, and how long to wait in between: 30 seconds in all.
@@ -186,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_whole_disk_is_taken() {
+    fn only_a_block_device_is_taken() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("file");
         fs::write(&file, "").unwrap();

@@ -120,6 +120,7 @@ fn carry_out(action: &Action, mounts: &mut Mounts) -> Result<Outcome> {
         Action::Flush { device } => File::open(device)
             .and_then(|file| file.sync_all())
             .with_context(|| format!("cannot flush {}", device.display()))?,
+        Action::CheckDisk { disk } => disk::check(disk)?,
         Action::WaitForPartitions { partitions } => disk::wait_for_partitions(partitions)?,
         Action::Mount { source, target, fstype, read_only } => {
             mounts.mount(source, target, fstype, *read_only)?;

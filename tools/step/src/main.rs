@@ -52,6 +52,7 @@ use crate::task::Task;
 #[derive(Parser)]
 #[command(
     version = build_info::LONG_VERSION,
+    propagate_version = true,
     after_help = "Example: step partition --dry-run\n\n\
                   Exit codes: 0 done, or nothing to do; 1 the step failed; 2 wrong usage."
 )]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Mounts that are undone in reverse order, whether a step succeeds, fails or panics.
+//! Mounts that are undone in reverse order, whether a step succeeds or fails.
 
 use std::ffi::OsString;
 use std::fs;

@@ -29,7 +29,7 @@ fn disk_size(text: &str) -> Result<u64, String> {
     }
 }
 
-/// Plans the table and the file systems. Refuses a disk that must not be overwritten.
+/// Plans the table and the file systems.
 pub(crate) fn plan(task: &Task, options: &Options) -> Result<Plan> {
     let disk = task.disk()?;
     let facts = match options.disk_size {
@@ -38,14 +38,16 @@ pub(crate) fn plan(task: &Task, options: &Options) -> Result<Plan> {
     };
     let extents = arrange(task.layout()?.partitions(), facts.size)?;
     let volumes = task.volumes()?;
-    let disk = disk.display().to_string();
+    let name = disk.display().to_string();
 
     let mut actions = vec![
+        // Part of the plan and not of the planning: once this is done, the disk may well be in use.
+        Action::CheckDisk { disk: disk.clone() },
         // Signatures of the whole disk, which a new partition table does not overwrite.
-        Action::run(Program::new("wipefs", ["--all", "--force", "--quiet", &disk])),
-        Action::run(Program::new("sgdisk", ["--zap-all", &disk])),
-        Action::run(table(task, &disk, &volumes, &extents, facts.sector_size)),
-        Action::run(Program::new("partprobe", [&disk])),
+        Action::run(Program::new("wipefs", ["--all", "--force", "--quiet", &name])),
+        Action::run(Program::new("sgdisk", ["--zap-all", &name])),
+        Action::run(table(task, &name, &volumes, &extents, facts.sector_size)),
+        Action::run(Program::new("partprobe", [&name])),
         Action::Try {
             program: Program::new("udevadm", ["settle", "--timeout=30"]),
             because: "udev may not run here",

@@ -90,3 +90,13 @@ fn every_example_has_its_golden_plan() {
         }
     }
 }
+
+#[test]
+fn an_entry_point_tells_its_version() {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_step"))
+        .args(["config-drive", "--version"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && text.contains(build_info::VERSION), "{text}");
+}
