@@ -36,7 +36,7 @@ pub(crate) struct Args {
     /// Folder of the release, with release.json in it.
     #[arg(long, value_name = "DIR")]
     release: PathBuf,
-    /// Where to: REGISTRY[:PORT], or REGISTRY[:PORT]/PREFIX to put every repository below PREFIX.
+    /// Where to: `HOST:PORT`, or `HOST:PORT/PREFIX` to put every repository below PREFIX.
     #[arg(long, value_name = "REGISTRY/PREFIX")]
     to: Target,
     /// Speak http to the registry; loopback addresses are spoken to in http anyway.

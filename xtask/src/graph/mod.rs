@@ -5,7 +5,7 @@
 //! run that was stopped goes on, and reported.
 //!
 //! [`check`] and [`schedule`] are pure; [`execute`] adds threads, [`journal`] adds a file, and
-//! [`run`] puts steps into them.
+//! [`mod@run`] puts steps into them.
 
 mod check;
 mod execute;
