@@ -70,7 +70,7 @@ impl Step for Images {
                 .reads(Input::Path(binary))
                 .native(format!("make the base {} of {}", base.name, base.lock.display()));
             // What names the base is known when it is made.
-            for command in builder.commands(run, &work.job(run, Path::new("BASE"), "DIGEST")?) {
+            for command in builder.commands(&work.job(run, Path::new("BASE"), "DIGEST")?) {
                 plan = plan.command(command);
             }
             plan = plan.native(format!("write {}", path.display())).writes(path);
@@ -192,7 +192,7 @@ impl Work<'_> {
         } else {
             remove(&job.folder)?;
             self.context(run, &job.context(), &binary, &packages)?;
-            for command in builder.commands(run, &job) {
+            for command in builder.commands(&job) {
                 run.exec(log, &command)?;
             }
             let created = rfc3339(run.workspace.epoch())?;

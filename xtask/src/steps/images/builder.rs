@@ -55,15 +55,18 @@ impl Builder {
     }
 
     /// The commands that build the image and save it as a layout in [`Job::saved`].
-    pub(super) fn commands(self, run: &Run, job: &Job) -> [Command; 2] {
-        let store = |command: Command| {
-            let store = job.store();
-            command.arg("--root").arg(store.join("root")).arg("--runroot").arg(store.join("run"))
+    pub(super) fn commands(self, job: &Job) -> [Command; 2] {
+        let start = || {
+            // The second path is relative, because podman takes no more than 50 characters of it.
+            Command::new(self.program(), &job.folder)
+                .arg("--root")
+                .arg(job.store().join("root"))
+                .args(["--runroot", "store/run"])
         };
         // No container is started: the commands of the Containerfile run in a changed root, so that
         // the build works where cgroups and networks of containers can't be set up. Such a root has the
         // host's network, and the Containerfile has no use for any.
-        let build = store(run.command(self.program()))
+        let build = start()
             .args(["build", "--isolation", "chroot", "--network", "host"])
             .args(["--layers=false", "--no-cache", "--format", "oci"])
             .arg("--timestamp")
@@ -78,7 +81,7 @@ impl Builder {
             })
             .args(["--tag", NAME])
             .arg(job.context());
-        let save = store(run.command(self.program()));
+        let save = start();
         let save = match self {
             Self::Podman => {
                 save.args(["save", "--format", "oci-dir", "--output"]).arg(job.saved()).arg(NAME)
