@@ -15,6 +15,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
+use axum::http::{HeaderValue, Response, header};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
@@ -35,6 +36,18 @@ impl Unread {
             return body;
         }
         Body::new(Watched { inner: body, ended: false, unread: self.clone() })
+    }
+
+    /// Tells the client that the connection ends with this answer, if it does.
+    pub(crate) fn announce(&self, mut response: Response<Body>) -> Response<Body> {
+        if self.is_set() {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+
+    fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -136,7 +149,7 @@ impl Write for Lingering {
             ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
             this.answered = true;
         }
-        if !this.unread.0.load(Ordering::Relaxed) {
+        if !this.unread.is_set() {
             return Poll::Ready(Ok(()));
         }
         let patience = this.patience.get_or_insert_with(|| Box::pin(sleep(PATIENCE)));

@@ -129,11 +129,13 @@ async fn connection(
         tracing::debug!(%error, "connection without TCP_NODELAY");
     }
     let unread = Unread::default();
-    let watching = unread.clone();
-    let service =
-        TowerToHyperService::new(router.map_request(move |request: Request<Incoming>| {
+    let (watching, announcing) = (unread.clone(), unread.clone());
+    let service = router
+        .map_request(move |request: Request<Incoming>| {
             request.map(|body| watching.watch(Body::new(body)))
-        }));
+        })
+        .map_response(move |response| announcing.announce(response));
+    let service = TowerToHyperService::new(service);
     let serving = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
