@@ -95,39 +95,42 @@ impl Registry {
     }
 }
 
+/// Answers the requests of one connection, one after the other.
 fn serve(mut stream: TcpStream, state: &Mutex<State>, referrers: bool) -> std::io::Result<()> {
-    let request = read(&mut BufReader::new(stream.try_clone()?))?;
-    let Answer(status, headers, body) = {
-        let mut state = state.lock().unwrap();
-        let number = state.calls.len();
-        state.calls.push(format!("{} {}", request.method, request.path));
-        match state.fault.unwrap_or(Fault::None) {
-            Fault::Only(n) if number == n => refused(),
-            Fault::From(n) if number >= n => refused(),
-            Fault::Hang(n) if number >= n => {
-                drop(state);
-                // Until the client goes away.
-                stream.read_to_end(&mut Vec::new())?;
-                return Ok(());
-            }
-            _ => answer(&mut state, &request, referrers),
+    stream.set_nodelay(true)?;
+    let mut reader = BufReader::new(stream.try_clone()?);
+    while !reader.fill_buf()?.is_empty() {
+        let request = read(&mut reader)?;
+        let Some(Answer(status, headers, body)) = decide(&request, state, referrers) else {
+            // Until the client goes away.
+            reader.read_to_end(&mut Vec::new())?;
+            return Ok(());
+        };
+        let mut head = format!("HTTP/1.1 {status} Answer\r\n");
+        for (name, value) in headers {
+            head.extend([name, ": ", &value, "\r\n"]);
         }
-    };
-    let mut head = format!("HTTP/1.1 {status} Answer\r\nConnection: close\r\n");
-    let has_length = headers.iter().any(|(name, _)| *name == "Content-Length");
-    for (name, value) in headers {
-        head.extend([name, ": ", &value, "\r\n"]);
+        head.extend(["Content-Length: ", &body.len().to_string(), "\r\n\r\n"]);
+        let mut bytes = head.into_bytes();
+        if request.method != "HEAD" {
+            bytes.extend(body);
+        }
+        stream.write_all(&bytes)?;
     }
-    if !has_length {
-        head.extend(["Content-Length: ", &body.len().to_string(), "\r\n"]);
+    Ok(())
+}
+
+/// Writes the call down and answers it, unless it is one that is never answered.
+fn decide(request: &Request, state: &Mutex<State>, referrers: bool) -> Option<Answer> {
+    let mut state = state.lock().unwrap();
+    let number = state.calls.len();
+    state.calls.push(format!("{} {}", request.method, request.path));
+    match state.fault.unwrap_or(Fault::None) {
+        Fault::Only(n) if number == n => Some(refused()),
+        Fault::From(n) if number >= n => Some(refused()),
+        Fault::Hang(n) if number >= n => None,
+        _ => Some(answer(&mut state, request, referrers)),
     }
-    head.push_str("\r\n");
-    // One write, so that no packet waits for the acknowledgement of another.
-    let mut bytes = head.into_bytes();
-    if request.method != "HEAD" {
-        bytes.extend(body);
-    }
-    stream.write_all(&bytes)
 }
 
 fn read(reader: &mut impl BufRead) -> std::io::Result<Request> {
