@@ -174,7 +174,7 @@ const LIB: &str = r"
 /// ```
 /// assert_eq!(one::add(1, 2), 3);
 /// ```
-pub(crate) fn add(a: u32, b: u32) -> u32 {
+pub fn add(a: u32, b: u32) -> u32 {
     a + b
 }
 
