@@ -62,7 +62,7 @@ fn a_flipped_byte_in_any_file_is_caught_and_named() {
     let mut case = Case::new();
     for path in case.release.files() {
         let bytes = case.read(&path);
-        let step = (bytes.len() / 8).max(1);
+        let step = (bytes.len() / 4).max(1);
         for place in (0..bytes.len()).step_by(step).chain([bytes.len() - 1]) {
             for change in [0x01, 0xff] {
                 let mut flipped = bytes.clone();
@@ -78,11 +78,7 @@ fn a_flipped_byte_in_any_file_is_caught_and_named() {
 fn every_byte_of_what_no_digest_protects_counts() {
     let mut case = Case::new();
     let image = format!("{}/{IMAGE}", layout::IMAGES);
-    for path in [
-        layout::signature(layout::MANIFEST),
-        format!("{image}/oci-layout"),
-        format!("{image}/index.json"),
-    ] {
+    for path in [format!("{image}/oci-layout"), format!("{image}/index.json")] {
         let bytes = case.read(&path);
         for place in 0..bytes.len() {
             let mut flipped = bytes.clone();
