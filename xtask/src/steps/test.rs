@@ -93,6 +93,7 @@ fn nextest(run: &Run) -> Command {
 fn plain(run: &Run) -> Command {
     run.command("cargo").args([
         "test",
+        "--locked",
         "--workspace",
         "--all-features",
         "--all-targets",
