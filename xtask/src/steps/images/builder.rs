@@ -119,3 +119,34 @@ fn transport(name: &str, path: &Path, prefix: &str, suffix: &str) -> std::ffi::O
     text.push(suffix);
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_builders_are_told_the_same() {
+        let job = Job {
+            folder: "/w/images/x".into(),
+            base: "/w/base/0".into(),
+            arguments: BTreeMap::from([("TITLE", "Config drive".to_owned())]),
+            epoch: 7,
+        };
+        let lines = |builder: Builder| {
+            let lines = builder.commands(&job).map(|command| command.line(&job.folder));
+            lines.map(|line| line.replace(builder.program(), "BUILDER"))
+        };
+        let [build, save] = lines(Builder::Podman);
+        assert_eq!(
+            build,
+            "BUILDER --root /w/images/x/store/root --runroot store/run build --isolation chroot \
+             --network host --layers=false --no-cache --format oci --timestamp 7 \
+             --build-arg BASE=oci:/w/base/0 --build-arg 'TITLE=Config drive' \
+             --tag localhost/image /w/images/x/context"
+        );
+        assert!(save.ends_with("save --format oci-dir --output /w/images/x/saved localhost/image"));
+        let [other, save] = lines(Builder::Buildah);
+        assert_eq!(other, build);
+        assert!(save.ends_with("push localhost/image oci:/w/images/x/saved:image"));
+    }
+}
