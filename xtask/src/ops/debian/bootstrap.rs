@@ -23,10 +23,12 @@ const LEFT_OUT: &[&str] = &[
 
 /// Run with the root file system as `$1` when all packages are installed. What is removed differs from
 /// machine to machine, or is a left-over of the installation; apt's own folders mmdebstrap empties.
-const TIDY: &str = r#"cd "$1" && rm -rf etc/apt/sources.list etc/hostname etc/resolv.conf etc/*- var/cache/debconf/*-old var/cache/ldconfig/* var/lib/dpkg/*-old var/log/*"#;
+/// The empty files are those over which container engines mount their own: made here, they have the
+/// same mode in every image.
+const TIDY: &str = r#"cd "$1" && rm -rf etc/apt/sources.list etc/*- var/cache/debconf/*-old var/cache/ldconfig/* var/lib/dpkg/*-old var/log/* && for file in hostname hosts resolv.conf; do : > "etc/$file" && chmod 644 "etc/$file"; done"#;
 
-/// A change of the recipe below changes what is made of the same packages: part of the cache's key.
-pub(crate) const RECIPE: &str = "1";
+/// A change of the recipe here changes what is made of the same packages: part of the cache's key.
+pub(crate) const RECIPE: &str = "2";
 
 /// Writes the index of the package files in `folder` (Debian repository format, "flat"), so that the
 /// folder is a repository of `suite`.

@@ -112,7 +112,9 @@ fn component(stanza: &Stanza, release: &OsRelease) -> Result<Component> {
     let name = stanza.require("Package")?;
     let version = stanza.require("Version")?;
     let distro = format!("{}-{}", release.id, release.version);
-    let qualifiers = [("arch", stanza.require("Architecture")?), ("distro", &distro)];
+    let upstream = stanza.get("Source").map(upstream);
+    let mut qualifiers = vec![("arch", stanza.require("Architecture")?), ("distro", &distro)];
+    qualifiers.extend(upstream.as_deref().map(|source| ("upstream", source)));
     let purl = purl("deb", Some(&release.id), name, version, &qualifiers);
     let maintainer = stanza.get("Maintainer").and_then(|m| m.split('<').next()).map(str::trim);
     let homepage = stanza.get("Homepage").filter(|url| url.starts_with("http"));
@@ -129,6 +131,15 @@ fn component(stanza: &Stanza, release: &OsRelease) -> Result<Component> {
             .collect(),
         ..Component::new(Kind::Library, name, version, purl)
     })
+}
+
+/// The source package, as vulnerability databases want it: `NAME`, or `NAME@VERSION` where the version
+/// differs. The field is `NAME (VERSION)` then (Debian policy 5.6.1).
+fn upstream(source: &str) -> String {
+    match source.split_once(" (") {
+        Some((name, version)) => format!("{name}@{}", version.trim_end_matches(')')),
+        None => source.to_owned(),
+    }
 }
 
 /// The short names in the `License` fields of a machine-readable copyright file; nothing where it is

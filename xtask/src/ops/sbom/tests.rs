@@ -75,7 +75,7 @@ fn image() -> Bom {
             "Package: tool\nStatus: install ok installed\nMaintainer: Some Team <t@x.example>\n\
                  Architecture: amd64\nVersion: 1:2-3\nDepends: libc6 (>= 2) | libc, gone\n\
                  Homepage: https://tool.example/\nDescription: a tool\n that works\n\n\
-                 Package: libc6\nStatus: install ok installed\nArchitecture: amd64\n\
+                 Package: libc6\nSource: glibc (2.41-12)\nStatus: install ok installed\nArchitecture: amd64\n\
                  Version: 2.41-12+deb13u5\nProvides: libc (= 2)\n\n\
                  Package: removed\nStatus: deinstall ok config-files\nVersion: 1\n"
                 .to_owned(),
