@@ -7,6 +7,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -57,13 +58,22 @@ pub(crate) const TEMPORARY: &str = ".tmp-";
 
 /// Writes `path` with `content`, replacing what was there. Its folder is made where it is missing.
 pub(crate) fn write(path: &Path, content: &[u8]) -> Result<(), FileError> {
+    replace(path, content, 0o666)
+}
+
+/// As [`write()`], and nobody but this user may read it.
+pub(crate) fn write_private(path: &Path, content: &[u8]) -> Result<(), FileError> {
+    replace(path, content, 0o600)
+}
+
+fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), FileError> {
     // Unique in this process by the counter, between processes by the id.
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     let folder = parent(path);
     ensure_folder(folder)?;
     let number = COUNTER.fetch_add(1, Ordering::Relaxed);
     let temporary = folder.join(format!("{TEMPORARY}{}-{number}", std::process::id()));
-    let written = write_new(&temporary, content).and_then(|()| fs::rename(&temporary, path));
+    let written = write_new(&temporary, content, mode).and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
         // The first error is the one to report.
         fs::remove_file(&temporary).ok();
@@ -72,8 +82,8 @@ pub(crate) fn write(path: &Path, content: &[u8]) -> Result<(), FileError> {
     sync_folder(folder)
 }
 
-fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+fn write_new(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
     file.write_all(content)?;
     file.sync_all()
 }

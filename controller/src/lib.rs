@@ -13,5 +13,6 @@ mod file_service;
 mod health;
 mod linger;
 mod logging;
+pub mod media;
 pub mod registry;
 pub mod serve;

@@ -25,6 +25,7 @@ use tower::ServiceExt as _;
 use crate::config::Config;
 use crate::health;
 use crate::linger::{Lingering, Unread};
+use crate::media::{self, Media};
 use crate::registry::http::Registry;
 use crate::registry::storage::Storage;
 use crate::registry::users::Users;
@@ -58,10 +59,12 @@ impl Server {
             }
             None => None,
         };
+        let media = Media::open(media::folder(&config.data_dir)).context("open the images")?;
         let registry = Registry::new(Arc::clone(&storage), config.registry.rules.clone(), users);
         let router = Router::new()
             .merge(health::router(Arc::clone(&storage)))
             .merge(registry.router())
+            .merge(media.router())
             .layer(middleware::from_fn(log));
         let listener = TcpListener::bind(config.listen)
             .await
@@ -149,7 +152,7 @@ async fn connection(
 async fn log(request: Request, next: Next) -> Response<Body> {
     let start = Instant::now();
     let method = request.method().clone();
-    let path = request.uri().path().to_owned();
+    let path = media::loggable(request.uri().path()).into_owned();
     let response = next.run(request).await;
     let status = response.status().as_u16();
     let elapsed = start.elapsed();

@@ -62,14 +62,8 @@ pub(super) struct FileBody {
 
 impl FileBody {
     /// `length` is the sum over `parts`.
-    pub(super) fn new(file: File, parts: Vec<Part>, length: u64) -> Self {
-        Self {
-            file: Arc::new(file),
-            parts: parts.into_iter(),
-            current: 0..0,
-            reading: None,
-            left: length,
-        }
+    pub(super) fn new(file: Arc<File>, parts: Vec<Part>, length: u64) -> Self {
+        Self { file, parts: parts.into_iter(), current: 0..0, reading: None, left: length }
     }
 
     /// Starts to read the next piece of the current part, if it has one.
@@ -172,7 +166,7 @@ mod tests {
         let path = folder.path().join("file");
         std::fs::write(&path, content).unwrap();
         let length = parts.iter().map(Part::length).sum();
-        FileBody::new(File::open(path).unwrap(), parts, length)
+        FileBody::new(Arc::new(File::open(path).unwrap()), parts, length)
     }
 
     #[tokio::test]

@@ -7,41 +7,58 @@
 //! (conditional requests) and section 14 (ranges).
 
 mod body;
+mod condition;
 mod range;
 
 use std::fs::File;
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
 use body::FileBody;
+use condition::Verdict;
+pub(crate) use condition::is_current;
 use range::Wanted;
 
 /// A file and how it is described to clients.
 #[derive(Debug)]
 pub(crate) struct ServedFile {
     /// The file; its content never changes while it has this `etag`.
-    pub(crate) file: File,
+    pub(crate) file: Arc<File>,
     /// Its size in bytes.
     pub(crate) size: u64,
     /// Its media type.
     pub(crate) content_type: HeaderValue,
     /// A strong entity tag, with its quotes.
     pub(crate) etag: HeaderValue,
+    /// When it got this content, where that is more than the time at which it arrived.
+    pub(crate) modified: Option<SystemTime>,
 }
 
 /// Answers a request for `served`.
 pub(crate) fn respond(method: &Method, request: &HeaderMap, served: ServedFile) -> Response<Body> {
-    let ServedFile { file, size, content_type, etag } = served;
+    let ServedFile { file, size, content_type, etag, modified } = served;
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(header::ETAG, etag.clone());
-    if is_current(request, &etag) {
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        return response;
+    if let Some(modified) = modified {
+        headers.insert(header::LAST_MODIFIED, value(httpdate::fmt_http_date(modified)));
     }
-    let wanted = range::wanted(request, &etag, size);
+    match condition::check(request, &etag, modified) {
+        Verdict::Proceed => {}
+        Verdict::NotModified => {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            return response;
+        }
+        Verdict::Failed => {
+            *response.status_mut() = StatusCode::PRECONDITION_FAILED;
+            return response;
+        }
+    }
+    let wanted = range::wanted(request, &etag, modified, size);
     let (status, content_type, parts) = match wanted {
         Wanted::Unsatisfiable => {
             headers.insert(header::CONTENT_RANGE, value(format!("bytes */{size}")));
@@ -67,11 +84,6 @@ pub(crate) fn respond(method: &Method, request: &HeaderMap, served: ServedFile) 
         *response.body_mut() = Body::new(FileBody::new(file, parts, length));
     }
     response
-}
-
-/// Whether the client holds the content with this entity tag already (RFC 9110, section 13.1.2).
-pub(crate) fn is_current(request: &HeaderMap, etag: &HeaderValue) -> bool {
-    range::matches(request, header::IF_NONE_MATCH, etag)
 }
 
 /// A header value made of digits and ASCII text only.

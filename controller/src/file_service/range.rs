@@ -3,12 +3,14 @@
 
 //! Which bytes a request asks for.
 //!
-//! RFC 9110, section 14. As nginx does: what is not understood is ignored and the whole file is sent,
-//! and so it is when the ranges together are longer than the file.
+//! RFC 9110, section 14, and where it leaves a choice, as nginx chooses: another unit than bytes is
+//! ignored; what does not follow the grammar is answered with 416; the whole file is sent when the
+//! ranges together are longer than it.
 
 use std::ops::Range;
+use std::time::SystemTime;
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use bytes::Bytes;
 
 use super::body::Part;
@@ -30,79 +32,72 @@ pub(super) enum Wanted {
 }
 
 /// Reads `Range` and `If-Range`.
-pub(super) fn wanted(request: &HeaderMap, etag: &HeaderValue, size: u64) -> Wanted {
+pub(super) fn wanted(
+    request: &HeaderMap,
+    etag: &HeaderValue,
+    modified: Option<SystemTime>,
+    size: u64,
+) -> Wanted {
     let Some(text) = request.get(header::RANGE).and_then(|value| value.to_str().ok()) else {
         return Wanted::Whole;
     };
-    // A date in If-Range can't match either: a strong comparison needs the entity tag (13.1.5).
-    if request.get(header::IF_RANGE).is_some_and(|condition| condition != etag) {
+    if let Some(condition) = request.get(header::IF_RANGE)
+        && condition != etag
+        && !super::condition::is_date(condition, modified)
+    {
         return Wanted::Whole;
     }
     parse(text, size)
 }
 
 fn parse(text: &str, size: u64) -> Wanted {
-    let Some((unit, set)) = text.split_once('=') else { return Wanted::Whole };
-    if !unit.trim().eq_ignore_ascii_case("bytes") {
-        return Wanted::Whole;
-    }
+    const UNIT: &str = "bytes=";
+    let set = match text.split_at_checked(UNIT.len()) {
+        Some((unit, set)) if unit.eq_ignore_ascii_case(UNIT) && !set.is_empty() => set,
+        _ => return Wanted::Whole,
+    };
     let mut ranges = Vec::new();
-    let specs = set.split(',').map(str::trim).filter(|spec| !spec.is_empty());
-    for (number, spec) in specs.enumerate() {
-        match parse_one(spec, size) {
-            Some(range) if number < MOST_RANGES => ranges.push(range),
-            _ => return Wanted::Whole,
+    for spec in set.split(',') {
+        let Some(range) = parse_one(spec, size) else { return Wanted::Unsatisfiable };
+        if !range.is_empty() {
+            ranges.push(range);
+            if ranges.len() > MOST_RANGES {
+                return Wanted::Whole;
+            }
+        } else if range.start == 0 {
+            // The first byte of an empty file.
+            return Wanted::Whole;
         }
     }
-    ranges.retain(|range| !range.is_empty());
-    let length = ranges.iter().try_fold(0_u64, |sum, r| sum.checked_add(r.end - r.start));
-    match (ranges.as_slice(), length) {
-        ([], _) => Wanted::Unsatisfiable,
-        ([_], _) => ranges.pop().map_or(Wanted::Unsatisfiable, Wanted::One),
-        (_, Some(length)) if length <= size => Wanted::Several(ranges),
-        _ => Wanted::Whole,
+    let length = ranges.iter().fold(0_u64, |sum, r| sum.saturating_add(r.end - r.start));
+    match ranges.as_slice() {
+        [] => Wanted::Unsatisfiable,
+        _ if length > size => Wanted::Whole,
+        [one] => Wanted::One(one.clone()),
+        _ => Wanted::Several(ranges),
     }
 }
 
-/// None: not a range. Empty: one that the file does not reach.
+/// None: not a range. Empty: one that the file does not reach, or that ends before it starts.
 fn parse_one(spec: &str, size: u64) -> Option<Range<u64>> {
     let (first, last) = spec.split_once('-')?;
-    let range = if first.is_empty() {
+    let last = last.trim_end_matches(' ');
+    let first = first.trim_start_matches(' ');
+    if first.is_empty() {
         let suffix = number(last)?;
-        size.saturating_sub(suffix)..size
-    } else {
-        let first = number(first)?;
-        let end = if last.is_empty() {
-            size
-        } else {
-            let last = number(last)?;
-            if last < first {
-                return None;
-            }
-            last.saturating_add(1).min(size)
-        };
-        first..end
-    };
-    Some(range)
+        return Some(size.saturating_sub(suffix)..size);
+    }
+    let start = number(first.trim_end_matches(' '))?;
+    let last = last.trim_start_matches(' ');
+    let end = if last.is_empty() { size } else { number(last)?.saturating_add(1).min(size) };
+    Some(start..end)
 }
 
-/// Digits only; a number that no file reaches counts as the largest one.
+/// Digits only, and no more than a file can have bytes.
 fn number(text: &str) -> Option<u64> {
-    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    digits.then(|| text.parse().unwrap_or(u64::MAX))
-}
-
-/// Whether a condition such as `If-None-Match` lists the entity tag, or is `*`.
-pub(super) fn matches(request: &HeaderMap, condition: HeaderName, etag: &HeaderValue) -> bool {
-    let Ok(etag) = etag.to_str() else { return false };
-    let weak = |tag: &str| tag.strip_prefix("W/").unwrap_or(tag) == etag;
-    request
-        .get_all(condition)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|text| text.split(','))
-        .map(str::trim)
-        .any(|tag| tag == "*" || weak(tag))
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
+    let number = text.parse::<i64>().ok().filter(|_| digits)?;
+    u64::try_from(number).ok()
 }
 
 /// All of a file.
@@ -141,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_are_read_as_the_rfc_has_them() {
+    fn ranges_are_read_as_nginx_reads_them() {
         let several = |ranges: &[Range<u64>]| Wanted::Several(ranges.to_vec());
         for (text, expected) in [
             ("bytes=0-0", Wanted::One(0..1)),
@@ -150,27 +145,35 @@ mod tests {
             ("bytes=-5", Wanted::One(95..100)),
             ("bytes=-500", Wanted::One(0..100)),
             ("bytes=90-500", Wanted::One(90..100)),
-            ("Bytes = 1-2", Wanted::One(1..3)),
+            ("Bytes= 1 - 2 ", Wanted::One(1..3)),
             ("bytes=0-1, 5-6", several(&[0..2, 5..7])),
-            ("bytes=5-6,0-1,,", several(&[5..7, 0..2])),
+            ("bytes=5-6,0-1", several(&[5..7, 0..2])),
             // One of two is there.
             ("bytes=200-300,1-1", Wanted::One(1..2)),
+            ("bytes=5-2,1-1", Wanted::One(1..2)),
             ("bytes=100-", Wanted::Unsatisfiable),
             ("bytes=-0", Wanted::Unsatisfiable),
-            ("bytes=", Wanted::Unsatisfiable),
+            ("bytes=5-2", Wanted::Unsatisfiable),
             ("bytes=99999999999999999999-", Wanted::Unsatisfiable),
             // Overlaps that are longer than the file.
             ("bytes=0-,0-", Wanted::Whole),
-            // Not understood: ignored.
-            ("bytes=5-2", Wanted::Whole),
-            ("bytes=a-b", Wanted::Whole),
-            ("bytes=+1-2", Wanted::Whole),
+            // Not a range.
+            ("bytes=a-b", Wanted::Unsatisfiable),
+            ("bytes=+1-2", Wanted::Unsatisfiable),
+            ("bytes=1-2,", Wanted::Unsatisfiable),
+            ("bytes=- 5", Wanted::Unsatisfiable),
+            // Not ranges of bytes: ignored.
+            ("bytes=", Wanted::Whole),
             ("bytes", Wanted::Whole),
+            ("bytes =1-2", Wanted::Whole),
             ("lines=1-2", Wanted::Whole),
+            ("é=1-2", Wanted::Whole),
         ] {
             assert_eq!(parse(text, 100), expected, "{text}");
         }
-        assert_eq!(parse("bytes=0-", 0), Wanted::Unsatisfiable);
+        assert_eq!(parse("bytes=0-", 0), Wanted::Whole);
+        assert_eq!(parse("bytes=-5", 0), Wanted::Whole);
+        assert_eq!(parse("bytes=1-", 0), Wanted::Unsatisfiable);
         let many = format!("bytes={}", vec!["0-0"; MOST_RANGES + 1].join(","));
         assert_eq!(parse(&many, 1000), Wanted::Whole);
     }

@@ -131,6 +131,13 @@ pub(crate) const TOOLS: &[Spec] = &[
         purpose: "makes the base of images from packages",
     },
     Spec {
+        name: "nginx",
+        version: &["-v"],
+        oldest: &[1, 18],
+        source: Source::Debian("nginx-light"),
+        purpose: "answers in tests the requests that our media service answers",
+    },
+    Spec {
         name: "node",
         version: &["--version"],
         oldest: &[18],

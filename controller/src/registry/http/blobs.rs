@@ -3,6 +3,8 @@
 
 //! `/v2/NAME/blobs/DIGEST`: GET with ranges, HEAD, DELETE.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderValue, Method, Response, StatusCode};
@@ -32,10 +34,11 @@ impl Registry {
                     })
                     .await?;
                 let served = ServedFile {
-                    file: blob.file,
+                    file: Arc::new(blob.file),
                     size: blob.size,
                     content_type: HeaderValue::from_static("application/octet-stream"),
                     etag: etag(&digest),
+                    modified: None,
                 };
                 let mut response =
                     file_service::respond(request.method(), request.headers(), served);

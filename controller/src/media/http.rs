@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! `/media/tasks/EXPIRES/TOKEN/JOB/task.iso` and `/media/static/EXPIRES/TOKEN/NAME.iso`: GET with
+//! ranges, HEAD. The form `/media/tasks/JOB/task.iso?expires=EXPIRES&sig=TOKEN` is read too.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, Method, Response, StatusCode, header};
+use axum::routing::any;
+use serde_json::json;
+
+use super::image::{Image, Known};
+use super::{Media, MediaError, token};
+use crate::file_service::{self, ServedFile};
+
+impl Media {
+    /// The routes below `/media`.
+    pub fn router(self: Arc<Self>) -> Router {
+        Router::new().route("/media/{*path}", any(handle)).with_state(self)
+    }
+}
+
+/// A path as it may be logged: who knows the token may read the image.
+pub(crate) fn loggable(path: &str) -> Cow<'_, str> {
+    let token = path.strip_prefix("/media/").and_then(|rest| rest.split('/').nth(2));
+    match token {
+        Some(token) if !token.is_empty() => Cow::Owned(path.replacen(token, "…", 1)),
+        _ => Cow::Borrowed(path),
+    }
+}
+
+/// An image and the right to read it, as an address names them.
+#[derive(Debug, PartialEq, Eq)]
+struct Address<'a> {
+    image: Image,
+    /// Seconds since 1970.
+    expires: u64,
+    token: &'a str,
+}
+
+impl<'a> Address<'a> {
+    /// None: not an address of an image.
+    fn parse(path: &'a str, query: Option<&'a str>) -> Option<Self> {
+        let parts: Vec<&str> = path.strip_prefix("/media/")?.split('/').collect();
+        let (image, signed) = match *parts.as_slice() {
+            ["tasks", expires, token, job, "task.iso"] => {
+                (Image::task(job), Some((expires, token)))
+            }
+            ["tasks", job, "task.iso"] => (Image::task(job), None),
+            ["static", expires, token, name] => (Image::fixed(name), Some((expires, token))),
+            ["static", name] => (Image::fixed(name), None),
+            _ => return None,
+        };
+        // Neither digits nor base64url are ever percent-encoded.
+        let value =
+            |name| query?.split('&').filter_map(|p| p.split_once('=')).find(|p| p.0 == name);
+        let (expires, token) = match signed {
+            Some(signed) => signed,
+            None => (value("expires")?.1, value("sig")?.1),
+        };
+        let digits = expires.bytes().all(|b| b.is_ascii_digit());
+        let expires = expires.parse().ok().filter(|_| digits)?;
+        Some(Self { image: image.ok()?, expires, token })
+    }
+}
+
+async fn handle(State(media): State<Arc<Media>>, request: Request) -> Response<Body> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let message = "this address answers to GET and HEAD";
+        let mut response = refusal(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message);
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return response;
+    }
+    let uri = request.uri();
+    let Some(address) = Address::parse(uri.path(), uri.query()) else {
+        let message = "not the address of an image";
+        return refusal(StatusCode::NOT_FOUND, "not_found", message);
+    };
+    let (file, known) = match open(&media, &address.image).await {
+        Ok(found) => found,
+        // A stranger must not learn which images there are.
+        Err(MediaError::Missing { path }) => {
+            tracing::warn!(path = %path.display(), "an image was asked for that is not there");
+            return forbidden();
+        }
+        Err(error) => {
+            tracing::error!(%error, "an image could not be read");
+            let message = "the image can't be read, see the log";
+            return refusal(StatusCode::INTERNAL_SERVER_ERROR, "internal", message);
+        }
+    };
+    if !media.key.verify(address.token, &address.image, address.expires, &known.digest) {
+        return forbidden();
+    }
+    if token::seconds(SystemTime::now()) > address.expires {
+        return refusal(StatusCode::GONE, "media_expired", "this address has expired");
+    }
+    let served = ServedFile {
+        file: Arc::new(file),
+        size: known.size,
+        content_type: HeaderValue::from_static("application/octet-stream"),
+        etag: known.etag.clone(),
+        modified: known.modified,
+    };
+    file_service::respond(request.method(), request.headers(), served)
+}
+
+async fn open(media: &Arc<Media>, image: &Image) -> Result<(File, Arc<Known>), MediaError> {
+    if let Some(found) = media.recall(image) {
+        return Ok(found);
+    }
+    let (media, image) = (Arc::clone(media), image.clone());
+    tokio::task::spawn_blocking(move || media.read(&image)).await.map_err(MediaError::Task)?
+}
+
+fn forbidden() -> Response<Body> {
+    refusal(StatusCode::FORBIDDEN, "media_forbidden", "this address was not given by this service")
+}
+
+fn refusal(status: StatusCode, code: &str, message: &str) -> Response<Body> {
+    let body = json!({ "error": code, "message": message }).to_string();
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let kind = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_forms_are_read() {
+        let task = || Image::task("j-1").unwrap();
+        let fixed = || Image::fixed("m.iso").unwrap();
+        for (path, query, expected) in [
+            ("/media/tasks/17/T/j-1/task.iso", None, Some((task(), 17, "T"))),
+            ("/media/tasks/17/T/j-1/task.iso", Some("expires=9&sig=x"), Some((task(), 17, "T"))),
+            ("/media/tasks/j-1/task.iso", Some("expires=17&sig=T"), Some((task(), 17, "T"))),
+            ("/media/static/17/T/m.iso", None, Some((fixed(), 17, "T"))),
+            ("/media/static/m.iso", Some("a&sig=T&expires=17&b=c"), Some((fixed(), 17, "T"))),
+            ("/media/static/m.iso", None, None),
+            ("/media/static/m.iso", Some("sig=T"), None),
+            ("/media/static/+17/T/m.iso", None, None),
+            ("/media/static//T/m.iso", None, None),
+            ("/media/static/17/T/m.img", None, None),
+            ("/media/static/17/T/../m.iso", None, None),
+            ("/media/tasks/17/T/j-1/other.iso", None, None),
+            ("/media/tasks/17/T/../task.iso", None, None),
+            ("/media/key", None, None),
+        ] {
+            let expected =
+                expected.map(|(image, expires, token)| Address { image, expires, token });
+            assert_eq!(Address::parse(path, query), expected, "{path} {query:?}");
+        }
+    }
+
+    #[test]
+    fn a_log_holds_no_token() {
+        let logged = loggable("/media/tasks/17/secret/j-1/task.iso");
+        assert_eq!(logged, "/media/tasks/17/…/j-1/task.iso");
+        assert_eq!(loggable("/media/static/m.iso"), "/media/static/m.iso");
+        assert_eq!(loggable("/v2/a/tags/list"), "/v2/a/tags/list");
+    }
+}

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Which images there are, and what is known of their content.
+
+use std::fs::{File, Metadata};
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
+use std::time::SystemTime;
+
+use axum::http::HeaderValue;
+use oci::Digest;
+use oci::digest::{Algorithm, Hasher};
+
+use super::{Media, MediaError};
+use crate::durable::{At as _, absent_is_none};
+
+/// Bytes read at once for a digest.
+const BUFFER: usize = 128 * 1024;
+
+/// An image that is served.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Image {
+    /// The one of a job, by the job's id: `tasks/ID/task.iso`.
+    Task(String),
+    /// One that the operator has put there, by its file's name: `static/NAME.iso`.
+    Static(String),
+}
+
+/// A name that no image can have.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} names no image: expected {1}")]
+pub struct NameError(String, &'static str);
+
+impl Image {
+    /// The image of a job.
+    ///
+    /// # Errors
+    /// When the id is not made of ASCII letters, digits and dashes.
+    pub fn task(job: &str) -> Result<Self, NameError> {
+        let good = job.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        if good && (1..=64).contains(&job.len()) {
+            Ok(Self::Task(job.to_owned()))
+        } else {
+            Err(NameError(job.to_owned(), "the id of a job"))
+        }
+    }
+
+    /// An image of the operator, such as `maintenance.iso`.
+    ///
+    /// # Errors
+    /// When the name is not one of a file that ends in `.iso`, in ASCII letters, digits, `.`, `_`, `-`.
+    pub fn fixed(name: &str) -> Result<Self, NameError> {
+        let good =
+            name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+        let stem = name.strip_suffix(".iso").unwrap_or_default();
+        if good && (1..=128).contains(&stem.len()) && !stem.starts_with('.') {
+            Ok(Self::Static(name.to_owned()))
+        } else {
+            Err(NameError(name.to_owned(), "NAME.iso of letters, digits, '.', '_' and '-'"))
+        }
+    }
+
+    pub(super) fn path(&self, folder: &Path) -> PathBuf {
+        match self {
+            Self::Task(job) => folder.join("tasks").join(job).join("task.iso"),
+            Self::Static(name) => folder.join("static").join(name),
+        }
+    }
+}
+
+/// What tells one content of a file from another without reading it.
+#[derive(Debug, PartialEq, Eq)]
+struct Identity {
+    file: (u64, u64),
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Identity {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            file: (metadata.dev(), metadata.ino()),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+/// An image that was read once.
+#[derive(Debug)]
+pub(super) struct Known {
+    identity: Identity,
+    pub(super) size: u64,
+    pub(super) modified: Option<SystemTime>,
+    /// Its SHA-256.
+    pub(super) digest: Digest,
+    pub(super) etag: HeaderValue,
+}
+
+impl Media {
+    /// Opens an image that was read before and has not changed since: does not block for long.
+    pub(super) fn recall(&self, image: &Image) -> Option<(File, Arc<Known>)> {
+        let known = {
+            let all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(all.get(image)?)
+        };
+        let file = File::open(self.path(image)).ok()?;
+        let same = Identity::of(&file.metadata().ok()?) == known.identity;
+        same.then_some((file, known))
+    }
+
+    /// Opens an image and, where it is new or has changed, reads it for its digest.
+    pub(super) fn read(&self, image: &Image) -> Result<(File, Arc<Known>), MediaError> {
+        let hashing = self.hashing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = self.recall(image) {
+            return Ok(found);
+        }
+        let path = self.path(image);
+        let opened = absent_is_none(File::open(&path)).at("open", &path)?;
+        let Some(file) = opened else {
+            self.forget(image);
+            return Err(MediaError::Missing { path });
+        };
+        let known = Arc::new(examine(&file).at("read", &path)?);
+        drop(hashing);
+        let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(image.clone(), Arc::clone(&known));
+        Ok((file, known))
+    }
+
+    pub(super) fn forget(&self, image: &Image) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(image);
+    }
+}
+
+fn examine(mut file: &File) -> io::Result<Known> {
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file"));
+    }
+    let mut hasher = Hasher::new(Algorithm::Sha256);
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => break,
+            n => hasher.update(buffer.get(..n).unwrap_or_default()),
+        }
+    }
+    let digest = hasher.finish();
+    Ok(Known {
+        identity: Identity::of(&metadata),
+        size: metadata.size(),
+        modified: metadata.modified().ok(),
+        etag: HeaderValue::try_from(format!("\"{}\"", digest.hex())).map_err(io::Error::other)?,
+        digest,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_leads_out_of_the_folder() {
+        let long = "a".repeat(65);
+        for job in ["", ".", "..", "a/b", "a.b", "a\nb", "ä", &long] {
+            assert!(Image::task(job).is_err(), "{job:?}");
+        }
+        for name in [".iso", "..iso", "../x.iso", "a/b.iso", "x.img", "iso", "a b.iso", "ä.iso"] {
+            assert!(Image::fixed(name).is_err(), "{name:?}");
+        }
+        let folder = Path::new("/m");
+        let task = Image::task("0190-AB").unwrap();
+        assert_eq!(task.path(folder), Path::new("/m/tasks/0190-AB/task.iso"));
+        let fixed = Image::fixed("maintenance-1.2_x86.iso").unwrap();
+        assert_eq!(fixed.path(folder), Path::new("/m/static/maintenance-1.2_x86.iso"));
+    }
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! What an address is signed with: HMAC-SHA256 over what it is about, in base64url.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use hmac::{Hmac, Mac as _};
+use oci::Digest;
+use sha2::Sha256;
+
+use super::image::Image;
+use crate::durable::{self, At as _, FileError, absent_is_none};
+
+/// Bytes of a key: as many as the hash gives, as RFC 2104, section 3 advises.
+const KEY: usize = 32;
+
+/// Seconds since 1970; a time before that has expired anyway.
+pub(super) fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// The secret.
+pub(super) struct Key(Hmac<Sha256>);
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(…)")
+    }
+}
+
+impl Key {
+    /// Reads the key in `path`; makes one where there is none, so that addresses outlive a restart.
+    pub(super) fn load_or_make(path: &Path) -> Result<Self, FileError> {
+        let found = absent_is_none(fs::read(path)).at("read", path)?;
+        let bytes = found.map_or_else(|| make(path), Ok)?;
+        if bytes.len() < KEY {
+            let message = format!("{} bytes, expected {KEY}: remove it for a new one", bytes.len());
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message)).at("read", path);
+        }
+        Self::new(&bytes).map_err(io::Error::other).at("read", path)
+    }
+
+    fn new(bytes: &[u8]) -> Result<Self, hmac::digest::InvalidLength> {
+        Hmac::new_from_slice(bytes).map(Self)
+    }
+
+    /// The token of an address. `expires` in seconds since 1970.
+    pub(super) fn sign(&self, image: &Image, expires: u64, content: &Digest) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(self.mac(image, expires, content).finalize().into_bytes())
+    }
+
+    /// Whether a token is the one of this address; takes as long for a wrong one as for the right one.
+    pub(super) fn verify(
+        &self,
+        token: &str,
+        image: &Image,
+        expires: u64,
+        content: &Digest,
+    ) -> bool {
+        let Ok(token) = BASE64_URL_SAFE_NO_PAD.decode(token) else { return false };
+        self.mac(image, expires, content).verify_slice(&token).is_ok()
+    }
+
+    /// Names hold no line feed, so no two addresses have the same text.
+    fn mac(&self, image: &Image, expires: u64, content: &Digest) -> Hmac<Sha256> {
+        let (kind, name) = match image {
+            Image::Task(job) => ("task", job),
+            Image::Static(name) => ("static", name),
+        };
+        let facts = format!("provisioner media 1\n{kind}\n{name}\n{expires}\n{content}\n");
+        self.0.clone().chain_update(facts)
+    }
+}
+
+fn make(path: &Path) -> Result<Vec<u8>, FileError> {
+    let mut bytes = vec![0; KEY];
+    getrandom::fill(&mut bytes).map_err(io::Error::other).at("make", path)?;
+    durable::write_private(path, &bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_token_is_good_for_one_thing_only() {
+        let key = Key::new(&[7; KEY]).unwrap();
+        let image = Image::task("job-1").unwrap();
+        let one = Digest::sha256(b"1");
+        let token = key.sign(&image, 1000, &one);
+        assert_eq!(token.len(), 43);
+        assert!(token.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')));
+        assert!(key.verify(&token, &image, 1000, &one));
+        assert!(!key.verify(&token, &image, 1001, &one));
+        assert!(!key.verify(&token, &image, 1000, &Digest::sha256(b"2")));
+        assert!(!key.verify(&token, &Image::task("job-2").unwrap(), 1000, &one));
+        assert!(!key.verify(&token, &Image::fixed("job-1.iso").unwrap(), 1000, &one));
+        assert!(!Key::new(&[8; KEY]).unwrap().verify(&token, &image, 1000, &one));
+        let cut = token.get(..42).unwrap();
+        for wrong in ["", "x", cut, "ä", "!", &format!("{token}=")] {
+            assert!(!key.verify(wrong, &image, 1000, &one), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_made_once_and_is_nobody_elses() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let image = Image::task("a").unwrap();
+        let content = Digest::sha256(b"");
+        let token = Key::load_or_make(&path).unwrap().sign(&image, 1, &content);
+        assert!(Key::load_or_make(&path).unwrap().verify(&token, &image, 1, &content));
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        fs::write(&path, "short").unwrap();
+        let error = Key::load_or_make(&path).unwrap_err().to_string();
+        assert!(error.contains("5 bytes, expected 32"), "{error}");
+    }
+}
