@@ -8,9 +8,12 @@
 
 pub mod cli;
 pub mod config;
+pub mod database;
 mod durable;
 mod file_service;
 mod health;
+pub mod inventory;
+pub mod jobs;
 mod linger;
 mod logging;
 pub mod media;

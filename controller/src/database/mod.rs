@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! What the service has to remember of servers and jobs: SQLite in WAL mode, in one file.
+//!
+//! One thread writes. It takes all that waits, runs each piece of work in a savepoint of one
+//! transaction, and answers when that is on the disk: a thousand jobs that move on at once share an
+//! fsync in place of waiting for a thousand. Reads go through a connection of their own, and don't
+//! wait for the disk.
+
+mod schema;
+mod writer;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use crate::durable;
+use writer::Writer;
+
+/// How long a lock that another process holds is waited for.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The database could not do what was asked. Nothing of it was done.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum DatabaseError {
+    /// Another process holds the lock.
+    #[error("the database is locked by another process")]
+    Locked,
+    /// No space is left.
+    #[error("the disk of the database is full")]
+    Full,
+    /// Made by a later version of this program.
+    #[error(
+        "the database has schema {found}, and this program knows up to {known}: use the later controller that wrote it"
+    )]
+    Newer {
+        /// The version in the file.
+        found: u32,
+        /// The latest version that is known here.
+        known: u32,
+    },
+    /// Anything else.
+    #[error("database: {0}")]
+    Other(String),
+}
+
+impl From<rusqlite::Error> for DatabaseError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked,
+            Some(ErrorCode::DiskFull) => Self::Full,
+            // SQLite's own text names tables and columns; values are only in the bindings.
+            _ => Self::Other(error.to_string()),
+        }
+    }
+}
+
+/// The open database.
+#[derive(Clone)]
+pub struct Database {
+    writer: Writer,
+    reader: Arc<Mutex<Connection>>,
+}
+
+impl Database {
+    /// Opens the file, which is made where it is missing, and brings it to the current schema.
+    ///
+    /// # Errors
+    /// When the file can't be opened, or a later version of this program wrote it.
+    pub fn open(path: &Path) -> Result<Self, DatabaseError> {
+        let other = |e: &dyn std::fmt::Display| DatabaseError::Other(e.to_string());
+        if let Some(folder) = path.parent() {
+            durable::ensure_folder(folder).map_err(|e| other(&e))?;
+        }
+        private(path).map_err(|e| other(&e))?;
+        let mut connection = Connection::open(path)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        // What was answered is on the disk, whatever becomes of the machine.
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        // Passwords and recipes that were removed don't stay in free pages.
+        connection.pragma_update(None, "secure_delete", true)?;
+        schema::migrate(&mut connection)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let reader = Connection::open_with_flags(path, flags)?;
+        reader.busy_timeout(BUSY_TIMEOUT)?;
+        let writer = Writer::start(connection).map_err(|e| other(&e))?;
+        Ok(Self { writer, reader: Arc::new(Mutex::new(reader)) })
+    }
+
+    /// Changes something. Either all of `work` is on the disk when this returns `Ok`, or none of it
+    /// is done.
+    ///
+    /// # Errors
+    /// Those of `work`, and the database's own.
+    pub async fn write<T, E>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DatabaseError> + Send + 'static,
+    {
+        self.writer.write(work).await
+    }
+
+    /// Changes something in its turn, and does not wait for it: for what nothing depends on.
+    pub fn write_in_turn<E: From<DatabaseError> + Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<(), E> + Send + 'static,
+    ) {
+        self.writer.submit(work);
+    }
+
+    /// Looks something up, on a thread that may block.
+    ///
+    /// # Errors
+    /// Those of `work`, and the database's own.
+    pub async fn read<T, E>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DatabaseError> + Send + 'static,
+    {
+        let reader = Arc::clone(&self.reader);
+        let read = move || {
+            let connection = reader.lock().unwrap_or_else(PoisonError::into_inner);
+            // One view of everything, however many statements `work` has.
+            connection.execute_batch("BEGIN").map_err(DatabaseError::from)?;
+            let result = work(&connection);
+            connection.execute_batch("ROLLBACK").map_err(DatabaseError::from)?;
+            result
+        };
+        match tokio::task::spawn_blocking(read).await {
+            Ok(result) => result,
+            Err(error) => Err(DatabaseError::Other(error.to_string()).into()),
+        }
+    }
+}
+
+/// Makes the file, where it is missing, so that only its owner can read it: it holds the passwords
+/// of the BMCs. SQLite gives its other files the same mode.
+fn private(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut options = std::fs::OpenOptions::new();
+    options.create(true).truncate(false).write(true).mode(0o600);
+    options.open(path).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_the_owner_can_read_the_file() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state/controller.db");
+        let database = Database::open(&path).unwrap();
+        let insert = "INSERT INTO servers VALUES ('s', 'u', 'n', 'p', NULL, '{}', 0, 0)";
+        let write = |c: &Connection| c.execute(insert, []).map_err(DatabaseError::from);
+        database.write(write).await.unwrap();
+        for entry in std::fs::read_dir(path.parent().unwrap()).unwrap() {
+            let entry = entry.unwrap();
+            let mode = entry.metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{}", entry.path().display());
+        }
+    }
+
+    #[tokio::test]
+    async fn work_that_fails_leaves_nothing_and_does_not_harm_its_neighbours() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&folder.path().join("c.db")).unwrap();
+        let insert = |serial: &'static str, fail: bool| {
+            database.write(move |c| {
+                let sql = "INSERT INTO servers VALUES (?1, 'u', 'n', 'p', NULL, '{}', 0, 0)";
+                c.execute(sql, [serial])?;
+                if fail { Err(DatabaseError::Other("no".to_owned())) } else { Ok(()) }
+            })
+        };
+        let (good, bad, other) =
+            tokio::join!(insert("a", false), insert("b", true), insert("c", false));
+        assert!(good.is_ok() && bad.is_err() && other.is_ok());
+        let serials = database
+            .read(|c| -> Result<String, DatabaseError> {
+                let sql = "SELECT group_concat(serial, ' ') FROM servers";
+                Ok(c.query_row(sql, [], |row| row.get(0))?)
+            })
+            .await;
+        assert_eq!(serials.unwrap(), "a c");
+    }
+
+    #[tokio::test]
+    async fn work_that_panics_is_an_error_and_the_next_is_done() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&folder.path().join("c.db")).unwrap();
+        let panics = |_: &Connection| -> Result<(), DatabaseError> { panic!("on purpose") };
+        assert!(database.write(panics).await.is_err());
+        assert!(database.write(|_| Ok::<_, DatabaseError>(())).await.is_ok());
+    }
+}

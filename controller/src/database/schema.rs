@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The versions of the schema. A version that was released never changes: a change is a new file at
+//! the end of the list. There is no way back; a program refuses a file that a later one wrote.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::DatabaseError;
+
+/// Each brings a database from the version before it to its own; the first has version 1.
+const VERSIONS: [&str; 1] = [include_str!("schema-1.sql")];
+
+/// Brings a database to the latest version, each step whole or not at all.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), DatabaseError> {
+    for (version, sql) in (1..).zip(VERSIONS) {
+        // The lock comes first: another process may be about to do the same.
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if self::version(&transaction)? < version {
+            transaction.execute_batch(sql)?;
+            transaction.pragma_update(None, "user_version", version)?;
+            transaction.commit()?;
+        }
+    }
+    let (found, known) = (version(connection)?, u32::try_from(VERSIONS.len()).unwrap_or(u32::MAX));
+    if found > known { Err(DatabaseError::Newer { found, known }) } else { Ok(()) }
+}
+
+fn version(connection: &Connection) -> Result<u32, DatabaseError> {
+    Ok(connection.query_row("PRAGMA user_version", [], |row| row.get(0))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_a_later_version_is_refused() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection).unwrap();
+        migrate(&mut connection).unwrap();
+        connection.pragma_update(None, "user_version", 99).unwrap();
+        let error = migrate(&mut connection).unwrap_err();
+        assert!(matches!(error, DatabaseError::Newer { found: 99, .. }), "{error}");
+    }
+
+    /// What was released must stay as it is; a digest notices what a reader does not.
+    #[test]
+    fn released_versions_do_not_change() {
+        let digests: Vec<String> =
+            VERSIONS.iter().map(|sql| recipe::sha256_hex(sql.as_bytes())).collect();
+        insta::assert_debug_snapshot!(digests);
+    }
+}

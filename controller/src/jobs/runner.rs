@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Holds leases and has a worker for each job that it holds.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use recipe::signature::SigningKey;
+use tokio::sync::Notify;
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::MissedTickBehavior;
+use tracing::Instrument as _;
+
+use super::bmc::Bmc;
+use super::clock::{self, millis};
+use super::model::Phase;
+use super::store::{self, Held, Job, StoreError};
+use super::task::{self, Publisher};
+use super::worker::Worker;
+use crate::database::Database;
+
+/// How jobs are run.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Jobs that are worked on at once.
+    pub at_once: usize,
+    /// How long a lease is good for without a heart-beat.
+    pub lease: Duration,
+    /// Budget from the first step to the reset.
+    pub boot_budget: Duration,
+    /// Budget for the machine's report.
+    pub webhook_budget: Duration,
+    /// The same, for updates of firmware.
+    pub firmware_budget: Duration,
+    /// Budget of clean-up.
+    pub cleanup_budget: Duration,
+    /// Whether the machine is reset at the end of a job that succeeded.
+    pub restart: bool,
+    /// Pause before a call is tried again; it doubles up to sixty times as much.
+    pub retry_pause: Duration,
+    /// Task ISOs stay for so long after their job.
+    pub keep_isos: Duration,
+    /// Jobs stay for so long after their end.
+    pub keep_jobs: Duration,
+    /// Signs task ISOs.
+    pub signing_key: Option<Arc<SigningKey>>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            at_once: 1024,
+            lease: Duration::from_secs(30),
+            boot_budget: Duration::from_mins(20),
+            webhook_budget: Duration::from_hours(2),
+            firmware_budget: Duration::from_mins(30),
+            cleanup_budget: Duration::from_mins(10),
+            restart: true,
+            retry_pause: Duration::from_secs(1),
+            keep_isos: Duration::from_hours(24),
+            keep_jobs: Duration::from_hours(90 * 24),
+            signing_key: None,
+        }
+    }
+}
+
+impl Settings {
+    /// The budget of a phase of a job.
+    pub fn budget(&self, phase: Phase, task_target: &str) -> Duration {
+        match phase {
+            Phase::Boot => self.boot_budget,
+            Phase::Webhook if task_target == "firmware-update.target" => self.firmware_budget,
+            Phase::Webhook => self.webhook_budget,
+            Phase::Cleanup => self.cleanup_budget,
+        }
+    }
+}
+
+/// How often what is too old is looked for.
+const RETENTION_PERIOD: Duration = Duration::from_mins(1);
+
+/// Runs the jobs of a database.
+pub struct Runner {
+    pub(super) database: Database,
+    pub(super) bmc: Arc<dyn Bmc>,
+    pub(super) publisher: Arc<dyn Publisher>,
+    pub(super) settings: Settings,
+    owner: String,
+    wake: Notify,
+    /// When the last heart-beat was, by [`clock::uptime`].
+    renewed_at: AtomicI64,
+    running: Mutex<HashMap<i64, Running>>,
+}
+
+struct Running {
+    worker: AbortHandle,
+    changed: Arc<Notify>,
+}
+
+impl Runner {
+    /// One for this process.
+    pub fn new(
+        database: Database,
+        bmc: Arc<dyn Bmc>,
+        publisher: Arc<dyn Publisher>,
+        settings: Settings,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            database,
+            bmc,
+            publisher,
+            settings,
+            // Never the same twice, unlike the id of a process.
+            owner: uuid::Uuid::new_v4().to_string(),
+            wake: Notify::new(),
+            renewed_at: AtomicI64::new(clock::uptime()),
+            running: Mutex::default(),
+        })
+    }
+
+    /// There may be a new job.
+    pub fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// A job was cancelled or has its outcome.
+    pub fn changed(&self, number: i64) {
+        if let Some(job) = self.lock().get(&number) {
+            job.changed.notify_one();
+        }
+    }
+
+    /// Jobs that are worked on at this moment.
+    pub fn at_work(&self) -> usize {
+        self.lock().len()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<i64, Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Works until `stop` is done, then lets calls to BMCs end, for at most `grace`, and hands every
+    /// lease back.
+    pub async fn run(self: Arc<Self>, stop: impl Future<Output = ()>, grace: Duration) {
+        let (stopping, told) = watch::channel(false);
+        let mut workers = JoinSet::new();
+        // Three beats in the life of a lease.
+        let mut heart = tokio::time::interval(self.settings.lease / 3);
+        heart.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let retention = tokio::spawn(Arc::clone(&self).retain());
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            self.take(&mut workers, &told).await;
+            tokio::select! {
+                () = &mut stop => break,
+                () = self.wake.notified() => {}
+                _ = heart.tick() => self.renew().await,
+                Some(ended) = workers.join_next(), if !workers.is_empty() => self.ended(&ended),
+            }
+        }
+        retention.abort();
+        // Nobody listening means that nobody works.
+        stopping.send(true).ok();
+        let drained = async {
+            while !workers.is_empty() {
+                tokio::select! {
+                    _ = heart.tick() => self.renew().await,
+                    Some(ended) = workers.join_next() => self.ended(&ended),
+                }
+            }
+        };
+        if tokio::time::timeout(grace, drained).await.is_err() {
+            tracing::warn!(jobs = self.at_work(), "calls to BMCs broken off");
+        }
+        workers.shutdown().await;
+        let owner = self.owner.clone();
+        if let Err(error) = self.database.write(move |c| store::hand_back(c, &owner)).await {
+            tracing::warn!(%error, "leases not handed back: they run out by themselves");
+        }
+    }
+
+    /// Takes jobs that nobody holds, and has a worker for each.
+    async fn take(self: &Arc<Self>, workers: &mut JoinSet<i64>, stopping: &watch::Receiver<bool>) {
+        let room = self.settings.at_once.saturating_sub(self.at_work());
+        if room == 0 {
+            return;
+        }
+        let (owner, lease) = (self.owner.clone(), millis(self.settings.lease));
+        let jobs = match self.database.write(move |c| store::claim(c, &owner, lease, room)).await {
+            Ok(jobs) => jobs,
+            Err(error) => {
+                // The heart-beat comes back here.
+                tracing::warn!(%error, "no jobs taken");
+                return;
+            }
+        };
+        for Job { number, id, serial, .. } in jobs {
+            let span = tracing::info_span!("job", job = %id, serial);
+            let changed = Arc::new(Notify::new());
+            let held = Held { number, owner: self.owner.clone() };
+            let worker = Worker {
+                runner: Arc::clone(self),
+                held,
+                changed: Arc::clone(&changed),
+                stopping: stopping.clone(),
+            };
+            let work = async move {
+                worker.work().await;
+                number
+            };
+            let worker = workers.spawn(work.instrument(span));
+            if let Some(before) = self.lock().insert(number, Running { worker, changed }) {
+                // Its lease ran out while it was held up.
+                before.worker.abort();
+            }
+        }
+    }
+
+    fn ended(&self, ended: &Result<i64, tokio::task::JoinError>) {
+        match ended {
+            Ok(number) => drop(self.lock().remove(number)),
+            Err(error) => {
+                if error.is_panic() {
+                    tracing::error!(%error, "a worker panicked; its job is taken up again");
+                }
+                self.lock().retain(|_, job| !job.worker.is_finished());
+            }
+        }
+    }
+
+    /// Renews the leases, and lets go of what was lost.
+    async fn renew(&self) {
+        let (owner, lease) = (self.owner.clone(), millis(self.settings.lease));
+        let now = clock::uptime();
+        let spent = now.saturating_sub(self.renewed_at.swap(now, Ordering::Relaxed));
+        let held = match self.database.write(move |c| store::renew(c, &owner, lease, spent)).await {
+            Ok(held) => held.into_iter().collect::<HashMap<i64, bool>>(),
+            Err(error) => {
+                tracing::warn!(%error, "leases not renewed");
+                return;
+            }
+        };
+        for (number, job) in self.lock().iter() {
+            match held.get(number) {
+                Some(false) => {}
+                // One that is not held is complete, or another's by now; the worker sees which.
+                Some(true) | None => job.changed.notify_one(),
+            }
+        }
+        self.orphans(&held).await;
+    }
+
+    /// Jobs that this process holds but has no worker for, because that one panicked.
+    async fn orphans(&self, held: &HashMap<i64, bool>) {
+        let orphans: Vec<i64> = {
+            let running = self.lock();
+            held.keys().copied().filter(|number| !running.contains_key(number)).collect()
+        };
+        let owner = self.owner.clone();
+        for number in orphans {
+            let held = Held { number, owner: owner.clone() };
+            let let_go = self.database.write(move |c| store::let_go(c, &held)).await;
+            if let Err(error) = let_go {
+                tracing::warn!(%error, "a lease without a worker is kept");
+            }
+        }
+    }
+
+    /// Removes what is too old, now and then.
+    async fn retain(self: Arc<Self>) {
+        let mut period = tokio::time::interval(RETENTION_PERIOD);
+        loop {
+            period.tick().await;
+            if let Err(error) = self.remove_old().await {
+                tracing::warn!(%error, "old jobs and task ISOs not removed");
+            }
+        }
+    }
+
+    async fn remove_old(&self) -> Result<(), StoreError> {
+        let keep = self.settings.keep_isos;
+        let expired = self.database.read(move |c| store::expired_isos(c, keep)).await?;
+        for id in expired {
+            let publisher = Arc::clone(&self.publisher);
+            let removed = tokio::task::spawn_blocking(move || task::remove(id, &*publisher)).await;
+            match removed {
+                Ok(Ok(())) => self.database.write(move |c| store::iso_removed(c, id)).await?,
+                Ok(Err(error)) => tracing::warn!(%error, job = %id, "task ISO not removed"),
+                Err(error) => tracing::error!(%error, job = %id, "task ISO not removed"),
+            }
+        }
+        let keep = self.settings.keep_jobs;
+        let forgotten = self.database.write(move |c| store::forget(c, keep)).await?;
+        if forgotten > 0 {
+            tracing::info!(jobs = forgotten, "forgot old jobs");
+        }
+        Ok(())
+    }
+}

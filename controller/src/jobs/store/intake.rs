@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! What people ask for: new jobs, repeats and cancellations.
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::{Job, StoreError, active, by_id, by_number, event};
+use crate::inventory;
+use crate::jobs::clock;
+use crate::jobs::model::{JobId, Outcome, State, Step};
+
+/// A job to be made, from a recipe that was validated.
+#[derive(Debug, Clone)]
+pub struct NewJob {
+    /// The machine.
+    pub serial: String,
+    /// The recipe as it was sent.
+    pub recipe: Vec<u8>,
+    /// Its digest.
+    pub recipe_sha256: String,
+    /// `$id` of the schema that accepted it.
+    pub schema_id: String,
+    /// What is to be done.
+    pub task_target: String,
+    /// The job that this one repeats.
+    pub retry_of: Option<JobId>,
+    /// Who asks.
+    pub user: String,
+    /// Names the request, so that it can be repeated, with the digest of the request.
+    pub idempotency: Option<(String, String)>,
+}
+
+/// A job that was asked for.
+#[derive(Debug, Clone)]
+pub struct Created {
+    /// The job.
+    pub job: Job,
+    /// Whether an earlier request with the same key had made it.
+    pub repeated: bool,
+}
+
+/// Makes a job, or finds the one that an earlier request with the same key made.
+pub fn create(connection: &Connection, new: &NewJob) -> Result<Created, StoreError> {
+    if let Some((key, digest)) = &new.idempotency {
+        let sql = "SELECT request_sha256, job FROM idempotency WHERE user = ?1 AND key = ?2";
+        let mut statement = connection.prepare_cached(sql)?;
+        let found: Option<(String, i64)> = statement
+            .query_row([&new.user, key], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        if let Some((earlier, job)) = found {
+            if earlier != *digest {
+                return Err(StoreError::KeyReused);
+            }
+            return Ok(Created { job: by_number(connection, job)?, repeated: true });
+        }
+    }
+    if inventory::find(connection, &new.serial)?.is_none() {
+        return Err(StoreError::NoServer(new.serial.clone()));
+    }
+    if let Some(job) = active(connection, &new.serial)? {
+        return Err(StoreError::Active { serial: new.serial.clone(), job: job.id });
+    }
+    let (id, now) = (JobId::random(), clock::now());
+    let sql = "INSERT INTO jobs (id, serial, state, recipe, recipe_sha256, schema_id, task_target, \
+               retry_of, created_by, created_at, updated_at) \
+               VALUES (?1, ?2, 'queued', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9)";
+    connection.prepare_cached(sql)?.execute(params![
+        id,
+        new.serial,
+        new.recipe,
+        new.recipe_sha256,
+        new.schema_id,
+        new.task_target,
+        new.retry_of,
+        new.user,
+        now
+    ])?;
+    let number = connection.last_insert_rowid();
+    let of = new.retry_of.map(|of| format!(", to repeat {of}")).unwrap_or_default();
+    let message = format!(
+        "made by {}{of}: {}, recipe of {} bytes, SHA-256 {}",
+        new.user,
+        new.task_target,
+        new.recipe.len(),
+        new.recipe_sha256
+    );
+    event(connection, number, "state.queued", None, &message)?;
+    if let Some((key, digest)) = &new.idempotency {
+        let sql = "INSERT INTO idempotency VALUES (?1, ?2, ?3, ?4, ?5)";
+        connection.prepare_cached(sql)?.execute(params![new.user, key, digest, number, now])?;
+    }
+    Ok(Created { job: by_number(connection, number)?, repeated: false })
+}
+
+/// What a repeat of a failed job is made from: `recipe` again, with everything else as it was.
+pub fn retry(connection: &Connection, id: JobId, user: &str) -> Result<NewJob, StoreError> {
+    let job = by_id(connection, id)?;
+    match (job.state, job.outcome) {
+        (State::Complete, Some(Outcome::Failed)) => {}
+        (State::Complete, _) => {
+            return Err(StoreError::State("succeeded, and only a failed one is repeated"));
+        }
+        (..) => return Err(StoreError::State("not complete yet")),
+    }
+    Ok(NewJob {
+        serial: job.serial,
+        recipe: super::recipe(connection, job.number)?,
+        recipe_sha256: job.recipe_sha256,
+        schema_id: job.schema_id,
+        task_target: job.task_target,
+        retry_of: Some(id),
+        user: user.to_owned(),
+        idempotency: None,
+    })
+}
+
+/// Asks that a job ends. One with which nobody has begun ends at once; of another, its worker sees to it.
+pub fn cancel(connection: &Connection, id: JobId, user: &str) -> Result<Job, StoreError> {
+    let job = by_id(connection, id)?;
+    match job.state {
+        State::Complete => return Err(StoreError::State("complete already")),
+        State::Succeeded | State::Failed => {
+            return Err(StoreError::State("being cleaned up already"));
+        }
+        State::Queued | State::Provisioning if job.cancelled => return Ok(job),
+        State::Queued | State::Provisioning => {}
+    }
+    let sql = "UPDATE jobs SET cancelled = 1 WHERE number = ?1";
+    connection.prepare_cached(sql)?.execute([job.number])?;
+    event(connection, job.number, "cancel", None, &format!("asked for by {user}"))?;
+    let sql = "UPDATE jobs SET state = 'complete', outcome = 'failed', failed_step = ?2, \
+               failure = 'cancelled', completed_at = ?3 \
+               WHERE number = ?1 AND state = 'queued' AND lease_owner IS NULL";
+    let now = clock::now();
+    let ended =
+        connection.prepare_cached(sql)?.execute(params![job.number, Step::IsoBuild, now])?;
+    if ended == 1 {
+        let message = "cancelled before anything was begun";
+        event(connection, job.number, "state.failed", Some(&Step::IsoBuild), message)?;
+        event(connection, job.number, "state.complete", None, "nothing to clean up")?;
+    }
+    by_number(connection, job.number)
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Who works on which job. A lease runs by the time since the machine was started, which no clock that
+//! is set can move. One that runs out later than it can have been given was given before the machine
+//! was started again; it is void.
+
+use rusqlite::{Connection, params};
+
+use super::{Held, Job, StoreError, by_number, event};
+use crate::jobs::clock;
+
+/// Takes at most `limit` jobs that nobody else holds, the oldest first.
+pub fn claim(
+    connection: &Connection,
+    owner: &str,
+    ttl_ms: i64,
+    limit: usize,
+) -> Result<Vec<Job>, StoreError> {
+    let now = clock::uptime();
+    let until = now.saturating_add(ttl_ms);
+    let sql = "SELECT number, lease_owner FROM jobs WHERE state <> 'complete' AND \
+               (lease_owner IS NULL OR lease_until <= ?1 OR lease_until > ?2) \
+               AND lease_owner IS NOT ?4 ORDER BY number LIMIT ?3";
+    let mut statement = connection.prepare_cached(sql)?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = statement.query_map(params![now, until, limit, owner], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, Option<String>>(1)?))
+    })?;
+    let free: Vec<_> = rows.collect::<Result<_, _>>()?;
+    let mut jobs = Vec::with_capacity(free.len());
+    for (number, before) in free {
+        let sql = "UPDATE jobs SET lease_owner = ?2, lease_until = ?3 WHERE number = ?1";
+        connection.prepare_cached(sql)?.execute(params![number, owner, until])?;
+        if before.is_some() {
+            let message = "another worker takes over: the lease ran out";
+            event(connection, number, "lease.taken-over", None, message)?;
+        }
+        jobs.push(by_number(connection, number)?);
+    }
+    Ok(jobs)
+}
+
+/// Renews all leases of `owner`, and adds to each job what of its budget was spent since the last time.
+/// Answers which jobs it still holds, and of each whether it is to be looked at: it was cancelled, or it
+/// has an outcome.
+pub fn renew(
+    connection: &Connection,
+    owner: &str,
+    ttl_ms: i64,
+    spent_ms: i64,
+) -> Result<Vec<(i64, bool)>, StoreError> {
+    let until = clock::uptime().saturating_add(ttl_ms);
+    let sql = "UPDATE jobs SET lease_until = ?2, spent_ms = spent_ms + ?3 \
+               WHERE lease_owner = ?1 AND state <> 'complete'";
+    connection.prepare_cached(sql)?.execute(params![owner, until, spent_ms])?;
+    let sql = "SELECT number, cancelled = 1 OR outcome IS NOT NULL FROM jobs \
+               WHERE lease_owner = ?1 AND state <> 'complete'";
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map([owner], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Whether a worker still holds a job.
+pub fn holds(connection: &Connection, held: &Held) -> Result<bool, StoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM jobs WHERE number = ?1 AND lease_owner = ?2)";
+    let mut statement = connection.prepare_cached(sql)?;
+    Ok(statement.query_row(params![held.number, held.owner], |row| row.get(0))?)
+}
+
+/// Gives up one lease.
+pub fn let_go(connection: &Connection, held: &Held) -> Result<(), StoreError> {
+    let sql = "UPDATE jobs SET lease_owner = NULL, lease_until = NULL \
+               WHERE number = ?1 AND lease_owner = ?2";
+    connection.prepare_cached(sql)?.execute(params![held.number, held.owner])?;
+    Ok(())
+}
+
+/// Gives up all leases of `owner`, so that the next worker need not wait until they run out.
+pub fn hand_back(connection: &Connection, owner: &str) -> Result<(), StoreError> {
+    let sql = "SELECT number FROM jobs WHERE lease_owner = ?1 AND state <> 'complete'";
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map([owner], |row| row.get(0))?;
+    for number in rows.collect::<Result<Vec<i64>, _>>()? {
+        event(connection, number, "lease.handed-back", None, "the controller was told to stop")?;
+    }
+    let sql = "UPDATE jobs SET lease_owner = NULL, lease_until = NULL WHERE lease_owner = ?1";
+    connection.prepare_cached(sql)?.execute([owner])?;
+    Ok(())
+}

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Jobs in the database. Everything here runs inside a transaction of the caller's, so that a change and
+//! the event that tells of it are kept together or not at all.
+
+mod intake;
+mod leases;
+mod progress;
+mod reports;
+mod retention;
+
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use super::clock;
+use super::model::{JobId, Outcome, Phase, Reset, State, Step};
+use crate::database::DatabaseError;
+
+pub use intake::{Created, NewJob, cancel, create, retry};
+pub use leases::{claim, hand_back, holds, let_go, renew};
+pub use progress::{
+    Held, begin, complete, enter, fail, note, reset_begun, reset_done, start_mount, start_step,
+    still_failing,
+};
+pub use reports::{REMEMBERED_DELIVERIES, Report, Taken, report};
+pub use retention::{expired_isos, forget, iso_removed};
+
+/// Why a job could not be made or changed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// No such job.
+    #[error("there is no such job")]
+    NoJob,
+    /// No such server.
+    #[error("there is no server {0}")]
+    NoServer(String),
+    /// The server has a job that is not complete.
+    #[error("server {serial} has the active job {job}")]
+    Active {
+        /// The server.
+        serial: String,
+        /// Its job.
+        job: JobId,
+    },
+    /// The job is not in a state in which this can be done.
+    #[error("the job is {0}")]
+    State(&'static str),
+    /// The key came before with another request.
+    #[error("the Idempotency-Key was used for another request")]
+    KeyReused,
+    /// Another worker holds the job, or it went on without this one.
+    #[error("the lease of the job is lost")]
+    Lost,
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+/// A job, without its recipe. Times are milliseconds since 1970.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// In the order of creation.
+    pub number: i64,
+    /// Its name.
+    pub id: JobId,
+    /// The machine.
+    pub serial: String,
+    /// Where it stands.
+    pub state: State,
+    /// How the work ended; clean-up may be under way.
+    pub outcome: Option<Outcome>,
+    /// What was begun last.
+    pub step: Option<Step>,
+    /// What went wrong first.
+    pub failed_step: Option<Step>,
+    /// The same, in words.
+    pub failure: Option<String>,
+    /// Digest of the recipe as it was sent.
+    pub recipe_sha256: String,
+    /// `$id` of the schema that accepted it.
+    pub schema_id: String,
+    /// What is to be done.
+    pub task_target: String,
+    /// The job that this one repeats.
+    pub retry_of: Option<JobId>,
+    /// The user who made it.
+    pub created_by: String,
+    /// Whether somebody asked to cancel it.
+    pub cancelled: bool,
+    /// Whether media may be inserted.
+    pub mounted: bool,
+    /// The reset into the maintenance OS.
+    pub boot_reset: Reset,
+    /// The reset at the end.
+    pub cleanup_reset: Reset,
+    /// Whose budget is being spent.
+    pub phase: Phase,
+    /// How much of it is spent, in milliseconds.
+    pub spent_ms: i64,
+    /// When it was made.
+    pub created_at: i64,
+    /// When it changed last.
+    pub updated_at: i64,
+    /// When it became complete.
+    pub completed_at: Option<i64>,
+}
+
+const COLUMNS: &str = "number, id, serial, state, outcome, step, failed_step, failure, recipe_sha256, \
+     schema_id, task_target, retry_of, created_by, cancelled, mounted, boot_reset, cleanup_reset, phase, \
+     spent_ms, created_at, updated_at, completed_at";
+
+fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
+    Ok(Job {
+        number: row.get(0)?,
+        id: row.get(1)?,
+        serial: row.get(2)?,
+        state: row.get(3)?,
+        outcome: row.get(4)?,
+        step: row.get(5)?,
+        failed_step: row.get(6)?,
+        failure: row.get(7)?,
+        recipe_sha256: row.get(8)?,
+        schema_id: row.get(9)?,
+        task_target: row.get(10)?,
+        retry_of: row.get(11)?,
+        created_by: row.get(12)?,
+        cancelled: row.get(13)?,
+        mounted: row.get(14)?,
+        boot_reset: row.get(15)?,
+        cleanup_reset: row.get(16)?,
+        phase: row.get(17)?,
+        spent_ms: row.get(18)?,
+        created_at: row.get(19)?,
+        updated_at: row.get(20)?,
+        completed_at: row.get(21)?,
+    })
+}
+
+/// A job by its name.
+pub fn by_id(connection: &Connection, id: JobId) -> Result<Job, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1");
+    let found = connection.prepare_cached(&sql)?.query_row([id], job).optional()?;
+    found.ok_or(StoreError::NoJob)
+}
+
+/// A job by its number.
+pub fn by_number(connection: &Connection, number: i64) -> Result<Job, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM jobs WHERE number = ?1");
+    let found = connection.prepare_cached(&sql)?.query_row([number], job).optional()?;
+    found.ok_or(StoreError::NoJob)
+}
+
+/// The recipe of a job, as it was sent.
+pub fn recipe(connection: &Connection, number: i64) -> Result<Vec<u8>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT recipe FROM jobs WHERE number = ?1")?;
+    statement.query_row([number], |row| row.get(0)).optional()?.ok_or(StoreError::NoJob)
+}
+
+/// Which jobs are listed.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Of this server.
+    pub serial: Option<String>,
+    /// In this state.
+    pub state: Option<State>,
+    /// Made before this one.
+    pub before: Option<JobId>,
+}
+
+/// At most `limit` jobs, the newest first.
+pub fn list(connection: &Connection, filter: &Filter, limit: u32) -> Result<Vec<Job>, StoreError> {
+    let before = match filter.before {
+        Some(id) => by_id(connection, id)?.number,
+        None => i64::MAX,
+    };
+    let sql = format!(
+        "SELECT {COLUMNS} FROM jobs WHERE number < ?1 AND (?2 IS NULL OR serial = ?2) \
+         AND (?3 IS NULL OR state = ?3) ORDER BY number DESC LIMIT ?4"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map(params![before, filter.serial, filter.state, limit], job)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The job of a server that is not complete.
+pub fn active(connection: &Connection, serial: &str) -> Result<Option<Job>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM jobs WHERE serial = ?1 AND state <> 'complete'");
+    Ok(connection.prepare_cached(&sql)?.query_row([serial], job).optional()?)
+}
+
+/// How many jobs there are in each state, and how many are complete by outcome.
+pub fn counts(connection: &Connection) -> Result<Vec<(State, Option<Outcome>, i64)>, StoreError> {
+    let sql = "SELECT state, outcome, count(*) FROM jobs GROUP BY state, outcome";
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Something that happened to a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Counts up, over all jobs.
+    pub number: i64,
+    /// When, in milliseconds since 1970.
+    pub at: i64,
+    /// What kind of thing, such as `state.provisioning`.
+    pub kind: String,
+    /// The step that it belongs to.
+    pub step: Option<Step>,
+    /// What happened.
+    pub message: String,
+}
+
+/// The most events of a job that are answered at once; what is older than these is left out.
+const MOST_EVENTS: u32 = 1000;
+
+/// The events of a job, the oldest first.
+pub fn events(connection: &Connection, number: i64) -> Result<Vec<Event>, StoreError> {
+    let sql = "SELECT number, at, kind, step, message FROM events WHERE job = ?1 \
+               ORDER BY number DESC LIMIT ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map(params![number, MOST_EVENTS], |row| {
+        Ok(Event {
+            number: row.get(0)?,
+            at: row.get(1)?,
+            kind: row.get(2)?,
+            step: row.get(3)?,
+            message: row.get(4)?,
+        })
+    })?;
+    let mut events: Vec<Event> = rows.collect::<Result<_, _>>()?;
+    events.reverse();
+    Ok(events)
+}
+
+/// Writes an event down, and that the job changed.
+fn event(
+    connection: &Connection,
+    number: i64,
+    kind: &str,
+    step: Option<&Step>,
+    message: &str,
+) -> Result<(), StoreError> {
+    let now = clock::now();
+    let sql = "INSERT INTO events (job, at, kind, step, message) VALUES (?1, ?2, ?3, ?4, ?5)";
+    connection.prepare_cached(sql)?.execute(params![number, now, kind, step, message])?;
+    let sql = "UPDATE jobs SET updated_at = ?2 WHERE number = ?1";
+    connection.prepare_cached(sql)?.execute(params![number, now])?;
+    Ok(())
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! What the worker of a job writes down, each before it does what follows from it. A worker that lost its lease,
+//! or whose job went on without it, is told so and can change nothing.
+
+use rusqlite::{Connection, Params, params};
+
+use super::{StoreError, event};
+use crate::jobs::bmc::Failure;
+use crate::jobs::clock;
+use crate::jobs::model::{Phase, Step};
+
+/// A job and the worker that holds it.
+#[derive(Debug, Clone)]
+pub struct Held {
+    /// The job's number.
+    pub number: i64,
+    /// The worker.
+    pub owner: String,
+}
+
+/// Runs an UPDATE whose first two parameters are the job and its holder; it must hit.
+fn update(connection: &Connection, sql: &str, params: impl Params) -> Result<(), StoreError> {
+    match connection.prepare_cached(sql)?.execute(params)? {
+        1 => Ok(()),
+        _ => Err(StoreError::Lost),
+    }
+}
+
+/// queued → provisioning.
+pub fn begin(connection: &Connection, held: &Held) -> Result<(), StoreError> {
+    let sql = "UPDATE jobs SET state = 'provisioning', phase = 'boot', spent_ms = 0 \
+               WHERE number = ?1 AND lease_owner = ?2 AND state = 'queued'";
+    update(connection, sql, params![held.number, held.owner])?;
+    event(connection, held.number, "state.provisioning", None, "a worker begins")
+}
+
+/// A step begins. Steps of clean-up go on after the outcome.
+pub fn start_step(connection: &Connection, held: &Held, step: &Step) -> Result<(), StoreError> {
+    let sql = "UPDATE jobs SET step = ?3 WHERE number = ?1 AND lease_owner = ?2 AND \
+               ((state = 'provisioning') = (?4 = 0)) AND state IN ('provisioning', 'succeeded', 'failed')";
+    let cleanup = matches!(step, Step::CleanupUnmount | Step::CleanupReset);
+    update(connection, sql, params![held.number, held.owner, step, cleanup])?;
+    event(connection, held.number, "step", Some(step), "begins")
+}
+
+/// From here on, clean-up has something to eject.
+pub fn start_mount(connection: &Connection, held: &Held) -> Result<(), StoreError> {
+    let sql = "UPDATE jobs SET mounted = 1 WHERE number = ?1 AND lease_owner = ?2 AND \
+               state = 'provisioning'";
+    update(connection, sql, params![held.number, held.owner])?;
+    start_step(connection, held, &Step::RedfishDiscover)
+}
+
+/// The column of the reset in a phase, and its step.
+fn reset(phase: Phase) -> (&'static str, Step) {
+    match phase {
+        Phase::Cleanup => ("cleanup_reset", Step::CleanupReset),
+        Phase::Boot | Phase::Webhook => ("boot_reset", Step::RedfishReset),
+    }
+}
+
+/// The reset is about to be asked for. Written before it is, and never taken back.
+pub fn reset_begun(connection: &Connection, held: &Held, phase: Phase) -> Result<(), StoreError> {
+    let (column, step) = reset(phase);
+    start_step(connection, held, &step)?;
+    let sql = format!(
+        "UPDATE jobs SET {column} = 'begun' WHERE number = ?1 AND lease_owner = ?2 AND {column} = 'none'"
+    );
+    update(connection, &sql, params![held.number, held.owner])
+}
+
+/// The BMC took the reset.
+pub fn reset_done(connection: &Connection, held: &Held, phase: Phase) -> Result<(), StoreError> {
+    let (column, step) = reset(phase);
+    let sql = format!(
+        "UPDATE jobs SET {column} = 'done' WHERE number = ?1 AND lease_owner = ?2 AND {column} = 'begun'"
+    );
+    update(connection, &sql, params![held.number, held.owner])?;
+    event(connection, held.number, "reset", Some(&step), "the BMC took the reset")
+}
+
+/// The next phase begins, with a budget of its own.
+pub fn enter(connection: &Connection, held: &Held, phase: Phase) -> Result<(), StoreError> {
+    let sql = "UPDATE jobs SET phase = ?3, spent_ms = 0 \
+               WHERE number = ?1 AND lease_owner = ?2 AND phase <> ?3 AND state = 'provisioning'";
+    update(connection, sql, params![held.number, held.owner, phase])
+}
+
+/// provisioning → failed; or clean-up went wrong, which leaves the outcome as it is.
+pub fn fail(connection: &Connection, held: &Held, failure: &Failure) -> Result<(), StoreError> {
+    let Failure { step, message, .. } = failure;
+    if matches!(step, Step::CleanupUnmount | Step::CleanupReset) {
+        let sql = "UPDATE jobs SET failed_step = coalesce(failed_step, ?3), failure = coalesce(failure, ?4) \
+                   WHERE number = ?1 AND lease_owner = ?2 AND state IN ('succeeded', 'failed')";
+        update(connection, sql, params![held.number, held.owner, step, message])?;
+        return event(connection, held.number, "cleanup.failed", Some(step), message);
+    }
+    let sql = "UPDATE jobs SET state = 'failed', outcome = 'failed', failed_step = ?3, failure = ?4, \
+               phase = 'cleanup', spent_ms = 0 \
+               WHERE number = ?1 AND lease_owner = ?2 AND state IN ('queued', 'provisioning')";
+    update(connection, sql, params![held.number, held.owner, step, message])?;
+    event(connection, held.number, "state.failed", Some(step), message)
+}
+
+/// succeeded or failed → complete.
+pub fn complete(connection: &Connection, held: &Held) -> Result<(), StoreError> {
+    let sql = "UPDATE jobs SET state = 'complete', completed_at = ?3, lease_owner = NULL, \
+               lease_until = NULL \
+               WHERE number = ?1 AND lease_owner = ?2 AND state IN ('succeeded', 'failed')";
+    update(connection, sql, params![held.number, held.owner, clock::now()])?;
+    event(connection, held.number, "state.complete", None, "cleaned up")
+}
+
+/// A call failed and will come again.
+pub fn still_failing(
+    connection: &Connection,
+    held: &Held,
+    failure: &Failure,
+) -> Result<(), StoreError> {
+    note(connection, held, "retry", &failure.step, &failure.message)
+}
+
+/// Something that happened on the way.
+pub fn note(
+    connection: &Connection,
+    held: &Held,
+    kind: &str,
+    step: &Step,
+    message: &str,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE jobs SET updated_at = updated_at WHERE number = ?1 AND lease_owner = ?2";
+    update(connection, sql, params![held.number, held.owner])?;
+    event(connection, held.number, kind, Some(step), message)
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! What is removed after a while: task ISOs first, which hold all of a recipe, then the jobs themselves.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, params};
+
+use super::StoreError;
+use crate::jobs::clock;
+use crate::jobs::model::JobId;
+
+/// Answers to repeated requests are kept for so long at least.
+const REPEATS: Duration = Duration::from_hours(24);
+/// The most that is removed in one transaction.
+const AT_ONCE: i64 = 500;
+
+/// Jobs that were complete for at least `keep` and whose ISO was not removed yet.
+pub fn expired_isos(connection: &Connection, keep: Duration) -> Result<Vec<JobId>, StoreError> {
+    let before = clock::now().saturating_sub(clock::millis(keep));
+    let sql = "SELECT id FROM jobs WHERE state = 'complete' AND completed_at <= ?1 AND iso_removed = 0 \
+               LIMIT ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map(params![before, AT_ONCE], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The ISO of a job is gone.
+pub fn iso_removed(connection: &Connection, id: JobId) -> Result<(), StoreError> {
+    let sql = "UPDATE jobs SET iso_removed = 1 WHERE id = ?1";
+    connection.prepare_cached(sql)?.execute([id])?;
+    Ok(())
+}
+
+/// Removes jobs that were complete for at least `keep` and have no ISO any more, with their events, and
+/// answers to requests that nobody will repeat. Answers how many jobs.
+pub fn forget(connection: &Connection, keep: Duration) -> Result<usize, StoreError> {
+    let now = clock::now();
+    let sql = "DELETE FROM idempotency WHERE created_at <= ?1";
+    connection.prepare_cached(sql)?.execute([now.saturating_sub(clock::millis(REPEATS))])?;
+    let sql = "DELETE FROM jobs WHERE number IN (SELECT number FROM jobs WHERE state = 'complete' \
+               AND completed_at <= ?1 AND iso_removed = 1 LIMIT ?2)";
+    let before = now.saturating_sub(clock::millis(keep));
+    Ok(connection.prepare_cached(sql)?.execute(params![before, AT_ONCE])?)
+}

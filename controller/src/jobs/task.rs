@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The task ISO of a job: the recipe and what belongs to it, signed, and the place from which the BMC
+//! reads it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use iso9660::task::{self, TaskIso};
+use recipe::signature::{SigningKey, TaskManifest};
+use recipe::{SchemaVersion, ShortText};
+
+use super::bmc::Media;
+use super::model::JobId;
+use crate::durable;
+
+/// What an ISO is made from.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// The job.
+    pub job: JobId,
+    /// The machine that it is for.
+    pub serial: String,
+    /// The recipe as it was sent.
+    pub recipe: Vec<u8>,
+    /// `$id` of the schema that accepted it.
+    pub schema_id: String,
+    /// Seconds since 1970 that every time in the image says: when the job was made, so that the image
+    /// is the same however often it is built.
+    pub epoch: u64,
+}
+
+/// Why there is no ISO. Never holds anything of the recipe.
+#[derive(Debug, thiserror::Error)]
+pub enum TaskError {
+    /// The recipe was accepted by a version of this program that knew another schema.
+    #[error("schema {0} is not known any more: make the job again")]
+    Schema(String),
+    /// The recipe does not pass any more.
+    #[error("the recipe is not accepted any more: {0}")]
+    Recipe(String),
+    /// The image can't be made or is too large.
+    #[error(transparent)]
+    Iso(#[from] iso9660::WriteError),
+    /// The file can't be written.
+    #[error(transparent)]
+    File(#[from] durable::FileError),
+}
+
+/// Where task ISOs are, and how BMCs get at them.
+pub trait Publisher: Send + Sync + 'static {
+    /// The file of a job's ISO.
+    fn task_file(&self, job: JobId) -> PathBuf;
+
+    /// The URLs of the maintenance ISO and of a job's task ISO with this SHA-256, good for at least
+    /// `valid`.
+    ///
+    /// # Errors
+    /// In words, when there is no maintenance ISO or no address under which BMCs reach this service.
+    fn media(&self, job: JobId, sha256: &str, valid: Duration) -> Result<Media, String>;
+}
+
+/// Builds the ISO and puts it in its place, whole or not at all. Answers the SHA-256 of the image.
+///
+/// # Errors
+/// When the recipe can't be used any more, or the file can't be written.
+pub fn build(
+    order: &Order,
+    key: Option<&SigningKey>,
+    publisher: &dyn Publisher,
+) -> Result<String, TaskError> {
+    let schema = SchemaVersion::by_id(&order.schema_id)
+        .ok_or_else(|| TaskError::Schema(order.schema_id.clone()))?;
+    let refused = |e: &dyn std::fmt::Display| TaskError::Recipe(e.to_string());
+    let validated =
+        recipe::validate_against(schema, &order.recipe).map_err(|e| refused(&e.message))?;
+    let contents = |text: Option<&str>| text.map(|text| text.as_bytes().to_vec());
+    let recipe = &validated.recipe;
+    let mut iso = TaskIso {
+        job_id: order.job.to_string(),
+        epoch: order.epoch,
+        recipe: order.recipe.clone(),
+        schema: schema.text.as_bytes().to_vec(),
+        user_data: contents(recipe.user_data.as_ref().map(recipe::UserData::expose)),
+        unattend_xml: contents(recipe.unattend_xml.as_ref().map(recipe::UnattendXml::expose)),
+        ks_cfg: contents(recipe.ks_cfg.as_ref().map(recipe::KsCfg::expose)),
+        signature: None,
+    };
+    if let Some(key) = key {
+        let text = |text: &str| text.parse::<ShortText>().map_err(|e| refused(&e));
+        let manifest = TaskManifest::new(text(&iso.job_id)?, text(&order.serial)?, iso.files());
+        iso.signature = Some(manifest.sign(key).into_bytes());
+    }
+    let image = iso.to_bytes()?;
+    durable::write(&publisher.task_file(order.job), &image)?;
+    Ok(recipe::sha256_hex(&image))
+}
+
+/// Removes a job's ISO, where there is one.
+///
+/// # Errors
+/// When the file system fails.
+pub fn remove(job: JobId, publisher: &dyn Publisher) -> Result<(), durable::FileError> {
+    durable::remove(&publisher.task_file(job)).map(drop)
+}
+
+/// The label under which the machine finds the image.
+pub fn volume_id(job: JobId) -> String {
+    task::volume_id(&job.to_string()).unwrap_or_default()
+}

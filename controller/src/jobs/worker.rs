@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The worker of one job: reads where the job stands, does what comes next, writes that down.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, timeout_at};
+
+use super::bmc::{Attempt, Call, Failure, Retry, Story, Target};
+use super::model::{Outcome, Phase, Reset, State, Step};
+use super::runner::Runner;
+use super::store::{self, Held, Job, StoreError};
+use super::task::{self, Order};
+use crate::inventory;
+
+/// Longest pause between two tries to write to the database.
+const DATABASE_PAUSE: Duration = Duration::from_secs(5);
+/// How much longer than the budgets the media can be read: a machine may still page from them while
+/// it is reset.
+const MEDIA_RESERVE: Duration = Duration::from_hours(1);
+
+/// The worker of one job.
+pub(super) struct Worker {
+    pub(super) runner: Arc<Runner>,
+    pub(super) held: Held,
+    /// The job was cancelled, has an outcome, or may be lost.
+    pub(super) changed: Arc<Notify>,
+    pub(super) stopping: watch::Receiver<bool>,
+}
+
+/// Why the worker does not go on as it was about to.
+enum Halt {
+    /// The step failed for good.
+    Failed(Failure),
+    /// The job is not as it was: look again.
+    Changed,
+    /// The job is another's, or gone.
+    Lost,
+    /// The controller stops.
+    Stopping,
+}
+
+impl Worker {
+    /// Works on the job until it is complete, lost, or the controller stops.
+    pub(super) async fn work(self) {
+        loop {
+            if *self.stopping.borrow() {
+                return;
+            }
+            let result = match self.job().await {
+                Ok(job) => self.next(&job).await,
+                Err(halt) => Err(halt),
+            };
+            let result = match result {
+                Err(Halt::Failed(failure)) => {
+                    tracing::warn!(step = %failure.step, error = failure.message, "step failed");
+                    self.persist(move |c, held| store::fail(c, held, &failure))
+                        .await
+                        .map(|()| false)
+                }
+                result => result,
+            };
+            match result {
+                Ok(false) | Err(Halt::Changed) => {}
+                // Writing a failure down does not fail with one.
+                Ok(true) | Err(Halt::Failed(_) | Halt::Lost | Halt::Stopping) => return,
+            }
+        }
+    }
+
+    /// Does what comes next; says whether that was the last.
+    async fn next(&self, job: &Job) -> Result<bool, Halt> {
+        match job.state {
+            State::Queued => {
+                tracing::info!("begins");
+                self.persist(store::begin).await?;
+            }
+            State::Provisioning => tokio::select! {
+                // Whatever a step says at the same moment, an outcome or a cancellation comes first.
+                biased;
+                halt = self.interruption(job) => return Err(halt),
+                done = self.provision(job) => done?,
+            },
+            State::Succeeded | State::Failed => self.clean_up(job).await?,
+            State::Complete => return Ok(true),
+        }
+        Ok(false)
+    }
+
+    /// Waits until the job is cancelled, has its outcome, or is lost.
+    async fn interruption(&self, begun: &Job) -> Halt {
+        loop {
+            let job = match self.job().await {
+                Ok(job) => job,
+                Err(halt) => return halt,
+            };
+            if job.state != begun.state {
+                return Halt::Changed;
+            }
+            if job.cancelled {
+                let step = job.step.unwrap_or(Step::IsoBuild);
+                let message = "cancelled".to_owned();
+                return Halt::Failed(Failure { step, message, retry: Retry::Never });
+            }
+            self.changed.notified().await;
+        }
+    }
+
+    async fn provision(&self, job: &Job) -> Result<(), Halt> {
+        let deadline = self.deadline(job);
+        match job.phase {
+            Phase::Boot => {
+                let boot = self.boot(job, deadline);
+                boot.await?;
+                self.persist(|c, held| store::enter(c, held, Phase::Webhook)).await
+            }
+            Phase::Webhook | Phase::Cleanup => {
+                if job.step != Some(Step::WebhookWait) {
+                    self.begin_step(Step::WebhookWait).await?;
+                }
+                self.pause_until(deadline).await?;
+                Err(Halt::Failed(self.over_budget(job, &Step::WebhookWait, None)))
+            }
+        }
+    }
+
+    /// Up to the reset, which is asked for once.
+    async fn boot(&self, job: &Job, deadline: Instant) -> Result<(), Halt> {
+        let target = self.target(job, Step::ValidationServer).await?;
+        let (bmc, story) = (&self.runner.bmc, self.story());
+        let mut attempt = Attempt::Again;
+        if job.boot_reset == Reset::None {
+            attempt = Attempt::First;
+            let media = self.media(job).await?;
+            self.persist(store::start_mount).await?;
+            let mount = || bmc.mount(&target, &media, &story);
+            self.call(job, &Step::RedfishDiscover, deadline, mount).await?;
+            self.begin_step(Step::RedfishBootOverride).await?;
+            let boot_once = || bmc.boot_once(&target, &story);
+            self.call(job, &Step::RedfishBootOverride, deadline, boot_once).await?;
+            self.persist(|c, held| store::reset_begun(c, held, Phase::Boot)).await?;
+        }
+        if job.boot_reset != Reset::Done {
+            let reset = |attempt| bmc.reset(&target, attempt, &story);
+            self.reset(job, &Step::RedfishReset, deadline, attempt, reset).await?;
+            self.persist(|c, held| store::reset_done(c, held, Phase::Boot)).await?;
+        }
+        Ok(())
+    }
+
+    /// Builds the ISO, and tells where the BMC finds it.
+    async fn media(&self, job: &Job) -> Result<super::bmc::Media, Halt> {
+        let failed = |step: &Step, message: String| {
+            Halt::Failed(Failure { step: step.clone(), message, retry: Retry::Never })
+        };
+        self.begin_step(Step::IsoBuild).await?;
+        let number = job.number;
+        let recipe = self.look_up(move |c| store::recipe(c, number)).await?;
+        let order = Order {
+            job: job.id,
+            serial: job.serial.clone(),
+            recipe,
+            schema_id: job.schema_id.clone(),
+            epoch: u64::try_from(job.created_at / 1000).unwrap_or(0),
+        };
+        let (publisher, key) =
+            (Arc::clone(&self.runner.publisher), self.runner.settings.signing_key.clone());
+        let build = move || task::build(&order, key.as_deref(), &*publisher);
+        let built = tokio::task::spawn_blocking(build).await;
+        let built = built.map_err(|e| failed(&Step::IsoBuild, e.to_string()))?;
+        let sha256 = built.map_err(|e| failed(&Step::IsoBuild, e.to_string()))?;
+        self.begin_step(Step::IsoServe).await?;
+        let settings = &self.runner.settings;
+        let valid = settings.budget(Phase::Boot, &job.task_target)
+            + settings.budget(Phase::Webhook, &job.task_target)
+            + settings.budget(Phase::Cleanup, &job.task_target)
+            + MEDIA_RESERVE;
+        let media = self.runner.publisher.media(job.id, &sha256, valid);
+        media.map_err(|message| failed(&Step::IsoServe, message))
+    }
+
+    /// Ejects the media, has the machine start from its disk, and ends the job. What fails here is told, and
+    /// changes neither the outcome nor that the job ends.
+    async fn clean_up(&self, job: &Job) -> Result<(), Halt> {
+        if job.mounted {
+            match self.undo(job).await {
+                Err(Halt::Failed(failure)) => {
+                    tracing::warn!(step = %failure.step, error = failure.message, "clean-up failed");
+                    self.persist(move |c, held| store::fail(c, held, &failure)).await?;
+                }
+                result => result?,
+            }
+        }
+        self.persist(store::complete).await?;
+        tracing::info!(outcome = job.outcome.map(Outcome::as_str), "complete");
+        Ok(())
+    }
+
+    async fn undo(&self, job: &Job) -> Result<(), Halt> {
+        let deadline = self.deadline(job);
+        let (bmc, story) = (&self.runner.bmc, self.story());
+        let target = self.target(job, Step::CleanupUnmount).await?;
+        self.begin_step(Step::CleanupUnmount).await?;
+        let unmount = || bmc.unmount(&target, &story);
+        let unmounted = self.call(job, &Step::CleanupUnmount, deadline, unmount).await;
+        let restarts = self.runner.settings.restart && job.outcome == Some(Outcome::Succeeded);
+        // With a medium that was not ejected it could start from that again.
+        unmounted?;
+        if !restarts || job.cleanup_reset == Reset::Done {
+            return Ok(());
+        }
+        let attempt = if job.cleanup_reset == Reset::None {
+            self.persist(|c, held| store::reset_begun(c, held, Phase::Cleanup)).await?;
+            Attempt::First
+        } else {
+            Attempt::Again
+        };
+        let restart = |attempt| bmc.restart(&target, attempt, &story);
+        self.reset(job, &Step::CleanupReset, deadline, attempt, restart).await?;
+        self.persist(|c, held| store::reset_done(c, held, Phase::Cleanup)).await
+    }
+
+    async fn target(&self, job: &Job, step: Step) -> Result<Target, Halt> {
+        let serial = job.serial.clone();
+        let found = self.look_up(move |c| Ok(inventory::find(c, &serial)?)).await?;
+        found.map(|server| server.target).ok_or_else(|| {
+            let message = "the server is not known any more".to_owned();
+            Halt::Failed(Failure { step, message, retry: Retry::Never })
+        })
+    }
+
+    /// Calls a BMC until it succeeds, fails for good, or the budget is spent.
+    async fn call<'a>(
+        &self,
+        job: &Job,
+        step: &Step,
+        deadline: Instant,
+        call: impl Fn() -> Call<'a>,
+    ) -> Result<(), Halt> {
+        self.reset(job, step, deadline, Attempt::First, |_| call()).await
+    }
+
+    /// The same for a call to which it matters whether it may have happened already.
+    async fn reset<'a>(
+        &self,
+        job: &Job,
+        step: &Step,
+        deadline: Instant,
+        mut attempt: Attempt,
+        call: impl Fn(Attempt) -> Call<'a>,
+    ) -> Result<(), Halt> {
+        let shortest = self.runner.settings.retry_pause;
+        let mut pause = shortest;
+        let mut last: Option<Failure> = None;
+        loop {
+            let Ok(result) = timeout_at(deadline, call(attempt)).await else {
+                return Err(Halt::Failed(self.over_budget(job, step, last)));
+            };
+            let failure = match result {
+                Ok(()) => return Ok(()),
+                Err(failure) if failure.retry == Retry::Never => {
+                    return Err(Halt::Failed(failure));
+                }
+                Err(failure) => failure,
+            };
+            if failure.retry == Retry::Unsure {
+                attempt = Attempt::Again;
+            }
+            tracing::info!(step = %failure.step, error = failure.message, "tries again");
+            let told = failure.clone();
+            self.persist(move |c, held| store::still_failing(c, held, &told)).await?;
+            if Instant::now() + pause >= deadline {
+                return Err(Halt::Failed(self.over_budget(job, step, Some(failure))));
+            }
+            self.pause_until(Instant::now() + pause).await?;
+            pause = (pause * 2).min(shortest * 60);
+            last = Some(failure);
+        }
+    }
+
+    fn over_budget(&self, job: &Job, step: &Step, last: Option<Failure>) -> Failure {
+        let budget = self.runner.settings.budget(job.phase, &job.task_target);
+        let budget = humantime::format_duration(budget);
+        let message = match &last {
+            None => format!("not done within {budget}"),
+            Some(last) => format!("not done within {budget}; the last fault: {}", last.message),
+        };
+        let step = last.map_or_else(|| step.clone(), |last| last.step);
+        Failure { step, message, retry: Retry::Never }
+    }
+
+    /// When the budget of the job's phase will be spent.
+    fn deadline(&self, job: &Job) -> Instant {
+        let budget = self.runner.settings.budget(job.phase, &job.task_target);
+        let spent = Duration::from_millis(u64::try_from(job.spent_ms).unwrap_or(0));
+        Instant::now() + budget.saturating_sub(spent)
+    }
+
+    async fn pause_until(&self, until: Instant) -> Result<(), Halt> {
+        let mut stopping = self.stopping.clone();
+        tokio::select! {
+            () = tokio::time::sleep_until(until) => Ok(()),
+            _ = stopping.wait_for(|stopping| *stopping) => Err(Halt::Stopping),
+        }
+    }
+
+    async fn begin_step(&self, step: Step) -> Result<(), Halt> {
+        tracing::info!(%step, "step begins");
+        self.persist(move |c, held| store::start_step(c, held, &step)).await
+    }
+
+    async fn job(&self) -> Result<Job, Halt> {
+        let held = self.held.clone();
+        let job = self.look_up(move |c| {
+            let job = store::by_number(c, held.number)?;
+            let mine = store::holds(c, &held)? || job.state == State::Complete;
+            if mine { Ok(job) } else { Err(StoreError::Lost) }
+        });
+        match job.await {
+            Err(Halt::Changed) => Err(Halt::Lost),
+            result => result,
+        }
+    }
+
+    /// Writes, and tries again for as long as the database fails.
+    async fn persist(
+        &self,
+        work: impl Fn(&Connection, &Held) -> Result<(), StoreError> + Clone + Send + 'static,
+    ) -> Result<(), Halt> {
+        self.insist(|| {
+            let (work, held) = (work.clone(), self.held.clone());
+            self.runner.database.write(move |c| work(c, &held))
+        })
+        .await
+    }
+
+    /// Reads, and tries again for as long as the database fails.
+    async fn look_up<T: Send + 'static>(
+        &self,
+        work: impl Fn(&Connection) -> Result<T, StoreError> + Clone + Send + 'static,
+    ) -> Result<T, Halt> {
+        self.insist(|| self.runner.database.read(work.clone())).await
+    }
+
+    async fn insist<T, F>(&self, work: impl Fn() -> F) -> Result<T, Halt>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        let mut pause = Duration::from_millis(50);
+        loop {
+            match work().await {
+                Ok(value) => return Ok(value),
+                Err(StoreError::Database(error)) => {
+                    tracing::warn!(%error, "the job waits for the database");
+                    self.pause_until(Instant::now() + pause).await?;
+                    pause = (pause * 2).min(DATABASE_PAUSE);
+                }
+                Err(StoreError::NoJob) => return Err(Halt::Lost),
+                Err(_) => return Err(Halt::Changed),
+            }
+        }
+    }
+
+    fn story(&self) -> Events {
+        Events { runner: Arc::clone(&self.runner), held: self.held.clone() }
+    }
+}
+
+/// Keeps what a BMC tells as events of the job.
+struct Events {
+    runner: Arc<Runner>,
+    held: Held,
+}
+
+impl Story for Events {
+    fn tell(&self, step: &Step, message: String) {
+        tracing::info!(%step, message, "BMC");
+        let (held, step) = (self.held.clone(), step.clone());
+        self.runner.database.write_in_turn(move |c| store::note(c, &held, "note", &step, &message));
+    }
+}

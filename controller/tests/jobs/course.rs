@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The course of a job whose controller lives.
+
+use std::time::Duration;
+
+use controller::jobs::model::{Outcome, Phase, State, Step};
+use controller::jobs::runner::Settings;
+use controller::jobs::store::{self, Report, StoreError};
+use controller::jobs::task::Publisher as _;
+use tempfile::TempDir;
+
+use crate::world::{Controller, Manners, World, kinds, quick};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_goes_through_and_its_events_tell_the_story() {
+    let folder = TempDir::new().unwrap();
+    let world = World::new(Manners::Good, 0, folder.path());
+    let controller = Controller::start(&folder, &world, quick());
+    controller.add_server("S1").await;
+    let job = controller.create("S1").await.unwrap();
+    let done = controller.until_complete(&world, job.id).await;
+    assert_eq!((done.outcome, done.failed_step), (Some(Outcome::Succeeded), None));
+    assert_eq!(*world.calls.lock().unwrap(), ["mount", "boot_once", "reset", "unmount", "restart"]);
+    let expected = [
+        "state.queued",
+        "state.provisioning",
+        "step iso.build",
+        "step iso.serve",
+        "step redfish.discover",
+        "note redfish.discover",
+        "step redfish.boot-override",
+        "step redfish.reset",
+        "reset redfish.reset",
+        "step webhook.wait",
+        "state.succeeded",
+        "step cleanup.unmount",
+        "step cleanup.reset",
+        "reset cleanup.reset",
+        "state.complete",
+    ];
+    let mut told = kinds(&controller.events(job.id).await);
+    // The machine may report before the controller is done with the reset.
+    told.retain(|kind| kind != "step webhook.wait" && kind != "reset redfish.reset");
+    let expected: Vec<_> = expected
+        .into_iter()
+        .filter(|kind| *kind != "step webhook.wait" && *kind != "reset redfish.reset")
+        .collect();
+    assert_eq!(told, expected);
+    // The ISO is what the recipe asks for, and is the same when it is built again.
+    let iso = std::fs::read(world.task_file(job.id)).unwrap();
+    assert!(iso.windows(9).any(|w| w == b"user-data"));
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unit_that_failed_is_named_and_the_machine_is_left_as_it_is() {
+    let folder = TempDir::new().unwrap();
+    let world = World::new(Manners::Silent, 0, folder.path());
+    let controller = Controller::start(&folder, &world, quick());
+    controller.add_server("S1").await;
+    let job = controller.create("S1").await.unwrap();
+    controller.until(job.id, |job| job.phase == Phase::Webhook).await;
+    let failed = Step::workflow("image-linux.service");
+    let report = Report { failed, delivery_id: None, job_id: None, details: String::new() };
+    controller.report("S1", report).await;
+    let done = controller.until(job.id, |job| job.state == State::Complete).await;
+    assert_eq!(done.outcome, Some(Outcome::Failed));
+    assert_eq!(done.failed_step.unwrap().to_string(), "workflow.image-linux.service");
+    assert_eq!(*world.calls.lock().unwrap(), ["mount", "boot_once", "reset", "unmount"]);
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_says_nothing_fails_by_the_budget() {
+    let folder = TempDir::new().unwrap();
+    let world = World::new(Manners::Silent, 0, folder.path());
+    let settings = Settings { webhook_budget: Duration::from_millis(20), ..quick() };
+    let controller = Controller::start(&folder, &world, settings);
+    controller.add_server("S1").await;
+    let job = controller.create("S1").await.unwrap();
+    let done = controller.until(job.id, |job| job.state == State::Complete).await;
+    assert_eq!(done.failed_step, Some(Step::WebhookWait));
+    assert_eq!(done.failure.unwrap(), "not done within 20ms");
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bmc_that_never_answers_fails_by_the_budget_and_so_does_clean_up() {
+    let folder = TempDir::new().unwrap();
+    let world = World::new(Manners::Good, 0, folder.path());
+    world.hanging.lock().unwrap().extend(["mount", "unmount"]);
+    let budget = Duration::from_millis(20);
+    let settings = Settings { boot_budget: budget, cleanup_budget: budget, ..quick() };
+    let controller = Controller::start(&folder, &world, settings);
+    controller.add_server("S1").await;
+    let job = controller.create("S1").await.unwrap();
+    let done = controller.until(job.id, |job| job.state == State::Complete).await;
+    assert_eq!(done.failed_step, Some(Step::RedfishDiscover));
+    let told = kinds(&controller.events(job.id).await);
+    assert!(told.contains(&"cleanup.failed cleanup.unmount".to_owned()), "{told:?}");
+    assert_eq!(*world.calls.lock().unwrap(), ["mount", "unmount"]);
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_is_cancelled_wherever_it_is() {
+    for hangs in ["mount", "boot_once", "reset", ""] {
+        let folder = TempDir::new().unwrap();
+        let world = World::new(Manners::Silent, 0, folder.path());
+        world.hanging.lock().unwrap().insert(hangs);
+        let controller = Controller::start(&folder, &world, quick());
+        controller.add_server("S1").await;
+        let job = controller.create("S1").await.unwrap();
+        let step = match hangs {
+            "mount" => Step::RedfishDiscover,
+            "boot_once" => Step::RedfishBootOverride,
+            "reset" => Step::RedfishReset,
+            _ => Step::WebhookWait,
+        };
+        controller.until(job.id, |job| job.step.as_ref() == Some(&step)).await;
+        let id = job.id;
+        let cancel = move |c: &_| store::cancel(c, id, "ops");
+        let cancelled = controller.database.write(cancel).await.unwrap();
+        controller.runner.changed(cancelled.number);
+        let done = controller.until(job.id, |job| job.state == State::Complete).await;
+        assert_eq!(done.failure.as_deref(), Some("cancelled"));
+        assert_eq!(done.failed_step, Some(step));
+        assert_eq!(world.calls.lock().unwrap().last(), Some(&"unmount"));
+        let again = controller.database.write(cancel).await;
+        assert!(matches!(again, Err(StoreError::State(_))));
+        controller.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn isos_go_first_and_jobs_later() {
+    let folder = TempDir::new().unwrap();
+    let world = World::new(Manners::Good, 0, folder.path());
+    let controller = Controller::start(&folder, &world, quick());
+    controller.add_server("S1").await;
+    let job = controller.create("S1").await.unwrap();
+    controller.until_complete(&world, job.id).await;
+    assert!(world.task_file(job.id).exists());
+    controller.stop().await;
+    // The first look at what is old comes at the start.
+    let settings = Settings { keep_isos: Duration::ZERO, keep_jobs: Duration::ZERO, ..quick() };
+    let controller = Controller::start(&folder, &world, settings);
+    let id = job.id;
+    let gone = async {
+        while controller.database.read(move |c| store::by_id(c, id)).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), gone).await.unwrap();
+    assert!(!world.task_file(job.id).exists());
+    controller.stop().await;
+}

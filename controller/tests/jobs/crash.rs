@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The controller is killed in the middle of each call to a BMC, before or after the BMC did what it was
+//! asked. The next one goes on, and no machine is reset twice.
+
+use controller::jobs::model::{Outcome, State};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+
+use crate::world::{Controller, Manners, World, kinds, quick};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_at_any_call_loses_nothing_and_repeats_no_reset() {
+    for call in 1..=5 {
+        for seed in [0, 1, 2] {
+            let folder = TempDir::new().unwrap();
+            let world = World::new(Manners::Good, seed, folder.path());
+            let (tell, told) = oneshot::channel();
+            *world.trap.lock().unwrap() = Some((call, tell));
+            let controller = Controller::start(&folder, &world, quick());
+            controller.add_server("S1").await;
+            let job = controller.create("S1").await.unwrap();
+            let reached = async {
+                // The machine reports as soon as it can, so that clean-up is reached too.
+                controller.until_complete(&world, job.id).await;
+            };
+            tokio::select! {
+                told = told => told.unwrap(),
+                () = reached => panic!("call {call} was not reached"),
+            }
+            controller.kill().await;
+            let controller = Controller::start(&folder, &world, quick());
+            let done = controller.until_complete(&world, job.id).await;
+            assert_eq!(done.outcome, Some(Outcome::Succeeded), "call {call}, seed {seed}");
+            assert_eq!(world.resets.lock().unwrap()[&job.id], 1, "call {call}, seed {seed}");
+            assert_eq!(world.restarts.lock().unwrap()[&job.id], 1, "call {call}, seed {seed}");
+            let told = kinds(&controller.events(job.id).await);
+            assert!(told.contains(&"lease.taken-over".to_owned()), "{told:?}");
+            controller.stop().await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_controller_that_is_told_to_stop_hands_its_jobs_over_at_once() {
+    let folder = TempDir::new().unwrap();
+    let world = World::new(Manners::Silent, 0, folder.path());
+    // A lease that would keep the next one waiting for longer than this test does.
+    let settings =
+        controller::jobs::runner::Settings { lease: std::time::Duration::from_hours(1), ..quick() };
+    let first = Controller::start(&folder, &world, settings.clone());
+    first.add_server("S1").await;
+    let job = first.create("S1").await.unwrap();
+    first
+        .until(job.id, |job| job.step.as_ref().is_some_and(|s| s.to_string() == "webhook.wait"))
+        .await;
+    first.stop().await;
+    let second = Controller::start(&folder, &world, settings);
+    second.report("S1", crate::world::success(job.id)).await;
+    let done = second.until(job.id, |job| job.state == State::Complete).await;
+    assert_eq!(done.outcome, Some(Outcome::Succeeded));
+    let told = kinds(&second.events(job.id).await);
+    assert!(told.contains(&"lease.handed-back".to_owned()), "{told:?}");
+    assert!(!told.contains(&"lease.taken-over".to_owned()), "{told:?}");
+    second.stop().await;
+}

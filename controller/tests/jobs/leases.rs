@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Who holds a job, whatever the clocks do.
+
+use std::sync::Arc;
+
+use controller::database::Database;
+use controller::jobs::clock;
+use controller::jobs::model::{Outcome, State};
+use controller::jobs::store::{self, Held, StoreError};
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use crate::world::{Controller, Manners, World, quick};
+
+/// A controller whose machines say nothing, and a job that nobody holds.
+async fn idle(folder: &TempDir) -> Database {
+    let world = World::new(Manners::Silent, 0, folder.path());
+    let controller = Controller::start(folder, &world, quick());
+    controller.add_server("S1").await;
+    let database = controller.database.clone();
+    controller.stop().await;
+    let new = crate::world::new_job("S1");
+    database.write(move |c| store::create(c, &new)).await.unwrap();
+    database
+}
+
+async fn claim(database: &Database, owner: &'static str) -> usize {
+    database.write(move |c| store::claim(c, owner, 60_000, 10)).await.unwrap().len()
+}
+
+/// Sets when the only lease runs out.
+async fn set_lease(database: &Database, until: i64) {
+    let set = move |c: &Connection| -> Result<usize, StoreError> {
+        Ok(c.execute("UPDATE jobs SET lease_until = ?1", [until])?)
+    };
+    database.write(set).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_lease_keeps_others_away_until_it_runs_out() {
+    let folder = TempDir::new().unwrap();
+    let database = idle(&folder).await;
+    assert_eq!(claim(&database, "a").await, 1);
+    assert_eq!(claim(&database, "b").await, 0);
+    set_lease(&database, clock::uptime()).await;
+    assert_eq!(claim(&database, "b").await, 1);
+    // What the first one still wants to write is refused.
+    let held = Held { number: 1, owner: "a".to_owned() };
+    let late = database.write(move |c| store::begin(c, &held)).await;
+    assert!(matches!(late, Err(StoreError::Lost)), "{late:?}");
+}
+
+#[tokio::test]
+async fn a_lease_from_before_the_machine_was_started_is_void() {
+    let folder = TempDir::new().unwrap();
+    let database = idle(&folder).await;
+    assert_eq!(claim(&database, "a").await, 1);
+    set_lease(&database, clock::uptime() + 1_000_000_000).await;
+    assert_eq!(claim(&database, "b").await, 1);
+}
+
+/// Two controllers share one database, and every job is worked on once.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_controllers_do_not_get_in_each_others_way() {
+    let folder = TempDir::new().unwrap();
+    let world = World::new(Manners::Good, 0, folder.path());
+    let first = Controller::start(&folder, &world, quick());
+    let second = Controller::start(&folder, &world, quick());
+    let mut jobs = Vec::new();
+    for number in 0..20 {
+        let serial = format!("S{number}");
+        first.add_server(&serial).await;
+        jobs.push(first.create(&serial).await.unwrap().id);
+        second.runner.wake();
+    }
+    for id in jobs {
+        let done = first.until_complete(&world, id).await;
+        assert_eq!((done.state, done.outcome), (State::Complete, Some(Outcome::Succeeded)));
+        assert_eq!(world.resets.lock().unwrap()[&id], 1);
+    }
+    assert!(Arc::strong_count(&world) > 1);
+    first.stop().await;
+    second.stop().await;
+}
+
+/// Another process holds the lock of the database for a while: the job waits, and goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_database_holds_a_job_up_and_no_more() {
+    let folder = TempDir::new().unwrap();
+    let world = World::new(Manners::Good, 0, folder.path());
+    let controller = Controller::start(&folder, &world, quick());
+    controller.add_server("S1").await;
+    let other = Connection::open(folder.path().join("controller.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let create = controller.create("S1");
+    let release = async {
+        // The heart-beat fails meanwhile as well.
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        other.execute_batch("ROLLBACK").unwrap();
+    };
+    let (job, ()) = tokio::join!(create, release);
+    let done = controller.until_complete(&world, job.unwrap().id).await;
+    assert_eq!(done.outcome, Some(Outcome::Succeeded));
+    controller.stop().await;
+}

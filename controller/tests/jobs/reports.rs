@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Reports that come twice, late, early, or for another job.
+
+use controller::jobs::model::{JobId, Outcome, Phase, State};
+use controller::jobs::store::{REMEMBERED_DELIVERIES, Report, Taken};
+use tempfile::TempDir;
+
+use crate::world::{Controller, Manners, World, kinds, quick, success};
+
+fn anonymous(delivery: &str) -> Report {
+    Report {
+        failed: None,
+        delivery_id: Some(delivery.to_owned()),
+        job_id: None,
+        details: String::new(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_first_report_of_a_job_counts() {
+    let folder = TempDir::new().unwrap();
+    let world = World::new(Manners::Silent, 0, folder.path());
+    let controller = Controller::start(&folder, &world, quick());
+    controller.add_server("S1").await;
+    controller.add_server("S2").await;
+    assert_eq!(controller.report("S1", anonymous("x")).await, Taken::Unknown);
+    let job = controller.create("S1").await.unwrap();
+    controller.until(job.id, |job| job.phase == Phase::Webhook).await;
+    // Another machine's, and one for a job that never was.
+    assert_eq!(controller.report("S2", success(job.id)).await, Taken::Unknown);
+    assert_eq!(controller.report("S1", success(JobId::random())).await, Taken::Unknown);
+    assert_eq!(controller.report("S1", success(job.id)).await, Taken::Recorded(job.id));
+    assert_eq!(controller.report("S1", success(job.id)).await, Taken::Duplicate(job.id));
+    for number in 0..5 {
+        let other = Report {
+            failed: controller::jobs::model::Step::workflow("late.service"),
+            ..anonymous(&number.to_string())
+        };
+        assert_eq!(controller.report("S1", other).await, Taken::Ended(job.id));
+    }
+    let done = controller.until(job.id, |job| job.state == State::Complete).await;
+    assert_eq!((done.outcome, done.failed_step), (Some(Outcome::Succeeded), None));
+    let told = kinds(&controller.events(job.id).await);
+    assert_eq!(told.iter().filter(|kind| *kind == "report.ignored").count(), 1, "{told:?}");
+    controller.stop().await;
+}
+
+/// The last report of one job, sent again while the next job of the machine is under way.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_report_is_not_taken_for_the_next_job() {
+    let folder = TempDir::new().unwrap();
+    let world = World::new(Manners::Silent, 0, folder.path());
+    let controller = Controller::start(&folder, &world, quick());
+    controller.add_server("S1").await;
+    let first = controller.create("S1").await.unwrap();
+    controller.until(first.id, |job| job.phase == Phase::Webhook).await;
+    assert_eq!(controller.report("S1", anonymous("d")).await, Taken::Recorded(first.id));
+    controller.until(first.id, |job| job.state == State::Complete).await;
+    world.hanging.lock().unwrap().insert("mount");
+    let second = controller.create("S1").await.unwrap();
+    controller.until(second.id, |job| job.mounted).await;
+    // Before the reset there is nothing that the machine could have done for the second job.
+    assert_eq!(controller.report("S1", anonymous("e")).await, Taken::Ended(first.id));
+    world.hanging.lock().unwrap().clear();
+    controller.until(second.id, |job| job.phase == Phase::Webhook).await;
+    assert!(matches!(controller.report("S1", anonymous("d")).await, Taken::Duplicate(_)));
+    assert_eq!(controller.job(second.id).await.outcome, None);
+    assert_eq!(controller.report("S1", anonymous("f")).await, Taken::Recorded(second.id));
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_32_deliveries_are_remembered() {
+    let folder = TempDir::new().unwrap();
+    let world = World::new(Manners::Silent, 0, folder.path());
+    let controller = Controller::start(&folder, &world, quick());
+    controller.add_server("S1").await;
+    let job = controller.create("S1").await.unwrap();
+    controller.until(job.id, |job| job.phase == Phase::Webhook).await;
+    controller.report("S1", anonymous("0")).await;
+    for number in 1..=REMEMBERED_DELIVERIES {
+        let taken = controller.report("S1", anonymous(&number.to_string())).await;
+        assert_eq!(taken, Taken::Ended(job.id));
+    }
+    assert_eq!(controller.report("S1", anonymous("1")).await, Taken::Duplicate(job.id));
+    assert_eq!(controller.report("S1", anonymous("0")).await, Taken::Ended(job.id));
+    controller.stop().await;
+}

@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Machines that are not there, and a controller for them that can be killed.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use controller::database::Database;
+use controller::inventory;
+use controller::jobs::bmc::{
+    Attempt, Bmc, Call, Failure, Media, Retry, Secret, Story, Target, TlsPolicy,
+};
+use controller::jobs::model::{JobId, State, Step};
+use controller::jobs::runner::{Runner, Settings};
+use controller::jobs::store::{self, Event, Job, NewJob, Report, StoreError, Taken};
+use controller::jobs::task::Publisher;
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+pub(crate) const RECIPE: &str = r#"{"task_target":"install-linux.target","target_disk":"/dev/sda","oci_url":"registry.example/os/debian:13","partition_layout":[{"size":"100%","type_guid":"8300","format":"ext4"}],"user_data":"only-in-the-recipe"}"#;
+
+/// What the machines do of themselves.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manners {
+    /// Every call works, and every task succeeds.
+    Good,
+    /// Calls work, and the tasks never report.
+    Silent,
+    /// Calls fail, or succeed and seem to fail; machines can't always say whether they were reset.
+    Bad,
+}
+
+#[derive(Default)]
+struct Machine {
+    media: Option<JobId>,
+    boot_once: bool,
+    /// The job whose task it was last reset into.
+    booted: Option<JobId>,
+}
+
+/// All machines, and what was done to them.
+pub(crate) struct World {
+    manners: Manners,
+    rng: Mutex<fastrand::Rng>,
+    machines: Mutex<HashMap<String, Machine>>,
+    pub(crate) resets: Mutex<HashMap<JobId, u32>>,
+    pub(crate) restarts: Mutex<HashMap<JobId, u32>>,
+    /// Reports that were not acknowledged yet.
+    pub(crate) outbox: Mutex<Vec<(String, JobId)>>,
+    pub(crate) calls: Mutex<Vec<&'static str>>,
+    /// The call at which the controller is to be killed, counted from 1, and who is told.
+    pub(crate) trap: Mutex<Option<(usize, oneshot::Sender<()>)>>,
+    /// Calls that never end, until they are taken out.
+    pub(crate) hanging: Mutex<HashSet<&'static str>>,
+    tasks: PathBuf,
+}
+
+impl World {
+    pub(crate) fn new(manners: Manners, seed: u64, tasks: &Path) -> Arc<Self> {
+        Arc::new(Self {
+            manners,
+            rng: Mutex::new(fastrand::Rng::with_seed(seed)),
+            machines: Mutex::default(),
+            resets: Mutex::default(),
+            restarts: Mutex::default(),
+            outbox: Mutex::default(),
+            calls: Mutex::default(),
+            trap: Mutex::default(),
+            hanging: Mutex::default(),
+            tasks: tasks.to_owned(),
+        })
+    }
+
+    pub(crate) fn chance(&self, percent: u32) -> bool {
+        self.rng.lock().unwrap().u32(0..100) < percent
+    }
+
+    pub(crate) fn below(&self, limit: usize) -> usize {
+        self.rng.lock().unwrap().usize(0..limit)
+    }
+
+    /// Runs a call with the faults that the machines have.
+    fn call<'a>(
+        &'a self,
+        name: &'static str,
+        step: Step,
+        effect: impl FnOnce(&Self) + Send + 'a,
+    ) -> Call<'a> {
+        Box::pin(async move {
+            let trapped = {
+                let mut calls = self.calls.lock().unwrap();
+                calls.push(name);
+                let mut trap = self.trap.lock().unwrap();
+                trap.take_if(|(at, _)| *at == calls.len())
+            };
+            let bad = self.manners == Manners::Bad;
+            let failure = |retry| Failure {
+                step: step.clone(),
+                message: "the BMC is as it is".to_owned(),
+                retry,
+            };
+            if bad && self.chance(15) {
+                return Err(failure(Retry::Later));
+            }
+            if bad && self.chance(2) {
+                return Err(failure(Retry::Never));
+            }
+            let before = self.chance(50);
+            if let Some((_, tell)) = trapped {
+                // Killed before or after the BMC did it; nobody can know which.
+                if before {
+                    effect(self);
+                }
+                tell.send(()).ok();
+                return std::future::pending().await;
+            }
+            while self.hanging.lock().unwrap().contains(name) {
+                tokio::task::yield_now().await;
+            }
+            effect(self);
+            if bad && self.chance(10) {
+                return Err(failure(Retry::Unsure));
+            }
+            Ok(())
+        })
+    }
+
+    fn start(&self, serial: &str) {
+        let mut machines = self.machines.lock().unwrap();
+        let machine = machines.get_mut(serial).unwrap();
+        machine.booted = None;
+        if std::mem::take(&mut machine.boot_once) {
+            machine.booted = machine.media;
+            if let Some(job) = machine.media
+                && self.manners != Manners::Silent
+            {
+                self.outbox.lock().unwrap().push((serial.to_owned(), job));
+            }
+        }
+    }
+}
+
+impl Bmc for World {
+    fn mount<'a>(&'a self, target: &'a Target, media: &'a Media, story: &'a dyn Story) -> Call<'a> {
+        story.tell(&Step::RedfishDiscover, "two slots".to_owned());
+        let job = media.task.expose().rsplit('/').next().unwrap().parse().unwrap();
+        self.call("mount", Step::RedfishMountTask, move |world| {
+            let mut machines = world.machines.lock().unwrap();
+            machines.entry(target.serial.clone()).or_default().media = Some(job);
+        })
+    }
+
+    fn boot_once<'a>(&'a self, target: &'a Target, _: &'a dyn Story) -> Call<'a> {
+        self.call("boot_once", Step::RedfishBootOverride, move |world| {
+            world.machines.lock().unwrap().get_mut(&target.serial).unwrap().boot_once = true;
+        })
+    }
+
+    fn reset<'a>(&'a self, target: &'a Target, attempt: Attempt, _: &'a dyn Story) -> Call<'a> {
+        self.call("reset", Step::RedfishReset, move |world| {
+            let job = world.machines.lock().unwrap()[&target.serial].media.unwrap();
+            if attempt == Attempt::Again {
+                let done = world.resets.lock().unwrap().contains_key(&job);
+                let tells = world.manners != Manners::Bad || world.chance(70);
+                if done || !tells {
+                    return;
+                }
+            }
+            *world.resets.lock().unwrap().entry(job).or_default() += 1;
+            world.start(&target.serial);
+        })
+    }
+
+    fn unmount<'a>(&'a self, target: &'a Target, _: &'a dyn Story) -> Call<'a> {
+        self.call("unmount", Step::CleanupUnmount, move |world| {
+            if let Some(machine) = world.machines.lock().unwrap().get_mut(&target.serial) {
+                machine.media = None;
+                machine.boot_once = false;
+            }
+        })
+    }
+
+    fn restart<'a>(&'a self, target: &'a Target, attempt: Attempt, _: &'a dyn Story) -> Call<'a> {
+        self.call("restart", Step::CleanupReset, move |world| {
+            // A machine that can't say which job it ran was restarted already.
+            let Some(job) = world.machines.lock().unwrap()[&target.serial].booted else {
+                return;
+            };
+            if attempt == Attempt::Again && world.restarts.lock().unwrap().contains_key(&job) {
+                return;
+            }
+            *world.restarts.lock().unwrap().entry(job).or_default() += 1;
+            world.start(&target.serial);
+        })
+    }
+}
+
+impl Publisher for World {
+    fn task_file(&self, job: JobId) -> PathBuf {
+        self.tasks.join(job.to_string()).join("task.iso")
+    }
+
+    fn media(&self, job: JobId, _: &str, _: Duration) -> Result<Media, String> {
+        let url = |name: &str| Secret::new(format!("http://controller.example/{name}"));
+        Ok(Media { maintenance: url("maintenance.iso"), task: url(&job.to_string()) })
+    }
+}
+
+/// Settings with which nothing takes long.
+pub(crate) fn quick() -> Settings {
+    Settings {
+        lease: Duration::from_millis(300),
+        retry_pause: Duration::from_millis(1),
+        ..Settings::default()
+    }
+}
+
+/// A controller, without its API.
+pub(crate) struct Controller {
+    pub(crate) database: Database,
+    pub(crate) runner: Arc<Runner>,
+    stop: oneshot::Sender<()>,
+    running: JoinHandle<()>,
+}
+
+impl Controller {
+    pub(crate) fn start(folder: &TempDir, world: &Arc<World>, settings: Settings) -> Self {
+        let database = Database::open(&folder.path().join("controller.db")).unwrap();
+        let (bmc, publisher) = (Arc::clone(world), Arc::clone(world));
+        let runner = Runner::new(database.clone(), bmc, publisher, settings);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let running = tokio::spawn(
+            Arc::clone(&runner).run(async { drop(stopped.await) }, Duration::from_secs(5)),
+        );
+        Self { database, runner, stop, running }
+    }
+
+    /// Ends it as SIGTERM does.
+    pub(crate) async fn stop(self) {
+        drop(self.stop);
+        self.running.await.unwrap();
+    }
+
+    /// Ends it without a word: no lease is handed back, no call ends.
+    pub(crate) async fn kill(self) {
+        self.running.abort();
+        assert!(self.running.await.is_err());
+    }
+
+    pub(crate) async fn add_server(&self, serial: &str) {
+        let target = Target {
+            serial: serial.to_owned(),
+            bmc_url: "https://bmc.example".to_owned(),
+            username: "admin".to_owned(),
+            password: Secret::new("only-in-the-tests"),
+            profile: None,
+            tls: TlsPolicy::System,
+        };
+        self.database.write(move |c| inventory::put(c, &target)).await.unwrap();
+    }
+
+    pub(crate) async fn create(&self, serial: &str) -> Result<Job, StoreError> {
+        let new = new_job(serial);
+        let created = self.database.write(move |c| store::create(c, &new)).await?;
+        self.runner.wake();
+        Ok(created.job)
+    }
+
+    pub(crate) async fn job(&self, id: JobId) -> Job {
+        self.database.read(move |c| store::by_id(c, id)).await.unwrap()
+    }
+
+    pub(crate) async fn events(&self, id: JobId) -> Vec<Event> {
+        let events = move |c: &_| store::events(c, store::by_id(c, id)?.number);
+        self.database.read(events).await.unwrap()
+    }
+
+    pub(crate) async fn report(&self, serial: &str, report: Report) -> Taken {
+        let serial = serial.to_owned();
+        let taken = self.database.write(move |c| store::report(c, &serial, &report));
+        let taken = taken.await.unwrap();
+        if let Taken::Recorded(id) = taken {
+            self.runner.changed(self.job(id).await.number);
+        }
+        taken
+    }
+
+    /// Waits for a job to be as `done` wants it; the limit is for a job that is stuck.
+    pub(crate) async fn until(&self, id: JobId, done: impl Fn(&Job) -> bool) -> Job {
+        let wait = async {
+            loop {
+                let job = self.job(id).await;
+                if done(&job) {
+                    return job;
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        if let Ok(job) = tokio::time::timeout(Duration::from_mins(1), wait).await {
+            return job;
+        }
+        panic!("stuck: {:#?} {:#?}", self.job(id).await, self.events(id).await);
+    }
+
+    /// Takes the machines' reports in until a job is complete.
+    pub(crate) async fn until_complete(&self, world: &World, id: JobId) -> Job {
+        let deliver = async {
+            loop {
+                let waiting = std::mem::take(&mut *world.outbox.lock().unwrap());
+                for (serial, job) in waiting {
+                    self.report(&serial, success(job)).await;
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::select! {
+            () = deliver => unreachable!("it never ends"),
+            job = self.until(id, |job| job.state == State::Complete) => job,
+        }
+    }
+}
+
+pub(crate) fn new_job(serial: &str) -> NewJob {
+    let validated = recipe::validate(RECIPE.as_bytes()).unwrap();
+    NewJob {
+        serial: serial.to_owned(),
+        recipe: RECIPE.into(),
+        recipe_sha256: validated.source.sha256,
+        schema_id: validated.schema.id.to_owned(),
+        task_target: validated.recipe.task_target.to_string(),
+        retry_of: None,
+        user: "ops".to_owned(),
+        idempotency: None,
+    }
+}
+
+/// The report of a machine that is done with a job.
+pub(crate) fn success(job: JobId) -> Report {
+    Report {
+        failed: None,
+        delivery_id: Some(format!("of-{job}")),
+        job_id: Some(job),
+        details: String::new(),
+    }
+}
+
+/// The kinds of a job's events, with the steps.
+pub(crate) fn kinds(events: &[Event]) -> Vec<String> {
+    let line = |event: &Event| match &event.step {
+        Some(step) => format!("{} {step}", event.kind),
+        None => event.kind.clone(),
+    };
+    events.iter().map(line).collect()
+}
