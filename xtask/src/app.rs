@@ -4,15 +4,17 @@
 //! From what the command line said to an exit code.
 
 use std::io::{IsTerminal as _, Write as _, stderr, stdin, stdout};
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
 use crate::cli::{self, Format, Output, Request, Verb};
 use crate::graph::{self, Preview, Stage};
+use crate::ops::git;
 use crate::pipelines::STEPS;
 use crate::preflight::{self, Lack};
 use crate::run::Run;
-use crate::steps::{Need, clean, completions, doctor, setup};
+use crate::steps::{Input, Need, clean, completions, doctor, hooks, setup};
 use crate::tool::{Stop, Toolbox};
 use crate::ui::Ui;
 use crate::workspace::Workspace;
@@ -61,6 +63,9 @@ fn carry_out(verb: &Verb, run: &Run, output: Output, ui: &Ui) -> Result<u8> {
         Verb::Step(step) => {
             stages(step.name(), &[Stage { step: *step, after: &[] }], run, output, ui)
         }
+        Verb::Pipeline(pipeline) if run.options.changed => {
+            stages(pipeline.name, &concerned(pipeline.stages, run)?, run, output, ui)
+        }
         Verb::Pipeline(pipeline) => stages(pipeline.name, pipeline.stages, run, output, ui),
         Verb::Setup => {
             let missing = setup::missing(run);
@@ -69,6 +74,7 @@ fn carry_out(verb: &Verb, run: &Run, output: Output, ui: &Ui) -> Result<u8> {
             }
             setup::run(run, &missing, output.plan.is_some(), ui)
         }
+        Verb::Hooks => hooks::install(run, output.plan.is_some(), ui),
         Verb::Doctor => {
             let report = doctor::examine(run, STEPS);
             let text = if output.json { json(&report)? } else { report.text() };
@@ -92,9 +98,43 @@ fn stages(name: &str, stages: &[Stage], run: &Run, output: Output, ui: &Ui) -> R
     if !lacks.is_empty() && !mend(&lacks, stages, run, ui)? {
         return Ok(FAILED);
     }
+    if run.options.fix {
+        fix(stages, run, ui)?;
+    }
     let report = graph::run(name, stages, run, ui)?;
     show(&if output.json { json(&report)? } else { format!("\n{}", report.table()) })?;
     Ok(report.exit_code())
+}
+
+/// The stages that read a file which differs from the last commit.
+fn concerned(stages: &[Stage], run: &Run) -> Result<Vec<Stage>> {
+    let changed = git::changed(run.workspace.root(), run.workspace.commit())?;
+    let mut concerned = Vec::new();
+    for stage in stages {
+        let reads = stage.step.plan(run)?.reads;
+        let is_read = |path: &String| {
+            reads
+                .iter()
+                .any(|it| matches!(it, Input::Source(at) if Path::new(path).starts_with(at)))
+        };
+        if changed.iter().any(is_read) {
+            concerned.push(*stage);
+        }
+    }
+    Ok(concerned)
+}
+
+/// Mends what can be mended. The last gate comes first, because what is mended has to be formatted.
+fn fix(stages: &[Stage], run: &Run, ui: &Ui) -> Result<()> {
+    for stage in stages.iter().rev() {
+        let name = format!("fix-{}", stage.step.name());
+        let log = run.tools.log(&run.workspace.scratch().join("logs"), &name)?;
+        // What could not be mended, the gate is about to tell with its place.
+        if let Err(error) = stage.step.fix(run, &log.echoing(run.options.verbose)) {
+            ui.warn(&format!("{}: not everything could be mended: {error:#}", stage.step.name()));
+        }
+    }
+    Ok(())
 }
 
 /// Tells all that is missing and installs it where that is wanted. Says whether the run can start:
@@ -119,8 +159,11 @@ fn mend(lacks: &[Lack], stages: &[Stage], run: &Run, ui: &Ui) -> Result<bool> {
         setup::run(run, &tools, false, ui)?;
     }
     let left = preflight::check(run, stages.iter().map(|stage| stage.step))?;
-    let gates_alone = stages.iter().all(|stage| stage.after.is_empty());
-    let fatal = |lack: &Lack| !matches!(lack.need, Need::Tool(_)) || !gates_alone;
+    let gates: Vec<_> =
+        stages.iter().filter(|it| it.step.is_gate()).map(|it| it.step.name()).collect();
+    let fatal = |lack: &Lack| {
+        !matches!(lack.need, Need::Tool(_)) || lack.steps.iter().any(|it| !gates.contains(it))
+    };
     if left.iter().any(fatal) {
         ui.error("nothing was started: mend what is missing, or run `cargo xtask setup --yes`");
         return Ok(false);

@@ -11,7 +11,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 use release::Architecture;
 
-use crate::pipelines::{CI, PIPELINES, Pipeline, SMOKE, STEPS};
+use crate::pipelines::{CI, HOOK, PIPELINES, Pipeline, SMOKE, STEPS};
 use crate::run::Options;
 use crate::steps::Step;
 use crate::steps::images::update_lock::UpdateLock;
@@ -34,6 +34,8 @@ pub(crate) enum Verb {
     Pipeline(&'static Pipeline),
     /// Install what is missing.
     Setup,
+    /// Install the commit hook.
+    Hooks,
     /// Tell what is missing.
     Doctor,
     /// Remove build output.
@@ -87,6 +89,12 @@ pub(crate) fn command() -> Command {
                     .help("Build any commit for trying out: never a release, no tag needed"),
             );
         }
+        if pipeline.name == "validate" {
+            verb = verb.arg(fix()).arg(flag("changed").help(
+                "Run only gates that compile nothing, and of these only those that a file \
+                 concerns which differs from the last commit; for a commit hook",
+            ));
+        }
         command = command.subcommand(verb);
     }
     command = command.subcommand(
@@ -115,10 +123,22 @@ pub(crate) fn command() -> Command {
                 "Build nothing; lock the packages that the mirror has now, for the next build",
             ));
         }
+        if ["fmt", "headers", "lint"].contains(&step.name()) {
+            verb = verb.arg(fix());
+        }
+        if step.name() == "headers" {
+            verb = verb.arg(flag("all").help(
+                "Look at every file, not only at those that differ from the main branch; `ci` does",
+            ));
+        }
         command = command.subcommand(verb);
     }
     command
-        .subcommand(verb("setup", "Install the programs that are missing", "--yes"))
+        .subcommand(verb("setup", "Install the programs that are missing", "--yes").arg(
+            flag("hooks").help(
+                "Install nothing but the commit hook, which runs `cargo xtask validate --changed`",
+            ),
+        ))
         .subcommand(verb("doctor", "Tell which programs are missing, each with its mend", "--json"))
         .subcommand(verb("clean", "Remove what builds and runs left below target/", "--dry-run"))
         .subcommand(
@@ -141,6 +161,15 @@ fn sentence(text: &str) -> String {
 
 fn flag(name: &'static str) -> Arg {
     Arg::new(name).long(name).action(ArgAction::SetTrue)
+}
+
+fn fix() -> Arg {
+    flag("fix").help("Mend what can be mended without a person first: format, headers, lints")
+}
+
+/// Whether a flag that only some commands have was given.
+fn given_flag(given: &ArgMatches, name: &str) -> bool {
+    matches!(given.try_get_one::<bool>(name), Ok(Some(true)))
 }
 
 /// What every command takes.
@@ -200,10 +229,12 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
         return Err(command().error(clap::error::ErrorKind::MissingSubcommand, "name a command"));
     };
     let verb = match name {
+        "setup" if given_flag(given, "hooks") => Some(Verb::Hooks),
         "setup" => Some(Verb::Setup),
         "doctor" => Some(Verb::Doctor),
         "clean" => Some(Verb::Clean),
         "completions" => given.get_one::<Shell>("shell").copied().map(Verb::Completions),
+        "validate" if given_flag(given, "changed") => Some(Verb::Pipeline(&HOOK)),
         "images" if given.get_flag("update-lock") => Some(Verb::Step(&UpdateLock)),
         "ci" => {
             let wanted = given.get_one::<String>("pipeline");
@@ -258,6 +289,9 @@ fn options(given: &ArgMatches, ci: bool) -> Options {
         yes: given.get_flag("yes") || std::env::var_os("CI").is_some_and(|value| value == "true"),
         fail_fast: given.get_flag("fail-fast"),
         strict: ci,
+        fix: given_flag(given, "fix"),
+        all: given_flag(given, "all") || ci,
+        changed: given_flag(given, "changed"),
     }
 }
 

@@ -103,6 +103,23 @@ pub(crate) const CI: &[Pipeline] = &[Pipeline {
     stages: GATES,
 }];
 
+/// `cargo xtask validate --changed`, for the commit hook: what compiles nothing.
+pub(crate) const HOOK: Pipeline = Pipeline {
+    name: "validate",
+    about: "Run the gates that a commit concerns and that compile nothing",
+    example: "--changed",
+    stages: &[
+        first(&Fmt),
+        first(&Headers),
+        first(&Licenses),
+        first(&Deadcode),
+        first(&Containers),
+        first(&WORKFLOWS),
+        first(&Secrets),
+        first(&Docs),
+    ],
+};
+
 /// Workflows and pipelines are held against each other.
 const WORKFLOWS: Workflows = Workflows { pipelines: &["pr"] };
 

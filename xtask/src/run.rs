@@ -34,6 +34,12 @@ pub(crate) struct Options {
     pub(crate) fail_fast: bool,
     /// A gate that could not run counts as failed.
     pub(crate) strict: bool,
+    /// Mend what can be mended before the gates look.
+    pub(crate) fix: bool,
+    /// Look at every file where a gate looks at new and changed ones by default.
+    pub(crate) all: bool,
+    /// Leave out gates that no file concerns which differs from the last commit.
+    pub(crate) changed: bool,
 }
 
 impl Options {

@@ -15,6 +15,7 @@ mod report;
 mod resume;
 mod run;
 mod schedule;
+mod unchanged;
 
 use crate::steps::Step;
 

@@ -107,6 +107,7 @@ fn input(input: &Input) -> String {
         Input::Path(path) => path.display().to_string(),
         Input::Tool(name) => format!("the version of {name}"),
         Input::Env(name) => format!("${name}"),
+        Input::Fact(name, value) => format!("{name} ({value})"),
         Input::Day => "the day".to_owned(),
         Input::Manifest => "release.json".to_owned(),
     }

@@ -58,6 +58,13 @@ pub(crate) enum Verdict {
         /// One short fact.
         fact: String,
     },
+    /// A gate whose inputs are as they were when it last ended well.
+    Unchanged {
+        /// One short fact.
+        fact: String,
+        /// When that was, by RFC 3339 in UTC.
+        since: String,
+    },
     /// It did its work and found faults.
     Found {
         /// All of them.
@@ -83,19 +90,22 @@ impl Verdict {
             self,
             Self::Done { .. }
                 | Self::Kept { .. }
+                | Self::Unchanged { .. }
                 | Self::Skipped { skip: Skip::NotApplicable { .. } }
         )
     }
 
     /// Whether it was begun in this run.
     pub(super) fn ran(&self) -> bool {
-        !matches!(self, Self::Skipped { .. } | Self::Kept { .. })
+        !matches!(self, Self::Skipped { .. } | Self::Kept { .. } | Self::Unchanged { .. })
     }
 
     /// The fact, where there is one.
     pub(super) fn fact(&self) -> String {
         match self {
-            Self::Done { fact } | Self::Kept { fact } => fact.clone(),
+            Self::Done { fact } | Self::Kept { fact } | Self::Unchanged { fact, .. } => {
+                fact.clone()
+            }
             _ => String::new(),
         }
     }
@@ -105,6 +115,7 @@ impl Verdict {
         match self {
             Self::Done { .. } => "ok",
             Self::Kept { .. } => "kept",
+            Self::Unchanged { .. } => "same",
             Self::Found { .. } | Self::Failed { .. } => "failed",
             Self::Skipped { .. } => "skipped",
         }
@@ -116,6 +127,10 @@ impl Verdict {
             Self::Done { fact } => fact.clone(),
             Self::Kept { fact } if fact.is_empty() => "finished in an earlier run".to_owned(),
             Self::Kept { fact } => format!("{fact}, finished in an earlier run"),
+            Self::Unchanged { fact, since } if fact.is_empty() => {
+                format!("unchanged since {since}")
+            }
+            Self::Unchanged { fact, since } => format!("{fact}, unchanged since {since}"),
             Self::Found { findings } => count(findings.len(), "finding"),
             Self::Failed { error } => error.lines().next().unwrap_or_default().to_owned(),
             Self::Skipped { skip } => skip.to_string(),

@@ -9,12 +9,13 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
+use release::Channel;
 
 use super::check::{Graph, Node};
 use super::execute::{Answer, Event, execute};
 use super::journal::{Journal, Record};
 use super::report::{Report, Row, Verdict};
-use super::{Stage, resume};
+use super::{Stage, resume, unchanged};
 use crate::ops::text::seconds;
 use crate::ops::{atomic, tree};
 use crate::run::Run;
@@ -49,19 +50,29 @@ pub(crate) fn run(name: &str, stages: &[Stage], run: &Run, ui: &Ui) -> Result<Re
     let graph = graph(stages)?;
     let started = Instant::now();
     let _alone = lock(&run.workspace.scratch())?;
-    let key = key(name, stages, run)?;
-    let path = run.workspace.scratch().join("journal").join(format!("{name}-{key}.jsonl"));
-    let (mut journal, records) = Journal::open(&path)?;
-    let kept = resume::kept(&graph, &records, |node, wrote| intact(stages, node, run, wrote));
+    let keys = unchanged::keys(stages, run)?;
+    let mut earlier = BTreeMap::new();
+    if may_recall(stages, run) {
+        earlier = unchanged::recall(stages, &keys, run);
+    }
+    // Writing to the disk and waiting for it takes longer than finding that nothing is to be done.
+    let mut journal = None;
+    if earlier.len() < graph.len() {
+        let key = key(name, stages, run)?;
+        let path = run.workspace.scratch().join("journal").join(format!("{name}-{key}.jsonl"));
+        let (opened, records) = Journal::open(&path)?;
+        journal = Some(opened);
+        let kept = resume::kept(&graph, &records, |node, wrote| intact(stages, node, run, wrote));
+        earlier.extend(kept.into_iter().map(|(node, fact)| (node, Verdict::Kept { fact })));
+    }
+    let mut note = |record: &Record| journal.as_mut().map_or(Ok(()), |it| it.add(record));
 
     let mut rows: Vec<Option<Row>> = stages.iter().map(|_| None).collect();
     let mut running: BTreeSet<usize> = BTreeSet::new();
-    let work = |node: usize| match kept.get(&node) {
-        Some(fact) => Ok(Ended {
-            verdict: Verdict::Kept { fact: fact.clone() },
-            wrote: String::new(),
-            milliseconds: 0,
-        }),
+    let work = |node: usize| match earlier.get(&node) {
+        Some(verdict) => {
+            Ok(Ended { verdict: verdict.clone(), wrote: String::new(), milliseconds: 0 })
+        }
         None => attempt(stages, node, run),
     };
     let result = execute(&graph, run.options.jobs, work, |event| {
@@ -72,8 +83,8 @@ pub(crate) fn run(name: &str, stages: &[Stage], run: &Run, ui: &Ui) -> Result<Re
             }
             Event::Start(node) => {
                 running.insert(node);
-                if !kept.contains_key(&node) {
-                    journal.add(&Record::Started { step: graph.name(node).to_owned() })?;
+                if !earlier.contains_key(&node) {
+                    note(&Record::Started { step: graph.name(node).to_owned() })?;
                 }
                 ui.live(&progress(&graph, &rows, &running, started));
                 return Ok(stop_or(run, Answer::Good));
@@ -88,8 +99,8 @@ pub(crate) fn run(name: &str, stages: &[Stage], run: &Run, ui: &Ui) -> Result<Re
             Event::Drop(node) => (node, Ended::skipped(Skip::Stopped)),
         };
         running.remove(&node);
-        if !kept.contains_key(&node) {
-            journal.add(&Record::Ended {
+        if !earlier.contains_key(&node) {
+            note(&Record::Ended {
                 step: graph.name(node).to_owned(),
                 good: ended.verdict.good(),
                 fact: ended.verdict.fact(),
@@ -123,8 +134,9 @@ pub(crate) fn run(name: &str, stages: &[Stage], run: &Run, ui: &Ui) -> Result<Re
         milliseconds: milliseconds(started),
     };
     if report.ended_well() {
-        journal.add(&Record::Closed)?;
+        note(&Record::Closed)?;
     }
+    unchanged::remember(stages, &keys, &report.steps, run)?;
     let mut text = serde_json::to_string_pretty(&report)?;
     text.push('\n');
     atomic::write(&run.workspace.scratch().join("report.json"), text.as_bytes())?;
@@ -180,6 +192,12 @@ fn attempt(stages: &[Stage], node: usize, run: &Run) -> Result<Ended> {
         }
         Outcome::Skipped(skip) => Ended::skipped(skip),
     })
+}
+
+/// Whether gates that would find nothing new may be left out: not for a release, which is checked
+/// whole, and not for a gate that somebody asked for by its name.
+fn may_recall(stages: &[Stage], run: &Run) -> bool {
+    stages.len() > 1 && run.version().channel() == Channel::Snapshot
 }
 
 /// Whether all that the step wrote is as it left it.
@@ -263,6 +281,9 @@ fn show(row: &Row, ui: &Ui) {
         }
         Verdict::Kept { .. } => {
             ui.status("Kept", &format!("{}, finished in an earlier run", row.step));
+        }
+        Verdict::Unchanged { since, .. } => {
+            ui.status("Unchanged", &format!("{} since {since}", row.step));
         }
         Verdict::Found { findings } => {
             for finding in findings {

@@ -23,6 +23,14 @@ pub(crate) fn has_extension(path: &str, extension: &str) -> bool {
     Path::new(path).extension().is_some_and(|it| it == extension)
 }
 
+/// Folders of data for tests, whose files are what they are.
+const TEST_DATA: &[&str] = &["fixtures", "golden", "proptest-regressions", "snapshots", "testdata"];
+
+/// Whether `path` lies in a folder of data for tests.
+pub(crate) fn is_test_data(path: &str) -> bool {
+    Path::new(path).components().any(|part| TEST_DATA.iter().any(|it| part.as_os_str() == *it))
+}
+
 /// The paths of all source files, from the root with `/`, sorted.
 ///
 /// # Errors

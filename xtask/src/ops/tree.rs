@@ -52,6 +52,11 @@ pub(crate) fn digest_of_bytes(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
+/// SHA-256 of the content of the file `path`, lower-case hex.
+pub(crate) fn digest_of_file(path: &Path) -> Result<String> {
+    Ok(hex(&file(path)?))
+}
+
 /// Adds one entry; every field carries its length, so that no two trees give the same bytes.
 fn record(hash: &mut Sha256, kind: &[u8], name: &Path, content: &[u8]) {
     for field in [kind, name.as_os_str().as_bytes(), content] {

@@ -41,6 +41,10 @@ impl Step for Audit {
         "stop crates with known vulnerabilities or without a maintainer"
     }
 
+    fn is_gate(&self) -> bool {
+        true
+    }
+
     fn needs(&self, _run: &Run) -> Vec<Need> {
         vec![Need::Tool("git"), Need::Tool("tar")]
     }
@@ -53,7 +57,6 @@ impl Step for Audit {
             .reads(Input::Source(PathBuf::from("Cargo.lock")))
             .reads(Input::Source(PathBuf::from("release.toml")))
             .reads(Input::Source(PathBuf::from(SNAPSHOT)))
-            .reads(Input::Path(Path::new("target/xtask").join(FETCHED)))
             .reads(Input::Day))
     }
 

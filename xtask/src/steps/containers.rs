@@ -26,6 +26,10 @@ impl Step for Containers {
         "check Containerfiles: hadolint, labels, pinned bases"
     }
 
+    fn is_gate(&self) -> bool {
+        true
+    }
+
     fn needs(&self, _run: &Run) -> Vec<Need> {
         vec![Need::Tool("hadolint")]
     }

@@ -23,6 +23,10 @@ impl Step for Deadcode {
         "stop public items and dependencies that nothing uses"
     }
 
+    fn is_gate(&self) -> bool {
+        true
+    }
+
     fn plan(&self, _run: &Run) -> Result<Plan> {
         Ok(Plan::new()
             .native("look for public items and dependencies that no code names")

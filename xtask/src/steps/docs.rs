@@ -26,6 +26,10 @@ impl Step for Docs {
         "check links, paths and commands in README and docs"
     }
 
+    fn is_gate(&self) -> bool {
+        true
+    }
+
     fn plan(&self, _run: &Run) -> Result<Plan> {
         Ok(Plan::new()
             .native("follow every link of every page, and ask xtask for the help of every command")

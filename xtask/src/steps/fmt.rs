@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Gate: Rust is formatted as rustfmt does it.
+//! Gate: Rust, TOML and shell are formatted as rustfmt, taplo and shfmt do it.
 
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,8 @@ use anyhow::Result;
 use super::{Finding, Input, Need, Outcome, Plan, Step, StepLog};
 use crate::ops::command::Command;
 use crate::run::Run;
+
+mod copies;
 
 /// `cargo xtask fmt`.
 pub(crate) struct Fmt;
@@ -20,28 +22,42 @@ impl Step for Fmt {
     }
 
     fn about(&self) -> &'static str {
-        "check that Rust is formatted"
+        "check that Rust, TOML and shell are formatted"
+    }
+
+    fn is_gate(&self) -> bool {
+        true
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {
-        vec![Need::Tool("cargo"), Need::Tool("rustfmt")]
+        ["cargo", "rustfmt", "shfmt", "taplo"].map(Need::Tool).into()
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
-        Ok(Plan::new()
-            .command(command(run))
-            .reads(Input::Source(PathBuf::new()))
-            .reads(Input::Tool("rustfmt")))
+        let plan = Plan::new().command(command(run)).reads(Input::Source(PathBuf::new()));
+        // The commands work on copies, so that a check changes nothing.
+        let natives = copies::commands(run)?.into_iter().map(|it| run.tools.line(&it));
+        Ok(natives.fold(plan, |plan, line| plan.native(format!("compare with `{line}`"))))
+    }
+
+    fn fix(&self, run: &Run, log: &StepLog) -> Result<()> {
+        run.exec(log, &run.command("cargo").args(["fmt", "--all"]))?;
+        copies::commands(run)?.iter().try_for_each(|command| run.exec(log, command))
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         let finished = run.attempt(log, &command(run))?;
-        let findings = findings(&String::from_utf8_lossy(finished.stdout()), run.workspace.root());
+        let mut findings =
+            findings(&String::from_utf8_lossy(finished.stdout()), run.workspace.root());
         if findings.is_empty() {
             finished.success()?;
-            return Ok(Outcome::Done(String::new()));
         }
-        Ok(Outcome::Found(findings))
+        findings.extend(copies::check(run, log)?);
+        Ok(if findings.is_empty() {
+            Outcome::Done(String::new())
+        } else {
+            Outcome::Found(findings)
+        })
     }
 }
 
@@ -62,7 +78,7 @@ fn findings(output: &str, root: &Path) -> Vec<Finding> {
         if findings.iter().any(|it| it.file == file) {
             continue;
         }
-        let mend = format!("rustfmt --edition 2024 {file}");
+        let mend = "cargo xtask fmt --fix";
         let message = "not formatted as rustfmt does it";
         findings.push(Finding::at(file, start + context, "rustfmt", message, mend));
     }

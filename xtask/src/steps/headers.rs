@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Gate: every file of the source says under which licence it is, and whose it is.
+//! Gate: every file of the source says under which licence it is, and whose it is. New and changed
+//! files are looked at by default, all of them with `--all` and in `ci`.
 
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 
 use anyhow::Result;
 
 use super::{Finding, Input, Outcome, Plan, Step, StepLog};
-use crate::ops::source;
+use crate::ops::epoch::rfc3339;
 use crate::ops::text::count;
+use crate::ops::{atomic, git, source};
 use crate::run::Run;
 
 /// `cargo xtask headers`.
@@ -18,12 +23,11 @@ pub(crate) struct Headers;
 /// How many lines may stand before the header: `#!`, `# syntax=`, an XML declaration, a blank one.
 const LEAD: usize = 4;
 
-/// Folders of data for tests, whose files are what they are.
-const DATA_FOLDERS: &[&str] =
-    &["fixtures", "golden", "proptest-regressions", "snapshots", "testdata"];
-
 /// Kinds of files that have no comments, or that a program writes.
 const NO_HEADER: &[&str] = &["json", "lock", "snap", "pub", "pem", "svg", "txt", "LICENSE"];
+
+/// The rule of a file without a licence line, which `--fix` adds.
+const MISSING: &str = "spdx";
 
 /// A comment's start and its end.
 type Comment = (&'static str, &'static str);
@@ -37,15 +41,47 @@ impl Step for Headers {
         "check that every source file names its licence and owner"
     }
 
-    fn plan(&self, _run: &Run) -> Result<Plan> {
+    fn is_gate(&self) -> bool {
+        true
+    }
+
+    fn plan(&self, run: &Run) -> Result<Plan> {
+        let (files, since) = match since(run)? {
+            Some(commit) => (format!("every source file that differs from {commit}"), commit),
+            None => ("every source file".to_owned(), "nothing".to_owned()),
+        };
         Ok(Plan::new()
-            .native("look for the SPDX and the copyright line at the top of every source file")
-            .reads(Input::Source(PathBuf::new())))
+            .native(format!("look for the SPDX and the copyright line at the top of {files}"))
+            .reads(Input::Source(PathBuf::new()))
+            .reads(Input::Fact("the commit that changes are counted from", since)))
+    }
+
+    fn fix(&self, run: &Run, log: &StepLog) -> Result<()> {
+        let identity = &run.workspace.product().product;
+        let year: String = rfc3339(run.workspace.epoch())?.chars().take(4).collect();
+        for file in files(run)? {
+            let fault = check(&file.path, &file.text, &identity.license, &identity.vendor);
+            let comment = comment(&file.path, &file.text);
+            if let (Some(fault), Some(comment)) = (fault, comment)
+                && fault.rule == MISSING
+            {
+                let lines = [
+                    format!("SPDX-License-Identifier: {}", identity.license),
+                    format!("Copyright (C) {year} {}", identity.vendor),
+                ];
+                let path = run.workspace.root().join(&file.path);
+                let mode = fs::metadata(&path)?.permissions().mode();
+                let text = with_header(&file.text, comment, &lines);
+                atomic::write_with(&path, mode, |out| Ok(out.write_all(text.as_bytes())?))?;
+                log.note(&format!("{}: header added", file.path));
+            }
+        }
+        Ok(())
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         let identity = &run.workspace.product().product;
-        let files = source::texts(run.workspace.root(), |path| !exempt(path))?;
+        let files = files(run)?;
         let findings: Vec<_> = files
             .iter()
             .filter_map(|file| check(&file.path, &file.text, &identity.license, &identity.vendor))
@@ -58,9 +94,36 @@ impl Step for Headers {
     }
 }
 
+/// The commit that files have to differ from to be looked at; none when all are.
+fn since(run: &Run) -> Result<Option<String>> {
+    if run.options.all { Ok(None) } else { git::base(run.workspace.root()).map(Some) }
+}
+
+fn files(run: &Run) -> Result<Vec<source::File>> {
+    let root = run.workspace.root();
+    let changed = since(run)?.map(|commit| git::changed(root, &commit)).transpose()?;
+    source::texts(root, |path| {
+        !exempt(path) && changed.as_ref().is_none_or(|files| files.contains(path))
+    })
+}
+
+/// The text with the lines of the header in comments: after a line that has to be the first one.
+fn with_header(text: &str, (start, end): Comment, lines: &[String]) -> String {
+    let lines: Vec<_> = lines.iter().map(|line| format!("{start}{line}{end}\n")).collect();
+    let header = lines.concat();
+    let leads = ["#!", "# syntax=", "# escape=", "<?xml", "<!DOCTYPE"];
+    let first = text.lines().next().filter(|line| leads.iter().any(|it| line.starts_with(it)));
+    match first.and_then(|first| text.split_at_checked(first.len())) {
+        Some((first, rest)) => {
+            format!("{first}\n{header}{}", rest.strip_prefix('\n').unwrap_or(rest))
+        }
+        None if text.is_empty() => header,
+        None => format!("{header}\n{}", text.trim_start_matches('\n')),
+    }
+}
+
 fn exempt(path: &str) -> bool {
-    Path::new(path).components().any(|part| DATA_FOLDERS.iter().any(|it| part.as_os_str() == *it))
-        || NO_HEADER.contains(&kind(path))
+    source::is_test_data(path) || NO_HEADER.contains(&kind(path))
 }
 
 /// The extension, or the whole name where there is none.
@@ -108,7 +171,7 @@ fn check(path: &str, text: &str, license: &str, vendor: &str) -> Option<Finding>
     let mut lines = text.lines().enumerate().map(|(number, line)| (number + 1, line));
     let mend = format!("put `{spdx}` and `{start}Copyright (C) YEAR {vendor}{end}` at its top");
     if !lines.by_ref().take(LEAD + 1).any(|(_, line)| line == spdx) {
-        return Some(Finding::at(path, 1, "spdx", "the licence line is missing", mend));
+        return Some(Finding::at(path, 1, MISSING, "the licence line is missing", mend));
     }
     match lines.next() {
         Some((_, line)) if is_copyright(line) => None,
@@ -163,6 +226,25 @@ mod tests {
             copyright(3)
         );
         assert_eq!(rule("a.rs", start), copyright(1));
+    }
+
+    #[test]
+    fn a_header_goes_below_a_line_that_has_to_be_the_first() {
+        let lines = ["SPDX-License-Identifier: MIT", "Copyright (C) 2026 The Authors"];
+        let lines = lines.map(str::to_owned);
+        for (path, text) in [
+            ("a.rs", "fn a() {}\n"),
+            ("a.rs", ""),
+            ("run", "#!/bin/sh\nexit 0\n"),
+            ("run", "#!/bin/sh"),
+            ("a.xml", "<?xml version=\"1.0\"?>\n<a/>\n"),
+        ] {
+            let mended = with_header(text, comment(path, text).unwrap(), &lines);
+            assert_eq!(rule(path, &mended), None, "{mended}");
+            let first = text.lines().next().unwrap_or_default();
+            assert!(!first.starts_with("#!") || mended.starts_with(first), "{mended}");
+            assert!(text.lines().all(|line| mended.contains(line)), "{mended}");
+        }
     }
 
     #[test]

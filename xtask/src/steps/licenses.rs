@@ -26,6 +26,10 @@ impl Step for Licenses {
         "stop crates whose licence is not compatible with AGPL-3.0"
     }
 
+    fn is_gate(&self) -> bool {
+        true
+    }
+
     fn needs(&self, _run: &Run) -> Vec<Need> {
         vec![Need::Tool("cargo")]
     }

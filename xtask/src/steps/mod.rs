@@ -19,6 +19,7 @@ pub(crate) mod docs;
 pub(crate) mod doctor;
 pub(crate) mod fmt;
 pub(crate) mod headers;
+pub(crate) mod hooks;
 pub(crate) mod images;
 pub(crate) mod licenses;
 pub(crate) mod lint;
@@ -55,6 +56,13 @@ pub(crate) trait Step: Sync {
     /// One line for `--help` and `--dry-run`.
     fn about(&self) -> &'static str;
 
+    /// Whether it does nothing but judge the source, from nothing but what its plan reads. A gate
+    /// that ended well does not run again while that is unchanged, and one whose program is missing
+    /// is skipped where another step would stop the run.
+    fn is_gate(&self) -> bool {
+        false
+    }
+
     /// What has to be there before the first step of a run starts.
     fn needs(&self, _run: &Run) -> Vec<Need> {
         Vec::new()
@@ -62,6 +70,14 @@ pub(crate) trait Step: Sync {
 
     /// What running would do, without doing it. Reads the work tree and the manifest at most.
     fn plan(&self, run: &Run) -> Result<Plan>;
+
+    /// Mends what can be mended without a person, for `--fix`; what is left, the step finds.
+    ///
+    /// # Errors
+    /// When a program that mends can't do its work.
+    fn fix(&self, _run: &Run, _log: &StepLog) -> Result<()> {
+        Ok(())
+    }
 
     /// Does what [`Step::plan`] says.
     ///

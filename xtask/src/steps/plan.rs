@@ -43,6 +43,9 @@ pub(crate) enum Input {
     Tool(&'static str),
     /// A variable of the environment: its value decides (only its digest is ever kept).
     Env(&'static str),
+    /// What the step found out while it planned, such as the commit that it compares with: the
+    /// name of the fact, and the fact.
+    Fact(&'static str, String),
     /// The day, in UTC: what is asked of the world outside changes with it.
     Day,
     /// `release.json` as the steps before left it.

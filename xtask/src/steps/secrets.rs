@@ -24,6 +24,10 @@ impl Step for Secrets {
         "stop keys, tokens and passwords in the source"
     }
 
+    fn is_gate(&self) -> bool {
+        true
+    }
+
     fn plan(&self, _run: &Run) -> Result<Plan> {
         Ok(Plan::new()
             .native("look for secrets in every file of the source, by form and by entropy")

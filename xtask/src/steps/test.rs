@@ -33,6 +33,10 @@ impl Step for Test {
         "run every test"
     }
 
+    fn is_gate(&self) -> bool {
+        true
+    }
+
     fn needs(&self, _run: &Run) -> Vec<Need> {
         let required = std::env::var_os("REQUIRE_TOOLS").is_some();
         let counterpart = |name| if required { Need::Tool(name) } else { Need::Wanted(name) };

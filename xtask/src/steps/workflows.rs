@@ -32,6 +32,10 @@ impl Step for Workflows {
         "check workflows: GitHub's schema, zizmor, pinned actions, thin jobs, drift"
     }
 
+    fn is_gate(&self) -> bool {
+        true
+    }
+
     fn needs(&self, _run: &Run) -> Vec<Need> {
         vec![Need::Tool("actionlint"), Need::Tool("check-jsonschema"), Need::Tool("zizmor")]
     }

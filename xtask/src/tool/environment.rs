@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use super::redact::is_secret;
+use crate::ops::tree::digest_of_bytes;
 
 /// What programs need to find their files, their network and their language.
 const INHERITED: &[&str] = &[
@@ -70,9 +71,38 @@ pub(super) fn inherited(
     .collect()
 }
 
+/// Of those inherited, the ones that say nothing but from where somebody is logged in.
+const SESSION: &[&str] = &["DBUS_SESSION_BUS_ADDRESS", "XDG_"];
+
+/// A digest over what children inherit, by which a change of it is seen. The order does not matter.
+pub(super) fn identity(ours: impl Iterator<Item = (OsString, OsString)>, private: &Path) -> String {
+    let mut variables: Vec<_> = inherited(ours, private)
+        .into_iter()
+        .filter(|(name, _)| {
+            let name = name.as_encoded_bytes();
+            !SESSION.iter().any(|it| name.starts_with(it.as_bytes()))
+        })
+        .collect();
+    variables.sort();
+    digest_of_bytes(format!("{variables:?}").as_bytes())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_identity_follows_what_children_see() {
+        let of = |pairs: &[(&str, &str)]| {
+            let ours = pairs.iter().map(|(name, value)| (name.into(), value.into()));
+            identity(ours, Path::new("/absent"))
+        };
+        let plain = of(&[("PATH", "/bin"), ("LANG", "C")]);
+        assert_eq!(plain, of(&[("LANG", "C"), ("PATH", "/bin"), ("EDITOR", "vi")]));
+        assert_eq!(plain, of(&[("LANG", "C"), ("PATH", "/bin"), ("XDG_SESSION_ID", "7")]));
+        assert_ne!(plain, of(&[("LANG", "C"), ("PATH", "/bin"), ("RUSTFLAGS", "-g")]));
+        assert_ne!(plain, of(&[("LANG", "C"), ("PATH", "/usr/bin")]));
+    }
 
     #[test]
     fn inherits_what_is_named_and_no_secret() {

@@ -49,6 +49,11 @@ impl Finished {
         &self.ended.stdout
     }
 
+    /// What it wrote to standard error, without secrets; empty unless standard output was asked for.
+    pub(crate) fn stderr(&self) -> &str {
+        &self.ended.stderr
+    }
+
     /// The last lines of what it wrote to both streams, without secrets.
     #[cfg(test)]
     pub(crate) fn tail(&self) -> &[String] {

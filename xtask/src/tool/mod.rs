@@ -18,7 +18,7 @@ mod version;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -42,6 +42,10 @@ pub(crate) struct Toolbox {
     redactor: Redactor,
     /// What programs said of their version, by name; asked once.
     versions: Mutex<BTreeMap<&'static str, Option<version::Version>>>,
+    /// What they said in earlier runs.
+    memo: version::Memo,
+    /// What `rustc -vV` says: behind the names of the Rust tools stands whatever tool chain is set.
+    rustc: OnceLock<String>,
 }
 
 /// A program that is not there, or too old.
@@ -62,6 +66,8 @@ impl Toolbox {
             stop,
             redactor: Redactor::from_environment(),
             versions: Mutex::default(),
+            memo: version::Memo::open(target.join("xtask/versions.json")),
+            rustc: OnceLock::new(),
         })
     }
 
@@ -110,8 +116,29 @@ impl Toolbox {
 
     fn ask(&self, spec: &'static Spec) -> Option<version::Version> {
         let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
-        let ask = || version::ask(&self.find(spec.name)?, spec.version);
+        let ask = || {
+            let path = self.find(spec.name)?;
+            self.memo.ask(&self.identity(spec.name), &path, spec.version)
+        };
         versions.entry(spec.name).or_insert_with(ask).clone()
+    }
+
+    /// What tells one build of the program `name` from another without starting it: where it lies,
+    /// its size, and when it was put there.
+    pub(crate) fn identity(&self, name: &str) -> String {
+        let Some(path) = self.find(name) else { return "absent".to_owned() };
+        let rust = matches!(spec(name), Some(Spec { source: Source::Rust(_), .. }));
+        let rustc = if rust { self.rustc() } else { "" };
+        format!("{} {rustc}", version::stamp(&path))
+    }
+
+    fn rustc(&self) -> &str {
+        self.rustc.get_or_init(|| version::say(Path::new("rustc"), &["-vV"]).unwrap_or_default())
+    }
+
+    /// A digest over the variables that programs inherit, those of a login session aside.
+    pub(crate) fn environment(&self) -> String {
+        environment::identity(std::env::vars_os(), &self.private)
     }
 
     /// What ends this run before its time.

@@ -25,6 +25,9 @@ const TAIL: usize = 20;
 /// Longer lines are cut in pieces, so that memory does not grow with what a program writes.
 const LONGEST_LINE: usize = 64 * 1024;
 
+/// So much of standard error is kept for the caller; no tool has more to say of our source.
+const KEPT_ERRORS: usize = 4 << 20;
+
 /// How long we read on after the end of the child: a daemon that it left may hold the pipe open.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -33,6 +36,8 @@ const LINGER: Duration = Duration::from_secs(2);
 pub(super) struct Ended {
     pub(super) status: ExitStatus,
     pub(super) stdout: Vec<u8>,
+    /// The start of standard error, without secrets; empty where both streams are one.
+    pub(super) stderr: String,
     pub(super) tail: Vec<String>,
 }
 
@@ -105,9 +110,9 @@ pub(super) fn run(
         watched.leave(group);
         let _ = sender.send(());
     });
-    let (stdout, tail) = collect(&inbox, &ended, log);
+    let Collected { stdout, stderr, tail } = collect(&inbox, &ended, log);
     let status = child.wait().context("cannot learn how it ended")?;
-    Ok(Ended { status, stdout, tail })
+    Ok(Ended { status, stdout, stderr, tail: tail.lines() })
 }
 
 /// The child before its start: arguments, folder, clean environment, no input, a group of its own.
@@ -128,18 +133,28 @@ pub(super) fn prepare(program: &Path, private: &Path, command: &Command) -> std:
     child
 }
 
+/// What the readers sent.
+#[derive(Debug, Default)]
+struct Collected {
+    stdout: Vec<u8>,
+    stderr: String,
+    tail: Tail,
+}
+
 /// Takes what the readers send until both streams are at their end and the child has ended, or
 /// something that it left has held them open for too long.
-fn collect(inbox: &Receiver<Event>, ended: &Receiver<()>, log: &StepLog) -> (Vec<u8>, Vec<String>) {
-    let mut stdout = Vec::new();
-    let mut tail = Tail::default();
+fn collect(inbox: &Receiver<Event>, ended: &Receiver<()>, log: &StepLog) -> Collected {
+    let mut collected = Collected::default();
     let mut deadline: Option<Instant> = None;
     while deadline.is_none_or(|deadline| Instant::now() < deadline) {
         match inbox.recv_timeout(LINGER) {
-            Ok(Event::Output(bytes)) => stdout.extend(bytes),
+            Ok(Event::Output(bytes)) => collected.stdout.extend(bytes),
             Ok(Event::Lines(stream, text)) => {
                 log.write(&text);
-                tail.add(stream, &text);
+                collected.tail.add(stream, &text);
+                if stream == Stream::Error && collected.stderr.len() < KEPT_ERRORS {
+                    collected.stderr.push_str(&text);
+                }
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
@@ -152,7 +167,7 @@ fn collect(inbox: &Receiver<Event>, ended: &Receiver<()>, log: &StepLog) -> (Vec
         // Closed streams do not mean that the child has ended.
         let _ = ended.recv();
     }
-    (stdout, tail.lines())
+    collected
 }
 
 /// The end of what a program wrote. Errors are what people look for, so no amount of output pushes

@@ -1,19 +1,80 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Asks a program for its version.
+//! Asks a program for its version, and remembers the answer: some take a second to tell.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
+use serde::{Deserialize, Serialize};
 use xshell::{Shell, cmd};
 
+use crate::ops::atomic;
+
 /// What a program said of its version.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Version {
     /// The numbers with dots between, such as `4.3.1`.
     pub(super) text: String,
     /// The same as numbers.
     pub(super) numbers: Vec<u64>,
+}
+
+/// What programs said in earlier runs, by what tells one build of them from another.
+#[derive(Debug)]
+pub(super) struct Memo {
+    file: PathBuf,
+    answers: Mutex<BTreeMap<String, Version>>,
+}
+
+impl Memo {
+    /// The answers in `file`; none where it is absent or malformed.
+    pub(super) fn open(file: PathBuf) -> Self {
+        let read = || serde_json::from_slice(&std::fs::read(&file).ok()?).ok();
+        let answers = Mutex::new(read().unwrap_or_default());
+        Self { file, answers }
+    }
+
+    /// As [`ask`], unless the same was asked of the same build before.
+    pub(super) fn ask(&self, identity: &str, program: &Path, args: &[&str]) -> Option<Version> {
+        let key = format!("{identity} {}", args.join(" "));
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(version) = answers.get(&key) {
+            return Some(version.clone());
+        }
+        let version = ask(program, args)?;
+        answers.insert(key, version.clone());
+        // Without the file the next run asks again, and that is all.
+        if self.file.parent().is_some_and(Path::is_dir) {
+            drop(serde_json::to_vec(&*answers).map(|text| atomic::write(&self.file, &text)));
+        }
+        Some(version)
+    }
+}
+
+/// Where `path` leads, the size of what is there, its number on the disk, and when it was put there.
+pub(super) fn stamp(path: &Path) -> String {
+    let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    match real.metadata() {
+        Ok(meta) => format!(
+            "{} {} {} {}.{}",
+            // A link's name decides what programs like rustup do.
+            path.display(),
+            meta.ino(),
+            meta.len(),
+            meta.ctime(),
+            meta.ctime_nsec()
+        ),
+        Err(error) => format!("{} {error}", real.display()),
+    }
+}
+
+/// What `program` prints to standard output.
+pub(super) fn say(program: &Path, args: &[&str]) -> Option<String> {
+    let shell = Shell::new().ok()?;
+    cmd!(shell, "{program} {args...}").quiet().ignore_stderr().read().ok()
 }
 
 /// Runs `program` with `args` and takes the first version that it prints, to either stream.

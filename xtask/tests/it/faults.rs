@@ -87,7 +87,7 @@ fn a_missing_program_skips_its_gate_and_says_so() {
     let run =
         |args: &[&str]| Answer(fixture.command(args).env("PATH", path.path()).output().unwrap());
     let answer = run(&["fmt"]);
-    says(&answer, 3, &["rustfmt is not installed", "rustup component add rustfmt"]);
+    says(&answer, 3, &["rustfmt is not installed", "rustup component add rustfmt", "taplo is not"]);
     assert!(answer.out().contains("1 step did not run"), "{}", answer.out());
     let answer = run(&["ci", "pr", "--json"]);
     assert_eq!(answer.code(), 1, "a gate that could not run has failed: {}", answer.err());

@@ -3,7 +3,7 @@
 
 //! Each gate is seen to fail, alone and with the right place, after a violation was put in.
 
-use crate::common::{Answer, Fixture};
+use crate::common::{Answer, Fixture, have};
 
 const LIB: &str = "one/src/lib.rs";
 
@@ -26,7 +26,15 @@ fn only(answer: &Answer, gate: &str, file: &str, line: Option<u64>, rule: &str) 
 }
 
 /// The gates that need no program but those of Rust.
-const GATES: &[&str] = &["fmt", "lint", "test", "headers"];
+const GATES: &[&str] = &["test", "headers", "deadcode", "secrets", "docs"];
+/// What the gates `fmt` and `lint` need beside.
+const FMT: &[&str] = &["shfmt", "taplo"];
+const LINT: &[&str] = &["shellcheck", "systemd-analyze"];
+
+const SCRIPT: &str = "#!/bin/sh\n\
+    # SPDX-License-Identifier: AGPL-3.0-or-later\n\
+    # Copyright (C) 2026 The Provisioner Authors\n";
+const UNIT: &str = "[Unit]\nDescription=A thing\n\n[Service]\nExecStart=/opt/thing/run\n";
 
 fn validate(fixture: &Fixture) -> Answer {
     fixture.xtask(&["validate", "--json"])
@@ -47,13 +55,68 @@ fn a_good_workspace_passes_every_gate() {
 
 #[test]
 fn fmt_fails_on_a_badly_formatted_file() {
+    if !have(FMT) {
+        return;
+    }
     let fixture = Fixture::new();
     let line = fixture.replace(LIB, "pub fn add(", "pub fn  add(");
     only(&validate(&fixture), "fmt", LIB, Some(line), "rustfmt");
 }
 
 #[test]
+fn fmt_fails_on_toml_and_on_shell() {
+    if !have(FMT) {
+        return;
+    }
+    let fixture = Fixture::new();
+    let toml = fixture.replace("release.toml", "name = \"one\"", "name=\"one\"");
+    fixture.write("run", &format!("{SCRIPT}if true\nthen\n    exit 0\nfi\n"));
+    let answer = fixture.xtask(&["fmt", "--json"]);
+    let found: Vec<_> = answer
+        .findings("fmt")
+        .iter()
+        .map(|it| (it["file"].to_string(), it["line"].as_u64().unwrap(), it["rule"].to_string()))
+        .collect();
+    let expected = [("release.toml", toml, "taplo"), ("run", 4, "shfmt")];
+    let quoted = |text: &str| format!("{text:?}");
+    let expected = expected.map(|(file, line, rule)| (quoted(file), line, quoted(rule)));
+    assert_eq!(found, expected, "{}", answer.err());
+
+    let answer = fixture.xtask(&["fmt", "--fix", "--json"]);
+    assert_eq!(answer.code(), 0, "{}", answer.err());
+    let mended = std::fs::read_to_string(fixture.root().join("run")).unwrap();
+    assert!(mended.ends_with("if true; then\n    exit 0\nfi\n"), "{mended}");
+}
+
+#[test]
+fn lint_fails_on_a_doubtful_script() {
+    if !have(LINT) {
+        return;
+    }
+    let fixture = Fixture::new();
+    fixture.write("run", &format!("{SCRIPT}rm $1\n"));
+    only(&validate(&fixture), "lint", "run", Some(4), "SC2086");
+}
+
+#[test]
+fn lint_fails_on_a_unit_that_systemd_does_not_understand() {
+    if !have(LINT) {
+        return;
+    }
+    let fixture = Fixture::new();
+    fixture.write_with_header("units/good.service", UNIT);
+    let answer = fixture.xtask(&["lint", "--json"]);
+    assert_eq!(answer.code(), 0, "a program that is not installed is no fault: {}", answer.err());
+    fixture.write_with_header("units/bad.service", &UNIT.replace("ExecStart", "ExecStrat"));
+    fixture.append("units/bad.service", "ExecStart=/opt/thing/run\n");
+    only(&validate(&fixture), "lint", "units/bad.service", Some(7), "systemd");
+}
+
+#[test]
 fn lint_fails_on_a_clippy_warning() {
+    if !have(LINT) {
+        return;
+    }
     let fixture = Fixture::new();
     let line = fixture.replace(LIB, "a + b", "return a + b;");
     only(&validate(&fixture), "lint", LIB, Some(line), "clippy::needless_return");
@@ -61,6 +124,9 @@ fn lint_fails_on_a_clippy_warning() {
 
 #[test]
 fn lint_fails_on_a_rustdoc_warning() {
+    if !have(LINT) {
+        return;
+    }
     let fixture = Fixture::new();
     let line = fixture.replace(LIB, "/// The sum.", "/// The sum, see [`Missing`].");
     only(&validate(&fixture), "lint", LIB, Some(line), "rustdoc::broken_intra_doc_links");
@@ -97,10 +163,70 @@ fn headers_fails_on_a_file_without_its_licence() {
 
 #[test]
 fn code_that_does_not_compile_fails_with_its_place() {
+    if !have(LINT) {
+        return;
+    }
     let fixture = Fixture::new();
     let line = fixture.replace(LIB, "    a + b", "    \"a\"");
     let answer = fixture.xtask(&["lint", "--json"]);
     assert_eq!(answer.code(), 1);
     let findings = answer.findings("lint");
     assert!(findings.iter().any(|it| it["line"] == line && it["rule"] == "E0308"), "{findings:?}");
+}
+
+#[test]
+fn fix_mends_format_headers_and_lints_together() {
+    if !have(FMT) || !have(LINT) {
+        return;
+    }
+    let fixture = Fixture::new();
+    fixture.replace(LIB, "a + b", "return a + b;");
+    fixture.write("one/src/two.rs", "//! More.\nfn  two() {}\n");
+    fixture.write("run", "#!/bin/sh\nexit 0\n");
+    let answer = fixture.xtask(&["validate", "--fix", "--json"]);
+    assert!([0, 3].contains(&answer.code()), "{}", answer.err());
+    let read = |path: &str| std::fs::read_to_string(fixture.root().join(path)).unwrap();
+    assert!(read(LIB).contains("    a + b\n"), "{}", read(LIB));
+    assert!(read("one/src/two.rs").starts_with("// SPDX-License-Identifier: AGPL-3.0-or-later\n"));
+    assert!(read("run").starts_with("#!/bin/sh\n# SPDX-License-Identifier: AGPL-3.0-or-later\n"));
+}
+
+#[test]
+fn headers_looks_at_what_changed_and_with_all_at_everything() {
+    let fixture = Fixture::new();
+    fixture.write("run", "#!/bin/sh\nexit 0\n");
+    fixture.commit();
+    assert_eq!(fixture.xtask(&["headers"]).code(), 0);
+    let answer = fixture.xtask(&["headers", "--all", "--json"]);
+    only(&answer, "headers", "run", Some(1), "spdx");
+    fixture.write("run", "#!/bin/sh\nexit 1\n");
+    only(&fixture.xtask(&["headers", "--json"]), "headers", "run", Some(1), "spdx");
+}
+
+#[test]
+fn the_commit_hook_runs_what_the_commit_concerns() {
+    let fixture = Fixture::new();
+    let answer = fixture.xtask(&["setup", "--hooks"]);
+    assert_eq!(answer.code(), 0, "{}", answer.err());
+    let hook = fixture.root().join(".git/hooks/pre-commit");
+    let text = std::fs::read_to_string(&hook).unwrap();
+    assert!(text.contains("cargo xtask validate --changed"), "{text}");
+    assert_eq!(fixture.xtask(&["setup", "--hooks"]).code(), 0, "installed twice");
+    std::fs::write(&hook, "#!/bin/sh\nexit 0\n").unwrap();
+    let answer = fixture.xtask(&["setup", "--hooks"]);
+    assert_eq!(answer.code(), 1);
+    assert!(answer.err().contains("a hook at"), "{}", answer.err());
+
+    let steps = |answer: &Answer| -> Vec<String> {
+        answer.outcomes().into_iter().map(|(step, _)| step).collect()
+    };
+    let answer = fixture.xtask(&["validate", "--changed", "--json"]);
+    assert_eq!(steps(&answer), [""; 0], "nothing differs from the commit");
+    fixture.write_with_header("note.sh", "exit 0\n");
+    let answer = fixture.xtask(&["validate", "--changed", "--json"]);
+    let ran = steps(&answer);
+    assert!(ran.contains(&"headers".to_owned()) && ran.contains(&"secrets".to_owned()), "{ran:?}");
+    for other in ["test", "lint", "licenses", "workflows"] {
+        assert!(!ran.contains(&other.to_owned()), "{other} ran");
+    }
 }

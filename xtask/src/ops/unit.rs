@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! systemd units as text: which files are some, how they are made fit to be checked on a machine
+//! that the product is not installed on, and what systemd says of them.
+
+use super::source::has_extension;
+use crate::finding::Finding;
+
+/// Kinds of units (systemd.unit(5)).
+const KINDS: &[&str] =
+    &["automount", "mount", "path", "service", "slice", "socket", "swap", "target", "timer"];
+
+/// Kinds of files that Quadlet makes units of (podman-systemd.unit(5)).
+const QUADLET_KINDS: &[&str] = &["build", "container", "image", "kube", "network", "pod", "volume"];
+
+/// Settings whose value is a command (systemd.service(5), systemd.socket(5)).
+const COMMANDS: &[&str] = &[
+    "ExecCondition",
+    "ExecReload",
+    "ExecStart",
+    "ExecStartPost",
+    "ExecStartPre",
+    "ExecStop",
+    "ExecStopPost",
+    "ExecStopPre",
+];
+
+/// What stands before the program of a command (systemd.service(5), table 1).
+const PREFIXES: &[char] = &['@', '-', ':', '+', '!', '|'];
+
+/// A program that every machine with systemd has.
+const STAND_IN: &str = "/bin/true";
+
+/// Whether systemd itself reads the file.
+pub(crate) fn is_unit(path: &str) -> bool {
+    KINDS.iter().any(|it| has_extension(path, it))
+}
+
+/// Whether Quadlet makes units of the file. A drop-in (`NAME.container.d/x.conf`) is no such file.
+pub(crate) fn is_quadlet(path: &str) -> bool {
+    QUADLET_KINDS.iter().any(|it| has_extension(path, it))
+}
+
+/// The unit with another program in the place of each that is not `installed`: systemd refuses a
+/// unit whose program is missing, and ours are on the machines that they are made for. Lines stay
+/// where they are.
+pub(crate) fn with_stand_ins(unit: &str, installed: impl Fn(&str) -> bool) -> String {
+    let line = |line: &str| {
+        let command = line.split_once('=').filter(|(key, _)| COMMANDS.contains(&key.trim()));
+        let Some((key, value)) = command else { return line.to_owned() };
+        let program = value.trim_start().trim_start_matches(PREFIXES);
+        let end = program.find(char::is_whitespace).unwrap_or(program.len());
+        let (program, rest) = program.split_at(end);
+        if !program.starts_with('/') || installed(program) {
+            return line.to_owned();
+        }
+        format!("{key}={STAND_IN}{rest}")
+    };
+    unit.lines().map(|it| line(it) + "\n").collect()
+}
+
+/// What `systemd-analyze verify` wrote, as findings. `source` gives the path in the source of the
+/// unit with this file name; what names no unit of ours is about the machine.
+///
+/// The forms are `PATH:LINE: MESSAGE` and `UNIT: MESSAGE`.
+pub(crate) fn findings(output: &str, source: impl Fn(&str) -> Option<String>) -> Vec<Finding> {
+    let finding = |line: &str| {
+        let (place, rest) = line.split_once(':')?;
+        let file = source(place.rsplit('/').next()?)?;
+        let mend = "correct the unit; see systemd.directives(7)";
+        let numbered = rest
+            .split_once(':')
+            .and_then(|(number, message)| Some((number.parse().ok()?, message.trim())));
+        Some(match numbered {
+            Some((number, message)) => Finding::at(file, number, "systemd", message, mend),
+            None => Finding::in_file(file, "systemd", rest.trim(), mend),
+        })
+    };
+    output.lines().filter_map(finding).collect()
+}
+
+/// The units in what Quadlet's generator prints with `--dryrun`: `---NAME---` before each.
+pub(crate) fn generated(output: &str) -> Vec<(String, String)> {
+    let mut units: Vec<(String, String)> = Vec::new();
+    for line in output.lines() {
+        let name = line.strip_prefix("---").and_then(|rest| rest.strip_suffix("---"));
+        match (name, units.last_mut()) {
+            (Some(name), _) if is_unit(name) => units.push((name.to_owned(), String::new())),
+            (_, Some((_, text))) => {
+                text.push_str(line);
+                text.push('\n');
+            }
+            (_, None) => {}
+        }
+    }
+    units
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_programs_that_are_missing_are_replaced() {
+        let unit = "[Service]\n# ExecStart=/x\nExecStartPre=-/opt/a b /c\nExecStart=/bin/sh -c x\n\
+                    ExecStop=\nExecReload=!kill 1\nWantedBy=/opt/a\n";
+        let expected = "[Service]\n# ExecStart=/x\nExecStartPre=/bin/true b /c\n\
+                        ExecStart=/bin/sh -c x\nExecStop=\nExecReload=!kill 1\nWantedBy=/opt/a\n";
+        assert_eq!(with_stand_ins(unit, |program| program == "/bin/sh"), expected);
+    }
+
+    #[test]
+    fn both_forms_of_a_fault_are_read_and_other_units_left() {
+        let output = "/t/bad.service:4: Unknown key 'Aftre' in section [Unit], ignoring.\n\
+                      bad.service: Command /x is not executable: No such file\n\
+                      other.service: Failed\nnonsense\n";
+        let findings =
+            findings(output, |name| (name == "bad.service").then(|| "u/bad.service".into()));
+        let found: Vec<_> = findings.iter().map(|it| (it.line, it.message.as_str())).collect();
+        assert_eq!(
+            found,
+            [
+                (Some(4), "Unknown key 'Aftre' in section [Unit], ignoring."),
+                (None, "Command /x is not executable: No such file"),
+            ]
+        );
+        assert_eq!(findings[0].file, "u/bad.service");
+    }
+
+    #[test]
+    fn what_quadlet_prints_is_taken_apart() {
+        let output = "quadlet-generator[1]: Loading\n---a.service---\n[Unit]\nx=1\n\n---b.service---\n[Unit]\n";
+        let units = generated(output);
+        assert_eq!(units[0], ("a.service".to_owned(), "[Unit]\nx=1\n\n".to_owned()));
+        assert_eq!(units[1], ("b.service".to_owned(), "[Unit]\n".to_owned()));
+    }
+}
