@@ -110,7 +110,9 @@ fn a_mount_needs_the_right_to_pull_from_there() {
     let rules = RULES.replace(r#"["authenticated"]"#, r#"["boss"]"#);
     let service = self::service(&rules);
     service.client.login("boss", "boss").push_blob("private/x", b"content");
-    // As though it were not there.
+    // As though it were not there, also where no repository is named.
+    service.client.login("ci", "ci").send("POST", &path, &[], b"").expect(202);
+    let path = path.replace("&from=private/x", "");
     service.client.login("ci", "ci").send("POST", &path, &[], b"").expect(202);
 }
 

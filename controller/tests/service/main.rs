@@ -13,6 +13,7 @@ mod access;
 mod clients;
 mod collection;
 mod config;
+mod conformance;
 mod crash;
 mod deletion;
 mod disk_full;

@@ -3,6 +3,8 @@
 
 //! `/v2/NAME/blobs/uploads/`: POST starts, PATCH adds, PUT finishes, GET asks, DELETE gives up.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
@@ -17,7 +19,7 @@ use crate::registry::storage::{Session, StorageError, UploadId};
 
 impl Registry {
     pub(super) async fn uploads(
-        &self,
+        self: Arc<Self>,
         request: Request,
         query: &Query,
         name: Repository,
@@ -26,13 +28,10 @@ impl Registry {
         if request.method() != Method::POST {
             return Err(ApiError::method("POST"));
         }
-        if let Some(digest) = query.get("mount")
-            && let Some(from) = query.get("from")
-        {
-            let (digest, from) = (endpoint::digest(digest)?, endpoint::repository(from)?);
-            if self.rules.allow(user, Action::Pull, &from)
-                && self.mount(from, name.clone(), digest.clone()).await?
-            {
+        if let Some(digest) = query.get("mount") {
+            let digest = endpoint::digest(digest)?;
+            let from = query.get("from").map(endpoint::repository).transpose()?;
+            if self.mount(from, &name, &digest, user).await? {
                 return Ok(created(&name, &digest));
             }
         }
@@ -98,17 +97,29 @@ impl Registry {
         self.blocking(move |store| store.resume_upload(&name, &id)).await
     }
 
-    /// Whether `from` had it.
+    /// Mounts a blob from a repository that `user` may read; where none is named, from any. Says
+    /// whether there was one.
     async fn mount(
-        &self,
-        from: Repository,
-        to: Repository,
-        digest: Digest,
+        self: &Arc<Self>,
+        from: Option<Repository>,
+        to: &Repository,
+        digest: &Digest,
+        user: Option<&str>,
     ) -> Result<bool, ApiError> {
-        self.blocking(move |store| match store.mount_blob(&from, &to, &digest) {
-            Ok(()) => Ok(true),
-            Err(StorageError::BlobUnknown(_)) => Ok(false),
-            Err(e) => Err(e),
+        let (to, digest, user) = (to.clone(), digest.clone(), user.map(str::to_owned));
+        let registry = Arc::clone(self);
+        self.blocking(move |store| {
+            let readable =
+                |name: &Repository| registry.rules.allow(user.as_deref(), Action::Pull, name);
+            let from = match from {
+                Some(from) => Some(from).filter(readable),
+                None => store.find_blob(&digest, &readable)?,
+            };
+            match from.map(|from| store.mount_blob(&from, &to, &digest)) {
+                Some(Ok(())) => Ok(true),
+                None | Some(Err(StorageError::BlobUnknown(_))) => Ok(false),
+                Some(Err(e)) => Err(e),
+            }
         })
         .await
     }

@@ -65,6 +65,27 @@ impl Storage {
         self.link_blob(to, digest)
     }
 
+    /// A repository that holds a blob, of those that `readable` lets through.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn find_blob(
+        &self,
+        digest: &Digest,
+        readable: &dyn Fn(&Repository) -> bool,
+    ) -> Result<Option<Repository>, StorageError> {
+        // Most times nobody has it, which is quickly told.
+        if self.content_size(digest)?.is_none() {
+            return Ok(None);
+        }
+        for repository in self.all_repositories()? {
+            if readable(&repository) && self.holds_blob(&repository, digest)? {
+                return Ok(Some(repository));
+            }
+        }
+        Ok(None)
+    }
+
     /// Notes that a client has asked whether a blob is there: it may be about to push a manifest that
     /// names it, so garbage collection leaves it alone for its time of grace.
     ///

@@ -1,0 +1,549 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! What the conformance suite of the OCI distribution specification asks of a registry: every way to
+//! push a blob, by both algorithms, and every kind of content pushed, listed, pulled and deleted.
+//!
+//! The suite is a program in Go that a machine without its toolchain can't run; these are its cases,
+//! those that it leaves out by default included, but for contents that name what was never pushed:
+//! a registry may refuse them, and this one does.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use oci::Digest;
+use oci::digest::{Algorithm, Hasher};
+use serde_json::{Value, json};
+
+use crate::support::{Client, IMAGE_INDEX, IMAGE_MANIFEST, Reply, Service};
+
+const REPOSITORY: &str = "conformance/repo1";
+const OTHER: &str = "conformance/repo2";
+const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";
+
+fn digest(algorithm: Algorithm, content: &[u8]) -> Digest {
+    let mut hasher = Hasher::new(algorithm);
+    hasher.update(content);
+    hasher.finish()
+}
+
+/// A content that no other test of this file pushes.
+fn blob(name: &str, size: usize) -> Vec<u8> {
+    name.bytes().cycle().take(size).collect()
+}
+
+fn post(client: &Client, repository: &str, query: &str, body: &[u8]) -> Reply {
+    let path = format!("/v2/{repository}/blobs/uploads/{query}");
+    let kind = [("content-type", "application/octet-stream")];
+    client.send("POST", &path, &kind, body)
+}
+
+fn put(client: &Client, location: &str, digest: &Digest, body: &[u8]) -> Reply {
+    client.send("PUT", &format!("{location}?digest={digest}"), &[], body)
+}
+
+fn chunk(client: &Client, location: &str, content: &[u8], start: usize, end: usize) -> Reply {
+    let range = format!("{start}-{}", end - 1);
+    client.send("PATCH", location, &[("content-range", &range)], &content[start..end])
+}
+
+fn location(reply: &Reply) -> String {
+    reply.header("location").to_owned()
+}
+
+/// The ways to push a blob. Each returns the last answer.
+type Way = fn(&Client, &[u8], &Digest) -> Reply;
+
+const WAYS: [(&str, Way); 7] = [
+    ("post only", |client, content, digest| {
+        post(client, REPOSITORY, &format!("?digest={digest}"), content)
+    }),
+    ("post and put", |client, content, digest| {
+        put(client, &client.start_upload(REPOSITORY), digest, content)
+    }),
+    ("one chunk", |client, content, digest| {
+        let location = client.start_upload(REPOSITORY);
+        let reply = chunk(client, &location, content, 0, content.len()).expect(202);
+        assert_eq!(reply.header("range"), format!("0-{}", content.len() - 1));
+        put(client, reply.header("location"), digest, b"")
+    }),
+    ("stream", |client, content, digest| {
+        let location = client.start_upload(REPOSITORY);
+        let reply = client.send("PATCH", &location, &[], content).expect(202);
+        put(client, reply.header("location"), digest, b"")
+    }),
+    ("three chunks", |client, content, digest| {
+        let mut location = client.start_upload(REPOSITORY);
+        let step = content.len().div_ceil(3);
+        for start in (0..content.len()).step_by(step) {
+            let end = (start + step).min(content.len());
+            location = self::location(&chunk(client, &location, content, start, end).expect(202));
+        }
+        put(client, &location, digest, b"")
+    }),
+    ("the last chunk with put", |client, content, digest| {
+        let location = client.start_upload(REPOSITORY);
+        let half = content.len() / 2;
+        let reply = chunk(client, &location, content, 0, half).expect(202);
+        let path = format!("{}?digest={digest}", reply.header("location"));
+        let range = format!("{half}-{}", content.len() - 1);
+        client.send("PUT", &path, &[("content-range", &range)], &content[half..])
+    }),
+    ("out of order", |client, content, digest| {
+        let mut location = client.start_upload(REPOSITORY);
+        let step = content.len().div_ceil(3);
+        for start in (0..content.len()).step_by(step) {
+            let end = (start + step).min(content.len());
+            let wrong = if end < content.len() { end } else { 0 };
+            let wrong_end = (wrong + step).min(content.len());
+            let refused = chunk(client, &location, content, wrong, wrong_end).expect(416);
+            let state = client.get(refused.header("location")).expect(204);
+            assert_eq!(state.header("range"), format!("0-{}", start.saturating_sub(1)));
+            let reply = chunk(client, state.header("location"), content, start, end);
+            location = self::location(&reply.expect(202));
+        }
+        put(client, &location, digest, b"")
+    }),
+];
+
+/// A blob that is there is found by HEAD, GET and where its push said, and can be deleted.
+fn check_blob(client: &Client, pushed: &Reply, content: &[u8], digest: &Digest, way: &str) {
+    assert_eq!(pushed.status, 201, "{way}: {}", pushed.text());
+    let path = format!("/v2/{REPOSITORY}/blobs/{digest}");
+    for path in [&path, pushed.header("location")] {
+        let got = client.get(path).expect(200);
+        assert!(got.body == content, "{way}");
+        assert_eq!(got.header("docker-content-digest"), digest.to_string());
+    }
+    let head = client.head(&path).expect(200);
+    assert_eq!(head.header("content-length"), content.len().to_string());
+    assert_eq!(head.header("docker-content-digest"), digest.to_string());
+    client.delete(&path).expect(202);
+    client.head(&path).expect(404);
+    client.get(&path).expect_error(404, "BLOB_UNKNOWN");
+}
+
+#[test]
+fn blobs_by_every_way_and_algorithm() {
+    let service = Service::start();
+    let client = &service.client;
+    for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+        for (name, way) in WAYS {
+            let content = blob(name, 3 * 1024 - 5);
+            let digest = digest(algorithm, &content);
+            client
+                .get(&format!("/v2/{REPOSITORY}/blobs/{digest}"))
+                .expect_error(404, "BLOB_UNKNOWN");
+            let pushed = way(client, &content, &digest);
+            check_blob(client, &pushed, &content, &digest, name);
+        }
+        for content in [&b""[..], b"{}"] {
+            let digest = digest(algorithm, content);
+            let pushed = post(client, REPOSITORY, &format!("?digest={digest}"), content);
+            check_blob(client, &pushed, content, &digest, "well known");
+        }
+    }
+}
+
+#[test]
+fn no_way_takes_another_content() {
+    let service = Service::start();
+    let client = &service.client;
+    for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+        for (name, way) in WAYS {
+            let content = blob(&format!("bad {name}"), 3 * 1024 - 5);
+            let digest = digest(algorithm, b"what was meant");
+            way(client, &content, &digest).expect_error(400, "DIGEST_INVALID");
+            client.head(&format!("/v2/{REPOSITORY}/blobs/{digest}")).expect(404);
+        }
+    }
+}
+
+#[test]
+fn mounts_and_uploads_that_are_given_up() {
+    let service = Service::start();
+    let client = &service.client;
+    for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+        for from in [format!("&from={OTHER}"), String::new()] {
+            let content = blob(&format!("mount {from}"), 512);
+            let digest = digest(algorithm, &content);
+            post(client, OTHER, &format!("?digest={digest}"), &content).expect(201);
+            let pushed = post(client, REPOSITORY, &format!("?mount={digest}{from}"), b"");
+            check_blob(client, &pushed, &content, &digest, "mount");
+            client.delete(&format!("/v2/{OTHER}/blobs/{digest}")).expect(202);
+            // Nobody holds it any more, so it is to be pushed; garbage collection was not needed.
+            let missing =
+                post(client, REPOSITORY, &format!("?mount={digest}{from}"), b"").expect(202);
+            let pushed = put(client, missing.header("location"), &digest, &content);
+            check_blob(client, &pushed, &content, &digest, "mount of what is missing");
+        }
+        let location = client.start_upload(REPOSITORY);
+        client.delete(&location).expect(204);
+        put(client, &location, &digest(algorithm, b"x"), b"x")
+            .expect_error(404, "BLOB_UPLOAD_UNKNOWN");
+    }
+}
+
+#[test]
+fn ranges_of_a_blob() {
+    let service = Service::start();
+    let client = &service.client;
+    let content: Vec<u8> = (0..=255).cycle().take(2048).collect();
+    let digest = client.push_blob(REPOSITORY, &content);
+    let get = |range: &str| {
+        client.send("GET", &format!("/v2/{REPOSITORY}/blobs/{digest}"), &[("range", range)], b"")
+    };
+    for (range, expected) in [
+        ("bytes=500-1499", 500..1500),
+        ("bytes=500-", 500..2048),
+        ("bytes=-500", 1548..2048),
+        ("bytes=2000-5000", 2000..2048),
+    ] {
+        let reply = get(range).expect(206);
+        assert_eq!(reply.header("content-length"), expected.len().to_string());
+        let told = format!("bytes {}-{}/2048", expected.start, expected.end - 1);
+        assert_eq!(reply.header("content-range"), told);
+        assert!(reply.body == content[expected], "{range}");
+    }
+    get("bytes=500-0").expect(416);
+    get("bytes=5000-10000").expect(416);
+}
+
+/// Something to push: blobs, then manifests in their order, then tags.
+struct Content {
+    algorithm: Algorithm,
+    blobs: BTreeMap<String, Vec<u8>>,
+    manifests: Vec<Value>,
+    tags: BTreeMap<String, Digest>,
+    /// Fields that every manifest gets.
+    extra: Value,
+}
+
+impl Content {
+    fn new() -> Self {
+        Self {
+            algorithm: Algorithm::Sha256,
+            blobs: BTreeMap::new(),
+            manifests: Vec::new(),
+            tags: BTreeMap::new(),
+            extra: json!({}),
+        }
+    }
+
+    fn descriptor(&self, media_type: &str, content: &[u8]) -> Value {
+        let digest = digest(self.algorithm, content).to_string();
+        json!({ "mediaType": media_type, "digest": digest, "size": content.len() })
+    }
+
+    fn blob(&mut self, media_type: &str, content: &[u8]) -> Value {
+        let descriptor = self.descriptor(media_type, content);
+        self.blobs.insert(descriptor["digest"].as_str().unwrap().to_owned(), content.to_vec());
+        descriptor
+    }
+
+    /// Adds a manifest with some more fields; returns its descriptor.
+    fn manifest(&mut self, mut manifest: Value, more: &Value) -> Value {
+        let fields = manifest.as_object_mut().unwrap();
+        for extra in [more, &self.extra] {
+            fields.extend(extra.as_object().unwrap().clone());
+        }
+        let media_type = manifest["mediaType"].as_str().unwrap().to_owned();
+        let descriptor = self.descriptor(&media_type, manifest.to_string().as_bytes());
+        self.manifests.push(manifest);
+        descriptor
+    }
+
+    fn image(&mut self, seed: &str, layers: usize, more: &Value) -> Value {
+        let config = json!({ "architecture": "amd64", "os": "linux", "seed": seed }).to_string();
+        let config = self.blob("application/vnd.oci.image.config.v1+json", config.as_bytes());
+        let layers: Vec<Value> = (0..layers)
+            .map(|n| format!("layer {n} of {seed}"))
+            .map(|text| self.blob("application/vnd.oci.image.layer.v1.tar+gzip", text.as_bytes()))
+            .collect();
+        let manifest = json!({
+            "schemaVersion": 2, "mediaType": IMAGE_MANIFEST, "config": config, "layers": layers,
+        });
+        self.manifest(manifest, more)
+    }
+
+    fn artifact(&mut self, seed: &str, more: &Value) -> Value {
+        let config = self.blob(EMPTY_TYPE, b"{}");
+        let layer = self.blob("application/vnd.example.note", seed.as_bytes());
+        let manifest = json!({
+            "schemaVersion": 2, "mediaType": IMAGE_MANIFEST, "config": config, "layers": [layer],
+            "artifactType": "application/vnd.example.note",
+        });
+        self.manifest(manifest, more)
+    }
+
+    fn index(&mut self, manifests: &[Value], more: &Value) -> Value {
+        let index = json!({ "schemaVersion": 2, "mediaType": IMAGE_INDEX, "manifests": manifests });
+        self.manifest(index, more)
+    }
+
+    fn tag(mut self, tag: &str, descriptor: &Value) -> Self {
+        let digest = descriptor["digest"].as_str().unwrap().parse().unwrap();
+        self.tags.insert(tag.to_owned(), digest);
+        self
+    }
+
+    /// Pushes, lists, pulls and deletes all of it; afterwards nothing is left.
+    fn check(&self, client: &Client, name: &str) {
+        for (digest, content) in &self.blobs {
+            post(client, REPOSITORY, &format!("?digest={digest}"), content).expect(201);
+        }
+        let mut referrers: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for manifest in &self.manifests {
+            let digest = digest(self.algorithm, manifest.to_string().as_bytes()).to_string();
+            let reply = client.put_manifest(REPOSITORY, &digest, manifest).expect(201);
+            assert_eq!(reply.header("docker-content-digest"), digest, "{name}");
+            self.pull(client, reply.header("location"), manifest);
+            if let Some(subject) = manifest["subject"]["digest"].as_str() {
+                assert_eq!(reply.header("oci-subject"), subject, "{name}");
+                referrers.entry(subject.to_owned()).or_default().insert(digest);
+            }
+        }
+        for (tag, digest) in &self.tags {
+            let manifest = self.by_digest(digest);
+            let reference = match self.algorithm {
+                Algorithm::Sha256 => tag.clone(),
+                // A manifest that is pushed by tag alone gets a digest by SHA-256.
+                Algorithm::Sha512 => format!("{digest}?tag={tag}"),
+            };
+            client.put_manifest(REPOSITORY, &reference, manifest).expect(201);
+            self.pull(client, &format!("/v2/{REPOSITORY}/manifests/{tag}"), manifest);
+        }
+        let listed = client.get(&format!("/v2/{REPOSITORY}/tags/list")).expect(200).json();
+        let expected: Vec<&String> = self.tags.keys().collect();
+        assert_eq!(listed["tags"], json!(expected), "{name}");
+        for (subject, expected) in &referrers {
+            self.check_referrers(client, subject, expected);
+        }
+        self.delete(client, &referrers);
+    }
+
+    fn by_digest(&self, wanted: &Digest) -> &Value {
+        let is =
+            |manifest: &&Value| digest(self.algorithm, manifest.to_string().as_bytes()) == *wanted;
+        self.manifests.iter().find(is).unwrap()
+    }
+
+    fn pull(&self, client: &Client, path: &str, manifest: &Value) {
+        let text = manifest.to_string();
+        let digest = digest(self.algorithm, text.as_bytes()).to_string();
+        let got = client.get(path).expect(200);
+        assert!(got.body == text.as_bytes());
+        for reply in [got, client.head(path).expect(200)] {
+            assert_eq!(reply.header("content-type"), manifest["mediaType"].as_str().unwrap());
+            assert_eq!(reply.header("content-length"), text.len().to_string());
+            assert_eq!(reply.header("docker-content-digest"), digest);
+        }
+    }
+
+    fn check_referrers(&self, client: &Client, subject: &str, expected: &BTreeSet<String>) {
+        let list = |query: &str| {
+            let path = format!("/v2/{REPOSITORY}/referrers/{subject}{query}");
+            let reply = client.get(&path).expect(200);
+            assert_eq!(reply.header("content-type"), IMAGE_INDEX);
+            reply
+        };
+        let all = list("").json();
+        assert_eq!(all["schemaVersion"], 2);
+        assert_eq!(all["mediaType"], IMAGE_INDEX);
+        let all = all["manifests"].as_array().unwrap().clone();
+        let found: BTreeSet<String> =
+            all.iter().map(|entry| entry["digest"].as_str().unwrap().to_owned()).collect();
+        assert_eq!(found, *expected);
+        for entry in &all {
+            let manifest = self.by_digest(&entry["digest"].as_str().unwrap().parse().unwrap());
+            let config = &manifest["config"]["mediaType"];
+            let kind = manifest.get("artifactType").unwrap_or(config);
+            assert_eq!(entry["artifactType"], *kind);
+            assert_eq!(entry["annotations"], manifest["annotations"]);
+            assert_eq!(entry["size"], manifest.to_string().len());
+            let Some(kind) = kind.as_str() else { continue };
+            let filtered = list(&format!("?artifactType={}", kind.replace('+', "%2B")));
+            assert_eq!(filtered.header("oci-filters-applied"), "artifactType");
+            let filtered = filtered.json()["manifests"].as_array().unwrap().clone();
+            assert!(filtered.contains(entry));
+            assert!(filtered.iter().all(|entry| entry["artifactType"] == kind));
+        }
+    }
+
+    fn delete(&self, client: &Client, referrers: &BTreeMap<String, BTreeSet<String>>) {
+        for tag in self.tags.keys() {
+            let path = format!("/v2/{REPOSITORY}/manifests/{tag}");
+            client.delete(&path).expect(202);
+            client.head(&path).expect(404);
+        }
+        for manifest in self.manifests.iter().rev() {
+            let digest = digest(self.algorithm, manifest.to_string().as_bytes());
+            let path = format!("/v2/{REPOSITORY}/manifests/{digest}");
+            client.delete(&path).expect(202);
+            client.head(&path).expect(404);
+        }
+        for digest in self.blobs.keys() {
+            let path = format!("/v2/{REPOSITORY}/blobs/{digest}");
+            client.delete(&path).expect(202);
+            client.head(&path).expect(404);
+        }
+        for subject in referrers.keys() {
+            let path = format!("/v2/{REPOSITORY}/referrers/{subject}");
+            assert_eq!(client.get(&path).expect(200).json()["manifests"], json!([]));
+        }
+    }
+}
+
+#[test]
+fn images_and_indexes() {
+    let service = Service::start();
+    let client = &service.client;
+    let none = json!({});
+
+    let mut content = Content::new();
+    let image = content.image("image", 2, &none);
+    content.tag("image", &image).check(client, "image");
+
+    let mut content = Content::new();
+    let annotations: BTreeMap<String, String> =
+        (0..390).map(|n| (format!("large-{n}"), "A".repeat(10_000))).collect();
+    let image = content.image("large", 2, &json!({ "annotations": annotations }));
+    content.tag("large-manifest", &image).check(client, "large manifest");
+
+    let mut content = Content::new();
+    let image = content.image("no layers", 0, &none);
+    content.tag("no-layers", &image).check(client, "no layers");
+
+    let mut content = Content::new();
+    let index = content.index(&[], &none);
+    content.tag("index", &index).check(client, "empty index");
+
+    let mut content = Content::new();
+    let platforms = |content: &mut Content, seed: &str| {
+        let images = ["amd64", "arm64"].map(|architecture| {
+            let mut image = content.image(&format!("{seed} {architecture}"), 2, &json!({}));
+            image["platform"] = json!({ "os": "linux", "architecture": architecture });
+            image
+        });
+        content.index(&images, &json!({}))
+    };
+    let inner = [platforms(&mut content, "one"), platforms(&mut content, "two")];
+    let outer = content.index(&inner, &none);
+    let content = content.tag("index", &inner[0]).tag("index-of-index", &outer);
+    content.check(client, "nested index");
+
+    let mut content = Content::new();
+    content.extra = json!({ "org.example.unknown": { "kept": [1, 2, 3] } });
+    let index = platforms(&mut content, "custom fields");
+    content.tag("custom-fields", &index).check(client, "custom fields");
+
+    let mut content = Content::new();
+    content.algorithm = Algorithm::Sha512;
+    let index = platforms(&mut content, "sha512");
+    content.tag("sha512-1", &index).tag("sha512-2", &index).check(client, "sha512");
+}
+
+#[test]
+fn contents_of_uncommon_descriptors() {
+    let service = Service::start();
+    let client = &service.client;
+
+    // The content of a descriptor in its field `data` too.
+    let mut content = Content::new();
+    let mut config = content.blob(EMPTY_TYPE, b"{}");
+    config["data"] = json!("e30=");
+    let manifest = json!({ "schemaVersion": 2, "mediaType": IMAGE_MANIFEST, "config": config, "layers": [config] });
+    let image = content.manifest(manifest, &json!({}));
+    content.tag("data-field", &image).check(client, "data field");
+
+    // Layers that are fetched elsewhere and were never pushed.
+    let mut content = Content::new();
+    let config = content.blob("application/vnd.oci.image.config.v1+json", b"{\"os\":\"linux\"}");
+    let here = content.blob("application/vnd.oci.image.layer.v1.tar", b"here");
+    let mut elsewhere = content
+        .descriptor("application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", b"elsewhere");
+    elsewhere["urls"] = json!(["https://store.example.com/blobs/elsewhere"]);
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": IMAGE_MANIFEST, "config": config,
+        "layers": [elsewhere, here],
+    });
+    let image = content.manifest(manifest, &json!({}));
+    content.tag("non-distributable", &image).check(client, "non-distributable layers");
+}
+
+#[test]
+fn artifacts_and_referrers() {
+    let service = Service::start();
+    let client = &service.client;
+    let empty = client.get(&format!("/v2/{REPOSITORY}/referrers/{}", Digest::sha256(b"none")));
+    assert_eq!(empty.expect(200).json()["manifests"], json!([]));
+    let annotations = json!({ "org.example.note": "hello" });
+
+    let mut content = Content::new();
+    let artifact = content.artifact("artifact", &json!({}));
+    let index = json!({ "artifactType": "application/vnd.example.list" });
+    let index = content.index(std::slice::from_ref(&artifact), &index);
+    let content = content.tag("artifact", &artifact).tag("artifact-index", &index);
+    content.check(client, "artifacts");
+
+    let mut content = Content::new();
+    let subject = content.image("subject", 1, &json!({}));
+    content.image("about it", 1, &json!({ "subject": subject }));
+    let tagged =
+        content.artifact("one", &json!({ "subject": subject, "annotations": annotations }));
+    content.artifact(
+        "two",
+        &json!({ "subject": subject, "artifactType": "application/vnd.example.other+json" }),
+    );
+    let content = content.tag("subject", &subject).tag("referrer", &tagged);
+    content.check(client, "artifacts with a subject");
+
+    let mut content = Content::new();
+    let image = content.image("of the index", 1, &json!({}));
+    let subject = content.index(&[image], &json!({}));
+    let artifact = content.artifact("of the list", &json!({}));
+    let about = json!({
+        "subject": subject, "artifactType": "application/vnd.example.list",
+        "annotations": annotations,
+    });
+    let list = content.index(&[artifact], &about);
+    content.tag("list", &list).check(client, "an index with a subject");
+
+    let mut content = Content::new();
+    let missing = content.descriptor(IMAGE_MANIFEST, b"never pushed");
+    let artifact = content.artifact("early", &json!({ "subject": missing }));
+    content.tag("early", &artifact).check(client, "a subject that is missing");
+}
+
+#[test]
+fn tags_after_another() {
+    let service = Service::start();
+    let client = &service.client;
+    client.get(&format!("/v2/{REPOSITORY}/tags/list")).expect_error(404, "NAME_UNKNOWN");
+    let (manifest, _) = client.push_image(REPOSITORY, "tag-0", "tags");
+    for n in 1..6 {
+        client.push_manifest(REPOSITORY, &format!("tag-{n}"), &manifest);
+    }
+    let tags = |query: &str| {
+        client.get(&format!("/v2/{REPOSITORY}/tags/list{query}")).expect(200).json()["tags"].clone()
+    };
+    assert_eq!(tags("?last=tag-2"), json!(["tag-3", "tag-4", "tag-5"]));
+    assert_eq!(tags("?n=2&last=tag-0"), json!(["tag-1", "tag-2"]));
+}
+
+#[test]
+fn bad_names_of_manifests() {
+    let service = Service::start();
+    let client = &service.client;
+    let manifest = client.image(REPOSITORY, "bad");
+    let text = format!("{manifest}  ");
+    let other = Digest::sha256(manifest.to_string().as_bytes());
+    let kind = [("content-type", IMAGE_MANIFEST)];
+    for reference in ["sha256:baddigeststring", &other.to_string()] {
+        let path = format!("/v2/{REPOSITORY}/manifests/{reference}");
+        client.send("PUT", &path, &kind, text.as_bytes()).expect_error(400, "DIGEST_INVALID");
+    }
+    let path = |reference: &str| format!("/v2/{REPOSITORY}/manifests/{reference}");
+    client.get(&path("sha256:baddigeststring")).expect_error(400, "DIGEST_INVALID");
+    client.get(&path(&other.to_string())).expect_error(404, "MANIFEST_UNKNOWN");
+    client.get(&path("missing")).expect_error(404, "MANIFEST_UNKNOWN");
+}
