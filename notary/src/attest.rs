@@ -4,11 +4,11 @@
 //! `notary attest`: how each file and image was built, and what each image is made of.
 
 use anyhow::{Context as _, Result, bail};
-use release::{Channel, layout};
+use release::Channel;
+use release::layout::{self, SbomFormat};
 use sigstore::slsa::PREDICATE_TYPE;
-use sigstore::statement::CYCLONEDX;
 use sigstore::{Bundle, PrivateKey, PublicKey, Sha256, Statement};
-use verify::{Check, Policy, provenance};
+use verify::{Check, Policy, predicate_type, provenance};
 
 use crate::cli::SigningArgs;
 use crate::key;
@@ -44,17 +44,15 @@ pub(crate) fn attest(folder: &ReleaseFolder, key: &PrivateKey, args: &SigningArg
         let (image, digest) = image?;
         let name = &image.repository;
         write(name, &digest)?;
-        let sboms = manifest.artifacts.iter();
-        let sbom = sboms
-            .filter(|artifact| artifact.describes.as_ref() == Some(name))
-            .map(|artifact| artifact.path.as_str())
-            .next()
-            .with_context(|| format!("release.json names no SBOM that describes {name}"))?;
-        let document = serde_json::from_slice(&folder.read(sbom)?)
-            .with_context(|| format!("{sbom} is not JSON"))?;
-        let statement = Statement::new(name, &digest, CYCLONEDX, document);
-        let bundle = Bundle::sign_statement(key, &statement)?;
-        folder.write(&layout::sbom_attestation(name), &bundle.to_json()?)?;
+        for format in SbomFormat::REQUIRED {
+            // That it is there, and about this image, was checked when the folder was opened.
+            let sbom = layout::sbom(name, format);
+            let document = serde_json::from_slice(&folder.read(&sbom)?)
+                .with_context(|| format!("{sbom} is not JSON"))?;
+            let statement = Statement::new(name, &digest, predicate_type(format), document);
+            let bundle = Bundle::sign_statement(key, &statement)?;
+            folder.write(&layout::sbom_attestation(name, format), &bundle.to_json()?)?;
+        }
     }
     let (files, images) = (manifest.artifacts.len(), manifest.images.len());
     println!("attested {files} files and {images} images, builder {builder}");

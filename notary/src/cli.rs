@@ -42,12 +42,12 @@ pub(crate) enum Command {
     #[command(verbatim_doc_comment)]
     Sign(SigningArgs),
 
-    /// Attests how a release was built (SLSA provenance v1), and what its images are made of (CycloneDX).
+    /// Attests how a release was built (SLSA provenance v1), and what its images are made of.
     ///
     /// Example: notary attest --release target/dist/latest --key cosign.key
     ///
-    /// Writes provenance/, one statement for each file and image, and the attested bill of materials of
-    /// each image beside it in sbom/. Run it after `notary sign`, with the same key: a release has one.
+    /// Writes provenance/, one statement for each file and image, and the attested bills of materials of
+    /// each image (CycloneDX, SPDX 2.3) beside them in sbom/. Run it after `notary sign`, with the same key: a release has one.
     #[command(verbatim_doc_comment)]
     Attest(SigningArgs),
     /// Publishes a signed release folder to a registry.

@@ -94,7 +94,8 @@ fn signatures_are_referrers_and_a_tag() {
     let mut types = referrer_types(&registry);
     types.sort();
     let bundle = "application/vnd.dev.sigstore.bundle.v0.3+json";
-    assert_eq!(types, ["application/vnd.cyclonedx+json", bundle, bundle, bundle]);
+    let (cyclonedx, spdx) = ("application/vnd.cyclonedx+json", "application/spdx+json");
+    assert_eq!(types, [spdx, spdx, cyclonedx, bundle, bundle, bundle, bundle]);
     let state = registry.state();
     let image = &state.tags[&(format!("product/{IMAGE}"), "v0.1.0".to_owned())];
     let tag = format!("{}.sig", image.replace(':', "-"));
@@ -119,7 +120,7 @@ fn a_registry_without_the_referrers_api_gets_an_index_under_a_tag() {
     let index = &state.tags[&(format!("product/{IMAGE}"), image.replace(':', "-"))];
     let (_, bytes) = &state.manifests[&(format!("product/{IMAGE}"), index.clone())];
     let index: Value = serde_json::from_slice(bytes).unwrap();
-    assert_eq!(index["manifests"].as_array().unwrap().len(), 4);
+    assert_eq!(index["manifests"].as_array().unwrap().len(), 7);
 }
 
 #[test]
@@ -204,7 +205,11 @@ fn a_snapshot_may_be_signed_anew_but_not_changed_unless_it_is_dirty() {
     publish(&release, &registry);
     sign(&release);
     publish(&release, &registry);
-    assert_eq!(referrer_types(&registry).len(), 4 + 3, "the SBOM is the same, the bundles are not");
+    assert_eq!(
+        referrer_types(&registry).len(),
+        7 + 4,
+        "the SBOMs are the same, the bundles are not"
+    );
     let legacy = |registry: &Registry| {
         let state = registry.state();
         let (tag, digest) = state.tags.iter().find(|((_, tag), _)| tag.contains(".sig")).unwrap();

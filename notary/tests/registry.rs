@@ -10,7 +10,8 @@ mod registry;
 mod support;
 
 use registry::{Fault, Registry, State};
-use release::{Channel, layout};
+use release::Channel;
+use release::layout::{self, SbomFormat};
 use serde_json::Value;
 use sigstore::{PrivateKey, bundle, statement};
 use support::{BINARY, IMAGE, KeyFile, Release, notary, succeeded};
@@ -108,7 +109,8 @@ fn a_missing_referrer_is_named_by_what_it_carried() {
     for (predicate_type, check, file) in [
         (statement::COSIGN_SIGN, "signature", layout::signature(IMAGE)),
         (sigstore::slsa::PREDICATE_TYPE, "provenance", layout::provenance(IMAGE)),
-        (statement::CYCLONEDX, "sbom", layout::sbom_attestation(IMAGE)),
+        (statement::CYCLONEDX, "sbom", layout::sbom_attestation(IMAGE, SbomFormat::CycloneDx)),
+        (statement::SPDX, "sbom", layout::sbom_attestation(IMAGE, SbomFormat::Spdx)),
     ] {
         let change = |state: &mut State, _: &Release| remove_referrer(state, predicate_type);
         Published::caught(change, &[check, IMAGE, &file, "no referrer"]);

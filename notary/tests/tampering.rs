@@ -9,7 +9,8 @@ mod support;
 use std::fs;
 use std::path::Path;
 
-use release::{Channel, layout};
+use release::Channel;
+use release::layout::{self, SbomFormat};
 use serde_json::Value;
 use sigstore::statement::COSIGN_SIGN;
 use sigstore::{Bundle, PrivateKey, PublicKey, Statement};
@@ -62,13 +63,10 @@ fn a_flipped_byte_in_any_file_is_caught_and_named() {
     let mut case = Case::new();
     for path in case.release.files() {
         let bytes = case.read(&path);
-        let step = (bytes.len() / 4).max(1);
-        for place in (0..bytes.len()).step_by(step).chain([bytes.len() - 1]) {
-            for change in [0x01, 0xff] {
-                let mut flipped = bytes.clone();
-                flipped[place] ^= change;
-                case.caught(&path, &flipped, &format!("byte {place} flipped by {change:#x}"));
-            }
+        for (place, change) in [(0, 0x01), (bytes.len() / 2, 0xff), (bytes.len() - 1, 0x01)] {
+            let mut flipped = bytes.clone();
+            flipped[place] ^= change;
+            case.caught(&path, &flipped, &format!("byte {place} flipped by {change:#x}"));
         }
     }
     eprintln!("{} flipped bytes, all caught", case.cases);
@@ -76,15 +74,21 @@ fn a_flipped_byte_in_any_file_is_caught_and_named() {
 
 #[test]
 fn every_byte_of_what_no_digest_protects_counts() {
-    let mut case = Case::new();
+    let case = Case::new();
+    let manifest = case.release.manifest();
     let image = format!("{}/{IMAGE}", layout::IMAGES);
     for path in [format!("{image}/oci-layout"), format!("{image}/index.json")] {
         let bytes = case.read(&path);
         for place in 0..bytes.len() {
             let mut flipped = bytes.clone();
             flipped[place] ^= 0x01;
-            case.caught(&path, &flipped, &format!("byte {place} flipped"));
+            case.release.put(&path, &flipped);
+            // The part of the verification that needs no key: there are many bytes.
+            let folder = verify::Folder::scan(case.release.root()).unwrap();
+            let faults = verify::contents(&folder, &manifest);
+            assert!(faults.iter().any(|fault| fault.place == path), "{path}: byte {place} flipped");
         }
+        case.release.put(&path, &bytes);
     }
 }
 
@@ -93,12 +97,10 @@ fn a_file_cut_short_or_grown_is_caught_and_named() {
     let mut case = Case::new();
     for path in case.release.files() {
         let bytes = case.read(&path);
-        for length in [0, bytes.len() / 2, bytes.len() - 1] {
+        for length in [0, bytes.len() - 1] {
             case.caught(&path, &bytes[..length], &format!("cut to {length} bytes"));
         }
-        for more in ["\n", "x"] {
-            case.caught(&path, &[&bytes, more.as_bytes()].concat(), &format!("grown by {more:?}"));
-        }
+        case.caught(&path, &[&bytes, b"\n".as_slice()].concat(), "grown by a line");
     }
 }
 
@@ -108,7 +110,7 @@ fn a_file_that_takes_the_place_of_another_is_caught_and_named() {
     let files = case.release.files();
     for (n, path) in files.iter().enumerate() {
         // The neighbours, which are of the same kind, and some from further away.
-        for distance in [1, 2, 7, 13, files.len() - 1] {
+        for distance in [1, 7, files.len() - 1] {
             let other = &files[(n + distance) % files.len()];
             let bytes = case.read(other);
             case.caught(path, &bytes, &format!("replaced by {other}"));
@@ -199,11 +201,16 @@ fn a_signature_by_another_key_is_caught_and_named() {
 #[test]
 fn an_attestation_in_place_of_a_signature_is_caught_and_named() {
     let mut case = Case::new();
-    let (signature, provenance, sbom) =
-        (layout::signature(IMAGE), layout::provenance(IMAGE), layout::sbom_attestation(IMAGE));
-    for (place, impostor) in
-        [(&signature, &provenance), (&signature, &sbom), (&provenance, &sbom), (&sbom, &signature)]
-    {
+    let (signature, provenance) = (layout::signature(IMAGE), layout::provenance(IMAGE));
+    let [sbom, spdx] = SbomFormat::REQUIRED.map(|format| layout::sbom_attestation(IMAGE, format));
+    for (place, impostor) in [
+        (&signature, &provenance),
+        (&signature, &sbom),
+        (&provenance, &sbom),
+        (&sbom, &signature),
+        (&sbom, &spdx),
+        (&spdx, &sbom),
+    ] {
         let impostor = case.read(impostor);
         case.caught(place, &impostor, "a good statement of another kind");
     }

@@ -142,8 +142,8 @@ const GATES: &[Stage] = &[
 const DIST: &[Stage] = &[
     first(&Build),
     after(&Package, &["build"]),
-    after(&Sbom, &["build"]),
-    after(&Checksums, &["package", "sbom"]),
+    after(&Sbom, &["package"]),
+    after(&Checksums, &["sbom"]),
 ];
 
 /// Everything whose bytes may not differ, twice.

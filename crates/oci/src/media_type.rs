@@ -25,6 +25,9 @@ pub const DOCKER_MANIFEST_LIST: &str = "application/vnd.docker.distribution.mani
 /// A `CycloneDX` document in JSON (registered with IANA).
 pub const CYCLONEDX: &str = "application/vnd.cyclonedx+json";
 
+/// An SPDX document in JSON, of any version (registered with IANA).
+pub const SPDX: &str = "application/spdx+json";
+
 /// Whether `media_type` names a manifest of one image or artifact.
 pub fn is_manifest(media_type: &str) -> bool {
     matches!(media_type, IMAGE_MANIFEST | DOCKER_MANIFEST)

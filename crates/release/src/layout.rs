@@ -11,7 +11,7 @@ pub const MANIFEST: &str = "release.json";
 pub const CHECKSUMS: &str = "SHA256SUMS";
 /// The public key that the signatures of this release verify with, PEM.
 pub const PUBLIC_KEY: &str = "cosign.pub";
-/// SBOMs: `sbom/SUBJECT.cdx.json`.
+/// Bills of materials: see [`sbom`].
 pub const SBOM: &str = "sbom";
 /// OCI image layouts: `images/REPOSITORY/` holds one layout per repository.
 pub const IMAGES: &str = "images";
@@ -41,9 +41,9 @@ pub fn provenance(name: &str) -> String {
     format!("{PROVENANCE}/{}.slsa.sigstore.json", flat(name))
 }
 
-/// The Sigstore bundle that attests the `CycloneDX` document of the image `repository`.
-pub fn sbom_attestation(repository: &str) -> String {
-    format!("{SBOM}/{}.cdx.sigstore.json", flat(repository))
+/// The Sigstore bundle that attests the document of the image `repository` in this format.
+pub fn sbom_attestation(repository: &str, format: SbomFormat) -> String {
+    format!("{SBOM}/{}.{}.sigstore.json", flat(repository), format.name())
 }
 
 /// What cosign signed of an image before bundles: the payload of the tag `sha256-HEX.sig`.
@@ -56,12 +56,74 @@ pub fn legacy_signature(repository: &str) -> String {
     format!("{SIGNATURES}/{}.simplesigning.sig", flat(repository))
 }
 
-/// The `CycloneDX` document that describes `name`.
-pub fn sbom(name: &str) -> String {
-    format!("{SBOM}/{}.cdx.json", flat(name))
+/// The document in this format that describes the file or image `name`.
+pub fn sbom(name: &str, format: SbomFormat) -> String {
+    format!("{SBOM}/{}.{}.json", flat(name), format.name())
+}
+
+/// The format of a bill of materials by its path, as [`sbom`] writes it.
+pub fn sbom_format(path: &str) -> Option<SbomFormat> {
+    let named = |format: &SbomFormat| {
+        let stem = path.strip_suffix(".json").and_then(|stem| stem.strip_suffix(format.name()));
+        stem.is_some_and(|stem| stem.ends_with('.'))
+    };
+    SbomFormat::ALL.into_iter().find(named)
+}
+
+/// The formats of bills of materials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SbomFormat {
+    /// `CycloneDX` 1.6 (ECMA-424).
+    CycloneDx,
+    /// SPDX 2.3 (ISO/IEC 5962 is 2.2.1 of the same line).
+    Spdx,
+    /// SPDX 3.0.1.
+    Spdx3,
+}
+
+impl SbomFormat {
+    /// All that the native engine writes.
+    pub const ALL: [Self; 3] = [Self::CycloneDx, Self::Spdx, Self::Spdx3];
+    /// Those that every binary, package and image has, and that are attested for images: other engines
+    /// write these two and no others.
+    pub const REQUIRED: [Self; 2] = [Self::CycloneDx, Self::Spdx];
+
+    /// What stands for it in file names.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CycloneDx => "cdx",
+            Self::Spdx => "spdx",
+            Self::Spdx3 => "spdx3",
+        }
+    }
+
+    /// What people call it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::CycloneDx => "CycloneDX",
+            Self::Spdx => "SPDX 2.3",
+            Self::Spdx3 => "SPDX 3.0.1",
+        }
+    }
 }
 
 /// A name without folders: `tools/config-drive` and `sbom/x.json` become one path component each.
 fn flat(name: &str) -> String {
     name.replace('/', "_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_document_tells_its_format() {
+        for format in SbomFormat::ALL {
+            assert_eq!(sbom_format(&sbom("tools/a.b", format)), Some(format));
+        }
+        for other in ["release.json", "sbom/x.json", "sbom/xspdx.json", "sbom/x.cdx.sigstore.json"]
+        {
+            assert_eq!(sbom_format(other), None, "{other}");
+        }
+    }
 }

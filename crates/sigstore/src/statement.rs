@@ -22,6 +22,8 @@ const OLD_TYPE: &str = "https://in-toto.io/Statement/v0.1";
 pub const COSIGN_SIGN: &str = "https://sigstore.dev/cosign/sign/v1";
 /// "This is what it is made of": the predicate is a `CycloneDX` document.
 pub const CYCLONEDX: &str = "https://cyclonedx.org/bom";
+/// The same: the predicate is an SPDX document.
+pub const SPDX: &str = "https://spdx.dev/Document";
 
 /// A statement. What it says is the predicate, whose form the predicate type names.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -17,7 +17,6 @@ mod files;
 mod images;
 mod layout;
 mod manifest;
-mod package;
 pub mod provenance;
 #[cfg(feature = "registry")]
 mod registry;
@@ -37,6 +36,7 @@ pub use manifest::paths;
 #[cfg(feature = "registry")]
 pub use registry::{Published, registry};
 pub use report::{Check, Fault, Problem, Report, Subject};
+pub use signatures::predicate_type;
 
 use report::Findings;
 

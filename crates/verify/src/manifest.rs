@@ -5,7 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use release::{ArtifactKind, Channel, Manifest, layout};
+use release::layout::{self, SbomFormat};
+use release::{ArtifactKind, Channel, Manifest};
 
 /// The paths of all files of the release but those of the image layouts.
 pub fn paths(manifest: &Manifest) -> Vec<String> {
@@ -25,7 +26,7 @@ pub fn paths(manifest: &Manifest) -> Vec<String> {
         paths.push(layout::legacy_payload(name));
         paths.push(layout::legacy_signature(name));
         paths.push(layout::provenance(name));
-        paths.push(layout::sbom_attestation(name));
+        paths.extend(SbomFormat::REQUIRED.map(|format| layout::sbom_attestation(name, format)));
     }
     paths
 }

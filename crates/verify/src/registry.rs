@@ -17,7 +17,8 @@ use oci::client::{Client, ClientError, Options};
 use oci::reference::ReferenceError;
 use oci::spec::{ANNOTATION_TITLE, Descriptor, ImageManifest};
 use oci::{Digest, Registry, Repository, Selector, Tag};
-use release::{Image, Manifest, layout};
+use release::layout::{self, SbomFormat};
+use release::{Image, Manifest};
 use sigstore::{PublicKey, bundle, simple_signing};
 
 use crate::files::{self, Folder};
@@ -216,11 +217,13 @@ impl Remote<'_> {
                 return findings.fault(name, Check::Signature, &place, problem);
             }
         };
-        for (check, path) in [
+        let sboms =
+            SbomFormat::REQUIRED.map(|it| (Check::Sbom, layout::sbom_attestation(name, it)));
+        let bundles = [
             (Check::Signature, layout::signature(name)),
             (Check::Provenance, layout::provenance(name)),
-            (Check::Sbom, layout::sbom_attestation(name)),
-        ] {
+        ];
+        for (check, path) in bundles.into_iter().chain(sboms) {
             // That the file is not there was noted when the files were checked.
             let Ok((bundle, _)) = self.folder.facts(&path) else { continue };
             if !carried.contains(bundle) {

@@ -1,134 +1,204 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Whether every binary, package and image has a bill of materials, and whether that is about it.
+//! Whether every binary, package and image has its bills of materials, and whether they are about it.
 //!
-//! `CycloneDX` 1.6, `metadata.component`: what the document describes, with its hashes. The SHA-256 there
-//! must be that of a binary or image of the release, or of a file inside a package.
+//! Each format names what a document describes, with its SHA-256, in a place of its own; that must be
+//! the digest of the very file or image that the manifest says it describes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use release::{Artifact, ArtifactKind, Manifest, layout};
+use release::layout::{self, SbomFormat};
+use release::{Artifact, ArtifactKind, Manifest};
 use serde::Deserialize;
 
 use crate::files::Folder;
-use crate::package;
 use crate::report::{Check, Findings, Problem};
 
-/// The little that is read; the document has many more fields.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Document {
-    bom_format: String,
-    metadata: Metadata,
-}
-
-#[derive(Deserialize)]
-struct Metadata {
-    component: Component,
-}
-
-#[derive(Deserialize)]
-struct Component {
-    name: String,
-    #[serde(default)]
-    hashes: Vec<Hash>,
-}
-
-#[derive(Deserialize)]
-struct Hash {
-    alg: String,
-    content: String,
-}
-
-/// What can be described, and under which digests: its own, and those of the files in it.
-struct Described<'a> {
-    name: &'a str,
-    digests: BTreeSet<String>,
-}
-
-/// Checks that each binary, package and image is described, by a document with its digest.
+/// Checks that each binary, package and image is described in every required format, by documents
+/// with its digest.
 pub(crate) fn check(folder: &Folder, manifest: &Manifest, findings: &mut Findings) {
-    let subjects = subjects(folder, manifest, findings);
-    let mut covered = BTreeSet::new();
+    let subjects = subjects(manifest);
+    let mut described = BTreeSet::new();
     for sbom in manifest.artifacts.iter().filter(|a| a.kind == ArtifactKind::Sbom) {
         let about = sbom.describes.as_deref().unwrap_or_default();
-        let names = read(folder, sbom).and_then(|(name, sha256)| {
-            let found = subjects.iter().filter(|subject| subject.digests.contains(&sha256));
-            let names: Vec<_> = found.map(|subject| subject.name).collect();
-            if names.is_empty() {
-                return Err(Problem::Sbom(format!(
-                    "it describes {name:?} with the SHA-256 {sha256}, which is not in the release"
-                )));
-            }
-            if !names.contains(&about) && about != name {
-                let names = names.join(", ");
-                let text = format!("it describes {names}, release.json says {about:?}");
-                return Err(Problem::Sbom(text));
-            }
-            Ok(names)
-        });
-        match names {
-            Ok(names) => covered.extend(names),
-            // To be named with what it should describe, where that is known.
-            Err(problem) => {
-                let known = subjects.iter().any(|subject| subject.name == about);
-                let (name, check) =
-                    if known { (about, Check::Sbom) } else { (&*sbom.path, Check::Content) };
-                findings.fault(name, check, &sbom.path, problem);
-            }
+        let Some(expected) = subjects.get(about) else {
+            let text = format!("it describes {about:?}, which is no file or image of the release");
+            findings.fault(&sbom.path, Check::Content, &sbom.path, Problem::Sbom(text));
+            continue;
+        };
+        match document(folder, sbom, about, expected) {
+            Ok(format) => drop(described.insert((about, format))),
+            Err(problem) => findings.fault(about, Check::Sbom, &sbom.path, problem),
         }
     }
-    for Described { name, .. } in subjects.iter().filter(|s| !covered.contains(s.name)) {
-        let problem = Problem::Sbom("no bill of materials describes it".to_owned());
-        findings.fault(name, Check::Sbom, layout::MANIFEST, problem);
+    for name in subjects.keys() {
+        for format in
+            SbomFormat::REQUIRED.into_iter().filter(|it| !described.contains(&(*name, *it)))
+        {
+            let text = format!("no bill of materials in {} describes it", format.title());
+            findings.fault(name, Check::Sbom, layout::MANIFEST, Problem::Sbom(text));
+        }
     }
 }
 
-fn subjects<'a>(
-    folder: &Folder,
-    manifest: &'a Manifest,
-    findings: &mut Findings,
-) -> Vec<Described<'a>> {
-    let images = manifest.images.iter().map(|image| Described {
-        name: &image.repository,
-        digests: image.digest.strip_prefix("sha256:").map(str::to_owned).into_iter().collect(),
+/// What has to be described, by name, and its SHA-256 in hex.
+fn subjects(manifest: &Manifest) -> BTreeMap<&str, &str> {
+    let images = manifest.images.iter().map(|image| {
+        let digest = image.digest.strip_prefix("sha256:").unwrap_or_default();
+        (image.repository.as_str(), digest)
     });
-    let mut subjects: Vec<_> = images.collect();
-    for artifact in &manifest.artifacts {
-        let name = artifact.path.as_str();
-        let mut digests = BTreeSet::from([artifact.sha256.clone()]);
-        match artifact.kind {
-            ArtifactKind::Binary => {}
-            ArtifactKind::Package => match members(folder, name) {
-                Ok(members) => digests.extend(members.into_keys()),
-                Err(problem) => findings.fault(name, Check::Sbom, name, problem),
-            },
-            ArtifactKind::Checksums | ArtifactKind::Sbom => continue,
+    let files = manifest.artifacts.iter().filter_map(|file| match file.kind {
+        ArtifactKind::Binary | ArtifactKind::Package => {
+            Some((file.path.as_str(), file.sha256.as_str()))
         }
-        subjects.push(Described { name, digests });
+        ArtifactKind::Checksums | ArtifactKind::Sbom => None,
+    });
+    images.chain(files).collect()
+}
+
+/// The format of a document, once it is where it must be and describes `expected`.
+fn document(
+    folder: &Folder,
+    sbom: &Artifact,
+    about: &str,
+    expected: &str,
+) -> Result<SbomFormat, Problem> {
+    let fault = |text: String| Err(Problem::Sbom(text));
+    let Some(format) = layout::sbom_format(&sbom.path) else {
+        return fault("its name tells no format of bills of materials".to_owned());
+    };
+    if sbom.path != layout::sbom(about, format) {
+        return fault(format!("that of {about:?} is {}", layout::sbom(about, format)));
     }
-    subjects
+    let bytes = folder.read(&sbom.path)?;
+    let found = match format {
+        SbomFormat::CycloneDx => cyclonedx(&bytes),
+        SbomFormat::Spdx => spdx(&bytes),
+        SbomFormat::Spdx3 => spdx3(&bytes),
+    };
+    match found {
+        Err(reason) => fault(format!("it is no {} document: {reason}", format.title())),
+        Ok(found) if found == expected => Ok(format),
+        Ok(found) => fault(format!("it describes the SHA-256 {found}, {about} has {expected}")),
+    }
 }
 
-fn members(folder: &Folder, path: &str) -> Result<BTreeMap<String, String>, Problem> {
-    let archive = folder.open(path)?;
-    package::members(archive)
-        .map_err(|e| Problem::Sbom(format!("it cannot be opened to compare what is in it: {e}")))
-}
-
-/// Name and SHA-256 of what the document describes.
-fn read(folder: &Folder, sbom: &Artifact) -> Result<(String, String), Problem> {
-    let document: Document = serde_json::from_slice(&folder.read(&sbom.path)?)
-        .map_err(|e| Problem::Sbom(format!("it is no CycloneDX document: {e}")))?;
+/// `CycloneDX` 1.6: `metadata.component.hashes`.
+fn cyclonedx(bytes: &[u8]) -> Result<String, String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Document {
+        bom_format: String,
+        metadata: Metadata,
+    }
+    #[derive(Deserialize)]
+    struct Metadata {
+        component: Component,
+    }
+    #[derive(Deserialize)]
+    struct Component {
+        #[serde(default)]
+        hashes: Vec<Hash>,
+    }
+    #[derive(Deserialize)]
+    struct Hash {
+        alg: String,
+        content: String,
+    }
+    let document: Document = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
     if document.bom_format != "CycloneDX" {
-        let format = document.bom_format;
-        return Err(Problem::Sbom(format!("it has the format {format:?}, expected CycloneDX")));
+        return Err(format!("its bomFormat is {:?}", document.bom_format));
     }
-    let Component { name, hashes } = document.metadata.component;
-    let mut hashes = hashes.into_iter().filter(|hash| hash.alg == "SHA-256");
-    match (hashes.next(), hashes.next()) {
-        (Some(hash), None) => Ok((name, hash.content)),
-        _ => Err(Problem::Sbom("its metadata.component has not one SHA-256".to_owned())),
+    let hashes = document.metadata.component.hashes.into_iter();
+    only(hashes.filter(|hash| hash.alg == "SHA-256").map(|hash| hash.content))
+}
+
+/// SPDX 2.3: the package that the document DESCRIBES (sections 7.10 and 11).
+fn spdx(bytes: &[u8]) -> Result<String, String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Document {
+        spdx_version: String,
+        packages: Vec<Package>,
+        relationships: Vec<Edge>,
+    }
+    #[derive(Deserialize)]
+    struct Package {
+        #[serde(rename = "SPDXID")]
+        id: String,
+        #[serde(default)]
+        checksums: Vec<Checksum>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Checksum {
+        algorithm: String,
+        checksum_value: String,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Edge {
+        spdx_element_id: String,
+        relationship_type: String,
+        related_spdx_element: String,
+    }
+    let document: Document = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
+    if document.spdx_version != "SPDX-2.3" {
+        return Err(format!("its spdxVersion is {:?}", document.spdx_version));
+    }
+    let describes = document.relationships.into_iter().filter(|it| {
+        it.spdx_element_id == "SPDXRef-DOCUMENT" && it.relationship_type == "DESCRIBES"
+    });
+    let id = only(describes.map(|it| it.related_spdx_element))?;
+    let subjects = document.packages.into_iter().filter(|package| package.id == id);
+    let checksums = subjects.flat_map(|package| package.checksums);
+    only(checksums.filter(|it| it.algorithm == "SHA256").map(|it| it.checksum_value))
+}
+
+/// SPDX 3.0.1: the root element of the one `software_Sbom`.
+fn spdx3(bytes: &[u8]) -> Result<String, String> {
+    #[derive(Deserialize)]
+    struct Document {
+        #[serde(rename = "@context")]
+        context: String,
+        #[serde(rename = "@graph")]
+        graph: Vec<Node>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Node {
+        #[serde(rename = "type")]
+        kind: String,
+        #[serde(default)]
+        spdx_id: String,
+        #[serde(default)]
+        root_element: Vec<String>,
+        #[serde(default)]
+        verified_using: Vec<Hash>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Hash {
+        algorithm: String,
+        hash_value: String,
+    }
+    let document: Document = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
+    if document.context != "https://spdx.org/rdf/3.0.1/spdx-context.jsonld" {
+        return Err(format!("its @context is {:?}", document.context));
+    }
+    let sboms = document.graph.iter().filter(|element| element.kind == "software_Sbom");
+    let id = only(sboms.flat_map(|sbom| &sbom.root_element))?.clone();
+    let subjects = document.graph.into_iter().filter(|element| element.spdx_id == id);
+    let hashes = subjects.flat_map(|element| element.verified_using);
+    only(hashes.filter(|it| it.algorithm == "sha256").map(|it| it.hash_value))
+}
+
+/// The one item, or how many there are: nothing is chosen among several.
+fn only<T>(mut items: impl Iterator<Item = T>) -> Result<T, String> {
+    match (items.next(), items.next()) {
+        (Some(item), None) => Ok(item),
+        (None, _) => Err("it names no SHA-256 of what it describes".to_owned()),
+        (Some(_), Some(_)) => Err("it describes more than one thing".to_owned()),
     }
 }

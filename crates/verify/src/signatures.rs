@@ -3,8 +3,9 @@
 
 //! Whether the key signed the manifest, each file and each image, each in the way that its kind asks for.
 
-use release::{Image, Manifest, layout};
-use sigstore::statement::{COSIGN_SIGN, CYCLONEDX};
+use release::layout::{self, SbomFormat};
+use release::{Image, Manifest};
+use sigstore::statement::{COSIGN_SIGN, CYCLONEDX, SPDX};
 use sigstore::{Bundle, PublicKey, Sha256, sha256_from_hex, simple_signing};
 
 use crate::files::Folder;
@@ -67,8 +68,11 @@ pub(crate) fn check(
         if let Err((place, problem)) = legacy(folder, name, key, &digest) {
             findings.fault(name, Check::Signature, &place, problem);
         }
-        if let Err(problem) = attested_sbom(folder, manifest, name, key, &digest) {
-            findings.fault(name, Check::Sbom, &layout::sbom_attestation(name), problem);
+        for format in SbomFormat::REQUIRED {
+            let place = layout::sbom_attestation(name, format);
+            if let Err(problem) = attested_sbom(folder, &place, name, format, key, &digest) {
+                findings.fault(name, Check::Sbom, &place, problem);
+            }
         }
     }
 }
@@ -132,23 +136,29 @@ fn legacy(
 /// The attested document must be the one that the release holds.
 fn attested_sbom(
     folder: &Folder,
-    manifest: &Manifest,
+    place: &str,
     name: &str,
+    format: SbomFormat,
     key: &PublicKey,
     digest: &Sha256,
 ) -> Result<(), Problem> {
-    let statement = bundle(folder, &layout::sbom_attestation(name))?
-        .verify_statement(key, CYCLONEDX, digest)?;
-    let Some(sbom) = manifest.artifacts.iter().find(|a| a.describes.as_deref() == Some(name))
-    else {
-        // Noted as an image that no bill of materials describes.
-        return Ok(());
-    };
-    let document: serde_json::Value = serde_json::from_slice(&folder.read(&sbom.path)?)
-        .map_err(|e| Problem::Sbom(e.to_string()))?;
+    let statement = bundle(folder, place)?.verify_statement(key, predicate_type(format), digest)?;
+    let path = layout::sbom(name, format);
+    // That the document is missing was noted with the files.
+    let Ok(bytes) = folder.read(&path) else { return Ok(()) };
+    let document: serde_json::Value =
+        serde_json::from_slice(&bytes).map_err(|e| Problem::Sbom(e.to_string()))?;
     if statement.predicate == document {
         Ok(())
     } else {
-        Err(Problem::Sbom(format!("it attests another document than {}", sbom.path)))
+        Err(Problem::Sbom(format!("it attests another document than {path}")))
+    }
+}
+
+/// The kind of statement that attests a document of this format.
+pub fn predicate_type(format: SbomFormat) -> &'static str {
+    match format {
+        SbomFormat::CycloneDx => CYCLONEDX,
+        SbomFormat::Spdx | SbomFormat::Spdx3 => SPDX,
     }
 }

@@ -80,9 +80,11 @@ pub(super) fn plan(
 
 /// What a file is, by its name.
 fn media_type_of(name: &str) -> &'static str {
-    const ENDINGS: [(&str, &str); 8] = [
+    const ENDINGS: [(&str, &str); 10] = [
         (".sigstore.json", bundle::MEDIA_TYPE),
         (".cdx.json", media_type::CYCLONEDX),
+        (".spdx.json", media_type::SPDX),
+        (".spdx3.json", media_type::SPDX),
         (".json", "application/json"),
         (".tar.gz", "application/gzip"),
         (".pub", "application/x-pem-file"),

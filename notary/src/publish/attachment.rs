@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What accompanies an image in its repository: signature, provenance and SBOM as referrers, and the
-//! signature once more under a tag, for clients from before referrers.
+//! What accompanies an image in its repository as referrers: signature, provenance, and the bills of
+//! materials twice, attested and as they are; and the signature once more under a tag, for clients from
+//! before referrers.
 
 use std::collections::BTreeMap;
 use std::fs;
 
 use anyhow::{Context as _, Result};
 use oci::artifact::{EMPTY_JSON, describe, manifest as artifact_manifest};
-use oci::spec::{Descriptor, ImageManifest, ImageManifestBuilder, MediaType};
+use oci::spec::{ANNOTATION_TITLE, Descriptor, ImageManifest, ImageManifestBuilder, MediaType};
 use oci::{json, media_type};
-use release::{ArtifactKind, Image, Manifest, layout};
+use release::layout::{self, SbomFormat};
+use release::{ArtifactKind, Image, Manifest};
 use serde_json::json;
 use sigstore::{bundle, simple_signing};
 
@@ -41,25 +43,34 @@ pub(super) fn of_image(
     subject: &Descriptor,
 ) -> Result<Attachments> {
     let repository = &image.repository;
-    let sbom = manifest
-        .artifacts
-        .iter()
-        .find(|artifact| {
-            artifact.kind == ArtifactKind::Sbom && artifact.describes.as_ref() == Some(repository)
-        })
-        .context("release.json records no SBOM for it")?;
-    let attachments = [
+    let mut attachments = vec![
         (layout::signature(repository), bundle::MEDIA_TYPE),
         (layout::provenance(repository), bundle::MEDIA_TYPE),
-        (layout::sbom_attestation(repository), bundle::MEDIA_TYPE),
-        (sbom.path.clone(), media_type::CYCLONEDX),
     ];
+    attachments.extend(
+        SbomFormat::REQUIRED
+            .map(|format| (layout::sbom_attestation(repository, format), bundle::MEDIA_TYPE)),
+    );
+    let sboms = manifest.artifacts.iter().filter(|artifact| {
+        artifact.kind == ArtifactKind::Sbom && artifact.describes.as_ref() == Some(repository)
+    });
+    attachments.extend(sboms.filter_map(|sbom| {
+        let media_type = match layout::sbom_format(&sbom.path)? {
+            SbomFormat::CycloneDx => media_type::CYCLONEDX,
+            SbomFormat::Spdx | SbomFormat::Spdx3 => media_type::SPDX,
+        };
+        Some((sbom.path.clone(), media_type))
+    }));
     let mut blobs = vec![Blob::bytes(EMPTY_JSON.to_vec())];
     let mut referrers = Vec::new();
     for (name, media_type) in attachments {
         let file = find(files, &name)?;
         blobs.push(Blob::file(file));
-        let layer = oci::artifact::descriptor(media_type, &file.digest, file.size);
+        let mut layer = oci::artifact::descriptor(media_type, &file.digest, file.size);
+        // Two versions of SPDX have one media type; and `oras pull` wants a name to write to.
+        if media_type != bundle::MEDIA_TYPE {
+            layer.set_annotations(Some([(ANNOTATION_TITLE.to_owned(), name.clone())].into()));
+        }
         let subject = Some(subject.clone());
         referrers.push(artifact_manifest(media_type, vec![layer], subject, BTreeMap::new())?);
     }

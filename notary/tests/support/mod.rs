@@ -12,10 +12,9 @@ use std::process::{Command, Output};
 
 use oci::spec::{ANNOTATION_REF_NAME, Descriptor};
 use oci::{Digest, Layout, media_type};
-use release::{
-    Architecture, Artifact, ArtifactKind, Channel, Image, Manifest, Material, Source, layout,
-};
-use serde_json::json;
+use release::layout::{self, SbomFormat};
+use release::{Architecture, Artifact, ArtifactKind, Channel, Image, Manifest, Material, Source};
+use serde_json::{Value, json};
 use sigstore::{PrivateKey, PublicKey, keyfile};
 use tempfile::TempDir;
 use verify::{Policy, Report};
@@ -24,7 +23,7 @@ use verify::{Policy, Report};
 pub(crate) const IMAGE: &str = "tools/example";
 /// The binary.
 pub(crate) const BINARY: &str = "dispatcher_v0.1.0-snapshot.c0ffee_linux_amd64";
-/// The package, with an executable inside that is not the binary.
+/// The package.
 pub(crate) const PACKAGE: &str = "controller_v0.1.0-snapshot.c0ffee_linux_amd64.tar.gz";
 const COMMIT: &str = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00";
 const VERSION: &str = "0.1.0-snapshot.c0ffee";
@@ -126,7 +125,7 @@ impl Release {
         manifest.engines.insert("signatures".to_owned(), engine);
 
         let binary = format!("binary {salt}").into_bytes();
-        let inside = format!("executable {salt}").into_bytes();
+        let package = package(format!("executable {salt}").as_bytes());
         manifest.images.push(self.image(salt, version));
         let image = manifest.images[0].digest.replace("sha256:", "");
         let mut add = |path: &str, kind, describes: Option<&str>, bytes: &[u8]| {
@@ -141,21 +140,14 @@ impl Release {
             });
         };
         add(BINARY, ArtifactKind::Binary, None, &binary);
-        add(PACKAGE, ArtifactKind::Package, None, &package(&inside));
+        add(PACKAGE, ArtifactKind::Package, None, &package);
         for (name, digest) in
-            [(BINARY, sha256(&binary)), (PACKAGE, sha256(&inside)), (IMAGE, image)]
+            [(BINARY, sha256(&binary)), (PACKAGE, sha256(&package)), (IMAGE, image)]
         {
-            let document = json!({
-                "bomFormat": "CycloneDX",
-                "specVersion": "1.6",
-                "metadata": {"component": {
-                    "type": "application",
-                    "name": name,
-                    "hashes": [{"alg": "SHA-256", "content": digest}],
-                }},
-            });
-            let bytes = document.to_string().into_bytes();
-            add(&layout::sbom(name), ArtifactKind::Sbom, Some(name), &bytes);
+            for format in SbomFormat::ALL {
+                let bytes = document(format, name, &digest).to_string().into_bytes();
+                add(&layout::sbom(name, format), ArtifactKind::Sbom, Some(name), &bytes);
+            }
         }
         let mut lines: Vec<_> =
             manifest.artifacts.iter().map(|a| (a.path.clone(), a.sha256.clone())).collect();
@@ -268,6 +260,46 @@ pub(crate) fn tool(name: &str) -> Option<PathBuf> {
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     Digest::sha256(bytes).hex().to_owned()
+}
+
+/// A bill of materials with what is read of it: what it describes.
+fn document(format: SbomFormat, name: &str, sha256: &str) -> Value {
+    match format {
+        SbomFormat::CycloneDx => json!({
+            "bomFormat": "CycloneDX",
+            "specVersion": "1.6",
+            "metadata": {"component": {
+                "type": "application",
+                "name": name,
+                "hashes": [{"alg": "SHA-256", "content": sha256}],
+            }},
+        }),
+        SbomFormat::Spdx => json!({
+            "spdxVersion": "SPDX-2.3",
+            "packages": [{
+                "SPDXID": "SPDXRef-1",
+                "name": name,
+                "checksums": [{"algorithm": "SHA256", "checksumValue": sha256}],
+            }],
+            "relationships": [{
+                "spdxElementId": "SPDXRef-DOCUMENT",
+                "relationshipType": "DESCRIBES",
+                "relatedSpdxElement": "SPDXRef-1",
+            }],
+        }),
+        SbomFormat::Spdx3 => json!({
+            "@context": "https://spdx.org/rdf/3.0.1/spdx-context.jsonld",
+            "@graph": [
+                {"type": "software_Sbom", "spdxId": "urn:sbom", "rootElement": ["urn:1"]},
+                {
+                    "type": "software_Package",
+                    "spdxId": "urn:1",
+                    "name": name,
+                    "verifiedUsing": [{"type": "Hash", "algorithm": "sha256", "hashValue": sha256}],
+                },
+            ],
+        }),
+    }
 }
 
 /// An archive like those that are delivered.

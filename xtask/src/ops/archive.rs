@@ -6,6 +6,7 @@
 //! Order, owner, mode and time of the files on disk never reach an archive, so every machine makes
 //! the same one. The format is POSIX ustar with GNU long names, inside gzip (RFC 1952).
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::path::{Component, Path, PathBuf};
@@ -67,6 +68,26 @@ pub(crate) fn write<W: Write>(out: W, mut members: Vec<Member>, epoch: u64) -> R
             .with_context(|| format!("cannot add {} to the archive", member.path))?;
     }
     Ok(archive.into_inner()?.finish()?)
+}
+
+/// Every file in the tar.gz archive at `path`, with its SHA-256 in hex.
+///
+/// # Errors
+/// When it can't be read or is no such archive.
+pub(crate) fn files(path: &Path) -> Result<BTreeMap<String, String>> {
+    let place = || format!("cannot read the archive {}", path.display());
+    let file = File::open(path).with_context(place)?;
+    let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(BufReader::new(file)));
+    let mut files = BTreeMap::new();
+    for entry in archive.entries().with_context(place)? {
+        let entry = entry.with_context(place)?;
+        if entry.header().entry_type().is_file() {
+            let name = entry.path().with_context(place)?.to_string_lossy().into_owned();
+            let (digest, _) = oci::Digest::sha256_of(entry).with_context(place)?;
+            files.insert(name, digest.hex().to_owned());
+        }
+    }
+    Ok(files)
 }
 
 /// The header of every gzip stream: no name, no time, no system.

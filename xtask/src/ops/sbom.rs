@@ -3,10 +3,29 @@
 
 //! Bills of materials, made from what decides a build: the crate graph and the package database.
 
+use anyhow::Result;
+use release::layout::SbomFormat;
+
+use self::bom::{Bom, Origin};
+
+pub(crate) mod bom;
 pub(crate) mod crates;
-pub(crate) mod cyclonedx;
+mod cyclonedx;
 pub(crate) mod debian;
+mod license;
 pub(crate) mod purl;
+mod spdx;
+mod spdx2;
+mod spdx3;
 
 #[cfg(test)]
 mod tests;
+
+/// `bom` in a format; the same bytes for the same content.
+pub(crate) fn to_json(bom: &Bom, origin: &Origin<'_>, format: SbomFormat) -> Result<String> {
+    match format {
+        SbomFormat::CycloneDx => cyclonedx::to_json(bom, origin),
+        SbomFormat::Spdx => spdx2::to_json(bom, origin),
+        SbomFormat::Spdx3 => spdx3::to_json(bom, origin),
+    }
+}

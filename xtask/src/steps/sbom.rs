@@ -1,26 +1,27 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A `CycloneDX` bill of materials for each binary and each image.
+//! The bills of materials of each binary, package and image, in each format.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail};
 use cargo_metadata::Metadata;
 use oci::Layout;
-use release::{Architecture, Artifact, ArtifactKind, Engine, layout};
+use release::layout::{self, SbomFormat};
+use release::{Architecture, Artifact, ArtifactKind, Engine};
 
 use super::build::{self, Output, outputs};
-use super::package::{artifact, file_name, stem};
+use super::package::{artifact, file_name};
 use super::{Input, Need, Outcome, Plan, Step, StepLog};
 use crate::ops::cargo::graph::{self, Crate, Edges, Graph};
 use crate::ops::command::Command;
 use crate::ops::debian::lock::Lock;
 use crate::ops::oci::root;
+use crate::ops::sbom::bom::{Bom, Component, Kind, Origin};
 use crate::ops::sbom::crates::{self, Sources, Subject};
-use crate::ops::sbom::cyclonedx::{Bom, Component, Hash, Kind, License, Origin, Scope, Supplier};
-use crate::ops::sbom::{debian, purl};
-use crate::ops::{atomic, checksum};
+use crate::ops::sbom::{self, debian, purl};
+use crate::ops::{archive, atomic, checksum};
 use crate::run::Run;
 use crate::workspace::Deliver;
 
@@ -36,7 +37,7 @@ impl Step for Sbom {
     }
 
     fn about(&self) -> &'static str {
-        "write a CycloneDX bill of materials for each binary and image"
+        "write the bills of materials (CycloneDX, SPDX) of each binary, package and image"
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {
@@ -48,14 +49,13 @@ impl Step for Sbom {
         for output in outputs(run)? {
             plan = plan.command(tree(run, &output, Edges::Linked));
             plan = plan.command(tree(run, &output, Edges::Built));
-            if delivered(run, &output).is_some() {
-                let path = run.dist_in_plan().join(layout::sbom(&stem(run, &output)));
+        }
+        let images = run.workspace.product().images.iter().map(|image| image.name.clone());
+        for name in files(run)?.into_iter().chain(images) {
+            for format in SbomFormat::ALL {
+                let path = run.dist_in_plan().join(layout::sbom(&name, format));
                 plan = plan.native(format!("write {}", path.display())).writes(path);
             }
-        }
-        for image in &run.workspace.product().images {
-            let path = run.dist_in_plan().join(layout::sbom(&image.name));
-            plan = plan.native(format!("write {}", path.display())).writes(path);
         }
         Ok(plan)
     }
@@ -68,19 +68,30 @@ impl Step for Sbom {
         let sources = CrateSources::read(run, log)?;
         let mut documents = Vec::new();
         for output in outputs(run)? {
-            if let Some(describes) = delivered(run, &output) {
-                let bom = sources.bom(run, log, &output)?;
+            if output.binary.deliver.is_empty() {
+                continue;
+            }
+            let bom = sources.bom(run, log, &output)?;
+            for form in &output.binary.deliver {
+                let describes = file_name(run, &output, *form);
+                let bom = match form {
+                    Deliver::Raw => bom.clone(),
+                    Deliver::TarGz => of_package(run, &describes, &bom)?,
+                };
                 let architecture = Some(output.target.architecture);
-                let path = layout::sbom(&stem(run, &output));
-                documents.push(Document { path, describes, architecture, bom });
+                documents.push(Document { describes, architecture, bom });
             }
         }
         for image in run.manifest()?.images {
             documents.push(of_image(run, log, &sources, &image)?);
         }
-        let artifacts: Vec<_> =
-            documents.iter().map(|document| document.write(run)).collect::<Result<_>>()?;
-        let count = artifacts.len();
+        let mut artifacts = Vec::new();
+        for document in &documents {
+            for format in SbomFormat::ALL {
+                artifacts.push(document.write(run, format)?);
+            }
+        }
+        let (subjects, count) = (documents.len(), artifacts.len());
         run.update_manifest(|manifest| {
             manifest.artifacts.retain(|known| known.kind != ArtifactKind::Sbom);
             for artifact in artifacts {
@@ -90,14 +101,12 @@ impl Step for Sbom {
             manifest.engines.insert("sbom".to_owned(), engine);
             Ok(())
         })?;
-        Ok(Outcome::Done(format!("{count} documents")))
+        Ok(Outcome::Done(format!("{count} documents about {subjects} files and images")))
     }
 }
 
-/// One document to be written.
+/// What is to be written in each format.
 struct Document {
-    /// Where to, in the release folder.
-    path: String,
     /// The file or image of the release that it describes.
     describes: String,
     /// What that was made for, where that is one architecture.
@@ -106,24 +115,62 @@ struct Document {
 }
 
 impl Document {
-    fn write(&self, run: &Run) -> Result<Artifact> {
+    fn write(&self, run: &Run, format: SbomFormat) -> Result<Artifact> {
+        let product = &run.workspace.product().product;
         let origin = Origin {
             tool_version: OWN_VERSION,
-            vendor: &run.workspace.product().product.vendor,
+            vendor: &product.vendor,
+            source: &product.source,
             epoch: run.workspace.epoch(),
         };
-        let text = self.bom.to_json(&origin)?;
-        atomic::write(&run.dist().join(&self.path), text.as_bytes())?;
+        let path = layout::sbom(&self.describes, format);
+        let text = sbom::to_json(&self.bom, &origin, format)?;
+        atomic::write(&run.dist().join(&path), text.as_bytes())?;
         let describes = Some(self.describes.clone());
-        artifact(&run.dist(), &self.path, ArtifactKind::Sbom, self.architecture, describes)
+        artifact(&run.dist(), &path, ArtifactKind::Sbom, self.architecture, describes)
     }
 }
 
-/// The file of the release that holds the executable: the bare one where there is one.
-fn delivered(run: &Run, output: &Output<'_>) -> Option<String> {
-    let forms = &output.binary.deliver;
-    let form = forms.iter().find(|form| **form == Deliver::Raw).or(forms.first())?;
-    Some(file_name(run, output, *form))
+/// The binaries and packages of the release.
+fn files(run: &Run) -> Result<Vec<String>> {
+    let outputs = outputs(run)?;
+    let names = outputs
+        .iter()
+        .flat_map(|output| output.binary.deliver.iter().map(|form| file_name(run, output, *form)));
+    Ok(names.collect())
+}
+
+/// The bill of materials of a package: the executable's, and the files beside it.
+fn of_package(run: &Run, name: &str, executable: &Bom) -> Result<Bom> {
+    let product = &run.workspace.product().product;
+    let version = run.version().text();
+    let path = run.dist().join(name);
+    let (sha256, _) = checksum::sha256(&path)?;
+    let checksum = format!("sha256:{sha256}");
+    let qualifiers = [("checksum", checksum.as_str())];
+    let purl = purl::purl("generic", Some(&product.name), name, version, &qualifiers);
+    let mut bom = Bom::new(Component {
+        supplier: Some(product.vendor.clone()),
+        sha256: Some(sha256),
+        license: Some(product.license.clone()),
+        vcs: Some(product.source.clone()),
+        ..Component::new(Kind::Archive, name, version, purl)
+    });
+    bom.include(executable.clone());
+    for (member, sha256) in archive::files(&path)? {
+        if executable.subject.sha256.as_ref() == Some(&sha256) {
+            continue;
+        }
+        let reference = format!("file:{member}");
+        bom.depends(&bom.subject.reference.clone(), &reference);
+        bom.add(Component {
+            supplier: Some(product.vendor.clone()),
+            sha256: Some(sha256),
+            license: Some(product.license.clone()),
+            ..Component::without_purl(Kind::File, &member, version, reference)
+        });
+    }
+    Ok(bom)
 }
 
 /// `cargo tree` for one binary.
@@ -194,21 +241,16 @@ fn of_image(
     let qualifiers = [("arch", architecture.oci())];
     let purl = purl::purl("oci", None, name, &image.digest, &qualifiers);
     let mut bom = Bom::new(Component {
-        supplier: Some(Supplier { name: product.product.vendor.clone() }),
+        supplier: Some(product.product.vendor.clone()),
         description: Some(declared.description.clone()),
-        scope: Some(Scope::Required),
-        hashes: vec![Hash::sha256(hex)],
-        licenses: vec![License::Expression(product.product.license.clone())],
+        sha256: Some(hex.to_owned()),
+        license: Some(product.product.license.clone()),
+        vcs: Some(product.product.source.clone()),
         ..Component::new(Kind::Container, &image.repository, run.version().text(), purl)
     });
     let facts = root::facts(&Layout::open(run.dist().join(&image.layout))?)?;
     let lock = Lock::read(&run.workspace.root().join(&product.base(&declared.base)?.lock))?;
     debian::add(&mut bom, &facts, &lock.checksums(architecture, &image.repository))?;
     bom.include(sources.bom(run, log, &build::output(run, &declared.binary, architecture)?)?);
-    Ok(Document {
-        path: layout::sbom(&image.repository),
-        describes: image.repository.clone(),
-        architecture: Some(architecture),
-        bom,
-    })
+    Ok(Document { describes: image.repository.clone(), architecture: Some(architecture), bom })
 }

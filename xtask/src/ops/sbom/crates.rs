@@ -9,9 +9,7 @@ use anyhow::{Context as _, Result};
 use cargo_metadata::{Metadata, Package};
 
 use crate::ops::cargo::graph::{Crate, Graph};
-use crate::ops::sbom::cyclonedx::{
-    Bom, Component, Hash, Kind, License, Reference, Scope, Supplier,
-};
+use crate::ops::sbom::bom::{Bom, Component, Kind, Scope};
 use crate::ops::sbom::purl::purl;
 
 /// What is known of a binary and of the crates in it.
@@ -63,20 +61,18 @@ pub(crate) fn bom(subject: &Subject<'_>, sources: &Sources<'_>) -> Result<Bom> {
         })
         .collect();
     let root = binary(subject);
-    let mut refs = BTreeMap::from([(&sources.linked.root, root.bom_ref.clone())]);
+    let mut refs = BTreeMap::from([(&sources.linked.root, root.reference.clone())]);
     let mut bom = Bom::new(root);
     for krate in sources.built.edges.keys().filter(|krate| **krate != sources.built.root) {
         let package = packages.get(krate).with_context(|| {
             format!("`cargo tree` names {krate}, which `cargo metadata` does not know")
         })?;
         let mut component = component(package, subject);
-        component.scope = Some(if sources.linked.edges.contains_key(krate) {
-            Scope::Required
-        } else {
-            Scope::Excluded
-        });
-        component.hashes = sources.checksums.get(krate).map(Hash::sha256).into_iter().collect();
-        refs.insert(krate, component.bom_ref.clone());
+        if !sources.linked.edges.contains_key(krate) {
+            component.scope = Scope::Excluded;
+        }
+        component.sha256 = sources.checksums.get(krate).cloned();
+        refs.insert(krate, component.reference.clone());
         bom.add(component);
     }
     for (from, to) in edges(sources) {
@@ -100,11 +96,10 @@ fn binary(subject: &Subject<'_>) -> Component {
     let qualifiers = [("vcs_url", vcs.as_str())];
     let purl = purl("generic", Some(subject.product), subject.name, subject.version, &qualifiers);
     Component {
-        supplier: Some(Supplier { name: subject.vendor.to_owned() }),
-        hashes: vec![Hash::sha256(subject.sha256)],
-        licenses: vec![License::Expression(subject.license.to_owned())],
-        external_references: vec![Reference { kind: "vcs", url: subject.source.to_owned() }],
-        scope: Some(Scope::Required),
+        supplier: Some(subject.vendor.to_owned()),
+        sha256: Some(subject.sha256.to_owned()),
+        license: Some(subject.license.to_owned()),
+        vcs: Some(subject.source.to_owned()),
         ..Component::new(Kind::Application, subject.name, subject.version, purl)
     }
 }
@@ -121,13 +116,10 @@ fn component(package: &Package, subject: &Subject<'_>) -> Component {
     let purl = purl("cargo", None, name, &version, qualifiers);
     let repository = package.repository.clone().filter(|url| url.starts_with("http"));
     Component {
-        supplier: Some(Supplier { name: supplier }),
+        supplier: Some(supplier),
         description: package.description.as_deref().map(one_line),
-        licenses: package.license.as_deref().map(license).into_iter().collect(),
-        external_references: repository
-            .map(|url| Reference { kind: "vcs", url })
-            .into_iter()
-            .collect(),
+        license: package.license.as_deref().map(license),
+        vcs: repository,
         ..Component::new(Kind::Library, name, &version, purl)
     }
 }
@@ -152,8 +144,8 @@ fn supplier(package: &Package) -> String {
 }
 
 /// A licence expression. Old manifests write `A/B` for `A OR B` (Cargo book, "The license field").
-fn license(text: &str) -> License {
-    License::Expression(text.split('/').map(str::trim).collect::<Vec<_>>().join(" OR "))
+fn license(text: &str) -> String {
+    text.split('/').map(str::trim).collect::<Vec<_>>().join(" OR ")
 }
 
 fn vcs(subject: &Subject<'_>) -> String {

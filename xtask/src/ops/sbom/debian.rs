@@ -8,9 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, Result};
 
 use crate::ops::debian::control::{self, Stanza};
-use crate::ops::sbom::cyclonedx::{
-    Bom, Component, Hash, Kind, License, Reference, Scope, Supplier,
-};
+use crate::ops::sbom::bom::{Bom, Component, Kind};
+use crate::ops::sbom::license;
 use crate::ops::sbom::purl::purl;
 
 /// What a root file system tells of itself.
@@ -41,10 +40,10 @@ pub(crate) fn add(
         .iter()
         .filter(|stanza| stanza.get("Status").is_some_and(|s| s.ends_with(" installed")))
         .collect();
-    let subject = bom.subject.bom_ref.clone();
+    let subject = bom.subject.reference.clone();
 
     let system = release.component();
-    bom.depends(&subject, &system.bom_ref);
+    bom.depends(&subject, &system.reference);
     bom.add(system);
 
     let mut providers: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -52,15 +51,15 @@ pub(crate) fn add(
     for stanza in installed {
         let package = stanza.require("Package")?;
         let mut component = component(stanza, &release)?;
-        component.licenses =
-            facts.copyrights.get(package).map(|text| licenses(text)).unwrap_or_default();
-        component.hashes = checksums.get(package).map(Hash::sha256).into_iter().collect();
+        let terms = facts.copyrights.get(package).map(|text| licenses(text)).unwrap_or_default();
+        component.license = license::expression(&terms, &mut bom.custom_licenses);
+        component.sha256 = checksums.get(package).cloned();
         let provides = control::relations(stanza.get("Provides").unwrap_or_default());
         for name in provides.into_iter().flatten().chain([package.to_owned()]) {
-            providers.entry(name).or_default().insert(component.bom_ref.clone());
+            providers.entry(name).or_default().insert(component.reference.clone());
         }
-        bom.depends(&subject, &component.bom_ref);
-        refs.push((stanza, component.bom_ref.clone()));
+        bom.depends(&subject, &component.reference);
+        refs.push((stanza, component.reference.clone()));
         bom.add(component);
     }
     for (stanza, bom_ref) in refs {
@@ -97,13 +96,12 @@ impl OsRelease {
     }
 
     fn component(&self) -> Component {
+        let reference = format!("os:{}-{}", self.id, self.version);
+        let kind = Kind::OperatingSystem;
         Component {
-            bom_ref: format!("os:{}-{}", self.id, self.version),
-            supplier: Some(Supplier { name: self.id.clone() }),
+            supplier: Some(self.id.clone()),
             description: Some(self.name.clone()),
-            scope: Some(Scope::Required),
-            purl: None,
-            ..Component::new(Kind::OperatingSystem, &self.id, &self.version, String::new())
+            ..Component::without_purl(kind, &self.id, &self.version, reference)
         }
     }
 }
@@ -119,16 +117,12 @@ fn component(stanza: &Stanza, release: &OsRelease) -> Result<Component> {
     let maintainer = stanza.get("Maintainer").and_then(|m| m.split('<').next()).map(str::trim);
     let homepage = stanza.get("Homepage").filter(|url| url.starts_with("http"));
     Ok(Component {
-        supplier: maintainer.map(|name| Supplier { name: name.to_owned() }),
+        supplier: maintainer.map(str::to_owned),
         description: stanza
             .get("Description")
             .and_then(|text| text.lines().next())
             .map(str::to_owned),
-        scope: Some(Scope::Required),
-        external_references: homepage
-            .map(|url| Reference { kind: "website", url: url.to_owned() })
-            .into_iter()
-            .collect(),
+        website: homepage.map(str::to_owned),
         ..Component::new(Kind::Library, name, version, purl)
     })
 }
@@ -142,18 +136,16 @@ fn upstream(source: &str) -> String {
     }
 }
 
-/// The short names in the `License` fields of a machine-readable copyright file; nothing where it is
-/// not machine-readable (Debian, "Machine-readable debian/copyright file", 1.0). Debian's short names
-/// are not SPDX's, so they stay names.
-fn licenses(copyright: &str) -> Vec<License> {
+/// The `License` fields of a machine-readable copyright file; nothing where it is not
+/// machine-readable (Debian, "Machine-readable debian/copyright file", 1.0).
+fn licenses(copyright: &str) -> BTreeSet<&str> {
     if !copyright.starts_with("Format:") {
-        return Vec::new();
+        return BTreeSet::new();
     }
-    let names: BTreeSet<&str> = copyright
+    copyright
         .lines()
         .filter_map(|line| line.strip_prefix("License:"))
         .map(str::trim)
         .filter(|name| !name.is_empty())
-        .collect();
-    names.into_iter().map(|name| License::License { name: name.to_owned() }).collect()
+        .collect()
 }

@@ -1,17 +1,25 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Documents as a whole: golden files, and the official schema.
+//! Documents as a whole: golden files, and the official schemas.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use release::layout::SbomFormat;
+use serde_json::Value;
+
+use super::bom::{Bom, Component, Kind, Origin, Scope};
 use super::crates::{self, Sources, Subject};
-use super::cyclonedx::{Bom, Component, Kind, Origin};
 use super::debian::{self, RootFacts};
+use super::to_json;
 use crate::ops::cargo::graph::{self, Crate};
 
-const ORIGIN: Origin<'_> =
-    Origin { tool_version: "0.1.0", vendor: "The Authors", epoch: 1_760_000_000 };
+const ORIGIN: Origin<'_> = Origin {
+    tool_version: "0.1.0",
+    vendor: "The Authors",
+    source: "https://provisioner.example/source",
+    epoch: 1_760_000_000,
+};
 
 const SUBJECT: Subject<'_> = Subject {
     name: "app",
@@ -29,12 +37,12 @@ const BUILT: &str = "0app v0.1.0 (/x)\n1own v0.1.0 (/x/own)\n2lib v2.0.0+b\n\
                      3derive v1.0.0 (proc-macro)\n1lib v2.0.0+b (*)\n";
 
 /// A package as `cargo metadata` tells it.
-fn package(name: &str, version: &str, own: bool) -> serde_json::Value {
+fn package(name: &str, version: &str, own: bool) -> Value {
     serde_json::json!({
         "name": name, "version": version, "id": format!("{name}@{version}"),
         "license": "MIT/Apache-2.0",
         "description": "Does\n  things",
-        "source": if own { serde_json::Value::Null } else { "registry+https://registry.example/index".into() },
+        "source": if own { Value::Null } else { "registry+https://registry.example/index".into() },
         "dependencies": [], "targets": [], "features": {},
         "manifest_path": "/x/Cargo.toml", "metadata": null, "publish": null,
         "authors": if name == "lib" { vec!["A. Person <a@b.example>"] } else { vec![] },
@@ -95,49 +103,176 @@ fn image() -> Bom {
     bom
 }
 
-#[test]
-fn the_document_of_a_binary_is_as_it_was() {
-    insta::assert_snapshot!(binary().to_json(&ORIGIN).unwrap());
+fn package_with_files() -> Bom {
+    let purl = "pkg:generic/provisioner/app.tar.gz@1.2.3-rc.1".to_owned();
+    let mut bom = Bom::new(Component::new(Kind::Archive, "app.tar.gz", "1.2.3-rc.1", purl));
+    bom.include(binary());
+    bom.depends(&bom.subject.reference.clone(), "file:LICENSE");
+    let reference = "file:LICENSE".to_owned();
+    bom.add(Component::without_purl(Kind::File, "LICENSE", "1.2.3-rc.1", reference));
+    bom
+}
+
+fn every_kind() -> [Bom; 4] {
+    [binary(), image(), package_with_files(), Bom::new(binary().subject)]
+}
+
+fn parsed(bom: &Bom, format: SbomFormat) -> Value {
+    serde_json::from_str(&to_json(bom, &ORIGIN, format).unwrap()).unwrap()
 }
 
 #[test]
-fn the_document_of_an_image_is_as_it_was() {
-    insta::assert_snapshot!(image().to_json(&ORIGIN).unwrap());
+fn the_documents_of_a_binary_are_as_they_were() {
+    for format in SbomFormat::ALL {
+        let document = to_json(&binary(), &ORIGIN, format).unwrap();
+        insta::assert_snapshot!(format!("binary.{}", format.name()), document);
+    }
 }
 
-/// `testdata/cyclonedx` says where the schema comes from.
 #[test]
-fn the_official_schema_accepts_every_document() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/cyclonedx");
-    let read = |name: &str| -> serde_json::Value {
-        let text = std::fs::read_to_string(format!("{folder}/{name}.schema.json")).unwrap();
-        serde_json::from_str(&text).unwrap()
-    };
+fn the_documents_of_an_image_are_as_they_were() {
+    for format in SbomFormat::ALL {
+        let document = to_json(&image(), &ORIGIN, format).unwrap();
+        insta::assert_snapshot!(format!("image.{}", format.name()), document);
+    }
+}
+
+/// `testdata/cyclonedx` and `testdata/spdx` say where the schemas come from.
+fn schema(path: &str) -> Value {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata");
+    let text = std::fs::read_to_string(format!("{folder}/{path}.schema.json")).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+/// The schema accepts every document, and refuses that of a binary with `place` changed.
+fn accepted(validator: &jsonschema::Validator, format: SbomFormat, place: &str) {
+    for bom in every_kind() {
+        let document = parsed(&bom, format);
+        let faults: Vec<_> = validator.iter_errors(&document).map(|e| e.to_string()).collect();
+        assert!(faults.is_empty(), "{faults:#?}");
+    }
+    let mut broken = parsed(&binary(), format);
+    *broken.pointer_mut(place).unwrap() = "sometimes".into();
+    assert!(!validator.is_valid(&broken), "{place}");
+}
+
+#[test]
+fn the_official_schema_of_cyclonedx_accepts_every_document() {
     let mut registry = jsonschema::Registry::new();
     for name in ["spdx", "jsf-0.82"] {
-        let schema = read(name);
+        let schema = schema(&format!("cyclonedx/{name}"));
         let id = schema["$id"].as_str().unwrap().to_owned();
         registry = registry.add(&id, schema).unwrap();
     }
     let registry = registry.prepare().unwrap();
-    let schema = read("bom-1.6");
+    let schema = schema("cyclonedx/bom-1.6");
     let validator = jsonschema::options().with_registry(&registry).build(&schema).unwrap();
-    for bom in [binary(), image(), Bom::new(binary().subject)] {
-        let document = serde_json::from_str(&bom.to_json(&ORIGIN).unwrap()).unwrap();
-        let faults: Vec<_> = validator.iter_errors(&document).map(|e| e.to_string()).collect();
-        assert!(faults.is_empty(), "{faults:#?}");
+    accepted(&validator, SbomFormat::CycloneDx, "/components/0/scope");
+}
+
+#[test]
+fn the_official_schema_of_spdx_2_accepts_every_document() {
+    let validator = jsonschema::validator_for(&schema("spdx/spdx-2.3")).unwrap();
+    accepted(&validator, SbomFormat::Spdx, "/packages/0/primaryPackagePurpose");
+}
+
+#[test]
+fn the_schema_of_spdx_3_accepts_every_document() {
+    let validator = jsonschema::validator_for(&schema("spdx/spdx-3.0.1")).unwrap();
+    let document = parsed(&binary(), SbomFormat::Spdx3);
+    let graph = document["@graph"].as_array().unwrap();
+    let at = graph.iter().position(|it| it["type"] == "Relationship").unwrap();
+    let place = format!("/@graph/{at}/completeness");
+    accepted(&validator, SbomFormat::Spdx3, &place);
+}
+
+/// Names and versions of everything that a document lists, whatever its format.
+fn listed(document: &Value, format: SbomFormat) -> BTreeSet<(String, String)> {
+    let (items, name, version) = match format {
+        SbomFormat::CycloneDx => (&document["components"], "name", "version"),
+        SbomFormat::Spdx => (&document["packages"], "name", "versionInfo"),
+        SbomFormat::Spdx3 => (&document["@graph"], "name", "software_packageVersion"),
+    };
+    let mut items: Vec<_> = items.as_array().unwrap().iter().collect();
+    if format == SbomFormat::CycloneDx {
+        items.push(&document["metadata"]["component"]);
     }
-    let mut broken: serde_json::Value =
-        serde_json::from_str(&binary().to_json(&ORIGIN).unwrap()).unwrap();
-    broken["components"][0]["scope"] = "sometimes".into();
-    assert!(!validator.is_valid(&broken));
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    items.into_iter().filter_map(|item| Some((text(&item[name])?, text(&item[version])?))).collect()
+}
+
+#[test]
+fn all_formats_list_the_same() {
+    for bom in every_kind() {
+        let expected: BTreeSet<_> =
+            bom.all().map(|it| (it.name.clone(), it.version.clone())).collect();
+        for format in SbomFormat::ALL {
+            assert_eq!(listed(&parsed(&bom, format), format), expected, "{format:?}");
+        }
+    }
+}
+
+#[test]
+fn another_content_is_another_document() {
+    let mut other = binary();
+    other.subject.description = Some("another".to_owned());
+    for (format, place) in [
+        (SbomFormat::CycloneDx, "/serialNumber"),
+        (SbomFormat::Spdx, "/documentNamespace"),
+        (SbomFormat::Spdx3, "/@graph/1/spdxId"),
+    ] {
+        let name = |bom: &Bom| parsed(bom, format).pointer(place).unwrap().clone();
+        assert_ne!(name(&binary()), name(&other), "{format:?}");
+        assert_eq!(name(&binary()), name(&binary()), "{format:?}");
+    }
+}
+
+#[test]
+fn what_only_ran_during_the_build_is_told_apart() {
+    let bom = binary();
+    let excluded: Vec<_> = bom.all().filter(|it| it.scope == Scope::Excluded).collect();
+    assert_eq!(excluded.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["derive"]);
+    let spdx = parsed(&bom, SbomFormat::Spdx).to_string();
+    assert_eq!(spdx.matches("\"BUILD_DEPENDENCY_OF\"").count(), 1, "{spdx}");
+    let spdx3 = parsed(&bom, SbomFormat::Spdx3).to_string();
+    assert_eq!(spdx3.matches("\"LifecycleScopedRelationship\"").count(), 1, "{spdx3}");
+}
+
+/// Every element that a relationship names is an element of the document.
+#[test]
+fn every_reference_in_spdx_is_to_something_that_is_there() {
+    for bom in every_kind() {
+        let spdx = parsed(&bom, SbomFormat::Spdx);
+        let mut known: HashSet<_> =
+            spdx["packages"].as_array().unwrap().iter().map(|it| &it["SPDXID"]).collect();
+        let (document, none) = (Value::from("SPDXRef-DOCUMENT"), Value::from("NONE"));
+        known.extend([&document, &none]);
+        assert_eq!(known.len(), bom.components.len() + 3);
+        for edge in spdx["relationships"].as_array().unwrap() {
+            assert!(known.contains(&edge["spdxElementId"]), "{edge}");
+            assert!(known.contains(&edge["relatedSpdxElement"]), "{edge}");
+        }
+        let spdx3 = parsed(&bom, SbomFormat::Spdx3);
+        let graph = spdx3["@graph"].as_array().unwrap();
+        let known: HashSet<_> = graph.iter().filter_map(|it| it.get("spdxId")).collect();
+        assert_eq!(known.len(), graph.len() - 1, "each id comes once, and one node has none");
+        for name in ["from", "to", "rootElement", "element", "suppliedBy", "dataLicense"] {
+            let values = graph.iter().filter_map(|element| element.get(name));
+            for value in
+                values.flat_map(|it| it.as_array().map_or(vec![it], |it| it.iter().collect()))
+            {
+                let none = value.as_str().unwrap().ends_with("/NoneElement");
+                assert!(none || known.contains(value), "{name}: {value}");
+            }
+        }
+    }
 }
 
 #[test]
 fn every_reference_is_to_something_that_is_there() {
     for bom in [binary(), image()] {
         let mut known: BTreeSet<_> = bom.components.keys().collect();
-        known.insert(&bom.subject.bom_ref);
+        known.insert(&bom.subject.reference);
         for (from, to) in &bom.dependencies {
             assert!(known.contains(from), "{from}");
             assert!(to.iter().all(|to| known.contains(to)), "{to:?}");
