@@ -19,7 +19,8 @@ pub(crate) struct Test;
 
 /// Programs that tests hold our work against. A test without its program skips itself, unless
 /// `REQUIRE_TOOLS` is set.
-const COUNTERPARTS: &[&str] = &["cosign", "isoinfo", "nginx", "oras", "skopeo", "xorriso"];
+const COUNTERPARTS: &[&str] =
+    &["cosign", "isoinfo", "nginx", "oras", "skopeo", "sushy-emulator", "xorriso"];
 
 /// Where nextest writes its report, by the profile `xtask` in `.config/nextest.toml`.
 const JUNIT: &str = "target/xtask/nextest/xtask/junit.xml";

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The machine behind the BMC: power, boot source, drives.
+
+use std::time::Duration;
+
+use crate::personality::{Etags, Personality};
+
+/// How the machine behaves in time.
+#[derive(Debug, Clone)]
+pub struct Behaviour {
+    /// Whether it is on at first.
+    pub on: bool,
+    /// How long it is off within a restart.
+    pub off: Duration,
+    /// How long it is in POST after it was switched on; then it boots.
+    pub post: Duration,
+    /// What a graceful restart or shutdown does.
+    pub graceful: Graceful,
+    /// How long a task of the BMC takes.
+    pub task: Duration,
+    /// How long a session lives unused.
+    pub session: Duration,
+}
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        Self {
+            on: true,
+            off: Duration::ZERO,
+            post: Duration::ZERO,
+            graceful: Graceful::After(Duration::ZERO),
+            task: Duration::ZERO,
+            session: Duration::from_mins(30),
+        }
+    }
+}
+
+/// What becomes of a graceful restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Graceful {
+    /// The operating system has shut down after that time.
+    After(Duration),
+    /// It never shuts down.
+    Never,
+}
+
+/// What the machine started from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A virtual CD: the URL of its image.
+    Cd(String),
+    /// The disk.
+    Disk,
+}
+
+/// A start of the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Boot {
+    /// The serial number of the machine.
+    pub serial: String,
+    /// What it started from.
+    pub source: Source,
+    /// The images in all slots, in the order of the slots.
+    pub images: Vec<String>,
+}
+
+/// What the machine is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Off,
+    Post,
+    Running,
+    /// An operating system was asked to shut down.
+    Stopping,
+}
+
+/// A drive and what it shows to hold.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Drive {
+    pub(crate) image: Option<String>,
+    /// What it shows still after an eject, and how often.
+    pub(crate) stale: Option<(String, u32)>,
+}
+
+/// The state. Whatever takes time is asked for by the caller, who comes back with the step's
+/// number; a step that was overtaken by another is dropped then.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    pub(crate) phase: Phase,
+    pub(crate) drives: Vec<Drive>,
+    pub(crate) enabled: String,
+    pub(crate) target: String,
+    pub(crate) mode: String,
+    /// How often it was switched on or restarted; the time of the last is made from it.
+    pub(crate) starts: u64,
+    pub(crate) resets: Vec<String>,
+    pub(crate) boots: Vec<Boot>,
+    pub(crate) version: u64,
+    step: u64,
+    back_on: bool,
+}
+
+/// What happens next by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Next {
+    step: u64,
+    pub(crate) after: Duration,
+}
+
+impl Machine {
+    pub(crate) fn new(personality: &Personality, behaviour: &Behaviour) -> Self {
+        Self {
+            phase: if behaviour.on { Phase::Running } else { Phase::Off },
+            drives: vec![Drive::default(); personality.slots.len()],
+            enabled: "Disabled".to_owned(),
+            target: "None".to_owned(),
+            mode: "UEFI".to_owned(),
+            starts: 0,
+            resets: Vec::new(),
+            boots: Vec::new(),
+            version: 1,
+            step: 0,
+            back_on: false,
+        }
+    }
+
+    pub(crate) fn power(&self) -> &'static str {
+        if self.phase == Phase::Off { "Off" } else { "On" }
+    }
+
+    /// Carries out a reset. What follows by itself is returned.
+    pub(crate) fn reset(&mut self, kind: &str, behaviour: &Behaviour) -> Option<Next> {
+        self.version += 1;
+        match (kind, self.phase) {
+            ("On" | "ForceOn", Phase::Off) => {
+                self.resets.push(kind.to_owned());
+                self.start(behaviour)
+            }
+            ("ForceOff", phase) if phase != Phase::Off => {
+                self.resets.push(kind.to_owned());
+                self.stop(false)
+            }
+            ("GracefulRestart" | "GracefulShutdown", Phase::Post | Phase::Running) => {
+                self.resets.push(kind.to_owned());
+                self.phase = Phase::Stopping;
+                self.back_on = kind == "GracefulRestart";
+                match behaviour.graceful {
+                    Graceful::After(after) => self.next(after),
+                    Graceful::Never => self.overtake(),
+                }
+            }
+            ("ForceRestart" | "PowerCycle", phase) if phase != Phase::Off => {
+                self.resets.push(kind.to_owned());
+                self.stop(true);
+                self.next(behaviour.off)
+            }
+            _ => None,
+        }
+    }
+
+    /// A step's time has come.
+    pub(crate) fn advance(
+        &mut self,
+        next: Next,
+        personality: &Personality,
+        behaviour: &Behaviour,
+        serial: &str,
+    ) -> Option<Next> {
+        if next.step != self.step {
+            return None;
+        }
+        self.version += 1;
+        match self.phase {
+            Phase::Stopping => {
+                self.stop(self.back_on);
+                if self.back_on { self.next(behaviour.off) } else { None }
+            }
+            Phase::Off => self.start(behaviour),
+            Phase::Post => {
+                self.boot(personality, serial);
+                None
+            }
+            Phase::Running => None,
+        }
+    }
+
+    pub(crate) fn etag(&self, etags: Etags) -> Option<String> {
+        match etags {
+            Etags::None => None,
+            Etags::Strong => Some(format!("\"{}\"", self.version)),
+            Etags::Weak => Some(format!("W/\"{}\"", self.version)),
+        }
+    }
+
+    fn start(&mut self, behaviour: &Behaviour) -> Option<Next> {
+        self.phase = Phase::Post;
+        self.starts += 1;
+        self.next(behaviour.post)
+    }
+
+    fn stop(&mut self, back_on: bool) -> Option<Next> {
+        self.phase = Phase::Off;
+        self.back_on = back_on;
+        self.overtake()
+    }
+
+    fn boot(&mut self, personality: &Personality, serial: &str) {
+        self.phase = Phase::Running;
+        let wanted = matches!(self.enabled.as_str(), "Once" | "Continuous")
+            && self.target == personality.boots_cd;
+        if self.enabled == "Once" {
+            "Disabled".clone_into(&mut self.enabled);
+            "None".clone_into(&mut self.target);
+        }
+        let cds = personality.slots.iter().zip(&self.drives);
+        let mut cds = cds.filter(|(slot, _)| slot.types.contains(&"CD"));
+        let cd = cds.find_map(|(_, drive)| drive.image.clone()).filter(|_| wanted);
+        self.boots.push(Boot {
+            serial: serial.to_owned(),
+            source: cd.map_or(Source::Disk, Source::Cd),
+            images: self.drives.iter().filter_map(|drive| drive.image.clone()).collect(),
+        });
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "every caller returns what follows")]
+    fn next(&mut self, after: Duration) -> Option<Next> {
+        self.step += 1;
+        Some(Next { step: self.step, after })
+    }
+
+    /// Nothing follows, and what was to follow does not.
+    fn overtake(&mut self) -> Option<Next> {
+        self.step += 1;
+        None
+    }
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Mock BMCs on the command line, to try a controller or a client against.
+#![forbid(unsafe_code)]
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Parser;
+use mock_bmc::{Behaviour, Config, Graceful, Host, Mock, PERSONALITIES, named};
+
+/// A BMC to test against: Redfish as vendors do it.
+#[derive(Parser)]
+#[command(
+    after_help = "Example: two machines whose maintenance OS reports to a controller:\n      MOCK_WEBHOOK_SECRET=… mock-bmc --personality ilo --count 2 --controller http://127.0.0.1:8080\n\n    The user is admin, the password password, unless MOCK_BMC_PASSWORD says otherwise."
+)]
+struct Cli {
+    /// The vendor: generic, idrac, idrac-one-medium, ilo, xcc, supermicro, one-slot
+    #[arg(long, default_value = "generic")]
+    personality: String,
+    /// The address to listen on.
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    address: IpAddr,
+    /// The port of the first BMC; 0: any.
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+    /// How many BMCs.
+    #[arg(long, default_value_t = 1)]
+    count: u16,
+    /// The serial number of the machine; with several, what theirs begin with.
+    #[arg(long, default_value = "MOCK")]
+    serial: String,
+    /// Seconds that the machine is in POST.
+    #[arg(long, default_value_t = 1)]
+    post: u64,
+    /// A graceful restart never ends.
+    #[arg(long)]
+    never_graceful: bool,
+    /// Machines that boot from a virtual CD report success to this controller; the secret is
+    /// `MOCK_WEBHOOK_SECRET`.
+    #[arg(long)]
+    controller: Option<String>,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    let personality = named(&cli.personality).with_context(|| {
+        let names: Vec<_> = PERSONALITIES.iter().map(|personality| personality.name).collect();
+        format!("{} is none of {}", cli.personality, names.join(", "))
+    })?;
+    let host = cli.controller.map(|controller| Host {
+        controller: controller.trim_end_matches('/').to_owned(),
+        secret: std::env::var("MOCK_WEBHOOK_SECRET").unwrap_or_default(),
+    });
+    let mut mocks = Vec::new();
+    for index in 0..cli.count {
+        let serial =
+            if cli.count == 1 { cli.serial.clone() } else { format!("{}{index:04}", cli.serial) };
+        let mut config = Config::new(personality, &serial);
+        if let Ok(password) = std::env::var("MOCK_BMC_PASSWORD") {
+            config.password = password;
+        }
+        config.behaviour =
+            Behaviour { post: Duration::from_secs(cli.post), ..Behaviour::default() };
+        if cli.never_graceful {
+            config.behaviour.graceful = Graceful::Never;
+        }
+        let port = if cli.port == 0 { 0 } else { cli.port.saturating_add(index) };
+        let address = SocketAddr::new(cli.address, port);
+        let mock = Mock::start_at(config, address).await;
+        let mock = mock.with_context(|| format!("listen on {address}"))?;
+        println!("{serial} {}", mock.url());
+        let (mut boots, host) = (mock.watch_boots(), host.clone());
+        tokio::spawn(async move {
+            while let Some(boot) = boots.recv().await {
+                eprintln!("{}: boots from {:?}", boot.serial, boot.source);
+                if let Some(host) = &host
+                    && let Err(error) = host.run(&boot).await
+                {
+                    eprintln!("{}: {error}", boot.serial);
+                }
+            }
+        });
+        mocks.push(mock);
+    }
+    tokio::signal::ctrl_c().await.context("wait for an interrupt")?;
+    drop(mocks);
+    Ok(())
+}

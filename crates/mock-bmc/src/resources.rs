@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The resources, as documents.
+
+use serde_json::{Value, json};
+
+use crate::machine::{Drive, Machine};
+use crate::personality::{MediaAt, MediaBy, Personality};
+
+pub(crate) const ROOT: &str = "/redfish/v1";
+
+pub(crate) fn system_path(personality: &Personality) -> String {
+    format!("{ROOT}/Systems/{}", personality.system)
+}
+
+pub(crate) fn manager_path(personality: &Personality) -> String {
+    format!("{ROOT}/Managers/{}", personality.manager)
+}
+
+pub(crate) fn media_path(personality: &Personality) -> String {
+    let owner = match personality.media_at {
+        MediaAt::Manager => manager_path(personality),
+        MediaAt::System => system_path(personality),
+    };
+    format!("{owner}/VirtualMedia")
+}
+
+pub(crate) fn root(personality: &Personality) -> Value {
+    let mut root = json!({
+        "@odata.id": "/redfish/v1/",
+        "@odata.type": "#ServiceRoot.v1_16_0.ServiceRoot",
+        "Id": "RootService",
+        "Name": "Root Service",
+        "RedfishVersion": "1.18.0",
+        "UUID": "92384634-2938-2342-8820-489239905423",
+        "Systems": link(&format!("{ROOT}/Systems")),
+        "Managers": link(&format!("{ROOT}/Managers")),
+        "Links": {},
+    });
+    if personality.sessions > 0 {
+        root["SessionService"] = link(&format!("{ROOT}/SessionService"));
+        root["Links"]["Sessions"] = link(&format!("{ROOT}/SessionService/Sessions"));
+    }
+    if let Some(vendor) = personality.vendor {
+        root["Vendor"] = json!(vendor);
+        root["Oem"] = json!({ vendor: {} });
+    }
+    root
+}
+
+pub(crate) fn session_service() -> Value {
+    json!({
+        "@odata.id": format!("{ROOT}/SessionService"),
+        "@odata.type": "#SessionService.v1_1_9.SessionService",
+        "Id": "SessionService",
+        "Name": "Session Service",
+        "ServiceEnabled": true,
+        "SessionTimeout": 1800,
+        "Sessions": link(&format!("{ROOT}/SessionService/Sessions")),
+    })
+}
+
+pub(crate) fn collection(path: &str, kind: &str, members: &[String]) -> Value {
+    let members: Vec<_> = members.iter().map(|member| link(member)).collect();
+    json!({
+        "@odata.id": path,
+        "@odata.type": format!("#{kind}Collection.{kind}Collection"),
+        "Name": format!("{kind} Collection"),
+        "Members@odata.count": members.len(),
+        "Members": members,
+    })
+}
+
+pub(crate) fn system(personality: &Personality, machine: &Machine, serial: &str) -> Value {
+    let path = system_path(personality);
+    let board =
+        if personality.serial_as_sku { format!("CN{serial}BOARD") } else { serial.to_owned() };
+    let mut system = json!({
+        "@odata.id": path,
+        "@odata.type": "#ComputerSystem.v1_20_0.ComputerSystem",
+        "Id": personality.system,
+        "Name": "System",
+        "SystemType": "Physical",
+        "Manufacturer": personality.manufacturer,
+        "SerialNumber": board,
+        "PowerState": machine.power(),
+        "Status": {"State": "Enabled", "Health": "OK"},
+        "Boot": {
+            "BootSourceOverrideEnabled": machine.enabled,
+            "BootSourceOverrideTarget": machine.target,
+            "BootSourceOverrideMode": machine.mode,
+        },
+        "Links": {"ManagedBy": [link(&manager_path(personality))]},
+        "Actions": {"#ComputerSystem.Reset": {
+            "target": format!("{path}/Actions/ComputerSystem.Reset"),
+            "ResetType@Redfish.AllowableValues": personality.resets,
+        }},
+    });
+    if personality.serial_as_sku {
+        system["SKU"] = json!(serial);
+    }
+    if !personality.boot_targets.is_empty() {
+        system["Boot"]["BootSourceOverrideTarget@Redfish.AllowableValues"] =
+            json!(personality.boot_targets);
+    }
+    if personality.tells_reset {
+        let count = machine.starts;
+        let time = format!("2026-01-01T{:02}:{:02}:00+00:00", count / 60 % 24, count % 60);
+        system["LastResetTime"] = json!(time);
+    }
+    if personality.media_at == MediaAt::System {
+        system["VirtualMedia"] = link(&media_path(personality));
+    }
+    system
+}
+
+pub(crate) fn manager(personality: &Personality) -> Value {
+    let mut manager = json!({
+        "@odata.id": manager_path(personality),
+        "@odata.type": "#Manager.v1_19_0.Manager",
+        "Id": personality.manager,
+        "Name": "Manager",
+        "ManagerType": "BMC",
+        "FirmwareVersion": "0.0.0",
+        "Status": {"State": "Enabled", "Health": "OK"},
+        "Links": {"ManagerForServers": [link(&system_path(personality))]},
+    });
+    if personality.media_at == MediaAt::Manager {
+        manager["VirtualMedia"] = link(&media_path(personality));
+    }
+    manager
+}
+
+/// A slot as it shows itself; a look at one that is stale wears that off.
+pub(crate) fn slot(personality: &Personality, index: usize, drive: &mut Drive) -> Option<Value> {
+    let kind = personality.slots.get(index)?;
+    let path = format!("{}/{}", media_path(personality), kind.id);
+    let mut shown = drive.image.clone();
+    if let Some((stale, reads)) = drive.stale.take()
+        && shown.is_none()
+    {
+        shown = Some(stale.clone());
+        if reads > 1 {
+            drive.stale = Some((stale, reads - 1));
+        }
+    }
+    let name = shown.as_deref().and_then(|image| image.rsplit('/').next());
+    let mut slot = json!({
+        "@odata.id": path,
+        "@odata.type": "#VirtualMedia.v1_6_0.VirtualMedia",
+        "Id": kind.id,
+        "Name": format!("Virtual media {}", kind.id),
+        "MediaTypes": kind.types,
+        "Image": shown,
+        "ImageName": name,
+        "Inserted": shown.is_some(),
+        "WriteProtected": true,
+        "ConnectedVia": if shown.is_some() { "URI" } else { "NotConnected" },
+    });
+    if personality.media_by == MediaBy::Action {
+        let action = |name: &str| json!({"target": format!("{path}/Actions/VirtualMedia.{name}")});
+        slot["Actions"] = json!({
+            "#VirtualMedia.InsertMedia": action("InsertMedia"),
+            "#VirtualMedia.EjectMedia": action("EjectMedia"),
+        });
+    }
+    Some(slot)
+}
+
+pub(crate) fn link(path: &str) -> Value {
+    json!({ "@odata.id": path })
+}

@@ -1,0 +1,489 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Requests to the BMC: who may ask, what is there, what it does.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use hyper::header::{ALLOW, HeaderMap, HeaderName, IF_MATCH};
+use hyper::{Method, StatusCode};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use crate::answer::{Answer, empty, json, later, located, not_found, refusal, versioned, with};
+use crate::fault::{Fault, Rule, meet};
+use crate::machine::{Boot, Machine, Next, Phase};
+use crate::personality::{Etags, MediaBy};
+use crate::resources::{self, ROOT, manager_path, media_path, system_path};
+use crate::server::Config;
+use crate::session::{Refused, Sessions};
+
+/// The BMC, as all its connections share it.
+pub(crate) struct Service {
+    pub(crate) config: Config,
+    inside: Mutex<Inside>,
+}
+
+pub(crate) struct Inside {
+    pub(crate) machine: Machine,
+    pub(crate) sessions: Sessions,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) requests: Vec<(Method, String, u16)>,
+    pub(crate) listeners: Vec<mpsc::UnboundedSender<Boot>>,
+    /// Tasks by number: whether they are done, and with what.
+    tasks: Vec<Option<Result<(), Value>>>,
+}
+
+/// What came of a request.
+pub(crate) enum Outcome {
+    Answer(Answer),
+    /// The connection breaks.
+    Drop,
+}
+
+/// A change of the media, checked and ready.
+#[derive(Clone)]
+enum Change {
+    Insert(usize, String),
+    Eject(usize),
+}
+
+impl Service {
+    pub(crate) fn new(config: Config) -> Arc<Self> {
+        let personality = config.personality;
+        let life = config.behaviour.session;
+        let inside = Inside {
+            machine: Machine::new(personality, &config.behaviour),
+            sessions: Sessions::new(&config.user, &config.password, personality.sessions, life),
+            rules: Vec::new(),
+            requests: Vec::new(),
+            listeners: Vec::new(),
+            tasks: Vec::new(),
+        };
+        Arc::new(Self { config, inside: Mutex::new(inside) })
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Answers one request.
+    pub(crate) async fn handle(
+        self: &Arc<Self>,
+        method: &Method,
+        path: &str,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Outcome {
+        let fault = meet(&mut self.lock().rules, method, path);
+        let answer = match &fault {
+            Some(Fault::DropBefore) => return Outcome::Drop,
+            Some(Fault::Pretend) => empty(),
+            Some(Fault::Status { status, retry_after, message }) => {
+                let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_GATEWAY);
+                let answer = refusal(status, message, "A fault of the test.", &[]);
+                retry_after.map_or_else(|| answer.clone(), |wait| later(answer.clone(), wait))
+            }
+            Some(Fault::DropAfter | Fault::Slow(_)) | None => {
+                self.answer(method, path, headers, body)
+            }
+        };
+        let entry = (method.clone(), path.to_owned(), answer.status().as_u16());
+        self.lock().requests.push(entry);
+        match fault {
+            Some(Fault::DropAfter) => return Outcome::Drop,
+            Some(Fault::Slow(time)) => tokio::time::sleep(time).await,
+            _ => {}
+        }
+        Outcome::Answer(with(answer, HeaderName::from_static("odata-version"), "4.0"))
+    }
+
+    fn answer(
+        self: &Arc<Self>,
+        method: &Method,
+        path: &str,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Answer {
+        // With and without a slash at the end it is the same resource.
+        let path = path.trim_end_matches('/');
+        if path == "/redfish" {
+            return json(StatusCode::OK, &json!({"v1": "/redfish/v1/"}));
+        }
+        if path == ROOT && method == Method::GET {
+            return json(StatusCode::OK, &resources::root(self.config.personality));
+        }
+        let body: Value = serde_json::from_slice(body).unwrap_or_default();
+        let sessions = format!("{ROOT}/SessionService/Sessions");
+        if path == sessions && method == Method::POST && self.config.personality.sessions > 0 {
+            return self.open_session(&body);
+        }
+        if !self.lock().sessions.knows(headers) {
+            let text = "The credentials are wrong or the session has ended.";
+            let id = "Base.1.18.NoValidSession";
+            return refusal(StatusCode::UNAUTHORIZED, id, text, &[]);
+        }
+        if let Some(id) =
+            path.strip_prefix(&sessions).filter(|_| self.config.personality.sessions > 0)
+        {
+            return self.session(method, &sessions, id.trim_start_matches('/'));
+        }
+        match *method {
+            Method::GET => self.get(path),
+            Method::PATCH => self.patch(path, headers, &body),
+            Method::POST => self.post(path, &body),
+            _ => method_not_allowed(),
+        }
+    }
+
+    fn open_session(&self, body: &Value) -> Answer {
+        let text = |name| body.get(name).and_then(Value::as_str).unwrap_or_default();
+        let opened = self.lock().sessions.open(text("UserName"), text("Password"));
+        match opened {
+            Ok(id) => {
+                let path = format!("{ROOT}/SessionService/Sessions/{id}");
+                let value = json!({
+                    "@odata.id": path,
+                    "@odata.type": "#Session.v1_7_1.Session",
+                    "Id": id.to_string(),
+                    "Name": "Session",
+                    "UserName": self.config.user,
+                });
+                let answer = located(json(StatusCode::CREATED, &value), &path);
+                with(answer, HeaderName::from_static("x-auth-token"), &Sessions::token(id))
+            }
+            Err(Refused::Credentials) => refusal(
+                StatusCode::UNAUTHORIZED,
+                "Base.1.18.ResourceAtUriUnauthorized",
+                "User name or password are wrong.",
+                &[],
+            ),
+            Err(Refused::Full) => refusal(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Base.1.18.SessionLimitExceeded",
+                "All sessions are taken.",
+                &[],
+            ),
+        }
+    }
+
+    fn session(&self, method: &Method, path: &str, id: &str) -> Answer {
+        let mut inside = self.lock();
+        if id.is_empty() && method == Method::GET {
+            let ids = inside.sessions.ids();
+            let members: Vec<_> = ids.iter().map(|id| format!("{path}/{id}")).collect();
+            return json(StatusCode::OK, &resources::collection(path, "Session", &members));
+        }
+        let closed =
+            id.parse().is_ok_and(|id| method == Method::DELETE && inside.sessions.close(id));
+        if closed { empty() } else { not_found() }
+    }
+
+    fn get(&self, path: &str) -> Answer {
+        let personality = self.config.personality;
+        let mut inside = self.lock();
+        let inside = &mut *inside;
+        let etag = inside.machine.etag(personality.etags);
+        let (system, manager) = (system_path(personality), manager_path(personality));
+        let media = media_path(personality);
+        let list = |kind: &str, members: &[String]| {
+            json(StatusCode::OK, &resources::collection(path, kind, members))
+        };
+        if path == format!("{ROOT}/Systems") {
+            list("ComputerSystem", &[system])
+        } else if path == format!("{ROOT}/Managers") {
+            list("Manager", &[manager])
+        } else if path == format!("{ROOT}/SessionService") && personality.sessions > 0 {
+            json(StatusCode::OK, &resources::session_service())
+        } else if path == system {
+            let value = resources::system(personality, &inside.machine, &self.config.serial);
+            versioned(&value, etag)
+        } else if path == manager {
+            json(StatusCode::OK, &resources::manager(personality))
+        } else if path == media {
+            let slots: Vec<_> =
+                personality.slots.iter().map(|slot| format!("{media}/{}", slot.id)).collect();
+            list("VirtualMedia", &slots)
+        } else if let Some(index) = self.slot(path) {
+            let drive = inside.machine.drives.get_mut(index);
+            let value = drive.and_then(|drive| resources::slot(personality, index, drive));
+            let answer = value.map_or_else(not_found, |value| versioned(&value, etag));
+            let patch = personality.media_by == MediaBy::Patch;
+            with(answer, ALLOW, if patch { "GET, PATCH" } else { "GET" })
+        } else if let Some(number) = path.strip_prefix(&format!("{ROOT}/TaskService/TaskMonitors/"))
+        {
+            let task = number.parse::<usize>().ok().and_then(|number| inside.tasks.get(number));
+            task.map_or_else(not_found, |task| monitor(path, task.as_ref()))
+        } else {
+            not_found()
+        }
+    }
+
+    fn patch(self: &Arc<Self>, path: &str, headers: &HeaderMap, body: &Value) -> Answer {
+        let personality = self.config.personality;
+        let version = self.lock().machine.etag(personality.etags);
+        if let (Some(version), Some(wanted)) = (version, headers.get(IF_MATCH)) {
+            // Strong comparison: a weak tag matches nothing, though its opaque part would.
+            let strong = version.trim_start_matches("W/");
+            let known = match personality.etags {
+                Etags::Weak => wanted == strong,
+                _ => wanted == version.as_str(),
+            };
+            if !known && wanted != "*" {
+                let text = "The resource has another version.";
+                let id = "Base.1.18.PreconditionFailed";
+                return refusal(StatusCode::PRECONDITION_FAILED, id, text, &[]);
+            }
+        }
+        if path == system_path(personality) {
+            return self.patch_boot(body);
+        }
+        match self.slot(path) {
+            Some(index) if personality.media_by == MediaBy::Patch => {
+                match body.get("Image").and_then(Value::as_str) {
+                    Some(image) if body.get("Inserted") == Some(&json!(true)) => {
+                        self.change(Change::Insert(index, image.to_owned()))
+                    }
+                    // The image is noted, and nothing is attached.
+                    Some(_) => empty(),
+                    None => self.change(Change::Eject(index)),
+                }
+            }
+            Some(_) => method_not_allowed(),
+            None => not_found(),
+        }
+    }
+
+    fn patch_boot(&self, body: &Value) -> Answer {
+        let personality = self.config.personality;
+        let mut inside = self.lock();
+        let machine = &mut inside.machine;
+        let text = |name: &str| body.pointer(&format!("/Boot/{name}")).and_then(Value::as_str);
+        let refused = |id: &str, about: &str| {
+            refusal(StatusCode::BAD_REQUEST, id, "The property can't be changed:", &[about])
+        };
+        if let Some(message) = personality.post_message.filter(|_| machine.phase == Phase::Post) {
+            return refused(message, "BootSourceOverrideTarget");
+        }
+        if text("BootSourceOverrideMode").is_some() && !personality.mode_writable {
+            return refused("Base.1.18.PropertyNotWritable", "BootSourceOverrideMode");
+        }
+        if let Some(target) = text("BootSourceOverrideTarget") {
+            let known =
+                personality.boot_targets.is_empty() || personality.boot_targets.contains(&target);
+            if !known {
+                return refused("Base.1.18.PropertyValueNotInList", "BootSourceOverrideTarget");
+            }
+            target.clone_into(&mut machine.target);
+        }
+        if let Some(enabled) = text("BootSourceOverrideEnabled") {
+            enabled.clone_into(&mut machine.enabled);
+        }
+        if let Some(mode) = text("BootSourceOverrideMode") {
+            mode.clone_into(&mut machine.mode);
+        }
+        machine.version += 1;
+        empty()
+    }
+
+    fn post(self: &Arc<Self>, path: &str, body: &Value) -> Answer {
+        let personality = self.config.personality;
+        if path == format!("{}/Actions/ComputerSystem.Reset", system_path(personality)) {
+            return self.reset(body);
+        }
+        let action = path.rsplit_once("/Actions/VirtualMedia.");
+        let action = action.and_then(|(slot, action)| Some((self.slot(slot)?, action)));
+        match action.filter(|_| personality.media_by == MediaBy::Action) {
+            Some((index, "InsertMedia")) => self.insert(index, body),
+            Some((index, "EjectMedia")) => self.change(Change::Eject(index)),
+            _ => not_found(),
+        }
+    }
+
+    fn reset(self: &Arc<Self>, body: &Value) -> Answer {
+        let kind = body.get("ResetType").and_then(Value::as_str).unwrap_or_default();
+        if !self.config.personality.resets.contains(&kind) {
+            let text = "This reset is not supported.";
+            let id = "Base.1.18.ActionParameterNotSupported";
+            return refusal(StatusCode::BAD_REQUEST, id, text, &["ResetType"]);
+        }
+        let next = self.lock().machine.reset(kind, &self.config.behaviour);
+        self.follow(next);
+        empty()
+    }
+
+    fn insert(self: &Arc<Self>, index: usize, body: &Value) -> Answer {
+        let personality = self.config.personality;
+        let refused = |id: &str, text: &str, about: &str| {
+            refusal(StatusCode::BAD_REQUEST, id, text, &[about])
+        };
+        let Some(image) = body.get("Image").and_then(Value::as_str) else {
+            return refused(
+                "Base.1.18.ActionParameterMissing",
+                "The action wants the parameter",
+                "Image",
+            );
+        };
+        for flag in ["Inserted", "WriteProtected"] {
+            if personality.refuses_flags && body.get(flag).is_some() {
+                return refused(
+                    "Base.1.18.ActionParameterUnknown",
+                    "The action does not know the parameter",
+                    flag,
+                );
+            }
+        }
+        if personality.wants_protocol && body.get("TransferProtocolType").is_none() {
+            let (id, text) = ("Base.1.18.ActionParameterMissing", "The action wants the parameter");
+            return refused(id, text, "TransferProtocolType");
+        }
+        if personality.slots.get(index).is_some_and(|slot| !slot.urls) {
+            return refused("Base.1.18.ActionNotSupported", "Not in this slot.", "InsertMedia");
+        }
+        self.change(Change::Insert(index, image.to_owned()))
+    }
+
+    /// Makes a change of the media, now or as a task.
+    fn change(self: &Arc<Self>, change: Change) -> Answer {
+        if let Err(answer) = self.check(&change) {
+            return *answer;
+        }
+        if !self.config.personality.tasks {
+            self.apply(&change);
+            return empty();
+        }
+        let mut inside = self.lock();
+        let number = inside.tasks.len();
+        inside.tasks.push(None);
+        drop(inside);
+        let service = Arc::clone(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(service.config.behaviour.task).await;
+            service.apply(&change);
+            if let Some(task) = service.lock().tasks.get_mut(number) {
+                *task = Some(Ok(()));
+            }
+        });
+        let path = format!("{ROOT}/TaskService/TaskMonitors/{number}");
+        located(json(StatusCode::ACCEPTED, &task(&path, "Running")), &path)
+    }
+
+    fn check(&self, change: &Change) -> Result<(), Box<Answer>> {
+        let inside = self.lock();
+        let drives = &inside.machine.drives;
+        match change {
+            Change::Insert(index, _) => {
+                let full = |drive: &crate::machine::Drive| drive.image.is_some();
+                if drives.get(*index).is_some_and(full) {
+                    let text = "There is an image in it already.";
+                    return Err(Box::new(refusal(
+                        StatusCode::INTERNAL_SERVER_ERROR,
+                        "Base.1.18.ResourceAlreadyExists",
+                        text,
+                        &[],
+                    )));
+                }
+                if self.config.personality.one_medium && drives.iter().any(full) {
+                    let text = "Another image is attached.";
+                    return Err(Box::new(refusal(
+                        StatusCode::BAD_REQUEST,
+                        "IDRAC.2.8.RAC0904",
+                        text,
+                        &[],
+                    )));
+                }
+            }
+            Change::Eject(index) => {
+                let empty = |drive: &crate::machine::Drive| drive.image.is_none();
+                if drives.get(*index).is_some_and(empty) {
+                    let text = "There is no image in it.";
+                    let id = "Base.1.18.GeneralError";
+                    return Err(Box::new(refusal(StatusCode::BAD_REQUEST, id, text, &[])));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(&self, change: &Change) {
+        let mut inside = self.lock();
+        let machine = &mut inside.machine;
+        machine.version += 1;
+        let stale = self.config.personality.stale_reads;
+        match change {
+            Change::Insert(index, image) => {
+                if let Some(drive) = machine.drives.get_mut(*index) {
+                    drive.image = Some(image.clone());
+                }
+            }
+            Change::Eject(index) => {
+                if let Some(drive) = machine.drives.get_mut(*index) {
+                    let image = drive.image.take();
+                    drive.stale = image.filter(|_| stale > 0).map(|image| (image, stale));
+                }
+            }
+        }
+    }
+
+    /// Lets happen what follows from a reset.
+    fn follow(self: &Arc<Self>, next: Option<Next>) {
+        let Some(mut next) = next else { return };
+        let service = Arc::clone(self);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(next.after).await;
+                let mut inside = service.lock();
+                let before = inside.machine.boots.len();
+                let config = &service.config;
+                let then = inside.machine.advance(
+                    next,
+                    config.personality,
+                    &config.behaviour,
+                    &config.serial,
+                );
+                let boots: Vec<_> = inside.machine.boots.iter().skip(before).cloned().collect();
+                for boot in boots {
+                    inside.listeners.retain(|listener| listener.send(boot.clone()).is_ok());
+                }
+                drop(inside);
+                match then {
+                    Some(then) => next = then,
+                    None => return,
+                }
+            }
+        });
+    }
+
+    fn slot(&self, path: &str) -> Option<usize> {
+        let personality = self.config.personality;
+        let id = path.strip_prefix(&media_path(personality))?.strip_prefix('/')?;
+        personality.slots.iter().position(|slot| slot.id == id)
+    }
+}
+
+fn task(path: &str, state: &str) -> Value {
+    json!({
+        "@odata.id": path,
+        "@odata.type": "#Task.v1_7_4.Task",
+        "Id": path.rsplit('/').next(),
+        "Name": "Task",
+        "TaskState": state,
+    })
+}
+
+fn monitor(path: &str, state: Option<&Result<(), Value>>) -> Answer {
+    match state {
+        None => json(StatusCode::ACCEPTED, &task(path, "Running")),
+        Some(Ok(())) => json(StatusCode::OK, &task(path, "Completed")),
+        Some(Err(messages)) => {
+            let mut task = task(path, "Exception");
+            task["Messages"] = messages.clone();
+            json(StatusCode::OK, &task)
+        }
+    }
+}
+
+fn method_not_allowed() -> Answer {
+    let text = "The resource does not do this.";
+    refusal(StatusCode::METHOD_NOT_ALLOWED, "Base.1.18.OperationNotAllowed", text, &[])
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Python's sushy, by which clouds drive their BMCs, as a client of the mock.
+#![forbid(unsafe_code)]
+
+use std::path::PathBuf;
+
+use mock_bmc::{Config, Mock, PERSONALITIES, Source};
+use tokio::process::Command;
+
+/// The interpreter that sushy is installed for: the one beside the emulator that comes with it.
+fn python() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut found = std::env::split_paths(&path).map(|dir| dir.join("sushy-emulator"));
+    let found = found.find_map(|program| program.canonicalize().ok());
+    if found.is_none() {
+        assert!(std::env::var_os("REQUIRE_TOOLS").is_none(), "sushy-emulator is not installed");
+        eprintln!("skipped: sushy-emulator is not installed");
+    }
+    found.map(|program| program.with_file_name("python3"))
+}
+
+#[tokio::test]
+async fn sushy_installs_a_machine_of_every_vendor() {
+    let Some(python) = python() else { return };
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sushy_client.py");
+    let mut mocks = Vec::new();
+    let mut arguments = Vec::new();
+    for personality in PERSONALITIES {
+        let mock = Mock::start(Config::new(personality, "SN-0042")).await.unwrap();
+        arguments.push(mock.url());
+        mocks.push(mock);
+    }
+    let output = Command::new(python).arg(script).args(&arguments).output().await.unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+    for (mock, personality) in mocks.iter().zip(PERSONALITIES) {
+        let boots: Vec<_> = mock.boots().into_iter().map(|boot| boot.source).collect();
+        let image = "http://media.test/maintenance.iso".to_owned();
+        assert_eq!(boots, [Source::Cd(image)], "{}", personality.name);
+        assert!(mock.images().iter().all(Option::is_none), "{}", personality.name);
+        assert_eq!(mock.sessions(), 0, "{}", personality.name);
+    }
+}

@@ -1,0 +1,543 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Requests to one BMC: who we are, where it sends us, when to try again, and what it does later.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{
+    ACCEPT, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MATCH, LOCATION,
+    RETRY_AFTER, USER_AGENT,
+};
+use hyper::{Method, Request, StatusCode, Uri};
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+use crate::error::{Error, Refusal};
+use crate::message;
+use crate::profile;
+use crate::session::{Auth, TOKEN};
+use crate::timing::Timing;
+use crate::tls::TlsPolicy;
+use crate::transport::{Response, Transport};
+
+/// The service root (DSP0266, section 6.4).
+pub(crate) const ROOT: &str = "/redfish/v1/";
+/// Where sessions are made when the service root does not tell without one.
+const SESSIONS: &str = "/redfish/v1/SessionService/Sessions";
+/// How often a request follows where it is sent.
+const REDIRECTS: u32 = 5;
+const ODATA: HeaderName = HeaderName::from_static("odata-version");
+
+/// The user of a BMC. Its `Debug` form hides the password.
+#[derive(Clone)]
+pub struct Credentials {
+    /// The name.
+    pub user: String,
+    /// The password.
+    pub password: String,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+/// A BMC and how to speak to it.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    /// `https://bmc.example`, `https://192.0.2.7:8443`; without a scheme it is https.
+    pub address: String,
+    /// The user.
+    pub credentials: Credentials,
+    /// How its certificate is checked.
+    pub tls: TlsPolicy,
+}
+
+/// A resource and its version.
+#[derive(Debug)]
+pub(crate) struct Resource {
+    pub(crate) value: Value,
+    etag: Option<HeaderValue>,
+}
+
+pub(crate) struct Client {
+    transport: Transport,
+    base: Uri,
+    credentials: Credentials,
+    auth: Mutex<Option<Auth>>,
+    pub(crate) timing: Timing,
+}
+
+impl Client {
+    pub(crate) fn new(endpoint: &Endpoint, timing: Timing) -> Result<Self, Error> {
+        Ok(Self {
+            transport: Transport::new(&endpoint.tls, timing.request)?,
+            base: base(&endpoint.address)?,
+            credentials: endpoint.credentials.clone(),
+            auth: Mutex::new(None),
+            timing,
+        })
+    }
+
+    /// Reads a resource, again where that may help.
+    pub(crate) async fn get(&self, path: &str) -> Result<Resource, Error> {
+        let response = self.read(path).await?;
+        let value = serde_json::from_slice(&response.body).map_err(|error| Error::Answer {
+            call: format!("GET {path}"),
+            reason: format!("no JSON: {error}"),
+        })?;
+        Ok(Resource { value, etag: response.headers.get(ETAG).cloned() })
+    }
+
+    /// Calls an action. It is made again only where the first call was surely not carried out:
+    /// after anything else the caller has to look first.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<(), Error> {
+        let response = self.write(&Method::POST, path, body, &HeaderMap::new()).await?;
+        self.finish(path, response).await
+    }
+
+    /// Changes a resource, bound to its version where it has one (DSP0266, section 7.7).
+    pub(crate) async fn patch(&self, path: &str, body: &Value) -> Result<(), Error> {
+        let mut bind = Bind::AsGiven;
+        loop {
+            let etag = self.get(path).await?.etag;
+            let mut headers = HeaderMap::new();
+            if let Some(value) = etag.and_then(|etag| bind.apply(&etag)) {
+                headers.insert(IF_MATCH, value);
+            }
+            let bound = !headers.is_empty();
+            match self.write(&Method::PATCH, path, body, &headers).await {
+                Ok(response) => return self.finish(path, response).await,
+                Err(error) if error.status() == Some(StatusCode::PRECONDITION_FAILED) && bound => {
+                    // Someone else changed it, or the BMC does not know its own version again.
+                    bind = bind.next().ok_or(error)?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// For how long to look for the effect of a write that was answered with `sent`. What was
+    /// surely not carried out is not waited for.
+    pub(crate) fn patience(&self, sent: &Result<(), Error>) -> Duration {
+        match sent {
+            Err(error) if error.is_undone() || !error.is_transient() => Duration::ZERO,
+            _ => self.timing.settle,
+        }
+    }
+
+    /// Ends the session. A BMC that is gone keeps it until it expires, which is no fault.
+    pub(crate) async fn close(&self) {
+        let auth = self.auth.lock().await.take();
+        let Some(Auth::Session { token, location: Some(location) }) = auth else { return };
+        let mut headers = HeaderMap::new();
+        headers.insert(TOKEN, token);
+        let path = self.local(&location).unwrap_or(location);
+        if let Err(error) = self.follow(&Method::DELETE, &path, None, &headers).await {
+            tracing::debug!(%error, "session not closed");
+        }
+    }
+
+    async fn read(&self, path: &str) -> Result<Response, Error> {
+        self.insist(Error::is_transient, &Method::GET, path, None, &HeaderMap::new()).await
+    }
+
+    async fn write(
+        &self,
+        method: &Method,
+        path: &str,
+        body: &Value,
+        headers: &HeaderMap,
+    ) -> Result<Response, Error> {
+        self.insist(Error::is_undone, method, path, Some(body), headers).await
+    }
+
+    /// A request, made again for as long as its error is `worth` it.
+    async fn insist(
+        &self,
+        worth: fn(&Error) -> bool,
+        method: &Method,
+        path: &str,
+        body: Option<&Value>,
+        headers: &HeaderMap,
+    ) -> Result<Response, Error> {
+        let mut attempt = 0;
+        loop {
+            let error = match self.exchange(method, path, body, headers).await {
+                Ok(response) => return Ok(response),
+                Err(error) => error,
+            };
+            if !worth(&error) || attempt + 1 >= self.timing.attempts {
+                return Err(error);
+            }
+            let pause = self.timing.pause(attempt, error.retry_after());
+            tracing::debug!(%error, ?pause, "again after a pause");
+            tokio::time::sleep(pause).await;
+            attempt += 1;
+        }
+    }
+
+    /// One request with what shows who we are; a session that ended is renewed once.
+    async fn exchange(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<&Value>,
+        headers: &HeaderMap,
+    ) -> Result<Response, Error> {
+        let mut renewed = false;
+        loop {
+            let auth = self.authenticate().await?;
+            let (name, value) = auth.header();
+            let mut headers = headers.clone();
+            headers.insert(name, value);
+            match self.follow(method, path, body, &headers).await {
+                Err(error) if error.status() == Some(StatusCode::UNAUTHORIZED) => {
+                    if renewed || matches!(auth, Auth::Basic(_)) {
+                        return Err(Error::Credentials);
+                    }
+                    renewed = true;
+                    let mut current = self.auth.lock().await;
+                    if current.as_ref() == Some(&auth) {
+                        *current = None;
+                    }
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn authenticate(&self) -> Result<Auth, Error> {
+        // Held while a session is made, so that two calls don't make two.
+        let mut current = self.auth.lock().await;
+        if let Some(auth) = current.as_ref() {
+            return Ok(auth.clone());
+        }
+        let auth = match self.login().await {
+            Ok(auth) => auth,
+            Err(error) if without_sessions(&error) => Auth::basic(&self.credentials)?,
+            Err(error) => return Err(error),
+        };
+        *current = Some(auth.clone());
+        Ok(auth)
+    }
+
+    /// Makes a session. What called for it tries again, so this does not.
+    async fn login(&self) -> Result<Auth, Error> {
+        let Some(path) = self.sessions().await? else { return Auth::basic(&self.credentials) };
+        let body = json!({
+            "UserName": self.credentials.user,
+            "Password": self.credentials.password,
+        });
+        let login = self.follow(&Method::POST, &path, Some(&body), &HeaderMap::new()).await;
+        let response = match login {
+            Ok(response) => response,
+            // A wrong password is not tried again: BMCs lock users out.
+            Err(error) if error.status() == Some(StatusCode::UNAUTHORIZED) => {
+                return Err(Error::Credentials);
+            }
+            Err(error) => return Err(error),
+        };
+        let location = response.headers.get(LOCATION).and_then(|value| value.to_str().ok());
+        match response.headers.get(TOKEN) {
+            Some(token) => Ok(Auth::session(token.clone(), location.map(str::to_owned))),
+            None => Auth::basic(&self.credentials),
+        }
+    }
+
+    /// Where sessions are made, if the BMC has any: the service root tells, and needs no session for
+    /// that (DSP0266, section 13.3.1), though some BMCs want one.
+    async fn sessions(&self) -> Result<Option<String>, Error> {
+        match self.follow(&Method::GET, ROOT, None, &HeaderMap::new()).await {
+            Ok(response) => {
+                let root: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+                let link = root.pointer("/Links/Sessions/@odata.id").and_then(Value::as_str);
+                Ok(link.map(str::to_owned))
+            }
+            Err(error) if error.status() == Some(StatusCode::UNAUTHORIZED) => {
+                Ok(Some(SESSIONS.to_owned()))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// One request and where it leads: redirects on the same host, and a slash at the end of a
+    /// path that is not found without.
+    async fn follow(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<&Value>,
+        headers: &HeaderMap,
+    ) -> Result<Response, Error> {
+        let mut path = path.to_owned();
+        let mut redirects = 0;
+        let mut slashed = false;
+        loop {
+            let response = self.once(method, &path, body, headers).await?;
+            let status = response.status;
+            if status.is_redirection()
+                && let Some(location) = response.headers.get(LOCATION)
+                && may_follow(method, status)
+            {
+                let call = format!("{method} {path}");
+                if redirects == REDIRECTS {
+                    return Err(Error::Answer { call, reason: "redirects without end".to_owned() });
+                }
+                redirects += 1;
+                let target = location.to_str().ok().and_then(|location| self.local(location));
+                let reason = || "redirects to another host, which gets no password".to_owned();
+                path = target.ok_or_else(|| Error::Answer { call, reason: reason() })?;
+                continue;
+            }
+            if status == StatusCode::NOT_FOUND && !slashed && !path.ends_with('/') {
+                slashed = true;
+                path.push('/');
+                continue;
+            }
+            return check(&format!("{method} {path}"), response);
+        }
+    }
+
+    async fn once(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<&Value>,
+        headers: &HeaderMap,
+    ) -> Result<Response, Error> {
+        let call = || format!("{method} {path}");
+        let mut request = Request::new(Full::new(Bytes::new()));
+        *request.method_mut() = method.clone();
+        *request.uri_mut() = self.uri(path).ok_or_else(|| Error::Answer {
+            call: call(),
+            reason: "the BMC named a path that is none".to_owned(),
+        })?;
+        let target = request.headers_mut();
+        target.extend(headers.clone());
+        target.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        target.insert(ODATA, HeaderValue::from_static("4.0"));
+        target.insert(USER_AGENT, HeaderValue::from_static("provisioner"));
+        if let Some(body) = body {
+            target.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            *request.body_mut() = Full::new(Bytes::from(body.to_string()));
+        }
+        let start = Instant::now();
+        let result = self.transport.send(request).await;
+        let status = result.as_ref().ok().map(|response| response.status.as_u16());
+        tracing::debug!(%method, path, status, elapsed = ?start.elapsed(), "redfish");
+        result
+    }
+
+    /// Waits for what the BMC answered with 202 (DSP0266, section 12.2).
+    async fn finish(&self, path: &str, response: Response) -> Result<(), Error> {
+        if response.status != StatusCode::ACCEPTED {
+            return Ok(());
+        }
+        let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+        let link = response.headers.get(LOCATION).and_then(|value| value.to_str().ok());
+        let link = link.or_else(|| body.get("@odata.id").and_then(Value::as_str));
+        // Without a task to look at, what was written tells.
+        let Some(monitor) = link.and_then(|link| self.local(link)) else { return Ok(()) };
+        let deadline = Instant::now() + self.timing.task;
+        loop {
+            let response = match self.read(&monitor).await {
+                Ok(response) => response,
+                // Monitors go away when their task is done.
+                Err(error)
+                    if matches!(error.status(), Some(StatusCode::NOT_FOUND | StatusCode::GONE)) =>
+                {
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            };
+            let task: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+            match task.get("TaskState").and_then(Value::as_str) {
+                Some("Completed") => return Ok(()),
+                Some(state @ ("Exception" | "Killed" | "Cancelled" | "Interrupted")) => {
+                    let (state, detail) = (state.to_owned(), message::detail(&task));
+                    return Err(Error::Task { path: monitor, state, detail });
+                }
+                None if response.status != StatusCode::ACCEPTED => return Ok(()),
+                _ => {}
+            }
+            if Instant::now() >= deadline {
+                let state = "unfinished".to_owned();
+                let detail = format!("{path} takes longer than {:?}", self.timing.task);
+                return Err(Error::Task { path: monitor, state, detail });
+            }
+            let asked = retry_after(&response.headers).unwrap_or_default();
+            tokio::time::sleep(self.timing.poll.max(asked.min(self.timing.backoff_max))).await;
+        }
+    }
+
+    fn uri(&self, path: &str) -> Option<Uri> {
+        let mut parts = self.base.clone().into_parts();
+        parts.path_and_query = Some(path.parse().ok().filter(|_| path.starts_with('/'))?);
+        Uri::from_parts(parts).ok()
+    }
+
+    /// The path of `link`, which may be a path or a URL of the same host.
+    fn local(&self, link: &str) -> Option<String> {
+        if link.starts_with('/') && !link.starts_with("//") {
+            return Some(link.to_owned());
+        }
+        let uri: Uri = link.parse().ok()?;
+        let same = uri.scheme() == self.base.scheme()
+            && uri.host()?.eq_ignore_ascii_case(self.base.host()?)
+            && uri.port_u16() == self.base.port_u16();
+        same.then(|| uri.path_and_query().map(ToString::to_string))?
+    }
+}
+
+/// How a change is bound to the version that was read.
+#[derive(Clone, Copy)]
+enum Bind {
+    AsGiven,
+    /// A weak tag as a strong one, or the tag as it is read the second time: If-Match compares
+    /// strongly (RFC 9110, section 13.1.1), and BMCs that give weak tags want the rest of them.
+    Strong,
+    Not,
+}
+
+impl Bind {
+    fn apply(self, etag: &HeaderValue) -> Option<HeaderValue> {
+        match self {
+            Self::AsGiven => Some(etag.clone()).filter(|etag| !etag.is_empty()),
+            Self::Strong => {
+                let text = etag.to_str().ok()?;
+                HeaderValue::from_str(text.strip_prefix("W/").unwrap_or(text)).ok()
+            }
+            Self::Not => None,
+        }
+    }
+
+    fn next(self) -> Option<Self> {
+        match self {
+            Self::AsGiven => Some(Self::Strong),
+            Self::Strong => Some(Self::Not),
+            Self::Not => None,
+        }
+    }
+}
+
+/// An answer other than success as an error.
+fn check(call: &str, response: Response) -> Result<Response, Error> {
+    if response.status.is_success() {
+        return Ok(response);
+    }
+    let detail =
+        message::detail(&serde_json::from_slice(&response.body).unwrap_or_else(|_| {
+            Value::String(String::from_utf8_lossy(&response.body).into_owned())
+        }));
+    Err(Error::Refused(Box::new(Refusal {
+        call: call.to_owned(),
+        status: response.status,
+        busy: profile::is_busy(&detail),
+        retry_after: retry_after(&response.headers),
+        detail,
+    })))
+}
+
+/// Whether the BMC has no sessions to give, so that Basic is what remains.
+fn without_sessions(error: &Error) -> bool {
+    let none = [
+        StatusCode::NOT_FOUND,
+        StatusCode::METHOD_NOT_ALLOWED,
+        StatusCode::NOT_IMPLEMENTED,
+        // All are taken: iDRACs have as few as six, and keep what nobody closed for half an hour.
+        StatusCode::SERVICE_UNAVAILABLE,
+        StatusCode::TOO_MANY_REQUESTS,
+    ];
+    error.status().is_some_and(|status| none.contains(&status))
+        || error.refusal().is_some_and(|refusal| refusal.names("SessionLimitExceeded"))
+}
+
+/// A redirect that keeps the method, or a read, which has only one.
+fn may_follow(method: &Method, status: StatusCode) -> bool {
+    let keeps = [StatusCode::TEMPORARY_REDIRECT, StatusCode::PERMANENT_REDIRECT];
+    keeps.contains(&status) || method == Method::GET && status != StatusCode::NOT_MODIFIED
+}
+
+/// Seconds or a date (RFC 9110, section 10.2.3).
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::now()).ok()
+}
+
+fn base(address: &str) -> Result<Uri, Error> {
+    let wrong =
+        |reason: &str| Error::Address { address: address.to_owned(), reason: reason.to_owned() };
+    let text = address.to_owned();
+    let text = if text.contains("://") { text } else { format!("https://{text}") };
+    let uri: Uri = text.parse().map_err(|_| wrong("it is no URL"))?;
+    if !matches!(uri.scheme_str(), Some("https" | "http")) {
+        return Err(wrong("it is neither https nor http"));
+    }
+    let authority = uri.authority().ok_or_else(|| wrong("it has no host"))?;
+    if authority.as_str().contains('@') {
+        return Err(wrong("user and password don't belong in it"));
+    }
+    if authority.host().is_empty() {
+        return Err(wrong("it has no host"));
+    }
+    if uri.path() != "/" || uri.query().is_some() {
+        return Err(wrong("it has a path; host and port are enough"));
+    }
+    Ok(uri)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(address: &str) -> Client {
+        let credentials =
+            Credentials { user: "admin".to_owned(), password: "never shown".to_owned() };
+        let tls = TlsPolicy::Insecure;
+        let endpoint = Endpoint { address: address.to_owned(), credentials, tls };
+        assert!(!format!("{endpoint:?}").contains("never shown"));
+        Client::new(&endpoint, Timing::default()).unwrap()
+    }
+
+    #[test]
+    fn an_address_is_a_host() {
+        for good in ["bmc", "192.0.2.7:8443", "https://bmc/", "http://[::1]:80", "https://a.b"] {
+            assert!(base(good).is_ok(), "{good}");
+        }
+        for bad in ["", "ftp://bmc", "https://", "https://u:p@bmc", "bmc/redfish", "bmc?x", "a b"] {
+            assert!(base(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn links_stay_on_the_host() {
+        let client = client("https://bmc:8443");
+        assert_eq!(client.local("/redfish/v1/x").as_deref(), Some("/redfish/v1/x"));
+        assert_eq!(client.local("https://BMC:8443/x?y").as_deref(), Some("/x?y"));
+        for other in ["https://bmc/x", "http://bmc:8443/x", "https://evil:8443/x", "//evil/x", "x"]
+        {
+            assert_eq!(client.local(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_wait_is_seconds_or_a_date() {
+        let wait = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, HeaderValue::from_str(text).unwrap());
+            retry_after(&headers)
+        };
+        assert_eq!(wait("7"), Some(Duration::from_secs(7)));
+        assert_eq!(wait("Wed, 21 Oct 2015 07:28:00 GMT"), None);
+        assert!(wait("Fri, 31 Dec 9999 23:59:59 GMT") > Some(Duration::from_hours(1)));
+        assert_eq!(wait("soon"), None);
+    }
+}

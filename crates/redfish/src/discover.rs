@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! From the service root to the system, its manager and its slots.
+
+use serde_json::Value;
+
+use crate::client::{Client, ROOT};
+use crate::error::Error;
+use crate::profile::{self, Profile};
+use crate::slot::{Plan, Slot};
+
+/// Serial numbers that vendors ship in place of one.
+const FILLERS: &[&str] = &[
+    "",
+    "0",
+    "none",
+    "n/a",
+    "unknown",
+    "0123456789",
+    "1234567890",
+    "not specified",
+    "default string",
+];
+
+/// What was found.
+pub(crate) struct Found {
+    pub(crate) system: String,
+    pub(crate) plan: Plan,
+    pub(crate) profile: &'static Profile,
+}
+
+/// Finds the system with this serial number, and slots for its media. `profile` is what the
+/// operator says that the BMC is; otherwise it tells itself.
+pub(crate) async fn discover(
+    client: &Client,
+    serial: &str,
+    profile: Option<&'static Profile>,
+) -> Result<Found, Error> {
+    let root = client.get(ROOT).await?.value;
+    let systems = link(&root, "Systems").ok_or_else(|| missing("the BMC lists no systems"))?;
+    let system = system(client, &systems, serial).await?;
+    let path = id(&system).ok_or_else(|| missing("the system does not say where it is"))?;
+    let profile = profile.unwrap_or_else(|| profile::of(&root, &system));
+    let mut slots = Vec::new();
+    for manager in managers(client, &root, &system).await? {
+        let manager = client.get(&manager).await?.value;
+        slots = media(client, &manager, profile).await?;
+        if !slots.is_empty() {
+            break;
+        }
+    }
+    // Newer iDRACs and the standard since 2020 have them here.
+    if slots.is_empty() {
+        slots = media(client, &system, profile).await?;
+    }
+    let plan = Plan::of(slots).ok_or_else(|| {
+        missing(
+            "the BMC has no virtual CD that takes a URL; its licence may not cover virtual media",
+        )
+    })?;
+    tracing::debug!(system = path, profile = profile.name, ?plan, "discovered");
+    Ok(Found { system: path, plan, profile })
+}
+
+/// The system with the serial number; or the only one, if it does not tell its number. Another
+/// machine is never taken: its disks would be overwritten.
+async fn system(client: &Client, systems: &str, serial: &str) -> Result<Value, Error> {
+    let mut silent = Vec::new();
+    let mut others = Vec::new();
+    for path in members(client, systems).await? {
+        let system = client.get(&path).await?.value;
+        // Dell has the service tag, which DMI calls the serial number, as SKU.
+        let told = ["SerialNumber", "SKU"].map(|name| system.get(name).and_then(Value::as_str));
+        let told: Vec<_> = told.into_iter().flatten().map(str::trim).collect();
+        if told.iter().any(|told| told.eq_ignore_ascii_case(serial.trim())) {
+            return Ok(system);
+        }
+        let number = system.get("SerialNumber").and_then(Value::as_str).unwrap_or_default().trim();
+        if FILLERS.contains(&number.to_lowercase().as_str()) {
+            silent.push(system);
+        } else {
+            others.push(number.to_owned());
+        }
+    }
+    match (silent.pop(), silent.is_empty() && others.is_empty()) {
+        (Some(only), true) => Ok(only),
+        (None, true) => Err(missing("the BMC lists no systems")),
+        _ if others.is_empty() => {
+            Err(missing("the BMC has several systems, and none tells its serial number"))
+        }
+        _ => Err(missing(&format!(
+            "the BMC is one of another machine: its serial number is {}, not {serial}",
+            others.join(", ")
+        ))),
+    }
+}
+
+/// The managers of the system, else all.
+async fn managers(client: &Client, root: &Value, system: &Value) -> Result<Vec<String>, Error> {
+    let list = system.pointer("/Links/ManagedBy").and_then(Value::as_array);
+    let paths: Vec<_> = list.into_iter().flatten().filter_map(id).collect();
+    if !paths.is_empty() {
+        return Ok(paths);
+    }
+    match link(root, "Managers") {
+        Some(managers) => members(client, &managers).await,
+        None => Ok(Vec::new()),
+    }
+}
+
+async fn media(client: &Client, owner: &Value, profile: &Profile) -> Result<Vec<Slot>, Error> {
+    let Some(collection) = link(owner, "VirtualMedia") else { return Ok(Vec::new()) };
+    let mut slots = Vec::new();
+    for path in members(client, &collection).await? {
+        slots.extend(Slot::of(&client.get(&path).await?.value, profile));
+    }
+    Ok(slots)
+}
+
+/// The paths of a collection's members, over all its pages.
+async fn members(client: &Client, collection: &str) -> Result<Vec<String>, Error> {
+    let mut paths = Vec::new();
+    let mut next = Some(collection.to_owned());
+    let mut pages = 0;
+    while let Some(page) = next {
+        let value = client.get(&page).await?.value;
+        let list = value.get("Members").and_then(Value::as_array);
+        paths.extend(list.into_iter().flatten().filter_map(id));
+        next = value.get("Members@odata.nextLink").and_then(Value::as_str).map(str::to_owned);
+        pages += 1;
+        if pages > 100 {
+            return Err(missing(&format!("{collection} has pages without end")));
+        }
+    }
+    Ok(paths)
+}
+
+fn link(value: &Value, name: &str) -> Option<String> {
+    id(value.get(name)?)
+}
+
+fn id(value: &Value) -> Option<String> {
+    value.get("@odata.id").and_then(Value::as_str).map(str::to_owned)
+}
+
+fn missing(what: &str) -> Error {
+    Error::Missing(what.to_owned())
+}

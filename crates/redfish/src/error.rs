@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! What goes wrong between us and a BMC, and whether it is worth another try.
+
+use std::time::Duration;
+
+use hyper::StatusCode;
+
+/// A call that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address can't be one of a BMC.
+    #[error("the address {address:?} can't be used: {reason}")]
+    Address {
+        /// As it was given.
+        address: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The TLS policy can't be used, or the BMC does not satisfy it.
+    #[error("TLS: {0}")]
+    Tls(String),
+    /// No connection, or one that broke.
+    #[error("{call}: {reason}")]
+    Transport {
+        /// Method and path.
+        call: String,
+        /// Whether the request may have reached the BMC.
+        sent: bool,
+        /// What the system says.
+        reason: String,
+    },
+    /// No answer in time. The request may have been carried out.
+    #[error("{call}: no answer within {after:?}")]
+    Timeout {
+        /// Method and path.
+        call: String,
+        /// The limit.
+        after: Duration,
+    },
+    /// An answer with a status that is no success.
+    #[error("{0}")]
+    Refused(Box<Refusal>),
+    /// An answer that can't be understood.
+    #[error("{call}: {reason}")]
+    Answer {
+        /// Method and path.
+        call: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// User name and password are refused.
+    #[error("the BMC refuses the user name or the password")]
+    Credentials,
+    /// The BMC has not what provisioning needs.
+    #[error("{0}")]
+    Missing(String),
+    /// A write was answered with success, and what was written can't be read back.
+    #[error("{0}")]
+    NotTaken(String),
+    /// A task of the BMC ended without success.
+    #[error("task {path} ended as {state}: {detail}")]
+    Task {
+        /// The task monitor.
+        path: String,
+        /// Its `TaskState`.
+        state: String,
+        /// Its messages.
+        detail: String,
+    },
+}
+
+/// An answer that is no success, with what Redfish says about it (DSP0266, section 8.6).
+#[derive(Debug, thiserror::Error)]
+#[error("{call}: {status}{}{detail}", if detail.is_empty() { "" } else { ": " })]
+pub struct Refusal {
+    /// Method and path.
+    pub call: String,
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The messages that came with it: ids, texts and arguments, in one line.
+    pub detail: String,
+    /// What the BMC asks to wait.
+    pub retry_after: Option<Duration>,
+    /// Whether the messages say that the BMC or the machine can't do it now.
+    pub busy: bool,
+}
+
+impl Refusal {
+    /// Whether the refusal speaks of `property`.
+    pub(crate) fn names(&self, property: &str) -> bool {
+        self.detail.contains(property)
+    }
+}
+
+impl Error {
+    /// Whether the same call may succeed later: no connection, no answer, 429, 5xx, or a BMC that
+    /// says that it is busy. Other refusals stay as they are however often one asks.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Transport { .. } | Self::Timeout { .. } | Self::NotTaken(_) => true,
+            Self::Refused(refusal) => {
+                refusal.busy
+                    || refusal.status == StatusCode::TOO_MANY_REQUESTS
+                    || refusal.status == StatusCode::REQUEST_TIMEOUT
+                    || refusal.status.is_server_error()
+                        && refusal.status != StatusCode::NOT_IMPLEMENTED
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the call was surely not carried out, so that even one that must not happen twice
+    /// may be made again.
+    pub(crate) fn is_undone(&self) -> bool {
+        match self {
+            Self::Transport { sent, .. } => !sent,
+            Self::Refused(refusal) => {
+                refusal.busy
+                    || refusal.status == StatusCode::TOO_MANY_REQUESTS
+                    || refusal.status == StatusCode::SERVICE_UNAVAILABLE
+            }
+            _ => false,
+        }
+    }
+
+    pub(crate) fn status(&self) -> Option<StatusCode> {
+        self.refusal().map(|refusal| refusal.status)
+    }
+
+    pub(crate) fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::Refused(refusal) => Some(refusal),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        self.refusal().and_then(|refusal| refusal.retry_after)
+    }
+
+    /// The error without `secret`: BMCs repeat in their messages what they were sent, and the URL
+    /// of a medium is a key to it.
+    #[must_use]
+    pub(crate) fn without(mut self, secret: &str) -> Self {
+        match &mut self {
+            Self::Refused(refusal) => refusal.detail = refusal.detail.replace(secret, "<image>"),
+            Self::Task { detail, .. } => *detail = detail.replace(secret, "<image>"),
+            _ => {}
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: StatusCode, busy: bool) -> Error {
+        let detail = "can't read http://media.test/secret.iso".to_owned();
+        let call = "POST /x".to_owned();
+        Error::Refused(Box::new(Refusal { call, status, detail, retry_after: None, busy }))
+    }
+
+    #[test]
+    fn only_what_may_pass_is_transient() {
+        for (status, transient, undone) in [
+            (400, false, false),
+            (401, false, false),
+            (404, false, false),
+            (409, false, false),
+            (429, true, true),
+            (500, true, false),
+            (501, false, false),
+            (503, true, true),
+        ] {
+            let error = refused(StatusCode::from_u16(status).unwrap(), false);
+            assert_eq!(error.is_transient(), transient, "{status}");
+            assert_eq!(error.is_undone(), undone, "{status}");
+        }
+        assert!(refused(StatusCode::BAD_REQUEST, true).is_transient());
+    }
+
+    #[test]
+    fn a_repeated_url_does_not_reach_the_log() {
+        let error = refused(StatusCode::BAD_REQUEST, false).without("http://media.test/secret.iso");
+        assert_eq!(error.to_string(), "POST /x: 400 Bad Request: can't read <image>");
+    }
+}

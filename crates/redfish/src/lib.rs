@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! A thin Redfish client: what provisioning needs of a BMC, and nothing else.
+//!
+//! [`Bmc::connect`] finds the system, its manager and its virtual media. Media are inserted, the
+//! boot source is set for one boot and the machine is restarted through it, and every write is
+//! read back, because BMCs answer 204 to what they don't do. What only some vendors do is data in
+//! [`profile`], with its source.
+//!
+//! Nothing about a BMC is assumed but `/redfish/v1/` (DSP0266, section 6.4): every path is read
+//! from a resource before.
+#![forbid(unsafe_code)]
+
+mod bmc;
+mod boot;
+mod client;
+mod discover;
+mod error;
+mod media;
+mod message;
+mod power;
+pub mod profile;
+mod session;
+mod slot;
+mod timing;
+mod tls;
+mod transport;
+
+pub use bmc::Bmc;
+pub use client::{Credentials, Endpoint};
+pub use error::{Error, Refusal};
+pub use power::{Power, Restart, Snapshot};
+pub use slot::{Kind, Plan, Slot};
+pub use timing::Timing;
+pub use tls::TlsPolicy;

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Images into slots and out of them, each write looked at afterwards.
+
+use std::time::Instant;
+
+use hyper::StatusCode;
+use serde_json::{Value, json};
+
+use crate::client::Client;
+use crate::error::Error;
+use crate::profile::Profile;
+use crate::slot::Slot;
+
+/// Puts `image` into the slot. What the slot says to hold is taken out first, even if it says to
+/// hold this very image: iDRACs say so of images that are long gone.
+///
+/// # Errors
+/// When the BMC refuses it, or does not show it in time.
+pub(crate) async fn insert(
+    client: &Client,
+    profile: &Profile,
+    slot: &Slot,
+    image: &str,
+) -> Result<(), Error> {
+    match eject(client, slot).await {
+        // Said to be in there still, or not to be there to eject; what is inserted next tells.
+        Ok(()) | Err(Error::NotTaken(_)) => {}
+        Err(error) if error.refusal().is_some() && !error.is_transient() => {}
+        Err(error) => return Err(error.without(image)),
+    }
+    let mut request = Request::new(profile, image);
+    let mut attempt = 0;
+    loop {
+        let error = match request.send(client, slot).await {
+            Err(error) if request.adapt(&error) => continue,
+            sent => match look(client, slot, sent, |state| state.holds(image)).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            },
+        };
+        attempt += 1;
+        if !error.is_transient() || attempt >= client.timing.attempts {
+            return Err(error.without(image));
+        }
+        tokio::time::sleep(client.timing.pause(attempt, error.retry_after())).await;
+    }
+}
+
+/// Empties the slot, if it says to hold something.
+///
+/// # Errors
+/// When the BMC refuses it, or shows the image still after the time that it has for that.
+pub(crate) async fn eject(client: &Client, slot: &Slot) -> Result<(), Error> {
+    let mut attempt = 0;
+    loop {
+        let resource = client.get(&slot.path).await?.value;
+        if State::of(&resource).is_empty() {
+            return Ok(());
+        }
+        let sent = match action(&resource, "#VirtualMedia.EjectMedia") {
+            // iLO wants a body, if an empty one.
+            Some(target) => client.post(&target, &json!({})).await,
+            None => client.patch(&slot.path, &json!({"Image": null, "Inserted": false})).await,
+        };
+        let error = match look(client, slot, sent, State::is_empty).await {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        attempt += 1;
+        if !error.is_transient() || attempt >= client.timing.attempts {
+            return Err(error);
+        }
+        tokio::time::sleep(client.timing.pause(attempt, error.retry_after())).await;
+    }
+}
+
+/// What the slot says to hold.
+struct State {
+    image: String,
+    name: String,
+    inserted: Option<bool>,
+}
+
+impl State {
+    fn of(resource: &Value) -> Self {
+        let text = |name| resource.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let inserted = resource.get("Inserted").and_then(Value::as_bool);
+        Self { image: text("Image"), name: text("ImageName"), inserted }
+    }
+
+    fn is_empty(&self) -> bool {
+        // Supermicro leaves the name of what was there.
+        self.inserted == Some(false) || self.inserted.is_none() && self.image.is_empty()
+    }
+
+    /// Whether it is `image`: by its URL, or by its name where the BMC shows no more than that.
+    fn holds(&self, image: &str) -> bool {
+        let last = |text: &str| text.rsplit(['/', '\\']).next().unwrap_or_default().to_owned();
+        !self.is_empty()
+            && if self.image.contains("://") {
+                self.image == image
+            } else if !self.image.is_empty() {
+                last(&self.image) == last(image)
+            } else {
+                self.name.is_empty() || last(&self.name) == last(image)
+            }
+    }
+}
+
+/// Looks whether the slot's state is as wanted after a write that was answered with `sent`: it may
+/// have been carried out though the answer got lost, and it may not though the answer was success.
+async fn look(
+    client: &Client,
+    slot: &Slot,
+    sent: Result<(), Error>,
+    wanted: impl Fn(&State) -> bool,
+) -> Result<(), Error> {
+    let deadline = Instant::now() + client.patience(&sent);
+    loop {
+        let state = State::of(&client.get(&slot.path).await?.value);
+        if wanted(&state) {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            sent?;
+            let holds = match (state.is_empty(), state.name.as_str()) {
+                (true, _) => "nothing".to_owned(),
+                (false, "") => "an image".to_owned(),
+                (false, name) => name.to_owned(),
+            };
+            return Err(Error::NotTaken(format!(
+                "the BMC accepted the change, but slot {} still says to hold {holds} after {:?}",
+                slot.id, client.timing.settle
+            )));
+        }
+        tokio::time::sleep(client.timing.poll).await;
+    }
+}
+
+fn action(resource: &Value, name: &str) -> Option<String> {
+    let target = resource.get("Actions")?.get(name)?.get("target")?;
+    target.as_str().map(str::to_owned)
+}
+
+/// What is sent to insert an image. It starts with the least and learns from refusals.
+struct Request<'a> {
+    image: &'a str,
+    flags: bool,
+    protocol: bool,
+    method: bool,
+}
+
+impl<'a> Request<'a> {
+    fn new(profile: &Profile, image: &'a str) -> Self {
+        Self { image, flags: profile.flags, protocol: false, method: false }
+    }
+
+    async fn send(&self, client: &Client, slot: &Slot) -> Result<(), Error> {
+        let resource = client.get(&slot.path).await?.value;
+        let mut body = json!({"Image": self.image});
+        let target = action(&resource, "#VirtualMedia.InsertMedia");
+        // A PATCH changes what it names and nothing else, so there both are needed.
+        if self.flags || target.is_none() {
+            body["Inserted"] = json!(true);
+            body["WriteProtected"] = json!(true);
+        }
+        if self.protocol {
+            let secure = self.image.starts_with("https:");
+            body["TransferProtocolType"] = json!(if secure { "HTTPS" } else { "HTTP" });
+        }
+        if self.method {
+            body["TransferMethod"] = json!("Stream");
+        }
+        match target {
+            Some(target) => client.post(&target, &body).await,
+            None => client.patch(&slot.path, &body).await,
+        }
+    }
+
+    /// Whether the refusal says how to ask better, and the next request will.
+    fn adapt(&mut self, error: &Error) -> bool {
+        let Some(refusal) = error.refusal().filter(|refusal| {
+            matches!(refusal.status, StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY)
+                || refusal.status == StatusCode::INTERNAL_SERVER_ERROR
+        }) else {
+            return false;
+        };
+        if !self.protocol && refusal.names("TransferProtocolType") {
+            self.protocol = true;
+        } else if !self.method && refusal.names("TransferMethod") {
+            self.method = true;
+        } else if self.flags && (refusal.names("Inserted") || refusal.names("WriteProtected")) {
+            self.flags = false;
+        } else {
+            return false;
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_is_known_by_what_the_bmc_shows_of_it() {
+        let url = "http://controller.test/media/1/abc/task.iso";
+        let holds = |value: Value| State::of(&value).holds(url);
+        assert!(holds(json!({"Image": url, "Inserted": true})));
+        assert!(holds(json!({"Image": url, "Inserted": null})));
+        assert!(holds(json!({"Image": "/mnt/task.iso", "Inserted": true})));
+        assert!(holds(json!({"ImageName": "task.iso", "Inserted": true})));
+        assert!(holds(json!({"Inserted": true})));
+        assert!(!holds(json!({"Image": url, "Inserted": false})));
+        assert!(!holds(
+            json!({"Image": "http://controller.test/media/2/x/task.iso", "Inserted": true})
+        ));
+        assert!(!holds(json!({"ImageName": "other.iso", "Inserted": true})));
+        assert!(!holds(json!({})));
+        assert!(State::of(&json!({"ImageName": "left.iso", "Inserted": false})).is_empty());
+        assert!(State::of(&json!({"Image": "", "Inserted": null})).is_empty());
+    }
+}

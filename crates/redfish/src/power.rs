@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Power, and the one restart that a job makes.
+//!
+//! A call to restart may be carried out though its answer got lost, and a machine that is
+//! restarted again in the middle of its installation is lost. So a restart is told by what it
+//! leaves behind, against a [`Snapshot`] from before that the caller keeps: also over its own end.
+
+use std::time::{Duration, Instant};
+
+use hyper::StatusCode;
+use serde_json::{Value, json};
+
+use crate::client::Client;
+use crate::error::Error;
+
+/// What the machine is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Power {
+    /// On, or about to be.
+    On,
+    /// Off.
+    Off,
+    /// On its way off, paused, or unknown.
+    Other,
+}
+
+/// What can be seen of a machine's boots. Kept by the caller from before a restart until it is
+/// sure.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Snapshot {
+    /// `LastResetTime` (schema `ComputerSystem` 1.12), where the BMC tells it.
+    pub last_reset: Option<String>,
+    /// Whether the boot source was set for one boot: it is gone after that boot.
+    pub boot_once: bool,
+}
+
+/// How a machine was restarted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Restart {
+    /// An earlier call had done it.
+    Already,
+    /// It was off.
+    PoweredOn,
+    /// Its operating system shut down.
+    Graceful,
+    /// By force.
+    Forced,
+}
+
+/// The machine as it is now.
+struct State {
+    power: Power,
+    snapshot: Snapshot,
+    target: Option<String>,
+    allowed: Option<Vec<String>>,
+}
+
+impl State {
+    async fn read(client: &Client, system: &str) -> Result<Self, Error> {
+        let value = client.get(system).await?.value;
+        let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str);
+        let action = value.pointer("/Actions/#ComputerSystem.Reset");
+        let allowed =
+            match action.and_then(|action| action.get("ResetType@Redfish.AllowableValues")) {
+                Some(list) => Some(list.clone()),
+                // Since 2017 the list may be in a resource of its own.
+                None => match action.and_then(|action| action.get("@Redfish.ActionInfo")) {
+                    Some(Value::String(path)) => parameters(&client.get(path).await?.value),
+                    _ => None,
+                },
+            };
+        let strings = |list: &Value| {
+            let list = list.as_array()?.iter().filter_map(Value::as_str).map(str::to_owned);
+            Some(list.collect::<Vec<_>>())
+        };
+        Ok(Self {
+            power: match text("/PowerState") {
+                Some("On" | "PoweringOn") => Power::On,
+                Some("Off") => Power::Off,
+                _ => Power::Other,
+            },
+            snapshot: Snapshot {
+                last_reset: text("/LastResetTime").map(str::to_owned),
+                boot_once: text("/Boot/BootSourceOverrideEnabled") == Some("Once"),
+            },
+            target: action.and_then(|a| a.get("target")).and_then(Value::as_str).map(str::to_owned),
+            allowed: allowed.as_ref().and_then(strings).filter(|list| !list.is_empty()),
+        })
+    }
+
+    /// A BMC that does not tell what it allows is asked.
+    fn allows(&self, kind: &str) -> bool {
+        self.allowed.as_ref().is_none_or(|allowed| allowed.iter().any(|allowed| allowed == kind))
+    }
+
+    /// Whether the machine was restarted since `before`; None where nothing tells.
+    fn restarted_since(&self, before: &Snapshot) -> Option<bool> {
+        if before.boot_once && !self.snapshot.boot_once {
+            return Some(true);
+        }
+        match (&before.last_reset, &self.snapshot.last_reset) {
+            (Some(before), Some(now)) => Some(before != now),
+            _ => None,
+        }
+    }
+}
+
+/// The values of `ResetType` in an `ActionInfo` resource.
+fn parameters(info: &Value) -> Option<Value> {
+    let list = info.get("Parameters")?.as_array()?;
+    let reset =
+        list.iter().find(|one| one.get("Name").and_then(Value::as_str) == Some("ResetType"));
+    reset?.get("AllowableValues").cloned()
+}
+
+pub(crate) async fn power(client: &Client, system: &str) -> Result<Power, Error> {
+    Ok(State::read(client, system).await?.power)
+}
+
+pub(crate) async fn snapshot(client: &Client, system: &str) -> Result<Snapshot, Error> {
+    Ok(State::read(client, system).await?.snapshot)
+}
+
+/// Restarts the machine once, counted from `before`; or powers it on where it is off. Gracefully
+/// where that is to be had; by force where it is not, or does not end.
+///
+/// `resumed` says that an earlier call may have been made: where nothing tells whether it was, its
+/// effect is waited for first.
+pub(crate) async fn restart(
+    client: &Client,
+    system: &str,
+    before: &Snapshot,
+    resumed: bool,
+) -> Result<Restart, Error> {
+    let state = State::read(client, system).await?;
+    let since = state.restarted_since(before);
+    if since == Some(true) && state.power != Power::Off {
+        return Ok(Restart::Already);
+    }
+    if state.power == Power::Off {
+        on(client, system).await?;
+        return Ok(Restart::PoweredOn);
+    }
+    if resumed && since.is_none() && wait(client, system, before, client.timing.power).await? {
+        return Ok(Restart::Already);
+    }
+    if state.allows("GracefulRestart") && reset(client, &state, "GracefulRestart").await? {
+        if wait(client, system, before, client.timing.graceful).await? {
+            return Ok(Restart::Graceful);
+        }
+    } else {
+        for kind in ["ForceRestart", "PowerCycle"] {
+            if state.allows(kind) && reset(client, &state, kind).await? {
+                if wait(client, system, before, client.timing.power).await? {
+                    return Ok(Restart::Forced);
+                }
+                break;
+            }
+        }
+    }
+    // What can be seen from outside, whatever the operating system does.
+    off(client, system).await?;
+    on(client, system).await?;
+    Ok(Restart::Forced)
+}
+
+/// Asks for a reset. False when the BMC refuses it; true also when it may have taken it.
+async fn reset(client: &Client, state: &State, kind: &str) -> Result<bool, Error> {
+    let target = state.target.as_deref().ok_or_else(|| {
+        Error::Missing(
+            "the system has no action to reset it; the user may not be allowed to".into(),
+        )
+    })?;
+    match client.post(target, &json!({"ResetType": kind})).await {
+        Ok(()) => Ok(true),
+        Err(error) if error.is_undone() => Err(error),
+        Err(error) if error.is_transient() => {
+            tracing::debug!(%error, kind, "looking whether it was done");
+            Ok(true)
+        }
+        Err(error) if error.status() == Some(StatusCode::FORBIDDEN) => Err(error),
+        Err(error) if error.refusal().is_some() => {
+            tracing::debug!(%error, kind, "refused");
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Waits until the machine was restarted since `before`. False when that can't be seen in time.
+async fn wait(
+    client: &Client,
+    system: &str,
+    before: &Snapshot,
+    limit: Duration,
+) -> Result<bool, Error> {
+    let deadline = Instant::now() + limit;
+    let mut seen_off = false;
+    loop {
+        let state = State::read(client, system).await?;
+        seen_off |= state.power == Power::Off;
+        let restarted = seen_off || state.restarted_since(before) == Some(true);
+        if restarted && state.power == Power::On {
+            return Ok(true);
+        }
+        if Instant::now() >= deadline {
+            return Ok(false);
+        }
+        tokio::time::sleep(client.timing.poll).await;
+    }
+}
+
+async fn off(client: &Client, system: &str) -> Result<(), Error> {
+    switch(client, system, &["ForceOff"], Power::Off).await
+}
+
+async fn on(client: &Client, system: &str) -> Result<(), Error> {
+    switch(client, system, &["On", "ForceOn"], Power::On).await
+}
+
+/// Brings the machine to a power state; done twice it is the same, so it is tried until seen.
+async fn switch(client: &Client, system: &str, kinds: &[&str], to: Power) -> Result<(), Error> {
+    let deadline = Instant::now() + client.timing.power;
+    let mut asked = false;
+    loop {
+        let state = State::read(client, system).await?;
+        if state.power == to {
+            return Ok(());
+        }
+        if !asked {
+            let mut kinds = kinds.iter().filter(|kind| state.allows(kind));
+            while !asked {
+                let kind = kinds.next().ok_or_else(|| {
+                    Error::Missing(format!("the BMC does not let the machine be switched {to:?}"))
+                })?;
+                asked = reset(client, &state, kind).await?;
+            }
+        }
+        if Instant::now() >= deadline {
+            let limit = client.timing.power;
+            return Err(Error::NotTaken(format!("the machine is not {to:?} after {limit:?}")));
+        }
+        tokio::time::sleep(client.timing.poll).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(last_reset: Option<&str>, boot_once: bool) -> State {
+        let snapshot = Snapshot { last_reset: last_reset.map(str::to_owned), boot_once };
+        State { power: Power::On, snapshot, target: None, allowed: None }
+    }
+
+    #[test]
+    fn a_restart_is_told_by_what_it_leaves() {
+        let before = |last, once| state(last, once).snapshot;
+        let tells = |now: State, before: Snapshot| now.restarted_since(&before);
+        assert_eq!(tells(state(Some("2"), true), before(Some("1"), true)), Some(true));
+        assert_eq!(tells(state(Some("1"), true), before(Some("1"), true)), Some(false));
+        assert_eq!(tells(state(Some("1"), false), before(Some("1"), true)), Some(true));
+        assert_eq!(tells(state(None, false), before(None, true)), Some(true));
+        assert_eq!(tells(state(None, true), before(None, true)), None);
+        assert_eq!(tells(state(None, false), before(None, false)), None);
+    }
+
+    #[test]
+    fn the_list_of_an_action_info_is_read() {
+        let info = json!({"Parameters": [{"Name": "x"}, {"Name": "ResetType", "AllowableValues": ["On"]}]});
+        assert_eq!(parameters(&info), Some(json!(["On"])));
+        assert_eq!(parameters(&json!({})), None);
+    }
+}

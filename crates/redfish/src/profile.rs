@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! What only some BMCs do, as data, each with where it is known from.
+//!
+//! A quirk that shows itself in an answer (a property that is asked for or refused, a slot that
+//! has no actions) needs no entry: the client reacts to the answer, whoever made the BMC. Here is
+//! only what can't be seen beforehand.
+
+use serde_json::Value;
+
+/// A vendor's BMC.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// Its name in configuration and in the API.
+    pub name: &'static str,
+    /// Its name for people.
+    pub title: &'static str,
+    /// How `Vendor` of the service root, a key of its `Oem`, or `Manufacturer` of the system
+    /// begins, in lower case.
+    pub vendors: &'static [&'static str],
+    /// The ids with which usable slots begin; none stands for all.
+    pub slots: &'static [&'static str],
+    /// Whether `InsertMedia` takes `Inserted` and `WriteProtected`; both default to true (schema
+    /// `VirtualMedia` 1.2), so that leaving them out asks for the same.
+    pub flags: bool,
+    /// The names of the virtual CD as a boot source, best first; the first that the system allows
+    /// is taken.
+    pub boot_targets: &'static [&'static str],
+    /// Whether `BootSourceOverrideMode` can be written along with the target.
+    pub boot_mode: bool,
+    /// What in an error says that the BMC or the machine can't do it now but will.
+    pub busy: &'static [&'static str],
+    /// Where all this is known from.
+    pub sources: &'static [&'static str],
+}
+
+/// Any BMC that keeps to the standard.
+pub const GENERIC: &Profile = &Profile {
+    name: "generic",
+    title: "generic",
+    vendors: &[],
+    slots: &[],
+    flags: true,
+    boot_targets: &["Cd"],
+    boot_mode: true,
+    busy: &["ServiceTemporarilyUnavailable", "ServiceInUnknownState", "ResourceInUse"],
+    sources: &[
+        "DMTF DSP0266 1.20, DSP8010 (VirtualMedia 1.2, ComputerSystem 1.13), DSP8011 (Base)",
+    ],
+};
+
+/// All vendors.
+pub const PROFILES: &[&Profile] = &[
+    &Profile {
+        name: "idrac",
+        title: "Dell iDRAC",
+        vendors: &["dell"],
+        slots: &[],
+        flags: true,
+        boot_targets: &["Cd"],
+        boot_mode: true,
+        // Not ready after the operation before; remote services not ready; media still detached.
+        busy: &["SYS518", "RAC0508", "VRM0021"],
+        sources: &[
+            "openstack/sushy connector.py (SYS518)",
+            "microsoft/lisa pull 4421 (RAC0508), pull 4168 (VRM0021)",
+            "dell/iDRAC-Redfish-Scripting issue 290 (two media at once refused under Managers)",
+        ],
+    },
+    &Profile {
+        name: "ilo",
+        title: "HPE iLO",
+        vendors: &["hpe", "hp"],
+        slots: &[],
+        flags: true,
+        boot_targets: &["Cd"],
+        boot_mode: false,
+        busy: &["UnableToModifyDuringSystemPOST", "InvalidOperationForSystemState"],
+        sources: &[
+            "ironcore-dev/metal-operator issue 997 (400 while in POST)",
+            "openstack/sushy connector.py (InvalidOperationForSystemState)",
+            "ansible-collections/community.general issue 3509 (BootSourceOverrideMode read-only)",
+        ],
+    },
+    &Profile {
+        name: "xcc",
+        title: "Lenovo XCC",
+        vendors: &["lenovo"],
+        // RDOC holds what was uploaded, Remote what a console shares; URLs go into EXT.
+        slots: &["EXT"],
+        flags: true,
+        boot_targets: &["Cd"],
+        boot_mode: true,
+        busy: &[],
+        sources: &[
+            "lenovo/python-redfish-lenovo issue 21 (ten slots, of which EXT takes URLs, by PATCH)",
+            "openstack/sushy virtual_media.py (PATCH needs Inserted)",
+        ],
+    },
+    &Profile {
+        name: "supermicro",
+        title: "Supermicro",
+        vendors: &["supermicro", "super micro"],
+        slots: &[],
+        flags: false,
+        boot_targets: &["UsbCd", "Cd"],
+        boot_mode: true,
+        busy: &[],
+        sources: &[
+            "openstack/sushy virtual_media.py (X11, X12 refuse Inserted and WriteProtected)",
+            "openstack/sushy system.py (X11, X12 boot a virtual CD as UsbCd alone)",
+        ],
+    },
+    GENERIC,
+];
+
+/// The profile of this name, if there is one.
+pub fn named(name: &str) -> Option<&'static Profile> {
+    PROFILES.iter().find(|profile| profile.name == name).copied()
+}
+
+/// The profile of a BMC by what its service root and system say of themselves.
+pub(crate) fn of(root: &Value, system: &Value) -> &'static Profile {
+    let mut names: Vec<String> = Vec::new();
+    let text =
+        |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
+    names.extend(text(root, "Vendor"));
+    if let Some(oem) = root.get("Oem").and_then(Value::as_object) {
+        names.extend(oem.keys().cloned());
+    }
+    names.extend(text(system, "Manufacturer"));
+    let names: Vec<_> = names.iter().map(|name| name.trim().to_lowercase()).collect();
+    let is = |profile: &Profile| {
+        names.iter().any(|name| profile.vendors.iter().any(|vendor| name.starts_with(vendor)))
+    };
+    PROFILES.iter().find(|profile| is(profile)).copied().unwrap_or(GENERIC)
+}
+
+/// Whether messages say that the same call will do later. Ids of messages carry the name of their
+/// vendor's registry, so one vendor's are never another's.
+pub(crate) fn is_busy(detail: &str) -> bool {
+    PROFILES.iter().flat_map(|profile| profile.busy).any(|busy| detail.contains(busy))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn vendors_are_told_by_what_they_say() {
+        for (root, system, name) in [
+            (json!({"Vendor": "Dell"}), json!({}), "idrac"),
+            (json!({"Oem": {"Hpe": {}}}), json!({}), "ilo"),
+            (json!({"Oem": {"Hp": {}}}), json!({}), "ilo"),
+            (json!({"Oem": {"Lenovo": {}}}), json!({}), "xcc"),
+            (json!({}), json!({"Manufacturer": "Supermicro"}), "supermicro"),
+            (json!({}), json!({"Manufacturer": " Dell Inc. "}), "idrac"),
+            (json!({}), json!({"Manufacturer": null}), "generic"),
+            (json!([]), json!("x"), "generic"),
+        ] {
+            assert_eq!(of(&root, &system).name, name, "{root} {system}");
+        }
+    }
+
+    #[test]
+    fn every_profile_can_be_named_and_tells_its_sources() {
+        for profile in PROFILES {
+            assert_eq!(named(profile.name), Some(*profile));
+            assert!(!profile.sources.is_empty() && !profile.boot_targets.is_empty());
+        }
+        assert_eq!(named("none"), None);
+    }
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Who we are for the BMC: a session (DSP0266, section 13.3.4), or Basic where there is none.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
+
+use crate::client::Credentials;
+use crate::error::Error;
+
+/// The header of a session's token.
+pub(crate) const TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
+
+/// What the next request shows.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Auth {
+    /// A session: its token, and the resource to delete at the end.
+    Session { token: HeaderValue, location: Option<String> },
+    /// User name and password in each request.
+    Basic(HeaderValue),
+}
+
+impl Auth {
+    /// # Errors
+    /// When the user name has a colon in it, which Basic can't carry.
+    pub(crate) fn basic(credentials: &Credentials) -> Result<Self, Error> {
+        if credentials.user.contains(':') {
+            let reason = "the BMC has no sessions, and a user name with a colon needs them";
+            return Err(Error::Missing(reason.to_owned()));
+        }
+        let pair = format!("{}:{}", credentials.user, credentials.password);
+        let mut value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(pair)))
+            .map_err(|_| Error::Credentials)?;
+        value.set_sensitive(true);
+        Ok(Self::Basic(value))
+    }
+
+    pub(crate) fn session(mut token: HeaderValue, location: Option<String>) -> Self {
+        token.set_sensitive(true);
+        Self::Session { token, location }
+    }
+
+    pub(crate) fn header(&self) -> (HeaderName, HeaderValue) {
+        match self {
+            Self::Session { token, .. } => (TOKEN, token.clone()),
+            Self::Basic(value) => (AUTHORIZATION, value.clone()),
+        }
+    }
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Virtual media slots, and which of them hold what.
+
+use std::cmp::Ordering;
+
+use serde_json::Value;
+
+use crate::profile::Profile;
+
+/// What the machine sees a medium as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A CD or DVD drive.
+    Cd,
+    /// A USB stick; an ISO 9660 image on it is found by its label all the same.
+    Usb,
+}
+
+/// A slot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slot {
+    /// The resource.
+    pub path: String,
+    /// Its `Id`.
+    pub id: String,
+    /// What the machine sees.
+    pub kind: Kind,
+}
+
+/// Which slots a job uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Plan {
+    /// The maintenance image in one, which the machine boots from, and the task in the other.
+    Two {
+        /// For the maintenance image.
+        maintenance: Slot,
+        /// For the task.
+        task: Slot,
+    },
+    /// There is one: it needs an image that holds both.
+    One {
+        /// For both.
+        combined: Slot,
+    },
+}
+
+impl Plan {
+    /// The slots, the one to boot from first.
+    pub fn slots(&self) -> Vec<&Slot> {
+        match self {
+            Self::Two { maintenance, task } => vec![maintenance, task],
+            Self::One { combined } => vec![combined],
+        }
+    }
+
+    /// Two CDs; else a CD and a USB stick; else one CD.
+    pub(crate) fn of(mut slots: Vec<Slot>) -> Option<Self> {
+        slots.sort_by(|left, right| {
+            left.kind.cmp(&right.kind).then_with(|| natural(&left.id, &right.id))
+        });
+        let mut slots = slots.into_iter();
+        let first = slots.next().filter(|slot| slot.kind == Kind::Cd)?;
+        Some(match slots.next() {
+            Some(task) => Self::Two { maintenance: first, task },
+            None => Self::One { combined: first },
+        })
+    }
+}
+
+impl Slot {
+    /// The slot of a `VirtualMedia` resource, if it is one for an image that is named by a URL.
+    pub(crate) fn of(value: &Value, profile: &Profile) -> Option<Self> {
+        let text = |name: &str| value.get(name).and_then(Value::as_str);
+        let path = text("@odata.id")?.to_owned();
+        let last = || path.trim_end_matches('/').rsplit('/').next();
+        let id = text("Id").or_else(last)?.to_owned();
+        let listed = profile.slots.is_empty()
+            || profile.slots.iter().any(|begin| id.to_uppercase().starts_with(begin));
+        let types = value.get("MediaTypes").and_then(Value::as_array);
+        let has = |name: &str| types.into_iter().flatten().any(|kind| kind.as_str() == Some(name));
+        let kind = if has("CD") || has("DVD") {
+            Kind::Cd
+        } else if has("USBStick") {
+            Kind::Usb
+        } else {
+            return None;
+        };
+        listed.then_some(Self { path, id, kind })
+    }
+}
+
+/// Compares as people count: 2 before 10.
+fn natural(left: &str, right: &str) -> Ordering {
+    let split = |text: &str| {
+        let begin = text.trim_end_matches(|character: char| character.is_ascii_digit()).len();
+        let (name, digits) = text.split_at(begin);
+        (name.to_owned(), digits.parse::<u64>().unwrap_or_default())
+    };
+    split(left).cmp(&split(right)).then_with(|| left.cmp(right))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn slot(id: &str, types: &[&str], vendor: &str) -> Option<Slot> {
+        let value = json!({"@odata.id": format!("/m/{id}"), "Id": id, "MediaTypes": types});
+        Slot::of(&value, profile::named(vendor).unwrap())
+    }
+
+    fn plan(vendor: &str, slots: &[(&str, &[&str])]) -> Option<Vec<String>> {
+        let slots = slots.iter().filter_map(|(id, types)| slot(id, types, vendor)).collect();
+        Some(Plan::of(slots)?.slots().iter().map(|slot| slot.id.clone()).collect())
+    }
+
+    #[test]
+    fn two_cds_then_a_cd_and_a_stick_then_one() {
+        let (cd, usb, floppy) = (&["CD", "DVD"][..], &["USBStick"][..], &["Floppy"][..]);
+        let ids = |ids: &[&str]| Some(ids.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(plan("idrac", &[("2", cd), ("1", cd)]), ids(&["1", "2"]));
+        assert_eq!(plan("supermicro", &[("CD10", cd), ("CD2", cd)]), ids(&["CD2", "CD10"]));
+        assert_eq!(plan("ilo", &[("1", usb), ("2", cd)]), ids(&["2", "1"]));
+        assert_eq!(plan("generic", &[("Cd", cd), ("Floppy", floppy)]), ids(&["Cd"]));
+        assert_eq!(plan("generic", &[("1", usb)]), None);
+        assert_eq!(plan("generic", &[]), None);
+        let xcc = [("RDOC1", cd), ("Remote1", cd), ("EXT2", cd), ("EXT1", cd)];
+        assert_eq!(plan("xcc", &xcc), ids(&["EXT1", "EXT2"]));
+    }
+
+    proptest! {
+        /// A BMC may list its slots in any order; the plan is the same.
+        #[test]
+        fn the_order_of_the_list_does_not_matter(
+            mut slots in proptest::collection::vec(("[A-Z]{0,2}[0-9]{0,3}", any::<bool>()), 0..6),
+            seed in any::<u64>(),
+        ) {
+            slots.sort();
+            slots.dedup_by(|left, right| left.0 == right.0);
+            let make = |slots: &[(String, bool)]| {
+                Plan::of(slots.iter().map(|(id, cd)| Slot {
+                    path: format!("/{id}"),
+                    id: id.clone(),
+                    kind: if *cd { Kind::Cd } else { Kind::Usb },
+                }).collect())
+            };
+            let before = make(&slots);
+            fastrand::Rng::with_seed(seed).shuffle(&mut slots);
+            prop_assert_eq!(make(&slots), before);
+        }
+    }
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Whom to believe that it is the BMC: nearly all come with a certificate that they signed
+//! themselves.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use sha2::{Digest as _, Sha256};
+
+use crate::error::Error;
+
+/// How the certificate of a BMC is checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TlsPolicy {
+    /// It must chain to a certificate authority of this machine, and name the BMC.
+    System,
+    /// It must chain to one of these authorities (PEM), and name the BMC.
+    Ca(String),
+    /// It must be the very certificate with this SHA-256 (of its DER form); its name and dates
+    /// don't matter.
+    Pin([u8; 32]),
+    /// It is not checked: whoever answers at the address gets the password.
+    Insecure,
+}
+
+impl TlsPolicy {
+    /// Reads a SHA-256 as people write it: 64 hexadecimal digits, in pairs with colons between
+    /// them or without, as `openssl x509 -fingerprint -sha256` shows it.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn pin(text: &str) -> Result<Self, Error> {
+        let wrong = || Error::Tls(format!("{text:?} is no SHA-256 of a certificate"));
+        let digits: String = text.chars().filter(|&character| character != ':').collect();
+        if digits.len() != 64 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(wrong());
+        }
+        let mut pin = [0; 32];
+        for (index, byte) in pin.iter_mut().enumerate() {
+            let pair = digits.get(2 * index..2 * index + 2).ok_or_else(wrong)?;
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| wrong())?;
+        }
+        Ok(Self::Pin(pin))
+    }
+
+    pub(crate) fn config(&self) -> Result<ClientConfig, Error> {
+        let provider = Arc::new(ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| Error::Tls(error.to_string()))?;
+        let builder = match self {
+            Self::System => builder.with_root_certificates(system_roots()?),
+            Self::Ca(pem) => builder.with_root_certificates(roots(pem)?),
+            Self::Pin(pin) => builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(Verifier { pin: Some(*pin), provider })),
+            Self::Insecure => builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(Verifier { pin: None, provider })),
+        };
+        Ok(builder.with_no_client_auth())
+    }
+}
+
+fn system_roots() -> Result<RootCertStore, Error> {
+    let loaded = rustls_native_certs::load_native_certs();
+    let mut store = RootCertStore::empty();
+    let (added, _) = store.add_parsable_certificates(loaded.certs);
+    if added == 0 {
+        let reason = "this machine has no certificate authorities; install its package of them                       (ca-certificates), or give the server a CA or a pin";
+        return Err(Error::Tls(reason.to_owned()));
+    }
+    Ok(store)
+}
+
+fn roots(pem: &str) -> Result<RootCertStore, Error> {
+    let mut store = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+        let certificate =
+            certificate.map_err(|error| Error::Tls(format!("the CA is no PEM: {error}")))?;
+        store.add(certificate).map_err(|error| Error::Tls(format!("the CA: {error}")))?;
+    }
+    if store.is_empty() {
+        return Err(Error::Tls("the CA has no certificate in it".to_owned()));
+    }
+    Ok(store)
+}
+
+/// Accepts one certificate, or any; that the other side holds its key is checked in both cases.
+#[derive(Debug)]
+struct Verifier {
+    pin: Option<[u8; 32]>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let Some(pin) = self.pin else { return Ok(ServerCertVerified::assertion()) };
+        let found: [u8; 32] = Sha256::digest(end_entity).into();
+        if found == pin {
+            return Ok(ServerCertVerified::assertion());
+        }
+        let mut message = "the pinned certificate is not the one that the BMC shows: ".to_owned();
+        for byte in found {
+            write!(message, "{byte:02x}").ok();
+        }
+        Err(rustls::Error::General(message))
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, cert, dss, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, cert, dss, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pin_is_read_as_openssl_writes_it() {
+        let plain = "00ff".repeat(16);
+        let pairs: Vec<_> = ["00", "FF"].into_iter().cycle().take(32).collect();
+        assert_eq!(TlsPolicy::pin(&plain).unwrap(), TlsPolicy::pin(&pairs.join(":")).unwrap());
+        for wrong in ["", "00", &"é".repeat(32), &"0g".repeat(32), &"00".repeat(33)] {
+            assert!(TlsPolicy::pin(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_ca_without_a_certificate_is_refused() {
+        for wrong in ["", "text", "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n"] {
+            assert!(TlsPolicy::Ca(wrong.to_owned()).config().is_err(), "{wrong:?}");
+        }
+    }
+}

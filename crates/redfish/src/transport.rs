@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! One HTTP request: a connection, kept for the next; a limit for time and for size.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::{HeaderMap, Request, StatusCode};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+use crate::error::Error;
+use crate::tls::TlsPolicy;
+
+/// The longest answer that is read. The longest of real BMCs, with expanded collections, have
+/// some hundred KiB.
+const LIMIT: usize = 4 * 1024 * 1024;
+/// For how long an unused connection is kept: a step makes its calls one after the other, and
+/// some BMCs choke on connections that stay (the source of sushy's connector says so).
+const IDLE: Duration = Duration::from_secs(5);
+
+pub(crate) struct Transport {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    timeout: Duration,
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub(crate) struct Response {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Transport {
+    pub(crate) fn new(tls: &TlsPolicy, timeout: Duration) -> Result<Self, Error> {
+        let mut http = HttpConnector::new();
+        http.enforce_http(false);
+        http.set_nodelay(true);
+        http.set_connect_timeout(Some(timeout));
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls.config()?)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(http);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(1)
+            .build(connector);
+        Ok(Self { client, timeout })
+    }
+
+    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response, Error> {
+        let call = format!("{} {}", request.method(), request.uri().path());
+        let work = async {
+            let response = self.client.request(request).await.map_err(|error| {
+                let reason = causes(&error);
+                if error.is_connect() && is_tls(&error) {
+                    return Error::Tls(reason);
+                }
+                Error::Transport { call: call.clone(), sent: !error.is_connect(), reason }
+            })?;
+            let (parts, body) = response.into_parts();
+            let body = Limited::new(body, LIMIT).collect().await.map_err(|error| {
+                let reason = format!("the answer broke off: {error}");
+                if error.is::<LengthLimitError>() {
+                    let reason = format!("the answer is longer than {LIMIT} bytes");
+                    return Error::Answer { call: call.clone(), reason };
+                }
+                Error::Transport { call: call.clone(), sent: true, reason }
+            })?;
+            Ok(Response { status: parts.status, headers: parts.headers, body: body.to_bytes() })
+        };
+        match tokio::time::timeout(self.timeout, work).await {
+            Ok(result) => result,
+            Err(_) => Err(Error::Timeout { call, after: self.timeout }),
+        }
+    }
+}
+
+/// The error and what caused it, in one line.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if !line.ends_with(&text) {
+            line.push_str(": ");
+            line.push_str(&text);
+        }
+        next = cause.source();
+    }
+    line
+}
+
+/// Whether the TLS handshake failed, which no repetition mends. A connection that broke within
+/// it is none of these.
+fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    if error.is::<rustls::Error>() {
+        return true;
+    }
+    // An error of input and output does not name as its source the error that it is made of.
+    let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    match inner {
+        Some(inner) => is_tls(inner),
+        None => error.source().is_some_and(is_tls),
+    }
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! A mock, a client, and limits that suit a test.
+
+use std::time::Duration;
+
+use mock_bmc::{Config, Mock, Personality, named};
+use redfish::{Bmc, Credentials, Endpoint, Error, Plan, Slot, Timing, TlsPolicy};
+
+pub(crate) const SERIAL: &str = "SN-0042";
+pub(crate) const MAINTENANCE: &str = "http://media.test/static/1/token/maintenance.iso";
+pub(crate) const TASK: &str = "http://media.test/tasks/1/token/7d3c/task.iso";
+
+/// Limits that are long where something must come, and short where nothing may.
+pub(crate) fn timing() -> Timing {
+    Timing {
+        request: Duration::from_secs(10),
+        attempts: 5,
+        backoff: Duration::from_millis(2),
+        backoff_max: Duration::from_millis(20),
+        poll: Duration::from_millis(2),
+        settle: Duration::from_millis(200),
+        graceful: Duration::from_millis(200),
+        power: Duration::from_secs(10),
+        task: Duration::from_secs(10),
+    }
+}
+
+pub(crate) fn config(personality: &str) -> Config {
+    Config::new(named(personality).unwrap(), SERIAL)
+}
+
+/// A vendor with a difference.
+pub(crate) fn variant(personality: &str, change: impl FnOnce(&mut Personality)) -> Config {
+    let mut personality = named(personality).unwrap().clone();
+    change(&mut personality);
+    Config::new(Box::leak(Box::new(personality)), SERIAL)
+}
+
+pub(crate) async fn start(config: Config) -> Mock {
+    Mock::start(config).await.unwrap()
+}
+
+pub(crate) fn endpoint(mock: &Mock) -> Endpoint {
+    endpoint_at(&mock.url())
+}
+
+pub(crate) fn endpoint_at(address: &str) -> Endpoint {
+    let credentials = Credentials { user: "admin".to_owned(), password: "password".to_owned() };
+    Endpoint { address: address.to_owned(), credentials, tls: TlsPolicy::Insecure }
+}
+
+pub(crate) async fn connect(mock: &Mock) -> Bmc {
+    try_connect(mock).await.unwrap()
+}
+
+pub(crate) async fn try_connect(mock: &Mock) -> Result<Bmc, Error> {
+    Bmc::connect(&endpoint(mock), SERIAL, None, timing()).await
+}
+
+pub(crate) fn two(bmc: &Bmc) -> (Slot, Slot) {
+    match bmc.plan().clone() {
+        Plan::Two { maintenance, task } => (maintenance, task),
+        Plan::One { combined } => panic!("one slot: {combined:?}"),
+    }
+}

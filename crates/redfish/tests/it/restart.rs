@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The one restart that a job makes, whatever happens to the call.
+
+use std::time::Duration;
+
+use hyper::Method;
+use mock_bmc::{Behaviour, Fault, Graceful, Mock, Rule, Source};
+use redfish::{Bmc, Restart, Snapshot};
+
+use crate::common::{MAINTENANCE, config, connect, start, two, variant};
+
+/// A BMC with the image in it and the boot source set.
+async fn ready(mock: &Mock) -> (Bmc, Snapshot) {
+    let bmc = connect(mock).await;
+    let (slot, _) = two(&bmc);
+    bmc.insert(&slot, MAINTENANCE).await.unwrap();
+    bmc.boot_cd_once().await.unwrap();
+    let before = bmc.snapshot().await.unwrap();
+    (bmc, before)
+}
+
+fn booted_once(mock: &Mock) {
+    let boots: Vec<_> = mock.boots().into_iter().map(|boot| boot.source).collect();
+    assert_eq!(boots, [Source::Cd(MAINTENANCE.to_owned())], "{:?}", mock.resets());
+}
+
+#[tokio::test]
+async fn a_graceful_restart_that_never_ends_is_cut_short() {
+    for name in ["generic", "ilo"] {
+        let mut config = config(name);
+        config.behaviour.graceful = Graceful::Never;
+        let mock = start(config).await;
+        let mut boots = mock.watch_boots();
+        let (bmc, before) = ready(&mock).await;
+        assert_eq!(bmc.restart(&before, false).await.unwrap(), Restart::Forced);
+        boots.recv().await.unwrap();
+        assert_eq!(mock.resets(), ["GracefulRestart", "ForceOff", "On"]);
+        booted_once(&mock);
+    }
+}
+
+#[tokio::test]
+async fn the_next_reset_is_taken_where_one_is_not_to_be_had() {
+    for (resets, taken) in [
+        (&["On", "ForceOff", "ForceRestart"][..], &["ForceRestart"][..]),
+        (&["On", "ForceOff", "PowerCycle"], &["PowerCycle"]),
+        (&["On", "ForceOff"], &["ForceOff", "On"]),
+    ] {
+        let mock = start(variant("generic", |it| it.resets = resets)).await;
+        let mut boots = mock.watch_boots();
+        let (bmc, before) = ready(&mock).await;
+        bmc.restart(&before, false).await.unwrap();
+        boots.recv().await.unwrap();
+        assert_eq!(mock.resets(), taken);
+        booted_once(&mock);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_got_lost_resets_no_machine_twice() {
+    for (name, kind) in [("generic", "graceful"), ("supermicro", "forced")] {
+        let mock = start(config(name)).await;
+        let mut boots = mock.watch_boots();
+        let (bmc, before) = ready(&mock).await;
+        mock.fault(Rule::once(Method::POST, "Reset", Fault::DropAfter));
+        bmc.restart(&before, false).await.unwrap();
+        boots.recv().await.unwrap();
+        assert_eq!(mock.resets().len(), 1, "{kind}: {:?}", mock.resets());
+        booted_once(&mock);
+    }
+}
+
+#[tokio::test]
+async fn a_reset_that_did_not_get_there_is_made_again() {
+    for fault in [
+        Fault::DropBefore,
+        Fault::Pretend,
+        Fault::Status { status: 503, retry_after: Some(0), message: "Base.1.18.GeneralError" },
+    ] {
+        let mock = start(config("generic")).await;
+        let mut boots = mock.watch_boots();
+        let (bmc, before) = ready(&mock).await;
+        mock.fault(Rule::once(Method::POST, "Reset", fault));
+        bmc.restart(&before, false).await.unwrap();
+        boots.recv().await.unwrap();
+        booted_once(&mock);
+    }
+}
+
+#[tokio::test]
+async fn whoever_comes_after_a_restart_leaves_the_machine_alone() {
+    // With a record of the last reset, and with the spent boot source alone.
+    for name in ["generic", "ilo"] {
+        let mock = start(config(name)).await;
+        let mut boots = mock.watch_boots();
+        let (bmc, before) = ready(&mock).await;
+        bmc.restart(&before, false).await.unwrap();
+        boots.recv().await.unwrap();
+        // A process that was killed knows at least that the source had been set.
+        for before in [before, Snapshot { last_reset: None, boot_once: true }] {
+            let bmc = connect(&mock).await;
+            assert_eq!(bmc.restart(&before, true).await.unwrap(), Restart::Already, "{name}");
+        }
+        booted_once(&mock);
+    }
+}
+
+#[tokio::test]
+async fn a_restart_that_was_never_asked_for_is_made_up_for() {
+    let mock = start(config("generic")).await;
+    let mut boots = mock.watch_boots();
+    let (bmc, before) = ready(&mock).await;
+    bmc.restart(&before, true).await.unwrap();
+    boots.recv().await.unwrap();
+    booted_once(&mock);
+}
+
+#[tokio::test]
+async fn a_machine_in_post_is_on_its_way_and_not_reset_again() {
+    let mut config = config("ilo");
+    config.behaviour = Behaviour {
+        post: Duration::from_millis(30),
+        off: Duration::from_millis(5),
+        ..Behaviour::default()
+    };
+    let mock = start(config).await;
+    let mut boots = mock.watch_boots();
+    let (bmc, before) = ready(&mock).await;
+    let (first, second) = tokio::join!(bmc.restart(&before, false), async {
+        boots.recv().await.unwrap();
+        bmc.restart(&before, true).await
+    });
+    first.unwrap();
+    assert_eq!(second.unwrap(), Restart::Already);
+    booted_once(&mock);
+}

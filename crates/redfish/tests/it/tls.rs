@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Whose certificate is believed.
+
+use std::sync::Arc;
+
+use mock_bmc::Mock;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use redfish::{Bmc, Endpoint, Error, TlsPolicy};
+use sha2::{Digest as _, Sha256};
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+
+use crate::common::{SERIAL, config, endpoint, start, timing};
+
+/// A BMC with a certificate for 127.0.0.1; the PEM of who issued it; the certificate's SHA-256.
+async fn secured() -> (Mock, String, [u8; 32]) {
+    let mut issuer = CertificateParams::new(Vec::new()).unwrap();
+    issuer.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let issuer = CertifiedIssuer::self_signed(issuer, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let certificate = params.signed_by(&key, &issuer).unwrap();
+    let hash = Sha256::digest(certificate.der()).into();
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let tls = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .unwrap();
+    let mut config = config("generic");
+    config.tls = Some(Arc::new(tls));
+    (start(config).await, issuer.pem(), hash)
+}
+
+async fn connect(mock: &Mock, tls: TlsPolicy) -> Result<(), Error> {
+    let endpoint = Endpoint { tls, ..endpoint(mock) };
+    Bmc::connect(&endpoint, SERIAL, None, timing()).await?.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_certificate_is_believed_as_the_policy_has_it() {
+    let (mock, ca, hash) = secured().await;
+    assert!(mock.url().starts_with("https://"));
+    connect(&mock, TlsPolicy::Ca(ca)).await.unwrap();
+    connect(&mock, TlsPolicy::Pin(hash)).await.unwrap();
+    connect(&mock, TlsPolicy::Insecure).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_certificate_of_someone_else_gets_no_password() {
+    let (mock, _, hash) = secured().await;
+    let (_other, ca, other) = secured().await;
+    for policy in [TlsPolicy::Ca(ca), TlsPolicy::Pin(other)] {
+        let error = connect(&mock, policy).await.unwrap_err();
+        assert!(matches!(error, Error::Tls(_)), "{error:?}");
+        assert!(!error.is_transient(), "{error}");
+    }
+    let hex = hash.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+    let error = connect(&mock, TlsPolicy::Pin(other)).await.unwrap_err().to_string();
+    assert!(error.contains(&hex), "the operator can compare: {error}");
+    assert_eq!(mock.requests(), [], "nothing was sent");
+}
