@@ -11,6 +11,7 @@
 pub mod bmc;
 pub mod clock;
 pub mod model;
+pub mod redfish;
 pub mod runner;
 pub mod store;
 pub mod task;

@@ -3,6 +3,11 @@
 
 //! One BMC, found out about once and then used.
 
+use std::ops::Deref;
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+
 use crate::boot;
 use crate::client::{Client, Endpoint};
 use crate::discover::{Found, discover};
@@ -13,10 +18,33 @@ use crate::profile::Profile;
 use crate::slot::{Plan, Slot};
 use crate::timing::Timing;
 
-/// A BMC, its system and its slots.
+/// A BMC, its system and its slots. Its session ends with it: at [`Bmc::close`], or in the
+/// background where a call was broken off and it is dropped.
 pub struct Bmc {
-    client: Client,
+    client: Guard,
     found: Found,
+}
+
+/// Ends the session of a client that nobody uses any more.
+struct Guard(Arc<Client>);
+
+impl Deref for Guard {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.0
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if let Ok(runtime) = Handle::try_current()
+            && self.0.has_session()
+        {
+            let client = Arc::clone(&self.0);
+            runtime.spawn(async move { client.close().await });
+        }
+    }
 }
 
 impl Bmc {
@@ -25,14 +53,14 @@ impl Bmc {
     ///
     /// # Errors
     /// When the BMC can't be reached, refuses the user, is another machine's, or has no virtual
-    /// CD. Its session is closed then.
+    /// CD.
     pub async fn connect(
         endpoint: &Endpoint,
         serial: &str,
         profile: Option<&'static Profile>,
         timing: Timing,
     ) -> Result<Self, Error> {
-        let client = Client::new(endpoint, timing)?;
+        let client = Guard(Arc::new(Client::new(endpoint, timing)?));
         match discover(&client, serial, profile).await {
             Ok(found) => Ok(Self { client, found }),
             Err(error) => {

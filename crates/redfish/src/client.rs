@@ -130,6 +130,11 @@ impl Client {
         }
     }
 
+    /// Whether there may be a session to end.
+    pub(crate) fn has_session(&self) -> bool {
+        self.auth.try_lock().is_ok_and(|auth| matches!(*auth, Some(Auth::Session { .. })))
+    }
+
     /// Ends the session. A BMC that is gone keeps it until it expires, which is no fault.
     pub(crate) async fn close(&self) {
         let auth = self.auth.lock().await.take();

@@ -123,11 +123,24 @@ pub(crate) async fn snapshot(client: &Client, system: &str) -> Result<Snapshot, 
     Ok(State::read(client, system).await?.snapshot)
 }
 
+impl Snapshot {
+    /// Whether a restart will be seen. Where it won't, only the power can be.
+    fn tells(&self) -> bool {
+        self.last_reset.is_some() || self.boot_once
+    }
+
+    /// For how long to look for a restart that takes `begin` to begin. A BMC that keeps the time
+    /// shows it at once; the boot source is spent only after POST.
+    fn patience(&self, client: &Client, begin: Duration) -> Duration {
+        begin + if self.last_reset.is_some() { Duration::ZERO } else { client.timing.post }
+    }
+}
+
 /// Restarts the machine once, counted from `before`; or powers it on where it is off. Gracefully
 /// where that is to be had; by force where it is not, or does not end.
 ///
-/// `resumed` says that an earlier call may have been made: where nothing tells whether it was, its
-/// effect is waited for first.
+/// `resumed` says that an earlier call may have been made: where nothing tells yet whether it was,
+/// its effect is waited for first.
 pub(crate) async fn restart(
     client: &Client,
     system: &str,
@@ -136,24 +149,28 @@ pub(crate) async fn restart(
 ) -> Result<Restart, Error> {
     let state = State::read(client, system).await?;
     let since = state.restarted_since(before);
-    if since == Some(true) && state.power != Power::Off {
-        return Ok(Restart::Already);
-    }
     if state.power == Power::Off {
         on(client, system).await?;
         return Ok(Restart::PoweredOn);
     }
-    if resumed && since.is_none() && wait(client, system, before, client.timing.power).await? {
+    let timing = &client.timing;
+    let begin = before.patience(client, timing.power);
+    if since == Some(true)
+        || resumed && since.is_none() && wait(client, system, before, begin).await?
+    {
         return Ok(Restart::Already);
     }
+    if !before.tells() {
+        return shut_down_and_start(client, system, &state).await;
+    }
     if state.allows("GracefulRestart") && reset(client, &state, "GracefulRestart").await? {
-        if wait(client, system, before, client.timing.graceful).await? {
+        if wait(client, system, before, before.patience(client, timing.graceful)).await? {
             return Ok(Restart::Graceful);
         }
     } else {
         for kind in ["ForceRestart", "PowerCycle"] {
             if state.allows(kind) && reset(client, &state, kind).await? {
-                if wait(client, system, before, client.timing.power).await? {
+                if wait(client, system, before, begin).await? {
                     return Ok(Restart::Forced);
                 }
                 break;
@@ -164,6 +181,27 @@ pub(crate) async fn restart(
     off(client, system).await?;
     on(client, system).await?;
     Ok(Restart::Forced)
+}
+
+/// A restart in two parts, each of which the power shows.
+async fn shut_down_and_start(
+    client: &Client,
+    system: &str,
+    state: &State,
+) -> Result<Restart, Error> {
+    let mut restart = Restart::Forced;
+    if state.allows("GracefulShutdown") && reset(client, state, "GracefulShutdown").await? {
+        let deadline = Instant::now() + client.timing.graceful;
+        while restart == Restart::Forced && Instant::now() < deadline {
+            match power(client, system).await? {
+                Power::Off => restart = Restart::Graceful,
+                _ => tokio::time::sleep(client.timing.poll).await,
+            }
+        }
+    }
+    off(client, system).await?;
+    on(client, system).await?;
+    Ok(restart)
 }
 
 /// Asks for a reset. False when the BMC refuses it; true also when it may have taken it.

@@ -20,10 +20,13 @@ pub struct Timing {
     pub poll: Duration,
     /// Until what was written must be read back.
     pub settle: Duration,
-    /// For an operating system to shut down and the machine to start again.
+    /// For an operating system to shut down.
     pub graceful: Duration,
-    /// For a machine to be seen off, on, or restarted by force.
+    /// For a machine to be seen off, or on.
     pub power: Duration,
+    /// From power on until the firmware takes its boot source: large machines train their memory
+    /// for minutes.
+    pub post: Duration,
     /// For a task that the BMC answered with.
     pub task: Duration,
 }
@@ -37,8 +40,9 @@ impl Default for Timing {
             backoff_max: Duration::from_secs(30),
             poll: Duration::from_secs(2),
             settle: Duration::from_mins(1),
-            graceful: Duration::from_mins(5),
+            graceful: Duration::from_mins(4),
             power: Duration::from_mins(2),
+            post: Duration::from_mins(8),
             task: Duration::from_mins(5),
         }
     }

@@ -208,7 +208,14 @@ pub(crate) const TOOLS: &[Spec] = &[
         purpose: "reads in tests the images that we publish",
     },
     Spec {
-<<<<<<< HEAD
+        name: "sushy-emulator",
+        // It does not tell; what `setup` installs is of a version that we chose.
+        version: &["--help"],
+        oldest: &[2],
+        source: Source::Python,
+        purpose: "is in tests a BMC that nobody here wrote",
+    },
+    Spec {
         name: "systemd-analyze",
         version: &["--version"],
         oldest: &[],
@@ -221,14 +228,6 @@ pub(crate) const TOOLS: &[Spec] = &[
         oldest: &[0, 9],
         source: Source::Python,
         purpose: "formats TOML",
-=======
-        name: "sushy-emulator",
-        // It does not tell; what `setup` installs is of a version that we chose.
-        version: &["--help"],
-        oldest: &[2],
-        source: Source::Python,
-        purpose: "is in tests a BMC that nobody here wrote",
->>>>>>> f0bbb41 (Drive BMCs over Redfish, and test that against BMCs of every vendor)
     },
     Spec {
         name: "tar",

@@ -23,6 +23,7 @@ pub(crate) fn timing() -> Timing {
         settle: Duration::from_millis(200),
         graceful: Duration::from_millis(200),
         power: Duration::from_secs(10),
+        post: Duration::from_millis(200),
         task: Duration::from_secs(10),
     }
 }

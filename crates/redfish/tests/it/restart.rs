@@ -136,3 +136,23 @@ async fn a_machine_in_post_is_on_its_way_and_not_reset_again() {
     assert_eq!(second.unwrap(), Restart::Already);
     booted_once(&mock);
 }
+
+#[tokio::test]
+async fn where_no_restart_can_be_seen_the_power_is() {
+    // No time of the last reset, and no boot source that is spent: as at the end of a job.
+    for (graceful, taken, how) in [
+        (Graceful::After(Duration::ZERO), &["GracefulShutdown", "On"][..], Restart::Graceful),
+        (Graceful::Never, &["GracefulShutdown", "ForceOff", "On"], Restart::Forced),
+    ] {
+        let mut config = config("ilo");
+        config.behaviour.graceful = graceful;
+        let mock = start(config).await;
+        let mut boots = mock.watch_boots();
+        let bmc = connect(&mock).await;
+        let before = bmc.snapshot().await.unwrap();
+        assert_eq!(before, Snapshot::default());
+        assert_eq!(bmc.restart(&before, false).await.unwrap(), how);
+        assert_eq!(boots.recv().await.unwrap().source, Source::Disk);
+        assert_eq!(mock.resets(), taken);
+    }
+}

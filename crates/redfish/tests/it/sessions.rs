@@ -79,3 +79,16 @@ async fn a_service_root_behind_the_login_is_no_obstacle() {
     connect(&mock).await.close().await;
     assert_eq!(mock.sessions(), 0);
 }
+
+#[tokio::test]
+async fn a_call_that_is_broken_off_leaves_no_session() {
+    let mock = start(config("idrac")).await;
+    let bmc = connect(&mock).await;
+    let slow = Fault::Slow(Duration::from_mins(1));
+    mock.fault(Rule::once(Method::GET, "/Systems/", slow));
+    let call = async move { bmc.power().await };
+    assert!(tokio::time::timeout(Duration::from_millis(20), call).await.is_err());
+    while mock.sessions() > 0 {
+        tokio::task::yield_now().await;
+    }
+}

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! What jobs ask of BMCs, by Redfish.
+//!
+//! Every call makes a session of its own and ends it: a job waits for its machine for hours, and
+//! BMCs have few sessions.
+
+use redfish::{Credentials, Endpoint, Error, Plan, Restart, Slot, Snapshot, Timing, profile};
+
+use super::bmc::{self, Attempt, Call, Failure, Media, Retry, Story, Target};
+use super::model::Step;
+
+/// BMCs that speak Redfish.
+#[derive(Debug, Clone, Default)]
+pub struct Redfish {
+    timing: Timing,
+}
+
+impl Redfish {
+    /// With other limits than the usual ones.
+    pub fn new(timing: Timing) -> Self {
+        Self { timing }
+    }
+
+    async fn connect(&self, target: &Target, step: &Step) -> Result<redfish::Bmc, Failure> {
+        let never = |message| Failure { step: step.clone(), message, retry: Retry::Never };
+        let named = |name: &String| {
+            profile::named(name).ok_or_else(|| never(format!("there is no BMC profile {name:?}")))
+        };
+        let profile = target.profile.as_ref().map(named).transpose()?;
+        let endpoint = endpoint(target).map_err(|error| never(error.to_string()))?;
+        redfish::Bmc::connect(&endpoint, &target.serial, profile, self.timing.clone())
+            .await
+            .map_err(failed(step, Retry::Later))
+    }
+
+    async fn mount(
+        &self,
+        target: &Target,
+        media: &Media,
+        story: &dyn Story,
+    ) -> Result<(), Failure> {
+        let bmc = self.connect(target, &Step::RedfishDiscover).await?;
+        let ids: Vec<_> = bmc.plan().slots().iter().map(|slot| slot.id.as_str()).collect();
+        let found = format!("{} with the slots {}", bmc.profile().title, ids.join(" and "));
+        story.tell(&Step::RedfishDiscover, found);
+        let (maintenance, task) = match bmc.plan() {
+            Plan::Two { maintenance, task } => (maintenance, task),
+            Plan::One { combined } => {
+                let message = format!(
+                    "the BMC has one slot for media, {}; a job needs two: one for the maintenance \
+                     image and one for the task",
+                    combined.id
+                );
+                let step = Step::RedfishMountTask;
+                return Err(Failure { step, message, retry: Retry::Never });
+            }
+        };
+        let insert = async |step: Step, slot: &Slot, image: &bmc::Secret| {
+            bmc.insert(slot, image.expose()).await.map_err(failed(&step, Retry::Later))?;
+            story.tell(&step, format!("inserted into slot {}", slot.id));
+            Ok(())
+        };
+        insert(Step::RedfishMountMaintenance, maintenance, &media.maintenance).await?;
+        insert(Step::RedfishMountTask, task, &media.task).await?;
+        bmc.close().await;
+        Ok(())
+    }
+
+    async fn boot_once(&self, target: &Target) -> Result<(), Failure> {
+        let step = Step::RedfishBootOverride;
+        let bmc = self.connect(target, &step).await?;
+        bmc.boot_cd_once().await.map_err(failed(&step, Retry::Later))?;
+        bmc.close().await;
+        Ok(())
+    }
+
+    async fn reset(
+        &self,
+        target: &Target,
+        attempt: Attempt,
+        story: &dyn Story,
+    ) -> Result<(), Failure> {
+        let step = Step::RedfishReset;
+        let bmc = self.connect(target, &step).await?;
+        let resumed = attempt == Attempt::Again;
+        let before = if resumed {
+            // All that is known of the time before: the boot source was set for one boot. If it is
+            // still, the machine has not started since.
+            Snapshot { last_reset: None, boot_once: true }
+        } else {
+            bmc.snapshot().await.map_err(failed(&step, Retry::Later))?
+        };
+        let restart = bmc.restart(&before, resumed).await;
+        story.tell(&step, how(restart.map_err(failed(&step, Retry::Unsure))?).to_owned());
+        bmc.close().await;
+        Ok(())
+    }
+
+    async fn unmount(&self, target: &Target, story: &dyn Story) -> Result<(), Failure> {
+        let step = Step::CleanupUnmount;
+        let bmc = self.connect(target, &step).await?;
+        // One that fails does not keep the others from being done.
+        let mut results = Vec::new();
+        for slot in bmc.plan().slots() {
+            let result = bmc.eject(slot).await;
+            if result.is_ok() {
+                story.tell(&step, format!("slot {} is empty", slot.id));
+            }
+            results.push(result);
+        }
+        results.push(bmc.boot_normally().await);
+        bmc.close().await;
+        results.into_iter().collect::<Result<(), _>>().map_err(failed(&step, Retry::Later))
+    }
+
+    async fn restart(
+        &self,
+        target: &Target,
+        attempt: Attempt,
+        story: &dyn Story,
+    ) -> Result<(), Failure> {
+        let step = Step::CleanupReset;
+        let bmc = self.connect(target, &step).await?;
+        let power = bmc.power().await.map_err(failed(&step, Retry::Later))?;
+        // Nothing tells whether a machine that is on was restarted: it is left alone.
+        if attempt == Attempt::First || power == redfish::Power::Off {
+            let before = bmc.snapshot().await.map_err(failed(&step, Retry::Later))?;
+            let restart = bmc.restart(&before, false).await;
+            story.tell(&step, how(restart.map_err(failed(&step, Retry::Unsure))?).to_owned());
+        }
+        bmc.close().await;
+        Ok(())
+    }
+}
+
+impl bmc::Bmc for Redfish {
+    fn mount<'a>(&'a self, target: &'a Target, media: &'a Media, story: &'a dyn Story) -> Call<'a> {
+        Box::pin(self.mount(target, media, story))
+    }
+
+    fn boot_once<'a>(&'a self, target: &'a Target, _: &'a dyn Story) -> Call<'a> {
+        Box::pin(self.boot_once(target))
+    }
+
+    fn reset<'a>(&'a self, target: &'a Target, attempt: Attempt, story: &'a dyn Story) -> Call<'a> {
+        Box::pin(self.reset(target, attempt, story))
+    }
+
+    fn unmount<'a>(&'a self, target: &'a Target, story: &'a dyn Story) -> Call<'a> {
+        Box::pin(self.unmount(target, story))
+    }
+
+    fn restart<'a>(
+        &'a self,
+        target: &'a Target,
+        attempt: Attempt,
+        story: &'a dyn Story,
+    ) -> Call<'a> {
+        Box::pin(self.restart(target, attempt, story))
+    }
+}
+
+fn endpoint(target: &Target) -> Result<Endpoint, Error> {
+    let tls = match &target.tls {
+        bmc::TlsPolicy::System => redfish::TlsPolicy::System,
+        bmc::TlsPolicy::Ca { certificates } => redfish::TlsPolicy::Ca(certificates.clone()),
+        bmc::TlsPolicy::Pin { sha256 } => redfish::TlsPolicy::pin(sha256)?,
+        bmc::TlsPolicy::Off => redfish::TlsPolicy::Insecure,
+    };
+    let user = target.username.clone();
+    let password = target.password.expose().to_owned();
+    let address = target.bmc_url.clone();
+    Ok(Endpoint { address, credentials: Credentials { user, password }, tls })
+}
+
+/// The failure of a step; `transient` is what it says of another try where that may help.
+fn failed(step: &Step, transient: Retry) -> impl Fn(Error) -> Failure {
+    let step = step.clone();
+    move |error| {
+        let retry = if error.is_transient() { transient } else { Retry::Never };
+        Failure { step: step.clone(), message: error.to_string(), retry }
+    }
+}
+
+fn how(restart: Restart) -> &'static str {
+    match restart {
+        Restart::Already => "the machine had been restarted before",
+        Restart::PoweredOn => "the machine was off and is on",
+        Restart::Graceful => "the machine was restarted by its operating system",
+        Restart::Forced => "the machine was restarted by force",
+    }
+}
