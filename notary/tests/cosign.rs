@@ -15,7 +15,7 @@ use std::process::{Command, Output};
 use registry::Registry;
 use release::layout;
 use sigstore::{Bundle, PrivateKey, keyfile, sha256};
-use support::{BINARY, IMAGE, KeyFile, Release, notary, succeeded, tool};
+use support::{BINARY, IMAGE, KeyFile, Release, notary, succeeded};
 use tempfile::TempDir;
 
 /// cosign, with a home of its own so that it keeps nothing on this machine.
@@ -26,7 +26,7 @@ struct Cosign {
 
 impl Cosign {
     fn find() -> Option<Self> {
-        let program = tool("cosign")?;
+        let program = test_support::find("cosign")?;
         Some(Self { home: tempfile::tempdir().unwrap(), program })
     }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use release::Channel;
 use sigstore::PrivateKey;
-use support::{IMAGE, KeyFile, Release, notary, succeeded, tool};
+use support::{IMAGE, KeyFile, Release, notary, succeeded};
 
 /// The controller with a release in its registry.
 struct Published {
@@ -40,8 +40,7 @@ impl Published {
     fn new() -> Option<Self> {
         let program = Path::new(env!("CARGO_BIN_EXE_notary")).with_file_name("controller");
         if !program.exists() {
-            assert!(std::env::var_os("REQUIRE_TOOLS").is_none(), "controller is not built");
-            eprintln!("skipped: controller is not built");
+            test_support::skip("controller is not built");
             return None;
         }
         let folder = tempfile::tempdir().unwrap();
@@ -89,7 +88,9 @@ impl Published {
 
 #[test]
 fn oras_pulls_the_folder_and_lists_what_accompanies_the_image() {
-    let (Some(oras), Some(published)) = (tool("oras"), Published::new()) else { return };
+    let (Some(oras), Some(published)) = (test_support::find("oras"), Published::new()) else {
+        return;
+    };
     let release = format!("{}/release:v0.1.0", published.prefix);
     published.run(oras.clone(), &["pull", "--plain-http", "--output", "pulled", &release]);
     let pulled = published.folder.path().join("pulled");
@@ -128,7 +129,9 @@ fn oras_pulls_the_folder_and_lists_what_accompanies_the_image() {
 
 #[test]
 fn skopeo_copies_the_image_unchanged() {
-    let (Some(skopeo), Some(published)) = (tool("skopeo"), Published::new()) else { return };
+    let (Some(skopeo), Some(published)) = (test_support::find("skopeo"), Published::new()) else {
+        return;
+    };
     let image = format!("docker://{}", published.image());
     published.run(
         skopeo.clone(),
@@ -150,7 +153,9 @@ fn skopeo_copies_the_image_unchanged() {
 
 #[test]
 fn cosign_verifies_signature_and_attestations() {
-    let (Some(cosign), Some(published)) = (tool("cosign"), Published::new()) else { return };
+    let (Some(cosign), Some(published)) = (test_support::find("cosign"), Published::new()) else {
+        return;
+    };
     let image = published.image();
     let key = published.key.public();
     let common =

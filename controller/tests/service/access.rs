@@ -157,7 +157,7 @@ fn a_refusal_reaches_a_client_that_is_still_sending() {
 
 #[test]
 fn the_file_that_htpasswd_writes_is_understood() {
-    if !crate::support::installed("htpasswd") {
+    if !test_support::have(&["htpasswd"]) {
         return;
     }
     let folder = tempfile::TempDir::new().unwrap();

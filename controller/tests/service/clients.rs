@@ -11,7 +11,7 @@ use oci::Digest;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::support::{IMAGE_MANIFEST, Service, bytes, descriptor, installed};
+use crate::support::{IMAGE_MANIFEST, Service, bytes, descriptor};
 
 /// Runs a program; fails with what it says where it fails.
 #[track_caller]
@@ -67,7 +67,7 @@ fn layout(folder: &Path) -> Digest {
 
 #[test]
 fn skopeo_copies_there_and_back() {
-    if !installed("skopeo") {
+    if !test_support::have(&["skopeo"]) {
         return;
     }
     let service = Service::start();
@@ -105,7 +105,7 @@ fn skopeo_copies_there_and_back() {
 
 #[test]
 fn skopeo_logs_in() {
-    if !installed("skopeo") {
+    if !test_support::have(&["skopeo"]) {
         return;
     }
     let folder = TempDir::new().unwrap();
@@ -129,7 +129,7 @@ fn skopeo_logs_in() {
 
 #[test]
 fn oras_attaches_and_discovers() {
-    if !installed("oras") {
+    if !test_support::have(&["oras"]) {
         return;
     }
     let service = Service::start();
@@ -171,7 +171,7 @@ fn oras_attaches_and_discovers() {
 
 #[test]
 fn podman_pushes_and_pulls() {
-    if !installed("podman") {
+    if !test_support::have(&["podman"]) {
         return;
     }
     let service = Service::start();

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use oci::Digest;
 use tempfile::TempDir;
 
-use crate::support::{Process, bytes, missing};
+use crate::support::{Process, bytes};
 
 /// A file system of 8 MiB, seen by nobody but the shell that runs `script` in it.
 fn on_a_small_disk(script: &str) -> Command {
@@ -25,7 +25,7 @@ fn a_push_that_does_not_fit_is_refused_and_leaves_no_trace() {
     let folder = TempDir::new().unwrap();
     let usable = on_a_small_disk("true").arg(folder.path()).stderr(Stdio::null()).status();
     if !usable.is_ok_and(|status| status.success()) {
-        missing("unshare with user namespaces");
+        test_support::skip("unshare with user namespaces");
         return;
     }
     let serve = format!(

@@ -311,23 +311,3 @@ pub(crate) fn sha512(content: &[u8]) -> Digest {
 pub(crate) fn bytes(size: usize) -> Vec<u8> {
     (0..=250).cycle().take(size).collect()
 }
-
-/// Whether a program can be run; says so where it can't.
-pub(crate) fn installed(program: &str) -> bool {
-    let found = Command::new(program)
-        .arg("--help")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok();
-    if !found {
-        missing(program);
-    }
-    found
-}
-
-/// Says why a test is skipped; where nothing may be skipped, fails.
-pub(crate) fn missing(what: &str) {
-    assert!(std::env::var_os("REQUIRE_TOOLS").is_none(), "{what} is not installed");
-    eprintln!("skipped: {what} is not installed");
-}

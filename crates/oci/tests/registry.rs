@@ -48,7 +48,8 @@ impl Registry {
         let program = std::env::current_exe().unwrap();
         let program = program.ancestors().nth(2).unwrap().join("controller");
         if !program.exists() {
-            return skipped("controller is not built");
+            test_support::skip("controller is not built");
+            return None;
         }
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("address");
@@ -74,6 +75,7 @@ impl Registry {
 
     /// docker-registry, where it is installed.
     fn distribution(htpasswd: Option<&str>) -> Option<Self> {
+        let program = test_support::find("docker-registry")?;
         let folder = tempfile::tempdir().unwrap();
         let passwords = folder.path().join("htpasswd");
         let auth = match htpasswd {
@@ -94,11 +96,9 @@ impl Registry {
                 storage.display()
             );
             fs::write(&config, text).unwrap();
-            let mut command = Command::new("docker-registry");
+            let mut command = Command::new(&program);
             command.arg("serve").arg(&config).stdout(Stdio::null()).stderr(Stdio::null());
-            let Ok(mut process) = command.spawn() else {
-                return skipped("docker-registry is not installed");
-            };
+            let mut process = command.spawn().unwrap();
             while process.try_wait().unwrap().is_none() {
                 if TcpStream::connect(&address).is_ok() {
                     return Some(Self { process, address, referrers: false, _folder: folder });
@@ -113,12 +113,6 @@ impl Registry {
         let options = Options { credentials, chunk: Some(3_000_000), ..Options::default() };
         Client::new(&self.address.parse().unwrap(), options)
     }
-}
-
-fn skipped<T>(reason: &str) -> Option<T> {
-    assert!(std::env::var_os("REQUIRE_TOOLS").is_none(), "{reason}");
-    eprintln!("skipped: {reason}");
-    None
 }
 
 fn repository(name: &str) -> Repository {

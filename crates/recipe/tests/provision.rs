@@ -193,14 +193,7 @@ impl Systemd {
         [("ID", "%o"), ("BUILD_ID", "%B"), ("VERSION_ID", "%w"), ("VARIANT_ID", "%W")];
 
     fn new() -> Option<Self> {
-        if Command::new("systemd-tmpfiles").arg("--version").output().is_err() {
-            assert!(
-                std::env::var_os("REQUIRE_TOOLS").is_none(),
-                "systemd-tmpfiles is not installed"
-            );
-            eprintln!("skipped: systemd-tmpfiles is not installed");
-            return None;
-        }
+        test_support::find("systemd-tmpfiles")?;
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(root.path().join("etc")).unwrap();
         Some(Self { root })

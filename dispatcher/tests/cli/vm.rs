@@ -3,23 +3,12 @@
 
 //! The whole way on a machine of its own: two discs in SCSI drives, the kernel's isofs, the serial
 //! number from SMBIOS.
-//!
-//! The kernel is one that is installed, or a Debian kernel package unpacked to the folder that
-//! `TEST_KERNEL` names. The machine runs under QEMU's own emulation, which is slow and needs nothing.
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-    thread,
-    time::{Duration, Instant},
-};
+use std::{fs, path::Path};
+
+use test_support::vm::{self, Entry, Kernel};
 
 use crate::machine::{Machine, iso, xorriso};
-
-/// A machine starts in some ten seconds; slow and busy hosts get the rest.
-const PATIENCE: Duration = Duration::from_mins(5);
 
 /// What a kernel has built in is not there as a file.
 const MODULES: [&str; 14] = [
@@ -65,23 +54,16 @@ echo "@systemctl=$*" > /dev/ttyS0
 
 #[test]
 fn a_disc_in_a_drive_is_mounted_and_handed_over() {
-    let Some((kernel, modules)) = kernel() else { return };
-    for program in ["qemu-system-x86_64", "busybox", "cpio", "ldd"] {
-        if find(program).is_none() {
-            return skip(&format!("{program} is not installed"));
-        }
-    }
+    let Some(kernel) = Kernel::find() else { return };
     let machine = Machine::new();
-    let tree = machine.path("tree");
-    initramfs(&machine, &modules);
-    pack(&tree, &machine.path("initramfs"));
     let task = machine.write("task.iso", iso("vm-1"));
     // The other disc stands first, as the maintenance ISO may.
     let other = machine.path("other.iso");
-    if xorriso(&tree, "MAINTENANCE", &other).is_none() {
+    let maintenance = machine.write("maintenance/file", "x");
+    if xorriso(maintenance.parent().unwrap(), "MAINTENANCE", &other).is_none() {
         return;
     }
-    let said = run(&kernel, &machine, &[&other, &task]);
+    let Some(said) = run(&kernel, &machine, &[&other, &task]) else { return };
     for line in [
         "@code=0",
         "@env=SERIAL=\"VM 0815\"",
@@ -99,112 +81,46 @@ fn a_disc_in_a_drive_is_mounted_and_handed_over() {
     assert!(!said.contains("hunter2"), "{said}");
 }
 
-fn skip(reason: &str) {
-    assert!(std::env::var_os("REQUIRE_TOOLS").is_none(), "{reason}");
-    eprintln!("skipped: {reason}");
-}
-
-fn find(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).map(|dir| dir.join(program)).find(|path| path.is_file())
-}
-
-/// Kernel image and folder of modules.
-fn kernel() -> Option<(PathBuf, PathBuf)> {
-    let root = std::env::var_os("TEST_KERNEL").map_or_else(|| PathBuf::from("/"), PathBuf::from);
-    for entry in fs::read_dir(root.join("boot")).into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if let Some(version) = name.strip_prefix("vmlinuz-") {
-            let modules = root.join("lib/modules").join(version).join("kernel");
-            if modules.is_dir() {
-                return Some((entry.path(), modules));
-            }
-        }
-    }
-    skip("no kernel with modules in /boot and /lib/modules, nor where TEST_KERNEL points");
-    None
-}
-
-/// Makes the tree of the machine: busybox, the dispatcher with its libraries, and the modules.
-fn initramfs(machine: &Machine, modules: &Path) {
-    for (name, contents) in [("init", INIT), ("bin/systemctl", SYSTEMCTL)] {
-        let path = machine.write(&format!("tree/{name}"), contents);
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-    }
-    for folder in ["dev", "proc", "sys", "run"] {
-        fs::create_dir_all(machine.path("tree").join(folder)).unwrap();
-    }
+/// busybox, the dispatcher with its libraries, and the modules.
+fn entries(kernel: &Kernel) -> Option<Vec<Entry>> {
+    let mut entries = vm::busybox()?;
+    let folders = ["dev", "proc", "sys", "run", "modules", "lib", "lib64", "lib/x86_64-linux-gnu"];
+    entries.extend(folders.map(|folder| (folder.to_owned(), 0o040_755, Vec::new())));
     let dispatcher = Path::new(env!("CARGO_BIN_EXE_dispatcher"));
-    let busybox = find("busybox").unwrap();
-    for program in [dispatcher, &busybox] {
-        fs::copy(program, machine.path("tree/bin").join(program.file_name().unwrap())).unwrap();
-        // A static program makes ldd fail, and has no libraries.
-        let ldd = Command::new("ldd").arg(program).output().unwrap();
-        let text = String::from_utf8_lossy(&ldd.stdout).into_owned();
-        for library in text.split_whitespace().filter(|word| word.starts_with('/')) {
-            machine.write(&format!("tree{library}"), fs::read(library).unwrap());
-            let copy = machine.path(&format!("tree{library}"));
-            fs::set_permissions(copy, fs::Permissions::from_mode(0o755)).unwrap();
-        }
+    // A static program makes ldd fail, and has no libraries.
+    let libraries = test_support::output(&test_support::find("ldd")?, &[dispatcher.to_str()?]);
+    let libraries = String::from_utf8(libraries.stdout).unwrap();
+    let libraries = libraries.split_whitespace().filter(|word| word.starts_with('/'));
+    let mut program = |name: &str, contents| entries.push((name.to_owned(), 0o100_755, contents));
+    for library in libraries {
+        program(library.trim_start_matches('/'), fs::read(library).unwrap());
     }
-    let mut open = vec![modules.to_owned()];
-    while let Some(folder) = open.pop() {
-        for entry in fs::read_dir(folder).unwrap().flatten() {
-            let path = entry.path();
-            let file = entry.file_name().to_string_lossy().replace('-', "_");
-            if path.is_dir() {
-                open.push(path);
-            } else if file.split_once(".ko").is_some_and(|(name, _)| MODULES.contains(&name)) {
-                machine.write(&format!("tree/modules/{file}"), module(&path));
-            }
-        }
+    program("bin/dispatcher", fs::read(dispatcher).unwrap());
+    program("bin/systemctl", SYSTEMCTL.into());
+    program("init", INIT.into());
+    for (file, contents) in kernel.modules(&MODULES) {
+        program(&format!("modules/{file}"), contents);
     }
+    Some(entries)
 }
 
-/// A module, decompressed.
-fn module(path: &Path) -> Vec<u8> {
-    if path.extension().is_some_and(|extension| extension == "xz") {
-        return Command::new("xz").arg("-dc").arg(path).output().unwrap().stdout;
-    }
-    fs::read(path).unwrap()
-}
-
-/// Packs the tree as the kernel unpacks it.
-fn pack(tree: &Path, archive: &Path) {
-    let script = "find . | cpio --quiet -o -H newc > \"$1\"";
-    let mut packed = Command::new("sh");
-    packed.args(["-c", script, "sh"]).arg(archive).current_dir(tree);
-    assert!(packed.status().unwrap().success());
-}
-
-/// Runs a machine with these discs until it is done, and answers what it said on its serial line.
-fn run(kernel: &Path, machine: &Machine, discs: &[&Path]) -> String {
-    let serial = machine.path("serial");
-    let mut qemu = Command::new("qemu-system-x86_64");
-    // One processor: emulated kernels panic now and then with more.
-    qemu.args(["-accel", "tcg", "-smp", "1", "-m", "512", "-display", "none", "-no-reboot"])
-        .args(["-nic", "none", "-monitor", "none", "-smbios", "type=1,serial=VM 0815"])
-        .args(["-append", "console=ttyS0 quiet panic=-1", "-device", "virtio-scsi-pci", "-kernel"])
-        .arg(kernel)
-        .arg("-initrd")
-        .arg(machine.path("initramfs"))
-        .arg("-serial")
-        .arg(format!("file:{}", serial.display()));
-    for (index, disc) in discs.iter().enumerate() {
-        let file = disc.display();
-        qemu.args(["-drive", &format!("if=none,id=d{index},format=raw,readonly=on,file={file}")]);
-        qemu.args(["-device", &format!("scsi-cd,drive=d{index},scsi-id={index}")]);
-    }
-    let mut child = qemu.stdin(Stdio::null()).spawn().unwrap();
-    let started = Instant::now();
-    loop {
-        thread::sleep(Duration::from_millis(200));
-        let said = String::from_utf8_lossy(&fs::read(&serial).unwrap_or_default()).into_owned();
-        let ended = child.try_wait().unwrap().is_some();
-        if ended || said.contains("@end") || started.elapsed() > PATIENCE {
-            drop(child.kill());
-            child.wait().unwrap();
-            return said;
-        }
-    }
+/// Runs a machine with these discs until it is done, and gives what it said on its serial line.
+fn run(kernel: &Kernel, machine: &Machine, discs: &[&Path]) -> Option<String> {
+    let initramfs = machine.write("initramfs", vm::initramfs(&entries(kernel)?));
+    let drives: Vec<[String; 2]> = discs
+        .iter()
+        .enumerate()
+        .map(|(index, disc)| {
+            let file = disc.display();
+            [
+                format!("if=none,id=d{index},format=raw,readonly=on,file={file}"),
+                format!("scsi-cd,drive=d{index},scsi-id={index}"),
+            ]
+        })
+        .collect();
+    let mut args = vec!["-kernel", kernel.image.to_str()?, "-initrd", initramfs.to_str()?];
+    args.extend(["-append", "console=ttyS0 quiet panic=-1", "-device", "virtio-scsi-pci"]);
+    args.extend(["-smbios", "type=1,serial=VM 0815"]);
+    args.extend(drives.iter().flat_map(|[drive, device]| ["-drive", drive, "-device", device]));
+    vm::run(&machine.path(""), &args, "@end")
 }

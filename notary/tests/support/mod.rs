@@ -242,22 +242,6 @@ pub(crate) fn failed(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Path of a program on PATH or among the tools that `cargo xtask setup` installs. Without it the test is
-/// skipped, or fails where `REQUIRE_TOOLS` is set.
-pub(crate) fn tool(name: &str) -> Option<PathBuf> {
-    let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/bin");
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path)
-        .chain([installed])
-        .map(|folder| folder.join(name))
-        .find(|program| program.is_file());
-    if found.is_none() {
-        assert!(std::env::var_os("REQUIRE_TOOLS").is_none(), "{name} is not installed");
-        eprintln!("skipped: {name} is not installed");
-    }
-    found
-}
-
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     Digest::sha256(bytes).hex().to_owned()
 }

@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use iso9660::reader::Volume;
 use iso9660::{BiosBoot, Boot, Directory, Image, Metadata, Node, Source, WriteError};
 
+use test_support::{file, vm};
+
 use crate::facts::{ROOT, image, labels, write};
-use crate::{tools, vm};
 
 const GUID: [u8; 16] = *b"\x01\x23\x45\x67\x89\xab\x4d\xef\x80\x01\x02\x03\x04\x05\x06\x07";
 
@@ -47,13 +48,13 @@ fn our_reader_finds_both_boot_images() {
 
 #[test]
 fn xorriso_finds_both_boot_images_and_the_partitions() {
-    let Some(xorriso) = tools::find("xorriso") else { return };
+    let Some(xorriso) = test_support::find("xorriso") else { return };
     let folder = tempfile::tempdir().unwrap();
     let iso = folder.path().join("boot.iso");
     bootable().write_to_file(&iso).unwrap();
     let iso = iso.to_str().unwrap();
     let reports = ["-indev", iso, "-report_el_torito", "plain", "-report_system_area", "plain"];
-    let text = tools::run(&xorriso, &reports);
+    let text = test_support::run(&xorriso, &reports);
     for line in [
         "El Torito boot img :   1  BIOS  y   none  0x0000  0x00      4",
         "El Torito boot img :   2  UEFI  y   none  0x0000  0x00   1956",
@@ -71,11 +72,11 @@ fn xorriso_finds_both_boot_images_and_the_partitions() {
 
 #[test]
 fn sgdisk_finds_no_fault_in_the_partition_table() {
-    let Some(sgdisk) = tools::find("sgdisk") else { return };
+    let Some(sgdisk) = test_support::find("sgdisk") else { return };
     let folder = tempfile::tempdir().unwrap();
     let iso = folder.path().join("boot.iso");
     bootable().write_to_file(&iso).unwrap();
-    let text = tools::run(&sgdisk, &["-v", "-p", "-i", "2", iso.to_str().unwrap()]);
+    let text = test_support::run(&sgdisk, &["-v", "-p", "-i", "2", iso.to_str().unwrap()]);
     for line in [
         "No problems found.",
         "Disk identifier (GUID): 01234567-89AB-4DEF-8001-020304050607",
@@ -113,15 +114,6 @@ fn a_boot_image_that_is_not_there_is_an_error() {
 const PROMPT: &str = "boot: ";
 const MARKER: &str = "started from the image";
 
-/// The first of the files that exists, or a skipped test.
-fn file(package: &str, paths: &[&str]) -> Option<PathBuf> {
-    let found = paths.iter().map(PathBuf::from).find(|path| path.exists());
-    if found.is_none() {
-        tools::skip(&format!("{package} is not installed"));
-    }
-    found
-}
-
 /// An image with isolinux for BIOS and GRUB for UEFI, which both use the serial line.
 fn real(folder: &Path) -> Option<PathBuf> {
     let isolinux = file("isolinux", &["/usr/lib/ISOLINUX/isolinux.bin"])?;
@@ -129,14 +121,14 @@ fn real(folder: &Path) -> Option<PathBuf> {
     let module = file("syslinux-common", &["/usr/lib/syslinux/modules/bios/ldlinux.c32"])?;
     let grub = file("grub-efi-amd64-bin", &["/usr/lib/grub/x86_64-efi/monolithic/gcdx64.efi"])?;
     let (mformat, mmd, mcopy) =
-        (tools::find("mformat")?, tools::find("mmd")?, tools::find("mcopy")?);
+        (test_support::find("mformat")?, test_support::find("mmd")?, test_support::find("mcopy")?);
 
     let esp = folder.join("esp.img");
     let esp = esp.to_str().unwrap();
     fs::write(esp, []).unwrap();
-    tools::run(&mformat, &["-i", esp, "-C", "-T", "16384", "-h", "16", "-s", "32", "::"]);
-    tools::run(&mmd, &["-i", esp, "::/EFI", "::/EFI/BOOT"]);
-    tools::run(&mcopy, &["-i", esp, grub.to_str().unwrap(), "::/EFI/BOOT/BOOTX64.EFI"]);
+    test_support::run(&mformat, &["-i", esp, "-C", "-T", "16384", "-h", "16", "-s", "32", "::"]);
+    test_support::run(&mmd, &["-i", esp, "::/EFI", "::/EFI/BOOT"]);
+    test_support::run(&mcopy, &["-i", esp, grub.to_str().unwrap(), "::/EFI/BOOT/BOOTX64.EFI"]);
 
     let meta = |mode| Metadata { mode, uid: 0, gid: 0, mtime: 1_700_000_000 };
     let mut root = Directory::new(meta(0o755));
@@ -171,14 +163,13 @@ fn real(folder: &Path) -> Option<PathBuf> {
 
 /// Starts a machine with the image as a CD or as a disk.
 fn starts(firmware: &[&str], as_disk: bool, marker: &str) {
-    let Some(qemu) = vm::qemu() else { return };
     let folder = tempfile::tempdir().unwrap();
     let Some(iso) = real(folder.path()) else { return };
     let media = if as_disk { "disk" } else { "cdrom" };
     let drive = format!("file={},format=raw,media={media},readonly=on,if=none,id=d", iso.display());
     let device = if as_disk { "virtio-blk-pci,drive=d" } else { "ide-cd,drive=d" };
     let args = [firmware, &["-drive", &drive, "-device", device]].concat();
-    let text = vm::run(&qemu, folder.path(), &args, marker);
+    let Some(text) = vm::run(folder.path(), &args, marker) else { return };
     assert!(text.contains(marker), "{text}");
 }
 

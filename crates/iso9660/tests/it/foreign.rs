@@ -12,7 +12,6 @@ use iso9660::reader::{Kind, Limits, Namespace, Volume};
 use iso9660::task::TaskIso;
 
 use crate::facts::{What, image, sample};
-use crate::tools;
 
 fn sample_file(folder: &Path) -> String {
     let path = folder.join("sample.iso");
@@ -22,28 +21,28 @@ fn sample_file(folder: &Path) -> String {
 
 #[test]
 fn isoinfo_lists_both_trees() {
-    let Some(isoinfo) = tools::find("isoinfo") else { return };
+    let Some(isoinfo) = test_support::find("isoinfo") else { return };
     let folder = tempfile::tempdir().unwrap();
     let iso = sample_file(folder.path());
-    let rock_ridge = tools::run(&isoinfo, &["-f", "-R", "-i", &iso]);
+    let rock_ridge = test_support::run(&isoinfo, &["-f", "-R", "-i", &iso]);
     let mut listed: Vec<&str> = rock_ridge.lines().map(|line| &line[1..]).collect();
     listed.sort_unstable();
     let facts = sample();
     let paths: Vec<&str> = facts.iter().map(|fact| fact.path.as_str()).collect();
     assert_eq!(listed, paths);
 
-    let long = tools::run(&isoinfo, &["-l", "-R", "-i", &iso]);
+    let long = test_support::run(&isoinfo, &["-l", "-R", "-i", &iso]);
     let line = long.lines().find(|line| line.ends_with(" more ")).unwrap_or_default();
     // Owners follow in octal.
     assert!(line.starts_with("-r--r--r--   1 "), "{long}");
     assert!(line.contains(" 70001 Nov 14 2023 "), "{line}");
 
-    let joliet = tools::run(&isoinfo, &["-f", "-J", "-i", &iso]);
+    let joliet = test_support::run(&isoinfo, &["-f", "-J", "-i", &iso]);
     let listed: Vec<&str> = joliet.lines().collect();
     for path in ["/d1/d2/d3/d4/d5/d6/d7/d8/d9/d10/d11/d12/deep.txt;1", "/.hidden.tar.gz;1"] {
         assert!(listed.contains(&path), "{path} is not in\n{joliet}");
     }
-    let about = tools::run(&isoinfo, &["-d", "-i", &iso]);
+    let about = test_support::run(&isoinfo, &["-d", "-i", &iso]);
     assert!(about.contains("Volume id: FACTS\n"), "{about}");
     assert!(about.contains("Joliet with UCS level 3 found"), "{about}");
     assert!(about.contains("Rock Ridge signatures version 1 found"), "{about}");
@@ -51,11 +50,11 @@ fn isoinfo_lists_both_trees() {
 
 #[test]
 fn seven_zip_finds_no_fault() {
-    let Some(seven_zip) = tools::find("7z") else { return };
+    let Some(seven_zip) = test_support::find("7z") else { return };
     let folder = tempfile::tempdir().unwrap();
     let iso = sample_file(folder.path());
     let out = folder.path().join("out");
-    let text = tools::run(&seven_zip, &["x", &format!("-o{}", out.display()), &iso]);
+    let text = test_support::run(&seven_zip, &["x", &format!("-o{}", out.display()), &iso]);
     assert!(text.contains("Everything is Ok"), "{text}");
     assert!(!text.contains("WARNING") && !text.contains("ERROR"), "{text}");
     for fact in sample() {
@@ -80,8 +79,8 @@ fn no_program_warns_of_a_task_image() {
     };
     task.write_to_file(&path).unwrap();
     let iso = path.to_str().unwrap();
-    if let Some(xorriso) = tools::find("xorriso") {
-        let text = tools::run(&xorriso, &["-indev", iso, "-find", "/", "-exec", "lsdl"]);
+    if let Some(xorriso) = test_support::find("xorriso") {
+        let text = test_support::run(&xorriso, &["-indev", iso, "-find", "/", "-exec", "lsdl"]);
         assert!(
             text.contains("-r--r--r--    1 0        0               2 Jan  1  2026 '/recipe.json'"),
             "{text}"
@@ -95,9 +94,9 @@ fn no_program_warns_of_a_task_image() {
             assert!(!text.contains(&format!(": {word} :")), "{text}");
         }
     }
-    if let Some(isoinfo) = tools::find("isoinfo") {
+    if let Some(isoinfo) = test_support::find("isoinfo") {
         for tree in ["-R", "-J"] {
-            let output = tools::output(&isoinfo, &["-l", tree, "-i", iso]);
+            let output = test_support::output(&isoinfo, &["-l", tree, "-i", iso]);
             assert!(output.status.success());
             let errors = String::from_utf8_lossy(&output.stderr);
             // It says which character set it takes the terminal to have.
@@ -165,21 +164,21 @@ fn check_foreign(bytes: &[u8], expected: &BTreeMap<String, What>) {
 
 #[test]
 fn an_image_of_xorriso_is_read() {
-    let Some(xorriso) = tools::find("xorriso") else { return };
+    let Some(xorriso) = test_support::find("xorriso") else { return };
     let (_folder, bytes, expected) = foreign(|tree, iso| {
         let args =
             ["-as", "mkisofs", "-iso-level", "3", "-r", "-J", "-joliet-long", "-o", iso, tree];
-        tools::run(&xorriso, &args);
+        test_support::run(&xorriso, &args);
     });
     check_foreign(&bytes, &expected);
 }
 
 #[test]
 fn an_image_of_genisoimage_with_moved_folders_is_read() {
-    let Some(genisoimage) = tools::find("genisoimage") else { return };
+    let Some(genisoimage) = test_support::find("genisoimage") else { return };
     let (_folder, bytes, expected) = foreign(|tree, iso| {
         let args = ["-quiet", "-iso-level", "3", "-r", "-J", "-joliet-long", "-o", iso, tree];
-        tools::run(&genisoimage, &args);
+        test_support::run(&genisoimage, &args);
     });
     // Folders below the eighth level are moved to the root (CL, PL and RE).
     assert!(bytes.windows(8).any(|window| window == b"RR_MOVED"));

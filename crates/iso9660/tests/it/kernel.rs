@@ -2,19 +2,15 @@
 // Copyright (C) 2026 The Provisioner Authors
 
 //! Linux mounts what we write, by each of the three trees, and sees what was put in.
-//!
-//! The kernel is one that is installed, or a Debian kernel package unpacked to the folder that
-//! `TEST_KERNEL` names.
 
 use std::fs::{self, File};
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sha2::{Digest, Sha256};
+use test_support::vm::{self, Kernel};
 
 use crate::facts::{Fact, What, image, sample};
 use crate::large::{LEN, Sparse, large};
-use crate::{tools, vm};
 
 /// What a kernel has built in is not there as a file.
 const MODULES: [&str; 12] = [
@@ -63,68 +59,6 @@ echo "@end"
 /bin/busybox poweroff -f
 "#;
 
-/// Kernel image and folder of modules.
-fn kernel() -> Option<(PathBuf, PathBuf)> {
-    let root = std::env::var_os("TEST_KERNEL").map_or_else(|| PathBuf::from("/"), PathBuf::from);
-    for entry in fs::read_dir(root.join("boot")).into_iter().flatten().flatten() {
-        let name = entry.file_name().into_string().unwrap_or_default();
-        if let Some(version) = name.strip_prefix("vmlinuz-") {
-            let modules = root.join("lib/modules").join(version).join("kernel");
-            if modules.is_dir() {
-                return Some((entry.path(), modules));
-            }
-        }
-    }
-    tools::skip("no kernel with modules in /boot and /lib/modules, nor where TEST_KERNEL points");
-    None
-}
-
-/// The files of the modules by name, decompressed.
-fn modules(folder: &Path) -> Vec<(String, Vec<u8>)> {
-    let mut out = Vec::new();
-    let mut open = vec![folder.to_owned()];
-    while let Some(folder) = open.pop() {
-        for entry in fs::read_dir(folder).unwrap().flatten() {
-            let path = entry.path();
-            if path.is_dir() {
-                open.push(path);
-                continue;
-            }
-            let file = entry.file_name().into_string().unwrap().replace('-', "_");
-            let Some((name, end)) = file.split_once(".ko") else { continue };
-            if !MODULES.contains(&name) {
-                continue;
-            }
-            let contents = if end.is_empty() {
-                fs::read(&path).unwrap()
-            } else {
-                let Some(xz) = tools::find("xz") else { continue };
-                tools::output(&xz, &["-dc", path.to_str().unwrap()]).stdout
-            };
-            out.push((name.to_owned(), contents));
-        }
-    }
-    out
-}
-
-/// A cpio archive of the kind the kernel unpacks ("newc", `initramfs-buffer-format` in the
-/// kernel's documentation).
-fn cpio(files: &[(String, u32, Vec<u8>)]) -> Vec<u8> {
-    let mut out = Vec::new();
-    let end = ("TRAILER!!!".to_owned(), 0, Vec::new());
-    for (inode, (name, mode, contents)) in files.iter().chain([&end]).enumerate() {
-        let len = contents.len();
-        let fields = [inode + 1, *mode as usize, 0, 0, 1, 0, len, 0, 0, 0, 0, name.len() + 1, 0];
-        out.extend(b"070701");
-        out.extend(fields.map(|field| format!("{field:08x}")).concat().bytes());
-        out.extend(name.bytes().chain([0]));
-        out.resize(out.len().next_multiple_of(4), 0);
-        out.extend(contents);
-        out.resize(out.len().next_multiple_of(4), 0);
-    }
-    out
-}
-
 fn digest(bytes: &[u8]) -> String {
     format!("{:x}", Sha256::digest(bytes))
 }
@@ -150,27 +84,15 @@ fn expected(fact: &Fact) -> String {
 
 #[test]
 fn linux_mounts_every_tree_and_sees_what_was_put_in() {
-    let (Some(qemu), Some(busybox)) = (vm::qemu(), tools::find("busybox")) else { return };
-    let Some((vmlinuz, folder)) = kernel() else { return };
-    let mut program = Vec::new();
-    File::open(busybox).unwrap().read_to_end(&mut program).unwrap();
-    // A dynamic program names its loader near its start.
-    if program.windows(8).take(4096).any(|window| window == b"ld-linux") {
-        return tools::skip("busybox is not static: busybox-static is not installed");
-    }
-    let mut files = vec![
-        ("bin".to_owned(), 0o040_755, Vec::new()),
-        ("modules".to_owned(), 0o040_755, Vec::new()),
-        ("bin/busybox".to_owned(), 0o100_755, program.clone()),
-        ("bin/sh".to_owned(), 0o120_777, b"busybox".to_vec()),
-        ("init".to_owned(), 0o100_755, INIT.as_bytes().to_vec()),
-    ];
-    for (name, contents) in modules(&folder) {
-        files.push((format!("modules/{name}.ko"), 0o100_644, contents));
+    let (Some(kernel), Some(mut entries)) = (Kernel::find(), vm::busybox()) else { return };
+    entries.push(("modules".to_owned(), 0o040_755, Vec::new()));
+    entries.push(("init".to_owned(), 0o100_755, INIT.as_bytes().to_vec()));
+    for (file, contents) in kernel.modules(&MODULES) {
+        entries.push((format!("modules/{file}"), 0o100_644, contents));
     }
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    fs::write(at("initramfs"), cpio(&files)).unwrap();
+    fs::write(at("initramfs"), vm::initramfs(&entries)).unwrap();
     let facts = sample();
     image(&facts).write_to_file(Path::new(&at("sample.iso"))).unwrap();
     large().write_to(Sparse(File::create(at("large.iso")).unwrap())).unwrap();
@@ -178,7 +100,7 @@ fn linux_mounts_every_tree_and_sees_what_was_put_in() {
     let drive = |file: &str| format!("if=virtio,format=raw,readonly=on,file={}", at(file));
     let args = [
         "-kernel",
-        vmlinuz.to_str().unwrap(),
+        kernel.image.to_str().unwrap(),
         "-initrd",
         &at("initramfs"),
         "-append",
@@ -188,7 +110,7 @@ fn linux_mounts_every_tree_and_sees_what_was_put_in() {
         "-drive",
         &drive("large.iso"),
     ];
-    let text = vm::run(&qemu, folder.path(), &args, "@end");
+    let Some(text) = vm::run(folder.path(), &args, "@end") else { return };
     let said: Vec<&str> = text.lines().map(|line| line.trim_end_matches('\r')).collect();
     assert!(said.contains(&"@end") && !text.contains("failed"), "{text}");
     for fact in &facts {

@@ -11,7 +11,6 @@ use iso9660::reader::Volume;
 use iso9660::{Node, Source};
 
 use crate::facts::{ROOT, image};
-use crate::tools;
 
 /// Four GiB and an odd rest.
 pub(crate) const LEN: u64 = (4 << 30) + 12_345;
@@ -133,12 +132,12 @@ fn others_see_a_file_of_more_than_four_gibibytes() {
     let size = large().write_to(Sparse(File::create(&path).unwrap())).unwrap();
     assert_eq!(path.metadata().unwrap().len(), size);
     let iso = path.to_str().unwrap();
-    if let Some(xorriso) = tools::find("xorriso") {
-        let text = tools::run(&xorriso, &["-indev", iso, "-find", "/", "-exec", "lsdl"]);
+    if let Some(xorriso) = test_support::find("xorriso") {
+        let text = test_support::run(&xorriso, &["-indev", iso, "-find", "/", "-exec", "lsdl"]);
         assert!(text.contains(&format!("{LEN} Sep 13  2020 '/large'")), "{text}");
     }
-    if let Some(seven_zip) = tools::find("7z") {
-        let text = tools::run(&seven_zip, &["l", "-slt", iso]);
+    if let Some(seven_zip) = test_support::find("7z") {
+        let text = test_support::run(&seven_zip, &["l", "-slt", iso]);
         assert!(text.contains(&format!("Path = large\nFolder = -\nSize = {LEN}\n")), "{text}");
     }
 }

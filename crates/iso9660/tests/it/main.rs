@@ -12,5 +12,3 @@ mod hostile;
 mod kernel;
 mod large;
 mod roundtrip;
-mod tools;
-mod vm;

@@ -13,7 +13,6 @@ use iso9660::reader::{Limits, Namespace, Volume};
 use proptest::prelude::*;
 
 use crate::facts::{self, Fact, What, image, read, sample, write};
-use crate::tools;
 
 /// Any text without a slash and a zero, and not too long; `.` and `..` are no names.
 fn name() -> impl Strategy<Value = String> {
@@ -124,7 +123,7 @@ proptest! {
 
 #[test]
 fn xorriso_reads_any_tree_back_the_same() {
-    let Some(xorriso) = tools::find("xorriso") else { return };
+    let Some(xorriso) = test_support::find("xorriso") else { return };
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
         cases: 24,
         failure_persistence: None,
@@ -140,7 +139,7 @@ fn xorriso_reads_any_tree_back_the_same() {
 
 #[test]
 fn xorriso_reads_the_sample_back_the_same() {
-    let Some(xorriso) = tools::find("xorriso") else { return };
+    let Some(xorriso) = test_support::find("xorriso") else { return };
     check(&xorriso, &sample());
 }
 
@@ -150,7 +149,7 @@ fn check(xorriso: &Path, facts: &[Fact]) {
     let iso = folder.path().join("x.iso");
     image(facts).write_to_file(&iso).unwrap();
     let out = folder.path().join("out");
-    let text = tools::run(
+    let text = test_support::run(
         xorriso,
         &[
             "-osirrox",

@@ -9,7 +9,9 @@ use std::path::Path;
 
 use recipe::TaskTarget;
 
-use crate::common::{Fixture, LoopDisk, Mounted, have, sh, skip};
+use test_support::{have, skip};
+
+use crate::common::{Fixture, LoopDisk, Mounted, sh};
 
 const TOOLS: [&str; 10] = [
     "sgdisk",

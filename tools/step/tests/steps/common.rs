@@ -138,7 +138,7 @@ pub(crate) struct LoopDisk {
 impl LoopDisk {
     /// A disk of `mib` MiB with sectors of `sector` bytes, or none where this is not allowed.
     pub(crate) fn new(mib: u64, sector: u32) -> Option<Self> {
-        if !have(&["losetup"]) {
+        if !test_support::have(&["losetup"]) {
             return None;
         }
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -149,7 +149,10 @@ impl LoopDisk {
             .output()
             .unwrap();
         if !output.status.success() {
-            skip(&format!("losetup: {}", String::from_utf8_lossy(&output.stderr).trim()));
+            test_support::skip(&format!(
+                "losetup: {}",
+                String::from_utf8_lossy(&output.stderr).trim()
+            ));
             return None;
         }
         let device = String::from_utf8(output.stdout).unwrap().trim().to_owned();
@@ -214,24 +217,6 @@ impl Drop for Mounted {
     fn drop(&mut self) {
         Command::new("umount").arg(self.0.path()).status().ok();
     }
-}
-
-/// Whether all `programs` are installed; else says that the test is skipped, or fails where tests
-/// must not be skipped.
-pub(crate) fn have(programs: &[&str]) -> bool {
-    let dirs = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
-    let found = |program: &&&str| dirs.iter().any(|dir| Path::new(dir).join(program).exists());
-    match programs.iter().find(|program| !found(program)) {
-        Some(missing) => skip(&format!("{missing} is not installed")),
-        None => true,
-    }
-}
-
-/// Says why a test is skipped; always false.
-pub(crate) fn skip(reason: &str) -> bool {
-    assert!(std::env::var_os("REQUIRE_TOOLS").is_none(), "{reason}, and REQUIRE_TOOLS is set");
-    eprintln!("skipped: {reason}");
-    false
 }
 
 /// Standard output of a command that must succeed.

@@ -6,7 +6,9 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
-use crate::common::{Fixture, LoopDisk, Mounted, have, sh};
+use test_support::have;
+
+use crate::common::{Fixture, LoopDisk, Mounted, sh};
 use recipe::TaskTarget;
 
 const USER_DATA: &str = "#cloud-config\nusers:\n  - name: operator\n    lock_passwd: true\n\
@@ -184,13 +186,13 @@ fn a_partition_is_written_through_its_disk() {
     }
     let probe = tempfile::Builder::new().prefix("step-test-").tempdir_in("/dev");
     let Ok(dir) = probe else {
-        crate::common::skip("/dev can't be written to");
+        test_support::skip("/dev can't be written to");
         return;
     };
     let name = format!("step-test-{}", std::process::id());
     let by_id = std::path::Path::new("/dev/disk/by-id");
     if fs::create_dir_all(by_id).is_err() {
-        crate::common::skip("/dev/disk can't be written to");
+        test_support::skip("/dev/disk can't be written to");
         return;
     }
     fs::write(dir.path().join("disk"), "").unwrap();

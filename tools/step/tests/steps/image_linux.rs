@@ -9,7 +9,9 @@ use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use crate::common::{Fixture, LoopDisk, Mounted, have, sh};
+use test_support::have;
+
+use crate::common::{Fixture, LoopDisk, Mounted, sh};
 use crate::registry::Registry;
 use recipe::TaskTarget;
 

@@ -6,7 +6,9 @@
 use std::fs;
 use std::io::{Seek as _, SeekFrom, Write as _};
 
-use crate::common::{Fixture, LoopDisk, Mounted, have, sh};
+use test_support::have;
+
+use crate::common::{Fixture, LoopDisk, Mounted, sh};
 use recipe::TaskTarget;
 
 const TOOLS: [&str; 9] = [

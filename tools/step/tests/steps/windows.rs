@@ -9,7 +9,9 @@ use std::path::Path;
 
 use recipe::{TaskTarget, UnattendXml};
 
-use crate::common::{Fixture, LoopDisk, have, sh, skip};
+use test_support::{have, skip};
+
+use crate::common::{Fixture, LoopDisk, sh};
 use crate::hive;
 use crate::registry::Registry;
 

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Virtual machines under QEMU's own emulation, which is slow and needs nothing. What a machine
+//! writes to its serial line is what it says.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A machine starts in some ten seconds; slow and busy hosts get the rest.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+/// Runs a machine with `args` until it ends or says `marker`, and gives all that it said. Its
+/// serial line goes through a file in `folder`. Nothing where QEMU is not installed.
+#[track_caller]
+pub fn run(folder: &Path, args: &[&str], marker: &str) -> Option<String> {
+    let qemu = crate::find("qemu-system-x86_64")?;
+    let serial = folder.join("serial");
+    fs::write(&serial, "").unwrap();
+    // One processor: emulated kernels panic now and then with more.
+    let mut child = Command::new(qemu)
+        .args(["-accel", "tcg", "-smp", "1", "-m", "512", "-display", "none", "-no-reboot"])
+        .args(["-nic", "none", "-monitor", "none", "-serial"])
+        .arg(format!("file:{}", serial.display()))
+        .args(args)
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    let start = Instant::now();
+    loop {
+        thread::sleep(Duration::from_millis(200));
+        let ended = child.try_wait().unwrap().is_some();
+        let said = String::from_utf8_lossy(&fs::read(&serial).unwrap()).into_owned();
+        if ended || said.contains(marker) || start.elapsed() > PATIENCE {
+            drop(child.kill());
+            child.wait().unwrap();
+            return Some(said);
+        }
+    }
+}
+
+/// A kernel of Debian's form.
+#[derive(Debug)]
+pub struct Kernel {
+    /// The image that QEMU's `-kernel` takes.
+    pub image: PathBuf,
+    modules: PathBuf,
+}
+
+impl Kernel {
+    /// One in the folder that `TEST_KERNEL` names, one that `cargo xtask setup` unpacked, or one
+    /// that is installed. Without any the test is skipped.
+    #[track_caller]
+    pub fn find() -> Option<Self> {
+        let named = std::env::var_os("TEST_KERNEL").map(PathBuf::from);
+        let roots = named.into_iter().chain([crate::installed().join("kernel"), "/".into()]);
+        let found = roots.into_iter().find_map(|root| Self::below(&root));
+        if found.is_none() {
+            crate::skip("no kernel with modules is there; `cargo xtask setup` unpacks one");
+        }
+        found
+    }
+
+    fn below(root: &Path) -> Option<Self> {
+        let entries = fs::read_dir(root.join("boot")).into_iter().flatten().flatten();
+        entries.into_iter().find_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            let version = name.strip_prefix("vmlinuz-")?;
+            let folders = ["lib/modules", "usr/lib/modules"].map(|it| root.join(it).join(version));
+            let modules = folders.into_iter().find(|folder| folder.is_dir())?;
+            Some(Self { image: entry.path(), modules })
+        })
+    }
+
+    /// File names and contents, decompressed, of the modules with these names. What the kernel has
+    /// built in is not there as a file, and is left out.
+    pub fn modules(&self, names: &[&str]) -> Vec<(String, Vec<u8>)> {
+        let mut found = Vec::new();
+        let mut open = vec![self.modules.clone()];
+        while let Some(folder) = open.pop() {
+            for entry in fs::read_dir(folder).unwrap().flatten() {
+                let path = entry.path();
+                let file = entry.file_name().into_string().unwrap().replace('-', "_");
+                if entry.file_type().unwrap().is_dir() {
+                    open.push(path);
+                } else if let Some((name, packing)) = file.split_once(".ko")
+                    && names.contains(&name)
+                {
+                    found.push((format!("{name}.ko"), decompressed(&path, packing)));
+                }
+            }
+        }
+        found
+    }
+}
+
+fn decompressed(path: &Path, packing: &str) -> Vec<u8> {
+    match packing {
+        "" => fs::read(path).unwrap(),
+        ".xz" => {
+            let xz = crate::find("xz").unwrap_or_else(|| panic!("{} needs xz", path.display()));
+            crate::output(&xz, &["-dc", path.to_str().unwrap()]).stdout
+        }
+        _ => panic!("{} is packed in a way that is not known", path.display()),
+    }
+}
+
+/// One entry of an initramfs: path, mode with its type, and contents or target.
+pub type Entry = (String, u32, Vec<u8>);
+
+/// An initramfs: a cpio archive of the kind "newc", which the kernel unpacks
+/// (`initramfs-buffer-format` in the kernel's documentation).
+pub fn initramfs(entries: &[Entry]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let end = ("TRAILER!!!".to_owned(), 0, Vec::new());
+    for (inode, (name, mode, contents)) in entries.iter().chain([&end]).enumerate() {
+        let len = contents.len();
+        let fields = [inode + 1, *mode as usize, 0, 0, 1, 0, len, 0, 0, 0, 0, name.len() + 1, 0];
+        out.extend(b"070701");
+        out.extend(fields.map(|field| format!("{field:08x}")).concat().bytes());
+        out.extend(name.bytes().chain([0]));
+        out.resize(out.len().next_multiple_of(4), 0);
+        out.extend(contents);
+        out.resize(out.len().next_multiple_of(4), 0);
+    }
+    out
+}
+
+/// What every initramfs here starts with: busybox as its shell. Nothing where it is not installed,
+/// or needs libraries.
+#[track_caller]
+pub fn busybox() -> Option<Vec<Entry>> {
+    let program = fs::read(crate::find("busybox")?).unwrap();
+    // A dynamic program names its loader near its start.
+    if program.windows(8).take(4096).any(|window| window == b"ld-linux") {
+        crate::skip("busybox is not static: busybox-static is not installed");
+        return None;
+    }
+    Some(vec![
+        ("bin".to_owned(), 0o040_755, Vec::new()),
+        ("bin/busybox".to_owned(), 0o100_755, program),
+        ("bin/sh".to_owned(), 0o120_777, b"busybox".to_vec()),
+    ])
+}
