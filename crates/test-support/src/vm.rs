@@ -42,6 +42,9 @@ pub fn run(folder: &Path, args: &[&str], marker: &str) -> Option<String> {
     }
 }
 
+/// Where `cargo xtask setup` unpacks a kernel.
+const UNPACKED: &str = "unpacked/linux-image-cloud-amd64";
+
 /// A kernel of Debian's form.
 #[derive(Debug)]
 pub struct Kernel {
@@ -56,7 +59,7 @@ impl Kernel {
     #[track_caller]
     pub fn find() -> Option<Self> {
         let named = std::env::var_os("TEST_KERNEL").map(PathBuf::from);
-        let roots = named.into_iter().chain([crate::installed().join("kernel"), "/".into()]);
+        let roots = named.into_iter().chain([crate::installed().join(UNPACKED), "/".into()]);
         let found = roots.into_iter().find_map(|root| Self::below(&root));
         if found.is_none() {
             crate::skip("no kernel with modules is there; `cargo xtask setup` unpacks one");

@@ -147,7 +147,7 @@ impl Serialize for Command {
 ///
 /// Bytes that are no UTF-8 and control characters take the `$'…'` form, which bash, zsh, ksh and
 /// POSIX issue 8 know.
-fn quote(word: &OsStr) -> String {
+pub(crate) fn quote(word: &OsStr) -> String {
     use std::fmt::Write as _;
     use std::os::unix::ffi::OsStrExt as _;
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{Need, Step};
 use crate::run::Run;
-use crate::tool::TOOLS;
+use crate::tool::programs;
 
 /// Every program of the catalogue.
 #[derive(Debug, Serialize)]
@@ -26,7 +26,7 @@ struct Line {
     found: Option<String>,
     /// Where it is.
     path: Option<String>,
-    /// The oldest version that does.
+    /// The oldest version that does; empty where any does.
     wanted: String,
     /// Whether a step fails without it.
     required: bool,
@@ -44,7 +44,7 @@ pub(crate) fn examine(run: &Run, steps: &[&'static dyn Step]) -> Examination {
         let used_by: Vec<_> =
             needs.iter().filter(|(_, needs)| needs.iter().any(uses)).map(|it| it.0).collect();
         Line {
-            name: spec.name,
+            name: spec.label(),
             purpose: spec.purpose,
             found: run.tools.version(spec.name),
             path: run.tools.find(spec.name).map(|path| path.display().to_string()),
@@ -54,16 +54,17 @@ pub(crate) fn examine(run: &Run, steps: &[&'static dyn Step]) -> Examination {
             mend: run.tools.check(spec.name).err().map(|missing| missing.mend),
         }
     };
-    Examination { tools: TOOLS.iter().map(line).collect() }
+    Examination { tools: programs().map(line).collect() }
 }
 
 impl Examination {
     /// As people read it.
     pub(crate) fn text(&self) -> String {
-        let mut out = format!("{:16} {:10} {:10} used by\n", "program", "found", "wanted");
+        let mut out = format!("{:19} {:10} {:10} used by\n", "program", "found", "wanted");
         for line in &self.tools {
             let found = match (&line.found, &line.path) {
                 (Some(version), _) => version,
+                (None, Some(_)) if line.wanted.is_empty() => "yes",
                 (None, Some(_)) => "unknown",
                 (None, None) => "-",
             };
@@ -73,12 +74,15 @@ impl Examination {
                 line.used_by.join(", ")
             };
             let optional = if line.required { "" } else { " (optional)" };
-            let wanted = format!(">= {}", line.wanted);
+            let wanted = match line.wanted.as_str() {
+                "" => "any".to_owned(),
+                oldest => format!(">= {oldest}"),
+            };
             // Writing into a String has no way to fail.
             let _infallible =
-                writeln!(out, "{:16} {found:10} {wanted:10} {used_by}{optional}", line.name);
+                writeln!(out, "{:19} {found:10} {wanted:10} {used_by}{optional}", line.name);
             if let Some(mend) = &line.mend {
-                let _infallible = writeln!(out, "{:16} mend: {mend}", "");
+                let _infallible = writeln!(out, "{:19} mend: {mend}", "");
             }
         }
         if self.exit_code() == 0 {

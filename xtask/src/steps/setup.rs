@@ -10,15 +10,16 @@ use anyhow::{Result, bail};
 use super::StepLog;
 use crate::ops::command::Command;
 use crate::run::Run;
-use crate::tool::{Source, TOOLS, spec};
+use crate::tool::{Source, programs, spec};
 use crate::ui::Ui;
 
 mod packages;
 mod sid;
+mod unpacked;
 
 /// The programs of the catalogue that are missing or too old.
 pub(crate) fn missing(run: &Run) -> Vec<&'static str> {
-    TOOLS.iter().map(|spec| spec.name).filter(|name| run.tools.check(name).is_err()).collect()
+    programs().map(|spec| spec.name).filter(|name| run.tools.check(name).is_err()).collect()
 }
 
 /// Installs `tools`; with `dry` it only says how. All are tried, and what failed is told.
@@ -73,6 +74,8 @@ enum How {
     Commands(Vec<Command>),
     /// A package of another suite, unpacked below `target/tools`.
     Unpack(sid::Package),
+    /// A package of the suites that the machine is set up for, unpacked below `target/tools`.
+    Beside(unpacked::Package),
     /// Programs of Python packages, in an environment below `target/tools`.
     Python(Vec<&'static str>),
     /// A program that is a script over an npm package below `target/tools`.
@@ -94,7 +97,7 @@ fn jobs(run: &Run, tools: &[&'static str]) -> Vec<Job> {
         match spec.source {
             Source::Debian(package) => {
                 packages.insert(package);
-                programs.push(spec.name);
+                programs.push(spec.label());
             }
             Source::Crate(krate, version) => {
                 // Below `target`, not among the programs of the user.
@@ -103,20 +106,24 @@ fn jobs(run: &Run, tools: &[&'static str]) -> Vec<Job> {
                     .command("cargo")
                     .args(["install", "--locked", &format!("{krate}@{version}"), "--root"])
                     .arg(root);
-                jobs.push(Job { names: vec![spec.name], how: How::Commands(vec![command]) });
+                jobs.push(Job { names: vec![spec.label()], how: How::Commands(vec![command]) });
             }
             Source::Rust(component) => {
                 let command = run.command("rustup").args(["component", "add", component]);
-                jobs.push(Job { names: vec![spec.name], how: How::Commands(vec![command]) });
+                jobs.push(Job { names: vec![spec.label()], how: How::Commands(vec![command]) });
             }
             Source::Python => python.push(spec.name),
             Source::Node(script) => jobs.push(Job {
-                names: vec![spec.name],
+                names: vec![spec.label()],
                 how: How::Node { program: spec.name, script },
             }),
+            Source::Unpacked { package, file } => {
+                let package = unpacked::Package { program: spec.name, name: package, file };
+                jobs.push(Job { names: vec![spec.label()], how: How::Beside(package) });
+            }
             Source::Sid { package, version, sha256 } => {
                 let package = sid::Package { program: spec.name, name: package, version, sha256 };
-                jobs.push(Job { names: vec![spec.name], how: How::Unpack(package) });
+                jobs.push(Job { names: vec![spec.label()], how: How::Unpack(package) });
             }
         }
     }
@@ -144,6 +151,7 @@ fn show(job: &Job, run: &Run, ui: &Ui) {
     let commands = match &job.how {
         How::Commands(commands) => commands.clone(),
         How::Unpack(package) => package.commands(run),
+        How::Beside(package) => package.commands(run),
         How::Python(_) => packages::python_commands(run),
         How::Node { .. } => vec![packages::node_command(run)],
     };
@@ -156,6 +164,7 @@ fn install(job: &Job, run: &Run, log: &StepLog) -> Result<()> {
     match &job.how {
         How::Commands(commands) => commands.iter().try_for_each(|it| run.exec(log, it)),
         How::Unpack(package) => package.install(run, log),
+        How::Beside(package) => package.install(run, log),
         How::Python(programs) => packages::install_python(run, log, programs),
         How::Node { program, script } => packages::install_node(run, log, program, script),
     }

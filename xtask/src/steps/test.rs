@@ -13,14 +13,20 @@ use crate::ops::command::Command;
 use crate::ops::junit::{self, panic_place};
 use crate::ops::text::count;
 use crate::run::Run;
+use crate::tool::COUNTERPARTS;
 
 /// `cargo xtask test`.
 pub(crate) struct Test;
 
+/// Programs of the catalogue that tests use too.
+const SHARED: &[&str] =
+    &["check-jsonschema", "cosign", "isoinfo", "oras", "podman", "skopeo", "sushy-emulator", "tar", "xorriso", "xz"];
+
 /// Programs that tests hold our work against. A test without its program skips itself, unless
 /// `REQUIRE_TOOLS` is set.
-const COUNTERPARTS: &[&str] =
-    &["cosign", "isoinfo", "nginx", "oras", "skopeo", "sushy-emulator", "xorriso"];
+fn counterparts() -> impl Iterator<Item = &'static str> {
+    SHARED.iter().copied().chain(COUNTERPARTS.iter().map(|spec| spec.name))
+}
 
 /// Where nextest writes its report, by the profile `xtask` in `.config/nextest.toml`.
 const JUNIT: &str = "target/xtask/nextest/xtask/junit.xml";
@@ -42,7 +48,7 @@ impl Step for Test {
         let required = std::env::var_os("REQUIRE_TOOLS").is_some();
         let counterpart = |name| if required { Need::Tool(name) } else { Need::Wanted(name) };
         let mut needs = vec![Need::Tool("cargo"), Need::Wanted("cargo-nextest")];
-        needs.extend(COUNTERPARTS.iter().copied().map(counterpart));
+        needs.extend(counterparts().map(counterpart));
         needs
     }
 
@@ -57,7 +63,7 @@ impl Step for Test {
             .reads(Input::Source(PathBuf::new()))
             .reads(Input::Tool("cargo"))
             .reads(Input::Env("REQUIRE_TOOLS"));
-        Ok(COUNTERPARTS.iter().fold(plan, |plan, tool| plan.reads(Input::Tool(tool))))
+        Ok(counterparts().fold(plan, |plan, tool| plan.reads(Input::Tool(tool))))
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {

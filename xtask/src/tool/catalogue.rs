@@ -3,12 +3,14 @@
 
 //! The outside programs that steps use: how to ask for a version, what is wanted, what installs it.
 
+use super::counterparts::COUNTERPARTS;
+
 /// One program.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Spec {
     /// The name of its executable.
     pub(crate) name: &'static str,
-    /// The arguments that make it print its version.
+    /// The arguments that make it print its version; none where any version does.
     pub(crate) version: &'static [&'static str],
     /// The oldest version that does, as numbers.
     pub(crate) oldest: &'static [u64],
@@ -23,6 +25,14 @@ pub(crate) struct Spec {
 pub(crate) enum Source {
     /// A Debian package of the suites that the machine is set up for.
     Debian(&'static str),
+    /// A Debian package of the same suites that is unpacked below `target/tools`: installing it
+    /// would change the machine.
+    Unpacked {
+        /// The package.
+        package: &'static str,
+        /// The file in it, or the start of its path where a version follows.
+        file: &'static str,
+    },
     /// A crate with a program in it, at this version.
     Crate(&'static str, &'static str),
     /// A Debian package that only the suite `sid` has; unpacked below `target/tools`, at this
@@ -45,7 +55,7 @@ pub(crate) enum Source {
 }
 
 /// Every program that a step names, sorted by name.
-pub(crate) const TOOLS: &[Spec] = &[
+const TOOLS: &[Spec] = &[
     Spec {
         name: "actionlint",
         version: &["--version"],
@@ -129,13 +139,6 @@ pub(crate) const TOOLS: &[Spec] = &[
         oldest: &[1],
         source: Source::Debian("mmdebstrap"),
         purpose: "makes the base of images from packages",
-    },
-    Spec {
-        name: "nginx",
-        version: &["-v"],
-        oldest: &[1, 18],
-        source: Source::Debian("nginx-light"),
-        purpose: "answers in tests the requests that our media service answers",
     },
     Spec {
         name: "node",
@@ -261,7 +264,12 @@ pub(crate) const TOOLS: &[Spec] = &[
 
 /// The program `name`, if a step may name it.
 pub(crate) fn find(name: &str) -> Option<&'static Spec> {
-    TOOLS.iter().find(|spec| spec.name == name)
+    all().find(|spec| spec.name == name)
+}
+
+/// Every program: those of steps, then those of tests.
+pub(crate) fn all() -> impl Iterator<Item = &'static Spec> {
+    TOOLS.iter().chain(COUNTERPARTS)
 }
 
 impl Spec {
@@ -270,12 +278,22 @@ impl Spec {
         super::version::text(self.oldest)
     }
 
+    /// What people call it: for a file without a program, the package that has it.
+    pub(crate) fn label(&self) -> &'static str {
+        match self.source {
+            Source::Debian(package) if self.name.contains('/') => package,
+            _ => self.name,
+        }
+    }
+
     /// The command that installs it, as a person types it.
     pub(crate) fn mend(&self) -> String {
         match self.source {
             Source::Debian(package) => format!("apt-get install {package}"),
             Source::Crate(name, version) => format!("cargo install --locked {name}@{version}"),
-            Source::Sid { .. } | Source::Python | Source::Node(_) => "cargo xtask setup".to_owned(),
+            Source::Sid { .. } | Source::Unpacked { .. } | Source::Python | Source::Node(_) => {
+                "cargo xtask setup".to_owned()
+            }
             Source::Rust(component) => format!("rustup component add {component}"),
         }
     }

@@ -5,6 +5,7 @@
 //! line that can be pasted into a shell.
 
 mod catalogue;
+mod counterparts;
 mod daemon;
 mod environment;
 mod error;
@@ -22,7 +23,8 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use anyhow::{Context as _, Result, bail};
 
-pub(crate) use self::catalogue::{Source, Spec, TOOLS, find as spec};
+pub(crate) use self::catalogue::{Source, Spec, all as programs, find as spec};
+pub(crate) use self::counterparts::COUNTERPARTS;
 pub(crate) use self::daemon::Daemon;
 pub(crate) use self::error::Finished;
 pub(crate) use self::log::StepLog;
@@ -82,7 +84,8 @@ impl Toolbox {
 
     /// The version that the installed program says it has, as it says it.
     pub(crate) fn version(&self, name: &str) -> Option<String> {
-        Some(self.ask(spec(name)?)?.text)
+        let spec = spec(name).filter(|spec| !spec.version.is_empty())?;
+        Some(self.ask(spec)?.text)
     }
 
     /// Whether the program `name` of the catalogue is there and new enough.
@@ -95,8 +98,11 @@ impl Toolbox {
         };
         let missing = |problem| Missing { problem, mend: spec.mend() };
         let Some(path) = self.find(name) else {
-            return Err(missing(format!("{name} is not installed")));
+            return Err(missing(format!("{} is not installed", spec.label())));
         };
+        if spec.version.is_empty() {
+            return Ok(());
+        }
         let oldest = spec.oldest();
         match self.ask(spec) {
             Some(version) if version.numbers.as_slice() >= spec.oldest => Ok(()),

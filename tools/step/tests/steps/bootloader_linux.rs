@@ -13,7 +13,9 @@ use test_support::{have, skip};
 
 use crate::common::{Fixture, LoopDisk, Mounted, sh};
 
-const TOOLS: [&str; 10] = [
+const TOOLS: [&str; 11] = [
+    // GRUB asks it where a partition starts, and says "cannot find a GRUB drive" without it.
+    "udevadm",
     "sgdisk",
     "wipefs",
     "partprobe",

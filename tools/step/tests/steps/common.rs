@@ -221,7 +221,8 @@ impl Drop for Mounted {
 
 /// Standard output of a command that must succeed.
 pub(crate) fn sh(program: &str, args: &[&str]) -> String {
-    let output = Command::new(program)
+    let place = test_support::find(program).unwrap();
+    let output = Command::new(place)
         .args(args)
         .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
         .env("LC_ALL", "C")

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 
 use crate::ops::atomic;
-use crate::ops::command::Command;
+use crate::ops::command::{Command, quote};
 use crate::run::Run;
 use crate::steps::StepLog;
 
@@ -84,9 +84,7 @@ pub(super) fn install_node(run: &Run, log: &StepLog, program: &str, script: &str
     }
     run.exec(log, &node_command(run))?;
     let script = home.join(script);
-    let script = script.to_str().context("the path of the workspace is not UTF-8")?;
-    let quoted = script.replace('\'', r"'\''");
-    let wrapper = format!("#!/bin/sh\nexec node '{quoted}' \"$@\"\n");
+    let wrapper = format!("#!/bin/sh\nexec node {} \"$@\"\n", quote(script.as_os_str()));
     atomic::write_with(&tools(run).join("bin").join(program), 0o755, |file| {
         std::io::Write::write_all(file, wrapper.as_bytes())?;
         Ok(())
