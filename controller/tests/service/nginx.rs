@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
 use crate::raw::{RawReply, request};
-use crate::support::{Service, bytes, installed};
+use crate::support::{Service, bytes};
 
 /// An nginx of our own, on a socket in its folder; ends when this is dropped.
 struct Nginx {
@@ -50,7 +50,7 @@ impl Nginx {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new("nginx");
+        let mut command = Command::new(test_support::find("nginx").unwrap());
         let folder = self.folder.path();
         command.arg("-p").arg(folder).arg("-c").arg(folder.join("nginx.conf"));
         command.arg("-e").arg(folder.join("log"));
@@ -160,7 +160,7 @@ fn facts(reply: &RawReply) -> (u16, Vec<(&'static str, String)>, String) {
 
 #[test]
 fn a_file_is_answered_as_nginx_answers_it() {
-    if !installed("nginx") {
+    if !test_support::have(&["nginx"]) {
         return;
     }
     let pair = Pair::new(&bytes(1000));
@@ -222,7 +222,7 @@ fn a_file_is_answered_as_nginx_answers_it() {
 
 #[test]
 fn any_range_is_answered_as_nginx_answers_it() {
-    if !installed("nginx") {
+    if !test_support::have(&["nginx"]) {
         return;
     }
     let pair = Pair::new(&bytes(30));

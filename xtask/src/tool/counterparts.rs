@@ -80,7 +80,12 @@ pub(crate) const COUNTERPARTS: &[Spec] = &[
     debian("mkfs.vfat", "dosfstools", "is run by a step"),
     debian("mkfs.xfs", "xfsprogs", "is run by a step"),
     // Installed, it would start a service.
-    unpacked("nginx", "nginx", "usr/sbin/nginx", "answers the requests that our media service answers"),
+    unpacked(
+        "nginx",
+        "nginx",
+        "usr/sbin/nginx",
+        "answers the requests that our media service answers",
+    ),
     debian("openssl", "openssl", "makes task keys, and verifies tasks"),
     debian("partprobe", "parted", "is run by a step"),
     debian("qemu-system-x86_64", "qemu-system-x86", "starts virtual machines"),
