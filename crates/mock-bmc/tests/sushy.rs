@@ -11,14 +11,8 @@ use tokio::process::Command;
 
 /// The interpreter that sushy is installed for: the one beside the emulator that comes with it.
 fn python() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut found = std::env::split_paths(&path).map(|dir| dir.join("sushy-emulator"));
-    let found = found.find_map(|program| program.canonicalize().ok());
-    if found.is_none() {
-        assert!(std::env::var_os("REQUIRE_TOOLS").is_none(), "sushy-emulator is not installed");
-        eprintln!("skipped: sushy-emulator is not installed");
-    }
-    found.map(|program| program.with_file_name("python3"))
+    let emulator = test_support::find("sushy-emulator")?;
+    Some(emulator.canonicalize().ok()?.with_file_name("python3"))
 }
 
 #[tokio::test]

@@ -19,8 +19,18 @@ use crate::tool::COUNTERPARTS;
 pub(crate) struct Test;
 
 /// Programs of the catalogue that tests use too.
-const SHARED: &[&str] =
-    &["check-jsonschema", "cosign", "isoinfo", "oras", "podman", "skopeo", "sushy-emulator", "tar", "xorriso", "xz"];
+const SHARED: &[&str] = &[
+    "check-jsonschema",
+    "cosign",
+    "isoinfo",
+    "oras",
+    "podman",
+    "skopeo",
+    "sushy-emulator",
+    "tar",
+    "xorriso",
+    "xz",
+];
 
 /// Programs that tests hold our work against. A test without its program skips itself, unless
 /// `REQUIRE_TOOLS` is set.

@@ -5,7 +5,6 @@
 //! tells no serial number, has no sessions, fetches the image at once, and knows a boot source for
 //! every boot alone.
 
-use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -34,18 +33,8 @@ struct Emulator {
     _folder: TempDir,
 }
 
-fn find(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|dir| dir.join(program)).find(|p| p.is_file());
-    if found.is_none() {
-        assert!(std::env::var_os("REQUIRE_TOOLS").is_none(), "{program} is not installed");
-        eprintln!("skipped: {program} is not installed");
-    }
-    found
-}
-
 async fn emulator() -> Option<Emulator> {
-    let program = find("sushy-emulator")?;
+    let program = test_support::find("sushy-emulator")?;
     let folder = TempDir::new().unwrap();
     let config = folder.path().join("emulator.conf");
     std::fs::write(&config, CONFIG.replace('@', folder.path().to_str().unwrap())).unwrap();
