@@ -6,6 +6,7 @@
 //! A library, so that the tests can run the service inside their own process.
 #![forbid(unsafe_code)]
 
+pub mod api;
 pub mod cli;
 pub mod config;
 pub mod database;
@@ -17,5 +18,8 @@ pub mod jobs;
 mod linger;
 mod logging;
 pub mod media;
+mod metrics;
+mod passwords;
 pub mod registry;
 pub mod serve;
+mod tls;

@@ -19,7 +19,7 @@ use axum::http::{HeaderValue, Response, header};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Sleep, sleep};
 
 /// How long a client may go on sending what nobody wants any more.
@@ -89,20 +89,20 @@ impl Drop for Watched {
 }
 
 /// A connection that is not closed in the face of its client.
-pub(crate) struct Lingering {
-    stream: TokioIo<TcpStream>,
+pub(crate) struct Lingering<S> {
+    stream: TokioIo<S>,
     unread: Unread,
     answered: bool,
     patience: Option<Pin<Box<Sleep>>>,
 }
 
-impl Lingering {
-    pub(crate) fn new(stream: TcpStream, unread: Unread) -> Self {
+impl<S> Lingering<S> {
+    pub(crate) fn new(stream: S, unread: Unread) -> Self {
         Self { stream: TokioIo::new(stream), unread, answered: false, patience: None }
     }
 }
 
-impl Read for Lingering {
+impl<S: AsyncRead + Unpin> Read for Lingering<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -112,7 +112,7 @@ impl Read for Lingering {
     }
 }
 
-impl Write for Lingering {
+impl<S: AsyncRead + AsyncWrite + Unpin> Write for Lingering<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -31,17 +31,35 @@ fn the_example_configuration_is_good_with_everything_in_it() {
     let full: String = text
         .lines()
         .map(|line| match line.strip_prefix("# ") {
-            Some(code) if code.starts_with("[[") || code.contains(" = ") => format!("{code}\n"),
+            Some(code) if code.starts_with('[') || code.contains(" = ") => format!("{code}\n"),
             _ => format!("{line}\n"),
         })
         .collect();
-    let full = full.replace("/etc/provisioner/htpasswd", htpasswd.to_str().unwrap());
+    let full = full.replace("/etc/provisioner", folder.path().to_str().unwrap());
+    fs::copy(&htpasswd, folder.path().join("api-users")).unwrap();
+    fs::write(folder.path().join("token-key"), "k".repeat(48)).unwrap();
+    let run = |arguments: &[&str]| {
+        let ran = Command::new("openssl").args(arguments).current_dir(folder.path()).output();
+        ran.is_ok_and(|output| output.status.success())
+    };
+    let key = ["genpkey", "-algorithm", "ed25519", "-out", "task-key.pem"];
+    let certificate = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
+    let files = ["-nodes", "-subj", "/CN=x", "-keyout", "tls-key.pem", "-out", "tls.pem"];
+    if !run(&key) || !run(&[&certificate[..], &files[..]].concat()) {
+        assert!(std::env::var_os("REQUIRE_TOOLS").is_none(), "openssl is not installed");
+        eprintln!("skipped: openssl is not installed");
+        return;
+    }
+    fs::copy(folder.path().join("tls.pem"), folder.path().join("machines-ca.pem")).unwrap();
     let file = folder.path().join("controller.toml");
     fs::write(&file, full).unwrap();
     let config = Config::load(Some(&file), Overrides::default()).unwrap();
     assert_eq!(config.registry.rules.access.len(), 1);
     assert_eq!(config.registry.rules.immutable.len(), 1);
     assert_eq!(config.registry.gc.retention.len(), 1);
+    assert!(config.api.users.is_some() && config.api.token_key.is_some());
+    assert!(config.jobs.url.is_some() && config.jobs.signing_key.is_some());
+    assert!(config.tls.is_some_and(|tls| tls.client_ca.is_some()));
 }
 
 #[test]

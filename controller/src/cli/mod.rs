@@ -3,16 +3,22 @@
 
 //! The command line.
 
+mod api;
+mod client;
+mod jobs;
 mod registry;
+mod servers;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{Config, ConfigError, LogFormat, Overrides};
+use crate::jobs::redfish::Redfish;
 use crate::logging;
 use crate::serve::Server;
 
@@ -31,6 +37,9 @@ Examples:
   controller serve --config /etc/provisioner/controller.toml
   controller serve --listen 127.0.0.1:0 --data-dir ./data
   controller config check --config controller.toml
+  controller api hash-password < password.txt
+  controller servers put CZ1234567X --bmc-url https://192.0.2.7 --bmc-user admin --bmc-password-file bmc.txt
+  controller jobs create CZ1234567X recipe.json --watch
   controller registry gc --plan --data-dir ./data
 
 Exit codes: 0 done, 1 failed, 2 usage or configuration.";
@@ -42,6 +51,13 @@ enum Command {
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Make passwords and tokens for the API
+    #[command(subcommand)]
+    Api(api::ApiCommand),
+    /// Make, watch, cancel and repeat jobs, by the API of a service that runs
+    Jobs(jobs::Jobs),
+    /// Tell the service which servers there are, by its API
+    Servers(servers::Servers),
     /// Look after the registry's storage
     #[command(subcommand)]
     Registry(registry::RegistryCommand),
@@ -106,6 +122,9 @@ impl Cli {
                 runtime.block_on(run(config, serve.address_file.as_deref()))
             }
             Command::Registry(command) => command.run(),
+            Command::Api(command) => command.run(),
+            Command::Jobs(jobs) => jobs.run(),
+            Command::Servers(servers) => servers.run(),
             Command::Config(ConfigCommand::Check(settings)) => {
                 settings.load()?;
                 println!("the configuration is good");
@@ -119,8 +138,17 @@ async fn run(config: Config, address_file: Option<&Path>) -> anyhow::Result<()> 
     // Before the address is told: whoever reads it may send a signal at once.
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
-    let server = Server::bind(config).await?;
-    let url = format!("http://{}", server.address().context("read the bound address")?);
+    let mut hangup = signal(SignalKind::hangup()).context("listen for SIGHUP")?;
+    let server = Server::bind(config, Arc::new(Redfish::default())).await?;
+    let scheme = if server.is_https() { "https" } else { "http" };
+    let url = format!("{scheme}://{}", server.address().context("read the bound address")?);
+    if let Some(reload) = server.reload() {
+        tokio::spawn(async move {
+            while hangup.recv().await.is_some() {
+                reload();
+            }
+        });
+    }
     if let Some(path) = address_file {
         crate::durable::write(path, format!("{url}\n").as_bytes()).context("write the address")?;
     }

@@ -4,6 +4,7 @@
 //! The configuration: flags, then environment, then a file, then what stands here.
 
 mod reader;
+mod service;
 
 use std::fmt;
 use std::fs;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use toml::de::DeTable;
 
 pub use reader::Fault;
+pub use service::{ApiConfig, JobsConfig, TlsConfig, read_secrets};
 
 use crate::registry::access::{AccessRule, Rules, Who};
 use crate::registry::pattern::TagPattern;
@@ -47,6 +49,14 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The registry.
     pub registry: RegistryConfig,
+    /// Who may use the API.
+    pub api: ApiConfig,
+    /// Files of the secrets that machines send with their reports: two while one is being replaced.
+    pub webhook_secrets: Vec<PathBuf>,
+    /// How jobs are run.
+    pub jobs: JobsConfig,
+    /// The certificate; None: plain HTTP.
+    pub tls: Option<TlsConfig>,
 }
 
 /// How the registry is run.
@@ -82,6 +92,10 @@ impl Default for Config {
                     retention: Vec::new(),
                 },
             },
+            api: ApiConfig { requests_per_second: 100, ..ApiConfig::default() },
+            webhook_secrets: Vec::new(),
+            jobs: JobsConfig::default(),
+            tls: None,
         }
     }
 }
@@ -132,6 +146,11 @@ impl Config {
         if faults.is_empty() { Ok(config) } else { Err(ConfigError(faults)) }
     }
 
+    /// The database of servers and jobs.
+    pub fn database(&self) -> PathBuf {
+        self.data_dir.join("controller.db")
+    }
+
     /// Folder of the registry.
     pub fn registry_dir(&self) -> PathBuf {
         self.data_dir.join("registry")
@@ -161,6 +180,14 @@ impl Config {
                 self.log_level
             ));
         }
+        let files = [
+            self.api.read_users().err(),
+            self.api.read_token_key().err(),
+            read_secrets(&self.webhook_secrets).err(),
+            self.jobs.read_settings().err(),
+            self.tls.as_ref().and_then(|tls| crate::tls::load(tls).err()),
+        ];
+        files.into_iter().flatten().for_each(&mut fault);
         let users = match self.registry.htpasswd.as_deref().map(|path| (path, Users::read(path))) {
             None => None,
             Some((_, Ok(users))) => Some(users),
@@ -256,6 +283,15 @@ fn parse(name: &str, text: &str) -> (Config, Vec<Fault>) {
         section.end(source);
     }
     registry.end(source);
+
+    let api = root.section(source, "api");
+    config.api = service::api(source, api);
+    let webhook = root.section(source, "webhook");
+    config.webhook_secrets = service::webhook(source, webhook);
+    let jobs = root.section(source, "jobs");
+    config.jobs = service::jobs(source, jobs);
+    let tls = root.section(source, "tls");
+    config.tls = service::tls(source, tls);
     root.end(source);
     let faults = std::mem::take(&mut source.faults);
     (config, faults)
@@ -334,7 +370,7 @@ tags = [\"\"]
             "c.toml:12:8: registry.access[0].push is \"ci\", expected a list of \"anonymous\", \"authenticated\" or names of users",
             "c.toml:14:9: registry.immutable[0].tags is \"\", expected tags, where * stands for any text",
             "c.toml:15:1: registry.retention[0].keep is missing, expected how many of the newest tags stay",
-            "c.toml:16:2: extra is unknown, expected server, log, storage, registry",
+            "c.toml:16:2: extra is unknown, expected server, log, storage, registry, api, webhook, jobs, tls",
         ];
         assert_eq!(told, expected);
     }

@@ -82,6 +82,11 @@ impl<'t> Section<'t> {
         source.fault(value.span().start, message);
     }
 
+    /// Whether the file has this table.
+    pub(super) fn is_there(&self) -> bool {
+        self.table.is_some()
+    }
+
     /// A table below this one; empty where it is missing.
     pub(super) fn section(&mut self, source: &mut Source<'_>, key: &'static str) -> Section<'t> {
         let value = self.value(key);

@@ -125,6 +125,9 @@ pub type Call<'a> = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a
 
 /// The BMCs of all servers.
 pub trait Bmc: Send + Sync + 'static {
+    /// Names of the vendor profiles that a server can be set to.
+    fn profiles(&self) -> Vec<&'static str>;
+
     /// Finds the slots, and inserts both media. `redfish.discover`, `redfish.mount.…`.
     fn mount<'a>(&'a self, target: &'a Target, media: &'a Media, story: &'a dyn Story) -> Call<'a>;
 

@@ -11,6 +11,7 @@
 pub mod bmc;
 pub mod clock;
 pub mod model;
+pub mod published;
 pub mod redfish;
 pub mod runner;
 pub mod store;

@@ -136,6 +136,10 @@ impl Redfish {
 }
 
 impl bmc::Bmc for Redfish {
+    fn profiles(&self) -> Vec<&'static str> {
+        profile::PROFILES.iter().map(|profile| profile.name).collect()
+    }
+
     fn mount<'a>(&'a self, target: &'a Target, media: &'a Media, story: &'a dyn Story) -> Call<'a> {
         Box::pin(self.mount(target, media, story))
     }

@@ -19,7 +19,7 @@ use super::bmc::Bmc;
 use super::clock::{self, millis};
 use super::model::Phase;
 use super::store::{self, Held, Job, StoreError};
-use super::task::{self, Publisher};
+use super::task::Publisher;
 use super::worker::Worker;
 use crate::database::Database;
 
@@ -120,6 +120,11 @@ impl Runner {
             renewed_at: AtomicI64::new(clock::uptime()),
             running: Mutex::default(),
         })
+    }
+
+    /// Names of the vendor profiles that a server can be set to.
+    pub fn profiles(&self) -> Vec<&'static str> {
+        self.bmc.profiles()
     }
 
     /// There may be a new job.
@@ -286,7 +291,7 @@ impl Runner {
         let expired = self.database.read(move |c| store::expired_isos(c, keep)).await?;
         for id in expired {
             let publisher = Arc::clone(&self.publisher);
-            let removed = tokio::task::spawn_blocking(move || task::remove(id, &*publisher)).await;
+            let removed = tokio::task::spawn_blocking(move || publisher.remove(id)).await;
             match removed {
                 Ok(Ok(())) => self.database.write(move |c| store::iso_removed(c, id)).await?,
                 Ok(Err(error)) => tracing::warn!(%error, job = %id, "task ISO not removed"),

@@ -4,16 +4,14 @@
 //! The task ISO of a job: the recipe and what belongs to it, signed, and the place from which the BMC
 //! reads it.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use iso9660::task::{self, TaskIso};
+use iso9660::task::TaskIso;
 use recipe::signature::{SigningKey, TaskManifest};
 use recipe::{SchemaVersion, ShortText};
 
 use super::bmc::Media;
 use super::model::JobId;
-use crate::durable;
 
 /// What an ISO is made from.
 #[derive(Debug, Clone)]
@@ -43,33 +41,39 @@ pub enum TaskError {
     /// The image can't be made or is too large.
     #[error(transparent)]
     Iso(#[from] iso9660::WriteError),
-    /// The file can't be written.
-    #[error(transparent)]
-    File(#[from] durable::FileError),
 }
 
-/// Where task ISOs are, and how BMCs get at them.
+/// Where task ISOs are kept, and how BMCs get at them. Every call may block.
 pub trait Publisher: Send + Sync + 'static {
-    /// The file of a job's ISO.
-    fn task_file(&self, job: JobId) -> PathBuf;
-
-    /// The URLs of the maintenance ISO and of a job's task ISO with this SHA-256, good for at least
-    /// `valid`.
+    /// Keeps a job's ISO, whole or not at all.
     ///
     /// # Errors
-    /// In words, when there is no maintenance ISO or no address under which BMCs reach this service.
-    fn media(&self, job: JobId, sha256: &str, valid: Duration) -> Result<Media, String>;
+    /// When the disk fails.
+    fn put(&self, job: JobId, image: &[u8]) -> Result<(), PublishError>;
+
+    /// Removes a job's ISO, where there is one.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    fn remove(&self, job: JobId) -> Result<(), PublishError>;
+
+    /// The URLs of the maintenance ISO and of a job's task ISO, good for at least `valid`.
+    ///
+    /// # Errors
+    /// When there is no maintenance ISO, or no address under which BMCs reach this service.
+    fn media(&self, job: JobId, valid: Duration) -> Result<Media, PublishError>;
 }
 
-/// Builds the ISO and puts it in its place, whole or not at all. Answers the SHA-256 of the image.
+/// An image can't be kept or found.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct PublishError(pub String);
+
+/// Builds the ISO.
 ///
 /// # Errors
-/// When the recipe can't be used any more, or the file can't be written.
-pub fn build(
-    order: &Order,
-    key: Option<&SigningKey>,
-    publisher: &dyn Publisher,
-) -> Result<String, TaskError> {
+/// When the recipe can't be used any more, or the image is too large.
+pub fn build(order: &Order, key: Option<&SigningKey>) -> Result<Vec<u8>, TaskError> {
     let schema = SchemaVersion::by_id(&order.schema_id)
         .ok_or_else(|| TaskError::Schema(order.schema_id.clone()))?;
     let refused = |e: &dyn std::fmt::Display| TaskError::Recipe(e.to_string());
@@ -92,20 +96,10 @@ pub fn build(
         let manifest = TaskManifest::new(text(&iso.job_id)?, text(&order.serial)?, iso.files());
         iso.signature = Some(manifest.sign(key).into_bytes());
     }
-    let image = iso.to_bytes()?;
-    durable::write(&publisher.task_file(order.job), &image)?;
-    Ok(recipe::sha256_hex(&image))
+    Ok(iso.to_bytes()?)
 }
 
-/// Removes a job's ISO, where there is one.
-///
-/// # Errors
-/// When the file system fails.
-pub fn remove(job: JobId, publisher: &dyn Publisher) -> Result<(), durable::FileError> {
-    durable::remove(&publisher.task_file(job)).map(drop)
-}
-
-/// The label under which the machine finds the image.
+/// The label by which the machine finds the image.
 pub fn volume_id(job: JobId) -> String {
-    task::volume_id(&job.to_string()).unwrap_or_default()
+    iso9660::task::volume_id(&job.to_string()).unwrap_or_default()
 }

@@ -154,9 +154,6 @@ impl Worker {
 
     /// Builds the ISO, and tells where the BMC finds it.
     async fn media(&self, job: &Job) -> Result<super::bmc::Media, Halt> {
-        let failed = |step: &Step, message: String| {
-            Halt::Failed(Failure { step: step.clone(), message, retry: Retry::Never })
-        };
         self.begin_step(Step::IsoBuild).await?;
         let number = job.number;
         let recipe = self.look_up(move |c| store::recipe(c, number)).await?;
@@ -167,20 +164,17 @@ impl Worker {
             schema_id: job.schema_id.clone(),
             epoch: u64::try_from(job.created_at / 1000).unwrap_or(0),
         };
-        let (publisher, key) =
-            (Arc::clone(&self.runner.publisher), self.runner.settings.signing_key.clone());
-        let build = move || task::build(&order, key.as_deref(), &*publisher);
-        let built = tokio::task::spawn_blocking(build).await;
-        let built = built.map_err(|e| failed(&Step::IsoBuild, e.to_string()))?;
-        let sha256 = built.map_err(|e| failed(&Step::IsoBuild, e.to_string()))?;
+        let key = self.runner.settings.signing_key.clone();
+        let build = move || task::build(&order, key.as_deref()).map_err(|e| e.to_string());
+        let image = blocking(Step::IsoBuild, build).await?;
         self.begin_step(Step::IsoServe).await?;
         let settings = &self.runner.settings;
-        let valid = settings.budget(Phase::Boot, &job.task_target)
-            + settings.budget(Phase::Webhook, &job.task_target)
-            + settings.budget(Phase::Cleanup, &job.task_target)
-            + MEDIA_RESERVE;
-        let media = self.runner.publisher.media(job.id, &sha256, valid);
-        media.map_err(|message| failed(&Step::IsoServe, message))
+        let budgets = [Phase::Boot, Phase::Webhook, Phase::Cleanup];
+        let budget = |phase| settings.budget(phase, &job.task_target);
+        let valid = budgets.into_iter().map(budget).sum::<Duration>() + MEDIA_RESERVE;
+        let (publisher, id) = (Arc::clone(&self.runner.publisher), job.id);
+        let publish = move || publisher.put(id, &image).and_then(|()| publisher.media(id, valid));
+        blocking(Step::IsoServe, move || publish().map_err(|e| e.to_string())).await
     }
 
     /// Ejects the media, has the machine start from its disk, and ends the job. What fails here is told, and
@@ -368,6 +362,15 @@ impl Worker {
     fn story(&self) -> Events {
         Events { runner: Arc::clone(&self.runner), held: self.held.clone() }
     }
+}
+
+/// Does a step that blocks.
+async fn blocking<T: Send + 'static>(
+    step: Step,
+    work: impl FnOnce() -> Result<T, String> + Send + 'static,
+) -> Result<T, Halt> {
+    let done = tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| Err(e.to_string()));
+    done.map_err(|message| Halt::Failed(Failure { step, message, retry: Retry::Never }))
 }
 
 /// Keeps what a BMC tells as events of the job.

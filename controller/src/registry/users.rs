@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Users and their passwords: an htpasswd file with bcrypt hashes (`htpasswd -B`).
+//! Users and their passwords: an htpasswd file with bcrypt hashes (`htpasswd -B`) or Argon2 hashes.
 //!
-//! bcrypt is slow on purpose, and clients send the password with every request: a password that was
+//! Both are slow on purpose, and clients send the password with every request: a password that was
 //! right is remembered for some minutes, as a keyed hash.
 
 use std::collections::HashMap;
@@ -17,12 +17,14 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest as _, Sha256};
 
-/// How long a password that was right needs no bcrypt.
+use crate::passwords;
+
+/// How long a password that was right is not hashed again.
 const REMEMBERED: Duration = Duration::from_mins(5);
 /// Passwords remembered at most.
 const MOST_REMEMBERED: usize = 1024;
-/// The hash that the password of an unknown user is compared with, so that the time an answer takes
-/// does not tell which names exist. bcrypt, cost 10, of a random text.
+/// The hash that the password of an unknown user is compared with where there is no user at all, so
+/// that the time an answer takes does not tell. bcrypt, cost 10, of a random text.
 const NOBODY: &str = "$2b$10$abcdefghijklmnopqrstuuXTLVkOGCDVDqt0rCk4rDBuyQPoBYmRu";
 
 /// Why an htpasswd file can't be used.
@@ -32,10 +34,12 @@ pub enum UsersError {
     #[error("{0}")]
     Read(#[from] io::Error),
     /// A line has no colon, or no name before it.
-    #[error("line {0}: expected NAME:BCRYPT-HASH, as `htpasswd -B` writes it")]
+    #[error("line {0}: expected NAME:HASH, as `htpasswd -B` writes it")]
     Form(usize),
-    /// A hash is not bcrypt's.
-    #[error("line {0}: the hash is not bcrypt's: make it with `htpasswd -B`")]
+    /// A hash is of another kind.
+    #[error(
+        "line {0}: the hash is not bcrypt's or Argon2's: make it with `htpasswd -B` or `controller api hash-password`"
+    )]
     Hash(usize),
     /// Two lines have the same name.
     #[error("line {0}: the user {1:?} is there twice")]
@@ -112,7 +116,9 @@ impl Users {
             if name.is_empty() {
                 return Err(UsersError::Form(number));
             }
-            hash.parse::<bcrypt::HashParts>().map_err(|_| UsersError::Hash(number))?;
+            if !passwords::is_hash(hash) {
+                return Err(UsersError::Hash(number));
+            }
             if hashes.insert(name.to_owned(), hash.to_owned()).is_some() {
                 return Err(UsersError::Twice(number, name.to_owned()));
             }
@@ -136,8 +142,10 @@ impl Users {
 
     /// Whether the password is right: takes a tenth of a second of a processor.
     pub fn verify(&self, user: &str, password: &str) -> bool {
-        let hash = self.hashes.get(user).map_or(NOBODY, String::as_str);
-        let right = bcrypt::verify(password, hash).unwrap_or(false) && self.contains(user);
+        // For a name that there is not, a hash of the kind that the others have: it takes as long.
+        let hash = self.hashes.get(user).or_else(|| self.hashes.values().next());
+        let hash = hash.map_or(NOBODY, String::as_str);
+        let right = passwords::verify(password, hash) && self.contains(user);
         if right {
             let entry = self.entry(user, password);
             let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
@@ -191,7 +199,10 @@ mod tests {
         for (text, expected) in [
             ("\nnocolon\n", "line 2: expected NAME"),
             (":x\n", "line 1: expected NAME"),
-            ("a:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=\n", "line 1: the hash is not bcrypt's"),
+            (
+                "a:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=\n",
+                "line 1: the hash is not bcrypt's or Argon2's",
+            ),
             (twice.as_str(), "line 2: the user \"a\" is there twice"),
         ] {
             let message = Users::parse(text).err().unwrap().to_string();

@@ -8,7 +8,6 @@ use std::time::Duration;
 use controller::jobs::model::{Outcome, Phase, State, Step};
 use controller::jobs::runner::Settings;
 use controller::jobs::store::{self, Report, StoreError};
-use controller::jobs::task::Publisher as _;
 use tempfile::TempDir;
 
 use crate::world::{Controller, Manners, World, kinds, quick};
@@ -49,7 +48,7 @@ async fn a_job_goes_through_and_its_events_tell_the_story() {
         .collect();
     assert_eq!(told, expected);
     // The ISO is what the recipe asks for, and is the same when it is built again.
-    let iso = std::fs::read(world.task_file(job.id)).unwrap();
+    let iso = std::fs::read(world.iso(job.id)).unwrap();
     assert!(iso.windows(9).any(|w| w == b"user-data"));
     controller.stop().await;
 }
@@ -142,7 +141,7 @@ async fn isos_go_first_and_jobs_later() {
     controller.add_server("S1").await;
     let job = controller.create("S1").await.unwrap();
     controller.until_complete(&world, job.id).await;
-    assert!(world.task_file(job.id).exists());
+    assert!(world.iso(job.id).exists());
     controller.stop().await;
     // The first look at what is old comes at the start.
     let settings = Settings { keep_isos: Duration::ZERO, keep_jobs: Duration::ZERO, ..quick() };
@@ -154,6 +153,6 @@ async fn isos_go_first_and_jobs_later() {
         }
     };
     tokio::time::timeout(Duration::from_mins(1), gone).await.unwrap();
-    assert!(!world.task_file(job.id).exists());
+    assert!(!world.iso(job.id).exists());
     controller.stop().await;
 }

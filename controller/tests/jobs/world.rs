@@ -16,7 +16,7 @@ use controller::jobs::bmc::{
 use controller::jobs::model::{JobId, State, Step};
 use controller::jobs::runner::{Runner, Settings};
 use controller::jobs::store::{self, Event, Job, NewJob, Report, StoreError, Taken};
-use controller::jobs::task::Publisher;
+use controller::jobs::task::{PublishError, Publisher};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -73,6 +73,11 @@ impl World {
             hanging: Mutex::default(),
             tasks: tasks.to_owned(),
         })
+    }
+
+    /// Where the ISO of a job is kept.
+    pub(crate) fn iso(&self, job: JobId) -> PathBuf {
+        self.tasks.join(format!("{job}.iso"))
     }
 
     pub(crate) fn chance(&self, percent: u32) -> bool {
@@ -145,6 +150,10 @@ impl World {
 }
 
 impl Bmc for World {
+    fn profiles(&self) -> Vec<&'static str> {
+        vec!["generic"]
+    }
+
     fn mount<'a>(&'a self, target: &'a Target, media: &'a Media, story: &'a dyn Story) -> Call<'a> {
         story.tell(&Step::RedfishDiscover, "two slots".to_owned());
         let job = media.task.expose().rsplit('/').next().unwrap().parse().unwrap();
@@ -200,11 +209,17 @@ impl Bmc for World {
 }
 
 impl Publisher for World {
-    fn task_file(&self, job: JobId) -> PathBuf {
-        self.tasks.join(job.to_string()).join("task.iso")
+    fn put(&self, job: JobId, image: &[u8]) -> Result<(), PublishError> {
+        std::fs::write(self.iso(job), image).map_err(|e| PublishError(e.to_string()))
     }
 
-    fn media(&self, job: JobId, _: &str, _: Duration) -> Result<Media, String> {
+    fn remove(&self, job: JobId) -> Result<(), PublishError> {
+        // A job that never came so far has none.
+        std::fs::remove_file(self.iso(job)).ok();
+        Ok(())
+    }
+
+    fn media(&self, job: JobId, _: Duration) -> Result<Media, PublishError> {
         let url = |name: &str| Secret::new(format!("http://controller.example/{name}"));
         Ok(Media { maintenance: url("maintenance.iso"), task: url(&job.to_string()) })
     }
@@ -310,9 +325,11 @@ impl Controller {
     pub(crate) async fn until_complete(&self, world: &World, id: JobId) -> Job {
         let deliver = async {
             loop {
-                let waiting = std::mem::take(&mut *world.outbox.lock().unwrap());
-                for (serial, job) in waiting {
+                // Taken out only when it was acknowledged: this loop ends anywhere.
+                let first = world.outbox.lock().unwrap().first().cloned();
+                if let Some((serial, job)) = first {
                     self.report(&serial, success(job)).await;
+                    world.outbox.lock().unwrap().retain(|waiting| waiting.1 != job);
                 }
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }

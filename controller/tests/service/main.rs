@@ -10,8 +10,10 @@
 )]
 
 mod access;
+mod api;
 mod clients;
 mod collection;
+mod command;
 mod config;
 mod conformance;
 mod crash;

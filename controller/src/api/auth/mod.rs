@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Who may use the API: people with a password, programs with a token. Without either nobody may.
+
+mod token;
+
+use std::sync::Arc;
+
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+
+use super::problem::Problem;
+use crate::registry::users::{Credentials, Users};
+
+pub use token::{AUDIENCE, KeyError, TokenKey};
+
+/// What somebody may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Look at everything.
+    Reader,
+    /// Change it as well.
+    #[default]
+    Operator,
+}
+
+/// Somebody who has logged in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub(crate) name: String,
+    pub(crate) role: Role,
+}
+
+/// Passwords checked at once: a hash must not take every processor and all memory.
+const PASSWORD_CHECKS: usize = 2;
+const CHALLENGE: HeaderValue =
+    HeaderValue::from_static("Basic realm=\"provisioner API\", charset=\"UTF-8\"");
+
+/// Checks logins.
+pub(crate) struct Auth {
+    users: Option<Arc<Users>>,
+    readers: Vec<String>,
+    tokens: Option<TokenKey>,
+    password_checks: Semaphore,
+}
+
+impl Auth {
+    /// `readers` are those of `users` that may only look.
+    pub(crate) fn new(
+        users: Option<Users>,
+        readers: Vec<String>,
+        tokens: Option<TokenKey>,
+    ) -> Self {
+        let password_checks = Semaphore::new(PASSWORD_CHECKS);
+        Self { users: users.map(Arc::new), readers, tokens, password_checks }
+    }
+
+    /// Who sends a request with these headers.
+    ///
+    /// # Errors
+    /// 401 where that can't be told, with a challenge for browsers.
+    pub(crate) async fn identify(&self, headers: &HeaderMap) -> Result<Identity, Problem> {
+        let header = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+        if let Some(token) = header.and_then(bearer) {
+            let known = self.tokens.as_ref().and_then(|key| key.verify(token));
+            let (name, role) = known.ok_or_else(|| refusal("the token is not good"))?;
+            return Ok(Identity { name, role });
+        }
+        let Credentials::Basic { user, password } = Credentials::parse(header) else {
+            return Err(refusal("log in first"));
+        };
+        let wrong = || refusal("the name or the password is wrong");
+        let users = Arc::clone(self.users.as_ref().ok_or_else(wrong)?);
+        if !users.remembers(&user, &password) {
+            let permit = self.password_checks.acquire().await;
+            let _permit = permit.map_err(|e| Problem::internal(&e))?;
+            let name = user.clone();
+            let check = move || users.verify(&name, &password);
+            let right = tokio::task::spawn_blocking(check).await;
+            if !right.map_err(|e| Problem::internal(&e))? {
+                return Err(wrong());
+            }
+        }
+        let role = if self.readers.contains(&user) { Role::Reader } else { Role::Operator };
+        Ok(Identity { name: user, role })
+    }
+}
+
+/// The token of a header, where it is of that kind (RFC 6750, section 2.1).
+fn bearer(header: &[u8]) -> Option<&str> {
+    let (scheme, token) = std::str::from_utf8(header).ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+fn refusal(message: &str) -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
+        .header(header::WWW_AUTHENTICATE, CHALLENGE)
+}
+
+impl Identity {
+    /// 403 for those who may only look.
+    pub(crate) fn may_change(&self) -> Result<(), Problem> {
+        match self.role {
+            Role::Operator => Ok(()),
+            Role::Reader => {
+                let message = "you may look at everything and change nothing";
+                Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", message))
+            }
+        }
+    }
+}

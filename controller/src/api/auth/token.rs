@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Bearer tokens: JSON Web Tokens (RFC 7519) signed with HMAC-SHA256 (`HS256`, RFC 7518, section 3.2).
+//!
+//! One algorithm, one key, few claims: what a general library is needed for is left out, with the
+//! attacks that it has to guard against (RFC 8725).
+
+use std::fmt;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use hmac::{Hmac, Mac as _};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+
+use super::Role;
+use crate::jobs::clock;
+
+/// Whom tokens are for: one made for another service with the same key is not taken.
+pub const AUDIENCE: &str = "provisioner";
+/// Bytes that a key has at least, as many as the hash gives (RFC 7518, section 3.2).
+const SHORTEST_KEY: usize = 32;
+/// Longest token that is looked at.
+const LONGEST: usize = 4096;
+/// How far clocks may be apart.
+const LEEWAY: i64 = 60;
+
+/// The key of tokens.
+#[derive(Clone)]
+pub struct TokenKey(Hmac<Sha256>);
+
+/// A key that can't be used.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("expected a key of at least {SHORTEST_KEY} bytes, such as `openssl rand -base64 48` makes")]
+pub struct KeyError;
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    alg: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    typ: Option<String>,
+    /// Extensions that a reader must understand: none is (RFC 7515, section 4.1.11).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    crit: Option<serde_json::Value>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Claims {
+    sub: String,
+    aud: Audience,
+    /// Seconds since 1970.
+    exp: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    nbf: Option<i64>,
+    #[serde(default)]
+    role: Role,
+}
+
+/// One or many (RFC 7519, section 4.1.3).
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Audience {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Audience {
+    fn is_us(&self) -> bool {
+        match self {
+            Self::One(one) => one == AUDIENCE,
+            Self::Many(many) => many.iter().any(|one| one == AUDIENCE),
+        }
+    }
+}
+
+impl fmt::Debug for TokenKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenKey(…)")
+    }
+}
+
+impl TokenKey {
+    /// From the content of a file; white space around it is no part of the key.
+    ///
+    /// # Errors
+    /// When it is too short.
+    pub fn new(content: &str) -> Result<Self, KeyError> {
+        let key = content.trim().as_bytes();
+        let mac = Hmac::new_from_slice(key).map_err(|_| KeyError)?;
+        if key.len() < SHORTEST_KEY { Err(KeyError) } else { Ok(Self(mac)) }
+    }
+
+    /// A token for `subject`, good for `valid` from now.
+    pub fn issue(&self, subject: &str, role: Role, valid: Duration) -> String {
+        let valid = i64::try_from(valid.as_secs()).unwrap_or(i64::MAX);
+        let claims = Claims {
+            sub: subject.to_owned(),
+            aud: Audience::One(AUDIENCE.to_owned()),
+            exp: (clock::now() / 1000).saturating_add(valid),
+            nbf: None,
+            role,
+        };
+        // Neither has anything that JSON can't hold.
+        let claims = serde_json::to_vec(&claims).unwrap_or_default();
+        let header = BASE64_URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#);
+        let signed = format!("{header}.{}", BASE64_URL_SAFE_NO_PAD.encode(claims));
+        let mac = self.0.clone().chain_update(&signed).finalize().into_bytes();
+        format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(mac))
+    }
+
+    /// Who sends this token. None: it is not one of ours, or not good now.
+    pub(super) fn verify(&self, token: &str) -> Option<(String, Role)> {
+        if token.len() > LONGEST {
+            return None;
+        }
+        let (signed, signature) = token.rsplit_once('.')?;
+        let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).ok()?;
+        // Nothing is read before this; `verify_slice` takes as long for a wrong one as for the right one.
+        self.0.clone().chain_update(signed).verify_slice(&signature).ok()?;
+        let (header, claims) = signed.split_once('.')?;
+        let header: Header = decode(header)?;
+        let claims: Claims = decode(claims)?;
+        let now = clock::now() / 1000;
+        let known = header.alg == "HS256" && header.crit.is_none();
+        let in_time = claims.exp.saturating_add(LEEWAY) > now
+            && claims.nbf.is_none_or(|nbf| nbf.saturating_sub(LEEWAY) <= now);
+        let good = known && in_time && claims.aud.is_us() && !claims.sub.is_empty();
+        good.then_some((claims.sub, claims.role))
+    }
+}
+
+fn decode<T: for<'a> Deserialize<'a>>(part: &str) -> Option<T> {
+    serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> TokenKey {
+        TokenKey::new(&"k".repeat(SHORTEST_KEY)).unwrap()
+    }
+
+    /// A token with any header and claims, rightly signed.
+    fn forge(header: &str, claims: &str) -> String {
+        let encode = |text: &str| BASE64_URL_SAFE_NO_PAD.encode(text);
+        let signed = format!("{}.{}", encode(header), encode(claims));
+        let mac = key().0.chain_update(&signed).finalize().into_bytes();
+        format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(mac))
+    }
+
+    #[test]
+    fn a_token_that_was_issued_is_good() {
+        let token = key().issue("ci", Role::Reader, Duration::from_hours(1));
+        assert_eq!(key().verify(&token), Some(("ci".to_owned(), Role::Reader)));
+        let other = TokenKey::new(&"o".repeat(SHORTEST_KEY)).unwrap();
+        assert_eq!(other.verify(&token), None);
+    }
+
+    #[test]
+    fn tokens_that_are_not_good() {
+        let header = r#"{"alg":"HS256"}"#;
+        let far = i64::MAX;
+        let good = format!(r#"{{"sub":"a","aud":["x","provisioner"],"exp":{far}}}"#);
+        assert_eq!(key().verify(&forge(header, &good)), Some(("a".to_owned(), Role::Operator)));
+        for (header, claims) in [
+            (r#"{"alg":"none"}"#, good.clone()),
+            (r#"{"alg":"HS256","crit":["b64"]}"#, good.clone()),
+            ("", good.clone()),
+            (header, good.replace("provisioner", "other")),
+            (header, good.replace(&far.to_string(), "1")),
+            (header, good.replace("\"exp\"", "\"xxx\"")),
+            (header, good.replace("\"a\",", "\"\",")),
+            (header, good.replace('}', r#","nbf":99999999999}"#)),
+            (header, good.replace('}', r#","role":"root"}"#)),
+        ] {
+            assert_eq!(key().verify(&forge(header, &claims)), None, "{header} {claims}");
+        }
+        let token = forge(header, &good);
+        let (signed, _) = token.rsplit_once('.').unwrap();
+        for bad in ["", ".", "..", signed, &format!("{signed}."), &"x".repeat(LONGEST + 1)] {
+            assert_eq!(key().verify(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_short_key_is_refused() {
+        assert!(TokenKey::new(&format!(" {} ", "k".repeat(SHORTEST_KEY - 1))).is_err());
+    }
+}

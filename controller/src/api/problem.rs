@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! An answer that says no: a status, a code that stays the same, a sentence, and details where there are any.
+//! `{"error":"server_unknown","message":"…","step":"validation.server","details":[…]}`.
+
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use axum::response::IntoResponse;
+use serde_json::{Map, Value, json};
+
+use crate::database::DatabaseError;
+use crate::jobs::model::Step;
+use crate::jobs::store::StoreError;
+
+/// How long a client is told to wait where only time can help.
+const RETRY_AFTER: &str = "5";
+
+/// An answer that says no.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    body: Map<String, Value>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Problem {
+    /// `code` is part of the API: it never changes its meaning.
+    pub(crate) fn new(
+        status: StatusCode,
+        code: &'static str,
+        message: impl std::fmt::Display,
+    ) -> Self {
+        let mut body = Map::new();
+        body.insert("error".to_owned(), code.into());
+        body.insert("message".to_owned(), message.to_string().into());
+        Self { status, body, headers: Vec::new() }
+    }
+
+    /// The request is not as it has to be.
+    pub(crate) fn bad_request(message: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_request", message)
+    }
+
+    /// There is nothing at this address.
+    pub(crate) fn not_found(code: &'static str, message: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::NOT_FOUND, code, message)
+    }
+
+    /// A task of the service ended without an answer.
+    pub(crate) fn internal(error: &dyn std::fmt::Display) -> Self {
+        tracing::error!(%error, "request failed");
+        let message = "internal error, see the log of the controller";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+    }
+
+    /// A recipe with faults.
+    pub(crate) fn recipe(error: &recipe::ValidationError) -> Self {
+        let body = match serde_json::to_value(error) {
+            Ok(Value::Object(body)) => body,
+            other => return Self::internal(&format!("{other:?}")),
+        };
+        Self { status: StatusCode::BAD_REQUEST, body, headers: Vec::new() }
+            .with("step", Step::ValidationSchema.to_string())
+    }
+
+    /// Adds a field to the answer.
+    pub(crate) fn with(mut self, field: &str, value: impl Into<Value>) -> Self {
+        self.body.insert(field.to_owned(), value.into());
+        self
+    }
+
+    /// Adds a header to the answer.
+    pub(crate) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    fn later(self) -> Self {
+        self.header(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER))
+    }
+}
+
+impl From<DatabaseError> for Problem {
+    fn from(error: DatabaseError) -> Self {
+        match error {
+            DatabaseError::Full => Self::new(StatusCode::INSUFFICIENT_STORAGE, "disk_full", error),
+            DatabaseError::Locked => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "database_locked", error).later()
+            }
+            DatabaseError::Newer { .. } | DatabaseError::Other(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match &error {
+            StoreError::NoJob => Self::not_found("job_unknown", error),
+            StoreError::NoServer(_) => Self::not_found("server_unknown", error)
+                .with("step", Step::ValidationServer.to_string()),
+            StoreError::Active { job, .. } => {
+                let job = job.to_string();
+                Self::new(StatusCode::CONFLICT, "active_job", error)
+                    .with("step", Step::ConflictActiveJob.to_string())
+                    .with("job_id", job)
+            }
+            StoreError::State(_) => Self::new(StatusCode::CONFLICT, "job_state", error),
+            StoreError::KeyReused => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", error)
+            }
+            StoreError::Lost => Self::internal(&error),
+            StoreError::Database(error) => error.clone().into(),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response<Body> {
+        let mut response = super::json(self.status, &Value::Object(self.body));
+        for (name, value) in self.headers {
+            response.headers_mut().append(name, value);
+        }
+        response
+    }
+}
+
+/// Nothing is routed here.
+pub(crate) async fn no_such_address() -> Problem {
+    Problem::not_found("not_found", "there is nothing at this address")
+}
+
+/// The address answers to other methods; the router adds which.
+pub(crate) async fn wrong_method() -> Problem {
+    let message = "this address answers to other methods";
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+}
+
+/// Details in the form of those of a recipe.
+pub(crate) fn detail(path: &str, code: &str, message: &str) -> Value {
+    json!({ "path": path, "code": code, "message": message })
+}

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! `/api/v1/servers`: the machines, and how their BMCs are reached. A password goes in and never comes out.
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{Response, StatusCode, Uri};
+use recipe::ShortText;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::problem::{Problem, detail};
+use super::{Api, Caller, Query, SMALL_BODY, body, json, parameter, parse};
+use crate::inventory::{self, Server};
+use crate::jobs::bmc::{Secret, Target, TlsPolicy};
+use crate::jobs::clock::rfc3339;
+use crate::jobs::store::{self, Job, StoreError};
+
+/// Servers in an answer: unless asked for otherwise, and at most.
+const PAGE: (u32, u32) = (100, 1000);
+/// Longest user name and password of a BMC; IPMI allows 20, Redfish sets no limit.
+const LONGEST: usize = 256;
+
+/// What is sent of a server. Without a password, that of an earlier request stays.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sent {
+    bmc_url: String,
+    username: String,
+    password: Option<String>,
+    profile: Option<String>,
+    #[serde(default)]
+    tls: TlsPolicy,
+}
+
+/// A server as the API shows it.
+pub(crate) fn describe(server: &Server, active: Option<&Job>) -> Value {
+    let Target { serial, bmc_url, username, password: _, profile, tls } = &server.target;
+    json!({
+        "serial": serial,
+        "bmc_url": bmc_url,
+        "username": username,
+        "profile": profile,
+        "tls": tls,
+        "active_job": active.map(|job| job.id.to_string()),
+        "created_at": rfc3339(server.created_at),
+        "updated_at": rfc3339(server.updated_at),
+    })
+}
+
+impl Sent {
+    /// Every fault, as those of a recipe are told.
+    fn faults(&self, profiles: &[&str]) -> Vec<Value> {
+        let mut faults = Vec::new();
+        let mut fault = |path: &str, code: &str, message: &str| {
+            faults.push(detail(path, code, message));
+        };
+        if !is_bmc_url(&self.bmc_url) {
+            let expected =
+                "must be http:// or https:// with a host, and no user, password or query";
+            fault("/bmc_url", "format", expected);
+        }
+        if !(1..=LONGEST).contains(&self.username.len()) {
+            fault("/username", "length", "must have 1 to 256 bytes");
+        }
+        if self.password.as_ref().is_some_and(|text| text.len() > LONGEST) {
+            fault("/password", "length", "must have at most 256 bytes");
+        }
+        if self.profile.as_deref().is_some_and(|name| !profiles.contains(&name)) {
+            fault("/profile", "enum", &format!("must be one of {}", profiles.join(", ")));
+        }
+        match &self.tls {
+            TlsPolicy::Pin { sha256 } if !is_sha256(sha256) => {
+                fault("/tls/sha256", "pattern", "must be 64 hexadecimal digits in lower case");
+            }
+            TlsPolicy::Ca { certificates } if !certificates.contains("BEGIN CERTIFICATE") => {
+                fault("/tls/certificates", "format", "must be certificates in PEM");
+            }
+            _ => {}
+        }
+        faults
+    }
+}
+
+fn is_bmc_url(text: &str) -> bool {
+    let Ok(uri) = text.parse::<Uri>() else { return false };
+    let plain = uri.authority().is_some_and(|a| !a.as_str().contains('@') && !a.host().is_empty());
+    matches!(uri.scheme_str(), Some("http" | "https")) && plain && uri.query().is_none()
+}
+
+fn is_sha256(text: &str) -> bool {
+    text.parse::<recipe::Sha256Hex>().is_ok()
+}
+
+fn unknown(serial: &str) -> Problem {
+    StoreError::NoServer(serial.to_owned()).into()
+}
+
+/// `GET /api/v1/servers?limit=…&after=…`
+pub(super) async fn list(
+    State(api): State<Api>,
+    request: Request,
+) -> Result<Response<Body>, Problem> {
+    api.identify(Caller::of(&request)).await?;
+    let query = Query::parse(&request, &["limit", "after"])?;
+    let (after, limit) = (query.text("after").unwrap_or_default(), query.limit(PAGE)?);
+    let servers = api
+        .database
+        .read(move |c| {
+            let servers = inventory::list(c, &after, limit)?;
+            let describe = |server: &Server| {
+                let active = store::active(c, &server.target.serial)?;
+                Ok(describe(server, active.as_ref()))
+            };
+            servers.iter().map(describe).collect::<Result<Vec<Value>, StoreError>>()
+        })
+        .await?;
+    let full = usize::try_from(limit).is_ok_and(|limit| servers.len() == limit);
+    let next = servers.last().filter(|_| full).map(|server| server["serial"].clone());
+    Ok(json(StatusCode::OK, &json!({ "servers": servers, "next_after": next })))
+}
+
+/// `GET /api/v1/servers/{serial}`
+pub(super) async fn get(
+    State(api): State<Api>,
+    request: Request,
+) -> Result<Response<Body>, Problem> {
+    api.identify(Caller::of(&request)).await?;
+    let serial = parameter(&request)?;
+    let of = serial.clone();
+    let found = api
+        .database
+        .read(move |c| {
+            let server = inventory::find(c, &of)?;
+            Ok::<_, StoreError>((server, store::active(c, &of)?))
+        })
+        .await?;
+    match found {
+        (Some(server), active) => Ok(json(StatusCode::OK, &describe(&server, active.as_ref()))),
+        (None, _) => Err(unknown(&serial)),
+    }
+}
+
+/// `PUT /api/v1/servers/{serial}`
+pub(super) async fn put(
+    State(api): State<Api>,
+    request: Request,
+) -> Result<Response<Body>, Problem> {
+    api.identify(Caller::of(&request)).await?.may_change()?;
+    let serial = parameter(&request)?;
+    let serial = serial
+        .parse::<ShortText>()
+        .map_err(|e| Problem::bad_request(format!("the serial number: {e}")))?;
+    let sent: Sent = parse(&body(request, SMALL_BODY).await?)?;
+    let faults = sent.faults(&api.profiles);
+    if !faults.is_empty() {
+        let message = "the server has faults";
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "validation_error", message)
+            .with("details", faults));
+    }
+    let put = move |c: &rusqlite::Connection| {
+        let before = inventory::find(c, serial.as_ref())?;
+        let known = before.map(|server| server.target.password);
+        let Some(password) = sent.password.map(Secret::new).or(known) else {
+            return Ok(None);
+        };
+        let target = Target {
+            serial: serial.to_string(),
+            bmc_url: sent.bmc_url,
+            username: sent.username,
+            password,
+            profile: sent.profile,
+            tls: sent.tls,
+        };
+        let new = inventory::put(c, &target)?;
+        let server = inventory::find(c, &target.serial)?;
+        let active = store::active(c, &target.serial)?;
+        Ok::<_, StoreError>(server.map(|server| (new, describe(&server, active.as_ref()))))
+    };
+    let Some((new, answer)) = api.database.write(put).await? else {
+        let fault = detail("/password", "required", "must be there for a new server");
+        let message = "the server has a fault";
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "validation_error", message)
+            .with("details", vec![fault]));
+    };
+    tracing::info!(serial = answer["serial"].as_str(), new, "server");
+    Ok(json(if new { StatusCode::CREATED } else { StatusCode::OK }, &answer))
+}
+
+/// `DELETE /api/v1/servers/{serial}`
+pub(super) async fn remove(
+    State(api): State<Api>,
+    request: Request,
+) -> Result<Response<Body>, Problem> {
+    api.identify(Caller::of(&request)).await?.may_change()?;
+    let serial = parameter(&request)?;
+    let of = serial.clone();
+    let removed = api.database.write(move |c| {
+        if let Some(job) = store::active(c, &of)? {
+            return Err(StoreError::Active { serial: of, job: job.id });
+        }
+        Ok(inventory::remove(c, &of)?)
+    });
+    if !removed.await? {
+        return Err(unknown(&serial));
+    }
+    tracing::info!(serial, "server removed");
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_bmcs() {
+        for good in
+            ["https://bmc.example", "http://192.0.2.7:8000", "https://[2001:db8::1]/redfish"]
+        {
+            assert!(is_bmc_url(good), "{good}");
+        }
+        for bad in ["", "bmc.example", "ftp://bmc.example", "https://", "https://bmc.example?a=b"] {
+            assert!(!is_bmc_url(bad), "{bad}");
+        }
+        let with_user = format!("https://admin:x{}bmc.example", '@');
+        assert!(!is_bmc_url(&with_user));
+    }
+}

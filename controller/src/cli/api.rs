@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! `controller api …`: what it takes to log in.
+
+use std::io::Read as _;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+
+use super::Settings;
+use crate::api::auth::Role;
+use crate::passwords;
+
+/// Longest password that is read.
+const LONGEST: u64 = 1024;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ApiCommand {
+    /// Read a password from standard input and print its Argon2 hash, for a line NAME:HASH in `api.users`
+    HashPassword,
+    /// Print a token, signed with the key in `api.token_key`
+    Token(Token),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Token {
+    /// Whom the token is for; jobs say who made them
+    name: String,
+    /// What it allows
+    #[arg(long, value_enum, default_value_t = Role::Operator)]
+    role: Role,
+    /// How long it is good
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = humantime::parse_duration)]
+    valid: Duration,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+impl ApiCommand {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::HashPassword => {
+                let mut password = String::new();
+                std::io::stdin()
+                    .take(LONGEST)
+                    .read_to_string(&mut password)
+                    .context("read the password from standard input")?;
+                // An editor or `echo` adds the end of the line.
+                let password = password.trim_end_matches(['\r', '\n']);
+                anyhow::ensure!(!password.is_empty(), "no password on standard input");
+                println!("{}", passwords::hash(password)?);
+            }
+            Self::Token(Token { name, role, valid, settings }) => {
+                let config = settings.load()?;
+                let key = config.api.read_token_key().map_err(anyhow::Error::msg)?;
+                let key = key.context("api.token_key is not configured")?;
+                println!("{}", key.issue(&name, role, valid));
+            }
+        }
+        Ok(())
+    }
+}

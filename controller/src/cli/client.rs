@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! A client of the API, for the commands that need no `curl`.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use clap::Args;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+use ureq::Agent;
+use ureq::http::Request;
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+
+/// How long an answer may take.
+const TIMEOUT: Duration = Duration::from_mins(1);
+/// Largest answer.
+const LARGEST: u64 = 64 * 1024 * 1024;
+
+/// Where the service is and how to log in.
+#[derive(Debug, Args)]
+pub(super) struct Connection {
+    /// Address of the service
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "CONTROLLER_URL",
+        default_value = "http://127.0.0.1:8080"
+    )]
+    url: String,
+    /// File with a token; wins over a user [environment: the token itself, in `CONTROLLER_TOKEN`]
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// User to log in as
+    #[arg(long, value_name = "NAME", env = "CONTROLLER_USER")]
+    user: Option<String>,
+    /// File with the user's password [environment: the password itself, in `CONTROLLER_PASSWORD`]
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// File with the authorities that the service's certificate may come from (PEM), in place of the system's
+    #[arg(long, value_name = "FILE", env = "CONTROLLER_CA")]
+    ca: Option<PathBuf>,
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// The service, as one user.
+pub(super) struct Client {
+    agent: Agent,
+    url: String,
+    authorization: Option<String>,
+}
+
+/// Reads a secret from a file, or else from the environment: never from an argument, which others see.
+pub(super) fn secret(file: Option<&PathBuf>, variable: &str) -> anyhow::Result<Option<String>> {
+    if let Some(file) = file {
+        let text = fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
+        return Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()));
+    }
+    Ok(std::env::var(variable).ok().filter(|text| !text.is_empty()))
+}
+
+impl Connection {
+    pub(super) fn open(&self) -> anyhow::Result<Client> {
+        let token = secret(self.token_file.as_ref(), "CONTROLLER_TOKEN")?;
+        let authorization = match (token, &self.user) {
+            (Some(token), _) => Some(format!("Bearer {}", token.trim())),
+            (None, Some(user)) => {
+                let password = secret(self.password_file.as_ref(), "CONTROLLER_PASSWORD")?;
+                let password = password.with_context(|| {
+                    format!(
+                        "the password of {user}: expected --password-file or CONTROLLER_PASSWORD"
+                    )
+                })?;
+                Some(format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}"))))
+            }
+            (None, None) => None,
+        };
+        let mut config = Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(TIMEOUT))
+            .user_agent(concat!("provisioner-controller/", env!("CARGO_PKG_VERSION")));
+        if self.url.starts_with("https://") {
+            config = config.tls_config(TlsConfig::builder().root_certs(self.roots()?).build());
+        }
+        let url = self.url.trim_end_matches('/').to_owned();
+        Ok(Client { agent: config.build().into(), url, authorization })
+    }
+
+    fn roots(&self) -> anyhow::Result<RootCerts> {
+        let certificates: Vec<Certificate<'static>> = match &self.ca {
+            Some(file) => {
+                let pem = fs::read(file).with_context(|| format!("read {}", file.display()))?;
+                let items = parse_pem(&pem).filter_map(|item| match item {
+                    Ok(PemItem::Certificate(certificate)) => Some(Ok(certificate)),
+                    Ok(_) => None,
+                    Err(error) => Some(Err(error)),
+                });
+                items
+                    .collect::<Result<_, _>>()
+                    .with_context(|| format!("read {}", file.display()))?
+            }
+            None => rustls_native_certs::load_native_certs()
+                .certs
+                .into_iter()
+                .map(|certificate| Certificate::from_der(&certificate).to_owned())
+                .collect(),
+        };
+        anyhow::ensure!(!certificates.is_empty(), "no authorities to trust: expected --ca FILE");
+        Ok(RootCerts::Specific(Arc::new(certificates)))
+    }
+}
+
+impl Client {
+    pub(super) fn get(&self, path: &str) -> anyhow::Result<Value> {
+        self.send("GET", path, &[], None)
+    }
+
+    pub(super) fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&str>,
+    ) -> anyhow::Result<Value> {
+        let url = format!("{}{path}", self.url);
+        let mut request = Request::builder().method(method).uri(&url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(authorization) = &self.authorization {
+            request = request.header("authorization", authorization);
+        }
+        let what = || format!("{method} {url}");
+        let answer = match body {
+            Some(body) => {
+                let request = request.header("content-type", "application/json").body(body);
+                self.agent.run(request.with_context(what)?)
+            }
+            None if method == "POST" => self.agent.run(request.body("").with_context(what)?),
+            None => self.agent.run(request.body(()).with_context(what)?),
+        };
+        let mut answer = answer.with_context(what)?;
+        let status = answer.status();
+        let text = answer.body_mut().with_config().limit(LARGEST).read_to_string();
+        let text = text.with_context(what)?;
+        let value = serde_json::from_str(&text).unwrap_or(Value::Null);
+        if status.is_success() {
+            return Ok(value);
+        }
+        bail!("{}: {}", what(), refusal(status.as_u16(), &value))
+    }
+}
+
+/// What an answer says that says no, with every detail.
+fn refusal(status: u16, answer: &Value) -> String {
+    let (Some(code), Some(message)) = (answer["error"].as_str(), answer["message"].as_str()) else {
+        return format!("the answer is {status}, and not from this API");
+    };
+    let mut text = format!("{message} ({status} {code})");
+    for detail in answer["details"].as_array().into_iter().flatten() {
+        let part = |name: &str| detail[name].as_str().unwrap_or_default().to_owned();
+        // Writing to a String can't fail.
+        write!(text, "\n  {} {} ({})", part("path"), part("message"), part("code")).ok();
+    }
+    text
+}
+
+/// A text as a part of a path or a query.
+pub(super) fn encode(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}
+
+/// Prints rows under a heading, each column as wide as its widest value.
+pub(super) fn table(heading: &[&str], rows: &[Vec<String>]) {
+    let mut widths: Vec<usize> = heading.iter().map(|text| text.len()).collect();
+    for row in rows {
+        for (width, text) in widths.iter_mut().zip(row) {
+            *width = (*width).max(text.chars().count());
+        }
+    }
+    let line = |row: &mut dyn Iterator<Item = &str>| {
+        let cells: Vec<String> =
+            row.zip(&widths).map(|(text, width)| format!("{text:width$}")).collect();
+        println!("{}", cells.join("  ").trim_end());
+    };
+    line(&mut heading.iter().copied());
+    for row in rows {
+        line(&mut row.iter().map(String::as_str));
+    }
+}
+
+/// A field as text; nothing for null.
+pub(super) fn text(value: &Value, field: &str) -> String {
+    match &value[field] {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

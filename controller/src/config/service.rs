@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The sections `[api]`, `[webhook]`, `[jobs]` and `[tls]`, and the files that they name.
+//!
+//! A secret is never in the configuration, only the path of the file that holds it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use recipe::signature::{SigningKey, signing_key_from_pem};
+
+use super::reader::{Section, Source};
+use super::set;
+use crate::api::auth::TokenKey;
+use crate::jobs::bmc::Secret;
+use crate::jobs::runner::Settings;
+use crate::media::Image;
+use crate::registry::users::Users;
+
+/// Who may use the API.
+#[derive(Debug, Clone, Default)]
+pub struct ApiConfig {
+    /// File of users and Argon2 hashes; None: nobody can log in with a password.
+    pub users: Option<PathBuf>,
+    /// Users that may only look.
+    pub readers: Vec<String>,
+    /// File with the key of tokens; None: no token is accepted.
+    pub token_key: Option<PathBuf>,
+    /// Requests of one address in a second, and twice as many at once.
+    pub requests_per_second: usize,
+}
+
+/// How jobs are run.
+#[derive(Debug, Clone)]
+pub struct JobsConfig {
+    /// `http://HOST:PORT` under which BMCs reach this service.
+    pub url: Option<String>,
+    /// The image that machines boot, in the folder `media/static`.
+    pub maintenance_iso: String,
+    /// File with the Ed25519 key that signs task ISOs; None: they are not signed.
+    pub signing_key: Option<PathBuf>,
+    /// The rest.
+    pub settings: Settings,
+}
+
+/// The certificate of this service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// File with the certificate and those that issued it (PEM).
+    pub certificate: PathBuf,
+    /// File with its key (PEM).
+    pub key: PathBuf,
+    /// File with authorities (PEM); whoever has a certificate of theirs needs no secret for the webhook.
+    pub client_ca: Option<PathBuf>,
+}
+
+impl Default for JobsConfig {
+    fn default() -> Self {
+        Self {
+            url: None,
+            maintenance_iso: "maintenance.iso".to_owned(),
+            signing_key: None,
+            settings: Settings::default(),
+        }
+    }
+}
+
+const A_FILE: &str = "the path of a file";
+
+pub(super) fn api(source: &mut Source<'_>, mut section: Section<'_>) -> ApiConfig {
+    let mut config = ApiConfig {
+        users: section.parse(source, "users", A_FILE),
+        requests_per_second: 100,
+        ..ApiConfig::default()
+    };
+    let name = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    set(&mut config.readers, section.list(source, "readers", "names of users", name));
+    config.token_key = section.parse(source, "token_key", A_FILE);
+    set(&mut config.requests_per_second, section.count(source, "requests_per_second"));
+    section.end(source);
+    config
+}
+
+pub(super) fn webhook(source: &mut Source<'_>, mut section: Section<'_>) -> Vec<PathBuf> {
+    let path = |text: &str| (!text.is_empty()).then(|| PathBuf::from(text));
+    let secrets = section.list(source, "secrets", "paths of files", path).unwrap_or_default();
+    section.end(source);
+    secrets
+}
+
+pub(super) fn jobs(source: &mut Source<'_>, mut section: Section<'_>) -> JobsConfig {
+    let mut config = JobsConfig::default();
+    let expected = "http:// or https:// with a host, and a port where it is needed";
+    let url = |text: &str| {
+        let uri: axum::http::Uri = text.parse().ok()?;
+        let good = matches!(uri.scheme_str(), Some("http" | "https"))
+            && matches!(uri.path(), "/" | "")
+            && uri.query().is_none();
+        good.then(|| text.to_owned())
+    };
+    config.url = section.parse_with(source, "url", expected, url);
+    let expected = "the name of a file that ends in .iso";
+    let iso = |text: &str| Image::fixed(text).is_ok().then(|| text.to_owned());
+    set(&mut config.maintenance_iso, section.parse_with(source, "maintenance_iso", expected, iso));
+    config.signing_key = section.parse(source, "signing_key", A_FILE);
+    let settings = &mut config.settings;
+    set(&mut settings.at_once, section.count(source, "at_once"));
+    for (key, value) in [
+        ("lease", &mut settings.lease),
+        ("boot_budget", &mut settings.boot_budget),
+        ("webhook_budget", &mut settings.webhook_budget),
+        ("firmware_budget", &mut settings.firmware_budget),
+        ("cleanup_budget", &mut settings.cleanup_budget),
+        ("keep_isos", &mut settings.keep_isos),
+        ("keep_jobs", &mut settings.keep_jobs),
+    ] {
+        set(value, section.duration(source, key));
+    }
+    let after =
+        section.parse_with(source, "after_success", "\"reset\" or \"leave\"", |text| match text {
+            "reset" => Some(true),
+            "leave" => Some(false),
+            _ => None,
+        });
+    set(&mut settings.restart, after);
+    section.end(source);
+    config
+}
+
+pub(super) fn tls(source: &mut Source<'_>, mut section: Section<'_>) -> Option<TlsConfig> {
+    let certificate = section.parse(source, "certificate", A_FILE);
+    let key = section.parse(source, "key", A_FILE);
+    let client_ca = section.parse(source, "client_ca", A_FILE);
+    if section.is_there() {
+        section.require(source, "certificate", A_FILE);
+        section.require(source, "key", A_FILE);
+    }
+    section.end(source);
+    Some(TlsConfig { certificate: certificate?, key: key?, client_ca })
+}
+
+/// Reads a file that a value names; the fault says which value.
+fn read(value: &str, path: &Path) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|e| format!("{value} {}: {e}", path.display()))
+}
+
+fn at<T, E: std::fmt::Display>(
+    value: &str,
+    path: &Path,
+    result: Result<T, E>,
+) -> Result<T, String> {
+    result.map_err(|e| format!("{value} {}: {e}", path.display()))
+}
+
+impl ApiConfig {
+    /// The users, where there is a file of them.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn read_users(&self) -> Result<Option<Users>, String> {
+        let Some(path) = &self.users else { return Ok(None) };
+        let users = at("api.users", path, Users::read(path))?;
+        if let Some(reader) = self.readers.iter().find(|name| !users.contains(name)) {
+            return Err(format!("api.readers names {reader:?}, who is not in api.users"));
+        }
+        Ok(Some(users))
+    }
+
+    /// The key of tokens, where there is one.
+    ///
+    /// # Errors
+    /// When the file can't be read or holds no key.
+    pub fn read_token_key(&self) -> Result<Option<TokenKey>, String> {
+        let Some(path) = &self.token_key else { return Ok(None) };
+        let key = TokenKey::new(&read("api.token_key", path)?);
+        at("api.token_key", path, key).map(Some)
+    }
+}
+
+/// Fewest bytes of a secret of the webhook.
+const SHORTEST_SECRET: usize = 16;
+
+/// The secrets of the webhook; white space around them is no part of them.
+///
+/// # Errors
+/// When a file can't be read, or holds nothing that is hard to guess or can be sent in a header.
+pub fn read_secrets(paths: &[PathBuf]) -> Result<Vec<Secret>, String> {
+    if paths.len() > 2 {
+        return Err("webhook.secrets: expected at most two, the old one and the new one".to_owned());
+    }
+    let read = |path: &PathBuf| {
+        let text = read("webhook.secrets", path)?;
+        let text = text.trim();
+        let good = text.len() >= SHORTEST_SECRET && text.bytes().all(|b| b.is_ascii_graphic());
+        let wrong = "expected at least 16 characters of printable ASCII without spaces";
+        at("webhook.secrets", path, if good { Ok(Secret::new(text)) } else { Err(wrong) })
+    };
+    paths.iter().map(read).collect()
+}
+
+impl JobsConfig {
+    /// How jobs are run, with the key that signs.
+    ///
+    /// # Errors
+    /// When the file of the key can't be read.
+    pub fn read_settings(&self) -> Result<Settings, String> {
+        let mut settings = self.settings.clone();
+        if let Some(path) = &self.signing_key {
+            let key = signing_key_from_pem(&read("jobs.signing_key", path)?);
+            let key: SigningKey = at("jobs.signing_key", path, key)?;
+            settings.signing_key = Some(Arc::new(key));
+        }
+        Ok(settings)
+    }
+}

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! `/metrics`: what Prometheus asks for, in its text format (version 0.0.4). No serial number, no name of a
+//! user and no address is in it: it can be read without a login.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// Upper bounds of the histogram of requests, in seconds.
+const BOUNDS: [f64; 8] = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0];
+
+/// What this process counted since it was started.
+#[derive(Debug, Default)]
+pub(crate) struct Metrics {
+    requests: Mutex<BTreeMap<(String, String, u16), u64>>,
+    times: Mutex<BTreeMap<String, Histogram>>,
+    reports: Mutex<BTreeMap<&'static str, u64>>,
+    failed_logins: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Histogram {
+    /// How many were as quick as each bound, and no quicker bound.
+    counts: [u64; BOUNDS.len()],
+    count: u64,
+    sum: f64,
+}
+
+/// What is true at the moment of the question, from elsewhere.
+#[derive(Debug, Default)]
+pub(crate) struct Gauges {
+    /// Jobs by state.
+    pub(crate) jobs: BTreeMap<&'static str, i64>,
+    /// Complete jobs by outcome.
+    pub(crate) outcomes: BTreeMap<&'static str, i64>,
+    /// Jobs that this process works on.
+    pub(crate) workers: usize,
+    /// Servers.
+    pub(crate) servers: i64,
+    /// Connections that are open.
+    pub(crate) connections: usize,
+}
+
+impl Metrics {
+    /// Counts a request. `route` is the pattern of the route and never the path, of which there are too many.
+    pub(crate) fn request(&self, method: &str, route: &str, status: u16, took: Duration) {
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        *requests.entry((method.to_owned(), route.to_owned(), status)).or_default() += 1;
+        drop(requests);
+        let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+        let histogram = times.entry(route.to_owned()).or_default();
+        let seconds = took.as_secs_f64();
+        let bucket = BOUNDS.iter().position(|bound| seconds <= *bound);
+        if let Some(count) = bucket.and_then(|bucket| histogram.counts.get_mut(bucket)) {
+            *count += 1;
+        }
+        histogram.count += 1;
+        histogram.sum += seconds;
+    }
+
+    /// Counts a report of a machine, by what became of it.
+    pub(crate) fn report(&self, result: &'static str) {
+        let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
+        *reports.entry(result).or_default() += 1;
+    }
+
+    /// Counts a login that failed.
+    pub(crate) fn login_failed(&self) {
+        self.failed_logins.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Everything, as it is asked for.
+    pub(crate) fn text(&self, gauges: &Gauges) -> String {
+        let mut page = Page::default();
+        page.head("build_info", "gauge", "The version that is running.");
+        page.value("build_info", &[("version", build_info::VERSION)], "1");
+        page.head("servers", "gauge", "Servers that are known.");
+        page.value("servers", &[], gauges.servers);
+        page.head("jobs", "gauge", "Jobs that are kept, by state.");
+        for (state, count) in &gauges.jobs {
+            page.value("jobs", &[("state", state)], count);
+        }
+        page.head("jobs_complete", "gauge", "Complete jobs that are kept, by outcome.");
+        for (outcome, count) in &gauges.outcomes {
+            page.value("jobs_complete", &[("outcome", outcome)], count);
+        }
+        page.head("workers", "gauge", "Jobs that this process works on.");
+        page.value("workers", &[], gauges.workers);
+        page.head("connections", "gauge", "Connections that are open.");
+        page.value("connections", &[], gauges.connections);
+        page.head("reports_total", "counter", "Reports of machines, by what became of them.");
+        for (result, count) in self.reports.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            page.value("reports_total", &[("result", result)], count);
+        }
+        page.head(
+            "failed_logins_total",
+            "counter",
+            "Logins to the API and the webhook that failed.",
+        );
+        page.value("failed_logins_total", &[], self.failed_logins.load(Ordering::Relaxed));
+        page.head("http_requests_total", "counter", "Requests that were answered.");
+        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        for ((method, route, status), count) in requests.iter() {
+            let labels = [("method", &**method), ("route", route), ("status", &status.to_string())];
+            page.value("http_requests_total", &labels, count);
+        }
+        drop(requests);
+        let name = "http_request_duration_seconds";
+        page.head(name, "histogram", "From a request's head to the head of its answer.");
+        for (route, histogram) in self.times.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            let mut so_far = 0;
+            for (bound, count) in BOUNDS.iter().zip(histogram.counts) {
+                so_far += count;
+                let labels = [("route", &**route), ("le", &bound.to_string())];
+                page.value(&format!("{name}_bucket"), &labels, so_far);
+            }
+            let labels = [("route", &**route), ("le", "+Inf")];
+            page.value(&format!("{name}_bucket"), &labels, histogram.count);
+            page.value(&format!("{name}_sum"), &[("route", route)], histogram.sum);
+            page.value(&format!("{name}_count"), &[("route", route)], histogram.count);
+        }
+        page.0
+    }
+}
+
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        // Writing to a String can't fail, here and below.
+        writeln!(self.0, "# HELP provisioner_{name} {help}\n# TYPE provisioner_{name} {kind}").ok();
+    }
+
+    fn value(&mut self, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
+        let escape =
+            |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        let labels: Vec<String> =
+            labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escape(value))).collect();
+        let labels =
+            if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        writeln!(self.0, "provisioner_{name}{labels} {value}").ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_is_what_prometheus_reads() {
+        let metrics = Metrics::default();
+        metrics.request("GET", "/api/v1/jobs", 200, Duration::from_millis(3));
+        metrics.request("GET", "/api/v1/jobs", 200, Duration::from_hours(1));
+        metrics.report("recorded");
+        metrics.login_failed();
+        let gauges = Gauges {
+            jobs: [("queued", 2)].into(),
+            outcomes: [("failed", 1)].into(),
+            workers: 2,
+            servers: 3,
+            connections: 1,
+        };
+        let page = metrics.text(&gauges);
+        let page = page.replace(build_info::VERSION, "VERSION");
+        insta::assert_snapshot!(page);
+    }
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! HTTPS: rustls with the ring provider, TLS 1.2 and 1.3. The files are read again on SIGHUP; where they
+//! can't be used, what was read before stays.
+
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::{RootCertStore, ServerConfig};
+use tokio_rustls::server::TlsStream;
+
+use crate::config::TlsConfig;
+
+/// The certificate, as it was read last.
+pub(crate) struct Tls {
+    files: TlsConfig,
+    current: RwLock<Arc<ServerConfig>>,
+}
+
+impl Tls {
+    /// Reads the files.
+    pub(crate) fn open(files: TlsConfig) -> anyhow::Result<Self> {
+        let current = RwLock::new(load(&files).map_err(anyhow::Error::msg)?);
+        Ok(Self { files, current })
+    }
+
+    /// Reads the files again.
+    pub(crate) fn reload(&self) {
+        match load(&self.files) {
+            Ok(config) => {
+                *self.current.write().unwrap_or_else(PoisonError::into_inner) = config;
+                tracing::info!("certificate read again");
+            }
+            Err(error) => tracing::error!(error, "the certificate from before stays"),
+        }
+    }
+
+    /// Agrees on keys with a client. Says whether it has a certificate of the configured authority.
+    pub(crate) async fn accept(
+        &self,
+        stream: TcpStream,
+    ) -> io::Result<(TlsStream<TcpStream>, bool)> {
+        let config = Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner));
+        let stream = TlsAcceptor::from(config).accept(stream).await?;
+        // Without an authority none is asked for; with one, another's is refused in the handshake.
+        let trusted = stream.get_ref().1.peer_certificates().is_some_and(|chain| !chain.is_empty());
+        Ok((stream, trusted))
+    }
+}
+
+/// Reads the files, and says which is at fault.
+pub(crate) fn load(files: &TlsConfig) -> Result<Arc<ServerConfig>, String> {
+    let chain = certificates("tls.certificate", &files.certificate)?;
+    let key = PrivateKeyDer::from_pem_file(&files.key)
+        .map_err(|e| format!("tls.key {}: {e}", files.key.display()))?;
+    let provider = Arc::new(ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|e| format!("tls: {e}"))?;
+    let builder = match &files.client_ca {
+        None => builder.with_no_client_auth(),
+        Some(path) => {
+            let mut roots = RootCertStore::empty();
+            for certificate in certificates("tls.client_ca", path)? {
+                roots
+                    .add(certificate)
+                    .map_err(|e| format!("tls.client_ca {}: {e}", path.display()))?;
+            }
+            // BMCs and people have none, and come to other addresses than the webhook.
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider)
+                .allow_unauthenticated()
+                .build()
+                .map_err(|e| format!("tls.client_ca {}: {e}", path.display()))?;
+            builder.with_client_cert_verifier(verifier)
+        }
+    };
+    let mut config = builder
+        .with_single_cert(chain, key)
+        .map_err(|e| format!("tls.certificate {} and tls.key: {e}", files.certificate.display()))?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn certificates(value: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let wrong = |e: &dyn std::fmt::Display| format!("{value} {}: {e}", path.display());
+    let certificates: Vec<_> = CertificateDer::pem_file_iter(path)
+        .map_err(|e| wrong(&e))?
+        .collect::<Result<_, _>>()
+        .map_err(|e| wrong(&e))?;
+    if certificates.is_empty() {
+        Err(wrong(&"holds no certificate in PEM"))
+    } else {
+        Ok(certificates)
+    }
+}

@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The API as its clients see it.
+
+use std::time::Duration;
+
+use controller::api::auth::{Role, TokenKey};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::{Client, Reply, Service};
+
+pub(crate) const PASSWORD: &str = "only-for-these-tests";
+pub(crate) const SECRETS: [&str; 2] = ["the-old-secret-of-tests", "the-new-secret-of-tests"];
+
+pub(crate) const CONFIG: &str = "\
+[api]
+users = \"FOLDER/users\"
+readers = [\"look\"]
+token_key = \"FOLDER/token-key\"
+requests_per_second = 1000
+[webhook]
+secrets = [\"FOLDER/secret-0\", \"FOLDER/secret-1\"]
+[jobs]
+url = \"http://127.0.0.1:1\"
+";
+
+/// Puts what [`CONFIG`] names into a folder.
+pub(crate) fn prepare(folder: &TempDir) {
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    let hash = bcrypt::hash(PASSWORD, 4).unwrap();
+    write("users", &format!("ops:{hash}\nlook:{hash}\n"));
+    write("token-key", &format!("{}\n", "k".repeat(48)));
+    for (number, secret) in SECRETS.iter().enumerate() {
+        write(&format!("secret-{number}"), &format!("{secret}\n"));
+    }
+    write("data/media/static/maintenance.iso", "not really an image");
+}
+
+pub(crate) fn service() -> Service {
+    let folder = TempDir::new().unwrap();
+    prepare(&folder);
+    Service::start_in(folder, CONFIG)
+}
+
+pub(crate) fn send(client: &Client, method: &str, path: &str, body: &Value) -> Reply {
+    client.send(method, path, &[], body.to_string().as_bytes())
+}
+
+pub(crate) fn server() -> Value {
+    json!({ "bmc_url": "https://bmc.example", "username": "admin", "password": "of-the-bmc-itself" })
+}
+
+pub(crate) fn recipe() -> Value {
+    json!({
+        "task_target": "install-linux.target",
+        "target_disk": "/dev/sda",
+        "oci_url": "registry.example/os/debian:13",
+        "partition_layout": [{ "size": "100%", "type_guid": "8300", "format": "ext4" }],
+        "user_data": "what-only-the-machine-may-see",
+    })
+}
+
+pub(crate) fn new_job(serial: &str) -> Value {
+    json!({ "server_serial": serial, "recipe": recipe() })
+}
+
+fn report(service: &Service, serial: &str, secret: &str, body: &Value) -> Reply {
+    let path = format!("/api/v1/status-webhook/{serial}");
+    let headers = [("x-webhook-secret", secret)];
+    service.client.send("POST", &path, &headers, body.to_string().as_bytes())
+}
+
+/// Waits for a job to be as `done` wants it.
+#[track_caller]
+pub(crate) fn until(client: &Client, id: &str, done: impl Fn(&Value) -> bool) -> Value {
+    for _ in 0..5000 {
+        let job = client.get(&format!("/api/v1/jobs/{id}")).expect(200).json();
+        if done(&job) {
+            return job;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    panic!("{:#}", client.get(&format!("/api/v1/jobs/{id}")).json());
+}
+
+#[test]
+fn a_job_from_the_first_request_to_the_last_event() {
+    let service = service();
+    let ops = service.client.login("ops", PASSWORD);
+    send(&ops, "PUT", "/api/v1/servers/S%201", &server()).expect(201);
+    let made = send(&ops, "POST", "/api/v1/jobs", &new_job("S 1")).expect(202);
+    let job = made.json();
+    let id = job["job_id"].as_str().unwrap();
+    assert_eq!(made.header("location"), format!("/api/v1/jobs/{id}"));
+    until(&ops, id, |job| job["step"] == "webhook.wait");
+    let conflict = send(&ops, "POST", "/api/v1/jobs", &new_job("S 1"));
+    let conflict = conflict.expect_problem(409, "active_job").json();
+    assert_eq!(
+        (&conflict["job_id"], &conflict["step"]),
+        (&json!(id), &json!("conflict.active_job"))
+    );
+    ops.delete("/api/v1/servers/S%201").expect_problem(409, "active_job");
+
+    let success = json!({ "status": "success", "delivery_id": "1", "job_id": id });
+    let taken = report(&service, "S%201", SECRETS[1], &success).expect(200).json();
+    assert_eq!(taken["result"], "recorded");
+    let again = report(&service, "S%201", SECRETS[0], &success).expect(200).json();
+    assert_eq!(again["result"], "duplicate");
+    let done = until(&ops, id, |job| job["status"] == "complete");
+    assert_eq!(done["outcome"], "succeeded");
+    let kinds: Vec<&str> =
+        done["events"].as_array().unwrap().iter().map(|e| e["kind"].as_str().unwrap()).collect();
+    assert_eq!((kinds.first(), kinds.last()), (Some(&"state.queued"), Some(&"state.complete")));
+    let late = json!({ "status": "failed", "failed_step": "late.service", "job_id": id });
+    let late = report(&service, "S%201", SECRETS[0], &late).expect(200).json();
+    assert_eq!(late["result"], "ended");
+
+    let listed = ops.get("/api/v1/jobs?server_serial=S+1&status=complete").expect(200).json();
+    assert_eq!(listed["jobs"][0]["job_id"], id);
+    ops.delete("/api/v1/servers/S%201").expect(204);
+    ops.get("/api/v1/servers/S%201").expect_problem(404, "server_unknown");
+}
+
+#[test]
+fn every_fault_of_a_recipe_is_told() {
+    let service = service();
+    let ops = service.client.login("ops", PASSWORD);
+    let mut new = new_job("S1");
+    new["recipe"]["target_disk"] = json!("/dev/../sda");
+    new["recipe"]["partition_layout"][0]["size"] = json!("1 GB");
+    let problem = send(&ops, "POST", "/api/v1/jobs", &new).expect_problem(400, "validation_error");
+    let problem = problem.json();
+    let places: Vec<&str> = problem["details"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|d| d["path"].as_str().unwrap())
+        .collect();
+    assert_eq!(places, ["/partition_layout/0/size", "/target_disk"]);
+    assert_eq!(problem["step"], "validation.schema");
+    // A field that stands there twice is a fault, and only in the text as it was sent.
+    let twice =
+        new_job("S1").to_string().replace("\"recipe\":{", "\"recipe\":{\"task_target\":\"x\",");
+    let twice = ops.send("POST", "/api/v1/jobs", &[], twice.as_bytes());
+    twice.expect_problem(400, "validation_error");
+    send(&ops, "POST", "/api/v1/jobs", &new_job("S1")).expect_problem(404, "server_unknown");
+    for bad in ["", "{", "[]", "{\"server_serial\":\"S1\"}"] {
+        ops.send("POST", "/api/v1/jobs", &[], bad.as_bytes()).expect_problem(400, "bad_request");
+    }
+    let large = " ".repeat(7 * 1024 * 1024);
+    ops.send("POST", "/api/v1/jobs", &[], large.as_bytes()).expect_problem(413, "too_large");
+}
+
+#[test]
+fn a_repeated_request_is_answered_with_the_first_job() {
+    let service = service();
+    let ops = service.client.login("ops", PASSWORD);
+    send(&ops, "PUT", "/api/v1/servers/S1", &server()).expect(201);
+    let post = |key: &str, body: &Value| {
+        let headers = [("idempotency-key", key)];
+        ops.send("POST", "/api/v1/jobs", &headers, body.to_string().as_bytes())
+    };
+    let first = post("k", &new_job("S1")).expect(202).json();
+    let again = post("k", &new_job("S1")).expect(202).json();
+    assert_eq!(again["job_id"], first["job_id"]);
+    post("k", &new_job("S2")).expect_problem(422, "idempotency_key_reused");
+    post("", &new_job("S1")).expect_problem(400, "bad_request");
+}
+
+#[test]
+fn a_job_is_cancelled_and_repeated() {
+    let service = service();
+    let ops = service.client.login("ops", PASSWORD);
+    send(&ops, "PUT", "/api/v1/servers/S1", &server()).expect(201);
+    let job = send(&ops, "POST", "/api/v1/jobs", &new_job("S1")).expect(202).json();
+    let id = job["job_id"].as_str().unwrap();
+    until(&ops, id, |job| job["step"] == "webhook.wait");
+    let retry = format!("/api/v1/jobs/{id}/retry");
+    ops.send("POST", &retry, &[], b"").expect_problem(409, "job_state");
+    let cancel = format!("/api/v1/jobs/{id}/cancel");
+    ops.send("POST", &cancel, &[], b"").expect(202);
+    let done = until(&ops, id, |job| job["status"] == "complete");
+    assert_eq!(
+        (&done["failed_step"], &done["failure"]),
+        (&json!("webhook.wait"), &json!("cancelled"))
+    );
+    ops.send("POST", &cancel, &[], b"").expect_problem(409, "job_state");
+    let second = ops.send("POST", &retry, &[], b"").expect(202).json();
+    assert_eq!(
+        (&second["retry_of"], &second["recipe_sha256"]),
+        (&json!(id), &job["recipe_sha256"])
+    );
+}
+
+#[test]
+fn a_password_of_a_bmc_goes_in_and_never_comes_out() {
+    let service = service();
+    let ops = service.client.login("ops", PASSWORD);
+    let made = send(&ops, "PUT", "/api/v1/servers/S1", &server()).expect(201);
+    let mut change = server();
+    change.as_object_mut().unwrap().remove("password");
+    change["tls"] = json!({ "verify": "pin", "sha256": "a".repeat(64) });
+    let changed = send(&ops, "PUT", "/api/v1/servers/S1", &change).expect(200);
+    assert_eq!(changed.json()["tls"]["verify"], "pin");
+    let listed = ops.get("/api/v1/servers").expect(200);
+    for reply in [made, changed, ops.get("/api/v1/servers/S1"), listed] {
+        assert!(!reply.text().contains("of-the-bmc-itself"), "{}", reply.text());
+    }
+    // Without a password there is no new server.
+    let problem = send(&ops, "PUT", "/api/v1/servers/S2", &change);
+    problem.expect_problem(400, "validation_error");
+    let bad = json!({ "bmc_url": "bmc", "username": "", "profile": "x", "tls": { "verify": "pin", "sha256": "a" } });
+    let problem =
+        send(&ops, "PUT", "/api/v1/servers/S2", &bad).expect_problem(400, "validation_error");
+    assert_eq!(problem.json()["details"].as_array().unwrap().len(), 4);
+    send(&ops, "PUT", "/api/v1/servers/%0a", &server()).expect_problem(400, "bad_request");
+}
+
+#[test]
+fn who_may_do_what() {
+    let service = service();
+    let (nobody, look) = (&service.client, service.client.login("look", PASSWORD));
+    nobody.get("/api/v1/jobs").expect_problem(401, "unauthorized").header("www-authenticate");
+    service.client.login("ops", "wrong").get("/api/v1/jobs").expect_problem(401, "unauthorized");
+    look.get("/api/v1/jobs").expect(200);
+    send(&look, "PUT", "/api/v1/servers/S1", &server()).expect_problem(403, "forbidden");
+    send(&look, "POST", "/api/v1/jobs", &new_job("S1")).expect_problem(403, "forbidden");
+    let key = TokenKey::new(&"k".repeat(48)).unwrap();
+    let token = |role| key.issue("ci", role, Duration::from_mins(1));
+    let operator = nobody.bearer(&token(Role::Operator));
+    send(&operator, "PUT", "/api/v1/servers/S1", &server()).expect(201);
+    let reader = nobody.bearer(&token(Role::Reader));
+    reader.get("/api/v1/servers/S1").expect(200);
+    reader.delete("/api/v1/servers/S1").expect_problem(403, "forbidden");
+    nobody.bearer("a.b.c").get("/api/v1/jobs").expect_problem(401, "unauthorized");
+    let success = json!({ "status": "success" });
+    report(&service, "S1", "wrong", &success).expect_problem(401, "unauthorized");
+    send(nobody, "POST", "/api/v1/status-webhook/S1", &success).expect_problem(401, "unauthorized");
+    report(&service, "S1", SECRETS[0], &success).expect_problem(404, "job_unknown");
+    report(&service, "S1", SECRETS[0], &json!({})).expect_problem(400, "bad_request");
+}
+
+/// Whoever guesses passwords is not listened to for a while, whatever is guessed next.
+#[test]
+fn guessing_ends_soon() {
+    let service = service();
+    let guess = || service.client.bearer("guess").get("/api/v1/jobs").status;
+    let refused = (0..100).map(|_| guess()).find(|status| *status != 401);
+    assert_eq!(refused, Some(429));
+    let right = service.client.login("ops", PASSWORD).get("/api/v1/jobs");
+    right.expect_problem(429, "too_many_requests").header("retry-after");
+}
+
+#[test]
+fn requests_are_limited() {
+    let folder = TempDir::new().unwrap();
+    let service = Service::start_in(folder, "[api]\nrequests_per_second = 1\n");
+    let ask = || service.client.get("/api/v1/openapi.json").status;
+    let refused = (0..100).map(|_| ask()).find(|status| *status != 200);
+    assert_eq!(refused, Some(429));
+    // Machines and monitoring are not held up by that.
+    service.client.get("/healthz").expect(200);
+}
+
+/// Every operation of the description leads to a handler, and no path answers to another method.
+#[test]
+fn the_service_answers_to_what_its_description_says() {
+    let service = service();
+    let description = service.client.get("/api/v1/openapi.json").expect(200).json();
+    for (path, methods) in description["paths"].as_object().unwrap() {
+        let address = path.replace("{id}", "x").replace("{serial}", "x");
+        for method in ["GET", "POST", "PUT", "DELETE", "PATCH"] {
+            let reply = service.client.send(method, &address, &[], b"");
+            if methods.get(method.to_lowercase()).is_some() {
+                assert!(!matches!(reply.status, 404 | 405), "{method} {path}: {}", reply.text());
+            } else {
+                assert_eq!(reply.status, 405, "{method} {path}");
+            }
+        }
+    }
+    service.client.get("/api/v1/nothing").expect_problem(404, "not_found");
+    service.client.delete("/api/v1/jobs").expect_problem(405, "method_not_allowed");
+}
+
+#[test]
+fn metrics_count_and_name_nobody() {
+    let service = service();
+    let ops = service.client.login("ops", PASSWORD);
+    send(&ops, "PUT", "/api/v1/servers/S-SECRET", &server()).expect(201);
+    let job = send(&ops, "POST", "/api/v1/jobs", &new_job("S-SECRET")).expect(202).json();
+    until(&ops, job["job_id"].as_str().unwrap(), |job| job["step"] == "webhook.wait");
+    report(&service, "S-SECRET", "wrong", &json!({})).expect(401);
+    let page = service.client.get("/metrics").expect(200).text();
+    for line in [
+        "provisioner_servers 1",
+        "provisioner_jobs{state=\"provisioning\"} 1",
+        "provisioner_workers 1",
+        "provisioner_failed_logins_total 1",
+        "provisioner_http_requests_total{method=\"PUT\",route=\"/api/v1/servers/{serial}\",status=\"201\"} 1",
+    ] {
+        assert!(page.lines().any(|it| it == line), "{line}\n{page}");
+    }
+    assert!(!page.contains("S-SECRET") && !page.contains("ops"), "{page}");
+    service.client.get("/readyz").expect(200);
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! `controller jobs`, `controller servers` and `controller api` against a service.
+
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+use crate::api::{PASSWORD, recipe, service, until};
+use crate::support::Service;
+
+fn controller(service: &Service, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_controller"))
+        .args(arguments)
+        .env("CONTROLLER_URL", format!("http://{}", service.client.host()))
+        .env("CONTROLLER_USER", "ops")
+        .env("CONTROLLER_PASSWORD", PASSWORD)
+        .env("CONTROLLER_BMC_PASSWORD", "of-the-bmc-itself")
+        .output()
+        .unwrap()
+}
+
+#[track_caller]
+fn good(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[track_caller]
+fn bad(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(1));
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn an_operator_needs_no_other_client() {
+    let service = service();
+    let run = |arguments: &[&str]| controller(&service, arguments);
+    let put = ["servers", "put", "S1", "--bmc-url", "https://bmc.example", "--bmc-user", "admin"];
+    good(&run(&put));
+    let pin = "AB:".repeat(31) + "AB";
+    good(&run(&[&put[..], &["--bmc-pin", &pin]].concat()));
+    assert!(good(&run(&["servers", "list"])).contains("https://bmc.example"));
+    assert!(good(&run(&["servers", "get", "S1"])).contains(&"ab".repeat(32)));
+
+    let file = service.folder().join("recipe.json");
+    std::fs::write(&file, recipe().to_string()).unwrap();
+    let file = file.to_str().unwrap();
+    let id = good(&run(&["jobs", "create", "S1", file]));
+    let id = id.trim();
+    let told = bad(&run(&["jobs", "create", "S1", file]));
+    assert!(told.contains("409 active_job") && told.contains(id), "{told}");
+    let ops = service.client.login("ops", PASSWORD);
+    until(&ops, id, |job| job["step"] == "webhook.wait");
+    assert!(good(&run(&["jobs", "list", "--server", "S1"])).contains("provisioning"));
+    good(&run(&["jobs", "cancel", id]));
+    until(&ops, id, |job| job["status"] == "complete");
+    let told = bad(&run(&["jobs", "watch", id]));
+    assert!(told.contains("failed: webhook.wait: cancelled"), "{told}");
+    let shown = good(&run(&["jobs", "get", id]));
+    assert!(shown.contains("state.complete"), "{shown}");
+    let json: Value = serde_json::from_str(&good(&run(&["jobs", "retry", id, "--json"]))).unwrap();
+    assert_eq!(json["retry_of"], id);
+
+    std::fs::write(file, "{\"task_target\":\"install-linux.target\"}").unwrap();
+    let told = bad(&run(&["jobs", "create", "S1", file]));
+    assert!(told.contains("/target_disk"), "{told}");
+    let told = bad(&run(&["servers", "delete", "S1"]));
+    assert!(told.contains("active_job"), "{told}");
+}
+
+#[test]
+fn a_token_and_a_hash_are_made() {
+    let service = service();
+    let config = service.folder().join("controller.toml");
+    let token = controller(&service, &["api", "token", "ci", "--config", config.to_str().unwrap()]);
+    service.client.bearer(good(&token).trim()).get("/api/v1/servers").expect(200);
+
+    let mut hash = Command::new(env!("CARGO_BIN_EXE_controller"))
+        .args(["api", "hash-password"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    hash.stdin.take().unwrap().write_all(b"of-somebody-else\n").unwrap();
+    let hash = good(&hash.wait_with_output().unwrap());
+    assert!(hash.starts_with("$argon2id$"), "{hash}");
+    let folder = tempfile::TempDir::new().unwrap();
+    std::fs::write(folder.path().join("users"), format!("new:{hash}")).unwrap();
+    let other = Service::start_in(folder, "[api]\nusers = \"FOLDER/users\"\n");
+    other.client.login("new", "of-somebody-else").get("/api/v1/servers").expect(200);
+    other.client.login("nobody", "of-somebody-else").get("/api/v1/servers").expect(401);
+}
