@@ -11,7 +11,8 @@ use crate::trust::Policy;
 
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
-Finds the task ISO, checks and validates its recipe, writes /run/provision and starts the target.
+Finds the task ISO, checks and validates its recipe, writes /run/provision and, where the task says
+how the controller is reached, /run/controller, and starts the target.
 
 Usage: dispatcher [OPTIONS] [SOURCE]
 

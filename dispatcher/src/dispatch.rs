@@ -6,6 +6,7 @@
 use anyhow::anyhow;
 use recipe::{
     SchemaVersion, ShortText, Validated,
+    controller::{CONTROLLER_JSON, ControllerAccess},
     provision::{BuildInfo, KS_CFG, Provision, RecipeEnv, UNATTEND_XML, USER_DATA},
     schema::Schema,
 };
@@ -20,6 +21,8 @@ use crate::{
 
 /// Where the task is handed over, below the root.
 const PROVISION: &str = "run/provision";
+/// Where the way to the controller is handed over, below the root.
+const CONTROLLER: &str = "run/controller";
 /// Where the medium is mounted while it is read, below the root.
 const MOUNT_POINT: &str = "run/dispatcher/medium";
 
@@ -30,13 +33,17 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let task = Task::read(&medium, &options.root.join(MOUNT_POINT))?;
     let serial = machine::serial(&options.root);
     let manifest = trust::check(options.policy, &options.keys, serial.as_ref(), &task)?;
+    // Before the recipe is looked at, so that a bad one can be reported.
+    let access = controller(&task)?;
+    if let Some(access) = &access {
+        let folder = options.root.join(CONTROLLER);
+        access.write(&folder).or_exit(Exit::Write, "handing the way to the controller over")?;
+    }
     let validated = validate(&task)?;
-    let job_id = match manifest {
-        Some(manifest) => Some(manifest.job),
-        None => {
-            medium.label.as_deref().and_then(medium::job_of_label).and_then(|id| id.parse().ok())
-        }
-    };
+    let of_label =
+        || medium.label.as_deref().and_then(medium::job_of_label).and_then(|id| id.parse().ok());
+    let told = manifest.map(|manifest| manifest.job).or(access.map(|access| access.job_id));
+    let job_id = told.or_else(of_label);
     let target = validated.recipe.task_target.clone();
     let provision = provision(validated, serial, job_id)?;
     let folder = options.root.join(PROVISION);
@@ -48,6 +55,16 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         log::info(format_args!("{target} is not started, as asked"));
     }
     Ok(())
+}
+
+/// How the machine reaches its controller, where the task says it.
+fn controller(task: &Task) -> Result<Option<ControllerAccess>, Failure> {
+    let Some(bytes) = task.file(CONTROLLER_JSON) else {
+        log::info("the task names no controller to report to");
+        return Ok(None);
+    };
+    let access = ControllerAccess::from_slice(bytes);
+    access.map(Some).or_exit(Exit::Unreadable, "reading the way to the controller")
 }
 
 /// Mounting, the machine's serial number and `/run` are for root. Below another root, whatever is

@@ -15,6 +15,7 @@ use anyhow::{Context as _, bail};
 use iso9660::reader::{ReadError, Volume};
 use recipe::{
     KsCfg, MAX_RECIPE_BYTES, UnattendXml, UserData,
+    controller::{CONTROLLER_JSON, MAX_CONTROLLER_BYTES},
     provision::{KS_CFG, UNATTEND_XML, USER_DATA},
     schema::MAX_SCHEMA_BYTES,
 };
@@ -30,10 +31,11 @@ const SCHEMA: &str = "recipe.schema.json";
 
 /// Every file that a task may have: its name, its largest size in bytes, and how the dispatcher ends
 /// if it can't be read.
-const FILES: [(&str, usize, Exit); 6] = [
+const FILES: [(&str, usize, Exit); 7] = [
     (RECIPE, MAX_RECIPE_BYTES, Exit::Unreadable),
     (SCHEMA, MAX_SCHEMA_BYTES, Exit::Schema),
     (iso9660::task::SIGNATURE, 8 * 1024, Exit::Invalid),
+    (CONTROLLER_JSON, MAX_CONTROLLER_BYTES, Exit::Unreadable),
     (USER_DATA, UserData::MAX_BYTES, Exit::Unreadable),
     (UNATTEND_XML, UnattendXml::MAX_BYTES, Exit::Unreadable),
     (KS_CFG, KsCfg::MAX_BYTES, Exit::Unreadable),

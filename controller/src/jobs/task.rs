@@ -89,7 +89,7 @@ pub fn build(order: &Order, key: Option<&SigningKey>) -> Result<Vec<u8>, TaskErr
         user_data: contents(recipe.user_data.as_ref().map(recipe::UserData::expose)),
         unattend_xml: contents(recipe.unattend_xml.as_ref().map(recipe::UnattendXml::expose)),
         ks_cfg: contents(recipe.ks_cfg.as_ref().map(recipe::KsCfg::expose)),
-        signature: None,
+        ..TaskIso::default()
     };
     if let Some(key) = key {
         let text = |text: &str| text.parse::<ShortText>().map_err(|e| refused(&e));

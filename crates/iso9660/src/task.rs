@@ -45,6 +45,8 @@ pub struct TaskIso {
     pub unattend_xml: Option<Vec<u8>>,
     /// `ks.cfg`, the installer script of an `ESXi` host.
     pub ks_cfg: Option<Vec<u8>>,
+    /// `controller.json`: how the machine reaches the controller.
+    pub controller: Option<Vec<u8>>,
     /// `recipe.sig`, which signs [`TaskIso::files`].
     pub signature: Option<Vec<u8>>,
 }
@@ -53,6 +55,7 @@ impl TaskIso {
     /// Name and contents of every file but the signature, by name: what a signature covers.
     pub fn files(&self) -> Vec<(&'static str, &[u8])> {
         let optional = [
+            ("controller.json", &self.controller),
             ("ks.cfg", &self.ks_cfg),
             ("unattend.xml", &self.unattend_xml),
             ("user-data", &self.user_data),

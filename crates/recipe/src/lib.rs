@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod contents;
+pub mod controller;
 pub mod env_file;
 mod fault;
 mod model;

@@ -62,6 +62,32 @@ fn a_second_task_leaves_nothing_of_the_first() {
 }
 
 #[test]
+fn the_way_to_the_controller_is_handed_over_whatever_the_recipe_is() {
+    const CONTROLLER: &str = r#"{
+        "webhook_url": "https://c.example/api/v1/status-webhook/CZ0815",
+        "webhook_secret": "hunter2", "job_id": "job-7", "tool_registry": "c.example"
+    }"#;
+    let machine = Machine::new();
+    let task = machine.task(RECIPE);
+    machine.write("task/controller.json", CONTROLLER);
+    assert_eq!(machine.run([&task]).code, Some(0));
+    assert_eq!(machine.provision().env.job_id.unwrap().as_str(), "job-7");
+    let tools = fs::read_to_string(machine.path("run/controller/tools.env")).unwrap();
+    assert_eq!(tools, "TOOLS=\"docker://c.example/tools\"\n");
+    fs::remove_dir_all(machine.path("run")).unwrap();
+
+    machine.write("task/recipe.json", "{}");
+    assert_eq!(machine.run([&task]).code, Some(14));
+    let webhook = fs::read_to_string(machine.path("run/controller/webhook.env")).unwrap();
+    assert!(webhook.starts_with("WEBHOOK_URL=\"https://c.example/api"), "{webhook}");
+    fs::remove_dir_all(machine.path("run")).unwrap();
+
+    machine.write("task/controller.json", CONTROLLER.replace("https", "file"));
+    assert_eq!(machine.run([&task]).code, Some(13));
+    assert!(machine.is_untouched());
+}
+
+#[test]
 fn an_image_by_xorriso_gives_what_the_folder_gives() {
     let machine = Machine::new();
     let folder = machine.task(RECIPE);

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! `/controller.json` on the task ISO: how the machine reaches the controller that gave it the task.
+//!
+//! The maintenance OS is the same for every machine and site, so this comes with the task, and
+//! `/recipe.sig` covers it. The dispatcher hands it on as [`DEFAULT_DIR`], apart from
+//! `/run/provision`: steps need no secret of the controller's.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    env_file::{self, EnvFileError},
+    text::{FormError, ShortText},
+    uri,
+};
+
+/// The file on the task ISO.
+pub const CONTROLLER_JSON: &str = "controller.json";
+/// The largest such file, in bytes.
+pub const MAX_CONTROLLER_BYTES: usize = 16 * 1024;
+/// Where the dispatcher puts what is in it. Folder 0700, files 0600.
+pub const DEFAULT_DIR: &str = "/run/controller";
+/// `WEBHOOK_URL`, `WEBHOOK_SECRET` and `JOB_ID`, for the unit that reports.
+pub const WEBHOOK_ENV: &str = "webhook.env";
+/// `TOOLS`, for the units of the steps: what comes before the name of a tool image.
+pub const TOOLS_ENV: &str = "tools.env";
+
+/// How the machine reaches its controller.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ControllerAccess {
+    /// Where the end of the task is reported to, the machine's serial number included.
+    pub webhook_url: WebhookUrl,
+    /// What the header `X-Webhook-Secret` holds.
+    pub webhook_secret: WebhookSecret,
+    /// The job that the report is about.
+    pub job_id: ShortText,
+    /// The registry that has the tool images, as `HOST[:PORT][/PREFIX]`; none where they are bound
+    /// into the maintenance OS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_registry: Option<ToolRegistry>,
+}
+
+/// A string of `/controller.json` that has been checked.
+macro_rules! text {
+    ($(#[$doc:meta])* $name:ident, $form:literal, $max:literal, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl TryFrom<String> for $name {
+            type Error = FormError;
+            fn try_from(text: String) -> Result<Self, FormError> {
+                let check: fn(&str) -> bool = $check;
+                let good = !text.is_empty() && text.len() <= $max && check(&text);
+                if good { Ok(Self(text)) } else { Err(FormError($form)) }
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(value: $name) -> String {
+                value.0
+            }
+        }
+    };
+}
+
+text!(
+    /// An http or https URL without user and password.
+    WebhookUrl,
+    "an http or https URL without user and password",
+    2048,
+    |text| {
+        uri::is_uri(text)
+            && (text.starts_with("https://") || text.starts_with("http://"))
+            && !uri::has_credentials(text)
+    }
+);
+
+text!(
+    /// The secret of the webhook: printable ASCII, as a header can hold. `Debug` does not show it.
+    WebhookSecret,
+    "up to 512 printable ASCII characters",
+    512,
+    |text| text.bytes().all(|b| b.is_ascii_graphic())
+);
+
+text!(
+    /// A registry, and what comes before the names of its repositories.
+    ToolRegistry,
+    "a registry as HOST[:PORT][/PREFIX]",
+    255,
+    |text| {
+        text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[')
+            && text.ends_with(|c: char| c.is_ascii_alphanumeric() || c == ']')
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"[]:._/-".contains(&b))
+    }
+);
+
+impl fmt::Debug for WebhookUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&uri::redacted(&self.0), f)
+    }
+}
+
+impl fmt::Debug for WebhookSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} characters", self.0.len())
+    }
+}
+
+impl fmt::Debug for ToolRegistry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+/// Why the file was refused. It never repeats a value.
+#[derive(Debug, thiserror::Error)]
+pub enum ControllerError {
+    /// Not JSON of this shape; `serde_json` names the field, and says of a value only its form.
+    #[error("{CONTROLLER_JSON}: {0}")]
+    Malformed(#[from] serde_json::Error),
+    /// A value can't be handed on.
+    #[error("{CONTROLLER_JSON}: {0}")]
+    Env(#[from] EnvFileError),
+}
+
+impl ControllerAccess {
+    /// Reads the file.
+    pub fn from_slice(bytes: &[u8]) -> Result<Self, ControllerError> {
+        Ok(serde_json::from_slice(bytes)?)
+    }
+
+    /// The file's bytes, for the task ISO.
+    pub fn to_json(&self) -> Result<Vec<u8>, ControllerError> {
+        let mut bytes = serde_json::to_vec_pretty(self)?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+
+    /// The files of [`DEFAULT_DIR`], by name.
+    pub fn files(&self) -> Result<Vec<(&'static str, Vec<u8>)>, ControllerError> {
+        let webhook = env_file::write([
+            ("WEBHOOK_URL", self.webhook_url.0.as_str()),
+            ("WEBHOOK_SECRET", self.webhook_secret.0.as_str()),
+            ("JOB_ID", self.job_id.as_str()),
+        ])?;
+        let mut files = vec![(WEBHOOK_ENV, webhook.into_bytes())];
+        if let Some(registry) = &self.tool_registry {
+            let tools = format!("docker://{}/tools", registry.0);
+            files.push((TOOLS_ENV, env_file::write([("TOOLS", tools.as_str())])?.into_bytes()));
+        }
+        Ok(files)
+    }
+
+    /// Writes the folder `dir`, or replaces it, in one call of the kernel.
+    #[cfg(feature = "write")]
+    pub fn write(&self, dir: &std::path::Path) -> Result<(), crate::provision::ProvisionError> {
+        let files = self.files().map_err(|error| crate::provision::ProvisionError::Malformed {
+            path: dir.to_owned(),
+            what: error.to_string(),
+        })?;
+        crate::write::replace_folder(dir, &files)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"{
+        "webhook_url": "https://c.example:8443/api/v1/status-webhook/SN1",
+        "webhook_secret": "a$b`c\"d",
+        "job_id": "0192f0c1-2b3c",
+        "tool_registry": "c.example:8443/lab"
+    }"#;
+
+    #[test]
+    fn what_is_handed_on_is_read_back_by_systemds_rules() {
+        let access = ControllerAccess::from_slice(GOOD.as_bytes()).unwrap();
+        let again = ControllerAccess::from_slice(&access.to_json().unwrap()).unwrap();
+        assert_eq!(again, access);
+        let files = access.files().unwrap();
+        let [(WEBHOOK_ENV, webhook), (TOOLS_ENV, tools)] = files.as_slice() else { panic!() };
+        let pairs = env_file::parse(webhook).unwrap();
+        assert_eq!(pairs[1], ("WEBHOOK_SECRET".to_owned(), "a$b`c\"d".to_owned()));
+        let pairs = env_file::parse(tools).unwrap();
+        assert_eq!(pairs[0], ("TOOLS".to_owned(), "docker://c.example:8443/lab/tools".to_owned()));
+    }
+
+    #[test]
+    fn what_has_another_form_is_refused_and_not_repeated() {
+        for (from, to) in [
+            ("https://c", "ftp://c"),
+            ("https://c", "https://u:hunter2@c"),
+            ("a$b", "hunter2 b"),
+            ("a$b", r"hunter2\nb"),
+            ("c.example:8443/lab", "hunter2;reboot"),
+            ("c.example:8443/lab", "--hunter2"),
+            ("job_id", "jobs"),
+        ] {
+            let text = GOOD.replace(from, to);
+            assert_ne!(text, GOOD);
+            let error = ControllerAccess::from_slice(text.as_bytes()).unwrap_err().to_string();
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn debug_output_holds_no_secret() {
+        let access = ControllerAccess::from_slice(GOOD.as_bytes()).unwrap();
+        assert!(!format!("{access:?}").contains("a$b"), "{access:?}");
+    }
+}
