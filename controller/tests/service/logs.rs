@@ -11,6 +11,7 @@ use base64::Engine as _;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::api::{CONFIG, PASSWORD, SECRETS, new_job, prepare, send, server, until};
 use crate::support::Process;
 
 #[test]
@@ -60,4 +61,67 @@ fn logs_are_json_and_hold_no_secret() {
     for secret in [password, "wrong-for-this-test", "secret-in-a-query", &hash, &header] {
         assert!(!log.contains(secret), "{secret}");
     }
+}
+
+/// A job runs, and every secret on its way stays out of the log, whatever the level.
+#[test]
+fn a_job_leaves_no_secret_in_the_log() {
+    let folder = TempDir::new().unwrap();
+    prepare(&folder);
+    let config = format!("{CONFIG}boot_budget = \"1s\"\ncleanup_budget = \"1s\"\n");
+    let config = config.replace("FOLDER", folder.path().to_str().unwrap());
+    let file = folder.path().join("c.toml");
+    fs::write(&file, config).unwrap();
+    let mut process = Process::spawn(
+        Command::new(env!("CARGO_BIN_EXE_controller"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json"])
+            .args(["--log-level", "trace", "--config"])
+            .arg(&file)
+            .arg("--data-dir")
+            .arg(folder.path().join("data"))
+            .stderr(Stdio::piped()),
+    );
+    let mut stderr = process.child.stderr.take().unwrap();
+    let reading = std::thread::spawn(move || {
+        let mut log = String::new();
+        stderr.read_to_string(&mut log).unwrap();
+        log
+    });
+    let ops = process.client.login("ops", PASSWORD);
+    // Nobody listens there: the BMC is tried until the budget is spent.
+    let mut known = server();
+    known["bmc_url"] = "http://127.0.0.1:1".into();
+    send(&ops, "PUT", "/api/v1/servers/S1", &known).expect(201);
+    let job = send(&ops, "POST", "/api/v1/jobs", &new_job("S1")).expect(202).json();
+    let id = job["job_id"].as_str().unwrap();
+    let path = "/api/v1/status-webhook/S1";
+    let report = |secret| process.client.send("POST", path, &[("x-webhook-secret", secret)], b"{}");
+    report(SECRETS[0]).expect(400);
+    report("wrong-for-this-test").expect(401);
+    process.client.bearer("token-for-this-test").get("/api/v1/jobs").expect(401);
+    let done = until(&ops, id, |job| job["status"] == "complete");
+    assert_eq!(done["failed_step"], "redfish.discover");
+    process.kill();
+    let log = reading.join().unwrap();
+    let of_job = log
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|entry| entry["span"]["job"] == id && entry["span"]["serial"] == "S1");
+    assert!(of_job.count() > 3, "{log}");
+    let header = base64::prelude::BASE64_STANDARD.encode(format!("ops:{PASSWORD}"));
+    let bmc = base64::prelude::BASE64_STANDARD.encode("admin:of-the-bmc-itself");
+    let others = [
+        "of-the-bmc-itself",
+        "what-only-the-machine-may-see",
+        "wrong-for-this-test",
+        "token-for-this-test",
+        &"k".repeat(48),
+        &header,
+        &bmc,
+    ];
+    for secret in SECRETS.into_iter().chain([PASSWORD]).chain(others) {
+        assert!(!log.contains(secret), "{secret}");
+    }
+    // The signature of an image is in its path.
+    assert!(!log.contains("/media/tasks/1") && !log.contains("/media/static/1"), "{log}");
 }

@@ -28,5 +28,6 @@ mod nginx;
 mod pull;
 mod push;
 mod raw;
+mod secure;
 mod shutdown;
 mod support;

@@ -194,6 +194,11 @@ impl Client {
         Self { authorization: Some(format!("Bearer {token}")), ..self.clone() }
     }
 
+    /// `http://127.0.0.1:PORT`
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// `127.0.0.1:PORT`
     pub(crate) fn host(&self) -> &str {
         self.url.strip_prefix("http://").unwrap()

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! HTTPS: certificates that are read again, and machines that log in with one.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
+
+use crate::api::{CONFIG, PASSWORD, prepare};
+use crate::support::Process;
+
+/// Makes a key and a certificate that nobody else issued; says whether openssl is there to do it.
+fn certificate(folder: &Path, name: &str) -> bool {
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"])
+        .args(["-subj", &format!("/CN={name}"), "-addext", "subjectAltName=IP:127.0.0.1"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+        .args(["-keyout", &format!("{name}-key.pem"), "-out", &format!("{name}.pem")])
+        .current_dir(folder)
+        .output();
+    made.is_ok_and(|output| output.status.success())
+}
+
+fn servers(url: &str, ca: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_controller"))
+        .args(["servers", "list", "--url", url, "--user", "ops", "--ca"])
+        .arg(ca)
+        .env("CONTROLLER_PASSWORD", PASSWORD)
+        .output()
+        .unwrap()
+}
+
+fn hang_up(process: &Process) {
+    let id = process.child.id().to_string();
+    assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
+}
+
+#[test]
+fn certificates_are_read_again_and_let_machines_in() {
+    let folder = TempDir::new().unwrap();
+    prepare(&folder);
+    let at = |name: &str| folder.path().join(name);
+    if !["first", "second", "machine"].iter().all(|name| certificate(folder.path(), name)) {
+        return test_support::skip("openssl is not installed");
+    }
+    fs::copy(at("first.pem"), at("tls.pem")).unwrap();
+    fs::copy(at("first-key.pem"), at("tls-key.pem")).unwrap();
+    let config = format!(
+        "{CONFIG}[tls]\ncertificate = \"FOLDER/tls.pem\"\nkey = \"FOLDER/tls-key.pem\"\nclient_ca = \"FOLDER/machine.pem\"\n"
+    );
+    let config = config.replace("FOLDER", folder.path().to_str().unwrap());
+    fs::write(at("c.toml"), config).unwrap();
+    let process = Process::spawn(
+        Command::new(env!("CARGO_BIN_EXE_controller"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--log-level", "off", "--config"])
+            .arg(at("c.toml"))
+            .arg("--data-dir")
+            .arg(at("data")),
+    );
+    let url = process.client.url().to_owned();
+    assert!(url.starts_with("https://"), "{url}");
+    let good = |ca: &str| servers(&url, &at(ca)).status.success();
+    assert!(good("first.pem") && !good("second.pem"));
+
+    fs::copy(at("second.pem"), at("tls.pem")).unwrap();
+    fs::copy(at("second-key.pem"), at("tls-key.pem")).unwrap();
+    hang_up(&process);
+    let read_again = (0..200).any(|_| {
+        std::thread::sleep(Duration::from_millis(20));
+        good("second.pem")
+    });
+    assert!(read_again && !good("first.pem"));
+    // What can't be used changes nothing.
+    fs::write(at("tls.pem"), "no certificate").unwrap();
+    hang_up(&process);
+    assert!((0..5).all(|_| good("second.pem")));
+
+    let read = |name: &str| fs::read(at(name)).unwrap();
+    let certificate = |name: &str| Certificate::from_pem(&read(name)).unwrap();
+    let report = |identity: Option<ClientCert>| {
+        let roots = RootCerts::Specific(Arc::new(vec![certificate("second.pem")]));
+        let tls = TlsConfig::builder().root_certs(roots).client_cert(identity).build();
+        let agent = ureq::Agent::config_builder().tls_config(tls).http_status_as_error(false);
+        let agent: ureq::Agent = agent.build().into();
+        let sent =
+            agent.post(format!("{url}/api/v1/status-webhook/S1")).send("{\"status\":\"success\"}");
+        sent.map(|answer| answer.status().as_u16()).ok()
+    };
+    let identity = |name: &str| {
+        let key = PrivateKey::from_pem(&read(&format!("{name}-key.pem"))).unwrap();
+        ClientCert::new_with_certs(&[certificate(&format!("{name}.pem"))], key)
+    };
+    // Without a secret: nobody; a machine that is known, for whose report no job waits; a stranger.
+    assert_eq!(report(None), Some(401));
+    assert_eq!(report(Some(identity("machine"))), Some(404));
+    assert_eq!(report(Some(identity("first"))), None);
+}
