@@ -9,6 +9,7 @@
 pub mod api;
 pub mod cli;
 pub mod config;
+mod dashboard;
 pub mod database;
 mod durable;
 mod file_service;

@@ -28,6 +28,7 @@ use crate::api::auth::Auth;
 use crate::api::limits::ClientAddress;
 use crate::api::webhook::{Secrets, TrustedCertificate};
 use crate::config::{self, Config};
+use crate::dashboard;
 use crate::database::Database;
 use crate::health::{self, Observed};
 use crate::jobs::bmc::Bmc;
@@ -95,6 +96,7 @@ impl Server {
         };
         let router = Router::new()
             .merge(health::router(observed))
+            .merge(dashboard::router(api.clone(), Arc::clone(&storage)))
             .merge(api.router())
             .merge(registry.router())
             .merge(media.router())

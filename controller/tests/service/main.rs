@@ -17,6 +17,7 @@ mod command;
 mod config;
 mod conformance;
 mod crash;
+mod dashboard;
 mod deletion;
 mod disk_full;
 mod errors;
