@@ -10,6 +10,7 @@ use crate::steps::audit::Audit;
 use crate::steps::build::Build;
 use crate::steps::checksums::Checksums;
 use crate::steps::containers::Containers;
+use crate::steps::coverage::Coverage;
 use crate::steps::deadcode::Deadcode;
 use crate::steps::docs::Docs;
 use crate::steps::fmt::Fmt;
@@ -21,6 +22,7 @@ use crate::steps::package::Package;
 use crate::steps::publish::Publish;
 use crate::steps::rebuild::Rebuild;
 use crate::steps::sbom::Sbom;
+use crate::steps::schema::Schema;
 use crate::steps::secrets::Secrets;
 use crate::steps::sign::Sign;
 use crate::steps::smoke_registry::SmokeRegistry;
@@ -44,11 +46,13 @@ pub(crate) struct Pipeline {
 pub(crate) const STEPS: &[&dyn Step] = &[
     &Fmt,
     &Lint,
-    &Test,
+    &TEST,
+    &Coverage,
     &Headers,
     &Licenses,
     &Audit,
     &Deadcode,
+    &Schema,
     &Containers,
     &WORKFLOWS,
     &Secrets,
@@ -113,6 +117,7 @@ pub(crate) const HOOK: Pipeline = Pipeline {
         first(&Headers),
         first(&Licenses),
         first(&Deadcode),
+        first(&Schema),
         first(&Containers),
         first(&WORKFLOWS),
         first(&Secrets),
@@ -123,15 +128,19 @@ pub(crate) const HOOK: Pipeline = Pipeline {
 /// Workflows and pipelines are held against each other.
 const WORKFLOWS: Workflows = Workflows { pipelines: &["pr"] };
 
+/// The coverage has a run of the tests of its own.
+const TEST: Test = Test { counted: false };
+
 /// None waits for another: all faults in one run.
 const GATES: &[Stage] = &[
     first(&Fmt),
     first(&Lint),
-    first(&Test),
+    first(&TEST),
     first(&Headers),
     first(&Licenses),
     first(&Audit),
     first(&Deadcode),
+    first(&Schema),
     first(&Containers),
     first(&WORKFLOWS),
     first(&Secrets),
@@ -160,7 +169,7 @@ const DETERMINISM: &[Stage] = &[
 const RELEASE: &[Stage] = &[
     first(&Fmt),
     first(&Lint),
-    first(&Test),
+    first(&TEST),
     after(&Build, &["fmt", "lint", "test"]),
     after(&Package, &["build"]),
     after(&Images, &["build"]),

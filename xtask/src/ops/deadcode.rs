@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, Result};
 use regex::Regex;
 
-use super::source::File;
+use super::source::{self, File};
 use crate::finding::Finding;
 
 const ITEM: &str = r"^\s*pub (?:const |async |unsafe )*(fn|struct|enum|trait|const|static|type|union) (?:mut )?([A-Za-z_][A-Za-z0-9_]*)";
@@ -38,7 +38,8 @@ pub(crate) fn unused_items(files: &[File]) -> Result<Vec<Finding>> {
     let word = Regex::new(WORD).context("the pattern of words")?;
     let mut items = Vec::new();
     let mut uses: BTreeMap<&str, usize> = BTreeMap::new();
-    for File { path, text } in files.iter().filter(|file| !is_test(&file.path)) {
+    // Tests, examples and benchmarks use what they like; what only they use is dead.
+    for File { path, text } in files.iter().filter(|file| !source::is_test_code(&file.path)) {
         for (index, line) in product_code(text) {
             let defined =
                 item.captures(line).and_then(|groups| Some((groups.get(1)?, groups.get(2)?)));
@@ -73,24 +74,16 @@ pub(crate) fn unused_items(files: &[File]) -> Result<Vec<Finding>> {
         .collect())
 }
 
-/// Tests, examples and benchmarks use what they like; what only they use is dead.
-fn is_test(file: &str) -> bool {
-    file.split('/').any(|folder| matches!(folder, "tests" | "examples" | "benches" | "fuzz"))
-        || file.ends_with("/tests.rs")
-}
-
 /// Lines with their index that are neither comments, re-exports nor in a test module at the end of the file.
 fn product_code(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut re_export = false;
-    text.lines().enumerate().take_while(|(_, line)| !line.starts_with("#[cfg(test)]")).filter(
-        move |(_, line)| {
-            let line = line.trim();
-            re_export |= line.starts_with("pub use ") || line.starts_with("pub(crate) use ");
-            let skip = re_export || line.starts_with("//") || line.is_empty();
-            re_export &= !line.ends_with(';');
-            !skip
-        },
-    )
+    text.lines().enumerate().take(source::lines_before_tests(text)).filter(move |(_, line)| {
+        let line = line.trim();
+        re_export |= line.starts_with("pub use ") || line.starts_with("pub(crate) use ");
+        let skip = re_export || line.starts_with("//") || line.is_empty();
+        re_export &= !line.ends_with(';');
+        !skip
+    })
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 //! What Git says about changes: since a commit, and since when.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -53,6 +53,29 @@ pub(crate) fn changed(root: &Path, commit: &str) -> Result<BTreeSet<String>> {
     Ok(names(&differ).into_iter().chain(names(&new)).collect())
 }
 
+/// The lines (from 1) of each file that are not in `commit`.
+///
+/// # Errors
+/// As [`changed`].
+pub(crate) fn added_lines(root: &Path, commit: &str) -> Result<BTreeMap<String, BTreeSet<usize>>> {
+    let git = shell(root)?;
+    let diff = cmd!(
+        git,
+        "git -c core.quotePath=false diff --unified=0 --no-color --no-ext-diff --no-renames
+         --src-prefix=a/ --dst-prefix=b/ {commit} --"
+    )
+    .quiet()
+    .read()
+    .with_context(|| format!("cannot tell what changed since {commit}"))?;
+    let mut lines = parse_added(&diff);
+    for path in new_files(&git)?.split('\0').filter(|path| !path.is_empty()) {
+        if let Ok(text) = std::fs::read_to_string(root.join(path)) {
+            lines.insert(path.to_owned(), (1..=text.lines().count()).collect());
+        }
+    }
+    Ok(lines)
+}
+
 fn new_files(git: &Shell) -> Result<String> {
     cmd!(git, "git ls-files -z --others --exclude-standard")
         .quiet()
@@ -60,9 +83,85 @@ fn new_files(git: &Shell) -> Result<String> {
         .context("cannot list the new files")
 }
 
+/// The text of `path` in `commit`; none where the commit does not have it.
+///
+/// # Errors
+/// When Git can't be run.
+pub(crate) fn show(root: &Path, commit: &str, path: &str) -> Result<Option<String>> {
+    let git = shell(root)?;
+    let object = format!("{commit}:{path}");
+    Ok(cmd!(git, "git show {object}").quiet().ignore_stderr().read().ok())
+}
+
+/// The paths of the files that `commit` has in `folder`, those in folders below it not.
+///
+/// # Errors
+/// When Git does not know the commit.
+pub(crate) fn list(root: &Path, commit: &str, folder: &str) -> Result<Vec<String>> {
+    let git = shell(root)?;
+    let folder = format!("{}/", folder.trim_end_matches('/'));
+    let listed = cmd!(git, "git ls-tree --name-only -z {commit} {folder}").quiet().read();
+    let listed = listed.with_context(|| format!("cannot list the files of {commit}"))?;
+    Ok(listed.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect())
+}
+
+/// The nearest tag among those that `HEAD` comes from and that match the pattern; none where there
+/// is no such tag.
+///
+/// # Errors
+/// When Git can't be run.
+pub(crate) fn nearest_tag(root: &Path, pattern: &str, but: &str) -> Result<Option<String>> {
+    let git = shell(root)?;
+    let described =
+        cmd!(git, "git describe --tags --abbrev=0 --match {pattern} --exclude {but} HEAD");
+    Ok(described.quiet().ignore_stderr().read().ok())
+}
+
+/// The added lines of a diff without context (GNU diffutils manual, "Detailed Unified").
+fn parse_added(diff: &str) -> BTreeMap<String, BTreeSet<usize>> {
+    let mut lines: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
+    let mut file = None;
+    // How many lines of a hunk are still to come: what stands in them is no heading.
+    let mut left = 0;
+    for line in diff.lines() {
+        if left > 0 && line.starts_with(['+', '-']) {
+            left -= 1;
+        } else if let Some(path) = line.strip_prefix("+++ ") {
+            file = path.strip_prefix("b/").map(|path| path.trim_end_matches('\t').to_owned());
+        } else if let Some((old, new)) = hunk(line) {
+            left = old.1 + new.1;
+            if let Some(file) = &file {
+                lines.entry(file.clone()).or_default().extend(new.0..new.0 + new.1);
+            }
+        }
+    }
+    lines
+}
+
+/// Start and length on either side, of `@@ -1,2 +3,4 @@`.
+fn hunk(line: &str) -> Option<((usize, usize), (usize, usize))> {
+    let mut words = line.strip_prefix("@@ ")?.split(' ');
+    let mut range = |sign: char| {
+        let range = words.next()?.strip_prefix(sign)?;
+        let (start, length) = range.split_once(',').unwrap_or((range, "1"));
+        Some((start.parse().ok()?, length.parse().ok()?))
+    };
+    Some((range('-')?, range('+')?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_added_lines_of_each_file_are_read() {
+        let diff = "diff --git a/x.rs b/x.rs\n--- a/x.rs\n+++ b/x.rs\n@@ -0,0 +2,2 @@ fn a\n+one\n\
+                    ++++ b/no.rs\n@@ -7 +9 @@\n-old\n+new\n@@ -11,2 +12,0 @@\n-a\n-b\n\
+                    diff --git a/y b/y\ndeleted file\n--- a/y\n+++ /dev/null\n@@ -1 +0,0 @@\n-a\n";
+        let lines = parse_added(diff);
+        assert_eq!(lines, BTreeMap::from([("x.rs".to_owned(), BTreeSet::from([2, 3, 9]))]));
+        assert!(parse_added("").is_empty());
+    }
 
     #[test]
     fn changes_are_told_from_a_repository() {
@@ -78,6 +177,7 @@ mod tests {
         }
         run(&["add", "."]);
         run(&["commit", "--quiet", "-m", "one"]);
+        run(&["tag", "v1.0.0"]);
         let first = base(folder.path()).unwrap();
         run(&["checkout", "--quiet", "-b", "change"]);
         std::fs::write(folder.path().join("edited"), "one\ntwo\n").unwrap();
@@ -88,5 +188,13 @@ mod tests {
         assert_eq!(base(folder.path()).unwrap(), first);
         let changed = changed(folder.path(), &first).unwrap();
         assert_eq!(changed, BTreeSet::from(["edited".to_owned(), "new".to_owned()]));
+        let added = added_lines(folder.path(), &first).unwrap();
+        let expected = [("edited", vec![2]), ("new", vec![1, 2])];
+        let expected = expected.map(|(name, lines)| (name.to_owned(), BTreeSet::from_iter(lines)));
+        assert_eq!(added, BTreeMap::from(expected));
+        let shown = |path| show(folder.path(), &first, path).unwrap();
+        assert_eq!((shown("removed").as_deref(), shown("new")), (Some("one"), None));
+        let tag = nearest_tag(folder.path(), "v[0-9]*", "*-rc.*").unwrap();
+        assert_eq!(tag.as_deref(), Some("v1.0.0"));
     }
 }

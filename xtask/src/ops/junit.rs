@@ -14,6 +14,8 @@ pub(crate) struct Case {
     pub(crate) suite: String,
     /// Its path in that binary.
     pub(crate) name: String,
+    /// How long it took.
+    pub(crate) milliseconds: u64,
     /// What it wrote before it failed; none when it passed.
     pub(crate) failure: Option<String>,
 }
@@ -32,10 +34,19 @@ pub(crate) fn cases(report: &str) -> Vec<Case> {
         cases.push(Case {
             suite: attribute(tag, "classname").unwrap_or_default(),
             name: attribute(tag, "name").unwrap_or_default(),
+            milliseconds: attribute(tag, "time").map_or(0, |time| milliseconds(&time)),
             failure: failed.then(|| unescape(body)),
         });
     }
     cases
+}
+
+/// `12.034`, in seconds; 0 for what is no such time.
+fn milliseconds(time: &str) -> u64 {
+    let (whole, part) = time.split_once('.').unwrap_or((time, "0"));
+    let part: String = part.chars().chain("000".chars()).take(3).collect();
+    let whole = whole.parse::<u64>().unwrap_or(0);
+    whole.saturating_mul(1000).saturating_add(part.parse().unwrap_or(0))
 }
 
 fn attribute(tag: &str, name: &str) -> Option<String> {
@@ -88,6 +99,10 @@ assertion `left == right` failed</failure>
         assert_eq!(cases.len(), 2);
         assert_eq!((cases[0].name.as_str(), &cases[0].failure), ("tests::good", &None));
         assert_eq!((cases[1].suite.as_str(), cases[1].name.as_str()), ("one", "tests::bad<T>"));
+        assert_eq!(
+            (cases[0].milliseconds, milliseconds("61.5"), milliseconds("x")),
+            (3, 61_500, 0)
+        );
         let output = cases[1].failure.as_deref().unwrap();
         assert_eq!(panic_place(output), Some(("one/src/lib.rs".to_owned(), 12)));
     }

@@ -31,6 +31,17 @@ pub(crate) fn is_test_data(path: &str) -> bool {
     Path::new(path).components().any(|part| TEST_DATA.iter().any(|it| part.as_os_str() == *it))
 }
 
+/// Whether a file of Rust is a test, an example or a benchmark, and none of it goes into a program.
+pub(crate) fn is_test_code(path: &str) -> bool {
+    path.split('/').any(|folder| matches!(folder, "tests" | "examples" | "benches" | "fuzz"))
+        || path.ends_with("/tests.rs")
+}
+
+/// How many lines of a file of Rust stand before the module of its tests.
+pub(crate) fn lines_before_tests(text: &str) -> usize {
+    text.lines().take_while(|line| !line.starts_with("#[cfg(test)]")).count()
+}
+
 /// The paths of all source files, from the root with `/`, sorted.
 ///
 /// # Errors

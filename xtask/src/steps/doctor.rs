@@ -48,7 +48,11 @@ pub(crate) fn examine(run: &Run, steps: &[&'static dyn Step]) -> Examination {
             purpose: spec.purpose,
             found: run.tools.version(spec.name),
             path: run.tools.find(spec.name).map(|path| path.display().to_string()),
-            wanted: spec.oldest(),
+            wanted: if spec.oldest.is_empty() {
+                spec.oldest()
+            } else {
+                format!(">= {}", spec.oldest())
+            },
             required: needs.iter().any(|(_, needs)| needs.contains(&Need::Tool(spec.name))),
             used_by,
             mend: run.tools.check(spec.name).err().map(|missing| missing.mend),
@@ -74,10 +78,7 @@ impl Examination {
                 line.used_by.join(", ")
             };
             let optional = if line.required { "" } else { " (optional)" };
-            let wanted = match line.wanted.as_str() {
-                "" => "any".to_owned(),
-                oldest => format!(">= {oldest}"),
-            };
+            let wanted = line.wanted.as_str();
             // Writing into a String has no way to fail.
             let _infallible =
                 writeln!(out, "{:19} {found:10} {wanted:10} {used_by}{optional}", line.name);

@@ -72,6 +72,8 @@ struct Job {
 enum How {
     /// These commands, one after another.
     Commands(Vec<Command>),
+    /// The first command, and where it fails the next.
+    FirstOf(Vec<Command>),
     /// A package of another suite, unpacked below `target/tools`.
     Unpack(sid::Package),
     /// A package of the suites that the machine is set up for, unpacked below `target/tools`.
@@ -113,6 +115,15 @@ fn jobs(run: &Run, tools: &[&'static str]) -> Vec<Job> {
                 jobs.push(Job { names: vec![spec.label()], how: How::Commands(vec![command]) });
             }
             Source::Python => python.push(spec.name),
+            Source::Llvm => {
+                let component = run.command("rustup").args(["component", "add", "llvm-tools"]);
+                let package = format!("llvm-{}", run.tools.llvm_major().unwrap_or_default());
+                let package = as_root(run, "apt-get").args(["install", "--yes", &package]);
+                jobs.push(Job {
+                    names: vec![spec.name],
+                    how: How::FirstOf(vec![component, package]),
+                });
+            }
             Source::Node(script) => jobs.push(Job {
                 names: vec![spec.label()],
                 how: How::Node { program: spec.name, script },
@@ -149,7 +160,7 @@ fn as_root(run: &Run, program: &str) -> Command {
 
 fn show(job: &Job, run: &Run, ui: &Ui) {
     let commands = match &job.how {
-        How::Commands(commands) => commands.clone(),
+        How::Commands(commands) | How::FirstOf(commands) => commands.clone(),
         How::Unpack(package) => package.commands(run),
         How::Beside(package) => package.commands(run),
         How::Python(_) => packages::python_commands(run),
@@ -163,6 +174,16 @@ fn show(job: &Job, run: &Run, ui: &Ui) {
 fn install(job: &Job, run: &Run, log: &StepLog) -> Result<()> {
     match &job.how {
         How::Commands(commands) => commands.iter().try_for_each(|it| run.exec(log, it)),
+        How::FirstOf(commands) => {
+            let mut result = Ok(());
+            for command in commands {
+                result = run.exec(log, command);
+                if result.is_ok() {
+                    break;
+                }
+            }
+            result
+        }
         How::Unpack(package) => package.install(run, log),
         How::Beside(package) => package.install(run, log),
         How::Python(programs) => packages::install_python(run, log, programs),

@@ -8,15 +8,19 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 
+use super::coverage::counters;
 use super::{Finding, Input, Need, Outcome, Plan, Step, StepLog};
 use crate::ops::command::Command;
 use crate::ops::junit::{self, panic_place};
-use crate::ops::text::count;
+use crate::ops::text::{count, seconds};
 use crate::run::Run;
 use crate::tool::COUNTERPARTS;
 
 /// `cargo xtask test`.
-pub(crate) struct Test;
+pub(crate) struct Test {
+    /// Count which lines are reached, for the coverage.
+    pub(crate) counted: bool,
+}
 
 /// Programs of the catalogue that tests use too.
 const SHARED: &[&str] = &[
@@ -37,6 +41,9 @@ const SHARED: &[&str] = &[
 fn counterparts() -> impl Iterator<Item = &'static str> {
     SHARED.iter().copied().chain(COUNTERPARTS.iter().map(|spec| spec.name))
 }
+
+/// From so many milliseconds on, a test is named as slow.
+const SLOW: u64 = 20_000;
 
 /// Where nextest writes its report, by the profile `xtask` in `.config/nextest.toml`.
 const JUNIT: &str = "target/xtask/nextest/xtask/junit.xml";
@@ -63,13 +70,17 @@ impl Step for Test {
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
+        let counted = |command| {
+            if self.counted { counters::set(run, command) } else { command }
+        };
         let plan = if has_nextest(run) {
-            Plan::new().command(nextest(run)).reads(Input::Tool("cargo-nextest")).writes(JUNIT)
+            let plan = Plan::new().command(counted(nextest(run)));
+            plan.reads(Input::Tool("cargo-nextest")).writes(JUNIT)
         } else {
-            Plan::new().command(plain(run))
+            Plan::new().command(counted(plain(run)))
         };
         let plan = plan
-            .command(documentation(run))
+            .command(counted(documentation(run)))
             .reads(Input::Source(PathBuf::new()))
             .reads(Input::Tool("cargo"))
             .reads(Input::Env("REQUIRE_TOOLS"));
@@ -77,19 +88,38 @@ impl Step for Test {
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        if self.counted {
+            counters::clear(run)?;
+        }
+        let counted =
+            |command| if self.counted { counters::with(run, command) } else { Ok(command) };
         let mut tally = if has_nextest(run) {
-            with_nextest(run, log)?
+            with_nextest(run, log, &counted(nextest(run))?)?
         } else {
             log.note("cargo-nextest is not installed: cargo test runs the tests, without JUnit");
-            with_cargo(run, log, &plain(run))?
+            with_cargo(run, log, &counted(plain(run))?)?
         };
-        let documentation = with_cargo(run, log, &documentation(run))?;
+        let documentation = with_cargo(run, log, &counted(documentation(run))?)?;
         tally.passed += documentation.passed;
         tally.findings.extend(documentation.findings);
-        if tally.findings.is_empty() {
-            return Ok(Outcome::Done(count(tally.passed, "test")));
+        if !tally.findings.is_empty() {
+            return Ok(Outcome::Found(tally.findings));
         }
-        Ok(Outcome::Found(tally.findings))
+        if self.counted {
+            counters::complete(run)?;
+        }
+        tally.slow.sort_by(|a, b| b.cmp(a));
+        for (milliseconds, name) in &tally.slow {
+            log.note(&format!("slow: {name} took {}", seconds(*milliseconds)));
+        }
+        let fact = count(tally.passed, "test");
+        Ok(Outcome::Done(match tally.slow.first() {
+            Some((milliseconds, name)) => {
+                let slow = tally.slow.len();
+                format!("{fact}, {slow} slow: {name} took {}", seconds(*milliseconds))
+            }
+            None => fact,
+        }))
     }
 }
 
@@ -98,6 +128,8 @@ impl Step for Test {
 struct Tally {
     passed: usize,
     findings: Vec<Finding>,
+    /// Tests that took longer than [`SLOW`]: milliseconds and name.
+    slow: Vec<(u64, String)>,
 }
 
 fn has_nextest(run: &Run) -> bool {
@@ -133,7 +165,7 @@ fn documentation(run: &Run) -> Command {
     ])
 }
 
-fn with_nextest(run: &Run, log: &StepLog) -> Result<Tally> {
+fn with_nextest(run: &Run, log: &StepLog, command: &Command) -> Result<Tally> {
     let report = run.workspace.root().join(JUNIT);
     // An old report must not stand for a run that wrote none.
     match fs::remove_file(&report) {
@@ -142,10 +174,13 @@ fn with_nextest(run: &Run, log: &StepLog) -> Result<Tally> {
         }
         _ => {}
     }
-    let finished = run.attempt(log, &nextest(run))?;
+    let finished = run.attempt(log, command)?;
     let cases = fs::read_to_string(&report).map(|text| junit::cases(&text)).unwrap_or_default();
     let mut tally = Tally::default();
     for case in cases {
+        if case.milliseconds >= SLOW {
+            tally.slow.push((case.milliseconds, format!("{} {}", case.suite, case.name)));
+        }
         match case.failure {
             None => tally.passed += 1,
             Some(output) => {

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::{Input, Need, Outcome, Plan, Step, StepLog};
 use crate::finding::Finding;
 use crate::ops::command::Command;
-use crate::ops::{source, workflow};
+use crate::ops::{jsonschema, source, workflow};
 use crate::run::Run;
 
 const FOLDER: &str = ".github/workflows";
@@ -127,30 +127,8 @@ fn read_actionlint(report: &[u8]) -> Result<Vec<Finding>> {
         .collect())
 }
 
-#[derive(Deserialize)]
-struct SchemaReport {
-    #[serde(default)]
-    errors: Vec<SchemaFault>,
-    #[serde(default)]
-    parse_errors: Vec<ParseFault>,
-}
-
-#[derive(Deserialize)]
-struct SchemaFault {
-    filename: String,
-    path: String,
-    message: String,
-}
-
-#[derive(Deserialize)]
-struct ParseFault {
-    filename: String,
-    message: String,
-}
-
 fn read_schema(report: &[u8]) -> Result<Vec<Finding>> {
-    let report: SchemaReport = serde_json::from_slice(report)
-        .context("check-jsonschema did not write the JSON it should")?;
+    let report = jsonschema::read(report)?;
     let faults = report.errors.into_iter().map(|it| {
         let message = format!("{}: {}", it.path, it.message);
         Finding::in_file(it.filename, "schema", message, "GitHub refuses this workflow: correct it")

@@ -47,6 +47,9 @@ pub(crate) enum Source {
     },
     /// Comes with the Rust tool chain, as the component of this name.
     Rust(&'static str),
+    /// A program of LLVM, of the major version that the Rust compiler is built with: from rustup's
+    /// component `llvm-tools`, else the Debian package of that version.
+    Llvm,
     /// A package of the Python package index, pinned in `xtask/data/python/tools.txt`.
     Python,
     /// A package of the npm registry, pinned in `xtask/data/node/package-lock.json`, which the
@@ -132,6 +135,20 @@ const TOOLS: &[Spec] = &[
         oldest: &[1],
         source: Source::Debian("genisoimage"),
         purpose: "reads in tests the ISO images that we write",
+    },
+    Spec {
+        name: "llvm-cov",
+        version: &["--version"],
+        oldest: &[],
+        source: Source::Llvm,
+        purpose: "tells which lines tests reach",
+    },
+    Spec {
+        name: "llvm-profdata",
+        version: &["--version"],
+        oldest: &[],
+        source: Source::Llvm,
+        purpose: "joins what tests counted",
     },
     Spec {
         name: "mmdebstrap",
@@ -275,6 +292,9 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Spec> {
 impl Spec {
     /// The oldest version that does.
     pub(crate) fn oldest(&self) -> String {
+        if self.oldest.is_empty() {
+            return "any".to_owned();
+        }
         super::version::text(self.oldest)
     }
 
@@ -294,6 +314,7 @@ impl Spec {
             Source::Sid { .. } | Source::Unpacked { .. } | Source::Python | Source::Node(_) => {
                 "cargo xtask setup".to_owned()
             }
+            Source::Llvm => "rustup component add llvm-tools".to_owned(),
             Source::Rust(component) => format!("rustup component add {component}"),
         }
     }

@@ -79,7 +79,28 @@ impl Toolbox {
         if own.is_file() {
             return Some(own);
         }
-        which::which(name).ok()
+        match spec(name) {
+            Some(Spec { source: Source::Llvm, .. }) => self.find_llvm(name),
+            _ => which::which(name).ok(),
+        }
+    }
+
+    /// The program `name` of the LLVM that the compiler is built with. What another major version
+    /// makes of our data is not defined.
+    fn find_llvm(&self, name: &str) -> Option<PathBuf> {
+        let host = self.rustc().lines().find_map(|line| line.strip_prefix("host: "))?;
+        let sysroot = version::say(Path::new("rustc"), &["--print", "sysroot"])?;
+        let own = Path::new(&sysroot).join("lib/rustlib").join(host).join("bin").join(name);
+        if own.is_file() {
+            return Some(own);
+        }
+        which::which(format!("{name}-{}", self.llvm_major()?)).ok()
+    }
+
+    /// The major version of LLVM that the compiler is built with.
+    pub(crate) fn llvm_major(&self) -> Option<String> {
+        let line = self.rustc().lines().find_map(|line| line.strip_prefix("LLVM version: "))?;
+        line.split('.').next().map(str::to_owned)
     }
 
     /// The version that the installed program says it has, as it says it.
@@ -133,7 +154,7 @@ impl Toolbox {
     /// its size, and when it was put there.
     pub(crate) fn identity(&self, name: &str) -> String {
         let Some(path) = self.find(name) else { return "absent".to_owned() };
-        let rust = matches!(spec(name), Some(Spec { source: Source::Rust(_), .. }));
+        let rust = matches!(spec(name), Some(Spec { source: Source::Rust(_) | Source::Llvm, .. }));
         let rustc = if rust { self.rustc() } else { "" };
         format!("{} {rustc}", version::stamp(&path))
     }

@@ -15,6 +15,10 @@ pub(crate) struct Gates {
     pub(crate) secrets: Exceptions,
     /// `[gates.deadcode]`.
     pub(crate) deadcode: Exceptions,
+    /// `[gates.coverage]`.
+    pub(crate) coverage: Coverage,
+    /// `[gates.schema]`; without it there is no schema to look at.
+    pub(crate) schema: Option<SchemaRules>,
     /// `[gates.licenses]`.
     pub(crate) licenses: Licenses,
     /// `[gates.audit]`.
@@ -42,6 +46,45 @@ pub(crate) struct Allowance {
     #[serde(default)]
     pub(crate) contains: Option<String>,
     /// Why it is no fault. Read by people.
+    #[expect(dead_code, reason = "the field makes the reason part of the form; people read it")]
+    pub(crate) reason: String,
+}
+
+/// `[gates.coverage]`: the least share of lines that tests reach, in per cent.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Coverage {
+    /// Of everything together.
+    pub(crate) whole: f64,
+    /// Of the lines that a change adds.
+    pub(crate) changed: f64,
+    /// Of the files below a folder.
+    pub(crate) parts: BTreeMap<String, f64>,
+}
+
+/// `[gates.schema]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SchemaRules {
+    /// The folder with one file `NAME-X.Y.schema.json` for each version.
+    pub(crate) folder: String,
+    /// The folder with representative recipes; those of the version before lie below it in a folder
+    /// named after that version.
+    pub(crate) recipes: String,
+    /// Changes that refuse what was accepted, and are meant to.
+    #[serde(default)]
+    pub(crate) breaking: Vec<IntendedBreak>,
+}
+
+/// A change of a schema that refuses what was accepted, and why that is right.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct IntendedBreak {
+    /// The version of the schema that has the change, `X.Y`.
+    pub(crate) schema: String,
+    /// JSON pointer to it.
+    pub(crate) pointer: String,
+    /// Why it has to be. Read by people.
     #[expect(dead_code, reason = "the field makes the reason part of the form; people read it")]
     pub(crate) reason: String,
 }

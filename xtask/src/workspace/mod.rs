@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::ops::{source, tree};
 
-pub(crate) use self::gates::{Allowance, Mitigation};
+pub(crate) use self::gates::{Allowance, Mitigation, SchemaRules};
 pub(crate) use self::product::{Binary, Deliver, Image, ImageBase, Product};
 pub(crate) use self::version::{Base, Version};
 
@@ -93,6 +93,14 @@ impl Workspace {
         if !self.dirty {
             return Ok(self.commit.clone());
         }
+        self.content()
+    }
+
+    /// A digest over all files of the source as they are now.
+    ///
+    /// # Errors
+    /// When a file can't be read.
+    pub(crate) fn content(&self) -> Result<String> {
         let files = source::paths(&self.root)?;
         tree::digest(&self.root, files.iter().map(Path::new))
     }

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Counters in our programs (The rustc Book, "Instrumentation-based Code Coverage"), and the files
+//! that they leave.
+//!
+//! Only crates of the workspace are built with counters: cargo hands them, and no dependency, to the
+//! program in `RUSTC_WORKSPACE_WRAPPER`, and keeps what it built so apart from what it builds
+//! without. Nothing else is compiled again.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+
+use crate::ops::atomic;
+use crate::ops::command::Command;
+use crate::run::Run;
+
+/// The wrapper: the compiler with one more option.
+const WRAPPER: &str = "#!/bin/sh\nexec \"$@\" -C instrument-coverage\n";
+
+/// `command` of cargo, so that what it builds counts, and what it runs leaves its counts.
+///
+/// # Errors
+/// When the wrapper can't be written.
+pub(in crate::steps) fn with(run: &Run, command: Command) -> Result<Command> {
+    let wrapper = folder(run).join("rustc");
+    if fs::read(&wrapper).ok().as_deref() != Some(WRAPPER.as_bytes()) {
+        atomic::write_with(&wrapper, 0o755, |file| Ok(file.write_all(WRAPPER.as_bytes())?))?;
+    }
+    Ok(set(run, command))
+}
+
+/// The same without writing the wrapper, for a plan.
+pub(in crate::steps) fn set(run: &Run, command: Command) -> Command {
+    command
+        .env("RUSTC_WORKSPACE_WRAPPER", folder(run).join("rustc"))
+        // The processes of one program share a few files, which each adds its counts to; one file
+        // for each process would be gigabytes.
+        .env("LLVM_PROFILE_FILE", counts(run).join("%8m.profraw"))
+}
+
+/// Removes all counts before the tests run.
+///
+/// # Errors
+/// When a file can't be removed.
+pub(in crate::steps) fn clear(run: &Run) -> Result<()> {
+    for old in [counts(run), stamp(run)] {
+        let removed = if old.is_dir() { fs::remove_dir_all(&old) } else { fs::remove_file(&old) };
+        match removed {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot remove {}", old.display()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Writes down that the counts are of all tests, on the source as it is.
+///
+/// # Errors
+/// When the source can't be read.
+pub(in crate::steps) fn complete(run: &Run) -> Result<()> {
+    atomic::write(&stamp(run), identity(run)?.as_bytes())
+}
+
+/// Whether the counts are of the source as it is now.
+pub(super) fn are_of_this_source(run: &Run) -> bool {
+    fs::read_to_string(stamp(run)).is_ok_and(|it| Some(it) == identity(run).ok())
+}
+
+/// Writes down the names of the files with counts.
+///
+/// # Errors
+/// When there is none, or the folder can't be read.
+pub(super) fn list(run: &Run) -> Result<()> {
+    let folder = counts(run);
+    let context = || format!("cannot read {}: the tests left no counts", folder.display());
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&folder).with_context(context)? {
+        names.push(entry.with_context(context)?.path().into_os_string());
+    }
+    names.sort();
+    let names = names.iter().map(|name| name.to_str().context("a path is not UTF-8"));
+    let names = names.collect::<Result<Vec<_>>>()?.join("\n");
+    atomic::write(&listed(run), names.as_bytes())
+}
+
+/// The file that [`list`] writes.
+pub(super) fn listed(run: &Run) -> PathBuf {
+    folder(run).join("counts.txt")
+}
+
+/// The file for the counts of all programs together.
+pub(super) fn joined(run: &Run) -> PathBuf {
+    folder(run).join("counts.profdata")
+}
+
+fn folder(run: &Run) -> PathBuf {
+    run.workspace.scratch().join("coverage")
+}
+
+fn counts(run: &Run) -> PathBuf {
+    folder(run).join("counts")
+}
+
+fn stamp(run: &Run) -> PathBuf {
+    folder(run).join("source")
+}
+
+/// The source, and the compiler.
+fn identity(run: &Run) -> Result<String> {
+    Ok(format!("{} {}", run.workspace.content()?, run.tools.identity("cargo")))
+}
