@@ -7,33 +7,33 @@ use anyhow::{Context as _, Result, bail};
 use release::Channel;
 use release::layout::{self, SbomFormat};
 use sigstore::slsa::PREDICATE_TYPE;
-use sigstore::{Bundle, PrivateKey, PublicKey, Sha256, Statement};
+use sigstore::{PublicKey, Sha256, Statement};
 use verify::{Check, Policy, predicate_type, provenance};
 
 use crate::cli::SigningArgs;
-use crate::key;
 use crate::release_folder::ReleaseFolder;
+use crate::signer::Signer;
 
 pub(crate) fn run(args: &SigningArgs) -> Result<()> {
     let folder = ReleaseFolder::open(&args.release)?;
-    match key::find(args.key.as_deref())? {
-        Some(key) => {
-            same_key(&folder, &key.public())?;
-            attest(&folder, &key, args)
+    match Signer::find(args)? {
+        Some(signer) => {
+            same_key(&folder, &signer.public())?;
+            attest(&folder, &signer, args)
         }
         None => check_attested(&folder, args),
     }
 }
 
-/// Attests everything with `key`.
-pub(crate) fn attest(folder: &ReleaseFolder, key: &PrivateKey, args: &SigningArgs) -> Result<()> {
+/// Attests everything with `signer`.
+pub(crate) fn attest(folder: &ReleaseFolder, signer: &Signer, args: &SigningArgs) -> Result<()> {
     let manifest = &folder.manifest;
     let local = provenance::local_builder(&manifest.source.uri);
     let builder = args.builder.as_deref().unwrap_or(&local);
     let predicate = serde_json::to_value(provenance::of(manifest, args.pipeline, builder))?;
     let write = |name: &str, digest: &Sha256| {
         let statement = Statement::new(name, digest, PREDICATE_TYPE, predicate.clone());
-        let bundle = Bundle::sign_statement(key, &statement)?;
+        let bundle = signer.sign_statement(&statement)?;
         folder.write(&layout::provenance(name), &bundle.to_json()?)
     };
     for file in folder.files() {
@@ -50,7 +50,7 @@ pub(crate) fn attest(folder: &ReleaseFolder, key: &PrivateKey, args: &SigningArg
             let document = serde_json::from_slice(&folder.read(&sbom)?)
                 .with_context(|| format!("{sbom} is not JSON"))?;
             let statement = Statement::new(name, &digest, predicate_type(format), document);
-            let bundle = Bundle::sign_statement(key, &statement)?;
+            let bundle = signer.sign_statement(&statement)?;
             folder.write(&layout::sbom_attestation(name, format), &bundle.to_json()?)?;
         }
     }

@@ -7,7 +7,6 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use verify::Published;
 use verify::provenance::Pipeline;
 
 /// Signs, attests, publishes and verifies a release folder.
@@ -66,10 +65,10 @@ pub(crate) enum Command {
     ///   notary verify --release target/dist/latest --key cosign.pub
     ///   notary verify --registry registry.example/provisioner:1.4.0 --key cosign.pub --json
     ///
-    /// A folder is checked without a network. Every fault is named; the table ends in VERIFIED (exit
-    /// code 0) or REJECTED (exit code 1). Get the public key from somewhere else than the release.
-    #[command(verbatim_doc_comment)]
-    Verify(VerifyArgs),
+    /// A folder is checked without a network. Every fault is named; the table ends in VERIFIED or
+    /// REJECTED. Get the public key from somewhere else than the release.
+    #[command(verbatim_doc_comment, after_help = verify::cli::EXIT_CODES)]
+    Verify(verify::cli::Args),
 }
 
 #[derive(Debug, Subcommand)]
@@ -88,15 +87,28 @@ pub(crate) enum KeyCommand {
     },
 }
 
+/// What signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Engine {
+    /// Our own code.
+    Native,
+    /// The program.
+    Cosign,
+}
+
 /// What signing and attesting need to know.
 #[derive(Debug, Args)]
 pub(crate) struct SigningArgs {
     /// Folder with release.json.
     #[arg(long, value_name = "DIR")]
     pub(crate) release: PathBuf,
-    /// File with the private key; instead of XTASK_SIGNING_KEY.
+    /// File with the private key, instead of XTASK_SIGNING_KEY; with --engine cosign also whatever
+    /// its --key takes, such as awskms://…, hashivault://… or pkcs11:….
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
+    /// What signs: our own code, or the program cosign (3.1 or later) with a key.
+    #[arg(long, value_name = "NAME", default_value = "native")]
+    pub(crate) engine: Engine,
     /// The pipeline that built, as the provenance names it.
     #[arg(long, value_name = "NAME", default_value = "release", value_parser = pipeline)]
     pub(crate) pipeline: Pipeline,
@@ -104,34 +116,6 @@ pub(crate) struct SigningArgs {
     /// on a person's machine, SOURCE/builders/local/v1].
     #[arg(long, value_name = "URI")]
     pub(crate) builder: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct VerifyArgs {
-    #[command(flatten)]
-    pub(crate) from: From,
-    /// File with the public key.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) key: PathBuf,
-    /// `builder.id` that the provenance must name [default: the build on a person's machine,
-    /// SOURCE/builders/local/v1].
-    #[arg(long, value_name = "URI")]
-    pub(crate) builder: Option<String>,
-    /// Print the report as JSON.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// Where the release is.
-#[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
-pub(crate) struct From {
-    /// Folder with release.json.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) release: Option<PathBuf>,
-    /// Registry, prefix of the repositories, and version; http://HOST… for a registry without TLS.
-    #[arg(long, value_name = "HOST/PREFIX:VERSION")]
-    pub(crate) registry: Option<Published>,
 }
 
 fn pipeline(name: &str) -> Result<Pipeline, String> {

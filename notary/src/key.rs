@@ -8,7 +8,7 @@ use std::path::Path;
 use std::{env, fs};
 
 use anyhow::{Context as _, Result, bail};
-use sigstore::{PrivateKey, PublicKey, keyfile};
+use sigstore::{PrivateKey, keyfile};
 use zeroize::Zeroizing;
 
 /// The variable with the key: the path of a key file, or its text.
@@ -37,6 +37,17 @@ pub(crate) fn find(file: Option<&Path>) -> Result<Option<PrivateKey>> {
     open(&text, KEY).map(Some)
 }
 
+/// The key of `file`, else that of the environment, as cosign's `--key` takes it. Its text stays in the
+/// environment; what else the variable holds is a path or the URI of a key elsewhere.
+pub(crate) fn reference(file: Option<&Path>) -> Option<OsString> {
+    if let Some(file) = file {
+        return Some(file.as_os_str().to_owned());
+    }
+    let value = env::var_os(KEY).filter(|value| !value.is_empty())?;
+    let is_text = value.to_string_lossy().contains("-----BEGIN");
+    Some(if is_text { format!("env://{KEY}").into() } else { value })
+}
+
 /// Makes a key pair: `PREFIX.key` (mode 0600) and `PREFIX.pub`.
 pub(crate) fn generate(prefix: &Path) -> Result<()> {
     let with = |extension: &str| {
@@ -55,13 +66,6 @@ pub(crate) fn generate(prefix: &Path) -> Result<()> {
     crate::write::create(public, key.public().to_pem()?.as_bytes(), 0o644)?;
     println!("private key: {}\npublic key:  {}", private.display(), public.display());
     Ok(())
-}
-
-/// The public key in `file`.
-pub(crate) fn public(file: &Path) -> Result<PublicKey> {
-    let text = fs::read_to_string(file)
-        .with_context(|| format!("cannot read the public key {}", file.display()))?;
-    PublicKey::from_pem(&text).with_context(|| file.display().to_string())
 }
 
 fn read(file: &Path) -> Result<Zeroizing<String>> {

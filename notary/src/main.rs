@@ -8,11 +8,12 @@
 
 mod attest;
 mod cli;
+mod cosign;
 mod key;
 mod publish;
 mod release_folder;
 mod sign;
-mod verify_command;
+mod signer;
 mod write;
 
 use std::process::ExitCode;
@@ -37,7 +38,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Sign(args) => sign::run(&args)?,
         Command::Attest(args) => attest::run(&args)?,
         Command::Publish(args) => publish::run(&args)?,
-        Command::Verify(args) => return verify_command::run(&args),
+        Command::Verify(args) => return Ok(args.run()),
     }
     Ok(ExitCode::SUCCESS)
 }

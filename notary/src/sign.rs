@@ -6,17 +6,17 @@
 use anyhow::{Result, bail};
 use release::{Channel, layout};
 use sigstore::statement::COSIGN_SIGN;
-use sigstore::{Bundle, PrivateKey, Statement, simple_signing};
+use sigstore::{PrivateKey, Statement, simple_signing};
 
 use crate::attest;
 use crate::cli::SigningArgs;
-use crate::key;
 use crate::release_folder::ReleaseFolder;
+use crate::signer::Signer;
 
 pub(crate) fn run(args: &SigningArgs) -> Result<()> {
     let folder = ReleaseFolder::open(&args.release)?;
-    if let Some(key) = key::find(args.key.as_deref())? {
-        return sign(&folder, &key);
+    if let Some(signer) = Signer::find(args)? {
+        return sign(&folder, &signer);
     }
     let channel = folder.manifest.channel;
     if channel != Channel::Snapshot {
@@ -26,33 +26,37 @@ pub(crate) fn run(args: &SigningArgs) -> Result<()> {
         );
     }
     println!("no key: signing this snapshot with one that is thrown away when this run ends");
-    let key = PrivateKey::generate();
-    sign(&folder, &key)?;
-    attest::attest(&folder, &key, args)
+    let signer = Signer::Native(PrivateKey::generate());
+    sign(&folder, &signer)?;
+    attest::attest(&folder, &signer, args)
 }
 
-fn sign(folder: &ReleaseFolder, key: &PrivateKey) -> Result<()> {
+fn sign(folder: &ReleaseFolder, signer: &Signer) -> Result<()> {
     // First, so that a run that breaks off leaves no signature beside a key that did not make it.
-    folder.write(layout::PUBLIC_KEY, key.public().to_pem()?.as_bytes())?;
-    let manifest = Bundle::sign_file(key, &folder.manifest_digest)?;
+    folder.write(layout::PUBLIC_KEY, signer.public().to_pem()?.as_bytes())?;
+    let path = folder.root.join(layout::MANIFEST);
+    let manifest = signer.sign_file(&path, &folder.manifest_digest)?;
     folder.write(&layout::signature(layout::MANIFEST), &manifest.to_json()?)?;
     for file in folder.files() {
         let (file, digest) = file?;
-        let bundle = Bundle::sign_file(key, &digest)?;
+        let bundle = signer.sign_file(&folder.root.join(&file.path), &digest)?;
         folder.write(&layout::signature(&file.path), &bundle.to_json()?)?;
     }
     for image in folder.images() {
         let (image, digest) = image?;
         let name = &image.repository;
         let statement = Statement::new(name, &digest, COSIGN_SIGN, serde_json::json!({}));
-        let bundle = Bundle::sign_statement(key, &statement)?;
+        let bundle = signer.sign_statement(&statement)?;
         folder.write(&layout::signature(name), &bundle.to_json()?)?;
         let payload = simple_signing::payload(name, &digest)?;
-        let signature = simple_signing::sign(key, &payload)?;
+        let signature = signer.sign_payload(&payload)?;
         folder.write(&layout::legacy_payload(name), &payload)?;
         folder.write(&layout::legacy_signature(name), signature.as_bytes())?;
     }
     let (files, images) = (folder.manifest.artifacts.len(), folder.manifest.images.len());
-    println!("signed {files} files, {images} images and release.json, key {}", key.public().hint());
+    println!(
+        "signed {files} files, {images} images and release.json, key {}",
+        signer.public().hint()
+    );
     Ok(())
 }

@@ -135,6 +135,36 @@ fn cosign_accepts_images_in_a_registry_with_and_without_the_referrers_api() {
     }
 }
 
+/// With the key as text in the environment, as a CI system has it, and as a file.
+#[test]
+fn cosign_as_the_engine_makes_what_our_own_does() {
+    let Some(cosign) = Cosign::find() else { return };
+    succeeded(&cosign.command().arg("generate-key-pair").output().unwrap());
+    let read = |name: &str| fs::read_to_string(cosign.home.path().join(name)).unwrap();
+    let public = sigstore::PublicKey::from_pem(&read("cosign.pub")).unwrap();
+    let path = std::env::join_paths([cosign.program.parent().unwrap()]).unwrap();
+    let release = Release::unsigned(release::Channel::Stable, "");
+    let call = |verb: &str| {
+        let mut command = notary();
+        command.args([verb, "--engine", "cosign", "--release"]).arg(release.root());
+        command.env("PATH", &path).env("COSIGN_PASSWORD", "correct horse");
+        command.env("HOME", cosign.home.path()).env("HTTPS_PROXY", "http://127.0.0.1:1");
+        command
+    };
+    succeeded(&call("sign").env("XTASK_SIGNING_KEY", read("cosign.key")).output().unwrap());
+    let key = cosign.home.path().join("cosign.key");
+    succeeded(&call("attest").arg("--key").arg(&key).output().unwrap());
+    let report = release.verify(&public);
+    assert!(report.is_verified(), "{report}");
+
+    let pin = call("sign").args(["--key", "pkcs11:token=t;pin-value=1"]).output().unwrap();
+    assert!(support::failed(&pin).contains("COSIGN_PKCS11_PIN"));
+    let unknown = call("sign").args(["--key", "awskms://nowhere"]).output().unwrap();
+    assert!(support::failed(&unknown).contains("public-key"), "{unknown:?}");
+    let none = call("sign").env("PATH", "").arg("--key").arg(&key).output().unwrap();
+    assert!(support::failed(&none).contains("cargo xtask setup"), "{none:?}");
+}
+
 #[test]
 fn sha256sum_accepts_the_checksums() {
     let release = Release::signed(&PrivateKey::generate(), "");

@@ -11,6 +11,7 @@ mod servers;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -41,6 +42,7 @@ Examples:
   controller servers put CZ1234567X --bmc-url https://192.0.2.7 --bmc-user admin --bmc-password-file bmc.txt
   controller jobs create CZ1234567X recipe.json --watch
   controller registry gc --plan --data-dir ./data
+  controller verify-release --release ./provisioner-1.4.0 --key cosign.pub
 
 Exit codes: 0 done, 1 failed, 2 usage or configuration.";
 
@@ -61,6 +63,12 @@ enum Command {
     /// Look after the registry's storage
     #[command(subcommand)]
     Registry(registry::RegistryCommand),
+    /// Check a release, in a folder or a registry, from what was published and the public key alone
+    ///
+    /// A folder is checked without a network. Every fault is named; the table ends in VERIFIED or
+    /// REJECTED. Get the public key from somewhere else than the release.
+    #[command(after_help = verify::cli::EXIT_CODES)]
+    VerifyRelease(verify::cli::Args),
 }
 
 #[derive(Debug, Args)]
@@ -106,12 +114,13 @@ impl Settings {
 }
 
 impl Cli {
-    /// Does what the command line says.
+    /// Does what the command line says. The exit code is that of a command that did not fail.
     ///
     /// # Errors
     /// With a [`ConfigError`] where the configuration is at fault.
-    pub fn run(self) -> anyhow::Result<()> {
+    pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
+            Command::VerifyRelease(args) => return Ok(args.run()),
             Command::Serve(serve) => {
                 let config = serve.settings.load()?;
                 logging::start(&config)?;
@@ -119,18 +128,18 @@ impl Cli {
                     .enable_all()
                     .build()
                     .context("start the runtime")?;
-                runtime.block_on(run(config, serve.address_file.as_deref()))
+                runtime.block_on(run(config, serve.address_file.as_deref()))?;
             }
-            Command::Registry(command) => command.run(),
-            Command::Api(command) => command.run(),
-            Command::Jobs(jobs) => jobs.run(),
-            Command::Servers(servers) => servers.run(),
+            Command::Registry(command) => command.run()?,
+            Command::Api(command) => command.run()?,
+            Command::Jobs(jobs) => jobs.run()?,
+            Command::Servers(servers) => servers.run()?,
             Command::Config(ConfigCommand::Check(settings)) => {
                 settings.load()?;
                 println!("the configuration is good");
-                Ok(())
             }
         }
+        Ok(ExitCode::SUCCESS)
     }
 }
 

@@ -208,6 +208,12 @@ impl Bundle {
         Ok(Statement::parse(&envelope.payload)?)
     }
 
+    /// The signature of a file in base64, as older forms want it; `None` for a statement.
+    pub fn file_signature(&self) -> Option<String> {
+        let message = self.message_signature.as_ref()?;
+        Some(crate::encoding::base64(&message.signature))
+    }
+
     fn check_hint(&self, key: &PublicKey) -> Result<(), BundleError> {
         let found = &self.verification_material.public_key.hint;
         let expected = key.hint();

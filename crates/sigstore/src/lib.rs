@@ -19,5 +19,5 @@ pub mod slsa;
 pub mod statement;
 
 pub use bundle::{Bundle, BundleError};
-pub use key::{PrivateKey, PublicKey, Sha256, sha256, sha256_from_hex};
+pub use key::{KeyError, PrivateKey, PublicKey, Sha256, sha256, sha256_from_hex};
 pub use statement::{Statement, Subject};

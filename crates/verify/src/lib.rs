@@ -12,6 +12,8 @@
 //! checked at all, such as a folder that is not there.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "cli")]
+pub mod cli;
 mod contents;
 mod files;
 mod images;

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! `controller verify-release` gives a verdict, or says why there is none. What it checks is the crate
+//! `verify`, whose tests tamper with releases.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// A public key in PEM; nothing was ever signed with it.
+fn public_key() -> String {
+    sigstore::PrivateKey::generate().public().to_pem().unwrap()
+}
+
+fn verify(arguments: &[&str], key: &Path) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_controller"));
+    command.arg("verify-release").args(arguments).arg("--key").arg(key).output().unwrap()
+}
+
+#[test]
+fn an_empty_folder_is_rejected_with_code_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key.pem");
+    fs::write(&key, public_key()).unwrap();
+    let release = folder.path().join("release");
+    fs::create_dir(&release).unwrap();
+    let output = verify(&["--release", release.to_str().unwrap()], &key);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(table.contains("release.json"), "{table}");
+    assert!(table.ends_with("\nREJECTED\n"), "{table}");
+}
+
+#[test]
+fn where_nothing_can_be_checked_there_is_no_verdict_and_code_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key.pem");
+    fs::write(&key, public_key()).unwrap();
+    let missing = folder.path().join("missing");
+    let missing = missing.to_str().unwrap();
+    // A port that was free a moment ago: nothing answers there as a registry does.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let nobody = format!("http://127.0.0.1:{port}/x:1.0.0");
+    for (arguments, key, expected) in [
+        (vec!["--release", missing], key.as_path(), "cannot read the release folder"),
+        (vec!["--registry", &nobody], &key, "release:v1.0.0"),
+        (vec!["--release", missing], Path::new(missing), "cannot read the public key"),
+        (vec![], &key, "required"),
+    ] {
+        let output = verify(&arguments, key);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert_eq!(output.stdout, b"", "{arguments:?}");
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains(expected), "{error}");
+    }
+}
