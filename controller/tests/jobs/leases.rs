@@ -4,10 +4,12 @@
 //! Who holds a job, whatever the clocks do.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use controller::database::Database;
 use controller::jobs::clock;
 use controller::jobs::model::{Outcome, State};
+use controller::jobs::runner::Settings;
 use controller::jobs::store::{self, Held, StoreError};
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -66,8 +68,10 @@ async fn a_lease_from_before_the_machine_was_started_is_void() {
 async fn two_controllers_do_not_get_in_each_others_way() {
     let folder = TempDir::new().unwrap();
     let world = World::new(Manners::Good, 0, folder.path());
-    let first = Controller::start(&folder, &world, quick());
-    let second = Controller::start(&folder, &world, quick());
+    // Long enough for twenty jobs' writes to a slow disk: a lease that runs out moves its job.
+    let settings = Settings { lease: Duration::from_secs(3), ..quick() };
+    let first = Controller::start(&folder, &world, settings.clone());
+    let second = Controller::start(&folder, &world, settings);
     let mut jobs = Vec::new();
     for number in 0..20 {
         let serial = format!("S{number}");
@@ -97,7 +101,7 @@ async fn a_locked_database_holds_a_job_up_and_no_more() {
     let create = controller.create("S1");
     let release = async {
         // The heart-beat fails meanwhile as well.
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
         other.execute_batch("ROLLBACK").unwrap();
     };
     let (job, ()) = tokio::join!(create, release);
