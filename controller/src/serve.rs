@@ -31,7 +31,7 @@ use crate::config::{self, Config};
 use crate::dashboard;
 use crate::database::Database;
 use crate::health::{self, Observed};
-use crate::jobs::bmc::Bmc;
+use crate::jobs::bmc::{Bmc, Secret};
 use crate::jobs::published::Published;
 use crate::jobs::runner::Runner;
 use crate::linger::{Lingering, Unread};
@@ -80,11 +80,18 @@ impl Server {
         let database = Database::open(&config.database())
             .with_context(|| format!("open {}", config.database().display()))?;
         let maintenance = Image::fixed(&config.jobs.maintenance_iso)?;
-        let published = Published::new(Arc::clone(&media), config.jobs.url.as_deref(), maintenance);
+        let secrets = config::read_secrets(&config.webhook_secrets).map_err(anyhow::Error::msg)?;
+        let published = Published::new(
+            Arc::clone(&media),
+            config.jobs.url.as_deref(),
+            maintenance,
+            // During a rotation the new one comes first.
+            secrets.first().cloned(),
+        );
         let settings = config.jobs.read_settings().map_err(anyhow::Error::msg)?;
         let runner = Runner::new(database.clone(), bmc, Arc::new(published), settings);
         let metrics = Arc::new(Metrics::default());
-        let api = api(&config, &database, &runner, &metrics)?;
+        let api = api(&config, secrets, &database, &runner, &metrics)?;
         let permits = Arc::new(Semaphore::new(config.max_connections));
         let observed = Observed {
             storage: Arc::clone(&storage),
@@ -165,6 +172,7 @@ impl Server {
 /// The API with the logins and secrets that the configuration names.
 fn api(
     config: &Config,
+    secrets: Vec<Secret>,
     database: &Database,
     runner: &Arc<Runner>,
     metrics: &Arc<Metrics>,
@@ -172,7 +180,6 @@ fn api(
     let users = config.api.read_users().map_err(anyhow::Error::msg)?;
     let tokens = config.api.read_token_key().map_err(anyhow::Error::msg)?;
     let auth = Auth::new(users, config.api.readers.clone(), tokens);
-    let secrets = config::read_secrets(&config.webhook_secrets).map_err(anyhow::Error::msg)?;
     // More than anybody asks for can be told exactly in a float.
     let rate = f64::from(u32::try_from(config.api.requests_per_second).unwrap_or(u32::MAX));
     let (database, runner, metrics) = (database.clone(), Arc::clone(runner), Arc::clone(metrics));

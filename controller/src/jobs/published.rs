@@ -6,6 +6,9 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use recipe::FormError;
+use recipe::controller::ControllerAccess;
+
 use super::bmc::{self, Secret};
 use super::model::JobId;
 use super::task::{PublishError, Publisher};
@@ -17,20 +20,30 @@ pub struct Published {
     /// `http://HOST:PORT`, without a slash at the end.
     url: Option<String>,
     maintenance: Image,
+    webhook_secret: Option<Secret>,
 }
 
 impl Published {
     /// `url` is this service as BMCs reach it, `maintenance` the ISO that they boot.
-    pub fn new(media: Arc<Media>, url: Option<&str>, maintenance: Image) -> Self {
+    /// `webhook_secret` is what machines report with.
+    pub fn new(
+        media: Arc<Media>,
+        url: Option<&str>,
+        maintenance: Image,
+        webhook_secret: Option<Secret>,
+    ) -> Self {
         let url = url.map(|url| url.trim_end_matches('/').to_owned());
-        Self { media, url, maintenance }
+        Self { media, url, maintenance, webhook_secret }
+    }
+
+    fn base(&self) -> Result<&str, PublishError> {
+        let missing = "jobs.url is not configured: the address under which BMCs reach this service";
+        self.url.as_deref().ok_or_else(|| PublishError(missing.to_owned()))
     }
 
     fn url(&self, image: &Image, expires: SystemTime) -> Result<Secret, PublishError> {
-        let missing = "jobs.url is not configured: the address under which BMCs reach this service";
-        let url = self.url.as_ref().ok_or_else(|| PublishError(missing.to_owned()))?;
         let path = self.media.address(image, expires)?;
-        Ok(Secret::new(format!("{url}{path}")))
+        Ok(Secret::new(format!("{}{path}", self.base()?)))
     }
 }
 
@@ -50,6 +63,12 @@ impl From<NameError> for PublishError {
     }
 }
 
+impl From<FormError> for PublishError {
+    fn from(error: FormError) -> Self {
+        Self(error.to_string())
+    }
+}
+
 impl Publisher for Published {
     fn put(&self, job: JobId, image: &[u8]) -> Result<(), PublishError> {
         Ok(self.media.put(&task(job)?, image)?)
@@ -64,5 +83,43 @@ impl Publisher for Published {
         let expires = SystemTime::now() + valid;
         let maintenance = self.url(&self.maintenance, expires)?;
         Ok(bmc::Media { maintenance, task: self.url(&task(job)?, expires)? })
+    }
+
+    fn access(&self, job: JobId, serial: &str) -> Result<Option<ControllerAccess>, PublishError> {
+        let Some(secret) = &self.webhook_secret else { return Ok(None) };
+        let url = format!("{}/api/v1/status-webhook/{serial}", self.base()?);
+        let job_id = job.to_string().parse();
+        Ok(Some(ControllerAccess {
+            webhook_url: url.try_into()?,
+            webhook_secret: secret.expose().to_owned().try_into()?,
+            job_id: job_id.map_err(|_| PublishError("the job's number is no text".to_owned()))?,
+            // The maintenance OS has them, or names the place itself.
+            tool_registry: None,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machine_is_told_where_to_report_and_with_what() {
+        let folder = tempfile::tempdir().unwrap();
+        let published = |secret: Option<&str>| {
+            let media = Media::open(folder.path().to_owned()).unwrap();
+            let maintenance = Image::fixed("maintenance.iso").unwrap();
+            let secret = secret.map(Secret::new);
+            Published::new(media, Some("https://controller.example/"), maintenance, secret)
+        };
+        let job: JobId = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6".parse().unwrap();
+        assert_eq!(published(None).access(job, "S1").unwrap(), None);
+        let access = published(Some("for-the-webhook")).access(job, "S1").unwrap().unwrap();
+        assert_eq!(
+            String::from(access.webhook_url),
+            "https://controller.example/api/v1/status-webhook/S1"
+        );
+        assert_eq!(String::from(access.webhook_secret), "for-the-webhook");
+        assert_eq!(access.job_id.to_string(), job.to_string());
     }
 }

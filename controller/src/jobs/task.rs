@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use iso9660::task::TaskIso;
+use recipe::controller::ControllerAccess;
 use recipe::signature::{SigningKey, TaskManifest};
 use recipe::{SchemaVersion, ShortText};
 
@@ -24,6 +25,8 @@ pub struct Order {
     pub recipe: Vec<u8>,
     /// `$id` of the schema that accepted it.
     pub schema_id: String,
+    /// How the machine reports to this service; none where nothing is configured for it.
+    pub access: Option<ControllerAccess>,
     /// Seconds since 1970 that every time in the image says: when the job was made, so that the image
     /// is the same however often it is built.
     pub epoch: u64,
@@ -38,6 +41,9 @@ pub enum TaskError {
     /// The recipe does not pass any more.
     #[error("the recipe is not accepted any more: {0}")]
     Recipe(String),
+    /// How the machine reports can't be written.
+    #[error("the machine can't be told where to report: {0}")]
+    Access(#[from] recipe::controller::ControllerError),
     /// The image can't be made or is too large.
     #[error(transparent)]
     Iso(#[from] iso9660::WriteError),
@@ -62,6 +68,13 @@ pub trait Publisher: Send + Sync + 'static {
     /// # Errors
     /// When there is no maintenance ISO, or no address under which BMCs reach this service.
     fn media(&self, job: JobId, valid: Duration) -> Result<Media, PublishError>;
+
+    /// How the machine `serial` reports the end of a job, for its task ISO; none where the webhook has
+    /// no secret.
+    ///
+    /// # Errors
+    /// When there is no address under which machines reach this service.
+    fn access(&self, job: JobId, serial: &str) -> Result<Option<ControllerAccess>, PublishError>;
 }
 
 /// An image can't be kept or found.
@@ -89,7 +102,8 @@ pub fn build(order: &Order, key: Option<&SigningKey>) -> Result<Vec<u8>, TaskErr
         user_data: contents(recipe.user_data.as_ref().map(recipe::UserData::expose)),
         unattend_xml: contents(recipe.unattend_xml.as_ref().map(recipe::UnattendXml::expose)),
         ks_cfg: contents(recipe.ks_cfg.as_ref().map(recipe::KsCfg::expose)),
-        ..TaskIso::default()
+        controller: order.access.as_ref().map(ControllerAccess::to_json).transpose()?,
+        signature: None,
     };
     if let Some(key) = key {
         let text = |text: &str| text.parse::<ShortText>().map_err(|e| refused(&e));

@@ -157,7 +157,11 @@ impl Worker {
         self.begin_step(Step::IsoBuild).await?;
         let number = job.number;
         let recipe = self.look_up(move |c| store::recipe(c, number)).await?;
+        let (publisher, id) = (Arc::clone(&self.runner.publisher), job.id);
+        let access = publisher.access(id, &job.serial).map_err(|e| e.to_string());
+        let access = blocking(Step::IsoBuild, move || access).await?;
         let order = Order {
+            access,
             job: job.id,
             serial: job.serial.clone(),
             recipe,
@@ -172,7 +176,6 @@ impl Worker {
         let budgets = [Phase::Boot, Phase::Webhook, Phase::Cleanup];
         let budget = |phase| settings.budget(phase, &job.task_target);
         let valid = budgets.into_iter().map(budget).sum::<Duration>() + MEDIA_RESERVE;
-        let (publisher, id) = (Arc::clone(&self.runner.publisher), job.id);
         let publish = move || publisher.put(id, &image).and_then(|()| publisher.media(id, valid));
         blocking(Step::IsoServe, move || publish().map_err(|e| e.to_string())).await
     }

@@ -17,6 +17,7 @@ use controller::jobs::model::{JobId, State, Step};
 use controller::jobs::runner::{Runner, Settings};
 use controller::jobs::store::{self, Event, Job, NewJob, Report, StoreError, Taken};
 use controller::jobs::task::{PublishError, Publisher};
+use recipe::controller::ControllerAccess;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -222,6 +223,10 @@ impl Publisher for World {
     fn media(&self, job: JobId, _: Duration) -> Result<Media, PublishError> {
         let url = |name: &str| Secret::new(format!("http://controller.example/{name}"));
         Ok(Media { maintenance: url("maintenance.iso"), task: url(&job.to_string()) })
+    }
+
+    fn access(&self, _: JobId, _: &str) -> Result<Option<ControllerAccess>, PublishError> {
+        Ok(None)
     }
 }
 
