@@ -21,7 +21,7 @@ pub(crate) enum HashError {
     Hash(argon2::password_hash::Error),
 }
 
-/// Whether a text is a hash that [`verify`] knows.
+/// Whether a text is a hash that [`verify()`] knows.
 pub(crate) fn is_hash(text: &str) -> bool {
     argon2(text).is_some() || text.parse::<bcrypt::HashParts>().is_ok()
 }

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use recipe::FormError;
 use recipe::controller::ControllerAccess;
 
@@ -87,6 +88,7 @@ impl Publisher for Published {
 
     fn access(&self, job: JobId, serial: &str) -> Result<Option<ControllerAccess>, PublishError> {
         let Some(secret) = &self.webhook_secret else { return Ok(None) };
+        let serial = utf8_percent_encode(serial, NON_ALPHANUMERIC);
         let url = format!("{}/api/v1/status-webhook/{serial}", self.base()?);
         let job_id = job.to_string().parse();
         Ok(Some(ControllerAccess {
@@ -114,10 +116,10 @@ mod tests {
         };
         let job: JobId = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6".parse().unwrap();
         assert_eq!(published(None).access(job, "S1").unwrap(), None);
-        let access = published(Some("for-the-webhook")).access(job, "S1").unwrap().unwrap();
+        let access = published(Some("for-the-webhook")).access(job, "S 1").unwrap().unwrap();
         assert_eq!(
             String::from(access.webhook_url),
-            "https://controller.example/api/v1/status-webhook/S1"
+            "https://controller.example/api/v1/status-webhook/S%201"
         );
         assert_eq!(String::from(access.webhook_secret), "for-the-webhook");
         assert_eq!(access.job_id.to_string(), job.to_string());

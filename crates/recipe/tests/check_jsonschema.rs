@@ -40,11 +40,12 @@ fn json_files(folder: &str) -> Vec<PathBuf> {
     fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| !path.to_string_lossy().ends_with(".expected.json"))
+        .filter(|path| path.is_file() && !path.to_string_lossy().ends_with(".expected.json"))
         .collect()
 }
 
 const CURRENT: [&str; 2] = ["--schemafile", "schemas/recipe-1.1.schema.json"];
+const PREVIOUS: [&str; 2] = ["--schemafile", "schemas/recipe-1.0.schema.json"];
 
 #[test]
 fn it_takes_the_schemas_and_every_example() {
@@ -53,6 +54,9 @@ fn it_takes_the_schemas_and_every_example() {
     if let Some(schemas) = refused(&["--check-metaschema"], &schemas) {
         assert_eq!(schemas, BTreeSet::new());
         assert_eq!(refused(&CURRENT, &examples), Some(BTreeSet::new()));
+        let before = json_files("examples/1.0");
+        assert!(!before.is_empty());
+        assert_eq!(refused(&PREVIOUS, &before), Some(BTreeSet::new()));
     }
 }
 

@@ -52,6 +52,8 @@ fn every_example_has_its_golden_plan() {
     let mut examples: Vec<PathBuf> = fs::read_dir(here.join("../../crates/recipe/examples"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
+        // Those of older schemas lie in folders.
+        .filter(|path| path.is_file())
         .collect();
     examples.sort();
     assert!(examples.len() >= 4, "{examples:?}");
