@@ -32,14 +32,21 @@ pub(super) fn fetched(
     locked: &[&Locked],
 ) -> Result<Vec<PathBuf>> {
     let cache = run.workspace.scratch().join("packages");
-    let place = |package: &Locked| cache.join(file_name(package));
-    let missing: Vec<&Locked> =
-        locked.iter().filter(|package| !place(package).is_file()).copied().collect();
+    let missing = absent(locked, &cache);
     if !missing.is_empty() {
         log.note(&format!("{} packages are not in the cache", missing.len()));
         fetch(run, log, suite, architecture, &missing, &cache)?;
     }
-    Ok(locked.iter().map(|package| place(package)).collect())
+    Ok(locked.iter().map(|package| cache.join(file_name(package))).collect())
+}
+
+/// The packages that are not in the cache, each once however many images want it.
+fn absent<'a>(locked: &[&'a Locked], cache: &Path) -> Vec<&'a Locked> {
+    let is_there = |package: &Locked| cache.join(file_name(package)).is_file();
+    let mut absent: Vec<_> = locked.iter().filter(|it| !is_there(it)).copied().collect();
+    absent.sort_by(|a, b| a.sha256.cmp(&b.sha256));
+    absent.dedup_by(|a, b| a.sha256 == b.sha256);
+    absent
 }
 
 /// The name of a package file in the cache and in the image's build: with the digest, so that a name
@@ -107,4 +114,29 @@ fn fetch(
         fs::rename(path, &target).with_context(|| format!("cannot write {}", target.display()))?;
     }
     remove(&folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_two_images_want_is_fetched_once_and_what_is_kept_not_at_all() {
+        let cache = tempfile::tempdir().unwrap();
+        let package = |name: &str| Locked {
+            image: Architecture::Amd64,
+            set: name.to_owned(),
+            name: name.to_owned(),
+            version: "1".to_owned(),
+            architecture: "all".to_owned(),
+            sha256: format!("digest of {name}"),
+        };
+        let (kept, wanted) = (package("kept"), package("wanted"));
+        fs::write(cache.path().join(file_name(&kept)), "").unwrap();
+        let names: Vec<_> = absent(&[&wanted, &kept, &wanted], cache.path())
+            .into_iter()
+            .map(|package| package.name.as_str())
+            .collect();
+        assert_eq!(names, ["wanted"]);
+    }
 }
