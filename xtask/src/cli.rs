@@ -81,6 +81,15 @@ pub(crate) fn command() -> Command {
         .args(global());
     for pipeline in PIPELINES {
         let mut verb = verb(pipeline.name, pipeline.about, pipeline.example);
+        if pipeline.name == "dist" {
+            verb = verb.arg(
+                Arg::new("bin")
+                    .long("bin")
+                    .value_name("NAME")
+                    .action(ArgAction::Append)
+                    .help("Build this binary alone; may be repeated [default: all]"),
+            );
+        }
         if pipeline.name == "release" {
             verb = verb.arg(
                 flag("snapshot")
@@ -253,6 +262,11 @@ fn options(given: &ArgMatches, ci: bool) -> Options {
             Some("aarch64") => vec![Architecture::Arm64],
             Some(_) => vec![Architecture::Amd64, Architecture::Arm64],
             None => vec![host],
+        },
+        binaries: match given.try_get_many::<String>("bin") {
+            Ok(names) => names.into_iter().flatten().cloned().collect(),
+            // Only `dist` has it.
+            Err(_) => Vec::new(),
         },
         verbose: given.get_flag("verbose"),
         yes: given.get_flag("yes") || std::env::var_os("CI").is_some_and(|value| value == "true"),

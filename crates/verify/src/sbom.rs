@@ -104,7 +104,7 @@ fn subjects<'a>(
                 Ok(members) => digests.extend(members.into_keys()),
                 Err(problem) => findings.fault(name, Check::Sbom, name, problem),
             },
-            ArtifactKind::Checksums | ArtifactKind::Sbom => continue,
+            ArtifactKind::Checksums | ArtifactKind::Sbom | ArtifactKind::Debug => continue,
         }
         subjects.push(Described { name, digests });
     }

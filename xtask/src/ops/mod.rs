@@ -19,6 +19,7 @@ pub(crate) mod epoch;
 pub(crate) mod junit;
 pub(crate) mod licenses;
 pub(crate) mod markdown;
+pub(crate) mod notices;
 pub(crate) mod oci;
 pub(crate) mod sbom;
 pub(crate) mod secrets;

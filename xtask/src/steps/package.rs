@@ -1,19 +1,24 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Packages: what an operator downloads. Archives with what belongs to a binary, and bare binaries.
+//! Packages: what an operator downloads. Archives with what belongs to a binary, packages of
+//! distributions, bare binaries, and debug information.
 
-use std::path::{Path, PathBuf};
+pub(super) mod contents;
+mod system;
+
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use release::{Architecture, Artifact, ArtifactKind};
 
+use self::contents::Distribution;
+pub(super) use super::build::stem;
 use super::build::{Output, outputs};
-use super::{Input, Outcome, Plan, Step, StepLog};
-use crate::ops::archive::{self, Member, Mode};
-use crate::ops::{atomic, checksum};
+use super::{Input, Need, Outcome, Plan, Step, StepLog};
+use crate::ops::{archive, atomic, checksum};
 use crate::run::Run;
-use crate::workspace::Deliver;
+use crate::workspace::{Binary, Deliver};
 
 /// `cargo xtask package`.
 pub(crate) struct Package;
@@ -33,46 +38,108 @@ impl Step for Package {
         "put the binaries into archives, with configuration, unit and licence"
     }
 
+    fn needs(&self, run: &Run) -> Vec<Need> {
+        // Programs write their manual pages themselves.
+        let outputs = outputs(run).unwrap_or_default();
+        let documented = outputs.iter().filter(|output| output.binary.documents_itself);
+        let mut needs: Vec<_> =
+            documented.filter_map(|output| Some(Need::Tool(output.target.emulator()?))).collect();
+        needs.push(Need::Tool("cargo"));
+        needs
+    }
+
     fn plan(&self, run: &Run) -> Result<Plan> {
-        let mut plan = Plan::new().reads(Input::Path("release.toml".into()));
-        for delivery in deliveries(run)? {
+        let mut plan = Plan::new()
+            .reads(Input::Path("release.toml".into()))
+            .reads(Input::Source("packager".into()))
+            .reads(Input::Path("Cargo.lock".into()));
+        let deliveries = deliveries(run)?;
+        if deliveries.iter().any(|delivery| delivery.form.distribution().is_some()) {
+            plan = plan.command(system::build(run));
+        }
+        for output in outputs(run)?.iter().filter(|output| !output.binary.deliver.is_empty()) {
+            if let Some(command) = contents::documents(run, output) {
+                plan = plan.command(command);
+            }
+            plan = plan.native(format!("list the work of others in {}", output.binary.name));
+        }
+        for delivery in deliveries {
             let path = run.dist_in_plan().join(delivery.file_name(run));
-            plan = plan.native(format!("write {}", path.display())).writes(path);
+            plan = match delivery.form.distribution() {
+                Some(distribution) => plan.command(system::command(
+                    run,
+                    distribution,
+                    &run.workspace.root().join(&path),
+                )),
+                None => plan.native(format!("write {}", path.display())),
+            };
+            plan = plan.writes(path);
             plan = plan.reads(Input::Path(delivery.output.path_in_plan()));
-            for file in delivery.output.binary.files.values() {
+            let Binary { files, system, .. } = delivery.output.binary;
+            let of_system =
+                system.iter().flat_map(|it| it.files.values().chain(it.config.values()));
+            for file in files.values().chain(of_system) {
                 plan = plan.reads(Input::Path(file.clone()));
             }
+        }
+        for output in outputs(run)? {
+            let path = run.dist_in_plan().join(debug_name(run, &output));
+            plan = plan
+                .native(format!("write {}", path.display()))
+                .reads(Input::Path(output.debug_in_plan(run)))
+                .writes(path);
         }
         Ok(plan)
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        let outputs = outputs(run)?;
+        for output in outputs.iter().filter(|output| !output.binary.deliver.is_empty()) {
+            contents::generate(run, log, output)?;
+        }
         let deliveries = deliveries(run)?;
+        if deliveries.iter().any(|delivery| delivery.form.distribution().is_some()) {
+            run.exec(log, &system::build(run))?;
+        }
         let mut artifacts = Vec::new();
-        for delivery in &deliveries {
-            let name = delivery.file_name(run);
-            delivery.write(run, &run.dist().join(&name))?;
-            let artifact = artifact(
-                &run.dist(),
-                &name,
-                delivery.kind(),
-                Some(delivery.output.target.architecture),
-                None,
-            )?;
+        let mut describe = |name: &str, kind, output: &Output<'_>| -> Result<()> {
+            let architecture = Some(output.target.architecture);
+            let artifact = artifact(&run.dist(), name, kind, architecture, None)?;
             log.note(&format!("{} {} bytes", artifact.path, artifact.size));
             artifacts.push(artifact);
+            Ok(())
+        };
+        for delivery in &deliveries {
+            let name = delivery.file_name(run);
+            delivery.write(run, log, &run.dist().join(&name))?;
+            describe(&name, delivery.kind(), &delivery.output)?;
         }
+        for output in &outputs {
+            let name = debug_name(run, output);
+            let from = run.workspace.root().join(output.debug_in_plan(run));
+            copy(&from, &run.dist().join(&name), 0o644)?;
+            describe(&name, ArtifactKind::Debug, output)?;
+        }
+        let count = artifacts.len();
         run.update_manifest(|manifest| {
             manifest.artifacts.retain(|known| {
-                !matches!(known.kind, ArtifactKind::Package | ArtifactKind::Binary)
+                !matches!(
+                    known.kind,
+                    ArtifactKind::Package | ArtifactKind::Binary | ArtifactKind::Debug
+                )
             });
             for artifact in artifacts {
                 manifest.put_artifact(artifact);
             }
             Ok(())
         })?;
-        Ok(Outcome::Done(format!("{} files", deliveries.len())))
+        Ok(Outcome::Done(format!("{count} files")))
     }
+}
+
+/// The file with the debug information of an executable; the executable names it.
+fn debug_name(run: &Run, output: &Output<'_>) -> String {
+    format!("{}.debug", stem(run, output))
 }
 
 fn deliveries(run: &Run) -> Result<Vec<Delivery<'_>>> {
@@ -94,41 +161,33 @@ impl Delivery<'_> {
 
     fn kind(&self) -> ArtifactKind {
         match self.form {
-            Deliver::TarGz => ArtifactKind::Package,
+            Deliver::TarGz | Deliver::Deb | Deliver::Rpm => ArtifactKind::Package,
             Deliver::Raw => ArtifactKind::Binary,
         }
     }
 
-    fn write(&self, run: &Run, path: &Path) -> Result<()> {
-        let executable = self.output.verified(run)?;
-        match self.form {
-            Deliver::TarGz => {
-                archive::write_file(path, self.members(run, executable), run.workspace.epoch())
-            }
-            Deliver::Raw => copy(&executable, path, 0o755),
+    fn write(&self, run: &Run, log: &StepLog, path: &Path) -> Result<()> {
+        if let Some(distribution) = self.form.distribution() {
+            return system::write(run, log, &self.output, distribution, path);
         }
-    }
-
-    fn members(&self, run: &Run, executable: PathBuf) -> Vec<Member> {
-        let folder = stem(run, &self.output);
-        let mut members = vec![Member {
-            path: format!("{folder}/{}", self.output.binary.name),
-            mode: Mode::Executable,
-            source: executable,
-        }];
-        members.extend(self.output.binary.files.iter().map(|(name, source)| Member {
-            path: format!("{folder}/{name}"),
-            mode: Mode::File,
-            source: run.workspace.root().join(source),
-        }));
-        members
+        let executable = self.output.verified(run)?;
+        if self.form == Deliver::Raw {
+            return copy(&executable, path, 0o755);
+        }
+        let members = contents::members(run, &self.output, executable)?;
+        archive::write_file(path, members, run.workspace.epoch())
     }
 }
 
-/// `NAME_vVERSION_linux_ARCHITECTURE`: what names a binary of a release among all others.
-pub(super) fn stem(run: &Run, output: &Output<'_>) -> String {
-    let Output { binary, target, .. } = output;
-    format!("{}_v{}_linux_{}", binary.name, run.version().text(), target.architecture.oci())
+impl Deliver {
+    /// The distributions that a package of this form is for.
+    pub(super) fn distribution(self) -> Option<Distribution> {
+        match self {
+            Self::Deb => Some(Distribution::Debian),
+            Self::Rpm => Some(Distribution::Rpm),
+            Self::TarGz | Self::Raw => None,
+        }
+    }
 }
 
 /// The name of the file that delivers `output` in the form `form`.
@@ -137,6 +196,8 @@ pub(super) fn file_name(run: &Run, output: &Output<'_>, form: Deliver) -> String
     match form {
         Deliver::TarGz => format!("{stem}.tar.gz"),
         Deliver::Raw => stem,
+        Deliver::Deb => format!("{stem}.deb"),
+        Deliver::Rpm => format!("{stem}.rpm"),
     }
 }
 

