@@ -15,14 +15,17 @@ use crate::steps::docs::Docs;
 use crate::steps::fmt::Fmt;
 use crate::steps::headers::Headers;
 use crate::steps::images::Images;
+use crate::steps::iso::Iso;
 use crate::steps::licenses::Licenses;
 use crate::steps::lint::Lint;
+use crate::steps::maintenance::Maintenance;
 use crate::steps::package::Package;
 use crate::steps::publish::Publish;
 use crate::steps::rebuild::Rebuild;
 use crate::steps::sbom::Sbom;
 use crate::steps::secrets::Secrets;
 use crate::steps::sign::Sign;
+use crate::steps::smoke_iso::SmokeIso;
 use crate::steps::smoke_registry::SmokeRegistry;
 use crate::steps::test::Test;
 use crate::steps::verify::Verify;
@@ -57,6 +60,8 @@ pub(crate) const STEPS: &[&dyn Step] = &[
     &Package,
     &Sbom,
     &Images,
+    &Maintenance,
+    &Iso,
     &Checksums,
     &Sign,
     &Attest,
@@ -65,7 +70,8 @@ pub(crate) const STEPS: &[&dyn Step] = &[
 ];
 
 /// Steps of `cargo xtask smoke`, by what they try.
-pub(crate) const SMOKE: &[(&str, &dyn Step)] = &[("registry", &SmokeRegistry)];
+pub(crate) const SMOKE: &[(&str, &dyn Step)] =
+    &[("registry", &SmokeRegistry), ("iso", &SmokeIso::FIRST), ("iso-all", &SmokeIso::ALL)];
 
 /// Pipelines that are commands.
 pub(crate) const PIPELINES: &[Pipeline] = &[

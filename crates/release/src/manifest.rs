@@ -126,6 +126,8 @@ pub enum ArtifactKind {
     Checksums,
     /// A software bill of materials.
     Sbom,
+    /// A live ISO.
+    Iso,
 }
 
 /// A container image of the release.
@@ -205,6 +207,12 @@ impl Manifest {
     pub fn put_artifact(&mut self, artifact: Artifact) {
         self.artifacts.retain(|known| known.path != artifact.path);
         self.artifacts.push(artifact);
+    }
+
+    /// Adds `image`, in place of another of the same repository.
+    pub fn put_image(&mut self, image: Image) {
+        self.images.retain(|known| known.repository != image.repository);
+        self.images.push(image);
     }
 
     /// The canonical text: sorted, indented by two, with a newline at the end.

@@ -82,12 +82,13 @@ fn kind(kind: ArtifactKind) -> &'static str {
         ArtifactKind::Package => "package",
         ArtifactKind::Checksums => "checksums",
         ArtifactKind::Sbom => "sbom",
+        ArtifactKind::Iso => "iso",
     }
 }
 
 fn checks(kind: ArtifactKind) -> &'static [Check] {
     match kind {
-        ArtifactKind::Binary | ArtifactKind::Package => {
+        ArtifactKind::Binary | ArtifactKind::Package | ArtifactKind::Iso => {
             &[Check::Content, Check::Signature, Check::Provenance, Check::Sbom]
         }
         ArtifactKind::Checksums | ArtifactKind::Sbom => {

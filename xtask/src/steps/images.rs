@@ -8,14 +8,15 @@
 
 mod base;
 mod builder;
-mod packages;
+pub(super) mod packages;
 pub(crate) mod update_lock;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use oci::{Digest, Layout};
 use release::{Architecture, Engine, layout};
 
@@ -26,7 +27,7 @@ use super::{Input, Need, Outcome, Plan, Step, StepLog};
 use crate::ops::debian::lock::Lock;
 use crate::ops::epoch::rfc3339;
 use crate::ops::oci::normalise;
-use crate::ops::{atomic, checksum};
+use crate::ops::{atomic, checksum, source, tree};
 use crate::run::Run;
 use crate::workspace::{Image, ImageBase};
 
@@ -49,67 +50,89 @@ impl Step for Images {
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {
-        let builder = Builder::chosen(run).ok().map(|builder| Need::Tool(builder.program()));
-        // The base, its copy in the builder's store, and the layouts.
-        builder.into_iter().chain([Need::Tool("mmdebstrap"), Need::Space(1 << 30)]).collect()
+        needs(run)
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
-        let builder = Builder::chosen(run)?;
-        let mut plan = Plan::new()
-            .reads(Input::Path("release.toml".into()))
-            .reads(Input::Tool(builder.program()))
-            .reads(Input::Tool("mmdebstrap"));
-        for work in works(run)? {
-            let Work { image, base, architecture, .. } = &work;
-            let binary = output(run, &image.binary, *architecture)?.path_in_plan();
-            let path = run.dist_in_plan().join(layout_of(image));
-            plan = plan
-                .reads(Input::Source(image.context.clone()))
-                .reads(Input::Path(base.lock.clone()))
-                .reads(Input::Path(binary))
-                .native(format!("make the base {} of {}", base.name, base.lock.display()));
-            // What names the base is known when it is made.
-            for command in builder.commands(&work.job(run, Path::new("BASE"), "DIGEST")?) {
-                plan = plan.command(command);
-            }
-            plan = plan.native(format!("write {}", path.display())).writes(path);
-        }
-        Ok(plan)
+        plan(run, Kind::Tools)
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
-        let builder = Builder::chosen(run)?;
-        let works = works(run)?;
-        let mut images = Vec::new();
-        let mut materials = Vec::new();
-        let mut facts = Vec::new();
-        for work in &works {
-            let image = work.make(run, log, builder)?;
-            facts.push(format!("{} {}", image.repository, megabytes(run, &image)?));
-            images.push(image);
-            let (sha256, _) = checksum::sha256(&run.workspace.root().join(&work.base.lock))?;
-            materials.push(material(
-                format!("file:{}", work.base.lock.display()),
-                "sha256",
-                &sha256,
-            ));
-        }
-        let engine = |program: &str| Engine {
-            name: program.to_owned(),
-            version: run.tools.version(program).unwrap_or_default(),
-        };
-        run.update_manifest(|manifest| {
-            manifest.images = images;
-            for material in materials {
-                manifest.put_material(material);
-            }
-            manifest.engines.insert("images".to_owned(), engine(builder.program()));
-            manifest.engines.insert("base".to_owned(), engine("mmdebstrap"));
-            Ok(())
-        })?;
-        Ok(Outcome::Done(facts.join(", ")))
+        build(run, log, Kind::Tools)
     }
+}
+
+/// Which images a step makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Those of the tools.
+    Tools,
+    /// The one that the live ISO is made of.
+    Maintenance,
+}
+
+/// What building images needs.
+pub(super) fn needs(run: &Run) -> Vec<Need> {
+    let builder = Builder::chosen(run).ok().map(|builder| Need::Tool(builder.program()));
+    // The base, its copy in the builder's store, and the layouts.
+    builder.into_iter().chain([Need::Tool("mmdebstrap"), Need::Space(1 << 30)]).collect()
+}
+
+/// What building the images of `kind` would do.
+pub(super) fn plan(run: &Run, kind: Kind) -> Result<Plan> {
+    let builder = Builder::chosen(run)?;
+    let mut plan = Plan::new()
+        .reads(Input::Path("release.toml".into()))
+        .reads(Input::Tool(builder.program()))
+        .reads(Input::Tool("mmdebstrap"));
+    for work in works(run, kind)? {
+        let Work { image, base, architecture, .. } = &work;
+        let binary = output(run, &image.binary, *architecture)?.path_in_plan();
+        let path = run.dist_in_plan().join(layout_of(image));
+        plan = plan
+            .reads(Input::Source(image.context.clone()))
+            .reads(Input::Path(base.lock.clone()))
+            .reads(Input::Path(binary))
+            .native(format!("make the base {} of {}", base.name, base.lock.display()));
+        // What names the base is known when it is made.
+        for command in builder.commands(&work.job(run, Path::new("BASE"), "DIGEST")?) {
+            plan = plan.command(command);
+        }
+        plan = plan.native(format!("write {}", path.display())).writes(path);
+    }
+    Ok(plan)
+}
+
+/// Builds the images of `kind` and puts them on record.
+pub(super) fn build(run: &Run, log: &StepLog, kind: Kind) -> Result<Outcome> {
+    let builder = Builder::chosen(run)?;
+    let works = works(run, kind)?;
+    let mut images = Vec::new();
+    let mut materials = Vec::new();
+    let mut facts = Vec::new();
+    for work in &works {
+        let image = work.make(run, log, builder)?;
+        facts.push(format!("{} {}", image.repository, megabytes(run, &image)?));
+        images.push(image);
+        let (sha256, _) = checksum::sha256(&run.workspace.root().join(&work.base.lock))?;
+        materials.push(material(format!("file:{}", work.base.lock.display()), "sha256", &sha256));
+    }
+    let engine = |program: &str| Engine {
+        name: program.to_owned(),
+        version: run.tools.version(program).unwrap_or_default(),
+    };
+    run.update_manifest(|manifest| {
+        for image in images {
+            manifest.put_image(image);
+        }
+        for material in materials {
+            manifest.put_material(material);
+        }
+        manifest.engines.insert("images".to_owned(), engine(builder.program()));
+        manifest.engines.insert("base".to_owned(), engine("mmdebstrap"));
+        Ok(())
+    })?;
+    Ok(Outcome::Done(facts.join(", ")))
 }
 
 /// One image to be made.
@@ -120,7 +143,7 @@ struct Work<'a> {
     lock: Lock,
 }
 
-fn works(run: &Run) -> Result<Vec<Work<'_>>> {
+fn works(run: &Run, kind: Kind) -> Result<Vec<Work<'_>>> {
     let product = run.workspace.product();
     let [architecture] = run.options.architectures[..] else {
         bail!("images are made for one architecture at a time: say which with --target");
@@ -128,6 +151,7 @@ fn works(run: &Run) -> Result<Vec<Work<'_>>> {
     product
         .images
         .iter()
+        .filter(|image| product.is_maintenance(image) == (kind == Kind::Maintenance))
         .map(|image| {
             let base = product.base(&image.base)?;
             let lock = Lock::read(&run.workspace.root().join(&base.lock))?;
@@ -176,7 +200,7 @@ impl Work<'_> {
     fn make(&self, run: &Run, log: &StepLog, builder: Builder) -> Result<release::Image> {
         let base = base::made(run, log, self.base, &self.lock, self.architecture)?;
         let job = self.job(run, base.layout.root(), &base.digest)?;
-        let extra = if self.image.packages.is_empty() {
+        let extra = if self.image.packages_for(self.architecture).next().is_none() {
             Vec::new()
         } else {
             self.lock.set(self.architecture, &self.image.name)?
@@ -221,22 +245,24 @@ impl Work<'_> {
             job.epoch.to_string(),
         ];
         parts.extend(job.arguments.iter().map(|(name, value)| format!("{name}={value}")));
-        let containerfile = self.containerfile(run);
-        let files = packages.iter().map(PathBuf::as_path).chain([binary, &containerfile]);
-        for file in files {
+        parts.push(tree::digest(run.workspace.root(), [self.image.context.as_path()])?);
+        for file in packages.iter().map(PathBuf::as_path).chain([binary]) {
             parts.push(checksum::sha256(file)?.0);
         }
         Ok(Digest::sha256(parts.join("\n").as_bytes()).to_string())
     }
 
-    fn containerfile(&self, run: &Run) -> PathBuf {
-        run.workspace.root().join(&self.image.context).join("Containerfile")
-    }
-
-    /// The build context: the Containerfile, the step program and the package files, with fixed modes.
+    /// The build context: the image's folder, its program and the package files, with fixed modes.
     fn context(&self, run: &Run, folder: &Path, binary: &Path, packages: &[PathBuf]) -> Result<()> {
-        copy(&self.containerfile(run), &folder.join("Containerfile"), 0o644)?;
-        copy(binary, &folder.join("step"), 0o755)?;
+        let root = run.workspace.root();
+        for path in source::paths(root)? {
+            if let Ok(name) = Path::new(&path).strip_prefix(&self.image.context) {
+                let file = root.join(&path);
+                let executable = fs::metadata(&file)?.permissions().mode() & 0o111 != 0;
+                copy(&file, &folder.join(name), if executable { 0o755 } else { 0o644 })?;
+            }
+        }
+        copy(binary, &folder.join(&self.image.binary), 0o755)?;
         let place = folder.join("packages");
         fs::create_dir_all(&place).with_context(|| format!("cannot make {}", place.display()))?;
         for package in packages {
@@ -278,7 +304,7 @@ fn tags(run: &Run) -> Vec<String> {
 }
 
 /// Removes a folder and all in it, if it is there.
-fn remove(folder: &Path) -> Result<()> {
+pub(super) fn remove(folder: &Path) -> Result<()> {
     match fs::remove_dir_all(folder) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
@@ -287,9 +313,18 @@ fn remove(folder: &Path) -> Result<()> {
 }
 
 /// The size of an image's blobs, as people read it.
+///
+/// # Errors
+/// When it is more than `release.toml` allows.
 fn megabytes(run: &Run, image: &release::Image) -> Result<String> {
     let contents = Layout::open(run.dist().join(&image.layout))?.walk()?;
     let bytes: u64 = contents.blobs.iter().map(oci::spec::Descriptor::size).sum();
+    let limit = run.workspace.product().image(&image.repository)?.limit_mb;
+    ensure!(
+        bytes <= limit * 1_000_000,
+        "{} has {bytes} bytes, release.toml allows {limit} MB",
+        image.repository
+    );
     // One decimal, in whole numbers.
     let tenths = bytes / 100_000;
     Ok(format!("{}.{} MB", tenths / 10, tenths % 10))

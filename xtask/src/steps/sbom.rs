@@ -9,17 +9,20 @@ use anyhow::{Context as _, Result, bail};
 use cargo_metadata::Metadata;
 use oci::Layout;
 use release::layout::{self, SbomFormat};
-use release::{Architecture, Artifact, ArtifactKind, Engine};
+use release::{Architecture, Artifact, ArtifactKind, Engine, Manifest};
 
 use super::build::{self, Output, outputs};
+use super::images::packages;
 use super::package::{artifact, file_name};
 use super::{Input, Need, Outcome, Plan, Step, StepLog};
 use crate::ops::cargo::graph::{self, Crate, Edges, Graph};
 use crate::ops::command::Command;
+use crate::ops::debian::bootstrap;
 use crate::ops::debian::lock::Lock;
 use crate::ops::oci::root;
 use crate::ops::sbom::bom::{Bom, Component, Kind, Origin};
 use crate::ops::sbom::crates::{self, Sources, Subject};
+use crate::ops::sbom::debian::RootFacts;
 use crate::ops::sbom::{self, debian, purl};
 use crate::ops::{archive, atomic, checksum};
 use crate::run::Run;
@@ -57,6 +60,9 @@ impl Step for Sbom {
                 plan = plan.native(format!("write {}", path.display())).writes(path);
             }
         }
+        if let Some(iso) = &run.workspace.product().iso {
+            plan = plan.native(format!("write those of the ISO {}", iso.name));
+        }
         Ok(plan)
     }
 
@@ -82,8 +88,12 @@ impl Step for Sbom {
                 documents.push(Document { describes, architecture, bom });
             }
         }
-        for image in run.manifest()?.images {
-            documents.push(of_image(run, log, &sources, &image)?);
+        let manifest = run.manifest()?;
+        for image in &manifest.images {
+            documents.push(of_image(run, log, &sources, image)?);
+        }
+        for iso in manifest.artifacts.iter().filter(|it| it.kind == ArtifactKind::Iso) {
+            documents.push(of_iso(run, log, &sources, &manifest, iso)?);
         }
         let mut artifacts = Vec::new();
         for document in &documents {
@@ -222,6 +232,50 @@ impl CrateSources {
         };
         crates::bom(&subject, &sources)
     }
+}
+
+/// The bill of materials of an ISO: the image that it is made of, and the boot loaders beside it.
+fn of_iso(
+    run: &Run,
+    log: &StepLog,
+    sources: &CrateSources,
+    manifest: &Manifest,
+    iso: &Artifact,
+) -> Result<Document> {
+    let product = run.workspace.product();
+    let declared = product.iso.as_ref().context("release.toml declares no ISO")?;
+    let image = manifest.images.iter().find(|image| image.repository == declared.image);
+    let image = image.with_context(|| format!("the release has no image {}", declared.image))?;
+    let architecture = iso.architecture.context("an ISO has no architecture")?;
+    let version = run.version().text();
+    let purl =
+        purl::purl("generic", None, &declared.name, version, &[("arch", architecture.oci())]);
+    let mut bom = Bom::new(Component {
+        supplier: Some(product.product.vendor.clone()),
+        sha256: Some(iso.sha256.clone()),
+        license: Some(product.product.license.clone()),
+        vcs: Some(product.product.source.clone()),
+        ..Component::new(Kind::OperatingSystem, &declared.name, version, purl)
+    });
+    bom.include(of_image(run, log, sources, image)?.bom);
+
+    let base = product.base(&product.image(&declared.image)?.base)?;
+    let lock = Lock::read(&run.workspace.root().join(&base.lock))?;
+    let locked = lock.set(architecture, &declared.name)?;
+    let files = packages::fetched(run, log, &base.suite, architecture, &locked)?;
+    let mut facts = RootFacts {
+        os_release: root::facts(&Layout::open(run.dist().join(&image.layout))?)?.os_release,
+        ..RootFacts::default()
+    };
+    for file in &files {
+        let control = run.capture(log, &bootstrap::control_command(file))?;
+        let control = String::from_utf8_lossy(&control).trim().to_owned();
+        for part in ["Status: install ok installed\n", &control, "\n\n"] {
+            facts.status.push_str(part);
+        }
+    }
+    debian::add(&mut bom, &facts, &lock.checksums(architecture, &declared.name))?;
+    Ok(Document { describes: iso.path.clone(), architecture: Some(architecture), bom })
 }
 
 /// The bill of materials of an image: its distribution's packages, and the executable in it.

@@ -113,6 +113,13 @@ const TOOLS: &[Spec] = &[
         purpose: "verifies in tests what we sign",
     },
     Spec {
+        name: "dpkg-deb",
+        version: &["--version"],
+        oldest: &[1, 20],
+        source: Source::Debian("dpkg"),
+        purpose: "unpacks boot loaders",
+    },
+    Spec {
         name: "git",
         version: &["--version"],
         oldest: &[2, 34],
@@ -132,6 +139,34 @@ const TOOLS: &[Spec] = &[
         oldest: &[1],
         source: Source::Debian("genisoimage"),
         purpose: "reads in tests the ISO images that we write",
+    },
+    Spec {
+        name: "mcopy",
+        version: &["--version"],
+        oldest: &[4],
+        source: Source::Debian("mtools"),
+        purpose: "fills the EFI system partition of the live ISO",
+    },
+    Spec {
+        name: "mkfs.vfat",
+        version: &["--help"],
+        oldest: &[4, 2],
+        source: Source::Debian("dosfstools"),
+        purpose: "makes the EFI system partition of the live ISO",
+    },
+    Spec {
+        name: "mksquashfs",
+        version: &["-version"],
+        oldest: &[4, 5],
+        source: Source::Debian("squashfs-tools"),
+        purpose: "compresses the root of the live ISO",
+    },
+    Spec {
+        name: "mmd",
+        version: &["--version"],
+        oldest: &[4],
+        source: Source::Debian("mtools"),
+        purpose: "makes folders in the EFI system partition of the live ISO",
     },
     Spec {
         name: "mmdebstrap",
@@ -181,6 +216,13 @@ const TOOLS: &[Spec] = &[
         oldest: &[3, 9],
         source: Source::Debian("python3-venv"),
         purpose: "installs the programs of gates that are Python packages",
+    },
+    Spec {
+        name: "qemu-system-x86_64",
+        version: &["--version"],
+        oldest: &[7, 2],
+        source: Source::Debian("qemu-system-x86"),
+        purpose: "starts the live ISO in a virtual machine",
     },
     Spec {
         name: "rustfmt",
@@ -238,6 +280,13 @@ const TOOLS: &[Spec] = &[
         oldest: &[1, 30],
         source: Source::Debian("tar"),
         purpose: "unpacks what was packed",
+    },
+    Spec {
+        name: "veritysetup",
+        version: &["--version"],
+        oldest: &[2, 4],
+        source: Source::Debian("cryptsetup-bin"),
+        purpose: "makes the hashes that the live ISO's root is checked by",
     },
     Spec {
         name: "xorriso",

@@ -3,13 +3,15 @@
 
 //! The model of `release.toml`: the product as data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use release::Architecture;
 use serde::Deserialize;
 
 use super::gates::Gates;
+use super::package::Package;
 
 /// `release.toml`.
 #[derive(Debug, Clone, Deserialize)]
@@ -27,6 +29,8 @@ pub(crate) struct Product {
     /// What images are built on.
     #[serde(rename = "base", default)]
     pub(crate) bases: Vec<ImageBase>,
+    /// The live ISO of the maintenance OS.
+    pub(crate) iso: Option<Iso>,
     /// The engine that does each job: `images`, `sbom`, `signatures`.
     #[serde(default)]
     pub(crate) engines: BTreeMap<String, String>,
@@ -95,7 +99,9 @@ pub(crate) struct Image {
     pub(crate) binary: String,
     /// Packages that it needs beside those of the base.
     #[serde(default)]
-    pub(crate) packages: Vec<String>,
+    pub(crate) packages: Vec<Package>,
+    /// The most that its blobs may take for one architecture, in millions of bytes.
+    pub(crate) limit_mb: u64,
 }
 
 /// What images are built on: a root file system made of Debian packages.
@@ -108,6 +114,42 @@ pub(crate) struct ImageBase {
     pub(crate) suite: String,
     /// The lock file with the packages, relative to the root.
     pub(crate) lock: PathBuf,
+    /// Packages that it has beside those that every system of the suite has.
+    #[serde(default)]
+    pub(crate) packages: Vec<Package>,
+    /// Paths that are left out of its packages, as dpkg's `path-exclude` takes them.
+    #[serde(default)]
+    pub(crate) without: Vec<String>,
+}
+
+/// The live ISO of the maintenance OS.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Iso {
+    /// What its file name starts with.
+    pub(crate) name: String,
+    /// The image that it is made of, by its name.
+    pub(crate) image: String,
+    /// The folder with the configuration of its boot loaders.
+    pub(crate) description: PathBuf,
+    /// The volume label: `A-Z`, `0-9` and `_`.
+    pub(crate) label: String,
+    /// Packages with boot loaders, from the suite of the image's base; they are not in the image.
+    pub(crate) packages: Vec<Package>,
+    /// The most that it may take, in millions of bytes.
+    pub(crate) limit_mb: u64,
+}
+
+/// The names of those of `packages` that are for `architecture`.
+pub(crate) fn names(packages: &[Package], architecture: Architecture) -> BTreeSet<String> {
+    packages.iter().filter_map(|it| it.name_for(architecture)).map(str::to_owned).collect()
+}
+
+impl Image {
+    /// The names of the packages that it takes for `architecture`.
+    pub(crate) fn packages_for(&self, architecture: Architecture) -> impl Iterator<Item = &str> {
+        self.packages.iter().filter_map(move |package| package.name_for(architecture))
+    }
 }
 
 impl Product {
@@ -134,7 +176,15 @@ impl Product {
             product.binary(&image.binary).with_context(|| format!("image {:?}", image.name))?;
             product.base(&image.base).with_context(|| format!("image {:?}", image.name))?;
         }
+        if let Some(iso) = &product.iso {
+            product.image(&iso.image).with_context(|| format!("iso {:?}", iso.name))?;
+        }
         Ok(product)
+    }
+
+    /// Whether `image` is the maintenance OS, which has a command of its own.
+    pub(crate) fn is_maintenance(&self, image: &Image) -> bool {
+        self.iso.as_ref().is_some_and(|iso| iso.image == image.name)
     }
 
     /// The binary called `name`.

@@ -35,6 +35,13 @@ pub(crate) struct Candidate {
     sha256: String,
 }
 
+impl Candidate {
+    /// The name of the package.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
 /// The command that prints where the host's apt takes packages from.
 pub(crate) fn sources_command() -> Command {
     Command::new("apt-get", "/")
