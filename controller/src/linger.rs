@@ -8,6 +8,7 @@
 //! client would see that instead of the answer. So the rest is taken in and thrown away for a while.
 //! RFC 9112, section 9.6.
 
+use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,8 +20,12 @@ use axum::http::{HeaderValue, Response, header};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
+use rustix::net::{SendFlags, send};
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
+
+use crate::file_service::{Handover, is_stand_in};
 
 /// How long a client may go on sending what nobody wants any more.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -88,17 +93,35 @@ impl Drop for Watched {
     }
 }
 
-/// A connection that is not closed in the face of its client.
+/// A connection that is not closed in the face of its client, and that sends pieces of files which are
+/// handed over to it.
 pub(crate) struct Lingering {
     stream: TokioIo<TcpStream>,
     unread: Unread,
+    handover: Handover,
     answered: bool,
     patience: Option<Pin<Box<Sleep>>>,
 }
 
 impl Lingering {
-    pub(crate) fn new(stream: TcpStream, unread: Unread) -> Self {
-        Self { stream: TokioIo::new(stream), unread, answered: false, patience: None }
+    pub(crate) fn new(stream: TcpStream, unread: Unread, handover: Handover) -> Self {
+        Self { stream: TokioIo::new(stream), unread, handover, answered: false, patience: None }
+    }
+
+    /// Does `write` once the socket takes something.
+    fn poll_when_writable(
+        &self,
+        context: &mut Context<'_>,
+        write: impl Fn(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        let stream = self.stream.inner();
+        loop {
+            ready!(stream.poll_write_ready(context))?;
+            match stream.try_io(Interest::WRITABLE, || write(stream)) {
+                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+                done => return Poll::Ready(done),
+            }
+        }
     }
 }
 
@@ -107,7 +130,7 @@ impl Read for Lingering {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: ReadBufCursor<'_>,
-    ) -> Poll<std::io::Result<()>> {
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
@@ -117,33 +140,43 @@ impl Write for Lingering {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
+    ) -> Poll<io::Result<usize>> {
+        if is_stand_in(bytes) {
+            let most = bytes.len();
+            return self.poll_when_writable(context, |stream| self.handover.send(stream, most));
+        }
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
     fn poll_write_vectored(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-        pieces: &[std::io::IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, pieces)
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match pieces {
+            [first, ..] if is_stand_in(first) => self.poll_write(context, first),
+            // A head goes out in one segment with the start of its file.
+            [first, second, ..] if is_stand_in(second) => {
+                let more = SendFlags::MORE | SendFlags::NOSIGNAL;
+                self.poll_when_writable(context, |stream| Ok(send(stream, first, more)?))
+            }
+            _ => {
+                let plain = pieces.iter().take_while(|piece| !is_stand_in(piece)).count();
+                let plain = pieces.get(..plain).unwrap_or_default();
+                Pin::new(&mut self.stream).poll_write_vectored(context, plain)
+            }
+        }
     }
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
     }
 
-    fn poll_flush(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
-    fn poll_shutdown(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if !this.answered {
             ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;

@@ -23,6 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt as _;
 
 use crate::config::Config;
+use crate::file_service::Handover;
 use crate::health;
 use crate::linger::{Lingering, Unread};
 use crate::media::{self, Media};
@@ -133,8 +134,11 @@ async fn connection(
     }
     let unread = Unread::default();
     let (watching, announcing) = (unread.clone(), unread.clone());
+    let handover = Handover::default();
+    let offered = handover.clone();
     let service = router
-        .map_request(move |request: Request<Incoming>| {
+        .map_request(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(offered.clone());
             request.map(|body| watching.watch(Body::new(body)))
         })
         .map_response(move |response| announcing.announce(response));
@@ -142,7 +146,7 @@ async fn connection(
     let serving = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(Lingering::new(stream, unread), service);
+        .serve_connection(Lingering::new(stream, unread, handover), service);
     if let Err(error) = watcher.watch(serving).await {
         // Clients go away all the time.
         tracing::debug!(%error, "connection ended");
