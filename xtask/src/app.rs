@@ -112,7 +112,7 @@ fn mend(lacks: &[Lack], stages: &[Stage], run: &Run, ui: &Ui) -> Result<bool> {
         .iter()
         .filter_map(|lack| match lack.need {
             Need::Tool(name) => Some(name),
-            Need::Wanted(_) | Need::Space(_) => None,
+            Need::Wanted(_) | Need::Space(_) | Need::Runs(_) => None,
         })
         .collect();
     if !tools.is_empty() && agreed(run, &tools, ui)? {

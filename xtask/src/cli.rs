@@ -111,9 +111,16 @@ pub(crate) fn command() -> Command {
     for step in STEPS {
         let mut verb = verb(step.name(), sentence(step.about()), "--verbose");
         if step.name() == "images" {
-            verb = verb.arg(flag("update-lock").help(
-                "Build nothing; lock the packages that the mirror has now, for the next build",
-            ));
+            verb = verb
+                .arg(
+                    Arg::new("name")
+                        .value_name("NAME")
+                        .action(ArgAction::Append)
+                        .help("The images to build, such as tools/sgdisk [default: all]"),
+                )
+                .arg(flag("update-lock").help(
+                    "Build nothing; lock the packages that the mirror has now, for the next build",
+                ));
         }
         command = command.subcommand(verb);
     }
@@ -254,11 +261,18 @@ fn options(given: &ArgMatches, ci: bool) -> Options {
             Some(_) => vec![Architecture::Amd64, Architecture::Arm64],
             None => vec![host],
         },
+        images: images(given),
         verbose: given.get_flag("verbose"),
         yes: given.get_flag("yes") || std::env::var_os("CI").is_some_and(|value| value == "true"),
         fail_fast: given.get_flag("fail-fast"),
         strict: ci,
     }
+}
+
+/// What `cargo xtask images NAME…` names; no other command has such an argument.
+fn images(given: &ArgMatches) -> Vec<String> {
+    let names = given.try_get_many::<String>("name").ok().flatten();
+    names.into_iter().flatten().cloned().collect()
 }
 
 #[cfg(test)]
@@ -309,6 +323,14 @@ mod tests {
         assert!(!request.options.fail_fast);
         let request = read("xtask lint --keep-going --fail-fast").unwrap();
         assert!(request.options.fail_fast);
+    }
+
+    #[test]
+    fn images_can_be_named() {
+        let request = read("xtask images tools/a tools/b --jobs 1").unwrap();
+        assert_eq!(request.options.images, ["tools/a", "tools/b"]);
+        assert!(read("xtask images").unwrap().options.images.is_empty());
+        assert!(read("xtask lint").unwrap().options.images.is_empty());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
 
+use crate::ops::emulation;
 use crate::run::Run;
 use crate::steps::{Need, Step};
 
@@ -44,6 +45,7 @@ pub(crate) fn check(
             Need::Tool(name) => run.tools.check(name).err().map(|it| (it.problem, it.mend)),
             Need::Space(bytes) => space(run, bytes)?,
             Need::Wanted(_) => None,
+            Need::Runs(architecture) => emulation::fault(architecture),
         };
         if let Some((problem, mend)) = fault {
             lacks.push(Lack { need, problem, mend, steps });

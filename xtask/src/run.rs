@@ -26,6 +26,8 @@ pub(crate) struct Options {
     pub(crate) engines: BTreeMap<String, String>,
     /// What to build for.
     pub(crate) architectures: Vec<Architecture>,
+    /// The images to make, by name; empty stands for all.
+    pub(crate) images: Vec<String>,
     /// Show the commands and their output as they run.
     pub(crate) verbose: bool,
     /// Answer every question with yes.
@@ -39,7 +41,7 @@ pub(crate) struct Options {
 impl Options {
     /// What of them decides results, as text.
     pub(crate) fn identity(&self) -> String {
-        format!("{:?} {:?}", self.engines, self.architectures)
+        format!("{:?} {:?} {:?}", self.engines, self.architectures, self.images)
     }
 }
 

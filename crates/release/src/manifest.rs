@@ -207,6 +207,12 @@ impl Manifest {
         self.artifacts.push(artifact);
     }
 
+    /// Adds `image`, in place of another of the same repository.
+    pub fn put_image(&mut self, image: Image) {
+        self.images.retain(|known| known.repository != image.repository);
+        self.images.push(image);
+    }
+
     /// The canonical text: sorted, indented by two, with a newline at the end.
     ///
     /// # Errors

@@ -208,7 +208,7 @@ fn key(name: &str, stages: &[Stage], run: &Run) -> Result<String> {
     let needs: BTreeSet<_> = stages.iter().flat_map(|stage| stage.step.needs(run)).collect();
     let versions = needs.iter().filter_map(|need| match need {
         Need::Tool(name) | Need::Wanted(name) => Some((name, run.tools.version(name))),
-        Need::Space(_) => None,
+        Need::Space(_) | Need::Runs(_) => None,
     });
     facts.insert("tools", format!("{:?}", versions.collect::<Vec<_>>()));
     let digest = tree::digest_of_bytes(&serde_json::to_vec(&facts)?);

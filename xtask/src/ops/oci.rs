@@ -6,4 +6,5 @@
 pub(crate) mod base;
 pub(crate) mod layer;
 pub(crate) mod normalise;
+pub(crate) mod platforms;
 pub(crate) mod root;

@@ -4,40 +4,33 @@
 //! Tool images: a base of locked packages, the packages that the tool needs, and the step program.
 //!
 //! A builder (podman or buildah) carries out the Containerfile in a store of its own below `target`.
-//! What it saves is then brought into one form, so both give the same digest.
+//! What it saves is then brought into one form, so both give the same digest. An image for several
+//! architectures is an index of one image for each.
 
 mod base;
 mod builder;
+mod deliver;
 mod packages;
 pub(crate) mod update_lock;
+mod work;
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context as _, Result, bail};
-use oci::{Digest, Layout};
-use release::{Architecture, Engine, layout};
+use anyhow::{Context as _, Result};
+use oci::Layout;
+use release::Engine;
 
-use self::builder::{Builder, Job};
-use super::build::{material, output};
-use super::package::copy;
+use self::builder::Builder;
+use self::work::{Prepared, Work};
+use super::build::material;
 use super::{Input, Need, Outcome, Plan, Step, StepLog};
-use crate::ops::debian::lock::Lock;
-use crate::ops::epoch::rfc3339;
-use crate::ops::oci::normalise;
-use crate::ops::{atomic, checksum};
+use crate::ops::{checksum, emulation, parallel};
 use crate::run::Run;
-use crate::workspace::{Image, ImageBase};
+use crate::workspace::Image;
 
 /// `cargo xtask images`.
 pub(crate) struct Images;
-
-/// Where images are put together, relative to the root.
-const FOLDER: &str = "target/xtask/images";
-
-/// A change of how images are made from the same inputs: part of the cache's key.
-const RECIPE: &str = "1";
 
 impl Step for Images {
     fn name(&self) -> &'static str {
@@ -50,8 +43,13 @@ impl Step for Images {
 
     fn needs(&self, run: &Run) -> Vec<Need> {
         let builder = Builder::chosen(run).ok().map(|builder| Need::Tool(builder.program()));
-        // The base, its copy in the builder's store, and the layouts.
-        builder.into_iter().chain([Need::Tool("mmdebstrap"), Need::Space(1 << 30)]).collect()
+        let foreign = run.options.architectures.iter().filter_map(|architecture| {
+            let emulator = emulation::emulator(*architecture)?;
+            Some([Need::Tool(emulator), Need::Runs(*architecture)])
+        });
+        // The bases, their copies in the builder's store, and the layouts.
+        let always = [Need::Tool("mmdebstrap"), Need::Space(2 << 30)];
+        builder.into_iter().chain(always).chain(foreign.flatten()).collect()
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
@@ -60,19 +58,11 @@ impl Step for Images {
             .reads(Input::Path("release.toml".into()))
             .reads(Input::Tool(builder.program()))
             .reads(Input::Tool("mmdebstrap"));
-        for work in works(run)? {
-            let Work { image, base, architecture, .. } = &work;
-            let binary = output(run, &image.binary, *architecture)?.path_in_plan();
-            let path = run.dist_in_plan().join(layout_of(image));
-            plan = plan
-                .reads(Input::Source(image.context.clone()))
-                .reads(Input::Path(base.lock.clone()))
-                .reads(Input::Path(binary))
-                .native(format!("make the base {} of {}", base.name, base.lock.display()));
-            // What names the base is known when it is made.
-            for command in builder.commands(&work.job(run, Path::new("BASE"), "DIGEST")?) {
-                plan = plan.command(command);
+        for image in chosen(run)? {
+            for work in works(run, image)? {
+                plan = work.plan(run, builder, plan)?;
             }
+            let path = run.dist_in_plan().join(deliver::folder(image));
             plan = plan.native(format!("write {}", path.display())).writes(path);
         }
         Ok(plan)
@@ -80,201 +70,77 @@ impl Step for Images {
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         let builder = Builder::chosen(run)?;
-        let works = works(run)?;
+        let chosen = chosen(run)?;
+        let mut works = Vec::new();
+        for image in &chosen {
+            works.extend(self::works(run, image)?);
+        }
+        work::fetch_packages(run, log, &works)?;
+        // One after another: what two of them share is made by the first.
+        let prepared: Vec<Prepared<'_>> =
+            works.iter().map(|work| work.prepare(run, log)).collect::<Result<_>>()?;
+        let made = parallel::map(run.options.jobs, &prepared, |it| it.make(run, log, builder))?;
+
         let mut images = Vec::new();
-        let mut materials = Vec::new();
-        let mut facts = Vec::new();
-        for work in &works {
-            let image = work.make(run, log, builder)?;
-            facts.push(format!("{} {}", image.repository, megabytes(run, &image)?));
-            images.push(image);
-            let (sha256, _) = checksum::sha256(&run.workspace.root().join(&work.base.lock))?;
-            materials.push(material(
-                format!("file:{}", work.base.lock.display()),
-                "sha256",
-                &sha256,
-            ));
+        let mut findings = Vec::new();
+        for image in &chosen {
+            let own = prepared.iter().zip(&made).filter(|(it, _)| it.image().name == image.name);
+            let parts: Vec<Layout> = own.map(|(_, layout)| layout.clone()).collect();
+            findings.extend(deliver::oversized(log, image, &parts)?);
+            images.push(deliver::image(run, image, &parts)?);
         }
-        let engine = |program: &str| Engine {
-            name: program.to_owned(),
-            version: run.tools.version(program).unwrap_or_default(),
-        };
-        run.update_manifest(|manifest| {
-            manifest.images = images;
-            for material in materials {
-                manifest.put_material(material);
-            }
-            manifest.engines.insert("images".to_owned(), engine(builder.program()));
-            manifest.engines.insert("base".to_owned(), engine("mmdebstrap"));
-            Ok(())
-        })?;
-        Ok(Outcome::Done(facts.join(", ")))
+        let fact = deliver::summary(run, &images)?;
+        record(run, builder, &works, images)?;
+        Ok(if findings.is_empty() { Outcome::Done(fact) } else { Outcome::Found(findings) })
     }
 }
 
-/// One image to be made.
-struct Work<'a> {
-    image: &'a Image,
-    base: &'a ImageBase,
-    architecture: Architecture,
-    lock: Lock,
-}
-
-fn works(run: &Run) -> Result<Vec<Work<'_>>> {
-    let product = run.workspace.product();
-    let [architecture] = run.options.architectures[..] else {
-        bail!("images are made for one architecture at a time: say which with --target");
+/// Writes down what was made, of what, and with what.
+fn record(
+    run: &Run,
+    builder: Builder,
+    works: &[Work<'_>],
+    images: Vec<release::Image>,
+) -> Result<()> {
+    let mut materials = Vec::new();
+    for work in works {
+        let (sha256, _) = checksum::sha256(&run.workspace.root().join(&work.base.lock))?;
+        let uri = format!("file:{}", work.base.lock.display());
+        materials.push(material(uri, "sha256", &sha256));
+    }
+    let engine = |program: &str| Engine {
+        name: program.to_owned(),
+        version: run.tools.version(program).unwrap_or_default(),
     };
-    product
-        .images
-        .iter()
-        .map(|image| {
-            let base = product.base(&image.base)?;
-            let lock = Lock::read(&run.workspace.root().join(&base.lock))?;
-            Ok(Work { image, base, architecture, lock })
-        })
-        .collect()
-}
-
-/// Where the layout of an image lies in the release folder.
-fn layout_of(image: &Image) -> String {
-    format!("{}/{}", layout::IMAGES, image.name)
-}
-
-impl Work<'_> {
-    /// Where it is put together, absolute; known before, so that a plan can show it.
-    fn folder(&self, run: &Run) -> PathBuf {
-        let name = format!("{}_{}", self.image.name.replace('/', "_"), self.architecture.oci());
-        run.workspace.root().join(FOLDER).join(name)
-    }
-
-    /// What the builder is told, for the base in the layout `base` with the digest `digest`.
-    fn job(&self, run: &Run, base: &Path, digest: &str) -> Result<Job> {
-        let product = &run.workspace.product().product;
-        let arguments = [
-            ("BASE_DIGEST", digest.to_owned()),
-            ("BASE_NAME", self.base.name.clone()),
-            ("CREATED", rfc3339(run.workspace.epoch())?),
-            ("DESCRIPTION", self.image.description.clone()),
-            ("LICENSES", product.license.clone()),
-            ("REVISION", run.workspace.commit().to_owned()),
-            ("SOURCE", product.source.clone()),
-            ("TITLE", self.image.title.clone()),
-            ("VENDOR", product.vendor.clone()),
-            ("VERSION", run.version().text().to_owned()),
-        ];
-        Ok(Job {
-            folder: self.folder(run),
-            base: base.to_owned(),
-            arguments: BTreeMap::from(arguments),
-            epoch: run.workspace.epoch(),
-        })
-    }
-
-    /// Makes the image, or takes the one that was made of the same inputs, and puts it into the
-    /// release folder.
-    fn make(&self, run: &Run, log: &StepLog, builder: Builder) -> Result<release::Image> {
-        let base = base::made(run, log, self.base, &self.lock, self.architecture)?;
-        let job = self.job(run, base.layout.root(), &base.digest)?;
-        let extra = if self.image.packages.is_empty() {
-            Vec::new()
-        } else {
-            self.lock.set(self.architecture, &self.image.name)?
-        };
-        let packages = packages::fetched(run, log, &self.base.suite, self.architecture, &extra)?;
-        let binary = output(run, &self.image.binary, self.architecture)?.verified(run)?;
-
-        let finished = job.folder.join("image");
-        let key_file = job.folder.join("image.key");
-        let key = self.key(run, &job, builder, &binary, &packages)?;
-        if fs::read_to_string(&key_file).is_ok_and(|known| known == key) {
-            log.note(&format!("{}: nothing changed, taken from the cache", self.image.name));
-        } else {
-            remove(&job.folder)?;
-            self.context(run, &job.context(), &binary, &packages)?;
-            for command in builder.commands(&job) {
-                run.exec(log, &command)?;
-            }
-            let created = rfc3339(run.workspace.epoch())?;
-            normalise::image(&Layout::open(job.saved())?, &base.layout, &finished, &created)?;
-            // The builder's store is as large as the image, and of no more use.
-            remove(&job.store())?;
-            remove(&job.saved())?;
-            atomic::write(&key_file, key.as_bytes())?;
+    run.update_manifest(|manifest| {
+        let product = run.workspace.product();
+        // What is no longer declared is no part of the release.
+        manifest.images.retain(|known| product.image(&known.repository).is_ok());
+        for image in images {
+            manifest.put_image(image);
         }
-        self.deliver(run, &Layout::open(finished)?)
-    }
-
-    /// Everything that decides the image, as one digest.
-    fn key(
-        &self,
-        run: &Run,
-        job: &Job,
-        builder: Builder,
-        binary: &Path,
-        packages: &[PathBuf],
-    ) -> Result<String> {
-        let mut parts = vec![
-            RECIPE.to_owned(),
-            builder.program().to_owned(),
-            run.tools.version(builder.program()).unwrap_or_default(),
-            job.epoch.to_string(),
-        ];
-        parts.extend(job.arguments.iter().map(|(name, value)| format!("{name}={value}")));
-        let containerfile = self.containerfile(run);
-        let files = packages.iter().map(PathBuf::as_path).chain([binary, &containerfile]);
-        for file in files {
-            parts.push(checksum::sha256(file)?.0);
+        for material in materials {
+            manifest.put_material(material);
         }
-        Ok(Digest::sha256(parts.join("\n").as_bytes()).to_string())
-    }
-
-    fn containerfile(&self, run: &Run) -> PathBuf {
-        run.workspace.root().join(&self.image.context).join("Containerfile")
-    }
-
-    /// The build context: the Containerfile, the step program and the package files, with fixed modes.
-    fn context(&self, run: &Run, folder: &Path, binary: &Path, packages: &[PathBuf]) -> Result<()> {
-        copy(&self.containerfile(run), &folder.join("Containerfile"), 0o644)?;
-        copy(binary, &folder.join("step"), 0o755)?;
-        let place = folder.join("packages");
-        fs::create_dir_all(&place).with_context(|| format!("cannot make {}", place.display()))?;
-        for package in packages {
-            copy(package, &place.join(package.file_name().unwrap_or_default()), 0o644)?;
-        }
+        manifest.engines.insert("images".to_owned(), engine(builder.program()));
+        manifest.engines.insert("base".to_owned(), engine("mmdebstrap"));
         Ok(())
-    }
-
-    fn deliver(&self, run: &Run, made: &Layout) -> Result<release::Image> {
-        let path = layout_of(self.image);
-        let target = run.dist().join(&path);
-        let partial = target.with_extension("part");
-        remove(&partial)?;
-        normalise::copy(made, &partial)?;
-        remove(&target)?;
-        fs::rename(&partial, &target)
-            .with_context(|| format!("cannot write {}", target.display()))?;
-        let index = made.index()?;
-        let manifest = index.manifests().first().context("the image's layout is empty")?;
-        Ok(release::Image {
-            repository: self.image.name.clone(),
-            layout: path,
-            digest: manifest.digest().to_string(),
-            media_type: manifest.media_type().to_string(),
-            architectures: vec![self.architecture],
-            tags: tags(run),
-        })
-    }
+    })
 }
 
-/// The tags that publishing sets: the version, and the commit where the image is made of that alone.
-/// Tags that move (`latest`, `X.Y`) are for promotion.
-fn tags(run: &Run) -> Vec<String> {
-    let mut tags = vec![format!("v{}", run.version().text())];
-    if !run.workspace.dirty() {
-        tags.push(run.workspace.commit().to_owned());
+/// The images that the command line names, all without one.
+fn chosen(run: &Run) -> Result<Vec<&Image>> {
+    let product = run.workspace.product();
+    if run.options.images.is_empty() {
+        return Ok(product.images.iter().collect());
     }
-    tags
+    run.options.images.iter().map(|name| product.image(name)).collect()
+}
+
+/// What there is to do for `image`: a build for each architecture.
+fn works<'a>(run: &'a Run, image: &'a Image) -> Result<Vec<Work<'a>>> {
+    let architectures = run.options.architectures.iter();
+    architectures.map(|architecture| Work::new(run, image, *architecture)).collect()
 }
 
 /// Removes a folder and all in it, if it is there.
@@ -284,13 +150,4 @@ fn remove(folder: &Path) -> Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error).with_context(|| format!("cannot remove {}", folder.display())),
     }
-}
-
-/// The size of an image's blobs, as people read it.
-fn megabytes(run: &Run, image: &release::Image) -> Result<String> {
-    let contents = Layout::open(run.dist().join(&image.layout))?.walk()?;
-    let bytes: u64 = contents.blobs.iter().map(oci::spec::Descriptor::size).sum();
-    // One decimal, in whole numbers.
-    let tenths = bytes / 100_000;
-    Ok(format!("{}.{} MB", tenths / 10, tenths % 10))
 }

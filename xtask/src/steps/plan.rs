@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use release::Architecture;
 use serde::Serialize;
 
 use crate::ops::command::Command;
@@ -59,6 +60,8 @@ pub(crate) enum Need {
     Wanted(&'static str),
     /// Free space below `target/`, in bytes.
     Space(u64),
+    /// That programs of this architecture run here, if only in an emulator.
+    Runs(Architecture),
 }
 
 impl Plan {

@@ -16,6 +16,7 @@ use super::{Input, Need, Outcome, Plan, Step, StepLog};
 use crate::ops::cargo::graph::{self, Crate, Edges, Graph};
 use crate::ops::command::Command;
 use crate::ops::debian::lock::Lock;
+use crate::ops::oci::platforms::{self, Platform};
 use crate::ops::oci::root;
 use crate::ops::sbom::crates::{self, Sources, Subject};
 use crate::ops::sbom::cyclonedx::{Bom, Component, Hash, Kind, License, Origin, Scope, Supplier};
@@ -177,38 +178,76 @@ impl CrateSources {
     }
 }
 
-/// The bill of materials of an image: its distribution's packages, and the executable in it.
+/// The bill of materials of an image: of each architecture its distribution's packages, and the
+/// executable in it. Where there are several, the subject is the index, which depends on each.
 fn of_image(
     run: &Run,
     log: &StepLog,
     sources: &CrateSources,
     image: &release::Image,
 ) -> Result<Document> {
+    let layout = Layout::open(run.dist().join(&image.layout))?;
+    let mut parts = Vec::new();
+    for platform in platforms::of(&layout)? {
+        parts.push(of_platform(run, log, sources, &layout, &platform, image)?);
+    }
+    let several = parts.len() > 1;
+    let bom = if several {
+        let subject = container(run, image, &image.digest, None)?;
+        parts.into_iter().fold(Bom::new(subject), |mut bom, part| {
+            bom.include(part);
+            bom
+        })
+    } else {
+        parts.pop().with_context(|| format!("{} is of no architecture", image.repository))?
+    };
+    Ok(Document {
+        path: layout::sbom(&image.repository),
+        describes: image.repository.clone(),
+        architecture: image.architectures.first().copied().filter(|_| !several),
+        bom,
+    })
+}
+
+/// The bill of materials of an image's part for one architecture.
+fn of_platform(
+    run: &Run,
+    log: &StepLog,
+    sources: &CrateSources,
+    layout: &Layout,
+    platform: &Platform,
+    image: &release::Image,
+) -> Result<Bom> {
     let product = run.workspace.product();
     let declared = product.image(&image.repository)?;
-    let [architecture] = image.architectures[..] else {
-        bail!("{} holds several architectures: a bill of materials is for one", image.repository);
-    };
-    let (_, hex) = image.digest.split_once(':').context("the image's digest has no algorithm")?;
+    let architecture = platform.architecture;
+    let digest = platform.descriptor.digest().to_string();
+    let mut bom = Bom::new(container(run, image, &digest, Some(architecture))?);
+    let facts = root::facts(layout, &platform.manifest)?;
+    let lock = Lock::read(&run.workspace.root().join(&product.base(&declared.base)?.lock))?;
+    debian::add(&mut bom, &facts, &lock.checksums(architecture, &image.repository))?;
+    bom.include(sources.bom(run, log, &build::output(run, &declared.binary, architecture)?)?);
+    Ok(bom)
+}
+
+/// What a bill of materials of an image is about: that with `digest`, an index or a manifest.
+fn container(
+    run: &Run,
+    image: &release::Image,
+    digest: &str,
+    architecture: Option<Architecture>,
+) -> Result<Component> {
+    let product = run.workspace.product();
+    let (_, hex) = digest.split_once(':').context("the image's digest has no algorithm")?;
     let (_, name) = image.repository.rsplit_once('/').unwrap_or(("", &image.repository));
-    let qualifiers = [("arch", architecture.oci())];
-    let purl = purl::purl("oci", None, name, &image.digest, &qualifiers);
-    let mut bom = Bom::new(Component {
+    let qualifiers: Vec<_> = architecture.iter().map(|it| ("arch", it.oci())).collect();
+    let purl = purl::purl("oci", None, name, digest, &qualifiers);
+    Ok(Component {
         supplier: Some(Supplier { name: product.product.vendor.clone() }),
-        description: Some(declared.description.clone()),
+        description: Some(product.image(&image.repository)?.description.clone()),
         scope: Some(Scope::Required),
         hashes: vec![Hash::sha256(hex)],
         licenses: vec![License::Expression(product.product.license.clone())],
         ..Component::new(Kind::Container, &image.repository, run.version().text(), purl)
-    });
-    let facts = root::facts(&Layout::open(run.dist().join(&image.layout))?)?;
-    let lock = Lock::read(&run.workspace.root().join(&product.base(&declared.base)?.lock))?;
-    debian::add(&mut bom, &facts, &lock.checksums(architecture, &image.repository))?;
-    bom.include(sources.bom(run, log, &build::output(run, &declared.binary, architecture)?)?);
-    Ok(Document {
-        path: layout::sbom(&image.repository),
-        describes: image.repository.clone(),
-        architecture: Some(architecture),
-        bom,
     })
 }

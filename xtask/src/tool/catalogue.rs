@@ -173,6 +173,20 @@ pub(crate) const TOOLS: &[Spec] = &[
         purpose: "installs the programs of gates that are Python packages",
     },
     Spec {
+        name: "qemu-aarch64-static",
+        version: &["--version"],
+        oldest: &[7],
+        source: Source::Debian("qemu-user-static"),
+        purpose: "runs programs for arm64 while their images are made",
+    },
+    Spec {
+        name: "qemu-x86_64-static",
+        version: &["--version"],
+        oldest: &[7],
+        source: Source::Debian("qemu-user-static"),
+        purpose: "runs programs for amd64 while their images are made",
+    },
+    Spec {
         name: "rustfmt",
         version: &["--version"],
         oldest: &[1],

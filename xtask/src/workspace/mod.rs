@@ -5,6 +5,7 @@
 
 mod gates;
 mod git;
+mod package;
 mod product;
 mod version;
 

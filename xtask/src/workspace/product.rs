@@ -7,9 +7,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use release::Architecture;
 use serde::Deserialize;
 
 use super::gates::Gates;
+use super::package::Package;
 
 /// `release.toml`.
 #[derive(Debug, Clone, Deserialize)]
@@ -95,7 +97,9 @@ pub(crate) struct Image {
     pub(crate) binary: String,
     /// Packages that it needs beside those of the base.
     #[serde(default)]
-    pub(crate) packages: Vec<String>,
+    pub(crate) packages: Vec<Package>,
+    /// The most that its blobs may take for one architecture, in millions of bytes.
+    pub(crate) limit_mb: u64,
 }
 
 /// What images are built on: a root file system made of Debian packages.
@@ -108,6 +112,13 @@ pub(crate) struct ImageBase {
     pub(crate) suite: String,
     /// The lock file with the packages, relative to the root.
     pub(crate) lock: PathBuf,
+}
+
+impl Image {
+    /// The names of the packages that it takes for `architecture`.
+    pub(crate) fn packages_for(&self, architecture: Architecture) -> impl Iterator<Item = &str> {
+        self.packages.iter().filter_map(move |package| package.name_for(architecture))
+    }
 }
 
 impl Product {

@@ -68,17 +68,6 @@ pub(crate) fn image(from: &Layout, base: &Layout, to: &Path, created: &str) -> R
     Ok(manifest)
 }
 
-/// Copies everything that `from` leads to into a layout in the new folder `to`, and checks it.
-pub(crate) fn copy(from: &Layout, to: &Path) -> Result<()> {
-    let contents = from.walk()?;
-    let out = Layout::create(to)?;
-    for descriptor in contents.blobs.iter().chain(&contents.manifests) {
-        out.write_blob(descriptor.media_type().as_ref(), from.open_blob(descriptor)?)?;
-    }
-    out.write_index(from.index()?.manifests().clone())?;
-    Ok(())
-}
-
 /// The manifest of the one image in `layout`.
 pub(crate) fn manifest(layout: &Layout) -> Result<ImageManifest> {
     let index = layout.index()?;

@@ -8,16 +8,17 @@ use std::io::Read;
 
 use anyhow::{Context as _, Result};
 use oci::Layout;
+use oci::spec::ImageManifest;
 
-use super::{layer, normalise};
+use super::layer;
 use crate::ops::sbom::debian::RootFacts;
 
 /// Larger files are not what we look for: the package database of a full desktop has 10 MB.
 const LIMIT: u64 = 64 << 20;
 
-/// What the root file system of the one image in `layout` tells of itself.
-pub(crate) fn facts(layout: &Layout) -> Result<RootFacts> {
-    let mut files = files(layout, |path| {
+/// What the root file system of the image `manifest` in `layout` tells of itself.
+pub(crate) fn facts(layout: &Layout, manifest: &ImageManifest) -> Result<RootFacts> {
+    let mut files = files(layout, manifest, |path| {
         path == "var/lib/dpkg/status"
             || path == "usr/lib/os-release"
             || copyright_of(path).is_some()
@@ -40,9 +41,13 @@ fn copyright_of(path: &str) -> Option<&str> {
 
 /// The text of every regular file that `wanted` accepts, as the topmost layer has it. Bytes that are
 /// no UTF-8 are replaced.
-fn files(layout: &Layout, wanted: impl Fn(&str) -> bool) -> Result<BTreeMap<String, String>> {
+fn files(
+    layout: &Layout,
+    manifest: &ImageManifest,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<BTreeMap<String, String>> {
     let mut files = BTreeMap::new();
-    for descriptor in normalise::manifest(layout)?.layers() {
+    for descriptor in manifest.layers() {
         let mut archive = tar::Archive::new(layer::open(layout, descriptor)?);
         for entry in archive.entries()? {
             let mut entry = entry.context("a layer is malformed")?;

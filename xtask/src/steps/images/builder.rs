@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
+use release::Architecture;
 
 use crate::ops::command::Command;
 use crate::run::Run;
@@ -27,6 +28,8 @@ pub(super) struct Job {
     pub(super) folder: PathBuf,
     /// The layout of the base.
     pub(super) base: PathBuf,
+    /// What the image is for.
+    pub(super) architecture: Architecture,
     /// Arguments of the Containerfile.
     pub(super) arguments: BTreeMap<&'static str, String>,
     /// The time of every file, in seconds.
@@ -69,6 +72,7 @@ impl Builder {
         let build = start()
             .args(["build", "--isolation", "chroot", "--network", "host"])
             .args(["--layers=false", "--no-cache", "--format", "oci"])
+            .args(["--os", "linux", "--arch", job.architecture.oci()])
             .arg("--timestamp")
             .arg(job.epoch.to_string())
             .arg("--build-arg")
@@ -129,6 +133,7 @@ mod tests {
         let job = Job {
             folder: "/w/images/x".into(),
             base: "/w/base/0".into(),
+            architecture: Architecture::Arm64,
             arguments: BTreeMap::from([("TITLE", "Config drive".to_owned())]),
             epoch: 7,
         };
@@ -140,7 +145,7 @@ mod tests {
         assert_eq!(
             build,
             "BUILDER --root /w/images/x/store/root --runroot store/run build --isolation chroot \
-             --network host --layers=false --no-cache --format oci --timestamp 7 \
+             --network host --layers=false --no-cache --format oci --os linux --arch arm64 --timestamp 7 \
              --build-arg BASE=oci:/w/base/0 --build-arg 'TITLE=Config drive' \
              --tag localhost/image /w/images/x/context"
         );

@@ -79,7 +79,7 @@ fn resolve_for(
     let mut sets = BTreeMap::new();
     for image in run.workspace.product().images.iter().filter(|image| image.base == base.name) {
         let mut names = essential.clone();
-        names.extend(image.packages.iter().cloned());
+        names.extend(image.packages_for(architecture).map(str::to_owned));
         let candidates = resolve(&names).with_context(|| format!("image {:?}", image.name))?;
         sets.insert(image.name.clone(), candidates);
     }

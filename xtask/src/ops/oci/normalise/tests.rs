@@ -4,7 +4,7 @@
 use oci::spec::{ConfigBuilder, HistoryBuilder, ImageConfigurationBuilder, Os, RootFsBuilder};
 use release::Architecture;
 
-use super::super::{base, root};
+use super::super::{base, platforms, root};
 use super::*;
 
 const CREATED: &str = "2025-10-09T08:53:20Z";
@@ -187,7 +187,8 @@ fn the_root_tells_its_packages_as_the_topmost_layer_has_them() {
         ("var/lib/dpkg/status", "Package: dpkg\n\nPackage: mtools\n"),
         ("usr/share/doc/gone/.wh.copyright", ""),
     ]);
-    let facts = root::facts(&fixture.normalised("podman", &own, &PODMAN)).unwrap();
+    let layout = fixture.normalised("podman", &own, &PODMAN);
+    let facts = root::facts(&layout, &manifest(&layout).unwrap()).unwrap();
     assert_eq!(facts.status, "Package: dpkg\n\nPackage: mtools\n");
     assert_eq!(facts.os_release, "ID=debian\n");
     let copyrights = BTreeMap::from([("dpkg".to_owned(), "Format: x\n".to_owned())]);
@@ -199,6 +200,6 @@ fn a_copy_is_the_same() {
     let fixture = Fixture::new();
     let layout = fixture.normalised("podman", &tar(&[("x", "y")]), &PODMAN);
     let to = fixture.folder.path().join("copy");
-    copy(&layout, &to).unwrap();
+    platforms::combine(std::slice::from_ref(&layout), &to).unwrap();
     assert_eq!(tree(layout.root()), tree(&to));
 }
