@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! One digest for files and folders: whether what a step wrote is still what it wrote.
+//! Files and folders as a whole: one digest for all of them, whether what a step wrote is still what it
+//! wrote; and their removal.
 
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -88,6 +89,24 @@ fn hex(bytes: &[u8]) -> String {
         let _ = write!(out, "{byte:02x}");
         out
     })
+}
+
+/// Removes the file, the link or the folder with all in it, if it is there.
+///
+/// # Errors
+/// When it is there and can't be removed.
+pub(crate) fn remove(path: &Path) -> Result<()> {
+    let removed = if path.is_dir() && !path.is_symlink() {
+        fs::remove_dir_all(path)
+    } else {
+        fs::remove_file(path)
+    };
+    match removed {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

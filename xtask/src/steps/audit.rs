@@ -8,7 +8,7 @@
 //! [`STALE_DAYS`].
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
@@ -20,6 +20,7 @@ use super::{Input, Need, Outcome, Plan, Step, StepLog};
 use crate::finding::Finding;
 use crate::ops::advisory::{self, Advisory, Kind};
 use crate::ops::command::Command;
+use crate::ops::tree::remove;
 use crate::run::Run;
 use crate::workspace::Mitigation;
 
@@ -131,15 +132,6 @@ fn database(run: &Run, log: &StepLog) -> Result<PathBuf> {
     fs::create_dir_all(&snapshot).with_context(|| format!("cannot make {}", snapshot.display()))?;
     run.exec(log, &unpack(run))?;
     Ok(snapshot)
-}
-
-fn remove(folder: &Path) -> Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", folder.display()))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// `YYYY-MM-DD` in UTC.

@@ -14,10 +14,7 @@ mod packages;
 pub(crate) mod update_lock;
 mod work;
 
-use std::fs;
-use std::path::Path;
-
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use oci::Layout;
 use release::Engine;
 
@@ -141,13 +138,4 @@ fn chosen(run: &Run) -> Result<Vec<&Image>> {
 fn works<'a>(run: &'a Run, image: &'a Image) -> Result<Vec<Work<'a>>> {
     let architectures = run.options.architectures.iter();
     architectures.map(|architecture| Work::new(run, image, *architecture)).collect()
-}
-
-/// Removes a folder and all in it, if it is there.
-fn remove(folder: &Path) -> Result<()> {
-    match fs::remove_dir_all(folder) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error).with_context(|| format!("cannot remove {}", folder.display())),
-    }
 }

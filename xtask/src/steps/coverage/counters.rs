@@ -14,8 +14,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
-use crate::ops::atomic;
 use crate::ops::command::Command;
+use crate::ops::{atomic, tree};
 use crate::run::Run;
 
 /// The wrapper: the compiler with one more option.
@@ -47,16 +47,7 @@ pub(in crate::steps) fn set(run: &Run, command: Command) -> Command {
 /// # Errors
 /// When a file can't be removed.
 pub(in crate::steps) fn clear(run: &Run) -> Result<()> {
-    for old in [counts(run), stamp(run)] {
-        let removed = if old.is_dir() { fs::remove_dir_all(&old) } else { fs::remove_file(&old) };
-        match removed {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("cannot remove {}", old.display()));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
+    [counts(run), stamp(run)].iter().try_for_each(|old| tree::remove(old))
 }
 
 /// Writes down that the counts are of all tests, on the source as it is.

@@ -10,11 +10,12 @@ use anyhow::{Context as _, Result};
 use oci::{Digest, Layout};
 use release::Architecture;
 
-use super::{packages, remove};
+use super::packages;
 use crate::ops::checksum;
 use crate::ops::debian::bootstrap::{self, PackageFile};
 use crate::ops::debian::lock::{BASE, Lock};
 use crate::ops::epoch::rfc3339;
+use crate::ops::tree::remove;
 use crate::run::Run;
 use crate::steps::StepLog;
 use crate::steps::package::copy;

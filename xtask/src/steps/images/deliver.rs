@@ -12,8 +12,8 @@ use oci::spec::Descriptor;
 use release::layout;
 
 use super::super::{Finding, StepLog};
-use super::remove;
 use crate::ops::oci::platforms;
+use crate::ops::tree::remove;
 use crate::run::Run;
 use crate::workspace::Image;
 

@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use release::Architecture;
 
-use super::remove;
 use crate::ops::checksum;
 use crate::ops::debian::apt::{self, Apt};
 use crate::ops::debian::lock::Locked;
+use crate::ops::tree::remove;
 use crate::run::Run;
 use crate::steps::StepLog;
 

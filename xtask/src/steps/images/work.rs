@@ -14,10 +14,11 @@ use rustix::mount::{UnmountFlags, unmount};
 
 use super::base::{self, Base};
 use super::builder::{Builder, Job};
-use super::{packages, remove};
+use super::packages;
 use crate::ops::debian::lock::{BASE, Lock, Locked};
 use crate::ops::epoch::rfc3339;
 use crate::ops::oci::normalise;
+use crate::ops::tree::remove;
 use crate::ops::{atomic, checksum};
 use crate::run::Run;
 use crate::steps::build::output;

@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::ops::atomic;
 use crate::ops::command::{Command, quote};
+use crate::ops::tree::remove;
 use crate::run::Run;
 use crate::steps::StepLog;
 
@@ -135,21 +136,6 @@ fn find(folder: &Path, path: &str) -> Result<Option<PathBuf>> {
 fn first_name(depends: &str) -> Option<String> {
     let name = depends.split([',', '|', '(', ':']).next()?.trim();
     (!name.is_empty()).then(|| name.to_owned())
-}
-
-/// Removes a file or a folder, if it is there.
-fn remove(path: &Path) -> Result<()> {
-    let removed = if path.is_dir() && !path.is_symlink() {
-        fs::remove_dir_all(path)
-    } else {
-        fs::remove_file(path)
-    };
-    match removed {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", path.display()))
-        }
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]
