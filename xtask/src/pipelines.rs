@@ -25,6 +25,7 @@ use crate::steps::sbom::Sbom;
 use crate::steps::schema::Schema;
 use crate::steps::secrets::Secrets;
 use crate::steps::sign::Sign;
+use crate::steps::smoke_images::SmokeImages;
 use crate::steps::smoke_registry::SmokeRegistry;
 use crate::steps::test::Test;
 use crate::steps::verify::Verify;
@@ -69,7 +70,8 @@ pub(crate) const STEPS: &[&dyn Step] = &[
 ];
 
 /// Steps of `cargo xtask smoke`, by what they try.
-pub(crate) const SMOKE: &[(&str, &dyn Step)] = &[("registry", &SmokeRegistry)];
+pub(crate) const SMOKE: &[(&str, &dyn Step)] =
+    &[("images", &SmokeImages), ("registry", &SmokeRegistry)];
 
 /// Pipelines that are commands.
 pub(crate) const PIPELINES: &[Pipeline] = &[

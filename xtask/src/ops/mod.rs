@@ -10,6 +10,7 @@ pub(crate) mod cargo;
 pub(crate) mod checksum;
 pub(crate) mod command;
 pub(crate) mod compare;
+pub(crate) mod container;
 pub(crate) mod containerfile;
 pub(crate) mod coverage;
 pub(crate) mod deadcode;

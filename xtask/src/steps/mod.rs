@@ -36,6 +36,7 @@ pub(crate) mod schema;
 pub(crate) mod secrets;
 pub(crate) mod setup;
 pub(crate) mod sign;
+pub(crate) mod smoke_images;
 pub(crate) mod smoke_registry;
 pub(crate) mod test;
 pub(crate) mod verify;

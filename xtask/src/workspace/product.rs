@@ -100,6 +100,25 @@ pub(crate) struct Image {
     pub(crate) packages: Vec<Package>,
     /// The most that its blobs may take for one architecture, in millions of bytes.
     pub(crate) limit_mb: u64,
+    /// How it is tried.
+    pub(crate) smoke: Smoke,
+}
+
+/// How `cargo xtask smoke images` tries an image.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Smoke {
+    /// Plans that its entry point gives with `--dry-run`, as `TASK.STEP`.
+    pub(crate) plans: Vec<String>,
+    /// Arguments for that beside `--dry-run`.
+    #[serde(default)]
+    pub(crate) arguments: Vec<String>,
+    /// Calls of the programs that its step runs, words between single spaces; each ends with 0.
+    #[serde(default)]
+    pub(crate) programs: Vec<String>,
+    /// The tasks of which it carries out its part, after the images before it.
+    #[serde(default)]
+    pub(crate) tasks: Vec<String>,
 }
 
 /// What images are built on: a root file system made of Debian packages.

@@ -3,7 +3,8 @@
 
 //! The plan of every step for every example recipe, as `--dry-run` prints it.
 //!
-//! The plans are files in `tests/golden`; `UPDATE_GOLDEN=1` writes them anew.
+//! The plans are files in `tests/golden`, the task folders that they are made of in
+//! `tests/provision`, for whoever tries the tool images; `UPDATE_GOLDEN=1` writes both anew.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -84,6 +85,8 @@ fn every_example_has_its_golden_plan() {
                 sha256_hex(plan.as_bytes())
             );
 
+            assert_task_folder(&task, &here.join("tests/provision").join(name));
+
             // The same plan as data.
             let output = task.plain_step(&[&args[..], &["--json"]].concat());
             let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -91,6 +94,32 @@ fn every_example_has_its_golden_plan() {
             assert!(json["actions"].as_array().is_some());
         }
     }
+}
+
+/// The folder of `task` is the one that is kept at `kept`.
+fn assert_task_folder(task: &Fixture, kept: &Path) {
+    let written = task.path("provision");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        let _was_not_there = fs::remove_dir_all(kept);
+        fs::create_dir_all(kept).unwrap();
+        for name in names(&written) {
+            // Not the modes: the dispatcher's folder is for root alone, this one is for all.
+            fs::write(kept.join(&name), fs::read(written.join(&name)).unwrap()).unwrap();
+        }
+    }
+    assert_eq!(names(&written), names(kept));
+    for name in names(kept) {
+        let differs = fs::read(written.join(&name)).unwrap() != fs::read(kept.join(&name)).unwrap();
+        assert!(!differs, "{}/{name} differs from what is written now", kept.display());
+    }
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
 }
 
 #[test]

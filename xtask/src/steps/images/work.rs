@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use oci::{Digest, Layout};
 use release::Architecture;
-use rustix::mount::{UnmountFlags, unmount};
 
 use super::base::{self, Base};
 use super::builder::{Builder, Job};
 use super::packages;
+use crate::ops::container::remove_store;
 use crate::ops::debian::lock::{BASE, Lock, Locked};
 use crate::ops::epoch::rfc3339;
 use crate::ops::oci::normalise;
@@ -46,13 +46,6 @@ pub(super) struct Prepared<'a> {
     base: Base,
     packages: Vec<PathBuf>,
     binary: PathBuf,
-}
-
-/// A builder that failed leaves this folder of its store mounted over itself, so that it can't be
-/// removed. Where it is not mounted, or a person without root built, there is nothing to do.
-fn release_store(job: &Job) {
-    let folder = job.store().join("root/overlay");
-    let _nothing_mounted = unmount(folder, UnmountFlags::DETACH);
 }
 
 /// Fetches the packages of all `works` that are not in the cache, in one go for each architecture.
@@ -159,7 +152,7 @@ impl Prepared<'_> {
         if fs::read_to_string(&key_file).is_ok_and(|known| known == key) {
             log.note(&format!("{}: nothing changed, taken from the cache", self.work.image.name));
         } else {
-            release_store(&job);
+            remove_store(&job.store())?;
             remove(&job.folder)?;
             self.context(run, &job.context())?;
             for command in builder.commands(&job) {
@@ -169,8 +162,7 @@ impl Prepared<'_> {
             let saved = Layout::open(job.saved())?;
             normalise::image(&saved, &self.base.layout, &finished, &created)?;
             // The builder's store is as large as the image, and of no more use.
-            release_store(&job);
-            remove(&job.store())?;
+            remove_store(&job.store())?;
             remove(&job.saved())?;
             remove(&job.context())?;
             atomic::write(&key_file, key.as_bytes())?;

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Tries every tool image as it was built: it starts, plans as it should, has the programs that its
+//! step runs, and does its work on a disk that is a file behind a loop device.
+
+mod task;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use oci::spec::ImageConfiguration;
+use oci::{Digest, Layout};
+use release::Architecture;
+
+use self::task::Task;
+use super::{Input, Need, Outcome, Plan, Step, StepLog};
+use crate::ops::container::{Call, Container, Runner, remove_store};
+use crate::ops::oci::platforms::{self, Platform};
+use crate::ops::tree::remove;
+use crate::run::Run;
+use crate::workspace::Smoke;
+
+/// `cargo xtask smoke images`.
+pub(crate) struct SmokeImages;
+
+/// Plans as the step program's own tests keep them, and the tasks that they are made of.
+const PLANS: &str = "tools/step/tests/golden";
+const TASKS: &str = "tools/step/tests/provision";
+
+/// Where a step looks for its task, and where it keeps its state.
+const TASK: &str = "/run/provision";
+const STATE: &str = "/run/step";
+
+impl Step for SmokeImages {
+    fn name(&self) -> &'static str {
+        "smoke-images"
+    }
+
+    fn about(&self) -> &'static str {
+        "start every tool image, see its plans and programs, and write to a disk"
+    }
+
+    fn needs(&self, _run: &Run) -> Vec<Need> {
+        vec![Need::Wanted("podman"), Need::Space(2 << 30)]
+    }
+
+    fn plan(&self, run: &Run) -> Result<Plan> {
+        let plan = Plan::new()
+            .reads(Input::Path(run.dist_in_plan()))
+            .reads(Input::Source(PLANS.into()))
+            .reads(Input::Source(TASKS.into()));
+        let images = run.workspace.product().images.iter();
+        Ok(images.fold(plan, |plan, image| {
+            let Smoke { plans, programs, tasks, .. } = &image.smoke;
+            let plan = plan.native(format!("run {} with --version", image.name));
+            let plan = plans.iter().fold(plan, |plan, name| {
+                plan.native(format!("run it with --dry-run, and compare with {PLANS}/{name}.txt"))
+            });
+            let plan =
+                programs.iter().fold(plan, |plan, line| plan.native(format!("run `{line}` in it")));
+            tasks.iter().fold(plan, |plan, task| {
+                plan.native(format!("run it on a loop device with {TASKS}/{task}"))
+            })
+        }))
+    }
+
+    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        let [architecture] = run.options.architectures[..] else {
+            bail!("images are tried for one architecture at a time: say which with --target");
+        };
+        let folder = run.workspace.scratch().join("smoke-images");
+        clean(&folder)?;
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let mut trial = Trial {
+            run,
+            log,
+            folder,
+            architecture,
+            runner: None,
+            tasks: BTreeMap::new(),
+            calls: 0,
+        };
+        let manifest = run.manifest()?;
+        for image in &run.workspace.product().images {
+            let built = manifest.images.iter().find(|it| it.repository == image.name);
+            let built = built.with_context(|| format!("{} is not built", image.name))?;
+            let layout = Layout::open(run.dist().join(&built.layout))?;
+            trial
+                .image(&image.name, &image.smoke, &layout)
+                .with_context(|| format!("image {}", image.name))?;
+        }
+        let fact = trial.summary();
+        let folder = trial.folder.clone();
+        drop(trial);
+        clean(&folder)?;
+        Ok(Outcome::Done(fact))
+    }
+}
+
+fn clean(folder: &Path) -> Result<()> {
+    remove_store(&folder.join("store"))?;
+    remove(folder)
+}
+
+/// What is known while images are tried.
+struct Trial<'a> {
+    run: &'a Run,
+    log: &'a StepLog,
+    folder: PathBuf,
+    architecture: Architecture,
+    /// The way to run images that works here, once one was found.
+    runner: Option<Runner>,
+    /// The tasks that images carried out, by name: the images of one task work on one disk.
+    tasks: BTreeMap<String, Task>,
+    calls: usize,
+}
+
+impl Trial<'_> {
+    fn image(&mut self, name: &str, smoke: &Smoke, layout: &Layout) -> Result<()> {
+        let platforms = platforms::of(layout)?;
+        let platform = platforms.iter().find(|it| it.architecture == self.architecture);
+        let platform =
+            platform.with_context(|| format!("it is not built for {}", self.architecture.oci()))?;
+        let container = self.started(name, layout, platform)?;
+        for plan in &smoke.plans {
+            self.plan(&container, smoke, plan)?;
+        }
+        for line in &smoke.programs {
+            let mut words = line.split(' ');
+            let program = words.next();
+            let call = Call { program, arguments: words.collect(), ..Call::default() };
+            self.call(&container, &call)?;
+        }
+        for task in &smoke.tasks {
+            self.work(&container, task).with_context(|| format!("task {task}"))?;
+        }
+        Ok(())
+    }
+
+    /// The image, in the first way to run it in which it tells its version.
+    fn started(&mut self, name: &str, layout: &Layout, platform: &Platform) -> Result<Container> {
+        let ways = match self.runner {
+            Some(runner) => vec![runner],
+            None => Runner::ALL.to_vec(),
+        };
+        let mut faults = Vec::new();
+        for runner in ways {
+            let tried = self.load(runner, name, layout, platform).and_then(|container| {
+                let version = Call { arguments: vec!["--version"], ..Call::default() };
+                let told = self.call(&container, &version)?;
+                let expected = self.run.version().text();
+                ensure!(
+                    told.contains(expected),
+                    "it says that it is {told:?}, not of version {expected}"
+                );
+                Ok(container)
+            });
+            match tried {
+                Ok(container) => {
+                    if self.runner.is_none() {
+                        self.log.note(&format!("images are run by {}", runner.name()));
+                    }
+                    self.runner = Some(runner);
+                    return Ok(container);
+                }
+                Err(error) => faults.push(format!("{}: {error:#}", runner.name())),
+            }
+        }
+        bail!("it does not start:\n{}", faults.join("\n"))
+    }
+
+    fn load(
+        &self,
+        runner: Runner,
+        name: &str,
+        layout: &Layout,
+        platform: &Platform,
+    ) -> Result<Container> {
+        // One store for all images in podman, one folder each without it.
+        let folder = match runner {
+            Runner::Chroot => self.folder.join(name.replace('/', "_")),
+            Runner::Podman | Runner::PodmanOwnCgroups => self.folder.clone(),
+        };
+        fs::create_dir_all(&folder)?;
+        let layers = platform.manifest.layers().iter();
+        let layers: Vec<PathBuf> = layers
+            .map(|layer| Ok(layout.blob_path(&Digest::try_from(layer.digest())?)))
+            .collect::<Result<_>>()?;
+        let mut printed = Vec::new();
+        for command in runner.load(&folder, layout.root(), &layers, self.architecture) {
+            printed = self.run.capture(self.log, &command)?;
+        }
+        let printed = String::from_utf8_lossy(&printed);
+        let id = printed.lines().last().unwrap_or_default().to_owned();
+        let config = layout.read_document(platform.manifest.config())?;
+        let config: ImageConfiguration = serde_json::from_slice(&config)?;
+        let entry_point = config.config().as_ref().and_then(|it| it.entrypoint().clone());
+        Ok(Container { runner, folder, id, entry_point: entry_point.unwrap_or_default() })
+    }
+
+    /// What the call prints; it must end with 0.
+    fn call(&mut self, container: &Container, call: &Call<'_>) -> Result<String> {
+        self.calls += 1;
+        let printed = self.run.capture(self.log, &container.command(call))?;
+        Ok(String::from_utf8_lossy(&printed).into_owned())
+    }
+
+    /// A plan needs no rights: it is made as nobody. The kept ones name the boot loaders of x86-64.
+    fn plan(&mut self, container: &Container, smoke: &Smoke, name: &str) -> Result<()> {
+        let (task, _step) = name.split_once('.').context("a plan is named TASK.STEP")?;
+        let root = self.run.workspace.root();
+        let folder = root.join(TASKS).join(task);
+        let arguments = smoke.arguments.iter().map(String::as_str);
+        let call = Call {
+            arguments: std::iter::once("--dry-run").chain(arguments).collect(),
+            folders: vec![(&folder, TASK)],
+            nobody: true,
+            ..Call::default()
+        };
+        let plan = self.call(container, &call)?;
+        let golden = root.join(PLANS).join(format!("{name}.txt"));
+        let expected = fs::read_to_string(&golden)
+            .with_context(|| format!("cannot read {}", golden.display()))?;
+        if self.architecture == Architecture::Amd64 && plan != expected {
+            bail!("the plan differs from {}:\n{plan}", golden.display());
+        }
+        Ok(())
+    }
+
+    /// Does the image's part of a task, on the disk that the images before it have worked on; a second
+    /// run has nothing to do.
+    fn work(&mut self, container: &Container, name: &str) -> Result<()> {
+        if !self.tasks.contains_key(name) {
+            let example = self.run.workspace.root().join(TASKS).join(name);
+            let task = Task::new(self.run, self.log, &example, &self.folder.join(name))?;
+            self.tasks.insert(name.to_owned(), task);
+        }
+        let task = self.tasks.get(name).context("it is not prepared")?;
+        let (provision, state) = (task.provision(), task.state());
+        let call = Call {
+            folders: vec![(&provision, TASK), (&state, STATE)],
+            privileged: true,
+            ..Call::default()
+        };
+        let stamps = || Ok::<_, anyhow::Error>(fs::read_dir(&state)?.count());
+        let before = stamps()?;
+        self.call(container, &call)?;
+        ensure!(stamps()? > before, "the step left no stamp in {}", state.display());
+        self.call(container, &call)?;
+        Ok(())
+    }
+
+    fn summary(&self) -> String {
+        let runner = self.runner.map_or("nothing", Runner::name);
+        let disks = self.tasks.len();
+        format!("{} calls in images, by {runner}; {disks} tasks on loop devices", self.calls)
+    }
+}
