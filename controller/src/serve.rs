@@ -30,6 +30,7 @@ use crate::api::webhook::{Secrets, TrustedCertificate};
 use crate::config::{self, Config};
 use crate::dashboard;
 use crate::database::Database;
+use crate::file_service::{Handover, Socket};
 use crate::health::{self, Observed};
 use crate::jobs::bmc::{Bmc, Secret};
 use crate::jobs::published::Published;
@@ -214,18 +215,35 @@ async fn serve(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "connection without TCP_NODELAY");
     }
-    let Some(tls) = tls else { return connection(stream, from, false, router, watcher).await };
+    let Some(tls) = tls else {
+        let handover = Handover::default();
+        let peer = Peer { from, trusted: false, handover: Some(handover.clone()) };
+        return connection(Socket::new(stream, handover), peer, router, watcher).await;
+    };
     match tokio::time::timeout(HEAD_TIMEOUT, tls.accept(stream)).await {
-        Ok(Ok((stream, trusted))) => connection(stream, from, trusted, router, watcher).await,
+        Ok(Ok((stream, trusted))) => {
+            // What is encrypted has to come through this process.
+            let peer = Peer { from, trusted, handover: None };
+            connection(stream, peer, router, watcher).await;
+        }
         Ok(Err(error)) => tracing::debug!(%error, "no TLS"),
         Err(error) => tracing::debug!(%error, "no TLS"),
     }
 }
 
+/// What each request of a connection is told of it.
+#[derive(Clone)]
+struct Peer {
+    from: SocketAddr,
+    /// Whether it showed a certificate that lets it in.
+    trusted: bool,
+    /// Where files can be handed over to the connection.
+    handover: Option<Handover>,
+}
+
 async fn connection(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    from: SocketAddr,
-    trusted: bool,
+    peer: Peer,
     router: Router,
     watcher: Watcher,
 ) {
@@ -234,9 +252,13 @@ async fn connection(
     let service = router
         .map_request(move |request: Request<Incoming>| {
             let mut request = request.map(|body| watching.watch(Body::new(body)));
-            request.extensions_mut().insert(ClientAddress(from.ip()));
-            if trusted {
-                request.extensions_mut().insert(TrustedCertificate);
+            let facts = request.extensions_mut();
+            facts.insert(ClientAddress(peer.from.ip()));
+            if peer.trusted {
+                facts.insert(TrustedCertificate);
+            }
+            if let Some(handover) = &peer.handover {
+                facts.insert(handover.clone());
             }
             request
         })

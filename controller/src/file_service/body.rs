@@ -3,11 +3,12 @@
 
 //! A response body that reads a file piece by piece.
 //!
-//! The next piece is read on a blocking thread while the last one is sent, so an answer holds two
-//! buffers whatever the size of the file, and a slow client holds no thread.
+//! What is in the page cache is handed over to the connection, where it takes part in that. Else the
+//! next piece is read on a blocking thread while the last one is sent, so an answer holds two buffers
+//! whatever the size of the file, a slow client holds no thread, and a slow disk stops nobody else.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::pin::Pin;
@@ -17,7 +18,10 @@ use std::vec::IntoIter;
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use rustix::io::{ReadWriteFlags, preadv2};
 use tokio::task::{JoinHandle, spawn_blocking};
+
+use super::handover::{self, Handover};
 
 /// Bytes read at once. Larger pieces save system calls but fall out of the processor's cache between
 /// the read and the send.
@@ -54,6 +58,7 @@ impl From<Range<u64>> for Part {
 #[derive(Debug)]
 pub(super) struct FileBody {
     file: Arc<File>,
+    handover: Option<Handover>,
     parts: IntoIter<Part>,
     current: Range<u64>,
     reading: Option<JoinHandle<io::Result<Bytes>>>,
@@ -61,9 +66,27 @@ pub(super) struct FileBody {
 }
 
 impl FileBody {
-    /// `length` is the sum over `parts`.
-    pub(super) fn new(file: Arc<File>, parts: Vec<Part>, length: u64) -> Self {
-        Self { file, parts: parts.into_iter(), current: 0..0, reading: None, left: length }
+    /// `length` is the sum over `parts`. `handover`: of the connection that sends it.
+    pub(super) fn new(
+        file: Arc<File>,
+        parts: Vec<Part>,
+        length: u64,
+        handover: Option<Handover>,
+    ) -> Self {
+        let parts = parts.into_iter();
+        Self { file, handover, parts, current: 0..0, reading: None, left: length }
+    }
+
+    /// Hands over the next piece of the current part, if it is in the page cache.
+    fn hand_over(&mut self) -> Option<Bytes> {
+        let handover = self.handover.as_ref().filter(|_| !self.current.is_empty())?;
+        let start = self.current.start;
+        let end = self.current.end.min(start.saturating_add(handover::LARGEST as u64));
+        if !is_cached(&self.file, start) || !is_cached(&self.file, end - 1) {
+            return None;
+        }
+        self.current.start = end;
+        Some(handover.note(&self.file, start..end))
     }
 
     /// Starts to read the next piece of the current part, if it has one.
@@ -97,12 +120,21 @@ impl http_body::Body for FileBody {
                 }
             }
         }
+        if self.reading.is_none()
+            && let Some(bytes) = self.hand_over()
+        {
+            self.left = self.left.saturating_sub(bytes.len() as u64);
+            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        }
         self.read_ahead();
         let Some(reading) = &mut self.reading else { return Poll::Ready(None) };
         let read = ready!(Pin::new(reading).poll(context));
         self.reading = None;
         let bytes = read.map_err(io::Error::other).flatten();
-        self.read_ahead();
+        // What could be handed over will have come to the cache by then.
+        if self.handover.is_none() {
+            self.read_ahead();
+        }
         if let Ok(bytes) = &bytes {
             self.left = self.left.saturating_sub(bytes.len() as u64);
         }
@@ -116,6 +148,14 @@ impl http_body::Body for FileBody {
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.left)
     }
+}
+
+/// Whether the byte at `offset` can be had without waiting for a disk. The kernel reads ahead in long
+/// runs, so the first and the last byte tell of those between.
+fn is_cached(file: &File, offset: u64) -> bool {
+    let mut byte = [0];
+    let read = preadv2(file, &mut [IoSliceMut::new(&mut byte)], offset, ReadWriteFlags::NOWAIT);
+    read == Ok(1)
 }
 
 /// Reads exactly `length` bytes; a file that ends before is an error, which ends the connection, so
@@ -166,7 +206,7 @@ mod tests {
         let path = folder.path().join("file");
         std::fs::write(&path, content).unwrap();
         let length = parts.iter().map(Part::length).sum();
-        FileBody::new(Arc::new(File::open(path).unwrap()), parts, length)
+        FileBody::new(Arc::new(File::open(path).unwrap()), parts, length, None)
     }
 
     #[tokio::test]
@@ -187,6 +227,28 @@ mod tests {
     async fn a_file_that_ends_early_is_an_error() {
         let got = body(b"short", vec![Part::File(0..100)]).collect().await;
         assert_eq!(got.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[tokio::test]
+    async fn what_is_cached_is_handed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, vec![1; 3_000_000]).unwrap();
+        let file = Arc::new(File::open(path).unwrap());
+        if !is_cached(&file, 0) {
+            eprintln!("skipped: the file system can't tell what is cached");
+            return;
+        }
+        let handover = Handover::default();
+        let parts = vec![Part::File(0..3_000_000)];
+        let mut body = FileBody::new(file, parts, 3_000_000, Some(handover));
+        let mut length = 0;
+        while let Some(frame) = body.frame().await {
+            let bytes = frame.unwrap().into_data().unwrap();
+            assert!(handover::is_stand_in(&bytes));
+            length += bytes.len();
+        }
+        assert_eq!(length, 3_000_000);
     }
 
     #[tokio::test]

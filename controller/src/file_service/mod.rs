@@ -8,19 +8,23 @@
 
 mod body;
 mod condition;
+mod handover;
 mod range;
+mod socket;
 
 use std::fs::File;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use axum::http::{HeaderValue, Method, Request, Response, StatusCode, header};
 
 use body::FileBody;
 use condition::Verdict;
 pub(crate) use condition::is_current;
+pub(crate) use handover::Handover;
 use range::Wanted;
+pub(crate) use socket::Socket;
 
 /// A file and how it is described to clients.
 #[derive(Debug)]
@@ -37,8 +41,9 @@ pub(crate) struct ServedFile {
     pub(crate) modified: Option<SystemTime>,
 }
 
-/// Answers a request for `served`.
-pub(crate) fn respond(method: &Method, request: &HeaderMap, served: ServedFile) -> Response<Body> {
+/// Answers a request for `served`. Where the connection put a [`Handover`] into the request, the
+/// answer makes use of it.
+pub(crate) fn respond<B>(request: &Request<B>, served: ServedFile) -> Response<Body> {
     let ServedFile { file, size, content_type, etag, modified } = served;
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
@@ -47,7 +52,7 @@ pub(crate) fn respond(method: &Method, request: &HeaderMap, served: ServedFile) 
     if let Some(modified) = modified {
         headers.insert(header::LAST_MODIFIED, value(httpdate::fmt_http_date(modified)));
     }
-    match condition::check(request, &etag, modified) {
+    match condition::check(request.headers(), &etag, modified) {
         Verdict::Proceed => {}
         Verdict::NotModified => {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
@@ -58,7 +63,7 @@ pub(crate) fn respond(method: &Method, request: &HeaderMap, served: ServedFile) 
             return response;
         }
     }
-    let wanted = range::wanted(request, &etag, modified, size);
+    let wanted = range::wanted(request.headers(), &etag, modified, size);
     let (status, content_type, parts) = match wanted {
         Wanted::Unsatisfiable => {
             headers.insert(header::CONTENT_RANGE, value(format!("bytes */{size}")));
@@ -80,8 +85,9 @@ pub(crate) fn respond(method: &Method, request: &HeaderMap, served: ServedFile) 
     headers.insert(header::CONTENT_TYPE, content_type);
     headers.insert(header::CONTENT_LENGTH, length.into());
     *response.status_mut() = status;
-    if method != Method::HEAD {
-        *response.body_mut() = Body::new(FileBody::new(file, parts, length));
+    if request.method() != Method::HEAD {
+        let handover = request.extensions().get().cloned();
+        *response.body_mut() = Body::new(FileBody::new(file, parts, length, handover));
     }
     response
 }

@@ -109,7 +109,7 @@ async fn handle(State(media): State<Arc<Media>>, request: Request) -> Response<B
         etag: known.etag.clone(),
         modified: known.modified,
     };
-    file_service::respond(request.method(), request.headers(), served)
+    file_service::respond(&request, served)
 }
 
 async fn open(media: &Arc<Media>, image: &Image) -> Result<(File, Arc<Known>), MediaError> {

@@ -30,5 +30,6 @@ mod pull;
 mod push;
 mod raw;
 mod secure;
+mod sending;
 mod shutdown;
 mod support;

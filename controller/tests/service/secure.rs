@@ -16,7 +16,7 @@ use crate::api::{CONFIG, PASSWORD, prepare};
 use crate::support::Process;
 
 /// Makes a key and a certificate that nobody else issued; says whether openssl is there to do it.
-fn certificate(folder: &Path, name: &str) -> bool {
+pub(crate) fn certificate(folder: &Path, name: &str) -> bool {
     let made = Command::new("openssl")
         .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"])
         .args(["-subj", &format!("/CN={name}"), "-addext", "subjectAltName=IP:127.0.0.1"])

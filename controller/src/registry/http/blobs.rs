@@ -40,8 +40,7 @@ impl Registry {
                     etag: etag(&digest),
                     modified: None,
                 };
-                let mut response =
-                    file_service::respond(request.method(), request.headers(), served);
+                let mut response = file_service::respond(&request, served);
                 insert(&mut response, [(CONTENT_DIGEST, digest.to_string())]);
                 Ok(response)
             }
