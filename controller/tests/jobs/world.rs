@@ -39,7 +39,7 @@ pub(crate) enum Manners {
 struct Machine {
     media: Option<JobId>,
     boot_once: bool,
-    /// The job whose task it was last reset into.
+    /// The job whose task it was last reset into; a start from the disk does not change it.
     booted: Option<JobId>,
 }
 
@@ -138,7 +138,6 @@ impl World {
     fn start(&self, serial: &str) {
         let mut machines = self.machines.lock().unwrap();
         let machine = machines.get_mut(serial).unwrap();
-        machine.booted = None;
         if std::mem::take(&mut machine.boot_once) {
             machine.booted = machine.media;
             if let Some(job) = machine.media
