@@ -148,7 +148,8 @@ async fn run(config: Config, address_file: Option<&Path>) -> anyhow::Result<()> 
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     let mut hangup = signal(SignalKind::hangup()).context("listen for SIGHUP")?;
-    let server = Server::bind(config, Arc::new(Redfish::default())).await?;
+    let redfish = Redfish::new(config.redfish.clone());
+    let server = Server::bind(config, Arc::new(redfish)).await?;
     let scheme = if server.is_https() { "https" } else { "http" };
     let url = format!("{scheme}://{}", server.address().context("read the bound address")?);
     if let Some(reload) = server.reload() {

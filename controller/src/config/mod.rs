@@ -55,6 +55,8 @@ pub struct Config {
     pub webhook_secrets: Vec<PathBuf>,
     /// How jobs are run.
     pub jobs: JobsConfig,
+    /// How long BMCs and their machines may take.
+    pub redfish: redfish::Timing,
     /// The certificate; None: plain HTTP.
     pub tls: Option<TlsConfig>,
 }
@@ -95,6 +97,7 @@ impl Default for Config {
             api: ApiConfig { requests_per_second: 100, ..ApiConfig::default() },
             webhook_secrets: Vec::new(),
             jobs: JobsConfig::default(),
+            redfish: redfish::Timing::default(),
             tls: None,
         }
     }
@@ -290,6 +293,8 @@ fn parse(name: &str, text: &str) -> (Config, Vec<Fault>) {
     config.webhook_secrets = service::webhook(source, webhook);
     let jobs = root.section(source, "jobs");
     config.jobs = service::jobs(source, jobs);
+    let redfish = root.section(source, "redfish");
+    config.redfish = service::redfish(source, redfish);
     let tls = root.section(source, "tls");
     config.tls = service::tls(source, tls);
     root.end(source);

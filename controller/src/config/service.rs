@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The sections `[api]`, `[webhook]`, `[jobs]` and `[tls]`, and the files that they name.
+//! The sections `[api]`, `[webhook]`, `[jobs]`, `[redfish]` and `[tls]`, and the files that they name.
 //!
 //! A secret is never in the configuration, only the path of the file that holds it.
 
@@ -127,6 +127,21 @@ pub(super) fn jobs(source: &mut Source<'_>, mut section: Section<'_>) -> JobsCon
     set(&mut settings.restart, after);
     section.end(source);
     config
+}
+
+pub(super) fn redfish(source: &mut Source<'_>, mut section: Section<'_>) -> redfish::Timing {
+    let mut timing = redfish::Timing::default();
+    for (key, value) in [
+        ("request_timeout", &mut timing.request),
+        ("graceful_timeout", &mut timing.graceful),
+        ("power_timeout", &mut timing.power),
+        ("post_timeout", &mut timing.post),
+        ("poll", &mut timing.poll),
+    ] {
+        set(value, section.duration(source, key));
+    }
+    section.end(source);
+    timing
 }
 
 pub(super) fn tls(source: &mut Source<'_>, mut section: Section<'_>) -> Option<TlsConfig> {

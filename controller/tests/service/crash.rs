@@ -92,6 +92,58 @@ fn a_broken_push_can_go_on_or_start_again() {
     assert!(client.get(&format!("/v2/a/blobs/{digest}")).expect(200).body == content);
 }
 
+/// After each answer to a client that pushes an image in pieces, and to one that removes it.
+#[test]
+fn killed_after_each_answer_of_a_push() {
+    let data = TempDir::new().unwrap();
+    let content = bytes(1 << 20);
+    let (first, second) = content.split_at(content.len() / 3);
+    let digest = Digest::sha256(&content);
+    let blob = format!("/v2/a/blobs/{digest}");
+    let again = |process: Process| {
+        process.kill();
+        Process::start(data.path())
+    };
+
+    let process = Process::start(data.path());
+    let location = process.client.start_upload("a");
+    let process = again(process);
+    process.client.get(&location).expect(204);
+    process.client.send("PATCH", &location, &[], first).expect(202);
+    let process = again(process);
+    let came = process.client.get(&location).expect(204).header("range").to_owned();
+    assert_eq!(came, format!("0-{}", first.len() - 1));
+    process.client.send("PATCH", &location, &[], second).expect(202);
+    let process = again(process);
+    process.client.head(&blob).expect(404);
+    process.client.send("PUT", &format!("{location}?digest={digest}"), &[], b"").expect(201);
+    let process = again(process);
+    assert!(process.client.get(&blob).expect(200).body == content);
+    process.client.get(&location).expect(404);
+    let path = format!("/v2/b/blobs/uploads/?mount={digest}&from=a");
+    process.client.send("POST", &path, &[], b"").expect(201);
+    let process = again(process);
+    assert!(process.client.get(&format!("/v2/b/blobs/{digest}")).expect(200).body == content);
+    let (manifest, name) = process.client.push_image("a", "v1", "1");
+    let process = again(process);
+    let tags = process.client.get("/v2/a/tags/list").expect(200).json();
+    assert_eq!(tags["tags"], serde_json::json!(["v1"]));
+    let by_digest = format!("/v2/a/manifests/{name}");
+    assert_eq!(process.client.get(&by_digest).expect(200).json(), manifest);
+    process.client.delete("/v2/a/manifests/v1").expect(202);
+    let process = again(process);
+    process.client.get("/v2/a/manifests/v1").expect(404);
+    process.client.get(&by_digest).expect(200);
+    process.client.delete(&by_digest).expect(202);
+    let process = again(process);
+    process.client.get(&by_digest).expect(404);
+    process.client.delete(&blob).expect(202);
+    let process = again(process);
+    process.client.head(&blob).expect(404);
+    assert!(process.client.get(&format!("/v2/b/blobs/{digest}")).expect(200).body == content);
+    check_contents(data.path());
+}
+
 #[test]
 fn killed_at_any_moment() {
     let data = TempDir::new().unwrap();

@@ -21,6 +21,7 @@ mod dashboard;
 mod deletion;
 mod disk_full;
 mod errors;
+mod kill;
 mod lists;
 mod logs;
 mod manifests;

@@ -27,6 +27,10 @@ pub enum Fault {
     Slow(Duration),
     /// It is answered with success, and not carried out.
     Pretend,
+    /// It is not carried out, and there is never an answer.
+    HangBefore,
+    /// It is carried out, and there is never an answer.
+    HangAfter,
 }
 
 /// To which requests a fault happens.

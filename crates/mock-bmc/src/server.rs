@@ -171,6 +171,11 @@ impl Mock {
         receiver
     }
 
+    /// How many requests came to a fault that never answers.
+    pub fn hung(&self) -> usize {
+        self.inside(|inside| inside.hung)
+    }
+
     /// Every request: its method, path and the status of its answer.
     pub fn requests(&self) -> Vec<(Method, String, u16)> {
         self.inside(|inside| inside.requests.clone())

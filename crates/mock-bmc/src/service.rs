@@ -29,6 +29,8 @@ pub(crate) struct Inside {
     pub(crate) sessions: Sessions,
     pub(crate) rules: Vec<Rule>,
     pub(crate) requests: Vec<(Method, String, u16)>,
+    /// Requests that hang or hung.
+    pub(crate) hung: usize,
     pub(crate) listeners: Vec<mpsc::UnboundedSender<Boot>>,
     /// Tasks by number: whether they are done, and with what.
     tasks: Vec<Option<Result<(), Value>>>,
@@ -57,6 +59,7 @@ impl Service {
             sessions: Sessions::new(&config.user, &config.password, personality.sessions, life),
             rules: Vec::new(),
             requests: Vec::new(),
+            hung: 0,
             listeners: Vec::new(),
             tasks: Vec::new(),
         };
@@ -78,13 +81,14 @@ impl Service {
         let fault = meet(&mut self.lock().rules, method, path);
         let answer = match &fault {
             Some(Fault::DropBefore) => return Outcome::Drop,
+            Some(Fault::HangBefore) => return self.hang().await,
             Some(Fault::Pretend) => empty(),
             Some(Fault::Status { status, retry_after, message }) => {
                 let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_GATEWAY);
                 let answer = refusal(status, message, "A fault of the test.", &[]);
                 retry_after.map_or_else(|| answer.clone(), |wait| later(answer.clone(), wait))
             }
-            Some(Fault::DropAfter | Fault::Slow(_)) | None => {
+            Some(Fault::DropAfter | Fault::Slow(_) | Fault::HangAfter) | None => {
                 self.answer(method, path, headers, body)
             }
         };
@@ -92,10 +96,17 @@ impl Service {
         self.lock().requests.push(entry);
         match fault {
             Some(Fault::DropAfter) => return Outcome::Drop,
+            Some(Fault::HangAfter) => return self.hang().await,
             Some(Fault::Slow(time)) => tokio::time::sleep(time).await,
             _ => {}
         }
         Outcome::Answer(with(answer, HeaderName::from_static("odata-version"), "4.0"))
+    }
+
+    /// Never answers; whoever asked may break the connection.
+    async fn hang(&self) -> Outcome {
+        self.lock().hung += 1;
+        std::future::pending().await
     }
 
     fn answer(

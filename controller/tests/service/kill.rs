@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! `kill -9` of the program itself while a job is under way, in each state and at each call to the BMC, before and
+//! after the BMC did what it was asked. The next one goes on: what was acknowledged is kept, the job
+//! ends, no machine is reset twice, and the events tell what happened.
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use mock_bmc::{Config, Fault, Mock, Rule, Source, named};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use crate::api::{CONFIG, PASSWORD, SECRETS, new_job, prepare, send, until};
+use crate::support::{Client, Process};
+
+/// How often the mock is looked at.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// What the machine says when it is asked to.
+const REPORTS: [(&str, &str); 2] = [
+    ("succeeded", r#"{"status":"success","delivery_id":"d"}"#),
+    ("failed", r#"{"status":"failed","failed_step":"image-linux.service","delivery_id":"d"}"#),
+];
+
+/// A controller, its folder, and a machine with its BMC.
+struct World {
+    folder: TempDir,
+    mock: Mock,
+    /// What the mock runs on, which ends after it.
+    _runtime: Runtime,
+}
+
+impl World {
+    fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        prepare(&folder);
+        let times = "lease = \"300ms\"\n[redfish]\npower_timeout = \"2s\"\npost_timeout = \"300ms\"\npoll = \"20ms\"\n";
+        let config = format!("{CONFIG}{times}");
+        let config = config.replace("FOLDER", folder.path().to_str().unwrap());
+        fs::write(folder.path().join("c.toml"), config).unwrap();
+        let runtime = Runtime::new().unwrap();
+        let config = Config::new(named("generic").unwrap(), "S1");
+        let mock = runtime.block_on(Mock::start(config)).unwrap();
+        Self { folder, mock, _runtime: runtime }
+    }
+
+    fn start(&self) -> Running {
+        let process = Process::spawn(
+            Command::new(env!("CARGO_BIN_EXE_controller"))
+                .args(["serve", "--listen", "127.0.0.1:0", "--log-level", "off", "--config"])
+                .arg(self.folder.path().join("c.toml"))
+                .arg("--data-dir")
+                .arg(self.folder.path().join("data")),
+        );
+        let ops = process.client.login("ops", PASSWORD);
+        Running { process, ops }
+    }
+
+    /// A job on the machine that was not known before; its id.
+    fn create(&self, running: &Running) -> String {
+        let server =
+            json!({ "bmc_url": self.mock.url(), "username": "admin", "password": "password" });
+        send(&running.ops, "PUT", "/api/v1/servers/S1", &server).expect(201);
+        let job = send(&running.ops, "POST", "/api/v1/jobs", &new_job("S1")).expect(202).json();
+        job["job_id"].as_str().unwrap().to_owned()
+    }
+
+    fn await_hang(&self) {
+        let hangs = || {
+            std::thread::sleep(PAUSE);
+            self.mock.hung() > 0
+        };
+        assert!((0..4000).any(|_| hangs()), "{:#?}", self.mock.requests());
+    }
+}
+
+struct Running {
+    process: Process,
+    ops: Client,
+}
+
+impl Running {
+    fn report(&self, report: &str) -> u16 {
+        let path = "/api/v1/status-webhook/S1";
+        let headers = [("x-webhook-secret", SECRETS[0])];
+        self.process.client.send("POST", path, &headers, report.as_bytes()).status
+    }
+
+    fn until_webhook(&self, id: &str) {
+        until(&self.ops, id, |job| job["step"] == "webhook.wait" || job["status"] == "complete");
+    }
+
+    fn until_complete(&self, id: &str) -> Value {
+        until(&self.ops, id, |job| job["status"] == "complete")
+    }
+}
+
+fn kinds(job: &Value) -> Vec<&str> {
+    let events = job["events"].as_array().unwrap();
+    events.iter().map(|event| event["kind"].as_str().unwrap()).collect()
+}
+
+/// What must be true of every job at its end.
+fn check(place: &str, world: &World, job: &Value, outcome: &str) {
+    let told = || format!("{place}: {job:#} {:?}", world.mock.boots());
+    assert_eq!(job["outcome"], outcome, "{}", told());
+    let states: Vec<_> = kinds(job).into_iter().filter(|kind| kind.starts_with("state.")).collect();
+    let ended = format!("state.{outcome}");
+    assert_eq!(
+        states,
+        ["state.queued", "state.provisioning", &ended, "state.complete"],
+        "{}",
+        told()
+    );
+    let boots = world.mock.boots();
+    let from_cd = boots.iter().filter(|boot| boot.source != Source::Disk).count();
+    assert_eq!(from_cd, 1, "{}", told());
+    // At the end once more, from the disk; or not, where it is not known whether that was done.
+    assert!(boots.len() <= 2, "{}", told());
+    assert!(
+        world.mock.images().iter().all(Option::is_none),
+        "{}: {:?}",
+        told(),
+        world.mock.images()
+    );
+    // The mock has no other client.
+    assert_eq!(world.mock.boot_source().1, "Disabled", "{}", told());
+}
+
+#[test]
+fn killed_in_the_middle_of_each_call_to_the_bmc() {
+    let calls = [
+        ("POST", "Sessions", 1),
+        ("POST", "CD1/Actions/VirtualMedia.InsertMedia", 1),
+        ("POST", "CD2/Actions/VirtualMedia.InsertMedia", 1),
+        ("PATCH", "Systems", 1),
+        ("POST", "ComputerSystem.Reset", 1),
+        ("POST", "CD1/Actions/VirtualMedia.EjectMedia", 1),
+        ("POST", "CD2/Actions/VirtualMedia.EjectMedia", 1),
+        ("POST", "ComputerSystem.Reset", 2),
+    ];
+    std::thread::scope(|scope| {
+        for (method, path, time) in calls {
+            for fault in [Fault::HangBefore, Fault::HangAfter] {
+                scope.spawn(move || kill_at(method, path, time, &fault));
+            }
+        }
+    });
+}
+
+/// Kills the controller at the call that comes for the `time`th time.
+fn kill_at(method: &str, path: &'static str, time: u32, fault: &Fault) {
+    let place = format!("{method} {path} {time} {fault:?}");
+    let world = World::new();
+    let method = method.parse().unwrap();
+    if time == 2 {
+        let slow = Fault::Slow(Duration::ZERO);
+        world.mock.fault(Rule::once(Clone::clone(&method), path, slow));
+    }
+    world.mock.fault(Rule::once(method, path, fault.clone()));
+    let running = world.start();
+    let id = world.create(&running);
+    let late = path.contains("Eject") || time == 2;
+    if late {
+        running.until_webhook(&id);
+        assert_eq!(running.report(REPORTS[0].1), 200, "{place}");
+    }
+    world.await_hang();
+    running.process.kill();
+
+    let running = world.start();
+    // Held back until the job waits for it: it would hide a second reset.
+    running.until_webhook(&id);
+    assert_eq!(running.report(REPORTS[0].1), 200, "{place}");
+    let job = running.until_complete(&id);
+    check(&place, &world, &job, "succeeded");
+    assert!(kinds(&job).contains(&"lease.taken-over"), "{place}: {job:#}");
+}
+
+#[test]
+fn killed_as_soon_as_each_state_is_acknowledged() {
+    std::thread::scope(|scope| {
+        for (outcome, report) in REPORTS {
+            scope.spawn(move || {
+                let world = World::new();
+                let running = world.start();
+                // Acknowledged, and perhaps nothing begun.
+                let id = world.create(&running);
+                running.process.kill();
+                let running = world.start();
+                running.until_webhook(&id);
+                // The machine works.
+                running.process.kill();
+                let running = world.start();
+                running.until_webhook(&id);
+                assert_eq!(running.report(report), 200);
+                // It has told so, and clean-up may have begun.
+                running.process.kill();
+                let running = world.start();
+                let job = running.until_complete(&id);
+                check(outcome, &world, &job, outcome);
+                // Complete: nothing is done again, and a report that comes once more is taken for what it is.
+                let requests = world.mock.requests().len();
+                running.process.kill();
+                let running = world.start();
+                assert_eq!(running.report(report), 200);
+                let after = running.until_complete(&id);
+                assert_eq!(after["outcome"], job["outcome"]);
+                assert_eq!(world.mock.requests().len(), requests);
+                // The server is free for the next.
+                send(&running.ops, "POST", "/api/v1/jobs", &new_job("S1")).expect(202);
+            });
+        }
+    });
+}
