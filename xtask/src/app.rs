@@ -14,7 +14,7 @@ use crate::ops::git;
 use crate::pipelines::STEPS;
 use crate::preflight::{self, Lack};
 use crate::run::Run;
-use crate::steps::{Input, Need, clean, completions, doctor, hooks, setup};
+use crate::steps::{Input, Need, clean, completions, doctor, hooks, setup, verify};
 use crate::tool::{Stop, Toolbox};
 use crate::ui::Ui;
 use crate::workspace::Workspace;
@@ -82,6 +82,15 @@ fn carry_out(verb: &Verb, run: &Run, output: Output, ui: &Ui) -> Result<u8> {
             Ok(report.exit_code())
         }
         Verb::Clean => clean::run(run, output.plan.is_some(), ui),
+        Verb::Verify(arguments) if output.plan.is_some() => {
+            show(&format!("{}\n", run.tools.line(&verify::other(run, arguments)?)))?;
+            Ok(0)
+        }
+        Verb::Verify(arguments) => {
+            let verdict = verify::elsewhere(run, arguments)?;
+            show(&verdict.text)?;
+            Ok(verdict.code)
+        }
         // Needs no workspace, and was done before there was one.
         Verb::Completions(_) => Ok(0),
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 use release::Architecture;
 
@@ -42,6 +42,8 @@ pub(crate) enum Verb {
     Clean,
     /// Print completions for a shell.
     Completions(Shell),
+    /// Verify a release that is not of this work tree: what `notary verify` is called with.
+    Verify(Vec<OsString>),
 }
 
 /// What to show.
@@ -138,6 +140,20 @@ pub(crate) fn command() -> Command {
                 "Look at every file, not only at those that differ from the main branch; `ci` does",
             ));
         }
+        if step.name() == "verify" {
+            verb = verb.args(VERIFY.map(|(name, value, help)| {
+                Arg::new(name)
+                    .long(name)
+                    .value_name(value)
+                    .value_parser(value_parser!(OsString))
+                    .help(help)
+            }));
+            let from = ArgGroup::new("from").args(["release", "registry"]).requires("key");
+            verb = verb.group(from).mut_args(|arg| match arg.get_id().as_str() {
+                "key" | "builder" => arg.requires("from"),
+                _ => arg,
+            });
+        }
         command = command.subcommand(verb);
     }
     command
@@ -153,6 +169,18 @@ pub(crate) fn command() -> Command {
                 .arg(Arg::new("shell").required(true).value_parser(value_parser!(Shell))),
         )
 }
+
+/// Arguments of `verify`, which go to `notary verify` under the same names, with their values and helps.
+const VERIFY: [(&str, &str, &str); 4] = [
+    (
+        "release",
+        "DIR",
+        "Folder of the release [default: what the local registry serves of this work tree]",
+    ),
+    ("registry", "HOST/PREFIX:VERSION", "Registry, prefix of the repositories, and version"),
+    ("key", "FILE", "File with the public key"),
+    ("builder", "URI", "builder.id that the provenance must name"),
+];
 
 /// A command with its example.
 fn verb(name: &'static str, about: impl Into<String>, example: &str) -> Command {
@@ -242,6 +270,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
         "clean" => Some(Verb::Clean),
         "completions" => given.get_one::<Shell>("shell").copied().map(Verb::Completions),
         "validate" if given_flag(given, "changed") => Some(Verb::Pipeline(&HOOK)),
+        "verify" if given.contains_id("from") => Some(Verb::Verify(verification(given))),
         "images" if given.get_flag("update-lock") => Some(Verb::Step(&UpdateLock)),
         "ci" => {
             let wanted = given.get_one::<String>("pipeline");
@@ -271,6 +300,20 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
             release: name == "release" && !given.get_flag("snapshot"),
         },
     })
+}
+
+/// What `notary verify` is called with.
+fn verification(given: &ArgMatches) -> Vec<OsString> {
+    let mut arguments = Vec::new();
+    for (name, ..) in VERIFY {
+        if let Some(value) = given.get_one::<OsString>(name) {
+            arguments.extend([OsString::from(format!("--{name}")), value.clone()]);
+        }
+    }
+    if given.get_flag("json") {
+        arguments.push("--json".into());
+    }
+    arguments
 }
 
 fn options(given: &ArgMatches, ci: bool) -> Options {
@@ -365,6 +408,19 @@ mod tests {
         assert_eq!(request.options.images, ["tools/a", "tools/b"]);
         assert!(read("xtask images").unwrap().options.images.is_empty());
         assert!(read("xtask lint").unwrap().options.images.is_empty());
+    }
+
+    #[test]
+    fn any_release_can_be_verified_with_a_key() {
+        assert!(matches!(read("xtask verify").unwrap().verb, Verb::Step(_)));
+        let request = read("xtask verify --key k --release d --json").unwrap();
+        let Verb::Verify(arguments) = request.verb else { panic!("another verb") };
+        assert_eq!(arguments, ["--release", "d", "--key", "k", "--json"]);
+        for line in
+            ["--release d", "--registry h/p:1", "--key k", "--key k --release d --registry h/p:1"]
+        {
+            assert!(read(&format!("xtask verify {line}")).is_err(), "{line}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use anyhow::Result;
 use release::layout;
 
-use super::notary::{self, Key};
+use super::notary::{self, Engine, Key};
 use super::{Input, Need, Outcome, Plan, Step, StepLog};
 use crate::run::Run;
 
@@ -22,13 +22,13 @@ impl Step for Attest {
         "write and sign the provenance of every file and image"
     }
 
-    fn needs(&self, _run: &Run) -> Vec<Need> {
-        notary::needs()
+    fn needs(&self, run: &Run) -> Vec<Need> {
+        Engine::needs(run)
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
         Ok(notary::plan(run)
-            .command(Key::of(run)?.call(run, "attest"))
+            .command(Key::of(run)?.call(run, Engine::of(run)?, "attest"))
             .reads(Input::Env("XTASK_SIGNING_KEY"))
             .writes(run.dist_in_plan().join(layout::PROVENANCE)))
     }
@@ -37,7 +37,7 @@ impl Step for Attest {
         let key = Key::of(run)?;
         let manifest = run.manifest()?;
         run.exec(log, &notary::build(run))?;
-        run.exec(log, &key.call(run, "attest"))?;
+        run.exec(log, &key.call(run, Engine::of(run)?, "attest"))?;
         // Nothing signs after this step.
         key.discard()?;
         Ok(Outcome::Done(format!(

@@ -19,6 +19,67 @@ const KEY: &str = "XTASK_SIGNING_KEY";
 /// The password of the key, named as cosign names it.
 const PASSWORD: &str = "COSIGN_PASSWORD";
 
+/// The version that stands in the manifest as that of our own engine.
+const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The starts of the names of variables that cosign finds keys in a KMS or an HSM with.
+const OF_COSIGN: &[&str] =
+    &["AWS_", "AZURE_", "COSIGN_", "GOOGLE_", "SOFTHSM2_", "TRANSIT_", "VAULT_"];
+
+/// What signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Engine {
+    /// `notary` itself.
+    Native,
+    /// The program, which `notary` calls.
+    Cosign,
+}
+
+impl Engine {
+    /// The engine of this run.
+    ///
+    /// # Errors
+    /// When there is no engine of that name.
+    pub(super) fn of(run: &Run) -> Result<Self> {
+        match run.engine("signatures")? {
+            "native" => Ok(Self::Native),
+            "cosign" => Ok(Self::Cosign),
+            other => {
+                bail!("there is no engine {other:?} for signatures: expected native or cosign")
+            }
+        }
+    }
+
+    /// What signing needs beside what every call of `notary` does.
+    pub(super) fn needs(run: &Run) -> Vec<Need> {
+        let mut needs = needs();
+        // An unknown engine is told by the plan.
+        if Self::of(run).is_ok_and(|engine| engine == Self::Cosign) {
+            needs.push(Need::Tool("cosign"));
+        }
+        needs
+    }
+
+    /// Notes in the manifest what signs, before the manifest itself is signed.
+    ///
+    /// # Errors
+    /// When the manifest can't be changed, or cosign is not there.
+    pub(super) fn record(self, run: &Run) -> Result<()> {
+        let (name, version) = match self {
+            Self::Native => ("native", OWN_VERSION.to_owned()),
+            Self::Cosign => {
+                let version = run.tools.version("cosign");
+                ("cosign", version.context("cosign does not tell its version")?)
+            }
+        };
+        let engine = release::Engine { name: name.to_owned(), version };
+        run.update_manifest(|manifest| {
+            manifest.engines.insert("signatures".to_owned(), engine);
+            Ok(())
+        })
+    }
+}
+
 /// Where the signing key comes from.
 pub(super) enum Key {
     /// The environment holds it.
@@ -46,11 +107,17 @@ impl Key {
         Ok(Self::ThrowAway(run.workspace.scratch().join("throw-away/cosign.key")))
     }
 
-    /// `notary VERB --release DIR` with this key.
-    pub(super) fn call(&self, run: &Run, verb: &str) -> Command {
-        let command = call(run, verb).arg("--release").arg(run.dist());
+    /// `notary VERB --release DIR` with this key and `engine`.
+    pub(super) fn call(&self, run: &Run, engine: Engine, verb: &str) -> Command {
+        let mut command = call(run, verb).arg("--release").arg(run.dist());
+        if engine == Engine::Cosign {
+            command = command.args(["--engine", "cosign"]);
+        }
         match self {
-            Self::Given => command.secret_env(KEY).secret_env(PASSWORD),
+            Self::Given => {
+                let command = command.secret_env(KEY).secret_env(PASSWORD);
+                of_cosign(engine).into_iter().fold(command, Command::secret_env)
+            }
             Self::ThrowAway(path) => command.arg("--key").arg(path).env(PASSWORD, ""),
         }
     }
@@ -86,6 +153,17 @@ impl Key {
     }
 }
 
+/// The variables that are set for cosign to find a key with.
+fn of_cosign(engine: Engine) -> Vec<String> {
+    let names = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let mut names: Vec<_> = names
+        .filter(|name| engine == Engine::Cosign && OF_COSIGN.iter().any(|it| name.starts_with(it)))
+        .filter(|name| name != PASSWORD)
+        .collect();
+    names.sort();
+    names
+}
+
 fn generate(run: &Run, key: &Path) -> Command {
     call(run, "key")
         .args(["generate", "--output-key-prefix"])
@@ -112,8 +190,12 @@ pub(super) fn build(run: &Run) -> Command {
 
 /// `notary VERB`, to be run at the root.
 pub(super) fn call(run: &Run, verb: &str) -> Command {
-    let path = run.workspace.target().join("release/notary");
-    run.command(&path.to_string_lossy()).arg(verb)
+    run.command(&path(run).to_string_lossy()).arg(verb)
+}
+
+/// Where the program lies.
+pub(super) fn path(run: &Run) -> PathBuf {
+    run.workspace.target().join("release/notary")
 }
 
 /// What every step that calls `notary` needs.

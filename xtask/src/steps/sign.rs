@@ -6,7 +6,7 @@
 use anyhow::Result;
 use release::layout;
 
-use super::notary::{self, Key};
+use super::notary::{self, Engine, Key};
 use super::{Input, Need, Outcome, Plan, Step, StepLog};
 use crate::run::Run;
 
@@ -22,15 +22,16 @@ impl Step for Sign {
         "sign every file and image that release.json names"
     }
 
-    fn needs(&self, _run: &Run) -> Vec<Need> {
-        notary::needs()
+    fn needs(&self, run: &Run) -> Vec<Need> {
+        Engine::needs(run)
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
         let key = Key::of(run)?;
         let plan = key.planned(run).into_iter().fold(notary::plan(run), Plan::command);
         Ok(plan
-            .command(key.call(run, "sign"))
+            .native("note in release.json what signs")
+            .command(key.call(run, Engine::of(run)?, "sign"))
             .reads(Input::Env("XTASK_SIGNING_KEY"))
             .writes(run.dist_in_plan().join(layout::SIGNATURES))
             .writes(run.dist_in_plan().join(layout::PUBLIC_KEY)))
@@ -38,10 +39,12 @@ impl Step for Sign {
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         let key = Key::of(run)?;
+        let engine = Engine::of(run)?;
         let manifest = run.manifest()?;
         run.exec(log, &notary::build(run))?;
         key.prepare(run, log)?;
-        run.exec(log, &key.call(run, "sign"))?;
+        engine.record(run)?;
+        run.exec(log, &key.call(run, engine, "sign"))?;
         let signed = manifest.artifacts.len() + manifest.images.len() + 1;
         let how = match key {
             Key::Given => "",

@@ -15,6 +15,9 @@ use super::{Input, Need, Outcome, Plan, Step, StepLog};
 use crate::ops::command::Command;
 use crate::run::Run;
 
+/// What is attested of every image, by cosign's names: provenance, and two bills of materials.
+const ATTESTED: &[&str] = &["slsaprovenance1", "cyclonedx", "spdxjson"];
+
 /// `cargo xtask smoke registry`.
 pub(crate) struct SmokeRegistry;
 
@@ -83,12 +86,16 @@ struct Clients<'a> {
 impl Clients<'_> {
     fn commands(&self, manifest: &Manifest) -> Vec<Command> {
         let mut commands = vec![self.sha256sum(), self.oras_pull(&manifest.version)];
-        commands.extend(manifest.artifacts.iter().map(|it| self.cosign_verify_blob(it)));
+        for artifact in &manifest.artifacts {
+            commands.push(self.cosign_verify_blob(artifact));
+            commands.push(self.cosign_verify_blob_provenance(artifact));
+        }
         for image in &manifest.images {
             commands.extend(image.tags.iter().map(|tag| self.skopeo_inspect(image, tag)));
             commands.push(self.oras_discover(image));
             commands.push(self.cosign_verify(image));
-            commands.push(self.cosign_verify_provenance(image));
+            let attested = ATTESTED.iter().map(|kind| self.cosign_verify_attestation(image, kind));
+            commands.extend(attested);
         }
         commands
     }
@@ -136,9 +143,16 @@ impl Clients<'_> {
         self.cosign("verify").arg("--allow-http-registry").arg(self.by_digest(image))
     }
 
-    fn cosign_verify_provenance(&self, image: &Image) -> Command {
+    fn cosign_verify_blob_provenance(&self, artifact: &Artifact) -> Command {
+        self.cosign("verify-blob-attestation")
+            .args(["--type", "slsaprovenance1", "--bundle"])
+            .arg(self.run.dist().join(layout::provenance(&artifact.path)))
+            .arg(self.run.dist().join(&artifact.path))
+    }
+
+    fn cosign_verify_attestation(&self, image: &Image, kind: &str) -> Command {
         self.cosign("verify-attestation")
-            .args(["--allow-http-registry", "--type", "slsaprovenance1"])
+            .args(["--allow-http-registry", "--type", kind])
             .arg(self.by_digest(image))
     }
 

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Verifies the release from what the registry serves and the public key alone.
+//! Verifies a release from what was published and the public key alone: the one of this work tree from what its registry
+//! serves, or any other, in a folder or a registry.
 
-use anyhow::Result;
+use std::ffi::OsString;
+
+use anyhow::{Context as _, Result};
 use release::layout;
 
 use super::registry::{self, Registry};
@@ -46,4 +49,40 @@ fn verify(run: &Run, host: &str) -> Command {
         .arg(format!("{host}/{product}:{}", run.version().text()))
         .arg("--key")
         .arg(run.dist().join(layout::PUBLIC_KEY))
+}
+
+/// A verdict about a release that is not of this work tree.
+pub(crate) struct Verdict {
+    /// The report, as `notary verify` printed it.
+    pub(crate) text: String,
+    /// Its exit code.
+    pub(crate) code: u8,
+}
+
+/// Verifies another release; `arguments` are those of `notary verify`, and paths among them start
+/// where the user stands.
+///
+/// # Errors
+/// When `notary` can't be built or run, or it could check nothing.
+pub(crate) fn elsewhere(run: &Run, arguments: &[OsString]) -> Result<Verdict> {
+    let log = run.tools.log(&run.workspace.scratch().join("logs"), Verify.name())?;
+    run.exec(&log, &notary::build(run))?;
+    let finished = run.attempt_machine(&log, &other(run, arguments)?)?;
+    match finished.code() {
+        Some(code @ (0 | 1)) => Ok(Verdict {
+            text: String::from_utf8_lossy(finished.stdout()).into_owned(),
+            code: u8::from(code != 0),
+        }),
+        _ => finished.success().map(|_| Verdict { text: String::new(), code: 0 }),
+    }
+}
+
+/// What [`elsewhere`] would run.
+///
+/// # Errors
+/// When the current folder is gone.
+pub(crate) fn other(run: &Run, arguments: &[OsString]) -> Result<Command> {
+    let here = std::env::current_dir().context("cannot tell the current folder")?;
+    let program = notary::path(run);
+    Ok(Command::new(program.to_string_lossy(), here).arg("verify").args(arguments))
 }

@@ -250,6 +250,13 @@ const TOOLS: &[Spec] = &[
         purpose: "is in tests a BMC that nobody here wrote",
     },
     Spec {
+        name: "syft",
+        version: &["version"],
+        oldest: &[1, 18],
+        source: Source::Python,
+        purpose: "lists what files and images are made of",
+    },
+    Spec {
         name: "systemd-analyze",
         version: &["--version"],
         oldest: &[],

@@ -103,10 +103,17 @@ impl Toolbox {
         line.split('.').next().map(str::to_owned)
     }
 
-    /// The version that the installed program says it has, as it says it.
+    /// The version that the installed program says it has, as it says it. Of one that tells none,
+    /// as Debian's cosign, it is that of the package which `setup` unpacked.
     pub(crate) fn version(&self, name: &str) -> Option<String> {
         let spec = spec(name).filter(|spec| !spec.version.is_empty())?;
-        Some(self.ask(spec)?.text)
+        let packaged = || match spec.source {
+            Source::Sid { version, .. } if self.find(name)?.starts_with(&self.private) => {
+                Some(version.to_owned())
+            }
+            _ => None,
+        };
+        self.ask(spec).map(|version| version.text).or_else(packaged)
     }
 
     /// Whether the program `name` of the catalogue is there and new enough.
