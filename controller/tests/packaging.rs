@@ -75,3 +75,28 @@ fn systemd_has_nothing_to_say_of_the_unit() {
     let ours: Vec<_> = told.lines().filter(|line| line.contains("controller.service")).collect();
     assert!(verify.status.success() && ours.is_empty(), "{told}");
 }
+
+#[test]
+fn the_program_writes_a_page_for_each_command_and_completions_that_a_shell_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_controller"));
+        assert!(command.arg("packaging").arg(folder.path()).status().unwrap().success());
+    };
+    write();
+    let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+    let page = read("man/controller.1");
+    for command in ["serve", "config", "api", "jobs", "servers", "registry", "verify-release"] {
+        assert!(page.contains(&command.replace('-', "\\-")), "{command}: {page}");
+        assert!(read(&format!("man/controller-{command}.1")).contains(".SH OPTIONS"), "{command}");
+    }
+    assert!(!page.contains("packaging"), "{page}");
+    assert!(read("man/controller-serve.1").contains("to this file, as http"));
+    assert!(read("completions/_controller").starts_with("#compdef controller"));
+    assert!(read("completions/controller.fish").contains("verify-release"));
+    let bash = folder.path().join("completions/controller.bash");
+    assert!(Command::new("bash").arg("-n").arg(&bash).status().unwrap().success());
+    // Equal programs write equal files.
+    write();
+    assert_eq!(read("man/controller.1"), page);
+}

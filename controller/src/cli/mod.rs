@@ -6,6 +6,7 @@
 mod api;
 mod client;
 mod jobs;
+mod packaging;
 mod registry;
 mod servers;
 
@@ -69,6 +70,9 @@ enum Command {
     /// REJECTED. Get the public key from somewhere else than the release.
     #[command(after_help = verify::cli::EXIT_CODES)]
     VerifyRelease(verify::cli::Args),
+    /// Write manual pages and completions for shells, as packages hold them
+    #[command(hide = true)]
+    Packaging(packaging::Packaging),
 }
 
 #[derive(Debug, Args)]
@@ -130,6 +134,7 @@ impl Cli {
                     .context("start the runtime")?;
                 runtime.block_on(run(config, serve.address_file.as_deref()))?;
             }
+            Command::Packaging(packaging) => packaging.run()?,
             Command::Registry(command) => command.run()?,
             Command::Api(command) => command.run()?,
             Command::Jobs(jobs) => jobs.run()?,
