@@ -120,7 +120,9 @@ impl Fixture {
             "CARGO_TARGET_DIR",
             "CI",
             "GITHUB_BASE_REF",
+            "GITHUB_STEP_SUMMARY",
             "REQUIRE_TOOLS",
+            "RUSTC_WORKSPACE_WRAPPER",
             "RUSTFLAGS",
             "SOURCE_DATE_EPOCH",
         ] {
@@ -157,6 +159,25 @@ pub(crate) fn have(programs: &[&str]) -> bool {
     assert!(std::env::var_os("REQUIRE_TOOLS").is_none(), "{missing:?} are not installed");
     eprintln!("skipped: {missing:?} are not installed");
     false
+}
+
+/// Asserts that `gate` alone failed, with one finding at `file` and `line`.
+#[track_caller]
+pub(crate) fn only(answer: &Answer, gate: &str, file: &str, line: Option<u64>, rule: &str) {
+    assert_eq!(answer.code(), 1, "{}", answer.err());
+    for (step, outcome) in answer.outcomes() {
+        // A gate whose program this machine lacks is skipped.
+        let expected: &[_] =
+            if step == gate { &["found"] } else { &["done", "skipped", "unchanged"] };
+        assert!(expected.contains(&outcome.as_str()), "{step} {outcome}: {}", answer.err());
+    }
+    let findings = answer.findings(gate);
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    assert_eq!(findings[0]["file"], file);
+    assert_eq!(findings[0]["line"].as_u64(), line, "{findings:?}");
+    assert_eq!(findings[0]["rule"], rule);
+    assert!(!findings[0]["mend"].as_str().unwrap().is_empty());
+    assert!(answer.err().contains(file), "people are not told the file: {}", answer.err());
 }
 
 /// What a run of `xtask` gave.

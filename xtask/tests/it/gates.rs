@@ -3,27 +3,9 @@
 
 //! Each gate is seen to fail, alone and with the right place, after a violation was put in.
 
-use crate::common::{Answer, Fixture, have};
+use crate::common::{Answer, Fixture, have, only};
 
 const LIB: &str = "one/src/lib.rs";
-
-/// Asserts that `gate` alone failed, with one finding at `file` and `line`.
-#[track_caller]
-fn only(answer: &Answer, gate: &str, file: &str, line: Option<u64>, rule: &str) {
-    assert_eq!(answer.code(), 1, "{}", answer.err());
-    for (step, outcome) in answer.outcomes() {
-        // A gate whose program this machine lacks is skipped.
-        let expected: &[_] = if step == gate { &["found"] } else { &["done", "skipped"] };
-        assert!(expected.contains(&outcome.as_str()), "{step} {outcome}: {}", answer.err());
-    }
-    let findings = answer.findings(gate);
-    assert_eq!(findings.len(), 1, "{findings:?}");
-    assert_eq!(findings[0]["file"], file);
-    assert_eq!(findings[0]["line"].as_u64(), line, "{findings:?}");
-    assert_eq!(findings[0]["rule"], rule);
-    assert!(!findings[0]["mend"].as_str().unwrap().is_empty());
-    assert!(answer.err().contains(file), "people are not told the file: {}", answer.err());
-}
 
 /// The gates that need no program but those of Rust.
 const GATES: &[&str] = &["test", "headers", "deadcode", "secrets", "docs"];

@@ -11,3 +11,4 @@ mod faults;
 mod gates;
 mod stop;
 mod unchanged;
+mod violations;

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The gates that look at more than Rust: each is seen to pass a workspace that has something for
+//! it, and to fail, alone and with the right place, after a violation was put in.
+//!
+//! Every gate runs after every violation. To stay affordable, a test puts several in, one after
+//! another, and takes each out again.
+
+use std::fs;
+use std::process::Command;
+
+use crate::common::{Fixture, have, only};
+
+/// What the gates that are tried here need, those of Rust aside.
+const TOOLS: &[&str] = &["actionlint", "check-jsonschema", "hadolint", "zizmor"];
+
+const WORKFLOW: &str = ".github/workflows/pr.yml";
+const LIB: &str = "one/src/lib.rs";
+
+const GATES: &str = r#"
+[gates.audit]
+database = "DATABASE"
+
+[gates.licenses]
+allow = ["MIT"]
+
+[gates.schema]
+folder = "schemas"
+recipes = "recipes"
+"#;
+
+const SCHEMA: &str = r#"{
+  "$schema": "http://json-schema.org/draft-07/schema#",
+  "type": "object",
+  "properties": {
+    "name": { "type": "string" }
+  }
+}
+"#;
+
+const CONTAINERFILE: &str = r#"
+ARG BASE
+FROM ${BASE}
+
+ARG TEXT
+LABEL org.opencontainers.image.base.digest="${TEXT}" \
+      org.opencontainers.image.base.name="${TEXT}" \
+      org.opencontainers.image.created="${TEXT}" \
+      org.opencontainers.image.description="${TEXT}" \
+      org.opencontainers.image.licenses="${TEXT}" \
+      org.opencontainers.image.revision="${TEXT}" \
+      org.opencontainers.image.source="${TEXT}" \
+      org.opencontainers.image.title="${TEXT}" \
+      org.opencontainers.image.vendor="${TEXT}" \
+      org.opencontainers.image.version="${TEXT}"
+"#;
+
+const README: &str = "<!-- SPDX-License-Identifier: AGPL-3.0-or-later -->\n\
+    <!-- Copyright (C) 2026 The Provisioner Authors -->\n\n# A thing\n\nSee the [licence](LICENSE).\n";
+
+/// In the fixture's manifest of advisories: the third version of the dependency is vulnerable.
+const ADVISORY: &str = "```toml\n[advisory]\nid = \"RUSTSEC-2020-0001\"\npackage = \"foreign\"\n\
+    date = \"2020-01-02\"\n[versions]\npatched = [\">= 2.0.0\"]\nunaffected = [\"< 1.2.0\"]\n```\n\n# It breaks\n";
+
+/// A workspace with a dependency, a schema, a Containerfile and a page, which every gate passes.
+fn whole() -> Fixture {
+    let fixture = Fixture::new();
+    let root = fixture.root();
+    // Below `target`, so that it is no source of this workspace: a registry as a folder (The Cargo
+    // Book, "Source Replacement", directory sources), and a database of advisories.
+    for (version, license) in [("1.0.0", "MIT"), ("1.1.0", "SSPL-1.0"), ("1.2.0", "MIT")] {
+        let folder = format!("target/vendor/foreign-{version}");
+        fixture.write(&format!("{folder}/Cargo.toml"), &format!("[package]\nname = \"foreign\"\nversion = \"{version}\"\nedition = \"2024\"\nlicense = \"{license}\"\n"));
+        fixture.write(&format!("{folder}/src/lib.rs"), "pub fn nothing() {}\n");
+        let sums = format!("{{\"files\":{{}},\"package\":\"{}\"}}", sum(version));
+        fixture.write(&format!("{folder}/.cargo-checksum.json"), &sums);
+    }
+    fixture.write("target/advisories/crates/foreign/RUSTSEC-2020-0001.md", ADVISORY);
+    let git = |args: &[&str]| {
+        let mut command = Command::new("git");
+        command.args(["-c", "user.name=t", "-c", "user.email=t@example.org"]).args(args);
+        command.current_dir(root.join("target/advisories")).env("GIT_CONFIG_GLOBAL", "/dev/null");
+        assert!(command.status().unwrap().success());
+    };
+    git(&["init", "--quiet"]);
+    git(&["add", "--all"]);
+    git(&["commit", "--quiet", "--message", "x"]);
+
+    fixture.write_with_header(
+        ".cargo/config.toml",
+        "\n[source.crates-io]\nreplace-with = \"vendored\"\n\n[source.vendored]\ndirectory = \"target/vendor\"\n",
+    );
+    fixture.append("one/Cargo.toml", "\n[dependencies]\nforeign = \"1\"\n");
+    fixture.replace(LIB, "    a + b", "    foreign::nothing();\n    a + b");
+    fixture.append("Cargo.lock", "dependencies = [\n \"foreign\",\n]\n");
+    fixture.replace("Cargo.lock", "[[package]]", &locked("1.0.0"));
+    let database = format!("file://{}", root.join("target/advisories").display());
+    fixture.append("release.toml", &GATES.replace("DATABASE", &database));
+    fixture.write("schemas/thing-1.0.schema.json", SCHEMA);
+    fixture.write("recipes/good.json", "{\"name\": \"a\"}\n");
+    fixture.write_with_header("image/Containerfile", CONTAINERFILE);
+    fixture.write("README.md", README);
+    fixture.commit();
+    fixture
+}
+
+/// What stands in `Cargo.lock` up to the fixture's own crate.
+fn locked(version: &str) -> String {
+    format!(
+        "[[package]]\nname = \"foreign\"\nversion = \"{version}\"\n\
+         source = \"registry+https://github.com/rust-lang/crates.io-index\"\n\
+         checksum = \"{}\"\n\n[[package]]",
+        sum(version)
+    )
+}
+
+/// A checksum for each version of the dependency.
+fn sum(version: &str) -> String {
+    version.replace('.', "0").repeat(13).chars().take(64).collect()
+}
+
+/// A violation: it is put in, and gives the file, the line and the rule that have to be told.
+type Violation = fn(&Fixture) -> (&'static str, Option<u64>, &'static str);
+
+/// Sees the workspace pass, and each gate fail on its violation alone.
+fn each(violations: &[(&str, Violation)]) {
+    if !have(TOOLS) {
+        return;
+    }
+    let fixture = whole();
+    let answer = fixture.xtask(&["validate", "--json"]);
+    assert!([0, 3].contains(&answer.code()), "{}", answer.err());
+    let outcomes = answer.outcomes();
+    for (gate, _) in violations {
+        assert!(outcomes.contains(&((*gate).to_owned(), "done".to_owned())), "{outcomes:?}");
+    }
+    for (gate, violation) in violations {
+        let (file, line, rule) = violation(&fixture);
+        only(&fixture.xtask(&["validate", "--json"]), gate, file, line, rule);
+        fixture.git(&["reset", "--quiet", "--hard"]);
+        fixture.git(&["clean", "--quiet", "--force", "-d"]);
+    }
+}
+
+/// Puts another version of the dependency into the lock, and gives its line.
+fn lock_version(fixture: &Fixture, version: &str) -> Option<u64> {
+    let text = fs::read_to_string(fixture.root().join("Cargo.lock")).unwrap();
+    fixture.write("Cargo.lock", &text.replace(&locked("1.0.0"), &locked(version)));
+    Some(fixture.replace("Cargo.lock", "name = \"foreign\"", "name = \"foreign\""))
+}
+
+#[test]
+fn what_others_wrote() {
+    each(&[
+        ("licenses", |fixture| {
+            ("Cargo.lock", lock_version(fixture, "1.1.0"), "incompatible-licence")
+        }),
+        ("audit", |fixture| ("Cargo.lock", lock_version(fixture, "1.2.0"), "RUSTSEC-2020-0001")),
+        ("deadcode", |fixture| {
+            let line = fixture.replace("one/Cargo.toml", "foreign = \"1\"", "foreign = \"1\"");
+            fixture.replace(LIB, "    foreign::nothing();\n", "");
+            ("one/Cargo.toml", Some(line), "unused-dependency")
+        }),
+    ]);
+}
+
+#[test]
+fn what_containers_and_workflows_are_made_of() {
+    each(&[
+        ("containers", |fixture| {
+            let line = fixture.replace("image/Containerfile", "FROM ${BASE}", "FROM debian:13");
+            ("image/Containerfile", Some(line), "unpinned-base")
+        }),
+        ("containers", |fixture| {
+            let line = fixture.replace("image/Containerfile", "ARG TEXT", "WORKDIR tmp\nARG TEXT");
+            ("image/Containerfile", Some(line), "DL3000")
+        }),
+        ("workflows", |fixture| {
+            let text = fs::read_to_string(fixture.root().join(WORKFLOW)).unwrap();
+            fixture.append(WORKFLOW, "      - run: ls\n");
+            let line = text.lines().count() as u64 + 1;
+            (WORKFLOW, Some(line), "foreign-command")
+        }),
+        ("schema", |fixture| {
+            let line = SCHEMA.lines().count() as u64;
+            let strict = SCHEMA.replace("  }\n}\n", "  },\n  \"required\": [\"name\"]\n}\n");
+            fixture.write("schemas/thing-1.1.schema.json", &strict);
+            ("schemas/thing-1.1.schema.json", Some(line), "breaking")
+        }),
+    ]);
+}
+
+#[test]
+fn what_nobody_should_write() {
+    each(&[
+        ("deadcode", |fixture| {
+            let item = "/// Nobody's.\npub const NOBODY: u32 = 1;\n\n#[cfg(test)]";
+            let line = fixture.replace(LIB, "#[cfg(test)]", item) + 1;
+            (LIB, Some(line), "unused-public")
+        }),
+        ("secrets", |fixture| {
+            // In two parts, so that it is no secret here.
+            fixture.write_with_header("note.toml", concat!("id = \"AKIA", "IOSFODNN7EXAMPLE\"\n"));
+            ("note.toml", Some(3), "aws-access-key")
+        }),
+        ("docs", |fixture| {
+            let line = fixture.replace("README.md", "(LICENSE)", "(LICENCE)");
+            ("README.md", Some(line), "broken-link")
+        }),
+        ("docs", |fixture| {
+            fixture.append("README.md", "\n```console\n$ cargo xtask validtae\n```\n");
+            ("README.md", Some(9), "unknown-command")
+        }),
+    ]);
+}
