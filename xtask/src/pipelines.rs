@@ -102,12 +102,8 @@ pub(crate) const PIPELINES: &[Pipeline] = &[
 ];
 
 /// Pipelines of `cargo xtask ci`, where no gate may be left out.
-pub(crate) const CI: &[Pipeline] = &[Pipeline {
-    name: "pr",
-    about: "What a pull request has to pass",
-    example: "",
-    stages: GATES,
-}];
+pub(crate) const CI: &[Pipeline] =
+    &[Pipeline { name: "pr", about: "What a pull request has to pass", example: "", stages: &PR }];
 
 /// `cargo xtask validate --changed`, for the commit hook: what compiles nothing.
 pub(crate) const HOOK: Pipeline = Pipeline {
@@ -130,14 +126,18 @@ pub(crate) const HOOK: Pipeline = Pipeline {
 /// Workflows and pipelines are held against each other.
 const WORKFLOWS: Workflows = Workflows { pipelines: &["pr"] };
 
-/// The coverage has a run of the tests of its own.
+/// Tests without counters, where nothing asks for the coverage.
 const TEST: Test = Test { counted: false };
 
-/// None waits for another: all faults in one run.
+/// One run of the tests serves two gates: the coverage takes the counts that it leaves.
+const COUNTED: Test = Test { counted: true };
+
+/// None waits for another, but the coverage for the tests: all faults in one run.
 const GATES: &[Stage] = &[
     first(&Fmt),
     first(&Lint),
-    first(&TEST),
+    first(&COUNTED),
+    after(&Coverage, &["test"]),
     first(&Headers),
     first(&Licenses),
     first(&Audit),
@@ -148,6 +148,15 @@ const GATES: &[Stage] = &[
     first(&Secrets),
     first(&Docs),
 ];
+
+/// Every gate, and that what is delivered can be built: binaries and tool images, without a push.
+const PR: [Stage; GATES.len() + 2] = {
+    let mut stages = [first(&Build); GATES.len() + 2];
+    let (gates, _) = stages.split_at_mut(GATES.len());
+    gates.copy_from_slice(GATES);
+    stages[GATES.len() + 1] = after(&Images, &["build"]);
+    stages
+};
 
 /// From source to packages.
 const DIST: &[Stage] = &[
@@ -172,7 +181,9 @@ const RELEASE: &[Stage] = &[
     first(&Fmt),
     first(&Lint),
     first(&TEST),
-    after(&Build, &["fmt", "lint", "test"]),
+    first(&Licenses),
+    first(&Audit),
+    after(&Build, &["fmt", "lint", "test", "licenses", "audit"]),
     after(&Package, &["build"]),
     after(&Images, &["build"]),
     after(&Sbom, &["package", "images"]),

@@ -3,6 +3,11 @@
 
 //! What came of a run: a table for people, a document for programs, an exit code for shells.
 
+mod files;
+mod junit;
+mod sarif;
+mod summary;
+
 use std::fmt::Write as _;
 
 use serde::Serialize;
@@ -208,6 +213,30 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A run with a step of every kind.
+    pub(super) fn every_kind() -> Report {
+        let findings = vec![
+            Finding::at("a b/x.rs", 3, "spdx", "no <licence> line", "add \"it\""),
+            Finding::in_file("Cargo.lock", "RUSTSEC-1", "bad\n1.0.0", "cargo update bad"),
+        ];
+        let steps = [
+            ("fmt", done()),
+            ("lint", Verdict::Unchanged { fact: "Rust".into(), since: "2026-01-01".into() }),
+            ("headers", Verdict::Found { findings }),
+            ("schema", skipped(Skip::NotApplicable { why: "no schema".into() })),
+            ("test", Verdict::Failed { error: "it broke\nat once".into() }),
+            ("coverage", skipped(Skip::Upstream { step: "test".into() })),
+            ("images", missing()),
+        ];
+        let row = |(step, verdict): (&str, Verdict)| Row {
+            step: step.to_owned(),
+            verdict,
+            milliseconds: 1_234,
+            log: None,
+        };
+        Report { steps: steps.map(row).into(), ..report(Vec::new(), false) }
+    }
 
     fn report(verdicts: Vec<Verdict>, strict: bool) -> Report {
         let names = ["fmt", "headers", "images", "sign"];

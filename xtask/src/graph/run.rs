@@ -17,7 +17,7 @@ use super::journal::{Journal, Record};
 use super::report::{Report, Row, Verdict};
 use super::{Stage, resume, unchanged};
 use crate::ops::text::seconds;
-use crate::ops::{atomic, tree};
+use crate::ops::tree;
 use crate::run::Run;
 use crate::steps::{Need, Outcome, Skip};
 use crate::ui::Ui;
@@ -137,9 +137,7 @@ pub(crate) fn run(name: &str, stages: &[Stage], run: &Run, ui: &Ui) -> Result<Re
         note(&Record::Closed)?;
     }
     unchanged::remember(stages, &keys, &report.steps, run)?;
-    let mut text = serde_json::to_string_pretty(&report)?;
-    text.push('\n');
-    atomic::write(&run.workspace.scratch().join("report.json"), text.as_bytes())?;
+    report.write(&run.workspace.scratch())?;
     Ok(report)
 }
 

@@ -78,8 +78,7 @@ impl Step for Audit {
         let mitigations = &run.workspace.product().gates.audit.mitigation;
         let (findings, crates) = judge(&lock, &advisories, mitigations, &today)?;
         Ok(if findings.is_empty() {
-            let age = if stale { format!(" (advisories of {newest})") } else { String::new() };
-            Outcome::Done(format!("{crates} crates{age}"))
+            Outcome::Done(format!("{crates} crates, advisories of {newest}"))
         } else {
             Outcome::Found(findings)
         })

@@ -4,9 +4,9 @@
 //! Gate: tests reach enough lines, of the whole, of each part that has a threshold, and of what a
 //! change adds.
 //!
-//! It counts in the run of the tests that the gate `test` makes: that one builds the workspace with
-//! counters where the programs for it are there, and leaves the counts of this very source below
-//! `target/xtask/coverage`. Where they are missing, the tests run here.
+//! In `validate` it counts in the run of the tests that the gate `test` makes: that one builds the
+//! workspace with counters where the programs that read them are there, and leaves the counts of this
+//! very source below `target/xtask/coverage`. Where there are no such counts, the tests run here.
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result};
 use cargo_metadata::Message;
 
 use super::test::Test;
-use super::{Input, Need, Outcome, Plan, Step, StepLog};
+use super::{Input, Need, Outcome, Plan, Skip, Step, StepLog};
 use crate::finding::Finding;
 use crate::ops::command::Command;
 use crate::ops::coverage::{Coverage as Lines, Share};
@@ -52,9 +52,11 @@ impl Step for Coverage {
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {
-        let mut needs = vec![Need::Tool("llvm-cov"), Need::Tool("llvm-profdata")];
-        needs.extend(TESTS.needs(run));
-        needs
+        // Without a threshold there is nothing to read.
+        if !run.workspace.product().gates.coverage.is_set() {
+            return Vec::new();
+        }
+        counters::READERS.iter().copied().map(Need::Tool).chain(TESTS.needs(run)).collect()
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
@@ -71,6 +73,10 @@ impl Step for Coverage {
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        if !run.workspace.product().gates.coverage.is_set() {
+            let why = "release.toml has no threshold".to_owned();
+            return Ok(Outcome::Skipped(Skip::NotApplicable { why }));
+        }
         if !counters::are_of_this_source(run)
             && let Outcome::Found(findings) = TESTS.run(run, log)?
         {

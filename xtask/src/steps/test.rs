@@ -18,8 +18,15 @@ use crate::tool::COUNTERPARTS;
 
 /// `cargo xtask test`.
 pub(crate) struct Test {
-    /// Count which lines are reached, for the coverage.
+    /// Count which lines are reached, for the coverage: where `release.toml` has thresholds and the
+    /// programs that read the counts are there.
     pub(crate) counted: bool,
+}
+
+impl Test {
+    fn counts(&self, run: &Run) -> bool {
+        self.counted && counters::wanted(run)
+    }
 }
 
 /// Programs of the catalogue that tests use too.
@@ -70,8 +77,9 @@ impl Step for Test {
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
+        let counts = self.counts(run);
         let counted = |command| {
-            if self.counted { counters::set(run, command) } else { command }
+            if counts { counters::set(run, command) } else { command }
         };
         let plan = if has_nextest(run) {
             let plan = Plan::new().command(counted(nextest(run)));
@@ -88,11 +96,11 @@ impl Step for Test {
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
-        if self.counted {
+        let counts = self.counts(run);
+        if counts {
             counters::clear(run)?;
         }
-        let counted =
-            |command| if self.counted { counters::with(run, command) } else { Ok(command) };
+        let counted = |command| if counts { counters::with(run, command) } else { Ok(command) };
         let mut tally = if has_nextest(run) {
             with_nextest(run, log, &counted(nextest(run))?)?
         } else {
@@ -105,7 +113,7 @@ impl Step for Test {
         if !tally.findings.is_empty() {
             return Ok(Outcome::Found(tally.findings));
         }
-        if self.counted {
+        if counts {
             counters::complete(run)?;
         }
         tally.slow.sort_by(|a, b| b.cmp(a));

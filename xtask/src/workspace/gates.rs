@@ -62,6 +62,13 @@ pub(crate) struct Coverage {
     pub(crate) parts: BTreeMap<String, f64>,
 }
 
+impl Coverage {
+    /// Whether there is a threshold at all.
+    pub(crate) fn is_set(&self) -> bool {
+        self.parts.values().chain([&self.whole, &self.changed]).any(|least| *least > 0.0)
+    }
+}
+
 /// `[gates.schema]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -119,5 +126,15 @@ pub(crate) struct Mitigation {
     #[expect(dead_code, reason = "the field makes the reason part of the form; people read it")]
     pub(crate) reason: String,
     /// The first day on which it counts again, `YYYY-MM-DD`.
+    #[serde(deserialize_with = "day")]
     pub(crate) expires: String,
+}
+
+/// A day as `YYYY-MM-DD`: in another form it would never be over, or always.
+fn day<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.len() == 10 && humantime::parse_rfc3339(&format!("{text}T00:00:00Z")).is_ok() {
+        return Ok(text);
+    }
+    Err(serde::de::Error::custom(format!("{text:?} is not a day: write \"YYYY-MM-DD\"")))
 }

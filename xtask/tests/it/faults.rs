@@ -59,6 +59,59 @@ fn an_unknown_field_in_release_toml_is_refused_with_those_there_are() {
 }
 
 #[test]
+fn a_malformed_list_of_exceptions_is_told_by_line_with_the_form() {
+    for (entry, line, parts) in [
+        (
+            "[[gates.secrets.allow]]\nfile = \"x\"\n",
+            2,
+            ["missing field `reason`", "release.toml is malformed"],
+        ),
+        (
+            "[[gates.deadcode.allow]]\npath = \"x\"\nreason = \"r\"\n",
+            3,
+            ["unknown field `path`", "`file`"],
+        ),
+        (
+            "[[gates.audit.mitigation]]\nid = \"RUSTSEC-1\"\nreason = \"r\"\nexpires = \"soon\"\n",
+            5,
+            ["\"soon\" is not a day", "YYYY-MM-DD"],
+        ),
+        (
+            "[[gates.audit.mitigation]]\nid = \"RUSTSEC-1\"\nexpires = \"2030-01-01\"\n",
+            2,
+            ["missing field `reason`", "release.toml is malformed"],
+        ),
+    ] {
+        let fixture = Fixture::new();
+        let before = fs::read_to_string(fixture.root().join("release.toml")).unwrap();
+        fixture.append("release.toml", &format!("\n{entry}"));
+        let place = format!("line {}", before.lines().count() + line);
+        says(&fixture.xtask(&["validate"]), 2, &[parts[0], parts[1], &place]);
+    }
+}
+
+#[test]
+fn advisories_that_can_not_be_fetched_are_those_of_the_last_time_with_their_age() {
+    let fixture = Fixture::new();
+    let database = "\n[gates.audit]\ndatabase = \"file:///nowhere/at/all\"\n";
+    fixture.append("release.toml", database);
+    let fact = || {
+        let answer = fixture.xtask(&["audit", "--json"]);
+        assert_eq!(answer.code(), 0, "{}", answer.err());
+        let report: serde_json::Value = serde_json::from_str(&answer.out()).unwrap();
+        report["steps"][0]["verdict"]["fact"].as_str().unwrap().to_owned()
+    };
+    // The copy in the source, then one that was fetched long ago.
+    assert!(fact().contains("advisories of 20"), "{}", fact());
+    let old = "```toml\n[advisory]\nid = \"RUSTSEC-2020-0001\"\npackage = \"bad\"\n\
+               date = \"2020-01-02\"\n```\n\n# It breaks\n";
+    fixture.write("target/xtask/advisory-db/crates/bad/RUSTSEC-2020-0001.md", old);
+    let folder = fs::File::open(fixture.root().join("target/xtask/advisory-db")).unwrap();
+    folder.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    assert!(fact().contains("advisories of 2020-01-02"), "{}", fact());
+}
+
+#[test]
 fn a_workspace_version_that_is_none() {
     let fixture = Fixture::new();
     let cargo = fs::read_to_string(fixture.root().join("Cargo.toml")).unwrap();

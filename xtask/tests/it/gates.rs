@@ -36,6 +36,30 @@ fn a_good_workspace_passes_every_gate() {
 }
 
 #[test]
+fn a_run_is_told_in_the_forms_that_other_programs_read() {
+    let fixture = Fixture::new();
+    fixture.write("tools/run.sh", "#!/bin/sh\nexit 0\n");
+    let summary = fixture.root().join("target/summary.md");
+    std::fs::create_dir_all(summary.parent().unwrap()).unwrap();
+    std::fs::write(&summary, "before\n").unwrap();
+    let mut command = fixture.command(&["headers"]);
+    let output = command.env("GITHUB_STEP_SUMMARY", &summary).output().unwrap();
+    assert_eq!(Answer(output).code(), 1);
+    let read = |path: &str| std::fs::read_to_string(fixture.root().join(path)).unwrap();
+    let sarif: serde_json::Value =
+        serde_json::from_str(&read("target/xtask/report.sarif")).unwrap();
+    let result = &sarif["runs"][0]["results"][0];
+    assert_eq!(result["ruleId"], "headers/spdx");
+    let place = &result["locations"][0]["physicalLocation"];
+    assert_eq!(place["artifactLocation"]["uri"], "tools/run.sh");
+    assert_eq!(place["region"]["startLine"], 1);
+    assert!(read("target/xtask/junit.xml").contains("<failure message=\"1 finding\">"));
+    let summary = read("target/summary.md");
+    assert!(summary.starts_with("before\n### headers: 1 step failed"), "{summary}");
+    assert!(summary.contains("- `tools/run.sh:1` spdx:"), "{summary}");
+}
+
+#[test]
 fn fmt_fails_on_a_badly_formatted_file() {
     if !have(FMT) {
         return;

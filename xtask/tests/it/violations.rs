@@ -16,6 +16,7 @@ use crate::common::{Fixture, have, only};
 const TOOLS: &[&str] = &["actionlint", "check-jsonschema", "hadolint", "zizmor"];
 
 const WORKFLOW: &str = ".github/workflows/pr.yml";
+const MAIN: &str = "one/src/main.rs";
 const LIB: &str = "one/src/lib.rs";
 
 const GATES: &str = r#"
@@ -144,19 +145,45 @@ fn each(violations: &[(&str, Violation)]) {
 }
 
 /// Puts another version of the dependency into the lock, and gives its line.
-fn lock_version(fixture: &Fixture, version: &str) -> Option<u64> {
+fn lock_version(fixture: &Fixture, version: &str) -> u64 {
     let text = fs::read_to_string(fixture.root().join("Cargo.lock")).unwrap();
     fixture.write("Cargo.lock", &text.replace(&locked("1.0.0"), &locked(version)));
-    Some(fixture.replace("Cargo.lock", "name = \"foreign\"", "name = \"foreign\""))
+    fixture.replace("Cargo.lock", "name = \"foreign\"", "name = \"foreign\"")
+}
+
+#[test]
+fn what_tests_do_not_reach() {
+    let fixture = Fixture::new();
+    fixture.append("release.toml", "\n[gates.coverage]\nwhole = 30.0\nchanged = 90.0\n");
+    fixture.commit();
+    let outcomes = fixture.xtask(&["validate", "--json"]).outcomes();
+    if outcomes.contains(&("coverage".to_owned(), "skipped".to_owned())) {
+        assert!(std::env::var_os("REQUIRE_TOOLS").is_none(), "llvm-cov is not installed");
+        eprintln!("skipped: llvm-cov is not installed");
+        return;
+    }
+    assert!(outcomes.contains(&("coverage".to_owned(), "done".to_owned())), "{outcomes:?}");
+    let line = fixture.replace(MAIN, "fn main() {", "fn main() {\n    println!(\"first\");") + 1;
+    let answer = fixture.xtask(&["validate", "--json"]);
+    only(&answer, "coverage", MAIN, Some(line), "changed");
+    for name in ["coverage/lcov.info", "coverage/worst.txt", "coverage/html/index.html"] {
+        assert!(fixture.root().join("target/xtask").join(name).is_file(), "{name}");
+    }
+    fixture.commit();
+    fixture.replace("release.toml", "whole = 30.0", "whole = 99.0");
+    let answer = fixture.xtask(&["validate", "--json"]);
+    only(&answer, "coverage", MAIN, Some(line - 1), "whole");
 }
 
 #[test]
 fn what_others_wrote() {
     each(&[
         ("licenses", |fixture| {
-            ("Cargo.lock", lock_version(fixture, "1.1.0"), "incompatible-licence")
+            ("Cargo.lock", Some(lock_version(fixture, "1.1.0")), "incompatible-licence")
         }),
-        ("audit", |fixture| ("Cargo.lock", lock_version(fixture, "1.2.0"), "RUSTSEC-2020-0001")),
+        ("audit", |fixture| {
+            ("Cargo.lock", Some(lock_version(fixture, "1.2.0")), "RUSTSEC-2020-0001")
+        }),
         ("deadcode", |fixture| {
             let line = fixture.replace("one/Cargo.toml", "foreign = \"1\"", "foreign = \"1\"");
             fixture.replace(LIB, "    foreign::nothing();\n", "");

@@ -21,6 +21,15 @@ use crate::run::Run;
 /// The wrapper: the compiler with one more option.
 const WRAPPER: &str = "#!/bin/sh\nexec \"$@\" -C instrument-coverage\n";
 
+/// The programs that read the counts.
+pub(in crate::steps) const READERS: &[&str] = &["llvm-cov", "llvm-profdata"];
+
+/// Whether anything asks how many lines tests reach, and can be answered here.
+pub(in crate::steps) fn wanted(run: &Run) -> bool {
+    run.workspace.product().gates.coverage.is_set()
+        && READERS.iter().all(|name| run.tools.check(name).is_ok())
+}
+
 /// `command` of cargo, so that what it builds counts, and what it runs leaves its counts.
 ///
 /// # Errors

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The findings of a run as SARIF (Static Analysis Results Interchange Format 2.1.0, OASIS), which
+//! code hosts show beside the lines that they are about.
+//!
+//! A rule is named `GATE/RULE`. That a gate failed or did not run is a notification of the tool
+//! (section 3.20.21), so that an empty list of results never stands for a gate that did not look.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::{Report, Verdict};
+use crate::finding::Finding;
+
+impl Report {
+    /// The run as one SARIF log.
+    pub(super) fn sarif(&self) -> Value {
+        let found = || {
+            self.steps.iter().flat_map(|row| match &row.verdict {
+                Verdict::Found { findings } => {
+                    findings.iter().map(|it| (row.step.as_str(), it)).collect()
+                }
+                _ => Vec::new(),
+            })
+        };
+        let rules: BTreeSet<String> = found().map(|(gate, it)| rule(gate, it)).collect();
+        let rules: Vec<_> = rules.into_iter().map(|id| json!({ "id": id })).collect();
+        let results: Vec<_> = found().map(|(gate, finding)| result(gate, finding)).collect();
+        let notices: Vec<_> = self.steps.iter().filter_map(notice).collect();
+        json!({
+            "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+            "version": "2.1.0",
+            "runs": [{
+                "tool": { "driver": {
+                    "name": format!("cargo xtask {}", self.pipeline),
+                    "version": self.version,
+                    "rules": rules,
+                }},
+                "invocations": [{
+                    "executionSuccessful": self.exit_code() == 0,
+                    "toolExecutionNotifications": notices,
+                }],
+                "results": results,
+            }],
+        })
+    }
+}
+
+fn rule(gate: &str, finding: &Finding) -> String {
+    format!("{gate}/{}", finding.rule)
+}
+
+fn result(gate: &str, finding: &Finding) -> Value {
+    let mut place = json!({
+        "artifactLocation": { "uri": uri(&finding.file), "uriBaseId": "%SRCROOT%" },
+    });
+    if let Some(line) = finding.line {
+        place["region"] = json!({ "startLine": line.max(1) });
+    }
+    let text = format!("{}\nMend: {}", finding.message, finding.mend);
+    json!({
+        "ruleId": rule(gate, finding),
+        "level": "error",
+        "message": { "text": text },
+        "locations": [{ "physicalLocation": place }],
+    })
+}
+
+/// What is to be said of a step that came to no verdict on the source.
+fn notice(row: &super::Row) -> Option<Value> {
+    let (level, text) = match &row.verdict {
+        Verdict::Failed { error } => ("error", format!("{} failed: {error}", row.step)),
+        Verdict::Skipped { skip } if !row.verdict.good() => {
+            ("warning", format!("{} did not run: {skip}", row.step))
+        }
+        _ => return None,
+    };
+    Some(json!({ "level": level, "message": { "text": text } }))
+}
+
+/// A path as a relative reference (RFC 3986, sections 3.3 and 4.2): what is not allowed there, and
+/// the colon that would make the start a scheme, is written in hexadecimal.
+fn uri(path: &str) -> String {
+    let mut out = String::new();
+    for byte in path.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/!$&'()*+,;=@".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            // Writing into a String has no way to fail.
+            let _infallible = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::every_kind;
+    use super::*;
+
+    #[test]
+    fn findings_have_places_and_what_did_not_look_is_told() {
+        insta::assert_snapshot!(serde_json::to_string_pretty(&every_kind().sarif()).unwrap());
+    }
+
+    #[test]
+    fn paths_are_relative_references() {
+        assert_eq!(uri("a b/ü:c#1.rs"), "a%20b/%C3%BC%3Ac%231.rs");
+    }
+}
