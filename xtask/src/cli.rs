@@ -85,6 +85,15 @@ pub(crate) fn command() -> Command {
         .args(global());
     for pipeline in PIPELINES {
         let mut verb = verb(pipeline.name, pipeline.about, pipeline.example);
+        if pipeline.name == "dist" {
+            verb = verb.arg(
+                Arg::new("bin")
+                    .long("bin")
+                    .value_name("NAME")
+                    .action(ArgAction::Append)
+                    .help("Build this binary alone; may be repeated [default: all]"),
+            );
+        }
         if pipeline.name == "release" {
             verb = verb.arg(
                 flag("snapshot")
@@ -335,7 +344,8 @@ fn options(given: &ArgMatches, ci: bool) -> Options {
             Some(_) => vec![Architecture::Amd64, Architecture::Arm64],
             None => vec![host],
         },
-        images: images(given),
+        images: given_names(given, "name"),
+        binaries: given_names(given, "bin"),
         verbose: given.get_flag("verbose"),
         yes: given.get_flag("yes") || std::env::var_os("CI").is_some_and(|value| value == "true"),
         fail_fast: given.get_flag("fail-fast"),
@@ -346,9 +356,9 @@ fn options(given: &ArgMatches, ci: bool) -> Options {
     }
 }
 
-/// What `cargo xtask images NAME…` names; no other command has such an argument.
-fn images(given: &ArgMatches) -> Vec<String> {
-    let names = given.try_get_many::<String>("name").ok().flatten();
+/// The values of an argument that not every command has.
+fn given_names(given: &ArgMatches, argument: &str) -> Vec<String> {
+    let names = given.try_get_many::<String>(argument).ok().flatten();
     names.into_iter().flatten().cloned().collect()
 }
 

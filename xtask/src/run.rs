@@ -28,6 +28,8 @@ pub(crate) struct Options {
     pub(crate) architectures: Vec<Architecture>,
     /// The images to make, by name; empty stands for all.
     pub(crate) images: Vec<String>,
+    /// The binaries to build, by their names; all where none is named.
+    pub(crate) binaries: Vec<String>,
     /// Show the commands and their output as they run.
     pub(crate) verbose: bool,
     /// Answer every question with yes.
@@ -47,7 +49,8 @@ pub(crate) struct Options {
 impl Options {
     /// What of them decides results, as text.
     pub(crate) fn identity(&self) -> String {
-        format!("{:?} {:?} {:?}", self.engines, self.architectures, self.images)
+        let Self { engines, architectures, images, binaries, .. } = self;
+        format!("{engines:?} {architectures:?} {images:?} {binaries:?}")
     }
 }
 

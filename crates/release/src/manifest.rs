@@ -126,6 +126,8 @@ pub enum ArtifactKind {
     Checksums,
     /// A software bill of materials.
     Sbom,
+    /// What a debugger wants of an executable.
+    Debug,
 }
 
 /// A container image of the release.

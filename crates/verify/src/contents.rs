@@ -82,6 +82,7 @@ fn kind(kind: ArtifactKind) -> &'static str {
         ArtifactKind::Package => "package",
         ArtifactKind::Checksums => "checksums",
         ArtifactKind::Sbom => "sbom",
+        ArtifactKind::Debug => "debug",
     }
 }
 
@@ -90,7 +91,7 @@ fn checks(kind: ArtifactKind) -> &'static [Check] {
         ArtifactKind::Binary | ArtifactKind::Package => {
             &[Check::Content, Check::Signature, Check::Provenance, Check::Sbom]
         }
-        ArtifactKind::Checksums | ArtifactKind::Sbom => {
+        ArtifactKind::Checksums | ArtifactKind::Sbom | ArtifactKind::Debug => {
             &[Check::Content, Check::Signature, Check::Provenance]
         }
     }

@@ -52,7 +52,7 @@ fn subjects(manifest: &Manifest) -> BTreeMap<&str, &str> {
         ArtifactKind::Binary | ArtifactKind::Package => {
             Some((file.path.as_str(), file.sha256.as_str()))
         }
-        ArtifactKind::Checksums | ArtifactKind::Sbom => None,
+        ArtifactKind::Checksums | ArtifactKind::Sbom | ArtifactKind::Debug => None,
     });
     images.chain(files).collect()
 }

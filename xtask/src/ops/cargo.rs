@@ -3,6 +3,7 @@
 
 //! Cargo and rustc: which target, which flags, which crates end up in a binary.
 
+pub(crate) mod auditable;
 pub(crate) mod build;
 pub(crate) mod graph;
 pub(crate) mod toolchain;

@@ -14,16 +14,34 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use elf::ElfBytes;
 use elf::abi;
+use elf::dynamic::DynamicTable;
 use elf::endian::AnyEndian;
+use elf::note::Note;
 use release::Architecture;
+use serde::Deserialize;
+
+use crate::ops::cargo::auditable;
+
+/// The section with the identity of the program, a note (The UAPI Group, "ELF Package Metadata").
+const IDENTITY: &str = ".note.package";
+/// The owner of that note.
+const IDENTITY_OWNER: &[u8] = b"FDO";
+/// The type of that note.
+const IDENTITY_TYPE: u64 = 0xcafe_1a7e;
 
 /// What a binary is held against.
 #[derive(Debug)]
 pub(crate) struct Expected<'a> {
     /// The machine it runs on.
     pub(crate) architecture: Architecture,
-    /// A text that `--version` prints and that therefore stands in the binary.
+    /// The name that its identity holds.
+    pub(crate) name: &'a str,
+    /// The version that its identity holds.
     pub(crate) version: &'a str,
+    /// A text that `--version` prints and that therefore stands in the binary.
+    pub(crate) long_version: &'a str,
+    /// The package of the workspace that its list of crates starts from.
+    pub(crate) package: &'a str,
     /// Folders of the build machine, absolute: none may stand in the binary.
     pub(crate) folders: &'a [String],
 }
@@ -55,6 +73,10 @@ pub(crate) enum Fault {
     BuildPath(String),
     /// Does not hold the version.
     NoVersion,
+    /// Has no note with its identity, or another's: what was found.
+    Identity(String),
+    /// Has no list of crates, or another's: what was found.
+    Crates(String),
 }
 
 impl fmt::Display for Fault {
@@ -72,6 +94,8 @@ impl fmt::Display for Fault {
             Self::NotStripped => f.write_str("not stripped: it holds a symbol table"),
             Self::BuildPath(text) => write!(f, "names a folder of the build machine: {text:?}"),
             Self::NoVersion => f.write_str("does not hold its version"),
+            Self::Identity(found) => write!(f, "its identity ({IDENTITY}) {found}"),
+            Self::Crates(found) => write!(f, "its list of crates ({}) {found}", auditable::SECTION),
         }
     }
 }
@@ -89,10 +113,67 @@ pub(crate) fn check(bytes: &[u8], expected: &Expected<'_>) -> Vec<Fault> {
         Err(fault) => return vec![fault],
     };
     faults.extend(expected.folders.iter().filter_map(|folder| build_path(bytes, folder)));
-    if find(bytes, expected.version.as_bytes()).is_none() {
+    if find(bytes, expected.long_version.as_bytes()).is_none() {
         faults.push(Fault::NoVersion);
     }
+    if let Err(found) = identity(bytes, expected) {
+        faults.push(Fault::Identity(found));
+    }
+    if let Err(found) = crates(bytes, expected) {
+        faults.push(Fault::Crates(found));
+    }
     faults
+}
+
+/// Holds the note with the identity against what is expected.
+fn identity(bytes: &[u8], expected: &Expected<'_>) -> Result<(), String> {
+    #[derive(Deserialize)]
+    struct Identity {
+        name: String,
+        version: String,
+    }
+    let file = ElfBytes::<AnyEndian>::minimal_parse(bytes).map_err(|e| e.to_string())?;
+    let header = file.section_header_by_name(IDENTITY).map_err(|e| e.to_string())?;
+    let header = header.ok_or("is missing")?;
+    let mut notes = file.section_data_as_notes(&header).map_err(|e| e.to_string())?;
+    let text = notes
+        .find_map(|note| match note {
+            Note::Unknown(note) if note.n_type == IDENTITY_TYPE => {
+                let owner = note.name.strip_suffix(b"\0").unwrap_or(note.name);
+                (owner == IDENTITY_OWNER).then_some(note.desc)
+            }
+            _ => None,
+        })
+        .ok_or("holds another note")?;
+    let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
+    let found: Identity = serde_json::from_slice(text).map_err(|e| format!("is malformed: {e}"))?;
+    if (found.name.as_str(), found.version.as_str()) != (expected.name, expected.version) {
+        return Err(format!(
+            "says {} {}, expected {} {}",
+            found.name, found.version, expected.name, expected.version
+        ));
+    }
+    Ok(())
+}
+
+/// Holds the list of crates against what is expected.
+fn crates(bytes: &[u8], expected: &Expected<'_>) -> Result<(), String> {
+    let data = section(bytes, auditable::SECTION).ok_or("is missing")?;
+    let list = auditable::List::decode(data).map_err(|e| format!("is malformed: {e:#}"))?;
+    match list.root() {
+        Some(root) if root.name == expected.package => Ok(()),
+        Some(root) => {
+            Err(format!("is that of {}, expected that of {}", root.name, expected.package))
+        }
+        None => Err("does not tell what was built".to_owned()),
+    }
+}
+
+/// What the section `name` of the ELF file `bytes` holds.
+pub(crate) fn section<'a>(bytes: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let file = ElfBytes::<AnyEndian>::minimal_parse(bytes).ok()?;
+    let header = file.section_header_by_name(name).ok()??;
+    Some(file.section_data(&header).ok()?.0)
 }
 
 fn headers(bytes: &[u8], architecture: Architecture) -> Result<Vec<Fault>, Fault> {
@@ -134,9 +215,10 @@ fn headers(bytes: &[u8], architecture: Architecture) -> Result<Vec<Fault>, Fault
         faults.push(Fault::NoRelro);
     }
 
-    // A static position-independent executable has a dynamic section, to relocate itself with.
+    // A static position-independent executable has a dynamic section, to relocate itself with. The
+    // segment decides: a loader does not look at sections.
     let mut needed = 0;
-    for entry in file.dynamic().map_err(not_elf)?.iter().flat_map(elf::parse::ParsingTable::iter) {
+    for entry in dynamic(&file).map_err(not_elf)?.iter().flat_map(DynamicTable::iter) {
         match entry.d_tag {
             abi::DT_NEEDED => needed += 1,
             abi::DT_RPATH | abi::DT_RUNPATH => faults.push(Fault::SearchPath),
@@ -156,6 +238,18 @@ fn headers(bytes: &[u8], architecture: Architecture) -> Result<Vec<Fault>, Fault
         faults.push(Fault::NotStripped);
     }
     Ok(faults)
+}
+
+/// The entries of the dynamic segment.
+fn dynamic<'a>(
+    file: &ElfBytes<'a, AnyEndian>,
+) -> Result<Option<DynamicTable<'a, AnyEndian>>, elf::ParseError> {
+    let mut segments = file.segments().into_iter().flat_map(|table| table.iter());
+    let Some(segment) = segments.find(|segment| segment.p_type == abi::PT_DYNAMIC) else {
+        return Ok(None);
+    };
+    let data = file.segment_data(&segment)?;
+    Ok(Some(DynamicTable::new(file.ehdr.endianness, file.ehdr.class, data)))
 }
 
 /// The first mention of `folder` or of something below it, as the text that it stands in.
@@ -194,21 +288,51 @@ fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
 mod tests {
     use super::*;
 
-    const AMD64: Expected<'static> =
-        Expected { architecture: Architecture::Amd64, version: "1.2.3", folders: &[] };
+    const AMD64: Expected<'static> = Expected {
+        architecture: Architecture::Amd64,
+        name: "app",
+        version: "1.2.3",
+        long_version: "1.2.3 (commit 0f3c, ",
+        package: "package",
+        folders: &[],
+    };
 
-    /// A little-endian 64-bit ELF file: header, program headers, dynamic section (System V ABI).
+    /// A little-endian 64-bit ELF file: header, program headers, dynamic section, sections (System V
+    /// ABI).
     struct Elf {
         machine: u16,
         kind: u16,
         segments: Vec<(u32, u32)>,
         dynamic: Vec<i64>,
         tail: Vec<u8>,
+        sections: Vec<(&'static str, u32, Vec<u8>)>,
+    }
+
+    /// A note, padded to four bytes (System V ABI, "Note Section").
+    fn note(owner: &str, text: &str) -> Vec<u8> {
+        let mut out = Vec::new();
+        let owner = format!("{owner}\0");
+        for word in [owner.len(), text.len() + 1, usize::try_from(IDENTITY_TYPE).unwrap()] {
+            out.extend(u32::try_from(word).unwrap().to_le_bytes());
+        }
+        for part in [owner, format!("{text}\0")] {
+            out.extend(part.as_bytes());
+            out.resize(out.len().next_multiple_of(4), 0);
+        }
+        out
+    }
+
+    fn list(root: &str) -> Vec<u8> {
+        let text = format!(
+            r#"{{"packages":[{{"name":"{root}","version":"0.1.0","source":"local","root":true}}]}}"#
+        );
+        serde_json::from_str::<auditable::List>(&text).unwrap().encode().unwrap()
     }
 
     impl Elf {
         /// A binary that nothing is wrong with.
         fn good() -> Self {
+            let identity = note("FDO", r#"{"name":"app","version":"1.2.3"}"#);
             Self {
                 machine: abi::EM_X86_64,
                 kind: abi::ET_DYN,
@@ -218,7 +342,11 @@ mod tests {
                     (abi::PT_GNU_RELRO, abi::PF_R),
                 ],
                 dynamic: vec![abi::DT_FLAGS],
-                tail: b"1.2.3".to_vec(),
+                tail: b"1.2.3 (commit 0f3c, 2026".to_vec(),
+                sections: vec![
+                    (IDENTITY, abi::SHT_NOTE, identity),
+                    (auditable::SECTION, abi::SHT_PROGBITS, list("package")),
+                ],
             }
         }
 
@@ -229,10 +357,13 @@ mod tests {
             out.extend(self.kind.to_le_bytes());
             out.extend(self.machine.to_le_bytes());
             out.extend(1_u32.to_le_bytes());
+            // Where the section headers are is known at the end.
             out.extend([0_u64, 64, 0].iter().flat_map(|v| v.to_le_bytes()));
             out.extend(0_u32.to_le_bytes());
             let count = u16::try_from(count).unwrap();
-            out.extend([64, 56, count, 64, 0, 0].iter().flat_map(|v: &u16| v.to_le_bytes()));
+            let sections = u16::try_from(self.sections.len() + 2).unwrap();
+            let numbers = [64, 56, count, 64, sections, sections - 1];
+            out.extend(numbers.iter().flat_map(|v: &u16| v.to_le_bytes()));
             let dynamic = [(abi::PT_DYNAMIC, abi::PF_R)];
             for (kind, flags) in self.segments.iter().chain(&dynamic) {
                 out.extend(kind.to_le_bytes());
@@ -246,7 +377,30 @@ mod tests {
                 out.extend(0_u64.to_le_bytes());
             }
             out.extend(&self.tail);
+            self.append_sections(&mut out);
             out
+        }
+
+        /// The data of every section, the names, and the headers, of which the first is empty.
+        fn append_sections(&self, out: &mut Vec<u8>) {
+            let mut names = vec![0];
+            let mut headers = vec![0; 64];
+            let mut header = |name: usize, kind: u32, at: usize, size: usize| {
+                headers.extend(u32::try_from(name).unwrap().to_le_bytes());
+                headers.extend(kind.to_le_bytes());
+                headers.extend([0, 0, at, size, 0, 4, 0].iter().flat_map(|v| v.to_le_bytes()));
+            };
+            for (name, kind, data) in &self.sections {
+                header(names.len(), *kind, out.len(), data.len());
+                out.extend(data);
+                names.extend(format!("{name}\0").bytes());
+            }
+            header(names.len(), abi::SHT_STRTAB, out.len(), names.len() + 10);
+            names.extend(b".shstrtab\0");
+            out.extend(names);
+            let at = (out.len() as u64).to_le_bytes();
+            out.splice(40..48, at);
+            out.extend(headers);
         }
     }
 
@@ -258,7 +412,9 @@ mod tests {
     #[test]
     fn each_fault_is_found_alone() {
         type Change = fn(&mut Elf);
-        let cases: [(Change, Fault); 10] = [
+        let identity = |found: &str| Fault::Identity(found.to_owned());
+        let crates = |found: &str| Fault::Crates(found.to_owned());
+        let cases: [(Change, Fault); 17] = [
             (|e| e.machine = abi::EM_AARCH64, Fault::Machine(abi::EM_AARCH64)),
             (|e| e.kind = abi::ET_EXEC, Fault::NotPie(abi::ET_EXEC)),
             (|e| e.segments.push((abi::PT_INTERP, abi::PF_R)), Fault::Interpreter),
@@ -268,7 +424,20 @@ mod tests {
             (|e| e.segments[1].0 = abi::PT_NOTE, Fault::ExecutableStack),
             (|e| e.segments[0].1 |= abi::PF_W, Fault::WritableCode),
             (|e| e.segments.truncate(2), Fault::NoRelro),
+            (|e| e.dynamic.push(abi::DT_RPATH), Fault::SearchPath),
             (|e| e.tail = b"1.2.4".to_vec(), Fault::NoVersion),
+            (|e| e.sections.push((".symtab", abi::SHT_SYMTAB, vec![])), Fault::NotStripped),
+            (|e| e.sections[0].0 = ".note.other", identity("is missing")),
+            (|e| e.sections[0].2 = note("GNU", "{}"), identity("holds another note")),
+            (
+                |e| e.sections[0].2 = note("FDO", r#"{"name":"app","version":"1.2.4"}"#),
+                identity("says app 1.2.4, expected app 1.2.3"),
+            ),
+            (|e| drop(e.sections.pop()), crates("is missing")),
+            (
+                |e| e.sections[1].2 = list("other"),
+                crates("is that of other, expected that of package"),
+            ),
         ];
         for (change, fault) in cases {
             let mut elf = Elf::good();
@@ -315,7 +484,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_flipped_byte_makes_the_reader_panic(at in 0_usize..400, value in 0_u8..=255) {
+        fn no_flipped_byte_makes_the_reader_panic(at in 0_usize..1000, value in 0_u8..=255) {
             let mut bytes = Elf::good().bytes();
             if let Some(byte) = bytes.get_mut(at) {
                 *byte = value;

@@ -1,20 +1,25 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Builds the binaries as they are delivered: static, stripped, hardened, and with nothing of this
-//! machine inside.
+//! Builds the binaries as they are delivered: static, stripped, hardened, with their identity and
+//! their crates and with nothing of this machine inside. Debug information goes to a file of its own.
+
+mod library;
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use release::{Architecture, Engine, Material};
 
 use super::{Input, Need, Outcome, Plan, Step, StepLog};
+use crate::ops::cargo::auditable::List;
 use crate::ops::cargo::build::{self, Folders, Identity};
-use crate::ops::cargo::toolchain::{Libc, Target, Toolchain};
+use crate::ops::cargo::graph::{self, Edges, Graph};
+use crate::ops::cargo::toolchain::{Libc, Standard, Target, Toolchain};
 use crate::ops::command::Command;
-use crate::ops::{checksum, elf};
+use crate::ops::{atomic, checksum, elf};
 use crate::run::Run;
 use crate::workspace::Binary;
 
@@ -24,6 +29,8 @@ pub(crate) struct Build;
 /// Cargo's target folder for deliveries, below `target`; apart from the one for development, whose
 /// flags differ.
 const FOLDER: &str = "target/xtask/build";
+/// Where finished binaries lie: `ARCHITECTURE/NAME/`.
+const FINISHED: &str = "target/xtask/binaries";
 
 impl Step for Build {
     fn name(&self) -> &'static str {
@@ -34,35 +41,57 @@ impl Step for Build {
         "build the binaries as they are delivered, and check their ELF headers"
     }
 
-    fn needs(&self, _run: &Run) -> Vec<Need> {
+    fn needs(&self, run: &Run) -> Vec<Need> {
         // A release build of all binaries, for one architecture, takes about half of this.
-        vec![Need::Tool("cargo"), Need::Space(3 << 30)]
+        let mut needs = vec![Need::Tool("cargo"), Need::Tool("ld"), Need::Space(3 << 30)];
+        if let Ok(toolchain) = Toolchain::detect(run.workspace.root()) {
+            let targets = run.options.architectures.iter().map(|it| toolchain.target(*it));
+            for target in targets.filter(|target| target.cross) {
+                needs.push(Need::Tool(target.c_compiler()));
+                needs.extend(target.emulator().map(Need::Wanted));
+            }
+        }
+        needs
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
-        let plan = Plan::new().reads(Input::Source(PathBuf::new())).reads(Input::Tool("cargo"));
-        let plan = outputs(run)?.into_iter().try_fold(plan, |plan, output| {
-            Ok::<_, anyhow::Error>(plan.command(output.command(run)?).writes(output.path_in_plan()))
-        })?;
-        Ok(plan
-            .native("check the ELF headers of each: static, PIE, RELRO, no path of this machine"))
+        let mut plan = Plan::new().reads(Input::Source(PathBuf::new())).reads(Input::Tool("cargo"));
+        for output in outputs(run)? {
+            if output.target.standard == Standard::Source {
+                plan =
+                    plan.native("unpack the source of Rust's standard library, if it is missing");
+            }
+            plan = plan.command(output.command(run)?);
+            for edges in [Edges::Linked, Edges::Built] {
+                plan = plan.command(tree(run, &output, edges));
+            }
+            for command in output.split(run) {
+                plan = plan.command(command);
+            }
+            plan = plan.writes(output.path_in_plan()).writes(output.debug_in_plan(run));
+        }
+        Ok(plan.native(
+            "check each: static, position-independent, RELRO, its identity, no path of this machine",
+        ))
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         let outputs = outputs(run)?;
+        let lock = fs::read_to_string(run.workspace.root().join("Cargo.lock"))
+            .context("cannot read Cargo.lock")?;
+        let sources = graph::sources(&lock)?;
         for output in &outputs {
-            run.exec(log, &output.command(run)?)?;
-            output.verified(run)?;
+            output.make(run, log, &sources)?;
         }
         let materials = materials(run, log, &outputs)?;
-        let compiler = outputs.first().map(|output| output.toolchain.version.clone());
         run.update_manifest(|manifest| {
             for material in materials {
                 manifest.put_material(material);
             }
-            if let Some(version) = compiler {
-                let engine = Engine { name: "cargo".to_owned(), version };
-                manifest.engines.insert("binaries".to_owned(), engine);
+            for Output { target, toolchain, .. } in &outputs {
+                let name = format!("cargo for {}", target.describe());
+                let engine = Engine { name, version: toolchain.version.clone() };
+                manifest.engines.insert(format!("binaries-{}", target.architecture.oci()), engine);
             }
             Ok(())
         })?;
@@ -81,13 +110,19 @@ pub(super) struct Output<'a> {
     pub(super) toolchain: Toolchain,
 }
 
-/// Every executable of the product, for every architecture that was asked for.
+/// Every executable that was asked for, for every architecture that was asked for.
 pub(super) fn outputs(run: &Run) -> Result<Vec<Output<'_>>> {
     let toolchain = Toolchain::detect(run.workspace.root())?;
+    let product = run.workspace.product();
+    let binaries: Vec<&Binary> = if run.options.binaries.is_empty() {
+        product.binaries.iter().collect()
+    } else {
+        run.options.binaries.iter().map(|name| product.binary(name)).collect::<Result<_>>()?
+    };
     let mut outputs = Vec::new();
     for architecture in &run.options.architectures {
-        let target = toolchain.target(*architecture)?;
-        outputs.extend(run.workspace.product().binaries.iter().map(|binary| Output {
+        let target = toolchain.target(*architecture);
+        outputs.extend(binaries.iter().map(|binary| Output {
             binary,
             target,
             toolchain: toolchain.clone(),
@@ -104,24 +139,124 @@ pub(super) fn output<'a>(
 ) -> Result<Output<'a>> {
     let binary = run.workspace.product().binary(name)?;
     let toolchain = Toolchain::detect(run.workspace.root())?;
-    Ok(Output { binary, target: toolchain.target(architecture)?, toolchain })
+    Ok(Output { binary, target: toolchain.target(architecture), toolchain })
+}
+
+/// `NAME_vVERSION_linux_ARCHITECTURE`: what names a binary of a release among all others.
+pub(super) fn stem(run: &Run, output: &Output<'_>) -> String {
+    let Output { binary, target, .. } = output;
+    format!("{}_v{}_linux_{}", binary.name, run.version().text(), target.architecture.oci())
+}
+
+/// `cargo tree` for one executable.
+pub(super) fn tree(run: &Run, output: &Output<'_>, edges: Edges) -> Command {
+    let arguments = graph::arguments(&output.binary.package, output.target, edges);
+    run.command("cargo").args(arguments)
 }
 
 impl Output<'_> {
     /// Where it lies, relative to the root.
     pub(super) fn path_in_plan(&self) -> PathBuf {
-        build::output(Path::new(FOLDER), self.target, &self.binary.name)
+        self.folder_in_plan().join(&self.binary.name)
     }
 
-    fn folders(run: &Run) -> Result<Folders> {
+    /// Where its debug information lies, relative to the root. The executable names the file.
+    pub(super) fn debug_in_plan(&self, run: &Run) -> PathBuf {
+        self.folder_in_plan().join(format!("{}.debug", stem(run, self)))
+    }
+
+    fn folder_in_plan(&self) -> PathBuf {
+        Path::new(FINISHED).join(self.target.architecture.oci()).join(&self.binary.name)
+    }
+
+    fn folders(&self, run: &Run) -> Result<Folders> {
         let root = run.workspace.root();
-        Folders::new(root, root.join(FOLDER))
+        Folders::new(root, root.join(FOLDER), library::folder(run, &self.toolchain))
     }
 
     fn command(&self, run: &Run) -> Result<Command> {
         let Binary { package, name, .. } = self.binary;
-        let identity = identity(run);
-        build::command(&Self::folders(run)?, &self.toolchain, self.target, &identity, package, name)
+        let (folders, identity) = (self.folders(run)?, identity(run));
+        build::command(&folders, &self.toolchain, self.target, &identity, package, name)
+    }
+
+    /// The commands that part the executable from its debug information.
+    fn split(&self, run: &Run) -> [Command; 2] {
+        let root = run.workspace.root();
+        build::split(
+            &self.toolchain,
+            &build::output(&root.join(FOLDER), self.target, &self.binary.name),
+            &self.crates(run),
+            &root.join(self.path_in_plan()),
+            &root.join(self.debug_in_plan(run)),
+        )
+    }
+
+    /// The file with the list of crates.
+    fn crates(&self, run: &Run) -> PathBuf {
+        run.workspace.root().join(self.folder_in_plan()).join("crates")
+    }
+
+    /// Builds and checks it.
+    fn make(
+        &self,
+        run: &Run,
+        log: &StepLog,
+        sources: &BTreeMap<graph::Crate, String>,
+    ) -> Result<()> {
+        if self.target.standard == Standard::Source {
+            library::provide(run, log, &self.toolchain)?;
+        }
+        if self.target.wants_pie() {
+            let script = build::pie_linker(self.target.c_compiler());
+            atomic::write_with(&self.folders(run)?.pie_linker, 0o755, |file| {
+                Ok(std::io::Write::write_all(file, script.as_bytes())?)
+            })?;
+        }
+        run.exec(log, &self.command(run)?)?;
+        // Of another version, debug information has another name.
+        let folder = run.workspace.root().join(self.folder_in_plan());
+        if folder.exists() {
+            fs::remove_dir_all(&folder)
+                .with_context(|| format!("cannot remove {}", folder.display()))?;
+        }
+        let read = |edges| -> Result<Graph> {
+            let printed = run.capture(log, &tree(run, self, edges))?;
+            graph::parse(std::str::from_utf8(&printed).context("`cargo tree` printed no UTF-8")?)
+        };
+        let list = List::new(&read(Edges::Linked)?, &read(Edges::Built)?, sources)?;
+        atomic::write(&self.crates(run), &list.encode()?)?;
+        for command in self.split(run) {
+            run.exec(log, &command)?;
+        }
+        self.verified(run)?;
+        self.try_out(run, log)
+    }
+
+    /// The executable with `arguments`, in an emulator where this machine has another processor.
+    pub(super) fn command_of(&self, run: &Run, arguments: &[&str]) -> Command {
+        let path = run.workspace.root().join(self.path_in_plan());
+        match self.target.emulator() {
+            Some(emulator) => run.command(emulator).arg(path).args(arguments),
+            None => run.command(&path.to_string_lossy()).args(arguments),
+        }
+    }
+
+    /// Lets it say its version, which shows that it starts.
+    fn try_out(&self, run: &Run, log: &StepLog) -> Result<()> {
+        if let Some(emulator) = self.target.emulator()
+            && run.tools.find(emulator).is_none()
+        {
+            log.note(&format!("{} was not started: {emulator} is not installed", self.binary.name));
+            return Ok(());
+        }
+        let said = run.capture(log, &self.command_of(run, &["--version"]))?;
+        let said = String::from_utf8_lossy(&said);
+        let wanted = identity(run).long_version()?;
+        if said.trim_end().ends_with(&wanted) {
+            return Ok(());
+        }
+        bail!("{} says it is {:?}, expected {wanted}", self.binary.name, said.trim_end())
     }
 
     /// The path of the finished binary, which was held against what a delivery promises.
@@ -134,10 +269,13 @@ impl Output<'_> {
             bail!("{} is not built: run `cargo xtask build`", self.path_in_plan().display());
         }
         let version = identity(run).long_version()?;
-        let folders = Self::folders(run)?.private(&self.toolchain);
+        let folders = self.folders(run)?.private(&self.toolchain);
         let expected = elf::Expected {
             architecture: self.target.architecture,
-            version: &version,
+            name: &self.binary.name,
+            version: run.version().text(),
+            long_version: &version,
+            package: &self.binary.package,
             folders: &folders,
         };
         let faults = elf::check_file(&path, &expected)?;
@@ -155,6 +293,7 @@ impl Output<'_> {
 
 fn identity(run: &Run) -> Identity<'_> {
     Identity {
+        product: &run.workspace.product().product.name,
         version: run.version().text(),
         commit: run.workspace.commit(),
         epoch: run.workspace.epoch(),
@@ -174,20 +313,39 @@ fn materials(run: &Run, log: &StepLog, outputs: &[Output<'_>]) -> Result<Vec<Mat
     for output in outputs {
         let Toolchain { version, commit, .. } = &output.toolchain;
         materials.push(material(format!("pkg:generic/rustc@{version}"), "gitCommit", commit));
+        if output.target.standard == Standard::Source {
+            materials.push(library::input(run, &output.toolchain)?);
+        }
         if output.target.libc == Libc::Glibc {
-            // It goes into the binary, and it is the build machine's.
-            let printed = run.capture(log, &run.command("cc").arg("-print-file-name=libc.a"))?;
-            let path = String::from_utf8(printed).context("the path of libc.a is no UTF-8")?;
-            let (sha256, _) = checksum::sha256(Path::new(path.trim_end()))?;
-            let version = run.capture(log, &run.command("getconf").arg("GNU_LIBC_VERSION"))?;
-            let version = String::from_utf8_lossy(&version);
-            let version = version.trim().trim_start_matches("glibc ");
-            materials.push(material(format!("pkg:generic/glibc@{version}"), "sha256", &sha256));
+            materials.push(glibc(run, log, output.target)?);
         }
     }
     materials.sort();
     materials.dedup();
     Ok(materials)
+}
+
+/// The C library of this machine, or of its cross compiler, which goes into the binary.
+fn glibc(run: &Run, log: &StepLog, target: Target) -> Result<Material> {
+    let compiler = || run.command(target.c_compiler());
+    let printed = run.capture(log, &compiler().arg("-print-file-name=libc.a"))?;
+    let path = String::from_utf8(printed).context("the path of libc.a is no UTF-8")?;
+    let (sha256, _) = checksum::sha256(Path::new(path.trim_end()))
+        .with_context(|| format!("{} has no static C library", target.c_compiler()))?;
+    // Macros of the header that every other includes.
+    let macros = compiler().args(["-dM", "-E", "-include", "features.h", "-x", "c", "/dev/null"]);
+    let macros = run.attempt_machine(log, &macros)?.success()?;
+    let macros = String::from_utf8_lossy(&macros);
+    let number = |name: &str| {
+        let mut values = macros.lines().filter_map(|line| {
+            line.strip_prefix("#define ")?.strip_prefix(name)?.strip_prefix(' ')
+        });
+        values.next().with_context(|| format!("{} knows no {name}", target.c_compiler()))
+    };
+    let version = format!("{}.{}", number("__GLIBC__")?, number("__GLIBC_MINOR__")?);
+    let architecture = target.architecture.oci();
+    let uri = format!("pkg:generic/glibc@{version}?arch={architecture}");
+    Ok(material(uri, "sha256", &sha256))
 }
 
 /// One input by its URI, with one digest.

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Packages: what an operator downloads. Archives with what belongs to a binary, and bare binaries.
+//! Packages: what an operator downloads. Archives with what belongs to a binary, bare binaries, and
+//! the debug information of each.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use release::{Architecture, Artifact, ArtifactKind};
 
-use super::build::{Output, outputs};
+use super::build::{Output, outputs, stem};
 use super::{Input, Outcome, Plan, Step, StepLog};
 use crate::ops::archive::{self, Member, Mode};
 use crate::ops::{atomic, checksum};
@@ -43,36 +44,56 @@ impl Step for Package {
                 plan = plan.reads(Input::Path(file.clone()));
             }
         }
+        for output in outputs(run)? {
+            let path = run.dist_in_plan().join(debug_name(run, &output));
+            plan = plan
+                .native(format!("write {}", path.display()))
+                .reads(Input::Path(output.debug_in_plan(run)))
+                .writes(path);
+        }
         Ok(plan)
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
-        let deliveries = deliveries(run)?;
         let mut artifacts = Vec::new();
-        for delivery in &deliveries {
-            let name = delivery.file_name(run);
-            delivery.write(run, &run.dist().join(&name))?;
-            let artifact = artifact(
-                &run.dist(),
-                &name,
-                delivery.kind(),
-                Some(delivery.output.target.architecture),
-                None,
-            )?;
+        let mut describe = |name: &str, kind, output: &Output<'_>| -> Result<()> {
+            let architecture = Some(output.target.architecture);
+            let artifact = artifact(&run.dist(), name, kind, architecture, None)?;
             log.note(&format!("{} {} bytes", artifact.path, artifact.size));
             artifacts.push(artifact);
+            Ok(())
+        };
+        for delivery in deliveries(run)? {
+            let name = delivery.file_name(run);
+            delivery.write(run, &run.dist().join(&name))?;
+            describe(&name, delivery.kind(), &delivery.output)?;
         }
+        for output in outputs(run)? {
+            let name = debug_name(run, &output);
+            let from = run.workspace.root().join(output.debug_in_plan(run));
+            copy(&from, &run.dist().join(&name), 0o644)?;
+            describe(&name, ArtifactKind::Debug, &output)?;
+        }
+        let count = artifacts.len();
         run.update_manifest(|manifest| {
             manifest.artifacts.retain(|known| {
-                !matches!(known.kind, ArtifactKind::Package | ArtifactKind::Binary)
+                !matches!(
+                    known.kind,
+                    ArtifactKind::Package | ArtifactKind::Binary | ArtifactKind::Debug
+                )
             });
             for artifact in artifacts {
                 manifest.put_artifact(artifact);
             }
             Ok(())
         })?;
-        Ok(Outcome::Done(format!("{} files", deliveries.len())))
+        Ok(Outcome::Done(format!("{count} files")))
     }
+}
+
+/// The file with the debug information of an executable; the executable names it.
+fn debug_name(run: &Run, output: &Output<'_>) -> String {
+    format!("{}.debug", stem(run, output))
 }
 
 fn deliveries(run: &Run) -> Result<Vec<Delivery<'_>>> {
@@ -123,12 +144,6 @@ impl Delivery<'_> {
         }));
         members
     }
-}
-
-/// `NAME_vVERSION_linux_ARCHITECTURE`: what names a binary of a release among all others.
-pub(super) fn stem(run: &Run, output: &Output<'_>) -> String {
-    let Output { binary, target, .. } = output;
-    format!("{}_v{}_linux_{}", binary.name, run.version().text(), target.architecture.oci())
 }
 
 /// The name of the file that delivers `output` in the form `form`.

@@ -11,11 +11,10 @@ use oci::Layout;
 use release::layout::{self, SbomFormat};
 use release::{Architecture, Artifact, ArtifactKind, Engine};
 
-use super::build::{self, Output, outputs};
+use super::build::{self, Output, outputs, tree};
 use super::package::{artifact, file_name};
 use super::{Input, Need, Outcome, Plan, Step, StepLog};
 use crate::ops::cargo::graph::{self, Crate, Edges, Graph};
-use crate::ops::command::Command;
 use crate::ops::debian::lock::Lock;
 use crate::ops::oci::platforms::{self, Platform};
 use crate::ops::oci::root;
@@ -172,12 +171,6 @@ fn of_package(run: &Run, name: &str, executable: &Bom) -> Result<Bom> {
         });
     }
     Ok(bom)
-}
-
-/// `cargo tree` for one binary.
-fn tree(run: &Run, output: &Output<'_>, edges: Edges) -> Command {
-    let arguments = graph::arguments(&output.binary.package, output.target, edges);
-    run.command("cargo").args(arguments)
 }
 
 /// What is known of all crates of the workspace; read once.

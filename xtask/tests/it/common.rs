@@ -24,7 +24,7 @@ impl Fixture {
         let fixture = Self { folder: tempfile::tempdir().unwrap() };
         fixture.write_with_header(
             "Cargo.toml",
-            "[workspace]\nresolver = \"3\"\nmembers = [\"one\"]\n\n[workspace.package]\nversion = \"1.2.3\"\n",
+            "[workspace]\nresolver = \"3\"\nmembers = [\"one\"]\n\n[workspace.package]\nversion = \"1.2.3\"\n\n[profile.dist]\ninherits = \"release\"\ndebug = \"line-tables-only\"\nstrip = \"none\"\n",
         );
         fixture.write_with_header(
             "one/Cargo.toml",

@@ -6,19 +6,25 @@
 //! Nothing of the build machine may reach the binary. Folders are mapped to fixed names
 //! (`--remap-path-prefix` of rustc, `-ffile-prefix-map` of C compilers), flags and profiles of the
 //! surroundings are kept out, and the only time is the epoch.
+//!
+//! The identity goes in as a note of the executable (The UAPI Group, "ELF Package Metadata"), which
+//! `readelf --notes` and systemd's coredump tools show.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use crate::ops::cargo::toolchain::{Target, Toolchain};
+use crate::ops::cargo::auditable;
+use crate::ops::cargo::toolchain::{Libc, Standard, Target, Toolchain};
 use crate::ops::command::Command;
 use crate::ops::epoch::rfc3339;
 
 /// What a build is told about itself (crate `build-info`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Identity<'a> {
+    /// The product's name.
+    pub(crate) product: &'a str,
     /// Semantic version without a leading `v`.
     pub(crate) version: &'a str,
     /// Full Git commit id.
@@ -36,6 +42,30 @@ pub(crate) struct Folders {
     pub(crate) target: PathBuf,
     /// `CARGO_HOME`.
     pub(crate) cargo_home: PathBuf,
+    /// The folder `library` of the compiler's source, for targets whose standard library is built.
+    pub(crate) library: PathBuf,
+    /// The linker that makes static executables position-independent; see [`PIE_LINKER`].
+    pub(crate) pie_linker: PathBuf,
+}
+
+/// cargo's profile for deliveries.
+const PROFILE: &str = "dist";
+
+/// The name of a script that links with `cc`, its last word, in place of what rustc asks for: a
+/// static executable that is position-independent, where rustc only knows one or the other.
+/// rustc tells by the end of its name that it takes the options of gcc.
+pub(crate) const PIE_LINKER: &str = "static-pie-gcc";
+
+/// The text of [`PIE_LINKER`] over the compiler `c_compiler`.
+pub(crate) fn pie_linker(c_compiler: &str) -> String {
+    format!(
+        "#!/bin/sh\n\
+         for word in \"$@\"; do\n\
+         \x20   shift\n\
+         \x20   case $word in -static | -no-pie) ;; *) set -- \"$@\" \"$word\" ;; esac\n\
+         done\n\
+         exec {c_compiler} -static-pie \"$@\"\n"
+    )
 }
 
 /// Variables that could change what the compiler does, and that a child would inherit.
@@ -46,6 +76,19 @@ impl Identity<'_> {
     pub(crate) fn long_version(&self) -> Result<String> {
         Ok(format!("{} (commit {}, {})", self.version, self.commit, rfc3339(self.epoch)?))
     }
+
+    /// The text of the executable's note.
+    fn note(&self, binary: &str, target: Target) -> Result<String> {
+        let note = serde_json::json!({
+            "type": self.product,
+            "name": binary,
+            "version": self.version,
+            "architecture": target.architecture.rust(),
+            "commit": self.commit,
+            "date": rfc3339(self.epoch)?,
+        });
+        Ok(note.to_string())
+    }
 }
 
 impl Folders {
@@ -53,14 +96,15 @@ impl Folders {
     ///
     /// # Errors
     /// When neither `CARGO_HOME` nor `HOME` is set.
-    pub(crate) fn new(root: &Path, target: PathBuf) -> Result<Self> {
-        Ok(Self { root: root.to_owned(), target, cargo_home: cargo_home()? })
+    pub(crate) fn new(root: &Path, target: PathBuf, library: PathBuf) -> Result<Self> {
+        let pie_linker = target.join(PIE_LINKER);
+        Ok(Self { root: root.to_owned(), target, cargo_home: cargo_home()?, library, pie_linker })
     }
 
     /// Folders of the build machine that no binary may name.
     pub(crate) fn private(&self, toolchain: &Toolchain) -> Vec<String> {
         let home = home().ok();
-        [&self.root, &self.target, &self.cargo_home, &toolchain.sysroot]
+        [&self.root, &self.target, &self.cargo_home, &self.library, &toolchain.sysroot]
             .into_iter()
             .chain(home.as_ref())
             .map(|folder| folder.to_string_lossy().into_owned())
@@ -82,6 +126,7 @@ impl Folders {
         );
         mapping.push((self.root.clone(), "/build/source".to_owned()));
         mapping.push((self.target.clone(), "/build/target".to_owned()));
+        mapping.push((self.library.clone(), format!("/rustc/{}/library", toolchain.commit)));
         mapping
     }
 }
@@ -97,11 +142,29 @@ pub(crate) fn command(
 ) -> Result<Command> {
     let mapping = folders.mapping(toolchain);
     let mut command = Command::new("cargo", &folders.root)
-        .args(["build", "--locked", "--release", "--target", &target.triple()])
+        .args(["rustc", "--locked", "--profile", PROFILE, "--target", &target.triple()])
         .args(["--package", package, "--bin", binary])
         .arg("--target-dir")
-        .arg(&folders.target)
-        .env("CARGO_ENCODED_RUSTFLAGS", rust_flags(&mapping))
+        .arg(&folders.target);
+    if target.standard == Standard::Source {
+        // With `panic = "abort"` nothing unwinds. The variable is how cargo's own tests name the
+        // source; without it cargo looks into the compiler's folder, which is not ours to write.
+        command = command
+            .arg("-Zbuild-std=std,panic_abort")
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env("__CARGO_TESTS_ONLY_SRC_ROOT", &folders.library);
+    }
+    // `-Xlinker` and not `-Wl`, which splits at commas.
+    command = command
+        .args(["--", "-Clink-arg=-Xlinker"])
+        .arg(format!("-Clink-arg=--package-metadata={}", identity.note(binary, target)?));
+    if target.wants_pie() {
+        command = command.env(linker_variable(target), &folders.pie_linker);
+    } else if target.cross {
+        command = command.env(linker_variable(target), target.c_compiler());
+    }
+    command = command
+        .env("CARGO_ENCODED_RUSTFLAGS", rust_flags(target, &mapping))
         .env("CFLAGS", c_flags(&mapping))
         .env("CARGO_INCREMENTAL", "0")
         .env("LC_ALL", "C")
@@ -117,15 +180,58 @@ pub(crate) fn command(
     Ok(command)
 }
 
-/// Where [`command`] leaves the executable `binary`.
+/// cargo's variable for the linker of a target.
+fn linker_variable(target: Target) -> String {
+    let triple = target.triple().replace('-', "_").to_uppercase();
+    format!("CARGO_TARGET_{triple}_LINKER")
+}
+
+/// Where [`command`] leaves the executable `binary`, with its debug information.
 pub(crate) fn output(target_folder: &Path, target: Target, binary: &str) -> PathBuf {
-    target_folder.join(target.triple()).join("release").join(binary)
+    target_folder.join(target.triple()).join(PROFILE).join(binary)
+}
+
+/// The commands that make of the executable `built` what is delivered: `stripped`, which holds the
+/// list of crates in the file `crates`, and `debug` with what a debugger wants, which it names.
+pub(crate) fn split(
+    toolchain: &Toolchain,
+    built: &Path,
+    crates: &Path,
+    stripped: &Path,
+    debug: &Path,
+) -> [Command; 2] {
+    let folder = debug.parent().unwrap_or(Path::new("/"));
+    let objcopy = || {
+        Command::new(toolchain.program("rust-objcopy").to_string_lossy(), folder)
+            .env("LD_LIBRARY_PATH", toolchain.libraries())
+    };
+    let with = |option: &str, path: &Path| {
+        let mut argument = OsString::from(option);
+        argument.push(path);
+        argument
+    };
+    [
+        objcopy()
+            .args(["--only-keep-debug", "--compress-debug-sections=zlib"])
+            .arg(built)
+            .arg(debug),
+        objcopy()
+            .arg("--strip-all")
+            .arg(with(&format!("--add-section={}=", auditable::SECTION), crates))
+            .arg(with("--add-gnu-debuglink=", debug))
+            .arg(built)
+            .arg(stripped),
+    ]
 }
 
 /// `CARGO_ENCODED_RUSTFLAGS`: flags with the unit separator between them, so that a path may hold
 /// a space. It takes the place of every other source of flags, a user's configuration included.
-fn rust_flags(mapping: &[(PathBuf, String)]) -> OsString {
+fn rust_flags(target: Target, mapping: &[(PathBuf, String)]) -> OsString {
     let mut flags = vec![OsString::from("-Ctarget-feature=+crt-static")];
+    if target.libc == Libc::Musl && target.cross {
+        // The cross compiler brings the start files of another C library.
+        flags.push("-Clink-self-contained=yes".into());
+    }
     for (folder, name) in mapping {
         let mut flag = OsString::from("--remap-path-prefix=");
         flag.push(folder);
@@ -199,13 +305,71 @@ mod tests {
             root: "/home/a b/src".into(),
             target: "/home/a b/src/target/xtask/build".into(),
             cargo_home: cargo_home.to_owned(),
+            library: "/home/a b/src/target/tools/rust-src/1.95.0/library".into(),
+            pie_linker: "/linker".into(),
         }
+    }
+
+    const IDENTITY: Identity<'static> =
+        Identity { product: "product", version: "1.2.3", commit: "0f3c", epoch: 1_760_000_000 };
+    const NATIVE: Target = Target {
+        architecture: Architecture::Amd64,
+        libc: Libc::Musl,
+        standard: Standard::Installed,
+        cross: false,
+    };
+
+    fn variable<'a>(command: &'a Command, name: &str) -> Option<&'a str> {
+        let found = command.variables().iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.to_str().unwrap())
     }
 
     #[test]
     fn the_version_that_people_see_holds_commit_and_date() {
-        let identity = Identity { version: "1.2.3", commit: "0f3c", epoch: 1_760_000_000 };
-        assert_eq!(identity.long_version().unwrap(), "1.2.3 (commit 0f3c, 2025-10-09T08:53:20Z)");
+        let long = IDENTITY.long_version().unwrap();
+        assert_eq!(long, "1.2.3 (commit 0f3c, 2025-10-09T08:53:20Z)");
+    }
+
+    #[test]
+    fn another_processor_wants_its_linker_and_the_source_of_the_standard_library() {
+        let target = Target {
+            architecture: Architecture::Arm64,
+            libc: Libc::Glibc,
+            standard: Standard::Source,
+            cross: true,
+        };
+        let folders = folders(Path::new("/cargo"));
+        let command = command(&folders, &toolchain(), target, &IDENTITY, "p", "b").unwrap();
+        let line: Vec<_> = command.arguments().iter().map(|it| it.to_str().unwrap()).collect();
+        let line = line.join(" ");
+        assert!(line.contains(" --target aarch64-unknown-linux-gnu "), "{line}");
+        assert!(line.contains(" -Zbuild-std=std,panic_abort -- "), "{line}");
+        let note = "-Clink-arg=-Xlinker -Clink-arg=--package-metadata={\
+            \"architecture\":\"aarch64\",\"commit\":\"0f3c\",\"date\":\"2025-10-09T08:53:20Z\",\
+            \"name\":\"b\",\"type\":\"product\",\"version\":\"1.2.3\"}";
+        assert!(line.ends_with(note), "{line}");
+        let linker = "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER";
+        assert_eq!(variable(&command, linker), Some("/linker"));
+        assert!(variable(&command, "__CARGO_TESTS_ONLY_SRC_ROOT").unwrap().ends_with("/library"));
+
+        let musl = Target { libc: Libc::Musl, standard: Standard::Installed, ..target };
+        let command = super::command(&folders, &toolchain(), musl, &IDENTITY, "p", "b").unwrap();
+        let linker = "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER";
+        assert_eq!(variable(&command, linker), Some("aarch64-linux-gnu-gcc"));
+        assert_eq!(variable(&command, "RUSTC_BOOTSTRAP"), None);
+    }
+
+    #[test]
+    fn the_linker_is_asked_for_a_static_pie_whatever_rustc_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = folder.path().join(PIE_LINKER);
+        std::fs::write(&script, pie_linker("echo")).unwrap();
+        let run = std::process::Command::new("sh")
+            .arg(&script)
+            .args(["a b", "-static", "-lc", "-no-pie", ""])
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8(run.stdout).unwrap(), "-static-pie a b -lc \n");
     }
 
     #[test]
@@ -214,13 +378,10 @@ mod tests {
         for registry in ["mirror-2", "index-1"] {
             std::fs::create_dir_all(home.path().join("registry/src").join(registry)).unwrap();
         }
-        let target = Target { architecture: Architecture::Amd64, libc: Libc::Musl };
-        let identity = Identity { version: "1.2.3", commit: "0f3c", epoch: 0 };
         let command =
-            command(&folders(home.path()), &toolchain(), target, &identity, "p", "b").unwrap();
+            command(&folders(home.path()), &toolchain(), NATIVE, &IDENTITY, "p", "b").unwrap();
         let variable = |name: &str| {
-            let found = command.variables().iter().find(|(key, _)| key == name);
-            found.unwrap().1.to_str().unwrap().replace(home.path().to_str().unwrap(), "CARGO")
+            variable(&command, name).unwrap().replace(home.path().to_str().unwrap(), "CARGO")
         };
         let flags = variable("CARGO_ENCODED_RUSTFLAGS");
         let flags: Vec<_> = flags.split('\u{1f}').collect();
@@ -235,6 +396,7 @@ mod tests {
                 "--remap-path-prefix=CARGO/registry/src/mirror-2=/build/registry",
                 "--remap-path-prefix=/home/a b/src=/build/source",
                 "--remap-path-prefix=/home/a b/src/target/xtask/build=/build/target",
+                "--remap-path-prefix=/home/a b/src/target/tools/rust-src/1.95.0/library=/rustc/5980/library",
             ]
         );
         let cflags = variable("CFLAGS");

@@ -100,24 +100,39 @@ impl fmt::Display for Crate {
 
 /// Reads the SHA-256 of every crate archive from `Cargo.lock`. Crates of the workspace have none.
 pub(crate) fn checksums(lock: &str) -> Result<BTreeMap<Crate, String>> {
+    of_lock(lock, |package| package.checksum)
+}
+
+/// Reads from `Cargo.lock` where every crate comes from. Crates of the workspace come from nowhere.
+pub(crate) fn sources(lock: &str) -> Result<BTreeMap<Crate, String>> {
+    of_lock(lock, |package| package.source)
+}
+
+/// A package of `Cargo.lock`.
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    version: String,
+    source: Option<String>,
+    checksum: Option<String>,
+}
+
+fn of_lock(
+    lock: &str,
+    field: impl Fn(Package) -> Option<String>,
+) -> Result<BTreeMap<Crate, String>> {
     #[derive(Deserialize)]
     struct Lock {
         #[serde(default)]
         package: Vec<Package>,
-    }
-    #[derive(Deserialize)]
-    struct Package {
-        name: String,
-        version: String,
-        checksum: Option<String>,
     }
     let lock: Lock = toml::from_str(lock).context("Cargo.lock is malformed")?;
     Ok(lock
         .package
         .into_iter()
         .filter_map(|package| {
-            let checksum = package.checksum?;
-            Some((Crate { name: package.name, version: package.version }, checksum))
+            let krate = Crate { name: package.name.clone(), version: package.version.clone() };
+            Some((krate, field(package)?))
         })
         .collect())
 }

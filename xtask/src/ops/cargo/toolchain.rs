@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The compiler at hand, and what it can build fully static binaries for.
+//! The compiler at hand, and how it builds fully static binaries for a processor.
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use release::Architecture;
 use xshell::{Shell, cmd};
 
@@ -22,13 +22,17 @@ pub(crate) struct Toolchain {
     pub(crate) sysroot: PathBuf,
 }
 
-/// A target triple that gives static binaries, and the C library that goes into them.
+/// How static binaries for a processor are built here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Target {
-    /// What it is for.
+    /// What they run on.
     pub(crate) architecture: Architecture,
-    /// The C library.
+    /// The C library in them.
     pub(crate) libc: Libc,
+    /// The standard library in them.
+    pub(crate) standard: Standard,
+    /// Whether this machine has another processor.
+    pub(crate) cross: bool,
 }
 
 /// The C library that a static binary contains.
@@ -36,8 +40,17 @@ pub(crate) struct Target {
 pub(crate) enum Libc {
     /// Comes with the target, the same on every machine. Resolves names without NSS.
     Musl,
-    /// The one of the build machine.
+    /// The one of the build machine, or of its cross compiler.
     Glibc,
+}
+
+/// Where Rust's standard library comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standard {
+    /// It came with the target.
+    Installed,
+    /// It is built from its source (`-Z build-std` of cargo).
+    Source,
 }
 
 impl Toolchain {
@@ -72,24 +85,32 @@ impl Toolchain {
         })
     }
 
-    /// The target that gives static binaries for `architecture` on this machine.
+    /// How static binaries for `architecture` are built on this machine.
     ///
-    /// An installed musl target comes first, because its C library is the same everywhere; else the
-    /// host's own glibc.
-    pub(crate) fn target(&self, architecture: Architecture) -> Result<Target> {
-        let musl = Target { architecture, libc: Libc::Musl };
-        let glibc = Target { architecture, libc: Libc::Glibc };
+    /// An installed musl target comes first, because its C library is the same everywhere; then an
+    /// installed one with glibc; else the standard library is built from source.
+    pub(crate) fn target(&self, architecture: Architecture) -> Target {
+        let cross = !self.host.starts_with(&format!("{}-", architecture.rust()));
+        let target = |libc, standard| Target { architecture, libc, standard, cross };
+        let musl = target(Libc::Musl, Standard::Installed);
+        let glibc = target(Libc::Glibc, Standard::Installed);
         if self.installed(&musl.triple()) {
-            return Ok(musl);
+            musl
+        } else if self.installed(&glibc.triple()) {
+            glibc
+        } else {
+            target(Libc::Glibc, Standard::Source)
         }
-        if self.host == glibc.triple() && self.installed(&glibc.triple()) {
-            return Ok(glibc);
-        }
-        bail!(
-            "this machine cannot build for {}: `rustup target add {}` installs what is missing",
-            architecture.rust(),
-            musl.triple()
-        )
+    }
+
+    /// A program that came with the compiler, such as `rust-objcopy`.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.sysroot.join("lib/rustlib").join(&self.host).join("bin").join(name)
+    }
+
+    /// Where the compiler's own programs find its libraries.
+    pub(crate) fn libraries(&self) -> PathBuf {
+        self.sysroot.join("lib")
     }
 
     /// Where the source of the standard library lies, where it is installed.
@@ -110,6 +131,39 @@ impl Target {
             Libc::Glibc => "gnu",
         };
         format!("{}-unknown-linux-{libc}", self.architecture.rust())
+    }
+
+    /// The C compiler for it, which also links.
+    pub(crate) fn c_compiler(self) -> &'static str {
+        match (self.cross, self.architecture) {
+            (false, _) => "cc",
+            (true, Architecture::Amd64) => "x86_64-linux-gnu-gcc",
+            (true, Architecture::Arm64) => "aarch64-linux-gnu-gcc",
+        }
+    }
+
+    /// The program that runs its executables here, where the processor can't.
+    pub(crate) fn emulator(self) -> Option<&'static str> {
+        match (self.cross, self.architecture) {
+            (false, _) => None,
+            (true, Architecture::Amd64) => Some("qemu-x86_64-static"),
+            (true, Architecture::Arm64) => Some("qemu-aarch64-static"),
+        }
+    }
+
+    /// Whether rustc would link it to a fixed address, for it knows no static position-independent
+    /// executables of this target.
+    pub(crate) fn wants_pie(self) -> bool {
+        (self.architecture, self.libc) == (Architecture::Arm64, Libc::Glibc)
+    }
+
+    /// As people read it.
+    pub(crate) fn describe(self) -> String {
+        let standard = match self.standard {
+            Standard::Installed => "the installed standard library",
+            Standard::Source => "the standard library built from source",
+        };
+        format!("{} with {standard}", self.triple())
     }
 }
 
@@ -144,23 +198,24 @@ mod tests {
     }
 
     #[test]
-    fn musl_is_taken_where_it_is_and_the_hosts_glibc_where_not() {
+    fn musl_is_taken_where_it_is_then_an_installed_glibc_then_the_source() {
         let (_gnu, only_gnu) = with_targets(&["x86_64-unknown-linux-gnu"]);
-        assert_eq!(
-            only_gnu.target(Architecture::Amd64).unwrap().triple(),
-            "x86_64-unknown-linux-gnu"
-        );
-        let (_both, both) =
-            with_targets(&["x86_64-unknown-linux-gnu", "x86_64-unknown-linux-musl"]);
-        assert_eq!(both.target(Architecture::Amd64).unwrap().libc, Libc::Musl);
-    }
-
-    #[test]
-    fn a_target_that_is_not_there_is_refused_with_its_mend() {
-        // Glibc of another architecture would need that architecture's libraries and linker.
-        let (_folder, toolchain) =
-            with_targets(&["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"]);
-        let error = toolchain.target(Architecture::Arm64).unwrap_err().to_string();
-        assert!(error.contains("rustup target add aarch64-unknown-linux-musl"), "{error}");
+        let host = only_gnu.target(Architecture::Amd64);
+        assert_eq!(host.triple(), "x86_64-unknown-linux-gnu");
+        assert_eq!((host.standard, host.cross), (Standard::Installed, false));
+        assert_eq!((host.c_compiler(), host.wants_pie()), ("cc", false));
+        let other = only_gnu.target(Architecture::Arm64);
+        assert_eq!(other.triple(), "aarch64-unknown-linux-gnu");
+        assert_eq!((other.standard, other.cross), (Standard::Source, true));
+        assert_eq!((other.c_compiler(), other.wants_pie()), ("aarch64-linux-gnu-gcc", true));
+        let (_both, both) = with_targets(&[
+            "x86_64-unknown-linux-gnu",
+            "x86_64-unknown-linux-musl",
+            "aarch64-unknown-linux-musl",
+        ]);
+        assert_eq!(both.target(Architecture::Amd64).libc, Libc::Musl);
+        let other = both.target(Architecture::Arm64);
+        assert_eq!((other.libc, other.standard), (Libc::Musl, Standard::Installed));
+        assert!(!other.wants_pie());
     }
 }

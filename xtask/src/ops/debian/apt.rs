@@ -42,6 +42,16 @@ pub(crate) fn sources_command() -> Command {
         .args(["--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)"])
 }
 
+/// The suite that this machine runs, such as `bookworm`.
+///
+/// # Errors
+/// When `/etc/os-release` does not tell.
+pub(crate) fn host_suite() -> Result<String> {
+    let text = fs::read_to_string("/etc/os-release").context("cannot read /etc/os-release")?;
+    let suite = text.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
+    Ok(suite.context("/etc/os-release has no VERSION_CODENAME")?.trim_matches('"').to_owned())
+}
+
 /// `sources.list` for `suite`, from what [`sources_command`] printed on a host of the suite `host`:
 /// the same mirrors, with the suite's name in place of the host's.
 pub(crate) fn sources_list(printed: &str, host: &str, suite: &str) -> Result<String> {
@@ -110,6 +120,11 @@ impl Apt {
     /// Prints the control data of every package there is.
     pub(crate) fn dump(&self) -> Command {
         self.command("apt-cache", &self.folder).arg("dumpavail")
+    }
+
+    /// Prints the control data of every version of the package `name`.
+    pub(crate) fn show(&self, name: &str) -> Command {
+        self.command("apt-cache", &self.folder).args(["show", name])
     }
 
     /// Prints what installing `names` on an empty system would fetch.

@@ -63,11 +63,8 @@ pub(super) fn apt(
     architecture: Architecture,
 ) -> Result<Apt> {
     let printed = run.capture(log, &apt::sources_command())?;
-    let os_release =
-        fs::read_to_string("/etc/os-release").context("cannot read /etc/os-release")?;
-    let host = os_release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
-    let host = host.context("/etc/os-release has no VERSION_CODENAME")?.trim_matches('"');
-    let sources = apt::sources_list(&String::from_utf8_lossy(&printed), host, suite)?;
+    let host = apt::host_suite()?;
+    let sources = apt::sources_list(&String::from_utf8_lossy(&printed), &host, suite)?;
     let folder =
         run.workspace.scratch().join("apt").join(format!("{suite}-{}", architecture.oci()));
     let apt = Apt::new(folder, architecture, &sources)?;
