@@ -19,7 +19,7 @@ use crate::ops::cargo::build::{self, Folders, Identity};
 use crate::ops::cargo::graph::{self, Edges, Graph};
 use crate::ops::cargo::toolchain::{Libc, Standard, Target, Toolchain};
 use crate::ops::command::Command;
-use crate::ops::{atomic, checksum, elf};
+use crate::ops::{atomic, checksum, elf, tree};
 use crate::run::Run;
 use crate::workspace::Binary;
 
@@ -63,7 +63,7 @@ impl Step for Build {
             }
             plan = plan.command(output.command(run)?);
             for edges in [Edges::Linked, Edges::Built] {
-                plan = plan.command(tree(run, &output, edges));
+                plan = plan.command(cargo_tree(run, &output, edges));
             }
             for command in output.split(run) {
                 plan = plan.command(command);
@@ -149,7 +149,7 @@ pub(super) fn stem(run: &Run, output: &Output<'_>) -> String {
 }
 
 /// `cargo tree` for one executable.
-pub(super) fn tree(run: &Run, output: &Output<'_>, edges: Edges) -> Command {
+pub(super) fn cargo_tree(run: &Run, output: &Output<'_>, edges: Edges) -> Command {
     let arguments = graph::arguments(&output.binary.package, output.target, edges);
     run.command("cargo").args(arguments)
 }
@@ -216,12 +216,9 @@ impl Output<'_> {
         run.exec(log, &self.command(run)?)?;
         // Of another version, debug information has another name.
         let folder = run.workspace.root().join(self.folder_in_plan());
-        if folder.exists() {
-            fs::remove_dir_all(&folder)
-                .with_context(|| format!("cannot remove {}", folder.display()))?;
-        }
+        tree::remove(&folder)?;
         let read = |edges| -> Result<Graph> {
-            let printed = run.capture(log, &tree(run, self, edges))?;
+            let printed = run.capture(log, &cargo_tree(run, self, edges))?;
             graph::parse(std::str::from_utf8(&printed).context("`cargo tree` printed no UTF-8")?)
         };
         let list = List::new(&read(Edges::Linked)?, &read(Edges::Built)?, sources)?;

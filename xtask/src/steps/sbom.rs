@@ -11,7 +11,7 @@ use oci::Layout;
 use release::layout::{self, SbomFormat};
 use release::{Architecture, Artifact, ArtifactKind, Engine};
 
-use super::build::{self, Output, outputs, tree};
+use super::build::{self, Output, cargo_tree, outputs};
 use super::package::{artifact, file_name};
 use super::{Input, Need, Outcome, Plan, Step, StepLog};
 use crate::ops::cargo::graph::{self, Crate, Edges, Graph};
@@ -47,8 +47,8 @@ impl Step for Sbom {
     fn plan(&self, run: &Run) -> Result<Plan> {
         let mut plan = Plan::new().reads(Input::Path("Cargo.lock".into())).reads(Input::Manifest);
         for output in outputs(run)? {
-            plan = plan.command(tree(run, &output, Edges::Linked));
-            plan = plan.command(tree(run, &output, Edges::Built));
+            plan = plan.command(cargo_tree(run, &output, Edges::Linked));
+            plan = plan.command(cargo_tree(run, &output, Edges::Built));
         }
         let images = run.workspace.product().images.iter().map(|image| image.name.clone());
         for name in files(run)?.into_iter().chain(images) {
@@ -193,7 +193,7 @@ impl CrateSources {
     /// The bill of materials of one executable.
     fn bom(&self, run: &Run, log: &StepLog, output: &Output<'_>) -> Result<Bom> {
         let read = |edges| -> Result<Graph> {
-            let printed = run.capture(log, &tree(run, output, edges))?;
+            let printed = run.capture(log, &cargo_tree(run, output, edges))?;
             graph::parse(std::str::from_utf8(&printed).context("`cargo tree` printed no UTF-8")?)
         };
         let (sha256, _) = checksum::sha256(&output.verified(run)?)?;

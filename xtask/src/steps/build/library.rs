@@ -20,6 +20,7 @@ use crate::ops::checksum;
 use crate::ops::command::Command;
 use crate::ops::debian::apt::{self, Apt};
 use crate::ops::debian::lock::{BASE, Locked};
+use crate::ops::tree;
 use crate::run::Run;
 use crate::steps::StepLog;
 
@@ -110,10 +111,7 @@ fn unpack(run: &Run, package: &Path, to: &Path) -> Command {
 }
 
 fn empty(folder: &Path) -> Result<()> {
-    if folder.exists() {
-        fs::remove_dir_all(folder)
-            .with_context(|| format!("cannot remove {}", folder.display()))?;
-    }
+    tree::remove(folder)?;
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))
 }
 
