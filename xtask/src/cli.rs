@@ -83,31 +83,7 @@ pub(crate) fn command() -> Command {
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
         .args(global());
-    for pipeline in PIPELINES {
-        let mut verb = verb(pipeline.name, pipeline.about, pipeline.example);
-        if pipeline.name == "dist" {
-            verb = verb.arg(
-                Arg::new("bin")
-                    .long("bin")
-                    .value_name("NAME")
-                    .action(ArgAction::Append)
-                    .help("Build this binary alone; may be repeated [default: all]"),
-            );
-        }
-        if pipeline.name == "release" {
-            verb = verb.arg(
-                flag("snapshot")
-                    .help("Build any commit for trying out: never a release, no tag needed"),
-            );
-        }
-        if pipeline.name == "validate" {
-            verb = verb.arg(fix()).arg(flag("changed").help(
-                "Run only gates that compile nothing, and of these only those that a file \
-                 concerns which differs from the last commit; for a commit hook",
-            ));
-        }
-        command = command.subcommand(verb);
-    }
+    command = command.subcommands(PIPELINES.iter().map(of_pipeline));
     command = command.subcommand(
         verb(
             "ci",
@@ -177,6 +153,29 @@ pub(crate) fn command() -> Command {
             verb("completions", "Print completions for a shell", "bash > xtask.bash")
                 .arg(Arg::new("shell").required(true).value_parser(value_parser!(Shell))),
         )
+}
+
+/// The command of a pipeline, with the arguments that it alone has.
+fn of_pipeline(pipeline: &Pipeline) -> Command {
+    let verb = verb(pipeline.name, pipeline.about, pipeline.example);
+    match pipeline.name {
+        "dist" => verb.arg(
+            Arg::new("bin")
+                .long("bin")
+                .value_name("NAME")
+                .action(ArgAction::Append)
+                .help("Build this binary alone; may be repeated [default: all]"),
+        ),
+        "release" => verb.arg(
+            flag("snapshot")
+                .help("Build any commit for trying out: never a release, no tag needed"),
+        ),
+        "validate" => verb.arg(fix()).arg(flag("changed").help(
+            "Run only gates that compile nothing, and of these only those that a file \
+             concerns which differs from the last commit; for a commit hook",
+        )),
+        _ => verb,
+    }
 }
 
 /// Arguments of `verify`, which go to `notary verify` under the same names, with their values and helps.
