@@ -11,7 +11,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use iso9660::{reader::Volume, task::VOLUME_PREFIX};
+use iso9660::{
+    combined::{self, Part},
+    reader::Volume,
+    task::VOLUME_PREFIX,
+};
 
 use crate::{
     exit::{Exit, Failure},
@@ -40,6 +44,14 @@ pub(crate) enum Kind {
     Device,
     /// An image in a file.
     Image,
+    /// An image in a part of a file or device: behind the maintenance image, where the BMC takes
+    /// one medium.
+    Part {
+        /// Where it starts, in bytes.
+        start: u64,
+        /// Where it ends.
+        end: u64,
+    },
     /// A folder that holds the files of a task.
     Folder,
 }
@@ -89,13 +101,21 @@ fn named(path: &Path) -> Result<Medium, io::Error> {
     } else {
         return Err(io::Error::other("neither a block device nor a file nor a folder"));
     };
-    let label = if kind == Kind::Folder {
-        None
-    } else {
-        let file = fs::File::open(path)?;
-        Volume::open(file).ok().map(|volume| volume.info().volume_id.clone())
-    };
-    Ok(Medium { path: path.to_owned(), kind, label })
+    let medium = |kind, label| Medium { path: path.to_owned(), kind, label };
+    if kind == Kind::Folder {
+        return Ok(medium(kind, None));
+    }
+    let mut file = fs::File::open(path)?;
+    if let Some(range) = combined::find(&mut file)? {
+        let (start, end) = (range.start, range.end);
+        return Ok(medium(Kind::Part { start, end }, label(Part::new(file, range))));
+    }
+    Ok(medium(kind, label(file)))
+}
+
+/// The label of a volume, if it is one.
+fn label(volume: impl io::Read + io::Seek) -> Option<String> {
+    Volume::open(volume).ok().map(|volume| volume.info().volume_id.clone())
 }
 
 /// The first device below `root` whose label is that of a task.

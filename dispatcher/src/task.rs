@@ -7,12 +7,16 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::{self, Read as _},
+    io::{self, Read as _, Seek as _},
+    ops::Range,
     path::Path,
 };
 
 use anyhow::{Context as _, bail};
-use iso9660::reader::{ReadError, Volume};
+use iso9660::{
+    combined::Part,
+    reader::{ReadError, Volume},
+};
 use recipe::{
     KsCfg, MAX_RECIPE_BYTES, UnattendXml, UserData,
     controller::{CONTROLLER_JSON, MAX_CONTROLLER_BYTES},
@@ -49,7 +53,8 @@ impl Task {
     pub(crate) fn read(medium: &Medium, mount_point: &Path) -> Result<Self, Failure> {
         match medium.kind {
             Kind::Folder => Self::from_folder(&medium.path),
-            Kind::Image => Self::from_image(&medium.path),
+            Kind::Image => Self::from_image(&medium.path, None),
+            Kind::Part { start, end } => Self::from_image(&medium.path, Some(start..end)),
             Kind::Device => {
                 let mounted = Mounted::new(&medium.path, mount_point)?;
                 Self::from_folder(mounted.path())
@@ -61,10 +66,13 @@ impl Task {
         Self::collect(|name, limit| read_file(&folder.join(name), limit))
     }
 
-    fn from_image(image: &Path) -> Result<Self, Failure> {
+    /// Reads an image, which is the file or a part of it.
+    fn from_image(image: &Path, part: Option<Range<u64>>) -> Result<Self, Failure> {
         let opening = format!("opening {}", image.display());
-        let file = fs::File::open(image).or_exit(Exit::Mount, &opening)?;
-        let mut volume = Volume::open(file).or_exit(Exit::Mount, &opening)?;
+        let mut file = fs::File::open(image).or_exit(Exit::Mount, &opening)?;
+        let size = file.seek(io::SeekFrom::End(0)).or_exit(Exit::Mount, &opening)?;
+        let image = Part::new(file, part.unwrap_or(0..size));
+        let mut volume = Volume::open(image).or_exit(Exit::Mount, &opening)?;
         Self::collect(|name, limit| match volume.find(name) {
             Ok(entry) => Ok(Some(volume.read_file(&entry, limit as u64)?)),
             Err(ReadError::NotFound { .. }) => Ok(None),

@@ -8,7 +8,7 @@
 //! written, so that an image can be streamed to anything that takes bytes.
 //! The writer covers ISO 9660 level 3 with Rock Ridge and Joliet, files of more than 4 GiB, and
 //! booting from CD and disk. The [`reader`] opens images that nobody vouches for. [`task`] makes
-//! the image that hands a recipe to a machine.
+//! the image that hands a recipe to a machine, and [`combined`] puts it behind another one.
 //!
 //! Sources of the formats: ECMA-119 4th edition, SUSP 1.12 and RRIP 1.12 (IEEE P1281 and P1282),
 //! the Joliet Specification of 1995, El Torito 1.0, and UEFI 2.10 for partition tables.
@@ -30,6 +30,7 @@ mod rock_ridge;
 mod time;
 mod writer;
 
+pub mod combined;
 pub mod reader;
 pub mod task;
 

@@ -50,6 +50,23 @@ fn recipe_env_has_these_lines() {
     assert_eq!(fs::read_to_string(machine.path("run/provision/recipe.env")).unwrap(), expected);
 }
 
+/// Where a BMC takes one medium, the task is behind the maintenance image.
+#[test]
+fn a_task_behind_another_image_is_handed_over() {
+    let machine = Machine::new();
+    let task = iso("job-7");
+    // No whole number of blocks, and filled up by the BMC.
+    let boot = vec![1; 5000];
+    let joints = iso9660::combined::Joints::new(boot.len() as u64, task.len() as u64);
+    let medium =
+        [boot, vec![0; joints.padding], task, joints.end, vec![0; 60 * 1024]].concat();
+    let ended = machine.run([machine.write("combined.iso", medium)]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let provision = machine.provision();
+    assert_eq!(provision.env.recipe_sha256.as_str(), sha256_hex(RECIPE.as_bytes()));
+    assert_eq!(provision.env.job_id.unwrap().as_str(), "JOB7");
+}
+
 #[test]
 fn a_second_task_leaves_nothing_of_the_first() {
     let machine = Machine::new();
