@@ -36,7 +36,7 @@ use crate::jobs::bmc::{Bmc, Secret};
 use crate::jobs::published::Published;
 use crate::jobs::runner::Runner;
 use crate::linger::{Lingering, Unread};
-use crate::media::{self, Image, Media};
+use crate::media::{self, Media};
 use crate::metrics::Metrics;
 use crate::registry::http::Registry;
 use crate::registry::storage::Storage;
@@ -80,12 +80,11 @@ impl Server {
         let registry = Registry::new(Arc::clone(&storage), config.registry.rules.clone(), users);
         let database = Database::open(&config.database())
             .with_context(|| format!("open {}", config.database().display()))?;
-        let maintenance = Image::fixed(&config.jobs.maintenance_iso)?;
         let secrets = config::read_secrets(&config.webhook_secrets).map_err(anyhow::Error::msg)?;
         let published = Published::new(
             Arc::clone(&media),
             config.jobs.url.as_deref(),
-            maintenance,
+            config.jobs.maintenance_iso.clone(),
             // During a rotation the new one comes first.
             secrets.first().cloned(),
         );

@@ -21,6 +21,7 @@ use http_body::{Frame, SizeHint};
 use rustix::io::{ReadWriteFlags, preadv2};
 use tokio::task::{JoinHandle, spawn_blocking};
 
+use super::Piece;
 use super::handover::{self, Handover};
 
 /// Bytes read at once. Larger pieces save system calls but fall out of the processor's cache between
@@ -34,7 +35,7 @@ const SPARE: usize = 16;
 pub(super) enum Part {
     /// Text between ranges.
     Memory(Bytes),
-    /// Bytes of the file.
+    /// Bytes of what is served.
     File(Range<u64>),
 }
 
@@ -54,51 +55,82 @@ impl From<Range<u64>> for Part {
     }
 }
 
+/// Bytes that are sent next.
+#[derive(Debug)]
+enum Stretch {
+    Memory(Bytes),
+    File(Current),
+}
+
+/// A range of one of the files, of which the start moves on.
+#[derive(Debug, Clone)]
+struct Current {
+    file: Arc<File>,
+    range: Range<u64>,
+}
+
 /// The body.
 #[derive(Debug)]
 pub(super) struct FileBody {
-    file: Arc<File>,
     handover: Option<Handover>,
-    parts: IntoIter<Part>,
-    current: Range<u64>,
+    stretches: IntoIter<Stretch>,
+    current: Option<Current>,
     reading: Option<JoinHandle<io::Result<Bytes>>>,
     left: u64,
 }
 
 impl FileBody {
-    /// `length` is the sum over `parts`. `handover`: of the connection that sends it.
+    /// `parts` are of what `pieces` make one after another, and `length` is their sum. `handover`: of the connection that sends it.
     pub(super) fn new(
-        file: Arc<File>,
+        pieces: &[Piece],
         parts: Vec<Part>,
         length: u64,
         handover: Option<Handover>,
     ) -> Self {
-        let parts = parts.into_iter();
-        Self { file, handover, parts, current: 0..0, reading: None, left: length }
+        let mut stretches = Vec::with_capacity(parts.len());
+        for part in parts {
+            match part {
+                Part::Memory(bytes) => stretches.push(Stretch::Memory(bytes)),
+                Part::File(range) => locate(pieces, &range, &mut stretches),
+            }
+        }
+        let stretches = stretches.into_iter();
+        Self { handover, stretches, current: None, reading: None, left: length }
+    }
+
+    /// Takes the next bytes of the current range, `most` at most.
+    fn advance(&mut self, most: u64) -> Option<Current> {
+        let current = self.current.as_mut()?;
+        let start = current.range.start;
+        let end = current.range.end.min(start.saturating_add(most));
+        let taken = Current { file: Arc::clone(&current.file), range: start..end };
+        current.range.start = end;
+        if current.range.is_empty() {
+            self.current = None;
+        }
+        Some(taken)
     }
 
     /// Hands over the next piece of the current part, if it is in the page cache.
     fn hand_over(&mut self) -> Option<Bytes> {
-        let handover = self.handover.as_ref().filter(|_| !self.current.is_empty())?;
-        let start = self.current.start;
-        let end = self.current.end.min(start.saturating_add(handover::LARGEST as u64));
-        if !is_cached(&self.file, start) || !is_cached(&self.file, end - 1) {
+        let handover = self.handover.clone()?;
+        let Current { file, range } = self.current.as_ref()?;
+        let end = range.end.min(range.start.saturating_add(handover::LARGEST as u64));
+        if !is_cached(file, range.start) || !is_cached(file, end - 1) {
             return None;
         }
-        self.current.start = end;
-        Some(handover.note(&self.file, start..end))
+        let Current { file, range } = self.advance(handover::LARGEST as u64)?;
+        Some(handover.note(&file, range))
     }
 
     /// Starts to read the next piece of the current part, if it has one.
     fn read_ahead(&mut self) {
-        if self.reading.is_some() || self.current.is_empty() {
-            return;
+        if self.reading.is_none()
+            && let Some(Current { file, range }) = self.advance(PIECE)
+        {
+            let length = range.end - range.start;
+            self.reading = Some(spawn_blocking(move || read(&file, range.start, length)));
         }
-        let start = self.current.start;
-        let end = self.current.end.min(start.saturating_add(PIECE));
-        self.current.start = end;
-        let file = Arc::clone(&self.file);
-        self.reading = Some(spawn_blocking(move || read(&file, start, end - start)));
     }
 }
 
@@ -110,11 +142,11 @@ impl http_body::Body for FileBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        while self.reading.is_none() && self.current.is_empty() {
-            match self.parts.next() {
+        while self.reading.is_none() && self.current.is_none() {
+            match self.stretches.next() {
                 None => return Poll::Ready(None),
-                Some(Part::File(range)) => self.current = range,
-                Some(Part::Memory(bytes)) => {
+                Some(Stretch::File(current)) => self.current = Some(current),
+                Some(Stretch::Memory(bytes)) => {
                     self.left = self.left.saturating_sub(bytes.len() as u64);
                     return Poll::Ready(Some(Ok(Frame::data(bytes))));
                 }
@@ -147,6 +179,29 @@ impl http_body::Body for FileBody {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.left)
+    }
+}
+
+/// Which bytes of which pieces a range is made of.
+fn locate(pieces: &[Piece], range: &Range<u64>, stretches: &mut Vec<Stretch>) {
+    let mut begin = 0;
+    for piece in pieces {
+        let end = begin + piece.length();
+        let (from, to) = (range.start.max(begin), range.end.min(end));
+        if from < to {
+            let inside = from - begin..to - begin;
+            stretches.push(match piece {
+                Piece::File(file, _) => {
+                    Stretch::File(Current { file: Arc::clone(file), range: inside })
+                }
+                Piece::Memory(bytes) => {
+                    // It lies in memory, so its length is a usize.
+                    let at = |offset: u64| usize::try_from(offset).unwrap_or(bytes.len());
+                    Stretch::Memory(bytes.slice(at(inside.start)..at(inside.end)))
+                }
+            });
+        }
+        begin = end;
     }
 }
 
@@ -206,7 +261,8 @@ mod tests {
         let path = folder.path().join("file");
         std::fs::write(&path, content).unwrap();
         let length = parts.iter().map(Part::length).sum();
-        FileBody::new(Arc::new(File::open(path).unwrap()), parts, length, None)
+        let file = Piece::File(Arc::new(File::open(path).unwrap()), content.len() as u64);
+        FileBody::new(&[file], parts, length, None)
     }
 
     #[tokio::test]
@@ -225,7 +281,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_that_ends_early_is_an_error() {
-        let got = body(b"short", vec![Part::File(0..100)]).collect().await;
+        let file = tempfile::tempfile().unwrap();
+        let pieces = [Piece::File(Arc::new(file), 100)];
+        let got = FileBody::new(&pieces, vec![Part::File(0..100)], 100, None).collect().await;
         assert_eq!(got.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     }
 
@@ -241,7 +299,8 @@ mod tests {
         }
         let handover = Handover::default();
         let parts = vec![Part::File(0..3_000_000)];
-        let mut body = FileBody::new(file, parts, 3_000_000, Some(handover));
+        let pieces = [Piece::File(file, 3_000_000)];
+        let mut body = FileBody::new(&pieces, parts, 3_000_000, Some(handover));
         let mut length = 0;
         while let Some(frame) = body.frame().await {
             let bytes = frame.unwrap().into_data().unwrap();
@@ -249,6 +308,26 @@ mod tests {
             length += bytes.len();
         }
         assert_eq!(length, 3_000_000);
+    }
+
+    #[tokio::test]
+    async fn several_pieces_are_one_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let pieces = ["first", "second"].map(|text| {
+            let path = folder.path().join(text);
+            std::fs::write(&path, text).unwrap();
+            Piece::File(Arc::new(File::open(path).unwrap()), text.len() as u64)
+        });
+        let [first, second] = pieces;
+        let pieces = [first, Piece::Memory(Bytes::from_static(b" and ")), second];
+        let whole = b"first and second";
+        for from in 0..whole.len() {
+            for to in from + 1..=whole.len() {
+                let parts = vec![Part::File(from as u64..to as u64)];
+                let body = FileBody::new(&pieces, parts, (to - from) as u64, None);
+                assert_eq!(body.collect().await.unwrap().to_bytes(), whole[from..to]);
+            }
+        }
     }
 
     #[tokio::test]

@@ -16,7 +16,7 @@ use std::fs::File;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, Method, Request, Response, StatusCode, header};
 
 use body::FileBody;
@@ -29,10 +29,8 @@ pub(crate) use socket::Socket;
 /// A file and how it is described to clients.
 #[derive(Debug)]
 pub(crate) struct ServedFile {
-    /// The file; its content never changes while it has this `etag`.
-    pub(crate) file: Arc<File>,
-    /// Its size in bytes.
-    pub(crate) size: u64,
+    /// Its content, which never changes while it has this `etag`.
+    pub(crate) pieces: Vec<Piece>,
     /// Its media type.
     pub(crate) content_type: HeaderValue,
     /// A strong entity tag, with its quotes.
@@ -41,10 +39,30 @@ pub(crate) struct ServedFile {
     pub(crate) modified: Option<SystemTime>,
 }
 
+/// A piece of what is served as one file.
+#[derive(Debug, Clone)]
+pub(crate) enum Piece {
+    /// A file and its size in bytes.
+    File(Arc<File>, u64),
+    /// Bytes between files.
+    Memory(Bytes),
+}
+
+impl Piece {
+    /// Bytes in it.
+    pub(crate) fn length(&self) -> u64 {
+        match self {
+            Self::File(_, length) => *length,
+            Self::Memory(bytes) => bytes.len() as u64,
+        }
+    }
+}
+
 /// Answers a request for `served`. Where the connection put a [`Handover`] into the request, the
 /// answer makes use of it.
 pub(crate) fn respond<B>(request: &Request<B>, served: ServedFile) -> Response<Body> {
-    let ServedFile { file, size, content_type, etag, modified } = served;
+    let ServedFile { pieces, content_type, etag, modified } = served;
+    let size = pieces.iter().map(Piece::length).sum();
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
@@ -87,7 +105,7 @@ pub(crate) fn respond<B>(request: &Request<B>, served: ServedFile) -> Response<B
     *response.status_mut() = status;
     if request.method() != Method::HEAD {
         let handover = request.extensions().get().cloned();
-        *response.body_mut() = Body::new(FileBody::new(file, parts, length, handover));
+        *response.body_mut() = Body::new(FileBody::new(&pieces, parts, length, handover));
     }
     response
 }

@@ -78,6 +78,8 @@ pub struct Media {
     pub maintenance: Secret,
     /// URL of the job's task ISO.
     pub task: Secret,
+    /// URL of the maintenance ISO with the task ISO behind it, for BMCs that take one medium.
+    pub combined: Secret,
 }
 
 /// Whether a reset may have happened already.

@@ -20,17 +20,17 @@ pub struct Published {
     media: Arc<Media>,
     /// `http://HOST:PORT`, without a slash at the end.
     url: Option<String>,
-    maintenance: Image,
+    maintenance: String,
     webhook_secret: Option<Secret>,
 }
 
 impl Published {
-    /// `url` is this service as BMCs reach it, `maintenance` the ISO that they boot.
+    /// `url` is this service as BMCs reach it, `maintenance` the name of the ISO that they boot.
     /// `webhook_secret` is what machines report with.
     pub fn new(
         media: Arc<Media>,
         url: Option<&str>,
-        maintenance: Image,
+        maintenance: String,
         webhook_secret: Option<Secret>,
     ) -> Self {
         let url = url.map(|url| url.trim_end_matches('/').to_owned());
@@ -42,8 +42,7 @@ impl Published {
         self.url.as_deref().ok_or_else(|| PublishError(missing.to_owned()))
     }
 
-    fn url(&self, image: &Image, expires: SystemTime) -> Result<Secret, PublishError> {
-        let path = self.media.address(image, expires)?;
+    fn at(&self, path: &str) -> Result<Secret, PublishError> {
         Ok(Secret::new(format!("{}{path}", self.base()?)))
     }
 }
@@ -82,8 +81,14 @@ impl Publisher for Published {
 
     fn media(&self, job: JobId, valid: Duration) -> Result<bmc::Media, PublishError> {
         let expires = SystemTime::now() + valid;
-        let maintenance = self.url(&self.maintenance, expires)?;
-        Ok(bmc::Media { maintenance, task: self.url(&task(job)?, expires)? })
+        let maintenance = self.media.address(&Image::fixed(&self.maintenance)?, expires)?;
+        let task = self.media.address(&task(job)?, expires)?;
+        let combined = self.media.combined_address(&self.maintenance, &job.to_string(), expires)?;
+        Ok(bmc::Media {
+            maintenance: self.at(&maintenance)?,
+            task: self.at(&task)?,
+            combined: self.at(&combined)?,
+        })
     }
 
     fn access(&self, job: JobId, serial: &str) -> Result<Option<ControllerAccess>, PublishError> {
@@ -110,7 +115,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let published = |secret: Option<&str>| {
             let media = Media::open(folder.path().to_owned()).unwrap();
-            let maintenance = Image::fixed("maintenance.iso").unwrap();
+            let maintenance = "maintenance.iso".to_owned();
             let secret = secret.map(Secret::new);
             Published::new(media, Some("https://controller.example/"), maintenance, secret)
         };

@@ -45,25 +45,31 @@ impl Redfish {
         let ids: Vec<_> = bmc.plan().slots().iter().map(|slot| slot.id.as_str()).collect();
         let found = format!("{} with the slots {}", bmc.profile().title, ids.join(" and "));
         story.tell(&Step::RedfishDiscover, found);
-        let (maintenance, task) = match bmc.plan() {
-            Plan::Two { maintenance, task } => (maintenance, task),
-            Plan::One { combined } => {
-                let message = format!(
-                    "the BMC has one slot for media, {}; a job needs two: one for the maintenance \
-                     image and one for the task",
-                    combined.id
-                );
-                let step = Step::RedfishMountTask;
-                return Err(Failure { step, message, retry: Retry::Never });
-            }
-        };
-        let insert = async |step: Step, slot: &Slot, image: &bmc::Secret| {
-            bmc.insert(slot, image.expose()).await.map_err(failed(&step, Retry::Later))?;
-            story.tell(&step, format!("inserted into slot {}", slot.id));
+        let (first, second) = (Step::RedfishMountMaintenance, Step::RedfishMountTask);
+        let together = async |slot: &Slot| {
+            bmc.insert(slot, media.combined.expose()).await?;
+            story.tell(&second, format!("inserted into slot {}, both in one", slot.id));
             Ok(())
         };
-        insert(Step::RedfishMountMaintenance, maintenance, &media.maintenance).await?;
-        insert(Step::RedfishMountTask, task, &media.task).await?;
+        match bmc.plan() {
+            Plan::One { combined } => {
+                together(combined).await.map_err(failed(&first, Retry::Later))?;
+            }
+            Plan::Two { maintenance, task } => {
+                let inserted = bmc.insert(maintenance, media.maintenance.expose()).await;
+                inserted.map_err(failed(&first, Retry::Later))?;
+                story.tell(&first, format!("inserted into slot {}", maintenance.id));
+                match bmc.insert(task, media.task.expose()).await {
+                    Ok(()) => story.tell(&second, format!("inserted into slot {}", task.id)),
+                    // Some iDRACs take one medium at a time, whatever slots they list.
+                    Err(refused) if refused.is_refusal() => {
+                        story.tell(&second, format!("refused, so both go in as one: {refused}"));
+                        together(maintenance).await.map_err(failed(&second, Retry::Later))?;
+                    }
+                    Err(error) => return Err(failed(&second, Retry::Later)(error)),
+                }
+            }
+        }
         bmc.close().await;
         Ok(())
     }

@@ -5,7 +5,6 @@
 //! ranges, HEAD. The form `/media/tasks/JOB/task.iso?expires=EXPIRES&sig=TOKEN` is read too.
 
 use std::borrow::Cow;
-use std::fs::File;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -16,7 +15,8 @@ use axum::http::{HeaderValue, Method, Response, StatusCode, header};
 use axum::routing::any;
 use serde_json::json;
 
-use super::image::{Image, Known};
+use super::content::{Content, Opened};
+use super::image::Image;
 use super::{Media, MediaError, token};
 use crate::file_service::{self, ServedFile};
 
@@ -36,10 +36,10 @@ pub(crate) fn loggable(path: &str) -> Cow<'_, str> {
     }
 }
 
-/// An image and the right to read it, as an address names them.
+/// What to read and the right to, as an address names them.
 #[derive(Debug, PartialEq, Eq)]
 struct Address<'a> {
-    image: Image,
+    content: Content,
     /// Seconds since 1970.
     expires: u64,
     token: &'a str,
@@ -49,13 +49,17 @@ impl<'a> Address<'a> {
     /// None: not an address of an image.
     fn parse(path: &'a str, query: Option<&'a str>) -> Option<Self> {
         let parts: Vec<&str> = path.strip_prefix("/media/")?.split('/').collect();
-        let (image, signed) = match *parts.as_slice() {
+        let (content, signed) = match *parts.as_slice() {
             ["tasks", expires, token, job, "task.iso"] => {
-                (Image::task(job), Some((expires, token)))
+                (one(Image::task(job)), Some((expires, token)))
             }
-            ["tasks", job, "task.iso"] => (Image::task(job), None),
-            ["static", expires, token, name] => (Image::fixed(name), Some((expires, token))),
-            ["static", name] => (Image::fixed(name), None),
+            ["tasks", job, "task.iso"] => (one(Image::task(job)), None),
+            ["static", expires, token, name] => (one(Image::fixed(name)), Some((expires, token))),
+            ["static", name] => (one(Image::fixed(name)), None),
+            ["combined", expires, token, job, name] => {
+                (combined(job, name), Some((expires, token)))
+            }
+            ["combined", job, name] => (combined(job, name), None),
             _ => return None,
         };
         // Neither digits nor base64url are ever percent-encoded.
@@ -67,8 +71,16 @@ impl<'a> Address<'a> {
         };
         let digits = expires.bytes().all(|b| b.is_ascii_digit());
         let expires = expires.parse().ok().filter(|_| digits)?;
-        Some(Self { image: image.ok()?, expires, token })
+        Some(Self { content: content?, expires, token })
     }
+}
+
+fn one<E>(image: Result<Image, E>) -> Option<Content> {
+    Some(Content::One(image.ok()?))
+}
+
+fn combined(job: &str, name: &str) -> Option<Content> {
+    Some(Content::Combined { boot: Image::fixed(name).ok()?, task: Image::task(job).ok()? })
 }
 
 async fn handle(State(media): State<Arc<Media>>, request: Request) -> Response<Body> {
@@ -83,7 +95,7 @@ async fn handle(State(media): State<Arc<Media>>, request: Request) -> Response<B
         let message = "not the address of an image";
         return refusal(StatusCode::NOT_FOUND, "not_found", message);
     };
-    let (file, known) = match open(&media, &address.image).await {
+    let opened = match open(&media, &address.content).await {
         Ok(found) => found,
         // A stranger must not learn which images there are.
         Err(MediaError::Missing { path }) => {
@@ -96,28 +108,29 @@ async fn handle(State(media): State<Arc<Media>>, request: Request) -> Response<B
             return refusal(StatusCode::INTERNAL_SERVER_ERROR, "internal", message);
         }
     };
-    if !media.key.verify(address.token, &address.image, address.expires, &known.digest) {
+    if !media.key.verify(address.token, &address.content, address.expires, &opened.digest) {
         return forbidden();
     }
     if token::seconds(SystemTime::now()) > address.expires {
         return refusal(StatusCode::GONE, "media_expired", "this address has expired");
     }
     let served = ServedFile {
-        file: Arc::new(file),
-        size: known.size,
+        pieces: opened.pieces,
         content_type: HeaderValue::from_static("application/octet-stream"),
-        etag: known.etag.clone(),
-        modified: known.modified,
+        etag: opened.etag,
+        modified: opened.modified,
     };
     file_service::respond(&request, served)
 }
 
-async fn open(media: &Arc<Media>, image: &Image) -> Result<(File, Arc<Known>), MediaError> {
-    if let Some(found) = media.recall(image) {
-        return Ok(found);
+async fn open(media: &Arc<Media>, content: &Content) -> Result<Opened, MediaError> {
+    if let Some(opened) = media.recall_content(content) {
+        return Ok(opened);
     }
-    let (media, image) = (Arc::clone(media), image.clone());
-    tokio::task::spawn_blocking(move || media.read(&image)).await.map_err(MediaError::Task)?
+    let (media, content) = (Arc::clone(media), content.clone());
+    tokio::task::spawn_blocking(move || media.read_content(&content))
+        .await
+        .map_err(MediaError::Task)?
 }
 
 fn forbidden() -> Response<Body> {
@@ -139,14 +152,19 @@ mod tests {
 
     #[test]
     fn both_forms_are_read() {
-        let task = || Image::task("j-1").unwrap();
-        let fixed = || Image::fixed("m.iso").unwrap();
+        let task = || one(Image::task("j-1")).unwrap();
+        let fixed = || one(Image::fixed("m.iso")).unwrap();
+        let both = || combined("j-1", "m.iso").unwrap();
         for (path, query, expected) in [
             ("/media/tasks/17/T/j-1/task.iso", None, Some((task(), 17, "T"))),
             ("/media/tasks/17/T/j-1/task.iso", Some("expires=9&sig=x"), Some((task(), 17, "T"))),
             ("/media/tasks/j-1/task.iso", Some("expires=17&sig=T"), Some((task(), 17, "T"))),
             ("/media/static/17/T/m.iso", None, Some((fixed(), 17, "T"))),
             ("/media/static/m.iso", Some("a&sig=T&expires=17&b=c"), Some((fixed(), 17, "T"))),
+            ("/media/combined/17/T/j-1/m.iso", None, Some((both(), 17, "T"))),
+            ("/media/combined/j-1/m.iso", Some("expires=17&sig=T"), Some((both(), 17, "T"))),
+            ("/media/combined/17/T/../m.iso", None, None),
+            ("/media/combined/17/T/j-1/m.img", None, None),
             ("/media/static/m.iso", None, None),
             ("/media/static/m.iso", Some("sig=T"), None),
             ("/media/static/+17/T/m.iso", None, None),
@@ -158,7 +176,7 @@ mod tests {
             ("/media/key", None, None),
         ] {
             let expected =
-                expected.map(|(image, expires, token)| Address { image, expires, token });
+                expected.map(|(content, expires, token)| Address { content, expires, token });
             assert_eq!(Address::parse(path, query), expected, "{path} {query:?}");
         }
     }
@@ -167,6 +185,8 @@ mod tests {
     fn a_log_holds_no_token() {
         let logged = loggable("/media/tasks/17/secret/j-1/task.iso");
         assert_eq!(logged, "/media/tasks/17/…/j-1/task.iso");
+        let logged = loggable("/media/combined/17/secret/j-1/m.iso");
+        assert_eq!(logged, "/media/combined/17/…/j-1/m.iso");
         assert_eq!(loggable("/media/static/m.iso"), "/media/static/m.iso");
         assert_eq!(loggable("/v2/a/tags/list"), "/v2/a/tags/list");
     }

@@ -7,6 +7,7 @@
 //! the image, until it expires. It is bound to the image's content: an image that was replaced has
 //! another address.
 
+mod content;
 mod http;
 mod image;
 mod token;
@@ -21,6 +22,7 @@ pub(crate) use http::loggable;
 pub use image::{Image, NameError};
 
 use crate::durable::{self, FileError};
+use content::Content;
 use image::Known;
 use token::Key;
 
@@ -44,6 +46,9 @@ pub enum MediaError {
         /// Where it should be.
         path: PathBuf,
     },
+    /// The name is none of an image.
+    #[error(transparent)]
+    Name(#[from] NameError),
     /// The file system failed.
     #[error(transparent)]
     File(#[from] FileError),
@@ -107,13 +112,33 @@ impl Media {
     /// # Errors
     /// When there is no such image, or the disk fails.
     pub fn address(&self, image: &Image, expires: SystemTime) -> Result<String, MediaError> {
-        let (_, known) = self.read(image)?;
-        let expires = token::seconds(expires);
-        let token = self.key.sign(image, expires, &known.digest);
+        let content = Content::One(image.clone());
+        let (expires, token) = self.sign(&content, expires)?;
         Ok(match image {
             Image::Task(job) => format!("/media/tasks/{expires}/{token}/{job}/task.iso"),
             Image::Static(name) => format!("/media/static/{expires}/{token}/{name}"),
         })
+    }
+
+    /// The same of an image of the operator's, by its name, with that of a job behind it.
+    ///
+    /// # Errors
+    /// When one of them is not there or has no good name, or the disk fails.
+    pub fn combined_address(
+        &self,
+        name: &str,
+        job: &str,
+        expires: SystemTime,
+    ) -> Result<String, MediaError> {
+        let content = Content::Combined { boot: Image::fixed(name)?, task: Image::task(job)? };
+        let (expires, token) = self.sign(&content, expires)?;
+        Ok(format!("/media/combined/{expires}/{token}/{job}/{name}"))
+    }
+
+    fn sign(&self, content: &Content, expires: SystemTime) -> Result<(u64, String), MediaError> {
+        let digest = self.read_content(content)?.digest;
+        let expires = token::seconds(expires);
+        Ok((expires, self.key.sign(content, expires, &digest)))
     }
 }
 

@@ -15,6 +15,7 @@ use hmac::{Hmac, Mac as _};
 use oci::Digest;
 use sha2::Sha256;
 
+use super::content::Content;
 use super::image::Image;
 use crate::durable::{self, At as _, FileError, absent_is_none};
 
@@ -52,29 +53,35 @@ impl Key {
     }
 
     /// The token of an address. `expires` in seconds since 1970.
-    pub(super) fn sign(&self, image: &Image, expires: u64, content: &Digest) -> String {
-        BASE64_URL_SAFE_NO_PAD.encode(self.mac(image, expires, content).finalize().into_bytes())
+    pub(super) fn sign(&self, content: &Content, expires: u64, digest: &Digest) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(self.mac(content, expires, digest).finalize().into_bytes())
     }
 
     /// Whether a token is the one of this address; takes as long for a wrong one as for the right one.
     pub(super) fn verify(
         &self,
         token: &str,
-        image: &Image,
+        content: &Content,
         expires: u64,
-        content: &Digest,
+        digest: &Digest,
     ) -> bool {
         let Ok(token) = BASE64_URL_SAFE_NO_PAD.decode(token) else { return false };
-        self.mac(image, expires, content).verify_slice(&token).is_ok()
+        self.mac(content, expires, digest).verify_slice(&token).is_ok()
     }
 
     /// Names hold no line feed, so no two addresses have the same text.
-    fn mac(&self, image: &Image, expires: u64, content: &Digest) -> Hmac<Sha256> {
-        let (kind, name) = match image {
-            Image::Task(job) => ("task", job),
-            Image::Static(name) => ("static", name),
+    fn mac(&self, content: &Content, expires: u64, digest: &Digest) -> Hmac<Sha256> {
+        let name = |image: &Image| match image {
+            Image::Task(job) => format!("task\n{job}"),
+            Image::Static(name) => format!("static\n{name}"),
         };
-        let facts = format!("provisioner media 1\n{kind}\n{name}\n{expires}\n{content}\n");
+        let name = match content {
+            Content::One(image) => name(image),
+            Content::Combined { boot, task } => {
+                format!("combined\n{}\n{}", name(boot), name(task))
+            }
+        };
+        let facts = format!("provisioner media 1\n{name}\n{expires}\n{digest}\n");
         self.0.clone().chain_update(facts)
     }
 }
@@ -95,7 +102,8 @@ mod tests {
     #[test]
     fn a_token_is_good_for_one_thing_only() {
         let key = Key::new(&[7; KEY]).unwrap();
-        let image = Image::task("job-1").unwrap();
+        let task = |job| Content::One(Image::task(job).unwrap());
+        let image = task("job-1");
         let one = Digest::sha256(b"1");
         let token = key.sign(&image, 1000, &one);
         assert_eq!(token.len(), 43);
@@ -103,8 +111,11 @@ mod tests {
         assert!(key.verify(&token, &image, 1000, &one));
         assert!(!key.verify(&token, &image, 1001, &one));
         assert!(!key.verify(&token, &image, 1000, &Digest::sha256(b"2")));
-        assert!(!key.verify(&token, &Image::task("job-2").unwrap(), 1000, &one));
-        assert!(!key.verify(&token, &Image::fixed("job-1.iso").unwrap(), 1000, &one));
+        assert!(!key.verify(&token, &task("job-2"), 1000, &one));
+        let fixed = Image::fixed("job-1.iso").unwrap();
+        assert!(!key.verify(&token, &Content::One(fixed.clone()), 1000, &one));
+        let both = Content::Combined { boot: fixed, task: Image::task("job-1").unwrap() };
+        assert!(!key.verify(&token, &both, 1000, &one));
         assert!(!Key::new(&[8; KEY]).unwrap().verify(&token, &image, 1000, &one));
         let cut = token.get(..42).unwrap();
         for wrong in ["", "x", cut, "ä", "!", &format!("{token}=")] {
@@ -116,7 +127,7 @@ mod tests {
     fn a_key_is_made_once_and_is_nobody_elses() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
-        let image = Image::task("a").unwrap();
+        let image = Content::One(Image::task("a").unwrap());
         let content = Digest::sha256(b"");
         let token = Key::load_or_make(&path).unwrap().sign(&image, 1, &content);
         assert!(Key::load_or_make(&path).unwrap().verify(&token, &image, 1, &content));

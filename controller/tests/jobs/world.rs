@@ -221,7 +221,11 @@ impl Publisher for World {
 
     fn media(&self, job: JobId, _: Duration) -> Result<Media, PublishError> {
         let url = |name: &str| Secret::new(format!("http://controller.example/{name}"));
-        Ok(Media { maintenance: url("maintenance.iso"), task: url(&job.to_string()) })
+        Ok(Media {
+            maintenance: url("maintenance.iso"),
+            task: url(&job.to_string()),
+            combined: url("both.iso"),
+        })
     }
 
     fn access(&self, _: JobId, _: &str) -> Result<Option<ControllerAccess>, PublishError> {

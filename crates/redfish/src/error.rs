@@ -129,6 +129,11 @@ impl Error {
         self.refusal().map(|refusal| refusal.status)
     }
 
+    /// Whether the BMC said no, and would say so again.
+    pub fn is_refusal(&self) -> bool {
+        self.refusal().is_some() && !self.is_transient()
+    }
+
     pub(crate) fn refusal(&self) -> Option<&Refusal> {
         match self {
             Self::Refused(refusal) => Some(refusal),

@@ -12,7 +12,7 @@ use oci::{Digest, Repository};
 
 use super::error::ApiError;
 use super::{CONTENT_DIGEST, Registry, empty, etag, insert};
-use crate::file_service::{self, ServedFile};
+use crate::file_service::{self, Piece, ServedFile};
 
 impl Registry {
     pub(super) async fn blob(
@@ -34,8 +34,7 @@ impl Registry {
                     })
                     .await?;
                 let served = ServedFile {
-                    file: Arc::new(blob.file),
-                    size: blob.size,
+                    pieces: vec![Piece::File(Arc::new(blob.file), blob.size)],
                     content_type: HeaderValue::from_static("application/octet-stream"),
                     etag: etag(&digest),
                     modified: None,

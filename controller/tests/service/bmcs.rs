@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! A job on a machine of every vendor, from the request to `complete`: the machine boots from what its
+//! BMC was given, reads all of it, and reports.
+
+use std::fs;
+use std::io::Read as _;
+use std::net::TcpListener;
+use std::process::Command;
+
+use iso9660::combined::{self, Part};
+use iso9660::reader::Volume;
+use mock_bmc::{Behaviour, Boot, Config, Graceful, Host, Mock, PERSONALITIES, Personality, Source};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use crate::api::{CONFIG, PASSWORD, SECRETS, new_job, prepare, recipe, send, until};
+use crate::support::{Client, Process, bytes};
+
+/// Runs a job; what became of it, the starts of the machine, and a client that can read images.
+fn provision(personality: &'static Personality, maintenance: &[u8]) -> (Value, Vec<Boot>, Process) {
+    let folder = TempDir::new().unwrap();
+    prepare(&folder);
+    fs::write(folder.path().join("data/media/static/maintenance.iso"), maintenance).unwrap();
+    // BMCs are told the address before anybody listens there.
+    let host = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let config = format!(
+        "{CONFIG}[redfish]\ngraceful_timeout = \"200ms\"\npower_timeout = \"2s\"\npost_timeout = \"300ms\"\npoll = \"20ms\"\n"
+    );
+    let config = config.replace("http://127.0.0.1:1", &format!("http://{host}"));
+    let config = config.replace("FOLDER", folder.path().to_str().unwrap());
+    fs::write(folder.path().join("c.toml"), config).unwrap();
+    let process = Process::spawn(
+        Command::new(env!("CARGO_BIN_EXE_controller"))
+            .args(["serve", "--log-level", "off", "--listen", &host, "--config"])
+            .arg(folder.path().join("c.toml"))
+            .arg("--data-dir")
+            .arg(folder.path().join("data")),
+    );
+    let runtime = Runtime::new().unwrap();
+    let mut config = Config::new(personality, "S1");
+    // The operating system of one of them hangs.
+    if personality.name == "xcc" {
+        config.behaviour = Behaviour { graceful: Graceful::Never, ..Behaviour::default() };
+    }
+    let mock = runtime.block_on(Mock::start(config)).unwrap();
+    let mut boots = mock.watch_boots();
+    let machine = Host { controller: format!("http://{host}"), secret: SECRETS[0].to_owned() };
+    runtime.spawn(async move {
+        while let Some(boot) = boots.recv().await {
+            machine.run(&boot).await.unwrap();
+        }
+    });
+    let ops = process.client.login("ops", PASSWORD);
+    let server = json!({ "bmc_url": mock.url(), "username": "admin", "password": "password" });
+    send(&ops, "PUT", "/api/v1/servers/S1", &server).expect(201);
+    let job = send(&ops, "POST", "/api/v1/jobs", &new_job("S1")).expect(202).json();
+    let id = job["job_id"].as_str().unwrap();
+    let done = until(&ops, id, |job| job["status"] == "complete");
+    assert_eq!(done["outcome"], "succeeded", "{}: {done:#}", personality.name);
+    assert!(mock.images().iter().all(Option::is_none), "{}", personality.name);
+    // The images stay for a while, and so does the folder for as long as the process reads it.
+    check_images(personality, &process.client, &mock.boots(), maintenance, id);
+    (done, mock.boots(), process)
+}
+
+/// What the machine booted is the maintenance image, and the task is behind it or beside it.
+fn check_images(
+    personality: &Personality,
+    client: &Client,
+    boots: &[Boot],
+    maintenance: &[u8],
+    id: &str,
+) {
+    let name = personality.name;
+    let first = boots.first().unwrap();
+    let Source::Cd(source) = &first.source else { panic!("{name}: {boots:?}") };
+    let read = |url: &str| client.get(&url[url.find("/media/").unwrap()..]).expect(200).body;
+    let booted = read(source);
+    assert!(booted.starts_with(maintenance), "{name}");
+    let task = if matches!(name, "one-slot" | "idrac-one-medium") {
+        assert_eq!(first.images.len(), 1, "{name}: {first:?}");
+        assert!(source.contains("/media/combined/"), "{name}: {source}");
+        let mut medium = std::io::Cursor::new(booted);
+        let range = combined::find(&mut medium).unwrap().unwrap();
+        let mut task = Vec::new();
+        Part::new(medium, range).read_to_end(&mut task).unwrap();
+        task
+    } else {
+        assert_eq!((booted.len(), first.images.len()), (maintenance.len(), 2), "{name}: {first:?}");
+        read(first.images.iter().find(|image| *image != source).unwrap())
+    };
+    let mut volume = Volume::open(std::io::Cursor::new(task)).unwrap();
+    assert_eq!(volume.info().volume_id, iso9660::task::volume_id(id).unwrap(), "{name}");
+    let entry = volume.find("recipe.json").unwrap();
+    let found: Value = serde_json::from_slice(&volume.read_file(&entry, 1 << 20).unwrap()).unwrap();
+    assert_eq!(found, recipe(), "{name}");
+}
+
+#[test]
+fn a_job_on_a_machine_of_every_vendor() {
+    std::thread::scope(|scope| {
+        for personality in PERSONALITIES {
+            scope.spawn(move || {
+                // Not a whole number of blocks.
+                let (job, boots, _process) = provision(personality, &bytes(300_001));
+                let name = personality.name;
+                let from_cd = boots.iter().filter(|boot| boot.source != Source::Disk).count();
+                assert_eq!((from_cd, boots.len()), (1, 2), "{name}: {boots:?} {job:#}");
+                assert_eq!(boots.last().map(|boot| &boot.source), Some(&Source::Disk), "{name}");
+                let told = job["events"].to_string();
+                let refused = name == "idrac-one-medium";
+                assert_eq!(told.contains("refused, so both go in as one"), refused, "{told}");
+            });
+        }
+    });
+}
