@@ -58,8 +58,7 @@ fn a_task_behind_another_image_is_handed_over() {
     // No whole number of blocks, and filled up by the BMC.
     let boot = vec![1; 5000];
     let joints = iso9660::combined::Joints::new(boot.len() as u64, task.len() as u64);
-    let medium =
-        [boot, vec![0; joints.padding], task, joints.end, vec![0; 60 * 1024]].concat();
+    let medium = [boot, vec![0; joints.padding], task, joints.end, vec![0; 60 * 1024]].concat();
     let ended = machine.run([machine.write("combined.iso", medium)]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let provision = machine.provision();
