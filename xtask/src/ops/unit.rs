@@ -4,7 +4,7 @@
 //! systemd units as text: which files are some, how they are made fit to be checked on a machine
 //! that the product is not installed on, and what systemd says of them.
 
-use super::source::has_extension;
+use super::source::{File, has_extension};
 use crate::finding::Finding;
 
 /// Kinds of units (systemd.unit(5)).
@@ -80,6 +80,38 @@ pub(crate) fn findings(output: &str, source: impl Fn(&str) -> Option<String>) ->
     output.lines().filter_map(finding).collect()
 }
 
+/// What Quadlet's generator wrote to standard error, as findings on the containers in `files`. All of
+/// it counts but the lines that tell what it reads; a line that names no file of ours is about all of
+/// them.
+pub(crate) fn quadlet_findings(said: &str, files: &[File]) -> Vec<Finding> {
+    let name = |file: &File| file.path.rsplit('/').next().unwrap_or_default().to_owned();
+    let containers = || files.iter().filter(|file| is_quadlet(&file.path));
+    let lines =
+        || said.lines().filter(|it| !it.trim().is_empty() && !it.contains("Loading source"));
+    let finding = |line: &str, file: &File| {
+        let message = line.split_once("]: ").map_or(line, |(_, message)| message).trim();
+        let key = message.split_once("key '").and_then(|(_, rest)| rest.split('\'').next());
+        let is_key =
+            |line: &str| line.split_once('=').is_some_and(|(name, _)| Some(name.trim()) == key);
+        Finding {
+            line: file.text.lines().position(is_key).map(|index| index + 1),
+            ..Finding::in_file(
+                &file.path,
+                "quadlet",
+                message,
+                "correct the file; see podman-systemd.unit(5)",
+            )
+        }
+    };
+    let named: Vec<_> = lines()
+        .filter_map(|line| Some(finding(line, containers().find(|it| line.contains(&name(it)))?)))
+        .collect();
+    if !named.is_empty() {
+        return named;
+    }
+    lines().filter_map(|line| Some(finding(line, containers().next()?))).collect()
+}
+
 /// The units in what Quadlet's generator prints with `--dryrun`: `---NAME---` before each.
 pub(crate) fn generated(output: &str) -> Vec<(String, String)> {
     let mut units: Vec<(String, String)> = Vec::new();
@@ -126,6 +158,28 @@ mod tests {
             ]
         );
         assert_eq!(findings[0].file, "u/bad.service");
+    }
+
+    #[test]
+    fn what_quadlet_complains_of_has_its_place() {
+        let file = |path: &str, text: &str| File { path: path.to_owned(), text: text.to_owned() };
+        let files = [
+            file("u/a.container", "[Container]\nImage=x\n"),
+            file("u/b.container", "[Container]\nImage=x\nPul=never\n"),
+        ];
+        let read = "quadlet-generator[7]: Loading source unit file /t/a.container\n";
+        let bad = "quadlet-generator[7]: converting \"b.container\": unsupported key 'Pul' in \
+                   group 'Container' in /t/b.container\nquadlet-generator[7]: some errors\n";
+        let later = "quadlet-generator[7]: Warning: a.container specifies the image \"${T}/a\" which \
+                     not a fully qualified image name.\n";
+        assert_eq!(quadlet_findings(&format!("{read}{later}"), &files), []);
+        assert_eq!(quadlet_findings(&later.replace("${T}", "t"), &files).len(), 1);
+        let found = quadlet_findings(&format!("{read}{bad}"), &files);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!((found[0].file.as_str(), found[0].line), ("u/b.container", Some(3)));
+        assert!(found[0].message.starts_with("converting"), "{found:?}");
+        let found = quadlet_findings("quadlet-generator[7]: some errors\n", &files);
+        assert_eq!((found.len(), found[0].message.as_str()), (1, "some errors"));
     }
 
     #[test]

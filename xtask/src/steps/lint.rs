@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Gate: clippy, rustdoc, shellcheck and systemd have nothing to say.
+//! Gate: clippy, rustdoc, shellcheck, Quadlet and systemd have nothing to say.
 
 use std::path::PathBuf;
 
@@ -23,22 +23,23 @@ impl Step for Lint {
     }
 
     fn about(&self) -> &'static str {
-        "check that clippy, rustdoc, shellcheck and systemd have nothing to say"
+        "check that clippy, rustdoc, shellcheck, Quadlet and systemd have nothing to say"
     }
 
     fn is_gate(&self) -> bool {
         true
     }
 
-    fn needs(&self, _run: &Run) -> Vec<Need> {
-        ["cargo", "cargo-clippy", "shellcheck", "systemd-analyze"].map(Need::Tool).into()
+    fn needs(&self, run: &Run) -> Vec<Need> {
+        let quadlet = units::has_containers(run).then_some(units::QUADLET);
+        let always = ["cargo", "cargo-clippy", "shellcheck", "systemd-analyze"];
+        always.into_iter().chain(quadlet).map(Need::Tool).collect()
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
         let commands = rust::commands(run).into_iter().chain(shell::command(run)?);
         let plan = Plan::new().reads(Input::Source(PathBuf::new()));
-        let plan = commands.chain(units::commands(run)?).fold(plan, Plan::command);
-        Ok(plan.reads(Input::Path(units::QUADLET.into())))
+        Ok(commands.chain(units::commands(run)?).fold(plan, Plan::command))
     }
 
     fn fix(&self, run: &Run, log: &StepLog) -> Result<()> {

@@ -132,8 +132,9 @@ fn jobs(run: &Run, tools: &[&'static str]) -> Vec<Job> {
                 let package = unpacked::Package { program: spec.name, name: package, file };
                 jobs.push(Job { names: vec![spec.label()], how: How::Beside(package) });
             }
-            Source::Sid { package, version, sha256 } => {
-                let package = sid::Package { program: spec.name, name: package, version, sha256 };
+            Source::Sid { package, file, version, sha256 } => {
+                let package =
+                    sid::Package { program: spec.name, name: package, file, version, sha256 };
                 jobs.push(Job { names: vec![spec.label()], how: How::Unpack(package) });
             }
         }

@@ -36,6 +36,7 @@ const SHARED: &[&str] = &[
     "isoinfo",
     "oras",
     "podman",
+    "quadlet",
     "skopeo",
     "sushy-emulator",
     "tar",

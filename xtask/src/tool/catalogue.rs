@@ -40,6 +40,8 @@ pub(crate) enum Source {
     Sid {
         /// The package.
         package: &'static str,
+        /// The program in it.
+        file: &'static str,
         /// Its version in Debian's form.
         version: &'static str,
         /// Architecture and SHA-256.
@@ -115,6 +117,7 @@ const TOOLS: &[Spec] = &[
         oldest: &[3, 1],
         source: Source::Sid {
             package: "cosign",
+            file: "usr/bin/cosign",
             version: "3.1.1-2",
             sha256: &[
                 ("amd64", "d8622ebffce1d69197288fc030ff06a4c247af5507107f85c5a878870b686b23"),
@@ -193,6 +196,7 @@ const TOOLS: &[Spec] = &[
         oldest: &[1, 2],
         source: Source::Sid {
             package: "oras",
+            file: "usr/bin/oras",
             version: "1.3.3-1",
             sha256: &[
                 ("amd64", "474f8451e880a64d7daed412baa52febd1c7d988ed778eadac00bdcbdad53af4"),
@@ -228,6 +232,22 @@ const TOOLS: &[Spec] = &[
         oldest: &[7],
         source: Source::Debian("qemu-user-static"),
         purpose: "runs programs for amd64 on other machines",
+    },
+    Spec {
+        name: "quadlet",
+        version: &["--version"],
+        oldest: &[4, 4],
+        // Podman in the suites before trixie has none. It links nothing but the C library.
+        source: Source::Sid {
+            package: "podman",
+            file: "usr/libexec/podman/quadlet",
+            version: "5.8.6+ds1-3",
+            sha256: &[(
+                "amd64",
+                "45258cc511e603ab5414dffaaa0be729fdf6fdba816eccdd1074bdc74421f9c0",
+            )],
+        },
+        purpose: "makes units of containers",
     },
     Spec {
         name: "rustfmt",

@@ -119,6 +119,20 @@ fn lint_fails_on_a_unit_that_systemd_does_not_understand() {
 }
 
 #[test]
+fn lint_fails_on_a_container_that_quadlet_does_not_understand() {
+    if !have(LINT) || !have(&["quadlet"]) {
+        return;
+    }
+    let fixture = Fixture::new();
+    let container = "[Container]\nImage=localhost/thing:latest\nPull=never\n";
+    fixture.write_with_header("units/thing.container", container);
+    let answer = fixture.xtask(&["lint", "--json"]);
+    assert_eq!(answer.code(), 0, "{}", answer.err());
+    let line = fixture.replace("units/thing.container", "Pull=", "Pul=");
+    only(&validate(&fixture), "lint", "units/thing.container", Some(line), "quadlet");
+}
+
+#[test]
 fn lint_fails_on_a_clippy_warning() {
     if !have(LINT) {
         return;

@@ -19,8 +19,13 @@ use crate::ops::command::Command;
 use crate::ops::{atomic, source, unit};
 use crate::run::Run;
 
-/// Where podman from 4.4 on has Quadlet, as a generator of systemd.
-pub(super) const QUADLET: &str = "/usr/lib/systemd/system-generators/podman-system-generator";
+/// The program that makes units of containers.
+pub(super) const QUADLET: &str = "quadlet";
+
+/// Whether there is anything for [`QUADLET`].
+pub(super) fn has_containers(run: &Run) -> bool {
+    files(run).is_ok_and(|files| files.iter().any(|file| unit::is_quadlet(&file.path)))
+}
 
 /// The commands for what there is; none where there is nothing.
 pub(super) fn commands(run: &Run) -> Result<Vec<Command>> {
@@ -63,7 +68,7 @@ pub(super) fn check(run: &Run, log: &StepLog) -> Result<(usize, Vec<Finding>)> {
     }
     let mut findings = Vec::new();
     if files.iter().any(|file| unit::is_quadlet(&file.path)) {
-        findings.extend(generate(run, log, &mut sources)?);
+        findings.extend(generate(run, log, &files, &mut sources)?);
     }
     let units: Vec<_> = sources.keys().filter(|it| unit::is_unit(it)).cloned().collect();
     if !units.is_empty() {
@@ -83,6 +88,7 @@ pub(super) fn check(run: &Run, log: &StepLog) -> Result<(usize, Vec<Finding>)> {
 fn generate(
     run: &Run,
     log: &StepLog,
+    files: &[source::File],
     sources: &mut BTreeMap<String, String>,
 ) -> Result<Vec<Finding>> {
     let finished = run.attempt(log, &quadlet(run))?;
@@ -98,18 +104,8 @@ fn generate(
         atomic::write(&folder(run).join(&unit), text.as_bytes())?;
         sources.insert(unit, source);
     }
-    // It ends with 1 on a key that it does not know, and names the file in what it says.
-    let findings: Vec<_> = said
-        .lines()
-        .filter(|line| line.contains("converting") || line.contains("unsupported"))
-        .map(|line| {
-            let file =
-                sources.iter().find(|(name, _)| unit::is_quadlet(name) && line.contains(*name));
-            let file = file.map_or_else(|| "maintenance-os".to_owned(), |(_, path)| path.clone());
-            let mend = "correct the file; see podman-systemd.unit(5)";
-            Finding::in_file(file, "quadlet", line.trim(), mend)
-        })
-        .collect();
+    // It ends with 1 on a key that it does not know, and with 0 on other faults.
+    let findings = unit::quadlet_findings(&said, files);
     if findings.is_empty() {
         finished.success()?;
     }

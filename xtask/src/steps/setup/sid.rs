@@ -24,10 +24,12 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// A package and the program in it that is wanted.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Package {
-    /// The file name of the program.
+    /// The name of the program below `target/tools/bin`.
     pub(super) program: &'static str,
     /// The name of the package.
     pub(super) name: &'static str,
+    /// Where the program is in it.
+    pub(super) file: &'static str,
     /// The version that we know the checksum of.
     pub(super) version: &'static str,
     /// SHA-256 of the package by Debian's name of the architecture.
@@ -71,9 +73,8 @@ impl Package {
         }
         let unpacked = apt.folder.join("unpacked");
         run.exec(log, &unpack(run, &downloaded, &unpacked))?;
-        let program = fs::read(unpacked.join("usr/bin").join(self.program)).with_context(|| {
-            format!("the package {} holds no usr/bin/{}", self.name, self.program)
-        })?;
+        let program = fs::read(unpacked.join(self.file))
+            .with_context(|| format!("the package {} holds no {}", self.name, self.file))?;
         let place = run.workspace.target().join("tools/bin").join(self.program);
         atomic::write_with(&place, 0o755, |file| {
             std::io::Write::write_all(file, &program)?;
