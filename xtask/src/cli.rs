@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
@@ -165,6 +166,16 @@ fn of_pipeline(pipeline: &Pipeline) -> Command {
                 .value_name("NAME")
                 .action(ArgAction::Append)
                 .help("Build this binary alone; may be repeated [default: all]"),
+        ),
+        "determinism" => verb.arg(
+            Arg::new("against")
+                .long("against")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .help(
+                    "Build once, and compare with the earlier build of the same commit that \
+                     this release.json is of",
+                ),
         ),
         "release" => verb.arg(
             flag("snapshot")
@@ -345,6 +356,10 @@ fn options(given: &ArgMatches, ci: bool) -> Options {
         },
         images: given_names(given, "name"),
         binaries: given_names(given, "bin"),
+        against: given.try_get_one::<PathBuf>("against").ok().flatten().map(|path| {
+            // A path that can't be made absolute is told as it was given, when it is opened.
+            std::path::absolute(path).unwrap_or_else(|_| path.clone())
+        }),
         verbose: given.get_flag("verbose"),
         yes: given.get_flag("yes") || std::env::var_os("CI").is_some_and(|value| value == "true"),
         fail_fast: given.get_flag("fail-fast"),

@@ -30,6 +30,8 @@ pub(crate) struct Options {
     pub(crate) images: Vec<String>,
     /// The binaries to build, by their names; all where none is named.
     pub(crate) binaries: Vec<String>,
+    /// The manifest of an earlier build to compare with, in place of building again.
+    pub(crate) against: Option<PathBuf>,
     /// Show the commands and their output as they run.
     pub(crate) verbose: bool,
     /// Answer every question with yes.

@@ -13,5 +13,5 @@ mod manifest;
 
 pub use manifest::{
     Architecture, Artifact, ArtifactKind, Channel, Engine, Image, Manifest, ManifestError,
-    Material, Source,
+    Material, Reproduced, Source,
 };

@@ -48,6 +48,21 @@ pub struct Manifest {
     pub artifacts: Vec<Artifact>,
     /// Container images of the release.
     pub images: Vec<Image>,
+    /// What a second build showed, where one was made before the release was signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reproduced: Option<Reproduced>,
+}
+
+/// What came of building the same source once more, with everything varied at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reproduced {
+    /// What differed between the two builds, such as `clock`; it holds for every file and image.
+    pub variations: Vec<String>,
+    /// Files and images, by path, whose bytes were the same.
+    pub identical: Vec<String>,
+    /// Those whose bytes were not.
+    pub different: Vec<String>,
 }
 
 /// What a build may become. A snapshot is never promoted.
@@ -178,6 +193,7 @@ impl Manifest {
             engines: BTreeMap::new(),
             artifacts: Vec::new(),
             images: Vec::new(),
+            reproduced: None,
         }
     }
 

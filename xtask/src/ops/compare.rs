@@ -2,7 +2,7 @@
 // Copyright (C) 2026 The Provisioner Authors
 
 //! Where two files differ, told as far inside as it can be: the member of an archive in an archive,
-//! the section of an executable, the offset and the bytes.
+//! the section of an executable, the value in a document, the offset and the bytes.
 
 use std::fmt;
 use std::io::Read as _;
@@ -13,6 +13,8 @@ use flate2::read::GzDecoder;
 
 /// How many bytes of each side are shown.
 const SHOWN: usize = 16;
+/// How many characters of a value are shown.
+const VALUE: usize = 80;
 
 /// The first difference of two files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +46,13 @@ pub(crate) enum What {
         /// The second side's value.
         second: String,
     },
+    /// A value of a JSON document.
+    Value {
+        /// The first side's.
+        first: String,
+        /// The second side's.
+        second: String,
+    },
     /// A member that only one side has, or has at this place.
     Members {
         /// The first side's member.
@@ -58,8 +67,11 @@ pub(crate) fn bytes(first: &[u8], second: &[u8]) -> Option<Difference> {
     if first == second {
         return None;
     }
-    let inner =
-        gzip(first, second).or_else(|| tar(first, second)).or_else(|| section(first, second));
+    let inner = gzip(first, second)
+        .or_else(|| tar(first, second))
+        .or_else(|| ar(first, second))
+        .or_else(|| section(first, second))
+        .or_else(|| json(first, second));
     Some(inner.unwrap_or_else(|| plain(first, second)))
 }
 
@@ -84,7 +96,16 @@ fn gzip(first: &[u8], second: &[u8]) -> Option<Difference> {
 
 /// Both are tar archives.
 fn tar(first: &[u8], second: &[u8]) -> Option<Difference> {
-    let (mut first, mut second) = (members(first)?.into_iter(), members(second)?.into_iter());
+    archives(members(first)?, members(second)?)
+}
+
+/// Both are `ar` archives, as Debian packages are.
+fn ar(first: &[u8], second: &[u8]) -> Option<Difference> {
+    archives(ar_members(first)?, ar_members(second)?)
+}
+
+fn archives(first: Vec<Member>, second: Vec<Member>) -> Option<Difference> {
+    let (mut first, mut second) = (first.into_iter(), second.into_iter());
     loop {
         let (a, b) = (first.next(), second.next());
         let (Some(one), Some(other)) = (&a, &b) else {
@@ -150,6 +171,64 @@ fn members(bytes: &[u8]) -> Option<Vec<Member>> {
     Some(members)
 }
 
+/// The members of an `ar` archive (ar(5)); nothing where it is none.
+fn ar_members(bytes: &[u8]) -> Option<Vec<Member>> {
+    let mut rest = bytes.strip_prefix(b"!<arch>\n")?;
+    let mut members = Vec::new();
+    while !rest.is_empty() {
+        let header = std::str::from_utf8(rest.get(..60)?).ok()?;
+        let field = |from: usize, to: usize| Some(header.get(from..to)?.trim_end().to_owned());
+        let size: usize = field(48, 58)?.parse().ok()?;
+        members.push(Member {
+            path: field(0, 16)?,
+            fields: vec![
+                ("mtime", field(16, 28)?),
+                ("uid", field(28, 34)?),
+                ("gid", field(34, 40)?),
+                ("mode", field(40, 48)?),
+            ],
+            content: rest.get(60..60 + size)?.to_owned(),
+        });
+        // Members start at even places.
+        rest = rest.get(60 + size + size % 2..).unwrap_or_default();
+    }
+    Some(members)
+}
+
+/// Both are JSON documents of different content: the first value that differs, by its JSON pointer.
+fn json(first: &[u8], second: &[u8]) -> Option<Difference> {
+    use serde_json::Value;
+
+    fn search(first: &Value, second: &Value, pointer: &str) -> Option<Difference> {
+        if first == second {
+            return None;
+        }
+        let child = |key: &str, a: Option<&Value>, b: Option<&Value>| {
+            let pointer = format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"));
+            search(a.unwrap_or(&Value::Null), b.unwrap_or(&Value::Null), &pointer)
+        };
+        let inner = match (first, second) {
+            (Value::Object(a), Value::Object(b)) => {
+                let keys = a.keys().chain(b.keys().filter(|key| !a.contains_key(*key)));
+                keys.into_iter().find_map(|key| child(key, a.get(key), b.get(key)))
+            }
+            (Value::Array(a), Value::Array(b)) => (0..a.len().max(b.len()))
+                .find_map(|at| child(&at.to_string(), a.get(at), b.get(at))),
+            _ => None,
+        };
+        inner.or_else(|| {
+            let text = |value: &Value| value.to_string().chars().take(VALUE).collect::<String>();
+            let what = What::Value { first: text(first), second: text(second) };
+            Some(Difference { place: vec![pointer.to_owned()], what })
+        })
+    }
+
+    let parse = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).ok();
+    let (first, second) = (parse(first)?, parse(second)?);
+    // A text of one number is no document.
+    (first.is_object() || first.is_array()).then(|| search(&first, &second, "")).flatten()
+}
+
 /// Both are executables: the section that the first difference lies in.
 fn section(first: &[u8], second: &[u8]) -> Option<Difference> {
     let file = ElfBytes::<AnyEndian>::minimal_parse(first).ok()?;
@@ -168,7 +247,8 @@ fn section(first: &[u8], second: &[u8]) -> Option<Difference> {
 }
 
 impl Difference {
-    fn within(mut self, place: &str) -> Self {
+    /// The same, seen from the file that holds the differing one under the name `place`.
+    pub(crate) fn within(mut self, place: &str) -> Self {
         self.place.insert(0, place.to_owned());
         self
     }
@@ -186,6 +266,7 @@ impl fmt::Display for Difference {
                 write!(f, "at offset {offset:#x}: {}, and {}", or_end(first), or_end(second))
             }
             What::Field { name, first, second } => write!(f, "{name} is {first}, and {second}"),
+            What::Value { first, second } => write!(f, "it is {first}, and {second}"),
             What::Members { first, second } => {
                 let name = |member: &Option<String>| member.clone().unwrap_or_default();
                 write!(
@@ -257,6 +338,46 @@ mod tests {
         assert_eq!(told(&one, &two), "the next member is the end, and b");
         let turned = archive(&[("b", 1, b""), ("a", 1, b"x")]);
         assert_eq!(told(&two, &turned), "the next member is a, and b");
+    }
+
+    #[test]
+    fn a_debian_packages_file_is_named() {
+        let package = |text: &[u8]| {
+            let data = packed(&archive(&[("./usr/bin/a", 1, text)]));
+            let mut out = b"!<arch>\n".to_vec();
+            for (name, bytes) in [("debian-binary", b"2.0\n".as_slice()), ("data.tar.gz", &data)] {
+                out.extend(
+                    format!(
+                        "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n",
+                        1,
+                        0,
+                        0,
+                        "100644",
+                        bytes.len()
+                    )
+                    .bytes(),
+                );
+                out.extend(bytes);
+                if bytes.len() % 2 == 1 {
+                    out.push(b'\n');
+                }
+            }
+            out
+        };
+        assert_eq!(
+            told(&package(b"x1"), &package(b"x2")),
+            "in data.tar.gz > gzip > usr/bin/a: at offset 0x1: 31, and 32"
+        );
+    }
+
+    #[test]
+    fn a_documents_value_is_named_by_its_pointer() {
+        let first = br#"{"a": [1, {"b/c": "x"}], "d": 1}"#;
+        let second = br#"{"a": [1, {"b/c": "y"}], "d": 1}"#;
+        assert_eq!(told(first, second), r#"in /a/1/b~1c: it is "x", and "y""#);
+        assert_eq!(told(br#"{"a": 1}"#, br#"{"b": 1}"#), "in /a: it is 1, and null");
+        // The same content in another form.
+        assert_eq!(told(b"{}", b"{ }"), "at offset 0x1: 7d, and 20 7d");
     }
 
     #[test]

@@ -50,6 +50,8 @@ impl Step for Checksums {
         let artifact = artifact(&run.dist(), layout::CHECKSUMS, kind, None, None)?;
         run.update_manifest(|manifest| {
             manifest.put_artifact(artifact);
+            // It was about another build.
+            manifest.reproduced = None;
             Ok(())
         })?;
         Ok(Outcome::Done(format!("{} files", sums.len())))

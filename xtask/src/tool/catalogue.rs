@@ -127,6 +127,13 @@ const TOOLS: &[Spec] = &[
         purpose: "verifies in tests what we sign",
     },
     Spec {
+        name: "diffoscope",
+        version: &["--version"],
+        oldest: &[],
+        source: Source::Debian("diffoscope-minimal"),
+        purpose: "shows in depth where two builds differ",
+    },
+    Spec {
         name: "git",
         version: &["--version"],
         oldest: &[2, 34],

@@ -19,6 +19,7 @@ const INHERITED: &[&str] = &[
     "DOCKER_CONFIG",
     "HOME",
     "LANG",
+    "LD_PRELOAD",
     "LLVM_PROFILE_FILE",
     "LOGNAME",
     "NO_COLOR",

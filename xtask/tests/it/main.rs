@@ -7,6 +7,7 @@
 
 mod build_units;
 mod common;
+mod determinism;
 mod faults;
 mod gates;
 mod stop;

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! `determinism`: a good build passes, and one that looks around is found, with the place named.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::common::{Answer, Fixture, have};
+
+const MAIN: &str = r#"
+//! Says who it is.
+
+fn main() {
+    println!("{}", option_env!("SURROUNDINGS").unwrap_or_default());
+    println!("one {}", option_env!("PROVISIONER_LONG_VERSION").unwrap_or_default());
+}
+"#;
+
+/// Writes down everything that may not reach a program.
+const BUILD: &str = r#"
+//! Looks around.
+
+use std::process::Command;
+
+fn main() {
+    let say = |program: &str, arguments: &[&str]| {
+        let output = Command::new(program).args(arguments).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let zone = std::env::var("TZ").unwrap_or_default();
+    let entries = std::fs::read_dir("listed").unwrap();
+    let names: Vec<_> = entries.map(|it| it.unwrap().file_name().into_string().unwrap()).collect();
+    let year = say("date", &["+%Y"]);
+    let (host, umask) = (say("uname", &["-n"]), say("sh", &["-c", "umask"]));
+    println!(
+        "cargo::rustc-env=SURROUNDINGS=<zone {zone}><year {year}><host {host}><umask {umask}><files {}>",
+        names.join(" ")
+    );
+}
+"#;
+
+fn fixture() -> Fixture {
+    let fixture = Fixture::new();
+    fixture.write_with_header("one/src/main.rs", MAIN);
+    fixture.append(
+        "release.toml",
+        "\n[engines]\nimages = \"podman\"\nsbom = \"native\"\nsignatures = \"native\"\n",
+    );
+    fixture.write("xtask/data/otherwise.c", include_str!("../../data/otherwise.c"));
+    fixture.commit();
+    fixture
+}
+
+/// The binary's path in the release folder, and the release folder.
+fn release(fixture: &Fixture) -> (std::path::PathBuf, Value) {
+    let mut folders = fs::read_dir(fixture.root().join("target/dist")).unwrap();
+    let folder = folders
+        .find_map(|it| Some(it.unwrap().path()).filter(|it| it.join("release.json").is_file()))
+        .unwrap();
+    let manifest = serde_json::from_slice(&fs::read(folder.join("release.json")).unwrap()).unwrap();
+    (folder, manifest)
+}
+
+fn report(fixture: &Fixture) -> Value {
+    let path = fixture.root().join("target/xtask/determinism.json");
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+fn ended(answer: &Answer, code: i32) {
+    assert_eq!(answer.code(), code, "{}{}", answer.out(), answer.err());
+}
+
+#[test]
+fn a_good_build_is_the_same_twice_and_against_its_own_record() {
+    if !have(&["cc", "cargo", "git"]) {
+        return;
+    }
+    let fixture = fixture();
+    ended(&fixture.xtask(&["determinism", "--json"]), 0);
+    let (folder, manifest) = release(&fixture);
+    let reproduced = &manifest["reproduced"];
+    assert_eq!(reproduced["different"].as_array().unwrap().len(), 0, "{reproduced}");
+    let variations = reproduced["variations"].to_string();
+    for varied in ["folder", "HOME", "umask", "jobs", "order of files", "LC_ALL", "TZ"] {
+        assert!(variations.contains(varied), "{variations}");
+    }
+    for artifact in manifest["artifacts"].as_array().unwrap() {
+        let identical = reproduced["identical"].as_array().unwrap();
+        assert!(identical.contains(&artifact["path"]), "{artifact} is not in {reproduced}");
+    }
+
+    let kept = fixture.root().join("target/earlier.json");
+    let text = fs::read_to_string(folder.join("release.json")).unwrap();
+    fs::write(&kept, &text).unwrap();
+    let against = ["determinism", "--json", "--against", "target/earlier.json"];
+    ended(&fixture.xtask(&against), 0);
+    let binary = manifest["artifacts"].as_array().unwrap();
+    let binary = binary.iter().find(|it| it["kind"] == "binary").unwrap();
+    let sum = binary["sha256"].as_str().unwrap();
+    fs::write(&kept, text.replace(sum, &sum.replace(|_: char| true, "0"))).unwrap();
+    let answer = fixture.xtask(&against);
+    ended(&answer, 1);
+    let findings = answer.findings("rebuild");
+    assert_eq!(findings[0]["file"], binary["path"], "{findings:?}");
+    assert_eq!(findings[0]["rule"], "not-reproducible");
+    let commit = manifest["source"]["commit"].as_str().unwrap();
+    fs::write(&kept, text.replace(commit, &commit.replace(|_: char| true, "0"))).unwrap();
+    let answer = fixture.xtask(&against);
+    ended(&answer, 1);
+    assert!(answer.out().contains("builds of different source differ"), "{}", answer.out());
+}
+
+#[test]
+fn a_build_that_looks_around_is_found_and_the_place_is_named() {
+    if !have(&["cc", "cargo", "git", "date", "uname"]) {
+        return;
+    }
+    let fixture = fixture();
+    fixture.write_with_header("one/build.rs", BUILD);
+    for name in ["a", "b", "c", "d"] {
+        fixture.write(&format!("one/listed/{name}"), "");
+    }
+    fixture.commit();
+    let answer = fixture.xtask(&["determinism", "--json"]);
+    ended(&answer, 1);
+    let findings = answer.findings("rebuild");
+    assert!(!findings.is_empty(), "{}{}", answer.out(), answer.err());
+    let (folder, manifest) = release(&fixture);
+    let artifacts = manifest["artifacts"].as_array().unwrap();
+    let binary =
+        artifacts.iter().find(|it| it["kind"] == "binary").unwrap()["path"].as_str().unwrap();
+    let found = findings.iter().find(|it| it["file"] == binary).unwrap();
+    let message = found["message"].as_str().unwrap();
+    assert!(message.contains("in .") && message.contains("at offset 0x"), "{message}");
+    assert!(found["mend"].as_str().unwrap().starts_with("diffoscope "), "{found}");
+    assert!(manifest["reproduced"]["different"].to_string().contains(binary));
+
+    // What the second build saw shows that each variation was one.
+    let seen = |path: std::path::PathBuf| -> String {
+        let bytes = fs::read(path).unwrap();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let (_, rest) = text.split_once("<zone ").unwrap();
+        rest.chars().take_while(|c| c.is_ascii_graphic() || *c == ' ').collect()
+    };
+    let second = fixture.root().join("target/xtask/rebuild");
+    let version = folder.file_name().unwrap();
+    let second = second.join("elsewhere/in-a-folder-with-a-longer-name/source/target/dist");
+    let (ours, theirs) = (seen(folder.join(binary)), seen(second.join(version).join(binary)));
+    let value = |seen: &str, name: &str| {
+        let whole = format!("<zone {seen}");
+        let (_, rest) = whole.split_once(&format!("<{name} ")).unwrap();
+        rest.split('>').next().unwrap().to_owned()
+    };
+    // The build is told a zone of its own, whatever the one around is.
+    assert_eq!(value(&theirs, "zone"), value(&ours, "zone"));
+    assert_eq!(value(&theirs, "umask"), "0077");
+    let order = |seen: &str| value(seen, "files").split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let sorted = |mut names: Vec<String>| {
+        names.sort();
+        names
+    };
+    assert_eq!(sorted(order(&ours)), sorted(order(&theirs)));
+    let report = report(&fixture);
+    for variation in report["variations"].as_array().unwrap() {
+        if variation.get("same_because").is_some() {
+            continue;
+        }
+        match variation["what"].as_str().unwrap() {
+            "clock" => assert_ne!(value(&ours, "year"), value(&theirs, "year")),
+            "host name" => assert_eq!(value(&theirs, "host"), "elsewhere"),
+            _ => {}
+        }
+    }
+}
