@@ -86,8 +86,10 @@ pub(crate) fn findings(output: &str, source: impl Fn(&str) -> Option<String>) ->
 pub(crate) fn quadlet_findings(said: &str, files: &[File]) -> Vec<Finding> {
     let name = |file: &File| file.path.rsplit('/').next().unwrap_or_default().to_owned();
     let containers = || files.iter().filter(|file| is_quadlet(&file.path));
-    let lines =
-        || said.lines().filter(|it| !it.trim().is_empty() && !it.contains("Loading source"));
+    // The name of an image that a variable holds is known where the unit runs.
+    let variable = |line: &str| line.contains("not a fully qualified") && line.contains("${");
+    let reads = |line: &str| line.contains("Loading source unit file");
+    let lines = || said.lines().filter(|it| !it.trim().is_empty() && !reads(it) && !variable(it));
     let finding = |line: &str, file: &File| {
         let message = line.split_once("]: ").map_or(line, |(_, message)| message).trim();
         let key = message.split_once("key '").and_then(|(_, rest)| rest.split('\'').next());
