@@ -10,6 +10,7 @@ use self::bom::{Bom, Origin};
 
 pub(crate) mod bom;
 pub(crate) mod crates;
+pub(crate) mod crosscheck;
 mod cyclonedx;
 pub(crate) mod debian;
 mod license;

@@ -4,6 +4,7 @@
 //! The bills of materials of each binary, package and image, in each format.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use cargo_metadata::Metadata;
@@ -14,14 +15,15 @@ use release::{Architecture, Artifact, ArtifactKind, Engine};
 use super::build::{self, Output, cargo_tree, outputs};
 use super::package::{artifact, file_name};
 use super::{Input, Need, Outcome, Plan, Step, StepLog};
+use crate::ops::cargo::auditable::{self, List};
 use crate::ops::cargo::graph::{self, Crate, Edges, Graph};
 use crate::ops::debian::lock::Lock;
 use crate::ops::oci::platforms::{self, Platform};
 use crate::ops::oci::root;
 use crate::ops::sbom::bom::{Bom, Component, Kind, Origin};
 use crate::ops::sbom::crates::{self, Sources, Subject};
-use crate::ops::sbom::{self, debian, purl};
-use crate::ops::{archive, atomic, checksum};
+use crate::ops::sbom::{self, crosscheck, debian, purl};
+use crate::ops::{archive, atomic, checksum, elf};
 use crate::run::Run;
 use crate::workspace::Deliver;
 
@@ -196,7 +198,8 @@ impl CrateSources {
             let printed = run.capture(log, &cargo_tree(run, output, edges))?;
             graph::parse(std::str::from_utf8(&printed).context("`cargo tree` printed no UTF-8")?)
         };
-        let (sha256, _) = checksum::sha256(&output.verified(run)?)?;
+        let path = output.verified(run)?;
+        let (sha256, _) = checksum::sha256(&path)?;
         let product = &run.workspace.product().product;
         let subject = Subject {
             name: &output.binary.name,
@@ -214,8 +217,25 @@ impl CrateSources {
             metadata: &self.metadata,
             checksums: &self.checksums,
         };
-        crates::bom(&subject, &sources)
+        let bom = crates::bom(&subject, &sources)?;
+        let deviations = crosscheck::deviations(&bom, &carried(&path)?);
+        if deviations.is_empty() {
+            return Ok(bom);
+        }
+        bail!(
+            "the bill of materials of {} is not what the binary carries, build it again:\n  {}",
+            output.binary.name,
+            deviations.join("\n  ")
+        )
     }
+}
+
+/// The list of crates in the executable at `path`.
+fn carried(path: &Path) -> Result<List> {
+    let place = || format!("cannot read the list of crates in {}", path.display());
+    let bytes = std::fs::read(path).with_context(place)?;
+    let data = elf::section(&bytes, auditable::SECTION).with_context(place)?;
+    List::decode(data).with_context(place)
 }
 
 /// The bill of materials of an image: of each architecture its distribution's packages, and the
