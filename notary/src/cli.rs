@@ -59,6 +59,13 @@ pub(crate) enum Command {
     #[command(verbatim_doc_comment)]
     Publish(crate::publish::Args),
 
+    /// Pushes the operating systems for tests to a registry, below `ci`, where no release is.
+    ///
+    /// Example:
+    ///   notary push-test-artifacts --from target/test-artifacts/latest --to 127.0.0.1:5000/provisioner
+    #[command(verbatim_doc_comment)]
+    PushTestArtifacts(crate::publish::test_artifacts::Args),
+
     /// Checks a release from what was published and the public key alone.
     ///
     /// Examples:

@@ -21,6 +21,7 @@ mod push;
 mod report;
 mod tags;
 mod target;
+pub(crate) mod test_artifacts;
 
 use plan::Plan;
 use progress::Progress;
@@ -60,9 +61,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 fn publish(release: &ReleaseFolder, target: &Target, client: &Client) -> Result<Report> {
-    let plan = Plan::new(release, target)?;
+    send(&Plan::new(release, target)?, target, client)
+}
+
+fn send(plan: &Plan, target: &Target, client: &Client) -> Result<Report> {
     client.ping().context("the registry can't be used")?;
-    let tags = tags::check(client, &plan)?;
+    let tags = tags::check(client, plan)?;
 
     let mut pusher = Pusher::new(client, Progress::new());
     for repository in &plan.repositories {
@@ -75,5 +79,5 @@ fn publish(release: &ReleaseFolder, target: &Target, client: &Client) -> Result<
         pusher.attachments(repository)?;
     }
     let set = tags::set(client, &tags)?;
-    Ok(Report::new(target, &plan, pusher.into_counts(), set))
+    Ok(Report::new(target, plan, pusher.into_counts(), set))
 }

@@ -3,11 +3,14 @@
 
 //! A release folder that is about to be signed or published: whole, and as its manifest says.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use oci::{Digest, Layout};
+use release::test_artifacts::{NON_PRODUCTION, is_test_repository};
 use release::{Artifact, Image, Manifest, layout};
 use sigstore::{Sha256, sha256, sha256_from_hex};
 use verify::Folder;
@@ -27,6 +30,12 @@ impl ReleaseFolder {
         let bytes = fs::read(&path)
             .with_context(|| format!("cannot read {}; is this a release?", path.display()))?;
         let manifest = Manifest::parse(&bytes).with_context(|| format!("in {}", root.display()))?;
+        for image in &manifest.images {
+            // What can't be read is told by the comparison below.
+            if is_test_artifact(root, image).unwrap_or_default() {
+                bail!("{} is a test artifact, and those are of no release", image.repository);
+            }
+        }
         let faults = verify::contents(&Folder::scan(root)?, &manifest);
         if !faults.is_empty() {
             let lines = faults.iter().fold(String::new(), |mut text, fault| {
@@ -59,6 +68,27 @@ impl ReleaseFolder {
         let path = self.root.join(path);
         fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
     }
+}
+
+/// Whether `image` was made for tests: it is never signed or published as part of a release.
+fn is_test_artifact(root: &Path, image: &Image) -> Result<bool> {
+    if is_test_repository(&image.repository) {
+        return Ok(true);
+    }
+    let layout = Layout::open(root.join(&image.layout))?;
+    let path = layout.blob_path(&image.digest.parse::<Digest>()?);
+    is_labelled(&fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?)
+}
+
+/// Whether the manifest or index `bytes` is labelled as not for production.
+pub(crate) fn is_labelled(bytes: &[u8]) -> Result<bool> {
+    #[derive(serde::Deserialize)]
+    struct Document {
+        #[serde(default)]
+        annotations: BTreeMap<String, String>,
+    }
+    let document: Document = serde_json::from_slice(bytes).context("its manifest is malformed")?;
+    Ok(document.annotations.contains_key(NON_PRODUCTION))
 }
 
 /// Digests were compared with what is there, so a malformed one can't get here.

@@ -27,7 +27,9 @@ use crate::steps::secrets::Secrets;
 use crate::steps::sign::Sign;
 use crate::steps::smoke_images::SmokeImages;
 use crate::steps::smoke_registry::SmokeRegistry;
+use crate::steps::smoke_test_artifacts::SmokeTestArtifacts;
 use crate::steps::test::Test;
+use crate::steps::test_artifacts::TestArtifacts;
 use crate::steps::verify::Verify;
 use crate::steps::workflows::Workflows;
 
@@ -62,6 +64,7 @@ pub(crate) const STEPS: &[&dyn Step] = &[
     &Package,
     &Sbom,
     &Images,
+    &TestArtifacts,
     &Checksums,
     &Sign,
     &Attest,
@@ -70,8 +73,11 @@ pub(crate) const STEPS: &[&dyn Step] = &[
 ];
 
 /// Steps of `cargo xtask smoke`, by what they try.
-pub(crate) const SMOKE: &[(&str, &dyn Step)] =
-    &[("images", &SmokeImages), ("registry", &SmokeRegistry)];
+pub(crate) const SMOKE: &[(&str, &dyn Step)] = &[
+    ("images", &SmokeImages),
+    ("registry", &SmokeRegistry),
+    ("test-artifacts", &SmokeTestArtifacts),
+];
 
 /// Pipelines that are commands.
 pub(crate) const PIPELINES: &[Pipeline] = &[

@@ -10,8 +10,10 @@
 
 pub mod layout;
 mod manifest;
+pub mod test_artifacts;
 
 pub use manifest::{
     Architecture, Artifact, ArtifactKind, Channel, Engine, Image, Manifest, ManifestError,
     Material, Reproduced, Source,
 };
+pub use test_artifacts::{TestArtifact, TestArtifacts};

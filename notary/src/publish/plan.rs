@@ -135,22 +135,7 @@ fn image_plan(
 ) -> Result<RepositoryPlan> {
     let layout = Layout::open(release.root.join(&image.layout))?;
     let root = find_root(&layout, image)?;
-    let contents = layout.walk_from(&root)?;
-
-    let mut blobs = Vec::new();
-    for descriptor in &contents.blobs {
-        let digest = Digest::try_from(descriptor.digest())?;
-        let content = Content::File(layout.blob_path(&digest));
-        blobs.push(Blob { digest, size: descriptor.size(), content });
-    }
-    let mut manifests = Vec::new();
-    for descriptor in &contents.manifests {
-        manifests.push(Document {
-            digest: Digest::try_from(descriptor.digest())?,
-            media_type: descriptor.media_type().to_string(),
-            bytes: layout.read_document(descriptor)?,
-        });
-    }
+    let (mut blobs, manifests) = contents(&layout, &root)?;
     let Some(document) = manifests.last().cloned() else {
         bail!("{} is no manifest", image.digest);
     };
@@ -165,6 +150,26 @@ fn image_plan(
         root: document,
         tags: image_tags(&release.manifest, image)?,
     })
+}
+
+/// What `root` of a layout leads to: blobs, and manifests with children before parents.
+pub(super) fn contents(layout: &Layout, root: &Descriptor) -> Result<(Vec<Blob>, Vec<Document>)> {
+    let contents = layout.walk_from(root)?;
+    let mut blobs = Vec::new();
+    for descriptor in &contents.blobs {
+        let digest = Digest::try_from(descriptor.digest())?;
+        let content = Content::File(layout.blob_path(&digest));
+        blobs.push(Blob { digest, size: descriptor.size(), content });
+    }
+    let mut manifests = Vec::new();
+    for descriptor in &contents.manifests {
+        manifests.push(Document {
+            digest: Digest::try_from(descriptor.digest())?,
+            media_type: descriptor.media_type().to_string(),
+            bytes: layout.read_document(descriptor)?,
+        });
+    }
+    Ok((blobs, manifests))
 }
 
 fn find_root(layout: &Layout, image: &Image) -> Result<Descriptor> {

@@ -36,11 +36,14 @@ struct Instruction {
     arguments: String,
 }
 
-/// Missing labels and unpinned bases of the Containerfile `file` with the content `text`.
+/// Missing labels and unpinned bases of the Containerfile `file` with the content `text`. One that is
+/// named `Containerfile.SOMETHING` makes what another builds on and nobody ships: it needs no labels.
 pub(crate) fn check(file: &str, text: &str) -> Vec<Finding> {
     let instructions = parse(text);
     let mut findings = check_bases(file, &instructions);
-    findings.extend(check_labels(file, &instructions));
+    if file.ends_with("Containerfile") {
+        findings.extend(check_labels(file, &instructions));
+    }
     findings
 }
 
@@ -230,6 +233,13 @@ mod tests {
             let text = format!("FROM scratch\n{}", labels().replace(label, "other"));
             assert_eq!(rules(&text), [(Some(1), "missing-label".to_owned())], "without {label}");
         }
+    }
+
+    #[test]
+    fn what_others_build_on_needs_no_labels_and_a_pinned_base() {
+        let found = check("x/Containerfile.packages", "FROM debian:trixie\n");
+        let rules: Vec<_> = found.into_iter().map(|it| it.rule).collect();
+        assert_eq!(rules, ["unpinned-base"]);
     }
 
     #[test]

@@ -281,7 +281,7 @@ impl Output<'_> {
         }
         let faults: Vec<_> = faults.iter().map(|fault| format!("  {fault}")).collect();
         bail!(
-            "{} can't be delivered:\n{}\n(wanted: version {version})",
+            "{} can't be delivered:\n{}\n(wanted: version {version}; `cargo xtask build` builds it)",
             self.path_in_plan().display(),
             faults.join("\n")
         )

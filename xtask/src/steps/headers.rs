@@ -126,10 +126,13 @@ fn exempt(path: &str) -> bool {
     source::is_test_data(path) || NO_HEADER.contains(&kind(path))
 }
 
-/// The extension, or the whole name where there is none.
+/// The extension, or the whole name where there is none. What follows `Containerfile.` is a name.
 fn kind(path: &str) -> &str {
     let name = path.rsplit('/').next().unwrap_or(path);
-    name.rsplit('.').next().unwrap_or(name)
+    match name.split_once('.') {
+        Some(("Containerfile", _)) => "Containerfile",
+        _ => name.rsplit('.').next().unwrap_or(name),
+    }
 }
 
 /// How a file of this kind writes a comment of one line.
@@ -200,6 +203,10 @@ mod tests {
                 "#!/bin/sh\n# SPDX-License-Identifier: MIT\n# Copyright (C) 2026 The Authors\n",
             ),
             ("a/Containerfile", "# SPDX-License-Identifier: MIT\n# Copyright (C) 2026 The Authors"),
+            (
+                "a/Containerfile.packages",
+                "# SPDX-License-Identifier: MIT\n# Copyright (C) 2026 The Authors",
+            ),
             (".gitignore", "# SPDX-License-Identifier: MIT\n# Copyright (C) 2026 The Authors\n"),
             (
                 "b.md",

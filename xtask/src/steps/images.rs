@@ -9,8 +9,9 @@
 
 mod base;
 mod builder;
+mod cached;
 mod deliver;
-mod packages;
+pub(super) mod packages;
 pub(crate) mod update_lock;
 mod work;
 

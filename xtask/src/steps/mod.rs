@@ -38,7 +38,9 @@ pub(crate) mod setup;
 pub(crate) mod sign;
 pub(crate) mod smoke_images;
 pub(crate) mod smoke_registry;
+pub(crate) mod smoke_test_artifacts;
 pub(crate) mod test;
+pub(crate) mod test_artifacts;
 pub(crate) mod verify;
 pub(crate) mod workflows;
 

@@ -127,11 +127,25 @@ const TOOLS: &[Spec] = &[
         purpose: "verifies in tests what we sign",
     },
     Spec {
+        name: "cpio",
+        version: &["--version"],
+        oldest: &[2, 12],
+        source: Source::Debian("cpio"),
+        purpose: "makes the initial RAM disk of the test system",
+    },
+    Spec {
         name: "diffoscope",
         version: &["--version"],
         oldest: &[],
         source: Source::Debian("diffoscope-minimal"),
         purpose: "shows in depth where two builds differ",
+    },
+    Spec {
+        name: "dpkg-deb",
+        version: &["--version"],
+        oldest: &[1, 20],
+        source: Source::Debian("dpkg"),
+        purpose: "unpacks Debian packages",
     },
     Spec {
         name: "git",
@@ -347,6 +361,13 @@ const TOOLS: &[Spec] = &[
         oldest: &[1, 20],
         source: Source::Python,
         purpose: "finds unsafe workflows",
+    },
+    Spec {
+        name: "zstd",
+        version: &["--version"],
+        oldest: &[1, 4],
+        source: Source::Debian("zstd"),
+        purpose: "compresses the test system",
     },
 ];
 

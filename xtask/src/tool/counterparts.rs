@@ -88,6 +88,7 @@ pub(crate) const COUNTERPARTS: &[Spec] = &[
     ),
     debian("openssl", "openssl", "makes task keys, and verifies tasks"),
     debian("partprobe", "parted", "is run by a step"),
+    debian("qemu-system-aarch64", "qemu-system-arm", "starts virtual machines"),
     debian("qemu-system-x86_64", "qemu-system-x86", "starts virtual machines"),
     debian("sgdisk", "gdisk", "is run by a step"),
     debian("strace", "strace", "tells how the dispatcher mounts"),

@@ -29,6 +29,9 @@ pub(crate) struct Product {
     /// What images are built on.
     #[serde(rename = "base", default)]
     pub(crate) bases: Vec<ImageBase>,
+    /// What is made for tests alone.
+    #[serde(default)]
+    pub(crate) test_artifacts: Option<TestSystems>,
     /// The engine that does each job: `images`, `sbom`, `signatures`.
     #[serde(default)]
     pub(crate) engines: BTreeMap<String, String>,
@@ -100,8 +103,9 @@ pub(crate) struct Image {
     pub(crate) packages: Vec<Package>,
     /// The most that its blobs may take for one architecture, in millions of bytes.
     pub(crate) limit_mb: u64,
-    /// How it is tried.
-    pub(crate) smoke: Smoke,
+    /// How `cargo xtask smoke images` tries it; without this it does not.
+    #[serde(default)]
+    pub(crate) smoke: Option<Smoke>,
 }
 
 /// How `cargo xtask smoke images` tries an image.
@@ -131,6 +135,29 @@ pub(crate) struct ImageBase {
     pub(crate) suite: String,
     /// The lock file with the packages, relative to the root.
     pub(crate) lock: PathBuf,
+    /// The Containerfile that installs an image's packages on it, relative to the root; none where no
+    /// image on it has packages of its own.
+    #[serde(default)]
+    pub(crate) containerfile: Option<PathBuf>,
+}
+
+/// Operating systems for tests of installing one.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TestSystems {
+    /// The folder with what makes them.
+    pub(crate) context: PathBuf,
+    /// The base whose lock has their packages.
+    pub(crate) base: String,
+    /// Packages with the kernel and busybox of the Linux.
+    pub(crate) packages: Vec<Package>,
+}
+
+impl TestSystems {
+    /// The names of the packages for `architecture`.
+    pub(crate) fn packages_for(&self, architecture: Architecture) -> impl Iterator<Item = &str> {
+        self.packages.iter().filter_map(move |package| package.name_for(architecture))
+    }
 }
 
 impl Image {
@@ -163,6 +190,9 @@ impl Product {
         for image in &product.images {
             product.binary(&image.binary).with_context(|| format!("image {:?}", image.name))?;
             product.base(&image.base).with_context(|| format!("image {:?}", image.name))?;
+        }
+        if let Some(tests) = &product.test_artifacts {
+            product.base(&tests.base).context("test_artifacts")?;
         }
         Ok(product)
     }

@@ -8,7 +8,6 @@ mod bootloader_linux;
 mod common;
 mod config_drive;
 mod firmware;
-mod hive;
 mod image_linux;
 mod partition;
 mod plans;

@@ -12,7 +12,6 @@ use recipe::{TaskTarget, UnattendXml};
 use test_support::{have, skip};
 
 use crate::common::{Fixture, LoopDisk, sh};
-use crate::hive;
 use crate::registry::Registry;
 
 const TOOLS: [&str; 9] = [
@@ -40,31 +39,22 @@ fn ready() -> Option<LoopDisk> {
     LoopDisk::new(256, 512)
 }
 
-/// A WIM with what an installed Windows has where the steps look for it.
+/// The WIM that tests of the whole are given too, with the folders of an installed Windows.
 fn wim(pipable: bool) -> Vec<u8> {
     let dir = tempfile::tempdir().unwrap();
-    let tree = dir.path().join("tree");
-    for (path, contents) in [
-        ("Windows/Boot/EFI/bootmgfw.efi", b"boot manager".to_vec()),
-        ("Windows/Boot/EFI/en-US/bootmgfw.efi.mui", b"texts".to_vec()),
-        ("Windows/Boot/Fonts/wgl4_boot.ttf", b"font".to_vec()),
-        ("Windows/Boot/Resources/bootres.dll", b"logo".to_vec()),
-        // Not in the case in which the step names it.
-        ("Windows/System32/Config/BCD-Template", hive::empty()),
-        ("Windows/System32/winload.efi", b"loader".to_vec()),
-    ] {
-        let path = tree.join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, contents).unwrap();
-    }
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../test-artifacts/windows/build");
     let file = dir.path().join("image.wim");
-    let (tree, path) = (tree.to_str().unwrap(), file.to_str().unwrap());
-    let mut args = vec!["capture", tree, path, "Windows", "--compress=XPRESS"];
-    if pipable {
-        args.push("--pipable");
+    let file = file.to_str().unwrap();
+    sh("env", &["SOURCE_DATE_EPOCH=0", "sh", script, file]);
+    if !pipable {
+        sh("wimlib-imagex", &["optimize", file, "--not-pipable"]);
     }
-    sh("wimlib-imagex", &args);
-    fs::read(&file).unwrap()
+    fs::read(file).unwrap()
+}
+
+/// What a file of that WIM holds.
+fn stands_for(path: &str) -> String {
+    format!("stands for Windows/{path}, not for production\r\n")
 }
 
 fn task(disk: &LoopDisk, reference: &str) -> Fixture {
@@ -87,7 +77,10 @@ fn a_wim_is_applied_and_made_to_boot() {
     let task = task(&disk, &reference);
     let log = task.step_ok(&["image-windows"]);
     assert!(!log.contains("<unattend"), "contents were logged:\n{log}");
-    assert_eq!(ntfs_file(&disk, "Windows/System32/winload.efi"), "loader");
+    assert_eq!(
+        ntfs_file(&disk, "Windows/System32/winload.efi"),
+        stands_for("System32/winload.efi")
+    );
     assert_eq!(ntfs_file(&disk, "Windows/Panther/unattend.xml"), UNATTEND);
     assert!(disk.mounts().is_empty(), "{:?}", disk.mounts());
     assert!(task.step_ok(&["image-windows"]).contains("nothing to do"));
@@ -95,11 +88,15 @@ fn a_wim_is_applied_and_made_to_boot() {
     task.step_ok(&["bootloader-windows"]);
     let esp = disk.partition(1);
     let read = |path: &str| sh("mcopy", &["-n", "-i", &esp, path, "-"]);
-    assert_eq!(read("::/EFI/Boot/bootx64.efi"), "boot manager");
-    assert_eq!(read("::/EFI/Microsoft/Boot/bootmgfw.efi"), "boot manager");
-    assert_eq!(read("::/EFI/Microsoft/Boot/en-US/bootmgfw.efi.mui"), "texts");
-    assert_eq!(read("::/EFI/Microsoft/Boot/Fonts/wgl4_boot.ttf"), "font");
-    assert_eq!(read("::/EFI/Microsoft/Boot/Resources/bootres.dll"), "logo");
+    for (path, from) in [
+        ("Boot/bootx64.efi", "Boot/EFI/bootmgfw.efi"),
+        ("Microsoft/Boot/bootmgfw.efi", "Boot/EFI/bootmgfw.efi"),
+        ("Microsoft/Boot/en-US/bootmgfw.efi.mui", "Boot/EFI/en-US/bootmgfw.efi.mui"),
+        ("Microsoft/Boot/Fonts/wgl4_boot.ttf", "Boot/Fonts/wgl4_boot.ttf"),
+        ("Microsoft/Boot/Resources/bootres.dll", "Boot/Resources/bootres.dll"),
+    ] {
+        assert_eq!(read(&format!("::/EFI/{path}")), stands_for(from), "{path}");
+    }
 
     // The store, read by hivex: the manager's default loader is there and names our partition.
     let store = task.path("BCD");
@@ -135,7 +132,10 @@ fn a_wim_that_cant_be_piped_is_stored_first_and_a_second_attempt_starts_clean() 
 
     registry.image("windows", &[("application/x-ms-wim", bytes)]);
     task.step_ok(&["image-windows"]);
-    assert_eq!(ntfs_file(&disk, "Windows/System32/winload.efi"), "loader");
+    assert_eq!(
+        ntfs_file(&disk, "Windows/System32/winload.efi"),
+        stands_for("System32/winload.efi")
+    );
     // Over what is there.
     fs::remove_file(task.path("state/image-windows.json")).unwrap();
     task.step_ok(&["image-windows"]);

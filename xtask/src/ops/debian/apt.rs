@@ -35,6 +35,13 @@ pub(crate) struct Candidate {
     sha256: String,
 }
 
+impl Candidate {
+    /// Whether it is one of `names`, or the kernel that one of them stands for: its name has a version.
+    pub(crate) fn is_of(&self, names: &BTreeSet<String>) -> bool {
+        names.contains(&self.name) || self.name.starts_with("linux-image-")
+    }
+}
+
 /// The command that prints where the host's apt takes packages from.
 pub(crate) fn sources_command() -> Command {
     Command::new("apt-get", "/")

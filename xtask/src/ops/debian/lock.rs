@@ -57,6 +57,9 @@ pub(crate) struct Locked {
 /// The set of the packages that every image has.
 pub(crate) const BASE: &str = "base";
 
+/// The set of the packages that test artifacts are made of; nothing they depend on is in it.
+pub(crate) const TEST_ARTIFACTS: &str = "test-artifacts";
+
 impl Lock {
     /// Reads the lock file at `path`.
     ///

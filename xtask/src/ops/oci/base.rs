@@ -7,8 +7,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use oci::spec::{
-    Arch, ConfigBuilder, Descriptor, ImageConfigurationBuilder, ImageManifestBuilder, MediaType,
-    Os, RootFsBuilder,
+    Arch, ConfigBuilder, Descriptor, HistoryBuilder, ImageConfigurationBuilder,
+    ImageManifestBuilder, MediaType, Os, RootFsBuilder,
 };
 use oci::{Layout, media_type};
 use release::Architecture;
@@ -34,7 +34,8 @@ pub(crate) fn write(
         .os(Os::Linux)
         .config(ConfigBuilder::default().env(vec![PATH.to_owned()]).build()?)
         .rootfs(RootFsBuilder::default().diff_ids(vec![diff_id.to_string()]).build()?)
-        .history(Vec::new())
+        // One entry for each layer, or buildah refuses an image that is built on one built on this.
+        .history(vec![HistoryBuilder::default().created(created).created_by("mmdebstrap").build()?])
         .build()?;
     let config = layout.write_json(media_type::IMAGE_CONFIG, &config)?;
     let manifest = ImageManifestBuilder::default()

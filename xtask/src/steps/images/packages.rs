@@ -24,7 +24,7 @@ const MEND: &str = "`cargo xtask images --update-lock` locks what the mirror has
 ///
 /// # Errors
 /// When the mirror can't be reached, no longer has a version, or has another file under its name.
-pub(super) fn fetched(
+pub(in crate::steps) fn fetched(
     run: &Run,
     log: &StepLog,
     suite: &str,

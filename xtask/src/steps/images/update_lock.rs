@@ -11,7 +11,7 @@ use release::Architecture;
 use super::packages;
 use crate::ops::atomic;
 use crate::ops::debian::apt::{self, Apt, Candidate};
-use crate::ops::debian::lock::{Lock, Locked};
+use crate::ops::debian::lock::{Lock, Locked, TEST_ARTIFACTS};
 use crate::run::Run;
 use crate::steps::{Input, Outcome, Plan, Step, StepLog};
 use crate::workspace::ImageBase;
@@ -82,6 +82,14 @@ fn resolve_for(
         names.extend(image.packages_for(architecture).map(str::to_owned));
         let candidates = resolve(&names).with_context(|| format!("image {:?}", image.name))?;
         sets.insert(image.name.clone(), candidates);
+    }
+    if let Some(tests) = &run.workspace.product().test_artifacts
+        && tests.base == base.name
+    {
+        let names: BTreeSet<_> = tests.packages_for(architecture).map(str::to_owned).collect();
+        let candidates = resolve(&names).context("test artifacts")?;
+        let taken = candidates.into_iter().filter(|it| it.is_of(&names)).collect();
+        sets.insert(TEST_ARTIFACTS.to_owned(), taken);
     }
     Ok(apt::lock(architecture, &of_base, &sets))
 }

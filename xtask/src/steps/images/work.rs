@@ -1,36 +1,30 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! One image for one architecture.
+//! One image for one architecture, in two parts: what it is built on, which changes with the lock alone,
+//! and the program and the labels on top, which change with every commit.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use oci::{Digest, Layout};
+use oci::Layout;
 use release::Architecture;
 
 use super::base::{self, Base};
 use super::builder::{Builder, Job};
+use super::cached::{self, ContextFile};
 use super::packages;
-use crate::ops::container::remove_store;
 use crate::ops::debian::lock::{BASE, Lock, Locked};
 use crate::ops::epoch::rfc3339;
-use crate::ops::oci::normalise;
-use crate::ops::tree::remove;
-use crate::ops::{atomic, checksum};
+use crate::ops::oci::platforms;
 use crate::run::Run;
 use crate::steps::build::output;
-use crate::steps::package::copy;
 use crate::steps::{Input, Plan, StepLog};
 use crate::workspace::{Image, ImageBase};
 
 /// Where images are put together, relative to the root.
 const FOLDER: &str = "target/xtask/images";
-
-/// A change of how images are made from the same inputs: part of the cache's key.
-const RECIPE: &str = "2";
 
 /// One image to be made.
 pub(super) struct Work<'a> {
@@ -80,9 +74,15 @@ impl<'a> Work<'a> {
             .reads(Input::Path(lock.clone()))
             .reads(Input::Path(binary))
             .native(format!("make the base {} of {}", self.base.name, lock.display()));
+        let plan = self
+            .base
+            .containerfile
+            .iter()
+            .fold(plan, |plan, file| plan.reads(Input::Path(file.clone())));
         // What names the base is known when it is made.
-        let commands = builder.commands(&self.job(run, Path::new("BASE"), "DIGEST")?);
-        Ok(commands.into_iter().fold(plan, Plan::command))
+        let packages = builder.commands(&self.packages_job(run, Path::new("BASE")));
+        let image = builder.commands(&self.job(run, &self.packages_layout(run), "DIGEST")?);
+        Ok(packages.into_iter().chain(image).fold(plan, Plan::command))
     }
 
     /// Makes the base, unless it is there, and names what the image is made of.
@@ -108,8 +108,25 @@ impl<'a> Work<'a> {
         run.workspace.root().join(FOLDER).join(name)
     }
 
-    /// What the builder is told, for the base in the layout `base` with the digest `digest`.
-    fn job(&self, run: &Run, base: &Path, digest: &str) -> Result<Job> {
+    /// Where the base with the packages is kept.
+    fn packages_layout(&self, run: &Run) -> PathBuf {
+        self.folder(run).join("packages")
+    }
+
+    /// What the builder is told for the packages on the base in the layout `base`. No commit is in it: its
+    /// time is that of the lock.
+    fn packages_job(&self, run: &Run, base: &Path) -> Job {
+        Job {
+            folder: self.folder(run).join("build"),
+            base: base.to_owned(),
+            architecture: self.architecture,
+            arguments: BTreeMap::new(),
+            epoch: self.lock.epoch,
+        }
+    }
+
+    /// What the builder is told for the image on the layout `on`, whose base has the digest `digest`.
+    fn job(&self, run: &Run, on: &Path, digest: &str) -> Result<Job> {
         let product = &run.workspace.product().product;
         let arguments = [
             ("BASE_DIGEST", digest.to_owned()),
@@ -124,16 +141,12 @@ impl<'a> Work<'a> {
             ("VERSION", run.version().text().to_owned()),
         ];
         Ok(Job {
-            folder: self.folder(run),
-            base: base.to_owned(),
+            folder: self.folder(run).join("build"),
+            base: on.to_owned(),
             architecture: self.architecture,
             arguments: BTreeMap::from(arguments),
             epoch: run.workspace.epoch(),
         })
-    }
-
-    fn containerfile(&self, run: &Run) -> PathBuf {
-        run.workspace.root().join(&self.image.context).join("Containerfile")
     }
 }
 
@@ -145,57 +158,39 @@ impl Prepared<'_> {
 
     /// Makes the image, or takes the one that was made of the same inputs.
     pub(super) fn make(&self, run: &Run, log: &StepLog, builder: Builder) -> Result<Layout> {
-        let job = self.work.job(run, self.base.layout.root(), &self.base.digest)?;
-        let finished = job.folder.join("image");
-        let key_file = job.folder.join("image.key");
-        let key = self.key(run, &job, builder)?;
-        if fs::read_to_string(&key_file).is_ok_and(|known| known == key) {
-            log.note(&format!("{}: nothing changed, taken from the cache", self.work.image.name));
-        } else {
-            remove_store(&job.store())?;
-            remove(&job.folder)?;
-            self.context(run, &job.context())?;
-            for command in builder.commands(&job) {
-                run.exec(log, &command)?;
-            }
-            let created = rfc3339(run.workspace.epoch())?;
-            let saved = Layout::open(job.saved())?;
-            normalise::image(&saved, &self.base.layout, &finished, &created)?;
-            // The builder's store is as large as the image, and of no more use.
-            remove_store(&job.store())?;
-            remove(&job.saved())?;
-            remove(&job.context())?;
-            atomic::write(&key_file, key.as_bytes())?;
-        }
-        Ok(Layout::open(finished)?)
-    }
-
-    /// Everything that decides the image, as one digest.
-    fn key(&self, run: &Run, job: &Job, builder: Builder) -> Result<String> {
-        let mut parts = vec![
-            RECIPE.to_owned(),
-            builder.program().to_owned(),
-            run.tools.version(builder.program()).unwrap_or_default(),
-            job.epoch.to_string(),
+        let work = self.work;
+        let on = self.packages(run, log, builder)?;
+        let on_digest = platforms::root(&on)?.digest().to_string();
+        let containerfile = run.workspace.root().join(&work.image.context).join("Containerfile");
+        let files = [
+            ContextFile::new(containerfile, "Containerfile", 0o644),
+            ContextFile::new(&self.binary, "step", 0o755),
         ];
-        parts.extend(job.arguments.iter().map(|(name, value)| format!("{name}={value}")));
-        let containerfile = self.work.containerfile(run);
-        let files = [&containerfile, &self.binary].into_iter().chain(&self.packages);
-        for file in files {
-            parts.push(checksum::sha256(file)?.0);
-        }
-        Ok(Digest::sha256(parts.join("\n").as_bytes()).to_string())
+        let job = work.job(run, on.root(), &self.base.digest)?;
+        let to = work.folder(run).join("image");
+        cached::image(run, log, builder, &job, (&on, &on_digest), &files, &to)
     }
 
-    /// The build context: the Containerfile, the step program and the package files, with fixed modes.
-    fn context(&self, run: &Run, folder: &Path) -> Result<()> {
-        copy(&self.work.containerfile(run), &folder.join("Containerfile"), 0o644)?;
-        copy(&self.binary, &folder.join("step"), 0o755)?;
-        let place = folder.join("packages");
-        fs::create_dir_all(&place).with_context(|| format!("cannot make {}", place.display()))?;
-        for package in &self.packages {
-            copy(package, &place.join(package.file_name().unwrap_or_default()), 0o644)?;
+    /// The base with the packages of the image.
+    fn packages(&self, run: &Run, log: &StepLog, builder: Builder) -> Result<Layout> {
+        let work = self.work;
+        if self.packages.is_empty() {
+            return Ok(Layout::open(self.base.layout.root())?);
         }
-        Ok(())
+        let containerfile = work.base.containerfile.as_ref().with_context(|| {
+            format!(
+                "{} has packages, and its base {:?} no containerfile",
+                work.image.name, work.base.name
+            )
+        })?;
+        let containerfile = run.workspace.root().join(containerfile);
+        let mut files = vec![ContextFile::new(containerfile, "Containerfile", 0o644)];
+        for package in &self.packages {
+            let name = package.file_name().unwrap_or_default();
+            files.push(ContextFile::new(package, Path::new("packages").join(name), 0o644));
+        }
+        let job = work.packages_job(run, self.base.layout.root());
+        let base = (&self.base.layout, self.base.digest.as_str());
+        cached::image(run, log, builder, &job, base, &files, &work.packages_layout(run))
     }
 }

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! `notary push-test-artifacts`: operating systems for tests into the namespace that is theirs alone.
+//!
+//! Sent as a release is, and never signed: nobody shall trust them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use oci::client::{Client, Options};
+use oci::{Digest, Layout};
+use release::layout::tag as version_tag;
+use release::test_artifacts::{NON_PRODUCTION, RECORD};
+use release::{TestArtifact, TestArtifacts};
+
+use super::plan::{Plan, PlannedTag, RepositoryPlan, TagRule, contents};
+use super::send;
+use super::target::Target;
+use crate::release_folder::is_labelled;
+
+/// Where they are and where they go.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Folder with test-artifacts.json.
+    #[arg(long, value_name = "DIR")]
+    from: PathBuf,
+    /// Where to: `HOST:PORT`, or `HOST:PORT/PREFIX`; the repositories are `ci/NAME` below that.
+    #[arg(long, value_name = "REGISTRY/PREFIX")]
+    to: Target,
+    /// Speak http to the registry; loopback addresses are spoken to in http anyway.
+    #[arg(long)]
+    plain_http: bool,
+    /// Print what was done as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When an artifact is not what the record says or not labelled, or the registry refuses something.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let path = args.from.join(RECORD);
+    let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let record = TestArtifacts::parse(&bytes).with_context(|| format!("in {}", path.display()))?;
+    let repositories = record.artifacts.iter().map(|artifact| {
+        repository(&args.from, &record.version, artifact, &args.to)
+            .with_context(|| format!("test artifact {}", artifact.name))
+    });
+    let plan = Plan { repositories: repositories.collect::<Result<_>>()? };
+    let options = Options { plain_http: args.plain_http, ..Options::default() };
+    let client = Client::new(&args.to.registry, options);
+    send(&plan, &args.to, &client)?.print(args.json).context("writing the report")
+}
+
+fn repository(
+    folder: &Path,
+    version: &str,
+    artifact: &TestArtifact,
+    target: &Target,
+) -> Result<RepositoryPlan> {
+    let layout = Layout::open(folder.join(&artifact.name))?;
+    let index = layout.index()?;
+    let [root] = index.manifests().as_slice() else {
+        bail!("{} holds another number of artifacts than one", layout.root().display());
+    };
+    ensure!(
+        root.digest().as_ref() == artifact.digest,
+        "the record says {}, the layout holds {}",
+        artifact.digest,
+        root.digest()
+    );
+    let digest = Digest::try_from(root.digest())?;
+    let root = oci::artifact::descriptor(root.media_type().as_ref(), &digest, root.size());
+    let (blobs, manifests) = contents(&layout, &root)?;
+    for document in &manifests {
+        ensure!(
+            is_labelled(&document.bytes)?,
+            "{} has no annotation {NON_PRODUCTION}",
+            document.digest
+        );
+    }
+    let root = manifests.last().cloned().context("its layout is empty")?;
+    let tag = version_tag(version).parse().context("the version can't be a tag")?;
+    Ok(RepositoryPlan {
+        name: target.repository(&artifact.repository())?,
+        blobs,
+        manifests,
+        referrers: Vec::new(),
+        legacy_signature: None,
+        root,
+        // They are for the tests of one commit, and made anew whenever somebody likes.
+        tags: vec![PlannedTag { tag, rule: TagRule::Moves }],
+    })
+}

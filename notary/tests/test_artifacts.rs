@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Operating systems for tests: they get into their own namespace, and into no release.
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test that asked for it")]
+
+#[path = "publish/registry.rs"]
+mod registry;
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::process::Output;
+
+use oci::spec::Descriptor;
+use oci::{Layout, artifact, media_type};
+use registry::Registry;
+use release::test_artifacts::{NON_PRODUCTION, RECORD};
+use release::{Channel, TestArtifact, TestArtifacts, layout};
+use sigstore::PrivateKey;
+use support::{IMAGE, KeyFile, Release, failed, notary, succeeded};
+
+/// An artifact in the new layout `folder`, with these annotations.
+fn artifact(folder: &Path, annotations: &[(&str, &str)]) -> Descriptor {
+    let layout = Layout::create(folder).unwrap();
+    let layer = layout.write_blob("application/x-ms-wim", b"a system".as_slice()).unwrap();
+    layout.write_blob(media_type::EMPTY, artifact::EMPTY_JSON).unwrap();
+    let annotations =
+        annotations.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let manifest = artifact::manifest("application/x-test", vec![layer], None, annotations);
+    let root = layout.write_json(media_type::IMAGE_MANIFEST, &manifest.unwrap()).unwrap();
+    layout.write_index(vec![root.clone()]).unwrap();
+    root
+}
+
+/// A folder of test artifacts with one, `windows`.
+fn systems(annotations: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let root = artifact(&folder.path().join("windows"), annotations);
+    let one = TestArtifact { name: "windows".to_owned(), digest: root.digest().to_string() };
+    let record = TestArtifacts::new("0.1.0".to_owned(), vec![one]);
+    fs::write(folder.path().join(RECORD), record.to_json().unwrap()).unwrap();
+    folder
+}
+
+fn push(folder: &Path, registry: &Registry) -> Output {
+    let to = format!("{}/product", registry.address);
+    notary().args(["push-test-artifacts", "--to", &to, "--from"]).arg(folder).output().unwrap()
+}
+
+#[test]
+fn they_get_into_the_namespace_of_tests() {
+    let registry = Registry::start(true);
+    let folder = systems(&[(NON_PRODUCTION, "true")]);
+    succeeded(&push(folder.path(), &registry));
+    assert_eq!(registry.state().versions(), ["product/ci/windows:v0.1.0"]);
+}
+
+#[test]
+fn one_without_the_label_goes_nowhere() {
+    let registry = Registry::start(true);
+    let error = failed(&push(systems(&[]).path(), &registry));
+    assert!(error.contains(NON_PRODUCTION), "{error}");
+    assert_eq!(registry.state().writes(), 0);
+}
+
+/// Every way to pass one off as part of a release that its files allow.
+#[test]
+fn none_is_signed_or_published_as_part_of_a_release() {
+    let key = KeyFile::new(&PrivateKey::generate());
+    let refused = |release: &Release, expected: &str| {
+        for verb in ["sign", "attest"] {
+            let error = failed(&release.notary(verb, Some(&key)));
+            assert!(error.contains(expected), "{verb}: {error}");
+        }
+        let registry = Registry::start(true);
+        let to = format!("{}/product", registry.address);
+        let publish = notary()
+            .args(["publish", "--to", &to, "--release"])
+            .arg(release.root())
+            .output()
+            .unwrap();
+        let error = failed(&publish);
+        assert!(error.contains(expected), "publish: {error}");
+        assert_eq!(registry.state().writes(), 0);
+    };
+
+    // As an image of the release, by its label and by its name.
+    for (label, repository) in [(Some(NON_PRODUCTION), IMAGE), (None, "ci/windows")] {
+        let release = Release::unsigned(Channel::Stable, "content");
+        let annotations: Vec<_> = label.map(|name| (name, "true")).into_iter().collect();
+        let place = "images/disguised";
+        let root = artifact(&release.path(place), &annotations);
+        let mut manifest = release.manifest();
+        let mut image = manifest.images.remove(0);
+        image.repository = repository.to_owned();
+        image.layout = place.to_owned();
+        image.digest = root.digest().to_string();
+        manifest.images.push(image);
+        release.put(layout::MANIFEST, manifest.to_json().unwrap().as_bytes());
+        refused(&release, "test artifact");
+    }
+
+    // Their record under the name of the other.
+    let release = Release::unsigned(Channel::Stable, "content");
+    let folder = systems(&[(NON_PRODUCTION, "true")]);
+    release.put(layout::MANIFEST, &fs::read(folder.path().join(RECORD)).unwrap());
+    refused(&release, "provisioner/test-artifacts/v1");
+}
