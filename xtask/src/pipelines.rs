@@ -16,8 +16,10 @@ use crate::steps::docs::Docs;
 use crate::steps::fmt::Fmt;
 use crate::steps::headers::Headers;
 use crate::steps::images::Images;
+use crate::steps::iso::Iso;
 use crate::steps::licenses::Licenses;
 use crate::steps::lint::Lint;
+use crate::steps::maintenance::Maintenance;
 use crate::steps::package::Package;
 use crate::steps::publish::Publish;
 use crate::steps::rebuild::Rebuild;
@@ -26,6 +28,7 @@ use crate::steps::schema::Schema;
 use crate::steps::secrets::Secrets;
 use crate::steps::sign::Sign;
 use crate::steps::smoke_images::SmokeImages;
+use crate::steps::smoke_iso::SmokeIso;
 use crate::steps::smoke_registry::SmokeRegistry;
 use crate::steps::smoke_test_artifacts::SmokeTestArtifacts;
 use crate::steps::test::Test;
@@ -65,6 +68,8 @@ pub(crate) const STEPS: &[&dyn Step] = &[
     &Sbom,
     &Images,
     &TestArtifacts,
+    &Maintenance,
+    &Iso,
     &Checksums,
     &Sign,
     &Attest,
@@ -77,6 +82,8 @@ pub(crate) const SMOKE: &[(&str, &dyn Step)] = &[
     ("images", &SmokeImages),
     ("registry", &SmokeRegistry),
     ("test-artifacts", &SmokeTestArtifacts),
+    ("iso", &SmokeIso::FIRST),
+    ("iso-all", &SmokeIso::ALL),
 ];
 
 /// Pipelines that are commands.

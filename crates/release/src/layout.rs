@@ -15,6 +15,8 @@ pub const PUBLIC_KEY: &str = "cosign.pub";
 pub const SBOM: &str = "sbom";
 /// OCI image layouts: `images/REPOSITORY/` holds one layout per repository.
 pub const IMAGES: &str = "images";
+/// Live ISOs.
+pub const ISO: &str = "iso";
 /// Signatures: see [`signature`].
 pub const SIGNATURES: &str = "signatures";
 /// Provenance: see [`provenance`].

@@ -143,6 +143,8 @@ pub enum ArtifactKind {
     Sbom,
     /// What a debugger wants of an executable.
     Debug,
+    /// A live ISO.
+    Iso,
 }
 
 /// A container image of the release.

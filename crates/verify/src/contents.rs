@@ -83,12 +83,13 @@ fn kind(kind: ArtifactKind) -> &'static str {
         ArtifactKind::Checksums => "checksums",
         ArtifactKind::Sbom => "sbom",
         ArtifactKind::Debug => "debug",
+        ArtifactKind::Iso => "iso",
     }
 }
 
 fn checks(kind: ArtifactKind) -> &'static [Check] {
     match kind {
-        ArtifactKind::Binary | ArtifactKind::Package => {
+        ArtifactKind::Binary | ArtifactKind::Package | ArtifactKind::Iso => {
             &[Check::Content, Check::Signature, Check::Provenance, Check::Sbom]
         }
         ArtifactKind::Checksums | ArtifactKind::Sbom | ArtifactKind::Debug => {

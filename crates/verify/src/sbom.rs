@@ -49,7 +49,7 @@ fn subjects(manifest: &Manifest) -> BTreeMap<&str, &str> {
         (image.repository.as_str(), digest)
     });
     let files = manifest.artifacts.iter().filter_map(|file| match file.kind {
-        ArtifactKind::Binary | ArtifactKind::Package => {
+        ArtifactKind::Binary | ArtifactKind::Package | ArtifactKind::Iso => {
             Some((file.path.as_str(), file.sha256.as_str()))
         }
         ArtifactKind::Checksums | ArtifactKind::Sbom | ArtifactKind::Debug => None,

@@ -17,6 +17,7 @@ pub(crate) struct Command {
     program: String,
     args: Vec<OsString>,
     folder: PathBuf,
+    input: Option<PathBuf>,
     env: Vec<(String, OsString)>,
     secrets: Vec<String>,
     removed: Vec<String>,
@@ -29,6 +30,7 @@ impl Command {
             program: program.into(),
             args: Vec::new(),
             folder: folder.into(),
+            input: None,
             env: Vec::new(),
             secrets: Vec::new(),
             removed: Vec::new(),
@@ -44,6 +46,12 @@ impl Command {
     /// Adds arguments.
     pub(crate) fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
         self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
+    /// Has it read the file `path` as its standard input, which is empty otherwise.
+    pub(crate) fn input(mut self, path: impl Into<PathBuf>) -> Self {
+        self.input = Some(path.into());
         self
     }
 
@@ -80,6 +88,11 @@ impl Command {
     /// Where it runs.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// The file that it reads as its standard input.
+    pub(crate) fn input_file(&self) -> Option<&Path> {
+        self.input.as_deref()
     }
 
     /// The variables that are set for it.
@@ -124,6 +137,10 @@ impl Command {
             line.push(' ');
             line.push_str(&quote(arg));
         }
+        if let Some(path) = &self.input {
+            line.push_str(" < ");
+            line.push_str(&quote(path.as_os_str()));
+        }
         line
     }
 }
@@ -131,10 +148,11 @@ impl Command {
 impl Serialize for Command {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let lossy = |text: &OsString| text.to_string_lossy().into_owned();
-        let mut out = serializer.serialize_struct("Command", 6)?;
+        let mut out = serializer.serialize_struct("Command", 7)?;
         out.serialize_field("program", &self.program)?;
         out.serialize_field("args", &self.args.iter().map(lossy).collect::<Vec<_>>())?;
         out.serialize_field("folder", &self.folder)?;
+        out.serialize_field("input", &self.input)?;
         let env: Vec<_> = self.env.iter().map(|(name, value)| (name, lossy(value))).collect();
         out.serialize_field("env", &env)?;
         out.serialize_field("secret_env", &self.secrets)?;
@@ -193,6 +211,8 @@ mod tests {
         );
         let command = Command::new("cargo", "/").without_env("TZ").env("A", "1");
         assert_eq!(command.line(Path::new("/")), "env -u TZ A=1 cargo");
+        let command = Command::new("sqfstar", "/").arg("out").input("/a b");
+        assert_eq!(command.line(Path::new("/")), "sqfstar out < '/a b'");
     }
 
     #[test]

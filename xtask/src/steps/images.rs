@@ -20,6 +20,7 @@ use oci::Layout;
 use release::Engine;
 
 use self::builder::Builder;
+pub(super) use self::deliver::megabytes;
 use self::work::{Prepared, Work};
 use super::build::material;
 use super::{Input, Need, Outcome, Plan, Step, StepLog};
@@ -40,57 +41,71 @@ impl Step for Images {
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {
-        let builder = Builder::chosen(run).ok().map(|builder| Need::Tool(builder.program()));
-        let foreign = run.options.architectures.iter().filter_map(|architecture| {
-            let emulator = emulation::emulator(*architecture)?;
-            Some([Need::Tool(emulator), Need::Runs(*architecture)])
-        });
-        // The bases, their copies in the builder's store, and the layouts.
-        let always = [Need::Tool("mmdebstrap"), Need::Space(2 << 30)];
-        builder.into_iter().chain(always).chain(foreign.flatten()).collect()
+        needs(run)
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
-        let builder = Builder::chosen(run)?;
-        let mut plan = Plan::new()
-            .reads(Input::Path("release.toml".into()))
-            .reads(Input::Tool(builder.program()))
-            .reads(Input::Tool("mmdebstrap"));
-        for image in chosen(run)? {
-            for work in works(run, image)? {
-                plan = work.plan(run, builder, plan)?;
-            }
-            let path = run.dist_in_plan().join(deliver::folder(image));
-            plan = plan.native(format!("write {}", path.display())).writes(path);
-        }
-        Ok(plan)
+        plan(run, &chosen(run)?)
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
-        let builder = Builder::chosen(run)?;
-        let chosen = chosen(run)?;
-        let mut works = Vec::new();
-        for image in &chosen {
-            works.extend(self::works(run, image)?);
-        }
-        work::fetch_packages(run, log, &works)?;
-        // One after another: what two of them share is made by the first.
-        let prepared: Vec<Prepared<'_>> =
-            works.iter().map(|work| work.prepare(run, log)).collect::<Result<_>>()?;
-        let made = parallel::map(run.options.jobs, &prepared, |it| it.make(run, log, builder))?;
-
-        let mut images = Vec::new();
-        let mut findings = Vec::new();
-        for image in &chosen {
-            let own = prepared.iter().zip(&made).filter(|(it, _)| it.image().name == image.name);
-            let parts: Vec<Layout> = own.map(|(_, layout)| layout.clone()).collect();
-            findings.extend(deliver::oversized(log, image, &parts)?);
-            images.push(deliver::image(run, image, &parts)?);
-        }
-        let fact = deliver::summary(run, &images)?;
-        record(run, builder, &works, images)?;
-        Ok(if findings.is_empty() { Outcome::Done(fact) } else { Outcome::Found(findings) })
+        build(run, log, &chosen(run)?)
     }
+}
+
+/// What building images needs.
+pub(super) fn needs(run: &Run) -> Vec<Need> {
+    let builder = Builder::chosen(run).ok().map(|builder| Need::Tool(builder.program()));
+    let foreign = run.options.architectures.iter().filter_map(|architecture| {
+        let emulator = emulation::emulator(*architecture)?;
+        Some([Need::Tool(emulator), Need::Runs(*architecture)])
+    });
+    // The bases, their copies in the builder's store, and the layouts.
+    let always = [Need::Tool("mmdebstrap"), Need::Space(2 << 30)];
+    builder.into_iter().chain(always).chain(foreign.flatten()).collect()
+}
+
+/// What building the images `chosen` would do.
+pub(super) fn plan(run: &Run, chosen: &[&Image]) -> Result<Plan> {
+    let builder = Builder::chosen(run)?;
+    let mut plan = Plan::new()
+        .reads(Input::Path("release.toml".into()))
+        .reads(Input::Tool(builder.program()))
+        .reads(Input::Tool("mmdebstrap"));
+    for image in chosen {
+        for work in works(run, image)? {
+            plan = work.plan(run, builder, plan)?;
+        }
+        let path = run.dist_in_plan().join(deliver::folder(image));
+        plan = plan.native(format!("write {}", path.display())).writes(path);
+    }
+    Ok(plan)
+}
+
+/// Builds the images `chosen` and puts them on record.
+pub(super) fn build(run: &Run, log: &StepLog, chosen: &[&Image]) -> Result<Outcome> {
+    let builder = Builder::chosen(run)?;
+    let mut works = Vec::new();
+    for image in chosen {
+        works.extend(self::works(run, image)?);
+    }
+    work::fetch_packages(run, log, &works)?;
+    // One after another: what two of them share is made by the first.
+    let prepared: Vec<Prepared<'_>> =
+        works.iter().map(|work| work.prepare(run, log)).collect::<Result<_>>()?;
+    let made = parallel::map(run.options.jobs, &prepared, |it| it.make(run, log, builder))?;
+
+    let mut images = Vec::new();
+    let mut findings = Vec::new();
+    for image in chosen {
+        let own = prepared.iter().zip(&made).filter(|(it, _)| it.image().name == image.name);
+        let parts: Vec<Layout> = own.map(|(_, layout)| layout.clone()).collect();
+        findings.extend(deliver::oversized(log, image, &parts)?);
+        images.push(deliver::image(run, image, &parts)?);
+    }
+    let fact = deliver::summary(run, &images)?;
+    record(run, builder, &works, images)?;
+    Ok(if findings.is_empty() { Outcome::Done(fact) } else { Outcome::Found(findings) })
 }
 
 /// Writes down what was made, of what, and with what.
@@ -126,11 +141,11 @@ fn record(
     })
 }
 
-/// The images that the command line names, all without one.
+/// The tool images that the command line names, all without one.
 fn chosen(run: &Run) -> Result<Vec<&Image>> {
     let product = run.workspace.product();
     if run.options.images.is_empty() {
-        return Ok(product.images.iter().collect());
+        return Ok(product.images.iter().filter(|it| !product.is_maintenance(it)).collect());
     }
     run.options.images.iter().map(|name| product.image(name)).collect()
 }

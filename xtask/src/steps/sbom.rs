@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The bills of materials of each binary, package and image, in each format.
+//! The bills of materials of each binary, package, image and ISO, in each format.
+
+mod iso;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -39,7 +41,7 @@ impl Step for Sbom {
     }
 
     fn about(&self) -> &'static str {
-        "write the bills of materials (CycloneDX, SPDX) of each binary, package and image"
+        "write the bills of materials (CycloneDX, SPDX) of each binary, package, image and ISO"
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {
@@ -58,6 +60,9 @@ impl Step for Sbom {
                 let path = run.dist_in_plan().join(layout::sbom(&name, format));
                 plan = plan.native(format!("write {}", path.display())).writes(path);
             }
+        }
+        if let Some(iso) = &run.workspace.product().iso {
+            plan = plan.native(format!("write those of the ISO {}", iso.name));
         }
         Ok(plan)
     }
@@ -84,8 +89,12 @@ impl Step for Sbom {
                 documents.push(Document { describes, architecture, bom });
             }
         }
-        for image in run.manifest()?.images {
-            documents.push(of_image(run, log, &sources, &image)?);
+        let manifest = run.manifest()?;
+        for image in &manifest.images {
+            documents.push(of_image(run, log, &sources, image)?);
+        }
+        for iso in manifest.artifacts.iter().filter(|it| it.kind == ArtifactKind::Iso) {
+            documents.push(iso::document(run, log, &sources, &manifest, iso)?);
         }
         let mut artifacts = Vec::new();
         for document in &documents {

@@ -191,6 +191,34 @@ const TOOLS: &[Spec] = &[
         purpose: "joins what tests counted",
     },
     Spec {
+        name: "mcopy",
+        version: &["--version"],
+        oldest: &[4],
+        source: Source::Debian("mtools"),
+        purpose: "fills the EFI system partition of the live ISO",
+    },
+    Spec {
+        name: "mkfs.vfat",
+        version: &["--help"],
+        oldest: &[4, 2],
+        source: Source::Debian("dosfstools"),
+        purpose: "makes the EFI system partition of the live ISO",
+    },
+    Spec {
+        name: "mksquashfs",
+        version: &["-version"],
+        oldest: &[4, 5],
+        source: Source::Debian("squashfs-tools"),
+        purpose: "compresses the root of the live ISO",
+    },
+    Spec {
+        name: "mmd",
+        version: &["--version"],
+        oldest: &[4],
+        source: Source::Debian("mtools"),
+        purpose: "makes folders in the EFI system partition of the live ISO",
+    },
+    Spec {
         name: "mmdebstrap",
         version: &["--version"],
         oldest: &[1],
@@ -253,6 +281,13 @@ const TOOLS: &[Spec] = &[
         oldest: &[7],
         source: Source::Debian("qemu-user-static"),
         purpose: "runs programs for amd64 on other machines",
+    },
+    Spec {
+        name: "qemu-system-x86_64",
+        version: &["--version"],
+        oldest: &[7, 2],
+        source: Source::Debian("qemu-system-x86"),
+        purpose: "starts the live ISO in a virtual machine",
     },
     Spec {
         name: "quadlet",
@@ -333,6 +368,13 @@ const TOOLS: &[Spec] = &[
         oldest: &[1, 30],
         source: Source::Debian("tar"),
         purpose: "unpacks what was packed",
+    },
+    Spec {
+        name: "veritysetup",
+        version: &["--version"],
+        oldest: &[2, 4],
+        source: Source::Debian("cryptsetup-bin"),
+        purpose: "makes the hashes that the live ISO's root is checked by",
     },
     Spec {
         name: "x86_64-linux-gnu-gcc",

@@ -40,7 +40,7 @@ impl Daemon {
         let file =
             File::create(output).with_context(|| format!("cannot make {}", output.display()))?;
         let copy = file.try_clone().context("cannot share the log with the program")?;
-        let child = process::prepare(program, private, command)
+        let child = process::prepare(program, private, command)?
             .stdout(file)
             .stderr(copy)
             .spawn()
@@ -80,7 +80,10 @@ impl Daemon {
 
 impl Daemon {
     /// Whether it has ended, without reaping it: until it is dropped, its number stays its own.
-    fn has_ended(&self) -> Result<bool> {
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub(crate) fn has_ended(&self) -> Result<bool> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
         let status =
             waitid(WaitId::Pid(self.group), options).context("cannot learn how it does")?;

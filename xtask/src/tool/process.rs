@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A child from its start to its end: its own process group, no input, both streams to the log.
+//! A child from its start to its end: its own process group, both streams to the log.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io::{Read, pipe};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -76,7 +77,7 @@ pub(super) fn run(
     stop: &Stop,
     output: Stdout,
 ) -> Result<Ended> {
-    let mut prepared = prepare(program, private, command);
+    let mut prepared = prepare(program, private, command)?;
     let (events, inbox) = channel();
     if output == Stdout::Log {
         // One pipe for both, so that what a program wrote stays in its order.
@@ -115,8 +116,19 @@ pub(super) fn run(
     Ok(Ended { status, stdout, stderr, tail: tail.lines() })
 }
 
-/// The child before its start: arguments, folder, clean environment, no input, a group of its own.
-pub(super) fn prepare(program: &Path, private: &Path, command: &Command) -> std::process::Command {
+/// The child before its start: arguments, folder, clean environment, no input but a file that the
+/// command names, a group of its own.
+pub(super) fn prepare(
+    program: &Path,
+    private: &Path,
+    command: &Command,
+) -> Result<std::process::Command> {
+    let input = match command.input_file() {
+        Some(path) => {
+            File::open(path).with_context(|| format!("cannot read {}", path.display()))?.into()
+        }
+        None => Stdio::null(),
+    };
     let mut child = std::process::Command::new(program);
     child
         .args(command.arguments())
@@ -125,12 +137,12 @@ pub(super) fn prepare(program: &Path, private: &Path, command: &Command) -> std:
         .envs(environment::inherited(std::env::vars_os(), private))
         .envs(command.secrets().iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
         .envs(command.variables().iter().map(|(name, value)| (name, value)))
-        .stdin(Stdio::null())
+        .stdin(input)
         .process_group(0);
     for name in command.removed() {
         child.env_remove(name);
     }
-    child
+    Ok(child)
 }
 
 /// What the readers sent.

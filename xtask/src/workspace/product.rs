@@ -3,7 +3,7 @@
 
 //! The model of `release.toml`: the product as data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
@@ -32,6 +32,8 @@ pub(crate) struct Product {
     /// What is made for tests alone.
     #[serde(default)]
     pub(crate) test_artifacts: Option<TestSystems>,
+    /// The live ISO of the maintenance OS.
+    pub(crate) iso: Option<Iso>,
     /// The engine that does each job: `images`, `sbom`, `signatures`.
     #[serde(default)]
     pub(crate) engines: BTreeMap<String, String>,
@@ -139,6 +141,12 @@ pub(crate) struct ImageBase {
     /// image on it has packages of its own.
     #[serde(default)]
     pub(crate) containerfile: Option<PathBuf>,
+    /// Packages that it has beside those that every system of the suite has.
+    #[serde(default)]
+    pub(crate) packages: Vec<Package>,
+    /// Paths that are left out of its packages, as dpkg's `path-exclude` takes them.
+    #[serde(default)]
+    pub(crate) without: Vec<String>,
 }
 
 /// Operating systems for tests of installing one.
@@ -158,6 +166,29 @@ impl TestSystems {
     pub(crate) fn packages_for(&self, architecture: Architecture) -> impl Iterator<Item = &str> {
         self.packages.iter().filter_map(move |package| package.name_for(architecture))
     }
+}
+
+/// The live ISO of the maintenance OS.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Iso {
+    /// What its file name starts with.
+    pub(crate) name: String,
+    /// The image that it is made of, by its name.
+    pub(crate) image: String,
+    /// The folder with the configuration of its boot loaders.
+    pub(crate) description: PathBuf,
+    /// The volume label: `A-Z`, `0-9` and `_`.
+    pub(crate) label: String,
+    /// Packages with boot loaders, from the suite of the image's base; they are not in the image.
+    pub(crate) packages: Vec<Package>,
+    /// The most that it may take, in millions of bytes.
+    pub(crate) limit_mb: u64,
+}
+
+/// The names of those of `packages` that are for `architecture`.
+pub(crate) fn names(packages: &[Package], architecture: Architecture) -> BTreeSet<String> {
+    packages.iter().filter_map(|it| it.name_for(architecture)).map(str::to_owned).collect()
 }
 
 impl Image {
@@ -193,8 +224,16 @@ impl Product {
         }
         if let Some(tests) = &product.test_artifacts {
             product.base(&tests.base).context("test_artifacts")?;
+    }
+        if let Some(iso) = &product.iso {
+            product.image(&iso.image).with_context(|| format!("iso {:?}", iso.name))?;
         }
         Ok(product)
+    }
+
+    /// Whether `image` is the maintenance OS, which has a command of its own.
+    pub(crate) fn is_maintenance(&self, image: &Image) -> bool {
+        self.iso.as_ref().is_some_and(|iso| iso.image == image.name)
     }
 
     /// The binary called `name`.

@@ -56,6 +56,11 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Where the contents start, in bytes from the start of the image; nothing for what has none.
+    pub fn start(&self) -> Option<u64> {
+        self.extents.first().map(|extent| extent.offset)
+    }
+
     /// Length of the contents in bytes, of all sections together.
     pub fn size(&self) -> u64 {
         self.extents.iter().map(|extent| extent.length).sum()

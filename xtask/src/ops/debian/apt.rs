@@ -40,6 +40,11 @@ impl Candidate {
     pub(crate) fn is_of(&self, names: &BTreeSet<String>) -> bool {
         names.contains(&self.name) || self.name.starts_with("linux-image-")
     }
+
+    /// The name of the package.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
 }
 
 /// The command that prints where the host's apt takes packages from.

@@ -3,6 +3,7 @@
 
 //! A root file system from locked package files alone: no network, the same bytes every time.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -25,7 +26,7 @@ const LEFT_OUT: &[&str] = &[
 /// machine to machine, or is a left-over of the installation; apt's own folders mmdebstrap empties.
 /// The empty files are those over which container engines mount their own: made here, they have the
 /// same mode in every image.
-const TIDY: &str = r#"cd "$1" && rm -rf etc/apt/sources.list etc/*- var/cache/debconf/*-old var/cache/ldconfig/* var/lib/dpkg/*-old var/log/* && for file in hostname hosts resolv.conf; do : > "etc/$file" && chmod 644 "etc/$file"; done"#;
+const TIDY: &str = r#"cd "$1" && rm -rf etc/apt/sources.list etc/*- var/cache/debconf/*-old var/cache/ldconfig/* var/lib/dpkg/*-old var/log/* && for file in hostname hosts resolv.conf; do rm -f "etc/$file" && : > "etc/$file" && chmod 644 "etc/$file"; done"#;
 
 /// A change of the recipe here changes what is made of the same packages: part of the cache's key.
 pub(crate) const RECIPE: &str = "3";
@@ -72,14 +73,26 @@ pub(crate) fn control_command(path: &Path) -> Command {
     Command::new("dpkg-deb", "/").arg("--field").arg(path)
 }
 
-/// Makes the root file system of all packages in the repository `pool`, as the tar file `output`.
-pub(crate) fn command(
-    pool: &Path,
-    suite: &str,
-    architecture: &str,
-    epoch: u64,
-    output: &Path,
-) -> Command {
+/// What a root file system is made of.
+#[derive(Debug)]
+pub(crate) struct Root<'a> {
+    /// The repository that [`index`] made.
+    pub(crate) pool: &'a Path,
+    /// Its suite.
+    pub(crate) suite: &'a str,
+    /// The architecture by the name that Debian has for it.
+    pub(crate) architecture: &'a str,
+    /// The packages beside the essential ones.
+    pub(crate) packages: &'a BTreeSet<String>,
+    /// Paths that are left out of all packages.
+    pub(crate) without: &'a [String],
+    /// The time of every file, in seconds.
+    pub(crate) epoch: u64,
+}
+
+/// Makes the root file system `root` as the tar file `output`.
+pub(crate) fn command(root: &Root<'_>, output: &Path) -> Command {
+    let Root { pool, suite, architecture, packages, without, epoch } = root;
     let mut source = std::ffi::OsString::from("deb [trusted=yes] copy:");
     source.push(pool);
     source.push(" ./");
@@ -90,11 +103,15 @@ pub(crate) fn command(
         .args(["--variant=essential", "--format=tar", "--skip=output/dev"])
         .arg(format!("--architectures={architecture}"))
         .arg("--aptopt=Acquire::Languages \"none\"");
-    LEFT_OUT
-        .iter()
-        .fold(command, |command, option| command.arg(format!("--dpkgopt={option}")))
-        .arg(format!("--customize-hook={TIDY}"))
-        .arg(suite)
-        .arg(output)
-        .arg(source)
+    let without = without.iter().map(|path| format!("path-exclude={path}"));
+    let left_out = LEFT_OUT.iter().map(|&option| option.to_owned()).chain(without);
+    let command =
+        left_out.fold(command, |command, option| command.arg(format!("--dpkgopt={option}")));
+    let command = if packages.is_empty() {
+        command
+    } else {
+        let names: Vec<_> = packages.iter().map(String::as_str).collect();
+        command.arg(format!("--include={}", names.join(",")))
+    };
+    command.arg(format!("--customize-hook={TIDY}")).arg(suite).arg(output).arg(source)
 }

@@ -12,14 +12,14 @@ use release::Architecture;
 
 use super::packages;
 use crate::ops::checksum;
-use crate::ops::debian::bootstrap::{self, PackageFile};
+use crate::ops::debian::bootstrap::{self, PackageFile, Root};
 use crate::ops::debian::lock::{BASE, Lock};
 use crate::ops::epoch::rfc3339;
 use crate::ops::tree::remove;
 use crate::run::Run;
 use crate::steps::StepLog;
 use crate::steps::package::copy;
-use crate::workspace::ImageBase;
+use crate::workspace::{ImageBase, names};
 
 /// A base that is there.
 pub(super) struct Base {
@@ -38,7 +38,9 @@ pub(super) fn made(
     architecture: Architecture,
 ) -> Result<Base> {
     let tool = run.tools.version("mmdebstrap").unwrap_or_default();
-    let key = format!("{} {} {tool}", lock.base_digest(architecture)?, bootstrap::RECIPE);
+    let without = declared.without.join(" ");
+    let digest = lock.base_digest(architecture)?;
+    let key = format!("{digest} {} {tool} {without}", bootstrap::RECIPE);
     let bases = run.workspace.scratch().join("base");
     let folder = bases.join(Digest::sha256(key.as_bytes()).hex());
     if folder.is_dir() {
@@ -80,8 +82,15 @@ fn make(
     }
     bootstrap::index(&pool, &declared.suite, &files)?;
     let root = folder.join("root.tar");
-    let suite = &declared.suite;
-    run.exec(log, &bootstrap::command(&pool, suite, architecture.oci(), lock.epoch, &root))?;
+    let made_of = Root {
+        pool: &pool,
+        suite: &declared.suite,
+        architecture: architecture.oci(),
+        packages: &names(&declared.packages, architecture),
+        without: &declared.without,
+        epoch: lock.epoch,
+    };
+    run.exec(log, &bootstrap::command(&made_of, &root))?;
     let created = rfc3339(lock.epoch)?;
     crate::ops::oci::base::write(&folder.join("layout"), &root, architecture, &created)?;
     Ok(())

@@ -98,7 +98,7 @@ fn blobs(layout: &Layout) -> Result<BTreeMap<String, u64>> {
 }
 
 /// As people read it, with one decimal.
-fn megabytes(bytes: u64) -> String {
+pub(in crate::steps) fn megabytes(bytes: u64) -> String {
     let tenths = bytes / 100_000;
     format!("{}.{} MB", tenths / 10, tenths % 10)
 }

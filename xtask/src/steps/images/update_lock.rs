@@ -14,7 +14,7 @@ use crate::ops::debian::apt::{self, Apt, Candidate};
 use crate::ops::debian::lock::{Lock, Locked, TEST_ARTIFACTS};
 use crate::run::Run;
 use crate::steps::{Input, Outcome, Plan, Step, StepLog};
-use crate::workspace::ImageBase;
+use crate::workspace::{ImageBase, names};
 
 /// `cargo xtask images --update-lock`.
 pub(crate) struct UpdateLock;
@@ -75,9 +75,12 @@ fn resolve_for(
         let printed = run.capture(log, &apt.resolve(names))?;
         apt::candidates(&String::from_utf8_lossy(&printed))
     };
-    let of_base = resolve(&essential)?;
+    let mut essential = essential;
+    essential.extend(names(&base.packages, architecture));
+    let of_base = resolve(&essential).with_context(|| format!("base {:?}", base.name))?;
     let mut sets = BTreeMap::new();
-    for image in run.workspace.product().images.iter().filter(|image| image.base == base.name) {
+    let product = run.workspace.product();
+    for image in product.images.iter().filter(|image| image.base == base.name) {
         let mut names = essential.clone();
         names.extend(image.packages_for(architecture).map(str::to_owned));
         let candidates = resolve(&names).with_context(|| format!("image {:?}", image.name))?;
@@ -90,6 +93,17 @@ fn resolve_for(
         let candidates = resolve(&names).context("test artifacts")?;
         let taken = candidates.into_iter().filter(|it| it.is_of(&names)).collect();
         sets.insert(TEST_ARTIFACTS.to_owned(), taken);
+    }
+    for iso in product
+        .iso
+        .iter()
+        .filter(|iso| product.image(&iso.image).is_ok_and(|it| it.base == base.name))
+    {
+        // Boot loaders are unpacked and not installed, so that what they need is not needed.
+        let wanted = names(&iso.packages, architecture);
+        let candidates = resolve(&essential.union(&wanted).cloned().collect())?;
+        let picked = candidates.into_iter().filter(|it| wanted.contains(it.name())).collect();
+        sets.insert(iso.name.clone(), picked);
     }
     Ok(apt::lock(architecture, &of_base, &sets))
 }

@@ -5,6 +5,8 @@
 //! and the program and the labels on top, which change with every commit.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -18,6 +20,7 @@ use super::packages;
 use crate::ops::debian::lock::{BASE, Lock, Locked};
 use crate::ops::epoch::rfc3339;
 use crate::ops::oci::platforms;
+use crate::ops::source;
 use crate::run::Run;
 use crate::steps::build::output;
 use crate::steps::{Input, Plan, StepLog};
@@ -161,11 +164,16 @@ impl Prepared<'_> {
         let work = self.work;
         let on = self.packages(run, log, builder)?;
         let on_digest = platforms::root(&on)?.digest().to_string();
-        let containerfile = run.workspace.root().join(&work.image.context).join("Containerfile");
-        let files = [
-            ContextFile::new(containerfile, "Containerfile", 0o644),
-            ContextFile::new(&self.binary, "step", 0o755),
-        ];
+        // The image's folder, and its program.
+        let root = run.workspace.root();
+        let mut files = vec![ContextFile::new(&self.binary, &work.image.binary, 0o755)];
+        for path in source::paths(root)? {
+            if let Ok(name) = Path::new(&path).strip_prefix(&work.image.context) {
+                let executable = fs::metadata(root.join(&path))?.permissions().mode() & 0o111 != 0;
+                let mode = if executable { 0o755 } else { 0o644 };
+                files.push(ContextFile::new(root.join(&path), name, mode));
+            }
+        }
         let job = work.job(run, on.root(), &self.base.digest)?;
         let to = work.folder(run).join("image");
         cached::image(run, log, builder, &job, (&on, &on_digest), &files, &to)

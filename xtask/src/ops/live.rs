@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The live ISO: the commands that make its parts, what the parts say of each other, and the tree
+//! of files that it is made of.
+
+pub(crate) mod medium;
+pub(crate) mod parts;
+pub(crate) mod tree;

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Virtual machines: the command that starts one, and QMP, by which it is asked and told.
+//!
+//! There is no KVM here: emulation runs on every host, and in one that is itself a machine. One
+//! processor, and time that counts instructions (`-icount`), because a busy host otherwise makes
+//! kernels give up on timers.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::{Value, json};
+
+use crate::ops::command::Command;
+
+/// What a machine starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Firmware {
+    /// UEFI without Secure Boot.
+    Uefi,
+    /// UEFI that starts only what Microsoft's keys have signed.
+    SecureBoot,
+    /// A BIOS.
+    Bios,
+}
+
+/// A medium or a disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Drive {
+    /// Its name for QMP.
+    pub(crate) id: String,
+    /// The file with its content.
+    pub(crate) file: PathBuf,
+    /// What it is attached as.
+    pub(crate) kind: DriveKind,
+    /// How many bytes a second it gives at most; 0 for no limit.
+    pub(crate) bytes_per_second: u64,
+}
+
+/// What a drive is attached as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DriveKind {
+    /// A CD, which can't be written.
+    Cd,
+    /// A disk, which can.
+    Disk,
+}
+
+/// A virtual machine.
+#[derive(Debug, Clone)]
+pub(crate) struct Machine {
+    /// Where its files lie: `console.log`, `qmp`, firmware variables.
+    pub(crate) folder: PathBuf,
+    /// What it starts from.
+    pub(crate) firmware: Firmware,
+    /// Memory in MiB.
+    pub(crate) memory: u32,
+    /// Its drives, CDs in the order in which firmware tries them.
+    pub(crate) drives: Vec<Drive>,
+    /// Its serial number.
+    pub(crate) serial: String,
+    /// Credentials for systemd: name and value (systemd.system-credentials(7)).
+    pub(crate) credentials: Vec<(String, String)>,
+}
+
+/// Where Debian's package `ovmf` has its files.
+const OVMF: &str = "/usr/share/OVMF";
+
+impl Machine {
+    /// What the serial console shows.
+    pub(crate) fn console(&self) -> PathBuf {
+        self.folder.join("console.log")
+    }
+
+    fn qmp_socket(&self) -> PathBuf {
+        self.folder.join("qmp")
+    }
+
+    /// The file with the firmware's variables, and what it is a copy of.
+    pub(crate) fn variables(&self) -> Option<(PathBuf, PathBuf)> {
+        let original = match self.firmware {
+            Firmware::Uefi => "OVMF_VARS_4M.fd",
+            Firmware::SecureBoot => "OVMF_VARS_4M.ms.fd",
+            Firmware::Bios => return None,
+        };
+        Some((self.folder.join("variables.fd"), Path::new(OVMF).join(original)))
+    }
+
+    /// The command that starts it. It ends with the machine, and when that resets.
+    pub(crate) fn command(&self) -> Command {
+        let command = Command::new("qemu-system-x86_64", &self.folder)
+            .args(["-accel", "tcg", "-icount", "shift=auto", "-smp", "1", "-no-reboot"])
+            .arg("-m")
+            .arg(self.memory.to_string())
+            .args(["-display", "none", "-vga", "std", "-serial", "file:console.log"])
+            .args(["-qmp", "unix:qmp,server=on,wait=off"])
+            .args(["-nic", "user,model=virtio-net-pci"])
+            .args(["-device", "virtio-scsi-pci", "-boot", "menu=off"])
+            .arg("-smbios")
+            .arg(format!("type=1,serial={}", self.serial));
+        let command = self.credentials.iter().fold(command, |command, (name, value)| {
+            let value = base64(value.as_bytes());
+            command
+                .arg("-smbios")
+                .arg(format!("type=11,value=io.systemd.credential.binary:{name}={value}"))
+        });
+        let command = match self.firmware {
+            Firmware::Bios => command.args(["-machine", "q35"]),
+            Firmware::Uefi => flash(command.args(["-machine", "q35"]), "OVMF_CODE_4M.fd"),
+            // Only code in system management mode may write the variables.
+            Firmware::SecureBoot => flash(
+                command
+                    .args(["-machine", "q35,smm=on"])
+                    .args(["-global", "driver=cfi.pflash01,property=secure,value=on"]),
+                "OVMF_CODE_4M.secboot.fd",
+            ),
+        };
+        self.drives.iter().enumerate().fold(command, |command, (index, drive)| {
+            drive.arguments(index).into_iter().fold(command, Command::arg)
+        })
+    }
+
+    /// A connection to the running machine.
+    ///
+    /// # Errors
+    /// When it is not running, or has not come up yet.
+    pub(crate) fn connect(&self) -> Result<Qmp> {
+        let path = self.qmp_socket();
+        let stream = UnixStream::connect(&path)
+            .with_context(|| format!("cannot reach the machine at {}", path.display()))?;
+        stream.set_read_timeout(Some(Duration::from_mins(1)))?;
+        let mut qmp = Qmp { reader: BufReader::new(stream.try_clone()?), writer: stream };
+        qmp.read()?;
+        qmp.call("qmp_capabilities", &json!({}))?;
+        Ok(qmp)
+    }
+}
+
+fn flash(command: Command, code: &str) -> Command {
+    command
+        .arg("-drive")
+        .arg(format!("if=pflash,format=raw,readonly=on,file={OVMF}/{code}"))
+        .args(["-drive", "if=pflash,format=raw,file=variables.fd"])
+}
+
+impl Drive {
+    fn arguments(&self, index: usize) -> Vec<String> {
+        let Self { id, kind, bytes_per_second, .. } = self;
+        // A comma ends a value; two stand for one.
+        let file = self.file.to_string_lossy().replace(',', ",,");
+        let mut backend = format!("if=none,id={id},format=raw,file={file}");
+        if *bytes_per_second > 0 {
+            backend.push_str(",throttling.bps-read=");
+            backend.push_str(&bytes_per_second.to_string());
+        }
+        let frontend = match kind {
+            DriveKind::Cd => {
+                backend.push_str(",media=cdrom,readonly=on");
+                format!("scsi-cd,id={id}-drive,drive={id},bootindex={index}")
+            }
+            DriveKind::Disk => format!("virtio-blk-pci,drive={id}"),
+        };
+        vec!["-drive".to_owned(), backend, "-device".to_owned(), frontend]
+    }
+}
+
+/// A connection to a running machine (QEMU Machine Protocol).
+pub(crate) struct Qmp {
+    reader: BufReader<UnixStream>,
+    writer: UnixStream,
+}
+
+impl Qmp {
+    /// Has the machine carry out `command`, and gives its answer.
+    pub(crate) fn call(&mut self, command: &str, arguments: &Value) -> Result<Value> {
+        let line = json!({ "execute": command, "arguments": arguments });
+        writeln!(self.writer, "{line}").context("the machine does not listen")?;
+        loop {
+            let answer = self.read()?;
+            if let Some(error) = answer.get("error") {
+                bail!("the machine refused {command}: {error}");
+            }
+            if let Some(answer) = answer.get("return") {
+                return Ok(answer.clone());
+            }
+        }
+    }
+
+    /// How often the machine wrote to each of its drives, by their names.
+    pub(crate) fn writes(&mut self) -> Result<Vec<(String, u64)>> {
+        let stats = self.call("query-blockstats", &json!({}))?;
+        let drives = stats.as_array().context("query-blockstats gave no list")?;
+        Ok(drives
+            .iter()
+            .filter_map(|drive| {
+                let name = drive["device"].as_str().filter(|name| !name.is_empty())?;
+                Some((name.to_owned(), drive["stats"]["wr_operations"].as_u64()?))
+            })
+            .collect())
+    }
+
+    /// Writes what the screen shows to `file`, as PNG.
+    pub(crate) fn screenshot(&mut self, file: &Path) -> Result<()> {
+        self.call("screendump", &json!({ "filename": file, "format": "png" }))?;
+        Ok(())
+    }
+
+    /// Takes the medium out of the CD drive `id` and puts `file` in.
+    pub(crate) fn change_medium(&mut self, id: &str, file: &Path) -> Result<()> {
+        let device = format!("{id}-drive");
+        let arguments = json!({ "id": device, "filename": file, "format": "raw", "force": true, "read-only-mode": "read-only" });
+        self.call("blockdev-change-medium", &arguments)?;
+        Ok(())
+    }
+
+    fn read(&mut self) -> Result<Value> {
+        let mut line = String::new();
+        if self.reader.read_line(&mut line).context("the machine does not answer")? == 0 {
+            bail!("the machine has ended");
+        }
+        serde_json::from_str(&line).context("the machine's answer is no JSON")
+    }
+}
+
+/// Base64 with padding (RFC 4648, 4).
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let byte = |index: usize| chunk.get(index).copied().map_or(0, u32::from);
+        let group = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for index in 0..4 {
+            let letter = (group >> (18 - 6 * index)) & 0x3f;
+            let letter = LETTERS.get(letter as usize).copied().unwrap_or(b'=');
+            text.push(if index <= chunk.len() { char::from(letter) } else { '=' });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_that_of_the_rfc() {
+        for (plain, text) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foobar", "Zm9vYmFy"),
+            ("\u{ff}", "w78="),
+        ] {
+            assert_eq!(base64(plain.as_bytes()), text);
+        }
+    }
+
+    #[test]
+    fn only_disks_can_be_written_and_a_comma_ends_no_value() {
+        let drive =
+            |kind| Drive { id: "d".to_owned(), file: "/a,b".into(), kind, bytes_per_second: 0 };
+        let cd = drive(DriveKind::Cd).arguments(0);
+        assert_eq!(cd[1], "if=none,id=d,format=raw,file=/a,,b,media=cdrom,readonly=on");
+        assert!(!drive(DriveKind::Disk).arguments(1)[1].contains("readonly"));
+    }
+}

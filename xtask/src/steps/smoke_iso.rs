@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Starts the live ISO in virtual machines, with a task by our own writer in the second drive, and
+//! holds what the console and the webhook tell against what has to happen.
+
+mod case;
+mod guest;
+mod media;
+mod webhook;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use release::ArtifactKind;
+use serde_json::Value;
+
+use self::case::{Case, End};
+use self::webhook::Webhook;
+use super::{Input, Need, Outcome, Plan, Step, StepLog};
+use crate::ops::checksum;
+use crate::ops::qemu::{Drive, DriveKind, Machine};
+use crate::ops::tree::remove;
+use crate::run::Run;
+use crate::tool::Daemon;
+
+/// `cargo xtask smoke iso` and `cargo xtask smoke iso-all`.
+pub(crate) struct SmokeIso {
+    name: &'static str,
+    about: &'static str,
+    cases: &'static [Case],
+}
+
+impl SmokeIso {
+    /// One machine, as every run of CI starts it.
+    pub(crate) const FIRST: Self = Self {
+        name: "smoke-iso",
+        about: "start the live ISO in a virtual machine and have it carry out a task",
+        cases: case::FIRST,
+    };
+    /// Every way to start and every way to fail.
+    pub(crate) const ALL: Self = Self {
+        name: "smoke-iso-all",
+        about: "start the live ISO in every way there is, with damaged media and bad tasks too",
+        cases: case::ALL,
+    };
+}
+
+/// How long a machine may take. A busy host takes a hundred times as long as an idle one.
+const PATIENCE: Duration = Duration::from_mins(20);
+/// How often we look at the console.
+const PAUSE: Duration = Duration::from_millis(200);
+/// How often a machine is started again that the emulation let down.
+const ATTEMPTS: usize = 3;
+/// What the kernel says where the emulation lets it down; nothing of ours says this.
+const EMULATION: &[&str] = &["IO-APIC + timer doesn't work", "clocksource: timekeeping watchdog"];
+
+impl Step for SmokeIso {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn about(&self) -> &'static str {
+        self.about
+    }
+
+    fn needs(&self, _run: &Run) -> Vec<Need> {
+        vec![Need::Tool("qemu-system-x86_64"), Need::Space(1 << 30)]
+    }
+
+    fn plan(&self, run: &Run) -> Result<Plan> {
+        let plan = Plan::new().reads(Input::Manifest).reads(Input::Tool("qemu-system-x86_64"));
+        Ok(self.cases.iter().fold(plan, |plan, case| {
+            plan.native(format!("{}: {:?}", case.name, case.end))
+                .command(machine(case, Path::new("LIVE.iso"), &folder(run, case)).command())
+        }))
+    }
+
+    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        let manifest = run.manifest()?;
+        let iso = manifest.artifacts.iter().find(|it| it.kind == ArtifactKind::Iso);
+        let iso = iso.context("the release has no ISO: run `cargo xtask iso` first")?;
+        let iso = run.dist().join(&iso.path);
+        let mut facts = Vec::new();
+        for case in self.cases {
+            let started = Instant::now();
+            let fact = attempts(run, log, case, &iso).with_context(|| {
+                format!("{}; its console is in {}", case.name, folder(run, case).display())
+            })?;
+            let took = started.elapsed().as_secs();
+            log.note(&format!("{}: {fact} ({took} s)", case.name));
+            facts.push(format!("{} {fact}", case.name));
+        }
+        Ok(Outcome::Done(facts.join(", ")))
+    }
+}
+
+/// Where a case has its files.
+fn folder(run: &Run, case: &Case) -> PathBuf {
+    run.workspace.scratch().join("smoke-iso").join(case.name)
+}
+
+fn machine(case: &Case, iso: &Path, folder: &Path) -> Machine {
+    let cd = |id: &str, file: PathBuf, bytes_per_second| Drive {
+        id: id.to_owned(),
+        file,
+        kind: DriveKind::Cd,
+        bytes_per_second,
+    };
+    let mut drives = vec![cd("live", iso.to_owned(), case.bytes_per_second)];
+    if case.task.is_some() && !case.one_drive {
+        drives.push(cd("task", folder.join("task.iso"), 0));
+    }
+    Machine {
+        folder: folder.to_owned(),
+        firmware: case.firmware,
+        memory: 2048,
+        drives,
+        serial: media::SERIAL.to_owned(),
+        credentials: guest::credentials(case.failing, if case.task.is_some() { 900 } else { 5 }),
+    }
+}
+
+/// Runs `case`, again where the emulation was at fault, and gives a fact for the table.
+fn attempts(run: &Run, log: &StepLog, case: &Case, iso: &Path) -> Result<String> {
+    for _ in 1..ATTEMPTS {
+        match attempt(run, log, case, iso) {
+            Err(error) if let Some(sign) = let_down(run, case) => {
+                log.note(&format!(
+                    "{}: again, for the emulation failed ({sign}): {error:#}",
+                    case.name
+                ));
+            }
+            ended => return ended,
+        }
+    }
+    attempt(run, log, case, iso)
+}
+
+/// The sign that the emulation let the machine down, if there is one.
+fn let_down(run: &Run, case: &Case) -> Option<&'static str> {
+    let console = fs::read(folder(run, case).join("console.log")).unwrap_or_default();
+    let console = String::from_utf8_lossy(&console).into_owned();
+    EMULATION.iter().copied().find(|sign| console.contains(sign))
+}
+
+fn attempt(run: &Run, log: &StepLog, case: &Case, iso: &Path) -> Result<String> {
+    let folder = folder(run, case);
+    remove(&folder)?;
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let webhook = Webhook::start()?;
+    let epoch = run.workspace.epoch();
+    if let Some(task) = case.task {
+        media::task(run.workspace.root(), &folder.join("task.iso"), task, webhook.port, epoch)?;
+    }
+    let live = match case.change {
+        None => iso.to_owned(),
+        Some(change) => {
+            let live = folder.join("live.iso");
+            media::changed(iso, &live, change)?;
+            live
+        }
+    };
+    let mut machine = machine(case, &live, &folder);
+    let decoys = if case.decoys { media::decoys(iso, &folder, epoch)? } else { Vec::new() };
+    let mut before = Vec::new();
+    for (id, file) in decoys {
+        before.push((file.clone(), checksum::sha256(&file)?.0));
+        machine.drives.push(Drive { id, file, kind: DriveKind::Disk, bytes_per_second: 0 });
+    }
+    if let Some((variables, original)) = machine.variables() {
+        fs::copy(&original, &variables)
+            .with_context(|| format!("cannot read {}: apt-get install ovmf", original.display()))?;
+    }
+    let daemon = run.tools.background(log, &machine.command(), &folder.join("qemu.log"))?;
+    let watched = Watch { run, case, machine: &machine, daemon };
+    let console = watched.until_end()?;
+    for (file, sha256) in before {
+        ensure!(checksum::sha256(&file)?.0 == sha256, "{} was written to", file.display());
+    }
+    judge(case, &console, &webhook)
+}
+
+/// A running machine.
+struct Watch<'a> {
+    run: &'a Run,
+    case: &'a Case,
+    machine: &'a Machine,
+    daemon: Daemon,
+}
+
+impl Watch<'_> {
+    /// Waits until the machine has said its last word, and gives what the console shows.
+    fn until_end(self) -> Result<String> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut task_is_in = !self.case.one_drive;
+        loop {
+            let console = self.console()?;
+            if console.contains(guest::END) || refused(self.case, &console) {
+                self.last_look()?;
+                return Ok(console);
+            }
+            if !task_is_in && console.contains("the medium is not needed any more") {
+                let task = self.machine.folder.join("task.iso");
+                self.machine.connect()?.change_medium("live", &task)?;
+                task_is_in = true;
+            }
+            if self.daemon.has_ended()? {
+                bail!("the machine ended before its time:\n{}", tail(&self.console()?));
+            }
+            if self.run.tools.stop().requested() {
+                bail!("the run was stopped");
+            }
+            if Instant::now() >= deadline {
+                let said = tail(&console);
+                bail!("nothing more came after {} s:\n{said}", PATIENCE.as_secs());
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    fn console(&self) -> Result<String> {
+        let path = self.machine.console();
+        match fs::read(&path) {
+            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+        }
+    }
+
+    /// A picture of the screen for the report, and whether any disk was written to.
+    fn last_look(&self) -> Result<()> {
+        // A machine that is switching itself off may be gone already.
+        let Ok(mut qmp) = self.machine.connect() else { return Ok(()) };
+        // A picture is nice to have.
+        drop(qmp.screenshot(&self.machine.folder.join("screen.png")));
+        let Ok(writes) = qmp.writes() else { return Ok(()) };
+        for (drive, count) in writes {
+            let ours = self.machine.drives.iter().any(|it| it.id == drive);
+            ensure!(!ours || count == 0, "the machine wrote {count} times to {drive}");
+        }
+        Ok(())
+    }
+}
+
+fn refused(case: &Case, console: &str) -> bool {
+    matches!(case.end, End::Refused(texts) if texts.iter().any(|text| console.contains(text)))
+}
+
+/// The end of what a console shows.
+fn tail(console: &str) -> String {
+    let lines: Vec<_> = console.lines().collect();
+    lines.get(lines.len().saturating_sub(20)..).unwrap_or_default().join("\n")
+}
+
+/// Holds what came about against what has to.
+fn judge(case: &Case, console: &str, webhook: &Webhook) -> Result<String> {
+    let reports = webhook.reports();
+    let told: Vec<&str> =
+        console.lines().filter_map(|line| line.trim().strip_prefix("smoke: ")).collect();
+    let is_told = |fact: &str| told.contains(&fact);
+    let listening: Vec<_> = told.iter().filter(|fact| is_service(fact)).collect();
+    ensure!(listening.is_empty(), "the machine listens: {listening:?}");
+    let failed: Vec<_> = told.iter().filter_map(|fact| fact.strip_prefix("failed ")).collect();
+    let (unit, reported) = match case.end {
+        End::Refused(_) => {
+            ensure!(reports.is_empty(), "a machine that was refused reported: {reports:?}");
+            return Ok("refused".to_owned());
+        }
+        End::Success => (None, true),
+        End::Failure(unit) => (Some(unit), true),
+        End::Silent(unit) => (Some(unit), false),
+    };
+    ensure!(failed == Vec::from_iter(unit), "the failed units are {failed:?}");
+    ensure!(
+        reports.len() == usize::from(reported),
+        "{} reports came in: {reports:?}",
+        reports.len()
+    );
+    let mut body = Value::Null;
+    if let [report] = reports.as_slice() {
+        ensure!(report.secret == media::SECRET, "the secret came as {:?}", report.secret);
+        ensure!(report.path.ends_with(media::SERIAL), "the report went to {}", report.path);
+        body = serde_json::from_str(&report.body)
+            .with_context(|| format!("the report is no JSON: {}", report.body))?;
+        let status = if unit.is_some() { "failed" } else { "success" };
+        ensure!(body["status"] == status && body["job_id"] == media::JOB, "it said {body}");
+        ensure!(body["failed_step"].as_str() == unit, "it said {body}");
+    }
+    match unit {
+        None => {
+            ensure!(
+                is_told(&format!("active {}", guest::TARGET)),
+                "{} was not reached",
+                guest::TARGET
+            );
+            for step in guest::STEPS {
+                ensure!(is_told(&format!("active {step}")), "{step} did not run");
+            }
+            ensure!(body["task_target"] == guest::TARGET, "it said {body}");
+        }
+        Some(unit) => {
+            let after = guest::STEPS.iter().skip_while(|step| **step != unit);
+            for step in after {
+                ensure!(!is_told(&format!("active {step}")), "{step} ran after {unit} had failed");
+            }
+        }
+    }
+    let time = told.iter().find(|fact| fact.starts_with("Startup finished")).unwrap_or(&"");
+    Ok(time.rsplit_once("= ").map_or("done", |(_, time)| time).to_owned())
+}
+
+/// Whether a socket is more than that of the client that asks for addresses: port 68 of DHCP
+/// (RFC 2131, 4.1), 546 of `DHCPv6` (RFC 8415, 7.2).
+fn is_service(fact: &str) -> bool {
+    let Some(socket) = fact.strip_prefix("listens ") else { return false };
+    let client = socket.starts_with("udp ")
+        && socket.rsplit_once(':').is_some_and(|(_, port)| matches!(port, "0044" | "0222"));
+    !client
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_dhcp_client_is_no_service() {
+        assert!(!is_service("listens udp 0F02000A:0044"));
+        assert!(is_service("listens udp 00000000:14EB"));
+        assert!(is_service("listens tcp 00000000:0044"));
+        assert!(!is_service("active dispatcher.service"));
+    }
+
+    #[test]
+    fn names_of_cases_are_unique_and_safe_as_folders() {
+        let mut names: Vec<_> = case::ALL.iter().map(|case| case.name).collect();
+        assert!(names.iter().all(|name| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')));
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), case::ALL.len());
+    }
+}

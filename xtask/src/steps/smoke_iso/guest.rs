@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! What a machine under test is given beside the media: systemd credentials, by SMBIOS. The ISO is
+//! the very one that is delivered; a credential replaces what a step would do, and adds a unit that
+//! tells on the console how things stand (systemd-debug-generator(8)).
+
+/// The steps of the target that is tried, in order.
+pub(super) const STEPS: [&str; 4] = [
+    "partition.service",
+    "image-linux.service",
+    "bootloader-linux.service",
+    "config-drive.service",
+];
+/// The target.
+pub(super) const TARGET: &str = "install-linux.target";
+/// The line that ends what a machine tells.
+pub(super) const END: &str = "smoke: end";
+
+/// Waits until the task's end was reported, tells the facts, and switches the machine off.
+const OBSERVER: &str = r#"[Unit]
+Description=Tell how things stand
+DefaultDependencies=no
+
+[Service]
+Type=oneshot
+StandardOutput=tty
+TTYPath=/dev/ttyS0
+ExecStart=/bin/sh -c 'until [ -e /run/provisioner-report/sent ]; do sleep 1; done; \
+  systemctl list-units --failed --plain --no-legend | while read -r unit rest; do echo "smoke: failed $$unit"; done; \
+  systemctl list-units --type=target --state=active --plain --no-legend | while read -r unit rest; do echo "smoke: active $$unit"; done; \
+  systemctl list-units "*.service" --state=active --plain --no-legend | while read -r unit rest; do echo "smoke: active $$unit"; done; \
+  cat /proc/net/tcp /proc/net/tcp6 | while read -r n local remote state rest; do [ "$$state" != 0A ] || echo "smoke: listens tcp $$local"; done; \
+  cat /proc/net/udp /proc/net/udp6 | while read -r n local remote state rest; do [ "$$state" != 07 ] || echo "smoke: listens udp $$local"; done; \
+  for name in root.squashfs medium; do [ -e /run/live/medium/live/$$name ] && echo "smoke: medium has $$name"; done; \
+  systemd-analyze time --no-pager | sed "s/^/smoke: /"; \
+  echo "smoke: end"; systemctl --no-block poweroff'
+"#;
+
+/// The credentials of a machine whose step `failing` fails, if there is one, and whose dispatcher
+/// waits for `patience` seconds for the task.
+pub(super) fn credentials(failing: Option<&str>, patience: u32) -> Vec<(String, String)> {
+    let mut credentials = vec![
+        ("systemd.extra-unit.smoke.service".to_owned(), OBSERVER.to_owned()),
+        (
+            "systemd.unit-dropin.multi-user.target".to_owned(),
+            "[Unit]\nWants=smoke.service\n".to_owned(),
+        ),
+        (
+            "systemd.unit-dropin.dispatcher.service".to_owned(),
+            format!("[Service]\nExecStart=\nExecStart=/usr/bin/dispatcher --timeout {patience}\n"),
+        ),
+    ];
+    for step in STEPS {
+        let program = if failing == Some(step) {
+            "/bin/sh -c 'echo smoke: %n fails; exit 3'"
+        } else {
+            "/bin/echo smoke: %n runs"
+        };
+        credentials.push((
+            format!("systemd.unit-dropin.{step}"),
+            format!("[Service]\nExecStart=\nExecStart={program}\n"),
+        ));
+    }
+    credentials
+}
