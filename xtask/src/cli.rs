@@ -102,6 +102,12 @@ pub(crate) fn command() -> Command {
             Arg::new("subject")
                 .required(true)
                 .value_parser(SMOKE.iter().map(|it| it.0).collect::<Vec<_>>()),
+        )
+        .arg(
+            Arg::new("name")
+                .value_name("NAME")
+                .action(ArgAction::Append)
+                .help("The machines of iso and iso-all to start, such as bios [default: all]"),
         ),
     );
     for step in STEPS {
@@ -354,7 +360,7 @@ fn options(given: &ArgMatches, ci: bool) -> Options {
             Some(_) => vec![Architecture::Amd64, Architecture::Arm64],
             None => vec![host],
         },
-        images: given_names(given, "name"),
+        names: given_names(given, "name"),
         binaries: given_names(given, "bin"),
         against: given.try_get_one::<PathBuf>("against").ok().flatten().map(|path| {
             // A path that can't be made absolute is told as it was given, when it is opened.
@@ -429,9 +435,9 @@ mod tests {
     #[test]
     fn images_can_be_named() {
         let request = read("xtask images tools/a tools/b --jobs 1").unwrap();
-        assert_eq!(request.options.images, ["tools/a", "tools/b"]);
-        assert!(read("xtask images").unwrap().options.images.is_empty());
-        assert!(read("xtask lint").unwrap().options.images.is_empty());
+        assert_eq!(request.options.names, ["tools/a", "tools/b"]);
+        assert!(read("xtask images").unwrap().options.names.is_empty());
+        assert!(read("xtask lint").unwrap().options.names.is_empty());
     }
 
     #[test]

@@ -26,8 +26,8 @@ pub(crate) struct Options {
     pub(crate) engines: BTreeMap<String, String>,
     /// What to build for.
     pub(crate) architectures: Vec<Architecture>,
-    /// The images to make, by name; empty stands for all.
-    pub(crate) images: Vec<String>,
+    /// What to take of that which the command is about (images, machines); empty stands for all.
+    pub(crate) names: Vec<String>,
     /// The binaries to build, by their names; all where none is named.
     pub(crate) binaries: Vec<String>,
     /// The manifest of an earlier build to compare with, in place of building again.
@@ -51,8 +51,8 @@ pub(crate) struct Options {
 impl Options {
     /// What of them decides results, as text.
     pub(crate) fn identity(&self) -> String {
-        let Self { engines, architectures, images, binaries, .. } = self;
-        format!("{engines:?} {architectures:?} {images:?} {binaries:?}")
+        let Self { engines, architectures, names, binaries, .. } = self;
+        format!("{engines:?} {architectures:?} {names:?} {binaries:?}")
     }
 }
 

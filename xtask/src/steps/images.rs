@@ -144,10 +144,10 @@ fn record(
 /// The tool images that the command line names, all without one.
 fn chosen(run: &Run) -> Result<Vec<&Image>> {
     let product = run.workspace.product();
-    if run.options.images.is_empty() {
+    if run.options.names.is_empty() {
         return Ok(product.images.iter().filter(|it| !product.is_maintenance(it)).collect());
     }
-    run.options.images.iter().map(|name| product.image(name)).collect()
+    run.options.names.iter().map(|name| product.image(name)).collect()
 }
 
 /// What there is to do for `image`: a build for each architecture.

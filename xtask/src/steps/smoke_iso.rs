@@ -48,6 +48,19 @@ impl SmokeIso {
     };
 }
 
+impl SmokeIso {
+    /// The cases that the command line names, all without one.
+    fn chosen(&self, run: &Run) -> Result<Vec<&'static Case>> {
+        let names = &run.options.names;
+        if let Some(unknown) = names.iter().find(|name| self.cases.iter().all(|it| it.name != **name)) {
+            let known: Vec<_> = self.cases.iter().map(|case| case.name).collect();
+            bail!("there is no machine {unknown:?}: expected one of {}", known.join(", "));
+        }
+        let wanted = |case: &&Case| names.is_empty() || names.iter().any(|name| name == case.name);
+        Ok(self.cases.iter().filter(wanted).collect())
+    }
+}
+
 /// How long a machine may take. A busy host takes a hundred times as long as an idle one.
 const PATIENCE: Duration = Duration::from_mins(20);
 /// How often we look at the console.
@@ -72,7 +85,7 @@ impl Step for SmokeIso {
 
     fn plan(&self, run: &Run) -> Result<Plan> {
         let plan = Plan::new().reads(Input::Manifest).reads(Input::Tool("qemu-system-x86_64"));
-        Ok(self.cases.iter().fold(plan, |plan, case| {
+        Ok(self.chosen(run)?.into_iter().fold(plan, |plan, case| {
             plan.native(format!("{}: {:?}", case.name, case.end))
                 .command(machine(case, Path::new("LIVE.iso"), &folder(run, case)).command())
         }))
@@ -84,7 +97,7 @@ impl Step for SmokeIso {
         let iso = iso.context("the release has no ISO: run `cargo xtask iso` first")?;
         let iso = run.dist().join(&iso.path);
         let mut facts = Vec::new();
-        for case in self.cases {
+        for case in self.chosen(run)? {
             let started = Instant::now();
             let fact = attempts(run, log, case, &iso).with_context(|| {
                 format!("{}; its console is in {}", case.name, folder(run, case).display())
