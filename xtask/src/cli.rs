@@ -98,17 +98,18 @@ pub(crate) fn command() -> Command {
         ),
     );
     command = command.subcommand(
-        verb("smoke", "Use what was built as its users do", "registry").arg(
-            Arg::new("subject")
-                .required(true)
-                .value_parser(SMOKE.iter().map(|it| it.0).collect::<Vec<_>>()),
-        )
-        .arg(
-            Arg::new("name")
-                .value_name("NAME")
-                .action(ArgAction::Append)
-                .help("The machines of iso and iso-all to start, such as bios [default: all]"),
-        ),
+        verb("smoke", "Use what was built as its users do", "registry")
+            .arg(
+                Arg::new("subject")
+                    .required(true)
+                    .value_parser(SMOKE.iter().map(|it| it.0).collect::<Vec<_>>()),
+            )
+            .arg(
+                Arg::new("name")
+                    .value_name("NAME")
+                    .action(ArgAction::Append)
+                    .help("The machines of iso and iso-all to start, such as bios [default: all]"),
+            ),
     );
     for step in STEPS {
         let mut verb = verb(step.name(), sentence(step.about()), "--verbose");

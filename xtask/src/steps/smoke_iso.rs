@@ -52,7 +52,9 @@ impl SmokeIso {
     /// The cases that the command line names, all without one.
     fn chosen(&self, run: &Run) -> Result<Vec<&'static Case>> {
         let names = &run.options.names;
-        if let Some(unknown) = names.iter().find(|name| self.cases.iter().all(|it| it.name != **name)) {
+        if let Some(unknown) =
+            names.iter().find(|name| self.cases.iter().all(|it| it.name != **name))
+        {
             let known: Vec<_> = self.cases.iter().map(|case| case.name).collect();
             bail!("there is no machine {unknown:?}: expected one of {}", known.join(", "));
         }

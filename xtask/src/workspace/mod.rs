@@ -16,7 +16,9 @@ use anyhow::{Context as _, Result, bail};
 use crate::ops::{source, tree};
 
 pub(crate) use self::gates::{Allowance, Mitigation, SchemaRules};
-pub(crate) use self::product::{Binary, Deliver, Image, ImageBase, Iso, Product, Smoke, TestSystems, names};
+pub(crate) use self::product::{
+    Binary, Deliver, Image, ImageBase, Iso, Product, Smoke, TestSystems, names,
+};
 pub(crate) use self::version::{Base, Version};
 
 /// The workspace and the commit that it stands at.

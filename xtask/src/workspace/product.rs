@@ -224,7 +224,7 @@ impl Product {
         }
         if let Some(tests) = &product.test_artifacts {
             product.base(&tests.base).context("test_artifacts")?;
-    }
+        }
         if let Some(iso) = &product.iso {
             product.image(&iso.image).with_context(|| format!("iso {:?}", iso.name))?;
         }
