@@ -145,7 +145,7 @@ fn record(
 fn chosen(run: &Run) -> Result<Vec<&Image>> {
     let product = run.workspace.product();
     if run.options.names.is_empty() {
-        return Ok(product.images.iter().filter(|it| !product.is_maintenance(it)).collect());
+        return Ok(product.tools().collect());
     }
     run.options.names.iter().map(|name| product.image(name)).collect()
 }

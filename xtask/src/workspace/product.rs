@@ -231,9 +231,10 @@ impl Product {
         Ok(product)
     }
 
-    /// Whether `image` is the maintenance OS, which has a command of its own.
-    pub(crate) fn is_maintenance(&self, image: &Image) -> bool {
-        self.iso.as_ref().is_some_and(|iso| iso.image == image.name)
+    /// The images of tools: all but the maintenance OS, which has commands of its own.
+    pub(crate) fn tools(&self) -> impl Iterator<Item = &Image> {
+        let is_tool = |image: &&Image| self.iso.as_ref().is_none_or(|iso| iso.image != image.name);
+        self.images.iter().filter(is_tool)
     }
 
     /// The binary called `name`.

@@ -32,7 +32,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) esp: PathBuf,
     /// The unpacked packages with boot loaders.
     pub(crate) boot: PathBuf,
-    /// The folder with `cmdline`, `grub.cfg` and `isolinux.cfg`.
+    /// The folder with `cmdline.txt`, `grub.cfg` and `isolinux.cfg`.
     pub(crate) description: PathBuf,
     /// The volume label.
     pub(crate) label: &'a str,
@@ -50,7 +50,7 @@ pub(crate) fn image(parts: &Parts<'_>) -> Result<Image> {
         let path = parts.description.join(name);
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
     };
-    let line = medium::command_line(&text("cmdline")?, parts.architecture, parts.label, &id);
+    let line = medium::command_line(&text("cmdline.txt")?, parts.architecture, parts.label, &id);
     let filled =
         |name: &str| Ok::<_, anyhow::Error>(medium::fill_in(&text(name)?, parts.version, &line));
 
