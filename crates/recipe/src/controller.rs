@@ -152,7 +152,7 @@ impl ControllerAccess {
         ])?;
         let mut files = vec![(WEBHOOK_ENV, webhook.into_bytes())];
         if let Some(registry) = &self.tool_registry {
-            let tools = format!("docker://{}/tools", registry.0);
+            let tools = format!("{}/tools", registry.0);
             files.push((TOOLS_ENV, env_file::write([("TOOLS", tools.as_str())])?.into_bytes()));
         }
         Ok(files)
@@ -190,7 +190,7 @@ mod tests {
         let pairs = env_file::parse(webhook).unwrap();
         assert_eq!(pairs[1], ("WEBHOOK_SECRET".to_owned(), "a$b`c\"d".to_owned()));
         let pairs = env_file::parse(tools).unwrap();
-        assert_eq!(pairs[0], ("TOOLS".to_owned(), "docker://c.example:8443/lab/tools".to_owned()));
+        assert_eq!(pairs[0], ("TOOLS".to_owned(), "c.example:8443/lab/tools".to_owned()));
     }
 
     #[test]

@@ -89,7 +89,7 @@ fn the_way_to_the_controller_is_handed_over_whatever_the_recipe_is() {
     assert_eq!(machine.run([&task]).code, Some(0));
     assert_eq!(machine.provision().env.job_id.unwrap().as_str(), "job-7");
     let tools = fs::read_to_string(machine.path("run/controller/tools.env")).unwrap();
-    assert_eq!(tools, "TOOLS=\"docker://c.example/tools\"\n");
+    assert_eq!(tools, "TOOLS=\"c.example/tools\"\n");
     fs::remove_dir_all(machine.path("run")).unwrap();
 
     machine.write("task/recipe.json", "{}");

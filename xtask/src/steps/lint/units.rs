@@ -37,7 +37,10 @@ pub(super) fn commands(run: &Run) -> Result<Vec<Command>> {
     if !files.is_empty() {
         commands.push(verify(
             run,
-            files.iter().filter(|it| unit::is_unit(&it.path)).map(|it| name(&it.path)),
+            files
+                .iter()
+                .filter(|it| unit::is_unit(&it.path) && !it.path.contains("@."))
+                .map(|it| name(&it.path)),
         ));
     }
     Ok(commands)
@@ -70,7 +73,9 @@ pub(super) fn check(run: &Run, log: &StepLog) -> Result<(usize, Vec<Finding>)> {
     if files.iter().any(|file| unit::is_quadlet(&file.path)) {
         findings.extend(generate(run, log, &files, &mut sources)?);
     }
-    let units: Vec<_> = sources.keys().filter(|it| unit::is_unit(it)).cloned().collect();
+    // systemd would take a template for the instance `i`, whose dependencies nothing has to have.
+    let units = sources.keys().filter(|it| unit::is_unit(it) && !it.contains("@."));
+    let units: Vec<_> = units.cloned().collect();
     if !units.is_empty() {
         let finished = run.attempt(log, &verify(run, units.iter().map(String::as_str)))?;
         let found = unit::findings(finished.stderr(), |name| sources.get(name).cloned());
