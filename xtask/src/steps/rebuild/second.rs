@@ -117,7 +117,7 @@ impl Second {
             command = command.arg("--engine").arg(format!("{job}={engine}"));
         }
         if step == "images" {
-            command = command.args(&run.options.images);
+            command = command.args(&run.options.names);
         }
         let command = command
             .env("LD_PRELOAD", self.library())
