@@ -184,10 +184,7 @@ const DETERMINISM: &[Stage] = &[
     first(&Build),
     after(&Package, &["build"]),
     after(&Images, &["build"]),
-    // One at a time fetches packages.
-    after(&Maintenance, &["images"]),
-    after(&Iso, &["maintenance"]),
-    after(&Sbom, &["package", "iso"]),
+    after(&Sbom, &["package", "images"]),
     after(&Checksums, &["sbom"]),
     after(&Rebuild, &["checksums"]),
 ];
@@ -202,10 +199,7 @@ const RELEASE: &[Stage] = &[
     after(&Build, &["fmt", "lint", "test", "licenses", "audit"]),
     after(&Package, &["build"]),
     after(&Images, &["build"]),
-    // One at a time fetches packages.
-    after(&Maintenance, &["images"]),
-    after(&Iso, &["maintenance"]),
-    after(&Sbom, &["package", "iso"]),
+    after(&Sbom, &["package", "images"]),
     after(&Checksums, &["sbom"]),
     after(&Sign, &["checksums"]),
     after(&Attest, &["sign"]),
