@@ -144,6 +144,9 @@ fn a_missing_program_skips_its_gate_and_says_so() {
     assert!(answer.out().contains("1 step did not run"), "{}", answer.out());
     let answer = run(&["ci", "pr", "--json"]);
     assert_eq!(answer.code(), 1, "a gate that could not run has failed: {}", answer.err());
+    // Lines can't be counted without the programs that read the counts.
+    fixture.append("release.toml", "\n[gates.coverage]\nwhole = 1.0\n");
+    says(&run(&["coverage"]), 3, &["llvm-cov is not", "rustup component add llvm-tools"]);
     let doctor = run(&["doctor"]);
     assert_eq!(doctor.code(), 1);
     assert!(doctor.out().contains("mend: rustup component add rustfmt"), "{}", doctor.out());
