@@ -25,6 +25,7 @@ pub(crate) mod junit;
 pub(crate) mod licenses;
 pub(crate) mod live;
 pub(crate) mod markdown;
+pub(crate) mod notices;
 pub(crate) mod oci;
 pub(crate) mod parallel;
 pub(crate) mod qemu;

@@ -4,13 +4,15 @@
 //! Packages: what an operator downloads. Archives with what belongs to a binary, bare binaries, and
 //! the debug information of each.
 
+mod contents;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use release::{Architecture, Artifact, ArtifactKind};
 
 use super::build::{Output, outputs, stem};
-use super::{Input, Outcome, Plan, Step, StepLog};
+use super::{Input, Need, Outcome, Plan, Step, StepLog};
 use crate::ops::archive::{self, Member, Mode};
 use crate::ops::{atomic, checksum};
 use crate::run::Run;
@@ -34,9 +36,26 @@ impl Step for Package {
         "put the binaries into archives, with configuration, unit and licence"
     }
 
+    fn needs(&self, run: &Run) -> Vec<Need> {
+        // Programs write their manual pages themselves, in an emulator where they have to.
+        let outputs = outputs(run).unwrap_or_default();
+        let documented = outputs.iter().filter(|output| output.binary.documents_itself);
+        let emulators = documented.filter_map(|output| output.target.emulator().map(Need::Tool));
+        [Need::Tool("cargo")].into_iter().chain(emulators).collect()
+    }
+
     fn plan(&self, run: &Run) -> Result<Plan> {
-        let mut plan = Plan::new().reads(Input::Path("release.toml".into()));
+        let mut plan = Plan::new()
+            .reads(Input::Path("release.toml".into()))
+            .reads(Input::Path("Cargo.lock".into()));
         for delivery in deliveries(run)? {
+            if delivery.form == Deliver::TarGz {
+                if let Some(command) = contents::documents(run, &delivery.output) {
+                    plan = plan.command(command);
+                }
+                let name = &delivery.output.binary.name;
+                plan = plan.native(format!("list the work of others in {name}"));
+            }
             let path = run.dist_in_plan().join(delivery.file_name(run));
             plan = plan.native(format!("write {}", path.display())).writes(path);
             plan = plan.reads(Input::Path(delivery.output.path_in_plan()));
@@ -65,7 +84,7 @@ impl Step for Package {
         };
         for delivery in deliveries(run)? {
             let name = delivery.file_name(run);
-            delivery.write(run, &run.dist().join(&name))?;
+            delivery.write(run, log, &run.dist().join(&name))?;
             describe(&name, delivery.kind(), &delivery.output)?;
         }
         for output in outputs(run)? {
@@ -120,27 +139,37 @@ impl Delivery<'_> {
         }
     }
 
-    fn write(&self, run: &Run, path: &Path) -> Result<()> {
+    fn write(&self, run: &Run, log: &StepLog, path: &Path) -> Result<()> {
         let executable = self.output.verified(run)?;
         match self.form {
             Deliver::TarGz => {
-                archive::write_file(path, self.members(run, executable), run.workspace.epoch())
+                let generated = contents::generate(run, log, &self.output)?;
+                let members = self.members(run, executable, generated);
+                archive::write_file(path, members, run.workspace.epoch())
             }
             Deliver::Raw => copy(&executable, path, 0o755),
         }
     }
 
-    fn members(&self, run: &Run, executable: PathBuf) -> Vec<Member> {
+    fn members(
+        &self,
+        run: &Run,
+        executable: PathBuf,
+        generated: Vec<(String, PathBuf)>,
+    ) -> Vec<Member> {
         let folder = stem(run, &self.output);
+        let path = |name: &str| format!("{folder}/{name}");
         let mut members = vec![Member {
-            path: format!("{folder}/{}", self.output.binary.name),
+            path: path(&self.output.binary.name),
             mode: Mode::Executable,
             source: executable,
         }];
-        members.extend(self.output.binary.files.iter().map(|(name, source)| Member {
-            path: format!("{folder}/{name}"),
+        let root = run.workspace.root();
+        let named = self.output.binary.files.iter().map(|(name, at)| (name.clone(), root.join(at)));
+        members.extend(named.chain(generated).map(|(name, source)| Member {
+            path: path(&name),
             mode: Mode::File,
-            source: run.workspace.root().join(source),
+            source,
         }));
         members
     }

@@ -71,6 +71,9 @@ pub(crate) struct Binary {
     /// Files beside it in the archive: path in the archive to path in the source.
     #[serde(default)]
     pub(crate) files: BTreeMap<String, PathBuf>,
+    /// Whether `NAME packaging FOLDER` writes manual pages and completions there, to be delivered too.
+    #[serde(default)]
+    pub(crate) documents_itself: bool,
 }
 
 /// A form in which an executable is delivered.

@@ -13,6 +13,12 @@ const MAIN: &str = r#"
 //! Says who it is.
 
 fn main() {
+    let arguments: Vec<_> = std::env::args().collect();
+    if let [_, verb, folder] = arguments.as_slice() {
+        assert_eq!(verb, "packaging");
+        std::fs::create_dir(format!("{folder}/man")).unwrap();
+        std::fs::write(format!("{folder}/man/one.1"), "a page").unwrap();
+    }
     println!("{}", option_env!("SURROUNDINGS").unwrap_or_default());
     println!("one {}", option_env!("PROVISIONER_LONG_VERSION").unwrap_or_default());
 }
@@ -44,6 +50,7 @@ fn main() {
 fn fixture() -> Fixture {
     let fixture = Fixture::new();
     fixture.write_with_header("one/src/main.rs", MAIN);
+    fixture.replace("release.toml", "[\"raw\"]", "[\"raw\", \"tar.gz\"]\ndocuments_itself = true");
     fixture.append(
         "release.toml",
         "\n[engines]\nimages = \"podman\"\nsbom = \"native\"\nsignatures = \"native\"\n",
@@ -90,6 +97,22 @@ fn a_good_build_is_the_same_twice_and_against_its_own_record() {
         let identical = reproduced["identical"].as_array().unwrap();
         assert!(identical.contains(&artifact["path"]), "{artifact} is not in {reproduced}");
     }
+
+    let archive = fs::read_dir(&folder).unwrap().map(|it| it.unwrap().path());
+    let archive = archive.into_iter().find(|it| it.to_string_lossy().ends_with(".tar.gz")).unwrap();
+    let read = |member: &str| {
+        let tar = std::process::Command::new("tar")
+            .arg("--extract")
+            .arg("--to-stdout")
+            .arg("--file")
+            .arg(&archive)
+            .args(["--wildcards", &format!("*/{member}")])
+            .output()
+            .unwrap();
+        String::from_utf8(tar.stdout).unwrap()
+    };
+    assert_eq!(read("man/one.1"), "a page");
+    assert!(read("THIRD-PARTY-NOTICES").contains("Rust's standard library"));
 
     let kept = fixture.root().join("target/earlier.json");
     let text = fs::read_to_string(folder.join("release.json")).unwrap();

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Third-party notices: whose work is in a binary, and under which terms, as their licences ask for.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+
+/// The starts of names of files that state terms, in upper case.
+const NAMES: &[&str] = &["COPYING", "COPYRIGHT", "LICENCE", "LICENSE", "NOTICE", "UNLICENSE"];
+/// Between two texts.
+const RULE: &str = "------------------------------------------------------------------------------";
+
+/// A crate of others.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Notice {
+    /// Its name and version.
+    pub(crate) name: String,
+    /// SPDX expression.
+    pub(crate) license: String,
+    /// Where its source is.
+    pub(crate) repository: Option<String>,
+    /// The terms as the crate holds them: file name and text.
+    pub(crate) terms: Vec<(String, String)>,
+}
+
+/// Reads the terms in the folder of a crate, sorted by their names.
+pub(crate) fn terms(folder: &Path) -> Result<Vec<(String, String)>> {
+    let place = || format!("cannot read {}", folder.display());
+    let mut terms = Vec::new();
+    for entry in fs::read_dir(folder).with_context(place)? {
+        let entry = entry.with_context(place)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let upper = name.to_uppercase();
+        if NAMES.iter().any(|start| upper.starts_with(start)) && entry.path().is_file() {
+            let bytes = fs::read(entry.path())
+                .with_context(|| format!("cannot read {}", entry.path().display()))?;
+            let text = String::from_utf8_lossy(&bytes).replace("\r\n", "\n");
+            terms.push((name, text.trim_end().to_owned()));
+        }
+    }
+    terms.sort();
+    Ok(terms)
+}
+
+/// The notices of what is in `program`: a list of the crates, then each text once, with the crates
+/// that it is of. `also` names what is linked beside crates.
+pub(crate) fn text(program: &str, notices: &[Notice], also: &[String]) -> String {
+    let mut out = format!("{program} contains the work of others:\n\n");
+    let mut texts: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for notice in notices {
+        // Writing to a String can't fail.
+        let _infallible = write!(out, "  {}, {}", notice.name, notice.license);
+        if let Some(repository) = &notice.repository {
+            let _infallible = write!(out, ", {repository}");
+        }
+        out.push('\n');
+        for (file, text) in &notice.terms {
+            texts.entry(text).or_default().push(format!("{} ({file})", notice.name));
+        }
+    }
+    for line in also {
+        let _infallible = writeln!(out, "  {line}");
+    }
+    // By whom they name first, not by what they begin with.
+    let mut texts: Vec<_> = texts.into_iter().map(|(text, names)| (names, text)).collect();
+    texts.sort();
+    for (names, text) in texts {
+        let _infallible = write!(out, "\n{RULE}\n{}\n{RULE}\n\n{text}\n", names.join(", "));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terms_are_found_whatever_they_are_called() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in
+            [("LICENSE-MIT", "mit\r\n"), ("license.md", "x"), ("UNLICENSE", "u"), ("README", "r")]
+        {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        fs::create_dir(folder.path().join("licenses")).unwrap();
+        let found = terms(folder.path()).unwrap();
+        let pair = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+        assert_eq!(
+            found,
+            [pair("LICENSE-MIT", "mit"), pair("UNLICENSE", "u"), pair("license.md", "x")]
+        );
+    }
+
+    #[test]
+    fn each_text_stands_once_with_all_that_it_is_of() {
+        let notice = |name: &str, text: &str| Notice {
+            name: name.to_owned(),
+            license: "MIT".to_owned(),
+            repository: (name == "a 1.0.0").then(|| "https://a.example".to_owned()),
+            terms: vec![("LICENSE".to_owned(), text.to_owned())],
+        };
+        let notices =
+            [notice("a 1.0.0", "same"), notice("b 2.0.0", "other"), notice("c 1.0.0", "same")];
+        let text = text("thing", &notices, &["glibc 2.36, LGPL-2.1-or-later".to_owned()]);
+        let expected = format!(
+            "thing contains the work of others:\n\n\
+             \x20 a 1.0.0, MIT, https://a.example\n  b 2.0.0, MIT\n  c 1.0.0, MIT\n\
+             \x20 glibc 2.36, LGPL-2.1-or-later\n\n\
+             {RULE}\na 1.0.0 (LICENSE), c 1.0.0 (LICENSE)\n{RULE}\n\nsame\n\n\
+             {RULE}\nb 2.0.0 (LICENSE)\n{RULE}\n\nother\n"
+        );
+        assert_eq!(text, expected);
+    }
+}
