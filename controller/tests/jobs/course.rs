@@ -156,3 +156,31 @@ async fn isos_go_first_and_jobs_later() {
     assert!(!world.iso(job.id).exists());
     controller.stop().await;
 }
+
+/// Ten minutes, counted in calls: with pauses that double from one second to sixty there are sixteen.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bmc_that_is_gone_for_ten_minutes_is_waited_for() {
+    let usual = Settings::default();
+    let mut pauses = Vec::new();
+    while pauses.iter().sum::<Duration>() < Duration::from_mins(10) {
+        let next = pauses.last().map_or(usual.retry_pause, |last: &Duration| *last * 2);
+        pauses.push(next.min(usual.retry_pause * 60));
+    }
+    assert!(pauses.iter().sum::<Duration>() < usual.boot_budget);
+    for call in ["mount", "boot_once", "reset", "unmount", "restart"] {
+        let folder = TempDir::new().unwrap();
+        let world = World::new(Manners::Good, 0, folder.path());
+        *world.gone.lock().unwrap() = Some((call, pauses.len()));
+        let controller = Controller::start(&folder, &world, quick());
+        controller.add_server("S1").await;
+        let job = controller.create("S1").await.unwrap();
+        let done = controller.until_complete(&world, job.id).await;
+        assert_eq!((done.outcome, done.failure), (Some(Outcome::Succeeded), None), "{call}");
+        assert_eq!(world.resets.lock().unwrap()[&job.id], 1, "{call}");
+        assert_eq!(world.restarts.lock().unwrap()[&job.id], 1, "{call}");
+        let told = kinds(&controller.events(job.id).await);
+        let retries = told.iter().filter(|kind| kind.starts_with("retry")).count();
+        assert_eq!(retries, pauses.len(), "{call}: {told:?}");
+        controller.stop().await;
+    }
+}

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use controller::database::Database;
 use controller::jobs::clock;
-use controller::jobs::model::{Outcome, State};
+use controller::jobs::model::{Outcome, Phase, State};
 use controller::jobs::runner::Settings;
 use controller::jobs::store::{self, Held, StoreError};
 use rusqlite::Connection;
@@ -108,4 +108,35 @@ async fn a_locked_database_holds_a_job_up_and_no_more() {
     let done = controller.until_complete(&world, job.unwrap().id).await;
     assert_eq!(done.outcome, Some(Outcome::Succeeded));
     controller.stop().await;
+}
+
+/// The clock on the wall says another time than when the job was made; what is under way goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_jumps_moves_no_job() {
+    const YEARS: i64 = 10 * 365 * 24 * 3_600_000;
+    for jump in [YEARS, -YEARS] {
+        let folder = TempDir::new().unwrap();
+        let world = World::new(Manners::Silent, 0, folder.path());
+        let controller = Controller::start(&folder, &world, quick());
+        controller.add_server("S1").await;
+        let job = controller.create("S1").await.unwrap();
+        controller.until(job.id, |job| job.phase == Phase::Webhook).await;
+        let set = move |c: &Connection| -> Result<usize, StoreError> {
+            c.execute("UPDATE events SET at = at + ?1", [jump])?;
+            let sql = "UPDATE jobs SET created_at = created_at + ?1, updated_at = updated_at + ?1";
+            Ok(c.execute(sql, [jump])?)
+        };
+        controller.database.write(set).await.unwrap();
+        // What is too old is looked for at the start, and leases are taken.
+        controller.kill().await;
+        let controller = Controller::start(&folder, &world, quick());
+        let spent = controller.job(job.id).await.spent_ms;
+        assert!(spent < 60_000, "{spent}");
+        controller.report("S1", crate::world::success(job.id)).await;
+        let done = controller.until(job.id, |job| job.state == State::Complete).await;
+        assert_eq!(done.outcome, Some(Outcome::Succeeded), "{jump}");
+        assert!(world.iso(job.id).exists(), "{jump}");
+        assert_eq!(world.resets.lock().unwrap()[&job.id], 1, "{jump}");
+        controller.stop().await;
+    }
 }

@@ -55,6 +55,8 @@ pub(crate) struct World {
     pub(crate) calls: Mutex<Vec<&'static str>>,
     /// The call at which the controller is to be killed, counted from 1, and who is told.
     pub(crate) trap: Mutex<Option<(usize, oneshot::Sender<()>)>>,
+    /// A call that no BMC answers, and how often.
+    pub(crate) gone: Mutex<Option<(&'static str, usize)>>,
     /// Calls that never end, until they are taken out.
     pub(crate) hanging: Mutex<HashSet<&'static str>>,
     tasks: PathBuf,
@@ -71,6 +73,7 @@ impl World {
             outbox: Mutex::default(),
             calls: Mutex::default(),
             trap: Mutex::default(),
+            gone: Mutex::default(),
             hanging: Mutex::default(),
             tasks: tasks.to_owned(),
         })
@@ -109,7 +112,12 @@ impl World {
                 message: "the BMC is as it is".to_owned(),
                 retry,
             };
-            if bad && self.chance(15) {
+            let gone = self.gone.lock().unwrap().as_mut().is_some_and(|(call, left)| {
+                let gone = *call == name && *left > 0;
+                *left -= usize::from(gone);
+                gone
+            });
+            if gone || bad && self.chance(15) {
                 return Err(failure(Retry::Later));
             }
             if bad && self.chance(2) {

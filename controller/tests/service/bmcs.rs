@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::api::{CONFIG, PASSWORD, SECRETS, new_job, prepare, recipe, send, until};
-use crate::support::{Client, Process, bytes};
+use crate::support::{BMC_PASSWORD, Client, Process, bytes};
 
 /// Runs a job; what became of it, the starts of the machine, and a client that can read images.
 fn provision(personality: &'static Personality, maintenance: &[u8]) -> (Value, Vec<Boot>, Process) {
@@ -34,13 +34,14 @@ fn provision(personality: &'static Personality, maintenance: &[u8]) -> (Value, V
     fs::write(folder.path().join("c.toml"), config).unwrap();
     let process = Process::spawn(
         Command::new(env!("CARGO_BIN_EXE_controller"))
-            .args(["serve", "--log-level", "off", "--listen", &host, "--config"])
+            .args(["serve", "--log-level", "trace", "--listen", &host, "--config"])
             .arg(folder.path().join("c.toml"))
             .arg("--data-dir")
             .arg(folder.path().join("data")),
     );
     let runtime = Runtime::new().unwrap();
     let mut config = Config::new(personality, "S1");
+    BMC_PASSWORD.clone_into(&mut config.password);
     // The operating system of one of them hangs.
     if personality.name == "xcc" {
         config.behaviour = Behaviour { graceful: Graceful::Never, ..Behaviour::default() };
@@ -54,7 +55,7 @@ fn provision(personality: &'static Personality, maintenance: &[u8]) -> (Value, V
         }
     });
     let ops = process.client.login("ops", PASSWORD);
-    let server = json!({ "bmc_url": mock.url(), "username": "admin", "password": "password" });
+    let server = json!({ "bmc_url": mock.url(), "username": "admin", "password": BMC_PASSWORD });
     send(&ops, "PUT", "/api/v1/servers/S1", &server).expect(201);
     let job = send(&ops, "POST", "/api/v1/jobs", &new_job("S1")).expect(202).json();
     let id = job["job_id"].as_str().unwrap();

@@ -1,9 +1,19 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The pages for people, as a browser without a script gets them.
+//! The pages for people, as a browser without a script gets them, and in one.
 
-use crate::api::{PASSWORD, new_job, send, server, service, until};
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use base64::Engine as _;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::api::{PASSWORD, SECRETS, new_job, send, server, service, until};
+use crate::support::Service;
 
 #[test]
 fn the_pages_show_what_there_is() {
@@ -41,4 +51,109 @@ fn the_pages_show_what_there_is() {
     for asset in ["/dashboard/script.js", "/dashboard/style.css"] {
         service.client.get(asset).expect(200);
     }
+}
+
+/// Stands between the browser and the service, for a browser without a person logs in nowhere: adds the
+/// login to every request. Without `script` the browser gets none. `before` is called with the number of each
+/// request for `page`, from 1.
+fn gate(
+    service: &Service,
+    script: bool,
+    page: String,
+    before: impl Fn(usize) + Send + 'static,
+) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let host = service.client.host().to_owned();
+    let login = base64::prelude::BASE64_STANDARD.encode(format!("look:{PASSWORD}"));
+    std::thread::spawn(move || {
+        let mut asked = 0;
+        for stream in listener.incoming() {
+            // A browser opens connections that it never uses.
+            let Some((mut stream, head)) = stream.ok().and_then(read_head) else { continue };
+            let line = head.lines().next().unwrap_or_default().to_owned();
+            if line.contains("script.js") && !script {
+                stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").ok();
+                continue;
+            }
+            if line.starts_with(&format!("GET {page} ")) {
+                asked += 1;
+                before(asked);
+            }
+            let request = format!(
+                "{line}\r\nHost: x\r\nConnection: close\r\nAuthorization: Basic {login}\r\n\r\n"
+            );
+            let mut answer = Vec::new();
+            let mut service = TcpStream::connect(&host).unwrap();
+            service.write_all(request.as_bytes()).unwrap();
+            service.read_to_end(&mut answer).unwrap();
+            stream.write_all(&answer).ok();
+        }
+    });
+    format!("http://{address}")
+}
+
+fn read_head(mut stream: TcpStream) -> Option<(TcpStream, String)> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        if stream.read(&mut byte).ok()? == 0 {
+            return None;
+        }
+        head.push(byte[0]);
+    }
+    Some((stream, String::from_utf8(head).ok()?))
+}
+
+/// What a browser shows of a page, in the time that it is open: it takes time to pass where nothing
+/// else is left to do.
+fn browse(chromium: &Path, url: &str) -> String {
+    let profile = TempDir::new().unwrap();
+    let output = Command::new(chromium)
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
+        .args(["--no-first-run", "--disable-background-networking", "--virtual-time-budget=7000"])
+        .arg(format!("--user-data-dir={}", profile.path().display()))
+        .args(["--dump-dom", url])
+        .env("HOME", profile.path())
+        .stderr(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_browser_shows_a_job_go_on() {
+    let Some(chromium) = test_support::find("chromium") else { return };
+    let service = service();
+    let ops = service.client.login("ops", PASSWORD);
+    send(&ops, "PUT", "/api/v1/servers/S1", &server()).expect(201);
+    let job = send(&ops, "POST", "/api/v1/jobs", &new_job("S1")).expect(202).json();
+    let id = job["job_id"].as_str().unwrap().to_owned();
+    until(&ops, &id, |job| job["step"] == "webhook.wait");
+    service.client.push_image("tools/one", "v1", "1");
+    let page = format!("/dashboard/jobs/{id}");
+
+    // Without a script everything is there, and stays as it was.
+    let plain = gate(&service, false, page.clone(), |number| assert_eq!(number, 1));
+    let shown = browse(&chromium, &format!("{plain}{page}"));
+    assert!(shown.contains("state.provisioning") && shown.contains("webhook.wait"), "{shown}");
+    let shown = browse(&chromium, &plain);
+    assert!(shown.contains("S1") && shown.contains(&id), "{shown}");
+    let shown = browse(&chromium, &format!("{plain}/dashboard/registry"));
+    assert!(shown.contains("tools/one") && shown.contains("v1"), "{shown}");
+
+    // With it, the page that was opened while the machine worked tells that the job is complete.
+    let (client, watched) = (service.client.clone(), id.clone());
+    let live = gate(&service, true, page.clone(), move |number| {
+        if number == 2 {
+            let body = json!({ "status": "success", "job_id": watched }).to_string();
+            let headers = [("x-webhook-secret", SECRETS[0])];
+            let path = "/api/v1/status-webhook/S1";
+            client.send("POST", path, &headers, body.as_bytes()).expect(200);
+            until(&ops, &watched, |job| job["status"] == "complete");
+        }
+    });
+    let shown = browse(&chromium, &format!("{live}{page}"));
+    assert!(shown.contains("state.complete") && shown.contains("state.succeeded"), "{shown}");
 }

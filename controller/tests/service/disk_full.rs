@@ -3,12 +3,17 @@
 
 //! A full disk: a clear refusal, nothing half-written, and all is well once there is room again.
 
+use std::fs;
 use std::process::{Command, Stdio};
 
+use mock_bmc::{Config, Mock, Source, named};
 use oci::Digest;
+use serde_json::json;
 use tempfile::TempDir;
+use tokio::runtime::Runtime;
 
-use crate::support::{Process, bytes};
+use crate::api::{CONFIG, PASSWORD, SECRETS, new_job, prepare, send, until};
+use crate::support::{BMC_PASSWORD, Process, bytes};
 
 /// A file system of 8 MiB, seen by nobody but the shell that runs `script` in it.
 fn on_a_small_disk(script: &str) -> Command {
@@ -20,16 +25,22 @@ fn on_a_small_disk(script: &str) -> Command {
     command
 }
 
-#[test]
-fn a_push_that_does_not_fit_is_refused_and_leaves_no_trace() {
+/// A folder in which such a disk can be; none where this user can't have one.
+fn mount_point() -> Option<TempDir> {
     let folder = TempDir::new().unwrap();
     let usable = on_a_small_disk("true").arg(folder.path()).stderr(Stdio::null()).status();
-    if !usable.is_ok_and(|status| status.success()) {
-        test_support::skip("unshare with user namespaces");
-        return;
+    if usable.is_ok_and(|status| status.success()) {
+        return Some(folder);
     }
+    test_support::skip("unshare with user namespaces");
+    None
+}
+
+#[test]
+fn a_push_that_does_not_fit_is_refused_and_leaves_no_trace() {
+    let Some(folder) = mount_point() else { return };
     let serve = format!(
-        "exec {} serve --listen 127.0.0.1:0 --log-level off --data-dir \"$0\"",
+        "exec {} serve --listen 127.0.0.1:0 --log-level trace --data-dir \"$0\"",
         env!("CARGO_BIN_EXE_controller")
     );
     let process = Process::spawn(on_a_small_disk(&serve).arg(folder.path()));
@@ -50,4 +61,73 @@ fn a_push_that_does_not_fit_is_refused_and_leaves_no_trace() {
     let fits = bytes(5 << 20);
     let digest = client.push_blob("a", &fits);
     assert!(client.get(&format!("/v2/a/blobs/{digest}")).expect(200).body == fits);
+}
+
+/// No room for the database: nothing is acknowledged that is not kept, a machine is told to report
+/// again, and a job that is under way goes on once there is room.
+#[test]
+fn a_job_waits_for_room() {
+    let Some(folder) = mount_point() else { return };
+    let settings = TempDir::new().unwrap();
+    prepare(&settings);
+    let config = CONFIG.replace("FOLDER", settings.path().to_str().unwrap());
+    let file = settings.path().join("c.toml");
+    fs::write(&file, config).unwrap();
+    let serve = format!(
+        "mkdir -p \"$0/media/static\" && echo image > \"$0/media/static/maintenance.iso\" && \
+         exec {} serve --listen 127.0.0.1:0 --log-level trace --config {} --data-dir \"$0\"",
+        env!("CARGO_BIN_EXE_controller"),
+        file.display()
+    );
+    let process = Process::spawn(on_a_small_disk(&serve).arg(folder.path()));
+    let (client, ops) = (&process.client, process.client.login("ops", PASSWORD));
+    let runtime = Runtime::new().unwrap();
+    let mut config = Config::new(named("generic").unwrap(), "S1");
+    BMC_PASSWORD.clone_into(&mut config.password);
+    let mock = runtime.block_on(Mock::start(config)).unwrap();
+    let server = json!({ "bmc_url": mock.url(), "username": "admin", "password": BMC_PASSWORD });
+    send(&ops, "PUT", "/api/v1/servers/S1", &server).expect(201);
+    send(&ops, "PUT", "/api/v1/servers/S2", &server).expect(201);
+    let job = send(&ops, "POST", "/api/v1/jobs", &new_job("S1")).expect(202).json();
+    let id = job["job_id"].as_str().unwrap();
+    until(&ops, id, |job| job["step"] == "webhook.wait");
+
+    // What is left of the disk goes to uploads, in smaller and smaller pieces.
+    let mut uploads = Vec::new();
+    for size in [1 << 20, 64 << 10, 4 << 10] {
+        let location = client.start_upload("a");
+        while client.send("PATCH", &location, &[], &bytes(size)).status == 202 {}
+        uploads.push(location);
+    }
+    // The log of the database may have room inside itself for a few more.
+    let mut made = 0;
+    let refused = loop {
+        let mut new = new_job("S2");
+        new["recipe"]["user_data"] = "x".repeat(500_000).into();
+        let reply = send(&ops, "POST", "/api/v1/jobs", &new);
+        if reply.status != 202 {
+            break reply;
+        }
+        made += 1;
+        assert!(made < 50);
+    };
+    refused.expect_problem(507, "disk_full");
+    let report = || {
+        let body = br#"{"status":"success","delivery_id":"1"}"#;
+        let headers = [("x-webhook-secret", SECRETS[0])];
+        client.send("POST", "/api/v1/status-webhook/S1", &headers, body).status
+    };
+    // A small change may still fit where a large one did not; whatever was acknowledged is kept.
+    let first = report();
+    assert!(matches!(first, 200 | 507), "{first}");
+    client.get("/healthz").expect(200);
+    for location in uploads {
+        client.delete(&location).expect(204);
+    }
+    assert_eq!(report(), 200);
+    let done = until(&ops, id, |job| job["status"] == "complete");
+    assert_eq!(done["outcome"], "succeeded", "{done:#}");
+    let boots = mock.boots();
+    let from_cd = boots.iter().filter(|boot| boot.source != Source::Disk).count();
+    assert_eq!((from_cd, boots.len()), (1, 2), "{boots:?}");
 }

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::api::{CONFIG, PASSWORD, SECRETS, new_job, prepare, send, until};
-use crate::support::{Client, Process};
+use crate::support::{BMC_PASSWORD, Client, Process};
 
 /// How often the mock is looked at.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -43,7 +43,8 @@ impl World {
         let config = config.replace("FOLDER", folder.path().to_str().unwrap());
         fs::write(folder.path().join("c.toml"), config).unwrap();
         let runtime = Runtime::new().unwrap();
-        let config = Config::new(named("generic").unwrap(), "S1");
+        let mut config = Config::new(named("generic").unwrap(), "S1");
+        BMC_PASSWORD.clone_into(&mut config.password);
         let mock = runtime.block_on(Mock::start(config)).unwrap();
         Self { folder, mock, _runtime: runtime }
     }
@@ -51,7 +52,7 @@ impl World {
     fn start(&self) -> Running {
         let process = Process::spawn(
             Command::new(env!("CARGO_BIN_EXE_controller"))
-                .args(["serve", "--listen", "127.0.0.1:0", "--log-level", "off", "--config"])
+                .args(["serve", "--listen", "127.0.0.1:0", "--log-level", "trace", "--config"])
                 .arg(self.folder.path().join("c.toml"))
                 .arg("--data-dir")
                 .arg(self.folder.path().join("data")),
@@ -63,7 +64,7 @@ impl World {
     /// A job on the machine that was not known before; its id.
     fn create(&self, running: &Running) -> String {
         let server =
-            json!({ "bmc_url": self.mock.url(), "username": "admin", "password": "password" });
+            json!({ "bmc_url": self.mock.url(), "username": "admin", "password": BMC_PASSWORD });
         send(&running.ops, "PUT", "/api/v1/servers/S1", &server).expect(201);
         let job = send(&running.ops, "POST", "/api/v1/jobs", &new_job("S1")).expect(202).json();
         job["job_id"].as_str().unwrap().to_owned()

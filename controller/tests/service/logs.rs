@@ -4,8 +4,7 @@
 //! Logs tell what was done, and no secret.
 
 use std::fs;
-use std::io::Read as _;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use base64::Engine as _;
 use serde_json::Value;
@@ -27,26 +26,18 @@ fn logs_are_json_and_hold_no_secret() {
         format!("[registry]\nhtpasswd = {users:?}\n[[registry.access]]\npush = [\"ci\"]\npull = [\"ci\"]\n"),
     )
     .unwrap();
-    let mut process = Process::spawn(
+    let process = Process::spawn(
         Command::new(env!("CARGO_BIN_EXE_controller"))
             .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json"])
             .args(["--log-level", "trace", "--config"])
             .arg(&config)
             .arg("--data-dir")
-            .arg(folder.path().join("data"))
-            .stderr(Stdio::piped()),
+            .arg(folder.path().join("data")),
     );
-    let mut stderr = process.child.stderr.take().unwrap();
-    let reading = std::thread::spawn(move || {
-        let mut log = String::new();
-        stderr.read_to_string(&mut log).unwrap();
-        log
-    });
     process.client.login("ci", password).push_image("a", "v1", "1");
     process.client.login("ci", "wrong-for-this-test").get("/v2/").expect(401);
     process.client.login("ci", password).get("/v2/_catalog?token=secret-in-a-query").expect(200);
-    process.kill();
-    let log = reading.join().unwrap();
+    let log = process.kill();
     let requests: Vec<Value> = log
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap())
@@ -72,21 +63,14 @@ fn a_job_leaves_no_secret_in_the_log() {
     let config = config.replace("FOLDER", folder.path().to_str().unwrap());
     let file = folder.path().join("c.toml");
     fs::write(&file, config).unwrap();
-    let mut process = Process::spawn(
+    let process = Process::spawn(
         Command::new(env!("CARGO_BIN_EXE_controller"))
             .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json"])
             .args(["--log-level", "trace", "--config"])
             .arg(&file)
             .arg("--data-dir")
-            .arg(folder.path().join("data"))
-            .stderr(Stdio::piped()),
+            .arg(folder.path().join("data")),
     );
-    let mut stderr = process.child.stderr.take().unwrap();
-    let reading = std::thread::spawn(move || {
-        let mut log = String::new();
-        stderr.read_to_string(&mut log).unwrap();
-        log
-    });
     let ops = process.client.login("ops", PASSWORD);
     // Nobody listens there: the BMC is tried until the budget is spent.
     let mut known = server();
@@ -101,27 +85,11 @@ fn a_job_leaves_no_secret_in_the_log() {
     process.client.bearer("token-for-this-test").get("/api/v1/jobs").expect(401);
     let done = until(&ops, id, |job| job["status"] == "complete");
     assert_eq!(done["failed_step"], "redfish.discover");
-    process.kill();
-    let log = reading.join().unwrap();
+    let log = process.kill();
     let of_job = log
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap())
         .filter(|entry| entry["span"]["job"] == id && entry["span"]["serial"] == "S1");
     assert!(of_job.count() > 3, "{log}");
-    let header = base64::prelude::BASE64_STANDARD.encode(format!("ops:{PASSWORD}"));
-    let bmc = base64::prelude::BASE64_STANDARD.encode("admin:of-the-bmc-itself");
-    let others = [
-        "of-the-bmc-itself",
-        "what-only-the-machine-may-see",
-        "wrong-for-this-test",
-        "token-for-this-test",
-        &"k".repeat(48),
-        &header,
-        &bmc,
-    ];
-    for secret in SECRETS.into_iter().chain([PASSWORD]).chain(others) {
-        assert!(!log.contains(secret), "{secret}");
-    }
-    // The signature of an image is in its path.
-    assert!(!log.contains("/media/tasks/1") && !log.contains("/media/static/1"), "{log}");
+    // That it holds no secret is looked at wherever the program ran, as it ends.
 }

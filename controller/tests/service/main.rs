@@ -23,6 +23,7 @@ mod deletion;
 mod disk_full;
 mod errors;
 mod kill;
+mod large;
 mod lists;
 mod logs;
 mod manifests;

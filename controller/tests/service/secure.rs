@@ -58,7 +58,7 @@ fn certificates_are_read_again_and_let_machines_in() {
     fs::write(at("c.toml"), config).unwrap();
     let process = Process::spawn(
         Command::new(env!("CARGO_BIN_EXE_controller"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--log-level", "off", "--config"])
+            .args(["serve", "--listen", "127.0.0.1:0", "--log-level", "trace", "--config"])
             .arg(at("c.toml"))
             .arg("--data-dir")
             .arg(at("data")),

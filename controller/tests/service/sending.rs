@@ -168,7 +168,7 @@ fn through_tls_the_file_itself_is_encrypted() {
     let address = image(&data, &content);
     let process = Process::spawn(
         Command::new(env!("CARGO_BIN_EXE_controller"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--log-level", "off", "--config"])
+            .args(["serve", "--listen", "127.0.0.1:0", "--log-level", "trace", "--config"])
             .arg(&file)
             .arg("--data-dir")
             .arg(&data),

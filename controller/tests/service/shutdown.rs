@@ -57,6 +57,7 @@ fn a_request_that_never_ends_is_broken_off() {
     let config = folder.path().join("c.toml");
     fs::write(&config, "[server]\nshutdown_timeout = \"100ms\"\n").unwrap();
     let address = folder.path().join("address");
+    let log = tempfile::NamedTempFile::new().unwrap();
     let child = Command::new(env!("CARGO_BIN_EXE_controller"))
         .args(["serve", "--listen", "127.0.0.1:0", "--config"])
         .arg(&config)
@@ -65,7 +66,7 @@ fn a_request_that_never_ends_is_broken_off() {
         .arg("--address-file")
         .arg(&address)
         .stdout(Stdio::null())
-        .stderr(Stdio::piped())
+        .stderr(log.reopen().unwrap())
         .spawn()
         .unwrap();
     // The file appears whole or not at all.
@@ -76,11 +77,10 @@ fn a_request_that_never_ends_is_broken_off() {
         }
     };
     let client = crate::support::Client::new(url.trim_end());
-    let mut process = Process { client, child };
+    let mut process = Process { client, child, log };
     let _stream = half_a_request(&process);
     terminate(&process);
     assert_eq!(process.child.wait().unwrap().code(), Some(0));
-    let mut log = String::new();
-    process.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    let log = process.logged();
     assert!(log.contains("requests broken off"), "{log}");
 }

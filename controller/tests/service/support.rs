@@ -17,10 +17,12 @@ use controller::serve::Server;
 use oci::Digest;
 use oci::digest::{Algorithm, Hasher};
 use serde_json::{Value, json};
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 use tokio::sync::oneshot;
 use ureq::Agent;
 use ureq::http::{HeaderMap, Method, Request};
+
+use crate::api::{PASSWORD, SECRETS};
 
 pub(crate) const IMAGE_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(crate) const IMAGE_INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -123,32 +125,84 @@ impl Bmc for Willing {
     }
 }
 
-/// The real program, in a process of its own; killed when this is dropped.
+/// The password of every BMC that answers.
+pub(crate) const BMC_PASSWORD: &str = "of-the-bmc-that-answers";
+
+/// What no log may hold: every secret of these tests, as it is and as it is sent.
+pub(crate) fn secrets() -> Vec<String> {
+    use base64::Engine as _;
+    let words = [
+        BMC_PASSWORD,
+        PASSWORD,
+        SECRETS[0],
+        SECRETS[1],
+        "of-the-bmc-itself",
+        "what-only-the-machine-may-see",
+        "only-for-this-test",
+        "wrong-for-this-test",
+        "token-for-this-test",
+        "secret-in-a-query",
+        "mock-session-",
+        "BEGIN PRIVATE KEY",
+    ];
+    let logins = [("admin", BMC_PASSWORD), ("ops", PASSWORD), ("look", PASSWORD)];
+    let sent = |(user, word)| base64::prelude::BASE64_STANDARD.encode(format!("{user}:{word}"));
+    let words = words.into_iter().map(str::to_owned).chain(logins.map(sent));
+    words.chain(["k".repeat(48)]).collect()
+}
+
+/// The real program, in a process of its own; killed when this is dropped. What it logged is looked
+/// through for [`secrets`] then, and for signatures of images.
 pub(crate) struct Process {
     pub(crate) client: Client,
     pub(crate) child: Child,
+    pub(crate) log: NamedTempFile,
 }
 
 impl Process {
     pub(crate) fn start(data: &Path) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_controller"));
-        command.args(["serve", "--listen", "127.0.0.1:0", "--log-level", "error", "--data-dir"]);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--log-level", "trace", "--data-dir"]);
         Self::spawn(command.arg(data))
     }
 
     /// Runs a command that becomes the program.
     pub(crate) fn spawn(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let log = NamedTempFile::new().unwrap();
+        let stderr = log.reopen().unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let url = line.trim_end().strip_prefix("listening on ").expect("the address comes first");
-        Self { client: Client::new(url), child }
+        Self { client: Client::new(url), child, log }
     }
 
-    /// As `kill -9` does it.
-    pub(crate) fn kill(mut self) {
+    /// As `kill -9` does it; returns what was logged.
+    pub(crate) fn kill(mut self) -> String {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+        self.logged()
+    }
+
+    /// What was logged so far.
+    pub(crate) fn logged(&self) -> String {
+        String::from_utf8(std::fs::read(self.log.path()).unwrap()).unwrap()
+    }
+
+    fn check_log(&self) {
+        let log = self.logged();
+        for secret in secrets() {
+            let line = log.lines().find(|line| line.contains(&secret));
+            assert!(line.is_none(), "a log holds {secret}: {line:?}");
+        }
+        // The third word of an address is its signature.
+        for (at, _) in log.match_indices("/media/") {
+            let mut words = log[at + 7..].split('/').skip(1);
+            if words.next().is_some_and(|word| word.parse::<u64>().is_ok()) {
+                let token = words.next().unwrap_or_default();
+                assert_eq!(token, "…", "a log holds the signature of an image");
+            }
+        }
     }
 }
 
@@ -157,6 +211,9 @@ impl Drop for Process {
         // Both fail where the process has ended already.
         self.child.kill().ok();
         self.child.wait().ok();
+        if !std::thread::panicking() {
+            self.check_log();
+        }
     }
 }
 
