@@ -31,6 +31,7 @@ use crate::steps::smoke_images::SmokeImages;
 use crate::steps::smoke_iso::SmokeIso;
 use crate::steps::smoke_registry::SmokeRegistry;
 use crate::steps::smoke_test_artifacts::SmokeTestArtifacts;
+use crate::steps::soak::Soak;
 use crate::steps::test::Test;
 use crate::steps::test_artifacts::TestArtifacts;
 use crate::steps::verify::Verify;
@@ -115,8 +116,17 @@ pub(crate) const PIPELINES: &[Pipeline] = &[
 ];
 
 /// Pipelines of `cargo xtask ci`, where no gate may be left out.
-pub(crate) const CI: &[Pipeline] =
-    &[Pipeline { name: "pr", about: "What a pull request has to pass", example: "", stages: &PR }];
+pub(crate) const CI: &[Pipeline] = &[PULL_REQUEST, NIGHTLY];
+
+const PULL_REQUEST: Pipeline =
+    Pipeline { name: "pr", about: "What a pull request has to pass", example: "", stages: &PR };
+
+const NIGHTLY: Pipeline = Pipeline {
+    name: "nightly",
+    about: "What takes too long for a pull request: many faults at random, and large contents",
+    example: "",
+    stages: &[first(&Soak)],
+};
 
 /// `cargo xtask validate --changed`, for the commit hook: what compiles nothing.
 pub(crate) const HOOK: Pipeline = Pipeline {
@@ -137,7 +147,7 @@ pub(crate) const HOOK: Pipeline = Pipeline {
 };
 
 /// Workflows and pipelines are held against each other.
-const WORKFLOWS: Workflows = Workflows { pipelines: &["pr"] };
+const WORKFLOWS: Workflows = Workflows { pipelines: &["nightly", "pr"] };
 
 /// Tests without counters, where nothing asks for the coverage.
 const TEST: Test = Test { counted: false };

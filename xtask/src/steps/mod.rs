@@ -42,6 +42,7 @@ pub(crate) mod smoke_images;
 pub(crate) mod smoke_iso;
 pub(crate) mod smoke_registry;
 pub(crate) mod smoke_test_artifacts;
+pub(crate) mod soak;
 pub(crate) mod test;
 pub(crate) mod test_artifacts;
 pub(crate) mod verify;

@@ -50,6 +50,7 @@ pub(crate) const COUNTERPARTS: &[Spec] = &[
     debian("7z", "p7zip-full", "reads ISO images that we write"),
     debian("blkid", "util-linux", "tells what a step put on a disk"),
     debian("busybox", "busybox-static", "is the user space of virtual machines"),
+    debian("chromium", "chromium", "shows the controller's pages"),
     // Installed, it would take the machine over at its next start.
     unpacked("cloud-init", "cloud-init", "usr/bin/cloud-init", "reads config drives"),
     // Installed, it would start a service.
