@@ -5,7 +5,8 @@
 //! themselves.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
@@ -15,6 +16,9 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 use sha2::{Digest as _, Sha256};
 
 use crate::error::Error;
+
+/// How long authorities that were installed or removed go unnoticed.
+const ROOTS_STAY: Duration = Duration::from_mins(5);
 
 /// How the certificate of a BMC is checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +73,22 @@ impl TlsPolicy {
     }
 }
 
-fn system_roots() -> Result<RootCertStore, Error> {
+/// The authorities of this machine, as they were a while ago at most: to read and parse them takes longer than
+/// all else that a client does, and each step of a job has one of its own.
+fn system_roots() -> Result<Arc<RootCertStore>, Error> {
+    static KNOWN: Mutex<Option<(Instant, Arc<RootCertStore>)>> = Mutex::new(None);
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((read, roots)) = known.as_ref()
+        && read.elapsed() < ROOTS_STAY
+    {
+        return Ok(Arc::clone(roots));
+    }
+    let roots = Arc::new(read_system_roots()?);
+    *known = Some((Instant::now(), Arc::clone(&roots)));
+    Ok(roots)
+}
+
+fn read_system_roots() -> Result<RootCertStore, Error> {
     let loaded = rustls_native_certs::load_native_certs();
     let mut store = RootCertStore::empty();
     let (added, _) = store.add_parsable_certificates(loaded.certs);
