@@ -28,7 +28,7 @@ pub(crate) struct SmokeImages;
 
 /// Plans as the step program's own tests keep them, and the tasks that they are made of.
 const PLANS: &str = "tools/step/tests/golden";
-const TASKS: &str = "tools/step/tests/provision";
+const TASKS: &str = "tools/step/tests/testdata/provision";
 
 /// Where a step looks for its task, and where it keeps its state.
 const TASK: &str = "/run/provision";

@@ -4,7 +4,7 @@
 //! The plan of every step for every example recipe, as `--dry-run` prints it.
 //!
 //! The plans are files in `tests/golden`, the task folders that they are made of in
-//! `tests/provision`, for whoever tries the tool images; `UPDATE_GOLDEN=1` writes both anew.
+//! `tests/testdata/provision`, for whoever tries the tool images; `UPDATE_GOLDEN=1` writes both anew.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -85,7 +85,7 @@ fn every_example_has_its_golden_plan() {
                 sha256_hex(plan.as_bytes())
             );
 
-            assert_task_folder(&task, &here.join("tests/provision").join(name));
+            assert_task_folder(&task, &here.join("tests/testdata/provision").join(name));
 
             // The same plan as data.
             let output = task.plain_step(&[&args[..], &["--json"]].concat());
