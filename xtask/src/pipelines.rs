@@ -27,6 +27,7 @@ use crate::steps::sbom::Sbom;
 use crate::steps::schema::Schema;
 use crate::steps::secrets::Secrets;
 use crate::steps::sign::Sign;
+use crate::steps::smoke_faults::SmokeFaults;
 use crate::steps::smoke_images::SmokeImages;
 use crate::steps::smoke_iso::SmokeIso;
 use crate::steps::smoke_registry::SmokeRegistry;
@@ -80,6 +81,7 @@ pub(crate) const STEPS: &[&dyn Step] = &[
 
 /// Steps of `cargo xtask smoke`, by what they try.
 pub(crate) const SMOKE: &[(&str, &dyn Step)] = &[
+    ("faults", &SmokeFaults),
     ("images", &SmokeImages),
     ("registry", &SmokeRegistry),
     ("test-artifacts", &SmokeTestArtifacts),

@@ -164,7 +164,8 @@ fn of_cosign(engine: Engine) -> Vec<String> {
     names
 }
 
-fn generate(run: &Run, key: &Path) -> Command {
+/// Makes a key pair beside `key`, without a password.
+pub(super) fn generate(run: &Run, key: &Path) -> Command {
     call(run, "key")
         .args(["generate", "--output-key-prefix"])
         .arg(key.with_extension(""))

@@ -28,21 +28,23 @@ impl Step for Publish {
 
     fn plan(&self, run: &Run) -> Result<Plan> {
         Ok(notary::plan(run)
-            .command(registry::planned(run))
+            .command(registry::serve(run, &registry::storage(run)))
             .command(publish(run, "127.0.0.1:PORT"))
             .writes("target/registry"))
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         run.exec(log, &notary::build(run))?;
-        let registry = Registry::start(run, log, self.name())?;
+        let serve = registry::serve(run, &registry::storage(run));
+        let registry = Registry::start(run, log, self.name(), &serve)?;
         run.exec(log, &publish(run, &registry.host))?;
         let images = run.manifest()?.images.len();
         Ok(Outcome::Done(format!("{images} images and the release, in target/registry")))
     }
 }
 
-fn publish(run: &Run, host: &str) -> Command {
+/// `notary publish` to the registry at `host`.
+pub(super) fn publish(run: &Run, host: &str) -> Command {
     notary::call(run, "publish")
         .arg("--release")
         .arg(run.dist())

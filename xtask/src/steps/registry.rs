@@ -5,7 +5,7 @@
 //! `target/registry` on a free port of the loopback interface for as long as a step needs it.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -13,6 +13,7 @@ use release::{Architecture, ArtifactKind};
 
 use super::StepLog;
 use crate::ops::command::Command;
+use crate::ops::tree;
 use crate::run::Run;
 use crate::tool::Daemon;
 
@@ -21,36 +22,28 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running registry; it ends when this is dropped.
 pub(super) struct Registry {
-    _controller: Daemon,
+    pub(super) controller: Daemon,
     /// `127.0.0.1:PORT`.
     pub(super) host: String,
 }
 
 impl Registry {
-    /// Starts the registry for `step`.
+    /// Starts `serve`, which is [`serve`] or a program that becomes it, for `step`.
     ///
     /// # Errors
     /// When the release has no package of the controller for this machine, or the controller does not come up.
-    pub(super) fn start(run: &Run, log: &StepLog, step: &str) -> Result<Self> {
+    pub(super) fn start(run: &Run, log: &StepLog, step: &str, serve: &Command) -> Result<Self> {
         let home = home(run);
-        match fs::remove_dir_all(&home) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("cannot empty {}", home.display()));
-            }
-            _ => {}
-        }
-        for folder in [&home, &storage(run)] {
-            fs::create_dir_all(folder)
-                .with_context(|| format!("cannot make {}", folder.display()))?;
-        }
+        tree::remove(&home)?;
+        fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
         run.exec(log, &unpack(run)?)?;
         let output = run.workspace.scratch().join("logs").join(format!("{step}.controller.log"));
-        let mut controller = run.tools.background(log, &serve(run), &output)?;
+        let mut controller = run.tools.background(log, serve, &output)?;
         let url = controller
             .wait_for_file(&address_file(run), PATIENCE)
             .context("the controller does not serve")?;
         let host = url.trim().trim_start_matches("http://").to_owned();
-        Ok(Self { _controller: controller, host })
+        Ok(Self { controller, host })
     }
 }
 
@@ -93,15 +86,11 @@ fn unpack(run: &Run) -> Result<Command> {
         .arg(home(run)))
 }
 
-fn serve(run: &Run) -> Command {
+/// The registry over the folder `storage`.
+pub(super) fn serve(run: &Run, storage: &Path) -> Command {
     run.command(&home(run).join("controller").to_string_lossy())
         .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
-        .arg(storage(run))
+        .arg(storage)
         .arg("--address-file")
         .arg(address_file(run))
-}
-
-/// The command as a plan shows it, before there is a package to unpack.
-pub(super) fn planned(run: &Run) -> Command {
-    serve(run)
 }

@@ -13,6 +13,7 @@ use release::{Artifact, Image, Manifest, layout};
 use super::registry::{self, Registry};
 use super::{Input, Need, Outcome, Plan, Step, StepLog};
 use crate::ops::command::Command;
+use crate::ops::tree;
 use crate::run::Run;
 
 /// What is attested of every image, by cosign's names: provenance, and two bills of materials.
@@ -36,7 +37,7 @@ impl Step for SmokeRegistry {
 
     fn plan(&self, run: &Run) -> Result<Plan> {
         let plan = Plan::new()
-            .command(registry::planned(run))
+            .command(registry::serve(run, &registry::storage(run)))
             .reads(Input::Path(run.dist_in_plan()))
             .reads(Input::Path(PathBuf::from("target/registry")));
         let Ok(manifest) = run.manifest() else {
@@ -48,12 +49,10 @@ impl Step for SmokeRegistry {
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         let manifest = run.manifest()?;
-        let registry = Registry::start(run, log, self.name())?;
+        let serve = registry::serve(run, &registry::storage(run));
+        let registry = Registry::start(run, log, self.name(), &serve)?;
         let pulled = pulled(run);
-        if pulled.exists() {
-            fs::remove_dir_all(&pulled)
-                .with_context(|| format!("cannot empty {}", pulled.display()))?;
-        }
+        tree::remove(&pulled)?;
         let commands = Clients { run, host: &registry.host }.commands(&manifest);
         for command in &commands {
             run.exec(log, command)?;

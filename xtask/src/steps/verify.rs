@@ -5,6 +5,7 @@
 //! serves, or any other, in a folder or a registry.
 
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use release::layout;
@@ -31,24 +32,33 @@ impl Step for Verify {
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
-        Ok(notary::plan(run).command(registry::planned(run)).command(verify(run, "127.0.0.1:PORT")))
+        Ok(notary::plan(run)
+            .command(registry::serve(run, &registry::storage(run)))
+            .command(verify(run, "127.0.0.1:PORT", &own_key(run))))
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         run.exec(log, &notary::build(run))?;
-        let registry = Registry::start(run, log, self.name())?;
-        run.exec(log, &verify(run, &registry.host))?;
+        let serve = registry::serve(run, &registry::storage(run));
+        let registry = Registry::start(run, log, self.name(), &serve)?;
+        run.exec(log, &verify(run, &registry.host, &own_key(run)))?;
         Ok(Outcome::Done("VERIFIED".to_owned()))
     }
 }
 
-fn verify(run: &Run, host: &str) -> Command {
+/// The public key that is part of the release.
+pub(super) fn own_key(run: &Run) -> PathBuf {
+    run.dist().join(layout::PUBLIC_KEY)
+}
+
+/// `notary verify` of what the registry at `host` serves, with the public key in the file `key`.
+pub(super) fn verify(run: &Run, host: &str, key: &Path) -> Command {
     let product = &run.workspace.product().product.name;
     notary::call(run, "verify")
         .arg("--registry")
         .arg(format!("{host}/{product}:{}", run.version().text()))
         .arg("--key")
-        .arg(run.dist().join(layout::PUBLIC_KEY))
+        .arg(key)
 }
 
 /// A verdict about a release that is not of this work tree.

@@ -240,6 +240,13 @@ const TOOLS: &[Spec] = &[
         purpose: "installs actionlint",
     },
     Spec {
+        name: "nsenter",
+        version: &["--version"],
+        oldest: &[2, 36],
+        source: Source::Debian("util-linux"),
+        purpose: "lets a full disk grow, in smoke tests",
+    },
+    Spec {
         name: "oras",
         version: &["version"],
         oldest: &[1, 2],
@@ -368,6 +375,13 @@ const TOOLS: &[Spec] = &[
         oldest: &[1, 30],
         source: Source::Debian("tar"),
         purpose: "unpacks what was packed",
+    },
+    Spec {
+        name: "unshare",
+        version: &["--version"],
+        oldest: &[2, 36],
+        source: Source::Debian("util-linux"),
+        purpose: "gives a smoke test a disk of its own",
     },
     Spec {
         name: "veritysetup",

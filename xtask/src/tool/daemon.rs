@@ -76,9 +76,20 @@ impl Daemon {
             std::thread::sleep(PAUSE);
         }
     }
-}
 
-impl Daemon {
+    /// The number of its process.
+    pub(crate) fn number(&self) -> i32 {
+        self.group.as_raw_pid()
+    }
+
+    /// Ends it at once, as a lack of power does.
+    ///
+    /// # Errors
+    /// When it can't be killed.
+    pub(crate) fn kill(self) -> Result<()> {
+        kill_process_group(self.group, Signal::KILL).context("cannot kill the program")
+    }
+
     /// Whether it has ended, without reaping it: until it is dropped, its number stays its own.
     ///
     /// # Errors
