@@ -375,7 +375,7 @@ tags = [\"\"]
             "c.toml:12:8: registry.access[0].push is \"ci\", expected a list of \"anonymous\", \"authenticated\" or names of users",
             "c.toml:14:9: registry.immutable[0].tags is \"\", expected tags, where * stands for any text",
             "c.toml:15:1: registry.retention[0].keep is missing, expected how many of the newest tags stay",
-            "c.toml:16:2: extra is unknown, expected server, log, storage, registry, api, webhook, jobs, tls",
+            "c.toml:16:2: extra is unknown, expected server, log, storage, registry, api, webhook, jobs, redfish, tls",
         ];
         assert_eq!(told, expected);
     }

@@ -11,6 +11,11 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 const HEADER: &str = "SPDX-License-Identifier: AGPL-3.0-or-later\n";
+/// Each pipeline of `ci` has one.
+const WORKFLOWS: [(&str, &str); 2] = [
+    (".github/workflows/nightly.yml", include_str!("../../../.github/workflows/nightly.yml")),
+    (".github/workflows/pr.yml", include_str!("../../../.github/workflows/pr.yml")),
+];
 const OWNER: &str = "Copyright (C) 2026 The Provisioner Authors\n";
 
 /// The workspace; it is removed when this is dropped.
@@ -41,8 +46,9 @@ impl Fixture {
         );
         fixture.write(".config/nextest.toml", include_str!("../../../.config/nextest.toml"));
         fixture.write(".taplo.toml", include_str!("../../../.taplo.toml"));
-        fixture
-            .write(".github/workflows/pr.yml", include_str!("../../../.github/workflows/pr.yml"));
+        for (path, text) in WORKFLOWS {
+            fixture.write(path, text);
+        }
         let advisories = fixture.folder.path().join("xtask/data/advisory-db.tar.xz");
         fs::create_dir_all(advisories.parent().unwrap()).unwrap();
         let ours = concat!(env!("CARGO_MANIFEST_DIR"), "/data/advisory-db.tar.xz");
