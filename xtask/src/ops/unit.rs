@@ -37,9 +37,10 @@ pub(crate) fn is_unit(path: &str) -> bool {
     KINDS.iter().any(|it| has_extension(path, it))
 }
 
-/// Whether Quadlet makes units of the file. A drop-in (`NAME.container.d/x.conf`) is no such file.
+/// Whether Quadlet makes units of the file. A drop-in (`NAME.container.d/x.conf`) is no such file, and
+/// a network of systemd-networkd (systemd.network(5)), which has the same extension, is none either.
 pub(crate) fn is_quadlet(path: &str) -> bool {
-    QUADLET_KINDS.iter().any(|it| has_extension(path, it))
+    QUADLET_KINDS.iter().any(|it| has_extension(path, it)) && !path.contains("systemd/network/")
 }
 
 /// The unit with another program in the place of each that is not `installed`: systemd refuses a
@@ -134,6 +135,12 @@ pub(crate) fn generated(output: &str) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_network_of_networkd_is_not_for_quadlet() {
+        assert!(is_quadlet("root/usr/share/containers/systemd/own.network"));
+        assert!(!is_quadlet("root/usr/lib/systemd/network/80-own.network"));
+    }
 
     #[test]
     fn only_programs_that_are_missing_are_replaced() {
