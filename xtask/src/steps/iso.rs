@@ -202,8 +202,7 @@ impl Work<'_> {
         image.write_to_file(&iso)?;
         // As large as the ISO, or larger, and of no more use.
         for name in ["root.tar", "root.squashfs"] {
-            let path = self.folder.join(name);
-            fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+            remove(&self.folder.join(name))?;
         }
         atomic::write(&key_file, key.as_bytes())?;
         Ok(iso)

@@ -12,6 +12,7 @@ use release::Channel;
 
 use super::{Input, Need, Plan, StepLog};
 use crate::ops::command::Command;
+use crate::ops::tree;
 use crate::run::Run;
 
 /// The signing key: the path of a key file, or its PEM text.
@@ -174,12 +175,7 @@ pub(super) fn generate(run: &Run, key: &Path) -> Command {
 
 fn discard(key: &Path) -> Result<()> {
     let Some(folder) = key.parent() else { return Ok(()) };
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", folder.display()))
-        }
-        _ => Ok(()),
-    }
+    tree::remove(folder)
 }
 
 /// Builds `notary` for this machine; cargo does nothing where it is built already.

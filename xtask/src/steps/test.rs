@@ -6,13 +6,14 @@
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
 use super::coverage::counters;
 use super::{Finding, Input, Need, Outcome, Plan, Step, StepLog};
 use crate::ops::command::Command;
 use crate::ops::junit::{self, panic_place};
 use crate::ops::text::{count, seconds};
+use crate::ops::tree;
 use crate::run::Run;
 use crate::tool::COUNTERPARTS;
 
@@ -177,12 +178,7 @@ fn documentation(run: &Run) -> Command {
 fn with_nextest(run: &Run, log: &StepLog, command: &Command) -> Result<Tally> {
     let report = run.workspace.root().join(JUNIT);
     // An old report must not stand for a run that wrote none.
-    match fs::remove_file(&report) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(error).with_context(|| format!("cannot remove {}", report.display()));
-        }
-        _ => {}
-    }
+    tree::remove(&report)?;
     let finished = run.attempt(log, command)?;
     let cases = fs::read_to_string(&report).map(|text| junit::cases(&text)).unwrap_or_default();
     let mut tally = Tally::default();

@@ -8,15 +8,14 @@
 //! replaced by one that it has.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use super::super::StepLog;
 use crate::finding::Finding;
 use crate::ops::command::Command;
-use crate::ops::{atomic, source, unit};
+use crate::ops::{atomic, source, tree, unit};
 use crate::run::Run;
 
 /// The program that makes units of containers.
@@ -54,12 +53,7 @@ pub(super) fn check(run: &Run, log: &StepLog) -> Result<(usize, Vec<Finding>)> {
     let files = files(run)?;
     let folder = folder(run);
     for old in [&folder, &containers(run)] {
-        match fs::remove_dir_all(old) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("cannot remove {}", old.display()));
-            }
-            _ => {}
-        }
+        tree::remove(old)?;
     }
     // By file name: that is all that systemd knows of a unit.
     let mut sources = BTreeMap::new();

@@ -10,8 +10,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
-use crate::ops::atomic;
 use crate::ops::command::{Command, quote};
+use crate::ops::{atomic, tree};
 use crate::run::Run;
 use crate::steps::StepLog;
 
@@ -48,12 +48,7 @@ pub(super) fn install_python(run: &Run, log: &StepLog, programs: &[&str]) -> Res
     fs::create_dir_all(&bin).with_context(|| format!("cannot make {}", bin.display()))?;
     for program in programs {
         let link = bin.join(program);
-        match fs::remove_file(&link) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("cannot replace {}", link.display()));
-            }
-            _ => {}
-        }
+        tree::remove(&link)?;
         let target = tools(run).join("python/bin").join(program);
         symlink(&target, &link).with_context(|| format!("cannot make {}", link.display()))?;
     }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 
 use crate::ops::command::Command;
-use crate::ops::{atomic, checksum};
+use crate::ops::{atomic, checksum, tree};
 use crate::run::Run;
 use crate::steps::StepLog;
 
@@ -80,8 +80,7 @@ impl Package {
             std::io::Write::write_all(file, &program)?;
             Ok(())
         })?;
-        fs::remove_dir_all(&unpacked)
-            .with_context(|| format!("cannot remove {}", unpacked.display()))
+        tree::remove(&unpacked)
     }
 
     fn pinned(self) -> String {
@@ -118,11 +117,7 @@ impl Apt {
 
     /// Makes the folders and the list of sources, and removes what an earlier download left.
     fn prepare(&self, mirror: &str) -> Result<()> {
-        let downloads = self.folder.join("downloads");
-        if downloads.exists() {
-            fs::remove_dir_all(&downloads)
-                .with_context(|| format!("cannot remove {}", downloads.display()))?;
-        }
+        tree::remove(&self.folder.join("downloads"))?;
         for folder in ["lists/partial", "cache/archives/partial", "downloads"] {
             let folder = self.folder.join(folder);
             fs::create_dir_all(&folder)
