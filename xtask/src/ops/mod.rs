@@ -28,6 +28,7 @@ pub(crate) mod markdown;
 pub(crate) mod notices;
 pub(crate) mod oci;
 pub(crate) mod parallel;
+pub(crate) mod percent;
 pub(crate) mod qemu;
 pub(crate) mod sbom;
 pub(crate) mod schema;

@@ -8,12 +8,12 @@
 //! (section 3.20.21), so that an empty list of results never stands for a gate that did not look.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
 use super::{Report, Verdict};
 use crate::finding::Finding;
+use crate::ops::percent;
 
 impl Report {
     /// The run as one SARIF log.
@@ -84,16 +84,7 @@ fn notice(row: &super::Row) -> Option<Value> {
 /// A path as a relative reference (RFC 3986, sections 3.3 and 4.2): what is not allowed there, and
 /// the colon that would make the start a scheme, is written in hexadecimal.
 fn uri(path: &str) -> String {
-    let mut out = String::new();
-    for byte in path.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~/!$&'()*+,;=@".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            // Writing into a String has no way to fail.
-            let _infallible = write!(out, "%{byte:02X}");
-        }
-    }
-    out
+    percent::encode(path, b"-._~/!$&'()*+,;=@")
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 //! Package URLs (ECMA-427), the names that vulnerability databases and licence tools look up.
 
-use std::fmt::Write as _;
+use crate::ops::percent;
 
 /// A package URL; `qualifiers` come in the order of their keys.
 pub(crate) fn purl(
@@ -34,16 +34,7 @@ pub(crate) fn purl(
 
 /// Percent-encodes everything but letters, digits and `.-_~:` (ECMA-427, 5.4).
 fn encode(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b".-_~:".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            // Writing to a String can't fail.
-            let _infallible = write!(out, "%{byte:02X}");
-        }
-    }
-    out
+    percent::encode(text, b".-_~:")
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use crate::ops::checksum;
 use crate::ops::command::Command;
 use crate::ops::debian::apt::{self, Apt};
 use crate::ops::debian::lock::{BASE, Locked};
+use crate::ops::sbom::purl::purl;
 use crate::ops::tree;
 use crate::run::Run;
 use crate::steps::StepLog;
@@ -151,7 +152,7 @@ pub(super) fn input(run: &Run, toolchain: &Toolchain) -> Result<Material> {
         .trim_end()
         .split_once(' ')
         .with_context(|| format!("{} holds no version and SHA-256", origin.display()))?;
-    let uri = format!("pkg:deb/debian/{PACKAGE}@{}?arch=all", version.replace('+', "%2B"));
+    let uri = purl("deb", Some("debian"), PACKAGE, version, &[("arch", "all")]);
     Ok(material(uri, "sha256", sha256))
 }
 
