@@ -11,6 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use cargo_metadata::Metadata;
 use release::{Architecture, Engine, Material};
 
 use super::{Input, Need, Outcome, Plan, Step, StepLog};
@@ -154,6 +155,16 @@ pub(super) fn cargo_tree(run: &Run, output: &Output<'_>, edges: Edges) -> Comman
     run.command("cargo").args(arguments)
 }
 
+/// What Cargo knows of every crate of the workspace.
+///
+/// # Errors
+/// When `cargo metadata` fails, or prints something else than its format.
+pub(super) fn metadata(run: &Run, log: &StepLog) -> Result<Metadata> {
+    let metadata = run.command("cargo").args(["metadata", "--locked", "--format-version", "1"]);
+    serde_json::from_slice(&run.attempt_machine(log, &metadata)?.success()?)
+        .context("`cargo metadata` printed something else than its format, version 1")
+}
+
 impl Output<'_> {
     /// Where it lies, relative to the root.
     pub(super) fn path_in_plan(&self) -> PathBuf {
@@ -192,6 +203,15 @@ impl Output<'_> {
         )
     }
 
+    /// The crates that it is made of, as Cargo resolves them for it alone.
+    ///
+    /// # Errors
+    /// When `cargo tree` fails, or prints something else than a tree.
+    pub(super) fn crate_graph(&self, run: &Run, log: &StepLog, edges: Edges) -> Result<Graph> {
+        let printed = run.capture(log, &cargo_tree(run, self, edges))?;
+        graph::parse(std::str::from_utf8(&printed).context("`cargo tree` printed no UTF-8")?)
+    }
+
     /// The file with the list of crates.
     fn crates(&self, run: &Run) -> PathBuf {
         run.workspace.root().join(self.folder_in_plan()).join("crates")
@@ -217,11 +237,8 @@ impl Output<'_> {
         // Of another version, debug information has another name.
         let folder = run.workspace.root().join(self.folder_in_plan());
         tree::remove(&folder)?;
-        let read = |edges| -> Result<Graph> {
-            let printed = run.capture(log, &cargo_tree(run, self, edges))?;
-            graph::parse(std::str::from_utf8(&printed).context("`cargo tree` printed no UTF-8")?)
-        };
-        let list = List::new(&read(Edges::Linked)?, &read(Edges::Built)?, sources)?;
+        let crates = |edges| self.crate_graph(run, log, edges);
+        let list = List::new(&crates(Edges::Linked)?, &crates(Edges::Built)?, sources)?;
         atomic::write(&self.crates(run), &list.encode()?)?;
         for command in self.split(run) {
             run.exec(log, &command)?;

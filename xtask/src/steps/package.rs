@@ -9,9 +9,10 @@ mod contents;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use cargo_metadata::Metadata;
 use release::{Architecture, Artifact, ArtifactKind};
 
-use super::build::{Output, outputs, stem};
+use super::build::{Output, metadata, outputs, stem};
 use super::{Input, Need, Outcome, Plan, Step, StepLog};
 use crate::ops::archive::{self, Member, Mode};
 use crate::ops::{atomic, checksum};
@@ -82,9 +83,10 @@ impl Step for Package {
             artifacts.push(artifact);
             Ok(())
         };
+        let metadata = metadata(run, log)?;
         for delivery in deliveries(run)? {
             let name = delivery.file_name(run);
-            delivery.write(run, log, &run.dist().join(&name))?;
+            delivery.write(run, log, &metadata, &run.dist().join(&name))?;
             describe(&name, delivery.kind(), &delivery.output)?;
         }
         for output in outputs(run)? {
@@ -139,11 +141,11 @@ impl Delivery<'_> {
         }
     }
 
-    fn write(&self, run: &Run, log: &StepLog, path: &Path) -> Result<()> {
+    fn write(&self, run: &Run, log: &StepLog, metadata: &Metadata, path: &Path) -> Result<()> {
         let executable = self.output.verified(run)?;
         match self.form {
             Deliver::TarGz => {
-                let generated = contents::generate(run, log, &self.output)?;
+                let generated = contents::generate(run, log, &self.output, metadata)?;
                 let members = self.members(run, executable, generated);
                 archive::write_file(path, members, run.workspace.epoch())
             }

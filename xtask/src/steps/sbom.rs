@@ -18,7 +18,7 @@ use super::build::{self, Output, cargo_tree, outputs};
 use super::package::{artifact, file_name};
 use super::{Input, Need, Outcome, Plan, Step, StepLog};
 use crate::ops::cargo::auditable::{self, List};
-use crate::ops::cargo::graph::{self, Crate, Edges, Graph};
+use crate::ops::cargo::graph::{self, Crate, Edges};
 use crate::ops::debian::lock::Lock;
 use crate::ops::oci::platforms::{self, Platform};
 use crate::ops::oci::root;
@@ -192,9 +192,7 @@ struct CrateSources {
 
 impl CrateSources {
     fn read(run: &Run, log: &StepLog) -> Result<Self> {
-        let metadata = run.command("cargo").args(["metadata", "--locked", "--format-version", "1"]);
-        let metadata = serde_json::from_slice(&run.attempt_machine(log, &metadata)?.success()?)
-            .context("`cargo metadata` printed something else than its format, version 1")?;
+        let metadata = build::metadata(run, log)?;
         let lock = run.workspace.root().join("Cargo.lock");
         let lock = std::fs::read_to_string(&lock)
             .with_context(|| format!("cannot read {}", lock.display()))?;
@@ -203,10 +201,6 @@ impl CrateSources {
 
     /// The bill of materials of one executable.
     fn bom(&self, run: &Run, log: &StepLog, output: &Output<'_>) -> Result<Bom> {
-        let read = |edges| -> Result<Graph> {
-            let printed = run.capture(log, &cargo_tree(run, output, edges))?;
-            graph::parse(std::str::from_utf8(&printed).context("`cargo tree` printed no UTF-8")?)
-        };
         let path = output.verified(run)?;
         let (sha256, _) = checksum::sha256(&path)?;
         let product = &run.workspace.product().product;
@@ -221,8 +215,8 @@ impl CrateSources {
             commit: run.workspace.commit(),
         };
         let sources = Sources {
-            linked: &read(Edges::Linked)?,
-            built: &read(Edges::Built)?,
+            linked: &output.crate_graph(run, log, Edges::Linked)?,
+            built: &output.crate_graph(run, log, Edges::Built)?,
             metadata: &self.metadata,
             checksums: &self.checksums,
         };

@@ -8,17 +8,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use cargo_metadata::{Metadata, MetadataCommand};
+use cargo_metadata::Metadata;
 use walkdir::WalkDir;
 
-use crate::ops::cargo::graph::{self, Crate, Edges};
+use crate::ops::cargo::graph::{Crate, Edges};
 use crate::ops::cargo::toolchain::Libc;
 use crate::ops::command::Command;
 use crate::ops::notices::{self, Notice};
 use crate::ops::{atomic, tree};
 use crate::run::Run;
 use crate::steps::StepLog;
-use crate::steps::build::{Output, cargo_tree};
+use crate::steps::build::Output;
 
 /// Where what is generated lies, relative to the root: `ARCHITECTURE/NAME/`.
 const FOLDER: &str = "target/xtask/package";
@@ -37,13 +37,15 @@ pub(super) fn documents(run: &Run, output: &Output<'_>) -> Option<Command> {
 }
 
 /// Makes what is generated for `output`, and gives its files: path in the archive, and source.
+/// `metadata` is the workspace's.
 ///
 /// # Errors
-/// When the program does not run, or the crates can't be listed.
+/// When the program does not run, or its crates can't be listed.
 pub(super) fn generate(
     run: &Run,
     log: &StepLog,
     output: &Output<'_>,
+    metadata: &Metadata,
 ) -> Result<Vec<(String, PathBuf)>> {
     let folder = folder(run, output);
     tree::remove(&folder)?;
@@ -51,7 +53,7 @@ pub(super) fn generate(
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         run.exec(log, &command)?;
     }
-    let notices = third_parties(run, log, output)?;
+    let notices = third_parties(run, log, output, metadata)?;
     atomic::write(&folder.join(NOTICES), notices.as_bytes())?;
     let mut files = Vec::new();
     for entry in WalkDir::new(&folder).sort_by_file_name() {
@@ -67,15 +69,13 @@ pub(super) fn generate(
 
 /// The notices for one executable: of the crates in it, with the licences that the gate `licenses`
 /// holds against the list.
-fn third_parties(run: &Run, log: &StepLog, output: &Output<'_>) -> Result<String> {
-    let printed = run.capture(log, &cargo_tree(run, output, Edges::Linked))?;
-    let linked =
-        graph::parse(std::str::from_utf8(&printed).context("`cargo tree` printed no UTF-8")?)?;
-    let metadata = run.command("cargo").args(["metadata", "--locked", "--format-version", "1"]);
-    let metadata = run.attempt_machine(log, &metadata)?.success()?;
-    let metadata = String::from_utf8(metadata).context("cargo metadata did not write UTF-8")?;
-    let metadata: Metadata =
-        MetadataCommand::parse(metadata).context("cargo metadata wrote something else")?;
+fn third_parties(
+    run: &Run,
+    log: &StepLog,
+    output: &Output<'_>,
+    metadata: &Metadata,
+) -> Result<String> {
+    let linked = output.crate_graph(run, log, Edges::Linked)?;
     let clarify = &run.workspace.product().gates.licenses.clarify;
     let mut notices = Vec::new();
     for package in metadata.packages.iter().filter(|package| package.source.is_some()) {
