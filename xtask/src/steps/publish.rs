@@ -28,15 +28,14 @@ impl Step for Publish {
 
     fn plan(&self, run: &Run) -> Result<Plan> {
         Ok(notary::plan(run)
-            .command(registry::serve(run, &registry::storage(run)))
+            .command(registry::own(run))
             .command(publish(run, "127.0.0.1:PORT"))
             .writes("target/registry"))
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         run.exec(log, &notary::build(run))?;
-        let serve = registry::serve(run, &registry::storage(run));
-        let registry = Registry::start(run, log, self.name(), &serve)?;
+        let registry = Registry::start(run, log, self.name(), &registry::own(run))?;
         run.exec(log, &publish(run, &registry.host))?;
         let images = run.manifest()?.images.len();
         Ok(Outcome::Done(format!("{images} images and the release, in target/registry")))

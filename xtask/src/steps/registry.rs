@@ -53,7 +53,7 @@ fn home(run: &Run) -> PathBuf {
 }
 
 /// Where the registry keeps what is published; it stays from run to run.
-pub(super) fn storage(run: &Run) -> PathBuf {
+fn storage(run: &Run) -> PathBuf {
     run.workspace.target().join("registry")
 }
 
@@ -84,6 +84,11 @@ fn unpack(run: &Run) -> Result<Command> {
         .arg(run.dist().join(&package.path))
         .arg("--directory")
         .arg(home(run)))
+}
+
+/// The registry that a release is published to, over [`storage`].
+pub(super) fn own(run: &Run) -> Command {
+    serve(run, &storage(run))
 }
 
 /// The registry over the folder `storage`.

@@ -98,7 +98,7 @@ struct Trial<'a> {
 
 impl Trial<'_> {
     fn full_disk(&self) -> Result<()> {
-        let serve = on_small_disk(self.run, &registry::serve(self.run, &storage(self.run)));
+        let serve = on_small_disk(self.run, &self.serve());
         let registry = self.empty_registry(&serve)?;
         let failed = self.run.attempt(self.log, &publish::publish(self.run, &registry.host))?;
         ensure!(
@@ -108,7 +108,7 @@ impl Trial<'_> {
         );
         let said = failed.stderr();
         ensure!(
-            said.contains("507") || said.to_lowercase().contains("no space"),
+            said.contains("status 507") && said.contains("disk is full"),
             "publishing failed, and did not say that the disk is full: {said}"
         );
         self.sees_nothing(&registry)?;
@@ -125,15 +125,14 @@ impl Trial<'_> {
 
     /// What a registry holds that nothing happened to, in bytes.
     fn whole(&self) -> Result<u64> {
-        let registry = self.empty_registry(&registry::serve(self.run, &storage(self.run)))?;
+        let registry = self.empty_registry(&self.serve())?;
         self.ends_well(&registry)?;
         size(&storage(self.run))
     }
 
     /// Kills the publisher once the registry holds `bytes`.
     fn killed_publisher(&self, bytes: u64) -> Result<()> {
-        let serve = registry::serve(self.run, &storage(self.run));
-        let registry = self.empty_registry(&serve)?;
+        let registry = self.empty_registry(&self.serve())?;
         let publisher = self.publishing(&registry, bytes)?;
         publisher.kill()?;
         self.sees_nothing(&registry)?;
@@ -141,23 +140,21 @@ impl Trial<'_> {
     }
 
     fn killed_registry(&self, bytes: u64) -> Result<()> {
-        let serve = registry::serve(self.run, &storage(self.run));
-        let registry = self.empty_registry(&serve)?;
+        let registry = self.empty_registry(&self.serve())?;
         let publisher = self.publishing(&registry, bytes)?;
         registry.controller.kill()?;
         drop(publisher);
-        let registry = Registry::start(self.run, self.log, "smoke-faults", &serve)?;
+        let registry = self.registry(&self.serve())?;
         self.sees_nothing(&registry)?;
         self.ends_well(&registry)?;
         // What was acknowledged stays, whatever happens to the registry after.
         registry.controller.kill()?;
-        let registry = Registry::start(self.run, self.log, "smoke-faults", &serve)?;
+        let registry = self.registry(&self.serve())?;
         self.run.exec(self.log, &verify::verify(self.run, &registry.host, &own_key(self.run)))
     }
 
     fn another_key(&self) -> Result<()> {
-        let serve = registry::serve(self.run, &storage(self.run));
-        let registry = Registry::start(self.run, self.log, "smoke-faults", &serve)?;
+        let registry = self.registry(&self.serve())?;
         let folder = self.run.workspace.scratch().join("smoke-faults/key");
         tree::remove(&folder)?;
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
@@ -173,7 +170,16 @@ impl Trial<'_> {
         tree::remove(&storage)?;
         fs::create_dir_all(&storage)
             .with_context(|| format!("cannot make {}", storage.display()))?;
-        Registry::start(self.run, self.log, "smoke-faults", serve)
+        self.registry(serve)
+    }
+
+    /// The registry on what its storage holds.
+    fn registry(&self, serve: &Command) -> Result<Registry> {
+        Registry::start(self.run, self.log, SmokeFaults.name(), serve)
+    }
+
+    fn serve(&self) -> Command {
+        registry::serve(self.run, &storage(self.run))
     }
 
     /// A publisher that goes on, while the registry holds `bytes`.

@@ -37,7 +37,7 @@ impl Step for SmokeRegistry {
 
     fn plan(&self, run: &Run) -> Result<Plan> {
         let plan = Plan::new()
-            .command(registry::serve(run, &registry::storage(run)))
+            .command(registry::own(run))
             .reads(Input::Path(run.dist_in_plan()))
             .reads(Input::Path(PathBuf::from("target/registry")));
         let Ok(manifest) = run.manifest() else {
@@ -49,8 +49,7 @@ impl Step for SmokeRegistry {
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         let manifest = run.manifest()?;
-        let serve = registry::serve(run, &registry::storage(run));
-        let registry = Registry::start(run, log, self.name(), &serve)?;
+        let registry = Registry::start(run, log, self.name(), &registry::own(run))?;
         let pulled = pulled(run);
         tree::remove(&pulled)?;
         let commands = Clients { run, host: &registry.host }.commands(&manifest);

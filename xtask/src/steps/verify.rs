@@ -32,15 +32,16 @@ impl Step for Verify {
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
-        Ok(notary::plan(run)
-            .command(registry::serve(run, &registry::storage(run)))
-            .command(verify(run, "127.0.0.1:PORT", &own_key(run))))
+        Ok(notary::plan(run).command(registry::own(run)).command(verify(
+            run,
+            "127.0.0.1:PORT",
+            &own_key(run),
+        )))
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         run.exec(log, &notary::build(run))?;
-        let serve = registry::serve(run, &registry::storage(run));
-        let registry = Registry::start(run, log, self.name(), &serve)?;
+        let registry = Registry::start(run, log, self.name(), &registry::own(run))?;
         run.exec(log, &verify(run, &registry.host, &own_key(run)))?;
         Ok(Outcome::Done("VERIFIED".to_owned()))
     }
