@@ -59,7 +59,7 @@ pub(crate) enum Command {
     #[command(verbatim_doc_comment)]
     Publish(crate::publish::Args),
 
-    /// Pushes the operating systems for tests to a registry, below `ci`, where no release is.
+    /// Pushes the operating systems for tests to a registry, as `ci/NAME`, where no release is.
     ///
     /// Example:
     ///   notary push-test-artifacts --from target/test-artifacts/latest --to 127.0.0.1:5000/provisioner

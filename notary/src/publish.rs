@@ -37,6 +37,13 @@ pub(crate) struct Args {
     /// Folder of the release, with release.json in it.
     #[arg(long, value_name = "DIR")]
     release: PathBuf,
+    #[command(flatten)]
+    destination: Destination,
+}
+
+/// Where something is published, and how that is told.
+#[derive(Debug, clap::Args)]
+struct Destination {
     /// Where to: `HOST:PORT`, or `HOST:PORT/PREFIX` to put every repository below PREFIX.
     #[arg(long, value_name = "REGISTRY/PREFIX")]
     to: Target,
@@ -54,14 +61,17 @@ pub(crate) struct Args {
 /// When the folder is not a whole release, the registry refuses something, or a version would change.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let release = ReleaseFolder::open(&args.release)?;
-    let options = Options { plain_http: args.plain_http, ..Options::default() };
-    let client = Client::new(&args.to.registry, options);
-    let report = publish(&release, &args.to, &client)?;
-    report.print(args.json).context("writing the report")
+    args.destination.send(&Plan::new(&release, &args.destination.to)?)
 }
 
-fn publish(release: &ReleaseFolder, target: &Target, client: &Client) -> Result<Report> {
-    send(&Plan::new(release, target)?, target, client)
+impl Destination {
+    /// Sends what `plan` says, and tells what was done.
+    fn send(&self, plan: &Plan) -> Result<()> {
+        let options = Options { plain_http: self.plain_http, ..Options::default() };
+        let client = Client::new(&self.to.registry, options);
+        let report = send(plan, &self.to, &client)?;
+        report.print(self.json).context("writing the report")
+    }
 }
 
 fn send(plan: &Plan, target: &Target, client: &Client) -> Result<Report> {

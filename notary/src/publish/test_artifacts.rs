@@ -9,14 +9,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use oci::client::{Client, Options};
 use oci::{Digest, Layout};
 use release::layout::tag as version_tag;
 use release::test_artifacts::{NON_PRODUCTION, RECORD};
 use release::{TestArtifact, TestArtifacts};
 
+use super::Destination;
 use super::plan::{Plan, PlannedTag, RepositoryPlan, TagRule, contents};
-use super::send;
 use super::target::Target;
 use crate::release_folder::is_labelled;
 
@@ -26,15 +25,8 @@ pub(crate) struct Args {
     /// Folder with test-artifacts.json.
     #[arg(long, value_name = "DIR")]
     from: PathBuf,
-    /// Where to: `HOST:PORT`, or `HOST:PORT/PREFIX`; the repositories are `ci/NAME` below that.
-    #[arg(long, value_name = "REGISTRY/PREFIX")]
-    to: Target,
-    /// Speak http to the registry; loopback addresses are spoken to in http anyway.
-    #[arg(long)]
-    plain_http: bool,
-    /// Print what was done as JSON.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    destination: Destination,
 }
 
 /// Runs the command.
@@ -46,13 +38,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let record = TestArtifacts::parse(&bytes).with_context(|| format!("in {}", path.display()))?;
     let repositories = record.artifacts.iter().map(|artifact| {
-        repository(&args.from, &record.version, artifact, &args.to)
+        repository(&args.from, &record.version, artifact, &args.destination.to)
             .with_context(|| format!("test artifact {}", artifact.name))
     });
-    let plan = Plan { repositories: repositories.collect::<Result<_>>()? };
-    let options = Options { plain_http: args.plain_http, ..Options::default() };
-    let client = Client::new(&args.to.registry, options);
-    send(&plan, &args.to, &client)?.print(args.json).context("writing the report")
+    args.destination.send(&Plan { repositories: repositories.collect::<Result<_>>()? })
 }
 
 fn repository(
