@@ -10,15 +10,11 @@ use controller::jobs::runner::Settings;
 use controller::jobs::store::{self, Report, StoreError};
 use tempfile::TempDir;
 
-use crate::world::{Controller, Manners, World, kinds, quick};
+use crate::world::{Controller, Manners, World, begun, kinds, quick};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_goes_through_and_its_events_tell_the_story() {
-    let folder = TempDir::new().unwrap();
-    let world = World::new(Manners::Good, 0, folder.path());
-    let controller = Controller::start(&folder, &world, quick());
-    controller.add_server("S1").await;
-    let job = controller.create("S1").await.unwrap();
+    let (_folder, world, controller, job) = begun(Manners::Good).await;
     let done = controller.until_complete(&world, job.id).await;
     assert_eq!((done.outcome, done.failed_step), (Some(Outcome::Succeeded), None));
     assert_eq!(*world.calls.lock().unwrap(), ["mount", "boot_once", "reset", "unmount", "restart"]);
@@ -55,11 +51,7 @@ async fn a_job_goes_through_and_its_events_tell_the_story() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_unit_that_failed_is_named_and_the_machine_is_left_as_it_is() {
-    let folder = TempDir::new().unwrap();
-    let world = World::new(Manners::Silent, 0, folder.path());
-    let controller = Controller::start(&folder, &world, quick());
-    controller.add_server("S1").await;
-    let job = controller.create("S1").await.unwrap();
+    let (_folder, world, controller, job) = begun(Manners::Silent).await;
     controller.until(job.id, |job| job.phase == Phase::Webhook).await;
     let failed = Step::workflow("image-linux.service");
     let report = Report { failed, delivery_id: None, job_id: None, details: String::new() };
@@ -135,11 +127,7 @@ async fn a_job_is_cancelled_wherever_it_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn isos_go_first_and_jobs_later() {
-    let folder = TempDir::new().unwrap();
-    let world = World::new(Manners::Good, 0, folder.path());
-    let controller = Controller::start(&folder, &world, quick());
-    controller.add_server("S1").await;
-    let job = controller.create("S1").await.unwrap();
+    let (folder, world, controller, job) = begun(Manners::Good).await;
     controller.until_complete(&world, job.id).await;
     assert!(world.iso(job.id).exists());
     controller.stop().await;

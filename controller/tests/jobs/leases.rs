@@ -14,7 +14,7 @@ use controller::jobs::store::{self, Held, StoreError};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use crate::world::{Controller, Manners, World, quick};
+use crate::world::{Controller, Manners, World, begun, quick};
 
 /// A controller whose machines say nothing, and a job that nobody holds.
 async fn idle(folder: &TempDir) -> Database {
@@ -115,11 +115,7 @@ async fn a_locked_database_holds_a_job_up_and_no_more() {
 async fn a_clock_that_jumps_moves_no_job() {
     const YEARS: i64 = 10 * 365 * 24 * 3_600_000;
     for jump in [YEARS, -YEARS] {
-        let folder = TempDir::new().unwrap();
-        let world = World::new(Manners::Silent, 0, folder.path());
-        let controller = Controller::start(&folder, &world, quick());
-        controller.add_server("S1").await;
-        let job = controller.create("S1").await.unwrap();
+        let (folder, world, controller, job) = begun(Manners::Silent).await;
         controller.until(job.id, |job| job.phase == Phase::Webhook).await;
         let set = move |c: &Connection| -> Result<usize, StoreError> {
             c.execute("UPDATE events SET at = at + ?1", [jump])?;

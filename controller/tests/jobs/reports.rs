@@ -7,7 +7,7 @@ use controller::jobs::model::{JobId, Outcome, Phase, State};
 use controller::jobs::store::{REMEMBERED_DELIVERIES, Report, Taken};
 use tempfile::TempDir;
 
-use crate::world::{Controller, Manners, World, kinds, quick, success};
+use crate::world::{Controller, Manners, World, begun, kinds, quick, success};
 
 fn anonymous(delivery: &str) -> Report {
     Report {
@@ -50,11 +50,7 @@ async fn only_the_first_report_of_a_job_counts() {
 /// The last report of one job, sent again while the next job of the machine is under way.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_report_is_not_taken_for_the_next_job() {
-    let folder = TempDir::new().unwrap();
-    let world = World::new(Manners::Silent, 0, folder.path());
-    let controller = Controller::start(&folder, &world, quick());
-    controller.add_server("S1").await;
-    let first = controller.create("S1").await.unwrap();
+    let (_folder, world, controller, first) = begun(Manners::Silent).await;
     controller.until(first.id, |job| job.phase == Phase::Webhook).await;
     assert_eq!(controller.report("S1", anonymous("d")).await, Taken::Recorded(first.id));
     controller.until(first.id, |job| job.state == State::Complete).await;
@@ -73,11 +69,7 @@ async fn a_late_report_is_not_taken_for_the_next_job() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_32_deliveries_are_remembered() {
-    let folder = TempDir::new().unwrap();
-    let world = World::new(Manners::Silent, 0, folder.path());
-    let controller = Controller::start(&folder, &world, quick());
-    controller.add_server("S1").await;
-    let job = controller.create("S1").await.unwrap();
+    let (_folder, _world, controller, job) = begun(Manners::Silent).await;
     controller.until(job.id, |job| job.phase == Phase::Webhook).await;
     controller.report("S1", anonymous("0")).await;
     for number in 1..=REMEMBERED_DELIVERIES {

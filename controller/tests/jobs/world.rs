@@ -250,6 +250,16 @@ pub(crate) fn quick() -> Settings {
     }
 }
 
+/// A world of machines with these manners, its folder, a controller, and a job of the machine `S1`.
+pub(crate) async fn begun(manners: Manners) -> (TempDir, Arc<World>, Controller, Job) {
+    let folder = TempDir::new().unwrap();
+    let world = World::new(manners, 0, folder.path());
+    let controller = Controller::start(&folder, &world, quick());
+    controller.add_server("S1").await;
+    let job = controller.create("S1").await.unwrap();
+    (folder, world, controller, job)
+}
+
 /// A controller, without its API.
 pub(crate) struct Controller {
     pub(crate) database: Database,
