@@ -10,6 +10,7 @@ mod common;
 mod determinism;
 mod faults;
 mod gates;
+mod packages;
 mod stop;
 mod unchanged;
 mod violations;
