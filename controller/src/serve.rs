@@ -83,7 +83,8 @@ impl Server {
         let secrets = config::read_secrets(&config.webhook_secrets).map_err(anyhow::Error::msg)?;
         let published = Published::new(
             Arc::clone(&media),
-            &config.jobs,
+            config.jobs.url.as_deref(),
+            config.jobs.maintenance_iso.clone(),
             // During a rotation the new one comes first.
             secrets.first().cloned(),
         );

@@ -76,14 +76,21 @@ pub(crate) fn write<W: Write>(out: W, mut members: Vec<Member>, epoch: u64) -> R
 /// When it can't be read or is no such archive.
 pub(crate) fn files(path: &Path) -> Result<BTreeMap<String, String>> {
     let place = || format!("cannot read the archive {}", path.display());
-    let file = File::open(path).with_context(place)?;
-    let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(BufReader::new(file)));
+    files_in(BufReader::new(File::open(path).with_context(place)?)).with_context(place)
+}
+
+/// The same for an archive that is read from `stream`.
+///
+/// # Errors
+/// As [`files`].
+pub(crate) fn files_in(stream: impl Read) -> Result<BTreeMap<String, String>> {
+    let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(stream));
     let mut files = BTreeMap::new();
-    for entry in archive.entries().with_context(place)? {
-        let entry = entry.with_context(place)?;
+    for entry in archive.entries()? {
+        let entry = entry?;
         if entry.header().entry_type().is_file() {
-            let name = entry.path().with_context(place)?.to_string_lossy().into_owned();
-            let (digest, _) = oci::Digest::sha256_of(entry).with_context(place)?;
+            let name = entry.path()?.to_string_lossy().into_owned();
+            let (digest, _) = oci::Digest::sha256_of(entry)?;
             files.insert(name, digest.hex().to_owned());
         }
     }

@@ -11,6 +11,8 @@ use elf::ElfBytes;
 use elf::endian::AnyEndian;
 use flate2::read::GzDecoder;
 
+use super::rpm::Package;
+
 /// How many bytes of each side are shown.
 const SHOWN: usize = 16;
 /// How many characters of a value are shown.
@@ -70,6 +72,7 @@ pub(crate) fn bytes(first: &[u8], second: &[u8]) -> Option<Difference> {
     let inner = gzip(first, second)
         .or_else(|| tar(first, second))
         .or_else(|| ar(first, second))
+        .or_else(|| rpm(first, second))
         .or_else(|| section(first, second))
         .or_else(|| json(first, second));
     Some(inner.unwrap_or_else(|| plain(first, second)))
@@ -101,7 +104,16 @@ fn tar(first: &[u8], second: &[u8]) -> Option<Difference> {
 
 /// Both are `ar` archives, as Debian packages are.
 fn ar(first: &[u8], second: &[u8]) -> Option<Difference> {
-    archives(ar_members(first)?, ar_members(second)?)
+    let read = |bytes| -> Option<Vec<Member>> {
+        let members = super::ar::members(bytes)?.into_iter();
+        let owned = members.map(|it| Member {
+            path: it.name,
+            fields: it.fields.to_vec(),
+            content: it.content.to_owned(),
+        });
+        Some(owned.collect())
+    };
+    archives(read(first)?, read(second)?)
 }
 
 fn archives(first: Vec<Member>, second: Vec<Member>) -> Option<Difference> {
@@ -171,27 +183,25 @@ fn members(bytes: &[u8]) -> Option<Vec<Member>> {
     Some(members)
 }
 
-/// The members of an `ar` archive (ar(5)); nothing where it is none.
-fn ar_members(bytes: &[u8]) -> Option<Vec<Member>> {
-    let mut rest = bytes.strip_prefix(b"!<arch>\n")?;
-    let mut members = Vec::new();
-    while !rest.is_empty() {
-        let header = std::str::from_utf8(rest.get(..60)?).ok()?;
-        let field = |from: usize, to: usize| Some(header.get(from..to)?.trim_end().to_owned());
-        let size: usize = field(48, 58)?.parse().ok()?;
-        members.push(Member {
-            path: field(0, 16)?,
-            fields: vec![
-                ("mtime", field(16, 28)?),
-                ("uid", field(28, 34)?),
-                ("gid", field(34, 40)?),
-                ("mode", field(40, 48)?),
-            ],
-            content: rest.get(60..60 + size)?.to_owned(),
-        });
-        // Members start at even places.
-        rest = rest.get(60 + size + size % 2..).unwrap_or_default();
-    }
+/// Both are RPM packages: their files first, since the rest follows from those.
+fn rpm(first: &[u8], second: &[u8]) -> Option<Difference> {
+    archives(rpm_members(first)?, rpm_members(second)?)
+}
+
+fn rpm_members(bytes: &[u8]) -> Option<Vec<Member>> {
+    let package = Package::parse(bytes)?;
+    let mut members: Vec<_> = package
+        .files()?
+        .into_iter()
+        .map(|file| Member {
+            path: file.path,
+            fields: vec![("mode", file.mode), ("sha256", file.sha256)],
+            content: Vec::new(),
+        })
+        .collect();
+    let values = package.values().chain([("payload".to_owned(), package.payload)]);
+    let values = values.map(|(path, bytes)| (path, Vec::new(), bytes.to_owned()));
+    members.extend(values.map(|(path, fields, content)| Member { path, fields, content }));
     Some(members)
 }
 
@@ -368,6 +378,17 @@ mod tests {
             told(&package(b"x1"), &package(b"x2")),
             "in data.tar.gz > gzip > usr/bin/a: at offset 0x1: 31, and 32"
         );
+    }
+
+    #[test]
+    fn an_rpm_packages_file_is_named_and_else_the_value() {
+        use crate::ops::rpm::tests::package;
+        let one = package("aa", "x", b"1");
+        assert_eq!(told(&one, &package("bb", "x", b"2")), "in /etc/a/b: sha256 is aa, and bb");
+        let value = "in header tag 1011: at offset 0x0: 78 00, and 79 00";
+        assert_eq!(told(&one, &package("aa", "y", b"1")), value);
+        let payload = "in payload: at offset 0x0: 31, and 32";
+        assert_eq!(told(&one, &package("aa", "x", b"2")), payload);
     }
 
     #[test]

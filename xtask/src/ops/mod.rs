@@ -4,6 +4,7 @@
 //! What steps work with. Nothing here knows of steps, pipelines or the command line.
 
 pub(crate) mod advisory;
+pub(crate) mod ar;
 pub(crate) mod archive;
 pub(crate) mod atomic;
 pub(crate) mod cargo;
@@ -30,6 +31,7 @@ pub(crate) mod oci;
 pub(crate) mod parallel;
 pub(crate) mod percent;
 pub(crate) mod qemu;
+pub(crate) mod rpm;
 pub(crate) mod sbom;
 pub(crate) mod schema;
 pub(crate) mod secrets;

@@ -13,7 +13,7 @@ pub(crate) mod crates;
 pub(crate) mod crosscheck;
 mod cyclonedx;
 pub(crate) mod debian;
-pub(crate) mod license;
+mod license;
 pub(crate) mod purl;
 mod spdx;
 mod spdx2;

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Packages: what an operator downloads. Archives with what belongs to a binary, bare binaries, and
-//! the debug information of each.
+//! Packages: what an operator downloads. Archives with what belongs to a binary, packages of
+//! distributions, bare binaries, and the debug information of each.
 
 mod contents;
+mod system;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use cargo_metadata::Metadata;
 use release::{Architecture, Artifact, ArtifactKind};
 
 use super::build::{Output, metadata, outputs, stem};
@@ -17,7 +18,7 @@ use super::{Input, Need, Outcome, Plan, Step, StepLog};
 use crate::ops::archive::{self, Member, Mode};
 use crate::ops::{atomic, checksum};
 use crate::run::Run;
-use crate::workspace::Deliver;
+use crate::workspace::{Binary, Deliver};
 
 /// `cargo xtask package`.
 pub(crate) struct Package;
@@ -34,7 +35,7 @@ impl Step for Package {
     }
 
     fn about(&self) -> &'static str {
-        "put the binaries into archives, with configuration, unit and licence"
+        "put the binaries into archives, .deb and .rpm, with configuration, unit and licence"
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {
@@ -49,18 +50,27 @@ impl Step for Package {
         let mut plan = Plan::new()
             .reads(Input::Path("release.toml".into()))
             .reads(Input::Path("Cargo.lock".into()));
-        for delivery in deliveries(run)? {
-            if delivery.form == Deliver::TarGz {
-                if let Some(command) = contents::documents(run, &delivery.output) {
-                    plan = plan.command(command);
-                }
-                let name = &delivery.output.binary.name;
-                plan = plan.native(format!("list the work of others in {name}"));
+        let deliveries = deliveries(run)?;
+        if deliveries.iter().any(|it| system::writes(it.form)) {
+            plan = plan.reads(Input::Source("packager".into())).command(system::build(run));
+        }
+        for output in outputs(run)?.iter().filter(|it| contents::belong(it.binary)) {
+            if let Some(command) = contents::documents(run, output) {
+                plan = plan.command(command);
             }
+            plan = plan.native(format!("list the work of others in {}", output.binary.name));
+        }
+        for delivery in deliveries {
             let path = run.dist_in_plan().join(delivery.file_name(run));
-            plan = plan.native(format!("write {}", path.display())).writes(path);
-            plan = plan.reads(Input::Path(delivery.output.path_in_plan()));
-            for file in delivery.output.binary.files.values() {
+            plan = if system::writes(delivery.form) {
+                plan.command(system::command(run, delivery.form, &path))
+            } else {
+                plan.native(format!("write {}", path.display()))
+            };
+            plan = plan.writes(path).reads(Input::Path(delivery.output.path_in_plan()));
+            let Binary { files, system, .. } = delivery.output.binary;
+            let of_system = system.iter().flat_map(|it| it.config.values().chain([&it.unit]));
+            for file in files.values().chain(of_system) {
                 plan = plan.reads(Input::Path(file.clone()));
             }
         }
@@ -83,13 +93,26 @@ impl Step for Package {
             artifacts.push(artifact);
             Ok(())
         };
+        let outputs = outputs(run)?;
         let metadata = metadata(run, log)?;
-        for delivery in deliveries(run)? {
+        let mut generated = BTreeMap::new();
+        for output in outputs.iter().filter(|it| contents::belong(it.binary)) {
+            let files = contents::generate(run, log, output, &metadata)?;
+            generated.insert((output.target.architecture, &output.binary.name), files);
+        }
+        let deliveries = deliveries(run)?;
+        if deliveries.iter().any(|it| system::writes(it.form)) {
+            run.exec(log, &system::build(run))?;
+        }
+        for delivery in deliveries {
             let name = delivery.file_name(run);
-            delivery.write(run, log, &metadata, &run.dist().join(&name))?;
+            let Output { target, binary, .. } = &delivery.output;
+            let belonging = generated.get(&(target.architecture, &binary.name));
+            let belonging = belonging.map(Vec::as_slice).unwrap_or_default();
+            delivery.write(run, log, belonging, &run.dist().join(&name))?;
             describe(&name, delivery.kind(), &delivery.output)?;
         }
-        for output in outputs(run)? {
+        for output in outputs {
             let name = debug_name(run, &output);
             let from = run.workspace.root().join(output.debug_in_plan(run));
             copy(&from, &run.dist().join(&name), 0o644)?;
@@ -136,20 +159,29 @@ impl Delivery<'_> {
 
     fn kind(&self) -> ArtifactKind {
         match self.form {
-            Deliver::TarGz => ArtifactKind::Package,
+            Deliver::TarGz | Deliver::Deb | Deliver::Rpm => ArtifactKind::Package,
             Deliver::Raw => ArtifactKind::Binary,
         }
     }
 
-    fn write(&self, run: &Run, log: &StepLog, metadata: &Metadata, path: &Path) -> Result<()> {
+    /// Writes it to `path`; `generated` is what [`contents::generate`] made for the executable.
+    fn write(
+        &self,
+        run: &Run,
+        log: &StepLog,
+        generated: &[(String, PathBuf)],
+        path: &Path,
+    ) -> Result<()> {
         let executable = self.output.verified(run)?;
         match self.form {
             Deliver::TarGz => {
-                let generated = contents::generate(run, log, &self.output, metadata)?;
                 let members = self.members(run, executable, generated);
                 archive::write_file(path, members, run.workspace.epoch())
             }
             Deliver::Raw => copy(&executable, path, 0o755),
+            Deliver::Deb | Deliver::Rpm => {
+                system::write(run, log, &self.output, self.form, (&executable, generated), path)
+            }
         }
     }
 
@@ -157,7 +189,7 @@ impl Delivery<'_> {
         &self,
         run: &Run,
         executable: PathBuf,
-        generated: Vec<(String, PathBuf)>,
+        generated: &[(String, PathBuf)],
     ) -> Vec<Member> {
         let folder = stem(run, &self.output);
         let path = |name: &str| format!("{folder}/{name}");
@@ -168,7 +200,7 @@ impl Delivery<'_> {
         }];
         let root = run.workspace.root();
         let named = self.output.binary.files.iter().map(|(name, at)| (name.clone(), root.join(at)));
-        members.extend(named.chain(generated).map(|(name, source)| Member {
+        members.extend(named.chain(generated.iter().cloned()).map(|(name, source)| Member {
             path: path(&name),
             mode: Mode::File,
             source,
@@ -183,6 +215,25 @@ pub(super) fn file_name(run: &Run, output: &Output<'_>, form: Deliver) -> String
     match form {
         Deliver::TarGz => format!("{stem}.tar.gz"),
         Deliver::Raw => stem,
+        Deliver::Deb => format!("{stem}.deb"),
+        Deliver::Rpm => format!("{stem}.rpm"),
+    }
+}
+
+/// What the files of an executable are called in a release.
+pub(super) struct FileNames {
+    /// Binaries and packages.
+    pub(super) delivered: Vec<String>,
+    /// The debug information.
+    pub(super) debug: String,
+}
+
+/// The names of the files that come of `output`.
+pub(super) fn file_names(run: &Run, output: &Output<'_>) -> FileNames {
+    let forms = output.binary.deliver.iter();
+    FileNames {
+        delivered: forms.map(|form| file_name(run, output, *form)).collect(),
+        debug: debug_name(run, output),
     }
 }
 

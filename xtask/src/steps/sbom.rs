@@ -25,7 +25,7 @@ use crate::ops::oci::root;
 use crate::ops::sbom::bom::{Bom, Component, Kind, Origin};
 use crate::ops::sbom::crates::{self, Sources, Subject};
 use crate::ops::sbom::{self, crosscheck, debian, purl};
-use crate::ops::{archive, atomic, checksum, elf};
+use crate::ops::{ar, archive, atomic, checksum, elf, rpm};
 use crate::run::Run;
 use crate::workspace::Deliver;
 
@@ -83,7 +83,9 @@ impl Step for Sbom {
                 let describes = file_name(run, &output, *form);
                 let bom = match form {
                     Deliver::Raw => bom.clone(),
-                    Deliver::TarGz => of_package(run, &describes, &bom)?,
+                    Deliver::TarGz | Deliver::Deb | Deliver::Rpm => {
+                        of_package(run, &describes, *form, &bom)?
+                    }
                 };
                 let architecture = Some(output.target.architecture);
                 documents.push(Document { describes, architecture, bom });
@@ -152,7 +154,7 @@ fn files(run: &Run) -> Result<Vec<String>> {
 }
 
 /// The bill of materials of a package: the executable's, and the files beside it.
-fn of_package(run: &Run, name: &str, executable: &Bom) -> Result<Bom> {
+fn of_package(run: &Run, name: &str, form: Deliver, executable: &Bom) -> Result<Bom> {
     let product = &run.workspace.product().product;
     let version = run.version().text();
     let path = run.dist().join(name);
@@ -168,7 +170,12 @@ fn of_package(run: &Run, name: &str, executable: &Bom) -> Result<Bom> {
         ..Component::new(Kind::Archive, name, version, purl)
     });
     bom.include(executable.clone());
-    for (member, sha256) in archive::files(&path)? {
+    let files = match form {
+        Deliver::Deb => ar::files_of_deb(&path)?,
+        Deliver::Rpm => rpm::files(&path)?,
+        Deliver::TarGz | Deliver::Raw => archive::files(&path)?,
+    };
+    for (member, sha256) in files {
         if executable.subject.sha256.as_ref() == Some(&sha256) {
             continue;
         }

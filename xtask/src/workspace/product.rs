@@ -74,6 +74,32 @@ pub(crate) struct Binary {
     /// Whether `NAME packaging FOLDER` writes manual pages and completions there, to be delivered too.
     #[serde(default)]
     pub(crate) documents_itself: bool,
+    /// What the packages of distributions are; where it is delivered as one, there is this table.
+    #[serde(default)]
+    pub(crate) system: Option<SystemPackage>,
+}
+
+/// A `.deb` and a `.rpm`: the executable as a service.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SystemPackage {
+    /// The package's name.
+    pub(crate) name: String,
+    /// One line.
+    pub(crate) summary: String,
+    /// A paragraph.
+    pub(crate) description: String,
+    /// Packages that it does without, and better with.
+    #[serde(default)]
+    pub(crate) recommends: Vec<String>,
+    /// The unit of systemd that starts it, from `/usr/local/bin`: path in the source.
+    pub(crate) unit: PathBuf,
+    /// Folders that the unit keeps its state in.
+    #[serde(default)]
+    pub(crate) state: Vec<String>,
+    /// Files that people change: path on the system to path in the source.
+    #[serde(default)]
+    pub(crate) config: BTreeMap<String, PathBuf>,
 }
 
 /// A form in which an executable is delivered.
@@ -85,6 +111,12 @@ pub(crate) enum Deliver {
     /// The executable itself.
     #[serde(rename = "raw")]
     Raw,
+    /// A package for Debian and its descendants.
+    #[serde(rename = "deb")]
+    Deb,
+    /// A package for Fedora, RHEL, SUSE and their descendants.
+    #[serde(rename = "rpm")]
+    Rpm,
 }
 
 /// A tool image.
@@ -221,6 +253,16 @@ impl Product {
         if let Some([name, _]) = names.array_windows().find(|[a, b]| a == b) {
             bail!("{name:?} is declared twice: names of binaries and images are unique");
         }
+        for binary in &product.binaries {
+            let packaged =
+                binary.deliver.iter().any(|it| matches!(it, Deliver::Deb | Deliver::Rpm));
+            if packaged && binary.system.is_none() {
+                bail!(
+                    "binary {:?} is delivered as deb or rpm and has no [binary.system]",
+                    binary.name
+                );
+            }
+        }
         for image in &product.images {
             product.binary(&image.binary).with_context(|| format!("image {:?}", image.name))?;
             product.base(&image.base).with_context(|| format!("image {:?}", image.name))?;
@@ -279,6 +321,13 @@ mod tests {
         let error = Product::parse(&format!("{OURS}\n[surprise]\n")).unwrap_err().to_string();
         assert!(error.contains(&format!("line {line}, column 2")), "{error}");
         assert!(error.contains("unknown field `surprise`, expected one of"), "{error}");
+    }
+
+    #[test]
+    fn a_package_of_a_distribution_has_to_be_described() {
+        let more = "\n[[binary]]\nname = \"x\"\npackage = \"x\"\ndeliver = [\"rpm\"]\n";
+        let error = Product::parse(&format!("{OURS}{more}")).unwrap_err().to_string();
+        assert!(error.contains("binary \"x\" is delivered as deb or rpm"), "{error}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What goes into an archive beside the executable and the files that `release.toml` names: manual
+//! What goes into a package beside the executable and the files that `release.toml` names: manual
 //! pages and completions as the program itself writes them, and the notices of others' work.
 
 use std::fs;
@@ -19,11 +19,17 @@ use crate::ops::{atomic, tree};
 use crate::run::Run;
 use crate::steps::StepLog;
 use crate::steps::build::Output;
+use crate::workspace::{Binary, Deliver};
 
 /// Where what is generated lies, relative to the root: `ARCHITECTURE/NAME/`.
 const FOLDER: &str = "target/xtask/package";
-/// The name of the notices in every archive.
-const NOTICES: &str = "THIRD-PARTY-NOTICES";
+/// The name of the notices in every package.
+pub(super) const NOTICES: &str = "THIRD-PARTY-NOTICES";
+
+/// Whether anything goes into its packages beside it.
+pub(super) fn belong(binary: &Binary) -> bool {
+    binary.deliver.iter().any(|form| *form != Deliver::Raw)
+}
 
 fn folder(run: &Run, output: &Output<'_>) -> PathBuf {
     let place = Path::new(FOLDER).join(output.target.architecture.oci());
@@ -36,7 +42,7 @@ pub(super) fn documents(run: &Run, output: &Output<'_>) -> Option<Command> {
     output.binary.documents_itself.then(command)
 }
 
-/// Makes what is generated for `output`, and gives its files: path in the archive, and source.
+/// Makes what is generated for `output`, and gives its files: path in an archive, and source.
 /// `metadata` is the workspace's.
 ///
 /// # Errors

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! What goes into a package.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use serde::Deserialize;
+
+use crate::gzip;
+
+/// A package of a distribution, whatever its format.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Description {
+    /// The package's name.
+    pub(crate) name: String,
+    /// Semantic version without a leading `v`.
+    pub(crate) version: String,
+    /// `amd64` or `arm64`.
+    pub(crate) architecture: String,
+    /// The time of everything, in seconds since 1970.
+    pub(crate) epoch: u64,
+    /// One line.
+    pub(crate) summary: String,
+    /// A paragraph.
+    pub(crate) text: String,
+    /// SPDX licence expression.
+    pub(crate) license: String,
+    /// Who makes it.
+    pub(crate) vendor: String,
+    /// Where the source is.
+    pub(crate) homepage: String,
+    /// Packages that it does without, and better with.
+    pub(crate) recommends: Vec<String>,
+    /// The systemd unit among the files, such as `controller.service`.
+    pub(crate) unit: String,
+    /// Folders that the unit keeps its state in; they go when a Debian package is purged.
+    pub(crate) state: Vec<String>,
+    /// Folders that are the package's own and go with it, absolute.
+    pub(crate) folders: Vec<String>,
+    /// Files, in any order.
+    pub(crate) files: Vec<Entry>,
+}
+
+/// A file of a package.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Entry {
+    /// Where it goes, absolute.
+    pub(crate) path: String,
+    /// The file with its bytes.
+    pub(crate) source: PathBuf,
+    /// Whether it is a program: mode 0755, and 0644 otherwise.
+    #[serde(default)]
+    pub(crate) executable: bool,
+    /// Whether people change it: an upgrade leaves it as it is then.
+    #[serde(default)]
+    pub(crate) config: bool,
+    /// Whether it is compressed with gzip on the way, as systems have their manual pages.
+    #[serde(default)]
+    pub(crate) gzip: bool,
+}
+
+impl Description {
+    /// Reads a description, its files sorted by their paths.
+    ///
+    /// # Errors
+    /// When it can't be read, is malformed, or holds a path twice or one that is not absolute.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        Self::parse(&text).with_context(|| format!("{} is malformed", path.display()))
+    }
+
+    fn parse(text: &[u8]) -> Result<Self> {
+        let mut description: Self = serde_json::from_slice(text)?;
+        ensure!(
+            matches!(description.architecture.as_str(), "amd64" | "arm64"),
+            "there is no architecture {:?}: expected amd64 or arm64",
+            description.architecture
+        );
+        description.files.sort_by(|a, b| a.path.cmp(&b.path));
+        for pair in description.files.array_windows() {
+            let [a, b] = pair;
+            ensure!(a.path != b.path, "it holds {} twice", a.path);
+        }
+        for Entry { path, .. } in &description.files {
+            let plain = path.starts_with('/')
+                && !path.ends_with('/')
+                && path.split('/').skip(1).all(|part| !matches!(part, "" | "." | ".."));
+            ensure!(plain, "{path:?} is no path of a file: expected an absolute one without ..");
+        }
+        Ok(description)
+    }
+
+    /// The version in the form that both kinds of packages take: what comes before a release sorts
+    /// before it (`~`), and nothing reads as a revision of the distribution (`-`).
+    pub(crate) fn package_version(&self) -> String {
+        self.version.replacen('-', "~", 1).replace('-', ".")
+    }
+
+    /// Every folder above the files, without `/`, parents first.
+    pub(crate) fn parents(&self) -> Vec<String> {
+        let mut folders: Vec<String> = self
+            .files
+            .iter()
+            .flat_map(|file| file.path.match_indices('/').skip(1).map(|(at, _)| &file.path[..at]))
+            .map(str::to_owned)
+            .collect();
+        folders.sort();
+        folders.dedup();
+        folders
+    }
+}
+
+impl Entry {
+    /// Its bytes.
+    pub(crate) fn read(&self) -> Result<Vec<u8>> {
+        let place = || format!("cannot read {}", self.source.display());
+        let bytes = fs::read(&self.source).with_context(place)?;
+        if self.gzip { gzip::compress(&bytes) } else { Ok(bytes) }
+    }
+
+    /// Its permissions.
+    pub(crate) fn mode(&self) -> u16 {
+        if self.executable { 0o755 } else { 0o644 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn description(version: &str, paths: &[&str]) -> Result<Description> {
+        let files: Vec<_> =
+            paths.iter().map(|path| serde_json::json!({"path": path, "source": "x"})).collect();
+        let text = serde_json::json!({
+            "name": "n", "version": version, "architecture": "amd64", "epoch": 0, "summary": "",
+            "text": "", "license": "", "vendor": "", "homepage": "", "recommends": [],
+            "unit": "n.service", "state": [], "folders": [], "files": files,
+        });
+        Description::parse(text.to_string().as_bytes())
+    }
+
+    #[test]
+    fn versions_sort_as_releases_do() {
+        for (semantic, expected) in [
+            ("1.2.3", "1.2.3"),
+            ("1.2.3-rc.1", "1.2.3~rc.1"),
+            ("1.2.3-snapshot.0f3c-dirty", "1.2.3~snapshot.0f3c.dirty"),
+        ] {
+            assert_eq!(description(semantic, &[]).unwrap().package_version(), expected);
+        }
+    }
+
+    #[test]
+    fn folders_come_with_the_files() {
+        let description = description("1.0.0", &["/usr/bin/a", "/etc/a/b.toml"]).unwrap();
+        assert_eq!(description.parents(), ["/etc", "/etc/a", "/usr", "/usr/bin"]);
+    }
+
+    #[test]
+    fn a_path_that_leads_elsewhere_is_refused() {
+        for bad in ["usr/bin/a", "/usr/../etc/a", "/usr//a", "/usr/", "/", ""] {
+            assert!(description("1.0.0", &[bad]).is_err(), "{bad:?}");
+        }
+        assert!(description("1.0.0", &["/a", "/a"]).is_err());
+    }
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Writes the packages of distributions from a description: `cargo xtask package` calls it.
+//!
+//! Equal descriptions and files give equal bytes; the only time in a package is the description's.
+//! It is a program of its own because what writes an RPM is heavier than all of xtask may be.
+#![forbid(unsafe_code)]
+
+mod deb;
+mod description;
+mod gzip;
+mod rpm_file;
+mod scripts;
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, ValueEnum};
+
+use self::description::Description;
+
+/// Writes a package of a distribution
+#[derive(Debug, Parser)]
+#[command(
+    after_help = "Example:\n  packager --format deb --description controller.json --output controller.deb"
+)]
+struct Arguments {
+    /// What to write
+    #[arg(long)]
+    format: Format,
+    /// The file that says what goes in, JSON
+    #[arg(long, value_name = "FILE")]
+    description: PathBuf,
+    /// The package to write
+    #[arg(long, value_name = "FILE")]
+    output: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    /// For Debian and its descendants
+    Deb,
+    /// For Fedora, RHEL, SUSE and their descendants
+    Rpm,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<()> {
+    let description = Description::read(&arguments.description)?;
+    let bytes = match arguments.format {
+        Format::Deb => deb::write(&description)?,
+        Format::Rpm => rpm_file::write(&description)?,
+    };
+    write(&arguments.output, &bytes)
+}
+
+/// Writes `bytes` to `path`, whole or not at all.
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let place = || format!("cannot write {}", path.display());
+    let name = path.file_name().with_context(place)?.to_string_lossy();
+    let part = path.with_file_name(format!(".{name}.part"));
+    let mut file = File::create(&part).with_context(place)?;
+    file.write_all(bytes).with_context(place)?;
+    file.sync_all().with_context(place)?;
+    fs::rename(&part, path).with_context(place)
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! RPM packages, format version 4, which every distribution that uses them reads.
+
+use anyhow::{Context as _, Result};
+use rpm::{BuildConfig, CompressionWithLevel, Dependency, FileOptions, PackageBuilder};
+
+use crate::description::Description;
+use crate::scripts;
+
+/// RPM takes it for the revision of the distribution.
+const RELEASE: &str = "1";
+/// zstd's level: nearly as small as 19, in a third of the time. rpm 4.14 and later read it.
+const LEVEL: i32 = 15;
+
+/// The package that `description` describes.
+pub(crate) fn write(description: &Description) -> Result<Vec<u8>> {
+    let architecture = match description.architecture.as_str() {
+        "arm64" => "aarch64",
+        _ => "x86_64",
+    };
+    let epoch = u32::try_from(description.epoch).context("the time is after the year 2106")?;
+    let mut builder = PackageBuilder::new(
+        &description.name,
+        &description.package_version(),
+        &description.license,
+        architecture,
+        &description.summary,
+    );
+    builder
+        .using_config(
+            BuildConfig::v4().source_date(epoch).compression(CompressionWithLevel::Zstd(LEVEL)),
+        )
+        .release(RELEASE)
+        .description(&description.text)
+        .vendor(&description.vendor)
+        .url(&description.homepage);
+    for name in &description.recommends {
+        builder.recommends(Dependency::any(name));
+    }
+    for folder in &description.folders {
+        builder.with_dir_entry(FileOptions::dir(folder).permissions(0o755))?;
+    }
+    for file in &description.files {
+        let mut options = FileOptions::new(&file.path).permissions(file.mode());
+        if file.config {
+            options = options.config().noreplace();
+        }
+        builder.with_file_contents(file.read()?, options)?;
+    }
+    let unit = &description.unit;
+    builder
+        .post_install_script(scripts::rpm_after_install(unit))
+        .pre_uninstall_script(scripts::rpm_before_removal(unit))
+        .post_uninstall_script(scripts::rpm_after_removal(unit));
+    let mut out = Vec::new();
+    builder.build()?.write(&mut out)?;
+    Ok(out)
+}
