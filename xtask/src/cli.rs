@@ -6,13 +6,13 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 use release::Architecture;
 
-use crate::pipelines::{CI, HOOK, PIPELINES, Pipeline, SMOKE, STEPS};
+use crate::pipelines::{CI, HOOK, MERGE, PIPELINES, Pipeline, SMOKE, SPLIT, STEPS};
 use crate::run::Options;
 use crate::steps::Step;
 use crate::steps::images::update_lock::UpdateLock;
@@ -167,13 +167,29 @@ pub(crate) fn command() -> Command {
 fn of_pipeline(pipeline: &Pipeline) -> Command {
     let verb = verb(pipeline.name, pipeline.about, pipeline.example);
     match pipeline.name {
-        "dist" => verb.arg(
-            Arg::new("bin")
-                .long("bin")
-                .value_name("NAME")
-                .action(ArgAction::Append)
-                .help("Build this binary alone; may be repeated [default: all]"),
-        ),
+        "dist" => verb
+            .arg(
+                Arg::new("bin")
+                    .long("bin")
+                    .value_name("NAME")
+                    .action(ArgAction::Append)
+                    .help("Build this binary alone; may be repeated [default: all]"),
+            )
+            .arg(flag("split").help(
+                "Build a part of a release, for --merge on another machine: without SHA256SUMS",
+            ))
+            .arg(
+                Arg::new("merge")
+                    .long("merge")
+                    .value_name("DIR")
+                    .num_args(1..)
+                    .conflicts_with("split")
+                    .value_parser(value_parser!(PathBuf))
+                    .help(
+                        "Build nothing; put the parts in these folders together, which are of \
+                         this very commit and together all of a release",
+                    ),
+            ),
         "determinism" => verb.arg(
             Arg::new("against")
                 .long("against")
@@ -295,6 +311,8 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
         "doctor" => Some(Verb::Doctor),
         "clean" => Some(Verb::Clean),
         "completions" => given.get_one::<Shell>("shell").copied().map(Verb::Completions),
+        "dist" if given_flag(given, "split") => Some(Verb::Pipeline(&SPLIT)),
+        "dist" if given.contains_id("merge") => Some(Verb::Pipeline(&MERGE)),
         "validate" if given_flag(given, "changed") => Some(Verb::Pipeline(&HOOK)),
         "verify" if given.contains_id("from") => Some(Verb::Verify(verification(given))),
         "images" if given.get_flag("update-lock") => Some(Verb::Step(&UpdateLock)),
@@ -349,6 +367,8 @@ fn options(given: &ArgMatches, ci: bool) -> Options {
     };
     let engines: BTreeMap<_, _> =
         given.get_many::<(String, String)>("engine").into_iter().flatten().cloned().collect();
+    let parts = given.try_get_many::<PathBuf>("merge").ok().flatten();
+    let parts: Vec<_> = parts.into_iter().flatten().map(|it| absolute(it)).collect();
     Options {
         jobs: given
             .get_one("jobs")
@@ -359,14 +379,14 @@ fn options(given: &ArgMatches, ci: bool) -> Options {
             Some("x86_64") => vec![Architecture::Amd64],
             Some("aarch64") => vec![Architecture::Arm64],
             Some(_) => vec![Architecture::Amd64, Architecture::Arm64],
+            // What is put together is a whole release.
+            None if !parts.is_empty() => vec![Architecture::Amd64, Architecture::Arm64],
             None => vec![host],
         },
         names: given_names(given, "name"),
         binaries: given_names(given, "bin"),
-        against: given.try_get_one::<PathBuf>("against").ok().flatten().map(|path| {
-            // A path that can't be made absolute is told as it was given, when it is opened.
-            std::path::absolute(path).unwrap_or_else(|_| path.clone())
-        }),
+        against: given.try_get_one::<PathBuf>("against").ok().flatten().map(|it| absolute(it)),
+        parts,
         verbose: given.get_flag("verbose"),
         yes: given.get_flag("yes") || std::env::var_os("CI").is_some_and(|value| value == "true"),
         fail_fast: given.get_flag("fail-fast"),
@@ -375,6 +395,11 @@ fn options(given: &ArgMatches, ci: bool) -> Options {
         all: given_flag(given, "all") || ci,
         changed: given_flag(given, "changed"),
     }
+}
+
+/// A path that can't be made absolute is told as it was given, when it is opened.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// The values of an argument that not every command has.
@@ -439,6 +464,24 @@ mod tests {
         assert_eq!(request.options.names, ["tools/a", "tools/b"]);
         assert!(read("xtask images").unwrap().options.names.is_empty());
         assert!(read("xtask lint").unwrap().options.names.is_empty());
+    }
+
+    #[test]
+    fn parts_of_a_release_are_built_and_put_together() {
+        let request = read("xtask dist --split --target aarch64").unwrap();
+        let Verb::Pipeline(split) = request.verb else { panic!() };
+        assert!(split.stages.iter().all(|stage| stage.step.name() != "checksums"));
+        assert_eq!(request.options.architectures, [Architecture::Arm64]);
+
+        let request = read("xtask dist --merge /a /b --jobs 1").unwrap();
+        let Verb::Pipeline(merge) = request.verb else { panic!() };
+        assert_eq!(merge.stages[0].step.name(), "merge");
+        assert_eq!(request.options.parts, [PathBuf::from("/a"), PathBuf::from("/b")]);
+        assert_eq!(request.options.architectures.len(), 2);
+        for bad in ["xtask dist --merge", "xtask dist --merge /a --split", "xtask lint --merge /a"]
+        {
+            assert!(read(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::steps::iso::Iso;
 use crate::steps::licenses::Licenses;
 use crate::steps::lint::Lint;
 use crate::steps::maintenance::Maintenance;
+use crate::steps::merge::Merge;
 use crate::steps::package::Package;
 use crate::steps::publish::Publish;
 use crate::steps::rebuild::Rebuild;
@@ -150,6 +151,22 @@ pub(crate) const HOOK: Pipeline = Pipeline {
 
 /// Workflows and pipelines are held against each other.
 const WORKFLOWS: Workflows = Workflows { pipelines: &["nightly", "pr"] };
+
+/// `cargo xtask dist --split`: the checksums are those of the whole.
+pub(crate) const SPLIT: Pipeline = Pipeline {
+    name: "dist",
+    about: "Build a part of a release",
+    example: "--split --target x86_64",
+    stages: DIST.split_at(DIST.len() - 1).0,
+};
+
+/// `cargo xtask dist --merge`.
+pub(crate) const MERGE: Pipeline = Pipeline {
+    name: "dist",
+    about: "Put parts of a release together",
+    example: "--merge DIR…",
+    stages: &[first(&Merge), after(&Checksums, &["merge"])],
+};
 
 /// Tests without counters, where nothing asks for the coverage.
 const TEST: Test = Test { counted: false };

@@ -32,6 +32,8 @@ pub(crate) struct Options {
     pub(crate) binaries: Vec<String>,
     /// The manifest of an earlier build to compare with, in place of building again.
     pub(crate) against: Option<PathBuf>,
+    /// Folders with parts of a release that are to be put together.
+    pub(crate) parts: Vec<PathBuf>,
     /// Show the commands and their output as they run.
     pub(crate) verbose: bool,
     /// Answer every question with yes.
@@ -51,8 +53,8 @@ pub(crate) struct Options {
 impl Options {
     /// What of them decides results, as text.
     pub(crate) fn identity(&self) -> String {
-        let Self { engines, architectures, names, binaries, .. } = self;
-        format!("{engines:?} {architectures:?} {names:?} {binaries:?}")
+        let Self { engines, architectures, names, binaries, parts, .. } = self;
+        format!("{engines:?} {architectures:?} {names:?} {binaries:?} {parts:?}")
     }
 }
 

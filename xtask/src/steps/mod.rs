@@ -26,6 +26,7 @@ pub(crate) mod iso;
 pub(crate) mod licenses;
 pub(crate) mod lint;
 pub(crate) mod maintenance;
+pub(crate) mod merge;
 mod notary;
 mod outcome;
 pub(crate) mod package;

@@ -10,7 +10,7 @@ mod common;
 mod determinism;
 mod faults;
 mod gates;
-mod packages;
+mod merge;
 mod stop;
 mod unchanged;
 mod violations;

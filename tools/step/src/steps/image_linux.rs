@@ -6,7 +6,7 @@
 use anyhow::{Context as _, Result};
 
 use crate::action::Action;
-use crate::image::Access;
+use crate::image::Source;
 use crate::plan::Plan;
 use crate::roots::Root;
 use crate::task::Task;
@@ -14,8 +14,9 @@ use crate::task::Task;
 /// Options of the step.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Options {
-    #[command(flatten)]
-    access: Access,
+    /// The registry speaks http. One on a loopback address always does.
+    #[arg(long)]
+    pub(crate) plain_http: bool,
 }
 
 /// Plans the pull.
@@ -30,7 +31,11 @@ pub(crate) fn plan(task: &Task, options: &Options) -> Result<Plan> {
         actions.push(Action::EmptyDir { path: target });
     }
     actions.push(Action::Unpack {
-        source: options.access.source(reference.as_ref(), "linux"),
+        source: Source {
+            reference: reference.to_string(),
+            os: "linux",
+            plain_http: options.plain_http,
+        },
         target: root.path().to_owned(),
     });
     actions.extend(root.unmounts());

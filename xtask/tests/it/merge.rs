@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! `dist --split` and `dist --merge` make what `dist` makes.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::common::{Answer, Fixture, have};
+
+const MAIN: &str = r#"
+//! Says its version.
+
+fn main() {
+    println!("one {}", option_env!("PROVISIONER_LONG_VERSION").unwrap_or_default());
+}
+"#;
+
+fn fixture() -> Fixture {
+    let fixture = Fixture::new();
+    fixture.write_with_header("one/src/main.rs", MAIN);
+    fixture.write_with_header("one/src/bin/two.rs", &MAIN.replace("one {}", "two {}"));
+    fixture.append(
+        "release.toml",
+        "\n[[binary]]\nname = \"two\"\npackage = \"one\"\ndeliver = [\"raw\", \"tar.gz\"]\n\
+         \n[engines]\nsbom = \"native\"\n",
+    );
+    fixture.commit();
+    fixture
+}
+
+/// The folder of the only release.
+fn release(fixture: &Fixture) -> PathBuf {
+    let folders = fs::read_dir(fixture.root().join("target/dist")).unwrap();
+    let mut releases =
+        folders.map(|it| it.unwrap().path()).filter(|it| it.join("release.json").is_file());
+    releases.next().unwrap()
+}
+
+/// Every file below `folder`.
+fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                found.insert(
+                    path.strip_prefix(folder).unwrap().to_owned(),
+                    fs::read(&path).unwrap(),
+                );
+            }
+        }
+    }
+    found
+}
+
+fn ended(answer: &Answer, code: i32) {
+    assert_eq!(answer.code(), code, "{}{}", answer.out(), answer.err());
+}
+
+#[test]
+fn parts_of_two_machines_become_the_release_of_one() {
+    if !have(&["cargo", "git"]) {
+        return;
+    }
+    let fixture = fixture();
+    let target = format!("--target={}", std::env::consts::ARCH);
+    ended(&fixture.xtask(&["dist", &target]), 0);
+    let whole = files(&release(&fixture));
+    assert!(whole.contains_key(Path::new("SHA256SUMS")) && whole.len() > 10, "{:?}", whole.keys());
+
+    let elsewhere = tempfile::tempdir().unwrap();
+    let part = |name: &str| elsewhere.path().join(name).to_str().unwrap().to_owned();
+    for name in ["one", "two"] {
+        fs::remove_dir_all(release(&fixture)).unwrap();
+        ended(&fixture.xtask(&["dist", "--split", "--bin", name, &target]), 0);
+        let files = files(&release(&fixture));
+        assert!(!files.contains_key(Path::new("SHA256SUMS")), "{:?}", files.keys());
+        for (path, bytes) in files {
+            let path = elsewhere.path().join(name).join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+    }
+    let (one, two) = (part("one"), part("two"));
+    for parts in [[&one, &two], [&two, &one]] {
+        ended(&fixture.xtask(&["dist", "--merge", parts[0], parts[1], &target]), 0);
+        let merged = files(&release(&fixture));
+        assert_eq!(merged.keys().collect::<Vec<_>>(), whole.keys().collect::<Vec<_>>());
+        for (path, bytes) in &merged {
+            assert!(*bytes == whole[path], "{} differs", path.display());
+        }
+    }
+
+    let refused = |parts: &[&str], expected: &str| {
+        let mut arguments = vec!["dist", target.as_str(), "--merge"];
+        arguments.extend(parts);
+        let answer = fixture.xtask(&arguments);
+        ended(&answer, 1);
+        assert!(answer.err().contains(expected), "{expected}\n{}", answer.err());
+    };
+    refused(&[&one], "no part holds two_v1.2.3-snapshot.");
+    refused(&[&one, &two, &two], "both hold two_v1.2.3-snapshot.");
+    refused(&[&one, &part("three")], "three is no part of a release");
+    let own = release(&fixture);
+    refused(&[own.to_str().unwrap()], "is where the whole release goes");
+    let binary = whole.keys().find(|it| it.to_str().unwrap().starts_with("two_v")).unwrap();
+    let place = Path::new(&two).join(binary);
+    let good = fs::read(&place).unwrap();
+    fs::write(&place, [&good[..], b"x"].concat()).unwrap();
+    refused(&[&one, &two], "is not what release.json beside it says");
+    fs::write(&place, good).unwrap();
+
+    fixture.write("README", "Another commit.\n");
+    fixture.commit();
+    refused(&[&one, &two], "is of commit ");
+}
