@@ -213,7 +213,10 @@ const DETERMINISM: &[Stage] = &[
     first(&Build),
     after(&Package, &["build"]),
     after(&Images, &["build"]),
-    after(&Sbom, &["package", "images"]),
+    // One at a time fetches packages.
+    after(&Maintenance, &["images"]),
+    after(&Iso, &["maintenance"]),
+    after(&Sbom, &["package", "iso"]),
     after(&Checksums, &["sbom"]),
     after(&Rebuild, &["checksums"]),
 ];
@@ -229,7 +232,10 @@ const RELEASE: &[Stage] = &[
     after(&Build, &["fmt", "lint", "test", "licenses", "audit"]),
     after(&Package, &["build"]),
     after(&Images, &["build"]),
-    after(&Sbom, &["package", "images"]),
+    // One at a time fetches packages.
+    after(&Maintenance, &["images"]),
+    after(&Iso, &["maintenance"]),
+    after(&Sbom, &["package", "iso"]),
     after(&Checksums, &["sbom"]),
     after(&Sign, &["checksums"]),
     after(&Attest, &["sign"]),

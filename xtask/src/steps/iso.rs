@@ -13,6 +13,7 @@ use oci::{Digest, Layout};
 use release::{Architecture, ArtifactKind, Engine, layout};
 
 use super::images::{megabytes, packages};
+use super::maintenance::undeclared;
 use super::package::{artifact, copy};
 use super::{Finding, Input, Need, Outcome, Plan, Step, StepLog};
 use crate::ops::command::Command;
@@ -42,7 +43,10 @@ impl Step for Iso {
         "make the live ISO of the maintenance OS"
     }
 
-    fn needs(&self, _run: &Run) -> Vec<Need> {
+    fn needs(&self, run: &Run) -> Vec<Need> {
+        if run.workspace.product().iso.is_none() {
+            return Vec::new();
+        }
         // The root as it is, compressed, and in the image.
         TOOLS.into_iter().map(Need::Tool).chain([Need::Space(1 << 30)]).collect()
     }
@@ -65,6 +69,9 @@ impl Step for Iso {
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        if run.workspace.product().iso.is_none() {
+            return Ok(Outcome::Skipped(undeclared()));
+        }
         let mut isos = Vec::new();
         let mut findings = Vec::new();
         let mut facts = Vec::new();
@@ -113,10 +120,10 @@ struct Work<'a> {
 
 /// The ISOs to be made: one for each architecture.
 fn works(run: &Run) -> Result<Vec<Work<'_>>> {
+    let product = run.workspace.product();
+    let Some(declared) = &product.iso else { return Ok(Vec::new()) };
     let engine = run.engine("iso")?;
     ensure!(engine == "native", "there is no engine {engine:?} for the ISO: expected native");
-    let product = run.workspace.product();
-    let declared = product.iso.as_ref().context("release.toml declares no [iso]")?;
     let base = product.base(&product.image(&declared.image)?.base)?;
     let work = |architecture: &Architecture| Work {
         declared,

@@ -3,10 +3,10 @@
 
 //! The maintenance OS: an image like those of the tools, with a kernel and systemd in it.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use super::images;
-use super::{Need, Outcome, Plan, Step, StepLog};
+use super::{Need, Outcome, Plan, Skip, Step, StepLog};
 use crate::run::Run;
 use crate::workspace::Image;
 
@@ -23,21 +23,31 @@ impl Step for Maintenance {
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {
-        images::needs(run)
+        if run.workspace.product().iso.is_some() { images::needs(run) } else { Vec::new() }
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
-        images::plan(run, &[declared(run)?])
+        match declared(run)? {
+            Some(image) => images::plan(run, &[image]),
+            None => Ok(Plan::new()),
+        }
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
-        images::build(run, log, &[declared(run)?])
+        match declared(run)? {
+            Some(image) => images::build(run, log, &[image]),
+            None => Ok(Outcome::Skipped(undeclared())),
+        }
     }
 }
 
 /// The image that the live ISO is made of.
-fn declared(run: &Run) -> Result<&Image> {
+fn declared(run: &Run) -> Result<Option<&Image>> {
     let product = run.workspace.product();
-    let iso = product.iso.as_ref().context("release.toml declares no [iso]")?;
-    product.image(&iso.image)
+    product.iso.as_ref().map(|iso| product.image(&iso.image)).transpose()
+}
+
+/// Why nothing is to be done where the product has no live ISO.
+pub(super) fn undeclared() -> Skip {
+    Skip::NotApplicable { why: "release.toml declares no [iso]".to_owned() }
 }

@@ -21,7 +21,7 @@ use crate::run::Run;
 use crate::steps::StepLog;
 
 /// What is carried out there, in this order: everything whose bytes may not differ.
-const STEPS: &[&str] = &["build", "package", "images", "sbom", "checksums"];
+const STEPS: &[&str] = &["build", "package", "images", "maintenance", "iso", "sbom", "checksums"];
 
 /// Variables that differ there.
 const OTHERWISE: &[(&str, &str)] = &[
