@@ -83,8 +83,7 @@ impl Server {
         let secrets = config::read_secrets(&config.webhook_secrets).map_err(anyhow::Error::msg)?;
         let published = Published::new(
             Arc::clone(&media),
-            config.jobs.url.as_deref(),
-            config.jobs.maintenance_iso.clone(),
+            &config.jobs,
             // During a rotation the new one comes first.
             secrets.first().cloned(),
         );

@@ -9,6 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use recipe::controller::ToolRegistry;
 use recipe::signature::{SigningKey, signing_key_from_pem};
 
 use super::reader::{Section, Source};
@@ -37,6 +38,8 @@ pub struct ApiConfig {
 pub struct JobsConfig {
     /// `http://HOST:PORT` under which BMCs reach this service.
     pub url: Option<String>,
+    /// The registry from which machines take the tool images; None: the one of this service.
+    pub tool_registry: Option<ToolRegistry>,
     /// The image that machines boot, in the folder `media/static`.
     pub maintenance_iso: String,
     /// File with the Ed25519 key that signs task ISOs; None: they are not signed.
@@ -60,6 +63,7 @@ impl Default for JobsConfig {
     fn default() -> Self {
         Self {
             url: None,
+            tool_registry: None,
             maintenance_iso: "maintenance.iso".to_owned(),
             signing_key: None,
             settings: Settings::default(),
@@ -101,6 +105,9 @@ pub(super) fn jobs(source: &mut Source<'_>, mut section: Section<'_>) -> JobsCon
         good.then(|| text.to_owned())
     };
     config.url = section.parse_with(source, "url", expected, url);
+    let expected = "a registry as HOST[:PORT][/PREFIX]";
+    let registry = |text: &str| ToolRegistry::try_from(text.to_owned()).ok();
+    config.tool_registry = section.parse_with(source, "tool_registry", expected, registry);
     let expected = "the name of a file that ends in .iso";
     let iso = |text: &str| Image::fixed(text).is_ok().then(|| text.to_owned());
     set(&mut config.maintenance_iso, section.parse_with(source, "maintenance_iso", expected, iso));

@@ -8,11 +8,12 @@ use std::time::{Duration, SystemTime};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use recipe::FormError;
-use recipe::controller::ControllerAccess;
+use recipe::controller::{ControllerAccess, ToolRegistry};
 
 use super::bmc::{self, Secret};
 use super::model::JobId;
 use super::task::{PublishError, Publisher};
+use crate::config::JobsConfig;
 use crate::media::{Image, Media, MediaError, NameError};
 
 /// The images, and where BMCs reach them.
@@ -20,21 +21,31 @@ pub struct Published {
     media: Arc<Media>,
     /// `http://HOST:PORT`, without a slash at the end.
     url: Option<String>,
+    tool_registry: Option<ToolRegistry>,
     maintenance: String,
     webhook_secret: Option<Secret>,
 }
 
 impl Published {
-    /// `url` is this service as BMCs reach it, `maintenance` the name of the ISO that they boot.
     /// `webhook_secret` is what machines report with.
-    pub fn new(
-        media: Arc<Media>,
-        url: Option<&str>,
-        maintenance: String,
-        webhook_secret: Option<Secret>,
-    ) -> Self {
-        let url = url.map(|url| url.trim_end_matches('/').to_owned());
-        Self { media, url, maintenance, webhook_secret }
+    pub fn new(media: Arc<Media>, config: &JobsConfig, webhook_secret: Option<Secret>) -> Self {
+        Self {
+            media,
+            url: config.url.as_deref().map(|url| url.trim_end_matches('/').to_owned()),
+            tool_registry: config.tool_registry.clone(),
+            maintenance: config.maintenance_iso.clone(),
+            webhook_secret,
+        }
+    }
+
+    /// Where machines take the tool images from: what is configured, or this service.
+    fn tools(&self) -> Result<ToolRegistry, PublishError> {
+        if let Some(registry) = &self.tool_registry {
+            return Ok(registry.clone());
+        }
+        let base = self.base()?;
+        let host = base.split_once("://").map_or(base, |(_, host)| host);
+        Ok(host.to_owned().try_into()?)
     }
 
     fn base(&self) -> Result<&str, PublishError> {
@@ -100,8 +111,7 @@ impl Publisher for Published {
             webhook_url: url.try_into()?,
             webhook_secret: secret.expose().to_owned().try_into()?,
             job_id: job_id.map_err(|_| PublishError("the job's number is no text".to_owned()))?,
-            // The maintenance OS has them, or names the place itself.
-            tool_registry: None,
+            tool_registry: Some(self.tools()?),
         }))
     }
 }
@@ -113,20 +123,29 @@ mod tests {
     #[test]
     fn the_machine_is_told_where_to_report_and_with_what() {
         let folder = tempfile::tempdir().unwrap();
-        let published = |secret: Option<&str>| {
+        let published = |secret: Option<&str>, registry: Option<&str>| {
             let media = Media::open(folder.path().to_owned()).unwrap();
-            let maintenance = "maintenance.iso".to_owned();
-            let secret = secret.map(Secret::new);
-            Published::new(media, Some("https://controller.example/"), maintenance, secret)
+            let config = JobsConfig {
+                url: Some("https://controller.example:8443/".to_owned()),
+                tool_registry: registry.map(|text| text.to_owned().try_into().unwrap()),
+                ..JobsConfig::default()
+            };
+            Published::new(media, &config, secret.map(Secret::new))
         };
         let job: JobId = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6".parse().unwrap();
-        assert_eq!(published(None).access(job, "S1").unwrap(), None);
-        let access = published(Some("for-the-webhook")).access(job, "S 1").unwrap().unwrap();
+        assert_eq!(published(None, None).access(job, "S1").unwrap(), None);
+        let access = published(Some("for-the-webhook"), None).access(job, "S 1").unwrap().unwrap();
         assert_eq!(
             String::from(access.webhook_url),
-            "https://controller.example/api/v1/status-webhook/S%201"
+            "https://controller.example:8443/api/v1/status-webhook/S%201"
         );
         assert_eq!(String::from(access.webhook_secret), "for-the-webhook");
         assert_eq!(access.job_id.to_string(), job.to_string());
+        let tools = access.tool_registry.map(String::from);
+        assert_eq!(tools.as_deref(), Some("controller.example:8443"));
+        let other = published(Some("for-the-webhook"), Some("registry.example/lab"));
+        let access = other.access(job, "S1").unwrap().unwrap();
+        let tools = access.tool_registry.map(String::from);
+        assert_eq!(tools.as_deref(), Some("registry.example/lab"));
     }
 }

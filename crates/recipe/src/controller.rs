@@ -25,8 +25,11 @@ pub const MAX_CONTROLLER_BYTES: usize = 16 * 1024;
 pub const DEFAULT_DIR: &str = "/run/controller";
 /// `WEBHOOK_URL`, `WEBHOOK_SECRET` and `JOB_ID`, for the unit that reports.
 pub const WEBHOOK_ENV: &str = "webhook.env";
-/// `TOOLS`, for the units of the steps: what comes before the name of a tool image.
+/// `TOOLS`, for the units of the steps: what comes before the name of a tool image. Where the registry
+/// speaks plain http, `CONTAINERS_REGISTRIES_CONF` says so to podman, and `PLAIN_HTTP_REGISTRY` to steps.
 pub const TOOLS_ENV: &str = "tools.env";
+/// containers-registries.conf(5), for a registry that speaks plain http.
+pub const REGISTRIES_CONF: &str = "registries.conf";
 
 /// How the machine reaches its controller.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -153,9 +156,25 @@ impl ControllerAccess {
         let mut files = vec![(WEBHOOK_ENV, webhook.into_bytes())];
         if let Some(registry) = &self.tool_registry {
             let tools = format!("{}/tools", registry.0);
-            files.push((TOOLS_ENV, env_file::write([("TOOLS", tools.as_str())])?.into_bytes()));
+            let mut variables = vec![("TOOLS", tools.as_str())];
+            let conf = format!("{DEFAULT_DIR}/{REGISTRIES_CONF}");
+            if let Some(host) = self.plain_registry() {
+                variables.push(("CONTAINERS_REGISTRIES_CONF", &conf));
+                variables.push(("PLAIN_HTTP_REGISTRY", host));
+                let text = format!("[[registry]]\nlocation = \"{host}\"\ninsecure = true\n");
+                files.push((REGISTRIES_CONF, text.into_bytes()));
+            }
+            files.push((TOOLS_ENV, env_file::write(variables)?.into_bytes()));
         }
         Ok(files)
+    }
+
+    /// The registry's `HOST[:PORT]` where it speaks plain http: it is the service that machines report to, and
+    /// they do so over plain http. Any other has to speak https.
+    fn plain_registry(&self) -> Option<&str> {
+        let host = self.tool_registry.as_ref()?.0.split('/').next()?;
+        let service = self.webhook_url.0.strip_prefix("http://")?.split('/').next()?;
+        (host == service).then_some(host)
     }
 
     /// Writes the folder `dir`, or replaces it, in one call of the kernel.
@@ -191,6 +210,32 @@ mod tests {
         assert_eq!(pairs[1], ("WEBHOOK_SECRET".to_owned(), "a$b`c\"d".to_owned()));
         let pairs = env_file::parse(tools).unwrap();
         assert_eq!(pairs[0], ("TOOLS".to_owned(), "c.example:8443/lab/tools".to_owned()));
+    }
+
+    #[test]
+    fn only_the_controllers_own_registry_may_speak_plain_http() {
+        let names = |from: &str, to: &str| {
+            let access = ControllerAccess::from_slice(GOOD.replace(from, to).as_bytes()).unwrap();
+            access.files().unwrap()
+        };
+        let files = names("https://", "http://");
+        let [(WEBHOOK_ENV, _), (REGISTRIES_CONF, conf), (TOOLS_ENV, tools)] = files.as_slice()
+        else {
+            panic!("{files:?}")
+        };
+        let conf = String::from_utf8_lossy(conf);
+        assert_eq!(conf, "[[registry]]\nlocation = \"c.example:8443\"\ninsecure = true\n");
+        let variables = env_file::parse(tools).unwrap();
+        let conf = "/run/controller/registries.conf".to_owned();
+        assert_eq!(variables[1], ("CONTAINERS_REGISTRIES_CONF".to_owned(), conf));
+        assert_eq!(variables[2], ("PLAIN_HTTP_REGISTRY".to_owned(), "c.example:8443".to_owned()));
+        for (from, to) in [
+            ("https://c.example:8443/api", "http://other:8443/api"),
+            ("https://c.example:8443/api", "http://c.example/api"),
+            ("https://", "https://"),
+        ] {
+            assert_eq!(names(from, to).len(), 2, "{to}");
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub struct Profile {
     /// How `Vendor` of the service root, a key of its `Oem`, or `Manufacturer` of the system
     /// begins, in lower case.
     pub vendors: &'static [&'static str],
-    /// The ids with which usable slots begin; none stands for all.
+    /// How the ids of usable slots begin, in upper case; none stands for all.
     pub slots: &'static [&'static str],
     /// Whether `InsertMedia` takes `Inserted` and `WriteProtected`; both default to true (schema
     /// `VirtualMedia` 1.2), so that leaving them out asks for the same.
@@ -112,6 +112,18 @@ pub const PROFILES: &[&Profile] = &[
             "openstack/sushy system.py (X11, X12 boot a virtual CD as UsbCd alone)",
         ],
     },
+    &Profile {
+        name: "sushy-tools",
+        title: "sushy-tools' emulator",
+        vendors: &["sushy emulator"],
+        // Its other slot, Floppy, is one on an ISA bus: no system that came after floppies looks there.
+        slots: &["CD"],
+        flags: true,
+        boot_targets: &["Cd"],
+        boot_mode: true,
+        busy: &[],
+        sources: &["sushy-tools 2.2.0, libvirtdriver.py (a floppy on the bus fdc), run here"],
+    },
     GENERIC,
 ];
 
@@ -157,6 +169,7 @@ mod tests {
             (json!({"Oem": {"Lenovo": {}}}), json!({}), "xcc"),
             (json!({}), json!({"Manufacturer": "Supermicro"}), "supermicro"),
             (json!({}), json!({"Manufacturer": " Dell Inc. "}), "idrac"),
+            (json!({}), json!({"Manufacturer": "Sushy Emulator"}), "sushy-tools"),
             (json!({}), json!({"Manufacturer": null}), "generic"),
             (json!([]), json!("x"), "generic"),
         ] {

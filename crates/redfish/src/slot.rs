@@ -126,6 +126,8 @@ mod tests {
         assert_eq!(plan("supermicro", &[("CD10", cd), ("CD2", cd)]), ids(&["CD2", "CD10"]));
         assert_eq!(plan("ilo", &[("1", usb), ("2", cd)]), ids(&["2", "1"]));
         assert_eq!(plan("generic", &[("Cd", cd), ("Floppy", floppy)]), ids(&["Cd"]));
+        let stick = &["Floppy", "USBStick"][..];
+        assert_eq!(plan("sushy-tools", &[("Cd", cd), ("Floppy", stick)]), ids(&["Cd"]));
         assert_eq!(plan("generic", &[("1", usb)]), None);
         assert_eq!(plan("generic", &[]), None);
         let xcc = [("RDOC1", cd), ("Remote1", cd), ("EXT2", cd), ("EXT1", cd)];

@@ -29,6 +29,23 @@ pub(crate) struct Source {
     pub(crate) plain_http: bool,
 }
 
+/// How registries are spoken to.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct Access {
+    /// The registry that speaks http. One on a loopback address always does.
+    #[arg(long, value_name = "HOST[:PORT]", env = "PLAIN_HTTP_REGISTRY")]
+    plain_http: Option<String>,
+}
+
+impl Access {
+    /// The image `reference` for the operating system `os`.
+    pub(crate) fn source(&self, reference: &str, os: &'static str) -> Source {
+        let registry = reference.split('/').next();
+        let plain_http = self.plain_http.is_some() && self.plain_http.as_deref() == registry;
+        Source { reference: reference.to_owned(), os, plain_http }
+    }
+}
+
 /// One image, by the digest of its manifest.
 pub(crate) struct Image {
     client: Client,

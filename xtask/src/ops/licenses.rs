@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use spdx::{Expression, ParseMode};
 
 use crate::finding::Finding;
+use crate::ops::debian::lock::{Lock, NO_LICENSE};
 
 /// A crate of others that ends up in what we ship.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,12 +24,12 @@ pub(crate) struct Dependency {
     pub(crate) license: Option<String>,
 }
 
-/// Which licences we may build on.
+/// Which licences we may build on, or hand on beside our work.
 #[derive(Debug, Default)]
 pub(crate) struct Policy {
-    /// SPDX identifiers, `NAME` or `NAME WITH EXCEPTION`.
+    /// SPDX identifiers, `NAME` or `NAME WITH EXCEPTION`; for packages, `*` at the end stands for any end.
     pub(crate) allow: BTreeSet<String>,
-    /// Crates whose manifest is wrong or silent, with the expression that holds: name to expression.
+    /// Crates or packages that are wrong or silent about it, with the expression that holds: name to expression.
     pub(crate) clarify: BTreeMap<String, String>,
 }
 
@@ -50,16 +51,7 @@ pub(crate) fn check(dependencies: &[Dependency], policy: &Policy, lock: &str) ->
         })
         .collect();
     let known: BTreeSet<&str> = dependencies.iter().map(|it| it.name.as_str()).collect();
-    findings.extend(policy.clarify.keys().filter(|name| !known.contains(name.as_str())).map(
-        |name| {
-            Finding::in_file(
-                "release.toml",
-                "stale-clarification",
-                format!("[gates.licenses.clarify] names {name}, which is no dependency"),
-                "remove the entry",
-            )
-        },
-    ));
+    findings.extend(stale("[gates.licenses.clarify]", policy, &known));
     findings
 }
 
@@ -68,6 +60,11 @@ fn objection(dependency: &Dependency, policy: &Policy) -> Option<(&'static str, 
     let Some(stated) = stated else {
         return Some(("no-licence", "its manifest states no licence".to_owned()));
     };
+    refused(stated, |license| policy.allow.contains(license))
+}
+
+/// Why the expression `stated` is not met, as a rule and a message.
+fn refused(stated: &str, allowed: impl Fn(&str) -> bool) -> Option<(&'static str, String)> {
     // Crates of earlier years separate alternatives by a slash.
     let expression = match Expression::parse_mode(stated, ParseMode::LAX) {
         Ok(expression) => expression,
@@ -78,9 +75,83 @@ fn objection(dependency: &Dependency, policy: &Policy) -> Option<(&'static str, 
             ));
         }
     };
-    let allowed =
-        expression.evaluate(|requirement| policy.allow.contains(&requirement.to_string()));
-    (!allowed).then(|| ("incompatible-licence", format!("{stated} is not on the list")))
+    let evaluated = expression.evaluate_with_failures(|it| allowed(&it.to_string()));
+    let missing: BTreeSet<String> =
+        evaluated.err()?.into_iter().map(|failed| failed.req.to_string()).collect();
+    let missing: Vec<_> = missing.into_iter().collect();
+    Some(("incompatible-licence", format!("{} is not on the list", missing.join(", "))))
+}
+
+/// A finding for every package of the lock `path` whose licence may not stand beside ours in an image, is unknown or
+/// missing; `text` is that of the lock.
+pub(crate) fn check_packages(lock: &Lock, path: &str, text: &str, policy: &Policy) -> Vec<Finding> {
+    let mut findings = BTreeSet::new();
+    for locked in &lock.packages {
+        let label = locked.label();
+        let recorded = lock.licenses.get(&label);
+        let clarified = policy.clarify.get(&locked.name);
+        let (rule, message, mend) = match clarified.or(recorded).map(String::as_str) {
+            None => (
+                "not-recorded",
+                "the lock does not say its licence".to_owned(),
+                "cargo xtask images --update-lock".to_owned(),
+            ),
+            Some(NO_LICENSE) => (
+                "no-licence",
+                "its copyright file names no licence that programs can read".to_owned(),
+                format!(
+                    "read /usr/share/doc/{0}/copyright, and write what it says for {0} under \
+                     [gates.licenses.images.clarify] in release.toml",
+                    locked.name
+                ),
+            ),
+            Some(stated) => {
+                let allowed = |license: &str| policy.allow.iter().any(|it| matches(it, license));
+                let Some((rule, message)) = refused(stated, allowed) else { continue };
+                let mend = "take the package out of the image, or add the licence to [gates.licenses.images] in \
+                            release.toml if it may be handed on beside AGPL-3.0";
+                (rule, message, mend.to_owned())
+            }
+        };
+        let line = text
+            .lines()
+            .position(|line| line.starts_with(&format!("{label:?} = ")))
+            .or_else(|| text.lines().position(|line| line == format!("name = {:?}", locked.name)));
+        findings.insert(Finding {
+            line: line.map(|index| index + 1),
+            ..Finding::in_file(path, rule, format!("{label}: {message}"), mend)
+        });
+    }
+    findings.into_iter().collect()
+}
+
+/// A finding for every clarification of a package that is in none of `locks`.
+pub(crate) fn stale_clarifications<'a>(
+    locks: impl Iterator<Item = &'a Lock>,
+    policy: &Policy,
+) -> Vec<Finding> {
+    let packages = locks.flat_map(|lock| &lock.packages);
+    let known: BTreeSet<&str> = packages.map(|it| it.name.as_str()).collect();
+    stale("[gates.licenses.images.clarify]", policy, &known)
+}
+
+/// Whether an entry of the list is `license`, or what it starts with where the entry ends with `*`.
+fn matches(entry: &str, license: &str) -> bool {
+    entry.strip_suffix('*').map_or(entry == license, |start| license.starts_with(start))
+}
+
+fn stale(table: &str, policy: &Policy, known: &BTreeSet<&str>) -> Vec<Finding> {
+    let stale = policy.clarify.keys().filter(|name| !known.contains(name.as_str()));
+    stale
+        .map(|name| {
+            Finding::in_file(
+                "release.toml",
+                "stale-clarification",
+                format!("{table} names {name}, which is no dependency"),
+                "remove the entry",
+            )
+        })
+        .collect()
 }
 
 /// The line of the package's name in `Cargo.lock`.
@@ -96,7 +167,10 @@ fn line_in_lock(lock: &str, dependency: &Dependency) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use release::Architecture;
+
     use super::*;
+    use crate::ops::debian::lock::Locked;
 
     fn dependency(license: Option<&str>) -> Dependency {
         Dependency {
@@ -148,5 +222,54 @@ mod tests {
         let findings = check(&[dependency(None)], &policy, "");
         let rules: Vec<_> = findings.iter().map(|f| f.rule.as_str()).collect();
         assert_eq!(rules, ["stale-clarification"]);
+    }
+
+    fn lock(licenses: &[(&str, &str)]) -> Lock {
+        let locked = |name: &str| Locked {
+            image: Architecture::Amd64,
+            set: "base".to_owned(),
+            name: name.to_owned(),
+            version: "1".to_owned(),
+            architecture: "all".to_owned(),
+            sha256: "0a".repeat(32),
+        };
+        Lock {
+            suite: "trixie".to_owned(),
+            epoch: 0,
+            packages: vec![locked("bash"), locked("dpkg")],
+            licenses: licenses.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect(),
+        }
+    }
+
+    fn of_packages(
+        licenses: &[(&str, &str)],
+        clarify: &[(&str, &str)],
+    ) -> Vec<(Option<usize>, String)> {
+        let allow = ["GPL-3.0-or-later", "LicenseRef-debian-GPL-2*"].map(str::to_owned);
+        let clarify = clarify.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+        let policy = Policy { allow: allow.into(), clarify };
+        let lock = lock(licenses);
+        let mut findings = check_packages(&lock, "a.lock", &lock.to_text(), &policy);
+        findings.extend(stale_clarifications([&lock].into_iter(), &policy));
+        findings.into_iter().map(|it| (it.line, it.rule)).collect()
+    }
+
+    #[test]
+    fn packages_are_judged_by_what_their_lock_records() {
+        let good = ("dpkg 1", "GPL-3.0-or-later AND LicenseRef-debian-GPL-2--with-OpenSSL");
+        let rule = |line: usize, rule: &str| vec![(Some(line), rule.to_owned())];
+        assert_eq!(of_packages(&[("bash 1", "GPL-3.0-or-later"), good], &[]), []);
+        let bad = ("bash 1", "GPL-3.0-or-later AND CC-BY-NC-4.0");
+        assert_eq!(of_packages(&[bad, good], &[]), rule(26, "incompatible-licence"));
+        assert_eq!(of_packages(&[("bash 1", NO_LICENSE), good], &[]), rule(26, "no-licence"));
+        assert_eq!(of_packages(&[good], &[]), rule(12, "not-recorded"));
+    }
+
+    #[test]
+    fn packages_can_be_clarified_as_long_as_they_are_there() {
+        let recorded = [("bash 1", NO_LICENSE), ("dpkg 1", "GPL-3.0-or-later")];
+        assert_eq!(of_packages(&recorded, &[("bash", "GPL-3.0-or-later")]), []);
+        let stale = of_packages(&recorded, &[("bash", "GPL-3.0-or-later"), ("gone", "MIT")]);
+        assert_eq!(stale, [(None, "stale-clarification".to_owned())]);
     }
 }

@@ -13,7 +13,7 @@ pub(crate) mod crates;
 pub(crate) mod crosscheck;
 mod cyclonedx;
 pub(crate) mod debian;
-mod license;
+pub(crate) mod license;
 pub(crate) mod purl;
 mod spdx;
 mod spdx2;

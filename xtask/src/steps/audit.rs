@@ -1,28 +1,35 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Gate: no crate with a known vulnerability, and none that nobody looks after.
+//! Gate: no crate and no package of an image with a known vulnerability, no crate that nobody looks after
+//! or whose version was taken back.
 //!
-//! The advisories are fetched where the network allows, at most once a day; else the last copy
-//! serves, and the result says how old it is. A release refuses a copy that is older than
-//! [`STALE_DAYS`].
+//! What is known of vulnerabilities is fetched where the network allows, at most once a day; else the last
+//! copy serves, and the result says how old it is. A release refuses what is older than [`STALE_DAYS`].
 
+mod crates;
+mod mitigations;
+mod packages;
+
+use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
-use cargo_metadata::semver::Version;
 use release::Channel;
-use serde::Deserialize;
 
+use self::mitigations::Mitigations;
 use super::{Input, Need, Outcome, Plan, Step, StepLog};
 use crate::finding::Finding;
-use crate::ops::advisory::{self, Advisory, Kind};
+use crate::ops::advisory;
+use crate::ops::cargo::build::cargo_home;
+use crate::ops::cargo::index;
 use crate::ops::command::Command;
+use crate::ops::debian::apt;
+use crate::ops::text::count;
 use crate::ops::tree::remove;
 use crate::run::Run;
-use crate::workspace::Mitigation;
 
 /// The copy that the source carries, for machines that reach nothing else.
 const SNAPSHOT: &str = "xtask/data/advisory-db.tar.xz";
@@ -39,7 +46,7 @@ impl Step for Audit {
     }
 
     fn about(&self) -> &'static str {
-        "stop crates with known vulnerabilities or without a maintainer"
+        "stop crates and packages of images with known vulnerabilities"
     }
 
     fn is_gate(&self) -> bool {
@@ -47,42 +54,137 @@ impl Step for Audit {
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {
-        vec![Need::Tool("git"), Need::Tool("tar")]
+        vec![Need::Tool("cargo"), Need::Tool("git"), Need::Tool("tar")]
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
-        Ok(Plan::new()
+        let plan = Plan::new()
             .command(clone(run))
             .command(unpack(run))
             .native("hold every crate of Cargo.lock against the advisories")
+            .command(refresh(run))
+            .native("see which versions of crates were taken back")
             .reads(Input::Source(PathBuf::from("Cargo.lock")))
             .reads(Input::Source(PathBuf::from("release.toml")))
             .reads(Input::Source(PathBuf::from(SNAPSHOT)))
-            .reads(Input::Day))
+            .reads(Input::Tool("cargo"))
+            .reads(Input::Day);
+        let bases = &run.workspace.product().bases;
+        if bases.is_empty() {
+            return Ok(plan);
+        }
+        let plan = plan
+            .command(apt::sources_command())
+            .native("hold every package of the images against the security updates there");
+        Ok(bases.iter().fold(plan, |plan, base| plan.reads(Input::Source(base.lock.clone()))))
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         let advisories = advisory::load(&database(run, log)?)?;
-        let today = day(SystemTime::now());
         let newest = advisories.iter().map(|it| it.date.as_str()).max().unwrap_or_default();
-        let stale = newest < day(SystemTime::now() - DAY * STALE_DAYS).as_str();
-        if stale && run.version().channel() != Channel::Snapshot {
-            bail!(
-                "the newest advisory is of {newest}: a release wants advisories that are at most \
-                 {STALE_DAYS} days old; run it where {} can be reached",
-                run.workspace.product().gates.audit.database
-            );
-        }
+        let gate = &run.workspace.product().gates.audit;
+        fresh(run, "advisory", newest, &gate.database)?;
         let lock = fs::read_to_string(run.workspace.root().join("Cargo.lock"))
             .context("cannot read Cargo.lock")?;
-        let mitigations = &run.workspace.product().gates.audit.mitigation;
-        let (findings, crates) = judge(&lock, &advisories, mitigations, &today)?;
-        Ok(if findings.is_empty() {
-            Outcome::Done(format!("{crates} crates, advisories of {newest}"))
-        } else {
-            Outcome::Found(findings)
-        })
+        let lock = crates::Lock::parse(lock)?;
+        let today = day(SystemTime::now());
+        let mut mitigations = Mitigations::new(&gate.mitigation, &today);
+        let mut findings = lock.judge(&advisories, &mut mitigations);
+        findings.extend(yanked(run, log, &lock)?);
+        let mut fact = format!("{} crates, advisories of {newest}", lock.crates().len());
+        let locks = packages::Locks::read(run)?;
+        let mut complete = true;
+        if locks.len() > 0 {
+            let known = locks.updates(run, log)?;
+            let of = day(UNIX_EPOCH + Duration::from_secs(known.date));
+            fresh(run, "index of security updates", &of, "the host's mirror of Debian")?;
+            let (late, waiting) = late(run, log, &locks, &known, &mut mitigations)?;
+            findings.extend(late);
+            // Writing to a String can't fail.
+            let _infallible = write!(
+                fact,
+                "; {}, security updates of {of}, {waiting} wait",
+                count(locks.len(), "package")
+            );
+            complete = known.complete;
+        }
+        // What nothing is known of may be what a mitigation is for.
+        findings.extend(mitigations.stale(|id| complete || !id.contains('@')));
+        findings.sort();
+        Ok(if findings.is_empty() { Outcome::Done(fact) } else { Outcome::Found(findings) })
     }
+}
+
+/// The findings on packages whose security updates have waited for too long, and how many still may. A release waits
+/// for none. Of an update whose day nobody tells, it is that of the index.
+fn late(
+    run: &Run,
+    log: &StepLog,
+    locks: &packages::Locks,
+    known: &packages::Known,
+    mitigations: &mut Mitigations<'_>,
+) -> Result<(Vec<Finding>, usize)> {
+    let mut lacks = locks.lacks(known);
+    lacks.retain(|lack| !mitigations.excuse(lack.id()));
+    let news = packages::news(run, log, &lacks)?;
+    let days = match run.version().channel() {
+        Channel::Snapshot => run.workspace.product().gates.audit.grace_days,
+        _ => 0,
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let due = now.saturating_sub(DAY * days).as_secs();
+    let mut findings = Vec::new();
+    for lack in &lacks {
+        let Some(news) = news.get(lack.id()) else { continue };
+        let finding = lack.finding(news);
+        if news.since.unwrap_or(known.date) < due {
+            findings.push(finding);
+        } else {
+            log.note(&format!("may wait until it is {days} days old: {}", finding.message));
+        }
+    }
+    let waiting = lacks.len() - findings.len();
+    Ok((findings, waiting))
+}
+
+/// Refuses what is too old for a release: the newest `what`, of the day `of`, which comes from `place`.
+fn fresh(run: &Run, what: &str, of: &str, place: &str) -> Result<()> {
+    let stale = of < day(SystemTime::now() - DAY * STALE_DAYS).as_str();
+    if stale && run.version().channel() != Channel::Snapshot {
+        bail!(
+            "the newest {what} is of {of}: a release wants one that is at most {STALE_DAYS} days old; \
+             run it where {place} can be reached"
+        );
+    }
+    Ok(())
+}
+
+/// The findings on crates whose version was taken back, as far as Cargo's copy of the index tells.
+fn yanked(run: &Run, log: &StepLog, lock: &crates::Lock) -> Result<Vec<Finding>> {
+    if run.attempt(log, &refresh(run))?.code() != Some(0) {
+        log.note("the index of crates can't be fetched: the last one serves");
+    }
+    let Some(folder) = index::folder(&cargo_home()?) else {
+        log.note("Cargo has no index of crates.io here: nothing is known of versions taken back");
+        return Ok(Vec::new());
+    };
+    let is_yanked = |it: &crates::Locked| index::is_yanked(&folder, &it.name, &it.version);
+    let unknown = lock.crates().iter().filter(|it| is_yanked(it).is_none()).count();
+    if unknown > 0 {
+        log.note(&format!(
+            "of {unknown} crates the index does not tell whether they were taken back"
+        ));
+    }
+    Ok(lock.yanked(|it| is_yanked(it) == Some(true)))
+}
+
+/// Has Cargo fetch what the index says of every crate of the lock, and change nothing.
+fn refresh(run: &Run) -> Command {
+    run.command("cargo").env("CARGO_NET_RETRY", "0").env("CARGO_HTTP_TIMEOUT", "10").args([
+        "update",
+        "--dry-run",
+        "--quiet",
+    ])
 }
 
 /// Folder of the fetched advisories below `target/xtask`.
@@ -138,121 +240,9 @@ fn day(time: SystemTime) -> String {
     humantime::format_rfc3339_seconds(time).to_string().chars().take(10).collect()
 }
 
-#[derive(Deserialize)]
-struct Lock {
-    #[serde(default)]
-    package: Vec<Locked>,
-}
-
-#[derive(Deserialize)]
-struct Locked {
-    name: String,
-    version: Version,
-    source: Option<String>,
-}
-
-/// The findings on the crates of `lock`, and how many crates were looked at.
-fn judge(
-    lock: &str,
-    advisories: &[Advisory],
-    mitigations: &[Mitigation],
-    today: &str,
-) -> Result<(Vec<Finding>, usize)> {
-    let lock_model: Lock = toml::from_str(lock).context("Cargo.lock is malformed")?;
-    let foreign: Vec<&Locked> =
-        lock_model.package.iter().filter(|it| it.source.is_some()).collect();
-    let mut findings = Vec::new();
-    let mut used = Vec::new();
-    for locked in &foreign {
-        for advisory in advisories.iter().filter(|it| it.concerns(&locked.name, &locked.version)) {
-            if matches!(advisory.kind, Kind::Minor | Kind::Notice) {
-                continue;
-            }
-            if let Some(mitigation) = mitigations.iter().find(|it| it.id == advisory.id) {
-                used.push(mitigation.id.as_str());
-                if mitigation.expires.as_str() > today {
-                    continue;
-                }
-            }
-            findings.push(finding(lock, locked, advisory));
-        }
-    }
-    findings.extend(mitigations.iter().filter(|it| !used.contains(&it.id.as_str())).map(|it| {
-        Finding::in_file(
-            "release.toml",
-            "stale-mitigation",
-            format!("[[gates.audit.mitigation]] {} concerns no crate of ours", it.id),
-            "remove the entry",
-        )
-    }));
-    findings.sort();
-    Ok((findings, foreign.len()))
-}
-
-fn finding(lock: &str, locked: &Locked, advisory: &Advisory) -> Finding {
-    let mend = match (advisory.kind, advisory.mended()) {
-        (Kind::Unmaintained, _) => "replace the crate, or record why not and until when under [[gates.audit.mitigation]]".to_owned(),
-        (_, Some(versions)) => format!("go to {versions}: cargo update {}", locked.name),
-        (_, None) => "no version mends it: drop the crate, or record a mitigation with its expiry under [[gates.audit.mitigation]]".to_owned(),
-    };
-    let (name, version) = (&locked.name, &locked.version);
-    let entry = format!("name = \"{name}\"\nversion = \"{version}\"");
-    let line = lock.find(&entry).map(|at| lock[..at].lines().count() + 1);
-    Finding {
-        line,
-        ..Finding::in_file(
-            "Cargo.lock",
-            advisory.id.clone(),
-            format!("{name} {version}: {}", advisory.title),
-            mend,
-        )
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const LOCK: &str =
-        "version = 4\n\n[[package]]\nname = \"bad\"\nversion = \"1.0.0\"\nsource = \"registry\"\n";
-
-    /// A database with one vulnerability in `bad` before 1.1.0.
-    fn advisories() -> Vec<Advisory> {
-        let folder = tempfile::tempdir().unwrap();
-        let crates = folder.path().join("crates/bad");
-        fs::create_dir_all(&crates).unwrap();
-        fs::write(
-            crates.join("RUSTSEC-2020-0001.md"),
-            "```toml\n[advisory]\nid = \"RUSTSEC-2020-0001\"\npackage = \"bad\"\ndate = \"2020-01-02\"\n\
-             [versions]\npatched = [\">= 1.1.0\"]\n```\n# It breaks\n",
-        )
-        .unwrap();
-        advisory::load(folder.path()).unwrap()
-    }
-
-    fn mitigation(id: &str, expires: &str) -> Mitigation {
-        toml::from_str(&format!("id = \"{id}\"\nreason = \"r\"\nexpires = \"{expires}\"")).unwrap()
-    }
-
-    fn rules(lock: &str, mitigations: &[Mitigation]) -> Vec<(Option<usize>, String)> {
-        let (findings, _) = judge(lock, &advisories(), mitigations, "2026-01-01").unwrap();
-        findings.into_iter().map(|it| (it.line, it.rule)).collect()
-    }
-
-    #[test]
-    fn a_vulnerable_crate_is_named_with_its_line() {
-        assert_eq!(rules(LOCK, &[]), [(Some(4), "RUSTSEC-2020-0001".to_owned())]);
-        assert_eq!(rules(&LOCK.replace("1.0.0", "1.1.0"), &[]), []);
-    }
-
-    #[test]
-    fn a_mitigation_holds_until_its_day_and_a_stale_one_is_told() {
-        assert_eq!(rules(LOCK, &[mitigation("RUSTSEC-2020-0001", "2026-01-02")]), []);
-        assert_eq!(rules(LOCK, &[mitigation("RUSTSEC-2020-0001", "2026-01-01")]).len(), 1);
-        let other =
-            [mitigation("RUSTSEC-2020-0001", "2027-01-01"), mitigation("RUSTSEC-1", "2027-01-01")];
-        assert_eq!(rules(LOCK, &other), [(None, "stale-mitigation".to_owned())]);
-    }
 
     #[test]
     fn days_are_written_so_that_they_sort() {

@@ -22,6 +22,7 @@ use crate::ops::coverage::{Coverage as Lines, Share};
 use crate::ops::text::count;
 use crate::ops::{atomic, git};
 use crate::run::Run;
+use crate::workspace::Untested;
 
 pub(super) mod counters;
 
@@ -89,7 +90,9 @@ impl Step for Coverage {
         for (part, least) in parts.chain([("", thresholds.whole)]) {
             findings.extend(too_few(&lines, part, least));
         }
-        let added = git::added_lines(run.workspace.root(), &base(run)?)?;
+        findings.extend(stale(&lines, &thresholds.untested));
+        let mut added = git::added_lines(run.workspace.root(), &base(run)?)?;
+        added.retain(|file, _| thresholds.untested.iter().all(|it| it.file != *file));
         let (change, missed) = lines.among(&added);
         if change.percent() < thresholds.changed {
             findings.extend(missed_in_change(change, &missed, thresholds.changed));
@@ -184,6 +187,18 @@ fn of(run: &Run, command: Command, programs: &[PathBuf]) -> Command {
     programs.fold(command, |command, program| command.arg("--object").arg(program))
 }
 
+/// A finding for each entry about a file without lines.
+fn stale(lines: &Lines, untested: &[Untested]) -> Vec<Finding> {
+    let stale = untested.iter().filter(|it| lines.share(&it.file).lines == 0);
+    stale
+        .map(|it| {
+            let message =
+                format!("[[gates.coverage.untested]] for {}: there is no such code", it.file);
+            Finding::in_file("release.toml", "stale-exception", message, "remove the entry")
+        })
+        .collect()
+}
+
 /// The finding on a part in which tests reach fewer lines than they have to.
 fn too_few(lines: &Lines, part: &str, least: f64) -> Option<Finding> {
     let share = lines.share(part);
@@ -236,6 +251,17 @@ mod tests {
         assert_eq!(places, [("a.rs", Some(3)), ("b.rs", Some(9))]);
         assert!(findings[0].message.contains("2 lines of the change"), "{}", findings[0]);
         assert!(findings[0].message.contains("50.0 % of the 6 lines"), "{}", findings[0]);
+    }
+
+    #[test]
+    fn an_exception_for_code_that_is_gone_is_told() {
+        let lines = Lines::parse("SF:/w/a.rs\nDA:1,0\n", "/w", |_| Some("x\n".to_owned()));
+        let entry = |file: &str| -> Untested {
+            toml::from_str(&format!("file = \"{file}\"\nreason = \"r\"")).unwrap()
+        };
+        let findings = stale(&lines, &[entry("a.rs"), entry("b.rs")]);
+        assert_eq!(findings.len(), 1);
+        assert!(findings[0].message.contains("b.rs"), "{}", findings[0]);
     }
 
     #[test]

@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Gate: every crate that we build on has a licence that is compatible with ours.
+//! Gate: every crate that we build on has a licence that is compatible with ours, and every package of our
+//! images one that may stand beside it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use cargo_metadata::MetadataCommand;
 
-use super::{Input, Need, Outcome, Plan, Step, StepLog};
+use super::{Finding, Input, Need, Outcome, Plan, Step, StepLog};
 use crate::ops::command::Command;
-use crate::ops::licenses::{Dependency, Policy, check};
+use crate::ops::debian::lock::{Lock, Locked};
+use crate::ops::licenses::{Dependency, Policy, check, check_packages, stale_clarifications};
 use crate::run::Run;
 
 /// `cargo xtask licenses`.
@@ -23,7 +26,7 @@ impl Step for Licenses {
     }
 
     fn about(&self) -> &'static str {
-        "stop crates whose licence is not compatible with AGPL-3.0"
+        "stop crates and packages of images whose licence is not compatible with AGPL-3.0"
     }
 
     fn is_gate(&self) -> bool {
@@ -35,12 +38,19 @@ impl Step for Licenses {
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
-        Ok(Plan::new()
+        let plan = Plan::new()
             .command(metadata(run))
             .native("hold every licence against the list in release.toml")
             .reads(Input::Source(PathBuf::from("Cargo.lock")))
             .reads(Input::Source(PathBuf::from("release.toml")))
-            .reads(Input::Tool("cargo")))
+            .reads(Input::Tool("cargo"));
+        let bases = &run.workspace.product().bases;
+        if bases.is_empty() {
+            return Ok(plan);
+        }
+        let plan =
+            plan.native("the same with the packages of the images, as their locks have them");
+        Ok(bases.iter().fold(plan, |plan, base| plan.reads(Input::Source(base.lock.clone()))))
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
@@ -51,13 +61,40 @@ impl Step for Licenses {
         let policy =
             Policy { allow: configured.allow.clone(), clarify: configured.clarify.clone() };
         let mut findings = check(&dependencies, &policy, &lock);
+        let (of_packages, packages) = packages(run)?;
+        findings.extend(of_packages);
         findings.sort();
-        Ok(if findings.is_empty() {
-            Outcome::Done(format!("{} crates", dependencies.len()))
-        } else {
-            Outcome::Found(findings)
-        })
+        if !findings.is_empty() {
+            return Ok(Outcome::Found(findings));
+        }
+        let crates = format!("{} crates", dependencies.len());
+        Ok(Outcome::Done(match packages {
+            0 => crates,
+            packages => format!("{crates}, {packages} packages of images"),
+        }))
     }
+}
+
+/// The findings on packages of images, and how many there are.
+fn packages(run: &Run) -> Result<(Vec<Finding>, usize)> {
+    let product = run.workspace.product();
+    let configured = &product.gates.licenses.images;
+    let policy = Policy { allow: configured.allow.clone(), clarify: configured.clarify.clone() };
+    let paths: BTreeSet<_> = product.bases.iter().map(|base| &base.lock).collect();
+    let mut findings = Vec::new();
+    let mut locks = Vec::new();
+    for path in paths {
+        let whole = run.workspace.root().join(path);
+        let lock = Lock::read(&whole)?;
+        let text = fs::read_to_string(&whole)
+            .with_context(|| format!("cannot read {}", whole.display()))?;
+        findings.extend(check_packages(&lock, &path.to_string_lossy(), &text, &policy));
+        locks.push(lock);
+    }
+    findings.extend(stale_clarifications(locks.iter(), &policy));
+    let names: BTreeSet<_> =
+        locks.iter().flat_map(|lock| &lock.packages).map(Locked::label).collect();
+    Ok((findings, names.len()))
 }
 
 fn metadata(run: &Run) -> Command {

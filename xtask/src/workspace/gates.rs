@@ -60,6 +60,19 @@ pub(crate) struct Coverage {
     pub(crate) changed: f64,
     /// Of the files below a folder.
     pub(crate) parts: BTreeMap<String, f64>,
+    /// What no test can run: it counts in the whole, and not among the lines of a change.
+    pub(crate) untested: Vec<Untested>,
+}
+
+/// `[[gates.coverage.untested]]`: code that something else than the tests runs.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Untested {
+    /// The file, from the root.
+    pub(crate) file: String,
+    /// What runs it. Read by people.
+    #[expect(dead_code, reason = "the field makes the reason part of the form; people read it")]
+    pub(crate) reason: String,
 }
 
 impl Coverage {
@@ -104,6 +117,18 @@ pub(crate) struct Licenses {
     pub(crate) allow: BTreeSet<String>,
     /// Crates whose manifest is silent or wrong: name to the expression that holds.
     pub(crate) clarify: BTreeMap<String, String>,
+    /// `[gates.licenses.images]`.
+    pub(crate) images: ImageLicenses,
+}
+
+/// `[gates.licenses.images]`: of the packages of images, which stand beside our programs and are not built into them.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ImageLicenses {
+    /// Licences that may stand there, as the locks write them; `*` at the end stands for any end.
+    pub(crate) allow: BTreeSet<String>,
+    /// Packages whose copyright file no program can read: name to the expression that holds.
+    pub(crate) clarify: BTreeMap<String, String>,
 }
 
 /// `[gates.audit]`.
@@ -112,6 +137,8 @@ pub(crate) struct Licenses {
 pub(crate) struct Audit {
     /// The Git repository of the advisories.
     pub(crate) database: String,
+    /// For how many days a security update of a package in an image may wait, where no release is made.
+    pub(crate) grace_days: u32,
     /// Advisories that we live with for a while.
     pub(crate) mitigation: Vec<Mitigation>,
 }
@@ -120,7 +147,7 @@ pub(crate) struct Audit {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Mitigation {
-    /// `RUSTSEC-YYYY-NNNN`.
+    /// `RUSTSEC-YYYY-NNNN` of a crate; `SOURCE@VERSION` of the security update that a package of an image lacks.
     pub(crate) id: String,
     /// Why it does not concern us, or what we do about it.
     #[expect(dead_code, reason = "the field makes the reason part of the form; people read it")]

@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::ops::{source, tree};
 
-pub(crate) use self::gates::{Allowance, Mitigation, SchemaRules};
+pub(crate) use self::gates::{Allowance, Mitigation, SchemaRules, Untested};
 pub(crate) use self::product::{
     Binary, Deliver, Image, ImageBase, Iso, Product, Smoke, TestSystems, names,
 };

@@ -11,6 +11,7 @@ mod determinism;
 mod faults;
 mod gates;
 mod merge;
+mod packages;
 mod stop;
 mod unchanged;
 mod violations;

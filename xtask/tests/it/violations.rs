@@ -10,7 +10,7 @@
 use std::fs;
 use std::process::Command;
 
-use crate::common::{Fixture, have, only};
+use crate::common::{Answer, Fixture, have, only};
 
 /// What the gates that are tried here need, those of Rust aside.
 const TOOLS: &[&str] = &["actionlint", "check-jsonschema", "hadolint", "zizmor"];
@@ -190,6 +190,29 @@ fn what_others_wrote() {
             ("one/Cargo.toml", Some(line), "unused-dependency")
         }),
     ]);
+}
+
+#[test]
+fn a_version_that_its_authors_have_taken_back() {
+    let fixture = whole();
+    // What Cargo keeps of the index of crates.io; the rest of its home is of no use to it here.
+    let home = fixture.root().join("target/cargo-home");
+    let index = |yanked: &str| {
+        let place = "target/cargo-home/registry/index/index.crates.io-0/.cache/fo/re/foreign";
+        let line = format!("{{\"name\":\"foreign\",\"vers\":\"1.0.0\",\"yanked\":{yanked}}}");
+        fixture.write(place, &format!("\u{3}\u{2}\0\0\0etag\01.0.0\0{line}\0"));
+    };
+    let audit = || {
+        let mut command = fixture.command(&["audit", "--json"]);
+        Answer(command.env("CARGO_HOME", &home).output().unwrap())
+    };
+    index("false");
+    assert_eq!(audit().code(), 0, "{}", audit().err());
+    index("true");
+    let line = fixture.replace("Cargo.lock", "name = \"foreign\"", "name = \"foreign\"");
+    // A gate that ended well does not run again on the same day, with what it reads unchanged.
+    fixture.append("release.toml", "\n# Another day.\n");
+    only(&audit(), "audit", "Cargo.lock", Some(line), "yanked");
 }
 
 #[test]

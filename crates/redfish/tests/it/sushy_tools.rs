@@ -23,7 +23,7 @@ SUSHY_EMULATOR_LISTEN_PORT = 0
 SUSHY_EMULATOR_STATE_DIR = '@'
 SUSHY_EMULATOR_VMEDIA_DEVICES = {
     'Cd': {'Name': 'Virtual CD', 'MediaTypes': ['CD', 'DVD']},
-    'Stick': {'Name': 'Virtual stick', 'MediaTypes': ['USBStick']},
+    'CdStick': {'Name': 'Virtual stick', 'MediaTypes': ['USBStick']},
 }
 ";
 
@@ -90,7 +90,7 @@ async fn a_job_goes_through_with_an_emulator_that_nobody_here_wrote() {
         ..timing()
     };
     let bmc = Bmc::connect(&endpoint, "any", None, timing).await.unwrap();
-    assert_eq!(bmc.profile().name, "generic");
+    assert_eq!(bmc.profile().name, "sushy-tools");
     let (maintenance, task) = two(&bmc);
     assert_eq!((maintenance.kind, task.kind), (Kind::Cd, Kind::Usb));
     bmc.insert(&maintenance, &format!("{images}/maintenance.iso")).await.unwrap();

@@ -6,7 +6,7 @@
 use anyhow::{Context as _, Result};
 
 use crate::action::Action;
-use crate::image::Source;
+use crate::image::Access;
 use crate::plan::Plan;
 use crate::roots::Root;
 use crate::task::Task;
@@ -14,9 +14,8 @@ use crate::task::Task;
 /// Options of the step.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Options {
-    /// The registry speaks http. One on a loopback address always does.
-    #[arg(long)]
-    pub(crate) plain_http: bool,
+    #[command(flatten)]
+    access: Access,
 }
 
 /// Plans the pull.
@@ -31,11 +30,7 @@ pub(crate) fn plan(task: &Task, options: &Options) -> Result<Plan> {
         actions.push(Action::EmptyDir { path: target });
     }
     actions.push(Action::Unpack {
-        source: Source {
-            reference: reference.to_string(),
-            os: "linux",
-            plain_http: options.plain_http,
-        },
+        source: options.access.source(reference.as_ref(), "linux"),
         target: root.path().to_owned(),
     });
     actions.extend(root.unmounts());

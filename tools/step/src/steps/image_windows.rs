@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 
 use crate::action::Action;
-use crate::image::Source;
+use crate::image::Access;
 use crate::mkfs::mkfs;
 use crate::plan::Plan;
 use crate::task::Task;
@@ -22,9 +22,8 @@ const UNATTEND: &str = "/Windows/Panther/unattend.xml";
 /// Options of the step.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// The registry speaks http. One on a loopback address always does.
-    #[arg(long)]
-    plain_http: bool,
+    #[command(flatten)]
+    access: Access,
     /// Number of the image in the WIM.
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     index: u32,
@@ -39,11 +38,7 @@ pub(crate) fn plan(task: &Task, options: &Options) -> Result<Plan> {
     // wimlib wants an empty volume, and an attempt that broke off has left half an image.
     let mut actions: Vec<Action> = mkfs(windows, &task.ids).map(Action::run).into_iter().collect();
     actions.push(Action::ApplyWim {
-        source: Source {
-            reference: reference.to_string(),
-            os: "windows",
-            plain_http: options.plain_http,
-        },
+        source: options.access.source(reference.as_ref(), "windows"),
         index: options.index,
         device: windows.device.clone(),
         work: task.work.clone(),

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail, ensure};
 use release::Architecture;
 
+use super::date;
 use super::lock::{BASE, Locked};
 use crate::ops::command::Command;
 use crate::ops::{atomic, checksum};
@@ -88,7 +89,24 @@ pub(crate) fn sources_list(printed: &str, host: &str, suite: &str) -> Result<Str
     Ok(lines.into_iter().collect())
 }
 
+/// The same with nothing but the security updates.
+///
+/// # Errors
+/// When the host's apt takes none.
+pub(crate) fn security_sources(printed: &str, host: &str, suite: &str) -> Result<String> {
+    let pocket = format!(" {suite}-security ");
+    let all = sources_list(printed, host, suite)?;
+    let lines: String = all.split_inclusive('\n').filter(|it| it.contains(&pocket)).collect();
+    ensure!(!lines.is_empty(), "apt on this machine has no mirror with {host}-security main");
+    Ok(lines)
+}
+
 impl Apt {
+    /// apt in the folder `folder`, which [`Apt::new`] made.
+    pub(crate) fn at(folder: PathBuf, architecture: Architecture) -> Self {
+        Self { folder, architecture }
+    }
+
     /// apt in the folder `folder`, which is made, with the mirrors of `sources`.
     pub(crate) fn new(folder: PathBuf, architecture: Architecture, sources: &str) -> Result<Self> {
         for name in ["lists/partial", "cache/archives/partial"] {
@@ -97,7 +115,7 @@ impl Apt {
         }
         atomic::write(&folder.join("sources.list"), sources.as_bytes())?;
         atomic::write(&folder.join("status"), b"")?;
-        Ok(Self { folder, architecture })
+        Ok(Self::at(folder, architecture))
     }
 
     /// `program` of apt, to run in `here`.
@@ -161,15 +179,17 @@ impl Apt {
         let lists = self.folder.join("lists");
         let entries =
             fs::read_dir(&lists).with_context(|| format!("cannot read {}", lists.display()))?;
-        let suffix = format!("_dists_{suite}_InRelease");
+        // Without a signature inside, as a repository may be that the host trusts otherwise.
+        let suffixes = ["InRelease", "Release"].map(|name| format!("_dists_{suite}_{name}"));
         for entry in entries {
             let path = entry?.path();
-            if path.to_string_lossy().ends_with(&suffix) {
+            if suffixes.iter().any(|it| path.to_string_lossy().ends_with(it)) {
                 let text = fs::read_to_string(&path)
                     .with_context(|| format!("cannot read {}", path.display()))?;
-                let date = text.lines().find_map(|line| line.strip_prefix("Date: "));
-                let date = date.with_context(|| format!("{} has no Date", path.display()))?;
-                return rfc5322(date).with_context(|| format!("{}: Date: {date}", path.display()));
+                let said = text.lines().find_map(|line| line.strip_prefix("Date: "));
+                let said = said.with_context(|| format!("{} has no Date", path.display()))?;
+                return date::rfc5322(said)
+                    .with_context(|| format!("{}: Date: {said}", path.display()));
             }
         }
         bail!("apt fetched no index of {suite}")
@@ -255,19 +275,6 @@ pub(crate) fn gone<'a>(packages: &[&'a Locked], printed: &str) -> Vec<&'a Locked
         .collect()
 }
 
-/// `Sat, 10 Jan 2026 09:15:30 UTC` in seconds since 1970 (RFC 5322, 3.3; Debian's indexes are in UTC).
-fn rfc5322(text: &str) -> Option<u64> {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let mut words = text.split_once(", ")?.1.split(' ');
-    let (day, month, year, time) = (words.next()?, words.next()?, words.next()?, words.next()?);
-    let month = MONTHS.iter().position(|name| *name == month)? + 1;
-    let day: u32 = day.parse().ok()?;
-    let rfc3339 = format!("{year}-{month:02}-{day:02}T{time}Z");
-    let time = humantime::parse_rfc3339(&rfc3339).ok()?;
-    Some(time.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -290,6 +297,11 @@ mod tests {
                 ["main", "trixie-security", "http://sec.example/"],
             ]
         );
+        let security = security_sources(printed, "bookworm", "trixie").unwrap();
+        assert!(security.ends_with("http://sec.example/ trixie-security main\n"), "{security}");
+        assert_eq!(security.lines().count(), 1);
+        let error = security_sources("http://x.example/ sid main\n", "sid", "sid").unwrap_err();
+        assert!(error.to_string().contains("sid-security"), "{error}");
         let error =
             sources_list("http://x.example/ noble main\n", "bookworm", "trixie").unwrap_err();
         assert!(error.to_string().contains("/etc/apt"), "{error}");
@@ -345,12 +357,9 @@ mod tests {
     }
 
     #[test]
-    fn essential_packages_and_dates_are_read() {
+    fn essential_packages_are_read() {
         let dump =
             "Package: bash\nEssential: yes\n\nPackage: vim\n\nPackage: dpkg\nEssential: yes\n";
         assert_eq!(essential(dump), BTreeSet::from(["bash".to_owned(), "dpkg".to_owned()]));
-        assert_eq!(rfc5322("Sat, 10 Jan 2026 09:15:30 UTC"), Some(1_768_036_530));
-        assert_eq!(rfc5322("Thu, 1 Jan 1970 00:00:01 UTC"), Some(1));
-        assert_eq!(rfc5322("yesterday"), None);
     }
 }

@@ -20,7 +20,7 @@ const HEAD: &str = "\
 # Copyright (C) 2026 The Provisioner Authors
 
 # Written by `cargo xtask images --update-lock`: every package of the tool images, as the mirror had
-# it then. Images are made of exactly these files.
+# it then, and the licences in their copyright files. Images are made of exactly these files.
 ";
 
 /// A lock file.
@@ -34,7 +34,14 @@ pub(crate) struct Lock {
     /// The packages, sorted.
     #[serde(rename = "package", default)]
     pub(crate) packages: Vec<Locked>,
+    /// `NAME VERSION` of each package to the SPDX expression of what its copyright file names, else
+    /// [`NO_LICENSE`].
+    #[serde(default)]
+    pub(crate) licenses: BTreeMap<String, String>,
 }
+
+/// That a copyright file names no licence in a form that programs read (SPDX 2.3, 7.13).
+pub(crate) const NO_LICENSE: &str = "NOASSERTION";
 
 /// One package file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -52,6 +59,13 @@ pub(crate) struct Locked {
     pub(crate) architecture: String,
     /// SHA-256 of the file, lower-case hex.
     pub(crate) sha256: String,
+}
+
+impl Locked {
+    /// Its name and version, as [`Lock::licenses`] has them.
+    pub(crate) fn label(&self) -> String {
+        format!("{} {}", self.name, self.version)
+    }
 }
 
 /// The set of the packages that every image has.
@@ -107,6 +121,12 @@ impl Lock {
                 "\n[[package]]\nimage = {image:?}\nset = {set:?}\nname = {name:?}\n\
                  version = {version:?}\narchitecture = {architecture:?}\nsha256 = {sha256:?}\n"
             );
+        }
+        if !lock.licenses.is_empty() {
+            text.push_str("\n[licenses]\n");
+        }
+        for (package, license) in &lock.licenses {
+            let _infallible = writeln!(text, "{package:?} = {license:?}");
         }
         text
     }
@@ -177,6 +197,10 @@ mod tests {
                 locked(Architecture::Amd64, "tools/x", "mtools"),
                 locked(Architecture::Arm64, BASE, "dpkg"),
             ],
+            licenses: BTreeMap::from([(
+                locked(Architecture::Amd64, BASE, "dpkg").label(),
+                "GPL-2.0-or-later".to_owned(),
+            )]),
         }
     }
 

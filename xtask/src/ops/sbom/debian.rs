@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, Result};
 
 use crate::ops::debian::control::{self, Stanza};
+use crate::ops::debian::copyright;
 use crate::ops::sbom::bom::{Bom, Component, Kind};
 use crate::ops::sbom::license;
 use crate::ops::sbom::purl::purl;
@@ -51,7 +52,8 @@ pub(crate) fn add(
     for stanza in installed {
         let package = stanza.require("Package")?;
         let mut component = component(stanza, &release)?;
-        let terms = facts.copyrights.get(package).map(|text| licenses(text)).unwrap_or_default();
+        let terms =
+            facts.copyrights.get(package).map(|text| copyright::licenses(text)).unwrap_or_default();
         component.license = license::expression(&terms, &mut bom.custom_licenses);
         component.sha256 = checksums.get(package).cloned();
         let provides = control::relations(stanza.get("Provides").unwrap_or_default());
@@ -134,18 +136,4 @@ fn upstream(source: &str) -> String {
         Some((name, version)) => format!("{name}@{}", version.trim_end_matches(')')),
         None => source.to_owned(),
     }
-}
-
-/// The `License` fields of a machine-readable copyright file; nothing where it is not
-/// machine-readable (Debian, "Machine-readable debian/copyright file", 1.0).
-fn licenses(copyright: &str) -> BTreeSet<&str> {
-    if !copyright.starts_with("Format:") {
-        return BTreeSet::new();
-    }
-    copyright
-        .lines()
-        .filter_map(|line| line.strip_prefix("License:"))
-        .map(str::trim)
-        .filter(|name| !name.is_empty())
-        .collect()
 }

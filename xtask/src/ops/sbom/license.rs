@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::spdx::plain;
+use crate::ops::debian::copyright;
 
 /// Names that SPDX has under another one.
 const OTHERWISE: &[(&str, &str)] = &[
@@ -20,6 +21,11 @@ const OTHERWISE: &[(&str, &str)] = &[
     ("Expat", "MIT"),
     ("zlib", "Zlib"),
 ];
+
+/// What applies to a package by its Debian copyright file; `None` where that names no licence.
+pub(crate) fn of_package(copyright: &str) -> Option<String> {
+    expression(&copyright::licenses(copyright), &mut BTreeMap::new())
+}
 
 /// What applies to a package: the licences of all its files, each of `terms` for some of them. `None`
 /// where there are none. What SPDX has no name for is noted in `custom`.

@@ -11,7 +11,9 @@ use release::Architecture;
 use super::packages;
 use crate::ops::atomic;
 use crate::ops::debian::apt::{self, Apt, Candidate};
-use crate::ops::debian::lock::{Lock, Locked, TEST_ARTIFACTS};
+use crate::ops::debian::copyright;
+use crate::ops::debian::lock::{Lock, Locked, NO_LICENSE, TEST_ARTIFACTS};
+use crate::ops::sbom::license;
 use crate::run::Run;
 use crate::steps::{Input, Outcome, Plan, Step, StepLog};
 use crate::workspace::{ImageBase, names};
@@ -31,6 +33,7 @@ impl Step for UpdateLock {
     fn plan(&self, run: &Run) -> Result<Plan> {
         let plan = Plan::new()
             .native("ask the host's package mirror what the base and each image take")
+            .native("read the licences in the copyright files of all of them")
             .reads(Input::Path("release.toml".into()));
         let bases = &run.workspace.product().bases;
         Ok(bases.iter().fold(plan, |plan, base| {
@@ -59,7 +62,40 @@ fn resolve(run: &Run, log: &StepLog, base: &ImageBase) -> Result<Lock> {
         epoch = apt.index_date(&base.suite)?.max(epoch);
         packages.extend(resolve_for(run, log, base, architecture, &apt)?);
     }
-    Ok(Lock { suite: base.suite.clone(), epoch, packages })
+    let licenses = licenses(run, log, &base.suite, &packages)?;
+    Ok(Lock { suite: base.suite.clone(), epoch, packages, licenses })
+}
+
+/// The licences of `packages` by their labels, as their copyright files have them.
+fn licenses(
+    run: &Run,
+    log: &StepLog,
+    suite: &str,
+    packages: &[Locked],
+) -> Result<BTreeMap<String, String>> {
+    let mut licenses = BTreeMap::new();
+    for architecture in [Architecture::Amd64, Architecture::Arm64] {
+        let of: BTreeMap<&str, &Locked> = packages
+            .iter()
+            .filter(|it| it.image == architecture)
+            .map(|it| (it.name.as_str(), it))
+            .collect();
+        let locked: Vec<&Locked> = of.into_values().collect();
+        let files = packages::fetched(run, log, suite, architecture, &locked)?;
+        let mut copyrights = BTreeMap::new();
+        for (package, file) in locked.iter().zip(&files) {
+            let tar = run.attempt_machine(log, &copyright::files_command(file))?.success()?;
+            let found = copyright::find(tar.as_slice(), &package.name)
+                .with_context(|| format!("cannot read {}", file.display()))?;
+            copyrights.extend(found.map(|it| (package.name.clone(), it)));
+        }
+        for package in locked {
+            let text = copyright::text(&copyrights, &package.name);
+            let license = text.and_then(license::of_package);
+            licenses.insert(package.label(), license.unwrap_or_else(|| NO_LICENSE.to_owned()));
+        }
+    }
+    Ok(licenses)
 }
 
 fn resolve_for(
