@@ -144,27 +144,39 @@ impl Verdict {
 }
 
 impl Report {
-    /// How many steps failed, and how many did not run although there was something to do.
-    fn counts(&self) -> (usize, usize) {
-        let mut failed = 0;
-        let mut not_run = 0;
+    /// How many steps failed, how many gates could not run here, and how many other steps did not run although
+    /// there was something to do.
+    fn counts(&self) -> (usize, usize, usize) {
+        let (mut failed, mut gates, mut steps) = (0, 0, 0);
         for row in &self.steps {
             match &row.verdict {
                 Verdict::Found { .. } | Verdict::Failed { .. } => failed += 1,
                 Verdict::Skipped { skip: Skip::MissingTool { .. } } if self.strict => failed += 1,
-                verdict @ Verdict::Skipped { .. } if !verdict.good() => not_run += 1,
+                // Without its program, another step than a gate stops the run.
+                Verdict::Skipped { skip: Skip::MissingTool { .. } } => gates += 1,
+                verdict @ Verdict::Skipped { .. } if !verdict.good() => steps += 1,
                 _ => {}
             }
         }
-        (failed, not_run)
+        (failed, gates, steps)
+    }
+
+    /// The outcome of a step in one word, and the rest of its line in the table.
+    fn told(&self, row: &Row) -> (&'static str, String) {
+        match &row.verdict {
+            Verdict::Skipped { skip: skip @ Skip::MissingTool { .. } } if self.strict => {
+                ("failed", format!("could not run: {skip}"))
+            }
+            verdict => (verdict.word(), verdict.note()),
+        }
     }
 
     /// 0 done, 1 a step failed or the run was stopped, 3 done but something did not run.
     pub(crate) fn exit_code(&self) -> u8 {
         let stopped = |row: &Row| row.verdict == Verdict::Skipped { skip: Skip::Stopped };
         match self.counts() {
-            (0, 0) => 0,
-            (0, _) if !self.steps.iter().any(stopped) => 3,
+            (0, 0, 0) => 0,
+            (0, _, _) if !self.steps.iter().any(stopped) => 3,
             _ => 1,
         }
     }
@@ -180,7 +192,7 @@ impl Report {
         let mut out = format!("{:width$}  {:7}  {:>8}  note\n", "step", "outcome", "time");
         for row in &self.steps {
             let time = if row.verdict.ran() { seconds(row.milliseconds) } else { String::new() };
-            let (word, note) = (row.verdict.word(), row.verdict.note());
+            let (word, note) = self.told(row);
             // Writing into a String has no way to fail.
             let _infallible = writeln!(out, "{:width$}  {word:7}  {time:>8}  {note}", row.step);
         }
@@ -189,13 +201,15 @@ impl Report {
     }
 
     fn summary(&self) -> String {
-        let (failed, not_run) = self.counts();
+        let (failed, gates, steps) = self.counts();
         let mut parts = Vec::new();
         if failed > 0 {
             parts.push(format!("{} failed", count(failed, "step")));
         }
-        if not_run > 0 {
-            parts.push(format!("{} did not run", count(not_run, "step")));
+        for (number, what) in [(gates, "gate"), (steps, "step")] {
+            if number > 0 {
+                parts.push(format!("{} did not run", count(number, what)));
+            }
         }
         if parts.is_empty() {
             parts.push(format!("{} ok", count(self.steps.len(), "step")));
@@ -284,8 +298,15 @@ mod tests {
         images   skipped            podman is not installed; mend: apt-get install podman
         sign     skipped            images did not succeed
 
-        pr: 1 step failed, 2 steps did not run in 2 m 05 s (critical path 0.3 s)
+        pr: 1 step failed, 1 gate did not run, 1 step did not run in 2 m 05 s (critical path 0.3 s)
         ");
+    }
+
+    #[test]
+    fn where_no_gate_may_be_left_out_one_that_could_not_run_has_failed() {
+        let table = report(vec![done(), missing()], true).table();
+        assert!(table.contains("headers  failed             could not run: podman"), "{table}");
+        assert!(table.contains("pr: 1 step failed in"), "{table}");
     }
 
     #[test]

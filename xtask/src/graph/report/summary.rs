@@ -21,9 +21,10 @@ impl Report {
         );
         for row in &self.steps {
             let time = if row.verdict.ran() { seconds(row.milliseconds) } else { String::new() };
-            let (word, note) = (row.verdict.word(), cell(&row.verdict.note()));
+            let (word, note) = self.told(row);
+            let (step, note) = (cell(&row.step), cell(&note));
             // Writing into a String has no way to fail.
-            let _infallible = writeln!(out, "| {} | {word} | {time} | {note} |", cell(&row.step));
+            let _infallible = writeln!(out, "| {step} | {word} | {time} | {note} |");
         }
         let found: Vec<_> = self
             .steps
