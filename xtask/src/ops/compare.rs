@@ -9,7 +9,7 @@ use std::io::Read as _;
 
 use elf::ElfBytes;
 use elf::endian::AnyEndian;
-use flate2::read::GzDecoder;
+use flate2::read::{GzDecoder, ZlibDecoder};
 
 use super::rpm::Package;
 
@@ -239,21 +239,39 @@ fn json(first: &[u8], second: &[u8]) -> Option<Difference> {
     (first.is_object() || first.is_array()).then(|| search(&first, &second, "")).flatten()
 }
 
-/// Both are executables: the section that the first difference lies in.
+/// Both are executables or hold their debug information: the section, unpacked.
 fn section(first: &[u8], second: &[u8]) -> Option<Difference> {
-    let file = ElfBytes::<AnyEndian>::minimal_parse(first).ok()?;
-    ElfBytes::<AnyEndian>::minimal_parse(second).ok()?;
-    let difference = plain(first, second);
-    let What::Bytes { offset, .. } = difference.what else { return None };
-    let offset = u64::try_from(offset).ok()?;
+    archives(sections(first)?, sections(second)?)
+}
+
+/// The sections of an ELF file. First those with texts, which others point into; last those that are
+/// a digest over the rest, and tell nothing.
+fn sections(bytes: &[u8]) -> Option<Vec<Member>> {
+    const DIGESTS: &[&str] = &[".note.gnu.build-id", ".gnu_debuglink"];
+    let file = ElfBytes::<AnyEndian>::minimal_parse(bytes).ok()?;
     let (headers, names) = file.section_headers_with_strtab().ok()?;
     let (headers, names) = (headers?, names?);
-    let header = headers.iter().find(|header| {
-        header.sh_type != elf::abi::SHT_NOBITS
-            && (header.sh_offset..header.sh_offset.saturating_add(header.sh_size)).contains(&offset)
-    })?;
-    let name = names.get(usize::try_from(header.sh_name).ok()?).ok()?;
-    Some(difference.within(name))
+    let mut sections = Vec::new();
+    for header in headers.iter().filter(|it| it.sh_type != elf::abi::SHT_NOBITS) {
+        let name = names.get(usize::try_from(header.sh_name).ok()?).ok()?;
+        let (content, compressed) = file.section_data(&header).ok()?;
+        let mut unpacked = Vec::new();
+        // The other way that there is, Zstandard (ELF gABI, "Section Compression"), nobody here uses.
+        match compressed.filter(|it| it.ch_type == elf::abi::ELFCOMPRESS_ZLIB) {
+            Some(_) => drop(ZlibDecoder::new(content).read_to_end(&mut unpacked).ok()?),
+            None => unpacked.extend_from_slice(content),
+        }
+        let rank = match name {
+            _ if DIGESTS.contains(&name) => 2,
+            _ if header.sh_flags & u64::from(elf::abi::SHF_STRINGS) != 0 => 0,
+            _ => 1,
+        };
+        let flags = format!("{:#x}", header.sh_flags);
+        let fields = vec![("flags", flags)];
+        sections.push((rank, Member { path: name.to_owned(), fields, content: unpacked }));
+    }
+    sections.sort_by_key(|(rank, _)| *rank);
+    Some(sections.into_iter().map(|(_, section)| section).collect())
 }
 
 impl Difference {
@@ -417,8 +435,14 @@ mod tests {
         let header = file.section_header_by_name(".rodata").unwrap().unwrap();
         let mut other = own.clone();
         other[usize::try_from(header.sh_offset).unwrap() + 3] ^= 1;
-        let told = told(&own, &other);
-        assert!(told.starts_with("in .rodata: at offset 0x"), "{told}");
+        assert!(told(&own, &other).starts_with("in .rodata: at offset 0x3: "));
+        // The digest over it differs too, and tells nothing.
+        let header = file.section_header_by_name(".note.gnu.build-id").unwrap().unwrap();
+        other[usize::try_from(header.sh_offset).unwrap() + 16] ^= 1;
+        assert!(told(&own, &other).starts_with("in .rodata: at offset 0x3: "));
+        other.clone_from(&own);
+        other[usize::try_from(header.sh_offset).unwrap() + 16] ^= 1;
+        assert!(told(&own, &other).starts_with("in .note.gnu.build-id: at offset 0x10: "));
     }
 
     #[test]

@@ -127,8 +127,17 @@ impl Folders {
         mapping.push((self.root.clone(), "/build/source".to_owned()));
         mapping.push((self.target.clone(), "/build/target".to_owned()));
         mapping.push((self.library.clone(), format!("/rustc/{}/library", toolchain.commit)));
-        mapping
+        // Behind a symbolic link, cargo names a file by the link, and a compiler its folder by where that leads.
+        mapping.into_iter().flat_map(with_target_of_link).collect()
     }
+}
+
+/// A folder and its name, and once more as it is without symbolic links, where that is another path.
+fn with_target_of_link((folder, name): (PathBuf, String)) -> Vec<(PathBuf, String)> {
+    let leads_to = folder.canonicalize().ok().filter(|path| *path != folder);
+    let mut both = vec![(folder, name.clone())];
+    both.extend(leads_to.map(|path| (path, name)));
+    both
 }
 
 /// The command that builds the executable `binary` of `package`.
@@ -370,6 +379,22 @@ mod tests {
             .output()
             .unwrap();
         assert_eq!(String::from_utf8(run.stdout).unwrap(), "-static-pie a b -lc \n");
+    }
+
+    #[test]
+    fn a_registry_behind_a_link_is_mapped_by_both_of_its_paths() {
+        let home = tempfile::tempdir().unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(elsewhere.path().join("src/index-1")).unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), home.path().join("registry")).unwrap();
+        let command =
+            command(&folders(home.path()), &toolchain(), NATIVE, &IDENTITY, "p", "b").unwrap();
+        let flags = variable(&command, "CARGO_ENCODED_RUSTFLAGS").unwrap();
+        for path in [home.path().join("registry/src/index-1"), elsewhere.path().join("src/index-1")]
+        {
+            let flag = format!("--remap-path-prefix={}=/build/registry", path.display());
+            assert!(flags.contains(&flag), "{flag}: {flags}");
+        }
     }
 
     #[test]
