@@ -14,7 +14,7 @@ use release::layout::{self, SbomFormat};
 use serde_json::Value;
 use sigstore::statement::COSIGN_SIGN;
 use sigstore::{Bundle, PrivateKey, PublicKey, Statement};
-use support::{BINARY, IMAGE, KeyFile, PACKAGE, Release, succeeded};
+use support::{BINARY, DEB, DEBUG, IMAGE, KeyFile, PACKAGE, RPM, Release, succeeded};
 use verify::Report;
 
 /// A signed release that each case tampers with and then restores.
@@ -214,7 +214,7 @@ fn an_attestation_in_place_of_a_signature_is_caught_and_named() {
         let impostor = case.read(impostor);
         case.caught(place, &impostor, "a good statement of another kind");
     }
-    for path in [BINARY, PACKAGE, layout::CHECKSUMS] {
+    for path in [BINARY, PACKAGE, DEB, RPM, DEBUG, layout::CHECKSUMS] {
         let impostor = case.read(&layout::provenance(path));
         case.caught(&layout::signature(path), &impostor, "an attestation in place of a signature");
     }
@@ -261,7 +261,12 @@ fn every_changed_field_of_the_manifest_is_caught_and_named() {
     let manifest: Value = serde_json::from_slice(&case.read(layout::MANIFEST)).unwrap();
     let mut fields = Vec::new();
     leaves(&manifest, "", &mut fields);
-    assert!(fields.len() > 40, "{fields:?}");
+    assert!(fields.len() > 80, "{fields:?}");
+    for expected in
+        ["/reproduced/variations/0", "/reproduced/identical/0", "/reproduced/different/0"]
+    {
+        assert!(fields.iter().any(|it| it == expected), "{expected} is not in {fields:?}");
+    }
     for field in fields {
         let mut changed = manifest.clone();
         let value = changed.pointer_mut(&field).unwrap();
@@ -303,7 +308,7 @@ fn other(value: &Value) -> Value {
             "snapshot" => "stable".into(),
             "amd64" => "arm64".into(),
             "binary" => "package".into(),
-            "package" | "sbom" | "checksums" => "binary".into(),
+            "package" | "sbom" | "checksums" | "debug" => "binary".into(),
             text => format!("{text}x").into(),
         },
         // null, and empty lists and objects, which leave nothing to change but their type.
@@ -335,6 +340,8 @@ fn a_manifest_that_breaks_its_own_rules_is_caught_though_the_key_signed_it() {
         ("/channel", "candidate".into(), "does not fit the channel"),
         ("/version", "1.0.0".into(), "does not fit the channel"),
         ("/source/commit", "0000".into(), "is not among the materials"),
+        ("/reproduced/identical/0", "nowhere".into(), "\"nowhere\" went, which it has not"),
+        ("/reproduced/different/0", BINARY.into(), "it says twice how"),
     ] {
         let mut changed = good.clone();
         *changed.pointer_mut(field).unwrap() = value;

@@ -55,9 +55,27 @@ pub(crate) fn faults(manifest: &Manifest) -> Vec<String> {
         faults.push(format!("expected one artifact with checksums, {}", layout::CHECKSUMS));
     }
     faults.extend(channel(manifest));
+    faults.extend(reproduced(manifest));
     let commit = &manifest.source.commit;
     if !manifest.materials.iter().any(|m| m.digest.get("gitCommit") == Some(commit)) {
         faults.push(format!("the commit {commit} is not among the materials"));
+    }
+    faults
+}
+
+/// What a second build is said to have shown must be about this release, and of each file one thing.
+fn reproduced(manifest: &Manifest) -> Vec<String> {
+    let Some(reproduced) = &manifest.reproduced else { return Vec::new() };
+    let files = manifest.artifacts.iter().map(|file| &file.path);
+    let known: BTreeSet<_> = files.chain(manifest.images.iter().map(|it| &it.layout)).collect();
+    let (mut faults, mut seen) = (Vec::new(), BTreeSet::new());
+    for path in reproduced.identical.iter().chain(&reproduced.different) {
+        if !known.contains(path) {
+            faults.push(format!("it says how a second build of {path:?} went, which it has not"));
+        }
+        if !seen.insert(path) {
+            faults.push(format!("it says twice how a second build of {path:?} went"));
+        }
     }
     faults
 }

@@ -13,7 +13,9 @@ use std::process::{Command, Output};
 use oci::spec::{ANNOTATION_REF_NAME, Descriptor};
 use oci::{Digest, Layout, media_type};
 use release::layout::{self, SbomFormat};
-use release::{Architecture, Artifact, ArtifactKind, Channel, Image, Manifest, Material, Source};
+use release::{
+    Architecture, Artifact, ArtifactKind, Channel, Image, Manifest, Material, Reproduced, Source,
+};
 use serde_json::{Value, json};
 use sigstore::{PrivateKey, PublicKey, keyfile};
 use tempfile::TempDir;
@@ -25,6 +27,11 @@ pub(crate) const IMAGE: &str = "tools/example";
 pub(crate) const BINARY: &str = "dispatcher_v0.1.0-snapshot.c0ffee_linux_amd64";
 /// The package.
 pub(crate) const PACKAGE: &str = "controller_v0.1.0-snapshot.c0ffee_linux_amd64.tar.gz";
+/// Packages of distributions.
+pub(crate) const DEB: &str = "controller_v0.1.0-snapshot.c0ffee_linux_amd64.deb";
+pub(crate) const RPM: &str = "controller_v0.1.0-snapshot.c0ffee_linux_amd64.rpm";
+/// The debug information of the binary.
+pub(crate) const DEBUG: &str = "dispatcher_v0.1.0-snapshot.c0ffee_linux_amd64.debug";
 const COMMIT: &str = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00";
 const VERSION: &str = "0.1.0-snapshot.c0ffee";
 
@@ -126,6 +133,8 @@ impl Release {
 
         let binary = format!("binary {salt}").into_bytes();
         let package = package(format!("executable {salt}").as_bytes());
+        let deb = format!("!<arch>\ndebian {salt}").into_bytes();
+        let rpm = format!("\u{ed}rpm {salt}").into_bytes();
         manifest.images.push(self.image(salt, version));
         let image = manifest.images[0].digest.replace("sha256:", "");
         let mut add = |path: &str, kind, describes: Option<&str>, bytes: &[u8]| {
@@ -141,9 +150,16 @@ impl Release {
         };
         add(BINARY, ArtifactKind::Binary, None, &binary);
         add(PACKAGE, ArtifactKind::Package, None, &package);
-        for (name, digest) in
-            [(BINARY, sha256(&binary)), (PACKAGE, sha256(&package)), (IMAGE, image)]
-        {
+        add(DEB, ArtifactKind::Package, None, &deb);
+        add(RPM, ArtifactKind::Package, None, &rpm);
+        add(DEBUG, ArtifactKind::Debug, None, format!("debug {salt}").as_bytes());
+        for (name, digest) in [
+            (BINARY, sha256(&binary)),
+            (PACKAGE, sha256(&package)),
+            (DEB, sha256(&deb)),
+            (RPM, sha256(&rpm)),
+            (IMAGE, image),
+        ] {
             for format in SbomFormat::ALL {
                 let bytes = document(format, name, &digest).to_string().into_bytes();
                 add(&layout::sbom(name, format), ArtifactKind::Sbom, Some(name), &bytes);
@@ -162,6 +178,12 @@ impl Release {
             describes: None,
             size: sums.len() as u64,
             sha256: sha256(sums.as_bytes()),
+        });
+        let files = manifest.artifacts.iter().map(|file| file.path.clone());
+        manifest.reproduced = Some(Reproduced {
+            variations: vec!["clock".to_owned(), "umask".to_owned()],
+            identical: files.collect(),
+            different: vec![manifest.images[0].layout.clone()],
         });
         self.put(layout::MANIFEST, manifest.to_json().unwrap().as_bytes());
     }
