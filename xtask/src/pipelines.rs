@@ -32,6 +32,7 @@ use crate::steps::smoke_faults::SmokeFaults;
 use crate::steps::smoke_images::SmokeImages;
 use crate::steps::smoke_iso::SmokeIso;
 use crate::steps::smoke_registry::SmokeRegistry;
+use crate::steps::smoke_sbom::SmokeSbom;
 use crate::steps::smoke_test_artifacts::SmokeTestArtifacts;
 use crate::steps::soak::Soak;
 use crate::steps::test::Test;
@@ -85,6 +86,7 @@ pub(crate) const SMOKE: &[(&str, &dyn Step)] = &[
     ("faults", &SmokeFaults),
     ("images", &SmokeImages),
     ("registry", &SmokeRegistry),
+    ("sbom", &SmokeSbom),
     ("test-artifacts", &SmokeTestArtifacts),
     ("iso", &SmokeIso::FIRST),
     ("iso-all", &SmokeIso::ALL),

@@ -18,6 +18,7 @@ pub(crate) mod purl;
 mod spdx;
 mod spdx2;
 mod spdx3;
+pub(crate) mod syft;
 
 #[cfg(test)]
 mod tests;

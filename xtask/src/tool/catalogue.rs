@@ -353,7 +353,7 @@ const TOOLS: &[Spec] = &[
         version: &["version"],
         oldest: &[1, 18],
         source: Source::Python,
-        purpose: "lists what files and images are made of",
+        purpose: "shows whether our bills of materials lack a package",
     },
     Spec {
         name: "systemd-analyze",

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! What syft finds (its own format, `syft-json`), and what a CycloneDX document lists.
+
+use anyhow::{Context as _, Result, ensure};
+use serde::Deserialize;
+
+/// The packages that syft found.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Found {
+    artifacts: Vec<Package>,
+    #[serde(default)]
+    artifact_relationships: Vec<Relationship>,
+}
+
+/// What syft says of two packages, by their ids.
+#[derive(Debug, Deserialize)]
+struct Relationship {
+    parent: String,
+    child: String,
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Package {
+    id: String,
+    name: String,
+    version: String,
+    /// `deb`, `rust-crate`, `binary`, …
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+/// The components of a CycloneDX document.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Listed {
+    #[serde(default)]
+    components: Vec<Component>,
+    metadata: Metadata,
+}
+
+#[derive(Debug, Deserialize)]
+struct Metadata {
+    component: Component,
+}
+
+#[derive(Debug, Deserialize)]
+struct Component {
+    name: String,
+    version: String,
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    purl: String,
+}
+
+impl Found {
+    /// Reads what syft printed.
+    ///
+    /// # Errors
+    /// When it is not its format, or nothing was found, which shows that nothing was looked into.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self> {
+        let found: Self = serde_json::from_slice(bytes).context("syft printed another format")?;
+        ensure!(!found.artifacts.is_empty(), "syft found nothing at all");
+        Ok(found)
+    }
+
+    /// How many packages there are.
+    pub(crate) fn len(&self) -> usize {
+        self.artifacts.len()
+    }
+
+    /// Those that `listed` has neither as they are nor in a package of the distribution: a module of
+    /// Python that a Debian package installs is listed as that.
+    pub(crate) fn missing(&self, listed: &Listed) -> Vec<String> {
+        let has = |package: &Package| {
+            listed.has(package) || self.owners(package).any(|owner| listed.has(owner))
+        };
+        let missing = self.artifacts.iter().filter(|package| !has(package));
+        missing.map(|it| format!("{} {} ({})", it.name, it.version, it.kind)).collect()
+    }
+
+    /// The packages that have installed the files of `package`.
+    fn owners(&self, package: &Package) -> impl Iterator<Item = &Package> {
+        let owns =
+            |it: &&Relationship| it.kind == "ownership-by-file-overlap" && it.child == package.id;
+        let owners = self.artifact_relationships.iter().filter(owns);
+        owners.flat_map(|it| self.artifacts.iter().filter(|owner| owner.id == it.parent))
+    }
+}
+
+impl Listed {
+    /// Reads a CycloneDX document.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self> {
+        serde_json::from_slice(bytes).context("it is no CycloneDX document")
+    }
+
+    /// How many components there are.
+    pub(crate) fn len(&self) -> usize {
+        self.components.len()
+    }
+
+    fn has(&self, package: &Package) -> bool {
+        let mut all = self.components.iter().chain([&self.metadata.component]);
+        let kind = match package.kind.as_str() {
+            "deb" => "pkg:deb/",
+            "rust-crate" => "pkg:cargo/",
+            _ => "pkg:",
+        };
+        all.any(|it| {
+            let same = it.version == package.version && it.purl.starts_with(kind);
+            // An executable is listed once, with the version of the release, and not as its crate.
+            let own = package.kind == "rust-crate" && it.kind == "application";
+            it.name == package.name && (same || own)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LISTED: &str = r#"{
+        "metadata": {"component": {"type": "container", "name": "tool", "version": "1-x"}},
+        "components": [
+            {"type": "library", "name": "a", "version": "1", "purl": "pkg:deb/debian/a@1?arch=amd64"},
+            {"type": "library", "name": "b", "version": "2", "purl": "pkg:cargo/b@2"},
+            {"type": "application", "name": "step", "version": "0.1.0-x", "purl": "pkg:generic/step@0.1.0-x"}
+        ]
+    }"#;
+
+    fn missing(packages: &[(&str, &str, &str)]) -> Vec<String> {
+        let packages: Vec<_> = packages
+            .iter()
+            .map(|(name, version, kind)| {
+                let id = format!("{name}-{version}-{kind}");
+                serde_json::json!({"id": id, "name": name, "version": version, "type": kind})
+            })
+            .collect();
+        let owned = [("a-1-deb", "owned-9-python"), ("c-1-deb", "stray-9-python")];
+        let owned = owned.map(|(parent, child)| {
+            serde_json::json!({
+                "parent": parent, "child": child, "type": "ownership-by-file-overlap",
+            })
+        });
+        let found = serde_json::json!({"artifacts": packages, "artifactRelationships": owned});
+        let found = found.to_string();
+        let listed = Listed::parse(LISTED.as_bytes()).unwrap();
+        Found::parse(found.as_bytes()).unwrap().missing(&listed)
+    }
+
+    #[test]
+    fn what_is_listed_is_not_missing() {
+        let all = [
+            ("a", "1", "deb"),
+            ("b", "2", "rust-crate"),
+            ("step", "0.1.0", "rust-crate"),
+            ("step", "0.1.0-x", "binary"),
+            ("owned", "9", "python"),
+        ];
+        assert_eq!(missing(&all), [""; 0]);
+    }
+
+    #[test]
+    fn another_version_or_kind_of_package_is_missing() {
+        let others =
+            [("a", "2", "deb"), ("b", "2", "deb"), ("c", "1", "deb"), ("stray", "9", "python")];
+        let expected = ["a 2 (deb)", "b 2 (deb)", "c 1 (deb)", "stray 9 (python)"];
+        assert_eq!(missing(&others), expected);
+    }
+
+    #[test]
+    fn nothing_found_is_no_agreement() {
+        let error = Found::parse(br#"{"artifacts": []}"#).unwrap_err().to_string();
+        assert_eq!(error, "syft found nothing at all");
+        assert!(Found::parse(b"{}").is_err() && Listed::parse(b"{}").is_err());
+    }
+}
