@@ -74,6 +74,7 @@ fn unpack(run: &Run) -> Result<Command> {
             it.kind == ArtifactKind::Package
                 && it.architecture == Some(here)
                 && it.path.starts_with("controller_")
+                && it.path.ends_with(".tar.gz")
         })
         .with_context(|| {
             format!("the release holds no controller for {}: build one first", here.oci())
