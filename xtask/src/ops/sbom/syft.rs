@@ -117,7 +117,11 @@ impl Listed {
             let same = it.version == package.version && it.purl.starts_with(kind);
             // An executable is listed once, with the version of the release, and not as its crate.
             let own = package.kind == "rust-crate" && it.kind == "application";
-            it.name == package.name && (same || own)
+            // Debian's package of a kernel is named by the kernel's version.
+            let kernel = package.kind == "linux-kernel"
+                && it.purl.starts_with("pkg:deb/")
+                && it.name.strip_prefix("linux-image-") == Some(package.version.as_str());
+            it.name == package.name && (same || own) || kernel
         })
     }
 }
@@ -130,6 +134,7 @@ mod tests {
         "metadata": {"component": {"type": "container", "name": "tool", "version": "1-x"}},
         "components": [
             {"type": "library", "name": "a", "version": "1", "purl": "pkg:deb/debian/a@1?arch=amd64"},
+            {"type": "library", "name": "linux-image-6.1-amd64", "version": "6.1-1", "purl": "pkg:deb/debian/x"},
             {"type": "library", "name": "b", "version": "2", "purl": "pkg:cargo/b@2"},
             {"type": "application", "name": "step", "version": "0.1.0-x", "purl": "pkg:generic/step@0.1.0-x"}
         ]
@@ -163,6 +168,7 @@ mod tests {
             ("step", "0.1.0", "rust-crate"),
             ("step", "0.1.0-x", "binary"),
             ("owned", "9", "python"),
+            ("linux-kernel", "6.1-amd64", "linux-kernel"),
         ];
         assert_eq!(missing(&all), [""; 0]);
     }
