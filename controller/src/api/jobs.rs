@@ -155,14 +155,7 @@ pub(super) async fn get(
 ) -> Result<Response<Body>, Problem> {
     api.identify(Caller::of(&request)).await?;
     let id = id(&request)?;
-    let (job, events) = api
-        .database
-        .read(move |c| {
-            let job = store::by_id(c, id)?;
-            let events = store::events(c, job.number)?;
-            Ok::<_, StoreError>((job, events))
-        })
-        .await?;
+    let (job, events) = api.database.read(move |c| store::with_events(c, id)).await?;
     let mut answer = describe(&job);
     let events: Vec<Value> = events.iter().map(describe_event).collect();
     if let Value::Object(fields) = &mut answer {

@@ -126,15 +126,7 @@ async fn job(
 ) -> Result<Response<Body>, Problem> {
     dashboard.api.identify(Caller::of(&request)).await?;
     let id: JobId = id.parse().map_err(|_| Problem::from(StoreError::NoJob))?;
-    let (job, events) = dashboard
-        .api
-        .database
-        .read(move |c| {
-            let job = store::by_id(c, id)?;
-            let events = store::events(c, job.number)?;
-            Ok::<_, StoreError>((job, events))
-        })
-        .await?;
+    let (job, events) = dashboard.api.database.read(move |c| store::with_events(c, id)).await?;
     let mut page = Page::new(&format!("Job {id}"));
     let facts = [
         ("Server", escape(&job.serial)),

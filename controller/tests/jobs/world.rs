@@ -316,7 +316,7 @@ impl Controller {
     }
 
     pub(crate) async fn events(&self, id: JobId) -> Vec<Event> {
-        let events = move |c: &_| store::events(c, store::by_id(c, id)?.number);
+        let events = move |c: &_| Ok::<_, StoreError>(store::with_events(c, id)?.1);
         self.database.read(events).await.unwrap()
     }
 

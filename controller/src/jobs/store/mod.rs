@@ -149,6 +149,13 @@ pub fn by_id(connection: &Connection, id: JobId) -> Result<Job, StoreError> {
     found.ok_or(StoreError::NoJob)
 }
 
+/// A job by its name, with its events.
+pub fn with_events(connection: &Connection, id: JobId) -> Result<(Job, Vec<Event>), StoreError> {
+    let job = by_id(connection, id)?;
+    let events = events(connection, job.number)?;
+    Ok((job, events))
+}
+
 /// A job by its number.
 pub fn by_number(connection: &Connection, number: i64) -> Result<Job, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM jobs WHERE number = ?1");
@@ -221,7 +228,7 @@ pub struct Event {
 const MOST_EVENTS: u32 = 1000;
 
 /// The events of a job, the oldest first.
-pub fn events(connection: &Connection, number: i64) -> Result<Vec<Event>, StoreError> {
+fn events(connection: &Connection, number: i64) -> Result<Vec<Event>, StoreError> {
     let sql = "SELECT number, at, kind, step, message FROM events WHERE job = ?1 \
                ORDER BY number DESC LIMIT ?2";
     let mut statement = connection.prepare_cached(sql)?;
