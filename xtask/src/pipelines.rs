@@ -31,6 +31,7 @@ use crate::steps::sign::Sign;
 use crate::steps::smoke_faults::SmokeFaults;
 use crate::steps::smoke_images::SmokeImages;
 use crate::steps::smoke_iso::SmokeIso;
+use crate::steps::smoke_provision::SmokeProvision;
 use crate::steps::smoke_registry::SmokeRegistry;
 use crate::steps::smoke_sbom::SmokeSbom;
 use crate::steps::smoke_test_artifacts::SmokeTestArtifacts;
@@ -85,6 +86,7 @@ pub(crate) const STEPS: &[&dyn Step] = &[
 pub(crate) const SMOKE: &[(&str, &dyn Step)] = &[
     ("faults", &SmokeFaults),
     ("images", &SmokeImages),
+    ("provision", &SmokeProvision),
     ("registry", &SmokeRegistry),
     ("sbom", &SmokeSbom),
     ("test-artifacts", &SmokeTestArtifacts),

@@ -42,6 +42,7 @@ pub(crate) mod sign;
 pub(crate) mod smoke_faults;
 pub(crate) mod smoke_images;
 pub(crate) mod smoke_iso;
+pub(crate) mod smoke_provision;
 pub(crate) mod smoke_registry;
 pub(crate) mod smoke_sbom;
 pub(crate) mod smoke_test_artifacts;

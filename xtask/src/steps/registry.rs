@@ -48,7 +48,7 @@ impl Registry {
 }
 
 /// Where the controller is unpacked, and tells its address.
-fn home(run: &Run) -> PathBuf {
+pub(super) fn home(run: &Run) -> PathBuf {
     run.workspace.scratch().join("registry")
 }
 

@@ -62,6 +62,13 @@ pub(crate) enum Source {
 /// Every program that a step names, sorted by name.
 const TOOLS: &[Spec] = &[
     Spec {
+        name: "/usr/lib/python3/dist-packages/libvirt.py",
+        version: &[],
+        oldest: &[],
+        source: Source::Debian("python3-libvirt"),
+        purpose: "has sushy-emulator speak to libvirt",
+    },
+    Spec {
         name: "aarch64-linux-gnu-gcc",
         version: &["--version"],
         oldest: &[10],
@@ -141,6 +148,13 @@ const TOOLS: &[Spec] = &[
         purpose: "shows in depth where two builds differ",
     },
     Spec {
+        name: "curl",
+        version: &["--version"],
+        oldest: &[7, 70],
+        source: Source::Debian("curl"),
+        purpose: "asks whether a service is up",
+    },
+    Spec {
         name: "dpkg-deb",
         version: &["--version"],
         oldest: &[1, 20],
@@ -162,6 +176,13 @@ const TOOLS: &[Spec] = &[
         purpose: "checks Containerfiles",
     },
     Spec {
+        name: "ip",
+        version: &["-V"],
+        oldest: &[],
+        source: Source::Debian("iproute2"),
+        purpose: "gives a network namespace its address",
+    },
+    Spec {
         name: "isoinfo",
         version: &["-version"],
         oldest: &[1],
@@ -175,6 +196,13 @@ const TOOLS: &[Spec] = &[
         oldest: &[2, 39],
         source: Source::Debian("binutils"),
         purpose: "links binaries",
+    },
+    Spec {
+        name: "libvirtd",
+        version: &["--version"],
+        oldest: &[9],
+        source: Source::Debian("libvirt-daemon"),
+        purpose: "runs the virtual machine that is provisioned",
     },
     Spec {
         name: "llvm-cov",
@@ -389,6 +417,20 @@ const TOOLS: &[Spec] = &[
         oldest: &[2, 4],
         source: Source::Debian("cryptsetup-bin"),
         purpose: "makes the hashes that the live ISO's root is checked by",
+    },
+    Spec {
+        name: "virsh",
+        version: &["--version"],
+        oldest: &[9],
+        source: Source::Debian("libvirt-clients"),
+        purpose: "defines the virtual machine that is provisioned",
+    },
+    Spec {
+        name: "virt-qemu-run",
+        version: &[],
+        oldest: &[],
+        source: Source::Debian("libvirt-daemon-driver-qemu"),
+        purpose: "comes with libvirt's driver for QEMU",
     },
     Spec {
         name: "x86_64-linux-gnu-gcc",

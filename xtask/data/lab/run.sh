@@ -1,0 +1,75 @@
+#!/bin/sh
+# SPDX-License-Identifier: AGPL-3.0-or-later
+# Copyright (C) 2026 The Provisioner Authors
+#
+# A site in one folder and in namespaces of its own, which end with this script and take everything
+# in them along: a virtual machine of libvirt, sushy-tools' emulator as its BMC, and the controller of
+# the release, which has a job for it. It ends with 0 when the machine runs what was installed.
+#
+#   run.sh CONTROLLER NOTARY TEST-ARTIFACTS
+#
+# The first is the folder of the program, the last that of the systems to install. MARKER is what the
+# installed one says on its console, PATIENCE how many seconds it may take.
+set -eu
+
+PATH=$1:$PATH:/usr/sbin:/sbin
+notary=$2
+artifacts=$3
+# An address for documentation (RFC 5737): host and guest reach it, and nobody else can.
+site=192.0.2.1
+
+# Nothing here is to be had from anywhere else.
+unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
+
+ip link set lo up
+ip address add "$site/32" dev lo
+
+# Without rights, libvirt keeps everything below these.
+HOME=$PWD/home
+XDG_RUNTIME_DIR=$HOME/run
+XDG_CONFIG_HOME=$HOME/config
+XDG_CACHE_HOME=$HOME/cache
+XDG_DATA_HOME=$HOME/data
+LIBVIRT_DEFAULT_URI=qemu:///session
+export HOME XDG_RUNTIME_DIR XDG_CONFIG_HOME XDG_CACHE_HOME XDG_DATA_HOME LIBVIRT_DEFAULT_URI
+
+# until WHAT COMMAND...: waits a minute at most.
+until_it() {
+    what=$1
+    shift
+    for _ in $(seq 300); do
+        if "$@" >/dev/null 2>&1; then return 0; fi
+        sleep 0.2
+    done
+    echo "$what did not come up within a minute" >&2
+    exit 1
+}
+
+libvirtd >libvirtd.log 2>&1 &
+until_it libvirtd test -S "$XDG_RUNTIME_DIR/libvirt/libvirt-sock"
+virsh --quiet pool-create-as default dir --target "$PWD/pool"
+virsh --quiet define machine.xml
+
+# What it fetches, it unpacks there.
+PYTHONPATH=$PWD/python TMPDIR=$PWD/pool sushy-emulator --config emulator.conf >emulator.log 2>&1 &
+until_it "sushy-tools' emulator" curl --fail "http://$site:8000/redfish/v1/Systems"
+
+printf 'smoke:%s\n' "$(controller api hash-password <secret)" >users
+controller serve --config controller.toml >controller.log 2>&1 &
+until_it "the controller" curl --fail "http://$site:8080/readyz"
+
+"$notary" push-test-artifacts --from "$artifacts" --to 127.0.0.1:8080/site
+CONTROLLER_URL=http://$site:8080
+CONTROLLER_USER=smoke
+CONTROLLER_PASSWORD=$(cat secret)
+export CONTROLLER_URL CONTROLLER_USER CONTROLLER_PASSWORD
+controller servers put MACHINE1 --bmc-url "http://$site:8000" --bmc-user smoke --bmc-password-file secret
+timeout "$PATIENCE" controller jobs create MACHINE1 recipe.json --watch
+
+# The job is over; the machine starts what it installed.
+for _ in $(seq "$PATIENCE"); do
+    if grep --quiet "$MARKER" console.log; then exit 0; fi
+    sleep 1
+done
+echo "the machine did not start what was installed: see console.log" >&2
+exit 1
