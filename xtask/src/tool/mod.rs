@@ -48,6 +48,8 @@ pub(crate) struct Toolbox {
     memo: version::Memo,
     /// What `rustc -vV` says: behind the names of the Rust tools stands whatever tool chain is set.
     rustc: OnceLock<String>,
+    /// The folder of that tool chain, if it tells; asked once, for it takes longer than most of a warm `validate`.
+    sysroot: OnceLock<Option<String>>,
 }
 
 /// A program that is not there, or too old.
@@ -70,6 +72,7 @@ impl Toolbox {
             versions: Mutex::default(),
             memo: version::Memo::open(target.join("xtask/versions.json")),
             rustc: OnceLock::new(),
+            sysroot: OnceLock::new(),
         })
     }
 
@@ -89,8 +92,9 @@ impl Toolbox {
     /// makes of our data is not defined.
     fn find_llvm(&self, name: &str) -> Option<PathBuf> {
         let host = self.rustc().lines().find_map(|line| line.strip_prefix("host: "))?;
-        let sysroot = version::say(Path::new("rustc"), &["--print", "sysroot"])?;
-        let own = Path::new(&sysroot).join("lib/rustlib").join(host).join("bin").join(name);
+        let ask = || version::say(Path::new("rustc"), &["--print", "sysroot"]);
+        let sysroot = self.sysroot.get_or_init(ask).as_ref()?;
+        let own = Path::new(sysroot).join("lib/rustlib").join(host).join("bin").join(name);
         if own.is_file() {
             return Some(own);
         }
