@@ -62,7 +62,7 @@ pub(crate) enum Command {
     /// Pushes the operating systems for tests to a registry, as `ci/NAME`, where no release is.
     ///
     /// Example:
-    ///   notary push-test-artifacts --from target/test-artifacts/latest --to 127.0.0.1:5000/provisioner
+    ///   notary push-test-artifacts --from target/test-artifacts/VERSION --to 127.0.0.1:5000/provisioner
     #[command(verbatim_doc_comment)]
     PushTestArtifacts(crate::publish::test_artifacts::Args),
 

@@ -164,7 +164,7 @@ impl Run {
         }
     }
 
-    /// Changes the manifest, and makes it where there is none yet. Steps that run at the same
+    /// Changes the manifest, and makes it where there is none yet; `target/dist/latest` leads to it. Steps that run at the same
     /// time take turns; a reader never sees half a change.
     pub(crate) fn update_manifest(
         &self,
@@ -188,7 +188,10 @@ impl Run {
             ),
         };
         change(&mut manifest)?;
-        atomic::write(&self.manifest_path(), manifest.to_json()?.as_bytes())
+        atomic::write(&self.manifest_path(), manifest.to_json()?.as_bytes())?;
+        // So that people and scripts find the newest without its version.
+        let latest = self.dist().with_file_name("latest");
+        atomic::link(&latest, Path::new(self.version.text()))
     }
 
     fn manifest_path(&self) -> PathBuf {

@@ -5,7 +5,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -50,6 +50,17 @@ pub(crate) fn write_with<T>(
     fs::rename(&temporary.0, path).with_context(|| format!("cannot write {}", path.display()))?;
     sync_folder(folder)?;
     Ok(value)
+}
+
+/// Has the symbolic link `path` lead to `to`, relative to its folder, wherever it led before.
+pub(crate) fn link(path: &Path, to: &Path) -> Result<()> {
+    if fs::read_link(path).is_ok_and(|already| already == to) {
+        return Ok(());
+    }
+    let temporary = Temporary(beside(path));
+    symlink(to, &temporary.0)
+        .and_then(|()| fs::rename(&temporary.0, path))
+        .with_context(|| format!("cannot have {} lead to {}", path.display(), to.display()))
 }
 
 /// Makes what was renamed, made or removed in `folder` survive a power failure.
@@ -113,6 +124,20 @@ mod tests {
         assert!(format!("{:#}", error.unwrap_err()).contains("file: no more"));
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(names(folder.path()), ["file"]);
+    }
+
+    #[test]
+    fn a_link_is_led_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("latest");
+        for version in ["1.0.0", "1.1.0", "1.1.0"] {
+            link(&path, Path::new(version)).unwrap();
+            assert_eq!(fs::read_link(&path).unwrap(), Path::new(version));
+        }
+        assert_eq!(names(folder.path()), ["latest"]);
+        fs::create_dir(folder.path().join("folder")).unwrap();
+        let error = link(&folder.path().join("folder"), Path::new("1.0.0")).unwrap_err();
+        assert!(error.to_string().ends_with("folder lead to 1.0.0"), "{error}");
     }
 
     #[test]

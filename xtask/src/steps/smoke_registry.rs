@@ -126,6 +126,8 @@ impl Clients<'_> {
     fn cosign(&self, verb: &str) -> Command {
         self.run
             .command("cosign")
+            // By itself it reads no more than 128 MiB of a file.
+            .env("COSIGN_MAX_ATTACHMENT_SIZE", "1GiB")
             .args([verb, "--insecure-ignore-tlog", "--key"])
             .arg(self.run.dist().join(layout::PUBLIC_KEY))
     }

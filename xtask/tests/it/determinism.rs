@@ -62,10 +62,7 @@ fn fixture() -> Fixture {
 
 /// The binary's path in the release folder, and the release folder.
 fn release(fixture: &Fixture) -> (std::path::PathBuf, Value) {
-    let mut folders = fs::read_dir(fixture.root().join("target/dist")).unwrap();
-    let folder = folders
-        .find_map(|it| Some(it.unwrap().path()).filter(|it| it.join("release.json").is_file()))
-        .unwrap();
+    let folder = fs::canonicalize(fixture.root().join("target/dist/latest")).unwrap();
     let manifest = serde_json::from_slice(&fs::read(folder.join("release.json")).unwrap()).unwrap();
     (folder, manifest)
 }

@@ -32,10 +32,7 @@ fn fixture() -> Fixture {
 
 /// The folder of the only release.
 fn release(fixture: &Fixture) -> PathBuf {
-    let folders = fs::read_dir(fixture.root().join("target/dist")).unwrap();
-    let mut releases =
-        folders.map(|it| it.unwrap().path()).filter(|it| it.join("release.json").is_file());
-    releases.next().unwrap()
+    fs::canonicalize(fixture.root().join("target/dist/latest")).unwrap()
 }
 
 /// Every file below `folder`.
