@@ -4,10 +4,12 @@
 //! One call of a builder, whose image is kept until something that decides it changes.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use oci::{Digest, Layout};
+use walkdir::WalkDir;
 
 use super::builder::{Builder, Job};
 use crate::ops::container::remove_store;
@@ -20,7 +22,7 @@ use crate::steps::StepLog;
 use crate::steps::package::copy;
 
 /// A change of how images are made from the same inputs: part of the key.
-const RECIPE: &str = "3";
+const RECIPE: &str = "4";
 
 /// A file of the build context.
 pub(super) struct ContextFile {
@@ -64,6 +66,7 @@ pub(super) fn image(
     for file in files {
         copy(&file.from, &job.context().join(&file.to), file.mode)?;
     }
+    open_folders(&job.context())?;
     for command in builder.commands(job) {
         run.exec(log, &command)?;
     }
@@ -74,6 +77,18 @@ pub(super) fn image(
     remove(&job.folder)?;
     atomic::write(&key_file, key.as_bytes())?;
     Layout::open(to).with_context(|| format!("cannot read {}", to.display()))
+}
+
+/// Gives all folders below `context` the mode 0755: `COPY` takes along what our umask made of them.
+fn open_folders(context: &Path) -> Result<()> {
+    for entry in WalkDir::new(context) {
+        let entry = entry.with_context(|| format!("cannot list {}", context.display()))?;
+        if entry.file_type().is_dir() {
+            fs::set_permissions(entry.path(), fs::Permissions::from_mode(0o755))
+                .with_context(|| format!("cannot change {}", entry.path().display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Everything that decides the image, as one digest.
@@ -97,4 +112,29 @@ fn key(
         parts.push(format!("{} {:o} {sha256}", file.to.display(), file.mode));
     }
     Ok(Digest::sha256(parts.join("\n").as_bytes()).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_open_whatever_the_umask_and_files_keep_their_modes() {
+        let context = tempfile::tempdir().unwrap();
+        let file = context.path().join("root/etc/file");
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, "").unwrap();
+        for (path, mode) in [("root/etc/file", 0o640), ("root/etc", 0o700), ("root", 0o700)] {
+            let mode = fs::Permissions::from_mode(mode);
+            fs::set_permissions(context.path().join(path), mode).unwrap();
+        }
+        open_folders(context.path()).unwrap();
+        let mode = |path: &str| {
+            context.path().join(path).metadata().unwrap().permissions().mode() & 0o7777
+        };
+        assert_eq!(
+            ["", "root", "root/etc", "root/etc/file"].map(mode),
+            [0o755, 0o755, 0o755, 0o640]
+        );
+    }
 }
