@@ -17,14 +17,13 @@ const ESP_KILOBYTES: &str = "8192";
 /// Compresses the root file system in the tar file `tar`. The level is where more of it saves
 /// less than 1 %; larger blocks would cost a slow medium more than they save.
 pub(crate) fn squash(tar: &Path, output: &Path, epoch: u64) -> Command {
-    let epoch = epoch.to_string();
-    // SOURCE_DATE_EPOCH and -mkfs-time together are an error.
+    // Of its options for times, -root-time is not heeded with -tar (4.5.1): the root was of today.
     Command::new("mksquashfs", "/")
-        .without_env("SOURCE_DATE_EPOCH")
+        .env("SOURCE_DATE_EPOCH", epoch.to_string())
         .arg("-")
         .arg(output)
         .args(["-tar", "-comp", "zstd", "-Xcompression-level", "15", "-b", "256K"])
-        .args(["-mkfs-time", &epoch, "-root-mode", "0755", "-root-time", &epoch])
+        .args(["-root-mode", "0755"])
         .args(["-exit-on-error", "-quiet", "-no-progress", "-noappend"])
         .input(tar)
 }
