@@ -3,9 +3,9 @@
 
 //! Virtual machines: the command that starts one, and QMP, by which it is asked and told.
 //!
-//! There is no KVM here: emulation runs on every host, and in one that is itself a machine. One
-//! processor, and time that counts instructions (`-icount`), because a busy host otherwise makes
-//! kernels give up on timers.
+//! Emulation runs on every host, and in one that is itself a machine; KVM only where a machine that is
+//! started with it really runs. One processor, and in emulation time that counts instructions (`-icount`),
+//! because a busy host otherwise makes kernels give up on timers.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
@@ -26,6 +26,68 @@ pub(crate) enum Firmware {
     SecureBoot,
     /// A BIOS.
     Bios,
+}
+
+/// What carries out a machine's instructions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Accelerator {
+    /// The processor, by Linux' KVM.
+    Kvm,
+    /// QEMU's emulation.
+    Tcg,
+}
+
+impl Accelerator {
+    /// As people are told.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Kvm => "KVM",
+            Self::Tcg => "emulation",
+        }
+    }
+
+    fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::Kvm => &["-accel", "kvm", "-cpu", "host"],
+            Self::Tcg => &["-accel", "tcg", "-icount", "shift=auto"],
+        }
+    }
+
+    /// The command that starts a machine from the disk [`PROBE`] in the file `disk` of `folder`, and ends
+    /// with [`PROBE_ANSWER`] if that ran.
+    pub(crate) fn probe(self, folder: &Path, disk: &str) -> Command {
+        Command::new("timeout", folder)
+            .args(["60", "qemu-system-x86_64"])
+            .args(self.arguments())
+            .args(["-m", "16", "-nodefaults", "-display", "none", "-no-reboot"])
+            .args(["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"])
+            .arg("-drive")
+            .arg(format!("format=raw,file={disk}"))
+    }
+}
+
+/// The first sector of a disk whose program writes 16 to the port 0xf4: `mov al, 16; out 0xf4, al`, then
+/// `hlt` for good. A BIOS starts a sector that ends with the bytes 55 AA.
+pub(crate) const PROBE: [u8; 512] = {
+    let mut sector = [0; 512];
+    let (code, _) = sector.split_at_mut(7);
+    code.copy_from_slice(&[0xb0, 0x10, 0xe6, 0xf4, 0xf4, 0xeb, 0xfd]);
+    let (_, end) = sector.split_at_mut(510);
+    end.copy_from_slice(&[0x55, 0xaa]);
+    sector
+};
+/// What QEMU ends with then: twice the value and one (hw/misc/debugexit.c).
+pub(crate) const PROBE_ANSWER: i32 = 33;
+
+/// A kernel that QEMU loads itself, without any boot loader.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Kernel {
+    /// The kernel.
+    pub(crate) image: PathBuf,
+    /// Its initial RAM disk.
+    pub(crate) initramfs: PathBuf,
+    /// Its command line.
+    pub(crate) command_line: String,
 }
 
 /// A medium or a disk.
@@ -55,8 +117,12 @@ pub(crate) enum DriveKind {
 pub(crate) struct Machine {
     /// Where its files lie: `console.log`, `qmp`, firmware variables.
     pub(crate) folder: PathBuf,
+    /// What carries out its instructions.
+    pub(crate) accelerator: Accelerator,
     /// What it starts from.
     pub(crate) firmware: Firmware,
+    /// The kernel that it is given; without one, what firmware finds on its drives.
+    pub(crate) kernel: Option<Kernel>,
     /// Memory in MiB.
     pub(crate) memory: u32,
     /// Its drives, CDs in the order in which firmware tries them.
@@ -93,7 +159,8 @@ impl Machine {
     /// The command that starts it. It ends with the machine, and when that resets.
     pub(crate) fn command(&self) -> Command {
         let command = Command::new("qemu-system-x86_64", &self.folder)
-            .args(["-accel", "tcg", "-icount", "shift=auto", "-smp", "1", "-no-reboot"])
+            .args(self.accelerator.arguments())
+            .args(["-smp", "1", "-no-reboot"])
             .arg("-m")
             .arg(self.memory.to_string())
             .args(["-display", "none", "-vga", "std", "-serial", "file:console.log"])
@@ -108,6 +175,16 @@ impl Machine {
                 .arg("-smbios")
                 .arg(format!("type=11,value=io.systemd.credential.binary:{name}={value}"))
         });
+        let command = match &self.kernel {
+            None => command,
+            Some(kernel) => command
+                .arg("-kernel")
+                .arg(&kernel.image)
+                .arg("-initrd")
+                .arg(&kernel.initramfs)
+                .arg("-append")
+                .arg(&kernel.command_line),
+        };
         let command = match self.firmware {
             Firmware::Bios => command.args(["-machine", "q35"]),
             Firmware::Uefi => flash(command.args(["-machine", "q35"]), "OVMF_CODE_4M.fd"),

@@ -9,19 +9,20 @@ mod guest;
 mod media;
 mod webhook;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use release::ArtifactKind;
+use release::{Architecture, ArtifactKind};
 use serde_json::Value;
 
 use self::case::{Case, End};
 use self::webhook::Webhook;
 use super::{Input, Need, Outcome, Plan, Step, StepLog};
 use crate::ops::checksum;
-use crate::ops::qemu::{Drive, DriveKind, Machine};
+use crate::ops::qemu::{Accelerator, Drive, DriveKind, Machine, PROBE, PROBE_ANSWER};
 use crate::ops::tree::remove;
 use crate::run::Run;
 use crate::tool::Daemon;
@@ -88,28 +89,67 @@ impl Step for SmokeIso {
     fn plan(&self, run: &Run) -> Result<Plan> {
         let plan = Plan::new().reads(Input::Manifest).reads(Input::Tool("qemu-system-x86_64"));
         Ok(self.chosen(run)?.into_iter().fold(plan, |plan, case| {
-            plan.native(format!("{}: {:?}", case.name, case.end))
-                .command(machine(case, Path::new("LIVE.iso"), &folder(run, case)).command())
+            plan.native(format!("{}: {:?}", case.name, case.end)).command(
+                machine(case, Accelerator::Tcg, Path::new("LIVE.iso"), &folder(run, case))
+                    .command(),
+            )
         }))
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         let manifest = run.manifest()?;
-        let iso = manifest.artifacts.iter().find(|it| it.kind == ArtifactKind::Iso);
+        // The firmware and the machine are those of x86.
+        let iso = manifest.artifacts.iter().find(|it| {
+            it.kind == ArtifactKind::Iso && it.architecture == Some(Architecture::Amd64)
+        });
         let iso = iso.context("the release has no ISO: run `cargo xtask iso` first")?;
         let iso = run.dist().join(&iso.path);
-        let mut facts = Vec::new();
+        let accelerator = accelerator(run, log)?;
+        let mut facts = vec![format!("by {}", accelerator.name())];
+        let mut times = BTreeMap::new();
         for case in self.chosen(run)? {
-            let started = Instant::now();
-            let fact = attempts(run, log, case, &iso).with_context(|| {
+            let began = Instant::now();
+            let ran = attempts(run, log, case, accelerator, &iso).with_context(|| {
                 format!("{}; its console is in {}", case.name, folder(run, case).display())
             })?;
-            let took = started.elapsed().as_secs();
-            log.note(&format!("{}: {fact} ({took} s)", case.name));
+            let mut fact = ran.fact;
+            if let Some(started) = ran.started {
+                fact = format!("{fact}, dispatcher after {:.1} s", started.as_secs_f64());
+                times.insert(case.name, started);
+            }
+            log.note(&format!("{}: {fact} ({} s)", case.name, began.elapsed().as_secs()));
             facts.push(format!("{} {fact}", case.name));
         }
-        Ok(Outcome::Done(facts.join(", ")))
+        if let (Some(iso), Some(direct)) = (times.get(case::PLAIN.name), times.get(case::DIRECT)) {
+            let ratio = iso.as_secs_f64() / direct.as_secs_f64();
+            facts.push(format!("{ratio:.2} times the kernel alone"));
+        }
+        Ok(Outcome::Done(facts.join("; ")))
     }
+}
+
+/// How a case went.
+struct Ran {
+    /// A fact for the table.
+    fact: String,
+    /// How long it took from the machine's start to the dispatcher's first word.
+    started: Option<Duration>,
+}
+
+/// KVM where a machine really runs with it: that there is `/dev/kvm` does not say so.
+fn accelerator(run: &Run, log: &StepLog) -> Result<Accelerator> {
+    if !Path::new("/dev/kvm").exists() {
+        return Ok(Accelerator::Tcg);
+    }
+    let folder = run.workspace.scratch().join("smoke-iso");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    fs::write(folder.join("probe.img"), PROBE).context("cannot write a disk to try KVM with")?;
+    let ended = run.attempt(log, &Accelerator::Kvm.probe(&folder, "probe.img"))?;
+    if ended.code() == Some(PROBE_ANSWER) {
+        return Ok(Accelerator::Kvm);
+    }
+    log.note("there is /dev/kvm, but no machine runs with it: emulation instead");
+    Ok(Accelerator::Tcg)
 }
 
 /// Where a case has its files.
@@ -117,7 +157,7 @@ fn folder(run: &Run, case: &Case) -> PathBuf {
     run.workspace.scratch().join("smoke-iso").join(case.name)
 }
 
-fn machine(case: &Case, iso: &Path, folder: &Path) -> Machine {
+fn machine(case: &Case, accelerator: Accelerator, iso: &Path, folder: &Path) -> Machine {
     let cd = |id: &str, file: PathBuf, bytes_per_second| Drive {
         id: id.to_owned(),
         file,
@@ -130,7 +170,9 @@ fn machine(case: &Case, iso: &Path, folder: &Path) -> Machine {
     }
     Machine {
         folder: folder.to_owned(),
+        accelerator,
         firmware: case.firmware,
+        kernel: None,
         memory: 2048,
         drives,
         serial: media::SERIAL.to_owned(),
@@ -138,10 +180,16 @@ fn machine(case: &Case, iso: &Path, folder: &Path) -> Machine {
     }
 }
 
-/// Runs `case`, again where the emulation was at fault, and gives a fact for the table.
-fn attempts(run: &Run, log: &StepLog, case: &Case, iso: &Path) -> Result<String> {
+/// Runs `case`, again where the emulation was at fault.
+fn attempts(
+    run: &Run,
+    log: &StepLog,
+    case: &Case,
+    accelerator: Accelerator,
+    iso: &Path,
+) -> Result<Ran> {
     for _ in 1..ATTEMPTS {
-        match attempt(run, log, case, iso) {
+        match attempt(run, log, case, accelerator, iso) {
             Err(error) if let Some(sign) = let_down(run, case) => {
                 log.note(&format!(
                     "{}: again, for the emulation failed ({sign}): {error:#}",
@@ -151,7 +199,7 @@ fn attempts(run: &Run, log: &StepLog, case: &Case, iso: &Path) -> Result<String>
             ended => return ended,
         }
     }
-    attempt(run, log, case, iso)
+    attempt(run, log, case, accelerator, iso)
 }
 
 /// The sign that the emulation let the machine down, if there is one.
@@ -161,7 +209,13 @@ fn let_down(run: &Run, case: &Case) -> Option<&'static str> {
     EMULATION.iter().copied().find(|sign| console.contains(sign))
 }
 
-fn attempt(run: &Run, log: &StepLog, case: &Case, iso: &Path) -> Result<String> {
+fn attempt(
+    run: &Run,
+    log: &StepLog,
+    case: &Case,
+    accelerator: Accelerator,
+    iso: &Path,
+) -> Result<Ran> {
     let folder = folder(run, case);
     remove(&folder)?;
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
@@ -178,7 +232,10 @@ fn attempt(run: &Run, log: &StepLog, case: &Case, iso: &Path) -> Result<String> 
             live
         }
     };
-    let mut machine = machine(case, &live, &folder);
+    let mut machine = machine(case, accelerator, &live, &folder);
+    if case.direct {
+        machine.kernel = Some(media::kernel(&live, &folder)?);
+    }
     let decoys = if case.decoys { media::decoys(iso, &folder, epoch)? } else { Vec::new() };
     let mut before = Vec::new();
     for (id, file) in decoys {
@@ -190,12 +247,12 @@ fn attempt(run: &Run, log: &StepLog, case: &Case, iso: &Path) -> Result<String> 
             .with_context(|| format!("cannot read {}: apt-get install ovmf", original.display()))?;
     }
     let daemon = run.tools.background(log, &machine.command(), &folder.join("qemu.log"))?;
-    let watched = Watch { run, case, machine: &machine, daemon };
-    let console = watched.until_end()?;
+    let watched = Watch { run, case, machine: &machine, daemon, began: Instant::now() };
+    let (console, started) = watched.until_end()?;
     for (file, sha256) in before {
         ensure!(checksum::sha256(&file)?.0 == sha256, "{} was written to", file.display());
     }
-    judge(case, &console, &webhook)
+    Ok(Ran { fact: judge(case, &console, &webhook)?, started })
 }
 
 /// A running machine.
@@ -204,18 +261,25 @@ struct Watch<'a> {
     case: &'a Case,
     machine: &'a Machine,
     daemon: Daemon,
+    /// When it was started.
+    began: Instant,
 }
 
 impl Watch<'_> {
-    /// Waits until the machine has said its last word, and gives what the console shows.
-    fn until_end(self) -> Result<String> {
-        let deadline = Instant::now() + PATIENCE;
+    /// Waits until the machine has said its last word, and gives what the console shows, and how long it
+    /// took until the dispatcher said its first.
+    fn until_end(self) -> Result<(String, Option<Duration>)> {
+        let deadline = self.began + PATIENCE;
+        let mut started = None;
         let mut task_is_in = !self.case.one_drive;
         loop {
             let console = self.console()?;
+            if started.is_none() && console.contains("dispatcher: ") {
+                started = Some(self.began.elapsed());
+            }
             if console.contains(guest::END) || refused(self.case, &console) {
                 self.last_look()?;
-                return Ok(console);
+                return Ok((console, started));
             }
             if !task_is_in && console.contains("the medium is not needed any more") {
                 let task = self.machine.folder.join("task.iso");

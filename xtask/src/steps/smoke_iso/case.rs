@@ -13,6 +13,8 @@ pub(super) struct Case {
     pub(super) name: &'static str,
     /// What it starts from.
     pub(super) firmware: Firmware,
+    /// Whether QEMU loads the kernel of the ISO itself, without firmware's search and a boot loader.
+    pub(super) direct: bool,
     /// How the ISO differs from the one that is delivered.
     pub(super) change: Option<Change>,
     /// What the second CD says; none for an empty drive.
@@ -43,9 +45,10 @@ pub(super) enum End {
 }
 
 /// What cases differ from.
-const PLAIN: Case = Case {
+pub(super) const PLAIN: Case = Case {
     name: "uefi",
     firmware: Firmware::Uefi,
+    direct: false,
     change: None,
     task: Some(Task::Good),
     failing: None,
@@ -61,6 +64,7 @@ pub(super) const FIRST: &[Case] = &[PLAIN];
 /// All, for the nightly run.
 pub(super) const ALL: &[Case] = &[
     PLAIN,
+    Case { name: DIRECT, firmware: Firmware::Bios, direct: true, ..PLAIN },
     Case { name: "secure-boot", firmware: Firmware::SecureBoot, decoys: true, ..PLAIN },
     Case { name: "bios", firmware: Firmware::Bios, ..PLAIN },
     Case { name: "to-ram", change: Some(Change::ToRam), ..PLAIN },
@@ -118,6 +122,9 @@ pub(super) const ALL: &[Case] = &[
         ..broken(Change::Medium)
     },
 ];
+
+/// The one that the time of the first is held against.
+pub(super) const DIRECT: &str = "direct";
 
 const DISPATCHER: &str = "dispatcher.service";
 

@@ -13,6 +13,8 @@ use iso9660::reader::Volume;
 use iso9660::task::TaskIso;
 use serde_json::json;
 
+use crate::ops::qemu::Kernel;
+
 /// A change of the ISO.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
@@ -38,6 +40,9 @@ pub(super) const SECRET: &str = "not-a-secret\"\\$x";
 pub(super) const JOB: &str = "smoke-1";
 /// The serial number of the machine.
 pub(super) const SERIAL: &str = "SMOKE1";
+
+/// More than any kernel or initial RAM disk of ours takes, in bytes.
+const KERNEL_LIMIT: u64 = 64 << 20;
 
 /// Copies the ISO to `to` with `change`.
 pub(super) fn changed(iso: &Path, to: &Path, change: Change) -> Result<()> {
@@ -76,6 +81,25 @@ pub(super) fn changed(iso: &Path, to: &Path, change: Change) -> Result<()> {
         }
     };
     flip(to, at)
+}
+
+/// The kernel of the ISO, as its boot menu starts it; its files go to `folder`.
+pub(super) fn kernel(iso: &Path, folder: &Path) -> Result<Kernel> {
+    let mut volume = Volume::open(File::open(iso)?)?;
+    let mut take = |path: &str| -> Result<Vec<u8>> {
+        let entry = volume.find(path)?;
+        Ok(volume.read_file(&entry, KERNEL_LIMIT)?)
+    };
+    let menu = String::from_utf8(take("boot/grub/grub.cfg")?)?;
+    let line = menu.lines().find_map(|line| line.trim().strip_prefix("linux /live/vmlinuz "));
+    let command_line = line.context("the boot menu starts no kernel")?.to_owned();
+    let mut write = |name: &str| -> Result<PathBuf> {
+        let path = folder.join(name);
+        fs::write(&path, take(&format!("live/{name}"))?)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path)
+    };
+    Ok(Kernel { image: write("vmlinuz")?, initramfs: write("initramfs.img")?, command_line })
 }
 
 fn middle((start, size): (u64, u64)) -> u64 {
