@@ -4,6 +4,7 @@
 //! The live ISO: the commands that make its parts, what the parts say of each other, and the tree
 //! of files that it is made of.
 
+pub(crate) mod installer;
 pub(crate) mod medium;
 pub(crate) mod parts;
 pub(crate) mod tree;

@@ -18,7 +18,7 @@ use super::package::{artifact, copy};
 use super::{Finding, Input, Need, Outcome, Plan, Step, StepLog};
 use crate::ops::command::Command;
 use crate::ops::debian::lock::Lock;
-use crate::ops::live::{parts, tree};
+use crate::ops::live::{installer, parts, tree};
 use crate::ops::oci::{flatten, platforms};
 use crate::ops::tree::remove;
 use crate::ops::{atomic, checksum};
@@ -80,6 +80,17 @@ impl Step for Iso {
             copy(&work.made(run, log)?, &run.dist().join(&path), 0o644)?;
             let architecture = Some(work.architecture);
             let iso = artifact(&run.dist(), &path, ArtifactKind::Iso, architecture, None)?;
+            let made = run.dist().join(&path);
+            let made =
+                File::open(&made).with_context(|| format!("cannot read {}", made.display()))?;
+            findings.extend(installer::traces(made)?.into_iter().map(|trace| {
+                Finding::in_file(
+                    &path,
+                    "iso-installs",
+                    trace,
+                    "a live ISO installs nothing: take out what does",
+                )
+            }));
             let limit = work.declared.limit_mb;
             let size = megabytes(iso.size);
             if iso.size > limit.saturating_mul(1_000_000) {
