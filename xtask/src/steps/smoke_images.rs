@@ -2,8 +2,10 @@
 // Copyright (C) 2026 The Provisioner Authors
 
 //! Tries every tool image as it was built: it starts, plans as it should, has the programs that its
-//! step runs, and does its work on a disk that is a file behind a loop device.
+//! step runs, and does its work on a disk that is a file behind a loop device. What it fetches for that are
+//! the systems for tests.
 
+mod systems;
 mod task;
 
 use std::collections::BTreeMap;
@@ -15,8 +17,9 @@ use oci::spec::ImageConfiguration;
 use oci::{Digest, Layout};
 use release::Architecture;
 
+use self::systems::Systems;
 use self::task::Task;
-use super::{Input, Need, Outcome, Plan, Step, StepLog};
+use super::{Input, Need, Outcome, Plan, Step, StepLog, notary};
 use crate::ops::container::{Call, Container, Runner, remove_store};
 use crate::ops::oci::platforms::{self, Platform};
 use crate::ops::tree::remove;
@@ -40,11 +43,12 @@ impl Step for SmokeImages {
     }
 
     fn about(&self) -> &'static str {
-        "start every tool image, see its plans and programs, and write to a disk"
+        "start every tool image, see its plans and programs, and have it install systems for tests"
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {
-        vec![Need::Wanted("podman"), Need::Space(2 << 30)]
+        let always = [Need::Wanted("podman"), Need::Space(2 << 30)];
+        notary::needs().into_iter().chain(always).collect()
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
@@ -62,7 +66,7 @@ impl Step for SmokeImages {
             let plan =
                 programs.iter().fold(plan, |plan, line| plan.native(format!("run `{line}` in it")));
             tasks.iter().fold(plan, |plan, task| {
-                plan.native(format!("run it on a loop device with {TASKS}/{task}"))
+                plan.native(format!("run it twice, on a loop device, with {TASKS}/{task}"))
             })
         }))
     }
@@ -80,6 +84,7 @@ impl Step for SmokeImages {
             folder,
             architecture,
             runner: None,
+            systems: None,
             tasks: BTreeMap::new(),
             calls: 0,
         };
@@ -114,6 +119,8 @@ struct Trial<'a> {
     architecture: Architecture,
     /// The way to run images that works here, once one was found.
     runner: Option<Runner>,
+    /// What steps fetch, once one has.
+    systems: Option<Systems>,
     /// The tasks that images carried out, by name: the images of one task work on one disk.
     tasks: BTreeMap<String, Task>,
     calls: usize,
@@ -136,7 +143,7 @@ impl Trial<'_> {
             self.call(&container, &call)?;
         }
         for task in &smoke.tasks {
-            self.work(&container, task).with_context(|| format!("task {task}"))?;
+            self.work(&container, smoke, task).with_context(|| format!("task {task}"))?;
         }
         Ok(())
     }
@@ -233,16 +240,18 @@ impl Trial<'_> {
 
     /// Does the image's part of a task, on the disk that the images before it have worked on; a second
     /// run has nothing to do.
-    fn work(&mut self, container: &Container, name: &str) -> Result<()> {
+    fn work(&mut self, container: &Container, smoke: &Smoke, name: &str) -> Result<()> {
         if !self.tasks.contains_key(name) {
-            let example = self.run.workspace.root().join(TASKS).join(name);
-            let task = Task::new(self.run, self.log, &example, &self.folder.join(name))?;
+            let task = self.prepared(name)?;
             self.tasks.insert(name.to_owned(), task);
         }
         let task = self.tasks.get(name).context("it is not prepared")?;
         let (provision, state) = (task.provision(), task.state());
+        let root = self.run.workspace.root();
+        let own: Vec<_> = smoke.folders.iter().map(|(from, to)| (root.join(from), to)).collect();
+        let own = own.iter().map(|(from, to)| (from.as_path(), to.as_str()));
         let call = Call {
-            folders: vec![(&provision, TASK), (&state, STATE)],
+            folders: own.chain([(&*provision, TASK), (&*state, STATE)]).collect(),
             privileged: true,
             ..Call::default()
         };
@@ -254,9 +263,26 @@ impl Trial<'_> {
         Ok(())
     }
 
+    /// The task `name`, whose recipe has the systems for tests in the place of those that it names.
+    fn prepared(&mut self, name: &str) -> Result<Task> {
+        let systems = match self.systems.take() {
+            Some(systems) => systems,
+            None => Systems::start(self.run, self.log, &self.folder)?,
+        };
+        let values = systems.values()?;
+        self.systems = Some(systems);
+        let values: Vec<_> = values
+            .iter()
+            .filter(|(task, ..)| *task == name)
+            .map(|(_, variable, value)| (*variable, value.as_str()))
+            .collect();
+        let example = self.run.workspace.root().join(TASKS).join(name);
+        Task::new(self.run, self.log, &example, &self.folder.join(name), &values)
+    }
+
     fn summary(&self) -> String {
         let runner = self.runner.map_or("nothing", Runner::name);
         let disks = self.tasks.len();
-        format!("{} calls in images, by {runner}; {disks} tasks on loop devices", self.calls)
+        format!("{} calls in images, by {runner}; {disks} tasks carried out", self.calls)
     }
 }

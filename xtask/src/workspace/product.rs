@@ -160,6 +160,9 @@ pub(crate) struct Smoke {
     /// The tasks of which it carries out its part, after the images before it.
     #[serde(default)]
     pub(crate) tasks: Vec<String>,
+    /// Folders of the source that it has then, and where.
+    #[serde(default)]
+    pub(crate) folders: BTreeMap<PathBuf, String>,
 }
 
 /// What images are built on: a root file system made of Debian packages.

@@ -28,11 +28,18 @@ pub(super) struct Task {
 }
 
 impl Task {
-    /// The task of the example in `example`, in the new folder `folder`.
+    /// The task of the example in `example`, in the new folder `folder`, with other `values` for
+    /// variables of its recipe.
     ///
     /// # Errors
     /// When this machine has no loop devices for us.
-    pub(super) fn new(run: &Run, log: &StepLog, example: &Path, folder: &Path) -> Result<Self> {
+    pub(super) fn new(
+        run: &Run,
+        log: &StepLog,
+        example: &Path,
+        folder: &Path,
+        values: &[(&str, &str)],
+    ) -> Result<Self> {
         for part in ["provision", "state"] {
             let path = folder.join(part);
             fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
@@ -51,7 +58,7 @@ impl Task {
         remove(&task.name)?;
         symlink(&task.device, &task.name)
             .with_context(|| format!("cannot make {}", task.name.display()))?;
-        task.write(example)?;
+        task.write(example, values)?;
         Ok(task)
     }
 
@@ -65,7 +72,7 @@ impl Task {
         self.folder.join("state")
     }
 
-    fn write(&self, example: &Path) -> Result<()> {
+    fn write(&self, example: &Path, values: &[(&str, &str)]) -> Result<()> {
         let entries =
             fs::read_dir(example).with_context(|| format!("cannot read {}", example.display()))?;
         for entry in entries {
@@ -76,6 +83,7 @@ impl Task {
         let path = self.provision().join("recipe.env");
         let env =
             fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let env = values.iter().fold(env, |env, (name, value)| replaced(&env, name, value));
         let env = replaced(&env, "TARGET_DISK", &self.name.to_string_lossy());
         fs::write(&path, env).with_context(|| format!("cannot write {}", path.display()))
     }
