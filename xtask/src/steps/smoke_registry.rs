@@ -4,6 +4,8 @@
 //! Uses a published release as its users do, with programs that are not ours: sha256sum, cosign,
 //! skopeo and oras against the registry that serves it.
 
+mod policy;
+
 use std::fs;
 use std::path::PathBuf;
 
@@ -44,7 +46,8 @@ impl Step for SmokeRegistry {
             return Ok(plan.native("check every file and image that release.json names"));
         };
         let commands = Clients { run, host: "127.0.0.1:PORT" }.commands(&manifest);
-        Ok(commands.into_iter().fold(plan, Plan::command))
+        let plan = commands.into_iter().fold(plan, Plan::command);
+        Ok(plan.native("pull every image under the policy of a site that wants signed tool images"))
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
@@ -52,10 +55,12 @@ impl Step for SmokeRegistry {
         let registry = Registry::start(run, log, self.name(), &registry::own(run))?;
         let pulled = pulled(run);
         tree::remove(&pulled)?;
-        let commands = Clients { run, host: &registry.host }.commands(&manifest);
+        let clients = Clients { run, host: &registry.host };
+        let commands = clients.commands(&manifest);
         for command in &commands {
             run.exec(log, command)?;
         }
+        let tried = policy::tried(run, log, &manifest, &clients.prefix())?;
         for file in [layout::MANIFEST, layout::CHECKSUMS] {
             let read = |folder: PathBuf| {
                 fs::read(folder.join(file))
@@ -66,7 +71,10 @@ impl Step for SmokeRegistry {
                 "{file} came back from the registry with other content"
             );
         }
-        Ok(Outcome::Done(format!("{} calls of other programs", commands.len())))
+        Ok(Outcome::Done(format!(
+            "{} calls of other programs; {tried} images taken or refused by the tool policy",
+            commands.len()
+        )))
     }
 }
 

@@ -10,6 +10,7 @@ mod common;
 mod determinism;
 mod faults;
 mod gates;
+mod maintenance;
 mod merge;
 mod stop;
 mod unchanged;
