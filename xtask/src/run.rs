@@ -164,8 +164,8 @@ impl Run {
         }
     }
 
-    /// Changes the manifest, and makes it where there is none yet; `target/dist/latest` leads to it. Steps that run at the same
-    /// time take turns; a reader never sees half a change.
+    /// Changes the manifest, and makes it where there is none yet; `target/dist/latest` leads to it.
+    /// Steps that run at the same time take turns; a reader never sees half a change.
     pub(crate) fn update_manifest(
         &self,
         change: impl FnOnce(&mut Manifest) -> Result<()>,

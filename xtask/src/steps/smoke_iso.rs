@@ -97,13 +97,7 @@ impl Step for SmokeIso {
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
-        let manifest = run.manifest()?;
-        // The firmware and the machine are those of x86.
-        let iso = manifest.artifacts.iter().find(|it| {
-            it.kind == ArtifactKind::Iso && it.architecture == Some(Architecture::Amd64)
-        });
-        let iso = iso.context("the release has no ISO: run `cargo xtask iso` first")?;
-        let iso = run.dist().join(&iso.path);
+        let iso = iso(run)?;
         let accelerator = accelerator(run, log)?;
         let mut facts = vec![format!("by {}", accelerator.name())];
         let mut times = BTreeMap::new();
@@ -150,6 +144,20 @@ fn accelerator(run: &Run, log: &StepLog) -> Result<Accelerator> {
     }
     log.note("there is /dev/kvm, but no machine runs with it: emulation instead");
     Ok(Accelerator::Tcg)
+}
+
+/// The live ISO that virtual machines start: their firmware and processor are those of x86.
+///
+/// # Errors
+/// When the release has none.
+pub(super) fn iso(run: &Run) -> Result<PathBuf> {
+    let manifest = run.manifest()?;
+    let iso = manifest
+        .artifacts
+        .iter()
+        .find(|it| it.kind == ArtifactKind::Iso && it.architecture == Some(Architecture::Amd64));
+    let iso = iso.context("the release has no ISO: run `cargo xtask iso` first")?;
+    Ok(run.dist().join(&iso.path))
 }
 
 /// Where a case has its files.

@@ -12,11 +12,13 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
-use release::ArtifactKind;
 use serde_json::{Value, json};
 
 use super::registry::{self, Registry};
-use super::{Input, Need, Outcome, Plan, Step, StepLog, notary, publish, test_artifacts};
+use super::smoke_test_artifacts::MARKER;
+use super::{
+    Input, Need, Outcome, Plan, Step, StepLog, notary, publish, smoke_iso, test_artifacts,
+};
 use crate::ops::command::Command;
 use crate::ops::tree;
 use crate::run::Run;
@@ -34,8 +36,6 @@ const FILES: &[(&str, &str)] = &[
 const SCRIPT: &str = "xtask/data/lab/run.sh";
 /// libvirt for Python, which the emulator wants and Debian alone has ready.
 const BINDINGS: &str = "/usr/lib/python3/dist-packages/libvirt.py";
-/// What the installed system says when it is up.
-const MARKER: &str = "test rootfs: up: kernel ";
 /// Seconds in which the job, and then the installed system's start, have to be over. Emulation on
 /// a busy host takes its time.
 const PATIENCE: &str = "1500";
@@ -128,10 +128,7 @@ fn provision(run: &Run) -> Command {
 
 /// Everything that the site reads.
 fn prepare(run: &Run, lab: &Path) -> Result<()> {
-    let manifest = run.manifest()?;
-    let iso = manifest.artifacts.iter().find(|it| it.kind == ArtifactKind::Iso);
-    let iso = iso.context("the release has no ISO: run `cargo xtask iso` first")?;
-    let iso = run.dist().join(&iso.path);
+    let iso = smoke_iso::iso(run)?;
     for folder in
         ["home/run", "home/config/libvirt", "pool", "python", "site/media/static", "state"]
     {

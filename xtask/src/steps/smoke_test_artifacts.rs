@@ -19,7 +19,7 @@ use crate::run::Run;
 pub(crate) struct SmokeTestArtifacts;
 
 /// What the system says when it is up.
-const MARKER: &str = "test rootfs: up: kernel ";
+pub(super) const MARKER: &str = "test rootfs: up: kernel ";
 /// The file system's id, by which the system finds its root.
 const ROOT: &str = "6f1a0f5e-0000-4000-8000-000000000001";
 /// Seconds after which a machine has failed: an emulated one starts in five to sixty.
