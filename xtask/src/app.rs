@@ -143,6 +143,7 @@ fn fix(stages: &[Stage], run: &Run, ui: &Ui) -> Result<()> {
             ui.warn(&format!("{}: not everything could be mended: {error:#}", stage.step.name()));
         }
     }
+    run.workspace.look_again();
     Ok(())
 }
 

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Stage;
 use super::report::{Row, Verdict};
-use crate::ops::{atomic, source, tree};
+use crate::ops::{atomic, tree};
 use crate::run::Run;
 use crate::steps::{Input, Need, Plan, Step};
 
@@ -35,19 +35,28 @@ struct Remembered {
     wrote: String,
 }
 
+/// What a gate would be remembered by.
+#[derive(Debug)]
+pub(super) struct Key {
+    /// Over everything that it depends on.
+    digest: String,
+    /// What it leaves.
+    writes: Vec<PathBuf>,
+}
+
 /// The keys of the gates among `stages`, by their places there. A gate without a key runs.
 ///
 /// # Errors
 /// When the source can't be read.
-pub(super) fn keys(stages: &[Stage], run: &Run) -> Result<BTreeMap<usize, String>> {
+pub(super) fn keys(stages: &[Stage], run: &Run) -> Result<BTreeMap<usize, Key>> {
     let surroundings = Surroundings::new(run)?;
     let mut keys = BTreeMap::new();
     for (node, stage) in stages.iter().enumerate().filter(|(_, stage)| stage.step.is_gate()) {
         // A plan that can't be made is told when the gate runs.
         if let Ok(plan) = stage.step.plan(run)
-            && let Some(key) = surroundings.key(stage.step, &plan, run)?
+            && let Some(digest) = surroundings.key(stage.step, &plan, run)?
         {
-            keys.insert(node, key);
+            keys.insert(node, Key { digest, writes: plan.writes });
         }
     }
     Ok(keys)
@@ -56,18 +65,15 @@ pub(super) fn keys(stages: &[Stage], run: &Run) -> Result<BTreeMap<usize, String
 /// The gates that ended well with these very keys, each with its fact and since when.
 pub(super) fn recall(
     stages: &[Stage],
-    keys: &BTreeMap<usize, String>,
+    keys: &BTreeMap<usize, Key>,
     run: &Run,
 ) -> BTreeMap<usize, Verdict> {
     let mut found = BTreeMap::new();
     for (node, key) in keys {
         let Some(stage) = stages.get(*node) else { continue };
         let Some(memory) = read(&place(run, stage.step)) else { continue };
-        let intact = || {
-            let plan = stage.step.plan(run).ok()?;
-            Some(written(&plan, run).ok()? == memory.wrote)
-        };
-        if memory.key == *key && intact() == Some(true) {
+        let intact = || written(key, run).is_ok_and(|it| it == memory.wrote);
+        if memory.key == key.digest && intact() {
             let verdict = Verdict::Unchanged { fact: memory.fact, since: memory.since };
             found.insert(*node, verdict);
         }
@@ -82,7 +88,7 @@ pub(super) fn recall(
 /// When a file can't be written.
 pub(super) fn remember(
     stages: &[Stage],
-    keys: &BTreeMap<usize, String>,
+    keys: &BTreeMap<usize, Key>,
     rows: &[Row],
     run: &Run,
 ) -> Result<()> {
@@ -90,17 +96,18 @@ pub(super) fn remember(
     if !rows.iter().any(good) {
         return Ok(());
     }
+    run.workspace.look_again();
     let now = self::keys(stages, run)?;
     for (node, (stage, row)) in stages.iter().zip(rows).enumerate() {
         let (Some(key), true) = (keys.get(&node), good(row)) else { continue };
-        if now.get(&node) != Some(key) {
+        if now.get(&node).is_none_or(|it| it.digest != key.digest) {
             continue;
         }
         let memory = Remembered {
-            key: key.clone(),
+            key: key.digest.clone(),
             fact: row.verdict.fact(),
             since: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
-            wrote: written(&stage.step.plan(run)?, run)?,
+            wrote: written(key, run)?,
         };
         atomic::write(&place(run, stage.step), &serde_json::to_vec(&memory)?)?;
     }
@@ -116,8 +123,8 @@ fn read(path: &Path) -> Option<Remembered> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
-fn written(plan: &Plan, run: &Run) -> Result<String> {
-    tree::digest(run.workspace.root(), plan.writes.iter().map(AsRef::as_ref))
+fn written(key: &Key, run: &Run) -> Result<String> {
+    tree::digest(run.workspace.root(), key.writes.iter().map(AsRef::as_ref))
 }
 
 /// What the keys of all gates share, read once.
@@ -132,9 +139,9 @@ impl Surroundings {
     fn new(run: &Run) -> Result<Self> {
         let root = run.workspace.root();
         let mut source = BTreeMap::new();
-        for path in source::paths(root)? {
-            let digest = tree::digest(root, [Path::new(&path)])?;
-            source.insert(path, digest);
+        for path in run.workspace.paths()?.iter() {
+            let digest = tree::digest(root, [Path::new(path)])?;
+            source.insert(path.clone(), digest);
         }
         let own = tree::digest_of_file(Path::new("/proc/self/exe"))
             .context("cannot read the program that runs")?;

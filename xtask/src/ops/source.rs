@@ -4,6 +4,7 @@
 //! The files that are the source: those that Git tracks, and new ones that it does not ignore.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -62,16 +63,21 @@ pub(crate) fn paths(root: &Path) -> Result<Vec<String>> {
     Ok(paths)
 }
 
-/// The source files that `wanted` picks by their path and that are text (UTF-8), sorted.
+/// The files of `paths` below `root` that are text (UTF-8). One that went away since it was listed is no
+/// part of the source any more.
 ///
 /// # Errors
-/// As [`paths`], and when a file can't be read.
-pub(crate) fn texts(root: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<File>> {
+/// When a file can't be read.
+pub(crate) fn texts<'a>(root: &Path, paths: impl Iterator<Item = &'a String>) -> Result<Vec<File>> {
     let mut files = Vec::new();
-    for path in paths(root)?.into_iter().filter(|path| wanted(path)) {
-        let bytes = fs::read(root.join(&path)).with_context(|| format!("cannot read {path}"))?;
+    for path in paths {
+        let bytes = match fs::read(root.join(path)) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => return Err(error).with_context(|| format!("cannot read {path}")),
+        };
         if let Ok(text) = String::from_utf8(bytes) {
-            files.push(File { path, text });
+            files.push(File { path: path.clone(), text });
         }
     }
     Ok(files)

@@ -63,9 +63,8 @@ impl Step for Containers {
 }
 
 fn containerfiles(run: &Run) -> Result<Vec<source::File>> {
-    source::texts(run.workspace.root(), |path| {
-        path.rsplit('/').next().is_some_and(|name| name.starts_with("Containerfile"))
-    })
+    run.workspace
+        .texts(|path| path.rsplit('/').next().is_some_and(|name| name.starts_with("Containerfile")))
 }
 
 fn hadolint(run: &Run, files: &[source::File]) -> Command {

@@ -66,7 +66,10 @@ impl Step for Coverage {
             .command(join(run))
             .command(export(run, &[]))
             .command(show(run, &[]))
-            .reads(Input::Fact("the commit that changes are counted from", base(run)?))
+            .reads(Input::Fact(
+                "the commit that changes are counted from",
+                run.workspace.change_base()?,
+            ))
             .writes(LCOV)
             .writes(TABLE);
         let test = TESTS.plan(run)?.reads;
@@ -91,7 +94,7 @@ impl Step for Coverage {
             findings.extend(too_few(&lines, part, least));
         }
         findings.extend(stale(&lines, &thresholds.untested));
-        let mut added = git::added_lines(run.workspace.root(), &base(run)?)?;
+        let mut added = git::added_lines(run.workspace.root(), &run.workspace.change_base()?)?;
         added.retain(|file, _| thresholds.untested.iter().all(|it| it.file != *file));
         let (change, missed) = lines.among(&added);
         if change.percent() < thresholds.changed {
@@ -109,10 +112,6 @@ impl Step for Coverage {
         findings.sort();
         Ok(Outcome::Found(findings))
     }
-}
-
-fn base(run: &Run) -> Result<String> {
-    git::base(run.workspace.root())
 }
 
 /// Joins the counts, and writes what they say as LCOV, as a table and as pages.

@@ -34,8 +34,8 @@ impl Step for Deadcode {
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
-        let rust = source::texts(run.workspace.root(), |path| source::has_extension(path, "rs"))?;
-        let manifests = source::texts(run.workspace.root(), |path| path.ends_with("Cargo.toml"))?;
+        let rust = run.workspace.texts(|path| source::has_extension(path, "rs"))?;
+        let manifests = run.workspace.texts(|path| path.ends_with("Cargo.toml"))?;
         log.note(&format!("{} files, {} manifests", rust.len(), manifests.len()));
         let mut findings = deadcode::unused_items(&rust)?;
         findings.extend(dependencies::unused(&manifests, &rust)?);

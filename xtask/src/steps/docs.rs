@@ -38,7 +38,7 @@ impl Step for Docs {
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         let root = run.workspace.root();
-        let files = source::texts(root, |path| source::has_extension(path, "md"))?;
+        let files = run.workspace.texts(|path| source::has_extension(path, "md"))?;
         let pages: BTreeMap<&str, Page> =
             files.iter().map(|file| (file.path.as_str(), markdown::read(&file.text))).collect();
         let mut findings: Vec<Finding> =

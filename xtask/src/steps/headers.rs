@@ -96,15 +96,14 @@ impl Step for Headers {
 
 /// The commit that files have to differ from to be looked at; none when all are.
 fn since(run: &Run) -> Result<Option<String>> {
-    if run.options.all { Ok(None) } else { git::base(run.workspace.root()).map(Some) }
+    if run.options.all { Ok(None) } else { run.workspace.change_base().map(Some) }
 }
 
 fn files(run: &Run) -> Result<Vec<source::File>> {
-    let root = run.workspace.root();
-    let changed = since(run)?.map(|commit| git::changed(root, &commit)).transpose()?;
-    source::texts(root, |path| {
-        !exempt(path) && changed.as_ref().is_none_or(|files| files.contains(path))
-    })
+    let changed = |commit: String| git::changed(run.workspace.root(), &commit);
+    let changed = since(run)?.map(changed).transpose()?;
+    run.workspace
+        .texts(|path| !exempt(path) && changed.as_ref().is_none_or(|files| files.contains(path)))
 }
 
 /// The text with the lines of the header in comments: after a line that has to be the first one.

@@ -55,7 +55,10 @@ impl Step for Schema {
             .native("compare the schema with the one before, and both with the last release")
             .reads(Input::Source(PathBuf::from("Cargo.toml")))
             .reads(Input::Source(PathBuf::from("release.toml")))
-            .reads(Input::Fact("the last release", released(run)?.unwrap_or_default()));
+            .reads(Input::Fact(
+                "the last release",
+                run.workspace.last_release()?.unwrap_or_default(),
+            ));
         let Some(rules) = &run.workspace.product().gates.schema else { return Ok(plan) };
         let plan = plan
             .reads(Input::Source(PathBuf::from(&rules.folder)))
@@ -77,7 +80,7 @@ impl Step for Schema {
         let changes = versions.changes();
         let mut findings = unrecorded(rules, &versions, &changes);
         findings.extend(refused(run, log, &versions, &recipes, &changes)?);
-        if let Some(tag) = released(run)? {
+        if let Some(tag) = run.workspace.last_release()? {
             findings.extend(since_release(run, rules, &versions, &tag)?);
         }
         findings.sort();
@@ -129,9 +132,9 @@ impl Versioned {
 
 impl Versions {
     fn read(run: &Run, rules: &SchemaRules) -> Result<Self> {
-        let files = source::texts(run.workspace.root(), |path| {
-            path.starts_with(&rules.folder) && path.ends_with(SUFFIX)
-        })?;
+        let files = run
+            .workspace
+            .texts(|path| path.starts_with(&rules.folder) && path.ends_with(SUFFIX))?;
         let mut schemas = files.into_iter().map(Versioned::new).collect::<Result<Vec<_>>>()?;
         schemas.sort_by_key(|schema| schema.version);
         let Some(current) = schemas.pop() else {
@@ -171,9 +174,9 @@ fn version(path: &str) -> Option<(u64, u64)> {
 /// The representative recipes: those of the current schema, and in a folder named after its version
 /// those of the one before.
 fn recipes(run: &Run, rules: &SchemaRules, versions: &Versions) -> Result<Vec<Recipe>> {
-    let files = source::texts(run.workspace.root(), |path| {
-        path.starts_with(&rules.recipes) && source::has_extension(path, "json")
-    })?;
+    let files = run
+        .workspace
+        .texts(|path| path.starts_with(&rules.recipes) && source::has_extension(path, "json"))?;
     let previous = versions.previous.as_ref();
     let old = previous.map(|it| (format!("{}/{}/", rules.recipes, it.name()), it.version));
     Ok(files
@@ -269,11 +272,6 @@ fn explained(fault: &jsonschema::Fault, changes: &[Change]) -> bool {
             || fault.message.contains(&format!("'{name}'"))
     };
     names.into_iter().any(named)
-}
-
-/// The tag of the last release, candidates aside.
-fn released(run: &Run) -> Result<Option<String>> {
-    git::nearest_tag(run.workspace.root(), "v[0-9]*.[0-9]*.[0-9]*", "*-*")
 }
 
 /// Released schemas that were changed, and a version that does not say what became of the schema.

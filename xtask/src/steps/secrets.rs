@@ -36,7 +36,7 @@ impl Step for Secrets {
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         let scanner = Scanner::new()?;
-        let files = source::texts(run.workspace.root(), |path| !is_lock(path))?;
+        let files = run.workspace.texts(|path| !is_lock(path))?;
         log.note(&format!("{} files", files.len()));
         let findings: Vec<_> =
             files.iter().flat_map(|file| scanner.scan(&file.path, &file.text)).collect();

@@ -86,7 +86,7 @@ impl Step for Workflows {
 }
 
 fn files(run: &Run) -> Result<Vec<source::File>> {
-    source::texts(run.workspace.root(), |path| {
+    run.workspace.texts(|path| {
         path.starts_with(FOLDER) && ["yml", "yaml"].iter().any(|it| source::has_extension(path, it))
     })
 }

@@ -3,6 +3,7 @@
 
 //! Where we are: root, commit, epoch, version and `release.toml`. Made once, then read only.
 
+mod asked;
 mod gates;
 mod git;
 mod package;
@@ -10,9 +11,11 @@ mod product;
 mod version;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 
+use self::asked::Asked;
 use crate::ops::{source, tree};
 
 pub(crate) use self::gates::{Allowance, Mitigation, SchemaRules, Untested};
@@ -22,7 +25,7 @@ pub(crate) use self::product::{
 pub(crate) use self::version::{Base, Version};
 
 /// The workspace and the commit that it stands at.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Workspace {
     root: PathBuf,
     commit: String,
@@ -31,6 +34,7 @@ pub(crate) struct Workspace {
     tags: Vec<String>,
     base: Base,
     product: Product,
+    asked: Asked,
 }
 
 impl Workspace {
@@ -60,6 +64,7 @@ impl Workspace {
             tags: git.tags,
             base,
             product,
+            asked: Asked::default(),
         })
     }
 
@@ -104,8 +109,44 @@ impl Workspace {
     /// # Errors
     /// When a file can't be read.
     pub(crate) fn content(&self) -> Result<String> {
-        let files = source::paths(&self.root)?;
-        tree::digest(&self.root, files.iter().map(Path::new))
+        tree::digest(&self.root, self.paths()?.iter().map(Path::new))
+    }
+
+    /// The paths of all source files, from the root with `/`, sorted.
+    ///
+    /// # Errors
+    /// When Git can't list them.
+    pub(crate) fn paths(&self) -> Result<Arc<[String]>> {
+        self.asked.paths(&self.root)
+    }
+
+    /// The source files that `wanted` picks by their path and that are text, sorted.
+    ///
+    /// # Errors
+    /// As [`Workspace::paths`], and when a file can't be read.
+    pub(crate) fn texts(&self, wanted: impl Fn(&str) -> bool) -> Result<Vec<source::File>> {
+        source::texts(&self.root, self.paths()?.iter().filter(|path| wanted(path)))
+    }
+
+    /// The commit that a change starts from; see [`base`](crate::ops::git::base).
+    ///
+    /// # Errors
+    /// When Git can't tell.
+    pub(crate) fn change_base(&self) -> Result<String> {
+        self.asked.base(&self.root)
+    }
+
+    /// The tag of the last release, candidates aside; none where nothing was released.
+    ///
+    /// # Errors
+    /// When Git can't be run.
+    pub(crate) fn last_release(&self) -> Result<Option<String>> {
+        self.asked.released(&self.root)
+    }
+
+    /// Has Git asked again: the source may be another than it was.
+    pub(crate) fn look_again(&self) {
+        self.asked.forget();
     }
 
     /// The only time that reaches an artifact, in seconds: `SOURCE_DATE_EPOCH`, else the commit's date.

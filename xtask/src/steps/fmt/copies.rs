@@ -104,7 +104,7 @@ pub(super) fn check(run: &Run, log: &StepLog) -> Result<Vec<Finding>> {
 }
 
 fn files(run: &Run) -> Result<Vec<File>> {
-    source::texts(run.workspace.root(), |path| !source::is_test_data(path))
+    run.workspace.texts(|path| !source::is_test_data(path))
 }
 
 fn picked(formatter: &Formatter, files: &[File]) -> Vec<File> {

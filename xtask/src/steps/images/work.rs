@@ -20,7 +20,6 @@ use super::packages;
 use crate::ops::debian::lock::{BASE, Lock, Locked};
 use crate::ops::epoch::rfc3339;
 use crate::ops::oci::platforms;
-use crate::ops::source;
 use crate::run::Run;
 use crate::steps::build::output;
 use crate::steps::{Input, Plan, StepLog};
@@ -167,11 +166,11 @@ impl Prepared<'_> {
         // The image's folder, and its program.
         let root = run.workspace.root();
         let mut files = vec![ContextFile::new(&self.binary, &work.image.binary, 0o755)];
-        for path in source::paths(root)? {
-            if let Ok(name) = Path::new(&path).strip_prefix(&work.image.context) {
-                let executable = fs::metadata(root.join(&path))?.permissions().mode() & 0o111 != 0;
+        for path in run.workspace.paths()?.iter() {
+            if let Ok(name) = Path::new(path).strip_prefix(&work.image.context) {
+                let executable = fs::metadata(root.join(path))?.permissions().mode() & 0o111 != 0;
                 let mode = if executable { 0o755 } else { 0o644 };
-                files.push(ContextFile::new(root.join(&path), name, mode));
+                files.push(ContextFile::new(root.join(path), name, mode));
             }
         }
         let job = work.job(run, on.root(), &self.base.digest)?;

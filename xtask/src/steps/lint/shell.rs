@@ -37,7 +37,7 @@ pub(super) fn check(run: &Run, log: &StepLog) -> Result<(usize, Vec<Finding>)> {
 }
 
 fn scripts(run: &Run) -> Result<Vec<String>> {
-    let files = source::texts(run.workspace.root(), |path| !source::is_test_data(path))?;
+    let files = run.workspace.texts(|path| !source::is_test_data(path))?;
     Ok(files.into_iter().filter(shell::is_script).map(|file| file.path).collect())
 }
 

@@ -113,7 +113,7 @@ fn generate(
 
 /// Units, and files that Quadlet makes units of.
 fn files(run: &Run) -> Result<Vec<source::File>> {
-    source::texts(run.workspace.root(), |path| {
+    run.workspace.texts(|path| {
         (unit::is_unit(path) || unit::is_quadlet(path)) && !source::is_test_data(path)
     })
 }

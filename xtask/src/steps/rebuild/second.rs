@@ -132,7 +132,8 @@ impl Second {
     pub(super) fn prepare(&self, run: &Run, log: &StepLog) -> Result<()> {
         self.remove()?;
         run.exec(log, &self.clone_command(run))?;
-        let ours: BTreeSet<_> = source::paths(run.workspace.root())?.into_iter().collect();
+        let paths = run.workspace.paths()?;
+        let ours: BTreeSet<&String> = paths.iter().collect();
         for path in source::paths(&self.root)? {
             if !ours.contains(&path) {
                 tree::remove(&self.root.join(&path))?;
