@@ -23,8 +23,8 @@ use self::mitigations::Mitigations;
 use super::{Input, Need, Outcome, Plan, Step, StepLog};
 use crate::finding::Finding;
 use crate::ops::advisory;
-use crate::ops::cargo::build::cargo_home;
-use crate::ops::cargo::index;
+use crate::ops::cargo::index::Indexes;
+use crate::ops::cargo::metadata;
 use crate::ops::command::Command;
 use crate::ops::debian::apt;
 use crate::ops::text::count;
@@ -63,12 +63,15 @@ impl Step for Audit {
             .command(unpack(run))
             .native("hold every crate of Cargo.lock against the advisories")
             .command(refresh(run))
+            .command(metadata::command(run.workspace.root()))
             .native("see which versions of crates were taken back")
             .reads(Input::Source(PathBuf::from("Cargo.lock")))
             .reads(Input::Source(PathBuf::from("release.toml")))
             .reads(Input::Source(PathBuf::from(SNAPSHOT)))
             .reads(Input::Tool("cargo"))
             .reads(Input::Day);
+        let plan = metadata::manifests(&run.workspace.paths()?)
+            .fold(plan, |plan, manifest| plan.reads(Input::Source(manifest)));
         let bases = &run.workspace.product().bases;
         if bases.is_empty() {
             return Ok(plan);
@@ -90,8 +93,14 @@ impl Step for Audit {
         let today = day(SystemTime::now());
         let mut mitigations = Mitigations::new(&gate.mitigation, &today);
         let mut findings = lock.judge(&advisories, &mut mitigations);
-        findings.extend(yanked(run, log, &lock)?);
+        let (taken_back, unknown) = yanked(run, log, &lock)?;
+        findings.extend(taken_back);
         let mut fact = format!("{} crates, advisories of {newest}", lock.crates().len());
+        if unknown > 0 {
+            // Writing to a String can't fail.
+            let _infallible =
+                write!(fact, ", {unknown} of which no index tells whether they were taken back");
+        }
         let locks = packages::Locks::read(run)?;
         let mut complete = true;
         if locks.len() > 0 {
@@ -159,23 +168,20 @@ fn fresh(run: &Run, what: &str, of: &str, place: &str) -> Result<()> {
     Ok(())
 }
 
-/// The findings on crates whose version was taken back, as far as Cargo's copy of the index tells.
-fn yanked(run: &Run, log: &StepLog, lock: &crates::Lock) -> Result<Vec<Finding>> {
+/// The findings on crates whose version was taken back, and of how many crates Cargo's copies of the indexes
+/// don't tell.
+fn yanked(run: &Run, log: &StepLog, lock: &crates::Lock) -> Result<(Vec<Finding>, usize)> {
     if run.attempt(log, &refresh(run))?.code() != Some(0) {
         log.note("the index of crates can't be fetched: the last one serves");
     }
-    let Some(folder) = index::folder(&cargo_home()?) else {
-        log.note("Cargo has no index of crates.io here: nothing is known of versions taken back");
-        return Ok(Vec::new());
-    };
-    let is_yanked = |it: &crates::Locked| index::is_yanked(&folder, &it.name, &it.version);
-    let unknown = lock.crates().iter().filter(|it| is_yanked(it).is_none()).count();
-    if unknown > 0 {
-        log.note(&format!(
-            "of {unknown} crates the index does not tell whether they were taken back"
-        ));
+    let told = run.attempt_machine(log, &metadata::command(run.workspace.root()))?;
+    let indexes = Indexes::of(&metadata::read(told.success()?)?);
+    let is_yanked = |it: &crates::Locked| indexes.is_yanked(it.source()?, &it.name, &it.version);
+    let unknown: Vec<_> = lock.crates().iter().filter(|it| is_yanked(it).is_none()).collect();
+    for it in &unknown {
+        log.note(&format!("no index tells whether {} {} was taken back", it.name, it.version));
     }
-    Ok(lock.yanked(|it| is_yanked(it) == Some(true)))
+    Ok((lock.yanked(|it| is_yanked(it) == Some(true)), unknown.len()))
 }
 
 /// Has Cargo fetch what the index says of every crate of the lock, and change nothing.

@@ -9,10 +9,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use cargo_metadata::MetadataCommand;
 
 use super::{Finding, Input, Need, Outcome, Plan, Step, StepLog};
-use crate::ops::command::Command;
+use crate::ops::cargo::metadata;
 use crate::ops::debian::lock::{Lock, Locked};
 use crate::ops::licenses::{Dependency, Policy, check, check_packages, stale_clarifications};
 use crate::run::Run;
@@ -39,11 +38,13 @@ impl Step for Licenses {
 
     fn plan(&self, run: &Run) -> Result<Plan> {
         let plan = Plan::new()
-            .command(metadata(run))
+            .command(metadata::command(run.workspace.root()))
             .native("hold every licence against the list in release.toml")
             .reads(Input::Source(PathBuf::from("Cargo.lock")))
             .reads(Input::Source(PathBuf::from("release.toml")))
             .reads(Input::Tool("cargo"));
+        let plan = metadata::manifests(&run.workspace.paths()?)
+            .fold(plan, |plan, manifest| plan.reads(Input::Source(manifest)));
         let bases = &run.workspace.product().bases;
         if bases.is_empty() {
             return Ok(plan);
@@ -97,21 +98,10 @@ fn packages(run: &Run) -> Result<(Vec<Finding>, usize)> {
     Ok((findings, names.len()))
 }
 
-fn metadata(run: &Run) -> Command {
-    run.command("cargo").args([
-        "metadata",
-        "--format-version=1",
-        "--locked",
-        "--filter-platform=x86_64-unknown-linux-gnu",
-    ])
-}
-
 /// The crates of others that the workspace is built from.
 fn dependencies(run: &Run, log: &StepLog) -> Result<Vec<Dependency>> {
-    let output = run.capture(log, &metadata(run))?;
-    let text = String::from_utf8(output).context("cargo metadata did not write UTF-8")?;
-    let metadata = MetadataCommand::parse(text).context("cargo metadata wrote something else")?;
-    Ok(metadata
+    let output = run.capture(log, &metadata::command(run.workspace.root()))?;
+    Ok(metadata::read(output)?
         .packages
         .iter()
         .filter(|package| package.source.is_some())

@@ -137,6 +137,23 @@ fn a_tool_that_was_replaced_makes_its_gate_run() {
 }
 
 #[test]
+fn a_manifest_that_changes_makes_the_gates_of_crates_run() {
+    let fixture = Fixture::new();
+    let licenses = || {
+        let answer = fixture.xtask(&["validate", "--changed", "--json"]);
+        let outcomes = answer.outcomes();
+        outcomes.into_iter().find(|(step, _)| step == "licenses").map(|(_, outcome)| outcome)
+    };
+    assert_eq!(licenses(), None, "nothing differs from the commit");
+    // A dependency for some machines alone leaves the lock as it is, and has a licence.
+    for remark in ["# One.\n", "# Two.\n"] {
+        fixture.append("one/Cargo.toml", remark);
+        assert_eq!(licenses().as_deref(), Some("done"));
+        assert_eq!(licenses().as_deref(), Some("unchanged"));
+    }
+}
+
+#[test]
 fn a_gate_that_found_something_runs_until_it_does_not() {
     let hooked = Hooked::new();
     hooked.0.write("bare.sh", "exit 0\n");

@@ -8,7 +8,10 @@
 //! another, and takes each out again.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
+
+use sha2::{Digest as _, Sha256};
 
 use crate::common::{Answer, Fixture, have, only};
 
@@ -78,15 +81,10 @@ fn whole() -> Fixture {
         fixture.write(&format!("{folder}/.cargo-checksum.json"), &sums);
     }
     fixture.write("target/advisories/crates/foreign/RUSTSEC-2020-0001.md", ADVISORY);
-    let git = |args: &[&str]| {
-        let mut command = Command::new("git");
-        command.args(["-c", "user.name=t", "-c", "user.email=t@example.org"]).args(args);
-        command.current_dir(root.join("target/advisories")).env("GIT_CONFIG_GLOBAL", "/dev/null");
-        assert!(command.status().unwrap().success());
-    };
-    git(&["init", "--quiet"]);
-    git(&["add", "--all"]);
-    git(&["commit", "--quiet", "--message", "x"]);
+    let advisories = root.join("target/advisories");
+    repository(&advisories, &["init", "--quiet"]);
+    repository(&advisories, &["add", "--all"]);
+    repository(&advisories, &["commit", "--quiet", "--message", "x"]);
 
     fixture.write_with_header(
         ".cargo/config.toml",
@@ -104,6 +102,14 @@ fn whole() -> Fixture {
     fixture.write("README.md", README);
     fixture.commit();
     fixture
+}
+
+/// Runs Git in `folder`.
+fn repository(folder: &Path, args: &[&str]) {
+    let mut command = Command::new("git");
+    command.args(["-c", "user.name=t", "-c", "user.email=t@example.org"]).args(args);
+    command.current_dir(folder).env("GIT_CONFIG_GLOBAL", "/dev/null");
+    assert!(command.status().unwrap().success());
 }
 
 /// What stands in `Cargo.lock` up to the fixture's own crate.
@@ -192,26 +198,87 @@ fn what_others_wrote() {
     ]);
 }
 
+/// A mirror of crates.io (The Cargo Book, "Source Replacement") with two versions of one crate.
+struct Mirror<'a> {
+    fixture: &'a Fixture,
+    checksums: [(&'static str, String); 2],
+}
+
+impl<'a> Mirror<'a> {
+    fn new(fixture: &'a Fixture) -> Self {
+        let checksums = ["1.0.0", "1.0.1"].map(|version| {
+            let package = package(version);
+            let place = fixture.root().join(format!("target/mirror/foreign-{version}.crate"));
+            fs::create_dir_all(place.parent().unwrap()).unwrap();
+            fs::write(place, &package).unwrap();
+            (version, format!("{:x}", Sha256::digest(&package)))
+        });
+        let root = fixture.root().join("target/mirror");
+        fixture.write_with_header(
+            ".cargo/config.toml",
+            &format!(
+                "\n[source.crates-io]\nreplace-with = \"mirror\"\n\n[source.mirror]\n\
+                 registry = \"file://{}/index\"\n",
+                root.display()
+            ),
+        );
+        let download = format!("file://{}/{{crate}}-{{version}}.crate", root.display());
+        fixture.write("target/mirror/index/config.json", &format!("{{\"dl\":\"{download}\"}}"));
+        repository(&root.join("index"), &["init", "--quiet"]);
+        Self { fixture, checksums }
+    }
+
+    /// Writes the index (The Cargo Book, "Registry Index"), in which `yanked` alone was taken back.
+    fn publish(&self, yanked: &str) {
+        let line = |(version, checksum): &(&str, String)| {
+            let yanked = *version == yanked;
+            format!(
+                "{{\"name\":\"foreign\",\"vers\":\"{version}\",\"deps\":[],\"cksum\":\"{checksum}\",\
+                 \"features\":{{}},\"yanked\":{yanked}}}\n"
+            )
+        };
+        let lines: String = self.checksums.iter().map(line).collect();
+        self.fixture.write("target/mirror/index/fo/re/foreign", &lines);
+        let index = self.fixture.root().join("target/mirror/index");
+        repository(&index, &["add", "--all"]);
+        repository(&index, &["commit", "--quiet", "--message", "x"]);
+    }
+}
+
+/// A crate as registries hand it out.
+fn package(version: &str) -> Vec<u8> {
+    let gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let mut archive = tar::Builder::new(gzip);
+    let manifest =
+        format!("[package]\nname = \"foreign\"\nversion = \"{version}\"\nedition = \"2024\"\n");
+    for (path, text) in [("Cargo.toml", manifest.as_str()), ("src/lib.rs", "pub fn nothing() {}\n")]
+    {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o644);
+        let path = format!("foreign-{version}/{path}");
+        archive.append_data(&mut header, path, text.as_bytes()).unwrap();
+    }
+    archive.into_inner().unwrap().finish().unwrap()
+}
+
 #[test]
 fn a_version_that_its_authors_have_taken_back() {
     let fixture = whole();
-    // What Cargo keeps of the index of crates.io; the rest of its home is of no use to it here.
+    let mirror = Mirror::new(&fixture);
+    let lock = fs::read_to_string(fixture.root().join("Cargo.lock")).unwrap();
+    fixture.write("Cargo.lock", &lock.replace(&sum("1.0.0"), &mirror.checksums[0].1));
     let home = fixture.root().join("target/cargo-home");
-    let index = |yanked: &str| {
-        let place = "target/cargo-home/registry/index/index.crates.io-0/.cache/fo/re/foreign";
-        let line = format!("{{\"name\":\"foreign\",\"vers\":\"1.0.0\",\"yanked\":{yanked}}}");
-        fixture.write(place, &format!("\u{3}\u{2}\0\0\0etag\01.0.0\0{line}\0"));
-    };
     let audit = || {
         let mut command = fixture.command(&["audit", "--json"]);
         Answer(command.env("CARGO_HOME", &home).output().unwrap())
     };
-    index("false");
-    assert_eq!(audit().code(), 0, "{}", audit().err());
-    index("true");
+    mirror.publish("1.0.1");
+    let answer = audit();
+    assert_eq!(answer.code(), 0, "{}", answer.err());
+    assert!(!answer.out().contains("no index tells"), "{}", answer.out());
+    mirror.publish("1.0.0");
     let line = fixture.replace("Cargo.lock", "name = \"foreign\"", "name = \"foreign\"");
-    // A gate that ended well does not run again on the same day, with what it reads unchanged.
-    fixture.append("release.toml", "\n# Another day.\n");
     only(&audit(), "audit", "Cargo.lock", Some(line), "yanked");
 }
 

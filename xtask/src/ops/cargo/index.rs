@@ -1,44 +1,68 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What Cargo keeps of the index of crates.io: which versions were taken back.
+//! What Cargo keeps of the indexes that crates come from: which versions were taken back.
 //!
-//! The index has a file for each crate, with a line of JSON for each version (The Cargo Book, "Registry
-//! Index"). Cargo keeps what it fetched below `registry/index/index.crates.io-HASH/.cache` in its home,
-//! as a head and then version and line by turns, each with a NUL byte behind it (`SummariesCache` in
-//! Cargo's source). Of a file in another form nothing is known.
+//! The index of a registry has a file for each crate, with a line of JSON for each version (The Cargo Book,
+//! "Registry Index"). Cargo keeps what it fetched below `registry/index/NAME/.cache` in its home, as a head
+//! and then version and line by turns, each with a NUL byte behind it (`SummariesCache` in Cargo's source).
+//! Of a file in another form nothing is known.
+//!
+//! NAME is made of the host that really serves the registry, a mirror where one is set (The Cargo Book,
+//! "Source Replacement"). The sources of its crates lie in a folder of the same name, and where these are,
+//! Cargo tells.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use cargo_metadata::Metadata;
 use cargo_metadata::semver::Version;
 use serde::Deserialize;
 
-/// Where Cargo keeps the index of crates.io, in its home folder `home`; none where it has not fetched it.
-pub(crate) fn folder(home: &Path) -> Option<PathBuf> {
-    let folders = fs::read_dir(home.join("registry/index")).ok()?;
-    let mut folders: Vec<PathBuf> = folders
-        .filter_map(|entry| Some(entry.ok()?.path().join(".cache")))
-        .filter(|path| path.to_string_lossy().contains("/index.crates.io-") && path.is_dir())
-        .collect();
-    // Versions of Cargo differ in the hash: the one that was written last is in use.
-    folders.sort_by_key(|path| fs::metadata(path).and_then(|it| it.modified()).ok());
-    folders.pop()
-}
+/// Cargo's copies of indexes, by the registry as `Cargo.lock` names it.
+#[derive(Debug)]
+pub(crate) struct Indexes(BTreeMap<String, PathBuf>);
 
-/// Whether the authors of the crate `name` took `version` back; none where the index in `folder` does not tell.
-pub(crate) fn is_yanked(folder: &Path, name: &str, version: &Version) -> Option<bool> {
-    let bytes = fs::read(folder.join(path(name)?)).ok()?;
-    let wanted = version.to_string();
-    let fields: Vec<&[u8]> = bytes.split(|byte| *byte == 0).collect();
-    let line =
-        fields.array_windows().find(|[of, _]| *of == wanted.as_bytes()).map(|[_, line]| *line)?;
-    Some(serde_json::from_slice::<Line>(line).ok()?.yanked)
+impl Indexes {
+    /// The copies of the indexes that the crates in `metadata` come from. A registry that is a folder of sources
+    /// has none.
+    pub(crate) fn of(metadata: &Metadata) -> Self {
+        let found = metadata.packages.iter().filter_map(|package| {
+            let source = package.source.as_ref()?.repr.clone();
+            Some((source, folder(package.manifest_path.as_std_path())?))
+        });
+        Self(found.filter(|(_, folder)| folder.is_dir()).collect())
+    }
+
+    /// Whether the authors of the crate `name` took back `version`, which comes from `registry`; none where no index
+    /// tells.
+    pub(crate) fn is_yanked(&self, registry: &str, name: &str, version: &Version) -> Option<bool> {
+        let bytes = fs::read(self.0.get(registry)?.join(path(name)?)).ok()?;
+        let wanted = version.to_string();
+        let fields: Vec<&[u8]> = bytes.split(|byte| *byte == 0).collect();
+        let line = fields
+            .array_windows()
+            .find(|[of, _]| *of == wanted.as_bytes())
+            .map(|[_, line]| *line)?;
+        Some(serde_json::from_slice::<Line>(line).ok()?.yanked)
+    }
 }
 
 #[derive(Deserialize)]
 struct Line {
     yanked: bool,
+}
+
+/// The copy of the index for a crate whose manifest is `registry/src/NAME/CRATE-VERSION/Cargo.toml`.
+fn folder(manifest: &Path) -> Option<PathBuf> {
+    let of_registry = manifest.parent()?.parent()?;
+    let sources = of_registry.parent()?;
+    let registry = sources.parent()?;
+    if !(sources.ends_with("src") && registry.ends_with("registry")) {
+        return None;
+    }
+    Some(registry.join("index").join(of_registry.file_name()?).join(".cache"))
 }
 
 /// The file of a crate (The Cargo Book, "Registry Index", "Index files").
@@ -69,10 +93,19 @@ mod tests {
     }
 
     #[test]
+    fn the_index_lies_beside_the_sources_of_its_crates() {
+        let of = |manifest: &str| folder(Path::new(manifest));
+        let expected = PathBuf::from("/h/registry/index/mirror.example-1/.cache");
+        assert_eq!(of("/h/registry/src/mirror.example-1/bad-1.0.0/Cargo.toml"), Some(expected));
+        assert_eq!(of("/w/vendor/bad-1.0.0/Cargo.toml"), None);
+        assert_eq!(of("/registry/other/x-1/bad-1.0.0/Cargo.toml"), None);
+        assert_eq!(of("Cargo.toml"), None);
+    }
+
+    #[test]
     fn the_index_tells_what_was_taken_back() {
         let home = tempfile::tempdir().unwrap();
-        assert_eq!(folder(home.path()), None);
-        let crates = home.path().join("registry/index/index.crates.io-1/.cache/3/b");
+        let crates = home.path().join("3/b");
         fs::create_dir_all(&crates).unwrap();
         let line = |version: &str, yanked: bool| {
             format!("{version}\0{{\"name\":\"bad\",\"vers\":\"{version}\",\"yanked\":{yanked}}}\0")
@@ -80,11 +113,14 @@ mod tests {
         let text =
             format!("\u{3}\u{2}\0\0\0etag: x\0{}{}", line("1.0.0", false), line("1.0.1", true));
         fs::write(crates.join("bad"), text).unwrap();
-        let folder = folder(home.path()).unwrap();
-        let of = |name: &str, version: &str| is_yanked(&folder, name, &version.parse().unwrap());
-        assert_eq!(of("bad", "1.0.0"), Some(false));
-        assert_eq!(of("bad", "1.0.1"), Some(true));
-        assert_eq!(of("bad", "2.0.0"), None);
-        assert_eq!(of("other", "1.0.0"), None);
+        let indexes = Indexes(BTreeMap::from([("registry+a".to_owned(), home.path().to_owned())]));
+        let of = |registry: &str, name: &str, version: &str| {
+            indexes.is_yanked(registry, name, &version.parse().unwrap())
+        };
+        assert_eq!(of("registry+a", "bad", "1.0.0"), Some(false));
+        assert_eq!(of("registry+a", "bad", "1.0.1"), Some(true));
+        assert_eq!(of("registry+a", "bad", "2.0.0"), None);
+        assert_eq!(of("registry+a", "other", "1.0.0"), None);
+        assert_eq!(of("registry+b", "bad", "1.0.0"), None, "another registry's crate");
     }
 }

@@ -27,6 +27,13 @@ pub(super) struct Locked {
     source: Option<String>,
 }
 
+impl Locked {
+    /// The registry or repository that it comes from, as Cargo writes it.
+    pub(super) fn source(&self) -> Option<&str> {
+        self.source.as_deref()
+    }
+}
+
 #[derive(Deserialize)]
 struct File {
     #[serde(default)]
