@@ -7,7 +7,7 @@
 //! A rule is named `GATE/RULE`. That a gate failed or did not run is a notification of the tool
 //! (section 3.20.21), so that an empty list of results never stands for a gate that did not look.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
@@ -26,8 +26,11 @@ impl Report {
                 _ => Vec::new(),
             })
         };
-        let rules: BTreeSet<String> = found().map(|(gate, it)| rule(gate, it)).collect();
-        let rules: Vec<_> = rules.into_iter().map(|id| json!({ "id": id })).collect();
+        let mut rules: BTreeMap<String, Value> = BTreeMap::new();
+        for (gate, finding) in found() {
+            rules.entry(rule(gate, finding)).or_insert_with(|| descriptor(gate, finding));
+        }
+        let rules: Vec<_> = rules.into_values().collect();
         let results: Vec<_> = found().map(|(gate, finding)| result(gate, finding)).collect();
         let notices: Vec<_> = self.steps.iter().filter_map(notice).collect();
         json!({
@@ -53,13 +56,26 @@ fn rule(gate: &str, finding: &Finding) -> String {
     format!("{gate}/{}", finding.rule)
 }
 
+/// A rule, described by the first finding that it has here. GitHub takes no rule without the three texts
+/// ("SARIF support for code scanning", `reportingDescriptor` object).
+fn descriptor(gate: &str, finding: &Finding) -> Value {
+    let text = |text: &str| json!({ "text": text });
+    let mend =
+        if finding.mend.is_empty() { "see the log of the gate" } else { finding.mend.as_str() };
+    json!({
+        "id": rule(gate, finding),
+        "shortDescription": text(&format!("{gate}: {}", finding.rule)),
+        "fullDescription": text(&finding.message),
+        "help": text(mend),
+    })
+}
+
 fn result(gate: &str, finding: &Finding) -> Value {
-    let mut place = json!({
+    let place = json!({
         "artifactLocation": { "uri": uri(&finding.file), "uriBaseId": "%SRCROOT%" },
+        // GitHub shows nothing without a line: what is about a whole file stands at its first.
+        "region": { "startLine": finding.line.unwrap_or(1).max(1) },
     });
-    if let Some(line) = finding.line {
-        place["region"] = json!({ "startLine": line.max(1) });
-    }
     let text = format!("{}\nMend: {}", finding.message, finding.mend);
     json!({
         "ruleId": rule(gate, finding),
