@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use oci::{Digest, Layout};
 use release::test_artifacts::{NON_PRODUCTION, is_test_repository};
-use release::{Artifact, Image, Manifest, layout};
+use release::{Architecture, Artifact, Image, Manifest, layout};
 use sigstore::{Sha256, sha256, sha256_from_hex};
 use verify::Folder;
 
@@ -58,6 +58,27 @@ impl ReleaseFolder {
         self.manifest.images.iter().map(|image| Ok((image, digest(&image.digest)?)))
     }
 
+    /// The digests of the manifests that the index of `image` leads to, by architecture; none where `image`
+    /// is for one.
+    pub(crate) fn parts(&self, image: &Image) -> Result<Vec<(Architecture, Digest)>> {
+        if image.parts().is_empty() {
+            return Ok(Vec::new());
+        }
+        let layout = Layout::open(self.root.join(&image.layout))?;
+        let path = layout.blob_path(&image.digest.parse::<Digest>()?);
+        let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let index = serde_json::from_slice(&bytes)
+            .with_context(|| format!("{} is no index", path.display()))?;
+        let parts = verify::parts(&index);
+        let signed = image.parts().iter().map(|architecture| {
+            let part = parts.get(architecture).with_context(|| {
+                format!("{} leads to no image for {}", image.repository, architecture.oci())
+            })?;
+            Ok((*architecture, part.clone()))
+        });
+        signed.collect()
+    }
+
     /// Writes a file of the release; `path` is relative to it.
     pub(crate) fn write(&self, path: &str, bytes: &[u8]) -> Result<()> {
         crate::write::replace(&self.root.join(path), bytes)
@@ -71,7 +92,7 @@ impl ReleaseFolder {
 }
 
 /// Whether `image` was made for tests: it is never signed or published as part of a release.
-fn is_test_artifact(root: &Path, image: &Image) -> Result<bool> {
+pub(crate) fn is_test_artifact(root: &Path, image: &Image) -> Result<bool> {
     if is_test_repository(&image.repository) {
         return Ok(true);
     }
@@ -92,7 +113,7 @@ pub(crate) fn is_labelled(bytes: &[u8]) -> Result<bool> {
 }
 
 /// Digests were compared with what is there, so a malformed one can't get here.
-fn digest(text: &str) -> Result<Sha256> {
+pub(crate) fn digest(text: &str) -> Result<Sha256> {
     sha256_from_hex(text.strip_prefix("sha256:").unwrap_or(text))
         .with_context(|| format!("{text:?} is no SHA-256 in lower-case hex"))
 }

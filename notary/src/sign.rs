@@ -6,11 +6,11 @@
 use anyhow::{Result, bail};
 use release::{Channel, layout};
 use sigstore::statement::COSIGN_SIGN;
-use sigstore::{PrivateKey, Statement, simple_signing};
+use sigstore::{PrivateKey, Sha256, Statement, simple_signing};
 
 use crate::attest;
 use crate::cli::SigningArgs;
-use crate::release_folder::ReleaseFolder;
+use crate::release_folder::{self, ReleaseFolder};
 use crate::signer::Signer;
 
 pub(crate) fn run(args: &SigningArgs) -> Result<()> {
@@ -48,10 +48,11 @@ fn sign(folder: &ReleaseFolder, signer: &Signer) -> Result<()> {
         let statement = Statement::new(name, &digest, COSIGN_SIGN, serde_json::json!({}));
         let bundle = signer.sign_statement(&statement)?;
         folder.write(&layout::signature(name), &bundle.to_json()?)?;
-        let payload = simple_signing::payload(name, &digest)?;
-        let signature = signer.sign_payload(&payload)?;
-        folder.write(&layout::legacy_payload(name), &payload)?;
-        folder.write(&layout::legacy_signature(name), signature.as_bytes())?;
+        sign_payload(folder, signer, name, name, &digest)?;
+        for (architecture, digest) in folder.parts(image)? {
+            let signed = layout::part(name, architecture);
+            sign_payload(folder, signer, &signed, name, &release_folder::digest(digest.hex())?)?;
+        }
     }
     let (files, images) = (folder.manifest.artifacts.len(), folder.manifest.images.len());
     println!(
@@ -59,4 +60,18 @@ fn sign(folder: &ReleaseFolder, signer: &Signer) -> Result<()> {
         signer.public().hint()
     );
     Ok(())
+}
+
+/// Signs the manifest `digest` of the image `name` in cosign's older form, in files named after `signed`.
+fn sign_payload(
+    folder: &ReleaseFolder,
+    signer: &Signer,
+    signed: &str,
+    name: &str,
+    digest: &Sha256,
+) -> Result<()> {
+    let payload = simple_signing::payload(name, digest)?;
+    let signature = signer.sign_payload(&payload)?;
+    folder.write(&layout::legacy_payload(signed), &payload)?;
+    folder.write(&layout::legacy_signature(signed), signature.as_bytes())
 }

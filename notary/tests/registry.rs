@@ -10,8 +10,8 @@ mod registry;
 mod support;
 
 use registry::{Fault, Registry, State};
-use release::Channel;
 use release::layout::{self, SbomFormat};
+use release::{Architecture, Channel};
 use serde_json::Value;
 use sigstore::{PrivateKey, bundle, statement};
 use support::{BINARY, IMAGE, KeyFile, Release, notary, succeeded};
@@ -25,8 +25,17 @@ struct Published {
 
 impl Published {
     fn new(referrers: bool) -> Self {
+        Self::of(Release::unsigned(Channel::Stable, "content"), referrers)
+    }
+
+    /// The same with an image for two architectures.
+    fn index() -> Self {
+        let both = [Architecture::Amd64, Architecture::Arm64];
+        Self::of(Release::unsigned_for(&both, Channel::Stable, "content"), true)
+    }
+
+    fn of(release: Release, referrers: bool) -> Self {
         let key = KeyFile::new(&PrivateKey::generate());
-        let release = Release::unsigned(Channel::Stable, "content");
         for verb in ["sign", "attest"] {
             succeeded(&release.notary(verb, Some(&key)));
         }
@@ -102,6 +111,35 @@ fn what_was_published_is_verified_with_and_without_the_referrers_api() {
     for referrers in [true, false] {
         assert_eq!(Published::new(referrers).verify(), ("VERIFIED".to_owned(), Vec::new()));
     }
+}
+
+/// podman takes the manifest of its architecture out of an index, and asks for a signature of that.
+#[test]
+fn each_part_of_an_index_is_signed() {
+    let signatures = |state: &State| {
+        state.tags.keys().filter(|(_, tag)| tag.contains(".sig")).cloned().collect::<Vec<_>>()
+    };
+    let published = Published::index();
+    assert_eq!(published.verify(), ("VERIFIED".to_owned(), Vec::new()));
+    let tags = signatures(&published.registry.state());
+    assert_eq!(tags.len(), 3, "the index and both parts: {tags:?}");
+    for gone in tags {
+        let digest = published.registry.state().tags.remove(&gone).unwrap();
+        let (verdict, faults) = published.verify();
+        assert_eq!(verdict, "REJECTED", "without {gone:?}");
+        assert!(faults[0].contains(&gone.1) && faults[0].contains("missing"), "{faults:?}");
+        published.registry.state().tags.insert(gone, digest);
+    }
+
+    let file = layout::legacy_signature(&layout::part(IMAGE, Architecture::Arm64));
+    let other = layout::legacy_signature(&layout::part(IMAGE, Architecture::Amd64));
+    let release = &published.release;
+    release.put(&file, &std::fs::read(release.path(&other)).unwrap());
+    let key =
+        sigstore::PublicKey::from_pem(&std::fs::read_to_string(published.key.public()).unwrap());
+    let report = release.verify(&key.unwrap());
+    assert_eq!(report.faults.len(), 1, "{:?}", report.faults);
+    assert_eq!(report.faults[0].place, file);
 }
 
 #[test]

@@ -5,6 +5,8 @@
 //!
 //! All paths are relative to that folder and use `/`.
 
+use crate::Architecture;
+
 /// The manifest itself.
 pub const MANIFEST: &str = "release.json";
 /// Checksums of every file artifact, in the format of `sha256sum` (coreutils).
@@ -56,6 +58,12 @@ pub fn legacy_payload(repository: &str) -> String {
 /// The signature of [`legacy_payload`] in base64, the annotation of that tag's layer.
 pub fn legacy_signature(repository: &str) -> String {
     format!("{SIGNATURES}/{}.simplesigning.sig", flat(repository))
+}
+
+/// What [`legacy_payload`] and [`legacy_signature`] of one part of an image for several architectures are
+/// named after: podman asks for a signature of the manifest that it takes out of an index.
+pub fn part(repository: &str, architecture: Architecture) -> String {
+    format!("{repository}_{}", architecture.oci())
 }
 
 /// The document in this format that describes the file or image `name`.

@@ -165,6 +165,16 @@ pub struct Image {
     pub tags: Vec<String>,
 }
 
+impl Image {
+    /// The architectures whose manifests are signed beside what `digest` names: all where that is an index.
+    pub fn parts(&self) -> &[Architecture] {
+        match self.architectures.as_slice() {
+            [_] => &[],
+            several => several,
+        }
+    }
+}
+
 /// Processor architectures that the product is built for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use oci::spec::{Descriptor, ImageIndex, ImageManifest};
 use oci::{Digest, media_type};
-use release::Image;
+use release::{Architecture, Image};
 
 use crate::report::Problem;
 
@@ -25,11 +25,27 @@ pub(crate) trait Store {
     fn content(&self, digest: &Digest, size: u64) -> Result<(), Problem>;
 }
 
+/// The manifests of an image for several architectures.
+pub(crate) type Parts = BTreeMap<Architecture, Digest>;
+
+/// The manifests that `index` has, by the architecture that it says they are for.
+pub fn parts(index: &ImageIndex) -> BTreeMap<Architecture, Digest> {
+    let known = [Architecture::Amd64, Architecture::Arm64];
+    let part = |it: &Descriptor| {
+        let named = it.platform().as_ref()?.architecture().to_string();
+        let architecture = known.into_iter().find(|known| known.oci() == named)?;
+        Some((architecture, Digest::try_from(it.digest()).ok()?))
+    };
+    index.manifests().iter().filter_map(part).collect()
+}
+
 /// What a walk found.
 #[derive(Default)]
 pub(crate) struct Walk {
     /// Every digest that was reached.
     pub(crate) reached: BTreeMap<Digest, u64>,
+    /// What the image has for each architecture, where it is an index.
+    pub(crate) parts: Parts,
     /// What is wrong, with the digest where it was seen.
     pub(crate) faults: Vec<(String, Problem)>,
 }
@@ -65,9 +81,12 @@ impl Walk {
         let malformed = |e: serde_json::Error| Problem::Image(format!("it is malformed: {e}"));
         if media_type::is_index(media_type) {
             match (serde_json::from_slice::<ImageIndex>(&bytes), depth.checked_sub(1)) {
-                (Ok(index), Some(depth)) => {
+                (Ok(index), Some(below)) => {
+                    if depth == DEPTH {
+                        self.parts = parts(&index);
+                    }
                     for child in index.manifests() {
-                        self.descriptor(store, child, depth);
+                        self.descriptor(store, child, below);
                     }
                 }
                 (Ok(_), None) => {

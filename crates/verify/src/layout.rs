@@ -11,7 +11,7 @@ use oci::{Digest, json};
 use release::Image;
 
 use crate::files::Folder;
-use crate::images::{Store, Walk};
+use crate::images::{Parts, Store, Walk};
 use crate::report::{Check, Findings, Problem};
 
 /// The content of `oci-layout`.
@@ -40,10 +40,14 @@ impl Store for Blobs<'_> {
     }
 }
 
-/// Checks the layout of `image`. Returns the paths that belong to it.
-pub(crate) fn check(folder: &Folder, image: &Image, findings: &mut Findings) -> Vec<String> {
+/// Checks the layout of `image`. Returns the paths that belong to it, and what it has for each architecture.
+pub(crate) fn check(
+    folder: &Folder,
+    image: &Image,
+    findings: &mut Findings,
+) -> (Vec<String>, Parts) {
     let blobs = Blobs { folder, layout: &image.layout };
-    let Walk { reached, faults } = Walk::of(image, &blobs);
+    let Walk { reached, parts, faults } = Walk::of(image, &blobs);
     let name = &image.repository;
     for (digest, problem) in faults {
         let place = digest.parse().map_or(digest, |digest| blobs.path(&digest));
@@ -57,7 +61,8 @@ pub(crate) fn check(folder: &Folder, image: &Image, findings: &mut Findings) -> 
     if let Err(problem) = check_index(&blobs, &index, image) {
         findings.fault(name, Check::Content, &index, problem);
     }
-    reached.keys().map(|digest| blobs.path(digest)).chain([marker, index]).collect()
+    let paths = reached.keys().map(|digest| blobs.path(digest)).chain([marker, index]).collect();
+    (paths, parts)
 }
 
 fn check_marker(folder: &Folder, path: &str) -> Result<(), Problem> {

@@ -34,6 +34,7 @@ use sigstore::PublicKey;
 
 pub use contents::contents;
 pub use files::Folder;
+pub use images::parts;
 pub use manifest::paths;
 #[cfg(feature = "registry")]
 pub use registry::{Published, registry};
@@ -82,7 +83,9 @@ pub fn folder(root: &Path, key: &PublicKey, policy: &Policy) -> Result<Report, V
     if let Some(manifest) = signatures::manifest(&folder, key, &mut findings) {
         let mut named = release_files(&folder, &manifest, key, policy, &mut findings);
         for image in &manifest.images {
-            named.extend(layout::check(&folder, image, &mut findings));
+            let (paths, parts) = layout::check(&folder, image, &mut findings);
+            signatures::parts(&folder, image, &parts, key, &mut findings);
+            named.extend(paths);
         }
         files::unexpected(&folder, &named, &mut findings);
     }

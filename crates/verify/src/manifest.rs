@@ -23,8 +23,11 @@ pub fn paths(manifest: &Manifest) -> Vec<String> {
     for image in &manifest.images {
         let name = &image.repository;
         paths.push(layout::signature(name));
-        paths.push(layout::legacy_payload(name));
-        paths.push(layout::legacy_signature(name));
+        let parts = image.parts().iter().map(|architecture| layout::part(name, *architecture));
+        for signed in std::iter::once(name.clone()).chain(parts) {
+            paths.push(layout::legacy_payload(&signed));
+            paths.push(layout::legacy_signature(&signed));
+        }
         paths.push(layout::provenance(name));
         paths.extend(SbomFormat::REQUIRED.map(|format| layout::sbom_attestation(name, format)));
     }

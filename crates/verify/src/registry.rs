@@ -100,7 +100,7 @@ pub fn registry(
             match published.repository(&image.repository) {
                 Ok(repository) => {
                     let store = Remote { client: &client, repository, folder: &folder };
-                    store.check_image(&manifest, image, &mut findings);
+                    store.check_image(&manifest, image, key, &mut findings);
                 }
                 Err(e) => findings.fault(
                     &image.repository,
@@ -201,11 +201,19 @@ impl Store for Remote<'_> {
 }
 
 impl Remote<'_> {
-    fn check_image(&self, manifest: &Manifest, image: &Image, findings: &mut Findings) {
+    fn check_image(
+        &self,
+        manifest: &Manifest,
+        image: &Image,
+        key: &PublicKey,
+        findings: &mut Findings,
+    ) {
         let name = &image.repository;
-        for (digest, problem) in Walk::of(image, self).faults {
+        let walk = Walk::of(image, self);
+        for (digest, problem) in walk.faults {
             findings.fault(name, Check::Content, &format!("{}@{digest}", self.repository), problem);
         }
+        signatures::parts(self.folder, image, &walk.parts, key, findings);
         let Ok(digest) = image.digest.parse::<Digest>() else { return };
         if let Err(problem) = self.check_tag(manifest, image, &digest) {
             findings.fault(name, Check::Content, &self.repository.to_string(), problem);
@@ -231,10 +239,14 @@ impl Remote<'_> {
                 findings.fault(name, check, &path, Problem::Image(text));
             }
         }
-        let tag = format!("{}.sig", image.digest.replace(':', "-"));
-        if let Err(problem) = self.check_legacy(name, &tag) {
-            let place = format!("{}:{tag}", self.repository);
-            findings.fault(name, Check::Signature, &place, problem);
+        let parts = walk.parts.iter().filter(|(it, _)| image.parts().contains(it));
+        let parts = parts.map(|(it, digest)| (layout::part(name, *it), digest));
+        for (signed, digest) in std::iter::once((name.clone(), &digest)).chain(parts) {
+            let tag = format!("{}.sig", digest.to_string().replace(':', "-"));
+            if let Err(problem) = self.check_legacy(&signed, &tag) {
+                let place = format!("{}:{tag}", self.repository);
+                findings.fault(name, Check::Signature, &place, problem);
+            }
         }
     }
 
@@ -287,15 +299,16 @@ impl Remote<'_> {
         Ok(carried)
     }
 
-    /// The tag for clients from before referrers must hold the payload and signature of the files.
-    fn check_legacy(&self, name: &str, tag: &str) -> Result<(), Problem> {
+    /// The tag for clients from before referrers must hold the payload and signature of the files that are
+    /// named after `signed`.
+    fn check_legacy(&self, signed: &str, tag: &str) -> Result<(), Problem> {
         let tag: Tag = tag.parse().map_err(|e: ReferenceError| Problem::Image(e.to_string()))?;
         let fetched =
             self.client.manifest(&self.repository, &Selector::from(tag)).map_err(problem)?;
         let artifact: ImageManifest = serde_json::from_slice(&fetched.bytes)
             .map_err(|e| Problem::Image(format!("it is malformed: {e}")))?;
-        let payload = self.folder.read(&layout::legacy_payload(name))?;
-        let signature = self.folder.read(&layout::legacy_signature(name))?;
+        let payload = self.folder.read(&layout::legacy_payload(signed))?;
+        let signature = self.folder.read(&layout::legacy_signature(signed))?;
         for layer in artifact.layers() {
             let annotations = layer.annotations().as_ref();
             let annotation = annotations.and_then(|a| a.get(simple_signing::SIGNATURE_ANNOTATION));

@@ -9,6 +9,7 @@ use sigstore::statement::{COSIGN_SIGN, CYCLONEDX, SPDX};
 use sigstore::{Bundle, PublicKey, Sha256, sha256_from_hex, simple_signing};
 
 use crate::files::Folder;
+use crate::images::Parts;
 use crate::report::{Check, Findings, Problem};
 
 /// Checks the published key, reads the manifest and checks its signature.
@@ -65,7 +66,7 @@ pub(crate) fn check(
         if let Err(problem) = signed {
             findings.fault(name, Check::Signature, &place, problem);
         }
-        if let Err((place, problem)) = legacy(folder, name, key, &digest) {
+        if let Err((place, problem)) = legacy(folder, name, name, key, &digest) {
             findings.fault(name, Check::Signature, &place, problem);
         }
         for format in SbomFormat::REQUIRED {
@@ -73,6 +74,29 @@ pub(crate) fn check(
             if let Err(problem) = attested_sbom(folder, &place, name, format, key, &digest) {
                 findings.fault(name, Check::Sbom, &place, problem);
             }
+        }
+    }
+}
+
+/// Checks the signatures of the manifests that the index of `image` leads to, which are its `parts`.
+pub(crate) fn parts(
+    folder: &Folder,
+    image: &Image,
+    parts: &Parts,
+    key: &PublicKey,
+    findings: &mut Findings,
+) {
+    let name = &image.repository;
+    for architecture in image.parts() {
+        let signed = layout::part(name, *architecture);
+        let part = parts.get(architecture).and_then(|digest| sha256_from_hex(digest.hex()));
+        let Some(digest) = part else {
+            let text = format!("its index leads to no image for {}", architecture.oci());
+            findings.fault(name, Check::Content, &image.layout, Problem::Image(text));
+            continue;
+        };
+        if let Err((place, problem)) = legacy(folder, &signed, name, key, &digest) {
+            findings.fault(name, Check::Signature, &place, problem);
         }
     }
 }
@@ -112,14 +136,17 @@ fn file(folder: &Folder, path: &str, key: &PublicKey, findings: &mut Findings) {
     }
 }
 
-/// The payload follows from the image, so whatever differs from it is a fault of that file.
+/// The payload follows from the image, so whatever differs from it is a fault of that file. Both files are
+/// named after `signed`.
 fn legacy(
     folder: &Folder,
+    signed: &str,
     name: &str,
     key: &PublicKey,
     digest: &Sha256,
 ) -> Result<(), (String, Problem)> {
-    let (at_payload, at_signature) = (layout::legacy_payload(name), layout::legacy_signature(name));
+    let (at_payload, at_signature) =
+        (layout::legacy_payload(signed), layout::legacy_signature(signed));
     let expected = simple_signing::payload(name, digest);
     let payload = expected.map_err(Problem::from).and_then(|expected| {
         let found = folder.read(&at_payload)?;

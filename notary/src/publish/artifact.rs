@@ -72,7 +72,7 @@ pub(super) fn plan(
         blobs,
         manifests: vec![root.clone()],
         referrers: Vec::new(),
-        legacy_signature: None,
+        legacy_signatures: Vec::new(),
         root,
         tags: vec![version_tag(manifest, fixed)?],
     })

@@ -11,20 +11,21 @@ use std::fs;
 use anyhow::{Context as _, Result};
 use oci::artifact::{EMPTY_JSON, describe, manifest as artifact_manifest};
 use oci::spec::{ANNOTATION_TITLE, Descriptor, ImageManifest, ImageManifestBuilder, MediaType};
-use oci::{json, media_type};
+use oci::{Digest, json, media_type};
 use release::layout::{self, SbomFormat};
-use release::{ArtifactKind, Image, Manifest};
+use release::{ArtifactKind, Image};
 use serde_json::json;
 use sigstore::{bundle, simple_signing};
 
 use super::files::ReleaseFile;
 use super::plan::Blob;
+use crate::release_folder::ReleaseFolder;
 
 /// What accompanies one image.
 pub(super) struct Attachments {
     pub(super) blobs: Vec<Blob>,
     pub(super) referrers: Vec<ImageManifest>,
-    pub(super) legacy_signature: LegacySignature,
+    pub(super) legacy_signatures: Vec<LegacySignature>,
 }
 
 /// A signature as cosign kept it before referrers: one layer of the artifact `sha256-HEX.sig`.
@@ -37,7 +38,7 @@ pub(super) struct LegacySignature {
 
 /// Collects what signing left for `image`, whose manifest is `subject`.
 pub(super) fn of_image(
-    manifest: &Manifest,
+    release: &ReleaseFolder,
     image: &Image,
     files: &[ReleaseFile],
     subject: &Descriptor,
@@ -51,7 +52,7 @@ pub(super) fn of_image(
         SbomFormat::REQUIRED
             .map(|format| (layout::sbom_attestation(repository, format), bundle::MEDIA_TYPE)),
     );
-    let sboms = manifest.artifacts.iter().filter(|artifact| {
+    let sboms = release.manifest.artifacts.iter().filter(|artifact| {
         artifact.kind == ArtifactKind::Sbom && artifact.describes.as_ref() == Some(repository)
     });
     attachments.extend(sboms.filter_map(|sbom| {
@@ -75,8 +76,28 @@ pub(super) fn of_image(
         referrers.push(artifact_manifest(media_type, vec![layer], subject, BTreeMap::new())?);
     }
 
-    let payload = find(files, &layout::legacy_payload(repository))?;
-    let signature = find(files, &layout::legacy_signature(repository))?;
+    let mut legacy_signatures = Vec::new();
+    let root = (repository.clone(), image.digest.parse()?);
+    let parts = release
+        .parts(image)?
+        .into_iter()
+        .map(|(architecture, digest)| (layout::part(repository, architecture), digest));
+    for (signed, digest) in std::iter::once(root).chain(parts) {
+        let (payload, signature) = legacy_signature(files, &signed, &digest)?;
+        blobs.push(payload);
+        legacy_signatures.push(signature);
+    }
+    Ok(Attachments { blobs, referrers, legacy_signatures })
+}
+
+/// The signature of the manifest `digest` in the files that are named after `signed`, and its payload.
+fn legacy_signature(
+    files: &[ReleaseFile],
+    signed: &str,
+    digest: &Digest,
+) -> Result<(Blob, LegacySignature)> {
+    let payload = find(files, &layout::legacy_payload(signed))?;
+    let signature = find(files, &layout::legacy_signature(signed))?;
     let text = fs::read_to_string(&signature.path)
         .with_context(|| format!("{}: reading a signature", signature.path.display()))?;
     let mut layer =
@@ -84,9 +105,8 @@ pub(super) fn of_image(
     layer.set_annotations(Some(
         [(simple_signing::SIGNATURE_ANNOTATION.to_owned(), text.trim().to_owned())].into(),
     ));
-    blobs.push(Blob::file(payload));
-    let tag = format!("{}.sig", image.digest.replace(':', "-"));
-    Ok(Attachments { blobs, referrers, legacy_signature: LegacySignature { tag, layer } })
+    let tag = format!("{}.sig", digest.to_string().replace(':', "-"));
+    Ok((Blob::file(payload), LegacySignature { tag, layer }))
 }
 
 fn find<'a>(files: &'a [ReleaseFile], name: &str) -> Result<&'a ReleaseFile> {

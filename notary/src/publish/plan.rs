@@ -4,7 +4,7 @@
 //! What is to be in the registry, as data. Making it reads and checks every file of the release;
 //! nothing is sent before it is complete.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use oci::spec::{Descriptor, ImageManifest};
@@ -32,7 +32,7 @@ pub(super) struct RepositoryPlan {
     pub(super) manifests: Vec<Document>,
     /// What refers to the last of `manifests`.
     pub(super) referrers: Vec<ImageManifest>,
-    pub(super) legacy_signature: Option<LegacySignature>,
+    pub(super) legacy_signatures: Vec<LegacySignature>,
     /// What the tags point to: the last of `manifests`.
     pub(super) root: Document,
     pub(super) tags: Vec<PlannedTag>,
@@ -133,22 +133,34 @@ fn image_plan(
     files: &[ReleaseFile],
     target: &Target,
 ) -> Result<RepositoryPlan> {
-    let layout = Layout::open(release.root.join(&image.layout))?;
-    let root = find_root(&layout, image)?;
-    let (mut blobs, manifests) = contents(&layout, &root)?;
-    let Some(document) = manifests.last().cloned() else {
+    let mut plan = unsigned_image(&release.root, &release.manifest, image, target)?;
+    let attached = attachment::of_image(release, image, files, &plan.root.descriptor())?;
+    plan.blobs.extend(attached.blobs);
+    plan.referrers = attached.referrers;
+    plan.legacy_signatures = attached.legacy_signatures;
+    Ok(plan)
+}
+
+/// Plans an image of the release in the folder `release` alone, without what refers to it.
+pub(super) fn unsigned_image(
+    release: &Path,
+    manifest: &Manifest,
+    image: &Image,
+    target: &Target,
+) -> Result<RepositoryPlan> {
+    let layout = Layout::open(release.join(&image.layout))?;
+    let (blobs, manifests) = contents(&layout, &find_root(&layout, image)?)?;
+    let Some(root) = manifests.last().cloned() else {
         bail!("{} is no manifest", image.digest);
     };
-    let attached = attachment::of_image(&release.manifest, image, files, &root)?;
-    blobs.extend(attached.blobs);
     Ok(RepositoryPlan {
         name: target.repository(&image.repository)?,
         blobs,
         manifests,
-        referrers: attached.referrers,
-        legacy_signature: Some(attached.legacy_signature),
-        root: document,
-        tags: image_tags(&release.manifest, image)?,
+        referrers: Vec::new(),
+        legacy_signatures: Vec::new(),
+        root,
+        tags: image_tags(manifest, image)?,
     })
 }
 

@@ -84,10 +84,8 @@ impl<'a> Pusher<'a> {
                 self.referrer(&repository.name, referrer, &known)?;
             }
         }
-        match &repository.legacy_signature {
-            Some(signature) => self.legacy_signature(&repository.name, signature),
-            None => Ok(()),
-        }
+        let mut signatures = repository.legacy_signatures.iter();
+        signatures.try_for_each(|it| self.legacy_signature(&repository.name, it))
     }
 
     fn blob(&mut self, repository: &Repository, blob: &Blob) -> Result<()> {

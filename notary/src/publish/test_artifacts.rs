@@ -78,7 +78,7 @@ fn repository(
         blobs,
         manifests,
         referrers: Vec::new(),
-        legacy_signature: None,
+        legacy_signatures: Vec::new(),
         root,
         // They are for the tests of one commit, and made anew whenever somebody likes.
         tags: vec![PlannedTag { tag, rule: TagRule::Moves }],

@@ -43,8 +43,17 @@ pub(crate) struct Release {
 impl Release {
     /// A release that nobody has signed; `salt` makes its contents differ from another one's.
     pub(crate) fn unsigned(channel: Channel, salt: &str) -> Self {
+        Self::unsigned_for(&[Architecture::Amd64], channel, salt)
+    }
+
+    /// The same with an image for each of `architectures`.
+    pub(crate) fn unsigned_for(
+        architectures: &[Architecture],
+        channel: Channel,
+        salt: &str,
+    ) -> Self {
         let release = Self { temporary: tempfile::tempdir().unwrap() };
-        release.fill(channel, salt);
+        release.fill(architectures, channel, salt);
         release
     }
 
@@ -107,7 +116,7 @@ impl Release {
         fs::write(path, bytes).unwrap();
     }
 
-    fn fill(&self, channel: Channel, salt: &str) {
+    fn fill(&self, architectures: &[Architecture], channel: Channel, salt: &str) {
         let version = match channel {
             Channel::Snapshot => VERSION,
             Channel::Candidate => "0.1.0-rc.1",
@@ -135,7 +144,7 @@ impl Release {
         let package = package(format!("executable {salt}").as_bytes());
         let deb = format!("!<arch>\ndebian {salt}").into_bytes();
         let rpm = format!("\u{ed}rpm {salt}").into_bytes();
-        manifest.images.push(self.image(salt, version));
+        manifest.images.push(self.image(architectures, salt, version));
         let image = manifest.images[0].digest.replace("sha256:", "");
         let mut add = |path: &str, kind, describes: Option<&str>, bytes: &[u8]| {
             self.put(path, bytes);
@@ -188,26 +197,43 @@ impl Release {
         self.put(layout::MANIFEST, manifest.to_json().unwrap().as_bytes());
     }
 
-    fn image(&self, salt: &str, version: &str) -> Image {
+    fn image(&self, architectures: &[Architecture], salt: &str, version: &str) -> Image {
         let place = format!("{}/{IMAGE}", layout::IMAGES);
         let folder = Layout::create(self.path(&place)).unwrap();
         let layer_bytes = layer(salt);
         let layer = folder.write_blob(media_type::IMAGE_LAYER, layer_bytes.as_slice()).unwrap();
-        let config = json!({
-            "architecture": "amd64",
-            "os": "linux",
-            "config": {},
-            "rootfs": {"type": "layers", "diff_ids": [layer.digest().to_string()]},
-        });
-        let config = folder.write_json(media_type::IMAGE_CONFIG, &config).unwrap();
-        let manifest = json!({
-            "schemaVersion": 2,
-            "mediaType": media_type::IMAGE_MANIFEST,
-            "config": config,
-            "layers": [layer],
-        });
-        let mut root: Descriptor =
-            folder.write_json(media_type::IMAGE_MANIFEST, &manifest).unwrap();
+        let part = |architecture: &Architecture| -> Value {
+            let config = json!({
+                "architecture": architecture.oci(),
+                "os": "linux",
+                "config": {},
+                "rootfs": {"type": "layers", "diff_ids": [layer.digest().to_string()]},
+            });
+            let config = folder.write_json(media_type::IMAGE_CONFIG, &config).unwrap();
+            let manifest = json!({
+                "schemaVersion": 2,
+                "mediaType": media_type::IMAGE_MANIFEST,
+                "config": config,
+                "layers": [layer],
+            });
+            let manifest = folder.write_json(media_type::IMAGE_MANIFEST, &manifest).unwrap();
+            let mut part = serde_json::to_value(manifest).unwrap();
+            part["platform"] = json!({"architecture": architecture.oci(), "os": "linux"});
+            part
+        };
+        let mut parts: Vec<Value> = architectures.iter().map(part).collect();
+        let (kind, mut root): (_, Descriptor) = if parts.len() == 1 {
+            let mut root = parts.remove(0);
+            root.as_object_mut().unwrap().remove("platform");
+            (media_type::IMAGE_MANIFEST, serde_json::from_value(root).unwrap())
+        } else {
+            let index = json!({
+                "schemaVersion": 2,
+                "mediaType": media_type::IMAGE_INDEX,
+                "manifests": parts,
+            });
+            (media_type::IMAGE_INDEX, folder.write_json(media_type::IMAGE_INDEX, &index).unwrap())
+        };
         let tag = layout::tag(version);
         root.set_annotations(Some([(ANNOTATION_REF_NAME.to_owned(), tag.clone())].into()));
         let digest = root.digest().to_string();
@@ -216,8 +242,8 @@ impl Release {
             repository: IMAGE.to_owned(),
             layout: place,
             digest,
-            media_type: media_type::IMAGE_MANIFEST.to_owned(),
-            architectures: vec![Architecture::Amd64],
+            media_type: kind.to_owned(),
+            architectures: architectures.to_vec(),
             tags: vec![tag],
         }
     }
