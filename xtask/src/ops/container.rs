@@ -62,8 +62,10 @@ const OWN_CGROUPS: &str =
 
 /// Run with a mount namespace of its own: root folder, user, `FROM:TO` for each folder, `--`, program.
 /// 125 is what podman ends with when it is its own fault.
+/// The root is a mount of its own, or podman inside could not unpack a layer.
 const CHROOT: &str = r#"root=$1 user=$2; shift 2
-mount --rbind /dev "$root/dev" && mount -t proc proc "$root/proc" || exit 125
+mount --bind "$root" "$root" && mount --rbind /dev "$root/dev" && mount --rbind /sys "$root/sys" &&
+    mount -t proc proc "$root/proc" || exit 125
 while [ "$1" != -- ]; do
     mkdir -p "$root${1##*:}" && mount --bind "${1%:*}" "$root${1##*:}" || exit 125
     shift

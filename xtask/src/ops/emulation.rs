@@ -11,6 +11,14 @@ use release::Architecture;
 /// Where the kernel shows its handlers.
 const HANDLERS: &str = "/proc/sys/fs/binfmt_misc";
 
+/// The architecture of this machine, as xtask was built for it.
+pub(crate) fn host() -> Architecture {
+    match std::env::consts::ARCH {
+        "aarch64" => Architecture::Arm64,
+        _ => Architecture::Amd64,
+    }
+}
+
 /// The program of the package qemu-user-static that runs programs of `architecture`; none on a machine
 /// that is of this architecture itself.
 pub(crate) fn emulator(architecture: Architecture) -> Option<&'static str> {

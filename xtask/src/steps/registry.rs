@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use release::{Architecture, ArtifactKind};
+use release::ArtifactKind;
 
 use super::StepLog;
 use crate::ops::command::Command;
-use crate::ops::tree;
+use crate::ops::{emulation, tree};
 use crate::run::Run;
 use crate::tool::Daemon;
 
@@ -63,10 +63,7 @@ fn address_file(run: &Run) -> PathBuf {
 
 fn unpack(run: &Run) -> Result<Command> {
     let manifest = run.manifest()?;
-    let here = match std::env::consts::ARCH {
-        "aarch64" => Architecture::Arm64,
-        _ => Architecture::Amd64,
-    };
+    let here = emulation::host();
     let package = manifest
         .artifacts
         .iter()

@@ -2,7 +2,9 @@
 // Copyright (C) 2026 The Provisioner Authors
 
 //! Uses a published release as its users do, with programs that are not ours: sha256sum, cosign,
-//! skopeo and oras against the registry that serves it.
+//! skopeo, oras, and the podman of the maintenance OS, against the registry that serves it.
+
+mod policy;
 
 use std::fs;
 use std::path::PathBuf;
@@ -28,7 +30,7 @@ impl Step for SmokeRegistry {
     }
 
     fn about(&self) -> &'static str {
-        "read the published release with sha256sum, cosign, skopeo and oras"
+        "read the published release with sha256sum, cosign, skopeo, oras and podman"
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {
@@ -66,7 +68,12 @@ impl Step for SmokeRegistry {
                 "{file} came back from the registry with other content"
             );
         }
-        Ok(Outcome::Done(format!("{} calls of other programs", commands.len())))
+        let prefix = Clients { run, host: &registry.host }.prefix();
+        let tried = policy::tried(run, log, &manifest, &prefix)?;
+        Ok(Outcome::Done(format!(
+            "{} calls of other programs, {tried} images under the policy for signed ones",
+            commands.len()
+        )))
     }
 }
 
