@@ -262,9 +262,12 @@ fn every_changed_field_of_the_manifest_is_caught_and_named() {
     let mut fields = Vec::new();
     leaves(&manifest, "", &mut fields);
     assert!(fields.len() > 80, "{fields:?}");
-    for expected in
-        ["/reproduced/variations/0", "/reproduced/identical/0", "/reproduced/different/0"]
-    {
+    for expected in [
+        "/reproduced/variations/0",
+        "/reproduced/identical/0",
+        "/reproduced/different/0",
+        "/reproduced/not_tried/clock/0",
+    ] {
         assert!(fields.iter().any(|it| it == expected), "{expected} is not in {fields:?}");
     }
     for field in fields {
@@ -342,6 +345,12 @@ fn a_manifest_that_breaks_its_own_rules_is_caught_though_the_key_signed_it() {
         ("/source/commit", "0000".into(), "is not among the materials"),
         ("/reproduced/identical/0", "nowhere".into(), "\"nowhere\" went, which it has not"),
         ("/reproduced/different/0", BINARY.into(), "it says twice how"),
+        ("/reproduced/variations/0", "x".into(), "did not try \"clock\", but not that it did"),
+        (
+            "/reproduced/not_tried/clock/0",
+            "nowhere".into(),
+            "clock on \"nowhere\", which it has not",
+        ),
     ] {
         let mut changed = good.clone();
         *changed.pointer_mut(field).unwrap() = value;

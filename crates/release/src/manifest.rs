@@ -57,12 +57,15 @@ pub struct Manifest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reproduced {
-    /// What differed between the two builds, such as `clock`; it holds for every file and image.
+    /// What differed between the two builds, such as `clock`.
     pub variations: Vec<String>,
     /// Files and images, by path, whose bytes were the same.
     pub identical: Vec<String>,
     /// Those whose bytes were not.
     pub different: Vec<String>,
+    /// Variations that did not reach some files and images, by path; all others hold for every one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub not_tried: BTreeMap<String, Vec<String>>,
 }
 
 /// What a build may become. A snapshot is never promoted.

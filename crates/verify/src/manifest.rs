@@ -72,6 +72,15 @@ fn reproduced(manifest: &Manifest) -> Vec<String> {
     let files = manifest.artifacts.iter().map(|file| &file.path);
     let known: BTreeSet<_> = files.chain(manifest.images.iter().map(|it| &it.layout)).collect();
     let (mut faults, mut seen) = (Vec::new(), BTreeSet::new());
+    for (variation, paths) in &reproduced.not_tried {
+        if !reproduced.variations.contains(variation) {
+            faults
+                .push(format!("it says on what it did not try {variation:?}, but not that it did"));
+        }
+        for path in paths.iter().filter(|path| !known.contains(path)) {
+            faults.push(format!("it did not try {variation} on {path:?}, which it has not"));
+        }
+    }
     for path in reproduced.identical.iter().chain(&reproduced.different) {
         if !known.contains(path) {
             faults.push(format!("it says how a second build of {path:?} went, which it has not"));

@@ -193,6 +193,7 @@ impl Release {
             variations: vec!["clock".to_owned(), "umask".to_owned()],
             identical: files.collect(),
             different: vec![manifest.images[0].layout.clone()],
+            not_tried: BTreeMap::from([("clock".to_owned(), vec![BINARY.to_owned()])]),
         });
         self.put(layout::MANIFEST, manifest.to_json().unwrap().as_bytes());
     }

@@ -73,14 +73,17 @@ impl Step for Rebuild {
             let rows = matrix::of_manifests((&run.dist(), &ours), (folder, &theirs))?;
             return conclude(run, log, Vec::new(), &rows, folder);
         }
-        let second = Second::new(run);
+        let mut second = Second::new(run);
         second.prepare(run, log)?;
         for command in second.commands(run)? {
             run.exec(log, &command)?;
         }
         let folder = second.root.join(run.dist_in_plan());
-        let rows = matrix::of_folders(&run.dist(), &folder)?;
         let variations = second.variations(run);
+        let mut rows = matrix::of_folders(&run.dist(), &folder)?;
+        for row in &mut rows {
+            row.note_not_tried(&variations);
+        }
         note(run, log, &variations, &rows)?;
         let outcome = conclude(run, log, variations, &rows, &folder)?;
         if matches!(outcome, Outcome::Done(_)) {
@@ -141,10 +144,12 @@ fn conclude(
     if !findings.is_empty() {
         return Ok(Outcome::Found(findings));
     }
-    let but = match unvaried.as_slice() {
-        [] => String::new(),
-        names => format!(", {} not varied", names.join(" and ")),
-    };
+    let whole = unvaried.into_iter().map(|what| format!(", {what} not varied"));
+    let partly = report.variations.iter().filter(|it| it.same_because.is_none()).filter_map(|it| {
+        let count = not_tried(rows, it.what).len();
+        (count > 0).then(|| format!(", {} not tried on {count} of them", it.what))
+    });
+    let but: String = whole.chain(partly).collect();
     Ok(Outcome::Done(format!("{} files and images identical{but}", rows.len())))
 }
 
@@ -165,11 +170,23 @@ fn note(run: &Run, log: &StepLog, variations: &[Variation], rows: &[Row]) -> Res
         variations: varied.map(|it| it.what.to_owned()).collect(),
         identical: names(false),
         different: names(true),
+        not_tried: variations
+            .iter()
+            .filter(|it| it.same_because.is_none())
+            .map(|it| (it.what.to_owned(), not_tried(rows, it.what)))
+            .filter(|(_, paths)| !paths.is_empty())
+            .collect(),
     };
     run.update_manifest(|manifest| {
         manifest.reproduced = Some(reproduced);
         Ok(())
     })
+}
+
+/// The paths of what a variation did not reach.
+fn not_tried(rows: &[Row], what: &str) -> Vec<String> {
+    let rows = rows.iter().filter(|row| row.not_tried.contains_key(what));
+    rows.map(|row| row.path.clone()).collect()
 }
 
 fn finding(run: &Run, row: &Row, other: &Path) -> Option<Finding> {

@@ -40,8 +40,9 @@ fn main() {
     let names: Vec<_> = entries.map(|it| it.unwrap().file_name().into_string().unwrap()).collect();
     let year = say("date", &["+%Y"]);
     let (host, umask) = (say("uname", &["-n"]), say("sh", &["-c", "umask"]));
+    let user = say("id", &["-u"]);
     println!(
-        "cargo::rustc-env=SURROUNDINGS=<zone {zone}><year {year}><host {host}><umask {umask}><files {}>",
+        "cargo::rustc-env=SURROUNDINGS=<zone {zone}><year {year}><host {host}><umask {umask}><user {user}><files {}>",
         names.join(" ")
     );
 }
@@ -190,6 +191,7 @@ fn a_build_that_looks_around_is_found_and_the_place_is_named() {
         match variation["what"].as_str().unwrap() {
             "clock" => assert_ne!(value(&ours, "year"), value(&theirs, "year")),
             "host name" => assert_eq!(value(&theirs, "host"), "elsewhere"),
+            "user" => assert_ne!(value(&ours, "user"), value(&theirs, "user")),
             _ => {}
         }
     }

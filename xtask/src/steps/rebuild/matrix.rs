@@ -3,7 +3,7 @@
 
 //! What two builds made, held against each other: files byte by byte, images part by part.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::path::Path;
@@ -15,6 +15,7 @@ use release::{Manifest, layout};
 use serde::Serialize;
 use walkdir::WalkDir;
 
+use super::second::Variation;
 use crate::ops::compare::{self, Difference};
 use crate::ops::oci::platforms;
 
@@ -26,11 +27,27 @@ pub(super) struct Row {
     /// Absent where the bytes are the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) difference: Option<String>,
+    /// Variations that were not tried on it, with the reason.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) not_tried: BTreeMap<&'static str, String>,
+}
+
+impl Row {
+    fn new(path: String, difference: Option<String>) -> Self {
+        Self { path, difference, not_tried: BTreeMap::new() }
+    }
+
+    /// Notes what of `variations` did not reach it.
+    pub(super) fn note_not_tried(&mut self, variations: &[Variation]) {
+        let reasons = variations.iter().filter_map(|it| Some((it.what, it.not_tried(&self.path)?)));
+        self.not_tried = reasons.map(|(what, reason)| (what, reason.to_owned())).collect();
+    }
 }
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path, self.difference.as_deref().unwrap_or("identical"))
+        write!(f, "{}: {}", self.path, self.difference.as_deref().unwrap_or("identical"))?;
+        self.not_tried.iter().try_for_each(|(what, why)| write!(f, "; {what} not tried: {why}"))
     }
 }
 
@@ -47,7 +64,7 @@ pub(super) fn of_folders(first: &Path, second: &Path) -> Result<Vec<Row>> {
                 (true, false) => Some("it is missing in the second build".to_owned()),
                 (false, _) => Some("only the second build has it".to_owned()),
             };
-            Ok(Row { path, difference })
+            Ok(Row::new(path, difference))
         })
         .collect()
 }
@@ -81,7 +98,7 @@ pub(super) fn of_manifests(
                 (Some(_), None) => Some("the earlier build does not have it".to_owned()),
                 (None, _) => Some("only the earlier build has it".to_owned()),
             };
-            Ok(Row { path: path.clone(), difference })
+            Ok(Row::new(path.clone(), difference))
         })
         .collect()
 }
@@ -182,6 +199,7 @@ mod tests {
     use release::{Channel, Engine, Source};
     use serde_json::json;
 
+    use super::super::second::Beyond;
     use super::*;
     use crate::ops::atomic;
     use crate::ops::oci::layer;
@@ -252,6 +270,36 @@ mod tests {
         assert_eq!(
             told(&rows),
             ["images/tools/x: in arm64 > layer 1 > gzip > etc/stamp: at offset 0x8: 31, and 32"]
+        );
+    }
+
+    #[test]
+    fn what_a_variation_did_not_reach_is_told() {
+        let make = |what, same_because: Option<&str>, not_on| Variation {
+            what,
+            first: "1".to_owned(),
+            second: "2".to_owned(),
+            same_because: same_because.map(str::to_owned),
+            not_on,
+        };
+        let beyond = Beyond { folders: &["images"], because: "it runs in a container" };
+        let variations = [
+            make("clock", None, Some(beyond)),
+            make("host name", Some("no root"), None),
+            make("umask", None, None),
+        ];
+        let rows = ["images/x", "imagesque"].map(|path| {
+            let mut row = Row::new(path.to_owned(), None);
+            row.note_not_tried(&variations);
+            row
+        });
+        assert_eq!(
+            told(&rows),
+            [
+                "images/x: identical; clock not tried: it runs in a container; \
+                 host name not tried: no root",
+                "imagesque: identical; host name not tried: no root",
+            ]
         );
     }
 

@@ -10,7 +10,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use release::Architecture;
+use release::{Architecture, layout};
 use serde::Serialize;
 
 use super::FOLDER;
@@ -19,6 +19,7 @@ use crate::ops::command::Command;
 use crate::ops::{source, tree};
 use crate::run::Run;
 use crate::steps::StepLog;
+use crate::tool::Finished;
 
 /// What is carried out there, in this order: everything whose bytes may not differ.
 const STEPS: &[&str] = &["build", "package", "images", "maintenance", "iso", "sbom", "checksums"];
@@ -30,6 +31,13 @@ const OTHERWISE: &[(&str, &str)] = &[
     ("TZ", "Pacific/Kiritimati"),
     ("USER", "nobody"),
 ];
+/// The user there, by number, unless that is the one here.
+const USERS: [u32; 2] = [65534, 1000];
+/// What is carried out as that user. What the other steps call, podman and mmdebstrap, asks for a range of
+/// users of its own, which another user has not.
+const AS_USER: &[&str] = &["build", "package", "sbom", "checksums"];
+/// What the other steps make, by the start of its path.
+const NOT_AS_USER: &[&str] = &[layout::IMAGES, layout::ISO];
 /// The umask there: nobody else may read what it makes.
 const UMASK: &str = "077";
 /// The name of the machine there.
@@ -45,6 +53,8 @@ pub(super) struct Second {
     pub(super) root: PathBuf,
     /// Whether the machine can have another name for some programs.
     host: bool,
+    /// Why no program can run as another user; nothing where it can, or nobody has tried.
+    no_user: Option<String>,
 }
 
 /// What differs between the two builds.
@@ -52,11 +62,30 @@ pub(super) struct Second {
 pub(super) struct Variation {
     /// Its name.
     pub(super) what: &'static str,
-    first: String,
-    second: String,
+    pub(super) first: String,
+    pub(super) second: String,
     /// Why both builds had the same after all; absent where they had not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) same_because: Option<String>,
+    /// The files and images that it did not reach; absent where there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) not_on: Option<Beyond>,
+}
+
+/// Files and images that a variation did not reach.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Beyond {
+    pub(super) folders: &'static [&'static str],
+    pub(super) because: &'static str,
+}
+
+impl Variation {
+    /// Why it was not tried on the file or image at `path`; nothing where it was.
+    pub(super) fn not_tried(&self, path: &str) -> Option<&str> {
+        let top = path.split('/').next().unwrap_or_default();
+        let beyond = self.not_on.as_ref().filter(|it| it.folders.contains(&top));
+        self.same_because.as_deref().or(beyond.map(|it| it.because))
+    }
 }
 
 impl Second {
@@ -64,7 +93,7 @@ impl Second {
         let folder = run.workspace.root().join(FOLDER);
         // Longer than any usual place, so that a path which got into a binary changes its length.
         let root = folder.join("elsewhere/in-a-folder-with-a-longer-name/source");
-        Self { folder, root, host: is_root() }
+        Self { folder, root, host: is_root(), no_user: None }
     }
 
     /// The commands of the second build, in their order.
@@ -106,12 +135,15 @@ impl Second {
             |folder| Ok(folder.into()),
         )?;
         let mut script = format!("umask {UMASK}; exec \"$@\"");
+        let user =
+            if AS_USER.contains(&step) && self.no_user.is_none() { as_user() } else { Vec::new() };
         let mut command = Command::new("sh", &self.root);
         if self.host {
             script = format!("hostname {HOST} && {script}");
             command = Command::new("unshare", &self.root).args(["--uts", "sh"]);
         }
-        command = command.args(["-c", &script, "sh"]).arg(program).args([step, "--jobs", "1"]);
+        command =
+            command.args(["-c", &script, "sh"]).args(user).arg(program).args([step, "--jobs", "1"]);
         command = command.args(["--target", target(&run.options.architectures)]);
         for (job, engine) in &run.options.engines {
             command = command.arg("--engine").arg(format!("{job}={engine}"));
@@ -129,8 +161,15 @@ impl Second {
     }
 
     /// The source as it stands here, committed or not, and the package files.
-    pub(super) fn prepare(&self, run: &Run, log: &StepLog) -> Result<()> {
+    pub(super) fn prepare(&mut self, run: &Run, log: &StepLog) -> Result<()> {
         self.remove()?;
+        let mut probe = as_user().into_iter();
+        let program = probe.next().unwrap_or_default();
+        let tried = run.attempt(log, &run.command(&program).args(probe).arg("true"));
+        self.no_user = tried
+            .and_then(Finished::success)
+            .err()
+            .map(|error| format!("no program can run as another user here: {error:#}"));
         run.exec(log, &self.clone_command(run))?;
         let paths = run.workspace.paths()?;
         let ours: BTreeSet<&String> = paths.iter().collect();
@@ -174,6 +213,14 @@ impl Second {
             first,
             second,
             same_because: None,
+            not_on: None,
+        };
+        let by_library = |what, first: &str, second: &str| Variation {
+            not_on: Some(Beyond {
+                folders: &[layout::IMAGES],
+                because: "podman is linked statically, and what runs in containers is beyond the library",
+            }),
+            ..make(what, first.to_owned(), second.to_owned())
         };
         let path = |path: &Path| path.display().to_string();
         let cargo = cargo_home().map(|folder| path(&folder)).unwrap_or_default();
@@ -183,8 +230,16 @@ impl Second {
             make("HOME", own("HOME"), path(&self.home())),
             make("umask", "that of the caller".to_owned(), UMASK.to_owned()),
             make("jobs", run.options.jobs.to_string(), "1".to_owned()),
-            make("order of files", "that of the file system".to_owned(), "reverse".to_owned()),
-            make("clock", "now".to_owned(), "a year later".to_owned()),
+            by_library("order of files", "that of the file system", "reverse"),
+            by_library("clock", "now", "a year later"),
+            Variation {
+                same_because: self.no_user.clone(),
+                not_on: Some(Beyond {
+                    folders: NOT_AS_USER,
+                    because: "podman and mmdebstrap want a range of users, which another user has not",
+                }),
+                ..make("user", rustix::process::geteuid().as_raw().to_string(), other_user())
+            },
             Variation {
                 same_because: (!self.host)
                     .then(|| "only root may give a machine another name".to_owned()),
@@ -196,6 +251,20 @@ impl Second {
         );
         variations
     }
+}
+
+/// What runs a program as another user: in a name space in which the own user has another number. It and
+/// all that it starts see that number everywhere, also as the owner of files.
+fn as_user() -> Vec<String> {
+    let user = other_user();
+    let map = |what: &str| format!("--map-{what}={user}");
+    vec!["unshare".to_owned(), "--user".to_owned(), map("user"), map("group")]
+}
+
+fn other_user() -> String {
+    let [usual, other] = USERS;
+    let own = rustix::process::geteuid().as_raw();
+    if own == usual { other } else { usual }.to_string()
 }
 
 fn is_root() -> bool {
