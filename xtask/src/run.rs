@@ -68,6 +68,8 @@ pub(crate) struct Run {
     pub(crate) tools: Toolbox,
     version: Version,
     manifest: Mutex<()>,
+    /// What was answered before, by command.
+    answers: Mutex<BTreeMap<String, Vec<u8>>>,
 }
 
 impl Run {
@@ -78,7 +80,8 @@ impl Run {
         tools: Toolbox,
         version: Version,
     ) -> Self {
-        Self { workspace, options, tools, version, manifest: Mutex::new(()) }
+        let answers = Mutex::default();
+        Self { workspace, options, tools, version, manifest: Mutex::new(()), answers }
     }
 
     /// The version that this run builds, and the channel that it may go to.
@@ -148,6 +151,24 @@ impl Run {
     /// As [`Run::attempt`].
     pub(crate) fn attempt_machine(&self, log: &StepLog, command: &Command) -> Result<Finished> {
         self.tools.machine(log, command)
+    }
+
+    /// What `command` writes to standard output, which is the same all through a run: several steps ask Cargo
+    /// for the crates of a binary, and it is asked once. The output does not go to the log.
+    ///
+    /// # Errors
+    /// As [`Run::exec`].
+    pub(crate) fn ask(&self, log: &StepLog, command: &Command) -> Result<Vec<u8>> {
+        let Ok(mut answers) = self.answers.lock() else {
+            bail!("another step ended while it asked {}", command.program());
+        };
+        let line = command.line(self.workspace.root());
+        if let Some(answer) = answers.get(&line) {
+            return Ok(answer.clone());
+        }
+        let answer = self.attempt_machine(log, command)?.success()?;
+        answers.insert(line, answer.clone());
+        Ok(answer)
     }
 
     /// The manifest as the steps before left it.

@@ -92,10 +92,10 @@ pub enum SbomFormat {
 }
 
 impl SbomFormat {
-    /// All that the native engine writes.
+    /// All that are written.
     pub const ALL: [Self; 3] = [Self::CycloneDx, Self::Spdx, Self::Spdx3];
-    /// Those that every binary, package and image has, and that are attested for images: other engines
-    /// write these two and no others.
+    /// Those that every binary, package and image has, and that are attested for images: the two that
+    /// cosign has names of predicates for.
     pub const REQUIRED: [Self; 2] = [Self::CycloneDx, Self::Spdx];
 
     /// What stands for it in file names.

@@ -161,7 +161,7 @@ pub(super) fn cargo_tree(run: &Run, output: &Output<'_>, edges: Edges) -> Comman
 /// When `cargo metadata` fails, or prints something else than its format.
 pub(super) fn metadata(run: &Run, log: &StepLog) -> Result<Metadata> {
     let metadata = run.command("cargo").args(["metadata", "--locked", "--format-version", "1"]);
-    serde_json::from_slice(&run.attempt_machine(log, &metadata)?.success()?)
+    serde_json::from_slice(&run.ask(log, &metadata)?)
         .context("`cargo metadata` printed something else than its format, version 1")
 }
 
@@ -208,7 +208,7 @@ impl Output<'_> {
     /// # Errors
     /// When `cargo tree` fails, or prints something else than a tree.
     pub(super) fn crate_graph(&self, run: &Run, log: &StepLog, edges: Edges) -> Result<Graph> {
-        let printed = run.capture(log, &cargo_tree(run, self, edges))?;
+        let printed = run.ask(log, &cargo_tree(run, self, edges))?;
         graph::parse(std::str::from_utf8(&printed).context("`cargo tree` printed no UTF-8")?)
     }
 

@@ -3,29 +3,25 @@
 
 //! The bills of materials of each binary, package, image and ISO, in each format.
 
+mod engine;
 mod iso;
+mod native;
+pub(super) mod scan;
 
-use std::collections::BTreeMap;
-use std::path::Path;
-
-use anyhow::{Context as _, Result, bail};
-use cargo_metadata::Metadata;
+use anyhow::{Context as _, Result};
 use oci::Layout;
 use release::layout::{self, SbomFormat};
-use release::{Architecture, Artifact, ArtifactKind, Engine};
+use release::{Architecture, Artifact, ArtifactKind};
 
-use super::build::{self, Output, cargo_tree, outputs};
+use self::engine::{Engine, Name};
+use super::build::{Output, outputs};
 use super::package::{artifact, file_name};
 use super::{Input, Need, Outcome, Plan, Step, StepLog};
-use crate::ops::cargo::auditable::{self, List};
-use crate::ops::cargo::graph::{self, Crate, Edges};
-use crate::ops::debian::lock::Lock;
 use crate::ops::oci::platforms::{self, Platform};
-use crate::ops::oci::root;
 use crate::ops::sbom::bom::{Bom, Component, Kind, Origin};
-use crate::ops::sbom::crates::{self, Sources, Subject};
-use crate::ops::sbom::{self, crosscheck, debian, purl};
-use crate::ops::{ar, archive, atomic, checksum, elf, rpm};
+use crate::ops::sbom::crates::Subject;
+use crate::ops::sbom::{self, purl};
+use crate::ops::{ar, archive, atomic, checksum, rpm};
 use crate::run::Run;
 use crate::workspace::Deliver;
 
@@ -44,15 +40,21 @@ impl Step for Sbom {
         "write the bills of materials (CycloneDX, SPDX) of each binary, package, image and ISO"
     }
 
-    fn needs(&self, _run: &Run) -> Vec<Need> {
-        vec![Need::Tool("cargo")]
+    fn needs(&self, run: &Run) -> Vec<Need> {
+        // An unknown engine is told by the plan.
+        let engine = Name::of(run).ok();
+        let scanner = engine.filter(|it| *it == Name::Syft).map(|_| Need::Tool("syft"));
+        [Need::Tool("cargo")].into_iter().chain(scanner).collect()
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
         let mut plan = Plan::new().reads(Input::Path("Cargo.lock".into())).reads(Input::Manifest);
+        let engine = Name::of(run)?;
         for output in outputs(run)? {
-            plan = plan.command(cargo_tree(run, &output, Edges::Linked));
-            plan = plan.command(cargo_tree(run, &output, Edges::Built));
+            plan = engine.commands(run, &output).into_iter().fold(plan, Plan::command);
+        }
+        if engine == Name::Syft {
+            plan = plan.native("the same for each image, one processor at a time");
         }
         let images = run.workspace.product().images.iter().map(|image| image.name.clone());
         for name in files(run)?.into_iter().chain(images) {
@@ -68,17 +70,13 @@ impl Step for Sbom {
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
-        let engine = run.engine("sbom")?;
-        if engine != "native" {
-            bail!("there is no engine {engine:?} for bills of materials: expected native");
-        }
-        let sources = CrateSources::read(run, log)?;
+        let engine = Engine::open(run, log)?;
         let mut documents = Vec::new();
         for output in outputs(run)? {
             if output.binary.deliver.is_empty() {
                 continue;
             }
-            let bom = sources.bom(run, log, &output)?;
+            let bom = engine.binary(run, log, &output)?;
             for form in &output.binary.deliver {
                 let describes = file_name(run, &output, *form);
                 let bom = match form {
@@ -93,15 +91,15 @@ impl Step for Sbom {
         }
         let manifest = run.manifest()?;
         for image in &manifest.images {
-            documents.push(of_image(run, log, &sources, image)?);
+            documents.push(of_image(run, log, &engine, image)?);
         }
         for iso in manifest.artifacts.iter().filter(|it| it.kind == ArtifactKind::Iso) {
-            documents.push(iso::document(run, log, &sources, &manifest, iso)?);
+            documents.push(iso::document(run, log, &engine, &manifest, iso)?);
         }
         let mut artifacts = Vec::new();
         for document in &documents {
             for format in SbomFormat::ALL {
-                artifacts.push(document.write(run, format)?);
+                artifacts.push(document.write(run, &engine, format)?);
             }
         }
         let (subjects, count) = (documents.len(), artifacts.len());
@@ -110,8 +108,7 @@ impl Step for Sbom {
             for artifact in artifacts {
                 manifest.put_artifact(artifact);
             }
-            let engine = Engine { name: "native".to_owned(), version: OWN_VERSION.to_owned() };
-            manifest.engines.insert("sbom".to_owned(), engine);
+            manifest.engines.insert("sbom".to_owned(), engine.record());
             Ok(())
         })?;
         Ok(Outcome::Done(format!("{count} documents about {subjects} files and images")))
@@ -128,13 +125,14 @@ struct Document {
 }
 
 impl Document {
-    fn write(&self, run: &Run, format: SbomFormat) -> Result<Artifact> {
+    fn write(&self, run: &Run, engine: &Engine, format: SbomFormat) -> Result<Artifact> {
         let product = &run.workspace.product().product;
         let origin = Origin {
             tool_version: OWN_VERSION,
             vendor: &product.vendor,
             source: &product.source,
             epoch: run.workspace.epoch(),
+            scanner: engine.scanner(),
         };
         let path = layout::sbom(&self.describes, format);
         let text = sbom::to_json(&self.bom, &origin, format)?;
@@ -191,75 +189,27 @@ fn of_package(run: &Run, name: &str, form: Deliver, executable: &Bom) -> Result<
     Ok(bom)
 }
 
-/// What is known of all crates of the workspace; read once.
-struct CrateSources {
-    metadata: Metadata,
-    checksums: BTreeMap<Crate, String>,
-}
-
-impl CrateSources {
-    fn read(run: &Run, log: &StepLog) -> Result<Self> {
-        let metadata = build::metadata(run, log)?;
-        let lock = run.workspace.root().join("Cargo.lock");
-        let lock = std::fs::read_to_string(&lock)
-            .with_context(|| format!("cannot read {}", lock.display()))?;
-        Ok(Self { metadata, checksums: graph::checksums(&lock)? })
-    }
-
-    /// The bill of materials of one executable.
-    fn bom(&self, run: &Run, log: &StepLog, output: &Output<'_>) -> Result<Bom> {
-        let path = output.verified(run)?;
-        let (sha256, _) = checksum::sha256(&path)?;
-        let product = &run.workspace.product().product;
-        let subject = Subject {
-            name: &output.binary.name,
-            version: run.version().text(),
-            sha256: &sha256,
-            product: &product.name,
-            vendor: &product.vendor,
-            license: &product.license,
-            source: &product.source,
-            commit: run.workspace.commit(),
-        };
-        let sources = Sources {
-            linked: &output.crate_graph(run, log, Edges::Linked)?,
-            built: &output.crate_graph(run, log, Edges::Built)?,
-            metadata: &self.metadata,
-            checksums: &self.checksums,
-        };
-        let bom = crates::bom(&subject, &sources)?;
-        let deviations = crosscheck::deviations(&bom, &carried(&path)?);
-        if deviations.is_empty() {
-            return Ok(bom);
-        }
-        bail!(
-            "the bill of materials of {} is not what the binary carries, build it again:\n  {}",
-            output.binary.name,
-            deviations.join("\n  ")
-        )
+/// What a bill of materials of the executable `output` with this SHA-256 is about.
+fn executable<'a>(run: &'a Run, output: &'a Output<'_>, sha256: &'a str) -> Subject<'a> {
+    let product = &run.workspace.product().product;
+    Subject {
+        name: &output.binary.name,
+        version: run.version().text(),
+        sha256,
+        product: &product.name,
+        vendor: &product.vendor,
+        license: &product.license,
+        source: &product.source,
+        commit: run.workspace.commit(),
     }
 }
 
-/// The list of crates in the executable at `path`.
-fn carried(path: &Path) -> Result<List> {
-    let place = || format!("cannot read the list of crates in {}", path.display());
-    let bytes = std::fs::read(path).with_context(place)?;
-    let data = elf::section(&bytes, auditable::SECTION).with_context(place)?;
-    List::decode(data).with_context(place)
-}
-
-/// The bill of materials of an image: of each architecture its distribution's packages, and the
-/// executable in it. Where there are several, the subject is the index, which depends on each.
-fn of_image(
-    run: &Run,
-    log: &StepLog,
-    sources: &CrateSources,
-    image: &release::Image,
-) -> Result<Document> {
+/// The bill of materials of an image: of each architecture what the engine finds in it. Where there are several, the subject is the index, which depends on each.
+fn of_image(run: &Run, log: &StepLog, engine: &Engine, image: &release::Image) -> Result<Document> {
     let layout = Layout::open(run.dist().join(&image.layout))?;
     let mut parts = Vec::new();
     for platform in platforms::of(&layout)? {
-        parts.push(of_platform(run, log, sources, &layout, &platform, image)?);
+        parts.push(of_platform(run, log, engine, &layout, &platform, image)?);
     }
     let several = parts.len() > 1;
     let bom = if several {
@@ -282,20 +232,14 @@ fn of_image(
 fn of_platform(
     run: &Run,
     log: &StepLog,
-    sources: &CrateSources,
+    engine: &Engine,
     layout: &Layout,
     platform: &Platform,
     image: &release::Image,
 ) -> Result<Bom> {
-    let product = run.workspace.product();
-    let declared = product.image(&image.repository)?;
-    let architecture = platform.architecture;
     let digest = platform.descriptor.digest().to_string();
-    let mut bom = Bom::new(container(run, image, &digest, Some(architecture))?);
-    let facts = root::facts(layout, &platform.manifest)?;
-    let lock = Lock::read(&run.workspace.root().join(&product.base(&declared.base)?.lock))?;
-    debian::add(&mut bom, &facts, &lock.checksums(architecture, &image.repository))?;
-    bom.include(sources.bom(run, log, &build::output(run, &declared.binary, architecture)?)?);
+    let mut bom = Bom::new(container(run, image, &digest, Some(platform.architecture))?);
+    engine.fill(run, log, &mut bom, layout, platform, image)?;
     Ok(bom)
 }
 

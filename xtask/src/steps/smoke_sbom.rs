@@ -5,19 +5,16 @@
 //! images: every package that it finds has to be in ours.
 
 use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use oci::Layout;
 use release::layout::{self, SbomFormat};
-use release::{Architecture, ArtifactKind, Manifest};
+use release::{ArtifactKind, Manifest};
 
+use super::sbom::scan;
 use super::{Finding, Input, Need, Outcome, Plan, Step, StepLog};
-use crate::ops::command::Command;
 use crate::ops::oci::platforms;
 use crate::ops::sbom::syft::{Found, Listed};
-use crate::ops::tree;
 use crate::run::Run;
 
 /// `cargo xtask smoke sbom`.
@@ -41,35 +38,27 @@ impl Step for SmokeSbom {
         let Ok(manifest) = run.manifest() else {
             return Ok(plan.native("scan every binary and image that release.json names"));
         };
-        let files = files(&manifest).map(|path| syft(run, "file", &run.dist().join(path)));
+        let files = files(&manifest).map(|path| scan::of_file(run, &run.dist().join(path)));
         let images = manifest.images.iter().flat_map(|image| {
             let parts = image.architectures.iter();
-            parts.map(|it| syft(run, "oci-dir", &part(run, *it, &image.repository)))
+            parts.map(|it| scan::of_image(run, &image.repository, *it))
         });
         Ok(files.chain(images).fold(plan, Plan::command))
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         let manifest = run.manifest()?;
-        tree::remove(&folder(run))?;
         let mut findings = Vec::new();
         let mut count = 0;
         for path in files(&manifest) {
-            let found = scan(run, log, "file", &run.dist().join(path))?;
+            let found = scan::file(run, log, &run.dist().join(path))?;
             compare(run, log, path, &found, &mut findings)?;
             count += found.len();
         }
         for image in &manifest.images {
             let whole = Layout::open(run.dist().join(&image.layout))?;
             for platform in platforms::of(&whole)? {
-                // syft reads a layout with one image for one processor.
-                let part = part(run, platform.architecture, &image.repository);
-                let layout = Layout::create(&part)?;
-                layout.write_index(vec![platform.descriptor])?;
-                tree::remove(&part.join("blobs"))?;
-                symlink(whole.root().join("blobs"), part.join("blobs"))
-                    .with_context(|| format!("cannot fill {}", part.display()))?;
-                let found = scan(run, log, "oci-dir", &part)?;
+                let found = scan::image(run, log, &image.repository, &whole, &platform)?;
                 compare(run, log, &image.repository, &found, &mut findings)?;
                 count += found.len();
             }
@@ -82,32 +71,10 @@ impl Step for SmokeSbom {
     }
 }
 
-/// Where images lie as syft reads them.
-fn folder(run: &Run) -> PathBuf {
-    run.workspace.scratch().join("smoke-sbom")
-}
-
-/// Where that of one processor does.
-fn part(run: &Run, architecture: Architecture, repository: &str) -> PathBuf {
-    folder(run).join(architecture.oci()).join(repository.replace('/', "_"))
-}
-
 /// The binaries of a release; packages hold the same, and syft does not open them.
 fn files(manifest: &Manifest) -> impl Iterator<Item = &str> {
     let binaries = manifest.artifacts.iter().filter(|it| it.kind == ArtifactKind::Binary);
     binaries.map(|it| it.path.as_str())
-}
-
-fn syft(run: &Run, kind: &str, path: &Path) -> Command {
-    run.command("syft")
-        .args(["scan", "--quiet", "--output", "syft-json"])
-        .arg(format!("{kind}:{}", path.display()))
-        .env("SYFT_CHECK_FOR_APP_UPDATE", "false")
-}
-
-fn scan(run: &Run, log: &StepLog, kind: &str, path: &Path) -> Result<Found> {
-    let printed = run.attempt_machine(log, &syft(run, kind, path))?.success()?;
-    Found::parse(&printed)
 }
 
 /// Holds what was `found` in the file or image `name` against its bill of materials.

@@ -18,13 +18,23 @@ pub(crate) struct Origin<'a> {
     pub(crate) source: &'a str,
     /// `SOURCE_DATE_EPOCH` in seconds.
     pub(crate) epoch: u64,
+    /// The program that looked for what is in the subject, where the build itself does not tell.
+    pub(crate) scanner: Option<Scanner<'a>>,
+}
+
+/// A program that finds packages in files and images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Scanner<'a> {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// Its version.
+    pub(crate) version: &'a str,
 }
 
 /// The name of the program that writes documents.
 pub(crate) const TOOL: &str = "xtask";
 
-/// What it is about, what that is made of, and what depends on what. It is complete: what it does not
-/// name is not there.
+/// What it is about, what that is made of, and what depends on what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Bom {
     /// What the document describes.
@@ -35,6 +45,8 @@ pub(crate) struct Bom {
     pub(crate) dependencies: BTreeMap<String, BTreeSet<String>>,
     /// Licences that SPDX has no name for: `LicenseRef-…`, as expressions have it, to what it stands for.
     pub(crate) custom_licenses: BTreeMap<String, String>,
+    /// Whether what it does not name is not there. What a scanner found may not be all.
+    pub(crate) complete: bool,
 }
 
 /// A piece of software.
@@ -118,7 +130,7 @@ impl Component {
 }
 
 impl Bom {
-    /// A document about `subject` alone.
+    /// A complete document about `subject` alone.
     pub(crate) fn new(subject: Component) -> Self {
         let dependencies = BTreeMap::from([(subject.reference.clone(), BTreeSet::new())]);
         Self {
@@ -126,6 +138,7 @@ impl Bom {
             components: BTreeMap::new(),
             dependencies,
             custom_licenses: BTreeMap::new(),
+            complete: true,
         }
     }
 
@@ -153,6 +166,7 @@ impl Bom {
             self.dependencies.entry(from).or_default().extend(to);
         }
         self.custom_licenses.extend(part.custom_licenses);
+        self.complete &= part.complete;
     }
 
     /// The subject and then all components.

@@ -91,7 +91,7 @@ fn edges<'a>(sources: &Sources<'a>) -> impl Iterator<Item = (&'a Crate, &'a Crat
 }
 
 /// The component that stands for the binary itself.
-fn binary(subject: &Subject<'_>) -> Component {
+pub(crate) fn binary(subject: &Subject<'_>) -> Component {
     let vcs = vcs(subject);
     let qualifiers = [("vcs_url", vcs.as_str())];
     let purl = purl("generic", Some(subject.product), subject.name, subject.version, &qualifiers);

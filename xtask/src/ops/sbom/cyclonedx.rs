@@ -55,7 +55,7 @@ struct Lifecycle {
 
 #[derive(Serialize)]
 struct Tools<'a> {
-    components: [Tool<'a>; 1],
+    components: Vec<Tool<'a>>,
 }
 
 #[derive(Serialize)]
@@ -135,6 +135,12 @@ impl<'a> Document<'a> {
             subject,
             depends_on: on.iter().map(String::as_str).collect(),
         });
+        let own = Tool { kind: "application", name: bom::TOOL, version: origin.tool_version };
+        let scanner = origin.scanner.map(|it| Tool {
+            kind: "application",
+            name: it.name,
+            version: it.version,
+        });
         Ok(Self {
             schema: SCHEMA,
             bom_format: "CycloneDX",
@@ -143,21 +149,18 @@ impl<'a> Document<'a> {
             version: 1,
             metadata: Metadata {
                 timestamp: rfc3339(origin.epoch)?,
-                lifecycles: [Lifecycle { phase: "build" }],
-                tools: Tools {
-                    components: [Tool {
-                        kind: "application",
-                        name: bom::TOOL,
-                        version: origin.tool_version,
-                    }],
-                },
+                // What a scanner looks into was built before (section "lifecycles").
+                lifecycles: [Lifecycle {
+                    phase: if origin.scanner.is_some() { "post-build" } else { "build" },
+                }],
+                tools: Tools { components: [own].into_iter().chain(scanner).collect() },
                 component: Item::new(&bom.subject),
                 supplier: Supplier { name: origin.vendor },
             },
             components: bom.components.values().map(Item::new).collect(),
             dependencies: dependencies.collect(),
             compositions: [Composition {
-                aggregate: "complete",
+                aggregate: if bom.complete { "complete" } else { "unknown" },
                 assemblies: [&bom.subject.reference],
                 dependencies: bom.dependencies.keys().map(String::as_str).collect(),
             }],

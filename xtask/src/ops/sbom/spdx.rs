@@ -7,8 +7,14 @@ use oci::Digest;
 
 use super::bom::{self, Bom, Component, Kind, Origin};
 
-/// The phase in which documents are made, as both versions name it (SPDX 3.0.1, `SbomType`).
-pub(super) const LIFECYCLE: &str = "build";
+/// The phase of what only runs while the subject is built (SPDX 3.0.1, `LifecycleScopeType`).
+pub(super) const BUILD: &str = "build";
+
+/// How documents came about, as both versions name it (SPDX 3.0.1, `SbomType`): from what decided the
+/// build, or by looking into what was built.
+pub(super) fn lifecycle(origin: &Origin<'_>) -> &'static str {
+    if origin.scanner.is_some() { "analyzed" } else { BUILD }
+}
 
 /// What `SPDXRef-…` or `…#` is followed by: readable, and unique by the digest of the reference.
 pub(super) fn id(component: &Component) -> String {

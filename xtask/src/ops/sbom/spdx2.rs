@@ -16,8 +16,11 @@ use crate::ops::epoch::rfc3339;
 /// What documents say of themselves in words.
 const COMMENT: &str = "Complete: every component is listed, with everything that it depends on. \
      BUILD_DEPENDENCY_OF marks what ran while the subject was built and is not in it.";
+/// The same where a scanner looked.
+const SCANNED: &str = "What a scanner found; there may be more.";
 const DOCUMENT: &str = "SPDXRef-DOCUMENT";
 const UNKNOWN: &str = "NOASSERTION";
+const NONE: &str = "NONE";
 
 /// The document as JSON: the same bytes for the same content.
 pub(crate) fn to_json(bom: &Bom, origin: &Origin<'_>) -> Result<String> {
@@ -50,7 +53,7 @@ struct Document<'a> {
 #[derive(Serialize)]
 struct CreationInfo {
     created: String,
-    creators: [String; 2],
+    creators: Vec<String>,
     comment: String,
 }
 
@@ -117,6 +120,10 @@ struct ExtractedLicense<'a> {
 impl<'a> Document<'a> {
     fn new(bom: &'a Bom, origin: &Origin<'_>) -> Result<Self> {
         let Component { name, version, .. } = &bom.subject;
+        let tool = |name: &str, version: &str| format!("Tool: {name}-{version}");
+        let scanner = origin.scanner.map(|it| tool(it.name, it.version));
+        let creators =
+            [format!("Organization: {}", origin.vendor), tool(bom::TOOL, origin.tool_version)];
         let licenses = bom.custom_licenses.iter().map(|(license_id, name)| ExtractedLicense {
             license_id,
             name,
@@ -130,13 +137,10 @@ impl<'a> Document<'a> {
             namespace: String::new(),
             creation_info: CreationInfo {
                 created: rfc3339(origin.epoch)?,
-                creators: [
-                    format!("Organization: {}", origin.vendor),
-                    format!("Tool: {}-{}", bom::TOOL, origin.tool_version),
-                ],
-                comment: format!("Lifecycle: {}.", spdx::LIFECYCLE),
+                creators: creators.into_iter().chain(scanner).collect(),
+                comment: format!("Lifecycle: {}.", spdx::lifecycle(origin)),
             },
-            comment: COMMENT,
+            comment: if bom.complete { COMMENT } else { SCANNED },
             packages: bom.all().map(Package::new).collect(),
             relationships: relationships(bom),
             has_extracted_licensing_infos: licenses.collect(),
@@ -185,7 +189,8 @@ fn relationships(bom: &Bom) -> Vec<Relationship> {
     for edges in bom.edges() {
         let from = reference(edges.from);
         if edges.required.is_empty() && edges.build_only.is_empty() {
-            all.push(relationship(from, "DEPENDS_ON", "NONE".to_owned()));
+            let nothing = if bom.complete { NONE } else { UNKNOWN };
+            all.push(relationship(from, "DEPENDS_ON", nothing.to_owned()));
             continue;
         }
         let kind = if edges.contains() { "CONTAINS" } else { "DEPENDS_ON" };

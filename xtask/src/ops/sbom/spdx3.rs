@@ -16,6 +16,8 @@ use crate::ops::epoch::rfc3339;
 const CONTEXT: &str = "https://spdx.org/rdf/3.0.1/spdx-context.jsonld";
 /// The element that stands for "nothing" (SPDX 3.0.1, Core, `NoneElement`).
 const NONE: &str = "https://spdx.org/rdf/3.0.1/terms/Core/NoneElement";
+/// The element that stands for "nobody says" (the same, `NoAssertionElement`).
+const UNKNOWN: &str = "https://spdx.org/rdf/3.0.1/terms/Core/NoAssertionElement";
 /// The blank node with who made the document, and when.
 const CREATION: &str = "_:creation";
 const PROFILES: [&str; 3] = ["core", "simpleLicensing", "software"];
@@ -43,9 +45,15 @@ impl Writer<'_> {
             .iter()
             .map(|(name, id)| element("Organization", id, json!({"name": name})))
             .collect();
-        let tool = self.iri("Tool");
-        let tool_name = format!("{} {}", bom::TOOL, self.origin.tool_version);
-        elements.push(element("Tool", &tool, json!({"name": tool_name})));
+        let scanner = self.origin.scanner.map(|it| ("Scanner", it.name, it.version));
+        let own = ("Tool", bom::TOOL, self.origin.tool_version);
+        let mut tools = Vec::new();
+        for (id, name, version) in [own].into_iter().chain(scanner) {
+            let id = self.iri(id);
+            let name = format!("{name} {version}");
+            elements.push(element("Tool", &id, json!({"name": name})));
+            tools.push(id);
+        }
         elements.extend(self.licenses());
         elements.extend(self.bom.all().map(|component| self.package(component, &agents)));
         for edges in self.bom.edges() {
@@ -61,7 +69,7 @@ impl Writer<'_> {
             "rootElement": [self.of(&self.bom.subject)],
             "element": ids,
             "profileConformance": PROFILES,
-            "software_sbomType": [spdx::LIFECYCLE],
+            "software_sbomType": [spdx::lifecycle(self.origin)],
         });
         let document = json!({
             "name": title,
@@ -77,7 +85,7 @@ impl Writer<'_> {
             "specVersion": "3.0.1",
             "created": rfc3339(self.origin.epoch)?,
             "createdBy": [vendor],
-            "createdUsing": [tool],
+            "createdUsing": tools,
         })];
         graph.push(element("SpdxDocument", &self.iri("Document"), document));
         graph.push(element("software_Sbom", &sbom, bill));
@@ -153,20 +161,20 @@ impl Writer<'_> {
         element("software_Package", &self.of(component), fields)
     }
 
-    /// What a component depends on or holds; nothing at all is said as well. All are complete.
+    /// What a component depends on or holds; nothing at all is said as well.
     fn relationships(&self, edges: &Edges<'_>) -> Vec<Value> {
         let from = self.of(edges.from);
         let targets = |to: &[&Component]| to.iter().map(|to| self.of(to)).collect::<Vec<_>>();
         let mut required = targets(&edges.required);
         if required.is_empty() {
-            required.push(NONE.to_owned());
+            required.push(if self.bom.complete { NONE } else { UNKNOWN }.to_owned());
         }
         let kind = if edges.contains() { "contains" } else { "dependsOn" };
         let mut all = vec![self.relationship("Relationship", &from, kind, &required, None)];
         if !edges.build_only.is_empty() {
             let to = targets(&edges.build_only);
             let kind = "LifecycleScopedRelationship";
-            all.push(self.relationship(kind, &from, "dependsOn", &to, Some(spdx::LIFECYCLE)));
+            all.push(self.relationship(kind, &from, "dependsOn", &to, Some(spdx::BUILD)));
         }
         all
     }
@@ -196,7 +204,7 @@ impl Writer<'_> {
             "from": from,
             "relationshipType": kind,
             "to": to,
-            "completeness": "complete",
+            "completeness": if self.bom.complete { "complete" } else { "noAssertion" },
         });
         if let Some(scope) = scope {
             insert(&mut fields, "scope", scope.into());

@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What syft finds (its own format, `syft-json`), and what a CycloneDX document lists.
+//! What syft finds (its own format, `syft-json`): as a bill of materials, and held against what a
+//! CycloneDX document lists.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
+
+use super::bom::{Bom, Component, Kind};
+use super::license;
 
 /// The packages that syft found.
 #[derive(Debug, Deserialize)]
@@ -32,23 +38,44 @@ struct Package {
     /// `deb`, `rust-crate`, `binary`, …
     #[serde(rename = "type")]
     kind: String,
+    #[serde(default)]
+    purl: String,
+    #[serde(default)]
+    licenses: Vec<License>,
+    #[serde(default)]
+    metadata: Facts,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct License {
+    value: String,
+    #[serde(default)]
+    spdx_expression: String,
+}
+
+/// What its package database says beside that.
+#[derive(Debug, Default, Deserialize)]
+struct Facts {
+    #[serde(default)]
+    maintainer: Option<String>,
 }
 
 /// The components of a CycloneDX document.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Listed {
     #[serde(default)]
-    components: Vec<Component>,
+    components: Vec<Item>,
     metadata: Metadata,
 }
 
 #[derive(Debug, Deserialize)]
 struct Metadata {
-    component: Component,
+    component: Item,
 }
 
 #[derive(Debug, Deserialize)]
-struct Component {
+struct Item {
     name: String,
     version: String,
     #[serde(rename = "type")]
@@ -73,6 +100,30 @@ impl Found {
         self.artifacts.len()
     }
 
+    /// Adds all packages to `bom` as what its subject depends on, with what each depends on where syft
+    /// says so. From then on it is not known to be complete.
+    pub(crate) fn add(&self, bom: &mut Bom) {
+        bom.complete = false;
+        let subject = bom.subject.reference.clone();
+        let mut references = BTreeMap::new();
+        for package in &self.artifacts {
+            let component = package.component(&mut bom.custom_licenses);
+            references.insert(package.id.as_str(), component.reference.clone());
+            bom.depends(&subject, &component.reference);
+            bom.add(component);
+        }
+        // syft, "relationship.go": the first is what the second depends on.
+        let needed = self.artifact_relationships.iter().filter(|it| it.kind == "dependency-of");
+        for Relationship { parent, child, .. } in needed {
+            if let (Some(to), Some(from)) =
+                (references.get(parent.as_str()), references.get(child.as_str()))
+                && from != to
+            {
+                bom.depends(from, to);
+            }
+        }
+    }
+
     /// Those that `listed` has neither as they are nor in a package of the distribution: a module of
     /// Python that a Debian package installs is listed as that.
     pub(crate) fn missing(&self, listed: &Listed) -> Vec<String> {
@@ -89,6 +140,39 @@ impl Found {
             |it: &&Relationship| it.kind == "ownership-by-file-overlap" && it.child == package.id;
         let owners = self.artifact_relationships.iter().filter(owns);
         owners.flat_map(|it| self.artifacts.iter().filter(|owner| owner.id == it.parent))
+    }
+}
+
+impl Package {
+    /// The component that it is, by its package URL where it has one.
+    fn component(&self, custom_licenses: &mut BTreeMap<String, String>) -> Component {
+        let Self { name, version, kind, .. } = self;
+        let new = match self.purl.as_str() {
+            "" => {
+                let reference = format!("{kind}:{name}@{version}");
+                Component::without_purl(Kind::Library, name, version, reference)
+            }
+            purl => Component::new(Kind::Library, name, version, purl.to_owned()),
+        };
+        let maintainer = self.metadata.maintainer.as_deref();
+        let supplier = maintainer.and_then(|it| it.split('<').next()).map(str::trim);
+        let supplier = supplier.filter(|name| !name.is_empty()).map(str::to_owned);
+        Component { supplier, license: self.license(custom_licenses), ..new }
+    }
+
+    /// Its licence expression: of a Debian package by Debian's names, else where SPDX has names for all.
+    fn license(&self, custom: &mut BTreeMap<String, String>) -> Option<String> {
+        if self.kind == "deb" {
+            let terms: BTreeSet<_> = self.licenses.iter().map(|it| it.value.as_str()).collect();
+            return license::expression(&terms, custom);
+        }
+        let all: BTreeSet<_> = self.licenses.iter().map(|it| it.spdx_expression.as_str()).collect();
+        if all.is_empty() || all.contains("") {
+            return None;
+        }
+        let alone = all.len() == 1;
+        let part = |it: &str| if alone { it.to_owned() } else { format!("({it})") };
+        Some(all.into_iter().map(part).collect::<Vec<_>>().join(" AND "))
     }
 }
 
@@ -179,6 +263,39 @@ mod tests {
             [("a", "2", "deb"), ("b", "2", "deb"), ("c", "1", "deb"), ("stray", "9", "python")];
         let expected = ["a 2 (deb)", "b 2 (deb)", "c 1 (deb)", "stray 9 (python)"];
         assert_eq!(missing(&others), expected);
+    }
+
+    #[test]
+    fn what_is_found_becomes_components() {
+        let found = serde_json::json!({
+            "artifacts": [
+                {"id": "1", "name": "a", "version": "1", "type": "deb", "purl": "pkg:deb/debian/a@1",
+                 "licenses": [{"value": "GPL-2+", "spdxExpression": ""}, {"value": "Expat"}],
+                 "metadata": {"package": "a", "maintainer": "Some Team <t@x.example>"}},
+                {"id": "2", "name": "b", "version": "2", "type": "rust-crate", "purl": "pkg:cargo/b@2",
+                 "licenses": [{"value": "x", "spdxExpression": "MIT OR Apache-2.0"},
+                              {"value": "y", "spdxExpression": "Zlib"}]},
+                {"id": "3", "name": "c", "version": "", "type": "binary"},
+            ],
+            "artifactRelationships": [
+                {"parent": "2", "child": "3", "type": "dependency-of"},
+                {"parent": "2", "child": "2", "type": "dependency-of"},
+                {"parent": "1", "child": "3", "type": "evident-by"},
+                {"parent": "gone", "child": "3", "type": "dependency-of"},
+            ],
+        });
+        let mut bom = Bom::new(Component::new(Kind::Container, "i", "1", "pkg:oci/i".to_owned()));
+        Found::parse(found.to_string().as_bytes()).unwrap().add(&mut bom);
+        let licenses: Vec<_> = bom.components.values().map(|it| it.license.as_deref()).collect();
+        let (b, c) = ("pkg:cargo/b@2", "binary:c@");
+        assert_eq!(bom.components.keys().collect::<Vec<_>>(), [c, b, "pkg:deb/debian/a@1"]);
+        let expected =
+            [None, Some("(MIT OR Apache-2.0) AND (Zlib)"), Some("GPL-2.0-or-later AND MIT")];
+        assert_eq!(licenses, expected);
+        assert_eq!(bom.components["pkg:deb/debian/a@1"].supplier.as_deref(), Some("Some Team"));
+        assert_eq!(bom.dependencies[c].iter().collect::<Vec<_>>(), [b]);
+        assert!(bom.dependencies[b].is_empty() && !bom.complete);
+        assert_eq!(bom.dependencies["pkg:oci/i"].len(), 3);
     }
 
     #[test]

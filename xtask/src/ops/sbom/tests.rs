@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use release::layout::SbomFormat;
 use serde_json::Value;
 
-use super::bom::{Bom, Component, Kind, Origin, Scope};
+use super::bom::{Bom, Component, Kind, Origin, Scanner, Scope};
 use super::crates::{self, Sources, Subject};
 use super::debian::{self, RootFacts};
 use super::to_json;
@@ -19,6 +19,7 @@ const ORIGIN: Origin<'_> = Origin {
     vendor: "The Authors",
     source: "https://provisioner.example/source",
     epoch: 1_760_000_000,
+    scanner: None,
 };
 
 const SUBJECT: Subject<'_> = Subject {
@@ -113,12 +114,19 @@ fn package_with_files() -> Bom {
     bom
 }
 
-fn every_kind() -> [Bom; 4] {
-    [binary(), image(), package_with_files(), Bom::new(binary().subject)]
+/// What a scanner found in an image, which may not be all.
+fn scanned() -> Bom {
+    Bom { complete: false, ..image() }
+}
+
+fn every_kind() -> [Bom; 5] {
+    [binary(), image(), package_with_files(), Bom::new(binary().subject), scanned()]
 }
 
 fn parsed(bom: &Bom, format: SbomFormat) -> Value {
-    serde_json::from_str(&to_json(bom, &ORIGIN, format).unwrap()).unwrap()
+    let scanner = Scanner { name: "syft", version: "1.18.1" };
+    let origin = Origin { scanner: (!bom.complete).then_some(scanner), ..ORIGIN };
+    serde_json::from_str(&to_json(bom, &origin, format).unwrap()).unwrap()
 }
 
 #[test]
@@ -228,6 +236,24 @@ fn another_content_is_another_document() {
 }
 
 #[test]
+fn what_a_scanner_found_is_not_called_complete() {
+    for (format, place, expected) in [
+        (SbomFormat::CycloneDx, "/compositions/0/aggregate", "unknown"),
+        (SbomFormat::CycloneDx, "/metadata/lifecycles/0/phase", "post-build"),
+        (SbomFormat::CycloneDx, "/metadata/tools/components/1/version", "1.18.1"),
+        (SbomFormat::Spdx, "/creationInfo/creators/2", "Tool: syft-1.18.1"),
+        (SbomFormat::Spdx, "/creationInfo/comment", "Lifecycle: analyzed."),
+        (SbomFormat::Spdx3, "/@graph/2/software_sbomType/0", "analyzed"),
+    ] {
+        assert_eq!(parsed(&scanned(), format).pointer(place).unwrap(), expected, "{format:?}");
+        assert_ne!(parsed(&image(), format).pointer(place), Some(&expected.into()), "{format:?}");
+        let text = parsed(&scanned(), format).to_string().to_lowercase();
+        let complete = text.matches(r#""complete""#).count() + text.matches("complete:").count();
+        assert_eq!(complete, 0, "{format:?}");
+    }
+}
+
+#[test]
 fn what_only_ran_during_the_build_is_told_apart() {
     let bom = binary();
     let excluded: Vec<_> = bom.all().filter(|it| it.scope == Scope::Excluded).collect();
@@ -246,7 +272,8 @@ fn every_reference_in_spdx_is_to_something_that_is_there() {
         let mut known: HashSet<_> =
             spdx["packages"].as_array().unwrap().iter().map(|it| &it["SPDXID"]).collect();
         let (document, none) = (Value::from("SPDXRef-DOCUMENT"), Value::from("NONE"));
-        known.extend([&document, &none]);
+        let unknown = Value::from("NOASSERTION");
+        known.extend([&document, if bom.complete { &none } else { &unknown }]);
         assert_eq!(known.len(), bom.components.len() + 3);
         for edge in spdx["relationships"].as_array().unwrap() {
             assert!(known.contains(&edge["spdxElementId"]), "{edge}");
@@ -261,7 +288,8 @@ fn every_reference_in_spdx_is_to_something_that_is_there() {
             for value in
                 values.flat_map(|it| it.as_array().map_or(vec![it], |it| it.iter().collect()))
             {
-                let none = value.as_str().unwrap().ends_with("/NoneElement");
+                let nothing = if bom.complete { "/NoneElement" } else { "/NoAssertionElement" };
+                let none = value.as_str().unwrap().ends_with(nothing);
                 assert!(none || known.contains(value), "{name}: {value}");
             }
         }

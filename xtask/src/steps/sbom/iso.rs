@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use oci::Layout;
 use release::{Artifact, Manifest};
 
-use super::{CrateSources, Document, of_platform};
+use super::{Document, Engine, of_platform};
 use crate::ops::debian::bootstrap;
 use crate::ops::debian::lock::Lock;
 use crate::ops::oci::{platforms, root};
@@ -22,7 +22,7 @@ use crate::steps::images::packages;
 pub(super) fn document(
     run: &Run,
     log: &StepLog,
-    sources: &CrateSources,
+    engine: &Engine,
     manifest: &Manifest,
     iso: &Artifact,
 ) -> Result<Document> {
@@ -47,7 +47,7 @@ pub(super) fn document(
         vcs: Some(product.product.source.clone()),
         ..Component::new(Kind::OperatingSystem, &declared.name, version, purl)
     });
-    bom.include(of_platform(run, log, sources, &layout, &platform, image)?);
+    bom.include(of_platform(run, log, engine, &layout, &platform, image)?);
 
     // The boot loaders are on the ISO, and in no package database.
     let base = product.base(&product.image(&declared.image)?.base)?;

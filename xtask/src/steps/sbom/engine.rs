@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The engines that tell what is in a binary or an image. What they tell is written by the same code, so
+//! documents have the same form, pass the same checks and are the same bytes on a rebuild.
+
+use anyhow::{Context as _, Result, bail};
+use oci::Layout;
+
+use super::native::CrateSources;
+use super::scan;
+use crate::ops::cargo::graph::Edges;
+use crate::ops::checksum;
+use crate::ops::command::Command;
+use crate::ops::oci::platforms::Platform;
+use crate::ops::sbom::bom::{Bom, Scanner};
+use crate::ops::sbom::crates;
+use crate::run::Run;
+use crate::steps::StepLog;
+use crate::steps::build::{Output, cargo_tree};
+
+/// Which engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Name {
+    /// Our own code.
+    Native,
+    /// The program.
+    Syft,
+}
+
+impl Name {
+    /// The engine of this run.
+    ///
+    /// # Errors
+    /// When there is no engine of that name.
+    pub(super) fn of(run: &Run) -> Result<Self> {
+        match run.engine("sbom")? {
+            "native" => Ok(Self::Native),
+            "syft" => Ok(Self::Syft),
+            other => {
+                bail!(
+                    "there is no engine {other:?} for bills of materials: expected native or syft"
+                )
+            }
+        }
+    }
+
+    /// What it calls for the executable `output`.
+    pub(super) fn commands(self, run: &Run, output: &Output<'_>) -> Vec<Command> {
+        match self {
+            Self::Native => {
+                [Edges::Linked, Edges::Built].map(|edges| cargo_tree(run, output, edges)).into()
+            }
+            Self::Syft => {
+                vec![scan::of_file(run, &run.workspace.root().join(output.path_in_plan()))]
+            }
+        }
+    }
+}
+
+/// An engine with what it needs to know.
+pub(super) enum Engine {
+    /// Our own code: what decided the build.
+    Native(Box<CrateSources>),
+    /// syft of this version: what can be seen of what was built.
+    Syft(String),
+}
+
+impl Engine {
+    /// The engine of this run.
+    ///
+    /// # Errors
+    /// When there is no such engine, or what it needs can't be read.
+    pub(super) fn open(run: &Run, log: &StepLog) -> Result<Self> {
+        Ok(match Name::of(run)? {
+            Name::Native => Self::Native(Box::new(CrateSources::read(run, log)?)),
+            Name::Syft => {
+                let version = run.tools.version("syft");
+                Self::Syft(version.context("syft does not tell its version")?)
+            }
+        })
+    }
+
+    /// What stands in the manifest.
+    pub(super) fn record(&self) -> release::Engine {
+        let (name, version) = match self {
+            Self::Native(_) => ("native", super::OWN_VERSION),
+            Self::Syft(version) => ("syft", version.as_str()),
+        };
+        release::Engine { name: name.to_owned(), version: version.to_owned() }
+    }
+
+    /// What stands in the documents beside the program that writes them.
+    pub(super) fn scanner(&self) -> Option<Scanner<'_>> {
+        match self {
+            Self::Native(_) => None,
+            Self::Syft(version) => Some(Scanner { name: "syft", version }),
+        }
+    }
+
+    /// The bill of materials of one executable.
+    pub(super) fn binary(&self, run: &Run, log: &StepLog, output: &Output<'_>) -> Result<Bom> {
+        if let Self::Native(sources) = self {
+            return sources.bom(run, log, output);
+        }
+        let path = output.verified(run)?;
+        let (sha256, _) = checksum::sha256(&path)?;
+        let mut bom = Bom::new(crates::binary(&super::executable(run, output, &sha256)));
+        scan::file(run, log, &path)?.add(&mut bom);
+        Ok(bom)
+    }
+
+    /// Adds to `bom`, whose subject that is, what the image in `layout` has for one processor.
+    pub(super) fn fill(
+        &self,
+        run: &Run,
+        log: &StepLog,
+        bom: &mut Bom,
+        layout: &Layout,
+        platform: &Platform,
+        image: &release::Image,
+    ) -> Result<()> {
+        if let Self::Native(sources) = self {
+            return sources.fill(run, log, bom, layout, platform, image);
+        }
+        scan::image(run, log, &image.repository, layout, platform)?.add(bom);
+        Ok(())
+    }
+}

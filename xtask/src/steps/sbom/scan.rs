@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! How steps call syft.
+
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use oci::Layout;
+use release::Architecture;
+
+use crate::ops::command::Command;
+use crate::ops::oci::platforms::Platform;
+use crate::ops::sbom::syft::Found;
+use crate::ops::tree;
+use crate::run::Run;
+use crate::steps::StepLog;
+
+/// syft on the executable at `path`.
+pub(in crate::steps) fn of_file(run: &Run, path: &Path) -> Command {
+    syft(run, "file", path)
+}
+
+/// syft on what the image `repository` has for one processor, as [`image`] lays it out.
+pub(in crate::steps) fn of_image(
+    run: &Run,
+    repository: &str,
+    architecture: Architecture,
+) -> Command {
+    syft(run, "oci-dir", &part(run, repository, architecture))
+}
+
+/// What syft finds in the executable at `path`.
+pub(in crate::steps) fn file(run: &Run, log: &StepLog, path: &Path) -> Result<Found> {
+    found(run, log, &of_file(run, path))
+}
+
+/// What it finds in one processor's part of the image `repository` in `whole`. It reads a layout with one
+/// image for one processor, so such a one is laid out, with the blobs of the whole.
+pub(in crate::steps) fn image(
+    run: &Run,
+    log: &StepLog,
+    repository: &str,
+    whole: &Layout,
+    platform: &Platform,
+) -> Result<Found> {
+    let part = part(run, repository, platform.architecture);
+    tree::remove(&part)?;
+    Layout::create(&part)?.write_index(vec![platform.descriptor.clone()])?;
+    tree::remove(&part.join("blobs"))?;
+    symlink(whole.root().join("blobs"), part.join("blobs"))
+        .with_context(|| format!("cannot fill {}", part.display()))?;
+    found(run, log, &of_image(run, repository, platform.architecture))
+}
+
+fn syft(run: &Run, kind: &str, path: &Path) -> Command {
+    run.command("syft")
+        .args(["scan", "--quiet", "--output", "syft-json"])
+        .arg(format!("{kind}:{}", path.display()))
+        .env("SYFT_CHECK_FOR_APP_UPDATE", "false")
+}
+
+fn found(run: &Run, log: &StepLog, command: &Command) -> Result<Found> {
+    Found::parse(&run.attempt_machine(log, command)?.success()?)
+}
+
+/// Where the part of one processor lies.
+fn part(run: &Run, repository: &str, architecture: Architecture) -> PathBuf {
+    let name = repository.replace('/', "_");
+    run.workspace.scratch().join("syft").join(architecture.oci()).join(name)
+}
