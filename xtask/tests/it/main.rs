@@ -16,3 +16,4 @@ mod packages;
 mod stop;
 mod unchanged;
 mod violations;
+mod workflows;

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Every checker that the gate `workflows` calls is heard, with the place that it tells.
+
+use std::fs;
+
+use crate::common::{Fixture, have};
+
+const WORKFLOW: &str = ".github/workflows/pr.yml";
+
+/// What is put in the place of what, and what has to be found: the rule, and the line by its start.
+const FAULTS: &[(&str, &str, &str, Option<&str>)] = &[
+    // actionlint
+    ("    runs-on:", "    needs: nothing\n    runs-on:", "job-needs", Some("  validate:")),
+    ("timeout-minutes:", "timeout-minuts:", "syntax-check", Some("    timeout-minuts:")),
+    // GitHub's schema, which tells no line
+    ("timeout-minutes:", "timeout-minuts:", "schema", None),
+    // zizmor
+    ("  pull_request:", "  pull_request_target:", "dangerous-triggers", Some("on:")),
+    ("persist-credentials: false", "clean: true", "artipacked", Some("      - uses:")),
+    // our own
+    ("@08c6903cd8c0fde910a37f88322edcfb5dd907a8", "@v5", "unpinned-action", Some("      - uses:")),
+];
+
+#[test]
+fn each_checker_of_workflows_is_heard() {
+    if !have(&["actionlint", "check-jsonschema", "zizmor"]) {
+        return;
+    }
+    let fixture = Fixture::new();
+    let good = fs::read_to_string(fixture.root().join(WORKFLOW)).unwrap();
+    for (old, new, rule, start) in FAULTS {
+        fixture.replace(WORKFLOW, old, new);
+        let bad = fs::read_to_string(fixture.root().join(WORKFLOW)).unwrap();
+        let line = start
+            .map(|start| 1 + bad.lines().position(|line| line.starts_with(start)).unwrap() as u64);
+        let answer = fixture.xtask(&["workflows", "--json"]);
+        assert_eq!(answer.code(), 1, "{rule}: {}", answer.err());
+        let findings = answer.findings("workflows");
+        let found = findings
+            .iter()
+            .any(|it| it["file"] == WORKFLOW && it["rule"] == *rule && it["line"].as_u64() == line);
+        assert!(found, "{rule} at {line:?}: {findings:?}");
+        fixture.write(WORKFLOW, &good);
+    }
+}
