@@ -59,6 +59,13 @@ pub(crate) enum Command {
     #[command(verbatim_doc_comment)]
     Publish(crate::publish::Args),
 
+    /// Pushes images of a snapshot, unsigned, under their tags.
+    ///
+    /// Example:
+    ///   notary push-images tools/sgdisk --release target/dist/latest --to 127.0.0.1:5000/provisioner
+    #[command(verbatim_doc_comment)]
+    PushImages(crate::publish::images::Args),
+
     /// Pushes the operating systems for tests to a registry, as `ci/NAME`, where no release is.
     ///
     /// Example:

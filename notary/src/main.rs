@@ -38,6 +38,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Sign(args) => sign::run(&args)?,
         Command::Attest(args) => attest::run(&args)?,
         Command::Publish(args) => publish::run(&args)?,
+        Command::PushImages(args) => publish::images::run(&args)?,
         Command::PushTestArtifacts(args) => publish::test_artifacts::run(&args)?,
         Command::Verify(args) => return Ok(args.run()),
     }

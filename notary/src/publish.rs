@@ -15,6 +15,7 @@ use oci::client::{Client, Options};
 mod artifact;
 mod attachment;
 mod files;
+pub(crate) mod images;
 mod plan;
 mod progress;
 mod push;

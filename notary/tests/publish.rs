@@ -87,6 +87,26 @@ fn referrer_types(registry: &Registry) -> Vec<String> {
 }
 
 #[test]
+fn images_of_a_snapshot_are_pushed_as_soon_as_they_are_built() {
+    let registry = Registry::start(true);
+    let push = |release: &Release, name: &str| {
+        let mut command = notary();
+        command.args(["push-images", name, "--to", &format!("{}/product", registry.address)]);
+        command.arg("--release").arg(release.root()).output().unwrap()
+    };
+    let snapshot = Release::unsigned(Channel::Snapshot, "content");
+    // Of a release that is not whole yet.
+    fs::remove_file(snapshot.path(layout::CHECKSUMS)).unwrap();
+    succeeded(&push(&snapshot, IMAGE));
+    assert_eq!(registry.state().versions(), ["product/tools/example:v0.1.0-snapshot.c0ffee"]);
+    assert!(referrer_types(&registry).is_empty());
+
+    assert!(failed(&push(&snapshot, "tools/other")).contains("has no image \"tools/other\""));
+    let stable = Release::unsigned(Channel::Stable, "content");
+    assert!(failed(&push(&stable, IMAGE)).contains("a release is published signed"));
+}
+
+#[test]
 fn signatures_are_referrers_and_a_tag() {
     let release = signed(Channel::Stable, "content");
     let registry = Registry::start(true);

@@ -12,6 +12,7 @@ use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 use release::Architecture;
 
+use crate::ops::emulation;
 use crate::pipelines::{CI, HOOK, MERGE, PIPELINES, Pipeline, SMOKE, SPLIT, STEPS};
 use crate::run::Options;
 use crate::steps::Step;
@@ -111,44 +112,7 @@ pub(crate) fn command() -> Command {
                     .help("The machines of iso and iso-all to start, such as bios [default: all]"),
             ),
     );
-    for step in STEPS {
-        let mut verb = verb(step.name(), sentence(step.about()), "--verbose");
-        if step.name() == "images" {
-            verb = verb
-                .arg(
-                    Arg::new("name")
-                        .value_name("NAME")
-                        .action(ArgAction::Append)
-                        .help("The images to build, such as tools/sgdisk [default: all]"),
-                )
-                .arg(flag("update-lock").help(
-                    "Build nothing; lock the packages that the mirror has now, for the next build",
-                ));
-        }
-        if ["fmt", "headers", "lint"].contains(&step.name()) {
-            verb = verb.arg(fix());
-        }
-        if step.name() == "headers" {
-            verb = verb.arg(flag("all").help(
-                "Look at every file, not only at those that differ from the main branch; `ci` does",
-            ));
-        }
-        if step.name() == "verify" {
-            verb = verb.args(VERIFY.map(|(name, value, help)| {
-                Arg::new(name)
-                    .long(name)
-                    .value_name(value)
-                    .value_parser(value_parser!(OsString))
-                    .help(help)
-            }));
-            let from = ArgGroup::new("from").args(["release", "registry"]).requires("key");
-            verb = verb.group(from).mut_args(|arg| match arg.get_id().as_str() {
-                "key" | "builder" => arg.requires("from"),
-                _ => arg,
-            });
-        }
-        command = command.subcommand(verb);
-    }
+    command = command.subcommands(STEPS.iter().map(|step| of_step(*step)));
     command
         .subcommand(verb("setup", "Install the programs that are missing", "--yes").arg(
             flag("hooks").help(
@@ -161,6 +125,64 @@ pub(crate) fn command() -> Command {
             verb("completions", "Print completions for a shell", "bash > xtask.bash")
                 .arg(Arg::new("shell").required(true).value_parser(value_parser!(Shell))),
         )
+}
+
+/// The command of a step, with the arguments that it alone has.
+fn of_step(step: &dyn Step) -> Command {
+    let mut verb = verb(step.name(), sentence(step.about()), "--verbose");
+    if step.name() == "images" {
+        verb = verb
+            .arg(
+                Arg::new("name")
+                    .value_name("NAME")
+                    .action(ArgAction::Append)
+                    .help("The images to build, such as tools/sgdisk [default: all]"),
+            )
+            .arg(
+                Arg::new("push")
+                    .long("push")
+                    .value_name("HOST/PREFIX")
+                    .num_args(0..=1)
+                    .require_equals(true)
+                    .default_missing_value("")
+                    .conflicts_with("update-lock")
+                    .help(
+                        "Push what was built to a registry, unsigned, for trying it \
+                         [default: registry of [product] in release.toml]",
+                    ),
+            )
+            .arg(flag("update-lock").help(
+                "Build nothing; lock the packages that the mirror has now, for the next build",
+            ));
+    }
+    if step.name() == "maintenance" {
+        verb = verb.arg(flag("bind-tools").help(
+            "Put the tool images that are built into it, for sites without a registry of them",
+        ));
+    }
+    if ["fmt", "headers", "lint"].contains(&step.name()) {
+        verb = verb.arg(fix());
+    }
+    if step.name() == "headers" {
+        verb = verb.arg(flag("all").help(
+            "Look at every file, not only at those that differ from the main branch; `ci` does",
+        ));
+    }
+    if step.name() == "verify" {
+        verb = verb.args(VERIFY.map(|(name, value, help)| {
+            Arg::new(name)
+                .long(name)
+                .value_name(value)
+                .value_parser(value_parser!(OsString))
+                .help(help)
+        }));
+        let from = ArgGroup::new("from").args(["release", "registry"]).requires("key");
+        verb = verb.group(from).mut_args(|arg| match arg.get_id().as_str() {
+            "key" | "builder" => arg.requires("from"),
+            _ => arg,
+        });
+    }
+    verb
 }
 
 /// The command of a pipeline, with the arguments that it alone has.
@@ -361,10 +383,6 @@ fn verification(given: &ArgMatches) -> Vec<OsString> {
 }
 
 fn options(given: &ArgMatches, ci: bool) -> Options {
-    let host = match std::env::consts::ARCH {
-        "aarch64" => Architecture::Arm64,
-        _ => Architecture::Amd64,
-    };
     let engines: BTreeMap<_, _> =
         given.get_many::<(String, String)>("engine").into_iter().flatten().cloned().collect();
     let parts = given.try_get_many::<PathBuf>("merge").ok().flatten();
@@ -381,9 +399,11 @@ fn options(given: &ArgMatches, ci: bool) -> Options {
             Some(_) => vec![Architecture::Amd64, Architecture::Arm64],
             // What is put together is a whole release.
             None if !parts.is_empty() => vec![Architecture::Amd64, Architecture::Arm64],
-            None => vec![host],
+            None => vec![emulation::host()],
         },
         names: given_names(given, "name"),
+        bind_tools: given_flag(given, "bind-tools"),
+        push: given.try_get_one::<String>("push").ok().flatten().cloned(),
         binaries: given_names(given, "bin"),
         against: given.try_get_one::<PathBuf>("against").ok().flatten().map(|it| absolute(it)),
         parts,
@@ -464,6 +484,16 @@ mod tests {
         assert_eq!(request.options.names, ["tools/a", "tools/b"]);
         assert!(read("xtask images").unwrap().options.names.is_empty());
         assert!(read("xtask lint").unwrap().options.names.is_empty());
+    }
+
+    #[test]
+    fn images_are_pushed_where_that_is_said() {
+        let push = |line: &str| read(line).unwrap().options.push;
+        assert_eq!(push("xtask images"), None);
+        assert_eq!(push("xtask images --push tools/a").as_deref(), Some(""));
+        assert_eq!(push("xtask images --push=h:5000/p tools/a").as_deref(), Some("h:5000/p"));
+        assert!(read("xtask images --push --update-lock").is_err());
+        assert!(read("xtask iso --push").is_err());
     }
 
     #[test]

@@ -28,6 +28,10 @@ pub(crate) struct Options {
     pub(crate) architectures: Vec<Architecture>,
     /// What to take of that which the command is about (images, machines); empty stands for all.
     pub(crate) names: Vec<String>,
+    /// The registry, and perhaps a prefix, that what was built is pushed to; empty for that of `release.toml`.
+    pub(crate) push: Option<String>,
+    /// Put the tool images into the maintenance OS.
+    pub(crate) bind_tools: bool,
     /// The binaries to build, by their names; all where none is named.
     pub(crate) binaries: Vec<String>,
     /// The manifest of an earlier build to compare with, in place of building again.
@@ -53,8 +57,10 @@ pub(crate) struct Options {
 impl Options {
     /// What of them decides results, as text.
     pub(crate) fn identity(&self) -> String {
-        let Self { engines, architectures, names, binaries, parts, .. } = self;
-        format!("{engines:?} {architectures:?} {names:?} {binaries:?} {parts:?}")
+        let Self { engines, architectures, names, push, bind_tools, binaries, parts, .. } = self;
+        format!(
+            "{engines:?} {architectures:?} {names:?} {push:?} {bind_tools} {binaries:?} {parts:?}"
+        )
     }
 }
 

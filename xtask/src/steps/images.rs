@@ -8,25 +8,30 @@
 //! architectures is an index of one image for each.
 
 mod base;
+mod bound;
 mod builder;
 mod cached;
 mod deliver;
 pub(super) mod packages;
+mod push;
 pub(crate) mod update_lock;
 mod work;
 
-use anyhow::Result;
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, Result};
 use oci::Layout;
 use release::Engine;
 
+pub(super) use self::bound::is_bound;
 use self::builder::Builder;
 pub(super) use self::deliver::megabytes;
 use self::work::{Prepared, Work};
 use super::build::material;
-use super::{Input, Need, Outcome, Plan, Step, StepLog};
+use super::{Input, Need, Outcome, Plan, Step, StepLog, notary};
 use crate::ops::{checksum, emulation, parallel};
 use crate::run::Run;
-use crate::workspace::Image;
+use crate::workspace::{Image, ImageBase, Pinned};
 
 /// `cargo xtask images`.
 pub(crate) struct Images;
@@ -41,15 +46,27 @@ impl Step for Images {
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {
-        needs(run)
+        let pushed = run.options.push.iter().flat_map(|_| notary::needs());
+        needs(run).into_iter().chain(pushed).collect()
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
-        plan(run, &chosen(run)?)
+        let chosen = chosen(run)?;
+        let plan = plan(run, &chosen)?;
+        Ok(push::commands(run, &chosen)?.into_iter().fold(plan, Plan::command))
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
-        build(run, log, &chosen(run)?)
+        let chosen = chosen(run)?;
+        let commands = push::commands(run, &chosen)?;
+        let outcome = build(run, log, &chosen)?;
+        // What is too large is not handed on.
+        if let Outcome::Done(_) = outcome {
+            for command in commands {
+                run.exec(log, &command)?;
+            }
+        }
+        Ok(outcome)
     }
 }
 
@@ -60,21 +77,29 @@ pub(super) fn needs(run: &Run) -> Vec<Need> {
         let emulator = emulation::emulator(*architecture)?;
         Some([Need::Tool(emulator), Need::Runs(*architecture)])
     });
+    let makers: BTreeSet<_> = run.workspace.product().bases.iter().map(maker).collect();
+    let bases = makers.into_iter().map(Need::Tool);
     // The bases, their copies in the builder's store, and the layouts.
-    let always = [Need::Tool("mmdebstrap"), Need::Space(2 << 30)];
-    builder.into_iter().chain(always).chain(foreign.flatten()).collect()
+    let space = Need::Space(2 << 30);
+    builder.into_iter().chain(bases).chain([space]).chain(foreign.flatten()).collect()
+}
+
+/// The program that a base comes from.
+fn maker(base: &ImageBase) -> &'static str {
+    if base.image.is_some() { "skopeo" } else { "mmdebstrap" }
 }
 
 /// What building the images `chosen` would do.
 pub(super) fn plan(run: &Run, chosen: &[&Image]) -> Result<Plan> {
     let builder = Builder::chosen(run)?;
-    let mut plan = Plan::new()
-        .reads(Input::Path("release.toml".into()))
-        .reads(Input::Tool(builder.program()))
-        .reads(Input::Tool("mmdebstrap"));
+    let mut plan =
+        Plan::new().reads(Input::Path("release.toml".into())).reads(Input::Tool(builder.program()));
     for image in chosen {
         for work in works(run, image)? {
-            plan = work.plan(run, builder, plan)?;
+            plan = work.plan(run, builder, plan.reads(Input::Tool(maker(work.base))))?;
+        }
+        if run.options.bind_tools {
+            plan = plan.reads(Input::Manifest).native("put the tool images into it");
         }
         let path = run.dist_in_plan().join(deliver::folder(image));
         plan = plan.native(format!("write {}", path.display())).writes(path);
@@ -101,6 +126,13 @@ pub(super) fn build(run: &Run, log: &StepLog, chosen: &[&Image]) -> Result<Outco
         let own = prepared.iter().zip(&made).filter(|(it, _)| it.image().name == image.name);
         let parts: Vec<Layout> = own.map(|(_, layout)| layout.clone()).collect();
         findings.extend(deliver::oversized(log, image, &parts)?);
+        let parts = if run.options.bind_tools {
+            let own = prepared.iter().filter(|it| it.image().name == image.name).zip(&parts);
+            own.map(|(it, part)| bound::image(run, log, builder, it, part))
+                .collect::<Result<_>>()?
+        } else {
+            parts
+        };
         images.push(deliver::image(run, image, &parts)?);
     }
     let fact = deliver::summary(run, &images)?;
@@ -120,6 +152,10 @@ fn record(
         let (sha256, _) = checksum::sha256(&run.workspace.root().join(&work.base.lock))?;
         let uri = format!("file:{}", work.base.lock.display());
         materials.push(material(uri, "sha256", &sha256));
+        if let Some(Pinned { name, digest, .. }) = &work.base.image {
+            let (algorithm, hex) = digest.split_once(':').context("a base has no digest")?;
+            materials.push(material(format!("docker://{name}@{digest}"), algorithm, hex));
+        }
     }
     let engine = |program: &str| Engine {
         name: program.to_owned(),
@@ -136,7 +172,9 @@ fn record(
             manifest.put_material(material);
         }
         manifest.engines.insert("images".to_owned(), engine(builder.program()));
-        manifest.engines.insert("base".to_owned(), engine("mmdebstrap"));
+        for work in works {
+            manifest.engines.insert("base".to_owned(), engine(maker(work.base)));
+        }
         Ok(())
     })
 }

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use oci::{Digest, Layout};
 use release::{Architecture, ArtifactKind, Engine, layout};
 
-use super::images::{megabytes, packages};
+use super::images::{is_bound, megabytes, packages};
 use super::maintenance::undeclared;
 use super::package::{artifact, copy};
 use super::{Finding, Input, Need, Outcome, Plan, Step, StepLog};
@@ -91,14 +91,14 @@ impl Step for Iso {
                     "a live ISO installs nothing: take out what does",
                 )
             }));
-            let limit = work.declared.limit_mb;
+            let (limit, field) = work.limit(run)?;
             let size = megabytes(iso.size);
             if iso.size > limit.saturating_mul(1_000_000) {
                 findings.push(Finding::in_file(
                     "release.toml",
                     "iso-size",
-                    format!("{path} takes {size}, limit_mb is {limit}"),
-                    "take a package out of the maintenance OS, or raise limit_mb if every one of \
+                    format!("{path} takes {size}, {field} is {limit}"),
+                    "take a package out of the maintenance OS, or raise the limit if every one of \
                      them is needed",
                 ));
             }
@@ -151,6 +151,20 @@ impl Work<'_> {
     fn path(&self, run: &Run) -> String {
         let (name, architecture) = (&self.declared.name, self.architecture.oci());
         format!("{}/{name}_v{}_{architecture}.iso", layout::ISO, run.version().text())
+    }
+
+    /// The most that it may take, and the field of `[iso]` that says so.
+    fn limit(&self, run: &Run) -> Result<(u64, &'static str)> {
+        let manifest = run.manifest()?;
+        let image = manifest.images.iter().find(|image| image.repository == self.declared.image);
+        let image = image.context("there is no image of the ISO")?;
+        let layout = Layout::open(run.dist().join(&image.layout))?;
+        for platform in platforms::of(&layout)? {
+            if is_bound(&layout, &platform)? {
+                return Ok((self.declared.bound_limit_mb, "bound_limit_mb"));
+            }
+        }
+        Ok((self.declared.limit_mb, "limit_mb"))
     }
 
     /// The commands between the root as a tar file and the ISO.

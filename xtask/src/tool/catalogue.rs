@@ -366,7 +366,7 @@ const TOOLS: &[Spec] = &[
         version: &["--version"],
         oldest: &[1, 9],
         source: Source::Debian("skopeo"),
-        purpose: "reads in tests the images that we publish",
+        purpose: "pulls bases, and reads in tests the images that we publish",
     },
     Spec {
         name: "sushy-emulator",

@@ -20,7 +20,7 @@ use crate::ops::{source, tree};
 
 pub(crate) use self::gates::{Allowance, Mitigation, SchemaRules, Untested};
 pub(crate) use self::product::{
-    Binary, Deliver, Image, ImageBase, Iso, Product, Smoke, TestSystems, names,
+    Binary, Deliver, Image, ImageBase, Iso, Pinned, Product, Smoke, TestSystems, names,
 };
 pub(crate) use self::version::{Base, Version};
 

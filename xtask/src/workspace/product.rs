@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use oci::Reference;
 use release::Architecture;
 use serde::Deserialize;
 
@@ -56,6 +57,9 @@ pub(crate) struct Identity {
     pub(crate) license: String,
     /// Where the source is published.
     pub(crate) source: String,
+    /// Where `cargo xtask images --push` pushes to, as `HOST[:PORT][/PREFIX]`.
+    #[serde(default)]
+    pub(crate) registry: Option<String>,
 }
 
 /// An executable that is delivered.
@@ -165,12 +169,16 @@ pub(crate) struct Smoke {
     pub(crate) folders: BTreeMap<PathBuf, String>,
 }
 
-/// What images are built on: a root file system made of Debian packages.
+/// What images are built on: a root file system made of Debian packages, or an image of a registry.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ImageBase {
     /// What images call it.
     pub(crate) name: String,
+    /// An image that is pulled in its place, as `REGISTRY/REPOSITORY@sha256:HEX`. The suite is then that of
+    /// the packages which images install on it.
+    #[serde(default)]
+    pub(crate) image: Option<Pinned>,
     /// The suite of the distribution.
     pub(crate) suite: String,
     /// The lock file with the packages, relative to the root.
@@ -185,6 +193,42 @@ pub(crate) struct ImageBase {
     /// Paths that are left out of its packages, as dpkg's `path-exclude` takes them.
     #[serde(default)]
     pub(crate) without: Vec<String>,
+}
+
+/// An image of a registry by its digest.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Pinned {
+    /// Registry and repository.
+    pub(crate) name: String,
+    /// `sha256:HEX`.
+    pub(crate) digest: String,
+    /// It is spoken to without TLS, being on this machine.
+    pub(crate) plain_http: bool,
+}
+
+impl TryFrom<String> for Pinned {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let parsed: Reference = text.parse().map_err(|error| format!("{text:?}: {error}"))?;
+        let name = text.split_once('@').map(|(name, _)| name.to_owned());
+        match (name, parsed.digest) {
+            (Some(name), Some(digest)) if parsed.tag.is_none() => Ok(Self {
+                name,
+                digest: digest.to_string(),
+                plain_http: parsed.registry.is_loopback(),
+            }),
+            _ => Err(format!("{text:?}: expected REGISTRY/REPOSITORY@sha256:HEX, without a tag")),
+        }
+    }
+}
+
+impl ImageBase {
+    /// What images name as their base, beside its digest.
+    pub(crate) fn label(&self) -> &str {
+        self.image.as_ref().map_or(&self.name, |image| &image.name)
+    }
 }
 
 /// Operating systems for tests of installing one.
@@ -222,6 +266,8 @@ pub(crate) struct Iso {
     pub(crate) packages: Vec<Package>,
     /// The most that it may take, in millions of bytes.
     pub(crate) limit_mb: u64,
+    /// The same with the tool images in it (`cargo xtask maintenance --bind-tools`).
+    pub(crate) bound_limit_mb: u64,
 }
 
 /// The names of those of `packages` that are for `architecture`.
@@ -331,6 +377,20 @@ mod tests {
         let more = "\n[[binary]]\nname = \"x\"\npackage = \"x\"\ndeliver = [\"rpm\"]\n";
         let error = Product::parse(&format!("{OURS}{more}")).unwrap_err().to_string();
         assert!(error.contains("binary \"x\" is delivered as deb or rpm"), "{error}");
+    }
+
+    #[test]
+    fn a_base_is_pulled_by_its_digest_alone() {
+        let digest = format!("sha256:{}", "0a".repeat(32));
+        let read = |text: String| Pinned::try_from(text);
+        let pinned = read(format!("r.example/debian@{digest}")).unwrap();
+        assert_eq!((pinned.name.as_str(), &pinned.digest), ("r.example/debian", &digest));
+        assert!(!pinned.plain_http);
+        assert!(read(format!("127.0.0.1:5000/x/y@{digest}")).unwrap().plain_http);
+        for bad in ["r.example/debian", "r.example/debian:13", "r.example/debian@sha256:0a"] {
+            assert!(read(bad.to_owned()).is_err(), "{bad}");
+        }
+        assert!(read(format!("r.example/debian:13@{digest}")).is_err());
     }
 
     #[test]

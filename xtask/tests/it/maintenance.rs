@@ -89,6 +89,7 @@ fn policy(key: &str, tools: &str) -> Result<serde_json::Value, String> {
     fs::write(&key_file, key).unwrap();
     let output = script("root/usr/libexec/provisioner/tool-policy")
         .args([&key_file, &policy])
+        .arg(folder.path().join("none"))
         .env("TOOLS", tools)
         .output()
         .unwrap();
@@ -122,6 +123,25 @@ fn the_tool_policy_takes_each_tool_image_by_its_own_name_and_nothing_else() {
         assert_eq!(rule["type"], "sigstoreSigned");
         assert_eq!(rule["signedIdentity"]["dockerRepository"], format!("tools/{tool}"));
     }
+}
+
+#[test]
+fn the_tool_policy_takes_bound_images_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let (key, written) = (folder.path().join("key.pem"), folder.path().join("policy.json"));
+    fs::write(&key, KEY).unwrap();
+    let output = script("root/usr/libexec/provisioner/tool-policy")
+        .args([&key, &written])
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    let policy: serde_json::Value = serde_json::from_slice(&fs::read(written).unwrap()).unwrap();
+    assert_eq!(policy["default"][0]["type"], "reject");
+    let transports = policy["transports"].as_object().unwrap();
+    assert_eq!(transports.keys().collect::<Vec<_>>(), ["oci"]);
+    let scopes = transports["oci"].as_object().unwrap();
+    assert_eq!(scopes.keys().collect::<Vec<_>>(), [folder.path().to_str().unwrap()]);
 }
 
 #[test]

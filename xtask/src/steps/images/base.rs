@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Bases: made once of the packages in a lock, then kept.
+//! Bases: made once of the packages in a lock, or pulled once from a registry, then kept.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
@@ -12,6 +13,7 @@ use release::Architecture;
 
 use super::packages;
 use crate::ops::checksum;
+use crate::ops::command::Command;
 use crate::ops::debian::bootstrap::{self, PackageFile, Root};
 use crate::ops::debian::lock::{BASE, Lock};
 use crate::ops::epoch::rfc3339;
@@ -19,7 +21,7 @@ use crate::ops::tree::remove;
 use crate::run::Run;
 use crate::steps::StepLog;
 use crate::steps::package::copy;
-use crate::workspace::{ImageBase, names};
+use crate::workspace::{ImageBase, Pinned, names};
 
 /// A base that is there.
 pub(super) struct Base {
@@ -29,7 +31,7 @@ pub(super) struct Base {
     pub(super) digest: String,
 }
 
-/// The base `declared` for `architecture`: from the cache, else made of the packages in `lock`.
+/// The base `declared` for `architecture`: from the cache, else pulled, or made of the packages in `lock`.
 pub(super) fn made(
     run: &Run,
     log: &StepLog,
@@ -37,6 +39,9 @@ pub(super) fn made(
     lock: &Lock,
     architecture: Architecture,
 ) -> Result<Base> {
+    if let Some(image) = &declared.image {
+        return pulled(run, log, image, architecture);
+    }
     let tool = run.tools.version("mmdebstrap").unwrap_or_default();
     let without = declared.without.join(" ");
     let digest = lock.base_digest(architecture)?;
@@ -58,6 +63,41 @@ pub(super) fn made(
     let manifest = index.manifests().first().context("the base's layout is empty")?;
     let digest = manifest.digest().to_string();
     Ok(Base { layout, digest })
+}
+
+/// The base `image` for `architecture`. Its digest is that of the declaration, which an index has for all
+/// architectures together.
+fn pulled(run: &Run, log: &StepLog, image: &Pinned, architecture: Architecture) -> Result<Base> {
+    let bases = run.workspace.scratch().join("base");
+    let key = format!("{}@{} {}", image.name, image.digest, architecture.oci());
+    let folder = bases.join(Digest::sha256(key.as_bytes()).hex());
+    if folder.is_dir() {
+        log.note(&format!("{}: taken from the cache", image.name));
+    } else {
+        let partial = folder.with_extension("part");
+        remove(&partial)?;
+        fs::create_dir_all(&bases).with_context(|| format!("cannot make {}", bases.display()))?;
+        run.exec(log, &pull(run, image, architecture, &partial))?;
+        fs::rename(&partial, &folder)
+            .with_context(|| format!("cannot write {}", folder.display()))?;
+    }
+    Ok(Base { layout: Layout::open(folder)?, digest: image.digest.clone() })
+}
+
+/// The command that pulls `image` for `architecture` to a layout in the new folder `to`; it compares every
+/// digest on the way.
+pub(super) fn pull(run: &Run, image: &Pinned, architecture: Architecture, to: &Path) -> Command {
+    let command = run.command("skopeo").args([
+        "--override-os",
+        "linux",
+        "--override-arch",
+        architecture.oci(),
+        "copy",
+    ]);
+    let command = if image.plain_http { command.arg("--src-tls-verify=false") } else { command };
+    let mut layout = OsString::from("oci:");
+    layout.push(to);
+    command.arg(format!("docker://{}@{}", image.name, image.digest)).arg(layout)
 }
 
 fn make(

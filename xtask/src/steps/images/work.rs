@@ -49,7 +49,9 @@ pub(super) fn fetch_packages(run: &Run, log: &StepLog, works: &[Work<'_>]) -> Re
     let mut wanted: BTreeMap<(&str, Architecture), BTreeSet<&Locked>> = BTreeMap::new();
     for work in works {
         let packages = wanted.entry((&work.base.suite, work.architecture)).or_default();
-        packages.extend(work.lock.set(work.architecture, BASE)?);
+        if work.base.image.is_none() {
+            packages.extend(work.lock.set(work.architecture, BASE)?);
+        }
         packages.extend(work.extra()?);
     }
     for ((suite, architecture), packages) in wanted {
@@ -74,8 +76,13 @@ impl<'a> Work<'a> {
         let plan = plan
             .reads(Input::Source(self.image.context.clone()))
             .reads(Input::Path(lock.clone()))
-            .reads(Input::Path(binary))
-            .native(format!("make the base {} of {}", self.base.name, lock.display()));
+            .reads(Input::Path(binary));
+        let plan = match &self.base.image {
+            Some(image) => {
+                plan.command(base::pull(run, image, self.architecture, Path::new("BASE")))
+            }
+            None => plan.native(format!("make the base {} of {}", self.base.name, lock.display())),
+        };
         let plan = self
             .base
             .containerfile
@@ -132,7 +139,7 @@ impl<'a> Work<'a> {
         let product = &run.workspace.product().product;
         let arguments = [
             ("BASE_DIGEST", digest.to_owned()),
-            ("BASE_NAME", self.base.name.clone()),
+            ("BASE_NAME", self.base.label().to_owned()),
             ("CREATED", rfc3339(run.workspace.epoch())?),
             ("DESCRIPTION", self.image.description.clone()),
             ("LICENSES", product.license.clone()),
@@ -156,6 +163,27 @@ impl Prepared<'_> {
     /// What it is to be.
     pub(super) fn image(&self) -> &Image {
         self.work.image
+    }
+
+    /// What it is for.
+    pub(super) fn architecture(&self) -> Architecture {
+        self.work.architecture
+    }
+
+    /// Where it is put together.
+    pub(super) fn folder(&self, run: &Run) -> PathBuf {
+        self.work.folder(run)
+    }
+
+    /// What the builder is told for another image on the finished one, in the layout `on`.
+    pub(super) fn job_on(&self, run: &Run, on: &Layout) -> Job {
+        Job {
+            folder: self.folder(run).join("build"),
+            base: on.root().to_owned(),
+            architecture: self.work.architecture,
+            arguments: BTreeMap::new(),
+            epoch: run.workspace.epoch(),
+        }
     }
 
     /// Makes the image, or takes the one that was made of the same inputs.
