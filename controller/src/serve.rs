@@ -86,6 +86,7 @@ impl Server {
             &config.jobs,
             // During a rotation the new one comes first.
             secrets.first().cloned(),
+            config.jobs.read_authorities().map_err(anyhow::Error::msg)?,
         );
         let settings = config.jobs.read_settings().map_err(anyhow::Error::msg)?;
         let runner = Runner::new(database.clone(), bmc, Arc::new(published), settings);

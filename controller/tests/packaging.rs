@@ -48,7 +48,9 @@ fn the_example_configuration_is_good_with_everything_in_it() {
     if !run(&key) || !run(&[&certificate[..], &files[..]].concat()) {
         return test_support::skip("openssl is not installed");
     }
-    fs::copy(folder.path().join("tls.pem"), folder.path().join("machines-ca.pem")).unwrap();
+    for authorities in ["authorities.pem", "machines-ca.pem"] {
+        fs::copy(folder.path().join("tls.pem"), folder.path().join(authorities)).unwrap();
+    }
     let file = folder.path().join("controller.toml");
     fs::write(&file, full).unwrap();
     let config = Config::load(Some(&file), Overrides::default()).unwrap();
@@ -57,6 +59,7 @@ fn the_example_configuration_is_good_with_everything_in_it() {
     assert_eq!(config.registry.gc.retention.len(), 1);
     assert!(config.api.users.is_some() && config.api.token_key.is_some());
     assert!(config.jobs.url.is_some() && config.jobs.signing_key.is_some());
+    assert!(config.jobs.read_authorities().unwrap().is_some());
     assert!(config.tls.is_some_and(|tls| tls.client_ca.is_some()));
 }
 

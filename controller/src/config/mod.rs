@@ -188,6 +188,7 @@ impl Config {
             self.api.read_token_key().err(),
             read_secrets(&self.webhook_secrets).err(),
             self.jobs.read_settings().err(),
+            self.jobs.read_authorities().err(),
             self.tls.as_ref().and_then(|tls| crate::tls::load(tls).err()),
         ];
         files.into_iter().flatten().for_each(&mut fault);

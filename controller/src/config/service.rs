@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use recipe::controller::ToolRegistry;
+use recipe::controller::{Authorities, ToolRegistry};
 use recipe::signature::{SigningKey, signing_key_from_pem};
 
 use super::reader::{Section, Source};
@@ -40,6 +40,8 @@ pub struct JobsConfig {
     pub url: Option<String>,
     /// The registry from which machines take the tool images; None: the one of this service.
     pub tool_registry: Option<ToolRegistry>,
+    /// File with authorities that machines are to trust (PEM); None: those of their image alone.
+    pub authorities: Option<PathBuf>,
     /// The image that machines boot, in the folder `media/static`.
     pub maintenance_iso: String,
     /// File with the Ed25519 key that signs task ISOs; None: they are not signed.
@@ -64,6 +66,7 @@ impl Default for JobsConfig {
         Self {
             url: None,
             tool_registry: None,
+            authorities: None,
             maintenance_iso: "maintenance.iso".to_owned(),
             signing_key: None,
             settings: Settings::default(),
@@ -108,6 +111,7 @@ pub(super) fn jobs(source: &mut Source<'_>, mut section: Section<'_>) -> JobsCon
     let expected = "a registry as HOST[:PORT][/PREFIX]";
     let registry = |text: &str| ToolRegistry::try_from(text.to_owned()).ok();
     config.tool_registry = section.parse_with(source, "tool_registry", expected, registry);
+    config.authorities = section.parse(source, "authorities", A_FILE);
     let expected = "the name of a file that ends in .iso";
     let iso = |text: &str| Image::fixed(text).is_ok().then(|| text.to_owned());
     set(&mut config.maintenance_iso, section.parse_with(source, "maintenance_iso", expected, iso));
@@ -235,5 +239,15 @@ impl JobsConfig {
             settings.signing_key = Some(Arc::new(key));
         }
         Ok(settings)
+    }
+
+    /// The authorities that machines are to trust, where there is a file of them.
+    ///
+    /// # Errors
+    /// When the file can't be read, or holds anything but certificates.
+    pub fn read_authorities(&self) -> Result<Option<Authorities>, String> {
+        let Some(path) = &self.authorities else { return Ok(None) };
+        let pem = read("jobs.authorities", path)?;
+        at("jobs.authorities", path, Authorities::try_from(pem)).map(Some)
     }
 }

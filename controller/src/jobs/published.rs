@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use recipe::FormError;
-use recipe::controller::{ControllerAccess, ToolRegistry};
+use recipe::controller::{Authorities, ControllerAccess, ToolRegistry};
 
 use super::bmc::{self, Secret};
 use super::model::JobId;
@@ -22,17 +22,24 @@ pub struct Published {
     /// `http://HOST:PORT`, without a slash at the end.
     url: Option<String>,
     tool_registry: Option<ToolRegistry>,
+    authorities: Option<Authorities>,
     maintenance: String,
     webhook_secret: Option<Secret>,
 }
 
 impl Published {
-    /// `webhook_secret` is what machines report with.
-    pub fn new(media: Arc<Media>, config: &JobsConfig, webhook_secret: Option<Secret>) -> Self {
+    /// `webhook_secret` is what machines report with, `authorities` whom they are to trust.
+    pub fn new(
+        media: Arc<Media>,
+        config: &JobsConfig,
+        webhook_secret: Option<Secret>,
+        authorities: Option<Authorities>,
+    ) -> Self {
         Self {
             media,
             url: config.url.as_deref().map(|url| url.trim_end_matches('/').to_owned()),
             tool_registry: config.tool_registry.clone(),
+            authorities,
             maintenance: config.maintenance_iso.clone(),
             webhook_secret,
         }
@@ -112,6 +119,7 @@ impl Publisher for Published {
             webhook_secret: secret.expose().to_owned().try_into()?,
             job_id: job_id.map_err(|_| PublishError("the job's number is no text".to_owned()))?,
             tool_registry: Some(self.tools()?),
+            authorities: self.authorities.clone(),
         }))
     }
 }
@@ -130,7 +138,7 @@ mod tests {
                 tool_registry: registry.map(|text| text.to_owned().try_into().unwrap()),
                 ..JobsConfig::default()
             };
-            Published::new(media, &config, secret.map(Secret::new))
+            Published::new(media, &config, secret.map(Secret::new), None)
         };
         let job: JobId = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6".parse().unwrap();
         assert_eq!(published(None, None).access(job, "S1").unwrap(), None);

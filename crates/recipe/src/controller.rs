@@ -30,6 +30,8 @@ pub const WEBHOOK_ENV: &str = "webhook.env";
 pub const TOOLS_ENV: &str = "tools.env";
 /// containers-registries.conf(5), for a registry that speaks plain http.
 pub const REGISTRIES_CONF: &str = "registries.conf";
+/// The certificates of the site's authorities (PEM), which the machine trusts beside those of its image.
+pub const AUTHORITIES_PEM: &str = "authorities.pem";
 
 /// How the machine reaches its controller.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +47,10 @@ pub struct ControllerAccess {
     /// into the maintenance OS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_registry: Option<ToolRegistry>,
+    /// The authorities that the certificates of this controller and of the site's registries come from;
+    /// none where those are ones that everybody trusts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorities: Option<Authorities>,
 }
 
 /// A string of `/controller.json` that has been checked.
@@ -103,6 +109,24 @@ text!(
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"[]:._/-".contains(&b))
     }
 );
+
+text!(
+    /// Certificates as PEM (RFC 7468), up to 12 KiB: about eight of them. What stands between them is for people.
+    Authorities,
+    "certificates in PEM, up to 12288 bytes in all, and no private key",
+    12_288,
+    |text| {
+        text.contains("-----BEGIN CERTIFICATE-----")
+            && !text.contains("PRIVATE KEY")
+            && !text.bytes().any(|b| b.is_ascii_control() && !b.is_ascii_whitespace())
+    }
+);
+
+impl fmt::Debug for Authorities {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes of PEM", self.0.len())
+    }
+}
 
 impl fmt::Debug for WebhookUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -165,6 +189,9 @@ impl ControllerAccess {
                 files.push((REGISTRIES_CONF, text.into_bytes()));
             }
             files.push((TOOLS_ENV, env_file::write(variables)?.into_bytes()));
+        }
+        if let Some(authorities) = &self.authorities {
+            files.push((AUTHORITIES_PEM, authorities.0.clone().into_bytes()));
         }
         Ok(files)
     }
@@ -254,6 +281,24 @@ mod tests {
             let error = ControllerAccess::from_slice(text.as_bytes()).unwrap_err().to_string();
             assert!(!error.contains("hunter2"), "{error}");
         }
+    }
+
+    #[test]
+    fn authorities_are_certificates_and_nothing_secret() {
+        let pem = "the lab's\n-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+        let authorities = |text: &str| Authorities::try_from(text.to_owned());
+        let access = ControllerAccess {
+            authorities: Some(authorities(pem).unwrap()),
+            ..ControllerAccess::from_slice(GOOD.as_bytes()).unwrap()
+        };
+        let again = ControllerAccess::from_slice(&access.to_json().unwrap()).unwrap();
+        let files = again.files().unwrap();
+        assert_eq!(files.last().unwrap(), &(AUTHORITIES_PEM, pem.as_bytes().to_vec()));
+        for bad in ["", "MIIB", &pem.replace('\n', "\0"), &pem.repeat(200)] {
+            assert!(authorities(bad).is_err(), "{bad:?}");
+        }
+        let key = ["-----BEGIN ", "PRIVATE KEY-----"].concat();
+        assert!(authorities(&format!("{pem}{key}")).is_err());
     }
 
     #[test]

@@ -54,15 +54,23 @@ virsh --quiet define machine.xml
 PYTHONPATH=$PWD/python TMPDIR=$PWD/pool sushy-emulator --config emulator.conf >emulator.log 2>&1 &
 until_it "sushy-tools' emulator" curl --fail "http://$site:8000/redfish/v1/Systems"
 
+# The certificate of the controller, by an authority of the site's own.
+new_key() { openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc "$@"; }
+new_key -x509 -days 2 -subj '/CN=The site' -keyout authority-key.pem -out authorities.pem
+new_key -subj '/CN=The controller' -keyout tls-key.pem -out tls.csr
+echo "subjectAltName = IP:$site" >tls.ext
+openssl x509 -req -in tls.csr -days 2 -extfile tls.ext -CA authorities.pem -CAkey authority-key.pem -out tls.pem
+
 printf 'smoke:%s\n' "$(controller api hash-password <secret)" >users
 controller serve --config controller.toml >controller.log 2>&1 &
-until_it "the controller" curl --fail "http://$site:8080/readyz"
+until_it "the controller" curl --cacert authorities.pem --fail "https://$site:8443/readyz"
 
-"$notary" push-test-artifacts --from "$artifacts" --to 127.0.0.1:8080/site
-CONTROLLER_URL=http://$site:8080
+SSL_CERT_FILE=$PWD/authorities.pem "$notary" push-test-artifacts --from "$artifacts" --to "$site:8443/site"
+CONTROLLER_URL=https://$site:8443
+CONTROLLER_CA=$PWD/authorities.pem
 CONTROLLER_USER=smoke
 CONTROLLER_PASSWORD=$(cat secret)
-export CONTROLLER_URL CONTROLLER_USER CONTROLLER_PASSWORD
+export CONTROLLER_URL CONTROLLER_CA CONTROLLER_USER CONTROLLER_PASSWORD
 controller servers put MACHINE1 --bmc-url "http://$site:8000" --bmc-user smoke --bmc-password-file secret
 timeout "$PATIENCE" controller jobs create MACHINE1 recipe.json --watch
 

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use release::Architecture;
 use serde_json::{Value, json};
 
 use crate::ops::command::Command;
@@ -26,6 +27,61 @@ pub(crate) enum Firmware {
     SecureBoot,
     /// A BIOS.
     Bios,
+    /// UEFI of an aarch64 machine, without Secure Boot; the others are of x86.
+    UefiArm64,
+}
+
+impl Firmware {
+    /// The architecture of its machine.
+    pub(crate) fn architecture(self) -> Architecture {
+        match self {
+            Self::Uefi | Self::SecureBoot | Self::Bios => Architecture::Amd64,
+            Self::UefiArm64 => Architecture::Arm64,
+        }
+    }
+
+    /// The program that is such a machine.
+    pub(crate) fn program(self) -> &'static str {
+        match self.architecture() {
+            Architecture::Amd64 => "qemu-system-x86_64",
+            Architecture::Arm64 => "qemu-system-aarch64",
+        }
+    }
+
+    /// The files of its code and of its variables as they come, where Debian's packages `ovmf` and
+    /// `qemu-efi-aarch64` have them.
+    fn files(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Uefi => {
+                Some(("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"))
+            }
+            Self::SecureBoot => Some((
+                "/usr/share/OVMF/OVMF_CODE_4M.secboot.fd",
+                "/usr/share/OVMF/OVMF_VARS_4M.ms.fd",
+            )),
+            Self::Bios => None,
+            Self::UefiArm64 => {
+                Some(("/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"))
+            }
+        }
+    }
+
+    /// The board that it is for, and its screen.
+    fn board(self) -> &'static [&'static str] {
+        match self {
+            Self::Uefi | Self::Bios => &["-machine", "q35", "-vga", "std"],
+            // Only code in system management mode may write the variables.
+            Self::SecureBoot => &[
+                "-machine",
+                "q35,smm=on",
+                "-global",
+                "driver=cfi.pflash01,property=secure,value=on",
+                "-vga",
+                "std",
+            ],
+            Self::UefiArm64 => &["-machine", "virt", "-cpu", "cortex-a72", "-device", "ramfb"],
+        }
+    }
 }
 
 /// What carries out a machine's instructions.
@@ -133,9 +189,6 @@ pub(crate) struct Machine {
     pub(crate) credentials: Vec<(String, String)>,
 }
 
-/// Where Debian's package `ovmf` has its files.
-const OVMF: &str = "/usr/share/OVMF";
-
 impl Machine {
     /// What the serial console shows.
     pub(crate) fn console(&self) -> PathBuf {
@@ -148,22 +201,19 @@ impl Machine {
 
     /// The file with the firmware's variables, and what it is a copy of.
     pub(crate) fn variables(&self) -> Option<(PathBuf, PathBuf)> {
-        let original = match self.firmware {
-            Firmware::Uefi => "OVMF_VARS_4M.fd",
-            Firmware::SecureBoot => "OVMF_VARS_4M.ms.fd",
-            Firmware::Bios => return None,
-        };
-        Some((self.folder.join("variables.fd"), Path::new(OVMF).join(original)))
+        let (_, original) = self.firmware.files()?;
+        Some((self.folder.join("variables.fd"), original.into()))
     }
 
     /// The command that starts it. It ends with the machine, and when that resets.
     pub(crate) fn command(&self) -> Command {
-        let command = Command::new("qemu-system-x86_64", &self.folder)
+        let command = Command::new(self.firmware.program(), &self.folder)
             .args(self.accelerator.arguments())
+            .args(self.firmware.board())
             .args(["-smp", "1", "-no-reboot"])
             .arg("-m")
             .arg(self.memory.to_string())
-            .args(["-display", "none", "-vga", "std", "-serial", "file:console.log"])
+            .args(["-display", "none", "-serial", "file:console.log"])
             .args(["-qmp", "unix:qmp,server=on,wait=off"])
             .args(["-nic", "user,model=virtio-net-pci"])
             .args(["-device", "virtio-scsi-pci", "-boot", "menu=off"])
@@ -185,16 +235,12 @@ impl Machine {
                 .arg("-append")
                 .arg(&kernel.command_line),
         };
-        let command = match self.firmware {
-            Firmware::Bios => command.args(["-machine", "q35"]),
-            Firmware::Uefi => flash(command.args(["-machine", "q35"]), "OVMF_CODE_4M.fd"),
-            // Only code in system management mode may write the variables.
-            Firmware::SecureBoot => flash(
-                command
-                    .args(["-machine", "q35,smm=on"])
-                    .args(["-global", "driver=cfi.pflash01,property=secure,value=on"]),
-                "OVMF_CODE_4M.secboot.fd",
-            ),
+        let command = match self.firmware.files() {
+            None => command,
+            Some((code, _)) => command
+                .arg("-drive")
+                .arg(format!("if=pflash,format=raw,readonly=on,file={code}"))
+                .args(["-drive", "if=pflash,format=raw,file=variables.fd"]),
         };
         self.drives.iter().enumerate().fold(command, |command, (index, drive)| {
             drive.arguments(index).into_iter().fold(command, Command::arg)
@@ -215,13 +261,6 @@ impl Machine {
         qmp.call("qmp_capabilities", &json!({}))?;
         Ok(qmp)
     }
-}
-
-fn flash(command: Command, code: &str) -> Command {
-    command
-        .arg("-drive")
-        .arg(format!("if=pflash,format=raw,readonly=on,file={OVMF}/{code}"))
-        .args(["-drive", "if=pflash,format=raw,file=variables.fd"])
 }
 
 impl Drive {
@@ -283,6 +322,12 @@ impl Qmp {
     /// Writes what the screen shows to `file`, as PNG.
     pub(crate) fn screenshot(&mut self, file: &Path) -> Result<()> {
         self.call("screendump", &json!({ "filename": file, "format": "png" }))?;
+        Ok(())
+    }
+
+    /// Presses the power button.
+    pub(crate) fn press_power_button(&mut self) -> Result<()> {
+        self.call("system_powerdown", &json!({}))?;
         Ok(())
     }
 

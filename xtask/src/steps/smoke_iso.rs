@@ -9,7 +9,7 @@ mod guest;
 mod media;
 mod webhook;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ use self::case::{Case, End};
 use self::webhook::Webhook;
 use super::{Input, Need, Outcome, Plan, Step, StepLog};
 use crate::ops::checksum;
-use crate::ops::qemu::{Accelerator, Drive, DriveKind, Machine, PROBE, PROBE_ANSWER};
+use crate::ops::qemu::{Accelerator, Drive, DriveKind, Machine, PROBE, PROBE_ANSWER, Qmp};
 use crate::ops::tree::remove;
 use crate::run::Run;
 use crate::tool::Daemon;
@@ -82,26 +82,42 @@ impl Step for SmokeIso {
         self.about
     }
 
-    fn needs(&self, _run: &Run) -> Vec<Need> {
-        vec![Need::Tool("qemu-system-x86_64"), Need::Space(1 << 30)]
+    fn needs(&self, run: &Run) -> Vec<Need> {
+        let programs: BTreeSet<_> =
+            self.chosen(run).unwrap_or_default().iter().map(|it| it.firmware.program()).collect();
+        programs.into_iter().map(Need::Tool).chain([Need::Space(1 << 30)]).collect()
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
-        let plan = Plan::new().reads(Input::Manifest).reads(Input::Tool("qemu-system-x86_64"));
-        Ok(self.chosen(run)?.into_iter().fold(plan, |plan, case| {
-            plan.native(format!("{}: {:?}", case.name, case.end)).command(
-                machine(case, Accelerator::Tcg, Path::new("LIVE.iso"), &folder(run, case))
-                    .command(),
-            )
+        Ok(self.chosen(run)?.into_iter().fold(Plan::new().reads(Input::Manifest), |plan, case| {
+            plan.reads(Input::Tool(case.firmware.program()))
+                .native(format!("{}: {:?}", case.name, case.end))
+                .command(
+                    machine(case, Accelerator::Tcg, Path::new("LIVE.iso"), &folder(run, case))
+                        .command(),
+                )
         }))
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
-        let iso = iso(run)?;
         let accelerator = accelerator(run, log)?;
         let mut facts = vec![format!("by {}", accelerator.name())];
         let mut times = BTreeMap::new();
         for case in self.chosen(run)? {
+            let architecture = case.firmware.architecture();
+            let Some(iso) = iso(run, architecture)? else {
+                let missing =
+                    format!("{}: the release has no ISO for {}", case.name, architecture.oci());
+                let asked = !run.options.names.is_empty() || architecture == Architecture::Amd64;
+                ensure!(
+                    !asked,
+                    "{missing}: run `cargo xtask iso --target {}`",
+                    architecture.rust()
+                );
+                log.note(&missing);
+                facts.push(missing);
+                continue;
+            };
             let began = Instant::now();
             let ran = attempts(run, log, case, accelerator, &iso).with_context(|| {
                 format!("{}; its console is in {}", case.name, folder(run, case).display())
@@ -146,18 +162,14 @@ fn accelerator(run: &Run, log: &StepLog) -> Result<Accelerator> {
     Ok(Accelerator::Tcg)
 }
 
-/// The live ISO that virtual machines start: their firmware and processor are those of x86.
-///
-/// # Errors
-/// When the release has none.
-pub(super) fn iso(run: &Run) -> Result<PathBuf> {
+/// The live ISO of the release for `architecture`, where it has one.
+pub(super) fn iso(run: &Run, architecture: Architecture) -> Result<Option<PathBuf>> {
     let manifest = run.manifest()?;
     let iso = manifest
         .artifacts
         .iter()
-        .find(|it| it.kind == ArtifactKind::Iso && it.architecture == Some(Architecture::Amd64));
-    let iso = iso.context("the release has no ISO: run `cargo xtask iso` first")?;
-    Ok(run.dist().join(&iso.path))
+        .find(|it| it.kind == ArtifactKind::Iso && it.architecture == Some(architecture));
+    Ok(iso.map(|iso| run.dist().join(&iso.path)))
 }
 
 /// Where a case has its files.
@@ -176,9 +188,11 @@ fn machine(case: &Case, accelerator: Accelerator, iso: &Path, folder: &Path) -> 
     if case.task.is_some() && !case.one_drive {
         drives.push(cd("task", folder.join("task.iso"), 0));
     }
+    // The host's processor is of no use to another's programs.
+    let foreign = case.firmware.architecture().rust() != std::env::consts::ARCH;
     Machine {
         folder: folder.to_owned(),
-        accelerator,
+        accelerator: if foreign { Accelerator::Tcg } else { accelerator },
         firmware: case.firmware,
         kernel: None,
         memory: 2048,
@@ -251,8 +265,9 @@ fn attempt(
         machine.drives.push(Drive { id, file, kind: DriveKind::Disk, bytes_per_second: 0 });
     }
     if let Some((variables, original)) = machine.variables() {
-        fs::copy(&original, &variables)
-            .with_context(|| format!("cannot read {}: apt-get install ovmf", original.display()))?;
+        fs::copy(&original, &variables).with_context(|| {
+            format!("cannot read {}: install ovmf, or qemu-efi-aarch64", original.display())
+        })?;
     }
     let daemon = run.tools.background(log, &machine.command(), &folder.join("qemu.log"))?;
     let watched = Watch { run, case, machine: &machine, daemon, began: Instant::now() };
@@ -285,8 +300,18 @@ impl Watch<'_> {
             if started.is_none() && console.contains("dispatcher: ") {
                 started = Some(self.began.elapsed());
             }
-            if console.contains(guest::END) || refused(self.case, &console) {
-                self.last_look()?;
+            if refused(self.case, &console) {
+                // It restarts by itself, which ends it here: it may be gone already.
+                if let Ok(mut qmp) = self.machine.connect() {
+                    self.last_look(&mut qmp)?;
+                }
+                return Ok((console, started));
+            }
+            if console.contains(guest::END) {
+                let mut qmp = self.machine.connect()?;
+                self.last_look(&mut qmp)?;
+                qmp.press_power_button()?;
+                self.until_off(deadline)?;
                 return Ok((console, started));
             }
             if !task_is_in && console.contains("the medium is not needed any more") {
@@ -308,6 +333,18 @@ impl Watch<'_> {
         }
     }
 
+    /// Waits until the machine has switched itself off.
+    fn until_off(&self, deadline: Instant) -> Result<()> {
+        while !self.daemon.has_ended()? {
+            ensure!(Instant::now() < deadline, "the machine does not answer its power button");
+            if self.run.tools.stop().requested() {
+                bail!("the run was stopped");
+            }
+            std::thread::sleep(PAUSE);
+        }
+        Ok(())
+    }
+
     fn console(&self) -> Result<String> {
         let path = self.machine.console();
         match fs::read(&path) {
@@ -318,13 +355,10 @@ impl Watch<'_> {
     }
 
     /// A picture of the screen for the report, and whether any disk was written to.
-    fn last_look(&self) -> Result<()> {
-        // A machine that is switching itself off may be gone already.
-        let Ok(mut qmp) = self.machine.connect() else { return Ok(()) };
+    fn last_look(&self, qmp: &mut Qmp) -> Result<()> {
         // A picture is nice to have.
         drop(qmp.screenshot(&self.machine.folder.join("screen.png")));
-        let Ok(writes) = qmp.writes() else { return Ok(()) };
-        for (drive, count) in writes {
+        for (drive, count) in qmp.writes()? {
             let ours = self.machine.drives.iter().any(|it| it.id == drive);
             ensure!(!ours || count == 0, "the machine wrote {count} times to {drive}");
         }
@@ -423,7 +457,9 @@ mod tests {
     #[test]
     fn names_of_cases_are_unique_and_safe_as_folders() {
         let mut names: Vec<_> = case::ALL.iter().map(|case| case.name).collect();
-        assert!(names.iter().all(|name| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')));
+        assert!(names.iter().all(|name| {
+            name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        }));
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), case::ALL.len());

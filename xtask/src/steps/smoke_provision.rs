@@ -12,6 +12,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
+use release::Architecture;
 use serde_json::{Value, json};
 
 use super::registry::{self, Registry};
@@ -41,6 +42,8 @@ const BINDINGS: &str = "/usr/lib/python3/dist-packages/libvirt.py";
 const PATIENCE: &str = "1500";
 /// For everything that wants one in the site, which ends with the test.
 const SECRET: &str = "not-a-secret-of-anybody\n";
+/// What the maintenance OS says when the BMC restarts it in order at the end.
+const BUTTON: &str = "the power button was pressed";
 const DISK: u64 = 4 << 30;
 
 impl Step for SmokeProvision {
@@ -58,6 +61,7 @@ impl Step for SmokeProvision {
             "curl",
             "ip",
             "libvirtd",
+            "openssl",
             "qemu-system-x86_64",
             "sushy-emulator",
             "unshare",
@@ -98,10 +102,13 @@ impl Step for SmokeProvision {
             format!("its console and the logs of all programs are in {}", lab.display())
         })?;
         let console = fs::read(lab.join("console.log")).context("cannot read the console")?;
+        let console = String::from_utf8_lossy(&console);
+        ensure!(console.contains(MARKER), "the machine did not start what was installed");
         ensure!(
-            String::from_utf8_lossy(&console).contains(MARKER),
-            "the machine did not start what was installed"
+            !console.contains("no boot entry"),
+            "the boot loader's step did not see the firmware's variables"
         );
+        ensure!(console.contains(BUTTON), "the machine did not answer its power button");
         for large in ["disk.img", "pool", "site"] {
             tree::remove(&lab.join(large))?;
         }
@@ -128,7 +135,8 @@ fn provision(run: &Run) -> Command {
 
 /// Everything that the site reads.
 fn prepare(run: &Run, lab: &Path) -> Result<()> {
-    let iso = smoke_iso::iso(run)?;
+    let iso = smoke_iso::iso(run, Architecture::Amd64)?;
+    let iso = iso.context("the release has no ISO for amd64: run `cargo xtask iso` first")?;
     for folder in
         ["home/run", "home/config/libvirt", "pool", "python", "site/media/static", "state"]
     {
@@ -156,7 +164,7 @@ fn recipe(run: &Run) -> Value {
     json!({
         "task_target": "install-linux.target",
         "target_disk": "/dev/vda",
-        "oci_url": format!("192.0.2.1:8080/site/ci/linux:{tag}"),
+        "oci_url": format!("192.0.2.1:8443/site/ci/linux:{tag}"),
         "partition_layout": [
             { "size": "256M", "type_guid": "ef00", "format": "vfat" },
             { "size": "16M", "type_guid": "8300", "format": "vfat", "label": "CIDATA" },

@@ -46,6 +46,11 @@ pub(crate) const COUNTERPARTS: &[Spec] = &[
         "is needed by cloud-init",
     ),
     debian("/usr/lib/syslinux/modules/bios/ldlinux.c32", "syslinux-common", "belongs to isolinux"),
+    debian(
+        "/usr/share/AAVMF/AAVMF_CODE.fd",
+        "qemu-efi-aarch64",
+        "is the UEFI firmware of virtual machines for arm64",
+    ),
     debian("/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf", "is the UEFI firmware of virtual machines"),
     debian("7z", "p7zip-full", "reads ISO images that we write"),
     debian("blkid", "util-linux", "tells what a step put on a disk"),
