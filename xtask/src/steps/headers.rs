@@ -143,9 +143,9 @@ fn comment(path: &str, text: &str) -> Option<Comment> {
         "sql" => Some(("-- ", "")),
         "toml" | "sh" | "bash" | "py" | "yml" | "yaml" | "cfg" | "conf" | "ini" | "env"
         | "service" | "socket" | "target" | "mount" | "timer" | "path" | "preset" | "container"
-        | "image" | "network" | "volume" | "Containerfile" | "Dockerfile" | "Makefile"
-        | "gitignore" | "gitattributes" | "containerignore" | "dockerignore" | "editorconfig"
-        | "hadolint" => Some(("# ", "")),
+        | "rules" | "image" | "network" | "volume" | "Containerfile" | "Dockerfile"
+        | "Makefile" | "gitignore" | "gitattributes" | "containerignore" | "dockerignore"
+        | "editorconfig" | "hadolint" => Some(("# ", "")),
         _ if text.starts_with("#!") => Some(("# ", "")),
         _ => None,
     }
