@@ -276,7 +276,8 @@ impl Drive {
         let frontend = match kind {
             DriveKind::Cd => {
                 backend.push_str(",media=cdrom,readonly=on");
-                format!("scsi-cd,id={id}-drive,drive={id},bootindex={index}")
+                // A kernel that QEMU loads itself has the first place.
+                format!("scsi-cd,id={id}-drive,drive={id},bootindex={}", index + 1)
             }
             DriveKind::Disk => format!("virtio-blk-pci,drive={id}"),
         };
