@@ -100,7 +100,7 @@ fn packages(run: &Run) -> Result<(Vec<Finding>, usize)> {
 
 /// The crates of others that the workspace is built from.
 fn dependencies(run: &Run, log: &StepLog) -> Result<Vec<Dependency>> {
-    let output = run.capture(log, &metadata::command(run.workspace.root()))?;
+    let output = run.ask(log, &metadata::command(run.workspace.root()))?;
     Ok(metadata::read(output)?
         .packages
         .iter()

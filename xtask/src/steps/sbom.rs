@@ -204,7 +204,8 @@ fn executable<'a>(run: &'a Run, output: &'a Output<'_>, sha256: &'a str) -> Subj
     }
 }
 
-/// The bill of materials of an image: of each architecture what the engine finds in it. Where there are several, the subject is the index, which depends on each.
+/// The bill of materials of an image: of each architecture what the engine finds in it. Where there are
+/// several, the subject is the index, which depends on each.
 fn of_image(run: &Run, log: &StepLog, engine: &Engine, image: &release::Image) -> Result<Document> {
     let layout = Layout::open(run.dist().join(&image.layout))?;
     let mut parts = Vec::new();
