@@ -293,7 +293,7 @@ fn global() -> Vec<Arg> {
             .value_name("JOB=NAME")
             .action(ArgAction::Append)
             .value_parser(engine)
-            .help("Do a job (images, sbom, signatures) with another engine than release.toml says"),
+            .help("Do a job (images, iso, sbom, signatures) with another engine than release.toml says"),
         Arg::new("target")
             .long("target")
             .value_name("ARCHITECTURE")
@@ -429,116 +429,4 @@ fn given_names(given: &ArgMatches, argument: &str) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(line: &str) -> Result<Request, clap::Error> {
-        parse(line.split_whitespace().map(OsString::from))
-    }
-
-    #[test]
-    fn the_command_line_is_sound() {
-        command().debug_assert();
-    }
-
-    #[test]
-    fn every_command_has_an_example() {
-        for verb in command().get_subcommands() {
-            let help = verb.clone().render_help().to_string();
-            assert!(help.contains(&format!("cargo xtask {}", verb.get_name())), "{help}");
-        }
-    }
-
-    #[test]
-    fn every_step_and_pipeline_is_a_command_of_its_own() {
-        let names: Vec<_> =
-            command().get_subcommands().map(|it| it.get_name().to_owned()).collect();
-        let mut unique = names.clone();
-        unique.sort();
-        unique.dedup();
-        assert_eq!(unique.len(), names.len(), "{names:?}");
-        for step in STEPS {
-            assert!(matches!(read(&format!("xtask {}", step.name())).unwrap().verb, Verb::Step(_)));
-        }
-        for pipeline in PIPELINES {
-            let request = read(&format!("xtask {}", pipeline.name)).unwrap();
-            assert!(matches!(request.verb, Verb::Pipeline(it) if it.name == pipeline.name));
-        }
-    }
-
-    #[test]
-    fn options_stand_before_and_after_the_command() {
-        for line in ["xtask --jobs 3 --json lint", "xtask lint --json --jobs 3"] {
-            let request = read(line).unwrap();
-            assert_eq!((request.options.jobs.get(), request.output.json), (3, true));
-        }
-        let request = read("xtask lint --fail-fast --keep-going").unwrap();
-        assert!(!request.options.fail_fast);
-        let request = read("xtask lint --keep-going --fail-fast").unwrap();
-        assert!(request.options.fail_fast);
-    }
-
-    #[test]
-    fn images_can_be_named() {
-        let request = read("xtask images tools/a tools/b --jobs 1").unwrap();
-        assert_eq!(request.options.names, ["tools/a", "tools/b"]);
-        assert!(read("xtask images").unwrap().options.names.is_empty());
-        assert!(read("xtask lint").unwrap().options.names.is_empty());
-    }
-
-    #[test]
-    fn images_are_pushed_where_that_is_said() {
-        let push = |line: &str| read(line).unwrap().options.push;
-        assert_eq!(push("xtask images"), None);
-        assert_eq!(push("xtask images --push tools/a").as_deref(), Some(""));
-        assert_eq!(push("xtask images --push=h:5000/p tools/a").as_deref(), Some("h:5000/p"));
-        assert!(read("xtask images --push --update-lock").is_err());
-        assert!(read("xtask iso --push").is_err());
-    }
-
-    #[test]
-    fn parts_of_a_release_are_built_and_put_together() {
-        let request = read("xtask dist --split --target aarch64").unwrap();
-        let Verb::Pipeline(split) = request.verb else { panic!() };
-        assert!(split.stages.iter().all(|stage| stage.step.name() != "checksums"));
-        assert_eq!(request.options.architectures, [Architecture::Arm64]);
-
-        let request = read("xtask dist --merge /a /b --jobs 1").unwrap();
-        let Verb::Pipeline(merge) = request.verb else { panic!() };
-        assert_eq!(merge.stages[0].step.name(), "merge");
-        assert_eq!(request.options.parts, [PathBuf::from("/a"), PathBuf::from("/b")]);
-        assert_eq!(request.options.architectures.len(), 2);
-        for bad in ["xtask dist --merge", "xtask dist --merge /a --split", "xtask lint --merge /a"]
-        {
-            assert!(read(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn any_release_can_be_verified_with_a_key() {
-        assert!(matches!(read("xtask verify").unwrap().verb, Verb::Step(_)));
-        let request = read("xtask verify --key k --release d --json").unwrap();
-        let Verb::Verify(arguments) = request.verb else { panic!("another verb") };
-        assert_eq!(arguments, ["--release", "d", "--key", "k", "--json"]);
-        for line in
-            ["--release d", "--registry h/p:1", "--key k", "--key k --release d --registry h/p:1"]
-        {
-            assert!(read(&format!("xtask verify {line}")).is_err(), "{line}");
-        }
-    }
-
-    #[test]
-    fn mistakes_end_with_code_2_and_name_what_is_possible() {
-        for (line, expected) in [
-            ("xtask lint --jobs 0", "--jobs"),
-            ("xtask lint --engine images", "JOB=NAME"),
-            ("xtask validate --target riscv64", "x86_64, aarch64, all"),
-            ("xtask ci nothing", "pr"),
-            ("xtask lnt", "lint"),
-        ] {
-            let Err(error) = read(line) else { panic!("{line} was taken") };
-            assert_eq!(error.exit_code(), 2);
-            assert!(error.to_string().contains(expected), "{error}");
-        }
-    }
-}
+mod tests;

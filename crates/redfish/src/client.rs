@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Requests to one BMC: who we are, where it sends us, when to try again, and what it does later.
+//! Requests to one BMC: where it sends us, when to try again, and what it does later.
+
+mod login;
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,7 +14,7 @@ use hyper::header::{
     RETRY_AFTER, USER_AGENT,
 };
 use hyper::{Method, Request, StatusCode, Uri};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::Mutex;
 
 use crate::error::{Error, Refusal};
@@ -25,8 +27,6 @@ use crate::transport::{Response, Transport};
 
 /// The service root (DSP0266, section 6.4).
 pub(crate) const ROOT: &str = "/redfish/v1/";
-/// Where sessions are made when the service root does not tell without one.
-const SESSIONS: &str = "/redfish/v1/SessionService/Sessions";
 /// How often a request follows where it is sent.
 const REDIRECTS: u32 = 5;
 const ODATA: HeaderName = HeaderName::from_static("odata-version");
@@ -216,60 +216,6 @@ impl Client {
         }
     }
 
-    async fn authenticate(&self) -> Result<Auth, Error> {
-        // Held while a session is made, so that two calls don't make two.
-        let mut current = self.auth.lock().await;
-        if let Some(auth) = current.as_ref() {
-            return Ok(auth.clone());
-        }
-        let auth = match self.login().await {
-            Ok(auth) => auth,
-            Err(error) if without_sessions(&error) => Auth::basic(&self.credentials)?,
-            Err(error) => return Err(error),
-        };
-        *current = Some(auth.clone());
-        Ok(auth)
-    }
-
-    /// Makes a session. What called for it tries again, so this does not.
-    async fn login(&self) -> Result<Auth, Error> {
-        let Some(path) = self.sessions().await? else { return Auth::basic(&self.credentials) };
-        let body = json!({
-            "UserName": self.credentials.user,
-            "Password": self.credentials.password,
-        });
-        let login = self.follow(&Method::POST, &path, Some(&body), &HeaderMap::new()).await;
-        let response = match login {
-            Ok(response) => response,
-            // A wrong password is not tried again: BMCs lock users out.
-            Err(error) if error.status() == Some(StatusCode::UNAUTHORIZED) => {
-                return Err(Error::Credentials);
-            }
-            Err(error) => return Err(error),
-        };
-        let location = response.headers.get(LOCATION).and_then(|value| value.to_str().ok());
-        match response.headers.get(TOKEN) {
-            Some(token) => Ok(Auth::session(token.clone(), location.map(str::to_owned))),
-            None => Auth::basic(&self.credentials),
-        }
-    }
-
-    /// Where sessions are made, if the BMC has any: the service root tells, and needs no session for
-    /// that (DSP0266, section 13.3.1), though some BMCs want one.
-    async fn sessions(&self) -> Result<Option<String>, Error> {
-        match self.follow(&Method::GET, ROOT, None, &HeaderMap::new()).await {
-            Ok(response) => {
-                let root: Value = serde_json::from_slice(&response.body).unwrap_or_default();
-                let link = root.pointer("/Links/Sessions/@odata.id").and_then(Value::as_str);
-                Ok(link.map(str::to_owned))
-            }
-            Err(error) if error.status() == Some(StatusCode::UNAUTHORIZED) => {
-                Ok(Some(SESSIONS.to_owned()))
-            }
-            Err(error) => Err(error),
-        }
-    }
-
     /// One request and where it leads: redirects on the same host, and a slash at the end of a
     /// path that is not found without.
     async fn follow(
@@ -446,20 +392,6 @@ fn check(call: &str, response: Response) -> Result<Response, Error> {
         retry_after: retry_after(&response.headers),
         detail,
     })))
-}
-
-/// Whether the BMC has no sessions to give, so that Basic is what remains.
-fn without_sessions(error: &Error) -> bool {
-    let none = [
-        StatusCode::NOT_FOUND,
-        StatusCode::METHOD_NOT_ALLOWED,
-        StatusCode::NOT_IMPLEMENTED,
-        // All are taken: iDRACs have as few as six, and keep what nobody closed for half an hour.
-        StatusCode::SERVICE_UNAVAILABLE,
-        StatusCode::TOO_MANY_REQUESTS,
-    ];
-    error.status().is_some_and(|status| none.contains(&status))
-        || error.refusal().is_some_and(|refusal| refusal.names("SessionLimitExceeded"))
 }
 
 /// A redirect that keeps the method, or a read, which has only one.

@@ -2,8 +2,9 @@
 // Copyright (C) 2026 The Provisioner Authors
 
 //! The live ISO: the commands that make its parts, what the parts say of each other, and the tree
-//! of files that it is made of.
+//! of files that it is made of; and what another builder of such ISOs expects, and what none may have.
 
+pub(crate) mod contract;
 pub(crate) mod installer;
 pub(crate) mod medium;
 pub(crate) mod parts;

@@ -17,9 +17,13 @@ mod packages;
 mod sid;
 mod unpacked;
 
-/// The programs of the catalogue that are missing or too old.
+/// The programs of the catalogue that are missing or too old, of those that can be installed.
 pub(crate) fn missing(run: &Run) -> Vec<&'static str> {
-    programs().map(|spec| spec.name).filter(|name| run.tools.check(name).is_err()).collect()
+    programs()
+        .filter(|spec| !matches!(spec.source, Source::ByHand(_)))
+        .map(|spec| spec.name)
+        .filter(|name| run.tools.check(name).is_err())
+        .collect()
 }
 
 /// Installs `tools`; with `dry` it only says how. All are tried, and what failed is told.
@@ -115,6 +119,8 @@ fn jobs(run: &Run, tools: &[&'static str]) -> Vec<Job> {
                 jobs.push(Job { names: vec![spec.label()], how: How::Commands(vec![command]) });
             }
             Source::Python => python.push(spec.name),
+            // The check at the end of the run tells the person.
+            Source::ByHand(_) => {}
             Source::Llvm => {
                 let component = run.command("rustup").args(["component", "add", "llvm-tools"]);
                 let package = format!("llvm-{}", run.tools.llvm_major().unwrap_or_default());

@@ -47,6 +47,8 @@ pub(crate) enum Source {
         /// Architecture and SHA-256.
         sha256: &'static [(&'static str, &'static str)],
     },
+    /// No package manager that `setup` knows has it: what a person does.
+    ByHand(&'static str),
     /// Comes with the Rust tool chain, as the component of this name.
     Rust(&'static str),
     /// A program of LLVM, of the major version that the Rust compiler is built with: from rustup's
@@ -174,6 +176,13 @@ const TOOLS: &[Spec] = &[
         oldest: &[2, 12],
         source: Source::Python,
         purpose: "checks Containerfiles",
+    },
+    Spec {
+        name: "image-builder",
+        version: &["version"],
+        oldest: &[],
+        source: Source::ByHand("install Fedora's package image-builder"),
+        purpose: "makes the live ISO in another way",
     },
     Spec {
         name: "ip",
@@ -504,6 +513,7 @@ impl Spec {
             Source::Sid { .. } | Source::Unpacked { .. } | Source::Python | Source::Node(_) => {
                 "cargo xtask setup".to_owned()
             }
+            Source::ByHand(mend) => mend.to_owned(),
             Source::Llvm => "rustup component add llvm-tools".to_owned(),
             Source::Rust(component) => format!("rustup component add {component}"),
         }

@@ -10,6 +10,7 @@ mod common;
 mod determinism;
 mod faults;
 mod gates;
+mod image_builder;
 mod maintenance;
 mod merge;
 mod packages;

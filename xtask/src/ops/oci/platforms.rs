@@ -5,6 +5,7 @@
 //! a layout is taken apart again.
 
 use std::collections::{BTreeMap, HashMap};
+use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
@@ -14,6 +15,8 @@ use oci::spec::{
 };
 use oci::{Layout, media_type};
 use release::Architecture;
+
+use crate::ops::tree::remove;
 
 /// What an image has for one architecture.
 pub(crate) struct Platform {
@@ -56,6 +59,19 @@ pub(crate) fn root(layout: &Layout) -> Result<Descriptor> {
         bail!("{} holds {} images, expected one", layout.root().display(), index.manifests().len());
     };
     Ok(descriptor.clone())
+}
+
+/// Lays out `platform` of the image in `whole` as an image of its own in `to`, in place of what is there, with
+/// the blobs of the whole: for programs that read a layout with one image for one processor.
+///
+/// # Errors
+/// When it can't be written.
+pub(crate) fn take_out(whole: &Layout, platform: &Platform, to: &Path) -> Result<()> {
+    remove(to)?;
+    Layout::create(to)?.write_index(vec![platform.descriptor.clone()])?;
+    remove(&to.join("blobs"))?;
+    symlink(whole.root().join("blobs"), to.join("blobs"))
+        .with_context(|| format!("cannot fill {}", to.display()))
 }
 
 fn platform(layout: &Layout, descriptor: Descriptor) -> Result<Platform> {

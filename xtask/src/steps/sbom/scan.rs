@@ -3,17 +3,15 @@
 
 //! How steps call syft.
 
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use oci::Layout;
 use release::Architecture;
 
 use crate::ops::command::Command;
-use crate::ops::oci::platforms::Platform;
+use crate::ops::oci::platforms::{self, Platform};
 use crate::ops::sbom::syft::Found;
-use crate::ops::tree;
 use crate::run::Run;
 use crate::steps::StepLog;
 
@@ -36,8 +34,7 @@ pub(in crate::steps) fn file(run: &Run, log: &StepLog, path: &Path) -> Result<Fo
     found(run, log, &of_file(run, path))
 }
 
-/// What it finds in one processor's part of the image `repository` in `whole`. It reads a layout with one
-/// image for one processor, so such a one is laid out, with the blobs of the whole.
+/// What it finds in one processor's part of the image `repository` in `whole`.
 pub(in crate::steps) fn image(
     run: &Run,
     log: &StepLog,
@@ -45,12 +42,7 @@ pub(in crate::steps) fn image(
     whole: &Layout,
     platform: &Platform,
 ) -> Result<Found> {
-    let part = part(run, repository, platform.architecture);
-    tree::remove(&part)?;
-    Layout::create(&part)?.write_index(vec![platform.descriptor.clone()])?;
-    tree::remove(&part.join("blobs"))?;
-    symlink(whole.root().join("blobs"), part.join("blobs"))
-        .with_context(|| format!("cannot fill {}", part.display()))?;
+    platforms::take_out(whole, platform, &part(run, repository, platform.architecture))?;
     found(run, log, &of_image(run, repository, platform.architecture))
 }
 

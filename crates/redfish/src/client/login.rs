@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Who we are to a BMC: a session where it has any, else Basic.
+
+use hyper::header::{HeaderMap, LOCATION};
+use hyper::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::{Client, ROOT};
+use crate::error::Error;
+use crate::session::{Auth, TOKEN};
+
+/// Where sessions are made when the service root does not tell without one.
+const SESSIONS: &str = "/redfish/v1/SessionService/Sessions";
+
+impl Client {
+    /// What proves who we are: of the session that there is, or of a new one.
+    pub(super) async fn authenticate(&self) -> Result<Auth, Error> {
+        // Held while a session is made, so that two calls don't make two.
+        let mut current = self.auth.lock().await;
+        if let Some(auth) = current.as_ref() {
+            return Ok(auth.clone());
+        }
+        let auth = match self.login().await {
+            Ok(auth) => auth,
+            Err(error) if without_sessions(&error) => Auth::basic(&self.credentials)?,
+            Err(error) => return Err(error),
+        };
+        *current = Some(auth.clone());
+        Ok(auth)
+    }
+
+    /// Makes a session. What called for it tries again, so this does not.
+    async fn login(&self) -> Result<Auth, Error> {
+        let Some(path) = self.sessions().await? else { return Auth::basic(&self.credentials) };
+        let body = json!({
+            "UserName": self.credentials.user,
+            "Password": self.credentials.password,
+        });
+        let login = self.follow(&Method::POST, &path, Some(&body), &HeaderMap::new()).await;
+        let response = match login {
+            Ok(response) => response,
+            // A wrong password is not tried again: BMCs lock users out.
+            Err(error) if error.status() == Some(StatusCode::UNAUTHORIZED) => {
+                return Err(Error::Credentials);
+            }
+            Err(error) => return Err(error),
+        };
+        let location = response.headers.get(LOCATION).and_then(|value| value.to_str().ok());
+        match response.headers.get(TOKEN) {
+            Some(token) => Ok(Auth::session(token.clone(), location.map(str::to_owned))),
+            None => Auth::basic(&self.credentials),
+        }
+    }
+
+    /// Where sessions are made, if the BMC has any: the service root tells, and needs no session for
+    /// that (DSP0266, section 13.3.1), though some BMCs want one.
+    async fn sessions(&self) -> Result<Option<String>, Error> {
+        match self.follow(&Method::GET, ROOT, None, &HeaderMap::new()).await {
+            Ok(response) => {
+                let root: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+                let link = root.pointer("/Links/Sessions/@odata.id").and_then(Value::as_str);
+                Ok(link.map(str::to_owned))
+            }
+            Err(error) if error.status() == Some(StatusCode::UNAUTHORIZED) => {
+                Ok(Some(SESSIONS.to_owned()))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Whether the BMC has no sessions to give, so that Basic is what remains.
+fn without_sessions(error: &Error) -> bool {
+    let none = [
+        StatusCode::NOT_FOUND,
+        StatusCode::METHOD_NOT_ALLOWED,
+        StatusCode::NOT_IMPLEMENTED,
+        // All are taken: iDRACs have as few as six, and keep what nobody closed for half an hour.
+        StatusCode::SERVICE_UNAVAILABLE,
+        StatusCode::TOO_MANY_REQUESTS,
+    ];
+    error.status().is_some_and(|status| none.contains(&status))
+        || error.refusal().is_some_and(|refusal| refusal.names("SessionLimitExceeded"))
+}
