@@ -309,13 +309,22 @@ impl Qmp {
 
     /// How often the machine wrote to each of its drives, by their names.
     pub(crate) fn writes(&mut self) -> Result<Vec<(String, u64)>> {
+        self.counted("wr_operations")
+    }
+
+    /// How many bytes the machine read from each of its drives, by their names.
+    pub(crate) fn reads(&mut self) -> Result<Vec<(String, u64)>> {
+        self.counted("rd_bytes")
+    }
+
+    fn counted(&mut self, what: &str) -> Result<Vec<(String, u64)>> {
         let stats = self.call("query-blockstats", &json!({}))?;
         let drives = stats.as_array().context("query-blockstats gave no list")?;
         Ok(drives
             .iter()
             .filter_map(|drive| {
                 let name = drive["device"].as_str().filter(|name| !name.is_empty())?;
-                Some((name.to_owned(), drive["stats"]["wr_operations"].as_u64()?))
+                Some((name.to_owned(), drive["stats"][what].as_u64()?))
             })
             .collect())
     }

@@ -20,6 +20,7 @@ use serde_json::Value;
 
 use self::case::{Case, End};
 use self::webhook::Webhook;
+use super::images::megabytes;
 use super::{Input, Need, Outcome, Plan, Step, StepLog};
 use crate::ops::checksum;
 use crate::ops::qemu::{Accelerator, Drive, DriveKind, Machine, PROBE, PROBE_ANSWER, Qmp};
@@ -64,6 +65,8 @@ impl SmokeIso {
     }
 }
 
+/// The drive of the live medium.
+const LIVE: &str = "live";
 /// How long a machine may take. A busy host takes a hundred times as long as an idle one.
 const PATIENCE: Duration = Duration::from_mins(20);
 /// How often we look at the console.
@@ -124,8 +127,9 @@ impl Step for SmokeIso {
             })?;
             let mut fact = ran.fact;
             if let Some(started) = ran.started {
-                fact = format!("{fact}, dispatcher after {:.1} s", started.as_secs_f64());
-                times.insert(case.name, started);
+                let (seconds, read) = (started.after.as_secs_f64(), megabytes(started.read));
+                fact = format!("{fact}, dispatcher after {seconds:.1} s and {read}");
+                times.insert(case.name, started.after);
             }
             log.note(&format!("{}: {fact} ({} s)", case.name, began.elapsed().as_secs()));
             facts.push(format!("{} {fact}", case.name));
@@ -142,8 +146,16 @@ impl Step for SmokeIso {
 struct Ran {
     /// A fact for the table.
     fact: String,
-    /// How long it took from the machine's start to the dispatcher's first word.
-    started: Option<Duration>,
+    /// What it took until the dispatcher's first word.
+    started: Option<Started>,
+}
+
+/// What it took from the machine's start to the dispatcher's first word.
+#[derive(Debug, Clone, Copy)]
+struct Started {
+    after: Duration,
+    /// Bytes that were read from the live medium.
+    read: u64,
 }
 
 /// KVM where a machine really runs with it: that there is `/dev/kvm` does not say so.
@@ -184,7 +196,7 @@ fn machine(case: &Case, accelerator: Accelerator, iso: &Path, folder: &Path) -> 
         kind: DriveKind::Cd,
         bytes_per_second,
     };
-    let mut drives = vec![cd("live", iso.to_owned(), case.bytes_per_second)];
+    let mut drives = vec![cd(LIVE, iso.to_owned(), case.bytes_per_second)];
     if case.task.is_some() && !case.one_drive {
         drives.push(cd("task", folder.join("task.iso"), 0));
     }
@@ -289,16 +301,19 @@ struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    /// Waits until the machine has said its last word, and gives what the console shows, and how long it
+    /// Waits until the machine has said its last word, and gives what the console shows, and what it
     /// took until the dispatcher said its first.
-    fn until_end(self) -> Result<(String, Option<Duration>)> {
+    fn until_end(self) -> Result<(String, Option<Started>)> {
         let deadline = self.began + PATIENCE;
         let mut started = None;
         let mut task_is_in = !self.case.one_drive;
         loop {
             let console = self.console()?;
             if started.is_none() && console.contains("dispatcher: ") {
-                started = Some(self.began.elapsed());
+                let after = self.began.elapsed();
+                let reads = self.machine.connect()?.reads()?;
+                let read = reads.iter().find(|(drive, _)| drive == LIVE);
+                started = Some(Started { after, read: read.map_or(0, |(_, bytes)| *bytes) });
             }
             if refused(self.case, &console) {
                 // It restarts by itself, which ends it here: it may be gone already.
@@ -316,7 +331,7 @@ impl Watch<'_> {
             }
             if !task_is_in && console.contains("the medium is not needed any more") {
                 let task = self.machine.folder.join("task.iso");
-                self.machine.connect()?.change_medium("live", &task)?;
+                self.machine.connect()?.change_medium(LIVE, &task)?;
                 task_is_in = true;
             }
             if self.daemon.has_ended()? {

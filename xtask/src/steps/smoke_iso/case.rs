@@ -64,7 +64,7 @@ pub(super) const FIRST: &[Case] = &[PLAIN];
 /// All, for the nightly run.
 pub(super) const ALL: &[Case] = &[
     PLAIN,
-    Case { name: DIRECT, firmware: Firmware::Bios, direct: true, ..PLAIN },
+    Case { name: DIRECT, direct: true, ..PLAIN },
     Case { name: "secure-boot", firmware: Firmware::SecureBoot, decoys: true, ..PLAIN },
     Case { name: "bios", firmware: Firmware::Bios, ..PLAIN },
     Case { name: "to-ram", change: Some(Change::ToRam), ..PLAIN },
