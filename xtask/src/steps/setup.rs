@@ -102,7 +102,7 @@ fn jobs(run: &Run, tools: &[&'static str]) -> Vec<Job> {
         let Some(spec) = spec(name) else { continue };
         match spec.source {
             Source::Debian(package) => {
-                packages.insert(package);
+                packages.extend(package.split(' '));
                 programs.push(spec.label());
             }
             Source::Crate(krate, version) => {
@@ -150,7 +150,11 @@ fn jobs(run: &Run, tools: &[&'static str]) -> Vec<Job> {
     }
     if !packages.is_empty() {
         let update = as_root(run, "apt-get").arg("update");
-        let install = as_root(run, "apt-get").args(["install", "--yes"]).args(packages);
+        // What Debian recommends beside them is four times as much as they are, and of no use here; the
+        // versions that it wants have made apt give up.
+        let install = as_root(run, "apt-get")
+            .args(["install", "--yes", "--no-install-recommends"])
+            .args(packages);
         jobs.insert(0, Job { names: programs, how: How::Commands(vec![update, install]) });
     }
     jobs

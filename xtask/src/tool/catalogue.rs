@@ -23,7 +23,8 @@ pub(crate) struct Spec {
 /// Where a program comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// A Debian package of the suites that the machine is set up for.
+    /// A Debian package of the suites that the machine is set up for, with those that it is of no use
+    /// without after it.
     Debian(&'static str),
     /// A Debian package of the same suites that is unpacked below `target/tools`: installing it
     /// would change the machine.
@@ -74,8 +75,7 @@ const TOOLS: &[Spec] = &[
         name: "aarch64-linux-gnu-gcc",
         version: &["--version"],
         oldest: &[10],
-        // Its C library comes with it, as a recommended package.
-        source: Source::Debian("gcc-aarch64-linux-gnu"),
+        source: Source::Debian("gcc-aarch64-linux-gnu libc6-dev-arm64-cross"),
         purpose: "links for aarch64 on other machines",
     },
     Spec {
@@ -259,7 +259,7 @@ const TOOLS: &[Spec] = &[
         name: "mmdebstrap",
         version: &["--version"],
         oldest: &[1],
-        source: Source::Debian("mmdebstrap"),
+        source: Source::Debian("mmdebstrap arch-test"),
         purpose: "makes the base of images from packages",
     },
     Spec {
@@ -316,14 +316,14 @@ const TOOLS: &[Spec] = &[
         name: "qemu-aarch64-static",
         version: &["--version"],
         oldest: &[7],
-        source: Source::Debian("qemu-user-static"),
+        source: Source::Debian("qemu-user-static binfmt-support"),
         purpose: "runs programs for arm64 on other machines",
     },
     Spec {
         name: "qemu-x86_64-static",
         version: &["--version"],
         oldest: &[7],
-        source: Source::Debian("qemu-user-static"),
+        source: Source::Debian("qemu-user-static binfmt-support"),
         purpose: "runs programs for amd64 on other machines",
     },
     Spec {
@@ -445,7 +445,7 @@ const TOOLS: &[Spec] = &[
         name: "x86_64-linux-gnu-gcc",
         version: &["--version"],
         oldest: &[10],
-        source: Source::Debian("gcc-x86-64-linux-gnu"),
+        source: Source::Debian("gcc-x86-64-linux-gnu libc6-dev-amd64-cross"),
         purpose: "links for x86_64 on other machines",
     },
     Spec {

@@ -87,9 +87,20 @@ pub(super) fn ask(program: &Path, args: &[&str]) -> Option<Version> {
         .or_else(|| find(&String::from_utf8_lossy(&output.stderr)))
 }
 
+/// The version in what a program prints.
+fn find(text: &str) -> Option<Version> {
+    dotted(text).or_else(|| single(text.lines().next()?))
+}
+
+/// A name and one number, as in `diffoscope 240`.
+fn single(line: &str) -> Option<Version> {
+    let (_name, number) = line.split_once(' ')?;
+    Some(Version { text: number.to_owned(), numbers: vec![number.parse().ok()?] })
+}
+
 /// The first run of numbers with dots between, alone or after a `v`: `go1.27.3` is the version of
 /// a compiler, which programs in Go print as well.
-fn find(text: &str) -> Option<Version> {
+fn dotted(text: &str) -> Option<Version> {
     text.split(|c: char| !c.is_ascii_alphanumeric() && c != '.').find_map(|word| {
         let word = word.trim_matches('.');
         let word = word.strip_prefix('v').unwrap_or(word);
@@ -118,6 +129,7 @@ mod tests {
             ("GitVersion:    v3.1.1\nGitCommit: 0", "3.1.1"),
             ("buildah version 1.28.2 (image-spec 1.0.2)", "1.28.2"),
             ("tool 1.2.3rc4", "1.2.3"),
+            ("diffoscope 240\n", "240"),
             ("rustfmt 1.8.0-stable (59807616e1 2026-04-14)", "1.8.0"),
         ] {
             assert_eq!(find(printed).unwrap().text, version, "in {printed:?}");
