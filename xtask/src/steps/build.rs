@@ -280,7 +280,11 @@ impl Output<'_> {
     pub(super) fn verified(&self, run: &Run) -> Result<PathBuf> {
         let path = run.workspace.root().join(self.path_in_plan());
         if !path.exists() {
-            bail!("{} is not built: run `cargo xtask build`", self.path_in_plan().display());
+            bail!(
+                "{} is not built: run `cargo xtask build --target {}`",
+                self.path_in_plan().display(),
+                self.target.architecture.rust()
+            );
         }
         let version = identity(run).long_version()?;
         let folders = self.folders(run)?.private(&self.toolchain);

@@ -114,6 +114,10 @@ pub(super) fn build(run: &Run, log: &StepLog, chosen: &[&Image]) -> Result<Outco
     for image in chosen {
         works.extend(self::works(run, image)?);
     }
+    // Before anything is fetched: making bases takes minutes.
+    for work in &works {
+        work.binary(run)?;
+    }
     work::fetch_packages(run, log, &works)?;
     // One after another: what two of them share is made by the first.
     let prepared: Vec<Prepared<'_>> =

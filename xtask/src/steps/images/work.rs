@@ -99,8 +99,13 @@ impl<'a> Work<'a> {
         let base = base::made(run, log, self.base, &self.lock, self.architecture)?;
         let extra = self.extra()?;
         let packages = packages::fetched(run, log, &self.base.suite, self.architecture, &extra)?;
-        let binary = output(run, &self.image.binary, self.architecture)?.verified(run)?;
+        let binary = self.binary(run)?;
         Ok(Prepared { work: self, base, packages, binary })
+    }
+
+    /// The program in it, as it was built.
+    pub(super) fn binary(&self, run: &Run) -> Result<PathBuf> {
+        output(run, &self.image.binary, self.architecture)?.verified(run)
     }
 
     /// The packages that it takes beside those of the base.
