@@ -27,8 +27,10 @@ pub(crate) enum Firmware {
     SecureBoot,
     /// A BIOS.
     Bios,
-    /// UEFI of an aarch64 machine, without Secure Boot; the others are of x86.
+    /// UEFI of an aarch64 machine, without Secure Boot.
     UefiArm64,
+    /// The same that starts only what Microsoft's keys have signed.
+    SecureBootArm64,
 }
 
 impl Firmware {
@@ -36,7 +38,7 @@ impl Firmware {
     pub(crate) fn architecture(self) -> Architecture {
         match self {
             Self::Uefi | Self::SecureBoot | Self::Bios => Architecture::Amd64,
-            Self::UefiArm64 => Architecture::Arm64,
+            Self::UefiArm64 | Self::SecureBootArm64 => Architecture::Arm64,
         }
     }
 
@@ -63,6 +65,9 @@ impl Firmware {
             Self::UefiArm64 => {
                 Some(("/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"))
             }
+            Self::SecureBootArm64 => {
+                Some(("/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.ms.fd"))
+            }
         }
     }
 
@@ -79,7 +84,9 @@ impl Firmware {
                 "-vga",
                 "std",
             ],
-            Self::UefiArm64 => &["-machine", "virt", "-cpu", "cortex-a72", "-device", "ramfb"],
+            Self::UefiArm64 | Self::SecureBootArm64 => {
+                &["-machine", "virt", "-cpu", "cortex-a72", "-device", "ramfb"]
+            }
         }
     }
 }

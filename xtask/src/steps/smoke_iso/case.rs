@@ -70,6 +70,7 @@ pub(super) const ALL: &[Case] = &[
     Case { name: "to-ram", change: Some(Change::ToRam), ..PLAIN },
     Case { name: "one-drive", change: Some(Change::ToRam), one_drive: true, ..PLAIN },
     Case { name: "arm64", firmware: Firmware::UefiArm64, ..PLAIN },
+    Case { name: "arm64-secure-boot", firmware: Firmware::SecureBootArm64, ..PLAIN },
     Case { name: "slow", bytes_per_second: 1_000_000, ..PLAIN },
     Case { name: "no-task", task: None, end: End::Silent(DISPATCHER), ..PLAIN },
     Case {
