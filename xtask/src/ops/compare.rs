@@ -9,6 +9,7 @@ mod iso;
 mod json;
 mod members;
 mod rpm;
+mod squashfs;
 
 use std::fmt;
 use std::io::Read as _;
@@ -77,6 +78,7 @@ pub(crate) fn bytes(first: &[u8], second: &[u8]) -> Option<Difference> {
         .or_else(|| members::cpio(first, second))
         .or_else(|| rpm::package(first, second))
         .or_else(|| iso::image(first, second))
+        .or_else(|| squashfs::file_system(first, second))
         .or_else(|| elf::sections(first, second))
         .or_else(|| json::document(first, second));
     Some(inner.unwrap_or_else(|| plain(first, second)))

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value;
+pub(crate) use test_support::have;
 
 const HEADER: &str = "SPDX-License-Identifier: AGPL-3.0-or-later\n";
 /// Each pipeline of `ci` has one.
@@ -150,21 +151,6 @@ pub(crate) fn path() -> OsString {
     let rest = std::env::var_os("PATH").unwrap();
     std::env::join_paths([PathBuf::from(own)].into_iter().chain(std::env::split_paths(&rest)))
         .unwrap()
-}
-
-/// Whether all of `programs` are there. Where one is not, a test that needs it says so and passes,
-/// but with `REQUIRE_TOOLS` it fails.
-pub(crate) fn have(programs: &[&str]) -> bool {
-    let place = |program: &str| {
-        std::env::split_paths(&path()).map(|folder| folder.join(program)).find(|it| it.is_file())
-    };
-    let missing: Vec<_> = programs.iter().filter(|program| place(program).is_none()).collect();
-    if missing.is_empty() {
-        return true;
-    }
-    assert!(std::env::var_os("REQUIRE_TOOLS").is_none(), "{missing:?} are not installed");
-    eprintln!("skipped: {missing:?} are not installed");
-    false
 }
 
 /// Asserts that `gate` alone failed, with one finding at `file` and `line`.

@@ -215,3 +215,37 @@ fn a_file_of_an_iso_is_named() {
     let named = iso(&[("a", 1, "first"), ("folder/b", 1, "hello")], "Y");
     assert!(told(&one, &named).starts_with("at offset 0x8028: 58"), "{}", told(&one, &named));
 }
+
+/// A squashfs file system of this folder, its files of this time.
+fn squashfs(folder: &std::path::Path, mtime: &str) -> Vec<u8> {
+    let image = tempfile::NamedTempFile::new().unwrap();
+    let (from, to) = (folder.to_str().unwrap(), image.path().to_str().unwrap());
+    let options = ["-noappend", "-quiet", "-no-progress", "-all-root", "-all-time", mtime];
+    let arguments = [&[from, to], options.as_slice()].concat();
+    test_support::run(&test_support::find("mksquashfs").unwrap(), &arguments);
+    std::fs::read(image.path()).unwrap()
+}
+
+#[test]
+fn a_file_in_the_root_of_an_iso_is_named() {
+    if !test_support::have(&["mksquashfs", "unsquashfs"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let write = |path: &str, text: &str| std::fs::write(folder.path().join(path), text).unwrap();
+    std::fs::create_dir(folder.path().join("etc")).unwrap();
+    std::os::unix::fs::symlink("etc/a name", folder.path().join("link")).unwrap();
+    write("etc/a name", "hello");
+    std::fs::hard_link(folder.path().join("etc/a name"), folder.path().join("etc/b")).unwrap();
+    let one = squashfs(folder.path(), "1");
+    let later = squashfs(folder.path(), "2");
+    write("etc/a name", "help!");
+    let other = squashfs(folder.path(), "1");
+    write("etc/c", "");
+    let longer = squashfs(folder.path(), "1");
+    assert_eq!(told(&one, &other), "in etc/a name: at offset 0x3: 6c 6f, and 70 21");
+    assert!(told(&one, &later).ends_with("mtime is 1, and 2"), "{}", told(&one, &later));
+    assert_eq!(told(&other, &longer), "the next member is link, and etc/c");
+    // A file system that is no good is compared by its bytes.
+    assert!(told(&one[..200], &other).starts_with("at offset 0x"));
+}
