@@ -130,9 +130,15 @@ const PULL_REQUEST: Pipeline =
 
 const NIGHTLY: Pipeline = Pipeline {
     name: "nightly",
-    about: "What takes too long for a pull request: many faults at random, and large contents",
+    about: "What takes too long for a pull request: faults at random, large contents, every machine",
     example: "",
-    stages: &[first(&Soak)],
+    stages: &[
+        first(&Soak),
+        first(&Build),
+        after(&Maintenance, &["build"]),
+        after(&Iso, &["maintenance"]),
+        after(&SmokeIso::ALL, &["iso"]),
+    ],
 };
 
 /// `cargo xtask validate --changed`, for the commit hook: what compiles nothing.
