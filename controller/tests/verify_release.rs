@@ -34,6 +34,34 @@ fn an_empty_folder_is_rejected_with_code_1() {
 }
 
 #[test]
+fn an_identity_is_held_against_the_root_that_is_built_in_or_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("root.json");
+    fs::write(&root, "{}").unwrap();
+    let call = |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_controller"));
+        command.args(["verify-release", "--certificate-identity", "somebody@example.org"]);
+        command.args(more).arg("--release").arg(folder.path()).output().unwrap()
+    };
+    let issuer = ["--certificate-oidc-issuer", "https://token.example"];
+    let output = call(&issuer);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).ends_with("\nREJECTED\n"), "{output:?}");
+    let with_root = [issuer[0], issuer[1], "--trusted-root", root.to_str().unwrap()];
+    let nobody = ["--certificate-oidc-issuer", ""];
+    for (more, expected) in [
+        (&with_root[..], "not a trusted root"),
+        (&[], "--certificate-oidc-issuer <URL>"),
+        (&nobody, "a value is required"),
+    ] {
+        let output = call(more);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
 fn where_nothing_can_be_checked_there_is_no_verdict_and_code_2() {
     let folder = tempfile::tempdir().unwrap();
     let key = folder.path().join("key.pem");

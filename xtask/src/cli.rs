@@ -176,9 +176,12 @@ fn of_step(step: &dyn Step) -> Command {
                 .value_parser(value_parser!(OsString))
                 .help(help)
         }));
-        let from = ArgGroup::new("from").args(["release", "registry"]).requires("key");
-        verb = verb.group(from).mut_args(|arg| match arg.get_id().as_str() {
+        let from = ArgGroup::new("from").args(["release", "registry"]).requires("by");
+        let by = ArgGroup::new("by").args(["key", "certificate-identity"]);
+        verb = verb.groups([from, by]).mut_args(|arg| match arg.get_id().as_str() {
             "key" | "builder" => arg.requires("from"),
+            "certificate-identity" => arg.requires("from").requires("certificate-oidc-issuer"),
+            "certificate-oidc-issuer" | "trusted-root" => arg.requires("certificate-identity"),
             _ => arg,
         });
     }
@@ -235,7 +238,7 @@ fn of_pipeline(pipeline: &Pipeline) -> Command {
 }
 
 /// Arguments of `verify`, which go to `notary verify` under the same names, with their values and helps.
-const VERIFY: [(&str, &str, &str); 4] = [
+const VERIFY: [(&str, &str, &str); 7] = [
     (
         "release",
         "DIR",
@@ -243,6 +246,17 @@ const VERIFY: [(&str, &str, &str); 4] = [
     ),
     ("registry", "HOST/PREFIX:VERSION", "Registry, prefix of the repositories, and version"),
     ("key", "FILE", "File with the public key"),
+    (
+        "certificate-identity",
+        "NAME",
+        "Who signed, where it was no key: the whole e-mail address or URI",
+    ),
+    ("certificate-oidc-issuer", "URL", "The whole URL of the service that knows that name"),
+    (
+        "trusted-root",
+        "FILE",
+        "Whom to believe who an identity is [default: Sigstore's public service, as built in]",
+    ),
     ("builder", "URI", "builder.id that the provenance must name"),
 ];
 

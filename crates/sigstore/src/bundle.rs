@@ -3,16 +3,19 @@
 
 //! Sigstore bundles 0.3: one file that holds a signature and what is needed to check it.
 //!
-//! Sigstore protobuf specifications, `sigstore_bundle.proto`, in its JSON form, restricted to what a key
-//! alone can check: bundles with a certificate, with entries of a transparency log or with time stamps
-//! are refused, since nothing here would look at those. Unknown fields are refused as well.
+//! Sigstore protobuf specifications, `sigstore_bundle.proto`, in its JSON form. A bundle that was made with a
+//! key holds nothing but the signature: entries of a log would vouch for nothing more. One that an identity
+//! made holds its certificate, and the entry of the log that tells when. Unknown fields are refused.
 
 use serde::{Deserialize, Serialize};
 
+use crate::certificate::{self, CertificateError};
 use crate::dsse::Envelope;
 use crate::encoding::base64_bytes;
-use crate::key::{KeyError, PrivateKey, PublicKey, Sha256};
+use crate::key::{KeyError, PrivateKey, PublicKey, Sha256, sha256};
+use crate::log::{Content, Entry, LogError, Signed};
 use crate::statement::{PAYLOAD_TYPE, Statement, StatementError};
+use crate::trust::Trust;
 
 /// The media type of a bundle, in its own text and in registries.
 pub const MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
@@ -23,7 +26,7 @@ const SHA2_256: &str = "SHA2_256";
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
     /// Not JSON, or not of the shape that is read here; the message holds line, column and field.
-    #[error("not a Sigstore bundle 0.3 made with a key: {0}")]
+    #[error("not a Sigstore bundle 0.3: {0}")]
     Malformed(#[from] serde_json::Error),
     /// Another version of the format.
     #[error("its media type is {0:?}, expected {MEDIA_TYPE:?}")]
@@ -52,6 +55,20 @@ pub enum BundleError {
         /// Hex of the digest of what was given.
         expected: String,
     },
+    /// Made by an identity where a key was asked for, or the other way round.
+    #[error("it was signed by {found}, expected {expected}")]
+    Signer {
+        /// What vouches for it.
+        found: &'static str,
+        /// What was asked for.
+        expected: &'static str,
+    },
+    /// Not signed by who was asked for, or by nobody who is vouched for.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// No trusted log tells when it was signed.
+    #[error(transparent)]
+    Log(#[from] LogError),
     /// Signed, but not a statement.
     #[error("its payload has the type {0:?}, expected {PAYLOAD_TYPE:?}")]
     PayloadType(String),
@@ -78,7 +95,36 @@ pub struct Bundle {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct VerificationMaterial {
-    public_key: PublicKeyIdentifier,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    public_key: Option<PublicKeyIdentifier>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    certificate: Option<RawCertificate>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tlog_entries: Vec<Entry>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    timestamp_verification_data: Option<TimeStamps>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct RawCertificate {
+    #[serde(with = "base64_bytes")]
+    raw_bytes: Vec<u8>,
+}
+
+/// Time stamps of others. The log tells the time, so these are carried along and not looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct TimeStamps {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    rfc3161_timestamps: Vec<TimeStamp>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct TimeStamp {
+    #[serde(with = "base64_bytes")]
+    signed_timestamp: Vec<u8>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,7 +173,12 @@ impl Bundle {
         let public_key = PublicKeyIdentifier { hint: key.public().hint() };
         Self {
             media_type: MEDIA_TYPE.to_owned(),
-            verification_material: VerificationMaterial { public_key },
+            verification_material: VerificationMaterial {
+                public_key: Some(public_key),
+                certificate: None,
+                tlog_entries: Vec::new(),
+                timestamp_verification_data: None,
+            },
             message_signature: None,
             dsse_envelope: None,
         }
@@ -153,12 +204,15 @@ impl Bundle {
         Ok(serde_json::to_vec(self)?)
     }
 
-    /// Checks that `key` signed the file with the SHA-256 `digest`.
+    /// Checks that who is trusted signed the file with the SHA-256 `digest`.
     ///
     /// # Errors
-    /// When it is another key, another file, or no signature of a file at all.
-    pub fn verify_file(&self, key: &PublicKey, digest: &Sha256) -> Result<(), BundleError> {
-        self.check_hint(key)?;
+    /// When it is somebody else, another file, or no signature of a file at all.
+    pub fn verify_file<'a>(
+        &self,
+        trust: impl Into<Trust<'a>>,
+        digest: &Sha256,
+    ) -> Result<(), BundleError> {
         let (Some(message), None) = (&self.message_signature, &self.dsse_envelope) else {
             return Err(self.wrong_content("the signature of a file"));
         };
@@ -170,38 +224,42 @@ impl Bundle {
                 expected: crate::encoding::hex(digest),
             });
         }
+        let key = self.signer(trust.into(), &message.signature, Content::File(*digest))?;
         Ok(key.verify(digest, &message.signature)?)
     }
 
-    /// Checks that `key` signed a statement of the kind `predicate_type` about the content with the
+    /// Checks that who is trusted signed a statement of the kind `predicate_type` about the content with the
     /// SHA-256 `digest` alone, and returns the statement.
     ///
     /// # Errors
-    /// When it is another key, another content, a statement of another kind, or no statement at all.
-    pub fn verify_statement(
+    /// When it is somebody else, another content, a statement of another kind, or no statement at all.
+    pub fn verify_statement<'a>(
         &self,
-        key: &PublicKey,
+        trust: impl Into<Trust<'a>>,
         predicate_type: &str,
         digest: &Sha256,
     ) -> Result<Statement, BundleError> {
-        let statement = self.verify_any_statement(key)?;
+        let statement = self.verify_any_statement(trust)?;
         statement.expect(predicate_type, digest)?;
         Ok(statement)
     }
 
-    /// Checks that `key` signed a statement, and returns it whatever it says.
+    /// Checks that who is trusted signed a statement, and returns it whatever it says.
     ///
     /// For a registry, where several statements hang on one image: an image counts as signed only when one
     /// of them is of the kind [`COSIGN_SIGN`](crate::statement::COSIGN_SIGN), never because some statement verifies.
     ///
     /// # Errors
-    /// When it is another key, or no statement at all.
-    pub fn verify_any_statement(&self, key: &PublicKey) -> Result<Statement, BundleError> {
-        self.check_hint(key)?;
+    /// When it is somebody else, or no statement at all.
+    pub fn verify_any_statement<'a>(
+        &self,
+        trust: impl Into<Trust<'a>>,
+    ) -> Result<Statement, BundleError> {
         let (Some(envelope), None) = (&self.dsse_envelope, &self.message_signature) else {
             return Err(self.wrong_content("a signed statement"));
         };
-        envelope.verify(key)?;
+        let content = Content::Payload(sha256(&envelope.payload));
+        envelope.verify(&self.signer(trust.into(), envelope.signature(), content)?)?;
         if envelope.payload_type != PAYLOAD_TYPE {
             return Err(BundleError::PayloadType(envelope.payload_type.clone()));
         }
@@ -214,13 +272,51 @@ impl Bundle {
         Some(crate::encoding::base64(&message.signature))
     }
 
-    fn check_hint(&self, key: &PublicKey) -> Result<(), BundleError> {
-        let found = &self.verification_material.public_key.hint;
-        let expected = key.hint();
-        if *found != expected {
-            return Err(BundleError::OtherKey { found: found.clone(), expected });
+    /// The key that must have made `signature`, once it is that of who is trusted. For an identity, that takes a
+    /// certificate that was good when a log took this signature of this content.
+    fn signer(
+        &self,
+        trust: Trust<'_>,
+        signature: &[u8],
+        content: Content,
+    ) -> Result<PublicKey, BundleError> {
+        let VerificationMaterial {
+            public_key,
+            certificate,
+            tlog_entries,
+            timestamp_verification_data: stamps,
+        } = &self.verification_material;
+        let bare = certificate.is_none() && tlog_entries.is_empty() && stamps.is_none();
+        let found = match (public_key, certificate) {
+            (Some(_), None) if bare => "a key alone",
+            (None, Some(_)) => "an identity, with a certificate",
+            _ => "a mixture of both",
+        };
+        match (trust, public_key, certificate) {
+            (Trust::Key(key), Some(public_key), None) if bare => {
+                let (found, expected) = (&public_key.hint, key.hint());
+                if *found != expected {
+                    return Err(BundleError::OtherKey { found: found.clone(), expected });
+                }
+                Ok(key.clone())
+            }
+            (Trust::Identity(identity), None, Some(certificate)) => {
+                let certificate = certificate.raw_bytes.as_slice();
+                let [entry] = tlog_entries.as_slice() else {
+                    let found = "an identity, without one entry of a log";
+                    let expected = "an identity, with one";
+                    return Err(BundleError::Signer { found, expected });
+                };
+                let time = entry.time(&identity.root)?;
+                entry.expect(&Signed { certificate, signature, content })?;
+                Ok(certificate::verify(certificate, time, identity)?)
+            }
+            (Trust::Key(_), ..) => Err(BundleError::Signer { found, expected: "a key alone" }),
+            (Trust::Identity(_), ..) => {
+                let expected = "an identity, with a certificate";
+                Err(BundleError::Signer { found, expected })
+            }
         }
-        Ok(())
     }
 
     fn wrong_content(&self, expected: &'static str) -> BundleError {
@@ -240,7 +336,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::key::sha256;
     use crate::statement::{COSIGN_SIGN, CYCLONEDX};
 
     fn statement(predicate_type: &str, content: &[u8]) -> Statement {
@@ -311,19 +406,28 @@ mod tests {
     }
 
     #[test]
-    fn what_a_key_can_not_check_is_refused() {
+    fn what_vouches_for_nothing_is_refused() {
         let key = PrivateKey::generate();
         let bundle = Bundle::sign_file(&key, &sha256(b"x")).unwrap();
         let good = serde_json::to_value(&bundle).unwrap();
         let changes = [
             ("/verificationMaterial", json!({"certificate": {"rawBytes": "AAAA"}})),
             ("/verificationMaterial", json!({"publicKey": {"hint": "x"}, "tlogEntries": [{}]})),
+            (
+                "/verificationMaterial/timestampVerificationData",
+                json!({"rfc3161Timestamps": [{"signedTimestamp": "AAAA"}]}),
+            ),
+            ("/verificationMaterial/certificate", json!({"rawBytes": "AAAA"})),
             ("/mediaType", json!("application/vnd.dev.sigstore.bundle+json;version=0.2")),
         ];
         for (place, value) in changes {
             let mut bad = good.clone();
-            *bad.pointer_mut(place).unwrap() = value;
-            assert!(Bundle::parse(bad.to_string().as_bytes()).is_err(), "{bad}");
+            let (parent, name) = place.rsplit_once('/').unwrap();
+            bad.pointer_mut(parent).unwrap()[name] = value;
+            let parsed = Bundle::parse(bad.to_string().as_bytes());
+            let accepted =
+                parsed.is_ok_and(|it| it.verify_file(&key.public(), &sha256(b"x")).is_ok());
+            assert!(!accepted, "{bad}");
         }
     }
 

@@ -41,13 +41,18 @@ impl Envelope {
         Ok(Self { payload, payload_type, signatures: [Signature { sig }] })
     }
 
+    /// The signature over payload and type, DER.
+    pub(crate) fn signature(&self) -> &[u8] {
+        let [signature] = &self.signatures;
+        &signature.sig
+    }
+
     /// Checks the signature over payload and type.
     ///
     /// # Errors
     /// [`KeyError::Mismatch`] when `key` did not sign exactly these.
     pub fn verify(&self, key: &PublicKey) -> Result<(), KeyError> {
-        let [signature] = &self.signatures;
-        key.verify(&digest(&self.payload_type, &self.payload), &signature.sig)
+        key.verify(&digest(&self.payload_type, &self.payload), self.signature())
     }
 }
 

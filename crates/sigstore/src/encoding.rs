@@ -27,6 +27,34 @@ pub(crate) mod base64_bytes {
     }
 }
 
+/// For `#[serde(with = "…")]`: a 64-bit number as text, the way Protocol Buffers have it in JSON.
+pub(crate) mod decimal {
+    use super::{Deserialize as _, Deserializer, Serializer};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+    pub(crate) fn serialize<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&number.to_string())
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// For `#[serde(deserialize_with = "…")]`: a time (RFC 3339) as whole seconds since 1970.
+pub(crate) fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+    let time = humantime::parse_rfc3339(&text).map_err(serde::de::Error::custom)?;
+    let since = time.duration_since(std::time::UNIX_EPOCH).map_err(serde::de::Error::custom)?;
+    Ok(Some(since.as_secs()))
+}
+
+/// The bytes that `text` is the base64 of.
+pub(crate) fn from_base64(text: &str) -> Option<Vec<u8>> {
+    BASE64_STANDARD.decode(text).ok()
+}
+
 /// Base64 of `bytes`.
 pub(crate) fn base64(bytes: &[u8]) -> String {
     BASE64_STANDARD.encode(bytes)

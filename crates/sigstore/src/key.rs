@@ -120,6 +120,16 @@ impl PublicKey {
             .map_err(|e| KeyError::Public(e.to_string()))
     }
 
+    /// Reads the DER of a `SubjectPublicKeyInfo`.
+    ///
+    /// # Errors
+    /// [`KeyError::Public`] for anything else.
+    pub(crate) fn from_der(der: &[u8]) -> Result<Self, KeyError> {
+        VerifyingKey::from_public_key_der(der)
+            .map(Self)
+            .map_err(|e| KeyError::Public(e.to_string()))
+    }
+
     /// PEM as cosign writes it.
     ///
     /// # Errors

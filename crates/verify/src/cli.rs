@@ -8,7 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use sigstore::{KeyError, PublicKey};
+use clap::builder::NonEmptyStringValueParser;
+use sigstore::{Identity, KeyError, PublicKey, Trust, TrustedRoot, TrustedRootError};
 
 use crate::{Policy, Published, Report, VerifyError};
 
@@ -25,9 +26,12 @@ folder, a registry that refuses.";
 pub struct Args {
     #[command(flatten)]
     from: From,
-    /// File with the public key.
-    #[arg(long, value_name = "FILE")]
-    key: PathBuf,
+    #[command(flatten)]
+    by: By,
+    /// Whom to believe who an identity is: a trusted_root.json [default: that of Sigstore's public service,
+    /// as it was when this program was built].
+    #[arg(long, value_name = "FILE", requires = "certificate_identity")]
+    trusted_root: Option<PathBuf>,
     /// `builder.id` that the provenance must name [default: the build on a person's machine,
     /// SOURCE/builders/local/v1].
     #[arg(long, value_name = "URI")]
@@ -35,6 +39,27 @@ pub struct Args {
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// Who must have signed.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = true)]
+struct By {
+    /// File with the public key.
+    #[arg(long, value_name = "FILE", conflicts_with = "certificate_identity")]
+    key: Option<PathBuf>,
+    /// Who signed, where it was no key: the whole e-mail address or URI in the certificates.
+    #[arg(long, value_name = "NAME", requires = "certificate_oidc_issuer", value_parser = NonEmptyStringValueParser::new())]
+    certificate_identity: Option<String>,
+    /// The whole URL of the service that knows that name.
+    #[arg(long, value_name = "URL", requires = "certificate_identity", value_parser = NonEmptyStringValueParser::new())]
+    certificate_oidc_issuer: Option<String>,
+}
+
+/// A [`Trust`] that owns what it refers to.
+enum Signer {
+    Key(PublicKey),
+    Identity(Identity),
 }
 
 /// Where the release is.
@@ -52,8 +77,12 @@ struct From {
 /// Why there is no verdict.
 #[derive(Debug, thiserror::Error)]
 enum Unchecked {
-    #[error("cannot read the public key {}: {source}", path.display())]
-    Read { path: PathBuf, source: std::io::Error },
+    #[error("cannot read the {what} {}: {source}", path.display())]
+    Read { what: &'static str, path: PathBuf, source: std::io::Error },
+    #[error("{}: {source}", path.display())]
+    Root { path: PathBuf, source: TrustedRootError },
+    #[error("give --key FILE, or --certificate-identity NAME and --certificate-oidc-issuer URL")]
+    Nobody,
     #[error("{}: {source}", path.display())]
     Key { path: PathBuf, source: KeyError },
     #[error(transparent)]
@@ -88,19 +117,51 @@ impl Args {
     }
 
     fn report(&self) -> Result<Report, Unchecked> {
-        let key = public_key(&self.key)?;
+        let signer = self.signer()?;
+        let trust = match &signer {
+            Signer::Key(key) => Trust::Key(key),
+            Signer::Identity(identity) => Trust::Identity(identity),
+        };
         let policy = Policy { builder: self.builder.clone() };
         Ok(match (&self.from.release, &self.from.registry) {
-            (Some(folder), _) => crate::folder(folder, &key, &policy)?,
-            (None, Some(published)) => crate::registry(published, &key, &policy)?,
+            (Some(folder), _) => crate::folder(folder, trust, &policy)?,
+            (None, Some(published)) => crate::registry(published, trust, &policy)?,
             // clap asks for one of them.
             (None, None) => return Err(Unchecked::Nowhere),
         })
     }
+
+    fn signer(&self) -> Result<Signer, Unchecked> {
+        if let Some(path) = &self.by.key {
+            return public_key(path).map(Signer::Key);
+        }
+        // clap asks for one or the other.
+        let (Some(subject), Some(issuer)) =
+            (&self.by.certificate_identity, &self.by.certificate_oidc_issuer)
+        else {
+            return Err(Unchecked::Nobody);
+        };
+        let (subject, issuer) = (subject.clone(), issuer.clone());
+        let root = trusted_root(self.trusted_root.as_deref())?;
+        Ok(Signer::Identity(Identity { subject, issuer, root }))
+    }
+}
+
+/// The trusted root in the file at `path`, else the one that is built in.
+fn trusted_root(path: Option<&Path>) -> Result<TrustedRoot, Unchecked> {
+    let (root, path) = match path {
+        Some(path) => (TrustedRoot::parse(&read("trusted root", path)?), path),
+        None => (TrustedRoot::public_good(), Path::new("the trusted root that is built in")),
+    };
+    root.map_err(|source| Unchecked::Root { path: path.to_owned(), source })
+}
+
+fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, Unchecked> {
+    fs::read(path).map_err(|source| Unchecked::Read { what, path: path.to_owned(), source })
 }
 
 fn public_key(path: &Path) -> Result<PublicKey, Unchecked> {
-    let text = fs::read_to_string(path)
-        .map_err(|source| Unchecked::Read { path: path.to_owned(), source })?;
+    let text = read("public key", path)?;
+    let text = String::from_utf8_lossy(&text);
     PublicKey::from_pem(&text).map_err(|source| Unchecked::Key { path: path.to_owned(), source })
 }

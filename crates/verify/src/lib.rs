@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Checks a release from what was published and the public key alone.
+//! Checks a release from what was published and the public key, or the identity that signed it, alone.
 //!
-//! Trust starts at the key and goes down one chain: the key signs `release.json`, which names every file,
-//! image and input by digest; each file and image is signed on its own as well, so that it can be checked
-//! apart from the release. Nothing is believed because it merely carries *a* signature: each is checked
+//! Trust starts at a key, or at an identity with a trusted root, and goes down one chain: that signs
+//! `release.json`, which names every file, image and input by digest; each file and image is signed on its
+//! own as well, so that it can be checked apart from the release. Nothing is believed because it merely carries *a* signature: each is checked
 //! for its exact kind and for the digest of the content that was found.
 //!
 //! The result is a [`Report`] with every fault, not the first. An `Err` means that nothing could be
@@ -30,12 +30,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use release::Manifest;
-use sigstore::PublicKey;
+use sigstore::Trust;
 
 pub use contents::contents;
 pub use files::Folder;
 pub use images::parts;
-pub use manifest::paths;
+pub use manifest::{Signing, paths};
 #[cfg(feature = "registry")]
 pub use registry::{Published, registry};
 pub use report::{Check, Fault, Problem, Report, Subject};
@@ -77,14 +77,19 @@ pub enum VerifyError {
 ///
 /// # Errors
 /// When the folder can't be listed. Everything else is a fault in the report.
-pub fn folder(root: &Path, key: &PublicKey, policy: &Policy) -> Result<Report, VerifyError> {
+pub fn folder<'a>(
+    root: &Path,
+    trust: impl Into<Trust<'a>>,
+    policy: &Policy,
+) -> Result<Report, VerifyError> {
+    let trust = trust.into();
     let folder = Folder::scan(root)?;
-    let mut findings = Findings::new(key);
-    if let Some(manifest) = signatures::manifest(&folder, key, &mut findings) {
-        let mut named = release_files(&folder, &manifest, key, policy, &mut findings);
+    let mut findings = Findings::new(trust);
+    if let Some(manifest) = signatures::manifest(&folder, trust, &mut findings) {
+        let mut named = release_files(&folder, &manifest, trust, policy, &mut findings);
         for image in &manifest.images {
             let (paths, parts) = layout::check(&folder, image, &mut findings);
-            signatures::parts(&folder, image, &parts, key, &mut findings);
+            signatures::parts(&folder, image, &parts, trust, &mut findings);
             named.extend(paths);
         }
         files::unexpected(&folder, &named, &mut findings);
@@ -96,12 +101,12 @@ pub fn folder(root: &Path, key: &PublicKey, policy: &Policy) -> Result<Report, V
 fn release_files(
     folder: &Folder,
     manifest: &Manifest,
-    key: &PublicKey,
+    trust: Trust<'_>,
     policy: &Policy,
     findings: &mut Findings,
 ) -> BTreeSet<String> {
     contents::files(folder, manifest, findings);
-    signatures::check(folder, manifest, key, findings);
-    provenance::check(folder, manifest, key, policy, findings);
-    paths(manifest).into_iter().collect()
+    signatures::check(folder, manifest, trust, findings);
+    provenance::check(folder, manifest, trust, policy, findings);
+    paths(manifest, trust.into()).into_iter().collect()
 }

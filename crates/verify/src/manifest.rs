@@ -7,14 +7,32 @@ use std::collections::BTreeSet;
 
 use release::layout::{self, SbomFormat};
 use release::{ArtifactKind, Channel, Manifest};
+use sigstore::Trust;
+
+/// How a release is signed, which decides what files it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signing {
+    /// With a key: its public half is published, and images carry a signature in cosign's older form.
+    Key,
+    /// By an identity: every bundle holds what it needs.
+    Identity,
+}
+
+impl From<Trust<'_>> for Signing {
+    fn from(trust: Trust<'_>) -> Self {
+        match trust {
+            Trust::Key(_) => Self::Key,
+            Trust::Identity(_) => Self::Identity,
+        }
+    }
+}
 
 /// The paths of all files of the release but those of the image layouts.
-pub fn paths(manifest: &Manifest) -> Vec<String> {
-    let mut paths = vec![
-        layout::MANIFEST.to_owned(),
-        layout::PUBLIC_KEY.to_owned(),
-        layout::signature(layout::MANIFEST),
-    ];
+pub fn paths(manifest: &Manifest, signing: Signing) -> Vec<String> {
+    let mut paths = vec![layout::MANIFEST.to_owned(), layout::signature(layout::MANIFEST)];
+    if signing == Signing::Key {
+        paths.push(layout::PUBLIC_KEY.to_owned());
+    }
     for artifact in &manifest.artifacts {
         paths.push(artifact.path.clone());
         paths.push(layout::signature(&artifact.path));
@@ -25,6 +43,9 @@ pub fn paths(manifest: &Manifest) -> Vec<String> {
         paths.push(layout::signature(name));
         let parts = image.parts().iter().map(|architecture| layout::part(name, *architecture));
         for signed in std::iter::once(name.clone()).chain(parts) {
+            if signing == Signing::Identity {
+                break;
+            }
             paths.push(layout::legacy_payload(&signed));
             paths.push(layout::legacy_signature(&signed));
         }
@@ -38,7 +59,8 @@ pub fn paths(manifest: &Manifest) -> Vec<String> {
 pub(crate) fn faults(manifest: &Manifest) -> Vec<String> {
     let mut faults = Vec::new();
     let mut seen = BTreeSet::new();
-    for path in paths(manifest) {
+    // All that there may be, so that no name is taken twice however it is signed.
+    for path in paths(manifest, Signing::Key) {
         if !is_inside(&path) {
             faults.push(format!("the path {path:?} may lead out of the release folder"));
         }

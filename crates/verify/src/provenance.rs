@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use sigstore::slsa::{
     BuildDefinition, Builder, PREDICATE_TYPE, Provenance, ResourceDescriptor, RunDetails,
 };
-use sigstore::{PublicKey, Sha256, sha256_from_hex};
+use sigstore::{Sha256, Trust, sha256_from_hex};
 
 use crate::Policy;
 use crate::files::Folder;
@@ -80,7 +80,7 @@ pub fn of(manifest: &Manifest, pipeline: Pipeline, builder: &str) -> Provenance<
 pub(crate) fn check(
     folder: &Folder,
     manifest: &Manifest,
-    key: &PublicKey,
+    trust: Trust<'_>,
     policy: &Policy,
     findings: &mut Findings,
 ) {
@@ -94,7 +94,7 @@ pub(crate) fn check(
     let images = manifest.images.iter().map(|i| (i.repository.as_str(), image_digest(i)));
     for (name, digest) in files.chain(images) {
         let place = layout::provenance(name);
-        match statement(folder, &place, key, digest.as_ref()) {
+        match statement(folder, &place, trust, digest.as_ref()) {
             Ok(None) => {}
             Ok(Some(predicate)) => {
                 for deviation in deviations(manifest, &builder, predicate) {
@@ -110,12 +110,12 @@ pub(crate) fn check(
 fn statement(
     folder: &Folder,
     place: &str,
-    key: &PublicKey,
+    trust: Trust<'_>,
     digest: Option<&Sha256>,
 ) -> Result<Option<Value>, Problem> {
     let bundle = bundle(folder, place)?;
     let Some(digest) = digest else { return Ok(None) };
-    Ok(Some(bundle.verify_statement(key, PREDICATE_TYPE, digest)?.predicate))
+    Ok(Some(bundle.verify_statement(trust, PREDICATE_TYPE, digest)?.predicate))
 }
 
 /// In what a signed predicate differs from the provenance that `manifest` and the policy ask for.

@@ -19,7 +19,7 @@ use oci::spec::{ANNOTATION_TITLE, Descriptor, ImageManifest};
 use oci::{Digest, Registry, Repository, Selector, Tag};
 use release::layout::{self, SbomFormat};
 use release::{Image, Manifest};
-use sigstore::{PublicKey, bundle, simple_signing};
+use sigstore::{Trust, bundle, simple_signing};
 
 use crate::files::{self, Folder};
 use crate::images::{Store, Walk};
@@ -81,26 +81,27 @@ impl std::str::FromStr for Published {
 /// # Errors
 /// When the registry can't be reached, holds no such release, or no temporary folder can be made.
 /// Everything else is a fault in the report.
-pub fn registry(
+pub fn registry<'a>(
     published: &Published,
-    key: &PublicKey,
+    trust: impl Into<Trust<'a>>,
     policy: &Policy,
 ) -> Result<Report, VerifyError> {
+    let trust = trust.into();
     let options = Options { plain_http: published.plain_http, ..Options::default() };
     let client = Client::new(&published.registry, options);
     let temporary = tempfile::tempdir()
         .map_err(|source| VerifyError::Folder { path: std::env::temp_dir(), source })?;
-    let mut findings = Findings::new(key);
+    let mut findings = Findings::new(trust);
     fetch_files(&client, published, temporary.path(), &mut findings)?;
     let folder = Folder::scan(temporary.path())?;
-    if let Some(manifest) = signatures::manifest(&folder, key, &mut findings) {
-        let named = release_files(&folder, &manifest, key, policy, &mut findings);
+    if let Some(manifest) = signatures::manifest(&folder, trust, &mut findings) {
+        let named = release_files(&folder, &manifest, trust, policy, &mut findings);
         files::unexpected(&folder, &named, &mut findings);
         for image in &manifest.images {
             match published.repository(&image.repository) {
                 Ok(repository) => {
                     let store = Remote { client: &client, repository, folder: &folder };
-                    store.check_image(&manifest, image, key, &mut findings);
+                    store.check_image(&manifest, image, trust, &mut findings);
                 }
                 Err(e) => findings.fault(
                     &image.repository,
@@ -205,7 +206,7 @@ impl Remote<'_> {
         &self,
         manifest: &Manifest,
         image: &Image,
-        key: &PublicKey,
+        trust: Trust<'_>,
         findings: &mut Findings,
     ) {
         let name = &image.repository;
@@ -213,7 +214,7 @@ impl Remote<'_> {
         for (digest, problem) in walk.faults {
             findings.fault(name, Check::Content, &format!("{}@{digest}", self.repository), problem);
         }
-        signatures::parts(self.folder, image, &walk.parts, key, findings);
+        signatures::parts(self.folder, image, &walk.parts, trust, findings);
         let Ok(digest) = image.digest.parse::<Digest>() else { return };
         if let Err(problem) = self.check_tag(manifest, image, &digest) {
             findings.fault(name, Check::Content, &self.repository.to_string(), problem);
@@ -241,7 +242,8 @@ impl Remote<'_> {
         }
         let parts = walk.parts.iter().filter(|(it, _)| image.parts().contains(it));
         let parts = parts.map(|(it, digest)| (layout::part(name, *it), digest));
-        for (signed, digest) in std::iter::once((name.clone(), &digest)).chain(parts) {
+        let signed = std::iter::once((name.clone(), &digest)).chain(parts);
+        for (signed, digest) in signed.filter(|_| matches!(trust, Trust::Key(_))) {
             let tag = format!("{}.sig", digest.to_string().replace(':', "-"));
             if let Err(problem) = self.check_legacy(&signed, &tag) {
                 let place = format!("{}:{tag}", self.repository);

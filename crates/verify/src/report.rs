@@ -8,7 +8,7 @@ use std::fmt;
 use release::Manifest;
 use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 use sigstore::simple_signing::SimpleSigningError;
-use sigstore::{BundleError, PublicKey};
+use sigstore::{BundleError, Trust};
 
 /// What is checked of a file or image; the columns of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -148,8 +148,10 @@ impl<'a> From<&'a Fault> for Line<'a> {
 pub struct Report {
     /// Product, version and channel, where the manifest could be read.
     pub release: Option<String>,
-    /// Hint of the key that was used, as bundles name it.
+    /// Hint of the key that was used, as bundles name it; empty where it was an identity.
     pub key: String,
+    /// Who signed, and who vouches for that, where it was no key.
+    pub identity: Option<String>,
     /// What was checked.
     pub subjects: Vec<Subject>,
     /// What is wrong; empty for a release that is verified.
@@ -193,7 +195,10 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(release) = &self.release {
-            writeln!(f, "{release}, key {}\n", self.key)?;
+            match &self.identity {
+                Some(identity) => writeln!(f, "{release}, signed by {identity}\n")?,
+                None => writeln!(f, "{release}, key {}\n", self.key)?,
+            }
         }
         let header = ["SUBJECT", "KIND", "CONTENT", "SIGNATURE", "PROVENANCE", "SBOM"];
         let rows = self.subjects.iter().map(|subject| {
@@ -241,10 +246,11 @@ impl Check {
 
 impl Serialize for Report {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_struct("Report", 5)?;
+        let mut object = serializer.serialize_struct("Report", 6)?;
         object.serialize_field("verdict", self.verdict())?;
         object.serialize_field("release", &self.release)?;
         object.serialize_field("key", &self.key)?;
+        object.serialize_field("identity", &self.identity)?;
         object.serialize_field(
             "subjects",
             &self.subjects.iter().map(|s| self.row(s)).collect::<Vec<_>>(),
@@ -259,14 +265,20 @@ impl Serialize for Report {
 pub(crate) struct Findings(Report);
 
 impl Findings {
-    pub(crate) fn new(key: &PublicKey) -> Self {
-        Self(Report { key: key.hint(), ..Self::unsigned().0 })
+    pub(crate) fn new(trust: Trust<'_>) -> Self {
+        let (key, identity) = match trust {
+            Trust::Key(key) => (key.hint(), None),
+            Trust::Identity(it) => {
+                (String::new(), Some(format!("{} of {}", it.subject, it.issuer)))
+            }
+        };
+        Self(Report { key, identity, ..Self::unsigned().0 })
     }
 
     /// For checks that need no key.
     pub(crate) fn unsigned() -> Self {
-        let key = String::new();
-        Self(Report { release: None, key, subjects: Vec::new(), faults: Vec::new() })
+        let (release, key, identity) = (None, String::new(), None);
+        Self(Report { release, key, identity, subjects: Vec::new(), faults: Vec::new() })
     }
 
     pub(crate) fn release(&mut self, manifest: &Manifest) {

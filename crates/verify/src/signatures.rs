@@ -1,31 +1,33 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Whether the key signed the manifest, each file and each image, each in the way that its kind asks for.
+//! Whether who is trusted signed the manifest, each file and each image, each in the way that its kind asks for.
 
 use release::layout::{self, SbomFormat};
 use release::{Image, Manifest};
 use sigstore::statement::{COSIGN_SIGN, CYCLONEDX, SPDX};
-use sigstore::{Bundle, PublicKey, Sha256, sha256_from_hex, simple_signing};
+use sigstore::{Bundle, PublicKey, Sha256, Trust, sha256_from_hex, simple_signing};
 
 use crate::files::Folder;
 use crate::images::Parts;
 use crate::report::{Check, Findings, Problem};
 
-/// Checks the published key, reads the manifest and checks its signature.
+/// Checks the published key, if there has to be one, reads the manifest and checks its signature.
 ///
 /// A manifest with a bad signature is returned all the same, so that the other faults are named too.
 pub(crate) fn manifest(
     folder: &Folder,
-    key: &PublicKey,
+    trust: Trust<'_>,
     findings: &mut Findings,
 ) -> Option<Manifest> {
-    findings.subject(layout::PUBLIC_KEY, "key", &[Check::Content]);
-    if let Err(problem) = published_key(folder, key) {
-        findings.fault(layout::PUBLIC_KEY, Check::Content, layout::PUBLIC_KEY, problem);
+    if let Trust::Key(key) = trust {
+        findings.subject(layout::PUBLIC_KEY, "key", &[Check::Content]);
+        if let Err(problem) = published_key(folder, key) {
+            findings.fault(layout::PUBLIC_KEY, Check::Content, layout::PUBLIC_KEY, problem);
+        }
     }
     findings.subject(layout::MANIFEST, "manifest", &[Check::Content, Check::Signature]);
-    file(folder, layout::MANIFEST, key, findings);
+    file(folder, layout::MANIFEST, trust, findings);
     let manifest = folder
         .read(layout::MANIFEST)
         .and_then(|bytes| Manifest::parse(&bytes).map_err(|e| Problem::Manifest(e.to_string())));
@@ -45,11 +47,11 @@ pub(crate) fn manifest(
 pub(crate) fn check(
     folder: &Folder,
     manifest: &Manifest,
-    key: &PublicKey,
+    trust: Trust<'_>,
     findings: &mut Findings,
 ) {
     for artifact in &manifest.artifacts {
-        file(folder, &artifact.path, key, findings);
+        file(folder, &artifact.path, trust, findings);
     }
     for image in &manifest.images {
         let name = image.repository.as_str();
@@ -62,16 +64,18 @@ pub(crate) fn check(
         };
         let place = layout::signature(name);
         let signed = bundle(folder, &place)
-            .and_then(|b| Ok(b.verify_statement(key, COSIGN_SIGN, &digest)?));
+            .and_then(|b| Ok(b.verify_statement(trust, COSIGN_SIGN, &digest)?));
         if let Err(problem) = signed {
             findings.fault(name, Check::Signature, &place, problem);
         }
-        if let Err((place, problem)) = legacy(folder, name, name, key, &digest) {
+        if let Trust::Key(key) = trust
+            && let Err((place, problem)) = legacy(folder, name, name, key, &digest)
+        {
             findings.fault(name, Check::Signature, &place, problem);
         }
         for format in SbomFormat::REQUIRED {
             let place = layout::sbom_attestation(name, format);
-            if let Err(problem) = attested_sbom(folder, &place, name, format, key, &digest) {
+            if let Err(problem) = attested_sbom(folder, &place, name, format, trust, &digest) {
                 findings.fault(name, Check::Sbom, &place, problem);
             }
         }
@@ -83,7 +87,7 @@ pub(crate) fn parts(
     folder: &Folder,
     image: &Image,
     parts: &Parts,
-    key: &PublicKey,
+    trust: Trust<'_>,
     findings: &mut Findings,
 ) {
     let name = &image.repository;
@@ -95,7 +99,9 @@ pub(crate) fn parts(
             findings.fault(name, Check::Content, &image.layout, Problem::Image(text));
             continue;
         };
-        if let Err((place, problem)) = legacy(folder, &signed, name, key, &digest) {
+        if let Trust::Key(key) = trust
+            && let Err((place, problem)) = legacy(folder, &signed, name, key, &digest)
+        {
             findings.fault(name, Check::Signature, &place, problem);
         }
     }
@@ -121,7 +127,7 @@ fn published_key(folder: &Folder, key: &PublicKey) -> Result<(), Problem> {
 }
 
 /// The signature of a file, over the bytes that are there.
-fn file(folder: &Folder, path: &str, key: &PublicKey, findings: &mut Findings) {
+fn file(folder: &Folder, path: &str, trust: Trust<'_>, findings: &mut Findings) {
     let place = layout::signature(path);
     let signed = bundle(folder, &place).and_then(|bundle| {
         let Ok((digest, _)) = folder.facts(path) else {
@@ -129,7 +135,7 @@ fn file(folder: &Folder, path: &str, key: &PublicKey, findings: &mut Findings) {
             return Ok(());
         };
         let digest = sha256_from_hex(digest.hex()).ok_or(Problem::Missing)?;
-        Ok(bundle.verify_file(key, &digest)?)
+        Ok(bundle.verify_file(trust, &digest)?)
     });
     if let Err(problem) = signed {
         findings.fault(path, Check::Signature, &place, problem);
@@ -166,10 +172,11 @@ fn attested_sbom(
     place: &str,
     name: &str,
     format: SbomFormat,
-    key: &PublicKey,
+    trust: Trust<'_>,
     digest: &Sha256,
 ) -> Result<(), Problem> {
-    let statement = bundle(folder, place)?.verify_statement(key, predicate_type(format), digest)?;
+    let statement =
+        bundle(folder, place)?.verify_statement(trust, predicate_type(format), digest)?;
     let path = layout::sbom(name, format);
     // That the document is missing was noted with the files.
     let Ok(bytes) = folder.read(&path) else { return Ok(()) };

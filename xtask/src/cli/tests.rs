@@ -86,14 +86,26 @@ fn parts_of_a_release_are_built_and_put_together() {
 }
 
 #[test]
-fn any_release_can_be_verified_with_a_key() {
+fn any_release_can_be_verified_with_a_key_or_an_identity() {
     assert!(matches!(read("xtask verify").unwrap().verb, Verb::Step(_)));
     let request = read("xtask verify --key k --release d --json").unwrap();
     let Verb::Verify(arguments) = request.verb else { panic!("another verb") };
     assert_eq!(arguments, ["--release", "d", "--key", "k", "--json"]);
-    for line in
-        ["--release d", "--registry h/p:1", "--key k", "--key k --release d --registry h/p:1"]
-    {
+    let identity = "--certificate-identity i --certificate-oidc-issuer o --trusted-root t";
+    let request = read(&format!("xtask verify --registry h/p:1 {identity}")).unwrap();
+    let Verb::Verify(arguments) = request.verb else { panic!("another verb") };
+    assert_eq!(arguments.join(" ".as_ref()), format!("--registry h/p:1 {identity}").as_str());
+    for line in [
+        "--release d",
+        "--registry h/p:1",
+        "--key k",
+        "--key k --release d --registry h/p:1",
+        identity,
+        "--release d --certificate-identity i",
+        "--release d --certificate-oidc-issuer o",
+        "--release d --key k --trusted-root t",
+        "--release d --key k --certificate-identity i --certificate-oidc-issuer o",
+    ] {
         assert!(read(&format!("xtask verify {line}")).is_err(), "{line}");
     }
 }

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Certificates that an authority gives out for the time of one signature: who signed, by whose word.
+//!
+//! The profile is Fulcio's (`docs/certificate-specification.md` there). A certificate is good when a
+//! trusted authority issued it for signing code, it was valid at the time of the signature, and a log of
+//! certificates promised to list it (RFC 6962, section 3.3), so that nobody gets one in secret.
+
+use std::time::Duration;
+
+use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, TrustAnchor, UnixTime};
+use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert, ring};
+use x509_cert::Certificate as Parsed;
+use x509_cert::der::Decode as _;
+use x509_cert::der::asn1::{ObjectIdentifier, OctetString, Utf8StringRef};
+use x509_cert::ext::pkix::SubjectAltName;
+use x509_cert::ext::pkix::name::GeneralName;
+
+use crate::key::{PublicKey, sha256};
+use crate::trust::Identity;
+use crate::trusted_root::{Authority, Log};
+
+const SUBJECT_ALT_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.17");
+/// The list of promises of logs (RFC 6962, section 3.3).
+const PROMISES: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.11129.2.4.2");
+/// Fulcio: the issuer as a `UTF8String`.
+const ISSUER: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.57264.1.8");
+/// Fulcio, before that one: its bytes alone.
+const OLD_ISSUER: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.57264.1.1");
+/// The content of the object identifier 1.3.6.1.5.5.7.3.3, for signing code (RFC 5280, 4.2.1.12).
+const CODE_SIGNING: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 3];
+/// What authorities sign certificates with.
+const ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[
+    ring::ECDSA_P256_SHA256,
+    ring::ECDSA_P256_SHA384,
+    ring::ECDSA_P384_SHA256,
+    ring::ECDSA_P384_SHA384,
+];
+
+/// Why a certificate was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateError {
+    /// Not a certificate, or not as Fulcio writes them.
+    #[error("the certificate is malformed: {0}")]
+    Malformed(String),
+    /// No authority of the trusted root issued it, or not for then.
+    #[error("no trusted authority vouches for the certificate at the time of the signature: {0}")]
+    Untrusted(String),
+    /// Somebody else.
+    #[error("it was signed by {found}, expected {expected}")]
+    OtherIdentity {
+        /// What the certificate says.
+        found: String,
+        /// What was asked for.
+        expected: String,
+    },
+    /// The same name, known to another service.
+    #[error("{found} vouches for who signed, expected {expected}")]
+    OtherIssuer {
+        /// What the certificate says.
+        found: String,
+        /// What was asked for.
+        expected: String,
+    },
+    /// It may have been given out in secret.
+    #[error("no trusted log has promised to list the certificate")]
+    Unlisted,
+}
+
+/// Checks that the certificate `der` was good at `time` (seconds since 1970) and is of `identity`; the
+/// key in it has signed.
+pub(crate) fn verify(
+    der: &[u8],
+    time: u64,
+    identity: &Identity,
+) -> Result<PublicKey, CertificateError> {
+    let certificate = parse(der)?;
+    let authorities = identity.root.authorities.iter().filter(|it| it.valid.contains(time));
+    let mut refused = "there is none".to_owned();
+    let mut issuer = None;
+    for authority in authorities {
+        match issued(der, authority, time) {
+            Ok(()) => issuer = authority.chain.first(),
+            Err(reason) => refused = reason,
+        }
+    }
+    let issuer = issuer.ok_or(CertificateError::Untrusted(refused))?;
+    let subject = subject(&certificate)?;
+    if subject != identity.subject {
+        let expected = identity.subject.clone();
+        return Err(CertificateError::OtherIdentity { found: subject, expected });
+    }
+    let found = oidc_issuer(&certificate)?;
+    if found != identity.issuer {
+        let expected = identity.issuer.clone();
+        return Err(CertificateError::OtherIssuer { found, expected });
+    }
+    promised(&certificate, &parse(issuer)?, &identity.root.certificate_logs)?;
+    PublicKey::from_der(&encoded(&certificate.tbs_certificate.subject_public_key_info)?)
+        .map_err(|e| CertificateError::Malformed(e.to_string()))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is the argument of map_err")]
+fn malformed(error: impl ToString) -> CertificateError {
+    CertificateError::Malformed(error.to_string())
+}
+
+fn parse(der: &[u8]) -> Result<Parsed, CertificateError> {
+    Parsed::from_der(der).map_err(malformed)
+}
+
+fn encoded(value: &impl x509_cert::der::Encode) -> Result<Vec<u8>, CertificateError> {
+    value.to_der().map_err(malformed)
+}
+
+/// Whether `authority` issued the certificate for signing code, valid at `time`.
+fn issued(der: &[u8], authority: &Authority, time: u64) -> Result<(), String> {
+    let text = |error: webpki::Error| error.to_string();
+    let leaf = CertificateDer::from(der);
+    let leaf = EndEntityCert::try_from(&leaf).map_err(text)?;
+    let chain: Vec<_> =
+        authority.chain.iter().map(|it| CertificateDer::from(it.as_slice())).collect();
+    let (root, between) = chain.split_last().ok_or("its chain is empty")?;
+    let anchors: [TrustAnchor<'_>; 1] = [anchor_from_trusted_cert(root).map_err(text)?];
+    let time = UnixTime::since_unix_epoch(Duration::from_secs(time));
+    let usage = KeyUsage::required(CODE_SIGNING);
+    leaf.verify_for_usage(ALGORITHMS, &anchors, between, time, usage, None, None)
+        .map(drop)
+        .map_err(text)
+}
+
+/// The one name of the subject.
+fn subject(certificate: &Parsed) -> Result<String, CertificateError> {
+    let value = extension(certificate, SUBJECT_ALT_NAME)
+        .ok_or_else(|| malformed("it has no subject alternative name"))?;
+    let names = SubjectAltName::from_der(value).map_err(malformed)?;
+    match names.0.as_slice() {
+        [GeneralName::Rfc822Name(name) | GeneralName::UniformResourceIdentifier(name)] => {
+            Ok(name.to_string())
+        }
+        _ => Err(malformed("its subject is no single e-mail address or URI")),
+    }
+}
+
+/// The service that knows the subject.
+fn oidc_issuer(certificate: &Parsed) -> Result<String, CertificateError> {
+    if let Some(value) = extension(certificate, ISSUER) {
+        return Utf8StringRef::from_der(value).map(|text| text.to_string()).map_err(malformed);
+    }
+    let value = extension(certificate, OLD_ISSUER)
+        .ok_or_else(|| malformed("it does not tell the issuer of the identity"))?;
+    String::from_utf8(value.to_vec()).map_err(malformed)
+}
+
+fn extension(certificate: &Parsed, id: ObjectIdentifier) -> Option<&[u8]> {
+    let mut extensions = certificate.tbs_certificate.extensions.iter().flatten();
+    extensions.find(|it| it.extn_id == id).map(|it| it.extn_value.as_bytes())
+}
+
+/// Whether one of `logs` promised to list the certificate that `issuer` signed.
+fn promised(certificate: &Parsed, issuer: &Parsed, logs: &[Log]) -> Result<(), CertificateError> {
+    let value = extension(certificate, PROMISES).ok_or(CertificateError::Unlisted)?;
+    let list = OctetString::from_der(value).map_err(malformed)?;
+    let issuer_key = sha256(&encoded(&issuer.tbs_certificate.subject_public_key_info)?);
+    // What the log saw is the certificate without the promise itself.
+    let mut seen = certificate.tbs_certificate.clone();
+    seen.extensions.iter_mut().for_each(|all| all.retain(|it| it.extn_id != PROMISES));
+    let seen = encoded(&seen)?;
+    let promises =
+        Promise::list(list.as_bytes()).ok_or_else(|| malformed("its list of promises"))?;
+    let kept = promises.iter().any(|promise| {
+        Log::find(logs, promise.log, promise.milliseconds / 1000).is_some_and(|log| {
+            let signed = promise.signed(&issuer_key, &seen);
+            signed.is_some_and(|it| log.key.verify(&sha256(&it), promise.signature).is_ok())
+        })
+    });
+    if kept { Ok(()) } else { Err(CertificateError::Unlisted) }
+}
+
+/// A promise of a log, a `SignedCertificateTimestamp` of version 1 (RFC 6962, section 3.2).
+struct Promise<'a> {
+    log: &'a [u8],
+    milliseconds: u64,
+    extensions: &'a [u8],
+    signature: &'a [u8],
+}
+
+impl<'a> Promise<'a> {
+    /// Reads a `SignedCertificateTimestampList`; promises of other versions and algorithms are left out.
+    fn list(bytes: &'a [u8]) -> Option<Vec<Self>> {
+        let (mut rest, []) = vector(bytes)? else { return None };
+        let mut promises = Vec::new();
+        while !rest.is_empty() {
+            let (one, after) = vector(rest)?;
+            promises.extend(Self::parse(one));
+            rest = after;
+        }
+        Some(promises)
+    }
+
+    fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let rest = bytes.strip_prefix(&[0])?;
+        let (log, rest) = rest.split_at_checked(32)?;
+        let (time, rest) = rest.split_first_chunk()?;
+        let (extensions, rest) = vector(rest)?;
+        // SHA-256 with ECDSA (RFC 5246, section 7.4.1.4.1).
+        let (signature, []) = vector(rest.strip_prefix(&[4, 3])?)? else { return None };
+        Some(Self { log, milliseconds: u64::from_be_bytes(*time), extensions, signature })
+    }
+
+    /// What the log has signed: of a certificate before the promise was put in, a `precert_entry`.
+    fn signed(&self, issuer_key: &[u8; 32], certificate: &[u8]) -> Option<Vec<u8>> {
+        let length = u32::try_from(certificate.len()).ok().filter(|it| *it < 1 << 24)?;
+        let mut out = vec![0, 0];
+        out.extend(self.milliseconds.to_be_bytes());
+        out.extend([0, 1]);
+        out.extend(issuer_key);
+        out.extend(length.to_be_bytes().get(1..)?);
+        out.extend(certificate);
+        out.extend(u16::try_from(self.extensions.len()).ok()?.to_be_bytes());
+        out.extend(self.extensions);
+        Some(out)
+    }
+}
+
+/// Bytes with their length in two bytes in front, and what follows (RFC 5246, section 4.3).
+fn vector(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))
+}

@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Entries of a log of signatures (Rekor): that a signature was there at a time, checked offline.
+//!
+//! An entry counts when a trusted log promised it with a time (the signed entry timestamp), showed that it
+//! is in the log (RFC 9162, section 2.1.3, with a signed checkpoint), and it is of this very signature. The
+//! time is what a certificate's validity is held against, so an entry without that promise, as the second
+//! generation of Rekor writes them for use with a time stamp authority, is refused.
+
+use serde::{Deserialize, Serialize};
+
+use crate::encoding::{base64, base64_bytes, decimal, hex};
+use crate::key::{PublicKey, Sha256, sha256};
+use crate::trusted_root::{Log, TrustedRoot};
+
+/// Why an entry was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// Of a log that nobody trusts, or not for then.
+    #[error("its entry is of a log that the trusted root does not have for then: {0}")]
+    Unknown(String),
+    /// No word of the log with a time.
+    #[error(
+        "the entry has no promise of the log with a time, which alone tells when it was signed"
+    )]
+    NoPromise,
+    /// The log did not say that.
+    #[error("the promise of the log is not one of this entry")]
+    Promise,
+    /// Nothing shows that the entry is in the log.
+    #[error("the entry comes without a proof that it is in the log")]
+    NoProof,
+    /// It is not where it should be.
+    #[error("the proof that the entry is in the log does not hold: {0}")]
+    Proof(&'static str),
+    /// An entry about something else.
+    #[error("the entry is of another signature: {0}")]
+    OtherEntry(String),
+}
+
+/// `TransparencyLogEntry` of `sigstore_rekor.proto`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct Entry {
+    #[serde(with = "decimal", default)]
+    log_index: u64,
+    log_id: LogId,
+    kind_version: KindVersion,
+    #[serde(with = "decimal", default)]
+    integrated_time: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    inclusion_promise: Option<Promise>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    inclusion_proof: Option<Proof>,
+    #[serde(with = "base64_bytes")]
+    canonicalized_body: Vec<u8>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct LogId {
+    #[serde(with = "base64_bytes")]
+    key_id: Vec<u8>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KindVersion {
+    kind: String,
+    version: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Promise {
+    #[serde(with = "base64_bytes")]
+    signed_entry_timestamp: Vec<u8>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Proof {
+    #[serde(with = "decimal", default)]
+    log_index: u64,
+    #[serde(with = "base64_bytes")]
+    root_hash: Vec<u8>,
+    #[serde(with = "decimal")]
+    tree_size: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    hashes: Vec<Hash>,
+    checkpoint: Checkpoint,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+struct Hash(#[serde(with = "base64_bytes")] Vec<u8>);
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Checkpoint {
+    envelope: String,
+}
+
+/// What an entry has to be of.
+pub(crate) struct Signed<'a> {
+    /// The certificate, DER.
+    pub(crate) certificate: &'a [u8],
+    /// The signature, DER.
+    pub(crate) signature: &'a [u8],
+    /// What was signed.
+    pub(crate) content: Content,
+}
+
+/// What was signed.
+pub(crate) enum Content {
+    /// A file with this digest.
+    File(Sha256),
+    /// An envelope whose payload has this digest.
+    Payload(Sha256),
+}
+
+impl Entry {
+    /// Checks that a log of `root` has this entry, and returns when it took it, in seconds since 1970.
+    pub(crate) fn time(&self, root: &TrustedRoot) -> Result<u64, LogError> {
+        let (id, time) = (&self.log_id.key_id, self.integrated_time);
+        let log = Log::find(&root.signature_logs, id, time);
+        let log = log.ok_or_else(|| LogError::Unknown(hex(id)))?;
+        let promise = self.inclusion_promise.as_ref().ok_or(LogError::NoPromise)?;
+        // Rekor, "SignedEntryTimestamp": canonical JSON (RFC 8785) of these four.
+        let said = format!(
+            r#"{{"body":"{}","integratedTime":{time},"logID":"{}","logIndex":{}}}"#,
+            base64(&self.canonicalized_body),
+            hex(id),
+            self.log_index
+        );
+        let signature = &promise.signed_entry_timestamp;
+        log.key.verify(&sha256(said.as_bytes()), signature).map_err(|_| LogError::Promise)?;
+        let proof = self.inclusion_proof.as_ref().ok_or(LogError::NoProof)?;
+        proof.verify(&self.canonicalized_body, log)?;
+        Ok(time)
+    }
+
+    /// Checks that the entry is of `signed` and nothing else.
+    pub(crate) fn expect(&self, signed: &Signed<'_>) -> Result<(), LogError> {
+        let KindVersion { kind, version } = &self.kind_version;
+        let malformed =
+            |e: serde_json::Error| LogError::OtherEntry(format!("it is no {kind}: {e}"));
+        let other = |what: &str| Err(LogError::OtherEntry(what.to_owned()));
+        let body = self.canonicalized_body.as_slice();
+        let ((digest, signature, certificate), expected) =
+            match (kind.as_str(), version.as_str(), &signed.content) {
+                ("hashedrekord", "0.0.1", Content::File(expected)) => {
+                    let body: Body<HashedRekord> =
+                        serde_json::from_slice(body).map_err(malformed)?;
+                    (body.named(kind, version)?.parts(), expected)
+                }
+                ("dsse", "0.0.1", Content::Payload(expected)) => {
+                    let body: Body<Dsse> = serde_json::from_slice(body).map_err(malformed)?;
+                    (body.named(kind, version)?.parts(), expected)
+                }
+                _ => return other(&format!("its kind is {kind} {version}")),
+            };
+        if digest.algorithm != "sha256" || digest.value != hex(expected) {
+            return other("its digest differs");
+        }
+        if signature != signed.signature {
+            return other("its signature differs");
+        }
+        match pem_rfc7468::decode_vec(&certificate) {
+            Ok(("CERTIFICATE", der)) if der == signed.certificate => Ok(()),
+            _ => other("its certificate differs"),
+        }
+    }
+}
+
+/// The body of an entry: what it is, and the rest by that.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<T> {
+    kind: String,
+    api_version: String,
+    spec: T,
+}
+
+impl<T> Body<T> {
+    /// The rest, if the body says of itself what the entry says of it.
+    fn named(self, kind: &str, version: &str) -> Result<T, LogError> {
+        if (self.kind.as_str(), self.api_version.as_str()) == (kind, version) {
+            Ok(self.spec)
+        } else {
+            Err(LogError::OtherEntry(format!("its body is {} {}", self.kind, self.api_version)))
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Digest {
+    algorithm: String,
+    value: String,
+}
+
+/// Digest, signature and certificate in PEM.
+type Parts = (Digest, Vec<u8>, Vec<u8>);
+
+/// Rekor, `hashedrekord_v0_0_1_schema.json`.
+#[derive(Deserialize)]
+struct HashedRekord {
+    data: Data,
+    signature: FileSignature,
+}
+
+#[derive(Deserialize)]
+struct Data {
+    hash: Digest,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FileSignature {
+    #[serde(with = "base64_bytes")]
+    content: Vec<u8>,
+    public_key: Verifier,
+}
+
+#[derive(Deserialize)]
+struct Verifier {
+    #[serde(with = "base64_bytes")]
+    content: Vec<u8>,
+}
+
+impl HashedRekord {
+    fn parts(self) -> Parts {
+        (self.data.hash, self.signature.content, self.signature.public_key.content)
+    }
+}
+
+/// Rekor, `dsse_v0_0_1_schema.json`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Dsse {
+    payload_hash: Digest,
+    signatures: [EnvelopeSignature; 1],
+}
+
+#[derive(Deserialize)]
+struct EnvelopeSignature {
+    #[serde(with = "base64_bytes")]
+    signature: Vec<u8>,
+    #[serde(with = "base64_bytes")]
+    verifier: Vec<u8>,
+}
+
+impl Dsse {
+    fn parts(self) -> Parts {
+        let [EnvelopeSignature { signature, verifier }] = self.signatures;
+        (self.payload_hash, signature, verifier)
+    }
+}
+
+impl Proof {
+    fn verify(&self, body: &[u8], log: &Log) -> Result<(), LogError> {
+        let leaf = sha256(&[&[0], body].concat());
+        let hashes = self.hashes.iter().map(|it| it.0.as_slice());
+        let root = root(leaf, self.log_index, self.tree_size, hashes)
+            .ok_or(LogError::Proof("it has another number of hashes than the tree"))?;
+        if self.root_hash != root {
+            return Err(LogError::Proof("it leads to another root"));
+        }
+        let said = self.checkpoint.said(&log.id, &log.key);
+        let said = said.ok_or(LogError::Proof("the log did not sign the checkpoint"))?;
+        // Origin, size, root; more lines may follow.
+        let mut lines = said.lines().skip(1);
+        let size = lines.next().and_then(|line| line.parse().ok());
+        if size == Some(self.tree_size) && lines.next() == Some(&base64(&root)) {
+            Ok(())
+        } else {
+            Err(LogError::Proof("the checkpoint is of another tree"))
+        }
+    }
+}
+
+/// The root of a tree of `size` leaves, from the leaf at `index` and the hashes beside its path upwards
+/// (RFC 9162, section 2.1.3.2).
+fn root<'a>(
+    leaf: Sha256,
+    index: u64,
+    size: u64,
+    hashes: impl Iterator<Item = &'a [u8]>,
+) -> Option<Sha256> {
+    let (mut at, mut last) = (index, size.checked_sub(1)?);
+    if at > last {
+        return None;
+    }
+    let parent = |left: &[u8], right: &[u8]| sha256(&[&[1], left, right].concat());
+    let mut root = leaf;
+    for hash in hashes {
+        if last == 0 {
+            return None;
+        }
+        if at % 2 == 1 || at == last {
+            root = parent(hash, &root);
+            while at % 2 == 0 && at != 0 {
+                (at, last) = (at / 2, last / 2);
+            }
+        } else {
+            root = parent(&root, hash);
+        }
+        (at, last) = (at / 2, last / 2);
+    }
+    (last == 0).then_some(root)
+}
+
+impl Checkpoint {
+    /// The text, if the log signed it: a signed note (C2SP, "signed-note"), in which a line names the signer,
+    /// and holds four bytes of the key's id before the signature.
+    fn said(&self, id: &[u8], key: &PublicKey) -> Option<&str> {
+        let end = self.envelope.rfind("\n\n")? + 1;
+        let (said, signatures) = self.envelope.split_at_checked(end)?;
+        // The name is that of the origin, which is signed; Rekor's goes on with the number of a tree.
+        let origin = said.split([' ', '\n']).next();
+        let signed = signatures.lines().any(|line| {
+            let last = line.strip_prefix("\u{2014} ").and_then(|line| line.split_once(' '));
+            let last = last.filter(|(name, _)| Some(*name) == origin);
+            let bytes = last.and_then(|(_, text)| crate::encoding::from_base64(text));
+            bytes.is_some_and(|bytes| {
+                let (hint, signature) = bytes.split_at(bytes.len().min(4));
+                let named = hint.len() == 4 && id.starts_with(hint);
+                named && key.verify(&sha256(said.as_bytes()), signature).is_ok()
+            })
+        });
+        signed.then_some(said)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The root of all `leaves`, and the path of the one at `index` (RFC 9162, sections 2.1.1 and 2.1.3.1).
+    fn tree(leaves: &[Sha256], index: usize) -> (Sha256, Vec<Sha256>) {
+        if let [only] = leaves {
+            return (*only, Vec::new());
+        }
+        let (left, right) = leaves.split_at(leaves.len().next_power_of_two() / 2);
+        let (a, b) =
+            (tree(left, index.min(left.len() - 1)), tree(right, index.saturating_sub(left.len())));
+        let root = sha256(&[&[1], &a.0[..], &b.0[..]].concat());
+        let mut path = if index < left.len() { a.1 } else { b.1.clone() };
+        path.push(if index < left.len() { b.0 } else { a.0 });
+        (root, path)
+    }
+
+    proptest! {
+        #[test]
+        fn a_leaf_leads_to_the_root_by_its_path_alone(size in 1_usize..70, at in any::<prop::sample::Index>()) {
+            let leaves: Vec<_> = (0..size).map(|n| sha256(&n.to_be_bytes())).collect();
+            let index = at.index(size);
+            let (expected, path) = tree(&leaves, index);
+            let told = |leaf, at: usize, size: usize, path: &[Sha256]| {
+                root(leaf, at as u64, size as u64, path.iter().map(<[u8; 32]>::as_slice))
+            };
+            prop_assert_eq!(told(leaves[index], index, size, &path), Some(expected));
+            prop_assert_ne!(told(sha256(b"other"), index, size, &path), Some(expected));
+            let longer = [&path[..], &[sha256(b"more")]].concat();
+            prop_assert_ne!(told(leaves[index], index, size, &longer), Some(expected));
+            if let Some((_, shorter)) = path.split_last() {
+                prop_assert_ne!(told(leaves[index], index, size, shorter), Some(expected));
+            }
+            prop_assert_eq!(told(leaves[index], size, size, &path), None);
+        }
+    }
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Signatures of an identity, by an authority and logs that are made up.
+
+use mock_sigstore::{SUBJECT, Sigstore, TIME, USAGE, Usage, base64};
+use serde_json::{Value, json};
+use sigstore::statement::CYCLONEDX;
+use sigstore::{Bundle, Identity, Statement, TrustedRoot, sha256};
+
+/// Why the bundle does not vouch for `content`; nothing where it does.
+fn refused(bundle: &Value, identity: &Identity, content: &[u8]) -> Option<String> {
+    let bundle = Bundle::parse(bundle.to_string().as_bytes());
+    let verified = bundle.and_then(|it| it.verify_file(identity, &sha256(content)));
+    verified.err().map(|error| error.to_string())
+}
+
+#[test]
+fn what_an_identity_signed_is_accepted() {
+    let sigstore = Sigstore::new();
+    let (signer, identity) = (sigstore.certify(USAGE, true), sigstore.identity());
+    let signed = sigstore.sign_file(&signer, &sha256(b"content"), TIME);
+    assert_eq!(refused(&signed, &identity, b"content"), None);
+    assert!(refused(&signed, &identity, b"other").is_some());
+
+    let digest = sha256(b"image");
+    let statement = Statement::new("image", &digest, CYCLONEDX, json!({"a": 1}));
+    let signed = sigstore.sign_statement(&signer, &statement).to_string();
+    let signed = Bundle::parse(signed.as_bytes()).unwrap();
+    assert_eq!(signed.verify_statement(&identity, CYCLONEDX, &digest).unwrap(), statement);
+    assert!(signed.verify_file(&identity, &digest).is_err());
+    // A key is not enough for what an identity signed, nor the other way round.
+    let told = signed.verify_any_statement(&signer.key.public()).unwrap_err().to_string();
+    assert!(told.contains("expected a key alone"), "{told}");
+    let by_key = Bundle::sign_file(&signer.key, &digest).unwrap();
+    let told = by_key.verify_file(&identity, &digest).unwrap_err().to_string();
+    assert!(told.contains("expected an identity"), "{told}");
+}
+
+#[test]
+fn another_identity_authority_log_or_time_is_named() {
+    let sigstore = Sigstore::new();
+    let (signer, identity) = (sigstore.certify(USAGE, true), sigstore.identity());
+    let good = sigstore.sign_file(&signer, &sha256(b"x"), TIME);
+    let told = |bundle: &Value, identity: &Identity, expected: &str| {
+        let told = refused(bundle, identity, b"x").unwrap();
+        assert!(told.contains(expected), "{expected}\n{told}");
+    };
+    let prefix = Identity { subject: SUBJECT[..SUBJECT.len() - 1].to_owned(), ..identity.clone() };
+    told(&good, &prefix, "it was signed by https://forge.example/people/project");
+    let elsewhere = Identity { issuer: "https://other.example".to_owned(), ..identity.clone() };
+    told(&good, &elsewhere, "https://token.forge.example vouches for who signed");
+    let public = Identity { root: TrustedRoot::public_good().unwrap(), ..identity.clone() };
+    told(&good, &public, "is of a log that the trusted root does not have");
+
+    let with = |place: &str| {
+        let (mut root, other) = (sigstore.root(), Sigstore::new().root());
+        root[place] = other[place].clone();
+        let root = TrustedRoot::parse(root.to_string().as_bytes()).unwrap();
+        Identity { root, ..identity.clone() }
+    };
+    told(&good, &with("certificateAuthorities"), "no trusted authority vouches");
+    told(&good, &with("ctlogs"), "no trusted log has promised");
+    told(&good, &with("tlogs"), "is of a log that");
+
+    for log in ["tlogs", "ctlogs"] {
+        let mut root = sigstore.root();
+        root[log][0]["publicKey"]["validFor"] = json!({"end": "2040-01-01T00:00:00Z"});
+        let root = TrustedRoot::parse(root.to_string().as_bytes()).unwrap();
+        told(&good, &Identity { root, ..identity.clone() }, "log");
+    }
+
+    let late = sigstore.sign_file(&signer, &sha256(b"x"), TIME + 3 * 24 * 60 * 60);
+    told(&late, &identity, "no trusted authority vouches for the certificate at the time");
+    told(&sigstore.sign_file(&signer, &sha256(b"x"), 0), &identity, "for then");
+    let server = sigstore.certify(Usage::ServerAuth, true);
+    told(
+        &sigstore.sign_file(&server, &sha256(b"x"), TIME),
+        &identity,
+        "no trusted authority vouches",
+    );
+    let secret = sigstore.certify(USAGE, false);
+    told(
+        &sigstore.sign_file(&secret, &sha256(b"x"), TIME),
+        &identity,
+        "no trusted log has promised",
+    );
+}
+
+#[test]
+fn an_entry_of_another_signature_or_without_its_proofs_is_named() {
+    let sigstore = Sigstore::new();
+    let (signer, identity) = (sigstore.certify(USAGE, true), sigstore.identity());
+    let good = sigstore.sign_file(&signer, &sha256(b"x"), TIME);
+    let entry = "/verificationMaterial/tlogEntries/0";
+    let other = sigstore.sign_file(&signer, &sha256(b"y"), TIME);
+    let mut swapped = good.clone();
+    *swapped.pointer_mut(entry).unwrap() = other.pointer(entry).unwrap().clone();
+    let told = refused(&swapped, &identity, b"x").unwrap();
+    assert!(told.contains("the entry is of another signature"), "{told}");
+    for (missing, expected) in
+        [("inclusionPromise", "no promise"), ("inclusionProof", "without a proof")]
+    {
+        let mut bad = good.clone();
+        bad.pointer_mut(entry).unwrap().as_object_mut().unwrap().remove(missing);
+        let told = refused(&bad, &identity, b"x").unwrap();
+        assert!(told.contains(expected), "{told}");
+    }
+    for (field, value) in [
+        ("logIndex", json!("1003")),
+        ("integratedTime", json!((TIME + 1).to_string())),
+        ("inclusionProof/logIndex", json!("3")),
+        ("inclusionProof/treeSize", json!("6")),
+        ("inclusionProof/rootHash", json!(base64([0; 32]))),
+        ("inclusionProof/hashes/0", json!(base64([0; 32]))),
+        ("inclusionProof/checkpoint/envelope", json!("log.example\n5\nA\n\n\u{2014} x AAAA\n")),
+        ("kindVersion/version", json!("0.0.2")),
+        ("logId/keyId", json!(base64([0; 32]))),
+    ] {
+        let mut bad = good.clone();
+        *bad.pointer_mut(&format!("{entry}/{field}")).unwrap() = value;
+        assert!(refused(&bad, &identity, b"x").is_some(), "{field}");
+    }
+    let mut none = good.clone();
+    *none.pointer_mut("/verificationMaterial/tlogEntries").unwrap() = json!([]);
+    assert!(refused(&none, &identity, b"x").unwrap().contains("without one entry of a log"));
+}
+
+#[test]
+fn a_bundle_with_any_byte_changed_vouches_for_nothing() {
+    let sigstore = Sigstore::new();
+    let (signer, identity) = (sigstore.certify(USAGE, true), sigstore.identity());
+    let good = sigstore.sign_file(&signer, &sha256(b"x"), TIME).to_string().into_bytes();
+    let accepted = |bytes: &[u8]| {
+        Bundle::parse(bytes).is_ok_and(|it| it.verify_file(&identity, &sha256(b"x")).is_ok())
+    };
+    assert!(accepted(&good));
+    for at in (0..good.len()).step_by(7) {
+        let mut bad = good.clone();
+        bad[at] ^= 1;
+        let around = &good[at.saturating_sub(30)..good.len().min(at + 30)];
+        assert!(!accepted(&bad), "{at}: {}", String::from_utf8_lossy(around));
+    }
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! A release that an identity signed, in place of a key.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::fs;
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use mock_sigstore::{ISSUER, SUBJECT, Sigstore, TIME, USAGE};
+use release::layout;
+use serde_json::Value;
+use sigstore::{Bundle, Identity, PrivateKey, Statement};
+use support::{BINARY, IMAGE, Release, notary, succeeded};
+use verify::Policy;
+
+/// A release like that of a key, but each bundle is one of the identity.
+fn signed(sigstore: &Sigstore) -> Release {
+    let release = Release::signed(&PrivateKey::generate(), "");
+    let signer = sigstore.certify(USAGE, true);
+    for path in release.files() {
+        if path == layout::PUBLIC_KEY || path.contains(".simplesigning.") {
+            fs::remove_file(release.path(&path)).unwrap();
+        } else if path.ends_with(".sigstore.json") {
+            let old: Value =
+                serde_json::from_slice(&fs::read(release.path(&path)).unwrap()).unwrap();
+            let bytes =
+                |place: &str| BASE64_STANDARD.decode(old.pointer(place)?.as_str().unwrap()).ok();
+            let new = if let Some(digest) = bytes("/messageSignature/messageDigest/digest") {
+                sigstore.sign_file(&signer, &digest.try_into().unwrap(), TIME)
+            } else {
+                let payload = bytes("/dsseEnvelope/payload").unwrap();
+                sigstore.sign_statement(&signer, &Statement::parse(&payload).unwrap())
+            };
+            let new = Bundle::parse(new.to_string().as_bytes()).unwrap();
+            release.put(&path, &new.to_json().unwrap());
+        }
+    }
+    release
+}
+
+#[test]
+fn a_release_is_verified_by_who_signed_it() {
+    let sigstore = Sigstore::new();
+    let release = signed(&sigstore);
+    let report = verify::folder(release.root(), &sigstore.identity(), &Policy::default()).unwrap();
+    assert!(report.is_verified(), "{report}");
+    assert!(report.to_string().contains(&format!("signed by {SUBJECT} of {ISSUER}")), "{report}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("root.json");
+    fs::write(&root, sigstore.root().to_string()).unwrap();
+    let call = |subject: &str, issuer: &str, own_root: bool| {
+        let mut command = notary();
+        command.args(["verify", "--certificate-identity", subject]);
+        command.args(["--certificate-oidc-issuer", issuer, "--release"]).arg(release.root());
+        if own_root {
+            command.arg("--trusted-root").arg(&root);
+        }
+        command.output().unwrap()
+    };
+    succeeded(&call(SUBJECT, ISSUER, true));
+    for (subject, issuer, own_root) in [
+        ("somebody@else.example", ISSUER, true),
+        (SUBJECT, "https://other.example", true),
+        (SUBJECT, ISSUER, false),
+    ] {
+        let output = call(subject, issuer, own_root);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stdout).ends_with("REJECTED\n"), "{output:?}");
+    }
+    let both =
+        notary().args(["verify", "--key", "x", "--certificate-identity", "y"]).output().unwrap();
+    assert_eq!(both.status.code(), Some(2), "{both:?}");
+    assert!(String::from_utf8_lossy(&both.stderr).contains("cannot be used with"), "{both:?}");
+}
+
+#[test]
+fn what_a_key_signed_is_not_of_an_identity_and_the_other_way_round() {
+    let (sigstore, key) = (Sigstore::new(), PrivateKey::generate());
+    let by_key = Release::signed(&key, "");
+    let report = verify::folder(by_key.root(), &sigstore.identity(), &Policy::default()).unwrap();
+    assert!(!report.is_verified());
+    assert!(report.to_string().contains("cosign.pub: it is not part of the release"), "{report}");
+    let report = signed(&sigstore).verify(&key.public());
+    assert!(report.to_string().contains("it was signed by an identity"), "{report}");
+}
+
+#[test]
+fn a_bundle_of_another_or_of_another_content_is_caught() {
+    let (sigstore, other) = (Sigstore::new(), Sigstore::new());
+    let (good, foreign) = (signed(&sigstore), signed(&other));
+    let identity = sigstore.identity();
+    let sbom = layout::sbom_attestation(IMAGE, layout::SbomFormat::CycloneDx);
+    for path in [
+        layout::signature(layout::MANIFEST),
+        layout::signature(IMAGE),
+        layout::provenance(BINARY),
+        sbom,
+    ] {
+        let copy = good.copy();
+        copy.put(&path, &fs::read(foreign.path(&path)).unwrap());
+        let report = verify::folder(copy.root(), &identity, &Policy::default()).unwrap();
+        assert!(report.faults.iter().any(|fault| fault.place == path), "{path}\n{report}");
+    }
+    let copy = good.copy();
+    let swapped = fs::read(good.path(&layout::signature(IMAGE))).unwrap();
+    copy.put(&layout::provenance(IMAGE), &swapped);
+    let report = verify::folder(copy.root(), &identity, &Policy::default()).unwrap();
+    assert!(report.to_string().contains("expected \"https://slsa.dev/provenance/v1\""), "{report}");
+    let stranger = Identity { subject: "other".to_owned(), ..identity };
+    assert!(!verify::folder(good.root(), &stranger, &Policy::default()).unwrap().is_verified());
+}
