@@ -20,6 +20,8 @@ pub(crate) struct Medium {
     pub(crate) kernel: String,
     /// SHA-256 of the initial RAM disk.
     pub(crate) initramfs: String,
+    /// Its length in bytes.
+    pub(crate) initramfs_length: u64,
     /// SHA-256 of the compressed root.
     pub(crate) root: String,
     /// The hash at the top of its tree of hashes.
@@ -31,12 +33,12 @@ pub(crate) struct Medium {
 impl Medium {
     /// The text of the file.
     pub(crate) fn to_text(&self) -> String {
-        let Self { kernel, initramfs, root, verity, length } = self;
+        let Self { kernel, initramfs, initramfs_length, root, verity, length } = self;
         let blocks = length / BLOCK;
         let sectors = blocks * SECTORS;
         format!(
-            "kernel={kernel}\ninitramfs={initramfs}\nroot={root}\nverity={verity}\nsalt=-\n\
-             blocks={blocks}\nsectors={sectors}\n"
+            "kernel={kernel}\ninitramfs={initramfs}\ninitramfs_bytes={initramfs_length}\nroot={root}\n\
+             verity={verity}\nsalt=-\nblocks={blocks}\nsectors={sectors}\n"
         )
     }
 }
@@ -75,6 +77,7 @@ mod tests {
         let medium = Medium {
             kernel: "k".to_owned(),
             initramfs: "i".to_owned(),
+            initramfs_length: 7,
             root: "r".to_owned(),
             verity: "v".to_owned(),
             length: 40_960,
@@ -82,6 +85,7 @@ mod tests {
         insta::assert_snapshot!(medium.to_text(), @r"
         kernel=k
         initramfs=i
+        initramfs_bytes=7
         root=r
         verity=v
         salt=-

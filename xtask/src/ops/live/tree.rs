@@ -89,14 +89,15 @@ pub(crate) fn image(parts: &Parts<'_>) -> Result<Image> {
 }
 
 fn facts(parts: &Parts<'_>) -> Result<Medium> {
-    let sha256 = |path: &Path| Ok::<_, anyhow::Error>(checksum::sha256(path)?.0);
     let (root, length) = checksum::sha256(&parts.root)?;
     if length % 4096 != 0 {
         bail!("{} has no whole number of blocks", parts.root.display());
     }
+    let (initramfs, initramfs_length) = checksum::sha256(&parts.initramfs)?;
     Ok(Medium {
-        kernel: sha256(&parts.kernel)?,
-        initramfs: sha256(&parts.initramfs)?,
+        kernel: checksum::sha256(&parts.kernel)?.0,
+        initramfs,
+        initramfs_length,
         root,
         verity: parts.root_hash.clone(),
         length,

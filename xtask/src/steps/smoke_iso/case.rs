@@ -103,12 +103,15 @@ pub(super) const ALL: &[Case] = &[
     },
     Case { name: "kernel", end: End::Refused(&["bad shim signature"]), ..broken(Change::Kernel) },
     Case {
+        name: "arm64-kernel",
+        firmware: Firmware::SecureBootArm64,
+        end: End::Refused(&["bad shim signature"]),
+        ..broken(Change::Kernel)
+    },
+    Case {
         name: "initramfs",
         firmware: Firmware::Uefi,
-        end: End::Refused(&[
-            "initramfs.img on the medium is damaged",
-            "Initramfs unpacking failed",
-        ]),
+        end: End::Refused(&["initramfs.img is damaged", "Initramfs unpacking failed"]),
         ..broken(Change::Initramfs)
     },
     Case {
