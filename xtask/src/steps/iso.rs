@@ -169,12 +169,10 @@ impl Work<'_> {
 
     /// The most that it may take, and the field of `[iso]` that says so.
     fn limit(&self, run: &Run) -> Result<(u64, &'static str)> {
-        let layout = Layout::open(run.dist().join(&self.image(run)?.layout))?;
-        for platform in platforms::of(&layout)? {
-            if is_bound(&layout, &platform)? {
-                return Ok((self.declared.bound_limit_mb, "bound_limit_mb"));
-            }
-        }
-        Ok((self.declared.limit_mb, "limit_mb"))
+        Ok(if is_bound(run, &self.image(run)?)? {
+            (self.declared.bound_limit_mb, "bound_limit_mb")
+        } else {
+            (self.declared.limit_mb, "limit_mb")
+        })
     }
 }

@@ -6,6 +6,7 @@
 
 mod case;
 mod guest;
+mod judge;
 mod media;
 mod webhook;
 
@@ -16,11 +17,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use release::{Architecture, ArtifactKind};
-use serde_json::Value;
 
-use self::case::{Case, End};
+use self::case::{Case, End, Tools};
 use self::webhook::Webhook;
-use super::images::megabytes;
+use super::images::{is_bound, megabytes};
 use super::{Input, Need, Outcome, Plan, Step, StepLog};
 use crate::ops::checksum;
 use crate::ops::qemu::{Accelerator, Drive, DriveKind, Machine, PROBE, PROBE_ANSWER, Qmp};
@@ -108,19 +108,16 @@ impl Step for SmokeIso {
         let mut times = BTreeMap::new();
         for case in self.chosen(run)? {
             let architecture = case.firmware.architecture();
-            let Some(iso) = iso(run, architecture)? else {
-                let missing =
-                    format!("{}: the release has no ISO for {}", case.name, architecture.oci());
-                let asked = !run.options.names.is_empty() || architecture == Architecture::Amd64;
-                ensure!(
-                    !asked,
-                    "{missing}: run `cargo xtask iso --target {}`",
-                    architecture.rust()
-                );
-                log.note(&missing);
-                facts.push(missing);
+            let iso = iso(run, architecture)?;
+            if let Some((lacking, mend)) = lacking(run, case, iso.as_deref())? {
+                let lacking = format!("{}: {lacking}", case.name);
+                let asked = !run.options.names.is_empty() || case.name == case::PLAIN.name;
+                ensure!(!asked, "{lacking}: run {mend}");
+                log.note(&lacking);
+                facts.push(lacking);
                 continue;
-            };
+            }
+            let iso = iso.context("there is no ISO")?;
             let began = Instant::now();
             let ran = attempts(run, log, case, accelerator, &iso).with_context(|| {
                 format!("{}; its console is in {}", case.name, folder(run, case).display())
@@ -184,6 +181,26 @@ pub(super) fn iso(run: &Run, architecture: Architecture) -> Result<Option<PathBu
     Ok(iso.map(|iso| run.dist().join(&iso.path)))
 }
 
+/// What the release lacks for `case`, and the commands that make it.
+fn lacking(run: &Run, case: &Case, iso: Option<&Path>) -> Result<Option<(String, String)>> {
+    let architecture = case.firmware.architecture();
+    if iso.is_none() {
+        let lacking = format!("the release has no ISO for {}", architecture.oci());
+        return Ok(Some((lacking, format!("`cargo xtask iso --target {}`", architecture.rust()))));
+    }
+    if case.tools != Tools::Bound {
+        return Ok(None);
+    }
+    let declared = run.workspace.product().iso.as_ref().context("release.toml has no [iso]")?;
+    let images = run.manifest()?.images;
+    let image = images.iter().find(|image| image.repository == declared.image);
+    let image = image.with_context(|| format!("there is no image {}", declared.image))?;
+    Ok((!is_bound(run, image)?).then(|| {
+        let mend = "`cargo xtask maintenance --bind-tools` and `cargo xtask iso`".to_owned();
+        ("the ISO has no tool images in it".to_owned(), mend)
+    }))
+}
+
 /// Where a case has its files.
 fn folder(run: &Run, case: &Case) -> PathBuf {
     run.workspace.scratch().join("smoke-iso").join(case.name)
@@ -207,10 +224,10 @@ fn machine(case: &Case, accelerator: Accelerator, iso: &Path, folder: &Path) -> 
         accelerator: if foreign { Accelerator::Tcg } else { accelerator },
         firmware: case.firmware,
         kernel: None,
-        memory: 2048,
+        memory: case.memory,
         drives,
         serial: media::SERIAL.to_owned(),
-        credentials: guest::credentials(case.failing, if case.task.is_some() { 900 } else { 5 }),
+        credentials: guest::credentials(case, if case.task.is_some() { 900 } else { 5 }),
     }
 }
 
@@ -287,7 +304,8 @@ fn attempt(
     for (file, sha256) in before {
         ensure!(checksum::sha256(&file)?.0 == sha256, "{} was written to", file.display());
     }
-    Ok(Ran { fact: judge(case, &console, &webhook)?, started })
+    let fact = judge::judge(case, &console, &webhook, run.version().text())?;
+    Ok(Ran { fact, started })
 }
 
 /// A running machine.
@@ -391,83 +409,9 @@ fn tail(console: &str) -> String {
     lines.get(lines.len().saturating_sub(20)..).unwrap_or_default().join("\n")
 }
 
-/// Holds what came about against what has to.
-fn judge(case: &Case, console: &str, webhook: &Webhook) -> Result<String> {
-    let reports = webhook.reports();
-    let told: Vec<&str> =
-        console.lines().filter_map(|line| line.trim().strip_prefix("smoke: ")).collect();
-    let is_told = |fact: &str| told.contains(&fact);
-    let listening: Vec<_> = told.iter().filter(|fact| is_service(fact)).collect();
-    ensure!(listening.is_empty(), "the machine listens: {listening:?}");
-    let failed: Vec<_> = told.iter().filter_map(|fact| fact.strip_prefix("failed ")).collect();
-    let (unit, reported) = match case.end {
-        End::Refused(_) => {
-            ensure!(reports.is_empty(), "a machine that was refused reported: {reports:?}");
-            return Ok("refused".to_owned());
-        }
-        End::Success => (None, true),
-        End::Failure(unit) => (Some(unit), true),
-        End::Silent(unit) => (Some(unit), false),
-    };
-    ensure!(failed == Vec::from_iter(unit), "the failed units are {failed:?}");
-    ensure!(
-        reports.len() == usize::from(reported),
-        "{} reports came in: {reports:?}",
-        reports.len()
-    );
-    let mut body = Value::Null;
-    if let [report] = reports.as_slice() {
-        ensure!(report.secret == media::SECRET, "the secret came as {:?}", report.secret);
-        ensure!(report.path.ends_with(media::SERIAL), "the report went to {}", report.path);
-        body = serde_json::from_str(&report.body)
-            .with_context(|| format!("the report is no JSON: {}", report.body))?;
-        let status = if unit.is_some() { "failed" } else { "success" };
-        ensure!(body["status"] == status && body["job_id"] == media::JOB, "it said {body}");
-        ensure!(body["failed_step"].as_str() == unit, "it said {body}");
-    }
-    match unit {
-        None => {
-            ensure!(
-                is_told(&format!("active {}", guest::TARGET)),
-                "{} was not reached",
-                guest::TARGET
-            );
-            for step in guest::STEPS {
-                ensure!(is_told(&format!("active {step}")), "{step} did not run");
-            }
-            ensure!(body["task_target"] == guest::TARGET, "it said {body}");
-        }
-        Some(unit) => {
-            let after = guest::STEPS.iter().skip_while(|step| **step != unit);
-            for step in after {
-                ensure!(!is_told(&format!("active {step}")), "{step} ran after {unit} had failed");
-            }
-        }
-    }
-    let time = told.iter().find(|fact| fact.starts_with("Startup finished")).unwrap_or(&"");
-    Ok(time.rsplit_once("= ").map_or("done", |(_, time)| time).to_owned())
-}
-
-/// Whether a socket is more than that of the client that asks for addresses: port 68 of DHCP
-/// (RFC 2131, 4.1), 546 of `DHCPv6` (RFC 8415, 7.2).
-fn is_service(fact: &str) -> bool {
-    let Some(socket) = fact.strip_prefix("listens ") else { return false };
-    let client = socket.starts_with("udp ")
-        && socket.rsplit_once(':').is_some_and(|(_, port)| matches!(port, "0044" | "0222"));
-    !client
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_dhcp_client_is_no_service() {
-        assert!(!is_service("listens udp 0F02000A:0044"));
-        assert!(is_service("listens udp 00000000:14EB"));
-        assert!(is_service("listens tcp 00000000:0044"));
-        assert!(!is_service("active dispatcher.service"));
-    }
 
     #[test]
     fn names_of_cases_are_unique_and_safe_as_folders() {

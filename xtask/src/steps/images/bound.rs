@@ -15,7 +15,7 @@ use walkdir::WalkDir;
 use super::builder::Builder;
 use super::cached::{self, ContextFile};
 use super::work::Prepared;
-use crate::ops::oci::platforms::{self, Platform};
+use crate::ops::oci::platforms;
 use crate::ops::tree::remove;
 use crate::run::Run;
 use crate::steps::StepLog;
@@ -52,13 +52,19 @@ pub(super) fn image(
     cached::image(run, log, builder, &job, (on, &digest), &files, &folder.join("bound"))
 }
 
-/// Whether an image has the tool images in it, by the configuration of one of its parts.
-pub(in crate::steps) fn is_bound(layout: &Layout, part: &Platform) -> Result<bool> {
-    let config = layout.read_document(part.manifest.config())?;
-    let config: ImageConfiguration =
-        serde_json::from_slice(&config).context("the image's configuration is malformed")?;
-    let labels = config.config().as_ref().and_then(|config| config.labels().as_ref());
-    Ok(labels.is_some_and(|labels| labels.get(LABEL).is_some_and(|value| value == "bound")))
+/// Whether an image of the release has the tool images in it, by the configurations of its parts.
+pub(in crate::steps) fn is_bound(run: &Run, image: &release::Image) -> Result<bool> {
+    let layout = Layout::open(run.dist().join(&image.layout))?;
+    for part in platforms::of(&layout)? {
+        let config = layout.read_document(part.manifest.config())?;
+        let config: ImageConfiguration =
+            serde_json::from_slice(&config).context("the image's configuration is malformed")?;
+        let labels = config.config().as_ref().and_then(|config| config.labels().as_ref());
+        if labels.is_some_and(|labels| labels.get(LABEL).is_some_and(|value| value == "bound")) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Its path, relative to the root.

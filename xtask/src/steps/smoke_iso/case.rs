@@ -19,6 +19,10 @@ pub(super) struct Case {
     pub(super) change: Option<Change>,
     /// What the second CD says; none for an empty drive.
     pub(super) task: Option<Task>,
+    /// What carries out the steps.
+    pub(super) tools: Tools,
+    /// Its memory in MiB.
+    pub(super) memory: u32,
     /// The step that fails.
     pub(super) failing: Option<&'static str>,
     /// Whether the disks that nothing may write to are there.
@@ -29,6 +33,15 @@ pub(super) struct Case {
     pub(super) one_drive: bool,
     /// What it ends with.
     pub(super) end: End,
+}
+
+/// What carries out the steps of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tools {
+    /// A command in the place of each: where the images are does not matter.
+    Replaced,
+    /// The images that are bound into the ISO; they tell their version.
+    Bound,
 }
 
 /// How a case ends.
@@ -51,6 +64,8 @@ pub(super) const PLAIN: Case = Case {
     direct: false,
     change: None,
     task: Some(Task::Good),
+    tools: Tools::Replaced,
+    memory: 2048,
     failing: None,
     decoys: false,
     bytes_per_second: 0,
@@ -71,6 +86,8 @@ pub(super) const ALL: &[Case] = &[
     Case { name: "one-drive", change: Some(Change::ToRam), one_drive: true, ..PLAIN },
     Case { name: "arm64", firmware: Firmware::UefiArm64, ..PLAIN },
     Case { name: "arm64-secure-boot", firmware: Firmware::SecureBootArm64, ..PLAIN },
+    // What podman unpacks from it lies in memory.
+    Case { name: "bound", tools: Tools::Bound, memory: 4096, ..PLAIN },
     Case { name: "slow", bytes_per_second: 1_000_000, ..PLAIN },
     Case { name: "no-task", task: None, end: End::Silent(DISPATCHER), ..PLAIN },
     Case {

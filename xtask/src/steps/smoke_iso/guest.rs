@@ -5,6 +5,8 @@
 //! the very one that is delivered; a credential replaces what a step would do, and adds a unit that
 //! tells on the console how things stand (systemd-debug-generator(8)).
 
+use super::case::{Case, Tools};
+
 /// The steps of the target that is tried, in order.
 pub(super) const STEPS: [&str; 4] = [
     "partition.service",
@@ -16,6 +18,12 @@ pub(super) const STEPS: [&str; 4] = [
 pub(super) const TARGET: &str = "install-linux.target";
 /// The line that ends what a machine tells.
 pub(super) const END: &str = "smoke: end";
+
+/// In the place of a step that fails.
+const FAILS: &str = "/bin/sh -c 'echo smoke: %n fails; exit 3'";
+/// In the place of a step whose image is bound: the image that its unit names tells its version.
+const TELLS: &str = r#"/bin/sh -c 'podman run --rm --network=host \
+  "$$(sed -n s/^Image=//p /usr/share/containers/systemd/%p.container)" --version | sed "s/^/smoke: %n says /"'"#;
 
 /// Waits until the task's end was reported, and tells the facts.
 const OBSERVER: &str = r#"[Unit]
@@ -36,9 +44,8 @@ ExecStart=/bin/sh -c 'until [ -e /run/provisioner-report/sent ]; do sleep 1; don
   echo "smoke: end"'
 "#;
 
-/// The credentials of a machine whose step `failing` fails, if there is one, and whose dispatcher
-/// waits for `patience` seconds for the task.
-pub(super) fn credentials(failing: Option<&str>, patience: u32) -> Vec<(String, String)> {
+/// The credentials of the machine of `case`, whose dispatcher waits for `patience` seconds for the task.
+pub(super) fn credentials(case: &Case, patience: u32) -> Vec<(String, String)> {
     let mut credentials = vec![
         ("systemd.extra-unit.smoke.service".to_owned(), OBSERVER.to_owned()),
         (
@@ -51,10 +58,10 @@ pub(super) fn credentials(failing: Option<&str>, patience: u32) -> Vec<(String, 
         ),
     ];
     for step in STEPS {
-        let program = if failing == Some(step) {
-            "/bin/sh -c 'echo smoke: %n fails; exit 3'"
-        } else {
-            "/bin/echo smoke: %n runs"
+        let program = match case.tools {
+            _ if case.failing == Some(step) => FAILS,
+            Tools::Replaced => "/bin/echo smoke: %n runs",
+            Tools::Bound => TELLS,
         };
         credentials.push((
             format!("systemd.unit-dropin.{step}"),

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Whether a machine did what it had to, by its console and by the reports that came in.
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+use super::case::{Case, End, Tools};
+use super::webhook::Webhook;
+use super::{guest, media};
+
+/// Holds what came about against what has to.
+pub(super) fn judge(
+    case: &Case,
+    console: &str,
+    webhook: &Webhook,
+    version: &str,
+) -> Result<String> {
+    let reports = webhook.reports();
+    let told: Vec<&str> =
+        console.lines().filter_map(|line| line.trim().strip_prefix("smoke: ")).collect();
+    let is_told = |fact: &str| told.contains(&fact);
+    let listening: Vec<_> = told.iter().filter(|fact| is_service(fact)).collect();
+    ensure!(listening.is_empty(), "the machine listens: {listening:?}");
+    let failed: Vec<_> = told.iter().filter_map(|fact| fact.strip_prefix("failed ")).collect();
+    let (unit, reported) = match case.end {
+        End::Refused(_) => {
+            ensure!(reports.is_empty(), "a machine that was refused reported: {reports:?}");
+            return Ok("refused".to_owned());
+        }
+        End::Success => (None, true),
+        End::Failure(unit) => (Some(unit), true),
+        End::Silent(unit) => (Some(unit), false),
+    };
+    ensure!(failed == Vec::from_iter(unit), "the failed units are {failed:?}");
+    ensure!(
+        reports.len() == usize::from(reported),
+        "{} reports came in: {reports:?}",
+        reports.len()
+    );
+    let mut body = Value::Null;
+    if let [report] = reports.as_slice() {
+        ensure!(report.secret == media::SECRET, "the secret came as {:?}", report.secret);
+        ensure!(report.path.ends_with(media::SERIAL), "the report went to {}", report.path);
+        body = serde_json::from_str(&report.body)
+            .with_context(|| format!("the report is no JSON: {}", report.body))?;
+        let status = if unit.is_some() { "failed" } else { "success" };
+        ensure!(body["status"] == status && body["job_id"] == media::JOB, "it said {body}");
+        ensure!(body["failed_step"].as_str() == unit, "it said {body}");
+    }
+    match unit {
+        None => {
+            ensure!(
+                is_told(&format!("active {}", guest::TARGET)),
+                "{} was not reached",
+                guest::TARGET
+            );
+            for step in guest::STEPS {
+                ensure!(is_told(&format!("active {step}")), "{step} did not run");
+                let says = format!("{step} says ");
+                let said = told.iter().find_map(|fact| fact.strip_prefix(says.as_str()));
+                match case.tools {
+                    Tools::Replaced => {}
+                    Tools::Bound => ensure!(
+                        said.is_some_and(|said| said.contains(version)),
+                        "the image of {step} says {said:?}, and is not of version {version}"
+                    ),
+                }
+            }
+            ensure!(body["task_target"] == guest::TARGET, "it said {body}");
+        }
+        Some(unit) => {
+            let after = guest::STEPS.iter().skip_while(|step| **step != unit);
+            for step in after {
+                ensure!(!is_told(&format!("active {step}")), "{step} ran after {unit} had failed");
+            }
+        }
+    }
+    let time = told.iter().find(|fact| fact.starts_with("Startup finished")).unwrap_or(&"");
+    Ok(time.rsplit_once("= ").map_or("done", |(_, time)| time).to_owned())
+}
+
+/// Whether a socket is more than that of the client that asks for addresses: port 68 of DHCP
+/// (RFC 2131, 4.1), 546 of `DHCPv6` (RFC 8415, 7.2).
+fn is_service(fact: &str) -> bool {
+    let Some(socket) = fact.strip_prefix("listens ") else { return false };
+    let client = socket.starts_with("udp ")
+        && socket.rsplit_once(':').is_some_and(|(_, port)| matches!(port, "0044" | "0222"));
+    !client
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_dhcp_client_is_no_service() {
+        assert!(!is_service("listens udp 0F02000A:0044"));
+        assert!(is_service("listens udp 00000000:14EB"));
+        assert!(is_service("listens tcp 00000000:0044"));
+        assert!(!is_service("active dispatcher.service"));
+    }
+}
