@@ -16,9 +16,9 @@ use crate::signer::Signer;
 
 pub(crate) fn run(args: &SigningArgs) -> Result<()> {
     let folder = ReleaseFolder::open(&args.release)?;
-    match Signer::find(args)? {
+    match Signer::find(args, folder.manifest.signer.as_ref())? {
         Some(signer) => {
-            same_key(&folder, &signer.public())?;
+            same_signer(&folder, &signer)?;
             attest(&folder, &signer, args)
         }
         None => check_attested(&folder, args),
@@ -83,8 +83,22 @@ fn check_attested(folder: &ReleaseFolder, args: &SigningArgs) -> Result<()> {
     Ok(())
 }
 
-/// A release has one key: with another, half of it would be refused.
-fn same_key(folder: &ReleaseFolder, key: &PublicKey) -> Result<()> {
+/// A release has one key, or one identity: with another, half of it would be refused.
+fn same_signer(folder: &ReleaseFolder, signer: &Signer) -> Result<()> {
+    let by_identity = folder.manifest.signer.is_some();
+    let Some(key) = signer.public() else {
+        // That it is the same identity is checked with each signature.
+        return if by_identity {
+            Ok(())
+        } else {
+            bail!(
+                "release.json names nobody who signed: run `notary sign` with the same engine first"
+            )
+        };
+    };
+    if by_identity {
+        bail!("the release was signed without a key; sign it again with this one first");
+    }
     let published = folder.read(layout::PUBLIC_KEY).context("run `notary sign` first")?;
     if published != key.to_pem()?.as_bytes() {
         bail!("the release was signed with another key; sign it again with this one first");

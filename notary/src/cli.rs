@@ -11,7 +11,7 @@ use verify::provenance::Pipeline;
 
 /// Signs, attests, publishes and verifies a release folder.
 ///
-/// The signing key is the one in --key FILE or, without that, in the environment variable
+/// With --engine cosign:keyless there is no key: whoever proves an identity signs. Otherwise the signing key is the one in --key FILE or, without that, in the environment variable
 /// XTASK_SIGNING_KEY, which holds either the path of a key file or the PEM text of one. Its
 /// password is in COSIGN_PASSWORD (set it to nothing for a key without one). Key files are
 /// cosign's. Neither key nor password is ever an argument.
@@ -35,6 +35,11 @@ pub(crate) enum Command {
     /// Writes signatures/, and cosign.pub with the public key. Nothing is signed unless every file
     /// and image is what release.json says.
     ///
+    /// With --engine cosign:keyless, cosign asks an authority (Fulcio) for a certificate of who signs, for
+    /// each signature, and has a log (Rekor) take it down; release.json then names the signer, and there is
+    /// no cosign.pub. The token that proves the identity comes from where cosign looks for it:
+    /// SIGSTORE_ID_TOKEN, or the build service. It is never an argument.
+    ///
     /// Without a key, a snapshot is signed with one that is made in memory for this run and never
     /// written. Since nobody can use it again, the same run attests as well, and `notary attest`
     /// afterwards only checks that it did. A candidate or stable release without a key is an error.
@@ -46,7 +51,8 @@ pub(crate) enum Command {
     /// Example: notary attest --release target/dist/latest --key cosign.key
     ///
     /// Writes provenance/, one statement for each file and image, and the attested bills of materials of
-    /// each image (CycloneDX, SPDX 2.3) beside them in sbom/. Run it after `notary sign`, with the same key: a release has one.
+    /// each image (CycloneDX, SPDX 2.3) beside them in sbom/. Run it after `notary sign`, with the same key
+    /// or identity: a release has one.
     #[command(verbatim_doc_comment)]
     Attest(SigningArgs),
     /// Publishes a signed release folder to a registry.
@@ -73,14 +79,15 @@ pub(crate) enum Command {
     #[command(verbatim_doc_comment)]
     PushTestArtifacts(crate::publish::test_artifacts::Args),
 
-    /// Checks a release from what was published and the public key alone.
+    /// Checks a release from what was published and the public key, or the name of who signed, alone.
     ///
     /// Examples:
     ///   notary verify --release target/dist/latest --key cosign.pub
     ///   notary verify --registry registry.example/provisioner:1.4.0 --key cosign.pub --json
+    ///   notary verify --release DIR --certificate-identity NAME --certificate-oidc-issuer URL
     ///
     /// A folder is checked without a network. Every fault is named; the table ends in VERIFIED or
-    /// REJECTED. Get the public key from somewhere else than the release.
+    /// REJECTED. Get the public key, or the name, from somewhere else than the release.
     #[command(verbatim_doc_comment, after_help = verify::cli::EXIT_CODES)]
     Verify(verify::cli::Args),
 }
@@ -106,8 +113,11 @@ pub(crate) enum KeyCommand {
 pub(crate) enum Engine {
     /// Our own code.
     Native,
-    /// The program.
+    /// The program, with a key.
     Cosign,
+    /// The program, without one.
+    #[value(name = "cosign:keyless")]
+    Keyless,
 }
 
 /// What signing and attesting need to know.
@@ -120,9 +130,17 @@ pub(crate) struct SigningArgs {
     /// its --key takes, such as awskms://…, hashivault://… or pkcs11:….
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
-    /// What signs: our own code, or the program cosign (3.1 or later) with a key.
+    /// What signs: our own code, or the program cosign (3.1 or later) with a key or as an identity.
     #[arg(long, value_name = "NAME", default_value = "native")]
     pub(crate) engine: Engine,
+    /// With cosign:keyless: the services to use, as cosign's option of that name [default: those of Sigstore's
+    /// public service, which cosign fetches].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) signing_config: Option<PathBuf>,
+    /// With cosign:keyless: the trusted_root.json that what they answer is held against [default: that of
+    /// Sigstore's public service].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trusted_root: Option<PathBuf>,
     /// The pipeline that built, as the provenance names it.
     #[arg(long, value_name = "NAME", default_value = "release", value_parser = pipeline)]
     pub(crate) pipeline: Pipeline,

@@ -1,19 +1,24 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The program cosign as an engine: for keys that we can't open, in a KMS or an HSM.
+//! The program cosign as an engine: for keys that we can't open, in a KMS or an HSM, and for who signs as an
+//! identity.
 //!
-//! Nothing of it needs a network: no transparency log and no time stamps are asked for, and its trusted
-//! root is empty (cosign 3, `sign-blob --signing-config`, `--trusted-root`). Each bundle is checked before
-//! it is taken, since a key of another kind than ECDSA on P-256 would be refused by whoever verifies.
+//! With a key, nothing needs a network: no transparency log and no time stamps are asked for, and the trusted
+//! root is empty (cosign 3, `sign-blob --signing-config`, `--trusted-root`). As an identity, cosign finds the
+//! token itself, and checks the certificate and the log's entry against its trusted root, but not that the
+//! certificate is listed (3.1.1). Each bundle is checked here before it is taken, by what checks a release too:
+//! nothing is signed that would be refused by whoever verifies.
 
+use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use sigstore::{Bundle, PublicKey, Sha256, Statement, sha256};
+use release::Signer;
+use sigstore::{Bundle, Identity, PublicKey, Sha256, Statement, Trust, TrustedRoot, sha256};
 use tempfile::TempDir;
 
 /// Neither a log nor a time stamp authority.
@@ -22,12 +27,28 @@ const SIGNING_CONFIG: &str = r#"{"mediaType":"application/vnd.dev.sigstore.signi
 const TRUSTED_ROOT: &str =
     r#"{"mediaType":"application/vnd.dev.sigstore.trustedroot+json;version=0.1"}"#;
 
-/// cosign with one key.
+/// cosign with one key, or as one identity.
 pub(crate) struct Cosign {
-    /// What its `--key` takes: a file, `env://VARIABLE`, or the URI of a KMS or an HSM.
-    key: OsString,
-    public: PublicKey,
+    by: By,
+    /// What its `--signing-config` takes, if it is given one.
+    signing_config: Option<PathBuf>,
+    /// What its `--trusted-root` takes, if it is given one.
+    trusted_root: Option<PathBuf>,
     scratch: TempDir,
+}
+
+/// Who signs.
+enum By {
+    Key {
+        /// What cosign's `--key` takes: a file, `env://VARIABLE`, or the URI of a KMS or an HSM.
+        reference: OsString,
+        public: PublicKey,
+    },
+    Identity {
+        /// Who it is: told before, else by the first certificate. All others have to name the same.
+        identity: OnceCell<Identity>,
+        root: TrustedRoot,
+    },
 }
 
 impl Cosign {
@@ -44,21 +65,72 @@ impl Cosign {
         let printed = run(Command::new("cosign").args(["public-key", "--key"]).arg(&key))?;
         let public = PublicKey::from_pem(&String::from_utf8_lossy(&printed))
             .context("cosign opened the key")?;
-        let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
-        fs::write(scratch.path().join("signing.json"), SIGNING_CONFIG)?;
-        fs::write(scratch.path().join("root.json"), TRUSTED_ROOT)?;
-        Ok(Self { key, public, scratch })
+        let scratch = scratch()?;
+        let at = |name: &str, text: &str| -> Result<PathBuf> {
+            let path = scratch.path().join(name);
+            fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+            Ok(path)
+        };
+        let signing_config = Some(at("signing.json", SIGNING_CONFIG)?);
+        let trusted_root = Some(at("root.json", TRUSTED_ROOT)?);
+        let by = By::Key { reference: key, public };
+        Ok(Self { by, signing_config, trusted_root, scratch })
     }
 
-    /// The half that verifies.
-    pub(crate) fn public(&self) -> &PublicKey {
-        &self.public
+    /// Signs as `signer`, or as whoever cosign turns out to be, with the services of `signing_config`, and
+    /// checked against `trusted_root`; those of Sigstore's public service where there is none.
+    ///
+    /// # Errors
+    /// When the trusted root can't be read.
+    pub(crate) fn keyless(
+        signer: Option<&Signer>,
+        signing_config: Option<&Path>,
+        trusted_root: Option<&Path>,
+    ) -> Result<Self> {
+        let root = match trusted_root {
+            Some(path) => {
+                let bytes = fs::read(path)
+                    .with_context(|| format!("cannot read the trusted root {}", path.display()))?;
+                TrustedRoot::parse(&bytes).with_context(|| path.display().to_string())?
+            }
+            None => TrustedRoot::public_good()?,
+        };
+        let identity = OnceCell::new();
+        if let Some(Signer { identity: subject, issuer }) = signer.cloned() {
+            identity.get_or_init(|| Identity { subject, issuer, root: root.clone() });
+        }
+        Ok(Self {
+            by: By::Identity { identity, root },
+            signing_config: signing_config.map(Path::to_owned),
+            trusted_root: trusted_root.map(Path::to_owned),
+            scratch: scratch()?,
+        })
+    }
+
+    /// The half of the key that verifies; none where an identity signs.
+    pub(crate) fn public(&self) -> Option<&PublicKey> {
+        match &self.by {
+            By::Key { public, .. } => Some(public),
+            By::Identity { .. } => None,
+        }
+    }
+
+    /// Who signs; none where a key does, or where nothing was signed yet.
+    pub(crate) fn signer(&self) -> Option<Signer> {
+        match &self.by {
+            By::Key { .. } => None,
+            By::Identity { identity, .. } => identity
+                .get()
+                .map(|it| Signer { identity: it.subject.clone(), issuer: it.issuer.clone() }),
+        }
     }
 
     /// Signs the file at `path`.
     pub(crate) fn sign_file(&self, path: &Path, digest: &Sha256) -> Result<Bundle> {
         let bundle = self.sign(&["sign-blob"], path)?;
-        bundle.verify_file(&self.public, digest).context("cosign signed something else")?;
+        bundle
+            .verify_file(self.trust(&bundle)?, digest)
+            .context("what cosign signed does not verify")?;
         Ok(bundle)
     }
 
@@ -71,10 +143,22 @@ impl Cosign {
     pub(crate) fn sign_statement(&self, statement: &Statement) -> Result<Bundle> {
         let path = self.put("statement.json", &statement.to_json()?)?;
         let bundle = self.sign(&["attest-blob", "--statement"], &path)?;
-        let signed =
-            bundle.verify_any_statement(&self.public).context("cosign signed something else")?;
+        let signed = bundle
+            .verify_any_statement(self.trust(&bundle)?)
+            .context("what cosign signed does not verify")?;
         ensure!(signed == *statement, "cosign signed another statement");
         Ok(bundle)
+    }
+
+    /// Who must have signed `bundle`.
+    fn trust(&self, bundle: &Bundle) -> Result<Trust<'_>> {
+        let (identity, root) = match &self.by {
+            By::Key { public, .. } => return Ok(Trust::Key(public)),
+            By::Identity { identity, root } => (identity, root),
+        };
+        let (subject, issuer) = bundle.claimed_identity().context("cosign signed with a key")?;
+        let claimed = || Identity { subject, issuer, root: root.clone() };
+        Ok(Trust::Identity(identity.get_or_init(claimed)))
     }
 
     fn put(&self, name: &str, bytes: &[u8]) -> Result<PathBuf> {
@@ -84,16 +168,38 @@ impl Cosign {
     }
 
     fn sign(&self, verb: &[&str], content: &Path) -> Result<Bundle> {
-        let at = |name: &str| self.scratch.path().join(name);
+        let written = self.scratch.path().join("bundle.json");
         let mut command = Command::new("cosign");
-        command.args(verb).arg(content).arg("--yes").arg("--key").arg(&self.key);
-        command.arg("--signing-config").arg(at("signing.json"));
-        command.arg("--trusted-root").arg(at("root.json"));
-        command.arg("--bundle").arg(at("bundle.json"));
-        run(&mut command)?;
-        let bytes = fs::read(at("bundle.json")).context("cosign wrote no bundle")?;
-        Bundle::parse(&bytes).context("cosign wrote another bundle than was asked for")
+        command.args(verb).arg(content).arg("--yes").arg("--bundle").arg(&written);
+        match &self.by {
+            By::Key { reference, .. } => command.arg("--key").arg(reference),
+            // Nobody is there to look at a browser, or to type in a code.
+            By::Identity { .. } => command.args(["--fulcio-auth-flow", "token"]),
+        };
+        if let Some(path) = &self.signing_config {
+            command.arg("--signing-config").arg(path);
+        }
+        if let Some(path) = &self.trusted_root {
+            command.arg("--trusted-root").arg(path);
+        }
+        run(&mut command).with_context(|| match &self.by {
+            By::Key { .. } => "cannot sign with the key",
+            By::Identity { .. } => {
+                "cannot sign as an identity; the token that proves it is in SIGSTORE_ID_TOKEN, or comes from \
+                 the build service that this runs on"
+            }
+        })?;
+        let bytes = fs::read(&written).context("cosign wrote no bundle")?;
+        fs::remove_file(&written).context("cannot remove what cosign wrote")?;
+        let bundle =
+            Bundle::parse(&bytes).context("cosign wrote another bundle than was asked for")?;
+        // A log's promise has the time; what nobody checks vouches for nothing.
+        Ok(bundle.without_time_stamps())
     }
+}
+
+fn scratch() -> Result<TempDir> {
+    tempfile::tempdir().context("cannot make a temporary folder")
 }
 
 /// Standard output of a command that succeeds.

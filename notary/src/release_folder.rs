@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use oci::{Digest, Layout};
 use release::test_artifacts::{NON_PRODUCTION, is_test_repository};
-use release::{Architecture, Artifact, Image, Manifest, layout};
+use release::{Architecture, Artifact, Image, Manifest, Signer, layout};
 use sigstore::{Sha256, sha256, sha256_from_hex};
 use verify::Folder;
 
@@ -19,8 +19,6 @@ use verify::Folder;
 pub(crate) struct ReleaseFolder {
     pub(crate) root: PathBuf,
     pub(crate) manifest: Manifest,
-    /// SHA-256 of `release.json`.
-    pub(crate) manifest_digest: Sha256,
 }
 
 impl ReleaseFolder {
@@ -45,7 +43,7 @@ impl ReleaseFolder {
             });
             bail!("{} is not what its {} says:{lines}", root.display(), layout::MANIFEST);
         }
-        Ok(Self { root: root.to_owned(), manifest, manifest_digest: sha256(&bytes) })
+        Ok(Self { root: root.to_owned(), manifest })
     }
 
     /// Each file with its digest.
@@ -77,6 +75,26 @@ impl ReleaseFolder {
             Ok((*architecture, part.clone()))
         });
         signed.collect()
+    }
+
+    /// Has the manifest say who signs, if it is not a key; the result is its digest.
+    pub(crate) fn name_signer(&mut self, signer: Option<Signer>) -> Result<Sha256> {
+        if self.manifest.signer != signer {
+            self.manifest.signer = signer;
+            self.write(layout::MANIFEST, self.manifest.to_json()?.as_bytes())?;
+        }
+        Ok(sha256(&self.read(layout::MANIFEST)?))
+    }
+
+    /// Removes a file of the release, if it is there.
+    pub(crate) fn remove(&self, path: &str) -> Result<()> {
+        let path = self.root.join(path);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("cannot remove {}", path.display()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Writes a file of the release; `path` is relative to it.

@@ -11,12 +11,12 @@ use sigstore::{PrivateKey, Sha256, Statement, simple_signing};
 use crate::attest;
 use crate::cli::SigningArgs;
 use crate::release_folder::{self, ReleaseFolder};
-use crate::signer::Signer;
+use crate::signer::{Older, Signer};
 
 pub(crate) fn run(args: &SigningArgs) -> Result<()> {
-    let folder = ReleaseFolder::open(&args.release)?;
-    if let Some(signer) = Signer::find(args)? {
-        return sign(&folder, &signer);
+    let mut folder = ReleaseFolder::open(&args.release)?;
+    if let Some(signer) = Signer::find(args, None)? {
+        return sign(&mut folder, &signer);
     }
     let channel = folder.manifest.channel;
     if channel != Channel::Snapshot {
@@ -27,16 +27,17 @@ pub(crate) fn run(args: &SigningArgs) -> Result<()> {
     }
     println!("no key: signing this snapshot with one that is thrown away when this run ends");
     let signer = Signer::Native(PrivateKey::generate());
-    sign(&folder, &signer)?;
+    sign(&mut folder, &signer)?;
     attest::attest(&folder, &signer, args)
 }
 
-fn sign(folder: &ReleaseFolder, signer: &Signer) -> Result<()> {
+fn sign(folder: &mut ReleaseFolder, signer: &Signer) -> Result<()> {
     // First, so that a run that breaks off leaves no signature beside a key that did not make it.
-    folder.write(layout::PUBLIC_KEY, signer.public().to_pem()?.as_bytes())?;
-    let path = folder.root.join(layout::MANIFEST);
-    let manifest = signer.sign_file(&path, &folder.manifest_digest)?;
-    folder.write(&layout::signature(layout::MANIFEST), &manifest.to_json()?)?;
+    folder.remove(&layout::signature(layout::MANIFEST))?;
+    match signer.public() {
+        Some(key) => folder.write(layout::PUBLIC_KEY, key.to_pem()?.as_bytes())?,
+        None => folder.remove(layout::PUBLIC_KEY)?,
+    }
     for file in folder.files() {
         let (file, digest) = file?;
         let bundle = signer.sign_file(&folder.root.join(&file.path), &digest)?;
@@ -54,11 +55,18 @@ fn sign(folder: &ReleaseFolder, signer: &Signer) -> Result<()> {
             sign_payload(folder, signer, &signed, name, &release_folder::digest(digest.hex())?)?;
         }
     }
+    // Who signs is known from the first certificate on, and the manifest says it. It comes last for that.
+    let identity = signer.identity();
+    let digest = folder.name_signer(identity.clone())?;
+    let manifest = signer.sign_file(&folder.root.join(layout::MANIFEST), &digest)?;
+    folder.write(&layout::signature(layout::MANIFEST), &manifest.to_json()?)?;
     let (files, images) = (folder.manifest.artifacts.len(), folder.manifest.images.len());
-    println!(
-        "signed {files} files, {images} images and release.json, key {}",
-        signer.public().hint()
-    );
+    let by = match (signer.public(), identity) {
+        (Some(key), _) => format!("key {}", key.hint()),
+        (None, Some(it)) => format!("as {} of {}", it.identity, it.issuer),
+        (None, None) => "by nobody".to_owned(),
+    };
+    println!("signed {files} files, {images} images and release.json, {by}");
     Ok(())
 }
 
@@ -73,5 +81,16 @@ fn sign_payload(
     let payload = simple_signing::payload(name, digest)?;
     let signature = signer.sign_payload(&payload)?;
     folder.write(&layout::legacy_payload(signed), &payload)?;
-    folder.write(&layout::legacy_signature(signed), signature.as_bytes())
+    let (of_key, of_identity) = (layout::legacy_signature(signed), layout::legacy_bundle(signed));
+    // What was signed the other way before would be no part of the release.
+    match signature {
+        Older::Key(text) => {
+            folder.remove(&of_identity)?;
+            folder.write(&of_key, text.as_bytes())
+        }
+        Older::Identity(bundle) => {
+            folder.remove(&of_key)?;
+            folder.write(&of_identity, &bundle.to_json()?)
+        }
+    }
 }

@@ -5,37 +5,65 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
+use release::Signer as Identity;
 use sigstore::{Bundle, PrivateKey, PublicKey, Sha256, Statement, simple_signing};
 
 use crate::cli::{Engine, SigningArgs};
 use crate::cosign::Cosign;
 use crate::key;
 
-/// A key, and what signs with it.
+/// A key or an identity, and what signs with it.
 pub(crate) enum Signer {
     /// The key in memory.
     Native(PrivateKey),
-    /// The program, which has the key in a file, an HSM or a KMS.
+    /// The program, which has the key in a file, an HSM or a KMS, or proves who it is each time.
     Cosign(Cosign),
+}
+
+/// A signature in cosign's older form.
+pub(crate) enum Older {
+    /// Of a key, in base64.
+    Key(String),
+    /// Of an identity.
+    Identity(Box<Bundle>),
 }
 
 impl Signer {
     /// The signer with the key of the arguments, else of the environment; none where neither names one.
-    pub(crate) fn find(args: &SigningArgs) -> Result<Option<Self>> {
+    /// Without a key, it has to turn out to be `signed`, who signed already.
+    pub(crate) fn find(args: &SigningArgs, signed: Option<&Identity>) -> Result<Option<Self>> {
+        let keyless = args.engine == Engine::Keyless;
+        ensure!(
+            keyless || (args.signing_config.is_none() && args.trusted_root.is_none()),
+            "--signing-config and --trusted-root are for --engine cosign:keyless"
+        );
+        ensure!(!keyless || args.key.is_none(), "--engine cosign:keyless takes no --key");
         Ok(match args.engine {
             Engine::Native => key::find(args.key.as_deref())?.map(Self::Native),
             Engine::Cosign => {
                 key::reference(args.key.as_deref()).map(Cosign::open).transpose()?.map(Self::Cosign)
             }
+            Engine::Keyless => {
+                let (config, root) = (args.signing_config.as_deref(), args.trusted_root.as_deref());
+                Some(Self::Cosign(Cosign::keyless(signed, config, root)?))
+            }
         })
     }
 
-    /// The half of the key that verifies.
-    pub(crate) fn public(&self) -> PublicKey {
+    /// The half of the key that verifies; none where an identity signs.
+    pub(crate) fn public(&self) -> Option<PublicKey> {
         match self {
-            Self::Native(key) => key.public(),
-            Self::Cosign(cosign) => cosign.public().clone(),
+            Self::Native(key) => Some(key.public()),
+            Self::Cosign(cosign) => cosign.public().cloned(),
+        }
+    }
+
+    /// Who signs; none where a key does, or where nothing was signed yet.
+    pub(crate) fn identity(&self) -> Option<Identity> {
+        match self {
+            Self::Native(_) => None,
+            Self::Cosign(cosign) => cosign.signer(),
         }
     }
 
@@ -55,14 +83,17 @@ impl Signer {
         }
     }
 
-    /// Signs what cosign signed of an image before bundles; the result is base64.
-    pub(crate) fn sign_payload(&self, payload: &[u8]) -> Result<String> {
-        match self {
-            Self::Native(key) => Ok(simple_signing::sign(key, payload)?),
-            Self::Cosign(cosign) => cosign
-                .sign_bytes(payload)?
-                .file_signature()
-                .context("cosign wrote a bundle without a signature"),
+    /// Signs what cosign signed of an image before bundles.
+    pub(crate) fn sign_payload(&self, payload: &[u8]) -> Result<Older> {
+        let cosign = match self {
+            Self::Native(key) => return Ok(Older::Key(simple_signing::sign(key, payload)?)),
+            Self::Cosign(cosign) => cosign,
+        };
+        let bundle = cosign.sign_bytes(payload)?;
+        if cosign.public().is_none() {
+            return Ok(Older::Identity(Box::new(bundle)));
         }
+        let signature = bundle.file_signature();
+        signature.map(Older::Key).context("cosign wrote a bundle without a signature")
     }
 }

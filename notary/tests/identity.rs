@@ -10,7 +10,7 @@ use std::fs;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use mock_sigstore::{ISSUER, SUBJECT, Sigstore, TIME, USAGE};
-use release::layout;
+use release::{Signer, layout};
 use serde_json::Value;
 use sigstore::{Bundle, Identity, PrivateKey, Statement};
 use support::{BINARY, IMAGE, Release, notary, succeeded};
@@ -20,9 +20,24 @@ use verify::Policy;
 fn signed(sigstore: &Sigstore) -> Release {
     let release = Release::signed(&PrivateKey::generate(), "");
     let signer = sigstore.certify(USAGE, true);
+    let put = |path: &str, bundle: &Value| {
+        let bundle = Bundle::parse(bundle.to_string().as_bytes()).unwrap();
+        release.put(path, &bundle.to_json().unwrap());
+    };
+    let sign = |path: &str, at: &str| {
+        let digest = sigstore::sha256(&fs::read(release.path(path)).unwrap());
+        put(at, &sigstore.sign_file(&signer, &digest, TIME));
+    };
+    let mut manifest = release.manifest();
+    manifest.signer = Some(Signer { identity: SUBJECT.to_owned(), issuer: ISSUER.to_owned() });
+    release.put(layout::MANIFEST, manifest.to_json().unwrap().as_bytes());
     for path in release.files() {
-        if path == layout::PUBLIC_KEY || path.contains(".simplesigning.") {
+        if path == layout::PUBLIC_KEY || path == layout::legacy_signature(IMAGE) {
             fs::remove_file(release.path(&path)).unwrap();
+        } else if path == layout::legacy_payload(IMAGE) {
+            sign(&path, &layout::legacy_bundle(IMAGE));
+        } else if path == layout::signature(layout::MANIFEST) {
+            sign(layout::MANIFEST, &path);
         } else if path.ends_with(".sigstore.json") {
             let old: Value =
                 serde_json::from_slice(&fs::read(release.path(&path)).unwrap()).unwrap();
@@ -34,8 +49,7 @@ fn signed(sigstore: &Sigstore) -> Release {
                 let payload = bytes("/dsseEnvelope/payload").unwrap();
                 sigstore.sign_statement(&signer, &Statement::parse(&payload).unwrap())
             };
-            let new = Bundle::parse(new.to_string().as_bytes()).unwrap();
-            release.put(&path, &new.to_json().unwrap());
+            put(&path, &new);
         }
     }
     release
@@ -84,8 +98,14 @@ fn what_a_key_signed_is_not_of_an_identity_and_the_other_way_round() {
     let report = verify::folder(by_key.root(), &sigstore.identity(), &Policy::default()).unwrap();
     assert!(!report.is_verified());
     assert!(report.to_string().contains("cosign.pub: it is not part of the release"), "{report}");
+    let by_key = ["it says to be signed by a key, expected ", SUBJECT];
+    assert!(by_key.iter().all(|it| report.to_string().contains(it)), "{report}");
     let report = signed(&sigstore).verify(&key.public());
     assert!(report.to_string().contains("it was signed by an identity"), "{report}");
+    assert!(
+        report.to_string().contains("of https://token.forge.example, expected a key"),
+        "{report}"
+    );
 }
 
 #[test]
@@ -98,6 +118,7 @@ fn a_bundle_of_another_or_of_another_content_is_caught() {
         layout::signature(layout::MANIFEST),
         layout::signature(IMAGE),
         layout::provenance(BINARY),
+        layout::legacy_bundle(IMAGE),
         sbom,
     ] {
         let copy = good.copy();
@@ -112,4 +133,59 @@ fn a_bundle_of_another_or_of_another_content_is_caught() {
     assert!(report.to_string().contains("expected \"https://slsa.dev/provenance/v1\""), "{report}");
     let stranger = Identity { subject: "other".to_owned(), ..identity };
     assert!(!verify::folder(good.root(), &stranger, &Policy::default()).unwrap().is_verified());
+}
+
+#[test]
+fn whatever_is_done_to_a_file_is_caught_and_named() {
+    let sigstore = Sigstore::new();
+    let (release, identity) = (signed(&sigstore), sigstore.identity());
+    let files = release.files();
+    for (n, path) in files.iter().enumerate() {
+        let bytes = fs::read(release.path(path)).unwrap();
+        let flipped = |place: usize| {
+            let mut flipped = bytes.clone();
+            flipped[place] ^= 1;
+            flipped
+        };
+        let neighbour = fs::read(release.path(&files[(n + 1) % files.len()])).unwrap();
+        // One of these each: a release by a key has them all done to every file, by the same code.
+        let others = [
+            flipped(bytes.len() / 2),
+            bytes[..bytes.len() - 1].to_vec(),
+            neighbour,
+            flipped(0),
+            [&bytes, b"\n".as_slice()].concat(),
+            flipped(bytes.len() - 1),
+        ];
+        release.put(path, &others[n % others.len()]);
+        let report = verify::folder(release.root(), &identity, &Policy::default()).unwrap();
+        let named = |it: &verify::Fault| it.place == *path || it.subject == *path;
+        assert!(report.faults.iter().any(named), "{path}\n{report}");
+        release.put(path, &bytes);
+    }
+}
+
+#[test]
+fn a_manifest_that_names_another_signer_or_none_is_caught_though_it_is_signed() {
+    let sigstore = Sigstore::new();
+    let (release, identity) = (signed(&sigstore), sigstore.identity());
+    let good = release.manifest();
+    let signer = |identity: &str, issuer: &str| {
+        Some(Signer { identity: identity.to_owned(), issuer: issuer.to_owned() })
+    };
+    for signer in [
+        None,
+        signer("somebody@else.example", ISSUER),
+        signer(SUBJECT, "https://other.example"),
+        signer(SUBJECT, ""),
+    ] {
+        let text = release::Manifest { signer, ..good.clone() }.to_json().unwrap();
+        release.put(layout::MANIFEST, text.as_bytes());
+        let digest = sigstore::sha256(text.as_bytes());
+        let bundle = sigstore.sign_file(&sigstore.certify(USAGE, true), &digest, TIME);
+        let bundle = Bundle::parse(bundle.to_string().as_bytes()).unwrap();
+        release.put(&layout::signature(layout::MANIFEST), &bundle.to_json().unwrap());
+        let report = verify::folder(release.root(), &identity, &Policy::default()).unwrap();
+        assert!(report.to_string().contains("it says to be signed by"), "{report}");
+    }
 }

@@ -60,7 +60,12 @@ pub fn legacy_signature(repository: &str) -> String {
     format!("{SIGNATURES}/{}.simplesigning.sig", flat(repository))
 }
 
-/// What [`legacy_payload`] and [`legacy_signature`] of one part of an image for several architectures are
+/// In place of [`legacy_signature`] where an identity signed: the Sigstore bundle that signs [`legacy_payload`].
+pub fn legacy_bundle(repository: &str) -> String {
+    format!("{SIGNATURES}/{}.simplesigning.sigstore.json", flat(repository))
+}
+
+/// What [`legacy_payload`] and the signature of one part of an image for several architectures are
 /// named after: podman asks for a signature of the manifest that it takes out of an index.
 pub fn part(repository: &str, architecture: Architecture) -> String {
     format!("{repository}_{}", architecture.oci())

@@ -14,6 +14,6 @@ pub mod test_artifacts;
 
 pub use manifest::{
     Architecture, Artifact, ArtifactKind, Channel, Engine, Image, Manifest, ManifestError,
-    Material, Reproduced, Source,
+    Material, Reproduced, Signer, Source,
 };
 pub use test_artifacts::{TestArtifact, TestArtifacts};

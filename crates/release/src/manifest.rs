@@ -48,9 +48,22 @@ pub struct Manifest {
     pub artifacts: Vec<Artifact>,
     /// Container images of the release.
     pub images: Vec<Image>,
+    /// Who signed, where it was no key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signer: Option<Signer>,
     /// What a second build showed, where one was made before the release was signed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reproduced: Option<Reproduced>,
+}
+
+/// Somebody, by what the certificates of the signatures say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Signer {
+    /// An e-mail address, or the URI of a workflow.
+    pub identity: String,
+    /// The URL of the service that knows that name (`OpenID` Connect).
+    pub issuer: String,
 }
 
 /// What came of building the same source once more, with everything varied at once.
@@ -208,6 +221,7 @@ impl Manifest {
             engines: BTreeMap::new(),
             artifacts: Vec::new(),
             images: Vec::new(),
+            signer: None,
             reproduced: None,
         }
     }

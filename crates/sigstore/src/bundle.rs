@@ -266,6 +266,33 @@ impl Bundle {
         Ok(Statement::parse(&envelope.payload)?)
     }
 
+    /// Who the certificate says has signed, and who vouches for that. **Nothing is checked**: it is for whoever
+    /// has just had it made, and verifies it next.
+    ///
+    /// # Errors
+    /// When there is no certificate, or it names nobody.
+    pub fn claimed_identity(&self) -> Result<(String, String), BundleError> {
+        let certificate = self.verification_material.certificate.as_ref();
+        let Some(certificate) = certificate else {
+            let expected = "an identity, with a certificate";
+            return Err(BundleError::Signer { found: "a key alone", expected });
+        };
+        Ok(certificate::names(&certificate.raw_bytes)?)
+    }
+
+    /// The same without what is never looked at: time stamps of others.
+    #[must_use]
+    pub fn without_time_stamps(mut self) -> Self {
+        self.verification_material.timestamp_verification_data = None;
+        self
+    }
+
+    /// Certificate and entry of the log, where an identity signed.
+    pub(crate) fn witnesses(&self) -> Option<(&[u8], &Entry)> {
+        let certificate = self.verification_material.certificate.as_ref()?;
+        Some((&certificate.raw_bytes, self.verification_material.tlog_entries.first()?))
+    }
+
     /// The signature of a file in base64, as older forms want it; `None` for a statement.
     pub fn file_signature(&self) -> Option<String> {
         let message = self.message_signature.as_ref()?;

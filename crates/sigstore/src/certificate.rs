@@ -101,6 +101,17 @@ pub(crate) fn verify(
         .map_err(|e| CertificateError::Malformed(e.to_string()))
 }
 
+/// The subject of the certificate `der` and the service that knows it, with nothing checked.
+pub(crate) fn names(der: &[u8]) -> Result<(String, String), CertificateError> {
+    let certificate = parse(der)?;
+    Ok((subject(&certificate)?, oidc_issuer(&certificate)?))
+}
+
+/// The certificate `der` as text.
+pub(crate) fn pem(der: &[u8]) -> Option<String> {
+    pem_rfc7468::encode_string("CERTIFICATE", pem_rfc7468::LineEnding::LF, der).ok()
+}
+
 #[expect(clippy::needless_pass_by_value, reason = "it is the argument of map_err")]
 fn malformed(error: impl ToString) -> CertificateError {
     CertificateError::Malformed(error.to_string())

@@ -9,6 +9,7 @@
 //! generation of Rekor writes them for use with a time stamp authority, is refused.
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::encoding::{base64, base64_bytes, decimal, hex};
 use crate::key::{PublicKey, Sha256, sha256};
@@ -139,6 +140,21 @@ impl Entry {
         let proof = self.inclusion_proof.as_ref().ok_or(LogError::NoProof)?;
         proof.verify(&self.canonicalized_body, log)?;
         Ok(time)
+    }
+
+    /// The entry as cosign kept it before bundles, without the proof (`RekorBundle` there).
+    pub(crate) fn older_form(&self) -> Option<String> {
+        let promise = self.inclusion_promise.as_ref()?;
+        let form = json!({
+            "Payload": {
+                "body": base64(&self.canonicalized_body),
+                "integratedTime": self.integrated_time,
+                "logID": hex(&self.log_id.key_id),
+                "logIndex": self.log_index,
+            },
+            "SignedEntryTimestamp": base64(&promise.signed_entry_timestamp),
+        });
+        Some(form.to_string())
     }
 
     /// Checks that the entry is of `signed` and nothing else.

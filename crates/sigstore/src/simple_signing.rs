@@ -7,8 +7,12 @@
 //! the payload is the layer of an artifact with the tag `sha256-HEX.sig`, and the signature is the
 //! annotation [`SIGNATURE_ANNOTATION`] of that layer.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+use crate::bundle::Bundle;
+use crate::certificate;
 use crate::encoding;
 use crate::key::{KeyError, PrivateKey, PublicKey, Sha256, sha256};
 
@@ -16,6 +20,10 @@ use crate::key::{KeyError, PrivateKey, PublicKey, Sha256, sha256};
 pub const MEDIA_TYPE: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
 /// The annotation of the layer that holds the signature in base64.
 pub const SIGNATURE_ANNOTATION: &str = "dev.cosignproject.cosign/signature";
+/// The annotation with the certificate in PEM, where an identity signed.
+const CERTIFICATE_ANNOTATION: &str = "dev.sigstore.cosign/certificate";
+/// The annotation with the promise of the log, where an identity signed.
+const LOG_ANNOTATION: &str = "dev.sigstore.cosign/bundle";
 /// The only kind of payload that cosign knows.
 const KIND: &str = "cosign container image signature";
 
@@ -94,6 +102,18 @@ pub fn payload(repository: &str, digest: &Sha256) -> Result<Vec<u8>, SimpleSigni
 /// As [`PrivateKey::sign`].
 pub fn sign(key: &PrivateKey, payload: &[u8]) -> Result<String, KeyError> {
     Ok(encoding::base64(&key.sign(&sha256(payload))?))
+}
+
+/// What stands in the annotations of the layer that holds the payload which an identity signed in `bundle`;
+/// `None` for any other bundle.
+pub fn annotations(bundle: &Bundle) -> Option<BTreeMap<String, String>> {
+    let (certificate, entry) = bundle.witnesses()?;
+    let annotations = [
+        (SIGNATURE_ANNOTATION, bundle.file_signature()?),
+        (CERTIFICATE_ANNOTATION, certificate::pem(certificate)?),
+        (LOG_ANNOTATION, entry.older_form()?),
+    ];
+    Some(annotations.map(|(name, text)| (name.to_owned(), text)).into())
 }
 
 /// Checks that `key` signed `payload`, and that it names the image with the digest `sha256:HEX`.

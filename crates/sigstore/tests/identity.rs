@@ -126,6 +126,25 @@ fn an_entry_of_another_signature_or_without_its_proofs_is_named() {
     assert!(refused(&none, &identity, b"x").unwrap().contains("without one entry of a log"));
 }
 
+/// As cosign leaves them where it is told to ask an authority for time stamps as well.
+#[test]
+fn time_stamps_of_others_are_not_looked_at_and_can_be_left_out() {
+    let sigstore = Sigstore::new();
+    let (signer, identity) = (sigstore.certify(USAGE, true), sigstore.identity());
+    let mut signed = sigstore.sign_file(&signer, &sha256(b"x"), TIME);
+    *signed.pointer_mut("/verificationMaterial/timestampVerificationData").unwrap() =
+        json!({"rfc3161Timestamps": [{"signedTimestamp": base64(b"stamp")}]});
+    let bundle = Bundle::parse(signed.to_string().as_bytes()).unwrap();
+    bundle.verify_file(&identity, &sha256(b"x")).unwrap();
+    let bare = bundle.without_time_stamps();
+    bare.verify_file(&identity, &sha256(b"x")).unwrap();
+    let text = String::from_utf8(bare.to_json().unwrap()).unwrap();
+    assert!(
+        !text.contains("imestamp\":[") && !text.contains("timestampVerificationData"),
+        "{text}"
+    );
+}
+
 #[test]
 fn a_bundle_with_any_byte_changed_vouches_for_nothing() {
     let sigstore = Sigstore::new();

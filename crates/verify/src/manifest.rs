@@ -12,10 +12,16 @@ use sigstore::Trust;
 /// How a release is signed, which decides what files it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signing {
-    /// With a key: its public half is published, and images carry a signature in cosign's older form.
+    /// With a key, whose public half is published.
     Key,
-    /// By an identity: every bundle holds what it needs.
+    /// By an identity, which every bundle names.
     Identity,
+}
+
+impl From<&Manifest> for Signing {
+    fn from(manifest: &Manifest) -> Self {
+        if manifest.signer.is_some() { Self::Identity } else { Self::Key }
+    }
 }
 
 impl From<Trust<'_>> for Signing {
@@ -43,11 +49,11 @@ pub fn paths(manifest: &Manifest, signing: Signing) -> Vec<String> {
         paths.push(layout::signature(name));
         let parts = image.parts().iter().map(|architecture| layout::part(name, *architecture));
         for signed in std::iter::once(name.clone()).chain(parts) {
-            if signing == Signing::Identity {
-                break;
-            }
             paths.push(layout::legacy_payload(&signed));
-            paths.push(layout::legacy_signature(&signed));
+            paths.push(match signing {
+                Signing::Key => layout::legacy_signature(&signed),
+                Signing::Identity => layout::legacy_bundle(&signed),
+            });
         }
         paths.push(layout::provenance(name));
         paths.extend(SbomFormat::REQUIRED.map(|format| layout::sbom_attestation(name, format)));
@@ -59,8 +65,7 @@ pub fn paths(manifest: &Manifest, signing: Signing) -> Vec<String> {
 pub(crate) fn faults(manifest: &Manifest) -> Vec<String> {
     let mut faults = Vec::new();
     let mut seen = BTreeSet::new();
-    // All that there may be, so that no name is taken twice however it is signed.
-    for path in paths(manifest, Signing::Key) {
+    for path in paths(manifest, Signing::from(manifest)) {
         if !is_inside(&path) {
             faults.push(format!("the path {path:?} may lead out of the release folder"));
         }

@@ -242,10 +242,9 @@ impl Remote<'_> {
         }
         let parts = walk.parts.iter().filter(|(it, _)| image.parts().contains(it));
         let parts = parts.map(|(it, digest)| (layout::part(name, *it), digest));
-        let signed = std::iter::once((name.clone(), &digest)).chain(parts);
-        for (signed, digest) in signed.filter(|_| matches!(trust, Trust::Key(_))) {
+        for (signed, digest) in std::iter::once((name.clone(), &digest)).chain(parts) {
             let tag = format!("{}.sig", digest.to_string().replace(':', "-"));
-            if let Err(problem) = self.check_legacy(&signed, &tag) {
+            if let Err(problem) = self.check_legacy(&signed, trust, &tag) {
                 let place = format!("{}:{tag}", self.repository);
                 findings.fault(name, Check::Signature, &place, problem);
             }
@@ -303,21 +302,31 @@ impl Remote<'_> {
 
     /// The tag for clients from before referrers must hold the payload and signature of the files that are
     /// named after `signed`.
-    fn check_legacy(&self, signed: &str, tag: &str) -> Result<(), Problem> {
+    fn check_legacy(&self, signed: &str, trust: Trust<'_>, tag: &str) -> Result<(), Problem> {
         let tag: Tag = tag.parse().map_err(|e: ReferenceError| Problem::Image(e.to_string()))?;
         let fetched =
             self.client.manifest(&self.repository, &Selector::from(tag)).map_err(problem)?;
         let artifact: ImageManifest = serde_json::from_slice(&fetched.bytes)
             .map_err(|e| Problem::Image(format!("it is malformed: {e}")))?;
         let payload = self.folder.read(&layout::legacy_payload(signed))?;
-        let signature = self.folder.read(&layout::legacy_signature(signed))?;
+        let expected = match trust {
+            Trust::Key(_) => {
+                let signature = self.folder.read(&layout::legacy_signature(signed))?;
+                let signature = String::from_utf8_lossy(&signature).into_owned();
+                [(simple_signing::SIGNATURE_ANNOTATION.to_owned(), signature)].into()
+            }
+            Trust::Identity(_) => {
+                let bundle = signatures::bundle(self.folder, &layout::legacy_bundle(signed))?;
+                simple_signing::annotations(&bundle).ok_or(Problem::Form)?
+            }
+        };
         for layer in artifact.layers() {
             let annotations = layer.annotations().as_ref();
-            let annotation = annotations.and_then(|a| a.get(simple_signing::SIGNATURE_ANNOTATION));
+            let carried = |(name, text)| {
+                annotations.and_then(|all| all.get(name)).is_some_and(|it| it == text)
+            };
             let digest = layer.digest().to_string();
-            if digest != Digest::sha256(&payload).to_string()
-                || annotation.map(String::as_bytes) != Some(&*signature)
-            {
+            if digest != Digest::sha256(&payload).to_string() || !expected.iter().all(carried) {
                 continue;
             }
             let digest = digest.parse().map_err(|e| Problem::Image(format!("{e}")))?;

@@ -94,6 +94,14 @@ pub enum Problem {
     /// The published public key is not the one that was given.
     #[error("it is not the key that the release is verified with")]
     OtherKey,
+    /// The manifest names somebody else than who it is verified by.
+    #[error("it says to be signed by {found}, expected {expected}")]
+    Signer {
+        /// Who is to have signed.
+        expected: String,
+        /// Who the manifest says has.
+        found: String,
+    },
     /// A bundle does not vouch for what it should.
     #[error("{0}")]
     Bundle(#[from] BundleError),

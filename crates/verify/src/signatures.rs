@@ -6,13 +6,14 @@
 use release::layout::{self, SbomFormat};
 use release::{Image, Manifest};
 use sigstore::statement::{COSIGN_SIGN, CYCLONEDX, SPDX};
-use sigstore::{Bundle, PublicKey, Sha256, Trust, sha256_from_hex, simple_signing};
+use sigstore::{Bundle, PublicKey, Sha256, Trust, sha256, sha256_from_hex, simple_signing};
 
 use crate::files::Folder;
 use crate::images::Parts;
 use crate::report::{Check, Findings, Problem};
 
-/// Checks the published key, if there has to be one, reads the manifest and checks its signature.
+/// Checks the published key, if there has to be one, reads the manifest and checks its signature, and that it
+/// says of itself that it is signed so.
 ///
 /// A manifest with a bad signature is returned all the same, so that the other faults are named too.
 pub(crate) fn manifest(
@@ -34,6 +35,9 @@ pub(crate) fn manifest(
     match manifest {
         Ok(manifest) => {
             findings.release(&manifest);
+            if let Err(problem) = signer(&manifest, trust) {
+                findings.fault(layout::MANIFEST, Check::Signature, layout::MANIFEST, problem);
+            }
             Some(manifest)
         }
         Err(problem) => {
@@ -41,6 +45,22 @@ pub(crate) fn manifest(
             None
         }
     }
+}
+
+/// Whether the manifest says to be signed by who is trusted.
+fn signer(manifest: &Manifest, trust: Trust<'_>) -> Result<(), Problem> {
+    let expected = match trust {
+        Trust::Key(_) => None,
+        Trust::Identity(it) => Some((it.subject.as_str(), it.issuer.as_str())),
+    };
+    let found = manifest.signer.as_ref().map(|it| (it.identity.as_str(), it.issuer.as_str()));
+    if found == expected {
+        return Ok(());
+    }
+    let text = |who: Option<(&str, &str)>| {
+        who.map_or_else(|| "a key".to_owned(), |(name, issuer)| format!("{name} of {issuer}"))
+    };
+    Err(Problem::Signer { expected: text(expected), found: text(found) })
 }
 
 /// Checks the signatures of all files and images, and the attested bills of materials of images.
@@ -68,9 +88,7 @@ pub(crate) fn check(
         if let Err(problem) = signed {
             findings.fault(name, Check::Signature, &place, problem);
         }
-        if let Trust::Key(key) = trust
-            && let Err((place, problem)) = legacy(folder, name, name, key, &digest)
-        {
+        if let Err((place, problem)) = legacy(folder, name, name, trust, &digest) {
             findings.fault(name, Check::Signature, &place, problem);
         }
         for format in SbomFormat::REQUIRED {
@@ -99,9 +117,7 @@ pub(crate) fn parts(
             findings.fault(name, Check::Content, &image.layout, Problem::Image(text));
             continue;
         };
-        if let Trust::Key(key) = trust
-            && let Err((place, problem)) = legacy(folder, &signed, name, key, &digest)
-        {
+        if let Err((place, problem)) = legacy(folder, &signed, name, trust, &digest) {
             findings.fault(name, Check::Signature, &place, problem);
         }
     }
@@ -148,22 +164,33 @@ fn legacy(
     folder: &Folder,
     signed: &str,
     name: &str,
-    key: &PublicKey,
+    trust: Trust<'_>,
     digest: &Sha256,
 ) -> Result<(), (String, Problem)> {
-    let (at_payload, at_signature) =
-        (layout::legacy_payload(signed), layout::legacy_signature(signed));
+    let at_payload = layout::legacy_payload(signed);
     let expected = simple_signing::payload(name, digest);
     let payload = expected.map_err(Problem::from).and_then(|expected| {
         let found = folder.read(&at_payload)?;
         if found == expected { Ok(found) } else { Err(Problem::OtherPayload) }
     });
     let payload = payload.map_err(|problem| (at_payload, problem))?;
-    let signature = folder.read(&at_signature).and_then(|signature| {
-        let signature = String::from_utf8_lossy(&signature);
-        Ok(simple_signing::verify(key, &payload, &signature, digest)?)
-    });
-    signature.map_err(|problem| (at_signature, problem))
+    let (at_signature, verified) = match trust {
+        Trust::Key(key) => {
+            let at_signature = layout::legacy_signature(signed);
+            let verified = folder.read(&at_signature).and_then(|signature| {
+                let signature = String::from_utf8_lossy(&signature);
+                Ok(simple_signing::verify(key, &payload, &signature, digest)?)
+            });
+            (at_signature, verified)
+        }
+        Trust::Identity(identity) => {
+            let at_signature = layout::legacy_bundle(signed);
+            let verified = bundle(folder, &at_signature)
+                .and_then(|bundle| Ok(bundle.verify_file(identity, &sha256(&payload))?));
+            (at_signature, verified)
+        }
+    };
+    verified.map_err(|problem| (at_signature, problem))
 }
 
 /// The attested document must be the one that the release holds.

@@ -6,7 +6,6 @@
 //! before referrers.
 
 use std::collections::BTreeMap;
-use std::fs;
 
 use anyhow::{Context as _, Result};
 use oci::artifact::{EMPTY_JSON, describe, manifest as artifact_manifest};
@@ -15,7 +14,7 @@ use oci::{Digest, json, media_type};
 use release::layout::{self, SbomFormat};
 use release::{ArtifactKind, Image};
 use serde_json::json;
-use sigstore::{bundle, simple_signing};
+use sigstore::{Bundle, bundle, simple_signing};
 
 use super::files::ReleaseFile;
 use super::plan::Blob;
@@ -83,7 +82,7 @@ pub(super) fn of_image(
         .into_iter()
         .map(|(architecture, digest)| (layout::part(repository, architecture), digest));
     for (signed, digest) in std::iter::once(root).chain(parts) {
-        let (payload, signature) = legacy_signature(files, &signed, &digest)?;
+        let (payload, signature) = legacy_signature(release, files, &signed, &digest)?;
         blobs.push(payload);
         legacy_signatures.push(signature);
     }
@@ -92,19 +91,25 @@ pub(super) fn of_image(
 
 /// The signature of the manifest `digest` in the files that are named after `signed`, and its payload.
 fn legacy_signature(
+    release: &ReleaseFolder,
     files: &[ReleaseFile],
     signed: &str,
     digest: &Digest,
 ) -> Result<(Blob, LegacySignature)> {
     let payload = find(files, &layout::legacy_payload(signed))?;
-    let signature = find(files, &layout::legacy_signature(signed))?;
-    let text = fs::read_to_string(&signature.path)
-        .with_context(|| format!("{}: reading a signature", signature.path.display()))?;
+    let annotations = if release.manifest.signer.is_some() {
+        let place = layout::legacy_bundle(signed);
+        let bundle = Bundle::parse(&release.read(&place)?).with_context(|| place.clone())?;
+        simple_signing::annotations(&bundle)
+            .with_context(|| format!("{place}: it is no signature of an identity"))?
+    } else {
+        let text = String::from_utf8(release.read(&layout::legacy_signature(signed))?)
+            .with_context(|| layout::legacy_signature(signed))?;
+        BTreeMap::from([(simple_signing::SIGNATURE_ANNOTATION.to_owned(), text.trim().to_owned())])
+    };
     let mut layer =
         oci::artifact::descriptor(simple_signing::MEDIA_TYPE, &payload.digest, payload.size);
-    layer.set_annotations(Some(
-        [(simple_signing::SIGNATURE_ANNOTATION.to_owned(), text.trim().to_owned())].into(),
-    ));
+    layer.set_annotations(Some(annotations.into_iter().collect()));
     let tag = format!("{}.sig", digest.to_string().replace(':', "-"));
     Ok((Blob::file(payload), LegacySignature { tag, layer }))
 }

@@ -26,7 +26,7 @@ pub(super) struct ReleaseFile {
 /// # Errors
 /// When one is missing: what was built was compared when the folder was opened, so it is a signature.
 pub(super) fn collect(release: &ReleaseFolder) -> Result<Vec<ReleaseFile>> {
-    let mut names = verify::paths(&release.manifest, verify::Signing::Key);
+    let mut names = verify::paths(&release.manifest, (&release.manifest).into());
     names.sort();
     names.into_iter().map(|name| ReleaseFile::read(release, name)).collect()
 }

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! What clients speak to, over HTTP on loopback: the issuer of tokens as a workflow reaches it, Fulcio's
+//! `/api/v2/signingCert` and Rekor's `/api/v1/log/entries`.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+use serde_json::{Value, json};
+use sigstore::{PublicKey, sha256};
+use time::OffsetDateTime;
+
+use crate::authority::{ISSUER, SUBJECT, Sigstore};
+use crate::log::envelope_body;
+use crate::text::{base64, from_base64, hex, pem};
+
+/// What a workflow shows to be given a token.
+const TICKET: &str = "of-this-test";
+
+/// A [`Sigstore`] on a port of the loopback interface, until the process ends.
+pub struct Service {
+    /// `http://127.0.0.1:PORT`.
+    pub url: String,
+    /// Certificates that were given out.
+    pub certificates: Arc<AtomicUsize>,
+    /// Entries of the log.
+    pub entries: Arc<AtomicUsize>,
+}
+
+struct State {
+    sigstore: Arc<Sigstore>,
+    certificates: Arc<AtomicUsize>,
+    entries: Arc<AtomicUsize>,
+}
+
+struct Request {
+    target: String,
+    bearer: Option<String>,
+    body: Vec<u8>,
+}
+
+impl Service {
+    /// Serves `sigstore`.
+    pub fn start(sigstore: &Arc<Sigstore>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (certificates, entries) = <(Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
+        let state = Arc::new(State {
+            sigstore: Arc::clone(sigstore),
+            certificates: Arc::clone(&certificates),
+            entries: Arc::clone(&entries),
+        });
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let state = Arc::clone(&state);
+                thread::spawn(move || state.serve(stream));
+            }
+        });
+        Self { url, certificates, entries }
+    }
+
+    /// Where clients find it: a signing configuration, version 0.2.
+    pub fn signing_config(&self) -> Value {
+        let service = json!([{
+            "url": self.url, "majorApiVersion": 1, "operator": "example",
+            "validFor": {"start": "2025-01-01T00:00:00Z"},
+        }]);
+        json!({
+            "mediaType": "application/vnd.dev.sigstore.signingconfig.v0.2+json",
+            "caUrls": service, "oidcUrls": service, "rekorTlogUrls": service,
+            "rekorTlogConfig": {"selector": "ANY"}, "tsaConfig": {},
+        })
+    }
+
+    /// The variables in which a workflow finds the issuer of tokens.
+    pub fn ambient(&self) -> [(&'static str, String); 2] {
+        [
+            ("ACTIONS_ID_TOKEN_REQUEST_URL", format!("{}/token?version=1", self.url)),
+            ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", TICKET.to_owned()),
+        ]
+    }
+
+    /// A token that says to be of `subject`; only one of [`SUBJECT`] is given a certificate.
+    pub fn token(subject: &str) -> String {
+        let text = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
+        let now = OffsetDateTime::now_utc().unix_timestamp();
+        let header = text(&json!({"alg": "ES256", "typ": "JWT"}));
+        let claims = text(&json!({
+            "aud": "sigstore", "exp": now + 600, "iat": now, "iss": ISSUER, "sub": subject,
+        }));
+        // Clients hand it on, and do not check it.
+        format!("{header}.{claims}.{}", text(&json!("signature")))
+    }
+}
+
+impl State {
+    /// Answers the calls of one connection, one after the other.
+    fn serve(&self, stream: TcpStream) -> Option<()> {
+        let mut reader = BufReader::new(stream.try_clone().ok()?);
+        let mut stream = stream;
+        loop {
+            let request = Request::read(&mut reader)?;
+            let (status, body) =
+                self.answer(&request).unwrap_or_else(|| (400, json!({"message": "refused"})));
+            // Rekor's clients look for their entry by this header.
+            let tag = body.as_object().and_then(|it| it.keys().next().cloned()).unwrap_or_default();
+            let body = body.to_string();
+            let head = format!(
+                "HTTP/1.1 {status} Answer\r\nContent-Type: application/json\r\nETag: {tag}\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
+            stream.write_all(format!("{head}{body}").as_bytes()).ok()?;
+        }
+    }
+
+    fn answer(&self, request: &Request) -> Option<(u16, Value)> {
+        let path = request.target.split('?').next()?;
+        let body = || serde_json::from_slice::<Value>(&request.body).ok();
+        match path {
+            "/token" => {
+                let asked = request.target.ends_with("&audience=sigstore");
+                let allowed = request.bearer.as_deref() == Some(TICKET);
+                (asked && allowed).then(|| (200, json!({"value": Service::token(SUBJECT)})))
+            }
+            "/api/v2/signingCert" => self.certificate(request, &body()?),
+            "/api/v1/log/entries" => self.entry(&body()?),
+            _ => None,
+        }
+    }
+
+    /// Fulcio: a certificate for a key whose private half signed the subject of the token.
+    fn certificate(&self, request: &Request, body: &Value) -> Option<(u16, Value)> {
+        let token = request.bearer.as_deref();
+        let token = token.or_else(|| body["credentials"]["oidcIdentityToken"].as_str())?;
+        let claims = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+        let claims: Value = serde_json::from_slice(&claims).ok()?;
+        if claims["sub"] != SUBJECT || claims["iss"] != ISSUER || claims["aud"] != "sigstore" {
+            return None;
+        }
+        let asked = &body["publicKeyRequest"];
+        let key = PublicKey::from_pem(asked["publicKey"]["content"].as_str()?).ok()?;
+        let proof = from_base64(asked["proofOfPossession"].as_str()?)?;
+        key.verify(&sha256(SUBJECT.as_bytes()), &proof).ok()?;
+        self.certificates.fetch_add(1, Ordering::Relaxed);
+        let chain = [self.sigstore.certify_now(&key), self.sigstore.certificate.clone()];
+        let chain = chain.map(|der| pem(&der));
+        Some((200, json!({"signedCertificateEmbeddedSct": {"chain": {"certificates": chain}}})))
+    }
+
+    /// Rekor: the entry of what is proposed, in the form that the log keeps.
+    fn entry(&self, proposed: &Value) -> Option<(u16, Value)> {
+        let kind = proposed["kind"].as_str()?;
+        let body = match kind {
+            "hashedrekord" => proposed.clone(),
+            "dsse" => {
+                let content = &proposed["spec"]["proposedContent"];
+                let text = content["envelope"].as_str()?;
+                let envelope: Value = serde_json::from_str(text).ok()?;
+                let signed = json!([{
+                    "signature": envelope["signatures"][0]["sig"],
+                    "verifier": content["verifiers"][0],
+                }]);
+                let payload = from_base64(envelope["payload"].as_str()?)?;
+                envelope_body(text.as_bytes(), &payload, &signed)
+            }
+            _ => return None,
+        };
+        self.entries.fetch_add(1, Ordering::Relaxed);
+        let now = OffsetDateTime::now_utc().unix_timestamp().unsigned_abs();
+        let entry = self.sigstore.entry(kind, &body, now);
+        let proof = &entry["inclusionProof"];
+        let as_hex = |value: &Value| Some(hex(&from_base64(value.as_str()?)?));
+        let hashes: Option<Vec<_>> = proof["hashes"].as_array()?.iter().map(as_hex).collect();
+        let number = |value: &Value| value.as_str()?.parse::<u64>().ok();
+        Some((
+            201,
+            json!({
+                hex(&sha256(body.to_string().as_bytes())): {
+                    "body": base64(body.to_string()),
+                    "integratedTime": now,
+                    "logID": as_hex(&entry["logId"]["keyId"])?,
+                    "logIndex": number(&entry["logIndex"])?,
+                    "verification": {
+                        "inclusionProof": {
+                            "checkpoint": proof["checkpoint"]["envelope"],
+                            "hashes": hashes?,
+                            "logIndex": number(&proof["logIndex"])?,
+                            "rootHash": as_hex(&proof["rootHash"])?,
+                            "treeSize": number(&proof["treeSize"])?,
+                        },
+                        "signedEntryTimestamp": entry["inclusionPromise"]["signedEntryTimestamp"],
+                    },
+                },
+            }),
+        ))
+    }
+}
+
+impl Request {
+    fn read(reader: &mut BufReader<TcpStream>) -> Option<Self> {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok().filter(|length| *length > 0)?;
+        let target = line.split(' ').nth(1)?.to_owned();
+        let (mut length, mut bearer) = (0, None);
+        loop {
+            let mut header = String::new();
+            reader.read_line(&mut header).ok()?;
+            let Some((name, value)) = header.trim_end().split_once(": ") else { break };
+            match name.to_ascii_lowercase().as_str() {
+                "content-length" => length = value.parse().ok()?,
+                "authorization" => {
+                    let scheme = value.get(..7).filter(|it| it.eq_ignore_ascii_case("bearer "));
+                    bearer = scheme.and_then(|_| value.get(7..)).map(str::to_owned);
+                }
+                _ => {}
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).ok()?;
+        Some(Self { target, bearer, body })
+    }
+}
