@@ -9,12 +9,12 @@ mod support;
 use std::fs;
 use std::path::Path;
 
-use release::Channel;
 use release::layout::{self, SbomFormat};
+use release::{Architecture, Channel};
 use serde_json::Value;
 use sigstore::statement::COSIGN_SIGN;
 use sigstore::{Bundle, PrivateKey, PublicKey, Statement};
-use support::{BINARY, DEB, DEBUG, IMAGE, KeyFile, PACKAGE, RPM, Release, succeeded};
+use support::{BINARY, DEB, DEBUG, IMAGE, ISO, KeyFile, PACKAGE, RPM, Release, SYSTEM, succeeded};
 use verify::Report;
 
 /// A signed release that each case tampers with and then restores.
@@ -26,8 +26,12 @@ struct Case {
 
 impl Case {
     fn new() -> Self {
+        Self::of(Release::signed)
+    }
+
+    fn of(make: impl Fn(&PrivateKey, &str) -> Release) -> Self {
         let key = PrivateKey::generate();
-        let release = Release::signed(&key, "original");
+        let release = make(&key, "original");
         let report = release.verify(&key.public());
         assert!(report.is_verified(), "{report}");
         Self { release, key, cases: 0 }
@@ -284,6 +288,74 @@ fn every_changed_field_of_the_manifest_is_caught_and_named() {
     }
 }
 
+/// The tests above, for what they have not: an ISO, and an image for two architectures.
+#[test]
+fn whatever_is_done_to_the_maintenance_os_or_its_iso_is_caught_and_named() {
+    let mut case = Case::of(Release::signed_with_system);
+    let older = Release::signed_with_system(&case.key, "older");
+    let stranger = case.release.copy();
+    stranger.sign(&PrivateKey::generate());
+    let of_these = |path: &String| path.contains("maintenance");
+    let files: Vec<_> = case.release.files().into_iter().filter(of_these).collect();
+    for expected in [
+        ISO.to_owned(),
+        layout::signature(ISO),
+        layout::provenance(ISO),
+        layout::sbom(ISO, SbomFormat::Spdx3),
+        layout::signature(SYSTEM),
+        layout::legacy_signature(&layout::part(SYSTEM, Architecture::Arm64)),
+        format!("{}/{SYSTEM}/index.json", layout::IMAGES),
+    ] {
+        assert!(files.contains(&expected), "{expected} is not in {files:?}");
+    }
+    for (n, path) in files.iter().enumerate() {
+        let bytes = case.read(path);
+        let mut flipped = bytes.clone();
+        flipped[bytes.len() / 2] ^= 0xff;
+        case.caught(path, &flipped, "a byte flipped");
+        case.caught(path, &bytes[..bytes.len() - 1], "cut short");
+        let neighbour = case.read(&files[(n + 1) % files.len()]);
+        if neighbour != bytes {
+            case.caught(path, &neighbour, "replaced by its neighbour");
+        }
+        for (from, what) in [(&older, "an older release's"), (&stranger, "made with another key")] {
+            let replaced = fs::read(from.path(path)).ok().filter(|it| *it != bytes);
+            if let Some(replaced) = replaced {
+                case.caught(path, &replaced, what);
+            }
+        }
+        fs::remove_file(case.release.path(path)).unwrap();
+        assert_named(&case.release.verify(&case.key.public()), path, "removed");
+        case.release.put(path, &bytes);
+    }
+    for (name, attested) in [(ISO, layout::provenance(ISO)), (SYSTEM, layout::provenance(SYSTEM))] {
+        let impostor = case.read(&attested);
+        case.caught(&layout::signature(name), &impostor, "an attestation in place of a signature");
+    }
+
+    let manifest: Value = serde_json::from_slice(&case.read(layout::MANIFEST)).unwrap();
+    let mut fields = Vec::new();
+    for list in ["artifacts", "images"] {
+        for (n, item) in manifest[list].as_array().unwrap().iter().enumerate() {
+            if item.to_string().contains("maintenance") {
+                leaves(item, &format!("/{list}/{n}"), &mut fields);
+            }
+        }
+    }
+    assert!(fields.len() > 40, "{fields:?}");
+    for field in fields {
+        let mut changed = manifest.clone();
+        let value = changed.pointer_mut(&field).unwrap();
+        *value = other(value);
+        let text = serde_json::to_string_pretty(&changed).unwrap();
+        case.caught(layout::MANIFEST, text.as_bytes(), &field);
+        remove(&mut changed, &field);
+        let text = serde_json::to_string_pretty(&changed).unwrap();
+        case.caught(layout::MANIFEST, text.as_bytes(), &format!("{field} removed"));
+    }
+    eprintln!("{} cases, all caught", case.cases);
+}
+
 /// Pointers to all values that hold no others.
 fn leaves(value: &Value, place: &str, into: &mut Vec<String>) {
     match value {
@@ -311,7 +383,7 @@ fn other(value: &Value) -> Value {
             "snapshot" => "stable".into(),
             "amd64" => "arm64".into(),
             "binary" => "package".into(),
-            "package" | "sbom" | "checksums" | "debug" => "binary".into(),
+            "package" | "sbom" | "checksums" | "debug" | "iso" => "binary".into(),
             text => format!("{text}x").into(),
         },
         // null, and empty lists and objects, which leave nothing to change but their type.

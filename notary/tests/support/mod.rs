@@ -30,6 +30,10 @@ pub(crate) const PACKAGE: &str = "controller_v0.1.0-snapshot.c0ffee_linux_amd64.
 /// Packages of distributions.
 pub(crate) const DEB: &str = "controller_v0.1.0-snapshot.c0ffee_linux_amd64.deb";
 pub(crate) const RPM: &str = "controller_v0.1.0-snapshot.c0ffee_linux_amd64.rpm";
+/// The image of the maintenance OS, for two architectures.
+pub(crate) const SYSTEM: &str = "maintenance-os";
+/// Its live ISO.
+pub(crate) const ISO: &str = "iso/maintenance_v0.1.0-snapshot.c0ffee_x86_64.iso";
 /// The debug information of the binary.
 pub(crate) const DEBUG: &str = "dispatcher_v0.1.0-snapshot.c0ffee_linux_amd64.debug";
 const COMMIT: &str = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00";
@@ -53,18 +57,33 @@ impl Release {
         salt: &str,
     ) -> Self {
         let release = Self { temporary: tempfile::tempdir().unwrap() };
-        release.fill(architectures, channel, salt);
+        release.fill(&[(IMAGE, architectures)], &[], channel, salt);
+        release
+    }
+
+    /// A snapshot with the maintenance OS and its ISO beside the rest, signed and attested with `key`.
+    pub(crate) fn signed_with_system(key: &PrivateKey, salt: &str) -> Self {
+        let release = Self { temporary: tempfile::tempdir().unwrap() };
+        let both = [Architecture::Amd64, Architecture::Arm64];
+        let images = [(IMAGE, &both[..1]), (SYSTEM, &both[..])];
+        release.fill(&images, &[ISO], Channel::Snapshot, salt);
+        release.sign(key);
         release
     }
 
     /// A snapshot, signed and attested with `key`.
     pub(crate) fn signed(key: &PrivateKey, salt: &str) -> Self {
         let release = Self::unsigned(Channel::Snapshot, salt);
+        release.sign(key);
+        release
+    }
+
+    /// Signs and attests with `key`.
+    pub(crate) fn sign(&self, key: &PrivateKey) {
         let file = KeyFile::new(key);
         for verb in ["sign", "attest"] {
-            succeeded(&release.notary(verb, Some(&file)));
+            succeeded(&self.notary(verb, Some(&file)));
         }
-        release
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -116,7 +135,13 @@ impl Release {
         fs::write(path, bytes).unwrap();
     }
 
-    fn fill(&self, architectures: &[Architecture], channel: Channel, salt: &str) {
+    fn fill(
+        &self,
+        images: &[(&str, &[Architecture])],
+        isos: &[&str],
+        channel: Channel,
+        salt: &str,
+    ) {
         let version = match channel {
             Channel::Snapshot => VERSION,
             Channel::Candidate => "0.1.0-rc.1",
@@ -144,14 +169,25 @@ impl Release {
         let package = package(format!("executable {salt}").as_bytes());
         let deb = format!("!<arch>\ndebian {salt}").into_bytes();
         let rpm = format!("\u{ed}rpm {salt}").into_bytes();
-        manifest.images.push(self.image(architectures, salt, version));
-        let image = manifest.images[0].digest.replace("sha256:", "");
+        for (name, architectures) in images {
+            manifest.images.push(self.image(name, architectures, salt, version));
+        }
+        let mut described = vec![
+            (BINARY, sha256(&binary)),
+            (PACKAGE, sha256(&package)),
+            (DEB, sha256(&deb)),
+            (RPM, sha256(&rpm)),
+        ];
+        for ((name, _), image) in images.iter().zip(&manifest.images) {
+            described.push((name, image.digest.replace("sha256:", "")));
+        }
         let mut add = |path: &str, kind, describes: Option<&str>, bytes: &[u8]| {
             self.put(path, bytes);
             manifest.artifacts.push(Artifact {
                 path: path.to_owned(),
                 kind,
-                architecture: (kind == ArtifactKind::Binary).then_some(Architecture::Amd64),
+                architecture: matches!(kind, ArtifactKind::Binary | ArtifactKind::Iso)
+                    .then_some(Architecture::Amd64),
                 describes: describes.map(str::to_owned),
                 size: bytes.len() as u64,
                 sha256: sha256(bytes),
@@ -162,13 +198,12 @@ impl Release {
         add(DEB, ArtifactKind::Package, None, &deb);
         add(RPM, ArtifactKind::Package, None, &rpm);
         add(DEBUG, ArtifactKind::Debug, None, format!("debug {salt}").as_bytes());
-        for (name, digest) in [
-            (BINARY, sha256(&binary)),
-            (PACKAGE, sha256(&package)),
-            (DEB, sha256(&deb)),
-            (RPM, sha256(&rpm)),
-            (IMAGE, image),
-        ] {
+        for iso in isos {
+            let bytes = format!("CD001 {salt}").into_bytes();
+            add(iso, ArtifactKind::Iso, None, &bytes);
+            described.push((iso, sha256(&bytes)));
+        }
+        for (name, digest) in described {
             for format in SbomFormat::ALL {
                 let bytes = document(format, name, &digest).to_string().into_bytes();
                 add(&layout::sbom(name, format), ArtifactKind::Sbom, Some(name), &bytes);
@@ -198,8 +233,14 @@ impl Release {
         self.put(layout::MANIFEST, manifest.to_json().unwrap().as_bytes());
     }
 
-    fn image(&self, architectures: &[Architecture], salt: &str, version: &str) -> Image {
-        let place = format!("{}/{IMAGE}", layout::IMAGES);
+    fn image(
+        &self,
+        name: &str,
+        architectures: &[Architecture],
+        salt: &str,
+        version: &str,
+    ) -> Image {
+        let place = format!("{}/{name}", layout::IMAGES);
         let folder = Layout::create(self.path(&place)).unwrap();
         let layer_bytes = layer(salt);
         let layer = folder.write_blob(media_type::IMAGE_LAYER, layer_bytes.as_slice()).unwrap();
@@ -240,7 +281,7 @@ impl Release {
         let digest = root.digest().to_string();
         folder.write_index(vec![root]).unwrap();
         Image {
-            repository: IMAGE.to_owned(),
+            repository: name.to_owned(),
             layout: place,
             digest,
             media_type: kind.to_owned(),
