@@ -97,6 +97,23 @@ impl Site {
         command.args(["--certificate-oidc-issuer", ISSUER, image]).output().unwrap()
     }
 
+    /// Has cosign write the trusted root.
+    fn create_root(&self) {
+        let [authority, certificates, signatures] =
+            self.sigstore.older_root().map(|(name, text)| {
+                fs::write(self.path(name), text).unwrap();
+                self.path(name).display().to_string()
+            });
+        let since = "start-time=2025-01-01T00:00:00Z";
+        let mut command = Command::new(&self.cosign);
+        self.neutral(&mut command);
+        command.args(["trusted-root", "create"]);
+        command.arg(format!("--fulcio=url=https://a.example,certificate-chain={authority}"));
+        command.arg(format!("--ctfe=url=https://b.example,public-key={certificates},{since}"));
+        command.arg(format!("--rekor=url=https://c.example,public-key={signatures},{since}"));
+        succeeded(&command.arg("--out").arg(self.path("root.json")).output().unwrap());
+    }
+
     /// `notary verify` of a release that `subject` is to have signed.
     fn verify(&self, subject: &str, from: &str, place: &str) -> Output {
         let mut command = notary();
@@ -157,6 +174,9 @@ fn a_release_is_signed_without_a_key_and_cosign_accepts_each_bundle() {
     fs::write(site.path("root.json"), site.sigstore.root().to_string()).unwrap();
     let folder = release.root().to_str().unwrap();
     succeeded(&site.verify(SUBJECT, "--release", folder));
+    // A root that cosign writes serves as well.
+    site.create_root();
+    succeeded(&site.verify(SUBJECT, "--release", folder));
     let refused = site.verify("somebody@else.example", "--release", folder);
     assert_eq!(refused.status.code(), Some(1), "{refused:?}");
 }
@@ -193,7 +213,30 @@ fn a_published_release_is_verified_by_who_signed_it_and_by_cosign() {
             let output = site.older_cosign(subject, &image);
             assert_eq!(output.status.success(), accepted, "{output:?}");
         }
+        // Without one of its annotations, the older form is not that of this release.
+        for annotation in ["dev.sigstore.cosign/bundle", "dev.sigstore.cosign/certificate"] {
+            let (tag, before) = edit_older(&registry, &digest, annotation);
+            let output = site.verify(SUBJECT, "--registry", &place);
+            let told = String::from_utf8_lossy(&output.stdout);
+            assert!(told.contains(".sig: it does not hold the signature"), "{annotation}: {told}");
+            registry.state().tags.insert(tag, before);
+        }
     }
+}
+
+/// Takes `annotation` away from the older form of the signature of `digest`, and gives what the tag pointed to.
+fn edit_older(registry: &Registry, digest: &str, annotation: &str) -> ((String, String), String) {
+    let mut state = registry.state();
+    let tag = (format!("product/{IMAGE}"), format!("{}.sig", digest.replace(':', "-")));
+    let before = state.tags[&tag].clone();
+    let (media_type, bytes) = state.manifests[&(tag.0.clone(), before.clone())].clone();
+    let mut manifest: Value = serde_json::from_slice(&bytes).unwrap();
+    manifest["layers"][0]["annotations"].as_object_mut().unwrap().remove(annotation).unwrap();
+    let text = manifest.to_string().into_bytes();
+    let at = format!("sha256:{}", support::sha256(&text));
+    state.manifests.insert((tag.0.clone(), at.clone()), (media_type, text));
+    state.tags.insert(tag.clone(), at);
+    (tag, before)
 }
 
 #[test]

@@ -27,10 +27,11 @@ impl Step for Attest {
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
-        Ok(notary::plan(run)
-            .command(Key::of(run)?.call(run, Engine::of(run)?, "attest"))
-            .reads(Input::Env("XTASK_SIGNING_KEY"))
-            .writes(run.dist_in_plan().join(layout::PROVENANCE)))
+        let key = Key::of(run)?;
+        let plan = notary::plan(run)
+            .command(key.call(run, Engine::of(run)?, "attest"))
+            .writes(run.dist_in_plan().join(layout::PROVENANCE));
+        Ok(key.inputs().iter().fold(plan, |plan, name| plan.reads(Input::Env(name))))
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {

@@ -20,6 +20,10 @@ const KEY: &str = "XTASK_SIGNING_KEY";
 /// The password of the key, named as cosign names it.
 const PASSWORD: &str = "COSIGN_PASSWORD";
 
+/// Which services cosign uses where there is no key, and whom to believe them; else Sigstore's public ones.
+const SIGNING_CONFIG: &str = "XTASK_SIGNING_CONFIG";
+const TRUSTED_ROOT: &str = "XTASK_TRUSTED_ROOT";
+
 /// The version that stands in the manifest as that of our own engine.
 const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -27,13 +31,26 @@ const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
 const OF_COSIGN: &[&str] =
     &["AWS_", "AZURE_", "COSIGN_", "GOOGLE_", "SOFTHSM2_", "TRANSIT_", "VAULT_"];
 
+/// The starts of the names of variables that cosign proves an identity with, or finds its own files.
+const OF_IDENTITIES: &[&str] = &[
+    "ACTIONS_ID_TOKEN_REQUEST_",
+    "BUILDKITE_",
+    "COSIGN_",
+    "GOOGLE_",
+    "SIGSTORE_",
+    "SPIFFE_",
+    "TUF_",
+];
+
 /// What signs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Engine {
     /// `notary` itself.
     Native,
-    /// The program, which `notary` calls.
+    /// The program, which `notary` calls, with a key.
     Cosign,
+    /// The program, as whoever it proves to be.
+    Keyless,
 }
 
 impl Engine {
@@ -45,9 +62,10 @@ impl Engine {
         match run.engine("signatures")? {
             "native" => Ok(Self::Native),
             "cosign" => Ok(Self::Cosign),
-            other => {
-                bail!("there is no engine {other:?} for signatures: expected native or cosign")
-            }
+            "cosign:keyless" => Ok(Self::Keyless),
+            other => bail!(
+                "there is no engine {other:?} for signatures: expected native, cosign or cosign:keyless"
+            ),
         }
     }
 
@@ -55,7 +73,7 @@ impl Engine {
     pub(super) fn needs(run: &Run) -> Vec<Need> {
         let mut needs = needs();
         // An unknown engine is told by the plan.
-        if Self::of(run).is_ok_and(|engine| engine == Self::Cosign) {
+        if Self::of(run).is_ok_and(|engine| engine != Self::Native) {
             needs.push(Need::Tool("cosign"));
         }
         needs
@@ -68,9 +86,10 @@ impl Engine {
     pub(super) fn record(self, run: &Run) -> Result<()> {
         let (name, version) = match self {
             Self::Native => ("native", OWN_VERSION.to_owned()),
-            Self::Cosign => {
+            Self::Cosign | Self::Keyless => {
                 let version = run.tools.version("cosign");
-                ("cosign", version.context("cosign does not tell its version")?)
+                let name = if self == Self::Cosign { "cosign" } else { "cosign:keyless" };
+                (name, version.context("cosign does not tell its version")?)
             }
         };
         let engine = release::Engine { name: name.to_owned(), version };
@@ -87,21 +106,27 @@ pub(super) enum Key {
     Given,
     /// A snapshot without a key signs with one that nobody keeps; this is its path.
     ThrowAway(PathBuf),
+    /// There is none: cosign proves who signs.
+    None,
 }
 
 impl Key {
     /// The key of this run.
     ///
     /// # Errors
-    /// When a release is to be signed and the environment holds no key.
+    /// When a release is to be signed with a key and the environment holds none.
     pub(super) fn of(run: &Run) -> Result<Self> {
+        if Engine::of(run)? == Engine::Keyless {
+            return Ok(Self::None);
+        }
         if env::var_os(KEY).is_some_and(|value| !value.is_empty()) {
             return Ok(Self::Given);
         }
         if run.version().channel() != Channel::Snapshot {
             bail!(
                 "{} is a release and {KEY} is not set: set it to the path of a cosign key file or \
-                 to its text, and {PASSWORD} to its password",
+                 to its text, and {PASSWORD} to its password, or sign as an identity with \
+                 --engine signatures=cosign:keyless",
                 run.version().text()
             );
         }
@@ -120,6 +145,25 @@ impl Key {
                 of_cosign(engine).into_iter().fold(command, Command::secret_env)
             }
             Self::ThrowAway(path) => command.arg("--key").arg(path).env(PASSWORD, ""),
+            Self::None => {
+                let mut command = command.args(["--engine", "cosign:keyless"]);
+                for (option, variable) in
+                    [("--signing-config", SIGNING_CONFIG), ("--trusted-root", TRUSTED_ROOT)]
+                {
+                    if let Some(path) = file(variable) {
+                        command = command.arg(option).arg(path);
+                    }
+                }
+                of_cosign(engine).into_iter().fold(command, Command::secret_env)
+            }
+        }
+    }
+
+    /// The variables that decide what is signed with.
+    pub(super) fn inputs(&self) -> &'static [&'static str] {
+        match self {
+            Self::Given | Self::ThrowAway(_) => &[KEY],
+            Self::None => &[SIGNING_CONFIG, TRUSTED_ROOT],
         }
     }
 
@@ -140,7 +184,7 @@ impl Key {
     /// The command of [`Key::prepare`], if it has one.
     pub(super) fn planned(&self, run: &Run) -> Option<Command> {
         match self {
-            Self::Given => None,
+            Self::Given | Self::None => None,
             Self::ThrowAway(path) => Some(generate(run, path)),
         }
     }
@@ -148,18 +192,34 @@ impl Key {
     /// Throws a throw-away key away.
     pub(super) fn discard(&self) -> Result<()> {
         match self {
-            Self::Given => Ok(()),
+            Self::Given | Self::None => Ok(()),
             Self::ThrowAway(path) => discard(path),
         }
     }
 }
 
-/// The variables that are set for cosign to find a key with.
+/// The file that the variable `name` holds the path of, as seen from where the user stands.
+fn file(name: &str) -> Option<PathBuf> {
+    let path = env::var_os(name).filter(|path| !path.is_empty())?;
+    // Only a path that is empty has no absolute form where there is a current folder.
+    Some(std::path::absolute(&path).unwrap_or_else(|_| PathBuf::from(path)))
+}
+
+/// Whom to believe who signed, where it is not Sigstore's public service.
+pub(super) fn trusted_root() -> Option<PathBuf> {
+    file(TRUSTED_ROOT)
+}
+
+/// The variables that are set for cosign to find a key or an identity with.
 fn of_cosign(engine: Engine) -> Vec<String> {
+    let known = match engine {
+        Engine::Native => return Vec::new(),
+        Engine::Cosign => OF_COSIGN,
+        Engine::Keyless => OF_IDENTITIES,
+    };
     let names = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     let mut names: Vec<_> = names
-        .filter(|name| engine == Engine::Cosign && OF_COSIGN.iter().any(|it| name.starts_with(it)))
-        .filter(|name| name != PASSWORD)
+        .filter(|name| known.iter().any(|it| name.starts_with(it)) && name != PASSWORD)
         .collect();
     names.sort();
     names

@@ -3,7 +3,7 @@
 
 //! Signs every file and image of the release.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use release::layout;
 
 use super::notary::{self, Engine, Key};
@@ -29,12 +29,15 @@ impl Step for Sign {
     fn plan(&self, run: &Run) -> Result<Plan> {
         let key = Key::of(run)?;
         let plan = key.planned(run).into_iter().fold(notary::plan(run), Plan::command);
-        Ok(plan
+        let plan = plan
             .native("note in release.json what signs")
             .command(key.call(run, Engine::of(run)?, "sign"))
-            .reads(Input::Env("XTASK_SIGNING_KEY"))
-            .writes(run.dist_in_plan().join(layout::SIGNATURES))
-            .writes(run.dist_in_plan().join(layout::PUBLIC_KEY)))
+            .writes(run.dist_in_plan().join(layout::SIGNATURES));
+        let plan = key.inputs().iter().fold(plan, |plan, name| plan.reads(Input::Env(name)));
+        Ok(match key {
+            Key::None => plan,
+            _ => plan.writes(run.dist_in_plan().join(layout::PUBLIC_KEY)),
+        })
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
@@ -47,8 +50,12 @@ impl Step for Sign {
         run.exec(log, &key.call(run, engine, "sign"))?;
         let signed = manifest.artifacts.len() + manifest.images.len() + 1;
         let how = match key {
-            Key::Given => "",
-            Key::ThrowAway(_) => ", with a throw-away key: this is no release",
+            Key::Given => String::new(),
+            Key::ThrowAway(_) => ", with a throw-away key: this is no release".to_owned(),
+            Key::None => {
+                let signer = run.manifest()?.signer.context("release.json names nobody")?;
+                format!(", as {} of {}", signer.identity, signer.issuer)
+            }
         };
         Ok(Outcome::Done(format!("{signed} signatures{how}")))
     }

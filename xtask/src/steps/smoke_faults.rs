@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, ensure};
 use walkdir::WalkDir;
 
 use super::registry::{self, Registry};
-use super::verify::own_key;
+use super::verify::By;
 use super::{Input, Need, Outcome, Plan, Step, StepLog, notary, publish, verify};
 use crate::ops::command::Command;
 use crate::ops::tree;
@@ -54,7 +54,7 @@ impl Step for SmokeFaults {
         Ok(notary::plan(run)
             .command(on_small_disk(run, &registry::serve(run, &storage(run))))
             .command(publish::publish(run, host))
-            .command(verify::verify(run, host, &own_key(run)))
+            .command(verify::verify(run, host, &By::own(run)))
             .reads(Input::Path(run.dist_in_plan())))
     }
 
@@ -150,7 +150,7 @@ impl Trial<'_> {
         // What was acknowledged stays, whatever happens to the registry after.
         registry.controller.kill()?;
         let registry = self.registry(&self.serve())?;
-        self.run.exec(self.log, &verify::verify(self.run, &registry.host, &own_key(self.run)))
+        self.run.exec(self.log, &verify::verify(self.run, &registry.host, &By::own(self.run)))
     }
 
     fn another_key(&self) -> Result<()> {
@@ -159,7 +159,7 @@ impl Trial<'_> {
         tree::remove(&folder)?;
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         self.run.exec(self.log, &notary::generate(self.run, &folder.join("other.key")))?;
-        let verify = verify::verify(self.run, &registry.host, &folder.join("other.pub"));
+        let verify = verify::verify(self.run, &registry.host, &By::Key(folder.join("other.pub")));
         let code = self.run.attempt(self.log, &verify)?.code();
         ensure!(code == Some(REJECTED), "verify ended with {code:?} and not with {REJECTED}");
         Ok(())
@@ -201,7 +201,7 @@ impl Trial<'_> {
 
     /// Asserts that nobody who asks the registry finds a release.
     fn sees_nothing(&self, registry: &Registry) -> Result<()> {
-        let verify = verify::verify(self.run, &registry.host, &own_key(self.run));
+        let verify = verify::verify(self.run, &registry.host, &By::own(self.run));
         let code = self.run.attempt(self.log, &verify)?.code();
         ensure!(code == Some(NOTHING), "verify ended with {code:?} and not with {NOTHING}");
         Ok(())
@@ -210,7 +210,7 @@ impl Trial<'_> {
     /// Publishes once more, and verifies.
     fn ends_well(&self, registry: &Registry) -> Result<()> {
         self.run.exec(self.log, &publish::publish(self.run, &registry.host))?;
-        self.run.exec(self.log, &verify::verify(self.run, &registry.host, &own_key(self.run)))
+        self.run.exec(self.log, &verify::verify(self.run, &registry.host, &By::own(self.run)))
     }
 }
 

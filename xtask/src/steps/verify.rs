@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Verifies a release from what was published and the public key alone: the one of this work tree from what its registry
-//! serves, or any other, in a folder or a registry.
+//! Verifies a release from what was published and the public key, or the name of who signed, alone: the one of
+//! this work tree from what its registry serves, or any other, in a folder or a registry.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use release::layout;
+use release::{Signer, layout};
 
+use super::notary::Engine;
 use super::registry::{self, Registry};
 use super::{Need, Outcome, Plan, Step, StepLog, notary};
 use crate::ops::command::Command;
@@ -24,7 +25,7 @@ impl Step for Verify {
     }
 
     fn about(&self) -> &'static str {
-        "verify the release from what the registry serves and the public key"
+        "verify the release from what the registry serves, and the public key or who signed"
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {
@@ -35,31 +36,59 @@ impl Step for Verify {
         Ok(notary::plan(run).command(registry::own(run)).command(verify(
             run,
             "127.0.0.1:PORT",
-            &own_key(run),
+            &By::own(run),
         )))
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         run.exec(log, &notary::build(run))?;
         let registry = Registry::start(run, log, self.name(), &registry::own(run))?;
-        run.exec(log, &verify(run, &registry.host, &own_key(run)))?;
+        run.exec(log, &verify(run, &registry.host, &By::own(run)))?;
         Ok(Outcome::Done("VERIFIED".to_owned()))
     }
 }
 
-/// The public key that is part of the release.
-pub(super) fn own_key(run: &Run) -> PathBuf {
-    run.dist().join(layout::PUBLIC_KEY)
+/// Who must have signed.
+pub(super) enum By {
+    /// Whose public key is in this file.
+    Key(PathBuf),
+    /// Whoever the certificates name.
+    Identity(Signer),
 }
 
-/// `notary verify` of what the registry at `host` serves, with the public key in the file `key`.
-pub(super) fn verify(run: &Run, host: &str, key: &Path) -> Command {
+impl By {
+    /// What the release of this work tree says of itself; before there is one, what is to be signed with.
+    pub(super) fn own(run: &Run) -> Self {
+        let keyless = || Engine::of(run).is_ok_and(|engine| engine == Engine::Keyless);
+        let later = || Signer { identity: "NAME".to_owned(), issuer: "URL".to_owned() };
+        let signer = match run.manifest() {
+            Ok(manifest) => manifest.signer,
+            Err(_) => keyless().then(later),
+        };
+        signer.map_or_else(|| Self::Key(run.dist().join(layout::PUBLIC_KEY)), Self::Identity)
+    }
+
+    /// Adds it to a call of `notary verify`, or of cosign, which has the same names.
+    pub(super) fn name(&self, command: Command) -> Command {
+        match self {
+            Self::Key(path) => command.arg("--key").arg(path),
+            Self::Identity(signer) => {
+                let command = command.arg("--certificate-identity").arg(&signer.identity);
+                let command = command.arg("--certificate-oidc-issuer").arg(&signer.issuer);
+                let root = notary::trusted_root();
+                root.into_iter().fold(command, |it, path| it.arg("--trusted-root").arg(path))
+            }
+        }
+    }
+}
+
+/// `notary verify` of what the registry at `host` serves, and that has to be signed `by` somebody.
+pub(super) fn verify(run: &Run, host: &str, by: &By) -> Command {
     let product = &run.workspace.product().product.name;
-    notary::call(run, "verify")
+    let command = notary::call(run, "verify")
         .arg("--registry")
-        .arg(format!("{host}/{product}:{}", run.version().text()))
-        .arg("--key")
-        .arg(key)
+        .arg(format!("{host}/{product}:{}", run.version().text()));
+    by.name(command)
 }
 
 /// A verdict about a release that is not of this work tree.

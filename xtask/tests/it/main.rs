@@ -11,6 +11,7 @@ mod determinism;
 mod faults;
 mod gates;
 mod image_builder;
+mod keyless;
 mod maintenance;
 mod merge;
 mod packages;

@@ -145,6 +145,7 @@ fn difference(path: &str, first: &Path, second: &Path) -> Result<Option<String>>
 fn comparable(bytes: &[u8]) -> Result<Vec<u8>> {
     let mut manifest = Manifest::parse(bytes)?;
     manifest.engines.remove("signatures");
+    manifest.signer = None;
     manifest.reproduced = None;
     Ok(manifest.to_json()?.into_bytes())
 }
