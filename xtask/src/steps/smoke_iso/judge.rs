@@ -58,15 +58,11 @@ pub(super) fn judge(
             );
             for step in guest::STEPS {
                 ensure!(is_told(&format!("active {step}")), "{step} did not run");
-                let says = format!("{step} says ");
-                let said = told.iter().find_map(|fact| fact.strip_prefix(says.as_str()));
-                match case.tools {
-                    Tools::Replaced => {}
-                    Tools::Bound => ensure!(
-                        said.is_some_and(|said| said.contains(version)),
-                        "the image of {step} says {said:?}, and is not of version {version}"
-                    ),
-                }
+                let said = said(console, step);
+                ensure!(
+                    case.tools == Tools::Replaced || said.is_some_and(|it| it.contains(version)),
+                    "the image of {step} says {said:?}, and is not of version {version}"
+                );
             }
             ensure!(body["task_target"] == guest::TARGET, "it said {body}");
         }
@@ -79,6 +75,12 @@ pub(super) fn judge(
     }
     let time = told.iter().find(|fact| fact.starts_with("Startup finished")).unwrap_or(&"");
     Ok(time.rsplit_once("= ").map_or("done", |(_, time)| time).to_owned())
+}
+
+/// What the image of `step` says, behind the time and the name of the program that systemd puts before it.
+fn said<'a>(console: &'a str, step: &str) -> Option<&'a str> {
+    let start = format!("smoke: {step} says ");
+    console.lines().find_map(|line| line.split_once(start.as_str())).map(|(_, said)| said)
 }
 
 /// Whether a socket is more than that of the client that asks for addresses: port 68 of DHCP
@@ -100,5 +102,13 @@ mod tests {
         assert!(is_service("listens udp 00000000:14EB"));
         assert!(is_service("listens tcp 00000000:0044"));
         assert!(!is_service("active dispatcher.service"));
+    }
+
+    #[test]
+    fn what_a_step_says_stands_behind_what_systemd_writes() {
+        let console =
+            "[   90.04] partition[391]: smoke: partition.service says step 1.2.3 (commit)\n";
+        assert_eq!(said(console, "partition.service"), Some("step 1.2.3 (commit)"));
+        assert_eq!(said(console, "image-linux.service"), None);
     }
 }
