@@ -20,6 +20,11 @@ const SIZE: u64 = 20 << 30;
 /// Where lasting names of disks lie: a recipe may name a disk by one of these, and not a loop device.
 const NAMES: &str = "/dev/disk/by-id";
 
+/// The partitions of a task, and what takes the place of a format where QEMU's user mode runs the images: it
+/// has no BLKBSZSET (linux-user/ioctls.h), by which mkfs.xfs sets the size of blocks.
+const LAYOUT: &str = "layout.json";
+const EMULATED: (&str, &str) = ("\"xfs\"", "\"ext4\"");
+
 /// A task and its disk. Dropped, the loop device and its name are gone.
 pub(super) struct Task {
     folder: PathBuf,
@@ -29,7 +34,7 @@ pub(super) struct Task {
 
 impl Task {
     /// The task of the example in `example`, in the new folder `folder`, with other `values` for
-    /// variables of its recipe.
+    /// variables of its recipe, and for images that are `emulated` or not.
     ///
     /// # Errors
     /// When this machine has no loop devices for us.
@@ -39,6 +44,7 @@ impl Task {
         example: &Path,
         folder: &Path,
         values: &[(&str, &str)],
+        emulated: bool,
     ) -> Result<Self> {
         for part in ["provision", "state"] {
             let path = folder.join(part);
@@ -59,6 +65,9 @@ impl Task {
         symlink(&task.device, &task.name)
             .with_context(|| format!("cannot make {}", task.name.display()))?;
         task.write(example, values)?;
+        if emulated && example.join(LAYOUT).exists() {
+            task.edit(LAYOUT, |layout| layout.replace(EMULATED.0, EMULATED.1))?;
+        }
         Ok(task)
     }
 
@@ -80,12 +89,18 @@ impl Task {
             let to = self.provision().join(from.file_name().unwrap_or_default());
             fs::copy(&from, &to).with_context(|| format!("cannot write {}", to.display()))?;
         }
-        let path = self.provision().join("recipe.env");
-        let env =
+        self.edit("recipe.env", |env| {
+            let env = values.iter().fold(env, |env, (name, value)| replaced(&env, name, value));
+            replaced(&env, "TARGET_DISK", &self.name.to_string_lossy())
+        })
+    }
+
+    /// Changes the text of a file of the task.
+    fn edit(&self, name: &str, change: impl FnOnce(String) -> String) -> Result<()> {
+        let path = self.provision().join(name);
+        let text =
             fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let env = values.iter().fold(env, |env, (name, value)| replaced(&env, name, value));
-        let env = replaced(&env, "TARGET_DISK", &self.name.to_string_lossy());
-        fs::write(&path, env).with_context(|| format!("cannot write {}", path.display()))
+        fs::write(&path, change(text)).with_context(|| format!("cannot write {}", path.display()))
     }
 }
 
