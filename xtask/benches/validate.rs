@@ -39,7 +39,7 @@ fn main() {
     let xtask = root.join("target/debug/xtask").to_str().unwrap().to_owned();
     let metadata = ["metadata", "--format-version", "1", "--locked", "--offline"];
     let (_, code) = run(&xtask, &["validate"]);
-    assert!(matches!(code, Some(0 | 3)), "validate does not pass here: mend that first");
+    assert!(matches!(code, Some(0 | 3)), "validate does not pass here: fix that first");
 
     let [mut baseline, mut direct, mut by_cargo] = [const { Vec::new() }; 3];
     for _ in 0..ROUNDS {

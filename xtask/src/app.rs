@@ -104,7 +104,7 @@ fn stages(name: &str, stages: &[Stage], run: &Run, output: Output, ui: &Ui) -> R
         return Ok(0);
     }
     let lacks = preflight::check(run, stages.iter().map(|stage| stage.step))?;
-    if !lacks.is_empty() && !mend(&lacks, stages, run, ui)? {
+    if !lacks.is_empty() && !install_missing(&lacks, stages, run, ui)? {
         return Ok(FAILED);
     }
     if run.options.fix {
@@ -133,14 +133,14 @@ fn concerned(stages: &[Stage], run: &Run) -> Result<Vec<Stage>> {
     Ok(concerned)
 }
 
-/// Mends what can be mended. The last gate comes first, because what is mended has to be formatted.
+/// Fixes what can be fixed. The last gate comes first, because what is fixed has to be formatted.
 fn fix(stages: &[Stage], run: &Run, ui: &Ui) -> Result<()> {
     for stage in stages.iter().rev() {
         let name = format!("fix-{}", stage.step.name());
         let log = run.tools.log(&run.workspace.scratch().join("logs"), &name)?;
-        // What could not be mended, the gate is about to tell with its place.
+        // What could not be fixed, the gate is about to tell with its place.
         if let Err(error) = stage.step.fix(run, &log.echoing(run.options.verbose)) {
-            ui.warn(&format!("{}: not everything could be mended: {error:#}", stage.step.name()));
+            ui.warn(&format!("{}: not everything could be fixed: {error:#}", stage.step.name()));
         }
     }
     run.workspace.look_again();
@@ -149,13 +149,13 @@ fn fix(stages: &[Stage], run: &Run, ui: &Ui) -> Result<()> {
 
 /// Tells all that is missing and installs it where that is wanted. Says whether the run can start:
 /// without a program, the gates that need it are skipped; nothing else can be left out.
-fn mend(lacks: &[Lack], stages: &[Stage], run: &Run, ui: &Ui) -> Result<bool> {
+fn install_missing(lacks: &[Lack], stages: &[Stage], run: &Run, ui: &Ui) -> Result<bool> {
     for lack in lacks {
         ui.warn(&format!(
-            "{} (needed by {})\n    mend: {}",
+            "{} (needed by {})\n    fix: {}",
             lack.problem,
             lack.steps.join(", "),
-            lack.mend
+            lack.fix
         ));
     }
     let tools: Vec<_> = lacks
@@ -175,7 +175,7 @@ fn mend(lacks: &[Lack], stages: &[Stage], run: &Run, ui: &Ui) -> Result<bool> {
         !matches!(lack.need, Need::Tool(_)) || lack.steps.iter().any(|it| !gates.contains(it))
     };
     if left.iter().any(fatal) {
-        ui.error("nothing was started: mend what is missing, or run `cargo xtask setup --yes`");
+        ui.error("nothing was started: fix what is missing, or run `cargo xtask setup --yes`");
         return Ok(false);
     }
     Ok(true)

@@ -119,7 +119,7 @@ pub(crate) fn command() -> Command {
                 "Install nothing but the commit hook, which runs `cargo xtask validate --changed`",
             ),
         ))
-        .subcommand(verb("doctor", "Tell which programs are missing, each with its mend", "--json"))
+        .subcommand(verb("doctor", "Report missing programs and how to install them", "--json"))
         .subcommand(verb("clean", "Remove what builds and runs left below target/", "--dry-run"))
         .subcommand(
             verb("completions", "Print completions for a shell", "bash > xtask.bash")
@@ -277,7 +277,7 @@ fn flag(name: &'static str) -> Arg {
 }
 
 fn fix() -> Arg {
-    flag("fix").help("Mend what can be mended without a person first: format, headers, lints")
+    flag("fix").help("Fix format, headers and lints before the gates run")
 }
 
 /// Whether a flag that only some commands have was given.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What a gate found: a fault with its place, its rule and its mend.
+//! What a gate found: a fault with its place, its rule and its fix.
 //!
 //! Every gate answers with all of its findings, so that one run shows them all. The JSON, SARIF and
 //! `JUnit` reports are made from these.
@@ -22,7 +22,7 @@ pub(crate) struct Finding {
     /// What is wrong.
     pub(crate) message: String,
     /// What to do about it: a command or a sentence.
-    pub(crate) mend: String,
+    pub(crate) fix: String,
 }
 
 impl Finding {
@@ -32,9 +32,9 @@ impl Finding {
         line: usize,
         rule: impl Into<String>,
         message: impl Into<String>,
-        mend: impl Into<String>,
+        fix: impl Into<String>,
     ) -> Self {
-        Self { line: Some(line), ..Self::in_file(file, rule, message, mend) }
+        Self { line: Some(line), ..Self::in_file(file, rule, message, fix) }
     }
 
     /// A finding about a whole file.
@@ -42,19 +42,19 @@ impl Finding {
         file: impl Into<String>,
         rule: impl Into<String>,
         message: impl Into<String>,
-        mend: impl Into<String>,
+        fix: impl Into<String>,
     ) -> Self {
         Self {
             file: file.into(),
             line: None,
             rule: rule.into(),
             message: message.into(),
-            mend: mend.into(),
+            fix: fix.into(),
         }
     }
 }
 
-/// `FILE:LINE: RULE: MESSAGE` and the mend below it, as compilers print it, so that editors jump to it.
+/// `FILE:LINE: RULE: MESSAGE` and the fix below it, as compilers print it, so that editors jump to it.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.file)?;
@@ -62,8 +62,8 @@ impl fmt::Display for Finding {
             write!(f, ":{line}")?;
         }
         write!(f, ": {}: {}", self.rule, self.message)?;
-        if !self.mend.is_empty() {
-            write!(f, "\n    mend: {}", self.mend)?;
+        if !self.fix.is_empty() {
+            write!(f, "\n    fix: {}", self.fix)?;
         }
         Ok(())
     }
@@ -74,9 +74,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shows_place_rule_and_mend() {
+    fn shows_place_rule_and_fix() {
         let finding = Finding::at("a/b.rs", 3, "spdx", "no licence line", "add it");
-        assert_eq!(finding.to_string(), "a/b.rs:3: spdx: no licence line\n    mend: add it");
+        assert_eq!(finding.to_string(), "a/b.rs:3: spdx: no licence line\n    fix: add it");
         let finding = Finding::in_file("a", "spdx", "empty", "");
         assert_eq!(finding.to_string(), "a: spdx: empty");
     }

@@ -2,7 +2,7 @@
 // Copyright (C) 2026 The Provisioner Authors
 
 //! What has to be there before the first step starts: all that is missing at once, each with its
-//! mend.
+//! fix.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ pub(crate) struct Lack {
     /// What is wrong.
     pub(crate) problem: String,
     /// What to do about it.
-    pub(crate) mend: String,
+    pub(crate) fix: String,
     /// The steps that need it.
     pub(crate) steps: Vec<&'static str>,
 }
@@ -42,13 +42,13 @@ pub(crate) fn check(
     let mut lacks = Vec::new();
     for (need, steps) in users {
         let fault = match need {
-            Need::Tool(name) => run.tools.check(name).err().map(|it| (it.problem, it.mend)),
+            Need::Tool(name) => run.tools.check(name).err().map(|it| (it.problem, it.fix)),
             Need::Space(bytes) => space(run, bytes)?,
             Need::Wanted(_) => None,
             Need::Runs(architecture) => emulation::fault(architecture),
         };
-        if let Some((problem, mend)) = fault {
-            lacks.push(Lack { need, problem, mend, steps });
+        if let Some((problem, fix)) = fault {
+            lacks.push(Lack { need, problem, fix, steps });
         }
     }
     Ok(lacks)

@@ -46,7 +46,7 @@ pub(crate) struct Options {
     pub(crate) fail_fast: bool,
     /// A gate that could not run counts as failed.
     pub(crate) strict: bool,
-    /// Mend what can be mended before the gates look.
+    /// Fix what can be fixed before the gates look.
     pub(crate) fix: bool,
     /// Look at every file where a gate looks at new and changed ones by default.
     pub(crate) all: bool,

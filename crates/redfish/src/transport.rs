@@ -97,7 +97,7 @@ fn causes(error: &dyn std::error::Error) -> String {
     line
 }
 
-/// Whether the TLS handshake failed, which no repetition mends. A connection that broke within
+/// Whether the TLS handshake failed, which a retry cannot fix. A connection that broke within
 /// it is none of these.
 fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
     if error.is::<rustls::Error>() {

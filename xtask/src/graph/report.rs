@@ -276,9 +276,9 @@ mod tests {
     }
 
     fn missing() -> Verdict {
-        let (tool, mend) =
+        let (tool, fix) =
             ("podman is not installed".to_owned(), "apt-get install podman".to_owned());
-        Verdict::Skipped { skip: Skip::MissingTool { tool, mend } }
+        Verdict::Skipped { skip: Skip::MissingTool { tool, fix } }
     }
 
     fn skipped(skip: Skip) -> Verdict {
@@ -295,7 +295,7 @@ mod tests {
         step     outcome      time  note
         fmt      ok         65.4 s  7 files
         headers  failed     65.4 s  2 findings
-        images   skipped            podman is not installed; mend: apt-get install podman
+        images   skipped            podman is not installed; fix: apt-get install podman
         sign     skipped            images did not succeed
 
         pr: 1 step failed, 1 gate did not run, 1 step did not run in 2 m 05 s (critical path 0.3 s)

@@ -159,7 +159,7 @@ fn attempt(stages: &[Stage], node: usize, run: &Run) -> Result<Ended> {
         if let Need::Tool(tool) = need
             && let Err(missing) = run.tools.check(tool)
         {
-            let skip = Skip::MissingTool { tool: missing.problem, mend: missing.mend };
+            let skip = Skip::MissingTool { tool: missing.problem, fix: missing.fix };
             return Ok(Ended::skipped(skip));
         }
     }

@@ -104,8 +104,8 @@ impl Advisory {
         self.package == name && outside(&self.patched) && outside(&self.unaffected)
     }
 
-    /// The versions to go to, as the advisory writes them; none where there is no mended one.
-    pub(crate) fn mended(&self) -> Option<String> {
+    /// The versions to go to, as the advisory writes them; none where there is no fixed one.
+    pub(crate) fn fixed(&self) -> Option<String> {
         let ranges: Vec<String> = self.patched.iter().map(ToString::to_string).collect();
         (!ranges.is_empty()).then(|| ranges.join(" or "))
     }
@@ -181,7 +181,7 @@ mod tests {
             assert_eq!(advisory.concerns("p", &version.parse().unwrap()), concerned, "{version}");
             assert!(!advisory.concerns("q", &version.parse().unwrap()));
         }
-        assert_eq!(advisory.mended().as_deref(), Some(">=1.2.3"));
+        assert_eq!(advisory.fixed().as_deref(), Some(">=1.2.3"));
         assert_eq!(advisory.title, "A fault");
     }
 

@@ -31,7 +31,7 @@ pub(crate) fn emulator(architecture: Architecture) -> Option<&'static str> {
     })
 }
 
-/// What is wrong, and what mends it, where programs of `architecture` do not run here.
+/// What is wrong, and what fixes it, where programs of `architecture` do not run here.
 pub(crate) fn fault(architecture: Architecture) -> Option<(String, String)> {
     emulator(architecture)?;
     fault_of(Path::new(HANDLERS), architecture)
@@ -48,10 +48,10 @@ fn fault_of(handlers: &Path, architecture: Architecture) -> Option<(String, Stri
         architecture.oci(),
         handlers.display()
     );
-    let mend = format!(
+    let fix = format!(
         "update-binfmts --enable {name}, as root (packages qemu-user-static and binfmt-support)"
     );
-    Some((problem, mend))
+    Some((problem, fix))
 }
 
 #[cfg(test)]

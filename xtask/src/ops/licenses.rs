@@ -90,7 +90,7 @@ pub(crate) fn check_packages(lock: &Lock, path: &str, text: &str, policy: &Polic
         let label = locked.label();
         let recorded = lock.licenses.get(&label);
         let clarified = policy.clarify.get(&locked.name);
-        let (rule, message, mend) = match clarified.or(recorded).map(String::as_str) {
+        let (rule, message, fix) = match clarified.or(recorded).map(String::as_str) {
             None => (
                 "not-recorded",
                 "the lock does not say its licence".to_owned(),
@@ -108,9 +108,9 @@ pub(crate) fn check_packages(lock: &Lock, path: &str, text: &str, policy: &Polic
             Some(stated) => {
                 let allowed = |license: &str| policy.allow.iter().any(|it| matches(it, license));
                 let Some((rule, message)) = refused(stated, allowed) else { continue };
-                let mend = "take the package out of the image, or add the licence to [gates.licenses.images] in \
+                let fix = "take the package out of the image, or add the licence to [gates.licenses.images] in \
                             release.toml if it may be handed on beside AGPL-3.0";
-                (rule, message, mend.to_owned())
+                (rule, message, fix.to_owned())
             }
         };
         let line = text
@@ -119,7 +119,7 @@ pub(crate) fn check_packages(lock: &Lock, path: &str, text: &str, policy: &Polic
             .or_else(|| text.lines().position(|line| line == format!("name = {:?}", locked.name)));
         findings.insert(Finding {
             line: line.map(|index| index + 1),
-            ..Finding::in_file(path, rule, format!("{label}: {message}"), mend)
+            ..Finding::in_file(path, rule, format!("{label}: {message}"), fix)
         });
     }
     findings.into_iter().collect()

@@ -69,13 +69,13 @@ pub(crate) fn findings(output: &str, source: impl Fn(&str) -> Option<String>) ->
     let finding = |line: &str| {
         let (place, rest) = line.split_once(':')?;
         let file = source(place.rsplit('/').next()?)?;
-        let mend = "correct the unit; see systemd.directives(7)";
+        let fix = "correct the unit; see systemd.directives(7)";
         let numbered = rest
             .split_once(':')
             .and_then(|(number, message)| Some((number.parse().ok()?, message.trim())));
         Some(match numbered {
-            Some((number, message)) => Finding::at(file, number, "systemd", message, mend),
-            None => Finding::in_file(file, "systemd", rest.trim(), mend),
+            Some((number, message)) => Finding::at(file, number, "systemd", message, fix),
+            None => Finding::in_file(file, "systemd", rest.trim(), fix),
         })
     };
     output.lines().filter_map(finding).collect()

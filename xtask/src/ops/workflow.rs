@@ -68,8 +68,8 @@ pub(crate) fn check_drift(
     });
     missing
         .chain(unknown)
-        .map(|(name, rule, message, mend)| {
-            Finding::in_file(format!("{folder}/{name}.yml"), rule, message, mend)
+        .map(|(name, rule, message, fix)| {
+            Finding::in_file(format!("{folder}/{name}.yml"), rule, message, fix)
         })
         .collect()
 }

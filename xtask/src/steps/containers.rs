@@ -88,8 +88,8 @@ fn read(report: &[u8]) -> Result<Vec<Finding>> {
     Ok(entries
         .into_iter()
         .map(|entry| {
-            let mend = format!("hadolint's wiki explains {}", entry.code);
-            Finding::at(entry.file, entry.line, entry.code, entry.message, mend)
+            let fix = format!("hadolint's wiki explains {}", entry.code);
+            Finding::at(entry.file, entry.line, entry.code, entry.message, fix)
         })
         .collect())
 }

@@ -210,11 +210,11 @@ fn too_few(lines: &Lines, part: &str, least: f64) -> Option<Finding> {
         share.percent(),
         count(share.lines, "line"),
     );
-    let mend = format!("test the lines that {HTML}/index.html shows in red");
+    let fix = format!("test the lines that {HTML}/index.html shows in red");
     let rule = if part.is_empty() { "whole" } else { "part" };
     Some(match lines.worst(part) {
-        Some((file, line)) => Finding::at(file, line, rule, message, mend),
-        None => Finding::in_file("release.toml", rule, message, mend),
+        Some((file, line)) => Finding::at(file, line, rule, message, fix),
+        None => Finding::in_file("release.toml", rule, message, fix),
     })
 }
 

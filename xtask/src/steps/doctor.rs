@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Tells which programs were found, which are missing, and what mends that.
+//! Tells which programs were found, which are missing, and what fixes that.
 
 use std::fmt::Write as _;
 
@@ -33,7 +33,7 @@ struct Line {
     /// The steps that use it.
     used_by: Vec<&'static str>,
     /// The command to run, when something is wrong.
-    mend: Option<String>,
+    fix: Option<String>,
 }
 
 /// Looks at every program that `steps` use.
@@ -55,7 +55,7 @@ pub(crate) fn examine(run: &Run, steps: &[&'static dyn Step]) -> Examination {
             },
             required: needs.iter().any(|(_, needs)| needs.contains(&Need::Tool(spec.name))),
             used_by,
-            mend: run.tools.check(spec.name).err().map(|missing| missing.mend),
+            fix: run.tools.check(spec.name).err().map(|missing| missing.fix),
         }
     };
     Examination { tools: programs().map(line).collect() }
@@ -82,8 +82,8 @@ impl Examination {
             // Writing into a String has no way to fail.
             let _infallible =
                 writeln!(out, "{:19} {found:10} {wanted:10} {used_by}{optional}", line.name);
-            if let Some(mend) = &line.mend {
-                let _infallible = writeln!(out, "{:19} mend: {mend}", "");
+            if let Some(fix) = &line.fix {
+                let _infallible = writeln!(out, "{:19} fix: {fix}", "");
             }
         }
         if self.exit_code() == 0 {
@@ -96,6 +96,6 @@ impl Examination {
 
     /// 0 when every program that a step can't do without is there, 1 otherwise.
     pub(crate) fn exit_code(&self) -> u8 {
-        u8::from(self.tools.iter().any(|line| line.required && line.mend.is_some()))
+        u8::from(self.tools.iter().any(|line| line.required && line.fix.is_some()))
     }
 }

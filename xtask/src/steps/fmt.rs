@@ -78,9 +78,9 @@ fn findings(output: &str, root: &Path) -> Vec<Finding> {
         if findings.iter().any(|it| it.file == file) {
             continue;
         }
-        let mend = "cargo xtask fmt --fix";
+        let fix = "cargo xtask fmt --fix";
         let message = "not formatted as rustfmt does it";
-        findings.push(Finding::at(file, start + context, "rustfmt", message, mend));
+        findings.push(Finding::at(file, start + context, "rustfmt", message, fix));
     }
     findings
 }

@@ -171,16 +171,16 @@ fn check(path: &str, text: &str, license: &str, vendor: &str) -> Option<Finding>
             .is_some_and(|year| year.len() == 4 && year.bytes().all(|c| c.is_ascii_digit()))
     };
     let mut lines = text.lines().enumerate().map(|(number, line)| (number + 1, line));
-    let mend = format!("put `{spdx}` and `{start}Copyright (C) YEAR {vendor}{end}` at its top");
+    let fix = format!("put `{spdx}` and `{start}Copyright (C) YEAR {vendor}{end}` at its top");
     if !lines.by_ref().take(LEAD + 1).any(|(_, line)| line == spdx) {
-        return Some(Finding::at(path, 1, MISSING, "the licence line is missing", mend));
+        return Some(Finding::at(path, 1, MISSING, "the licence line is missing", fix));
     }
     match lines.next() {
         Some((_, line)) if is_copyright(line) => None,
         next => {
             let line = next.map_or(1, |(number, _)| number);
             let message = "the copyright line does not follow the licence line";
-            Some(Finding::at(path, line, "copyright", message, mend))
+            Some(Finding::at(path, line, "copyright", message, fix))
         }
     }
 }
@@ -245,11 +245,11 @@ mod tests {
             ("run", "#!/bin/sh"),
             ("a.xml", "<?xml version=\"1.0\"?>\n<a/>\n"),
         ] {
-            let mended = with_header(text, comment(path, text).unwrap(), &lines);
-            assert_eq!(rule(path, &mended), None, "{mended}");
+            let fixed = with_header(text, comment(path, text).unwrap(), &lines);
+            assert_eq!(rule(path, &fixed), None, "{fixed}");
             let first = text.lines().next().unwrap_or_default();
-            assert!(!first.starts_with("#!") || mended.starts_with(first), "{mended}");
-            assert!(text.lines().all(|line| mended.contains(line)), "{mended}");
+            assert!(!first.starts_with("#!") || fixed.starts_with(first), "{fixed}");
+            assert!(text.lines().all(|line| fixed.contains(line)), "{fixed}");
         }
     }
 

@@ -84,10 +84,10 @@ pub(crate) trait Step: Sync {
     /// What running would do, without doing it. Reads the work tree and the manifest at most.
     fn plan(&self, run: &Run) -> Result<Plan>;
 
-    /// Mends what can be mended without a person, for `--fix`; what is left, the step finds.
+    /// Fixes what can be fixed without a person, for `--fix`; what is left, the step finds.
     ///
     /// # Errors
-    /// When a program that mends can't do its work.
+    /// When a program that fixes can't do its work.
     fn fix(&self, _run: &Run, _log: &StepLog) -> Result<()> {
         Ok(())
     }

@@ -30,7 +30,7 @@ pub(crate) enum Skip {
         /// What is wrong: `podman is not installed`.
         tool: String,
         /// The command that installs it.
-        mend: String,
+        fix: String,
     },
     /// There is nothing for it to do here, and that is as it should be.
     NotApplicable {
@@ -49,7 +49,7 @@ pub(crate) enum Skip {
 impl fmt::Display for Skip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::MissingTool { tool, mend } => write!(f, "{tool}; mend: {mend}"),
+            Self::MissingTool { tool, fix } => write!(f, "{tool}; fix: {fix}"),
             Self::NotApplicable { why } => f.write_str(why),
             Self::Upstream { step } => write!(f, "{step} did not succeed"),
             Self::Stopped => f.write_str("the run was stopped"),

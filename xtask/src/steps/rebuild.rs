@@ -192,7 +192,7 @@ fn not_tried(rows: &[Row], what: &str) -> Vec<String> {
 fn finding(run: &Run, row: &Row, other: &Path) -> Option<Finding> {
     let difference = row.difference.as_ref()?;
     let (first, second) = (run.dist().join(&row.path), other.join(&row.path));
-    let mend = format!(
+    let fix = format!(
         "diffoscope {} {}{}",
         quote(first.as_os_str()),
         quote(second.as_os_str()),
@@ -202,6 +202,6 @@ fn finding(run: &Run, row: &Row, other: &Path) -> Option<Finding> {
         &row.path,
         "not-reproducible",
         format!("the other build differs {difference}"),
-        mend,
+        fix,
     ))
 }

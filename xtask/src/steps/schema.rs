@@ -208,9 +208,9 @@ fn unrecorded(rules: &SchemaRules, versions: &Versions, changes: &[Change]) -> V
     let missing = breaking().filter(|it| !recorded(&it.pointer)).map(|change| {
         let line = schema::line(&file.text, &change.pointer);
         let message = format!("{} may refuse what the schema before accepted", change.pointer);
-        let mend = "take the change back, or say why under [[gates.schema.breaking]] in \
+        let fix = "take the change back, or say why under [[gates.schema.breaking]] in \
                     release.toml, and give the schema a new version";
-        Finding::at(&file.path, line, "breaking", message, mend)
+        Finding::at(&file.path, line, "breaking", message, fix)
     });
     let stale = rules.breaking.iter().filter(|it| {
         it.schema == current && !breaking().any(|change| change.pointer == it.pointer)
@@ -245,8 +245,8 @@ fn refused(
                     fault.path,
                     fault.message
                 );
-                let mend = "correct the recipe, or the schema where it is to be accepted";
-                findings.push(Finding::in_file(fault.filename, "refused", message, mend));
+                let fix = "correct the recipe, or the schema where it is to be accepted";
+                findings.push(Finding::in_file(fault.filename, "refused", message, fix));
             }
         }
         findings.extend(
@@ -289,8 +289,8 @@ fn since_release(
             .is_some_and(|old| old.trim_end() != file.text.trim_end())
         {
             let message = format!("{tag} was released with another {}", schema.name());
-            let mend = "put it back, and make a new file with a new version and $id";
-            findings.push(Finding::in_file(&file.path, "released", message, mend));
+            let fix = "put it back, and make a new file with a new version and $id";
+            findings.push(Finding::in_file(&file.path, "released", message, fix));
         }
     }
     let old = git::list(root, tag, &rules.folder)?;
@@ -313,8 +313,8 @@ fn since_release(
         let message = format!(
             "the schema changed {what} since {tag}: the next version is {least} or later, not {own}"
         );
-        let mend = format!("set version = \"{least}\" in [workspace.package]");
-        findings.push(Finding { line, ..Finding::in_file("Cargo.toml", "version", message, mend) });
+        let fix = format!("set version = \"{least}\" in [workspace.package]");
+        findings.push(Finding { line, ..Finding::in_file("Cargo.toml", "version", message, fix) });
     }
     Ok(findings)
 }

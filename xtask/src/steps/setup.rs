@@ -61,7 +61,7 @@ pub(crate) fn run(run: &Run, tools: &[&'static str], dry: bool, ui: &Ui) -> Resu
     for name in tools {
         if let Err(missing) = run.tools.check(name) {
             failed = true;
-            ui.error(&format!("{}; mend: {}", missing.problem, missing.mend));
+            ui.error(&format!("{}; fix: {}", missing.problem, missing.fix));
         }
     }
     Ok(u8::from(failed))

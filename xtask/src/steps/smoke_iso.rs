@@ -109,10 +109,10 @@ impl Step for SmokeIso {
         for case in self.chosen(run)? {
             let architecture = case.firmware.architecture();
             let iso = iso(run, architecture)?;
-            if let Some((lacking, mend)) = lacking(run, case, iso.as_deref())? {
+            if let Some((lacking, fix)) = lacking(run, case, iso.as_deref())? {
                 let lacking = format!("{}: {lacking}", case.name);
                 let asked = !run.options.names.is_empty() || case.name == case::PLAIN.name;
-                ensure!(!asked, "{lacking}: run {mend}");
+                ensure!(!asked, "{lacking}: run {fix}");
                 log.note(&lacking);
                 facts.push(lacking);
                 continue;
@@ -196,8 +196,8 @@ fn lacking(run: &Run, case: &Case, iso: Option<&Path>) -> Result<Option<(String,
     let image = images.iter().find(|image| image.repository == declared.image);
     let image = image.with_context(|| format!("there is no image {}", declared.image))?;
     Ok((!is_bound(run, image)?).then(|| {
-        let mend = "`cargo xtask maintenance --bind-tools` and `cargo xtask iso`".to_owned();
-        ("the ISO has no tool images in it".to_owned(), mend)
+        let fix = "`cargo xtask maintenance --bind-tools` and `cargo xtask iso`".to_owned();
+        ("the ISO has no tool images in it".to_owned(), fix)
     }))
 }
 

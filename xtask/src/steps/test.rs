@@ -189,9 +189,9 @@ fn with_nextest(run: &Run, log: &StepLog, command: &Command) -> Result<Tally> {
         match case.failure {
             None => tally.passed += 1,
             Some(output) => {
-                let mend = format!("cargo nextest run --no-capture -E 'test(={})'", case.name);
+                let fix = format!("cargo nextest run --no-capture -E 'test(={})'", case.name);
                 let name = format!("{} {}", case.suite, case.name);
-                tally.findings.push(failed(run, &name, &output, mend));
+                tally.findings.push(failed(run, &name, &output, fix));
             }
         }
     }
@@ -215,8 +215,8 @@ fn with_cargo(run: &Run, log: &StepLog, command: &Command) -> Result<Tally> {
             tally.passed += 1;
         } else if result == "FAILED" {
             let written = section(&output, name);
-            let mend = format!("{} -- --nocapture", run.tools.line(command));
-            tally.findings.push(failed(run, name, written, mend));
+            let fix = format!("{} -- --nocapture", run.tools.line(command));
+            tally.findings.push(failed(run, name, written, fix));
         }
     }
     if finished.code() == Some(0) && !tally.findings.is_empty() {
@@ -236,7 +236,7 @@ fn section<'a>(output: &'a str, name: &str) -> &'a str {
 }
 
 /// The finding for a test that failed: where it panicked, or where the documentation says it stands.
-fn failed(run: &Run, name: &str, output: &str, mend: String) -> Finding {
+fn failed(run: &Run, name: &str, output: &str, fix: String) -> Finding {
     let message = format!("the test {name} failed{}", reason(output));
     let root = run.workspace.root();
     let in_source = |(file, line): (String, usize)| {
@@ -245,8 +245,8 @@ fn failed(run: &Run, name: &str, output: &str, mend: String) -> Finding {
         path.is_file().then_some((inside, line))
     };
     match documentation_place(name).or_else(|| panic_place(output)).and_then(in_source) {
-        Some((file, line)) => Finding::at(file, line, "test", message, mend),
-        None => Finding::in_file("Cargo.toml", "test", message, mend),
+        Some((file, line)) => Finding::at(file, line, "test", message, fix),
+        None => Finding::in_file("Cargo.toml", "test", message, fix),
     }
 }
 

@@ -506,14 +506,14 @@ impl Spec {
     }
 
     /// The command that installs it, as a person types it.
-    pub(crate) fn mend(&self) -> String {
+    pub(crate) fn fix(&self) -> String {
         match self.source {
             Source::Debian(package) => format!("apt-get install {package}"),
             Source::Crate(name, version) => format!("cargo install --locked {name}@{version}"),
             Source::Sid { .. } | Source::Unpacked { .. } | Source::Python | Source::Node(_) => {
                 "cargo xtask setup".to_owned()
             }
-            Source::ByHand(mend) => mend.to_owned(),
+            Source::ByHand(fix) => fix.to_owned(),
             Source::Llvm => "rustup component add llvm-tools".to_owned(),
             Source::Rust(component) => format!("rustup component add {component}"),
         }

@@ -57,8 +57,8 @@ pub(crate) struct Toolbox {
 pub(crate) struct Missing {
     /// Its name, and what is wrong when it is there.
     pub(crate) problem: String,
-    /// The command that mends it.
-    pub(crate) mend: String,
+    /// The command that fixes it.
+    pub(crate) fix: String,
 }
 
 impl Toolbox {
@@ -125,10 +125,10 @@ impl Toolbox {
         let Some(spec) = spec(name) else {
             return Err(Missing {
                 problem: format!("{name} is not in the catalogue of tools"),
-                mend: "add it to xtask/src/tool/catalogue.rs".to_owned(),
+                fix: "add it to xtask/src/tool/catalogue.rs".to_owned(),
             });
         };
-        let missing = |problem| Missing { problem, mend: spec.mend() };
+        let missing = |problem| Missing { problem, fix: spec.fix() };
         let Some(path) = self.find(name) else {
             return Err(missing(format!("{} is not installed", spec.label())));
         };
@@ -245,11 +245,11 @@ impl Toolbox {
         }
         let line = self.line(command);
         let program = self.find(command.program()).with_context(|| {
-            let mend = spec(command.program()).map_or_else(
+            let fix = spec(command.program()).map_or_else(
                 || format!("install {}, or add its folder to PATH", command.program()),
-                Spec::mend,
+                Spec::fix,
             );
-            format!("{} is not installed: {mend}", command.program())
+            format!("{} is not installed: {fix}", command.program())
         })?;
         log.write(&format!("$ {line}\n"));
         Ok((program, line))

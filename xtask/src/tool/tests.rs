@@ -78,7 +78,7 @@ fn a_signal_is_told_by_its_number() {
 }
 
 #[test]
-fn a_program_that_is_missing_comes_with_its_mend() {
+fn a_missing_program_comes_with_its_fix() {
     let bench = Bench::new();
     let command = Command::new("no-such-program", bench.folder.path());
     let error = bench.tools.run(&bench.log(), &command).unwrap_err();

@@ -155,7 +155,7 @@ fn a_build_that_looks_around_is_found_and_the_place_is_named() {
     let found = findings.iter().find(|it| it["file"] == binary).unwrap();
     let message = found["message"].as_str().unwrap();
     assert!(message.contains("in .") && message.contains("at offset 0x"), "{message}");
-    assert!(found["mend"].as_str().unwrap().starts_with("diffoscope "), "{found}");
+    assert!(found["fix"].as_str().unwrap().starts_with("diffoscope "), "{found}");
     assert!(manifest["reproduced"]["different"].to_string().contains(binary));
 
     // What the second build saw shows that each variation was one.

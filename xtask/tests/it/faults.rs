@@ -149,7 +149,7 @@ fn a_missing_program_skips_its_gate_and_says_so() {
     says(&run(&["coverage"]), 3, &["llvm-cov is not", "rustup component add llvm-tools"]);
     let doctor = run(&["doctor"]);
     assert_eq!(doctor.code(), 1);
-    assert!(doctor.out().contains("mend: rustup component add rustfmt"), "{}", doctor.out());
+    assert!(doctor.out().contains("fix: rustup component add rustfmt"), "{}", doctor.out());
 }
 
 #[test]

@@ -90,8 +90,8 @@ fn fmt_fails_on_toml_and_on_shell() {
 
     let answer = fixture.xtask(&["fmt", "--fix", "--json"]);
     assert_eq!(answer.code(), 0, "{}", answer.err());
-    let mended = std::fs::read_to_string(fixture.root().join("run")).unwrap();
-    assert!(mended.ends_with("if true; then\n    exit 0\nfi\n"), "{mended}");
+    let fixed = std::fs::read_to_string(fixture.root().join("run")).unwrap();
+    assert!(fixed.ends_with("if true; then\n    exit 0\nfi\n"), "{fixed}");
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn code_that_does_not_compile_fails_with_its_place() {
 }
 
 #[test]
-fn fix_mends_format_headers_and_lints_together() {
+fn fix_corrects_format_headers_and_lints_together() {
     if !have(FMT) || !have(LINT) {
         return;
     }

@@ -96,7 +96,7 @@ impl Images {
     /// Makes the repository, with an update of the day `made`.
     fn publish(&self, made: &str) {
         let change = format!(
-            "sudo (1.9-3+deb13u1) trixie-security; urgency=high\n\n  * Mend CVE-2020-0001\n\n \
+            "sudo (1.9-3+deb13u1) trixie-security; urgency=high\n\n  * Fix CVE-2020-0001\n\n \
              -- A <a@example.org>  {made}\n"
         );
         let package = "target/repository/package";

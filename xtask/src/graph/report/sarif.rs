@@ -60,13 +60,12 @@ fn rule(gate: &str, finding: &Finding) -> String {
 /// ("SARIF support for code scanning", `reportingDescriptor` object).
 fn descriptor(gate: &str, finding: &Finding) -> Value {
     let text = |text: &str| json!({ "text": text });
-    let mend =
-        if finding.mend.is_empty() { "see the log of the gate" } else { finding.mend.as_str() };
+    let fix = if finding.fix.is_empty() { "see the log of the gate" } else { finding.fix.as_str() };
     json!({
         "id": rule(gate, finding),
         "shortDescription": text(&format!("{gate}: {}", finding.rule)),
         "fullDescription": text(&finding.message),
-        "help": text(mend),
+        "help": text(fix),
     })
 }
 
@@ -76,7 +75,7 @@ fn result(gate: &str, finding: &Finding) -> Value {
         // GitHub shows nothing without a line: what is about a whole file stands at its first.
         "region": { "startLine": finding.line.unwrap_or(1).max(1) },
     });
-    let text = format!("{}\nMend: {}", finding.message, finding.mend);
+    let text = format!("{}\nMend: {}", finding.message, finding.fix);
     json!({
         "ruleId": rule(gate, finding),
         "level": "error",

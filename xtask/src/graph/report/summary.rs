@@ -41,9 +41,8 @@ impl Report {
         for finding in found.iter().take(MOST) {
             let line = finding.line.map(|it| format!(":{it}")).unwrap_or_default();
             let (rule, message) = (cell(&finding.rule), cell(&finding.message));
-            let mend = cell(&finding.mend);
-            let _infallible =
-                writeln!(out, "- `{}{line}` {rule}: {message} — {mend}", finding.file);
+            let fix = cell(&finding.fix);
+            let _infallible = writeln!(out, "- `{}{line}` {rule}: {message} — {fix}", finding.file);
         }
         if found.len() > MOST {
             let _infallible = writeln!(out, "- and {} more", found.len() - MOST);

@@ -90,9 +90,9 @@ mod tests {
     const TEXT: &str = "sudo (1.9-3+deb13u2) trixie-security; urgency=high\n\n\
         \x20 * CVE-2026-0003: and (CVE-2026-0002).\n\n -- A <a@example.org>  Sat, 10 Jan 2026 09:15:30 +0000\n\n\
         sudo (1.9-3+deb13u1) trixie-security; urgency=high\n\n\
-        \x20 * Mend CVE-2026-0001\n\n -- A <a@example.org>  Thu, 01 Jan 2026 00:00:00 +0000\n\n\
+        \x20 * Fix CVE-2026-0001\n\n -- A <a@example.org>  Thu, 01 Jan 2026 00:00:00 +0000\n\n\
         sudo (1.9-3) unstable; urgency=low\n\n\
-        \x20 * Mend CVE-2025-0001\n\n -- A <a@example.org>  Wed, 01 Jan 2025 00:00:00 +0000\n";
+        \x20 * Fix CVE-2025-0001\n\n -- A <a@example.org>  Wed, 01 Jan 2025 00:00:00 +0000\n";
 
     #[test]
     fn news_are_what_came_after_a_version() {

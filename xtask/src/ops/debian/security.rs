@@ -3,9 +3,9 @@
 
 //! Security updates: what Debian's security suite has beside the packages of a lock.
 //!
-//! Debian publishes a mended package there for every advisory of its security team, which leaves
+//! Debian publishes a fixed package there for every advisory of its security team, which leaves
 //! vulnerabilities that it thinks little of to point releases ("Securing Debian Manual", 7.2). So a
-//! package that is older than the one there has a known vulnerability that matters, and a mend.
+//! package that is older than the one there has a known vulnerability that matters, and a fix.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ pub(crate) struct Updates(BTreeMap<String, Update>);
 pub(crate) struct Update {
     /// Its version.
     pub(crate) version: String,
-    /// The source that was mended, `NAME@VERSION`.
+    /// The source that was fixed, `NAME@VERSION`.
     pub(crate) source: String,
     /// The size of the package file in bytes.
     pub(crate) size: u64,

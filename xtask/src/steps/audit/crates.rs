@@ -73,7 +73,7 @@ impl Lock {
                         locked,
                         &advisory.id,
                         message,
-                        mend(locked, advisory),
+                        fix(locked, advisory),
                     ));
                 }
             }
@@ -93,19 +93,19 @@ impl Lock {
             .collect()
     }
 
-    fn finding(&self, locked: &Locked, rule: &str, message: String, mend: String) -> Finding {
+    fn finding(&self, locked: &Locked, rule: &str, message: String, fix: String) -> Finding {
         let (name, version) = (&locked.name, &locked.version);
         let entry = format!("name = \"{name}\"\nversion = \"{version}\"");
         let line = self.text.find(&entry).map(|at| self.text[..at].lines().count() + 1);
-        Finding { line, ..Finding::in_file("Cargo.lock", rule, message, mend) }
+        Finding { line, ..Finding::in_file("Cargo.lock", rule, message, fix) }
     }
 }
 
-fn mend(locked: &Locked, advisory: &Advisory) -> String {
-    match (advisory.kind, advisory.mended()) {
+fn fix(locked: &Locked, advisory: &Advisory) -> String {
+    match (advisory.kind, advisory.fixed()) {
         (Kind::Unmaintained, _) => "replace the crate, or record why not and until when under [[gates.audit.mitigation]]".to_owned(),
         (_, Some(versions)) => format!("go to {versions}: cargo update {}", locked.name),
-        (_, None) => "no version mends it: drop the crate, or record a mitigation with its expiry under [[gates.audit.mitigation]]".to_owned(),
+        (_, None) => "no version fixes it: drop the crate, or record a mitigation with its expiry under [[gates.audit.mitigation]]".to_owned(),
     }
 }
 

@@ -136,7 +136,7 @@ impl Lack<'_> {
             ..Finding::in_file(
                 self.path.to_string_lossy(),
                 self.id(),
-                format!("{name} {version}: {pocket} has {newer}, which mends {ids}"),
+                format!("{name} {version}: {pocket} has {newer}, which fixes {ids}"),
                 "cargo xtask images --update-lock, or record a mitigation with this id and its expiry under [[gates.audit.mitigation]]",
             )
         }

@@ -48,7 +48,7 @@ impl Formatter {
     }
 }
 
-/// The commands, as they mend the source itself.
+/// The commands, as they fix the source itself.
 pub(super) fn commands(run: &Run) -> Result<Vec<Command>> {
     let root = run.workspace.root().to_owned();
     let all = files(run)?;
@@ -95,8 +95,8 @@ pub(super) fn check(run: &Run, log: &StepLog) -> Result<Vec<Finding>> {
                 .with_context(|| format!("cannot read {}", path.display()))?;
             if let Some(line) = first_difference(&file.text, &formatted) {
                 let message = format!("not formatted as {} does it", formatter.program);
-                let mend = "cargo xtask fmt --fix";
-                findings.push(Finding::at(&file.path, line, formatter.program, message, mend));
+                let fix = "cargo xtask fmt --fix";
+                findings.push(Finding::at(&file.path, line, formatter.program, message, fix));
             }
         }
     }

@@ -18,7 +18,7 @@ use crate::run::Run;
 use crate::steps::StepLog;
 
 /// What a person does when a mirror no longer has what the lock names.
-const MEND: &str = "`cargo xtask images --update-lock` locks what the mirror has now";
+const FIX: &str = "`cargo xtask images --update-lock` locks what the mirror has now";
 
 /// The files of `locked`, in that order, from the cache or from the mirror.
 ///
@@ -86,7 +86,7 @@ fn fetch(
     if !gone.is_empty() {
         let list: Vec<_> =
             gone.iter().map(|package| format!("  {} {}", package.name, package.version)).collect();
-        bail!("the mirror no longer has these packages:\n{}\n{MEND}", list.join("\n"));
+        bail!("the mirror no longer has these packages:\n{}\n{FIX}", list.join("\n"));
     }
     let folder = cache.join("part");
     remove(&folder)?;
@@ -101,7 +101,7 @@ fn fetch(
     for package in missing {
         let Some(path) = found.get(&package.sha256) else {
             bail!(
-                "the mirror's file of {} {} has another SHA-256 than the lock says; {MEND}, if \
+                "the mirror's file of {} {} has another SHA-256 than the lock says; {FIX}, if \
                  that is to be trusted",
                 package.name,
                 package.version

@@ -106,13 +106,13 @@ fn finding(diagnostic: &Diagnostic) -> Option<Finding> {
     let span = diagnostic.spans.iter().find(|span| span.is_primary)?;
     let rule = diagnostic.code.as_ref().map_or_else(|| "rustc".to_owned(), |it| it.code.clone());
     let mut help = diagnostic.children.iter().filter(|it| {
-        // How to silence a lint, and where it is documented, mend nothing.
+        // How to silence a lint, and where it is documented, fix nothing.
         it.level == DiagnosticLevel::Help
             && !it.message.starts_with("for further information")
             && !it.message.starts_with("to override")
     });
-    let mend = help.next().map_or_else(|| format!("see {rule} in the log"), suggestion);
-    Some(Finding::at(&span.file_name, span.line_start, rule, &diagnostic.message, mend))
+    let fix = help.next().map_or_else(|| format!("see {rule} in the log"), suggestion);
+    Some(Finding::at(&span.file_name, span.line_start, rule, &diagnostic.message, fix))
 }
 
 /// The advice, with the code that it suggests.

@@ -59,8 +59,8 @@ fn read(report: &[u8]) -> Result<Vec<Finding>> {
     let report: Report =
         serde_json::from_slice(report).context("shellcheck did not write the JSON it should")?;
     let finding = |it: Comment| {
-        let mend = format!("shellcheck's wiki explains SC{}", it.code);
-        Finding::at(it.file, it.line, format!("SC{}", it.code), it.message, mend)
+        let fix = format!("shellcheck's wiki explains SC{}", it.code);
+        Finding::at(it.file, it.line, format!("SC{}", it.code), it.message, fix)
     };
     Ok(report.comments.into_iter().map(finding).collect())
 }
