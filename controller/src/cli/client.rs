@@ -165,9 +165,10 @@ fn refusal(status: u16, answer: &Value) -> String {
     let (Some(code), Some(message)) = (answer["error"].as_str(), answer["message"].as_str()) else {
         return format!("the answer is {status}, and not from this API");
     };
+    let (code, message) = (escape::text(code), escape::text(message));
     let mut text = format!("{message} ({status} {code})");
     for detail in answer["details"].as_array().into_iter().flatten() {
-        let part = |name: &str| detail[name].as_str().unwrap_or_default().to_owned();
+        let part = |name: &str| escape::text(detail[name].as_str().unwrap_or_default());
         // Writing to a String can't fail.
         write!(text, "\n  {} {} ({})", part("path"), part("message"), part("code")).ok();
     }
@@ -204,5 +205,35 @@ pub(super) fn text(value: &Value, field: &str) -> String {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
         other => other.to_string(),
+    }
+}
+
+/// A field as text for a terminal. BMCs and hosts write some of them.
+pub(super) fn shown(value: &Value, field: &str) -> String {
+    escape::text(&text(value, field)).into_owned()
+}
+
+/// Prints an answer as JSON.
+pub(super) fn print_json(answer: &Value) {
+    println!("{}", escape::json(&format!("{answer:#}")));
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn no_answer_reaches_the_terminal_with_its_control_characters() {
+        let sequence = "\u{1b}]0;owned\u{7}";
+        let answer = json!({ "error": sequence, "message": sequence, "details": [
+            { "path": sequence, "message": sequence, "code": sequence },
+        ] });
+        let refused = refusal(400, &answer);
+        assert!(!refused.contains(|c: char| c.is_control() && c != '\n'), "{refused:?}");
+        assert_eq!(refused.matches("\\x1b]0;owned\\x07").count(), 5, "{refused}");
+        assert_eq!(shown(&answer, "message"), "\\x1b]0;owned\\x07");
+        assert_eq!(text(&answer, "message"), sequence, "what is sent back is not changed");
     }
 }

@@ -13,7 +13,7 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::client::{Client, Connection, encode, table, text};
+use super::client::{Client, Connection, encode, print_json, shown, table, text};
 
 /// How often a job that is watched is asked for.
 const PERIOD: Duration = Duration::from_secs(2);
@@ -101,7 +101,7 @@ impl Jobs {
                 }
                 let answer = connection.open()?.get(&path)?;
                 if connection.json {
-                    println!("{answer:#}");
+                    print_json(&answer);
                     return Ok(());
                 }
                 let rows = answer["jobs"].as_array().into_iter().flatten().map(row);
@@ -112,7 +112,7 @@ impl Jobs {
             JobsCommand::Get { job, connection } => {
                 let answer = connection.open()?.get(&address(&job))?;
                 if connection.json {
-                    println!("{answer:#}");
+                    print_json(&answer);
                 } else {
                     show(&answer);
                     print_events(&answer, 0);
@@ -132,9 +132,9 @@ impl Jobs {
                 let path = format!("{}/cancel", address(&job));
                 let answer = connection.open()?.send("POST", &path, &[], None)?;
                 if connection.json {
-                    println!("{answer:#}");
+                    print_json(&answer);
                 } else {
-                    println!("job {job} is {}", text(&answer, "status"));
+                    println!("job {job} is {}", shown(&answer, "status"));
                 }
                 Ok(())
             }
@@ -169,9 +169,9 @@ fn made(
 ) -> anyhow::Result<()> {
     let job = text(answer, "job_id");
     if connection.json {
-        println!("{answer:#}");
+        print_json(answer);
     } else {
-        println!("{job}");
+        println!("{}", escape::text(&job));
     }
     if watch { self::watch(client, &job) } else { Ok(()) }
 }
@@ -183,9 +183,9 @@ fn watch(client: &Client, job: &str) -> anyhow::Result<()> {
         let answer = client.get(&address(job))?;
         seen = print_events(&answer, seen);
         if answer["status"] == "complete" {
-            let outcome = text(&answer, "outcome");
-            let failure = text(&answer, "failure");
-            let step = text(&answer, "failed_step");
+            let outcome = shown(&answer, "outcome");
+            let failure = shown(&answer, "failure");
+            let step = shown(&answer, "failed_step");
             anyhow::ensure!(outcome == "succeeded", "job {job} failed: {step}: {failure}");
             return Ok(());
         }
@@ -200,8 +200,8 @@ fn print_events(job: &Value, after: i64) -> i64 {
         let number = event["number"].as_i64().unwrap_or(0);
         if number > after {
             last = number;
-            let (at, kind) = (text(event, "at"), text(event, "kind"));
-            let what = [text(event, "step"), text(event, "message")];
+            let (at, kind) = (shown(event, "at"), shown(event, "kind"));
+            let what = [shown(event, "step"), shown(event, "message")];
             let what: Vec<_> = what.into_iter().filter(|part| !part.is_empty()).collect();
             println!("{at}  {kind:20}  {}", what.join(": "));
         }
@@ -210,11 +210,11 @@ fn print_events(job: &Value, after: i64) -> i64 {
 }
 
 fn row(job: &Value) -> Vec<String> {
-    let failed = text(job, "failed_step");
-    let step = if failed.is_empty() { text(job, "step") } else { failed };
+    let failed = shown(job, "failed_step");
+    let step = if failed.is_empty() { shown(job, "step") } else { failed };
     let fields = ["job_id", "server_serial", "status", "outcome"];
-    let mut row: Vec<String> = fields.iter().map(|field| text(job, field)).collect();
-    row.extend([step, text(job, "created_at")]);
+    let mut row: Vec<String> = fields.iter().map(|field| shown(job, field)).collect();
+    row.extend([step, shown(job, "created_at")]);
     row
 }
 
@@ -234,7 +234,7 @@ fn show(job: &Value) {
         "completed_at",
     ];
     for field in fields {
-        let value = text(job, field);
+        let value = shown(job, field);
         if !value.is_empty() {
             println!("{:14} {value}", field.replace('_', " "));
         }

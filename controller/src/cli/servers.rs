@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::client::{Connection, encode, secret, table, text};
+use super::client::{Connection, encode, print_json, secret, shown, table, text};
 
 #[derive(Debug, Args)]
 pub(super) struct Servers {
@@ -118,17 +118,17 @@ impl Servers {
                     }
                 }
                 if connection.json {
-                    println!("{:#}", json!({ "servers": servers }));
+                    print_json(&json!({ "servers": servers }));
                     return Ok(());
                 }
                 let fields = ["serial", "bmc_url", "profile", "active_job"];
-                let row = |server| fields.iter().map(|field| text(server, field)).collect();
+                let row = |server| fields.iter().map(|field| shown(server, field)).collect();
                 let rows: Vec<Vec<String>> = servers.iter().map(row).collect();
                 table(&["SERIAL", "BMC", "PROFILE", "ACTIVE JOB"], &rows);
                 Ok(())
             }
             ServersCommand::Get { serial, connection } => {
-                println!("{:#}", connection.open()?.get(&address(&serial))?);
+                print_json(&connection.open()?.get(&address(&serial))?);
                 Ok(())
             }
             ServersCommand::Put(put) => {
@@ -146,7 +146,7 @@ impl Servers {
                 let body = body.to_string();
                 let answer = client.send("PUT", &address(&put.serial), &[], Some(&body))?;
                 if put.connection.json {
-                    println!("{answer:#}");
+                    print_json(&answer);
                 } else {
                     println!("server {} is known", put.serial);
                 }

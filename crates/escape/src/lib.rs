@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Escapes control characters in foreign text before it reaches a terminal.
+//!
+//! A terminal obeys the control sequences (ECMA-48) in what is printed: they can hide lines, rewrite
+//! what is on the screen, or set the clipboard. Text from a BMC, a host, a server's answer or the name
+//! of a file is not ours, so it is printed through [`text`], and JSON documents through [`json`].
+#![forbid(unsafe_code)]
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// `text` for one line of a terminal: each character that a terminal acts on is shown by its number,
+/// as `\x1b` or `\u{202e}`, line feeds and tabs included.
+///
+/// A backslash stays as it is: the result is for people, and is not meant to be decoded.
+pub fn text(text: &str) -> Cow<'_, str> {
+    replaced(text, is_obeyed, |out, character| match u32::from(character) {
+        number @ 0..=0xff => write!(out, "\\x{number:02x}"),
+        number => write!(out, "\\u{{{number:x}}}"),
+    })
+}
+
+/// A JSON document for a terminal, without a change of its meaning. RFC 8259 lets DEL, the C1 control
+/// characters and bidirectional controls stand in strings as they are; they become `\u009b`.
+pub fn json(document: &str) -> Cow<'_, str> {
+    // Below U+0020 are line feeds and tabs between values; in strings they are escaped already.
+    let is_obeyed = |character: char| character >= ' ' && is_obeyed(character);
+    replaced(document, is_obeyed, |out, character| write!(out, "\\u{:04x}", u32::from(character)))
+}
+
+/// Whether a terminal acts on `character` in place of showing it: C0 and C1 control characters, DEL,
+/// line and paragraph separators, and the controls of the Unicode bidirectional algorithm, which
+/// change the order in which the rest of a line is shown. All are below U+10000.
+fn is_obeyed(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{61c}'
+                | '\u{200e}'
+                | '\u{200f}'
+                | '\u{2028}'
+                | '\u{2029}'
+                | '\u{202a}'..='\u{202e}'
+                | '\u{2066}'..='\u{2069}'
+        )
+}
+
+fn replaced(
+    text: &str,
+    is_obeyed: impl Fn(char) -> bool,
+    escape: impl Fn(&mut String, char) -> std::fmt::Result,
+) -> Cow<'_, str> {
+    if !text.contains(&is_obeyed) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        if is_obeyed(character) {
+            // Writing to a String can't fail.
+            escape(&mut out, character).ok();
+        } else {
+            out.push(character);
+        }
+    }
+    Cow::Owned(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_shown_by_their_numbers() {
+        assert_eq!(text("\x1b]52;c;aGk=\x07"), "\\x1b]52;c;aGk=\\x07");
+        assert_eq!(text("a\nb\r\tc\x7f\u{9b}2J"), "a\\x0ab\\x0d\\x09c\\x7f\\x9b2J");
+        assert_eq!(text("x\u{202e}txt.exe\u{2028}"), "x\\u{202e}txt.exe\\u{2028}");
+    }
+
+    #[test]
+    fn other_text_is_not_changed_or_copied() {
+        for plain in ["", "Grüße, 世界 \\ \"x\"", "\u{1f600}"] {
+            assert!(matches!(text(plain), Cow::Borrowed(it) if it == plain), "{plain}");
+        }
+    }
+
+    #[test]
+    fn a_json_document_keeps_its_lines() {
+        let document = "{\n  \"a\": \"\u{9b}2J\x7f\u{202e}\"\n}";
+        assert_eq!(json(document), "{\n  \"a\": \"\\u009b2J\\u007f\\u202e\"\n}");
+    }
+}
