@@ -17,6 +17,7 @@ mod attachment;
 mod files;
 pub(crate) mod images;
 mod plan;
+mod planned;
 mod progress;
 mod push;
 mod report;

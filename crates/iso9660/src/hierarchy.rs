@@ -6,7 +6,7 @@
 //! Both list the same files at the same places, by other identifiers and in another order.
 
 use crate::bytes::{BLOCK, blocks, put};
-use crate::layout::{Item, Kind, MAX_SECTION};
+use crate::items::{Item, Kind, MAX_SECTION, block};
 use crate::records::{
     FLAG_DIRECTORY, FLAG_MULTI_EXTENT, Order, Record, append_path_record, system_use_room,
 };
@@ -130,7 +130,7 @@ impl Hierarchy {
             };
             let length = u32::try_from(encoded.records.len()).map_err(too_large)?;
             if let Some(slot) = self.extents.get_mut(directory) {
-                *slot = Extent { block: crate::layout::block(next)?, length };
+                *slot = Extent { block: block(next)?, length };
             }
             next +=
                 blocks(encoded.records.len() as u64) + blocks(encoded.continuation.len() as u64);

@@ -5,7 +5,7 @@
 //! when a directory record has no room (SUSP 1.12, section 5.1, CE).
 
 use crate::bytes::{BLOCK, both32, put};
-use crate::layout::{Item, Kind};
+use crate::items::{Item, Kind};
 use crate::time;
 use component::{CONTINUE, CURRENT, PARENT, ROOT};
 

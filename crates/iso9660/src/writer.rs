@@ -12,7 +12,8 @@ use crate::bytes::{BLOCK, BLOCK_BYTES, put};
 use crate::descriptors::{self, FIRST};
 use crate::el_torito::{TABLE_END, TABLE_OFFSET, fill, info_checksum, info_table};
 use crate::hierarchy::Namespace;
-use crate::layout::{Kind, Layout};
+use crate::items::{Kind, block};
+use crate::layout::Layout;
 use crate::model::{Image, Source, SourceKind};
 use crate::records::Order;
 
@@ -55,7 +56,7 @@ impl Layout<'_> {
             .and_then(|(disk, boot)| Some((disk, boot.esp.as_ref()?)))
         {
             let (from, _) = disk.esp.unwrap_or_default();
-            out.seek_to(crate::layout::block(from)?)?;
+            out.seek_to(block(from)?)?;
             out.copy(esp, "EFI system partition", 0)?;
         }
         out.pad()?;

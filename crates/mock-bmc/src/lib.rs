@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod config;
 mod fault;
 mod host;
 mod machine;
@@ -20,8 +21,9 @@ mod server;
 mod service;
 mod session;
 
+pub use config::Config;
 pub use fault::{Fault, Rule};
 pub use host::Host;
 pub use machine::{Behaviour, Boot, Graceful, Source};
 pub use personality::{Etags, MediaAt, MediaBy, PERSONALITIES, Personality, SlotKind, named};
-pub use server::{Config, Mock};
+pub use server::Mock;

@@ -17,47 +17,15 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
 
 use crate::answer::Answer;
+use crate::config::Config;
 use crate::fault::Rule;
-use crate::machine::{Behaviour, Boot};
-use crate::personality::Personality;
+use crate::machine::Boot;
 use crate::service::{Inside, Outcome, Service};
 
 /// The longest request that is read.
 const LIMIT: usize = 1024 * 1024;
-
-/// What a BMC is to be.
-#[derive(Clone)]
-pub struct Config {
-    /// The vendor.
-    pub personality: &'static Personality,
-    /// How its machine behaves.
-    pub behaviour: Behaviour,
-    /// The serial number of its machine.
-    pub serial: String,
-    /// The user.
-    pub user: String,
-    /// The user's password.
-    pub password: String,
-    /// TLS, if it is to be https.
-    pub tls: Option<Arc<ServerConfig>>,
-}
-
-impl Config {
-    /// A machine of this serial number, with a user `admin` whose password is `password`.
-    pub fn new(personality: &'static Personality, serial: &str) -> Self {
-        Self {
-            personality,
-            behaviour: Behaviour::default(),
-            serial: serial.to_owned(),
-            user: "admin".to_owned(),
-            password: "password".to_owned(),
-            tls: None,
-        }
-    }
-}
 
 /// A BMC that listens, until it is dropped.
 pub struct Mock {

@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::answer::{Answer, empty, json, later, located, not_found, refusal, versioned, with};
+use crate::config::Config;
 use crate::fault::{Fault, Rule, meet};
 use crate::machine::{Boot, Machine, Next, Phase};
 use crate::personality::{Etags, MediaBy};
 use crate::resources::{self, ROOT, manager_path, media_path, system_path};
-use crate::server::Config;
 use crate::session::{Refused, Sessions};
 
 /// The BMC, as all its connections share it.

@@ -13,6 +13,7 @@ mod model;
 mod partition;
 mod patterns;
 pub mod provision;
+mod provision_error;
 pub mod schema;
 #[cfg(feature = "signature")]
 pub mod signature;

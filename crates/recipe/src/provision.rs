@@ -14,11 +14,7 @@
 //! each run replaces it whole, so a step keeps its own state elsewhere. Folder 0700 and files 0600,
 //! because user data and answer files hold passwords.
 
-use std::{
-    fs, io,
-    io::Read as _,
-    path::{Path, PathBuf},
-};
+use std::{fs, io, io::Read as _, path::Path};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -29,6 +25,8 @@ use crate::{
     partition::PartitionLayout,
     text::{DiskPath, FirmwareUrl, OciReference, Sha256Hex, ShortText},
 };
+
+pub use crate::provision_error::ProvisionError;
 
 /// Where it lies on the machine that is provisioned.
 pub const DEFAULT_DIR: &str = "/run/provision";
@@ -102,32 +100,6 @@ pub struct BuildInfo {
     /// The machine's serial number, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serial: Option<ShortText>,
-}
-
-/// Why `/run/provision` could not be written or read. It never repeats contents.
-#[derive(Debug, thiserror::Error)]
-pub enum ProvisionError {
-    /// A file or folder could not be read or written.
-    #[error("{doing} {path}: {source}", path = path.display())]
-    Io {
-        /// What was being done.
-        doing: &'static str,
-        /// To what.
-        path: PathBuf,
-        /// What the kernel said.
-        source: io::Error,
-    },
-    /// A file does not hold what this module writes.
-    #[error("{path}: {what}", path = path.display())]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        what: String,
-    },
-    /// A value can't be written to an environment file.
-    #[error("recipe.env: {0}")]
-    Env(#[from] EnvFileError),
 }
 
 impl RecipeEnv {

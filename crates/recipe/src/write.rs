@@ -12,7 +12,7 @@ use std::{
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use crate::provision::ProvisionError;
+use crate::provision_error::ProvisionError;
 
 /// Makes `dir` a folder of exactly `files`. A run that dies leaves the old folder, and at most a
 /// hidden folder beside it, which the next run removes.

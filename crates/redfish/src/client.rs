@@ -20,7 +20,7 @@ use tokio::sync::Mutex;
 use crate::error::{Error, Refusal};
 use crate::message;
 use crate::profile;
-use crate::session::{Auth, TOKEN};
+use crate::session::{Auth, Credentials, TOKEN};
 use crate::timing::Timing;
 use crate::tls::TlsPolicy;
 use crate::transport::{Response, Transport};
@@ -30,21 +30,6 @@ pub(crate) const ROOT: &str = "/redfish/v1/";
 /// How often a request follows where it is sent.
 const REDIRECTS: u32 = 5;
 const ODATA: HeaderName = HeaderName::from_static("odata-version");
-
-/// The user of a BMC. Its `Debug` form hides the password.
-#[derive(Clone)]
-pub struct Credentials {
-    /// The name.
-    pub user: String,
-    /// The password.
-    pub password: String,
-}
-
-impl std::fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
-    }
-}
 
 /// A BMC and how to speak to it.
 #[derive(Debug, Clone)]

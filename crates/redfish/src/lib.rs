@@ -28,9 +28,10 @@ mod tls;
 mod transport;
 
 pub use bmc::Bmc;
-pub use client::{Credentials, Endpoint};
+pub use client::Endpoint;
 pub use error::{Error, Refusal};
 pub use power::{Power, Restart, Snapshot};
+pub use session::Credentials;
 pub use slot::{Kind, Plan, Slot};
 pub use timing::Timing;
 pub use tls::TlsPolicy;

@@ -7,11 +7,25 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
 
-use crate::client::Credentials;
 use crate::error::Error;
 
 /// The header of a session's token.
 pub(crate) const TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
+
+/// The user of a BMC. Its `Debug` form hides the password.
+#[derive(Clone)]
+pub struct Credentials {
+    /// The name.
+    pub user: String,
+    /// The password.
+    pub password: String,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
+    }
+}
 
 /// What the next request shows.
 #[derive(Clone, PartialEq, Eq)]

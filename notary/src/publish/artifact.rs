@@ -17,7 +17,7 @@ use release::{Channel, Manifest, layout};
 use sigstore::bundle;
 
 use super::files::ReleaseFile;
-use super::plan::{Blob, Document, RepositoryPlan, TagRule, version_tag};
+use super::planned::{Blob, Document, RepositoryPlan, TagRule, version_tag};
 use super::target::Target;
 
 /// 9999-12-31, the last day that RFC 3339 can write.

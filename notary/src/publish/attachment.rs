@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What accompanies an image in its repository as referrers: signature, provenance, and the bills of
-//! materials twice, attested and as they are; and the signature once more under a tag, for clients from
-//! before referrers.
+//! What accompanies an image in its repository as referrers: signature, provenance, and the SBOMs
+//! twice, attested and as they are; and the signature under a tag too, for clients from before
+//! referrers.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use serde_json::json;
 use sigstore::{Bundle, bundle, simple_signing};
 
 use super::files::ReleaseFile;
-use super::plan::Blob;
+use super::planned::{Blob, LegacySignature};
 use crate::release_folder::ReleaseFolder;
 
 /// What accompanies one image.
@@ -25,14 +25,6 @@ pub(super) struct Attachments {
     pub(super) blobs: Vec<Blob>,
     pub(super) referrers: Vec<ImageManifest>,
     pub(super) legacy_signatures: Vec<LegacySignature>,
-}
-
-/// A signature as cosign kept it before referrers: one layer of the artifact `sha256-HEX.sig`.
-#[derive(Debug)]
-pub(super) struct LegacySignature {
-    /// Without the digest's colon, so that it is a tag.
-    pub(super) tag: String,
-    pub(super) layer: Descriptor,
 }
 
 /// Collects what signing left for `image`, whose manifest is `subject`.

@@ -4,16 +4,17 @@
 //! What is to be in the registry, as data. Making it reads and checks every file of the release;
 //! nothing is sent before it is complete.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use oci::spec::{Descriptor, ImageManifest};
-use oci::{Digest, Layout, Repository, Tag, json};
-use release::{Image, Manifest, layout};
+use oci::spec::Descriptor;
+use oci::{Digest, Layout, Tag};
+use release::{Image, Manifest};
 
 use super::artifact;
-use super::attachment::{self, LegacySignature};
+use super::attachment;
 use super::files::{self, ReleaseFile};
+use super::planned::{Blob, Content, Document, PlannedTag, RepositoryPlan, TagRule, version_tag};
 use super::target::Target;
 use crate::release_folder::ReleaseFolder;
 
@@ -21,61 +22,6 @@ use crate::release_folder::ReleaseFolder;
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) repositories: Vec<RepositoryPlan>,
-}
-
-/// What is to be in one repository, in the order in which it is sent.
-#[derive(Debug)]
-pub(super) struct RepositoryPlan {
-    pub(super) name: Repository,
-    pub(super) blobs: Vec<Blob>,
-    /// Children before parents.
-    pub(super) manifests: Vec<Document>,
-    /// What refers to the last of `manifests`.
-    pub(super) referrers: Vec<ImageManifest>,
-    pub(super) legacy_signatures: Vec<LegacySignature>,
-    /// What the tags point to: the last of `manifests`.
-    pub(super) root: Document,
-    pub(super) tags: Vec<PlannedTag>,
-}
-
-/// A tag, and whether it may point to something else now.
-#[derive(Debug)]
-pub(super) struct PlannedTag {
-    pub(super) tag: Tag,
-    pub(super) rule: TagRule,
-}
-
-/// When a tag may be taken from what it points to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum TagRule {
-    /// Always: a channel, or a version built from a tree that had changes.
-    Moves,
-    /// Never: a version.
-    Fixed,
-    /// Only from an artifact of the same release with other signatures: it holds a layer of this digest.
-    SameRelease(Digest),
-}
-
-/// A blob and where its bytes are.
-#[derive(Debug)]
-pub(super) struct Blob {
-    pub(super) digest: Digest,
-    pub(super) size: u64,
-    pub(super) content: Content,
-}
-
-#[derive(Debug)]
-pub(super) enum Content {
-    File(PathBuf),
-    Bytes(Vec<u8>),
-}
-
-/// A manifest or index.
-#[derive(Debug, Clone)]
-pub(super) struct Document {
-    pub(super) digest: Digest,
-    pub(super) media_type: String,
-    pub(super) bytes: Vec<u8>,
 }
 
 impl Plan {
@@ -91,40 +37,6 @@ impl Plan {
         repositories.push(artifact::plan(&release.manifest, &files, target)?);
         Ok(Self { repositories })
     }
-}
-
-impl Blob {
-    pub(super) fn bytes(bytes: Vec<u8>) -> Self {
-        let digest = Digest::sha256(&bytes);
-        Self { digest, size: bytes.len() as u64, content: Content::Bytes(bytes) }
-    }
-
-    pub(super) fn file(file: &ReleaseFile) -> Self {
-        let content = Content::File(file.path.clone());
-        Self { digest: file.digest.clone(), size: file.size, content }
-    }
-}
-
-impl Document {
-    /// A manifest that is made here.
-    pub(super) fn new(manifest: &ImageManifest) -> Result<Self> {
-        let bytes = json::canonical(manifest).context("writing a manifest")?;
-        let media_type = oci::media_type::IMAGE_MANIFEST.to_owned();
-        Ok(Self { digest: Digest::sha256(&bytes), media_type, bytes })
-    }
-
-    pub(super) fn descriptor(&self) -> Descriptor {
-        oci::artifact::descriptor(&self.media_type, &self.digest, self.bytes.len() as u64)
-    }
-}
-
-/// Versions don't change. A tree with changes has no version of its own, so its builds may replace
-/// one another.
-pub(super) fn version_tag(manifest: &Manifest, fixed: TagRule) -> Result<PlannedTag> {
-    let tag = layout::tag(&manifest.version);
-    let tag = tag.parse().context("release.json: the version can't be a tag")?;
-    let rule = if manifest.source.dirty { TagRule::Moves } else { fixed };
-    Ok(PlannedTag { tag, rule })
 }
 
 fn image_plan(

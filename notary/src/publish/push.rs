@@ -13,8 +13,8 @@ use oci::spec::{Descriptor, ImageManifest};
 use oci::{Digest, Repository, Selector};
 use serde::Serialize;
 
-use super::attachment::{LegacySignature, legacy_manifest};
-use super::plan::{Blob, Content, Document, RepositoryPlan};
+use super::attachment::legacy_manifest;
+use super::planned::{Blob, Content, Document, LegacySignature, RepositoryPlan};
 use super::progress::Progress;
 
 /// What it took to publish.

@@ -8,7 +8,8 @@ use oci::client::Client;
 use oci::spec::ImageManifest;
 use oci::{Digest, Repository, Selector};
 
-use super::plan::{Document, Plan, TagRule};
+use super::plan::Plan;
+use super::planned::{Document, TagRule};
 
 /// A tag that is to be set, and what it points to now.
 pub(super) struct Change<'a> {

@@ -15,7 +15,8 @@ use release::test_artifacts::{NON_PRODUCTION, RECORD};
 use release::{TestArtifact, TestArtifacts};
 
 use super::Destination;
-use super::plan::{Plan, PlannedTag, RepositoryPlan, TagRule, contents};
+use super::plan::{Plan, contents};
+use super::planned::{PlannedTag, RepositoryPlan, TagRule};
 use super::target::Target;
 use crate::release_folder::is_labelled;
 

@@ -5,7 +5,7 @@
 //!
 //! Nothing in an image can make the reader panic, run for ever or take memory without bound:
 //! every number is checked against the image's size and against [`Limits`], and every folder is
-//! entered once. What is wrong is told with its place.
+//! entered once. Errors name the place of the fault.
 
 mod boot;
 mod directory;
@@ -13,6 +13,7 @@ mod entry;
 mod error;
 mod file;
 mod input;
+mod scope;
 mod susp;
 mod volume;
 
@@ -20,4 +21,5 @@ pub use boot::BootImage;
 pub use entry::{Entry, Kind, Posix};
 pub use error::ReadError;
 pub use file::FileReader;
-pub use volume::{Info, Limits, Namespace, Volume};
+pub use scope::{Limits, Namespace};
+pub use volume::{Info, Volume};

@@ -11,6 +11,7 @@ use super::entry::{Entry, Kind};
 use super::error::{ReadError, corrupt};
 use super::file::FileReader;
 use super::input::Input;
+use super::scope::{Limits, Namespace};
 use crate::bytes::{BLOCK_BYTES, array, le16, le32};
 use crate::descriptors::{
     EL_TORITO, FIRST, MAGIC, TYPE_BOOT, TYPE_PRIMARY, TYPE_SUPPLEMENTARY, TYPE_TERMINATOR, field,
@@ -21,34 +22,6 @@ use crate::time;
 const MAX_DESCRIPTORS: u32 = 32;
 /// Joliet's escape sequences for UCS-2 of levels 1, 2 and 3.
 const JOLIET_ESCAPES: [&[u8; 3]; 3] = [b"%/@", b"%/C", b"%/E"];
-
-/// The tree of names that is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Namespace {
-    /// The primary tree with Rock Ridge: names, modes, owners, times and symlinks.
-    RockRidge,
-    /// The Joliet tree: names.
-    Joliet,
-    /// The primary tree as it is: upper-case names.
-    Plain,
-}
-
-/// What an image may make the reader do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes in one directory.
-    pub directory_bytes: u64,
-    /// Entries in one directory, and in all that [`Volume::walk`] lists.
-    pub entries: usize,
-    /// Folders inside each other that [`Volume::walk`] enters.
-    pub depth: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { directory_bytes: 64 << 20, entries: 1 << 20, depth: crate::MAX_DEPTH + 1 }
-    }
-}
 
 /// What the primary volume descriptor says, without the spaces at the end.
 #[derive(Clone, Debug, PartialEq, Eq)]

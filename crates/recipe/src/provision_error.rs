@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Why `/run/provision` or `/controller.json` could not be read or written.
+
+use std::{io, path::PathBuf};
+
+use crate::env_file::EnvFileError;
+
+/// Why `/run/provision` could not be written or read. It never repeats contents.
+#[derive(Debug, thiserror::Error)]
+pub enum ProvisionError {
+    /// A file or folder could not be read or written.
+    #[error("{doing} {path}: {source}", path = path.display())]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A file does not hold what this module writes.
+    #[error("{path}: {what}", path = path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A value can't be written to an environment file.
+    #[error("recipe.env: {0}")]
+    Env(#[from] EnvFileError),
+}
