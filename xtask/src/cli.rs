@@ -13,7 +13,7 @@ use clap_complete::Shell;
 use release::Architecture;
 
 use crate::ops::emulation;
-use crate::pipelines::{CI, HOOK, MERGE, PIPELINES, Pipeline, SMOKE, SPLIT, STEPS};
+use crate::pipelines::{CI, HOOK, MERGE, PIPELINES, Pipeline, SMOKE, SNAPSHOT, SPLIT, STEPS};
 use crate::run::Options;
 use crate::steps::Step;
 use crate::steps::images::update_lock::UpdateLock;
@@ -225,10 +225,9 @@ fn of_pipeline(pipeline: &Pipeline) -> Command {
                      this release.json is of",
                 ),
         ),
-        "release" => verb.arg(
-            flag("snapshot")
-                .help("Build any commit for trying out: never a release, no tag needed"),
-        ),
+        "release" => verb.arg(flag("snapshot").help(
+            "Build any commit for trying out, without the gates: never a release, no tag needed",
+        )),
         "validate" => verb.arg(fix()).arg(flag("changed").help(
             "Run only gates that compile nothing, and of these only those that a file \
              concerns which differs from the last commit; for a commit hook",
@@ -349,6 +348,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
         "completions" => given.get_one::<Shell>("shell").copied().map(Verb::Completions),
         "dist" if given_flag(given, "split") => Some(Verb::Pipeline(&SPLIT)),
         "dist" if given.contains_id("merge") => Some(Verb::Pipeline(&MERGE)),
+        "release" if given_flag(given, "snapshot") => Some(Verb::Pipeline(&SNAPSHOT)),
         "validate" if given_flag(given, "changed") => Some(Verb::Pipeline(&HOOK)),
         "verify" if given.contains_id("from") => Some(Verb::Verify(verification(given))),
         "images" if given.get_flag("update-lock") => Some(Verb::Step(&UpdateLock)),
@@ -367,9 +367,11 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
         .or_else(|| PIPELINES.iter().find(|it| it.name == name).map(Verb::Pipeline))
         .or_else(|| STEPS.iter().find(|it| it.name() == name).map(|it| Verb::Step(*it)))
         .ok_or_else(|| command().error(clap::error::ErrorKind::InvalidSubcommand, name))?;
+    let release = name == "release" && !given.get_flag("snapshot");
     Ok(Request {
         verb,
-        options: options(given, name == "ci"),
+        // A release is checked as a change is in CI.
+        options: options(given, name == "ci" || release),
         output: Output {
             plan: match (given.get_one::<String>("plan"), given.get_flag("dry-run")) {
                 (Some(_), _) => Some(Format::Json),
@@ -377,7 +379,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
                 (None, false) => None,
             },
             json: given.get_flag("json"),
-            release: name == "release" && !given.get_flag("snapshot"),
+            release,
         },
     })
 }
@@ -396,7 +398,7 @@ fn verification(given: &ArgMatches) -> Vec<OsString> {
     arguments
 }
 
-fn options(given: &ArgMatches, ci: bool) -> Options {
+fn options(given: &ArgMatches, strict: bool) -> Options {
     let engines: BTreeMap<_, _> =
         given.get_many::<(String, String)>("engine").into_iter().flatten().cloned().collect();
     let parts = given.try_get_many::<PathBuf>("merge").ok().flatten();
@@ -424,9 +426,9 @@ fn options(given: &ArgMatches, ci: bool) -> Options {
         verbose: given.get_flag("verbose"),
         yes: given.get_flag("yes") || std::env::var_os("CI").is_some_and(|value| value == "true"),
         fail_fast: given.get_flag("fail-fast"),
-        strict: ci,
+        strict,
         fix: given_flag(given, "fix"),
-        all: given_flag(given, "all") || ci,
+        all: given_flag(given, "all") || strict,
         changed: given_flag(given, "changed"),
     }
 }

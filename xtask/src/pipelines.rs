@@ -104,9 +104,9 @@ pub(crate) const PIPELINES: &[Pipeline] = &[
     },
     Pipeline {
         name: "release",
-        about: "Build, sign, publish and verify a release",
+        about: "Run every gate, then build, sign, publish and verify a release",
         example: "--snapshot",
-        stages: RELEASE,
+        stages: &RELEASE,
     },
     Pipeline {
         name: "dist",
@@ -161,6 +161,14 @@ pub(crate) const HOOK: Pipeline = Pipeline {
 
 /// Workflows and pipelines are held against each other.
 const WORKFLOWS: Workflows = Workflows { pipelines: &["nightly", "pr"] };
+
+/// `cargo xtask release --snapshot`: the gates belong to `validate` and to releases.
+pub(crate) const SNAPSHOT: Pipeline = Pipeline {
+    name: "release",
+    about: "Build, sign, publish and verify a snapshot of any commit",
+    example: "--snapshot",
+    stages: SNAPSHOT_STAGES,
+};
 
 /// `cargo xtask dist --split`: the checksums are those of the whole.
 pub(crate) const SPLIT: Pipeline = Pipeline {
@@ -231,15 +239,9 @@ const DETERMINISM: &[Stage] = &[
     after(&Rebuild, &["checksums"]),
 ];
 
-/// From source to what a registry serves, verified from there. The tests count lines here too: what
-/// `validate` has compiled is compiled already.
-const RELEASE: &[Stage] = &[
-    first(&Fmt),
-    first(&Lint),
-    first(&COUNTED),
-    first(&Licenses),
-    first(&Audit),
-    after(&Build, &["fmt", "lint", "test", "licenses", "audit"]),
+/// From source to what a registry serves, verified from there.
+const SNAPSHOT_STAGES: &[Stage] = &[
+    first(&Build),
     after(&Package, &["build"]),
     after(&Images, &["build"]),
     // One at a time fetches packages.
@@ -253,6 +255,39 @@ const RELEASE: &[Stage] = &[
     after(&Verify, &["publish"]),
 ];
 
+/// Every gate, then the stages of a snapshot: a release builds nothing before all gates have passed.
+const RELEASE: [Stage; GATES.len() + SNAPSHOT_STAGES.len()] = {
+    let mut stages = [first(&Build); GATES.len() + SNAPSHOT_STAGES.len()];
+    let (gates, artifacts) = stages.split_at_mut(GATES.len());
+    gates.copy_from_slice(GATES);
+    artifacts.copy_from_slice(SNAPSHOT_STAGES);
+    let mut rest: &mut [Stage] = artifacts;
+    while let Some((stage, others)) = rest.split_first_mut() {
+        if stage.after.is_empty() {
+            stage.after = GATE_NAMES;
+        }
+        rest = others;
+    }
+    stages
+};
+
+/// The names of [`GATES`].
+const GATE_NAMES: &[&str] = &[
+    "fmt",
+    "lint",
+    "test",
+    "coverage",
+    "headers",
+    "licenses",
+    "audit",
+    "deadcode",
+    "schema",
+    "containers",
+    "workflows",
+    "secrets",
+    "docs",
+];
+
 /// A step that waits for no other.
 const fn first(step: &'static dyn Step) -> Stage {
     Stage { step, after: &[] }
@@ -261,4 +296,44 @@ const fn first(step: &'static dyn Step) -> Stage {
 /// A step that comes after others.
 const fn after(step: &'static dyn Step, after: &'static [&'static str]) -> Stage {
     Stage { step, after }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn names(stages: &[Stage]) -> Vec<&'static str> {
+        stages.iter().map(|stage| stage.step.name()).collect()
+    }
+
+    #[test]
+    fn a_snapshot_runs_no_gate() {
+        let gates: Vec<_> = SNAPSHOT
+            .stages
+            .iter()
+            .filter(|it| it.step.is_gate())
+            .map(|it| it.step.name())
+            .collect();
+        assert_eq!(gates, [""; 0]);
+    }
+
+    #[test]
+    fn a_release_builds_nothing_before_every_gate_of_validate_has_passed() {
+        assert_eq!(names(GATES), GATE_NAMES);
+        let gates: BTreeSet<_> = GATE_NAMES.iter().copied().collect();
+        let (first, artifacts) = RELEASE.split_at(GATES.len());
+        assert_eq!(names(first), GATE_NAMES);
+        assert_eq!(names(artifacts), names(SNAPSHOT_STAGES));
+        for stage in artifacts {
+            let mut before: BTreeSet<&str> = stage.after.iter().copied().collect();
+            // Each round goes one edge back.
+            for _ in 0..RELEASE.len() {
+                let further = RELEASE.iter().filter(|it| before.contains(it.step.name()));
+                before.extend(further.flat_map(|it| it.after).collect::<Vec<_>>());
+            }
+            assert!(gates.is_subset(&before), "{} waits for {before:?}", stage.step.name());
+        }
+    }
 }

@@ -86,6 +86,19 @@ fn parts_of_a_release_are_built_and_put_together() {
 }
 
 #[test]
+fn the_gates_belong_to_releases_and_not_to_snapshots() {
+    for (line, release, gates) in
+        [("xtask release --snapshot", false, 0), ("xtask release", true, 13)]
+    {
+        let request = read(line).unwrap();
+        let Verb::Pipeline(pipeline) = request.verb else { panic!("{line}: another verb") };
+        let found = pipeline.stages.iter().filter(|stage| stage.step.is_gate()).count();
+        assert_eq!((pipeline.name, request.output.release, found), ("release", release, gates));
+        assert_eq!(request.options.strict, release, "{line}: a gate that cannot run has failed");
+    }
+}
+
+#[test]
 fn any_release_can_be_verified_with_a_key_or_an_identity() {
     assert!(matches!(read("xtask verify").unwrap().verb, Verb::Step(_)));
     let request = read("xtask verify --key k --release d --json").unwrap();
