@@ -145,7 +145,7 @@ fn comment(path: &str, text: &str) -> Option<Comment> {
         | "service" | "socket" | "target" | "mount" | "timer" | "path" | "preset" | "container"
         | "rules" | "image" | "network" | "volume" | "Containerfile" | "Dockerfile"
         | "Makefile" | "gitignore" | "gitattributes" | "containerignore" | "dockerignore"
-        | "editorconfig" | "hadolint" => Some(("# ", "")),
+        | "editorconfig" | "hadolint" | "CODEOWNERS" => Some(("# ", "")),
         _ if text.starts_with("#!") => Some(("# ", "")),
         _ => None,
     }
