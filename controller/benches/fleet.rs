@@ -118,7 +118,7 @@ async fn machine(index: usize, of: usize, controller: &str) -> Outcome<Mock> {
     config.behaviour = Behaviour { post: POST + spread, ..Behaviour::default() };
     let mock = Mock::start(config).await?;
     let mut boots = mock.watch_boots();
-    let host = Host { controller: controller.to_owned(), secret: SECRET.to_owned() };
+    let host = Host { controller: controller.to_owned() };
     tokio::spawn(async move {
         while let Some(boot) = boots.recv().await {
             if boot.source != Source::Disk {

@@ -8,6 +8,7 @@
 
 pub mod api;
 pub mod cli;
+mod client_certificate;
 pub mod config;
 mod dashboard;
 pub mod database;

@@ -26,13 +26,14 @@ use tower::ServiceExt as _;
 use crate::api::Api;
 use crate::api::auth::Auth;
 use crate::api::limits::ClientAddress;
-use crate::api::webhook::{Secrets, TrustedCertificate};
+use crate::api::webhook::Secrets;
+use crate::client_certificate::ClientCertificate;
 use crate::config::{self, Config};
 use crate::dashboard;
 use crate::database::Database;
 use crate::file_service::{Handover, Socket};
 use crate::health::{self, Observed};
-use crate::jobs::bmc::{Bmc, Secret};
+use crate::jobs::bmc::Bmc;
 use crate::jobs::published::Published;
 use crate::jobs::runner::Runner;
 use crate::linger::{Lingering, Unread};
@@ -80,7 +81,13 @@ impl Server {
         let registry = Registry::new(Arc::clone(&storage), config.registry.rules.clone(), users);
         let database = Database::open(&config.database())
             .with_context(|| format!("open {}", config.database().display()))?;
-        let secrets = config::read_secrets(&config.webhook_secrets).map_err(anyhow::Error::msg)?;
+        let secrets = config::read_secrets(&config.webhook.secrets).map_err(anyhow::Error::msg)?;
+        if config.webhook.accept_fleet_secret {
+            tracing::warn!(
+                "webhook.accept_fleet_secret is set: whoever knows the secret in webhook.secrets can \
+                 end the job of any server"
+            );
+        }
         let published = Published::new(
             Arc::clone(&media),
             &config.jobs,
@@ -91,6 +98,7 @@ impl Server {
         let settings = config.jobs.read_settings().map_err(anyhow::Error::msg)?;
         let runner = Runner::new(database.clone(), bmc, Arc::new(published), settings);
         let metrics = Arc::new(Metrics::default());
+        let secrets = Secrets::new(secrets, config.webhook.accept_fleet_secret);
         let api = api(&config, secrets, &database, &runner, &metrics)?;
         let permits = Arc::new(Semaphore::new(config.max_connections));
         let observed = Observed {
@@ -172,7 +180,7 @@ impl Server {
 /// The API with the logins and secrets that the configuration names.
 fn api(
     config: &Config,
-    secrets: Vec<Secret>,
+    secrets: Secrets,
     database: &Database,
     runner: &Arc<Runner>,
     metrics: &Arc<Metrics>,
@@ -183,7 +191,7 @@ fn api(
     // More than anybody asks for can be told exactly in a float.
     let rate = f64::from(u32::try_from(config.api.requests_per_second).unwrap_or(u32::MAX));
     let (database, runner, metrics) = (database.clone(), Arc::clone(runner), Arc::clone(metrics));
-    Ok(Api::new(database, runner, auth, Secrets::new(secrets), metrics, rate))
+    Ok(Api::new(database, runner, auth, secrets, metrics, rate))
 }
 
 async fn accept(
@@ -216,13 +224,13 @@ async fn serve(
     }
     let Some(tls) = tls else {
         let handover = Handover::default();
-        let peer = Peer { from, trusted: false, handover: Some(handover.clone()) };
+        let peer = Peer { from, certificate: None, handover: Some(handover.clone()) };
         return connection(Socket::new(stream, handover), peer, router, watcher).await;
     };
     match tokio::time::timeout(HEAD_TIMEOUT, tls.accept(stream)).await {
-        Ok(Ok((stream, trusted))) => {
+        Ok(Ok((stream, certificate))) => {
             // What is encrypted has to come through this process.
-            let peer = Peer { from, trusted, handover: None };
+            let peer = Peer { from, certificate, handover: None };
             connection(stream, peer, router, watcher).await;
         }
         Ok(Err(error)) => tracing::debug!(%error, "no TLS"),
@@ -234,8 +242,8 @@ async fn serve(
 #[derive(Clone)]
 struct Peer {
     from: SocketAddr,
-    /// Whether it showed a certificate that lets it in.
-    trusted: bool,
+    /// The verified certificate that it showed.
+    certificate: Option<ClientCertificate>,
     /// Where files can be handed over to the connection.
     handover: Option<Handover>,
 }
@@ -253,8 +261,8 @@ async fn connection(
             let mut request = request.map(|body| watching.watch(Body::new(body)));
             let facts = request.extensions_mut();
             facts.insert(ClientAddress(peer.from.ip()));
-            if peer.trusted {
-                facts.insert(TrustedCertificate);
+            if let Some(certificate) = &peer.certificate {
+                facts.insert(certificate.clone());
             }
             if let Some(handover) = &peer.handover {
                 facts.insert(handover.clone());

@@ -17,6 +17,7 @@ use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 use tokio_rustls::server::TlsStream;
 
+use crate::client_certificate::ClientCertificate;
 use crate::config::TlsConfig;
 
 /// The certificate, as it was read last.
@@ -43,16 +44,17 @@ impl Tls {
         }
     }
 
-    /// Agrees on keys with a client. Says whether it has a certificate of the configured authority.
+    /// Completes the handshake with a client. The certificate is one of `tls.client_ca`.
     pub(crate) async fn accept(
         &self,
         stream: TcpStream,
-    ) -> io::Result<(TlsStream<TcpStream>, bool)> {
+    ) -> io::Result<(TlsStream<TcpStream>, Option<ClientCertificate>)> {
         let config = Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner));
         let stream = TlsAcceptor::from(config).accept(stream).await?;
         // Without an authority none is asked for; with one, another's is refused in the handshake.
-        let trusted = stream.get_ref().1.peer_certificates().is_some_and(|chain| !chain.is_empty());
-        Ok((stream, trusted))
+        let end_entity = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+        let certificate = end_entity.map(ClientCertificate::new);
+        Ok((stream, certificate))
     }
 }
 

@@ -4,10 +4,11 @@
 //! `POST /api/v1/status-webhook/{serial}`: machines report how their task ended.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, Response, StatusCode};
+use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
 use recipe::ShortText;
 use serde::Deserialize;
 use serde_json::json;
@@ -16,33 +17,41 @@ use subtle::{Choice, ConstantTimeEq as _};
 
 use super::problem::Problem;
 use super::{Api, SMALL_BODY, address, body, json, parameter, parse};
+use crate::client_certificate::ClientCertificate;
 use crate::jobs::bmc::Secret;
 use crate::jobs::model::{JobId, Step};
+use crate::jobs::report_secret;
 use crate::jobs::store::{self, Report, Taken};
 
 /// The header that carries the secret.
 const SECRET: HeaderName = HeaderName::from_static("x-webhook-secret");
 
-/// Marks requests of a client whose certificate was issued by the configured authority.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct TrustedCertificate;
-
-/// The secrets that machines may send: two while one is being replaced.
-pub(crate) struct Secrets(Vec<Secret>);
+/// What authenticates a report by its secret.
+pub(crate) struct Secrets {
+    /// Those that the secrets of jobs are derived from: two while one is being replaced.
+    fleet: Vec<Secret>,
+    /// Whether such a secret itself is accepted, for any job.
+    accept_fleet: bool,
+}
 
 impl Secrets {
-    pub(crate) fn new(secrets: Vec<Secret>) -> Self {
-        Self(secrets)
+    pub(crate) fn new(fleet: Vec<Secret>, accept_fleet: bool) -> Self {
+        Self { fleet, accept_fleet }
     }
 
-    /// Whether one of the secrets was sent. Takes as long whichever it was, and as long for none: what is
-    /// compared are digests, which all have one length.
-    fn accept(&self, headers: &HeaderMap) -> bool {
-        let Some(sent) = headers.get(SECRET) else { return false };
+    /// Whether `sent` authenticates a report of `job`. Takes as long whichever secret it is, and as long
+    /// for none: what is compared are digests, which all have one length.
+    fn accept(&self, sent: &HeaderValue, job: Option<JobId>) -> bool {
         let sent = Sha256::digest(sent.as_bytes());
+        let is = |secret: &Secret| Sha256::digest(secret.expose()).ct_eq(&sent);
         let mut right = Choice::from(0);
-        for secret in &self.0 {
-            right |= Sha256::digest(secret.expose()).ct_eq(&sent);
+        for fleet in &self.fleet {
+            if let Some(secret) = job.and_then(|job| report_secret::of_job(fleet, job)) {
+                right |= is(&secret);
+            }
+            if self.accept_fleet {
+                right |= is(fleet);
+            }
         }
         right.into()
     }
@@ -87,7 +96,7 @@ impl Sent {
                 })?)
             }
         };
-        let job_id = self.job_id.as_deref().map(str::parse::<JobId>).transpose();
+        let job_id = self.job_id.as_deref().unwrap_or_default().parse::<JobId>();
         let job_id = job_id.map_err(|e| Problem::bad_request(format!("job_id: {e}")))?;
         let mut details = String::new();
         for (field, value) in [
@@ -112,21 +121,35 @@ impl Sent {
     }
 }
 
+/// The answer to a report that nothing authenticates. It counts as a failed login of `from`.
+fn refused(api: &Api, from: IpAddr) -> Problem {
+    api.login_failed(from);
+    let message = "expected in X-Webhook-Secret the secret of the job that job_id names, \
+                   or a client certificate whose common name or DNS name is the serial number";
+    Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
+}
+
 /// Takes a report.
 pub(super) async fn report(
     State(api): State<Api>,
     request: Request,
 ) -> Result<Response<Body>, Problem> {
-    api.failed_logins.check(address(&request))?;
-    let by_certificate = request.extensions().get::<TrustedCertificate>().is_some();
-    if !by_certificate && !api.webhook.accept(request.headers()) {
-        api.login_failed(address(&request));
-        let message = "expected one of the secrets in X-Webhook-Secret";
-        return Err(Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", message));
-    }
+    let from = address(&request);
+    api.failed_logins.check(from)?;
     let serial = parameter(&request)?;
-    let sent: Sent = parse(&body(request, SMALL_BODY).await?)?;
-    let report = sent.check()?;
+    let certificate = request.extensions().get::<ClientCertificate>();
+    let by_certificate = certificate.is_some_and(|certificate| certificate.is_for(&serial));
+    let secret = request.headers().get(SECRET).cloned();
+    if !by_certificate && secret.is_none() {
+        return Err(refused(&api, from));
+    }
+    let sent: Result<Sent, Problem> = parse(&body(request, SMALL_BODY).await?);
+    // Whoever is not authenticated learns nothing of what is wrong with the rest.
+    let job = sent.as_ref().ok().and_then(|sent| sent.job_id.as_deref()?.parse().ok());
+    if !by_certificate && !secret.is_some_and(|secret| api.webhook.accept(&secret, job)) {
+        return Err(refused(&api, from));
+    }
+    let report = sent?.check()?;
     let of = serial.clone();
     let taken = api
         .database
@@ -160,18 +183,29 @@ pub(super) async fn report(
 mod tests {
     use super::*;
 
+    const JOB: &str = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
+
     #[test]
-    fn each_secret_is_accepted_and_nothing_else() {
-        let secrets = Secrets::new(vec![Secret::new("old"), Secret::new("new")]);
-        let sends = |text: &'static str| {
-            HeaderMap::from_iter([(SECRET, axum::http::HeaderValue::from_static(text))])
-        };
-        assert!(secrets.accept(&sends("old")) && secrets.accept(&sends("new")));
-        for wrong in ["", "ol", "oldnew", "OLD"] {
-            assert!(!secrets.accept(&sends(wrong)), "{wrong}");
+    fn a_secret_of_a_job_is_accepted_for_that_job_alone() {
+        let (job, other) = (JOB.parse().unwrap(), JobId::random());
+        let fleet = ["old", "new"].map(Secret::new);
+        let of = |fleet: &Secret, job| report_secret::of_job(fleet, job).unwrap();
+        let sent = |secret: &Secret| HeaderValue::from_str(secret.expose()).unwrap();
+        let secrets = Secrets::new(fleet.to_vec(), false);
+        for fleet in &fleet {
+            assert!(secrets.accept(&sent(&of(fleet, job)), Some(job)));
+            assert!(!secrets.accept(&sent(&of(fleet, job)), Some(other)));
+            assert!(!secrets.accept(&sent(&of(fleet, job)), None));
+            assert!(!secrets.accept(&sent(fleet), Some(job)), "the secret of the fleet");
         }
-        assert!(!secrets.accept(&HeaderMap::new()));
-        assert!(!Secrets::new(Vec::new()).accept(&sends("")));
+        for wrong in ["", "ol", "oldnew", "OLD"] {
+            assert!(!secrets.accept(&HeaderValue::from_static(wrong), Some(job)), "{wrong}");
+        }
+        assert!(!Secrets::new(Vec::new(), true).accept(&HeaderValue::from_static(""), Some(job)));
+        let secrets = Secrets::new(fleet.to_vec(), true);
+        assert!(secrets.accept(&sent(&fleet[0]), Some(job)));
+        assert!(secrets.accept(&sent(&of(&fleet[1], job)), Some(job)));
+        assert!(!secrets.accept(&sent(&of(&fleet[1], job)), Some(other)));
     }
 
     #[test]
@@ -181,20 +215,23 @@ mod tests {
                 .map_err(|e| e.to_string())
                 .and_then(|sent| sent.check().map_err(|problem| format!("{problem:?}")))
         };
-        let failed = check(r#"{"status":"failed","failed_step":"a.service","later":1}"#).unwrap();
+        let of_job = |text: &str| check(&text.replace('}', &format!(r#","job_id":"{JOB}"}}"#)));
+        let failed = of_job(r#"{"status":"failed","failed_step":"a.service","later":1}"#).unwrap();
         assert_eq!(failed.failed.unwrap().to_string(), "workflow.a.service");
-        assert!(check(r#"{"status":"success","job_id":null}"#).unwrap().failed.is_none());
+        assert!(of_job(r#"{"status":"success"}"#).unwrap().failed.is_none());
+        for bad in [r#"{"status":"success"}"#, r#"{"status":"success","job_id":null}"#] {
+            assert!(check(bad).unwrap_err().contains("job_id"), "{bad}");
+        }
         for bad in [
-            "{}",
+            r#"{"later":1}"#,
             r#"{"status":"done"}"#,
             r#"{"status":"failed"}"#,
             r#"{"status":"failed","failed_step":"a b"}"#,
             r#"{"status":"success","failed_step":"a.service"}"#,
-            r#"{"status":"success","job_id":"1"}"#,
             r#"{"status":"success","delivery_id":""}"#,
             r#"{"status":"success","dispatcher_version":"a\nb"}"#,
         ] {
-            assert!(check(bad).is_err(), "{bad}");
+            assert!(of_job(bad).is_err(), "{bad}");
         }
     }
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use toml::de::DeTable;
 
 pub use reader::Fault;
-pub use service::{ApiConfig, JobsConfig, TlsConfig, read_secrets};
+pub use service::{ApiConfig, JobsConfig, TlsConfig, WebhookConfig, read_secrets};
 
 use crate::registry::access::{AccessRule, Rules, Who};
 use crate::registry::pattern::TagPattern;
@@ -51,8 +51,8 @@ pub struct Config {
     pub registry: RegistryConfig,
     /// Who may use the API.
     pub api: ApiConfig,
-    /// Files of the secrets that machines send with their reports: two while one is being replaced.
-    pub webhook_secrets: Vec<PathBuf>,
+    /// How the reports of hosts are authenticated.
+    pub webhook: WebhookConfig,
     /// How jobs are run.
     pub jobs: JobsConfig,
     /// How long BMCs and their machines may take.
@@ -95,7 +95,7 @@ impl Default for Config {
                 },
             },
             api: ApiConfig { requests_per_second: 100, ..ApiConfig::default() },
-            webhook_secrets: Vec::new(),
+            webhook: WebhookConfig::default(),
             jobs: JobsConfig::default(),
             redfish: redfish::Timing::default(),
             tls: None,
@@ -186,7 +186,7 @@ impl Config {
         let files = [
             self.api.read_users().err(),
             self.api.read_token_key().err(),
-            read_secrets(&self.webhook_secrets).err(),
+            read_secrets(&self.webhook.secrets).err(),
             self.jobs.read_settings().err(),
             self.jobs.read_authorities().err(),
             self.tls.as_ref().and_then(|tls| crate::tls::load(tls).err()),
@@ -291,7 +291,7 @@ fn parse(name: &str, text: &str) -> (Config, Vec<Fault>) {
     let api = root.section(source, "api");
     config.api = service::api(source, api);
     let webhook = root.section(source, "webhook");
-    config.webhook_secrets = service::webhook(source, webhook);
+    config.webhook = service::webhook(source, webhook);
     let jobs = root.section(source, "jobs");
     config.jobs = service::jobs(source, jobs);
     let redfish = root.section(source, "redfish");

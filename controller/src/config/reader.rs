@@ -173,6 +173,16 @@ impl<'t> Section<'t> {
         count
     }
 
+    /// `true` or `false`.
+    pub(super) fn flag(&mut self, source: &mut Source<'_>, key: &'static str) -> Option<bool> {
+        let value = self.value(key)?;
+        let flag = value.get_ref().as_bool();
+        if flag.is_none() {
+            self.wrong(source, key, value, "true or false");
+        }
+        flag
+    }
+
     /// A list of texts that `read` understands.
     pub(super) fn list<T>(
         &mut self,

@@ -90,11 +90,23 @@ pub(super) fn api(source: &mut Source<'_>, mut section: Section<'_>) -> ApiConfi
     config
 }
 
-pub(super) fn webhook(source: &mut Source<'_>, mut section: Section<'_>) -> Vec<PathBuf> {
+/// How the reports of hosts are authenticated.
+#[derive(Debug, Clone, Default)]
+pub struct WebhookConfig {
+    /// Files of the secrets that those of jobs are derived from: two while one is being replaced.
+    pub secrets: Vec<PathBuf>,
+    /// Whether such a secret itself authenticates the report of any job.
+    pub accept_fleet_secret: bool,
+}
+
+pub(super) fn webhook(source: &mut Source<'_>, mut section: Section<'_>) -> WebhookConfig {
     let path = |text: &str| (!text.is_empty()).then(|| PathBuf::from(text));
-    let secrets = section.list(source, "secrets", "paths of files", path).unwrap_or_default();
+    let mut config = WebhookConfig::default();
+    set(&mut config.secrets, section.list(source, "secrets", "paths of files", path));
+    let accept = section.flag(source, "accept_fleet_secret");
+    set(&mut config.accept_fleet_secret, accept);
     section.end(source);
-    secrets
+    config
 }
 
 pub(super) fn jobs(source: &mut Source<'_>, mut section: Section<'_>) -> JobsConfig {

@@ -13,6 +13,7 @@ pub mod clock;
 pub mod model;
 pub mod published;
 pub mod redfish;
+pub mod report_secret;
 pub mod runner;
 pub mod store;
 pub mod task;

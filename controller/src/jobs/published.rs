@@ -12,6 +12,7 @@ use recipe::controller::{Authorities, ControllerAccess, ToolRegistry};
 
 use super::bmc::{self, Secret};
 use super::model::JobId;
+use super::report_secret;
 use super::task::{PublishError, Publisher};
 use crate::config::JobsConfig;
 use crate::media::{Image, Media, MediaError, NameError};
@@ -24,11 +25,13 @@ pub struct Published {
     tool_registry: Option<ToolRegistry>,
     authorities: Option<Authorities>,
     maintenance: String,
+    /// What the secret of each job is derived from.
     webhook_secret: Option<Secret>,
 }
 
 impl Published {
-    /// `webhook_secret` is what machines report with, `authorities` whom they are to trust.
+    /// The secrets of jobs are derived from `webhook_secret`; hosts trust the CA certificates in
+    /// `authorities`.
     pub fn new(
         media: Arc<Media>,
         config: &JobsConfig,
@@ -114,9 +117,11 @@ impl Publisher for Published {
         let serial = utf8_percent_encode(serial, NON_ALPHANUMERIC);
         let url = format!("{}/api/v1/status-webhook/{serial}", self.base()?);
         let job_id = job.to_string().parse();
+        let secret_of_job = report_secret::of_job(secret, job)
+            .ok_or_else(|| PublishError("webhook.secrets: HMAC refuses the key".to_owned()))?;
         Ok(Some(ControllerAccess {
             webhook_url: url.try_into()?,
-            webhook_secret: secret.expose().to_owned().try_into()?,
+            webhook_secret: secret_of_job.expose().to_owned().try_into()?,
             job_id: job_id.map_err(|_| PublishError("the job's number is no text".to_owned()))?,
             tool_registry: Some(self.tools()?),
             authorities: self.authorities.clone(),
@@ -147,7 +152,8 @@ mod tests {
             String::from(access.webhook_url),
             "https://controller.example:8443/api/v1/status-webhook/S%201"
         );
-        assert_eq!(String::from(access.webhook_secret), "for-the-webhook");
+        let secret = report_secret::of_job(&Secret::new("for-the-webhook"), job).unwrap();
+        assert_eq!(String::from(access.webhook_secret), secret.expose());
         assert_eq!(access.job_id.to_string(), job.to_string());
         let tools = access.tool_registry.map(String::from);
         assert_eq!(tools.as_deref(), Some("controller.example:8443"));

@@ -54,7 +54,7 @@ async fn a_unit_that_failed_is_named_and_the_machine_is_left_as_it_is() {
     let (_folder, world, controller, job) = begun(Manners::Silent).await;
     controller.until(job.id, |job| job.phase == Phase::Webhook).await;
     let failed = Step::workflow("image-linux.service");
-    let report = Report { failed, delivery_id: None, job_id: None, details: String::new() };
+    let report = Report { failed, delivery_id: None, job_id: job.id, details: String::new() };
     controller.report("S1", report).await;
     let done = controller.until(job.id, |job| job.state == State::Complete).await;
     assert_eq!(done.outcome, Some(Outcome::Failed));

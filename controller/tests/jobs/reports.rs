@@ -9,13 +9,8 @@ use tempfile::TempDir;
 
 use crate::world::{Controller, Manners, World, begun, kinds, quick, success};
 
-fn anonymous(delivery: &str) -> Report {
-    Report {
-        failed: None,
-        delivery_id: Some(delivery.to_owned()),
-        job_id: None,
-        details: String::new(),
-    }
+fn delivery(job: JobId, delivery: &str) -> Report {
+    Report { delivery_id: Some(delivery.to_owned()), ..success(job) }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -25,7 +20,7 @@ async fn only_the_first_report_of_a_job_counts() {
     let controller = Controller::start(&folder, &world, quick());
     controller.add_server("S1").await;
     controller.add_server("S2").await;
-    assert_eq!(controller.report("S1", anonymous("x")).await, Taken::Unknown);
+    assert_eq!(controller.report("S1", delivery(JobId::random(), "x")).await, Taken::Unknown);
     let job = controller.create("S1").await.unwrap();
     controller.until(job.id, |job| job.phase == Phase::Webhook).await;
     // Another machine's, and one for a job that never was.
@@ -36,7 +31,7 @@ async fn only_the_first_report_of_a_job_counts() {
     for number in 0..5 {
         let other = Report {
             failed: controller::jobs::model::Step::workflow("late.service"),
-            ..anonymous(&number.to_string())
+            ..delivery(job.id, &number.to_string())
         };
         assert_eq!(controller.report("S1", other).await, Taken::Ended(job.id));
     }
@@ -52,18 +47,17 @@ async fn only_the_first_report_of_a_job_counts() {
 async fn a_late_report_is_not_taken_for_the_next_job() {
     let (_folder, world, controller, first) = begun(Manners::Silent).await;
     controller.until(first.id, |job| job.phase == Phase::Webhook).await;
-    assert_eq!(controller.report("S1", anonymous("d")).await, Taken::Recorded(first.id));
+    assert_eq!(controller.report("S1", delivery(first.id, "d")).await, Taken::Recorded(first.id));
     controller.until(first.id, |job| job.state == State::Complete).await;
     world.hanging.lock().unwrap().insert("mount");
     let second = controller.create("S1").await.unwrap();
     controller.until(second.id, |job| job.mounted).await;
-    // Before the reset there is nothing that the machine could have done for the second job.
-    assert_eq!(controller.report("S1", anonymous("e")).await, Taken::Ended(first.id));
+    assert_eq!(controller.report("S1", delivery(first.id, "e")).await, Taken::Ended(first.id));
     world.hanging.lock().unwrap().clear();
     controller.until(second.id, |job| job.phase == Phase::Webhook).await;
-    assert!(matches!(controller.report("S1", anonymous("d")).await, Taken::Duplicate(_)));
+    assert_eq!(controller.report("S1", delivery(first.id, "d")).await, Taken::Duplicate(first.id));
     assert_eq!(controller.job(second.id).await.outcome, None);
-    assert_eq!(controller.report("S1", anonymous("f")).await, Taken::Recorded(second.id));
+    assert_eq!(controller.report("S1", delivery(second.id, "d")).await, Taken::Recorded(second.id));
     controller.stop().await;
 }
 
@@ -71,12 +65,12 @@ async fn a_late_report_is_not_taken_for_the_next_job() {
 async fn the_last_32_deliveries_are_remembered() {
     let (_folder, _world, controller, job) = begun(Manners::Silent).await;
     controller.until(job.id, |job| job.phase == Phase::Webhook).await;
-    controller.report("S1", anonymous("0")).await;
+    controller.report("S1", delivery(job.id, "0")).await;
     for number in 1..=REMEMBERED_DELIVERIES {
-        let taken = controller.report("S1", anonymous(&number.to_string())).await;
+        let taken = controller.report("S1", delivery(job.id, &number.to_string())).await;
         assert_eq!(taken, Taken::Ended(job.id));
     }
-    assert_eq!(controller.report("S1", anonymous("1")).await, Taken::Duplicate(job.id));
-    assert_eq!(controller.report("S1", anonymous("0")).await, Taken::Ended(job.id));
+    assert_eq!(controller.report("S1", delivery(job.id, "1")).await, Taken::Duplicate(job.id));
+    assert_eq!(controller.report("S1", delivery(job.id, "0")).await, Taken::Ended(job.id));
     controller.stop().await;
 }

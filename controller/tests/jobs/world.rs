@@ -386,7 +386,7 @@ pub(crate) fn success(job: JobId) -> Report {
     Report {
         failed: None,
         delivery_id: Some(format!("of-{job}")),
-        job_id: Some(job),
+        job_id: job,
         details: String::new(),
     }
 }

@@ -6,6 +6,8 @@
 use std::time::Duration;
 
 use controller::api::auth::{Role, TokenKey};
+use controller::jobs::bmc::Secret;
+use controller::jobs::report_secret;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -70,6 +72,12 @@ pub(crate) fn new_job(serial: &str) -> Value {
     json!({ "server_serial": serial, "recipe": recipe() })
 }
 
+/// The secret of a job, by the fleet's secret of that number.
+pub(crate) fn secret_of(job: &str, fleet: usize) -> String {
+    let secret = Secret::new(SECRETS[fleet]);
+    report_secret::of_job(&secret, job.parse().unwrap()).unwrap().expose().to_owned()
+}
+
 fn report(service: &Service, serial: &str, secret: &str, body: &Value) -> Reply {
     let path = format!("/api/v1/status-webhook/{serial}");
     let headers = [("x-webhook-secret", secret)];
@@ -108,9 +116,9 @@ fn a_job_from_the_first_request_to_the_last_event() {
     ops.delete("/api/v1/servers/S%201").expect_problem(409, "active_job");
 
     let success = json!({ "status": "success", "delivery_id": "1", "job_id": id });
-    let taken = report(&service, "S%201", SECRETS[1], &success).expect(200).json();
+    let taken = report(&service, "S%201", &secret_of(id, 1), &success).expect(200).json();
     assert_eq!(taken["result"], "recorded");
-    let again = report(&service, "S%201", SECRETS[0], &success).expect(200).json();
+    let again = report(&service, "S%201", &secret_of(id, 0), &success).expect(200).json();
     assert_eq!(again["result"], "duplicate");
     let done = until(&ops, id, |job| job["status"] == "complete");
     assert_eq!(done["outcome"], "succeeded");
@@ -118,13 +126,58 @@ fn a_job_from_the_first_request_to_the_last_event() {
         done["events"].as_array().unwrap().iter().map(|e| e["kind"].as_str().unwrap()).collect();
     assert_eq!((kinds.first(), kinds.last()), (Some(&"state.queued"), Some(&"state.complete")));
     let late = json!({ "status": "failed", "failed_step": "late.service", "job_id": id });
-    let late = report(&service, "S%201", SECRETS[0], &late).expect(200).json();
+    let late = report(&service, "S%201", &secret_of(id, 0), &late).expect(200).json();
     assert_eq!(late["result"], "ended");
 
     let listed = ops.get("/api/v1/jobs?server_serial=S+1&status=complete").expect(200).json();
     assert_eq!(listed["jobs"][0]["job_id"], id);
     ops.delete("/api/v1/servers/S%201").expect(204);
     ops.get("/api/v1/servers/S%201").expect_problem(404, "server_unknown");
+}
+
+/// Whoever holds one host knows the secret of its job, and may know the fleet's from another source.
+#[test]
+fn no_host_can_end_the_job_of_another() {
+    let folder = TempDir::new().unwrap();
+    prepare(&folder);
+    let service = Service::start_in(folder, CONFIG);
+    let ops = service.client.login("ops", PASSWORD);
+    let [mine, victim] = ["S1", "S2"].map(|serial| {
+        send(&ops, "PUT", &format!("/api/v1/servers/{serial}"), &server()).expect(201);
+        let job = send(&ops, "POST", "/api/v1/jobs", &new_job(serial)).expect(202).json();
+        job["job_id"].as_str().unwrap().to_owned()
+    });
+    until(&ops, &victim, |job| job["step"] == "webhook.wait");
+    let mut of_victim = json!({ "status": "success", "job_id": victim });
+    for secret in [secret_of(&mine, 0), secret_of(&mine, 1), SECRETS[0].into(), SECRETS[1].into()] {
+        report(&service, "S2", &secret, &of_victim).expect_problem(401, "unauthorized");
+        report(&service, "S2", &secret, &json!({ "status": "success" }))
+            .expect_problem(401, "unauthorized");
+    }
+    // Its own job is no job of the victim.
+    let of_mine = json!({ "status": "success", "job_id": mine });
+    report(&service, "S2", &secret_of(&mine, 0), &of_mine).expect_problem(404, "job_unknown");
+    assert_eq!(until(&ops, &victim, |_| true)["status"], "provisioning");
+    of_victim["delivery_id"] = json!("d");
+    report(&service, "S2", &secret_of(&victim, 0), &of_victim).expect(200);
+    until(&ops, &victim, |job| job["outcome"] == "succeeded");
+}
+
+#[test]
+fn the_fleets_secret_is_accepted_where_a_site_sets_that() {
+    let folder = TempDir::new().unwrap();
+    prepare(&folder);
+    let config = CONFIG.replace("[webhook]\n", "[webhook]\naccept_fleet_secret = true\n");
+    let service = Service::start_in(folder, &config);
+    let ops = service.client.login("ops", PASSWORD);
+    send(&ops, "PUT", "/api/v1/servers/S1", &server()).expect(201);
+    let job = send(&ops, "POST", "/api/v1/jobs", &new_job("S1")).expect(202).json();
+    let id = job["job_id"].as_str().unwrap();
+    until(&ops, id, |job| job["step"] == "webhook.wait");
+    let without_job = json!({ "status": "success" });
+    report(&service, "S1", SECRETS[0], &without_job).expect_problem(400, "bad_request");
+    let success = json!({ "status": "success", "job_id": id });
+    report(&service, "S1", SECRETS[1], &success).expect(200);
 }
 
 #[test]
@@ -242,8 +295,12 @@ fn who_may_do_what() {
     let success = json!({ "status": "success" });
     report(&service, "S1", "wrong", &success).expect_problem(401, "unauthorized");
     send(nobody, "POST", "/api/v1/status-webhook/S1", &success).expect_problem(401, "unauthorized");
-    report(&service, "S1", SECRETS[0], &success).expect_problem(404, "job_unknown");
-    report(&service, "S1", SECRETS[0], &json!({})).expect_problem(400, "bad_request");
+    report(&service, "S1", SECRETS[0], &success).expect_problem(401, "unauthorized");
+    let id = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
+    let of_none = json!({ "status": "success", "job_id": id });
+    report(&service, "S1", &secret_of(id, 0), &of_none).expect_problem(404, "job_unknown");
+    let faulty = json!({ "status": "failed", "job_id": id });
+    report(&service, "S1", &secret_of(id, 0), &faulty).expect_problem(400, "bad_request");
 }
 
 /// Whoever guesses passwords is not listened to for a while, whatever is guessed next.

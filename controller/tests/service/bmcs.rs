@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::api::{CONFIG, PASSWORD, SECRETS, new_job, prepare, recipe, send, until};
+use crate::api::{CONFIG, PASSWORD, new_job, prepare, recipe, send, until};
 use crate::support::{BMC_PASSWORD, Client, Process, bytes};
 
 /// Runs a job; what became of it, the starts of the machine, and a client that can read images.
@@ -48,7 +48,7 @@ fn provision(personality: &'static Personality, maintenance: &[u8]) -> (Value, V
     }
     let mock = runtime.block_on(Mock::start(config)).unwrap();
     let mut boots = mock.watch_boots();
-    let machine = Host { controller: format!("http://{host}"), secret: SECRETS[0].to_owned() };
+    let machine = Host { controller: format!("http://{host}") };
     runtime.spawn(async move {
         while let Some(boot) = boots.recv().await {
             machine.run(&boot).await.unwrap();

@@ -12,7 +12,7 @@ use base64::Engine as _;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::api::{PASSWORD, SECRETS, new_job, send, server, service, until};
+use crate::api::{PASSWORD, new_job, secret_of, send, server, service, until};
 use crate::support::Service;
 
 #[test]
@@ -148,7 +148,8 @@ fn a_browser_shows_a_job_go_on() {
     let live = gate(&service, true, page.clone(), move |number| {
         if number == 2 {
             let body = json!({ "status": "success", "job_id": watched }).to_string();
-            let headers = [("x-webhook-secret", SECRETS[0])];
+            let secret = secret_of(&watched, 0);
+            let headers = [("x-webhook-secret", secret.as_str())];
             let path = "/api/v1/status-webhook/S1";
             client.send("POST", path, &headers, body.as_bytes()).expect(200);
             until(&ops, &watched, |job| job["status"] == "complete");

@@ -12,7 +12,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::api::{CONFIG, PASSWORD, SECRETS, new_job, prepare, send, until};
+use crate::api::{CONFIG, PASSWORD, new_job, prepare, secret_of, send, until};
 use crate::support::{BMC_PASSWORD, Process, bytes};
 
 /// A file system of 8 MiB, seen by nobody but the shell that runs `script` in it.
@@ -113,9 +113,10 @@ fn a_job_waits_for_room() {
     };
     refused.expect_problem(507, "disk_full");
     let report = || {
-        let body = br#"{"status":"success","delivery_id":"1"}"#;
-        let headers = [("x-webhook-secret", SECRETS[0])];
-        client.send("POST", "/api/v1/status-webhook/S1", &headers, body).status
+        let body = format!(r#"{{"status":"success","delivery_id":"1","job_id":"{id}"}}"#);
+        let secret = secret_of(id, 0);
+        let headers = [("x-webhook-secret", secret.as_str())];
+        client.send("POST", "/api/v1/status-webhook/S1", &headers, body.as_bytes()).status
     };
     // A small change may still fit where a large one did not; whatever was acknowledged is kept.
     let first = report();

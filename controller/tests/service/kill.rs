@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::api::{CONFIG, PASSWORD, SECRETS, new_job, prepare, send, until};
+use crate::api::{CONFIG, PASSWORD, new_job, prepare, secret_of, send, until};
 use crate::support::{BMC_PASSWORD, Client, Process};
 
 /// How often the mock is looked at.
@@ -85,9 +85,11 @@ struct Running {
 }
 
 impl Running {
-    fn report(&self, report: &str) -> u16 {
+    fn report(&self, job: &str, report: &str) -> u16 {
         let path = "/api/v1/status-webhook/S1";
-        let headers = [("x-webhook-secret", SECRETS[0])];
+        let secret = secret_of(job, 0);
+        let headers = [("x-webhook-secret", secret.as_str())];
+        let report = report.replace('}', &format!(r#","job_id":"{job}"}}"#));
         self.process.client.send("POST", path, &headers, report.as_bytes()).status
     }
 
@@ -168,7 +170,7 @@ fn kill_at(method: &str, path: &'static str, time: u32, fault: &Fault) {
     let late = path.contains("Eject") || time == 2;
     if late {
         running.until_webhook(&id);
-        assert_eq!(running.report(REPORTS[0].1), 200, "{place}");
+        assert_eq!(running.report(&id, REPORTS[0].1), 200, "{place}");
     }
     world.await_hang();
     running.process.kill();
@@ -176,7 +178,7 @@ fn kill_at(method: &str, path: &'static str, time: u32, fault: &Fault) {
     let running = world.start();
     // Held back until the job waits for it: it would hide a second reset.
     running.until_webhook(&id);
-    assert_eq!(running.report(REPORTS[0].1), 200, "{place}");
+    assert_eq!(running.report(&id, REPORTS[0].1), 200, "{place}");
     let job = running.until_complete(&id);
     check(&place, &world, &job, "succeeded");
     assert!(kinds(&job).contains(&"lease.taken-over"), "{place}: {job:#}");
@@ -198,7 +200,7 @@ fn killed_as_soon_as_each_state_is_acknowledged() {
                 running.process.kill();
                 let running = world.start();
                 running.until_webhook(&id);
-                assert_eq!(running.report(report), 200);
+                assert_eq!(running.report(&id, report), 200);
                 // It has told so, and clean-up may have begun.
                 running.process.kill();
                 let running = world.start();
@@ -208,7 +210,7 @@ fn killed_as_soon_as_each_state_is_acknowledged() {
                 let requests = world.mock.requests().len();
                 running.process.kill();
                 let running = world.start();
-                assert_eq!(running.report(report), 200);
+                assert_eq!(running.report(&id, report), 200);
                 let after = running.until_complete(&id);
                 assert_eq!(after["outcome"], job["outcome"]);
                 assert_eq!(world.mock.requests().len(), requests);

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::api::{CONFIG, PASSWORD, SECRETS, new_job, prepare, send, server, until};
+use crate::api::{CONFIG, PASSWORD, SECRETS, new_job, prepare, secret_of, send, server, until};
 use crate::support::Process;
 
 #[test]
@@ -79,8 +79,12 @@ fn a_job_leaves_no_secret_in_the_log() {
     let job = send(&ops, "POST", "/api/v1/jobs", &new_job("S1")).expect(202).json();
     let id = job["job_id"].as_str().unwrap();
     let path = "/api/v1/status-webhook/S1";
-    let report = |secret| process.client.send("POST", path, &[("x-webhook-secret", secret)], b"{}");
-    report(SECRETS[0]).expect(400);
+    let body = format!(r#"{{"status":"failed","job_id":"{id}"}}"#);
+    let report = |secret: &str| {
+        process.client.send("POST", path, &[("x-webhook-secret", secret)], body.as_bytes())
+    };
+    report(&secret_of(id, 0)).expect(400);
+    report(SECRETS[0]).expect(401);
     report("wrong-for-this-test").expect(401);
     process.client.bearer("token-for-this-test").get("/api/v1/jobs").expect(401);
     let done = until(&ops, id, |job| job["status"] == "complete");

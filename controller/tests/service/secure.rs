@@ -15,6 +15,8 @@ use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
 use crate::api::{CONFIG, PASSWORD, prepare};
 use crate::support::Process;
 
+const SUCCESS: &str = r#"{"status":"success","job_id":"f81d4fae-7dec-11d0-a765-00a0c91e6bf6"}"#;
+
 /// Makes a key and a certificate that nobody else issued; says whether openssl is there to do it.
 pub(crate) fn certificate(folder: &Path, name: &str) -> bool {
     let made = Command::new("openssl")
@@ -83,21 +85,22 @@ fn certificates_are_read_again_and_let_machines_in() {
 
     let read = |name: &str| fs::read(at(name)).unwrap();
     let certificate = |name: &str| Certificate::from_pem(&read(name)).unwrap();
-    let report = |identity: Option<ClientCert>| {
+    let report = |serial: &str, identity: Option<ClientCert>| {
         let roots = RootCerts::Specific(Arc::new(vec![certificate("second.pem")]));
         let tls = TlsConfig::builder().root_certs(roots).client_cert(identity).build();
         let agent = ureq::Agent::config_builder().tls_config(tls).http_status_as_error(false);
         let agent: ureq::Agent = agent.build().into();
-        let sent =
-            agent.post(format!("{url}/api/v1/status-webhook/S1")).send("{\"status\":\"success\"}");
+        let sent = agent.post(format!("{url}/api/v1/status-webhook/{serial}")).send(SUCCESS);
         sent.map(|answer| answer.status().as_u16()).ok()
     };
     let identity = |name: &str| {
         let key = PrivateKey::from_pem(&read(&format!("{name}-key.pem"))).unwrap();
         ClientCert::new_with_certs(&[certificate(&format!("{name}.pem"))], key)
     };
-    // Without a secret: nobody; a machine that is known, for whose report no job waits; a stranger.
-    assert_eq!(report(None), Some(401));
-    assert_eq!(report(Some(identity("machine"))), Some(404));
-    assert_eq!(report(Some(identity("first"))), None);
+    // Without a secret: nobody; a host for itself, for whose report no job waits; the same host for
+    // another; one with a certificate of another CA.
+    assert_eq!(report("machine", None), Some(401));
+    assert_eq!(report("machine", Some(identity("machine"))), Some(404));
+    assert_eq!(report("S1", Some(identity("machine"))), Some(401));
+    assert_eq!(report("first", Some(identity("first"))), None);
 }

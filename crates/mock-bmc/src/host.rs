@@ -4,44 +4,61 @@
 //! What the maintenance OS does on a machine, as far as the controller sees it: reads both images
 //! and reports to the webhook.
 
-use std::io;
+use std::io::{self, Cursor};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Method, Request, Uri};
 use hyper_util::rt::TokioIo;
+use iso9660::combined::{self, Part};
+use iso9660::reader::Volume;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 use crate::machine::{Boot, Source};
 
-/// Where machines report to.
+/// How the host reaches the controller, on its task ISO.
+const CONTROLLER: &str = "controller.json";
+
+/// Where hosts report to.
 #[derive(Clone)]
 pub struct Host {
     /// The controller, such as `http://127.0.0.1:8080`.
     pub controller: String,
-    /// What the header `X-Webhook-Secret` holds.
-    pub secret: String,
 }
 
+/// What a host reports with, from `controller.json` of its task ISO.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Credentials {
+    job: String,
+    secret: String,
+}
+
+/// The largest `controller.json`.
+const LARGEST: u64 = 16 * 1024;
+
 impl Host {
-    /// Does what a machine does that starts from a virtual CD: reads all images whole and reports
-    /// success. A start from the disk does nothing.
+    /// Does what a host does that boots from a virtual CD: reads all images whole, and reports success
+    /// with what the task ISO says. A boot from the disk does nothing.
     ///
     /// # Errors
-    /// When an image can't be read, or the report is not taken.
+    /// When an image can't be read, there is no task, or the report is not accepted.
     pub async fn run(&self, boot: &Boot) -> io::Result<()> {
         if boot.source == Source::Disk {
             return Ok(());
         }
+        let mut found = None;
         for image in &boot.images {
-            let (status, _) = call(Method::GET, image, None, None).await?;
+            let (status, bytes) = call(Method::GET, image, None, None).await?;
             if status != 200 {
                 return Err(io::Error::other(format!("image: status {status}")));
             }
+            found = found.or(credentials(bytes)?);
         }
-        let status = self.report(&boot.serial, &json!({"status": "success"})).await?;
+        let task = found.ok_or_else(|| io::Error::other("no image is a task"))?;
+        let report = json!({"status": "success", "job_id": task.job});
+        let status = self.report(&boot.serial, &task.secret, &report).await?;
         if status == 200 {
             Ok(())
         } else {
@@ -49,24 +66,37 @@ impl Host {
         }
     }
 
-    /// Sends a report of the machine to the webhook. The status of the answer is returned.
+    /// Sends a report of the host to the webhook. The status of the answer is returned.
     ///
     /// # Errors
     /// When there is no answer.
-    pub async fn report(&self, serial: &str, report: &Value) -> io::Result<u16> {
+    pub async fn report(&self, serial: &str, secret: &str, report: &Value) -> io::Result<u16> {
         let url = format!("{}/api/v1/status-webhook/{serial}", self.controller);
-        let (status, _) = call(Method::POST, &url, Some(report), Some(&self.secret)).await?;
+        let (status, _) = call(Method::POST, &url, Some(report), Some(secret)).await?;
         Ok(status)
     }
 }
 
-/// One request over plain HTTP; the status and the length of the answer.
+/// What is in `controller.json`, where the image is a task ISO or a combined one.
+fn credentials(image: Vec<u8>) -> io::Result<Option<Credentials>> {
+    let size = image.len() as u64;
+    let mut image = Cursor::new(image);
+    let range = combined::find(&mut image)?.unwrap_or(0..size);
+    let Ok(mut volume) = Volume::open(Part::new(image, range)) else { return Ok(None) };
+    let Ok(file) = volume.find(CONTROLLER) else { return Ok(None) };
+    let bytes = volume.read_file(&file, LARGEST).map_err(io::Error::other)?;
+    let access: Value = serde_json::from_slice(&bytes)?;
+    let text = |field: &str| access[field].as_str().map(str::to_owned);
+    Ok(text("job_id").zip(text("webhook_secret")).map(|(job, secret)| Credentials { job, secret }))
+}
+
+/// One request over plain HTTP; the status and the body of the answer.
 async fn call(
     method: Method,
     url: &str,
     body: Option<&Value>,
     secret: Option<&str>,
-) -> io::Result<(u16, usize)> {
+) -> io::Result<(u16, Vec<u8>)> {
     let uri: Uri = url.parse().map_err(io::Error::other)?;
     let authority = uri.authority().ok_or_else(|| io::Error::other("a URL without a host"))?;
     let port = authority.port_u16().unwrap_or(80);
@@ -93,13 +123,8 @@ async fn call(
     let exchange = async {
         let answer = sender.send_request(request).await.map_err(io::Error::other)?;
         let status = answer.status().as_u16();
-        let mut length = 0;
-        let mut body = answer.into_body();
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(io::Error::other)?;
-            length += frame.data_ref().map_or(0, Bytes::len);
-        }
-        Ok((status, length))
+        let body = answer.into_body().collect().await.map_err(io::Error::other)?;
+        Ok((status, Vec::from(body.to_bytes())))
     };
     tokio::pin!(connection);
     tokio::pin!(exchange);
@@ -110,5 +135,27 @@ async fn call(
             Ok(()) => exchange.await,
             Err(error) => Err(io::Error::other(error)),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use iso9660::combined::Joints;
+    use iso9660::task::TaskIso;
+
+    use super::*;
+
+    #[test]
+    fn a_task_is_found_alone_and_behind_another_image() {
+        let controller = json!({"job_id": "j1", "webhook_secret": "s1"}).to_string().into_bytes();
+        let task =
+            TaskIso { job_id: "j1".to_owned(), controller: Some(controller), ..TaskIso::default() };
+        let task = task.to_bytes().unwrap();
+        let expected = Credentials { job: "j1".to_owned(), secret: "s1".to_owned() };
+        assert_eq!(credentials(task.clone()).unwrap().as_ref(), Some(&expected));
+        let joints = Joints::new(5000, task.len() as u64);
+        let both = [&[1; 5000][..], &vec![0; joints.padding], &task, &joints.end].concat();
+        assert_eq!(credentials(both).unwrap(), Some(expected));
+        assert_eq!(credentials(vec![1; 5000]).unwrap(), None);
     }
 }

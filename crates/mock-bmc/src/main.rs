@@ -14,7 +14,7 @@ use mock_bmc::{Behaviour, Config, Graceful, Host, Mock, PERSONALITIES, named};
 /// A BMC to test against: Redfish as vendors do it.
 #[derive(Parser)]
 #[command(
-    after_help = "Example: two machines whose maintenance OS reports to a controller:\n      MOCK_WEBHOOK_SECRET=… mock-bmc --personality ilo --count 2 --controller http://127.0.0.1:8080\n\n    The user is admin, the password password, unless MOCK_BMC_PASSWORD says otherwise."
+    after_help = "Example: two hosts that report to a controller:\n      mock-bmc --personality ilo --count 2 --controller http://127.0.0.1:8080\n\n    The user is admin, the password password, unless MOCK_BMC_PASSWORD says otherwise."
 )]
 struct Cli {
     /// The vendor: generic, idrac, idrac-one-medium, ilo, xcc, supermicro, one-slot
@@ -38,8 +38,7 @@ struct Cli {
     /// A graceful restart never ends.
     #[arg(long)]
     never_graceful: bool,
-    /// Machines that boot from a virtual CD report success to this controller; the secret is
-    /// `MOCK_WEBHOOK_SECRET`.
+    /// Hosts that boot from a virtual CD report success to this controller, as their task ISO says.
     #[arg(long)]
     controller: Option<String>,
 }
@@ -51,10 +50,9 @@ async fn main() -> anyhow::Result<()> {
         let names: Vec<_> = PERSONALITIES.iter().map(|personality| personality.name).collect();
         format!("{} is none of {}", cli.personality, names.join(", "))
     })?;
-    let host = cli.controller.map(|controller| Host {
-        controller: controller.trim_end_matches('/').to_owned(),
-        secret: std::env::var("MOCK_WEBHOOK_SECRET").unwrap_or_default(),
-    });
+    let host = cli
+        .controller
+        .map(|controller| Host { controller: controller.trim_end_matches('/').to_owned() });
     let mut mocks = Vec::new();
     for index in 0..cli.count {
         let serial =

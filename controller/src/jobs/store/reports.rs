@@ -19,8 +19,8 @@ pub struct Report {
     pub failed: Option<Step>,
     /// Names the delivery, so that it can be repeated.
     pub delivery_id: Option<String>,
-    /// The job; None: that of the server.
-    pub job_id: Option<JobId>,
+    /// The job.
+    pub job_id: JobId,
     /// What else the machine tells of itself, for the event.
     pub details: String,
 }
@@ -40,18 +40,9 @@ pub enum Taken {
 
 /// Takes a report of the machine `serial`.
 pub fn report(connection: &Connection, serial: &str, report: &Report) -> Result<Taken, StoreError> {
-    let job = match report.job_id {
-        Some(id) => find(connection, "id = ?2 AND serial = ?1", params![serial, id])?,
-        // A job whose machine was not reset yet can't have a report: it would be that of the one before.
-        None => find(
-            connection,
-            "serial = ?1 AND boot_reset <> 'none' ORDER BY number DESC LIMIT 1",
-            [serial],
-        )?,
-    };
-    let Some(job) = job else { return Ok(Taken::Unknown) };
+    let Some(job) = find(connection, serial, report.job_id)? else { return Ok(Taken::Unknown) };
     if let Some(id) = &report.delivery_id
-        && delivered(connection, serial, report.job_id, id)?
+        && delivered(connection, job.number, id)?
     {
         return Ok(Taken::Duplicate(job.id));
     }
@@ -87,25 +78,16 @@ pub fn report(connection: &Connection, serial: &str, report: &Report) -> Result<
     Ok(Taken::Recorded(job.id))
 }
 
-fn find(
-    connection: &Connection,
-    condition: &str,
-    params: impl rusqlite::Params,
-) -> Result<Option<Job>, StoreError> {
-    let sql = format!("SELECT {COLUMNS} FROM jobs WHERE {condition}");
-    Ok(connection.prepare_cached(&sql)?.query_row(params, job).optional()?)
+/// The job `id`, if it is one of the server `serial`.
+fn find(connection: &Connection, serial: &str, id: JobId) -> Result<Option<Job>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM jobs WHERE id = ?2 AND serial = ?1");
+    Ok(connection.prepare_cached(&sql)?.query_row(params![serial, id], job).optional()?)
 }
 
-/// Whether this delivery came before: for the job, or, where the report names none, for any job of the server.
-fn delivered(
-    connection: &Connection,
-    serial: &str,
-    job: Option<JobId>,
-    delivery: &str,
-) -> Result<bool, StoreError> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM deliveries JOIN jobs ON jobs.number = deliveries.job \
-               WHERE jobs.serial = ?1 AND deliveries.delivery_id = ?2 AND (?3 IS NULL OR jobs.id = ?3))";
-    Ok(connection.prepare_cached(sql)?.query_row(params![serial, delivery, job], |r| r.get(0))?)
+/// Whether this delivery for the job `number` came before.
+fn delivered(connection: &Connection, number: i64, delivery: &str) -> Result<bool, StoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM deliveries WHERE job = ?1 AND delivery_id = ?2)";
+    Ok(connection.prepare_cached(sql)?.query_row(params![number, delivery], |r| r.get(0))?)
 }
 
 fn remember(connection: &Connection, number: i64, report: &Report) -> Result<(), StoreError> {
