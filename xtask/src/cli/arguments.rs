@@ -15,7 +15,7 @@ use crate::steps::Argument;
 use crate::workspace::{Choice, Job};
 
 /// Arguments of `verify`, which go to `notary verify` under the same names, with their values and helps.
-pub(super) const VERIFY: [(&str, &str, &str); 7] = [
+pub(super) const VERIFY: [(&str, &str, &str); 10] = [
     (
         "release",
         "DIR",
@@ -35,6 +35,18 @@ pub(super) const VERIFY: [(&str, &str, &str); 7] = [
         "Certificates and logs to trust [default: Sigstore's public service, as built in]",
     ),
     ("builder", "URI", "builder.id that the provenance must name"),
+    ("product", "NAME", "The product that release.json must name [default: this one]"),
+    (
+        "release-version",
+        "VERSION",
+        "The version that release.json of a folder must name [default: any]",
+    ),
+    (
+        "channel",
+        "CHANNEL",
+        "The channel that release.json must name: stable, candidate or snapshot [default: that of \
+         the version]",
+    ),
 ];
 
 /// A switch.
@@ -226,7 +238,8 @@ fn verify(verb: Command) -> Command {
             .value_parser(value_parser!(OsString))
             .help(help);
         match name {
-            "key" | "builder" => arg.requires("from"),
+            "key" | "builder" | "product" | "channel" => arg.requires("from"),
+            "release-version" => arg.requires("release"),
             "certificate-identity" => arg.requires("from").requires("certificate-oidc-issuer"),
             "certificate-oidc-issuer" | "trusted-root" => arg.requires("certificate-identity"),
             _ => arg,

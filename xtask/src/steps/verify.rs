@@ -96,7 +96,8 @@ pub(super) fn verify(run: &Run, host: &str, by: &By) -> Command {
     let product = &run.workspace.product().product.name;
     let command = notary::call(run, "verify")
         .arg("--registry")
-        .arg(format!("{host}/{product}:{}", run.version().text()));
+        .arg(format!("{host}/{product}:{}", run.version().text()))
+        .args(["--product", product]);
     by.name(command)
 }
 

@@ -52,7 +52,9 @@ fn sample(option: &str, path: &str) -> String {
         "release" => "--release d --key k".to_owned(),
         "registry" => "--registry h/p:1 --key k".to_owned(),
         "key" => "--key k --release d".to_owned(),
-        "builder" => "--builder b --key k --release d".to_owned(),
+        "builder" | "product" | "release-version" | "channel" => {
+            format!("--{option} b --key k --release d")
+        }
         "certificate-identity" | "certificate-oidc-issuer" | "trusted-root" => {
             "--certificate-identity i --certificate-oidc-issuer o --trusted-root t --release d"
                 .into()
