@@ -239,7 +239,7 @@ fn verify(verb: Command) -> Command {
             .help(help);
         match name {
             "key" | "builder" | "product" | "channel" => arg.requires("from"),
-            "release-version" => arg.requires("release"),
+            "release-version" => arg.requires("release").conflicts_with("registry"),
             "certificate-identity" => arg.requires("from").requires("certificate-oidc-issuer"),
             "certificate-oidc-issuer" | "trusted-root" => arg.requires("certificate-identity"),
             _ => arg,
