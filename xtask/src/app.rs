@@ -148,7 +148,7 @@ fn fix(stages: &[Stage], run: &Run, ui: &Ui) -> Result<()> {
 }
 
 /// Tells all that is missing and installs it where that is wanted. Says whether the run can start:
-/// without a program, the gates that need it are skipped; nothing else can be left out.
+/// without a program, the gates and tests that need it are skipped; nothing else can be left out.
 fn install_missing(lacks: &[Lack], stages: &[Stage], run: &Run, ui: &Ui) -> Result<bool> {
     for lack in lacks {
         ui.warn(&format!(
@@ -161,7 +161,7 @@ fn install_missing(lacks: &[Lack], stages: &[Stage], run: &Run, ui: &Ui) -> Resu
     let tools: Vec<_> = lacks
         .iter()
         .filter_map(|lack| match lack.need {
-            Need::Tool(name) => Some(name),
+            Need::Tool(name) | Need::Test(name) => Some(name),
             Need::Wanted(_) | Need::Space(_) | Need::Runs(_) => None,
         })
         .collect();
@@ -171,8 +171,10 @@ fn install_missing(lacks: &[Lack], stages: &[Stage], run: &Run, ui: &Ui) -> Resu
     let left = preflight::check(run, stages.iter().map(|stage| stage.step))?;
     let gates: Vec<_> =
         stages.iter().filter(|it| it.step.is_gate()).map(|it| it.step.name()).collect();
-    let fatal = |lack: &Lack| {
-        !matches!(lack.need, Need::Tool(_)) || lack.steps.iter().any(|it| !gates.contains(it))
+    let fatal = |lack: &Lack| match lack.need {
+        Need::Test(_) => false,
+        Need::Tool(_) => lack.steps.iter().any(|it| !gates.contains(it)),
+        Need::Wanted(_) | Need::Space(_) | Need::Runs(_) => true,
     };
     if left.iter().any(fatal) {
         ui.error("nothing was started: fix what is missing, or run `cargo xtask setup --yes`");

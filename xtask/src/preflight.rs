@@ -42,7 +42,9 @@ pub(crate) fn check(
     let mut lacks = Vec::new();
     for (need, steps) in users {
         let fault = match need {
-            Need::Tool(name) => run.tools.check(name).err().map(|it| (it.problem, it.fix)),
+            Need::Tool(name) | Need::Test(name) => {
+                run.tools.check(name).err().map(|it| (it.problem, it.fix))
+            }
             Need::Space(bytes) => space(run, bytes)?,
             Need::Wanted(_) => None,
             Need::Runs(architecture) => emulation::fault(architecture),

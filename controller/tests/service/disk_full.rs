@@ -27,13 +27,10 @@ fn on_a_small_disk(script: &str) -> Command {
 
 /// A folder in which such a disk can be; none where this user can't have one.
 fn mount_point() -> Option<TempDir> {
+    test_support::find("unshare")?;
     let folder = TempDir::new().unwrap();
     let usable = on_a_small_disk("true").arg(folder.path()).stderr(Stdio::null()).status();
-    if usable.is_ok_and(|status| status.success()) {
-        return Some(folder);
-    }
-    test_support::skip("unshare with user namespaces");
-    None
+    test_support::machine_gives("user namespaces", usable.unwrap().success()).then_some(folder)
 }
 
 #[test]

@@ -10,12 +10,13 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::requirement::{Requirement, installed, skip};
+
 /// A machine starts in some ten seconds; slow and busy hosts get the rest.
 const PATIENCE: Duration = Duration::from_mins(5);
 
-/// Runs a machine with `args` until it ends or says `marker`, and gives all that it said. Its
+/// Runs a machine with `args` until it ends or writes `marker`, and returns all that it wrote. Its
 /// serial line goes through a file in `folder`. Nothing where QEMU is not installed.
-#[track_caller]
 pub fn run(folder: &Path, args: &[&str], marker: &str) -> Option<String> {
     let qemu = crate::find("qemu-system-x86_64")?;
     let serial = folder.join("serial");
@@ -56,13 +57,12 @@ pub struct Kernel {
 impl Kernel {
     /// One in the folder that `TEST_KERNEL` names, one that `cargo xtask setup` unpacked, or one
     /// that is installed. Without any the test is skipped.
-    #[track_caller]
     pub fn find() -> Option<Self> {
         let named = std::env::var_os("TEST_KERNEL").map(PathBuf::from);
-        let roots = named.into_iter().chain([crate::installed().join(UNPACKED), "/".into()]);
+        let roots = named.into_iter().chain([installed().join(UNPACKED), "/".into()]);
         let found = roots.into_iter().find_map(|root| Self::below(&root));
         if found.is_none() {
-            crate::skip("no kernel with modules is there; `cargo xtask setup` unpacks one");
+            skip(Requirement::Program("kernel-for-tests"), "no kernel with modules is installed");
         }
         found
     }
@@ -134,12 +134,11 @@ pub fn initramfs(entries: &[Entry]) -> Vec<u8> {
 
 /// What every initramfs here starts with: busybox as its shell. Nothing where it is not installed,
 /// or needs libraries.
-#[track_caller]
 pub fn busybox() -> Option<Vec<Entry>> {
     let program = fs::read(crate::find("busybox")?).unwrap();
     // A dynamic program names its loader near its start.
     if program.windows(8).take(4096).any(|window| window == b"ld-linux") {
-        crate::skip("busybox is not static: busybox-static is not installed");
+        skip(Requirement::Program("busybox"), "busybox is not static");
         return None;
     }
     Some(vec![

@@ -93,17 +93,12 @@ struct LoopDevice(String);
 impl LoopDevice {
     /// The device, or nothing where none can be made.
     fn new(image: &Path) -> Option<Self> {
+        let losetup = test_support::find("losetup")?;
         let made =
-            Command::new("losetup").args(["--find", "--show", "--read-only"]).arg(image).output();
-        match made {
-            Ok(made) if made.status.success() => {
-                Some(Self(String::from_utf8(made.stdout).unwrap().trim().to_owned()))
-            }
-            _ => {
-                test_support::skip("losetup makes no loop device");
-                None
-            }
-        }
+            Command::new(losetup).args(["--find", "--show", "--read-only"]).arg(image).output();
+        let made = made.unwrap();
+        test_support::machine_gives("loop devices", made.status.success())
+            .then(|| Self(String::from_utf8(made.stdout).unwrap().trim().to_owned()))
     }
 }
 

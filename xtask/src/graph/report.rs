@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::finding::Finding;
 use crate::ops::text::{count, seconds};
-use crate::steps::Skip;
+use crate::steps::{Gap, Skip};
 
 /// What came of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -70,10 +70,22 @@ pub(crate) enum Verdict {
         /// When that was, by RFC 3339 in UTC.
         since: String,
     },
+    /// It did its work but for some of it.
+    Incomplete {
+        /// One short fact.
+        fact: String,
+        /// What it could not judge.
+        gaps: Vec<Gap>,
+        /// Whether that is what it ran for: it counts as done then.
+        expected: bool,
+    },
     /// It did its work and found faults.
     Found {
         /// All of them.
         findings: Vec<Finding>,
+        /// One short fact, where the step has more to report than their number.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        fact: String,
     },
     /// It could not do its work.
     Failed {
@@ -96,6 +108,7 @@ impl Verdict {
             Self::Done { .. }
                 | Self::Kept { .. }
                 | Self::Unchanged { .. }
+                | Self::Incomplete { .. }
                 | Self::Skipped { skip: Skip::NotApplicable { .. } }
         )
     }
@@ -108,9 +121,10 @@ impl Verdict {
     /// The fact, where there is one.
     pub(super) fn fact(&self) -> String {
         match self {
-            Self::Done { fact } | Self::Kept { fact } | Self::Unchanged { fact, .. } => {
-                fact.clone()
-            }
+            Self::Done { fact }
+            | Self::Kept { fact }
+            | Self::Unchanged { fact, .. }
+            | Self::Incomplete { fact, .. } => fact.clone(),
             _ => String::new(),
         }
     }
@@ -118,7 +132,8 @@ impl Verdict {
     /// One word for the table.
     fn word(&self) -> &'static str {
         match self {
-            Self::Done { .. } => "ok",
+            Self::Done { .. } | Self::Incomplete { expected: true, .. } => "ok",
+            Self::Incomplete { expected: false, .. } => "partly",
             Self::Kept { .. } => "kept",
             Self::Unchanged { .. } => "same",
             Self::Found { .. } | Self::Failed { .. } => "failed",
@@ -129,42 +144,56 @@ impl Verdict {
     /// The rest of the line in the table.
     fn note(&self) -> String {
         match self {
-            Self::Done { fact } => fact.clone(),
             Self::Kept { fact } if fact.is_empty() => "finished in an earlier run".to_owned(),
             Self::Kept { fact } => format!("{fact}, finished in an earlier run"),
             Self::Unchanged { fact, since } if fact.is_empty() => {
                 format!("unchanged since {since}")
             }
             Self::Unchanged { fact, since } => format!("{fact}, unchanged since {since}"),
-            Self::Found { findings } => count(findings.len(), "finding"),
+            Self::Found { findings, fact } if fact.is_empty() => count(findings.len(), "finding"),
+            Self::Done { fact } | Self::Incomplete { fact, .. } | Self::Found { fact, .. } => {
+                fact.clone()
+            }
             Self::Failed { error } => error.lines().next().unwrap_or_default().to_owned(),
             Self::Skipped { skip } => skip.to_string(),
         }
     }
 }
 
+/// How many steps ended in which way.
+#[derive(Debug, Default)]
+struct Counts {
+    failed: usize,
+    /// Gates that could not run here. Without its program, another step than a gate stops the run.
+    gates: usize,
+    /// Steps that did only a part of their work.
+    incomplete: usize,
+    /// Other steps that did not run although they had work.
+    steps: usize,
+}
+
 impl Report {
-    /// How many steps failed, how many gates could not run here, and how many other steps did not run although
-    /// there was something to do.
-    fn counts(&self) -> (usize, usize, usize) {
-        let (mut failed, mut gates, mut steps) = (0, 0, 0);
+    fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
         for row in &self.steps {
             match &row.verdict {
-                Verdict::Found { .. } | Verdict::Failed { .. } => failed += 1,
-                Verdict::Skipped { skip: Skip::MissingTool { .. } } if self.strict => failed += 1,
-                // Without its program, another step than a gate stops the run.
-                Verdict::Skipped { skip: Skip::MissingTool { .. } } => gates += 1,
-                verdict @ Verdict::Skipped { .. } if !verdict.good() => steps += 1,
+                Verdict::Found { .. } | Verdict::Failed { .. } => counts.failed += 1,
+                Verdict::Skipped { skip } if skip.could_not_run() && self.strict => {
+                    counts.failed += 1;
+                }
+                Verdict::Skipped { skip } if skip.could_not_run() => counts.gates += 1,
+                Verdict::Incomplete { expected: false, .. } => counts.incomplete += 1,
+                verdict @ Verdict::Skipped { .. } if !verdict.good() => counts.steps += 1,
                 _ => {}
             }
         }
-        (failed, gates, steps)
+        counts
     }
 
     /// The outcome of a step in one word, and the rest of its line in the table.
     fn told(&self, row: &Row) -> (&'static str, String) {
         match &row.verdict {
-            Verdict::Skipped { skip: skip @ Skip::MissingTool { .. } } if self.strict => {
+            Verdict::Skipped { skip } if skip.could_not_run() && self.strict => {
                 ("failed", format!("could not run: {skip}"))
             }
             verdict => (verdict.word(), verdict.note()),
@@ -175,8 +204,8 @@ impl Report {
     pub(crate) fn exit_code(&self) -> u8 {
         let stopped = |row: &Row| row.verdict == Verdict::Skipped { skip: Skip::Stopped };
         match self.counts() {
-            (0, 0, 0) => 0,
-            (0, _, _) if !self.steps.iter().any(stopped) => 3,
+            Counts { failed: 0, gates: 0, incomplete: 0, steps: 0 } => 0,
+            Counts { failed: 0, .. } if !self.steps.iter().any(stopped) => 3,
             _ => 1,
         }
     }
@@ -196,15 +225,32 @@ impl Report {
             // Writing into a String has no way to fail.
             let _infallible = writeln!(out, "{:width$}  {word:7}  {time:>8}  {note}", row.step);
         }
-        let out = out.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
+        let mut out = out.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
+        for (step, gap) in self.gaps() {
+            let _infallible = write!(out, "\n\n{step}: {gap}");
+        }
         format!("{out}\n\n{}\n", self.summary())
     }
 
+    /// What steps could not judge here, each with its step.
+    fn gaps(&self) -> impl Iterator<Item = (&str, &Gap)> {
+        self.steps.iter().flat_map(|row| {
+            let gaps = match &row.verdict {
+                Verdict::Incomplete { gaps, .. } => gaps.as_slice(),
+                _ => &[],
+            };
+            gaps.iter().map(|gap| (row.step.as_str(), gap))
+        })
+    }
+
     fn summary(&self) -> String {
-        let (failed, gates, steps) = self.counts();
+        let Counts { failed, gates, incomplete, steps } = self.counts();
         let mut parts = Vec::new();
         if failed > 0 {
             parts.push(format!("{} failed", count(failed, "step")));
+        }
+        if incomplete > 0 {
+            parts.push(format!("{} incomplete", count(incomplete, "gate")));
         }
         for (number, what) in [(gates, "gate"), (steps, "step")] {
             if number > 0 {
@@ -237,11 +283,12 @@ mod tests {
         let steps = [
             ("fmt", done()),
             ("lint", Verdict::Unchanged { fact: "Rust".into(), since: "2026-01-01".into() }),
-            ("headers", Verdict::Found { findings }),
+            ("headers", Verdict::Found { findings, fact: String::new() }),
             ("schema", skipped(Skip::NotApplicable { why: "no schema".into() })),
             ("test", Verdict::Failed { error: "it broke\nat once".into() }),
             ("coverage", skipped(Skip::Upstream { step: "test".into() })),
             ("images", missing()),
+            ("audit", incomplete(false)),
         ];
         let row = |(step, verdict): (&str, Verdict)| Row {
             step: step.to_owned(),
@@ -281,6 +328,14 @@ mod tests {
         Verdict::Skipped { skip: Skip::MissingTool { tool, fix } }
     }
 
+    fn incomplete(expected: bool) -> Verdict {
+        Verdict::Incomplete { fact: "40 passed".to_owned(), gaps: vec![gap()], expected }
+    }
+
+    fn gap() -> Gap {
+        Gap { problem: "2 tests skipped".to_owned(), fix: "apt-get install x".to_owned() }
+    }
+
     fn skipped(skip: Skip) -> Verdict {
         Verdict::Skipped { skip }
     }
@@ -290,7 +345,10 @@ mod tests {
         let findings =
             vec![Finding::at("a", 1, "r", "m", "n"), Finding::in_file("b", "r", "m", "n")];
         let upstream = skipped(Skip::Upstream { step: "images".to_owned() });
-        let report = report(vec![done(), Verdict::Found { findings }, missing(), upstream], false);
+        let report = report(
+            vec![done(), Verdict::Found { findings, fact: String::new() }, missing(), upstream],
+            false,
+        );
         insta::assert_snapshot!(report.table(), @r"
         step     outcome      time  note
         fmt      ok         65.4 s  7 files
@@ -300,6 +358,22 @@ mod tests {
 
         pr: 1 step failed, 1 gate did not run, 1 step did not run in 2 m 05 s (critical path 0.3 s)
         ");
+    }
+
+    #[test]
+    fn the_table_lists_what_was_not_judged_with_its_fix() {
+        let table = report(vec![done(), incomplete(false)], false).table();
+        assert!(table.contains("headers  partly     65.4 s  40 passed\n"), "{table}");
+        assert!(
+            table.contains("\nheaders: 2 tests skipped\n    fix: apt-get install x\n"),
+            "{table}"
+        );
+        assert!(table.contains("\npr: 1 gate incomplete in"), "{table}");
+        let table = report(vec![done(), incomplete(true)], true).table();
+        assert!(
+            table.contains("pr: 2 steps ok in") && table.contains("2 tests skipped"),
+            "{table}"
+        );
     }
 
     #[test]
@@ -319,6 +393,11 @@ mod tests {
             (vec![done(), missing()], false, 3),
             (vec![done(), missing()], true, 1),
             (vec![missing(), failed()], false, 1),
+            (vec![done(), incomplete(false)], false, 3),
+            (vec![done(), incomplete(true)], true, 0),
+            (vec![incomplete(false), failed()], false, 1),
+            (vec![skipped(Skip::Unable(gap())), done()], false, 3),
+            (vec![skipped(Skip::Unable(gap())), done()], true, 1),
             (vec![done(), skipped(Skip::Stopped)], false, 1),
         ] {
             assert_eq!(report(verdicts.clone(), strict).exit_code(), code, "{verdicts:?}");

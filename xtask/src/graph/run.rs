@@ -16,10 +16,10 @@ use super::execute::{Answer, Event, execute};
 use super::journal::{Journal, Record};
 use super::report::{Report, Row, Verdict};
 use super::{Stage, resume, unchanged};
-use crate::ops::text::seconds;
+use crate::ops::text::{count, seconds};
 use crate::ops::tree;
 use crate::run::Run;
-use crate::steps::{Need, Outcome, Skip};
+use crate::steps::{Judgement, Need, Outcome, Skip};
 use crate::ui::Ui;
 
 /// What a step gave: how it ended, what it wrote, and how long it took.
@@ -186,10 +186,41 @@ fn attempt(stages: &[Stage], node: usize, run: &Run) -> Result<Ended> {
             for finding in &findings {
                 log.note(&finding.to_string());
             }
-            Ended { verdict: Verdict::Found { findings }, wrote: String::new(), milliseconds: took }
+            let verdict = Verdict::Found { findings, fact: String::new() };
+            Ended { verdict, wrote: String::new(), milliseconds: took }
+        }
+        Outcome::Judged(judgement) => {
+            let findings = judgement.findings.iter().map(ToString::to_string);
+            let gaps = judgement.gaps.iter().map(ToString::to_string);
+            findings.chain(gaps).for_each(|text| log.note(&text));
+            let verdict = verdict(judgement, run.options.strict);
+            let writes = plan.writes.iter().map(AsRef::as_ref);
+            let wrote = if verdict.good() {
+                tree::digest(run.workspace.root(), writes)?
+            } else {
+                String::new()
+            };
+            Ended { verdict, wrote, milliseconds: took }
         }
         Outcome::Skipped(skip) => Ended::skipped(skip),
     })
+}
+
+/// The verdict on work that may be incomplete. Where nothing may be left out (`strict`), a gap is an error.
+fn verdict(judgement: Judgement, strict: bool) -> Verdict {
+    let Judgement { fact, findings, gaps, expected } = judgement;
+    if !findings.is_empty() {
+        return Verdict::Found { findings, fact };
+    }
+    if gaps.is_empty() {
+        return Verdict::Done { fact };
+    }
+    if strict && !expected {
+        let gaps: Vec<_> = gaps.iter().map(ToString::to_string).collect();
+        let error = format!("{fact}; here nothing may be left out\n{}", gaps.join("\n"));
+        return Verdict::Failed { error };
+    }
+    Verdict::Incomplete { fact, gaps, expected }
 }
 
 /// Whether gates that would find nothing new may be left out: not for a release, which is checked
@@ -223,7 +254,9 @@ fn key(name: &str, stages: &[Stage], run: &Run) -> Result<String> {
     facts.insert("steps", names.join(" "));
     let needs: BTreeSet<_> = stages.iter().flat_map(|stage| stage.step.needs(run)).collect();
     let versions = needs.iter().filter_map(|need| match need {
-        Need::Tool(name) | Need::Wanted(name) => Some((name, run.tools.version(name))),
+        Need::Tool(name) | Need::Wanted(name) | Need::Test(name) => {
+            Some((name, run.tools.version(name)))
+        }
         Need::Space(_) | Need::Runs(_) => None,
     });
     facts.insert("tools", format!("{:?}", versions.collect::<Vec<_>>()));
@@ -283,7 +316,13 @@ fn show(row: &Row, ui: &Ui) {
         Verdict::Unchanged { since, .. } => {
             ui.status("Unchanged", &format!("{} since {since}", row.step));
         }
-        Verdict::Found { findings } => {
+        Verdict::Incomplete { fact, gaps, .. } => {
+            ui.status_doubtful(
+                "Finished",
+                &format!("{}: {fact}; see the {} below", row.step, count(gaps.len(), "gap")),
+            );
+        }
+        Verdict::Found { findings, .. } => {
             for finding in findings {
                 ui.error(&finding.to_string());
             }
@@ -311,4 +350,35 @@ fn critical_path(graph: &Graph, rows: &[Row]) -> u64 {
         }
     }
     ends.into_iter().max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::Finding;
+    use crate::steps::Gap;
+
+    #[test]
+    fn a_gap_is_an_error_where_nothing_may_be_left_out() {
+        let gap =
+            Gap { problem: "skopeo is not installed".to_owned(), fix: "install it".to_owned() };
+        let judgement = |gaps: &[&Gap], expected| Judgement {
+            fact: "4 passed".to_owned(),
+            gaps: gaps.iter().map(|it| (*it).clone()).collect(),
+            expected,
+            ..Judgement::default()
+        };
+        let done = Verdict::Done { fact: "4 passed".to_owned() };
+        assert_eq!(verdict(judgement(&[], false), true), done);
+        let lenient = verdict(judgement(&[&gap], false), false);
+        assert!(matches!(lenient, Verdict::Incomplete { expected: false, .. }), "{lenient:?}");
+        let strict = verdict(judgement(&[&gap], false), true);
+        let Verdict::Failed { error } = &strict else { panic!("{strict:?}") };
+        assert!(error.contains("skopeo is not installed\n    fix: install it"), "{error}");
+        let bare = verdict(judgement(&[&gap], true), true);
+        assert!(matches!(bare, Verdict::Incomplete { expected: true, .. }), "{bare:?}");
+        let found = vec![Finding::in_file("a", "r", "m", "f")];
+        let found = Judgement { findings: found, ..judgement(&[&gap], false) };
+        assert!(matches!(verdict(found, false), Verdict::Found { .. }));
+    }
 }

@@ -160,7 +160,7 @@ impl Surroundings {
         let mut facts = self.shared.clone();
         facts.push(("gate".to_owned(), step.name().to_owned()));
         for need in step.needs(run) {
-            if let Need::Tool(name) | Need::Wanted(name) = need {
+            if let Need::Tool(name) | Need::Wanted(name) | Need::Test(name) = need {
                 facts.push((format!("tool {name}"), run.tools.identity(name)));
             }
         }

@@ -41,6 +41,46 @@ pub(crate) fn cases(report: &str) -> Vec<Case> {
     cases
 }
 
+/// The report with a `skipped` element in each test that `reason` gives one for, and their number in the
+/// suites. A test that failed stays as it is.
+pub(crate) fn mark_skipped<'a>(
+    report: &str,
+    reason: impl Fn(&str, &str) -> Option<&'a str>,
+) -> String {
+    let mut suites = report.split("<testsuite ");
+    let mut out = suites.next().unwrap_or_default().to_owned();
+    for suite in suites {
+        let Some((tag, body)) = suite.split_once('>') else {
+            out.extend(["<testsuite ", suite]);
+            continue;
+        };
+        let mut skipped = 0_usize;
+        let mut cases = body.split("<testcase ");
+        let mut marked = cases.next().unwrap_or_default().to_owned();
+        for case in cases {
+            let with = mark_case(case, &reason);
+            skipped += usize::from(with.is_some());
+            marked.extend(["<testcase ", with.as_deref().unwrap_or(case)]);
+        }
+        let count = if skipped > 0 { format!(" skipped=\"{skipped}\"") } else { String::new() };
+        out.extend(["<testsuite ", tag, &count, ">", &marked]);
+    }
+    out
+}
+
+/// What follows `<testcase `, with a `skipped` element where `reason` gives one and the test did not fail.
+fn mark_case<'a>(case: &str, reason: impl Fn(&str, &str) -> Option<&'a str>) -> Option<String> {
+    let (tag, rest) = case.split_once('>')?;
+    let (name, suite) = (attribute(tag, "name")?, attribute(tag, "classname")?);
+    let element = format!("<skipped message=\"{}\"/>", escape(reason(&suite, &name)?));
+    if let Some(tag) = tag.strip_suffix('/') {
+        return Some(format!("{tag}>{element}</testcase>{rest}"));
+    }
+    let (body, _) = rest.split_once("</testcase>")?;
+    let failed = body.contains("<failure") || body.contains("<error");
+    (!failed).then(|| format!("{tag}>{element}{rest}"))
+}
+
 /// `12.034`, in seconds; 0 for what is no such time.
 fn milliseconds(time: &str) -> u64 {
     let (whole, part) = time.split_once('.').unwrap_or((time, "0"));
@@ -65,6 +105,14 @@ fn unescape(text: &str) -> String {
     [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&amp;", "&")]
         .iter()
         .fold(text.to_owned(), |text, (entity, plain)| text.replace(entity, plain))
+}
+
+/// As the value of an attribute. A control character, which XML 1.0 can't hold, is left out.
+fn escape(text: &str) -> String {
+    let plain: String = text.chars().filter(|it| !it.is_control()).collect();
+    [("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("\"", "&quot;")]
+        .iter()
+        .fold(plain, |text, (plain, entity)| text.replace(plain, entity))
 }
 
 /// The place of the first panic in what a test wrote: `panicked at FILE:LINE:COLUMN`.
@@ -105,6 +153,34 @@ assertion `left == right` failed</failure>
         );
         let output = cases[1].failure.as_deref().unwrap();
         assert_eq!(panic_place(output), Some(("one/src/lib.rs".to_owned(), 12)));
+    }
+
+    #[test]
+    fn skipped_tests_are_marked_and_counted_in_their_suite() {
+        let report = REPORT.replace(
+            "    </testsuite>",
+            "        <testcase name=\"third\" classname=\"one\" time=\"0.1\"/>\n    </testsuite>\n    \
+             <testsuite name=\"two\" tests=\"1\">\n        <testcase name=\"third\" \
+             classname=\"two\" time=\"0.1\"/>\n    </testsuite>",
+        );
+        let marked = mark_skipped(&report, |suite, name| {
+            (suite == "one" && name != "tests::good").then_some("no \"x\" & <y>")
+        });
+        let element = "<skipped message=\"no &quot;x&quot; &amp; &lt;y&gt;\"/>";
+        assert_eq!(marked.matches("<skipped").count(), 1, "{marked}");
+        let third =
+            format!("<testcase name=\"third\" classname=\"one\" time=\"0.1\">{element}</testcase>");
+        assert!(marked.contains(&third), "{marked}");
+        assert!(marked.contains("<testsuite name=\"one\" tests=\"2\" skipped=\"1\">"), "{marked}");
+        assert!(marked.contains("<testsuite name=\"two\" tests=\"1\">"), "{marked}");
+        // Nothing else has changed.
+        let plain = marked.replace(" skipped=\"1\"", "").replace(&third, "");
+        assert_eq!(
+            plain.replace("        \n", ""),
+            report
+                .replace("        <testcase name=\"third\" classname=\"one\" time=\"0.1\"/>\n", "")
+        );
+        assert_eq!(mark_skipped("no report", |_, _| Some("x")), "no report");
     }
 
     #[test]

@@ -101,23 +101,7 @@ pub(crate) enum Accelerator {
 }
 
 impl Accelerator {
-    /// All of them.
-    pub(crate) const ALL: [Self; 2] = [Self::Kvm, Self::Tcg];
-
-    /// The value of `--accel`.
-    pub(crate) fn option(self) -> &'static str {
-        match self {
-            Self::Kvm => "kvm",
-            Self::Tcg => "tcg",
-        }
-    }
-
-    /// The one that `--accel` names so.
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|it| it.option() == name)
-    }
-
-    /// As people read it.
+    /// As people are told.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Kvm => "KVM",

@@ -40,7 +40,7 @@ struct Line {
 pub(crate) fn examine(run: &Run, steps: &[&'static dyn Step]) -> Examination {
     let needs: Vec<_> = steps.iter().map(|step| (step.name(), step.needs(run))).collect();
     let line = |spec: &'static crate::tool::Spec| {
-        let uses = |need: &Need| *need == Need::Tool(spec.name) || *need == Need::Wanted(spec.name);
+        let uses = |need: &Need| matches!(need, Need::Tool(name) | Need::Wanted(name) | Need::Test(name) if *name == spec.name);
         let used_by: Vec<_> =
             needs.iter().filter(|(_, needs)| needs.iter().any(uses)).map(|it| it.0).collect();
         Line {

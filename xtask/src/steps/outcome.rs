@@ -17,8 +17,38 @@ pub(crate) enum Outcome {
     Done(String),
     /// Did its work and found these faults, at least one: the step has failed.
     Found(Vec<Finding>),
+    /// Did its work as far as that was possible here.
+    Judged(Judgement),
     /// Did not run, and why. Never counted as passed.
     Skipped(Skip),
+}
+
+/// What came of work that may be incomplete.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Judgement {
+    /// One short fact for the table, such as `40 passed, 0 failed, 2 skipped`.
+    pub(crate) fact: String,
+    /// The faults that it found. With one, the step has failed.
+    pub(crate) findings: Vec<Finding>,
+    /// What it could not judge here. With one, the step is incomplete.
+    pub(crate) gaps: Vec<Gap>,
+    /// Whether gaps are the purpose of the step, so that they are listed and nothing more.
+    pub(crate) expected: bool,
+}
+
+/// A part of its work that a step could not do here.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(crate) struct Gap {
+    /// What was not judged, and why.
+    pub(crate) problem: String,
+    /// The command that changes it, or what to do.
+    pub(crate) fix: String,
+}
+
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n    fix: {}", self.problem, self.fix)
+    }
 }
 
 /// Why a step did not run.
@@ -32,6 +62,8 @@ pub(crate) enum Skip {
         /// The command that installs it.
         fix: String,
     },
+    /// What it compares with can't be read here.
+    Unable(Gap),
     /// There is nothing for it to do here, and that is as it should be.
     NotApplicable {
         /// Why, as half a sentence: `no image is declared in release.toml`.
@@ -46,10 +78,18 @@ pub(crate) enum Skip {
     Stopped,
 }
 
+impl Skip {
+    /// Whether the step had work that it could not do on this machine.
+    pub(crate) fn could_not_run(&self) -> bool {
+        matches!(self, Self::MissingTool { .. } | Self::Unable(_))
+    }
+}
+
 impl fmt::Display for Skip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::MissingTool { tool, fix } => write!(f, "{tool}; fix: {fix}"),
+            Self::Unable(Gap { problem, fix }) => write!(f, "{problem}; fix: {fix}"),
             Self::NotApplicable { why } => f.write_str(why),
             Self::Upstream { step } => write!(f, "{step} did not succeed"),
             Self::Stopped => f.write_str("the run was stopped"),

@@ -61,6 +61,8 @@ pub(crate) enum Need {
     Tool(&'static str),
     /// A program that the step does without, with less to show for it.
     Wanted(&'static str),
+    /// A program without which tests are skipped.
+    Test(&'static str),
     /// Free space below `target/`, in bytes.
     Space(u64),
     /// That programs of this architecture run here, if only in an emulator.

@@ -11,7 +11,8 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
-use super::{Input, Need, Outcome, Plan, Step, StepLog};
+use super::test::skips::{self, Skips};
+use super::{Input, Judgement, Need, Outcome, Plan, Step, StepLog};
 use crate::ops::command::Command;
 use crate::run::Run;
 
@@ -37,7 +38,7 @@ impl Step for Soak {
     fn plan(&self, run: &Run) -> Result<Plan> {
         Ok(Plan::new()
             .command(faults(run))
-            .command(ignored(run))
+            .command(skips::recorded(run, ignored(run)))
             .reads(Input::Source(PathBuf::new()))
             .reads(Input::Tool("cargo"))
             .reads(Input::Env("FAULTS_SEED")))
@@ -53,10 +54,12 @@ impl Step for Soak {
         };
         log.note(&format!("FAULTS_SEED={seed} FAULTS_ROUNDS={ROUNDS} repeats the faults"));
         finished.success()?;
-        run.exec(log, &ignored(run))?;
-        Ok(Outcome::Done(format!(
-            "{ROUNDS} rounds of faults with the seed {seed}, and large contents"
-        )))
+        run.exec(log, &skips::record(run, ignored(run))?)?;
+        Ok(Outcome::Judged(Judgement {
+            fact: format!("{ROUNDS} rounds of faults with the seed {seed}, and large contents"),
+            gaps: Skips::read(run)?.gaps(),
+            ..Judgement::default()
+        }))
     }
 }
 

@@ -3,19 +3,24 @@
 
 //! Gate: every test passes, those in the documentation included.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
+use self::skips::Skips;
 use super::coverage::counters;
-use super::{Finding, Input, Need, Outcome, Plan, Step, StepLog};
+use super::{Finding, Input, Judgement, Need, Outcome, Plan, Step, StepLog};
 use crate::ops::command::Command;
 use crate::ops::junit::{self, panic_place};
 use crate::ops::text::{count, seconds};
-use crate::ops::tree;
+use crate::ops::{atomic, tree};
 use crate::run::Run;
 use crate::tool::COUNTERPARTS;
+
+pub(crate) mod bare;
+pub(super) mod skips;
 
 /// `cargo xtask test`.
 pub(crate) struct Test {
@@ -32,22 +37,33 @@ impl Test {
 
 /// Programs of the catalogue that tests use too.
 const SHARED: &[&str] = &[
+    "actionlint",
     "check-jsonschema",
     "cosign",
+    "dpkg-deb",
+    "git",
+    "hadolint",
     "isoinfo",
+    "llvm-cov",
+    "llvm-profdata",
+    "mksquashfs",
     "oras",
     "podman",
     "quadlet",
+    "shellcheck",
+    "shfmt",
     "skopeo",
     "sushy-emulator",
+    "taplo",
     "tar",
+    "unshare",
     "xorriso",
     "xz",
+    "zizmor",
 ];
 
-/// Programs that tests hold our work against. A test without its program skips itself, unless
-/// `REQUIRE_TOOLS` is set.
-fn counterparts() -> impl Iterator<Item = &'static str> {
+/// Programs that tests compare our work with. A test without its program records that it is skipped.
+fn programs() -> impl Iterator<Item = &'static str> {
     SHARED.iter().copied().chain(COUNTERPARTS.iter().map(|spec| spec.name))
 }
 
@@ -71,11 +87,8 @@ impl Step for Test {
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {
-        let required = std::env::var_os("REQUIRE_TOOLS").is_some();
-        let counterpart = |name| if required { Need::Tool(name) } else { Need::Wanted(name) };
-        let mut needs = vec![Need::Tool("cargo"), Need::Wanted("cargo-nextest")];
-        needs.extend(counterparts().map(counterpart));
-        needs
+        let needs = [Need::Tool("cargo"), Need::Wanted("cargo-nextest")];
+        needs.into_iter().chain(programs().map(Need::Test)).collect()
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
@@ -84,17 +97,16 @@ impl Step for Test {
             if counts { counters::set(run, command) } else { command }
         };
         let plan = if has_nextest(run) {
-            let plan = Plan::new().command(counted(nextest(run)));
+            let plan = Plan::new().command(counted(skips::recorded(run, nextest(run))));
             plan.reads(Input::Tool("cargo-nextest")).writes(JUNIT)
         } else {
-            Plan::new().command(counted(plain(run)))
+            Plan::new().command(counted(skips::recorded(run, plain(run))))
         };
         let plan = plan
             .command(counted(documentation(run)))
             .reads(Input::Source(PathBuf::new()))
-            .reads(Input::Tool("cargo"))
-            .reads(Input::Env("REQUIRE_TOOLS"));
-        Ok(counterparts().fold(plan, |plan, tool| plan.reads(Input::Tool(tool))))
+            .reads(Input::Tool("cargo"));
+        Ok(programs().fold(plan, |plan, tool| plan.reads(Input::Tool(tool))))
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
@@ -104,42 +116,53 @@ impl Step for Test {
         }
         let counted = |command| if counts { counters::with(run, command) } else { Ok(command) };
         let mut tally = if has_nextest(run) {
-            with_nextest(run, log, &counted(nextest(run))?)?
+            with_nextest(run, log, &counted(skips::record(run, nextest(run))?)?)?
         } else {
             log.note("cargo-nextest is not installed: cargo test runs the tests, without JUnit");
-            with_cargo(run, log, &counted(plain(run))?)?
+            let mut tally = with_cargo(run, log, &counted(skips::record(run, plain(run))?)?)?;
+            tally.passed = tally.passed.saturating_sub(Skips::read(run)?.count());
+            tally
         };
         let documentation = with_cargo(run, log, &counted(documentation(run))?)?;
         tally.passed += documentation.passed;
         tally.findings.extend(documentation.findings);
-        if !tally.findings.is_empty() {
-            return Ok(Outcome::Found(tally.findings));
-        }
-        if counts {
+        if counts && tally.findings.is_empty() {
             counters::complete(run)?;
         }
         tally.slow.sort_by(|a, b| b.cmp(a));
         for (milliseconds, name) in &tally.slow {
             log.note(&format!("slow: {name} took {}", seconds(*milliseconds)));
         }
-        let fact = count(tally.passed, "test");
-        Ok(Outcome::Done(match tally.slow.first() {
-            Some((milliseconds, name)) => {
-                let slow = tally.slow.len();
-                format!("{fact}, {slow} slow: {name} took {}", seconds(*milliseconds))
-            }
-            None => fact,
-        }))
+        tally.judgement(run, false)
     }
 }
 
 /// What came of some tests.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Tally {
+    /// Those that are not skipped.
     passed: usize,
+    /// Those that failed.
     findings: Vec<Finding>,
     /// Tests that took longer than [`SLOW`]: milliseconds and name.
     slow: Vec<(u64, String)>,
+}
+
+impl Tally {
+    /// The outcome, with the tests that the last run skipped; `bare` where that is what it ran for.
+    fn judgement(self, run: &Run, bare: bool) -> Result<Outcome> {
+        let skips = Skips::read(run)?;
+        let (passed, failed) = (self.passed, self.findings.len());
+        let mut fact = format!("{passed} passed, {failed} failed, {} skipped", skips.count());
+        if let Some((milliseconds, name)) = self.slow.first() {
+            let (slow, took) = (self.slow.len(), seconds(*milliseconds));
+            // Writing to a String can't fail.
+            let _infallible = write!(fact, "; {slow} slow: {name} took {took}");
+        }
+        let mut findings = self.findings;
+        findings.extend(skips.unlisted());
+        Ok(Outcome::Judged(Judgement { fact, findings, gaps: skips.gaps(), expected: bare }))
+    }
 }
 
 fn has_nextest(run: &Run) -> bool {
@@ -180,14 +203,19 @@ fn with_nextest(run: &Run, log: &StepLog, command: &Command) -> Result<Tally> {
     // An old report must not stand for a run that wrote none.
     tree::remove(&report)?;
     let finished = run.attempt(log, command)?;
-    let cases = fs::read_to_string(&report).map(|text| junit::cases(&text)).unwrap_or_default();
+    let text = fs::read_to_string(&report).unwrap_or_default();
+    let skips = Skips::read(run)?;
+    if skips.count() > 0 {
+        let marked = junit::mark_skipped(&text, |suite, name| skips.reason(suite, name));
+        atomic::write(&report, marked.as_bytes())?;
+    }
     let mut tally = Tally::default();
-    for case in cases {
+    for case in junit::cases(&text) {
         if case.milliseconds >= SLOW {
             tally.slow.push((case.milliseconds, format!("{} {}", case.suite, case.name)));
         }
         match case.failure {
-            None => tally.passed += 1,
+            None => tally.passed += usize::from(skips.reason(&case.suite, &case.name).is_none()),
             Some(output) => {
                 let fix = format!("cargo nextest run --no-capture -E 'test(={})'", case.name);
                 let name = format!("{} {}", case.suite, case.name);

@@ -25,7 +25,6 @@ const INHERITED: &[&str] = &[
     "NO_COLOR",
     "PATH",
     "REGISTRY_AUTH_FILE",
-    "REQUIRE_TOOLS",
     "RUSTC_WRAPPER",
     "RUSTFLAGS",
     "RUSTUP_HOME",

@@ -128,7 +128,6 @@ impl Fixture {
             "CI",
             "GITHUB_BASE_REF",
             "GITHUB_STEP_SUMMARY",
-            "REQUIRE_TOOLS",
             "RUSTC_WORKSPACE_WRAPPER",
             "RUSTFLAGS",
             "SOURCE_DATE_EPOCH",

@@ -32,7 +32,7 @@ fn a_good_workspace_passes_every_gate() {
         assert!(outcomes.contains(&((*gate).to_owned(), "done".to_owned())), "{outcomes:?}");
     }
     assert!(fixture.root().join("target/xtask/report.json").is_file());
-    assert!(fixture.root().join("target/xtask/logs/lint.log").is_file());
+    assert!(fixture.root().join("target/xtask/logs/headers.log").is_file());
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod keyless;
 mod maintenance;
 mod merge;
 mod packages;
+mod skips;
 mod stop;
 mod unchanged;
 mod violations;

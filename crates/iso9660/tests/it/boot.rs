@@ -116,10 +116,10 @@ const MARKER: &str = "started from the image";
 
 /// An image with isolinux for BIOS and GRUB for UEFI, which both use the serial line.
 fn real(folder: &Path) -> Option<PathBuf> {
-    let isolinux = file("isolinux", &["/usr/lib/ISOLINUX/isolinux.bin"])?;
-    let mbr = file("isolinux", &["/usr/lib/ISOLINUX/isohdpfx.bin"])?;
-    let module = file("syslinux-common", &["/usr/lib/syslinux/modules/bios/ldlinux.c32"])?;
-    let grub = file("grub-efi-amd64-bin", &["/usr/lib/grub/x86_64-efi/monolithic/gcdx64.efi"])?;
+    let isolinux = file("/usr/lib/ISOLINUX/isolinux.bin")?;
+    let mbr = isolinux.with_file_name("isohdpfx.bin");
+    let module = file("/usr/lib/syslinux/modules/bios/ldlinux.c32")?;
+    let grub = file("/usr/lib/grub/x86_64-efi/monolithic/gcdx64.efi")?;
     let (mformat, mmd, mcopy) =
         (test_support::find("mformat")?, test_support::find("mmd")?, test_support::find("mcopy")?);
 
@@ -174,8 +174,7 @@ fn starts(firmware: &[&str], as_disk: bool, marker: &str) {
 }
 
 fn with_uefi(as_disk: bool) {
-    let paths = ["/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_CODE.fd"];
-    let Some(code) = file("ovmf", &paths) else { return };
+    let Some(code) = file("/usr/share/OVMF/OVMF_CODE_4M.fd") else { return };
     let flash = format!("if=pflash,format=raw,readonly=on,file={}", code.display());
     starts(&["-machine", "q35", "-drive", &flash], as_disk, MARKER);
 }

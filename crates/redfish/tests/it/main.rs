@@ -9,7 +9,6 @@
 mod common;
 mod faults;
 mod media;
-mod quirks;
 mod restart;
 mod sessions;
 mod sushy_tools;

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use recipe::TaskTarget;
 
-use test_support::{have, skip};
+use test_support::{file, have};
 
 use crate::common::{Fixture, LoopDisk, Mounted, sh};
 
@@ -36,11 +36,8 @@ fn ready() -> Option<LoopDisk> {
     if !have(&TOOLS) {
         return None;
     }
-    if !Path::new("/usr/lib/grub/x86_64-efi").exists()
-        || !Path::new("/usr/lib/grub/i386-pc").exists()
-    {
-        skip("GRUB's modules for x86_64-efi and i386-pc are not installed");
-        return None;
+    for modules in ["x86_64-efi/monolithic/gcdx64.efi", "i386-pc/modinfo.sh"] {
+        file(&format!("/usr/lib/grub/{modules}"))?;
     }
     LoopDisk::new(300, 512)
 }

@@ -149,10 +149,8 @@ impl LoopDisk {
             .output()
             .unwrap();
         if !output.status.success() {
-            test_support::skip(&format!(
-                "losetup: {}",
-                String::from_utf8_lossy(&output.stderr).trim()
-            ));
+            let reason = format!("losetup: {}", String::from_utf8_lossy(&output.stderr).trim());
+            test_support::skip(test_support::Requirement::Machine("loop devices"), &reason);
             return None;
         }
         let device = String::from_utf8(output.stdout).unwrap().trim().to_owned();

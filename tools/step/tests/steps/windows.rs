@@ -9,7 +9,7 @@ use std::path::Path;
 
 use recipe::{TaskTarget, UnattendXml};
 
-use test_support::{have, skip};
+use test_support::{have, machine_gives};
 
 use crate::common::{Fixture, LoopDisk, sh};
 use crate::registry::Registry;
@@ -32,8 +32,7 @@ fn ready() -> Option<LoopDisk> {
     if !have(&TOOLS) {
         return None;
     }
-    if !Path::new("/dev/fuse").exists() {
-        skip("there is no /dev/fuse");
+    if !machine_gives("/dev/fuse", Path::new("/dev/fuse").exists()) {
         return None;
     }
     LoopDisk::new(256, 512)

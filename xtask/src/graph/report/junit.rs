@@ -9,7 +9,6 @@
 use std::fmt::Write as _;
 
 use super::{Report, Verdict};
-use crate::steps::Skip;
 
 impl Report {
     /// The run as a document.
@@ -48,18 +47,24 @@ impl Report {
             format!("<{name} message=\"{}\">{}</{name}>", text(message), text(body))
         };
         match verdict {
-            Verdict::Found { findings } => {
+            Verdict::Found { findings, .. } => {
                 let all: Vec<_> = findings.iter().map(ToString::to_string).collect();
                 element("failure", &verdict.note(), &all.join("\n"))
             }
             Verdict::Failed { error } => element("error", &verdict.note(), error),
-            Verdict::Skipped { skip: Skip::MissingTool { .. } } if self.strict => {
+            Verdict::Skipped { skip } if skip.could_not_run() && self.strict => {
                 element("error", &format!("could not run: {}", verdict.note()), "")
             }
             Verdict::Skipped { .. } => element("skipped", &verdict.note(), ""),
-            Verdict::Done { .. } | Verdict::Kept { .. } | Verdict::Unchanged { .. } => {
-                String::new()
+            // There is no form for a part: a case that is not skipped counts as passed.
+            Verdict::Incomplete { gaps, expected: false, .. } => {
+                let all: Vec<_> = gaps.iter().map(ToString::to_string).collect();
+                element("skipped", &verdict.note(), &all.join("\n"))
             }
+            Verdict::Done { .. }
+            | Verdict::Kept { .. }
+            | Verdict::Unchanged { .. }
+            | Verdict::Incomplete { expected: true, .. } => String::new(),
         }
     }
 }

@@ -20,7 +20,7 @@ impl Report {
     pub(super) fn sarif(&self) -> Value {
         let found = || {
             self.steps.iter().flat_map(|row| match &row.verdict {
-                Verdict::Found { findings } => {
+                Verdict::Found { findings, .. } => {
                     findings.iter().map(|it| (row.step.as_str(), it)).collect()
                 }
                 _ => Vec::new(),
@@ -32,7 +32,10 @@ impl Report {
         }
         let rules: Vec<_> = rules.into_values().collect();
         let results: Vec<_> = found().map(|(gate, finding)| result(gate, finding)).collect();
-        let notices: Vec<_> = self.steps.iter().filter_map(notice).collect();
+        let gaps = self.gaps().map(|(step, gap)| {
+            json!({ "level": "warning", "message": { "text": format!("{step}: {gap}") } })
+        });
+        let notices: Vec<_> = self.steps.iter().filter_map(notice).chain(gaps).collect();
         json!({
             "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
             "version": "2.1.0",

@@ -30,7 +30,7 @@ impl Report {
             .steps
             .iter()
             .filter_map(|row| match &row.verdict {
-                Verdict::Found { findings } => Some(findings),
+                Verdict::Found { findings, .. } => Some(findings),
                 _ => None,
             })
             .flatten()
@@ -43,6 +43,13 @@ impl Report {
             let (rule, message) = (cell(&finding.rule), cell(&finding.message));
             let fix = cell(&finding.fix);
             let _infallible = writeln!(out, "- `{}{line}` {rule}: {message} — {fix}", finding.file);
+        }
+        for (index, (step, gap)) in self.gaps().enumerate() {
+            if index == 0 {
+                out.push('\n');
+            }
+            let _infallible =
+                writeln!(out, "- {step}: {} — {}", cell(&gap.problem), cell(&gap.fix));
         }
         if found.len() > MOST {
             let _infallible = writeln!(out, "- and {} more", found.len() - MOST);

@@ -6,10 +6,20 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use anyhow::{Result, bail};
 use release::Architecture;
 
 use crate::ops::command::Command;
-pub(super) use crate::workspace::ImageEngine as Builder;
+use crate::run::Run;
+
+/// A program that builds images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Builder {
+    /// `podman build`.
+    Podman,
+    /// `buildah build`.
+    Buildah,
+}
 
 /// One image to be built.
 #[derive(Debug)]
@@ -30,6 +40,15 @@ pub(super) struct Job {
 const NAME: &str = "localhost/image";
 
 impl Builder {
+    /// The builder that the engine for `images` names.
+    pub(super) fn chosen(run: &Run) -> Result<Self> {
+        match run.engine("images")? {
+            "podman" => Ok(Self::Podman),
+            "buildah" => Ok(Self::Buildah),
+            other => bail!("there is no engine {other:?} for images: expected podman or buildah"),
+        }
+    }
+
     /// Its executable.
     pub(super) fn program(self) -> &'static str {
         match self {

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! What a test requires of the machine, and the record of a test that is skipped without it.
+//!
+//! The `test` gate of `cargo xtask` sets [`FOLDER`], reads one JSON file per record from that folder and
+//! counts the tests that it names as skipped.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs, io, process, thread};
+
+use serde_json::json;
+
+/// Variable with the folder for the records. Without it, a skip is only printed.
+pub const FOLDER: &str = "TEST_SKIPS_DIR";
+
+/// What a test can't run without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Requirement<'a> {
+    /// A program, or a file of a package, by its name in the catalogue of `cargo xtask`.
+    Program(&'a str),
+    /// A right or a device that the machine gives: `root rights`, `loop devices`.
+    Machine(&'a str),
+}
+
+/// Records that the running test is skipped without `requirement`. The test has to return then.
+///
+/// # Panics
+/// When the record can't be written.
+pub fn skip(requirement: Requirement<'_>, reason: &str) {
+    let (binary, test) = running_test();
+    eprintln!("skipped: {test}: {reason}");
+    let Some(folder) = env::var_os(FOLDER) else { return };
+    let (kind, name) = match requirement {
+        Requirement::Program(name) => ("program", name),
+        Requirement::Machine(name) => ("machine", name),
+    };
+    let record = json!({
+        "binary": binary,
+        "test": test,
+        "requirement": { "kind": kind, "name": name },
+        "reason": reason,
+    });
+    write(Path::new(&folder), record.to_string().as_bytes())
+        .unwrap_or_else(|error| panic!("cannot record a skip in {}: {error}", folder.display()));
+}
+
+/// Writes a file of its own: tests in several processes record at the same time.
+fn write(folder: &Path, record: &[u8]) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    for number in 0_u64.. {
+        let path = folder.join(format!("{}-{number}.json", process::id()));
+        match fs::OpenOptions::new().write(true).create_new(true).open(path) {
+            Ok(mut file) => return file.write_all(record),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// The test binary and the test, as nextest names them; else from the program and its thread.
+fn running_test() -> (String, String) {
+    let binary = env::var("NEXTEST_BINARY_ID").unwrap_or_else(|_| {
+        let program = env::current_exe().unwrap_or_default();
+        let stem = program.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        // Cargo appends a hash: `facts-0123456789abcdef`.
+        stem.rsplit_once('-').map_or(stem.clone(), |(name, _)| name.to_owned())
+    });
+    let test = env::var("NEXTEST_TEST_NAME")
+        .unwrap_or_else(|_| thread::current().name().unwrap_or("a test").to_owned());
+    (binary, test)
+}
+
+/// The path of `program`: in `PATH`, among the programs of administrators, or where `cargo xtask setup`
+/// installs its own. Without it the running test is recorded as skipped.
+#[must_use]
+pub fn find(program: &str) -> Option<PathBuf> {
+    let found = look(program);
+    if found.is_none() {
+        skip(Requirement::Program(program), &format!("{program} is not installed"));
+    }
+    found
+}
+
+/// Whether all `programs` are installed. All that are missing are recorded for the running test.
+#[must_use]
+pub fn have(programs: &[&str]) -> bool {
+    programs.iter().filter(|program| find(program).is_none()).count() == 0
+}
+
+/// The file at `path` of a package that has no program of its own. Without it the running test is
+/// recorded as skipped. The catalogue of `cargo xtask` names the package.
+#[must_use]
+pub fn file(path: &str) -> Option<PathBuf> {
+    let found = Some(PathBuf::from(path)).filter(|path| path.exists());
+    if found.is_none() {
+        skip(Requirement::Program(path), &format!("{path} is not installed"));
+    }
+    found
+}
+
+/// Whether the machine gives `what`, as `given` has found out. If not, the running test is recorded as
+/// skipped.
+#[must_use]
+pub fn machine_gives(what: &str, given: bool) -> bool {
+    if !given {
+        skip(Requirement::Machine(what), &format!("this machine does not give {what}"));
+    }
+    given
+}
+
+/// What `cargo xtask setup` installs for this workspace alone.
+pub(crate) fn installed() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools")
+}
+
+fn look(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let administration = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
+    env::split_paths(&path)
+        .chain([installed().join("bin")])
+        .chain(administration)
+        .map(|folder| folder.join(program))
+        .find(|path| path.is_file())
+}
