@@ -4,6 +4,7 @@
 //! What Git says about changes: since a commit, and since when.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -18,22 +19,77 @@ fn shell(root: &Path) -> Result<Shell> {
     Ok(shell)
 }
 
+/// Where a change starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Base {
+    /// At this commit.
+    Commit(String),
+    /// The repository does not have the history that it takes.
+    Unknown {
+        /// Why.
+        why: String,
+        /// The command that fetches it.
+        fix: String,
+    },
+}
+
+impl fmt::Display for Base {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Commit(commit) => f.write_str(commit),
+            Self::Unknown { why, .. } => f.write_str(why),
+        }
+    }
+}
+
+/// Fetches what a shallow clone lacks.
+pub(crate) const UNSHALLOW: &str = "git fetch --unshallow --tags";
+
+/// Whether the history of the clone in `root` is cut off.
+///
+/// # Errors
+/// When Git can't be run.
+pub(crate) fn is_shallow(root: &Path) -> Result<bool> {
+    let git = shell(root)?;
+    let answer = cmd!(git, "git rev-parse --is-shallow-repository").quiet().read();
+    Ok(answer.context("cannot ask Git whether the clone is shallow")? == "true")
+}
+
 /// The commit that a change starts from: the last one that it shares with the branch that it is
-/// for, which GitHub names in `GITHUB_BASE_REF`; else the commit that is checked out.
+/// for, which GitHub names in `GITHUB_BASE_REF`; else with the main branch, else the commit that is checked
+/// out. It is unknown in a shallow clone, and where the branch is not in the clone.
 ///
 /// # Errors
 /// When Git is missing or the repository has no commit.
-pub(crate) fn base(root: &Path) -> Result<String> {
-    let git = shell(root)?;
+pub(crate) fn base(root: &Path) -> Result<Base> {
     let target = std::env::var("GITHUB_BASE_REF").ok().filter(|name| !name.is_empty());
-    let target = target.map(|name| format!("origin/{name}"));
-    for branch in target.as_deref().into_iter().chain(MAIN.iter().copied()) {
-        let found = cmd!(git, "git merge-base HEAD {branch}").quiet().ignore_stderr().read();
-        if let Ok(commit) = found {
-            return Ok(commit);
-        }
+    base_for(root, target.as_deref())
+}
+
+fn base_for(root: &Path, target: Option<&str>) -> Result<Base> {
+    if is_shallow(root)? {
+        // The only commit of a clone of depth 1 is its own main branch: nothing would differ from it.
+        let why = "the clone is shallow, so the start of the change is not known".to_owned();
+        return Ok(Base::Unknown { why, fix: UNSHALLOW.to_owned() });
     }
-    cmd!(git, "git rev-parse HEAD").quiet().read().context("cannot tell the commit")
+    let git = shell(root)?;
+    let shared = |branch: &str| {
+        cmd!(git, "git merge-base HEAD {branch}").quiet().ignore_stderr().read().ok()
+    };
+    if let Some(name) = target {
+        return Ok(shared(&format!("origin/{name}")).map_or_else(
+            || Base::Unknown {
+                why: format!("origin/{name}, which the change is for, is not in this clone"),
+                fix: format!("git fetch origin {name}:refs/remotes/origin/{name}"),
+            },
+            Base::Commit,
+        ));
+    }
+    if let Some(commit) = MAIN.iter().find_map(|branch| shared(branch)) {
+        return Ok(Base::Commit(commit));
+    }
+    let head = cmd!(git, "git rev-parse HEAD").quiet().read().context("cannot read the commit")?;
+    Ok(Base::Commit(head))
 }
 
 /// The files that differ from `commit`, new ones that are not ignored included; removed ones not.
@@ -178,14 +234,26 @@ mod tests {
         run(&["add", "."]);
         run(&["commit", "--quiet", "-m", "one"]);
         run(&["tag", "v1.0.0"]);
-        let first = base(folder.path()).unwrap();
+        let known = |base| match base {
+            Base::Commit(commit) => commit,
+            unknown @ Base::Unknown { .. } => panic!("{unknown}"),
+        };
+        let first = known(base_for(folder.path(), None).unwrap());
         run(&["checkout", "--quiet", "-b", "change"]);
         std::fs::write(folder.path().join("edited"), "one\ntwo\n").unwrap();
         std::fs::remove_file(folder.path().join("removed")).unwrap();
         run(&["commit", "--quiet", "--all", "-m", "two"]);
         std::fs::write(folder.path().join("new"), "a\nb\n").unwrap();
 
-        assert_eq!(base(folder.path()).unwrap(), first);
+        assert_eq!(known(base_for(folder.path(), None).unwrap()), first);
+        let absent = base_for(folder.path(), Some("absent")).unwrap();
+        assert!(absent.to_string().contains("origin/absent"), "{absent}");
+        let clone = tempfile::tempdir().unwrap();
+        let (from, to) = (format!("file://{}", folder.path().display()), clone.path());
+        cmd!(git, "git clone --quiet --depth 1 {from} {to}").quiet().ignore_stderr().run().unwrap();
+        let shallow = base_for(to, None).unwrap();
+        assert!(matches!(&shallow, Base::Unknown { fix, .. } if fix == UNSHALLOW), "{shallow}");
+        assert!(is_shallow(to).unwrap() && !is_shallow(folder.path()).unwrap());
         let changed = changed(folder.path(), &first).unwrap();
         assert_eq!(changed, BTreeSet::from(["edited".to_owned(), "new".to_owned()]));
         let added = added_lines(folder.path(), &first).unwrap();

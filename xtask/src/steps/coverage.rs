@@ -8,6 +8,7 @@
 //! workspace with counters where the programs that read them are there, and leaves the counts of this
 //! very source below `target/xtask/coverage`. Where there are no such counts, the tests run here.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 
@@ -15,14 +16,15 @@ use anyhow::{Context as _, Result};
 use cargo_metadata::Message;
 
 use super::test::Test;
-use super::{Input, Need, Outcome, Plan, Skip, Step, StepLog};
+use super::{Gap, Input, Judgement, Need, Outcome, Plan, Skip, Step, StepLog};
 use crate::finding::Finding;
 use crate::ops::command::Command;
 use crate::ops::coverage::{Coverage as Lines, Share};
+use crate::ops::git::Base;
 use crate::ops::text::count;
 use crate::ops::{atomic, git};
 use crate::run::Run;
-use crate::workspace::Untested;
+use crate::workspace::CoverageThresholds as Thresholds;
 
 pub(super) mod counters;
 
@@ -45,7 +47,7 @@ impl Step for Coverage {
     }
 
     fn about(&self) -> &'static str {
-        "hold the lines that tests reach against the thresholds in release.toml"
+        "enforce test coverage thresholds"
     }
 
     fn is_gate(&self) -> bool {
@@ -68,7 +70,7 @@ impl Step for Coverage {
             .command(show(run, &[]))
             .reads(Input::Fact(
                 "the commit that changes are counted from",
-                run.workspace.change_base()?,
+                run.workspace.change_base()?.to_string(),
             ))
             .writes(LCOV)
             .writes(TABLE);
@@ -82,9 +84,10 @@ impl Step for Coverage {
             return Ok(Outcome::Skipped(Skip::NotApplicable { why }));
         }
         if !counters::are_of_this_source(run)
-            && let Outcome::Found(findings) = TESTS.run(run, log)?
+            && let Outcome::Judged(tests) = TESTS.run(run, log)?
+            && !tests.findings.is_empty()
         {
-            return Ok(Outcome::Found(findings));
+            return Ok(Outcome::Found(tests.findings));
         }
         let lines = measure(run, log)?;
         let thresholds = &run.workspace.product().gates.coverage;
@@ -93,24 +96,30 @@ impl Step for Coverage {
         for (part, least) in parts.chain([("", thresholds.whole)]) {
             findings.extend(too_few(&lines, part, least));
         }
-        findings.extend(stale(&lines, &thresholds.untested));
-        let mut added = git::added_lines(run.workspace.root(), &run.workspace.change_base()?)?;
-        added.retain(|file, _| thresholds.untested.iter().all(|it| it.file != *file));
-        let (change, missed) = lines.among(&added);
-        if change.percent() < thresholds.changed {
-            findings.extend(missed_in_change(change, &missed, thresholds.changed));
-        }
-        if findings.is_empty() {
-            let whole = lines.share("");
-            let fact = format!("{:.1} % of {}", whole.percent(), count(whole.lines, "line"));
-            return Ok(Outcome::Done(if change.lines == 0 {
-                fact
-            } else {
-                format!("{fact}, {:.1} % of {} changed", change.percent(), change.lines)
-            }));
+        findings.extend(without_code(&lines, thresholds, &manifest(run)?));
+        let whole = lines.share("");
+        let mut fact = format!("{:.1} % of {}", whole.percent(), count(whole.lines, "line"));
+        let mut gaps = Vec::new();
+        match run.workspace.change_base()? {
+            Base::Commit(commit) => {
+                let mut added = git::added_lines(run.workspace.root(), &commit)?;
+                added.retain(|file, _| thresholds.untested.iter().all(|it| it.file != *file));
+                let (change, missed) = lines.among(&added);
+                if change.percent() < thresholds.changed {
+                    findings.extend(missed_in_change(change, &missed, thresholds.changed));
+                }
+                if change.lines > 0 {
+                    // Writing to a String can't fail.
+                    let _infallible =
+                        write!(fact, ", {:.1} % of {} changed", change.percent(), change.lines);
+                }
+            }
+            Base::Unknown { why, fix } => {
+                gaps.push(Gap { problem: format!("lines of the change not checked: {why}"), fix });
+            }
         }
         findings.sort();
-        Ok(Outcome::Found(findings))
+        Ok(Outcome::Judged(Judgement { fact, findings, gaps, expected: false }))
     }
 }
 
@@ -186,14 +195,39 @@ fn of(run: &Run, command: Command, programs: &[PathBuf]) -> Command {
     programs.fold(command, |command, program| command.arg("--object").arg(program))
 }
 
-/// A finding for each entry about a file without lines.
-fn stale(lines: &Lines, untested: &[Untested]) -> Vec<Finding> {
-    let stale = untested.iter().filter(|it| lines.share(&it.file).lines == 0);
+fn manifest(run: &Run) -> Result<String> {
+    fs::read_to_string(run.workspace.root().join("release.toml"))
+        .context("cannot read release.toml")
+}
+
+/// A finding for each threshold of a part and each exception without code: nothing is compared with it. `manifest`
+/// is the text of release.toml.
+fn without_code(lines: &Lines, thresholds: &Thresholds, manifest: &str) -> Vec<Finding> {
+    let parts = thresholds.parts.keys().map(|part| (part, "[gates.coverage.parts]", "stale-part"));
+    let untested = thresholds
+        .untested
+        .iter()
+        .map(|it| (&it.file, "[[gates.coverage.untested]]", "stale-exception"));
+    let stale = parts.chain(untested).filter(|(path, ..)| lines.share(path).lines == 0);
     stale
-        .map(|it| {
-            let message =
-                format!("[[gates.coverage.untested]] for {}: there is no such code", it.file);
-            Finding::in_file("release.toml", "stale-exception", message, "remove the entry")
+        .map(|(path, table, rule)| {
+            let message = format!("{table} for {path}: there is no such code");
+            let quoted = format!("\"{path}\"");
+            let line = manifest.lines().position(|line| {
+                // A key may be bare; a comment may name the path too.
+                let line = line.trim_start();
+                !line.starts_with('#')
+                    && (line.contains(&quoted) || line.starts_with(&format!("{path} ")))
+            });
+            Finding {
+                line: line.map(|index| index + 1),
+                ..Finding::in_file(
+                    "release.toml",
+                    rule,
+                    message,
+                    "correct the path or remove the entry",
+                )
+            }
         })
         .collect()
 }
@@ -253,14 +287,25 @@ mod tests {
     }
 
     #[test]
-    fn an_exception_for_code_that_is_gone_is_told() {
+    fn a_threshold_or_an_exception_for_code_that_is_gone_is_a_fault_at_its_line() {
         let lines = Lines::parse("SF:/w/a.rs\nDA:1,0\n", "/w", |_| Some("x\n".to_owned()));
-        let entry = |file: &str| -> Untested {
-            toml::from_str(&format!("file = \"{file}\"\nreason = \"r\"")).unwrap()
+        let entry = |file| toml::from_str(&format!("file = \"{file}\"\nreason = \"r\"")).unwrap();
+        let thresholds = Thresholds {
+            untested: vec![entry("a.rs"), entry("b.rs")],
+            parts: [("a.rs".to_owned(), 1.0), ("gone/src".to_owned(), 80.0)].into(),
+            ..Thresholds::default()
         };
-        let findings = stale(&lines, &[entry("a.rs"), entry("b.rs")]);
-        assert_eq!(findings.len(), 1);
-        assert!(findings[0].message.contains("b.rs"), "{}", findings[0]);
+        let manifest = "# gone/src\n[gates.coverage.parts]\n\"a.rs\" = 1.0\n\"gone/src\" = 80.0\n\
+                        [[gates.coverage.untested]]\nfile = \"b.rs\"\n";
+        let findings = without_code(&lines, &thresholds, manifest);
+        let found: Vec<_> =
+            findings.iter().map(|it| (it.line, it.rule.as_str(), it.file.as_str())).collect();
+        let manifest = "release.toml";
+        assert_eq!(
+            found,
+            [(Some(4), "stale-part", manifest), (Some(6), "stale-exception", manifest)]
+        );
+        assert!(findings[0].message.contains("gone/src"), "{}", findings[0]);
     }
 
     #[test]

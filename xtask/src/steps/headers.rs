@@ -11,8 +11,9 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::{Argument, Finding, Input, Outcome, Plan, Step, StepLog};
+use super::{Finding, Gap, Input, Outcome, Plan, Skip, Step, StepLog};
 use crate::ops::epoch::rfc3339;
+use crate::ops::git::Base;
 use crate::ops::text::count;
 use crate::ops::{atomic, git, source};
 use crate::run::Run;
@@ -41,21 +42,13 @@ impl Step for Headers {
         "check that every source file names its licence and owner"
     }
 
-    fn example(&self) -> &'static str {
-        "--all"
-    }
-
-    fn arguments(&self) -> &'static [Argument] {
-        &[Argument::AllFiles, Argument::Fix]
-    }
-
     fn is_gate(&self) -> bool {
         true
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
         let (files, since) = match since(run)? {
-            Some(commit) => (format!("every source file that differs from {commit}"), commit),
+            Some(base) => (format!("every source file that differs from {base}"), base.to_string()),
             None => ("every source file".to_owned(), "nothing".to_owned()),
         };
         Ok(Plan::new()
@@ -67,7 +60,8 @@ impl Step for Headers {
     fn fix(&self, run: &Run, log: &StepLog) -> Result<()> {
         let identity = &run.workspace.product().product;
         let year: String = rfc3339(run.workspace.epoch())?.chars().take(4).collect();
-        for file in files(run)? {
+        // What can't be known, the gate reports.
+        for file in files(run)?.unwrap_or_default() {
             let fault = check(&file.path, &file.text, &identity.license, &identity.vendor);
             let comment = comment(&file.path, &file.text);
             if let (Some(fault), Some(comment)) = (fault, comment)
@@ -89,7 +83,10 @@ impl Step for Headers {
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         let identity = &run.workspace.product().product;
-        let files = files(run)?;
+        let files = match files(run)? {
+            Ok(files) => files,
+            Err(gap) => return Ok(Outcome::Skipped(Skip::Unable(gap))),
+        };
         let findings: Vec<_> = files
             .iter()
             .filter_map(|file| check(&file.path, &file.text, &identity.license, &identity.vendor))
@@ -102,16 +99,24 @@ impl Step for Headers {
     }
 }
 
-/// The commit that files have to differ from to be looked at; none when all are.
-fn since(run: &Run) -> Result<Option<String>> {
+/// Where files have to differ from to be looked at; none when all are.
+fn since(run: &Run) -> Result<Option<Base>> {
     if run.options.all { Ok(None) } else { run.workspace.change_base().map(Some) }
 }
 
-fn files(run: &Run) -> Result<Vec<source::File>> {
-    let changed = |commit: String| git::changed(run.workspace.root(), &commit);
-    let changed = since(run)?.map(changed).transpose()?;
-    run.workspace
-        .texts(|path| !exempt(path) && changed.as_ref().is_none_or(|files| files.contains(path)))
+/// The files to look at, or why they are not known.
+fn files(run: &Run) -> Result<Result<Vec<source::File>, Gap>> {
+    let changed = match since(run)? {
+        None => None,
+        Some(Base::Commit(commit)) => Some(git::changed(run.workspace.root(), &commit)?),
+        Some(Base::Unknown { why, fix }) => {
+            let fix = format!("{fix}, or cargo xtask headers --all");
+            return Ok(Err(Gap { problem: why, fix }));
+        }
+    };
+    let wanted =
+        |path: &str| !exempt(path) && changed.as_ref().is_none_or(|files| files.contains(path));
+    run.workspace.texts(wanted).map(Ok)
 }
 
 /// The text with the lines of the header in comments: after a line that has to be the first one.

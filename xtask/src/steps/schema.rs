@@ -18,7 +18,7 @@ use anyhow::{Context as _, Result, bail};
 use cargo_metadata::semver::Version;
 use serde_json::Value;
 
-use super::{Input, Need, Outcome, Plan, Skip, Step, StepLog};
+use super::{Gap, Input, Judgement, Need, Outcome, Plan, Skip, Step, StepLog};
 use crate::finding::Finding;
 use crate::ops::command::Command;
 use crate::ops::schema::{self, Change, Class};
@@ -80,15 +80,16 @@ impl Step for Schema {
         let changes = versions.changes();
         let mut findings = unrecorded(rules, &versions, &changes);
         findings.extend(refused(run, log, &versions, &recipes, &changes)?);
+        let mut gaps = Vec::new();
         if let Some(tag) = run.workspace.last_release()? {
             findings.extend(since_release(run, rules, &versions, &tag)?);
+        } else if git::is_shallow(run.workspace.root())? {
+            let problem = "changes since the last release not checked: the clone is shallow and has no tag of one";
+            gaps.push(Gap { problem: problem.to_owned(), fix: git::UNSHALLOW.to_owned() });
         }
         findings.sort();
-        Ok(if findings.is_empty() {
-            Outcome::Done(format!("{}, {} recipes", versions.text(&changes), recipes.len()))
-        } else {
-            Outcome::Found(findings)
-        })
+        let fact = format!("{}, {} recipes", versions.text(&changes), recipes.len());
+        Ok(Outcome::Judged(Judgement { fact, findings, gaps, expected: false }))
     }
 }
 

@@ -18,7 +18,7 @@ const RELEASES: (&str, &str) = ("v[0-9]*.[0-9]*.[0-9]*", "*-*");
 #[derive(Debug, Default)]
 pub(super) struct Asked {
     paths: Answer<Arc<[String]>>,
-    base: Answer<String>,
+    base: Answer<git::Base>,
     released: Answer<Option<String>>,
 }
 
@@ -29,7 +29,7 @@ impl Asked {
     }
 
     /// See [`git::base`].
-    pub(super) fn base(&self, root: &Path) -> Result<String> {
+    pub(super) fn base(&self, root: &Path) -> Result<git::Base> {
         self.base.get(|| git::base(root))
     }
 

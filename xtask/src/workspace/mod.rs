@@ -4,7 +4,6 @@
 //! Where we are: root, commit, epoch, version and `release.toml`. Made once, then read only.
 
 mod asked;
-mod engines;
 mod gates;
 mod git;
 mod package;
@@ -17,12 +16,9 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 
 use self::asked::Asked;
-use crate::ops::{source, tree};
+use crate::ops::{git as history, source, tree};
 
-pub(crate) use self::engines::{
-    Choice, Engines, ImageEngine, IsoEngine, Job, LIVE_TYPE, SbomEngine, SignatureEngine,
-};
-pub(crate) use self::gates::{Allowance, Mitigation, SchemaRules, Untested};
+pub(crate) use self::gates::{Allowance, Coverage as CoverageThresholds, Mitigation, SchemaRules};
 pub(crate) use self::product::{
     Binary, Deliver, Image, ImageBase, Iso, Pinned, Product, Smoke, TestSystems, names,
 };
@@ -136,7 +132,7 @@ impl Workspace {
     ///
     /// # Errors
     /// When Git can't tell.
-    pub(crate) fn change_base(&self) -> Result<String> {
+    pub(crate) fn change_base(&self) -> Result<history::Base> {
         self.asked.base(&self.root)
     }
 

@@ -164,9 +164,13 @@ fn what_tests_do_not_reach() {
     fixture.commit();
     let outcomes = fixture.xtask(&["validate", "--json"]).outcomes();
     if outcomes.contains(&("coverage".to_owned(), "skipped".to_owned())) {
-        return test_support::skip("llvm-cov is not installed");
+        let reason = "the compiler's LLVM has no llvm-cov here";
+        return test_support::skip(test_support::Requirement::Program("llvm-cov"), reason);
     }
     assert!(outcomes.contains(&("coverage".to_owned(), "done".to_owned())), "{outcomes:?}");
+    // A program with counters would write `default_*.profraw` wherever a person or another step runs it.
+    let built = |folder: &str| fixture.root().join(folder).join("debug/one").is_file();
+    assert!(built("target/coverage") && !built("target"));
     let line = fixture.replace(MAIN, "fn main() {", "fn main() {\n    println!(\"first\");") + 1;
     let answer = fixture.xtask(&["validate", "--json"]);
     only(&answer, "coverage", MAIN, Some(line), "changed");

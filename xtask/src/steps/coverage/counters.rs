@@ -21,6 +21,9 @@ use crate::run::Run;
 /// The wrapper: the compiler with one more option.
 const WRAPPER: &str = "#!/bin/sh\nexec \"$@\" -C instrument-coverage\n";
 
+/// The variable that names the file for counts.
+const COUNTS: &str = "LLVM_PROFILE_FILE";
+
 /// The programs that read the counts.
 pub(in crate::steps) const READERS: &[&str] = &["llvm-cov", "llvm-profdata"];
 
@@ -46,9 +49,29 @@ pub(in crate::steps) fn with(run: &Run, command: Command) -> Result<Command> {
 pub(in crate::steps) fn set(run: &Run, command: Command) -> Command {
     command
         .env("RUSTC_WORKSPACE_WRAPPER", folder(run).join("rustc"))
+        // The programs that people and other steps find below `target/debug` carry no counters: they would
+        // write `default_*.profraw` wherever they are run. What is compiled on the way is shared.
+        .env("CARGO_TARGET_DIR", run.workspace.target().join("coverage"))
+        .env("CARGO_BUILD_BUILD_DIR", run.workspace.target())
         // The processes of one program share a few files, which each adds its counts to; one file
         // for each process would be gigabytes.
-        .env("LLVM_PROFILE_FILE", counts(run).join("%8m.profraw"))
+        .env(COUNTS, counts(run).join("%8m.profraw"))
+}
+
+/// [`with`] where coverage is wanted, so that what that compiled is used; the counts go nowhere.
+///
+/// # Errors
+/// As [`with`].
+pub(in crate::steps) fn without_counts(run: &Run, command: Command) -> Result<Command> {
+    if !wanted(run) {
+        return Ok(command);
+    }
+    Ok(with(run, command)?.env(COUNTS, "/dev/null"))
+}
+
+/// The same without writing the wrapper, for a plan.
+pub(in crate::steps) fn set_without_counts(run: &Run, command: Command) -> Command {
+    if wanted(run) { set(run, command).env(COUNTS, "/dev/null") } else { command }
 }
 
 /// Removes all counts before the tests run.
