@@ -1,49 +1,123 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The servers that there are, and how their BMCs are reached.
+//! The registered servers, and how their BMCs are reached.
 
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use axum::http::Uri;
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
 
 use crate::database::DatabaseError;
-use crate::jobs::bmc::{Secret, Target, TlsPolicy};
+use crate::jobs::bmc::{Target, TlsPolicy};
 use crate::jobs::clock;
+use crate::keyring::{KeyError, Keyring, Sealed};
+use crate::labels::{IN_SCOPE, Labels, Scope};
 
-/// A server, with the times at which it was made known and last changed, in milliseconds since 1970.
+/// A server. Times are milliseconds since 1970.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
-    /// How its BMC is reached.
-    pub target: Target,
-    /// When it was made known.
+    /// The serial number.
+    pub serial: String,
+    /// `http://` or `https://`, host, and port and path where they are needed; no user or password.
+    pub bmc_url: String,
+    /// The user of the BMC.
+    pub username: String,
+    /// The user's password.
+    password: Sealed,
+    /// Name of the vendor profile; None: found out.
+    pub profile: Option<String>,
+    /// How the BMC's certificate is checked.
+    pub tls: TlsPolicy,
+    /// The same, as the database has it.
+    tls_text: String,
+    /// Its labels.
+    pub labels: Labels,
+    /// When it was registered.
     pub created_at: i64,
-    /// When that was changed last.
+    /// When it was changed last.
     pub updated_at: i64,
+    /// Who registered it; None: that was not recorded yet.
+    pub created_by: Option<String>,
+    /// Who changed it last.
+    pub updated_by: Option<String>,
 }
 
-const COLUMNS: &str = "serial, bmc_url, username, password, profile, tls, created_at, updated_at";
+impl Server {
+    /// What it takes to reach the BMC.
+    ///
+    /// # Errors
+    /// When the password can't be decrypted.
+    pub fn target(&self, keys: &Keyring) -> Result<Target, KeyError> {
+        Ok(Target {
+            serial: self.serial.clone(),
+            bmc_url: self.bmc_url.clone(),
+            username: self.username.clone(),
+            password: keys.open(&self.password, &self.facts())?,
+            profile: self.profile.clone(),
+            tls: self.tls.clone(),
+        })
+    }
+
+    /// Whether a password for this BMC reaches the same one at `bmc_url`: same scheme, host, port and TLS
+    /// policy.
+    pub fn has_destination(&self, bmc_url: &str, tls: &TlsPolicy) -> bool {
+        let (before, after) = (origin(&self.bmc_url), origin(bmc_url));
+        before.is_some() && before == after && self.tls == *tls
+    }
+
+    /// What the password is bound to: nobody can have it sent elsewhere by an edit of the database.
+    fn facts(&self) -> [&str; 4] {
+        [&self.serial, &self.bmc_url, &self.username, &self.tls_text]
+    }
+}
+
+/// Scheme, host and port.
+fn origin(url: &str) -> Option<(String, String, u16)> {
+    let uri: Uri = url.parse().ok()?;
+    let scheme = uri.scheme_str()?.to_ascii_lowercase();
+    let usual = if scheme == "http" { 80 } else { 443 };
+    Some((scheme, uri.host()?.to_ascii_lowercase(), uri.port_u16().unwrap_or(usual)))
+}
+
+const COLUMNS: &str = "serial, bmc_url, username, password, password_key, profile, tls, labels, created_at, \
+     updated_at, created_by, updated_by";
 
 fn server(row: &Row<'_>) -> rusqlite::Result<Server> {
-    let tls: String = row.get(5)?;
-    let wrong = |e| rusqlite::Error::FromSqlConversionFailure(5, rusqlite::types::Type::Text, e);
-    let tls: TlsPolicy = serde_json::from_str(&tls).map_err(|e| wrong(Box::new(e)))?;
-    let target = Target {
+    fn json<T: serde::de::DeserializeOwned>(column: usize, text: &str) -> rusqlite::Result<T> {
+        serde_json::from_str(text)
+            .map_err(|e| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(e)))
+    }
+    let tls_text: String = row.get(6)?;
+    let labels: String = row.get(7)?;
+    Ok(Server {
         serial: row.get(0)?,
         bmc_url: row.get(1)?,
         username: row.get(2)?,
-        password: Secret::new(row.get::<_, String>(3)?),
-        profile: row.get(4)?,
-        tls,
-    };
-    Ok(Server { target, created_at: row.get(6)?, updated_at: row.get(7)? })
+        password: Sealed { text: row.get(3)?, key: row.get(4)? },
+        profile: row.get(5)?,
+        tls: json(6, &tls_text)?,
+        tls_text,
+        labels: json(7, &labels)?,
+        created_at: row.get(8)?,
+        updated_at: row.get(9)?,
+        created_by: row.get(10)?,
+        updated_by: row.get(11)?,
+    })
 }
 
 /// A server by its serial number.
 ///
 /// # Errors
 /// When the database fails.
-pub fn find(connection: &Connection, serial: &str) -> Result<Option<Server>, DatabaseError> {
-    let sql = format!("SELECT {COLUMNS} FROM servers WHERE serial = ?1");
-    Ok(connection.prepare_cached(&sql)?.query_row([serial], server).optional()?)
+pub fn find(
+    connection: &Connection,
+    scope: &Scope,
+    serial: &str,
+) -> Result<Option<Server>, DatabaseError> {
+    let sql = format!("SELECT {COLUMNS} FROM servers WHERE serial = :serial AND {IN_SCOPE}");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let parameters = named_params! { ":serial": serial, ":scope": scope };
+    Ok(statement.query_row(parameters, server).optional()?)
 }
 
 /// At most `limit` servers whose serial number follows `after`, sorted.
@@ -52,12 +126,16 @@ pub fn find(connection: &Connection, serial: &str) -> Result<Option<Server>, Dat
 /// When the database fails.
 pub fn list(
     connection: &Connection,
+    scope: &Scope,
     after: &str,
     limit: u32,
 ) -> Result<Vec<Server>, DatabaseError> {
-    let sql = format!("SELECT {COLUMNS} FROM servers WHERE serial > ?1 ORDER BY serial LIMIT ?2");
+    let sql = format!(
+        "SELECT {COLUMNS} FROM servers WHERE serial > :after AND {IN_SCOPE} ORDER BY serial LIMIT :limit"
+    );
     let mut statement = connection.prepare_cached(&sql)?;
-    let rows = statement.query_map(params![after, limit], server)?;
+    let parameters = named_params! { ":after": after, ":scope": scope, ":limit": limit };
+    let rows = statement.query_map(parameters, server)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
@@ -69,33 +147,218 @@ pub fn count(connection: &Connection) -> Result<i64, DatabaseError> {
     Ok(connection.query_row("SELECT count(*) FROM servers", [], |row| row.get(0))?)
 }
 
-/// Makes a server known, or changes how it is reached; says whether it is new.
+/// Registers a server for `user`, or changes how it is reached; says whether it is new.
 ///
 /// # Errors
-/// When the database fails.
-pub fn put(connection: &Connection, target: &Target) -> Result<bool, DatabaseError> {
-    let new = find(connection, &target.serial)?.is_none();
-    let tls =
-        serde_json::to_string(&target.tls).map_err(|e| DatabaseError::Other(e.to_string()))?;
-    let sql = "INSERT INTO servers VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7) ON CONFLICT (serial) DO UPDATE SET \
-               bmc_url = ?2, username = ?3, password = ?4, profile = ?5, tls = ?6, updated_at = ?7";
+/// When the password can't be encrypted, or the database fails.
+pub fn put(
+    connection: &Connection,
+    keys: &Keyring,
+    target: &Target,
+    labels: &Labels,
+    user: &str,
+) -> Result<bool, DatabaseError> {
+    let Target { serial, bmc_url, username, password, profile, tls } = target;
+    let new = find(connection, &Scope::ALL, serial)?.is_none();
+    let tls = serde_json::to_string(tls).map_err(|e| DatabaseError::Other(e.to_string()))?;
+    let sealed = keys.seal(password, &[serial, bmc_url, username, &tls])?;
+    let sql = "INSERT INTO servers (serial, bmc_url, username, password, password_key, profile, tls, labels, \
+               created_at, updated_at, created_by, updated_by) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?10) ON CONFLICT (serial) DO UPDATE SET \
+               bmc_url = ?2, username = ?3, password = ?4, password_key = ?5, profile = ?6, tls = ?7, \
+               labels = ?8, updated_at = ?9, updated_by = ?10";
     connection.prepare_cached(sql)?.execute(params![
-        target.serial,
-        target.bmc_url,
-        target.username,
-        target.password.expose(),
-        target.profile,
+        serial,
+        bmc_url,
+        username,
+        sealed.text,
+        sealed.key,
+        profile,
         tls,
-        clock::now()
+        labels.to_json(),
+        clock::now(),
+        user
     ])?;
     Ok(new)
 }
 
-/// Forgets a server; says whether there was one.
+/// Removes a server; says whether there was one.
 ///
 /// # Errors
 /// When the database fails.
 pub fn remove(connection: &Connection, serial: &str) -> Result<bool, DatabaseError> {
     let sql = "DELETE FROM servers WHERE serial = ?1";
     Ok(connection.prepare_cached(sql)?.execute([serial])? == 1)
+}
+
+/// Encrypts every password with the current key that is not yet: plain text, and what an old key encrypted.
+/// Decrypts all others, so that a wrong key is noticed before a job needs it. All is done, or nothing.
+/// Returns how many passwords were encrypted.
+///
+/// # Errors
+/// With the server whose password can't be decrypted.
+pub fn encrypt_all(connection: &mut Connection, keys: &Keyring) -> Result<usize, DatabaseError> {
+    let transaction = connection.transaction()?;
+    let (mut changed, mut after) = (0, String::new());
+    loop {
+        let servers = list(&transaction, &Scope::ALL, &after, 1000)?;
+        let Some(last) = servers.last() else { break };
+        after.clone_from(&last.serial);
+        for server in &servers {
+            let failed = |error| {
+                DatabaseError::Key(format!("the BMC password of server {}: {error}", server.serial))
+            };
+            let password = keys.open(&server.password, &server.facts()).map_err(failed)?;
+            if server.password.key.as_deref() == keys.current() {
+                continue;
+            }
+            let sealed = keys.seal(&password, &server.facts()).map_err(failed)?;
+            let sql = "UPDATE servers SET password = ?2, password_key = ?3 WHERE serial = ?1";
+            let mut statement = transaction.prepare_cached(sql)?;
+            statement.execute(params![server.serial, sealed.text, sealed.key])?;
+            changed += 1;
+        }
+    }
+    transaction.commit()?;
+    Ok(changed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::Database;
+    use crate::jobs::bmc::Secret;
+    use crate::keyring::Key;
+
+    const PASSWORD: &str = "of-the-bmc-in-this-test";
+
+    fn target(serial: &str) -> Target {
+        Target {
+            serial: serial.to_owned(),
+            bmc_url: "https://bmc.example".to_owned(),
+            username: "admin".to_owned(),
+            password: Secret::new(PASSWORD),
+            profile: None,
+            tls: TlsPolicy::System,
+        }
+    }
+
+    fn keys(current: &str, old: &[&str]) -> Keyring {
+        let key = |letter: &str| Key::new(letter.repeat(32).as_bytes()).unwrap();
+        Keyring::new(Some(key(current)), old.iter().copied().map(key).collect())
+    }
+
+    #[test]
+    fn a_destination_is_scheme_host_port_and_tls_policy() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = Database::connect(&folder.path().join("c.db")).unwrap();
+        let keys = Keyring::default();
+        put(&connection, &keys, &target("S1"), &Labels::default(), "ops").unwrap();
+        let server = find(&connection, &Scope::ALL, "S1").unwrap().unwrap();
+        for same in ["https://bmc.example", "https://BMC.example:443/", "https://bmc.example/x"] {
+            assert!(server.has_destination(same, &TlsPolicy::System), "{same}");
+            assert!(!server.has_destination(same, &TlsPolicy::Off), "{same}");
+        }
+        for other in ["http://bmc.example", "https://bmc.example:8443", "https://bmc.example.x", ""]
+        {
+            assert!(!server.has_destination(other, &TlsPolicy::System), "{other}");
+        }
+    }
+
+    /// The database of the version before, with a password in plain text.
+    #[test]
+    fn plain_passwords_are_encrypted_and_leave_no_trace() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.db");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch("PRAGMA journal_mode = WAL").unwrap();
+        old.execute_batch(include_str!("database/schema-1.sql")).unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        let sql = "INSERT INTO servers VALUES (?1, 'https://bmc.example', 'admin', ?2, NULL, '{\"verify\":\"system\"}', 0, 0)";
+        for number in 0..50 {
+            old.execute(sql, [format!("S{number}").as_str(), PASSWORD]).unwrap();
+        }
+        drop(old);
+        let files = || {
+            let files = std::fs::read_dir(folder.path()).unwrap();
+            files.flat_map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect::<Vec<u8>>()
+        };
+        let is_plain = || files().windows(PASSWORD.len()).any(|bytes| bytes == PASSWORD.as_bytes());
+        assert!(is_plain());
+        let keys = std::sync::Arc::new(keys("a", &[]));
+        let (database, changed) =
+            Database::open_with(&path, std::sync::Arc::clone(&keys), |c| encrypt_all(c, &keys))
+                .unwrap();
+        assert_eq!(changed, 50);
+        // While the database is open, too: its log holds nothing of it.
+        assert!(!is_plain());
+        let connection = Database::connect(&path).unwrap();
+        let server = find(&connection, &Scope::ALL, "S49").unwrap().unwrap();
+        assert_eq!(server.target(&keys).unwrap().password.expose(), PASSWORD);
+        assert_eq!((server.created_by, server.labels.is_empty()), (None, true));
+        drop(database);
+    }
+
+    #[test]
+    fn a_rotation_encrypts_again_and_a_wrong_key_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut connection = Database::connect(&folder.path().join("c.db")).unwrap();
+        for serial in ["S1", "S2"] {
+            put(&connection, &keys("a", &[]), &target(serial), &Labels::default(), "ops").unwrap();
+        }
+        let all = |connection: &Connection| list(connection, &Scope::ALL, "", 10).unwrap();
+        let before = all(&connection);
+        for wrong in [keys("b", &[]), Keyring::default()] {
+            let error = encrypt_all(&mut connection, &wrong).unwrap_err().to_string();
+            assert!(error.contains("of server S1: it is encrypted with key"), "{error}");
+        }
+        assert_eq!(all(&connection), before);
+        assert_eq!(encrypt_all(&mut connection, &keys("b", &["a"])).unwrap(), 2);
+        assert_eq!(encrypt_all(&mut connection, &keys("b", &["a"])).unwrap(), 0);
+        // The old key is not needed any more.
+        assert_eq!(encrypt_all(&mut connection, &keys("b", &[])).unwrap(), 0);
+        for server in all(&connection) {
+            let password = server.target(&keys("b", &[])).unwrap().password;
+            assert_eq!(password.expose(), PASSWORD);
+        }
+        // A row that was edited does not take the password with it.
+        let moved = "UPDATE servers SET bmc_url = 'https://other.example' WHERE serial = 'S1'";
+        connection.execute(moved, []).unwrap();
+        let error = encrypt_all(&mut connection, &keys("b", &[])).unwrap_err().to_string();
+        assert!(error.contains("changed without the key"), "{error}");
+    }
+
+    #[test]
+    fn a_scope_is_a_group_of_labels() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = Database::connect(&folder.path().join("c.db")).unwrap();
+        let labels = |text: &str| text.parse::<Labels>().unwrap();
+        for (serial, text) in
+            [("S1", "site=berlin,rack=1"), ("S2", "site=berlin"), ("S3", "site=rome")]
+        {
+            put(&connection, &Keyring::default(), &target(serial), &labels(text), "ops").unwrap();
+        }
+        put(&connection, &Keyring::default(), &target("S4"), &Labels::default(), "ops").unwrap();
+        let seen = |scope: &Scope| {
+            let servers = list(&connection, scope, "", 10).unwrap();
+            servers.into_iter().map(|server| server.serial).collect::<Vec<_>>()
+        };
+        assert_eq!(seen(&Scope::ALL), ["S1", "S2", "S3", "S4"]);
+        let (berlin, rack) = (labels("site=berlin"), labels("rack=1,site=berlin"));
+        assert_eq!(seen(&Scope::groups([&berlin])), ["S1", "S2"]);
+        assert_eq!(seen(&Scope::groups([&rack, &labels("site=rome")])), ["S1", "S3"]);
+        assert!(seen(&Scope::groups([])).is_empty());
+        let scope = Scope::groups([&berlin]);
+        assert!(find(&connection, &scope, "S2").unwrap().is_some());
+        assert!(find(&connection, &scope, "S3").unwrap().is_none());
+    }
+
+    #[test]
+    fn the_database_refuses_what_is_too_long() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = Database::connect(&folder.path().join("c.db")).unwrap();
+        let long = target(&"S".repeat(4 << 20));
+        let error = put(&connection, &Keyring::default(), &long, &Labels::default(), "ops");
+        assert!(error.unwrap_err().to_string().contains("too long"));
+    }
 }

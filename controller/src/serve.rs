@@ -39,6 +39,7 @@ use crate::jobs::runner::Runner;
 use crate::linger::{Lingering, Unread};
 use crate::media::{self, Media};
 use crate::metrics::Metrics;
+use crate::open;
 use crate::registry::http::Registry;
 use crate::registry::storage::Storage;
 use crate::registry::users::Users;
@@ -79,8 +80,7 @@ impl Server {
         };
         let media = Media::open(media::folder(&config.data_dir)).context("open the images")?;
         let registry = Registry::new(Arc::clone(&storage), config.registry.rules.clone(), users);
-        let database = Database::open(&config.database())
-            .with_context(|| format!("open {}", config.database().display()))?;
+        let database = open::database(&config)?;
         let secrets = config::read_secrets(&config.webhook.secrets).map_err(anyhow::Error::msg)?;
         if config.webhook.accept_fleet_secret {
             tracing::warn!(

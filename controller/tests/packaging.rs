@@ -37,7 +37,9 @@ fn the_example_configuration_is_good_with_everything_in_it() {
         .collect();
     let full = full.replace("/etc/provisioner", folder.path().to_str().unwrap());
     fs::copy(&htpasswd, folder.path().join("api-users")).unwrap();
-    fs::write(folder.path().join("token-key"), "k".repeat(48)).unwrap();
+    for key in ["token-key", "storage-key"] {
+        fs::write(folder.path().join(key), "k".repeat(48)).unwrap();
+    }
     let Some(openssl) = test_support::find("openssl") else { return };
     let run = |arguments: &[&str]| {
         let ran = Command::new(&openssl).args(arguments).current_dir(folder.path()).output();
@@ -57,6 +59,7 @@ fn the_example_configuration_is_good_with_everything_in_it() {
     assert_eq!(config.registry.rules.access.len(), 1);
     assert_eq!(config.registry.rules.immutable.len(), 1);
     assert_eq!(config.registry.gc.retention.len(), 1);
+    assert!(config.storage_keys.read().unwrap().current().is_some());
     assert!(config.api.users.is_some() && config.api.token_key.is_some());
     assert!(config.jobs.url.is_some() && config.jobs.signing_key.is_some());
     assert!(config.jobs.read_authorities().unwrap().is_some());

@@ -46,6 +46,7 @@ pub(crate) fn describe(job: &Job) -> Value {
         "failed_step": step(&job.failed_step),
         "failure": job.failure,
         "cancelled": job.cancelled,
+        "cancelled_by": job.cancelled_by,
         "task_target": job.task_target,
         "schema_id": job.schema_id,
         "recipe_sha256": job.recipe_sha256,
@@ -85,10 +86,12 @@ pub(super) async fn create(
 
 fn new_job(bytes: &[u8], identity: Identity, key: Option<String>) -> Result<NewJob, Problem> {
     let request: NewRequest<'_> = parse(bytes)?;
+    let serial = request.server_serial.parse::<recipe::ShortText>();
+    let serial = serial.map_err(|e| Problem::bad_request(format!("server_serial: {e}")))?;
     let recipe = request.recipe.get().as_bytes();
     let validated = recipe::validate(recipe).map_err(|e| Problem::recipe(&e))?;
     Ok(NewJob {
-        serial: request.server_serial,
+        serial: serial.to_string(),
         recipe: recipe.to_vec(),
         recipe_sha256: validated.source.sha256,
         schema_id: validated.schema.id.to_owned(),

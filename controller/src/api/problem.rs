@@ -88,7 +88,9 @@ impl From<DatabaseError> for Problem {
             DatabaseError::Locked => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "database_locked", error).later()
             }
-            DatabaseError::Newer { .. } | DatabaseError::Other(_) => Self::internal(&error),
+            DatabaseError::Newer { .. } | DatabaseError::Key(_) | DatabaseError::Other(_) => {
+                Self::internal(&error)
+            }
         }
     }
 }

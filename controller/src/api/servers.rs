@@ -3,6 +3,8 @@
 
 //! `/api/v1/servers`: the machines, and how their BMCs are reached. A password goes in and never comes out.
 
+use std::collections::BTreeMap;
+
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{Response, StatusCode, Uri};
@@ -12,17 +14,23 @@ use serde_json::{Value, json};
 
 use super::problem::{Problem, detail};
 use super::{Api, Caller, Query, SMALL_BODY, body, json, parameter, parse};
+use crate::database::DatabaseError;
 use crate::inventory::{self, Server};
 use crate::jobs::bmc::{Secret, Target, TlsPolicy};
 use crate::jobs::clock::rfc3339;
 use crate::jobs::store::{self, Job, StoreError};
+use crate::keyring::Keyring;
+use crate::labels::{Labels, Scope};
 
 /// Servers in an answer: unless asked for otherwise, and at most.
 const PAGE: (u32, u32) = (100, 1000);
 /// Longest user name and password of a BMC; IPMI allows 20, Redfish sets no limit.
 const LONGEST: usize = 256;
+/// Longest address of a BMC.
+const LONGEST_URL: usize = 2048;
 
-/// What is sent of a server. Without a password, that of an earlier request stays.
+/// What is sent of a server. Without a password, that of an earlier request stays, as long as it goes to the
+/// same BMC; without labels, those of an earlier request stay.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Sent {
@@ -32,20 +40,23 @@ struct Sent {
     profile: Option<String>,
     #[serde(default)]
     tls: TlsPolicy,
+    labels: Option<BTreeMap<String, String>>,
 }
 
 /// A server as the API shows it.
 pub(crate) fn describe(server: &Server, active: Option<&Job>) -> Value {
-    let Target { serial, bmc_url, username, password: _, profile, tls } = &server.target;
     json!({
-        "serial": serial,
-        "bmc_url": bmc_url,
-        "username": username,
-        "profile": profile,
-        "tls": tls,
+        "serial": server.serial,
+        "bmc_url": server.bmc_url,
+        "username": server.username,
+        "profile": server.profile,
+        "tls": server.tls,
+        "labels": server.labels,
         "active_job": active.map(|job| job.id.to_string()),
         "created_at": rfc3339(server.created_at),
+        "created_by": server.created_by,
         "updated_at": rfc3339(server.updated_at),
+        "updated_by": server.updated_by,
     })
 }
 
@@ -60,6 +71,13 @@ impl Sent {
             let expected =
                 "must be http:// or https:// with a host, and no user, password or query";
             fault("/bmc_url", "format", expected);
+        }
+        if self.bmc_url.len() > LONGEST_URL {
+            fault("/bmc_url", "length", "must have at most 2048 bytes");
+        }
+        let labels = self.labels.clone().map(Labels::try_from).transpose();
+        if let Err(error) = labels {
+            fault("/labels", "format", &error.to_string());
         }
         if !(1..=LONGEST).contains(&self.username.len()) {
             fault("/username", "length", "must have 1 to 256 bytes");
@@ -108,9 +126,9 @@ pub(super) async fn list(
     let servers = api
         .database
         .read(move |c| {
-            let servers = inventory::list(c, &after, limit)?;
+            let servers = inventory::list(c, &Scope::ALL, &after, limit)?;
             let describe = |server: &Server| {
-                let active = store::active(c, &server.target.serial)?;
+                let active = store::active(c, &server.serial)?;
                 Ok(describe(server, active.as_ref()))
             };
             servers.iter().map(describe).collect::<Result<Vec<Value>, StoreError>>()
@@ -132,7 +150,7 @@ pub(super) async fn get(
     let found = api
         .database
         .read(move |c| {
-            let server = inventory::find(c, &of)?;
+            let server = inventory::find(c, &Scope::ALL, &of)?;
             Ok::<_, StoreError>((server, store::active(c, &of)?))
         })
         .await?;
@@ -142,12 +160,65 @@ pub(super) async fn get(
     }
 }
 
+/// What became of a server that was sent.
+enum Put {
+    Done {
+        new: bool,
+        server: Value,
+    },
+    /// The password must be sent with it, and why.
+    NeedsPassword(&'static str),
+}
+
+impl Sent {
+    /// Registers or changes a server. A password that was sent before goes to the BMC that it was sent for, and
+    /// to no other.
+    fn put(
+        self,
+        c: &rusqlite::Connection,
+        keys: &Keyring,
+        serial: &str,
+        user: &str,
+    ) -> Result<Put, StoreError> {
+        let before = inventory::find(c, &Scope::ALL, serial)?;
+        let password = match (self.password, &before) {
+            (Some(password), _) => Secret::new(password),
+            (None, None) => return Ok(Put::NeedsPassword("must be there for a new server")),
+            (None, Some(before)) if !before.has_destination(&self.bmc_url, &self.tls) => {
+                let message = "must be sent again: scheme, host, port or TLS policy of the BMC change, \
+                               and the known password is not sent to another destination";
+                return Ok(Put::NeedsPassword(message));
+            }
+            (None, Some(before)) => before.target(keys).map_err(DatabaseError::from)?.password,
+        };
+        let labels = match self.labels {
+            // They were checked.
+            Some(labels) => Labels::try_from(labels).unwrap_or_default(),
+            None => before.map(|server| server.labels).unwrap_or_default(),
+        };
+        let target = Target {
+            serial: serial.to_owned(),
+            bmc_url: self.bmc_url,
+            username: self.username,
+            password,
+            profile: self.profile,
+            tls: self.tls,
+        };
+        let new = inventory::put(c, keys, &target, &labels, user)?;
+        let active = store::active(c, serial)?;
+        let server = inventory::find(c, &Scope::ALL, serial)?
+            .ok_or_else(|| StoreError::NoServer(serial.to_owned()))?;
+        Ok(Put::Done { new, server: describe(&server, active.as_ref()) })
+    }
+}
+
 /// `PUT /api/v1/servers/{serial}`
 pub(super) async fn put(
     State(api): State<Api>,
     request: Request,
 ) -> Result<Response<Body>, Problem> {
-    api.identify(Caller::of(&request)).await?.may_change()?;
+    let identity = api.identify(Caller::of(&request)).await?;
+    identity.may_change()?;
     let serial = parameter(&request)?;
     let serial = serial
         .parse::<ShortText>()
@@ -155,37 +226,23 @@ pub(super) async fn put(
     let sent: Sent = parse(&body(request, SMALL_BODY).await?)?;
     let faults = sent.faults(&api.profiles);
     if !faults.is_empty() {
-        let message = "the server has faults";
-        return Err(Problem::new(StatusCode::BAD_REQUEST, "validation_error", message)
-            .with("details", faults));
+        return Err(invalid(faults));
     }
-    let put = move |c: &rusqlite::Connection| {
-        let before = inventory::find(c, serial.as_ref())?;
-        let known = before.map(|server| server.target.password);
-        let Some(password) = sent.password.map(Secret::new).or(known) else {
-            return Ok(None);
-        };
-        let target = Target {
-            serial: serial.to_string(),
-            bmc_url: sent.bmc_url,
-            username: sent.username,
-            password,
-            profile: sent.profile,
-            tls: sent.tls,
-        };
-        let new = inventory::put(c, &target)?;
-        let server = inventory::find(c, &target.serial)?;
-        let active = store::active(c, &target.serial)?;
-        Ok::<_, StoreError>(server.map(|server| (new, describe(&server, active.as_ref()))))
+    let keys = api.database.keys();
+    let put = move |c: &rusqlite::Connection| sent.put(c, &keys, serial.as_ref(), &identity.name);
+    let (new, server) = match api.database.write(put).await? {
+        Put::Done { new, server } => (new, server),
+        Put::NeedsPassword(message) => {
+            return Err(invalid(vec![detail("/password", "required", message)]));
+        }
     };
-    let Some((new, answer)) = api.database.write(put).await? else {
-        let fault = detail("/password", "required", "must be there for a new server");
-        let message = "the server has a fault";
-        return Err(Problem::new(StatusCode::BAD_REQUEST, "validation_error", message)
-            .with("details", vec![fault]));
-    };
-    tracing::info!(serial = answer["serial"].as_str(), new, "server");
-    Ok(json(if new { StatusCode::CREATED } else { StatusCode::OK }, &answer))
+    tracing::info!(serial = server["serial"].as_str(), new, "server");
+    Ok(json(if new { StatusCode::CREATED } else { StatusCode::OK }, &server))
+}
+
+fn invalid(faults: Vec<Value>) -> Problem {
+    let message = "the server is not valid, see details";
+    Problem::new(StatusCode::BAD_REQUEST, "validation_error", message).with("details", faults)
 }
 
 /// `DELETE /api/v1/servers/{serial}`

@@ -59,7 +59,7 @@ enum Command {
     Api(api::ApiCommand),
     /// Make, watch, cancel and repeat jobs, by the API of a service that runs
     Jobs(jobs::Jobs),
-    /// Tell the service which servers there are, by its API
+    /// Register, list and delete servers, by the API of a service that runs
     Servers(servers::Servers),
     /// Look after the registry's storage
     #[command(subcommand)]

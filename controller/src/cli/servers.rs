@@ -11,6 +11,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::client::{Connection, encode, print_json, secret, shown, table, text};
+use crate::labels::Labels;
 
 #[derive(Debug, Args)]
 pub(super) struct Servers {
@@ -32,9 +33,9 @@ enum ServersCommand {
         #[command(flatten)]
         connection: Connection,
     },
-    /// Make a server known, or change how its BMC is reached
+    /// Register a server, or change how its BMC is reached
     Put(Box<Put>),
-    /// Forget a server that has no active job
+    /// Delete a server that has no active job
     Delete {
         /// Its serial number
         serial: String,
@@ -45,7 +46,7 @@ enum ServersCommand {
 
 #[derive(Debug, Args)]
 struct Put {
-    /// Its serial number, as the machine itself tells it (DMI)
+    /// Its serial number, as the host reports it (DMI)
     serial: String,
     /// Address of the BMC
     #[arg(long, value_name = "URL")]
@@ -53,12 +54,17 @@ struct Put {
     /// User of the BMC
     #[arg(long, value_name = "NAME")]
     bmc_user: String,
-    /// File with the password of that user; without it, the password that is known stays
+    /// File with the password of that user; without it, the known password stays, which takes the same
+    /// scheme, host, port and TLS policy
     #[arg(long, value_name = "FILE")]
     bmc_password_file: Option<PathBuf>,
     /// Vendor profile; found out where it is not given
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
+    /// Label, by which groups of API users are limited to servers; repeat it for each. Without any, the known
+    /// labels stay
+    #[arg(long = "label", value_name = "NAME=VALUE")]
+    labels: Vec<String>,
     #[command(flatten)]
     tls: Tls,
     #[command(flatten)]
@@ -122,9 +128,14 @@ impl Servers {
                     return Ok(());
                 }
                 let fields = ["serial", "bmc_url", "profile", "active_job"];
-                let row = |server| fields.iter().map(|field| shown(server, field)).collect();
+                let row = |server: &Value| {
+                    let fields = fields.iter().map(|field| shown(server, field));
+                    let labels: Labels =
+                        serde_json::from_value(server["labels"].clone()).unwrap_or_default();
+                    fields.chain([labels.to_string()]).collect()
+                };
                 let rows: Vec<Vec<String>> = servers.iter().map(row).collect();
-                table(&["SERIAL", "BMC", "PROFILE", "ACTIVE JOB"], &rows);
+                table(&["SERIAL", "BMC", "PROFILE", "ACTIVE JOB", "LABELS"], &rows);
                 Ok(())
             }
             ServersCommand::Get { serial, connection } => {
@@ -133,6 +144,7 @@ impl Servers {
             }
             ServersCommand::Put(put) => {
                 let password = secret(put.bmc_password_file.as_ref(), "CONTROLLER_BMC_PASSWORD")?;
+                let labels = Labels::parse(&put.labels).context("--label")?;
                 let mut body = json!({
                     "bmc_url": put.bmc_url,
                     "username": put.bmc_user,
@@ -141,6 +153,8 @@ impl Servers {
                 if let Value::Object(fields) = &mut body {
                     fields.extend(password.map(|it| ("password".to_owned(), it.into())));
                     fields.extend(put.profile.map(|it| ("profile".to_owned(), it.into())));
+                    let labels = (!labels.is_empty()).then(|| json!(labels));
+                    fields.extend(labels.map(|it| ("labels".to_owned(), it)));
                 }
                 let client = put.connection.open()?;
                 let body = body.to_string();
@@ -148,13 +162,13 @@ impl Servers {
                 if put.connection.json {
                     print_json(&answer);
                 } else {
-                    println!("server {} is known", put.serial);
+                    println!("server {} is registered", put.serial);
                 }
                 Ok(())
             }
             ServersCommand::Delete { serial, connection } => {
                 connection.open()?.send("DELETE", &address(&serial), &[], None)?;
-                println!("server {serial} is forgotten");
+                println!("server {serial} is deleted");
                 Ok(())
             }
         }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use toml::de::DeTable;
 
 pub use reader::Fault;
-pub use service::{ApiConfig, JobsConfig, TlsConfig, WebhookConfig, read_secrets};
+pub use service::{ApiConfig, JobsConfig, StorageKeys, TlsConfig, WebhookConfig, read_secrets};
 
 use crate::registry::access::{AccessRule, Rules, Who};
 use crate::registry::pattern::TagPattern;
@@ -47,6 +47,8 @@ pub struct Config {
     pub log_level: String,
     /// Folder of everything that the service keeps.
     pub data_dir: PathBuf,
+    /// What encrypts the passwords in the database.
+    pub storage_keys: StorageKeys,
     /// The registry.
     pub registry: RegistryConfig,
     /// Who may use the API.
@@ -83,6 +85,7 @@ impl Default for Config {
             log_format: LogFormat::Text,
             log_level: "info".to_owned(),
             data_dir: PathBuf::from("/var/lib/provisioner"),
+            storage_keys: StorageKeys::default(),
             registry: RegistryConfig {
                 htpasswd: None,
                 rules: Rules::default(),
@@ -184,6 +187,7 @@ impl Config {
             ));
         }
         let files = [
+            self.storage_keys.read().err(),
             self.api.read_users().err(),
             self.api.read_token_key().err(),
             read_secrets(&self.webhook.secrets).err(),
@@ -254,6 +258,7 @@ fn parse(name: &str, text: &str) -> (Config, Vec<Fault>) {
 
     let mut storage = root.section(source, "storage");
     set(&mut config.data_dir, storage.parse(source, "data_dir", "the path of a folder"));
+    config.storage_keys = service::storage_keys(source, &mut storage);
     storage.end(source);
 
     let mut registry = root.section(source, "registry");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The sections `[api]`, `[webhook]`, `[jobs]`, `[redfish]` and `[tls]`, and the files that they name.
+//! The keys of `[storage]`, the sections `[api]`, `[webhook]`, `[jobs]`, `[redfish]` and `[tls]`, and the files that they name.
 //!
 //! A secret is never in the configuration, only the path of the file that holds it.
 
@@ -17,6 +17,7 @@ use super::set;
 use crate::api::auth::TokenKey;
 use crate::jobs::bmc::Secret;
 use crate::jobs::runner::Settings;
+use crate::keyring::{Key, Keyring};
 use crate::media::Image;
 use crate::registry::users::Users;
 
@@ -32,6 +33,18 @@ pub struct ApiConfig {
     /// Requests of one address in a second, and twice as many at once.
     pub requests_per_second: usize,
 }
+
+/// What encrypts the passwords of BMCs in the database.
+#[derive(Debug, Clone, Default)]
+pub struct StorageKeys {
+    /// File with the key; None: [`CREDENTIAL`] of systemd, or, without that, no encryption.
+    pub key: Option<PathBuf>,
+    /// Files with keys from before: they decrypt what they encrypted until all is encrypted again.
+    pub old_keys: Vec<PathBuf>,
+}
+
+/// The credential that systemd hands to the service with `LoadCredential=storage.key:PATH`.
+const CREDENTIAL: &str = "storage.key";
 
 /// How jobs are run.
 #[derive(Debug, Clone)]
@@ -75,6 +88,13 @@ impl Default for JobsConfig {
 }
 
 const A_FILE: &str = "the path of a file";
+
+pub(super) fn storage_keys(source: &mut Source<'_>, section: &mut Section<'_>) -> StorageKeys {
+    let key = section.parse(source, "key", A_FILE);
+    let path = |text: &str| (!text.is_empty()).then(|| PathBuf::from(text));
+    let old_keys = section.list(source, "old_keys", "paths of files", path).unwrap_or_default();
+    StorageKeys { key, old_keys }
+}
 
 pub(super) fn api(source: &mut Source<'_>, mut section: Section<'_>) -> ApiConfig {
     let mut config = ApiConfig {
@@ -190,6 +210,34 @@ fn at<T, E: std::fmt::Display>(
     result: Result<T, E>,
 ) -> Result<T, String> {
     result.map_err(|e| format!("{value} {}: {e}", path.display()))
+}
+
+impl StorageKeys {
+    /// The keys.
+    ///
+    /// # Errors
+    /// When a file can't be read, or holds too little for a key.
+    pub fn read(&self) -> Result<Keyring, String> {
+        let read = |value: &str, path: &Path| {
+            let content = at(value, path, fs::read(path))?;
+            at(value, path, Key::new(&content))
+        };
+        let folder = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+        let credential = folder.map(|folder| folder.join(CREDENTIAL)).filter(|path| path.exists());
+        let current = match (&self.key, &credential) {
+            (Some(path), _) => Some(read("storage.key", path)?),
+            (None, Some(path)) => Some(read("the systemd credential", path)?),
+            (None, None) => None,
+        };
+        let old = self.old_keys.iter().map(|path| read("storage.old_keys", path));
+        let old = old.collect::<Result<Vec<_>, _>>()?;
+        if current.is_none() && !old.is_empty() {
+            return Err(
+                "storage.old_keys needs storage.key: the key that encrypts from now on".to_owned()
+            );
+        }
+        Ok(Keyring::new(current, old))
+    }
 }
 
 impl ApiConfig {

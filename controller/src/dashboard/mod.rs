@@ -21,6 +21,7 @@ use crate::inventory;
 use crate::jobs::clock::rfc3339;
 use crate::jobs::model::{JobId, Outcome};
 use crate::jobs::store::{self, Filter, Job, StoreError};
+use crate::labels::Scope;
 use crate::registry::storage::{Storage, StorageError};
 
 /// Rows of a table.
@@ -95,10 +96,10 @@ async fn overview(
         .api
         .database
         .read(|c| {
-            let servers = inventory::list(c, "", ROWS)?;
+            let servers = inventory::list(c, &Scope::ALL, "", ROWS)?;
             let with_job = |server: inventory::Server| {
-                let active = store::active(c, &server.target.serial)?;
-                Ok::<_, StoreError>((server.target, active))
+                let active = store::active(c, &server.serial)?;
+                Ok::<_, StoreError>((server, active))
             };
             let servers = servers.into_iter().map(with_job).collect::<Result<Vec<_>, _>>()?;
             Ok::<_, StoreError>((servers, store::list(c, &Filter::default(), ROWS)?))
@@ -110,10 +111,10 @@ async fn overview(
         vec![link(job.id), serial, status(job), step(job), escape(&job.task_target), at]
     });
     page.section("Jobs", &table(&["Job", "Server", "Status", "Step", "Task", "Made"], rows));
-    let rows = servers.iter().map(|(target, active)| {
-        let profile = target.profile.as_deref().unwrap_or("found out");
+    let rows = servers.iter().map(|(server, active)| {
+        let profile = server.profile.as_deref().unwrap_or("found out");
         let active = active.as_ref().map(|job| link(job.id)).unwrap_or_default();
-        vec![escape(&target.serial), escape(&target.bmc_url), escape(profile), active]
+        vec![escape(&server.serial), escape(&server.bmc_url), escape(profile), active]
     });
     page.section("Servers", &table(&["Serial", "BMC", "Profile", "Active job"], rows));
     Ok(answer(page))

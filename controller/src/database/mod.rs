@@ -18,6 +18,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::durable;
+use crate::keyring::{KeyError, Keyring};
 use writer::Writer;
 
 /// How long a lock that another process holds is waited for.
@@ -42,9 +43,18 @@ pub enum DatabaseError {
         /// The latest version that is known here.
         known: u32,
     },
+    /// A secret in it can't be encrypted or decrypted.
+    #[error("{0}")]
+    Key(String),
     /// Anything else.
     #[error("database: {0}")]
     Other(String),
+}
+
+impl From<KeyError> for DatabaseError {
+    fn from(error: KeyError) -> Self {
+        Self::Key(error.to_string())
+    }
 }
 
 impl From<rusqlite::Error> for DatabaseError {
@@ -63,14 +73,45 @@ impl From<rusqlite::Error> for DatabaseError {
 pub struct Database {
     writer: Writer,
     reader: Arc<Mutex<Connection>>,
+    keys: Arc<Keyring>,
 }
 
 impl Database {
-    /// Opens the file, which is made where it is missing, and brings it to the current schema.
+    /// Opens the file, which is made where it is missing, and brings it to the current schema. Secrets in it
+    /// are plain text.
     ///
     /// # Errors
     /// When the file can't be opened, or a later version of this program wrote it.
     pub fn open(path: &Path) -> Result<Self, DatabaseError> {
+        Ok(Self::open_with(path, Arc::default(), |_| Ok(()))?.0)
+    }
+
+    /// As [`open`](Self::open), with the keys of the secrets in it. `prepare` is done before anything else
+    /// can use the database, and what it replaced is in no file any more.
+    ///
+    /// # Errors
+    /// When the file can't be opened, a later version of this program wrote it, or `prepare` fails.
+    pub fn open_with<T>(
+        path: &Path,
+        keys: Arc<Keyring>,
+        prepare: impl FnOnce(&mut Connection) -> Result<T, DatabaseError>,
+    ) -> Result<(Self, T), DatabaseError> {
+        let mut connection = Self::connect(path)?;
+        let prepared = prepare(&mut connection)?;
+        // Pages from before may hold passwords in plain text.
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let reader = Connection::open_with_flags(path, flags)?;
+        reader.busy_timeout(BUSY_TIMEOUT)?;
+        let writer = Writer::start(connection).map_err(|e| DatabaseError::Other(e.to_string()))?;
+        Ok((Self { writer, reader: Arc::new(Mutex::new(reader)), keys }, prepared))
+    }
+
+    /// A connection that writes, for programs that do one thing; brings the file to the current schema.
+    ///
+    /// # Errors
+    /// When the file can't be opened, or a later version of this program wrote it.
+    pub fn connect(path: &Path) -> Result<Connection, DatabaseError> {
         let other = |e: &dyn std::fmt::Display| DatabaseError::Other(e.to_string());
         if let Some(folder) = path.parent() {
             durable::ensure_folder(folder).map_err(|e| other(&e))?;
@@ -85,11 +126,12 @@ impl Database {
         // Passwords and recipes that were removed don't stay in free pages.
         connection.pragma_update(None, "secure_delete", true)?;
         schema::migrate(&mut connection)?;
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let reader = Connection::open_with_flags(path, flags)?;
-        reader.busy_timeout(BUSY_TIMEOUT)?;
-        let writer = Writer::start(connection).map_err(|e| other(&e))?;
-        Ok(Self { writer, reader: Arc::new(Mutex::new(reader)) })
+        Ok(connection)
+    }
+
+    /// The keys of the secrets in it.
+    pub fn keys(&self) -> Arc<Keyring> {
+        Arc::clone(&self.keys)
     }
 
     /// Changes something. Either all of `work` is on the disk when this returns `Ok`, or none of it
@@ -163,7 +205,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state/controller.db");
         let database = Database::open(&path).unwrap();
-        let insert = "INSERT INTO servers VALUES ('s', 'u', 'n', 'p', NULL, '{}', 0, 0)";
+        let insert = "INSERT INTO servers (serial, bmc_url, username, password, tls, created_at, updated_at) \
+             VALUES ('s', 'u', 'n', 'p', '{}', 0, 0)";
         let write = |c: &Connection| c.execute(insert, []).map_err(DatabaseError::from);
         database.write(write).await.unwrap();
         for entry in std::fs::read_dir(path.parent().unwrap()).unwrap() {
@@ -179,7 +222,8 @@ mod tests {
         let database = Database::open(&folder.path().join("c.db")).unwrap();
         let insert = |serial: &'static str, fail: bool| {
             database.write(move |c| {
-                let sql = "INSERT INTO servers VALUES (?1, 'u', 'n', 'p', NULL, '{}', 0, 0)";
+                let sql = "INSERT INTO servers (serial, bmc_url, username, password, tls, created_at, \
+                     updated_at) VALUES (?1, 'u', 'n', 'p', '{}', 0, 0)";
                 c.execute(sql, [serial])?;
                 if fail { Err(DatabaseError::Other("no".to_owned())) } else { Ok(()) }
             })

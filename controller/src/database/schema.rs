@@ -9,7 +9,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::DatabaseError;
 
 /// Each brings a database from the version before it to its own; the first has version 1.
-const VERSIONS: [&str; 1] = [include_str!("schema-1.sql")];
+const VERSIONS: [&str; 2] = [include_str!("schema-1.sql"), include_str!("schema-2.sql")];
 
 /// Brings a database to the latest version, each step whole or not at all.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), DatabaseError> {

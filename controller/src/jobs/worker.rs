@@ -16,6 +16,7 @@ use super::runner::Runner;
 use super::store::{self, Held, Job, StoreError};
 use super::task::{self, Order};
 use crate::inventory;
+use crate::labels::Scope;
 
 /// Longest pause between two tries to write to the database.
 const DATABASE_PAUSE: Duration = Duration::from_secs(5);
@@ -223,11 +224,13 @@ impl Worker {
 
     async fn target(&self, job: &Job, step: Step) -> Result<Target, Halt> {
         let serial = job.serial.clone();
-        let found = self.look_up(move |c| Ok(inventory::find(c, &serial)?)).await?;
-        found.map(|server| server.target).ok_or_else(|| {
-            let message = "the server is not known any more".to_owned();
-            Halt::Failed(Failure { step, message, retry: Retry::Never })
-        })
+        let found = self.look_up(move |c| Ok(inventory::find(c, &Scope::ALL, &serial)?)).await?;
+        let failed = |message| Halt::Failed(Failure { step, message, retry: Retry::Never });
+        match found.map(|server| server.target(&self.runner.database.keys())) {
+            Some(Ok(target)) => Ok(target),
+            Some(Err(error)) => Err(failed(format!("the password of the BMC: {error}"))),
+            None => Err(failed("the server is not registered any more".to_owned())),
+        }
     }
 
     /// Calls a BMC until it succeeds, fails for good, or the budget is spent.

@@ -7,6 +7,8 @@ use controller::database::Database;
 use controller::jobs::bmc::{Secret, Target, TlsPolicy};
 use controller::jobs::model::{JobId, State};
 use controller::jobs::store::{self, Created, NewJob, StoreError};
+use controller::keyring::Keyring;
+use controller::labels::Labels;
 use tempfile::TempDir;
 
 use crate::world::new_job;
@@ -21,7 +23,10 @@ async fn database(folder: &TempDir) -> Database {
         profile: None,
         tls: TlsPolicy::System,
     };
-    database.write(move |c| controller::inventory::put(c, &target)).await.unwrap();
+    let put = move |c: &_| {
+        controller::inventory::put(c, &Keyring::default(), &target, &Labels::default(), "ops")
+    };
+    database.write(put).await.unwrap();
     database
 }
 

@@ -17,6 +17,8 @@ use controller::jobs::model::{JobId, State, Step};
 use controller::jobs::runner::{Runner, Settings};
 use controller::jobs::store::{self, Event, Job, NewJob, Report, StoreError, Taken};
 use controller::jobs::task::{PublishError, Publisher};
+use controller::keyring::Keyring;
+use controller::labels::Labels;
 use recipe::controller::ControllerAccess;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -301,7 +303,9 @@ impl Controller {
             profile: None,
             tls: TlsPolicy::System,
         };
-        self.database.write(move |c| inventory::put(c, &target)).await.unwrap();
+        let put =
+            move |c: &_| inventory::put(c, &Keyring::default(), &target, &Labels::default(), "ops");
+        self.database.write(put).await.unwrap();
     }
 
     pub(crate) async fn create(&self, serial: &str) -> Result<Job, StoreError> {

@@ -35,4 +35,5 @@ mod raw;
 mod secure;
 mod sending;
 mod shutdown;
+mod stored;
 mod support;

@@ -9,6 +9,7 @@ use super::{Job, StoreError, active, by_id, by_number, event};
 use crate::inventory;
 use crate::jobs::clock;
 use crate::jobs::model::{JobId, Outcome, State, Step};
+use crate::labels::Scope;
 
 /// A job to be made, from a recipe that was validated.
 #[derive(Debug, Clone)]
@@ -55,7 +56,7 @@ pub fn create(connection: &Connection, new: &NewJob) -> Result<Created, StoreErr
             return Ok(Created { job: by_number(connection, job)?, repeated: true });
         }
     }
-    if inventory::find(connection, &new.serial)?.is_none() {
+    if inventory::find(connection, &Scope::ALL, &new.serial)?.is_none() {
         return Err(StoreError::NoServer(new.serial.clone()));
     }
     if let Some(job) = active(connection, &new.serial)? {
@@ -126,8 +127,8 @@ pub fn cancel(connection: &Connection, id: JobId, user: &str) -> Result<Job, Sto
         State::Queued | State::Provisioning if job.cancelled => return Ok(job),
         State::Queued | State::Provisioning => {}
     }
-    let sql = "UPDATE jobs SET cancelled = 1 WHERE number = ?1";
-    connection.prepare_cached(sql)?.execute([job.number])?;
+    let sql = "UPDATE jobs SET cancelled = 1, cancelled_by = ?2 WHERE number = ?1";
+    connection.prepare_cached(sql)?.execute(params![job.number, user])?;
     event(connection, job.number, "cancel", None, &format!("asked for by {user}"))?;
     let sql = "UPDATE jobs SET state = 'complete', outcome = 'failed', failed_step = ?2, \
                failure = 'cancelled', completed_at = ?3 \

@@ -93,6 +93,8 @@ pub struct Job {
     pub created_by: String,
     /// Whether somebody asked to cancel it.
     pub cancelled: bool,
+    /// Who did.
+    pub cancelled_by: Option<String>,
     /// Whether media may be inserted.
     pub mounted: bool,
     /// The reset into the maintenance OS.
@@ -113,7 +115,7 @@ pub struct Job {
 
 const COLUMNS: &str = "number, id, serial, state, outcome, step, failed_step, failure, recipe_sha256, \
      schema_id, task_target, retry_of, created_by, cancelled, mounted, boot_reset, cleanup_reset, phase, \
-     spent_ms, created_at, updated_at, completed_at";
+     spent_ms, created_at, updated_at, completed_at, cancelled_by";
 
 fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
     Ok(Job {
@@ -139,6 +141,7 @@ fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
         created_at: row.get(19)?,
         updated_at: row.get(20)?,
         completed_at: row.get(21)?,
+        cancelled_by: row.get(22)?,
     })
 }
 
@@ -246,6 +249,14 @@ fn events(connection: &Connection, number: i64) -> Result<Vec<Event>, StoreError
     Ok(events)
 }
 
+/// Longest text of an event or a failure, in bytes.
+const LONGEST_MESSAGE: usize = 16 * 1024;
+
+/// The text, cut where it is too long to be kept: BMCs answer what they like.
+fn clip(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(LONGEST_MESSAGE)).unwrap_or_default()
+}
+
 /// Writes an event down, and that the job changed.
 fn event(
     connection: &Connection,
@@ -256,7 +267,7 @@ fn event(
 ) -> Result<(), StoreError> {
     let now = clock::now();
     let sql = "INSERT INTO events (job, at, kind, step, message) VALUES (?1, ?2, ?3, ?4, ?5)";
-    connection.prepare_cached(sql)?.execute(params![number, now, kind, step, message])?;
+    connection.prepare_cached(sql)?.execute(params![number, now, kind, step, clip(message)])?;
     let sql = "UPDATE jobs SET updated_at = ?2 WHERE number = ?1";
     connection.prepare_cached(sql)?.execute(params![number, now])?;
     Ok(())

@@ -6,7 +6,7 @@
 
 use rusqlite::{Connection, Params, params};
 
-use super::{StoreError, event};
+use super::{StoreError, clip, event};
 use crate::jobs::bmc::Failure;
 use crate::jobs::clock;
 use crate::jobs::model::{Phase, Step};
@@ -91,6 +91,7 @@ pub fn enter(connection: &Connection, held: &Held, phase: Phase) -> Result<(), S
 /// provisioning → failed; or clean-up went wrong, which leaves the outcome as it is.
 pub fn fail(connection: &Connection, held: &Held, failure: &Failure) -> Result<(), StoreError> {
     let Failure { step, message, .. } = failure;
+    let message = clip(message);
     if matches!(step, Step::CleanupUnmount | Step::CleanupReset) {
         let sql = "UPDATE jobs SET failed_step = coalesce(failed_step, ?3), failure = coalesce(failure, ?4) \
                    WHERE number = ?1 AND lease_owner = ?2 AND state IN ('succeeded', 'failed')";

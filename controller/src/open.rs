@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Opens the database as it is configured.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+
+use crate::config::Config;
+use crate::database::{Database, DatabaseError};
+use crate::inventory;
+
+/// Opens the database, and encrypts the passwords in it with the configured key.
+pub(crate) fn database(config: &Config) -> anyhow::Result<Database> {
+    let keys = Arc::new(config.storage_keys.read().map_err(anyhow::Error::msg)?);
+    let path = config.database();
+    let opened =
+        Database::open_with(&path, Arc::clone(&keys), |c| inventory::encrypt_all(c, &keys));
+    let name = path.display();
+    let (database, passwords) = match opened {
+        Err(error @ DatabaseError::Key(_)) => anyhow::bail!(
+            "open {name}: {error}\nfix: name the file of that key in storage.key, or in storage.old_keys to replace it"
+        ),
+        opened => opened.with_context(|| format!("open {name}"))?,
+    };
+    match keys.current() {
+        Some(key) if passwords > 0 => {
+            tracing::info!(passwords, key, "encrypted with the current key");
+        }
+        Some(_) => {}
+        None => tracing::warn!(
+            database = %name,
+            "passwords of BMCs are stored unencrypted: storage.key is not configured; fix: openssl rand -base64 48 > storage.key"
+        ),
+    }
+    Ok(database)
+}

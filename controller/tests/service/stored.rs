@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! What the service keeps of servers: to whom a password goes, how it is stored, and how long a text may be.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use mock_bmc::{Config, Mock, named};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use crate::api::{CONFIG, PASSWORD, new_job, prepare, send, server, service, until};
+use crate::support::{BMC_PASSWORD, Client, Process};
+
+const TIMES: &str =
+    "[redfish]\npower_timeout = \"2s\"\npost_timeout = \"300ms\"\npoll = \"20ms\"\n";
+
+fn mock(runtime: &Runtime) -> Mock {
+    let mut config = Config::new(named("generic").unwrap(), "S1");
+    BMC_PASSWORD.clone_into(&mut config.password);
+    runtime.block_on(Mock::start(config)).unwrap()
+}
+
+fn known(mock: &Mock) -> Value {
+    json!({ "bmc_url": mock.url(), "username": "admin", "password": BMC_PASSWORD })
+}
+
+fn serve(folder: &Path, config: &str) -> Command {
+    let config = config.replace("FOLDER", folder.to_str().unwrap());
+    fs::write(folder.join("c.toml"), config).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_controller"));
+    command
+        .args(["serve", "--listen", "127.0.0.1:0", "--log-level", "trace", "--config"])
+        .arg(folder.join("c.toml"))
+        .arg("--data-dir")
+        .arg(folder.join("data"));
+    command
+}
+
+/// Runs a job until its host was booted, then ends it.
+fn run_job(ops: &Client) {
+    let job = send(ops, "POST", "/api/v1/jobs", &new_job("S1")).expect(202).json();
+    let id = job["job_id"].as_str().unwrap();
+    until(ops, id, |job| job["step"] == "webhook.wait");
+    ops.send("POST", &format!("/api/v1/jobs/{id}/cancel"), &[], b"").expect(202);
+    until(ops, id, |job| job["status"] == "complete");
+}
+
+#[test]
+fn a_known_password_is_not_sent_to_another_destination() {
+    let folder = TempDir::new().unwrap();
+    prepare(&folder);
+    let runtime = Runtime::new().unwrap();
+    let (bmc, recorder) = (mock(&runtime), mock(&runtime));
+    let process = Process::spawn(&mut serve(folder.path(), &format!("{CONFIG}{TIMES}")));
+    let ops = process.client.login("ops", PASSWORD);
+    let put = |server: &Value| send(&ops, "PUT", "/api/v1/servers/S1", server);
+    put(&known(&bmc)).expect(201);
+    let mut change = known(&bmc);
+    change.as_object_mut().unwrap().remove("password");
+    put(&change).expect(200);
+    for (field, value) in [
+        ("bmc_url", json!(recorder.url())),
+        ("bmc_url", json!(bmc.url().replace("http://", "https://"))),
+        ("tls", json!({ "verify": "off" })),
+    ] {
+        let mut change = change.clone();
+        change[field] = value;
+        let problem = put(&change).expect_problem(400, "validation_error").json();
+        let detail = &problem["details"][0];
+        assert_eq!((&detail["path"], &detail["code"]), (&json!("/password"), &json!("required")));
+        assert!(detail["message"].as_str().unwrap().contains("sent again"), "{detail}");
+    }
+    run_job(&ops);
+    assert!(!bmc.requests().is_empty());
+    assert!(recorder.requests().is_empty(), "{:?}", recorder.requests());
+    put(&known(&recorder)).expect(200);
+}
+
+/// Whether a file of the service holds the password of the BMC.
+fn is_plain(folder: &Path) -> bool {
+    let files = fs::read_dir(folder.join("data")).unwrap().map(|file| file.unwrap().path());
+    let mut files = files.filter(|path| path.is_file());
+    files.any(|path| {
+        let content = fs::read(path).unwrap();
+        content.windows(BMC_PASSWORD.len()).any(|bytes| bytes == BMC_PASSWORD.as_bytes())
+    })
+}
+
+#[test]
+fn passwords_are_encrypted_and_keys_are_rotated() {
+    let folder = TempDir::new().unwrap();
+    prepare(&folder);
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("first"), "1".repeat(48)).unwrap();
+    fs::write(at("second"), "2".repeat(48)).unwrap();
+    let runtime = Runtime::new().unwrap();
+    let bmc = mock(&runtime);
+    let config = format!("{CONFIG}{TIMES}");
+    let process = Process::spawn(&mut serve(folder.path(), &config));
+    let ops = process.client.login("ops", PASSWORD);
+    send(&ops, "PUT", "/api/v1/servers/S1", &known(&bmc)).expect(201);
+    assert!(is_plain(folder.path()));
+    assert!(process.kill().contains("passwords of BMCs are stored unencrypted"));
+
+    let works = |command: &mut Command| {
+        let process = Process::spawn(command);
+        run_job(&process.client.login("ops", PASSWORD));
+        assert!(!is_plain(folder.path()));
+        process.kill()
+    };
+    let with = |storage: &str| serve(folder.path(), &format!("[storage]\n{storage}\n{config}"));
+    works(&mut with("key = \"FOLDER/first\""));
+    // Another key, or none, and nothing is lost.
+    for (wrong, message) in
+        [("key = \"FOLDER/second\"", "configured keys are"), ("", "no storage.key is configured")]
+    {
+        let output = with(wrong).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        for expected in ["server S1: it is encrypted with key", message, "fix: "] {
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+    works(&mut with("key = \"FOLDER/second\"\nold_keys = [\"FOLDER/first\"]"));
+    works(&mut with("key = \"FOLDER/second\""));
+    // As systemd hands it over.
+    fs::create_dir(at("credentials")).unwrap();
+    fs::copy(at("second"), at("credentials/storage.key")).unwrap();
+    let log = works(with("").env("CREDENTIALS_DIRECTORY", at("credentials")));
+    assert!(!log.contains("unencrypted"));
+}
+
+#[test]
+fn a_key_that_is_too_short_is_a_fault_of_the_configuration() {
+    let folder = TempDir::new().unwrap();
+    prepare(&folder);
+    fs::write(folder.path().join("short"), "x").unwrap();
+    for (storage, expected) in [
+        ("key = \"FOLDER/short\"", "at least 32 bytes"),
+        ("key = \"FOLDER/absent\"", "storage.key"),
+        ("old_keys = [\"FOLDER/token-key\"]", "storage.old_keys needs storage.key"),
+    ] {
+        let output = serve(folder.path(), &format!("[storage]\n{storage}\n{CONFIG}")).output();
+        let output = output.unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn texts_have_a_limit() {
+    let service = service();
+    let ops = service.client.login("ops", PASSWORD);
+    let path = |length| format!("/api/v1/servers/{}", "S".repeat(length));
+    send(&ops, "PUT", &path(255), &server()).expect(201);
+    send(&ops, "PUT", &path(256), &server()).expect_problem(400, "bad_request");
+    let job = send(&ops, "POST", "/api/v1/jobs", &new_job(&"S".repeat(4 << 20)));
+    assert!(job.expect_problem(400, "bad_request").body.len() < 1024);
+    let mut long = server();
+    long["bmc_url"] = json!(format!("https://bmc.example/{}", "x".repeat(3000)));
+    long["labels"] = json!({ "site": "x".repeat(64) });
+    let problem = send(&ops, "PUT", "/api/v1/servers/S1", &long);
+    let problem = problem.expect_problem(400, "validation_error").json();
+    assert_eq!(problem["details"].as_array().unwrap().len(), 2, "{problem}");
+}
+
+#[test]
+fn a_server_has_labels_and_says_who_changed_it() {
+    let service = service();
+    let ops = service.client.login("ops", PASSWORD);
+    let mut labelled = server();
+    labelled["labels"] = json!({ "site": "berlin" });
+    let made = send(&ops, "PUT", "/api/v1/servers/S1", &labelled).expect(201).json();
+    assert_eq!((&made["created_by"], &made["updated_by"]), (&json!("ops"), &json!("ops")));
+    // Left out, they stay.
+    let kept = send(&ops, "PUT", "/api/v1/servers/S1", &server()).expect(200).json();
+    assert_eq!(kept["labels"], labelled["labels"]);
+    labelled["labels"] = json!({});
+    let none = send(&ops, "PUT", "/api/v1/servers/S1", &labelled).expect(200).json();
+    assert_eq!(none["labels"], json!({}));
+}
