@@ -8,7 +8,7 @@ use release::Channel;
 use release::layout::{self, SbomFormat};
 use sigstore::slsa::PREDICATE_TYPE;
 use sigstore::{PublicKey, Sha256, Statement};
-use verify::{Check, Policy, predicate_type, provenance};
+use verify::{Check, Fault, Policy, predicate_type, provenance};
 
 use crate::cli::SigningArgs;
 use crate::release_folder::ReleaseFolder;
@@ -70,9 +70,11 @@ fn check_attested(folder: &ReleaseFolder, args: &SigningArgs) -> Result<()> {
         format!("{needs}; a snapshot without one is attested by `notary sign`, run that first")
     })?;
     let key = PublicKey::from_pem(&String::from_utf8_lossy(&published))?;
-    let policy = Policy { builder: args.builder.clone() };
+    let policy = Policy { builder: args.builder.clone(), ..Policy::default() };
     let report = verify::folder(&args.release, &key, &policy)?;
-    if let Some(fault) = report.faults.iter().find(|fault| fault.check == Check::Provenance) {
+    // An incomplete report has looked at no provenance, and has the reason as its fault.
+    let concerns = |fault: &&Fault| fault.check == Check::Provenance || !report.complete;
+    if let Some(fault) = report.faults.iter().find(concerns) {
         bail!(
             "{}: {}; {needs}, or run `notary sign` again without one",
             fault.place,

@@ -97,15 +97,9 @@ fn what_a_key_signed_is_not_of_an_identity_and_the_other_way_round() {
     let by_key = Release::signed(&key, "");
     let report = verify::folder(by_key.root(), &sigstore.identity(), &Policy::default()).unwrap();
     assert!(!report.is_verified());
-    assert!(report.to_string().contains("cosign.pub: it is not part of the release"), "{report}");
-    let by_key = ["it says to be signed by a key, expected ", SUBJECT];
-    assert!(by_key.iter().all(|it| report.to_string().contains(it)), "{report}");
+    assert!(report.to_string().contains("it was signed by a key alone"), "{report}");
     let report = signed(&sigstore).verify(&key.public());
     assert!(report.to_string().contains("it was signed by an identity"), "{report}");
-    assert!(
-        report.to_string().contains("of https://token.forge.example, expected a key"),
-        "{report}"
-    );
 }
 
 #[test]

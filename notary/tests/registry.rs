@@ -48,9 +48,15 @@ impl Published {
 
     /// The verdict and the faults, as lines `CHECK SUBJECT: PLACE: MESSAGE`.
     fn verify(&self) -> (String, Vec<String>) {
+        self.verify_as("0.1.0", &[])
+    }
+
+    /// The same of the release that the registry has as `version`.
+    fn verify_as(&self, version: &str, arguments: &[&str]) -> (String, Vec<String>) {
         let mut command = notary();
         command.args(["verify", "--json", "--registry"]);
-        command.arg(format!("http://{}/product:0.1.0", self.registry.address));
+        command.arg(format!("http://{}/product:{version}", self.registry.address));
+        command.args(arguments);
         let output = command.arg("--key").arg(self.key.public()).output().unwrap();
         let printed = String::from_utf8_lossy(&output.stderr);
         assert!(printed.is_empty(), "{printed}");
@@ -231,7 +237,7 @@ fn a_changed_missing_or_added_file_is_named() {
     };
     let title = "org.opencontainers.image.title";
     Published::caught(|state, _| edit(state, &|layers| drop(layers.remove(0))), &["missing"]);
-    for (name, expected) in [("added", "not part of"), ("../outside", "no path of its own")] {
+    for (name, expected) in [("added", "not part of"), ("../outside", "which is no path")] {
         Published::caught(
             |state, _| {
                 edit(state, &|layers| {
@@ -259,4 +265,82 @@ fn a_registry_that_refuses_or_has_no_such_release_is_an_error_and_no_verdict() {
     assert!(verify("9.9.9").contains("release:v9.9.9 cannot be read"));
     published.registry.fail(Fault::From(0));
     assert!(verify("0.1.0").contains("403"));
+}
+
+/// Whoever controls the registry has a good release, and shows it under another name.
+#[test]
+fn another_release_than_the_one_asked_for_is_rejected_though_it_is_signed() {
+    let published = Published::new(true);
+    let mut state = published.registry.state();
+    let tags: Vec<_> = state.tags.iter().filter(|((_, tag), _)| tag == "v0.1.0").collect();
+    let renamed: Vec<_> = tags
+        .into_iter()
+        .map(|((repository, _), digest)| {
+            ((repository.clone(), "v0.2.0".to_owned()), digest.clone())
+        })
+        .collect();
+    assert!(renamed.len() >= 2, "{renamed:?}");
+    state.tags.extend(renamed);
+    drop(state);
+    for (version, arguments, expected) in [
+        ("0.2.0", &[][..], "of the version 0.1.0, expected 0.2.0"),
+        ("v0.2.0", &[], "of the version 0.1.0, expected 0.2.0"),
+        ("0.1.0", &["--product", "other"], "of the product provisioner, expected other"),
+        ("0.1.0", &["--channel", "candidate"], "of the channel stable, expected candidate"),
+    ] {
+        published.registry.fail(Fault::None);
+        let (verdict, faults) = published.verify_as(version, arguments);
+        assert_eq!(verdict, "REJECTED", "{version} {arguments:?}");
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert!(faults[0].contains(expected), "{faults:?}");
+        assert_eq!(published.registry.state().calls.len(), 3, "the artifact and two of its blobs");
+    }
+    let (verdict, faults) = published.verify_as("v0.1.0", &["--channel", "stable"]);
+    assert_eq!((verdict.as_str(), faults.as_slice()), ("VERIFIED", &[][..]));
+}
+
+#[test]
+fn nothing_is_fetched_of_a_release_that_somebody_else_signed() {
+    let mut published = Published::new(true);
+    published.key = KeyFile::new(&PrivateKey::generate());
+    published.registry.fail(Fault::None);
+    let (verdict, faults) = published.verify();
+    assert_eq!(verdict, "REJECTED");
+    assert!(faults.len() == 1 && faults[0].contains("another key"), "{faults:?}");
+    let calls = published.registry.state().calls.clone();
+    assert_eq!(calls.len(), 3, "{calls:?}");
+}
+
+/// A layer's descriptor is not signed: one that claims more than release.json names is not fetched.
+#[test]
+fn a_file_that_claims_another_size_or_digest_is_not_fetched() {
+    let published = Published::new(true);
+    let bytes = std::fs::read(published.release.path(BINARY)).unwrap();
+    let digest = format!("sha256:{}", support::sha256(&bytes));
+    for (field, value, expected) in [
+        ("size", Value::from(1_u64 << 60), "expected"),
+        ("digest", format!("sha256:{}", "0".repeat(64)).into(), "SHA-256"),
+    ] {
+        let mut state = published.registry.state();
+        let tag = ("product/release".to_owned(), "v0.1.0".to_owned());
+        let place = (tag.0.clone(), state.tags[&tag].clone());
+        let (media_type, bytes) = state.manifests[&place].clone();
+        let mut manifest: Value = serde_json::from_slice(&bytes).unwrap();
+        let layers = manifest["layers"].as_array_mut().unwrap();
+        let layer = layers.iter_mut().find(|it| it["digest"] == digest.as_str()).unwrap();
+        layer[field] = value;
+        let text = manifest.to_string().into_bytes();
+        let changed = format!("sha256:{}", support::sha256(&text));
+        state.manifests.insert((tag.0.clone(), changed.clone()), (media_type, text));
+        state.tags.insert(tag.clone(), changed);
+        drop(state);
+        published.registry.fail(Fault::None);
+        let (verdict, faults) = published.verify();
+        assert_eq!(verdict, "REJECTED");
+        let named = |it: &String| it.contains(BINARY) && it.contains(expected);
+        assert!(faults.iter().any(named), "{faults:?}");
+        let mut state = published.registry.state();
+        assert!(!state.calls.iter().any(|call| call.contains(&digest)), "{:?}", state.calls);
+        state.tags.insert(tag, place.1);
+    }
 }

@@ -3,8 +3,9 @@
 
 //! Which steps make a pipeline, and which are commands of their own.
 
+use std::collections::BTreeSet;
+
 use crate::graph::Stage;
-use crate::steps::Step;
 use crate::steps::attest::Attest;
 use crate::steps::audit::Audit;
 use crate::steps::build::Build;
@@ -40,6 +41,7 @@ use crate::steps::test::Test;
 use crate::steps::test_artifacts::TestArtifacts;
 use crate::steps::verify::Verify;
 use crate::steps::workflows::Workflows;
+use crate::steps::{Argument, Step};
 
 /// Steps in an order, under a name.
 pub(crate) struct Pipeline {
@@ -49,8 +51,18 @@ pub(crate) struct Pipeline {
     pub(crate) about: &'static str,
     /// What follows its name in the example of `--help`.
     pub(crate) example: &'static str,
+    /// What it takes itself, beside what its steps share.
+    pub(crate) own: &'static [Argument],
     /// The steps; the order of the table at the end.
     pub(crate) stages: &'static [Stage],
+}
+
+impl Pipeline {
+    /// What its command takes beside the options of every run.
+    pub(crate) fn arguments(&self) -> BTreeSet<Argument> {
+        let steps = self.stages.iter().flat_map(|stage| stage.step.arguments());
+        steps.filter(|it| it.is_shared()).chain(self.own).copied().collect()
+    }
 }
 
 /// Every step that is a command.
@@ -100,24 +112,28 @@ pub(crate) const PIPELINES: &[Pipeline] = &[
         name: "validate",
         about: "Run every gate that CI runs, in parallel",
         example: "",
+        own: &[Argument::Changed, Argument::Fix],
         stages: GATES,
     },
     Pipeline {
         name: "release",
         about: "Run every gate, then build, sign, publish and verify a release",
         example: "--snapshot",
+        own: &[Argument::Snapshot],
         stages: &RELEASE,
     },
     Pipeline {
         name: "dist",
         about: "Build binaries, packages, SBOMs and checksums",
         example: "--target x86_64",
+        own: &[Argument::Binaries, Argument::Merge, Argument::Split],
         stages: DIST,
     },
     Pipeline {
         name: "determinism",
         about: "Build everything twice, the second time elsewhere and otherwise, and compare",
         example: "",
+        own: &[Argument::Against],
         stages: DETERMINISM,
     },
 ];
@@ -125,13 +141,19 @@ pub(crate) const PIPELINES: &[Pipeline] = &[
 /// Pipelines of `cargo xtask ci`, where no gate may be left out.
 pub(crate) const CI: &[Pipeline] = &[PULL_REQUEST, NIGHTLY];
 
-const PULL_REQUEST: Pipeline =
-    Pipeline { name: "pr", about: "What a pull request has to pass", example: "", stages: &PR };
+const PULL_REQUEST: Pipeline = Pipeline {
+    name: "pr",
+    about: "What a pull request has to pass",
+    example: "--jobs 2",
+    own: &[],
+    stages: &PR,
+};
 
 const NIGHTLY: Pipeline = Pipeline {
     name: "nightly",
     about: "What takes too long for a pull request: faults at random, large contents, every machine",
     example: "",
+    own: &[],
     stages: &[
         first(&Soak),
         first(&Build),
@@ -146,6 +168,7 @@ pub(crate) const HOOK: Pipeline = Pipeline {
     name: "validate",
     about: "Run the gates that a commit concerns and that compile nothing",
     example: "--changed",
+    own: &[],
     stages: &[
         first(&Fmt),
         first(&Headers),
@@ -167,6 +190,7 @@ pub(crate) const SNAPSHOT: Pipeline = Pipeline {
     name: "release",
     about: "Build, sign, publish and verify a snapshot of any commit",
     example: "--snapshot",
+    own: &[],
     stages: SNAPSHOT_STAGES,
 };
 
@@ -175,6 +199,7 @@ pub(crate) const SPLIT: Pipeline = Pipeline {
     name: "dist",
     about: "Build a part of a release",
     example: "--split --target x86_64",
+    own: &[],
     stages: DIST.split_at(DIST.len() - 1).0,
 };
 
@@ -183,6 +208,7 @@ pub(crate) const MERGE: Pipeline = Pipeline {
     name: "dist",
     about: "Put parts of a release together",
     example: "--merge DIR…",
+    own: &[],
     stages: &[first(&Merge), after(&Checksums, &["merge"])],
 };
 
@@ -300,8 +326,6 @@ const fn after(step: &'static dyn Step, after: &'static [&'static str]) -> Stage
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     fn names(stages: &[Stage]) -> Vec<&'static str> {

@@ -13,8 +13,9 @@ use release::{Architecture, Manifest};
 
 use crate::ops::atomic;
 use crate::ops::command::Command;
+use crate::ops::qemu::Accelerator;
 use crate::tool::{Finished, StepLog, Toolbox};
-use crate::workspace::{Version, Workspace};
+use crate::workspace::{Engines, Version, Workspace};
 
 /// What the command line asked for. Nothing changes it after it was read.
 #[derive(Debug, Clone)]
@@ -22,10 +23,12 @@ use crate::workspace::{Version, Workspace};
 pub(crate) struct Options {
     /// How many steps run at the same time.
     pub(crate) jobs: NonZeroUsize,
-    /// The engine for a job (`images`, `sbom`, …) where it differs from `release.toml`.
-    pub(crate) engines: BTreeMap<String, String>,
+    /// The engine for a job where it differs from `release.toml`.
+    pub(crate) engines: Engines,
     /// What to build for.
     pub(crate) architectures: Vec<Architecture>,
+    /// What executes virtual machines' instructions; where it is not named, what works.
+    pub(crate) accelerator: Option<Accelerator>,
     /// What to take of that which the command is about (images, machines); empty stands for all.
     pub(crate) names: Vec<String>,
     /// The registry, and perhaps a prefix, that what was built is pushed to; empty for that of `release.toml`.
@@ -105,18 +108,9 @@ impl Run {
         Path::new("target/dist").join(self.version.text())
     }
 
-    /// The engine that does `job`: what `--engine` said, else what `release.toml` says.
-    pub(crate) fn engine(&self, job: &str) -> Result<&str> {
-        self.options
-            .engines
-            .get(job)
-            .or_else(|| self.workspace.product().engines.get(job))
-            .map(String::as_str)
-            .with_context(|| {
-                format!(
-                    "release.toml names no engine for {job:?}: add `{job} = \"…\"` to [engines]"
-                )
-            })
+    /// The engine of each job: that of `--engine`, else that of `release.toml`.
+    pub(crate) fn engines(&self) -> Engines {
+        self.options.engines.or(self.workspace.product().engines)
     }
 
     /// `program`, to be run at the root of the workspace.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{Response, StatusCode, Uri};
+use axum::http::{Response, StatusCode};
 use recipe::ShortText;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -67,10 +67,8 @@ impl Sent {
         let mut fault = |path: &str, code: &str, message: &str| {
             faults.push(detail(path, code, message));
         };
-        if !is_bmc_url(&self.bmc_url) {
-            let expected =
-                "must be http:// or https:// with a host, and no user, password or query";
-            fault("/bmc_url", "format", expected);
+        if let Err(reason) = check_bmc_url(&self.bmc_url) {
+            fault("/bmc_url", "format", &reason);
         }
         if self.bmc_url.len() > LONGEST_URL {
             fault("/bmc_url", "length", "must have at most 2048 bytes");
@@ -101,10 +99,12 @@ impl Sent {
     }
 }
 
-fn is_bmc_url(text: &str) -> bool {
-    let Ok(uri) = text.parse::<Uri>() else { return false };
-    let plain = uri.authority().is_some_and(|a| !a.as_str().contains('@') && !a.host().is_empty());
-    matches!(uri.scheme_str(), Some("http" | "https")) && plain && uri.query().is_none()
+/// Checks a BMC's URL as the Redfish client will parse it.
+fn check_bmc_url(text: &str) -> Result<(), String> {
+    if !text.contains("://") {
+        return Err("must begin with https:// or http://".to_owned());
+    }
+    text.parse::<redfish::Address>().map(|_| ()).map_err(|error| error.to_string())
 }
 
 fn is_sha256(text: &str) -> bool {
@@ -275,14 +275,16 @@ mod tests {
     #[test]
     fn addresses_of_bmcs() {
         for good in
-            ["https://bmc.example", "http://192.0.2.7:8000", "https://[2001:db8::1]/redfish"]
+            ["https://bmc.example", "http://192.0.2.7:8000", "https://[2001:db8::1]/redfish/v1/"]
         {
-            assert!(is_bmc_url(good), "{good}");
+            assert_eq!(check_bmc_url(good), Ok(()), "{good}");
         }
         for bad in ["", "bmc.example", "ftp://bmc.example", "https://", "https://bmc.example?a=b"] {
-            assert!(!is_bmc_url(bad), "{bad}");
+            assert!(check_bmc_url(bad).is_err(), "{bad}");
         }
+        let reason = check_bmc_url("https://bmc.example:99999").unwrap_err();
+        assert!(reason.contains("from 1 to 65535"), "{reason}");
         let with_user = format!("https://admin:x{}bmc.example", '@');
-        assert!(!is_bmc_url(&with_user));
+        assert!(check_bmc_url(&with_user).is_err());
     }
 }

@@ -181,7 +181,7 @@ fn endpoint(target: &Target) -> Result<Endpoint, Error> {
     };
     let user = target.username.clone();
     let password = target.password.expose().to_owned();
-    let address = target.bmc_url.clone();
+    let address = target.bmc_url.parse()?;
     Ok(Endpoint { address, credentials: Credentials { user, password }, tls })
 }
 

@@ -3,22 +3,28 @@
 
 //! Answers as Redfish has them (DSP0266, sections 8.4 and 8.6).
 
+use std::io::Write as _;
+
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
+use hyper::header::{
+    CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
+};
 use hyper::{Response, StatusCode};
 use serde_json::{Value, json};
 
-pub(crate) type Answer = Response<Full<Bytes>>;
+use crate::personality::Encoding;
+
+/// The body is kept as it is until the answer is sent.
+pub(crate) type Answer = Response<Bytes>;
 
 pub(crate) fn json(status: StatusCode, value: &Value) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from(value.to_string())));
+    let mut answer = Response::new(Bytes::from(value.to_string()));
     *answer.status_mut() = status;
     with(answer, CONTENT_TYPE, "application/json")
 }
 
 pub(crate) fn empty() -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::new()));
+    let mut answer = Response::new(Bytes::new());
     *answer.status_mut() = StatusCode::NO_CONTENT;
     answer
 }
@@ -57,4 +63,36 @@ pub(crate) fn with(mut answer: Answer, name: HeaderName, value: &str) -> Answer 
         answer.headers_mut().insert(name, value);
     }
     answer
+}
+
+/// The answer as a proxy sends it that puts its prefix before every link.
+pub(crate) fn rewritten(answer: Answer, prefix: &str) -> Answer {
+    let location = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+    let location = location.map(|path| format!("{prefix}{path}"));
+    let answer = answer.map(|body| {
+        let text = String::from_utf8_lossy(&body);
+        Bytes::from(text.replace("\"/redfish/", &format!("\"{prefix}/redfish/")))
+    });
+    location.iter().fold(answer, |answer, location| with(answer, LOCATION, location))
+}
+
+/// The answer in an encoding that nobody asked for.
+pub(crate) fn encoded(answer: Answer, encoding: Encoding) -> Answer {
+    if answer.body().is_empty() {
+        return answer;
+    }
+    match encoding {
+        Encoding::Plain => answer,
+        Encoding::Marked => answer.map(|body| [b"\xEF\xBB\xBF", &*body].concat().into()),
+        Encoding::Gzip => {
+            let answer = answer.map(|body| {
+                let level = flate2::Compression::fast();
+                let mut out = flate2::write::GzEncoder::new(Vec::new(), level);
+                // Writing to memory does not fail.
+                out.write_all(&body).ok();
+                out.finish().unwrap_or_default().into()
+            });
+            with(answer, CONTENT_ENCODING, "gzip")
+        }
+    }
 }

@@ -25,5 +25,7 @@ pub use config::Config;
 pub use fault::{Fault, Rule};
 pub use host::Host;
 pub use machine::{Behaviour, Boot, Graceful, Source};
-pub use personality::{Etags, MediaAt, MediaBy, PERSONALITIES, Personality, SlotKind, named};
+pub use personality::{
+    Encoding, Etags, MediaAt, MediaBy, PERSONALITIES, Personality, SlotKind, named,
+};
 pub use server::Mock;

@@ -98,6 +98,8 @@ pub(crate) struct Machine {
     pub(crate) resets: Vec<String>,
     pub(crate) boots: Vec<Boot>,
     pub(crate) version: u64,
+    /// How often `On` is still refused.
+    pub(crate) on_conflicts: u32,
     step: u64,
     back_on: bool,
 }
@@ -121,6 +123,7 @@ impl Machine {
             resets: Vec::new(),
             boots: Vec::new(),
             version: 1,
+            on_conflicts: 0,
             step: 0,
             back_on: false,
         }

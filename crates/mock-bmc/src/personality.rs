@@ -32,6 +32,17 @@ pub enum Etags {
     Weak,
 }
 
+/// How answers are encoded, whatever the client accepts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// As UTF-8.
+    Plain,
+    /// As UTF-8 after a byte-order mark.
+    Marked,
+    /// Compressed.
+    Gzip,
+}
+
 /// A slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SlotKind {
@@ -41,6 +52,8 @@ pub struct SlotKind {
     pub types: &'static [&'static str],
     /// Whether it takes URLs. Some only hold what a console shares.
     pub urls: bool,
+    /// Whether it has neither actions nor PATCH.
+    pub inert: bool,
 }
 
 /// A vendor's BMC.
@@ -91,6 +104,20 @@ pub struct Personality {
     pub tells_reset: bool,
     /// What refuses a change of the boot source in POST, if anything does.
     pub post_message: Option<&'static str>,
+    /// How often `On` is answered with 409 after the host was switched off.
+    pub on_conflicts: u32,
+    /// Whether the boot source is changed through the settings resource only.
+    pub boot_in_settings: bool,
+    /// Whether a change of the boot source must have `BootSourceOverrideMode`.
+    pub wants_mode: bool,
+    /// Whether `InsertMedia` wants `UserName` and `Password`.
+    pub wants_login: bool,
+    /// Whether the answer to a login lacks the token.
+    pub forgets_token: bool,
+    /// How answers are encoded.
+    pub encoding: Encoding,
+    /// The path of a proxy before all paths, and whether it rewrites links; empty without a proxy.
+    pub prefix: (&'static str, bool),
 }
 
 const CD: &[&str] = &["CD", "DVD"];
@@ -99,11 +126,11 @@ const RESETS: &[&str] =
     &["On", "ForceOff", "GracefulShutdown", "GracefulRestart", "ForceRestart", "PowerCycle"];
 
 const fn slot(id: &'static str, types: &'static [&'static str]) -> SlotKind {
-    SlotKind { id, types, urls: true }
+    SlotKind { id, types, urls: true, inert: false }
 }
 
 const fn console(id: &'static str) -> SlotKind {
-    SlotKind { id, types: CD, urls: false }
+    SlotKind { id, types: CD, urls: false, inert: false }
 }
 
 /// A BMC that keeps to the standard and does all of it.
@@ -130,6 +157,13 @@ const GENERIC: Personality = Personality {
     resets: RESETS,
     tells_reset: true,
     post_message: None,
+    on_conflicts: 0,
+    boot_in_settings: false,
+    wants_mode: false,
+    wants_login: false,
+    forgets_token: false,
+    encoding: Encoding::Plain,
+    prefix: ("", false),
 };
 
 /// All personalities.
@@ -211,10 +245,66 @@ pub static PERSONALITIES: &[Personality] = &[
     },
     Personality {
         name: "one-slot",
-        slots: &[slot("Cd", CD), SlotKind { id: "Floppy", types: &["Floppy"], urls: true }],
+        slots: &[slot("Cd", CD), slot("Floppy", &["Floppy"])],
         sessions: 0,
         ..GENERIC
     },
+    // `On` is refused for some time after `ForceOff`; there is no graceful reset to see.
+    Personality {
+        name: "idrac10",
+        vendor: Some("Dell"),
+        manufacturer: "Dell Inc.",
+        system: "System.Embedded.1",
+        manager: "iDRAC.Embedded.1",
+        serial_as_sku: true,
+        media_at: MediaAt::System,
+        slots: &[slot("1", CD), slot("2", CD)],
+        boot_targets: &[],
+        resets: &["On", "ForceOff"],
+        on_conflicts: 3,
+        tells_reset: false,
+        ..GENERIC
+    },
+    // The boot source is changed through /SD, with its mode each time.
+    Personality {
+        name: "ami",
+        manufacturer: "American Megatrends",
+        system: "Self",
+        manager: "Self",
+        boot_in_settings: true,
+        wants_mode: true,
+        wants_login: true,
+        tells_reset: false,
+        ..GENERIC
+    },
+    // The first slot takes nothing.
+    Personality {
+        name: "openbmc",
+        manufacturer: "Contoso",
+        system: "system",
+        manager: "bmc",
+        slots: &[
+            SlotKind { id: "Slot_0", types: CD, urls: false, inert: true },
+            slot("Slot_2", CD),
+            slot("Slot_3", CD),
+        ],
+        encoding: Encoding::Gzip,
+        ..GENERIC
+    },
+    // Lenovo's, but not XCC: no slot is named EXT.
+    Personality {
+        name: "lenovo-other",
+        vendor: Some("Lenovo"),
+        manufacturer: "Lenovo",
+        system: "Self",
+        manager: "Self",
+        slots: &[slot("CD1", CD), slot("CD2", CD)],
+        forgets_token: true,
+        encoding: Encoding::Marked,
+        ..GENERIC
+    },
+    Personality { name: "proxy", prefix: ("/bmc7", false), ..GENERIC },
+    Personality { name: "rewriting-proxy", prefix: ("/rack/bmc7", true), ..GENERIC },
 ];
 
 /// The personality of this name.

@@ -14,6 +14,11 @@ pub(crate) fn system_path(personality: &Personality) -> String {
     format!("{ROOT}/Systems/{}", personality.system)
 }
 
+/// The resource that takes changes of the system, where it does not itself.
+pub(crate) fn settings_path(personality: &Personality) -> String {
+    format!("{}/SD", system_path(personality))
+}
+
 pub(crate) fn manager_path(personality: &Personality) -> String {
     format!("{ROOT}/Managers/{}", personality.manager)
 }
@@ -97,6 +102,12 @@ pub(crate) fn system(personality: &Personality, machine: &Machine, serial: &str)
             "ResetType@Redfish.AllowableValues": personality.resets,
         }},
     });
+    if personality.boot_in_settings {
+        system["@Redfish.Settings"] = json!({
+            "@odata.type": "#Settings.v1_3_5.Settings",
+            "SettingsObject": link(&settings_path(personality)),
+        });
+    }
     if personality.serial_as_sku {
         system["SKU"] = json!(serial);
     }
@@ -158,7 +169,7 @@ pub(crate) fn slot(personality: &Personality, index: usize, drive: &mut Drive) -
         "WriteProtected": true,
         "ConnectedVia": if shown.is_some() { "URI" } else { "NotConnected" },
     });
-    if personality.media_by == MediaBy::Action {
+    if personality.media_by == MediaBy::Action && !kind.inert {
         let action = |name: &str| json!({"target": format!("{path}/Actions/VirtualMedia.{name}")});
         slot["Actions"] = json!({
             "#VirtualMedia.InsertMedia": action("InsertMedia"),

@@ -7,10 +7,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http_body_util::{BodyExt as _, Limited};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper::{Method, Request};
+use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
@@ -18,7 +19,6 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-use crate::answer::Answer;
 use crate::config::Config;
 use crate::fault::Rule;
 use crate::machine::Boot;
@@ -72,7 +72,7 @@ impl Mock {
     /// Its URL.
     pub fn url(&self) -> String {
         let scheme = if self.service.config.tls.is_some() { "https" } else { "http" };
-        format!("{scheme}://{}", self.address)
+        format!("{scheme}://{}{}", self.address, self.service.config.personality.prefix.0)
     }
 
     /// Lets something go wrong. Rules are looked through in order.
@@ -199,11 +199,14 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send, service: Arc<
     hyper::server::conn::http1::Builder::new().serve_connection(io, answer).await.ok();
 }
 
-async fn answer(service: &Arc<Service>, request: Request<Incoming>) -> Result<Answer, Dropped> {
+async fn answer(
+    service: &Arc<Service>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Dropped> {
     let (parts, body) = request.into_parts();
     let body = Limited::new(body, LIMIT).collect().await.map_err(|_| Dropped)?.to_bytes();
     match service.handle(&parts.method, parts.uri.path(), &parts.headers, &body).await {
-        Outcome::Answer(answer) => Ok(answer),
+        Outcome::Answer(answer) => Ok(answer.map(Full::new)),
         Outcome::Drop => Err(Dropped),
     }
 }

@@ -10,12 +10,14 @@ use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use crate::answer::{Answer, empty, json, later, located, not_found, refusal, versioned, with};
+use crate::answer::{
+    Answer, empty, encoded, json, later, located, not_found, refusal, rewritten, versioned, with,
+};
 use crate::config::Config;
 use crate::fault::{Fault, Rule, meet};
 use crate::machine::{Boot, Machine, Next, Phase};
 use crate::personality::{Etags, MediaBy};
-use crate::resources::{self, ROOT, manager_path, media_path, system_path};
+use crate::resources::{self, ROOT, manager_path, media_path, settings_path, system_path};
 use crate::session::{Refused, Sessions};
 
 /// The BMC, as all its connections share it.
@@ -78,6 +80,10 @@ impl Service {
         headers: &HeaderMap,
         body: &[u8],
     ) -> Outcome {
+        let (prefix, rewrites) = self.config.personality.prefix;
+        let Some(path) = path.strip_prefix(prefix) else {
+            return Outcome::Answer(not_found());
+        };
         let fault = meet(&mut self.lock().rules, method, path);
         let answer = match &fault {
             Some(Fault::DropBefore) => return Outcome::Drop,
@@ -100,6 +106,8 @@ impl Service {
             Some(Fault::Slow(time)) => tokio::time::sleep(time).await,
             _ => {}
         }
+        let answer = if rewrites { rewritten(answer, prefix) } else { answer };
+        let answer = encoded(answer, self.config.personality.encoding);
         Outcome::Answer(with(answer, HeaderName::from_static("odata-version"), "4.0"))
     }
 
@@ -161,6 +169,9 @@ impl Service {
                     "UserName": self.config.user,
                 });
                 let answer = located(json(StatusCode::CREATED, &value), &path);
+                if self.config.personality.forgets_token {
+                    return answer;
+                }
                 with(answer, HeaderName::from_static("x-auth-token"), &Sessions::token(id))
             }
             Err(Refused::Credentials) => refusal(
@@ -209,6 +220,9 @@ impl Service {
         } else if path == system {
             let value = resources::system(personality, &inside.machine, &self.config.serial);
             versioned(&value, etag)
+        } else if path == settings_path(personality) && personality.boot_in_settings {
+            let value = resources::system(personality, &inside.machine, &self.config.serial);
+            versioned(&json!({"@odata.id": path, "Id": "SD", "Boot": value["Boot"]}), etag)
         } else if path == manager {
             json(StatusCode::OK, &resources::manager(personality))
         } else if path == media {
@@ -219,7 +233,8 @@ impl Service {
             let drive = inside.machine.drives.get_mut(index);
             let value = drive.and_then(|drive| resources::slot(personality, index, drive));
             let answer = value.map_or_else(not_found, |value| versioned(&value, etag));
-            let patch = personality.media_by == MediaBy::Patch;
+            let inert = personality.slots.get(index).is_some_and(|slot| slot.inert);
+            let patch = personality.media_by == MediaBy::Patch && !inert;
             with(answer, ALLOW, if patch { "GET, PATCH" } else { "GET" })
         } else if let Some(number) = path.strip_prefix(&format!("{ROOT}/TaskService/TaskMonitors/"))
         {
@@ -246,7 +261,14 @@ impl Service {
                 return refusal(StatusCode::PRECONDITION_FAILED, id, text, &[]);
             }
         }
-        if path == system_path(personality) {
+        if path == system_path(personality) && personality.boot_in_settings {
+            let text = "The property is changed through the settings resource:";
+            let id = "Base.1.18.PropertyNotWritable";
+            return refusal(StatusCode::BAD_REQUEST, id, text, &["Boot"]);
+        }
+        if path == system_path(personality)
+            || personality.boot_in_settings && path == settings_path(personality)
+        {
             return self.patch_boot(body);
         }
         match self.slot(path) {
@@ -278,6 +300,11 @@ impl Service {
         }
         if text("BootSourceOverrideMode").is_some() && !personality.mode_writable {
             return refused("Base.1.18.PropertyNotWritable", "BootSourceOverrideMode");
+        }
+        if personality.wants_mode && text("BootSourceOverrideMode").is_none() {
+            let id = "Base.1.18.PropertyMissing";
+            let text = "BootSourceOverrideMode is a required property.";
+            return refusal(StatusCode::BAD_REQUEST, id, text, &[]);
         }
         if let Some(target) = text("BootSourceOverrideTarget") {
             let known =
@@ -318,6 +345,16 @@ impl Service {
             let id = "Base.1.18.ActionParameterNotSupported";
             return refusal(StatusCode::BAD_REQUEST, id, text, &["ResetType"]);
         }
+        if kind == "ForceOff" {
+            self.lock().machine.on_conflicts = self.config.personality.on_conflicts;
+        } else if kind == "On" {
+            let left = &mut self.lock().machine.on_conflicts;
+            if *left > 0 {
+                *left -= 1;
+                let text = "The host is being switched off.";
+                return refusal(StatusCode::CONFLICT, "IDRAC.2.9.SYS428", text, &[]);
+            }
+        }
         let next = self.lock().machine.reset(kind, &self.config.behaviour);
         self.follow(next);
         empty()
@@ -347,6 +384,14 @@ impl Service {
         if personality.wants_protocol && body.get("TransferProtocolType").is_none() {
             let (id, text) = ("Base.1.18.ActionParameterMissing", "The action wants the parameter");
             return refused(id, text, "TransferProtocolType");
+        }
+        for name in ["UserName", "Password"] {
+            if personality.wants_login && body.get(name).is_none() {
+                // In the text alone, as some say it.
+                let text = format!("The action requires {name}.");
+                let id = "Base.1.18.GeneralError";
+                return refusal(StatusCode::BAD_REQUEST, id, &text, &[]);
+            }
         }
         if personality.slots.get(index).is_some_and(|slot| !slot.urls) {
             return refused("Base.1.18.ActionNotSupported", "Not in this slot.", "InsertMedia");

@@ -81,13 +81,13 @@ pub enum LayoutError {
         /// Bytes, by its descriptor.
         size: u64,
     },
-    /// Indexes inside indexes, too deep to be meant.
-    #[error("{}: indexes are nested deeper than {depth}", path.display())]
-    TooDeep {
-        /// The folder of the layout.
+    /// An index inside an index, or a manifest inside a manifest.
+    #[error("{}: it is described as {media_type:?} by a document of that kind", path.display())]
+    Nested {
+        /// The blob.
         path: PathBuf,
-        /// The limit.
-        depth: usize,
+        /// What it is described as.
+        media_type: String,
     },
 }
 

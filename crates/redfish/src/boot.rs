@@ -5,7 +5,6 @@
 
 use std::time::Instant;
 
-use hyper::StatusCode;
 use serde_json::{Value, json};
 
 use crate::client::Client;
@@ -17,32 +16,28 @@ use crate::profile::Profile;
 /// # Errors
 /// When the BMC refuses it, or does not show it in time.
 pub(crate) async fn once(client: &Client, profile: &Profile, system: &str) -> Result<(), Error> {
-    let mut with_mode = profile.boot_mode;
+    let mut request = Request {
+        mode: if profile.boot_mode { Mode::Needed } else { Mode::Never },
+        in_settings: false,
+    };
     let mut attempt = 0;
     loop {
-        let boot = boot(client, system).await?;
-        let target = target(&boot, profile)?;
-        if is_set(&boot, target) {
+        let resource = client.get(system).await?.value;
+        let boot = resource.get("Boot").unwrap_or(&Value::Null);
+        let target = target(boot, profile)?;
+        if is_set(boot, target) {
             return Ok(());
         }
-        let mut body = json!({
-            "BootSourceOverrideEnabled": "Once",
-            "BootSourceOverrideTarget": target,
-        });
-        let mode = text(&boot, "BootSourceOverrideMode");
-        if with_mode && mode.is_some() && mode != Some("UEFI") {
-            body["BootSourceOverrideMode"] = json!("UEFI");
-        }
-        let sent = client.patch(system, &json!({"Boot": body})).await;
+        let settings = settings(&resource);
+        let place = settings.as_deref().filter(|_| request.in_settings).unwrap_or(system);
+        let (body, with_mode) = request.body(boot, target);
+        let sent = client.patch(place, &body).await;
         if let Err(error) = &sent
-            && error.status() == Some(StatusCode::BAD_REQUEST)
-            && error.refusal().is_some_and(|refusal| refusal.names("BootSourceOverrideMode"))
-            && with_mode
+            && request.adapt(error, with_mode, settings.is_some())
         {
-            with_mode = false;
             continue;
         }
-        let error = match look(client, system, sent, target).await {
+        let error = match look(client, system, place, sent, target).await {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
@@ -54,29 +49,100 @@ pub(crate) async fn once(client: &Client, profile: &Profile, system: &str) -> Re
     }
 }
 
+/// Whether `BootSourceOverrideMode` goes with the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// Where the system is in another mode.
+    Needed,
+    /// The BMC requires it.
+    Always,
+    /// The BMC refuses it.
+    Never,
+}
+
+/// What is sent, and where. It starts with the least and learns from refusals.
+#[derive(Debug)]
+struct Request {
+    mode: Mode,
+    /// The change goes to the settings resource (DSP0266, section 9.10 "Settings resource"), not to the system.
+    in_settings: bool,
+}
+
+impl Request {
+    /// The body, and whether it has the mode in it.
+    fn body(&self, boot: &Value, target: &str) -> (Value, bool) {
+        let mut body = json!({
+            "BootSourceOverrideEnabled": "Once",
+            "BootSourceOverrideTarget": target,
+        });
+        let mode = text(boot, "BootSourceOverrideMode");
+        let with_mode = match self.mode {
+            Mode::Needed => mode.is_some_and(|mode| mode != "UEFI"),
+            Mode::Always => true,
+            Mode::Never => false,
+        };
+        if with_mode {
+            body["BootSourceOverrideMode"] = json!("UEFI");
+        }
+        (json!({ "Boot": body }), with_mode)
+    }
+
+    /// Whether the refusal says how to ask better, and the next request will. Each way is tried once.
+    fn adapt(&mut self, error: &Error, with_mode: bool, has_settings: bool) -> bool {
+        let Some(refusal) = error.refusal().filter(|_| error.is_refusal()) else { return false };
+        if refusal.names("BootSourceOverrideMode") {
+            let next = match (self.mode, with_mode) {
+                (Mode::Needed, true) => Some(Mode::Never),
+                (Mode::Needed | Mode::Never, false) => Some(Mode::Always),
+                (Mode::Always, _) | (Mode::Never, true) => None,
+            };
+            if let Some(next) = next {
+                self.mode = next;
+                return true;
+            }
+        }
+        let elsewhere = has_settings && !self.in_settings;
+        self.in_settings |= elsewhere;
+        elsewhere
+    }
+}
+
+/// The resource that takes changes in place of this one (annotation `@Redfish.Settings`).
+fn settings(resource: &Value) -> Option<String> {
+    let link = resource.pointer("/@Redfish.Settings/SettingsObject/@odata.id");
+    link.and_then(Value::as_str).map(str::to_owned)
+}
+
 /// Takes back a boot source that was not used, or that the BMC keeps for every boot.
 ///
 /// # Errors
 /// When the BMC refuses it.
 pub(crate) async fn clear(client: &Client, profile: &Profile, system: &str) -> Result<(), Error> {
-    let boot = boot(client, system).await?;
-    if !profile.boot_targets.iter().any(|target| is_set(&boot, target)) {
+    let resource = client.get(system).await?.value;
+    let boot = resource.get("Boot").unwrap_or(&Value::Null);
+    if !profile.boot_targets.iter().any(|target| is_set(boot, target)) {
         return Ok(());
     }
     // The target stays: iLO refuses None while it is enabled (ironcore-dev/metal-operator, pull
     // 998).
     let off = json!({"Boot": {"BootSourceOverrideEnabled": "Disabled"}});
-    match client.patch(system, &off).await {
-        // The emulator of sushy-tools knows no such thing as disabled, only another source.
-        Err(error) if error.status() == Some(StatusCode::BAD_REQUEST) && !error.is_transient() => {
-            let disk = json!({"Boot": {
-                "BootSourceOverrideEnabled": "Disabled",
-                "BootSourceOverrideTarget": "Hdd",
-            }});
-            client.patch(system, &disk).await
+    // The emulator of sushy-tools does not know Disabled, only another source.
+    let disk = json!({"Boot": {
+        "BootSourceOverrideEnabled": "Disabled",
+        "BootSourceOverrideTarget": "Hdd",
+    }});
+    let settings = settings(&resource);
+    let mut ways = vec![(system, &off), (system, &disk)];
+    ways.extend(settings.as_deref().map(|settings| (settings, &off)));
+    let mut result = Ok(());
+    for (place, body) in ways {
+        result = client.patch(place, body).await;
+        match &result {
+            Err(error) if error.is_refusal() => {}
+            _ => break,
         }
-        result => result,
     }
+    result
 }
 
 async fn boot(client: &Client, system: &str) -> Result<Value, Error> {
@@ -115,17 +181,21 @@ fn target(boot: &Value, profile: &Profile) -> Result<&'static str, Error> {
     }
 }
 
-/// Looks whether the source is set after a write that was answered with `sent`.
+/// Checks that the source is set after a write to `place` that was answered with `sent`.
 async fn look(
     client: &Client,
     system: &str,
+    place: &str,
     sent: Result<(), Error>,
     target: &str,
 ) -> Result<(), Error> {
     let deadline = Instant::now() + client.patience(&sent);
     loop {
         let boot = boot(client, system).await?;
-        if is_set(&boot, target) {
+        // A settings resource shows what the next start will apply.
+        if is_set(&boot, target)
+            || place != system && is_set(&self::boot(client, place).await?, target)
+        {
             return Ok(());
         }
         if Instant::now() >= deadline {

@@ -10,13 +10,14 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{
-    ACCEPT, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MATCH, LOCATION,
+    ACCEPT, ALLOW, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MATCH, LOCATION,
     RETRY_AFTER, USER_AGENT,
 };
-use hyper::{Method, Request, StatusCode, Uri};
+use hyper::{Method, Request, StatusCode};
 use serde_json::Value;
 use tokio::sync::Mutex;
 
+use crate::address::Address;
 use crate::error::{Error, Refusal};
 use crate::message;
 use crate::profile;
@@ -34,8 +35,8 @@ const ODATA: HeaderName = HeaderName::from_static("odata-version");
 /// A BMC and how to speak to it.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
-    /// `https://bmc.example`, `https://192.0.2.7:8443`; without a scheme it is https.
-    pub address: String,
+    /// Where it is.
+    pub address: Address,
     /// The user.
     pub credentials: Credentials,
     /// How its certificate is checked.
@@ -47,11 +48,26 @@ pub struct Endpoint {
 pub(crate) struct Resource {
     pub(crate) value: Value,
     etag: Option<HeaderValue>,
+    /// The methods that it takes (`Allow`; RFC 9110, section 10.2.1), where the BMC lists them.
+    allow: Option<HeaderValue>,
+}
+
+impl Resource {
+    #[cfg(test)]
+    pub(crate) fn without_headers(value: Value) -> Self {
+        Self { value, etag: None, allow: None }
+    }
+
+    /// Whether it may be changed by PATCH; None where the BMC does not list its methods.
+    pub(crate) fn allows_patch(&self) -> Option<bool> {
+        let methods = self.allow.as_ref()?.to_str().ok()?;
+        Some(methods.split(',').any(|method| method.trim().eq_ignore_ascii_case("PATCH")))
+    }
 }
 
 pub(crate) struct Client {
     transport: Transport,
-    base: Uri,
+    address: Address,
     credentials: Credentials,
     auth: Mutex<Option<Auth>>,
     pub(crate) timing: Timing,
@@ -61,7 +77,7 @@ impl Client {
     pub(crate) fn new(endpoint: &Endpoint, timing: Timing) -> Result<Self, Error> {
         Ok(Self {
             transport: Transport::new(&endpoint.tls, timing.request)?,
-            base: base(&endpoint.address)?,
+            address: endpoint.address.clone(),
             credentials: endpoint.credentials.clone(),
             auth: Mutex::new(None),
             timing,
@@ -75,7 +91,8 @@ impl Client {
             call: format!("GET {path}"),
             reason: format!("no JSON: {error}"),
         })?;
-        Ok(Resource { value, etag: response.headers.get(ETAG).cloned() })
+        let header = |name| response.headers.get(name).cloned();
+        Ok(Resource { value, etag: header(ETAG), allow: header(ALLOW) })
     }
 
     /// Calls an action. It is made again only where the first call was surely not carried out:
@@ -126,7 +143,7 @@ impl Client {
         let Some(Auth::Session { token, location: Some(location) }) = auth else { return };
         let mut headers = HeaderMap::new();
         headers.insert(TOKEN, token);
-        let path = self.local(&location).unwrap_or(location);
+        let path = self.address.local(&location).unwrap_or(location);
         if let Err(error) = self.follow(&Method::DELETE, &path, None, &headers).await {
             tracing::debug!(%error, "session not closed");
         }
@@ -225,7 +242,8 @@ impl Client {
                     return Err(Error::Answer { call, reason: "redirects without end".to_owned() });
                 }
                 redirects += 1;
-                let target = location.to_str().ok().and_then(|location| self.local(location));
+                let target =
+                    location.to_str().ok().and_then(|location| self.address.local(location));
                 let reason = || "redirects to another host, which gets no password".to_owned();
                 path = target.ok_or_else(|| Error::Answer { call, reason: reason() })?;
                 continue;
@@ -249,7 +267,7 @@ impl Client {
         let call = || format!("{method} {path}");
         let mut request = Request::new(Full::new(Bytes::new()));
         *request.method_mut() = method.clone();
-        *request.uri_mut() = self.uri(path).ok_or_else(|| Error::Answer {
+        *request.uri_mut() = self.address.url(path).ok_or_else(|| Error::Answer {
             call: call(),
             reason: "the BMC named a path that is none".to_owned(),
         })?;
@@ -278,7 +296,7 @@ impl Client {
         let link = response.headers.get(LOCATION).and_then(|value| value.to_str().ok());
         let link = link.or_else(|| body.get("@odata.id").and_then(Value::as_str));
         // Without a task to look at, what was written tells.
-        let Some(monitor) = link.and_then(|link| self.local(link)) else { return Ok(()) };
+        let Some(monitor) = link.and_then(|link| self.address.local(link)) else { return Ok(()) };
         let deadline = Instant::now() + self.timing.task;
         loop {
             let response = match self.read(&monitor).await {
@@ -309,24 +327,6 @@ impl Client {
             let asked = retry_after(&response.headers).unwrap_or_default();
             tokio::time::sleep(self.timing.poll.max(asked.min(self.timing.backoff_max))).await;
         }
-    }
-
-    fn uri(&self, path: &str) -> Option<Uri> {
-        let mut parts = self.base.clone().into_parts();
-        parts.path_and_query = Some(path.parse().ok().filter(|_| path.starts_with('/'))?);
-        Uri::from_parts(parts).ok()
-    }
-
-    /// The path of `link`, which may be a path or a URL of the same host.
-    fn local(&self, link: &str) -> Option<String> {
-        if link.starts_with('/') && !link.starts_with("//") {
-            return Some(link.to_owned());
-        }
-        let uri: Uri = link.parse().ok()?;
-        let same = uri.scheme() == self.base.scheme()
-            && uri.host()?.eq_ignore_ascii_case(self.base.host()?)
-            && uri.port_u16() == self.base.port_u16();
-        same.then(|| uri.path_and_query().map(ToString::to_string))?
     }
 }
 
@@ -394,61 +394,9 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::now()).ok()
 }
 
-fn base(address: &str) -> Result<Uri, Error> {
-    let wrong =
-        |reason: &str| Error::Address { address: address.to_owned(), reason: reason.to_owned() };
-    let text = address.to_owned();
-    let text = if text.contains("://") { text } else { format!("https://{text}") };
-    let uri: Uri = text.parse().map_err(|_| wrong("it is no URL"))?;
-    if !matches!(uri.scheme_str(), Some("https" | "http")) {
-        return Err(wrong("it is neither https nor http"));
-    }
-    let authority = uri.authority().ok_or_else(|| wrong("it has no host"))?;
-    if authority.as_str().contains('@') {
-        return Err(wrong("user and password don't belong in it"));
-    }
-    if authority.host().is_empty() {
-        return Err(wrong("it has no host"));
-    }
-    if uri.path() != "/" || uri.query().is_some() {
-        return Err(wrong("it has a path; host and port are enough"));
-    }
-    Ok(uri)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn client(address: &str) -> Client {
-        let credentials =
-            Credentials { user: "admin".to_owned(), password: "never shown".to_owned() };
-        let tls = TlsPolicy::Insecure;
-        let endpoint = Endpoint { address: address.to_owned(), credentials, tls };
-        assert!(!format!("{endpoint:?}").contains("never shown"));
-        Client::new(&endpoint, Timing::default()).unwrap()
-    }
-
-    #[test]
-    fn an_address_is_a_host() {
-        for good in ["bmc", "192.0.2.7:8443", "https://bmc/", "http://[::1]:80", "https://a.b"] {
-            assert!(base(good).is_ok(), "{good}");
-        }
-        for bad in ["", "ftp://bmc", "https://", "https://u:p@bmc", "bmc/redfish", "bmc?x", "a b"] {
-            assert!(base(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn links_stay_on_the_host() {
-        let client = client("https://bmc:8443");
-        assert_eq!(client.local("/redfish/v1/x").as_deref(), Some("/redfish/v1/x"));
-        assert_eq!(client.local("https://BMC:8443/x?y").as_deref(), Some("/x?y"));
-        for other in ["https://bmc/x", "http://bmc:8443/x", "https://evil:8443/x", "//evil/x", "x"]
-        {
-            assert_eq!(client.local(other), None, "{other}");
-        }
-    }
 
     #[test]
     fn a_wait_is_seconds_or_a_date() {

@@ -109,11 +109,16 @@ async fn managers(client: &Client, root: &Value, system: &Value) -> Result<Vec<S
     }
 }
 
+/// The usable slots of a manager or system. Those that the profile does not name are taken where it leaves
+/// none: another product of the same vendor may name its slots otherwise.
 async fn media(client: &Client, owner: &Value, profile: &Profile) -> Result<Vec<Slot>, Error> {
     let Some(collection) = link(owner, "VirtualMedia") else { return Ok(Vec::new()) };
     let mut slots = Vec::new();
     for path in members(client, &collection).await? {
-        slots.extend(Slot::of(&client.get(&path).await?.value, profile));
+        slots.extend(Slot::of(&client.get(&path).await?));
+    }
+    if slots.iter().any(|slot| profile.lists(&slot.id)) {
+        slots.retain(|slot| profile.lists(&slot.id));
     }
     Ok(slots)
 }

@@ -88,6 +88,11 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// Whether another operation is in the way (409), which passes for actions that change nothing else.
+    pub(crate) fn is_conflict(&self) -> bool {
+        self.status == StatusCode::CONFLICT
+    }
+
     /// Whether the refusal speaks of `property`.
     pub(crate) fn names(&self, property: &str) -> bool {
         self.detail.contains(property)

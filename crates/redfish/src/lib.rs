@@ -12,9 +12,11 @@
 //! from a resource before.
 #![forbid(unsafe_code)]
 
+mod address;
 mod bmc;
 mod boot;
 mod client;
+mod decode;
 mod discover;
 mod error;
 mod media;
@@ -27,6 +29,7 @@ mod timing;
 mod tls;
 mod transport;
 
+pub use address::Address;
 pub use bmc::Bmc;
 pub use client::Endpoint;
 pub use error::{Error, Refusal};

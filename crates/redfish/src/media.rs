@@ -145,16 +145,18 @@ fn action(resource: &Value, name: &str) -> Option<String> {
 }
 
 /// What is sent to insert an image. It starts with the least and learns from refusals.
+#[expect(clippy::struct_excessive_bools, reason = "each is one property to send or leave out")]
 struct Request<'a> {
     image: &'a str,
     flags: bool,
     protocol: bool,
     method: bool,
+    login: bool,
 }
 
 impl<'a> Request<'a> {
     fn new(profile: &Profile, image: &'a str) -> Self {
-        Self { image, flags: profile.flags, protocol: false, method: false }
+        Self { image, flags: profile.flags, protocol: false, method: false, login: false }
     }
 
     async fn send(&self, client: &Client, slot: &Slot) -> Result<(), Error> {
@@ -172,6 +174,11 @@ impl<'a> Request<'a> {
         }
         if self.method {
             body["TransferMethod"] = json!("Stream");
+        }
+        // The media server asks for no login; the BMC only wants the properties to be there.
+        if self.login {
+            body["UserName"] = json!("anonymous");
+            body["Password"] = json!("anonymous");
         }
         match target {
             Some(target) => client.post(&target, &body).await,
@@ -191,6 +198,8 @@ impl<'a> Request<'a> {
             self.protocol = true;
         } else if !self.method && refusal.names("TransferMethod") {
             self.method = true;
+        } else if !self.login && (refusal.names("UserName") || refusal.names("Password")) {
+            self.login = true;
         } else if self.flags && (refusal.names("Inserted") || refusal.names("WriteProtected")) {
             self.flags = false;
         } else {

@@ -13,7 +13,7 @@ use hyper::StatusCode;
 use serde_json::{Value, json};
 
 use crate::client::Client;
-use crate::error::Error;
+use crate::error::{Error, Refusal};
 
 /// What the machine is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -204,26 +204,52 @@ async fn shut_down_and_start(
     Ok(restart)
 }
 
-/// Asks for a reset. False when the BMC refuses it; true also when it may have taken it.
-async fn reset(client: &Client, state: &State, kind: &str) -> Result<bool, Error> {
+/// What came of asking for a reset.
+enum Asked {
+    /// The BMC took it, or may have.
+    Taken,
+    /// It was surely not carried out, and may be later: iDRACs answer 409 for some time after the reset
+    /// before.
+    NotNow(Error),
+    /// The BMC does not do this.
+    Never(Error),
+}
+
+/// Asks for a reset.
+async fn ask(client: &Client, state: &State, kind: &str) -> Result<Asked, Error> {
     let target = state.target.as_deref().ok_or_else(|| {
         Error::Missing(
             "the system has no action to reset it; the user may not be allowed to".into(),
         )
     })?;
-    match client.post(target, &json!({"ResetType": kind})).await {
-        Ok(()) => Ok(true),
-        Err(error) if error.is_undone() => Err(error),
-        Err(error) if error.is_transient() => {
-            tracing::debug!(%error, kind, "looking whether it was done");
-            Ok(true)
+    Ok(match client.post(target, &json!({"ResetType": kind})).await {
+        Ok(()) => Asked::Taken,
+        Err(error)
+            if error.refusal().is_some_and(Refusal::is_conflict)
+                || error.refusal().is_some() && error.is_undone() =>
+        {
+            Asked::NotNow(error)
         }
-        Err(error) if error.status() == Some(StatusCode::FORBIDDEN) => Err(error),
+        Err(error) if error.is_undone() => return Err(error),
+        Err(error) if error.is_transient() => {
+            tracing::debug!(%error, kind, "checking whether it was carried out");
+            Asked::Taken
+        }
+        Err(error) if error.status() == Some(StatusCode::FORBIDDEN) => return Err(error),
         Err(error) if error.refusal().is_some() => {
             tracing::debug!(%error, kind, "refused");
-            Ok(false)
+            Asked::Never(error)
         }
-        Err(error) => Err(error),
+        Err(error) => return Err(error),
+    })
+}
+
+/// Asks for a reset that has alternatives. False when the BMC refuses it; true also when it may have taken it.
+async fn reset(client: &Client, state: &State, kind: &str) -> Result<bool, Error> {
+    match ask(client, state, kind).await? {
+        Asked::Taken => Ok(true),
+        Asked::NotNow(error) if error.is_undone() => Err(error),
+        Asked::NotNow(_) | Asked::Never(_) => Ok(false),
     }
 }
 
@@ -258,29 +284,62 @@ async fn on(client: &Client, system: &str) -> Result<(), Error> {
     switch(client, system, &["On", "ForceOn"], Power::On).await
 }
 
-/// Brings the machine to a power state; done twice it is the same, so it is tried until seen.
+/// Brings the machine to a power state. Doing it twice changes nothing, so refusals that may pass are retried
+/// until the state is seen or `timing.power` is over.
 async fn switch(client: &Client, system: &str, kinds: &[&str], to: Power) -> Result<(), Error> {
     let deadline = Instant::now() + client.timing.power;
     let mut asked = false;
+    let mut refusal = None;
     loop {
         let state = State::read(client, system).await?;
         if state.power == to {
             return Ok(());
         }
+        let mut pause = client.timing.poll;
         if !asked {
-            let mut kinds = kinds.iter().filter(|kind| state.allows(kind));
-            while !asked {
-                let kind = kinds.next().ok_or_else(|| {
-                    Error::Missing(format!("the BMC does not let the machine be switched {to:?}"))
-                })?;
-                asked = reset(client, &state, kind).await?;
+            match ask_any(client, &state, kinds, to).await? {
+                None => asked = true,
+                Some(error) => {
+                    let wait = error.retry_after().unwrap_or_default();
+                    pause = pause.max(wait.min(client.timing.backoff_max));
+                    refusal = Some(error);
+                }
             }
         }
         if Instant::now() >= deadline {
             let limit = client.timing.power;
-            return Err(Error::NotTaken(format!("the machine is not {to:?} after {limit:?}")));
+            let why = refusal.map(|error| format!("; last refusal: {error}")).unwrap_or_default();
+            return Err(Error::NotTaken(format!("the host is not {to:?} after {limit:?}{why}")));
         }
-        tokio::time::sleep(client.timing.poll).await;
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// Asks for the first of `kinds` that the BMC takes. Answers with the refusal where one may be taken later.
+///
+/// # Errors
+/// When the BMC refuses all of them for good.
+async fn ask_any(
+    client: &Client,
+    state: &State,
+    kinds: &[&str],
+    to: Power,
+) -> Result<Option<Error>, Error> {
+    let mut not_now = None;
+    let mut never = None;
+    for kind in kinds.iter().filter(|kind| state.allows(kind)) {
+        match ask(client, state, kind).await? {
+            Asked::Taken => return Ok(None),
+            Asked::NotNow(error) => not_now = not_now.or(Some(error)),
+            Asked::Never(error) => never = never.or(Some(error)),
+        }
+    }
+    match (not_now, never) {
+        (Some(error), _) => Ok(Some(error)),
+        (None, Some(error)) => Err(error),
+        (None, None) => {
+            Err(Error::Missing(format!("the BMC does not let the host be switched {to:?}")))
+        }
     }
 }
 

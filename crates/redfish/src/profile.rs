@@ -19,7 +19,7 @@ pub struct Profile {
     /// How `Vendor` of the service root, a key of its `Oem`, or `Manufacturer` of the system
     /// begins, in lower case.
     pub vendors: &'static [&'static str],
-    /// How the ids of usable slots begin, in upper case; none stands for all.
+    /// How the ids of usable slots begin, in upper case; none means all.
     pub slots: &'static [&'static str],
     /// Whether `InsertMedia` takes `Inserted` and `WriteProtected`; both default to true (schema
     /// `VirtualMedia` 1.2), so that leaving them out asks for the same.
@@ -33,6 +33,14 @@ pub struct Profile {
     pub busy: &'static [&'static str],
     /// Where all this is known from.
     pub sources: &'static [&'static str],
+}
+
+impl Profile {
+    /// Whether the slot with this id is usable.
+    pub(crate) fn lists(&self, id: &str) -> bool {
+        let id = id.to_uppercase();
+        self.slots.is_empty() || self.slots.iter().any(|begin| id.starts_with(begin))
+    }
 }
 
 /// Any BMC that keeps to the standard.

@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 
 use serde_json::Value;
 
-use crate::profile::Profile;
+use crate::client::Resource;
 
 /// What the machine sees a medium as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,6 +16,17 @@ pub enum Kind {
     Cd,
     /// A USB stick; an ISO 9660 image on it is found by its label all the same.
     Usb,
+}
+
+/// How an image gets into a slot, best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Way {
+    /// By the action `InsertMedia`.
+    Action,
+    /// By PATCH, which the resource lists among its methods.
+    Patch,
+    /// By PATCH, perhaps: the BMC lists no methods.
+    Unknown,
 }
 
 /// A slot.
@@ -27,6 +38,7 @@ pub struct Slot {
     pub id: String,
     /// What the machine sees.
     pub kind: Kind,
+    pub(crate) way: Way,
 }
 
 /// Which slots a job uses.
@@ -58,7 +70,9 @@ impl Plan {
     /// Two CDs; else a CD and a USB stick; else one CD.
     pub(crate) fn of(mut slots: Vec<Slot>) -> Option<Self> {
         slots.sort_by(|left, right| {
-            left.kind.cmp(&right.kind).then_with(|| natural(&left.id, &right.id))
+            (left.kind, left.way)
+                .cmp(&(right.kind, right.way))
+                .then_with(|| natural(&left.id, &right.id))
         });
         let mut slots = slots.into_iter();
         let first = slots.next().filter(|slot| slot.kind == Kind::Cd)?;
@@ -70,14 +84,13 @@ impl Plan {
 }
 
 impl Slot {
-    /// The slot of a `VirtualMedia` resource, if it is one for an image that is named by a URL.
-    pub(crate) fn of(value: &Value, profile: &Profile) -> Option<Self> {
+    /// The slot of a `VirtualMedia` resource, if an image can be inserted by its URL.
+    pub(crate) fn of(resource: &Resource) -> Option<Self> {
+        let value = &resource.value;
         let text = |name: &str| value.get(name).and_then(Value::as_str);
         let path = text("@odata.id")?.to_owned();
         let last = || path.trim_end_matches('/').rsplit('/').next();
         let id = text("Id").or_else(last)?.to_owned();
-        let listed = profile.slots.is_empty()
-            || profile.slots.iter().any(|begin| id.to_uppercase().starts_with(begin));
         let types = value.get("MediaTypes").and_then(Value::as_array);
         let has = |name: &str| types.into_iter().flatten().any(|kind| kind.as_str() == Some(name));
         let kind = if has("CD") || has("DVD") {
@@ -87,7 +100,15 @@ impl Slot {
         } else {
             return None;
         };
-        listed.then_some(Self { path, id, kind })
+        let action = value.pointer("/Actions/#VirtualMedia.InsertMedia/target");
+        let way = match (action, resource.allows_patch()) {
+            (Some(_), _) => Way::Action,
+            (None, Some(true)) => Way::Patch,
+            (None, None) => Way::Unknown,
+            // Only a console can share an image here.
+            (None, Some(false)) => return None,
+        };
+        Some(Self { path, id, kind, way })
     }
 }
 
@@ -108,13 +129,15 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    fn slot(id: &str, types: &[&str], vendor: &str) -> Option<Slot> {
+    fn slot(id: &str, types: &[&str]) -> Option<Slot> {
         let value = json!({"@odata.id": format!("/m/{id}"), "Id": id, "MediaTypes": types});
-        Slot::of(&value, profile::named(vendor).unwrap())
+        Slot::of(&Resource::without_headers(value))
     }
 
     fn plan(vendor: &str, slots: &[(&str, &[&str])]) -> Option<Vec<String>> {
-        let slots = slots.iter().filter_map(|(id, types)| slot(id, types, vendor)).collect();
+        let profile = profile::named(vendor).unwrap();
+        let slots = slots.iter().filter_map(|(id, types)| slot(id, types));
+        let slots = slots.filter(|slot| profile.lists(&slot.id)).collect();
         Some(Plan::of(slots)?.slots().iter().map(|slot| slot.id.clone()).collect())
     }
 
@@ -148,6 +171,7 @@ mod tests {
                     path: format!("/{id}"),
                     id: id.clone(),
                     kind: if *cd { Kind::Cd } else { Kind::Usb },
+                    way: Way::Action,
                 }).collect())
             };
             let before = make(&slots);

@@ -9,11 +9,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature,
+};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use sha2::{Digest as _, Sha256};
+use x509_cert::Certificate;
+use x509_cert::der::{Decode as _, Encode as _};
 
 use crate::error::Error;
 
@@ -147,7 +151,8 @@ impl ServerCertVerifier for Verifier {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, cert, dss, algorithms)
+        let known = verify_tls12_signature(message, cert, dss, algorithms);
+        known.or_else(|error| by_key(message, cert, dss, algorithms).ok_or(error))
     }
 
     fn verify_tls13_signature(
@@ -157,12 +162,36 @@ impl ServerCertVerifier for Verifier {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, cert, dss, algorithms)
+        let known = verify_tls13_signature(message, cert, dss, algorithms);
+        // TLS 1.3 has fewer signature schemes than the list holds.
+        known.or_else(|error| {
+            let allowed = !matches!(error, rustls::Error::PeerMisbehaved(_));
+            by_key(message, cert, dss, algorithms).filter(|_| allowed).ok_or(error)
+        })
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
+}
+
+/// Verifies the signature of a handshake by the key in a certificate that webpki does not read: old BMCs have
+/// X.509 v1 (RFC 5280, section 4.1.2.1). With a pin, or without a check, nothing but the key matters.
+fn by_key(
+    message: &[u8],
+    cert: &CertificateDer<'_>,
+    dss: &DigitallySignedStruct,
+    algorithms: &WebPkiSupportedAlgorithms,
+) -> Option<HandshakeSignatureValid> {
+    let parsed = Certificate::from_der(cert).ok()?;
+    let key = parsed.tbs_certificate.subject_public_key_info.to_der().ok()?;
+    let key = SubjectPublicKeyInfoDer::from(key);
+    let key = webpki::RawPublicKeyEntity::try_from(&key).ok()?;
+    let (_, candidates) = algorithms.mapping.iter().find(|(scheme, _)| *scheme == dss.scheme)?;
+    candidates
+        .iter()
+        .any(|algorithm| key.verify_signature(*algorithm, message, dss.signature()).is_ok())
+        .then(HandshakeSignatureValid::assertion)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
+use crate::decode::decode;
 use crate::error::Error;
 use crate::tls::TlsPolicy;
 
@@ -73,7 +74,9 @@ impl Transport {
                 }
                 Error::Transport { call: call.clone(), sent: true, reason }
             })?;
-            Ok(Response { status: parts.status, headers: parts.headers, body: body.to_bytes() })
+            let body = decode(&parts.headers, body.to_bytes(), LIMIT)
+                .map_err(|reason| Error::Answer { call: call.clone(), reason })?;
+            Ok(Response { status: parts.status, headers: parts.headers, body })
         };
         match tokio::time::timeout(self.timeout, work).await {
             Ok(result) => result,

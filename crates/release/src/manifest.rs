@@ -275,6 +275,30 @@ impl Manifest {
     }
 }
 
+impl Channel {
+    /// Every channel.
+    pub const ALL: [Self; 3] = [Self::Snapshot, Self::Candidate, Self::Stable];
+
+    /// The name that `release.json` has.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Snapshot => "snapshot",
+            Self::Candidate => "candidate",
+            Self::Stable => "stable",
+        }
+    }
+}
+
+impl std::str::FromStr for Channel {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|it| it.name() == text).ok_or_else(|| {
+            format!("{text:?} is no channel: expected {}", Self::ALL.map(Self::name).join(", "))
+        })
+    }
+}
+
 impl Architecture {
     /// The name that Go, Debian and OCI use, and that the artifacts' names hold.
     pub fn oci(self) -> &'static str {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::builder::NonEmptyStringValueParser;
+use release::Channel;
 use sigstore::{Identity, KeyError, PublicKey, Trust, TrustedRoot, TrustedRootError};
 
 use crate::{Policy, Published, Report, VerifyError};
@@ -36,9 +37,28 @@ pub struct Args {
     /// SOURCE/builders/local/v1].
     #[arg(long, value_name = "URI")]
     builder: Option<String>,
+    #[command(flatten)]
+    what: What,
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// The product that this program is part of, by `[product] name` of `release.toml`.
+pub const PRODUCT: &str = "provisioner";
+
+/// Which release is asked for.
+#[derive(Debug, clap::Args)]
+struct What {
+    /// The product that release.json must name.
+    #[arg(long, value_name = "NAME", default_value = PRODUCT)]
+    product: String,
+    /// The version that release.json of a folder must name; --registry names its own [default: any].
+    #[arg(long, value_name = "VERSION", conflicts_with = "registry")]
+    release_version: Option<String>,
+    /// The channel that release.json must name: stable, candidate or snapshot [default: that of the version].
+    #[arg(long, value_name = "CHANNEL")]
+    channel: Option<Channel>,
 }
 
 /// Who must have signed.
@@ -100,7 +120,7 @@ impl Args {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::FAILURE,
             Err(error) => {
-                eprintln!("error: {error}");
+                eprintln!("error: {}", escape::text(&error.to_string()));
                 ExitCode::from(UNCHECKED)
             }
         }
@@ -109,7 +129,7 @@ impl Args {
     fn verified(&self) -> Result<bool, Unchecked> {
         let report = self.report()?;
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&report)?);
+            println!("{}", escape::json(&serde_json::to_string_pretty(&report)?));
         } else {
             println!("{report}");
         }
@@ -122,7 +142,14 @@ impl Args {
             Signer::Key(key) => Trust::Key(key),
             Signer::Identity(identity) => Trust::Identity(identity),
         };
-        let policy = Policy { builder: self.builder.clone() };
+        let What { product, release_version, channel } = &self.what;
+        let plain = |version: &String| version.strip_prefix('v').unwrap_or(version).to_owned();
+        let policy = Policy {
+            builder: self.builder.clone(),
+            product: Some(product.clone()),
+            version: release_version.as_ref().map(plain),
+            channel: *channel,
+        };
         Ok(match (&self.from.release, &self.from.registry) {
             (Some(folder), _) => crate::folder(folder, trust, &policy)?,
             (None, Some(published)) => crate::registry(published, trust, &policy)?,
@@ -164,4 +191,18 @@ fn public_key(path: &Path) -> Result<PublicKey, Unchecked> {
     let text = read("public key", path)?;
     let text = String::from_utf8_lossy(&text);
     PublicKey::from_pem(&text).map_err(|source| Unchecked::Key { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_product_is_the_one_of_release_toml() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../release.toml");
+        let document: toml::Table = toml::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+        let name =
+            document.get("product").and_then(|it| it.get("name")).and_then(toml::Value::as_str);
+        assert_eq!(name, Some(PRODUCT));
+    }
 }

@@ -28,6 +28,8 @@ pub(crate) fn files(folder: &Folder, manifest: &Manifest, findings: &mut Finding
         let problem = Problem::Manifest(fault);
         findings.fault(layout::MANIFEST, Check::Content, layout::MANIFEST, problem);
     }
+    let artifacts = manifest.artifacts.iter();
+    folder.hash(&artifacts.map(|it| (it.path.clone(), it.size)).collect::<Vec<_>>());
     for artifact in &manifest.artifacts {
         let path = &artifact.path;
         findings.subject(path, kind(artifact.kind), checks(artifact.kind));

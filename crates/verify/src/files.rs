@@ -1,22 +1,28 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The files of a release folder, each hashed once, as many at a time as there are processors.
+//! The files of a release folder. Each is hashed at most once, and what is used is what was hashed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use oci::Digest;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use crate::VerifyError;
 use crate::report::{Check, Findings, Problem};
 
-/// The largest document (manifest, bundle, bill of materials) that is read into memory.
-const DOCUMENT_LIMIT: u64 = 64 * 1024 * 1024;
+/// The largest document (manifest, bundle, SBOM) that is read into memory.
+pub(crate) const DOCUMENT_LIMIT: u64 = 64 * 1024 * 1024;
+/// The most files and folders in a release folder. A release has hundreds.
+const ENTRIES: usize = 100_000;
+/// How deep its folders are nested at most: five levels down to a blob of an image.
+const DEPTH: usize = 32;
 
 /// What a folder holds, by path relative to it with `/`.
 #[derive(Debug)]
@@ -25,60 +31,106 @@ pub struct Folder {
     entries: BTreeMap<String, Entry>,
 }
 
-/// What lies at a path.
-#[derive(Debug, Clone)]
+/// What is at a path.
+#[derive(Debug)]
 enum Entry {
-    File { size: u64, sha256: Digest },
+    File(Content),
     Other(&'static str),
-    Unreadable(String),
+}
+
+/// A regular file: its size when it was listed, and the digest of these bytes once something needs it.
+#[derive(Debug)]
+struct Content {
+    size: u64,
+    sha256: OnceLock<Result<Digest, String>>,
 }
 
 impl Folder {
-    /// Lists `root` and hashes every file below it. Links are not followed.
+    /// Lists `root`, without reading any file. Links are not followed.
     ///
     /// # Errors
-    /// When a folder can't be listed. A file that can't be read is a fault of that file.
+    /// When a folder can't be listed, or the folder is larger than any release.
     pub fn scan(root: &Path) -> Result<Self, VerifyError> {
-        let mut paths = Vec::new();
-        list(root, "", &mut paths)
-            .map_err(|(path, source)| VerifyError::Folder { path, source })?;
+        let mut folder = Self { root: root.to_owned(), entries: BTreeMap::new() };
+        folder.list("", DEPTH)?;
+        Ok(folder)
+    }
+
+    fn list(&mut self, folder: &str, depth: usize) -> Result<(), VerifyError> {
+        let path = self.root.join(folder);
+        let failed = |source| VerifyError::Folder { path: path.clone(), source };
+        let too_large = |what: String| VerifyError::Folder {
+            path: path.clone(),
+            source: io::Error::other(what),
+        };
+        let Some(below) = depth.checked_sub(1) else {
+            return Err(too_large(format!("folders are nested deeper than {DEPTH}")));
+        };
+        for entry in fs::read_dir(&path).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            // A name that is not UTF-8 is in no manifest, so a replacement character can only be unexpected.
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+            let kind = entry.file_type().map_err(failed)?;
+            if kind.is_dir() {
+                self.list(&path, below)?;
+                continue;
+            }
+            if self.entries.len() == ENTRIES {
+                return Err(too_large(format!("it holds more than {ENTRIES} files")));
+            }
+            let entry = if kind.is_file() {
+                let size = entry.metadata().map_err(failed)?.len();
+                Entry::File(Content { size, sha256: OnceLock::new() })
+            } else {
+                Entry::Other(if kind.is_symlink() { LINK } else { DEVICE })
+            };
+            self.entries.insert(path, entry);
+        }
+        Ok(())
+    }
+
+    /// Hashes those files that have the size which is given for them, as many at a time as there are
+    /// processors. What has another size is not read: it is refused by its size.
+    pub(crate) fn hash(&self, files: &[(String, u64)]) {
         let next = AtomicUsize::new(0);
-        let entries = Mutex::new(BTreeMap::new());
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         std::thread::scope(|scope| {
-            for _ in 0..workers.min(paths.len()) {
+            for _ in 0..workers.min(files.len()) {
                 scope.spawn(|| {
-                    while let Some((path, kind)) = paths.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let entry = match kind {
-                            Some(other) => Entry::Other(other),
-                            None => hash(&root.join(path)),
-                        };
-                        let mut entries = entries.lock().unwrap_or_else(PoisonError::into_inner);
-                        entries.insert(path.clone(), entry);
+                    while let Some((path, size)) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        if self.size(path).is_ok_and(|found| found == *size) {
+                            // A fault is noted where the digest is used.
+                            self.facts(path).ok();
+                        }
                     }
                 });
             }
         });
-        let entries = entries.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(Self { root: root.to_owned(), entries })
+    }
+
+    /// The size in bytes of the file at `path`.
+    pub(crate) fn size(&self, path: &str) -> Result<u64, Problem> {
+        self.content(path).map(|content| content.size)
     }
 
     /// The SHA-256 and the size in bytes of the file at `path`.
     pub(crate) fn facts(&self, path: &str) -> Result<(&Digest, u64), Problem> {
-        match self.entries.get(path) {
-            Some(Entry::File { size, sha256 }) => Ok((sha256, *size)),
-            Some(Entry::Other(kind)) => Err(Problem::NotAFile(kind)),
-            Some(Entry::Unreadable(reason)) => Err(Problem::Unreadable(reason.clone())),
-            None => Err(Problem::Missing),
+        let content = self.content(path)?;
+        let hashed = content.sha256.get_or_init(|| hash(&self.root.join(path), content.size));
+        match hashed {
+            Ok(digest) => Ok((digest, content.size)),
+            Err(reason) => Err(Problem::Unreadable(reason.clone())),
         }
     }
 
     /// Checks size and SHA-256 of the file at `path`.
     pub(crate) fn expect(&self, path: &str, size: u64, sha256: &str) -> Result<(), Problem> {
-        let (digest, found) = self.facts(path)?;
+        let found = self.size(path)?;
         if found != size {
             return Err(Problem::Size { expected: size, found });
         }
+        let (digest, _) = self.facts(path)?;
         if digest.hex() != sha256 {
             let (expected, found) = (sha256.to_owned(), digest.hex().to_owned());
             return Err(Problem::Digest { expected, found });
@@ -86,22 +138,24 @@ impl Folder {
         Ok(())
     }
 
-    /// Opens the file at `path`.
-    pub(crate) fn open(&self, path: &str) -> Result<File, Problem> {
-        self.facts(path)?;
-        File::open(self.root.join(path)).map_err(|e| Problem::Unreadable(e.to_string()))
+    /// The content of a document: the very bytes that [`facts`](Self::facts) is about, before and after.
+    pub(crate) fn read(&self, path: &str) -> Result<Vec<u8>, Problem> {
+        let content = self.content(path)?;
+        let bytes = read(&self.root.join(path), DOCUMENT_LIMIT)?;
+        let digest = Digest::sha256(&bytes);
+        let known = content.sha256.get_or_init(|| Ok(digest.clone()));
+        if content.size != bytes.len() as u64 || known.as_ref() != Ok(&digest) {
+            return Err(Problem::Changed);
+        }
+        Ok(bytes)
     }
 
-    /// The content of a document.
-    pub(crate) fn read(&self, path: &str) -> Result<Vec<u8>, Problem> {
-        let (_, size) = self.facts(path)?;
-        if size > DOCUMENT_LIMIT {
-            return Err(Problem::TooLong { limit: DOCUMENT_LIMIT });
+    fn content(&self, path: &str) -> Result<&Content, Problem> {
+        match self.entries.get(path) {
+            Some(Entry::File(content)) => Ok(content),
+            Some(Entry::Other(kind)) => Err(Problem::NotAFile(kind)),
+            None => Err(Problem::Missing),
         }
-        let mut bytes = Vec::new();
-        let mut document = self.open(path)?.take(DOCUMENT_LIMIT);
-        document.read_to_end(&mut bytes).map_err(|e| Problem::Unreadable(e.to_string()))?;
-        Ok(bytes)
     }
 }
 
@@ -113,32 +167,110 @@ pub(crate) fn unexpected(folder: &Folder, named: &BTreeSet<String>, findings: &m
     }
 }
 
-/// Path of a file, and what it is if it is no file.
-type Listed = (String, Option<&'static str>);
+const LINK: &str = "a symbolic link";
+const DEVICE: &str = "a device";
 
-fn list(root: &Path, folder: &str, into: &mut Vec<Listed>) -> Result<(), (PathBuf, io::Error)> {
-    let here = root.join(folder);
-    let at = |source| (here.clone(), source);
-    for entry in fs::read_dir(&here).map_err(at)? {
-        let entry = entry.map_err(at)?;
-        // A name that is not UTF-8 is in no manifest, so a replacement character can only be unexpected.
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
-        let kind = entry.file_type().map_err(at)?;
-        if kind.is_dir() {
-            list(root, &path, into)?;
-        } else if kind.is_file() {
-            into.push((path, None));
-        } else {
-            into.push((path, Some(if kind.is_symlink() { "a symbolic link" } else { "a device" })));
-        }
+/// Reads a regular file of at most `limit` bytes, whole.
+pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Problem> {
+    let file = match open(path) {
+        Ok(file) => file,
+        Err(Errno::NOENT) => return Err(Problem::Missing),
+        Err(Errno::LOOP) => return Err(Problem::NotAFile(LINK)),
+        Err(e) => return Err(Problem::Unreadable(e.to_string())),
+    };
+    let unreadable = |e: io::Error| Problem::Unreadable(e.to_string());
+    let kind = file.metadata().map_err(unreadable)?.file_type();
+    if !kind.is_file() {
+        return Err(Problem::NotAFile(if kind.is_dir() { "a folder" } else { DEVICE }));
     }
-    Ok(())
+    let mut bytes = Vec::new();
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > limit { Err(Problem::TooLong { limit }) } else { Ok(bytes) }
 }
 
-fn hash(path: &Path) -> Entry {
-    match File::open(path).and_then(Digest::sha256_of) {
-        Ok((sha256, size)) => Entry::File { size, sha256 },
-        Err(e) => Entry::Unreadable(e.to_string()),
+/// The SHA-256 of a file that has `size` bytes. One that grows is not read on.
+fn hash(path: &Path, size: u64) -> Result<Digest, String> {
+    let file = open(path).map_err(|e| e.to_string())?;
+    match Digest::sha256_of(file.take(size.saturating_add(1))) {
+        Ok((digest, found)) if found == size => Ok(digest),
+        Ok(_) => Err(Problem::Changed.to_string()),
+        Err(e) => Err(e.to_string()),
+    }
+}
+
+/// Opens a file, and neither follows a link nor waits for the other end of a FIFO that took its place.
+fn open(path: &Path) -> Result<File, Errno> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty()).map(File::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(bytes: &[u8]) -> (tempfile::TempDir, Folder) {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("file"), bytes).unwrap();
+        let folder = Folder::scan(root.path()).unwrap();
+        (root, folder)
+    }
+
+    #[test]
+    fn a_document_that_changes_after_it_was_hashed_is_not_used() {
+        for later in [&b"olh"[..], b"old and longer", b""] {
+            let (root, folder) = folder(b"old");
+            assert_eq!(folder.facts("file").unwrap().0, &Digest::sha256(b"old"));
+            fs::write(root.path().join("file"), later).unwrap();
+            assert!(matches!(folder.read("file"), Err(Problem::Changed)), "{later:?}");
+        }
+    }
+
+    #[test]
+    fn a_digest_is_that_of_the_bytes_that_were_read_before() {
+        let (root, folder) = folder(b"old");
+        assert_eq!(folder.read("file").unwrap(), b"old");
+        fs::write(root.path().join("file"), b"new").unwrap();
+        assert_eq!(folder.facts("file").unwrap().0, &Digest::sha256(b"old"));
+        assert!(matches!(folder.read("file"), Err(Problem::Changed)));
+    }
+
+    #[test]
+    fn a_link_or_fifo_that_takes_the_place_of_a_file_is_refused() {
+        let (root, folder) = folder(b"old");
+        let path = root.path().join("file");
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+        assert!(matches!(folder.read("file"), Err(Problem::NotAFile(_))));
+        assert!(matches!(folder.facts("file"), Err(Problem::Unreadable(_))));
+        fs::remove_file(&path).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &path,
+            rustix::fs::FileType::Fifo,
+            Mode::RUSR | Mode::WUSR,
+            0,
+        )
+        .unwrap();
+        assert!(matches!(folder.read("file"), Err(Problem::NotAFile(_))));
+    }
+
+    #[test]
+    fn what_has_another_size_is_not_read() {
+        let root = tempfile::tempdir().unwrap();
+        // Nobody could read this file to its end.
+        File::create(root.path().join("file")).unwrap().set_len(1 << 40).unwrap();
+        let folder = Folder::scan(root.path()).unwrap();
+        folder.hash(&[("file".to_owned(), 3)]);
+        let problem = folder.expect("file", 3, "").unwrap_err();
+        assert!(matches!(problem, Problem::Size { expected: 3, .. }), "{problem}");
+        assert!(matches!(folder.read("file"), Err(Problem::TooLong { .. })));
+    }
+
+    #[test]
+    fn a_folder_that_is_no_release_by_its_size_is_not_listed_to_the_end() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("a/".repeat(DEPTH))).unwrap();
+        let error = Folder::scan(root.path()).unwrap_err().to_string();
+        assert!(error.contains("nested deeper"), "{error}");
     }
 }

@@ -3,10 +3,11 @@
 
 //! Everything that an image's digest leads to: indexes, manifests, configurations and layers.
 //!
-//! OCI image specification 1.1. The digest is the only thing that is believed; whatever lies where it
-//! points must have it.
+//! OCI image specification 1.1. The digest is the only thing that is believed; the content at each place
+//! that it names must have it. The descent is fixed: an index names manifests, a manifest names blobs.
+//! Neither names its own kind, each document is read once, and there is a limit to how many there are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use oci::spec::{Descriptor, ImageIndex, ImageManifest};
 use oci::{Digest, media_type};
@@ -14,15 +15,17 @@ use release::{Architecture, Image};
 
 use crate::report::Problem;
 
-/// Indexes may hold indexes; real ones hold one level of them.
-const DEPTH: usize = 4;
+/// The most manifests of one image: one for each platform, and what is attested of each.
+const DOCUMENTS: usize = 256;
+/// The most configurations and layers of one image.
+const BLOBS: usize = 10_000;
 
-/// Where the parts of an image lie.
+/// Where the parts of an image are.
 pub(crate) trait Store {
     /// Reads a manifest or index and checks its digest.
     fn document(&self, digest: &Digest, media_type: &str) -> Result<Vec<u8>, Problem>;
-    /// Checks that content of this digest is there, with this size.
-    fn content(&self, digest: &Digest, size: u64) -> Result<(), Problem>;
+    /// Checks that content of each digest is there, with the size beside it. Returns what is wrong.
+    fn contents(&self, blobs: &BTreeSet<(Digest, u64)>) -> Vec<(Digest, Problem)>;
 }
 
 /// The manifests of an image for several architectures.
@@ -42,8 +45,9 @@ pub fn parts(index: &ImageIndex) -> BTreeMap<Architecture, Digest> {
 /// What a walk found.
 #[derive(Default)]
 pub(crate) struct Walk {
-    /// Every digest that was reached.
-    pub(crate) reached: BTreeMap<Digest, u64>,
+    /// Size of every document that was read, by its digest.
+    documents: BTreeMap<Digest, u64>,
+    blobs: BTreeSet<(Digest, u64)>,
     /// What the image has for each architecture, where it is an index.
     pub(crate) parts: Parts,
     /// What is wrong, with the digest where it was seen.
@@ -55,77 +59,108 @@ impl Walk {
     pub(crate) fn of(image: &Image, store: &dyn Store) -> Self {
         let mut walk = Self::default();
         match image.digest.parse() {
-            Ok(digest) => walk.document(store, &digest, None, &image.media_type, DEPTH),
+            Ok(digest) => walk.root(store, &digest, &image.media_type),
             Err(e) => walk.fault(&image.digest, Problem::Image(format!("{e}"))),
         }
+        let faults = store.contents(&walk.blobs);
+        walk.faults.extend(faults.into_iter().map(|(digest, it)| (digest.to_string(), it)));
         walk
     }
 
-    fn document(
-        &mut self,
-        store: &dyn Store,
-        digest: &Digest,
-        size: Option<u64>,
-        media_type: &str,
-        depth: usize,
-    ) {
-        let bytes = match store.document(digest, media_type) {
-            Ok(bytes) => bytes,
-            Err(problem) => return self.fault(digest, problem),
-        };
-        let found = bytes.len() as u64;
-        self.reached.insert(digest.clone(), found);
-        if let Some(expected) = size.filter(|size| *size != found) {
-            return self.fault(digest, Problem::Size { expected, found });
-        }
-        let malformed = |e: serde_json::Error| Problem::Image(format!("it is malformed: {e}"));
+    /// Every digest that was reached.
+    pub(crate) fn reached(&self) -> impl Iterator<Item = &Digest> {
+        self.documents.keys().chain(self.blobs.iter().map(|(digest, _)| digest))
+    }
+
+    fn root(&mut self, store: &dyn Store, digest: &Digest, media_type: &str) {
         if media_type::is_index(media_type) {
-            match (serde_json::from_slice::<ImageIndex>(&bytes), depth.checked_sub(1)) {
-                (Ok(index), Some(below)) => {
-                    if depth == DEPTH {
-                        self.parts = parts(&index);
-                    }
-                    for child in index.manifests() {
-                        self.descriptor(store, child, below);
-                    }
-                }
-                (Ok(_), None) => {
-                    let text = format!("indexes are nested deeper than {DEPTH}");
-                    self.fault(digest, Problem::Image(text));
-                }
-                (Err(e), _) => self.fault(digest, malformed(e)),
-            }
+            self.index(store, digest, media_type);
         } else if media_type::is_manifest(media_type) {
-            match serde_json::from_slice::<ImageManifest>(&bytes) {
-                Ok(manifest) => {
-                    for child in std::iter::once(manifest.config()).chain(manifest.layers()) {
-                        self.descriptor(store, child, depth);
-                    }
-                }
-                Err(e) => self.fault(digest, malformed(e)),
-            }
+            self.manifest(store, digest, None, media_type);
         } else {
             let text = format!("the media type {media_type:?} is no image's");
             self.fault(digest, Problem::Image(text));
         }
     }
 
-    fn descriptor(&mut self, store: &dyn Store, descriptor: &Descriptor, depth: usize) {
-        let (kind, size) = (descriptor.media_type().as_ref(), descriptor.size());
-        let digest = match Digest::try_from(descriptor.digest()) {
-            Ok(digest) => digest,
-            Err(e) => return self.fault(descriptor.digest(), Problem::Image(e.to_string())),
+    fn index(&mut self, store: &dyn Store, digest: &Digest, media_type: &str) {
+        let Some(index) = self.document::<ImageIndex>(store, digest, None, media_type) else {
+            return;
         };
-        if media_type::is_index(kind) || media_type::is_manifest(kind) {
-            return self.document(store, &digest, Some(size), kind, depth);
+        if index.manifests().len() > DOCUMENTS {
+            let text = format!("the image has more than {DOCUMENTS} manifests");
+            return self.fault(digest, Problem::Image(text));
         }
-        match self.reached.insert(digest.clone(), size) {
-            // Layers are shared: the same digest with the same size was looked at already.
-            Some(before) if before == size => {}
-            _ => {
-                if let Err(problem) = store.content(&digest, size) {
-                    self.fault(&digest, problem);
-                }
+        self.parts = parts(&index);
+        for child in index.manifests() {
+            let media_type = child.media_type().as_ref();
+            if !media_type::is_manifest(media_type) {
+                let text = format!("an index names {media_type:?}, expected manifests alone");
+                return self.fault(digest, Problem::Image(text));
+            }
+            match Digest::try_from(child.digest()) {
+                Ok(digest) => self.manifest(store, &digest, Some(child.size()), media_type),
+                Err(e) => self.fault(child.digest(), Problem::Image(e.to_string())),
+            }
+        }
+    }
+
+    fn manifest(
+        &mut self,
+        store: &dyn Store,
+        digest: &Digest,
+        size: Option<u64>,
+        media_type: &str,
+    ) {
+        let Some(manifest) = self.document::<ImageManifest>(store, digest, size, media_type) else {
+            return;
+        };
+        for child in std::iter::once(manifest.config()).chain(manifest.layers()) {
+            let kind = child.media_type().as_ref();
+            if media_type::is_index(kind) || media_type::is_manifest(kind) {
+                let text = format!("a manifest names {kind:?}, expected blobs alone");
+                return self.fault(digest, Problem::Image(text));
+            }
+            match Digest::try_from(child.digest()) {
+                Ok(blob) => drop(self.blobs.insert((blob, child.size()))),
+                Err(e) => self.fault(child.digest(), Problem::Image(e.to_string())),
+            }
+            if self.blobs.len() > BLOBS {
+                let text = format!("the image has more than {BLOBS} blobs");
+                return self.fault(digest, Problem::Image(text));
+            }
+        }
+    }
+
+    /// Reads and parses a document; `None` where there is a fault, and where it was read before.
+    fn document<T: serde::de::DeserializeOwned>(
+        &mut self,
+        store: &dyn Store,
+        digest: &Digest,
+        size: Option<u64>,
+        media_type: &str,
+    ) -> Option<T> {
+        let read = match self.documents.get(digest) {
+            Some(found) => Ok((*found, None)),
+            None => store.document(digest, media_type).map(|it| (it.len() as u64, Some(it))),
+        };
+        let (found, bytes) = match read {
+            Ok(read) => read,
+            Err(problem) => {
+                self.fault(digest, problem);
+                return None;
+            }
+        };
+        self.documents.insert(digest.clone(), found);
+        if let Some(expected) = size.filter(|size| *size != found) {
+            self.fault(digest, Problem::Size { expected, found });
+            return None;
+        }
+        match serde_json::from_slice(&bytes?) {
+            Ok(document) => Some(document),
+            Err(e) => {
+                self.fault(digest, Problem::Image(format!("it is malformed: {e}")));
+                None
             }
         }
     }
@@ -134,3 +169,6 @@ impl Walk {
         self.faults.push((place.to_string(), problem));
     }
 }
+
+#[cfg(test)]
+mod tests;

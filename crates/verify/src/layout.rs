@@ -6,6 +6,9 @@
 //! OCI image specification 1.1, "OCI Image Layout". Blobs are protected by the image's digest. The two
 //! files beside them are not, so they must have exactly the text that this project writes.
 
+use std::collections::BTreeSet;
+
+use oci::layout::MANIFEST_LIMIT;
 use oci::spec::{ANNOTATION_REF_NAME, ImageIndex, MediaType};
 use oci::{Digest, json};
 use release::Image;
@@ -30,13 +33,23 @@ impl Blobs<'_> {
 
 impl Store for Blobs<'_> {
     fn document(&self, digest: &Digest, _media_type: &str) -> Result<Vec<u8>, Problem> {
-        let (_, size) = self.folder.facts(&self.path(digest))?;
-        self.content(digest, size)?;
-        self.folder.read(&self.path(digest))
+        let path = self.path(digest);
+        let size = self.folder.size(&path)?;
+        if size > MANIFEST_LIMIT {
+            return Err(Problem::TooLong { limit: MANIFEST_LIMIT });
+        }
+        self.folder.expect(&path, size, digest.hex())?;
+        self.folder.read(&path)
     }
 
-    fn content(&self, digest: &Digest, size: u64) -> Result<(), Problem> {
-        self.folder.expect(&self.path(digest), size, digest.hex())
+    fn contents(&self, blobs: &BTreeSet<(Digest, u64)>) -> Vec<(Digest, Problem)> {
+        let files: Vec<_> = blobs.iter().map(|(digest, size)| (self.path(digest), *size)).collect();
+        self.folder.hash(&files);
+        let faults = blobs.iter().zip(&files).filter_map(|((digest, size), (path, _))| {
+            let problem = self.folder.expect(path, *size, digest.hex()).err()?;
+            Some((digest.clone(), problem))
+        });
+        faults.collect()
     }
 }
 
@@ -47,9 +60,9 @@ pub(crate) fn check(
     findings: &mut Findings,
 ) -> (Vec<String>, Parts) {
     let blobs = Blobs { folder, layout: &image.layout };
-    let Walk { reached, parts, faults } = Walk::of(image, &blobs);
+    let mut walk = Walk::of(image, &blobs);
     let name = &image.repository;
-    for (digest, problem) in faults {
+    for (digest, problem) in std::mem::take(&mut walk.faults) {
         let place = digest.parse().map_or(digest, |digest| blobs.path(&digest));
         findings.fault(name, Check::Content, &place, problem);
     }
@@ -61,8 +74,8 @@ pub(crate) fn check(
     if let Err(problem) = check_index(&blobs, &index, image) {
         findings.fault(name, Check::Content, &index, problem);
     }
-    let paths = reached.keys().map(|digest| blobs.path(digest)).chain([marker, index]).collect();
-    (paths, parts)
+    let paths = walk.reached().map(|digest| blobs.path(digest)).chain([marker, index]).collect();
+    (paths, walk.parts)
 }
 
 fn check_marker(folder: &Folder, path: &str) -> Result<(), Problem> {
@@ -93,7 +106,7 @@ fn check_index(blobs: &Blobs<'_>, path: &str, image: &Image) -> Result<(), Probl
             return fault(format!("it has the annotation {key}={value}, which is no tag"));
         }
     }
-    let (_, size) = blobs.folder.facts(&blobs.path(&digest))?;
+    let size = blobs.folder.size(&blobs.path(&digest))?;
     let mut only = oci::artifact::descriptor(&image.media_type, &digest, size);
     only.set_annotations(descriptor.annotations().clone());
     let mut expected = ImageIndex::default();

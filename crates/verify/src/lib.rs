@@ -8,6 +8,9 @@
 //! own as well, so that it can be checked apart from the release. Nothing is believed because it merely carries *a* signature: each is checked
 //! for its exact kind and for the digest of the content that was found.
 //!
+//! `release.json` and its signature come first. Where they are not good, or not those of the release that
+//! the [`Policy`] asks for, the report is complete with that: nothing else is listed, fetched or hashed.
+//!
 //! The result is a [`Report`] with every fault, not the first. An `Err` means that nothing could be
 //! checked at all, such as a folder that is not there.
 #![forbid(unsafe_code)]
@@ -29,7 +32,7 @@ mod signatures;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use release::Manifest;
+use release::{Channel, Manifest};
 use sigstore::Trust;
 
 pub use contents::contents;
@@ -42,13 +45,42 @@ pub use report::{Check, Fault, Problem, Report, Subject};
 pub use signatures::predicate_type;
 
 use report::Findings;
+use signatures::{Authentic, Head};
 
-/// What an operator may demand beyond the signatures.
+/// What an operator demands beyond the signatures. Each field is a demand where it is set.
+///
+/// A signature tells who made a release, not which one it is: whoever can replace what is served can
+/// serve an older release, or another product of the same key. So the release that was asked for is
+/// part of what is verified.
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
     /// `builder.id` that the provenance must name; without it, the builder of a person's machine
     /// (see [`provenance::local_builder`]).
     pub builder: Option<String>,
+    /// The product that `release.json` must name.
+    pub product: Option<String>,
+    /// The version that it must name, without a leading `v`.
+    pub version: Option<String>,
+    /// The channel that it must name.
+    pub channel: Option<Channel>,
+}
+
+impl Policy {
+    /// In what `manifest` is another release than the one that is asked for.
+    pub(crate) fn deviations(&self, manifest: &Manifest) -> Vec<Problem> {
+        let Self { builder: _, product, version, channel } = self;
+        let channel = channel.map(Channel::name);
+        let demands = [
+            ("product", product.as_deref(), manifest.product.as_str()),
+            ("version", version.as_deref(), &manifest.version),
+            ("channel", channel, manifest.channel.name()),
+        ];
+        let deviations = demands.into_iter().filter_map(|(what, expected, found)| {
+            let expected = expected.filter(|expected| *expected != found)?.to_owned();
+            Some(Problem::OtherRelease { what, expected, found: found.to_owned() })
+        });
+        deviations.collect()
+    }
 }
 
 /// Why nothing could be checked.
@@ -83,11 +115,14 @@ pub fn folder<'a>(
     policy: &Policy,
 ) -> Result<Report, VerifyError> {
     let trust = trust.into();
-    let folder = Folder::scan(root)?;
+    // The one question before the signature: whether there is a folder at all.
+    std::fs::read_dir(root)
+        .map_err(|source| VerifyError::Folder { path: root.to_owned(), source })?;
     let mut findings = Findings::new(trust);
-    if let Some(manifest) = signatures::manifest(&folder, trust, &mut findings) {
-        let mut named = release_files(&folder, &manifest, trust, policy, &mut findings);
-        for image in &manifest.images {
+    if let Some(authentic) = Head::read(root).authenticate(trust, policy, &mut findings) {
+        let folder = Folder::scan(root)?;
+        let mut named = release_files(&folder, &authentic, trust, policy, &mut findings);
+        for image in &authentic.manifest.images {
             let (paths, parts) = layout::check(&folder, image, &mut findings);
             signatures::parts(&folder, image, &parts, trust, &mut findings);
             named.extend(paths);
@@ -100,11 +135,18 @@ pub fn folder<'a>(
 /// Checks all that a release holds but the content of its images. Returns the paths that belong to it.
 fn release_files(
     folder: &Folder,
-    manifest: &Manifest,
+    Authentic { manifest, digest }: &Authentic,
     trust: Trust<'_>,
     policy: &Policy,
     findings: &mut Findings,
 ) -> BTreeSet<String> {
+    signatures::key(folder, trust, findings);
+    let place = release::layout::MANIFEST;
+    match folder.facts(place) {
+        Ok((found, _)) if found == digest => {}
+        Ok(_) => findings.fault(place, Check::Content, place, Problem::Changed),
+        Err(problem) => findings.fault(place, Check::Content, place, problem),
+    }
     contents::files(folder, manifest, findings);
     signatures::check(folder, manifest, trust, findings);
     provenance::check(folder, manifest, trust, policy, findings);

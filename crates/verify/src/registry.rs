@@ -4,16 +4,17 @@
 //! A release in a registry: its files, as the layers of one artifact, and its images with what refers to
 //! them.
 //!
-//! The files are fetched into a temporary folder and checked as a release folder is. Each image is walked
-//! in the registry, and must carry the very bundles that were checked among the files. Further referrers
-//! are neither believed nor refused: in a registry others may attest as well.
+//! `release.json` and its signature are fetched and checked first. Then the files that it names are fetched
+//! into a temporary folder, each with the size and digest that it names, and checked as a release folder is.
+//! Each image is walked in the registry, and must carry the very bundles that were checked among the files.
+//! Further referrers are neither believed nor refused: in a registry others may attest as well.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read as _};
 use std::path::Path;
 
-use oci::client::{Client, ClientError, Options};
+use oci::client::{BlobReader, Client, ClientError, Options};
 use oci::reference::ReferenceError;
 use oci::spec::{ANNOTATION_TITLE, Descriptor, ImageManifest};
 use oci::{Digest, Registry, Repository, Selector, Tag};
@@ -21,11 +22,15 @@ use release::layout::{self, SbomFormat};
 use release::{Image, Manifest};
 use sigstore::{Trust, bundle, simple_signing};
 
-use crate::files::{self, Folder};
+use crate::files::{DOCUMENT_LIMIT, Folder};
 use crate::images::{Store, Walk};
-use crate::manifest::is_inside;
+use crate::manifest::{is_inside, paths};
 use crate::report::{Check, Findings, Problem, Report};
+use crate::signatures::{BUNDLE_LIMIT, Head, MANIFEST_LIMIT};
 use crate::{Policy, VerifyError, release_files, signatures};
+
+/// How many referrers of an image are looked at: others may attest, but not without end.
+const REFERRERS: usize = 1_000;
 
 /// How a [`Published`] is written.
 const FORM: &str = "[http://|https://]HOST[:PORT][/PREFIX]:VERSION";
@@ -36,6 +41,7 @@ pub struct Published {
     plain_http: bool,
     registry: Registry,
     prefix: Option<Repository>,
+    version: String,
     tag: Tag,
 }
 
@@ -70,13 +76,15 @@ impl std::str::FromStr for Published {
         };
         // The tag of 1.4.0 is v1.4.0; whoever writes that means the same.
         let version = version.strip_prefix('v').unwrap_or(version);
-        let tag = layout::tag(version).parse().map_err(fail)?;
-        Ok(Self { plain_http, registry: registry.parse().map_err(fail)?, prefix, tag })
+        let (version, tag) = (version.to_owned(), layout::tag(version).parse().map_err(fail)?);
+        Ok(Self { plain_http, registry: registry.parse().map_err(fail)?, prefix, version, tag })
     }
 }
 
 /// Checks a release in a registry. It is spoken to in https, unless the reference says otherwise or the
 /// registry is on a loopback address.
+///
+/// The version of the reference is part of the policy: a tag is a name that the registry gives.
 ///
 /// # Errors
 /// When the registry can't be reached, holds no such release, or no temporary folder can be made.
@@ -87,90 +95,164 @@ pub fn registry<'a>(
     policy: &Policy,
 ) -> Result<Report, VerifyError> {
     let trust = trust.into();
+    let policy = Policy { version: Some(published.version.clone()), ..policy.clone() };
     let options = Options { plain_http: published.plain_http, ..Options::default() };
     let client = Client::new(&published.registry, options);
+    let mut findings = Findings::new(trust);
+    let artifact = ReleaseArtifact::find(&client, published)?;
+    let Some(authentic) = artifact.head().authenticate(trust, &policy, &mut findings) else {
+        return Ok(findings.into_report());
+    };
     let temporary = tempfile::tempdir()
         .map_err(|source| VerifyError::Folder { path: std::env::temp_dir(), source })?;
-    let mut findings = Findings::new(trust);
-    fetch_files(&client, published, temporary.path(), &mut findings)?;
+    artifact.fetch_files(&authentic.manifest, trust, temporary.path(), &mut findings);
     let folder = Folder::scan(temporary.path())?;
-    if let Some(manifest) = signatures::manifest(&folder, trust, &mut findings) {
-        let named = release_files(&folder, &manifest, trust, policy, &mut findings);
-        files::unexpected(&folder, &named, &mut findings);
-        for image in &manifest.images {
-            match published.repository(&image.repository) {
-                Ok(repository) => {
-                    let store = Remote { client: &client, repository, folder: &folder };
-                    store.check_image(&manifest, image, trust, &mut findings);
-                }
-                Err(e) => findings.fault(
-                    &image.repository,
-                    Check::Content,
-                    layout::MANIFEST,
-                    Problem::Image(e.to_string()),
-                ),
+    release_files(&folder, &authentic, trust, &policy, &mut findings);
+    let manifest = &authentic.manifest;
+    for image in &manifest.images {
+        match published.repository(&image.repository) {
+            Ok(repository) => {
+                let store = Remote { client: &client, repository, folder: &folder };
+                store.check_image(manifest, image, trust, &mut findings);
             }
+            Err(e) => findings.fault(
+                &image.repository,
+                Check::Content,
+                layout::MANIFEST,
+                Problem::Image(e.to_string()),
+            ),
         }
     }
     Ok(findings.into_report())
 }
 
-/// Fetches the layers of the release's artifact into `folder`, each under its title.
-fn fetch_files(
-    client: &Client,
-    published: &Published,
-    folder: &Path,
-    findings: &mut Findings,
-) -> Result<(), VerifyError> {
-    let place = format!("{}:{}", layout::REPOSITORY, published.tag);
-    let not_a_release = |reason: String| VerifyError::Registry { place: place.clone(), reason };
-    let repository =
-        published.repository(layout::REPOSITORY).map_err(|e| not_a_release(e.to_string()))?;
-    let fetched = client
-        .manifest(&repository, &Selector::from(published.tag.clone()))
-        .map_err(|e| not_a_release(e.to_string()))?;
-    let artifact: ImageManifest =
-        serde_json::from_slice(&fetched.bytes).map_err(|e| not_a_release(e.to_string()))?;
-    let found = artifact.artifact_type().as_ref().map(ToString::to_string);
-    if found.as_deref() != Some(layout::ARTIFACT_TYPE) {
-        let found = found.unwrap_or_default();
-        let expected = layout::ARTIFACT_TYPE;
-        return Err(not_a_release(format!("its type is {found:?}, expected {expected:?}")));
-    }
-    let mut titles = BTreeSet::new();
-    for layer in artifact.layers() {
-        let title = layer.annotations().as_ref().and_then(|a| a.get(ANNOTATION_TITLE));
-        let title = title.map_or("", String::as_str);
-        if !is_inside(title) || !titles.insert(title) {
-            let digest = layer.digest();
-            let text =
-                format!("layer {digest} has the title {title:?}, which is no path of its own");
-            findings.fault(&place, Check::Content, &place, Problem::Manifest(text));
-            continue;
-        }
-        if let Err(problem) = fetch(client, &repository, layer, &folder.join(title)) {
-            findings.fault(title, Check::Content, title, problem);
-        }
-    }
-    Ok(())
+/// The artifact of a release: an unsigned list of blobs, each with the path that it claims.
+struct ReleaseArtifact<'a> {
+    client: &'a Client,
+    repository: Repository,
+    place: String,
+    layers: Vec<Descriptor>,
 }
 
-/// Fetches one blob; reading it to the end proves its digest.
-fn fetch(
-    client: &Client,
-    repository: &Repository,
-    layer: &Descriptor,
-    path: &Path,
-) -> Result<(), Problem> {
-    let failed = |e: io::Error| Problem::Unreadable(e.to_string());
-    let digest = Digest::try_from(layer.digest()).map_err(|e| Problem::Image(e.to_string()))?;
-    let mut blob = client.blob(repository, &digest, Some(layer.size())).map_err(problem)?;
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(failed)?;
+impl<'a> ReleaseArtifact<'a> {
+    fn find(client: &'a Client, published: &Published) -> Result<Self, VerifyError> {
+        let place = format!("{}:{}", layout::REPOSITORY, published.tag);
+        let not_a_release = |reason: String| VerifyError::Registry { place: place.clone(), reason };
+        let repository =
+            published.repository(layout::REPOSITORY).map_err(|e| not_a_release(e.to_string()))?;
+        let fetched = client
+            .manifest(&repository, &Selector::from(published.tag.clone()))
+            .map_err(|e| not_a_release(e.to_string()))?;
+        let artifact: ImageManifest =
+            serde_json::from_slice(&fetched.bytes).map_err(|e| not_a_release(e.to_string()))?;
+        let found = artifact.artifact_type().as_ref().map(ToString::to_string);
+        if found.as_deref() != Some(layout::ARTIFACT_TYPE) {
+            let found = found.unwrap_or_default();
+            let expected = layout::ARTIFACT_TYPE;
+            return Err(not_a_release(format!("its type is {found:?}, expected {expected:?}")));
+        }
+        Ok(Self { client, repository, place, layers: artifact.layers().clone() })
     }
-    let mut file = File::create_new(path).map_err(failed)?;
-    io::copy(&mut blob, &mut file).map_err(failed)?;
-    Ok(())
+
+    /// The one layer with this title.
+    fn layer(&self, path: &str) -> Result<&Descriptor, Problem> {
+        let mut found = self.layers.iter().filter(|layer| title(layer) == path);
+        match (found.next(), found.next()) {
+            (Some(layer), None) => Ok(layer),
+            (None, _) => Err(Problem::Missing),
+            (Some(_), Some(_)) => {
+                Err(Problem::Manifest(format!("several layers have the title {path:?}")))
+            }
+        }
+    }
+
+    fn head(&self) -> Head {
+        let document = |path: &str, limit| {
+            let mut bytes = Vec::new();
+            let mut blob = self.open(self.layer(path)?, limit)?;
+            blob.read_to_end(&mut bytes).map_err(unreadable)?;
+            Ok(bytes)
+        };
+        Head {
+            manifest: document(layout::MANIFEST, MANIFEST_LIMIT),
+            bundle: document(&layout::signature(layout::MANIFEST), BUNDLE_LIMIT),
+        }
+    }
+
+    /// Fetches the files that `manifest` names into `folder`. A layer that claims another size or digest
+    /// than the manifest, or that it does not name, is noted and not fetched.
+    fn fetch_files(
+        &self,
+        manifest: &Manifest,
+        trust: Trust<'_>,
+        folder: &Path,
+        findings: &mut Findings,
+    ) {
+        let artifacts: BTreeMap<_, _> =
+            manifest.artifacts.iter().map(|it| (it.path.as_str(), it)).collect();
+        let named: BTreeSet<String> = paths(manifest, trust.into()).into_iter().collect();
+        // A path that leads out is a fault of the manifest, which is noted with its other rules.
+        for path in named.iter().filter(|path| is_inside(path)) {
+            let fetched = self.layer(path).and_then(|layer| {
+                let limit = match artifacts.get(path.as_str()) {
+                    None => DOCUMENT_LIMIT,
+                    Some(artifact) => {
+                        let (expected, found) = (artifact.size, layer.size());
+                        if found != expected {
+                            return Err(Problem::Size { expected, found });
+                        }
+                        let (expected, found) = (&artifact.sha256, layer.digest().digest());
+                        if found != expected {
+                            let (expected, found) = (expected.clone(), found.to_owned());
+                            return Err(Problem::Digest { expected, found });
+                        }
+                        artifact.size
+                    }
+                };
+                self.fetch(layer, limit, &folder.join(path))
+            });
+            match fetched {
+                // What is not there is noted where it is checked.
+                Ok(()) | Err(Problem::Missing) => {}
+                Err(problem) => findings.fault(path, Check::Content, path, problem),
+            }
+        }
+        for layer in &self.layers {
+            let title = title(layer);
+            if !is_inside(title) {
+                let digest = layer.digest();
+                let text = format!("layer {digest} has the title {title:?}, which is no path");
+                findings.fault(&self.place, Check::Content, &self.place, Problem::Manifest(text));
+            } else if !named.contains(title) {
+                findings.subject(title, "unknown", &[]);
+                findings.fault(title, Check::Content, title, Problem::Unexpected);
+            }
+        }
+    }
+
+    /// Opens a blob of at most `limit` bytes; reading it to the end proves size and digest.
+    fn open(&self, layer: &Descriptor, limit: u64) -> Result<BlobReader, Problem> {
+        if layer.size() > limit {
+            return Err(Problem::TooLong { limit });
+        }
+        let digest = Digest::try_from(layer.digest()).map_err(|e| Problem::Image(e.to_string()))?;
+        self.client.blob(&self.repository, &digest, Some(layer.size())).map_err(problem)
+    }
+
+    fn fetch(&self, layer: &Descriptor, limit: u64, path: &Path) -> Result<(), Problem> {
+        let mut blob = self.open(layer, limit)?;
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(unreadable)?;
+        }
+        let mut file = File::create_new(path).map_err(unreadable)?;
+        io::copy(&mut blob, &mut file).map_err(unreadable)?;
+        Ok(())
+    }
+}
+
+fn title(layer: &Descriptor) -> &str {
+    let title = layer.annotations().as_ref().and_then(|a| a.get(ANNOTATION_TITLE));
+    title.map_or("", String::as_str)
 }
 
 /// One repository of a registry, and the files of the release that was fetched from it.
@@ -193,15 +275,22 @@ impl Store for Remote<'_> {
         }
     }
 
-    fn content(&self, digest: &Digest, size: u64) -> Result<(), Problem> {
-        let blob = self.client.blob(&self.repository, digest, Some(size));
-        io::copy(&mut blob.map_err(problem)?, &mut io::sink())
-            .map_err(|e| Problem::Unreadable(e.to_string()))?;
-        Ok(())
+    fn contents(&self, blobs: &BTreeSet<(Digest, u64)>) -> Vec<(Digest, Problem)> {
+        let faults = blobs.iter().filter_map(|(digest, size)| {
+            Some((digest.clone(), self.content(digest, *size).err()?))
+        });
+        faults.collect()
     }
 }
 
 impl Remote<'_> {
+    /// Checks that the repository serves content of this digest, with this size.
+    fn content(&self, digest: &Digest, size: u64) -> Result<(), Problem> {
+        let blob = self.client.blob(&self.repository, digest, Some(size));
+        io::copy(&mut blob.map_err(problem)?, &mut io::sink()).map_err(unreadable)?;
+        Ok(())
+    }
+
     fn check_image(
         &self,
         manifest: &Manifest,
@@ -219,25 +308,33 @@ impl Remote<'_> {
         if let Err(problem) = self.check_tag(manifest, image, &digest) {
             findings.fault(name, Check::Content, &self.repository.to_string(), problem);
         }
-        let carried = match self.referring(&digest) {
-            Ok(carried) => carried,
-            Err(problem) => {
-                let place = format!("{}@{digest}", self.repository);
-                return findings.fault(name, Check::Signature, &place, problem);
-            }
-        };
         let sboms =
             SbomFormat::REQUIRED.map(|it| (Check::Sbom, layout::sbom_attestation(name, it)));
         let bundles = [
             (Check::Signature, layout::signature(name)),
             (Check::Provenance, layout::provenance(name)),
         ];
-        for (check, path) in bundles.into_iter().chain(sboms) {
-            // That the file is not there was noted when the files were checked.
-            let Ok((bundle, _)) = self.folder.facts(&path) else { continue };
+        // That a file is not there was noted when the files were checked.
+        let bundles: Vec<_> = bundles
+            .into_iter()
+            .chain(sboms)
+            .filter_map(|(check, path)| {
+                let (digest, size) = self.folder.facts(&path).ok()?;
+                Some((check, (digest.clone(), size), path))
+            })
+            .collect();
+        let wanted = bundles.iter().map(|(_, bundle, _)| bundle.clone()).collect();
+        let carried = match self.referring(&digest, &wanted) {
+            Ok(carried) => carried,
+            Err(problem) => {
+                let place = format!("{}@{digest}", self.repository);
+                return findings.fault(name, Check::Signature, &place, problem);
+            }
+        };
+        for (check, bundle, path) in &bundles {
             if !carried.contains(bundle) {
                 let text = format!("no referrer of {digest} in {} carries it", self.repository);
-                findings.fault(name, check, &path, Problem::Image(text));
+                findings.fault(name, *check, path, Problem::Image(text));
             }
         }
         let parts = walk.parts.iter().filter(|(it, _)| image.parts().contains(it));
@@ -273,11 +370,24 @@ impl Remote<'_> {
         Ok(())
     }
 
-    /// Digests of the bundles that refer to `digest`.
-    fn referring(&self, digest: &Digest) -> Result<BTreeSet<Digest>, Problem> {
+    /// Which of the bundles `wanted`, by digest and size, are carried by a referrer of `digest`. What others
+    /// attached is not fetched.
+    fn referring(
+        &self,
+        digest: &Digest,
+        wanted: &BTreeSet<(Digest, u64)>,
+    ) -> Result<BTreeSet<(Digest, u64)>, Problem> {
         let referrers = self.client.referrers(&self.repository, digest, Some(bundle::MEDIA_TYPE));
         let mut carried = BTreeSet::new();
-        for referrer in referrers.map_err(problem)? {
+        for (looked_at, referrer) in referrers.map_err(problem)?.iter().enumerate() {
+            if carried.len() == wanted.len() {
+                break;
+            }
+            if looked_at == REFERRERS {
+                let text =
+                    format!("the first {REFERRERS} referrers of it are not all that it needs");
+                return Err(Problem::Image(text));
+            }
             let Ok(selector) = Digest::try_from(referrer.digest()).map(Selector::from) else {
                 continue;
             };
@@ -292,8 +402,12 @@ impl Remote<'_> {
             }
             for layer in artifact.layers() {
                 let Ok(layer_digest) = Digest::try_from(layer.digest()) else { continue };
-                if self.content(&layer_digest, layer.size()).is_ok() {
-                    carried.insert(layer_digest);
+                let layer = (layer_digest, layer.size());
+                if wanted.contains(&layer)
+                    && !carried.contains(&layer)
+                    && self.content(&layer.0, layer.1).is_ok()
+                {
+                    carried.insert(layer);
                 }
             }
         }
@@ -330,7 +444,7 @@ impl Remote<'_> {
                 continue;
             }
             let digest = digest.parse().map_err(|e| Problem::Image(format!("{e}")))?;
-            return self.content(&digest, layer.size());
+            return self.content(&digest, payload.len() as u64);
         }
         Err(Problem::Image("it does not hold the signature of this release".to_owned()))
     }
@@ -343,6 +457,11 @@ fn problem(error: ClientError) -> Problem {
         Some(404) => Problem::Missing,
         _ => Problem::Unreadable(error.to_string()),
     }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is the argument of map_err")]
+fn unreadable(error: io::Error) -> Problem {
+    Problem::Unreadable(error.to_string())
 }
 
 #[cfg(test)]
@@ -361,6 +480,7 @@ mod tests {
             assert_eq!(published.plain_http, plain_http, "{text}");
             assert_eq!(published.repository("tools/a").unwrap().as_str(), repository, "{text}");
             assert_eq!(published.tag.as_str(), tag, "{text}");
+            assert_eq!(format!("v{}", published.version), tag, "{text}");
         }
         for bad in [
             "",

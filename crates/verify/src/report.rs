@@ -3,6 +3,8 @@
 
 //! What was checked and what was found: as data, and as a table that ends in one word.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use release::Manifest;
@@ -68,6 +70,19 @@ pub enum Problem {
     TooLong {
         /// Bytes that are read.
         limit: u64,
+    },
+    /// Other bytes than those that were hashed before.
+    #[error("it changed while it was checked")]
+    Changed,
+    /// Signed by who is trusted, and not what was asked for.
+    #[error("it is signed, but of the {what} {found}, expected {expected}")]
+    OtherRelease {
+        /// `product`, `version` or `channel`.
+        what: &'static str,
+        /// What was asked for.
+        expected: String,
+        /// What the manifest names.
+        found: String,
     },
     /// Cut short, or grown.
     #[error("it has {found} bytes, expected {expected}")]
@@ -164,12 +179,14 @@ pub struct Report {
     pub subjects: Vec<Subject>,
     /// What is wrong; empty for a release that is verified.
     pub faults: Vec<Fault>,
+    /// Whether all of the release was checked: `false` where `release.json` itself was refused.
+    pub complete: bool,
 }
 
 impl Report {
     /// Whether the release is what its key says it is.
     pub fn is_verified(&self) -> bool {
-        self.faults.is_empty()
+        self.faults.is_empty() && self.complete
     }
 
     /// The last word.
@@ -177,64 +194,76 @@ impl Report {
         if self.is_verified() { "VERIFIED" } else { "REJECTED" }
     }
 
-    fn outcome(&self, subject: &Subject, check: Check) -> &'static str {
-        let failed = |f: &Fault| f.check == check && f.subject == subject.name;
-        if self.faults.iter().any(failed) {
-            "FAULT"
-        } else if subject.checks.contains(&check) {
-            "ok"
-        } else {
-            "-"
-        }
-    }
-
-    fn row<'a>(&self, subject: &'a Subject) -> Row<'a> {
-        Row {
-            name: &subject.name,
-            kind: subject.kind,
-            content: self.outcome(subject, Check::Content),
-            signature: self.outcome(subject, Check::Signature),
-            provenance: self.outcome(subject, Check::Provenance),
-            sbom: self.outcome(subject, Check::Sbom),
-        }
+    /// A row for each subject. There may be as many faults as files, so they are looked up in a set.
+    fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+        let failed: BTreeSet<_> =
+            self.faults.iter().map(|it| (it.subject.as_str(), it.check)).collect();
+        self.subjects.iter().map(move |subject| {
+            let outcome = |check| {
+                if failed.contains(&(subject.name.as_str(), check)) {
+                    "FAULT"
+                } else if subject.checks.contains(&check) {
+                    "ok"
+                } else {
+                    "-"
+                }
+            };
+            Row {
+                name: &subject.name,
+                kind: subject.kind,
+                content: outcome(Check::Content),
+                signature: outcome(Check::Signature),
+                provenance: outcome(Check::Provenance),
+                sbom: outcome(Check::Sbom),
+            }
+        })
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(release) = &self.release {
+            let release = escape::text(release);
             match &self.identity {
-                Some(identity) => writeln!(f, "{release}, signed by {identity}\n")?,
+                Some(identity) => {
+                    writeln!(f, "{release}, signed by {}\n", escape::text(identity))?;
+                }
                 None => writeln!(f, "{release}, key {}\n", self.key)?,
             }
         }
         let header = ["SUBJECT", "KIND", "CONTENT", "SIGNATURE", "PROVENANCE", "SBOM"];
-        let rows = self.subjects.iter().map(|subject| {
-            let Row { name, kind, content, signature, provenance, sbom } = self.row(subject);
+        let rows = self.rows().map(|row| {
+            let Row { name, kind, content, signature, provenance, sbom } = row;
             [name, kind, content, signature, provenance, sbom]
         });
-        let rows: Vec<_> = std::iter::once(header).chain(rows).collect();
+        let rows = std::iter::once(header).chain(rows);
+        let rows: Vec<_> = rows.map(|row| row.map(escape::text)).collect();
         write_table(f, &rows)?;
         if !self.faults.is_empty() {
             writeln!(f)?;
         }
         for Fault { subject, check, place, problem } in &self.faults {
             let about = if place == subject { String::new() } else { format!("{subject}: ") };
-            writeln!(f, "FAULT {} {about}{place}: {problem}", check.name())?;
+            let line = format!("{about}{place}: {problem}");
+            writeln!(f, "FAULT {} {}", check.name(), escape::text(&line))?;
+        }
+        if !self.complete {
+            writeln!(f, "\nNothing else was checked: nothing vouches for it but release.json.")?;
         }
         write!(f, "\n{}", self.verdict())
     }
 }
 
 /// Columns as wide as their widest cell, two spaces apart, no space at the end of a line.
-fn write_table(f: &mut fmt::Formatter<'_>, rows: &[[&str; 6]]) -> fmt::Result {
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
+fn write_table(f: &mut fmt::Formatter<'_>, rows: &[[Cow<'_, str>; 6]]) -> fmt::Result {
+    let mut widths = [0; 6];
     for row in rows {
-        let cells = row.iter().enumerate();
-        let padded = cells.map(|(column, cell)| format!("{cell:<w$}", w = width(column)));
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    for row in rows {
+        let padded = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
         writeln!(f, "{}", padded.collect::<Vec<_>>().join("  ").trim_end())?;
     }
     Ok(())
@@ -254,15 +283,13 @@ impl Check {
 
 impl Serialize for Report {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_struct("Report", 6)?;
+        let mut object = serializer.serialize_struct("Report", 7)?;
         object.serialize_field("verdict", self.verdict())?;
         object.serialize_field("release", &self.release)?;
         object.serialize_field("key", &self.key)?;
         object.serialize_field("identity", &self.identity)?;
-        object.serialize_field(
-            "subjects",
-            &self.subjects.iter().map(|s| self.row(s)).collect::<Vec<_>>(),
-        )?;
+        object.serialize_field("complete", &self.complete)?;
+        object.serialize_field("subjects", &self.rows().collect::<Vec<_>>())?;
         object
             .serialize_field("faults", &self.faults.iter().map(Line::from).collect::<Vec<_>>())?;
         object.end()
@@ -286,12 +313,13 @@ impl Findings {
     /// For checks that need no key.
     pub(crate) fn unsigned() -> Self {
         let (release, key, identity) = (None, String::new(), None);
-        Self(Report { release, key, identity, subjects: Vec::new(), faults: Vec::new() })
+        let (subjects, faults) = (Vec::new(), Vec::new());
+        Self(Report { release, key, identity, subjects, faults, complete: true })
     }
 
     pub(crate) fn release(&mut self, manifest: &Manifest) {
         let Manifest { product, version, channel, source, .. } = manifest;
-        let (channel, commit) = (format!("{channel:?}").to_lowercase(), &source.commit);
+        let (channel, commit) = (channel.name(), &source.commit);
         self.0.release = Some(format!("{product} {version} ({channel}), commit {commit}"));
     }
 
@@ -311,7 +339,29 @@ impl Findings {
         self.0.faults.push(Fault { subject, check, place, problem: problem.into() });
     }
 
+    /// Nothing more will be checked.
+    pub(crate) fn stop(&mut self) {
+        self.0.complete = false;
+    }
+
     pub(crate) fn into_report(self) -> Report {
         self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_stranger_named_reaches_no_terminal_as_it_is() {
+        let mut findings = Findings::unsigned();
+        let name = "a\x1b[2K\x1b]0;VERIFIED\x07\nVERIFIED\u{202e}";
+        findings.subject(name, "unknown", &[]);
+        findings.fault(name, Check::Content, name, Problem::Unreadable(name.to_owned()));
+        let text = findings.into_report().to_string();
+        assert!(!text.contains(['\x1b', '\x07', '\u{202e}']), "{text:?}");
+        assert!(text.contains("a\\x1b[2K"), "{text}");
+        assert_eq!(text.lines().filter(|line| *line == "VERIFIED").count(), 0, "{text}");
     }
 }

@@ -3,47 +3,114 @@
 
 //! Whether who is trusted signed the manifest, each file and each image, each in the way that its kind asks for.
 
+use std::path::Path;
+
+use oci::Digest;
 use release::layout::{self, SbomFormat};
 use release::{Image, Manifest};
 use sigstore::statement::{COSIGN_SIGN, CYCLONEDX, SPDX};
 use sigstore::{Bundle, PublicKey, Sha256, Trust, sha256, sha256_from_hex, simple_signing};
 
-use crate::files::Folder;
+use crate::Policy;
+use crate::files::{self, Folder};
 use crate::images::Parts;
 use crate::report::{Check, Findings, Problem};
 
-/// Checks the published key, if there has to be one, reads the manifest and checks its signature, and that it
-/// says of itself that it is signed so.
-///
-/// A manifest with a bad signature is returned all the same, so that the other faults are named too.
-pub(crate) fn manifest(
-    folder: &Folder,
-    trust: Trust<'_>,
-    findings: &mut Findings,
-) -> Option<Manifest> {
-    if let Trust::Key(key) = trust {
-        findings.subject(layout::PUBLIC_KEY, "key", &[Check::Content]);
-        if let Err(problem) = published_key(folder, key) {
-            findings.fault(layout::PUBLIC_KEY, Check::Content, layout::PUBLIC_KEY, problem);
+/// The largest `release.json` that is read before anything vouches for it.
+pub(crate) const MANIFEST_LIMIT: u64 = 16 * 1024 * 1024;
+/// The largest bundle that is read before anything vouches for it.
+pub(crate) const BUNDLE_LIMIT: u64 = 1024 * 1024;
+
+/// `release.json` and its signature: all that is read before the signature is checked.
+pub(crate) struct Head {
+    pub(crate) manifest: Result<Vec<u8>, Problem>,
+    pub(crate) bundle: Result<Vec<u8>, Problem>,
+}
+
+/// A manifest that who is trusted signed, and that is the one that was asked for.
+pub(crate) struct Authentic {
+    pub(crate) manifest: Manifest,
+    /// The digest of its text.
+    pub(crate) digest: Digest,
+}
+
+impl Head {
+    /// Reads both from the release folder `root`.
+    pub(crate) fn read(root: &Path) -> Self {
+        Self {
+            manifest: files::read(&root.join(layout::MANIFEST), MANIFEST_LIMIT),
+            bundle: files::read(&root.join(layout::signature(layout::MANIFEST)), BUNDLE_LIMIT),
         }
     }
-    findings.subject(layout::MANIFEST, "manifest", &[Check::Content, Check::Signature]);
-    file(folder, layout::MANIFEST, trust, findings);
-    let manifest = folder
-        .read(layout::MANIFEST)
-        .and_then(|bytes| Manifest::parse(&bytes).map_err(|e| Problem::Manifest(e.to_string())));
-    match manifest {
-        Ok(manifest) => {
-            findings.release(&manifest);
-            if let Err(problem) = signer(&manifest, trust) {
-                findings.fault(layout::MANIFEST, Check::Signature, layout::MANIFEST, problem);
+
+    /// Checks the signature, then that the manifest is the one that `policy` asks for, and that it names
+    /// who signed it. Whatever is wrong ends the verification: nothing that an unsigned manifest names
+    /// is looked at.
+    pub(crate) fn authenticate(
+        self,
+        trust: Trust<'_>,
+        policy: &Policy,
+        findings: &mut Findings,
+    ) -> Option<Authentic> {
+        findings.subject(layout::MANIFEST, "manifest", &[Check::Content, Check::Signature]);
+        let authentic = self.parse(trust, policy, findings);
+        if authentic.is_none() {
+            findings.stop();
+        }
+        authentic
+    }
+
+    fn parse(
+        self,
+        trust: Trust<'_>,
+        policy: &Policy,
+        findings: &mut Findings,
+    ) -> Option<Authentic> {
+        let bytes = match self.manifest {
+            Ok(bytes) => bytes,
+            Err(problem) => {
+                findings.fault(layout::MANIFEST, Check::Content, layout::MANIFEST, problem);
+                return None;
             }
-            Some(manifest)
+        };
+        let signed = self.bundle.and_then(|bundle| {
+            parse_bundle(&bundle)?.verify_file(trust, &sha256(&bytes)).map_err(Problem::from)
+        });
+        if let Err(problem) = signed {
+            let place = layout::signature(layout::MANIFEST);
+            findings.fault(layout::MANIFEST, Check::Signature, &place, problem);
+            return None;
         }
-        Err(problem) => {
-            findings.fault(layout::MANIFEST, Check::Content, layout::MANIFEST, problem);
-            None
+        let manifest = match Manifest::parse(&bytes) {
+            Ok(manifest) => manifest,
+            Err(e) => {
+                let problem = Problem::Manifest(e.to_string());
+                findings.fault(layout::MANIFEST, Check::Content, layout::MANIFEST, problem);
+                return None;
+            }
+        };
+        findings.release(&manifest);
+        let mut good = true;
+        let mut fault = |check, problem| {
+            good = false;
+            findings.fault(layout::MANIFEST, check, layout::MANIFEST, problem);
+        };
+        if let Err(problem) = signer(&manifest, trust) {
+            fault(Check::Signature, problem);
         }
+        for problem in policy.deviations(&manifest) {
+            fault(Check::Content, problem);
+        }
+        good.then(|| Authentic { manifest, digest: Digest::sha256(&bytes) })
+    }
+}
+
+/// Checks the public key that is published beside the release, if there has to be one.
+pub(crate) fn key(folder: &Folder, trust: Trust<'_>, findings: &mut Findings) {
+    let Trust::Key(key) = trust else { return };
+    findings.subject(layout::PUBLIC_KEY, "key", &[Check::Content]);
+    if let Err(problem) = published_key(folder, key) {
+        findings.fault(layout::PUBLIC_KEY, Check::Content, layout::PUBLIC_KEY, problem);
     }
 }
 
@@ -126,8 +193,11 @@ pub(crate) fn parts(
 /// Reads a bundle; its signature is not checked yet. It must have the one form that is written here,
 /// since the signature does not cover white space and the order of fields.
 pub(crate) fn bundle(folder: &Folder, path: &str) -> Result<Bundle, Problem> {
-    let bytes = folder.read(path)?;
-    let bundle = Bundle::parse(&bytes)?;
+    parse_bundle(&folder.read(path)?)
+}
+
+fn parse_bundle(bytes: &[u8]) -> Result<Bundle, Problem> {
+    let bundle = Bundle::parse(bytes)?;
     if bundle.to_json()? == bytes { Ok(bundle) } else { Err(Problem::Form) }
 }
 

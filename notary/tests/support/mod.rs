@@ -19,6 +19,7 @@ use release::{
 use serde_json::{Value, json};
 use sigstore::{PrivateKey, PublicKey, keyfile};
 use tempfile::TempDir;
+use verify::cli::PRODUCT;
 use verify::{Policy, Report};
 
 /// The image's repository.
@@ -153,7 +154,7 @@ impl Release {
             dirty: false,
         };
         let mut manifest =
-            Manifest::new("example".to_owned(), version.to_owned(), channel, source, 1_700_000_000);
+            Manifest::new(PRODUCT.to_owned(), version.to_owned(), channel, source, 1_700_000_000);
         manifest.materials.push(Material {
             uri: format!("git+https://example.org/source@{COMMIT}"),
             digest: BTreeMap::from([("gitCommit".to_owned(), COMMIT.to_owned())]),

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What a command line asks for, and what mistakes are told.
+//! What a command line asks for, and which mistakes are reported.
 
 use super::*;
+
+mod options;
 
 fn read(line: &str) -> Result<Request, clap::Error> {
     parse(line.split_whitespace().map(OsString::from))
@@ -39,15 +41,13 @@ fn every_step_and_pipeline_is_a_command_of_its_own() {
 }
 
 #[test]
-fn options_stand_before_and_after_the_command() {
-    for line in ["xtask --jobs 3 --json lint", "xtask lint --json --jobs 3"] {
-        let request = read(line).unwrap();
-        assert_eq!((request.options.jobs.get(), request.output.json), (3, true));
-    }
-    let request = read("xtask lint --fail-fast --keep-going").unwrap();
+fn the_last_of_two_options_that_exclude_each_other_wins() {
+    let request = read("xtask lint --json --jobs 3").unwrap();
+    assert_eq!((request.options.jobs.get(), request.output.json), (3, true));
+    let request = read("xtask validate --fail-fast --keep-going").unwrap();
     assert!(!request.options.fail_fast);
-    let request = read("xtask lint --keep-going --fail-fast").unwrap();
-    assert!(request.options.fail_fast);
+    let request = read("xtask ci pr --keep-going --fail-fast").unwrap();
+    assert!(request.options.fail_fast && request.options.strict);
 }
 
 #[test]
@@ -108,6 +108,11 @@ fn any_release_can_be_verified_with_a_key_or_an_identity() {
     let request = read(&format!("xtask verify --registry h/p:1 {identity}")).unwrap();
     let Verb::Verify(arguments) = request.verb else { panic!("another verb") };
     assert_eq!(arguments.join(" ".as_ref()), format!("--registry h/p:1 {identity}").as_str());
+    let line = "--release d --key k --product p --release-version 1 --channel stable";
+    let Verb::Verify(arguments) = read(&format!("xtask verify {line}")).unwrap().verb else {
+        panic!("another verb")
+    };
+    assert_eq!(arguments.join(" ".as_ref()), line);
     for line in [
         "--release d",
         "--registry h/p:1",
@@ -117,6 +122,8 @@ fn any_release_can_be_verified_with_a_key_or_an_identity() {
         "--release d --certificate-identity i",
         "--release d --certificate-oidc-issuer o",
         "--release d --key k --trusted-root t",
+        "--channel stable",
+        "--registry h/p:1 --key k --release-version 1",
         "--release d --key k --certificate-identity i --certificate-oidc-issuer o",
     ] {
         assert!(read(&format!("xtask verify {line}")).is_err(), "{line}");
@@ -127,8 +134,7 @@ fn any_release_can_be_verified_with_a_key_or_an_identity() {
 fn mistakes_end_with_code_2_and_name_what_is_possible() {
     for (line, expected) in [
         ("xtask lint --jobs 0", "--jobs"),
-        ("xtask lint --engine images", "JOB=NAME"),
-        ("xtask validate --target riscv64", "x86_64, aarch64, all"),
+        ("xtask build --target riscv64", "x86_64, aarch64, all"),
         ("xtask ci nothing", "pr"),
         ("xtask lnt", "lint"),
     ] {

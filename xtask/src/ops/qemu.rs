@@ -101,7 +101,23 @@ pub(crate) enum Accelerator {
 }
 
 impl Accelerator {
-    /// As people are told.
+    /// All of them.
+    pub(crate) const ALL: [Self; 2] = [Self::Kvm, Self::Tcg];
+
+    /// The value of `--accel`.
+    pub(crate) fn option(self) -> &'static str {
+        match self {
+            Self::Kvm => "kvm",
+            Self::Tcg => "tcg",
+        }
+    }
+
+    /// The one that `--accel` names so.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.option() == name)
+    }
+
+    /// As people read it.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Kvm => "KVM",

@@ -7,8 +7,9 @@ use anyhow::Result;
 use release::layout;
 
 use super::notary::{self, Engine, Key};
-use super::{Input, Need, Outcome, Plan, Step, StepLog};
+use super::{Argument, Input, Need, Outcome, Plan, Step, StepLog};
 use crate::run::Run;
+use crate::workspace::Job;
 
 /// `cargo xtask attest`.
 pub(crate) struct Attest;
@@ -22,6 +23,14 @@ impl Step for Attest {
         "write and sign the provenance of every file and image"
     }
 
+    fn example(&self) -> &'static str {
+        "--engine signatures=cosign"
+    }
+
+    fn arguments(&self) -> &'static [Argument] {
+        &[Argument::Engine(Job::Signatures)]
+    }
+
     fn needs(&self, run: &Run) -> Vec<Need> {
         Engine::needs(run)
     }
@@ -29,7 +38,7 @@ impl Step for Attest {
     fn plan(&self, run: &Run) -> Result<Plan> {
         let key = Key::of(run)?;
         let plan = notary::plan(run)
-            .command(key.call(run, Engine::of(run)?, "attest"))
+            .command(key.call(run, run.engines().signatures()?, "attest"))
             .writes(run.dist_in_plan().join(layout::PROVENANCE));
         Ok(key.inputs().iter().fold(plan, |plan, name| plan.reads(Input::Env(name))))
     }
@@ -38,7 +47,7 @@ impl Step for Attest {
         let key = Key::of(run)?;
         let manifest = run.manifest()?;
         run.exec(log, &notary::build(run))?;
-        run.exec(log, &key.call(run, Engine::of(run)?, "attest"))?;
+        run.exec(log, &key.call(run, run.engines().signatures()?, "attest"))?;
         // Nothing signs after this step.
         key.discard()?;
         Ok(Outcome::Done(format!(

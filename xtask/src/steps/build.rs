@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 use cargo_metadata::Metadata;
 use release::{Architecture, Engine, Material};
 
-use super::{Input, Need, Outcome, Plan, Step, StepLog};
+use super::{Argument, Input, Need, Outcome, Plan, Step, StepLog};
 use crate::ops::cargo::auditable::List;
 use crate::ops::cargo::build::{self, Folders, Identity};
 use crate::ops::cargo::graph::{self, Edges, Graph};
@@ -40,6 +40,14 @@ impl Step for Build {
 
     fn about(&self) -> &'static str {
         "build the binaries as they are delivered, and check their ELF headers"
+    }
+
+    fn example(&self) -> &'static str {
+        "--target all"
+    }
+
+    fn arguments(&self) -> &'static [Argument] {
+        &[Argument::Target]
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {

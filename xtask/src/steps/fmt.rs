@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::{Finding, Input, Need, Outcome, Plan, Step, StepLog};
+use super::{Argument, Finding, Input, Need, Outcome, Plan, Step, StepLog};
 use crate::ops::command::Command;
 use crate::run::Run;
 
@@ -23,6 +23,14 @@ impl Step for Fmt {
 
     fn about(&self) -> &'static str {
         "check that Rust, TOML and shell are formatted"
+    }
+
+    fn example(&self) -> &'static str {
+        "--fix"
+    }
+
+    fn arguments(&self) -> &'static [Argument] {
+        &[Argument::Fix]
     }
 
     fn is_gate(&self) -> bool {

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::{Finding, Gap, Input, Outcome, Plan, Skip, Step, StepLog};
+use super::{Argument, Finding, Gap, Input, Outcome, Plan, Skip, Step, StepLog};
 use crate::ops::epoch::rfc3339;
 use crate::ops::git::Base;
 use crate::ops::text::count;
@@ -40,6 +40,14 @@ impl Step for Headers {
 
     fn about(&self) -> &'static str {
         "check that every source file names its licence and owner"
+    }
+
+    fn example(&self) -> &'static str {
+        "--all"
+    }
+
+    fn arguments(&self) -> &'static [Argument] {
+        &[Argument::AllFiles, Argument::Fix]
     }
 
     fn is_gate(&self) -> bool {

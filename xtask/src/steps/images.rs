@@ -28,10 +28,10 @@ use self::builder::Builder;
 pub(super) use self::deliver::megabytes;
 use self::work::{Prepared, Work};
 use super::build::material;
-use super::{Input, Need, Outcome, Plan, Step, StepLog, notary};
+use super::{Argument, Input, Need, Outcome, Plan, Step, StepLog, notary};
 use crate::ops::{checksum, emulation, parallel};
 use crate::run::Run;
-use crate::workspace::{Image, ImageBase, Pinned};
+use crate::workspace::{Image, ImageBase, Job, Pinned};
 
 /// `cargo xtask images`.
 pub(crate) struct Images;
@@ -43,6 +43,20 @@ impl Step for Images {
 
     fn about(&self) -> &'static str {
         "build the tool images, each as an OCI layout"
+    }
+
+    fn example(&self) -> &'static str {
+        "tools/sgdisk --target all"
+    }
+
+    fn arguments(&self) -> &'static [Argument] {
+        &[
+            Argument::Engine(Job::Images),
+            Argument::Images,
+            Argument::Push,
+            Argument::Target,
+            Argument::UpdateLock,
+        ]
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {
@@ -72,7 +86,7 @@ impl Step for Images {
 
 /// What building images needs.
 pub(super) fn needs(run: &Run) -> Vec<Need> {
-    let builder = Builder::chosen(run).ok().map(|builder| Need::Tool(builder.program()));
+    let builder = run.engines().images().ok().map(|builder| Need::Tool(builder.program()));
     let foreign = run.options.architectures.iter().filter_map(|architecture| {
         let emulator = emulation::emulator(*architecture)?;
         Some([Need::Tool(emulator), Need::Runs(*architecture)])
@@ -91,7 +105,7 @@ fn maker(base: &ImageBase) -> &'static str {
 
 /// What building the images `chosen` would do.
 pub(super) fn plan(run: &Run, chosen: &[&Image]) -> Result<Plan> {
-    let builder = Builder::chosen(run)?;
+    let builder = run.engines().images()?;
     let mut plan =
         Plan::new().reads(Input::Path("release.toml".into())).reads(Input::Tool(builder.program()));
     for image in chosen {
@@ -109,7 +123,7 @@ pub(super) fn plan(run: &Run, chosen: &[&Image]) -> Result<Plan> {
 
 /// Builds the images `chosen` and puts them on record.
 pub(super) fn build(run: &Run, log: &StepLog, chosen: &[&Image]) -> Result<Outcome> {
-    let builder = Builder::chosen(run)?;
+    let builder = run.engines().images()?;
     let mut works = Vec::new();
     for image in chosen {
         works.extend(self::works(run, image)?);

@@ -19,11 +19,11 @@ use self::engine::Engine;
 use super::images::{is_bound, megabytes};
 use super::maintenance::undeclared;
 use super::package::{artifact, copy};
-use super::{Finding, Input, Need, Outcome, Plan, Step, StepLog};
+use super::{Argument, Finding, Input, Need, Outcome, Plan, Step, StepLog};
 use crate::ops::live::installer;
 use crate::ops::oci::platforms::{self, Platform};
 use crate::run::Run;
-use crate::workspace::{ImageBase, Iso as Declared};
+use crate::workspace::{ImageBase, Iso as Declared, Job};
 
 /// `cargo xtask iso`.
 pub(crate) struct Iso;
@@ -37,12 +37,20 @@ impl Step for Iso {
         "make the live ISO of the maintenance OS"
     }
 
+    fn example(&self) -> &'static str {
+        "--engine iso=native"
+    }
+
+    fn arguments(&self) -> &'static [Argument] {
+        &[Argument::Engine(Job::Iso), Argument::Target]
+    }
+
     fn needs(&self, run: &Run) -> Vec<Need> {
         if run.workspace.product().iso.is_none() {
             return Vec::new();
         }
-        // A run with an engine that there is not ends in the plan, which says so.
-        let tools = Engine::of(run).map(Engine::tools).unwrap_or_default();
+        // Where none is named, the plan is an error.
+        let tools = run.engines().iso().map(Engine::tools).unwrap_or_default();
         // The root as it is, compressed, and in the image.
         tools.iter().copied().map(Need::Tool).chain([Need::Space(1 << 30)]).collect()
     }
@@ -99,7 +107,7 @@ impl Step for Iso {
             facts.push(format!("{path} {size}"));
             isos.push(iso);
         }
-        let engine = Engine::of(run)?.record(run)?;
+        let engine = run.engines().iso()?.record(run)?;
         run.update_manifest(|manifest| {
             for iso in isos {
                 manifest.put_artifact(iso);
@@ -127,7 +135,7 @@ struct Work<'a> {
 fn works(run: &Run) -> Result<Vec<Work<'_>>> {
     let product = run.workspace.product();
     let Some(declared) = &product.iso else { return Ok(Vec::new()) };
-    let engine = Engine::of(run)?;
+    let engine = run.engines().iso()?;
     let base = product.base(&product.image(&declared.image)?.base)?;
     let folder = run.workspace.scratch().join(engine.folder());
     let work = |architecture: &Architecture| Work {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::{Input, Need, Outcome, Plan, Step, StepLog};
+use super::{Argument, Input, Need, Outcome, Plan, Step, StepLog};
 use crate::run::Run;
 
 mod rust;
@@ -24,6 +24,14 @@ impl Step for Lint {
 
     fn about(&self) -> &'static str {
         "check that clippy, rustdoc, shellcheck, Quadlet and systemd have nothing to say"
+    }
+
+    fn example(&self) -> &'static str {
+        "--fix"
+    }
+
+    fn arguments(&self) -> &'static [Argument] {
+        &[Argument::Fix]
     }
 
     fn is_gate(&self) -> bool {

@@ -6,9 +6,9 @@
 use anyhow::Result;
 
 use super::images;
-use super::{Need, Outcome, Plan, Skip, Step, StepLog};
+use super::{Argument, Need, Outcome, Plan, Skip, Step, StepLog};
 use crate::run::Run;
-use crate::workspace::Image;
+use crate::workspace::{Image, Job};
 
 /// `cargo xtask maintenance`.
 pub(crate) struct Maintenance;
@@ -20,6 +20,14 @@ impl Step for Maintenance {
 
     fn about(&self) -> &'static str {
         "build the maintenance OS as an OCI layout"
+    }
+
+    fn example(&self) -> &'static str {
+        "--bind-tools"
+    }
+
+    fn arguments(&self) -> &'static [Argument] {
+        &[Argument::BindTools, Argument::Engine(Job::Images), Argument::Target]
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {

@@ -7,6 +7,7 @@
 //! `pipelines.rs`. It is a command of its own from then on.
 
 mod allowed;
+mod argument;
 pub(crate) mod attest;
 pub(crate) mod audit;
 pub(crate) mod build;
@@ -54,6 +55,7 @@ pub(crate) mod workflows;
 
 use anyhow::Result;
 
+pub(crate) use self::argument::Argument;
 pub(crate) use self::outcome::{Gap, Judgement, Outcome, Skip};
 pub(crate) use self::plan::{Action, Input, Need, Plan};
 pub(crate) use crate::finding::Finding;
@@ -68,6 +70,16 @@ pub(crate) trait Step: Sync {
 
     /// One line for `--help` and `--dry-run`.
     fn about(&self) -> &'static str;
+
+    /// What follows its name in the example of `--help`.
+    fn example(&self) -> &'static str {
+        ""
+    }
+
+    /// What its command takes beside the options of every run; anything else is an error.
+    fn arguments(&self) -> &'static [Argument] {
+        &[]
+    }
 
     /// Whether it does nothing but judge the source, from nothing but what its plan reads. A gate
     /// that ended well does not run again while that is unchanged, and one whose program is missing

@@ -14,6 +14,7 @@ use super::{Input, Need, Plan, StepLog};
 use crate::ops::command::Command;
 use crate::ops::tree;
 use crate::run::Run;
+pub(super) use crate::workspace::SignatureEngine as Engine;
 
 /// The signing key: the path of a key file, or its PEM text.
 const KEY: &str = "XTASK_SIGNING_KEY";
@@ -42,38 +43,12 @@ const OF_IDENTITIES: &[&str] = &[
     "TUF_",
 ];
 
-/// What signs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Engine {
-    /// `notary` itself.
-    Native,
-    /// The program, which `notary` calls, with a key.
-    Cosign,
-    /// The program, as whoever it proves to be.
-    Keyless,
-}
-
 impl Engine {
-    /// The engine of this run.
-    ///
-    /// # Errors
-    /// When there is no engine of that name.
-    pub(super) fn of(run: &Run) -> Result<Self> {
-        match run.engine("signatures")? {
-            "native" => Ok(Self::Native),
-            "cosign" => Ok(Self::Cosign),
-            "cosign:keyless" => Ok(Self::Keyless),
-            other => bail!(
-                "there is no engine {other:?} for signatures: expected native, cosign or cosign:keyless"
-            ),
-        }
-    }
-
     /// What signing needs beside what every call of `notary` does.
     pub(super) fn needs(run: &Run) -> Vec<Need> {
         let mut needs = needs();
-        // An unknown engine is told by the plan.
-        if Self::of(run).is_ok_and(|engine| engine != Self::Native) {
+        // Where none is named, the plan is an error.
+        if run.engines().signatures().is_ok_and(|engine| engine != Self::Native) {
             needs.push(Need::Tool("cosign"));
         }
         needs
@@ -116,7 +91,7 @@ impl Key {
     /// # Errors
     /// When a release is to be signed with a key and the environment holds none.
     pub(super) fn of(run: &Run) -> Result<Self> {
-        if Engine::of(run)? == Engine::Keyless {
+        if run.engines().signatures()? == Engine::Keyless {
             return Ok(Self::None);
         }
         if env::var_os(KEY).is_some_and(|value| !value.is_empty()) {

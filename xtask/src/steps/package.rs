@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result};
 use release::{Architecture, Artifact, ArtifactKind};
 
 use super::build::{Output, metadata, outputs, stem};
-use super::{Input, Need, Outcome, Plan, Step, StepLog};
+use super::{Argument, Input, Need, Outcome, Plan, Step, StepLog};
 use crate::ops::archive::{self, Member, Mode};
 use crate::ops::{atomic, checksum};
 use crate::run::Run;
@@ -36,6 +36,14 @@ impl Step for Package {
 
     fn about(&self) -> &'static str {
         "put the binaries into archives, .deb and .rpm, with configuration, unit and licence"
+    }
+
+    fn example(&self) -> &'static str {
+        "--target x86_64"
+    }
+
+    fn arguments(&self) -> &'static [Argument] {
+        &[Argument::Target]
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {

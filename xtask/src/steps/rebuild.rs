@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use self::matrix::Row;
 use self::second::{Second, Variation};
-use super::{Input, Need, Outcome, Plan, Step, StepLog};
+use super::{Argument, Input, Need, Outcome, Plan, Step, StepLog};
 use crate::finding::Finding;
 use crate::ops::atomic;
 use crate::ops::command::quote;
@@ -39,6 +39,10 @@ impl Step for Rebuild {
 
     fn about(&self) -> &'static str {
         "build again, elsewhere and otherwise, and compare every byte"
+    }
+
+    fn arguments(&self) -> &'static [Argument] {
+        &[Argument::Against]
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {

@@ -16,14 +16,14 @@ use release::{Architecture, Artifact, ArtifactKind};
 use self::engine::{Engine, Name};
 use super::build::{Output, outputs};
 use super::package::{artifact, file_name};
-use super::{Input, Need, Outcome, Plan, Step, StepLog};
+use super::{Argument, Input, Need, Outcome, Plan, Step, StepLog};
 use crate::ops::oci::platforms::{self, Platform};
 use crate::ops::sbom::bom::{Bom, Component, Kind, Origin};
 use crate::ops::sbom::crates::Subject;
 use crate::ops::sbom::{self, purl};
 use crate::ops::{ar, archive, atomic, checksum, rpm};
 use crate::run::Run;
-use crate::workspace::Deliver;
+use crate::workspace::{Deliver, Job};
 
 /// `cargo xtask sbom`.
 pub(crate) struct Sbom;
@@ -40,16 +40,24 @@ impl Step for Sbom {
         "write the bills of materials (CycloneDX, SPDX) of each binary, package, image and ISO"
     }
 
+    fn example(&self) -> &'static str {
+        "--engine sbom=syft"
+    }
+
+    fn arguments(&self) -> &'static [Argument] {
+        &[Argument::Engine(Job::Sbom), Argument::Target]
+    }
+
     fn needs(&self, run: &Run) -> Vec<Need> {
-        // An unknown engine is told by the plan.
-        let engine = Name::of(run).ok();
+        // Where none is named, the plan is an error.
+        let engine = run.engines().sbom().ok();
         let scanner = engine.filter(|it| *it == Name::Syft).map(|_| Need::Tool("syft"));
         [Need::Tool("cargo")].into_iter().chain(scanner).collect()
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
         let mut plan = Plan::new().reads(Input::Path("Cargo.lock".into())).reads(Input::Manifest);
-        let engine = Name::of(run)?;
+        let engine = run.engines().sbom()?;
         for output in outputs(run)? {
             plan = engine.commands(run, &output).into_iter().fold(plan, Plan::command);
         }

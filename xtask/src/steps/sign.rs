@@ -7,8 +7,9 @@ use anyhow::{Context as _, Result};
 use release::layout;
 
 use super::notary::{self, Engine, Key};
-use super::{Input, Need, Outcome, Plan, Step, StepLog};
+use super::{Argument, Input, Need, Outcome, Plan, Step, StepLog};
 use crate::run::Run;
+use crate::workspace::Job;
 
 /// `cargo xtask sign`.
 pub(crate) struct Sign;
@@ -22,6 +23,14 @@ impl Step for Sign {
         "sign every file and image that release.json names"
     }
 
+    fn example(&self) -> &'static str {
+        "--engine signatures=cosign"
+    }
+
+    fn arguments(&self) -> &'static [Argument] {
+        &[Argument::Engine(Job::Signatures)]
+    }
+
     fn needs(&self, run: &Run) -> Vec<Need> {
         Engine::needs(run)
     }
@@ -31,7 +40,7 @@ impl Step for Sign {
         let plan = key.planned(run).into_iter().fold(notary::plan(run), Plan::command);
         let plan = plan
             .native("note in release.json what signs")
-            .command(key.call(run, Engine::of(run)?, "sign"))
+            .command(key.call(run, run.engines().signatures()?, "sign"))
             .writes(run.dist_in_plan().join(layout::SIGNATURES));
         let plan = key.inputs().iter().fold(plan, |plan, name| plan.reads(Input::Env(name)));
         Ok(match key {
@@ -42,7 +51,7 @@ impl Step for Sign {
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         let key = Key::of(run)?;
-        let engine = Engine::of(run)?;
+        let engine = run.engines().signatures()?;
         let manifest = run.manifest()?;
         run.exec(log, &notary::build(run))?;
         key.prepare(run, log)?;

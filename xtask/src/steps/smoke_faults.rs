@@ -15,11 +15,12 @@ use walkdir::WalkDir;
 
 use super::registry::{self, Registry};
 use super::verify::By;
-use super::{Input, Need, Outcome, Plan, Step, StepLog, notary, publish, verify};
+use super::{Argument, Input, Need, Outcome, Plan, Step, StepLog, notary, publish, verify};
 use crate::ops::command::Command;
 use crate::ops::tree;
 use crate::run::Run;
 use crate::tool::Daemon;
+use crate::workspace::Job;
 
 /// `cargo xtask smoke faults`.
 pub(crate) struct SmokeFaults;
@@ -41,6 +42,10 @@ impl Step for SmokeFaults {
 
     fn about(&self) -> &'static str {
         "publish to a full disk, and kill publisher and registry in the middle"
+    }
+
+    fn arguments(&self) -> &'static [Argument] {
+        &[Argument::Engine(Job::Signatures)]
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {

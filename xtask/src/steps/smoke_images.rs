@@ -19,7 +19,7 @@ use release::Architecture;
 
 use self::systems::Systems;
 use self::task::Task;
-use super::{Input, Need, Outcome, Plan, Step, StepLog, notary};
+use super::{Argument, Input, Need, Outcome, Plan, Step, StepLog, notary};
 use crate::ops::container::{Call, Container, Runner, remove_store};
 use crate::ops::emulation;
 use crate::ops::oci::platforms::{self, Platform};
@@ -47,6 +47,14 @@ impl Step for SmokeImages {
         "start every tool image, see its plans and programs, and have it install systems for tests"
     }
 
+    fn example(&self) -> &'static str {
+        "--target aarch64"
+    }
+
+    fn arguments(&self) -> &'static [Argument] {
+        &[Argument::Target]
+    }
+
     fn needs(&self, _run: &Run) -> Vec<Need> {
         let always = [Need::Wanted("podman"), Need::Space(2 << 30)];
         notary::needs().into_iter().chain(always).collect()
@@ -57,10 +65,13 @@ impl Step for SmokeImages {
             .reads(Input::Path(run.dist_in_plan()))
             .reads(Input::Source(PLANS.into()))
             .reads(Input::Source(TASKS.into()));
+        let architectures: Vec<_> = run.options.architectures.iter().map(|it| it.oci()).collect();
+        let architectures = architectures.join(", ");
         let images = run.workspace.product().images.iter();
         Ok(images.fold(plan, |plan, image| {
             let Some(Smoke { plans, programs, tasks, .. }) = &image.smoke else { return plan };
-            let plan = plan.native(format!("run {} with --version", image.name));
+            let name = &image.name;
+            let plan = plan.native(format!("run {name} for {architectures} with --version"));
             let plan = plans.iter().fold(plan, |plan, name| {
                 plan.native(format!("run it with --dry-run, and compare with {PLANS}/{name}.txt"))
             });

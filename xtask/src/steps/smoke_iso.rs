@@ -21,7 +21,7 @@ use release::{Architecture, ArtifactKind};
 use self::case::{Case, End, Tools};
 use self::webhook::Webhook;
 use super::images::{is_bound, megabytes};
-use super::{Input, Need, Outcome, Plan, Step, StepLog};
+use super::{Argument, Input, Need, Outcome, Plan, Step, StepLog};
 use crate::ops::checksum;
 use crate::ops::qemu::{Accelerator, Drive, DriveKind, Machine, PROBE, PROBE_ANSWER, Qmp};
 use crate::ops::tree::remove;
@@ -83,6 +83,10 @@ impl Step for SmokeIso {
 
     fn about(&self) -> &'static str {
         self.about
+    }
+
+    fn arguments(&self) -> &'static [Argument] {
+        &[Argument::Accelerator, Argument::Machines]
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {
@@ -157,6 +161,9 @@ struct Started {
 
 /// KVM where a machine really runs with it: that there is `/dev/kvm` does not say so.
 fn accelerator(run: &Run, log: &StepLog) -> Result<Accelerator> {
+    if let Some(chosen) = run.options.accelerator {
+        return Ok(chosen);
+    }
     if !Path::new("/dev/kvm").exists() {
         return Ok(Accelerator::Tcg);
     }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 use release::Architecture;
 
-use super::{Input, Need, Outcome, Plan, Step, StepLog, test_artifacts};
+use super::{Argument, Input, Need, Outcome, Plan, Step, StepLog, test_artifacts};
 use crate::ops::command::Command;
 use crate::ops::tree::remove;
 use crate::run::Run;
@@ -32,6 +32,14 @@ impl Step for SmokeTestArtifacts {
 
     fn about(&self) -> &'static str {
         "start the Linux for tests in a virtual machine"
+    }
+
+    fn example(&self) -> &'static str {
+        "--target aarch64"
+    }
+
+    fn arguments(&self) -> &'static [Argument] {
+        &[Argument::Target]
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {

@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 
 use self::skips::Skips;
 use super::coverage::counters;
-use super::{Finding, Input, Judgement, Need, Outcome, Plan, Step, StepLog};
+use super::{Argument, Finding, Input, Judgement, Need, Outcome, Plan, Step, StepLog};
 use crate::ops::command::Command;
 use crate::ops::junit::{self, panic_place};
 use crate::ops::text::{count, seconds};
@@ -80,6 +80,14 @@ impl Step for Test {
 
     fn about(&self) -> &'static str {
         "run every test"
+    }
+
+    fn example(&self) -> &'static str {
+        "--bare"
+    }
+
+    fn arguments(&self) -> &'static [Argument] {
+        &[Argument::Bare]
     }
 
     fn is_gate(&self) -> bool {

@@ -20,7 +20,7 @@ use release::test_artifacts::{NON_PRODUCTION, RECORD};
 use release::{Architecture, TestArtifact};
 
 use super::images::packages;
-use super::{Input, Need, Outcome, Plan, Step, StepLog};
+use super::{Argument, Input, Need, Outcome, Plan, Step, StepLog};
 use crate::ops::atomic;
 use crate::ops::command::Command;
 use crate::ops::debian::lock::{Lock, TEST_ARTIFACTS};
@@ -48,6 +48,14 @@ impl Step for TestArtifacts {
 
     fn about(&self) -> &'static str {
         "make operating systems for tests of installing one, which are of no release"
+    }
+
+    fn example(&self) -> &'static str {
+        "--target all"
+    }
+
+    fn arguments(&self) -> &'static [Argument] {
+        &[Argument::Target]
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {

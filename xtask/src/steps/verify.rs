@@ -12,9 +12,10 @@ use release::{Signer, layout};
 
 use super::notary::Engine;
 use super::registry::{self, Registry};
-use super::{Need, Outcome, Plan, Step, StepLog, notary};
+use super::{Argument, Need, Outcome, Plan, Step, StepLog, notary};
 use crate::ops::command::Command;
 use crate::run::Run;
+use crate::workspace::Job;
 
 /// `cargo xtask verify`.
 pub(crate) struct Verify;
@@ -26,6 +27,14 @@ impl Step for Verify {
 
     fn about(&self) -> &'static str {
         "verify the release from what the registry serves, and the public key or who signed"
+    }
+
+    fn example(&self) -> &'static str {
+        "--release target/dist/latest --key cosign.pub"
+    }
+
+    fn arguments(&self) -> &'static [Argument] {
+        &[Argument::Engine(Job::Signatures), Argument::Verify]
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {
@@ -59,7 +68,7 @@ pub(super) enum By {
 impl By {
     /// What the release of this work tree says of itself; before there is one, what is to be signed with.
     pub(super) fn own(run: &Run) -> Self {
-        let keyless = || Engine::of(run).is_ok_and(|engine| engine == Engine::Keyless);
+        let keyless = || run.engines().signatures().is_ok_and(|engine| engine == Engine::Keyless);
         let later = || Signer { identity: "NAME".to_owned(), issuer: "URL".to_owned() };
         let signer = match run.manifest() {
             Ok(manifest) => manifest.signer,
@@ -87,7 +96,8 @@ pub(super) fn verify(run: &Run, host: &str, by: &By) -> Command {
     let product = &run.workspace.product().product.name;
     let command = notary::call(run, "verify")
         .arg("--registry")
-        .arg(format!("{host}/{product}:{}", run.version().text()));
+        .arg(format!("{host}/{product}:{}", run.version().text()))
+        .args(["--product", product]);
     by.name(command)
 }
 

@@ -4,6 +4,7 @@
 //! Where we are: root, commit, epoch, version and `release.toml`. Made once, then read only.
 
 mod asked;
+mod engines;
 mod gates;
 mod git;
 mod package;
@@ -18,6 +19,9 @@ use anyhow::{Context as _, Result, bail};
 use self::asked::Asked;
 use crate::ops::{git as history, source, tree};
 
+pub(crate) use self::engines::{
+    Choice, Engines, ImageEngine, IsoEngine, Job, LIVE_TYPE, SbomEngine, SignatureEngine,
+};
 pub(crate) use self::gates::{Allowance, Coverage as CoverageThresholds, Mitigation, SchemaRules};
 pub(crate) use self::product::{
     Binary, Deliver, Image, ImageBase, Iso, Pinned, Product, Smoke, TestSystems, names,

@@ -11,6 +11,7 @@ use oci::Reference;
 use release::Architecture;
 use serde::Deserialize;
 
+use super::engines::Engines;
 use super::gates::Gates;
 use super::package::Package;
 
@@ -35,9 +36,9 @@ pub(crate) struct Product {
     pub(crate) test_artifacts: Option<TestSystems>,
     /// The live ISO of the maintenance OS.
     pub(crate) iso: Option<Iso>,
-    /// The engine that does each job: `images`, `sbom`, `signatures`.
+    /// The engine that does each job, where the command line names no other.
     #[serde(default)]
-    pub(crate) engines: BTreeMap<String, String>,
+    pub(crate) engines: Engines,
     /// What gates hold the source against.
     #[serde(default)]
     pub(crate) gates: Gates,
@@ -361,7 +362,7 @@ mod tests {
     fn takes_our_own() {
         let product = Product::parse(OURS).unwrap();
         assert!(product.binaries.iter().any(|it| it.name == "controller"));
-        assert!(!product.engines.is_empty());
+        assert!(product.engines.choices().next().is_some());
     }
 
     #[test]

@@ -22,6 +22,8 @@ use crate::reference::{Repository, Selector, Tag};
 
 /// Pages of a list that are read at most; a registry with more has a loop in its links.
 const PAGES: usize = 10_000;
+/// Bytes of a list that are read at most, all pages together: some hundred thousand entries.
+const LIST_LIMIT: u64 = 64 * 1024 * 1024;
 
 /// A manifest as a registry serves it.
 #[derive(Debug, Clone)]
@@ -160,8 +162,12 @@ impl Client {
         mut request: Request<'_>,
         mut read: impl FnMut(&Request<'_>, &[u8]) -> Result<(), ClientError>,
     ) -> Result<(), ClientError> {
+        let mut left = LIST_LIMIT;
         for _ in 0..PAGES {
             let (parts, bytes) = self.call_for_bytes(&mut request, &[200], MANIFEST_LIMIT)?;
+            left = left.checked_sub(bytes.len() as u64).ok_or_else(|| {
+                request.protocol_error(format!("the list has more than {LIST_LIMIT} bytes"))
+            })?;
             read(&request, &bytes)?;
             match next_page(&request.url, &parts.headers) {
                 // Our secrets go to our registry only.

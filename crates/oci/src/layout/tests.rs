@@ -108,19 +108,42 @@ fn creating_again_keeps_what_is_there() {
     assert_eq!(tree(folder.path()), before);
 }
 
+/// An index of `children`.
+fn index(layout: &Layout, children: Vec<Descriptor>) -> Descriptor {
+    let index =
+        ImageIndexBuilder::default().schema_version(2_u32).manifests(children).build().unwrap();
+    layout.write_json(media_type::IMAGE_INDEX, &index).unwrap()
+}
+
 #[test]
-fn nesting_has_a_limit() {
+fn no_document_names_its_own_kind() {
     let (_folder, layout, manifest) = layout(&[]);
-    let mut inner = manifest;
-    for _ in 0..=8 {
-        let index = ImageIndexBuilder::default()
-            .schema_version(2_u32)
-            .manifests(vec![inner])
-            .build()
-            .unwrap();
-        inner = layout.write_json(media_type::IMAGE_INDEX, &index).unwrap();
+    let outer = index(&layout, vec![index(&layout, vec![manifest])]);
+    assert!(matches!(layout.walk_from(&outer), Err(LayoutError::Nested { .. })));
+}
+
+/// Each manifest names the one before `fan` times: a walk without a seen-set takes `fan` to the power of
+/// `depth` steps, one without a fixed descent a stack of `depth` frames.
+#[test]
+fn a_chain_of_manifests_is_refused_at_its_first_link() {
+    for (depth, fan) in [(60, 2), (20_000, 1)] {
+        let (_folder, layout, mut last) = layout(&[]);
+        for _ in 0..depth {
+            let manifest = serde_json::json!({
+                "schemaVersion": 2,
+                "mediaType": media_type::IMAGE_MANIFEST,
+                "config": last,
+                "layers": vec![&last; fan - 1],
+            });
+            // Not by the layout, which writes each to the disk before it goes on.
+            let bytes = manifest.to_string();
+            let digest = Digest::sha256(bytes.as_bytes());
+            fs::write(layout.blob_path(&digest), &bytes).unwrap();
+            let size = bytes.len() as u64;
+            last = artifact::descriptor(media_type::IMAGE_MANIFEST, &digest, size);
+        }
+        assert!(matches!(layout.walk_from(&last), Err(LayoutError::Nested { .. })));
     }
-    assert!(matches!(layout.walk_from(&inner), Err(LayoutError::TooDeep { .. })));
 }
 
 #[test]

@@ -48,10 +48,18 @@ impl Client {
             Err(error) => return Err(error),
         };
         let location = response.headers.get(LOCATION).and_then(|value| value.to_str().ok());
-        match response.headers.get(TOKEN) {
-            Some(token) => Ok(Auth::session(token.clone(), location.map(str::to_owned))),
-            None => Auth::basic(&self.credentials),
+        if let Some(token) = response.headers.get(TOKEN) {
+            return Ok(Auth::session(token.clone(), location.map(str::to_owned)));
         }
+        // Without its token the session is of no use, and BMCs have few.
+        let auth = Auth::basic(&self.credentials)?;
+        if let Some(path) = location.and_then(|location| self.address.local(location)) {
+            let headers = HeaderMap::from_iter([auth.header()]);
+            if let Err(error) = self.follow(&Method::DELETE, &path, None, &headers).await {
+                tracing::debug!(%error, "session without a token not closed");
+            }
+        }
+        Ok(auth)
     }
 
     /// Where sessions are made, if the BMC has any: the service root tells, and needs no session for

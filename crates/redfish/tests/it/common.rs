@@ -49,7 +49,7 @@ pub(crate) fn endpoint(mock: &Mock) -> Endpoint {
 
 pub(crate) fn endpoint_at(address: &str) -> Endpoint {
     let credentials = Credentials { user: "admin".to_owned(), password: "password".to_owned() };
-    Endpoint { address: address.to_owned(), credentials, tls: TlsPolicy::Insecure }
+    Endpoint { address: address.parse().unwrap(), credentials, tls: TlsPolicy::Insecure }
 }
 
 pub(crate) async fn connect(mock: &Mock) -> Bmc {

@@ -9,6 +9,7 @@
 mod common;
 mod faults;
 mod media;
+mod quirks;
 mod restart;
 mod sessions;
 mod sushy_tools;

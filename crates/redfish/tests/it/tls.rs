@@ -6,14 +6,60 @@
 use std::sync::Arc;
 
 use mock_bmc::Mock;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SigningKey as _};
 use redfish::{Bmc, Endpoint, Error, TlsPolicy};
 use sha2::{Digest as _, Sha256};
-use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
+use tokio_rustls::rustls::{ServerConfig, version};
+use x509_cert::der::asn1::BitString;
+use x509_cert::der::{Decode as _, Encode as _};
+use x509_cert::{Certificate, Version};
 
 use crate::common::{SERIAL, config, endpoint, start, timing};
+
+/// The certificate as X.509 v1: without extensions, signed again with `key`.
+fn as_v1(certificate: &CertificateDer<'_>, key: &KeyPair) -> CertificateDer<'static> {
+    let mut certificate = Certificate::from_der(certificate).unwrap();
+    certificate.tbs_certificate.version = Version::V1;
+    certificate.tbs_certificate.extensions = None;
+    let signature = key.sign(&certificate.tbs_certificate.to_der().unwrap()).unwrap();
+    certificate.signature = BitString::from_bytes(&signature).unwrap();
+    certificate.to_der().unwrap().into()
+}
+
+#[tokio::test]
+async fn an_old_certificate_is_accepted_by_its_key() {
+    for version in [&version::TLS12, &version::TLS13] {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(Vec::new()).unwrap().self_signed(&key).unwrap();
+        let old = as_v1(certificate.der(), &key);
+        let hash = Sha256::digest(&old).into();
+        let start_with = async |key: &KeyPair| {
+            let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+            let provider = ring::default_provider();
+            let signing = provider.key_provider.load_private_key(key).unwrap();
+            let shown = Arc::new(CertifiedKey::new(vec![old.clone()], signing));
+            let tls = ServerConfig::builder_with_provider(Arc::new(provider))
+                .with_protocol_versions(&[version])
+                .unwrap()
+                .with_no_client_auth()
+                .with_cert_resolver(Arc::new(SingleCertAndKey::from(shown)));
+            let mut config = config("generic");
+            config.tls = Some(Arc::new(tls));
+            start(config).await
+        };
+        let mock = start_with(&key).await;
+        connect(&mock, TlsPolicy::Pin(hash)).await.unwrap();
+        connect(&mock, TlsPolicy::Insecure).await.unwrap();
+        // Whoever has the certificate and not its key does not get the password.
+        let thief = start_with(&KeyPair::generate().unwrap()).await;
+        let error = connect(&thief, TlsPolicy::Pin(hash)).await.unwrap_err();
+        assert!(matches!(error, Error::Tls(_)), "{error:?}");
+        assert_eq!(thief.requests(), []);
+    }
+}
 
 /// A BMC with a certificate for 127.0.0.1; the PEM of who issued it; the certificate's SHA-256.
 async fn secured() -> (Mock, String, [u8; 32]) {

@@ -6,20 +6,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
 use release::Architecture;
 
 use crate::ops::command::Command;
-use crate::run::Run;
-
-/// A program that builds images.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Builder {
-    /// `podman build`.
-    Podman,
-    /// `buildah build`.
-    Buildah,
-}
+pub(super) use crate::workspace::ImageEngine as Builder;
 
 /// One image to be built.
 #[derive(Debug)]
@@ -40,15 +30,6 @@ pub(super) struct Job {
 const NAME: &str = "localhost/image";
 
 impl Builder {
-    /// The builder that the engine for `images` names.
-    pub(super) fn chosen(run: &Run) -> Result<Self> {
-        match run.engine("images")? {
-            "podman" => Ok(Self::Podman),
-            "buildah" => Ok(Self::Buildah),
-            other => bail!("there is no engine {other:?} for images: expected podman or buildah"),
-        }
-    }
-
     /// Its executable.
     pub(super) fn program(self) -> &'static str {
         match self {

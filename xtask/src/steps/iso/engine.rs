@@ -5,42 +5,14 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
 use super::{Work, image_builder, native};
 use crate::run::Run;
 use crate::steps::{Plan, StepLog};
-
-/// Which engine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Engine {
-    /// Our own code.
-    Native,
-    /// The program `image-builder` of the osbuild project.
-    ImageBuilder,
-}
+pub(super) use crate::workspace::IsoEngine as Engine;
 
 impl Engine {
-    /// The engine of this run.
-    ///
-    /// # Errors
-    /// When there is no engine of that name, or it would make an installer.
-    pub(super) fn of(run: &Run) -> Result<Self> {
-        match run.engine("iso")? {
-            "native" => Ok(Self::Native),
-            "image-builder" => Ok(Self::ImageBuilder),
-            other => match other.strip_prefix("image-builder:") {
-                Some(kind) => {
-                    image_builder::accept(kind)?;
-                    Ok(Self::ImageBuilder)
-                }
-                None => bail!(
-                    "there is no engine {other:?} for the ISO: expected native or image-builder"
-                ),
-            },
-        }
-    }
-
     /// The programs that it calls.
     pub(super) fn tools(self) -> &'static [&'static str] {
         match self {

@@ -23,32 +23,13 @@ use crate::ops::oci::{flatten, platforms};
 use crate::ops::tree::remove;
 use crate::run::Run;
 use crate::steps::{Plan, StepLog};
+use crate::workspace::LIVE_TYPE;
 
 /// The program.
 pub(super) const PROGRAM: &str = "image-builder";
 
 /// The programs that it takes.
 pub(super) const TOOLS: [&str; 3] = [PROGRAM, "podman", "skopeo"];
-
-/// The type of image that runs from the medium.
-const LIVE: &str = "bootc-generic-iso";
-
-/// The types of ISO images that install.
-const INSTALLERS: [&str; 4] = ["anaconda-iso", "bootc-installer", "image-installer", "iso"];
-
-/// Accepts the type of image `kind` if it is the one that runs from the medium.
-///
-/// # Errors
-/// For any other, with the reason.
-pub(super) fn accept(kind: &str) -> Result<()> {
-    ensure!(
-        !INSTALLERS.contains(&kind),
-        "{kind} makes an installer, which erases the first disk that it finds, and the maintenance OS \
-         must never do that: expected {LIVE}"
-    );
-    ensure!(kind == LIVE, "{kind} is no live ISO: expected {LIVE}");
-    Ok(())
-}
 
 /// Adds to `plan` what [`make`] does.
 pub(super) fn plan(run: &Run, work: &Work<'_>, plan: Plan) -> Plan {
@@ -114,7 +95,7 @@ fn commands(run: &Run, work: &Work<'_>) -> Vec<Command> {
     vec![
         run.command("skopeo").arg("copy").arg(layout).arg(store),
         run.command(PROGRAM)
-            .args(["build", LIVE, "--bootc-ref", &reference, "--arch", architecture])
+            .args(["build", LIVE_TYPE, "--bootc-ref", &reference, "--arch", architecture])
             // It asks for one although no disk is made (osbuild/image-builder, issue 2474).
             .args(["--bootc-default-fs", "ext4"])
             // Otherwise it draws the identifiers of the ISO by lot.
@@ -158,16 +139,6 @@ fn only_iso(folder: &Path) -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn installers_are_refused_with_the_reason() {
-        for kind in INSTALLERS {
-            let refused = accept(kind).unwrap_err().to_string();
-            assert!(refused.contains("erases the first disk"), "{refused}");
-        }
-        assert!(accept("qcow2").unwrap_err().to_string().contains("no live ISO"));
-        accept(LIVE).unwrap();
-    }
 
     #[test]
     fn the_iso_is_found_whatever_it_is_called_unless_there_are_several() {

@@ -18,11 +18,18 @@ use crate::ops::cargo::build::cargo_home;
 use crate::ops::command::Command;
 use crate::ops::{source, tree};
 use crate::run::Run;
-use crate::steps::StepLog;
+use crate::steps::build::Build;
+use crate::steps::checksums::Checksums;
+use crate::steps::images::Images;
+use crate::steps::iso::Iso;
+use crate::steps::maintenance::Maintenance;
+use crate::steps::package::Package;
+use crate::steps::sbom::Sbom;
+use crate::steps::{Argument, Step, StepLog};
 use crate::tool::Finished;
 
 /// What is carried out there, in this order: everything whose bytes may not differ.
-const STEPS: &[&str] = &["build", "package", "images", "maintenance", "iso", "sbom", "checksums"];
+const STEPS: &[&dyn Step] = &[&Build, &Package, &Images, &Maintenance, &Iso, &Sbom, &Checksums];
 
 /// Variables that differ there.
 const OTHERWISE: &[(&str, &str)] = &[
@@ -98,7 +105,7 @@ impl Second {
 
     /// The commands of the second build, in their order.
     pub(super) fn commands(&self, run: &Run) -> Result<Vec<Command>> {
-        STEPS.iter().map(|step| self.command(run, step)).collect()
+        STEPS.iter().map(|step| self.command(run, *step)).collect()
     }
 
     fn home(&self) -> PathBuf {
@@ -128,27 +135,36 @@ impl Second {
     }
 
     /// This program, carrying out `step` there.
-    fn command(&self, run: &Run, step: &str) -> Result<Command> {
+    fn command(&self, run: &Run, step: &dyn Step) -> Result<Command> {
         let program = std::env::current_exe().context("cannot tell the path of this program")?;
         let rustup = std::env::var_os("RUSTUP_HOME").map_or_else(
             || Ok::<_, anyhow::Error>(home()?.join(".rustup")),
             |folder| Ok(folder.into()),
         )?;
         let mut script = format!("umask {UMASK}; exec \"$@\"");
-        let user =
-            if AS_USER.contains(&step) && self.no_user.is_none() { as_user() } else { Vec::new() };
+        let user = if AS_USER.contains(&step.name()) && self.no_user.is_none() {
+            as_user()
+        } else {
+            Vec::new()
+        };
         let mut command = Command::new("sh", &self.root);
         if self.host {
             script = format!("hostname {HOST} && {script}");
             command = Command::new("unshare", &self.root).args(["--uts", "sh"]);
         }
-        command =
-            command.args(["-c", &script, "sh"]).args(user).arg(program).args([step, "--jobs", "1"]);
-        command = command.args(["--target", target(&run.options.architectures)]);
-        for (job, engine) in &run.options.engines {
-            command = command.arg("--engine").arg(format!("{job}={engine}"));
+        command = command.args(["-c", &script, "sh"]).args(user).arg(program).args([
+            step.name(),
+            "--jobs",
+            "1",
+        ]);
+        let takes = |argument| step.arguments().contains(&argument);
+        if takes(Argument::Target) {
+            command = command.args(["--target", target(&run.options.architectures)]);
         }
-        if step == "images" {
+        for choice in run.options.engines.choices().filter(|it| takes(Argument::Engine(it.job()))) {
+            command = command.arg("--engine").arg(choice.to_string());
+        }
+        if takes(Argument::Images) {
             command = command.args(&run.options.names);
         }
         let command = command

@@ -4,7 +4,7 @@
 //! The engines that tell what is in a binary or an image. What they tell is written by the same code, so
 //! documents have the same form, pass the same checks and are the same bytes on a rebuild.
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use oci::Layout;
 
 use super::native::CrateSources;
@@ -18,33 +18,9 @@ use crate::ops::sbom::crates;
 use crate::run::Run;
 use crate::steps::StepLog;
 use crate::steps::build::{Output, cargo_tree};
-
-/// Which engine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Name {
-    /// Our own code.
-    Native,
-    /// The program.
-    Syft,
-}
+pub(super) use crate::workspace::SbomEngine as Name;
 
 impl Name {
-    /// The engine of this run.
-    ///
-    /// # Errors
-    /// When there is no engine of that name.
-    pub(super) fn of(run: &Run) -> Result<Self> {
-        match run.engine("sbom")? {
-            "native" => Ok(Self::Native),
-            "syft" => Ok(Self::Syft),
-            other => {
-                bail!(
-                    "there is no engine {other:?} for bills of materials: expected native or syft"
-                )
-            }
-        }
-    }
-
     /// What it calls for the executable `output`.
     pub(super) fn commands(self, run: &Run, output: &Output<'_>) -> Vec<Command> {
         match self {
@@ -70,9 +46,9 @@ impl Engine {
     /// The engine of this run.
     ///
     /// # Errors
-    /// When there is no such engine, or what it needs can't be read.
+    /// When release.toml names no engine, or what it needs can't be read.
     pub(super) fn open(run: &Run, log: &StepLog) -> Result<Self> {
-        Ok(match Name::of(run)? {
+        Ok(match run.engines().sbom()? {
             Name::Native => Self::Native(Box::new(CrateSources::read(run, log)?)),
             Name::Syft => {
                 let version = run.tools.version("syft");

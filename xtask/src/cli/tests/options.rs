@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Every command with every option: a command takes those that it uses, and no other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use super::*;
+use crate::run::Run;
+use crate::steps::Argument;
+use crate::tool::{Stop, Toolbox};
+use crate::workspace::{Choice, Job, Workspace};
+
+/// The commands without commands of their own, by what follows `xtask` to call them.
+fn leaves(command: &Command, path: &str, found: &mut BTreeMap<String, Command>) {
+    for inner in command.get_subcommands() {
+        let path = format!("{path} {}", inner.get_name()).trim().to_owned();
+        if inner.has_subcommands() {
+            leaves(inner, &path, found);
+        } else {
+            found.insert(path, inner.clone());
+        }
+    }
+}
+
+fn all() -> BTreeMap<String, Command> {
+    let mut found = BTreeMap::new();
+    leaves(&command(), "", &mut found);
+    found
+}
+
+/// The long options that a command declares.
+fn options_of(command: &Command) -> BTreeSet<String> {
+    command.get_arguments().filter_map(Arg::get_long).map(str::to_owned).collect()
+}
+
+/// A valid use of the option, with what it requires beside it.
+fn sample(option: &str, path: &str) -> String {
+    let engine = match path {
+        "iso" => "iso=native",
+        "sbom" | "dist" => "sbom=native",
+        "sign" | "attest" | "verify" | "smoke faults" => "signatures=native",
+        _ => "images=podman",
+    };
+    match option {
+        "accel" => "--accel tcg".to_owned(),
+        "engine" => format!("--engine {engine}"),
+        "target" => "--target all".to_owned(),
+        "plan" => "--plan json".to_owned(),
+        "jobs" => "--jobs 1".to_owned(),
+        "release" => "--release d --key k".to_owned(),
+        "registry" => "--registry h/p:1 --key k".to_owned(),
+        "key" => "--key k --release d".to_owned(),
+        "builder" | "product" | "release-version" | "channel" => {
+            format!("--{option} b --key k --release d")
+        }
+        "certificate-identity" | "certificate-oidc-issuer" | "trusted-root" => {
+            "--certificate-identity i --certificate-oidc-issuer o --trusted-root t --release d"
+                .into()
+        }
+        "bin" | "merge" | "against" => format!("--{option} x"),
+        switch => format!("--{switch}"),
+    }
+}
+
+#[test]
+fn every_command_refuses_every_option_that_it_does_not_use() {
+    let commands = all();
+    let options: BTreeSet<String> = commands.values().flat_map(options_of).collect();
+    assert!(options.len() > 20 && commands.len() > 35, "{options:?} {:?}", commands.keys());
+    for (path, command) in &commands {
+        let taken = options_of(command);
+        let shell = if path == "completions" { " bash" } else { "" };
+        for option in &options {
+            let line = format!("xtask {path}{shell} {}", sample(option, path));
+            match (read(&line), taken.contains(option)) {
+                (Ok(_), true) => {}
+                (Ok(_), false) => panic!("{line} was accepted"),
+                (Err(error), true) => panic!("{line}: {error}"),
+                (Err(error), false) => {
+                    assert_eq!(error.exit_code(), 2, "{line}");
+                    assert!(error.to_string().contains("unexpected argument '--"), "{error}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_runs_nothing_takes_no_options_of_runs() {
+    let options = |path: &str| options_of(&all()[path]).into_iter().collect::<Vec<_>>().join(" ");
+    assert_eq!(options("completions"), "");
+    assert_eq!(options("clean"), "dry-run");
+    let every_run = "dry-run jobs json plan verbose yes";
+    assert_eq!(options("secrets"), every_run);
+    assert_eq!(options("smoke registry"), every_run);
+    assert_eq!(options("iso"), "dry-run engine jobs json plan target verbose yes");
+    assert_eq!(
+        options("validate"),
+        "changed dry-run fail-fast fix jobs json keep-going plan verbose yes"
+    );
+}
+
+#[test]
+fn engines_of_other_jobs_are_refused_with_the_valid_values() {
+    for (line, valid) in [
+        ("xtask images --engine image=buildah", "images=podman, images=buildah"),
+        ("xtask images --engine sbom=syft", "images=podman, images=buildah"),
+        ("xtask images --engine images=docker", "images=podman, images=buildah"),
+        ("xtask sbom --engine sbom", "sbom=native, sbom=syft"),
+        ("xtask release --engine foo=bar", "iso=image-builder, sbom=native"),
+        ("xtask smoke iso --accel hvf", "kvm, tcg"),
+    ] {
+        let Err(error) = read(line) else { panic!("{line} was accepted") };
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains(valid), "{error}");
+    }
+}
+
+/// This repository, planned with other options.
+fn run(change: impl FnOnce(&mut Options)) -> Run {
+    let workspace = Workspace::discover(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let mut options = read("xtask release --snapshot").unwrap().options;
+    change(&mut options);
+    let tools = Toolbox::new(&workspace.target(), Stop::default()).unwrap();
+    let version = workspace.snapshot();
+    Run::new(workspace, options, tools, version)
+}
+
+/// What the step needs and would do.
+fn planned(step: &dyn Step, run: &Run) -> String {
+    format!("{:?} {:?}", step.needs(run), step.plan(run).map_err(|error| format!("{error:#}")))
+}
+
+/// A declared option changes the plan of the step; one that changes the plan is declared.
+#[test]
+fn steps_declare_the_options_that_their_plans_depend_on() {
+    let targets = [
+        run(|options| options.architectures = vec![Architecture::Amd64]),
+        run(|options| options.architectures = vec![Architecture::Arm64]),
+    ];
+    let engines: Vec<(Job, Vec<Run>)> = Job::ALL
+        .into_iter()
+        .map(|job| {
+            let runs = Choice::values(&[job]).into_iter().map(|value| {
+                let choice = Choice::parse(&value, &[job]).unwrap();
+                run(|options| options.engines.set(choice))
+            });
+            (job, runs.collect())
+        })
+        .collect();
+    let mut wrong = Vec::new();
+    let smoke = SMOKE.iter().map(|it| it.1);
+    for step in STEPS.iter().copied().chain(smoke) {
+        let takes = |argument| step.arguments().contains(&argument);
+        let differs = |runs: &[Run]| {
+            runs.iter().map(|run| planned(step, run)).collect::<BTreeSet<_>>().len() > 1
+        };
+        if differs(&targets) != takes(Argument::Target) {
+            wrong.push(format!("--target of {}", step.name()));
+        }
+        for (job, runs) in &engines {
+            if differs(runs) != takes(Argument::Engine(*job)) {
+                wrong.push(format!("--engine {}=… of {}", job.name(), step.name()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
