@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! How much a version must grow.
+
+use semver::{Prerelease, Version};
+use serde::Serialize;
+
+use crate::message::{Change, Kind};
+
+/// Which number of a version grows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Bump {
+    /// None.
+    None,
+    /// The patch number.
+    Patch,
+    /// The minor number.
+    Minor,
+    /// The major number.
+    Major,
+}
+
+impl Bump {
+    /// What a change demands.
+    pub fn of(change: &Change) -> Self {
+        match change.kind {
+            _ if change.breaking.is_some() => Self::Major,
+            Kind::Feature => Self::Minor,
+            Kind::Fix | Kind::Performance | Kind::Revert => Self::Patch,
+            Kind::Internal | Kind::Other => Self::None,
+        }
+    }
+}
+
+/// The version after `last` (Semantic Versioning 2.0.0). Before 1.0.0 a breaking change takes the minor number
+/// and everything else the patch number (section 4, as Cargo reads it).
+pub fn next_version(last: &Version, bump: Bump) -> Version {
+    let mut next = Version { pre: Prerelease::EMPTY, ..last.clone() };
+    let bump = match bump {
+        Bump::Major if last.major == 0 => Bump::Minor,
+        Bump::Minor if last.major == 0 => Bump::Patch,
+        bump => bump,
+    };
+    match bump {
+        Bump::None => {}
+        Bump::Patch => next.patch += 1,
+        Bump::Minor => (next.minor, next.patch) = (next.minor + 1, 0),
+        Bump::Major => (next.major, next.minor, next.patch) = (next.major + 1, 0, 0),
+    }
+    next
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_grow_as_semver_says() {
+        for (last, bump, next) in [
+            ("1.2.3", Bump::None, "1.2.3"),
+            ("1.2.3", Bump::Patch, "1.2.4"),
+            ("1.2.3", Bump::Minor, "1.3.0"),
+            ("1.2.3", Bump::Major, "2.0.0"),
+            ("0.2.3", Bump::Minor, "0.2.4"),
+            ("0.2.3", Bump::Major, "0.3.0"),
+        ] {
+            let last: Version = last.parse().unwrap();
+            assert_eq!(next_version(&last, bump).to_string(), next, "{last} {bump:?}");
+        }
+    }
+}

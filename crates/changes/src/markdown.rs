@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Release notes as Markdown.
+
+use std::fmt::Write as _;
+
+use crate::bump::Bump;
+use crate::message::{Change, Kind};
+use crate::notes::Notes;
+
+/// Digits of a commit's id that are shown.
+const SHORT: usize = 10;
+
+/// The notes as Markdown. Text of commits is escaped, so that it can't become markup.
+pub fn render(notes: &Notes) -> String {
+    let mut out = format!("# {} {}\n\n", text(&notes.title), text(&notes.version));
+    match &notes.since {
+        Some(since) => line(&mut out, &format!("Changes since {}.", text(since))),
+        None => line(&mut out, "The first release."),
+    }
+    breaking(&mut out, notes);
+    let sections = [
+        (Kind::Feature, "Features"),
+        (Kind::Fix, "Fixes"),
+        (Kind::Performance, "Performance"),
+        (Kind::Revert, "Reverted"),
+    ];
+    for (kind, title) in sections {
+        let of_kind = notes.range.changes.iter().filter(|it| it.kind == kind);
+        section(&mut out, title, of_kind.map(item));
+    }
+    section(
+        &mut out,
+        "Recipe schema",
+        notes.schema.iter().map(|change| {
+            let class = if change.breaking { "breaking" } else { "compatible" };
+            format!("`{}`: {class}", change.pointer)
+        }),
+    );
+    section(
+        &mut out,
+        "HTTP API",
+        notes.api.iter().map(|change| {
+            let class = if change.bump == Bump::Major { "breaking: " } else { "" };
+            format!("{class}`{}` {}", change.pointer, text(&change.what))
+        }),
+    );
+    let rest = [Kind::Internal, Kind::Other];
+    let rest = notes.range.changes.iter().filter(|it| rest.contains(&it.kind));
+    section(&mut out, "Other changes", rest.map(item));
+    if notes.range.changes.is_empty() && notes.schema.is_empty() && notes.api.is_empty() {
+        line(&mut out, "No changes.");
+    }
+    let numbers = &notes.range.pull_requests;
+    section(
+        &mut out,
+        "Pull requests",
+        (!numbers.is_empty())
+            .then(|| {
+                numbers.iter().map(|number| format!("#{number}")).collect::<Vec<_>>().join(", ")
+            })
+            .into_iter(),
+    );
+    if !notes.artifacts.is_empty() {
+        out.push_str("\n## Artifacts\n\n| name | digest |\n| --- | --- |\n");
+        for artifact in &notes.artifacts {
+            let _infallible = writeln!(out, "| `{}` | `{}` |", artifact.name, artifact.digest);
+        }
+        out.push_str(
+            "\nVerify them with `controller verify-release`, or as `docs/verify.md` describes.\n",
+        );
+    }
+    section(&mut out, "Contributors", notes.range.authors.iter().map(|name| text(name)));
+    out
+}
+
+/// What users must do comes before what they get.
+fn breaking(out: &mut String, notes: &Notes) {
+    let commits = notes.range.changes.iter().filter_map(|change| {
+        let what = change.breaking.as_ref()?;
+        let line = item(change);
+        Some(if what.is_empty() { line } else { format!("{line}\n  {}", text(what)) })
+    });
+    section(out, "Breaking changes", commits);
+}
+
+fn section(out: &mut String, title: &str, items: impl Iterator<Item = String>) {
+    let mut items = items.peekable();
+    if items.peek().is_none() {
+        return;
+    }
+    let _infallible = writeln!(out, "\n## {title}\n");
+    for item in items {
+        let _infallible = writeln!(out, "- {item}");
+    }
+}
+
+fn item(change: &Change) -> String {
+    let scope = change.scope.as_ref().map(|it| format!("**{}**: ", text(it))).unwrap_or_default();
+    let number = change.pull_request.map(|it| format!(" #{it}")).unwrap_or_default();
+    let commit = change.commit.get(..SHORT).unwrap_or(&change.commit);
+    format!("{scope}{}{number} ({commit})", text(&change.summary))
+}
+
+fn line(out: &mut String, text: &str) {
+    let _infallible = writeln!(out, "{text}");
+}
+
+/// Text as Markdown shows it: HTML and links are escaped, code in back-ticks stays code.
+fn text(plain: &str) -> String {
+    // An odd back-tick would open code to the end of the page.
+    let code = plain.matches('`').count().is_multiple_of(2);
+    let mut inside = false;
+    let mut out = String::new();
+    for c in plain.chars() {
+        match c {
+            '`' if code => {
+                inside = !inside;
+                out.push(c);
+            }
+            '<' if !inside => out.push_str("&lt;"),
+            '&' if !inside => out.push_str("&amp;"),
+            '`' | '*' | '_' | '[' | ']' | '|' | '\\' if !inside => out.extend(['\\', c]),
+            '\n' | '\r' => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ArtifactNote, Commit, SchemaNote, api_changes, collect};
+    use serde_json::json;
+
+    fn commits() -> Vec<Commit> {
+        let messages = [
+            "feat(api)!: use <b>HTML</b> & `a_b` (#7)\n\nBREAKING CHANGE: rename `x` to `y`",
+            "fix: don't [link](evil) | pipe 🎉",
+            "fix: one ` back-tick",
+            "chore: update",
+            "Plain words",
+        ];
+        let make = |(number, message): (usize, &&str)| Commit {
+            id: format!("{number:040x}"),
+            parents: 1,
+            author: "Ann_Bee".to_owned(),
+            address: "a@example.org".to_owned(),
+            message: (*message).to_owned(),
+        };
+        messages.iter().enumerate().map(make).collect()
+    }
+
+    #[test]
+    fn notes_are_escaped_and_complete() {
+        let notes = Notes {
+            title: "Provisioner".to_owned(),
+            version: "1.3.0".to_owned(),
+            since: Some("1.2.0".to_owned()),
+            range: collect(&commits(), &[]),
+            schema: vec![SchemaNote { breaking: false, pointer: "/properties/x".to_owned() }],
+            api: api_changes(&json!({"paths": {"/a": {"get": {}}}}), &json!({"paths": {}})),
+            artifacts: vec![ArtifactNote {
+                name: "a.tar.gz".to_owned(),
+                digest: "sha256:00".to_owned(),
+            }],
+        };
+        insta::assert_snapshot!(render(&notes));
+    }
+
+    #[test]
+    fn an_empty_range_says_so() {
+        let notes = Notes {
+            title: "P".to_owned(),
+            version: "1.0.1".to_owned(),
+            since: Some("1.0.0".to_owned()),
+            range: collect(&[], &[]),
+            schema: Vec::new(),
+            api: Vec::new(),
+            artifacts: Vec::new(),
+        };
+        assert_eq!(render(&notes), "# P 1.0.1\n\nChanges since 1.0.0.\nNo changes.\n");
+    }
+}

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! What one commit message says: one change, or several where a pull request was squashed.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+use serde::Serialize;
+
+use crate::commit::Commit;
+
+/// The kind of a change, in the order of the notes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// `feat`
+    Feature,
+    /// `fix`
+    Fix,
+    /// `perf`
+    Performance,
+    /// `revert`, of a commit that an earlier release has.
+    Revert,
+    /// `docs`, `refactor`, `test`, `build`, `ci`, `chore`, `style`: nothing that users see.
+    Internal,
+    /// A commit that does not follow Conventional Commits.
+    Other,
+}
+
+/// One change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// What kind it is of.
+    pub kind: Kind,
+    /// The part of the product, where the commit names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+    /// One line.
+    pub summary: String,
+    /// What users must do, where it breaks something. Empty means that the commit does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub breaking: Option<String>,
+    /// The pull request, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pull_request: Option<u64>,
+    /// The full id of the commit.
+    pub commit: String,
+}
+
+/// A footer's beginning (Conventional Commits 1.0.0, items 8 to 10 and 16).
+static FOOTER: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"^(BREAKING CHANGE|BREAKING-CHANGE|[A-Za-z][A-Za-z0-9-]*)(: | #)").ok()
+});
+/// A line in the body of a squashed pull request that begins the message of one of its commits.
+static SQUASHED: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"^[*-] +([a-z]+(\([^()]*\))?!?: .+)$").ok());
+/// The pull request at the end of a subject.
+static NUMBER: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r" \(#([0-9]+)\)$").ok());
+
+/// The changes that a commit's message names, at least one.
+pub fn changes(commit: &Commit) -> Vec<Change> {
+    let message = commit.message.trim().replace("\r\n", "\n");
+    let (subject, body) = message.split_once('\n').unwrap_or((&message, ""));
+    let (subject, pull_request) = without_number(subject.trim());
+    let mut parts = vec![(subject.to_owned(), String::new())];
+    for line in body.lines() {
+        let squashed = SQUASHED.as_ref().and_then(|it| it.captures(line));
+        match (squashed.and_then(|it| it.get(1)), parts.last_mut()) {
+            (Some(header), _) => {
+                parts.push((without_number(header.as_str()).0.to_owned(), String::new()));
+            }
+            (None, Some((_, body))) => {
+                body.push_str(line);
+                body.push('\n');
+            }
+            (None, None) => {}
+        }
+    }
+    let several = parts.len() > 1;
+    let mut found: Vec<Change> = Vec::new();
+    for (index, (header, body)) in parts.iter().enumerate() {
+        let change = change(header, body, pull_request, &commit.id);
+        // The title of a squashed pull request repeats one of its commits, or sums them up.
+        let repeated = found.iter_mut().find(|it| it.summary == change.summary);
+        match repeated {
+            Some(earlier) => earlier.breaking = earlier.breaking.take().or(change.breaking),
+            None if several && index == 0 && change.kind == Kind::Other => {}
+            None => found.push(change),
+        }
+    }
+    found
+}
+
+fn change(header: &str, body: &str, pull_request: Option<u64>, commit: &str) -> Change {
+    let commit = commit.to_owned();
+    let footers = footers(body);
+    let text = format!("{header}\n\n{footers}");
+    let Ok(parsed) = git_conventional::Commit::parse(text.trim_end()) else {
+        let kind = if header.starts_with("Revert \"") { Kind::Revert } else { Kind::Other };
+        let summary = header.to_owned();
+        return Change { kind, scope: None, summary, breaking: None, pull_request, commit };
+    };
+    let kind = match parsed.type_().as_str().to_ascii_lowercase().as_str() {
+        "feat" => Kind::Feature,
+        "fix" => Kind::Fix,
+        "perf" => Kind::Performance,
+        "revert" => Kind::Revert,
+        "docs" | "refactor" | "test" | "build" | "ci" | "chore" | "style" => Kind::Internal,
+        _ => Kind::Other,
+    };
+    let description = parsed.footers().iter().filter(|footer| footer.breaking());
+    let description: Vec<_> = description
+        .map(|footer| footer.value().split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
+    Change {
+        kind,
+        scope: parsed.scope().map(|scope| scope.to_string()),
+        summary: parsed.description().trim().to_owned(),
+        breaking: parsed.breaking().then(|| description.join(" ")),
+        pull_request,
+        commit,
+    }
+}
+
+/// The footers of a body. They begin at the start of a paragraph, so that prose which mentions one, a
+/// quotation, an indented line and a code block do not count; they go on over paragraphs to the end.
+fn footers(body: &str) -> String {
+    let is_footer = |line: &str| FOOTER.as_ref().is_some_and(|it| it.is_match(line));
+    let lines: Vec<&str> = body.lines().collect();
+    let mut fenced = false;
+    let mut after_blank = true;
+    let mut start = None;
+    for (index, line) in lines.iter().enumerate() {
+        if line.trim_start().starts_with("```") {
+            fenced = !fenced;
+        }
+        if after_blank && !fenced && is_footer(line) && is_footer_block(lines.get(index..)) {
+            start = Some(index);
+            break;
+        }
+        after_blank = line.trim().is_empty();
+    }
+    let lines = start.and_then(|start| lines.get(start..)).unwrap_or_default();
+    lines.join("\n")
+}
+
+/// Whether the paragraphs from here on are footers: each begins with one, or goes on with that of a breaking
+/// change.
+fn is_footer_block(lines: Option<&[&str]>) -> bool {
+    let mut after_blank = true;
+    let mut breaking = false;
+    for line in lines.unwrap_or_default() {
+        let footer = FOOTER.as_ref().and_then(|it| it.captures(line));
+        if let Some(footer) = &footer {
+            breaking = footer.get(1).is_some_and(|it| it.as_str().starts_with("BREAKING"));
+        } else if after_blank && !line.trim().is_empty() && !breaking {
+            return false;
+        }
+        after_blank = line.trim().is_empty();
+    }
+    true
+}
+
+/// The subject without ` (#12)` at its end, and that number.
+fn without_number(subject: &str) -> (&str, Option<u64>) {
+    let found = NUMBER.as_ref().and_then(|it| it.captures(subject));
+    let number = found.as_ref().and_then(|it| it.get(1)?.as_str().parse().ok());
+    let whole = found.as_ref().and_then(|it| it.get(0)).map_or(subject.len(), |it| it.start());
+    (subject.get(..whole).unwrap_or(subject), number)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(message: &str) -> Vec<(Kind, String, Option<String>)> {
+        let commit = Commit {
+            id: "0".repeat(40),
+            parents: 1,
+            author: "A".to_owned(),
+            address: "a@example.org".to_owned(),
+            message: message.to_owned(),
+        };
+        changes(&commit).into_iter().map(|it| (it.kind, it.summary, it.breaking)).collect()
+    }
+
+    fn one(
+        kind: Kind,
+        summary: &str,
+        breaking: Option<&str>,
+    ) -> Vec<(Kind, String, Option<String>)> {
+        vec![(kind, summary.to_owned(), breaking.map(str::to_owned))]
+    }
+
+    #[test]
+    fn headers_are_read() {
+        assert_eq!(read("feat(api): add x (#12)"), one(Kind::Feature, "add x", None));
+        assert_eq!(read(" feat!: drop y"), one(Kind::Feature, "drop y", Some("")));
+        assert_eq!(read("fix: `a` & <b> isn't 🎉"), one(Kind::Fix, "`a` & <b> isn't 🎉", None));
+        assert_eq!(read("Say what is missing"), one(Kind::Other, "Say what is missing", None));
+        assert_eq!(read("Feat: capital"), one(Kind::Feature, "capital", None));
+        assert_eq!(read(""), one(Kind::Other, "", None));
+    }
+
+    #[test]
+    fn a_breaking_footer_counts_and_a_quoted_one_does_not() {
+        let footer = "fix: a\n\nbody\n\nBREAKING CHANGE: rename\nthe key\n\nmore of it\n\nRefs: #3";
+        assert_eq!(read(footer), one(Kind::Fix, "a", Some("rename the key more of it")));
+        let footers = "fix: a\n\nReviewed-by: Z\nBREAKING-CHANGE: b\nRefs #133";
+        assert_eq!(read(footers), one(Kind::Fix, "a", Some("b")));
+        for quoted in [
+            "fix: a\n\nThe parser took\nBREAKING CHANGE: in prose for a footer.",
+            "fix: a\n\n> BREAKING CHANGE: b",
+            "fix: a\n\n    BREAKING CHANGE: b",
+            "fix: a\n\n```\n\nBREAKING CHANGE: b\n```",
+            "fix: a\n\nNote: this is prose, not a footer\n\nand so is this.",
+        ] {
+            assert_eq!(read(quoted), one(Kind::Fix, "a", None), "{quoted}");
+        }
+    }
+
+    #[test]
+    fn a_squashed_pull_request_has_the_changes_of_its_commits() {
+        let squashed = "feat: a (#3)\n\n* feat: a\n\nReviewed-by: Z\n\n* fix(x): b\n\nBREAKING CHANGE: c\n\
+                        \n* wip\n";
+        let found = read(squashed);
+        assert_eq!(found[0], (Kind::Feature, "a".to_owned(), None));
+        assert_eq!(found[1].0, Kind::Fix);
+        assert!(found[1].2.as_deref().is_some_and(|it| it.starts_with('c')), "{found:?}");
+        assert_eq!(found.len(), 2);
+        let summed = read("Improve things (#4)\n\n* fix: a\n* docs: b\n");
+        assert_eq!(summed.len(), 2, "{summed:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn every_message_has_a_change(message in "\\PC{0,60}(\n\\PC{0,40}){0,6}") {
+            prop_assert!(!read(&message).is_empty());
+        }
+    }
+}

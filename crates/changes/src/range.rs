@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The commits of a range as one list of changes: without merges, without what was reverted within it, and
+//! without what an earlier release of another line has already.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
+use regex::Regex;
+use serde::Serialize;
+
+use crate::commit::Commit;
+use crate::message::{Change, Kind, changes};
+
+static REVERTS: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?m)^This reverts commit ([0-9a-f]{7,40})").ok());
+static PICKED: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?m)^\(cherry picked from commit ([0-9a-f]{7,40})\)$").ok());
+static MERGED: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"^Merge pull request #([0-9]+) from ").ok());
+
+/// What a range of commits holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Range {
+    /// The changes, newest first.
+    pub changes: Vec<Change>,
+    /// Pull requests that were merged or squashed, in ascending order.
+    pub pull_requests: Vec<u64>,
+    /// Authors by name, one for each address.
+    pub authors: Vec<String>,
+}
+
+/// Reads `commits`, newest first. `released` are commits that earlier releases have on other lines: what was
+/// cherry-picked from one of them is not new.
+pub fn collect(commits: &[Commit], released: &[Commit]) -> Range {
+    let reverted = reverted(commits);
+    let released: BTreeSet<&str> = released.iter().map(|it| it.id.as_str()).collect();
+    let mut authors: BTreeMap<String, String> = BTreeMap::new();
+    let mut pull_requests = BTreeSet::new();
+    let mut found = Vec::new();
+    for commit in commits {
+        authors.entry(commit.address.to_lowercase()).or_insert_with(|| commit.author.clone());
+        if commit.parents > 1 {
+            pull_requests
+                .extend(capture(&MERGED, commit.subject()).and_then(|it| it.parse::<u64>().ok()));
+            continue;
+        }
+        let origin = capture(&PICKED, &commit.message);
+        let is_released = origin.is_some_and(|id| released.iter().any(|it| it.starts_with(id)));
+        if is_released || reverted.contains(commit.id.as_str()) {
+            continue;
+        }
+        let changes = changes(commit);
+        pull_requests.extend(changes.iter().filter_map(|it| it.pull_request));
+        found.extend(changes);
+    }
+    let authors: BTreeSet<String> = authors.into_values().collect();
+    Range {
+        changes: found,
+        pull_requests: pull_requests.into_iter().collect(),
+        authors: authors.into_iter().collect(),
+    }
+}
+
+/// The commits of the range that another one of it reverts, and those that revert them. A revert that is
+/// reverted leaves what it took back.
+fn reverted(commits: &[Commit]) -> BTreeSet<&str> {
+    let mut gone: BTreeSet<&str> = BTreeSet::new();
+    // Newest first: whether a revert still counts is known when it is reached.
+    for commit in commits {
+        let is_revert = commit.subject().starts_with("Revert \"")
+            || changes(commit).first().is_some_and(|it| it.kind == Kind::Revert);
+        if gone.contains(commit.id.as_str()) || !is_revert {
+            continue;
+        }
+        let target = capture(&REVERTS, &commit.message);
+        let target = target.and_then(|id| commits.iter().find(|it| it.id.starts_with(id)));
+        if let Some(target) = target {
+            gone.extend([commit.id.as_str(), target.id.as_str()]);
+        }
+    }
+    gone
+}
+
+fn capture<'a>(pattern: &LazyLock<Option<Regex>>, text: &'a str) -> Option<&'a str> {
+    pattern.as_ref()?.captures(text)?.get(1).map(|it| it.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn commit(number: u64, parents: usize, message: &str) -> Commit {
+        Commit {
+            id: format!("{number:040x}"),
+            parents,
+            author: format!("Author {}", number % 2),
+            address: if number.is_multiple_of(3) { "A@example.org" } else { "a@example.org" }
+                .to_owned(),
+            message: message.to_owned(),
+        }
+    }
+
+    fn summaries(range: &Range) -> Vec<&str> {
+        range.changes.iter().map(|it| it.summary.as_str()).collect()
+    }
+
+    #[test]
+    fn a_revert_and_its_commit_cancel_each_other() {
+        let revert = |number, of: u64| {
+            commit(number, 1, &format!("Revert \"x\"\n\nThis reverts commit {of:040x}."))
+        };
+        let add = commit(1, 1, "feat: x");
+        assert!(collect(&[revert(2, 1), add.clone()], &[]).changes.is_empty());
+        // The revert is reverted: the change is there again.
+        let again = collect(&[revert(3, 2), revert(2, 1), add], &[]);
+        assert_eq!(summaries(&again), ["x"]);
+        // Of a commit that an earlier release has.
+        assert_eq!(collect(&[revert(2, 1)], &[]).changes[0].kind, Kind::Revert);
+    }
+
+    #[test]
+    fn what_another_line_released_is_not_new() {
+        let picked = format!("fix: y\n\n(cherry picked from commit {:040x})", 7);
+        let commits = [commit(8, 1, &picked), commit(9, 1, "fix: z")];
+        assert_eq!(summaries(&collect(&commits, &[commit(7, 1, "fix: y")])), ["z"]);
+        assert_eq!(summaries(&collect(&commits, &[])), ["y", "z"]);
+    }
+
+    #[test]
+    fn merges_give_numbers_and_no_changes() {
+        let commits = [
+            commit(4, 2, "Merge pull request #12 from a/b\n\nAdd x"),
+            commit(3, 2, "Merge branch 'main' into x"),
+            commit(2, 1, "feat: x (#11)"),
+        ];
+        let range = collect(&commits, &[]);
+        assert_eq!((range.pull_requests.as_slice(), summaries(&range)), (&[11, 12][..], vec!["x"]));
+        assert_eq!(range.authors, ["Author 0"], "one address is one author");
+        assert!(collect(&[], &[]).authors.is_empty());
+    }
+}
