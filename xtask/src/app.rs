@@ -14,7 +14,8 @@ use crate::ops::git;
 use crate::pipelines::STEPS;
 use crate::preflight::{self, Lack};
 use crate::run::Run;
-use crate::steps::{Input, Need, clean, completions, doctor, hooks, setup, verify};
+use crate::steps::notes::{self, Page};
+use crate::steps::{Input, Need, clean, completions, doctor, hooks, setup, verify, version};
 use crate::tool::{Stop, Toolbox};
 use crate::ui::Ui;
 use crate::workspace::Workspace;
@@ -23,6 +24,8 @@ use crate::workspace::Workspace;
 const FAILED: u8 = 1;
 /// The workspace or its configuration is not as it has to be.
 const CONFIGURATION: u8 = 2;
+/// Something did not run.
+const DID_NOT_RUN: u8 = 3;
 
 /// Does what was asked for, says how it went, and gives the exit code.
 pub(crate) fn main(request: Request) -> u8 {
@@ -81,6 +84,21 @@ fn carry_out(verb: &Verb, run: &Run, output: Output, ui: &Ui) -> Result<u8> {
             show(&text)?;
             Ok(report.exit_code())
         }
+        Verb::Version => {
+            let verdict = version::examine(run)?;
+            show(&if output.json { json(&verdict)? } else { verdict.text() })?;
+            Ok(verdict.exit_code())
+        }
+        Verb::Notes(range) => match notes::compose(run, range.as_deref())? {
+            Page::Notes(notes) => {
+                show(&if output.json { json(&notes)? } else { changes::render(&notes) })?;
+                Ok(0)
+            }
+            Page::Unknown(reason) => {
+                ui.error(&reason);
+                Ok(DID_NOT_RUN)
+            }
+        },
         Verb::Clean => clean::run(run, output.plan.is_some(), ui),
         Verb::Verify(arguments) if output.plan.is_some() => {
             show(&format!("{}\n", run.tools.line(&verify::other(run, arguments)?)))?;

@@ -51,6 +51,10 @@ pub(crate) enum Verb {
     Clean,
     /// Print completions for a shell.
     Completions(Shell),
+    /// Compare the version with the history.
+    Version,
+    /// Print release notes of a range of commits.
+    Notes(Option<String>),
     /// Verify a release that is not of this work tree: what `notary verify` is called with.
     Verify(Vec<OsString>),
 }
@@ -124,6 +128,17 @@ pub(crate) fn command() -> Command {
                 &Job::ALL.map(Argument::Engine).into_iter().chain([Argument::Target]).collect(),
             )
             .arg(arguments::json()),
+        )
+        .subcommand(
+            verb("version", "version", "Report the version that the next release needs, and why", "--json")
+                .arg(arguments::json()),
+        )
+        .subcommand(
+            verb("notes", "notes", "Print release notes from commits, schema and API", "v1.2.0..v1.3.0")
+                .arg(Arg::new("range").value_name("FROM..TO").help(
+                    "Two tags or commits [default: the last stable release to HEAD]",
+                ))
+                .arg(arguments::json()),
         )
         .subcommand(
             verb("clean", "clean", "Remove what builds and runs left below target/", "--dry-run")
@@ -216,6 +231,8 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
         "setup" => Some(Verb::Setup),
         "doctor" => Some(Verb::Doctor),
         "clean" => Some(Verb::Clean),
+        "version" => Some(Verb::Version),
+        "notes" => Some(Verb::Notes(given.get_one::<String>("range").cloned())),
         "completions" => given.get_one::<Shell>("shell").copied().map(Verb::Completions),
         "dist" if given_flag(given, "split") => Some(Verb::Pipeline(&SPLIT)),
         "dist" if given.contains_id("merge") => Some(Verb::Pipeline(&MERGE)),

@@ -159,7 +159,7 @@ mod tests {
             title: "Provisioner".to_owned(),
             version: "1.3.0".to_owned(),
             since: Some("1.2.0".to_owned()),
-            range: collect(&commits(), &[]),
+            range: collect(&commits()),
             schema: vec![SchemaNote { breaking: false, pointer: "/properties/x".to_owned() }],
             api: api_changes(&json!({"paths": {"/a": {"get": {}}}}), &json!({"paths": {}})),
             artifacts: vec![ArtifactNote {
@@ -176,7 +176,7 @@ mod tests {
             title: "P".to_owned(),
             version: "1.0.1".to_owned(),
             since: Some("1.0.0".to_owned()),
-            range: collect(&[], &[]),
+            range: collect(&[]),
             schema: Vec::new(),
             api: Vec::new(),
             artifacts: Vec::new(),

@@ -2,7 +2,7 @@
 // Copyright (C) 2026 The Provisioner Authors
 
 //! The commits of a range as one list of changes: without merges, without what was reverted within it, and
-//! without what an earlier release of another line has already.
+//! once only where a commit and its cherry-pick are both in it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -31,11 +31,9 @@ pub struct Range {
     pub authors: Vec<String>,
 }
 
-/// Reads `commits`, newest first. `released` are commits that earlier releases have on other lines: what was
-/// cherry-picked from one of them is not new.
-pub fn collect(commits: &[Commit], released: &[Commit]) -> Range {
+/// Reads `commits`, newest first.
+pub fn collect(commits: &[Commit]) -> Range {
     let reverted = reverted(commits);
-    let released: BTreeSet<&str> = released.iter().map(|it| it.id.as_str()).collect();
     let mut authors: BTreeMap<String, String> = BTreeMap::new();
     let mut pull_requests = BTreeSet::new();
     let mut found = Vec::new();
@@ -47,8 +45,9 @@ pub fn collect(commits: &[Commit], released: &[Commit]) -> Range {
             continue;
         }
         let origin = capture(&PICKED, &commit.message);
-        let is_released = origin.is_some_and(|id| released.iter().any(|it| it.starts_with(id)));
-        if is_released || reverted.contains(commit.id.as_str()) {
+        // A line that was merged back brings what was picked onto it a second time.
+        let is_copy = origin.is_some_and(|id| commits.iter().any(|it| it.id.starts_with(id)));
+        if is_copy || reverted.contains(commit.id.as_str()) {
             continue;
         }
         let changes = changes(commit);
@@ -112,20 +111,21 @@ mod tests {
             commit(number, 1, &format!("Revert \"x\"\n\nThis reverts commit {of:040x}."))
         };
         let add = commit(1, 1, "feat: x");
-        assert!(collect(&[revert(2, 1), add.clone()], &[]).changes.is_empty());
+        assert!(collect(&[revert(2, 1), add.clone()]).changes.is_empty());
         // The revert is reverted: the change is there again.
-        let again = collect(&[revert(3, 2), revert(2, 1), add], &[]);
+        let again = collect(&[revert(3, 2), revert(2, 1), add]);
         assert_eq!(summaries(&again), ["x"]);
         // Of a commit that an earlier release has.
-        assert_eq!(collect(&[revert(2, 1)], &[]).changes[0].kind, Kind::Revert);
+        assert_eq!(collect(&[revert(2, 1)]).changes[0].kind, Kind::Revert);
     }
 
     #[test]
-    fn what_another_line_released_is_not_new() {
+    fn a_commit_and_its_cherry_pick_are_one_change() {
         let picked = format!("fix: y\n\n(cherry picked from commit {:040x})", 7);
-        let commits = [commit(8, 1, &picked), commit(9, 1, "fix: z")];
-        assert_eq!(summaries(&collect(&commits, &[commit(7, 1, "fix: y")])), ["z"]);
-        assert_eq!(summaries(&collect(&commits, &[])), ["y", "z"]);
+        let commits = [commit(8, 1, &picked), commit(9, 1, "fix: z"), commit(7, 1, "fix: y")];
+        assert_eq!(summaries(&collect(&commits)), ["z", "y"]);
+        // On the line that it was picked to, it is the change.
+        assert_eq!(summaries(&collect(commits.get(..2).unwrap())), ["y", "z"]);
     }
 
     #[test]
@@ -135,9 +135,9 @@ mod tests {
             commit(3, 2, "Merge branch 'main' into x"),
             commit(2, 1, "feat: x (#11)"),
         ];
-        let range = collect(&commits, &[]);
+        let range = collect(&commits);
         assert_eq!((range.pull_requests.as_slice(), summaries(&range)), (&[11, 12][..], vec!["x"]));
         assert_eq!(range.authors, ["Author 0"], "one address is one author");
-        assert!(collect(&[], &[]).authors.is_empty());
+        assert!(collect(&[]).authors.is_empty());
     }
 }

@@ -173,6 +173,30 @@ pub(crate) fn nearest_tag(root: &Path, pattern: &str, but: &str) -> Result<Optio
     Ok(described.quiet().ignore_stderr().read().ok())
 }
 
+/// The tag of the last stable release before `end`, which may be one itself; none where there is no such tag.
+///
+/// # Errors
+/// When Git can't be run.
+pub(crate) fn release_before(root: &Path, end: &str) -> Result<Option<String>> {
+    let git = shell(root)?;
+    let parent = format!("{end}^");
+    let described =
+        cmd!(git, "git describe --tags --abbrev=0 --match v[0-9]* --exclude *-* {parent}");
+    Ok(described.quiet().ignore_stderr().read().ok())
+}
+
+/// The commits of `range`, newest first, in the form that [`changes::parse_log`] reads.
+///
+/// # Errors
+/// When Git is missing or does not know the range.
+pub(crate) fn commits(root: &Path, range: &str) -> Result<Vec<changes::Commit>> {
+    let git = shell(root)?;
+    let format = format!("--format={}", changes::LOG_FORMAT);
+    let log = cmd!(git, "git log -z --no-show-signature {format} {range} --").quiet().read();
+    let log = log.with_context(|| format!("cannot list the commits of {range}"))?;
+    Ok(changes::parse_log(&log)?)
+}
+
 /// The added lines of a diff without context (GNU diffutils manual, "Detailed Unified").
 fn parse_added(diff: &str) -> BTreeMap<String, BTreeSet<usize>> {
     let mut lines: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();

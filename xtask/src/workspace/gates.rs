@@ -91,6 +91,9 @@ pub(crate) struct SchemaRules {
     /// The folder with representative recipes; those of the version before lie below it in a folder
     /// named after that version.
     pub(crate) recipes: String,
+    /// The `OpenAPI` document of the HTTP API, whose changes count for the version as those of the schema do.
+    #[serde(default)]
+    pub(crate) api: Option<String>,
     /// Changes that refuse what was accepted, and are meant to.
     #[serde(default)]
     pub(crate) breaking: Vec<IntendedBreak>,

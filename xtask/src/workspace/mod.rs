@@ -163,6 +163,11 @@ impl Workspace {
         &self.product
     }
 
+    /// `version` of `[workspace.package]` in `Cargo.toml`.
+    pub(crate) fn base_version(&self) -> Base {
+        self.base
+    }
+
     /// The version of a build of this commit that is no release.
     pub(crate) fn snapshot(&self) -> Version {
         Version::snapshot(self.base, &self.commit, self.dirty)

@@ -10,6 +10,7 @@ mod common;
 mod determinism;
 mod faults;
 mod gates;
+mod history;
 mod image_builder;
 mod keyless;
 mod maintenance;
