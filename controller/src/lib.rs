@@ -28,3 +28,9 @@ mod passwords;
 pub mod registry;
 pub mod serve;
 mod tls;
+
+/// Entry points for the targets in `fuzz/`, of what reads foreign bytes and is not public otherwise.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    pub use crate::file_service::ranges;
+}

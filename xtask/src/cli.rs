@@ -314,6 +314,7 @@ fn options(given: &ArgMatches, strict: bool) -> Options {
         },
         accelerator: given_value::<String>(given, "accel").and_then(|it| Accelerator::named(it)),
         names: given_values(given, "name"),
+        seconds: given_value(given, "seconds").copied(),
         bind_tools: given_flag(given, "bind-tools"),
         push: given_value(given, "push").cloned(),
         binaries: given_values(given, "bin"),

@@ -15,6 +15,7 @@ use crate::steps::coverage::Coverage;
 use crate::steps::deadcode::Deadcode;
 use crate::steps::docs::Docs;
 use crate::steps::fmt::Fmt;
+use crate::steps::fuzz::Fuzz;
 use crate::steps::headers::Headers;
 use crate::steps::images::Images;
 use crate::steps::iso::Iso;
@@ -92,6 +93,7 @@ pub(crate) const STEPS: &[&dyn Step] = &[
     &Attest,
     &Publish,
     &Verify,
+    &Fuzz,
 ];
 
 /// Steps of `cargo xtask smoke`, by what they try.
@@ -151,11 +153,13 @@ const PULL_REQUEST: Pipeline = Pipeline {
 
 const NIGHTLY: Pipeline = Pipeline {
     name: "nightly",
-    about: "What takes too long for a pull request: faults at random, large contents, every machine",
+    about: "What takes too long for a pull request: faults at random, fuzzing, every machine",
     example: "",
     own: &[],
     stages: &[
         first(&Soak),
+        // Both use all processors.
+        after(&Fuzz, &["soak"]),
         first(&Build),
         after(&Maintenance, &["build"]),
         after(&Iso, &["maintenance"]),

@@ -31,6 +31,8 @@ pub(crate) struct Options {
     pub(crate) accelerator: Option<Accelerator>,
     /// What to take of that which the command is about (images, machines); empty stands for all.
     pub(crate) names: Vec<String>,
+    /// How long each fuzz target runs.
+    pub(crate) seconds: Option<u32>,
     /// The registry, and perhaps a prefix, that what was built is pushed to; empty for that of `release.toml`.
     pub(crate) push: Option<String>,
     /// Put the tool images into the maintenance OS.

@@ -26,6 +26,22 @@ pub(crate) use handover::Handover;
 use range::Wanted;
 pub(crate) use socket::Socket;
 
+/// The ranges of a file of `size` bytes that the header `Range` asks for, where it asks for any.
+#[cfg(fuzzing)]
+pub fn ranges(header: &[u8], size: u64) -> Option<Vec<std::ops::Range<u64>>> {
+    let header = HeaderValue::from_bytes(header).ok()?;
+    let headers = std::iter::once((header::RANGE, header)).collect();
+    match range::wanted(&headers, &HeaderValue::from_static("\"x\""), None, size) {
+        Wanted::Whole | Wanted::Unsatisfiable => None,
+        Wanted::One(range) => Some(vec![range]),
+        Wanted::Several(ranges) => {
+            let kind = HeaderValue::from_static("application/octet-stream");
+            drop(range::multipart(&ranges, size, &kind));
+            Some(ranges)
+        }
+    }
+}
+
 /// A file and how it is described to clients.
 #[derive(Debug)]
 pub(crate) struct ServedFile {

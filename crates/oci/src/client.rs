@@ -28,6 +28,30 @@ mod retry;
 mod upload;
 mod url;
 
+/// See [`crate::fuzzing`].
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    /// Reads `text` as `WWW-Authenticate`, and makes the request that answers it.
+    pub fn challenge(text: &str) {
+        for challenge in super::auth::parse(text) {
+            if let super::auth::Challenge::Bearer { realm, service, scope } = challenge {
+                let needed = super::auth::Scope(vec!["repository:a:pull".to_owned()]);
+                let scopes = super::auth::scopes(scope.as_deref(), &needed);
+                let base = super::Url::new("https", "registry.example", "/");
+                if let Some(realm) = base.resolve(&realm) {
+                    let query = super::auth::Challenge::query(service.as_deref(), &scopes);
+                    drop(realm.with_query(&query).to_string());
+                }
+            }
+        }
+    }
+
+    /// Reads `bytes` as the answer of a token server.
+    pub fn token(bytes: &[u8]) {
+        drop(super::auth::read_token(bytes));
+    }
+}
+
 pub use credentials::{CredentialSource, Credentials};
 pub use download::BlobReader;
 pub use error::{Call, ClientError, RegistryError};

@@ -16,6 +16,12 @@ pub mod layout;
 pub mod media_type;
 pub mod reference;
 
+/// Entry points for the targets in `fuzz/`, of what reads foreign bytes and is not public otherwise.
+#[cfg(all(fuzzing, feature = "client"))]
+pub mod fuzzing {
+    pub use crate::client::fuzzing::{challenge, token};
+}
+
 pub use digest::Digest;
 pub use layout::Layout;
 pub use oci_spec::image as spec;

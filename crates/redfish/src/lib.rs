@@ -29,6 +29,23 @@ mod timing;
 mod tls;
 mod transport;
 
+/// Entry points for the targets in `fuzz/`, of what reads foreign bytes and is not public otherwise.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    /// Reads the body of an answer with this `Content-Encoding`, and the messages in it.
+    pub fn answer(coding: &str, body: &[u8], limit: usize) {
+        let mut headers = hyper::HeaderMap::new();
+        if let Ok(value) = coding.parse() {
+            headers.insert(hyper::header::CONTENT_ENCODING, value);
+        }
+        let body = bytes::Bytes::copy_from_slice(body);
+        let Ok(text) = crate::decode::decode(&headers, body, limit) else { return };
+        if let Ok(document) = serde_json::from_slice(&text) {
+            drop(crate::message::detail(&document));
+        }
+    }
+}
+
 pub use address::Address;
 pub use bmc::Bmc;
 pub use client::Endpoint;

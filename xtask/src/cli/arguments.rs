@@ -136,12 +136,16 @@ pub(super) fn add(verb: Command, arguments: &BTreeSet<Argument>) -> Command {
         Argument::Fix => {
             verb.arg(flag("fix").help("Fix format, headers and lints before the gates run"))
         }
+        Argument::FuzzTargets => {
+            verb.arg(names("The fuzz targets to run, such as iso [default: all]"))
+        }
         Argument::Images => {
             verb.arg(names("The images to build, such as tools/sgdisk [default: all]"))
         }
         Argument::Machines => verb.arg(names("The machines to start, such as bios [default: all]")),
         Argument::Merge => verb.arg(merge()),
         Argument::Push => verb.arg(push()),
+        Argument::Seconds => verb.arg(seconds()),
         Argument::Snapshot => verb.arg(flag("snapshot").help(
             "Build any commit for trying out, without the gates: never a release, no tag needed",
         )),
@@ -195,6 +199,14 @@ fn binaries() -> Arg {
         .value_name("NAME")
         .action(ArgAction::Append)
         .help("Build this binary alone; may be repeated [default: all]")
+}
+
+fn seconds() -> Arg {
+    Arg::new("seconds")
+        .long("seconds")
+        .value_name("N")
+        .value_parser(value_parser!(u32).range(1..))
+        .help("How long each fuzz target runs [default: 60]")
 }
 
 fn names(help: &'static str) -> Arg {

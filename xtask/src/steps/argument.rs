@@ -26,6 +26,8 @@ pub(crate) enum Argument {
     Engine(Job),
     /// `--fix`: fix what a program can fix.
     Fix,
+    /// Names of fuzz targets.
+    FuzzTargets,
     /// Names of images.
     Images,
     /// Names of virtual machines.
@@ -34,6 +36,8 @@ pub(crate) enum Argument {
     Merge,
     /// `--push`: a registry.
     Push,
+    /// `--seconds`: how long each fuzz target runs.
+    Seconds,
     /// `--snapshot`: any commit, never a release.
     Snapshot,
     /// `--split`: a part of a release.

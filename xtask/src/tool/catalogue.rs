@@ -107,6 +107,13 @@ const TOOLS: &[Spec] = &[
         purpose: "finds doubtful code",
     },
     Spec {
+        name: "cargo-fuzz",
+        version: &["--version"],
+        oldest: &[0, 12],
+        source: Source::Python,
+        purpose: "builds the fuzz targets",
+    },
+    Spec {
         name: "cargo-nextest",
         version: &["nextest", "--version"],
         oldest: &[0, 9, 100],
