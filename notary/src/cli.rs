@@ -13,8 +13,8 @@ use verify::provenance::Pipeline;
 ///
 /// With --engine cosign:keyless there is no key: whoever proves an identity signs. Otherwise the signing key is the one in --key FILE or, without that, in the environment variable
 /// XTASK_SIGNING_KEY, which holds either the path of a key file or the PEM text of one. Its
-/// password is in COSIGN_PASSWORD (set it to nothing for a key without one). Key files are
-/// cosign's. Neither key nor password is ever an argument.
+/// password is in the file whose path is in COSIGN_PASSWORD_FILE, or in COSIGN_PASSWORD (set it to nothing for a
+/// key without one). Key files are cosign's. Neither key nor password is ever an argument.
 #[derive(Debug, Parser)]
 #[command(name = "notary", version = build_info::LONG_VERSION, verbatim_doc_comment)]
 pub(crate) struct Cli {
@@ -94,7 +94,7 @@ pub(crate) enum Command {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyCommand {
-    /// Makes a key pair: PREFIX.key, encrypted with COSIGN_PASSWORD, and PREFIX.pub.
+    /// Makes a key pair: PREFIX.key, encrypted with the password of COSIGN_PASSWORD_FILE or COSIGN_PASSWORD, and PREFIX.pub.
     ///
     /// Example: notary key generate --output-key-prefix release
     ///

@@ -204,6 +204,7 @@ fn scratch() -> Result<TempDir> {
 
 /// Standard output of a command that succeeds.
 fn run(command: &mut Command) -> Result<Vec<u8>> {
+    crate::key::pass_password(command)?;
     let output = command
         .output()
         .context("cannot run cosign; `cargo xtask setup` installs it into target/tools/bin")?;

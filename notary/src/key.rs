@@ -5,6 +5,7 @@
 
 use std::ffi::OsString;
 use std::path::Path;
+use std::process::Command;
 use std::{env, fs};
 
 use anyhow::{Context as _, Result, bail};
@@ -15,6 +16,8 @@ use zeroize::Zeroizing;
 const KEY: &str = "XTASK_SIGNING_KEY";
 /// The variable with the key's password, the same that cosign reads.
 const PASSWORD: &str = "COSIGN_PASSWORD";
+/// The variable with the path of a file that holds the password, with or without a newline after it.
+const PASSWORD_FILE: &str = "COSIGN_PASSWORD_FILE";
 
 /// The key of `file`, else that of the environment, else none.
 pub(crate) fn find(file: Option<&Path>) -> Result<Option<PrivateKey>> {
@@ -78,9 +81,34 @@ fn open(text: &str, place: &str) -> Result<PrivateKey> {
         .with_context(|| format!("cannot open the signing key of {place}"))
 }
 
+/// Lets `command`, which is cosign, have the password that is in a file where it looks for one.
+///
+/// # Errors
+/// When the file can't be read.
+pub(crate) fn pass_password(command: &mut Command) -> Result<()> {
+    if env::var_os(PASSWORD_FILE).is_some_and(|path| !path.is_empty()) {
+        command.env(PASSWORD, password()?.as_str());
+    }
+    Ok(())
+}
+
+/// The password of the key: from the file that `COSIGN_PASSWORD_FILE` names, else from `COSIGN_PASSWORD`.
+///
+/// # Errors
+/// When neither is set, or the file can't be read.
 fn password() -> Result<Zeroizing<String>> {
+    if let Some(path) = env::var_os(PASSWORD_FILE).filter(|path| !path.is_empty()) {
+        let path = Path::new(&path);
+        let text = fs::read_to_string(path)
+            .map(Zeroizing::new)
+            .with_context(|| format!("cannot read the password of the key, {}", path.display()))?;
+        return Ok(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()));
+    }
     let password = env::var(PASSWORD).with_context(|| {
-        format!("{PASSWORD} must hold the key's password; set it to nothing for a key without one")
+        format!(
+            "the key has a password: set {PASSWORD_FILE} to the path of a file with it, or \
+             {PASSWORD} to nothing for a key without one"
+        )
     })?;
     Ok(Zeroizing::new(password))
 }

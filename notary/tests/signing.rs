@@ -63,6 +63,28 @@ fn the_key_may_be_a_file_a_path_or_its_text() {
 }
 
 #[test]
+fn the_password_of_a_key_may_be_in_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let [prefix, password, missing] =
+        ["cosign", "password", "missing"].map(|name| folder.path().join(name));
+    fs::write(&password, "secret words\n").unwrap();
+    let mut generate = notary();
+    generate.args(["key", "generate", "--output-key-prefix"]).arg(&prefix);
+    succeeded(&generate.env("COSIGN_PASSWORD_FILE", &password).output().unwrap());
+
+    let release = Release::unsigned(Channel::Snapshot, "");
+    let sign = |variable: &str, value: &std::ffi::OsStr| {
+        let mut command = notary();
+        command.arg("sign").arg("--release").arg(release.root()).env(variable, value);
+        command.arg("--key").arg(prefix.with_extension("key")).output().unwrap()
+    };
+    succeeded(&sign("COSIGN_PASSWORD_FILE", password.as_os_str()));
+    succeeded(&sign("COSIGN_PASSWORD", "secret words".as_ref()));
+    let error = failed(&sign("COSIGN_PASSWORD_FILE", missing.as_os_str()));
+    assert!(error.contains("cannot read the password") && error.contains("missing"), "{error}");
+}
+
+#[test]
 fn a_signed_and_attested_release_is_verified_and_says_so_in_one_word() {
     let key = PrivateKey::generate();
     let release = Release::signed(&key, "");

@@ -15,7 +15,9 @@ use crate::pipelines::STEPS;
 use crate::preflight::{self, Lack};
 use crate::run::Run;
 use crate::steps::notes::{self, Page};
-use crate::steps::{Input, Need, clean, completions, doctor, hooks, setup, verify, version};
+use crate::steps::{
+    Input, Need, clean, completions, doctor, hooks, notary, setup, verify, version,
+};
 use crate::tool::{Stop, Toolbox};
 use crate::ui::Ui;
 use crate::workspace::Workspace;
@@ -54,6 +56,7 @@ pub(crate) fn main(request: Request) -> u8 {
 
 /// Where we are and which version this is about.
 fn prepare(request: Request) -> Result<(Verb, Run)> {
+    notary::refuse_secrets()?;
     let here = std::env::current_dir().context("cannot tell the current folder")?;
     let workspace = Workspace::discover(&here)?;
     let version = if request.output.release { workspace.release()? } else { workspace.snapshot() };

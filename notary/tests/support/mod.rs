@@ -316,7 +316,8 @@ impl KeyFile {
 /// `notary` without a key in its environment.
 pub(crate) fn notary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_notary"));
-    command.env_remove("XTASK_SIGNING_KEY").env_remove("COSIGN_PASSWORD");
+    command.env_remove("XTASK_SIGNING_KEY");
+    command.env_remove("COSIGN_PASSWORD").env_remove("COSIGN_PASSWORD_FILE");
     command
 }
 

@@ -19,6 +19,7 @@ pub(crate) mod debian;
 pub(crate) mod dependencies;
 pub(crate) mod elf;
 pub(crate) mod emulation;
+pub(crate) mod environment;
 pub(crate) mod epoch;
 pub(crate) mod git;
 pub(crate) mod jsonschema;

@@ -4,6 +4,7 @@
 //! How steps call `notary`, the program that holds keys and speaks to registries.
 
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -16,10 +17,12 @@ use crate::ops::tree;
 use crate::run::Run;
 pub(super) use crate::workspace::SignatureEngine as Engine;
 
-/// The signing key: the path of a key file, or its PEM text.
+/// The signing key: the path of a key file, or what else cosign's `--key` takes.
 const KEY: &str = "XTASK_SIGNING_KEY";
-/// The password of the key, named as cosign names it.
+/// The password of the key, named as cosign names it. Only one that is empty is taken here.
 const PASSWORD: &str = "COSIGN_PASSWORD";
+/// The path of the file with the password.
+const PASSWORD_FILE: &str = "COSIGN_PASSWORD_FILE";
 
 /// Which services cosign uses where there is no key, and whom to believe them; else Sigstore's public ones.
 const SIGNING_CONFIG: &str = "XTASK_SIGNING_CONFIG";
@@ -42,6 +45,37 @@ const OF_IDENTITIES: &[&str] = &[
     "SPIFFE_",
     "TUF_",
 ];
+
+/// Refuses a signing key that the environment of this process holds.
+///
+/// Programs of the same user can read the environment of a process in `/proc`, also after the process has
+/// removed the variable, and a build script of any dependency is such a program. So key and password
+/// have to be in files, which `notary` opens and no compiler knows of.
+///
+/// # Errors
+/// When the text of a key or a password is in a variable.
+pub(crate) fn refuse_secrets() -> Result<()> {
+    refuse(env::var_os(KEY), env::var_os(PASSWORD))
+}
+
+fn refuse(key: Option<OsString>, password: Option<OsString>) -> Result<()> {
+    let why = "build scripts can read it in /proc";
+    if key.is_some_and(|key| key.to_string_lossy().contains("-----BEGIN")) {
+        bail!(
+            "{KEY} holds the text of the signing key, where {why}\n    fix: write the key to a file \
+             that only you can read, `(umask 077; printf %s \"${KEY}\" > signing.key)`, and set {KEY} \
+             to its path"
+        );
+    }
+    if password.is_some_and(|password| !password.is_empty()) {
+        bail!(
+            "{PASSWORD} holds the password of the signing key, where {why}\n    fix: write it to a \
+             file that only you can read, `(umask 077; printf %s \"${PASSWORD}\" > \
+             signing.password)`, unset {PASSWORD}, and set {PASSWORD_FILE} to the path"
+        );
+    }
+    Ok(())
+}
 
 impl Engine {
     /// What signing needs beside what every call of `notary` does.
@@ -99,8 +133,8 @@ impl Key {
         }
         if run.version().channel() != Channel::Snapshot {
             bail!(
-                "{} is a release and {KEY} is not set: set it to the path of a cosign key file or \
-                 to its text, and {PASSWORD} to its password, or sign as an identity with \
+                "{} is a release and {KEY} is not set: set it to the path of a cosign key file, \
+                 and {PASSWORD_FILE} to that of a file with its password, or sign as an identity with \
                  --engine signatures=cosign:keyless",
                 run.version().text()
             );
@@ -116,7 +150,8 @@ impl Key {
         }
         match self {
             Self::Given => {
-                let command = command.secret_env(KEY).secret_env(PASSWORD);
+                let command =
+                    command.secret_env(KEY).secret_env(PASSWORD).secret_env(PASSWORD_FILE);
                 of_cosign(engine).into_iter().fold(command, Command::secret_env)
             }
             Self::ThrowAway(path) => command.arg("--key").arg(path).env(PASSWORD, ""),
@@ -194,7 +229,8 @@ fn of_cosign(engine: Engine) -> Vec<String> {
     };
     let names = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     let mut names: Vec<_> = names
-        .filter(|name| known.iter().any(|it| name.starts_with(it)) && name != PASSWORD)
+        .filter(|name| known.iter().any(|it| name.starts_with(it)))
+        .filter(|name| name != PASSWORD && name != PASSWORD_FILE)
         .collect();
     names.sort();
     names
@@ -239,4 +275,23 @@ pub(super) fn needs() -> Vec<Need> {
 /// A plan that starts with the build of `notary` and depends on the release as it stands.
 pub(super) fn plan(run: &Run) -> Plan {
     Plan::new().command(build(run)).reads(Input::Path(run.dist_in_plan()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_or_password_in_the_environment_is_refused_and_a_path_is_not() {
+        let pem = "-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----\nx";
+        let check = |key: &str, password: Option<&str>| {
+            refuse(Some(key.into()), password.map(OsString::from)).map_err(|it| it.to_string())
+        };
+        assert!(check(pem, None).unwrap_err().contains("fix: "));
+        assert!(check("/a/key", Some("secret")).unwrap_err().contains(PASSWORD_FILE));
+        for (key, password) in [("/a/key", Some("")), ("awskms:///x", None), ("", None)] {
+            check(key, password).unwrap();
+        }
+        refuse(None, None).unwrap();
+    }
 }

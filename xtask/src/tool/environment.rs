@@ -1,53 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Which variables a child inherits: few, named here, and never a secret.
+//! The environment that a child starts from.
 
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::redact::is_secret;
+use crate::ops::environment::is_public;
 use crate::ops::tree::digest_of_bytes;
-
-/// What programs need to find their files, their network and their language.
-const INHERITED: &[&str] = &[
-    "CARGO_HOME",
-    "CARGO_NET_OFFLINE",
-    "CARGO_TARGET_DIR",
-    "CI",
-    "DBUS_SESSION_BUS_ADDRESS",
-    "DOCKER_CONFIG",
-    "HOME",
-    "LANG",
-    "LD_PRELOAD",
-    "LLVM_PROFILE_FILE",
-    "LOGNAME",
-    "NO_COLOR",
-    "PATH",
-    "REGISTRY_AUTH_FILE",
-    "RUSTC_WRAPPER",
-    "RUSTFLAGS",
-    "RUSTUP_HOME",
-    "RUSTUP_TOOLCHAIN",
-    "SOURCE_DATE_EPOCH",
-    "SSL_CERT_DIR",
-    "SSL_CERT_FILE",
-    "TMPDIR",
-    "TZ",
-    "USER",
-    "all_proxy",
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-    "ALL_PROXY",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-];
-
-/// Families of variables, by the start of their names.
-const FAMILIES: &[&str] =
-    &["CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTRIES_", "CONTAINERS_", "LC_", "STORAGE_", "XDG_"];
 
 /// The environment that a child starts from: what it may inherit of `ours`, with `private` at the
 /// front of `PATH`.
@@ -56,11 +16,7 @@ pub(super) fn inherited(
     private: &Path,
 ) -> Vec<(OsString, OsString)> {
     ours.filter_map(|(name, value)| {
-        let text = name.to_str()?;
-        let known = INHERITED.contains(&text) || FAMILIES.iter().any(|it| text.starts_with(it));
-        if !known || is_secret(text) {
-            return None;
-        }
+        let text = name.to_str().filter(|name| is_public(name))?;
         if text == "PATH" && private.is_dir() {
             let mut path = private.as_os_str().to_owned();
             path.push(":");

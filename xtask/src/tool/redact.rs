@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use crate::ops::environment::is_secret;
+
 /// What stands in place of a secret.
 const MASK: &str = "[secret]";
 
@@ -15,15 +17,6 @@ const SHORTEST: usize = 6;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Redactor {
     secrets: Arc<[String]>,
-}
-
-/// Whether a variable of this name holds a secret: by the names that this system reads, and by the
-/// endings that everybody uses.
-pub(super) fn is_secret(name: &str) -> bool {
-    let name = name.to_ascii_uppercase();
-    ["_TOKEN", "_PASSWORD", "_PASSWD", "_SECRET", "_KEY", "_CREDENTIALS"]
-        .iter()
-        .any(|ending| name.ends_with(ending))
 }
 
 impl Redactor {

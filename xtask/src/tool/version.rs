@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 use xshell::{Shell, cmd};
 
-use crate::ops::atomic;
+use crate::ops::{atomic, environment};
 
 /// What a program said of its version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,15 +74,15 @@ pub(super) fn stamp(path: &Path) -> String {
 /// What `program` prints to standard output.
 pub(super) fn say(program: &Path, args: &[&str]) -> Option<String> {
     let shell = Shell::new().ok()?;
-    cmd!(shell, "{program} {args...}").quiet().ignore_stderr().read().ok()
+    let command = cmd!(shell, "{program} {args...}").env_clear().envs(environment::public());
+    command.quiet().ignore_stderr().read().ok()
 }
 
 /// Runs `program` with `args` and takes the first version that it prints, to either stream.
 pub(super) fn ask(program: &Path, args: &[&str]) -> Option<Version> {
     let shell = Shell::new().ok()?;
-    let output =
-        cmd!(shell, "{program} {args...}").env("LC_ALL", "C").quiet().ignore_status().output();
-    let output = output.ok()?;
+    let command = cmd!(shell, "{program} {args...}").env_clear().envs(environment::public());
+    let output = command.env("LC_ALL", "C").quiet().ignore_status().output().ok()?;
     find(&String::from_utf8_lossy(&output.stdout))
         .or_else(|| find(&String::from_utf8_lossy(&output.stderr)))
 }

@@ -16,6 +16,7 @@ mod keyless;
 mod maintenance;
 mod merge;
 mod packages;
+mod signing_key;
 mod skips;
 mod stop;
 mod unchanged;

@@ -9,6 +9,8 @@ use anyhow::{Context as _, Result};
 use release::Architecture;
 use xshell::{Shell, cmd};
 
+use crate::ops::environment;
+
 /// What `rustc -vV` and `rustc --print sysroot` say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Toolchain {
@@ -62,7 +64,9 @@ impl Toolchain {
         let shell = Shell::new().context("cannot tell the current folder")?;
         shell.change_dir(root);
         let ask = |argument: &[&str]| {
-            cmd!(shell, "rustc {argument...}").quiet().read().context("cannot ask rustc")
+            let command =
+                cmd!(shell, "rustc {argument...}").env_clear().envs(environment::public());
+            command.quiet().read().context("cannot ask rustc")
         };
         Self::parse(&ask(&["-vV"])?, &ask(&["--print", "sysroot"])?)
     }

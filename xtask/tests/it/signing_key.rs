@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! No program that builds sees the signing key: neither its own environment, nor that of the process that
+//! started it, nor an argument.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use crate::common::{Answer, Fixture, path};
+
+const KEY: &str = "-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----\nkey-of-this-test\n";
+const PASSWORD: &str = "password-of-this-test";
+
+/// Runs `xtask lint` with a Cargo that does what a build script can do: it writes down its environment, and
+/// the environment and the arguments of the process that started it. Answers with what it wrote.
+fn seen(fixture: &Fixture, variables: &[(&str, &str)]) -> (Answer, Option<String>) {
+    let folder = tempfile::tempdir().unwrap();
+    let cargo = folder.path().join("cargo");
+    let record = folder.path().join("record");
+    let script = format!(
+        "#!/bin/sh\n{{ echo CALL; env | sed 's/^/own:/'; tr '\\0' '\\n' < /proc/$PPID/environ; \
+         tr '\\0' ' ' < /proc/$PPID/cmdline; }} >> {}\necho cargo 1.95.0\n",
+        record.display()
+    );
+    fs::write(&cargo, script).unwrap();
+    fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
+    let paths = path();
+    let paths = [folder.path().to_owned()].into_iter().chain(std::env::split_paths(&paths));
+    let mut command = fixture.command(&["lint"]);
+    command.env("PATH", std::env::join_paths(paths).unwrap()).env_remove("COSIGN_PASSWORD");
+    let answer = Answer(command.envs(variables.iter().copied()).output().unwrap());
+    (answer, fs::read_to_string(record).ok())
+}
+
+#[test]
+fn a_key_in_the_environment_is_refused_before_any_program_runs() {
+    let fixture = Fixture::new();
+    for variables in [&[("XTASK_SIGNING_KEY", KEY)][..], &[("COSIGN_PASSWORD", PASSWORD)]] {
+        let (answer, record) = seen(&fixture, variables);
+        assert_eq!(answer.code(), 2, "{}", answer.err());
+        assert!(answer.err().contains("fix: "), "{}", answer.err());
+        assert!(!answer.err().contains("of-this-test"), "{}", answer.err());
+        assert_eq!(record, None);
+    }
+}
+
+#[test]
+fn a_program_that_builds_finds_no_key_around_it() {
+    let fixture = Fixture::new();
+    let files = tempfile::tempdir().unwrap();
+    let [key, password] = [("key", KEY), ("password", PASSWORD)].map(|(name, text)| {
+        let path = files.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    });
+    let variables = [("XTASK_SIGNING_KEY", key.as_str()), ("COSIGN_PASSWORD_FILE", &password)];
+    let (answer, record) = seen(&fixture, &variables);
+    let record = record.unwrap_or_else(|| panic!("cargo did not run: {}", answer.err()));
+    assert!(record.contains("CALL\n") && record.contains("own:PATH="), "{record}");
+    assert!(!record.contains("of-this-test"), "{record}");
+    let own = record.lines().filter(|line| line.starts_with("own:"));
+    let named: Vec<_> = own.filter(|it| it.contains(&key) || it.contains("SIGNING")).collect();
+    assert!(named.is_empty(), "{named:?}");
+}
