@@ -156,8 +156,8 @@ pub(crate) fn command(
         .arg("--target-dir")
         .arg(&folders.target);
     if target.standard == Standard::Source {
-        // With `panic = "abort"` nothing unwinds. The variable is how cargo's own tests name the
-        // source; without it cargo looks into the compiler's folder, which is not ours to write.
+        // Both panic runtimes (`std` has that which unwinds): the profile decides. The variable is how
+        // cargo's own tests name the source; without it cargo looks into the compiler's folder, which is not ours to write.
         command = command
             .arg("-Zbuild-std=std,panic_abort")
             .env("RUSTC_BOOTSTRAP", "1")
