@@ -160,7 +160,7 @@ impl Controller {
         let host = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let here = folder.display();
         let config = format!(
-            "[server]\nlisten = \"{host}\"\nmax_connections = 4096\n[log]\nlevel = \"warn\"\n\
+            "[server]\nlisten = \"{host}\"\nmax_connections = 4096\nmax_connections_per_address = 4096\n[log]\nlevel = \"warn\"\n\
              [api]\ntoken_key = \"{here}/key\"\nrequests_per_second = 1000000\n\
              [webhook]\nsecrets = [\"{here}/secret\"]\n[jobs]\nurl = \"http://{host}\"\n"
         );
@@ -184,6 +184,7 @@ impl Controller {
                 json!({ "bmc_url": mock.url(), "username": "admin", "password": "password" });
             let url = format!("{}/api/v1/servers/{}", self.url, serial(index));
             let request = self.agent.put(url).header("authorization", self.authorization());
+            let request = request.header("content-type", "application/json");
             request.send(server.to_string())?;
         }
         Ok(())
@@ -199,6 +200,7 @@ impl Controller {
         let job = json!({ "server_serial": serial(index), "recipe": recipe });
         let url = format!("{}/api/v1/jobs", self.url);
         let request = self.agent.post(url).header("authorization", self.authorization());
+        let request = request.header("content-type", "application/json");
         let answer = request.send(job.to_string())?.body_mut().read_to_string()?;
         let job: Value = serde_json::from_str(&answer)?;
         Ok(job["job_id"].as_str().ok_or("no job")?.to_owned())

@@ -7,7 +7,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, lchown};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -82,8 +82,22 @@ fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), FileError> {
     sync_folder(folder)
 }
 
+/// Gives what root has made to the owner of its folder: maintenance that root runs must leave nothing
+/// that the service can't use.
+fn adopt(path: &Path) -> io::Result<()> {
+    if fs::symlink_metadata(path)?.uid() != 0 {
+        return Ok(());
+    }
+    let folder = fs::metadata(parent(path))?;
+    if folder.uid() == 0 {
+        return Ok(());
+    }
+    lchown(path, Some(folder.uid()), Some(folder.gid()))
+}
+
 fn write_new(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+    adopt(path)?;
     file.write_all(content)?;
     file.sync_all()
 }
@@ -93,6 +107,7 @@ pub(crate) fn mark(path: &Path) -> Result<bool, FileError> {
     ensure_folder(parent(path))?;
     match OpenOptions::new().write(true).create_new(true).open(path) {
         Ok(file) => {
+            adopt(path).at("change the owner of", path)?;
             file.sync_all().at("write", path)?;
             sync_folder(parent(path))?;
             Ok(true)
@@ -126,7 +141,11 @@ pub(crate) fn ensure_folder(path: &Path) -> Result<(), FileError> {
     ensure_folder(parent(path))?;
     match fs::create_dir(path) {
         Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e).at("create", path),
-        _ => sync_folder(parent(path)),
+        Err(_) => sync_folder(parent(path)),
+        Ok(()) => {
+            adopt(path).at("change the owner of", path)?;
+            sync_folder(parent(path))
+        }
     }
 }
 

@@ -1,17 +1,23 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `/healthz`: the process answers. `/readyz`: it can do its work, which is to write to its disk and its
-//! database. `/metrics`: what Prometheus asks for.
+//! `/healthz`: the process answers and its threads for blocking work are alive. `/readyz`: it can do its
+//! work, which is to write to its disk and its database. `/metrics`: what Prometheus asks for.
+//!
+//! Anybody may ask, so an answer of `/readyz` serves everybody for a moment: a request does not cause a
+//! write.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::routing::get;
-use tokio::sync::Semaphore;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
 
+use crate::blocking::{PROBES, Pulse};
 use crate::database::Database;
 use crate::inventory;
 use crate::jobs::model::State as JobState;
@@ -19,32 +25,86 @@ use crate::jobs::runner::Runner;
 use crate::jobs::store::{self, StoreError};
 use crate::metrics::{Gauges, Metrics};
 use crate::registry::storage::Storage;
+use crate::serve::Gate;
+
+/// How long an answer of `/readyz` serves.
+const FRESH: Duration = Duration::from_secs(2);
+/// How long the disk and the database may take to be written.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+/// After so long without a sign of life of the blocking pool, the process is of no use.
+const DEAD_AFTER: Duration = Duration::from_secs(15);
+
+/// A status and a line of text.
+type Answer = (StatusCode, &'static str);
 
 /// What is looked at.
 #[derive(Clone)]
 pub(crate) struct Observed {
-    pub(crate) storage: Arc<Storage>,
-    pub(crate) database: Database,
-    pub(crate) runner: Arc<Runner>,
-    pub(crate) metrics: Arc<Metrics>,
-    /// One for each connection that may be opened yet.
-    pub(crate) permits: Arc<Semaphore>,
-    pub(crate) max_connections: usize,
+    storage: Arc<Storage>,
+    database: Database,
+    runner: Arc<Runner>,
+    metrics: Arc<Metrics>,
+    /// One for each listener.
+    gates: Vec<Arc<Gate>>,
+    pulse: Arc<Pulse>,
+    readiness: Arc<Cached<Answer>>,
 }
 
-/// The three routes.
+impl Observed {
+    /// Looks at these.
+    pub(crate) fn new(
+        storage: Arc<Storage>,
+        database: Database,
+        runner: Arc<Runner>,
+        metrics: Arc<Metrics>,
+        gates: Vec<Arc<Gate>>,
+        pulse: Arc<Pulse>,
+    ) -> Self {
+        let readiness = Arc::default();
+        Self { storage, database, runner, metrics, gates, pulse, readiness }
+    }
+}
+
+/// `/healthz` and `/readyz`.
 pub(crate) fn router(observed: Observed) -> Router {
-    Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
-        .with_state(observed)
+    Router::new().route("/healthz", get(alive)).route("/readyz", get(ready)).with_state(observed)
 }
 
-async fn ready(State(observed): State<Observed>) -> (StatusCode, &'static str) {
+/// `/metrics`.
+pub(crate) fn metrics_router(observed: Observed) -> Router {
+    Router::new().route("/metrics", get(metrics)).with_state(observed)
+}
+
+async fn alive(State(observed): State<Observed>) -> Answer {
+    liveness(observed.pulse.age())
+}
+
+fn liveness(pulse_age: Duration) -> Answer {
+    if pulse_age < DEAD_AFTER {
+        return (StatusCode::OK, "ok\n");
+    }
+    tracing::error!(?pulse_age, "the threads for blocking work do not answer");
+    (StatusCode::SERVICE_UNAVAILABLE, "the threads for blocking work do not answer\n")
+}
+
+async fn ready(State(observed): State<Observed>) -> Answer {
+    // A task of its own: the answer is kept also when the client that caused the probe goes away.
+    let readiness = Arc::clone(&observed.readiness);
+    let probed = tokio::spawn(async move { readiness.get(FRESH, || probe(&observed)).await });
+    probed.await.unwrap_or((StatusCode::SERVICE_UNAVAILABLE, "internal error, see the log\n"))
+}
+
+async fn probe(observed: &Observed) -> Answer {
+    timeout(PROBE_TIMEOUT, write(observed)).await.unwrap_or_else(|_| {
+        tracing::warn!("not ready: the disk does not answer");
+        (StatusCode::SERVICE_UNAVAILABLE, "the disk does not answer\n")
+    })
+}
+
+async fn write(observed: &Observed) -> Answer {
     let unavailable = |message| (StatusCode::SERVICE_UNAVAILABLE, message);
-    let storage = observed.storage;
-    match tokio::task::spawn_blocking(move || storage.probe()).await {
+    let storage = Arc::clone(&observed.storage);
+    match PROBES.run(move || storage.probe()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
             tracing::warn!(%error, "not ready");
@@ -64,6 +124,29 @@ async fn ready(State(observed): State<Observed>) -> (StatusCode, &'static str) {
     }
 }
 
+/// A value that is computed by one caller at a time and serves the others for a while.
+struct Cached<T>(Mutex<Option<(Instant, T)>>);
+
+impl<T> Default for Cached<T> {
+    fn default() -> Self {
+        Self(Mutex::new(None))
+    }
+}
+
+impl<T: Copy> Cached<T> {
+    async fn get<F: Future<Output = T>>(&self, fresh: Duration, compute: impl Fn() -> F) -> T {
+        let mut last = self.0.lock().await;
+        if let Some((at, value)) = *last
+            && at.elapsed() < fresh
+        {
+            return value;
+        }
+        let value = compute().await;
+        *last = Some((Instant::now(), value));
+        value
+    }
+}
+
 async fn metrics(
     State(observed): State<Observed>,
 ) -> Result<([(HeaderName, HeaderValue); 1], String), StatusCode> {
@@ -78,7 +161,7 @@ async fn metrics(
     let mut gauges = Gauges {
         workers: observed.runner.at_work(),
         servers,
-        connections: observed.max_connections.saturating_sub(observed.permits.available_permits()),
+        connections: observed.gates.iter().map(|gate| gate.open()).sum(),
         ..Gauges::default()
     };
     for (state, outcome, count) in jobs {
@@ -89,4 +172,28 @@ async fn metrics(
     }
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     Ok(([(header::CONTENT_TYPE, kind)], observed.metrics.text(&gauges)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn a_process_without_threads_is_not_alive() {
+        assert_eq!(liveness(Duration::from_secs(1)).0, StatusCode::OK);
+        assert_eq!(liveness(DEAD_AFTER).0, StatusCode::SERVICE_UNAVAILABLE);
+    }
+
+    #[tokio::test]
+    async fn one_probe_serves_many_requests() {
+        let probes = AtomicUsize::new(0);
+        let count = || async { probes.fetch_add(1, Ordering::Relaxed) };
+        let cached = Cached::default();
+        for _ in 0..100 {
+            assert_eq!(cached.get(Duration::from_hours(1), count).await, 0);
+        }
+        assert_eq!(cached.get(Duration::ZERO, count).await, 1);
+    }
 }

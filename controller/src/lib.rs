@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+mod blocking;
 pub mod cli;
 mod client_certificate;
 pub mod config;
@@ -19,13 +20,17 @@ pub mod inventory;
 pub mod jobs;
 pub mod keyring;
 pub mod labels;
+mod limits;
 mod linger;
 mod logging;
+mod logins;
 pub mod media;
 mod metrics;
 mod open;
 mod passwords;
+mod progress;
 pub mod registry;
+mod same_origin;
 pub mod serve;
 mod tls;
 

@@ -7,7 +7,10 @@
 //! way. Were the connection closed then, the system would answer what comes with a reset, and the
 //! client would see that instead of the answer. So the rest is taken in and thrown away for a while.
 //! RFC 9112, section 9.6.
+//!
+//! And ends a transfer that stalls, in either direction: see `progress`.
 
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,20 +25,31 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Sleep, sleep};
 
+use crate::progress::Progress;
+
 /// How long a client may go on sending what nobody wants any more.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Set when a request's body was dropped before its end.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Unread(Arc<AtomicBool>);
+#[derive(Debug, Clone)]
+pub(crate) struct Unread {
+    is_set: Arc<AtomicBool>,
+    stall_timeout: Duration,
+}
 
 impl Unread {
+    /// Bodies may stall for `stall_timeout`.
+    pub(crate) fn new(stall_timeout: Duration) -> Self {
+        Self { is_set: Arc::default(), stall_timeout }
+    }
+
     /// Watches a body, unless it is empty.
     pub(crate) fn watch(&self, body: Body) -> Body {
         if body.is_end_stream() {
             return body;
         }
-        Body::new(Watched { inner: body, ended: false, unread: self.clone() })
+        let progress = Progress::new(self.stall_timeout);
+        Body::new(Watched { inner: body, ended: false, unread: self.clone(), progress })
     }
 
     /// Tells the client that the connection ends with this answer, if it does.
@@ -47,7 +61,7 @@ impl Unread {
     }
 
     fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.is_set.load(Ordering::Relaxed)
     }
 }
 
@@ -55,6 +69,7 @@ struct Watched {
     inner: Body,
     ended: bool,
     unread: Unread,
+    progress: Progress,
 }
 
 impl http_body::Body for Watched {
@@ -65,7 +80,18 @@ impl http_body::Body for Watched {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let frame = ready!(Pin::new(&mut self.inner).poll_frame(context));
+        let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(context) else {
+            return match self.progress.wait(context) {
+                Ok(()) => Poll::Pending,
+                Err(stalled) => {
+                    self.ended = true;
+                    Poll::Ready(Some(Err(axum::Error::new(stalled))))
+                }
+            };
+        };
+        if let Some(Ok(frame)) = &frame {
+            self.progress.moved(frame.data_ref().map_or(0, Bytes::len));
+        }
         // After an error there is no connection on which anything could come.
         self.ended |= !matches!(frame, Some(Ok(_)));
         Poll::Ready(frame)
@@ -83,14 +109,15 @@ impl http_body::Body for Watched {
 impl Drop for Watched {
     fn drop(&mut self) {
         if !self.ended && !self.inner.is_end_stream() {
-            self.unread.0.store(true, Ordering::Relaxed);
+            self.unread.is_set.store(true, Ordering::Relaxed);
         }
     }
 }
 
-/// A connection that is not closed in the face of its client.
+/// A connection that is not closed in the face of its client, and whose client must take what is sent.
 pub(crate) struct Lingering<S> {
     stream: TokioIo<S>,
+    sending: Progress,
     unread: Unread,
     answered: bool,
     patience: Option<Pin<Box<Sleep>>>,
@@ -98,7 +125,26 @@ pub(crate) struct Lingering<S> {
 
 impl<S> Lingering<S> {
     pub(crate) fn new(stream: S, unread: Unread) -> Self {
-        Self { stream: TokioIo::new(stream), unread, answered: false, patience: None }
+        let sending = Progress::new(unread.stall_timeout);
+        Self { stream: TokioIo::new(stream), sending, unread, answered: false, patience: None }
+    }
+
+    /// An error where the client has not taken anything for too long.
+    fn sent(
+        &mut self,
+        context: &mut Context<'_>,
+        sent: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        match &sent {
+            Poll::Ready(Ok(bytes)) => self.sending.moved(*bytes),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => {
+                if let Err(stalled) = self.sending.wait(context) {
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, stalled)));
+                }
+            }
+        }
+        sent
     }
 }
 
@@ -107,7 +153,7 @@ impl<S: AsyncRead + Unpin> Read for Lingering<S> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: ReadBufCursor<'_>,
-    ) -> Poll<std::io::Result<()>> {
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
@@ -117,33 +163,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Write for Lingering<S> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+    ) -> Poll<io::Result<usize>> {
+        let sent = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.sent(context, sent)
     }
 
     fn poll_write_vectored(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-        pieces: &[std::io::IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, pieces)
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let sent = Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
+        self.sent(context, sent)
     }
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
     }
 
-    fn poll_flush(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        if flushed.is_ready() {
+            self.sending.rest();
+        }
+        self.sent(context, flushed.map_ok(|()| 0)).map_ok(|_| ())
     }
 
-    fn poll_shutdown(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if !this.answered {
             ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;

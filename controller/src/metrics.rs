@@ -6,9 +6,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+use crate::logins::Interface;
 
 /// Upper bounds of the histogram of requests, in seconds.
 const BOUNDS: [f64; 8] = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0];
@@ -19,7 +20,7 @@ pub(crate) struct Metrics {
     requests: Mutex<BTreeMap<(String, String, u16), u64>>,
     times: Mutex<BTreeMap<String, Histogram>>,
     reports: Mutex<BTreeMap<&'static str, u64>>,
-    failed_logins: AtomicU64,
+    failed_logins: Mutex<BTreeMap<Interface, u64>>,
 }
 
 #[derive(Debug, Default)]
@@ -69,8 +70,9 @@ impl Metrics {
     }
 
     /// Counts a login that failed.
-    pub(crate) fn login_failed(&self) {
-        self.failed_logins.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn login_failed(&self, interface: Interface) {
+        let mut failed = self.failed_logins.lock().unwrap_or_else(PoisonError::into_inner);
+        *failed.entry(interface).or_default() += 1;
     }
 
     /// Everything, as it is asked for.
@@ -96,12 +98,12 @@ impl Metrics {
         for (result, count) in self.reports.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             page.value("reports_total", &[("result", result)], count);
         }
-        page.head(
-            "failed_logins_total",
-            "counter",
-            "Logins to the API and the webhook that failed.",
-        );
-        page.value("failed_logins_total", &[], self.failed_logins.load(Ordering::Relaxed));
+        page.head("failed_logins_total", "counter", "Logins that failed, by interface.");
+        let failed = self.failed_logins.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for interface in [Interface::Api, Interface::Registry, Interface::Webhook] {
+            let count = failed.get(&interface).copied().unwrap_or_default();
+            page.value("failed_logins_total", &[("interface", interface.as_str())], count);
+        }
         page.head("http_requests_total", "counter", "Requests that were answered.");
         let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         for ((method, route, status), count) in requests.iter() {
@@ -157,7 +159,7 @@ mod tests {
         metrics.request("GET", "/api/v1/jobs", 200, Duration::from_millis(3));
         metrics.request("GET", "/api/v1/jobs", 200, Duration::from_hours(1));
         metrics.report("recorded");
-        metrics.login_failed();
+        metrics.login_failed(Interface::Registry);
         let gauges = Gauges {
             jobs: [("queued", 2)].into(),
             outcomes: [("failed", 1)].into(),

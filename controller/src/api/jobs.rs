@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::auth::Identity;
 use super::problem::Problem;
 use super::{Api, Caller, Query, body, json, parameter, parse};
+use crate::blocking::RECIPES;
 use crate::jobs::clock::rfc3339;
 use crate::jobs::model::{JobId, State as JobState, Step};
 use crate::jobs::store::{self, Created, Event, Filter, Job, NewJob, StoreError};
@@ -79,7 +80,7 @@ pub(super) async fn create(
     let key = idempotency_key(request.headers())?;
     let bytes = body(request, LARGEST).await?;
     // A large recipe takes a while to check.
-    let new = tokio::task::spawn_blocking(move || new_job(&bytes, identity, key)).await;
+    let new = RECIPES.run(move || new_job(&bytes, identity, key)).await;
     let new = new.map_err(|e| Problem::internal(&e))??;
     api.start(new).await
 }

@@ -6,13 +6,12 @@
 
 pub mod auth;
 mod jobs;
-pub(crate) mod limits;
 pub(crate) mod problem;
 mod servers;
 pub(crate) mod webhook;
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::ops::Deref;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -24,25 +23,30 @@ use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::IntoResponse as _;
 use axum::routing::{MethodRouter, delete, get, post, put};
+use http_body::Body as _;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::Value;
 
 use self::auth::{Auth, Identity};
-use self::limits::{ClientAddress, Limit};
 use self::problem::Problem;
 use self::webhook::Secrets;
 use crate::database::Database;
 use crate::jobs::runner::Runner;
+use crate::limits::{Limit, address};
+use crate::logins::Logins;
 use crate::metrics::Metrics;
+use crate::progress::is_stalled;
 
 /// The description of this API, in version 3.1 of the `OpenAPI` specification.
 pub const OPENAPI: &str = include_str!("openapi.json");
 
+/// Where machines report how their task ended.
+pub(crate) const WEBHOOK: &str = "/api/v1/status-webhook/{serial}";
+
 /// The largest request that is no job.
 const SMALL_BODY: usize = 64 * 1024;
-/// Failed logins that one address may have at once, and how fast they are forgotten.
-const FAILED_LOGINS: (f64, f64) = (0.1, 20.0);
 
 /// What the API works with.
 #[derive(Clone)]
@@ -57,7 +61,7 @@ pub(crate) struct Parts {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) profiles: Vec<&'static str>,
     pub(crate) requests: Limit,
-    pub(crate) failed_logins: Limit,
+    pub(crate) logins: Arc<Logins>,
 }
 
 impl Deref for Api {
@@ -76,11 +80,11 @@ impl Api {
         auth: Auth,
         webhook: Secrets,
         metrics: Arc<Metrics>,
+        logins: Arc<Logins>,
         rate: f64,
     ) -> Self {
         let profiles = runner.profiles();
         let requests = Limit::new(rate, rate * 2.0);
-        let failed_logins = Limit::new(FAILED_LOGINS.0, FAILED_LOGINS.1);
         Self(Arc::new(Parts {
             database,
             runner,
@@ -89,14 +93,28 @@ impl Api {
             metrics,
             profiles,
             requests,
-            failed_logins,
+            logins,
         }))
     }
 
-    /// The routes.
+    /// All routes.
     pub(crate) fn router(self) -> Router {
+        self.some(|_| true)
+    }
+
+    /// The routes for machines.
+    pub(crate) fn machine_router(self) -> Router {
+        self.some(|path| path == WEBHOOK)
+    }
+
+    /// The routes for people and their programs.
+    pub(crate) fn operator_router(self) -> Router {
+        self.some(|path| path != WEBHOOK)
+    }
+
+    fn some(self, wanted: impl Fn(&str) -> bool) -> Router {
         let mut router = Router::new();
-        for (_, path, route) in routes() {
+        for (_, path, route) in routes().into_iter().filter(|(_, path, _)| wanted(path)) {
             router = router.route(path, route);
         }
         router
@@ -108,20 +126,7 @@ impl Api {
 
     /// Who sends a request; an address that fails too often is not listened to for a while.
     pub(crate) async fn identify(&self, caller: Caller<'_>) -> Result<Identity, Problem> {
-        self.failed_logins.check(caller.address)?;
-        let identity = self.auth.identify(caller.headers).await;
-        // Browsers ask without a password first; that is no attempt.
-        if identity.is_err() && caller.headers.contains_key(header::AUTHORIZATION) {
-            self.login_failed(caller.address);
-        }
-        identity
-    }
-
-    /// Counts a login that failed.
-    fn login_failed(&self, address: IpAddr) {
-        self.metrics.login_failed();
-        // The answer is a refusal whether the bucket is empty or not.
-        self.failed_logins.take(address).ok();
+        self.auth.identify(caller.headers, caller.address, &self.logins).await
     }
 }
 
@@ -138,7 +143,7 @@ fn routes() -> Vec<(Method, &'static str, MethodRouter<Api>)> {
         (Method::GET, "/api/v1/servers/{serial}", get(servers::get)),
         (Method::PUT, "/api/v1/servers/{serial}", put(servers::put)),
         (Method::DELETE, "/api/v1/servers/{serial}", delete(servers::remove)),
-        (Method::POST, "/api/v1/status-webhook/{serial}", post(webhook::report)),
+        (Method::POST, WEBHOOK, post(webhook::report)),
     ]
 }
 
@@ -161,21 +166,28 @@ impl<'a> Caller<'a> {
     }
 }
 
-/// The address of a client; one that is not known shares its limits with the others of that kind.
-fn address(request: &Request) -> IpAddr {
-    let known = request.extensions().get::<ClientAddress>();
-    known.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.0)
-}
-
 async fn limit(State(api): State<Api>, request: Request, next: Next) -> Response<Body> {
-    if let Err(problem) = api.requests.take(address(&request)) {
-        return problem.into_response();
+    if let Err(exhausted) = api.requests.take(address(&request)) {
+        return Problem::from(exhausted).into_response();
+    }
+    if !is_json_or_empty(&request) {
+        let message = "expected a request with Content-Type: application/json";
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        return Problem::new(status, "unsupported_media_type", message).into_response();
     }
     let mut response = next.run(request).await;
     // What is shown here is a matter of this moment.
     let no_store = HeaderValue::from_static("no-store");
     response.headers_mut().entry(header::CACHE_CONTROL).or_insert(no_store);
     response
+}
+
+/// Whether a request has no body, or states that it is JSON. Another type is what a form of another
+/// site's page can make a browser send.
+fn is_json_or_empty(request: &Request) -> bool {
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default();
+    request.body().is_end_stream() || kind.trim().eq_ignore_ascii_case("application/json")
 }
 
 /// An answer in JSON.
@@ -198,7 +210,15 @@ async fn body(request: Request, limit: usize) -> Result<Bytes, Problem> {
     if length.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
-    axum::body::to_bytes(request.into_body(), limit).await.map_err(|_| too_large())
+    match Limited::new(request.into_body(), limit).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
+        Err(error) if is_stalled(&*error) => {
+            let status = StatusCode::REQUEST_TIMEOUT;
+            Err(Problem::new(status, "timeout", "the request did not come in time"))
+        }
+        Err(error) => Err(Problem::bad_request(format!("the request did not come whole: {error}"))),
+    }
 }
 
 /// Reads JSON. The place of a fault is told, and never what stands there.

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::database::DatabaseError;
 use crate::jobs::model::Step;
 use crate::jobs::store::StoreError;
+use crate::limits::Exhausted;
 
 /// How long a client is told to wait where only time can help.
 const RETRY_AFTER: &str = "5";
@@ -78,6 +79,13 @@ impl Problem {
 
     fn later(self) -> Self {
         self.header(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER))
+    }
+}
+
+impl From<Exhausted> for Problem {
+    fn from(exhausted: Exhausted) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "retry later")
+            .header(header::RETRY_AFTER, HeaderValue::from(exhausted.seconds()))
     }
 }
 

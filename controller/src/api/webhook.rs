@@ -4,7 +4,6 @@
 //! `POST /api/v1/status-webhook/{serial}`: machines report how their task ended.
 
 use std::fmt::Write as _;
-use std::net::IpAddr;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -16,12 +15,14 @@ use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
 
 use super::problem::Problem;
-use super::{Api, SMALL_BODY, address, body, json, parameter, parse};
+use super::{Api, SMALL_BODY, body, json, parameter, parse};
 use crate::client_certificate::ClientCertificate;
 use crate::jobs::bmc::Secret;
 use crate::jobs::model::{JobId, Step};
 use crate::jobs::report_secret;
 use crate::jobs::store::{self, Report, Taken};
+use crate::limits::address;
+use crate::logins::Interface;
 
 /// The header that carries the secret.
 const SECRET: HeaderName = HeaderName::from_static("x-webhook-secret");
@@ -121,9 +122,8 @@ impl Sent {
     }
 }
 
-/// The answer to a report that nothing authenticates. It counts as a failed login of `from`.
-fn refused(api: &Api, from: IpAddr) -> Problem {
-    api.login_failed(from);
+/// The answer to a report that nothing authenticates.
+fn refused() -> Problem {
     let message = "expected in X-Webhook-Secret the secret of the job that job_id names, \
                    or a client certificate whose common name or DNS name is the serial number";
     Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
@@ -135,20 +135,24 @@ pub(super) async fn report(
     request: Request,
 ) -> Result<Response<Body>, Problem> {
     let from = address(&request);
-    api.failed_logins.check(from)?;
+    api.logins.check(from)?;
     let serial = parameter(&request)?;
     let certificate = request.extensions().get::<ClientCertificate>();
     let by_certificate = certificate.is_some_and(|certificate| certificate.is_for(&serial));
     let secret = request.headers().get(SECRET).cloned();
     if !by_certificate && secret.is_none() {
-        return Err(refused(&api, from));
+        api.logins.attempt(Interface::Webhook, from)?.failed(None);
+        return Err(refused());
     }
     let sent: Result<Sent, Problem> = parse(&body(request, SMALL_BODY).await?);
     // Whoever is not authenticated learns nothing of what is wrong with the rest.
     let job = sent.as_ref().ok().and_then(|sent| sent.job_id.as_deref()?.parse().ok());
+    let attempt = api.logins.attempt(Interface::Webhook, from)?;
     if !by_certificate && !secret.is_some_and(|secret| api.webhook.accept(&secret, job)) {
-        return Err(refused(&api, from));
+        attempt.failed(None);
+        return Err(refused());
     }
+    attempt.succeeded();
     let report = sent?.check()?;
     let of = serial.clone();
     let taken = api

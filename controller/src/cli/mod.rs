@@ -14,9 +14,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{Config, ConfigError, LogFormat, Overrides};
@@ -98,6 +100,9 @@ struct Settings {
     /// Address to listen on; port 0 takes a free one [file: server.listen] [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS:PORT", env = "CONTROLLER_LISTEN")]
     listen: Option<SocketAddr>,
+    /// Address for machines and BMCs alone [file: `server.machine_listen`] [default: none, all use --listen]
+    #[arg(long, value_name = "ADDRESS:PORT", env = "CONTROLLER_MACHINE_LISTEN")]
+    machine_listen: Option<SocketAddr>,
     /// Folder of everything that the service keeps [file: `storage.data_dir`] [default: /var/lib/provisioner]
     #[arg(long, value_name = "FOLDER", env = "CONTROLLER_DATA_DIR")]
     data_dir: Option<PathBuf>,
@@ -111,8 +116,8 @@ struct Settings {
 
 impl Settings {
     fn load(self) -> Result<Config, ConfigError> {
-        let Self { config, listen, data_dir, log_format, log_level } = self;
-        let overrides = Overrides { listen, data_dir, log_format, log_level };
+        let Self { config, listen, machine_listen, data_dir, log_format, log_level } = self;
+        let overrides = Overrides { listen, machine_listen, data_dir, log_format, log_level };
         Config::load(config.as_deref(), overrides)
     }
 }
@@ -128,11 +133,15 @@ impl Cli {
             Command::Serve(serve) => {
                 let config = serve.settings.load()?;
                 logging::start(&config)?;
+                raise_open_files();
                 let runtime = tokio::runtime::Builder::new_multi_thread()
                     .enable_all()
                     .build()
                     .context("start the runtime")?;
-                runtime.block_on(run(config, serve.address_file.as_deref()))?;
+                let deadline = runtime.block_on(run(config, serve.address_file.as_deref()))?;
+                // Threads that still block are left behind: what they write appears whole or not at all.
+                let left = deadline.saturating_duration_since(Instant::now());
+                runtime.shutdown_timeout(left.max(LAST_MOMENT));
             }
             Command::Packaging(packaging) => packaging.run()?,
             Command::Registry(command) => command.run()?,
@@ -148,7 +157,33 @@ impl Cli {
     }
 }
 
-async fn run(config: Config, address_file: Option<&Path>) -> anyhow::Result<()> {
+/// What blocking threads get at the end, however late it is.
+const LAST_MOMENT: Duration = Duration::from_millis(100);
+/// When the process ends whatever hangs, after the time that an orderly end may take.
+const HARD_END: Duration = Duration::from_secs(5);
+
+/// A connection takes a file handle, and so does what it reads: the soft limit, often 1,024, is for
+/// programs that use select(2).
+fn raise_open_files() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!(%error, "the limit of open files stays");
+    }
+}
+
+/// Ends the process after `time`, from a thread that nothing else can hold up.
+fn end_after(time: Duration) {
+    std::thread::spawn(move || {
+        std::thread::sleep(time);
+        tracing::error!("ended by force: something did not end in time");
+        std::process::exit(1);
+    });
+}
+
+/// Serves until a signal comes; returns when the process must have ended.
+async fn run(config: Config, address_file: Option<&Path>) -> anyhow::Result<Instant> {
+    let shutdown_timeout = config.shutdown_timeout;
     // Before the address is told: whoever reads it may send a signal at once.
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
@@ -168,14 +203,21 @@ async fn run(config: Config, address_file: Option<&Path>) -> anyhow::Result<()> 
         crate::durable::write(path, format!("{url}\n").as_bytes()).context("write the address")?;
     }
     println!("listening on {url}");
+    if let Some(machines) = server.machine_address().context("read the bound address")? {
+        println!("listening for machines on {scheme}://{machines}");
+        tracing::info!(url = format!("{scheme}://{machines}"), "listening for machines");
+    }
     tracing::info!(url, version = build_info::VERSION, "listening");
+    let mut deadline = Instant::now();
     server
         .run(async {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
+            deadline = Instant::now() + shutdown_timeout;
+            end_after(shutdown_timeout + HARD_END);
         })
         .await;
-    Ok(())
+    Ok(deadline)
 }

@@ -11,7 +11,7 @@ use oci::{Digest, Repository, Tag};
 
 use super::Settings;
 use crate::config::RegistryConfig;
-use crate::registry::storage::{Collection, Scrub, Storage};
+use crate::registry::storage::{Collection, Damaged, Scrub, Storage};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum RegistryCommand {
@@ -56,6 +56,12 @@ impl RegistryCommand {
                     storage.plan_collection(gc, &immutable).context("plan the collection")?
                 };
                 print!("{}", describe(&done, how.run));
+                let damaged = done.damaged.len();
+                anyhow::ensure!(
+                    damaged == 0,
+                    "{damaged} damaged manifests: nothing of their repositories was collected\n\
+                     fix: push the images named above again, or delete them by digest"
+                );
                 Ok(())
             }
             Self::Scrub(settings) => {
@@ -73,8 +79,11 @@ impl RegistryCommand {
 
 fn describe(collection: &Collection, done: bool) -> String {
     let mut text = String::new();
-    let Collection { tags, manifests, blobs, contents, expired } = collection;
+    let Collection { tags, manifests, blobs, contents, expired, damaged } = collection;
     // Writing to a String cannot fail.
+    for Damaged { repository, digest, reason } in damaged {
+        writeln!(text, "damaged     {repository}@{digest}: {reason}").ok();
+    }
     for (repository, tag) in tags {
         writeln!(text, "tag         {repository}:{tag}").ok();
     }

@@ -8,10 +8,11 @@ mod service;
 
 use std::fmt;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use toml::de::DeTable;
 
 pub use reader::Fault;
@@ -39,8 +40,16 @@ pub struct Config {
     pub listen: SocketAddr,
     /// How long requests may take to end at a shutdown.
     pub shutdown_timeout: Duration,
-    /// Connections served at once; more wait.
-    pub max_connections: usize,
+    /// Address and port for machines and BMCs alone; None: `listen` serves them too.
+    pub machine_listen: Option<SocketAddr>,
+    /// Connections of `listen`.
+    pub connections: ConnectionLimits,
+    /// Connections of `machine_listen`.
+    pub machine_connections: ConnectionLimits,
+    /// How long a transfer may stall, in either direction.
+    pub stall_timeout: Duration,
+    /// Proxies that state for whom they ask.
+    pub trusted_proxies: Vec<IpNet>,
     /// How logs look.
     pub log_format: LogFormat,
     /// What is logged: a level, or directives of tracing's `EnvFilter`.
@@ -63,6 +72,21 @@ pub struct Config {
     pub tls: Option<TlsConfig>,
 }
 
+/// Connections that a listener serves at once. What is over a limit gets health and webhook alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// In all.
+    pub all: usize,
+    /// From one address; for IPv6 from one /64.
+    pub per_address: usize,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self { all: 1024, per_address: 256 }
+    }
+}
+
 /// How the registry is run.
 #[derive(Debug, Clone)]
 pub struct RegistryConfig {
@@ -81,7 +105,11 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             shutdown_timeout: Duration::from_secs(30),
-            max_connections: 1024,
+            machine_listen: None,
+            connections: ConnectionLimits::default(),
+            machine_connections: ConnectionLimits::default(),
+            stall_timeout: Duration::from_mins(1),
+            trusted_proxies: Vec::new(),
             log_format: LogFormat::Text,
             log_level: "info".to_owned(),
             data_dir: PathBuf::from("/var/lib/provisioner"),
@@ -111,6 +139,8 @@ impl Default for Config {
 pub struct Overrides {
     /// Wins over `server.listen`.
     pub listen: Option<SocketAddr>,
+    /// Wins over `server.machine_listen`.
+    pub machine_listen: Option<SocketAddr>,
     /// Wins over `storage.data_dir`.
     pub data_dir: Option<PathBuf>,
     /// Wins over `log.format`.
@@ -163,8 +193,9 @@ impl Config {
     }
 
     fn apply(&mut self, overrides: Overrides) {
-        let Overrides { listen, data_dir, log_format, log_level } = overrides;
+        let Overrides { listen, machine_listen, data_dir, log_format, log_level } = overrides;
         set(&mut self.listen, listen);
+        self.machine_listen = machine_listen.or(self.machine_listen);
         set(&mut self.data_dir, data_dir);
         set(&mut self.log_format, log_format);
         set(&mut self.log_level, log_level);
@@ -174,10 +205,27 @@ impl Config {
     fn check(&self, name: &str, faults: &mut Vec<Fault>) {
         let mut fault = |message: String| faults.push(Fault { place: name.to_owned(), message });
         let rules = &self.registry.rules;
-        if rules.access.is_empty() && !self.listen.ip().is_loopback() {
+        let listeners =
+            [("server.listen", Some(self.listen)), ("server.machine_listen", self.machine_listen)];
+        for (name, address) in listeners {
+            if let Some(address) = address
+                && rules.access.is_empty()
+                && !address.ip().is_loopback()
+            {
+                fault(format!(
+                    "{name} is {address}, which others can reach, and everybody could use the registry: expected at least one [[registry.access]], or an address of loopback"
+                ));
+            }
+        }
+        if let Some(machines) = self.machine_listen
+            && let Some(url) = self.jobs.url.as_deref()
+            && machines != self.listen
+            && url
+                .split_once("://")
+                .is_some_and(|(_, host)| host.trim_end_matches('/') == self.listen.to_string())
+        {
             fault(format!(
-                "server.listen is {}, which others can reach, and everybody could push: expected at least one [[registry.access]], or an address of loopback",
-                self.listen
+                "jobs.url is {url}, the address for operators: expected one under which machines reach server.machine_listen, {machines}"
             ));
         }
         if let Err(e) = crate::logging::filter(&self.log_level) {
@@ -243,7 +291,19 @@ fn parse(name: &str, text: &str) -> (Config, Vec<Fault>) {
         server.parse(source, "listen", "ADDRESS:PORT, such as \"127.0.0.1:8080\""),
     );
     set(&mut config.shutdown_timeout, server.duration(source, "shutdown_timeout"));
-    set(&mut config.max_connections, server.count(source, "max_connections"));
+    config.machine_listen =
+        server.parse(source, "machine_listen", "ADDRESS:PORT, such as \"192.0.2.1:8081\"");
+    set(&mut config.stall_timeout, server.duration(source, "stall_timeout"));
+    for (key, value) in [
+        ("max_connections", &mut config.connections.all),
+        ("max_connections_per_address", &mut config.connections.per_address),
+        ("machine_max_connections", &mut config.machine_connections.all),
+        ("machine_max_connections_per_address", &mut config.machine_connections.per_address),
+    ] {
+        set(value, server.count(source, key));
+    }
+    let expected = "addresses or networks, such as \"192.0.2.10\" or \"10.0.0.0/8\"";
+    set(&mut config.trusted_proxies, server.list(source, "trusted_proxies", expected, network));
     server.end(source);
 
     let mut log = root.section(source, "log");
@@ -306,6 +366,11 @@ fn parse(name: &str, text: &str) -> (Config, Vec<Fault>) {
     root.end(source);
     let faults = std::mem::take(&mut source.faults);
     (config, faults)
+}
+
+/// A network, or one address.
+fn network(text: &str) -> Option<IpNet> {
+    text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
 }
 
 fn access_rule(source: &mut Source<'_>, section: &mut Section<'_>) -> AccessRule {
@@ -374,7 +439,7 @@ tags = [\"\"]
             "c.toml:2:10: server.listen is \"nowhere\", expected ADDRESS:PORT, such as \"127.0.0.1:8080\"",
             "c.toml:3:20: server.shutdown_timeout is integer, expected a span of time such as \"30s\" or \"7d\"",
             "c.toml:4:19: server.max_connections is integer, expected a whole number of at least 1",
-            "c.toml:5:1: server.colour is unknown, expected listen, shutdown_timeout, max_connections",
+            "c.toml:5:1: server.colour is unknown, expected listen, shutdown_timeout, machine_listen, stall_timeout, max_connections, max_connections_per_address, machine_max_connections, machine_max_connections_per_address, trusted_proxies",
             "c.toml:8:12: registry.htpasswd is array, expected the path of a file",
             "c.toml:10:10: registry.access[0].prefix is \"../up\", expected a repository or a folder of repositories, such as \"tools\", or \"\" for all",
             "c.toml:11:22: registry.access[0].pull is integer, expected \"anonymous\", \"authenticated\" or names of users",
@@ -397,7 +462,24 @@ tags = [\"\"]
         let open = || Overrides { listen: "0.0.0.0:0".parse().ok(), ..Overrides::default() };
         let error = Config::load(None, open()).unwrap_err().to_string();
         assert!(error.contains("expected at least one [[registry.access]]"), "{error}");
+        let open = Overrides { machine_listen: "0.0.0.0:0".parse().ok(), ..Overrides::default() };
+        let error = Config::load(None, open).unwrap_err().to_string();
+        assert!(error.contains("server.machine_listen is 0.0.0.0:0"), "{error}");
         assert!(Config::load(None, Overrides::default()).is_ok());
+    }
+
+    #[test]
+    fn machines_are_not_sent_to_the_operators_address() {
+        let text = "[server]\nlisten = \"127.0.0.1:1\"\nmachine_listen = \"127.0.0.1:2\"\n\
+                    trusted_proxies = [\"192.0.2.1\", \"10.0.0.0/8\", \"x\"]\n\
+                    [jobs]\nurl = \"http://127.0.0.1:1/\"\n";
+        let (config, mut faults) = parse("c.toml", text);
+        assert_eq!(config.trusted_proxies.len(), 2);
+        config.check("c.toml", &mut faults);
+        let texts: Vec<String> = faults.iter().map(Fault::to_string).collect();
+        assert_eq!(texts.len(), 2, "{texts:?}");
+        assert!(texts[0].contains("server.trusted_proxies is \"x\""), "{texts:?}");
+        assert!(texts[1].contains("jobs.url is http://127.0.0.1:1/"), "{texts:?}");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use axum::routing::get;
 use self::html::{Page, escape, table};
 use crate::api::problem::Problem;
 use crate::api::{Api, Caller};
+use crate::blocking::READS;
 use crate::inventory;
 use crate::jobs::clock::rfc3339;
 use crate::jobs::model::{JobId, Outcome};
@@ -155,7 +156,7 @@ async fn registry(
 ) -> Result<Response<Body>, Problem> {
     dashboard.api.identify(Caller::of(&request)).await?;
     let storage = dashboard.storage;
-    let listed = tokio::task::spawn_blocking(move || {
+    let listed = READS.run(move || {
         let limit = usize::try_from(ROWS).unwrap_or(usize::MAX);
         let repositories = storage.repositories(&|_| true, None, limit)?.items;
         let with_tags = |repository: oci::Repository| {

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use crate::blocking::DATABASE;
 use crate::durable;
 use crate::keyring::{KeyError, Keyring};
 use writer::Writer;
@@ -179,7 +180,7 @@ impl Database {
             connection.execute_batch("ROLLBACK").map_err(DatabaseError::from)?;
             result
         };
-        match tokio::task::spawn_blocking(read).await {
+        match DATABASE.run(read).await {
             Ok(result) => result,
             Err(error) => Err(DatabaseError::Other(error.to_string()).into()),
         }

@@ -22,6 +22,7 @@ use super::redacting::RedactingBmc;
 use super::store::{self, Held, Job, StoreError};
 use super::task::Publisher;
 use super::worker::Worker;
+use crate::blocking::IMAGES;
 use crate::database::Database;
 
 /// How jobs are run.
@@ -292,7 +293,7 @@ impl Runner {
         let expired = self.database.read(move |c| store::expired_isos(c, keep)).await?;
         for id in expired {
             let publisher = Arc::clone(&self.publisher);
-            let removed = tokio::task::spawn_blocking(move || publisher.remove(id)).await;
+            let removed = IMAGES.run(move || publisher.remove(id)).await;
             match removed {
                 Ok(Ok(())) => self.database.write(move |c| store::iso_removed(c, id)).await?,
                 Ok(Err(error)) => tracing::warn!(%error, job = %id, "task ISO not removed"),

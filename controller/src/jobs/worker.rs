@@ -15,6 +15,7 @@ use super::model::{Outcome, Phase, Reset, State, Step};
 use super::runner::Runner;
 use super::store::{self, Held, Job, StoreError};
 use super::task::{self, Order};
+use crate::blocking::IMAGES;
 use crate::inventory;
 use crate::labels::Scope;
 
@@ -375,7 +376,7 @@ async fn blocking<T: Send + 'static>(
     step: Step,
     work: impl FnOnce() -> Result<T, String> + Send + 'static,
 ) -> Result<T, Halt> {
-    let done = tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| Err(e.to_string()));
+    let done = IMAGES.run(work).await.unwrap_or_else(|e| Err(e.to_string()));
     done.map_err(|message| Halt::Failed(Failure { step, message, retry: Retry::Never }))
 }
 

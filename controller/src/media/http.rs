@@ -18,6 +18,7 @@ use serde_json::json;
 use super::content::{Content, Opened};
 use super::image::Image;
 use super::{Media, MediaError, token};
+use crate::blocking::IMAGES;
 use crate::file_service::{self, ServedFile};
 
 impl Media {
@@ -128,9 +129,7 @@ async fn open(media: &Arc<Media>, content: &Content) -> Result<Opened, MediaErro
         return Ok(opened);
     }
     let (media, content) = (Arc::clone(media), content.clone());
-    tokio::task::spawn_blocking(move || media.read_content(&content))
-        .await
-        .map_err(MediaError::Task)?
+    IMAGES.run(move || media.read_content(&content)).await.map_err(MediaError::Task)?
 }
 
 fn forbidden() -> Response<Body> {

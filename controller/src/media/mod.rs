@@ -35,7 +35,7 @@ pub struct Media {
     key: Key,
     known: Mutex<HashMap<Image, Arc<Known>>>,
     /// Held while an image is hashed: a thousand BMCs that ask for the same one at once wait for one
-    /// hash.
+    /// hash. Only threads of the lane `IMAGES` wait for it, so they can't use up the blocking pool.
     hashing: Mutex<()>,
 }
 

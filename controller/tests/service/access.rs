@@ -3,7 +3,11 @@
 
 //! Who may do what, as clients see it.
 
-use crate::support::{Client, Service};
+use std::fs::File;
+
+use serde_json::json;
+
+use crate::support::{Client, IMAGE_INDEX, IMAGE_MANIFEST, Service, descriptor};
 
 const RULES: &str = r#"
 [registry]
@@ -134,6 +138,71 @@ fn an_immutable_tag_neither_moves_nor_goes() {
     ci.delete("/v2/tools/a/manifests/v9").expect(404);
 }
 
+/// Nothing that an immutable tag leads to goes: a child, its configuration and layer, a signature by
+/// `subject` and one by tag.
+#[test]
+fn an_immutable_tag_keeps_everything_that_it_leads_to() {
+    let service = service(RULES);
+    let ci = service.client.login("ci", "ci");
+    let child = ci.image("tools/a", "1");
+    let child_digest = ci.push_manifest("tools/a", "child", &child);
+    let index = json!({
+        "schemaVersion": 2, "mediaType": IMAGE_INDEX,
+        "manifests": [descriptor(IMAGE_MANIFEST, child.to_string().as_bytes())],
+    });
+    let index_digest = ci.push_manifest("tools/a", "v1", &index);
+    let config = child["config"]["digest"].as_str().unwrap();
+    let layer = child["layers"][0]["digest"].as_str().unwrap();
+    ci.push_blob("tools/a", b"{}");
+    let mut signature = json!({
+        "schemaVersion": 2, "mediaType": IMAGE_MANIFEST, "artifactType": "application/signature",
+        "config": descriptor("application/vnd.oci.empty.v1+json", b"{}"), "layers": [],
+        "subject": descriptor(IMAGE_INDEX, index.to_string().as_bytes()),
+    });
+    let by_subject = ci.push_manifest("tools/a", "any", &signature);
+    let tag = format!("{}.sig", index_digest.to_string().replace(':', "-"));
+    signature.as_object_mut().unwrap().remove("subject");
+    let by_tag = ci.push_manifest("tools/a", &tag, &signature);
+    let protected = [
+        format!("manifests/{child_digest}"),
+        format!("blobs/{config}"),
+        format!("blobs/{layer}"),
+        format!("blobs/{}", oci::Digest::sha256(b"{}")),
+        format!("manifests/{by_subject}"),
+        format!("manifests/{by_tag}"),
+        format!("manifests/{tag}"),
+    ];
+    for path in &protected {
+        let reply = ci.delete(&format!("/v2/tools/a/{path}")).expect_error(403, "DENIED");
+        assert!(reply.text().contains("v1"), "{path}: {}", reply.text());
+    }
+    // A tag that may move goes, and so does what nothing immutable needs.
+    ci.delete("/v2/tools/a/manifests/child").expect(202);
+    let (_, other) = ci.push_image("tools/a", "latest", "2");
+    ci.delete(&format!("/v2/tools/a/manifests/{other}")).expect(202);
+    ci.delete(&format!("/v2/tools/a/blobs/{}", oci::Digest::sha256(b"layer 2"))).expect(202);
+    // In another repository the same contents are free.
+    let elsewhere = ci.push_manifest("open", "v1", &ci.image("open", "1"));
+    ci.delete(&format!("/v2/open/blobs/{layer}")).expect(202);
+    ci.delete(&format!("/v2/open/manifests/{elsewhere}")).expect(202);
+    ci.get("/v2/tools/a/manifests/v1").expect(200);
+    ci.get(&format!("/v2/tools/a/blobs/{layer}")).expect(200);
+}
+
+/// Reproducible builds push the same digest again: the tag is as new as its last push.
+#[test]
+fn a_tag_that_is_set_again_is_new() {
+    let service = service(RULES);
+    let ci = service.client.login("ci", "ci");
+    let (manifest, _) = ci.push_image("open", "latest", "1");
+    let path = service.folder().join("data/registry/repositories/open/_tags/latest");
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_hours(1000);
+    File::options().append(true).open(&path).unwrap().set_modified(long_ago).unwrap();
+    ci.push_manifest("open", "latest", &manifest);
+    let modified = std::fs::metadata(&path).unwrap().modified().unwrap();
+    assert!(modified > long_ago + std::time::Duration::from_hours(999));
+}
+
 #[test]
 fn no_login_without_users() {
     let service = Service::start();
@@ -148,7 +217,7 @@ fn a_refusal_reaches_a_client_that_is_still_sending() {
     for _ in 0..8 {
         let path = format!("/v2/open/blobs/uploads/?digest={}", oci::Digest::sha256(b"x"));
         service.client.send("POST", &path, &[], &large).expect_error(401, "UNAUTHORIZED");
-        let kind = [("content-type", crate::support::IMAGE_MANIFEST)];
+        let kind = [("content-type", IMAGE_MANIFEST)];
         let ci = service.client.login("ci", "ci");
         ci.send("PUT", "/v2/open/manifests/v1", &kind, &large)
             .expect_error(413, "MANIFEST_INVALID");

@@ -44,6 +44,13 @@ pub(crate) fn prepare(folder: &TempDir) {
     write("data/media/static/maintenance.iso", "not really an image");
 }
 
+/// What `Authorization` holds for a login.
+pub(crate) fn basic(user: &str, password: &str) -> String {
+    use base64::Engine as _;
+    let login = base64::prelude::BASE64_STANDARD.encode(format!("{user}:{password}"));
+    format!("Basic {login}")
+}
+
 pub(crate) fn service() -> Service {
     let folder = TempDir::new().unwrap();
     prepare(&folder);
@@ -359,7 +366,7 @@ fn metrics_count_and_name_nobody() {
         "provisioner_servers 1",
         "provisioner_jobs{state=\"provisioning\"} 1",
         "provisioner_workers 1",
-        "provisioner_failed_logins_total 1",
+        "provisioner_failed_logins_total{interface=\"webhook\"} 1",
         "provisioner_http_requests_total{method=\"PUT\",route=\"/api/v1/servers/{serial}\",status=\"201\"} 1",
     ] {
         assert!(page.lines().any(|it| it == line), "{line}\n{page}");

@@ -85,6 +85,10 @@ fn health_and_readiness() {
     std::fs::remove_dir_all(&registry).unwrap();
     std::fs::write(&registry, "").unwrap();
     service.client.get("/healthz").expect(200);
+    // An answer serves for a moment.
+    while service.client.get("/readyz").status == 200 {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
     service.client.get("/readyz").expect(503);
     let reply = service.client.send("POST", "/v2/a/blobs/uploads/", &[], b"");
     // What it says of the fault is for the log.

@@ -92,7 +92,10 @@ fn certificates_are_read_again_and_let_machines_in() {
         let tls = TlsConfig::builder().root_certs(roots).client_cert(identity).build();
         let agent = ureq::Agent::config_builder().tls_config(tls).http_status_as_error(false);
         let agent: ureq::Agent = agent.build().into();
-        let sent = agent.post(format!("{url}/api/v1/status-webhook/{serial}")).send(SUCCESS);
+        let sent = agent
+            .post(format!("{url}/api/v1/status-webhook/{serial}"))
+            .header("content-type", "application/json")
+            .send(SUCCESS);
         sent.map(|answer| answer.status().as_u16()).ok()
     };
     let identity = |name: &str| {

@@ -30,6 +30,8 @@ pub(crate) const IMAGE_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 /// A service in this process; it ends, and its folder goes, when this is dropped.
 pub(crate) struct Service {
     pub(crate) client: Client,
+    /// The client of the listener for machines, where there is one.
+    pub(crate) machines: Option<Client>,
     folder: TempDir,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -68,12 +70,15 @@ impl Service {
                 .unwrap();
             runtime.block_on(async {
                 let server = Server::bind(config, bmc).await.unwrap();
-                told.send(server.address().unwrap()).unwrap();
+                let addresses = (server.address().unwrap(), server.machine_address().unwrap());
+                told.send(addresses).unwrap();
                 server.run(async { drop(stopped.await) }).await;
             });
         });
-        let client = Client::new(&format!("http://{}", address.recv().unwrap()));
-        Self { client, folder, stop: Some(stop), thread: Some(thread) }
+        let (operators, machines) = address.recv().unwrap();
+        let client = Client::new(&format!("http://{operators}"));
+        let machines = machines.map(|machines| Client::new(&format!("http://{machines}")));
+        Self { client, machines, folder, stop: Some(stop), thread: Some(thread) }
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -103,8 +108,10 @@ impl Bmc for Willing {
 
     fn mount<'a>(&'a self, _: &'a Target, media: &'a Media, story: &'a dyn Story) -> Call<'a> {
         // The signature in the address is a secret; the rest is of use to whoever looks for a fault.
-        assert!(media.task.expose().starts_with("http://127.0.0.1:1/media/tasks/"));
-        story.tell(&Step::RedfishMountTask, "inserted".to_owned());
+        let address = media.task.expose();
+        let (origin, _) = address.split_once("/media/tasks/").expect("the address of a task");
+        assert!(origin.starts_with("http://127.0.0.1:"));
+        story.tell(&Step::RedfishMountTask, format!("inserted from {origin}"));
         Box::pin(async { Ok(()) })
     }
 
@@ -273,6 +280,10 @@ impl Client {
             Request::builder().method(method.clone()).uri(format!("{}{path}", self.url));
         for (name, value) in headers {
             request = request.header(*name, *value);
+        }
+        let typed = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+        if path.starts_with("/api/") && !body.is_empty() && !typed {
+            request = request.header("content-type", "application/json");
         }
         if let Some(authorization) = &self.authorization {
             request = request.header("authorization", authorization);

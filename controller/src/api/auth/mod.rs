@@ -5,13 +5,14 @@
 
 mod token;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
 
 use super::problem::Problem;
+use crate::logins::{Interface, Logins};
 use crate::registry::users::{Credentials, Users};
 
 pub use token::{AUDIENCE, KeyError, TokenKey};
@@ -34,8 +35,6 @@ pub(crate) struct Identity {
     pub(crate) role: Role,
 }
 
-/// Passwords checked at once: a hash must not take every processor and all memory.
-const PASSWORD_CHECKS: usize = 2;
 const CHALLENGE: HeaderValue =
     HeaderValue::from_static("Basic realm=\"provisioner API\", charset=\"UTF-8\"");
 
@@ -44,7 +43,6 @@ pub(crate) struct Auth {
     users: Option<Arc<Users>>,
     readers: Vec<String>,
     tokens: Option<TokenKey>,
-    password_checks: Semaphore,
 }
 
 impl Auth {
@@ -54,35 +52,46 @@ impl Auth {
         readers: Vec<String>,
         tokens: Option<TokenKey>,
     ) -> Self {
-        let password_checks = Semaphore::new(PASSWORD_CHECKS);
-        Self { users: users.map(Arc::new), readers, tokens, password_checks }
+        Self { users: users.map(Arc::new), readers, tokens }
     }
 
     /// Who sends a request with these headers.
     ///
     /// # Errors
-    /// 401 where that can't be told, with a challenge for browsers.
-    pub(crate) async fn identify(&self, headers: &HeaderMap) -> Result<Identity, Problem> {
+    /// 401 where the login is missing or wrong, with a challenge for browsers; 429 where `address` has
+    /// failed too often.
+    pub(crate) async fn identify(
+        &self,
+        headers: &HeaderMap,
+        address: IpAddr,
+        logins: &Logins,
+    ) -> Result<Identity, Problem> {
         let header = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
         if let Some(token) = header.and_then(bearer) {
-            let known = self.tokens.as_ref().and_then(|key| key.verify(token));
-            let (name, role) = known.ok_or_else(|| refusal("the token is not good"))?;
+            let attempt = logins.attempt(Interface::Api, address)?;
+            let Some((name, role)) = self.tokens.as_ref().and_then(|key| key.verify(token)) else {
+                attempt.failed(None);
+                return Err(refusal("the token is not good"));
+            };
+            attempt.succeeded();
             return Ok(Identity { name, role });
         }
-        let Credentials::Basic { user, password } = Credentials::parse(header) else {
-            return Err(refusal("log in first"));
-        };
         let wrong = || refusal("the name or the password is wrong");
-        let users = Arc::clone(self.users.as_ref().ok_or_else(wrong)?);
-        if !users.remembers(&user, &password) {
-            let permit = self.password_checks.acquire().await;
-            let _permit = permit.map_err(|e| Problem::internal(&e))?;
-            let name = user.clone();
-            let check = move || users.verify(&name, &password);
-            let right = tokio::task::spawn_blocking(check).await;
-            if !right.map_err(|e| Problem::internal(&e))? {
-                return Err(wrong());
+        let (user, password) = match Credentials::parse(header) {
+            Credentials::Basic { user, password } => (user, password),
+            // Browsers ask without a password first; that is no attempt.
+            Credentials::None => return Err(refusal("log in first")),
+            Credentials::Malformed => {
+                logins.attempt(Interface::Api, address)?.failed(None);
+                return Err(refusal("log in first"));
             }
+        };
+        let Some(users) = &self.users else {
+            logins.attempt(Interface::Api, address)?.failed(None);
+            return Err(wrong());
+        };
+        if !logins.password(Interface::Api, address, users, (&user, &password)).await? {
+            return Err(wrong());
         }
         let role = if self.readers.contains(&user) { Role::Reader } else { Role::Operator };
         Ok(Identity { name: user, role })

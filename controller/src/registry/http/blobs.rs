@@ -12,11 +12,12 @@ use oci::{Digest, Repository};
 
 use super::error::ApiError;
 use super::{CONTENT_DIGEST, Registry, empty, etag, insert};
+use crate::blocking::{CHANGES, READS};
 use crate::file_service::{self, Piece, ServedFile};
 
 impl Registry {
     pub(super) async fn blob(
-        &self,
+        self: Arc<Self>,
         request: Request,
         name: Repository,
         digest: Digest,
@@ -26,7 +27,7 @@ impl Registry {
                 let wanted = digest.clone();
                 let head = *request.method() == Method::HEAD;
                 let blob = self
-                    .blocking(move |store| {
+                    .blocking(&READS, move |store| {
                         if head {
                             store.note_interest(&name, &wanted)?;
                         }
@@ -44,7 +45,11 @@ impl Registry {
                 Ok(response)
             }
             Method::DELETE => {
-                self.blocking(move |store| store.delete_blob(&name, &digest)).await?;
+                let registry = Arc::clone(&self);
+                self.blocking(&CHANGES, move |store| {
+                    store.delete_blob(&name, &digest, &registry.immutable())
+                })
+                .await?;
                 Ok(empty(StatusCode::ACCEPTED, []))
             }
             _ => Err(ApiError::method("GET, HEAD, DELETE")),

@@ -9,9 +9,11 @@ use axum::response::IntoResponse;
 use oci::Digest;
 use serde_json::{Value, json};
 
+use crate::limits::Exhausted;
+use crate::progress::is_stalled;
 use crate::registry::storage::StorageError;
 
-/// Codes of the OCI distribution specification 1.1, "Error Codes", and two of Docker's that clients know.
+/// Codes of the OCI distribution specification 1.1, "Error Codes", and three of Docker's that clients know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Code {
     /// `BLOB_UNKNOWN`
@@ -42,6 +44,10 @@ pub(super) enum Code {
     Unsupported,
     /// `PAGINATION_NUMBER_INVALID`
     PaginationNumberInvalid,
+    /// `TOOMANYREQUESTS`
+    TooManyRequests,
+    /// `UNAVAILABLE`
+    Unavailable,
     /// `UNKNOWN`
     Unknown,
 }
@@ -63,6 +69,8 @@ impl Code {
             Self::Denied => "DENIED",
             Self::Unsupported => "UNSUPPORTED",
             Self::PaginationNumberInvalid => "PAGINATION_NUMBER_INVALID",
+            Self::TooManyRequests => "TOOMANYREQUESTS",
+            Self::Unavailable => "UNAVAILABLE",
             Self::Unknown => "UNKNOWN",
         }
     }
@@ -94,6 +102,13 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, code, message)
     }
 
+    /// A body did not come whole: 408 where the client stalled.
+    pub(super) fn incomplete(code: Code, error: &(dyn std::error::Error + 'static)) -> Self {
+        let status =
+            if is_stalled(error) { StatusCode::REQUEST_TIMEOUT } else { StatusCode::BAD_REQUEST };
+        Self::new(status, code, format!("the body did not come whole: {error}"))
+    }
+
     /// 405, with what the address does answer to.
     pub(super) fn method(allowed: &'static str) -> Self {
         let message = format!("this address answers to {allowed}");
@@ -105,6 +120,19 @@ impl ApiError {
     pub(super) fn internal(error: &dyn std::fmt::Display) -> Self {
         tracing::error!(%error, "request failed");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Unknown, "internal error, see the log")
+    }
+}
+
+/// Seconds after which a client may ask for an upload that is busy.
+const UPLOAD_RETRY: u64 = 5;
+/// Seconds after which a client may try a change that garbage collection held up.
+const COLLECTION_RETRY: u64 = 30;
+
+impl From<Exhausted> for ApiError {
+    fn from(exhausted: Exhausted) -> Self {
+        let message = "too many failed logins from this address";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, Code::TooManyRequests, message)
+            .with_header(header::RETRY_AFTER, HeaderValue::from(exhausted.seconds()))
     }
 }
 
@@ -120,7 +148,25 @@ impl From<StorageError> for ApiError {
             StorageError::OutOfOrder { .. } => {
                 (StatusCode::RANGE_NOT_SATISFIABLE, Code::BlobUploadInvalid)
             }
-            StorageError::TagImmutable(_) => (StatusCode::FORBIDDEN, Code::Denied),
+            StorageError::TagImmutable(_) | StorageError::Protected { .. } => {
+                (StatusCode::FORBIDDEN, Code::Denied)
+            }
+            StorageError::UploadBusy(_) => {
+                return Self::new(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    Code::TooManyRequests,
+                    error.to_string(),
+                )
+                .with_header(header::RETRY_AFTER, HeaderValue::from(UPLOAD_RETRY));
+            }
+            StorageError::Collecting => {
+                return Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    Code::Unavailable,
+                    error.to_string(),
+                )
+                .with_header(header::RETRY_AFTER, HeaderValue::from(COLLECTION_RETRY));
+            }
             StorageError::ReferencesUnknown(missing) => return references_unknown(missing),
             StorageError::File(file) if file.is_full() => {
                 tracing::error!(%error, "disk full");
@@ -131,6 +177,7 @@ impl From<StorageError> for ApiError {
             StorageError::InUse(_)
             | StorageError::NoRegistry(_)
             | StorageError::Layout { .. }
+            | StorageError::Damaged(_)
             | StorageError::File(_) => {
                 return Self::internal(&error);
             }

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::error::ApiError;
 use super::query::Query;
 use super::{Registry, endpoint, insert, unauthorized};
+use crate::blocking::READS;
 use crate::registry::access::Action;
 
 /// Says that the list holds what was asked for only (OCI distribution specification 1.1, "Listing Referrers").
@@ -31,8 +32,9 @@ impl Registry {
         let limit = query.page_size()?;
         let last = query.get("last").map(str::to_owned);
         let repository = name.clone();
-        let page =
-            self.blocking(move |store| store.tags(&repository, last.as_deref(), limit)).await?;
+        let page = self
+            .blocking(&READS, move |store| store.tags(&repository, last.as_deref(), limit))
+            .await?;
         let tags: Vec<&str> = page.items.iter().map(oci::Tag::as_str).collect();
         let mut response =
             json("application/json", &json!({ "name": name.as_str(), "tags": tags }));
@@ -57,7 +59,7 @@ impl Registry {
         let user = user.map(str::to_owned);
         let registry = Arc::clone(&self);
         let page = self
-            .blocking(move |store| {
+            .blocking(&READS, move |store| {
                 let visible =
                     |name: &Repository| registry.rules.allow(user.as_deref(), Action::Pull, name);
                 store.repositories(&visible, last.as_deref(), limit)
@@ -85,7 +87,7 @@ impl Registry {
         let address = format!("/v2/{name}/referrers/{subject}");
         let filter = wanted.clone();
         let page = self
-            .blocking(move |store| {
+            .blocking(&READS, move |store| {
                 store.referrers(&name, &subject, filter.as_deref(), last.as_ref(), limit)
             })
             .await?;

@@ -14,6 +14,7 @@ use oci::{Repository, Selector, Tag};
 use super::error::{ApiError, Code};
 use super::query::Query;
 use super::{CONTENT_DIGEST, Registry, empty, endpoint, etag, insert};
+use crate::blocking::{CHANGES, READS};
 use crate::file_service;
 use crate::registry::storage::{Manifest, NewManifest};
 
@@ -71,7 +72,7 @@ impl Registry {
         };
         let manifest = match cached {
             Some(manifest) => manifest,
-            None => self.blocking(move |store| store.manifest(&name, &selector)).await?,
+            None => self.blocking(&READS, move |store| store.manifest(&name, &selector)).await?,
         };
         Ok(answer(request, &manifest))
     }
@@ -106,7 +107,7 @@ impl Registry {
         let repository = name.clone();
         let set = tags.clone();
         let put = self
-            .blocking(move |store| {
+            .blocking(&CHANGES, move |store| {
                 let new = NewManifest {
                     content: &content,
                     digest,
@@ -133,8 +134,8 @@ impl Registry {
         selector: Selector,
     ) -> Result<Response<Body>, ApiError> {
         let registry = Arc::clone(&self);
-        self.blocking(move |store| {
-            let immutable = |tag: &Tag| registry.rules.is_immutable(&name, tag);
+        self.blocking(&CHANGES, move |store| {
+            let immutable = registry.immutable();
             match &selector {
                 Selector::Tag(tag) => store.delete_tag(&name, tag, &immutable),
                 Selector::Digest(digest) => store.delete_manifest(&name, digest, &immutable),
@@ -178,9 +179,6 @@ async fn read(body: Body) -> Result<bytes::Bytes, ApiError> {
             let message = format!("a manifest has at most {LARGEST} bytes");
             Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, Code::ManifestInvalid, message))
         }
-        Err(e) => {
-            let message = format!("the manifest did not come whole: {e}");
-            Err(ApiError::bad_request(Code::ManifestInvalid, message))
-        }
+        Err(e) => Err(ApiError::incomplete(Code::ManifestInvalid, &*e)),
     }
 }

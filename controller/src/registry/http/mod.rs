@@ -13,17 +13,18 @@ mod query;
 mod receive;
 mod uploads;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use axum::middleware::{self, Next};
 use axum::response::IntoResponse as _;
 use axum::routing::any;
-use oci::{Digest, Repository};
+use oci::{Digest, Repository, Tag};
 use percent_encoding::percent_decode_str;
-use tokio::sync::Semaphore;
 
 use self::endpoint::Endpoint;
 use self::error::{ApiError, Code};
@@ -31,67 +32,78 @@ use self::query::Query;
 use super::access::{Action, Rules};
 use super::storage::{Storage, StorageError};
 use super::users::{Credentials, Users};
+use crate::blocking::Lane;
+use crate::limits;
+use crate::logins::{Interface, Logins};
 
 /// Names the content of an answer (OCI distribution specification 1.1, "Pulling manifests").
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
-/// Passwords checked at once: bcrypt must not take every processor from those who are logged in.
-const PASSWORD_CHECKS: usize = 2;
 
 /// A registry: its store and who may do what with it.
-pub struct Registry {
+pub(crate) struct Registry {
     storage: Arc<Storage>,
     rules: Rules,
     users: Option<Arc<Users>>,
-    password_checks: Semaphore,
+    logins: Arc<Logins>,
 }
 
 impl Registry {
     /// `users`: None where no login is possible.
-    pub fn new(storage: Arc<Storage>, rules: Rules, users: Option<Users>) -> Self {
-        Self {
-            storage,
-            rules,
-            users: users.map(Arc::new),
-            password_checks: Semaphore::new(PASSWORD_CHECKS),
-        }
+    pub(crate) fn new(
+        storage: Arc<Storage>,
+        rules: Rules,
+        users: Option<Users>,
+        logins: Arc<Logins>,
+    ) -> Self {
+        Self { storage, rules, users: users.map(Arc::new), logins }
     }
 
     /// The routes below `/v2`.
-    pub fn router(self) -> Router {
+    pub(crate) fn router(self: Arc<Self>) -> Router {
         Router::new()
             .route("/v2", any(handle))
             .route("/v2/", any(handle))
             .route("/v2/{*path}", any(handle))
-            .with_state(Arc::new(self))
+            .with_state(self)
     }
 
-    /// Runs `work` on the store, on a thread that may block.
+    /// The same, for clients that read and change nothing.
+    pub(crate) fn pull_router(self: Arc<Self>) -> Router {
+        self.router().layer(middleware::from_fn(pulls_only))
+    }
+
+    /// Says which tags are immutable.
+    fn immutable(&self) -> impl Fn(&Repository, &Tag) -> bool {
+        |repository, tag| self.rules.is_immutable(repository, tag)
+    }
+
+    /// Runs `work` on the store, on a thread of `lane`.
     async fn blocking<T: Send + 'static>(
         &self,
+        lane: &'static Lane,
         work: impl FnOnce(&Arc<Storage>) -> Result<T, StorageError> + Send + 'static,
     ) -> Result<T, ApiError> {
         let storage = Arc::clone(&self.storage);
-        let done = tokio::task::spawn_blocking(move || work(&storage)).await;
+        let done = lane.run(move || work(&storage)).await;
         Ok(done.map_err(|e| ApiError::internal(&e))??)
     }
 
-    /// Who sends a request with this `Authorization`. None: nobody who has logged in.
-    async fn user(self: &Arc<Self>, credentials: Credentials) -> Result<Option<String>, ApiError> {
-        let (user, password) = match credentials {
+    /// Who sends a request. None: nobody who has logged in.
+    async fn user(&self, headers: &HeaderMap, address: IpAddr) -> Result<Option<String>, ApiError> {
+        let header = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+        let login = match Credentials::parse(header) {
             Credentials::None => return Ok(None),
-            Credentials::Basic { user, password } => (user, password),
-            Credentials::Malformed => return Err(unauthorized()),
+            Credentials::Basic { user, password } => Some((user, password)),
+            Credentials::Malformed => None,
         };
         // A login that can't be checked is wrong, not absent.
-        let users = self.users.as_ref().ok_or_else(unauthorized)?;
-        if users.remembers(&user, &password) {
-            return Ok(Some(user));
-        }
-        let _permit = self.password_checks.acquire().await.map_err(|e| ApiError::internal(&e))?;
-        let users = Arc::clone(users);
-        let check = move || users.verify(&user, &password).then_some(user);
-        let checked = tokio::task::spawn_blocking(check).await;
-        checked.map_err(|e| ApiError::internal(&e))?.map(Some).ok_or_else(unauthorized)
+        let Some(((user, password), users)) = login.zip(self.users.as_ref()) else {
+            self.logins.attempt(Interface::Registry, address)?.failed(None);
+            return Err(unauthorized());
+        };
+        let right =
+            self.logins.password(Interface::Registry, address, users, (&user, &password)).await?;
+        if right { Ok(Some(user)) } else { Err(unauthorized()) }
     }
 
     fn authorize(
@@ -116,9 +128,7 @@ impl Registry {
             ApiError::new(StatusCode::NOT_FOUND, Code::Unsupported, "not an address of this API")
         };
         let endpoint = Endpoint::parse(&path).ok_or_else(not_found)?;
-        let header = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
-        let credentials = Credentials::parse(header);
-        let user = self.user(credentials).await?;
+        let user = self.user(request.headers(), limits::address(&request)).await?;
         let query = Query::parse(request.uri().query());
         let user = user.as_deref();
         let action = match *request.method() {
@@ -180,6 +190,18 @@ const CHALLENGE: HeaderValue =
 fn unauthorized() -> ApiError {
     ApiError::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, "log in first")
         .with_header(header::WWW_AUTHENTICATE, CHALLENGE)
+}
+
+async fn pulls_only(request: Request, next: Next) -> Response<Body> {
+    match *request.method() {
+        Method::GET | Method::HEAD => next.run(request).await,
+        _ => ApiError::method("GET, HEAD").into_response(),
+    }
+}
+
+/// 403 in the form of this API.
+pub(crate) fn denied(message: &str) -> Response<Body> {
+    ApiError::new(StatusCode::FORBIDDEN, Code::Denied, message).into_response()
 }
 
 async fn handle(State(registry): State<Arc<Registry>>, request: Request) -> Response<Body> {

@@ -6,24 +6,20 @@
 //! While one batch is hashed and written on a blocking thread, the next one is received: two batches
 //! are in memory, whatever the size of the blob, and a slow client holds no thread.
 
-use std::time::Duration;
-
 use axum::body::Body;
-use axum::http::StatusCode;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
-use tokio::task::{JoinError, JoinHandle, spawn_blocking};
-use tokio::time::timeout;
+use tokio::task::{JoinError, JoinHandle};
 
 use super::error::{ApiError, Code};
+use crate::blocking::WRITES;
 use crate::registry::storage::{Session, StorageError};
 
 /// Bytes in a batch: enough that a hand-over to another thread costs nothing beside it.
 const BATCH: usize = 256 * 1024;
-/// A client that sends nothing for so long is gone; it may resume.
-const IDLE: Duration = Duration::from_mins(1);
 
-type Writing = JoinHandle<(Session, Result<(), StorageError>)>;
+type Written = Result<(Session, Result<(), StorageError>), JoinError>;
+type Writing = JoinHandle<Written>;
 
 /// Adds the whole body to the upload. When the body breaks off, what came stays, so that the client
 /// can go on from there.
@@ -54,16 +50,14 @@ async fn receive_all(session: Session, mut body: Body) -> Result<Session, ApiErr
 }
 
 fn write(mut session: Session, batch: Vec<Bytes>) -> Writing {
-    spawn_blocking(move || {
+    tokio::spawn(WRITES.run(move || {
         let result = session.append(&batch);
         (session, result)
-    })
+    }))
 }
 
-async fn written(
-    done: Result<(Session, Result<(), StorageError>), JoinError>,
-) -> Result<Session, ApiError> {
-    let (session, result) = done.map_err(|e| ApiError::internal(&e))?;
+async fn written(done: Result<Written, JoinError>) -> Result<Session, ApiError> {
+    let (session, result) = done.flatten().map_err(|e| ApiError::internal(&e))?;
     match result {
         Ok(()) => Ok(session),
         Err(e) => {
@@ -85,7 +79,7 @@ async fn finish(session: Session, end: Option<Result<(), ApiError>>) -> Result<S
 
 /// Leaves the upload where it stands, on the disk; says how much that is.
 pub(super) async fn pause(session: Session) -> Result<u64, ApiError> {
-    let paused = spawn_blocking(move || session.pause()).await;
+    let paused = WRITES.run(move || session.pause()).await;
     Ok(paused.map_err(|e| ApiError::internal(&e))??)
 }
 
@@ -94,24 +88,17 @@ async fn next_batch(body: &mut Body) -> (Vec<Bytes>, Option<Result<(), ApiError>
     let mut batch = Vec::new();
     let mut size = 0;
     while size < BATCH {
-        match timeout(IDLE, body.frame()).await {
-            Ok(None) => return (batch, Some(Ok(()))),
-            Ok(Some(Ok(frame))) => {
+        match body.frame().await {
+            None => return (batch, Some(Ok(()))),
+            Some(Ok(frame)) => {
                 if let Ok(data) = frame.into_data() {
                     size += data.len();
                     batch.push(data);
                 }
             }
-            Ok(Some(Err(e))) => {
-                let message = format!("the body broke off: {e}");
-                let error = ApiError::bad_request(Code::BlobUploadInvalid, message);
-                return (batch, Some(Err(error)));
-            }
-            Err(_) => {
-                let message = "nothing came for a minute";
-                let status = StatusCode::REQUEST_TIMEOUT;
-                let error = ApiError::new(status, Code::BlobUploadInvalid, message);
-                return (batch, Some(Err(error)));
+            // A client that stalled may resume.
+            Some(Err(e)) => {
+                return (batch, Some(Err(ApiError::incomplete(Code::BlobUploadInvalid, &e))));
             }
         }
     }

@@ -4,18 +4,26 @@
 //! `/v2/NAME/blobs/uploads/`: POST starts, PATCH adds, PUT finishes, GET asks, DELETE gives up.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use oci::{Digest, Repository};
+use tokio::time::{Instant, sleep};
 
 use super::error::{ApiError, Code};
 use super::query::Query;
 use super::receive::{pause, receive};
 use super::{CONTENT_DIGEST, Registry, empty, endpoint};
+use crate::blocking::{CHANGES, READS, WRITES};
 use crate::registry::access::Action;
 use crate::registry::storage::{Session, StorageError, UploadId};
+
+/// How long a request waits for another one that holds its upload, before it is answered with 429.
+const BUSY: Duration = Duration::from_secs(2);
+/// Pause between two attempts to take the upload.
+const BUSY_PAUSE: Duration = Duration::from_millis(50);
 
 impl Registry {
     pub(super) async fn uploads(
@@ -41,7 +49,8 @@ impl Registry {
             None => query.digest_algorithm()?,
         };
         let repository = name.clone();
-        let id = self.blocking(move |store| store.start_upload(&repository, algorithm)).await?;
+        let id =
+            self.blocking(&WRITES, move |store| store.start_upload(&repository, algorithm)).await?;
         match digest {
             Some(digest) => {
                 let session = self.take(&name, &id).await?;
@@ -85,16 +94,31 @@ impl Registry {
                 self.complete(session, request.into_body(), &name, digest).await
             }
             Method::DELETE => {
-                self.blocking(move |store| store.resume_upload(&name, &id)?.cancel()).await?;
+                let session = self.take(&name, &id).await?;
+                self.blocking(&WRITES, move |_| session.cancel()).await?;
                 Ok(empty(StatusCode::NO_CONTENT, []))
             }
             _ => Err(ApiError::method("GET, HEAD, PATCH, PUT, DELETE")),
         }
     }
 
+    /// Takes an upload. Another request may hold it, whose client has gone and who is about to notice:
+    /// so it is tried for a short while, and nothing of the blocking pool is held in between.
     async fn take(&self, name: &Repository, id: &UploadId) -> Result<Session, ApiError> {
-        let (name, id) = (name.clone(), id.clone());
-        self.blocking(move |store| store.resume_upload(&name, &id)).await
+        let deadline = Instant::now() + BUSY;
+        loop {
+            let (name, id) = (name.clone(), id.clone());
+            let taken = READS.run({
+                let storage = Arc::clone(&self.storage);
+                move || storage.resume_upload(&name, &id)
+            });
+            match taken.await.map_err(|e| ApiError::internal(&e))? {
+                Err(StorageError::UploadBusy(_)) if Instant::now() < deadline => {
+                    sleep(BUSY_PAUSE).await;
+                }
+                taken => return Ok(taken?),
+            }
+        }
     }
 
     /// Mounts a blob from a repository that `user` may read; where none is named, from any. Says
@@ -108,7 +132,7 @@ impl Registry {
     ) -> Result<bool, ApiError> {
         let (to, digest, user) = (to.clone(), digest.clone(), user.map(str::to_owned));
         let registry = Arc::clone(self);
-        self.blocking(move |store| {
+        self.blocking(&CHANGES, move |store| {
             let readable =
                 |name: &Repository| registry.rules.allow(user.as_deref(), Action::Pull, name);
             let from = match from {
@@ -133,7 +157,7 @@ impl Registry {
     ) -> Result<Response<Body>, ApiError> {
         let session = receive(session, body).await?;
         let expected = digest.clone();
-        self.blocking(move |_| session.finish(&expected)).await?;
+        self.blocking(&CHANGES, move |_| session.finish(&expected)).await?;
         Ok(created(name, &digest))
     }
 }

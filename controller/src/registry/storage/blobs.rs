@@ -10,6 +10,7 @@ use oci::{Digest, Repository};
 
 use super::Storage;
 use super::error::StorageError;
+use super::survey::Protected;
 use crate::durable::{self, At as _, absent_is_none};
 
 /// How exact the time of the last interest in a blob is; far below any time of grace.
@@ -112,13 +113,19 @@ impl Storage {
     /// Removes a blob from a repository; its content stays until garbage collection.
     ///
     /// # Errors
-    /// [`StorageError::BlobUnknown`] where the repository does not hold it.
+    /// [`StorageError::BlobUnknown`] where the repository does not hold it, [`StorageError::Protected`]
+    /// where an `immutable` tag needs it.
     pub fn delete_blob(
         &self,
         repository: &Repository,
         digest: &Digest,
+        immutable: Protected<'_>,
     ) -> Result<(), StorageError> {
         let _change = self.change(repository)?;
+        if !self.holds_blob(repository, digest)? {
+            return Err(StorageError::BlobUnknown(digest.clone()));
+        }
+        self.check_unprotected(repository, digest, immutable)?;
         if durable::remove(&self.layout.blob(repository, digest))? {
             Ok(())
         } else {

@@ -7,18 +7,18 @@
 //! the collection shared, and the collection holds it alone while it decides about one repository or
 //! one content. Pulls never wait.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use oci::digest::Algorithm;
-use oci::{Digest, Repository, Selector, Tag};
+use oci::{Digest, Repository, Tag};
 
 use super::Storage;
-use super::document::Document;
 use super::error::StorageError;
-use super::graph::{Node, reachable};
+use super::survey::{Damaged, Protected};
+use super::tags::subject_of;
 use crate::durable::{self, At as _, absent_is_none};
 use crate::registry::pattern::TagPattern;
 
@@ -60,13 +60,15 @@ pub struct Collection {
     pub contents: Vec<(Digest, u64)>,
     /// Contents whose time in quarantine is over, with their sizes in bytes: they go for good.
     pub expired: Vec<(Digest, u64)>,
+    /// Manifests that can't be read. Nobody knows what they name, so nothing of their repositories is
+    /// collected.
+    pub damaged: Vec<Damaged>,
 }
 
-/// Says which tags no rule of retention may remove.
-pub type Protected<'a> = &'a dyn Fn(&Repository, &Tag) -> bool;
-
 /// The repository's links that are not needed.
+#[derive(Default)]
 struct Unneeded {
+    damaged: Vec<Damaged>,
     tags: Vec<Tag>,
     manifests: Vec<Digest>,
     blobs: Vec<Digest>,
@@ -92,6 +94,7 @@ impl Storage {
             let links = self.links(&repository)?;
             held.extend(links.into_iter().filter(|digest| !gone.contains(digest)));
             let with = |digest| (repository.clone(), digest);
+            plan.damaged.extend(unneeded.damaged);
             plan.tags.extend(unneeded.tags.into_iter().map(|tag| (repository.clone(), tag)));
             plan.manifests.extend(unneeded.manifests.into_iter().map(with));
             plan.blobs.extend(unneeded.blobs.into_iter().map(with));
@@ -114,8 +117,9 @@ impl Storage {
         let now = SystemTime::now();
         let mut done = Collection::default();
         for repository in self.all_repositories()? {
-            let _alone = self.collection_lock(File::lock)?;
+            let _alone = self.lock_against_changes()?;
             let unneeded = self.unneeded(&repository, policy, protected, now)?;
+            done.damaged.extend(unneeded.damaged);
             // Names first, so that a crash in between leaves none that leads nowhere.
             for tag in unneeded.tags {
                 durable::remove(&self.layout.tag(&repository, &tag))?;
@@ -139,7 +143,7 @@ impl Storage {
             if held.contains(&digest) {
                 continue;
             }
-            let _alone = self.collection_lock(File::lock)?;
+            let _alone = self.lock_against_changes()?;
             // Again, now that nobody can add a link.
             if !self.is_held(&digest)? {
                 let path = self.layout.quarantined(&digest);
@@ -166,31 +170,40 @@ impl Storage {
         now: SystemTime,
     ) -> Result<Unneeded, StorageError> {
         let young = |path: &Path| is_young(path, policy.grace, now);
-        let mut nodes = BTreeMap::new();
-        let mut blobs = BTreeMap::new();
+        let survey = self.survey(repository)?;
+        if !survey.damaged.is_empty() {
+            return Ok(Unneeded { damaged: survey.damaged, ..Unneeded::default() });
+        }
         let mut roots = BTreeSet::new();
-        for digest in self.linked(repository, "_manifests")? {
-            let Some(document) = self.document(repository, &digest)? else { continue };
-            let named: Vec<Digest> = document.contents().cloned().collect();
-            let node = Node { children: named.clone(), subject: document.subject().cloned() };
-            nodes.insert(digest.clone(), node);
-            if !policy.untagged || young(&self.layout.manifest(repository, &digest))? {
+        for digest in survey.nodes.keys() {
+            if !policy.untagged || young(&self.layout.manifest(repository, digest))? {
                 roots.insert(digest.clone());
             }
-            blobs.insert(digest, named);
         }
-        let tags = self.outdated_tags(repository, policy, protected, now)?;
-        for tag in self.all_tags(repository)?.iter().filter(|tag| !tags.contains(tag)) {
+        let all_tags = self.all_tags(repository)?;
+        let mut tags = self.outdated_tags(repository, &all_tags, policy, protected, now)?;
+        // A tag that follows a manifest of this repository is no root: it goes with that manifest.
+        let (mut followers, mut following) = (Vec::new(), BTreeSet::new());
+        for follower in self.followers(repository, &all_tags)? {
+            let tag = &follower.tag;
+            if survey.nodes.contains_key(&follower.subject)
+                && !protected(repository, tag)
+                && !young(&self.layout.tag(repository, tag))?
+            {
+                following.insert(tag.clone());
+                followers.push(follower);
+            }
+        }
+        for tag in all_tags.iter().filter(|tag| !tags.contains(tag) && !following.contains(tag)) {
             roots.extend(self.resolve_tag(repository, tag)?);
         }
-        let needed = reachable(&nodes, roots);
-        let named: BTreeSet<&Digest> =
-            needed.iter().filter_map(|d| blobs.get(d)).flatten().collect();
-        let mut unneeded = Unneeded {
-            tags,
-            manifests: nodes.keys().filter(|digest| !needed.contains(digest)).cloned().collect(),
-            blobs: Vec::new(),
-        };
+        let needed = survey.needed(roots, &followers);
+        let lost = followers.into_iter().filter(|follower| !needed.contains(&follower.subject));
+        tags.extend(lost.map(|follower| follower.tag));
+        let named: BTreeSet<&Digest> = survey.named(&needed).collect();
+        let manifests = survey.nodes.keys().filter(|digest| !needed.contains(digest));
+        let mut unneeded =
+            Unneeded { tags, manifests: manifests.cloned().collect(), ..Unneeded::default() };
         for digest in self.linked(repository, "_blobs")? {
             if !named.contains(&digest) && !young(&self.layout.blob(repository, &digest))? {
                 unneeded.blobs.push(digest);
@@ -199,17 +212,18 @@ impl Storage {
         Ok(unneeded)
     }
 
-    /// The tags that no rule of retention keeps.
+    /// The tags among `all` that no rule of retention keeps. Those that follow a manifest don't count.
     fn outdated_tags(
         &self,
         repository: &Repository,
+        all: &[Tag],
         policy: &Policy,
         protected: Protected<'_>,
         now: SystemTime,
     ) -> Result<Vec<Tag>, StorageError> {
         let mut dated = Vec::new();
-        for tag in self.all_tags(repository)? {
-            let path = self.layout.tag(repository, &tag);
+        for tag in all.iter().filter(|tag| subject_of(tag).is_none()) {
+            let path = self.layout.tag(repository, tag);
             let set = absent_is_none(fs::metadata(&path).and_then(|m| m.modified()));
             dated.extend(set.at("read", &path)?.map(|set| (set, tag)));
         }
@@ -222,31 +236,13 @@ impl Storage {
         }
         let mut tags = Vec::new();
         for tag in outdated {
+            let tag: &Tag = tag;
             let young = is_young(&self.layout.tag(repository, tag), policy.grace, now)?;
             if !young && !protected(repository, tag) {
                 tags.push(tag.clone());
             }
         }
         Ok(tags)
-    }
-
-    /// The document of a manifest. None, with a word in the log, where its content is gone: then there
-    /// is nothing to be collected with it.
-    pub(super) fn document(
-        &self,
-        repository: &Repository,
-        digest: &Digest,
-    ) -> Result<Option<Document>, StorageError> {
-        let manifest = match self.manifest(repository, &Selector::Digest(digest.clone())) {
-            Ok(manifest) => manifest,
-            Err(StorageError::ManifestUnknown(_)) => {
-                tracing::warn!(%repository, %digest, "the content of a manifest is missing");
-                return Ok(None);
-            }
-            Err(e) => return Err(e),
-        };
-        Document::parse(&manifest.content, Some(&manifest.media_type))
-            .map(|(document, _)| Some(document))
     }
 
     /// The digests that a repository has links for.

@@ -39,6 +39,12 @@ pub enum StorageError {
     /// No upload of that id is open in the repository.
     #[error("upload {0} is not open in this repository: start a new one")]
     UploadUnknown(UploadId),
+    /// Another request holds the upload.
+    #[error("another request is adding to upload {0}: retry when it has ended")]
+    UploadBusy(UploadId),
+    /// Garbage collection in another process held its lock for too long.
+    #[error("garbage collection keeps this repository from being changed: retry later")]
+    Collecting,
     /// A chunk does not begin where the upload stands.
     #[error(
         "the chunk starts at byte {start}, the upload has {offset} bytes: send the next byte first"
@@ -52,6 +58,17 @@ pub enum StorageError {
     /// The tag may not move or go.
     #[error("tag {0} is immutable by the rules of this registry")]
     TagImmutable(Tag),
+    /// The content of a manifest is no longer what was pushed.
+    #[error("the content of manifest {0} is damaged: push it again")]
+    Damaged(Digest),
+    /// A content belongs to what an immutable tag leads to.
+    #[error("{digest} belongs to tag {tag}, which is immutable by the rules of this registry")]
+    Protected {
+        /// The content.
+        digest: Digest,
+        /// The tag.
+        tag: Tag,
+    },
     /// Another process serves the same folder.
     #[error("{0} is in use by another controller: stop it, or choose another data_dir")]
     InUse(PathBuf),

@@ -14,6 +14,8 @@ use oci::{Digest, Repository, Selector, Tag};
 use super::Storage;
 use super::document::{Document, Target};
 use super::error::StorageError;
+use super::survey::Protected;
+use super::tags::subject_of;
 use crate::durable::{self, At as _, absent_is_none};
 
 /// A manifest as it was pushed.
@@ -50,6 +52,16 @@ pub struct PutManifest {
     pub subject: Option<Digest>,
 }
 
+fn check_digest(content: &[u8], expected: &Digest) -> Result<(), StorageError> {
+    let mut hasher = Hasher::new(expected.algorithm());
+    hasher.update(content);
+    let found = hasher.finish();
+    if found == *expected {
+        return Ok(());
+    }
+    Err(StorageError::DigestMismatch { expected: expected.clone(), found })
+}
+
 impl Storage {
     /// Keeps a manifest and points tags to it, after checking that what it names is there.
     ///
@@ -65,13 +77,8 @@ impl Storage {
         let digest = match &new.digest {
             None => Digest::sha256(new.content),
             Some(expected) => {
-                let mut hasher = Hasher::new(expected.algorithm());
-                hasher.update(new.content);
-                let found = hasher.finish();
-                if found != *expected {
-                    return Err(StorageError::DigestMismatch { expected: expected.clone(), found });
-                }
-                found
+                check_digest(new.content, expected)?;
+                expected.clone()
             }
         };
         let _change = self.change(repository)?;
@@ -128,16 +135,22 @@ impl Storage {
     /// Removes a tag; its manifest stays.
     ///
     /// # Errors
-    /// When there is no such tag, it is `immutable`, or the disk fails.
+    /// When there is no such tag, it is `immutable` or carries the signature of what such a tag leads
+    /// to, or the disk fails.
     pub fn delete_tag(
         &self,
         repository: &Repository,
         tag: &Tag,
-        immutable: &dyn Fn(&Tag) -> bool,
+        immutable: Protected<'_>,
     ) -> Result<(), StorageError> {
         let _change = self.change(repository)?;
-        if immutable(tag) && self.resolve_tag(repository, tag)?.is_some() {
-            return Err(StorageError::TagImmutable(tag.clone()));
+        if self.resolve_tag(repository, tag)?.is_some() {
+            if immutable(repository, tag) {
+                return Err(StorageError::TagImmutable(tag.clone()));
+            }
+            if let Some(subject) = subject_of(tag) {
+                self.check_unprotected(repository, &subject, immutable)?;
+            }
         }
         if durable::remove(&self.layout.tag(repository, tag))? {
             Ok(())
@@ -149,12 +162,12 @@ impl Storage {
     /// Removes a manifest, every tag that points to it, and its place in the list of referrers.
     ///
     /// # Errors
-    /// When there is no such manifest, one of its tags is `immutable`, or the disk fails.
+    /// When there is no such manifest, an `immutable` tag needs it, or the disk fails.
     pub fn delete_manifest(
         &self,
         repository: &Repository,
         digest: &Digest,
-        immutable: &dyn Fn(&Tag) -> bool,
+        immutable: Protected<'_>,
     ) -> Result<(), StorageError> {
         let _change = self.change(repository)?;
         let link = self.layout.manifest(repository, digest);
@@ -162,9 +175,10 @@ impl Storage {
             return Err(StorageError::ManifestUnknown(Selector::Digest(digest.clone())));
         }
         let tags = self.tags_of(repository, digest)?;
-        if let Some(tag) = tags.iter().find(|tag| immutable(tag)) {
+        if let Some(tag) = tags.iter().find(|tag| immutable(repository, tag)) {
             return Err(StorageError::TagImmutable(tag.clone()));
         }
+        self.check_unprotected(repository, digest, immutable)?;
         // Names first, so that a crash in between leaves none that leads nowhere.
         for tag in &tags {
             durable::remove(&self.layout.tag(repository, tag))?;
@@ -178,7 +192,8 @@ impl Storage {
         repository: &Repository,
         digest: &Digest,
     ) -> Result<(), StorageError> {
-        if let Some(document) = self.document(repository, digest)?
+        // One that is damaged can be removed too; lists of referrers skip what is left of it there.
+        if let Ok(document) = self.stored_document(repository, digest)
             && let Some(subject) = document.subject()
         {
             durable::remove(&self.layout.referrer(repository, subject, digest))?;
@@ -195,6 +210,22 @@ impl Storage {
         if let Some(manifest) = self.cached_manifest(repository, digest) {
             return Ok(Some(manifest));
         }
+        let Some(manifest) = self.read_manifest(repository, digest)?.map(Arc::new) else {
+            return Ok(None);
+        };
+        self.cache.put(repository, &manifest);
+        Ok(Some(manifest))
+    }
+
+    /// Reads a manifest from the disk.
+    ///
+    /// # Errors
+    /// [`StorageError::Damaged`] where its content is no longer what it was.
+    pub(super) fn read_manifest(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<Option<Manifest>, StorageError> {
         let link = self.layout.manifest(repository, digest);
         let Some(media_type) = absent_is_none(fs::read_to_string(&link)).at("read", &link)? else {
             return Ok(None);
@@ -202,10 +233,8 @@ impl Storage {
         let Some(mut blob) = self.open_content(digest)? else { return Ok(None) };
         let mut content = Vec::new();
         blob.file.read_to_end(&mut content).at("read", &self.layout.content(digest))?;
-        let manifest =
-            Arc::new(Manifest { digest: digest.clone(), media_type, content: content.into() });
-        self.cache.put(repository, &manifest);
-        Ok(Some(manifest))
+        check_digest(&content, digest).map_err(|_| StorageError::Damaged(digest.clone()))?;
+        Ok(Some(Manifest { digest: digest.clone(), media_type, content: content.into() }))
     }
 
     fn check_references(

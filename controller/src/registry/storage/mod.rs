@@ -19,23 +19,25 @@ mod listing;
 mod manifests;
 mod referrers;
 mod scrub;
+mod survey;
 mod tags;
 mod uploads;
 
 use std::fs::{self, File, TryLockError};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use oci::Repository;
 
 pub use blobs::BlobFile;
-pub use collect::{Collection, Policy, Protected, Retention};
+pub use collect::{Collection, Policy, Retention};
 pub use document::MANIFEST_TYPES;
 pub use error::StorageError;
 pub use listing::Page;
 pub use manifests::{Manifest, NewManifest, PutManifest};
 pub use scrub::Scrub;
+pub use survey::{Damaged, Protected};
 pub use uploads::{Session, UploadId};
 
 use crate::durable::{self, At as _, absent_is_none};
@@ -45,6 +47,11 @@ use uploads::Sessions;
 
 /// Locks for changes in a repository; more than writers that run at once.
 const STRIPES: usize = 64;
+
+/// How long a change waits for a garbage collection.
+const COLLECTION_PATIENCE: Duration = Duration::from_secs(20);
+/// Pause between two attempts to get the lock of the collection.
+const COLLECTION_PAUSE: Duration = Duration::from_millis(10);
 
 /// A folder that holds a registry.
 #[derive(Debug)]
@@ -83,7 +90,10 @@ impl Storage {
         if !check_version(&layout)? {
             durable::write(&layout.version(), layout::VERSION.as_bytes())?;
         }
-        Ok(Arc::new(Self::new(layout, Some(lock))))
+        let storage = Self::new(layout, Some(lock));
+        // Made now, by the user who will need it, and not by whoever runs maintenance first.
+        storage.open_collection_lock()?;
+        Ok(Arc::new(storage))
     }
 
     /// Opens the registry in `root` for maintenance, beside a service that may be running.
@@ -131,18 +141,46 @@ impl Storage {
             .fold(0_usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(byte)));
         #[expect(clippy::indexing_slicing, reason = "there are STRIPES of them")]
         let stripe = &self.stripes[hash % STRIPES];
+        // First, so that changes which wait for a collection wait at the same time.
+        let shared = self.share_with_collection()?;
         // What the lock guards is on the disk, where a panic leaves nothing half-done.
         let guard = stripe.lock().unwrap_or_else(PoisonError::into_inner);
-        let shared = self.collection_lock(File::lock_shared)?;
         Ok(Change { _in_this_process: guard, _against_collection: shared })
     }
 
-    /// Keeps garbage collection and changes apart, in whichever processes they run.
-    fn collection_lock(&self, lock: fn(&File) -> io::Result<()>) -> Result<File, StorageError> {
+    /// Waits for a garbage collection in another process, but not for ever: that process may be stopped.
+    fn share_with_collection(&self) -> Result<File, StorageError> {
         let path = self.layout.collection_lock();
-        let file = File::create(&path).at("create", &path)?;
-        lock(&file).at("lock", &path)?;
+        let file = self.open_collection_lock()?;
+        let deadline = Instant::now() + COLLECTION_PATIENCE;
+        loop {
+            match file.try_lock_shared() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::WouldBlock) if Instant::now() >= deadline => {
+                    return Err(StorageError::Collecting);
+                }
+                Err(TryLockError::WouldBlock) => std::thread::sleep(COLLECTION_PAUSE),
+                Err(TryLockError::Error(e)) => Err(e).at("lock", &path)?,
+            }
+        }
+    }
+
+    /// Keeps every change out, in whichever process. Only maintenance waits here, in its own process.
+    fn lock_against_changes(&self) -> Result<File, StorageError> {
+        let path = self.layout.collection_lock();
+        let file = self.open_collection_lock()?;
+        file.lock().at("lock", &path)?;
         Ok(file)
+    }
+
+    /// Opens the file for reading: that is enough for a lock, also where another user made the file.
+    fn open_collection_lock(&self) -> Result<File, StorageError> {
+        let path = self.layout.collection_lock();
+        if let Some(file) = absent_is_none(File::open(&path)).at("open", &path)? {
+            return Ok(file);
+        }
+        durable::mark(&path)?;
+        Ok(File::open(&path).at("open", &path)?)
     }
 }
 

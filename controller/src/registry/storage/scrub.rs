@@ -3,8 +3,6 @@
 
 //! Reads everything and says what is no longer what it was.
 
-use std::fs::File;
-
 use oci::digest::Hasher;
 use oci::{Digest, Repository};
 
@@ -36,7 +34,7 @@ impl Storage {
             let found = hash_file(&path, Hasher::new(digest.algorithm())).at("read", &path)?;
             scrub.contents += 1;
             if found != digest {
-                let _alone = self.collection_lock(File::lock)?;
+                let _alone = self.lock_against_changes()?;
                 durable::rename(&path, &self.layout.corrupt(&digest))?;
                 scrub.corrupt.push(digest);
             }

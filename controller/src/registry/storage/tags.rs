@@ -11,6 +11,15 @@ use super::Storage;
 use super::error::StorageError;
 use crate::durable::{self, At as _, absent_is_none};
 
+/// The manifest that a tag is about, where clients that know no referrers API made it: `sha256-HEX`,
+/// and `sha256-HEX.sig` and the like (OCI distribution specification 1.1, "Referrers Tag Schema", and
+/// cosign).
+pub(super) fn subject_of(tag: &Tag) -> Option<Digest> {
+    let (algorithm, rest) = tag.as_str().split_once('-')?;
+    let hex = rest.split_once('.').map_or(rest, |(hex, _)| hex);
+    format!("{algorithm}:{hex}").parse().ok()
+}
+
 impl Storage {
     /// What a tag points to.
     pub(super) fn resolve_tag(
@@ -30,9 +39,7 @@ impl Storage {
         tag: &Tag,
         digest: &Digest,
     ) -> Result<(), StorageError> {
-        if self.resolve_tag(repository, tag)?.as_ref() == Some(digest) {
-            return Ok(());
-        }
+        // Also where it points there already: the time at which it was set last decides about retention.
         Ok(durable::write(&self.layout.tag(repository, tag), digest.to_string().as_bytes())?)
     }
 
@@ -55,5 +62,23 @@ impl Storage {
     pub(super) fn all_tags(&self, repository: &Repository) -> Result<Vec<Tag>, StorageError> {
         let names = durable::names(&self.layout.tags(repository))?;
         Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_that_follow_a_manifest_are_known_by_their_form() {
+        let hex = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        let subject = |text: &str| subject_of(&text.parse().unwrap());
+        let digest: Digest = format!("sha256:{hex}").parse().unwrap();
+        for suffix in ["", ".sig", ".att", ".sbom"] {
+            assert_eq!(subject(&format!("sha256-{hex}{suffix}")), Some(digest.clone()));
+        }
+        for other in ["v1", "latest", "sha256-abc", &format!("md5-{hex}"), &format!("x{hex}")] {
+            assert_eq!(subject(other), None, "{other}");
+        }
     }
 }

@@ -109,10 +109,11 @@ impl Storage {
         Ok(id)
     }
 
-    /// Takes an upload, waiting for the request that holds it.
+    /// Takes an upload. Never waits: whoever holds it may need the thread of the caller to go on.
     ///
     /// # Errors
-    /// [`StorageError::UploadUnknown`] where there is no such upload in the repository.
+    /// [`StorageError::UploadUnknown`] where there is no such upload in the repository,
+    /// [`StorageError::UploadBusy`] where another request holds it.
     pub fn resume_upload(
         self: &Arc<Self>,
         repository: &Repository,
@@ -129,7 +130,9 @@ impl Storage {
             };
             Arc::clone(all.entry(id.clone()).or_insert_with(forgotten))
         });
-        let state = blocking_lock(shared);
+        let Ok(state) = shared.try_lock_owned() else {
+            return Err(StorageError::UploadBusy(id.clone()));
+        };
         if state.ended {
             return Err(unknown());
         }
@@ -157,18 +160,20 @@ impl Storage {
                 let modified = absent_is_none(fs::metadata(&path).and_then(|m| m.modified()));
                 let old = modified.at("read", &path)?.is_some_and(|modified| modified < limit);
                 if let (true, Ok(id)) = (old, name.parse::<UploadId>()) {
-                    self.resume_upload(&repository, &id)?.cancel()?;
+                    match self.resume_upload(&repository, &id) {
+                        Ok(session) => session.cancel()?,
+                        // Somebody goes on with it, or has just ended it.
+                        Err(StorageError::UploadBusy(_) | StorageError::UploadUnknown(_)) => {
+                            continue;
+                        }
+                        Err(error) => return Err(error),
+                    }
                     removed += 1;
                 }
             }
         }
         Ok(removed)
     }
-}
-
-/// Runs on blocking threads only.
-fn blocking_lock(shared: Shared) -> OwnedMutexGuard<State> {
-    shared.blocking_lock_owned()
 }
 
 impl Session {

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Work that blocks runs on tokio's blocking pool, in lanes.
+//!
+//! The pool has a fixed number of threads for the whole process. Work that waits for a lock, in this
+//! process or in another, must never occupy all of them: each kind of work has a lane with a bounded
+//! number of threads, and whatever is beyond that waits without a thread.
+
+use std::sync::PoisonError;
+use std::sync::RwLock;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Semaphore;
+use tokio::task::{JoinError, spawn_blocking};
+
+/// Kinds of blocking work. Together they leave most of the pool's 512 threads free.
+pub(crate) struct Lane(Semaphore);
+
+/// Reads of the registry's storage: no lock that is held for long.
+pub(crate) static READS: Lane = Lane::new(128);
+/// Contents on their way into an upload.
+pub(crate) static WRITES: Lane = Lane::new(64);
+/// Changes of a repository, which wait for each other and for garbage collection.
+pub(crate) static CHANGES: Lane = Lane::new(32);
+/// Images that are hashed or built: one hash at a time, and the disk is the limit of the rest.
+pub(crate) static IMAGES: Lane = Lane::new(8);
+/// Reads of the database, which share one connection.
+pub(crate) static DATABASE: Lane = Lane::new(8);
+/// Writes that show whether the disk can be written.
+pub(crate) static PROBES: Lane = Lane::new(1);
+/// Recipes that are validated.
+pub(crate) static RECIPES: Lane = Lane::new(4);
+
+impl Lane {
+    const fn new(threads: usize) -> Self {
+        Self(Semaphore::const_new(threads))
+    }
+
+    /// Runs `work` on a thread of the pool, as soon as this lane has one.
+    ///
+    /// # Errors
+    /// When `work` panics or the runtime is shutting down.
+    pub(crate) async fn run<T: Send + 'static>(
+        &'static self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, JoinError> {
+        // The semaphore is never closed; were it, the work would only not be counted.
+        let permit = self.0.acquire().await.ok();
+        spawn_blocking(move || {
+            // Until the work ends, also when nobody waits for it any more.
+            let _permit = permit;
+            work()
+        })
+        .await
+    }
+}
+
+/// How often the pool is asked whether it is alive.
+const PULSE_PERIOD: Duration = Duration::from_secs(1);
+
+/// Whether the blocking pool still runs what is submitted to it.
+#[derive(Debug)]
+pub(crate) struct Pulse(RwLock<Instant>);
+
+impl Pulse {
+    /// One that has just been seen alive.
+    pub(crate) fn new() -> Self {
+        Self(RwLock::new(Instant::now()))
+    }
+
+    /// Submits an empty piece of work now and then; returns only when the runtime shuts down.
+    pub(crate) async fn watch(&self) {
+        while spawn_blocking(|| ()).await.is_ok() {
+            *self.0.write().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+            tokio::time::sleep(PULSE_PERIOD).await;
+        }
+    }
+
+    /// How long ago the pool ran something.
+    pub(crate) fn age(&self) -> Duration {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    static NARROW: Lane = Lane::new(1);
+
+    #[test]
+    fn a_full_lane_leaves_the_pool_to_the_others() {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .max_blocking_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        let (release, held) = channel::<()>();
+        runtime.block_on(async {
+            let (started, start) = tokio::sync::oneshot::channel();
+            let holder = tokio::spawn(NARROW.run(move || {
+                started.send(()).unwrap();
+                held.recv().unwrap();
+            }));
+            start.await.unwrap();
+            let waiting: Vec<_> = (0..8).map(|_| tokio::spawn(NARROW.run(|| ()))).collect();
+            tokio::task::yield_now().await;
+            // The second thread of the pool is free, whatever waits in the lane.
+            assert_eq!(READS.run(|| 7).await.unwrap(), 7);
+            release.send(()).unwrap();
+            holder.await.unwrap().unwrap();
+            for task in waiting {
+                task.await.unwrap().unwrap();
+            }
+        });
+    }
+
+    #[test]
+    fn a_dead_pool_has_no_pulse() {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .max_blocking_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let pulse = std::sync::Arc::new(Pulse::new());
+        let (release, held) = channel::<()>();
+        runtime.block_on(async {
+            let (started, start) = tokio::sync::oneshot::channel();
+            let holder = spawn_blocking(move || {
+                started.send(()).unwrap();
+                held.recv().unwrap();
+            });
+            start.await.unwrap();
+            let watched = std::sync::Arc::clone(&pulse);
+            let watch = tokio::spawn(async move { watched.watch().await });
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let while_dead = pulse.age();
+            assert!(while_dead >= Duration::from_millis(20));
+            release.send(()).unwrap();
+            holder.await.unwrap();
+            while pulse.age() >= while_dead {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            watch.abort();
+        });
+    }
+}

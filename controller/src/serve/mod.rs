@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The service: opens what it keeps, listens, answers, and ends without breaking a request off.
+//!
+//! One listener serves everything. With a second one, machines and BMCs have their own: it serves the
+//! webhook, media, pulls and health, and the first serves the rest.
+
+mod connection;
+mod gate;
+mod layers;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, timeout_at};
+
+use crate::api::Api;
+use crate::api::auth::Auth;
+use crate::api::webhook::Secrets;
+use crate::blocking::{CHANGES, Pulse};
+use crate::config::{self, Config};
+use crate::dashboard;
+use crate::database::Database;
+use crate::health::{self, Observed};
+use crate::jobs::bmc::Bmc;
+use crate::jobs::published::Published;
+use crate::jobs::runner::Runner;
+use crate::logins::Logins;
+use crate::media::{self, Media};
+use crate::metrics::Metrics;
+use crate::open;
+use crate::registry::http::Registry;
+use crate::registry::storage::Storage;
+use crate::registry::users::Users;
+use crate::tls::Tls;
+use connection::Terms;
+pub(crate) use gate::Gate;
+
+/// Pause after the system refused a connection, for want of file handles as a rule.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often uploads that nobody continues are looked for.
+const EXPIRY_PERIOD: Duration = Duration::from_hours(1);
+/// How long leases may take to be handed back, after calls to BMCs have ended.
+const HANDING_BACK: Duration = Duration::from_secs(1);
+
+/// The service, bound to its addresses but not yet answering.
+pub struct Server {
+    operators: Listener,
+    /// Where machines have a listener of their own.
+    machines: Option<Listener>,
+    storage: Arc<Storage>,
+    runner: Arc<Runner>,
+    pulse: Arc<Pulse>,
+    tls: Option<Arc<Tls>>,
+    config: Config,
+}
+
+/// An address and what is served there.
+struct Listener {
+    socket: TcpListener,
+    gate: Arc<Gate>,
+    terms: Terms,
+}
+
+impl Server {
+    /// Opens the data folder and binds the addresses.
+    ///
+    /// # Errors
+    /// When the folder or an address is in use or can't be had.
+    pub async fn bind(mut config: Config, bmc: Arc<dyn Bmc>) -> anyhow::Result<Self> {
+        let storage = Storage::open(config.registry_dir()).context("open the registry")?;
+        let users = match &config.registry.htpasswd {
+            Some(path) => {
+                let users = Users::read(path);
+                Some(users.with_context(|| format!("read registry.htpasswd {}", path.display()))?)
+            }
+            None => None,
+        };
+        let operators = listen(config.listen).await?;
+        let machines = match config.machine_listen {
+            Some(address) => Some(listen(address).await?),
+            None => None,
+        };
+        let tls = config.tls.clone().map(Tls::open).transpose()?.map(Arc::new);
+        if let (None, Some(machines)) = (&config.jobs.url, &machines) {
+            config.jobs.url = machine_url(machines.local_addr()?, tls.is_some());
+        }
+        let media = Media::open(media::folder(&config.data_dir)).context("open the images")?;
+        let database = open::database(&config)?;
+        let secrets = config::read_secrets(&config.webhook.secrets).map_err(anyhow::Error::msg)?;
+        if config.webhook.accept_fleet_secret {
+            tracing::warn!(
+                "webhook.accept_fleet_secret is set: whoever knows the secret in webhook.secrets can \
+                 end the job of any server"
+            );
+        }
+        let published = Published::new(
+            Arc::clone(&media),
+            &config.jobs,
+            // During a rotation the new one comes first.
+            secrets.first().cloned(),
+            config.jobs.read_authorities().map_err(anyhow::Error::msg)?,
+        );
+        let settings = config.jobs.read_settings().map_err(anyhow::Error::msg)?;
+        let runner = Runner::new(database.clone(), bmc, Arc::new(published), settings);
+        let metrics = Arc::new(Metrics::default());
+        let logins = Arc::new(Logins::new(Arc::clone(&metrics)));
+        let rules = config.registry.rules.clone();
+        let registry = Registry::new(Arc::clone(&storage), rules, users, Arc::clone(&logins));
+        let registry = Arc::new(registry);
+        let secrets = Secrets::new(secrets, config.webhook.accept_fleet_secret);
+        let api = api(&config, secrets, &database, &runner, &metrics, logins)?;
+        let gate = Gate::new(config.connections);
+        let machine_gate = Gate::new(config.machine_connections);
+        let pulse = Arc::new(Pulse::new());
+        let observed = Observed::new(
+            Arc::clone(&storage),
+            database,
+            Arc::clone(&runner),
+            Arc::clone(&metrics),
+            vec![Arc::clone(&gate), Arc::clone(&machine_gate)],
+            Arc::clone(&pulse),
+        );
+        let pages = dashboard::router(api.clone(), Arc::clone(&storage));
+        let common = Router::new()
+            .merge(health::router(observed.clone()))
+            .merge(health::metrics_router(observed.clone()))
+            .merge(pages)
+            .merge(Arc::clone(&registry).router());
+        let listener = |socket, gate, router| Listener {
+            socket,
+            gate,
+            terms: Terms {
+                router: layers::around(router, Arc::clone(&metrics)),
+                tls: tls.clone(),
+                proxies: config.trusted_proxies.clone().into(),
+                stall_timeout: config.stall_timeout,
+            },
+        };
+        let (operators, machines) = match machines {
+            None => {
+                let all = common.merge(api.router()).merge(media.router());
+                (listener(operators, gate, all), None)
+            }
+            Some(machines) => {
+                let theirs = Router::new()
+                    .merge(health::router(observed))
+                    .merge(api.clone().machine_router())
+                    .merge(media.router())
+                    .merge(registry.pull_router());
+                let ours = common.merge(api.operator_router());
+                (listener(operators, gate, ours), Some(listener(machines, machine_gate, theirs)))
+            }
+        };
+        Ok(Self { operators, machines, storage, runner, pulse, tls, config })
+    }
+
+    /// The address that it listens on, with the port that was chosen for port 0.
+    ///
+    /// # Errors
+    /// When the system can't report it.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.operators.socket.local_addr()
+    }
+
+    /// The address for machines, where they have their own.
+    ///
+    /// # Errors
+    /// When the system can't report it.
+    pub fn machine_address(&self) -> io::Result<Option<SocketAddr>> {
+        self.machines.as_ref().map(|machines| machines.socket.local_addr()).transpose()
+    }
+
+    /// What reads the certificate again; None where the service speaks plain HTTP.
+    pub fn reload(&self) -> Option<impl Fn() + Send + Sync + 'static> {
+        let tls = Arc::clone(self.tls.as_ref()?);
+        Some(move || tls.reload())
+    }
+
+    /// Whether it speaks HTTPS.
+    pub fn is_https(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Answers until `stop` is done, then ends: requests and calls to BMCs get the configured time to
+    /// finish, and jobs are handed back.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        let Self { operators, machines, storage, runner, pulse, tls: _, config } = self;
+        let expiry = tokio::spawn(expire_uploads(storage, config.registry.upload_expiry));
+        let pulse = tokio::spawn(async move { pulse.watch().await });
+        let (stop_jobs, stopped) = tokio::sync::oneshot::channel::<()>();
+        let stopped = async { drop(stopped.await) };
+        let jobs = tokio::spawn(runner.run(stopped, config.shutdown_timeout));
+        let connections = GracefulShutdown::new();
+        let accepting = async {
+            match machines {
+                None => operators.accept(&connections).await,
+                Some(machines) => {
+                    tokio::join!(operators.accept(&connections), machines.accept(&connections));
+                }
+            }
+        };
+        tokio::select! {
+            () = stop => {}
+            () = accepting => {}
+        }
+        expiry.abort();
+        pulse.abort();
+        drop(stop_jobs);
+        let deadline = Instant::now() + config.shutdown_timeout;
+        tracing::info!(open = connections.count(), "stopping");
+        if timeout_at(deadline, connections.shutdown()).await.is_err() {
+            tracing::warn!(after = ?config.shutdown_timeout, "requests broken off");
+        }
+        match timeout_at(deadline + HANDING_BACK, jobs).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::error!(%error, "jobs not handed back: their leases run out");
+            }
+            Err(_) => tracing::error!("jobs not handed back in time: their leases run out"),
+        }
+    }
+}
+
+async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))
+}
+
+/// The URL of the listener for machines, where its address is one that they can use.
+fn machine_url(address: SocketAddr, https: bool) -> Option<String> {
+    let scheme = if https { "https" } else { "http" };
+    (!address.ip().is_unspecified()).then(|| format!("{scheme}://{address}"))
+}
+
+/// The API with the logins and secrets that the configuration names.
+fn api(
+    config: &Config,
+    secrets: Secrets,
+    database: &Database,
+    runner: &Arc<Runner>,
+    metrics: &Arc<Metrics>,
+    logins: Arc<Logins>,
+) -> anyhow::Result<Api> {
+    let users = config.api.read_users().map_err(anyhow::Error::msg)?;
+    let tokens = config.api.read_token_key().map_err(anyhow::Error::msg)?;
+    let auth = Auth::new(users, config.api.readers.clone(), tokens);
+    // More than anybody asks for can be told exactly in a float.
+    let rate = f64::from(u32::try_from(config.api.requests_per_second).unwrap_or(u32::MAX));
+    let (database, runner, metrics) = (database.clone(), Arc::clone(runner), Arc::clone(metrics));
+    Ok(Api::new(database, runner, auth, secrets, metrics, logins, rate))
+}
+
+impl Listener {
+    /// Accepts connections and serves each in a task of its own. Closes the socket when it is dropped.
+    async fn accept(self, connections: &GracefulShutdown) {
+        let Self { socket, gate, terms } = self;
+        loop {
+            let (stream, from) = accept(&socket).await;
+            let (admission, ended) = gate.admit(from.ip(), terms.is_proxy(from.ip()));
+            let serving = terms.clone().serve(stream, from, ended.is_some(), connections.watcher());
+            tokio::spawn(async move {
+                let _admission = admission;
+                match ended {
+                    None => serving.await,
+                    Some(ended) => tokio::select! {
+                        () = serving => {}
+                        _ = ended => {}
+                    },
+                }
+            });
+        }
+    }
+}
+
+async fn accept(socket: &TcpListener) -> (TcpStream, SocketAddr) {
+    loop {
+        match socket.accept().await {
+            Ok(accepted) => return accepted,
+            Err(error) => {
+                tracing::warn!(%error, "no connection accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn expire_uploads(storage: Arc<Storage>, idle: Duration) {
+    let mut period = tokio::time::interval(EXPIRY_PERIOD);
+    loop {
+        period.tick().await;
+        let storage = Arc::clone(&storage);
+        match CHANGES.run(move || storage.expire_uploads(idle)).await {
+            Ok(Ok(0)) => {}
+            Ok(Ok(uploads)) => tracing::info!(uploads, "dropped uploads that nobody continued"),
+            Ok(Err(error)) => tracing::warn!(%error, "could not drop old uploads"),
+            Err(error) => tracing::error!(%error, "could not drop old uploads"),
+        }
+    }
+}
