@@ -7,12 +7,14 @@ use std::io::{IsTerminal as _, Write as _, stderr, stdin, stdout};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use serde::Serialize;
 
 use crate::cli::{self, Format, Output, Request, Verb};
-use crate::graph::{self, Preview, Stage};
+use crate::graph::{self, Preview, Report, Stage};
 use crate::ops::git;
-use crate::pipelines::STEPS;
+use crate::pipelines;
 use crate::preflight::{self, Lack};
+use crate::results::Results;
 use crate::run::Run;
 use crate::steps::notes::{self, Page};
 use crate::steps::{
@@ -82,8 +84,9 @@ fn carry_out(verb: &Verb, run: &Run, output: Output, ui: &Ui) -> Result<u8> {
         }
         Verb::Hooks => hooks::install(run, output.plan.is_some(), ui),
         Verb::Doctor => {
-            let report = doctor::examine(run, STEPS);
-            let text = if output.json { json(&report)? } else { report.text() };
+            let all = run.options.all;
+            let report = doctor::examine(run, &pipelines::commands(), all);
+            let text = if output.json { json(&report)? } else { report.text(all) };
             show(&text)?;
             Ok(report.exit_code())
         }
@@ -117,6 +120,14 @@ fn carry_out(verb: &Verb, run: &Run, output: Output, ui: &Ui) -> Result<u8> {
     }
 }
 
+/// A run as JSON.
+#[derive(Serialize)]
+struct Ended<'a> {
+    #[serde(flatten)]
+    report: &'a Report,
+    results: &'a Results,
+}
+
 /// Shows the plan, or sees to what is missing and runs it.
 fn stages(name: &str, stages: &[Stage], run: &Run, output: Output, ui: &Ui) -> Result<u8> {
     if let Some(format) = output.plan {
@@ -132,7 +143,14 @@ fn stages(name: &str, stages: &[Stage], run: &Run, output: Output, ui: &Ui) -> R
         fix(stages, run, ui)?;
     }
     let report = graph::run(name, stages, run, ui)?;
-    show(&if output.json { json(&report)? } else { format!("\n{}", report.table()) })?;
+    let results = Results::of(stages, run, report.exit_code() != FAILED);
+    show(&if output.json {
+        json(&Ended { report: &report, results: &results })?
+    } else {
+        // A step's row in the table says what it made.
+        let results = if stages.len() > 1 { results.text() } else { String::new() };
+        format!("\n{}{results}", report.table())
+    })?;
     Ok(report.exit_code())
 }
 
@@ -221,7 +239,7 @@ fn agreed(run: &Run, tools: &[&str], ui: &Ui) -> Result<bool> {
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-fn json(value: &impl serde::Serialize) -> Result<String> {
+fn json(value: &impl Serialize) -> Result<String> {
     Ok(format!("{}\n", serde_json::to_string_pretty(value)?))
 }
 

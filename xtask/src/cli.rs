@@ -127,7 +127,8 @@ pub(crate) fn command() -> Command {
                 // What steps need depends on these.
                 &Job::ALL.map(Argument::Engine).into_iter().chain([Argument::Target]).collect(),
             )
-            .arg(arguments::json()),
+            .arg(arguments::json())
+            .arg(arguments::flag("all").help("Show programs that are found one by one, and those that no command needs")),
         )
         .subcommand(
             verb("version", "version", "Report the version that the next release needs, and why", "--json")

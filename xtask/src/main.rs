@@ -11,6 +11,7 @@ mod graph;
 mod ops;
 mod pipelines;
 mod preflight;
+mod results;
 mod run;
 mod steps;
 mod tool;

@@ -14,6 +14,7 @@ use crate::steps::containers::Containers;
 use crate::steps::coverage::Coverage;
 use crate::steps::deadcode::Deadcode;
 use crate::steps::docs::Docs;
+use crate::steps::doctor;
 use crate::steps::fmt::Fmt;
 use crate::steps::fuzz::Fuzz;
 use crate::steps::headers::Headers;
@@ -317,6 +318,23 @@ const GATE_NAMES: &[&str] = &[
     "secrets",
     "docs",
 ];
+
+/// The commands that `doctor` groups programs by, in the order in which people need them.
+pub(crate) fn commands() -> Vec<doctor::Command> {
+    let of = |stages: &[Stage]| stages.iter().map(|stage| stage.step).collect();
+    let command =
+        |name: &str, steps, counts| doctor::Command { name: name.to_owned(), steps, counts };
+    let smoke =
+        SMOKE.iter().map(|(name, step)| command(&format!("smoke {name}"), vec![*step], false));
+    [command("validate", of(GATES), true), command("release", of(SNAPSHOT_STAGES), true)]
+        .into_iter()
+        .chain(smoke)
+        .chain([
+            command("determinism", of(DETERMINISM), false),
+            command("other commands", STEPS.to_vec(), false),
+        ])
+        .collect()
+}
 
 /// A step that waits for no other.
 const fn first(step: &'static dyn Step) -> Stage {

@@ -20,7 +20,7 @@ const ERASE: &str = "\r\x1b[K";
 pub(crate) struct Ui {
     colour: bool,
     live: bool,
-    /// Whether a live line stands there.
+    /// Whether a live line is shown.
     shown: Mutex<bool>,
 }
 
@@ -61,6 +61,11 @@ impl Ui {
     /// Something to think about.
     pub(crate) fn warn(&self, text: &str) {
         self.print(&format!("{}: {text}\n", self.paint(YELLOW, "warning")));
+    }
+
+    /// Whether there is a line that changes.
+    pub(crate) fn is_live(&self) -> bool {
+        self.live
     }
 
     /// The line that changes, on a terminal alone.

@@ -11,6 +11,7 @@ mod check;
 mod execute;
 mod journal;
 mod preview;
+mod progress;
 mod report;
 mod resume;
 mod run;
@@ -20,6 +21,7 @@ mod unchanged;
 use crate::steps::Step;
 
 pub(crate) use self::preview::Preview;
+pub(crate) use self::report::Report;
 pub(crate) use self::run::{graph, run};
 
 /// A step and the steps that it comes after.

@@ -14,6 +14,7 @@ use release::Channel;
 use super::check::{Graph, Node};
 use super::execute::{Answer, Event, execute};
 use super::journal::{Journal, Record};
+use super::progress::Progress;
 use super::report::{Report, Row, Verdict};
 use super::{Stage, resume, unchanged};
 use crate::ops::text::{count, seconds};
@@ -68,7 +69,7 @@ pub(crate) fn run(name: &str, stages: &[Stage], run: &Run, ui: &Ui) -> Result<Re
     let mut note = |record: &Record| journal.as_mut().map_or(Ok(()), |it| it.add(record));
 
     let mut rows: Vec<Option<Row>> = stages.iter().map(|_| None).collect();
-    let mut running: BTreeSet<usize> = BTreeSet::new();
+    let mut progress = Progress::new(graph.len());
     let work = |node: usize| match earlier.get(&node) {
         Some(verdict) => {
             Ok(Ended { verdict: verdict.clone(), wrote: String::new(), milliseconds: 0 })
@@ -78,15 +79,25 @@ pub(crate) fn run(name: &str, stages: &[Stage], run: &Run, ui: &Ui) -> Result<Re
     let result = execute(&graph, run.options.jobs, work, |event| {
         let (node, ended) = match event {
             Event::Tick => {
-                ui.live(&progress(&graph, &rows, &running, started));
+                let now = started.elapsed();
+                ui.live(&progress.line(now));
+                if !ui.is_live()
+                    && let Some(heartbeat) = progress.heartbeat(now)
+                {
+                    ui.status("Running", &heartbeat);
+                }
                 return Ok(stop_or(run, Answer::Good));
             }
             Event::Start(node) => {
-                running.insert(node);
+                let now = started.elapsed();
+                progress.start(node, graph.name(node), now);
                 if !earlier.contains_key(&node) {
                     note(&Record::Started { step: graph.name(node).to_owned() })?;
+                    if !ui.is_live() {
+                        ui.status("Running", graph.name(node));
+                    }
                 }
-                ui.live(&progress(&graph, &rows, &running, started));
+                ui.live(&progress.line(now));
                 return Ok(stop_or(run, Answer::Good));
             }
             Event::End(node, result) => {
@@ -98,7 +109,7 @@ pub(crate) fn run(name: &str, stages: &[Stage], run: &Run, ui: &Ui) -> Result<Re
             }
             Event::Drop(node) => (node, Ended::skipped(Skip::Stopped)),
         };
-        running.remove(&node);
+        progress.end(node);
         if !earlier.contains_key(&node) {
             note(&Record::Ended {
                 step: graph.name(node).to_owned(),
@@ -287,18 +298,6 @@ fn stop_or(run: &Run, answer: Answer) -> Answer {
 
 fn milliseconds(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
-}
-
-/// `3/7: lint, test (12.0 s)`.
-fn progress(
-    graph: &Graph,
-    rows: &[Option<Row>],
-    running: &BTreeSet<usize>,
-    started: Instant,
-) -> String {
-    let ended = rows.iter().flatten().count();
-    let names: Vec<_> = running.iter().map(|node| graph.name(*node)).collect();
-    format!("{ended}/{}: {} ({})", graph.len(), names.join(", "), seconds(milliseconds(started)))
 }
 
 /// Tells that a step has ended, and all that was wrong.

@@ -19,3 +19,9 @@ pub(crate) fn seconds(milliseconds: u64) -> String {
         whole => format!("{} m {:02} s", whole / 60, whole % 60),
     }
 }
+
+/// `12.3 MB`, of a million bytes each.
+pub(crate) fn megabytes(bytes: u64) -> String {
+    let tenths = bytes / 100_000;
+    format!("{}.{} MB", tenths / 10, tenths % 10)
+}

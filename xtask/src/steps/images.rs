@@ -25,7 +25,6 @@ use release::Engine;
 
 pub(super) use self::bound::is_bound;
 use self::builder::Builder;
-pub(super) use self::deliver::megabytes;
 use self::work::{Prepared, Work};
 use super::build::material;
 use super::{Argument, Input, Need, Outcome, Plan, Step, StepLog, notary};

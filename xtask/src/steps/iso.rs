@@ -16,12 +16,13 @@ use oci::Layout;
 use release::{Architecture, ArtifactKind, layout};
 
 use self::engine::Engine;
-use super::images::{is_bound, megabytes};
+use super::images::is_bound;
 use super::maintenance::undeclared;
 use super::package::{artifact, copy};
 use super::{Argument, Finding, Input, Need, Outcome, Plan, Step, StepLog};
 use crate::ops::live::installer;
 use crate::ops::oci::platforms::{self, Platform};
+use crate::ops::text::megabytes;
 use crate::run::Run;
 use crate::workspace::{ImageBase, Iso as Declared, Job};
 

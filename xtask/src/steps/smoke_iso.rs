@@ -20,10 +20,11 @@ use release::{Architecture, ArtifactKind};
 
 use self::case::{Case, End, Tools};
 use self::webhook::Webhook;
-use super::images::{is_bound, megabytes};
+use super::images::is_bound;
 use super::{Argument, Input, Need, Outcome, Plan, Step, StepLog};
 use crate::ops::checksum;
 use crate::ops::qemu::{Accelerator, Drive, DriveKind, Machine, PROBE, PROBE_ANSWER, Qmp};
+use crate::ops::text::megabytes;
 use crate::ops::tree::remove;
 use crate::run::Run;
 use crate::tool::Daemon;

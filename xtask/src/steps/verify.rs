@@ -5,10 +5,10 @@
 //! this work tree from what its registry serves, or any other, in a folder or a registry.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use release::{Signer, layout};
+use release::{Manifest, Signer, layout};
 
 use super::notary::Engine;
 use super::registry::{self, Registry};
@@ -99,6 +99,16 @@ pub(super) fn verify(run: &Run, host: &str, by: &By) -> Command {
         .arg(format!("{host}/{product}:{}", run.version().text()))
         .args(["--product", product]);
     by.name(command)
+}
+
+/// The command that verifies the signed release in `dist`, as a person calls it from the root.
+pub(crate) fn by_hand(run: &Run, manifest: &Manifest, dist: &Path) -> String {
+    let by = manifest
+        .signer
+        .clone()
+        .map_or_else(|| By::Key(dist.join(layout::PUBLIC_KEY)), By::Identity);
+    let command = run.command("cargo").args(["xtask", "verify", "--release"]).arg(dist);
+    by.name(command).line(run.workspace.root())
 }
 
 /// A verdict about a release that is not of this work tree.

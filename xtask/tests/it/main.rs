@@ -15,6 +15,7 @@ mod image_builder;
 mod keyless;
 mod maintenance;
 mod merge;
+mod output;
 mod packages;
 mod signing_key;
 mod skips;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::common::{Answer, Fixture, have};
 
-const MAIN: &str = r#"
+pub(crate) const MAIN: &str = r#"
 //! Says its version.
 
 fn main() {

@@ -13,6 +13,7 @@ use release::layout;
 
 use super::super::{Finding, StepLog};
 use crate::ops::oci::platforms;
+use crate::ops::text::megabytes;
 use crate::ops::tree::remove;
 use crate::run::Run;
 use crate::workspace::Image;
@@ -96,13 +97,6 @@ fn blobs(layout: &Layout) -> Result<BTreeMap<String, u64>> {
     let size = |it: &Descriptor| (it.digest().to_string(), it.size());
     Ok(layout.walk()?.blobs.iter().map(size).collect())
 }
-
-/// As people read it, with one decimal.
-pub(in crate::steps) fn megabytes(bytes: u64) -> String {
-    let tenths = bytes / 100_000;
-    format!("{}.{} MB", tenths / 10, tenths % 10)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! What a run made, where that is, and the command that verifies it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use release::{ArtifactKind, Manifest, layout};
+use serde::Serialize;
+
+use crate::graph::Stage;
+use crate::ops::text::{count, megabytes};
+use crate::run::Run;
+use crate::steps::verify;
+
+/// The results of a pipeline.
+#[derive(Debug, Serialize)]
+pub(crate) struct Results {
+    made: Vec<Made>,
+    /// The command that checks what was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verify: Option<String>,
+}
+
+/// Something that a run made.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Made {
+    /// Where it is, relative to the root.
+    path: PathBuf,
+    /// What it is.
+    what: String,
+}
+
+/// Where binaries are compiled: no result, the release holds those that are.
+const BUILD: &str = "target/xtask/binaries";
+/// Where every run leaves its reports and logs.
+const SCRATCH: &str = "target/xtask";
+const LOGS: &str = "target/xtask/logs";
+
+impl Results {
+    /// What `stages` have made. After a failure it is no release, and only the reports count.
+    pub(crate) fn of(stages: &[Stage], run: &Run, ended_well: bool) -> Self {
+        let mut results = Self { made: Vec::new(), verify: None };
+        if ended_well {
+            let dist = run.dist_in_plan();
+            let plans = stages.iter().filter_map(|it| Some((it.step, it.step.plan(run).ok()?)));
+            let mut is_release = false;
+            for (step, plan) in plans {
+                for path in plan.writes {
+                    is_release |= path.starts_with(&dist);
+                    let is_result = !path.starts_with(&dist) && !path.starts_with(BUILD);
+                    if is_result && run.workspace.root().join(&path).exists() {
+                        results.put(path, format!("of {}", step.name()));
+                    }
+                }
+            }
+            if let Some(manifest) = run.manifest().ok().filter(|_| is_release) {
+                let folder = run.workspace.root().join(&dist);
+                let mut made = of_release(&manifest, &dist, &folder);
+                made.append(&mut results.made);
+                results.made = made;
+                results.verify = verification(run, &manifest, &dist, &folder);
+            }
+        }
+        results.put(SCRATCH, "report.json, report.sarif, junit.xml".to_owned());
+        results.put(LOGS, "a log of each step".to_owned());
+        results
+    }
+
+    fn put(&mut self, path: impl Into<PathBuf>, what: String) {
+        self.made.push(Made { path: path.into(), what });
+    }
+
+    /// As people read it.
+    pub(crate) fn text(&self) -> String {
+        let shown = |made: &Made| made.path.display().to_string();
+        let width = self.made.iter().map(|it| shown(it).len()).max().unwrap_or(0);
+        let mut out = String::from("\nResults:\n");
+        for made in &self.made {
+            // Writing into a String has no way to fail.
+            let _infallible = writeln!(out, "  {:width$}  {}", shown(made), made.what);
+        }
+        if let Some(command) = &self.verify {
+            let _infallible = writeln!(out, "\nVerify:\n  {command}");
+        }
+        out
+    }
+}
+
+/// The parts of a release, each folder with what is in it.
+fn of_release(manifest: &Manifest, dist: &Path, folder: &Path) -> Vec<Made> {
+    let mut kinds: BTreeMap<PathBuf, (BTreeMap<&'static str, usize>, u64)> = BTreeMap::new();
+    for artifact in &manifest.artifacts {
+        let what = match artifact.kind {
+            ArtifactKind::Binary => "binary",
+            ArtifactKind::Package => "package",
+            ArtifactKind::Checksums => layout::CHECKSUMS,
+            ArtifactKind::Sbom => "SBOM",
+            ArtifactKind::Debug => "debug file",
+            ArtifactKind::Iso => "live ISO",
+        };
+        let inner = Path::new(&artifact.path).parent().unwrap_or(Path::new(""));
+        let (counts, size) = kinds.entry(dist.join(inner)).or_default();
+        *counts.entry(what).or_default() += 1;
+        *size += artifact.size;
+    }
+    let title = format!("{} {}", manifest.product, manifest.version);
+    let mut made = vec![Made { path: dist.to_owned(), what: title }];
+    for (path, (counts, size)) in kinds {
+        let counts = counts.into_iter().map(|(what, number)| match what {
+            layout::CHECKSUMS => what.to_owned(),
+            "binary" if number != 1 => format!("{number} binaries"),
+            _ => count(number, what),
+        });
+        let counts: Vec<_> = counts.collect();
+        made.push(Made { path, what: format!("{}, {}", counts.join(", "), megabytes(size)) });
+    }
+    if !manifest.images.is_empty() {
+        let what = format!("{}, each an OCI layout", count(manifest.images.len(), "image"));
+        made.push(Made { path: dist.join(layout::IMAGES), what });
+    }
+    for (name, what) in [
+        (layout::SIGNATURES, "Sigstore bundles of every file and image"),
+        (layout::PROVENANCE, "SLSA provenance of every file and image"),
+        (layout::MANIFEST, "the record of it all"),
+    ] {
+        if folder.join(name).exists() {
+            made.push(Made { path: dist.join(name), what: what.to_owned() });
+        }
+    }
+    made
+}
+
+/// The command that checks the release: with its signatures, else with its checksums.
+fn verification(run: &Run, manifest: &Manifest, dist: &Path, folder: &Path) -> Option<String> {
+    if folder.join(layout::signature(layout::MANIFEST)).exists() {
+        return Some(verify::by_hand(run, manifest, dist));
+    }
+    folder
+        .join(layout::CHECKSUMS)
+        .exists()
+        .then(|| format!("(cd {} && sha256sum --check {})", dist.display(), layout::CHECKSUMS))
+}
