@@ -106,3 +106,8 @@ fn the_program_writes_a_page_for_each_command_and_completions_that_a_shell_reads
     write();
     assert_eq!(read("man/controller.1"), page);
 }
+
+#[test]
+fn the_version_is_the_one_that_is_stamped_into_the_program() {
+    test_support::identity::reports_what_is_stamped(env!("CARGO_BIN_EXE_controller").as_ref());
+}

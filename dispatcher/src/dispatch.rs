@@ -132,8 +132,8 @@ fn provision(
     let recipe = validated.recipe;
     Ok(Provision {
         build_info: BuildInfo {
-            dispatcher_version: build_info::VERSION.to_owned(),
-            dispatcher_commit: build_info::COMMIT.to_owned(),
+            dispatcher_version: build_info::version().to_owned(),
+            dispatcher_commit: build_info::commit().to_owned(),
             schema_id: validated.schema.id.to_owned(),
             recipe_sha256: recipe_sha256.clone(),
             serial: serial.clone(),

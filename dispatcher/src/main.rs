@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     exit::on_panic();
     match cli::parse(std::env::args_os()) {
         Ok(Command::Help) => print!("{}", cli::HELP),
-        Ok(Command::Version) => println!("dispatcher {}", build_info::LONG_VERSION),
+        Ok(Command::Version) => println!("dispatcher {}", build_info::long_version()),
         Ok(Command::Dispatch(options)) => {
             if let Err(failure) = dispatch::run(&options) {
                 log::error(&failure);

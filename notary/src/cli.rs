@@ -16,7 +16,7 @@ use verify::provenance::Pipeline;
 /// password is in the file whose path is in COSIGN_PASSWORD_FILE, or in COSIGN_PASSWORD (set it to nothing for a
 /// key without one). Key files are cosign's. Neither key nor password is ever an argument.
 #[derive(Debug, Parser)]
-#[command(name = "notary", version = build_info::LONG_VERSION, verbatim_doc_comment)]
+#[command(name = "notary", version = build_info::long_version(), verbatim_doc_comment)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,

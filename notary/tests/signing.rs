@@ -157,3 +157,8 @@ fn a_release_has_one_key() {
     let error = failed(&release.notary("attest", Some(&KeyFile::new(&second))));
     assert!(error.contains("signed with another key"), "{error}");
 }
+
+#[test]
+fn the_version_is_the_one_that_is_stamped_into_the_program() {
+    test_support::identity::reports_what_is_stamped(env!("CARGO_BIN_EXE_notary").as_ref());
+}

@@ -28,7 +28,7 @@ use crate::serve::Server;
 
 /// The provisioner's service: API, webhook, media and OCI registry.
 #[derive(Debug, Parser)]
-#[command(name = "controller", version = build_info::LONG_VERSION, after_help = EXAMPLES)]
+#[command(name = "controller", version = build_info::long_version(), after_help = EXAMPLES)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -207,7 +207,7 @@ async fn run(config: Config, address_file: Option<&Path>) -> anyhow::Result<Inst
         println!("listening for machines on {scheme}://{machines}");
         tracing::info!(url = format!("{scheme}://{machines}"), "listening for machines");
     }
-    tracing::info!(url, version = build_info::VERSION, "listening");
+    tracing::info!(url, version = build_info::version(), "listening");
     let mut deadline = Instant::now();
     server
         .run(async {

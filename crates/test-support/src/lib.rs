@@ -2,7 +2,7 @@
 // Copyright (C) 2026 The Provisioner Authors
 
 //! What the tests of several crates need: outside programs, a record where one is missing, and virtual
-//! machines ([`vm`]).
+//! machines ([`vm`]). [`identity`] checks what a program prints as its version.
 //!
 //! Only tests depend on this crate, so it fails as tests do: with a panic that gives the reason.
 #![forbid(unsafe_code)]
@@ -13,6 +13,7 @@
     reason = "a test has no better way to report an error"
 )]
 
+pub mod identity;
 mod requirement;
 pub mod vm;
 

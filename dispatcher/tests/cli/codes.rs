@@ -233,3 +233,8 @@ fn only_root_may_do_it() {
     let ended = run(&mut command);
     assert_eq!(ended.code, Some(17), "{ended:?}");
 }
+
+#[test]
+fn the_version_is_the_one_that_is_stamped_into_the_program() {
+    test_support::identity::reports_what_is_stamped(env!("CARGO_BIN_EXE_dispatcher").as_ref());
+}

@@ -51,7 +51,7 @@ use crate::task::Task;
 /// Carries out one step of a provisioning task.
 #[derive(Parser)]
 #[command(
-    version = build_info::LONG_VERSION,
+    version = build_info::long_version(),
     propagate_version = true,
     after_help = "Example: step partition --dry-run\n\n\
                   Exit codes: 0 done, or nothing to do; 1 the step failed; 2 wrong usage."
@@ -173,6 +173,6 @@ fn carry_out(plan: &Plan, state: &State, work: &Path) -> Result<()> {
     }
     state.clear()?;
     let done = execute::execute(plan, work)?;
-    let version = build_info::VERSION.to_owned();
+    let version = build_info::version().to_owned();
     state.record(&Stamp { step: step.to_owned(), asked, version, done })
 }

@@ -16,30 +16,17 @@ use elf::ElfBytes;
 use elf::abi;
 use elf::dynamic::DynamicTable;
 use elf::endian::AnyEndian;
-use elf::note::Note;
 use release::Architecture;
-use serde::Deserialize;
 
 use crate::ops::cargo::auditable;
 
-/// The section with the identity of the program, a note (The UAPI Group, "ELF Package Metadata").
-const IDENTITY: &str = ".note.package";
-/// The owner of that note.
-const IDENTITY_OWNER: &[u8] = b"FDO";
-/// The type of that note.
-const IDENTITY_TYPE: u64 = 0xcafe_1a7e;
-
-/// What a binary is held against.
+/// What a binary is compared with.
 #[derive(Debug)]
 pub(crate) struct Expected<'a> {
     /// The machine it runs on.
     pub(crate) architecture: Architecture,
-    /// The name that its identity holds.
-    pub(crate) name: &'a str,
-    /// The version that its identity holds.
-    pub(crate) version: &'a str,
-    /// A text that `--version` prints and that therefore stands in the binary.
-    pub(crate) long_version: &'a str,
+    /// The text of its identity; see [`crate::ops::identity`].
+    pub(crate) identity: &'a str,
     /// The package of the workspace that its list of crates starts from.
     pub(crate) package: &'a str,
     /// Folders of the build machine, absolute: none may stand in the binary.
@@ -71,8 +58,6 @@ pub(crate) enum Fault {
     NotStripped,
     /// Names a folder of the build machine: the text around it.
     BuildPath(String),
-    /// Does not hold the version.
-    NoVersion,
     /// Has no note with its identity, or another's: what was found.
     Identity(String),
     /// Has no list of crates, or another's: what was found.
@@ -93,8 +78,7 @@ impl fmt::Display for Fault {
             Self::NoRelro => f.write_str("its relocations stay writable (no RELRO)"),
             Self::NotStripped => f.write_str("not stripped: it holds a symbol table"),
             Self::BuildPath(text) => write!(f, "names a folder of the build machine: {text:?}"),
-            Self::NoVersion => f.write_str("does not hold its version"),
-            Self::Identity(found) => write!(f, "its identity ({IDENTITY}) {found}"),
+            Self::Identity(found) => write!(f, "its identity ({}): {found}", build_info::SECTION),
             Self::Crates(found) => write!(f, "its list of crates ({}) {found}", auditable::SECTION),
         }
     }
@@ -113,9 +97,6 @@ pub(crate) fn check(bytes: &[u8], expected: &Expected<'_>) -> Vec<Fault> {
         Err(fault) => return vec![fault],
     };
     faults.extend(expected.folders.iter().filter_map(|folder| build_path(bytes, folder)));
-    if find(bytes, expected.long_version.as_bytes()).is_none() {
-        faults.push(Fault::NoVersion);
-    }
     if let Err(found) = identity(bytes, expected) {
         faults.push(Fault::Identity(found));
     }
@@ -125,38 +106,16 @@ pub(crate) fn check(bytes: &[u8], expected: &Expected<'_>) -> Vec<Fault> {
     faults
 }
 
-/// Holds the note with the identity against what is expected.
+/// Compares the note with the identity with what is expected.
 fn identity(bytes: &[u8], expected: &Expected<'_>) -> Result<(), String> {
-    #[derive(Deserialize)]
-    struct Identity {
-        name: String,
-        version: String,
+    let found = build_info::stamp::read(bytes).map_err(|error| error.to_string())?;
+    if found == expected.identity.as_bytes() {
+        return Ok(());
     }
-    let file = ElfBytes::<AnyEndian>::minimal_parse(bytes).map_err(|e| e.to_string())?;
-    let header = file.section_header_by_name(IDENTITY).map_err(|e| e.to_string())?;
-    let header = header.ok_or("is missing")?;
-    let mut notes = file.section_data_as_notes(&header).map_err(|e| e.to_string())?;
-    let text = notes
-        .find_map(|note| match note {
-            Note::Unknown(note) if note.n_type == IDENTITY_TYPE => {
-                let owner = note.name.strip_suffix(b"\0").unwrap_or(note.name);
-                (owner == IDENTITY_OWNER).then_some(note.desc)
-            }
-            _ => None,
-        })
-        .ok_or("holds another note")?;
-    let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
-    let found: Identity = serde_json::from_slice(text).map_err(|e| format!("is malformed: {e}"))?;
-    if (found.name.as_str(), found.version.as_str()) != (expected.name, expected.version) {
-        return Err(format!(
-            "says {} {}, expected {} {}",
-            found.name, found.version, expected.name, expected.version
-        ));
-    }
-    Ok(())
+    Err(format!("found {}, expected {}", String::from_utf8_lossy(found), expected.identity))
 }
 
-/// Holds the list of crates against what is expected.
+/// Compares the list of crates with what is expected.
 fn crates(bytes: &[u8], expected: &Expected<'_>) -> Result<(), String> {
     let data = section(bytes, auditable::SECTION).ok_or("is missing")?;
     let list = auditable::List::decode(data).map_err(|e| format!("is malformed: {e:#}"))?;
@@ -290,9 +249,7 @@ mod tests {
 
     const AMD64: Expected<'static> = Expected {
         architecture: Architecture::Amd64,
-        name: "app",
-        version: "1.2.3",
-        long_version: "1.2.3 (commit 0f3c, ",
+        identity: r#"{"version":"1.2.3"}"#,
         package: "package",
         folders: &[],
     };
@@ -308,17 +265,13 @@ mod tests {
         sections: Vec<(&'static str, u32, Vec<u8>)>,
     }
 
-    /// A note, padded to four bytes (System V ABI, "Note Section").
-    fn note(owner: &str, text: &str) -> Vec<u8> {
-        let mut out = Vec::new();
-        let owner = format!("{owner}\0");
-        for word in [owner.len(), text.len() + 1, usize::try_from(IDENTITY_TYPE).unwrap()] {
-            out.extend(u32::try_from(word).unwrap().to_le_bytes());
-        }
-        for part in [owner, format!("{text}\0")] {
-            out.extend(part.as_bytes());
-            out.resize(out.len().next_multiple_of(4), 0);
-        }
+    /// A note with room for an identity, and `text` in it (System V ABI, "Note Section").
+    fn note(owner: [u8; 4], text: &str) -> Vec<u8> {
+        let size = u32::try_from(build_info::TEXT_SIZE).unwrap();
+        let mut out = [4, size, build_info::NOTE_TYPE].map(u32::to_le_bytes).concat();
+        out.extend(owner);
+        out.extend(text.as_bytes());
+        out.resize(16 + build_info::TEXT_SIZE, 0);
         out
     }
 
@@ -332,7 +285,7 @@ mod tests {
     impl Elf {
         /// A binary that nothing is wrong with.
         fn good() -> Self {
-            let identity = note("FDO", r#"{"name":"app","version":"1.2.3"}"#);
+            let identity = note(build_info::OWNER, AMD64.identity);
             Self {
                 machine: abi::EM_X86_64,
                 kind: abi::ET_DYN,
@@ -342,9 +295,9 @@ mod tests {
                     (abi::PT_GNU_RELRO, abi::PF_R),
                 ],
                 dynamic: vec![abi::DT_FLAGS],
-                tail: b"1.2.3 (commit 0f3c, 2026".to_vec(),
+                tail: Vec::new(),
                 sections: vec![
-                    (IDENTITY, abi::SHT_NOTE, identity),
+                    (build_info::SECTION, abi::SHT_NOTE, identity),
                     (auditable::SECTION, abi::SHT_PROGBITS, list("package")),
                 ],
             }
@@ -414,7 +367,7 @@ mod tests {
         type Change = fn(&mut Elf);
         let identity = |found: &str| Fault::Identity(found.to_owned());
         let crates = |found: &str| Fault::Crates(found.to_owned());
-        let cases: [(Change, Fault); 17] = [
+        let cases: [(Change, Fault); 16] = [
             (|e| e.machine = abi::EM_AARCH64, Fault::Machine(abi::EM_AARCH64)),
             (|e| e.kind = abi::ET_EXEC, Fault::NotPie(abi::ET_EXEC)),
             (|e| e.segments.push((abi::PT_INTERP, abi::PF_R)), Fault::Interpreter),
@@ -425,13 +378,21 @@ mod tests {
             (|e| e.segments[0].1 |= abi::PF_W, Fault::WritableCode),
             (|e| e.segments.truncate(2), Fault::NoRelro),
             (|e| e.dynamic.push(abi::DT_RPATH), Fault::SearchPath),
-            (|e| e.tail = b"1.2.4".to_vec(), Fault::NoVersion),
             (|e| e.sections.push((".symtab", abi::SHT_SYMTAB, vec![])), Fault::NotStripped),
-            (|e| e.sections[0].0 = ".note.other", identity("is missing")),
-            (|e| e.sections[0].2 = note("GNU", "{}"), identity("holds another note")),
             (
-                |e| e.sections[0].2 = note("FDO", r#"{"name":"app","version":"1.2.4"}"#),
-                identity("says app 1.2.4, expected app 1.2.3"),
+                |e| e.sections[0].0 = ".note.other",
+                identity(
+                    "it has no section .note.package: a program has one that prints \
+                     `build_info::long_version()`",
+                ),
+            ),
+            (
+                |e| e.sections[0].2 = note(*b"GNU\0", "{}"),
+                identity("its section .note.package holds another note"),
+            ),
+            (
+                |e| e.sections[0].2 = note(build_info::OWNER, r#"{"version":"1.2.4"}"#),
+                identity(r#"found {"version":"1.2.4"}, expected {"version":"1.2.3"}"#),
             ),
             (|e| drop(e.sections.pop()), crates("is missing")),
             (

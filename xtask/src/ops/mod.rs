@@ -22,6 +22,7 @@ pub(crate) mod emulation;
 pub(crate) mod environment;
 pub(crate) mod epoch;
 pub(crate) mod git;
+pub(crate) mod identity;
 pub(crate) mod jsonschema;
 pub(crate) mod junit;
 pub(crate) mod licenses;

@@ -16,10 +16,11 @@ use release::{Architecture, Engine, Material};
 
 use super::{Argument, Input, Need, Outcome, Plan, Step, StepLog};
 use crate::ops::cargo::auditable::List;
-use crate::ops::cargo::build::{self, Folders, Identity};
+use crate::ops::cargo::build::{self, Folders};
 use crate::ops::cargo::graph::{self, Edges, Graph};
 use crate::ops::cargo::toolchain::{Libc, Standard, Target, Toolchain};
 use crate::ops::command::Command;
+use crate::ops::identity::{self, Identity};
 use crate::ops::{atomic, checksum, elf, tree};
 use crate::run::Run;
 use crate::workspace::Binary;
@@ -77,7 +78,11 @@ impl Step for Build {
             for command in output.split(run) {
                 plan = plan.command(command);
             }
-            plan = plan.writes(output.path_in_plan()).writes(output.debug_in_plan(run));
+            let path = output.path_in_plan();
+            plan = plan
+                .native(format!("stamp version, commit and date into {}", path.display()))
+                .writes(path)
+                .writes(output.debug_in_plan());
         }
         Ok(plan.native(
             "check each: static, position-independent, RELRO, its identity, no path of this machine",
@@ -179,9 +184,10 @@ impl Output<'_> {
         self.folder_in_plan().join(&self.binary.name)
     }
 
-    /// Where its debug information lies, relative to the root. The executable names the file.
-    pub(super) fn debug_in_plan(&self, run: &Run) -> PathBuf {
-        self.folder_in_plan().join(format!("{}.debug", stem(run, self)))
+    /// Where its debug information is, relative to the root. The executable names the file, so the name
+    /// holds no version.
+    pub(super) fn debug_in_plan(&self) -> PathBuf {
+        self.folder_in_plan().join(format!("{}.debug", self.binary.name))
     }
 
     fn folder_in_plan(&self) -> PathBuf {
@@ -195,8 +201,7 @@ impl Output<'_> {
 
     fn command(&self, run: &Run) -> Result<Command> {
         let Binary { package, name, .. } = self.binary;
-        let (folders, identity) = (self.folders(run)?, identity(run));
-        build::command(&folders, &self.toolchain, self.target, &identity, package, name)
+        Ok(build::command(&self.folders(run)?, &self.toolchain, self.target, package, name))
     }
 
     /// The commands that part the executable from its debug information.
@@ -207,7 +212,7 @@ impl Output<'_> {
             &build::output(&root.join(FOLDER), self.target, &self.binary.name),
             &self.crates(run),
             &root.join(self.path_in_plan()),
-            &root.join(self.debug_in_plan(run)),
+            &root.join(self.debug_in_plan()),
         )
     }
 
@@ -242,15 +247,15 @@ impl Output<'_> {
             })?;
         }
         run.exec(log, &self.command(run)?)?;
-        // Of another version, debug information has another name.
-        let folder = run.workspace.root().join(self.folder_in_plan());
-        tree::remove(&folder)?;
+        tree::remove(&run.workspace.root().join(self.folder_in_plan()))?;
         let crates = |edges| self.crate_graph(run, log, edges);
         let list = List::new(&crates(Edges::Linked)?, &crates(Edges::Built)?, sources)?;
         atomic::write(&self.crates(run), &list.encode()?)?;
         for command in self.split(run) {
             run.exec(log, &command)?;
         }
+        let path = run.workspace.root().join(self.path_in_plan());
+        identity::stamp_file(&path, &self.identity(run)?)?;
         self.verified(run)?;
         self.try_out(run, log)
     }
@@ -264,7 +269,12 @@ impl Output<'_> {
         }
     }
 
-    /// Lets it say its version, which shows that it starts.
+    /// The text of its identity.
+    fn identity(&self, run: &Run) -> Result<String> {
+        identity(run).text(&self.binary.name, self.target.architecture)
+    }
+
+    /// Has it print its version, which shows that it starts.
     fn try_out(&self, run: &Run, log: &StepLog) -> Result<()> {
         if let Some(emulator) = self.target.emulator()
             && run.tools.find(emulator).is_none()
@@ -294,13 +304,11 @@ impl Output<'_> {
                 self.target.architecture.rust()
             );
         }
-        let version = identity(run).long_version()?;
+        let identity = self.identity(run)?;
         let folders = self.folders(run)?.private(&self.toolchain);
         let expected = elf::Expected {
             architecture: self.target.architecture,
-            name: &self.binary.name,
-            version: run.version().text(),
-            long_version: &version,
+            identity: &identity,
             package: &self.binary.package,
             folders: &folders,
         };
@@ -310,9 +318,10 @@ impl Output<'_> {
         }
         let faults: Vec<_> = faults.iter().map(|fault| format!("  {fault}")).collect();
         bail!(
-            "{} can't be delivered:\n{}\n(wanted: version {version}; `cargo xtask build` builds it)",
+            "{} can't be delivered:\n{}\nfix: cargo xtask build --target {}",
             self.path_in_plan().display(),
-            faults.join("\n")
+            faults.join("\n"),
+            self.target.architecture.rust()
         )
     }
 }

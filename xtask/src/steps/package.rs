@@ -86,7 +86,7 @@ impl Step for Package {
             let path = run.dist_in_plan().join(debug_name(run, &output));
             plan = plan
                 .native(format!("write {}", path.display()))
-                .reads(Input::Path(output.debug_in_plan(run)))
+                .reads(Input::Path(output.debug_in_plan()))
                 .writes(path);
         }
         Ok(plan)
@@ -122,7 +122,7 @@ impl Step for Package {
         }
         for output in outputs {
             let name = debug_name(run, &output);
-            let from = run.workspace.root().join(output.debug_in_plan(run));
+            let from = run.workspace.root().join(output.debug_in_plan());
             copy(&from, &run.dist().join(&name), 0o644)?;
             describe(&name, ArtifactKind::Debug, &output)?;
         }

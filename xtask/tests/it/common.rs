@@ -71,6 +71,11 @@ impl Fixture {
         fs::write(path, text).unwrap();
     }
 
+    /// Gives the programs of `one` the module `build_info`, as the crate of that name.
+    pub(crate) fn write_build_info(&self) {
+        self.write("one/src/build_info.rs", include_str!("../../../crates/build-info/src/lib.rs"));
+    }
+
     /// Writes a file of Rust, or of a kind whose comments start with `#`, with its header.
     pub(crate) fn write_with_header(&self, path: &str, text: &str) {
         let start =

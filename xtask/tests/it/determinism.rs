@@ -12,6 +12,8 @@ use crate::common::{Answer, Fixture, have};
 const MAIN: &str = r#"
 //! Says who it is.
 
+mod build_info;
+
 fn main() {
     let arguments: Vec<_> = std::env::args().collect();
     if let [_, verb, folder] = arguments.as_slice() {
@@ -20,7 +22,7 @@ fn main() {
         std::fs::write(format!("{folder}/man/one.1"), "a page").unwrap();
     }
     println!("{}", option_env!("SURROUNDINGS").unwrap_or_default());
-    println!("one {}", option_env!("PROVISIONER_LONG_VERSION").unwrap_or_default());
+    println!("one {}", build_info::long_version());
 }
 "#;
 
@@ -50,6 +52,7 @@ fn main() {
 
 fn fixture() -> Fixture {
     let fixture = Fixture::new();
+    fixture.write_build_info();
     fixture.write_with_header("one/src/main.rs", MAIN);
     fixture.replace("release.toml", "[\"raw\"]", "[\"raw\", \"tar.gz\"]\ndocuments_itself = true");
     fixture.append(
@@ -131,6 +134,37 @@ fn a_good_build_is_the_same_twice_and_against_its_own_record() {
     let answer = fixture.xtask(&against);
     ended(&answer, 1);
     assert!(answer.out().contains("builds of different source differ"), "{}", answer.out());
+}
+
+#[test]
+fn two_versions_of_the_same_code_differ_in_the_identity_alone() {
+    if !have(&["cc", "cargo", "git"]) {
+        return;
+    }
+    let fixture = fixture();
+    let build = || {
+        ended(&fixture.xtask(&["build", "--json"]), 0);
+        let folder = fixture.root().join("target/xtask");
+        let program = folder.join("binaries/amd64/one");
+        let linked = folder.join("build/x86_64-unknown-linux-gnu/dist/one");
+        let read = |name: &str| fs::read(program.join(name)).unwrap();
+        let printed = std::process::Command::new(program.join("one")).output().unwrap();
+        let printed = String::from_utf8(printed.stdout).unwrap();
+        (read("one"), read("one.debug"), printed, fs::metadata(linked).unwrap().modified().unwrap())
+    };
+    let (first, first_debug, first_prints, first_linked) = build();
+    fixture.write("LICENSE", "The licence, in other words.\n");
+    fixture.commit();
+    let (second, second_debug, second_prints, second_linked) = build();
+    assert_eq!(first_linked, second_linked, "compiled or linked again");
+    assert_ne!(first_prints, second_prints);
+    assert!(first_debug == second_debug, "the debug information differs");
+    let text = |bytes: &[u8]| build_info::stamp::read(bytes).unwrap().to_vec();
+    let (first_text, second_text) = (text(&first), text(&second));
+    assert_ne!(first_text, second_text);
+    let mut restamped = first;
+    build_info::stamp::stamp(&mut restamped, std::str::from_utf8(&second_text).unwrap()).unwrap();
+    assert!(restamped == second, "something beside the identity differs");
 }
 
 #[test]

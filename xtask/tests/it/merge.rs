@@ -12,15 +12,20 @@ use crate::common::{Answer, Fixture, have};
 pub(crate) const MAIN: &str = r#"
 //! Says its version.
 
+#[path = "PATH"]
+mod build_info;
+
 fn main() {
-    println!("one {}", option_env!("PROVISIONER_LONG_VERSION").unwrap_or_default());
+    println!("one {}", build_info::long_version());
 }
 "#;
 
 fn fixture() -> Fixture {
     let fixture = Fixture::new();
-    fixture.write_with_header("one/src/main.rs", MAIN);
-    fixture.write_with_header("one/src/bin/two.rs", &MAIN.replace("one {}", "two {}"));
+    fixture.write_build_info();
+    fixture.write_with_header("one/src/main.rs", &MAIN.replace("PATH", "build_info.rs"));
+    let two = MAIN.replace("PATH", "../build_info.rs").replace("one {}", "two {}");
+    fixture.write_with_header("one/src/bin/two.rs", &two);
     fixture.append(
         "release.toml",
         "\n[[binary]]\nname = \"two\"\npackage = \"one\"\ndeliver = [\"raw\", \"tar.gz\"]\n\

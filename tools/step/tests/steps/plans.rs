@@ -129,5 +129,10 @@ fn an_entry_point_tells_its_version() {
         .output()
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success() && text.contains(build_info::VERSION), "{text}");
+    assert!(output.status.success() && text.contains(build_info::version()), "{text}");
+}
+
+#[test]
+fn the_version_is_the_one_that_is_stamped_into_the_program() {
+    test_support::identity::reports_what_is_stamped(env!("CARGO_BIN_EXE_step").as_ref());
 }

@@ -5,10 +5,8 @@
 //!
 //! Nothing of the build machine may reach the binary. Folders are mapped to fixed names
 //! (`--remap-path-prefix` of rustc, `-ffile-prefix-map` of C compilers), flags and profiles of the
-//! surroundings are kept out, and the only time is the epoch.
-//!
-//! The identity goes in as a note of the executable (The UAPI Group, "ELF Package Metadata"), which
-//! `readelf --notes` and systemd's coredump tools show.
+//! surroundings are kept out, and no time reaches it: version, commit and date are stamped into what was
+//! linked (see [`crate::ops::identity`]), so that a commit alone recompiles nothing.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -18,20 +16,6 @@ use anyhow::{Context as _, Result};
 use crate::ops::cargo::auditable;
 use crate::ops::cargo::toolchain::{Libc, Standard, Target, Toolchain};
 use crate::ops::command::Command;
-use crate::ops::epoch::rfc3339;
-
-/// What a build is told about itself (crate `build-info`).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Identity<'a> {
-    /// The product's name.
-    pub(crate) product: &'a str,
-    /// Semantic version without a leading `v`.
-    pub(crate) version: &'a str,
-    /// Full Git commit id.
-    pub(crate) commit: &'a str,
-    /// `SOURCE_DATE_EPOCH` in seconds.
-    pub(crate) epoch: u64,
-}
 
 /// The folders that a build takes place in, all absolute.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,26 +54,6 @@ pub(crate) fn pie_linker(c_compiler: &str) -> String {
 
 /// Variables that could change what the compiler does, and that a child would inherit.
 const KEPT_OUT: &[&str] = &["CARGO_TARGET_DIR", "RUSTC_WRAPPER", "RUSTFLAGS"];
-
-impl Identity<'_> {
-    /// What `--version` prints after the program's name.
-    pub(crate) fn long_version(&self) -> Result<String> {
-        Ok(format!("{} (commit {}, {})", self.version, self.commit, rfc3339(self.epoch)?))
-    }
-
-    /// The text of the executable's note.
-    fn note(&self, binary: &str, target: Target) -> Result<String> {
-        let note = serde_json::json!({
-            "type": self.product,
-            "name": binary,
-            "version": self.version,
-            "architecture": target.architecture.rust(),
-            "commit": self.commit,
-            "date": rfc3339(self.epoch)?,
-        });
-        Ok(note.to_string())
-    }
-}
 
 impl Folders {
     /// The folders of a build in the workspace `root`.
@@ -145,13 +109,12 @@ pub(crate) fn command(
     folders: &Folders,
     toolchain: &Toolchain,
     target: Target,
-    identity: &Identity<'_>,
     package: &str,
     binary: &str,
-) -> Result<Command> {
+) -> Command {
     let mapping = folders.mapping(toolchain);
     let mut command = Command::new("cargo", &folders.root)
-        .args(["rustc", "--locked", "--profile", PROFILE, "--target", &target.triple()])
+        .args(["build", "--locked", "--profile", PROFILE, "--target", &target.triple()])
         .args(["--package", package, "--bin", binary])
         .arg("--target-dir")
         .arg(&folders.target);
@@ -163,10 +126,6 @@ pub(crate) fn command(
             .env("RUSTC_BOOTSTRAP", "1")
             .env("__CARGO_TESTS_ONLY_SRC_ROOT", &folders.library);
     }
-    // `-Xlinker` and not `-Wl`, which splits at commas.
-    command = command
-        .args(["--", "-Clink-arg=-Xlinker"])
-        .arg(format!("-Clink-arg=--package-metadata={}", identity.note(binary, target)?));
     if target.wants_pie() {
         command = command.env(linker_variable(target), &folders.pie_linker);
     } else if target.cross {
@@ -178,15 +137,12 @@ pub(crate) fn command(
         .env("CARGO_INCREMENTAL", "0")
         .env("LC_ALL", "C")
         .env("TZ", "UTC")
-        .env("SOURCE_DATE_EPOCH", identity.epoch.to_string())
-        .env("PROVISIONER_VERSION", identity.version)
-        .env("PROVISIONER_COMMIT", identity.commit)
-        .env("PROVISIONER_DATE", rfc3339(identity.epoch)?)
-        .env("PROVISIONER_LONG_VERSION", identity.long_version()?);
+        // Code that asks for the time of the build gets the same for every commit.
+        .env("SOURCE_DATE_EPOCH", "0");
     for name in KEPT_OUT {
         command = command.without_env(*name);
     }
-    Ok(command)
+    command
 }
 
 /// cargo's variable for the linker of a target.
@@ -201,7 +157,8 @@ pub(crate) fn output(target_folder: &Path, target: Target, binary: &str) -> Path
 }
 
 /// The commands that make of the executable `built` what is delivered: `stripped`, which holds the
-/// list of crates in the file `crates`, and `debug` with what a debugger wants, which it names.
+/// list of crates in the file `crates`, and `debug` with what a debugger wants, which it names. The
+/// debug information holds no identity: it is the same for every version of the same code.
 pub(crate) fn split(
     toolchain: &Toolchain,
     built: &Path,
@@ -222,6 +179,7 @@ pub(crate) fn split(
     [
         objcopy()
             .args(["--only-keep-debug", "--compress-debug-sections=zlib"])
+            .arg(format!("--remove-section={}", build_info::SECTION))
             .arg(built)
             .arg(debug),
         objcopy()
@@ -319,8 +277,6 @@ mod tests {
         }
     }
 
-    const IDENTITY: Identity<'static> =
-        Identity { product: "product", version: "1.2.3", commit: "0f3c", epoch: 1_760_000_000 };
     const NATIVE: Target = Target {
         architecture: Architecture::Amd64,
         libc: Libc::Musl,
@@ -334,12 +290,6 @@ mod tests {
     }
 
     #[test]
-    fn the_version_that_people_see_holds_commit_and_date() {
-        let long = IDENTITY.long_version().unwrap();
-        assert_eq!(long, "1.2.3 (commit 0f3c, 2025-10-09T08:53:20Z)");
-    }
-
-    #[test]
     fn another_processor_wants_its_linker_and_the_source_of_the_standard_library() {
         let target = Target {
             architecture: Architecture::Arm64,
@@ -348,21 +298,17 @@ mod tests {
             cross: true,
         };
         let folders = folders(Path::new("/cargo"));
-        let command = command(&folders, &toolchain(), target, &IDENTITY, "p", "b").unwrap();
+        let command = command(&folders, &toolchain(), target, "p", "b");
         let line: Vec<_> = command.arguments().iter().map(|it| it.to_str().unwrap()).collect();
         let line = line.join(" ");
         assert!(line.contains(" --target aarch64-unknown-linux-gnu "), "{line}");
-        assert!(line.contains(" -Zbuild-std=std,panic_abort -- "), "{line}");
-        let note = "-Clink-arg=-Xlinker -Clink-arg=--package-metadata={\
-            \"architecture\":\"aarch64\",\"commit\":\"0f3c\",\"date\":\"2025-10-09T08:53:20Z\",\
-            \"name\":\"b\",\"type\":\"product\",\"version\":\"1.2.3\"}";
-        assert!(line.ends_with(note), "{line}");
+        assert!(line.ends_with(" -Zbuild-std=std,panic_abort"), "{line}");
         let linker = "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER";
         assert_eq!(variable(&command, linker), Some("/linker"));
         assert!(variable(&command, "__CARGO_TESTS_ONLY_SRC_ROOT").unwrap().ends_with("/library"));
 
         let musl = Target { libc: Libc::Musl, standard: Standard::Installed, ..target };
-        let command = super::command(&folders, &toolchain(), musl, &IDENTITY, "p", "b").unwrap();
+        let command = super::command(&folders, &toolchain(), musl, "p", "b");
         let linker = "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER";
         assert_eq!(variable(&command, linker), Some("aarch64-linux-gnu-gcc"));
         assert_eq!(variable(&command, "RUSTC_BOOTSTRAP"), None);
@@ -387,8 +333,7 @@ mod tests {
         let elsewhere = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(elsewhere.path().join("src/index-1")).unwrap();
         std::os::unix::fs::symlink(elsewhere.path(), home.path().join("registry")).unwrap();
-        let command =
-            command(&folders(home.path()), &toolchain(), NATIVE, &IDENTITY, "p", "b").unwrap();
+        let command = command(&folders(home.path()), &toolchain(), NATIVE, "p", "b");
         let flags = variable(&command, "CARGO_ENCODED_RUSTFLAGS").unwrap();
         for path in [home.path().join("registry/src/index-1"), elsewhere.path().join("src/index-1")]
         {
@@ -403,8 +348,7 @@ mod tests {
         for registry in ["mirror-2", "index-1"] {
             std::fs::create_dir_all(home.path().join("registry/src").join(registry)).unwrap();
         }
-        let command =
-            command(&folders(home.path()), &toolchain(), NATIVE, &IDENTITY, "p", "b").unwrap();
+        let command = command(&folders(home.path()), &toolchain(), NATIVE, "p", "b");
         let variable = |name: &str| {
             variable(&command, name).unwrap().replace(home.path().to_str().unwrap(), "CARGO")
         };
