@@ -16,6 +16,7 @@ use crate::pipelines;
 use crate::preflight::{self, Lack};
 use crate::results::Results;
 use crate::run::Run;
+use crate::staged;
 use crate::steps::notes::{self, Page};
 use crate::steps::{
     Input, Need, clean, completions, doctor, hooks, notary, setup, verify, version,
@@ -37,6 +38,12 @@ pub(crate) fn main(request: Request) -> u8 {
     if let Verb::Completions(shell) = request.verb {
         completions::print(shell, &mut cli::command());
         return 0;
+    }
+    if let Verb::Staged = request.verb {
+        return staged::validate().unwrap_or_else(|error| {
+            ui.error(&format!("{error:#}"));
+            CONFIGURATION
+        });
     }
     let output = request.output;
     let (verb, run) = match prepare(request) {
@@ -115,8 +122,8 @@ fn carry_out(verb: &Verb, run: &Run, output: Output, ui: &Ui) -> Result<u8> {
             show(&verdict.text)?;
             Ok(verdict.code)
         }
-        // Needs no workspace, and was done before there was one.
-        Verb::Completions(_) => Ok(0),
+        // They need no workspace here, and were done before there was one.
+        Verb::Completions(_) | Verb::Staged => Ok(0),
     }
 }
 

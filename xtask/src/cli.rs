@@ -41,6 +41,8 @@ pub(crate) enum Verb {
     Step(&'static dyn Step),
     /// A pipeline.
     Pipeline(&'static Pipeline),
+    /// Run the gates of the commit hook on the index.
+    Staged,
     /// Install what is missing.
     Setup,
     /// Install the commit hook.
@@ -113,7 +115,7 @@ pub(crate) fn command() -> Command {
             verb("setup", "setup", "Install the programs that are missing", "--yes")
                 .args([arguments::dry_run(), arguments::verbose(), arguments::yes()])
                 .arg(arguments::flag("hooks").help(
-                    "Install nothing but the commit hook, which runs `cargo xtask validate --changed`",
+                    "Install nothing but the commit hook, which runs `cargo xtask validate --staged`",
                 )),
         )
         .subcommand(
@@ -238,6 +240,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
         "dist" if given_flag(given, "split") => Some(Verb::Pipeline(&SPLIT)),
         "dist" if given.contains_id("merge") => Some(Verb::Pipeline(&MERGE)),
         "release" if given_flag(given, "snapshot") => Some(Verb::Pipeline(&SNAPSHOT)),
+        "validate" if given_flag(given, "staged") => Some(Verb::Staged),
         "validate" if given_flag(given, "changed") => Some(Verb::Pipeline(&HOOK)),
         "verify" if given.contains_id("from") => Some(Verb::Verify(verification(given))),
         "test" if given_flag(given, "bare") => Some(Verb::Step(&Bare)),

@@ -13,6 +13,7 @@ mod pipelines;
 mod preflight;
 mod results;
 mod run;
+mod staged;
 mod steps;
 mod tool;
 mod ui;

@@ -115,7 +115,7 @@ pub(crate) const PIPELINES: &[Pipeline] = &[
         name: "validate",
         about: "Run every gate that CI runs, in parallel",
         example: "",
-        own: &[Argument::Changed, Argument::Fix],
+        own: &[Argument::Changed, Argument::Fix, Argument::Staged],
         stages: GATES,
     },
     Pipeline {
@@ -168,7 +168,7 @@ const NIGHTLY: Pipeline = Pipeline {
     ],
 };
 
-/// `cargo xtask validate --changed`, for the commit hook: what compiles nothing.
+/// `cargo xtask validate --changed`, and `--staged` for the commit hook: what compiles nothing.
 pub(crate) const HOOK: Pipeline = Pipeline {
     name: "validate",
     about: "Run the gates that a commit concerns and that compile nothing",

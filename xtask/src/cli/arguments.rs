@@ -131,7 +131,7 @@ pub(super) fn add(verb: Command, arguments: &BTreeSet<Argument>) -> Command {
         )),
         Argument::Changed => verb.arg(flag("changed").help(
             "Run only gates that compile nothing, and of these only those that a file \
-             concerns which differs from the last commit; for a commit hook",
+             concerns which differs from the last commit",
         )),
         Argument::Fix => {
             verb.arg(flag("fix").help("Fix format, headers and lints before the gates run"))
@@ -148,6 +148,10 @@ pub(super) fn add(verb: Command, arguments: &BTreeSet<Argument>) -> Command {
         Argument::Seconds => verb.arg(seconds()),
         Argument::Snapshot => verb.arg(flag("snapshot").help(
             "Build any commit for trying out, without the gates: never a release, no tag needed",
+        )),
+        Argument::Staged => verb.arg(flag("staged").conflicts_with_all(["changed", "fix"]).help(
+            "Run the gates of --changed on the index, which is what would be committed; for a \
+                 commit hook",
         )),
         Argument::Split => {
             verb.arg(flag("split").help(

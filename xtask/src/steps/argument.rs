@@ -20,7 +20,7 @@ pub(crate) enum Argument {
     Binaries,
     /// `--bind-tools`: the tool images inside the maintenance OS.
     BindTools,
-    /// `--changed`: only what a commit would change.
+    /// `--changed`: only what differs from the last commit.
     Changed,
     /// `--engine`: the engine for this job.
     Engine(Job),
@@ -40,6 +40,8 @@ pub(crate) enum Argument {
     Seconds,
     /// `--snapshot`: any commit, never a release.
     Snapshot,
+    /// `--staged`: the index, in place of the work tree.
+    Staged,
     /// `--split`: a part of a release.
     Split,
     /// `--target`: what to build for.

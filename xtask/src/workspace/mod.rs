@@ -190,7 +190,10 @@ impl Workspace {
 }
 
 /// The nearest folder upwards with a `release.toml`.
-fn root(folder: &Path) -> Result<PathBuf> {
+///
+/// # Errors
+/// When there is none.
+pub(crate) fn root(folder: &Path) -> Result<PathBuf> {
     let folder = folder
         .canonicalize()
         .with_context(|| format!("cannot find the folder {}", folder.display()))?;

@@ -3,7 +3,7 @@
 
 //! Each gate is seen to fail, alone and with the right place, after a violation was put in.
 
-use crate::common::{Answer, Fixture, have, only};
+use crate::common::{Answer, Fixture, have, only, path};
 
 const LIB: &str = "one/src/lib.rs";
 
@@ -113,6 +113,15 @@ fn lint_fails_on_a_unit_that_systemd_does_not_understand() {
     fixture.write_with_header("units/good.service", UNIT);
     let answer = fixture.xtask(&["lint", "--json"]);
     assert_eq!(answer.code(), 0, "a program that is not installed is no fault: {}", answer.err());
+    fixture.write_with_header(
+        "units/many@.service",
+        &UNIT.replace("[Service]", "Requires=%i.target\n\n[Service]"),
+    );
+    let answer = fixture.xtask(&["lint", "--json"]);
+    assert_eq!(answer.code(), 0, "what an instance needs is no fault: {}", answer.err());
+    let line = fixture.replace("units/many@.service", "Requires=", "Requries=");
+    only(&validate(&fixture), "lint", "units/many@.service", Some(line), "systemd");
+    std::fs::remove_file(fixture.root().join("units/many@.service")).unwrap();
     fixture.write_with_header("units/bad.service", &UNIT.replace("ExecStart", "ExecStrat"));
     fixture.append("units/bad.service", "ExecStart=/opt/thing/run\n");
     only(&validate(&fixture), "lint", "units/bad.service", Some(7), "systemd");
@@ -230,12 +239,50 @@ fn the_commit_hook_runs_what_the_commit_concerns() {
     assert_eq!(answer.code(), 0, "{}", answer.err());
     let hook = fixture.root().join(".git/hooks/pre-commit");
     let text = std::fs::read_to_string(&hook).unwrap();
-    assert!(text.contains("cargo xtask validate --changed"), "{text}");
+    assert!(text.contains("cargo xtask validate --staged"), "{text}");
     assert_eq!(fixture.xtask(&["setup", "--hooks"]).code(), 0, "installed twice");
     std::fs::write(&hook, "#!/bin/sh\nexit 0\n").unwrap();
     let answer = fixture.xtask(&["setup", "--hooks"]);
     assert_eq!(answer.code(), 1);
     assert!(answer.err().contains("a hook at"), "{}", answer.err());
+
+    // Git runs it, with the program of this build in the place of `cargo xtask`.
+    std::fs::write(
+        &hook,
+        text.replace("cargo xtask v", concat!(env!("CARGO_BIN_EXE_xtask"), " v")),
+    )
+    .unwrap();
+    let commit = |args: &[&str]| {
+        let who = ["-c", "user.name=t", "-c", "user.email=t@example.org"];
+        let mut git = std::process::Command::new("git");
+        git.args(who).args(["commit", "--quiet", "-m", "x"]).args(args);
+        let output = git.current_dir(fixture.root()).env("PATH", path()).output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let key =
+        ["-----BEGIN ", "PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIB\n-----END PRIVATE KEY-----\n"];
+    fixture.write_with_header("key.toml", &key.concat());
+    fixture.git(&["add", "key.toml"]);
+    fixture.write_with_header("key.toml", "");
+    let (done, said) = commit(&[]);
+    assert!(!done && said.contains("key.toml"), "a staged key in a clean work tree: {said}");
+    // The other way around: what is not staged, and files that Git does not know, concern nobody.
+    fixture.git(&["add", "key.toml"]);
+    fixture.write_with_header("key.toml", &key.concat());
+    fixture.write("untracked.toml", &key.concat());
+    let (done, said) = commit(&[]);
+    assert!(done, "{said}");
+    // Git makes another index for a commit of some files.
+    let (done, said) = commit(&["key.toml"]);
+    assert!(!done && said.contains("key.toml"), "{said}");
+    fixture.git(&["checkout", "--quiet", "key.toml"]);
+    std::fs::remove_file(fixture.root().join("untracked.toml")).unwrap();
+    let status = std::process::Command::new("git")
+        .args(["status", "--porcelain"])
+        .current_dir(fixture.root())
+        .output()
+        .unwrap();
+    assert!(status.stdout.is_empty(), "{}", String::from_utf8_lossy(&status.stdout));
 
     let steps = |answer: &Answer| -> Vec<String> {
         answer.outcomes().into_iter().map(|(step, _)| step).collect()

@@ -99,7 +99,7 @@ fn what_runs_nothing_takes_no_options_of_runs() {
     assert_eq!(options("iso"), "dry-run engine jobs json plan target verbose yes");
     assert_eq!(
         options("validate"),
-        "changed dry-run fail-fast fix jobs json keep-going plan verbose yes"
+        "changed dry-run fail-fast fix jobs json keep-going plan staged verbose yes"
     );
 }
 
