@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Packages of images: held against the security suite of their distribution.
+//! Packages of images, compared with the security suite of their distribution.
 //!
 //! Its index is fetched from where the host's apt takes packages, at most once a day; else the last one
-//! serves. Where there never was one, what is known is that the lock held the newest when it was made.
+//! serves. Where there never was one, its packages are not checked.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -33,8 +33,8 @@ pub(super) struct Known {
     suites: BTreeMap<(String, &'static str), Suite>,
     /// The oldest of the days, in seconds.
     pub(super) date: u64,
-    /// Whether there is an index of each.
-    pub(super) complete: bool,
+    /// The suites of which there is no index, each with its architecture.
+    pub(super) unread: Vec<String>,
 }
 
 /// A security suite for one architecture.
@@ -74,7 +74,7 @@ impl Locks {
     pub(super) fn updates(&self, run: &Run, log: &StepLog) -> Result<Known> {
         let mut suites = BTreeMap::new();
         let mut dates = Vec::new();
-        let mut complete = true;
+        let mut unread = Vec::new();
         for (_, _, lock) in &self.0 {
             for image in lock.packages.iter().map(|it| it.image).collect::<BTreeSet<_>>() {
                 let key = (lock.suite.clone(), image.oci());
@@ -86,11 +86,12 @@ impl Locks {
                     suites.insert(key, suite);
                 } else {
                     dates.push(lock.epoch);
-                    complete = false;
+                    let pocket = pocket(&lock.suite);
+                    unread.push(format!("{pocket} ({})", image.oci()));
                 }
             }
         }
-        Ok(Known { suites, date: dates.into_iter().min().unwrap_or_default(), complete })
+        Ok(Known { suites, date: dates.into_iter().min().unwrap_or_default(), unread })
     }
 
     /// The packages that are older than those of their security suite; each version once in a lock.
@@ -184,6 +185,10 @@ fn changelog(run: &Run, log: &StepLog, lack: &Lack<'_>, folder: &Path) -> Result
     Ok(changelog::after(&text, &locked.version))
 }
 
+fn pocket(suite: &str) -> String {
+    format!("{suite}-security")
+}
+
 /// The security suite of `suite` for `architecture`; none where its index was never fetched.
 fn suite(
     run: &Run,
@@ -191,7 +196,7 @@ fn suite(
     suite: &str,
     architecture: Architecture,
 ) -> Result<Option<Suite>> {
-    let pocket = format!("{suite}-security");
+    let pocket = pocket(suite);
     let folder =
         run.workspace.scratch().join("apt").join(format!("{pocket}-{}", architecture.oci()));
     let Some(apt) = fetched(run, log, suite, architecture, &folder) else { return Ok(None) };
