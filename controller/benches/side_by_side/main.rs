@@ -32,11 +32,19 @@ const BLOB: u64 = 1024 * MIB;
 const IMAGE: u64 = 64 * MIB;
 
 fn main() -> Outcome {
+    // `cargo test --all-targets` starts this too.
+    if !std::env::args().any(|it| it == "--bench") {
+        return Ok(());
+    }
     // cargo passes `--bench`.
     let folder = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
     let folder = tempfile::tempdir_in(folder.map_or_else(std::env::temp_dir, Into::into))?;
     let rounds = std::env::var("ROUNDS").map_or(Ok(5), |text| text.parse())?;
     let only = std::env::var("ONLY").unwrap_or_default();
+    let mut programs = vec![("taskset", "util-linux"), ("wrk", "wrk")];
+    programs.extend((only != "media").then_some(("docker-registry", "docker-registry")));
+    programs.extend((only != "registry").then_some(("nginx", "nginx-light")));
+    test_support::bench_needs(&programs)?;
     if only != "media" {
         registry(folder.path(), rounds)?;
     }

@@ -15,5 +15,4 @@ mod intake;
 mod leases;
 mod random;
 mod reports;
-mod secrets;
 mod world;

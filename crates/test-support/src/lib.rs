@@ -20,7 +20,9 @@ pub mod vm;
 use std::path::Path;
 use std::process::{Command, Output};
 
-pub use self::requirement::{FOLDER, Requirement, file, find, have, machine_gives, skip};
+pub use self::requirement::{
+    FOLDER, Requirement, bench_needs, file, find, have, machine_gives, skip,
+};
 
 /// Runs a program in a neutral environment and returns both streams as one text; it must succeed.
 #[track_caller]

@@ -111,9 +111,28 @@ pub fn machine_gives(what: &str, given: bool) -> bool {
     given
 }
 
+/// Whether `PATH` has the programs that a benchmark runs, given with their Debian packages.
+///
+/// # Errors
+/// A text that names all that are missing, and the command that installs them.
+pub fn bench_needs(programs: &[(&str, &str)]) -> Result<(), String> {
+    let missing: Vec<_> = programs.iter().filter(|(program, _)| !is_in_path(program)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<_> = missing.iter().map(|(program, _)| *program).collect();
+    let packages: Vec<_> = missing.iter().map(|(_, package)| *package).collect();
+    Err(format!("not installed: {}; fix: apt-get install {}", names.join(", "), packages.join(" ")))
+}
+
 /// What `cargo xtask setup` installs for this workspace alone.
 pub(crate) fn installed() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools")
+}
+
+fn is_in_path(program: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
 fn look(program: &str) -> Option<PathBuf> {
@@ -124,4 +143,18 @@ fn look(program: &str) -> Option<PathBuf> {
         .chain(administration)
         .map(|folder| folder.join(program))
         .find(|path| path.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_benchmark_names_the_missing_program_and_its_package() {
+        assert_eq!(bench_needs(&[("sh", "dash")]), Ok(()));
+        let missing =
+            bench_needs(&[("no-such", "package-of-it"), ("sh", "dash"), ("nor-this", "b")]);
+        let expected = "not installed: no-such, nor-this; fix: apt-get install package-of-it b";
+        assert_eq!(missing, Err(expected.to_owned()));
+    }
 }

@@ -32,6 +32,23 @@ const PREFIXES: &[char] = &['@', '-', ':', '+', '!', '|'];
 /// A program that every machine with systemd has.
 const STAND_IN: &str = "/bin/true";
 
+/// The instance that stands for all of a template, in a name that no unit has by accident.
+const INSTANCE: &str = "instance-for-lint";
+
+/// The name under which the unit `name` is checked: of a template (`a@.service`) an instance.
+pub(crate) fn checked_name(name: &str) -> String {
+    name.replacen("@.", &format!("@{INSTANCE}."), 1)
+}
+
+/// Whether systemd misses a unit that only a real instance of a template has, such as `Requires=%i.target`.
+fn is_of_instance(message: &str) -> bool {
+    message.strip_suffix(" not found.").and_then(|it| it.rsplit_once("Unit ")).is_some_and(
+        |(_, missing)| {
+            missing.contains(INSTANCE) || missing.contains(&INSTANCE.replace('-', "\\x2d"))
+        },
+    )
+}
+
 /// Whether systemd itself reads the file.
 pub(crate) fn is_unit(path: &str) -> bool {
     KINDS.iter().any(|it| has_extension(path, it))
@@ -78,7 +95,7 @@ pub(crate) fn findings(output: &str, source: impl Fn(&str) -> Option<String>) ->
             None => Finding::in_file(file, "systemd", rest.trim(), fix),
         })
     };
-    output.lines().filter_map(finding).collect()
+    output.lines().filter_map(finding).filter(|it| !is_of_instance(&it.message)).collect()
 }
 
 /// What Quadlet's generator wrote to standard error, as findings on the containers in `files`. All of
@@ -167,6 +184,21 @@ mod tests {
             ]
         );
         assert_eq!(findings[0].file, "u/bad.service");
+    }
+
+    #[test]
+    fn a_template_is_checked_as_an_instance_without_the_units_that_only_a_real_one_has() {
+        assert_eq!(checked_name("a@.service"), "a@instance-for-lint.service");
+        assert_eq!(checked_name("a.service"), "a.service");
+        let name = checked_name("a@.service");
+        let output = format!(
+            "{name}: Failed to create {name}/start: Unit instance-for-lint.target not found.\n\
+             /t/{name}:7: Unknown key 'Aftre' in section [Unit], ignoring.\n\
+             {name}: Failed to create {name}/start: Unit other.service not found.\n"
+        );
+        let findings = findings(&output, |it| (it == name).then(|| "u/a@.service".into()));
+        let lines: Vec<_> = findings.iter().map(|it| (it.line, it.file.as_str())).collect();
+        assert_eq!(lines, [(Some(7), "u/a@.service"), (None, "u/a@.service")]);
     }
 
     #[test]

@@ -117,8 +117,12 @@ fn unknown_commands(
 ) -> Result<Vec<Finding>> {
     // Not its path: Cargo may have put another build there while this one runs.
     let own = "/proc/self/exe";
-    let calls: BTreeSet<&[String]> =
-        pages.values().flat_map(|page| &page.commands).map(|call| call.words.as_slice()).collect();
+    let ours = |call: &&markdown::Command| call.program == markdown::XTASK;
+    let calls: BTreeSet<&[String]> = pages
+        .values()
+        .flat_map(|page| page.commands.iter().filter(ours))
+        .map(|call| call.words.as_slice())
+        .collect();
     let mut unknown = BTreeSet::new();
     for words in calls {
         // `--help` makes the parser check what stands before it and then do nothing.
@@ -128,7 +132,8 @@ fn unknown_commands(
         }
     }
     let findings = pages.iter().flat_map(|(path, page)| {
-        page.commands.iter().filter(|call| unknown.contains(call.words.as_slice())).map(|call| {
+        let calls = page.commands.iter().filter(ours);
+        calls.filter(|call| unknown.contains(call.words.as_slice())).map(|call| {
             Finding::at(
                 *path,
                 call.line,

@@ -8,6 +8,7 @@
 mod build_units;
 mod common;
 mod determinism;
+mod docs;
 mod faults;
 mod gates;
 mod history;

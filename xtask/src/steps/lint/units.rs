@@ -38,8 +38,8 @@ pub(super) fn commands(run: &Run) -> Result<Vec<Command>> {
             run,
             files
                 .iter()
-                .filter(|it| unit::is_unit(&it.path) && !it.path.contains("@."))
-                .map(|it| name(&it.path)),
+                .filter(|it| unit::is_unit(&it.path))
+                .map(|it| unit::checked_name(name(&it.path))),
         ));
     }
     Ok(commands)
@@ -61,17 +61,20 @@ pub(super) fn check(run: &Run, log: &StepLog) -> Result<(usize, Vec<Finding>)> {
         let place = if unit::is_unit(&file.path) { &folder } else { &containers(run) };
         let text = unit::with_stand_ins(&file.text, |program| Path::new(program).exists());
         atomic::write(&place.join(name(&file.path)), text.as_bytes())?;
-        sources.insert(name(&file.path).to_owned(), file.path.clone());
+        let checked = unit::checked_name(name(&file.path));
+        if checked != name(&file.path) {
+            // Other units may name the template, so that its file is there as well.
+            atomic::write(&place.join(&checked), text.as_bytes())?;
+        }
+        sources.insert(checked, file.path.clone());
     }
     let mut findings = Vec::new();
     if files.iter().any(|file| unit::is_quadlet(&file.path)) {
         findings.extend(generate(run, log, &files, &mut sources)?);
     }
-    // systemd would take a template for the instance `i`, whose dependencies nothing has to have.
-    let units = sources.keys().filter(|it| unit::is_unit(it) && !it.contains("@."));
-    let units: Vec<_> = units.cloned().collect();
+    let units: Vec<_> = sources.keys().filter(|it| unit::is_unit(it)).cloned().collect();
     if !units.is_empty() {
-        let finished = run.attempt(log, &verify(run, units.iter().map(String::as_str)))?;
+        let finished = run.attempt(log, &verify(run, units.iter().cloned()))?;
         let found = unit::findings(finished.stderr(), |name| sources.get(name).cloned());
         if found.is_empty() && finished.code() != Some(0) {
             finished.success()?;
@@ -132,7 +135,7 @@ fn containers(run: &Run) -> PathBuf {
     run.workspace.scratch().join("units/quadlet")
 }
 
-fn verify<'a>(run: &Run, units: impl Iterator<Item = &'a str>) -> Command {
+fn verify(run: &Run, units: impl Iterator<Item = String>) -> Command {
     let folder = folder(run);
     // The colon at the end stands for the machine's own folders.
     let path = format!("{}:", folder.display());

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The documentation calls our programs as they are, and names no flag that none of them has.
+//!
+//! The gate `docs` checks calls of `cargo xtask`. The other programs are not built where that gate runs, so their
+//! calls are checked here, beside the programs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+#[path = "../../src/ops/markdown.rs"]
+mod markdown;
+
+use markdown::PROGRAMS;
+
+/// Flags of programs of others that the documentation names, with the program.
+const FOREIGN: &[(&str, &str)] = &[
+    ("--insecure-ignore-tlog", "cosign"),
+    ("--pipable", "wimlib-imagex"),
+    ("--privileged", "podman"),
+    ("--volume", "podman"),
+];
+
+/// The programs that are built beside xtask, by their names.
+fn programs() -> Option<BTreeMap<&'static str, PathBuf>> {
+    let xtask = PathBuf::from(env!("CARGO_BIN_EXE_xtask"));
+    let mut programs = BTreeMap::new();
+    for name in PROGRAMS {
+        let path = xtask.with_file_name(name);
+        if !test_support::machine_gives(&format!("a built {name}"), path.exists()) {
+            return None;
+        }
+        programs.insert(*name, path);
+    }
+    Some(programs)
+}
+
+/// All pages of the repository, by their paths.
+fn pages() -> BTreeMap<String, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let git = ["ls-files", "-z", "--cached", "--others", "--exclude-standard", "*.md"];
+    let output = Command::new("git").args(git).current_dir(&root).output().unwrap();
+    let paths = String::from_utf8(output.stdout).unwrap();
+    let paths = paths.split('\0').filter(|path| !path.is_empty() && root.join(path).is_file());
+    paths.map(|path| (path.to_owned(), fs::read_to_string(root.join(path)).unwrap())).collect()
+}
+
+/// What `program` answers to a call that it does not take.
+fn refused(program: &Path, words: &[String]) -> Option<String> {
+    // `--help` has the parser check what stands before it, and nothing runs.
+    let output = Command::new(program).args(words).arg("--help").output().unwrap();
+    (!output.status.success()).then(|| String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// The flags in the help of `program` and of all its commands.
+fn flags(program: &Path, command: &[&str], found: &mut BTreeSet<String>) {
+    let output = Command::new(program).args(command).arg("--help").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+    found.extend(words.filter(|word| word.starts_with("--")).map(str::to_owned));
+    let commands = text.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let commands = commands.take_while(|line| !line.is_empty());
+    // A line that is indented further goes on with the text of the one before.
+    for line in commands.filter(|line| !line.starts_with("   ")) {
+        if let Some(name) = line.split_whitespace().next().filter(|name| *name != "help") {
+            flags(program, &[command, &[name]].concat(), found);
+        }
+    }
+}
+
+#[test]
+fn programs_take_the_calls_of_the_documentation() {
+    let Some(programs) = programs() else { return };
+    let mut faults = Vec::new();
+    let mut count = 0;
+    for (path, text) in pages() {
+        for call in markdown::read(&text).commands {
+            let Some(program) = programs.get(call.program.as_str()) else { continue };
+            count += 1;
+            if let Some(answer) = refused(program, &call.words) {
+                let words = call.words.join(" ");
+                faults.push(format!("{path}:{}: {} {words}\n{answer}", call.line, call.program));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    assert!(count > 10, "only {count} calls were found");
+    let unknown = ["serve", "--no-such-flag"].map(str::to_owned);
+    assert!(refused(&programs["controller"], &unknown).is_some(), "an unknown flag passes");
+}
+
+#[test]
+fn flags_in_the_documentation_exist() {
+    let Some(programs) = programs() else { return };
+    let mut known: BTreeSet<_> = FOREIGN.iter().map(|(flag, _)| (*flag).to_owned()).collect();
+    let xtask = PathBuf::from(env!("CARGO_BIN_EXE_xtask"));
+    // It reads its command line by itself, and has no commands.
+    let dispatcher = xtask.with_file_name("dispatcher");
+    for program in programs.values().chain([&xtask, &dispatcher]) {
+        flags(program, &[], &mut known);
+    }
+    let mut unknown = Vec::new();
+    let mut named = BTreeSet::new();
+    for (path, text) in pages() {
+        for (line, flag) in markdown::read(&text).flags {
+            if !known.contains(&flag) {
+                unknown.push(format!("{path}:{line}: no program has {flag}"));
+            }
+            named.insert(flag);
+        }
+    }
+    assert!(unknown.is_empty(), "{}", unknown.join("\n"));
+    let stale: Vec<_> = FOREIGN.iter().filter(|(flag, _)| !named.contains(*flag)).collect();
+    assert!(stale.is_empty(), "no page names {stale:?} any more");
+}
