@@ -3,7 +3,7 @@
 
 //! From what the command line said to an exit code.
 
-use std::io::{IsTerminal as _, Write as _, stderr, stdin, stdout};
+use std::io::{Write as _, stdout};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -82,13 +82,11 @@ fn carry_out(verb: &Verb, run: &Run, output: Output, ui: &Ui) -> Result<u8> {
             stages(pipeline.name, &concerned(pipeline.stages, run)?, run, output, ui)
         }
         Verb::Pipeline(pipeline) => stages(pipeline.name, pipeline.stages, run, output, ui),
-        Verb::Setup => {
-            let missing = setup::missing(run);
-            if output.plan.is_none() && !missing.is_empty() && !agreed(run, &missing, ui)? {
-                return Ok(FAILED);
-            }
+        Verb::Setup(steps) => {
+            let missing = setup::missing(run, steps.as_deref());
             setup::run(run, &missing, output.plan.is_some(), ui)
         }
+        Verb::UpdatePins => setup::update_pins(run, ui),
         Verb::Hooks => hooks::install(run, output.plan.is_some(), ui),
         Verb::Doctor => {
             let all = run.options.all;
@@ -143,7 +141,10 @@ fn stages(name: &str, stages: &[Stage], run: &Run, output: Output, ui: &Ui) -> R
         return Ok(0);
     }
     let lacks = preflight::check(run, stages.iter().map(|stage| stage.step))?;
-    if !lacks.is_empty() && !install_missing(&lacks, stages, run, ui)? {
+    let steps: Vec<_> = stages.iter().map(|stage| stage.step).collect();
+    let missing = setup::missing(run, Some(&steps));
+    let complete = lacks.is_empty() && missing.is_empty();
+    if !complete && !install_missing(&lacks, &missing, stages, run, ui)? {
         return Ok(FAILED);
     }
     if run.options.fix {
@@ -193,10 +194,23 @@ fn fix(stages: &[Stage], run: &Run, ui: &Ui) -> Result<()> {
     Ok(())
 }
 
-/// Tells all that is missing and installs it where that is wanted. Says whether the run can start:
-/// without a program, the gates and tests that need it are skipped; nothing else can be left out.
-fn install_missing(lacks: &[Lack], stages: &[Stage], run: &Run, ui: &Ui) -> Result<bool> {
-    for lack in lacks {
+/// Reports what is missing and installs `tools`, those that are optional included, where that is wanted.
+/// Returns whether the run can start: without a program, the gates that need it are skipped; nothing else
+/// can be left out.
+fn install_missing(
+    lacks: &[Lack],
+    tools: &[&'static str],
+    stages: &[Stage],
+    run: &Run,
+    ui: &Ui,
+) -> Result<bool> {
+    let required = lacks.iter().any(|lack| matches!(lack.need, Need::Tool(_)));
+    if !tools.is_empty() && (required || !setup::was_declined(run, tools)) {
+        // What could not be installed was reported; what comes next shows whether the run can start.
+        let _code = setup::run(run, tools, false, ui)?;
+    }
+    let left = preflight::check(run, stages.iter().map(|stage| stage.step))?;
+    for lack in &left {
         ui.warn(&format!(
             "{} (needed by {})\n    fix: {}",
             lack.problem,
@@ -204,17 +218,6 @@ fn install_missing(lacks: &[Lack], stages: &[Stage], run: &Run, ui: &Ui) -> Resu
             lack.fix
         ));
     }
-    let tools: Vec<_> = lacks
-        .iter()
-        .filter_map(|lack| match lack.need {
-            Need::Tool(name) | Need::Test(name) => Some(name),
-            Need::Wanted(_) | Need::Space(_) | Need::Runs(_) => None,
-        })
-        .collect();
-    if !tools.is_empty() && agreed(run, &tools, ui)? {
-        setup::run(run, &tools, false, ui)?;
-    }
-    let left = preflight::check(run, stages.iter().map(|stage| stage.step))?;
     let gates: Vec<_> =
         stages.iter().filter(|it| it.step.is_gate()).map(|it| it.step.name()).collect();
     let fatal = |lack: &Lack| match lack.need {
@@ -227,23 +230,6 @@ fn install_missing(lacks: &[Lack], stages: &[Stage], run: &Run, ui: &Ui) -> Resu
         return Ok(false);
     }
     Ok(true)
-}
-
-/// Whether `tools` may be installed: `--yes`, `CI=true`, or a yes on the terminal.
-fn agreed(run: &Run, tools: &[&str], ui: &Ui) -> Result<bool> {
-    if run.options.yes {
-        return Ok(true);
-    }
-    if !(stdin().is_terminal() && stderr().is_terminal()) {
-        ui.warn("not installed without a terminal to ask on: run `cargo xtask setup --yes`");
-        return Ok(false);
-    }
-    let mut err = stderr().lock();
-    write!(err, "Install {} now? [y/N] ", tools.join(", "))?;
-    err.flush()?;
-    let mut answer = String::new();
-    stdin().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 fn json(value: &impl Serialize) -> Result<String> {

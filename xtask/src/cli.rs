@@ -43,8 +43,10 @@ pub(crate) enum Verb {
     Pipeline(&'static Pipeline),
     /// Run the gates of the commit hook on the index.
     Staged,
-    /// Install what is missing.
-    Setup,
+    /// Install what is missing: for these steps, or for all.
+    Setup(Option<Vec<&'static dyn Step>>),
+    /// Move the pins of packages to the newest versions.
+    UpdatePins,
     /// Install the commit hook.
     Hooks,
     /// Tell what is missing.
@@ -111,13 +113,7 @@ pub(crate) fn command() -> Command {
         ))
         .subcommand(group("smoke", "Use what was built as its users do", "registry", smoke))
         .subcommands(STEPS.iter().map(|step| of_step(step.name(), step.name(), *step)))
-        .subcommand(
-            verb("setup", "setup", "Install the programs that are missing", "--yes")
-                .args([arguments::dry_run(), arguments::verbose(), arguments::yes()])
-                .arg(arguments::flag("hooks").help(
-                    "Install nothing but the commit hook, which runs `cargo xtask validate --staged`",
-                )),
-        )
+        .subcommand(setup())
         .subcommand(
             arguments::add(
                 verb(
@@ -130,18 +126,34 @@ pub(crate) fn command() -> Command {
                 &Job::ALL.map(Argument::Engine).into_iter().chain([Argument::Target]).collect(),
             )
             .arg(arguments::json())
-            .arg(arguments::flag("all").help("Show programs that are found one by one, and those that no command needs")),
+            .arg(
+                arguments::flag("all").help(
+                    "Show programs that are found one by one, and those that no command needs",
+                ),
+            ),
         )
         .subcommand(
-            verb("version", "version", "Report the version that the next release needs, and why", "--json")
-                .arg(arguments::json()),
+            verb(
+                "version",
+                "version",
+                "Report the version that the next release needs, and why",
+                "--json",
+            )
+            .arg(arguments::json()),
         )
         .subcommand(
-            verb("notes", "notes", "Print release notes from commits, schema and API", "v1.2.0..v1.3.0")
-                .arg(Arg::new("range").value_name("FROM..TO").help(
-                    "Two tags or commits [default: the last stable release to HEAD]",
-                ))
-                .arg(arguments::json()),
+            verb(
+                "notes",
+                "notes",
+                "Print release notes from commits, schema and API",
+                "v1.2.0..v1.3.0",
+            )
+            .arg(
+                Arg::new("range")
+                    .value_name("FROM..TO")
+                    .help("Two tags or commits [default: the last stable release to HEAD]"),
+            )
+            .arg(arguments::json()),
         )
         .subcommand(
             verb("clean", "clean", "Remove what builds and runs left below target/", "--dry-run")
@@ -156,6 +168,40 @@ pub(crate) fn command() -> Command {
             )
             .arg(Arg::new("shell").required(true).value_parser(value_parser!(Shell))),
         )
+}
+
+/// The command that installs programs.
+fn setup() -> Command {
+    verb("setup", "setup", "Install the programs that are missing", "--for validate --yes")
+        .args([arguments::dry_run(), arguments::verbose(), arguments::yes()])
+        .args([
+            Arg::new("for")
+                .long("for")
+                .value_name("COMMAND")
+                .value_parser(commands().map(|it| it.0).collect::<Vec<_>>())
+                .hide_possible_values(true)
+                .help(
+                    "Install what this pipeline or step uses, its tests included, such as validate, \
+                     snapshot or smoke-iso [default: what all of them use]",
+                ),
+            arguments::flag("update-pins").conflicts_with("for").help(
+                "Install nothing; pin the newest versions of the Debian packages that are pinned by SHA-256",
+            ),
+            arguments::flag("hooks").conflicts_with_all(["for", "update-pins"]).help(
+                "Install nothing but the commit hook, which runs `cargo xtask validate --staged`",
+            ),
+        ])
+}
+
+/// Every pipeline and step by its name, with the steps that it is made of.
+fn commands() -> impl Iterator<Item = (&'static str, Vec<&'static dyn Step>)> {
+    let pipelines = PIPELINES.iter().chain(CI).map(|it| (it.name, it));
+    // A release runs the gates, and a snapshot does not need their programs.
+    let pipelines = pipelines.chain([("snapshot", &SNAPSHOT)]);
+    let pipelines =
+        pipelines.map(|(name, it)| (name, it.stages.iter().map(|it| it.step).collect()));
+    let steps = STEPS.iter().chain(SMOKE.iter().map(|it| &it.1));
+    pipelines.chain(steps.map(|step| (step.name(), vec![*step])))
 }
 
 /// The command of a step: `shown` is what follows `cargo xtask` to call it.
@@ -231,7 +277,10 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
     let (inner, given) = given.subcommand().map_or(("", given), |(inner, given)| (inner, given));
     let verb = match name {
         "setup" if given_flag(given, "hooks") => Some(Verb::Hooks),
-        "setup" => Some(Verb::Setup),
+        "setup" if given_flag(given, "update-pins") => Some(Verb::UpdatePins),
+        "setup" => Some(Verb::Setup(given.get_one::<String>("for").and_then(|wanted| {
+            commands().find(|(name, _)| name == wanted).map(|(_, steps)| steps)
+        }))),
         "doctor" => Some(Verb::Doctor),
         "clean" => Some(Verb::Clean),
         "version" => Some(Verb::Version),

@@ -10,6 +10,7 @@ pub(crate) mod changelog;
 pub(crate) mod control;
 pub(crate) mod copyright;
 mod date;
+pub(crate) mod expired;
 pub(crate) mod lock;
 pub(crate) mod security;
 pub(crate) mod version;

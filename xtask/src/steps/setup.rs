@@ -3,30 +3,47 @@
 
 //! Installs programs that are missing, from the package managers that the machine is set up for.
 
-use std::collections::BTreeSet;
+use std::io::{IsTerminal as _, Write as _, stderr, stdin};
+use std::path::PathBuf;
+use std::time::Instant;
 
 use anyhow::{Result, bail};
 
-use super::StepLog;
-use crate::ops::command::Command;
+use self::work::Work;
+use super::{Need, Step, StepLog};
+use crate::ops::atomic;
+use crate::ops::text::seconds;
 use crate::run::Run;
 use crate::tool::{Source, programs, spec};
 use crate::ui::Ui;
 
+mod apt;
 mod packages;
-mod sid;
+mod suite;
 mod unpacked;
+mod work;
 
-/// The programs of the catalogue that are missing or too old, of those that can be installed.
-pub(crate) fn missing(run: &Run) -> Vec<&'static str> {
+/// The programs of the catalogue that are missing or too old, of those that can be installed. With `steps`,
+/// those that one of them uses, tests included.
+pub(crate) fn missing(run: &Run, steps: Option<&[&'static dyn Step]>) -> Vec<&'static str> {
+    let used: Option<Vec<_>> =
+        steps.map(|steps| steps.iter().flat_map(|step| step.needs(run)).collect());
+    let is_used = |name| {
+        used.as_ref().is_none_or(|needs: &Vec<Need>| {
+            [Need::Tool(name), Need::Wanted(name), Need::Test(name)]
+                .iter()
+                .any(|need| needs.contains(need))
+        })
+    };
     programs()
         .filter(|spec| !matches!(spec.source, Source::ByHand(_)))
         .map(|spec| spec.name)
-        .filter(|name| run.tools.check(name).is_err())
+        .filter(|name| is_used(name) && run.tools.check(name).is_err())
         .collect()
 }
 
-/// Installs `tools`; with `dry` it only says how. All are tried, and what failed is told.
+/// Installs `tools` and what they need themselves, after a question that says what that takes. With `dry` it
+/// only shows the commands. Everything is tried, and every failure is reported.
 ///
 /// # Errors
 /// When the log can't be written, or the run is stopped.
@@ -35,169 +52,118 @@ pub(crate) fn run(run: &Run, tools: &[&'static str], dry: bool, ui: &Ui) -> Resu
         ui.status("Finished", "every program is there");
         return Ok(0);
     }
-    let log = run.tools.log(&run.workspace.scratch().join("logs"), "setup")?;
-    let log = log.echoing(run.options.verbose);
-    let mut failed = false;
-    for job in jobs(run, tools) {
-        ui.status(if dry { "Would install" } else { "Installing" }, &job.names.join(", "));
-        let result = if dry {
-            show(&job, run, ui);
-            Ok(())
-        } else {
-            install(&job, run, &log)
-        };
-        if let Err(error) = result {
-            failed = true;
-            ui.error(&format!("{} could not be installed: {error:#}", job.names.join(", ")));
-        }
-        if run.tools.stop().requested() {
-            bail!("the run was stopped");
-        }
+    if !(dry || run.options.yes || stdin().is_terminal() && stderr().is_terminal()) {
+        ui.warn(&format!(
+            "not installed without a terminal to ask on: {}\n    fix: cargo xtask setup --yes",
+            tools.join(", ")
+        ));
+        return Ok(1);
     }
-    run.tools.forget();
+    let log = log(run)?;
+    let tools = with_prerequisites(run, &log, tools)?;
+    let work = Work::of(&tools);
     if dry {
+        for command in work.commands(run) {
+            ui.status("Would run", &run.tools.line(&command));
+        }
         return Ok(0);
     }
-    for name in tools {
+    let started = Instant::now();
+    if work.uses_lists()
+        && let Err(error) = apt::update(run, &log)
+    {
+        // What is in older lists can be installed all the same.
+        ui.warn(&format!("the package lists could not be updated: {error:#}"));
+    }
+    let summary = work.summary(run, &log)?;
+    if !run.options.yes && !ask(&summary)? {
+        atomic::write(&declined(run), tools.join("\n").as_bytes())?;
+        return Ok(1);
+    }
+    ui.status("Installing", &summary);
+    let mut failed = false;
+    for error in work.carry_out(run, &log, ui) {
+        failed = true;
+        ui.error(&error);
+    }
+    if run.tools.stop().requested() {
+        bail!("the run was stopped");
+    }
+    run.tools.forget();
+    for name in &tools {
         if let Err(missing) = run.tools.check(name) {
             failed = true;
             ui.error(&format!("{}; fix: {}", missing.problem, missing.fix));
         }
     }
+    let took = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let log = log.path().display();
+    ui.status("Finished", &format!("set-up took {} (log: {log})", seconds(took)));
     Ok(u8::from(failed))
 }
 
-/// What is installed together.
-struct Job {
-    names: Vec<&'static str>,
-    how: How,
+/// Whether the person has declined to install each of `tools` before: they are not offered again. `setup`
+/// offers them all the same.
+pub(crate) fn was_declined(run: &Run, tools: &[&'static str]) -> bool {
+    let names = std::fs::read_to_string(declined(run)).unwrap_or_default();
+    !run.options.yes && tools.iter().all(|tool| names.lines().any(|name| name == *tool))
 }
 
-enum How {
-    /// These commands, one after another.
-    Commands(Vec<Command>),
-    /// The first command, and where it fails the next.
-    FirstOf(Vec<Command>),
-    /// A package of another suite, unpacked below `target/tools`.
-    Unpack(sid::Package),
-    /// A package of the suites that the machine is set up for, unpacked below `target/tools`.
-    Beside(unpacked::Package),
-    /// Programs of Python packages, in an environment below `target/tools`.
-    Python(Vec<&'static str>),
-    /// A program that is a script over an npm package below `target/tools`.
-    Node {
-        /// The program.
-        program: &'static str,
-        /// The script in `xtask/data/node`.
-        script: &'static str,
-    },
+fn declined(run: &Run) -> PathBuf {
+    run.workspace.scratch().join("declined")
 }
 
-fn jobs(run: &Run, tools: &[&'static str]) -> Vec<Job> {
-    let mut jobs = Vec::new();
-    let mut packages = BTreeSet::new();
-    let mut programs = Vec::new();
-    let mut python = Vec::new();
-    for name in tools {
-        let Some(spec) = spec(name) else { continue };
-        match spec.source {
-            Source::Debian(package) => {
-                packages.extend(package.split(' '));
-                programs.push(spec.label());
-            }
-            Source::Crate(krate, version) => {
-                // Below `target`, not among the programs of the user.
-                let root = run.workspace.target().join("tools");
-                let command = run
-                    .command("cargo")
-                    .args(["install", "--locked", &format!("{krate}@{version}"), "--root"])
-                    .arg(root);
-                jobs.push(Job { names: vec![spec.label()], how: How::Commands(vec![command]) });
-            }
-            Source::Rust(component) => {
-                let command = run.command("rustup").args(["component", "add", component]);
-                jobs.push(Job { names: vec![spec.label()], how: How::Commands(vec![command]) });
-            }
-            Source::Python => python.push(spec.name),
-            // The check at the end of the run tells the person.
-            Source::ByHand(_) => {}
-            Source::Llvm => {
-                let component = run.command("rustup").args(["component", "add", "llvm-tools"]);
-                let package = format!("llvm-{}", run.tools.llvm_major().unwrap_or_default());
-                let package = as_root(run, "apt-get").args(["install", "--yes", &package]);
-                jobs.push(Job {
-                    names: vec![spec.name],
-                    how: How::FirstOf(vec![component, package]),
-                });
-            }
-            Source::Node(script) => jobs.push(Job {
-                names: vec![spec.label()],
-                how: How::Node { program: spec.name, script },
-            }),
-            Source::Unpacked { package, file } => {
-                let package = unpacked::Package { program: spec.name, name: package, file };
-                jobs.push(Job { names: vec![spec.label()], how: How::Beside(package) });
-            }
-            Source::Sid { package, file, version, sha256 } => {
-                let package =
-                    sid::Package { program: spec.name, name: package, file, version, sha256 };
-                jobs.push(Job { names: vec![spec.label()], how: How::Unpack(package) });
-            }
-        }
-    }
-    if !python.is_empty() {
-        jobs.push(Job { names: python.clone(), how: How::Python(python) });
-    }
-    if !packages.is_empty() {
-        let update = as_root(run, "apt-get").arg("update");
-        // What Debian recommends beside them is four times as much as they are, and of no use here; the
-        // versions that it wants have made apt give up.
-        let install = as_root(run, "apt-get")
-            .args(["install", "--yes", "--no-install-recommends"])
-            .args(packages);
-        jobs.insert(0, Job { names: programs, how: How::Commands(vec![update, install]) });
-    }
-    jobs
+/// Moves the pins of Debian packages to the newest versions.
+///
+/// # Errors
+/// When a suite can't be read, or the pins can't be written.
+pub(crate) fn update_pins(run: &Run, ui: &Ui) -> Result<u8> {
+    let pinned = programs().filter_map(|spec| match spec.source {
+        Source::Pinned { package, .. } => Some(package),
+        _ => None,
+    });
+    suite::update_pins(run, &log(run)?, &pinned.collect::<Vec<_>>(), ui)?;
+    Ok(0)
 }
 
-/// The command `program` with the rights to change the system.
-fn as_root(run: &Run, program: &str) -> Command {
-    let quiet = "DEBIAN_FRONTEND=noninteractive";
-    if rustix::process::geteuid().is_root() {
-        return run.command("env").args([quiet, program]);
-    }
-    run.command("sudo").args(["--non-interactive", "env", quiet, program])
+fn log(run: &Run) -> Result<StepLog> {
+    let log = run.tools.log(&run.workspace.scratch().join("logs"), "setup")?;
+    Ok(log.echoing(run.options.verbose))
 }
 
-fn show(job: &Job, run: &Run, ui: &Ui) {
-    let commands = match &job.how {
-        How::Commands(commands) | How::FirstOf(commands) => commands.clone(),
-        How::Unpack(package) => package.commands(run),
-        How::Beside(package) => package.commands(run),
-        How::Python(_) => packages::python_commands(run),
-        How::Node { .. } => vec![packages::node_command(run)],
+/// `tools`, and those that install or run some of them.
+fn with_prerequisites(
+    run: &Run,
+    log: &StepLog,
+    tools: &[&'static str],
+) -> Result<Vec<&'static str>> {
+    let mut all = tools.to_vec();
+    let has = |all: &[&'static str], test: fn(&Source) -> bool| {
+        all.iter().filter_map(|name| spec(name)).any(|spec| test(&spec.source))
     };
-    for command in commands {
-        ui.status("", &run.tools.line(&command));
+    let add = |all: &mut Vec<_>, name| {
+        if !all.contains(&name) {
+            all.push(name);
+        }
+    };
+    if has(&all, |source| matches!(source, Source::Node(_))) {
+        for name in ["node", "npm"] {
+            if run.tools.check(name).is_err() {
+                add(&mut all, name);
+            }
+        }
     }
+    if has(&all, |source| *source == Source::Python) && !packages::makes_environments(run, log)? {
+        add(&mut all, "python3");
+    }
+    Ok(all)
 }
 
-fn install(job: &Job, run: &Run, log: &StepLog) -> Result<()> {
-    match &job.how {
-        How::Commands(commands) => commands.iter().try_for_each(|it| run.exec(log, it)),
-        How::FirstOf(commands) => {
-            let mut result = Ok(());
-            for command in commands {
-                result = run.exec(log, command);
-                if result.is_ok() {
-                    break;
-                }
-            }
-            result
-        }
-        How::Unpack(package) => package.install(run, log),
-        How::Beside(package) => package.install(run, log),
-        How::Python(programs) => packages::install_python(run, log, programs),
-        How::Node { program, script } => packages::install_node(run, log, program, script),
-    }
+fn ask(summary: &str) -> Result<bool> {
+    let mut err = stderr().lock();
+    write!(err, "Install {summary}? [y/N] ")?;
+    err.flush()?;
+    let mut answer = String::new();
+    stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }

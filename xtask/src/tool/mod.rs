@@ -10,6 +10,7 @@ mod daemon;
 mod environment;
 mod error;
 mod log;
+mod pins;
 mod process;
 mod redact;
 mod stop;
@@ -23,11 +24,12 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use anyhow::{Context as _, Result, bail};
 
-pub(crate) use self::catalogue::{Source, Spec, all as programs, find as spec};
+pub(crate) use self::catalogue::{STABLE, Source, Spec, all as programs, find as spec};
 pub(crate) use self::counterparts::COUNTERPARTS;
 pub(crate) use self::daemon::Daemon;
 pub(crate) use self::error::Finished;
 pub(crate) use self::log::StepLog;
+pub(crate) use self::pins::{PINS, Pin, PinnedFile, pin, text as pins_text};
 use self::process::Stdout;
 pub(crate) use self::redact::Redactor;
 pub(crate) use self::stop::Stop;
@@ -112,8 +114,8 @@ impl Toolbox {
     pub(crate) fn version(&self, name: &str) -> Option<String> {
         let spec = spec(name).filter(|spec| !spec.version.is_empty())?;
         let packaged = || match spec.source {
-            Source::Sid { version, .. } if self.find(name)?.starts_with(&self.private) => {
-                Some(version.to_owned())
+            Source::Pinned { package, .. } if self.find(name)?.starts_with(&self.private) => {
+                Some(pin(package)?.version.clone())
             }
             _ => None,
         };

@@ -89,6 +89,33 @@ pub(crate) fn sources_list(printed: &str, host: &str, suite: &str) -> Result<Str
     Ok(lines.into_iter().collect())
 }
 
+/// The same with the suite alone, without updates between point releases: an index that never expires.
+///
+/// # Errors
+/// When the host's apt has no mirror of Debian.
+pub(crate) fn suite_sources(printed: &str, host: &str, suite: &str) -> Result<String> {
+    let pocket = format!(" {suite} ");
+    Ok(sources_list(printed, host, suite)?
+        .split_inclusive('\n')
+        .filter(|it| it.contains(&pocket))
+        .collect())
+}
+
+/// The root of the archive that serves the suites of the host, from what [`sources_command`] printed.
+///
+/// # Errors
+/// When the host's apt has no mirror of Debian.
+pub(crate) fn archive(printed: &str, host: &str) -> Result<String> {
+    let archive = printed.lines().find_map(|line| {
+        let mut words = line.split(' ');
+        let (uri, release, component) = (words.next()?, words.next()?, words.next()?);
+        (release == host && component == "main").then(|| uri.trim_end_matches('/').to_owned())
+    });
+    archive.with_context(|| {
+        format!("apt on this machine has no mirror with {host} main: it takes one in /etc/apt")
+    })
+}
+
 /// The same with nothing but the security updates.
 ///
 /// # Errors
@@ -172,6 +199,11 @@ impl Apt {
     pub(crate) fn download(&self, packages: &[&Locked], here: &Path) -> Command {
         let exact = packages.iter().map(|package| format!("{}={}", package.name, package.version));
         self.command("apt-get", here).arg("download").args(exact)
+    }
+
+    /// Fetches the newest version of the package `name` into `here`.
+    pub(crate) fn fetch(&self, name: &str, here: &Path) -> Command {
+        self.command("apt-get", here).args(["download", name])
     }
 
     /// The date of the suite's index in seconds, after [`Apt::update`].
@@ -297,6 +329,11 @@ mod tests {
                 ["main", "trixie-security", "http://sec.example/"],
             ]
         );
+        let alone = suite_sources(printed, "bookworm", "trixie").unwrap();
+        assert!(alone.ends_with("http://mirror.example/debian/ trixie main\n"), "{alone}");
+        assert_eq!(alone.lines().count(), 1);
+        assert_eq!(archive(printed, "bookworm").unwrap(), "http://mirror.example/debian");
+        assert!(archive(printed, "sid").unwrap_err().to_string().contains("/etc/apt"));
         let security = security_sources(printed, "bookworm", "trixie").unwrap();
         assert!(security.ends_with("http://sec.example/ trixie-security main\n"), "{security}");
         assert_eq!(security.lines().count(), 1);

@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
@@ -19,6 +19,9 @@ use crate::steps::StepLog;
 const PYTHON_LOCK: &str = "xtask/data/python/tools.txt";
 /// The folder with the pinned npm packages and the scripts that use them.
 const NODE_LOCK: &str = "xtask/data/node";
+
+/// The configuration of npm for the whole machine, as Debian's npm reads it.
+const NPM_CONFIGURATION: &str = "/etc/npmrc";
 
 fn tools(run: &Run) -> PathBuf {
     run.workspace.target().join("tools")
@@ -55,15 +58,43 @@ pub(super) fn install_python(run: &Run, log: &StepLog, programs: &[&str]) -> Res
     Ok(())
 }
 
+/// How many Python packages the lock holds.
+///
+/// # Errors
+/// When it can't be read.
+pub(super) fn python_count(run: &Run) -> Result<usize> {
+    let path = run.workspace.root().join(PYTHON_LOCK);
+    let lock =
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(lock.lines().filter(|line| line.contains("==") && !line.starts_with('#')).count())
+}
+
+/// Whether `python3` can make an environment: Debian packs that apart from Python itself.
+///
+/// # Errors
+/// When the run is stopped.
+pub(super) fn makes_environments(run: &Run, log: &StepLog) -> Result<bool> {
+    if run.tools.check("python3").is_err() {
+        return Ok(false);
+    }
+    let command = run.command("python3").args(["-c", "import ensurepip, venv"]);
+    Ok(run.attempt(log, &command)?.code() == Some(0))
+}
+
 /// The command that installs the npm packages, in the folder that the lock was copied to.
 pub(super) fn node_command(run: &Run) -> Command {
-    Command::new("npm", tools(run).join("node")).args([
+    let command = Command::new("npm", tools(run).join("node")).args([
         "ci",
         "--ignore-scripts",
         "--no-audit",
         "--no-fund",
         "--loglevel=error",
-    ])
+    ]);
+    // An npm that is no Debian package looks for the configuration of the machine elsewhere.
+    if Path::new(NPM_CONFIGURATION).exists() {
+        return command.env("npm_config_globalconfig", NPM_CONFIGURATION);
+    }
+    command
 }
 
 /// Installs the npm packages, and makes `program` in `target/tools/bin` run `script`.
@@ -78,8 +109,9 @@ pub(super) fn install_node(run: &Run, log: &StepLog, program: &str, script: &str
         atomic::write(&home.join(name), &content)?;
     }
     run.exec(log, &node_command(run))?;
-    let script = home.join(script);
-    let wrapper = format!("#!/bin/sh\nexec node {} \"$@\"\n", quote(script.as_os_str()));
+    let node = run.tools.find("node").context("node is not installed: cargo xtask setup")?;
+    let [node, script] = [node, home.join(script)].map(|path| quote(path.as_os_str()));
+    let wrapper = format!("#!/bin/sh\nexec {node} {script} \"$@\"\n");
     atomic::write_with(&tools(run).join("bin").join(program), 0o755, |file| {
         std::io::Write::write_all(file, wrapper.as_bytes())?;
         Ok(())
