@@ -12,6 +12,7 @@ pub mod bmc;
 pub mod clock;
 pub mod model;
 pub mod published;
+mod redacting;
 pub mod redfish;
 pub mod report_secret;
 pub mod runner;

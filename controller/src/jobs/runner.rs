@@ -18,6 +18,7 @@ use tracing::Instrument as _;
 use super::bmc::Bmc;
 use super::clock::{self, millis};
 use super::model::Phase;
+use super::redacting::RedactingBmc;
 use super::store::{self, Held, Job, StoreError};
 use super::task::Publisher;
 use super::worker::Worker;
@@ -112,7 +113,7 @@ impl Runner {
     ) -> Arc<Self> {
         Arc::new(Self {
             database,
-            bmc,
+            bmc: Arc::new(RedactingBmc(bmc)),
             publisher,
             settings,
             // Never the same twice, unlike the id of a process.

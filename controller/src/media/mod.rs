@@ -10,6 +10,7 @@
 mod content;
 mod http;
 mod image;
+mod redact;
 mod token;
 
 use std::collections::HashMap;
@@ -20,6 +21,7 @@ use std::time::SystemTime;
 
 pub(crate) use http::loggable;
 pub use image::{Image, NameError};
+pub(crate) use redact::redact;
 
 use crate::durable::{self, FileError};
 use content::Content;

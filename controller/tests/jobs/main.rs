@@ -15,4 +15,5 @@ mod intake;
 mod leases;
 mod random;
 mod reports;
+mod secrets;
 mod world;

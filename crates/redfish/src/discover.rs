@@ -23,6 +23,13 @@ const FILLERS: &[&str] = &[
     "default string",
 ];
 
+/// The most pages and members of a collection that are read: an enclosure has some hundred systems.
+const PAGES: usize = 100;
+const MEMBERS: usize = 1000;
+/// Serial numbers of other systems that an error names, and the longest part of each that it shows.
+const NAMED: usize = 4;
+const SHOWN: usize = 64;
+
 /// What was found.
 pub(crate) struct Found {
     pub(crate) system: String,
@@ -66,7 +73,7 @@ pub(crate) async fn discover(
 /// The system with the serial number; or the only one, if it does not tell its number. Another
 /// machine is never taken: its disks would be overwritten.
 async fn system(client: &Client, systems: &str, serial: &str) -> Result<Value, Error> {
-    let mut silent = Vec::new();
+    let (mut silent, mut silent_count) = (None, 0);
     let mut others = Vec::new();
     for path in members(client, systems).await? {
         let system = client.get(&path).await?.value;
@@ -78,21 +85,26 @@ async fn system(client: &Client, systems: &str, serial: &str) -> Result<Value, E
         }
         let number = system.get("SerialNumber").and_then(Value::as_str).unwrap_or_default().trim();
         if FILLERS.contains(&number.to_lowercase().as_str()) {
-            silent.push(system);
+            silent_count += 1;
+            silent = Some(system);
         } else {
-            others.push(number.to_owned());
+            others.push(number.chars().take(SHOWN).collect::<String>());
         }
     }
-    match (silent.pop(), silent.is_empty() && others.is_empty()) {
+    match (silent, silent_count < 2 && others.is_empty()) {
         (Some(only), true) => Ok(only),
         (None, true) => Err(missing("the BMC lists no systems")),
         _ if others.is_empty() => {
             Err(missing("the BMC has several systems, and none tells its serial number"))
         }
-        _ => Err(missing(&format!(
-            "the BMC is one of another machine: its serial number is {}, not {serial}",
-            others.join(", ")
-        ))),
+        _ => {
+            let more = if others.len() > NAMED { ", …" } else { "" };
+            others.truncate(NAMED);
+            Err(missing(&format!(
+                "the BMC is one of another machine: its serial number is {}{more}, not {serial}",
+                others.join(", ")
+            )))
+        }
     }
 }
 
@@ -134,8 +146,11 @@ async fn members(client: &Client, collection: &str) -> Result<Vec<String>, Error
         paths.extend(list.into_iter().flatten().filter_map(id));
         next = value.get("Members@odata.nextLink").and_then(Value::as_str).map(str::to_owned);
         pages += 1;
-        if pages > 100 {
-            return Err(missing(&format!("{collection} has pages without end")));
+        if pages > PAGES || paths.len() > MEMBERS {
+            let message = format!(
+                "{collection} has more than {MEMBERS} members or {PAGES} pages, and no BMC has that many"
+            );
+            return Err(missing(&message));
         }
     }
     Ok(paths)

@@ -3,6 +3,7 @@
 
 //! One HTTP request: a connection, kept for the next; a limit for time and for size.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,7 +19,10 @@ use crate::tls::TlsPolicy;
 
 /// The longest answer that is read. The longest of real BMCs, with expanded collections, have
 /// some hundred KiB.
-const LIMIT: usize = 4 * 1024 * 1024;
+const LIMIT: usize = 2 * 1024 * 1024;
+/// The most that is read of one BMC in a session, over all answers: ten minutes of polling large resources take
+/// less.
+const TOTAL: usize = 64 * 1024 * 1024;
 /// For how long an unused connection is kept: a step makes its calls one after the other, and
 /// some BMCs choke on connections that stay (the source of sushy's connector says so).
 const IDLE: Duration = Duration::from_secs(5);
@@ -26,6 +30,8 @@ const IDLE: Duration = Duration::from_secs(5);
 pub(crate) struct Transport {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     timeout: Duration,
+    /// Bytes that may still be read, decoded.
+    left: AtomicUsize,
 }
 
 /// An answer, read to its end.
@@ -52,7 +58,7 @@ impl Transport {
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(1)
             .build(connector);
-        Ok(Self { client, timeout })
+        Ok(Self { client, timeout, left: AtomicUsize::new(TOTAL) })
     }
 
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response, Error> {
@@ -66,16 +72,24 @@ impl Transport {
                 Error::Transport { call: call.clone(), sent: !error.is_connect(), reason }
             })?;
             let (parts, body) = response.into_parts();
-            let body = Limited::new(body, LIMIT).collect().await.map_err(|error| {
+            let left = self.left.load(Ordering::Relaxed);
+            let body = Limited::new(body, LIMIT.min(left)).collect().await.map_err(|error| {
                 let reason = format!("the answer broke off: {error}");
                 if error.is::<LengthLimitError>() {
-                    let reason = format!("the answer is longer than {LIMIT} bytes");
+                    let reason = if left < LIMIT {
+                        format!("the answers are longer than {TOTAL} bytes in total")
+                    } else {
+                        format!("the answer is longer than {LIMIT} bytes")
+                    };
                     return Error::Answer { call: call.clone(), reason };
                 }
                 Error::Transport { call: call.clone(), sent: true, reason }
             })?;
             let body = decode(&parts.headers, body.to_bytes(), LIMIT)
                 .map_err(|reason| Error::Answer { call: call.clone(), reason })?;
+            let less = |left: usize| Some(left.saturating_sub(body.len()));
+            // It has a new value in any case.
+            self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).ok();
             Ok(Response { status: parts.status, headers: parts.headers, body })
         };
         match tokio::time::timeout(self.timeout, work).await {

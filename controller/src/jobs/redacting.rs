@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Keeps secrets out of what BMCs say: it becomes events, failures and log lines, which readers see.
+
+use std::sync::Arc;
+
+use super::bmc::{Attempt, Bmc, Call, Failure, Media, Story, Target};
+use super::model::Step;
+use crate::media::redact;
+
+/// Shortest password that is looked for: a shorter one would be found in words.
+const SHORTEST: usize = 4;
+
+/// Other BMCs, whose texts are redacted.
+pub(super) struct RedactingBmc(pub(super) Arc<dyn Bmc>);
+
+/// The text without tokens of media and the password.
+fn clean(text: &str, target: &Target) -> String {
+    let password = target.password.expose();
+    if password.len() < SHORTEST {
+        return redact(text);
+    }
+    redact(&text.replace(password, "…"))
+}
+
+/// A story that is redacted before it is told.
+struct RedactingStory<'a> {
+    story: &'a dyn Story,
+    target: &'a Target,
+}
+
+impl Story for RedactingStory<'_> {
+    fn tell(&self, step: &Step, message: String) {
+        self.story.tell(step, clean(&message, self.target));
+    }
+}
+
+async fn done(call: Call<'_>, target: &Target) -> Result<(), Failure> {
+    call.await.map_err(|failure| Failure { message: clean(&failure.message, target), ..failure })
+}
+
+impl Bmc for RedactingBmc {
+    fn profiles(&self) -> Vec<&'static str> {
+        self.0.profiles()
+    }
+
+    fn mount<'a>(&'a self, target: &'a Target, media: &'a Media, story: &'a dyn Story) -> Call<'a> {
+        Box::pin(async move {
+            let story = RedactingStory { story, target };
+            done(self.0.mount(target, media, &story), target).await
+        })
+    }
+
+    fn boot_once<'a>(&'a self, target: &'a Target, story: &'a dyn Story) -> Call<'a> {
+        Box::pin(async move {
+            let story = RedactingStory { story, target };
+            done(self.0.boot_once(target, &story), target).await
+        })
+    }
+
+    fn reset<'a>(&'a self, target: &'a Target, attempt: Attempt, story: &'a dyn Story) -> Call<'a> {
+        Box::pin(async move {
+            let story = RedactingStory { story, target };
+            done(self.0.reset(target, attempt, &story), target).await
+        })
+    }
+
+    fn unmount<'a>(&'a self, target: &'a Target, story: &'a dyn Story) -> Call<'a> {
+        Box::pin(async move {
+            let story = RedactingStory { story, target };
+            done(self.0.unmount(target, &story), target).await
+        })
+    }
+
+    fn restart<'a>(
+        &'a self,
+        target: &'a Target,
+        attempt: Attempt,
+        story: &'a dyn Story,
+    ) -> Call<'a> {
+        Box::pin(async move {
+            let story = RedactingStory { story, target };
+            done(self.0.restart(target, attempt, &story), target).await
+        })
+    }
+}

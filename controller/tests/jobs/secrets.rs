@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! A BMC that repeats what it was given, and more than anybody wants to know.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use controller::database::Database;
+use controller::inventory;
+use controller::jobs::bmc::{
+    Attempt, Bmc, Call, Failure, Media, Retry, Secret, Story, Target, TlsPolicy,
+};
+use controller::jobs::model::{State, Step};
+use controller::jobs::runner::Runner;
+use controller::jobs::store;
+use controller::keyring::Keyring;
+use controller::labels::Labels;
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+
+use crate::world::{Manners, World, new_job, quick};
+
+const TOKEN: &str = "Zm9v-YmFy_YmF6MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG0";
+const PASSWORD: &str = "only-in-this-test";
+
+struct Talkative;
+
+impl Talkative {
+    fn speak(target: &Target, step: Step, story: &dyn Story) -> Failure {
+        let url = format!("http://192.0.2.1/media/tasks/1764400000/{TOKEN}/7d3c/task.iso");
+        let message =
+            format!("can't read {url} ({TOKEN}) with {}: sorry", target.password.expose());
+        story.tell(&step, message.clone());
+        let message = format!("{message}{}", "!".repeat(4 << 20));
+        Failure { step, message, retry: Retry::Never }
+    }
+}
+
+impl Bmc for Talkative {
+    fn profiles(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
+    fn mount<'a>(&'a self, target: &'a Target, _: &'a Media, story: &'a dyn Story) -> Call<'a> {
+        Box::pin(async move { Err(Self::speak(target, Step::RedfishMountTask, story)) })
+    }
+
+    fn boot_once<'a>(&'a self, _: &'a Target, _: &'a dyn Story) -> Call<'a> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn reset<'a>(&'a self, _: &'a Target, _: Attempt, _: &'a dyn Story) -> Call<'a> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn unmount<'a>(&'a self, target: &'a Target, story: &'a dyn Story) -> Call<'a> {
+        Box::pin(async move { Err(Self::speak(target, Step::CleanupUnmount, story)) })
+    }
+
+    fn restart<'a>(&'a self, _: &'a Target, _: Attempt, _: &'a dyn Story) -> Call<'a> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_bmc_repeats_of_secrets_reaches_no_event() {
+    let folder = TempDir::new().unwrap();
+    let world = World::new(Manners::Good, 0, folder.path());
+    let database = Database::open(&folder.path().join("controller.db")).unwrap();
+    let runner = Runner::new(database.clone(), Arc::new(Talkative), world, quick());
+    let target = Target {
+        serial: "S1".to_owned(),
+        bmc_url: "https://bmc.example".to_owned(),
+        username: "admin".to_owned(),
+        password: Secret::new(PASSWORD),
+        profile: None,
+        tls: TlsPolicy::System,
+    };
+    let put =
+        move |c: &_| inventory::put(c, &Keyring::default(), &target, &Labels::default(), "ops");
+    database.write(put).await.unwrap();
+    let new = new_job("S1");
+    let job = database.write(move |c| store::create(c, &new)).await.unwrap().job;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let running = tokio::spawn(runner.run(async { drop(stopped.await) }, Duration::from_secs(5)));
+    let (job, events) = loop {
+        let found = database.read(move |c| store::with_events(c, job.id)).await.unwrap();
+        if found.0.state == State::Complete {
+            break found;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    };
+    drop(stop);
+    running.await.unwrap();
+    let failure = job.failure.unwrap();
+    let said: Vec<_> = events.iter().filter(|event| event.message.contains("sorry")).collect();
+    // What it tells and what fails, at the mount and at the end.
+    assert_eq!(said.len(), 4, "{events:?}");
+    for text in events.iter().map(|event| &event.message).chain([&failure]) {
+        for secret in [TOKEN, PASSWORD, &TOKEN[..20]] {
+            assert!(!text.contains(secret), "{text}");
+        }
+        assert!(text.len() < 20_000, "{} bytes", text.len());
+    }
+}

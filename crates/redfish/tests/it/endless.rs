@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! A BMC whose answers never end, each of them short enough.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::{Value, json};
+
+use crate::common::{SERIAL, endpoint_at, timing};
+
+const PAGE: usize = 1_900_000;
+
+/// Serves what `answer` makes of the path of each request; counts the bytes.
+fn serve(answer: fn(&str) -> Value) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let sent = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&sent);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let counter = Arc::clone(&counter);
+            std::thread::spawn(move || connection(&stream.unwrap(), answer, &counter));
+        }
+    });
+    (address, sent)
+}
+
+/// Ends with the connection.
+fn connection(stream: &TcpStream, answer: fn(&str) -> Value, sent: &AtomicUsize) -> Option<()> {
+    let mut lines = BufReader::new(stream).lines();
+    loop {
+        let request = lines.next()?.ok()?;
+        while !lines.next()?.ok()?.is_empty() {}
+        let path = request.split(' ').nth(1)?;
+        let body = answer(path).to_string();
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        let mut stream = stream;
+        stream.write_all(head.as_bytes()).ok()?;
+        stream.write_all(body.as_bytes()).ok()?;
+        sent.fetch_add(body.len(), Ordering::Relaxed);
+    }
+}
+
+fn root() -> Value {
+    json!({ "@odata.id": "/redfish/v1/", "Systems": { "@odata.id": "/redfish/v1/Systems" } })
+}
+
+#[tokio::test]
+async fn answers_are_bounded_in_total() {
+    let (address, sent) = serve(|path| {
+        if path.starts_with("/redfish/v1/Systems") {
+            let next = "/redfish/v1/Systems?$skip=1";
+            json!({ "Members": [], "Members@odata.nextLink": next, "x": "x".repeat(PAGE) })
+        } else {
+            root()
+        }
+    });
+    let error = redfish::Bmc::connect(&endpoint_at(&address), SERIAL, None, timing()).await;
+    let error = error.err().unwrap().to_string();
+    assert!(error.contains("in total"), "{error}");
+    assert!(sent.load(Ordering::Relaxed) < 70 << 20);
+}
+
+#[tokio::test]
+async fn members_are_bounded_and_so_is_what_an_error_says_of_them() {
+    let (address, _) = serve(|path| match path {
+        "/redfish/v1/Systems" => {
+            let member = |n: u32| json!({ "@odata.id": format!("/redfish/v1/Systems/{n}") });
+            json!({ "Members": (0..2000).map(member).collect::<Vec<_>>() })
+        }
+        _ => root(),
+    });
+    let connect = async |address: &str| {
+        let connected = redfish::Bmc::connect(&endpoint_at(address), SERIAL, None, timing()).await;
+        connected.err().unwrap().to_string()
+    };
+    let error = connect(&address).await;
+    assert!(error.contains("more than 1000 members"), "{error}");
+    let (address, _) = serve(|path| match path {
+        "/redfish/v1/Systems" => json!({ "Members": [{ "@odata.id": "/redfish/v1/Systems/1" }] }),
+        "/redfish/v1/Systems/1" => json!({ "@odata.id": path, "SerialNumber": "9".repeat(PAGE) }),
+        _ => root(),
+    });
+    let error = connect(&address).await;
+    assert!(error.contains("999") && error.len() < 256, "{} bytes", error.len());
+}
