@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Virtual machines: the command that starts one, and QMP, by which it is asked and told.
+//! Virtual machines: the command that starts one, and QMP, by which it is controlled.
 //!
-//! Emulation runs on every host, and in one that is itself a machine; KVM only where a machine that is
-//! started with it really runs. One processor, and in emulation time that counts instructions (`-icount`),
+//! Emulation works on every host, also in a virtual machine; KVM only where a machine that is started with it
+//! really runs. One processor, and in emulation time that counts instructions (`-icount`),
 //! because a busy host otherwise makes kernels give up on timers.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+mod qmp;
 
-use anyhow::{Context as _, Result, bail};
+use std::path::PathBuf;
+
 use release::Architecture;
-use serde_json::{Value, json};
+
+pub(crate) use self::qmp::{Halted, Monitor, Qmp};
 
 use crate::ops::command::Command;
 
@@ -47,6 +46,15 @@ impl Firmware {
         match self.architecture() {
             Architecture::Amd64 => "qemu-system-x86_64",
             Architecture::Arm64 => "qemu-system-aarch64",
+        }
+    }
+
+    /// The firmware in the catalogue of tools; QEMU brings the BIOS itself.
+    pub(crate) fn tool(self) -> Option<&'static str> {
+        match self {
+            Self::Uefi | Self::SecureBoot => Some("/usr/share/OVMF/OVMF_CODE_4M.fd"),
+            Self::Bios => None,
+            Self::UefiArm64 | Self::SecureBootArm64 => Some("/usr/share/AAVMF/AAVMF_CODE.fd"),
         }
     }
 
@@ -131,32 +139,7 @@ impl Accelerator {
             Self::Tcg => &["-accel", "tcg", "-icount", "shift=auto"],
         }
     }
-
-    /// The command that starts a machine from the disk [`PROBE`] in the file `disk` of `folder`, and ends
-    /// with [`PROBE_ANSWER`] if that ran.
-    pub(crate) fn probe(self, folder: &Path, disk: &str) -> Command {
-        Command::new("timeout", folder)
-            .args(["60", "qemu-system-x86_64"])
-            .args(self.arguments())
-            .args(["-m", "16", "-nodefaults", "-display", "none", "-no-reboot"])
-            .args(["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"])
-            .arg("-drive")
-            .arg(format!("format=raw,file={disk}"))
-    }
 }
-
-/// The first sector of a disk whose program writes 16 to the port 0xf4: `mov al, 16; out 0xf4, al`, then
-/// `hlt` for good. A BIOS starts a sector that ends with the bytes 55 AA.
-pub(crate) const PROBE: [u8; 512] = {
-    let mut sector = [0; 512];
-    let (code, _) = sector.split_at_mut(7);
-    code.copy_from_slice(&[0xb0, 0x10, 0xe6, 0xf4, 0xf4, 0xeb, 0xfd]);
-    let (_, end) = sector.split_at_mut(510);
-    end.copy_from_slice(&[0x55, 0xaa]);
-    sector
-};
-/// What QEMU ends with then: twice the value and one (hw/misc/debugexit.c).
-pub(crate) const PROBE_ANSWER: i32 = 33;
 
 /// A kernel that QEMU loads itself, without any boot loader.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -218,10 +201,6 @@ impl Machine {
         self.folder.join("console.log")
     }
 
-    fn qmp_socket(&self) -> PathBuf {
-        self.folder.join("qmp")
-    }
-
     /// The file with the firmware's variables, and what it is a copy of.
     pub(crate) fn variables(&self) -> Option<(PathBuf, PathBuf)> {
         let (_, original) = self.firmware.files()?;
@@ -270,19 +249,9 @@ impl Machine {
         })
     }
 
-    /// A connection to the running machine.
-    ///
-    /// # Errors
-    /// When it is not running, or has not come up yet.
-    pub(crate) fn connect(&self) -> Result<Qmp> {
-        let path = self.qmp_socket();
-        let stream = UnixStream::connect(&path)
-            .with_context(|| format!("cannot reach the machine at {}", path.display()))?;
-        stream.set_read_timeout(Some(Duration::from_mins(1)))?;
-        let mut qmp = Qmp { reader: BufReader::new(stream.try_clone()?), writer: stream };
-        qmp.read()?;
-        qmp.call("qmp_capabilities", &json!({}))?;
-        Ok(qmp)
+    /// What watches it once it runs.
+    pub(crate) fn monitor(&self) -> Monitor {
+        Monitor::new(self.folder.join("qmp"))
     }
 }
 
@@ -305,79 +274,6 @@ impl Drive {
             DriveKind::Disk => format!("virtio-blk-pci,drive={id}"),
         };
         vec!["-drive".to_owned(), backend, "-device".to_owned(), frontend]
-    }
-}
-
-/// A connection to a running machine (QEMU Machine Protocol).
-pub(crate) struct Qmp {
-    reader: BufReader<UnixStream>,
-    writer: UnixStream,
-}
-
-impl Qmp {
-    /// Has the machine carry out `command`, and gives its answer.
-    pub(crate) fn call(&mut self, command: &str, arguments: &Value) -> Result<Value> {
-        let line = json!({ "execute": command, "arguments": arguments });
-        writeln!(self.writer, "{line}").context("the machine does not listen")?;
-        loop {
-            let answer = self.read()?;
-            if let Some(error) = answer.get("error") {
-                bail!("the machine refused {command}: {error}");
-            }
-            if let Some(answer) = answer.get("return") {
-                return Ok(answer.clone());
-            }
-        }
-    }
-
-    /// How often the machine wrote to each of its drives, by their names.
-    pub(crate) fn writes(&mut self) -> Result<Vec<(String, u64)>> {
-        self.counted("wr_operations")
-    }
-
-    /// How many bytes the machine read from each of its drives, by their names.
-    pub(crate) fn reads(&mut self) -> Result<Vec<(String, u64)>> {
-        self.counted("rd_bytes")
-    }
-
-    fn counted(&mut self, what: &str) -> Result<Vec<(String, u64)>> {
-        let stats = self.call("query-blockstats", &json!({}))?;
-        let drives = stats.as_array().context("query-blockstats gave no list")?;
-        Ok(drives
-            .iter()
-            .filter_map(|drive| {
-                let name = drive["device"].as_str().filter(|name| !name.is_empty())?;
-                Some((name.to_owned(), drive["stats"][what].as_u64()?))
-            })
-            .collect())
-    }
-
-    /// Writes what the screen shows to `file`, as PNG.
-    pub(crate) fn screenshot(&mut self, file: &Path) -> Result<()> {
-        self.call("screendump", &json!({ "filename": file, "format": "png" }))?;
-        Ok(())
-    }
-
-    /// Presses the power button.
-    pub(crate) fn press_power_button(&mut self) -> Result<()> {
-        self.call("system_powerdown", &json!({}))?;
-        Ok(())
-    }
-
-    /// Takes the medium out of the CD drive `id` and puts `file` in.
-    pub(crate) fn change_medium(&mut self, id: &str, file: &Path) -> Result<()> {
-        let device = format!("{id}-drive");
-        let arguments = json!({ "id": device, "filename": file, "format": "raw", "force": true, "read-only-mode": "read-only" });
-        self.call("blockdev-change-medium", &arguments)?;
-        Ok(())
-    }
-
-    fn read(&mut self) -> Result<Value> {
-        let mut line = String::new();
-        if self.reader.read_line(&mut line).context("the machine does not answer")? == 0 {
-            bail!("the machine has ended");
-        }
-        serde_json::from_str(&line).context("the machine's answer is no JSON")
     }
 }
 

@@ -8,6 +8,7 @@ mod case;
 mod guest;
 mod judge;
 mod media;
+mod running;
 mod webhook;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,15 +20,15 @@ use anyhow::{Context as _, Result, bail, ensure};
 use release::{Architecture, ArtifactKind};
 
 use self::case::{Case, End, Tools};
+use self::running::{Running, tail};
 use self::webhook::Webhook;
 use super::images::is_bound;
-use super::{Argument, Input, Need, Outcome, Plan, Step, StepLog};
+use super::{Argument, Gap, Input, Judgement, Need, Outcome, Plan, Step, StepLog};
 use crate::ops::checksum;
-use crate::ops::qemu::{Accelerator, Drive, DriveKind, Machine, PROBE, PROBE_ANSWER, Qmp};
-use crate::ops::text::megabytes;
+use crate::ops::qemu::{Accelerator, Drive, DriveKind, Machine, Qmp};
+use crate::ops::text::{count, megabytes};
 use crate::ops::tree::remove;
 use crate::run::Run;
-use crate::tool::Daemon;
 
 /// `cargo xtask smoke iso` and `cargo xtask smoke iso-all`.
 pub(crate) struct SmokeIso {
@@ -70,8 +71,6 @@ impl SmokeIso {
 const LIVE: &str = "live";
 /// How long a machine may take. A busy host takes a hundred times as long as an idle one.
 const PATIENCE: Duration = Duration::from_mins(20);
-/// How often we look at the console.
-const PAUSE: Duration = Duration::from_millis(200);
 /// How often a machine is started again that the emulation let down.
 const ATTEMPTS: usize = 3;
 /// What the kernel says where the emulation lets it down; nothing of ours says this.
@@ -91,8 +90,9 @@ impl Step for SmokeIso {
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {
-        let programs: BTreeSet<_> =
-            self.chosen(run).unwrap_or_default().iter().map(|it| it.firmware.program()).collect();
+        let cases = self.chosen(run).unwrap_or_default();
+        let tools = cases.iter().flat_map(|it| [Some(it.firmware.program()), it.firmware.tool()]);
+        let programs: BTreeSet<_> = tools.flatten().collect();
         programs.into_iter().map(Need::Tool).chain([Need::Space(1 << 30)]).collect()
     }
 
@@ -108,23 +108,24 @@ impl Step for SmokeIso {
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
-        let accelerator = accelerator(run, log)?;
-        let mut facts = vec![format!("by {}", accelerator.name())];
+        let mut accelerator = running::accelerator(run, log)?;
+        let mut facts = Vec::new();
+        let mut gaps = Vec::new();
         let mut times = BTreeMap::new();
         for case in self.chosen(run)? {
             let architecture = case.firmware.architecture();
             let iso = iso(run, architecture)?;
             if let Some((lacking, fix)) = lacking(run, case, iso.as_deref())? {
-                let lacking = format!("{}: {lacking}", case.name);
                 let asked = !run.options.names.is_empty() || case.name == case::PLAIN.name;
-                ensure!(!asked, "{lacking}: run {fix}");
-                log.note(&lacking);
-                facts.push(lacking);
+                ensure!(!asked, "{}: {lacking}\nfix: {fix}", case.name);
+                let problem = format!("the machine {} was not started: {lacking}", case.name);
+                log.note(&problem);
+                gaps.push(Gap { problem, fix });
                 continue;
             }
             let iso = iso.context("there is no ISO")?;
             let began = Instant::now();
-            let ran = attempts(run, log, case, accelerator, &iso).with_context(|| {
+            let ran = attempts(run, log, case, &mut accelerator, &iso).with_context(|| {
                 format!("{}; its console is in {}", case.name, folder(run, case).display())
             })?;
             let mut fact = ran.fact;
@@ -140,8 +141,18 @@ impl Step for SmokeIso {
             let ratio = iso.as_secs_f64() / direct.as_secs_f64();
             facts.push(format!("{ratio:.2} times the kernel alone"));
         }
-        Ok(Outcome::Done(facts.join("; ")))
+        facts.insert(0, format!("by {}", accelerator.name()));
+        Ok(outcome(facts.join("; "), gaps))
     }
+}
+
+/// What came of all machines: one that did not start has shown nothing.
+fn outcome(fact: String, gaps: Vec<Gap>) -> Outcome {
+    if gaps.is_empty() {
+        return Outcome::Done(fact);
+    }
+    let fact = format!("{fact}; {} not started", count(gaps.len(), "machine"));
+    Outcome::Judged(Judgement { fact, gaps, ..Judgement::default() })
 }
 
 /// How a case went.
@@ -160,25 +171,6 @@ struct Started {
     read: u64,
 }
 
-/// KVM where a machine really runs with it: that there is `/dev/kvm` does not say so.
-fn accelerator(run: &Run, log: &StepLog) -> Result<Accelerator> {
-    if let Some(chosen) = run.options.accelerator {
-        return Ok(chosen);
-    }
-    if !Path::new("/dev/kvm").exists() {
-        return Ok(Accelerator::Tcg);
-    }
-    let folder = run.workspace.scratch().join("smoke-iso");
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    fs::write(folder.join("probe.img"), PROBE).context("cannot write a disk to try KVM with")?;
-    let ended = run.attempt(log, &Accelerator::Kvm.probe(&folder, "probe.img"))?;
-    if ended.code() == Some(PROBE_ANSWER) {
-        return Ok(Accelerator::Kvm);
-    }
-    log.note("there is /dev/kvm, but no machine runs with it: emulation instead");
-    Ok(Accelerator::Tcg)
-}
-
 /// The live ISO of the release for `architecture`, where it has one.
 pub(super) fn iso(run: &Run, architecture: Architecture) -> Result<Option<PathBuf>> {
     let manifest = run.manifest()?;
@@ -194,7 +186,13 @@ fn lacking(run: &Run, case: &Case, iso: Option<&Path>) -> Result<Option<(String,
     let architecture = case.firmware.architecture();
     if iso.is_none() {
         let lacking = format!("the release has no ISO for {}", architecture.oci());
-        return Ok(Some((lacking, format!("`cargo xtask iso --target {}`", architecture.rust()))));
+        return Ok(Some((
+            lacking,
+            format!(
+                "cargo xtask ci nightly builds it; or cargo xtask maintenance --target {0} && cargo xtask iso --target {0}",
+                architecture.rust()
+            ),
+        )));
     }
     if case.tools != Tools::Bound {
         return Ok(None);
@@ -204,7 +202,7 @@ fn lacking(run: &Run, case: &Case, iso: Option<&Path>) -> Result<Option<(String,
     let image = images.iter().find(|image| image.repository == declared.image);
     let image = image.with_context(|| format!("there is no image {}", declared.image))?;
     Ok((!is_bound(run, image)?).then(|| {
-        let fix = "`cargo xtask maintenance --bind-tools` and `cargo xtask iso`".to_owned();
+        let fix = "cargo xtask maintenance --bind-tools && cargo xtask iso".to_owned();
         ("the ISO has no tool images in it".to_owned(), fix)
     }))
 }
@@ -239,26 +237,32 @@ fn machine(case: &Case, accelerator: Accelerator, iso: &Path, folder: &Path) -> 
     }
 }
 
-/// Runs `case`, again where the emulation was at fault.
+/// Runs `case`; it is retried where the emulation was at fault, and emulated where KVM stopped the machine.
 fn attempts(
     run: &Run,
     log: &StepLog,
     case: &Case,
-    accelerator: Accelerator,
+    accelerator: &mut Accelerator,
     iso: &Path,
 ) -> Result<Ran> {
-    for _ in 1..ATTEMPTS {
-        match attempt(run, log, case, accelerator, iso) {
-            Err(error) if let Some(sign) = let_down(run, case) => {
-                log.note(&format!(
-                    "{}: again, for the emulation failed ({sign}): {error:#}",
-                    case.name
-                ));
-            }
+    let mut left = ATTEMPTS;
+    loop {
+        left -= 1;
+        let error = match attempt(run, log, case, *accelerator, iso) {
+            Err(error) if left > 0 => error,
             ended => return ended,
-        }
+        };
+        let by_hand = run.options.accelerator;
+        let sign = if let Some(other) = running::fallback(&error, *accelerator, by_hand) {
+            *accelerator = other;
+            "by emulation from now on"
+        } else if let Some(sign) = let_down(run, case) {
+            sign
+        } else {
+            return Err(error);
+        };
+        log.note(&format!("{}: retrying ({sign}): {error:#}", case.name));
     }
-    attempt(run, log, case, accelerator, iso)
 }
 
 /// The sign that the emulation let the machine down, if there is one.
@@ -301,13 +305,7 @@ fn attempt(
         before.push((file.clone(), checksum::sha256(&file)?.0));
         machine.drives.push(Drive { id, file, kind: DriveKind::Disk, bytes_per_second: 0 });
     }
-    if let Some((variables, original)) = machine.variables() {
-        fs::copy(&original, &variables).with_context(|| {
-            format!("cannot read {}: install ovmf, or qemu-efi-aarch64", original.display())
-        })?;
-    }
-    let daemon = run.tools.background(log, &machine.command(), &folder.join("qemu.log"))?;
-    let watched = Watch { run, case, machine: &machine, daemon, began: Instant::now() };
+    let watched = Watch { case, running: Running::start(run, log, &machine)? };
     let (console, started) = watched.until_end()?;
     for (file, sha256) in before {
         ensure!(checksum::sha256(&file)?.0 == sha256, "{} was written to", file.display());
@@ -316,110 +314,85 @@ fn attempt(
     Ok(Ran { fact, started })
 }
 
-/// A running machine.
+/// A running machine that is to do what its case says.
 struct Watch<'a> {
-    run: &'a Run,
     case: &'a Case,
-    machine: &'a Machine,
-    daemon: Daemon,
-    /// When it was started.
-    began: Instant,
+    running: Running<'a>,
 }
 
 impl Watch<'_> {
-    /// Waits until the machine has said its last word, and gives what the console shows, and what it
-    /// took until the dispatcher said its first.
-    fn until_end(self) -> Result<(String, Option<Started>)> {
-        let deadline = self.began + PATIENCE;
+    /// Waits until the machine has written its last line, and returns what the console shows, and what it
+    /// took until the dispatcher's first line.
+    fn until_end(mut self) -> Result<(String, Option<Started>)> {
+        let deadline = self.running.began + PATIENCE;
         let mut started = None;
         let mut task_is_in = !self.case.one_drive;
         loop {
-            let console = self.console()?;
+            let console = self.running.console()?;
             if started.is_none() && console.contains("dispatcher: ") {
-                let after = self.began.elapsed();
-                let reads = self.machine.connect()?.reads()?;
+                let after = self.running.began.elapsed();
+                let reads = self.running.monitor.qmp()?.reads()?;
                 let read = reads.iter().find(|(drive, _)| drive == LIVE);
                 started = Some(Started { after, read: read.map_or(0, |(_, bytes)| *bytes) });
             }
             if refused(self.case, &console) {
                 // It restarts by itself, which ends it here: it may be gone already.
-                if let Ok(mut qmp) = self.machine.connect() {
-                    self.last_look(&mut qmp)?;
+                if let Ok(qmp) = self.running.monitor.qmp() {
+                    last_look(self.running.machine, qmp)?;
                 }
                 return Ok((console, started));
             }
             if console.contains(guest::END) {
-                let mut qmp = self.machine.connect()?;
-                self.last_look(&mut qmp)?;
+                let qmp = self.running.monitor.qmp()?;
+                last_look(self.running.machine, qmp)?;
                 qmp.press_power_button()?;
-                self.until_off(deadline)?;
+                self.running.wait_until_off(deadline)?;
                 return Ok((console, started));
             }
             if !task_is_in && console.contains("the medium is not needed any more") {
-                let task = self.machine.folder.join("task.iso");
-                self.machine.connect()?.change_medium(LIVE, &task)?;
+                let task = self.running.machine.folder.join("task.iso");
+                self.running.monitor.qmp()?.change_medium(LIVE, &task)?;
                 task_is_in = true;
             }
-            if self.daemon.has_ended()? {
-                bail!("the machine ended before its time:\n{}", tail(&self.console()?));
-            }
-            if self.run.tools.stop().requested() {
-                bail!("the run was stopped");
-            }
+            self.running.wait()?;
             if Instant::now() >= deadline {
                 let said = tail(&console);
                 bail!("nothing more came after {} s:\n{said}", PATIENCE.as_secs());
             }
-            std::thread::sleep(PAUSE);
         }
     }
+}
 
-    /// Waits until the machine has switched itself off.
-    fn until_off(&self, deadline: Instant) -> Result<()> {
-        while !self.daemon.has_ended()? {
-            ensure!(Instant::now() < deadline, "the machine does not answer its power button");
-            if self.run.tools.stop().requested() {
-                bail!("the run was stopped");
-            }
-            std::thread::sleep(PAUSE);
-        }
-        Ok(())
+/// A picture of the screen for the report, and whether any disk was written to.
+fn last_look(machine: &Machine, qmp: &mut Qmp) -> Result<()> {
+    // A picture is nice to have.
+    drop(qmp.screenshot(&machine.folder.join("screen.png")));
+    for (drive, count) in qmp.writes()? {
+        let ours = machine.drives.iter().any(|it| it.id == drive);
+        ensure!(!ours || count == 0, "the machine wrote {count} times to {drive}");
     }
-
-    fn console(&self) -> Result<String> {
-        let path = self.machine.console();
-        match fs::read(&path) {
-            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
-            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
-        }
-    }
-
-    /// A picture of the screen for the report, and whether any disk was written to.
-    fn last_look(&self, qmp: &mut Qmp) -> Result<()> {
-        // A picture is nice to have.
-        drop(qmp.screenshot(&self.machine.folder.join("screen.png")));
-        for (drive, count) in qmp.writes()? {
-            let ours = self.machine.drives.iter().any(|it| it.id == drive);
-            ensure!(!ours || count == 0, "the machine wrote {count} times to {drive}");
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 fn refused(case: &Case, console: &str) -> bool {
     matches!(case.end, End::Refused(texts) if texts.iter().any(|text| console.contains(text)))
 }
 
-/// The end of what a console shows.
-fn tail(console: &str) -> String {
-    let lines: Vec<_> = console.lines().collect();
-    lines.get(lines.len().saturating_sub(20)..).unwrap_or_default().join("\n")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_machine_that_did_not_start_is_a_gap() {
+        assert_eq!(outcome("by KVM".into(), Vec::new()), Outcome::Done("by KVM".into()));
+        let gap = Gap { problem: "arm64 was not started".into(), fix: "cargo xtask iso".into() };
+        let Outcome::Judged(judgement) = outcome("by KVM".into(), vec![gap.clone()]) else {
+            panic!("passed with a machine that did not start");
+        };
+        assert_eq!(judgement.gaps, [gap]);
+        assert!(!judgement.expected);
+        assert_eq!(judgement.fact, "by KVM; 1 machine not started");
+    }
 
     #[test]
     fn names_of_cases_are_unique_and_safe_as_folders() {
