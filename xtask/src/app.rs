@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::cli::{self, Format, Output, Request, Verb};
 use crate::graph::{self, Preview, Report, Stage};
-use crate::ops::git;
+use crate::ops::{distribution, git};
 use crate::pipelines;
 use crate::preflight::{self, Lack};
 use crate::results::Results;
@@ -83,6 +83,9 @@ fn carry_out(verb: &Verb, run: &Run, output: Output, ui: &Ui) -> Result<u8> {
         }
         Verb::Pipeline(pipeline) => stages(pipeline.name, pipeline.stages, run, output, ui),
         Verb::Setup(steps) => {
+            if let Some(note) = distribution::note() {
+                ui.warn(&note);
+            }
             let missing = setup::missing(run, steps.as_deref());
             setup::run(run, &missing, output.plan.is_some(), ui)
         }
@@ -90,6 +93,9 @@ fn carry_out(verb: &Verb, run: &Run, output: Output, ui: &Ui) -> Result<u8> {
         Verb::Hooks => hooks::install(run, output.plan.is_some(), ui),
         Verb::Doctor => {
             let all = run.options.all;
+            if let Some(note) = distribution::note() {
+                ui.warn(&note);
+            }
             let report = doctor::examine(run, &pipelines::commands(), all);
             let text = if output.json { json(&report)? } else { report.text(all) };
             show(&text)?;
@@ -144,6 +150,9 @@ fn stages(name: &str, stages: &[Stage], run: &Run, output: Output, ui: &Ui) -> R
     let steps: Vec<_> = stages.iter().map(|stage| stage.step).collect();
     let missing = setup::missing(run, Some(&steps));
     let complete = lacks.is_empty() && missing.is_empty();
+    if let Some(note) = distribution::note().filter(|_| !complete) {
+        ui.warn(&note);
+    }
     if !complete && !install_missing(&lacks, &missing, stages, run, ui)? {
         return Ok(FAILED);
     }

@@ -18,7 +18,10 @@ use release::Architecture;
 use self::arguments::VERIFY;
 use crate::ops::emulation;
 use crate::ops::qemu::Accelerator;
-use crate::pipelines::{CI, HOOK, MERGE, PIPELINES, Pipeline, SMOKE, SNAPSHOT, SPLIT, STEPS};
+use crate::pipelines::{
+    CI, HOOK, MERGE, PIPELINES, PULL_REQUEST_WITH_ISO, Pipeline, Preset, SMOKE, SNAPSHOT, SPLIT,
+    STEPS,
+};
 use crate::run::Options;
 use crate::steps::images::update_lock::UpdateLock;
 use crate::steps::test::bare::Bare;
@@ -294,6 +297,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
         "verify" if given.contains_id("from") => Some(Verb::Verify(verification(given))),
         "test" if given_flag(given, "bare") => Some(Verb::Step(&Bare)),
         "images" if given.get_flag("update-lock") => Some(Verb::Step(&UpdateLock)),
+        "ci" if given_flag(given, "iso") => Some(Verb::Pipeline(&PULL_REQUEST_WITH_ISO)),
         "ci" => CI.iter().find(|it| it.name == inner).map(Verb::Pipeline),
         "smoke" => SMOKE.iter().find(|it| it.0 == inner).map(|it| Verb::Step(it.1)),
         _ => None,
@@ -303,10 +307,14 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
         .or_else(|| STEPS.iter().find(|it| it.name() == name).map(|it| Verb::Step(*it)))
         .ok_or_else(|| command().error(ErrorKind::InvalidSubcommand, name))?;
     let release = name == "release" && !given_flag(given, "snapshot");
+    let preset = match verb {
+        Verb::Pipeline(pipeline) => pipeline.preset,
+        _ => Preset::Nothing,
+    };
     Ok(Request {
         verb,
         // A release is checked as a change is in CI.
-        options: options(given, name == "ci" || release),
+        options: options(given, name == "ci" || release, preset),
         output: Output {
             plan: if given_value::<String>(given, "plan").is_some() {
                 Some(Format::Json)
@@ -345,7 +353,7 @@ fn verification(given: &ArgMatches) -> Vec<OsString> {
     arguments
 }
 
-fn options(given: &ArgMatches, strict: bool) -> Options {
+fn options(given: &ArgMatches, strict: bool, preset: Preset) -> Options {
     let mut engines = Engines::default();
     for choice in given_values(given, "engine") {
         engines.set(choice);
@@ -363,12 +371,13 @@ fn options(given: &ArgMatches, strict: bool) -> Options {
             Some(_) => vec![Architecture::Amd64, Architecture::Arm64],
             // What is put together is a whole release.
             None if !parts.is_empty() => vec![Architecture::Amd64, Architecture::Arm64],
+            None if preset == Preset::Everything => vec![Architecture::Amd64, Architecture::Arm64],
             None => vec![emulation::host()],
         },
         accelerator: given_value::<String>(given, "accel").and_then(|it| Accelerator::named(it)),
         names: given_values(given, "name"),
         seconds: given_value(given, "seconds").copied(),
-        bind_tools: given_flag(given, "bind-tools"),
+        bind_tools: given_flag(given, "bind-tools") || preset == Preset::Everything,
         push: given_value(given, "push").cloned(),
         binaries: given_values(given, "bin"),
         against: given_value::<PathBuf>(given, "against").map(|it| absolute(it)),

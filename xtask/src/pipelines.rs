@@ -55,8 +55,19 @@ pub(crate) struct Pipeline {
     pub(crate) example: &'static str,
     /// What it takes itself, beside what its steps share.
     pub(crate) own: &'static [Argument],
+    /// What it does where the command line does not say otherwise.
+    pub(crate) preset: Preset,
     /// The steps; the order of the table at the end.
     pub(crate) stages: &'static [Stage],
+}
+
+/// Options that a pipeline sets itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Preset {
+    /// None.
+    Nothing,
+    /// Every architecture, and the tool images inside the maintenance OS.
+    Everything,
 }
 
 impl Pipeline {
@@ -116,6 +127,7 @@ pub(crate) const PIPELINES: &[Pipeline] = &[
         about: "Run every gate that CI runs, in parallel",
         example: "",
         own: &[Argument::Changed, Argument::Fix, Argument::Staged],
+        preset: Preset::Nothing,
         stages: GATES,
     },
     Pipeline {
@@ -123,6 +135,7 @@ pub(crate) const PIPELINES: &[Pipeline] = &[
         about: "Run every gate, then build, sign, publish and verify a release",
         example: "--snapshot",
         own: &[Argument::Snapshot],
+        preset: Preset::Nothing,
         stages: &RELEASE,
     },
     Pipeline {
@@ -130,6 +143,7 @@ pub(crate) const PIPELINES: &[Pipeline] = &[
         about: "Build binaries, packages, SBOMs and checksums",
         example: "--target x86_64",
         own: &[Argument::Binaries, Argument::Merge, Argument::Split],
+        preset: Preset::Nothing,
         stages: DIST,
     },
     Pipeline {
@@ -137,6 +151,7 @@ pub(crate) const PIPELINES: &[Pipeline] = &[
         about: "Build everything twice, the second time elsewhere and otherwise, and compare",
         example: "",
         own: &[Argument::Against],
+        preset: Preset::Nothing,
         stages: DETERMINISM,
     },
 ];
@@ -144,11 +159,22 @@ pub(crate) const PIPELINES: &[Pipeline] = &[
 /// Pipelines of `cargo xtask ci`, where no gate may be left out.
 pub(crate) const CI: &[Pipeline] = &[PULL_REQUEST, NIGHTLY];
 
+/// `cargo xtask ci pr --iso`.
+pub(crate) const PULL_REQUEST_WITH_ISO: Pipeline = Pipeline {
+    name: "pr",
+    about: "What a pull request has to pass, and that the live ISO can be built",
+    example: "--iso",
+    own: &[],
+    preset: Preset::Nothing,
+    stages: &PR_WITH_ISO,
+};
+
 const PULL_REQUEST: Pipeline = Pipeline {
     name: "pr",
     about: "What a pull request has to pass",
-    example: "--jobs 2",
-    own: &[],
+    example: "--iso",
+    own: &[Argument::Iso],
+    preset: Preset::Nothing,
     stages: &PR,
 };
 
@@ -157,12 +183,15 @@ const NIGHTLY: Pipeline = Pipeline {
     about: "What takes too long for a pull request: faults at random, fuzzing, every machine",
     example: "",
     own: &[],
+    preset: Preset::Everything,
     stages: &[
         first(&Soak),
         // Both use all processors.
         after(&Fuzz, &["soak"]),
         first(&Build),
-        after(&Maintenance, &["build"]),
+        after(&Images, &["build"]),
+        // One at a time fetches packages; the tool images go into it.
+        after(&Maintenance, &["images"]),
         after(&Iso, &["maintenance"]),
         after(&SmokeIso::ALL, &["iso"]),
     ],
@@ -174,6 +203,7 @@ pub(crate) const HOOK: Pipeline = Pipeline {
     about: "Run the gates that a commit concerns and that compile nothing",
     example: "--changed",
     own: &[],
+    preset: Preset::Nothing,
     stages: &[
         first(&Fmt),
         first(&Headers),
@@ -196,6 +226,7 @@ pub(crate) const SNAPSHOT: Pipeline = Pipeline {
     about: "Build, sign, publish and verify a snapshot of any commit",
     example: "--snapshot",
     own: &[],
+    preset: Preset::Nothing,
     stages: SNAPSHOT_STAGES,
 };
 
@@ -205,6 +236,7 @@ pub(crate) const SPLIT: Pipeline = Pipeline {
     about: "Build a part of a release",
     example: "--split --target x86_64",
     own: &[],
+    preset: Preset::Nothing,
     stages: DIST.split_at(DIST.len() - 1).0,
 };
 
@@ -214,6 +246,7 @@ pub(crate) const MERGE: Pipeline = Pipeline {
     about: "Put parts of a release together",
     example: "--merge DIR…",
     own: &[],
+    preset: Preset::Nothing,
     stages: &[first(&Merge), after(&Checksums, &["merge"])],
 };
 
@@ -246,6 +279,17 @@ const PR: [Stage; GATES.len() + 2] = {
     let (gates, _) = stages.split_at_mut(GATES.len());
     gates.copy_from_slice(GATES);
     stages[GATES.len() + 1] = after(&Images, &["build"]);
+    stages
+};
+
+/// The same, the maintenance OS and its ISO.
+const PR_WITH_ISO: [Stage; PR.len() + 2] = {
+    let mut stages = [first(&Build); PR.len() + 2];
+    let (pr, _) = stages.split_at_mut(PR.len());
+    pr.copy_from_slice(&PR);
+    // One at a time fetches packages.
+    stages[PR.len()] = after(&Maintenance, &["images"]);
+    stages[PR.len() + 1] = after(&Iso, &["maintenance"]);
     stages
 };
 

@@ -142,6 +142,9 @@ pub(super) fn add(verb: Command, arguments: &BTreeSet<Argument>) -> Command {
         Argument::Images => {
             verb.arg(names("The images to build, such as tools/sgdisk [default: all]"))
         }
+        Argument::Iso => verb.arg(flag("iso").help(
+            "Build the maintenance OS and its live ISO too, as a label of the change asks for",
+        )),
         Argument::Machines => verb.arg(names("The machines to start, such as bios [default: all]")),
         Argument::Merge => verb.arg(merge()),
         Argument::Push => verb.arg(push()),

@@ -69,6 +69,32 @@ fn images_are_pushed_where_that_is_said() {
 }
 
 #[test]
+fn a_night_builds_what_all_machines_start_from() {
+    let request = read("xtask ci nightly").unwrap();
+    let Verb::Pipeline(nightly) = request.verb else { panic!("another verb") };
+    assert_eq!(request.options.architectures, [Architecture::Amd64, Architecture::Arm64]);
+    assert!(request.options.bind_tools && request.options.strict);
+    let names: Vec<_> = nightly.stages.iter().map(|stage| stage.step.name()).collect();
+    assert!(
+        names.ends_with(&["build", "images", "maintenance", "iso", "smoke-iso-all"]),
+        "{names:?}"
+    );
+    assert_eq!(read("xtask ci nightly --target x86_64").unwrap().options.architectures.len(), 1);
+    assert!(!read("xtask ci pr").unwrap().options.bind_tools);
+}
+
+#[test]
+fn a_change_may_have_its_iso_built() {
+    let stages = |line: &str| {
+        let Verb::Pipeline(pipeline) = read(line).unwrap().verb else { panic!("another verb") };
+        pipeline.stages.iter().map(|stage| stage.step.name()).collect::<Vec<_>>()
+    };
+    let (plain, more) = (stages("xtask ci pr"), stages("xtask ci pr --iso"));
+    assert_eq!(more, [&plain[..], &["maintenance", "iso"]].concat());
+    assert!(read("xtask ci nightly --iso").is_err());
+}
+
+#[test]
 fn parts_of_a_release_are_built_and_put_together() {
     let request = read("xtask dist --split --target aarch64").unwrap();
     let Verb::Pipeline(split) = request.verb else { panic!() };

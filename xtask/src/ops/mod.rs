@@ -17,6 +17,7 @@ pub(crate) mod coverage;
 pub(crate) mod deadcode;
 pub(crate) mod debian;
 pub(crate) mod dependencies;
+pub(crate) mod distribution;
 pub(crate) mod elf;
 pub(crate) mod emulation;
 pub(crate) mod environment;

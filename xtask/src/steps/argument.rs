@@ -30,6 +30,8 @@ pub(crate) enum Argument {
     FuzzTargets,
     /// Names of images.
     Images,
+    /// `--iso`: the live ISO too.
+    Iso,
     /// Names of virtual machines.
     Machines,
     /// `--merge`: folders with parts of a release.

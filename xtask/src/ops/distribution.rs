@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Which distribution this machine runs (os-release(5)): packages and images need Debian's suites and programs.
+
+/// Where every distribution states what it is.
+const FILE: &str = "/etc/os-release";
+
+/// What works here and what does not, where this is not Debian.
+pub(crate) fn note() -> Option<String> {
+    // A machine without the file is no Debian either.
+    note_of(&std::fs::read_to_string(FILE).unwrap_or_default())
+}
+
+fn note_of(text: &str) -> Option<String> {
+    let value = |key: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))?;
+        Some(line.trim_matches(['"', '\'']))
+    };
+    if value("ID") == Some("debian") {
+        return None;
+    }
+    let name = value("PRETTY_NAME").unwrap_or("this system");
+    Some(format!(
+        "{name} is not Debian: format, lints, tests and binaries work here; packages, images, ISOs and what `setup` \
+         installs from Debian do not\n    fix: run in the container that docs/contributing.md describes"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_distributions_are_named_with_what_works_there() {
+        assert_eq!(note_of("PRETTY_NAME=\"Debian GNU/Linux 13 (trixie)\"\nID=debian\n"), None);
+        let ubuntu = note_of("PRETTY_NAME=\"Ubuntu 24.04.3 LTS\"\nID=ubuntu\nID_LIKE=debian\n");
+        let ubuntu = ubuntu.unwrap();
+        assert!(ubuntu.starts_with("Ubuntu 24.04.3 LTS is not Debian"), "{ubuntu}");
+        assert!(ubuntu.contains("fix: run in the container"), "{ubuntu}");
+        assert!(note_of("ID=fedora\n").is_some() && note_of("").is_some());
+    }
+}
