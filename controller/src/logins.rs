@@ -66,14 +66,6 @@ impl Logins {
         Self { failed: Limit::new(rate, burst), password_checks, metrics }
     }
 
-    /// Looks whether an address may try at all, before anything is done for it.
-    ///
-    /// # Errors
-    /// [`Exhausted`] where it has failed too often.
-    pub(crate) fn check(&self, address: IpAddr) -> Result<(), Exhausted> {
-        self.failed.check(address)
-    }
-
     /// Starts an attempt.
     ///
     /// # Errors

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::IntoResponse as _;
@@ -61,6 +61,7 @@ pub(crate) struct Parts {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) profiles: Vec<&'static str>,
     pub(crate) requests: Limit,
+    pub(crate) reports: Limit,
     pub(crate) logins: Arc<Logins>,
 }
 
@@ -84,7 +85,7 @@ impl Api {
         rate: f64,
     ) -> Self {
         let profiles = runner.profiles();
-        let requests = Limit::new(rate, rate * 2.0);
+        let [requests, reports] = [(); 2].map(|()| Limit::new(rate, rate * 2.0));
         Self(Arc::new(Parts {
             database,
             runner,
@@ -93,6 +94,7 @@ impl Api {
             metrics,
             profiles,
             requests,
+            reports,
             logins,
         }))
     }
@@ -167,7 +169,10 @@ impl<'a> Caller<'a> {
 }
 
 async fn limit(State(api): State<Api>, request: Request, next: Next) -> Response<Body> {
-    if let Err(exhausted) = api.requests.take(address(&request)) {
+    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    // Hosts and people may share an address; neither must use up what the other needs.
+    let requests = if route == Some(WEBHOOK) { &api.reports } else { &api.requests };
+    if let Err(exhausted) = requests.take(address(&request)) {
         return Problem::from(exhausted).into_response();
     }
     if !is_json_or_empty(&request) {

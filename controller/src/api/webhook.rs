@@ -4,6 +4,7 @@
 //! `POST /api/v1/status-webhook/{serial}`: machines report how their task ended.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -122,8 +123,14 @@ impl Sent {
     }
 }
 
-/// The answer to a report that nothing authenticates.
-fn refused() -> Problem {
+/// The answer to a report that nothing authenticates. It counts as a failed login of `from`; one that
+/// is authentic is taken whatever failed before, because hosts and guessers may share an address, and a
+/// secret of 256 bits is not guessed.
+fn refused(api: &Api, from: IpAddr) -> Problem {
+    match api.logins.attempt(Interface::Webhook, from) {
+        Ok(attempt) => attempt.failed(None),
+        Err(exhausted) => return exhausted.into(),
+    }
     let message = "expected in X-Webhook-Secret the secret of the job that job_id names, \
                    or a client certificate whose common name or DNS name is the serial number";
     Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
@@ -135,24 +142,19 @@ pub(super) async fn report(
     request: Request,
 ) -> Result<Response<Body>, Problem> {
     let from = address(&request);
-    api.logins.check(from)?;
     let serial = parameter(&request)?;
     let certificate = request.extensions().get::<ClientCertificate>();
     let by_certificate = certificate.is_some_and(|certificate| certificate.is_for(&serial));
     let secret = request.headers().get(SECRET).cloned();
     if !by_certificate && secret.is_none() {
-        api.logins.attempt(Interface::Webhook, from)?.failed(None);
-        return Err(refused());
+        return Err(refused(&api, from));
     }
     let sent: Result<Sent, Problem> = parse(&body(request, SMALL_BODY).await?);
     // Whoever is not authenticated learns nothing of what is wrong with the rest.
     let job = sent.as_ref().ok().and_then(|sent| sent.job_id.as_deref()?.parse().ok());
-    let attempt = api.logins.attempt(Interface::Webhook, from)?;
     if !by_certificate && !secret.is_some_and(|secret| api.webhook.accept(&secret, job)) {
-        attempt.failed(None);
-        return Err(refused());
+        return Err(refused(&api, from));
     }
-    attempt.succeeded();
     let report = sent?.check()?;
     let of = serial.clone();
     let taken = api

@@ -303,6 +303,25 @@ fn guesses_are_limited_in_the_registry_and_count_everywhere() {
     assert!((20..=25).contains(&failed.parse::<u32>().unwrap()), "{failed}");
 }
 
+/// Whoever guesses from the address of a host keeps no report of that host out.
+#[test]
+fn an_authentic_report_is_taken_whatever_was_guessed_before() {
+    let service = api::service();
+    let ops = service.client.login("ops", PASSWORD);
+    api::send(&ops, "PUT", "/api/v1/servers/S1", &api::server()).expect(201);
+    let job = api::send(&ops, "POST", "/api/v1/jobs", &api::new_job("S1")).expect(202).json();
+    let id = job["job_id"].as_str().unwrap();
+    api::until(&ops, id, |job| job["step"] == "webhook.wait");
+    let report = json!({ "status": "success", "job_id": id }).to_string();
+    let send = |secret: &str| {
+        let headers = [("x-webhook-secret", secret)];
+        service.client.send("POST", "/api/v1/status-webhook/S1", &headers, report.as_bytes())
+    };
+    assert!((0..100).any(|_| send("wrong").status == 429));
+    ops.get("/api/v1/jobs").expect_problem(429, "too_many_requests");
+    send(&api::secret_of(id, 0)).expect(200);
+}
+
 /// Behind a proxy each client has its own limit; without trust in it, a header is only a claim.
 #[test]
 fn a_trusted_proxy_says_who_guesses() {
