@@ -11,6 +11,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -74,8 +75,7 @@ fn stall(client: &Client, location: &str) -> TcpStream {
 
 #[track_caller]
 fn terminate(process: &mut Process) {
-    let status = Command::new("kill").arg(process.child.id().to_string()).status().unwrap();
-    assert!(status.success());
+    process.signal(Signal::TERM);
     let start = Instant::now();
     while process.child.try_wait().unwrap().is_none() {
         assert!(start.elapsed() < HANG, "it does not end on SIGTERM");

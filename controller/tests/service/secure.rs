@@ -41,8 +41,7 @@ fn servers(url: &str, ca: &Path) -> Output {
 }
 
 fn hang_up(process: &Process) {
-    let id = process.child.id().to_string();
-    assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
+    process.signal(rustix::process::Signal::HUP);
 }
 
 #[test]

@@ -8,13 +8,13 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::support::Process;
 
 fn terminate(process: &Process) {
-    let status = Command::new("kill").arg(process.child.id().to_string()).status().unwrap();
-    assert!(status.success());
+    process.signal(Signal::TERM);
 }
 
 /// Starts to add four bytes to an upload and sends two of them.

@@ -167,6 +167,12 @@ pub(crate) struct Process {
 }
 
 impl Process {
+    /// Sends a signal. The program `kill` is not on every machine.
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal)
+            .unwrap();
+    }
+
     pub(crate) fn start(data: &Path) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_controller"));
         command.args(["serve", "--listen", "127.0.0.1:0", "--log-level", "trace", "--data-dir"]);
