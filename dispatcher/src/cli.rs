@@ -17,8 +17,8 @@ how the controller is reached, /run/controller, and starts the target.
 Usage: dispatcher [OPTIONS] [SOURCE]
 
 Arguments:
-  [SOURCE]  A block device, an ISO file or a folder, in place of the first disc or disk whose
-            volume label starts with TASK_
+  [SOURCE]  A block device, an ISO file or a folder, in place of the optical, removable and read-only
+            media whose volume label starts with TASK_. Fixed disks are never searched
 
 Options:
       --timeout SECONDS   How long to wait for the medium [default: 600]

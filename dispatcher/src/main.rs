@@ -8,13 +8,16 @@
 //! `docs/recipe.md` describes what it reads, what it writes and how it ends.
 #![forbid(unsafe_code)]
 
+mod choose;
 mod cli;
+mod device;
 mod dispatch;
 mod exit;
 mod log;
 mod machine;
 mod medium;
 mod mount;
+mod read;
 mod start;
 mod task;
 mod trust;

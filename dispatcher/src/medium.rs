@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Finding the task ISO. Device numbers change from boot to boot, so the volume label decides.
+//! The media that hold a task. Device numbers change from boot to boot, so the volume label decides.
 
 use std::{
     fs, io,
     os::unix::fs::FileTypeExt as _,
     path::{Path, PathBuf},
-    thread,
-    time::{Duration, Instant},
 };
 
 use iso9660::{
@@ -17,16 +15,7 @@ use iso9660::{
     task::VOLUME_PREFIX,
 };
 
-use crate::{
-    exit::{Exit, Failure},
-    log,
-};
-
-/// How often to look.
-const INTERVAL: Duration = Duration::from_millis(500);
-/// The names of the devices that may hold it, discs first. A BMC that has one virtual drive only may
-/// offer the second image as a USB stick.
-const DEVICES: [&str; 3] = ["sr", "sd", "vd"];
+use crate::device::{self, Device, Drive};
 
 /// Where the task is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +24,8 @@ pub(crate) struct Medium {
     pub(crate) kind: Kind,
     /// The volume label, if it is a volume that has one.
     pub(crate) label: Option<String>,
+    /// What it was found in; None where it was named.
+    pub(crate) drive: Option<Drive>,
 }
 
 /// What a medium is.
@@ -56,41 +47,8 @@ pub(crate) enum Kind {
     Folder,
 }
 
-/// Waits until there is a medium: `source`, or else a device below `root` with a task's label.
-pub(crate) fn wait(
-    source: Option<&Path>,
-    root: &Path,
-    timeout: Duration,
-) -> Result<Medium, Failure> {
-    let what = match source {
-        Some(path) => path.display().to_string(),
-        None => format!("a medium labelled {VOLUME_PREFIX}*"),
-    };
-    log::info(format_args!("waiting up to {} s for {what}", timeout.as_secs()));
-    let started = Instant::now();
-    loop {
-        let found = match source {
-            Some(path) => named(path),
-            None => search(root),
-        };
-        match found {
-            Ok(medium) => {
-                let label = medium.label.as_deref().unwrap_or("no label");
-                log::info(format_args!("found {} ({label})", medium.path.display()));
-                return Ok(medium);
-            }
-            Err(error) if started.elapsed() >= timeout => {
-                let seconds = timeout.as_secs();
-                let error = anyhow::anyhow!("{what} did not show up within {seconds} s: {error}");
-                return Err(Failure::new(Exit::NoMedium, error));
-            }
-            Err(_) => thread::sleep(INTERVAL.min(timeout.saturating_sub(started.elapsed()))),
-        }
-    }
-}
-
 /// The medium that was named, if it is there. Opening a drive fails until a disc is in it.
-fn named(path: &Path) -> Result<Medium, io::Error> {
+pub(crate) fn named(path: &Path) -> Result<Medium, io::Error> {
     let file_type = fs::metadata(path)?.file_type();
     let kind = if file_type.is_dir() {
         Kind::Folder
@@ -101,7 +59,7 @@ fn named(path: &Path) -> Result<Medium, io::Error> {
     } else {
         return Err(io::Error::other("neither a block device nor a file nor a folder"));
     };
-    let medium = |kind, label| Medium { path: path.to_owned(), kind, label };
+    let medium = |kind, label| Medium { path: path.to_owned(), kind, label, drive: None };
     if kind == Kind::Folder {
         return Ok(medium(kind, None));
     }
@@ -118,34 +76,34 @@ fn label(volume: impl io::Read + io::Seek) -> Option<String> {
     Volume::open(volume).ok().map(|volume| volume.info().volume_id.clone())
 }
 
-/// The first device below `root` whose label is that of a task.
-fn search(root: &Path) -> Result<Medium, io::Error> {
-    let mut found = Vec::new();
-    for name in devices(root)? {
-        // A drive without a disc, or a disk without a volume, is not what is looked for.
-        let Ok(medium) = named(&root.join("dev").join(name)) else { continue };
-        if medium.label.as_ref().is_some_and(|label| label.starts_with(VOLUME_PREFIX)) {
-            found.push(medium);
-        }
-    }
-    for other in found.iter().skip(1) {
-        log::warning(format_args!("{} has the label of a task too", other.path.display()));
-    }
-    found.into_iter().next().ok_or_else(|| io::Error::other("no device has such a label"))
+/// What a look at all devices found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// The media with the label of a task, in the order in which they are to be tried.
+    pub(crate) tasks: Vec<Medium>,
+    /// An optical drive can't be read yet: it has no medium, or is not ready.
+    pub(crate) is_optical_missing: bool,
+    /// Disks that were not looked at.
+    pub(crate) fixed: Vec<String>,
 }
 
-/// The devices to look at, in a stable order.
-fn devices(root: &Path) -> Result<Vec<String>, io::Error> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(root.join("sys/block"))? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if let Some(rank) = DEVICES.iter().position(|prefix| name.starts_with(prefix)) {
-            // By length before name, so that sr10 comes after sr9.
-            names.push((rank, name.len(), name));
+/// Looks for tasks on all devices below `root` that can hold one.
+pub(crate) fn search(root: &Path) -> Result<Found, io::Error> {
+    let (devices, fixed) = device::list(root)?;
+    let mut found = Found { fixed, ..Found::default() };
+    for Device { name, drive } in devices {
+        match named(&root.join("dev").join(name)) {
+            Ok(medium) => {
+                let label = medium.label.as_deref().unwrap_or_default();
+                if label.starts_with(VOLUME_PREFIX) {
+                    found.tasks.push(Medium { drive: Some(drive), ..medium });
+                }
+            }
+            // A drive without a disc is not what is looked for.
+            Err(_) => found.is_optical_missing |= drive == Drive::Optical,
         }
     }
-    names.sort();
-    Ok(names.into_iter().map(|(_, _, name)| name).collect())
+    Ok(found)
 }
 
 /// The job's id as far as a volume label tells it, in upper case and without dashes. A label of full
@@ -167,14 +125,5 @@ mod tests {
         assert_eq!(job_of_label(&label("f81d4fae-7dec-11d0-a765-00a0c91e6bf6")), None);
         assert_eq!(job_of_label("TASK_"), None);
         assert_eq!(job_of_label("OTHER"), None);
-    }
-
-    #[test]
-    fn discs_come_before_disks_and_by_number() {
-        let root = tempfile::tempdir().unwrap();
-        for name in ["vda", "sr10", "sda", "sr9", "sr0", "nvme0n1", "loop0"] {
-            fs::create_dir_all(root.path().join("sys/block").join(name)).unwrap();
-        }
-        assert_eq!(devices(root.path()).unwrap(), ["sr0", "sr9", "sr10", "sda", "vda"]);
     }
 }

@@ -22,10 +22,6 @@ pub(crate) fn start(target: &TaskTarget) -> Result<(), Failure> {
 }
 
 fn try_start(target: &str) -> anyhow::Result<()> {
-    // systemctl would take it for an option.
-    if target.starts_with('-') {
-        bail!("its name starts with a dash");
-    }
     let state = systemctl(&["show", "--property=LoadState", "--value", target])?;
     match String::from_utf8_lossy(&state.stdout).trim() {
         "loaded" => {}

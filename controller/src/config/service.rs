@@ -158,6 +158,7 @@ pub(super) fn jobs(source: &mut Source<'_>, mut section: Section<'_>) -> JobsCon
         ("cleanup_budget", &mut settings.cleanup_budget),
         ("keep_isos", &mut settings.keep_isos),
         ("keep_jobs", &mut settings.keep_jobs),
+        ("task_validity", &mut settings.task_validity),
     ] {
         set(value, section.duration(source, key));
     }

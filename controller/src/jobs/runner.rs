@@ -48,6 +48,9 @@ pub struct Settings {
     pub keep_isos: Duration,
     /// Jobs stay for so long after their end.
     pub keep_jobs: Duration,
+    /// A signed task expires so long after its job was made. Task ISOs are built again after a restart
+    /// and must then be the same, so it does not count from the time of the build.
+    pub task_validity: Duration,
     /// Signs task ISOs.
     pub signing_key: Option<Arc<SigningKey>>,
 }
@@ -65,6 +68,7 @@ impl Default for Settings {
             retry_pause: Duration::from_secs(1),
             keep_isos: Duration::from_hours(24),
             keep_jobs: Duration::from_hours(90 * 24),
+            task_validity: Duration::from_hours(48),
             signing_key: None,
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use iso9660::task::TaskIso;
 use recipe::controller::ControllerAccess;
-use recipe::signature::{SigningKey, TaskManifest};
+use recipe::signature::{SigningKey, TaskManifest, Validity};
 use recipe::{SchemaVersion, ShortText};
 
 use super::bmc::Media;
@@ -30,6 +30,8 @@ pub struct Order {
     /// Seconds since 1970 that every time in the image says: when the job was made, so that the image
     /// is the same however often it is built.
     pub epoch: u64,
+    /// Seconds after that when a signed task expires.
+    pub validity: u64,
 }
 
 /// Why there is no ISO. Never holds anything of the recipe.
@@ -107,7 +109,10 @@ pub fn build(order: &Order, key: Option<&SigningKey>) -> Result<Vec<u8>, TaskErr
     };
     if let Some(key) = key {
         let text = |text: &str| text.parse::<ShortText>().map_err(|e| refused(&e));
-        let manifest = TaskManifest::new(text(&iso.job_id)?, text(&order.serial)?, iso.files());
+        let validity =
+            Validity { created: order.epoch, expires: order.epoch.saturating_add(order.validity) };
+        let (job, server) = (text(&iso.job_id)?, text(&order.serial)?);
+        let manifest = TaskManifest::new(job, server, validity, iso.files());
         iso.signature = Some(manifest.sign(key).into_bytes());
     }
     Ok(iso.to_bytes()?)

@@ -169,6 +169,7 @@ impl Worker {
             recipe,
             schema_id: job.schema_id.clone(),
             epoch: u64::try_from(job.created_at / 1000).unwrap_or(0),
+            validity: self.runner.settings.task_validity.as_secs(),
         };
         let key = self.runner.settings.signing_key.clone();
         let build = move || task::build(&order, key.as_deref()).map_err(|e| e.to_string());

@@ -28,7 +28,7 @@ mod write;
 
 pub use contents::{ContentSummary, Contents, KsCfg, Metadata, UnattendXml, UserData, sha256_hex};
 pub use fault::{Fault, ValidationError};
-pub use model::{Recipe, SiteTarget, TaskTarget};
+pub use model::{Recipe, TaskTarget};
 pub use partition::{ByteSize, Format, Partition, PartitionLayout, Percent, Size, TypeGuid};
 pub use summary::{FileSummary, Summary};
 pub use text::{DiskPath, FirmwareUrl, FormError, Label, OciReference, Sha256Hex, ShortText};

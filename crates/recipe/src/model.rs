@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use crate::{
     contents::{KsCfg, Metadata, UnattendXml, UserData},
     partition::PartitionLayout,
-    patterns,
     text::{DiskPath, FirmwareUrl, FormError, OciReference, Sha256Hex},
 };
 
@@ -84,30 +83,20 @@ pub enum TaskTarget {
     InstallEsxi,
     /// `firmware-update.target`
     FirmwareUpdate,
-    /// A target that a site has added to its own maintenance image.
-    Site(SiteTarget),
 }
 
-/// The name of a target that is none of the four that this crate knows.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct SiteTarget(String);
-
 impl TaskTarget {
-    /// The targets that this crate knows.
+    /// Every target.
     pub const KNOWN: [Self; 4] =
         [Self::InstallLinux, Self::InstallWindows, Self::InstallEsxi, Self::FirmwareUpdate];
 
-    /// The longest name of a systemd unit, in characters (`UNIT_NAME_MAX` with its NUL is 256).
-    pub const MAX_CHARS: usize = 255;
-
     /// The unit's name.
-    pub fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &'static str {
         match self {
             Self::InstallLinux => "install-linux.target",
             Self::InstallWindows => "install-windows.target",
             Self::InstallEsxi => "install-esxi.target",
             Self::FirmwareUpdate => "firmware-update.target",
-            Self::Site(name) => &name.0,
         }
     }
 
@@ -118,7 +107,6 @@ impl TaskTarget {
             Self::InstallWindows => &["target_disk", "oci_url"],
             Self::InstallEsxi => &["ks_cfg"],
             Self::FirmwareUpdate => &["firmware_url"],
-            Self::Site(_) => &[],
         }
     }
 }
@@ -127,13 +115,8 @@ impl FromStr for TaskTarget {
     type Err = FormError;
 
     fn from_str(text: &str) -> Result<Self, FormError> {
-        if let Some(known) = Self::KNOWN.into_iter().find(|known| known.as_str() == text) {
-            return Ok(known);
-        }
-        if text.len() <= Self::MAX_CHARS && patterns::matches(patterns::TASK_TARGET, text) {
-            return Ok(Self::Site(SiteTarget(text.to_owned())));
-        }
-        Err(FormError("a systemd target such as install-linux.target"))
+        let known = Self::KNOWN.into_iter().find(|known| known.as_str() == text);
+        known.ok_or(FormError("a known target such as install-linux.target"))
     }
 }
 

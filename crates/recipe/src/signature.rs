@@ -5,9 +5,11 @@
 //! files, and the controller's Ed25519 signature (RFC 8032) over these lines.
 //!
 //! ```text
-//! provisioner-task 1
+//! provisioner-task 2
 //! job f81d4fae-7dec-11d0-a765-00a0c91e6bf6
 //! server CZ1234567X
+//! created 1796000000
+//! expires 1796172800
 //! <sha256>  recipe.json
 //! <sha256>  recipe.schema.json
 //! <sha256>  user-data
@@ -16,8 +18,11 @@
 //!
 //! Lines end in LF, and the files stand sorted by name, as `sha256sum` writes them. What is signed is
 //! every byte before the line `signature`; the first line keeps a signature made for another
-//! purpose from being taken for one of these. A signature is for one machine: a task ISO that was
+//! purpose from being taken for one of these. A signature is for one host: a task ISO that was
 //! made for another one, or copied from it, is refused, not only one that nobody signed.
+//!
+//! `created` and `expires` are seconds since 1970, UTC. A task ISO that is kept can't be used again after
+//! `expires`. Version 1 had neither, so it is not accepted.
 
 mod keys;
 
@@ -35,9 +40,12 @@ use crate::{
 };
 
 /// The first line: the purpose and the version of the format.
-const HEADER: &str = "provisioner-task 1";
+const HEADER: &str = "provisioner-task 2";
 /// What the last line starts with.
 const SIGNATURE: &str = "signature ed25519 ";
+/// The line of the first file, counted from 1, and what it holds.
+const FIRST_FILE: usize = 6;
+const FILE_LINE: &str = "SHA256, two spaces, NAME";
 /// The largest file that is read, in bytes: four times what the longest fields take.
 const MAX_BYTES: usize = 8 * 1024;
 
@@ -46,10 +54,21 @@ const MAX_BYTES: usize = 8 * 1024;
 pub struct TaskManifest {
     /// The controller's job.
     pub job: ShortText,
-    /// The serial number of the machine that the task is for.
+    /// The serial number of the host that the task is for.
     pub server: ShortText,
+    /// When the task may be carried out.
+    pub validity: Validity,
     /// The digest of each file on the ISO but the signature, by name.
     pub files: BTreeMap<String, Sha256Hex>,
+}
+
+/// From when until when a task is valid, in seconds since 1970, UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Validity {
+    /// When the job was made. No clock that shows less is right.
+    pub created: u64,
+    /// The last second.
+    pub expires: u64,
 }
 
 /// Why a signature is not accepted.
@@ -82,6 +101,16 @@ pub enum SignatureError {
         /// The serial number of this machine.
         actual: ShortText,
     },
+    /// It is too late.
+    #[error(
+        "recipe.sig: the task expired {late} s ago: it is valid until {expires} (seconds since 1970)"
+    )]
+    Expired {
+        /// The last second of the task.
+        expires: u64,
+        /// Seconds since then.
+        late: u64,
+    },
 }
 
 impl TaskManifest {
@@ -89,18 +118,18 @@ impl TaskManifest {
     pub fn new<'a>(
         job: ShortText,
         server: ShortText,
+        validity: Validity,
         files: impl IntoIterator<Item = (&'a str, &'a [u8])>,
     ) -> Self {
-        let files = files.into_iter();
-        let digests = files
-            .filter_map(|(name, bytes)| Some((name.to_owned(), sha256_hex(bytes).parse().ok()?)));
-        Self { job, server, files: digests.collect() }
+        Self { job, server, validity, files: digests(files) }
     }
 
     /// The lines that are signed.
     fn text(&self) -> String {
-        let mut text = format!("{HEADER}\njob {}\nserver {}\n", self.job, self.server);
-        for (name, digest) in &self.files {
+        let Self { job, server, validity: Validity { created, expires }, files } = self;
+        let mut text =
+            format!("{HEADER}\njob {job}\nserver {server}\ncreated {created}\nexpires {expires}\n");
+        for (name, digest) in files {
             // Writing to a string can't fail.
             writeln!(text, "{digest}  {name}").unwrap_or_default();
         }
@@ -138,7 +167,7 @@ impl TaskManifest {
         if manifest.text() == signed {
             Ok(manifest)
         } else {
-            Err(form(4, "the files sorted by name, each once"))
+            Err(form(FIRST_FILE, "the files sorted by name, each once"))
         }
     }
 
@@ -148,17 +177,33 @@ impl TaskManifest {
         if lines.next() != Some(HEADER) {
             return Err(form(1, HEADER));
         }
-        let mut field = |prefix: &str| lines.next()?.strip_prefix(prefix)?.parse().ok();
-        let job = field("job ").ok_or(form(2, "job ID"))?;
-        let server = field("server ").ok_or(form(3, "server SERIAL"))?;
+        let mut field = |prefix: &str| lines.next()?.strip_prefix(prefix);
+        let text = |value: Option<&str>| value?.parse().ok();
+        let job = text(field("job ")).ok_or(form(2, "job ID"))?;
+        let server = text(field("server ")).ok_or(form(3, "server SERIAL"))?;
+        let seconds = |value: Option<&str>| value?.parse().ok();
+        let created = seconds(field("created ")).ok_or(form(4, "created SECONDS"))?;
+        let expires = seconds(field("expires ")).ok_or(form(5, "expires SECONDS"))?;
         let mut files = BTreeMap::new();
         for (index, line) in lines.enumerate() {
             let file = line.split_once("  ");
-            let (digest, name) = file.ok_or(form(index + 4, "SHA256, two spaces, NAME"))?;
-            let digest = digest.parse().map_err(|_| form(index + 4, "SHA256, two spaces, NAME"))?;
+            let (digest, name) = file.ok_or(form(index + FIRST_FILE, FILE_LINE))?;
+            let digest = digest.parse().map_err(|_| form(index + FIRST_FILE, FILE_LINE))?;
             files.insert(name.to_owned(), digest);
         }
-        Ok(Self { job, server, files })
+        Ok(Self { job, server, validity: Validity { created, expires }, files })
+    }
+
+    /// Whether the task is still valid at `now`, in seconds since 1970.
+    ///
+    /// A clock that is behind lets an expired task pass. `now` must not be earlier than the latest
+    /// [`Validity::created`] that is known from a signature, which no clock can be.
+    pub fn check_time(&self, now: u64) -> Result<(), SignatureError> {
+        let expires = self.validity.expires;
+        match now.checked_sub(expires) {
+            None | Some(0) => Ok(()),
+            Some(late) => Err(SignatureError::Expired { expires, late }),
+        }
     }
 
     /// Whether the task is for `server`, and `files` are exactly those that were signed.
@@ -171,7 +216,7 @@ impl TaskManifest {
             let (signed, actual) = (self.server.clone(), server.clone());
             return Err(SignatureError::Server { signed, actual });
         }
-        let actual = Self::new(self.job.clone(), self.server.clone(), files).files;
+        let actual = digests(files);
         let fault = |file: &String, what| SignatureError::File { file: file.clone(), what };
         for (name, digest) in &actual {
             match self.files.get(name) {
@@ -187,4 +232,13 @@ impl TaskManifest {
             None => Ok(()),
         }
     }
+}
+
+fn digests<'a>(
+    files: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+) -> BTreeMap<String, Sha256Hex> {
+    let files = files.into_iter();
+    files
+        .filter_map(|(name, bytes)| Some((name.to_owned(), sha256_hex(bytes).parse().ok()?)))
+        .collect()
 }

@@ -8,7 +8,8 @@ use serde_json::Value;
 use crate::{
     contents::{ContentSummary, KsCfg, UnattendXml, UserData},
     fault::{Fault, ValidationError},
-    model::Recipe,
+    model::{Recipe, TaskTarget},
+    patterns,
     schema::{self, Schema},
     version::{CURRENT, SchemaVersion},
     warning::{Warning, warnings},
@@ -89,6 +90,7 @@ impl Parsed {
         let (value, mut faults) = schema::parse(recipe).map_err(|error| {
             ValidationError::new(vec![Fault::new("", "json", format!("is not JSON: {error}"))])
         })?;
+        faults.extend(unknown_target(&value));
         faults.extend(too_many_bytes(&value));
         Ok(Self { value, source: ContentSummary::of(recipe), faults })
     }
@@ -111,6 +113,18 @@ impl Parsed {
         let warnings = warnings(&recipe);
         Ok(Validated { recipe, schema: version, source: self.source.clone(), warnings })
     }
+}
+
+/// The published schemas allow the name of any target. That of another would have the dispatcher start
+/// whatever unit the image has, `poweroff.target` included. A name of another form breaks the
+/// schema's pattern and is not reported twice.
+fn unknown_target(recipe: &Value) -> Option<Fault> {
+    let target = recipe.get("task_target")?.as_str()?;
+    let has_form = patterns::matches(patterns::TASK_TARGET, target);
+    (has_form && target.parse::<TaskTarget>().is_err()).then(|| {
+        let known = TaskTarget::KNOWN.map(|known| known.as_str()).join(", ");
+        Fault::new("/task_target", "enum", format!("must be one of {known}"))
+    })
 }
 
 /// The limits in bytes, which no keyword of JSON Schema can say.

@@ -49,10 +49,6 @@ impl List {
     }
 
     fn task(&mut self, recipe: &Recipe) {
-        if matches!(recipe.task_target, TaskTarget::Site(_)) {
-            let message = "is none of the targets of the provisioner: the image must bring it";
-            self.add("/task_target", "site-target", message);
-        }
         if recipe.oci_url.as_ref().is_some_and(|url| url.registry().is_none()) {
             self.add("/oci_url", "no-registry", "names no registry, and there is no default one");
         }

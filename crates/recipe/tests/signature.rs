@@ -9,7 +9,8 @@ use std::{fs, process::Command};
 
 use proptest::{collection, prelude::*, sample};
 use recipe::signature::{
-    PublicKeys, SignatureError, SigningKey, TaskManifest, public_key_pem, signing_key_from_pem,
+    PublicKeys, SignatureError, SigningKey, TaskManifest, Validity, public_key_pem,
+    signing_key_from_pem,
 };
 
 const FILES: [(&str, &[u8]); 3] =
@@ -25,12 +26,14 @@ fn keys(seeds: &[u8]) -> PublicKeys {
 }
 
 fn manifest() -> TaskManifest {
-    TaskManifest::new("job-1".parse().unwrap(), "SN 1".parse().unwrap(), FILES)
+    let validity = Validity { created: 1_796_000_000, expires: 1_796_172_800 };
+    TaskManifest::new("job-1".parse().unwrap(), "SN 1".parse().unwrap(), validity, FILES)
 }
 
 #[test]
 fn a_signature_has_these_bytes() {
-    let expected = "provisioner-task 1\njob job-1\nserver SN 1\n\
+    let expected = "provisioner-task 2\njob job-1\nserver SN 1\n\
+        created 1796000000\nexpires 1796172800\n\
         7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed  recipe.json\n\
         3fc4ccfe745870e2c0d99f71f30ff0656c8dedd41cc1d7d3d376b0dbe685e2f3  recipe.schema.json\n\
         8b5b9db0c13db24256c829aa364aa90c6d2eba318b9232a4ab9313b954d3555f  user-data\n\
@@ -80,19 +83,38 @@ fn another_form_is_refused_even_if_it_is_signed() {
     };
     let digest = "0".repeat(64);
     assert!(refused("other-purpose 1\njob 1\nserver 2\n").contains("line 1"));
-    assert!(refused("provisioner-task 1\nserver 2\njob 1\n").contains("line 2"));
-    assert!(refused("provisioner-task 1\njob 1\nserver \n").contains("line 3"));
-    assert!(refused("provisioner-task 1\njob 1\nserver 2\n00  a\n").contains("line 4"));
+    // Version 1 had no expiry.
+    assert!(
+        refused(&format!("provisioner-task 1\njob 1\nserver 2\n{digest}  a\n")).contains("line 1")
+    );
+    assert!(refused("provisioner-task 2\nserver 2\njob 1\n").contains("line 2"));
+    assert!(refused("provisioner-task 2\njob 1\nserver \n").contains("line 3"));
+    let start = "provisioner-task 2\njob 1\nserver 2\n";
+    assert!(refused(&format!("{start}{digest}  a\n")).contains("line 4"));
+    assert!(refused(&format!("{start}created -1\n")).contains("line 4"));
+    assert!(refused(&format!("{start}created 1\nexpires 1x\n")).contains("line 5"));
+    // One number has one form.
+    assert!(refused(&format!("{start}created +1\nexpires 2\n")).contains("line 6"));
+    let start = format!("{start}created 1\nexpires 2\n");
+    assert!(refused(&format!("{start}00  a\n")).contains("line 6"));
     for files in [
         format!("{digest}  b\n{digest}  a\n"),
         format!("{digest}  a\n{digest}  a\n"),
         format!("{digest}  a\r\n"),
         format!("{digest}  a"),
     ] {
-        assert!(
-            refused(&format!("provisioner-task 1\njob 1\nserver 2\n{files}")).contains("line 4")
-        );
+        assert!(refused(&format!("{start}{files}")).contains("line 6"));
     }
+}
+
+#[test]
+fn a_task_is_valid_until_it_expires() {
+    let manifest = manifest();
+    for now in [0, manifest.validity.created, manifest.validity.expires] {
+        manifest.check_time(now).unwrap();
+    }
+    let error = manifest.check_time(manifest.validity.expires + 7).unwrap_err();
+    assert!(error.to_string().contains("expired 7 s ago"), "{error}");
 }
 
 #[test]

@@ -67,18 +67,14 @@ fn file_systems_and_labels_that_do_not_fit() {
     );
     let labelled = |format: &str, label: &str| json!({"size": "1G", "type_guid": "ef00", "format": format, "label": label});
     let recipe = json!({
-        "task_target": "site.target",
-        "partition_layout": [
+        "task_target": "firmware-update.target", "firmware_url": "https://files.example/f",
+        "firmware_sha256": "0".repeat(64), "partition_layout": [
             labelled("vfat", "twelve bytes"), labelled("vfat", "TWICE"), labelled("vfat", "TWICE"),
         ],
     });
     assert_eq!(
         warnings(&recipe),
-        [
-            "/task_target site-target",
-            "/partition_layout/0/label label-cut",
-            "/partition_layout/2/label label-twice"
-        ]
+        ["/partition_layout/0/label label-cut", "/partition_layout/2/label label-twice"]
     );
 }
 

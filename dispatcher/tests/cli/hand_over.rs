@@ -5,6 +5,7 @@
 
 use std::{fs, time::Duration};
 
+use iso9660::task::TaskIso;
 use recipe::{CURRENT, PREVIOUS, sha256_hex};
 use serde_json::{Value, json};
 
@@ -132,6 +133,67 @@ fn the_task_is_found_by_its_label_on_whatever_drive() {
     assert_eq!(ended.code, Some(0));
     assert!(ended.stderr.contains("warning: "), "two media went by in silence: {ended:?}");
     assert_eq!(machine.provision().env.job_id.unwrap().as_str(), "DISC1");
+}
+
+/// Whoever had the host before can have left anything on its disks, a trailer in the last blocks included.
+#[test]
+fn a_fixed_disk_is_never_searched() {
+    let machine = Machine::new();
+    machine.fixed_disk("sda", &iso("evil"));
+    machine.fixed_disk("vda", &iso("evil"));
+    let task = iso("evil");
+    let joints = iso9660::combined::Joints::new(4096, task.len() as u64);
+    machine.fixed_disk("sdc", &[vec![1; 4096], task, joints.end].concat());
+    let search = ["--signature", "off"];
+    let ended = machine.run(search);
+    assert_eq!(ended.code, Some(10), "{ended:?}");
+    assert!(ended.stderr.contains("not looking at fixed disks: sda, sdc, vda"), "{ended:?}");
+    machine.device("sdb", &iso("good"));
+    assert_eq!(machine.run(search).code, Some(0));
+    assert_eq!(machine.provision().env.job_id.unwrap().as_str(), "GOOD");
+    // Whoever names a disk means it.
+    let ended = machine.run([machine.path("dev/sda")]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(machine.provision().env.job_id.unwrap().as_str(), "EVIL");
+}
+
+#[test]
+fn a_medium_that_can_not_be_used_does_not_end_the_search() {
+    let machine = Machine::new();
+    let mut damaged = iso("damaged");
+    // The root folder of the primary volume leads nowhere.
+    damaged[16 * 2048 + 158..16 * 2048 + 162].copy_from_slice(&[0xff; 4]);
+    machine.device("sr0", &damaged);
+    let bad = TaskIso {
+        job_id: "bad".to_owned(),
+        recipe: br#"{"task_target":"install-linux.target"}"#.into(),
+        schema: CURRENT.text.into(),
+        ..TaskIso::default()
+    };
+    machine.device("sr1", &bad.to_bytes().unwrap());
+    let ended = machine.run([""; 0]);
+    assert_eq!(ended.code, Some(14), "{ended:?}");
+    machine.device("sda", &iso("good"));
+    let ended = machine.run([""; 0]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(machine.provision().env.job_id.unwrap().as_str(), "GOOD");
+    assert!(ended.stderr.contains("sr1 is passed over: "), "{ended:?}");
+}
+
+/// A stick may have been in the host for years, and a BMC takes a while to present a CD.
+#[test]
+fn an_optical_drive_that_is_not_ready_is_waited_for() {
+    let machine = Machine::new();
+    machine.device("sda", &iso("stick"));
+    fs::create_dir_all(machine.path("sys/block/sr0")).unwrap();
+    let mut command = machine.command();
+    let waiting = std::thread::spawn(move || run(command.args(["--timeout", "60"])));
+    std::thread::sleep(Duration::from_millis(700));
+    machine.write("new", iso("disc"));
+    fs::rename(machine.path("new"), machine.path("dev/sr0")).unwrap();
+    let ended = waiting.join().unwrap();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(machine.provision().env.job_id.unwrap().as_str(), "DISC");
 }
 
 #[test]

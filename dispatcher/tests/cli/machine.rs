@@ -66,10 +66,23 @@ impl Machine {
         self.path("task")
     }
 
-    /// Puts a device with these contents below the machine's `/dev`.
+    /// Puts a device that can hold a task, with these contents, below the machine's `/dev`: a CD, a stick,
+    /// or a virtual disk that is read-only.
     pub(crate) fn device(&self, name: &str, contents: &[u8]) {
+        let is_virtual = name.starts_with("vd");
+        self.block_device(name, contents, !is_virtual, is_virtual);
+    }
+
+    /// The same of a fixed disk.
+    pub(crate) fn fixed_disk(&self, name: &str, contents: &[u8]) {
+        self.block_device(name, contents, false, false);
+    }
+
+    fn block_device(&self, name: &str, contents: &[u8], removable: bool, read_only: bool) {
         self.write(&format!("dev/{name}"), contents);
-        fs::create_dir_all(self.path(&format!("sys/block/{name}"))).unwrap();
+        for (file, value) in [("removable", removable), ("ro", read_only)] {
+            self.write(&format!("sys/block/{name}/{file}"), format!("{}\n", u8::from(value)));
+        }
     }
 
     /// The dispatcher's command line, without starting anything.

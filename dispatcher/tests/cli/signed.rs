@@ -3,11 +3,15 @@
 
 //! Tasks that are signed, and tasks that ought to be.
 
-use std::fs;
+use std::{
+    fs,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
+use iso9660::task::TaskIso;
 use recipe::{
     CURRENT,
-    signature::{SigningKey, TaskManifest, public_key_pem},
+    signature::{SigningKey, TaskManifest, Validity, public_key_pem},
 };
 
 use crate::machine::{Machine, RECIPE};
@@ -26,9 +30,53 @@ fn signed(seed: u8, server: &str) -> Machine {
     machine.task(RECIPE);
     let files = [("recipe.json", RECIPE), ("recipe.schema.json", CURRENT.text)];
     let files = files.map(|(name, text)| (name, text.as_bytes()));
-    let manifest = TaskManifest::new(JOB.parse().unwrap(), server.parse().unwrap(), files);
+    let (job, server) = (JOB.parse().unwrap(), server.parse().unwrap());
+    let manifest = TaskManifest::new(job, server, valid_for(-60, 3600), files);
     machine.write("task/recipe.sig", manifest.sign(&key(seed)));
     machine
+}
+
+/// Valid from and until so many seconds from now.
+fn valid_for(created: i64, expires: i64) -> Validity {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let at = |seconds| now.checked_add_signed(seconds).unwrap();
+    Validity { created: at(created), expires: at(expires) }
+}
+
+/// An image of a task for this machine, signed with the key of `seed`.
+fn image(seed: u8, job: &str, validity: Validity) -> TaskIso {
+    let mut iso = TaskIso {
+        job_id: job.to_owned(),
+        recipe: RECIPE.into(),
+        schema: CURRENT.text.into(),
+        ..TaskIso::default()
+    };
+    sign(&mut iso, seed, validity);
+    iso
+}
+
+fn sign(iso: &mut TaskIso, seed: u8, validity: Validity) {
+    let (job, server) = (iso.job_id.parse().unwrap(), "CZ0815".parse().unwrap());
+    let manifest = TaskManifest::new(job, server, validity, iso.files());
+    iso.signature = Some(manifest.sign(&SigningKey::from_bytes(&[seed; 32])).into());
+}
+
+/// A machine that trusts the key of the seed 1.
+fn trusting() -> Machine {
+    let machine = Machine::new();
+    let key = public_key_pem(&SigningKey::from_bytes(&[1; 32]));
+    machine.write("etc/provisioner/task-keys.pem", key);
+    machine
+}
+
+/// Runs the search, and answers the job that was found, or the exit code and what was said.
+fn search(machine: &Machine) -> Result<String, (Option<i32>, String)> {
+    let ended = machine.run([""; 0]);
+    if ended.code == Some(0) {
+        Ok(machine.provision().env.job_id.unwrap().to_string())
+    } else {
+        Err((ended.code, ended.stderr))
+    }
 }
 
 /// Runs on the task, and answers its exit code and what it said.
@@ -111,4 +159,62 @@ fn a_machine_without_a_serial_number_is_nobodys_machine() {
     let (code, stderr) = run(&machine, &[]);
     assert_eq!(code, Some(14), "{stderr}");
     assert!(stderr.contains("no serial number"), "{stderr}");
+}
+
+#[test]
+fn a_refused_medium_does_not_hide_the_right_one() {
+    let machine = trusting();
+    let fresh = || valid_for(-60, 3600);
+    let bytes = |iso: TaskIso| iso.to_bytes().unwrap();
+    machine.device("sr0", &bytes(image(2, "evil-1", fresh())));
+    let unsigned = TaskIso { signature: None, ..image(1, "evil-2", fresh()) };
+    machine.device("sr1", &bytes(unsigned));
+    // Signed once, for a medium of another label.
+    let relabelled = TaskIso { job_id: "other".to_owned(), ..image(1, "good", fresh()) };
+    machine.device("sr2", &bytes(relabelled));
+    let (code, said) = search(&machine).unwrap_err();
+    assert_eq!(code, Some(14), "{said}");
+    assert!(said.contains("signed as TASK_GOOD and has the label TASK_OTHER"), "{said}");
+    assert!(machine.is_untouched());
+
+    machine.device("sdb", &bytes(image(1, "good", fresh())));
+    assert_eq!(search(&machine).unwrap(), "good");
+}
+
+#[test]
+fn a_task_that_is_kept_can_not_be_used_again() {
+    let machine = trusting();
+    let mut old = image(1, "old", valid_for(-7200, -3600));
+    old.controller = Some(
+        br#"{"webhook_url": "https://c.example/x", "webhook_secret": "s", "job_id": "old"}"#.into(),
+    );
+    sign(&mut old, 1, valid_for(-7200, -3600));
+    machine.device("sr0", &old.to_bytes().unwrap());
+    let (code, said) = search(&machine).unwrap_err();
+    assert_eq!(code, Some(14), "{said}");
+    assert!(said.contains("the task expired 360") && said.contains("fix: "), "{said}");
+    assert!(!machine.path("run/provision").exists());
+    // It is authentic, so its controller may know.
+    assert!(machine.path("run/controller/webhook.env").exists());
+    let ended = machine.run(["--signature", "warn"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+/// The clock of a host may be slow, or set back by whoever had it before.
+#[test]
+fn no_task_is_valid_before_another_was_signed() {
+    let machine = trusting();
+    let old = image(1, "old", valid_for(-60, 3600)).to_bytes().unwrap();
+    machine.device("sr0", &old);
+    assert_eq!(search(&machine).unwrap(), "old");
+    // By this one the clock is two hours late.
+    let new = image(1, "new", valid_for(7200, 9000)).to_bytes().unwrap();
+    machine.device("sr1", &new);
+    assert_eq!(search(&machine).unwrap(), "new");
+    // Alone it is valid as well: a clock that is late is no reason to refuse a new task.
+    machine.device("sr0", b"");
+    assert_eq!(search(&machine).unwrap(), "new");
+    // Of those that are valid, the newest counts.
+    machine.device("sr0", &image(1, "newer", valid_for(7300, 9000)).to_bytes().unwrap());
+    assert_eq!(search(&machine).unwrap(), "newer");
 }

@@ -60,9 +60,13 @@ fn a_target_that_can_not_be_started_is_an_error() {
 }
 
 #[test]
-fn a_name_that_looks_like_an_option_is_not_given_to_systemctl() {
-    let machine = Machine::new();
-    let ended = start(&machine, r#"{"task_target":"--help.target"}"#, Some("loaded"), 0);
-    assert_eq!(ended.code, Some(16), "{ended:?}");
-    assert!(!machine.path("calls").exists());
+fn another_target_than_the_known_ones_is_not_given_to_systemctl() {
+    for target in ["poweroff.target", "--help.target", "site.target"] {
+        let machine = Machine::new();
+        let recipe = format!(r#"{{"task_target":"{target}"}}"#);
+        let ended = start(&machine, &recipe, Some("loaded"), 0);
+        assert_eq!(ended.code, Some(14), "{ended:?}");
+        assert!(ended.stderr.contains("/task_target must be one of "), "{ended:?}");
+        assert!(!machine.path("calls").exists());
+    }
 }

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Chooses the task: tries every medium, and goes on after one that is refused.
+//!
+//! A medium that nobody vouches for (unreadable, unsigned, signed for another host, expired) is not the
+//! task of this host, so the search goes on until the timeout. A task that is trusted, and whose
+//! recipe is not valid, ends the search as soon as no other medium is better.
+
+use std::{
+    collections::HashSet,
+    thread,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use recipe::{ShortText, Validated, controller::ControllerAccess, signature::TaskManifest};
+
+use crate::{
+    cli::Options,
+    device::Drive,
+    exit::{Exit, Failure},
+    log,
+    medium::{self, Found, Medium},
+    read,
+    task::Task,
+    trust::Trust,
+};
+
+/// How often to look.
+const INTERVAL: Duration = Duration::from_millis(500);
+/// How often media that were refused are read again: one may have been damaged by a bad connection.
+const AGAIN: Duration = Duration::from_secs(10);
+/// How long an optical drive is waited for before a medium of another kind is taken. A BMC takes seconds
+/// to present a CD, and a stick may have been in the host for years.
+const SETTLE: Duration = Duration::from_secs(15);
+/// Where the medium is mounted while it is read, below the root.
+const MOUNT_POINT: &str = "run/dispatcher/medium";
+
+/// A task that is to be carried out.
+pub(crate) struct Chosen {
+    pub(crate) validated: Validated,
+    pub(crate) access: Option<ControllerAccess>,
+    /// The job, as far as the task names it.
+    pub(crate) job: Option<ShortText>,
+}
+
+/// Why there is no task, and where that can be reported.
+pub(crate) struct Refused {
+    pub(crate) failure: Failure,
+    pub(crate) access: Option<Box<ControllerAccess>>,
+    /// Nobody vouches for the medium, so another may come.
+    is_foreign: bool,
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        Self { failure, access: None, is_foreign: true }
+    }
+}
+
+/// Waits for a task: on the medium that was named, or else on any that can hold one.
+pub(crate) fn wait(options: &Options, trust: &Trust<'_>) -> Result<Chosen, Refused> {
+    let mut search = Search::new(options, trust);
+    log::info(format_args!("waiting up to {} s for {}", options.timeout.as_secs(), search.what()));
+    loop {
+        let is_last = search.started.elapsed() >= options.timeout;
+        match search.look(is_last) {
+            Ok(Some(chosen)) => return Ok(chosen),
+            Err(refused) if is_last || !refused.is_foreign => return Err(refused),
+            Ok(None) | Err(_) => {}
+        }
+        if is_last {
+            return Err(search.nothing().into());
+        }
+        let left = options.timeout.saturating_sub(search.started.elapsed());
+        thread::sleep(INTERVAL.min(left));
+    }
+}
+
+struct Search<'a> {
+    options: &'a Options,
+    trust: &'a Trust<'a>,
+    started: Instant,
+    /// What was seen and refused last, and when.
+    refused: Option<(Vec<Medium>, Instant)>,
+    /// Lines that are not repeated.
+    logged: HashSet<String>,
+    /// Why nothing was found.
+    last: String,
+}
+
+impl<'a> Search<'a> {
+    fn new(options: &'a Options, trust: &'a Trust<'a>) -> Self {
+        let (refused, logged, last) = (None, HashSet::new(), String::new());
+        Self { options, trust, started: Instant::now(), refused, logged, last }
+    }
+
+    fn what(&self) -> String {
+        match &self.options.source {
+            Some(path) => path.display().to_string(),
+            None => format!("a medium labelled {}*", iso9660::task::VOLUME_PREFIX),
+        }
+    }
+
+    /// The failure where no medium came.
+    fn nothing(&self) -> Failure {
+        let seconds = self.options.timeout.as_secs();
+        let (what, last) = (self.what(), &self.last);
+        let error = anyhow::anyhow!("{what} did not show up within {seconds} s: {last}");
+        Failure::new(Exit::NoMedium, error)
+    }
+
+    /// Looks once. None: there is nothing yet.
+    fn look(&mut self, is_last: bool) -> Result<Option<Chosen>, Refused> {
+        let media = match &self.options.source {
+            Some(path) => match medium::named(path) {
+                Ok(medium) => vec![medium],
+                Err(error) => {
+                    self.last = error.to_string();
+                    return Ok(None);
+                }
+            },
+            None => match medium::search(&self.options.root) {
+                Ok(found) => self.settled(found, is_last),
+                Err(error) => {
+                    self.last = error.to_string();
+                    return Ok(None);
+                }
+            },
+        };
+        if media.is_empty() {
+            return Ok(None);
+        }
+        let is_known = self.refused.as_ref().is_some_and(|(known, _)| *known == media);
+        let is_recent = self.refused.as_ref().is_some_and(|(_, at)| at.elapsed() < AGAIN);
+        if is_known && is_recent && !is_last {
+            return Ok(None);
+        }
+        for medium in &media {
+            let label = medium.label.as_deref().unwrap_or("no label");
+            self.log_once(format!("found {} ({label})", medium.path.display()));
+        }
+        let result = choose(&media, self.options, self.trust);
+        if let Err(refused) = &result {
+            // One that was named is the only one that is wanted.
+            let is_final = self.options.source.is_some() || !refused.is_foreign;
+            self.refused = Some((media, Instant::now()));
+            if !is_final && !is_last {
+                self.log_once(format!("no task yet: {}", refused.failure));
+            }
+        }
+        result.map(Some).map_err(|refused| Refused {
+            is_foreign: refused.is_foreign && self.options.source.is_none(),
+            ..refused
+        })
+    }
+
+    /// The media that may be taken now.
+    fn settled(&mut self, found: Found, is_last: bool) -> Vec<Medium> {
+        let Found { mut tasks, is_optical_missing, fixed } = found;
+        if !fixed.is_empty() {
+            self.log_once(format!("not looking at fixed disks: {}", fixed.join(", ")));
+        }
+        "no optical, removable or read-only medium has such a label".clone_into(&mut self.last);
+        if is_optical_missing && !is_last && self.started.elapsed() < SETTLE {
+            tasks.retain(|medium| medium.drive == Some(Drive::Optical));
+        }
+        tasks
+    }
+
+    fn log_once(&mut self, line: String) {
+        if !self.logged.contains(&line) {
+            log::info(&line);
+            self.logged.insert(line);
+        }
+    }
+}
+
+/// A medium whose files were read, and are signed as far as the policy asks for it.
+struct Candidate<'a> {
+    medium: &'a Medium,
+    task: Task,
+    manifest: Option<TaskManifest>,
+}
+
+/// The first of `media` that holds a good task; of those that are signed, the newest.
+fn choose(media: &[Medium], options: &Options, trust: &Trust<'_>) -> Result<Chosen, Refused> {
+    let (mut candidates, mut refusals) = (Vec::new(), Vec::new());
+    for medium in media {
+        match candidate(medium, options, trust) {
+            Ok(candidate) => candidates.push(candidate),
+            Err(failure) => refusals.push((medium, Refused::from(failure))),
+        }
+    }
+    let created = |candidate: &Candidate<'_>| {
+        candidate.manifest.as_ref().map_or(0, |manifest| manifest.validity.created)
+    };
+    // The clock of a host may be behind, and may have been set back to make an old task valid. It is
+    // never earlier than what a trusted controller has signed.
+    let latest = candidates.iter().map(created).max().unwrap_or(0);
+    let now = clock().max(latest);
+    candidates.sort_by_key(|candidate| std::cmp::Reverse(created(candidate)));
+    if candidates.len() > 1 {
+        let paths = candidates.iter().map(|it| it.medium.path.display().to_string());
+        let paths: Vec<_> = paths.collect();
+        log::warning(format_args!("{} media hold a task: {}", paths.len(), paths.join(", ")));
+    }
+    for candidate in candidates {
+        let medium = candidate.medium;
+        match judge(candidate, trust, now) {
+            Ok(chosen) => {
+                for (medium, refused) in refusals {
+                    let path = medium.path.display();
+                    log::warning(format_args!("{path} is passed over: {}", refused.failure));
+                }
+                log::info(format_args!("the task is on {}", medium.path.display()));
+                return Ok(chosen);
+            }
+            Err(refused) => refusals.push((medium, refused)),
+        }
+    }
+    // What is reported is the fault of a task that is trusted, before that of any other medium.
+    refusals.sort_by_key(|(_, refused)| (refused.is_foreign, refused.access.is_none()));
+    for (medium, refused) in refusals.iter().skip(1) {
+        let path = medium.path.display();
+        log::warning(format_args!("{path} is passed over: {}", refused.failure));
+    }
+    let none = || Failure::new(Exit::NoMedium, anyhow::anyhow!("there is no medium")).into();
+    Err(refusals.into_iter().next().map_or_else(none, |(_, refused)| refused))
+}
+
+fn candidate<'a>(
+    medium: &'a Medium,
+    options: &Options,
+    trust: &Trust<'_>,
+) -> Result<Candidate<'a>, Failure> {
+    let task = Task::read(medium, &options.root.join(MOUNT_POINT))?;
+    let manifest = trust.check(medium.label.as_deref(), &task)?;
+    Ok(Candidate { medium, task, manifest })
+}
+
+/// Whether a candidate is valid at `now` and can be carried out.
+fn judge(candidate: Candidate<'_>, trust: &Trust<'_>, now: u64) -> Result<Chosen, Refused> {
+    let Candidate { medium, task, manifest } = candidate;
+    // Before the recipe is looked at, so that a bad one can be reported.
+    let access = read::access(&task)?;
+    if let Some(manifest) = &manifest
+        && let Err(failure) = trust.check_time(manifest, now)
+    {
+        return Err(Refused { failure, access: access.map(Box::new), is_foreign: true });
+    }
+    match read::validate(&task) {
+        Err(failure) => Err(Refused { failure, access: access.map(Box::new), is_foreign: false }),
+        Ok(validated) => {
+            let of_label = || medium::job_of_label(medium.label.as_deref()?)?.parse().ok();
+            let named = manifest.map(|manifest| manifest.job);
+            let job = named.or_else(|| access.as_ref().map(|access| access.job_id.clone()));
+            Ok(Chosen { validated, job: job.or_else(of_label), access })
+        }
+    }
+}
+
+/// Seconds since 1970 by the clock of the host.
+fn clock() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

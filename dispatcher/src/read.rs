@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! What a task says: its recipe, and how the host reaches the controller.
+
+use anyhow::anyhow;
+use recipe::{
+    SchemaVersion, Validated,
+    controller::{CONTROLLER_JSON, ControllerAccess},
+    provision::{KS_CFG, UNATTEND_XML, USER_DATA},
+    schema::Schema,
+};
+
+use crate::{
+    exit::{Exit, Failure, OrExit as _},
+    log,
+    task::Task,
+};
+
+/// How the machine reaches its controller, where the task says it.
+pub(crate) fn access(task: &Task) -> Result<Option<ControllerAccess>, Failure> {
+    let Some(bytes) = task.file(CONTROLLER_JSON) else {
+        log::info("the task names no controller to report to");
+        return Ok(None);
+    };
+    let access = ControllerAccess::from_slice(bytes);
+    access.map(Some).or_exit(Exit::Unreadable, "reading the way to the controller")
+}
+
+/// Validates the recipe against the schema beside it, which must be one that this program knows: it
+/// would not know what to do with the fields of another.
+pub(crate) fn validate(task: &Task) -> Result<Validated, Failure> {
+    let schema =
+        Schema::from_slice(task.schema()?).or_exit(Exit::Schema, "reading recipe.schema.json")?;
+    let id = schema.id().unwrap_or("none");
+    let version = SchemaVersion::by_id(id).ok_or_else(|| {
+        let known = SchemaVersion::ALL.map(|version| version.id).join(" and ");
+        let error = anyhow!(
+            "recipe.schema.json has the $id {id}, and this dispatcher knows {known}: \
+             use a maintenance image and a controller that are at most one version apart"
+        );
+        Failure::new(Exit::Schema, error)
+    })?;
+    let validated = recipe::validate_with(&schema, version, task.recipe()?).map_err(|error| {
+        let exit = if error.is_unreadable() { Exit::Unreadable } else { Exit::Invalid };
+        Failure::new(exit, error)
+    })?;
+    log::info(validated.summary());
+    for warning in &validated.warnings {
+        log::warning(warning);
+    }
+    check_copies(task, &validated)?;
+    Ok(validated)
+}
+
+/// The files beside the recipe are copies of its fields, for people and other tools. One that differs
+/// leaves open which of the two was meant.
+fn check_copies(task: &Task, validated: &Validated) -> Result<(), Failure> {
+    let recipe = &validated.recipe;
+    for (name, field) in [
+        (USER_DATA, recipe.user_data.as_ref().map(recipe::Contents::expose)),
+        (UNATTEND_XML, recipe.unattend_xml.as_ref().map(recipe::Contents::expose)),
+        (KS_CFG, recipe.ks_cfg.as_ref().map(recipe::Contents::expose)),
+    ] {
+        let copy = task.file(name);
+        if copy.is_some() && copy != field.map(str::as_bytes) {
+            let error = anyhow!("{name} on the medium is not what the recipe holds");
+            return Err(Failure::new(Exit::Invalid, error));
+        }
+    }
+    Ok(())
+}
