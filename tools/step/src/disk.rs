@@ -58,13 +58,23 @@ pub(crate) fn check(disk: &Path) -> Result<()> {
         }
         Err(error) => return Err(error).with_context(|| format!("cannot open {shown}")),
     };
-    if let Some(name) = iso_volume(&mut file) {
+    if let Some(name) = boot_medium(&sysfs, &mut file) {
         bail!(
-            "{shown} holds the ISO image '{name}', as a boot medium does, so it is left alone; if \
-             it really is the disk to install to, run `wipefs --all {shown}` first"
+            "{shown} is a removable medium with the ISO image '{name}', as a boot medium is, so it is \
+             left alone; if it really is the disk to install to, run `wipefs --all {shown}` first"
         );
     }
     Ok(())
+}
+
+/// The volume id of the ISO image on a removable medium: the maintenance OS may have booted from it and
+/// run from memory since. A medium that it runs from is in use, and one in an optical drive is read-only.
+///
+/// On a fixed disk an ISO image means nothing. Whoever had the host before can have left one there, and
+/// would otherwise keep the disk from ever being used again.
+fn boot_medium(sysfs: &Path, disk: &mut File) -> Option<String> {
+    let removable = fs::read_to_string(sysfs.join("removable"));
+    removable.is_ok_and(|text| text.trim() == "1").then(|| iso_volume(disk)).flatten()
 }
 
 /// How often a partition is looked for, and how long to wait in between: 30 seconds in all.
@@ -188,6 +198,22 @@ mod tests {
         assert_eq!(iso_volume(&mut File::open(&path).unwrap()).as_deref(), Some("MAINTENANCE"));
         fs::write(&path, "short").unwrap();
         assert_eq!(iso_volume(&mut File::open(&path).unwrap()), None);
+    }
+
+    #[test]
+    fn an_iso_image_on_a_fixed_disk_is_no_boot_medium() {
+        let sysfs = tempfile::tempdir().unwrap();
+        let mut bytes = vec![0; 40_000];
+        bytes[32_768..32_774].copy_from_slice(b"\x01CD001");
+        bytes[32_808..32_840].copy_from_slice(b"TASK_EVIL                       ");
+        let path = sysfs.path().join("disk");
+        fs::write(&path, &bytes).unwrap();
+        let found = |removable: &str| {
+            fs::write(sysfs.path().join("removable"), removable).unwrap();
+            boot_medium(sysfs.path(), &mut File::open(&path).unwrap())
+        };
+        assert_eq!(found("0\n"), None);
+        assert_eq!(found("1\n").as_deref(), Some("TASK_EVIL"));
     }
 
     #[test]

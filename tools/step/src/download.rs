@@ -23,6 +23,8 @@ use crate::progress::Progress;
 const ATTEMPTS: u32 = 5;
 /// The longest time without progress.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// The largest download in bytes. It is stored in memory unless `--state` names a folder on a disk.
+pub(crate) const LIMIT: u64 = 4 << 30;
 /// Bytes that are read at once.
 const BUFFER: usize = 128 * 1024;
 
@@ -53,10 +55,12 @@ struct Part {
     file: File,
     hasher: Hasher,
     size: u64,
+    /// The most bytes that are written.
+    limit: u64,
 }
 
-/// Fetches the file to `path`. Its size in bytes and its digest as `sha256:HEX`.
-pub(crate) fn fetch(download: &Download, path: &Path) -> Result<(u64, String)> {
+/// Fetches the file, of at most `limit` bytes, to `path`. Its size in bytes and its digest as `sha256:HEX`.
+pub(crate) fn fetch(download: &Download, path: &Path, limit: u64) -> Result<(u64, String)> {
     let agent: Agent = Agent::config_builder()
         .http_status_as_error(false)
         .https_only(download.url.scheme().eq_ignore_ascii_case("https"))
@@ -66,7 +70,7 @@ pub(crate) fn fetch(download: &Download, path: &Path) -> Result<(u64, String)> {
         .build()
         .into();
     let file = File::create(path).with_context(|| format!("cannot make {}", path.display()))?;
-    let mut part = Part { file, hasher: Hasher::new(Algorithm::Sha256), size: 0 };
+    let mut part = Part { file, hasher: Hasher::new(Algorithm::Sha256), size: 0, limit };
     for attempt in 1.. {
         match part.go_on(&agent, download) {
             Ok(()) => break,
@@ -115,6 +119,8 @@ impl Part {
             }
         }
         let length = response.body().content_length();
+        // Before anything is read, where the server says it.
+        self.check_size(length.unwrap_or(0))?;
         let mut progress = Progress::new("download", length.unwrap_or(u64::MAX));
         let mut body = response.into_body().into_reader();
         let (mut buffer, mut received) = (vec![0; BUFFER], 0);
@@ -126,6 +132,7 @@ impl Part {
                 Err(error) => return Err(Failed::Passing(error.into())),
             };
             let bytes = buffer.get(..n).unwrap_or_default();
+            self.check_size(n as u64)?;
             let written = self.file.write_all(bytes).context("cannot write the file");
             written.map_err(Failed::Lasting)?;
             self.hasher.update(bytes);
@@ -141,6 +148,14 @@ impl Part {
         }
     }
 
+    /// Refuses a file that would be larger than the limit with `more` bytes.
+    fn check_size(&self, more: u64) -> Result<(), Failed> {
+        if self.size.saturating_add(more) <= self.limit {
+            return Ok(());
+        }
+        Err(Failed::Lasting(anyhow!("it has more than {} bytes", self.limit)))
+    }
+
     /// Forgets what is here: the server sends everything.
     fn restart(&mut self) -> Result<()> {
         self.file.set_len(0)?;
@@ -148,5 +163,45 @@ impl Part {
         self.hasher = Hasher::new(Algorithm::Sha256);
         self.size = 0;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// What comes of a download of at most 10 bytes from a server that answers this.
+    fn download(answer: &'static str) -> Result<(u64, String)> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/firmware", listener.local_addr().unwrap());
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+            // The client may have gone away by then.
+            stream.write_all(answer.as_bytes()).ok();
+        });
+        let dir = tempfile::tempdir().unwrap();
+        let download = Download { url: url.parse().unwrap(), sha256: None };
+        let fetched = fetch(&download, &dir.path().join("firmware"), 10);
+        server.join().unwrap();
+        fetched
+    }
+
+    #[test]
+    fn a_file_that_is_too_large_is_refused() {
+        let ok = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close\r\n\r\n0123456789";
+        assert_eq!(download(ok).unwrap().0, 10);
+        for answer in [
+            "HTTP/1.1 200 OK\r\nContent-Length: 11\r\nConnection: close\r\n\r\n",
+            // Without a length, it is counted as it comes.
+            "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n0123456789a",
+        ] {
+            let error = format!("{:#}", download(answer).unwrap_err());
+            assert!(error.contains("more than 10 bytes"), "{error}");
+        }
     }
 }

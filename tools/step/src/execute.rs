@@ -7,11 +7,11 @@
 //! every way out, so that what stays behind is the disk alone, in the state of the last action.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::action::Action;
 use crate::boot_entry;
@@ -27,6 +27,10 @@ use crate::stamp::Done;
 use crate::tree;
 use crate::unpack;
 use crate::wim;
+
+/// The largest file that is copied out of an image, in bytes. Boot loaders have a few MiB, and the copy is
+/// in memory.
+const COPY_LIMIT: u64 = 64 << 20;
 
 /// Carries out all of `plan`; `work` is a private folder for its temporary files.
 ///
@@ -75,10 +79,12 @@ fn carry_out(action: &Action, mounts: &mut Mounts) -> Result<Outcome> {
             files::write_atomically(&folder.join(name), *mode, contents.bytes())?;
         }
         Action::CopyOut { root, from, to } => {
-            let mut source = tree::open(root, from)?;
+            let source = tree::open(root, from)?;
             let failed = || format!("cannot copy {} to {}", from.display(), to.display());
             let mut target = File::create(to).with_context(failed)?;
-            io::copy(&mut source, &mut target).with_context(failed)?;
+            let copied = io::copy(&mut source.take(COPY_LIMIT + 1), &mut target);
+            let copied = copied.with_context(failed)?;
+            ensure!(copied <= COPY_LIMIT, "{}: it has more than {COPY_LIMIT} bytes", failed());
         }
         Action::Choose { root, alternatives } => {
             let fits = |path: &PathBuf| tree::exists(root, path);
@@ -109,7 +115,9 @@ fn carry_out(action: &Action, mounts: &mut Mounts) -> Result<Outcome> {
                 .with_context(|| format!("cannot apply {}", source.reference))?;
             return Ok(Some((image.size(), image.digest().to_string())));
         }
-        Action::Download { download, path } => return download::fetch(download, path).map(Some),
+        Action::Download { download, path } => {
+            return download::fetch(download, path, download::LIMIT).map(Some);
+        }
         Action::MakeImage { path, size } => {
             files::remove_if_there(path)?;
             File::create_new(path)

@@ -19,7 +19,8 @@ use crate::plan::Program;
 pub(crate) struct Mounts(Vec<PathBuf>);
 
 impl Mounts {
-    /// Mounts `source` at `target`, which is made if it is not there.
+    /// Mounts `source` at `target`, which is made if it is not there. Device nodes and set-user-ID bits
+    /// on it have no effect here: they are for the installed system.
     pub(crate) fn mount(
         &mut self,
         source: &str,
@@ -33,7 +34,8 @@ impl Mounts {
             self.0.push(target.to_owned());
             return Ok(());
         }
-        let flags = if read_only { MountFlags::RDONLY } else { MountFlags::empty() };
+        let access = if read_only { MountFlags::RDONLY } else { MountFlags::empty() };
+        let flags = access | MountFlags::NODEV | MountFlags::NOSUID;
         mount(source, target, fstype, flags, None)
             .with_context(|| format!("cannot mount {source} ({fstype}) at {}", target.display()))?;
         self.0.push(target.to_owned());
@@ -64,7 +66,8 @@ impl Mounts {
 /// Mounts NTFS through FUSE: few kernels have a driver that writes it. `lowntfs-3g` takes names in
 /// any case, as Windows does; images differ in how they write `Windows/System32`.
 fn mount_ntfs(source: &str, target: &Path, read_only: bool) -> Result<()> {
-    let options = if read_only { "ignore_case,ro" } else { "ignore_case" };
+    let options =
+        if read_only { "ignore_case,nodev,nosuid,ro" } else { "ignore_case,nodev,nosuid" };
     let target = target.display().to_string();
     command::run(&Program::new("lowntfs-3g", ["-o", options, source, &target]))?;
     Ok(())

@@ -13,12 +13,23 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
 
-/// Opens `path` of the system at `root` for reading.
+/// Opens the file `path` of the system at `root` for reading.
+///
+/// Only a regular file is opened: a FIFO would be waited for without an end, and a device is one of this
+/// system. It is looked at before it is opened, because opening a device can have an effect.
 pub(crate) fn open(root: &Path, path: &Path) -> Result<File> {
-    let file = resolve(root, path, OFlags::RDONLY);
-    file.map(File::from).with_context(|| format!("cannot open {} of the image", path.display()))
+    let open = || {
+        let found = resolve(root, path, OFlags::PATH)?;
+        let mode = fstat(&found)?.st_mode;
+        if FileType::from_raw_mode(mode) != FileType::RegularFile {
+            return Err(io::Error::other("it is not a regular file"));
+        }
+        // The same file, whatever the path leads to by now.
+        File::open(format!("/proc/self/fd/{}", found.as_raw_fd()))
+    };
+    open().with_context(|| format!("cannot open {} of the image", path.display()))
 }
 
 /// Whether the system at `root` has `path`.
@@ -60,6 +71,21 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+
+    /// Opening a FIFO waits until somebody writes to it.
+    #[test]
+    fn what_is_no_regular_file_is_not_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let fifo = FileType::Fifo;
+        let mode = Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(CWD, dir.path().join("fifo"), fifo, mode, 0).unwrap();
+        fs::create_dir(dir.path().join("folder")).unwrap();
+        symlink("/fifo", dir.path().join("link")).unwrap();
+        for path in ["/fifo", "/folder", "/link"] {
+            let error = format!("{:#}", open(dir.path(), Path::new(path)).unwrap_err());
+            assert!(error.contains("not a regular file"), "{error}");
+        }
+    }
 
     #[test]
     fn links_stay_in_the_root() {

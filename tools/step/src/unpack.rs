@@ -165,6 +165,7 @@ impl<'a> Whiteouts<'a> {
         } else if let Some(deleted) = name.strip_prefix(WHITEOUT) {
             // `.wh..wh.plnk` and the like are left-overs of AUFS and delete nothing.
             if !deleted.starts_with(WHITEOUT) {
+                check_whiteout(deleted)?;
                 self.delete(&parent.join(deleted))?;
             }
             self.markers.push(path);
@@ -251,6 +252,12 @@ impl<'a> Whiteouts<'a> {
     }
 }
 
+/// Refuses a whiteout that names no file: `.wh...` at the top would delete the neighbours of the root.
+fn check_whiteout(deleted: &str) -> Result<()> {
+    ensure!(!matches!(deleted, "" | "." | ".."), "the layer holds a whiteout of {deleted:?}");
+    Ok(())
+}
+
 /// `path` of an entry, relative to the root: no leading slash, no `.`; `..` is refused, as tar does.
 fn relative(path: &Path) -> Result<PathBuf> {
     let mut clean = PathBuf::new();
@@ -262,4 +269,19 @@ fn relative(path: &Path) -> Result<PathBuf> {
         }
     }
     Ok(clean)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whiteout_names_a_file() {
+        for name in ["", ".", ".."] {
+            assert!(check_whiteout(name).is_err(), "{name:?}");
+        }
+        for name in ["a", "...", ".hidden"] {
+            check_whiteout(name).unwrap();
+        }
+    }
 }
