@@ -51,6 +51,7 @@ fn sample(option: &str, path: &str) -> String {
         "jobs" => "--jobs 1".to_owned(),
         "release" => "--release d --key k".to_owned(),
         "registry" => "--registry h/p:1 --key k".to_owned(),
+        "for" => "--for release".to_owned(),
         "seconds" => "--seconds 1".to_owned(),
         "key" => "--key k --release d".to_owned(),
         "builder" | "product" | "release-version" | "channel" => {
