@@ -142,7 +142,12 @@ fn footers(body: &str) -> String {
         after_blank = line.trim().is_empty();
     }
     let lines = start.and_then(|start| lines.get(start..)).unwrap_or_default();
-    lines.join("\n")
+    // A wrapped line of prose may begin as a footer does: `retried: their …`. Git writes its own with a capital.
+    let is_prose = |line: &str| is_footer(line) && line.starts_with(|c: char| c.is_lowercase());
+    let lines = lines.iter().enumerate().map(|(index, line)| {
+        if index > 0 && is_prose(line) { format!(" {line}") } else { (*line).to_owned() }
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Whether the paragraphs from here on are footers: each begins with one, or goes on with that of a breaking
@@ -211,6 +216,8 @@ mod tests {
         assert_eq!(read(footer), one(Kind::Fix, "a", Some("rename the key more of it")));
         let footers = "fix: a\n\nReviewed-by: Z\nBREAKING-CHANGE: b\nRefs #133";
         assert_eq!(read(footers), one(Kind::Fix, "a", Some("b")));
+        let wrapped = "fix: a\n\nBREAKING CHANGE: jobs must be\nretried: they are old";
+        assert_eq!(read(wrapped), one(Kind::Fix, "a", Some("jobs must be retried: they are old")));
         for quoted in [
             "fix: a\n\nThe parser took\nBREAKING CHANGE: in prose for a footer.",
             "fix: a\n\n> BREAKING CHANGE: b",
