@@ -161,6 +161,11 @@ fn lock_version(fixture: &Fixture, version: &str) -> u64 {
 fn what_tests_do_not_reach() {
     let fixture = Fixture::new();
     fixture.append("release.toml", "\n[gates.coverage]\nwhole = 30.0\nchanged = 90.0\n");
+    // Cargo builds a program only for tests that are not in it.
+    fixture.write_with_header(
+        "one/tests/built.rs",
+        "\n//! The program is there.\n\n#[test]\nfn the_program_is_built() {\n    let program = std::path::Path::new(env!(\"CARGO_BIN_EXE_one\"));\n    assert!(program.is_file());\n}\n",
+    );
     fixture.commit();
     let outcomes = fixture.xtask(&["validate", "--json"]).outcomes();
     if outcomes.contains(&("coverage".to_owned(), "skipped".to_owned())) {
