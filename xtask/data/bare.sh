@@ -39,12 +39,12 @@ for folder in $folders; do
             program=$new/${file##*/}
             target=$(readlink "$file" || true)
             case $target in
-            '' | */*)
-                # A file, or a link to another folder, which may be about to be hidden.
-                : >"$program"
-                mount --bind "$(readlink -f "$file")" "$program"
-                ;;
-            *) ln -s "$target" "$program" ;;
+                '' | */*)
+                    # A file, or a link to another folder, which may be about to be hidden.
+                    : >"$program"
+                    mount --bind "$(readlink -f "$file")" "$program"
+                    ;;
+                *) ln -s "$target" "$program" ;;
             esac
         done
     done
