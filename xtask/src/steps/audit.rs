@@ -54,7 +54,8 @@ impl Step for Audit {
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {
-        vec![Need::Tool("cargo"), Need::Tool("git"), Need::Tool("tar")]
+        // tar runs xz.
+        ["cargo", "git", "tar", "xz"].map(Need::Tool).into()
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {

@@ -82,7 +82,7 @@ fn ended(answer: &Answer, code: i32) {
 
 #[test]
 fn a_good_build_is_the_same_twice_and_against_its_own_record() {
-    if !have(&["cc", "cargo", "git"]) {
+    if !have(&["cc", "cargo", "git", "podman"]) {
         return;
     }
     let fixture = fixture();
@@ -138,7 +138,7 @@ fn a_good_build_is_the_same_twice_and_against_its_own_record() {
 
 #[test]
 fn two_versions_of_the_same_code_differ_in_the_identity_alone() {
-    if !have(&["cc", "cargo", "git"]) {
+    if !have(&["cc", "cargo", "git", "podman"]) {
         return;
     }
     let fixture = fixture();
@@ -169,7 +169,7 @@ fn two_versions_of_the_same_code_differ_in_the_identity_alone() {
 
 #[test]
 fn a_build_that_looks_around_is_found_and_the_place_is_named() {
-    if !have(&["cc", "cargo", "git", "date", "uname"]) {
+    if !have(&["cc", "cargo", "git", "podman", "date", "uname"]) {
         return;
     }
     let fixture = fixture();

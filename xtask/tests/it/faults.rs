@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use crate::common::{Answer, Fixture};
+use crate::common::{Answer, Fixture, have};
 
 /// Asserts the exit code, and that people are told each of `parts`.
 #[track_caller]
@@ -92,6 +92,9 @@ fn a_malformed_list_of_exceptions_is_told_by_line_with_the_form() {
 
 #[test]
 fn advisories_that_can_not_be_fetched_are_those_of_the_last_time_with_their_age() {
+    if !have(&["xz"]) {
+        return;
+    }
     let fixture = Fixture::new();
     let database = "\n[gates.audit]\ndatabase = \"file:///nowhere/at/all\"\n";
     fixture.append("release.toml", database);

@@ -11,7 +11,9 @@ use crate::common::{Answer, Fixture, have};
 
 fn fixture() -> Fixture {
     let fixture = Fixture::new();
-    fixture.write_with_header("one/src/main.rs", crate::merge::MAIN);
+    fixture.write_build_info();
+    let main = crate::merge::MAIN.replace("PATH", "build_info.rs");
+    fixture.write_with_header("one/src/main.rs", &main);
     fixture.append("release.toml", "\n[engines]\nsbom = \"native\"\n");
     fixture.commit();
     fixture

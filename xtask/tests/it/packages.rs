@@ -13,7 +13,7 @@ use std::time::SystemTime;
 
 use crate::common::{Answer, Fixture, have, only, path};
 
-const TOOLS: &[&str] = &["apt-cache", "apt-get", "dpkg-deb", "sha256sum"];
+const TOOLS: &[&str] = &["apt-cache", "apt-get", "dpkg-deb", "sha256sum", "xz"];
 
 const LOCK: &str = "images.lock";
 
