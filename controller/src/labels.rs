@@ -96,7 +96,7 @@ impl fmt::Display for Labels {
 
 /// The servers that somebody may see and use: all, or those of some groups. As a parameter of SQL it is for
 /// [`IN_SCOPE`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scope(Option<String>);
 
 /// The SQL condition that a row of `servers` is in the scope `:scope`: it has all labels of a group.

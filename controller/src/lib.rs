@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+mod audit;
 mod blocking;
 pub mod cli;
 mod client_certificate;

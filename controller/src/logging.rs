@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Logs: to standard error, as text or JSON, filtered by level.
+//! Logs: to standard error, as text or JSON, filtered by level. Lines of the audit log are JSON in either
+//! case, whatever the level.
 //!
 //! What is logged of a request is its method, path and answer: never a header, a query or a body,
 //! because those carry passwords and signatures.
 
 use anyhow::Context as _;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::filter::{FilterExt as _, ParseError, filter_fn};
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::audit;
 use crate::config::{Config, LogFormat};
 
 /// Reads a level or directives such as `info,controller=debug`.
@@ -25,12 +29,20 @@ pub(crate) fn filter(level: &str) -> Result<EnvFilter, ParseError> {
 /// # Errors
 /// When the level is malformed, or logging was started before.
 pub(crate) fn start(config: &Config) -> anyhow::Result<()> {
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter(&config.log_level).context("log level")?)
-        .with_writer(std::io::stderr);
-    let started = match config.log_format {
-        LogFormat::Text => builder.with_ansi(false).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    let level = filter(&config.log_level).context("log level")?;
+    let level = level.and(filter_fn(|event| event.target() != audit::TARGET));
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let layer = match config.log_format {
+        LogFormat::Text => layer.with_ansi(false).with_filter(level).boxed(),
+        LogFormat::Json => layer.json().flatten_event(true).with_filter(level).boxed(),
     };
+    let lines = tracing_subscriber::fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(false)
+        .with_writer(std::io::stderr)
+        .with_filter(filter_fn(|event| event.target() == audit::TARGET));
+    let started = tracing_subscriber::registry().with(layer).with(lines).try_init();
     started.map_err(|e| anyhow::anyhow!("start logging: {e}"))
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use crate::audit::{Action, Audit, Entry};
 use crate::limits::{Exhausted, Limit};
 use crate::metrics::Metrics;
 use crate::registry::users::Users;
@@ -48,6 +49,7 @@ pub(crate) struct Logins {
     failed: Limit,
     password_checks: Semaphore,
     metrics: Arc<Metrics>,
+    audit: Option<Audit>,
 }
 
 /// An attempt that is being checked. One that is dropped keeps its token and is not counted: its client
@@ -63,7 +65,12 @@ impl Logins {
     pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
         let (rate, burst) = FAILED;
         let password_checks = Semaphore::new(PASSWORD_CHECKS);
-        Self { failed: Limit::new(rate, burst), password_checks, metrics }
+        Self { failed: Limit::new(rate, burst), password_checks, metrics, audit: None }
+    }
+
+    /// Records failures in the audit log, too.
+    pub(crate) fn recorded_in(self, audit: Audit) -> Self {
+        Self { audit: Some(audit), ..self }
     }
 
     /// Starts an attempt.
@@ -129,6 +136,15 @@ impl Attempt<'_> {
         let (address, interface) = (self.address, self.interface.as_str());
         self.logins.metrics.login_failed(self.interface);
         tracing::warn!(%address, interface, user, "login failed");
+        if let Some(audit) = &self.logins.audit {
+            audit.refuse(Entry {
+                actor: user.map(str::to_owned),
+                address,
+                action: Action::Login,
+                object: Some(interface.to_owned()),
+                detail: None,
+            });
+        }
     }
 }
 

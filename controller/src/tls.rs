@@ -34,14 +34,13 @@ impl Tls {
     }
 
     /// Reads the files again.
-    pub(crate) fn reload(&self) {
-        match load(&self.files) {
-            Ok(config) => {
-                *self.current.write().unwrap_or_else(PoisonError::into_inner) = config;
-                tracing::info!("certificate read again");
-            }
-            Err(error) => tracing::error!(error, "the certificate from before stays"),
-        }
+    ///
+    /// # Errors
+    /// With the file that can't be used; what was read before stays.
+    pub(crate) fn reload(&self) -> Result<(), String> {
+        let config = load(&self.files)?;
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = config;
+        Ok(())
     }
 
     /// Completes the handshake with a client. The certificate is one of `tls.client_ca`.

@@ -37,7 +37,7 @@ fn the_example_configuration_is_good_with_everything_in_it() {
         .collect();
     let full = full.replace("/etc/provisioner", folder.path().to_str().unwrap());
     fs::copy(&htpasswd, folder.path().join("api-users")).unwrap();
-    for key in ["token-key", "storage-key"] {
+    for key in ["token-key", "storage-key", "revoked-tokens"] {
         fs::write(folder.path().join(key), "k".repeat(48)).unwrap();
     }
     let Some(openssl) = test_support::find("openssl") else { return };

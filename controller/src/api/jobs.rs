@@ -10,14 +10,17 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::auth::Identity;
+use super::auth::{Identity, Role};
 use super::problem::Problem;
-use super::{Api, Caller, Query, body, json, parameter, parse};
+use super::{Actor, Api, Caller, Query, body, json, parameter, parse};
+use crate::audit::{Action, Entry};
 use crate::blocking::RECIPES;
+use crate::inventory;
 use crate::jobs::clock::rfc3339;
 use crate::jobs::model::{JobId, State as JobState, Step};
 use crate::jobs::store::{self, Created, Event, Filter, Job, NewJob, StoreError};
 use crate::jobs::task::volume_id;
+use crate::labels::Scope;
 
 /// The largest request: a recipe and a little around it.
 const LARGEST: usize = recipe::MAX_RECIPE_BYTES + 64 * 1024;
@@ -75,14 +78,15 @@ pub(super) async fn create(
     State(api): State<Api>,
     request: Request,
 ) -> Result<Response<Body>, Problem> {
-    let identity = api.identify(Caller::of(&request)).await?;
-    identity.may_change()?;
+    let identity = api.authorize(Caller::of(&request), Role::Operator).await?;
+    let actor = Actor::of(&request, &identity);
+    let scope = identity.scope.clone();
     let key = idempotency_key(request.headers())?;
     let bytes = body(request, LARGEST).await?;
     // A large recipe takes a while to check.
     let new = RECIPES.run(move || new_job(&bytes, identity, key)).await;
     let new = new.map_err(|e| Problem::internal(&e))??;
-    api.start(new).await
+    api.start(new, scope, actor).await
 }
 
 fn new_job(bytes: &[u8], identity: Identity, key: Option<String>) -> Result<NewJob, Problem> {
@@ -111,8 +115,24 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 }
 
 impl Api {
-    async fn start(&self, new: NewJob) -> Result<Response<Body>, Problem> {
-        let created = self.database.write(move |c| store::create(c, &new));
+    async fn start(
+        &self,
+        new: NewJob,
+        scope: Scope,
+        actor: Actor,
+    ) -> Result<Response<Body>, Problem> {
+        let created = self.audit.change(move |c| {
+            // A server that does not exist is found out below, after the Idempotency-Key.
+            if !scope.is_all() && inventory::find(c, &scope, &new.serial)?.is_none() {
+                return Err(StoreError::NoServer(new.serial));
+            }
+            let created = store::create(c, &new)?;
+            let action = if new.retry_of.is_some() { Action::JobRetry } else { Action::JobCreate };
+            let detail = Some(format!("{} for server {}", new.task_target, new.serial));
+            let entry = actor.entry(action, Some(created.job.id.to_string()));
+            let entry = (!created.repeated).then_some(Entry { detail, ..entry });
+            Ok((created, entry))
+        });
         let Created { job, repeated } = created.await?;
         if !repeated {
             tracing::info!(job = %job.id, serial = job.serial, user = job.created_by, "new job");
@@ -132,12 +152,13 @@ pub(super) async fn list(
     State(api): State<Api>,
     request: Request,
 ) -> Result<Response<Body>, Problem> {
-    api.identify(Caller::of(&request)).await?;
+    let scope = api.identify(Caller::of(&request)).await?.scope;
     let query = Query::parse(&request, &["server_serial", "status", "limit", "before"])?;
     let filter = Filter {
         serial: query.text("server_serial"),
         state: query.read::<JobState>("status")?,
         before: query.read::<JobId>("before")?,
+        scope,
     };
     let limit = query.limit(PAGE)?;
     let jobs = api.database.read(move |c| store::list(c, &filter, limit)).await?;
@@ -157,9 +178,13 @@ pub(super) async fn get(
     State(api): State<Api>,
     request: Request,
 ) -> Result<Response<Body>, Problem> {
-    api.identify(Caller::of(&request)).await?;
+    let scope = api.identify(Caller::of(&request)).await?.scope;
     let id = id(&request)?;
-    let (job, events) = api.database.read(move |c| store::with_events(c, id)).await?;
+    let find = move |c: &rusqlite::Connection| {
+        store::in_scope(c, &scope, id)?;
+        store::with_events(c, id)
+    };
+    let (job, events) = api.database.read(find).await?;
     let mut answer = describe(&job);
     let events: Vec<Value> = events.iter().map(describe_event).collect();
     if let Value::Object(fields) = &mut answer {
@@ -173,10 +198,18 @@ pub(super) async fn cancel(
     State(api): State<Api>,
     request: Request,
 ) -> Result<Response<Body>, Problem> {
-    let identity = api.identify(Caller::of(&request)).await?;
-    identity.may_change()?;
+    let identity = api.authorize(Caller::of(&request), Role::Operator).await?;
+    let actor = Actor::of(&request, &identity);
     let id = id(&request)?;
-    let job = api.database.write(move |c| store::cancel(c, id, &identity.name)).await?;
+    let cancel = move |c: &rusqlite::Connection| {
+        let before = store::in_scope(c, &identity.scope, id)?;
+        let job = store::cancel(c, id, &identity.name)?;
+        let detail = Some(format!("for server {}", job.serial));
+        let entry = actor.entry(Action::JobCancel, Some(id.to_string()));
+        let entry = (!before.cancelled).then_some(Entry { detail, ..entry });
+        Ok((job, entry))
+    };
+    let job = api.audit.change(cancel).await?;
     api.runner.changed(job.number);
     Ok(json(StatusCode::ACCEPTED, &describe(&job)))
 }
@@ -186,11 +219,16 @@ pub(super) async fn retry(
     State(api): State<Api>,
     request: Request,
 ) -> Result<Response<Body>, Problem> {
-    let identity = api.identify(Caller::of(&request)).await?;
-    identity.may_change()?;
+    let identity = api.authorize(Caller::of(&request), Role::Operator).await?;
+    let actor = Actor::of(&request, &identity);
+    let scope = identity.scope.clone();
     let id = id(&request)?;
     let key = idempotency_key(request.headers())?;
-    let mut new = api.database.read(move |c| store::retry(c, id, &identity.name)).await?;
+    let find = move |c: &rusqlite::Connection| {
+        store::in_scope(c, &identity.scope, id)?;
+        store::retry(c, id, &identity.name)
+    };
+    let mut new = api.database.read(find).await?;
     new.idempotency = key.map(|key| (key, format!("retry of {id}")));
-    api.start(new).await
+    api.start(new, scope, actor).await
 }

@@ -4,6 +4,7 @@
 //! `/api/v1`: servers, jobs and the reports of machines, in JSON. `openapi.json` describes it, and a test holds
 //! the two together.
 
+mod audit;
 pub mod auth;
 mod jobs;
 pub(crate) mod problem;
@@ -29,9 +30,10 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::Value;
 
-use self::auth::{Auth, Identity};
+use self::auth::{Auth, Identity, Role};
 use self::problem::Problem;
 use self::webhook::Secrets;
+use crate::audit::{Action, Audit, Entry};
 use crate::database::Database;
 use crate::jobs::runner::Runner;
 use crate::limits::{Limit, address};
@@ -48,6 +50,13 @@ pub(crate) const WEBHOOK: &str = "/api/v1/status-webhook/{serial}";
 /// The largest request that is no job.
 const SMALL_BODY: usize = 64 * 1024;
 
+/// Who may use the API, and where that is recorded.
+pub(crate) struct Access {
+    pub(crate) auth: Auth,
+    pub(crate) logins: Arc<Logins>,
+    pub(crate) audit: Audit,
+}
+
 /// What the API works with.
 #[derive(Clone)]
 pub(crate) struct Api(Arc<Parts>);
@@ -63,6 +72,7 @@ pub(crate) struct Parts {
     pub(crate) requests: Limit,
     pub(crate) reports: Limit,
     pub(crate) logins: Arc<Logins>,
+    pub(crate) audit: Audit,
 }
 
 impl Deref for Api {
@@ -78,12 +88,12 @@ impl Api {
     pub(crate) fn new(
         database: Database,
         runner: Arc<Runner>,
-        auth: Auth,
+        access: Access,
         webhook: Secrets,
         metrics: Arc<Metrics>,
-        logins: Arc<Logins>,
         rate: f64,
     ) -> Self {
+        let Access { auth, logins, audit } = access;
         let profiles = runner.profiles();
         let [requests, reports] = [(); 2].map(|()| Limit::new(rate, rate * 2.0));
         Self(Arc::new(Parts {
@@ -96,6 +106,7 @@ impl Api {
             requests,
             reports,
             logins,
+            audit,
         }))
     }
 
@@ -130,6 +141,19 @@ impl Api {
     pub(crate) async fn identify(&self, caller: Caller<'_>) -> Result<Identity, Problem> {
         self.auth.identify(caller.headers, caller.address, &self.logins).await
     }
+
+    /// Who sends a request, where that may be done with at least this role.
+    async fn authorize(&self, caller: Caller<'_>, role: Role) -> Result<Identity, Problem> {
+        let identity = self.identify(caller).await?;
+        if let Err(problem) = identity.require(role) {
+            let detail = Some(format!("{} needs {role:?}", caller.method));
+            let actor = Actor { name: identity.name, address: caller.address };
+            let entry = actor.entry(Action::Request, Some(caller.path.to_owned()));
+            self.audit.refuse(Entry { detail, ..entry });
+            return Err(problem);
+        }
+        Ok(identity)
+    }
 }
 
 /// Every route, with its method. One route a line, because the description is held against this.
@@ -141,6 +165,7 @@ fn routes() -> Vec<(Method, &'static str, MethodRouter<Api>)> {
         (Method::GET, "/api/v1/jobs/{id}", get(jobs::get)),
         (Method::POST, "/api/v1/jobs/{id}/cancel", post(jobs::cancel)),
         (Method::POST, "/api/v1/jobs/{id}/retry", post(jobs::retry)),
+        (Method::GET, "/api/v1/audit", get(audit::list)),
         (Method::GET, "/api/v1/servers", get(servers::list)),
         (Method::GET, "/api/v1/servers/{serial}", get(servers::get)),
         (Method::PUT, "/api/v1/servers/{serial}", put(servers::put)),
@@ -156,15 +181,42 @@ async fn openapi() -> Response<Body> {
     response
 }
 
+/// Who does something, for the audit log.
+#[derive(Debug, Clone)]
+struct Actor {
+    name: String,
+    address: IpAddr,
+}
+
+impl Actor {
+    fn of(request: &Request, identity: &Identity) -> Self {
+        Self { name: identity.name.clone(), address: address(request) }
+    }
+
+    fn entry(&self, action: Action, object: Option<String>) -> Entry {
+        Entry {
+            actor: Some(self.name.clone()),
+            address: self.address,
+            action,
+            object,
+            detail: None,
+        }
+    }
+}
+
 /// Who sends a request, as far as the request says it.
+#[derive(Clone, Copy)]
 pub(crate) struct Caller<'a> {
     headers: &'a HeaderMap,
     address: IpAddr,
+    method: &'a Method,
+    path: &'a str,
 }
 
 impl<'a> Caller<'a> {
     pub(crate) fn of(request: &'a Request) -> Self {
-        Self { headers: request.headers(), address: address(request) }
+        let (method, path) = (request.method(), request.uri().path());
+        Self { headers: request.headers(), address: address(request), method, path }
     }
 }
 

@@ -115,6 +115,7 @@ impl From<StoreError> for Problem {
                     .with("step", Step::ConflictActiveJob.to_string())
                     .with("job_id", job)
             }
+            StoreError::OtherGroup(_) => Self::new(StatusCode::FORBIDDEN, "forbidden", error),
             StoreError::State(_) => Self::new(StatusCode::CONFLICT, "job_state", error),
             StoreError::KeyReused => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", error)

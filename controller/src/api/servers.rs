@@ -12,8 +12,10 @@ use recipe::ShortText;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::auth::{Identity, Role};
 use super::problem::{Problem, detail};
-use super::{Api, Caller, Query, SMALL_BODY, body, json, parameter, parse};
+use super::{Actor, Api, Caller, Query, SMALL_BODY, body, json, parameter, parse};
+use crate::audit::{Action, Entry};
 use crate::database::DatabaseError;
 use crate::inventory::{self, Server};
 use crate::jobs::bmc::{Secret, Target, TlsPolicy};
@@ -120,13 +122,13 @@ pub(super) async fn list(
     State(api): State<Api>,
     request: Request,
 ) -> Result<Response<Body>, Problem> {
-    api.identify(Caller::of(&request)).await?;
+    let scope = api.identify(Caller::of(&request)).await?.scope;
     let query = Query::parse(&request, &["limit", "after"])?;
     let (after, limit) = (query.text("after").unwrap_or_default(), query.limit(PAGE)?);
     let servers = api
         .database
         .read(move |c| {
-            let servers = inventory::list(c, &Scope::ALL, &after, limit)?;
+            let servers = inventory::list(c, &scope, &after, limit)?;
             let describe = |server: &Server| {
                 let active = store::active(c, &server.serial)?;
                 Ok(describe(server, active.as_ref()))
@@ -144,13 +146,13 @@ pub(super) async fn get(
     State(api): State<Api>,
     request: Request,
 ) -> Result<Response<Body>, Problem> {
-    api.identify(Caller::of(&request)).await?;
+    let scope = api.identify(Caller::of(&request)).await?.scope;
     let serial = parameter(&request)?;
     let of = serial.clone();
     let found = api
         .database
         .read(move |c| {
-            let server = inventory::find(c, &Scope::ALL, &of)?;
+            let server = inventory::find(c, &scope, &of)?;
             Ok::<_, StoreError>((server, store::active(c, &of)?))
         })
         .await?;
@@ -172,15 +174,19 @@ enum Put {
 
 impl Sent {
     /// Registers or changes a server. A password that was sent before goes to the BMC that it was sent for, and
-    /// to no other.
+    /// to no other. A server is in the groups of the user before and after.
     fn put(
         self,
         c: &rusqlite::Connection,
         keys: &Keyring,
         serial: &str,
-        user: &str,
+        identity: &Identity,
     ) -> Result<Put, StoreError> {
+        let Identity { name: user, scope, role: _ } = identity;
         let before = inventory::find(c, &Scope::ALL, serial)?;
+        if before.is_some() && inventory::find(c, scope, serial)?.is_none() {
+            return Err(StoreError::OtherGroup(serial.to_owned()));
+        }
         let password = match (self.password, &before) {
             (Some(password), _) => Secret::new(password),
             (None, None) => return Ok(Put::NeedsPassword("must be there for a new server")),
@@ -206,8 +212,9 @@ impl Sent {
         };
         let new = inventory::put(c, keys, &target, &labels, user)?;
         let active = store::active(c, serial)?;
-        let server = inventory::find(c, &Scope::ALL, serial)?
-            .ok_or_else(|| StoreError::NoServer(serial.to_owned()))?;
+        // What was written is taken back with the error.
+        let server = inventory::find(c, scope, serial)?
+            .ok_or_else(|| StoreError::OtherGroup(serial.to_owned()))?;
         Ok(Put::Done { new, server: describe(&server, active.as_ref()) })
     }
 }
@@ -217,8 +224,8 @@ pub(super) async fn put(
     State(api): State<Api>,
     request: Request,
 ) -> Result<Response<Body>, Problem> {
-    let identity = api.identify(Caller::of(&request)).await?;
-    identity.may_change()?;
+    let identity = api.authorize(Caller::of(&request), Role::Operator).await?;
+    let actor = Actor::of(&request, &identity);
     let serial = parameter(&request)?;
     let serial = serial
         .parse::<ShortText>()
@@ -229,8 +236,19 @@ pub(super) async fn put(
         return Err(invalid(faults));
     }
     let keys = api.database.keys();
-    let put = move |c: &rusqlite::Connection| sent.put(c, &keys, serial.as_ref(), &identity.name);
-    let (new, server) = match api.database.write(put).await? {
+    let put = move |c: &rusqlite::Connection| {
+        let put = sent.put(c, &keys, serial.as_ref(), &identity)?;
+        let entry = match &put {
+            Put::Done { new, server } => {
+                let action = if *new { Action::ServerCreate } else { Action::ServerUpdate };
+                let detail = server["bmc_url"].as_str().map(|url| format!("BMC {url}"));
+                Some(Entry { detail, ..actor.entry(action, Some(serial.to_string())) })
+            }
+            Put::NeedsPassword(_) => None,
+        };
+        Ok((put, entry))
+    };
+    let (new, server) = match api.audit.change(put).await? {
         Put::Done { new, server } => (new, server),
         Put::NeedsPassword(message) => {
             return Err(invalid(vec![detail("/password", "required", message)]));
@@ -250,14 +268,20 @@ pub(super) async fn remove(
     State(api): State<Api>,
     request: Request,
 ) -> Result<Response<Body>, Problem> {
-    api.identify(Caller::of(&request)).await?.may_change()?;
+    let identity = api.authorize(Caller::of(&request), Role::Operator).await?;
+    let actor = Actor::of(&request, &identity);
     let serial = parameter(&request)?;
     let of = serial.clone();
-    let removed = api.database.write(move |c| {
+    let removed = api.audit.change(move |c| {
+        if inventory::find(c, &identity.scope, &of)?.is_none() {
+            return Ok((false, None));
+        }
         if let Some(job) = store::active(c, &of)? {
             return Err(StoreError::Active { serial: of, job: job.id });
         }
-        Ok(inventory::remove(c, &of)?)
+        let removed = inventory::remove(c, &of)?;
+        let entry = actor.entry(Action::ServerDelete, Some(of));
+        Ok((removed, removed.then_some(entry)))
     });
     if !removed.await? {
         return Err(unknown(&serial));

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
 use super::Settings;
-use crate::api::auth::Role;
+use crate::api::auth::{Grant, Role};
 use crate::passwords;
 
 /// Longest password that is read.
@@ -21,7 +21,7 @@ pub(super) enum ApiCommand {
     /// Read a password from standard input and print its Argon2 hash, for a line NAME:HASH in `api.users`
     HashPassword,
     /// Print a token, signed with the key in `api.token_key`
-    Token(Token),
+    Token(Box<Token>),
 }
 
 #[derive(Debug, Args)]
@@ -31,7 +31,10 @@ pub(super) struct Token {
     /// What it allows
     #[arg(long, value_enum, default_value_t = Role::Operator)]
     role: Role,
-    /// How long it is good
+    /// Limit it to the servers of this `[[api.group]]`; repeat it for more
+    #[arg(long = "group", value_name = "NAME")]
+    groups: Vec<String>,
+    /// Lifetime
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = humantime::parse_duration)]
     valid: Duration,
     #[command(flatten)]
@@ -52,11 +55,20 @@ impl ApiCommand {
                 anyhow::ensure!(!password.is_empty(), "no password on standard input");
                 println!("{}", passwords::hash(password)?);
             }
-            Self::Token(Token { name, role, valid, settings }) => {
+            Self::Token(token) => {
+                let Token { name, role, groups, valid, settings } = *token;
                 let config = settings.load()?;
                 let key = config.api.read_token_key().map_err(anyhow::Error::msg)?;
                 let key = key.context("api.token_key is not configured")?;
-                println!("{}", key.issue(&name, role, valid));
+                for group in &groups {
+                    let exists = config.api.groups.iter().any(|known| known.name == *group);
+                    anyhow::ensure!(exists, "there is no [[api.group]] with the name {group:?}");
+                }
+                let limited = role == Role::Admin && !groups.is_empty();
+                anyhow::ensure!(!limited, "an admin is not limited to groups");
+                let issued = key.issue_grant(Grant { subject: name, role, groups }, valid);
+                eprintln!("token id: {} (a line of api.revoked_tokens revokes it)", issued.id);
+                println!("{}", issued.token);
             }
         }
         Ok(())

@@ -4,6 +4,7 @@
 //! The command line.
 
 mod api;
+mod audit;
 mod client;
 mod jobs;
 mod packaging;
@@ -61,6 +62,8 @@ enum Command {
     Api(api::ApiCommand),
     /// Make, watch, cancel and repeat jobs, by the API of a service that runs
     Jobs(jobs::Jobs),
+    /// Show who changed what and who was refused, by the API of a service that runs
+    Audit(audit::AuditCommand),
     /// Register, list and delete servers, by the API of a service that runs
     Servers(servers::Servers),
     /// Look after the registry's storage
@@ -92,7 +95,7 @@ enum ConfigCommand {
     Check(Settings),
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 struct Settings {
     /// Configuration file
     #[arg(long, value_name = "FILE", env = "CONTROLLER_CONFIG")]
@@ -131,14 +134,15 @@ impl Cli {
         match self.command {
             Command::VerifyRelease(args) => return Ok(args.run()),
             Command::Serve(serve) => {
-                let config = serve.settings.load()?;
+                let config = serve.settings.clone().load()?;
                 logging::start(&config)?;
                 raise_open_files();
                 let runtime = tokio::runtime::Builder::new_multi_thread()
                     .enable_all()
                     .build()
                     .context("start the runtime")?;
-                let deadline = runtime.block_on(run(config, serve.address_file.as_deref()))?;
+                let deadline =
+                    runtime.block_on(run(config, serve.settings, serve.address_file.as_deref()))?;
                 // Threads that still block are left behind: what they write appears whole or not at all.
                 let left = deadline.saturating_duration_since(Instant::now());
                 runtime.shutdown_timeout(left.max(LAST_MOMENT));
@@ -148,6 +152,7 @@ impl Cli {
             Command::Api(command) => command.run()?,
             Command::Jobs(jobs) => jobs.run()?,
             Command::Servers(servers) => servers.run()?,
+            Command::Audit(command) => command.run()?,
             Command::Config(ConfigCommand::Check(settings)) => {
                 settings.load()?;
                 println!("the configuration is good");
@@ -182,7 +187,11 @@ fn end_after(time: Duration) {
 }
 
 /// Serves until a signal comes; returns when the process must have ended.
-async fn run(config: Config, address_file: Option<&Path>) -> anyhow::Result<Instant> {
+async fn run(
+    config: Config,
+    settings: Settings,
+    address_file: Option<&Path>,
+) -> anyhow::Result<Instant> {
     let shutdown_timeout = config.shutdown_timeout;
     // Before the address is told: whoever reads it may send a signal at once.
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
@@ -192,13 +201,24 @@ async fn run(config: Config, address_file: Option<&Path>) -> anyhow::Result<Inst
     let server = Server::bind(config, Arc::new(redfish)).await?;
     let scheme = if server.is_https() { "https" } else { "http" };
     let url = format!("{scheme}://{}", server.address().context("read the bound address")?);
-    if let Some(reload) = server.reload() {
-        tokio::spawn(async move {
-            while hangup.recv().await.is_some() {
-                reload();
+    let reload = server.reload();
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            let (settings, reload) = (settings.clone(), reload.clone());
+            let read = move || {
+                let config = settings.load().map_err(|e| e.to_string())?;
+                reload.apply(&config)
+            };
+            let read = tokio::task::spawn_blocking(read).await;
+            match read.unwrap_or_else(|e| Err(e.to_string())) {
+                Ok(()) => tracing::info!("users, tokens and certificates read again"),
+                Err(error) => tracing::error!(
+                    error,
+                    "users, tokens and certificates stay as they were; fix: controller config check"
+                ),
             }
-        });
-    }
+        }
+    });
     if let Some(path) = address_file {
         crate::durable::write(path, format!("{url}\n").as_bytes()).context("write the address")?;
     }

@@ -15,6 +15,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use toml::de::DeTable;
 
+pub use crate::audit::AuditConfig;
 pub use reader::Fault;
 pub use service::{ApiConfig, JobsConfig, StorageKeys, TlsConfig, WebhookConfig, read_secrets};
 
@@ -58,6 +59,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// What encrypts the passwords in the database.
     pub storage_keys: StorageKeys,
+    /// How much of the audit log is kept.
+    pub audit: AuditConfig,
     /// The registry.
     pub registry: RegistryConfig,
     /// Who may use the API.
@@ -100,6 +103,18 @@ pub struct RegistryConfig {
     pub gc: Policy,
 }
 
+impl RegistryConfig {
+    /// The users, where there is a file of them.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn read_users(&self) -> Result<Option<Users>, String> {
+        let Some(path) = &self.htpasswd else { return Ok(None) };
+        let users = Users::read(path);
+        users.map(Some).map_err(|e| format!("registry.htpasswd {}: {e}", path.display()))
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -114,6 +129,7 @@ impl Default for Config {
             log_level: "info".to_owned(),
             data_dir: PathBuf::from("/var/lib/provisioner"),
             storage_keys: StorageKeys::default(),
+            audit: AuditConfig::default(),
             registry: RegistryConfig {
                 htpasswd: None,
                 rules: Rules::default(),
@@ -238,18 +254,17 @@ impl Config {
             self.storage_keys.read().err(),
             self.api.read_users().err(),
             self.api.read_token_key().err(),
+            self.api.read_revoked_tokens().err(),
+            self.api.check_roles().err(),
             read_secrets(&self.webhook.secrets).err(),
             self.jobs.read_settings().err(),
             self.jobs.read_authorities().err(),
             self.tls.as_ref().and_then(|tls| crate::tls::load(tls).err()),
         ];
         files.into_iter().flatten().for_each(&mut fault);
-        let users = match self.registry.htpasswd.as_deref().map(|path| (path, Users::read(path))) {
-            None => None,
-            Some((_, Ok(users))) => Some(users),
-            Some((path, Err(e))) => {
-                return fault(format!("registry.htpasswd {}: {e}", path.display()));
-            }
+        let users = match self.registry.read_users() {
+            Ok(users) => users,
+            Err(error) => return fault(error),
         };
         let named = rules.access.iter().flat_map(|rule| [&rule.pull, &rule.push, &rule.delete]);
         for who in named.flatten() {
@@ -353,6 +368,8 @@ fn parse(name: &str, text: &str) -> (Config, Vec<Fault>) {
     }
     registry.end(source);
 
+    let audit = root.section(source, "audit");
+    config.audit = service::audit(source, audit);
     let api = root.section(source, "api");
     config.api = service::api(source, api);
     let webhook = root.section(source, "webhook");
@@ -446,7 +463,7 @@ tags = [\"\"]
             "c.toml:12:8: registry.access[0].push is \"ci\", expected a list of \"anonymous\", \"authenticated\" or names of users",
             "c.toml:14:9: registry.immutable[0].tags is \"\", expected tags, where * stands for any text",
             "c.toml:15:1: registry.retention[0].keep is missing, expected how many of the newest tags stay",
-            "c.toml:16:2: extra is unknown, expected server, log, storage, registry, api, webhook, jobs, redfish, tls",
+            "c.toml:16:2: extra is unknown, expected server, log, storage, registry, audit, api, webhook, jobs, redfish, tls",
         ];
         assert_eq!(told, expected);
     }

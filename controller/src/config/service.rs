@@ -5,6 +5,7 @@
 //!
 //! A secret is never in the configuration, only the path of the file that holds it.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,10 +15,12 @@ use recipe::signature::{SigningKey, signing_key_from_pem};
 
 use super::reader::{Section, Source};
 use super::set;
-use crate::api::auth::TokenKey;
+use crate::api::auth::{Group, TokenKey};
+use crate::audit::AuditConfig;
 use crate::jobs::bmc::Secret;
 use crate::jobs::runner::Settings;
 use crate::keyring::{Key, Keyring};
+use crate::labels::Labels;
 use crate::media::Image;
 use crate::registry::users::Users;
 
@@ -28,6 +31,12 @@ pub struct ApiConfig {
     pub users: Option<PathBuf>,
     /// Users that may only look.
     pub readers: Vec<String>,
+    /// Users that may do everything.
+    pub admins: Vec<String>,
+    /// Groups of servers, and the users that are limited to them.
+    pub groups: Vec<Group>,
+    /// File with the ids of tokens that are not accepted any more; None: no token is revoked.
+    pub revoked_tokens: Option<PathBuf>,
     /// File with the key of tokens; None: no token is accepted.
     pub token_key: Option<PathBuf>,
     /// Requests of one address in a second, and twice as many at once.
@@ -104,7 +113,13 @@ pub(super) fn api(source: &mut Source<'_>, mut section: Section<'_>) -> ApiConfi
     };
     let name = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     set(&mut config.readers, section.list(source, "readers", "names of users", name));
+    set(&mut config.admins, section.list(source, "admins", "names of users", name));
     config.token_key = section.parse(source, "token_key", A_FILE);
+    config.revoked_tokens = section.parse(source, "revoked_tokens", A_FILE);
+    for mut group in section.sections(source, "group") {
+        config.groups.extend(self::group(source, &mut group));
+        group.end(source);
+    }
     set(&mut config.requests_per_second, section.count(source, "requests_per_second"));
     section.end(source);
     config
@@ -117,6 +132,26 @@ pub struct WebhookConfig {
     pub secrets: Vec<PathBuf>,
     /// Whether such a secret itself authenticates the report of any job.
     pub accept_fleet_secret: bool,
+}
+
+fn group(source: &mut Source<'_>, section: &mut Section<'_>) -> Option<Group> {
+    let name = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let label = |text: &str| text.parse::<Labels>().is_ok().then(|| text.to_owned());
+    section.require(source, "name", "a name, by which tokens mean the group");
+    section.require(source, "labels", "a list of labels NAME=VALUE");
+    let named = section.parse_with(source, "name", "a name", name);
+    let labels = section.list(source, "labels", "labels NAME=VALUE", label);
+    let users = section.list(source, "users", "names of users", name).unwrap_or_default();
+    let labels = Labels::parse(labels?).unwrap_or_default();
+    Some(Group { name: named?, labels, users })
+}
+
+pub(super) fn audit(source: &mut Source<'_>, mut section: Section<'_>) -> AuditConfig {
+    let mut config = AuditConfig::default();
+    set(&mut config.entries, section.count(source, "entries"));
+    set(&mut config.keep, section.duration(source, "keep"));
+    section.end(source);
+    config
 }
 
 pub(super) fn webhook(source: &mut Source<'_>, mut section: Section<'_>) -> WebhookConfig {
@@ -249,10 +284,52 @@ impl ApiConfig {
     pub fn read_users(&self) -> Result<Option<Users>, String> {
         let Some(path) = &self.users else { return Ok(None) };
         let users = at("api.users", path, Users::read(path))?;
-        if let Some(reader) = self.readers.iter().find(|name| !users.contains(name)) {
-            return Err(format!("api.readers names {reader:?}, who is not in api.users"));
+        let groups = self.groups.iter().map(|group| ("api.group.users", &group.users));
+        for (value, names) in
+            [("api.readers", &self.readers), ("api.admins", &self.admins)].into_iter().chain(groups)
+        {
+            if let Some(name) = names.iter().find(|name| !users.contains(name)) {
+                return Err(format!("{value} names {name:?}, who is not in api.users"));
+            }
         }
         Ok(Some(users))
+    }
+
+    /// Looks for roles and groups that contradict each other.
+    ///
+    /// # Errors
+    /// With the first contradiction.
+    pub fn check_roles(&self) -> Result<(), String> {
+        for admin in &self.admins {
+            if self.readers.contains(admin) {
+                return Err(format!("{admin:?} is in api.admins and in api.readers: expected one"));
+            }
+            if self.groups.iter().any(|group| group.users.contains(admin)) {
+                return Err(format!(
+                    "{admin:?} is in api.admins and in an [[api.group]]: an admin is not limited to groups"
+                ));
+            }
+        }
+        for (number, group) in self.groups.iter().enumerate() {
+            if group.labels.is_empty() {
+                return Err(format!("the [[api.group]] {:?} has no labels", group.name));
+            }
+            if self.groups.iter().take(number).any(|other| other.name == group.name) {
+                return Err(format!("two [[api.group]] have the name {:?}", group.name));
+            }
+        }
+        Ok(())
+    }
+
+    /// The ids of tokens that are not accepted any more: one in a line, `#` starts a comment.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn read_revoked_tokens(&self) -> Result<HashSet<String>, String> {
+        let Some(path) = &self.revoked_tokens else { return Ok(HashSet::new()) };
+        let text = read("api.revoked_tokens", path)?;
+        let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+        Ok(lines.filter(|line| !line.is_empty()).map(str::to_owned).collect())
     }
 
     /// The key of tokens, where there is one.

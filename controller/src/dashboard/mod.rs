@@ -22,7 +22,6 @@ use crate::inventory;
 use crate::jobs::clock::rfc3339;
 use crate::jobs::model::{JobId, Outcome};
 use crate::jobs::store::{self, Filter, Job, StoreError};
-use crate::labels::Scope;
 use crate::registry::storage::{Storage, StorageError};
 
 /// Rows of a table.
@@ -92,18 +91,21 @@ async fn overview(
     State(dashboard): State<Dashboard>,
     request: Request,
 ) -> Result<Response<Body>, Problem> {
-    dashboard.api.identify(Caller::of(&request)).await?;
+    let scope = dashboard.api.identify(Caller::of(&request)).await?.scope;
     let (servers, jobs) = dashboard
         .api
         .database
-        .read(|c| {
-            let servers = inventory::list(c, &Scope::ALL, "", ROWS)?;
+        .read(move |c| {
+            let servers = inventory::list(c, &scope, "", ROWS)?;
             let with_job = |server: inventory::Server| {
                 let active = store::active(c, &server.serial)?;
                 Ok::<_, StoreError>((server, active))
             };
             let servers = servers.into_iter().map(with_job).collect::<Result<Vec<_>, _>>()?;
-            Ok::<_, StoreError>((servers, store::list(c, &Filter::default(), ROWS)?))
+            Ok::<_, StoreError>((
+                servers,
+                store::list(c, &Filter { scope, ..Filter::default() }, ROWS)?,
+            ))
         })
         .await?;
     let mut page = Page::new("Servers and jobs");
@@ -126,9 +128,13 @@ async fn job(
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response<Body>, Problem> {
-    dashboard.api.identify(Caller::of(&request)).await?;
+    let scope = dashboard.api.identify(Caller::of(&request)).await?.scope;
     let id: JobId = id.parse().map_err(|_| Problem::from(StoreError::NoJob))?;
-    let (job, events) = dashboard.api.database.read(move |c| store::with_events(c, id)).await?;
+    let find = move |c: &rusqlite::Connection| {
+        store::in_scope(c, &scope, id)?;
+        store::with_events(c, id)
+    };
+    let (job, events) = dashboard.api.database.read(find).await?;
     let mut page = Page::new(&format!("Job {id}"));
     let facts = [
         ("Server", escape(&job.serial)),

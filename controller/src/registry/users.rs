@@ -21,6 +21,8 @@ use crate::passwords;
 
 /// How long a password that was right is not hashed again.
 const REMEMBERED: Duration = Duration::from_mins(5);
+/// Longest name of a user, in bytes.
+const LONGEST_NAME: usize = 255;
 /// Passwords remembered at most.
 const MOST_REMEMBERED: usize = 1024;
 /// The hash that the password of an unknown user is compared with where there is no user at all, so
@@ -113,7 +115,7 @@ impl Users {
                 continue;
             }
             let (name, hash) = line.split_once(':').ok_or(UsersError::Form(number))?;
-            if name.is_empty() {
+            if !(1..=LONGEST_NAME).contains(&name.len()) {
                 return Err(UsersError::Form(number));
             }
             if !passwords::is_hash(hash) {

@@ -21,9 +21,10 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout_at};
 
-use crate::api::Api;
-use crate::api::auth::Auth;
+use crate::api::auth::{Auth, Directory};
 use crate::api::webhook::Secrets;
+use crate::api::{Access, Api};
+use crate::audit::Audit;
 use crate::blocking::{CHANGES, Pulse};
 use crate::config::{self, Config};
 use crate::dashboard;
@@ -38,7 +39,6 @@ use crate::metrics::Metrics;
 use crate::open;
 use crate::registry::http::Registry;
 use crate::registry::storage::Storage;
-use crate::registry::users::Users;
 use crate::tls::Tls;
 use connection::Terms;
 pub(crate) use gate::Gate;
@@ -59,7 +59,33 @@ pub struct Server {
     runner: Arc<Runner>,
     pulse: Arc<Pulse>,
     tls: Option<Arc<Tls>>,
+    reload: Reload,
     config: Config,
+}
+
+/// Takes over what can change while the service runs: users, roles, groups, tokens and certificates.
+#[derive(Clone)]
+pub struct Reload {
+    api: Api,
+    registry: Arc<Registry>,
+    tls: Option<Arc<Tls>>,
+}
+
+impl Reload {
+    /// Reads the files that `config` names, and takes all of them over or none.
+    ///
+    /// # Errors
+    /// With the file that can't be used.
+    pub fn apply(&self, config: &Config) -> Result<(), String> {
+        let directory = Directory::read(&config.api)?;
+        let users = config.registry.read_users()?;
+        if let Some(tls) = &self.tls {
+            tls.reload()?;
+        }
+        self.api.auth.replace(directory);
+        self.registry.replace_users(users);
+        Ok(())
+    }
 }
 
 /// An address and what is served there.
@@ -76,13 +102,7 @@ impl Server {
     /// When the folder or an address is in use or can't be had.
     pub async fn bind(mut config: Config, bmc: Arc<dyn Bmc>) -> anyhow::Result<Self> {
         let storage = Storage::open(config.registry_dir()).context("open the registry")?;
-        let users = match &config.registry.htpasswd {
-            Some(path) => {
-                let users = Users::read(path);
-                Some(users.with_context(|| format!("read registry.htpasswd {}", path.display()))?)
-            }
-            None => None,
-        };
+        let users = config.registry.read_users().map_err(anyhow::Error::msg)?;
         let operators = listen(config.listen).await?;
         let machines = match config.machine_listen {
             Some(address) => Some(listen(address).await?),
@@ -111,12 +131,16 @@ impl Server {
         let settings = config.jobs.read_settings().map_err(anyhow::Error::msg)?;
         let runner = Runner::new(database.clone(), bmc, Arc::new(published), settings);
         let metrics = Arc::new(Metrics::default());
-        let logins = Arc::new(Logins::new(Arc::clone(&metrics)));
+        let audit = Audit::new(database.clone(), config.audit);
+        let logins = Logins::new(Arc::clone(&metrics)).recorded_in(audit.clone());
+        let logins = Arc::new(logins);
         let rules = config.registry.rules.clone();
-        let registry = Registry::new(Arc::clone(&storage), rules, users, Arc::clone(&logins));
+        let registry =
+            Registry::new(Arc::clone(&storage), rules, users, Arc::clone(&logins), audit.clone());
         let registry = Arc::new(registry);
         let secrets = Secrets::new(secrets, config.webhook.accept_fleet_secret);
-        let api = api(&config, secrets, &database, &runner, &metrics, logins)?;
+        let api = api(&config, secrets, &database, &runner, &metrics, logins, audit)?;
+        let reload = Reload { api: api.clone(), registry: Arc::clone(&registry), tls: tls.clone() };
         let gate = Gate::new(config.connections);
         let machine_gate = Gate::new(config.machine_connections);
         let pulse = Arc::new(Pulse::new());
@@ -159,7 +183,7 @@ impl Server {
                 (listener(operators, gate, ours), Some(listener(machines, machine_gate, theirs)))
             }
         };
-        Ok(Self { operators, machines, storage, runner, pulse, tls, config })
+        Ok(Self { operators, machines, storage, runner, pulse, tls, reload, config })
     }
 
     /// The address that it listens on, with the port that was chosen for port 0.
@@ -178,10 +202,9 @@ impl Server {
         self.machines.as_ref().map(|machines| machines.socket.local_addr()).transpose()
     }
 
-    /// What reads the certificate again; None where the service speaks plain HTTP.
-    pub fn reload(&self) -> Option<impl Fn() + Send + Sync + 'static> {
-        let tls = Arc::clone(self.tls.as_ref()?);
-        Some(move || tls.reload())
+    /// What takes another configuration over while the service runs.
+    pub fn reload(&self) -> Reload {
+        self.reload.clone()
     }
 
     /// Whether it speaks HTTPS.
@@ -192,7 +215,7 @@ impl Server {
     /// Answers until `stop` is done, then ends: requests and calls to BMCs get the configured time to
     /// finish, and jobs are handed back.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let Self { operators, machines, storage, runner, pulse, tls: _, config } = self;
+        let Self { operators, machines, storage, runner, pulse, tls: _, reload: _, config } = self;
         let expiry = tokio::spawn(expire_uploads(storage, config.registry.upload_expiry));
         let pulse = tokio::spawn(async move { pulse.watch().await });
         let (stop_jobs, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -247,14 +270,14 @@ fn api(
     runner: &Arc<Runner>,
     metrics: &Arc<Metrics>,
     logins: Arc<Logins>,
+    audit: Audit,
 ) -> anyhow::Result<Api> {
-    let users = config.api.read_users().map_err(anyhow::Error::msg)?;
-    let tokens = config.api.read_token_key().map_err(anyhow::Error::msg)?;
-    let auth = Auth::new(users, config.api.readers.clone(), tokens);
+    let auth = Auth::new(Directory::read(&config.api).map_err(anyhow::Error::msg)?);
+    let access = Access { auth, logins, audit };
     // More than anybody asks for can be told exactly in a float.
     let rate = f64::from(u32::try_from(config.api.requests_per_second).unwrap_or(u32::MAX));
     let (database, runner, metrics) = (database.clone(), Arc::clone(runner), Arc::clone(metrics));
-    Ok(Api::new(database, runner, auth, secrets, metrics, logins, rate))
+    Ok(Api::new(database, runner, access, secrets, metrics, rate))
 }
 
 impl Listener {

@@ -20,6 +20,7 @@ pub(crate) const CONFIG: &str = "\
 [api]
 users = \"FOLDER/users\"
 readers = [\"look\"]
+admins = [\"chief\"]
 token_key = \"FOLDER/token-key\"
 requests_per_second = 1000
 [webhook]
@@ -36,7 +37,7 @@ pub(crate) fn prepare(folder: &TempDir) {
         std::fs::write(path, text).unwrap();
     };
     let hash = bcrypt::hash(PASSWORD, 4).unwrap();
-    write("users", &format!("ops:{hash}\nlook:{hash}\n"));
+    write("users", &format!("ops:{hash}\nlook:{hash}\nchief:{hash}\n"));
     write("token-key", &format!("{}\n", "k".repeat(48)));
     for (number, secret) in SECRETS.iter().enumerate() {
         write(&format!("secret-{number}"), &format!("{secret}\n"));

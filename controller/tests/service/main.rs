@@ -11,6 +11,7 @@
 
 mod access;
 mod api;
+mod audit;
 mod bmcs;
 mod clients;
 mod collection;

@@ -3,29 +3,47 @@
 
 //! Who may use the API: people with a password, programs with a token. Without either nobody may.
 
+mod directory;
 mod token;
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
+use crate::labels::Scope;
 use crate::logins::{Interface, Logins};
-use crate::registry::users::{Credentials, Users};
+use crate::registry::users::Credentials;
 
-pub use token::{AUDIENCE, KeyError, TokenKey};
+pub(crate) use directory::Directory;
+pub use directory::Group;
+pub use token::{AUDIENCE, Grant, Issued, KeyError, TokenKey};
 
-/// What somebody may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+/// What somebody may do. Each role may do what those before it may.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Default,
+    Serialize,
+    Deserialize,
+    clap::ValueEnum,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Look at everything.
+    /// See servers and jobs.
     Reader,
-    /// Change it as well.
+    /// Register and change servers, run jobs.
     #[default]
     Operator,
+    /// Read the audit log.
+    Admin,
 }
 
 /// Somebody who has logged in.
@@ -33,26 +51,24 @@ pub enum Role {
 pub(crate) struct Identity {
     pub(crate) name: String,
     pub(crate) role: Role,
+    /// The servers that this is about.
+    pub(crate) scope: Scope,
 }
 
 const CHALLENGE: HeaderValue =
     HeaderValue::from_static("Basic realm=\"provisioner API\", charset=\"UTF-8\"");
 
-/// Checks logins.
-pub(crate) struct Auth {
-    users: Option<Arc<Users>>,
-    readers: Vec<String>,
-    tokens: Option<TokenKey>,
-}
+/// Checks logins against the files as they were read last.
+pub(crate) struct Auth(RwLock<Arc<Directory>>);
 
 impl Auth {
-    /// `readers` are those of `users` that may only look.
-    pub(crate) fn new(
-        users: Option<Users>,
-        readers: Vec<String>,
-        tokens: Option<TokenKey>,
-    ) -> Self {
-        Self { users: users.map(Arc::new), readers, tokens }
+    pub(crate) fn new(directory: Directory) -> Self {
+        Self(RwLock::new(Arc::new(directory)))
+    }
+
+    /// From now on, `directory` says who may log in.
+    pub(crate) fn replace(&self, directory: Directory) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(directory);
     }
 
     /// Who sends a request with these headers.
@@ -66,15 +82,16 @@ impl Auth {
         address: IpAddr,
         logins: &Logins,
     ) -> Result<Identity, Problem> {
+        let directory = Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner));
         let header = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
         if let Some(token) = header.and_then(bearer) {
             let attempt = logins.attempt(Interface::Api, address)?;
-            let Some((name, role)) = self.tokens.as_ref().and_then(|key| key.verify(token)) else {
+            let Some(identity) = directory.token(token) else {
                 attempt.failed(None);
                 return Err(refusal("the token is not good"));
             };
             attempt.succeeded();
-            return Ok(Identity { name, role });
+            return Ok(identity);
         }
         let wrong = || refusal("the name or the password is wrong");
         let (user, password) = match Credentials::parse(header) {
@@ -86,15 +103,14 @@ impl Auth {
                 return Err(refusal("log in first"));
             }
         };
-        let Some(users) = &self.users else {
+        let Some(users) = directory.users() else {
             logins.attempt(Interface::Api, address)?.failed(None);
             return Err(wrong());
         };
         if !logins.password(Interface::Api, address, users, (&user, &password)).await? {
             return Err(wrong());
         }
-        let role = if self.readers.contains(&user) { Role::Reader } else { Role::Operator };
-        Ok(Identity { name: user, role })
+        Ok(directory.user(user))
     }
 }
 
@@ -110,14 +126,15 @@ fn refusal(message: &str) -> Problem {
 }
 
 impl Identity {
-    /// 403 for those who may only look.
-    pub(crate) fn may_change(&self) -> Result<(), Problem> {
-        match self.role {
-            Role::Operator => Ok(()),
-            Role::Reader => {
-                let message = "you may look at everything and change nothing";
-                Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", message))
-            }
+    /// 403 for those with a lower role.
+    pub(crate) fn require(&self, role: Role) -> Result<(), Problem> {
+        if self.role >= role {
+            return Ok(());
         }
+        let message = match role {
+            Role::Admin => "only an admin may do this",
+            Role::Operator | Role::Reader => "a reader may change nothing",
+        };
+        Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", message))
     }
 }

@@ -36,6 +36,29 @@ pub struct TokenKey(Hmac<Sha256>);
 #[error("expected a key of at least {SHORTEST_KEY} bytes, such as `openssl rand -base64 48` makes")]
 pub struct KeyError;
 
+/// What a token allows to whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// The name that jobs and the audit log show.
+    pub subject: String,
+    /// What the subject may do.
+    pub role: Role,
+    /// Names of the groups of servers that it is limited to; empty: every server.
+    pub groups: Vec<String>,
+}
+
+/// A new token.
+#[derive(Clone)]
+pub struct Issued {
+    /// The token.
+    pub token: String,
+    /// By which it is revoked.
+    pub id: String,
+}
+
+/// Longest name of a subject.
+const LONGEST_SUBJECT: usize = 255;
+
 #[derive(Serialize, Deserialize)]
 struct Header {
     alg: String,
@@ -56,6 +79,10 @@ struct Claims {
     nbf: Option<i64>,
     #[serde(default)]
     role: Role,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    groups: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    jti: Option<String>,
 }
 
 /// One or many (RFC 7519, section 4.1.3).
@@ -92,26 +119,37 @@ impl TokenKey {
         if key.len() < SHORTEST_KEY { Err(KeyError) } else { Ok(Self(mac)) }
     }
 
-    /// A token for `subject`, good for `valid` from now.
+    /// A token for `subject` and every server, which expires after `valid`.
     pub fn issue(&self, subject: &str, role: Role, valid: Duration) -> String {
+        let grant = Grant { subject: subject.to_owned(), role, groups: Vec::new() };
+        self.issue_grant(grant, valid).token
+    }
+
+    /// A token for a grant, which expires after `valid`.
+    pub fn issue_grant(&self, grant: Grant, valid: Duration) -> Issued {
+        let Grant { subject, role, groups } = grant;
+        let id = uuid::Uuid::new_v4().to_string();
         let valid = i64::try_from(valid.as_secs()).unwrap_or(i64::MAX);
         let claims = Claims {
-            sub: subject.to_owned(),
+            sub: subject,
             aud: Audience::One(AUDIENCE.to_owned()),
             exp: (clock::now() / 1000).saturating_add(valid),
             nbf: None,
             role,
+            groups,
+            jti: Some(id.clone()),
         };
         // Neither has anything that JSON can't hold.
         let claims = serde_json::to_vec(&claims).unwrap_or_default();
         let header = BASE64_URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#);
         let signed = format!("{header}.{}", BASE64_URL_SAFE_NO_PAD.encode(claims));
         let mac = self.0.clone().chain_update(&signed).finalize().into_bytes();
-        format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(mac))
+        Issued { token: format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(mac)), id }
     }
 
-    /// Who sends this token. None: it is not one of ours, or not good now.
-    pub(super) fn verify(&self, token: &str) -> Option<(String, Role)> {
+    /// What this token grants, and its id: that of another issuer's token without `jti` is the SHA-256 of the
+    /// token. None: it is not one of ours, or not good now.
+    pub(super) fn verify(&self, token: &str) -> Option<(Grant, String)> {
         if token.len() > LONGEST {
             return None;
         }
@@ -126,8 +164,11 @@ impl TokenKey {
         let known = header.alg == "HS256" && header.crit.is_none();
         let in_time = claims.exp.saturating_add(LEEWAY) > now
             && claims.nbf.is_none_or(|nbf| nbf.saturating_sub(LEEWAY) <= now);
-        let good = known && in_time && claims.aud.is_us() && !claims.sub.is_empty();
-        good.then_some((claims.sub, claims.role))
+        let named = (1..=LONGEST_SUBJECT).contains(&claims.sub.len());
+        let good = known && in_time && claims.aud.is_us() && named;
+        let id = claims.jti.unwrap_or_else(|| recipe::sha256_hex(token.as_bytes()));
+        let grant = Grant { subject: claims.sub, role: claims.role, groups: claims.groups };
+        good.then_some((grant, id))
     }
 }
 
@@ -154,7 +195,12 @@ mod tests {
     #[test]
     fn a_token_that_was_issued_is_good() {
         let token = key().issue("ci", Role::Reader, Duration::from_hours(1));
-        assert_eq!(key().verify(&token), Some(("ci".to_owned(), Role::Reader)));
+        let grant =
+            |subject: &str, role| Grant { subject: subject.to_owned(), role, groups: Vec::new() };
+        assert_eq!(key().verify(&token).map(|it| it.0), Some(grant("ci", Role::Reader)));
+        let limited = Grant { groups: vec!["berlin".to_owned()], ..grant("ci", Role::Operator) };
+        let issued = key().issue_grant(limited.clone(), Duration::from_hours(1));
+        assert_eq!(key().verify(&issued.token), Some((limited, issued.id)));
         let other = TokenKey::new(&"o".repeat(SHORTEST_KEY)).unwrap();
         assert_eq!(other.verify(&token), None);
     }
@@ -164,7 +210,10 @@ mod tests {
         let header = r#"{"alg":"HS256"}"#;
         let far = i64::MAX;
         let good = format!(r#"{{"sub":"a","aud":["x","provisioner"],"exp":{far}}}"#);
-        assert_eq!(key().verify(&forge(header, &good)), Some(("a".to_owned(), Role::Operator)));
+        let token = forge(header, &good);
+        let (grant, id) = key().verify(&token).unwrap();
+        assert_eq!((grant.subject.as_str(), grant.role), ("a", Role::Operator));
+        assert_eq!(id, recipe::sha256_hex(token.as_bytes()));
         for (header, claims) in [
             (r#"{"alg":"none"}"#, good.clone()),
             (r#"{"alg":"HS256","crit":["b64"]}"#, good.clone()),
@@ -173,6 +222,7 @@ mod tests {
             (header, good.replace(&far.to_string(), "1")),
             (header, good.replace("\"exp\"", "\"xxx\"")),
             (header, good.replace("\"a\",", "\"\",")),
+            (header, good.replace("\"a\",", &format!("{:?},", "a".repeat(LONGEST_SUBJECT + 1)))),
             (header, good.replace('}', r#","nbf":99999999999}"#)),
             (header, good.replace('}', r#","role":"root"}"#)),
         ] {

@@ -10,11 +10,13 @@ mod progress;
 mod reports;
 mod retention;
 
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
 
 use super::clock;
 use super::model::{JobId, Outcome, Phase, Reset, State, Step};
 use crate::database::DatabaseError;
+use crate::inventory;
+use crate::labels::{IN_SCOPE, Scope};
 
 pub use intake::{Created, NewJob, cancel, create, retry};
 pub use leases::{claim, hand_back, holds, let_go, renew};
@@ -42,6 +44,9 @@ pub enum StoreError {
         /// Its job.
         job: JobId,
     },
+    /// The server is not in a group of whoever asks.
+    #[error("the server {0} is not in your groups of servers, or would not be any more")]
+    OtherGroup(String),
     /// The job is not in a state in which this can be done.
     #[error("the job is {0}")]
     State(&'static str),
@@ -159,6 +164,15 @@ pub fn with_events(connection: &Connection, id: JobId) -> Result<(Job, Vec<Event
     Ok((job, events))
 }
 
+/// A job by its name, where its server is in the scope. Without its server, a job is in the scope of all alone.
+pub fn in_scope(connection: &Connection, scope: &Scope, id: JobId) -> Result<Job, StoreError> {
+    let job = by_id(connection, id)?;
+    if scope.is_all() || inventory::find(connection, scope, &job.serial)?.is_some() {
+        return Ok(job);
+    }
+    Err(StoreError::NoJob)
+}
+
 /// A job by its number.
 pub fn by_number(connection: &Connection, number: i64) -> Result<Job, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM jobs WHERE number = ?1");
@@ -181,6 +195,8 @@ pub struct Filter {
     pub state: Option<State>,
     /// Made before this one.
     pub before: Option<JobId>,
+    /// Of these servers only.
+    pub scope: Scope,
 }
 
 /// At most `limit` jobs, the newest first.
@@ -190,11 +206,19 @@ pub fn list(connection: &Connection, filter: &Filter, limit: u32) -> Result<Vec<
         None => i64::MAX,
     };
     let sql = format!(
-        "SELECT {COLUMNS} FROM jobs WHERE number < ?1 AND (?2 IS NULL OR serial = ?2) \
-         AND (?3 IS NULL OR state = ?3) ORDER BY number DESC LIMIT ?4"
+        "SELECT {COLUMNS} FROM jobs WHERE number < :before AND (:serial IS NULL OR serial = :serial) \
+         AND (:state IS NULL OR state = :state) AND (:scope IS NULL OR EXISTS (SELECT 1 FROM servers \
+         WHERE servers.serial = jobs.serial AND {IN_SCOPE})) ORDER BY number DESC LIMIT :limit"
     );
     let mut statement = connection.prepare_cached(&sql)?;
-    let rows = statement.query_map(params![before, filter.serial, filter.state, limit], job)?;
+    let parameters = named_params! {
+        ":before": before,
+        ":serial": filter.serial,
+        ":state": filter.state,
+        ":scope": filter.scope,
+        ":limit": limit,
+    };
+    let rows = statement.query_map(parameters, job)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 

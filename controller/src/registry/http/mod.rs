@@ -14,7 +14,7 @@ mod receive;
 mod uploads;
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::Router;
 use axum::body::Body;
@@ -23,7 +23,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCod
 use axum::middleware::{self, Next};
 use axum::response::IntoResponse as _;
 use axum::routing::any;
-use oci::{Digest, Repository, Tag};
+use oci::{Digest, Repository, Selector, Tag};
 use percent_encoding::percent_decode_str;
 
 use self::endpoint::Endpoint;
@@ -32,6 +32,7 @@ use self::query::Query;
 use super::access::{Action, Rules};
 use super::storage::{Storage, StorageError};
 use super::users::{Credentials, Users};
+use crate::audit::{self, Audit, Entry};
 use crate::blocking::Lane;
 use crate::limits;
 use crate::logins::{Interface, Logins};
@@ -43,8 +44,9 @@ const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-diges
 pub(crate) struct Registry {
     storage: Arc<Storage>,
     rules: Rules,
-    users: Option<Arc<Users>>,
+    users: RwLock<Option<Arc<Users>>>,
     logins: Arc<Logins>,
+    audit: Audit,
 }
 
 impl Registry {
@@ -54,8 +56,26 @@ impl Registry {
         rules: Rules,
         users: Option<Users>,
         logins: Arc<Logins>,
+        audit: Audit,
     ) -> Self {
-        Self { storage, rules, users: users.map(Arc::new), logins }
+        Self { storage, rules, users: RwLock::new(users.map(Arc::new)), logins, audit }
+    }
+
+    /// The users, as they were read last.
+    fn users(&self) -> Option<Arc<Users>> {
+        self.users.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From now on, these are the users.
+    pub(crate) fn replace_users(&self, users: Option<Users>) {
+        *self.users.write().unwrap_or_else(PoisonError::into_inner) = users.map(Arc::new);
+    }
+
+    /// Records who deleted something.
+    async fn deleted(&self, user: Option<&str>, address: IpAddr, object: String) {
+        let actor = user.map(str::to_owned);
+        let (action, object) = (audit::Action::RegistryDelete, Some(object));
+        self.audit.record(Entry { actor, address, action, object, detail: None }).await;
     }
 
     /// The routes below `/v2`.
@@ -97,12 +117,12 @@ impl Registry {
             Credentials::Malformed => None,
         };
         // A login that can't be checked is wrong, not absent.
-        let Some(((user, password), users)) = login.zip(self.users.as_ref()) else {
+        let Some(((user, password), users)) = login.zip(self.users()) else {
             self.logins.attempt(Interface::Registry, address)?.failed(None);
             return Err(unauthorized());
         };
         let right =
-            self.logins.password(Interface::Registry, address, users, (&user, &password)).await?;
+            self.logins.password(Interface::Registry, address, &users, (&user, &password)).await?;
         if right { Ok(Some(user)) } else { Err(unauthorized()) }
     }
 
@@ -128,7 +148,8 @@ impl Registry {
             ApiError::new(StatusCode::NOT_FOUND, Code::Unsupported, "not an address of this API")
         };
         let endpoint = Endpoint::parse(&path).ok_or_else(not_found)?;
-        let user = self.user(request.headers(), limits::address(&request)).await?;
+        let address = limits::address(&request);
+        let user = self.user(request.headers(), address).await?;
         let query = Query::parse(request.uri().query());
         let user = user.as_deref();
         let action = match *request.method() {
@@ -150,11 +171,23 @@ impl Registry {
             }
             Endpoint::Manifest(name, selector) => {
                 may(action, &name)?;
-                self.manifest(request, &query, name, selector).await
+                let deletes = action == Action::Delete;
+                let object = deletes.then(|| reference(&name, selector.as_ref()));
+                let registry = Arc::clone(&self);
+                let response = registry.manifest(request, &query, name, selector).await?;
+                if let Some(object) = object {
+                    self.deleted(user, address, object).await;
+                }
+                Ok(response)
             }
             Endpoint::Blob(name, digest) => {
                 may(action, &name)?;
-                self.blob(request, name, digest).await
+                let object = (action == Action::Delete).then(|| format!("{name}@{digest}"));
+                let response = Arc::clone(&self).blob(request, name, digest).await?;
+                if let Some(object) = object {
+                    self.deleted(user, address, object).await;
+                }
+                Ok(response)
             }
             // Whoever may push may also look at an upload and give it up.
             Endpoint::Uploads(name) => {
@@ -176,11 +209,20 @@ impl Registry {
         let mut response = Response::new(Body::from("{}"));
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if user.is_none() && self.users.is_some() {
+        if user.is_none() && self.users().is_some() {
             // Clients learn here, and only here, that they may send a password.
             headers.insert(header::WWW_AUTHENTICATE, CHALLENGE);
         }
         Ok(response)
+    }
+}
+
+/// `NAME:TAG` or `NAME@DIGEST`.
+fn reference(name: &Repository, selector: Option<&Selector>) -> String {
+    match selector {
+        Some(Selector::Tag(tag)) => format!("{name}:{tag}"),
+        Some(Selector::Digest(digest)) => format!("{name}@{digest}"),
+        None => name.to_string(),
     }
 }
 

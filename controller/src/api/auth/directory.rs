@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Who may log in, as what, and for which servers: what the files say that the configuration names.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::{Identity, Role, TokenKey};
+use crate::config::ApiConfig;
+use crate::labels::{Labels, Scope};
+use crate::registry::users::Users;
+
+/// Servers that have these labels, and the users that are limited to them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// By which tokens name it.
+    pub name: String,
+    /// The servers that have all of these.
+    pub labels: Labels,
+    /// Users that may see and use the servers of their groups alone.
+    pub users: Vec<String>,
+}
+
+/// The files, read.
+pub(crate) struct Directory {
+    users: Option<Arc<Users>>,
+    tokens: Option<TokenKey>,
+    /// The ids of tokens that are not accepted any more.
+    revoked: HashSet<String>,
+    readers: Vec<String>,
+    admins: Vec<String>,
+    groups: Vec<Group>,
+}
+
+impl Directory {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// With the value of the configuration that is at fault.
+    pub(crate) fn read(config: &ApiConfig) -> Result<Self, String> {
+        Ok(Self {
+            users: config.read_users()?.map(Arc::new),
+            tokens: config.read_token_key()?,
+            revoked: config.read_revoked_tokens()?,
+            readers: config.readers.clone(),
+            admins: config.admins.clone(),
+            groups: config.groups.clone(),
+        })
+    }
+
+    pub(super) fn users(&self) -> Option<&Arc<Users>> {
+        self.users.as_ref()
+    }
+
+    /// Whom a token is for. None: it is not one of ours, not good now, or revoked.
+    pub(super) fn token(&self, token: &str) -> Option<Identity> {
+        let (grant, id) = self.tokens.as_ref()?.verify(token)?;
+        if self.revoked.contains(&id) || (grant.role == Role::Admin && !grant.groups.is_empty()) {
+            return None;
+        }
+        let scope = if grant.groups.is_empty() {
+            Scope::ALL
+        } else {
+            self.scope(|group| grant.groups.contains(&group.name))
+        };
+        Some(Identity { name: grant.subject, role: grant.role, scope })
+    }
+
+    /// A user whose password is right.
+    pub(super) fn user(&self, name: String) -> Identity {
+        let role = if self.admins.contains(&name) {
+            Role::Admin
+        } else if self.readers.contains(&name) {
+            Role::Reader
+        } else {
+            Role::Operator
+        };
+        let is_limited = self.groups.iter().any(|group| group.users.contains(&name));
+        let scope =
+            if is_limited { self.scope(|group| group.users.contains(&name)) } else { Scope::ALL };
+        Identity { name, role, scope }
+    }
+
+    fn scope(&self, wanted: impl Fn(&Group) -> bool) -> Scope {
+        Scope::groups(self.groups.iter().filter(|group| wanted(group)).map(|group| &group.labels))
+    }
+}

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The audit log: who changed what, and who was refused. It is a table that only grows until its limit, and
+//! lines of JSON with the tracing target [`TARGET`]. No secret and no part of a recipe is in it.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use rusqlite::{Connection, Row, params};
+
+use crate::database::{Database, DatabaseError};
+use crate::jobs::clock::{self, millis};
+use crate::jobs::store::StoreError;
+use crate::limits::Limit;
+
+/// The tracing target of the lines.
+pub(crate) const TARGET: &str = "audit";
+/// Refusals in a second and at once: a stranger causes them, so they are counted and not all recorded.
+const REFUSALS: (f64, f64) = (0.2, 100.0);
+/// Refusals that are kept; they never displace changes.
+const MOST_REFUSALS: u32 = 10_000;
+/// After how many entries old ones are removed.
+const TRIM: i64 = 256;
+/// Longest text of an entry, in bytes.
+const LONGEST: usize = 256;
+
+/// What was done or refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Action {
+    ServerCreate,
+    ServerUpdate,
+    ServerDelete,
+    JobCreate,
+    JobCancel,
+    JobRetry,
+    RegistryDelete,
+    Login,
+    Request,
+}
+
+impl Action {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::ServerCreate => "server.create",
+            Self::ServerUpdate => "server.update",
+            Self::ServerDelete => "server.delete",
+            Self::JobCreate => "job.create",
+            Self::JobCancel => "job.cancel",
+            Self::JobRetry => "job.retry",
+            Self::RegistryDelete => "registry.delete",
+            Self::Login => "login",
+            Self::Request => "request",
+        }
+    }
+
+    /// Changes are recorded always; the rest are refusals.
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Login | Self::Request => "refusal",
+            _ => "change",
+        }
+    }
+}
+
+/// An entry to be added.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    /// Who; None: nobody who is known.
+    pub(crate) actor: Option<String>,
+    /// From where.
+    pub(crate) address: IpAddr,
+    /// What.
+    pub(crate) action: Action,
+    /// To what: a serial number, the id of a job, `REPOSITORY:TAG`.
+    pub(crate) object: Option<String>,
+    /// More, where there is more.
+    pub(crate) detail: Option<String>,
+}
+
+/// An entry of the log.
+#[derive(Debug, Clone)]
+pub(crate) struct Recorded {
+    pub(crate) number: i64,
+    pub(crate) at: i64,
+    pub(crate) kind: String,
+    pub(crate) actor: Option<String>,
+    pub(crate) address: Option<String>,
+    pub(crate) action: String,
+    pub(crate) object: Option<String>,
+    pub(crate) detail: Option<String>,
+}
+
+/// How much of the log is kept.
+#[derive(Debug, Clone, Copy)]
+pub struct AuditConfig {
+    /// Entries of changes that are kept at most.
+    pub entries: usize,
+    /// How long an entry is kept.
+    pub keep: Duration,
+}
+
+impl Default for AuditConfig {
+    fn default() -> Self {
+        Self { entries: 100_000, keep: Duration::from_hours(365 * 24) }
+    }
+}
+
+impl Entry {
+    fn clipped(&self) -> Self {
+        let clip = |text: &Option<String>| {
+            let text = text.as_deref()?;
+            text.get(..text.floor_char_boundary(LONGEST)).map(str::to_owned)
+        };
+        let (actor, object, detail) = (clip(&self.actor), clip(&self.object), clip(&self.detail));
+        Self { actor, object, detail, ..*self }
+    }
+
+    fn log(&self) {
+        let Self { actor, address, action, object, detail } = self;
+        let (actor, object, detail) = (actor.as_deref(), object.as_deref(), detail.as_deref());
+        let kind = action.kind();
+        tracing::info!(
+            target: TARGET,
+            kind, actor, %address, action = action.as_str(), object, detail, "audit"
+        );
+    }
+
+    fn insert(&self, connection: &Connection, limits: AuditConfig) -> Result<(), DatabaseError> {
+        let Self { actor, address, action, object, detail } = self.clipped();
+        let sql = "INSERT INTO audit (at, kind, actor, address, action, object, detail) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let kind = action.kind();
+        let address = address.to_string();
+        let values = params![clock::now(), kind, actor, address, action.as_str(), object, detail];
+        connection.prepare_cached(sql)?.execute(values)?;
+        if connection.last_insert_rowid() % TRIM == 0 {
+            trim(connection, limits)?;
+        }
+        Ok(())
+    }
+}
+
+/// Removes what is over the limits, the oldest first.
+pub(crate) fn trim(connection: &Connection, limits: AuditConfig) -> Result<(), DatabaseError> {
+    let most = u32::try_from(limits.entries).unwrap_or(u32::MAX);
+    let before = clock::now().saturating_sub(millis(limits.keep));
+    for (kind, most) in [("change", most), ("refusal", MOST_REFUSALS)] {
+        let sql = "DELETE FROM audit WHERE kind = ?1 AND (number <= \
+                   (SELECT number FROM audit WHERE kind = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2) \
+                   OR number < coalesce((SELECT min(number) FROM audit WHERE kind = ?1 AND at >= ?3), \
+                   9223372036854775807))";
+        connection.execute(sql, params![kind, most, before])?;
+    }
+    Ok(())
+}
+
+/// At most `limit` entries, the newest first, from before the entry `before`.
+pub(crate) fn list(
+    connection: &Connection,
+    before: i64,
+    limit: u32,
+) -> Result<Vec<Recorded>, DatabaseError> {
+    let sql = "SELECT number, at, kind, actor, address, action, object, detail FROM audit \
+               WHERE number < ?1 ORDER BY number DESC LIMIT ?2";
+    let recorded = |row: &Row<'_>| {
+        Ok(Recorded {
+            number: row.get(0)?,
+            at: row.get(1)?,
+            kind: row.get(2)?,
+            actor: row.get(3)?,
+            address: row.get(4)?,
+            action: row.get(5)?,
+            object: row.get(6)?,
+            detail: row.get(7)?,
+        })
+    };
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map(params![before, limit], recorded)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Where entries are added.
+#[derive(Clone)]
+pub(crate) struct Audit {
+    database: Database,
+    limits: AuditConfig,
+    refusals: Arc<Limit>,
+    /// Refusals since the last one that was recorded.
+    unrecorded: Arc<AtomicU64>,
+}
+
+impl Audit {
+    pub(crate) fn new(database: Database, limits: AuditConfig) -> Self {
+        let (rate, burst) = REFUSALS;
+        let refusals = Arc::new(Limit::new(rate, burst));
+        Self { database, limits, refusals, unrecorded: Arc::default() }
+    }
+
+    /// Changes the database, with the entry that records it, where there is one: both or neither.
+    ///
+    /// # Errors
+    /// Those of `work`, and the database's own.
+    pub(crate) async fn change<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<(T, Option<Entry>), StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let limits = self.limits;
+        let write = move |c: &Connection| {
+            let (value, entry) = work(c)?;
+            if let Some(entry) = &entry {
+                entry.insert(c, limits)?;
+            }
+            Ok::<_, StoreError>((value, entry))
+        };
+        let (value, entry) = self.database.write(write).await?;
+        if let Some(entry) = entry {
+            entry.log();
+        }
+        Ok(value)
+    }
+
+    /// Records what was done elsewhere than in the database. The line is written in any case.
+    pub(crate) async fn record(&self, entry: Entry) {
+        entry.log();
+        let limits = self.limits;
+        let write = move |c: &Connection| entry.insert(c, limits);
+        if let Err(error) = self.database.write(write).await {
+            tracing::error!(%error, "an entry of the audit log is only in this log");
+        }
+    }
+
+    /// Records a refusal, unless there were too many of late: then the next one says how many.
+    pub(crate) fn refuse(&self, mut entry: Entry) {
+        if self.refusals.take(IpAddr::V4(Ipv4Addr::UNSPECIFIED)).is_err() {
+            self.unrecorded.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let more = self.unrecorded.swap(0, Ordering::Relaxed);
+        if more > 0 {
+            let detail = entry.detail.unwrap_or_default();
+            entry.detail = Some(format!("{detail}; {more} refusals before it are not recorded"));
+        }
+        entry.log();
+        let limits = self.limits;
+        self.database.write_in_turn(move |c| entry.insert(c, limits));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(action: Action, object: &str) -> Entry {
+        let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let object = Some(object.to_owned());
+        Entry { actor: Some("ops".to_owned()), address, action, object, detail: None }
+    }
+
+    #[test]
+    fn entries_are_neither_changed_nor_removed_but_from_the_oldest_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = Database::connect(&folder.path().join("c.db")).unwrap();
+        let limits = AuditConfig { entries: 10, ..AuditConfig::default() };
+        for number in 0..20 {
+            entry(Action::JobCreate, &number.to_string()).insert(&connection, limits).unwrap();
+            entry(Action::Login, &number.to_string()).insert(&connection, limits).unwrap();
+        }
+        for sql in [
+            "UPDATE audit SET actor = 'x'",
+            "DELETE FROM audit WHERE number = 7",
+            "DELETE FROM audit WHERE number > 30",
+        ] {
+            let error = connection.execute(sql, []).unwrap_err().to_string();
+            assert!(error.contains("append-only"), "{sql}: {error}");
+        }
+        trim(&connection, limits).unwrap();
+        let kept = list(&connection, i64::MAX, 100).unwrap();
+        let of = |kind: &str| kept.iter().filter(|entry| entry.kind == kind).count();
+        assert_eq!((of("change"), of("refusal")), (10, 20));
+        assert_eq!(kept.first().map(|entry| entry.object.as_deref()), Some(Some("19")));
+        trim(&connection, AuditConfig { keep: Duration::ZERO, ..limits }).unwrap();
+        std::thread::sleep(Duration::from_millis(2));
+        trim(&connection, AuditConfig { keep: Duration::ZERO, ..limits }).unwrap();
+        assert!(list(&connection, i64::MAX, 100).unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn refusals_are_bounded_and_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&folder.path().join("c.db")).unwrap();
+        let audit = Audit::new(database.clone(), AuditConfig::default());
+        for _ in 0..1000 {
+            audit.refuse(entry(Action::Login, "x"));
+        }
+        let count = |c: &Connection| {
+            let sql = "SELECT count(*) FROM audit";
+            c.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(DatabaseError::from)
+        };
+        let recorded = database.write(count).await.unwrap();
+        assert!((100..110).contains(&recorded), "{recorded}");
+        assert!(audit.unrecorded.load(Ordering::Relaxed) > 800);
+    }
+
+    #[test]
+    fn a_long_text_is_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = Database::connect(&folder.path().join("c.db")).unwrap();
+        let long = entry(Action::Login, &"ä".repeat(4 << 20));
+        long.insert(&connection, AuditConfig::default()).unwrap();
+        let kept = list(&connection, i64::MAX, 1).unwrap().remove(0);
+        assert_eq!(kept.object.map(|text| text.len()), Some(LONGEST));
+    }
+}
