@@ -3,263 +3,236 @@
 
 //! Unpacks the layers of an image into a folder.
 //!
-//! GNU tar does the unpacking: it knows ACLs, extended attributes, sparse files and the dialects of
-//! tar that images come in. It is fed from the registry's stream, so nothing is stored twice.
-//! What tar does not know, the whiteouts of the OCI image specification ("Image Layer Filesystem
-//! Changeset"), is done here for every layer above the first.
+//! One parser reads an archive and acts on what it read. The kernel resolves every path below the
+//! folder ([`root`]), so no name or link of a layer leads out of it, whatever the layer holds. Layers are
+//! streamed from the registry: what is written before the digest of a layer is proven is inside the
+//! folder, and the next run empties it.
 
-use std::cell::{Cell, RefCell};
+mod archive;
+mod attributes;
+mod root;
+mod sparse;
+
 use std::collections::HashSet;
-use std::fs;
-use std::io::{self, ErrorKind, Read, Write};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use tar::{Archive, Entry, EntryType};
+use rustix::fs::{FileType, makedev};
+use tar::EntryType;
 
-use crate::command::{self, Fed};
+use self::archive::{Archive, Entry};
+use self::attributes::{Attributes, Owner};
+use self::root::{Place, Root};
 use crate::image::Image;
-use crate::plan::Program;
 use crate::progress::Progress;
 
-/// Marks an entry that deletes a file of a lower layer.
-const WHITEOUT: &str = ".wh.";
+/// Marks an entry that deletes a file of a lower layer (OCI image specification, "Image Layer Filesystem
+/// Changeset").
+const WHITEOUT: &[u8] = b".wh.";
 /// Marks a folder whose contents in lower layers are gone.
-const OPAQUE: &str = ".wh..wh..opq";
+const OPAQUE: &[u8] = b".wh..wh..opq";
 
 /// Unpacks all layers of `image` into the empty folder `root`.
 pub(crate) fn unpack(image: &Image, root: &Path) -> Result<()> {
+    let root = Root::open(root)?;
     let mut progress = Progress::new("pull", image.size());
     for (i, descriptor) in image.layers().iter().enumerate() {
         let layer = image.layer(descriptor, &mut progress)?;
         layer
-            .decompress(
-                |stream| if i == 0 { first_layer(stream, root) } else { upper_layer(stream, root) },
-            )
+            .decompress(|stream| unpack_layer(stream, &root))
             .with_context(|| format!("layer {} of {}", i + 1, image.layers().len()))?;
     }
     Ok(())
 }
 
-/// Nothing is below the first layer, so it goes to tar as it is.
-fn first_layer(stream: &mut dyn Read, root: &Path) -> Result<()> {
-    command::run_fed(&tar(root), stream)
-}
-
-/// Sends a layer to tar and deletes from `root` what the layer says is gone.
-fn upper_layer(stream: &mut dyn Read, root: &Path) -> Result<()> {
-    let mut tar = Fed::start(&tar(root))?;
-    let mut whiteouts = Whiteouts::new(root);
-    let walked = whiteouts.walk(&Tee::new(stream, &mut tar));
-    tar.finish(walked)?;
-    whiteouts.remove_markers()
-}
-
-/// The tar program, reading an archive from its standard input.
-fn tar(root: &Path) -> Program {
-    let directory = format!("--directory={}", root.display());
-    let args = [
-        "--extract",
-        "--file=-",
-        &directory,
-        "--numeric-owner",
-        "--same-owner",
-        "--same-permissions",
-        "--acls",
-        "--xattrs",
-        // All of them, security.capability and SELinux labels too.
-        "--xattrs-include=*",
-        "--delay-directory-restore",
-        "--warning=no-timestamp",
-    ];
-    Program::new("tar", args)
-}
-
-/// Reads from one side and shows the same bytes to tar, at once or when they are released.
-struct Tee<'a> {
-    from: RefCell<&'a mut dyn Read>,
-    to: RefCell<&'a mut Fed>,
-    /// Bytes that tar must not see yet: the header of an entry that has not been judged.
-    held: RefCell<Vec<u8>>,
-    holding: Cell<bool>,
-}
-
-impl<'a> Tee<'a> {
-    fn new(from: &'a mut dyn Read, to: &'a mut Fed) -> Self {
-        Self {
-            from: RefCell::new(from),
-            to: RefCell::new(to),
-            held: RefCell::default(),
-            holding: Cell::new(true),
-        }
+/// Unpacks one layer on top of those that are in `root`.
+fn unpack_layer(stream: &mut dyn Read, root: &Root) -> Result<()> {
+    let mut layer = Layer { root, own: HashSet::new(), folders: Vec::new() };
+    let mut archive = Archive::new(stream);
+    while let Some(entry) = archive.next_entry()? {
+        let shown = String::from_utf8_lossy(&entry.path).into_owned();
+        layer.add(&entry, &mut archive).with_context(|| format!("cannot unpack {shown:?}"))?;
     }
-
-    /// From now on, keeps what is read from tar.
-    fn hold(&self) {
-        self.holding.set(true);
-    }
-
-    /// Shows tar what was kept, and what is read from now on.
-    fn release(&self) -> io::Result<()> {
-        self.holding.set(false);
-        let held = std::mem::take(&mut *self.held.borrow_mut());
-        self.to.borrow_mut().write_all(&held)
-    }
+    layer.finish()
 }
 
-impl Read for &Tee<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = self.from.borrow_mut().read(buffer)?;
-        let bytes = buffer.get(..n).unwrap_or_default();
-        if self.holding.get() {
-            self.held.borrow_mut().extend_from_slice(bytes);
-        } else {
-            self.to.borrow_mut().write_all(bytes)?;
-        }
-        Ok(n)
-    }
-}
-
-/// What one layer deletes from the layers below it.
-struct Whiteouts<'a> {
-    root: &'a Path,
+/// A layer that is being unpacked.
+struct Layer<'a> {
+    root: &'a Root,
     /// What this layer itself brings: never deleted by its own whiteouts.
     own: HashSet<PathBuf>,
-    markers: Vec<PathBuf>,
-    /// Parents that were looked at, relative to the root.
-    parents: HashSet<PathBuf>,
+    /// Folders and their times, which are set last: a new entry changes them.
+    folders: Vec<(PathBuf, Attributes)>,
 }
 
-impl<'a> Whiteouts<'a> {
-    fn new(root: &'a Path) -> Self {
-        Self { root, own: HashSet::new(), markers: Vec::new(), parents: HashSet::new() }
-    }
-
-    /// Reads an archive to its end, and lets tar have each entry when the way is free for it.
-    fn walk(&mut self, archive: &Tee<'_>) -> Result<()> {
-        for entry in Archive::new(archive).entries()? {
-            let mut entry = entry.context("the layer is not a whole tar archive")?;
-            self.judge(&entry).context("the layer can't be unpacked")?;
-            archive.release()?;
-            io::copy(&mut entry, &mut io::sink()).context("cannot read the layer")?;
-            archive.hold();
-        }
-        Ok(archive.release()?)
-    }
-
-    /// Does what one entry asks of the layers below.
-    fn judge(&mut self, entry: &Entry<'_, impl Read>) -> Result<()> {
-        let path = relative(&entry.path()?)?;
-        self.check_parent(&path)?;
-        let kind = entry.header().entry_type();
-        if kind == EntryType::Link
-            && let Some(target) = entry.link_name()?
-        {
-            self.check_parent(&relative(&target)?)?;
-        }
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let parent = path.parent().unwrap_or(Path::new("")).to_owned();
-        if name == OPAQUE {
-            self.empty(&parent)?;
-            self.markers.push(path);
-        } else if let Some(deleted) = name.strip_prefix(WHITEOUT) {
-            // `.wh..wh.plnk` and the like are left-overs of AUFS and delete nothing.
-            if !deleted.starts_with(WHITEOUT) {
-                check_whiteout(deleted)?;
-                self.delete(&parent.join(deleted))?;
-            }
-            self.markers.push(path);
-        } else {
-            // A folder is replaced by something else without a whiteout; tar would refuse.
-            if kind != EntryType::Directory
-                && fs::symlink_metadata(self.root.join(&path)).is_ok_and(|found| found.is_dir())
-            {
-                self.delete(&path)?;
-            }
-            self.own.extend(path.ancestors().map(Path::to_owned));
-        }
-        Ok(())
-    }
-
-    /// Refuses a path that leads out of the root through a symbolic link of a lower layer. Links of
-    /// this layer are no way out: tar makes those that could be one when all else is unpacked.
-    fn check_parent(&mut self, path: &Path) -> Result<()> {
-        let parent = path.parent().unwrap_or(Path::new(""));
-        if self.parents.contains(parent) {
+impl Layer<'_> {
+    /// Adds an entry, whose contents are the rest of `contents`.
+    fn add(&mut self, entry: &Entry, contents: &mut impl Read) -> Result<()> {
+        let attributes = Attributes::read(entry)?;
+        let name = attributes.name.as_ref().unwrap_or(&entry.path);
+        let path = &relative(name)?;
+        let kind = entry.header.entry_type();
+        // Archives before POSIX have folders as files whose names end in a slash.
+        let is_folder = kind.is_dir() || (kind.is_file() && name.ends_with(b"/"));
+        let Some(last) = path.file_name() else {
+            ensure!(is_folder, "the root of the layer is not a folder");
+            attributes.apply_to_file(&self.root.folder()?)?;
+            self.folders.push((path.clone(), attributes));
             return Ok(());
+        };
+        let parent = path.parent().unwrap_or(Path::new(""));
+        if last.as_bytes() == OPAQUE {
+            return self.empty(parent);
         }
-        let mut known = PathBuf::new();
-        for part in parent.components() {
-            known.push(part);
-            let full = self.root.join(&known);
-            match fs::symlink_metadata(&full) {
-                Ok(found) if found.is_symlink() => {
-                    let real = fs::canonicalize(&full);
-                    let root = fs::canonicalize(self.root)?;
-                    ensure!(
-                        real.is_ok_and(|real| real.starts_with(root)),
-                        "the layer writes to {} through the symbolic link {}, which leads out of \
-                         the image",
-                        path.display(),
-                        known.display()
-                    );
-                }
-                Ok(_) => {}
-                // What is not there yet is made by tar, as a folder.
-                Err(_) => break,
+        if let Some(deleted) = last.as_bytes().strip_prefix(WHITEOUT) {
+            // `.wh..wh.plnk` and the like are left-overs of AUFS and delete nothing.
+            return if deleted.starts_with(WHITEOUT) {
+                Ok(())
+            } else {
+                self.delete(&parent.join(whiteout_target(deleted)?))
+            };
+        }
+        let place = self.root.place(path)?;
+        if is_folder {
+            if !place.is_folder() {
+                place.remove()?;
+                place.make_folder()?;
             }
+            attributes.apply_to_file(&place.open_folder()?)?;
+            self.folders.push((path.clone(), attributes));
+        } else {
+            place.remove()?;
+            create(self.root, entry, contents, &place, &attributes)?;
         }
-        self.parents.insert(parent.to_owned());
+        self.own.extend(path.ancestors().map(Path::to_owned));
         Ok(())
     }
 
+    /// Deletes what a lower layer has at `path`.
     fn delete(&self, path: &Path) -> Result<()> {
         if self.own.contains(path) {
             return Ok(());
         }
-        let full = self.root.join(path);
-        let deleted = match fs::symlink_metadata(&full) {
-            Ok(found) if found.is_dir() => fs::remove_dir_all(&full),
-            Ok(_) => fs::remove_file(&full),
-            Err(error) => Err(error),
-        };
-        match deleted {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(error)
-                .with_context(|| format!("cannot delete {}, as the layer asks", path.display())),
-            _ => Ok(()),
+        match self.root.existing_place(path)? {
+            Some(place) => place.remove(),
+            None => Ok(()),
         }
     }
 
     /// Deletes what is in the folder `path`, but for what this layer has brought.
     fn empty(&self, path: &Path) -> Result<()> {
-        let Ok(entries) = fs::read_dir(self.root.join(path)) else { return Ok(()) };
-        for entry in entries {
-            let child = path.join(entry?.file_name());
-            if self.own.contains(&child) {
-                if fs::symlink_metadata(self.root.join(&child)).is_ok_and(|found| found.is_dir()) {
-                    self.empty(&child)?;
-                }
-            } else if !self.markers.contains(&child) {
+        for name in self.root.names(path)? {
+            let child = path.join(name);
+            if !self.own.contains(&child) {
                 self.delete(&child)?;
+            } else if self.root.existing_place(&child)?.is_some_and(|place| place.is_folder()) {
+                self.empty(&child)?;
             }
         }
         Ok(())
     }
 
-    /// Removes the marker files that tar has unpacked along with the rest.
-    fn remove_markers(&self) -> Result<()> {
-        self.markers.iter().try_for_each(|path| self.delete(path))
+    /// Sets the times of folders, the innermost first.
+    fn finish(self) -> Result<()> {
+        for (path, attributes) in self.folders.iter().rev() {
+            if path.as_os_str().is_empty() {
+                attributes.apply_times_of_root(self.root)?;
+            } else if let Some(place) = self.root.existing_place(path)?
+                && place.is_folder()
+            {
+                attributes.apply_times(&place)?;
+            }
+        }
+        Ok(())
     }
 }
 
-/// Refuses a whiteout that names no file: `.wh...` at the top would delete the neighbours of the root.
-fn check_whiteout(deleted: &str) -> Result<()> {
-    ensure!(!matches!(deleted, "" | "." | ".."), "the layer holds a whiteout of {deleted:?}");
+/// Makes anything but a folder at `place`, where nothing is.
+fn create(
+    root: &Root,
+    entry: &Entry,
+    contents: &mut impl Read,
+    place: &Place,
+    attributes: &Attributes,
+) -> Result<()> {
+    let header = &entry.header;
+    let device = || -> Result<u64> {
+        let missing = "the device has no numbers";
+        let major = header.device_major()?.context(missing)?;
+        Ok(makedev(major, header.device_minor()?.context(missing)?))
+    };
+    match header.entry_type() {
+        EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
+            let mut file = place.make_file()?;
+            write_contents(entry, contents, &mut file, attributes)?;
+            attributes.apply_to_file(&file)?;
+            attributes.apply_times(place)
+        }
+        EntryType::Link => {
+            let target = relative(entry.link.as_ref().context("the link names no file")?)?;
+            place
+                .make_link(&root.place(&target)?)
+                .with_context(|| format!("it is a hard link to {}", target.display()))
+        }
+        EntryType::Symlink => {
+            let target = entry.link.as_ref().context("the link names no file")?;
+            place.make_symlink(OsStr::from_bytes(target))?;
+            attributes.apply_to_place(place, false)
+        }
+        EntryType::Char => {
+            place.make_node(FileType::CharacterDevice, device()?)?;
+            attributes.apply_to_place(place, true)
+        }
+        EntryType::Block => {
+            place.make_node(FileType::BlockDevice, device()?)?;
+            attributes.apply_to_place(place, true)
+        }
+        EntryType::Fifo => {
+            place.make_node(FileType::Fifo, 0)?;
+            attributes.apply_to_place(place, true)
+        }
+        other => bail!("entries of the type {:?} are not supported", char::from(other.as_byte())),
+    }
+}
+
+/// Copies the contents of a file, and leaves holes where the archive has them.
+fn write_contents(
+    entry: &Entry,
+    contents: &mut impl Read,
+    file: &mut File,
+    attributes: &Attributes,
+) -> Result<()> {
+    if let Some((pieces, real_size)) = &entry.sparse {
+        return sparse::write(contents, pieces, entry.size, *real_size, file);
+    }
+    if let Some(real_size) = attributes.sparse_size {
+        let (pieces, map_size) = sparse::read_map(contents)?;
+        let size = entry.size.checked_sub(map_size);
+        let size = size.context("the map of the sparse file is too long")?;
+        return sparse::write(contents, &pieces, size, real_size, file);
+    }
+    let copied = io::copy(contents, file).context("cannot write it")?;
+    ensure!(copied == entry.size, "the layer ends in the middle of it");
     Ok(())
 }
 
-/// `path` of an entry, relative to the root: no leading slash, no `.`; `..` is refused, as tar does.
-fn relative(path: &Path) -> Result<PathBuf> {
+/// What the whiteout `.wh.NAME` deletes.
+fn whiteout_target(name: &[u8]) -> Result<&OsStr> {
+    ensure!(
+        !matches!(name, b"" | b"." | b".."),
+        "the layer holds a whiteout of {:?}",
+        String::from_utf8_lossy(name)
+    );
+    Ok(OsStr::from_bytes(name))
+}
+
+/// `path` of an entry, relative to the root: no leading slash, no `.`; `..` is refused.
+fn relative(path: &[u8]) -> Result<PathBuf> {
+    let path = Path::new(OsStr::from_bytes(path));
     let mut clean = PathBuf::new();
     for part in path.components() {
         match part {
@@ -271,17 +244,13 @@ fn relative(path: &Path) -> Result<PathBuf> {
     Ok(clean)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_whiteout_names_a_file() {
-        for name in ["", ".", ".."] {
-            assert!(check_whiteout(name).is_err(), "{name:?}");
-        }
-        for name in ["a", "...", ".hidden"] {
-            check_whiteout(name).unwrap();
-        }
-    }
+/// The owner in a header.
+fn owner(header: &tar::Header) -> Result<Owner> {
+    let wide = "the owner's number has more than 32 bits";
+    let uid = u32::try_from(header.uid()?).context(wide)?;
+    let gid = u32::try_from(header.gid()?).context(wide)?;
+    Ok(Owner { uid, gid })
 }
+
+#[cfg(test)]
+mod tests;

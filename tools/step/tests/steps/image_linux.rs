@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `step image-linux` from a registry onto a loop device, with the real tar.
+//! `step image-linux` from a registry onto a loop device, with archives by GNU tar.
 
 use std::fs;
 use std::io::Write as _;
@@ -249,7 +249,7 @@ fn a_layer_that_leads_out_of_the_image_is_refused() {
     let layers = [(TAR, archive(&one, &[])), (TAR, upper)];
     let task = task(&disk, &registry.image("linux", &layers));
     let error = task.step_fails(&["image-linux"]);
-    assert!(error.contains("through the symbolic link way-out"), "{error}");
+    assert!(error.contains("way-out is a symbolic link that leads out of the image"), "{error}");
     assert!(!outside.join("planted").exists());
     assert!(disk.mounts().is_empty(), "{:?}", disk.mounts());
 }
@@ -299,7 +299,7 @@ fn what_is_no_image_is_told_apart() {
     let registry = Registry::start();
     let task = task(&disk, &registry.image("linux", &[(TAR, b"not a tar archive".repeat(100))]));
     let error = task.step_fails(&["image-linux"]);
-    assert!(error.contains("`tar --extract") && error.contains("not look like a tar"), "{error}");
+    assert!(error.contains("not a whole tar archive"), "{error}");
 
     registry.image("linux", &[(TAR, b"\xfd7zXZ\0and so on".to_vec())]);
     let error = task.step_fails(&["image-linux"]);
@@ -315,7 +315,7 @@ fn what_is_no_image_is_told_apart() {
     half.truncate(half.len() / 2);
     registry.image("linux", &[(TAR, half)]);
     let error = task.step_fails(&["image-linux"]);
-    assert!(error.contains("Unexpected EOF in archive"), "{error}");
+    assert!(error.contains("the layer ends in the middle of it"), "{error}");
 
     let elsewhere = Fixture::new(TaskTarget::InstallLinux)
         .disk(&disk.link)
