@@ -47,7 +47,7 @@ impl Interface {
 /// The limit of logins.
 pub(crate) struct Logins {
     failed: Limit,
-    password_checks: Semaphore,
+    password_checks: Arc<Semaphore>,
     metrics: Arc<Metrics>,
     audit: Option<Audit>,
 }
@@ -64,7 +64,7 @@ impl Logins {
     /// Counts failures in `metrics`.
     pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
         let (rate, burst) = FAILED;
-        let password_checks = Semaphore::new(PASSWORD_CHECKS);
+        let password_checks = Arc::new(Semaphore::new(PASSWORD_CHECKS));
         Self { failed: Limit::new(rate, burst), password_checks, metrics, audit: None }
     }
 
@@ -103,18 +103,21 @@ impl Logins {
         }
         // Before the token is taken: clients that log in at once, all with the right password, must not
         // use up the limit among themselves. The semaphore is never closed.
-        let permit = self.password_checks.acquire().await.ok();
+        let permit = Arc::clone(&self.password_checks).acquire_owned().await.ok();
         let attempt = self.attempt(interface, address)?;
         // Somebody else may have asked for the same in the meantime.
         let right = users.remembers(user, password) || {
             let (users, user, password) = (Arc::clone(users), user.to_owned(), password.to_owned());
-            let check = move || users.verify(&user, &password);
+            let check = move || {
+                // Until the check ends, also when its client went away: what waits must not start then.
+                let _permit = permit;
+                users.verify(&user, &password)
+            };
             tokio::task::spawn_blocking(check).await.unwrap_or_else(|error| {
                 tracing::error!(%error, "a password could not be checked");
                 false
             })
         };
-        drop(permit);
         if right {
             attempt.succeeded();
         } else {
@@ -180,6 +183,28 @@ mod tests {
         let elsewhere = "192.0.2.2".parse().unwrap();
         let right = logins.password(Interface::Api, elsewhere, &users, ("ci", "right")).await;
         assert_eq!(right, Ok(true));
+    }
+
+    /// A client that goes away does not end the check of its password, so the next one has to wait.
+    #[tokio::test]
+    async fn an_abandoned_check_still_counts_as_one() {
+        let logins = Arc::new(Logins::new(Arc::default()));
+        // Long enough to be still at work when the clients have gone.
+        let line = format!("ci:{}\n", bcrypt::hash("right", 13).unwrap());
+        let users = Arc::new(Users::parse(&line).unwrap());
+        let mut tasks = tokio::task::JoinSet::new();
+        for n in 0..PASSWORD_CHECKS {
+            let (logins, users) = (Arc::clone(&logins), Arc::clone(&users));
+            let (address, guess) = ("192.0.2.1".parse().unwrap(), format!("guess {n}"));
+            tasks.spawn(async move {
+                logins.password(Interface::Registry, address, &users, ("ci", &guess)).await
+            });
+        }
+        while logins.password_checks.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        tasks.shutdown().await;
+        assert_eq!(logins.password_checks.available_permits(), 0);
     }
 
     #[tokio::test]
