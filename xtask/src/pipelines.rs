@@ -32,6 +32,7 @@ use crate::steps::schema::Schema;
 use crate::steps::secrets::Secrets;
 use crate::steps::sign::Sign;
 use crate::steps::smoke_faults::SmokeFaults;
+use crate::steps::smoke_hostile::SmokeHostile;
 use crate::steps::smoke_images::SmokeImages;
 use crate::steps::smoke_iso::SmokeIso;
 use crate::steps::smoke_provision::SmokeProvision;
@@ -111,6 +112,7 @@ pub(crate) const STEPS: &[&dyn Step] = &[
 /// Steps of `cargo xtask smoke`, by what they try.
 pub(crate) const SMOKE: &[(&str, &dyn Step)] = &[
     ("faults", &SmokeFaults),
+    ("hostile", &SmokeHostile),
     ("images", &SmokeImages),
     ("provision", &SmokeProvision),
     ("registry", &SmokeRegistry),

@@ -33,10 +33,7 @@ impl Registry {
     /// # Errors
     /// When the release has no package of the controller for this machine, or the controller does not come up.
     pub(super) fn start(run: &Run, log: &StepLog, step: &str, serve: &Command) -> Result<Self> {
-        let home = home(run);
-        tree::remove(&home)?;
-        fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
-        run.exec(log, &unpack(run)?)?;
+        controller(run, log)?;
         let output = run.workspace.scratch().join("logs").join(format!("{step}.controller.log"));
         let mut controller = run.tools.background(log, serve, &output)?;
         let url = controller
@@ -45,6 +42,18 @@ impl Registry {
         let host = url.trim().trim_start_matches("http://").to_owned();
         Ok(Self { controller, host })
     }
+}
+
+/// Unpacks the controller of the release, and answers where it is.
+///
+/// # Errors
+/// When the release has no package of it for this machine.
+pub(super) fn controller(run: &Run, log: &StepLog) -> Result<PathBuf> {
+    let home = home(run);
+    tree::remove(&home)?;
+    fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
+    run.exec(log, &unpack(run)?)?;
+    Ok(home.join("controller"))
 }
 
 /// Where the controller is unpacked, and tells its address.

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Asks for health and reports as a machine, all the time, and remembers how long the answers took.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use super::client::{OURS, request, send};
+use super::site::{SECRET, Site};
+
+/// Between two rounds of questions.
+const PAUSE: Duration = Duration::from_millis(100);
+/// A report on a host that the controller does not know.
+const REPORT: &[u8] = br#"{"status":"success","job_id":"0192f0c1-2b3c-7000-8000-000000000000"}"#;
+
+#[derive(Default)]
+struct Record {
+    worst: Duration,
+    answers: u64,
+    failures: Vec<String>,
+}
+
+/// The thread that asks.
+pub(super) struct Probe {
+    record: Arc<Mutex<Record>>,
+    end: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Probe {
+    pub(super) fn start(site: &Site) -> Self {
+        let record = Arc::<Mutex<Record>>::default();
+        let end = Arc::new(AtomicBool::new(false));
+        let secret = ("X-Webhook-Secret", SECRET);
+        let kind = ("Content-Type", "application/json");
+        let questions = [
+            ("GET /healthz", request("GET", "/healthz", &[], b""), 200),
+            (
+                "POST /api/v1/status-webhook/UNKNOWN",
+                request("POST", "/api/v1/status-webhook/UNKNOWN", &[secret, kind], REPORT),
+                404,
+            ),
+        ];
+        let (shared, ended) = (record.clone(), end.clone());
+        let (address, patience) = (site.address, site.patience);
+        let thread = std::thread::spawn(move || {
+            while !ended.load(Ordering::Relaxed) {
+                for (name, bytes, expected) in &questions {
+                    let answer = ask(address, name, bytes, *expected, patience);
+                    note(answer, &shared);
+                }
+                std::thread::sleep(PAUSE);
+            }
+        });
+        Self { record, end, thread: Some(thread) }
+    }
+
+    /// The slowest answer so far.
+    ///
+    /// # Errors
+    /// When an answer was wrong, or took longer than the site allows.
+    pub(super) fn worst(&self) -> Result<Duration> {
+        let record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(first) = record.failures.first() {
+            bail!("{first} ({} of {} answers)", record.failures.len(), record.answers);
+        }
+        Ok(record.worst)
+    }
+
+    /// Ends the questions.
+    ///
+    /// # Errors
+    /// As [`worst`](Self::worst).
+    pub(super) fn finish(mut self) -> Result<Duration> {
+        self.end.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok();
+        }
+        self.worst()
+    }
+}
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        self.end.store(true, Ordering::Relaxed);
+    }
+}
+
+/// How long the answer took, and what is wrong with it.
+fn ask(
+    address: SocketAddr,
+    name: &str,
+    bytes: &[u8],
+    expected: u16,
+    patience: Duration,
+) -> (Duration, Option<String>) {
+    let started = Instant::now();
+    let answer = send(OURS, address, bytes, patience);
+    let took = started.elapsed();
+    let failure = match answer {
+        Ok(answer) if answer.status != expected => {
+            Some(format!("{name} was answered with {}, expected {expected}", answer.status))
+        }
+        Ok(_) if took <= patience => None,
+        Ok(_) => Some(format!("{name} was answered after {took:?}")),
+        Err(error) => Some(format!("{name} was not answered within {patience:?}: {error}")),
+    };
+    (took, failure)
+}
+
+fn note((took, failure): (Duration, Option<String>), record: &Mutex<Record>) {
+    let mut record = record.lock().unwrap_or_else(PoisonError::into_inner);
+    record.answers += 1;
+    record.worst = record.worst.max(took);
+    record.failures.extend(failure);
+}
