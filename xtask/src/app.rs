@@ -68,7 +68,11 @@ fn prepare(request: Request) -> Result<(Verb, Run)> {
     notary::refuse_secrets()?;
     let here = std::env::current_dir().context("cannot tell the current folder")?;
     let workspace = Workspace::discover(&here)?;
-    let version = if request.output.release { workspace.release()? } else { workspace.snapshot() };
+    let version = if request.output.release {
+        workspace.release(request.options.tag.as_deref())?
+    } else {
+        workspace.snapshot()
+    };
     let tools = Toolbox::new(&workspace.target(), Stop::on_signals()?)?;
     Ok((request.verb, Run::new(workspace, request.options, tools, version)))
 }

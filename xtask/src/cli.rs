@@ -381,6 +381,7 @@ fn options(given: &ArgMatches, strict: bool, preset: Preset) -> Options {
         push: given_value(given, "push").cloned(),
         binaries: given_values(given, "bin"),
         against: given_value::<PathBuf>(given, "against").map(|it| absolute(it)),
+        tag: given_value(given, "tag").cloned(),
         parts,
         verbose: given_flag(given, "verbose"),
         yes: given_flag(given, "yes") || std::env::var_os("CI").is_some_and(|it| it == "true"),

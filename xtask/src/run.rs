@@ -41,6 +41,8 @@ pub(crate) struct Options {
     pub(crate) binaries: Vec<String>,
     /// The manifest of an earlier build to compare with, in place of building again.
     pub(crate) against: Option<PathBuf>,
+    /// The tag to release, where the commit has several.
+    pub(crate) tag: Option<String>,
     /// Folders with parts of a release that are to be put together.
     pub(crate) parts: Vec<PathBuf>,
     /// Show the commands and their output as they run.

@@ -149,9 +149,16 @@ pub(super) fn add(verb: Command, arguments: &BTreeSet<Argument>) -> Command {
         Argument::Merge => verb.arg(merge()),
         Argument::Push => verb.arg(push()),
         Argument::Seconds => verb.arg(seconds()),
-        Argument::Snapshot => verb.arg(flag("snapshot").help(
-            "Build any commit for trying out, without the gates: never a release, no tag needed",
-        )),
+        Argument::Snapshot => verb
+            .arg(flag("snapshot").help(
+                "Build any commit for trying out, without the gates: never a release, no tag needed",
+            ))
+            .arg(
+                Arg::new("tag").long("tag").value_name("TAG").conflicts_with("snapshot").help(
+                    "Release this tag of the commit [default: the tag that CI runs for, else the \
+                     stable one]",
+                ),
+            ),
         Argument::Staged => verb.arg(flag("staged").conflicts_with_all(["changed", "fix"]).help(
             "Run the gates of --changed on the index, which is what would be committed; for a \
                  commit hook",

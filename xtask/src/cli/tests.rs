@@ -120,8 +120,17 @@ fn the_gates_belong_to_releases_and_not_to_snapshots() {
         let Verb::Pipeline(pipeline) = request.verb else { panic!("{line}: another verb") };
         let found = pipeline.stages.iter().filter(|stage| stage.step.is_gate()).count();
         assert_eq!((pipeline.name, request.output.release, found), ("release", release, gates));
+        assert_eq!(request.options.tag, None);
         assert_eq!(request.options.strict, release, "{line}: a gate that cannot run has failed");
     }
+}
+
+#[test]
+fn a_tag_is_named_for_releases_alone() {
+    let request = read("xtask release --tag v1.2.3-rc.1").unwrap();
+    assert_eq!(request.options.tag.as_deref(), Some("v1.2.3-rc.1"));
+    assert!(read("xtask release --snapshot --tag v1").is_err());
+    assert!(read("xtask dist --tag v1").is_err());
 }
 
 #[test]

@@ -18,7 +18,16 @@ pub(super) struct State {
     /// Whether the work tree differs from it.
     pub(super) dirty: bool,
     /// The tags that point to it.
-    pub(super) tags: Vec<String>,
+    pub(super) tags: Vec<Tag>,
+}
+
+/// A tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Tag {
+    /// Its name, such as `v1.2.3`.
+    pub(super) name: String,
+    /// Whether it is an object of its own, with an author, a date and perhaps a signature.
+    pub(super) annotated: bool,
 }
 
 impl State {
@@ -43,12 +52,18 @@ impl State {
         let (commit, date) = head.split_once(' ').context("git show printed no commit and date")?;
         let date = date.parse().with_context(|| format!("git gave the date {date:?}"))?;
         let status = cmd!(git, "git status --porcelain").quiet().read()?;
-        let tags = cmd!(git, "git tag --points-at HEAD").quiet().read()?;
+        let format = "%(objecttype) %(refname:strip=2)";
+        let tags = cmd!(git, "git for-each-ref --points-at HEAD --format={format} refs/tags");
+        let tags = tags.quiet().read()?;
         Ok(Self {
             commit: commit.to_owned(),
             date,
             dirty: !status.is_empty(),
-            tags: tags.lines().map(str::to_owned).collect(),
+            tags: tags
+                .lines()
+                .filter_map(|line| line.split_once(' '))
+                .map(|(kind, name)| Tag { name: name.to_owned(), annotated: kind == "tag" })
+                .collect(),
         })
     }
 }

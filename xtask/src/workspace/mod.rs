@@ -35,7 +35,7 @@ pub(crate) struct Workspace {
     commit: String,
     dirty: bool,
     epoch: u64,
-    tags: Vec<String>,
+    tags: Vec<git::Tag>,
     base: Base,
     product: Product,
     asked: Asked,
@@ -173,11 +173,13 @@ impl Workspace {
         Version::snapshot(self.base, &self.commit, self.dirty)
     }
 
-    /// The version of the release that a tag of this commit names.
+    /// The version of the release that a tag of this commit names: `tag`, else the tag that CI runs for,
+    /// else the stable one of several.
     ///
     /// # Errors
-    /// When the work tree is dirty, or the commit has no tag, or several, or one of another version.
-    pub(crate) fn release(&self) -> Result<Version> {
+    /// When the work tree is dirty, or the commit has no such tag, or one that is not annotated or of
+    /// another version.
+    pub(crate) fn release(&self, tag: Option<&str>) -> Result<Version> {
         if self.dirty {
             bail!(
                 "the work tree differs from commit {}: a release is made of a commit alone; \
@@ -185,8 +187,15 @@ impl Workspace {
                 self.commit
             );
         }
-        Version::tagged(self.base, &self.tags)
+        let tag = tag.map(str::to_owned).or_else(|| tag_of_ci(|name| std::env::var(name).ok()));
+        Version::tagged(self.base, &self.tags, tag.as_deref())
     }
+}
+
+/// The tag that CI runs for, by GitHub's variables; `variable` reads one.
+fn tag_of_ci(variable: impl Fn(&str) -> Option<String>) -> Option<String> {
+    variable("GITHUB_REF_TYPE").filter(|kind| kind == "tag")?;
+    variable("GITHUB_REF_NAME").filter(|name| !name.is_empty())
 }
 
 /// The nearest folder upwards with a `release.toml`.
@@ -206,4 +215,24 @@ pub(crate) fn root(folder: &Path) -> Result<PathBuf> {
         },
         |root| Ok(root.to_owned()),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tag_of_ci;
+
+    #[test]
+    fn the_tag_of_ci_is_one_and_no_branch() {
+        let of = |kind: &'static str, name: &'static str| {
+            tag_of_ci(|variable| match variable {
+                "GITHUB_REF_TYPE" => Some(kind.to_owned()),
+                "GITHUB_REF_NAME" => Some(name.to_owned()),
+                _ => None,
+            })
+        };
+        assert_eq!(of("tag", "v1.2.3-rc.1").as_deref(), Some("v1.2.3-rc.1"));
+        assert_eq!(of("branch", "main"), None);
+        assert_eq!(of("tag", ""), None);
+        assert_eq!(tag_of_ci(|_| None), None);
+    }
 }

@@ -11,6 +11,8 @@ use anyhow::{Context as _, Result, bail};
 use release::Channel;
 use serde::Deserialize;
 
+use super::git::Tag;
+
 /// How much of a commit's id a snapshot's version holds.
 const SHORT_COMMIT: usize = 12;
 
@@ -45,25 +47,26 @@ impl Version {
         Self { text: format!("{base}-snapshot.{short}{dirty}"), channel: Channel::Snapshot }
     }
 
-    /// The version that the one release tag among `tags` names.
+    /// The version that the release tag `wanted` names, which has to be one of `tags`, or without one the
+    /// release tag among them: the stable one of several.
     ///
     /// # Errors
-    /// When there is none, or several, or it is not of the workspace's version.
-    pub(crate) fn tagged(base: Base, tags: &[String]) -> Result<Self> {
-        let releases: Vec<_> = tags.iter().filter_map(|tag| parse_tag(tag)).collect();
-        let [(tagged, candidate)] = releases.as_slice() else {
-            if releases.is_empty() {
-                bail!(
-                    "the commit has no release tag: `git tag v{base}-rc.1` makes a candidate, \
-                     `git tag v{base}` a release, `--snapshot` needs none"
-                );
-            }
-            bail!("the commit has several release tags ({}): leave one", tags.join(", "));
-        };
-        if *tagged != base {
+    /// When there is no such tag, or it is lightweight, or not of the workspace's version, or there are
+    /// several candidates.
+    pub(super) fn tagged(base: Base, tags: &[Tag], wanted: Option<&str>) -> Result<Self> {
+        let (tag, (tagged, candidate)) = choose(base, tags, wanted)?;
+        if tagged != base {
             bail!(
-                "the tag says {tagged} and Cargo.toml says {base}: set `version` in \
-                 [workspace.package] to {tagged}, or tag v{base}"
+                "the tag {} is of version {tagged} and Cargo.toml of {base}: set `version` in \
+                 [workspace.package] to {tagged}, or tag v{base}",
+                tag.name
+            );
+        }
+        if !tag.annotated {
+            bail!(
+                "{name} is a lightweight tag: a release needs an annotated one, which records who made \
+                 it and when\nfix: git tag --force --annotate {name} --message {name} '{name}^{{commit}}'",
+                name = tag.name
             );
         }
         Ok(match candidate {
@@ -85,8 +88,37 @@ impl Version {
     }
 }
 
+/// What a release tag names: the version, and the number of a candidate.
+type Named = (Base, Option<u64>);
+
+/// The release tag to release, and what it names.
+fn choose<'a>(base: Base, tags: &'a [Tag], wanted: Option<&str>) -> Result<(&'a Tag, Named)> {
+    let releases: Vec<_> =
+        tags.iter().filter_map(|tag| Some((tag, parse_tag(&tag.name)?))).collect();
+    if let Some(wanted) = wanted {
+        return releases.into_iter().find(|(tag, _)| tag.name == wanted).with_context(|| {
+            format!(
+                "the commit has no release tag {wanted}: check it out with `git checkout {wanted}`; a \
+                 release tag reads vX.Y.Z or vX.Y.Z-rc.N"
+            )
+        });
+    }
+    let stable: Vec<_> = releases.iter().filter(|(_, (_, it))| it.is_none()).copied().collect();
+    match (stable.as_slice(), releases.as_slice()) {
+        ([only], _) | ([], [only]) => Ok(*only),
+        ([], []) => bail!(
+            "the commit has no release tag: `git tag --annotate v{base}-rc.1` makes a candidate, \
+             `git tag --annotate v{base}` a release, `--snapshot` needs none"
+        ),
+        _ => {
+            let names: Vec<_> = releases.iter().map(|(tag, _)| tag.name.as_str()).collect();
+            bail!("the commit has several release tags ({}): name one with --tag", names.join(", "))
+        }
+    }
+}
+
 /// `vX.Y.Z` or `vX.Y.Z-rc.N`; nothing for any other tag.
-fn parse_tag(tag: &str) -> Option<(Base, Option<u64>)> {
+fn parse_tag(tag: &str) -> Option<Named> {
     let version = tag.strip_prefix('v')?;
     match version.split_once("-rc.") {
         Some((base, number)) => Some((base.parse().ok()?, Some(parse_number(number)?))),
@@ -154,9 +186,12 @@ mod tests {
 
     const BASE: Base = Base { major: 1, minor: 2, patch: 3 };
 
-    fn tagged(tags: &[&str]) -> Result<Version> {
-        let tags: Vec<_> = tags.iter().map(|it| (*it).to_owned()).collect();
-        Version::tagged(BASE, &tags)
+    fn tags(names: &[&str]) -> Vec<Tag> {
+        names.iter().map(|name| Tag { name: (*name).to_owned(), annotated: true }).collect()
+    }
+
+    fn tagged(names: &[&str]) -> Result<Version> {
+        Version::tagged(BASE, &tags(names), None)
     }
 
     #[test]
@@ -194,12 +229,36 @@ mod tests {
         for (tags, expected) in [
             (&[][..], "no release tag"),
             (&["v1.2", "v01.2.3", "v1.2.3-rc.01", "v1.2.3-rc.", "1.2.3"][..], "no release tag"),
-            (&["v1.2.3", "v1.2.3-rc.1"][..], "several release tags"),
-            (&["v1.2.4"][..], "the tag says 1.2.4 and Cargo.toml says 1.2.3"),
+            (
+                &["v1.2.3-rc.1", "v1.2.3-rc.2"][..],
+                "several release tags (v1.2.3-rc.1, v1.2.3-rc.2)",
+            ),
+            (&["v1.2.3", "v1.2.4"][..], "several release tags"),
+            (&["v1.2.4"][..], "the tag v1.2.4 is of version 1.2.4 and Cargo.toml of 1.2.3"),
         ] {
             let error = tagged(tags).unwrap_err().to_string();
             assert!(error.contains(expected), "{tags:?}: {error}");
         }
+    }
+
+    #[test]
+    fn of_several_tags_the_one_asked_for_is_released_or_else_the_stable_one() {
+        let both = tags(&["v1.2.3", "v1.2.3-rc.1"]);
+        let text = |wanted| Version::tagged(BASE, &both, wanted).map(|it| it.text().to_owned());
+        assert_eq!(text(None).unwrap(), "1.2.3");
+        assert_eq!(text(Some("v1.2.3-rc.1")).unwrap(), "1.2.3-rc.1");
+        assert_eq!(text(Some("v1.2.3")).unwrap(), "1.2.3");
+        let error = text(Some("v1.2.3-rc.2")).unwrap_err().to_string();
+        assert!(error.contains("no release tag v1.2.3-rc.2"), "{error}");
+    }
+
+    #[test]
+    fn a_lightweight_tag_is_refused_with_the_command_that_fixes_it() {
+        let tag = Tag { name: "v1.2.3".to_owned(), annotated: false };
+        let error = Version::tagged(BASE, &[tag], None).unwrap_err().to_string();
+        assert!(error.contains("v1.2.3 is a lightweight tag"), "{error}");
+        let fix = "fix: git tag --force --annotate v1.2.3 --message v1.2.3 'v1.2.3^{commit}'";
+        assert!(error.ends_with(fix), "{error}");
     }
 
     proptest! {

@@ -39,7 +39,7 @@ fn command(answer: &Answer, step: &str) -> Value {
 #[test]
 fn a_release_is_signed_without_a_key_and_the_token_is_no_argument() {
     let fixture = Fixture::new();
-    fixture.git(&["tag", "v1.2.3"]);
+    fixture.git(&["tag", "--annotate", "--message", "v1.2.3", "v1.2.3"]);
     let refused = plan(&fixture, "release", "native");
     assert!(refused.err().contains("--engine signatures=cosign:keyless"), "{}", refused.err());
 
