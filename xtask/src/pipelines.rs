@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use crate::graph::Stage;
 use crate::steps::attest::Attest;
 use crate::steps::audit::Audit;
+use crate::steps::bases::Bases;
 use crate::steps::build::Build;
 use crate::steps::checksums::Checksums;
 use crate::steps::containers::Containers;
@@ -25,6 +26,7 @@ use crate::steps::lint::Lint;
 use crate::steps::maintenance::Maintenance;
 use crate::steps::merge::Merge;
 use crate::steps::package::Package;
+use crate::steps::programs::Programs;
 use crate::steps::publish::Publish;
 use crate::steps::rebuild::Rebuild;
 use crate::steps::sbom::Sbom;
@@ -94,7 +96,7 @@ pub(crate) const STEPS: &[&dyn Step] = &[
     &WORKFLOWS,
     &Secrets,
     &Docs,
-    &Build,
+    &Build::ALL,
     &Package,
     &Sbom,
     &Images,
@@ -190,7 +192,7 @@ const NIGHTLY: Pipeline = Pipeline {
         first(&Soak),
         // Both use all processors.
         after(&Fuzz, &["soak"]),
-        first(&Build),
+        first(&Build::ALL),
         after(&Images, &["build"]),
         // One at a time fetches packages; the tool images go into it.
         after(&Maintenance, &["images"]),
@@ -277,7 +279,7 @@ const GATES: &[Stage] = &[
 
 /// Every gate, and that what is delivered can be built: binaries and tool images, without a push.
 const PR: [Stage; GATES.len() + 2] = {
-    let mut stages = [first(&Build); GATES.len() + 2];
+    let mut stages = [first(&Build::ALL); GATES.len() + 2];
     let (gates, _) = stages.split_at_mut(GATES.len());
     gates.copy_from_slice(GATES);
     stages[GATES.len() + 1] = after(&Images, &["build"]);
@@ -286,7 +288,7 @@ const PR: [Stage; GATES.len() + 2] = {
 
 /// The same, the maintenance OS and its ISO.
 const PR_WITH_ISO: [Stage; PR.len() + 2] = {
-    let mut stages = [first(&Build); PR.len() + 2];
+    let mut stages = [first(&Build::ALL); PR.len() + 2];
     let (pr, _) = stages.split_at_mut(PR.len());
     pr.copy_from_slice(&PR);
     // One at a time fetches packages.
@@ -297,7 +299,7 @@ const PR_WITH_ISO: [Stage; PR.len() + 2] = {
 
 /// From source to packages.
 const DIST: &[Stage] = &[
-    first(&Build),
+    first(&Build::ALL),
     after(&Package, &["build"]),
     after(&Sbom, &["package"]),
     after(&Checksums, &["sbom"]),
@@ -305,7 +307,7 @@ const DIST: &[Stage] = &[
 
 /// Everything whose bytes may not differ, twice.
 const DETERMINISM: &[Stage] = &[
-    first(&Build),
+    first(&Build::ALL),
     after(&Package, &["build"]),
     after(&Images, &["build"]),
     // One at a time fetches packages.
@@ -316,15 +318,20 @@ const DETERMINISM: &[Stage] = &[
     after(&Rebuild, &["checksums"]),
 ];
 
-/// From source to what a registry serves, verified from there.
+/// From source to what a registry serves, verified from there. The compiler is on the longest way through
+/// it. What needs no binary of ours is made beside it, and images wait for the binaries in them alone.
 const SNAPSHOT_STAGES: &[Stage] = &[
-    first(&Build),
-    after(&Package, &["build"]),
-    after(&Images, &["build"]),
-    // One at a time fetches packages.
-    after(&Maintenance, &["images"]),
+    first(&Build::IN_IMAGES),
+    // One at a time fetches packages: what comes after it finds them fetched.
+    first(&Bases),
+    after(&Build::NOT_IN_IMAGES, &["build-for-images"]),
+    after(&Programs, &["bases"]),
+    after(&Package, &["build", "programs"]),
+    // The ISO takes longest, so its way comes before that of the other images.
+    after(&Maintenance, &["build-for-images", "bases"]),
     after(&Iso, &["maintenance"]),
-    after(&Sbom, &["package", "iso"]),
+    after(&Images, &["iso"]),
+    after(&Sbom, &["package", "images"]),
     after(&Checksums, &["sbom"]),
     after(&Sign, &["checksums"]),
     after(&Attest, &["sign"]),
@@ -334,7 +341,7 @@ const SNAPSHOT_STAGES: &[Stage] = &[
 
 /// Every gate, then the stages of a snapshot: a release builds nothing before all gates have passed.
 const RELEASE: [Stage; GATES.len() + SNAPSHOT_STAGES.len()] = {
-    let mut stages = [first(&Build); GATES.len() + SNAPSHOT_STAGES.len()];
+    let mut stages = [first(&Build::ALL); GATES.len() + SNAPSHOT_STAGES.len()];
     let (gates, artifacts) = stages.split_at_mut(GATES.len());
     gates.copy_from_slice(GATES);
     artifacts.copy_from_slice(SNAPSHOT_STAGES);

@@ -47,12 +47,12 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Opens `path` and gives the records of a run that did not come to a good end; otherwise the
-    /// journal begins anew.
+    /// Opens `path` and gives the records of a run that did not come to a good end, and with `closed`
+    /// those of one that did; otherwise the journal begins anew.
     ///
     /// A line that was not written to its end (the power failed) is cut off, and with it anything
     /// after the first line that is no record.
-    pub(super) fn open(path: &Path) -> Result<(Self, Vec<Record>)> {
+    pub(super) fn open(path: &Path, closed: bool) -> Result<(Self, Vec<Record>)> {
         let context = || format!("cannot open the journal {}", path.display());
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).with_context(context)?;
@@ -67,7 +67,7 @@ impl Journal {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).with_context(context)?;
         let (mut records, mut whole) = parse(&bytes);
-        if records.last() == Some(&Record::Closed) {
+        if !closed && records.last() == Some(&Record::Closed) {
             (records, whole) = (Vec::new(), 0);
         }
         file.set_len(whole).with_context(context)?;
@@ -122,11 +122,11 @@ mod tests {
     fn gives_back_what_was_written_before_a_kill() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal/run.jsonl");
-        let (mut journal, before) = Journal::open(&path).unwrap();
+        let (mut journal, before) = Journal::open(&path, false).unwrap();
         assert_eq!(before, []);
         journal.add(&ended("fmt")).unwrap();
         drop(journal);
-        let (_, before) = Journal::open(&path).unwrap();
+        let (_, before) = Journal::open(&path, false).unwrap();
         assert_eq!(before, [Record::Opened, ended("fmt")]);
     }
 
@@ -134,29 +134,40 @@ mod tests {
     fn begins_anew_after_a_good_end() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.jsonl");
-        let (mut journal, _) = Journal::open(&path).unwrap();
+        let (mut journal, _) = Journal::open(&path, false).unwrap();
         journal.add(&ended("fmt")).unwrap();
         journal.add(&Record::Closed).unwrap();
-        let (_, before) = Journal::open(&path).unwrap();
+        let (_, before) = Journal::open(&path, false).unwrap();
         assert_eq!(before, []);
         assert_eq!(fs::read_to_string(&path).unwrap(), "{\"record\":\"opened\"}\n");
+    }
+
+    #[test]
+    fn goes_on_after_a_good_end_where_that_is_wanted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.jsonl");
+        let (mut journal, _) = Journal::open(&path, true).unwrap();
+        journal.add(&ended("build")).unwrap();
+        journal.add(&Record::Closed).unwrap();
+        let (_, before) = Journal::open(&path, true).unwrap();
+        assert_eq!(before, [Record::Opened, ended("build"), Record::Closed]);
     }
 
     #[test]
     fn a_cut_at_any_byte_loses_the_cut_record_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.jsonl");
-        let (mut journal, _) = Journal::open(&path).unwrap();
+        let (mut journal, _) = Journal::open(&path, false).unwrap();
         journal.add(&ended("fmt")).unwrap();
         let first = fs::read(&path).unwrap();
         journal.add(&ended("lint")).unwrap();
         let all = fs::read(&path).unwrap();
         for length in first.len()..all.len() {
             fs::write(&path, &all[..length]).unwrap();
-            let (mut journal, before) = Journal::open(&path).unwrap();
+            let (mut journal, before) = Journal::open(&path, false).unwrap();
             assert_eq!(before, [Record::Opened, ended("fmt")], "cut at {length}");
             journal.add(&ended("test")).unwrap();
-            let (_, before) = Journal::open(&path).unwrap();
+            let (_, before) = Journal::open(&path, false).unwrap();
             assert_eq!(before, [Record::Opened, ended("fmt"), Record::Opened, ended("test")]);
         }
     }

@@ -111,7 +111,7 @@ mod tests {
             let path = folder.path().join("run.jsonl");
             let mut finished: BTreeSet<usize> = BTreeSet::new();
             for (lives, torn) in kills {
-                let (mut journal, records) = Journal::open(&path).unwrap();
+                let (mut journal, records) = Journal::open(&path, false).unwrap();
                 let kept = kept(&graph, &records, |_, _| true);
                 prop_assert_eq!(&kept.keys().copied().collect::<BTreeSet<_>>(), &finished);
                 let mut lives = lives;

@@ -20,7 +20,7 @@ use super::{Stage, resume, unchanged};
 use crate::ops::text::{count, seconds};
 use crate::ops::tree;
 use crate::run::Run;
-use crate::steps::{Judgement, Need, Outcome, Skip};
+use crate::steps::{Input, Judgement, Need, Outcome, Skip};
 use crate::ui::Ui;
 
 /// What a step gave: how it ended, what it wrote, and how long it took.
@@ -61,7 +61,7 @@ pub(crate) fn run(name: &str, stages: &[Stage], run: &Run, ui: &Ui) -> Result<Re
     if earlier.len() < graph.len() {
         let key = key(name, stages, run)?;
         let path = run.workspace.scratch().join("journal").join(format!("{name}-{key}.jsonl"));
-        let (opened, records) = Journal::open(&path)?;
+        let (opened, records) = Journal::open(&path, may_be_up_to_date(stages, run))?;
         journal = Some(opened);
         let kept = resume::kept(&graph, &records, |node, wrote| intact(stages, node, run, wrote));
         earlier.extend(kept.into_iter().map(|(node, fact)| (node, Verdict::Kept { fact })));
@@ -240,6 +240,12 @@ fn may_recall(stages: &[Stage], run: &Run) -> bool {
     stages.len() > 1 && run.version().channel() == Channel::Snapshot
 }
 
+/// Whether steps that ended well in an earlier run of the same key need not run again: not for a release,
+/// which is made anew, and not where a step has to run whenever it is asked for.
+fn may_be_up_to_date(stages: &[Stage], run: &Run) -> bool {
+    may_recall(stages, run) && stages.iter().all(|stage| stage.step.can_be_up_to_date())
+}
+
 /// Whether all that the step wrote is as it left it.
 fn intact(stages: &[Stage], node: usize, run: &Run, wrote: &str) -> bool {
     let Some(stage) = stages.get(node) else { return false };
@@ -271,6 +277,20 @@ fn key(name: &str, stages: &[Stage], run: &Run) -> Result<String> {
         Need::Space(_) | Need::Runs(_) => None,
     });
     facts.insert("tools", format!("{:?}", versions.collect::<Vec<_>>()));
+    facts.insert("environment", run.tools.environment());
+    let own = tree::digest_of_file(Path::new("/proc/self/exe"));
+    facts.insert("xtask", own.context("cannot read the program that runs")?);
+    let mut variables = BTreeMap::new();
+    for stage in stages {
+        // A plan that can't be made is reported when the step runs.
+        for input in stage.step.plan(run).map(|plan| plan.reads).unwrap_or_default() {
+            if let Input::Env(name) = input {
+                variables.insert(name, std::env::var_os(name));
+            }
+        }
+    }
+    let variables = format!("{variables:?}");
+    facts.insert("variables", tree::digest_of_bytes(variables.as_bytes()));
     let digest = tree::digest_of_bytes(&serde_json::to_vec(&facts)?);
     Ok(digest.get(..16).unwrap_or(&digest).to_owned())
 }

@@ -25,8 +25,30 @@ use crate::ops::{atomic, checksum, elf, tree};
 use crate::run::Run;
 use crate::workspace::Binary;
 
-/// `cargo xtask build`.
-pub(crate) struct Build;
+/// `cargo xtask build`, or a part of it in a pipeline.
+pub(crate) struct Build {
+    part: Part,
+}
+
+impl Build {
+    /// All binaries.
+    pub(crate) const ALL: Self = Self { part: Part::All };
+    /// The binaries that images hold.
+    pub(crate) const IN_IMAGES: Self = Self { part: Part::InImages };
+    /// The other binaries.
+    pub(crate) const NOT_IN_IMAGES: Self = Self { part: Part::NotInImages };
+}
+
+/// A part of the binaries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// All of them.
+    All,
+    /// Those that images hold: images do not wait for the others.
+    InImages,
+    /// All but those that images hold.
+    NotInImages,
+}
 
 /// Cargo's target folder for deliveries, below `target`; apart from the one for development, whose
 /// flags differ.
@@ -36,11 +58,18 @@ const FINISHED: &str = "target/xtask/binaries";
 
 impl Step for Build {
     fn name(&self) -> &'static str {
-        "build"
+        match self.part {
+            Part::All | Part::NotInImages => "build",
+            Part::InImages => "build-for-images",
+        }
     }
 
     fn about(&self) -> &'static str {
-        "build the binaries as they are delivered, and check their ELF headers"
+        match self.part {
+            Part::All => "build the binaries as they are delivered, and check their ELF headers",
+            Part::InImages => "build the binaries that images hold, and check their ELF headers",
+            Part::NotInImages => "build the other binaries, and check their ELF headers",
+        }
     }
 
     fn example(&self) -> &'static str {
@@ -49,6 +78,10 @@ impl Step for Build {
 
     fn arguments(&self) -> &'static [Argument] {
         &[Argument::Target]
+    }
+
+    fn can_be_up_to_date(&self) -> bool {
+        true
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {
@@ -66,7 +99,7 @@ impl Step for Build {
 
     fn plan(&self, run: &Run) -> Result<Plan> {
         let mut plan = Plan::new().reads(Input::Source(PathBuf::new())).reads(Input::Tool("cargo"));
-        for output in outputs(run)? {
+        for output in self.outputs(run)? {
             if output.target.standard == Standard::Source {
                 plan =
                     plan.native("unpack the source of Rust's standard library, if it is missing");
@@ -90,7 +123,7 @@ impl Step for Build {
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
-        let outputs = outputs(run)?;
+        let outputs = self.outputs(run)?;
         let lock = fs::read_to_string(run.workspace.root().join("Cargo.lock"))
             .context("cannot read Cargo.lock")?;
         let sources = graph::sources(&lock)?;
@@ -110,6 +143,23 @@ impl Step for Build {
             Ok(())
         })?;
         Ok(Outcome::Done(format!("{} static binaries", outputs.len())))
+    }
+}
+
+impl Build {
+    /// The executables of its part.
+    fn outputs<'a>(&self, run: &'a Run) -> Result<Vec<Output<'a>>> {
+        let images = &run.workspace.product().images;
+        let mut outputs = outputs(run)?;
+        outputs.retain(|output| {
+            let in_image = images.iter().any(|image| image.binary == output.binary.name);
+            match self.part {
+                Part::All => true,
+                Part::InImages => in_image,
+                Part::NotInImages => !in_image,
+            }
+        });
+        Ok(outputs)
     }
 }
 

@@ -58,6 +58,10 @@ impl Step for Images {
         ]
     }
 
+    fn can_be_up_to_date(&self) -> bool {
+        true
+    }
+
     fn needs(&self, run: &Run) -> Vec<Need> {
         let pushed = run.options.push.iter().flat_map(|_| notary::needs());
         needs(run).into_iter().chain(pushed).collect()
@@ -155,6 +159,33 @@ pub(super) fn build(run: &Run, log: &StepLog, chosen: &[&Image]) -> Result<Outco
     let fact = deliver::summary(run, &images)?;
     record(run, builder, &works, images)?;
     Ok(if findings.is_empty() { Outcome::Done(fact) } else { Outcome::Found(findings) })
+}
+
+/// What [`make_bases`] would do.
+pub(super) fn plan_bases(run: &Run) -> Result<Plan> {
+    let mut plan = Plan::new().reads(Input::Path("release.toml".into()));
+    for image in &run.workspace.product().images {
+        let builder = run.engines().images()?;
+        for work in works(run, image)? {
+            let reads =
+                plan.reads(Input::Tool(maker(work.base))).reads(Input::Tool(builder.program()));
+            plan = work.plan_base(run, builder, reads);
+        }
+    }
+    Ok(plan)
+}
+
+/// Makes all that images are built on, and returns for how many. One at a time: beside it the compiler runs.
+pub(super) fn make_bases(run: &Run, log: &StepLog) -> Result<usize> {
+    let mut works = Vec::new();
+    for image in &run.workspace.product().images {
+        works.extend(self::works(run, image)?);
+    }
+    work::fetch_packages(run, log, &works)?;
+    for work in &works {
+        work.prepare(run, log)?.packages(run, log, run.engines().images()?)?;
+    }
+    Ok(works.len())
 }
 
 /// Writes down what was made, of what, and with what.

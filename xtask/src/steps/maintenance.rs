@@ -30,6 +30,10 @@ impl Step for Maintenance {
         &[Argument::BindTools, Argument::Engine(Job::Images), Argument::Target]
     }
 
+    fn can_be_up_to_date(&self) -> bool {
+        true
+    }
+
     fn needs(&self, run: &Run) -> Vec<Need> {
         if run.workspace.product().iso.is_some() { images::needs(run) } else { Vec::new() }
     }

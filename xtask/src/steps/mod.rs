@@ -10,6 +10,7 @@ mod allowed;
 mod argument;
 pub(crate) mod attest;
 pub(crate) mod audit;
+pub(crate) mod bases;
 pub(crate) mod build;
 pub(crate) mod checksums;
 pub(crate) mod clean;
@@ -35,6 +36,7 @@ pub(crate) mod notes;
 mod outcome;
 pub(crate) mod package;
 mod plan;
+pub(crate) mod programs;
 pub(crate) mod publish;
 pub(crate) mod rebuild;
 mod registry;
@@ -90,6 +92,12 @@ pub(crate) trait Step: Sync {
     /// that ended well does not run again while that is unchanged, and one whose program is missing
     /// is skipped where another step would stop the run.
     fn is_gate(&self) -> bool {
+        false
+    }
+
+    /// Whether a run may leave it out when everything that decides its result is as it was in an earlier run
+    /// that ended well, and what it wrote is still there and the same.
+    fn can_be_up_to_date(&self) -> bool {
         false
     }
 

@@ -16,7 +16,8 @@ use release::{Architecture, Artifact, ArtifactKind};
 use super::build::{Output, metadata, outputs, stem};
 use super::{Argument, Input, Need, Outcome, Plan, Step, StepLog};
 use crate::ops::archive::{self, Member, Mode};
-use crate::ops::{atomic, checksum};
+use crate::ops::command::Command;
+use crate::ops::{atomic, checksum, parallel};
 use crate::run::Run;
 use crate::workspace::{Binary, Deliver};
 
@@ -44,6 +45,10 @@ impl Step for Package {
 
     fn arguments(&self) -> &'static [Argument] {
         &[Argument::Target]
+    }
+
+    fn can_be_up_to_date(&self) -> bool {
+        true
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {
@@ -109,16 +114,17 @@ impl Step for Package {
             generated.insert((output.target.architecture, &output.binary.name), files);
         }
         let deliveries = deliveries(run)?;
-        if deliveries.iter().any(|it| system::writes(it.form)) {
-            run.exec(log, &system::build(run))?;
+        if let Some(command) = build_packager(run)? {
+            run.exec(log, &command)?;
         }
-        for delivery in deliveries {
-            let name = delivery.file_name(run);
+        parallel::map(run.options.jobs, &deliveries, |delivery| {
             let Output { target, binary, .. } = &delivery.output;
             let belonging = generated.get(&(target.architecture, &binary.name));
             let belonging = belonging.map(Vec::as_slice).unwrap_or_default();
-            delivery.write(run, log, belonging, &run.dist().join(&name))?;
-            describe(&name, delivery.kind(), &delivery.output)?;
+            delivery.write(run, log, belonging, &run.dist().join(delivery.file_name(run)))
+        })?;
+        for delivery in &deliveries {
+            describe(&delivery.file_name(run), delivery.kind(), &delivery.output)?;
         }
         for output in outputs {
             let name = debug_name(run, &output);
@@ -141,6 +147,12 @@ impl Step for Package {
         })?;
         Ok(Outcome::Done(format!("{count} files")))
     }
+}
+
+/// The command that builds `packager`, where a package wants it.
+pub(super) fn build_packager(run: &Run) -> Result<Option<Command>> {
+    let wanted = deliveries(run)?.iter().any(|it| system::writes(it.form));
+    Ok(wanted.then(|| system::build(run)))
 }
 
 /// The file with the debug information of an executable; the executable names it.

@@ -48,6 +48,10 @@ impl Step for Sbom {
         &[Argument::Engine(Job::Sbom), Argument::Target]
     }
 
+    fn can_be_up_to_date(&self) -> bool {
+        true
+    }
+
     fn needs(&self, run: &Run) -> Vec<Need> {
         // Where none is named, the plan is an error.
         let engine = run.engines().sbom().ok();

@@ -168,6 +168,37 @@ fn two_versions_of_the_same_code_differ_in_the_identity_alone() {
 }
 
 #[test]
+fn what_an_earlier_run_left_is_up_to_date_until_something_changes() {
+    if !have(&["cc", "cargo", "git"]) {
+        return;
+    }
+    let fixture = fixture();
+    let outcomes = || {
+        let answer = fixture.xtask(&["dist", "--json"]);
+        ended(&answer, 0);
+        let report: Value = serde_json::from_str(&answer.out()).unwrap();
+        let rows = report["steps"].as_array().unwrap();
+        let word = |row: &Value| format!("{} {}", row["step"], row["verdict"]["outcome"]);
+        rows.iter().map(word).collect::<Vec<_>>().join(", ").replace('"', "")
+    };
+    let all_done = "build done, package done, sbom done, checksums done";
+    assert_eq!(outcomes(), all_done);
+    assert_eq!(outcomes(), all_done.replace("done", "kept"));
+
+    let sums = fs::canonicalize(fixture.root().join("target/dist/latest/SHA256SUMS")).unwrap();
+    fs::remove_file(&sums).unwrap();
+    assert_eq!(outcomes(), "build kept, package kept, sbom kept, checksums done");
+    let binary = fixture.root().join("target/xtask/binaries/amd64/one/one");
+    let mut bytes = fs::read(&binary).unwrap();
+    bytes.push(0);
+    fs::write(&binary, bytes).unwrap();
+    assert_eq!(outcomes(), all_done, "an output was changed by hand");
+    assert_eq!(outcomes(), all_done.replace("done", "kept"));
+    fixture.append("LICENSE", "More.\n");
+    assert_eq!(outcomes(), all_done, "the source differs");
+}
+
+#[test]
 fn a_build_that_looks_around_is_found_and_the_place_is_named() {
     if !have(&["cc", "cargo", "git", "podman", "date", "uname"]) {
         return;

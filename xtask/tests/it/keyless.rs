@@ -39,7 +39,9 @@ fn command(answer: &Answer, step: &str) -> Value {
 #[test]
 fn a_release_is_signed_without_a_key_and_the_token_is_no_argument() {
     let fixture = Fixture::new();
-    fixture.git(&["tag", "--annotate", "--message", "v1.2.3", "v1.2.3"]);
+    let tag = ["tag", "--annotate", "--message", "v1.2.3", "v1.2.3"];
+    let by = ["-c", "user.name=Test", "-c", "user.email=test@example.org"];
+    fixture.git(&[&by[..], &tag[..]].concat());
     let refused = plan(&fixture, "release", "native");
     assert!(refused.err().contains("--engine signatures=cosign:keyless"), "{}", refused.err());
 

@@ -61,7 +61,7 @@ fn sample(option: &str, path: &str) -> String {
             "--certificate-identity i --certificate-oidc-issuer o --trusted-root t --release d"
                 .into()
         }
-        "bin" | "merge" | "against" => format!("--{option} x"),
+        "bin" | "merge" | "against" | "tag" => format!("--{option} x"),
         switch => format!("--{switch}"),
     }
 }

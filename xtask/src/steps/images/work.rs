@@ -41,7 +41,6 @@ pub(super) struct Prepared<'a> {
     work: &'a Work<'a>,
     base: Base,
     packages: Vec<PathBuf>,
-    binary: PathBuf,
 }
 
 /// Fetches the packages of all `works` that are not in the cache, in one go for each architecture.
@@ -72,11 +71,16 @@ impl<'a> Work<'a> {
     /// Adds to `plan` what [`Prepared::make`] does.
     pub(super) fn plan(&self, run: &Run, builder: Builder, plan: Plan) -> Result<Plan> {
         let binary = output(run, &self.image.binary, self.architecture)?.path_in_plan();
+        let plan = plan.reads(Input::Source(self.image.context.clone())).reads(Input::Path(binary));
+        let plan = self.plan_base(run, builder, plan);
+        let image = builder.commands(&self.job(run, &self.packages_layout(run), "DIGEST")?);
+        Ok(image.into_iter().fold(plan, Plan::command))
+    }
+
+    /// Adds to `plan` what [`Work::prepare`] and [`Prepared::packages`] do.
+    pub(super) fn plan_base(&self, run: &Run, builder: Builder, plan: Plan) -> Plan {
         let lock = &self.base.lock;
-        let plan = plan
-            .reads(Input::Source(self.image.context.clone()))
-            .reads(Input::Path(lock.clone()))
-            .reads(Input::Path(binary));
+        let plan = plan.reads(Input::Path(lock.clone()));
         let plan = match &self.base.image {
             Some(image) => {
                 plan.command(base::pull(run, image, self.architecture, Path::new("BASE")))
@@ -90,8 +94,7 @@ impl<'a> Work<'a> {
             .fold(plan, |plan, file| plan.reads(Input::Path(file.clone())));
         // What names the base is known when it is made.
         let packages = builder.commands(&self.packages_job(run, Path::new("BASE")));
-        let image = builder.commands(&self.job(run, &self.packages_layout(run), "DIGEST")?);
-        Ok(packages.into_iter().chain(image).fold(plan, Plan::command))
+        packages.into_iter().fold(plan, Plan::command)
     }
 
     /// Makes the base, unless it is there, and names what the image is made of.
@@ -99,8 +102,7 @@ impl<'a> Work<'a> {
         let base = base::made(run, log, self.base, &self.lock, self.architecture)?;
         let extra = self.extra()?;
         let packages = packages::fetched(run, log, &self.base.suite, self.architecture, &extra)?;
-        let binary = self.binary(run)?;
-        Ok(Prepared { work: self, base, packages, binary })
+        Ok(Prepared { work: self, base, packages })
     }
 
     /// The program in it, as it was built.
@@ -198,7 +200,7 @@ impl Prepared<'_> {
         let on_digest = platforms::root(&on)?.digest().to_string();
         // The image's folder, and its program.
         let root = run.workspace.root();
-        let mut files = vec![ContextFile::new(&self.binary, &work.image.binary, 0o755)];
+        let mut files = vec![ContextFile::new(work.binary(run)?, &work.image.binary, 0o755)];
         for path in run.workspace.paths()?.iter() {
             if let Ok(name) = Path::new(path).strip_prefix(&work.image.context) {
                 let executable = fs::metadata(root.join(path))?.permissions().mode() & 0o111 != 0;
@@ -212,7 +214,7 @@ impl Prepared<'_> {
     }
 
     /// The base with the packages of the image.
-    fn packages(&self, run: &Run, log: &StepLog, builder: Builder) -> Result<Layout> {
+    pub(super) fn packages(&self, run: &Run, log: &StepLog, builder: Builder) -> Result<Layout> {
         let work = self.work;
         if self.packages.is_empty() {
             return Ok(Layout::open(self.base.layout.root())?);

@@ -29,7 +29,8 @@ use crate::steps::{Argument, Step, StepLog};
 use crate::tool::Finished;
 
 /// What is carried out there, in this order: everything whose bytes may not differ.
-const STEPS: &[&dyn Step] = &[&Build, &Package, &Images, &Maintenance, &Iso, &Sbom, &Checksums];
+const STEPS: &[&dyn Step] =
+    &[&Build::ALL, &Package, &Images, &Maintenance, &Iso, &Sbom, &Checksums];
 
 /// Variables that differ there.
 const OTHERWISE: &[(&str, &str)] = &[
