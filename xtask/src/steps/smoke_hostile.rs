@@ -30,7 +30,7 @@ const ANSWER: Duration = Duration::from_secs(1);
 /// The same for a controller that is not optimised.
 const ANSWER_UNOPTIMISED: Duration = Duration::from_secs(3);
 /// How long the jobs may take after the last attack.
-const JOBS: Duration = Duration::from_secs(60);
+const JOBS: Duration = Duration::from_mins(1);
 
 /// `cargo xtask smoke hostile`.
 pub(crate) struct SmokeHostile;

@@ -89,12 +89,14 @@ impl Site {
         drop(free);
         let config = format!(
             "[server]\nlisten = \"{address}\"\nshutdown_timeout = \"{}s\"\nstall_timeout = \"3s\"\n\
-             [api]\nusers = {users:?}\n\
-             [webhook]\nsecrets = [{secret:?}]\naccept_fleet_secret = true\n\
-             [registry]\nhtpasswd = {users:?}\n\
+             [api]\nusers = \"{users}\"\n\
+             [webhook]\nsecrets = [\"{secret}\"]\naccept_fleet_secret = true\n\
+             [registry]\nhtpasswd = \"{users}\"\n\
              [jobs]\nurl = \"http://{address}\"\n\
              [redfish]\npower_timeout = \"5s\"\npost_timeout = \"5s\"\npoll = \"100ms\"\n",
-            SHUTDOWN.as_secs()
+            SHUTDOWN.as_secs(),
+            users = users.display(),
+            secret = secret.display()
         );
         let config = write("controller.toml", &config)?;
         let address_file = folder.join("address");
@@ -177,7 +179,7 @@ impl Site {
         Ok(())
     }
 
-    /// The most memory that the controller has used, in MiB (`VmHWM`, proc_pid_status(5)).
+    /// The most memory that the controller has used, in MiB (`VmHWM`, `proc_pid_status(5)`).
     pub(super) fn peak_memory(&self) -> Result<u64> {
         let path = format!("/proc/{}/status", self.controller.number());
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
