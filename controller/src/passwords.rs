@@ -4,8 +4,10 @@
 //! Hashes of passwords: Argon2id (RFC 9106) in the form of the Password Hashing Competition, as
 //! `controller api hash-password` writes it, and bcrypt, as `htpasswd -B` does.
 
-use argon2::Argon2;
-use argon2::password_hash::{PasswordHash, PasswordHasher as _, PasswordVerifier as _, SaltString};
+use std::sync::{Mutex, PoisonError};
+
+use argon2::password_hash::{Output, PasswordHash, PasswordHasher as _, Salt, SaltString};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 
 /// Bytes of salt: what the PHC string format recommends.
 const SALT: usize = 16;
@@ -29,9 +31,33 @@ pub(crate) fn is_hash(text: &str) -> bool {
 /// Whether the password is the one of the hash.
 pub(crate) fn verify(password: &str, hash: &str) -> bool {
     match argon2(hash) {
-        Some(hash) => Argon2::default().verify_password(password.as_bytes(), &hash).is_ok(),
+        Some(hash) => verify_argon2(password, &hash).unwrap_or(false),
         None => bcrypt::verify(password, hash).unwrap_or(false),
     }
+}
+
+/// The memory of checks that have ended. A check takes 19 MiB; allocated anew for each on a thread of the pool,
+/// it stays in the allocator's arena of that thread, and guesses make the process grow by hundreds of MiB.
+static MEMORY: Mutex<Vec<Vec<Block>>> = Mutex::new(Vec::new());
+
+/// Whether the password is the one of an Argon2 hash; None where its parameters can't be used.
+fn verify_argon2(password: &str, hash: &PasswordHash<'_>) -> Option<bool> {
+    let (expected, salt) = (hash.hash?, hash.salt?);
+    let algorithm = Algorithm::try_from(hash.algorithm).ok()?;
+    let version = hash.version.map_or(Ok(Version::default()), Version::try_from).ok()?;
+    let argon2 = Argon2::new(algorithm, version, Params::try_from(hash).ok()?);
+    let mut bytes = [0; Salt::MAX_LENGTH];
+    let salt = salt.decode_b64(&mut bytes).ok()?;
+    let mut found = vec![0; expected.len()];
+    let pool = || MEMORY.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut memory = pool().pop().unwrap_or_default();
+    memory.resize(argon2.params().block_count(), Block::default());
+    let password = password.as_bytes();
+    let hashed = argon2.hash_password_into_with_memory(password, salt, &mut found, &mut memory);
+    pool().push(memory);
+    hashed.ok()?;
+    // Compared in constant time.
+    Some(Output::new(&found).ok()? == expected)
 }
 
 /// Hashes a password with the parameters that OWASP recommends (19 MiB, two passes).
@@ -52,6 +78,22 @@ fn argon2(text: &str) -> Option<PasswordHash<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_memory_of_a_check_is_used_again() {
+        let hash = hash("right").unwrap();
+        // Another size of the same memory, and what the check before left in it.
+        let small = Params::new(64, 1, 1, None).unwrap();
+        let small = Argon2::new(Algorithm::Argon2id, Version::V0x13, small);
+        let salt = SaltString::encode_b64(&[7; SALT]).unwrap();
+        let small = small.hash_password(b"right", &salt).unwrap().to_string();
+        for _ in 0..2 {
+            for hash in [&hash, &small] {
+                assert!(verify("right", hash) && !verify("wrong", hash), "{hash}");
+            }
+        }
+        assert!(!MEMORY.lock().unwrap().is_empty());
+    }
 
     #[test]
     fn both_kinds_are_verified() {
