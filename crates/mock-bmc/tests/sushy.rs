@@ -19,9 +19,20 @@ fn python() -> Option<PathBuf> {
 async fn sushy_installs_a_machine_of_every_vendor() {
     let Some(python) = python() else { return };
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sushy_client.py");
+    // sushy itself gives up on the others: it asks for resets that are not offered, wants the token of a session, and
+    // neither changes settings resources nor passes over slots without actions.
+    let personalities = || {
+        PERSONALITIES.iter().filter(|it| {
+            it.resets.contains(&"ForceRestart")
+                && !it.boot_in_settings
+                && !it.forgets_token
+                && it.prefix.0.is_empty()
+                && !it.slots.iter().any(|slot| slot.inert)
+        })
+    };
     let mut mocks = Vec::new();
     let mut arguments = Vec::new();
-    for personality in PERSONALITIES {
+    for personality in personalities() {
         let mock = Mock::start(Config::new(personality, "SN-0042")).await.unwrap();
         arguments.push(mock.url());
         mocks.push(mock);
@@ -29,7 +40,7 @@ async fn sushy_installs_a_machine_of_every_vendor() {
     let output = Command::new(python).arg(script).args(&arguments).output().await.unwrap();
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}");
-    for (mock, personality) in mocks.iter().zip(PERSONALITIES) {
+    for (mock, personality) in mocks.iter().zip(personalities()) {
         let boots: Vec<_> = mock.boots().into_iter().map(|boot| boot.source).collect();
         let image = "http://media.test/maintenance.iso".to_owned();
         assert_eq!(boots, [Source::Cd(image)], "{}", personality.name);

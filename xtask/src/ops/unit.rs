@@ -41,7 +41,7 @@ pub(crate) fn checked_name(name: &str) -> String {
 }
 
 /// Whether systemd misses a unit that only a real instance of a template has, such as `Requires=%i.target`.
-fn is_of_instance(message: &str) -> bool {
+pub(crate) fn is_of_instance(message: &str) -> bool {
     message.strip_suffix(" not found.").and_then(|it| it.rsplit_once("Unit ")).is_some_and(
         |(_, missing)| {
             missing.contains(INSTANCE) || missing.contains(&INSTANCE.replace('-', "\\x2d"))
