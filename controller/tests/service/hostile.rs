@@ -171,7 +171,11 @@ fn answers_that_nobody_reads_are_given_up() {
     let blob = crate::support::bytes(32 << 20);
     let digest = service.client.push_blob("a", &blob);
     let request = get(&format!("/v2/a/blobs/{digest}"));
-    let streams: Vec<_> = (0..8).map(|_| send(&service.client, &request)).collect();
+    let mut streams: Vec<_> = (0..8).map(|_| send(&service.client, &request)).collect();
+    // Each has begun to answer, so that none is still to be accepted.
+    for stream in &mut streams {
+        stream.read_exact(&mut [0]).unwrap();
+    }
     // The connections go, although their clients hold them open.
     let start = Instant::now();
     loop {

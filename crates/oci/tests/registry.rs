@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Cursor, Read};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -45,8 +46,14 @@ impl Registry {
 
     /// The controller, where it was built beside this test.
     fn controller() -> Option<Self> {
-        let program = std::env::current_exe().unwrap();
-        let program = program.ancestors().nth(2).unwrap().join("controller");
+        let beside = std::env::current_exe().unwrap();
+        let beside = beside.ancestors().nth(2).unwrap();
+        // Where Cargo puts programs elsewhere than what it compiles on the way, they are not beside the test.
+        let folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
+            || beside.to_owned(),
+            |target| Path::new(&target).join(beside.file_name().unwrap()),
+        );
+        let program = folder.join("controller");
         if !test_support::machine_gives("a built controller", program.exists()) {
             return None;
         }
