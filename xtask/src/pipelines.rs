@@ -34,6 +34,7 @@ use crate::steps::schema::Schema;
 use crate::steps::secrets::Secrets;
 use crate::steps::sign::Sign;
 use crate::steps::smoke_faults::SmokeFaults;
+use crate::steps::smoke_fresh::SmokeFresh;
 use crate::steps::smoke_hostile::SmokeHostile;
 use crate::steps::smoke_images::SmokeImages;
 use crate::steps::smoke_iso::SmokeIso;
@@ -115,6 +116,7 @@ pub(crate) const STEPS: &[&dyn Step] = &[
 pub(crate) const SMOKE: &[(&str, &dyn Step)] = &[
     ("faults", &SmokeFaults),
     ("hostile", &SmokeHostile),
+    ("fresh", &SmokeFresh),
     ("images", &SmokeImages),
     ("provision", &SmokeProvision),
     ("registry", &SmokeRegistry),
@@ -198,6 +200,8 @@ const NIGHTLY: Pipeline = Pipeline {
         after(&Maintenance, &["images"]),
         after(&Iso, &["maintenance"]),
         after(&SmokeIso::ALL, &["iso"]),
+        // It compiles everything, and measures how long that takes.
+        after(&SmokeFresh, &["fuzz", "smoke-iso-all"]),
     ],
 };
 

@@ -76,7 +76,7 @@ fn a_night_builds_what_all_machines_start_from() {
     assert!(request.options.bind_tools && request.options.strict);
     let names: Vec<_> = nightly.stages.iter().map(|stage| stage.step.name()).collect();
     assert!(
-        names.ends_with(&["build", "images", "maintenance", "iso", "smoke-iso-all"]),
+        names.ends_with(&["build", "images", "maintenance", "iso", "smoke-iso-all", "smoke-fresh"]),
         "{names:?}"
     );
     assert_eq!(read("xtask ci nightly --target x86_64").unwrap().options.architectures.len(), 1);

@@ -46,6 +46,7 @@ pub(crate) mod secrets;
 pub(crate) mod setup;
 pub(crate) mod sign;
 pub(crate) mod smoke_faults;
+pub(crate) mod smoke_fresh;
 pub(crate) mod smoke_hostile;
 pub(crate) mod smoke_images;
 pub(crate) mod smoke_iso;
