@@ -164,8 +164,7 @@ fn users_and_revoked_tokens_are_read_again() {
     let hang_up = |expected: &str| {
         let count = || process.logged().matches(expected).count();
         let before = count();
-        let id = process.child.id().to_string();
-        assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
+        process.signal(rustix::process::Signal::HUP);
         let done = (0..500).any(|_| {
             std::thread::sleep(Duration::from_millis(10));
             count() > before
