@@ -200,8 +200,9 @@ const NIGHTLY: Pipeline = Pipeline {
         after(&Maintenance, &["images"]),
         after(&Iso, &["maintenance"]),
         after(&SmokeIso::ALL, &["iso"]),
+        after(&SmokeHostile, &["build", "fuzz"]),
         // It compiles everything, and measures how long that takes.
-        after(&SmokeFresh, &["fuzz", "smoke-iso-all"]),
+        after(&SmokeFresh, &["smoke-hostile", "smoke-iso-all"]),
     ],
 };
 
