@@ -12,9 +12,6 @@ use crate::ops::git;
 use crate::ops::schema::{self, Class};
 use crate::run::Run;
 
-/// The end of a schema's file name.
-const SUFFIX: &str = ".schema.json";
-
 /// Two ends of a range: what is shown, and what Git resolves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ends {
@@ -54,6 +51,20 @@ impl Ends {
         };
         Ok(Self { from, to })
     }
+
+    /// Why the release before is not known, with the command that fetches it; None where it is known or there is none.
+    ///
+    /// # Errors
+    /// When Git can't be run.
+    pub(crate) fn unknown(&self, run: &Run) -> Result<Option<String>> {
+        let unknown = self.from.is_none() && git::is_shallow(run.workspace.root())?;
+        Ok(unknown.then(|| {
+            format!(
+                "the clone is shallow, so the last release is not known; fix: {}",
+                git::UNSHALLOW
+            )
+        }))
+    }
 }
 
 impl History {
@@ -85,7 +96,8 @@ impl History {
         };
         let newest = |commit: &str| -> Result<Option<Value>> {
             let paths = git::list(root, commit, &rules.folder)?;
-            let newest = paths.iter().filter_map(|path| Some((number(path)?, path))).max();
+            let newest =
+                paths.iter().filter_map(|path| Some((super::schema::version(path)?, path))).max();
             newest.map_or(Ok(None), |(_, path)| document(commit, path))
         };
         let schema = match (newest(from)?, newest(&ends.to)?) {
@@ -149,11 +161,4 @@ impl Demand {
             },
         )
     }
-}
-
-/// `NAME-1.10.schema.json` as `(1, 10)`.
-fn number(path: &str) -> Option<(u64, u64)> {
-    let (_, version) = path.strip_suffix(SUFFIX)?.rsplit_once('-')?;
-    let (major, minor) = version.split_once('.')?;
-    Some((major.parse().ok()?, minor.parse().ok()?))
 }

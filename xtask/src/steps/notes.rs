@@ -7,7 +7,6 @@ use anyhow::Result;
 use changes::{ArtifactNote, Notes};
 
 use super::history::{Ends, History};
-use crate::ops::git;
 use crate::run::Run;
 
 /// Release notes, or why there are none.
@@ -26,11 +25,8 @@ pub(crate) enum Page {
 /// When Git does not know the range, or a document in it can't be read.
 pub(crate) fn compose(run: &Run, range: Option<&str>) -> Result<Page> {
     let ends = Ends::read(run, range)?;
-    if ends.from.is_none() && git::is_shallow(run.workspace.root())? {
-        return Ok(Page::Unknown(format!(
-            "the clone is shallow, so the last release is not known; fix: {}",
-            git::UNSHALLOW
-        )));
+    if let Some(reason) = ends.unknown(run)? {
+        return Ok(Page::Unknown(reason));
     }
     let History { range: commits, schema, api } = History::read(run, &ends)?;
     let artifacts = if range.is_none() { artifacts(run) } else { Vec::new() };

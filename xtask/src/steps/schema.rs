@@ -166,7 +166,7 @@ impl Versions {
 }
 
 /// `recipe-1.2.schema.json` as `(1, 2)`.
-fn version(path: &str) -> Option<(u64, u64)> {
+pub(super) fn version(path: &str) -> Option<(u64, u64)> {
     let (_, version) = path.strip_suffix(SUFFIX)?.rsplit_once('-')?;
     let (major, minor) = version.split_once('.')?;
     Some((major.parse().ok()?, minor.parse().ok()?))

@@ -11,7 +11,6 @@ use changes::{Bump, next_version};
 use serde::Serialize;
 
 use super::history::{Demand, Ends, History};
-use crate::ops::git;
 use crate::run::Run;
 
 /// What the version is and must be.
@@ -52,10 +51,7 @@ pub(crate) fn examine(run: &Run) -> Result<Verdict> {
         // The first release may be any.
         None => parsed.clone(),
     };
-    let shallow = ends.from.is_none() && git::is_shallow(run.workspace.root())?;
-    let unknown = shallow.then(|| {
-        format!("the clone is shallow, so the last release is not known; fix: {}", git::UNSHALLOW)
-    });
+    let unknown = ends.unknown(run)?;
     let enough = parsed >= least;
     Ok(Verdict { current, last: ends.from, least: least.to_string(), demands, enough, unknown })
 }
