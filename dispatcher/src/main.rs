@@ -5,7 +5,7 @@
 //!
 //! It finds the task ISO, checks its signature, validates the recipe, writes `/run/provision` and
 //! starts the target. It talks to no network, and its log names sizes and digests, never contents.
-//! `docs/recipe.md` describes what it reads, what it writes and how it ends.
+//! `docs/reference/recipe.md` describes what it reads, what it writes and how it ends.
 #![forbid(unsafe_code)]
 
 mod choose;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What we write, cosign accepts, and the other way round. The commands are those of docs/verify.md.
+//! What we write, cosign accepts, and the other way round. The commands are those of docs/how-to/verify.md.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "publish/registry.rs"]

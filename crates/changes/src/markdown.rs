@@ -68,7 +68,7 @@ pub fn render(notes: &Notes) -> String {
             let _infallible = writeln!(out, "| `{}` | `{}` |", artifact.name, artifact.digest);
         }
         out.push_str(
-            "\nVerify them with `controller verify-release`, or as `docs/verify.md` describes.\n",
+            "\nVerify them with `controller verify-release`, or as `docs/how-to/verify.md` describes.\n",
         );
     }
     section(&mut out, "Contributors", notes.range.authors.iter().map(|name| text(name)));

@@ -12,7 +12,7 @@
 //!
 //! Sources of the formats: ECMA-119 4th edition, SUSP 1.12 and RRIP 1.12 (IEEE P1281 and P1282),
 //! the Joliet Specification of 1995, El Torito 1.0, and UEFI 2.10 for partition tables.
-//! `docs/iso9660.md` has limits, measurements, and why this is not another crate.
+//! `docs/explanation/iso9660.md` has limits, measurements, and why this is not another crate.
 #![forbid(unsafe_code)]
 
 mod bytes;

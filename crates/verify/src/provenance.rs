@@ -3,7 +3,7 @@
 
 //! What the provenance of a release says, and whether it is what it must be.
 //!
-//! The build type is our own; `docs/slsa.md` is its documentation. All of it follows from the manifest, but
+//! The build type is our own; `docs/explanation/slsa.md` is its documentation. All of it follows from the manifest, but
 //! for the pipeline that was run and the builder that ran it.
 
 use release::{Channel, Manifest, Source, layout};

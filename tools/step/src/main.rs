@@ -4,7 +4,7 @@
 //! The typed step programs inside the tool images: one static program, one subcommand for each.
 //!
 //! Each reads the task in `/run/provision`, makes a plan as data, prints it with `--dry-run`, and
-//! else carries it out. `docs/steps.md` describes what each step does and needs.
+//! else carries it out. `docs/reference/steps.md` describes what each step does and needs.
 #![forbid(unsafe_code)]
 
 mod action;

@@ -4,7 +4,7 @@
 //! `bootloader-windows`: the boot manager's files on the EFI system partition, and a BCD store.
 //!
 //! It does what `bcdboot` does, from the same files of the applied image, without running Windows.
-//! `docs/steps.md` says how far that has been tried.
+//! `docs/reference/steps.md` says how far that has been tried.
 
 use anyhow::{Context as _, Result};
 

@@ -3,7 +3,7 @@
 
 //! `firmware`: fetches a firmware image, checks it, and hands it to the vendor's tool.
 //!
-//! The tool's interface is described in `docs/steps.md`.
+//! The tool's interface is described in `docs/reference/steps.md`.
 
 use std::path::PathBuf;
 
