@@ -10,14 +10,16 @@ use hyper::Uri;
 
 use crate::error::Error;
 
-/// What people paste after the host: the service root (DSP0266, section 6.4), or a part of it.
+/// Suffixes that users paste after the host: the service root (DSP0266, section 6.4) or a part of
+/// it.
 const SERVICE_ROOT: [&str; 2] = ["/redfish/v1", "/redfish"];
 
-/// An address such as `https://192.0.2.7:8443` or `https://proxy.example/bmc7`. Without a scheme it is https.
+/// An address such as `https://192.0.2.7:8443` or `https://proxy.example/bmc7`. The default scheme
+/// is https.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
     origin: Uri,
-    /// Empty, or `/` and segments, without a slash at the end.
+    /// Empty, or `/` and segments without a trailing slash.
     prefix: String,
 }
 
@@ -27,7 +29,7 @@ impl Address {
         &self.origin
     }
 
-    /// The URL of a path that the BMC named. A proxy may have put its prefix before it already.
+    /// The URL of a path from the BMC. A proxy may have added its prefix already.
     pub(crate) fn url(&self, path: &str) -> Option<Uri> {
         let rest = path.strip_prefix(self.prefix.as_str());
         let prefixed = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
@@ -37,7 +39,7 @@ impl Address {
         Uri::from_parts(parts).ok()
     }
 
-    /// The path of `link`, which may be a path or a URL of the same host.
+    /// The path of `link`, which is a path or a URL of the same host.
     pub(crate) fn local(&self, link: &str) -> Option<String> {
         if link.starts_with('/') && !link.starts_with("//") {
             return Some(link.to_owned());
@@ -80,7 +82,7 @@ impl FromStr for Address {
             return Err(wrong("the path must not have `.` or `..` in it"));
         }
         let prefix = SERVICE_ROOT.iter().find_map(|root| path.strip_suffix(root)).unwrap_or(path);
-        // An empty port is the default one; hyper refuses to connect to it.
+        // An empty port means the default port; hyper refuses to connect to it.
         let host = authority.as_str().trim_end_matches(':');
         let origin = format!("{scheme}://{host}").parse().map_err(|_| wrong("it is not a URL"))?;
         Ok(Self { origin, prefix: prefix.to_owned() })

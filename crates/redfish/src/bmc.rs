@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! One BMC, found out about once and then used.
+//! One BMC after its discovery.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -18,14 +18,14 @@ use crate::profile::Profile;
 use crate::slot::{Plan, Slot};
 use crate::timing::Timing;
 
-/// A BMC, its system and its slots. Its session ends with it: at [`Bmc::close`], or in the
-/// background where a call was broken off and it is dropped.
+/// A BMC, its system and its slots. Its session is closed by [`Bmc::close`], or in the background
+/// when it is dropped.
 pub struct Bmc {
     client: Guard,
     found: Found,
 }
 
-/// Ends the session of a client that nobody uses any more.
+/// Closes the session of a dropped client.
 struct Guard(Arc<Client>);
 
 impl Deref for Guard {
@@ -48,12 +48,11 @@ impl Drop for Guard {
 }
 
 impl Bmc {
-    /// Finds the system with this serial number behind the BMC, and slots for its media.
-    /// `profile` is what the operator says that the BMC is; without, it tells itself.
+    /// Finds the system with this serial number behind the BMC, and slots for its media. `profile`
+    /// overrides the detection.
     ///
     /// # Errors
-    /// When the BMC can't be reached, refuses the user, is another machine's, or has no virtual
-    /// CD.
+    /// When the BMC cannot be reached, refuses the user, has no such system, or has no virtual CD.
     pub async fn connect(
         endpoint: &Endpoint,
         serial: &str,
@@ -70,17 +69,17 @@ impl Bmc {
         }
     }
 
-    /// Which slots to use for what.
+    /// The slots to use.
     pub fn plan(&self) -> &Plan {
         &self.found.plan
     }
 
-    /// What kind of BMC it is.
+    /// The profile of the BMC.
     pub fn profile(&self) -> &'static Profile {
         self.found.profile
     }
 
-    /// Puts the image at the URL `image` into the slot, in place of whatever it holds.
+    /// Inserts the image at the URL `image` into the slot, in place of any other.
     ///
     /// # Errors
     /// When the BMC refuses it, or does not show it afterwards.
@@ -91,12 +90,12 @@ impl Bmc {
     /// Empties the slot.
     ///
     /// # Errors
-    /// When the BMC refuses it, or shows an image still.
+    /// When the BMC refuses it, or still shows an image.
     pub async fn eject(&self, slot: &Slot) -> Result<(), Error> {
         media::eject(&self.client, slot).await
     }
 
-    /// Makes the next boot, and only that, one from the virtual CD.
+    /// Sets the virtual CD as the source of the next boot only.
     ///
     /// # Errors
     /// When the BMC refuses it, or does not show it afterwards.
@@ -104,7 +103,7 @@ impl Bmc {
         boot::once(&self.client, self.found.profile, &self.found.system).await
     }
 
-    /// Leaves the boot order to the machine again.
+    /// Restores the boot order of the host.
     ///
     /// # Errors
     /// When the BMC refuses it.
@@ -112,33 +111,33 @@ impl Bmc {
         boot::clear(&self.client, self.found.profile, &self.found.system).await
     }
 
-    /// The machine's power.
+    /// Reads the power state.
     ///
     /// # Errors
-    /// When the BMC does not tell.
+    /// When the BMC does not report it.
     pub async fn power(&self) -> Result<Power, Error> {
         power::power(&self.client, &self.found.system).await
     }
 
-    /// What tells later whether the machine was restarted. Taken after [`Self::boot_cd_once`] and
-    /// kept before [`Self::restart`] is called.
+    /// Reads what shows a restart later. Take it after [`Self::boot_cd_once`], and store it before
+    /// [`Self::restart`] is called.
     ///
     /// # Errors
-    /// When the BMC does not tell.
+    /// When the BMC does not report it.
     pub async fn snapshot(&self) -> Result<Snapshot, Error> {
         power::snapshot(&self.client, &self.found.system).await
     }
 
-    /// Restarts the machine, or powers it on, unless that was done since `before`. `resumed` says
-    /// that it may have been: a call before this one ended without an answer.
+    /// Restarts the host, or powers it on, unless that happened since `before`. `resumed` means
+    /// that it may have: an earlier call ended without an answer.
     ///
     /// # Errors
-    /// When the BMC refuses every way of it, or the machine is not seen to be on.
+    /// When the BMC refuses every way, or the host is not seen on.
     pub async fn restart(&self, before: &Snapshot, resumed: bool) -> Result<Restart, Error> {
         power::restart(&self.client, &self.found.system, before, resumed).await
     }
 
-    /// Ends the session. BMCs have few, and keep those that nobody ends for half an hour.
+    /// Closes the session. BMCs have few, and keep an unclosed one for half an hour.
     pub async fn close(self) {
         self.client.close().await;
     }

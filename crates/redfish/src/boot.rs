@@ -11,7 +11,7 @@ use crate::client::Client;
 use crate::error::Error;
 use crate::profile::Profile;
 
-/// Boots the virtual CD at the next boot, by UEFI.
+/// Sets the virtual CD as the source of the next boot, with UEFI.
 ///
 /// # Errors
 /// When the BMC refuses it, or does not show it in time.
@@ -49,10 +49,10 @@ pub(crate) async fn once(client: &Client, profile: &Profile, system: &str) -> Re
     }
 }
 
-/// Whether `BootSourceOverrideMode` goes with the target.
+/// Whether `BootSourceOverrideMode` is sent with the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
-    /// Where the system is in another mode.
+    /// If the system is in another mode.
     Needed,
     /// The BMC requires it.
     Always,
@@ -60,16 +60,17 @@ enum Mode {
     Never,
 }
 
-/// What is sent, and where. It starts with the least and learns from refusals.
+/// Form of the request. It starts with the least and adapts to refusals.
 #[derive(Debug)]
 struct Request {
     mode: Mode,
-    /// The change goes to the settings resource (DSP0266, section 9.10 "Settings resource"), not to the system.
+    /// The change goes to the settings resource (DSP0266, section 9.10 "Settings resource") instead
+    /// of the system.
     in_settings: bool,
 }
 
 impl Request {
-    /// The body, and whether it has the mode in it.
+    /// The body, and whether it contains the mode.
     fn body(&self, boot: &Value, target: &str) -> (Value, bool) {
         let mut body = json!({
             "BootSourceOverrideEnabled": "Once",
@@ -87,7 +88,7 @@ impl Request {
         (json!({ "Boot": body }), with_mode)
     }
 
-    /// Whether the refusal says how to ask better, and the next request will. Each way is tried once.
+    /// Adapts to a refusal; false if it shows no other form. Each form is tried once.
     fn adapt(&mut self, error: &Error, with_mode: bool, has_settings: bool) -> bool {
         let Some(refusal) = error.refusal().filter(|_| error.is_refusal()) else { return false };
         if refusal.names("BootSourceOverrideMode") {
@@ -107,13 +108,13 @@ impl Request {
     }
 }
 
-/// The resource that takes changes in place of this one (annotation `@Redfish.Settings`).
+/// The resource that accepts changes for this one (annotation `@Redfish.Settings`).
 fn settings(resource: &Value) -> Option<String> {
     let link = resource.pointer("/@Redfish.Settings/SettingsObject/@odata.id");
     link.and_then(Value::as_str).map(str::to_owned)
 }
 
-/// Takes back a boot source that was not used, or that the BMC keeps for every boot.
+/// Clears a boot source that was not used, or that the BMC keeps for every boot.
 ///
 /// # Errors
 /// When the BMC refuses it.
@@ -126,7 +127,7 @@ pub(crate) async fn clear(client: &Client, profile: &Profile, system: &str) -> R
     // The target stays: iLO refuses None while it is enabled (ironcore-dev/metal-operator, pull
     // 998).
     let off = json!({"Boot": {"BootSourceOverrideEnabled": "Disabled"}});
-    // The emulator of sushy-tools does not know Disabled, only another source.
+    // The emulator of sushy-tools lacks Disabled and needs another source.
     let disk = json!({"Boot": {
         "BootSourceOverrideEnabled": "Disabled",
         "BootSourceOverrideTarget": "Hdd",
@@ -154,7 +155,7 @@ fn text<'a>(boot: &'a Value, name: &str) -> Option<&'a str> {
     boot.get(name).and_then(Value::as_str)
 }
 
-/// Whether the next boot is from `target`. Some BMCs call it Continuous whatever was asked for.
+/// Whether the next boot is from `target`. Some BMCs report Continuous for every request.
 fn is_set(boot: &Value, target: &str) -> bool {
     matches!(text(boot, "BootSourceOverrideEnabled"), Some("Once" | "Continuous"))
         && text(boot, "BootSourceOverrideTarget") == Some(target)
@@ -167,7 +168,7 @@ fn target(boot: &Value, profile: &Profile) -> Result<&'static str, Error> {
         .map(|list| list.iter().filter_map(Value::as_str).collect());
     let standard = profile.boot_targets.last().copied().unwrap_or("Cd");
     match allowed {
-        // iDRAC10 leaves the list out (dell/iDRAC-Redfish-Scripting, issue 324).
+        // iDRAC10 omits the list (dell/iDRAC-Redfish-Scripting, issue 324).
         None => Ok(standard),
         Some(allowed) => {
             let best = profile.boot_targets.iter().find(|target| allowed.contains(target));
@@ -192,7 +193,7 @@ async fn look(
     let deadline = Instant::now() + client.patience(&sent);
     loop {
         let boot = boot(client, system).await?;
-        // A settings resource shows what the next start will apply.
+        // A settings resource shows what the next boot will apply.
         if is_set(&boot, target)
             || place != system && is_set(&self::boot(client, place).await?, target)
         {

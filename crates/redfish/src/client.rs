@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Requests to one BMC: where it sends us, when to try again, and what it does later.
+//! Requests to one BMC: redirects, retries and tasks.
 
 mod login;
 
@@ -28,14 +28,14 @@ use crate::transport::{Response, Transport};
 
 /// The service root (DSP0266, section 6.4).
 pub(crate) const ROOT: &str = "/redfish/v1/";
-/// How often a request follows where it is sent.
+/// Longest chain of redirects.
 const REDIRECTS: u32 = 5;
 const ODATA: HeaderName = HeaderName::from_static("odata-version");
 
-/// A BMC and how to speak to it.
+/// A BMC and the credentials for it.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
-    /// Where it is.
+    /// Its address.
     pub address: Address,
     /// The user.
     pub credentials: Credentials,
@@ -48,7 +48,7 @@ pub struct Endpoint {
 pub(crate) struct Resource {
     pub(crate) value: Value,
     etag: Option<HeaderValue>,
-    /// The methods that it takes (`Allow`; RFC 9110, section 10.2.1), where the BMC lists them.
+    /// The allowed methods (`Allow`; RFC 9110, section 10.2.1), if the BMC lists them.
     allow: Option<HeaderValue>,
 }
 
@@ -58,7 +58,7 @@ impl Resource {
         Self { value, etag: None, allow: None }
     }
 
-    /// Whether it may be changed by PATCH; None where the BMC does not list its methods.
+    /// Whether PATCH is allowed; `None` if the BMC does not list its methods.
     pub(crate) fn allows_patch(&self) -> Option<bool> {
         let methods = self.allow.as_ref()?.to_str().ok()?;
         Some(methods.split(',').any(|method| method.trim().eq_ignore_ascii_case("PATCH")))
@@ -84,7 +84,7 @@ impl Client {
         })
     }
 
-    /// Reads a resource, again where that may help.
+    /// Reads a resource, with retries.
     pub(crate) async fn get(&self, path: &str) -> Result<Resource, Error> {
         let response = self.read(path).await?;
         let value = serde_json::from_slice(&response.body).map_err(|error| Error::Answer {
@@ -95,14 +95,14 @@ impl Client {
         Ok(Resource { value, etag: header(ETAG), allow: header(ALLOW) })
     }
 
-    /// Calls an action. It is made again only where the first call was surely not carried out:
-    /// after anything else the caller has to look first.
+    /// Calls an action. It is retried only if the first call was certainly not carried out; after
+    /// any other error the caller has to check first.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<(), Error> {
         let response = self.write(&Method::POST, path, body, &HeaderMap::new()).await?;
         self.finish(path, response).await
     }
 
-    /// Changes a resource, bound to its version where it has one (DSP0266, section 7.7).
+    /// Changes a resource, bound to its version if it has one (DSP0266, section 7.7).
     pub(crate) async fn patch(&self, path: &str, body: &Value) -> Result<(), Error> {
         let mut bind = Bind::AsGiven;
         loop {
@@ -115,7 +115,7 @@ impl Client {
             match self.write(&Method::PATCH, path, body, &headers).await {
                 Ok(response) => return self.finish(path, response).await,
                 Err(error) if error.status() == Some(StatusCode::PRECONDITION_FAILED) && bound => {
-                    // Someone else changed it, or the BMC does not know its own version again.
+                    // Somebody else changed it, or the BMC does not recognise its own ETag.
                     bind = bind.next().ok_or(error)?;
                 }
                 Err(error) => return Err(error),
@@ -123,8 +123,8 @@ impl Client {
         }
     }
 
-    /// For how long to look for the effect of a write that was answered with `sent`. What was
-    /// surely not carried out is not waited for.
+    /// How long to wait for the effect of a write that was answered with `sent`. What was certainly
+    /// not carried out is not awaited.
     pub(crate) fn patience(&self, sent: &Result<(), Error>) -> Duration {
         match sent {
             Err(error) if error.is_undone() || !error.is_transient() => Duration::ZERO,
@@ -132,12 +132,12 @@ impl Client {
         }
     }
 
-    /// Whether there may be a session to end.
+    /// Whether there may be a session to close.
     pub(crate) fn has_session(&self) -> bool {
         self.auth.try_lock().is_ok_and(|auth| matches!(*auth, Some(Auth::Session { .. })))
     }
 
-    /// Ends the session. A BMC that is gone keeps it until it expires, which is no fault.
+    /// Closes the session. A BMC that is away drops it when it expires, which is no error.
     pub(crate) async fn close(&self) {
         let auth = self.auth.lock().await.take();
         let Some(Auth::Session { token, location: Some(location) }) = auth else { return };
@@ -163,7 +163,7 @@ impl Client {
         self.insist(Error::is_undone, method, path, Some(body), headers).await
     }
 
-    /// A request, made again for as long as its error is `worth` it.
+    /// Sends a request, and retries while the error is `worth` it.
     async fn insist(
         &self,
         worth: fn(&Error) -> bool,
@@ -188,7 +188,7 @@ impl Client {
         }
     }
 
-    /// One request with what shows who we are; a session that ended is renewed once.
+    /// Sends one request with credentials; an expired session is renewed once.
     async fn exchange(
         &self,
         method: &Method,
@@ -218,8 +218,7 @@ impl Client {
         }
     }
 
-    /// One request and where it leads: redirects on the same host, and a slash at the end of a
-    /// path that is not found without.
+    /// Sends one request and follows redirects on the same host. On 404, it adds a trailing slash.
     async fn follow(
         &self,
         method: &Method,
@@ -287,7 +286,7 @@ impl Client {
         result
     }
 
-    /// Waits for what the BMC answered with 202 (DSP0266, section 12.2).
+    /// Waits for the task of a 202 answer (DSP0266, section 12.2).
     async fn finish(&self, path: &str, response: Response) -> Result<(), Error> {
         if response.status != StatusCode::ACCEPTED {
             return Ok(());
@@ -295,13 +294,13 @@ impl Client {
         let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
         let link = response.headers.get(LOCATION).and_then(|value| value.to_str().ok());
         let link = link.or_else(|| body.get("@odata.id").and_then(Value::as_str));
-        // Without a task to look at, what was written tells.
+        // Without a task, reading back what was written shows the result.
         let Some(monitor) = link.and_then(|link| self.address.local(link)) else { return Ok(()) };
         let deadline = Instant::now() + self.timing.task;
         loop {
             let response = match self.read(&monitor).await {
                 Ok(response) => response,
-                // Monitors go away when their task is done.
+                // Task monitors disappear when their task is done.
                 Err(error)
                     if matches!(error.status(), Some(StatusCode::NOT_FOUND | StatusCode::GONE)) =>
                 {
@@ -330,12 +329,12 @@ impl Client {
     }
 }
 
-/// How a change is bound to the version that was read.
+/// The `ETag` that a change is bound to.
 #[derive(Clone, Copy)]
 enum Bind {
     AsGiven,
-    /// A weak tag as a strong one, or the tag as it is read the second time: If-Match compares
-    /// strongly (RFC 9110, section 13.1.1), and BMCs that give weak tags want the rest of them.
+    /// A weak tag as a strong one, or the tag of the second read: If-Match compares strongly (RFC
+    /// 9110, section 13.1.1), and BMCs with weak tags expect the part after `W/`.
     Strong,
     Not,
 }
@@ -361,7 +360,7 @@ impl Bind {
     }
 }
 
-/// An answer other than success as an error.
+/// Converts an unsuccessful answer to an error.
 fn check(call: &str, response: Response) -> Result<Response, Error> {
     if response.status.is_success() {
         return Ok(response);
@@ -379,13 +378,13 @@ fn check(call: &str, response: Response) -> Result<Response, Error> {
     })))
 }
 
-/// A redirect that keeps the method, or a read, which has only one.
+/// Whether a redirect keeps the method, or the request is a read.
 fn may_follow(method: &Method, status: StatusCode) -> bool {
     let keeps = [StatusCode::TEMPORARY_REDIRECT, StatusCode::PERMANENT_REDIRECT];
     keeps.contains(&status) || method == Method::GET && status != StatusCode::NOT_MODIFIED
 }
 
-/// Seconds or a date (RFC 9110, section 10.2.3).
+/// Parses seconds or a date (RFC 9110, section 10.2.3).
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse() {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Bodies as text: some BMCs compress answers or begin them with a byte-order mark, though nobody asked for it.
+//! Decodes bodies: some BMCs compress answers or prefix a byte-order mark, whatever was requested.
 
 use std::io::Read as _;
 
@@ -12,7 +12,7 @@ use hyper::header::{CONTENT_ENCODING, HeaderMap};
 /// The body without its content coding (RFC 9110, section 8.4) and byte-order mark, as UTF-8.
 ///
 /// # Errors
-/// What can't be decoded, as a reason: an unknown coding, a corrupt one, or more than `limit` bytes.
+/// With the reason: unknown coding, corrupt data, or more than `limit` bytes.
 pub(crate) fn decode(headers: &HeaderMap, body: Bytes, limit: usize) -> Result<Bytes, String> {
     let coding = headers.get(CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("?").trim());
     let body = match coding.map(str::to_ascii_lowercase).as_deref() {

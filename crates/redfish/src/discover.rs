@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::profile::{self, Profile};
 use crate::slot::{Plan, Slot};
 
-/// Serial numbers that vendors ship in place of one.
+/// Fillers that vendors ship instead of a serial number.
 const FILLERS: &[&str] = &[
     "",
     "0",
@@ -23,22 +23,22 @@ const FILLERS: &[&str] = &[
     "default string",
 ];
 
-/// The most pages and members of a collection that are read: an enclosure has some hundred systems.
+/// Most pages and members of a collection that are read. An enclosure has some hundred systems.
 const PAGES: usize = 100;
 const MEMBERS: usize = 1000;
-/// Serial numbers of other systems that an error names, and the longest part of each that it shows.
+/// Most serial numbers of other systems in an error, and the most characters of each.
 const NAMED: usize = 4;
 const SHOWN: usize = 64;
 
-/// What was found.
+/// The result of the discovery.
 pub(crate) struct Found {
     pub(crate) system: String,
     pub(crate) plan: Plan,
     pub(crate) profile: &'static Profile,
 }
 
-/// Finds the system with this serial number, and slots for its media. `profile` is what the
-/// operator says that the BMC is; otherwise it tells itself.
+/// Finds the system with this serial number, and slots for its media. `profile` overrides the
+/// detection.
 pub(crate) async fn discover(
     client: &Client,
     serial: &str,
@@ -70,14 +70,14 @@ pub(crate) async fn discover(
     Ok(Found { system: path, plan, profile })
 }
 
-/// The system with the serial number; or the only one, if it does not tell its number. Another
-/// machine is never taken: its disks would be overwritten.
+/// The system with this serial number, or the only one if it has no number. Another host is never
+/// used: its disks would be overwritten.
 async fn system(client: &Client, systems: &str, serial: &str) -> Result<Value, Error> {
     let (mut silent, mut silent_count) = (None, 0);
     let mut others = Vec::new();
     for path in members(client, systems).await? {
         let system = client.get(&path).await?.value;
-        // Dell has the service tag, which DMI calls the serial number, as SKU.
+        // Dell has the service tag, which DMI calls the serial number, in SKU.
         let told = ["SerialNumber", "SKU"].map(|name| system.get(name).and_then(Value::as_str));
         let told: Vec<_> = told.into_iter().flatten().map(str::trim).collect();
         if told.iter().any(|told| told.eq_ignore_ascii_case(serial.trim())) {
@@ -121,8 +121,8 @@ async fn managers(client: &Client, root: &Value, system: &Value) -> Result<Vec<S
     }
 }
 
-/// The usable slots of a manager or system. Those that the profile does not name are taken where it leaves
-/// none: another product of the same vendor may name its slots otherwise.
+/// The usable slots of a manager or system. If the profile leaves none, all are used: another
+/// product of the same vendor may have other names.
 async fn media(client: &Client, owner: &Value, profile: &Profile) -> Result<Vec<Slot>, Error> {
     let Some(collection) = link(owner, "VirtualMedia") else { return Ok(Vec::new()) };
     let mut slots = Vec::new();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What goes wrong between us and a BMC, and whether it is worth another try.
+//! Errors of calls to a BMC, and whether a retry may help.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use hyper::StatusCode;
 /// A call that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The address can't be one of a BMC.
+    /// The address is malformed.
     #[error("the address {address:?} can't be used: {reason}")]
     Address {
         /// As it was given.
@@ -18,17 +18,17 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
-    /// The TLS policy can't be used, or the BMC does not satisfy it.
+    /// The TLS policy is invalid, or the BMC does not satisfy it.
     #[error("TLS: {0}")]
     Tls(String),
-    /// No connection, or one that broke.
+    /// No connection, or a broken one.
     #[error("{call}: {reason}")]
     Transport {
         /// Method and path.
         call: String,
         /// Whether the request may have reached the BMC.
         sent: bool,
-        /// What the system says.
+        /// Error of the operating system.
         reason: String,
     },
     /// No answer in time. The request may have been carried out.
@@ -39,10 +39,10 @@ pub enum Error {
         /// The limit.
         after: Duration,
     },
-    /// An answer with a status that is no success.
+    /// An answer with an error status.
     #[error("{0}")]
     Refused(Box<Refusal>),
-    /// An answer that can't be understood.
+    /// An answer that cannot be parsed.
     #[error("{call}: {reason}")]
     Answer {
         /// Method and path.
@@ -53,10 +53,10 @@ pub enum Error {
     /// User name and password are refused.
     #[error("the BMC refuses the user name or the password")]
     Credentials,
-    /// The BMC has not what provisioning needs.
+    /// The BMC lacks what provisioning needs.
     #[error("{0}")]
     Missing(String),
-    /// A write was answered with success, and what was written can't be read back.
+    /// A write succeeded, but reading back does not show it.
     #[error("{0}")]
     NotTaken(String),
     /// A task of the BMC ended without success.
@@ -71,7 +71,7 @@ pub enum Error {
     },
 }
 
-/// An answer that is no success, with what Redfish says about it (DSP0266, section 8.6).
+/// An answer with an error status, with its Redfish messages (DSP0266, section 8.6).
 #[derive(Debug, thiserror::Error)]
 #[error("{call}: {status}{}{detail}", if detail.is_empty() { "" } else { ": " })]
 pub struct Refusal {
@@ -79,21 +79,21 @@ pub struct Refusal {
     pub call: String,
     /// The HTTP status.
     pub status: StatusCode,
-    /// The messages that came with it: ids, texts and arguments, in one line.
+    /// Its messages: ids, texts and arguments, in one line.
     pub detail: String,
-    /// What the BMC asks to wait.
+    /// `Retry-After` of the BMC.
     pub retry_after: Option<Duration>,
-    /// Whether the messages say that the BMC or the machine can't do it now.
+    /// Whether the messages mean "not now".
     pub busy: bool,
 }
 
 impl Refusal {
-    /// Whether another operation is in the way (409), which passes for actions that change nothing else.
+    /// Whether another operation blocks it (409). This passes for actions that change nothing else.
     pub(crate) fn is_conflict(&self) -> bool {
         self.status == StatusCode::CONFLICT
     }
 
-    /// Whether the refusal speaks of `property`.
+    /// Whether the refusal names `property`.
     pub(crate) fn names(&self, property: &str) -> bool {
         self.detail.contains(property)
     }
@@ -101,7 +101,7 @@ impl Refusal {
 
 impl Error {
     /// Whether the same call may succeed later: no connection, no answer, 429, 5xx, or a BMC that
-    /// says that it is busy. Other refusals stay as they are however often one asks.
+    /// reports to be busy. Other refusals are permanent.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Transport { .. } | Self::Timeout { .. } | Self::NotTaken(_) => true,
@@ -116,8 +116,8 @@ impl Error {
         }
     }
 
-    /// Whether the call was surely not carried out, so that even one that must not happen twice
-    /// may be made again.
+    /// Whether the call was certainly not carried out, so that even a call that must not happen
+    /// twice may be repeated.
     pub(crate) fn is_undone(&self) -> bool {
         match self {
             Self::Transport { sent, .. } => !sent,
@@ -134,7 +134,7 @@ impl Error {
         self.refusal().map(|refusal| refusal.status)
     }
 
-    /// Whether the BMC said no, and would say so again.
+    /// Whether the BMC refused it permanently.
     pub fn is_refusal(&self) -> bool {
         self.refusal().is_some() && !self.is_transient()
     }
@@ -150,8 +150,8 @@ impl Error {
         self.refusal().and_then(|refusal| refusal.retry_after)
     }
 
-    /// The error without `secret`: BMCs repeat in their messages what they were sent, and the URL
-    /// of a medium is a key to it.
+    /// The error without `secret`: BMCs repeat in messages what they were sent, and the URL of a
+    /// medium is a credential.
     #[must_use]
     pub(crate) fn without(mut self, secret: &str) -> Self {
         match &mut self {

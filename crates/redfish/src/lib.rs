@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A thin Redfish client: what provisioning needs of a BMC, and nothing else.
+//! A thin Redfish client with what provisioning needs of a BMC.
 //!
 //! [`Bmc::connect`] finds the system, its manager and its virtual media. Media are inserted, the
-//! boot source is set for one boot and the machine is restarted through it, and every write is
-//! read back, because BMCs answer 204 to what they don't do. What only some vendors do is data in
-//! [`profile`], with its source.
+//! boot source is set for one boot, and the host is restarted. Every write is read back, because
+//! BMCs answer 204 to what they do not do. Quirks of vendors are data in [`profile`], with their
+//! sources.
 //!
-//! Nothing about a BMC is assumed but `/redfish/v1/` (DSP0266, section 6.4): every path is read
-//! from a resource before.
+//! Nothing about a BMC is assumed but `/redfish/v1/` (DSP0266, section 6.4): every other path is
+//! read from a resource.
 #![forbid(unsafe_code)]
 
 mod address;
@@ -29,10 +29,10 @@ mod timing;
 mod tls;
 mod transport;
 
-/// Entry points for the targets in `fuzz/`, of what reads foreign bytes and is not public otherwise.
+/// Entry points for the targets in `fuzz/`, for private parsers of untrusted bytes.
 #[cfg(fuzzing)]
 pub mod fuzzing {
-    /// Reads the body of an answer with this `Content-Encoding`, and the messages in it.
+    /// Decodes a body with this `Content-Encoding`, and reads its messages.
     pub fn answer(coding: &str, body: &[u8], limit: usize) {
         let mut headers = hyper::HeaderMap::new();
         if let Ok(value) = coding.parse() {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Images into slots and out of them, each write looked at afterwards.
+//! Inserting and ejecting images, with a check after each write.
 
 use std::time::Instant;
 
@@ -13,8 +13,8 @@ use crate::error::Error;
 use crate::profile::Profile;
 use crate::slot::Slot;
 
-/// Puts `image` into the slot. What the slot says to hold is taken out first, even if it says to
-/// hold this very image: iDRACs say so of images that are long gone.
+/// Inserts `image` into the slot. The slot is emptied first even if it claims to hold this image:
+/// iDRACs claim that of images that are long gone.
 ///
 /// # Errors
 /// When the BMC refuses it, or does not show it in time.
@@ -25,7 +25,7 @@ pub(crate) async fn insert(
     image: &str,
 ) -> Result<(), Error> {
     match eject(client, slot).await {
-        // Said to be in there still, or not to be there to eject; what is inserted next tells.
+        // Stale state: still reported, or nothing to eject. The next insert decides.
         Ok(()) | Err(Error::NotTaken(_)) => {}
         Err(error) if error.refusal().is_some() && !error.is_transient() => {}
         Err(error) => return Err(error.without(image)),
@@ -48,10 +48,10 @@ pub(crate) async fn insert(
     }
 }
 
-/// Empties the slot, if it says to hold something.
+/// Empties the slot if it reports a medium.
 ///
 /// # Errors
-/// When the BMC refuses it, or shows the image still after the time that it has for that.
+/// When the BMC refuses it, or still shows the image after the time limit.
 pub(crate) async fn eject(client: &Client, slot: &Slot) -> Result<(), Error> {
     let mut attempt = 0;
     loop {
@@ -60,7 +60,7 @@ pub(crate) async fn eject(client: &Client, slot: &Slot) -> Result<(), Error> {
             return Ok(());
         }
         let sent = match action(&resource, "#VirtualMedia.EjectMedia") {
-            // iLO wants a body, if an empty one.
+            // iLO requires a body, even an empty one.
             Some(target) => client.post(&target, &json!({})).await,
             None => client.patch(&slot.path, &json!({"Image": null, "Inserted": false})).await,
         };
@@ -76,7 +76,7 @@ pub(crate) async fn eject(client: &Client, slot: &Slot) -> Result<(), Error> {
     }
 }
 
-/// What the slot says to hold.
+/// The medium that the slot reports.
 struct State {
     image: String,
     name: String,
@@ -91,11 +91,11 @@ impl State {
     }
 
     fn is_empty(&self) -> bool {
-        // Supermicro leaves the name of what was there.
+        // Supermicro keeps the name of the last medium.
         self.inserted == Some(false) || self.inserted.is_none() && self.image.is_empty()
     }
 
-    /// Whether it is `image`: by its URL, or by its name where the BMC shows no more than that.
+    /// Whether it is `image`: by URL, or by name if the BMC shows only that.
     fn holds(&self, image: &str) -> bool {
         let last = |text: &str| text.rsplit(['/', '\\']).next().unwrap_or_default().to_owned();
         !self.is_empty()
@@ -109,8 +109,8 @@ impl State {
     }
 }
 
-/// Looks whether the slot's state is as wanted after a write that was answered with `sent`: it may
-/// have been carried out though the answer got lost, and it may not though the answer was success.
+/// Checks the state of the slot after a write that was answered with `sent`: the write may have
+/// happened although the answer was lost, or not although it was a success.
 async fn look(
     client: &Client,
     slot: &Slot,
@@ -144,7 +144,7 @@ fn action(resource: &Value, name: &str) -> Option<String> {
     target.as_str().map(str::to_owned)
 }
 
-/// What is sent to insert an image. It starts with the least and learns from refusals.
+/// Form of the insert request. It starts with the least and adapts to refusals.
 #[expect(clippy::struct_excessive_bools, reason = "each is one property to send or leave out")]
 struct Request<'a> {
     image: &'a str,
@@ -163,7 +163,7 @@ impl<'a> Request<'a> {
         let resource = client.get(&slot.path).await?.value;
         let mut body = json!({"Image": self.image});
         let target = action(&resource, "#VirtualMedia.InsertMedia");
-        // A PATCH changes what it names and nothing else, so there both are needed.
+        // A PATCH changes only what it names, so both are needed.
         if self.flags || target.is_none() {
             body["Inserted"] = json!(true);
             body["WriteProtected"] = json!(true);
@@ -175,7 +175,7 @@ impl<'a> Request<'a> {
         if self.method {
             body["TransferMethod"] = json!("Stream");
         }
-        // The media server asks for no login; the BMC only wants the properties to be there.
+        // The media server needs no login; the BMC only requires the properties.
         if self.login {
             body["UserName"] = json!("anonymous");
             body["Password"] = json!("anonymous");
@@ -186,7 +186,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Whether the refusal says how to ask better, and the next request will.
+    /// Adapts to a refusal; false if it shows no other form.
     fn adapt(&mut self, error: &Error) -> bool {
         let Some(refusal) = error.refusal().filter(|refusal| {
             matches!(refusal.status, StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY)

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The messages in an answer (DSP0266, section 8.6): `error`, `@Message.ExtendedInfo`.
+//! Messages in an answer (DSP0266, section 8.6): `error`, `@Message.ExtendedInfo`.
 
 use serde_json::Value;
 
-/// The longest text that is kept of an answer.
+/// Longest message text that is stored.
 const LIMIT: usize = 1_000;
 
 /// All messages of `body` in one line: id, text, arguments and properties of each.
@@ -13,7 +13,7 @@ pub(crate) fn detail(body: &Value) -> String {
     let error = body.get("error").unwrap_or(body);
     let mut parts = Vec::new();
     for list in ["@Message.ExtendedInfo", "Messages"] {
-        // Some BMCs send one object in place of a list.
+        // Some BMCs send an object instead of a list.
         match error.get(list) {
             Some(Value::Array(messages)) => parts.extend(messages.iter().map(message)),
             Some(one @ Value::Object(_)) => parts.push(message(one)),
@@ -24,7 +24,7 @@ pub(crate) fn detail(body: &Value) -> String {
     if parts.is_empty() {
         let texts = ["code", "message"].map(|name| error.get(name).and_then(Value::as_str));
         parts.extend(texts.into_iter().flatten().map(str::to_owned));
-        // Some answer in plain text; a page for people tells nothing.
+        // Some answer in plain text. An HTML page has no useful text.
         let text = body.as_str().map(str::trim).filter(|text| !text.starts_with('<'));
         parts.extend(text.map(str::to_owned));
     }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Power, and the one restart that a job makes.
+//! Power state, and the one restart of a job.
 //!
-//! A call to restart may be carried out though its answer got lost, and a machine that is
-//! restarted again in the middle of its installation is lost. So a restart is told by what it
-//! leaves behind, against a [`Snapshot`] from before that the caller keeps: also over its own end.
+//! A restart may have happened although its answer was lost, and a host that is restarted during
+//! its installation is lost. So a restart is detected by its effects, compared with a [`Snapshot`]
+//! from before. The caller stores the snapshot, also across its own restart.
 
 use std::time::{Duration, Instant};
 
@@ -15,41 +15,41 @@ use serde_json::{Value, json};
 use crate::client::Client;
 use crate::error::{Error, Refusal};
 
-/// What the machine is.
+/// Power state of the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Power {
-    /// On, or about to be.
+    /// On, or powering on.
     On,
     /// Off.
     Off,
-    /// On its way off, paused, or unknown.
+    /// Powering off, paused, or unknown.
     Other,
 }
 
-/// What can be seen of a machine's boots. Kept by the caller from before a restart until it is
-/// sure.
+/// Observable state of the host's boots. The caller stores it before a restart, until the restart
+/// is confirmed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Snapshot {
-    /// `LastResetTime` (schema `ComputerSystem` 1.12), where the BMC tells it.
+    /// `LastResetTime` (schema `ComputerSystem` 1.12), if the BMC has it.
     pub last_reset: Option<String>,
-    /// Whether the boot source was set for one boot: it is gone after that boot.
+    /// Whether the boot source is set for one boot; the boot clears it.
     pub boot_once: bool,
 }
 
-/// How a machine was restarted.
+/// How the host was restarted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Restart {
-    /// An earlier call had done it.
+    /// By an earlier call.
     Already,
     /// It was off.
     PoweredOn,
-    /// Its operating system shut down.
+    /// By its operating system.
     Graceful,
     /// By force.
     Forced,
 }
 
-/// The machine as it is now.
+/// The current state of the system.
 struct State {
     power: Power,
     snapshot: Snapshot,
@@ -65,7 +65,7 @@ impl State {
         let allowed =
             match action.and_then(|action| action.get("ResetType@Redfish.AllowableValues")) {
                 Some(list) => Some(list.clone()),
-                // Since 2017 the list may be in a resource of its own.
+                // Since 2017 the list may be in a separate resource.
                 None => match action.and_then(|action| action.get("@Redfish.ActionInfo")) {
                     Some(Value::String(path)) => parameters(&client.get(path).await?.value),
                     _ => None,
@@ -90,12 +90,12 @@ impl State {
         })
     }
 
-    /// A BMC that does not tell what it allows is asked.
+    /// Whether a reset type is allowed. A BMC without a list gets the request.
     fn allows(&self, kind: &str) -> bool {
         self.allowed.as_ref().is_none_or(|allowed| allowed.iter().any(|allowed| allowed == kind))
     }
 
-    /// Whether the machine was restarted since `before`; None where nothing tells.
+    /// Whether the host was restarted since `before`; `None` if nothing shows it.
     fn restarted_since(&self, before: &Snapshot) -> Option<bool> {
         if before.boot_once && !self.snapshot.boot_once {
             return Some(true);
@@ -124,23 +124,23 @@ pub(crate) async fn snapshot(client: &Client, system: &str) -> Result<Snapshot, 
 }
 
 impl Snapshot {
-    /// Whether a restart will be seen. Where it won't, only the power can be.
+    /// Whether a restart is observable. If not, only the power state is.
     fn tells(&self) -> bool {
         self.last_reset.is_some() || self.boot_once
     }
 
-    /// For how long to look for a restart that takes `begin` to begin. A BMC that keeps the time
-    /// shows it at once; the boot source is spent only after POST.
+    /// How long to wait for a restart that starts within `begin`. `LastResetTime` changes at once;
+    /// the boot source is cleared only after POST.
     fn patience(&self, client: &Client, begin: Duration) -> Duration {
         begin + if self.last_reset.is_some() { Duration::ZERO } else { client.timing.post }
     }
 }
 
-/// Restarts the machine once, counted from `before`; or powers it on where it is off. Gracefully
-/// where that is to be had; by force where it is not, or does not end.
+/// Restarts the host once, counted from `before`, or powers it on if it is off: gracefully if
+/// possible, by force if that is not available or does not end.
 ///
-/// `resumed` says that an earlier call may have been made: where nothing tells yet whether it was,
-/// its effect is waited for first.
+/// `resumed` means that an earlier call may have been sent. If nothing shows yet whether it was,
+/// its effect is awaited first.
 pub(crate) async fn restart(
     client: &Client,
     system: &str,
@@ -177,13 +177,13 @@ pub(crate) async fn restart(
             }
         }
     }
-    // What can be seen from outside, whatever the operating system does.
+    // The power state is visible whatever the operating system does.
     off(client, system).await?;
     on(client, system).await?;
     Ok(Restart::Forced)
 }
 
-/// A restart in two parts, each of which the power shows.
+/// A restart as power off and power on, each of which is observable.
 async fn shut_down_and_start(
     client: &Client,
     system: &str,
@@ -204,18 +204,18 @@ async fn shut_down_and_start(
     Ok(restart)
 }
 
-/// What came of asking for a reset.
+/// The result of a reset request.
 enum Asked {
-    /// The BMC took it, or may have.
+    /// The BMC accepted it, or may have.
     Taken,
-    /// It was surely not carried out, and may be later: iDRACs answer 409 for some time after the reset
-    /// before.
+    /// It was certainly not carried out, and may be later: iDRACs answer 409 for some time after a
+    /// reset.
     NotNow(Error),
-    /// The BMC does not do this.
+    /// The BMC does not support it.
     Never(Error),
 }
 
-/// Asks for a reset.
+/// Requests a reset.
 async fn ask(client: &Client, state: &State, kind: &str) -> Result<Asked, Error> {
     let target = state.target.as_deref().ok_or_else(|| {
         Error::Missing(
@@ -244,7 +244,8 @@ async fn ask(client: &Client, state: &State, kind: &str) -> Result<Asked, Error>
     })
 }
 
-/// Asks for a reset that has alternatives. False when the BMC refuses it; true also when it may have taken it.
+/// Requests a reset that has alternatives. False if the BMC refuses it; true if it accepted it or
+/// may have.
 async fn reset(client: &Client, state: &State, kind: &str) -> Result<bool, Error> {
     match ask(client, state, kind).await? {
         Asked::Taken => Ok(true),
@@ -253,7 +254,7 @@ async fn reset(client: &Client, state: &State, kind: &str) -> Result<bool, Error
     }
 }
 
-/// Waits until the machine was restarted since `before`. False when that can't be seen in time.
+/// Waits until the host was restarted since `before`. False if that is not seen in time.
 async fn wait(
     client: &Client,
     system: &str,
@@ -284,8 +285,8 @@ async fn on(client: &Client, system: &str) -> Result<(), Error> {
     switch(client, system, &["On", "ForceOn"], Power::On).await
 }
 
-/// Brings the machine to a power state. Doing it twice changes nothing, so refusals that may pass are retried
-/// until the state is seen or `timing.power` is over.
+/// Brings the host to a power state. This is idempotent, so temporary refusals are retried until
+/// the state is reached or `timing.power` has passed.
 async fn switch(client: &Client, system: &str, kinds: &[&str], to: Power) -> Result<(), Error> {
     let deadline = Instant::now() + client.timing.power;
     let mut asked = false;
@@ -315,10 +316,11 @@ async fn switch(client: &Client, system: &str, kinds: &[&str], to: Power) -> Res
     }
 }
 
-/// Asks for the first of `kinds` that the BMC takes. Answers with the refusal where one may be taken later.
+/// Requests the first of `kinds` that the BMC accepts. Returns the refusal if one may be accepted
+/// later.
 ///
 /// # Errors
-/// When the BMC refuses all of them for good.
+/// When the BMC refuses all of them permanently.
 async fn ask_any(
     client: &Client,
     state: &State,

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What only some BMCs do, as data, each with where it is known from.
+//! Vendor quirks as data, each with its source.
 //!
-//! A quirk that shows itself in an answer (a property that is asked for or refused, a slot that
-//! has no actions) needs no entry: the client reacts to the answer, whoever made the BMC. Here is
-//! only what can't be seen beforehand.
+//! A quirk that an answer shows (a property that is required or refused, a slot without actions)
+//! needs no profile: the client reacts to the answer of any BMC. A profile has only what cannot be
+//! detected beforehand.
 
 use serde_json::Value;
 
@@ -14,24 +14,24 @@ use serde_json::Value;
 pub struct Profile {
     /// Its name in configuration and in the API.
     pub name: &'static str,
-    /// Its name for people.
+    /// Its display name.
     pub title: &'static str,
-    /// How `Vendor` of the service root, a key of its `Oem`, or `Manufacturer` of the system
-    /// begins, in lower case.
+    /// Lower-case prefixes of `Vendor` of the service root, of a key of its `Oem`, or of
+    /// `Manufacturer` of the system.
     pub vendors: &'static [&'static str],
-    /// How the ids of usable slots begin, in upper case; none means all.
+    /// Upper-case prefixes of the ids of usable slots; empty means all.
     pub slots: &'static [&'static str],
-    /// Whether `InsertMedia` takes `Inserted` and `WriteProtected`; both default to true (schema
-    /// `VirtualMedia` 1.2), so that leaving them out asks for the same.
+    /// Whether `InsertMedia` accepts `Inserted` and `WriteProtected`. Both default to true (schema
+    /// `VirtualMedia` 1.2), so omitting them has the same meaning.
     pub flags: bool,
-    /// The names of the virtual CD as a boot source, best first; the first that the system allows
-    /// is taken.
+    /// Names of the virtual CD as a boot source, best first; the first that the system allows is
+    /// used.
     pub boot_targets: &'static [&'static str],
-    /// Whether `BootSourceOverrideMode` can be written along with the target.
+    /// Whether `BootSourceOverrideMode` can be written together with the target.
     pub boot_mode: bool,
-    /// What in an error says that the BMC or the machine can't do it now but will.
+    /// Texts in an error that mean "not now" for the BMC or the host.
     pub busy: &'static [&'static str],
-    /// Where all this is known from.
+    /// Sources of all of this.
     pub sources: &'static [&'static str],
 }
 
@@ -43,7 +43,7 @@ impl Profile {
     }
 }
 
-/// Any BMC that keeps to the standard.
+/// A BMC that follows the standard.
 pub const GENERIC: &Profile = &Profile {
     name: "generic",
     title: "generic",
@@ -68,7 +68,7 @@ pub const PROFILES: &[&Profile] = &[
         flags: true,
         boot_targets: &["Cd"],
         boot_mode: true,
-        // Not ready after the operation before; remote services not ready; media still detached.
+        // Not ready after the last operation; remote services not ready; media still detached.
         busy: &["SYS518", "RAC0508", "VRM0021"],
         sources: &[
             "openstack/sushy connector.py (SYS518)",
@@ -95,7 +95,7 @@ pub const PROFILES: &[&Profile] = &[
         name: "xcc",
         title: "Lenovo XCC",
         vendors: &["lenovo"],
-        // RDOC holds what was uploaded, Remote what a console shares; URLs go into EXT.
+        // RDOC has uploaded images, Remote those of a console; only EXT takes URLs.
         slots: &["EXT"],
         flags: true,
         boot_targets: &["Cd"],
@@ -124,7 +124,7 @@ pub const PROFILES: &[&Profile] = &[
         name: "sushy-tools",
         title: "sushy-tools' emulator",
         vendors: &["sushy emulator"],
-        // Its other slot, Floppy, is one on an ISA bus: no system that came after floppies looks there.
+        // The slot Floppy is on an ISA bus, where current systems do not look.
         slots: &["CD"],
         flags: true,
         boot_targets: &["Cd"],
@@ -135,12 +135,12 @@ pub const PROFILES: &[&Profile] = &[
     GENERIC,
 ];
 
-/// The profile of this name, if there is one.
+/// Finds a profile by its name.
 pub fn named(name: &str) -> Option<&'static Profile> {
     PROFILES.iter().find(|profile| profile.name == name).copied()
 }
 
-/// The profile of a BMC by what its service root and system say of themselves.
+/// Detects the profile from service root and system.
 pub(crate) fn of(root: &Value, system: &Value) -> &'static Profile {
     let mut names: Vec<String> = Vec::new();
     let text =
@@ -157,8 +157,8 @@ pub(crate) fn of(root: &Value, system: &Value) -> &'static Profile {
     PROFILES.iter().find(|profile| is(profile)).copied().unwrap_or(GENERIC)
 }
 
-/// Whether messages say that the same call will do later. Ids of messages carry the name of their
-/// vendor's registry, so one vendor's are never another's.
+/// Whether messages mean that the same call may succeed later. Message ids have the name of the
+/// vendor's registry, so they do not collide between vendors.
 pub(crate) fn is_busy(detail: &str) -> bool {
     PROFILES.iter().flat_map(|profile| profile.busy).any(|busy| detail.contains(busy))
 }

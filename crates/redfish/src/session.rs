@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Who we are for the BMC: a session (DSP0266, section 13.3.4), or Basic where there is none.
+//! Credentials of a BMC: a session (DSP0266, section 13.3.4), or Basic.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -27,10 +27,10 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
-/// What the next request shows.
+/// Credentials of the next request.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Auth {
-    /// A session: its token, and the resource to delete at the end.
+    /// A session: its token, and the resource to delete.
     Session { token: HeaderValue, location: Option<String> },
     /// User name and password in each request.
     Basic(HeaderValue),
@@ -38,7 +38,7 @@ pub(crate) enum Auth {
 
 impl Auth {
     /// # Errors
-    /// When the user name has a colon in it, which Basic can't carry.
+    /// When the user name has a colon, which Basic cannot encode.
     pub(crate) fn basic(credentials: &Credentials) -> Result<Self, Error> {
         if credentials.user.contains(':') {
             let reason = "the BMC has no sessions, and a user name with a colon needs them";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Virtual media slots, and which of them hold what.
+//! Virtual media slots, and the choice of slots for the two images.
 
 use std::cmp::Ordering;
 
@@ -9,23 +9,23 @@ use serde_json::Value;
 
 use crate::client::Resource;
 
-/// What the machine sees a medium as.
+/// Kind of drive that the host sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// A CD or DVD drive.
     Cd,
-    /// A USB stick; an ISO 9660 image on it is found by its label all the same.
+    /// A USB stick. An ISO 9660 image on it is found by its label too.
     Usb,
 }
 
-/// How an image gets into a slot, best first.
+/// How an image is inserted, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Way {
-    /// By the action `InsertMedia`.
+    /// The action `InsertMedia`.
     Action,
-    /// By PATCH, which the resource lists among its methods.
+    /// PATCH, which the resource lists in `Allow`.
     Patch,
-    /// By PATCH, perhaps: the BMC lists no methods.
+    /// PATCH, possibly: the BMC sends no `Allow`.
     Unknown,
 }
 
@@ -36,24 +36,24 @@ pub struct Slot {
     pub path: String,
     /// Its `Id`.
     pub id: String,
-    /// What the machine sees.
+    /// Kind of drive that the host sees.
     pub kind: Kind,
     pub(crate) way: Way,
 }
 
-/// Which slots a job uses.
+/// The slots that a job uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Plan {
-    /// The maintenance image in one, which the machine boots from, and the task in the other.
+    /// Two slots: the host boots the maintenance image from one, the task is in the other.
     Two {
-        /// For the maintenance image.
+        /// Slot of the maintenance image.
         maintenance: Slot,
-        /// For the task.
+        /// Slot of the task image.
         task: Slot,
     },
-    /// There is one: it needs an image that holds both.
+    /// One slot, which needs a combined image.
     One {
-        /// For both.
+        /// Slot of the combined image.
         combined: Slot,
     },
 }
@@ -67,7 +67,7 @@ impl Plan {
         }
     }
 
-    /// Two CDs; else a CD and a USB stick; else one CD.
+    /// Chooses two CDs, else a CD and a USB stick, else one CD.
     pub(crate) fn of(mut slots: Vec<Slot>) -> Option<Self> {
         slots.sort_by(|left, right| {
             (left.kind, left.way)
@@ -84,7 +84,7 @@ impl Plan {
 }
 
 impl Slot {
-    /// The slot of a `VirtualMedia` resource, if an image can be inserted by its URL.
+    /// Reads a `VirtualMedia` resource; `None` if it takes no image by URL.
     pub(crate) fn of(resource: &Resource) -> Option<Self> {
         let value = &resource.value;
         let text = |name: &str| value.get(name).and_then(Value::as_str);
@@ -105,14 +105,14 @@ impl Slot {
             (Some(_), _) => Way::Action,
             (None, Some(true)) => Way::Patch,
             (None, None) => Way::Unknown,
-            // Only a console can share an image here.
+            // Takes images from a remote console only.
             (None, Some(false)) => return None,
         };
         Some(Self { path, id, kind, way })
     }
 }
 
-/// Compares as people count: 2 before 10.
+/// Natural order: 2 before 10.
 fn natural(left: &str, right: &str) -> Ordering {
     let split = |text: &str| {
         let begin = text.trim_end_matches(|character: char| character.is_ascii_digit()).len();
@@ -158,7 +158,7 @@ mod tests {
     }
 
     proptest! {
-        /// A BMC may list its slots in any order; the plan is the same.
+        /// The plan does not depend on the order in which a BMC lists its slots.
         #[test]
         fn the_order_of_the_list_does_not_matter(
             mut slots in proptest::collection::vec(("[A-Z]{0,2}[0-9]{0,3}", any::<bool>()), 0..6),

@@ -1,33 +1,33 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! How long everything may take, and how long to wait before it is tried again.
+//! Time limits and retry pauses.
 
 use std::time::Duration;
 
-/// Time limits and pauses of a client.
+/// Time limits and retry pauses of a client.
 #[derive(Debug, Clone)]
 pub struct Timing {
-    /// For one request, with its connection and its whole answer.
+    /// One request, with its connection and its whole answer.
     pub request: Duration,
-    /// How often a request is made at most.
+    /// Most attempts of a request.
     pub attempts: u32,
     /// The pause after the first attempt; it doubles with each.
     pub backoff: Duration,
-    /// The longest pause, also where a BMC asks for a longer one.
+    /// The longest pause, also if a BMC asks for a longer one.
     pub backoff_max: Duration,
-    /// Between two looks at what is awaited.
+    /// Interval between checks of an awaited state.
     pub poll: Duration,
-    /// Until what was written must be read back.
+    /// Until a write must be visible.
     pub settle: Duration,
-    /// For an operating system to shut down.
+    /// Shutdown of an operating system.
     pub graceful: Duration,
-    /// For a machine to be seen off, or on.
+    /// Until the host is seen off, or on.
     pub power: Duration,
-    /// From power on until the firmware takes its boot source: large machines train their memory
-    /// for minutes.
+    /// From power on until the firmware uses its boot source: large hosts train their memory for
+    /// minutes.
     pub post: Duration,
-    /// For a task that the BMC answered with.
+    /// A task of the BMC.
     pub task: Duration,
 }
 
@@ -49,10 +49,10 @@ impl Default for Timing {
 }
 
 impl Timing {
-    /// The pause after attempt number `attempt`, which counts from 0.
+    /// The pause after attempt number `attempt`, counted from 0.
     ///
-    /// Half of it is random, so that a thousand jobs whose network came back don't call at once.
-    /// What the BMC asked for (`Retry-After`) is never undercut, up to `backoff_max`.
+    /// Half of it is random, so that a thousand jobs do not call at once after a network failure.
+    /// `Retry-After` is respected up to `backoff_max`.
     pub(crate) fn pause(&self, attempt: u32, retry_after: Option<Duration>) -> Duration {
         let doubled = self.backoff.saturating_mul(2_u32.saturating_pow(attempt.min(16)));
         let whole = doubled.min(self.backoff_max);

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Whom to believe that it is the BMC: nearly all come with a certificate that they signed
-//! themselves.
+//! Verification of the BMC's certificate, which is mostly self-signed.
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,26 +20,25 @@ use x509_cert::der::{Decode as _, Encode as _};
 
 use crate::error::Error;
 
-/// How long authorities that were installed or removed go unnoticed.
+/// How long changed CA certificates of the system go unnoticed.
 const ROOTS_STAY: Duration = Duration::from_mins(5);
 
 /// How the certificate of a BMC is checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TlsPolicy {
-    /// It must chain to a certificate authority of this machine, and name the BMC.
+    /// It must chain to a CA certificate of the system, and name the BMC.
     System,
-    /// It must chain to one of these authorities (PEM), and name the BMC.
+    /// It must chain to one of these CA certificates (PEM), and name the BMC.
     Ca(String),
-    /// It must be the very certificate with this SHA-256 (of its DER form); its name and dates
-    /// don't matter.
+    /// It must have this SHA-256 (of its DER form); name and dates are ignored.
     Pin([u8; 32]),
     /// It is not checked: whoever answers at the address gets the password.
     Insecure,
 }
 
 impl TlsPolicy {
-    /// Reads a SHA-256 as people write it: 64 hexadecimal digits, in pairs with colons between
-    /// them or without, as `openssl x509 -fingerprint -sha256` shows it.
+    /// Parses a SHA-256: 64 hexadecimal digits, with or without colons between pairs, as `openssl
+    /// x509 -fingerprint -sha256` prints it.
     ///
     /// # Errors
     /// When it is something else.
@@ -77,8 +75,8 @@ impl TlsPolicy {
     }
 }
 
-/// The authorities of this machine, as they were a while ago at most: to read and parse them takes longer than
-/// all else that a client does, and each step of a job has one of its own.
+/// The CA certificates of the system, cached for a while: reading and parsing them takes longer
+/// than anything else that a client does, and each step of a job has its own client.
 fn system_roots() -> Result<Arc<RootCertStore>, Error> {
     static KNOWN: Mutex<Option<(Instant, Arc<RootCertStore>)>> = Mutex::new(None);
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -116,7 +114,7 @@ fn roots(pem: &str) -> Result<RootCertStore, Error> {
     Ok(store)
 }
 
-/// Accepts one certificate, or any; that the other side holds its key is checked in both cases.
+/// Accepts one certificate, or any. That the peer has its key is checked in both cases.
 #[derive(Debug)]
 struct Verifier {
     pin: Option<[u8; 32]>,
@@ -163,7 +161,7 @@ impl ServerCertVerifier for Verifier {
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let algorithms = &self.provider.signature_verification_algorithms;
         let known = verify_tls13_signature(message, cert, dss, algorithms);
-        // TLS 1.3 has fewer signature schemes than the list holds.
+        // TLS 1.3 has fewer signature schemes than the list.
         known.or_else(|error| {
             let allowed = !matches!(error, rustls::Error::PeerMisbehaved(_));
             by_key(message, cert, dss, algorithms).filter(|_| allowed).ok_or(error)
@@ -175,8 +173,9 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// Verifies the signature of a handshake by the key in a certificate that webpki does not read: old BMCs have
-/// X.509 v1 (RFC 5280, section 4.1.2.1). With a pin, or without a check, nothing but the key matters.
+/// Verifies a handshake signature with the key in a certificate that webpki does not parse: old
+/// BMCs have X.509 v1 (RFC 5280, section 4.1.2.1). With a pin, or without a check, only the key
+/// matters.
 fn by_key(
     message: &[u8],
     cert: &CertificateDer<'_>,

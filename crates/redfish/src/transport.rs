@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! One HTTP request: a connection, kept for the next; a limit for time and for size.
+//! One HTTP request, with a reused connection, a time limit and a size limit.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -17,24 +17,23 @@ use crate::decode::decode;
 use crate::error::Error;
 use crate::tls::TlsPolicy;
 
-/// The longest answer that is read. The longest of real BMCs, with expanded collections, have
-/// some hundred KiB.
+/// Longest answer that is read. Expanded collections of real BMCs have some hundred KiB.
 const LIMIT: usize = 2 * 1024 * 1024;
-/// The most that is read of one BMC in a session, over all answers: ten minutes of polling large resources take
+/// Most bytes that are read of one BMC in a session: ten minutes of polling large resources take
 /// less.
 const TOTAL: usize = 64 * 1024 * 1024;
-/// For how long an unused connection is kept: a step makes its calls one after the other, and
-/// some BMCs choke on connections that stay (the source of sushy's connector says so).
+/// How long an idle connection is kept: a step makes its calls in sequence, and some BMCs fail with
+/// long-lived connections (source of sushy's connector).
 const IDLE: Duration = Duration::from_secs(5);
 
 pub(crate) struct Transport {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     timeout: Duration,
-    /// Bytes that may still be read, decoded.
+    /// Remaining decoded bytes.
     left: AtomicUsize,
 }
 
-/// An answer, read to its end.
+/// A complete answer.
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(crate) status: StatusCode,
@@ -88,7 +87,7 @@ impl Transport {
             let body = decode(&parts.headers, body.to_bytes(), LIMIT)
                 .map_err(|reason| Error::Answer { call: call.clone(), reason })?;
             let less = |left: usize| Some(left.saturating_sub(body.len()));
-            // It has a new value in any case.
+            // It is overwritten in any case.
             self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).ok();
             Ok(Response { status: parts.status, headers: parts.headers, body })
         };
@@ -99,7 +98,7 @@ impl Transport {
     }
 }
 
-/// The error and what caused it, in one line.
+/// The error and its causes in one line.
 fn causes(error: &dyn std::error::Error) -> String {
     let mut line = error.to_string();
     let mut next = error.source();
@@ -114,13 +113,13 @@ fn causes(error: &dyn std::error::Error) -> String {
     line
 }
 
-/// Whether the TLS handshake failed, which a retry cannot fix. A connection that broke within
-/// it is none of these.
+/// Whether the TLS handshake failed, which a retry cannot fix. A connection that broke during it
+/// does not count.
 fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
     if error.is::<rustls::Error>() {
         return true;
     }
-    // An error of input and output does not name as its source the error that it is made of.
+    // `io::Error` does not return its inner error as the source.
     let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
     match inner {
         Some(inner) => is_tls(inner),

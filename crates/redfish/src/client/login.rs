@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Who we are to a BMC: a session where it has any, else Basic.
+//! Authentication to a BMC: a session if it has any, else Basic.
 
 use hyper::header::{HeaderMap, LOCATION};
 use hyper::{Method, StatusCode};
@@ -11,13 +11,13 @@ use super::{Client, ROOT};
 use crate::error::Error;
 use crate::session::{Auth, TOKEN};
 
-/// Where sessions are made when the service root does not tell without one.
+/// Path of sessions if the service root cannot be read without one.
 const SESSIONS: &str = "/redfish/v1/SessionService/Sessions";
 
 impl Client {
-    /// What proves who we are: of the session that there is, or of a new one.
+    /// Credentials of the current session, or of a new one.
     pub(super) async fn authenticate(&self) -> Result<Auth, Error> {
-        // Held while a session is made, so that two calls don't make two.
+        // Held during the login, so that two calls do not open two sessions.
         let mut current = self.auth.lock().await;
         if let Some(auth) = current.as_ref() {
             return Ok(auth.clone());
@@ -31,7 +31,7 @@ impl Client {
         Ok(auth)
     }
 
-    /// Makes a session. What called for it tries again, so this does not.
+    /// Opens a session. The caller retries, so this does not.
     async fn login(&self) -> Result<Auth, Error> {
         let Some(path) = self.sessions().await? else { return Auth::basic(&self.credentials) };
         let body = json!({
@@ -41,7 +41,7 @@ impl Client {
         let login = self.follow(&Method::POST, &path, Some(&body), &HeaderMap::new()).await;
         let response = match login {
             Ok(response) => response,
-            // A wrong password is not tried again: BMCs lock users out.
+            // A wrong password is not retried: BMCs lock users.
             Err(error) if error.status() == Some(StatusCode::UNAUTHORIZED) => {
                 return Err(Error::Credentials);
             }
@@ -51,7 +51,7 @@ impl Client {
         if let Some(token) = response.headers.get(TOKEN) {
             return Ok(Auth::session(token.clone(), location.map(str::to_owned)));
         }
-        // Without its token the session is of no use, and BMCs have few.
+        // Without its token the session is useless, and BMCs have few.
         let auth = Auth::basic(&self.credentials)?;
         if let Some(path) = location.and_then(|location| self.address.local(location)) {
             let headers = HeaderMap::from_iter([auth.header()]);
@@ -62,8 +62,8 @@ impl Client {
         Ok(auth)
     }
 
-    /// Where sessions are made, if the BMC has any: the service root tells, and needs no session for
-    /// that (DSP0266, section 13.3.1), though some BMCs want one.
+    /// The path of sessions, if the BMC has any. The service root has it and needs no session
+    /// (DSP0266, section 13.3.1), though some BMCs require one.
     async fn sessions(&self) -> Result<Option<String>, Error> {
         match self.follow(&Method::GET, ROOT, None, &HeaderMap::new()).await {
             Ok(response) => {
@@ -79,13 +79,13 @@ impl Client {
     }
 }
 
-/// Whether the BMC has no sessions to give, so that Basic is what remains.
+/// Whether the BMC has no sessions left, so that Basic remains.
 fn without_sessions(error: &Error) -> bool {
     let none = [
         StatusCode::NOT_FOUND,
         StatusCode::METHOD_NOT_ALLOWED,
         StatusCode::NOT_IMPLEMENTED,
-        // All are taken: iDRACs have as few as six, and keep what nobody closed for half an hour.
+        // All are in use: iDRACs have as few as six, and keep an unclosed one for half an hour.
         StatusCode::SERVICE_UNAVAILABLE,
         StatusCode::TOO_MANY_REQUESTS,
     ];
