@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What a recipe carries and nobody may log: the files for the installed system, and the metadata.
+//! Parts of a recipe that may not be logged: the files for the installed system, and the metadata.
 
 use std::fmt;
 
@@ -24,21 +24,21 @@ pub type UnattendXml = Contents<{ 1024 * 1024 }>;
 pub type KsCfg = Contents<{ 256 * 1024 }>;
 
 impl<const MAX_BYTES: usize> Contents<MAX_BYTES> {
-    /// The most bytes that it may have.
+    /// Its limit in bytes.
     pub const MAX_BYTES: usize = MAX_BYTES;
 
-    /// Takes `text` if it is not too large.
+    /// Accepts `text` up to the limit.
     pub fn new(text: impl Into<String>) -> Result<Self, FormError> {
         let text = text.into();
         if text.len() <= MAX_BYTES { Ok(Self(text)) } else { Err(FormError("small enough")) }
     }
 
-    /// The contents themselves, for the file that they are written to.
+    /// The contents, for the file that they are written to.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Size and digest: what may be logged.
+    /// Size and digest, which may be logged.
     pub fn summary(&self) -> ContentSummary {
         ContentSummary::of(self.0.as_bytes())
     }
@@ -63,7 +63,8 @@ impl<const MAX_BYTES: usize> fmt::Debug for Contents<MAX_BYTES> {
     }
 }
 
-/// Site data that the provisioner hands on and never interprets. `Debug` counts its members.
+/// Site data that the provisioner passes on and never interprets. `Debug` shows the number of
+/// members.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Metadata(pub Map<String, Value>);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `/controller.json` on the task ISO: how the machine reaches the controller that gave it the task.
+//! `/controller.json` on the task ISO: how the host reaches the controller.
 //!
-//! The maintenance OS is the same for every machine and site, so this comes with the task, and
-//! `/recipe.sig` covers it. The dispatcher hands it on as [`DEFAULT_DIR`], apart from
-//! `/run/provision`: steps need no secret of the controller's.
+//! The maintenance OS is the same for every host and site, so this comes with the task, and
+//! `/recipe.sig` covers it. The dispatcher writes it to [`DEFAULT_DIR`], apart from
+//! `/run/provision`: steps need no secret of the controller.
 
 use std::fmt;
 
@@ -21,39 +21,39 @@ use crate::{
 pub const CONTROLLER_JSON: &str = "controller.json";
 /// The largest such file, in bytes.
 pub const MAX_CONTROLLER_BYTES: usize = 16 * 1024;
-/// Where the dispatcher puts what is in it. Folder 0700, files 0600.
+/// Folder that the dispatcher writes: mode 0700, files 0600.
 pub const DEFAULT_DIR: &str = "/run/controller";
 /// `WEBHOOK_URL`, `WEBHOOK_SECRET` and `JOB_ID`, for the unit that reports.
 pub const WEBHOOK_ENV: &str = "webhook.env";
-/// `TOOLS`, for the units of the steps: what comes before the name of a tool image. Where the registry
-/// speaks plain http, `CONTAINERS_REGISTRIES_CONF` says so to podman, and `PLAIN_HTTP_REGISTRY` to steps.
+/// `TOOLS`, the prefix of tool images, for the units of the steps. For a registry over HTTP,
+/// `CONTAINERS_REGISTRIES_CONF` configures podman, and `PLAIN_HTTP_REGISTRY` the steps.
 pub const TOOLS_ENV: &str = "tools.env";
-/// containers-registries.conf(5), for a registry that speaks plain http.
+/// containers-registries.conf(5), for a registry over HTTP.
 pub const REGISTRIES_CONF: &str = "registries.conf";
-/// The certificates of the site's authorities (PEM), which the machine trusts beside those of its image.
+/// CA certificates of the site (PEM), which the host trusts in addition to those of its image.
 pub const AUTHORITIES_PEM: &str = "authorities.pem";
 
-/// How the machine reaches its controller.
+/// How the host reaches the controller.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ControllerAccess {
-    /// Where the end of the task is reported to, the machine's serial number included.
+    /// Webhook for the report, with the host's serial number.
     pub webhook_url: WebhookUrl,
-    /// What the header `X-Webhook-Secret` holds.
+    /// Value of the header `X-Webhook-Secret`.
     pub webhook_secret: WebhookSecret,
-    /// The job that the report is about.
+    /// The job of the report.
     pub job_id: ShortText,
-    /// The registry that has the tool images, as `HOST[:PORT][/PREFIX]`; none where they are bound
-    /// into the maintenance OS.
+    /// The registry of the tool images, as `HOST[:PORT][/PREFIX]`; `None` if they are bound into
+    /// the maintenance OS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_registry: Option<ToolRegistry>,
-    /// The authorities that the certificates of this controller and of the site's registries come from;
-    /// none where those are ones that everybody trusts.
+    /// CA certificates of the controller and of the site's registries; `None` if public CAs issued
+    /// their certificates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorities: Option<Authorities>,
 }
 
-/// A string of `/controller.json` that has been checked.
+/// A checked string of `/controller.json`.
 macro_rules! text {
     ($(#[$doc:meta])* $name:ident, $form:literal, $max:literal, $check:expr) => {
         $(#[$doc])*
@@ -91,7 +91,7 @@ text!(
 );
 
 text!(
-    /// The secret of the webhook: printable ASCII, as a header can hold. `Debug` does not show it.
+    /// The secret of the webhook: printable ASCII, for a header. `Debug` does not show it.
     WebhookSecret,
     "up to 512 printable ASCII characters",
     512,
@@ -99,7 +99,7 @@ text!(
 );
 
 text!(
-    /// A registry, and what comes before the names of its repositories.
+    /// A registry with a prefix of its repositories.
     ToolRegistry,
     "a registry as HOST[:PORT][/PREFIX]",
     255,
@@ -111,7 +111,7 @@ text!(
 );
 
 text!(
-    /// Certificates as PEM (RFC 7468), up to 12 KiB: about eight of them. What stands between them is for people.
+    /// Certificates as PEM (RFC 7468), up to 12 KiB, about eight. Text between them is ignored.
     Authorities,
     "certificates in PEM, up to 12288 bytes in all, and no private key",
     12_288,
@@ -149,10 +149,10 @@ impl fmt::Debug for ToolRegistry {
 /// Why the file was refused. It never repeats a value.
 #[derive(Debug, thiserror::Error)]
 pub enum ControllerError {
-    /// Not JSON of this shape; `serde_json` names the field, and says of a value only its form.
+    /// Not JSON of this shape. `serde_json` names the field, and of a value only its form.
     #[error("{CONTROLLER_JSON}: {0}")]
     Malformed(#[from] serde_json::Error),
-    /// A value can't be handed on.
+    /// A value cannot be passed on.
     #[error("{CONTROLLER_JSON}: {0}")]
     Env(#[from] EnvFileError),
 }
@@ -196,15 +196,15 @@ impl ControllerAccess {
         Ok(files)
     }
 
-    /// The registry's `HOST[:PORT]` where it speaks plain http: it is the service that machines report to, and
-    /// they do so over plain http. Any other has to speak https.
+    /// The registry's `HOST[:PORT]` if it is read over HTTP: it is the service that hosts report to
+    /// over HTTP. Any other requires HTTPS.
     fn plain_registry(&self) -> Option<&str> {
         let host = self.tool_registry.as_ref()?.0.split('/').next()?;
         let service = self.webhook_url.0.strip_prefix("http://")?.split('/').next()?;
         (host == service).then_some(host)
     }
 
-    /// Writes the folder `dir`, or replaces it, in one call of the kernel.
+    /// Writes or replaces the folder `dir` atomically.
     #[cfg(feature = "write")]
     pub fn write(&self, dir: &std::path::Path) -> Result<(), crate::provision::ProvisionError> {
         let files = self.files().map_err(|error| crate::provision::ProvisionError::Malformed {

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! systemd's `EnvironmentFile=` format (systemd.exec(5)): writing one that is read back as it was
-//! meant, whatever the values hold, and reading one by systemd's own rules.
+//! systemd's `EnvironmentFile=` format (systemd.exec(5)): writes files that systemd reads back
+//! unchanged for any value, and reads files by systemd's own rules.
 //!
 //! The rules are those of `parse_env_file_internal` in systemd's `src/basic/env-file.c`, as of
 //! version 254: a backslash at the end of a comment no longer joins the next line to it.
 //! Values are always written in double quotes, where only four characters need a backslash.
 
-/// What can't be written to, or read from, an environment file. It never repeats a value.
+/// What cannot be written to, or read from, an environment file. It never repeats a value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EnvFileError {
-    /// Not the name of a variable.
+    /// Not a variable name.
     #[error("a variable's name must have the form [A-Za-z_][A-Za-z0-9_]*")]
     Name,
-    /// systemd would refuse the whole file for this value.
+    /// systemd would refuse the whole file because of this value.
     #[error("{name}: the value holds {what}, which systemd refuses")]
     Value {
         /// The variable.
@@ -22,7 +22,7 @@ pub enum EnvFileError {
         /// What is wrong with its value.
         what: &'static str,
     },
-    /// The file is not UTF-8, or holds a NUL.
+    /// The file is not UTF-8, or contains a NUL.
     #[error("not an environment file: it is not UTF-8 text without NUL")]
     NotText,
 }
@@ -59,14 +59,14 @@ pub fn write<'a>(
     Ok(file)
 }
 
-/// Whether `name` is a variable's name to systemd and to every shell.
+/// Whether `name` is a variable name for systemd and for every shell.
 fn is_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// What makes systemd refuse `value`, whatever the quoting: a NUL ends the text, and
-/// `utf8_is_valid` takes no noncharacters, for which the whole file would be dropped.
+/// Why systemd refuses `value` with any quoting: a NUL ends the text, and `utf8_is_valid` refuses
+/// noncharacters, for which the whole file would be dropped.
 fn refused(value: &str) -> Option<&'static str> {
     if value.len() > MAX_VALUE_BYTES {
         return Some("more than 64 KiB");
@@ -80,7 +80,7 @@ fn refused(value: &str) -> Option<&'static str> {
     })
 }
 
-/// Where the parser is.
+/// State of the parser.
 #[derive(Clone, Copy)]
 enum State {
     BeforeName,
@@ -96,23 +96,23 @@ enum State {
     CommentEscape,
 }
 
-/// The pair that is being read. Trailing white space is only trimmed where it was not quoted.
+/// The pair that is being read. Trailing white space is trimmed only if it was not quoted.
 #[derive(Default)]
 struct Pair {
     name: String,
     value: String,
-    /// Length of the value up to its last character that trimming must not take.
+    /// Length of the value up to its last character that trimming must keep.
     kept: usize,
 }
 
 impl Pair {
-    /// Adds a character that stays, even if it is white space.
+    /// Adds a character that is kept, even white space.
     fn push_kept(&mut self, c: char) {
         self.value.push(c);
         self.kept = self.value.len();
     }
 
-    /// Adds a bare character: white space stays only if something follows it.
+    /// Adds an unquoted character: white space is kept only if something follows it.
     fn push_bare(&mut self, c: char) {
         self.value.push(c);
         if !is_blank(c) {
@@ -138,7 +138,7 @@ fn is_blank(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\n' | '\r')
 }
 
-/// Reads every assignment in order, a repeated name as often as it stands there.
+/// Reads every assignment in order, a repeated name as often as it occurs.
 pub fn parse(file: &[u8]) -> Result<Vec<(String, String)>, EnvFileError> {
     let text = std::str::from_utf8(file).map_err(|_| EnvFileError::NotText)?;
     if text.contains('\0') {

@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What is wrong with a recipe, in the form that the controller's API answers with.
+//! Faults of a recipe, in the format of the controller's API.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// The most faults that are told: a recipe can be made of nothing else.
+/// Most faults that are reported: a recipe can consist of nothing else.
 const MAX_FAULTS: usize = 1000;
 /// The longest pointer, in characters: a name in a recipe can be as long as the recipe.
 const MAX_PATH_CHARS: usize = 512;
 
-/// One fault. It names a place and a rule, and never repeats the value that is there.
+/// One fault: a position and a rule, never the value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Fault {
     /// JSON pointer (RFC 6901) to the field, or to where a missing field should be; empty for the
     /// recipe as a whole.
     pub path: String,
-    /// The keyword of JSON Schema that the value breaks, or one of our own: `json` (not JSON),
-    /// `maxBytes` (too many bytes), `duplicate` (a field stands twice).
+    /// The violated keyword of JSON Schema, or one of our own: `json` (not JSON), `maxBytes` (too
+    /// many bytes), `duplicate` (a repeated member).
     pub code: &'static str,
     /// What is wrong, as a sentence about the field.
     pub message: String,
@@ -44,12 +44,12 @@ impl fmt::Display for Fault {
     }
 }
 
-/// A recipe that was not accepted, with every fault of it. Serialises to
+/// A refused recipe with all of its faults. Serialises to
 /// `{"error":"validation_error","message":…,"details":[{"path":…,"code":…,"message":…}]}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ValidationError {
     error: ErrorKind,
-    /// The whole in one sentence.
+    /// Summary in one sentence.
     pub message: String,
     /// Every fault, sorted by place.
     pub details: Vec<Fault>,
@@ -63,7 +63,7 @@ enum ErrorKind {
 }
 
 impl ValidationError {
-    /// The error for `details`, of which there is at least one.
+    /// The error for `details`, which are not empty.
     pub(crate) fn new(mut details: Vec<Fault>) -> Self {
         details.sort();
         details.dedup();
@@ -76,7 +76,7 @@ impl ValidationError {
         Self { error: ErrorKind::ValidationError, message, details }
     }
 
-    /// Whether the recipe could not be read at all, because it is too large or not JSON.
+    /// Whether the recipe could not be parsed, because it is too large or not JSON.
     pub fn is_unreadable(&self) -> bool {
         self.details
             .iter()
@@ -96,7 +96,7 @@ impl fmt::Display for ValidationError {
 
 impl std::error::Error for ValidationError {}
 
-/// The JSON pointer to the member `name` of what `pointer` points to (RFC 6901, section 3).
+/// The JSON pointer to member `name` of `pointer` (RFC 6901, section 3).
 pub(crate) fn pointer_to(pointer: &str, name: &str) -> String {
     format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"))
 }

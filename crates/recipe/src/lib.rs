@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The recipe: its JSON Schema, its validation and its typed model, and `/run/provision`, which the
-//! dispatcher writes from a recipe and the steps read.
+//! The recipe: JSON Schema, validation, typed model, and `/run/provision`, which the dispatcher
+//! writes and the steps read.
 #![forbid(unsafe_code)]
 
 mod contents;

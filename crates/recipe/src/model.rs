@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The recipe as types. What a value of these types serialises to, the current schema accepts,
-//! but for what a target requires: that is in [`TaskTarget::required`] and checked by validation.
+//! The recipe as types. The current schema accepts what these types serialise to, except for the
+//! fields that a target requires ([`TaskTarget::required`]), which validation checks.
 
 use std::{fmt, str::FromStr};
 
@@ -14,14 +14,14 @@ use crate::{
     text::{DiskPath, FirmwareUrl, FormError, OciReference, Sha256Hex},
 };
 
-/// One task for one machine. `Debug` shows no contents.
+/// The task of one host. `Debug` shows no contents.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
     /// The operator's own version of the recipe: recorded, never interpreted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipe_version: Option<String>,
-    /// What to do.
+    /// The target to start.
     pub task_target: TaskTarget,
     /// The disk to write to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -29,10 +29,10 @@ pub struct Recipe {
     /// The operating system's image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oci_url: Option<OciReference>,
-    /// Where the firmware is.
+    /// URL of the firmware.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub firmware_url: Option<FirmwareUrl>,
-    /// The firmware's digest.
+    /// SHA-256 of the firmware.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub firmware_sha256: Option<Sha256Hex>,
     /// The partition table.
@@ -53,7 +53,7 @@ pub struct Recipe {
 }
 
 impl Recipe {
-    /// A recipe for `task_target` with nothing else in it.
+    /// A recipe with only `task_target`.
     pub fn new(task_target: TaskTarget) -> Self {
         Self {
             recipe_version: None,
@@ -71,7 +71,7 @@ impl Recipe {
     }
 }
 
-/// The systemd target that carries a task out.
+/// The systemd target of a task.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum TaskTarget {
@@ -100,7 +100,7 @@ impl TaskTarget {
         }
     }
 
-    /// The recipe's fields that this target can't do without.
+    /// The fields that this target requires.
     pub fn required(&self) -> &'static [&'static str] {
         match self {
             Self::InstallLinux => &["target_disk", "oci_url", "partition_layout"],

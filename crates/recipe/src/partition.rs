@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The partition table that a recipe asks for.
+//! The partition table of a recipe.
 
 use std::{fmt, str::FromStr};
 
@@ -18,10 +18,10 @@ use crate::{
 pub struct PartitionLayout(Vec<Partition>);
 
 impl PartitionLayout {
-    /// The most partitions that a layout holds.
+    /// Most partitions of a layout.
     pub const MAX: usize = 64;
 
-    /// Takes 1 to 64 partitions.
+    /// Accepts 1 to 64 partitions.
     pub fn new(partitions: Vec<Partition>) -> Result<Self, FormError> {
         if (1..=Self::MAX).contains(&partitions.len()) {
             Ok(Self(partitions))
@@ -53,11 +53,11 @@ impl From<PartitionLayout> for Vec<Partition> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Partition {
-    /// How large it is.
+    /// Its size.
     pub size: Size,
-    /// What the partition table calls it.
+    /// Its type in the partition table.
     pub type_guid: TypeGuid,
-    /// The file system that it is made with.
+    /// Its file system.
     pub format: Format,
     /// Its name in the table and the label of its file system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -66,28 +66,28 @@ pub struct Partition {
 
 /// The size of a partition.
 ///
-/// Fixed sizes are set aside first. A percentage is of the space that they leave, and gets what is
-/// still free where that is less: `512M, 40%, 60%` fills the disk, and so does `512M, 40%, 100%`.
+/// Fixed sizes are reserved first. A percentage is of the rest, and is limited to what is still
+/// free: both `512M, 40%, 60%` and `512M, 40%, 100%` fill the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Size {
     /// A number of bytes.
     Bytes(ByteSize),
-    /// A share of the space that the fixed sizes leave.
+    /// A share of the space that is left by the fixed sizes.
     Percent(Percent),
 }
 
-/// A number of bytes that the recipe can write: 1 to 9999999 of K, M, G or T (powers of 1024).
+/// A number of bytes that a recipe can express: 1 to 9999999 of K, M, G or T (powers of 1024).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ByteSize(u64);
 
-/// The units, largest first, with the power of two that each stands for.
+/// The units, largest first, with their powers of two.
 const UNITS: [(char, u32); 4] = [('T', 40), ('G', 30), ('M', 20), ('K', 10)];
 /// The largest number before a unit.
 const MAX_COUNT: u64 = 9_999_999;
 
 impl ByteSize {
-    /// Takes `bytes` if a recipe can write it.
+    /// Accepts `bytes` if a recipe can express it.
     pub fn new(bytes: u64) -> Option<Self> {
         Self::split(bytes).map(|_| Self(bytes))
     }
@@ -97,7 +97,7 @@ impl ByteSize {
         self.0
     }
 
-    /// The count and the largest unit that write `bytes` without a remainder.
+    /// Count and largest unit that express `bytes` without a remainder.
     fn split(bytes: u64) -> Option<(u64, char)> {
         UNITS.into_iter().find_map(|(unit, power)| {
             let count = bytes >> power;
@@ -111,7 +111,7 @@ impl ByteSize {
 pub struct Percent(u8);
 
 impl Percent {
-    /// Takes 1 to 100.
+    /// Accepts 1 to 100.
     pub fn new(percent: u8) -> Option<Self> {
         (1..=100).contains(&percent).then_some(Self(percent))
     }
@@ -122,7 +122,7 @@ impl Percent {
     }
 }
 
-/// What a size that can't be read should have been.
+/// The expected form of a size.
 const SIZE_FORM: FormError = FormError("a size such as 512M, 1G or 40%");
 
 impl FromStr for Size {
@@ -151,7 +151,7 @@ impl fmt::Display for Size {
         match self {
             Self::Percent(percent) => write!(f, "{}%", percent.0),
             Self::Bytes(bytes) => {
-                // A `ByteSize` is only made of what `split` takes.
+                // A `ByteSize` can only be made from what `split` accepts.
                 let (count, unit) = ByteSize::split(bytes.0).unwrap_or((bytes.0 >> 10, 'K'));
                 write!(f, "{count}{unit}")
             }
@@ -159,13 +159,13 @@ impl fmt::Display for Size {
     }
 }
 
-/// What the partition table calls a partition: a type code of `sgdisk` or a GUID.
+/// Type of a partition: a type code of `sgdisk` or a GUID.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum TypeGuid {
     /// A type code of `sgdisk --list-types`, such as `0xef00`.
     Code(u16),
-    /// A partition type GUID (UEFI 2.10, 5.3.3) as the number that its digits write.
+    /// A partition type GUID (UEFI 2.10, 5.3.3) as a number with the same digits.
     Guid(u128),
 }
 
@@ -187,7 +187,7 @@ impl TypeGuid {
     /// Linux root for 64-bit ARM (Discoverable Partitions Specification).
     pub const LINUX_ROOT_ARM64: Self = Self::Guid(0xB921_B045_1DF0_41C3_AF44_4C6F_280D_3FAE);
 
-    /// The GUID, where the type is one or is a code whose GUID is known here.
+    /// The GUID, if the type is one or is a code with a known GUID.
     #[must_use]
     pub fn to_guid(self) -> Self {
         match self {
@@ -254,7 +254,7 @@ impl fmt::Debug for TypeGuid {
     }
 }
 
-/// Serde goes through the string form of each.
+/// Serde uses the string form.
 macro_rules! string_conversions {
     ($($name:ident),*) => {
         $(
@@ -275,11 +275,11 @@ macro_rules! string_conversions {
 }
 string_conversions!(Size, TypeGuid);
 
-/// The file system that a partition is made with.
+/// File system of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// FAT32, as the EFI system partition wants it.
+    /// FAT32, for the EFI system partition.
     Vfat,
     /// ext4.
     Ext4,
@@ -291,12 +291,12 @@ pub enum Format {
     Ntfs,
     /// Swap space.
     Swap,
-    /// Nothing: the partition is left as it is.
+    /// No file system: the partition is left unformatted.
     Raw,
 }
 
 impl Format {
-    /// All of them, in the order of the schema.
+    /// All of them, in schema order.
     pub const ALL: [Self; 7] =
         [Self::Vfat, Self::Ext4, Self::Xfs, Self::Btrfs, Self::Ntfs, Self::Swap, Self::Raw];
 
@@ -313,7 +313,7 @@ impl Format {
         }
     }
 
-    /// The longest label that this file system keeps, in bytes, where it keeps one.
+    /// Longest label of this file system in bytes; `None` if it has no label.
     pub fn max_label(self) -> Option<usize> {
         match self {
             Self::Vfat => Some(11),

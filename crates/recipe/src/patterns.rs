@@ -3,17 +3,17 @@
 
 //! The regular expressions that the current schema and the typed model share.
 //!
-//! They are written in the part of ECMA 262 that `regex-lite` reads the same way. The schema file
-//! repeats each one, and a test holds the two together, so that neither can drift.
+//! They use the part of ECMA 262 that `regex-lite` reads in the same way. The schema file repeats
+//! each one, and a test compares both.
 
 use std::sync::LazyLock;
 
 use regex_lite::Regex;
 
-/// A systemd target: the unit that carries the task out.
+/// A systemd target.
 pub(crate) const TASK_TARGET: &str = r"^[a-z0-9.-]+\.target$";
 
-/// The disks that a task may write to. A name never holds `..`, because a dot stands alone.
+/// The disks that a task may write to. A name never contains `..`, because no dot follows a dot.
 pub(crate) const TARGET_DISK: &str = concat!(
     r"^/dev/(?:sd[a-z]+|vd[a-z]+|nvme[0-9]+n[0-9]+|md[0-9]+",
     r"|mapper/[A-Za-z0-9_:+@=,-]+(?:\.[A-Za-z0-9_:+@=,-]+)*",

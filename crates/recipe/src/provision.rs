@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `/run/provision`: what the dispatcher hands to the step programs.
+//! `/run/provision`: what the dispatcher passes to the step programs.
 //!
 //! | file | holds |
 //! | --- | --- |
@@ -10,9 +10,9 @@
 //! | `user-data`, `unattend.xml`, `ks.cfg` | the recipe's field, byte for byte |
 //! | `build-info.json` | [`BuildInfo`]: which dispatcher wrote this, from what |
 //!
-//! A file is there only if the recipe has what goes into it. The folder is the dispatcher's alone:
-//! each run replaces it whole, so a step keeps its own state elsewhere. Folder 0700 and files 0600,
-//! because user data and answer files hold passwords.
+//! A file without content is absent. Only the dispatcher writes the folder: each run replaces it as
+//! a whole, so a step keeps its own state elsewhere. Folder 0700 and files 0600, because user data
+//! and answer files contain passwords.
 
 use std::{fs, io, io::Read as _, path::Path};
 
@@ -28,7 +28,7 @@ use crate::{
 
 pub use crate::provision_error::ProvisionError;
 
-/// Where it lies on the machine that is provisioned.
+/// Its path on the host.
 pub const DEFAULT_DIR: &str = "/run/provision";
 /// The variables of the task.
 pub const RECIPE_ENV: &str = "recipe.env";
@@ -40,13 +40,13 @@ pub const USER_DATA: &str = "user-data";
 pub const UNATTEND_XML: &str = "unattend.xml";
 /// The kickstart file of `ESXi`.
 pub const KS_CFG: &str = "ks.cfg";
-/// What wrote the folder, from what.
+/// Identity of the dispatcher and its inputs.
 pub const BUILD_INFO_JSON: &str = "build-info.json";
 
 /// The largest `recipe.env`, `layout.json` or `build-info.json` that is read, in bytes.
 const MAX_SMALL_FILE: usize = 1024 * 1024;
 
-/// All that a step can know of its task. `Debug` shows no contents.
+/// All that a step knows of its task. `Debug` shows no contents.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Provision {
     /// `recipe.env`
@@ -63,7 +63,7 @@ pub struct Provision {
     pub build_info: BuildInfo,
 }
 
-/// The variables of `recipe.env`. Each is left out where the task has no such value.
+/// The variables of `recipe.env`. A variable without a value is omitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecipeEnv {
     /// `TASK_TARGET`: the systemd target to start.
@@ -76,11 +76,11 @@ pub struct RecipeEnv {
     pub firmware_url: Option<FirmwareUrl>,
     /// `FIRMWARE_SHA256`
     pub firmware_sha256: Option<Sha256Hex>,
-    /// `SERIAL`: the machine's serial number, where it has one.
+    /// `SERIAL`: serial number of the host, if it has one.
     pub serial: Option<ShortText>,
-    /// `JOB_ID`: the controller's job, where the task ISO tells it whole.
+    /// `JOB_ID`: the controller's job, if the task ISO has all of it.
     pub job_id: Option<ShortText>,
-    /// `SCHEMA_ID`: the `$id` of the schema that the recipe was held to.
+    /// `SCHEMA_ID`: the `$id` of the schema that accepted the recipe.
     pub schema_id: ShortText,
     /// `RECIPE_SHA256`: the digest of `recipe.json` as it was read.
     pub recipe_sha256: Sha256Hex,
@@ -93,17 +93,17 @@ pub struct BuildInfo {
     pub dispatcher_version: String,
     /// The Git commit that it was built from.
     pub dispatcher_commit: String,
-    /// The `$id` of the schema that the recipe was held to.
+    /// The `$id` of the schema that accepted the recipe.
     pub schema_id: String,
     /// The digest of `recipe.json` as it was read.
     pub recipe_sha256: Sha256Hex,
-    /// The machine's serial number, where it has one.
+    /// Serial number of the host, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serial: Option<ShortText>,
 }
 
 impl RecipeEnv {
-    /// `recipe.env`, one variable to a line.
+    /// `recipe.env`, one variable per line.
     pub fn to_file(&self) -> Result<String, EnvFileError> {
         let optional = |name, value: Option<&'_ str>| value.map(|value| (name, value.to_owned()));
         let pairs = [
@@ -120,8 +120,8 @@ impl RecipeEnv {
         env_file::write(pairs.iter().flatten().map(|(name, value)| (*name, value.as_str())))
     }
 
-    /// Reads what [`RecipeEnv::to_file`] wrote, or an edited copy of it. Other variables are left
-    /// alone, and of a repeated one the last counts, as with systemd.
+    /// Reads what [`RecipeEnv::to_file`] wrote, or an edited copy of it. Other variables are
+    /// ignored, and the last of a repeated one counts, as in systemd.
     pub fn from_file(file: &[u8]) -> Result<Self, String> {
         let pairs = env_file::parse(file).map_err(|error| error.to_string())?;
         let find = |name: &str| {
@@ -141,7 +141,7 @@ impl RecipeEnv {
     }
 }
 
-/// The variable `name`, where the file has it.
+/// The variable `name`, if the file has it.
 fn optional<'a, T>(name: &str, find: impl Fn(&str) -> Option<&'a str>) -> Result<Option<T>, String>
 where
     T: std::str::FromStr<Err = crate::FormError>,
@@ -151,7 +151,7 @@ where
         .transpose()
 }
 
-/// The variable `name`, which must be there.
+/// The variable `name`, which is required.
 fn required<'a, T>(name: &str, find: impl Fn(&str) -> Option<&'a str>) -> Result<T, String>
 where
     T: std::str::FromStr<Err = crate::FormError>,
@@ -160,7 +160,7 @@ where
 }
 
 impl Provision {
-    /// Reads the folder `dir`, which is [`DEFAULT_DIR`] but in tests.
+    /// Reads the folder `dir`; [`DEFAULT_DIR`] except in tests.
     pub fn read(dir: &Path) -> Result<Self, ProvisionError> {
         let env_path = dir.join(RECIPE_ENV);
         let env = read_limited(&env_path, MAX_SMALL_FILE)?
@@ -196,8 +196,7 @@ impl Provision {
         Ok(files)
     }
 
-    /// Writes the folder `dir`, or replaces it, in one call of the kernel: whoever opens it sees
-    /// either all of the old folder or all of the new one. The folder above it is made if missing.
+    /// Writes or replaces the folder `dir` atomically. Its parent is created if missing.
     #[cfg(feature = "write")]
     pub fn write(&self, dir: &Path) -> Result<(), ProvisionError> {
         crate::write::replace_folder(dir, &self.files()?)
@@ -209,7 +208,7 @@ fn malformed(path: &Path, what: impl Into<String>) -> ProvisionError {
     ProvisionError::Malformed { path: path.to_owned(), what: what.into() }
 }
 
-/// The file `path`, or nothing where there is none. A file over `limit` bytes is an error.
+/// Reads the file `path`; `None` if it does not exist. More than `limit` bytes is an error.
 fn read_limited(path: &Path, limit: usize) -> Result<Option<Vec<u8>>, ProvisionError> {
     let io_error = |source| ProvisionError::Io { doing: "reading", path: path.to_owned(), source };
     let file = match fs::File::open(path) {
@@ -225,13 +224,13 @@ fn read_limited(path: &Path, limit: usize) -> Result<Option<Vec<u8>>, ProvisionE
     Ok(Some(bytes))
 }
 
-/// The JSON file `path`, or nothing where there is none.
+/// Reads the JSON file `path`; `None` if it does not exist.
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ProvisionError> {
     let Some(bytes) = read_limited(path, MAX_SMALL_FILE)? else { return Ok(None) };
     serde_json::from_slice(&bytes).map(Some).map_err(|error| malformed(path, error.to_string()))
 }
 
-/// The recipe's file at `path`, or nothing where there is none.
+/// Reads the recipe's file at `path`; `None` if it does not exist.
 fn read_contents<const MAX_BYTES: usize>(
     path: &Path,
 ) -> Result<Option<Contents<MAX_BYTES>>, ProvisionError> {

@@ -13,14 +13,14 @@ pub enum ProvisionError {
     /// A file or folder could not be read or written.
     #[error("{doing} {path}: {source}", path = path.display())]
     Io {
-        /// What was being done.
+        /// The operation.
         doing: &'static str,
-        /// To what.
+        /// The path.
         path: PathBuf,
-        /// What the kernel said.
+        /// Error of the kernel.
         source: io::Error,
     },
-    /// A file does not hold what this module writes.
+    /// A file is not in the form that this module writes.
     #[error("{path}: {what}", path = path.display())]
     Malformed {
         /// The file.
@@ -28,7 +28,7 @@ pub enum ProvisionError {
         /// What is wrong with it.
         what: String,
     },
-    /// A value can't be written to an environment file.
+    /// A value cannot be written to an environment file.
     #[error("recipe.env: {0}")]
     Env(#[from] EnvFileError),
 }

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A validator for the part of JSON Schema draft-07 that recipe schemas are written in.
+//! A validator for the keywords of JSON Schema draft-07 that recipe schemas use.
 //!
-//! Why our own: the dispatcher has to stay under 3 MiB, and `cargo xtask` under 125 build units. In a
-//! static program that does nothing else, the `jsonschema` crate took 4.3 MB and `boon` 2.9 MB,
-//! most of it for regular expressions, internationalised names and remote references that no recipe
-//! schema uses. This module has the keywords of [`compile`] and **refuses a schema that holds any
-//! other**, so a schema is never half obeyed. A property test holds its verdict against the
-//! `jsonschema` crate's for random schemas and instances.
+//! Written by hand because the dispatcher must stay under 3 MiB, and `cargo xtask` under its limit
+//! of build units. In a static program that does nothing else, the `jsonschema` crate took 4.3 MB
+//! and `boon` 2.9 MB, mostly for regular expressions, internationalised names and remote references
+//! that no recipe schema uses. This module has the keywords of [`compile`] and **refuses a schema
+//! with any other**, so no keyword is ignored. A property test compares its verdict with the
+//! `jsonschema` crate for random schemas and instances.
 //!
-//! Where it is stricter than draft-07, by refusing the schema: `$id` below the root, `$ref` with other
-//! keywords beside it (draft-07 would ignore those), references that form a cycle, `items` as a list,
-//! any `format` but `uri`. Patterns are read by `regex-lite`; the recipe schemas keep to the part that
-//! it and ECMA 262 read alike.
+//! It is stricter than draft-07 and refuses these schemas: `$id` below the root, `$ref` beside
+//! other keywords (draft-07 ignores those), cyclic references, `items` as a list, any `format` but
+//! `uri`. Patterns are read by `regex-lite`; recipe schemas use the part that it and ECMA 262 have
+//! in common.
 
 mod compile;
 mod json;
@@ -40,7 +40,7 @@ pub struct SchemaError {
     pub what: String,
 }
 
-/// A schema that is ready to be used.
+/// A compiled schema.
 #[derive(Debug)]
 pub struct Schema {
     id: Option<String>,
@@ -48,7 +48,7 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// Reads and compiles a schema file. Every keyword in it is understood, or this is an error.
+    /// Reads and compiles a schema file. An unknown keyword is an error.
     pub fn from_slice(file: &[u8]) -> Result<Self, SchemaError> {
         let error = |what: String| SchemaError { pointer: String::new(), what };
         if file.len() > MAX_SCHEMA_BYTES {
@@ -61,7 +61,7 @@ impl Schema {
         Self::new(&value)
     }
 
-    /// Compiles a schema that has been parsed already.
+    /// Compiles a parsed schema.
     pub fn new(schema: &Value) -> Result<Self, SchemaError> {
         Ok(Self {
             id: schema.get("$id").and_then(Value::as_str).map(str::to_owned),
@@ -86,7 +86,7 @@ impl Schema {
 /// One schema: all of its checks must pass.
 #[derive(Debug, Default)]
 struct Node {
-    /// What the schema says of its value, for the messages.
+    /// Description in the schema, for messages.
     description: Option<String>,
     checks: Vec<Check>,
 }
@@ -122,7 +122,7 @@ enum Check {
     Items(Box<Node>),
     Required(Vec<String>),
     Properties(Vec<(String, Node)>),
-    /// What members that are not in the list must be; `None` where there must be none.
+    /// What members outside the list must match; `None` if there must be none.
     AdditionalProperties(Vec<String>, Option<Box<Node>>),
     AllOf(Vec<Node>),
     AnyOf(Vec<Node>),

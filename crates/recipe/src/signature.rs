@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `/recipe.sig` on a task ISO: which job and machine the task is for, the digests of the other
-//! files, and the controller's Ed25519 signature (RFC 8032) over these lines.
+//! `/recipe.sig` on a task ISO: job and host of the task, digests of the other files, and the
+//! controller's Ed25519 signature (RFC 8032) over these lines.
 //!
 //! ```text
 //! provisioner-task 2
@@ -16,13 +16,13 @@
 //! signature ed25519 <base64 of 64 bytes>
 //! ```
 //!
-//! Lines end in LF, and the files stand sorted by name, as `sha256sum` writes them. What is signed is
-//! every byte before the line `signature`; the first line keeps a signature made for another
-//! purpose from being taken for one of these. A signature is for one host: a task ISO that was
-//! made for another one, or copied from it, is refused, not only one that nobody signed.
+//! Lines end in LF, and files are sorted by name, as `sha256sum` writes them. Every byte before the
+//! line `signature` is signed. The first line prevents the use of a signature that was made for
+//! another purpose. A signature is for one host: a task ISO for another host is refused, as an
+//! unsigned one is.
 //!
-//! `created` and `expires` are seconds since 1970, UTC. A task ISO that is kept can't be used again after
-//! `expires`. Version 1 had neither, so it is not accepted.
+//! `created` and `expires` are seconds since 1970, UTC. An old task ISO cannot be used after
+//! `expires`. Version 1 had neither and is refused.
 
 mod keys;
 
@@ -39,33 +39,33 @@ use crate::{
     text::{Sha256Hex, ShortText},
 };
 
-/// The first line: the purpose and the version of the format.
+/// The first line: purpose and version of the format.
 const HEADER: &str = "provisioner-task 2";
-/// What the last line starts with.
+/// Prefix of the last line.
 const SIGNATURE: &str = "signature ed25519 ";
-/// The line of the first file, counted from 1, and what it holds.
+/// The line of the first file, counted from 1, and its form.
 const FIRST_FILE: usize = 6;
 const FILE_LINE: &str = "SHA256, two spaces, NAME";
-/// The largest file that is read, in bytes: four times what the longest fields take.
+/// Largest file that is read, in bytes: four times the longest fields.
 const MAX_BYTES: usize = 8 * 1024;
 
-/// What a signature says.
+/// The content of a signature file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskManifest {
     /// The controller's job.
     pub job: ShortText,
     /// The serial number of the host that the task is for.
     pub server: ShortText,
-    /// When the task may be carried out.
+    /// When the task may run.
     pub validity: Validity,
-    /// The digest of each file on the ISO but the signature, by name.
+    /// The digest of each other file on the ISO, by name.
     pub files: BTreeMap<String, Sha256Hex>,
 }
 
-/// From when until when a task is valid, in seconds since 1970, UTC.
+/// Validity of a task, in seconds since 1970, UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Validity {
-    /// When the job was made. No clock that shows less is right.
+    /// When the job was created. An earlier clock is wrong.
     pub created: u64,
     /// The last second.
     pub expires: u64,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What may be logged of a recipe: what it is for, and sizes and digests in place of contents.
+//! What may be logged of a recipe: target, sizes and digests.
 
 use std::fmt;
 
@@ -25,11 +25,11 @@ pub struct Summary {
     /// The number of partitions, where the recipe has a layout.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partitions: Option<usize>,
-    /// The files that it carries.
+    /// Its files.
     pub files: Vec<FileSummary>,
 }
 
-/// One of the files that a recipe carries.
+/// One of the files of a recipe.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FileSummary {
     /// The recipe's field.

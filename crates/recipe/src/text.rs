@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The recipe's strings as types: a value of one of these has the form that the schema asks for.
+//! Strings of a recipe as types: each value has the form that the schema requires.
 
 use std::fmt;
 
 use crate::{patterns, uri};
 
-/// A string that has not the form of its field. It never repeats the string.
+/// A string in the wrong form. The error never repeats the string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not {0}")]
 pub struct FormError(pub(crate) &'static str);
 
-/// Makes a newtype of a string that can only be made through `$check`, with the conversions that
-/// serde and the command line need. `Debug` is written by hand, where a value may hold a secret.
+/// Defines a newtype of a string that is checked by `$check`, with the conversions for serde and
+/// the command line. `Debug` is written by hand where a value may be secret.
 macro_rules! checked_string {
     ($(#[$doc:meta])* $name:ident, $form:literal, $max:literal, $check:expr) => {
         $(#[$doc])*
@@ -22,10 +22,10 @@ macro_rules! checked_string {
         pub struct $name(String);
 
         impl $name {
-            /// The longest value, in characters.
+            /// Longest value in characters.
             pub const MAX_CHARS: usize = $max;
 
-            /// Takes `text` if it has the form of this field.
+            /// Accepts `text` in the form of this field.
             pub fn new(text: impl Into<String>) -> Result<Self, FormError> {
                 let text = text.into();
                 let check: fn(&str) -> bool = $check;
@@ -36,7 +36,7 @@ macro_rules! checked_string {
                 }
             }
 
-            /// The string as the recipe has it.
+            /// The string as in the recipe.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -76,7 +76,7 @@ macro_rules! checked_string {
     };
 }
 
-/// `Debug` as the bare string, for values that hold no secret.
+/// `Debug` as the bare string, for values without secrets.
 macro_rules! debug_as_text {
     ($($name:ident),*) => {
         $(impl fmt::Debug for $name {
@@ -88,7 +88,7 @@ macro_rules! debug_as_text {
 }
 
 checked_string!(
-    /// The block device that the task writes to, such as `/dev/nvme0n1` or
+    /// The block device to write to, such as `/dev/nvme0n1` or
     /// `/dev/disk/by-id/wwn-0x5000c500a1b2c3d4`.
     DiskPath,
     "a disk such as /dev/sda, /dev/nvme0n1 or /dev/disk/by-id/NAME",
@@ -97,7 +97,7 @@ checked_string!(
 );
 
 checked_string!(
-    /// Where the operating system's image is: `[HOST[:PORT]/]NAME` with `:TAG`, `@DIGEST` or both.
+    /// OCI reference of the operating system: `[HOST[:PORT]/]NAME` with `:TAG`, `@DIGEST` or both.
     OciReference,
     "an OCI reference with a tag or a digest",
     1024,
@@ -113,8 +113,8 @@ checked_string!(
 );
 
 checked_string!(
-    /// Where the firmware is fetched from: a URI (RFC 3986). It may hold a password, so `Debug` and
-    /// [`FirmwareUrl::redacted`] leave the user part and the query out.
+    /// URL of the firmware (RFC 3986). It may contain a password, so `Debug` and
+    /// [`FirmwareUrl::redacted`] omit user part and query.
     FirmwareUrl,
     "a URI such as https://files.example/bios.bin",
     2048,
@@ -122,7 +122,7 @@ checked_string!(
 );
 
 checked_string!(
-    /// A partition's or file system's label: up to 32 characters, none of them a control character.
+    /// Label of a partition or file system: up to 32 characters without control characters.
     Label,
     "a label of up to 32 characters without control characters",
     32,
@@ -130,8 +130,8 @@ checked_string!(
 );
 
 checked_string!(
-    /// A serial number, a job id or a schema's `$id`: 1 to 255 characters of printable ASCII, with no
-    /// space at either end.
+    /// A serial number, a job id or the `$id` of a schema: 1 to 255 characters of printable ASCII,
+    /// without a space at either end.
     ShortText,
     "1 to 255 printable ASCII characters",
     255,
@@ -151,25 +151,25 @@ impl fmt::Debug for FirmwareUrl {
 }
 
 impl FirmwareUrl {
-    /// The URL without user, password, query and fragment: what a log may show.
+    /// The URL without user, password, query and fragment, for logs.
     pub fn redacted(&self) -> String {
         uri::redacted(&self.0)
     }
 
-    /// Whether it names a user or a password.
+    /// Whether it has a user or a password.
     pub fn has_credentials(&self) -> bool {
         uri::has_credentials(&self.0)
     }
 
-    /// The scheme in the case that the recipe has, such as `https`.
+    /// The scheme as written, such as `https`.
     pub fn scheme(&self) -> &str {
         self.0.split(':').next().unwrap_or_default()
     }
 }
 
 impl OciReference {
-    /// The registry's host and port, where the reference names one: its first component has a dot,
-    /// a colon, a bracket or a capital letter, or is `localhost`.
+    /// The registry's host and port, if the reference has one: its first component has a dot, a
+    /// colon, a bracket or a capital letter, or is `localhost`.
     pub fn registry(&self) -> Option<&str> {
         let (first, _) = self.0.split_once('/')?;
         let is_host = first == "localhost"
@@ -187,14 +187,14 @@ impl OciReference {
         path.split([':', '@']).next().unwrap_or_default()
     }
 
-    /// The tag, where the reference has one.
+    /// The tag, if the reference has one.
     pub fn tag(&self) -> Option<&str> {
         let before_digest = self.0.split('@').next()?;
         let (_, last) = before_digest.rsplit_once('/').unwrap_or(("", before_digest));
         last.split_once(':').map(|(_, tag)| tag)
     }
 
-    /// The digest with its algorithm, such as `sha256:9f86…`, where the reference has one.
+    /// The digest with its algorithm, such as `sha256:9f86…`, if the reference has one.
     pub fn digest(&self) -> Option<&str> {
         self.0.split_once('@').map(|(_, digest)| digest)
     }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! URIs by RFC 3986: what `"format": "uri"` accepts, and what a log may show of one.
+//! URIs by RFC 3986: what `"format": "uri"` accepts, and what may be logged of one.
 
 use std::sync::LazyLock;
 
 use regex_lite::Regex;
 
-/// RFC 3986, appendix A: scheme, then an authority with a path or a path alone, query, fragment.
-/// The host in brackets is looked at by [`is_uri`].
+/// RFC 3986, appendix A: scheme, then authority component and path, or a path alone, query,
+/// fragment. [`is_uri`] checks a host in brackets.
 static URI: LazyLock<Option<Regex>> = LazyLock::new(|| {
     const PCHAR: &str = r"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})";
     const USER: &str = r"(?:[A-Za-z0-9._~!$&'()*+,;=:-]|%[0-9A-Fa-f]{2})*";
@@ -33,7 +33,7 @@ pub(crate) fn is_uri(text: &str) -> bool {
     })
 }
 
-/// `text` without its user part, query and fragment, any of which may hold a secret.
+/// `text` without user part, query and fragment, which may contain secrets.
 pub(crate) fn redacted(text: &str) -> String {
     let end = text.find(['?', '#']).unwrap_or(text.len());
     let (shown, _) = text.split_at(end);
@@ -43,7 +43,7 @@ pub(crate) fn redacted(text: &str) -> String {
     format!("{scheme}://{host}{path}")
 }
 
-/// Whether `text` carries a user name or a password.
+/// Whether `text` contains a user name or a password.
 pub(crate) fn has_credentials(text: &str) -> bool {
     text.split_once("://")
         .and_then(|(_, rest)| rest.split(['/', '?', '#']).next())

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! From the bytes of a recipe to its typed model, or to every fault that it has.
+//! Validates the bytes of a recipe: its typed model, or all of its faults.
 
 use serde_json::Value;
 
@@ -15,11 +15,11 @@ use crate::{
     warning::{Warning, warnings},
 };
 
-/// The largest recipe, in bytes of JSON. The three files that a recipe may carry can take 4.5 MiB
-/// where every character needs an escape, and a task ISO, which holds each file twice, at most 10 MiB.
+/// Largest recipe in bytes of JSON. The three files of a recipe take up to 4.5 MiB if every
+/// character is escaped, and a task ISO, which has each file twice, at most 10 MiB.
 pub const MAX_RECIPE_BYTES: usize = 6 * 1024 * 1024;
 
-/// A recipe that is accepted.
+/// An accepted recipe.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Validated {
     /// The recipe in the form of the current schema.
@@ -28,15 +28,15 @@ pub struct Validated {
     pub schema: SchemaVersion,
     /// Size and digest of the bytes that were validated.
     pub source: ContentSummary,
-    /// What is allowed, but may not be meant.
+    /// Warnings.
     pub warnings: Vec<Warning>,
 }
 
-/// Validates a recipe against the current schema, then the one before it. Where neither accepts it,
-/// the faults are those of the current one.
+/// Validates a recipe against the current schema, then against the previous one. If neither accepts
+/// it, the faults are those of the current one.
 ///
-/// Characters are counted by the schema (`maxLength`), bytes by this function (`maxBytes`): the
-/// files in a recipe are limited in bytes of UTF-8.
+/// The schema counts characters (`maxLength`), this function bytes (`maxBytes`): files in a recipe
+/// are limited in bytes of UTF-8.
 pub fn validate(recipe: &[u8]) -> Result<Validated, ValidationError> {
     let parsed = Parsed::new(recipe)?;
     let mut first = None;
@@ -57,8 +57,8 @@ pub fn validate_against(
     Parsed::new(recipe)?.against(version)
 }
 
-/// Validates a recipe against the schema that came with it, which says that it is `version`, and
-/// against that version as it was published: a site may ask for more, and never for less.
+/// Validates a recipe against the schema that came with it, whose `$id` is that of `version`, and
+/// against the published schema of that version: a site may require more, never less.
 pub fn validate_with(
     schema: &Schema,
     version: SchemaVersion,
@@ -77,7 +77,7 @@ pub fn validate_with(
 struct Parsed {
     value: Value,
     source: ContentSummary,
-    /// The faults that it has whatever the schema.
+    /// Its faults under any schema.
     faults: Vec<Fault>,
 }
 
@@ -104,8 +104,8 @@ impl Parsed {
         }
         let mut value = self.value.clone();
         version.upgrade(&mut value);
-        // Tests hold schema and model together; this says so if they were wrong. The error of serde
-        // is left out: it could repeat a value.
+        // Tests compare schema and model; this reports it if they differ. The error of serde is
+        // omitted: it could repeat a value.
         let recipe: Recipe = serde_json::from_value(value).map_err(|_| {
             let message = format!("fits schema {} and not the typed model", version.id);
             ValidationError::new(vec![Fault::new("", "model", message)])
@@ -115,9 +115,9 @@ impl Parsed {
     }
 }
 
-/// The published schemas allow the name of any target. That of another would have the dispatcher start
-/// whatever unit the image has, `poweroff.target` included. A name of another form breaks the
-/// schema's pattern and is not reported twice.
+/// The published schemas allow any target name. Another target would make the dispatcher start any
+/// unit of the image, such as `poweroff.target`. A malformed name violates the schema's pattern and
+/// is not reported twice.
 fn unknown_target(recipe: &Value) -> Option<Fault> {
     let target = recipe.get("task_target")?.as_str()?;
     let has_form = patterns::matches(patterns::TASK_TARGET, target);
@@ -127,7 +127,7 @@ fn unknown_target(recipe: &Value) -> Option<Fault> {
     })
 }
 
-/// The limits in bytes, which no keyword of JSON Schema can say.
+/// The limits in bytes, for which JSON Schema has no keyword.
 fn too_many_bytes(recipe: &Value) -> impl Iterator<Item = Fault> {
     let limits = [
         ("user_data", UserData::MAX_BYTES),
@@ -143,7 +143,7 @@ fn too_many_bytes(recipe: &Value) -> impl Iterator<Item = Fault> {
     })
 }
 
-/// The schema in the program can't be used, which a test rules out.
+/// The built-in schema is unusable, which a test excludes.
 fn unusable(version: SchemaVersion) -> ValidationError {
     let message = format!("could not be validated: schema {} does not compile", version.id);
     ValidationError::new(vec![Fault::new("", "schema", message)])

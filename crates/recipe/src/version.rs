@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The versions of the recipe's schema that are accepted: the current one and the one before it.
+//! The accepted versions of the recipe schema: the current and the previous one.
 //!
-//! A schema that has been released never changes: a change is a new file with a new `$id`. What was
-//! once accepted is brought to the current form by `upgrade`, so that only this module knows
-//! that there are older forms.
+//! A released schema never changes: a change is a new file with a new `$id`. `upgrade` converts
+//! what an older version accepted to the current form, so only this module knows older forms.
 
 use std::sync::LazyLock;
 
@@ -20,19 +19,18 @@ pub struct SchemaVersion {
     pub id: &'static str,
     /// The version's number.
     pub version: &'static str,
-    /// The file, byte for byte: what `/recipe.schema.json` on the task ISO holds.
+    /// The file, byte for byte, as in `/recipe.schema.json` on the task ISO.
     pub text: &'static str,
 }
 
-/// The schema that recipes are written for today.
+/// The current schema.
 pub const CURRENT: SchemaVersion = SchemaVersion {
     id: "https://provisioner.example/schemas/recipe/1.1.json",
     version: "1.1",
     text: include_str!("../schemas/recipe-1.1.schema.json"),
 };
 
-/// The schema before that. 1.1 added `firmware_sha256`, and dropped the scheme `oci://` that 1.0
-/// allowed before `oci_url`.
+/// The previous schema. 1.1 added `firmware_sha256`, and dropped the scheme `oci://` of `oci_url`.
 pub const PREVIOUS: SchemaVersion = SchemaVersion {
     id: "https://provisioner.example/schemas/recipe/1.0.json",
     version: "1.0",
@@ -48,7 +46,7 @@ impl SchemaVersion {
         Self::ALL.into_iter().find(|version| version.id == id)
     }
 
-    /// The compiled schema. The files are part of the program, and a test compiles each.
+    /// The compiled schema. The files are compiled in, and a test compiles each.
     pub(crate) fn schema(self) -> Option<&'static Schema> {
         static COMPILED: LazyLock<Vec<Schema>> = LazyLock::new(|| {
             let texts = SchemaVersion::ALL.iter().map(|version| version.text.as_bytes());
@@ -57,7 +55,7 @@ impl SchemaVersion {
         COMPILED.iter().find(|schema| schema.id() == Some(self.id))
     }
 
-    /// Brings a recipe that this version accepts to the form of the current one.
+    /// Converts a recipe of this version to the current form.
     pub(crate) fn upgrade(self, recipe: &mut Value) {
         if self == PREVIOUS
             && let Some(Value::String(url)) = recipe.get_mut("oci_url")

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What a valid recipe may have got wrong all the same. A warning never stops a task.
+//! Probable mistakes in a valid recipe. A warning never stops a task.
 
 use std::{collections::HashSet, fmt};
 
@@ -12,14 +12,14 @@ use crate::{
     partition::{Format, Partition, Size},
 };
 
-/// Something in a recipe that is allowed and looks like a mistake.
+/// A probable mistake.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Warning {
     /// JSON pointer to the field; empty for the recipe as a whole.
     pub path: String,
     /// The rule, such as `no-efi-partition`.
     pub code: &'static str,
-    /// What is odd about the field. It never repeats contents.
+    /// Description. It never repeats contents.
     pub message: String,
 }
 
@@ -95,7 +95,7 @@ impl List {
         self.each(partitions);
     }
 
-    /// A percentage takes what is left where it can't have its share: fine for a last `100%`.
+    /// A percentage gets what is left if its share is not free: fine for a last `100%`.
     fn percentages(&mut self, partitions: &[Partition]) {
         let mut taken = 0_u16;
         for (index, partition) in partitions.iter().enumerate() {
@@ -133,7 +133,7 @@ impl List {
     }
 }
 
-/// Whether a Linux root file system could be on `partition`.
+/// Whether `partition` can have a Linux root file system.
 fn may_be_root(partition: &Partition) -> bool {
     matches!(partition.format, Format::Ext4 | Format::Xfs | Format::Btrfs)
 }

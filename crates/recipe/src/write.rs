@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Replacing a folder as a whole: written beside it, then put in its place by one rename.
+//! Replaces a folder as a whole: it is written under another name and renamed.
 
 use std::{
     fs, io,
@@ -14,7 +14,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::provision_error::ProvisionError;
 
-/// Makes `dir` a folder of exactly `files`. A run that dies leaves the old folder, and at most a
+/// Makes `dir` a folder of exactly `files`. A killed run leaves the old folder, and at most a
 /// hidden folder beside it, which the next run removes.
 pub(crate) fn replace_folder(
     dir: &Path,
@@ -27,14 +27,14 @@ pub(crate) fn replace_folder(
     let fresh = parent.join(format!(".{}.new", name.to_string_lossy()));
     remove_if_there(&fresh)?;
     let placed = fill(&fresh, files).and_then(|()| put_in_place(&fresh, dir));
-    // What lies there now is the old folder, or one that could not be finished.
+    // This is now the old folder, or an unfinished one.
     let removed = remove_if_there(&fresh);
     placed?;
     removed?;
     sync(parent)
 }
 
-/// Makes the folder `fresh` and all of its files, and waits until they are on the medium.
+/// Creates the folder `fresh` with its files, and syncs them.
 fn fill(fresh: &Path, files: &[(&'static str, Vec<u8>)]) -> Result<(), ProvisionError> {
     fs::DirBuilder::new().mode(0o700).create(fresh).map_err(failed("making", fresh))?;
     for (name, contents) in files {
@@ -50,7 +50,7 @@ fn fill(fresh: &Path, files: &[(&'static str, Vec<u8>)]) -> Result<(), Provision
     sync(fresh)
 }
 
-/// Renames `fresh` to `dir`, or exchanges the two where `dir` is there already.
+/// Renames `fresh` to `dir`, or exchanges both if `dir` exists.
 fn put_in_place(fresh: &Path, dir: &Path) -> Result<(), ProvisionError> {
     let flags = match fs::symlink_metadata(dir) {
         Ok(_) => RenameFlags::EXCHANGE,
@@ -61,7 +61,7 @@ fn put_in_place(fresh: &Path, dir: &Path) -> Result<(), ProvisionError> {
         .map_err(|error| failed("putting in place", dir)(error.into()))
 }
 
-/// Removes a folder, or whatever else has its name.
+/// Removes a folder, or anything else with its name.
 fn remove_if_there(path: &Path) -> Result<(), ProvisionError> {
     let removed = match fs::symlink_metadata(path) {
         Ok(found) if found.is_dir() => fs::remove_dir_all(path),
@@ -76,12 +76,12 @@ fn remove_if_there(path: &Path) -> Result<(), ProvisionError> {
     }
 }
 
-/// Waits until the entries of a folder are on the medium.
+/// Syncs the entries of a folder.
 fn sync(dir: &Path) -> Result<(), ProvisionError> {
     fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed("syncing", dir))
 }
 
-/// Says what was being done to `path` when the kernel refused.
+/// Adds the operation and `path` to an error of the kernel.
 fn failed(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> ProvisionError {
     let path = PathBuf::from(path);
     move |source| ProvisionError::Io { doing, path: path.clone(), source }

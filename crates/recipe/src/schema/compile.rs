@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! From a schema as JSON to checks, with every keyword known or refused.
+//! Compiles a schema from JSON. Every keyword is known or refused.
 
 use regex_lite::Regex;
 use serde_json::{Map, Value};
@@ -11,24 +11,24 @@ use crate::fault::pointer_to;
 
 /// The only dialect.
 const DRAFT_07: &str = "http://json-schema.org/draft-07/schema";
-/// The most schemas within a schema, references counted as often as they are used.
+/// Most subschemas of a schema; references count as often as they are used.
 const MAX_NODES: usize = 10_000;
 
 /// Compiles the schema `root`.
 pub(super) fn compile(root: &Value) -> Result<Node, SchemaError> {
     let mut compiler = Compiler { root, nodes: 0, following: Vec::new() };
-    // A definition that nothing refers to is checked too.
+    // A definition without references is checked too.
     if let Some(definitions) = root.get("definitions") {
         compiler.named_nodes("/definitions", definitions)?;
     }
     compiler.node("", root)
 }
 
-/// What compiling needs to remember.
+/// State of the compilation.
 struct Compiler<'a> {
     root: &'a Value,
     nodes: usize,
-    /// The definitions that are being followed, so that a cycle is found.
+    /// The definitions that are being resolved, to detect a cycle.
     following: Vec<&'a str>,
 }
 
@@ -54,7 +54,7 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// `$ref`, which is the definition itself.
+    /// `$ref`, replaced by the definition.
     fn reference(
         &mut self,
         pointer: &str,

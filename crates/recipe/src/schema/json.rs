@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! JSON read strictly: a member that stands twice in an object is reported, because two readers of
-//! the same recipe could each take another one, and nesting is limited.
+//! Strict JSON parser: a duplicate member is reported, because two readers of the same recipe could
+//! each use another one, and nesting is limited.
 
 use std::{cell::RefCell, fmt};
 
@@ -11,14 +11,14 @@ use serde_json::{Map, Number, Value};
 
 use crate::fault::{Fault, pointer_to};
 
-/// How deep objects and lists may be nested.
+/// Deepest nesting of objects and lists.
 const MAX_DEPTH: usize = 64;
 
-/// The most duplicates that are reported: a recipe can be made of nothing else.
+/// Most duplicates that are reported: a recipe can consist of nothing else.
 const MAX_DUPLICATES: usize = 100;
 
-/// The value, and a fault for each member that stands twice (the last one counts). The error has line
-/// and column, and no contents.
+/// Returns the value, and a fault for each duplicate member (the last one counts). The error has
+/// line and column, and no contents.
 pub(crate) fn parse(json: &[u8]) -> Result<(Value, Vec<Fault>), serde_json::Error> {
     let duplicates = RefCell::new(Vec::new());
     let mut deserializer = serde_json::Deserializer::from_slice(json);
@@ -28,8 +28,8 @@ pub(crate) fn parse(json: &[u8]) -> Result<(Value, Vec<Fault>), serde_json::Erro
     Ok((value, duplicates.into_inner()))
 }
 
-/// Where a value is, as a list that leads to the root: a pointer as text for every value would take
-/// time and memory that grow with the square of the input.
+/// Position of a value as a list up to the root. A pointer as text for every value would take
+/// quadratic time and memory.
 enum Place<'a> {
     Root,
     Item(&'a Place<'a>, usize),
@@ -47,7 +47,7 @@ impl Place<'_> {
     }
 }
 
-/// A value at a place.
+/// A value at a position.
 struct Strict<'a> {
     place: &'a Place<'a>,
     depth: usize,
@@ -55,7 +55,7 @@ struct Strict<'a> {
 }
 
 impl<'a> Strict<'a> {
-    /// A value one level further down.
+    /// A value one level deeper.
     fn below<'b, E: Error>(&self, place: &'b Place<'b>) -> Result<Strict<'b>, E>
     where
         'a: 'b,
@@ -66,7 +66,7 @@ impl<'a> Strict<'a> {
         Ok(Strict { place, depth: self.depth + 1, duplicates: self.duplicates })
     }
 
-    /// Notes that the member at `place` stands there again.
+    /// Records a duplicate of the member at `place`.
     fn duplicate(&self, place: &Place<'_>) {
         let mut duplicates = self.duplicates.borrow_mut();
         if duplicates.len() < MAX_DUPLICATES {

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Numbers and values compared as JSON Schema does: by value, so that 1 is 1.0.
+//! Compares numbers and values as JSON Schema does: by value, so that 1 equals 1.0.
 
 use std::cmp::Ordering;
 
 use serde_json::{Number, Value};
 
-/// Whether `number` has no fraction, however it is written (draft-07, 6.1.1).
+/// Whether `number` has no fraction, in any notation (draft-07, 6.1.1).
 pub(super) fn is_integer(number: &Number) -> bool {
     number.is_i64() || number.is_u64() || number.as_f64().is_some_and(|float| float.fract() == 0.0)
 }
 
-/// The order of two numbers, exact whatever their type.
+/// Compares two numbers exactly, whatever their type.
 pub(super) fn compare(left: &Number, right: &Number) -> Ordering {
     match (as_i128(left), as_i128(right)) {
         (Some(left), Some(right)) => left.cmp(&right),
@@ -38,7 +38,7 @@ pub(super) fn equal(left: &Value, right: &Value) -> bool {
     }
 }
 
-/// `number` as a whole number, where it is stored as one.
+/// `number` as an integer, if it is stored as one.
 fn as_i128(number: &Number) -> Option<i128> {
     number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))
 }
@@ -47,7 +47,7 @@ fn float(number: &Number) -> f64 {
     number.as_f64().unwrap_or(0.0)
 }
 
-/// Compares without rounding `whole`, which a float of 53 bits may not be able to hold.
+/// Compares without rounding `whole`, which a float of 53 bits may not represent.
 fn whole_with_float(whole: i128, float: f64) -> Ordering {
     #[expect(
         clippy::cast_possible_truncation,

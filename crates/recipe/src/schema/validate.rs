@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! An instance held against a compiled schema. No message repeats a value of the instance.
+//! Validates an instance against a compiled schema. No message repeats a value of the instance.
 
 use serde_json::{Map, Value};
 
@@ -21,7 +21,7 @@ pub(super) fn faults(node: &Node, instance: &Value) -> Vec<Fault> {
 fn visit(node: &Node, instance: &Value, at: &str, faults: &mut Vec<Fault>) {
     let too_long = node.checks.iter().any(|check| is_too_long(check, instance));
     for check in &node.checks {
-        // A pattern is not tried on a text that is too long anyway: it could take seconds.
+        // A pattern is not matched with a text that is too long anyway: it could take seconds.
         if !(too_long && matches!(check, Check::Pattern(_) | Check::FormatUri)) {
             apply(node, check, instance, at, faults);
         }
@@ -145,7 +145,7 @@ fn members_of(check: &Check, members: &Map<String, Value>, at: &str, faults: &mu
     }
 }
 
-/// Length as JSON Schema counts it: characters of Unicode (draft-07, 6.3.1).
+/// Length as JSON Schema counts it: Unicode characters (draft-07, 6.3.1).
 fn chars(text: &str) -> u64 {
     text.chars().count() as u64
 }
@@ -176,7 +176,7 @@ fn type_names(types: &[Type]) -> String {
     types.iter().map(name).collect::<Vec<_>>().join(" or ")
 }
 
-/// The values of an `enum` as a sentence has them.
+/// The values of an `enum` as a list in a sentence.
 fn one_of(values: &[Value]) -> String {
     values.iter().map(Value::to_string).collect::<Vec<_>>().join(", ")
 }

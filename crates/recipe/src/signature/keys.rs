@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Ed25519 keys as `openssl genpkey -algorithm ed25519` and `openssl pkey -pubout` write them (PEM of
-//! RFC 7468 around the structures of RFC 8410). Their encoding has one form, so it is compared and
+//! Ed25519 keys as `openssl genpkey -algorithm ed25519` and `openssl pkey -pubout` write them (PEM
+//! of RFC 7468 around the structures of RFC 8410). Their encoding has one form, so it is compared,
 //! not parsed.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -16,10 +16,10 @@ const PRIVATE_PREFIX: [u8; 16] = [
     0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
 ];
 
-/// A file that holds no key that can be used. It never repeats what the file holds.
+/// A file without a usable key. The error never repeats its contents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// No public key, or something that is none.
+    /// No public key, or an invalid one.
     #[error("expected Ed25519 public keys in PEM, as `openssl pkey -pubout` writes them")]
     Public,
     /// No private key.
@@ -29,12 +29,12 @@ pub enum KeyError {
     Private,
 }
 
-/// The keys of the controllers that an image trusts: more than one while a key is being replaced.
+/// The controller keys that an image trusts: more than one during a rotation.
 #[derive(Clone, Debug)]
 pub struct PublicKeys(Vec<VerifyingKey>);
 
 impl PublicKeys {
-    /// Reads one or more public keys. Text outside the PEM blocks is a comment.
+    /// Reads one or more public keys. Text outside PEM blocks is ignored.
     pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
         let keys: Option<Vec<_>> = blocks(pem, "PUBLIC KEY").map(|der| public_key(&der?)).collect();
         match keys {
@@ -58,7 +58,7 @@ pub fn signing_key_from_pem(pem: &str) -> Result<SigningKey, KeyError> {
     seed.map(SigningKey::from_bytes).ok_or(KeyError::Private)
 }
 
-/// The public half of `key`, for the maintenance image.
+/// The public key of `key`, for the maintenance image.
 pub fn public_key_pem(key: &SigningKey) -> String {
     let der = [&PUBLIC_PREFIX[..], key.verifying_key().as_bytes()].concat();
     format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(der))
