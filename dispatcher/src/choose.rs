@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Chooses the task: tries every medium, and goes on after one that is refused.
+//! Chooses the task: tries every medium, and continues after a refused one.
 //!
-//! A medium that nobody vouches for (unreadable, unsigned, signed for another host, expired) is not the
-//! task of this host, so the search goes on until the timeout. A task that is trusted, and whose
-//! recipe is not valid, ends the search as soon as no other medium is better.
+//! An untrusted medium (unreadable, unsigned, signed for another host, expired) is not the task of
+//! this host, so the search continues until the timeout. A trusted task with an invalid recipe ends
+//! the search if no other medium is better.
 
 use std::{
     collections::HashSet,
@@ -26,29 +26,29 @@ use crate::{
     trust::Trust,
 };
 
-/// How often to look.
+/// Interval between searches.
 const INTERVAL: Duration = Duration::from_millis(500);
-/// How often media that were refused are read again: one may have been damaged by a bad connection.
+/// Interval for reading refused media again: a bad connection may have damaged one.
 const AGAIN: Duration = Duration::from_secs(10);
-/// How long an optical drive is waited for before a medium of another kind is taken. A BMC takes seconds
-/// to present a CD, and a stick may have been in the host for years.
+/// How long to wait for an optical drive before another kind of medium is used. A BMC takes seconds
+/// to present a CD, and a USB stick may have been in the host for years.
 const SETTLE: Duration = Duration::from_secs(15);
-/// Where the medium is mounted while it is read, below the root.
+/// Mount point of the medium, below the root.
 const MOUNT_POINT: &str = "run/dispatcher/medium";
 
-/// A task that is to be carried out.
+/// The chosen task.
 pub(crate) struct Chosen {
     pub(crate) validated: Validated,
     pub(crate) access: Option<ControllerAccess>,
-    /// The job, as far as the task names it.
+    /// The job, if the task names it.
     pub(crate) job: Option<ShortText>,
 }
 
-/// Why there is no task, and where that can be reported.
+/// Why there is no task, and where to report that.
 pub(crate) struct Refused {
     pub(crate) failure: Failure,
     pub(crate) access: Option<Box<ControllerAccess>>,
-    /// Nobody vouches for the medium, so another may come.
+    /// The medium is untrusted, so another may follow.
     is_foreign: bool,
 }
 
@@ -58,7 +58,7 @@ impl From<Failure> for Refused {
     }
 }
 
-/// Waits for a task: on the medium that was named, or else on any that can hold one.
+/// Waits for a task, on the given medium or on any that can have one.
 pub(crate) fn wait(options: &Options, trust: &Trust<'_>) -> Result<Chosen, Refused> {
     let mut search = Search::new(options, trust);
     log::info(format_args!("waiting up to {} s for {}", options.timeout.as_secs(), search.what()));
@@ -81,11 +81,11 @@ struct Search<'a> {
     options: &'a Options,
     trust: &'a Trust<'a>,
     started: Instant,
-    /// What was seen and refused last, and when.
+    /// Refused media, and when they were read.
     refused: Option<(Vec<Medium>, Instant)>,
-    /// Lines that are not repeated.
+    /// Log lines that are not repeated.
     logged: HashSet<String>,
-    /// Why nothing was found.
+    /// The failure to report.
     last: String,
 }
 
@@ -102,7 +102,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The failure where no medium came.
+    /// The failure if no medium was found.
     fn nothing(&self) -> Failure {
         let seconds = self.options.timeout.as_secs();
         let (what, last) = (self.what(), &self.last);
@@ -110,7 +110,7 @@ impl<'a> Search<'a> {
         Failure::new(Exit::NoMedium, error)
     }
 
-    /// Looks once. None: there is nothing yet.
+    /// Searches once. `None` if there is nothing yet.
     fn look(&mut self, is_last: bool) -> Result<Option<Chosen>, Refused> {
         let media = match &self.options.source {
             Some(path) => match medium::named(path) {
@@ -142,7 +142,7 @@ impl<'a> Search<'a> {
         }
         let result = choose(&media, self.options, self.trust);
         if let Err(refused) = &result {
-            // One that was named is the only one that is wanted.
+            // No other medium is wanted.
             let is_final = self.options.source.is_some() || !refused.is_foreign;
             self.refused = Some((media, Instant::now()));
             if !is_final && !is_last {
@@ -155,7 +155,7 @@ impl<'a> Search<'a> {
         })
     }
 
-    /// The media that may be taken now.
+    /// The media that may be used now.
     fn settled(&mut self, found: Found, is_last: bool) -> Vec<Medium> {
         let Found { mut tasks, is_optical_missing, fixed } = found;
         if !fixed.is_empty() {
@@ -176,14 +176,14 @@ impl<'a> Search<'a> {
     }
 }
 
-/// A medium whose files were read, and are signed as far as the policy asks for it.
+/// A medium that was read, with a signature that satisfies the policy.
 struct Candidate<'a> {
     medium: &'a Medium,
     task: Task,
     manifest: Option<TaskManifest>,
 }
 
-/// The first of `media` that holds a good task; of those that are signed, the newest.
+/// The first of `media` with a valid task; of signed ones, the newest.
 fn choose(media: &[Medium], options: &Options, trust: &Trust<'_>) -> Result<Chosen, Refused> {
     let (mut candidates, mut refusals) = (Vec::new(), Vec::new());
     for medium in media {
@@ -195,8 +195,8 @@ fn choose(media: &[Medium], options: &Options, trust: &Trust<'_>) -> Result<Chos
     let created = |candidate: &Candidate<'_>| {
         candidate.manifest.as_ref().map_or(0, |manifest| manifest.validity.created)
     };
-    // The clock of a host may be behind, and may have been set back to make an old task valid. It is
-    // never earlier than what a trusted controller has signed.
+    // The clock of a host may be behind, or set back to make an old task valid. The current time is
+    // not earlier than what a trusted controller has signed.
     let latest = candidates.iter().map(created).max().unwrap_or(0);
     let now = clock().max(latest);
     candidates.sort_by_key(|candidate| std::cmp::Reverse(created(candidate)));
@@ -219,7 +219,7 @@ fn choose(media: &[Medium], options: &Options, trust: &Trust<'_>) -> Result<Chos
             Err(refused) => refusals.push((medium, refused)),
         }
     }
-    // What is reported is the fault of a task that is trusted, before that of any other medium.
+    // The fault of a trusted task is reported in preference to that of any other medium.
     refusals.sort_by_key(|(_, refused)| (refused.is_foreign, refused.access.is_none()));
     for (medium, refused) in refusals.iter().skip(1) {
         let path = medium.path.display();
@@ -239,10 +239,10 @@ fn candidate<'a>(
     Ok(Candidate { medium, task, manifest })
 }
 
-/// Whether a candidate is valid at `now` and can be carried out.
+/// Whether a candidate is valid at `now` and can be started.
 fn judge(candidate: Candidate<'_>, trust: &Trust<'_>, now: u64) -> Result<Chosen, Refused> {
     let Candidate { medium, task, manifest } = candidate;
-    // Before the recipe is looked at, so that a bad one can be reported.
+    // Before the recipe is validated, so that an invalid one can be reported.
     let access = read::access(&task)?;
     if let Some(manifest) = &manifest
         && let Err(failure) = trust.check_time(manifest, now)
@@ -260,7 +260,7 @@ fn judge(candidate: Candidate<'_>, trust: &Trust<'_>, now: u64) -> Result<Chosen
     }
 }
 
-/// Seconds since 1970 by the clock of the host.
+/// Seconds since 1970 by the host's clock.
 fn clock() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -9,7 +9,7 @@ use lexopt::prelude::*;
 
 use crate::trust::Policy;
 
-/// What `--help` prints.
+/// Text of `--help`.
 pub(crate) const HELP: &str = "\
 Finds the task ISO, checks and validates its recipe, writes /run/provision and, where the task says
 how the controller is reached, /run/controller, and starts the target.
@@ -40,10 +40,10 @@ Exit codes: 0 done, 2 usage, 10 no medium in time, 11 mount, 12 schema, 13 recip
 Example: dispatcher --no-start --signature off --timeout 60 /dev/sr1
 ";
 
-/// Where the public keys are on an image that has any.
+/// The public keys of an image that has any.
 const DEFAULT_KEYS: &str = "etc/provisioner/task-keys.pem";
 
-/// What to do.
+/// The command.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Command {
     Help,
@@ -51,24 +51,24 @@ pub(crate) enum Command {
     Dispatch(Options),
 }
 
-/// How to dispatch a task.
+/// Options of a dispatch.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Options {
-    /// The medium, if it is not to be searched for.
+    /// The medium, in place of a search.
     pub(crate) source: Option<PathBuf>,
-    /// How long to wait for it.
+    /// How long to wait for a medium.
     pub(crate) timeout: Duration,
     /// Whether to start the target.
     pub(crate) start: bool,
-    /// What to do about the signature; `None` leaves it to whether there is a key.
+    /// Signature policy; `None` means that it depends on whether there is a key.
     pub(crate) policy: Option<Policy>,
     /// The file of the public keys.
     pub(crate) keys: PathBuf,
-    /// The root of the machine: `/` but in tests.
+    /// The root of the host: `/` except in tests.
     pub(crate) root: PathBuf,
 }
 
-/// Reads the command line, the program's name first.
+/// Parses the command line, program name first.
 pub(crate) fn parse(
     arguments: impl IntoIterator<Item = OsString>,
 ) -> Result<Command, lexopt::Error> {

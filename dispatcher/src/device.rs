@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Which block devices can hold a task: optical, removable or read-only media.
+//! Block devices that can have a task: optical, removable or read-only media.
 //!
-//! A fixed disk is never looked at. Whoever had the host before could have left anything on it, a volume
-//! with the label of a task included.
+//! A fixed disk is never searched. An earlier tenant could have left anything on it, such as a
+//! volume with the label of a task.
 
 use std::{fs, io, path::Path};
 
-/// Why a block device can hold a task. The order is that in which they are tried.
+/// Why a block device can have a task, in the order to try them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Drive {
-    /// Driven by `sr_mod`, which takes CD and DVD drives and nothing else.
+    /// Driven by `sr_mod`, which drives CD and DVD drives only.
     Optical,
-    /// The device says that its medium can be removed (RMB of its INQUIRY data), as USB sticks do and
-    /// those that a BMC emulates. Fixed disks do not, and no command changes that.
+    /// The device reports a removable medium (RMB of its INQUIRY data), as USB sticks and those
+    /// emulated by a BMC do. Fixed disks do not, and no command changes that.
     Removable,
-    /// A virtual disk that the hypervisor attached read-only. On SCSI disks `ro` proves nothing: software
-    /// can set it for good (SWP of the control mode page, SBC-4).
+    /// A virtual disk that the hypervisor attached read-only. On SCSI disks `ro` proves nothing:
+    /// software can set it persistently (SWP of the control mode page, SBC-4).
     ReadOnlyVirtual,
 }
 
-/// A block device that can hold a task.
+/// A block device that can have a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Device {
     /// Its name below `/dev`.
@@ -29,7 +29,8 @@ pub(crate) struct Device {
     pub(crate) drive: Drive,
 }
 
-/// The devices below `root` that can hold a task, in a stable order, and the names of disks that can't.
+/// The devices below `root` that can have a task, in a stable order, and the names of disks that
+/// cannot.
 pub(crate) fn list(root: &Path) -> Result<(Vec<Device>, Vec<String>), io::Error> {
     let (mut devices, mut fixed) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(root.join("sys/block"))? {
@@ -54,7 +55,7 @@ pub(crate) fn list(root: &Path) -> Result<(Vec<Device>, Vec<String>), io::Error>
             None => {}
         }
     }
-    // By length before name, so that sr10 comes after sr9.
+    // By length before name, so that sr10 follows sr9.
     devices.sort_by(|a, b| (a.drive, a.name.len(), &a.name).cmp(&(b.drive, b.name.len(), &b.name)));
     fixed.sort();
     Ok((devices, fixed))
@@ -74,7 +75,7 @@ mod tests {
             ("sr9", 1, 0),
             ("sr0", 1, 1),
             ("sda", 0, 0),
-            // Write-protected by software, perhaps by whoever had the host before.
+            // Write-protected by software, possibly by an earlier tenant.
             ("sdb", 0, 1),
             ("sdc", 1, 0),
             ("nvme0n1", 0, 1),

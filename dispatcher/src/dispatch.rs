@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The whole way from the medium to the target.
+//! The dispatch of a task, from the medium to the target.
 
 use anyhow::anyhow;
 use recipe::{
@@ -18,12 +18,12 @@ use crate::{
     trust::Trust,
 };
 
-/// Where the task is handed over, below the root.
+/// Folder of the task for the steps, below the root.
 const PROVISION: &str = "run/provision";
-/// Where the way to the controller is handed over, below the root.
+/// Folder with the way to the controller, below the root.
 const CONTROLLER: &str = "run/controller";
 
-/// Does what `options` ask for.
+/// Dispatches a task as `options` require.
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     check_privileges(options)?;
     let serial = machine::serial(&options.root);
@@ -31,7 +31,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let chosen = match choose::wait(options, &trust) {
         Ok(chosen) => chosen,
         Err(Refused { failure, access, .. }) => {
-            // The failure can then be reported.
+            // From here on, a failure can be reported.
             write_access(options, access.as_deref())?;
             return Err(failure);
         }
@@ -57,8 +57,8 @@ fn write_access(options: &Options, access: Option<&ControllerAccess>) -> Result<
     access.write(&folder).or_exit(Exit::Write, "handing the way to the controller over")
 }
 
-/// Mounting, the machine's serial number and `/run` are for root. Below another root, whatever is
-/// not allowed fails by itself.
+/// Mounting, the serial number and `/run` require root. Below another root, what is not permitted
+/// fails by itself.
 fn check_privileges(options: &Options) -> Result<(), Failure> {
     if options.root.as_os_str() == "/" && !rustix::process::geteuid().is_root() {
         return Err(Failure::new(Exit::Privileges, anyhow!("this needs root")));
@@ -66,7 +66,7 @@ fn check_privileges(options: &Options) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What the steps will read.
+/// What the steps read.
 fn provision(
     validated: Validated,
     serial: Option<ShortText>,

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! How the dispatcher ends. The numbers are a contract: whoever starts it acts on them.
+//! Exit codes of the dispatcher. The numbers are an interface.
 
 use std::{fmt, process::ExitCode};
 
-/// Why the dispatcher did not do what it was asked.
+/// Why the dispatcher failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// The command line is wrong.
@@ -14,7 +14,7 @@ pub(crate) enum Exit {
     NoMedium = 10,
     /// The medium could not be mounted, or is no ISO 9660 image.
     Mount = 11,
-    /// The schema on the medium can't be used, or is not one that this program knows.
+    /// The schema on the medium is unusable or unknown.
     Schema = 12,
     /// The recipe, or a file beside it, could not be read, or is not JSON.
     Unreadable = 13,
@@ -26,7 +26,7 @@ pub(crate) enum Exit {
     Systemd = 16,
     /// Only root may do this.
     Privileges = 17,
-    /// A fault of the program.
+    /// Internal error.
     Panic = 20,
 }
 
@@ -36,7 +36,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// An error with the exit code that it leads to. `Display` is one line with every cause.
+/// An error with its exit code. `Display` is one line with every cause.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) exit: Exit,
@@ -44,7 +44,7 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// A failure that is told by `error`.
+    /// A failure with the message of `error`.
     pub(crate) fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Self {
         Self { exit, error: error.into() }
     }
@@ -58,7 +58,7 @@ impl fmt::Display for Failure {
 
 /// Gives an error its exit code.
 pub(crate) trait OrExit<T> {
-    /// `what` says what was being done, as in "mounting /dev/sr0".
+    /// `what` names the operation, as in "mounting /dev/sr0".
     fn or_exit(self, exit: Exit, what: impl fmt::Display) -> Result<T, Failure>;
 }
 
@@ -68,8 +68,8 @@ impl<T, E: Into<anyhow::Error>> OrExit<T> for Result<T, E> {
     }
 }
 
-/// Makes a panic end the program with its own code, and say where it was. What a panic says is left
-/// out: it could repeat a value of the recipe.
+/// Makes a panic end the program with its own exit code and print the place. The panic message is
+/// omitted: it could repeat a value of the recipe.
 pub(crate) fn on_panic() {
     std::panic::set_hook(Box::new(|panic| {
         match panic.location() {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The serial number of the machine.
+//! The serial number of the host.
 
 use std::{fs, path::Path};
 
@@ -13,7 +13,7 @@ use crate::log;
 const VARIABLE: &str = "PROVISIONER_SERIAL";
 /// Where the kernel shows the serial numbers of SMBIOS, types 1 and 3.
 const DMI: [&str; 2] = ["sys/class/dmi/id/product_serial", "sys/class/dmi/id/chassis_serial"];
-/// What firmware says where nobody wrote a number, in lower case.
+/// Fillers of firmware in place of a serial number, in lower case.
 const PLACEHOLDERS: [&str; 9] = [
     "0",
     "00000000",
@@ -26,7 +26,7 @@ const PLACEHOLDERS: [&str; 9] = [
     "unknown",
 ];
 
-/// The serial number, where the machine has one. `root` is `/` but in tests.
+/// The serial number, if the host has one. `root` is `/` except in tests.
 pub(crate) fn serial(root: &Path) -> Option<ShortText> {
     if let Some(serial) = std::env::var_os(VARIABLE).filter(|value| !value.is_empty()) {
         return usable(VARIABLE, &serial.to_string_lossy());
@@ -45,7 +45,7 @@ pub(crate) fn serial(root: &Path) -> Option<ShortText> {
     })
 }
 
-/// `text` as a serial number, unless it holds what no serial number does.
+/// `text` as a serial number, unless it is a filler or malformed.
 fn usable(from: &str, text: &str) -> Option<ShortText> {
     let serial = text.trim().parse();
     if serial.is_err() {

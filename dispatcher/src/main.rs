@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The on-host hand-off: from the task ISO to the systemd target that carries it out.
+//! The dispatcher on the host: from the task ISO to the systemd target.
 //!
 //! It finds the task ISO, checks its signature, validates the recipe, writes `/run/provision` and
-//! starts the target. It talks to no network, and its log names sizes and digests, never contents.
-//! `docs/reference/recipe.md` describes what it reads, what it writes and how it ends.
+//! starts the target. It uses no network, and its log has sizes and digests, never contents.
+//! `docs/reference/recipe.md` describes inputs, outputs and exit codes.
 #![forbid(unsafe_code)]
 
 mod choose;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The media that hold a task. Device numbers change from boot to boot, so the volume label decides.
+//! The media with a task. Device numbers change from boot to boot, so the volume label decides.
 
 use std::{
     fs, io,
@@ -17,37 +17,36 @@ use iso9660::{
 
 use crate::device::{self, Device, Drive};
 
-/// Where the task is.
+/// Location of the task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Medium {
     pub(crate) path: PathBuf,
     pub(crate) kind: Kind,
-    /// The volume label, if it is a volume that has one.
+    /// The volume label, if it has one.
     pub(crate) label: Option<String>,
-    /// What it was found in; None where it was named.
+    /// The kind of device; `None` if the medium was given.
     pub(crate) drive: Option<Drive>,
 }
 
-/// What a medium is.
+/// Kind of a medium.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A block device, to be mounted.
+    /// A block device, which has to be mounted.
     Device,
     /// An image in a file.
     Image,
-    /// An image in a part of a file or device: behind the maintenance image, where the BMC takes
-    /// one medium.
+    /// An image in a part of a file or device: a combined image, for a BMC with one medium.
     Part {
-        /// Where it starts, in bytes.
+        /// Its offset in bytes.
         start: u64,
-        /// Where it ends.
+        /// Its end in bytes.
         end: u64,
     },
-    /// A folder that holds the files of a task.
+    /// A folder with the files of a task.
     Folder,
 }
 
-/// The medium that was named, if it is there. Opening a drive fails until a disc is in it.
+/// The given medium, if it exists. Opening a drive fails until it has a disc.
 pub(crate) fn named(path: &Path) -> Result<Medium, io::Error> {
     let file_type = fs::metadata(path)?.file_type();
     let kind = if file_type.is_dir() {
@@ -76,18 +75,18 @@ fn label(volume: impl io::Read + io::Seek) -> Option<String> {
     Volume::open(volume).ok().map(|volume| volume.info().volume_id.clone())
 }
 
-/// What a look at all devices found.
+/// The result of a search.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Found {
-    /// The media with the label of a task, in the order in which they are to be tried.
+    /// The media with the label of a task, in the order to try them.
     pub(crate) tasks: Vec<Medium>,
-    /// An optical drive can't be read yet: it has no medium, or is not ready.
+    /// An optical drive cannot be read yet: it has no medium, or is not ready.
     pub(crate) is_optical_missing: bool,
-    /// Disks that were not looked at.
+    /// Disks that were not searched.
     pub(crate) fixed: Vec<String>,
 }
 
-/// Looks for tasks on all devices below `root` that can hold one.
+/// Searches all devices below `root` that can have a task.
 pub(crate) fn search(root: &Path) -> Result<Found, io::Error> {
     let (devices, fixed) = device::list(root)?;
     let mut found = Found { fixed, ..Found::default() };
@@ -99,15 +98,15 @@ pub(crate) fn search(root: &Path) -> Result<Found, io::Error> {
                     found.tasks.push(Medium { drive: Some(drive), ..medium });
                 }
             }
-            // A drive without a disc is not what is looked for.
+            // A drive without a disc is no error.
             Err(_) => found.is_optical_missing |= drive == Drive::Optical,
         }
     }
     Ok(found)
 }
 
-/// The job's id as far as a volume label tells it, in upper case and without dashes. A label of full
-/// length may have been cut, as that of a UUID always is, and tells nothing.
+/// The job id in a volume label, in upper case and without dashes. A label of full length may be
+/// truncated, as a UUID always is, and is not used.
 pub(crate) fn job_of_label(label: &str) -> Option<&str> {
     const MAX_LABEL: usize = 32;
     let id = label.strip_prefix(VOLUME_PREFIX)?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The task ISO, mounted for as long as it is read.
+//! Mounts the task ISO while it is read.
 
 use std::{
     fs::DirBuilder,
@@ -19,11 +19,11 @@ use crate::{
     log,
 };
 
-/// A mounted device. It is unmounted when this is dropped, so that the medium can be ejected.
+/// A mounted device, unmounted on drop so that the medium can be ejected.
 pub(crate) struct Mounted(PathBuf);
 
 impl Mounted {
-    /// Mounts `device` on the folder `point`, which is made if missing.
+    /// Mounts `device` on the folder `point`, which is created if missing.
     pub(crate) fn new(device: &Path, point: &Path) -> Result<Self, Failure> {
         let mounting = format!("mounting {} on {}", device.display(), point.display());
         DirBuilder::new()
@@ -31,7 +31,7 @@ impl Mounted {
             .mode(0o700)
             .create(point)
             .or_exit(Exit::Mount, &mounting)?;
-        // Nothing on a medium that anybody can hand in is to be run, or trusted as a device.
+        // The medium is untrusted: nothing on it may run or act as a device.
         let flags =
             MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
         match mount(device, point, c"iso9660", flags, None) {
@@ -43,7 +43,7 @@ impl Mounted {
         }
     }
 
-    /// Where it is mounted.
+    /// Its mount point.
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What a task says: its recipe, and how the host reaches the controller.
+//! Reads the recipe of a task, and how the host reaches the controller.
 
 use anyhow::anyhow;
 use recipe::{
@@ -17,7 +17,7 @@ use crate::{
     task::Task,
 };
 
-/// How the machine reaches its controller, where the task says it.
+/// How the host reaches the controller, if the task has it.
 pub(crate) fn access(task: &Task) -> Result<Option<ControllerAccess>, Failure> {
     let Some(bytes) = task.file(CONTROLLER_JSON) else {
         log::info("the task names no controller to report to");
@@ -27,8 +27,8 @@ pub(crate) fn access(task: &Task) -> Result<Option<ControllerAccess>, Failure> {
     access.map(Some).or_exit(Exit::Unreadable, "reading the way to the controller")
 }
 
-/// Validates the recipe against the schema beside it, which must be one that this program knows: it
-/// would not know what to do with the fields of another.
+/// Validates the recipe against the schema beside it, whose version must be known: the fields of
+/// another version have no known meaning.
 pub(crate) fn validate(task: &Task) -> Result<Validated, Failure> {
     let schema =
         Schema::from_slice(task.schema()?).or_exit(Exit::Schema, "reading recipe.schema.json")?;
@@ -53,8 +53,8 @@ pub(crate) fn validate(task: &Task) -> Result<Validated, Failure> {
     Ok(validated)
 }
 
-/// The files beside the recipe are copies of its fields, for people and other tools. One that differs
-/// leaves open which of the two was meant.
+/// The files beside the recipe are copies of its fields, for people and other tools. If one
+/// differs, the intended content is unknown.
 fn check_copies(task: &Task, validated: &Validated) -> Result<(), Failure> {
     let recipe = &validated.recipe;
     for (name, field) in [

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Starting the target of a task.
+//! Starts the target of a task.
 
 use std::process::{Command, Output};
 
@@ -13,8 +13,8 @@ use crate::{
     log,
 };
 
-/// Starts `target` if the image has it. It is queued and not waited for: its steps can take hours,
-/// and may be ordered after the unit that runs this.
+/// Starts `target` if the image has it. The job is queued and not awaited: its steps can take
+/// hours, and may be ordered after the unit that runs this.
 pub(crate) fn start(target: &TaskTarget) -> Result<(), Failure> {
     try_start(target.as_str()).or_exit(Exit::Systemd, format_args!("starting {target}"))?;
     log::info(format_args!("started {target}"));
@@ -32,7 +32,7 @@ fn try_start(target: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs `systemctl`, and makes an error of what it says if it fails.
+/// Runs `systemctl`; its output becomes the error if it fails.
 fn systemctl(arguments: &[&str]) -> anyhow::Result<Output> {
     let line = format!("systemctl {}", arguments.join(" "));
     let output = Command::new("systemctl").args(arguments).output().context(line.clone())?;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The files of a task, each read once: what is checked is what is used, whatever the medium does
-//! afterwards.
+//! The files of a task, each read once: what was checked is what is used, whatever the medium does
+//! later.
 
 use std::{
     collections::BTreeMap,
@@ -33,8 +33,8 @@ use crate::{
 const RECIPE: &str = "recipe.json";
 const SCHEMA: &str = "recipe.schema.json";
 
-/// Every file that a task may have: its name, its largest size in bytes, and how the dispatcher ends
-/// if it can't be read.
+/// Every file that a task may have: name, largest size in bytes, and exit code if it cannot be
+/// read.
 const FILES: [(&str, usize, Exit); 7] = [
     (RECIPE, MAX_RECIPE_BYTES, Exit::Unreadable),
     (SCHEMA, MAX_SCHEMA_BYTES, Exit::Schema),
@@ -45,11 +45,11 @@ const FILES: [(&str, usize, Exit); 7] = [
     (KS_CFG, KsCfg::MAX_BYTES, Exit::Unreadable),
 ];
 
-/// The files that a medium has, by name.
+/// The files of a medium, by name.
 pub(crate) struct Task(BTreeMap<&'static str, Vec<u8>>);
 
 impl Task {
-    /// Reads a medium. A device is mounted at `mount_point` for as long as that takes.
+    /// Reads a medium. A device is mounted at `mount_point` meanwhile.
     pub(crate) fn read(medium: &Medium, mount_point: &Path) -> Result<Self, Failure> {
         match medium.kind {
             Kind::Folder => Self::from_folder(&medium.path),
@@ -66,7 +66,7 @@ impl Task {
         Self::collect(|name, limit| read_file(&folder.join(name), limit))
     }
 
-    /// Reads an image, which is the file or a part of it.
+    /// Reads an image: the file, or a part of it.
     fn from_image(image: &Path, part: Option<Range<u64>>) -> Result<Self, Failure> {
         let opening = format!("opening {}", image.display());
         let mut file = fs::File::open(image).or_exit(Exit::Mount, &opening)?;
@@ -80,7 +80,7 @@ impl Task {
         })
     }
 
-    /// Reads each of [`FILES`] with `read`, which answers `None` where there is no such file.
+    /// Reads each of [`FILES`] with `read`, which returns `None` if there is no such file.
     fn collect(
         mut read: impl FnMut(&str, usize) -> anyhow::Result<Option<Vec<u8>>>,
     ) -> Result<Self, Failure> {
@@ -104,12 +104,12 @@ impl Task {
         self.required(SCHEMA, Exit::Schema)
     }
 
-    /// `recipe.sig`, where there is one.
+    /// `recipe.sig`, if there is one.
     pub(crate) fn signature(&self) -> Option<&[u8]> {
         self.file(iso9660::task::SIGNATURE)
     }
 
-    /// Any of the files, where the medium has it.
+    /// Any of the files, if the medium has it.
     pub(crate) fn file(&self, name: &str) -> Option<&[u8]> {
         self.0.get(name).map(Vec::as_slice)
     }
@@ -125,8 +125,8 @@ impl Task {
     }
 }
 
-/// The file `path`, or nothing where there is none. A link or a pipe is not read: it could lead out
-/// of the medium, or never end.
+/// Reads the file `path`; `None` if it does not exist. A link or a pipe is refused: it could lead
+/// out of the medium, or never end.
 fn read_file(path: &Path, limit: usize) -> anyhow::Result<Option<Vec<u8>>> {
     match fs::symlink_metadata(path) {
         Ok(found) if !found.is_file() => bail!("not a regular file"),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Whether a controller that this image trusts gave this task to this machine.
+//! Checks whether a trusted controller made this task for this host.
 
 use std::{fs, io, path::Path, str::FromStr};
 
@@ -17,14 +17,14 @@ use crate::{
     task::Task,
 };
 
-/// What to do about the signature of a task.
+/// Signature policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Policy {
-    /// Don't look at it.
+    /// Ignore the signature.
     Off,
-    /// Say what is wrong with it, and go on.
+    /// Warn about it, and continue.
     Warn,
-    /// Refuse a task without a good one.
+    /// Refuse a task without a valid one.
     Enforce,
 }
 
@@ -41,7 +41,7 @@ impl FromStr for Policy {
     }
 }
 
-/// What tasks are checked against.
+/// Policy and keys for the check.
 pub(crate) struct Trust<'a> {
     policy: Policy,
     keys: &'a Path,
@@ -49,7 +49,7 @@ pub(crate) struct Trust<'a> {
 }
 
 impl<'a> Trust<'a> {
-    /// Without a policy, signatures are enforced where the image has the file `keys`.
+    /// Without a policy, signatures are enforced if the image has the file `keys`.
     pub(crate) fn new(
         policy: Option<Policy>,
         keys: &'a Path,
@@ -66,8 +66,8 @@ impl<'a> Trust<'a> {
         Self { policy, keys, serial }
     }
 
-    /// Checks the signature of `task`, whose medium has this label. The answer is what is signed, where
-    /// the signature is good.
+    /// Checks the signature of `task`, whose medium has this label. Returns the signed content if
+    /// the signature is valid.
     pub(crate) fn check(
         &self,
         label: Option<&str>,
@@ -93,7 +93,7 @@ impl<'a> Trust<'a> {
         })
     }
 
-    /// Ends the task, or warns, as the policy says.
+    /// Refuses the task or warns, by the policy.
     fn refuse(&self, error: anyhow::Error) -> Result<(), Failure> {
         match self.policy {
             Policy::Enforce => Err(error).or_exit(Exit::Invalid, "the task is refused"),
@@ -104,7 +104,7 @@ impl<'a> Trust<'a> {
         }
     }
 
-    /// What is signed, if a known key signed it for this host and these files.
+    /// The signed content, if a trusted key signed it for this host and these files.
     fn verify(&self, label: Option<&str>, task: &Task) -> anyhow::Result<TaskManifest> {
         let keys = self.keys;
         let pem =

@@ -71,21 +71,21 @@ pub struct Validity {
     pub expires: u64,
 }
 
-/// Why a signature is not accepted.
+/// Why a signature is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
-    /// The file is not what [`TaskManifest::sign`] writes.
+    /// The file is not in the form of [`TaskManifest::sign`].
     #[error("recipe.sig: line {line}: expected {expected}")]
     Form {
         /// The line, counted from 1.
         line: usize,
-        /// What should stand there.
+        /// The expected content.
         expected: &'static str,
     },
     /// None of the keys made it.
     #[error("recipe.sig: none of the {0} known keys made this signature")]
     Key(usize),
-    /// The files are not those that were signed.
+    /// The files differ from the signed ones.
     #[error("recipe.sig: {file} {what}")]
     File {
         /// The file.
@@ -93,15 +93,15 @@ pub enum SignatureError {
         /// What is wrong with it.
         what: &'static str,
     },
-    /// The task is for another machine.
+    /// The task is for another host.
     #[error("recipe.sig: the task is for machine {signed}, and this one is {actual}")]
     Server {
         /// The serial number in the signature.
         signed: ShortText,
-        /// The serial number of this machine.
+        /// The serial number of this host.
         actual: ShortText,
     },
-    /// It is too late.
+    /// The task has expired.
     #[error(
         "recipe.sig: the task expired {late} s ago: it is valid until {expires} (seconds since 1970)"
     )]
@@ -114,7 +114,7 @@ pub enum SignatureError {
 }
 
 impl TaskManifest {
-    /// The manifest of a task for `server` that consists of `files`, by name.
+    /// The manifest of a task for `server` with `files`, by name.
     pub fn new<'a>(
         job: ShortText,
         server: ShortText,
@@ -124,7 +124,7 @@ impl TaskManifest {
         Self { job, server, validity, files: digests(files) }
     }
 
-    /// The lines that are signed.
+    /// The signed lines.
     fn text(&self) -> String {
         let Self { job, server, validity: Validity { created, expires }, files } = self;
         let mut text =
@@ -143,7 +143,7 @@ impl TaskManifest {
         format!("{text}{SIGNATURE}{signature}\n")
     }
 
-    /// Reads `recipe.sig`, and believes it if one of `keys` made it.
+    /// Reads `recipe.sig` and verifies it with `keys`.
     pub fn verify(file: &[u8], keys: &PublicKeys) -> Result<Self, SignatureError> {
         let form = |line, expected| SignatureError::Form { line, expected };
         let text = (file.len() <= MAX_BYTES).then(|| std::str::from_utf8(file).ok()).flatten();
@@ -196,8 +196,8 @@ impl TaskManifest {
 
     /// Whether the task is still valid at `now`, in seconds since 1970.
     ///
-    /// A clock that is behind lets an expired task pass. `now` must not be earlier than the latest
-    /// [`Validity::created`] that is known from a signature, which no clock can be.
+    /// A clock that is behind accepts an expired task. `now` must not be earlier than the latest
+    /// [`Validity::created`] of a verified signature.
     pub fn check_time(&self, now: u64) -> Result<(), SignatureError> {
         let expires = self.validity.expires;
         match now.checked_sub(expires) {
@@ -206,7 +206,7 @@ impl TaskManifest {
         }
     }
 
-    /// Whether the task is for `server`, and `files` are exactly those that were signed.
+    /// Whether the task is for `server`, and `files` are exactly the signed ones.
     pub fn check<'a>(
         &self,
         server: &ShortText,
