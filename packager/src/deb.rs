@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Debian packages (deb(5), deb-control(5)): an `ar` archive of the format's version, of what dpkg
-//! wants to know, and of the files.
+//! Debian packages (deb(5), deb-control(5)): an `ar` archive of the format version, the control
+//! archive and the files.
 
 use std::fmt::Write as _;
 
@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use crate::description::Description;
 use crate::{gzip, scripts};
 
-/// The package that `description` describes.
+/// Builds the package that `description` describes.
 pub(crate) fn write(description: &Description) -> Result<Vec<u8>> {
     let control = control_archive(description).context("cannot write control.tar.gz")?;
     let data = data_archive(description).context("cannot write data.tar.gz")?;
@@ -21,7 +21,7 @@ pub(crate) fn write(description: &Description) -> Result<Vec<u8>> {
         ("control.tar.gz", &control),
         ("data.tar.gz", &data),
     ] {
-        // Name, time, owner, group, mode, size (ar(5)); members start at even places.
+        // Name, time, owner, group, mode, size (ar(5)); members start at even offsets.
         let header = format!(
             "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n",
             description.epoch,
@@ -39,7 +39,7 @@ pub(crate) fn write(description: &Description) -> Result<Vec<u8>> {
     Ok(out)
 }
 
-/// An archive in which everything is of one time and of root.
+/// A tar archive with one time, owned by root.
 struct Archive {
     inner: tar::Builder<Vec<u8>>,
     epoch: u64,
@@ -71,7 +71,7 @@ impl Archive {
         header.set_groupname("root")?;
         header.set_mtime(self.epoch);
         header.set_size(bytes.len() as u64);
-        // `set_path` drops the leading `./` that dpkg's own archives have.
+        // `set_path` drops the leading `./` of dpkg's own archives.
         let field = header.as_gnu_mut().context("the header is not GNU's")?;
         ensure!(path.len() < field.name.len(), "the path {path} is too long for a tar header");
         for (to, from) in field.name.iter_mut().zip(path.bytes()) {
@@ -82,7 +82,7 @@ impl Archive {
         Ok(())
     }
 
-    /// The whole of it, compressed.
+    /// Returns the compressed archive.
     fn finish(self) -> Result<Vec<u8>> {
         gzip::compress(&self.inner.into_inner()?)
     }

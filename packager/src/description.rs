@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What goes into a package.
+//! Description of a package.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::gzip;
 
-/// A package of a distribution, whatever its format.
+/// A distribution package in any format.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Description {
@@ -21,25 +21,25 @@ pub(crate) struct Description {
     pub(crate) version: String,
     /// `amd64` or `arm64`.
     pub(crate) architecture: String,
-    /// The time of everything, in seconds since 1970.
+    /// Time of all files, in seconds since 1970.
     pub(crate) epoch: u64,
-    /// One line.
+    /// Summary, one line.
     pub(crate) summary: String,
     /// A paragraph.
     pub(crate) text: String,
     /// SPDX licence expression.
     pub(crate) license: String,
-    /// Who makes it.
+    /// Its maintainer.
     pub(crate) vendor: String,
-    /// Where the source is.
+    /// Address of the source.
     pub(crate) homepage: String,
-    /// Packages that it does without, and better with.
+    /// Recommended packages.
     pub(crate) recommends: Vec<String>,
     /// The systemd unit among the files, such as `controller.service`.
     pub(crate) unit: String,
-    /// Folders that the unit keeps its state in; they go when a Debian package is purged.
+    /// State folders of the unit, removed when a Debian package is purged.
     pub(crate) state: Vec<String>,
-    /// Folders that are the package's own and go with it, absolute.
+    /// Folders owned by the package, absolute.
     pub(crate) folders: Vec<String>,
     /// Files, in any order.
     pub(crate) files: Vec<Entry>,
@@ -49,26 +49,26 @@ pub(crate) struct Description {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Entry {
-    /// Where it goes, absolute.
+    /// Its path, absolute.
     pub(crate) path: String,
-    /// The file with its bytes.
+    /// The source file.
     pub(crate) source: PathBuf,
-    /// Whether it is a program: mode 0755, and 0644 otherwise.
+    /// Whether it is executable: mode 0755, otherwise 0644.
     #[serde(default)]
     pub(crate) executable: bool,
-    /// Whether people change it: an upgrade leaves it as it is then.
+    /// Whether it is a conffile, which an upgrade does not replace once it was changed.
     #[serde(default)]
     pub(crate) config: bool,
-    /// Whether it is compressed with gzip on the way, as systems have their manual pages.
+    /// Whether it is compressed with gzip, as manual pages are.
     #[serde(default)]
     pub(crate) gzip: bool,
 }
 
 impl Description {
-    /// Reads a description, its files sorted by their paths.
+    /// Reads a description, with files sorted by path.
     ///
     /// # Errors
-    /// When it can't be read, is malformed, or holds a path twice or one that is not absolute.
+    /// When it cannot be read, is malformed, or has a duplicate or relative path.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         Self::parse(&text).with_context(|| format!("{} is malformed", path.display()))
@@ -95,8 +95,8 @@ impl Description {
         Ok(description)
     }
 
-    /// The version in the form that both kinds of packages take: what comes before a release sorts
-    /// before it (`~`), and nothing reads as a revision of the distribution (`-`).
+    /// The version for both formats: a pre-release sorts before its release (`~`), and nothing is
+    /// taken for a distribution revision (`-`).
     pub(crate) fn package_version(&self) -> String {
         self.version.replacen('-', "~", 1).replace('-', ".")
     }

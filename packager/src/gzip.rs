@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! gzip streams (RFC 1952) whose bytes depend on their content alone.
+//! gzip streams (RFC 1952) that depend on their content only.
 
 use std::io::Write as _;
 
@@ -11,7 +11,7 @@ use flate2::{Compression, GzBuilder};
 /// The operating system in the header: unknown (RFC 1952, 2.3.1).
 const OS_UNKNOWN: u8 = 255;
 
-/// `bytes`, compressed as well as it goes.
+/// Compresses `bytes` with the best compression.
 pub(crate) fn compress(bytes: &[u8]) -> Result<Vec<u8>> {
     let header = GzBuilder::new().mtime(0).operating_system(OS_UNKNOWN);
     let mut out = header.write(Vec::new(), Compression::best());

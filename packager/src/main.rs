@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Writes the packages of distributions from a description: `cargo xtask package` calls it.
+//! Writes distribution packages from a description; `cargo xtask package` calls it.
 //!
-//! Equal descriptions and files give equal bytes; the only time in a package is the description's.
-//! It is a program of its own because what writes an RPM is heavier than all of xtask may be.
+//! Equal descriptions and files give equal bytes; the only time in a package is that of the
+//! description. It is a separate program because its RPM dependency is too heavy for xtask.
 #![forbid(unsafe_code)]
 
 mod deb;
@@ -23,28 +23,28 @@ use clap::{Parser, ValueEnum};
 
 use self::description::Description;
 
-/// Writes a package of a distribution
+/// Write a distribution package
 #[derive(Debug, Parser)]
 #[command(
     after_help = "Example:\n  packager --format deb --description controller.json --output controller.deb"
 )]
 struct Arguments {
-    /// What to write
+    /// Format of the package
     #[arg(long)]
     format: Format,
-    /// The file that says what goes in, JSON
+    /// Description of the package, JSON
     #[arg(long, value_name = "FILE")]
     description: PathBuf,
-    /// The package to write
+    /// Package to write
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Format {
-    /// For Debian and its descendants
+    /// Debian and derivatives
     Deb,
-    /// For Fedora, RHEL, SUSE and their descendants
+    /// Fedora, RHEL, SUSE and derivatives
     Rpm,
 }
 
@@ -67,7 +67,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     write(&arguments.output, &bytes)
 }
 
-/// Writes `bytes` to `path`, whole or not at all.
+/// Writes `bytes` to `path` atomically.
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let place = || format!("cannot write {}", path.display());
     let name = path.file_name().with_context(place)?.to_string_lossy();

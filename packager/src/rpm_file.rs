@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! RPM packages, format version 4, which every distribution that uses them reads.
+//! RPM packages, format version 4.
 
 use anyhow::{Context as _, Result};
 use rpm::{BuildConfig, CompressionWithLevel, Dependency, FileOptions, PackageBuilder};
@@ -9,12 +9,12 @@ use rpm::{BuildConfig, CompressionWithLevel, Dependency, FileOptions, PackageBui
 use crate::description::Description;
 use crate::scripts;
 
-/// RPM takes it for the revision of the distribution.
+/// The distribution revision.
 const RELEASE: &str = "1";
-/// zstd's level: nearly as small as 19, in a third of the time. rpm 4.14 and later read it.
+/// zstd level: nearly as small as 19, in a third of the time. rpm 4.14 and later read it.
 const LEVEL: i32 = 15;
 
-/// The package that `description` describes.
+/// Builds the package that `description` describes.
 pub(crate) fn write(description: &Description) -> Result<Vec<u8>> {
     let architecture = match description.architecture.as_str() {
         "arm64" => "aarch64",

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What package managers run when a package comes and goes: its unit is enabled, started, stopped.
+//! Maintainer scripts, which enable, start and stop the unit.
 //!
-//! Each follows the custom of its distributions: Debian enables and starts a service that was
-//! installed (what debhelper's `dh_installsystemd` writes), the others leave both to presets and to
-//! the administrator. Nothing here fails where systemd does not run, as in a container.
+//! Each follows the convention of its distributions: Debian enables and starts an installed service
+//! (as debhelper's `dh_installsystemd`), the others leave both to presets and the administrator.
+//! Nothing fails where systemd does not run, as in a container.
 
-/// `postinst` of a Debian package: enabled once, started or restarted.
+/// `postinst` of a Debian package: enable once, start or restart.
 pub(crate) fn deb_after_install(unit: &str) -> String {
     format!(
         r#"#!/bin/sh
@@ -36,7 +36,7 @@ esac
     )
 }
 
-/// `prerm` of a Debian package: stopped, unless another version follows.
+/// `prerm` of a Debian package: stop, unless another version follows.
 pub(crate) fn deb_before_removal(unit: &str) -> String {
     format!(
         r#"#!/bin/sh
@@ -48,7 +48,7 @@ fi
     )
 }
 
-/// `postrm` of a Debian package: forgotten, and with a purge its state too.
+/// `postrm` of a Debian package: disable, and remove the state with a purge.
 pub(crate) fn deb_after_removal(unit: &str, state: &[String]) -> String {
     let state: Vec<_> = state.iter().map(|folder| format!("'{folder}'")).collect();
     let remove = match state.join(" ") {
@@ -70,7 +70,7 @@ fi
     )
 }
 
-/// `%post` of an RPM: as the preset says, at the first installation.
+/// `%post` of an RPM: apply the preset, at the first installation.
 pub(crate) fn rpm_after_install(unit: &str) -> String {
     format!(
         r#"if command -v systemctl >/dev/null; then
@@ -85,7 +85,7 @@ fi
     )
 }
 
-/// `%preun` of an RPM: stopped and disabled, unless another version follows.
+/// `%preun` of an RPM: stop and disable, unless another version follows.
 pub(crate) fn rpm_before_removal(unit: &str) -> String {
     format!(
         r#"if [ "$1" -eq 0 ] && command -v systemctl >/dev/null; then
@@ -98,7 +98,7 @@ fi
     )
 }
 
-/// `%postun` of an RPM: the new version takes over where one follows.
+/// `%postun` of an RPM: restart with the new version, if one follows.
 pub(crate) fn rpm_after_removal(unit: &str) -> String {
     format!(
         r#"if [ -d /run/systemd/system ]; then

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Answers as Redfish has them (DSP0266, sections 8.4 and 8.6).
+//! Redfish answers (DSP0266, sections 8.4 and 8.6).
 
 use std::io::Write as _;
 
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::personality::Encoding;
 
-/// The body is kept as it is until the answer is sent.
+/// The body is encoded when the answer is sent.
 pub(crate) type Answer = Response<Bytes>;
 
 pub(crate) fn json(status: StatusCode, value: &Value) -> Answer {
@@ -37,7 +37,7 @@ pub(crate) fn versioned(value: &Value, etag: Option<String>) -> Answer {
     }
 }
 
-/// A refusal with one message: its id, its text, and what it speaks of.
+/// A refusal with one message: its id, its text, and its property.
 pub(crate) fn refusal(status: StatusCode, id: &str, text: &str, arguments: &[&str]) -> Answer {
     let text = format!("{text} {}", arguments.join(" "));
     let text = text.trim_end();
@@ -65,7 +65,7 @@ pub(crate) fn with(mut answer: Answer, name: HeaderName, value: &str) -> Answer 
     answer
 }
 
-/// The answer as a proxy sends it that puts its prefix before every link.
+/// The answer behind a proxy that prefixes every link.
 pub(crate) fn rewritten(answer: Answer, prefix: &str) -> Answer {
     let location = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok());
     let location = location.map(|path| format!("{prefix}{path}"));
@@ -76,7 +76,7 @@ pub(crate) fn rewritten(answer: Answer, prefix: &str) -> Answer {
     location.iter().fold(answer, |answer, location| with(answer, LOCATION, location))
 }
 
-/// The answer in an encoding that nobody asked for.
+/// The answer in an encoding that was not requested.
 pub(crate) fn encoded(answer: Answer, encoding: Encoding) -> Answer {
     if answer.body().is_empty() {
         return answer;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What a mock BMC is: its vendor, host, user and TLS.
+//! Configuration of a mock BMC: vendor, host, user and TLS.
 
 use std::sync::Arc;
 
@@ -15,20 +15,20 @@ use crate::personality::Personality;
 pub struct Config {
     /// The vendor.
     pub personality: &'static Personality,
-    /// How its machine behaves.
+    /// Timing of its host.
     pub behaviour: Behaviour,
-    /// The serial number of its machine.
+    /// Serial number of its host.
     pub serial: String,
     /// The user.
     pub user: String,
     /// The user's password.
     pub password: String,
-    /// TLS, if it is to be https.
+    /// TLS, for https.
     pub tls: Option<Arc<ServerConfig>>,
 }
 
 impl Config {
-    /// A machine of this serial number, with a user `admin` whose password is `password`.
+    /// A host with this serial number, and the user `admin` with the password `password`.
     pub fn new(personality: &'static Personality, serial: &str) -> Self {
         Self {
             personality,

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What goes wrong, and where.
+//! Injected faults, and the requests that they apply to.
 
 use std::time::Duration;
 
 use hyper::Method;
 
-/// What happens to a request.
+/// Effect of a fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// It is answered with this status, and not carried out.
+    /// The request is answered with this status, and not carried out.
     Status {
         /// The status.
         status: u16,
@@ -19,47 +19,47 @@ pub enum Fault {
         /// The id of the message in the answer.
         message: &'static str,
     },
-    /// The connection breaks before it is carried out.
+    /// The connection breaks before the request is carried out.
     DropBefore,
-    /// It is carried out, and the connection breaks before the answer.
+    /// The request is carried out, and the connection breaks before the answer.
     DropAfter,
-    /// It is carried out, and the answer comes that much later.
+    /// The request is carried out, and answered after this delay.
     Slow(Duration),
-    /// It is answered with success, and not carried out.
+    /// The request is answered with success, and not carried out.
     Pretend,
-    /// It is not carried out, and there is never an answer.
+    /// The request is neither carried out nor answered.
     HangBefore,
-    /// It is carried out, and there is never an answer.
+    /// The request is carried out, and never answered.
     HangAfter,
 }
 
-/// To which requests a fault happens.
+/// A fault with the requests that it applies to.
 #[derive(Debug, Clone)]
 pub struct Rule {
-    /// The method; none stands for all.
+    /// The method; `None` means all.
     pub method: Option<Method>,
-    /// What the path has in it.
+    /// A part of the path.
     pub path: &'static str,
-    /// How often it happens.
+    /// Number of requests.
     pub times: u32,
-    /// What happens.
+    /// Its effect.
     pub fault: Fault,
 }
 
 impl Rule {
-    /// A fault that happens to the next request of this kind.
+    /// A fault of the next matching request.
     pub fn once(method: Method, path: &'static str, fault: Fault) -> Self {
         Self { method: Some(method), path, times: 1, fault }
     }
 
-    /// The same fault, as often as that.
+    /// The same fault, for so many requests.
     #[must_use]
     pub fn times(self, times: u32) -> Self {
         Self { times, ..self }
     }
 }
 
-/// Takes the fault that a request meets out of the rules.
+/// Removes the first fault that matches a request.
 pub(crate) fn meet(rules: &mut [Rule], method: &Method, path: &str) -> Option<Fault> {
     let rule = rules.iter_mut().find(|rule| {
         rule.times > 0

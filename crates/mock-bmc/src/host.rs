@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What the maintenance OS does on a machine, as far as the controller sees it: reads both images
-//! and reports to the webhook.
+//! A host's maintenance OS as the controller sees it: it reads both images and reports to the
+//! webhook.
 
 use std::io::{self, Cursor};
 
@@ -18,17 +18,17 @@ use tokio::net::TcpStream;
 
 use crate::machine::{Boot, Source};
 
-/// How the host reaches the controller, on its task ISO.
+/// File on the task ISO that describes how to reach the controller.
 const CONTROLLER: &str = "controller.json";
 
-/// Where hosts report to.
+/// The controller that hosts report to.
 #[derive(Clone)]
 pub struct Host {
     /// The controller, such as `http://127.0.0.1:8080`.
     pub controller: String,
 }
 
-/// What a host reports with, from `controller.json` of its task ISO.
+/// Credentials of a report, from `controller.json` of the task ISO.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Credentials {
     job: String,
@@ -39,11 +39,11 @@ struct Credentials {
 const LARGEST: u64 = 16 * 1024;
 
 impl Host {
-    /// Does what a host does that boots from a virtual CD: reads all images whole, and reports success
-    /// with what the task ISO says. A boot from the disk does nothing.
+    /// Acts as a host that boots from a virtual CD: reads all images and reports success with the
+    /// credentials of the task ISO. A boot from the disk does nothing.
     ///
     /// # Errors
-    /// When an image can't be read, there is no task, or the report is not accepted.
+    /// When an image cannot be read, there is no task, or the report is refused.
     pub async fn run(&self, boot: &Boot) -> io::Result<()> {
         if boot.source == Source::Disk {
             return Ok(());
@@ -66,7 +66,7 @@ impl Host {
         }
     }
 
-    /// Sends a report of the host to the webhook. The status of the answer is returned.
+    /// Sends a report to the webhook. Returns the status of the answer.
     ///
     /// # Errors
     /// When there is no answer.
@@ -77,7 +77,7 @@ impl Host {
     }
 }
 
-/// What is in `controller.json`, where the image is a task ISO or a combined one.
+/// Credentials in `controller.json`, if the image is a task ISO or a combined image.
 fn credentials(image: Vec<u8>) -> io::Result<Option<Credentials>> {
     let size = image.len() as u64;
     let mut image = Cursor::new(image);
@@ -90,7 +90,7 @@ fn credentials(image: Vec<u8>) -> io::Result<Option<Credentials>> {
     Ok(text("job_id").zip(text("webhook_secret")).map(|(job, secret)| Credentials { job, secret }))
 }
 
-/// One request over plain HTTP; the status and the body of the answer.
+/// Sends one request over plain HTTP. Returns status and body.
 async fn call(
     method: Method,
     url: &str,

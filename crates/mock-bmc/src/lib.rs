@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A BMC to test against: Redfish as vendors do it, with the faults that vendors have.
+//! A mock BMC: Redfish with the behaviour and the faults of vendors.
 //!
-//! What a vendor does is a [`Personality`], as data. What goes wrong in one test is a [`Fault`].
-//! The machine behind the BMC has power, a boot source and drives; each of its boots is a
-//! [`Boot`], which tells what a real machine would have started from.
+//! The behaviour of a vendor is a [`Personality`], as data. A failure in one test is a [`Fault`].
+//! The host behind the BMC has power, a boot source and drives; each boot is a [`Boot`] with its
+//! source.
 //!
-//! For tests alone: it checks a password and keeps no secret.
+//! For tests only: it checks a password and protects no secret.
 #![forbid(unsafe_code)]
 
 mod answer;

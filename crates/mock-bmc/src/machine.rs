@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The machine behind the BMC: power, boot source, drives.
+//! The host behind the BMC: power, boot source, drives.
 
 use std::time::Duration;
 
 use crate::personality::{Etags, Personality};
 
-/// How the machine behaves in time.
+/// Timing of host and BMC.
 #[derive(Debug, Clone)]
 pub struct Behaviour {
-    /// Whether it is on at first.
+    /// Whether it is on at the start.
     pub on: bool,
-    /// How long it is off within a restart.
+    /// Time off during a restart.
     pub off: Duration,
-    /// How long it is in POST after it was switched on; then it boots.
+    /// Time in POST after power on; then it boots.
     pub post: Duration,
-    /// What a graceful restart or shutdown does.
+    /// Effect of a graceful restart or shutdown.
     pub graceful: Graceful,
-    /// How long a task of the BMC takes.
+    /// Duration of a task of the BMC.
     pub task: Duration,
-    /// How long a session lives unused.
+    /// Lifetime of an idle session.
     pub session: Duration,
 }
 
@@ -37,16 +37,16 @@ impl Default for Behaviour {
     }
 }
 
-/// What becomes of a graceful restart.
+/// Effect of a graceful restart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Graceful {
-    /// The operating system has shut down after that time.
+    /// The operating system shuts down after this time.
     After(Duration),
     /// It never shuts down.
     Never,
 }
 
-/// What the machine started from.
+/// Source of a boot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// A virtual CD: the URL of its image.
@@ -55,18 +55,18 @@ pub enum Source {
     Disk,
 }
 
-/// A start of the machine.
+/// A boot of the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Boot {
-    /// The serial number of the machine.
+    /// Serial number of the host.
     pub serial: String,
-    /// What it started from.
+    /// Its source.
     pub source: Source,
-    /// The images in all slots, in the order of the slots.
+    /// The images in all slots, in slot order.
     pub images: Vec<String>,
 }
 
-/// What the machine is doing.
+/// Activity of the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
     Off,
@@ -76,16 +76,16 @@ pub(crate) enum Phase {
     Stopping,
 }
 
-/// A drive and what it shows to hold.
+/// A drive and its reported medium.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Drive {
     pub(crate) image: Option<String>,
-    /// What it shows still after an eject, and how often.
+    /// Stale medium after an eject, and how often it is still reported.
     pub(crate) stale: Option<(String, u32)>,
 }
 
-/// The state. Whatever takes time is asked for by the caller, who comes back with the step's
-/// number; a step that was overtaken by another is dropped then.
+/// The state. The caller schedules what takes time, and returns with the number of the step; a step
+/// that was superseded is dropped.
 #[derive(Debug)]
 pub(crate) struct Machine {
     pub(crate) phase: Phase,
@@ -93,7 +93,7 @@ pub(crate) struct Machine {
     pub(crate) enabled: String,
     pub(crate) target: String,
     pub(crate) mode: String,
-    /// How often it was switched on or restarted; the time of the last is made from it.
+    /// Number of power-ons and restarts, from which the time of the last is derived.
     pub(crate) starts: u64,
     pub(crate) resets: Vec<String>,
     pub(crate) boots: Vec<Boot>,
@@ -104,7 +104,7 @@ pub(crate) struct Machine {
     back_on: bool,
 }
 
-/// What happens next by itself.
+/// The next event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Next {
     step: u64,
@@ -133,7 +133,7 @@ impl Machine {
         if self.phase == Phase::Off { "Off" } else { "On" }
     }
 
-    /// Carries out a reset. What follows by itself is returned.
+    /// Performs a reset. Returns the event that follows.
     pub(crate) fn reset(&mut self, kind: &str, behaviour: &Behaviour) -> Option<Next> {
         self.version += 1;
         match (kind, self.phase) {
@@ -163,7 +163,7 @@ impl Machine {
         }
     }
 
-    /// A step's time has come.
+    /// Handles an event whose time has come.
     pub(crate) fn advance(
         &mut self,
         next: Next,
@@ -233,7 +233,7 @@ impl Machine {
         Some(Next { step: self.step, after })
     }
 
-    /// Nothing follows, and what was to follow does not.
+    /// Cancels the next event.
     fn overtake(&mut self) -> Option<Next> {
         self.step += 1;
         None

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Mock BMCs on the command line, to try a controller or a client against.
+//! Mock BMCs on the command line, to test a controller or a client.
 #![forbid(unsafe_code)]
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use mock_bmc::{Behaviour, Config, Graceful, Host, Mock, PERSONALITIES, named};
 
-/// A BMC to test against: Redfish as vendors do it.
+/// Run mock BMCs: Redfish with the behaviour of vendors
 #[derive(Parser)]
 #[command(
     after_help = "Example: two hosts that report to a controller:\n      mock-bmc --personality ilo --count 2 --controller http://127.0.0.1:8080\n\n    The user is admin, the password password, unless MOCK_BMC_PASSWORD says otherwise."
@@ -20,25 +20,26 @@ struct Cli {
     /// The vendor: generic, idrac, idrac-one-medium, ilo, xcc, supermicro, one-slot
     #[arg(long, default_value = "generic")]
     personality: String,
-    /// The address to listen on.
+    /// Address to listen on
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     address: IpAddr,
-    /// The port of the first BMC; 0: any.
+    /// Port of the first BMC; 0: any
     #[arg(long, default_value_t = 0)]
     port: u16,
-    /// How many BMCs.
+    /// Number of BMCs
     #[arg(long, default_value_t = 1)]
     count: u16,
-    /// The serial number of the machine; with several, what theirs begin with.
+    /// Serial number of the host; with several, their prefix
     #[arg(long, default_value = "MOCK")]
     serial: String,
-    /// Seconds that the machine is in POST.
+    /// Seconds of POST
     #[arg(long, default_value_t = 1)]
     post: u64,
-    /// A graceful restart never ends.
+    /// A graceful restart never ends
     #[arg(long)]
     never_graceful: bool,
-    /// Hosts that boot from a virtual CD report success to this controller, as their task ISO says.
+    /// Hosts that boot from a virtual CD report success to this controller, with the secret of
+    /// their task ISO
     #[arg(long)]
     controller: Option<String>,
 }

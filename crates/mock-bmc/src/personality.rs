@@ -1,43 +1,43 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Vendors as data. Where the facts are from: the same sources as in `redfish::profile`.
+//! Vendors as data. Sources: those of `redfish::profile`.
 
-/// Where the collection of virtual media is.
+/// Location of the virtual media collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MediaAt {
-    /// Under the manager.
+    /// Below the manager.
     Manager,
-    /// Under the system, as the standard has it since 2020.
+    /// Below the system, as in the standard since 2020.
     System,
 }
 
 /// How media are inserted and ejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MediaBy {
-    /// By actions.
+    /// With actions.
     Action,
-    /// By PATCH of the slot; there are no actions.
+    /// With PATCH of the slot; there are no actions.
     Patch,
 }
 
-/// Which versions resources show.
+/// Kind of `ETag`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Etags {
     /// None.
     None,
     /// `"1"`.
     Strong,
-    /// `W/"1"`, of which If-Match takes the strong form alone.
+    /// `W/"1"`; If-Match accepts the strong form only.
     Weak,
 }
 
-/// How answers are encoded, whatever the client accepts.
+/// Encoding of answers, whatever the client accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
-    /// As UTF-8.
+    /// UTF-8.
     Plain,
-    /// As UTF-8 after a byte-order mark.
+    /// UTF-8 after a byte-order mark.
     Marked,
     /// Compressed.
     Gzip,
@@ -50,7 +50,7 @@ pub struct SlotKind {
     pub id: &'static str,
     /// Its `MediaTypes`.
     pub types: &'static [&'static str],
-    /// Whether it takes URLs. Some only hold what a console shares.
+    /// Whether it accepts URLs. Some accept images of a console only.
     pub urls: bool,
     /// Whether it has neither actions nor PATCH.
     pub inert: bool,
@@ -70,53 +70,53 @@ pub struct Personality {
     pub system: &'static str,
     /// The id of the manager.
     pub manager: &'static str,
-    /// Whether `SerialNumber` is the board's, and the machine's is `SKU`.
+    /// Whether `SerialNumber` is that of the board, and `SKU` that of the host.
     pub serial_as_sku: bool,
-    /// Where media are.
+    /// Location of the media.
     pub media_at: MediaAt,
     /// How media are inserted.
     pub media_by: MediaBy,
-    /// The slots, in the order of the list.
+    /// The slots, in list order.
     pub slots: &'static [SlotKind],
-    /// How many sessions there are at once; 0 where there is no session service.
+    /// Most sessions at once; 0 without a session service.
     pub sessions: usize,
-    /// Whether `InsertMedia` wants `TransferProtocolType`.
+    /// Whether `InsertMedia` requires `TransferProtocolType`.
     pub wants_protocol: bool,
     /// Whether `InsertMedia` refuses `Inserted` and `WriteProtected`.
     pub refuses_flags: bool,
-    /// Whether a second medium is refused while there is one.
+    /// Whether a second medium is refused.
     pub one_medium: bool,
-    /// How often a slot is read as full after it was ejected.
+    /// How often an ejected slot still reports its medium.
     pub stale_reads: u32,
-    /// Whether actions on media answer 202 and a task.
+    /// Whether media actions answer 202 with a task.
     pub tasks: bool,
-    /// Versions of resources.
+    /// Kind of `ETag`.
     pub etags: Etags,
-    /// The allowed boot sources; none where the list is left out.
+    /// The allowed boot sources; empty if the list is omitted.
     pub boot_targets: &'static [&'static str],
-    /// The boot source that starts a virtual CD.
+    /// The boot source that boots a virtual CD.
     pub boots_cd: &'static str,
     /// Whether `BootSourceOverrideMode` is writable.
     pub mode_writable: bool,
     /// The allowed resets.
     pub resets: &'static [&'static str],
-    /// Whether the system tells `LastResetTime`.
+    /// Whether the system has `LastResetTime`.
     pub tells_reset: bool,
-    /// What refuses a change of the boot source in POST, if anything does.
+    /// Message that refuses a change of the boot source during POST, if it is refused.
     pub post_message: Option<&'static str>,
-    /// How often `On` is answered with 409 after the host was switched off.
+    /// How often `On` gets 409 after the host was switched off.
     pub on_conflicts: u32,
-    /// Whether the boot source is changed through the settings resource only.
+    /// Whether the boot source is changed only through the settings resource.
     pub boot_in_settings: bool,
-    /// Whether a change of the boot source must have `BootSourceOverrideMode`.
+    /// Whether a change of the boot source requires `BootSourceOverrideMode`.
     pub wants_mode: bool,
-    /// Whether `InsertMedia` wants `UserName` and `Password`.
+    /// Whether `InsertMedia` requires `UserName` and `Password`.
     pub wants_login: bool,
     /// Whether the answer to a login lacks the token.
     pub forgets_token: bool,
-    /// How answers are encoded.
+    /// Encoding of answers.
     pub encoding: Encoding,
-    /// The path of a proxy before all paths, and whether it rewrites links; empty without a proxy.
+    /// Path prefix of a proxy, and whether it rewrites links; empty without a proxy.
     pub prefix: (&'static str, bool),
 }
 
@@ -133,7 +133,7 @@ const fn console(id: &'static str) -> SlotKind {
     SlotKind { id, types: CD, urls: false, inert: false }
 }
 
-/// A BMC that keeps to the standard and does all of it.
+/// A BMC that implements all of the standard.
 const GENERIC: Personality = Personality {
     name: "generic",
     vendor: None,
@@ -183,7 +183,7 @@ pub static PERSONALITIES: &[Personality] = &[
         boot_targets: &[],
         ..GENERIC
     },
-    // Older ones: a CD and a stick under the manager, of which one at a time is taken.
+    // Older ones: a CD and a USB stick below the manager, of which one is accepted at a time.
     Personality {
         name: "idrac-one-medium",
         vendor: Some("Dell"),
@@ -249,7 +249,7 @@ pub static PERSONALITIES: &[Personality] = &[
         sessions: 0,
         ..GENERIC
     },
-    // `On` is refused for some time after `ForceOff`; there is no graceful reset to see.
+    // `On` is refused for some time after `ForceOff`; there is no graceful reset.
     Personality {
         name: "idrac10",
         vendor: Some("Dell"),
@@ -265,7 +265,7 @@ pub static PERSONALITIES: &[Personality] = &[
         tells_reset: false,
         ..GENERIC
     },
-    // The boot source is changed through /SD, with its mode each time.
+    // The boot source is changed through /SD, always with its mode.
     Personality {
         name: "ami",
         manufacturer: "American Megatrends",
@@ -277,7 +277,7 @@ pub static PERSONALITIES: &[Personality] = &[
         tells_reset: false,
         ..GENERIC
     },
-    // The first slot takes nothing.
+    // The first slot accepts nothing.
     Personality {
         name: "openbmc",
         manufacturer: "Contoso",
@@ -291,7 +291,7 @@ pub static PERSONALITIES: &[Personality] = &[
         encoding: Encoding::Gzip,
         ..GENERIC
     },
-    // Lenovo's, but not XCC: no slot is named EXT.
+    // Lenovo, but not XCC: no slot is named EXT.
     Personality {
         name: "lenovo-other",
         vendor: Some("Lenovo"),
@@ -307,7 +307,7 @@ pub static PERSONALITIES: &[Personality] = &[
     Personality { name: "rewriting-proxy", prefix: ("/rack/bmc7", true), ..GENERIC },
 ];
 
-/// The personality of this name.
+/// Finds a personality by its name.
 pub fn named(name: &str) -> Option<&'static Personality> {
     PERSONALITIES.iter().find(|personality| personality.name == name)
 }

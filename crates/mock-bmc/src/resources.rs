@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The resources, as documents.
+//! The resources as JSON documents.
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ pub(crate) fn system_path(personality: &Personality) -> String {
     format!("{ROOT}/Systems/{}", personality.system)
 }
 
-/// The resource that takes changes of the system, where it does not itself.
+/// The settings resource of the system, if changes go there.
 pub(crate) fn settings_path(personality: &Personality) -> String {
     format!("{}/SD", system_path(personality))
 }
@@ -143,7 +143,7 @@ pub(crate) fn manager(personality: &Personality) -> Value {
     manager
 }
 
-/// A slot as it shows itself; a look at one that is stale wears that off.
+/// A slot as reported. Each read of a stale slot reduces its staleness.
 pub(crate) fn slot(personality: &Personality, index: usize, drive: &mut Drive) -> Option<Value> {
     let kind = personality.slots.get(index)?;
     let path = format!("{}/{}", media_path(personality), kind.id);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The BMC on a port of loopback, with or without TLS.
+//! The BMC on a loopback port, with or without TLS.
 
 use std::io;
 use std::net::SocketAddr;
@@ -24,10 +24,10 @@ use crate::fault::Rule;
 use crate::machine::Boot;
 use crate::service::{Inside, Outcome, Service};
 
-/// The longest request that is read.
+/// Longest request that is read.
 const LIMIT: usize = 1024 * 1024;
 
-/// A BMC that listens, until it is dropped.
+/// A listening BMC, until it is dropped.
 pub struct Mock {
     service: Arc<Service>,
     address: SocketAddr,
@@ -35,7 +35,7 @@ pub struct Mock {
     task: JoinHandle<()>,
 }
 
-/// The connection broke, as the fault has it.
+/// The connection breaks because of a fault.
 #[derive(Debug)]
 struct Dropped;
 
@@ -48,18 +48,18 @@ impl std::fmt::Display for Dropped {
 impl std::error::Error for Dropped {}
 
 impl Mock {
-    /// Starts it on a free port of 127.0.0.1.
+    /// Starts on a free port of 127.0.0.1.
     ///
     /// # Errors
-    /// When there is none.
+    /// When no port is free.
     pub async fn start(config: Config) -> io::Result<Self> {
         Self::start_at(config, SocketAddr::from(([127, 0, 0, 1], 0))).await
     }
 
-    /// Starts it at `address`.
+    /// Starts at `address`.
     ///
     /// # Errors
-    /// When the address can't be had.
+    /// When the address cannot be bound.
     pub async fn start_at(config: Config, address: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
@@ -75,40 +75,40 @@ impl Mock {
         format!("{scheme}://{}{}", self.address, self.service.config.personality.prefix.0)
     }
 
-    /// Lets something go wrong. Rules are looked through in order.
+    /// Adds a fault. The first that matches a request applies.
     pub fn fault(&self, rule: Rule) {
         self.inside(|inside| inside.rules.push(rule));
     }
 
-    /// Cuts it off: connections break, and new ones do at once. Or brings it back.
+    /// Cuts the BMC off, so that connections break and new ones fail, or restores it.
     pub fn set_gone(&self, gone: bool) {
         self.gone.send_replace(gone);
     }
 
-    /// Ends all sessions, as a BMC does that starts anew.
+    /// Closes all sessions, as a restarted BMC does.
     pub fn forget_sessions(&self) {
         self.inside(|inside| inside.sessions.forget());
     }
 
-    /// How many sessions are open.
+    /// Number of open sessions.
     pub fn sessions(&self) -> usize {
         self.inside(|inside| inside.sessions.ids().len())
     }
 
-    /// Takes sessions as another client would, until there are none left.
+    /// Opens sessions, as another client would, until none are left.
     pub fn take_all_sessions(&self) {
         let (user, password) = (&self.service.config.user, &self.service.config.password);
         self.inside(|inside| while inside.sessions.open(user, password).is_ok() {});
     }
 
-    /// What is in its slots, in the order of the personality.
+    /// The media in its slots, in the order of the personality.
     pub fn images(&self) -> Vec<Option<String>> {
         self.inside(|inside| {
             inside.machine.drives.iter().map(|drive| drive.image.clone()).collect()
         })
     }
 
-    /// Puts an image into a slot, as someone did before.
+    /// Inserts an image, as an earlier user would.
     pub fn put(&self, slot: usize, image: &str) {
         self.inside(|inside| {
             if let Some(drive) = inside.machine.drives.get_mut(slot) {
@@ -117,34 +117,34 @@ impl Mock {
         });
     }
 
-    /// The boot source: its target, and whether it is for the next boot.
+    /// The boot source: its target, and whether it is for one boot.
     pub fn boot_source(&self) -> (String, String) {
         self.inside(|inside| (inside.machine.target.clone(), inside.machine.enabled.clone()))
     }
 
-    /// The resets that it took, in order.
+    /// The accepted resets, in order.
     pub fn resets(&self) -> Vec<String> {
         self.inside(|inside| inside.machine.resets.clone())
     }
 
-    /// The starts of its machine, in order.
+    /// The boots of its host, in order.
     pub fn boots(&self) -> Vec<Boot> {
         self.inside(|inside| inside.machine.boots.clone())
     }
 
-    /// The starts of its machine from now on.
+    /// The boots of its host from now on.
     pub fn watch_boots(&self) -> mpsc::UnboundedReceiver<Boot> {
         let (sender, receiver) = mpsc::unbounded_channel();
         self.inside(|inside| inside.listeners.push(sender));
         receiver
     }
 
-    /// How many requests came to a fault that never answers.
+    /// Number of requests that met a fault without an answer.
     pub fn hung(&self) -> usize {
         self.inside(|inside| inside.hung)
     }
 
-    /// Every request: its method, path and the status of its answer.
+    /// Every request: method, path and status of the answer.
     pub fn requests(&self) -> Vec<(Method, String, u16)> {
         self.inside(|inside| inside.requests.clone())
     }
@@ -195,7 +195,7 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send, service: Arc<
         async move { answer(&service, request).await }
     });
     let io = TokioIo::new(stream);
-    // Clients go away, and faults break the connection: both are no news here.
+    // Clients disconnect, and faults break connections: both are expected.
     hyper::server::conn::http1::Builder::new().serve_connection(io, answer).await.ok();
 }
 

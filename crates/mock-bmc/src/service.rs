@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Requests to the BMC: who may ask, what is there, what it does.
+//! Requests to the BMC: authentication, resources and actions.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -20,7 +20,7 @@ use crate::personality::{Etags, MediaBy};
 use crate::resources::{self, ROOT, manager_path, media_path, settings_path, system_path};
 use crate::session::{Refused, Sessions};
 
-/// The BMC, as all its connections share it.
+/// The BMC, shared by all connections.
 pub(crate) struct Service {
     pub(crate) config: Config,
     inside: Mutex<Inside>,
@@ -31,21 +31,21 @@ pub(crate) struct Inside {
     pub(crate) sessions: Sessions,
     pub(crate) rules: Vec<Rule>,
     pub(crate) requests: Vec<(Method, String, u16)>,
-    /// Requests that hang or hung.
+    /// Number of requests without an answer.
     pub(crate) hung: usize,
     pub(crate) listeners: Vec<mpsc::UnboundedSender<Boot>>,
-    /// Tasks by number: whether they are done, and with what.
+    /// Tasks by number: whether they are done, and their answer.
     tasks: Vec<Option<Result<(), Value>>>,
 }
 
-/// What came of a request.
+/// Result of a request.
 pub(crate) enum Outcome {
     Answer(Answer),
     /// The connection breaks.
     Drop,
 }
 
-/// A change of the media, checked and ready.
+/// A checked change of the media.
 #[derive(Clone)]
 enum Change {
     Insert(usize, String),
@@ -111,7 +111,7 @@ impl Service {
         Outcome::Answer(with(answer, HeaderName::from_static("odata-version"), "4.0"))
     }
 
-    /// Never answers; whoever asked may break the connection.
+    /// Never answers; the client may break the connection.
     async fn hang(&self) -> Outcome {
         self.lock().hung += 1;
         std::future::pending().await
@@ -124,7 +124,7 @@ impl Service {
         headers: &HeaderMap,
         body: &[u8],
     ) -> Answer {
-        // With and without a slash at the end it is the same resource.
+        // A trailing slash makes no difference.
         let path = path.trim_end_matches('/');
         if path == "/redfish" {
             return json(StatusCode::OK, &json!({"v1": "/redfish/v1/"}));
@@ -249,7 +249,7 @@ impl Service {
         let personality = self.config.personality;
         let version = self.lock().machine.etag(personality.etags);
         if let (Some(version), Some(wanted)) = (version, headers.get(IF_MATCH)) {
-            // Strong comparison: a weak tag matches nothing, though its opaque part would.
+            // Strong comparison: a weak tag matches nothing.
             let strong = version.trim_start_matches("W/");
             let known = match personality.etags {
                 Etags::Weak => wanted == strong,
@@ -277,7 +277,7 @@ impl Service {
                     Some(image) if body.get("Inserted") == Some(&json!(true)) => {
                         self.change(Change::Insert(index, image.to_owned()))
                     }
-                    // The image is noted, and nothing is attached.
+                    // The image is recorded, and nothing is attached.
                     Some(_) => empty(),
                     None => self.change(Change::Eject(index)),
                 }
@@ -387,7 +387,7 @@ impl Service {
         }
         for name in ["UserName", "Password"] {
             if personality.wants_login && body.get(name).is_none() {
-                // In the text alone, as some say it.
+                // In the text only, as some BMCs do.
                 let text = format!("The action requires {name}.");
                 let id = "Base.1.18.GeneralError";
                 return refusal(StatusCode::BAD_REQUEST, id, &text, &[]);
@@ -399,7 +399,7 @@ impl Service {
         self.change(Change::Insert(index, image.to_owned()))
     }
 
-    /// Makes a change of the media, now or as a task.
+    /// Changes the media, now or as a task.
     fn change(self: &Arc<Self>, change: Change) -> Answer {
         if let Err(answer) = self.check(&change) {
             return *answer;
@@ -481,7 +481,7 @@ impl Service {
         }
     }
 
-    /// Lets happen what follows from a reset.
+    /// Schedules the event after a reset.
     fn follow(self: &Arc<Self>, next: Option<Next>) {
         let Some(mut next) = next else { return };
         let service = Arc::clone(self);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Sessions with an end and a cap, and Basic.
+//! Sessions with a lifetime and a limit, and Basic.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -18,16 +18,16 @@ pub(crate) struct Sessions {
     password: String,
     cap: usize,
     life: Duration,
-    /// By id: the token is the id, and when it was used last.
+    /// By id: token (the id itself) and time of the last use.
     open: BTreeMap<u64, Instant>,
     next: u64,
 }
 
-/// A session could not be made.
+/// Why a login failed.
 pub(crate) enum Refused {
-    /// User or password are wrong.
+    /// Wrong user or password.
     Credentials,
-    /// All are taken.
+    /// No session is free.
     Full,
 }
 
@@ -55,7 +55,7 @@ impl Sessions {
         format!("mock-session-{id}")
     }
 
-    /// Whether a request shows a session or the password.
+    /// Whether a request has a valid session or password.
     pub(crate) fn knows(&mut self, headers: &HeaderMap) -> bool {
         self.expire();
         if let Some(token) = headers.get("x-auth-token") {
@@ -70,7 +70,7 @@ impl Sessions {
         self.open.remove(&id).is_some()
     }
 
-    /// Ends all, as a BMC does that starts anew.
+    /// Closes all sessions, as a restarted BMC does.
     pub(crate) fn forget(&mut self) {
         self.open.clear();
     }
