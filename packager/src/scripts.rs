@@ -48,7 +48,7 @@ fi
     )
 }
 
-/// `postrm` of a Debian package: disable, and remove the state with a purge.
+/// `postrm` of a Debian package: reload systemd; with a purge, remove the unit's records and state.
 pub(crate) fn deb_after_removal(unit: &str, state: &[String]) -> String {
     let state: Vec<_> = state.iter().map(|folder| format!("'{folder}'")).collect();
     let remove = match state.join(" ") {

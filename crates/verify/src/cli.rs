@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Verification as a command: what `notary verify` and `controller verify-release` both are.
+//! Verification as a command, shared by `notary verify` and `controller verify-release`.
 #![expect(clippy::doc_markdown, reason = "these comments are the help, where a backtick is noise")]
 
 use std::fs;
@@ -14,64 +14,65 @@ use sigstore::{Identity, KeyError, PublicKey, Trust, TrustedRoot, TrustedRootErr
 
 use crate::{Policy, Published, Report, VerifyError};
 
-/// The exit code when nothing could be checked, the same as for a mistake on the command line.
+/// Exit code if nothing could be checked, the same as for a usage error.
 const UNCHECKED: u8 = 2;
 
-/// The exit codes, for the end of a help text.
+/// The exit codes, for help texts.
 pub const EXIT_CODES: &str = "\
 Exit codes: 0 VERIFIED, 1 REJECTED, 2 nothing could be checked: a mistake on the command line, no such \
 folder, a registry that refuses.";
 
-/// What to verify, and with what.
+/// Arguments of the verification.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     from: From,
     #[command(flatten)]
     by: By,
-    /// Whom to believe who an identity is: a trusted_root.json [default: that of Sigstore's public service,
-    /// as it was when this program was built].
+    /// Trusted root for identities: a trusted_root.json [default: Sigstore's public service, as
+    /// built in]
     #[arg(long, value_name = "FILE", requires = "certificate_identity")]
     trusted_root: Option<PathBuf>,
-    /// `builder.id` that the provenance must name [default: the build on a person's machine,
-    /// SOURCE/builders/local/v1].
+    /// builder.id that the provenance must name [default: the local build,
+    /// SOURCE/builders/local/v1]
     #[arg(long, value_name = "URI")]
     builder: Option<String>,
     #[command(flatten)]
     what: What,
-    /// Print the report as JSON.
+    /// Print the report as JSON
     #[arg(long)]
     json: bool,
 }
 
-/// The product that this program is part of, by `[product] name` of `release.toml`.
+/// The product of this program, `[product] name` of `release.toml`.
 pub const PRODUCT: &str = "provisioner";
 
-/// Which release is asked for.
+/// The requested release.
 #[derive(Debug, clap::Args)]
 struct What {
-    /// The product that release.json must name.
+    /// Product that release.json must name
     #[arg(long, value_name = "NAME", default_value = PRODUCT)]
     product: String,
-    /// The version that release.json of a folder must name; --registry names its own [default: any].
+    /// Version that release.json of a folder must name; --registry names its own [default: any]
     #[arg(long, value_name = "VERSION", conflicts_with = "registry")]
     release_version: Option<String>,
-    /// The channel that release.json must name: stable, candidate or snapshot [default: that of the version].
+    /// Channel that release.json must name: stable, candidate or snapshot [default: that of the
+    /// version]
     #[arg(long, value_name = "CHANNEL")]
     channel: Option<Channel>,
 }
 
-/// Who must have signed.
+/// The trusted signer.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = true)]
 struct By {
-    /// File with the public key.
+    /// File with the public key
     #[arg(long, value_name = "FILE", conflicts_with = "certificate_identity")]
     key: Option<PathBuf>,
-    /// Who signed, where it was no key: the whole e-mail address or URI in the certificates.
+    /// Identity of the signer: the whole e-mail address or URI in the certificates
     #[arg(long, value_name = "NAME", requires = "certificate_oidc_issuer", value_parser = NonEmptyStringValueParser::new())]
     certificate_identity: Option<String>,
-    /// The whole URL of the service that knows that name.
+    /// Whole URL of the issuer of that identity
     #[arg(long, value_name = "URL", requires = "certificate_identity", value_parser = NonEmptyStringValueParser::new())]
     certificate_oidc_issuer: Option<String>,
 }
@@ -82,14 +83,14 @@ enum Signer {
     Identity(Identity),
 }
 
-/// Where the release is.
+/// Location of the release.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 struct From {
-    /// Folder with release.json.
+    /// Folder with release.json
     #[arg(long, value_name = "DIR")]
     release: Option<PathBuf>,
-    /// Registry, prefix of the repositories, and version; http://HOST… for a registry without TLS.
+    /// Registry, prefix of the repositories, and version; http://HOST… for a registry without TLS
     #[arg(long, value_name = "HOST/PREFIX:VERSION")]
     registry: Option<Published>,
 }
@@ -114,7 +115,7 @@ enum Unchecked {
 }
 
 impl Args {
-    /// Verifies and prints the report; the exit code is the verdict.
+    /// Verifies the release and prints the report; the exit code is the verdict.
     pub fn run(&self) -> ExitCode {
         match self.verified() {
             Ok(true) => ExitCode::SUCCESS,
@@ -153,7 +154,7 @@ impl Args {
         Ok(match (&self.from.release, &self.from.registry) {
             (Some(folder), _) => crate::folder(folder, trust, &policy)?,
             (None, Some(published)) => crate::registry(published, trust, &policy)?,
-            // clap asks for one of them.
+            // clap requires one of them.
             (None, None) => return Err(Unchecked::Nowhere),
         })
     }
@@ -162,7 +163,7 @@ impl Args {
         if let Some(path) = &self.by.key {
             return public_key(path).map(Signer::Key);
         }
-        // clap asks for one or the other.
+        // clap requires one of them.
         let (Some(subject), Some(issuer)) =
             (&self.by.certificate_identity, &self.by.certificate_oidc_issuer)
         else {
@@ -174,7 +175,7 @@ impl Args {
     }
 }
 
-/// The trusted root in the file at `path`, else the one that is built in.
+/// The trusted root in the file at `path`, else the built-in one.
 fn trusted_root(path: Option<&Path>) -> Result<TrustedRoot, Unchecked> {
     let (root, path) = match path {
         Some(path) => (TrustedRoot::parse(&read("trusted root", path)?), path),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Whether the files of a release are those that its manifest names.
+//! Compares the files of a release with its manifest.
 
 use std::fmt::Write as _;
 
@@ -11,8 +11,8 @@ use crate::files::Folder;
 use crate::report::{Check, Fault, Findings, Problem};
 use crate::{manifest, sbom};
 
-/// What differs between the manifest and the folder, without regard to signatures: files, checksums, bills
-/// of materials and images. Whoever signs looks here first.
+/// Differences between manifest and folder without signatures: files, checksums, SBOMs and images.
+/// A signer checks this first.
 pub fn contents(folder: &Folder, manifest: &Manifest) -> Vec<Fault> {
     let mut findings = Findings::unsigned();
     files(folder, manifest, &mut findings);
@@ -22,7 +22,7 @@ pub fn contents(folder: &Folder, manifest: &Manifest) -> Vec<Fault> {
     findings.into_report().faults
 }
 
-/// Checks the manifest's own rules, every artifact, `SHA256SUMS` and the bills of materials.
+/// Checks the rules of the manifest, every artifact, `SHA256SUMS` and the SBOMs.
 pub(crate) fn files(folder: &Folder, manifest: &Manifest, findings: &mut Findings) {
     for fault in manifest::faults(manifest) {
         let problem = Problem::Manifest(fault);
@@ -41,14 +41,14 @@ pub(crate) fn files(folder: &Folder, manifest: &Manifest, findings: &mut Finding
     sbom::check(folder, manifest, findings);
 }
 
-/// `SHA256SUMS` follows from the manifest: a line for every other artifact, sorted by path, in the format of
-/// coreutils (manual, "md5sum invocation"). Paths are plain, so nothing is ever escaped.
+/// `SHA256SUMS` is derived from the manifest: a line for every other artifact, sorted by path, in
+/// the format of coreutils (manual, "md5sum invocation"). Paths are plain, so nothing is escaped.
 fn checksums(folder: &Folder, manifest: &Manifest, findings: &mut Findings) {
     let mut fault = |text: String| {
         let problem = Problem::Checksums(text);
         findings.fault(layout::CHECKSUMS, Check::Content, layout::CHECKSUMS, problem);
     };
-    // That it is missing or unreadable was noted with the other artifacts.
+    // A missing or unreadable file was reported with the other artifacts.
     let Ok(bytes) = folder.read(layout::CHECKSUMS) else { return };
     let text = String::from_utf8_lossy(&bytes);
     let expected = expected_checksums(&manifest.artifacts);

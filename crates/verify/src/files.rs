@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The files of a release folder. Each is hashed at most once, and what is used is what was hashed.
+//! The files of a release folder. Each is hashed at most once, and the hashed bytes are the ones
+//! used.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -17,28 +18,28 @@ use rustix::io::Errno;
 use crate::VerifyError;
 use crate::report::{Check, Findings, Problem};
 
-/// The largest document (manifest, bundle, SBOM) that is read into memory.
+/// Largest document (manifest, bundle, SBOM) that is read into memory.
 pub(crate) const DOCUMENT_LIMIT: u64 = 64 * 1024 * 1024;
-/// The most files and folders in a release folder. A release has hundreds.
+/// Most files and folders of a release folder. A release has hundreds.
 const ENTRIES: usize = 100_000;
-/// How deep its folders are nested at most: five levels down to a blob of an image.
+/// Deepest nesting of its folders: five levels down to a blob of an image.
 const DEPTH: usize = 32;
 
-/// What a folder holds, by path relative to it with `/`.
+/// The entries of a folder, by relative path with `/`.
 #[derive(Debug)]
 pub struct Folder {
     root: PathBuf,
     entries: BTreeMap<String, Entry>,
 }
 
-/// What is at a path.
+/// The kind of an entry.
 #[derive(Debug)]
 enum Entry {
     File(Content),
     Other(&'static str),
 }
 
-/// A regular file: its size when it was listed, and the digest of these bytes once something needs it.
+/// A regular file: its size when it was listed, and its digest once it was needed.
 #[derive(Debug)]
 struct Content {
     size: u64,
@@ -68,7 +69,8 @@ impl Folder {
         };
         for entry in fs::read_dir(&path).map_err(failed)? {
             let entry = entry.map_err(failed)?;
-            // A name that is not UTF-8 is in no manifest, so a replacement character can only be unexpected.
+            // A name that is not UTF-8 is in no manifest, so a replacement character makes it
+            // unexpected.
             let name = entry.file_name().to_string_lossy().into_owned();
             let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
             let kind = entry.file_type().map_err(failed)?;
@@ -90,8 +92,8 @@ impl Folder {
         Ok(())
     }
 
-    /// Hashes those files that have the size which is given for them, as many at a time as there are
-    /// processors. What has another size is not read: it is refused by its size.
+    /// Hashes the files that have the given size, on all processors. A file of another size is
+    /// refused without reading.
     pub(crate) fn hash(&self, files: &[(String, u64)]) {
         let next = AtomicUsize::new(0);
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
@@ -100,7 +102,7 @@ impl Folder {
                 scope.spawn(|| {
                     while let Some((path, size)) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
                         if self.size(path).is_ok_and(|found| found == *size) {
-                            // A fault is noted where the digest is used.
+                            // A fault is reported where the digest is used.
                             self.facts(path).ok();
                         }
                     }
@@ -138,7 +140,7 @@ impl Folder {
         Ok(())
     }
 
-    /// The content of a document: the very bytes that [`facts`](Self::facts) is about, before and after.
+    /// The content of a document: the same bytes as for [`facts`](Self::facts).
     pub(crate) fn read(&self, path: &str) -> Result<Vec<u8>, Problem> {
         let content = self.content(path)?;
         let bytes = read(&self.root.join(path), DOCUMENT_LIMIT)?;
@@ -159,7 +161,7 @@ impl Folder {
     }
 }
 
-/// Notes every file that is not in `named`.
+/// Reports every file that is not in `named`.
 pub(crate) fn unexpected(folder: &Folder, named: &BTreeSet<String>, findings: &mut Findings) {
     for path in folder.entries.keys().filter(|path| !named.contains(*path)) {
         findings.subject(path, "unknown", &[]);
@@ -188,7 +190,7 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Problem> {
     if bytes.len() as u64 > limit { Err(Problem::TooLong { limit }) } else { Ok(bytes) }
 }
 
-/// The SHA-256 of a file that has `size` bytes. One that grows is not read on.
+/// The SHA-256 of a file with `size` bytes. Reading stops if it has grown.
 fn hash(path: &Path, size: u64) -> Result<Digest, String> {
     let file = open(path).map_err(|e| e.to_string())?;
     match Digest::sha256_of(file.take(size.saturating_add(1))) {
@@ -198,7 +200,7 @@ fn hash(path: &Path, size: u64) -> Result<Digest, String> {
     }
 }
 
-/// Opens a file, and neither follows a link nor waits for the other end of a FIFO that took its place.
+/// Opens a file without following a link or waiting for the writer of a FIFO.
 fn open(path: &Path) -> Result<File, Errno> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     rustix::fs::open(path, flags, Mode::empty()).map(File::from)
@@ -257,7 +259,7 @@ mod tests {
     #[test]
     fn what_has_another_size_is_not_read() {
         let root = tempfile::tempdir().unwrap();
-        // Nobody could read this file to its end.
+        // Reading this file would never end.
         File::create(root.path().join("file")).unwrap().set_len(1 << 40).unwrap();
         let folder = Folder::scan(root.path()).unwrap();
         folder.hash(&[("file".to_owned(), 3)]);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Everything that an image's digest leads to: indexes, manifests, configurations and layers.
+//! Everything below an image's digest: indexes, manifests, configurations and layers.
 //!
-//! OCI image specification 1.1. The digest is the only thing that is believed; the content at each place
-//! that it names must have it. The descent is fixed: an index names manifests, a manifest names blobs.
-//! Neither names its own kind, each document is read once, and there is a limit to how many there are.
+//! OCI image specification 1.1. Only the digest is trusted, and all content below it must match its
+//! digest. The descent is fixed: an index names manifests, a manifest names blobs. Neither names
+//! its own kind, each document is read once, and their number is limited.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,23 +15,23 @@ use release::{Architecture, Image};
 
 use crate::report::Problem;
 
-/// The most manifests of one image: one for each platform, and what is attested of each.
+/// Most manifests of one image: one for each platform, and its attestations.
 const DOCUMENTS: usize = 256;
-/// The most configurations and layers of one image.
+/// Most configurations and layers of one image.
 const BLOBS: usize = 10_000;
 
-/// Where the parts of an image are.
+/// Storage of the parts of an image.
 pub(crate) trait Store {
     /// Reads a manifest or index and checks its digest.
     fn document(&self, digest: &Digest, media_type: &str) -> Result<Vec<u8>, Problem>;
-    /// Checks that content of each digest is there, with the size beside it. Returns what is wrong.
+    /// Checks that content of each digest exists with the given size. Returns the faults.
     fn contents(&self, blobs: &BTreeSet<(Digest, u64)>) -> Vec<(Digest, Problem)>;
 }
 
 /// The manifests of an image for several architectures.
 pub(crate) type Parts = BTreeMap<Architecture, Digest>;
 
-/// The manifests that `index` has, by the architecture that it says they are for.
+/// The manifests in `index`, by their stated architecture.
 pub fn parts(index: &ImageIndex) -> BTreeMap<Architecture, Digest> {
     let known = [Architecture::Amd64, Architecture::Arm64];
     let part = |it: &Descriptor| {
@@ -42,15 +42,15 @@ pub fn parts(index: &ImageIndex) -> BTreeMap<Architecture, Digest> {
     index.manifests().iter().filter_map(part).collect()
 }
 
-/// What a walk found.
+/// Result of a walk.
 #[derive(Default)]
 pub(crate) struct Walk {
-    /// Size of every document that was read, by its digest.
+    /// Size of every document that was read, by digest.
     documents: BTreeMap<Digest, u64>,
     blobs: BTreeSet<(Digest, u64)>,
-    /// What the image has for each architecture, where it is an index.
+    /// The manifests by architecture, if the image is an index.
     pub(crate) parts: Parts,
-    /// What is wrong, with the digest where it was seen.
+    /// The faults, each with the digest where it was found.
     pub(crate) faults: Vec<(String, Problem)>,
 }
 
@@ -132,7 +132,7 @@ impl Walk {
         }
     }
 
-    /// Reads and parses a document; `None` where there is a fault, and where it was read before.
+    /// Reads and parses a document; `None` if it has a fault or was read before.
     fn document<T: serde::de::DeserializeOwned>(
         &mut self,
         store: &dyn Store,

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Whether an image's layout in a release folder holds that image, whole, and nothing else.
+//! Checks that an image layout in a release folder has all of the image and nothing else.
 //!
-//! OCI image specification 1.1, "OCI Image Layout". Blobs are protected by the image's digest. The two
-//! files beside them are not, so they must have exactly the text that this project writes.
+//! OCI image specification 1.1, "OCI Image Layout". The image's digest protects the blobs. The two
+//! other files are unprotected, so they must have exactly the text that this project writes.
 
 use std::collections::BTreeSet;
 
@@ -53,7 +53,7 @@ impl Store for Blobs<'_> {
     }
 }
 
-/// Checks the layout of `image`. Returns the paths that belong to it, and what it has for each architecture.
+/// Checks the layout of `image`. Returns its paths, and its manifests by architecture.
 pub(crate) fn check(
     folder: &Folder,
     image: &Image,
@@ -86,7 +86,7 @@ fn check_marker(folder: &Folder, path: &str) -> Result<(), Problem> {
     Err(Problem::Image(format!("it is not the mark of a layout, {expected}")))
 }
 
-/// The index must name the image alone, in canonical JSON, under no name but the image's tags.
+/// The index must name only the image, in canonical JSON, with the image's tags only.
 fn check_index(blobs: &Blobs<'_>, path: &str, image: &Image) -> Result<(), Problem> {
     let bytes = blobs.folder.read(path)?;
     let fault = |text: String| Err(Problem::Image(text));

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Checks a release from what was published and the public key, or the identity that signed it, alone.
+//! Verifies a release from what was published and the public key or identity of the signer.
 //!
-//! Trust starts at a key, or at an identity with a trusted root, and goes down one chain: that signs
-//! `release.json`, which names every file, image and input by digest; each file and image is signed on its
-//! own as well, so that it can be checked apart from the release. Nothing is believed because it merely carries *a* signature: each is checked
-//! for its exact kind and for the digest of the content that was found.
+//! Trust starts at a key, or at an identity with a trusted root. It signs `release.json`, which
+//! names every file, image and input by digest. Each file and image also has its own signature, so
+//! that it can be checked without the release. A signature alone is not enough: each is checked for
+//! its exact type and for the digest of the content.
 //!
-//! `release.json` and its signature come first. Where they are not good, or not those of the release that
-//! the [`Policy`] asks for, the report is complete with that: nothing else is listed, fetched or hashed.
+//! `release.json` and its signature come first. If they are invalid, or of another release than the
+//! [`Policy`] requires, the report ends there: nothing else is listed, fetched or hashed.
 //!
-//! The result is a [`Report`] with every fault, not the first. An `Err` means that nothing could be
-//! checked at all, such as a folder that is not there.
+//! The result is a [`Report`] with all faults. An `Err` means that nothing could be checked, such
+//! as for a missing folder.
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "cli")]
@@ -47,15 +47,15 @@ pub use signatures::predicate_type;
 use report::Findings;
 use signatures::{Authentic, Head};
 
-/// What an operator demands beyond the signatures. Each field is a demand where it is set.
+/// Requirements of an operator beyond the signatures. Each field that is set is required.
 ///
-/// A signature tells who made a release, not which one it is: whoever can replace what is served can
-/// serve an older release, or another product of the same key. So the release that was asked for is
-/// part of what is verified.
+/// A signature proves who made a release, not which one it is: whoever can replace what is served
+/// can serve an older release, or another product signed with the same key. So the requested
+/// release is part of the verification.
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
-    /// `builder.id` that the provenance must name; without it, the builder of a person's machine
-    /// (see [`provenance::local_builder`]).
+    /// `builder.id` that the provenance must name; by default the local builder (see
+    /// [`provenance::local_builder`]).
     pub builder: Option<String>,
     /// The product that `release.json` must name.
     pub product: Option<String>,
@@ -66,7 +66,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// In what `manifest` is another release than the one that is asked for.
+    /// Differences between `manifest` and the requested release.
     pub(crate) fn deviations(&self, manifest: &Manifest) -> Vec<Problem> {
         let Self { builder: _, product, version, channel } = self;
         let channel = channel.map(Channel::name);
@@ -89,18 +89,18 @@ pub enum VerifyError {
     /// The folder can't be read.
     #[error("cannot read the release folder {}: {source}", path.display())]
     Folder {
-        /// Which folder.
+        /// The folder.
         path: PathBuf,
-        /// What the file system said.
+        /// Error of the file system.
         source: std::io::Error,
     },
-    /// The registry can't be reached, or holds no such release.
+    /// The registry cannot be reached, or has no such release.
     #[cfg(feature = "registry")]
     #[error("{place} cannot be read from the registry: {reason}")]
     Registry {
         /// Repository and tag.
         place: String,
-        /// What the registry said, or what was found in place of a release.
+        /// Error of the registry, or what was found instead of a release.
         reason: String,
     },
 }
@@ -115,7 +115,7 @@ pub fn folder<'a>(
     policy: &Policy,
 ) -> Result<Report, VerifyError> {
     let trust = trust.into();
-    // The one question before the signature: whether there is a folder at all.
+    // Before the signature, only the existence of the folder is checked.
     std::fs::read_dir(root)
         .map_err(|source| VerifyError::Folder { path: root.to_owned(), source })?;
     let mut findings = Findings::new(trust);
@@ -132,7 +132,8 @@ pub fn folder<'a>(
     Ok(findings.into_report())
 }
 
-/// Checks all that a release holds but the content of its images. Returns the paths that belong to it.
+/// Checks all of a release except for the content of its images. Returns the paths that belong to
+/// it.
 fn release_files(
     folder: &Folder,
     Authentic { manifest, digest }: &Authentic,

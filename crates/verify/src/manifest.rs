@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Rules that a manifest must obey before anything in it is used, and the files that follow from it.
+//! Rules that a manifest must satisfy before it is used, and the files that it implies.
 
 use std::collections::BTreeSet;
 
@@ -9,10 +9,10 @@ use release::layout::{self, SbomFormat};
 use release::{ArtifactKind, Channel, Manifest};
 use sigstore::Trust;
 
-/// How a release is signed, which decides what files it has.
+/// How a release is signed, which determines its files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signing {
-    /// With a key, whose public half is published.
+    /// With a key, whose public key is published.
     Key,
     /// By an identity, which every bundle names.
     Identity,
@@ -33,7 +33,7 @@ impl From<Trust<'_>> for Signing {
     }
 }
 
-/// The paths of all files of the release but those of the image layouts.
+/// The paths of all files of the release except for image layouts.
 pub fn paths(manifest: &Manifest, signing: Signing) -> Vec<String> {
     let mut paths = vec![layout::MANIFEST.to_owned(), layout::signature(layout::MANIFEST)];
     if signing == Signing::Key {
@@ -61,7 +61,7 @@ pub fn paths(manifest: &Manifest, signing: Signing) -> Vec<String> {
     paths
 }
 
-/// What the manifest breaks of its own rules, one sentence each.
+/// Violations of the manifest's rules, one sentence each.
 pub(crate) fn faults(manifest: &Manifest) -> Vec<String> {
     let mut faults = Vec::new();
     let mut seen = BTreeSet::new();
@@ -93,7 +93,7 @@ pub(crate) fn faults(manifest: &Manifest) -> Vec<String> {
     faults
 }
 
-/// What a second build is said to have shown must be about this release, and of each file one thing.
+/// Results of a second build must be about this release, one for each file.
 fn reproduced(manifest: &Manifest) -> Vec<String> {
     let Some(reproduced) = &manifest.reproduced else { return Vec::new() };
     let files = manifest.artifacts.iter().map(|file| &file.path);
@@ -119,7 +119,7 @@ fn reproduced(manifest: &Manifest) -> Vec<String> {
     faults
 }
 
-/// A version must not look like more than the build is.
+/// A version must not claim another channel than the build has.
 fn channel(manifest: &Manifest) -> Option<String> {
     let Manifest { version, channel, source, .. } = manifest;
     if source.dirty && *channel != Channel::Snapshot {
@@ -133,7 +133,7 @@ fn channel(manifest: &Manifest) -> Option<String> {
     (!fits).then(|| format!("the version {version:?} does not fit the channel {channel:?}"))
 }
 
-/// Whether a path stays inside the folder and needs no quoting anywhere.
+/// Whether a path stays inside the folder and needs no quoting.
 pub(crate) fn is_inside(path: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-+~".contains(c);
     path.split('/').all(|part| !matches!(part, "" | "." | "..") && part.chars().all(plain))

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What the provenance of a release says, and whether it is what it must be.
+//! The provenance of a release: how it is written, and how it is checked.
 //!
-//! The build type is our own; `docs/explanation/slsa.md` is its documentation. All of it follows from the manifest, but
-//! for the pipeline that was run and the builder that ran it.
+//! The build type is our own, documented in `docs/explanation/slsa.md`. All of it is derived from
+//! the manifest, except for pipeline and builder.
 
 use release::{Channel, Manifest, Source, layout};
 use serde::{Deserialize, Serialize};
@@ -19,27 +19,27 @@ use crate::files::Folder;
 use crate::report::{Check, Findings, Problem};
 use crate::signatures::{bundle, image_digest};
 
-/// `externalParameters` of our build type: all that somebody could decide about a build.
+/// `externalParameters` of our build type: all that somebody can decide about a build.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Parameters {
     /// The pipeline that `cargo xtask` ran.
     pub pipeline: Pipeline,
-    /// The channel that the build was made for.
+    /// The channel of the build.
     pub channel: Channel,
     /// Repository and commit, and whether the work tree differed from it.
     pub source: Source,
 }
 
-/// The pipelines that make a release folder.
+/// The pipelines that write a release folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Pipeline {
     /// A push to the main branch.
     Main,
-    /// A tag, or a person.
+    /// A tag, or a manual run.
     Release,
-    /// The clock.
+    /// A schedule.
     Nightly,
 }
 
@@ -48,7 +48,7 @@ pub fn build_type(source_uri: &str) -> String {
     format!("{source_uri}/buildtypes/release/v1")
 }
 
-/// `builder.id` of a build on a person's machine: whoever holds the key, and nothing more.
+/// `builder.id` of a build on a person's machine.
 pub fn local_builder(source_uri: &str) -> String {
     format!("{source_uri}/builders/local/v1")
 }
@@ -87,7 +87,7 @@ pub(crate) fn check(
     let builder = policy.builder.clone();
     let builder = builder.unwrap_or_else(|| local_builder(&manifest.source.uri));
     let files = manifest.artifacts.iter().map(|artifact| {
-        // That a file is missing was noted with its content; a bad digest of an image as well.
+        // A missing file was reported with its content, and so was a bad digest of an image.
         let digest = folder.facts(&artifact.path).ok().and_then(|(d, _)| sha256_from_hex(d.hex()));
         (artifact.path.as_str(), digest)
     });
@@ -118,11 +118,11 @@ fn statement(
     Ok(Some(bundle.verify_statement(trust, PREDICATE_TYPE, digest)?.predicate))
 }
 
-/// In what a signed predicate differs from the provenance that `manifest` and the policy ask for.
+/// Differences between a signed predicate and the provenance that `manifest` and policy require.
 pub(crate) fn deviations(manifest: &Manifest, builder: &str, predicate: Value) -> Vec<String> {
     let found: Provenance<Parameters> = match serde_json::from_value(predicate) {
         Ok(found) => found,
-        // Among others: a parameter that nobody here knows.
+        // Including an unknown parameter.
         Err(e) => return vec![format!("its provenance has another form: {e}")],
     };
     let expected = of(manifest, found.build_definition.external_parameters.pipeline, builder);

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A release in a registry: its files, as the layers of one artifact, and its images with what refers to
-//! them.
+//! A release in a registry: its files are the layers of one artifact, and its images have
+//! referrers.
 //!
-//! `release.json` and its signature are fetched and checked first. Then the files that it names are fetched
-//! into a temporary folder, each with the size and digest that it names, and checked as a release folder is.
-//! Each image is walked in the registry, and must carry the very bundles that were checked among the files.
-//! Further referrers are neither believed nor refused: in a registry others may attest as well.
+//! `release.json` and its signature are fetched and checked first. Then the files that it names are
+//! fetched into a temporary folder, each with the named size and digest, and checked as a release
+//! folder. Each image is walked in the registry, and must carry the bundles that were checked among
+//! the files. Other referrers are ignored: others may attest in a registry, too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -29,10 +29,10 @@ use crate::report::{Check, Findings, Problem, Report};
 use crate::signatures::{BUNDLE_LIMIT, Head, MANIFEST_LIMIT};
 use crate::{Policy, VerifyError, release_files, signatures};
 
-/// How many referrers of an image are looked at: others may attest, but not without end.
+/// Most referrers of an image that are read: others may attest, but not without limit.
 const REFERRERS: usize = 1_000;
 
-/// How a [`Published`] is written.
+/// Syntax of a [`Published`].
 const FORM: &str = "[http://|https://]HOST[:PORT][/PREFIX]:VERSION";
 
 /// A version of a release in a registry: `[http://|https://]HOST[:PORT][/PREFIX]:VERSION`.
@@ -46,7 +46,7 @@ pub struct Published {
 }
 
 impl Published {
-    /// The repository that `name` has there.
+    /// The repository of `name` there.
     fn repository(&self, name: &str) -> Result<Repository, ReferenceError> {
         match &self.prefix {
             Some(prefix) => format!("{prefix}/{name}").parse(),
@@ -74,20 +74,21 @@ impl std::str::FromStr for Published {
             Some((registry, prefix)) => (registry, Some(prefix.parse().map_err(fail)?)),
             None => (place, None),
         };
-        // The tag of 1.4.0 is v1.4.0; whoever writes that means the same.
+        // The tag of 1.4.0 is v1.4.0; both are accepted.
         let version = version.strip_prefix('v').unwrap_or(version);
         let (version, tag) = (version.to_owned(), layout::tag(version).parse().map_err(fail)?);
         Ok(Self { plain_http, registry: registry.parse().map_err(fail)?, prefix, version, tag })
     }
 }
 
-/// Checks a release in a registry. It is spoken to in https, unless the reference says otherwise or the
-/// registry is on a loopback address.
+/// Checks a release in a registry. It uses https, unless the reference has http or the registry is
+/// on a loopback address.
 ///
-/// The version of the reference is part of the policy: a tag is a name that the registry gives.
+/// The version of the reference is part of the policy, because a registry can point a tag to
+/// anything.
 ///
 /// # Errors
-/// When the registry can't be reached, holds no such release, or no temporary folder can be made.
+/// When the registry cannot be reached, has no such release, or no temporary folder can be created.
 /// Everything else is a fault in the report.
 pub fn registry<'a>(
     published: &Published,
@@ -126,7 +127,7 @@ pub fn registry<'a>(
     Ok(findings.into_report())
 }
 
-/// The artifact of a release: an unsigned list of blobs, each with the path that it claims.
+/// The artifact of a release: an unsigned list of blobs with their claimed paths.
 struct ReleaseArtifact<'a> {
     client: &'a Client,
     repository: Repository,
@@ -179,8 +180,8 @@ impl<'a> ReleaseArtifact<'a> {
         }
     }
 
-    /// Fetches the files that `manifest` names into `folder`. A layer that claims another size or digest
-    /// than the manifest, or that it does not name, is noted and not fetched.
+    /// Fetches the files that `manifest` names into `folder`. A layer with another size or digest
+    /// than in the manifest, or that the manifest does not name, is reported and not fetched.
     fn fetch_files(
         &self,
         manifest: &Manifest,
@@ -191,7 +192,7 @@ impl<'a> ReleaseArtifact<'a> {
         let artifacts: BTreeMap<_, _> =
             manifest.artifacts.iter().map(|it| (it.path.as_str(), it)).collect();
         let named: BTreeSet<String> = paths(manifest, trust.into()).into_iter().collect();
-        // A path that leads out is a fault of the manifest, which is noted with its other rules.
+        // A path that leaves the folder is a fault of the manifest, reported with its other rules.
         for path in named.iter().filter(|path| is_inside(path)) {
             let fetched = self.layer(path).and_then(|layer| {
                 let limit = match artifacts.get(path.as_str()) {
@@ -212,7 +213,7 @@ impl<'a> ReleaseArtifact<'a> {
                 self.fetch(layer, limit, &folder.join(path))
             });
             match fetched {
-                // What is not there is noted where it is checked.
+                // A missing file is reported by its check.
                 Ok(()) | Err(Problem::Missing) => {}
                 Err(problem) => findings.fault(path, Check::Content, path, problem),
             }
@@ -230,7 +231,7 @@ impl<'a> ReleaseArtifact<'a> {
         }
     }
 
-    /// Opens a blob of at most `limit` bytes; reading it to the end proves size and digest.
+    /// Opens a blob of at most `limit` bytes; reading it to the end verifies size and digest.
     fn open(&self, layer: &Descriptor, limit: u64) -> Result<BlobReader, Problem> {
         if layer.size() > limit {
             return Err(Problem::TooLong { limit });
@@ -255,7 +256,7 @@ fn title(layer: &Descriptor) -> &str {
     title.map_or("", String::as_str)
 }
 
-/// One repository of a registry, and the files of the release that was fetched from it.
+/// One repository of a registry, and the fetched files of the release.
 struct Remote<'a> {
     client: &'a Client,
     repository: Repository,
@@ -284,7 +285,7 @@ impl Store for Remote<'_> {
 }
 
 impl Remote<'_> {
-    /// Checks that the repository serves content of this digest, with this size.
+    /// Checks that the repository serves content with this digest and size.
     fn content(&self, digest: &Digest, size: u64) -> Result<(), Problem> {
         let blob = self.client.blob(&self.repository, digest, Some(size));
         io::copy(&mut blob.map_err(problem)?, &mut io::sink()).map_err(unreadable)?;
@@ -314,7 +315,7 @@ impl Remote<'_> {
             (Check::Signature, layout::signature(name)),
             (Check::Provenance, layout::provenance(name)),
         ];
-        // That a file is not there was noted when the files were checked.
+        // A missing file was reported by the check of the files.
         let bundles: Vec<_> = bundles
             .into_iter()
             .chain(sboms)
@@ -348,7 +349,8 @@ impl Remote<'_> {
         }
     }
 
-    /// The tag of the version must name the image of the version; others, such as `latest`, move.
+    /// The tag of the version must name the image of the version; other tags, such as `latest`,
+    /// move.
     fn check_tag(
         &self,
         manifest: &Manifest,
@@ -370,8 +372,8 @@ impl Remote<'_> {
         Ok(())
     }
 
-    /// Which of the bundles `wanted`, by digest and size, are carried by a referrer of `digest`. What others
-    /// attached is not fetched.
+    /// Which of the bundles `wanted`, by digest and size, a referrer of `digest` carries. Other
+    /// attachments are not fetched.
     fn referring(
         &self,
         digest: &Digest,
@@ -392,7 +394,7 @@ impl Remote<'_> {
                 continue;
             };
             let fetched = self.client.manifest(&self.repository, &selector).map_err(problem)?;
-            // What is no bundle's manifest, or is about something else, carries nothing.
+            // A manifest of another type or subject carries no bundle.
             let Ok(artifact) = serde_json::from_slice::<ImageManifest>(&fetched.bytes) else {
                 continue;
             };
@@ -414,8 +416,8 @@ impl Remote<'_> {
         Ok(carried)
     }
 
-    /// The tag for clients from before referrers must hold the payload and signature of the files that are
-    /// named after `signed`.
+    /// The tag for clients without referrers must have payload and signature of the files named
+    /// after `signed`.
     fn check_legacy(&self, signed: &str, trust: Trust<'_>, tag: &str) -> Result<(), Problem> {
         let tag: Tag = tag.parse().map_err(|e: ReferenceError| Problem::Image(e.to_string()))?;
         let fetched =
@@ -450,7 +452,7 @@ impl Remote<'_> {
     }
 }
 
-/// What a registry's refusal means for a content.
+/// The meaning of a registry's error for a content.
 #[expect(clippy::needless_pass_by_value, reason = "it is the argument of map_err")]
 fn problem(error: ClientError) -> Problem {
     match error.status() {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What was checked and what was found: as data, and as a table that ends in one word.
+//! The result of a verification, as data and as a table with a verdict.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -12,135 +12,135 @@ use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 use sigstore::simple_signing::SimpleSigningError;
 use sigstore::{BundleError, Trust};
 
-/// What is checked of a file or image; the columns of the table.
+/// The checks of a file or image; the columns of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Check {
-    /// It is there, and its bytes are those that the manifest names.
+    /// It exists, and its bytes match the manifest.
     Content,
-    /// The key signed it.
+    /// It is signed with the key.
     Signature,
-    /// The key attested how it was built, and that fits the manifest.
+    /// Its provenance is attested with the key and matches the manifest.
     Provenance,
-    /// It is described by a bill of materials that names its digest.
+    /// An SBOM with its digest describes it.
     Sbom,
 }
 
-/// One row: a file or image, and the checks that apply to it.
+/// One row: a file or image with its checks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject {
     /// Path in the release folder, or repository of an image.
     pub name: String,
     /// `binary`, `package`, `checksums`, `sbom`, `image`, `manifest`, `key`, or `unknown`.
     pub kind: &'static str,
-    /// What was checked.
+    /// The checks that were made.
     pub checks: Vec<Check>,
 }
 
-/// Something that is wrong.
+/// A fault.
 #[derive(Debug)]
 pub struct Fault {
-    /// Whose check failed: the name of a [`Subject`].
+    /// The name of the [`Subject`].
     pub subject: String,
-    /// Which check.
+    /// The check that failed.
     pub check: Check,
-    /// The file where it was seen.
+    /// The file where it was found.
     pub place: String,
-    /// What it is.
+    /// Its kind.
     pub problem: Problem,
 }
 
-/// What can be wrong.
+/// Kinds of faults.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
-    /// A file of the release is not there.
+    /// A file of the release is missing.
     #[error("it is missing")]
     Missing,
-    /// A file is there that does not belong to the release.
+    /// A file does not belong to the release.
     #[error("it is not part of the release")]
     Unexpected,
-    /// A link, a device, a folder where a file should be.
+    /// A link, a device, or a folder in place of a file.
     #[error("it is {0}, expected a file")]
     NotAFile(&'static str),
-    /// The file system or the registry refused.
+    /// Error of the file system or the registry.
     #[error("it cannot be read: {0}")]
     Unreadable(String),
-    /// Longer than any document of its kind.
+    /// Longer than any document of its kind may be.
     #[error("it is longer than {limit} bytes")]
     TooLong {
-        /// Bytes that are read.
+        /// Limit in bytes.
         limit: u64,
     },
-    /// Other bytes than those that were hashed before.
+    /// The bytes changed after they were hashed.
     #[error("it changed while it was checked")]
     Changed,
-    /// Signed by who is trusted, and not what was asked for.
+    /// Signed by the trusted signer, but not the requested release.
     #[error("it is signed, but of the {what} {found}, expected {expected}")]
     OtherRelease {
         /// `product`, `version` or `channel`.
         what: &'static str,
-        /// What was asked for.
+        /// The requested value.
         expected: String,
-        /// What the manifest names.
+        /// The value in the manifest.
         found: String,
     },
-    /// Cut short, or grown.
+    /// Another size.
     #[error("it has {found} bytes, expected {expected}")]
     Size {
-        /// Bytes by the manifest.
+        /// Bytes in the manifest.
         expected: u64,
-        /// Bytes that are there.
+        /// Bytes found.
         found: u64,
     },
-    /// Other bytes.
+    /// Another digest.
     #[error("it has the SHA-256 {found}, expected {expected}")]
     Digest {
-        /// Hex by the manifest.
+        /// Hex digest in the manifest.
         expected: String,
-        /// Hex of what is there.
+        /// Hex digest found.
         found: String,
     },
-    /// The manifest contradicts itself or its own rules.
+    /// The manifest contradicts itself or its rules.
     #[error("{0}")]
     Manifest(String),
-    /// `SHA256SUMS` does not say what the manifest says.
+    /// `SHA256SUMS` differs from the manifest.
     #[error("{0}")]
     Checksums(String),
-    /// The published public key is not the one that was given.
+    /// The published public key is not the given one.
     #[error("it is not the key that the release is verified with")]
     OtherKey,
-    /// The manifest names somebody else than who it is verified by.
+    /// The manifest names another signer than the verifier requires.
     #[error("it says to be signed by {found}, expected {expected}")]
     Signer {
-        /// Who is to have signed.
+        /// The required signer.
         expected: String,
-        /// Who the manifest says has.
+        /// The signer in the manifest.
         found: String,
     },
-    /// A bundle does not vouch for what it should.
+    /// A bundle does not verify.
     #[error("{0}")]
     Bundle(#[from] BundleError),
-    /// A bundle with white space, or with its fields in another order.
+    /// A bundle with white space, or with another order of fields.
     #[error("it is not in the form in which bundles are written: no white space, fields in order")]
     Form,
-    /// The payload of a signature in cosign's older form is not that of the image.
+    /// The payload of cosign's older signature format is not that of the image.
     #[error("it is not what is signed of this image")]
     OtherPayload,
-    /// A signature in cosign's older form does not vouch for what it should.
+    /// A signature in cosign's older format does not verify.
     #[error("{0}")]
     Legacy(#[from] SimpleSigningError),
-    /// The provenance is signed, but it is not that of this release.
+    /// The provenance is signed, but not of this release.
     #[error("{0}")]
     Provenance(String),
-    /// The bill of materials is missing, malformed, or about something else.
+    /// The SBOM is missing, malformed, or describes something else.
     #[error("{0}")]
     Sbom(String),
-    /// The parts of an image do not fit together.
+    /// The parts of an image are inconsistent.
     #[error("{0}")]
     Image(String),
 }
 
-/// A [`Subject`] with the outcome of each check: `ok`, `FAULT`, or `-` where it does not apply.
+/// A [`Subject`] with the result of each check: `ok`, `FAULT`, or `-` if it does not apply.
 #[derive(serde::Serialize)]
 struct Row<'a> {
     name: &'a str,
@@ -166,35 +166,36 @@ impl<'a> From<&'a Fault> for Line<'a> {
     }
 }
 
-/// What was checked, and every fault.
+/// The checks, and every fault.
 #[derive(Debug)]
 pub struct Report {
-    /// Product, version and channel, where the manifest could be read.
+    /// Product, version and channel, if the manifest could be read.
     pub release: Option<String>,
-    /// Hint of the key that was used, as bundles name it; empty where it was an identity.
+    /// Hint of the key, as in bundles; empty for an identity.
     pub key: String,
-    /// Who signed, and who vouches for that, where it was no key.
+    /// The identity and its issuer, if there was no key.
     pub identity: Option<String>,
-    /// What was checked.
+    /// The files and images that were checked.
     pub subjects: Vec<Subject>,
-    /// What is wrong; empty for a release that is verified.
+    /// The faults; empty for a verified release.
     pub faults: Vec<Fault>,
-    /// Whether all of the release was checked: `false` where `release.json` itself was refused.
+    /// Whether all of the release was checked; `false` if `release.json` itself was refused.
     pub complete: bool,
 }
 
 impl Report {
-    /// Whether the release is what its key says it is.
+    /// Whether the release is verified.
     pub fn is_verified(&self) -> bool {
         self.faults.is_empty() && self.complete
     }
 
-    /// The last word.
+    /// The verdict.
     fn verdict(&self) -> &'static str {
         if self.is_verified() { "VERIFIED" } else { "REJECTED" }
     }
 
-    /// A row for each subject. There may be as many faults as files, so they are looked up in a set.
+    /// A row for each subject. There may be as many faults as files, so they are looked up in a
+    /// set.
     fn rows(&self) -> impl Iterator<Item = Row<'_>> {
         let failed: BTreeSet<_> =
             self.faults.iter().map(|it| (it.subject.as_str(), it.check)).collect();
@@ -254,7 +255,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// Columns as wide as their widest cell, two spaces apart, no space at the end of a line.
+/// Aligns columns, two spaces apart, without trailing spaces.
 fn write_table(f: &mut fmt::Formatter<'_>, rows: &[[Cow<'_, str>; 6]]) -> fmt::Result {
     let mut widths = [0; 6];
     for row in rows {
@@ -270,7 +271,7 @@ fn write_table(f: &mut fmt::Formatter<'_>, rows: &[[Cow<'_, str>; 6]]) -> fmt::R
 }
 
 impl Check {
-    /// The name in JSON and in the list of faults.
+    /// Its name in JSON and in the list of faults.
     pub fn name(self) -> &'static str {
         match self {
             Self::Content => "content",
@@ -310,7 +311,7 @@ impl Findings {
         Self(Report { key, identity, ..Self::unsigned().0 })
     }
 
-    /// For checks that need no key.
+    /// For checks without a key.
     pub(crate) fn unsigned() -> Self {
         let (release, key, identity) = (None, String::new(), None);
         let (subjects, faults) = (Vec::new(), Vec::new());
@@ -327,7 +328,7 @@ impl Findings {
         self.0.subjects.push(Subject { name: name.to_owned(), kind, checks: checks.to_vec() });
     }
 
-    /// Notes a fault that was seen in the file `place`.
+    /// Adds a fault that was found in the file `place`.
     pub(crate) fn fault(
         &mut self,
         subject: &str,
@@ -339,7 +340,7 @@ impl Findings {
         self.0.faults.push(Fault { subject, check, place, problem: problem.into() });
     }
 
-    /// Nothing more will be checked.
+    /// Ends the report: nothing more is checked.
     pub(crate) fn stop(&mut self) {
         self.0.complete = false;
     }

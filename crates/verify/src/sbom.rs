@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Whether every binary, package and image has its bills of materials, and whether they are about it.
+//! Checks that every binary, package and image has its SBOMs.
 //!
-//! Each format names what a document describes, with its SHA-256, in a place of its own; that must be
-//! the digest of the very file or image that the manifest says it describes.
+//! Each format names the described component and its SHA-256 in a different place; the digest must
+//! be that of the file or image in the manifest.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,7 +42,7 @@ pub(crate) fn check(folder: &Folder, manifest: &Manifest, findings: &mut Finding
     }
 }
 
-/// What has to be described, by name, and its SHA-256 in hex.
+/// The components that must be described, by name, with their SHA-256 in hex.
 fn subjects(manifest: &Manifest) -> BTreeMap<&str, &str> {
     let images = manifest.images.iter().map(|image| {
         let digest = image.digest.strip_prefix("sha256:").unwrap_or_default();
@@ -57,7 +57,7 @@ fn subjects(manifest: &Manifest) -> BTreeMap<&str, &str> {
     images.chain(files).collect()
 }
 
-/// The format of a document, once it is where it must be and describes `expected`.
+/// The format of a document that is in its place and describes `expected`.
 fn document(
     folder: &Folder,
     sbom: &Artifact,
@@ -194,7 +194,7 @@ fn spdx3(bytes: &[u8]) -> Result<String, String> {
     only(hashes.filter(|it| it.algorithm == "sha256").map(|it| it.hash_value))
 }
 
-/// The one item, or how many there are: nothing is chosen among several.
+/// The one item, or the number of items: none is chosen of several.
 fn only<T>(mut items: impl Iterator<Item = T>) -> Result<T, String> {
     match (items.next(), items.next()) {
         (Some(item), None) => Ok(item),

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Whether who is trusted signed the manifest, each file and each image, each in the way that its kind asks for.
+//! Checks that the trusted signer signed the manifest, each file and each image, each in the form
+//! for its type.
 
 use std::path::Path;
 
@@ -16,9 +17,9 @@ use crate::files::{self, Folder};
 use crate::images::Parts;
 use crate::report::{Check, Findings, Problem};
 
-/// The largest `release.json` that is read before anything vouches for it.
+/// Largest `release.json` that is read before its signature is checked.
 pub(crate) const MANIFEST_LIMIT: u64 = 16 * 1024 * 1024;
-/// The largest bundle that is read before anything vouches for it.
+/// Largest bundle that is read before its signature is checked.
 pub(crate) const BUNDLE_LIMIT: u64 = 1024 * 1024;
 
 /// `release.json` and its signature: all that is read before the signature is checked.
@@ -27,7 +28,7 @@ pub(crate) struct Head {
     pub(crate) bundle: Result<Vec<u8>, Problem>,
 }
 
-/// A manifest that who is trusted signed, and that is the one that was asked for.
+/// A manifest with a trusted signature that satisfies the policy.
 pub(crate) struct Authentic {
     pub(crate) manifest: Manifest,
     /// The digest of its text.
@@ -43,9 +44,8 @@ impl Head {
         }
     }
 
-    /// Checks the signature, then that the manifest is the one that `policy` asks for, and that it names
-    /// who signed it. Whatever is wrong ends the verification: nothing that an unsigned manifest names
-    /// is looked at.
+    /// Checks the signature, then that the manifest satisfies `policy` and names the signer. Any
+    /// fault ends the verification: nothing that an unsigned manifest names is read.
     pub(crate) fn authenticate(
         self,
         trust: Trust<'_>,
@@ -105,7 +105,7 @@ impl Head {
     }
 }
 
-/// Checks the public key that is published beside the release, if there has to be one.
+/// Checks the published public key, if the release must have one.
 pub(crate) fn key(folder: &Folder, trust: Trust<'_>, findings: &mut Findings) {
     let Trust::Key(key) = trust else { return };
     findings.subject(layout::PUBLIC_KEY, "key", &[Check::Content]);
@@ -114,7 +114,7 @@ pub(crate) fn key(folder: &Folder, trust: Trust<'_>, findings: &mut Findings) {
     }
 }
 
-/// Whether the manifest says to be signed by who is trusted.
+/// Whether the manifest names the trusted signer.
 fn signer(manifest: &Manifest, trust: Trust<'_>) -> Result<(), Problem> {
     let expected = match trust {
         Trust::Key(_) => None,
@@ -130,7 +130,7 @@ fn signer(manifest: &Manifest, trust: Trust<'_>) -> Result<(), Problem> {
     Err(Problem::Signer { expected: text(expected), found: text(found) })
 }
 
-/// Checks the signatures of all files and images, and the attested bills of materials of images.
+/// Checks the signatures of all files and images, and the attested SBOMs of images.
 pub(crate) fn check(
     folder: &Folder,
     manifest: &Manifest,
@@ -167,7 +167,7 @@ pub(crate) fn check(
     }
 }
 
-/// Checks the signatures of the manifests that the index of `image` leads to, which are its `parts`.
+/// Checks the signatures of the manifests in the index of `image`, which are its `parts`.
 pub(crate) fn parts(
     folder: &Folder,
     image: &Image,
@@ -190,8 +190,8 @@ pub(crate) fn parts(
     }
 }
 
-/// Reads a bundle; its signature is not checked yet. It must have the one form that is written here,
-/// since the signature does not cover white space and the order of fields.
+/// Reads a bundle without verifying it. It must have the one form that this project writes, because
+/// the signature does not cover white space and the order of fields.
 pub(crate) fn bundle(folder: &Folder, path: &str) -> Result<Bundle, Problem> {
     parse_bundle(&folder.read(path)?)
 }
@@ -212,12 +212,12 @@ fn published_key(folder: &Folder, key: &PublicKey) -> Result<(), Problem> {
     if published == expected.as_bytes() { Ok(()) } else { Err(Problem::OtherKey) }
 }
 
-/// The signature of a file, over the bytes that are there.
+/// Verifies the signature of a file over its bytes.
 fn file(folder: &Folder, path: &str, trust: Trust<'_>, findings: &mut Findings) {
     let place = layout::signature(path);
     let signed = bundle(folder, &place).and_then(|bundle| {
         let Ok((digest, _)) = folder.facts(path) else {
-            // The content's own check has named it; what is not there can't be compared.
+            // The content check has reported it; a missing file cannot be compared.
             return Ok(());
         };
         let digest = sha256_from_hex(digest.hex()).ok_or(Problem::Missing)?;
@@ -228,7 +228,7 @@ fn file(folder: &Folder, path: &str, trust: Trust<'_>, findings: &mut Findings) 
     }
 }
 
-/// The payload follows from the image, so whatever differs from it is a fault of that file. Both files are
+/// The payload is derived from the image, so any difference is a fault of that file. Both files are
 /// named after `signed`.
 fn legacy(
     folder: &Folder,
@@ -263,7 +263,7 @@ fn legacy(
     verified.map_err(|problem| (at_signature, problem))
 }
 
-/// The attested document must be the one that the release holds.
+/// The attested document must be the one in the release.
 fn attested_sbom(
     folder: &Folder,
     place: &str,
@@ -275,7 +275,7 @@ fn attested_sbom(
     let statement =
         bundle(folder, place)?.verify_statement(trust, predicate_type(format), digest)?;
     let path = layout::sbom(name, format);
-    // That the document is missing was noted with the files.
+    // A missing document was reported with the files.
     let Ok(bytes) = folder.read(&path) else { return Ok(()) };
     let document: serde_json::Value =
         serde_json::from_slice(&bytes).map_err(|e| Problem::Sbom(e.to_string()))?;
@@ -286,7 +286,7 @@ fn attested_sbom(
     }
 }
 
-/// The kind of statement that attests a document of this format.
+/// The predicate type for a document of this format.
 pub fn predicate_type(format: SbomFormat) -> &'static str {
     match format {
         SbomFormat::CycloneDx => CYCLONEDX,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Walks through images that are made to keep whoever walks them busy.
+//! Walks images that are built to make the walk expensive.
 
 use std::cell::Cell;
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// Documents in memory, which counts how often one is read.
+/// Documents in memory, with a count of reads.
 #[derive(Default)]
 struct Memory {
     documents: BTreeMap<Digest, Vec<u8>>,
@@ -78,7 +78,7 @@ fn fault(walk: &Walk) -> String {
     walk.faults.iter().map(|(_, problem)| problem.to_string()).collect::<Vec<_>>().join("\n")
 }
 
-/// Each manifest names the one before `fan` times.
+/// Each manifest names the previous one `fan` times.
 #[test]
 fn a_chain_of_manifests_ends_at_its_first_link() {
     for (depth, fan) in [(60, 2), (20_000, 1)] {
