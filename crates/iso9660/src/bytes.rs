@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Numbers and fields as the format stores them (ECMA-119 7.2 and 7.3).
+//! Numbers and fields in their stored form (ECMA-119 7.2 and 7.3).
 
-/// The size of a logical block and of a sector, in bytes. Other block sizes are allowed by
-/// ECMA-119 6.2.2, but no image of today uses them.
+/// The size of a logical block and of a sector, in bytes. ECMA-119 6.2.2 allows others, but no
+/// current image uses them.
 pub(crate) const BLOCK: usize = 2048;
 /// [`BLOCK`] for arithmetic with lengths of files.
 pub(crate) const BLOCK_BYTES: u64 = 2048;
 
-/// How many blocks `bytes` take.
+/// Number of blocks for `bytes`.
 pub(crate) fn blocks(bytes: u64) -> u64 {
     bytes.div_ceil(BLOCK_BYTES)
 }
@@ -29,8 +29,8 @@ pub(crate) fn both32(value: u32) -> [u8; 8] {
     out
 }
 
-/// Copies `bytes` to `offset` of `target`; what lies outside is left out, so that no caller
-/// can panic.
+/// Copies `bytes` to `offset` of `target`. Bytes beyond the end are dropped, so that no caller can
+/// panic.
 pub(crate) fn put(target: &mut [u8], offset: usize, bytes: &[u8]) {
     for (to, from) in target.iter_mut().skip(offset).zip(bytes) {
         *to = *from;

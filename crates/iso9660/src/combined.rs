@@ -1,34 +1,34 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Two images as one, for BMCs that take one medium: an image that boots, and a task image behind it.
+//! Combined images, for BMCs that take one medium: a bootable image followed by a task image.
 //!
-//! The first keeps every byte, so it boots as it does alone. It is filled up to a whole block of 2048
-//! bytes; then come the task image and one block, the trailer, that says where the task image is: the text
-//! [`MAGIC`], its offset and its length in bytes, both as 64 bits in little-endian, and zeros.
-//! Nothing is copied to make it: whoever serves it puts the four parts one behind another.
+//! The first image is unchanged, so it boots as it does alone, and is padded to a whole block of
+//! 2048 bytes. Then follow the task image and one block, the trailer, with the position of the task
+//! image: the text [`MAGIC`], offset and length in bytes as 64 bits little-endian, and zeros.
+//! Nothing is copied to make one: the server sends the four parts in sequence.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 
 use crate::bytes::{BLOCK, BLOCK_BYTES};
 
-/// What the trailer starts with.
+/// Prefix of the trailer.
 pub const MAGIC: &[u8; 16] = b"PROVISIONER TASK";
-/// How many blocks at the end the trailer is looked for in: a BMC may fill a medium up.
+/// Number of blocks at the end that are searched for the trailer: a BMC may pad a medium.
 const LAST_BLOCKS: u64 = 64;
 
-/// What comes between and behind the two images.
+/// The bytes between and after the two images.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Joints {
     /// Zeros between the images.
     pub padding: usize,
-    /// Zeros behind the task image, and the trailer.
+    /// Padding of the task image, and the trailer.
     pub end: Vec<u8>,
 }
 
 impl Joints {
-    /// Those of two images of these sizes in bytes.
+    /// The padding for two images of these sizes in bytes.
     pub fn new(boot: u64, task: u64) -> Self {
         let padding = |size: u64| usize::try_from(size.next_multiple_of(BLOCK_BYTES) - size);
         // Less than a block each.
@@ -42,7 +42,7 @@ impl Joints {
     }
 }
 
-/// Where the task image is in a medium; None where the medium is not a combined one.
+/// The range of the task image in a medium; `None` if the medium is not a combined image.
 ///
 /// # Errors
 /// When the medium can't be read.
@@ -132,7 +132,7 @@ mod tests {
             let task = vec![7; task];
             let mut medium = combine(&vec![1; boot], &task);
             prop_assert_eq!(medium.len() % BLOCK, 0);
-            // A BMC may fill it up.
+            // A BMC may pad it.
             medium.extend(vec![0; filled]);
             let mut medium = Cursor::new(medium);
             let range = find(&mut medium).unwrap().unwrap();

@@ -19,7 +19,7 @@ pub(crate) const TYPE_TERMINATOR: u8 = 255;
 /// Boot system identifier of El Torito.
 pub(crate) const EL_TORITO: &[u8] = b"EL TORITO SPECIFICATION";
 
-/// Places of the fields that the reader looks at too, in bytes.
+/// Offsets of the fields that the reader uses too.
 pub(crate) mod field {
     pub(crate) const VOLUME_ID: usize = 40;
     pub(crate) const SPACE: usize = 80;
@@ -37,7 +37,7 @@ pub(crate) mod field {
 
 type Sector = [u8; BLOCK];
 
-/// What a primary or supplementary descriptor says of one directory tree.
+/// The fields of one directory tree in a primary or supplementary descriptor.
 pub(crate) struct TreePlace {
     pub(crate) root: [u8; 34],
     /// Length of the path table in bytes.
@@ -86,7 +86,7 @@ fn common(
 ) -> Sector {
     let Labels { volume, system, volume_set, publisher, preparer, application } = &image.labels;
     let mut out = start(kind);
-    // Offset, length and value of each text field; the three last name files and stay blank.
+    // Offset, length and value of each text field; the last three name files and stay blank.
     let texts = [
         (8, 32, system.as_str()),
         (field::VOLUME_ID, 32, volume),
@@ -130,7 +130,7 @@ fn common(
     out
 }
 
-/// Refuses labels that the descriptors can't hold.
+/// Refuses labels that the descriptors cannot represent.
 pub(crate) fn check(labels: &Labels) -> Result<(), WriteError> {
     let d = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
     let a = |c: char| d(c) || " !\"%&'()*+,-./:;<=>?".contains(c);

@@ -11,7 +11,7 @@ use crate::bytes::{BLOCK, put};
 pub(crate) const PLATFORM_BIOS: u8 = 0;
 pub(crate) const PLATFORM_EFI: u8 = 0xEF;
 pub(crate) const BOOTABLE: u8 = 0x88;
-/// A section header that more follow, and the last one.
+/// Section headers: one that more follow, and the last one.
 pub(crate) const SECTION: u8 = 0x90;
 pub(crate) const LAST_SECTION: u8 = 0x91;
 
@@ -64,9 +64,9 @@ pub(crate) fn sum_words(entry: &[u8; 32]) -> u16 {
     entry.as_chunks::<2>().0.iter().fold(0, |sum, pair| sum.wrapping_add(u16::from_le_bytes(*pair)))
 }
 
-/// Where the boot information table is in the boot image, in bytes.
+/// Offset of the boot information table in the boot image.
 pub(crate) const TABLE_OFFSET: usize = 8;
-/// Where the image's checksum starts, which is the end of the table.
+/// Offset of the image's checksum, which is the end of the table.
 pub(crate) const TABLE_END: usize = 64;
 
 /// The table: block of the primary descriptor, block and length of the image, its checksum, and
@@ -79,8 +79,7 @@ pub(crate) fn info_table(descriptor: u32, block: u32, len: u32, checksum: u32) -
     out
 }
 
-/// Sum of the little-endian 32-bit words from byte 64 on; a short last word is filled with
-/// zeros.
+/// Sum of the little-endian 32-bit words from byte 64 on; a short last word is padded with zeros.
 pub(crate) fn info_checksum(mut contents: &mut dyn Read) -> io::Result<u32> {
     io::copy(&mut (&mut contents).take(TABLE_END as u64), &mut io::sink())?;
     let mut sum = 0_u32;
@@ -100,7 +99,7 @@ pub(crate) fn info_checksum(mut contents: &mut dyn Read) -> io::Result<u32> {
     }
 }
 
-/// Reads until `buffer` is full or the contents end; answers how much there is.
+/// Reads until `buffer` is full or the contents end. Returns the number of bytes.
 pub(crate) fn fill(contents: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut len = 0;
     while let Some(rest) = buffer.get_mut(len..).filter(|rest| !rest.is_empty()) {

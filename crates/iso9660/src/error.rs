@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What can go wrong when an image is written.
+//! Errors of writing an image.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 /// Why an image could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// A name or a path in the tree that the format or its readers can't hold.
+    /// A name or a path that the format or its readers cannot represent.
     #[error("{path:?} can't be stored in the image: {reason}")]
     Path {
         /// The path inside the image.
@@ -22,9 +22,9 @@ pub enum WriteError {
     Field {
         /// The field's name, such as `volume id`.
         field: &'static str,
-        /// What was given.
+        /// The given value.
         value: String,
-        /// The form the format asks for.
+        /// The required form.
         expected: &'static str,
     },
     /// A time before 1970 or after 2155.
@@ -32,20 +32,20 @@ pub enum WriteError {
     Time {
         /// The path inside the image, or `volume`.
         what: String,
-        /// What was given, in seconds since the epoch.
+        /// The given value, in seconds since the epoch.
         seconds: u64,
     },
-    /// More of something than the format or a stated limit allows.
+    /// A limit is exceeded.
     #[error("{what} is too large: {size}, at most {limit}")]
     TooLarge {
         /// What exceeds its limit, with its unit.
         what: String,
-        /// How much there is.
+        /// The value.
         size: u64,
-        /// How much there may be.
+        /// The limit.
         limit: u64,
     },
-    /// A boot image that the tree does not hold as a file.
+    /// A boot image that is no file of the tree.
     #[error("the BIOS boot image {path:?} is not a file in the tree")]
     BootImage {
         /// The path inside the image.
@@ -60,7 +60,7 @@ pub enum WriteError {
         #[source]
         source: io::Error,
     },
-    /// A source holds more or fewer bytes than it said when the image was laid out.
+    /// A source has another length than at layout time.
     #[error(
         "the contents of {path:?} changed while the image was written: expected {expected} bytes, found {found}"
     )]
@@ -69,24 +69,24 @@ pub enum WriteError {
         path: String,
         /// The length at layout time, in bytes.
         expected: u64,
-        /// How many bytes there were; one more than expected when there was a surplus.
+        /// The length found; one more than expected for a surplus.
         found: u64,
     },
-    /// The kernel could not copy a file into the image; it does not say which side failed.
+    /// The kernel could not copy a file into the image; it does not report which side failed.
     #[error("can't copy the contents of {path:?} into the image at byte {offset}")]
     Copy {
         /// The path inside the image.
         path: String,
-        /// Where the file starts in the image, in bytes.
+        /// Offset of the file in the image, in bytes.
         offset: u64,
         /// The cause.
         #[source]
         source: io::Error,
     },
-    /// The output did not take the bytes.
+    /// Writing the output failed.
     #[error("can't write the image at byte {offset}")]
     Output {
-        /// The place in the image, in bytes.
+        /// The offset in the image, in bytes.
         offset: u64,
         /// The cause.
         #[source]
@@ -95,7 +95,7 @@ pub enum WriteError {
     /// A file operation around the image failed.
     #[error("can't {action} {}", path.display())]
     File {
-        /// What was tried, such as `create`.
+        /// The operation, such as `create`.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
@@ -103,12 +103,12 @@ pub enum WriteError {
         #[source]
         source: io::Error,
     },
-    /// A job id that makes no volume id.
+    /// A job id that cannot be a volume id.
     #[error(
         "job id {id:?} is not valid: expected letters, digits and dashes, with a letter or digit"
     )]
     JobId {
-        /// What was given.
+        /// The given value.
         id: String,
     },
 }

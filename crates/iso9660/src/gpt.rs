@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The partition table that lets an image start from a disk: a protective MBR and a GUID
-//! partition table (UEFI 2.10, section 5), with the files and the EFI system partition.
+//! The partition table for booting from a disk: a protective MBR and a GPT (UEFI 2.10, section 5)
+//! with the files and the EFI system partition.
 
 use crate::bytes::{put, put_text};
 
@@ -15,7 +15,7 @@ const ENTRY_LEN: usize = 128;
 const ENTRY_SECTORS: u64 = 32;
 /// Boot code in the MBR, before what isohybrid writes at byte 432.
 pub(crate) const CODE_LEN: usize = 432;
-/// Blocks that the backup at the end of the disk takes.
+/// Blocks of the backup at the end of the disk.
 pub(crate) const BACKUP_BLOCKS: u64 = 9;
 
 /// EBD0A0A2-B9E5-4433-87C0-68B6B72699C7, "basic data", for the files.
@@ -29,7 +29,7 @@ const TYPE_ESP: [u8; 16] = [
 /// Attribute bit 60 of basic data: read only.
 const READ_ONLY: u64 = 1 << 60;
 
-/// What the table describes; places are in blocks of 2048 bytes.
+/// Contents of the table, in blocks of 2048 bytes.
 pub(crate) struct Disk<'a> {
     pub(crate) guid: [u8; 16],
     pub(crate) blocks: u64,
@@ -38,7 +38,7 @@ pub(crate) struct Disk<'a> {
     /// First block of the EFI system partition, and the block after it.
     pub(crate) esp: Option<(u64, u64)>,
     pub(crate) code: Option<&'a [u8]>,
-    /// Block of the BIOS boot image, which the boot code wants to know.
+    /// Block of the BIOS boot image, for the boot code.
     pub(crate) bios: Option<u32>,
 }
 

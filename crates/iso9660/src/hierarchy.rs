@@ -3,7 +3,7 @@
 
 //! One of the two directory trees of an image: the primary one with Rock Ridge, or Joliet's.
 //!
-//! Both list the same files at the same places, by other identifiers and in another order.
+//! Both list the same files at the same positions, with other identifiers and in another order.
 
 use crate::bytes::{BLOCK, blocks, put};
 use crate::items::{Item, Kind, MAX_SECTION, block};
@@ -23,7 +23,7 @@ pub(crate) enum Namespace {
     Joliet,
 }
 
-/// Place and length of a directory's records.
+/// Position and length of a directory's records.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Extent {
     pub(crate) block: u32,
@@ -33,18 +33,18 @@ pub(crate) struct Extent {
 
 pub(crate) struct Hierarchy {
     namespace: Namespace,
-    /// By item: its identifier, empty for what the tree does not list.
+    /// By item: its identifier, empty for items that are not in the tree.
     identifiers: Vec<Vec<u8>>,
     /// By item: its children in the order of their records.
     children: Vec<Vec<usize>>,
     /// The directories, level by level: the order of the path table.
     directories: Vec<usize>,
-    /// By item: where a directory is.
+    /// By item: position of a directory.
     extents: Vec<Extent>,
 }
 
 impl Hierarchy {
-    /// Names and sorts everything. Nothing has a place yet.
+    /// Names and sorts everything. Nothing has a position yet.
     pub(crate) fn new(namespace: Namespace, items: &[Item<'_>]) -> Result<Self, WriteError> {
         let mut tree = Self {
             namespace,
@@ -113,12 +113,12 @@ impl Hierarchy {
         self.extents.get(item).copied().unwrap_or_default()
     }
 
-    /// Where the root directory is.
+    /// Position of the root directory.
     pub(crate) fn root(&self) -> Extent {
         self.extent(0)
     }
 
-    /// Gives every directory its place, from `next` on; answers the first free block.
+    /// Assigns positions to all directories, from `next` on. Returns the first free block.
     pub(crate) fn place(&mut self, items: &[Item<'_>], mut next: u64) -> Result<u64, WriteError> {
         for i in 0..self.directories.len() {
             let Some(&directory) = self.directories.get(i) else { break };
@@ -138,7 +138,7 @@ impl Hierarchy {
         Ok(next)
     }
 
-    /// The bytes of every directory in the order of their places, each in whole blocks.
+    /// The bytes of all directories in position order, each in whole blocks.
     pub(crate) fn encoded<'a>(
         &'a self,
         items: &'a [Item<'a>],
@@ -151,7 +151,7 @@ impl Hierarchy {
         })
     }
 
-    /// The path table, whose length does not depend on the byte order or on places.
+    /// The path table, whose length does not depend on byte order and positions.
     pub(crate) fn path_table(&self, items: &[Item<'_>], order: Order) -> Vec<u8> {
         let mut numbers = vec![1_u16; items.len()];
         let mut table = Vec::new();

@@ -9,7 +9,7 @@ use std::ops::Range;
 use crate::WriteError;
 use crate::model::{Image, MAX_DEPTH, Metadata, Node, Source, check_metadata};
 
-/// Bytes in a section of a file but its last: the most that is a whole number of blocks.
+/// Bytes of a section of a file except for the last: the largest whole number of blocks.
 pub(crate) const MAX_SECTION: u64 = 0xFFFF_F800;
 
 /// A node of the tree, in a list where the children of a folder are neighbours.
@@ -19,7 +19,7 @@ pub(crate) struct Item<'a> {
     pub(crate) kind: Kind<'a>,
     pub(crate) parent: usize,
     pub(crate) children: Range<usize>,
-    /// Where a file's contents start; 0 for an empty one.
+    /// Position of a file's contents; 0 for an empty one.
     pub(crate) block: u32,
 }
 

@@ -7,10 +7,10 @@ use crate::names::{Parts, Unique, split_extension};
 
 /// Escape sequence of UCS-2 level 3 in the supplementary descriptor.
 pub(crate) const ESCAPE: &[u8] = b"%/E";
-/// Characters of a name. The specification says 64; 103 is what fits a directory record with
-/// room to spare and what Windows, Linux and `xorriso -joliet-long` agree on.
+/// Characters of a name. The specification has 64; 103 fits a directory record, and Windows, Linux
+/// and `xorriso -joliet-long` accept it.
 const CHARACTERS: usize = 103;
-/// Characters of an extension that are kept when a name is cut.
+/// Characters of an extension that are kept when a name is truncated.
 const EXTENSION_CHARACTERS: usize = 16;
 
 /// The identifiers for the children of one directory, in the order given: name and whether it
@@ -47,7 +47,7 @@ fn parts(name: &str) -> Parts<u16> {
     Parts { stem, extension }
 }
 
-/// UCS-2 units, with `_` for what Joliet forbids and for what UCS-2 lacks.
+/// UCS-2 units, with `_` for characters that Joliet forbids or UCS-2 lacks.
 fn characters(text: &str) -> Vec<u16> {
     let allowed = |c: char| !c.is_control() && !matches!(c, '*' | '/' | ':' | ';' | '?' | '\\');
     text.chars()
@@ -58,7 +58,7 @@ fn characters(text: &str) -> Vec<u16> {
         .collect()
 }
 
-/// UCS-2 big-endian of a label, cut to `limit` characters.
+/// UCS-2 big-endian of a label, truncated to `limit` characters.
 pub(crate) fn label(text: &str, limit: usize) -> Vec<u8> {
     characters(text).into_iter().take(limit).flat_map(u16::to_be_bytes).collect()
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Where everything goes. It is all known before the first byte is written, so that an image
-//! can be streamed.
+//! Assigns positions to everything before the first byte is written, so that an image can be
+//! streamed.
 //!
 //! System area, descriptors, path tables, boot catalog, primary directories, Joliet
 //! directories, files, EFI system partition, backup partition table.
@@ -15,11 +15,11 @@ use crate::model::{BiosBoot, Image};
 use crate::records::Order;
 use crate::{WriteError, el_torito, gpt, time};
 
-/// Sections of a file at most, since Linux reads no more
-/// (`fs/isofs/inode.c`, `isofs_read_level3_size`): about 400 GiB.
+/// Most sections of a file, because Linux reads no more (`fs/isofs/inode.c`,
+/// `isofs_read_level3_size`): about 400 GiB.
 const MAX_SECTIONS: u64 = 100;
 
-/// An image with the place of everything in it, ready to be written.
+/// An image with all positions, ready to be written.
 pub struct Layout<'a> {
     pub(crate) image: &'a Image,
     pub(crate) items: Vec<Item<'a>>,
@@ -35,7 +35,7 @@ pub struct Layout<'a> {
 }
 
 impl<'a> Layout<'a> {
-    /// Checks everything that can be wrong with the image and decides all places.
+    /// Checks the image and assigns all positions.
     pub fn new(image: &'a Image) -> Result<Self, WriteError> {
         descriptors::check(&image.labels)?;
         if image.epoch > time::MAX {
@@ -131,7 +131,7 @@ impl<'a> Layout<'a> {
         self.bios.filter(|_| bios.info_table)
     }
 
-    /// What the volume descriptors say of a directory tree.
+    /// The fields of a directory tree in the volume descriptors.
     pub(crate) fn tree_place(&self, namespace: Namespace) -> TreePlace {
         let (tree, [little, big]) = match (namespace, self.tables) {
             (Namespace::Primary, [little, big, ..]) => (&self.primary, [little, big]),
@@ -159,8 +159,7 @@ impl<'a> Layout<'a> {
         let efi = self.esp.and_then(|(from, to)| {
             Some(el_torito::Entry {
                 platform: el_torito::PLATFORM_EFI,
-                // UEFI 2.10, 13.3.2.1: 0 stands for "up to the end", for an image of 32 MiB
-                // and more.
+                // UEFI 2.10, 13.3.2.1: 0 means "up to the end", for an image of 32 MiB and more.
                 sectors: u16::try_from((to - from) * gpt::SECTORS_PER_BLOCK).unwrap_or(0),
                 block: u32::try_from(from).ok()?,
             })

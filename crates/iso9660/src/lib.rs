@@ -4,15 +4,14 @@
 //! Deterministic ISO 9660 images: a streaming writer and a reader.
 //!
 //! An [`Image`] is a tree of files with the fields of its volume; the same value gives the same
-//! bytes on every machine. [`Layout`] decides where everything goes before the first byte is
-//! written, so that an image can be streamed to anything that takes bytes.
-//! The writer covers ISO 9660 level 3 with Rock Ridge and Joliet, files of more than 4 GiB, and
-//! booting from CD and disk. The [`reader`] opens images that nobody vouches for. [`task`] makes
-//! the image that hands a recipe to a machine, and [`combined`] puts it behind another one.
+//! bytes on every machine. [`Layout`] assigns all positions before the first byte is written, so
+//! that an image can be streamed. The writer covers ISO 9660 level 3 with Rock Ridge and Joliet,
+//! files of more than 4 GiB, and booting from CD and disk. The [`reader`] reads untrusted images.
+//! [`task`] writes the task image of a host, and [`combined`] appends it to another image.
 //!
 //! Sources of the formats: ECMA-119 4th edition, SUSP 1.12 and RRIP 1.12 (IEEE P1281 and P1282),
 //! the Joliet Specification of 1995, El Torito 1.0, and UEFI 2.10 for partition tables.
-//! `docs/explanation/iso9660.md` has limits, measurements, and why this is not another crate.
+//! `docs/explanation/iso9660.md` has limits, and the reasons for an own crate.
 #![forbid(unsafe_code)]
 
 mod bytes;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What goes into an image: the tree, where contents come from, and the volume's own fields.
+//! Input of an image: the tree, the sources of contents, and the fields of the volume.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,13 +12,13 @@ use std::path::{Path, PathBuf};
 use crate::WriteError;
 use crate::time;
 
-/// Longest name in bytes. Rock Ridge has no limit, but Linux drops what goes past 253 bytes
+/// Longest name in bytes. Rock Ridge has no limit, but Linux truncates after 253 bytes
 /// (`fs/isofs/rock.c`, `get_rock_ridge_filename`).
 pub const MAX_NAME: usize = 253;
 /// Longest symlink target in bytes. Linux reads 4095, but xorriso refuses an image with more
 /// than 1023.
 pub const MAX_TARGET: usize = 1023;
-/// How many folders may be inside each other, so that every walk of a tree is bounded.
+/// Deepest nesting of folders, so that every walk of a tree is bounded.
 pub const MAX_DEPTH: usize = 255;
 
 /// Owner, permissions and time of a node.
@@ -30,19 +30,19 @@ pub struct Metadata {
     pub uid: u32,
     /// Group id of the owner.
     pub gid: u32,
-    /// Seconds since 1970 in UTC, up to the end of 2155. It stands for the times of
-    /// modification, access and attribute change alike.
+    /// Seconds since 1970 in UTC, up to the end of 2155, for the times of modification, access and
+    /// attribute change.
     pub mtime: u64,
 }
 
-/// One thing in a folder.
+/// An entry of a folder.
 #[derive(Debug)]
 pub enum Node {
     /// A folder.
     Directory(Directory),
     /// A regular file and its contents.
     File(Metadata, Source),
-    /// A symbolic link and its target, which is kept as it is.
+    /// A symbolic link and its target, stored unchanged.
     Symlink(Metadata, String),
 }
 
@@ -69,8 +69,8 @@ impl Directory {
         Self { metadata, children: BTreeMap::new() }
     }
 
-    /// Puts `node` at `path`, which is relative and separated by `/`. Folders on the way that
-    /// are missing are made with the metadata of this folder.
+    /// Adds `node` at `path`, which is relative and separated by `/`. Missing folders are created
+    /// with the metadata of this folder.
     pub fn insert(&mut self, path: &str, node: Node) -> Result<(), WriteError> {
         let fail = |reason| WriteError::Path { path: path.to_owned(), reason };
         check_node(path, &node)?;
@@ -125,7 +125,7 @@ fn check_node(path: &str, node: &Node) -> Result<(), WriteError> {
     check_metadata(path, node.metadata())
 }
 
-/// Refuses permission bits and times that the format can't hold.
+/// Refuses permission bits and times that the format cannot represent.
 pub(crate) fn check_metadata(path: &str, metadata: &Metadata) -> Result<(), WriteError> {
     if metadata.mode > 0o7777 {
         let reason = "mode has more than permission bits: expected at most 0o7777";
@@ -139,8 +139,8 @@ pub(crate) fn check_metadata(path: &str, metadata: &Metadata) -> Result<(), Writ
 
 type Opener = Box<dyn Fn() -> io::Result<Box<dyn Read>> + Send + Sync>;
 
-/// Where the contents of a file come from. Its length is known before the image is laid out;
-/// contents are read while the image is written, and are never held whole.
+/// The source of a file's contents. Its length is known before the layout; contents are read while
+/// the image is written, never as a whole.
 pub struct Source {
     pub(crate) kind: SourceKind,
     pub(crate) len: u64,
@@ -159,8 +159,8 @@ impl Source {
         Self { len: bytes.len() as u64, kind: SourceKind::Bytes(bytes) }
     }
 
-    /// The contents of a regular file, with the length it has now. The path is opened again
-    /// when the image is written; another length then is an error.
+    /// The contents of a regular file, with its current length. The path is opened again when the
+    /// image is written; another length is an error.
     pub fn path(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref();
         let metadata = path.metadata()?;
@@ -179,7 +179,7 @@ impl Source {
         Self { len, kind: SourceKind::Opener(Box::new(open)) }
     }
 
-    /// The length in bytes. There is no `is_empty`: nobody has to ask.
+    /// The length in bytes. There is no `is_empty`, because it has no user.
     #[expect(clippy::len_without_is_empty, reason = "a length on its own, not a collection")]
     pub fn len(&self) -> u64 {
         self.len
@@ -218,41 +218,41 @@ pub struct Labels {
     pub volume_set: String,
     /// Publisher, up to 128 a-characters (`A-Z`, `0-9`, space and ``!"%&'()*+,-./:;<=>?_``).
     pub publisher: String,
-    /// Who prepared the data, up to 128 a-characters.
+    /// Preparer of the data, up to 128 a-characters.
     pub preparer: String,
     /// The application, up to 128 a-characters.
     pub application: String,
 }
 
-/// How an image starts a machine.
+/// How an image boots.
 #[derive(Debug)]
 pub struct Boot {
-    /// The image that a BIOS starts from the CD.
+    /// The image that a BIOS boots from the CD.
     pub bios: Option<BiosBoot>,
     /// The EFI system partition, a FAT image. It is appended after the files as a GPT
     /// partition, and the UEFI entry of the boot catalog points at it too.
     pub esp: Option<Source>,
-    /// GUID of the disk in the partition table, in the byte order of its text form. The
-    /// partitions' GUIDs differ from it in the last byte. Given and not made up, so that the
-    /// same inputs give the same bytes.
+    /// GUID of the disk in the partition table, in the byte order of its text form. The partitions'
+    /// GUIDs differ from it in the last byte. It is an input, so that the same inputs give the same
+    /// bytes.
     pub disk_guid: [u8; 16],
-    /// Boot code for the first 432 bytes of the disk, such as `isohdpfx.bin` of syslinux, for
-    /// a BIOS that starts from a USB stick. It finds the BIOS boot image's place at byte 432.
+    /// Boot code for the first 432 bytes of the disk, such as `isohdpfx.bin` of syslinux, for a
+    /// BIOS that boots from a USB stick. The position of the BIOS boot image is at byte 432.
     pub mbr_code: Option<Vec<u8>>,
 }
 
-/// A boot image that runs without emulation of a floppy or a hard disk.
+/// A boot image without floppy or hard disk emulation.
 #[derive(Debug)]
 pub struct BiosBoot {
     /// Its path in the tree.
     pub path: String,
     /// How many sectors of 512 bytes the BIOS loads; 4 for isolinux and GRUB.
     pub load_sectors: u16,
-    /// Whether to patch a boot information table into bytes 8 to 63, as isolinux wants.
+    /// Whether to patch a boot information table into bytes 8 to 63, as isolinux requires.
     pub info_table: bool,
 }
 
-/// Everything an image is made of. The same value gives the same bytes, on every machine.
+/// All inputs of an image. The same value gives the same bytes on every machine.
 #[derive(Debug)]
 pub struct Image {
     /// The text fields of the volume.

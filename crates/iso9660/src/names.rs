@@ -4,7 +4,7 @@
 //! Identifiers of the primary tree: ECMA-119 7.5 to 7.6 and 10.3 (level 3 has the names of
 //! level 2: up to 30 characters and a dot in files, up to 31 in directories).
 //!
-//! Readers that know Rock Ridge or Joliet never show them.
+//! Readers with Rock Ridge or Joliet never show them.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
@@ -16,14 +16,14 @@ const EXTENSION_CHARACTERS: usize = 8;
 /// Characters in the name of a directory.
 const DIRECTORY_CHARACTERS: usize = 31;
 
-/// A name cut in two, so that a number can go in before the extension.
+/// A name split in two, so that a number fits before the extension.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Parts<C> {
     pub(crate) stem: Vec<C>,
     pub(crate) extension: Vec<C>,
 }
 
-/// Gives each name of a directory another form than its siblings have.
+/// Makes the names of a directory unique.
 pub(crate) struct Unique<C> {
     used: HashSet<Parts<C>>,
     next: HashMap<Parts<C>, u32>,
@@ -34,8 +34,8 @@ impl<C: Copy + Eq + Hash + From<u8>> Unique<C> {
         Self { used: HashSet::new(), next: HashMap::new() }
     }
 
-    /// `parts` as they are, or with a number at the end of the stem. `room` is how long the
-    /// stem may be.
+    /// `parts` unchanged, or with a number at the end of the stem, which may have `room`
+    /// characters.
     pub(crate) fn take(&mut self, parts: Parts<C>, room: usize) -> Parts<C> {
         if self.used.insert(parts.clone()) {
             return parts;

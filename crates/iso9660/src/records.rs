@@ -11,7 +11,7 @@ pub(crate) const FLAG_DIRECTORY: u8 = 1 << 1;
 pub(crate) const FLAG_MULTI_EXTENT: u8 = 1 << 7;
 /// Bytes of a record before its identifier.
 pub(crate) const FIXED: usize = 33;
-/// Bytes of a record at most: an even number that fits its length byte.
+/// Longest record in bytes: an even number that fits its length byte.
 const RECORD_ROOM: usize = 254;
 
 /// One directory record.
@@ -24,7 +24,7 @@ pub(crate) struct Record<'a> {
     pub(crate) system_use: &'a [u8],
 }
 
-/// Bytes of the identifier with the padding that makes it end on an even place.
+/// Bytes of the identifier, padded to an even offset.
 fn identifier_len(identifier: &[u8]) -> usize {
     identifier.len() + usize::from(identifier.len().is_multiple_of(2))
 }

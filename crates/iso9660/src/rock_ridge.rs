@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Rock Ridge entries: names, modes, owners, times and symlinks (RRIP 1.12), and where they go
-//! when a directory record has no room (SUSP 1.12, section 5.1, CE).
+//! Rock Ridge entries: names, modes, owners, times and symlinks (RRIP 1.12), and their continuation
+//! when a directory record is full (SUSP 1.12, section 5.1, CE).
 
 use crate::bytes::{BLOCK, both32, put};
 use crate::items::{Item, Kind};
 use crate::time;
 use component::{CONTINUE, CURRENT, PARENT, ROOT};
 
-/// An ER entry says which extension the rest belongs to (RRIP 1.12, section 4.3).
+/// The ER entry, which identifies the extension (RRIP 1.12, section 4.3).
 const EXTENSION_ID: &[u8] = b"IEEE_P1282";
 const EXTENSION_DESCRIPTOR: &[u8] =
     b"THE IEEE P1282 PROTOCOL PROVIDES SUPPORT FOR POSIX FILE SYSTEM SEMANTICS";
@@ -30,16 +30,16 @@ pub(crate) mod component {
     pub(crate) const ROOT: u8 = 1 << 3;
 }
 
-/// The text that one NM entry or one component of an SL entry carries at most.
+/// Longest text of one NM entry or one component of an SL entry.
 const NAME_ROOM: usize = 250;
 const COMPONENT_ROOM: usize = 248;
 /// Length of a CE entry.
 const CE_LEN: usize = 28;
 
-/// Which record of a directory the entries are for.
+/// The record of a directory that the entries are for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// `.` of the root, where SUSP and the extension are announced.
+    /// `.` of the root, which announces SUSP and the extension.
     RootSelf,
     /// `.` of another directory, and every `..`.
     Dots,
@@ -101,7 +101,7 @@ fn symlink(target: &str) -> Vec<Vec<u8>> {
     for (i, part) in target.split('/').enumerate() {
         match part {
             "" if i == 0 => components.push(vec![ROOT, 0]),
-            // The target "/" splits into two empty parts, and ROOT says it all.
+            // The target "/" splits into two empty parts, and ROOT covers it.
             "" if target == "/" => {}
             "" => components.push(vec![0, 0]),
             "." => components.push(vec![CURRENT, 0]),
@@ -135,13 +135,13 @@ fn symlink(target: &str) -> Vec<Vec<u8>> {
 pub(crate) struct Continuation {
     /// Block number where the area starts.
     pub(crate) block: u32,
-    /// What is in it so far.
+    /// Its content so far.
     pub(crate) data: Vec<u8>,
 }
 
 impl Continuation {
-    /// What stays in the record, which has `room` bytes; the rest goes to the area. No piece
-    /// crosses a block boundary, since Linux reads none that does.
+    /// Returns the entries that stay in the record, which has `room` bytes; the rest goes to the
+    /// area. No piece crosses a block boundary, because Linux reads none that does.
     pub(crate) fn place(&mut self, entries: &[Vec<u8>], room: usize) -> Vec<u8> {
         let (mut inline, mut rest) = take(entries, room);
         let mut link_at: Option<usize> = None;
@@ -155,7 +155,7 @@ impl Continuation {
             self.data.extend(piece);
             let end = self.data.len();
             if !remaining.is_empty() {
-                // The link onward, filled in when the next piece's place is known.
+                // The link to the next piece, filled in when its position is known.
                 self.data.resize(end + CE_LEN, 0);
             }
             let link = self.link(start, self.data.len() - start);

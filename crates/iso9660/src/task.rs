@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The task image: one recipe and what belongs to it, for one job on one machine.
+//! The task image: the files of one job for one host.
 
 use std::path::Path;
 
@@ -9,14 +9,14 @@ use crate::{Directory, Image, Labels, Layout, Metadata, Node, Source, WriteError
 
 /// Largest task image in bytes.
 pub const MAX_SIZE: u64 = 10 * 1024 * 1024;
-/// What the volume id of every task image starts with.
+/// Prefix of the volume id of every task image.
 pub const VOLUME_PREFIX: &str = "TASK_";
-/// The file that holds the signature of the others.
+/// The signature of the other files.
 pub const SIGNATURE: &str = "recipe.sig";
 /// Longest volume id.
 const VOLUME_ID: usize = 32;
 
-/// The volume id of a job's image: `TASK_` and the job id in upper case without its dashes, cut
+/// The volume id of a job's image: `TASK_` and the job id in upper case without dashes, truncated
 /// to 32 characters.
 pub fn volume_id(job_id: &str) -> Result<String, WriteError> {
     let plain: String = job_id.chars().filter(|&c| c != '-').collect();
@@ -37,22 +37,22 @@ pub struct TaskIso {
     pub epoch: u64,
     /// `recipe.json`.
     pub recipe: Vec<u8>,
-    /// `recipe.schema.json`, the schema that the recipe was checked against.
+    /// `recipe.schema.json`, the schema that accepted the recipe.
     pub schema: Vec<u8>,
     /// `user-data` of cloud-init.
     pub user_data: Option<Vec<u8>>,
     /// `unattend.xml` of Windows.
     pub unattend_xml: Option<Vec<u8>>,
-    /// `ks.cfg`, the installer script of an `ESXi` host.
+    /// `ks.cfg`, the installer script of `ESXi`.
     pub ks_cfg: Option<Vec<u8>>,
-    /// `controller.json`: how the machine reaches the controller.
+    /// `controller.json`: how the host reaches the controller.
     pub controller: Option<Vec<u8>>,
     /// `recipe.sig`, which signs [`TaskIso::files`].
     pub signature: Option<Vec<u8>>,
 }
 
 impl TaskIso {
-    /// Name and contents of every file but the signature, by name: what a signature covers.
+    /// Name and contents of every file but the signature, sorted by name: the signed content.
     pub fn files(&self) -> Vec<(&'static str, &[u8])> {
         let optional = [
             ("controller.json", &self.controller),
@@ -88,7 +88,7 @@ impl TaskIso {
         Ok(out)
     }
 
-    /// Writes the image to a file, whole or not at all, and answers its size in bytes.
+    /// Writes the image to a file atomically. Returns its size in bytes.
     pub fn write_to_file(&self, path: &Path) -> Result<u64, WriteError> {
         checked(&self.image()?)?.write_to_file(path)
     }

@@ -108,17 +108,17 @@ pub(crate) fn long(epoch: u64) -> [u8; 17] {
     out
 }
 
-/// The 17-byte form of a date that is not specified.
+/// The 17-byte form of an unspecified date.
 pub(crate) const LONG_UNSPECIFIED: [u8; 17] = *b"0000000000000000\0";
 
-/// Seconds since 1970 of a 7-byte date, or `None` if it holds no date.
+/// Seconds since 1970 of a 7-byte date, or `None` for an unspecified one.
 pub(crate) fn parse_short(bytes: [u8; 7]) -> Option<i64> {
     let [year, month, day, hour, minute, second, offset] = bytes;
     let date = Civil { year: 1900 + i64::from(year), month, day, hour, minute, second };
     seconds(date, offset.cast_signed())
 }
 
-/// Seconds since 1970 of a 17-byte date, or `None` if it holds no date.
+/// Seconds since 1970 of a 17-byte date, or `None` for an unspecified one.
 pub(crate) fn parse_long(bytes: &[u8; 17]) -> Option<i64> {
     let number = |from: usize, to: usize| -> Option<i64> {
         let text = std::str::from_utf8(bytes.get(from..to)?).ok()?;

@@ -10,7 +10,7 @@ use super::volume::Volume;
 use crate::bytes::{BLOCK_BYTES, array, le16, le32};
 use crate::el_torito::{BOOTABLE, LAST_SECTION, PLATFORM_EFI, SECTION, sum_words};
 
-/// A boot image that the catalog names.
+/// A boot image in the catalog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BootImage {
     /// Platform id: 0 for a PC's BIOS, 0xEF for UEFI.
@@ -21,7 +21,7 @@ pub struct BootImage {
     pub emulation: u8,
     /// Sectors of 512 bytes to load.
     pub sectors: u16,
-    /// Where it starts in the image, in bytes.
+    /// Its offset in the image, in bytes.
     pub offset: u64,
 }
 
@@ -43,8 +43,8 @@ impl BootImage {
 }
 
 impl<R: Read + Seek> Volume<R> {
-    /// The boot images, the default one first; empty if the image does not boot. What does not
-    /// fit in the catalog's first block is not looked at.
+    /// The boot images, the default one first; empty if the image does not boot. Only the first
+    /// block of the catalog is read.
     pub fn boot_images(&mut self) -> Result<Vec<BootImage>, ReadError> {
         let Some(block) = self.catalog else { return Ok(Vec::new()) };
         let catalog = self.input.block(block)?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Directory records, and what they say by Rock Ridge, by Joliet, or by themselves.
+//! Directory records with the names of Rock Ridge, of Joliet, or plain ones.
 
 use std::io::{Read, Seek};
 
@@ -24,16 +24,16 @@ pub(super) struct Rules {
     pub(super) limits: Limits,
 }
 
-/// A directory record as it is.
+/// A parsed directory record.
 struct Raw<'a> {
     extent: Extent,
     time: [u8; 7],
     flags: u8,
     identifier: &'a [u8],
     system_use: &'a [u8],
-    /// Where the system use area is, in bytes.
+    /// Offset of the system use area, in bytes.
     system_use_offset: u64,
-    /// Where the record is, in bytes.
+    /// Offset of the record, in bytes.
     offset: u64,
 }
 
@@ -110,7 +110,7 @@ fn lossy(bytes: Vec<u8>) -> String {
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
-/// The root as a volume descriptor at `offset` records it.
+/// The root record in a volume descriptor at `offset`.
 pub(super) fn root(record: &[u8], offset: u64) -> Result<Entry, ReadError> {
     let raw = Raw::parse(record, offset)?;
     if raw.flags & FLAG_DIRECTORY == 0 {
@@ -119,7 +119,7 @@ pub(super) fn root(record: &[u8], offset: u64) -> Result<Entry, ReadError> {
     Ok(raw.entry(String::new(), SystemUse::default(), vec![raw.extent]))
 }
 
-/// What the first record of a directory, its `.`, says: the system use area without skipping.
+/// The system use area of the first record of a directory, its `.`, without skipping.
 pub(super) fn own_system_use<R: Read + Seek>(
     input: &mut Input<R>,
     directory: &Entry,
@@ -153,7 +153,7 @@ pub(super) fn read<R: Read + Seek>(
             let mut block = [0; BLOCK];
             input.read_at(offset, &mut block)?;
             let mut at = 0;
-            // A length of zero says that the next record is in the next block.
+            // A length of zero means that the next record is in the next block.
             while let Some(bytes) = block.get(at..).filter(|b| b.first().is_some_and(|&l| l > 0)) {
                 let raw = Raw::parse(bytes, offset + at as u64)?;
                 at += usize::from(bytes.first().copied().unwrap_or(0));
@@ -253,7 +253,7 @@ fn name(
             plain.strip_suffix('.').unwrap_or(plain).to_owned()
         }
     };
-    // What could lead out of the folder the image is unpacked to.
+    // Names that could lead out of the folder that the image is unpacked to.
     if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
         return Err(corrupt(
             raw.offset,

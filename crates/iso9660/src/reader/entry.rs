@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What a directory lists.
+//! Entries of a directory.
 
-/// What an entry is.
+/// Type of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A folder.
@@ -41,22 +41,22 @@ pub(super) struct Extent {
 /// A file, folder or link in the image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The name, never empty but for the root, never `.` or `..`, without `/` and zero
-    /// bytes. What is not valid UTF-8 or UTF-16 shows as U+FFFD.
+    /// The name, never empty but for the root, never `.` or `..`, without `/` and zero bytes.
+    /// Invalid UTF-8 or UTF-16 is replaced by U+FFFD.
     pub name: String,
-    /// What it is.
+    /// Its type.
     pub kind: Kind,
     /// Owner and permissions; only with Rock Ridge.
     pub posix: Option<Posix>,
-    /// Time of modification in seconds since 1970, if the image gives a valid one.
+    /// Time of modification in seconds since 1970, if it is valid.
     pub mtime: Option<i64>,
     pub(super) extents: Vec<Extent>,
-    /// Where its directory record is, in bytes.
+    /// Offset of its directory record in bytes.
     pub(super) offset: u64,
 }
 
 impl Entry {
-    /// Where the contents start, in bytes from the start of the image; nothing for what has none.
+    /// Offset of the contents in bytes from the start of the image; `None` without contents.
     pub fn start(&self) -> Option<u64> {
         self.extents.first().map(|extent| extent.offset)
     }

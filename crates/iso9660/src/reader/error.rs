@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What can be wrong with an image that is read.
+//! Errors of reading an image.
 
 use std::io;
 
@@ -11,46 +11,46 @@ pub enum ReadError {
     /// The input failed.
     #[error("can't read the image at byte {offset}")]
     Io {
-        /// The place.
+        /// The offset.
         offset: u64,
         /// The cause.
         #[source]
         source: io::Error,
     },
-    /// There is no primary volume descriptor where one must be.
+    /// There is no primary volume descriptor.
     #[error("not an ISO 9660 image: no primary volume descriptor from byte 32768 on")]
     NotIso,
-    /// The image lacks the tree that was asked for.
+    /// The image lacks the requested tree.
     #[error("the image has no {namespace} names")]
     NoNamespace {
-        /// Which one.
+        /// The tree.
         namespace: &'static str,
     },
-    /// Something against the format, or outside the image.
+    /// A violation of the format, or an offset outside the image.
     #[error("the image is damaged at byte {offset}: {what}")]
     Corrupt {
-        /// The place.
+        /// The offset.
         offset: u64,
-        /// What is wrong there.
+        /// What is wrong.
         what: &'static str,
     },
-    /// More of something than the reader is ready to handle.
+    /// A limit of the reader is exceeded.
     #[error("the image has too much at byte {offset}: {what}, at most {limit}")]
     Limit {
-        /// The place.
+        /// The offset.
         offset: u64,
-        /// What there is too much of.
+        /// What exceeds its limit.
         what: &'static str,
-        /// How much would be read.
+        /// The limit.
         limit: u64,
     },
-    /// A path that leads nowhere.
+    /// No entry at this path.
     #[error("{path:?} is not in the image")]
     NotFound {
-        /// What was asked for.
+        /// The path.
         path: String,
     },
-    /// A file was asked for, and the path leads to something else; or a folder.
+    /// A file was requested and the entry is something else, or a folder was.
     #[error("{name:?} is not a {expected}")]
     Kind {
         /// The entry's name.

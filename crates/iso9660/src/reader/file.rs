@@ -12,7 +12,7 @@ use super::input::Input;
 /// `InvalidData` with a [`ReadError`](super::ReadError) inside.
 pub struct FileReader<'a, R> {
     input: &'a mut Input<R>,
-    /// The sections that are left, the next one last.
+    /// The remaining sections, the next one last.
     extents: Vec<Extent>,
 }
 

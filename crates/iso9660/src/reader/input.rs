@@ -8,7 +8,7 @@ use std::io::{Read, Seek, SeekFrom};
 use super::error::{ReadError, corrupt};
 use crate::bytes::{BLOCK, BLOCK_BYTES};
 
-/// A reader that knows where the image ends.
+/// A reader that knows the size of the image.
 pub(super) struct Input<R> {
     inner: R,
     size: u64,

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Opens images that nobody vouches for.
+//! Reads untrusted images.
 //!
-//! Nothing in an image can make the reader panic, run for ever or take memory without bound:
-//! every number is checked against the image's size and against [`Limits`], and every folder is
-//! entered once. Errors name the place of the fault.
+//! No image can make the reader panic, run forever or use unbounded memory: every number is checked
+//! against the image's size and [`Limits`], and every folder is entered once. Errors name the
+//! offset.
 
 mod boot;
 mod directory;

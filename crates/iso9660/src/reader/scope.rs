@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Which names of an image are read, and how much of it.
+//! Which names of an image are read, and with which limits.
 
 /// The tree of names that is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,18 +10,18 @@ pub enum Namespace {
     RockRidge,
     /// The Joliet tree: names.
     Joliet,
-    /// The primary tree as it is: upper-case names.
+    /// The primary tree without extensions: upper-case names.
     Plain,
 }
 
-/// What an image may make the reader do.
+/// Limits for reading an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes in one directory.
     pub directory_bytes: u64,
     /// Entries in one directory, and in all that [`Volume::walk`](super::Volume::walk) lists.
     pub entries: usize,
-    /// Folders inside each other that [`Volume::walk`](super::Volume::walk) enters.
+    /// Depth of folders for [`Volume::walk`](super::Volume::walk).
     pub depth: usize,
 }
 

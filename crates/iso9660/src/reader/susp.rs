@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! System use areas: SUSP 1.12 and the Rock Ridge entries the reader knows (RRIP 1.12).
+//! System use areas: SUSP 1.12 and the supported Rock Ridge entries (RRIP 1.12).
 
 use std::io::{Read, Seek};
 
@@ -12,17 +12,17 @@ use crate::bytes::{BLOCK_BYTES, array, le32};
 use crate::rock_ridge::component::{CONTINUE, CURRENT, PARENT, ROOT};
 use crate::time;
 
-/// Continuation areas of one record; Linux follows 32.
+/// Most continuation areas of one record; Linux follows 32.
 const MAX_AREAS: usize = 32;
-/// Bytes of a name or of a symlink's target.
+/// Most bytes of a name or of a symlink's target.
 const MAX_TEXT: usize = 4096;
 
-/// What the system use area of one record says.
+/// Content of the system use area of one record.
 #[derive(Default)]
 pub(super) struct SystemUse {
     /// Bytes to skip in other records, from SP.
     pub(super) skip: Option<u8>,
-    /// An entry of Rock Ridge was among them.
+    /// Whether there was a Rock Ridge entry.
     pub(super) rock_ridge: bool,
     /// `st_mode` with the file type, from PX.
     pub(super) file_type: Option<u32>,
@@ -32,7 +32,7 @@ pub(super) struct SystemUse {
     pub(super) target: Option<Vec<u8>>,
     /// The block of the folder that was moved away from here, from CL.
     pub(super) child: Option<u32>,
-    /// The record stands for a folder that was moved here, from RE.
+    /// The record is a folder that was moved here, from RE.
     pub(super) relocated: bool,
     /// No separator comes before the next component of the target: it is the first, or follows
     /// the root, or continues the one before.
@@ -40,7 +40,7 @@ pub(super) struct SystemUse {
 }
 
 impl SystemUse {
-    /// Reads the area and what it continues with. `offset` is the area's place, for messages.
+    /// Reads the area and its continuations. `offset` is the area's position, for messages.
     pub(super) fn read<R: Read + Seek>(
         input: &mut Input<R>,
         area: &[u8],
@@ -62,7 +62,7 @@ impl SystemUse {
         Ok(out)
     }
 
-    /// Reads one area; answers where it continues, in bytes.
+    /// Reads one area. Returns where it continues, in bytes.
     fn area(&mut self, mut area: &[u8], start: u64) -> Result<Option<(u64, usize)>, ReadError> {
         let whole = area.len();
         let mut next = None;
@@ -113,7 +113,7 @@ impl SystemUse {
                 let Some((flags, text)) = data.split_first() else {
                     return Err(corrupt(offset, "an NM entry is too short"));
                 };
-                // Bits 1 and 2 stand for "." and "..", whose records are known anyway.
+                // Bits 1 and 2 mean "." and "..", whose records are known anyway.
                 if flags & 0b110 == 0 {
                     append(self.name.get_or_insert_default(), text, offset)?;
                 }

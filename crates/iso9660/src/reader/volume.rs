@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! An open image: its descriptors, its tree, and the way to a file.
+//! An open image: descriptors, tree and files.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Seek};
@@ -18,12 +18,12 @@ use crate::descriptors::{
 };
 use crate::time;
 
-/// Volume descriptors that are looked at.
+/// Most volume descriptors that are read.
 const MAX_DESCRIPTORS: u32 = 32;
 /// Joliet's escape sequences for UCS-2 of levels 1, 2 and 3.
 const JOLIET_ESCAPES: [&[u8; 3]; 3] = [b"%/@", b"%/C", b"%/E"];
 
-/// What the primary volume descriptor says, without the spaces at the end.
+/// Text fields and dates of the primary volume descriptor, without trailing spaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Info {
     /// Volume id, the label.
@@ -36,9 +36,9 @@ pub struct Info {
     pub application: String,
     /// Size of the volume in bytes.
     pub size: u64,
-    /// When it was made, in seconds since 1970.
+    /// Time of creation, in seconds since 1970.
     pub created: Option<i64>,
-    /// When it was changed, in seconds since 1970.
+    /// Time of modification, in seconds since 1970.
     pub modified: Option<i64>,
 }
 
@@ -51,7 +51,7 @@ pub struct Volume<R> {
     root: Entry,
 }
 
-/// What the descriptors hold.
+/// Content of the descriptors.
 #[derive(Default)]
 struct Found {
     primary: Option<(Info, Entry)>,
@@ -60,12 +60,12 @@ struct Found {
 }
 
 impl<R: Read + Seek> Volume<R> {
-    /// Opens an image by the best names it has: Rock Ridge, else Joliet, else plain ones.
+    /// Opens an image with its best names: Rock Ridge, else Joliet, else plain ones.
     pub fn open(input: R) -> Result<Self, ReadError> {
         Self::open_with(input, None, Limits::default())
     }
 
-    /// Opens an image by the names and within the limits given.
+    /// Opens an image with the given names and limits.
     pub fn open_with(
         input: R,
         namespace: Option<Namespace>,
@@ -99,7 +99,7 @@ impl<R: Read + Seek> Volume<R> {
         Ok(Self { input, catalog: found.catalog, info, rules, root })
     }
 
-    /// What the primary volume descriptor says.
+    /// Fields of the primary volume descriptor.
     pub fn info(&self) -> &Info {
         &self.info
     }
@@ -122,14 +122,14 @@ impl<R: Read + Seek> Volume<R> {
         directory::read(&mut self.input, self.rules, folder)
     }
 
-    /// Every entry below the root with its path, folders before what is in them. A folder that
-    /// is listed twice, as in a loop, is an error.
+    /// All entries below the root with their paths, folders before their contents. A folder that is
+    /// listed twice, as in a loop, is an error.
     pub fn walk(&mut self) -> Result<Vec<(String, Entry)>, ReadError> {
         let limits = self.rules.limits;
         let mut out: Vec<(String, Entry)> = Vec::new();
         let mut entered = BTreeSet::new();
-        // Folders that do not overlap are together no larger than the image; without this, many
-        // small records could each ask for the same large area to be read.
+        // Folders that do not overlap are together no larger than the image. Without this check,
+        // many small records could each request the same large area.
         let mut budget = self.input.size();
         let mut open = vec![(String::new(), self.root.clone(), 0)];
         while let Some((path, folder, depth)) = open.pop() {
@@ -189,7 +189,7 @@ impl<R: Read + Seek> Volume<R> {
     /// The contents of a file of at most `limit` bytes.
     pub fn read_file(&mut self, file: &Entry, limit: u64) -> Result<Vec<u8>, ReadError> {
         let size = file.size();
-        // A file can't be larger than the image it is in, whatever its record says.
+        // A file cannot be larger than its image, whatever its record states.
         if size > limit || size > self.input.size() {
             return Err(ReadError::Limit { offset: file.offset, what: "bytes in a file", limit });
         }
