@@ -197,7 +197,7 @@ impl Drop for Temporary {
     fn drop(&mut self) {
         // After the rename the name may belong to another thread already.
         if !self.renamed {
-            // The error that brought us here says more than a second one.
+            // The first error is the useful one.
             drop(fs::remove_file(&self.path));
         }
     }

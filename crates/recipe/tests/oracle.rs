@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Our validator against the `jsonschema` crate: for any schema that ours takes and any instance,
-//! both say the same.
+//! Our validator against the `jsonschema` crate: for any schema that ours accepts and any instance,
+//! both agree.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on stops")]
 
 use std::sync::LazyLock;

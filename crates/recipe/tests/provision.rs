@@ -182,7 +182,7 @@ proptest! {
 
 /// systemd's own parser, through a program that needs no running systemd: `systemd-tmpfiles` reads
 /// `os-release` with `parse_env_file_internal`, the function behind `EnvironmentFile=`, and writes
-/// the values that it found there to the files that it is told to make.
+/// the values that it found there to the files in its configuration.
 struct Systemd {
     root: tempfile::TempDir,
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Each way to fail: its exit code, what it says, and that it writes nothing.
+//! Each failure: its exit code, its message, and that nothing is written.
 
 use std::{
     fs,
@@ -14,7 +14,7 @@ use recipe::CURRENT;
 
 use crate::machine::{Machine, RECIPE, iso, run, xorriso};
 
-/// Runs on the task, and checks that it fails with `code`, says `said` and writes nothing.
+/// Runs on the task, and checks that it fails with `code`, prints `said` and writes nothing.
 fn fails(machine: &Machine, source: &str, code: i32, said: &str) {
     let ended = machine.run([machine.path(source)]);
     assert_eq!(ended.code, Some(code), "{ended:?}");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What is found, and what is handed over.
+//! The media that are found, and the files that are written.
 
 use std::{fs, time::Duration};
 
@@ -122,7 +122,7 @@ fn an_image_by_xorriso_gives_what_the_folder_gives() {
 #[test]
 fn the_task_is_found_by_its_label_on_whatever_drive() {
     let machine = Machine::new();
-    // A label that is cut tells no job.
+    // A truncated label names no job.
     machine.device("vda", &iso("f81d4fae-7dec-11d0-a765-00a0c91e6bf6"));
     machine.device("sr0", b"no volume");
     assert_eq!(machine.run([""; 0]).code, Some(0));

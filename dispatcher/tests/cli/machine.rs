@@ -98,18 +98,18 @@ impl Machine {
         run(self.command().args(arguments))
     }
 
-    /// What was handed over.
+    /// The written task.
     pub(crate) fn provision(&self) -> Provision {
         Provision::read(&self.path("run/provision")).unwrap()
     }
 
-    /// Nothing was handed over, nor left half-written.
+    /// Nothing was written, not even partly.
     pub(crate) fn is_untouched(&self) -> bool {
         !self.path("run").is_dir() || fs::read_dir(self.path("run")).unwrap().count() == 0
     }
 }
 
-/// Runs a command to its end. Whatever it does, it must not say what is in the recipe.
+/// Runs a command to its end. It must never print contents of the recipe.
 pub(crate) fn run(command: &mut Command) -> Ended {
     let output = command.output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();

@@ -18,7 +18,7 @@ use crate::machine::{Machine, RECIPE};
 
 const JOB: &str = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
 
-/// What the dispatcher says, and the machine that it says it on.
+/// A message of the dispatcher, and the host that causes it.
 type Fault = (&'static str, fn() -> Machine);
 
 /// A machine that trusts the key of the seed 1, and a task that is signed with the key of `seed`

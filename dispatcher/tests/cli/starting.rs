@@ -54,7 +54,7 @@ fn a_target_that_can_not_be_started_is_an_error() {
         let ended = start(&machine, RECIPE, state, code);
         assert_eq!(ended.code, Some(16), "{ended:?}");
         assert!(ended.stderr.contains(said), "{ended:?}");
-        // The task was handed over before: it can be looked at, and started by hand.
+        // The task was written before: it can be inspected, and started by hand.
         assert_eq!(machine.provision().env.task_target.as_str(), "install-linux.target");
     }
 }

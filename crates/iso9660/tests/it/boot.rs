@@ -109,8 +109,8 @@ fn a_boot_image_that_is_not_there_is_an_error() {
     assert!(matches!(image.write_to(Vec::new()), Err(WriteError::TooLarge { .. })));
 }
 
-/// What isolinux says when it has read its configuration from the image, and what GRUB says as
-/// its configuration tells it to.
+/// Printed by isolinux when it has read its configuration from the image, and by GRUB because of
+/// its configuration.
 const PROMPT: &str = "boot: ";
 const MARKER: &str = "started from the image";
 

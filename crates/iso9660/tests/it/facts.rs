@@ -67,7 +67,7 @@ pub(crate) fn write(image: &Image) -> Vec<u8> {
     out
 }
 
-/// What our reader says, by path.
+/// Facts of our reader, by path.
 pub(crate) fn read<R: Read + Seek>(volume: &mut Volume<R>) -> Vec<Fact> {
     let mut facts: Vec<Fact> = volume
         .walk()

@@ -99,7 +99,7 @@ fn no_program_warns_of_a_task_image() {
             let output = test_support::output(&isoinfo, &["-l", tree, "-i", iso]);
             assert!(output.status.success());
             let errors = String::from_utf8_lossy(&output.stderr);
-            // It says which character set it takes the terminal to have.
+            // It prints the character set that it assumes for the terminal.
             assert!(errors.lines().all(|line| line.contains("UTF-8")), "{errors}");
         }
     }

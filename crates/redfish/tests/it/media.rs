@@ -70,7 +70,7 @@ async fn success_without_an_effect_is_not_believed() {
     let (slot, _) = two(&bmc);
     bmc.insert(&slot, MAINTENANCE).await.unwrap();
     assert_eq!(mock.images()[0].as_deref(), Some(MAINTENANCE));
-    // And where it never has one, that is what the error says.
+    // If it never has one, the error reports that.
     mock.fault(Rule::once(Method::POST, "InsertMedia", Fault::Pretend).times(1_000));
     let error = bmc.insert(&slot, TASK).await.unwrap_err();
     assert!(matches!(error, Error::NotTaken(_)), "{error}");
@@ -133,7 +133,7 @@ async fn a_boot_source_that_post_refuses_is_set_after_it() {
 
 #[tokio::test]
 async fn a_mode_that_is_read_only_is_left_alone() {
-    // Of a vendor whose profile says nothing of it.
+    // A vendor whose profile does not mention it.
     let mock = start(variant("generic", |it| it.mode_writable = false)).await;
     let bmc = connect(&mock).await;
     bmc.boot_cd_once().await.unwrap();

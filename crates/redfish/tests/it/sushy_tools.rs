@@ -2,8 +2,8 @@
 // Copyright (C) 2026 The Provisioner Authors
 
 //! Against the emulator of sushy-tools, with its fake machines: it keeps media under the system,
-//! tells no serial number, has no sessions, fetches the image at once, and knows a boot source for
-//! every boot alone.
+//! has no serial number and no sessions, fetches the image at once, and sets a boot source for
+//! every boot only.
 
 use std::process::Stdio;
 use std::time::Duration;
