@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What changed in the HTTP API, from two `OpenAPI` 3 documents.
+//! Changes of the HTTP API between two `OpenAPI` 3 documents.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::bump::Bump;
 /// One change of the API.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct ApiChange {
-    /// How much the version must grow for it.
+    /// The version bump that it requires.
     pub bump: Bump,
     /// JSON pointer into the document.
     pub pointer: String,
@@ -23,7 +23,7 @@ pub struct ApiChange {
 
 const METHODS: [&str; 8] = ["delete", "get", "head", "options", "patch", "post", "put", "trace"];
 
-/// Every change of operations, parameters, success codes and schemas; texts for people do not count.
+/// All changes of operations, parameters, success codes and schemas; descriptions do not count.
 pub fn api_changes(old: &Value, new: &Value) -> Vec<ApiChange> {
     let mut out = Vec::new();
     operations(old, new, &mut out);

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! How much a version must grow.
+//! Version bumps.
 
 use semver::{Prerelease, Version};
 use serde::Serialize;
 
 use crate::message::{Change, Kind};
 
-/// Which number of a version grows.
+/// The number of a version that is raised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Bump {
@@ -23,7 +23,7 @@ pub enum Bump {
 }
 
 impl Bump {
-    /// What a change demands.
+    /// The bump that a change requires.
     pub fn of(change: &Change) -> Self {
         match change.kind {
             _ if change.breaking.is_some() => Self::Major,

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What changed between two releases: commits of a range as changes, the version that they demand, and
-//! release notes in Markdown and JSON.
+//! Changes between two releases: the commits of a range, the required version bump, and release
+//! notes in Markdown and JSON.
 //!
-//! Commits follow [Conventional Commits 1.0.0](https://www.conventionalcommits.org/en/v1.0.0/); others are
-//! listed as they are. Nothing here runs Git: [`LOG_FORMAT`] says what to pass to `git log`.
+//! Commits follow [Conventional Commits 1.0.0](https://www.conventionalcommits.org/en/v1.0.0/);
+//! others are listed unchanged. Nothing here runs Git: [`LOG_FORMAT`] is the format for `git log`.
 #![forbid(unsafe_code)]
 
 mod api;

@@ -75,7 +75,7 @@ pub fn render(notes: &Notes) -> String {
     out
 }
 
-/// What users must do comes before what they get.
+/// Required actions of users come before new features.
 fn breaking(out: &mut String, notes: &Notes) {
     let commits = notes.range.changes.iter().filter_map(|change| {
         let what = change.breaking.as_ref()?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What one commit message says: one change, or several where a pull request was squashed.
+//! The changes in one commit message: one, or several of a squashed pull request.
 
 use std::sync::LazyLock;
 
@@ -22,7 +22,7 @@ pub enum Kind {
     Performance,
     /// `revert`, of a commit that an earlier release has.
     Revert,
-    /// `docs`, `refactor`, `test`, `build`, `ci`, `chore`, `style`: nothing that users see.
+    /// `docs`, `refactor`, `test`, `build`, `ci`, `chore`, `style`: not visible to users.
     Internal,
     /// A commit that does not follow Conventional Commits.
     Other,
@@ -38,10 +38,10 @@ pub struct Change {
     pub scope: Option<String>,
     /// One line.
     pub summary: String,
-    /// What users must do, where it breaks something. Empty means that the commit does not say.
+    /// What users must do about a breaking change. Empty if the commit does not state it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub breaking: Option<String>,
-    /// The pull request, where it is known.
+    /// The pull request, if it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pull_request: Option<u64>,
     /// The full id of the commit.
@@ -123,8 +123,8 @@ fn change(header: &str, body: &str, pull_request: Option<u64>, commit: &str) -> 
     }
 }
 
-/// The footers of a body. They begin at the start of a paragraph, so that prose which mentions one, a
-/// quotation, an indented line and a code block do not count; they go on over paragraphs to the end.
+/// The footers of a body. They start at a paragraph, so that prose which mentions one, a quotation,
+/// an indented line and a code block do not count, and end with the body.
 fn footers(body: &str) -> String {
     let is_footer = |line: &str| FOOTER.as_ref().is_some_and(|it| it.is_match(line));
     let lines: Vec<&str> = body.lines().collect();

@@ -8,14 +8,14 @@ use serde::Serialize;
 use crate::api::ApiChange;
 use crate::range::Range;
 
-/// What the notes of one release say. Times do not appear: the same history gives the same notes.
+/// The content of release notes. It has no times: the same history gives the same notes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Notes {
     /// The product's title.
     pub title: String,
     /// The version, or the end of the range.
     pub version: String,
-    /// The release before, or the start of the range; None for a first release.
+    /// The previous release, or the start of the range; `None` for a first release.
     pub since: Option<String>,
     /// Commits.
     pub range: Range,
@@ -23,14 +23,14 @@ pub struct Notes {
     pub schema: Vec<SchemaNote>,
     /// Changes of the HTTP API.
     pub api: Vec<ApiChange>,
-    /// Files and images of the release, where it is built.
+    /// Files and images of the release, if it is built.
     pub artifacts: Vec<ArtifactNote>,
 }
 
 /// A change of the recipe schema.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SchemaNote {
-    /// Whether a recipe that was accepted may be refused.
+    /// Whether an accepted recipe may now be refused.
     pub breaking: bool,
     /// JSON pointer into the schema.
     pub pointer: String,

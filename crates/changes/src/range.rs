@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The commits of a range as one list of changes: without merges, without what was reverted within it, and
-//! once only where a commit and its cherry-pick are both in it.
+//! The commits of a range as one list of changes: without merges and reverted commits, and with a
+//! commit and its cherry-pick counted once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -20,7 +20,7 @@ static PICKED: LazyLock<Option<Regex>> =
 static MERGED: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"^Merge pull request #([0-9]+) from ").ok());
 
-/// What a range of commits holds.
+/// The changes of a range.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Range {
     /// The changes, newest first.
@@ -45,7 +45,7 @@ pub fn collect(commits: &[Commit]) -> Range {
             continue;
         }
         let origin = capture(&PICKED, &commit.message);
-        // A line that was merged back brings what was picked onto it a second time.
+        // A merge of a release line repeats the commits that were picked onto it.
         let is_copy = origin.is_some_and(|id| commits.iter().any(|it| it.id.starts_with(id)));
         if is_copy || reverted.contains(commit.id.as_str()) {
             continue;
@@ -112,10 +112,10 @@ mod tests {
         };
         let add = commit(1, 1, "feat: x");
         assert!(collect(&[revert(2, 1), add.clone()]).changes.is_empty());
-        // The revert is reverted: the change is there again.
+        // The revert is reverted: the change counts again.
         let again = collect(&[revert(3, 2), revert(2, 1), add]);
         assert_eq!(summaries(&again), ["x"]);
-        // Of a commit that an earlier release has.
+        // A revert of a commit in an earlier release.
         assert_eq!(collect(&[revert(2, 1)]).changes[0].kind, Kind::Revert);
     }
 

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Escapes control characters in foreign text before it reaches a terminal.
+//! Escapes control characters in untrusted text before it reaches a terminal.
 //!
-//! A terminal obeys the control sequences (ECMA-48) in what is printed: they can hide lines, rewrite
-//! what is on the screen, or set the clipboard. Text from a BMC, a host, a server's answer or the name
-//! of a file is not ours, so it is printed through [`text`], and JSON documents through [`json`].
+//! A terminal executes control sequences (ECMA-48): they can hide lines, rewrite the screen, or set
+//! the clipboard. Text from a BMC, a host, a server or a file name is untrusted, so it is printed
+//! through [`text`], and JSON through [`json`].
 #![forbid(unsafe_code)]
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// `text` for one line of a terminal: each character that a terminal acts on is shown by its number,
-/// as `\x1b` or `\u{202e}`, line feeds and tabs included.
+/// `text` for one line of a terminal: each control character, line feeds and tabs included, is
+/// shown by its number, as `\x1b` or `\u{202e}`.
 ///
-/// A backslash stays as it is: the result is for people, and is not meant to be decoded.
+/// A backslash is unchanged: the result is for people, and is not meant to be decoded.
 pub fn text(text: &str) -> Cow<'_, str> {
     replaced(text, is_obeyed, |out, character| match u32::from(character) {
         number @ 0..=0xff => write!(out, "\\x{number:02x}"),
@@ -22,17 +22,17 @@ pub fn text(text: &str) -> Cow<'_, str> {
     })
 }
 
-/// A JSON document for a terminal, without a change of its meaning. RFC 8259 lets DEL, the C1 control
-/// characters and bidirectional controls stand in strings as they are; they become `\u009b`.
+/// A JSON document for a terminal, with the same meaning. RFC 8259 allows DEL, C1 control
+/// characters and bidirectional controls in strings; they become `\u009b`.
 pub fn json(document: &str) -> Cow<'_, str> {
     // Below U+0020 are line feeds and tabs between values; in strings they are escaped already.
     let is_obeyed = |character: char| character >= ' ' && is_obeyed(character);
     replaced(document, is_obeyed, |out, character| write!(out, "\\u{:04x}", u32::from(character)))
 }
 
-/// Whether a terminal acts on `character` in place of showing it: C0 and C1 control characters, DEL,
-/// line and paragraph separators, and the controls of the Unicode bidirectional algorithm, which
-/// change the order in which the rest of a line is shown. All are below U+10000.
+/// Whether a terminal executes `character` instead of showing it: C0 and C1 control characters,
+/// DEL, line and paragraph separators, and the controls of the Unicode bidirectional algorithm,
+/// which change the order of a line. All are below U+10000.
 fn is_obeyed(character: char) -> bool {
     character.is_control()
         || matches!(

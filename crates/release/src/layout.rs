@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Where things lie inside a release folder, `target/dist/VERSION/`.
+//! Paths inside a release folder, `target/dist/VERSION/`.
 //!
 //! All paths are relative to that folder and use `/`.
 
@@ -11,11 +11,11 @@ use crate::Architecture;
 pub const MANIFEST: &str = "release.json";
 /// Checksums of every file artifact, in the format of `sha256sum` (coreutils).
 pub const CHECKSUMS: &str = "SHA256SUMS";
-/// The public key that the signatures of this release verify with, PEM.
+/// The public key for the signatures of this release, PEM.
 pub const PUBLIC_KEY: &str = "cosign.pub";
-/// Bills of materials: see [`sbom`].
+/// SBOMs: see [`sbom`].
 pub const SBOM: &str = "sbom";
-/// OCI image layouts: `images/REPOSITORY/` holds one layout per repository.
+/// OCI image layouts: `images/REPOSITORY/` is one layout per repository.
 pub const IMAGES: &str = "images";
 /// Live ISOs.
 pub const ISO: &str = "iso";
@@ -24,8 +24,9 @@ pub const SIGNATURES: &str = "signatures";
 /// Provenance: see [`provenance`].
 pub const PROVENANCE: &str = "provenance";
 
-/// In a registry, the repository whose artifact holds every file of the release but the image layouts,
-/// each a layer with its path as `org.opencontainers.image.title`. It stands beside the images' repositories.
+/// In a registry, the repository whose artifact has every file of the release but the image
+/// layouts, each a layer with its path as `org.opencontainers.image.title`. It is a sibling of the
+/// images' repositories.
 pub const REPOSITORY: &str = "release";
 /// The type of that artifact.
 pub const ARTIFACT_TYPE: &str = "application/vnd.provisioner.release.v1+json";
@@ -50,7 +51,7 @@ pub fn sbom_attestation(repository: &str, format: SbomFormat) -> String {
     format!("{SBOM}/{}.{}.sigstore.json", flat(repository), format.name())
 }
 
-/// What cosign signed of an image before bundles: the payload of the tag `sha256-HEX.sig`.
+/// The payload that cosign signed before bundles, of the tag `sha256-HEX.sig`.
 pub fn legacy_payload(repository: &str) -> String {
     format!("{SIGNATURES}/{}.simplesigning.json", flat(repository))
 }
@@ -60,13 +61,14 @@ pub fn legacy_signature(repository: &str) -> String {
     format!("{SIGNATURES}/{}.simplesigning.sig", flat(repository))
 }
 
-/// In place of [`legacy_signature`] where an identity signed: the Sigstore bundle that signs [`legacy_payload`].
+/// In place of [`legacy_signature`] for an identity: the Sigstore bundle that signs
+/// [`legacy_payload`].
 pub fn legacy_bundle(repository: &str) -> String {
     format!("{SIGNATURES}/{}.simplesigning.sigstore.json", flat(repository))
 }
 
-/// What [`legacy_payload`] and the signature of one part of an image for several architectures are
-/// named after: podman asks for a signature of the manifest that it takes out of an index.
+/// The name for [`legacy_payload`] and signature of one architecture of an index: podman requires a
+/// signature of the manifest that it selects from an index.
 pub fn part(repository: &str, architecture: Architecture) -> String {
     format!("{repository}_{}", architecture.oci())
 }
@@ -76,7 +78,7 @@ pub fn sbom(name: &str, format: SbomFormat) -> String {
     format!("{SBOM}/{}.{}.json", flat(name), format.name())
 }
 
-/// The format of a bill of materials by its path, as [`sbom`] writes it.
+/// The format of an SBOM by its path, as [`sbom`] writes it.
 pub fn sbom_format(path: &str) -> Option<SbomFormat> {
     let named = |format: &SbomFormat| {
         let stem = path.strip_suffix(".json").and_then(|stem| stem.strip_suffix(format.name()));
@@ -85,7 +87,7 @@ pub fn sbom_format(path: &str) -> Option<SbomFormat> {
     SbomFormat::ALL.into_iter().find(named)
 }
 
-/// The formats of bills of materials.
+/// The SBOM formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SbomFormat {
     /// `CycloneDX` 1.6 (ECMA-424).
@@ -99,11 +101,11 @@ pub enum SbomFormat {
 impl SbomFormat {
     /// All that are written.
     pub const ALL: [Self; 3] = [Self::CycloneDx, Self::Spdx, Self::Spdx3];
-    /// Those that every binary, package and image has, and that are attested for images: the two that
-    /// cosign has names of predicates for.
+    /// Those that every binary, package and image has, and that are attested for images: the two
+    /// for which cosign has predicate names.
     pub const REQUIRED: [Self; 2] = [Self::CycloneDx, Self::Spdx];
 
-    /// What stands for it in file names.
+    /// Its part of file names.
     pub fn name(self) -> &'static str {
         match self {
             Self::CycloneDx => "cdx",
@@ -112,7 +114,7 @@ impl SbomFormat {
         }
     }
 
-    /// What people call it.
+    /// Its display name.
     pub fn title(self) -> &'static str {
         match self {
             Self::CycloneDx => "CycloneDX",

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The record of a release, `release.json`: what was built, from what and with what.
+//! The manifest of a release, `release.json`: artifacts, inputs and engines.
 //!
-//! The manifest is the hand-over between the steps of the pipeline: signing, publishing and verifying
-//! work from it alone, so they can run on another machine. It holds nothing that differs between two
-//! builds of the same commit: signatures lie beside it, named by convention (see [`layout`]).
+//! The manifest is the interface between the steps of the pipeline: signing, publishing and
+//! verifying work from it alone, so they can run on another machine. It is equal for two builds of
+//! the same commit: signatures are separate files, named by convention (see [`layout`]).
 #![forbid(unsafe_code)]
 
 pub mod layout;

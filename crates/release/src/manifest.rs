@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The model of `release.json` and its reading and writing.
+//! The model of `release.json`, with reading and writing.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// The value of `schema` in the manifests that this crate reads and writes.
+/// The supported value of `schema`.
 const SCHEMA: &str = "provisioner/release/v1";
 
-/// Why a manifest was refused.
+/// Why a manifest is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
-    /// Not JSON, or not of the expected shape; the message holds line, column and field.
+    /// Not JSON, or of another shape; the message has line, column and field.
     #[error("release.json is malformed: {0}")]
     Malformed(#[from] serde_json::Error),
-    /// Written by another generation of this program.
+    /// Of another version of the schema.
     #[error("release.json has the schema {found:?}, this program reads {SCHEMA:?}")]
     Schema {
         /// The `schema` that the document names.
@@ -24,7 +24,8 @@ pub enum ManifestError {
     },
 }
 
-/// Everything that one build made. Artifacts and images are sorted by name, so equal builds give equal bytes.
+/// The result of one build. Artifacts and images are sorted by name, so equal builds give equal
+/// bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
@@ -34,58 +35,58 @@ pub struct Manifest {
     pub product: String,
     /// Semantic version without a leading `v`.
     pub version: String,
-    /// What this build may become.
+    /// Its channel.
     pub channel: Channel,
-    /// What it was built from.
+    /// Its source.
     pub source: Source,
     /// `SOURCE_DATE_EPOCH` in seconds: the only time that reaches an artifact.
     pub epoch: u64,
-    /// Inputs that decide the bytes: lock files, compiler, base images.
+    /// Inputs that determine the bytes: lock files, compiler, base images.
     pub materials: Vec<Material>,
-    /// The engine that did each job (`images`, `sbom`, `signatures`, …).
+    /// The engine of each job (`images`, `sbom`, `signatures`, …).
     pub engines: BTreeMap<String, Engine>,
     /// Files of the release.
     pub artifacts: Vec<Artifact>,
     /// Container images of the release.
     pub images: Vec<Image>,
-    /// Who signed, where it was no key.
+    /// The signer, if it was an identity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signer: Option<Signer>,
-    /// What a second build showed, where one was made before the release was signed.
+    /// Results of a second build, if one was made before the release was signed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reproduced: Option<Reproduced>,
 }
 
-/// Somebody, by what the certificates of the signatures say.
+/// An identity, as in the certificates of the signatures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Signer {
     /// An e-mail address, or the URI of a workflow.
     pub identity: String,
-    /// The URL of the service that knows that name (`OpenID` Connect).
+    /// The URL of the issuer (`OpenID` Connect).
     pub issuer: String,
 }
 
-/// What came of building the same source once more, with everything varied at once.
+/// Result of a second build of the same source with everything varied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reproduced {
-    /// What differed between the two builds, such as `clock`.
+    /// What was varied, such as `clock`.
     pub variations: Vec<String>,
-    /// Files and images, by path, whose bytes were the same.
+    /// Files and images, by path, with equal bytes.
     pub identical: Vec<String>,
-    /// Those whose bytes were not.
+    /// Those with other bytes.
     pub different: Vec<String>,
-    /// Variations that did not reach some files and images, by path; all others hold for every one.
+    /// Variations that did not reach some files and images, by path; all others apply to every one.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub not_tried: BTreeMap<String, Vec<String>>,
 }
 
-/// What a build may become. A snapshot is never promoted.
+/// The channel of a build. A snapshot is never promoted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Channel {
-    /// Any commit, built for trying out.
+    /// Any commit, for trials.
     Snapshot,
     /// `vX.Y.Z-rc.N`.
     Candidate,
@@ -97,7 +98,7 @@ pub enum Channel {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
-    /// Where the repository is published.
+    /// Address of the repository.
     pub uri: String,
     /// Full Git commit id.
     pub commit: String,
@@ -105,17 +106,18 @@ pub struct Source {
     pub dirty: bool,
 }
 
-/// One input, as SLSA's `resolvedDependencies` wants it (SLSA provenance v1, `ResourceDescriptor`).
+/// One input, in the form of SLSA's `resolvedDependencies` (SLSA provenance v1,
+/// `ResourceDescriptor`).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Material {
-    /// A URI that names it, such as `git+https://…@COMMIT`, `pkg:generic/rustc@1.95.0` or `file:Cargo.lock`.
+    /// Its URI, such as `git+https://…@COMMIT`, `pkg:generic/rustc@1.95.0` or `file:Cargo.lock`.
     pub uri: String,
     /// Algorithm to lower-case hex: `sha256`, or `gitCommit`.
     pub digest: BTreeMap<String, String>,
 }
 
-/// The program that did a job.
+/// The engine of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Engine {
@@ -131,9 +133,9 @@ pub struct Engine {
 pub struct Artifact {
     /// Path inside the release folder, with `/`; unique.
     pub path: String,
-    /// What it is.
+    /// Its kind.
     pub kind: ArtifactKind,
-    /// What it was made for; absent where it does not matter.
+    /// Its architecture, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub architecture: Option<Architecture>,
     /// For an SBOM: the binary, package or image that it describes.
@@ -151,13 +153,13 @@ pub struct Artifact {
 pub enum ArtifactKind {
     /// An executable on its own.
     Binary,
-    /// An archive with an executable and what belongs to it.
+    /// An archive with an executable and its other files.
     Package,
     /// `SHA256SUMS`.
     Checksums,
-    /// A software bill of materials.
+    /// An SBOM.
     Sbom,
-    /// What a debugger wants of an executable.
+    /// Debug information of an executable.
     Debug,
     /// A live ISO.
     Iso,
@@ -173,16 +175,16 @@ pub struct Image {
     pub layout: String,
     /// `sha256:…` of the manifest or index that the tags point to.
     pub digest: String,
-    /// Media type of what `digest` names.
+    /// Media type of `digest`.
     pub media_type: String,
-    /// Architectures that it holds.
+    /// Its architectures.
     pub architectures: Vec<Architecture>,
-    /// Tags that publishing sets, last of all.
+    /// Tags that publishing sets last.
     pub tags: Vec<String>,
 }
 
 impl Image {
-    /// The architectures whose manifests are signed beside what `digest` names: all where that is an index.
+    /// The architectures whose manifests are signed in addition to `digest`: all of an index.
     pub fn parts(&self) -> &[Architecture] {
         match self.architectures.as_slice() {
             [_] => &[],
@@ -191,13 +193,13 @@ impl Image {
     }
 }
 
-/// Processor architectures that the product is built for.
+/// Architectures of the product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Architecture {
-    /// `x86_64` to Rust.
+    /// `x86_64` in Rust.
     Amd64,
-    /// `aarch64` to Rust.
+    /// `aarch64` in Rust.
     Arm64,
 }
 
@@ -279,7 +281,7 @@ impl Channel {
     /// Every channel.
     pub const ALL: [Self; 3] = [Self::Snapshot, Self::Candidate, Self::Stable];
 
-    /// The name that `release.json` has.
+    /// Its name in `release.json`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Snapshot => "snapshot",
@@ -300,7 +302,7 @@ impl std::str::FromStr for Channel {
 }
 
 impl Architecture {
-    /// The name that Go, Debian and OCI use, and that the artifacts' names hold.
+    /// The name in Go, Debian and OCI, and in the names of artifacts.
     pub fn oci(self) -> &'static str {
         match self {
             Self::Amd64 => "amd64",
@@ -308,7 +310,7 @@ impl Architecture {
         }
     }
 
-    /// The name that Rust and the kernel use.
+    /// The name in Rust and the kernel.
     pub fn rust(self) -> &'static str {
         match self {
             Self::Amd64 => "x86_64",

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Small operating systems for tests of installing one. They are of no release, and can't become part of
-//! one: what a release is made of is an [`Image`](crate::Image), and nothing turns one into the other.
+//! Small operating systems for tests of an installation. They are in no release and cannot be added
+//! to one: a release consists of [`Image`](crate::Image)s, and nothing converts one to the other.
 //!
 //! ```compile_fail,E0308
 //! fn promote(release: &mut release::Manifest, test: release::TestArtifact) {
@@ -10,8 +10,8 @@
 //! }
 //! ```
 //!
-//! Their record has another schema than that of a release, and every manifest of theirs is labelled, so
-//! that a record which was forged is found out as well.
+//! Their record has another schema than a release, and each of their manifests has an annotation,
+//! so that a forged record is detected, too.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,25 +23,25 @@ const SCHEMA: &str = "provisioner/test-artifacts/v1";
 /// The name of the record in the folder with the artifacts' layouts.
 pub const RECORD: &str = "test-artifacts.json";
 
-/// What stands in front of their names in a registry. No repository of a release is below it.
+/// Prefix of their names in a registry. No repository of a release is below it.
 pub const NAMESPACE: &str = "ci";
 
 /// The annotation with the value `true` that each of their manifests and indexes has, and none of a release.
 pub const NON_PRODUCTION: &str = "example.provisioner.non-production";
 
-/// All that one build made.
+/// The result of one build.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TestArtifacts {
     /// Always `provisioner/test-artifacts/v1`.
     pub schema: String,
-    /// The version that the source had.
+    /// The version of the source.
     pub version: String,
     /// The artifacts, sorted by name.
     pub artifacts: Vec<TestArtifact>,
 }
 
-/// One of them.
+/// A test artifact.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TestArtifact {
