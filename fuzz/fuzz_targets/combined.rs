@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Any bytes as a medium that may have a task image behind another one.
+//! Any bytes as a medium that may be a combined image.
 #![no_main]
 
 use std::io::{Cursor, Read as _};

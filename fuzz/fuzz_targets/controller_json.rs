@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Any bytes as `controller.json`, which tells a maintenance OS how to reach its controller.
+//! Any bytes as `controller.json`, which describes how a maintenance OS reaches its controller.
 #![no_main]
 
 use recipe::controller::ControllerAccess;

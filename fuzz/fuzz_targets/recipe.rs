@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Any bytes as a recipe: no panic, and what is accepted is accepted again as it is written anew.
+//! Any bytes as a recipe: no panic, and an accepted recipe round-trips.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {

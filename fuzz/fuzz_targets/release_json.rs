@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Any bytes as `release.json`: what is accepted is accepted again as it is written anew.
+//! Any bytes as `release.json`: an accepted manifest round-trips.
 #![no_main]
 
 use release::Manifest;

@@ -101,8 +101,7 @@ pub fn file(path: &str) -> Option<PathBuf> {
     found
 }
 
-/// Whether the machine gives `what`, as `given` has found out. If not, the running test is recorded as
-/// skipped.
+/// Returns `given`: whether the machine gives `what`. If not, the running test is recorded as skipped.
 #[must_use]
 pub fn machine_gives(what: &str, given: bool) -> bool {
     if !given {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Virtual machines under QEMU's own emulation, which is slow and needs nothing. What a machine
-//! writes to its serial line is what it says.
+//! Virtual machines with QEMU's own emulation, which is slow and needs no rights. Their output is
+//! what they write to the serial line.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,16 +12,16 @@ use std::time::{Duration, Instant};
 
 use crate::requirement::{Requirement, installed, skip};
 
-/// A machine starts in some ten seconds; slow and busy hosts get the rest.
+/// A virtual machine boots in some ten seconds; slow and busy hosts get the rest.
 const PATIENCE: Duration = Duration::from_mins(5);
 
-/// Runs a machine with `args` until it ends or writes `marker`, and returns all that it wrote. Its
-/// serial line goes through a file in `folder`. Nothing where QEMU is not installed.
+/// Runs a virtual machine with `args` until it ends or writes `marker`. Returns all that it wrote,
+/// through a file in `folder`; `None` if QEMU is not installed.
 pub fn run(folder: &Path, args: &[&str], marker: &str) -> Option<String> {
     let qemu = crate::find("qemu-system-x86_64")?;
     let serial = folder.join("serial");
     fs::write(&serial, "").unwrap();
-    // One processor: emulated kernels panic now and then with more.
+    // One processor: emulated kernels sometimes panic with more.
     let mut child = Command::new(qemu)
         .args(["-accel", "tcg", "-smp", "1", "-m", "512", "-display", "none", "-no-reboot"])
         .args(["-nic", "none", "-monitor", "none", "-serial"])
@@ -43,10 +43,10 @@ pub fn run(folder: &Path, args: &[&str], marker: &str) -> Option<String> {
     }
 }
 
-/// Where `cargo xtask setup` unpacks a kernel.
+/// Folder in which `cargo xtask setup` unpacks a kernel.
 const UNPACKED: &str = "unpacked/linux-image-cloud-amd64";
 
-/// A kernel of Debian's form.
+/// A Debian kernel.
 #[derive(Debug)]
 pub struct Kernel {
     /// The image that QEMU's `-kernel` takes.
@@ -55,8 +55,8 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// One in the folder that `TEST_KERNEL` names, one that `cargo xtask setup` unpacked, or one
-    /// that is installed. Without any the test is skipped.
+    /// Finds the kernel in the folder `TEST_KERNEL`, one that `cargo xtask setup` unpacked, or an
+    /// installed one. Without any the test is skipped.
     pub fn find() -> Option<Self> {
         let named = std::env::var_os("TEST_KERNEL").map(PathBuf::from);
         let roots = named.into_iter().chain([installed().join(UNPACKED), "/".into()]);
@@ -132,8 +132,8 @@ pub fn initramfs(entries: &[Entry]) -> Vec<u8> {
     out
 }
 
-/// What every initramfs here starts with: busybox as its shell. Nothing where it is not installed,
-/// or needs libraries.
+/// The base of every initramfs: busybox as its shell. `None` if it is not installed, or needs
+/// libraries.
 pub fn busybox() -> Option<Vec<Entry>> {
     let program = fs::read(crate::find("busybox")?).unwrap();
     // A dynamic program names its loader near its start.
