@@ -7,23 +7,20 @@ use std::io::{Write as _, stdout};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use engine::graph::{self, Preview, Report, Stage};
+use engine::preflight::{self, Lack};
+use engine::tool::{Stop, Toolbox};
+use engine::workspace::Workspace;
+use engine::{Input, Need, Run, Ui};
+use foundation::git;
+use programs::notary;
+use publish::notes::{self, Page};
+use publish::{verify, version};
 use serde::Serialize;
 
 use crate::cli::{self, Format, Output, Request, Verb};
-use crate::graph::{self, Preview, Report, Stage};
-use crate::ops::{distribution, git};
-use crate::pipelines;
-use crate::preflight::{self, Lack};
 use crate::results::Results;
-use crate::run::Run;
-use crate::staged;
-use crate::steps::notes::{self, Page};
-use crate::steps::{
-    Input, Need, clean, completions, doctor, hooks, notary, setup, verify, version,
-};
-use crate::tool::{Stop, Toolbox};
-use crate::ui::Ui;
-use crate::workspace::Workspace;
+use crate::{clean, completions, distribution, doctor, hooks, pipelines, setup, staged};
 
 /// A gate or a step failed.
 const FAILED: u8 = 1;

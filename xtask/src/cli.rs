@@ -9,24 +9,23 @@ use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use assemble::images::update_lock::UpdateLock;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
+use engine::accelerator::Accelerator;
+use engine::workspace::{Engines, Job};
+use engine::{Argument, Options, Step};
+use foundation::emulation;
+use gates::test::bare::Bare;
 use release::Architecture;
 
 use self::arguments::VERIFY;
-use crate::ops::emulation;
-use crate::ops::qemu::Accelerator;
 use crate::pipelines::{
     CI, HOOK, MERGE, PIPELINES, PULL_REQUEST_WITH_ISO, Pipeline, Preset, SMOKE, SNAPSHOT, SPLIT,
     STEPS,
 };
-use crate::run::Options;
-use crate::steps::images::update_lock::UpdateLock;
-use crate::steps::test::bare::Bare;
-use crate::steps::{Argument, Step};
-use crate::workspace::{Engines, Job};
 
 /// What the command line said.
 pub(crate) struct Request {

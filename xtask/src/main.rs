@@ -5,19 +5,16 @@
 #![forbid(unsafe_code)]
 
 mod app;
+mod clean;
 mod cli;
-mod finding;
-mod graph;
-mod ops;
+mod completions;
+mod distribution;
+mod doctor;
+mod hooks;
 mod pipelines;
-mod preflight;
 mod results;
-mod run;
+mod setup;
 mod staged;
-mod steps;
-mod tool;
-mod ui;
-mod workspace;
 
 use std::process::ExitCode;
 

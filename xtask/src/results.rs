@@ -7,13 +7,12 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use engine::Run;
+use engine::graph::Stage;
+use foundation::text::{count, megabytes};
+use publish::verify;
 use release::{ArtifactKind, Manifest, layout};
 use serde::Serialize;
-
-use crate::graph::Stage;
-use crate::ops::text::{count, megabytes};
-use crate::run::Run;
-use crate::steps::verify;
 
 /// The results of a pipeline.
 #[derive(Debug, Serialize)]

@@ -14,10 +14,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
+use engine::workspace;
+use foundation::tree;
 use xshell::{Shell, cmd};
-
-use crate::ops::tree;
-use crate::workspace;
 
 /// The option, and the one that the run inside of the folder has in its place.
 const OPTION: &str = "--staged";

@@ -9,10 +9,9 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgGroup, Command, value_parser};
-
-use crate::ops::qemu::Accelerator;
-use crate::steps::Argument;
-use crate::workspace::{Choice, Job};
+use engine::Argument;
+use engine::accelerator::Accelerator;
+use engine::workspace::{Choice, Job};
 
 /// Arguments of `verify`, which go to `notary verify` under the same names, with their values and helps.
 pub(super) const VERIFY: [(&str, &str, &str); 10] = [

@@ -50,9 +50,9 @@ impl Fixture {
         for (path, text) in WORKFLOWS {
             fixture.write(path, text);
         }
-        let advisories = fixture.folder.path().join("xtask/data/advisory-db.tar.xz");
+        let advisories = fixture.folder.path().join("build/gates/data/advisory-db.tar.xz");
         fs::create_dir_all(advisories.parent().unwrap()).unwrap();
-        let ours = concat!(env!("CARGO_MANIFEST_DIR"), "/data/advisory-db.tar.xz");
+        let ours = concat!(env!("CARGO_MANIFEST_DIR"), "/../build/gates/data/advisory-db.tar.xz");
         fs::copy(ours, advisories).unwrap();
         // Where programs are missing, what their installation takes is counted from it.
         fixture.write("xtask/data/python/tools.txt", "");

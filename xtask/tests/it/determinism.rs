@@ -59,7 +59,10 @@ fn fixture() -> Fixture {
         "release.toml",
         "\n[engines]\nimages = \"podman\"\nsbom = \"native\"\nsignatures = \"native\"\n",
     );
-    fixture.write("xtask/data/otherwise.c", include_str!("../../data/otherwise.c"));
+    fixture.write(
+        "build/rebuild/data/otherwise.c",
+        include_str!("../../../build/rebuild/data/otherwise.c"),
+    );
     fixture.commit();
     fixture
 }

@@ -11,10 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-#[path = "../../src/ops/markdown.rs"]
-mod markdown;
-
-use markdown::PROGRAMS;
+use rules::markdown::{self, PROGRAMS};
 
 /// Flags of programs of others that the documentation names, with the program.
 const FOREIGN: &[(&str, &str)] = &[

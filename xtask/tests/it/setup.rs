@@ -11,7 +11,7 @@ use crate::common::{Fixture, have};
 
 /// The pinned file of this machine's architecture, relative to the root of an archive.
 fn pinned() -> String {
-    let pins = include_str!("../../data/debian/pins.toml");
+    let pins = include_str!("../../../build/engine/data/pins.toml");
     let architecture = if cfg!(target_arch = "aarch64") { "_arm64.deb" } else { "_amd64.deb" };
     let paths = pins.lines().filter_map(|line| line.strip_prefix("path = \"")?.strip_suffix('"'));
     let mut paths = paths.filter(|path| path.ends_with(architecture));

@@ -6,11 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use engine::tool::{Stop, Toolbox};
+use engine::workspace::{Choice, Job, Workspace};
+use engine::{Argument, Run};
+
 use super::*;
-use crate::run::Run;
-use crate::steps::Argument;
-use crate::tool::{Stop, Toolbox};
-use crate::workspace::{Choice, Job, Workspace};
 
 /// The commands without commands of their own, by what follows `xtask` to call them.
 fn leaves(command: &Command, path: &str, found: &mut BTreeMap<String, Command>) {

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! What images are built on: bases of locked packages, and the packages of each image on them. None of it
+//! holds a program of ours, so it is made while the compiler runs, and kept until a lock changes.
+
+use anyhow::Result;
+use engine::{Need, Outcome, Plan, Run, Skip, Step, StepLog};
+
+use super::images;
+
+/// The step of pipelines that makes the bases.
+pub struct Bases;
+
+impl Step for Bases {
+    fn name(&self) -> &'static str {
+        "bases"
+    }
+
+    fn about(&self) -> &'static str {
+        "make the bases of the images and install their packages"
+    }
+
+    fn can_be_up_to_date(&self) -> bool {
+        true
+    }
+
+    fn needs(&self, run: &Run) -> Vec<Need> {
+        if run.workspace.product().images.is_empty() { Vec::new() } else { images::needs(run) }
+    }
+
+    fn plan(&self, run: &Run) -> Result<Plan> {
+        images::plan_bases(run)
+    }
+
+    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        match images::make_bases(run, log)? {
+            0 => {
+                let why = "release.toml declares no image".to_owned();
+                Ok(Outcome::Skipped(Skip::NotApplicable { why }))
+            }
+            count => Ok(Outcome::Done(format!("packages of {count} images"))),
+        }
+    }
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! `SHA256SUMS`: the checksums of every file of the release, for `sha256sum --check`.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, bail};
+use engine::{Input, Outcome, Plan, Run, Step, StepLog};
+use foundation::{atomic, checksum};
+use release::{ArtifactKind, layout};
+
+use super::package::artifact;
+
+/// `cargo xtask checksums`.
+pub struct Checksums;
+
+impl Step for Checksums {
+    fn name(&self) -> &'static str {
+        "checksums"
+    }
+
+    fn about(&self) -> &'static str {
+        "write SHA256SUMS"
+    }
+
+    fn can_be_up_to_date(&self) -> bool {
+        true
+    }
+
+    fn plan(&self, run: &Run) -> Result<Plan> {
+        let path = run.dist_in_plan().join(layout::CHECKSUMS);
+        Ok(Plan::new()
+            .native(format!("write {}", path.display()))
+            .reads(Input::Manifest)
+            .writes(path))
+    }
+
+    fn run(&self, run: &Run, _log: &StepLog) -> Result<Outcome> {
+        let mut sums = BTreeMap::new();
+        for known in run.manifest()?.artifacts {
+            if known.kind == ArtifactKind::Checksums {
+                continue;
+            }
+            let (found, _) = checksum::sha256(&run.dist().join(&known.path))?;
+            if found != known.sha256 {
+                bail!("{} is not what release.json says: build it again", known.path);
+            }
+            sums.insert(known.path, found);
+        }
+        atomic::write(&run.dist().join(layout::CHECKSUMS), checksum::format(&sums).as_bytes())?;
+        let kind = ArtifactKind::Checksums;
+        let artifact = artifact(&run.dist(), layout::CHECKSUMS, kind, None, None)?;
+        run.update_manifest(|manifest| {
+            manifest.put_artifact(artifact);
+            // It was about another build.
+            manifest.reproduced = None;
+            Ok(())
+        })?;
+        Ok(Outcome::Done(format!("{} files", sums.len())))
+    }
+}

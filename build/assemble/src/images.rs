@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Tool images: a base of locked packages, the packages that the tool needs, and the step program.
+//!
+//! A builder (podman or buildah) carries out the Containerfile in a store of its own below `target`.
+//! What it saves is then brought into one form, so both give the same digest. An image for several
+//! architectures is an index of one image for each.
+
+mod base;
+mod bound;
+mod builder;
+mod cached;
+mod deliver;
+pub(crate) mod packages;
+mod push;
+pub mod update_lock;
+mod work;
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, Result};
+use engine::workspace::{Image, ImageBase, Job, Pinned};
+use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog};
+use foundation::{checksum, emulation, parallel};
+use oci::Layout;
+use programs::notary;
+use release::Engine;
+
+use self::builder::{Build as _, Builder};
+use self::work::{Prepared, Work};
+use super::build::material;
+
+pub use self::bound::is_bound;
+
+/// `cargo xtask images`.
+pub struct Images;
+
+impl Step for Images {
+    fn name(&self) -> &'static str {
+        "images"
+    }
+
+    fn about(&self) -> &'static str {
+        "build the tool images, each as an OCI layout"
+    }
+
+    fn example(&self) -> &'static str {
+        "tools/sgdisk --target all"
+    }
+
+    fn arguments(&self) -> &'static [Argument] {
+        &[
+            Argument::Engine(Job::Images),
+            Argument::Images,
+            Argument::Push,
+            Argument::Target,
+            Argument::UpdateLock,
+        ]
+    }
+
+    fn can_be_up_to_date(&self) -> bool {
+        true
+    }
+
+    fn needs(&self, run: &Run) -> Vec<Need> {
+        let pushed = run.options.push.iter().flat_map(|_| notary::needs());
+        needs(run).into_iter().chain(pushed).collect()
+    }
+
+    fn plan(&self, run: &Run) -> Result<Plan> {
+        let chosen = chosen(run)?;
+        let plan = plan(run, &chosen)?;
+        Ok(push::commands(run, &chosen)?.into_iter().fold(plan, Plan::command))
+    }
+
+    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        let chosen = chosen(run)?;
+        let commands = push::commands(run, &chosen)?;
+        let outcome = build(run, log, &chosen)?;
+        // What is too large is not handed on.
+        if let Outcome::Done(_) = outcome {
+            for command in commands {
+                run.exec(log, &command)?;
+            }
+        }
+        Ok(outcome)
+    }
+}
+
+/// What building images needs.
+pub(crate) fn needs(run: &Run) -> Vec<Need> {
+    let builder = run.engines().images().ok().map(|builder| Need::Tool(builder.program()));
+    let foreign = run.options.architectures.iter().filter_map(|architecture| {
+        let emulator = emulation::emulator(*architecture)?;
+        Some([Need::Tool(emulator), Need::Runs(*architecture)])
+    });
+    let makers: BTreeSet<_> = run.workspace.product().bases.iter().map(maker).collect();
+    let bases = makers.into_iter().map(Need::Tool);
+    // The bases, their copies in the builder's store, and the layouts.
+    let space = Need::Space(2 << 30);
+    builder.into_iter().chain(bases).chain([space]).chain(foreign.flatten()).collect()
+}
+
+/// The program that a base comes from.
+fn maker(base: &ImageBase) -> &'static str {
+    if base.image.is_some() { "skopeo" } else { "mmdebstrap" }
+}
+
+/// What building the images `chosen` would do.
+pub(crate) fn plan(run: &Run, chosen: &[&Image]) -> Result<Plan> {
+    let builder = run.engines().images()?;
+    let mut plan =
+        Plan::new().reads(Input::Path("release.toml".into())).reads(Input::Tool(builder.program()));
+    for image in chosen {
+        for work in works(run, image)? {
+            plan = work.plan(run, builder, plan.reads(Input::Tool(maker(work.base))))?;
+        }
+        if run.options.bind_tools {
+            plan = plan.reads(Input::Manifest).native("put the tool images into it");
+        }
+        let path = run.dist_in_plan().join(deliver::folder(image));
+        plan = plan.native(format!("write {}", path.display())).writes(path);
+    }
+    Ok(plan)
+}
+
+/// Builds the images `chosen` and puts them on record.
+pub(crate) fn build(run: &Run, log: &StepLog, chosen: &[&Image]) -> Result<Outcome> {
+    let builder = run.engines().images()?;
+    let mut works = Vec::new();
+    for image in chosen {
+        works.extend(self::works(run, image)?);
+    }
+    // Before anything is fetched: making bases takes minutes.
+    for work in &works {
+        work.binary(run)?;
+    }
+    work::fetch_packages(run, log, &works)?;
+    // One after another: what two of them share is made by the first.
+    let prepared: Vec<Prepared<'_>> =
+        works.iter().map(|work| work.prepare(run, log)).collect::<Result<_>>()?;
+    let made = parallel::map(run.options.jobs, &prepared, |it| it.make(run, log, builder))?;
+
+    let mut images = Vec::new();
+    let mut findings = Vec::new();
+    for image in chosen {
+        let own = prepared.iter().zip(&made).filter(|(it, _)| it.image().name == image.name);
+        let parts: Vec<Layout> = own.map(|(_, layout)| layout.clone()).collect();
+        findings.extend(deliver::oversized(log, image, &parts)?);
+        let parts = if run.options.bind_tools {
+            let own = prepared.iter().filter(|it| it.image().name == image.name).zip(&parts);
+            own.map(|(it, part)| bound::image(run, log, builder, it, part))
+                .collect::<Result<_>>()?
+        } else {
+            parts
+        };
+        images.push(deliver::image(run, image, &parts)?);
+    }
+    let fact = deliver::summary(run, &images)?;
+    record(run, builder, &works, images)?;
+    Ok(if findings.is_empty() { Outcome::Done(fact) } else { Outcome::Found(findings) })
+}
+
+/// What [`make_bases`] would do.
+pub(crate) fn plan_bases(run: &Run) -> Result<Plan> {
+    let mut plan = Plan::new().reads(Input::Path("release.toml".into()));
+    for image in &run.workspace.product().images {
+        let builder = run.engines().images()?;
+        for work in works(run, image)? {
+            let reads =
+                plan.reads(Input::Tool(maker(work.base))).reads(Input::Tool(builder.program()));
+            plan = work.plan_base(run, builder, reads);
+        }
+    }
+    Ok(plan)
+}
+
+/// Makes all that images are built on, and returns for how many. One at a time: beside it the compiler runs.
+pub(crate) fn make_bases(run: &Run, log: &StepLog) -> Result<usize> {
+    let mut works = Vec::new();
+    for image in &run.workspace.product().images {
+        works.extend(self::works(run, image)?);
+    }
+    work::fetch_packages(run, log, &works)?;
+    for work in &works {
+        work.prepare(run, log)?.packages(run, log, run.engines().images()?)?;
+    }
+    Ok(works.len())
+}
+
+/// Writes down what was made, of what, and with what.
+fn record(
+    run: &Run,
+    builder: Builder,
+    works: &[Work<'_>],
+    images: Vec<release::Image>,
+) -> Result<()> {
+    let mut materials = Vec::new();
+    for work in works {
+        let (sha256, _) = checksum::sha256(&run.workspace.root().join(&work.base.lock))?;
+        let uri = format!("file:{}", work.base.lock.display());
+        materials.push(material(uri, "sha256", &sha256));
+        if let Some(Pinned { name, digest, .. }) = &work.base.image {
+            let (algorithm, hex) = digest.split_once(':').context("a base has no digest")?;
+            materials.push(material(format!("docker://{name}@{digest}"), algorithm, hex));
+        }
+    }
+    let engine = |program: &str| Engine {
+        name: program.to_owned(),
+        version: run.tools.version(program).unwrap_or_default(),
+    };
+    run.update_manifest(|manifest| {
+        let product = run.workspace.product();
+        // What is no longer declared is no part of the release.
+        manifest.images.retain(|known| product.image(&known.repository).is_ok());
+        for image in images {
+            manifest.put_image(image);
+        }
+        for material in materials {
+            manifest.put_material(material);
+        }
+        manifest.engines.insert("images".to_owned(), engine(builder.program()));
+        for work in works {
+            manifest.engines.insert("base".to_owned(), engine(maker(work.base)));
+        }
+        Ok(())
+    })
+}
+
+/// The tool images that the command line names, all without one.
+fn chosen(run: &Run) -> Result<Vec<&Image>> {
+    let product = run.workspace.product();
+    if run.options.names.is_empty() {
+        return Ok(product.tools().collect());
+    }
+    run.options.names.iter().map(|name| product.image(name)).collect()
+}
+
+/// What there is to do for `image`: a build for each architecture.
+fn works<'a>(run: &'a Run, image: &'a Image) -> Result<Vec<Work<'a>>> {
+    let architectures = run.options.architectures.iter();
+    architectures.map(|architecture| Work::new(run, image, *architecture)).collect()
+}

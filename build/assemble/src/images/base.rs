@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Bases: made once of the packages in a lock, or pulled once from a registry, then kept.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use debian::bootstrap::{self, PackageFile, Root};
+use debian::lock::{BASE, Lock};
+use engine::workspace::{ImageBase, Pinned, names};
+use engine::{Run, StepLog};
+use foundation::checksum;
+use foundation::command::Command;
+use foundation::epoch::rfc3339;
+use foundation::tree::remove;
+use oci::{Digest, Layout};
+use release::Architecture;
+
+use super::packages;
+use crate::package::copy;
+
+/// A base that is there.
+pub(super) struct Base {
+    /// Its layout, with one image.
+    pub(super) layout: Layout,
+    /// The digest of that image's manifest.
+    pub(super) digest: String,
+}
+
+/// The base `declared` for `architecture`: from the cache, else pulled, or made of the packages in `lock`.
+pub(super) fn made(
+    run: &Run,
+    log: &StepLog,
+    declared: &ImageBase,
+    lock: &Lock,
+    architecture: Architecture,
+) -> Result<Base> {
+    if let Some(image) = &declared.image {
+        return pulled(run, log, image, architecture);
+    }
+    let tool = run.tools.version("mmdebstrap").unwrap_or_default();
+    let without = declared.without.join(" ");
+    let digest = lock.base_digest(architecture)?;
+    let key = format!("{digest} {} {tool} {without}", bootstrap::RECIPE);
+    let bases = run.workspace.scratch().join("base");
+    let folder = bases.join(Digest::sha256(key.as_bytes()).hex());
+    if folder.is_dir() {
+        log.note(&format!("{}: taken from the cache", declared.name));
+    } else {
+        let partial = folder.with_extension("part");
+        remove(&partial)?;
+        make(run, log, declared, lock, architecture, &partial)?;
+        fs::rename(partial.join("layout"), &folder)
+            .with_context(|| format!("cannot write {}", folder.display()))?;
+        remove(&partial)?;
+    }
+    let layout = Layout::open(folder)?;
+    let index = layout.index()?;
+    let manifest = index.manifests().first().context("the base's layout is empty")?;
+    let digest = manifest.digest().to_string();
+    Ok(Base { layout, digest })
+}
+
+/// The base `image` for `architecture`. Its digest is that of the declaration, which an index has for all
+/// architectures together.
+fn pulled(run: &Run, log: &StepLog, image: &Pinned, architecture: Architecture) -> Result<Base> {
+    let bases = run.workspace.scratch().join("base");
+    let key = format!("{}@{} {}", image.name, image.digest, architecture.oci());
+    let folder = bases.join(Digest::sha256(key.as_bytes()).hex());
+    if folder.is_dir() {
+        log.note(&format!("{}: taken from the cache", image.name));
+    } else {
+        let partial = folder.with_extension("part");
+        remove(&partial)?;
+        fs::create_dir_all(&bases).with_context(|| format!("cannot make {}", bases.display()))?;
+        run.exec(log, &pull(run, image, architecture, &partial))?;
+        fs::rename(&partial, &folder)
+            .with_context(|| format!("cannot write {}", folder.display()))?;
+    }
+    Ok(Base { layout: Layout::open(folder)?, digest: image.digest.clone() })
+}
+
+/// The command that pulls `image` for `architecture` to a layout in the new folder `to`; it compares every
+/// digest on the way.
+pub(super) fn pull(run: &Run, image: &Pinned, architecture: Architecture, to: &Path) -> Command {
+    let command = run.command("skopeo").args([
+        "--override-os",
+        "linux",
+        "--override-arch",
+        architecture.oci(),
+        "copy",
+    ]);
+    let command = if image.plain_http { command.arg("--src-tls-verify=false") } else { command };
+    let mut layout = OsString::from("oci:");
+    layout.push(to);
+    command.arg(format!("docker://{}@{}", image.name, image.digest)).arg(layout)
+}
+
+fn make(
+    run: &Run,
+    log: &StepLog,
+    declared: &ImageBase,
+    lock: &Lock,
+    architecture: Architecture,
+    folder: &Path,
+) -> Result<()> {
+    let pool = folder.join("pool");
+    let locked = lock.set(architecture, BASE)?;
+    let mut files = Vec::new();
+    for path in packages::fetched(run, log, &declared.suite, architecture, &locked)? {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        copy(&path, &pool.join(&name), 0o644)?;
+        let control = run.capture(log, &bootstrap::control_command(&path))?;
+        let control = String::from_utf8(control)
+            .with_context(|| format!("the control data of {} is no UTF-8", path.display()))?;
+        let (sha256, size) = checksum::sha256(&path)?;
+        files.push(PackageFile { name, control, size, sha256 });
+    }
+    bootstrap::index(&pool, &declared.suite, &files)?;
+    let root = folder.join("root.tar");
+    let made_of = Root {
+        pool: &pool,
+        suite: &declared.suite,
+        architecture: architecture.oci(),
+        packages: &names(&declared.packages, architecture),
+        without: &declared.without,
+        epoch: lock.epoch,
+    };
+    run.exec(log, &bootstrap::command(&made_of, &root))?;
+    let created = rfc3339(lock.epoch)?;
+    media::base::write(&folder.join("layout"), &root, architecture, &created)?;
+    Ok(())
+}

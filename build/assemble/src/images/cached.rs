@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! One call of a builder, whose image is kept until something that decides it changes.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use engine::{Run, StepLog};
+use foundation::epoch::rfc3339;
+use foundation::tree::remove;
+use foundation::{atomic, checksum};
+use media::container::remove_store;
+use media::normalise;
+use oci::{Digest, Layout};
+use walkdir::WalkDir;
+
+use super::builder::{Build as _, Builder, Job};
+use crate::package::copy;
+
+/// A change of how images are made from the same inputs: part of the key.
+const RECIPE: &str = "4";
+
+/// A file of the build context.
+pub(super) struct ContextFile {
+    /// Where it is.
+    pub(super) from: PathBuf,
+    /// Its path in the context.
+    pub(super) to: PathBuf,
+    /// Its mode there.
+    pub(super) mode: u32,
+}
+
+impl ContextFile {
+    /// `from` as `to`, with `mode`.
+    pub(super) fn new(from: impl Into<PathBuf>, to: impl Into<PathBuf>, mode: u32) -> Self {
+        Self { from: from.into(), to: to.into(), mode }
+    }
+}
+
+/// The image of `job` in the layout `to`, made unless it is there: from `files`, on the image of `base`,
+/// whose manifest has the digest `base_digest`.
+pub(super) fn image(
+    run: &Run,
+    log: &StepLog,
+    builder: Builder,
+    job: &Job,
+    base: (&Layout, &str),
+    files: &[ContextFile],
+    to: &Path,
+) -> Result<Layout> {
+    let (base, base_digest) = base;
+    let key_file = to.with_extension("key");
+    let key = key(run, builder, job, base_digest, files)?;
+    if fs::read_to_string(&key_file).is_ok_and(|known| known == key) {
+        log.note(&format!("{}: nothing changed, taken from the cache", to.display()));
+        return Ok(Layout::open(to)?);
+    }
+    remove_store(&job.store())?;
+    for path in [&job.folder, &key_file, to] {
+        remove(path)?;
+    }
+    for file in files {
+        copy(&file.from, &job.context().join(&file.to), file.mode)?;
+    }
+    open_folders(&job.context())?;
+    for command in builder.commands(job) {
+        run.exec(log, &command)?;
+    }
+    let saved = Layout::open(job.saved())?;
+    normalise::image(&saved, base, to, &rfc3339(job.epoch)?)?;
+    // The builder's store is as large as the image, and of no more use.
+    remove_store(&job.store())?;
+    remove(&job.folder)?;
+    atomic::write(&key_file, key.as_bytes())?;
+    Layout::open(to).with_context(|| format!("cannot read {}", to.display()))
+}
+
+/// Gives all folders below `context` the mode 0755: `COPY` takes along what our umask made of them.
+fn open_folders(context: &Path) -> Result<()> {
+    for entry in WalkDir::new(context) {
+        let entry = entry.with_context(|| format!("cannot list {}", context.display()))?;
+        if entry.file_type().is_dir() {
+            fs::set_permissions(entry.path(), fs::Permissions::from_mode(0o755))
+                .with_context(|| format!("cannot change {}", entry.path().display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Everything that decides the image, as one digest.
+fn key(
+    run: &Run,
+    builder: Builder,
+    job: &Job,
+    base_digest: &str,
+    files: &[ContextFile],
+) -> Result<String> {
+    let mut parts = vec![
+        RECIPE.to_owned(),
+        builder.program().to_owned(),
+        run.tools.version(builder.program()).unwrap_or_default(),
+        job.epoch.to_string(),
+        base_digest.to_owned(),
+    ];
+    parts.extend(job.arguments.iter().map(|(name, value)| format!("{name}={value}")));
+    for file in files {
+        let (sha256, _) = checksum::sha256(&file.from)?;
+        parts.push(format!("{} {:o} {sha256}", file.to.display(), file.mode));
+    }
+    Ok(Digest::sha256(parts.join("\n").as_bytes()).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_open_whatever_the_umask_and_files_keep_their_modes() {
+        let context = tempfile::tempdir().unwrap();
+        let file = context.path().join("root/etc/file");
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, "").unwrap();
+        for (path, mode) in [("root/etc/file", 0o640), ("root/etc", 0o700), ("root", 0o700)] {
+            let mode = fs::Permissions::from_mode(mode);
+            fs::set_permissions(context.path().join(path), mode).unwrap();
+        }
+        open_folders(context.path()).unwrap();
+        let mode = |path: &str| {
+            context.path().join(path).metadata().unwrap().permissions().mode() & 0o7777
+        };
+        assert_eq!(
+            ["", "root", "root/etc", "root/etc/file"].map(mode),
+            [0o755, 0o755, 0o755, 0o640]
+        );
+    }
+}

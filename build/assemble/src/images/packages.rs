@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Package files: fetched from the host's own mirror, checked against the lock, and kept.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use debian::apt::{self, Apt};
+use debian::lock::Locked;
+use engine::{Run, StepLog};
+use foundation::checksum;
+use foundation::tree::remove;
+use release::Architecture;
+
+/// What a person does when a mirror no longer has what the lock names.
+const FIX: &str = "`cargo xtask images --update-lock` locks what the mirror has now";
+
+/// The files of `locked`, in that order, from the cache or from the mirror.
+///
+/// # Errors
+/// When the mirror can't be reached, no longer has a version, or has another file under its name.
+pub(crate) fn fetched(
+    run: &Run,
+    log: &StepLog,
+    suite: &str,
+    architecture: Architecture,
+    locked: &[&Locked],
+) -> Result<Vec<PathBuf>> {
+    let cache = run.workspace.scratch().join("packages");
+    let missing = absent(locked, &cache);
+    if !missing.is_empty() {
+        log.note(&format!("{} packages are not in the cache", missing.len()));
+        fetch(run, log, suite, architecture, &missing, &cache)?;
+    }
+    Ok(locked.iter().map(|package| cache.join(file_name(package))).collect())
+}
+
+/// The packages that are not in the cache, each once however many images want it.
+fn absent<'a>(locked: &[&'a Locked], cache: &Path) -> Vec<&'a Locked> {
+    let is_there = |package: &Locked| cache.join(file_name(package)).is_file();
+    let mut absent: Vec<_> = locked.iter().filter(|it| !is_there(it)).copied().collect();
+    absent.sort_by(|a, b| a.sha256.cmp(&b.sha256));
+    absent.dedup_by(|a, b| a.sha256 == b.sha256);
+    absent
+}
+
+/// The name of a package file in the cache and in the image's build: with the digest, so that a name
+/// says which content it is.
+fn file_name(package: &Locked) -> String {
+    format!("{}_{}.deb", package.name, package.sha256)
+}
+
+/// apt for `suite` with the host's mirrors, its index up to date.
+pub(super) fn apt(
+    run: &Run,
+    log: &StepLog,
+    suite: &str,
+    architecture: Architecture,
+) -> Result<Apt> {
+    let printed = run.capture(log, &apt::sources_command())?;
+    let host = apt::host_suite()?;
+    let sources = apt::sources_list(&String::from_utf8_lossy(&printed), &host, suite)?;
+    let folder =
+        run.workspace.scratch().join("apt").join(format!("{suite}-{}", architecture.oci()));
+    let apt = Apt::new(folder, architecture, &sources)?;
+    run.exec(log, &apt.update()).context("cannot reach the package mirror")?;
+    Ok(apt)
+}
+
+fn fetch(
+    run: &Run,
+    log: &StepLog,
+    suite: &str,
+    architecture: Architecture,
+    missing: &[&Locked],
+    cache: &Path,
+) -> Result<()> {
+    let apt = apt(run, log, suite, architecture)?;
+    let printed = run.capture(log, &apt.versions(missing))?;
+    let gone = apt::gone(missing, &String::from_utf8_lossy(&printed));
+    if !gone.is_empty() {
+        let list: Vec<_> =
+            gone.iter().map(|package| format!("  {} {}", package.name, package.version)).collect();
+        bail!("the mirror no longer has these packages:\n{}\n{FIX}", list.join("\n"));
+    }
+    let folder = cache.join("part");
+    remove(&folder)?;
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    run.exec(log, &apt.download(missing, &folder))?;
+
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(&folder)? {
+        let path = entry?.path();
+        found.insert(checksum::sha256(&path)?.0, path);
+    }
+    for package in missing {
+        let Some(path) = found.get(&package.sha256) else {
+            bail!(
+                "the mirror's file of {} {} has another SHA-256 than the lock says; {FIX}, if \
+                 that is to be trusted",
+                package.name,
+                package.version
+            );
+        };
+        let target = cache.join(file_name(package));
+        fs::rename(path, &target).with_context(|| format!("cannot write {}", target.display()))?;
+    }
+    remove(&folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_two_images_want_is_fetched_once_and_what_is_kept_not_at_all() {
+        let cache = tempfile::tempdir().unwrap();
+        let package = |name: &str| Locked {
+            image: Architecture::Amd64,
+            set: name.to_owned(),
+            name: name.to_owned(),
+            version: "1".to_owned(),
+            architecture: "all".to_owned(),
+            sha256: format!("digest of {name}"),
+        };
+        let (kept, wanted) = (package("kept"), package("wanted"));
+        fs::write(cache.path().join(file_name(&kept)), "").unwrap();
+        let names: Vec<_> = absent(&[&wanted, &kept, &wanted], cache.path())
+            .into_iter()
+            .map(|package| package.name.as_str())
+            .collect();
+        assert_eq!(names, ["wanted"]);
+    }
+}

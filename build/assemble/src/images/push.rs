@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! `cargo xtask images --push`: what was just built into a registry, unsigned, for whoever tries it. A
+//! release goes there signed, by `cargo xtask publish`.
+
+use anyhow::{Context as _, Result};
+use engine::Run;
+use engine::workspace::Image;
+use foundation::command::Command;
+use programs::notary;
+
+/// The commands that push the images `chosen`; none where nobody asked for it.
+///
+/// # Errors
+/// When no registry is named.
+pub(super) fn commands(run: &Run, chosen: &[&Image]) -> Result<Vec<Command>> {
+    let Some(said) = &run.options.push else { return Ok(Vec::new()) };
+    let declared = run.workspace.product().product.registry.as_ref();
+    let target = Some(said).filter(|it| !it.is_empty()).or(declared).context(
+        "there is no registry to push to: name one with --push=HOST/PREFIX, or as `registry` of [product] \
+         in release.toml",
+    )?;
+    let push = notary::call(run, "push-images")
+        .args(chosen.iter().map(|image| &image.name))
+        .arg("--release")
+        .arg(run.dist())
+        .arg("--to")
+        .arg(target);
+    Ok(vec![notary::build(run), push])
+}

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! One image for one architecture, in two parts: what it is built on, which changes with the lock alone,
+//! and the program and the labels on top, which change with every commit.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use debian::lock::{BASE, Lock, Locked};
+use engine::workspace::{Image, ImageBase};
+use engine::{Input, Plan, Run, StepLog};
+use foundation::epoch::rfc3339;
+use media::platforms;
+use oci::Layout;
+use release::Architecture;
+
+use super::base::{self, Base};
+use super::builder::{Build as _, Builder, Job};
+use super::cached::{self, ContextFile};
+use super::packages;
+use crate::build::output;
+
+/// Where images are put together, relative to the root.
+const FOLDER: &str = "target/xtask/images";
+
+/// One image to be made.
+pub(super) struct Work<'a> {
+    pub(super) image: &'a Image,
+    pub(super) base: &'a ImageBase,
+    architecture: Architecture,
+    lock: Lock,
+}
+
+/// An image with everything that it is made of at hand.
+pub(super) struct Prepared<'a> {
+    work: &'a Work<'a>,
+    base: Base,
+    packages: Vec<PathBuf>,
+}
+
+/// Fetches the packages of all `works` that are not in the cache, in one go for each architecture.
+pub(super) fn fetch_packages(run: &Run, log: &StepLog, works: &[Work<'_>]) -> Result<()> {
+    let mut wanted: BTreeMap<(&str, Architecture), BTreeSet<&Locked>> = BTreeMap::new();
+    for work in works {
+        let packages = wanted.entry((&work.base.suite, work.architecture)).or_default();
+        if work.base.image.is_none() {
+            packages.extend(work.lock.set(work.architecture, BASE)?);
+        }
+        packages.extend(work.extra()?);
+    }
+    for ((suite, architecture), packages) in wanted {
+        let packages: Vec<&Locked> = packages.into_iter().collect();
+        packages::fetched(run, log, suite, architecture, &packages)?;
+    }
+    Ok(())
+}
+
+impl<'a> Work<'a> {
+    /// What it takes to make `image` for `architecture`.
+    pub(super) fn new(run: &'a Run, image: &'a Image, architecture: Architecture) -> Result<Self> {
+        let base = run.workspace.product().base(&image.base)?;
+        let lock = Lock::read(&run.workspace.root().join(&base.lock))?;
+        Ok(Self { image, base, architecture, lock })
+    }
+
+    /// Adds to `plan` what [`Prepared::make`] does.
+    pub(super) fn plan(&self, run: &Run, builder: Builder, plan: Plan) -> Result<Plan> {
+        let binary = output(run, &self.image.binary, self.architecture)?.path_in_plan();
+        let plan = plan.reads(Input::Source(self.image.context.clone())).reads(Input::Path(binary));
+        let plan = self.plan_base(run, builder, plan);
+        let image = builder.commands(&self.job(run, &self.packages_layout(run), "DIGEST")?);
+        Ok(image.into_iter().fold(plan, Plan::command))
+    }
+
+    /// Adds to `plan` what [`Work::prepare`] and [`Prepared::packages`] do.
+    pub(super) fn plan_base(&self, run: &Run, builder: Builder, plan: Plan) -> Plan {
+        let lock = &self.base.lock;
+        let plan = plan.reads(Input::Path(lock.clone()));
+        let plan = match &self.base.image {
+            Some(image) => {
+                plan.command(base::pull(run, image, self.architecture, Path::new("BASE")))
+            }
+            None => plan.native(format!("make the base {} of {}", self.base.name, lock.display())),
+        };
+        let plan = self
+            .base
+            .containerfile
+            .iter()
+            .fold(plan, |plan, file| plan.reads(Input::Path(file.clone())));
+        // What names the base is known when it is made.
+        let packages = builder.commands(&self.packages_job(run, Path::new("BASE")));
+        packages.into_iter().fold(plan, Plan::command)
+    }
+
+    /// Makes the base, unless it is there, and names what the image is made of.
+    pub(super) fn prepare(&'a self, run: &Run, log: &StepLog) -> Result<Prepared<'a>> {
+        let base = base::made(run, log, self.base, &self.lock, self.architecture)?;
+        let extra = self.extra()?;
+        let packages = packages::fetched(run, log, &self.base.suite, self.architecture, &extra)?;
+        Ok(Prepared { work: self, base, packages })
+    }
+
+    /// The program in it, as it was built.
+    pub(super) fn binary(&self, run: &Run) -> Result<PathBuf> {
+        output(run, &self.image.binary, self.architecture)?.verified(run)
+    }
+
+    /// The packages that it takes beside those of the base.
+    fn extra(&self) -> Result<Vec<&Locked>> {
+        if self.image.packages_for(self.architecture).next().is_none() {
+            return Ok(Vec::new());
+        }
+        self.lock.set(self.architecture, &self.image.name)
+    }
+
+    /// Where it is put together, absolute; known before, so that a plan can show it.
+    fn folder(&self, run: &Run) -> PathBuf {
+        let name = format!("{}_{}", self.image.name.replace('/', "_"), self.architecture.oci());
+        run.workspace.root().join(FOLDER).join(name)
+    }
+
+    /// Where the base with the packages is kept.
+    fn packages_layout(&self, run: &Run) -> PathBuf {
+        self.folder(run).join("packages")
+    }
+
+    /// What the builder is told for the packages on the base in the layout `base`. No commit is in it: its
+    /// time is that of the lock.
+    fn packages_job(&self, run: &Run, base: &Path) -> Job {
+        Job {
+            folder: self.folder(run).join("build"),
+            base: base.to_owned(),
+            architecture: self.architecture,
+            arguments: BTreeMap::new(),
+            epoch: self.lock.epoch,
+        }
+    }
+
+    /// What the builder is told for the image on the layout `on`, whose base has the digest `digest`.
+    fn job(&self, run: &Run, on: &Path, digest: &str) -> Result<Job> {
+        let product = &run.workspace.product().product;
+        let arguments = [
+            ("BASE_DIGEST", digest.to_owned()),
+            ("BASE_NAME", self.base.label().to_owned()),
+            ("CREATED", rfc3339(run.workspace.epoch())?),
+            ("DESCRIPTION", self.image.description.clone()),
+            ("LICENSES", product.license.clone()),
+            ("REVISION", run.workspace.commit().to_owned()),
+            ("SOURCE", product.source.clone()),
+            ("TITLE", self.image.title.clone()),
+            ("VENDOR", product.vendor.clone()),
+            ("VERSION", run.version().text().to_owned()),
+        ];
+        Ok(Job {
+            folder: self.folder(run).join("build"),
+            base: on.to_owned(),
+            architecture: self.architecture,
+            arguments: BTreeMap::from(arguments),
+            epoch: run.workspace.epoch(),
+        })
+    }
+}
+
+impl Prepared<'_> {
+    /// What it is to be.
+    pub(super) fn image(&self) -> &Image {
+        self.work.image
+    }
+
+    /// What it is for.
+    pub(super) fn architecture(&self) -> Architecture {
+        self.work.architecture
+    }
+
+    /// Where it is put together.
+    pub(super) fn folder(&self, run: &Run) -> PathBuf {
+        self.work.folder(run)
+    }
+
+    /// What the builder is told for another image on the finished one, in the layout `on`.
+    pub(super) fn job_on(&self, run: &Run, on: &Layout) -> Job {
+        Job {
+            folder: self.folder(run).join("build"),
+            base: on.root().to_owned(),
+            architecture: self.work.architecture,
+            arguments: BTreeMap::new(),
+            epoch: run.workspace.epoch(),
+        }
+    }
+
+    /// Makes the image, or takes the one that was made of the same inputs.
+    pub(super) fn make(&self, run: &Run, log: &StepLog, builder: Builder) -> Result<Layout> {
+        let work = self.work;
+        let on = self.packages(run, log, builder)?;
+        let on_digest = platforms::root(&on)?.digest().to_string();
+        // The image's folder, and its program.
+        let root = run.workspace.root();
+        let mut files = vec![ContextFile::new(work.binary(run)?, &work.image.binary, 0o755)];
+        for path in run.workspace.paths()?.iter() {
+            if let Ok(name) = Path::new(path).strip_prefix(&work.image.context) {
+                let executable = fs::metadata(root.join(path))?.permissions().mode() & 0o111 != 0;
+                let mode = if executable { 0o755 } else { 0o644 };
+                files.push(ContextFile::new(root.join(path), name, mode));
+            }
+        }
+        let job = work.job(run, on.root(), &self.base.digest)?;
+        let to = work.folder(run).join("image");
+        cached::image(run, log, builder, &job, (&on, &on_digest), &files, &to)
+    }
+
+    /// The base with the packages of the image.
+    pub(super) fn packages(&self, run: &Run, log: &StepLog, builder: Builder) -> Result<Layout> {
+        let work = self.work;
+        if self.packages.is_empty() {
+            return Ok(Layout::open(self.base.layout.root())?);
+        }
+        let containerfile = work.base.containerfile.as_ref().with_context(|| {
+            format!(
+                "{} has packages, and its base {:?} no containerfile",
+                work.image.name, work.base.name
+            )
+        })?;
+        let containerfile = run.workspace.root().join(containerfile);
+        let mut files = vec![ContextFile::new(containerfile, "Containerfile", 0o644)];
+        for package in &self.packages {
+            let name = package.file_name().unwrap_or_default();
+            files.push(ContextFile::new(package, Path::new("packages").join(name), 0o644));
+        }
+        let job = work.packages_job(run, self.base.layout.root());
+        let base = (&self.base.layout, self.base.digest.as_str());
+        cached::image(run, log, builder, &job, base, &files, &work.packages_layout(run))
+    }
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The live ISO by image-builder of the osbuild project, of which bootc-image-builder has become a part. It wants
+//! to be root, and takes the image from the store of containers of this machine.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use engine::workspace::LIVE_TYPE;
+use engine::{Plan, Run, StepLog};
+use foundation::atomic;
+use foundation::command::Command;
+use foundation::tree::remove;
+use media::live::contract;
+use media::{flatten, platforms};
+use oci::{Digest, Layout};
+use release::Architecture;
+use walkdir::WalkDir;
+
+use super::Work;
+
+/// The program.
+pub(super) const PROGRAM: &str = "image-builder";
+
+/// The programs that it takes.
+pub(super) const TOOLS: [&str; 3] = [PROGRAM, "podman", "skopeo"];
+
+/// Adds to `plan` what [`make`] does.
+pub(super) fn plan(run: &Run, work: &Work<'_>, plan: Plan) -> Plan {
+    let plan = plan.native(format!("see what {} lacks for image-builder", work.declared.image));
+    commands(run, work).into_iter().fold(plan, Plan::command)
+}
+
+/// The ISO, from the cache if nothing has changed.
+///
+/// # Errors
+/// When there is no image of it, the image lacks what image-builder wants, or a program fails.
+pub(super) fn make(run: &Run, log: &StepLog, work: &Work<'_>) -> Result<PathBuf> {
+    let image = work.image(run)?;
+    let iso = work.folder.join("live.iso");
+    let key_file = work.folder.join("live.key");
+    let version = TOOLS.map(|tool| run.tools.version(tool).unwrap_or_default()).join(" ");
+    let key = format!("{version} {} {}", image.digest, work.epoch);
+    let key = Digest::sha256(key.as_bytes()).to_string();
+    if fs::read_to_string(&key_file).is_ok_and(|known| known == key) {
+        log.note("nothing changed, taken from the cache");
+        return Ok(iso);
+    }
+    let layout = Layout::open(run.dist().join(&image.layout))?;
+    let platform = work.platform(&layout)?;
+    let files = RefCell::new(BTreeSet::new());
+    flatten::flatten(&layout, &platform.manifest, std::io::sink(), |path| {
+        files.borrow_mut().insert(path.to_owned());
+        false
+    })?;
+    let lacks = contract::lacks(&files.into_inner(), work.architecture);
+    ensure!(
+        lacks.is_empty(),
+        "image-builder can't make a live ISO of {}, which lacks {}: see docs/maintenance-os.md, or use \
+         the engine native",
+        work.declared.image,
+        lacks.join(", ")
+    );
+    remove(&work.folder)?;
+    fs::create_dir_all(&work.folder)
+        .with_context(|| format!("cannot make {}", work.folder.display()))?;
+    platforms::take_out(&layout, &platform, &part(work))?;
+    let done = commands(run, work).iter().try_for_each(|command| run.exec(log, command));
+    // What lies in the machine's store is of no more use, whatever came of it.
+    let removed =
+        run.exec(log, &run.command("podman").args(["image", "rm", &reference(run, work)]));
+    done.and(removed)?;
+    fs::rename(only_iso(&work.folder.join("output"))?, &iso)
+        .with_context(|| format!("cannot write {}", iso.display()))?;
+    atomic::write(&key_file, key.as_bytes())?;
+    Ok(iso)
+}
+
+/// The commands between the image and the ISO.
+fn commands(run: &Run, work: &Work<'_>) -> Vec<Command> {
+    let mut layout = OsString::from("oci:");
+    layout.push(part(work));
+    let reference = reference(run, work);
+    let store = format!("containers-storage:{reference}");
+    let architecture = match work.architecture {
+        Architecture::Amd64 => "x86_64",
+        Architecture::Arm64 => "aarch64",
+    };
+    vec![
+        run.command("skopeo").arg("copy").arg(layout).arg(store),
+        run.command(PROGRAM)
+            .args(["build", LIVE_TYPE, "--bootc-ref", &reference, "--arch", architecture])
+            // It asks for one although no disk is made (osbuild/image-builder, issue 2474).
+            .args(["--bootc-default-fs", "ext4"])
+            // Otherwise it draws the identifiers of the ISO by lot.
+            .args(["--seed", &work.epoch.to_string(), "--progress", "verbose", "--cache"])
+            .arg(work.folder.join("cache"))
+            .arg("--output-dir")
+            .arg(work.folder.join("output")),
+    ]
+}
+
+/// What the image is called in the machine's store while the ISO is made.
+fn reference(run: &Run, work: &Work<'_>) -> String {
+    let (name, tag) = (&work.declared.image, run.version().text().replace('+', "_"));
+    format!("localhost/{name}:{tag}-{}", work.architecture.oci())
+}
+
+/// Where the part of the image that is of one processor lies.
+fn part(work: &Work<'_>) -> PathBuf {
+    work.folder.join("image")
+}
+
+/// The one ISO in `folder`: the name depends on the version of image-builder.
+fn only_iso(folder: &Path) -> Result<PathBuf> {
+    let mut isos = Vec::new();
+    for entry in WalkDir::new(folder).sort_by_file_name() {
+        let entry = entry.with_context(|| format!("cannot read {}", folder.display()))?;
+        if entry.file_type().is_file() && entry.path().extension().is_some_and(|it| it == "iso") {
+            isos.push(entry.into_path());
+        }
+    }
+    match isos.pop() {
+        Some(iso) if isos.is_empty() => Ok(iso),
+        found => bail!(
+            "image-builder left {} ISO images in {}, expected one",
+            isos.len() + usize::from(found.is_some()),
+            folder.display()
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_iso_is_found_whatever_it_is_called_unless_there_are_several() {
+        let folder = tempfile::tempdir().unwrap();
+        let told = |folder: &Path| only_iso(folder).unwrap_err().to_string();
+        assert!(told(folder.path()).contains("left 0 ISO images"));
+        let path = folder.path().join("bootiso/install.iso");
+        fs::create_dir(folder.path().join("bootiso")).unwrap();
+        fs::write(&path, "").unwrap();
+        assert_eq!(only_iso(folder.path()).unwrap(), path);
+        fs::write(folder.path().join("other.iso"), "").unwrap();
+        assert!(told(folder.path()).contains("left 2 ISO images"));
+    }
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The maintenance OS: an image like those of the tools, with a kernel and systemd in it.
+
+use anyhow::Result;
+use engine::workspace::{Image, Job};
+use engine::{Argument, Need, Outcome, Plan, Run, Skip, Step, StepLog};
+
+use super::images;
+
+/// `cargo xtask maintenance`.
+pub struct Maintenance;
+
+impl Step for Maintenance {
+    fn name(&self) -> &'static str {
+        "maintenance"
+    }
+
+    fn about(&self) -> &'static str {
+        "build the maintenance OS as an OCI layout"
+    }
+
+    fn example(&self) -> &'static str {
+        "--bind-tools"
+    }
+
+    fn arguments(&self) -> &'static [Argument] {
+        &[Argument::BindTools, Argument::Engine(Job::Images), Argument::Target]
+    }
+
+    fn can_be_up_to_date(&self) -> bool {
+        true
+    }
+
+    fn needs(&self, run: &Run) -> Vec<Need> {
+        if run.workspace.product().iso.is_some() { images::needs(run) } else { Vec::new() }
+    }
+
+    fn plan(&self, run: &Run) -> Result<Plan> {
+        match declared(run)? {
+            Some(image) => images::plan(run, &[image]),
+            None => Ok(Plan::new()),
+        }
+    }
+
+    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        match declared(run)? {
+            Some(image) => images::build(run, log, &[image]),
+            None => Ok(Outcome::Skipped(undeclared())),
+        }
+    }
+}
+
+/// The image that the live ISO is made of.
+fn declared(run: &Run) -> Result<Option<&Image>> {
+    let product = run.workspace.product();
+    product.iso.as_ref().map(|iso| product.image(&iso.image)).transpose()
+}
+
+/// Why nothing is to be done where the product has no live ISO.
+pub(crate) fn undeclared() -> Skip {
+    Skip::NotApplicable { why: "release.toml declares no [iso]".to_owned() }
+}

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! `cargo xtask dist --merge`: parts of one release, each built with `--split` on a machine of its own,
+//! become the folder that one machine would have made. Only their `release.json` and the files that
+//! it names are read.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use engine::{Input, Outcome, Plan, Run, Step, StepLog};
+use foundation::{checksum, tree};
+use release::layout::{self, SbomFormat};
+use release::{Artifact, ArtifactKind, Manifest};
+
+use super::build::outputs;
+use super::package::{copy, file_names};
+
+/// The first step of `cargo xtask dist --merge`.
+pub struct Merge;
+
+impl Step for Merge {
+    fn name(&self) -> &'static str {
+        "merge"
+    }
+
+    fn about(&self) -> &'static str {
+        "put parts of one release together, which several machines have built"
+    }
+
+    fn plan(&self, run: &Run) -> Result<Plan> {
+        let read = |plan: Plan, part: &PathBuf| plan.reads(Input::Path(part.clone()));
+        let plan = run.options.parts.iter().fold(Plan::new(), read);
+        let dist = run.dist_in_plan();
+        Ok(plan
+            .native("hold each part against its release.json, and the parts against each other")
+            .native(format!("copy their files to {}", dist.display()))
+            .writes(dist))
+    }
+
+    fn run(&self, run: &Run, _log: &StepLog) -> Result<Outcome> {
+        let parts: Vec<Part> =
+            run.options.parts.iter().map(|folder| Part::read(folder)).collect::<Result<_>>()?;
+        let whole = whole(run, parts.iter().map(|it| (it.folder.as_path(), &it.manifest)))?;
+        for part in &parts {
+            part.check(&run.dist())?;
+        }
+        tree::remove(&run.dist())?;
+        for part in &parts {
+            for artifact in wanted(&part.manifest) {
+                let mode = if artifact.kind == ArtifactKind::Binary { 0o755 } else { 0o644 };
+                let to = run.dist().join(&artifact.path);
+                copy(&part.folder.join(&artifact.path), &to, mode)?;
+            }
+        }
+        let count = whole.artifacts.len();
+        run.update_manifest(|manifest| {
+            *manifest = whole;
+            Ok(())
+        })?;
+        Ok(Outcome::Done(format!("{count} files of {} parts", parts.len())))
+    }
+}
+
+/// What one machine has built.
+struct Part {
+    folder: PathBuf,
+    manifest: Manifest,
+}
+
+impl Part {
+    fn read(folder: &Path) -> Result<Self> {
+        let path = folder.join(layout::MANIFEST);
+        let bytes = fs::read(&path).with_context(|| {
+            format!("{} is no part of a release: cannot read its release.json", folder.display())
+        })?;
+        let manifest = Manifest::parse(&bytes).with_context(|| path.display().to_string())?;
+        Ok(Self { folder: folder.to_owned(), manifest })
+    }
+
+    /// Holds its files against its manifest; `dist` is where the whole is going to lie.
+    fn check(&self, dist: &Path) -> Result<()> {
+        let folder = fs::canonicalize(&self.folder)
+            .with_context(|| format!("cannot read {}", self.folder.display()))?;
+        if dist.canonicalize().is_ok_and(|dist| folder.starts_with(dist)) {
+            bail!(
+                "{} is where the whole release goes: copy the part to another folder first",
+                self.folder.display()
+            );
+        }
+        for artifact in wanted(&self.manifest) {
+            let path = self.folder.join(&artifact.path);
+            let (sha256, size) = checksum::sha256(&path)?;
+            if (sha256.as_str(), size) != (artifact.sha256.as_str(), artifact.size) {
+                bail!("{} is not what release.json beside it says: build it again", path.display());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The files of a part that become files of the whole; its checksums are about the part alone.
+fn wanted(manifest: &Manifest) -> impl Iterator<Item = &Artifact> {
+    manifest.artifacts.iter().filter(|it| it.kind != ArtifactKind::Checksums)
+}
+
+/// The manifest of the whole, still without `SHA256SUMS`.
+///
+/// # Errors
+/// When the parts are not of this very source and version, contradict each other, hold a file twice,
+/// or are not all.
+fn whole<'a>(run: &Run, parts: impl Iterator<Item = (&'a Path, &'a Manifest)>) -> Result<Manifest> {
+    let source = release::Source {
+        uri: run.workspace.product().product.source.clone(),
+        commit: run.workspace.commit().to_owned(),
+        dirty: run.workspace.dirty(),
+    };
+    let name = run.workspace.product().product.name.clone();
+    let (version, channel) = (run.version().text().to_owned(), run.version().channel());
+    let empty = Manifest::new(name, version, channel, source, run.workspace.epoch());
+    combine(empty, parts, &expected(run)?)
+}
+
+/// Every file that all parts together have to hold.
+fn expected(run: &Run) -> Result<BTreeSet<String>> {
+    let mut expected = BTreeSet::new();
+    for output in outputs(run)? {
+        let names = file_names(run, &output);
+        for name in &names.delivered {
+            expected.extend(SbomFormat::ALL.map(|format| layout::sbom(name, format)));
+        }
+        expected.extend(names.delivered);
+        expected.insert(names.debug);
+    }
+    Ok(expected)
+}
+
+/// Adds `parts` to `whole`, and tells every fault of them at once.
+fn combine<'a>(
+    mut whole: Manifest,
+    parts: impl Iterator<Item = (&'a Path, &'a Manifest)>,
+    expected: &BTreeSet<String>,
+) -> Result<Manifest> {
+    let mut faults = Vec::new();
+    let mut from: Vec<(&Path, &str)> = Vec::new();
+    for (folder, part) in parts {
+        let place = folder.display();
+        let mut same = |what: &str, found: &str, wanted: &str| {
+            if found != wanted {
+                faults.push(format!("{place} is of {what} {found}, expected {wanted}"));
+            }
+        };
+        same("product", &part.product, &whole.product);
+        same("version", &part.version, &whole.version);
+        same("commit", &part.source.commit, &whole.source.commit);
+        same("source", &part.source.uri, &whole.source.uri);
+        same("time", &part.epoch.to_string(), &whole.epoch.to_string());
+        if part.source.dirty != whole.source.dirty {
+            faults.push(format!("{place} and this work tree: only one differs from the commit"));
+        }
+        if let Some(image) = part.images.first() {
+            faults.push(format!(
+                "{place} holds the image {}: `cargo xtask images` makes images for all processors \
+                 on one machine",
+                image.repository
+            ));
+        }
+        for (job, engine) in &part.engines {
+            match whole.engines.get(job) {
+                Some(other) if other != engine => faults.push(format!(
+                    "{place} did {job} with {} {}, another part with {} {}",
+                    engine.name, engine.version, other.name, other.version
+                )),
+                _ => drop(whole.engines.insert(job.clone(), engine.clone())),
+            }
+        }
+        for material in &part.materials {
+            let known = whole.materials.iter().find(|it| it.uri == material.uri);
+            if known.is_some_and(|known| known != material) {
+                faults.push(format!("{place} was made of another {} than others", material.uri));
+            }
+            whole.put_material(material.clone());
+        }
+        for artifact in wanted(part) {
+            if !expected.contains(&artifact.path) {
+                faults.push(format!("{place} holds {}, which is not asked for", artifact.path));
+            } else if let Some((first, _)) = from.iter().find(|it| it.1 == artifact.path) {
+                faults.push(format!("{} and {place} both hold {}", first.display(), artifact.path));
+            }
+            from.push((folder, &artifact.path));
+            whole.put_artifact(artifact.clone());
+        }
+    }
+    let missing = expected.iter().filter(|path| from.iter().all(|it| it.1 != path.as_str()));
+    faults.extend(missing.map(|path| format!("no part holds {path}")));
+    if faults.is_empty() {
+        return Ok(whole);
+    }
+    bail!("these parts make no release:\n  {}", faults.join("\n  "))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use release::{Channel, Engine, Image, Material, Source};
+
+    use super::*;
+
+    /// What is done to a part.
+    type Change<'a> = &'a dyn Fn(&mut Manifest);
+
+    fn empty() -> Manifest {
+        let source = Source {
+            uri: "https://example.org/source".to_owned(),
+            commit: "c0ffee".to_owned(),
+            dirty: false,
+        };
+        Manifest::new("thing".to_owned(), "1.2.3".to_owned(), Channel::Stable, source, 7)
+    }
+
+    /// A part with the file `path`, made of `lock` with the compiler of `version`.
+    fn part(path: &str, lock: &str, version: &str) -> Manifest {
+        let mut part = empty();
+        part.put_material(Material {
+            uri: "file:Cargo.lock".to_owned(),
+            digest: BTreeMap::from([("sha256".to_owned(), lock.to_owned())]),
+        });
+        let engine = Engine { name: "native".to_owned(), version: version.to_owned() };
+        part.engines.insert("sbom".to_owned(), engine);
+        for (path, kind) in [(path, ArtifactKind::Binary), ("SHA256SUMS", ArtifactKind::Checksums)]
+        {
+            part.put_artifact(Artifact {
+                path: path.to_owned(),
+                kind,
+                architecture: None,
+                describes: None,
+                size: 1,
+                sha256: "00".to_owned(),
+            });
+        }
+        part
+    }
+
+    fn merged(parts: &[Manifest]) -> Result<Manifest, String> {
+        let expected = ["a", "b"].map(str::to_owned).into();
+        let folders = ["first", "second", "third"].map(Path::new);
+        let parts = folders.into_iter().zip(parts);
+        combine(empty(), parts, &expected).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn parts_become_one_whatever_their_order() {
+        let (a, b) = (part("a", "11", "1"), part("b", "11", "1"));
+        let one = merged(&[a.clone(), b.clone()]).unwrap();
+        assert_eq!(one.to_json().unwrap(), merged(&[b, a]).unwrap().to_json().unwrap());
+        assert_eq!(one.artifacts.len(), 2);
+        assert_eq!((one.materials.len(), one.engines.len()), (1, 1));
+    }
+
+    #[test]
+    fn what_does_not_fit_together_is_told_with_its_place() {
+        let (a, b) = (part("a", "11", "1"), part("b", "11", "1"));
+        let with = |change: &dyn Fn(&mut Manifest)| {
+            let mut changed = b.clone();
+            change(&mut changed);
+            merged(&[a.clone(), changed]).unwrap_err()
+        };
+        let cases: [(Change<'_>, &str); 10] = [
+            (
+                &|it| it.source.commit = "f00d".to_owned(),
+                "second is of commit f00d, expected c0ffee",
+            ),
+            (&|it| it.version = "1.2.4".to_owned(), "second is of version 1.2.4, expected 1.2.3"),
+            (&|it| it.product = "other".to_owned(), "second is of product other, expected thing"),
+            (&|it| it.epoch = 8, "second is of time 8, expected 7"),
+            (&|it| it.source.dirty = true, "second and this work tree: only one differs"),
+            (&|it| *it = part("b", "22", "1"), "second was made of another file:Cargo.lock"),
+            (&|it| *it = part("b", "11", "2"), "second did sbom with native 2, another part with"),
+            (&|it| *it = part("c", "11", "1"), "second holds c, which is not asked for"),
+            (&|it| *it = part("a", "11", "1"), "first and second both hold a"),
+            (&|it| it.images.push(image()), "second holds the image tools/example"),
+        ];
+        for (change, expected) in cases {
+            let error = with(change);
+            assert!(error.contains(expected), "{expected}\n{error}");
+        }
+        let error = merged(&[a]).unwrap_err();
+        assert!(error.ends_with("no part holds b"), "{error}");
+    }
+
+    fn image() -> Image {
+        Image {
+            repository: "tools/example".to_owned(),
+            layout: "images/tools/example".to_owned(),
+            digest: "sha256:00".to_owned(),
+            media_type: String::new(),
+            architectures: Vec::new(),
+            tags: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Packages of distributions: what goes into them and where, written by `packager`.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use engine::workspace::Deliver;
+use engine::{Run, StepLog};
+use foundation::atomic;
+use foundation::command::Command;
+use serde::Serialize;
+use serde_json::json;
+
+use super::contents::NOTICES;
+use crate::build::Output;
+
+/// A file of a package, as `packager` reads it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+struct Installed {
+    /// Where it goes, absolute.
+    path: String,
+    /// The file with its bytes.
+    source: PathBuf,
+    /// Whether it is a program.
+    executable: bool,
+    /// Whether people change it.
+    config: bool,
+    /// Whether it is compressed on the way.
+    gzip: bool,
+}
+
+impl Installed {
+    fn new(path: impl Into<String>, source: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            source: source.into(),
+            executable: false,
+            config: false,
+            gzip: false,
+        }
+    }
+}
+
+/// Whether `form` is a package of a distribution.
+pub(super) fn writes(form: Deliver) -> bool {
+    matches!(form, Deliver::Deb | Deliver::Rpm)
+}
+
+/// Builds `packager` for this machine; cargo does nothing where it is built already. Not optimised,
+/// except for the compression (`profile.dev` in `Cargo.toml`).
+pub(super) fn build(run: &Run) -> Command {
+    run.command("cargo")
+        .args(["build", "--quiet", "--locked", "--package", "packager", "--target-dir"])
+        .arg(run.workspace.target())
+}
+
+/// The command that writes the package `path`.
+pub(super) fn command(run: &Run, form: Deliver, path: &Path) -> Command {
+    let program = run.workspace.target().join("debug/packager");
+    let format = if form == Deliver::Deb { "deb" } else { "rpm" };
+    run.command(&program.to_string_lossy())
+        .args(["--format", format, "--description"])
+        .arg(work(run, path).join("description.json"))
+        .arg("--output")
+        .arg(path)
+}
+
+/// The folder for what is made on the way to the package `path`.
+fn work(run: &Run, path: &Path) -> PathBuf {
+    run.workspace.scratch().join("packages-of-systems").join(path.file_name().unwrap_or_default())
+}
+
+/// Writes the package `path` of `output`: its `executable`, and the files that were `generated` for it.
+///
+/// # Errors
+/// When a file of it can't be read, the unit starts another program, or `packager` fails.
+pub(super) fn write(
+    run: &Run,
+    log: &StepLog,
+    output: &Output<'_>,
+    form: Deliver,
+    (executable, generated): (&Path, &[(String, PathBuf)]),
+    path: &Path,
+) -> Result<()> {
+    let root = run.workspace.root();
+    let program = &output.binary.name;
+    let system = output.binary.system.as_ref();
+    let system = system.with_context(|| format!("{program} has no [binary.system]"))?;
+    let documents = format!("/usr/share/doc/{}", system.name);
+
+    let unit = system.unit.file_name().context("the unit has no name")?.to_string_lossy();
+    let rendered = work(run, path).join(&*unit);
+    let text = root.join(&system.unit);
+    let text = std::fs::read_to_string(&text)
+        .with_context(|| format!("cannot read {}", text.display()))?;
+    atomic::write(&rendered, as_packaged(&text, program)?.as_bytes())?;
+
+    let mut files = vec![
+        Installed { executable: true, ..Installed::new(format!("/usr/bin/{program}"), executable) },
+        Installed::new(format!("/usr/lib/systemd/system/{unit}"), rendered),
+        // Debian Policy, 12.5; the others leave the name to the package.
+        Installed::new(
+            format!("{documents}/{}", if form == Deliver::Deb { "copyright" } else { "LICENSE" }),
+            root.join("LICENSE"),
+        ),
+    ];
+    files.extend(system.config.iter().map(|(path, source)| Installed {
+        config: true,
+        ..Installed::new(path, root.join(source))
+    }));
+    for (name, source) in generated {
+        let path = place(name, form, &documents)
+            .with_context(|| format!("a system has no place for {name}"))?;
+        // Debian Policy, 12.1; the others do the same.
+        files.push(Installed {
+            gzip: path.starts_with("/usr/share/man/"),
+            ..Installed::new(path, source)
+        });
+    }
+    files.sort();
+
+    let above = |path: &String| path.rsplit_once('/').map(|(folder, _)| folder.to_owned());
+    let mut folders: BTreeSet<_> = system.config.keys().filter_map(above).collect();
+    folders.insert(documents);
+    let product = &run.workspace.product().product;
+    let description = json!({
+        "name": system.name,
+        "version": run.version().text(),
+        "architecture": output.target.architecture.oci(),
+        "epoch": run.workspace.epoch(),
+        "summary": system.summary,
+        "text": system.description.trim(),
+        "license": product.license,
+        "vendor": product.vendor,
+        "homepage": product.source,
+        "recommends": system.recommends,
+        "unit": unit,
+        "state": system.state,
+        "folders": folders,
+        "files": files,
+    });
+    let command = command(run, form, path);
+    let description = serde_json::to_string_pretty(&description)?;
+    atomic::write(&work(run, path).join("description.json"), description.as_bytes())?;
+    run.exec(log, &command)
+}
+
+/// The text of a unit for a package, which has its program in `/usr/bin`: `/usr/local` is for what
+/// administrators install themselves (Filesystem Hierarchy Standard 3.0, 4.9).
+fn as_packaged(unit: &str, program: &str) -> Result<String> {
+    let local = format!("/usr/local/bin/{program}");
+    ensure!(unit.contains(&local), "the unit does not start {local}");
+    Ok(unit.replace(&local, &format!("/usr/bin/{program}")))
+}
+
+/// Where a system has a manual page, a completion or the notices; `name` is the path in an archive.
+fn place(name: &str, form: Deliver, documents: &str) -> Option<String> {
+    let Some((folder, file)) = name.rsplit_once('/') else {
+        return (name == NOTICES).then(|| format!("{documents}/{name}"));
+    };
+    match (folder, file.rsplit_once('.')) {
+        ("man", Some((_, section))) => Some(format!("/usr/share/man/man{section}/{file}.gz")),
+        ("completions", Some((program, "bash"))) => {
+            Some(format!("/usr/share/bash-completion/completions/{program}"))
+        }
+        ("completions", Some((_, "fish"))) => {
+            Some(format!("/usr/share/fish/vendor_completions.d/{file}"))
+        }
+        ("completions", None) => Some(match form {
+            Deliver::Deb => format!("/usr/share/zsh/vendor-completions/{file}"),
+            _ => format!("/usr/share/zsh/site-functions/{file}"),
+        }),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_generated_goes_where_a_system_looks_for_it() {
+        use Deliver::{Deb, Rpm};
+        for (name, form, expected) in [
+            ("man/app-serve.8", Deb, Some("/usr/share/man/man8/app-serve.8.gz")),
+            ("completions/app.bash", Rpm, Some("/usr/share/bash-completion/completions/app")),
+            ("completions/app.fish", Rpm, Some("/usr/share/fish/vendor_completions.d/app.fish")),
+            ("completions/_app", Deb, Some("/usr/share/zsh/vendor-completions/_app")),
+            ("completions/_app", Rpm, Some("/usr/share/zsh/site-functions/_app")),
+            ("THIRD-PARTY-NOTICES", Rpm, Some("/doc/THIRD-PARTY-NOTICES")),
+            ("completions/app.elv", Deb, None),
+            ("README", Deb, None),
+        ] {
+            assert_eq!(place(name, form, "/doc").as_deref(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_packaged_unit_starts_the_packaged_program() {
+        let unit = include_str!("../../../../controller/packaging/controller.service");
+        let packaged = as_packaged(unit, "controller").unwrap();
+        assert!(packaged.contains("\nExecStart=/usr/bin/controller serve "), "{packaged}");
+        assert!(!packaged.contains("/usr/local"), "{packaged}");
+        let error = as_packaged("ExecStart=/opt/controller", "controller").unwrap_err();
+        assert!(error.to_string().contains("does not start /usr/local/bin/controller"));
+    }
+}

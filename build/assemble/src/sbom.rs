@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The bills of materials of each binary, package, image and ISO, in each format.
+
+mod engines;
+mod iso;
+mod native;
+pub mod scan;
+
+use anyhow::{Context as _, Result};
+use engine::workspace::{Deliver, Job};
+use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog};
+use foundation::{archive, atomic, checksum};
+use inspect::{ar, rpm};
+use media::platforms::{self, Platform};
+use oci::Layout;
+use release::layout::{self, SbomFormat};
+use release::{Architecture, Artifact, ArtifactKind};
+use sbom::bom::{Bom, Component, Kind, Origin};
+use sbom::crates::Subject;
+use sbom::purl;
+
+use self::engines::{Engine, Name, commands};
+use super::build::{Output, outputs};
+use super::package::{artifact, file_name};
+
+/// `cargo xtask sbom`.
+pub struct Sbom;
+
+/// The version that stands in the documents as that of the program that made them.
+const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+impl Step for Sbom {
+    fn name(&self) -> &'static str {
+        "sbom"
+    }
+
+    fn about(&self) -> &'static str {
+        "write the bills of materials (CycloneDX, SPDX) of each binary, package, image and ISO"
+    }
+
+    fn example(&self) -> &'static str {
+        "--engine sbom=syft"
+    }
+
+    fn arguments(&self) -> &'static [Argument] {
+        &[Argument::Engine(Job::Sbom), Argument::Target]
+    }
+
+    fn can_be_up_to_date(&self) -> bool {
+        true
+    }
+
+    fn needs(&self, run: &Run) -> Vec<Need> {
+        // Where none is named, the plan is an error.
+        let engine = run.engines().sbom().ok();
+        let scanner = engine.filter(|it| *it == Name::Syft).map(|_| Need::Tool("syft"));
+        [Need::Tool("cargo")].into_iter().chain(scanner).collect()
+    }
+
+    fn plan(&self, run: &Run) -> Result<Plan> {
+        let mut plan = Plan::new().reads(Input::Path("Cargo.lock".into())).reads(Input::Manifest);
+        let engine = run.engines().sbom()?;
+        for output in outputs(run)? {
+            plan = commands(engine, run, &output).into_iter().fold(plan, Plan::command);
+        }
+        if engine == Name::Syft {
+            plan = plan.native("the same for each image, one processor at a time");
+        }
+        let images = run.workspace.product().images.iter().map(|image| image.name.clone());
+        for name in files(run)?.into_iter().chain(images) {
+            for format in SbomFormat::ALL {
+                let path = run.dist_in_plan().join(layout::sbom(&name, format));
+                plan = plan.native(format!("write {}", path.display())).writes(path);
+            }
+        }
+        if let Some(iso) = &run.workspace.product().iso {
+            plan = plan.native(format!("write those of the ISO {}", iso.name));
+        }
+        Ok(plan)
+    }
+
+    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        let engine = Engine::open(run, log)?;
+        let mut documents = Vec::new();
+        for output in outputs(run)? {
+            if output.binary.deliver.is_empty() {
+                continue;
+            }
+            let bom = engine.binary(run, log, &output)?;
+            for form in &output.binary.deliver {
+                let describes = file_name(run, &output, *form);
+                let bom = match form {
+                    Deliver::Raw => bom.clone(),
+                    Deliver::TarGz | Deliver::Deb | Deliver::Rpm => {
+                        of_package(run, &describes, *form, &bom)?
+                    }
+                };
+                let architecture = Some(output.target.architecture);
+                documents.push(Document { describes, architecture, bom });
+            }
+        }
+        let manifest = run.manifest()?;
+        for image in &manifest.images {
+            documents.push(of_image(run, log, &engine, image)?);
+        }
+        for iso in manifest.artifacts.iter().filter(|it| it.kind == ArtifactKind::Iso) {
+            documents.push(iso::document(run, log, &engine, &manifest, iso)?);
+        }
+        let mut artifacts = Vec::new();
+        for document in &documents {
+            for format in SbomFormat::ALL {
+                artifacts.push(document.write(run, &engine, format)?);
+            }
+        }
+        let (subjects, count) = (documents.len(), artifacts.len());
+        run.update_manifest(|manifest| {
+            manifest.artifacts.retain(|known| known.kind != ArtifactKind::Sbom);
+            for artifact in artifacts {
+                manifest.put_artifact(artifact);
+            }
+            manifest.engines.insert("sbom".to_owned(), engine.record());
+            Ok(())
+        })?;
+        Ok(Outcome::Done(format!("{count} documents about {subjects} files and images")))
+    }
+}
+
+/// What is to be written in each format.
+struct Document {
+    /// The file or image of the release that it describes.
+    describes: String,
+    /// What that was made for, where that is one architecture.
+    architecture: Option<Architecture>,
+    bom: Bom,
+}
+
+impl Document {
+    fn write(&self, run: &Run, engine: &Engine, format: SbomFormat) -> Result<Artifact> {
+        let product = &run.workspace.product().product;
+        let origin = Origin {
+            tool_version: OWN_VERSION,
+            vendor: &product.vendor,
+            source: &product.source,
+            epoch: run.workspace.epoch(),
+            scanner: engine.scanner(),
+        };
+        let path = layout::sbom(&self.describes, format);
+        let text = sbom::to_json(&self.bom, &origin, format)?;
+        atomic::write(&run.dist().join(&path), text.as_bytes())?;
+        let describes = Some(self.describes.clone());
+        artifact(&run.dist(), &path, ArtifactKind::Sbom, self.architecture, describes)
+    }
+}
+
+/// The binaries and packages of the release.
+fn files(run: &Run) -> Result<Vec<String>> {
+    let outputs = outputs(run)?;
+    let names = outputs
+        .iter()
+        .flat_map(|output| output.binary.deliver.iter().map(|form| file_name(run, output, *form)));
+    Ok(names.collect())
+}
+
+/// The bill of materials of a package: the executable's, and the files beside it.
+fn of_package(run: &Run, name: &str, form: Deliver, executable: &Bom) -> Result<Bom> {
+    let product = &run.workspace.product().product;
+    let version = run.version().text();
+    let path = run.dist().join(name);
+    let (sha256, _) = checksum::sha256(&path)?;
+    let checksum = format!("sha256:{sha256}");
+    let qualifiers = [("checksum", checksum.as_str())];
+    let purl = purl::purl("generic", Some(&product.name), name, version, &qualifiers);
+    let mut bom = Bom::new(Component {
+        supplier: Some(product.vendor.clone()),
+        sha256: Some(sha256),
+        license: Some(product.license.clone()),
+        vcs: Some(product.source.clone()),
+        ..Component::new(Kind::Archive, name, version, purl)
+    });
+    bom.include(executable.clone());
+    let files = match form {
+        Deliver::Deb => ar::files_of_deb(&path)?,
+        Deliver::Rpm => rpm::files(&path)?,
+        Deliver::TarGz | Deliver::Raw => archive::files(&path)?,
+    };
+    for (member, sha256) in files {
+        if executable.subject.sha256.as_ref() == Some(&sha256) {
+            continue;
+        }
+        let reference = format!("file:{member}");
+        bom.depends(&bom.subject.reference.clone(), &reference);
+        bom.add(Component {
+            supplier: Some(product.vendor.clone()),
+            sha256: Some(sha256),
+            license: Some(product.license.clone()),
+            ..Component::without_purl(Kind::File, &member, version, reference)
+        });
+    }
+    Ok(bom)
+}
+
+/// What a bill of materials of the executable `output` with this SHA-256 is about.
+fn executable<'a>(run: &'a Run, output: &'a Output<'_>, sha256: &'a str) -> Subject<'a> {
+    let product = &run.workspace.product().product;
+    Subject {
+        name: &output.binary.name,
+        version: run.version().text(),
+        sha256,
+        product: &product.name,
+        vendor: &product.vendor,
+        license: &product.license,
+        source: &product.source,
+        commit: run.workspace.commit(),
+    }
+}
+
+/// The bill of materials of an image: of each architecture what the engine finds in it. Where there are
+/// several, the subject is the index, which depends on each.
+fn of_image(run: &Run, log: &StepLog, engine: &Engine, image: &release::Image) -> Result<Document> {
+    let layout = Layout::open(run.dist().join(&image.layout))?;
+    let mut parts = Vec::new();
+    for platform in platforms::of(&layout)? {
+        parts.push(of_platform(run, log, engine, &layout, &platform, image)?);
+    }
+    let several = parts.len() > 1;
+    let bom = if several {
+        let subject = container(run, image, &image.digest, None)?;
+        parts.into_iter().fold(Bom::new(subject), |mut bom, part| {
+            bom.include(part);
+            bom
+        })
+    } else {
+        parts.pop().with_context(|| format!("{} is of no architecture", image.repository))?
+    };
+    Ok(Document {
+        describes: image.repository.clone(),
+        architecture: image.architectures.first().copied().filter(|_| !several),
+        bom,
+    })
+}
+
+/// The bill of materials of an image's part for one architecture.
+fn of_platform(
+    run: &Run,
+    log: &StepLog,
+    engine: &Engine,
+    layout: &Layout,
+    platform: &Platform,
+    image: &release::Image,
+) -> Result<Bom> {
+    let digest = platform.descriptor.digest().to_string();
+    let mut bom = Bom::new(container(run, image, &digest, Some(platform.architecture))?);
+    engine.fill(run, log, &mut bom, layout, platform, image)?;
+    Ok(bom)
+}
+
+/// What a bill of materials of an image is about: that with `digest`, an index or a manifest.
+fn container(
+    run: &Run,
+    image: &release::Image,
+    digest: &str,
+    architecture: Option<Architecture>,
+) -> Result<Component> {
+    let product = run.workspace.product();
+    let (_, hex) = digest.split_once(':').context("the image's digest has no algorithm")?;
+    let (_, name) = image.repository.rsplit_once('/').unwrap_or(("", &image.repository));
+    let qualifiers: Vec<_> = architecture.iter().map(|it| ("arch", it.oci())).collect();
+    let purl = purl::purl("oci", None, name, digest, &qualifiers);
+    Ok(Component {
+        supplier: Some(product.product.vendor.clone()),
+        description: Some(product.image(&image.repository)?.description.clone()),
+        sha256: Some(hex.to_owned()),
+        license: Some(product.product.license.clone()),
+        vcs: Some(product.product.source.clone()),
+        ..Component::new(Kind::Container, &image.repository, run.version().text(), purl)
+    })
+}

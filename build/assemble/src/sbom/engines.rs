@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The engines that tell what is in a binary or an image. What they tell is written by the same code, so
+//! documents have the same form, pass the same checks and are the same bytes on a rebuild.
+
+use anyhow::{Context as _, Result};
+use engine::{Run, StepLog};
+use foundation::checksum;
+use foundation::command::Command;
+use media::platforms::Platform;
+use oci::Layout;
+use rust::graph::Edges;
+use sbom::bom::{Bom, Scanner};
+use sbom::crates;
+
+use super::native::CrateSources;
+use super::scan;
+use crate::build::{Output, cargo_tree};
+
+pub(super) use engine::workspace::SbomEngine as Name;
+
+/// What `engine` calls for the executable `output`.
+pub(super) fn commands(engine: Name, run: &Run, output: &Output<'_>) -> Vec<Command> {
+    match engine {
+        Name::Native => {
+            [Edges::Linked, Edges::Built].map(|edges| cargo_tree(run, output, edges)).into()
+        }
+        Name::Syft => vec![scan::of_file(run, &run.workspace.root().join(output.path_in_plan()))],
+    }
+}
+
+/// An engine with what it needs to know.
+pub(super) enum Engine {
+    /// Our own code: what decided the build.
+    Native(Box<CrateSources>),
+    /// syft of this version: what can be seen of what was built.
+    Syft(String),
+}
+
+impl Engine {
+    /// The engine of this run.
+    ///
+    /// # Errors
+    /// When release.toml names no engine, or what it needs can't be read.
+    pub(super) fn open(run: &Run, log: &StepLog) -> Result<Self> {
+        Ok(match run.engines().sbom()? {
+            Name::Native => Self::Native(Box::new(CrateSources::read(run, log)?)),
+            Name::Syft => {
+                let version = run.tools.version("syft");
+                Self::Syft(version.context("syft does not tell its version")?)
+            }
+        })
+    }
+
+    /// What stands in the manifest.
+    pub(super) fn record(&self) -> release::Engine {
+        let (name, version) = match self {
+            Self::Native(_) => ("native", super::OWN_VERSION),
+            Self::Syft(version) => ("syft", version.as_str()),
+        };
+        release::Engine { name: name.to_owned(), version: version.to_owned() }
+    }
+
+    /// What stands in the documents beside the program that writes them.
+    pub(super) fn scanner(&self) -> Option<Scanner<'_>> {
+        match self {
+            Self::Native(_) => None,
+            Self::Syft(version) => Some(Scanner { name: "syft", version }),
+        }
+    }
+
+    /// The bill of materials of one executable.
+    pub(super) fn binary(&self, run: &Run, log: &StepLog, output: &Output<'_>) -> Result<Bom> {
+        if let Self::Native(sources) = self {
+            return sources.bom(run, log, output);
+        }
+        let path = output.verified(run)?;
+        let (sha256, _) = checksum::sha256(&path)?;
+        let mut bom = Bom::new(crates::binary(&super::executable(run, output, &sha256)));
+        scan::file(run, log, &path)?.add(&mut bom);
+        Ok(bom)
+    }
+
+    /// Adds to `bom`, whose subject that is, what the image in `layout` has for one processor.
+    pub(super) fn fill(
+        &self,
+        run: &Run,
+        log: &StepLog,
+        bom: &mut Bom,
+        layout: &Layout,
+        platform: &Platform,
+        image: &release::Image,
+    ) -> Result<()> {
+        if let Self::Native(sources) = self {
+            return sources.fill(run, log, bom, layout, platform, image);
+        }
+        scan::image(run, log, &image.repository, layout, platform)?.add(bom);
+        Ok(())
+    }
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! How steps call syft.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use engine::{Run, StepLog};
+use foundation::command::Command;
+use media::platforms::{self, Platform};
+use oci::Layout;
+use release::Architecture;
+use sbom::syft::Found;
+
+/// syft on the executable at `path`.
+pub fn of_file(run: &Run, path: &Path) -> Command {
+    syft(run, "file", path)
+}
+
+/// syft on what the image `repository` has for one processor, as [`image`] lays it out.
+pub fn of_image(run: &Run, repository: &str, architecture: Architecture) -> Command {
+    syft(run, "oci-dir", &part(run, repository, architecture))
+}
+
+/// What syft finds in the executable at `path`.
+pub fn file(run: &Run, log: &StepLog, path: &Path) -> Result<Found> {
+    found(run, log, &of_file(run, path))
+}
+
+/// What it finds in one processor's part of the image `repository` in `whole`.
+pub fn image(
+    run: &Run,
+    log: &StepLog,
+    repository: &str,
+    whole: &Layout,
+    platform: &Platform,
+) -> Result<Found> {
+    platforms::take_out(whole, platform, &part(run, repository, platform.architecture))?;
+    found(run, log, &of_image(run, repository, platform.architecture))
+}
+
+fn syft(run: &Run, kind: &str, path: &Path) -> Command {
+    run.command("syft")
+        .args(["scan", "--quiet", "--output", "syft-json"])
+        .arg(format!("{kind}:{}", path.display()))
+        .env("SYFT_CHECK_FOR_APP_UPDATE", "false")
+}
+
+fn found(run: &Run, log: &StepLog, command: &Command) -> Result<Found> {
+    Found::parse(&run.attempt_machine(log, command)?.success()?)
+}
+
+/// Where the part of one processor lies.
+fn part(run: &Run, repository: &str, architecture: Architecture) -> PathBuf {
+    let name = repository.replace('/', "_");
+    run.workspace.scratch().join("syft").join(architecture.oci()).join(name)
+}

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Debian packages: their control data and versions, the lock of the packages that images are made of,
+//! the root file system made from those, and which of them have security updates.
+#![forbid(unsafe_code)]
+
+pub mod apt;
+pub mod bootstrap;
+pub mod changelog;
+pub mod control;
+pub mod copyright;
+mod date;
+pub mod expired;
+pub mod lock;
+pub mod root;
+pub mod security;
+pub mod version;

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Security updates: what Debian's security suite has beside the packages of a lock.
+//!
+//! Debian publishes a fixed package there for every advisory of its security team, which leaves
+//! vulnerabilities that it thinks little of to point releases ("Securing Debian Manual", 7.2). So a
+//! package that is older than the one there has a known vulnerability that matters, and a fix.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use super::lock::Locked;
+use super::version::compare;
+
+/// The newest version of each package of the suite, for one architecture.
+#[derive(Debug, Default)]
+pub struct Updates(BTreeMap<String, Update>);
+
+/// A package of the suite.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Update {
+    /// Its version.
+    pub version: String,
+    /// The source that was fixed, `NAME@VERSION`.
+    pub source: String,
+    /// The size of the package file in bytes.
+    pub size: u64,
+}
+
+impl Updates {
+    /// Reads the control data of every package of the suite; a package can be there in several versions.
+    pub fn parse(dump: &str) -> Self {
+        let mut updates = Self::default();
+        for stanza in dump.split("\n\n") {
+            let field = |name: &str| {
+                stanza.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+            };
+            let (Some(package), Some(version)) = (field("Package"), field("Version")) else {
+                continue;
+            };
+            // `NAME`, or `NAME (VERSION)` where that is not the version of the package (Debian policy 5.6.1).
+            let source = match field("Source").map(|it| it.split_once(" (").ok_or(it)) {
+                Some(Ok((name, of))) => format!("{name}@{}", of.trim_end_matches(')')),
+                Some(Err(name)) => format!("{name}@{version}"),
+                None => format!("{package}@{version}"),
+            };
+            let known = updates.0.entry(package.to_owned()).or_default();
+            if known.version.is_empty() || compare(&known.version, version) == Ordering::Less {
+                let size = field("Size").and_then(|it| it.parse().ok()).unwrap_or(u64::MAX);
+                *known = Update { version: version.to_owned(), source, size };
+            }
+        }
+        updates
+    }
+
+    /// The update that `locked` lacks.
+    pub fn lacking(&self, locked: &Locked) -> Option<&Update> {
+        let update = self.0.get(&locked.name)?;
+        (compare(&locked.version, &update.version) == Ordering::Less).then_some(update)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use release::Architecture;
+
+    use super::*;
+
+    const DUMP: &str = "Package: libssl3t64\nSource: openssl\nVersion: 3.5.4-1~deb13u1\n\n\
+        Package: libssl3t64\nSource: openssl\nVersion: 3.5.4-1~deb13u2\n\n\
+        Package: libssl3t64\nSource: openssl\nVersion: 3.5.1-1+deb13u1\n\n\
+        Package: linux-image-amd64\nSource: linux-signed-amd64 (6.12.57+1)\nVersion: 6.12.57-1\n\n\
+        Package: sudo\nVersion: 1.9.16p2-3+deb13u1\n";
+
+    fn lacking(name: &str, version: &str) -> Option<String> {
+        let locked = Locked {
+            image: Architecture::Amd64,
+            set: "base".to_owned(),
+            name: name.to_owned(),
+            version: version.to_owned(),
+            architecture: "amd64".to_owned(),
+            sha256: String::new(),
+        };
+        Updates::parse(DUMP).lacking(&locked).map(|update| update.source.clone())
+    }
+
+    #[test]
+    fn an_older_package_lacks_the_newest_update_of_its_source() {
+        let source = |text: &str| Some(text.to_owned());
+        assert_eq!(lacking("libssl3t64", "3.5.1-1"), source("openssl@3.5.4-1~deb13u2"));
+        assert_eq!(
+            lacking("linux-image-amd64", "6.12.9-1"),
+            source("linux-signed-amd64@6.12.57+1")
+        );
+        assert_eq!(lacking("sudo", "1.9.16p2-3"), source("sudo@1.9.16p2-3+deb13u1"));
+    }
+
+    #[test]
+    fn what_is_as_new_or_not_there_lacks_nothing() {
+        assert_eq!(lacking("libssl3t64", "3.5.4-1~deb13u2"), None);
+        assert_eq!(lacking("libssl3t64", "3.5.4-1"), None);
+        assert_eq!(lacking("bash", "1"), None);
+    }
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! What a gate's allowlist in `release.toml` excuses, and what it no longer does.
+
+use foundation::finding::Finding;
+
+use crate::outcome::Outcome;
+use crate::workspace::Allowance;
+
+/// The outcome of a gate that found `findings`: what the list excuses is taken out, an entry that
+/// excuses nothing is a finding itself, and `done` is what the table says when nothing is left.
+pub fn judge(gate: &str, findings: &[Finding], allowances: &[Allowance], done: String) -> Outcome {
+    let excuses = |allowance: &Allowance, finding: &Finding| {
+        allowance.file == finding.file
+            && allowance.rule.as_ref().is_none_or(|rule| *rule == finding.rule)
+            && allowance.contains.as_ref().is_none_or(|text| finding.message.contains(text))
+    };
+    let stale = allowances.iter().filter(|it| !findings.iter().any(|found| excuses(it, found)));
+    let mut left: Vec<Finding> = stale
+        .map(|allowance| {
+            Finding::in_file(
+                "release.toml",
+                "stale-allowance",
+                format!("[[gates.{gate}.allow]] for {} excuses nothing", allowance.file),
+                "remove the entry",
+            )
+        })
+        .collect();
+    left.extend(
+        findings.iter().filter(|found| !allowances.iter().any(|it| excuses(it, found))).cloned(),
+    );
+    left.sort();
+    if left.is_empty() { Outcome::Done(done) } else { Outcome::Found(left) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allowance(file: &str, rule: Option<&str>, contains: Option<&str>) -> Allowance {
+        Allowance {
+            file: file.to_owned(),
+            rule: rule.map(str::to_owned),
+            contains: contains.map(str::to_owned),
+            reason: "a test".to_owned(),
+        }
+    }
+
+    fn left(allowances: &[Allowance]) -> Vec<String> {
+        let findings = vec![
+            Finding::at("a", 1, "r", "the fault x", ""),
+            Finding::at("b", 2, "s", "the fault y", ""),
+        ];
+        match judge("g", &findings, allowances, "fine".to_owned()) {
+            Outcome::Found(left) => {
+                left.into_iter().map(|f| format!("{}:{}", f.file, f.rule)).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn an_entry_excuses_what_it_names_and_nothing_else() {
+        assert_eq!(left(&[]), ["a:r", "b:s"]);
+        assert_eq!(left(&[allowance("a", None, None)]), ["b:s"]);
+        assert_eq!(
+            left(&[allowance("a", Some("r"), Some("x")), allowance("b", None, None)]),
+            [""; 0]
+        );
+    }
+
+    #[test]
+    fn an_entry_that_excuses_nothing_is_a_fault() {
+        assert_eq!(
+            left(&[allowance("a", Some("other"), None)]),
+            ["a:r", "b:s", "release.toml:stale-allowance"]
+        );
+        assert_eq!(left(&[allowance("a", None, Some("z"))]).len(), 3);
+    }
+}

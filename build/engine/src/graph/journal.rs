@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! What happened in a run, written down as it happens: one JSON document a line, each on the disk
+//! before the next thing begins.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use foundation::atomic;
+use serde::{Deserialize, Serialize};
+
+/// One line of a journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "record", rename_all = "snake_case")]
+pub(super) enum Record {
+    /// A run began, or went on.
+    Opened,
+    /// A step began.
+    Started {
+        /// The step.
+        step: String,
+    },
+    /// A step ended.
+    Ended {
+        /// The step.
+        step: String,
+        /// Whether those that come after it could run.
+        good: bool,
+        /// The fact in the table.
+        fact: String,
+        /// Digest of what it wrote; see [`foundation::tree::digest`].
+        wrote: String,
+        /// How long it took.
+        milliseconds: u64,
+    },
+    /// Every step ended well: the next run begins anew.
+    Closed,
+}
+
+/// The journal of one run, open at its end.
+pub(super) struct Journal {
+    file: File,
+}
+
+impl Journal {
+    /// Opens `path` and gives the records of a run that did not come to a good end, and with `closed`
+    /// those of one that did; otherwise the journal begins anew.
+    ///
+    /// A line that was not written to its end (the power failed) is cut off, and with it anything
+    /// after the first line that is no record.
+    pub(super) fn open(path: &Path, closed: bool) -> Result<(Self, Vec<Record>)> {
+        let context = || format!("cannot open the journal {}", path.display());
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).with_context(context)?;
+        }
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .with_context(context)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).with_context(context)?;
+        let (mut records, mut whole) = parse(&bytes);
+        if !closed && records.last() == Some(&Record::Closed) {
+            (records, whole) = (Vec::new(), 0);
+        }
+        file.set_len(whole).with_context(context)?;
+        file.seek(SeekFrom::End(0)).with_context(context)?;
+        if let Some(folder) = path.parent() {
+            atomic::sync_folder(folder)?;
+        }
+        let mut journal = Self { file };
+        journal.add(&Record::Opened)?;
+        Ok((journal, records))
+    }
+
+    /// Adds a record; it is on the disk when this returns.
+    pub(super) fn add(&mut self, record: &Record) -> Result<()> {
+        let mut line = serde_json::to_vec(record)?;
+        line.push(b'\n');
+        // In one call, so that a kill leaves the line whole or, after a power failure, cut.
+        self.file.write_all(&line).context("cannot write the journal")?;
+        self.file.sync_data().context("cannot write the journal")
+    }
+}
+
+/// The records at the start of `bytes`, and how many bytes they take.
+fn parse(bytes: &[u8]) -> (Vec<Record>, u64) {
+    let mut records = Vec::new();
+    let mut whole = 0;
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        match serde_json::from_slice(line) {
+            Ok(record) if line.ends_with(b"\n") => records.push(record),
+            _ => break,
+        }
+        whole += line.len() as u64;
+    }
+    (records, whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(step: &str) -> Record {
+        Record::Ended {
+            step: step.into(),
+            good: true,
+            fact: "3 files".into(),
+            wrote: "0".into(),
+            milliseconds: 7,
+        }
+    }
+
+    #[test]
+    fn gives_back_what_was_written_before_a_kill() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal/run.jsonl");
+        let (mut journal, before) = Journal::open(&path, false).unwrap();
+        assert_eq!(before, []);
+        journal.add(&ended("fmt")).unwrap();
+        drop(journal);
+        let (_, before) = Journal::open(&path, false).unwrap();
+        assert_eq!(before, [Record::Opened, ended("fmt")]);
+    }
+
+    #[test]
+    fn begins_anew_after_a_good_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.jsonl");
+        let (mut journal, _) = Journal::open(&path, false).unwrap();
+        journal.add(&ended("fmt")).unwrap();
+        journal.add(&Record::Closed).unwrap();
+        let (_, before) = Journal::open(&path, false).unwrap();
+        assert_eq!(before, []);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "{\"record\":\"opened\"}\n");
+    }
+
+    #[test]
+    fn goes_on_after_a_good_end_where_that_is_wanted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.jsonl");
+        let (mut journal, _) = Journal::open(&path, true).unwrap();
+        journal.add(&ended("build")).unwrap();
+        journal.add(&Record::Closed).unwrap();
+        let (_, before) = Journal::open(&path, true).unwrap();
+        assert_eq!(before, [Record::Opened, ended("build"), Record::Closed]);
+    }
+
+    #[test]
+    fn a_cut_at_any_byte_loses_the_cut_record_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.jsonl");
+        let (mut journal, _) = Journal::open(&path, false).unwrap();
+        journal.add(&ended("fmt")).unwrap();
+        let first = fs::read(&path).unwrap();
+        journal.add(&ended("lint")).unwrap();
+        let all = fs::read(&path).unwrap();
+        for length in first.len()..all.len() {
+            fs::write(&path, &all[..length]).unwrap();
+            let (mut journal, before) = Journal::open(&path, false).unwrap();
+            assert_eq!(before, [Record::Opened, ended("fmt")], "cut at {length}");
+            journal.add(&ended("test")).unwrap();
+            let (_, before) = Journal::open(&path, false).unwrap();
+            assert_eq!(before, [Record::Opened, ended("fmt"), Record::Opened, ended("test")]);
+        }
+    }
+}

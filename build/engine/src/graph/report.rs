@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! What came of a run: a table for people, a document for programs, an exit code for shells.
+
+mod files;
+mod junit;
+mod sarif;
+mod summary;
+
+use std::fmt::Write as _;
+
+use foundation::finding::Finding;
+use foundation::text::{count, seconds};
+use serde::Serialize;
+
+use crate::outcome::{Gap, Skip};
+
+/// What came of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// The pipeline.
+    pub pipeline: String,
+    /// The version that it built.
+    pub version: String,
+    /// The commit that it built from.
+    pub commit: String,
+    /// A gate that could not run counts as failed.
+    pub strict: bool,
+    /// The steps in the order of the pipeline.
+    pub steps: Vec<Row>,
+    /// The longest way through the graph: no number of jobs makes the run shorter.
+    pub critical_path_milliseconds: u64,
+    /// How long the run took.
+    pub milliseconds: u64,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Row {
+    /// The step.
+    pub step: String,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// How long it took.
+    pub milliseconds: u64,
+    /// Its log, if it ran.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
+}
+
+/// How a step of a run ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Verdict {
+    /// It did its work.
+    Done {
+        /// One short fact.
+        fact: String,
+    },
+    /// It did its work in an earlier run that was stopped, and that work is still there.
+    Kept {
+        /// One short fact.
+        fact: String,
+    },
+    /// A gate whose inputs are as they were when it last ended well.
+    Unchanged {
+        /// One short fact.
+        fact: String,
+        /// When that was, by RFC 3339 in UTC.
+        since: String,
+    },
+    /// It did its work but for some of it.
+    Incomplete {
+        /// One short fact.
+        fact: String,
+        /// What it could not judge.
+        gaps: Vec<Gap>,
+        /// Whether that is what it ran for: it counts as done then.
+        expected: bool,
+    },
+    /// It did its work and found faults.
+    Found {
+        /// All of them.
+        findings: Vec<Finding>,
+        /// One short fact, where the step has more to report than their number.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        fact: String,
+    },
+    /// It could not do its work.
+    Failed {
+        /// Why, over several lines.
+        error: String,
+    },
+    /// It did not run.
+    Skipped {
+        /// Why.
+        #[serde(flatten)]
+        skip: Skip,
+    },
+}
+
+impl Verdict {
+    /// Whether those that come after it may run.
+    pub fn good(&self) -> bool {
+        matches!(
+            self,
+            Self::Done { .. }
+                | Self::Kept { .. }
+                | Self::Unchanged { .. }
+                | Self::Incomplete { .. }
+                | Self::Skipped { skip: Skip::NotApplicable { .. } }
+        )
+    }
+
+    /// Whether it was begun in this run.
+    pub(super) fn ran(&self) -> bool {
+        !matches!(self, Self::Skipped { .. } | Self::Kept { .. } | Self::Unchanged { .. })
+    }
+
+    /// The fact, where there is one.
+    pub(super) fn fact(&self) -> String {
+        match self {
+            Self::Done { fact }
+            | Self::Kept { fact }
+            | Self::Unchanged { fact, .. }
+            | Self::Incomplete { fact, .. } => fact.clone(),
+            _ => String::new(),
+        }
+    }
+
+    /// One word for the table.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Done { .. } | Self::Incomplete { expected: true, .. } => "ok",
+            Self::Incomplete { expected: false, .. } => "partly",
+            Self::Kept { .. } => "kept",
+            Self::Unchanged { .. } => "same",
+            Self::Found { .. } | Self::Failed { .. } => "failed",
+            Self::Skipped { .. } => "skipped",
+        }
+    }
+
+    /// The rest of the line in the table.
+    fn note(&self) -> String {
+        match self {
+            Self::Kept { fact } if fact.is_empty() => "finished in an earlier run".to_owned(),
+            Self::Kept { fact } => format!("{fact}, finished in an earlier run"),
+            Self::Unchanged { fact, since } if fact.is_empty() => {
+                format!("unchanged since {since}")
+            }
+            Self::Unchanged { fact, since } => format!("{fact}, unchanged since {since}"),
+            Self::Found { findings, fact } if fact.is_empty() => count(findings.len(), "finding"),
+            Self::Done { fact } | Self::Incomplete { fact, .. } | Self::Found { fact, .. } => {
+                fact.clone()
+            }
+            Self::Failed { error } => error.lines().next().unwrap_or_default().to_owned(),
+            Self::Skipped { skip } => skip.to_string(),
+        }
+    }
+}
+
+/// How many steps ended in which way.
+#[derive(Debug, Default)]
+struct Counts {
+    failed: usize,
+    /// Gates that could not run here. Without its program, another step than a gate stops the run.
+    gates: usize,
+    /// Steps that did only a part of their work.
+    incomplete: usize,
+    /// Other steps that did not run although they had work.
+    steps: usize,
+}
+
+impl Report {
+    fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for row in &self.steps {
+            match &row.verdict {
+                Verdict::Found { .. } | Verdict::Failed { .. } => counts.failed += 1,
+                Verdict::Skipped { skip } if skip.could_not_run() && self.strict => {
+                    counts.failed += 1;
+                }
+                Verdict::Skipped { skip } if skip.could_not_run() => counts.gates += 1,
+                Verdict::Incomplete { expected: false, .. } => counts.incomplete += 1,
+                verdict @ Verdict::Skipped { .. } if !verdict.good() => counts.steps += 1,
+                _ => {}
+            }
+        }
+        counts
+    }
+
+    /// The outcome of a step in one word, and the rest of its line in the table.
+    fn told(&self, row: &Row) -> (&'static str, String) {
+        match &row.verdict {
+            Verdict::Skipped { skip } if skip.could_not_run() && self.strict => {
+                ("failed", format!("could not run: {skip}"))
+            }
+            verdict => (verdict.word(), verdict.note()),
+        }
+    }
+
+    /// 0 done, 1 a step failed or the run was stopped, 3 done but something did not run.
+    pub fn exit_code(&self) -> u8 {
+        let stopped = |row: &Row| row.verdict == Verdict::Skipped { skip: Skip::Stopped };
+        match self.counts() {
+            Counts { failed: 0, gates: 0, incomplete: 0, steps: 0 } => 0,
+            Counts { failed: 0, .. } if !self.steps.iter().any(stopped) => 3,
+            _ => 1,
+        }
+    }
+
+    /// Whether nothing is left that the same command could go on with.
+    pub(super) fn ended_well(&self) -> bool {
+        self.exit_code() != 1
+    }
+
+    /// The table, and below it one line that sums up.
+    pub fn table(&self) -> String {
+        let width = self.steps.iter().map(|row| row.step.len()).max().unwrap_or(0).max(4);
+        let mut out = format!("{:width$}  {:7}  {:>8}  note\n", "step", "outcome", "time");
+        for row in &self.steps {
+            let time = if row.verdict.ran() { seconds(row.milliseconds) } else { String::new() };
+            let (word, note) = self.told(row);
+            // Writing into a String has no way to fail.
+            let _infallible = writeln!(out, "{:width$}  {word:7}  {time:>8}  {note}", row.step);
+        }
+        let mut out = out.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
+        for (step, gap) in self.gaps() {
+            let _infallible = write!(out, "\n\n{step}: {gap}");
+        }
+        format!("{out}\n\n{}\n", self.summary())
+    }
+
+    /// What steps could not judge here, each with its step.
+    fn gaps(&self) -> impl Iterator<Item = (&str, &Gap)> {
+        self.steps.iter().flat_map(|row| {
+            let gaps = match &row.verdict {
+                Verdict::Incomplete { gaps, .. } => gaps.as_slice(),
+                _ => &[],
+            };
+            gaps.iter().map(|gap| (row.step.as_str(), gap))
+        })
+    }
+
+    fn summary(&self) -> String {
+        let Counts { failed, gates, incomplete, steps } = self.counts();
+        let mut parts = Vec::new();
+        if failed > 0 {
+            parts.push(format!("{} failed", count(failed, "step")));
+        }
+        if incomplete > 0 {
+            parts.push(format!("{} incomplete", count(incomplete, "gate")));
+        }
+        for (number, what) in [(gates, "gate"), (steps, "step")] {
+            if number > 0 {
+                parts.push(format!("{} did not run", count(number, what)));
+            }
+        }
+        if parts.is_empty() {
+            parts.push(format!("{} ok", count(self.steps.len(), "step")));
+        }
+        format!(
+            "{}: {} in {} (critical path {})",
+            self.pipeline,
+            parts.join(", "),
+            seconds(self.milliseconds),
+            seconds(self.critical_path_milliseconds)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A run with a step of every kind.
+    pub(super) fn every_kind() -> Report {
+        let findings = vec![
+            Finding::at("a b/x.rs", 3, "spdx", "no <licence> line", "add \"it\""),
+            Finding::in_file("Cargo.lock", "RUSTSEC-1", "bad\n1.0.0", "cargo update bad"),
+        ];
+        let steps = [
+            ("fmt", done()),
+            ("lint", Verdict::Unchanged { fact: "Rust".into(), since: "2026-01-01".into() }),
+            ("headers", Verdict::Found { findings, fact: String::new() }),
+            ("schema", skipped(Skip::NotApplicable { why: "no schema".into() })),
+            ("test", Verdict::Failed { error: "it broke\nat once".into() }),
+            ("coverage", skipped(Skip::Upstream { step: "test".into() })),
+            ("images", missing()),
+            ("audit", incomplete(false)),
+        ];
+        let row = |(step, verdict): (&str, Verdict)| Row {
+            step: step.to_owned(),
+            verdict,
+            milliseconds: 1_234,
+            log: None,
+        };
+        Report { steps: steps.map(row).into(), ..report(Vec::new(), false) }
+    }
+
+    fn report(verdicts: Vec<Verdict>, strict: bool) -> Report {
+        let names = ["fmt", "headers", "images", "sign"];
+        let row = |(verdict, name): (Verdict, &str)| Row {
+            step: name.to_owned(),
+            verdict,
+            milliseconds: 65_432,
+            log: None,
+        };
+        Report {
+            pipeline: "pr".to_owned(),
+            version: "1.2.3".to_owned(),
+            commit: "0".to_owned(),
+            strict,
+            steps: verdicts.into_iter().zip(names).map(row).collect(),
+            critical_path_milliseconds: 300,
+            milliseconds: 125_000,
+        }
+    }
+
+    fn done() -> Verdict {
+        Verdict::Done { fact: "7 files".to_owned() }
+    }
+
+    fn missing() -> Verdict {
+        let (tool, fix) =
+            ("podman is not installed".to_owned(), "apt-get install podman".to_owned());
+        Verdict::Skipped { skip: Skip::MissingTool { tool, fix } }
+    }
+
+    fn incomplete(expected: bool) -> Verdict {
+        Verdict::Incomplete { fact: "40 passed".to_owned(), gaps: vec![gap()], expected }
+    }
+
+    fn gap() -> Gap {
+        Gap { problem: "2 tests skipped".to_owned(), fix: "apt-get install x".to_owned() }
+    }
+
+    fn skipped(skip: Skip) -> Verdict {
+        Verdict::Skipped { skip }
+    }
+
+    #[test]
+    fn the_table_says_step_outcome_time_and_why() {
+        let findings =
+            vec![Finding::at("a", 1, "r", "m", "n"), Finding::in_file("b", "r", "m", "n")];
+        let upstream = skipped(Skip::Upstream { step: "images".to_owned() });
+        let report = report(
+            vec![done(), Verdict::Found { findings, fact: String::new() }, missing(), upstream],
+            false,
+        );
+        insta::assert_snapshot!(report.table(), @r"
+        step     outcome      time  note
+        fmt      ok         65.4 s  7 files
+        headers  failed     65.4 s  2 findings
+        images   skipped            podman is not installed; fix: apt-get install podman
+        sign     skipped            images did not succeed
+
+        pr: 1 step failed, 1 gate did not run, 1 step did not run in 2 m 05 s (critical path 0.3 s)
+        ");
+    }
+
+    #[test]
+    fn the_table_lists_what_was_not_judged_with_its_fix() {
+        let table = report(vec![done(), incomplete(false)], false).table();
+        assert!(table.contains("headers  partly     65.4 s  40 passed\n"), "{table}");
+        assert!(
+            table.contains("\nheaders: 2 tests skipped\n    fix: apt-get install x\n"),
+            "{table}"
+        );
+        assert!(table.contains("\npr: 1 gate incomplete in"), "{table}");
+        let table = report(vec![done(), incomplete(true)], true).table();
+        assert!(
+            table.contains("pr: 2 steps ok in") && table.contains("2 tests skipped"),
+            "{table}"
+        );
+    }
+
+    #[test]
+    fn where_no_gate_may_be_left_out_one_that_could_not_run_has_failed() {
+        let table = report(vec![done(), missing()], true).table();
+        assert!(table.contains("headers  failed             could not run: podman"), "{table}");
+        assert!(table.contains("pr: 1 step failed in"), "{table}");
+    }
+
+    #[test]
+    fn skipped_is_neither_failed_nor_passed() {
+        let failed = || Verdict::Failed { error: "no".to_owned() };
+        let idle = || skipped(Skip::NotApplicable { why: "no image".to_owned() });
+        for (verdicts, strict, code) in [
+            (vec![done(), done()], false, 0),
+            (vec![done(), idle()], true, 0),
+            (vec![done(), missing()], false, 3),
+            (vec![done(), missing()], true, 1),
+            (vec![missing(), failed()], false, 1),
+            (vec![done(), incomplete(false)], false, 3),
+            (vec![done(), incomplete(true)], true, 0),
+            (vec![incomplete(false), failed()], false, 1),
+            (vec![skipped(Skip::Unable(gap())), done()], false, 3),
+            (vec![skipped(Skip::Unable(gap())), done()], true, 1),
+            (vec![done(), skipped(Skip::Stopped)], false, 1),
+        ] {
+            assert_eq!(report(verdicts.clone(), strict).exit_code(), code, "{verdicts:?}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! A run as `JUnit` XML, which every CI system shows: the pipeline is the suite, each step a case.
+//!
+//! There is no standard; this is the form that Jenkins' `JUnit` plugin reads (its `junit-10.xsd`).
+//! The tests themselves have a report of their own, which nextest writes.
+
+use std::fmt::Write as _;
+
+use super::{Report, Verdict};
+
+impl Report {
+    /// The run as a document.
+    pub(super) fn junit(&self) -> String {
+        let bodies: Vec<_> = self.steps.iter().map(|row| self.body(&row.verdict)).collect();
+        let number = |kind: &str| bodies.iter().filter(|it| it.starts_with(kind)).count();
+        let counts = format!(
+            "name=\"{}\" tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{}\" time=\"{}\"",
+            text(&self.pipeline),
+            bodies.len(),
+            number("<failure"),
+            number("<error"),
+            number("<skipped"),
+            seconds(self.milliseconds),
+        );
+        let mut out = format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites {counts}>\n  <testsuite {counts}>\n"
+        );
+        for (row, body) in self.steps.iter().zip(bodies) {
+            // Writing into a String has no way to fail.
+            let _infallible = writeln!(
+                out,
+                "    <testcase classname=\"{}\" name=\"{}\" time=\"{}\">{body}</testcase>",
+                text(&self.pipeline),
+                text(&row.step),
+                seconds(row.milliseconds),
+            );
+        }
+        out.push_str("  </testsuite>\n</testsuites>\n");
+        out
+    }
+
+    /// What stands in the case of a step.
+    fn body(&self, verdict: &Verdict) -> String {
+        let element = |name: &str, message: &str, body: &str| {
+            format!("<{name} message=\"{}\">{}</{name}>", text(message), text(body))
+        };
+        match verdict {
+            Verdict::Found { findings, .. } => {
+                let all: Vec<_> = findings.iter().map(ToString::to_string).collect();
+                element("failure", &verdict.note(), &all.join("\n"))
+            }
+            Verdict::Failed { error } => element("error", &verdict.note(), error),
+            Verdict::Skipped { skip } if skip.could_not_run() && self.strict => {
+                element("error", &format!("could not run: {}", verdict.note()), "")
+            }
+            Verdict::Skipped { .. } => element("skipped", &verdict.note(), ""),
+            // There is no form for a part: a case that is not skipped counts as passed.
+            Verdict::Incomplete { gaps, expected: false, .. } => {
+                let all: Vec<_> = gaps.iter().map(ToString::to_string).collect();
+                element("skipped", &verdict.note(), &all.join("\n"))
+            }
+            Verdict::Done { .. }
+            | Verdict::Kept { .. }
+            | Verdict::Unchanged { .. }
+            | Verdict::Incomplete { expected: true, .. } => String::new(),
+        }
+    }
+}
+
+/// Seconds with three digits after the dot.
+fn seconds(milliseconds: u64) -> String {
+    format!("{}.{:03}", milliseconds / 1000, milliseconds % 1000)
+}
+
+/// As content or value of an attribute (XML 1.0, sections 2.2 and 2.4): characters that a document
+/// can't hold, such as those that colour a terminal, are left out.
+fn text(text: &str) -> String {
+    let mut out = String::new();
+    for letter in text.chars() {
+        match letter {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\n' | '\t' => out.push(letter),
+            '\u{fffe}' | '\u{ffff}' => {}
+            letter if letter.is_control() => {}
+            letter => out.push(letter),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::every_kind;
+    use super::*;
+
+    #[test]
+    fn each_step_is_a_case() {
+        insta::assert_snapshot!(every_kind().junit());
+        let cases = crate::junit::cases(&every_kind().junit());
+        assert_eq!(cases.len(), every_kind().steps.len());
+        assert_eq!(cases.iter().filter(|case| case.failure.is_some()).count(), 2);
+    }
+
+    #[test]
+    fn a_gate_that_has_to_run_and_could_not_is_an_error() {
+        let report = Report { strict: true, ..every_kind() };
+        assert!(report.junit().contains("<error message=\"could not run: podman"));
+    }
+
+    #[test]
+    fn what_a_document_can_not_hold_is_left_out() {
+        assert_eq!(text("\u{1b}[1mé <&>\"\u{0}\u{ffff}"), "[1mé &lt;&amp;&gt;&quot;");
+        assert_eq!(seconds(61_005), "61.005");
+    }
+}

@@ -1,0 +1,404 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Runs the steps of a pipeline: journalled, shown while they run, and reported at the end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail};
+use foundation::text::{count, seconds};
+use foundation::tree;
+use release::Channel;
+
+use super::check::{Graph, Node};
+use super::execute::{Answer, Event, execute};
+use super::journal::{Journal, Record};
+use super::progress::Progress;
+use super::report::{Report, Row, Verdict};
+use super::{Stage, resume, unchanged};
+use crate::outcome::{Judgement, Outcome, Skip};
+use crate::plan::{Input, Need};
+use crate::run::Run;
+use crate::ui::Ui;
+
+/// What a step gave: how it ended, what it wrote, and how long it took.
+struct Ended {
+    verdict: Verdict,
+    wrote: String,
+    milliseconds: u64,
+}
+
+/// The steps of a pipeline by their names and edges.
+///
+/// # Errors
+/// When they make no order; nothing has run then.
+pub fn graph(stages: &[Stage]) -> Result<Graph> {
+    let nodes = stages.iter().map(|stage| Node {
+        name: stage.step.name().to_owned(),
+        after: stage.after.iter().map(|name| (*name).to_owned()).collect(),
+    });
+    Ok(Graph::new(nodes.collect())?)
+}
+
+/// Runs the pipeline `name` of `stages` and reports.
+///
+/// # Errors
+/// When the run could not be carried out: another one is under way, or the journal can't be
+/// written. That a step failed is part of the report.
+pub fn run(name: &str, stages: &[Stage], run: &Run, ui: &Ui) -> Result<Report> {
+    let graph = graph(stages)?;
+    let started = Instant::now();
+    let _alone = lock(&run.workspace.scratch())?;
+    let keys = unchanged::keys(stages, run)?;
+    let mut earlier = BTreeMap::new();
+    if may_recall(stages, run) {
+        earlier = unchanged::recall(stages, &keys, run);
+    }
+    // Writing to the disk and waiting for it takes longer than finding that nothing is to be done.
+    let mut journal = None;
+    if earlier.len() < graph.len() {
+        let key = key(name, stages, run)?;
+        let path = run.workspace.scratch().join("journal").join(format!("{name}-{key}.jsonl"));
+        let (opened, records) = Journal::open(&path, may_be_up_to_date(stages, run))?;
+        journal = Some(opened);
+        let kept = resume::kept(&graph, &records, |node, wrote| intact(stages, node, run, wrote));
+        earlier.extend(kept.into_iter().map(|(node, fact)| (node, Verdict::Kept { fact })));
+    }
+    let mut note = |record: &Record| journal.as_mut().map_or(Ok(()), |it| it.add(record));
+
+    let mut rows: Vec<Option<Row>> = stages.iter().map(|_| None).collect();
+    let mut progress = Progress::new(graph.len());
+    let work = |node: usize| match earlier.get(&node) {
+        Some(verdict) => {
+            Ok(Ended { verdict: verdict.clone(), wrote: String::new(), milliseconds: 0 })
+        }
+        None => attempt(stages, node, run),
+    };
+    let result = execute(&graph, run.options.jobs, work, |event| {
+        let (node, ended) = match event {
+            Event::Tick => {
+                let now = started.elapsed();
+                ui.live(&progress.line(now));
+                if !ui.is_live()
+                    && let Some(heartbeat) = progress.heartbeat(now)
+                {
+                    ui.status("Running", &heartbeat);
+                }
+                return Ok(stop_or(run, Answer::Good));
+            }
+            Event::Start(node) => {
+                let now = started.elapsed();
+                progress.start(node, graph.name(node), now);
+                if !earlier.contains_key(&node) {
+                    note(&Record::Started { step: graph.name(node).to_owned() })?;
+                    if !ui.is_live() {
+                        ui.status("Running", graph.name(node));
+                    }
+                }
+                ui.live(&progress.line(now));
+                return Ok(stop_or(run, Answer::Good));
+            }
+            Event::End(node, result) => {
+                (node, result.unwrap_or_else(|error| Ended::failed(&error, 0)))
+            }
+            Event::Skip { node, because } => {
+                let step = graph.name(because).to_owned();
+                (node, Ended::skipped(Skip::Upstream { step }))
+            }
+            Event::Drop(node) => (node, Ended::skipped(Skip::Stopped)),
+        };
+        progress.end(node);
+        if !earlier.contains_key(&node) {
+            note(&Record::Ended {
+                step: graph.name(node).to_owned(),
+                good: ended.verdict.good(),
+                fact: ended.verdict.fact(),
+                wrote: ended.wrote,
+                milliseconds: ended.milliseconds,
+            })?;
+        }
+        let row = Row {
+            step: graph.name(node).to_owned(),
+            log: ended.verdict.ran().then(|| format!("target/xtask/logs/{}.log", graph.name(node))),
+            verdict: ended.verdict,
+            milliseconds: ended.milliseconds,
+        };
+        show(&row, ui);
+        let answer = if row.verdict.good() { Answer::Good } else { Answer::Bad };
+        let fatal = run.options.fail_fast && answer == Answer::Bad;
+        rows.iter_mut().skip(node).take(1).for_each(|place| *place = Some(row.clone()));
+        Ok(if fatal { Answer::Stop } else { stop_or(run, answer) })
+    });
+    ui.clear();
+    result.context("the run ended before its time; the same command goes on")?;
+
+    let steps: Vec<Row> = rows.into_iter().flatten().collect();
+    let report = Report {
+        pipeline: name.to_owned(),
+        version: run.version().text().to_owned(),
+        commit: run.workspace.commit().to_owned(),
+        strict: run.options.strict,
+        critical_path_milliseconds: critical_path(&graph, &steps),
+        steps,
+        milliseconds: milliseconds(started),
+    };
+    if report.ended_well() {
+        note(&Record::Closed)?;
+    }
+    unchanged::remember(stages, &keys, &report.steps, run)?;
+    report.write(&run.workspace.scratch())?;
+    Ok(report)
+}
+
+impl Ended {
+    fn failed(error: &anyhow::Error, milliseconds: u64) -> Self {
+        let error = format!("{error:#}");
+        Self { verdict: Verdict::Failed { error }, wrote: String::new(), milliseconds }
+    }
+
+    fn skipped(skip: Skip) -> Self {
+        Self { verdict: Verdict::Skipped { skip }, wrote: String::new(), milliseconds: 0 }
+    }
+}
+
+/// One step, from its needs to the digest of what it wrote.
+fn attempt(stages: &[Stage], node: usize, run: &Run) -> Result<Ended> {
+    let step = stages.get(node).context("there is no such step")?.step;
+    for need in step.needs(run) {
+        if let Need::Tool(tool) = need
+            && let Err(missing) = run.tools.check(tool)
+        {
+            let skip = Skip::MissingTool { tool: missing.problem, fix: missing.fix };
+            return Ok(Ended::skipped(skip));
+        }
+    }
+    let log = run.tools.log(&run.workspace.scratch().join("logs"), step.name())?;
+    let log = log.echoing(run.options.verbose);
+    let started = Instant::now();
+    let outcome = step.plan(run).and_then(|plan| Ok((step.run(run, &log)?, plan)));
+    let took = milliseconds(started);
+    let (outcome, plan) = match outcome {
+        Ok(outcome) => outcome,
+        Err(_) if run.tools.stop().requested() => return Ok(Ended::skipped(Skip::Stopped)),
+        Err(error) => {
+            log.note(&format!("error: {error:#}"));
+            return Ok(Ended::failed(&error, took));
+        }
+    };
+    Ok(match outcome {
+        Outcome::Done(fact) => Ended {
+            verdict: Verdict::Done { fact },
+            wrote: tree::digest(run.workspace.root(), plan.writes.iter().map(AsRef::as_ref))?,
+            milliseconds: took,
+        },
+        Outcome::Found(findings) => {
+            for finding in &findings {
+                log.note(&finding.to_string());
+            }
+            let verdict = Verdict::Found { findings, fact: String::new() };
+            Ended { verdict, wrote: String::new(), milliseconds: took }
+        }
+        Outcome::Judged(judgement) => {
+            let findings = judgement.findings.iter().map(ToString::to_string);
+            let gaps = judgement.gaps.iter().map(ToString::to_string);
+            findings.chain(gaps).for_each(|text| log.note(&text));
+            let verdict = verdict(judgement, run.options.strict);
+            let writes = plan.writes.iter().map(AsRef::as_ref);
+            let wrote = if verdict.good() {
+                tree::digest(run.workspace.root(), writes)?
+            } else {
+                String::new()
+            };
+            Ended { verdict, wrote, milliseconds: took }
+        }
+        Outcome::Skipped(skip) => Ended::skipped(skip),
+    })
+}
+
+/// The verdict on work that may be incomplete. Where nothing may be left out (`strict`), a gap is an error.
+fn verdict(judgement: Judgement, strict: bool) -> Verdict {
+    let Judgement { fact, findings, gaps, expected } = judgement;
+    if !findings.is_empty() {
+        return Verdict::Found { findings, fact };
+    }
+    if gaps.is_empty() {
+        return Verdict::Done { fact };
+    }
+    if strict && !expected {
+        let gaps: Vec<_> = gaps.iter().map(ToString::to_string).collect();
+        let error = format!("{fact}; here nothing may be left out\n{}", gaps.join("\n"));
+        return Verdict::Failed { error };
+    }
+    Verdict::Incomplete { fact, gaps, expected }
+}
+
+/// Whether gates that would find nothing new may be left out: not for a release, which is checked
+/// whole, and not for a gate that somebody asked for by its name.
+fn may_recall(stages: &[Stage], run: &Run) -> bool {
+    stages.len() > 1 && run.version().channel() == Channel::Snapshot
+}
+
+/// Whether steps that ended well in an earlier run of the same key need not run again: not for a release,
+/// which is made anew, and not where a step has to run whenever it is asked for.
+fn may_be_up_to_date(stages: &[Stage], run: &Run) -> bool {
+    may_recall(stages, run) && stages.iter().all(|stage| stage.step.can_be_up_to_date())
+}
+
+/// Whether all that the step wrote is as it left it.
+fn intact(stages: &[Stage], node: usize, run: &Run, wrote: &str) -> bool {
+    let Some(stage) = stages.get(node) else { return false };
+    let Ok(plan) = stage.step.plan(run) else { return false };
+    // What lies in the folder of a release is of no use without the record of it.
+    let dist = run.dist_in_plan();
+    if plan.writes.iter().any(|path| path.starts_with(&dist)) && run.manifest().is_err() {
+        return false;
+    }
+    tree::digest(run.workspace.root(), plan.writes.iter().map(AsRef::as_ref))
+        .is_ok_and(|digest| digest == wrote)
+}
+
+/// What makes two runs the same run: the pipeline, the source, the programs, and what was asked for.
+fn key(name: &str, stages: &[Stage], run: &Run) -> Result<String> {
+    let mut facts = BTreeMap::new();
+    facts.insert("pipeline", name.to_owned());
+    facts.insert("source", run.workspace.identity()?);
+    facts.insert("version", run.version().text().to_owned());
+    facts.insert("epoch", run.workspace.epoch().to_string());
+    facts.insert("options", run.options.identity());
+    let names: Vec<_> = stages.iter().map(|stage| stage.step.name()).collect();
+    facts.insert("steps", names.join(" "));
+    let needs: BTreeSet<_> = stages.iter().flat_map(|stage| stage.step.needs(run)).collect();
+    let versions = needs.iter().filter_map(|need| match need {
+        Need::Tool(name) | Need::Wanted(name) | Need::Test(name) => {
+            Some((name, run.tools.version(name)))
+        }
+        Need::Space(_) | Need::Runs(_) => None,
+    });
+    facts.insert("tools", format!("{:?}", versions.collect::<Vec<_>>()));
+    facts.insert("environment", run.tools.environment());
+    let own = tree::digest_of_file(Path::new("/proc/self/exe"));
+    facts.insert("xtask", own.context("cannot read the program that runs")?);
+    let mut variables = BTreeMap::new();
+    for stage in stages {
+        // A plan that can't be made is reported when the step runs.
+        for input in stage.step.plan(run).map(|plan| plan.reads).unwrap_or_default() {
+            if let Input::Env(name) = input {
+                variables.insert(name, std::env::var_os(name));
+            }
+        }
+    }
+    let variables = format!("{variables:?}");
+    facts.insert("variables", tree::digest_of_bytes(variables.as_bytes()));
+    let digest = tree::digest_of_bytes(&serde_json::to_vec(&facts)?);
+    Ok(digest.get(..16).unwrap_or(&digest).to_owned())
+}
+
+/// Only one run at a time writes below `target`; the lock goes with the process, however it ends.
+fn lock(scratch: &Path) -> Result<File> {
+    let path = scratch.join("lock");
+    std::fs::create_dir_all(scratch)
+        .with_context(|| format!("cannot make the folder {}", scratch.display()))?;
+    let file = File::create(&path).with_context(|| format!("cannot open {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => {
+            bail!("another run of `cargo xtask` is under way in this workspace: wait for its end")
+        }
+        Err(std::fs::TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot lock {}", path.display()))
+        }
+    }
+}
+
+fn stop_or(run: &Run, answer: Answer) -> Answer {
+    if run.tools.stop().requested() { Answer::Stop } else { answer }
+}
+
+fn milliseconds(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Tells that a step has ended, and all that was wrong.
+fn show(row: &Row, ui: &Ui) {
+    let log = row.log.as_deref().unwrap_or_default();
+    match &row.verdict {
+        Verdict::Done { fact } => {
+            let fact = if fact.is_empty() { String::new() } else { format!(": {fact}") };
+            let took = seconds(row.milliseconds);
+            ui.status("Finished", &format!("{}{fact}, in {took}", row.step));
+        }
+        Verdict::Kept { .. } => {
+            ui.status("Kept", &format!("{}, finished in an earlier run", row.step));
+        }
+        Verdict::Unchanged { since, .. } => {
+            ui.status("Unchanged", &format!("{} since {since}", row.step));
+        }
+        Verdict::Incomplete { fact, gaps, .. } => {
+            ui.status_doubtful(
+                "Finished",
+                &format!("{}: {fact}; see the {} below", row.step, count(gaps.len(), "gap")),
+            );
+        }
+        Verdict::Found { findings, .. } => {
+            for finding in findings {
+                ui.error(&finding.to_string());
+            }
+            ui.status_bad("Failed", &format!("{}, log: {log}", row.step));
+        }
+        Verdict::Failed { error } => {
+            ui.error(&format!("{}: {error}", row.step));
+            ui.status_bad("Failed", &format!("{}, log: {log}", row.step));
+        }
+        Verdict::Skipped { skip } => {
+            ui.status_doubtful("Skipped", &format!("{}: {skip}", row.step));
+        }
+    }
+}
+
+/// The longest time of a way through the graph.
+fn critical_path(graph: &Graph, rows: &[Row]) -> u64 {
+    let mut ends = vec![0; graph.len()];
+    // Each round gets one edge further; there are no more edges in a row than nodes.
+    for _ in 0..graph.len() {
+        for (node, row) in rows.iter().enumerate() {
+            let start = graph.after(node).iter().filter_map(|it| ends.get(*it)).max().copied();
+            let end = start.unwrap_or(0) + row.milliseconds;
+            ends.iter_mut().skip(node).take(1).for_each(|place| *place = end);
+        }
+    }
+    ends.into_iter().max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::Gap;
+    use foundation::finding::Finding;
+
+    #[test]
+    fn a_gap_is_an_error_where_nothing_may_be_left_out() {
+        let gap =
+            Gap { problem: "skopeo is not installed".to_owned(), fix: "install it".to_owned() };
+        let judgement = |gaps: &[&Gap], expected| Judgement {
+            fact: "4 passed".to_owned(),
+            gaps: gaps.iter().map(|it| (*it).clone()).collect(),
+            expected,
+            ..Judgement::default()
+        };
+        let done = Verdict::Done { fact: "4 passed".to_owned() };
+        assert_eq!(verdict(judgement(&[], false), true), done);
+        let lenient = verdict(judgement(&[&gap], false), false);
+        assert!(matches!(lenient, Verdict::Incomplete { expected: false, .. }), "{lenient:?}");
+        let strict = verdict(judgement(&[&gap], false), true);
+        let Verdict::Failed { error } = &strict else { panic!("{strict:?}") };
+        assert!(error.contains("skopeo is not installed\n    fix: install it"), "{error}");
+        let bare = verdict(judgement(&[&gap], true), true);
+        assert!(matches!(bare, Verdict::Incomplete { expected: true, .. }), "{bare:?}");
+        let found = vec![Finding::in_file("a", "r", "m", "f")];
+        let found = Judgement { findings: found, ..judgement(&[&gap], false) };
+        assert!(matches!(verdict(found, false), Verdict::Found { .. }));
+    }
+}

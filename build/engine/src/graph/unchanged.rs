@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Gates that need not run: all that they read is as it was when they last ended well.
+//!
+//! One file for each gate below `target/xtask/unchanged` holds the key of that run. The key is a
+//! digest over everything that decides the result: the content of what the plan reads, the programs,
+//! the variables that programs inherit, the options, and xtask itself. What can't be part of the key
+//! (such as the manifest of a release) makes a gate run.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use anyhow::{Context as _, Result};
+use foundation::{atomic, tree};
+use serde::{Deserialize, Serialize};
+
+use super::Stage;
+use super::report::{Row, Verdict};
+use crate::plan::{Input, Need, Plan};
+use crate::run::Run;
+use crate::step::Step;
+
+/// A good end, as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Remembered {
+    /// Over everything that it depended on.
+    key: String,
+    /// What the table said.
+    fact: String,
+    /// When, by RFC 3339 in UTC.
+    since: String,
+    /// Digest of what it wrote; see [`tree::digest`].
+    wrote: String,
+}
+
+/// What a gate would be remembered by.
+#[derive(Debug)]
+pub(super) struct Key {
+    /// Over everything that it depends on.
+    digest: String,
+    /// What it leaves.
+    writes: Vec<PathBuf>,
+}
+
+/// The keys of the gates among `stages`, by their places there. A gate without a key runs.
+///
+/// # Errors
+/// When the source can't be read.
+pub(super) fn keys(stages: &[Stage], run: &Run) -> Result<BTreeMap<usize, Key>> {
+    let surroundings = Surroundings::new(run)?;
+    let mut keys = BTreeMap::new();
+    for (node, stage) in stages.iter().enumerate().filter(|(_, stage)| stage.step.is_gate()) {
+        // A plan that can't be made is told when the gate runs.
+        if let Ok(plan) = stage.step.plan(run)
+            && let Some(digest) = surroundings.key(stage.step, &plan, run)?
+        {
+            keys.insert(node, Key { digest, writes: plan.writes });
+        }
+    }
+    Ok(keys)
+}
+
+/// The gates that ended well with these very keys, each with its fact and since when.
+pub(super) fn recall(
+    stages: &[Stage],
+    keys: &BTreeMap<usize, Key>,
+    run: &Run,
+) -> BTreeMap<usize, Verdict> {
+    let mut found = BTreeMap::new();
+    for (node, key) in keys {
+        let Some(stage) = stages.get(*node) else { continue };
+        let Some(memory) = read(&place(run, stage.step)) else { continue };
+        let intact = || written(key, run).is_ok_and(|it| it == memory.wrote);
+        if memory.key == key.digest && intact() {
+            let verdict = Verdict::Unchanged { fact: memory.fact, since: memory.since };
+            found.insert(*node, verdict);
+        }
+    }
+    found
+}
+
+/// Writes down which gates ended well. A gate whose inputs changed while it ran, so that its key is
+/// not in `keys` any more, may have seen either state and is not remembered.
+///
+/// # Errors
+/// When a file can't be written.
+pub(super) fn remember(
+    stages: &[Stage],
+    keys: &BTreeMap<usize, Key>,
+    rows: &[Row],
+    run: &Run,
+) -> Result<()> {
+    let good = |row: &Row| matches!(row.verdict, Verdict::Done { .. });
+    if !rows.iter().any(good) {
+        return Ok(());
+    }
+    run.workspace.look_again();
+    let now = self::keys(stages, run)?;
+    for (node, (stage, row)) in stages.iter().zip(rows).enumerate() {
+        let (Some(key), true) = (keys.get(&node), good(row)) else { continue };
+        if now.get(&node).is_none_or(|it| it.digest != key.digest) {
+            continue;
+        }
+        let memory = Remembered {
+            key: key.digest.clone(),
+            fact: row.verdict.fact(),
+            since: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+            wrote: written(key, run)?,
+        };
+        atomic::write(&place(run, stage.step), &serde_json::to_vec(&memory)?)?;
+    }
+    Ok(())
+}
+
+fn place(run: &Run, step: &dyn Step) -> PathBuf {
+    run.workspace.scratch().join("unchanged").join(step.name()).with_extension("json")
+}
+
+/// A file that is absent or not ours remembers nothing.
+fn read(path: &Path) -> Option<Remembered> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+fn written(key: &Key, run: &Run) -> Result<String> {
+    tree::digest(run.workspace.root(), key.writes.iter().map(AsRef::as_ref))
+}
+
+/// What the keys of all gates share, read once.
+struct Surroundings {
+    /// Path of each file of the source, with the digest of its name, kind and content.
+    source: BTreeMap<String, String>,
+    /// What decides the results of all gates.
+    shared: Vec<(String, String)>,
+}
+
+impl Surroundings {
+    fn new(run: &Run) -> Result<Self> {
+        let root = run.workspace.root();
+        let mut source = BTreeMap::new();
+        for path in run.workspace.paths()?.iter() {
+            let digest = tree::digest(root, [Path::new(path)])?;
+            source.insert(path.clone(), digest);
+        }
+        let own = tree::digest_of_file(Path::new("/proc/self/exe"))
+            .context("cannot read the program that runs")?;
+        let shared = [
+            ("xtask", own),
+            ("root", root.display().to_string()),
+            ("options", run.options.identity()),
+            ("environment", run.tools.environment()),
+        ];
+        let shared = shared.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        Ok(Self { source, shared })
+    }
+
+    /// The key of `step`; none when something that it reads can't be part of one.
+    fn key(&self, step: &dyn Step, plan: &Plan, run: &Run) -> Result<Option<String>> {
+        let mut facts = self.shared.clone();
+        facts.push(("gate".to_owned(), step.name().to_owned()));
+        for need in step.needs(run) {
+            if let Need::Tool(name) | Need::Wanted(name) | Need::Test(name) = need {
+                facts.push((format!("tool {name}"), run.tools.identity(name)));
+            }
+        }
+        for input in &plan.reads {
+            match input {
+                Input::Source(folder) => {
+                    let files =
+                        self.source.iter().filter(|(path, _)| Path::new(path).starts_with(folder));
+                    facts.push((format!("source {}", folder.display()), digest(files)?));
+                }
+                Input::Path(path) => {
+                    let content = tree::digest(run.workspace.root(), [path.as_path()])?;
+                    facts.push((format!("path {}", path.display()), content));
+                }
+                Input::Tool(name) => facts.push((format!("tool {name}"), run.tools.identity(name))),
+                Input::Env(name) => {
+                    let value = std::env::var_os(name).unwrap_or_default();
+                    let set = std::env::var_os(name).is_some();
+                    let value = tree::digest_of_bytes(value.as_encoded_bytes());
+                    facts.push((format!("variable {name}"), format!("{set} {value}")));
+                }
+                Input::Fact(name, value) => facts.push(((*name).to_owned(), value.clone())),
+                Input::Day => {
+                    let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+                    facts.push(("day".to_owned(), now.chars().take(10).collect()));
+                }
+                Input::Manifest => return Ok(None),
+            }
+        }
+        facts.sort();
+        facts.dedup();
+        Ok(Some(tree::digest_of_bytes(&serde_json::to_vec(&facts)?)))
+    }
+}
+
+fn digest<'a>(files: impl Iterator<Item = (&'a String, &'a String)>) -> Result<String> {
+    Ok(tree::digest_of_bytes(&serde_json::to_vec(&files.collect::<Vec<_>>())?))
+}

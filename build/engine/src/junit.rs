@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Reads the `JUnit` report that nextest writes: how many tests there were and which failed.
+//!
+//! Not a reader of XML at large: nextest's writer escapes `<`, `&` and `"` everywhere, so a tag is
+//! what stands between angle brackets. A file of another form yields no tests, which the caller
+//! takes for an error.
+
+/// A test that was run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Case {
+    /// The binary that holds it, such as `xtask::bin/xtask`.
+    pub suite: String,
+    /// Its path in that binary.
+    pub name: String,
+    /// How long it took.
+    pub milliseconds: u64,
+    /// What it wrote before it failed; none when it passed.
+    pub failure: Option<String>,
+}
+
+/// Every test in the report.
+pub fn cases(report: &str) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for part in report.split("<testcase ").skip(1) {
+        let (tag, rest) = part.split_once('>').unwrap_or((part, ""));
+        let body = if tag.ends_with('/') {
+            ""
+        } else {
+            rest.split_once("</testcase>").map_or(rest, |(body, _)| body)
+        };
+        let failed = ["<failure", "<error"].iter().any(|it| body.contains(it));
+        cases.push(Case {
+            suite: attribute(tag, "classname").unwrap_or_default(),
+            name: attribute(tag, "name").unwrap_or_default(),
+            milliseconds: attribute(tag, "time").map_or(0, |time| milliseconds(&time)),
+            failure: failed.then(|| unescape(body)),
+        });
+    }
+    cases
+}
+
+/// The report with a `skipped` element in each test that `reason` gives one for, and their number in the
+/// suites. A test that failed stays as it is.
+pub fn mark_skipped<'a>(report: &str, reason: impl Fn(&str, &str) -> Option<&'a str>) -> String {
+    let mut suites = report.split("<testsuite ");
+    let mut out = suites.next().unwrap_or_default().to_owned();
+    for suite in suites {
+        let Some((tag, body)) = suite.split_once('>') else {
+            out.extend(["<testsuite ", suite]);
+            continue;
+        };
+        let mut skipped = 0_usize;
+        let mut cases = body.split("<testcase ");
+        let mut marked = cases.next().unwrap_or_default().to_owned();
+        for case in cases {
+            let with = mark_case(case, &reason);
+            skipped += usize::from(with.is_some());
+            marked.extend(["<testcase ", with.as_deref().unwrap_or(case)]);
+        }
+        let count = if skipped > 0 { format!(" skipped=\"{skipped}\"") } else { String::new() };
+        out.extend(["<testsuite ", tag, &count, ">", &marked]);
+    }
+    out
+}
+
+/// What follows `<testcase `, with a `skipped` element where `reason` gives one and the test did not fail.
+fn mark_case<'a>(case: &str, reason: impl Fn(&str, &str) -> Option<&'a str>) -> Option<String> {
+    let (tag, rest) = case.split_once('>')?;
+    let (name, suite) = (attribute(tag, "name")?, attribute(tag, "classname")?);
+    let element = format!("<skipped message=\"{}\"/>", escape(reason(&suite, &name)?));
+    if let Some(tag) = tag.strip_suffix('/') {
+        return Some(format!("{tag}>{element}</testcase>{rest}"));
+    }
+    let (body, _) = rest.split_once("</testcase>")?;
+    let failed = body.contains("<failure") || body.contains("<error");
+    (!failed).then(|| format!("{tag}>{element}{rest}"))
+}
+
+/// `12.034`, in seconds; 0 for what is no such time.
+fn milliseconds(time: &str) -> u64 {
+    let (whole, part) = time.split_once('.').unwrap_or((time, "0"));
+    let part: String = part.chars().chain("000".chars()).take(3).collect();
+    let whole = whole.parse::<u64>().unwrap_or(0);
+    whole.saturating_mul(1000).saturating_add(part.parse().unwrap_or(0))
+}
+
+fn attribute(tag: &str, name: &str) -> Option<String> {
+    let key = format!("{name}=\"");
+    let (start, _) = tag.match_indices(&key).find(|(start, _)| {
+        // `name=` is the end of `classname=` too.
+        tag.get(..*start).is_none_or(|before| before.is_empty() || before.ends_with(' '))
+    })?;
+    let value = tag.get(start + key.len()..)?.split('"').next()?;
+    Some(unescape(value))
+}
+
+/// The entities that XML itself defines (XML 1.0, section 4.6). `&amp;` last, or `&amp;lt;` would
+/// become `<`.
+fn unescape(text: &str) -> String {
+    [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&amp;", "&")]
+        .iter()
+        .fold(text.to_owned(), |text, (entity, plain)| text.replace(entity, plain))
+}
+
+/// As the value of an attribute. A control character, which XML 1.0 can't hold, is left out.
+fn escape(text: &str) -> String {
+    let plain: String = text.chars().filter(|it| !it.is_control()).collect();
+    [("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("\"", "&quot;")]
+        .iter()
+        .fold(plain, |text, (plain, entity)| text.replace(plain, entity))
+}
+
+/// The place of the first panic in what a test wrote: `panicked at FILE:LINE:COLUMN`.
+pub fn panic_place(output: &str) -> Option<(String, usize)> {
+    output.split("panicked at ").skip(1).find_map(|rest| {
+        let place = rest.lines().next()?.trim_end_matches(':');
+        let mut parts = place.rsplitn(3, ':');
+        let (_column, line, file) = (parts.next()?, parts.next()?, parts.next()?);
+        Some((file.to_owned(), line.parse().ok()?))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REPORT: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
+<testsuites name="xtask test" tests="2" failures="1">
+    <testsuite name="one" tests="2">
+        <testcase name="tests::good" classname="one" time="0.003">
+        </testcase>
+        <testcase name="tests::bad&lt;T&gt;" classname="one" time="0.004">
+            <failure message="thread 'x' panicked" type="test failure">thread &apos;x&apos; (7) panicked at one/src/lib.rs:12:9:
+assertion `left == right` failed</failure>
+        </testcase>
+    </testsuite>
+</testsuites>"#;
+
+    #[test]
+    fn tells_passed_from_failed() {
+        let cases = cases(REPORT);
+        assert_eq!(cases.len(), 2);
+        assert_eq!((cases[0].name.as_str(), &cases[0].failure), ("tests::good", &None));
+        assert_eq!((cases[1].suite.as_str(), cases[1].name.as_str()), ("one", "tests::bad<T>"));
+        assert_eq!(
+            (cases[0].milliseconds, milliseconds("61.5"), milliseconds("x")),
+            (3, 61_500, 0)
+        );
+        let output = cases[1].failure.as_deref().unwrap();
+        assert_eq!(panic_place(output), Some(("one/src/lib.rs".to_owned(), 12)));
+    }
+
+    #[test]
+    fn skipped_tests_are_marked_and_counted_in_their_suite() {
+        let report = REPORT.replace(
+            "    </testsuite>",
+            "        <testcase name=\"third\" classname=\"one\" time=\"0.1\"/>\n    </testsuite>\n    \
+             <testsuite name=\"two\" tests=\"1\">\n        <testcase name=\"third\" \
+             classname=\"two\" time=\"0.1\"/>\n    </testsuite>",
+        );
+        let marked = mark_skipped(&report, |suite, name| {
+            (suite == "one" && name != "tests::good").then_some("no \"x\" & <y>")
+        });
+        let element = "<skipped message=\"no &quot;x&quot; &amp; &lt;y&gt;\"/>";
+        assert_eq!(marked.matches("<skipped").count(), 1, "{marked}");
+        let third =
+            format!("<testcase name=\"third\" classname=\"one\" time=\"0.1\">{element}</testcase>");
+        assert!(marked.contains(&third), "{marked}");
+        assert!(marked.contains("<testsuite name=\"one\" tests=\"2\" skipped=\"1\">"), "{marked}");
+        assert!(marked.contains("<testsuite name=\"two\" tests=\"1\">"), "{marked}");
+        // Nothing else has changed.
+        let plain = marked.replace(" skipped=\"1\"", "").replace(&third, "");
+        assert_eq!(
+            plain.replace("        \n", ""),
+            report
+                .replace("        <testcase name=\"third\" classname=\"one\" time=\"0.1\"/>\n", "")
+        );
+        assert_eq!(mark_skipped("no report", |_, _| Some("x")), "no report");
+    }
+
+    #[test]
+    fn a_file_of_another_form_has_no_tests() {
+        assert_eq!(cases("").len() + cases("no report").len() + cases("<testsuites/>").len(), 0);
+        assert_eq!(cases("<testcase ").len(), 1);
+        assert_eq!(panic_place("panicked at nowhere"), None);
+    }
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Runs steps: plans, order, journal, report, outside programs, and the workspace that they run in.
+//! Nothing here knows a step.
+#![forbid(unsafe_code)]
+
+pub mod accelerator;
+pub mod allowed;
+mod argument;
+pub mod graph;
+pub mod junit;
+mod outcome;
+mod plan;
+pub mod preflight;
+mod run;
+mod step;
+pub mod tool;
+mod ui;
+pub mod workspace;
+
+pub use self::argument::Argument;
+pub use self::outcome::{Gap, Judgement, Outcome, Skip};
+pub use self::plan::{Action, Input, Need, Plan};
+pub use self::run::{Options, Run};
+pub use self::step::Step;
+pub use self::tool::StepLog;
+pub use self::ui::Ui;

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! What a step is given: where we are, what was asked for, the tools, and the manifest.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use anyhow::{Context as _, Result, bail};
+use foundation::atomic;
+use foundation::command::Command;
+use release::{Architecture, Manifest};
+
+use crate::accelerator::Accelerator;
+use crate::tool::{Finished, StepLog, Toolbox};
+use crate::workspace::{Engines, Version, Workspace};
+
+/// What the command line asked for. Nothing changes it after it was read.
+#[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
+pub struct Options {
+    /// How many steps run at the same time.
+    pub jobs: NonZeroUsize,
+    /// The engine for a job where it differs from `release.toml`.
+    pub engines: Engines,
+    /// What to build for.
+    pub architectures: Vec<Architecture>,
+    /// What executes virtual machines' instructions; where it is not named, what works.
+    pub accelerator: Option<Accelerator>,
+    /// What to take of that which the command is about (images, machines); empty stands for all.
+    pub names: Vec<String>,
+    /// How long each fuzz target runs.
+    pub seconds: Option<u32>,
+    /// The registry, and perhaps a prefix, that what was built is pushed to; empty for that of `release.toml`.
+    pub push: Option<String>,
+    /// Put the tool images into the maintenance OS.
+    pub bind_tools: bool,
+    /// The binaries to build, by their names; all where none is named.
+    pub binaries: Vec<String>,
+    /// The manifest of an earlier build to compare with, in place of building again.
+    pub against: Option<PathBuf>,
+    /// The tag to release, where the commit has several.
+    pub tag: Option<String>,
+    /// Folders with parts of a release that are to be put together.
+    pub parts: Vec<PathBuf>,
+    /// Show the commands and their output as they run.
+    pub verbose: bool,
+    /// Answer every question with yes.
+    pub yes: bool,
+    /// Start nothing any more once a step has failed.
+    pub fail_fast: bool,
+    /// A gate that could not run counts as failed.
+    pub strict: bool,
+    /// Fix what can be fixed before the gates look.
+    pub fix: bool,
+    /// Look at every file where a gate looks at new and changed ones by default.
+    pub all: bool,
+    /// Leave out gates that no file concerns which differs from the last commit.
+    pub changed: bool,
+}
+
+impl Options {
+    /// What of them decides results, as text.
+    pub fn identity(&self) -> String {
+        let Self { engines, architectures, names, push, bind_tools, binaries, parts, .. } = self;
+        format!(
+            "{engines:?} {architectures:?} {names:?} {push:?} {bind_tools} {binaries:?} {parts:?}"
+        )
+    }
+}
+
+/// The surroundings of a run. Steps read it; what they hand over goes through the manifest.
+pub struct Run {
+    /// Root, commit, epoch and `release.toml`.
+    pub workspace: Workspace,
+    /// What the command line asked for.
+    pub options: Options,
+    /// The one way to run an outside program.
+    pub tools: Toolbox,
+    version: Version,
+    manifest: Mutex<()>,
+    /// What was answered before, by command.
+    answers: Mutex<BTreeMap<String, Vec<u8>>>,
+}
+
+impl Run {
+    /// The surroundings of a run that builds `version`.
+    pub fn new(workspace: Workspace, options: Options, tools: Toolbox, version: Version) -> Self {
+        let answers = Mutex::default();
+        Self { workspace, options, tools, version, manifest: Mutex::new(()), answers }
+    }
+
+    /// The version that this run builds, and the channel that it may go to.
+    pub fn version(&self) -> &Version {
+        &self.version
+    }
+
+    /// The folder of the release, `target/dist/VERSION`, absolute.
+    pub fn dist(&self) -> PathBuf {
+        self.workspace.target().join("dist").join(self.version.text())
+    }
+
+    /// The same, relative to the root, as a plan wants it.
+    pub fn dist_in_plan(&self) -> PathBuf {
+        Path::new("target/dist").join(self.version.text())
+    }
+
+    /// The engine of each job: that of `--engine`, else that of `release.toml`.
+    pub fn engines(&self) -> Engines {
+        self.options.engines.or(self.workspace.product().engines)
+    }
+
+    /// `program`, to be run at the root of the workspace.
+    pub fn command(&self, program: &str) -> Command {
+        Command::new(program, self.workspace.root())
+    }
+
+    /// Runs `command`, its output to the step's log.
+    ///
+    /// # Errors
+    /// When the program is missing, does not end with 0, or the run is stopped. The error holds
+    /// the line to paste, the exit code, the last lines of output and the log's path.
+    pub fn exec(&self, log: &StepLog, command: &Command) -> Result<()> {
+        self.tools.run(log, command)?.success()?;
+        Ok(())
+    }
+
+    /// Runs `command` and gives back what it wrote to standard output; both streams go to the log.
+    ///
+    /// # Errors
+    /// As [`Run::exec`].
+    pub fn capture(&self, log: &StepLog, command: &Command) -> Result<Vec<u8>> {
+        self.tools.capture(log, command)?.success()
+    }
+
+    /// Runs `command` and leaves it to the caller what its exit code means.
+    ///
+    /// # Errors
+    /// When the program is missing, was killed by a signal, or the run is stopped.
+    pub fn attempt(&self, log: &StepLog, command: &Command) -> Result<Finished> {
+        self.tools.capture(log, command)
+    }
+
+    /// The same for a program whose standard output is a format for programs: it does not go to
+    /// the log.
+    ///
+    /// # Errors
+    /// As [`Run::attempt`].
+    pub fn attempt_machine(&self, log: &StepLog, command: &Command) -> Result<Finished> {
+        self.tools.machine(log, command)
+    }
+
+    /// What `command` writes to standard output, which is the same all through a run: several steps ask Cargo
+    /// for the crates of a binary, and it is asked once. The output does not go to the log.
+    ///
+    /// # Errors
+    /// As [`Run::exec`].
+    pub fn ask(&self, log: &StepLog, command: &Command) -> Result<Vec<u8>> {
+        let Ok(mut answers) = self.answers.lock() else {
+            bail!("another step ended while it asked {}", command.program());
+        };
+        let line = command.line(self.workspace.root());
+        if let Some(answer) = answers.get(&line) {
+            return Ok(answer.clone());
+        }
+        let answer = self.attempt_machine(log, command)?.success()?;
+        answers.insert(line, answer.clone());
+        Ok(answer)
+    }
+
+    /// The manifest as the steps before left it.
+    ///
+    /// # Errors
+    /// When there is none, or it is malformed or of another version.
+    pub fn manifest(&self) -> Result<Manifest> {
+        match self.read_manifest()? {
+            Some(manifest) => Ok(manifest),
+            None => bail!(
+                "there is no {}: run `cargo xtask dist` first",
+                self.manifest_path().display()
+            ),
+        }
+    }
+
+    /// Changes the manifest, and makes it where there is none yet; `target/dist/latest` leads to it.
+    /// Steps that run at the same time take turns; a reader never sees half a change.
+    pub fn update_manifest(&self, change: impl FnOnce(&mut Manifest) -> Result<()>) -> Result<()> {
+        let Ok(_turn) = self.manifest.lock() else {
+            bail!("another step ended in the middle of a change of the manifest");
+        };
+        let mut manifest = match self.read_manifest()? {
+            Some(manifest) => manifest,
+            None => Manifest::new(
+                self.workspace.product().product.name.clone(),
+                self.version.text().to_owned(),
+                self.version.channel(),
+                release::Source {
+                    uri: self.workspace.product().product.source.clone(),
+                    commit: self.workspace.commit().to_owned(),
+                    dirty: self.workspace.dirty(),
+                },
+                self.workspace.epoch(),
+            ),
+        };
+        change(&mut manifest)?;
+        atomic::write(&self.manifest_path(), manifest.to_json()?.as_bytes())?;
+        // So that people and scripts find the newest without its version.
+        let latest = self.dist().with_file_name("latest");
+        atomic::link(&latest, Path::new(self.version.text()))
+    }
+
+    fn manifest_path(&self) -> PathBuf {
+        self.dist().join(release::layout::MANIFEST)
+    }
+
+    fn read_manifest(&self) -> Result<Option<Manifest>> {
+        let path = self.manifest_path();
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot read {}", path.display()));
+            }
+        };
+        let manifest = Manifest::parse(&bytes)
+            .with_context(|| format!("{}: remove it and build again", path.display()))?;
+        if manifest.version != self.version.text() {
+            bail!(
+                "{} is of version {}, not {}: remove it and build again",
+                path.display(),
+                manifest.version,
+                self.version.text()
+            );
+        }
+        Ok(Some(manifest))
+    }
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! What tests hold our work against and no step uses: other people's readers, writers, clients,
+//! servers, firmware and kernels. Any version does.
+
+use super::program::{Source, Spec};
+
+/// All of them, sorted by name. A name with a `/` is a file of a package without a program.
+pub const COUNTERPARTS: &[Spec] = &[
+    debian("/usr/lib/ISOLINUX/isolinux.bin", "isolinux", "starts ISO images that we write"),
+    debian("/usr/lib/grub/i386-pc/modinfo.sh", "grub-pc-bin", "is installed by a step"),
+    debian(
+        "/usr/lib/grub/x86_64-efi/monolithic/gcdx64.efi",
+        "grub-efi-amd64-bin",
+        "starts ISO images that we write; is installed by a step",
+    ),
+    debian(
+        "/usr/lib/python3/dist-packages/configobj/__init__.py",
+        "python3-configobj",
+        "is needed by cloud-init",
+    ),
+    debian(
+        "/usr/lib/python3/dist-packages/jinja2/__init__.py",
+        "python3-jinja2",
+        "is needed by cloud-init",
+    ),
+    debian(
+        "/usr/lib/python3/dist-packages/jsonpatch.py",
+        "python3-jsonpatch",
+        "is needed by cloud-init",
+    ),
+    debian(
+        "/usr/lib/python3/dist-packages/jsonschema/__init__.py",
+        "python3-jsonschema",
+        "is needed by cloud-init",
+    ),
+    debian(
+        "/usr/lib/python3/dist-packages/requests/__init__.py",
+        "python3-requests",
+        "is needed by cloud-init",
+    ),
+    debian(
+        "/usr/lib/python3/dist-packages/yaml/__init__.py",
+        "python3-yaml",
+        "is needed by cloud-init",
+    ),
+    debian("/usr/lib/syslinux/modules/bios/ldlinux.c32", "syslinux-common", "belongs to isolinux"),
+    debian(
+        "/usr/share/AAVMF/AAVMF_CODE.fd",
+        "qemu-efi-aarch64",
+        "is the UEFI firmware of virtual machines for arm64",
+    ),
+    debian("/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf", "is the UEFI firmware of virtual machines"),
+    debian("7z", "p7zip-full", "reads ISO images that we write"),
+    debian("blkid", "util-linux", "tells what a step put on a disk"),
+    debian("busybox", "busybox-static", "is the user space of virtual machines"),
+    debian("chromium", "chromium", "shows the controller's pages"),
+    // Installed, it would take the machine over at its next start.
+    unpacked("cloud-init", "cloud-init", "usr/bin/cloud-init", "reads config drives"),
+    // Installed, it would start a service.
+    unpacked(
+        "docker-registry",
+        "docker-registry",
+        "usr/bin/docker-registry",
+        "is a registry that is not ours",
+    ),
+    debian("dpkg", "dpkg", "installs the packages that we write"),
+    debian("efibootmgr", "efibootmgr", "is run by a step"),
+    debian("genisoimage", "genisoimage", "writes ISO images that we read"),
+    debian("getfacl", "acl", "tells what a step unpacked"),
+    debian("getfattr", "attr", "tells what a step unpacked"),
+    debian("grub-install", "grub2-common", "is run by a step"),
+    debian("grub-mkimage", "grub-common", "is run by a step"),
+    debian("hivexget", "libhivex-bin", "reads the registry that a step wrote"),
+    debian("hivexregedit", "libwin-hivex-perl", "is run by a step"),
+    debian("hivexsh", "libhivex-bin", "reads the boot configuration that a step wrote"),
+    debian("htpasswd", "apache2-utils", "makes the registry's password files"),
+    // Installed, it would be what the machine starts next.
+    unpacked(
+        "kernel-for-tests",
+        "linux-image-cloud-amd64",
+        "boot/vmlinuz-",
+        "mounts ISO images that we write",
+    ),
+    debian("lowntfs-3g", "ntfs-3g", "is run by a step"),
+    debian("mcopy", "mtools", "is run by a step"),
+    debian("mdir", "mtools", "lists what a step wrote"),
+    debian("mformat", "mtools", "makes the EFI system partition of ISO images that we write"),
+    debian("mkfs.btrfs", "btrfs-progs", "is run by a step"),
+    debian("mkfs.ext4", "e2fsprogs", "is run by a step"),
+    debian("mkfs.ntfs", "ntfs-3g", "is run by a step"),
+    debian("mkfs.vfat", "dosfstools", "is run by a step"),
+    debian("mkfs.xfs", "xfsprogs", "is run by a step"),
+    debian(
+        "mmd",
+        "mtools",
+        "makes folders in the EFI system partition of ISO images that we write",
+    ),
+    // Installed, it would start a service.
+    unpacked(
+        "nginx",
+        "nginx",
+        "usr/sbin/nginx",
+        "answers the requests that our media service answers",
+    ),
+    debian("ntfscat", "ntfs-3g", "reads what a step wrote"),
+    debian("openssl", "openssl", "makes task keys, and verifies tasks"),
+    debian("partprobe", "parted", "is run by a step"),
+    debian("qemu-system-aarch64", "qemu-system-arm", "starts virtual machines"),
+    debian("qemu-system-x86_64", "qemu-system-x86", "starts virtual machines"),
+    debian("rpm", "rpm", "installs the packages that we write"),
+    debian("setfacl", "acl", "makes the access lists that a step unpacks"),
+    debian("setfattr", "attr", "makes the attributes that a step unpacks"),
+    debian("sgdisk", "gdisk", "is run by a step"),
+    debian("strace", "strace", "tells how the dispatcher mounts"),
+    debian("systemd-analyze", "systemd", "reads the units that we ship"),
+    debian("systemd-tmpfiles", "systemd", "reads environment files that we write"),
+    debian("udevadm", "udev", "tells GRUB where partitions are"),
+    debian("unsquashfs", "squashfs-tools", "lists where two images differ"),
+    debian("wimlib-imagex", "wimtools", "is run by a step"),
+];
+
+/// A program, or a file, of a Debian package that does no harm where it is installed.
+const fn debian(name: &'static str, package: &'static str, purpose: &'static str) -> Spec {
+    Spec { name, version: &[], oldest: &[], source: Source::Debian(package), purpose }
+}
+
+/// A program of a package that has to stay beside the system.
+const fn unpacked(
+    name: &'static str,
+    package: &'static str,
+    file: &'static str,
+    purpose: &'static str,
+) -> Spec {
+    Spec { name, version: &[], oldest: &[], source: Source::Unpacked { package, file }, purpose }
+}

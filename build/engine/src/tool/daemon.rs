@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! A program that runs beside a step, such as the registry that a release is published to.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use foundation::command::Command;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+
+use super::process;
+use super::stop::Stop;
+
+/// What it gets between the request to end and the end.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// How often we look whether something has come about.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// A running program. It is asked to end when this is dropped, and killed when it does not.
+pub struct Daemon {
+    child: Child,
+    group: Pid,
+    output: PathBuf,
+    stop: Stop,
+}
+
+impl Daemon {
+    pub(super) fn start(
+        program: &Path,
+        private: &Path,
+        command: &Command,
+        output: &Path,
+        stop: &Stop,
+    ) -> Result<Self> {
+        let file =
+            File::create(output).with_context(|| format!("cannot make {}", output.display()))?;
+        let copy = file.try_clone().context("cannot share the log with the program")?;
+        let child = process::prepare(program, private, command)?
+            .stdout(file)
+            .stderr(copy)
+            .spawn()
+            .with_context(|| format!("cannot start {}", program.display()))?;
+        let group = Pid::from_child(&child);
+        stop.watch(group);
+        Ok(Self { child, group, output: output.to_owned(), stop: stop.clone() })
+    }
+
+    /// Waits until the program has written `file` in one piece, and gives back what it holds.
+    ///
+    /// # Errors
+    /// When the program ends before, or does not do it within `patience`.
+    pub fn wait_for_file(&mut self, file: &Path, patience: Duration) -> Result<String> {
+        let deadline = Instant::now() + patience;
+        loop {
+            if let Ok(text) = fs::read_to_string(file) {
+                return Ok(text);
+            }
+            if self.has_ended()? {
+                bail!("the program ended at once; see {}", self.output.display());
+            }
+            if self.stop.requested() {
+                bail!("the run was stopped");
+            }
+            if Instant::now() >= deadline {
+                bail!(
+                    "the program was not ready after {} s; see {}",
+                    patience.as_secs(),
+                    self.output.display()
+                );
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// The number of its process.
+    pub fn number(&self) -> i32 {
+        self.group.as_raw_pid()
+    }
+
+    /// Ends it at once, as a lack of power does.
+    ///
+    /// # Errors
+    /// When it can't be killed.
+    pub fn kill(self) -> Result<()> {
+        kill_process_group(self.group, Signal::KILL).context("cannot kill the program")
+    }
+
+    /// Whether it has ended, without reaping it: until it is dropped, its number stays its own.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn has_ended(&self) -> Result<bool> {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        let status =
+            waitid(WaitId::Pid(self.group), options).context("cannot learn how it does")?;
+        Ok(status.is_some())
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = kill_process_group(self.group, Signal::TERM);
+        let deadline = Instant::now() + GRACE;
+        while Instant::now() < deadline {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                // It was waited for: its number may already be another's.
+                self.stop.forget(self.group);
+                return;
+            }
+            std::thread::sleep(PAUSE);
+        }
+        self.stop.leave(self.group);
+        drop(self.child.wait());
+    }
+}

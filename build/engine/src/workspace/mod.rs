@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Where we are: root, commit, epoch, version and `release.toml`. Made once, then read only.
+
+mod asked;
+mod engines;
+mod gates;
+mod git;
+mod package;
+mod product;
+mod version;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, bail};
+use foundation::{git as history, source, tree};
+
+use self::asked::Asked;
+
+pub use self::engines::{
+    Choice, Engines, ImageEngine, IsoEngine, Job, LIVE_TYPE, SbomEngine, SignatureEngine,
+};
+pub use self::gates::{Allowance, Coverage as CoverageThresholds, Mitigation, SchemaRules};
+pub use self::product::{
+    Binary, Deliver, Image, ImageBase, Iso, Pinned, Product, Smoke, TestSystems, names,
+};
+pub use self::version::{Base, Version};
+
+/// The workspace and the commit that it stands at.
+#[derive(Debug)]
+pub struct Workspace {
+    root: PathBuf,
+    commit: String,
+    dirty: bool,
+    epoch: u64,
+    tags: Vec<git::Tag>,
+    base: Base,
+    product: Product,
+    asked: Asked,
+}
+
+impl Workspace {
+    /// The workspace that `folder` lies in.
+    ///
+    /// # Errors
+    /// When there is no workspace or no Git repository with a commit, when `release.toml` or the
+    /// version in `Cargo.toml` is malformed, or `SOURCE_DATE_EPOCH` is set and no number.
+    pub fn discover(folder: &Path) -> Result<Self> {
+        let root = root(folder)?;
+        let product = Product::read(&root)?;
+        let base = Base::read(&root)?;
+        let git = git::State::read(&root)?;
+        let epoch = match std::env::var_os("SOURCE_DATE_EPOCH") {
+            Some(value) => {
+                value.to_str().and_then(|text| text.parse().ok()).with_context(|| {
+                    format!("SOURCE_DATE_EPOCH is {}, not a number of seconds", value.display())
+                })?
+            }
+            None => git.date,
+        };
+        Ok(Self {
+            root,
+            commit: git.commit,
+            dirty: git.dirty,
+            epoch,
+            tags: git.tags,
+            base,
+            product,
+            asked: Asked::default(),
+        })
+    }
+
+    /// The folder that holds `Cargo.lock` and `release.toml`, absolute and without links.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// `target` at the root: all that xtask leaves lies below it, whatever `CARGO_TARGET_DIR` says.
+    pub fn target(&self) -> PathBuf {
+        self.root.join("target")
+    }
+
+    /// What a run leaves: logs, journals, reports.
+    pub fn scratch(&self) -> PathBuf {
+        self.target().join("xtask")
+    }
+
+    /// The full id of the commit.
+    pub fn commit(&self) -> &str {
+        &self.commit
+    }
+
+    /// Whether the work tree differs from the commit, files that Git does not know included.
+    pub fn dirty(&self) -> bool {
+        self.dirty
+    }
+
+    /// What the source is: the commit, and for a dirty tree the content of all its files.
+    ///
+    /// # Errors
+    /// When a file can't be read.
+    pub fn identity(&self) -> Result<String> {
+        if !self.dirty {
+            return Ok(self.commit.clone());
+        }
+        self.content()
+    }
+
+    /// A digest over all files of the source as they are now.
+    ///
+    /// # Errors
+    /// When a file can't be read.
+    pub fn content(&self) -> Result<String> {
+        tree::digest(&self.root, self.paths()?.iter().map(Path::new))
+    }
+
+    /// The paths of all source files, from the root with `/`, sorted.
+    ///
+    /// # Errors
+    /// When Git can't list them.
+    pub fn paths(&self) -> Result<Arc<[String]>> {
+        self.asked.paths(&self.root)
+    }
+
+    /// The source files that `wanted` picks by their path and that are text, sorted.
+    ///
+    /// # Errors
+    /// As [`Workspace::paths`], and when a file can't be read.
+    pub fn texts(&self, wanted: impl Fn(&str) -> bool) -> Result<Vec<source::File>> {
+        source::texts(&self.root, self.paths()?.iter().filter(|path| wanted(path)))
+    }
+
+    /// The commit that a change starts from; see [`base`](foundation::git::base).
+    ///
+    /// # Errors
+    /// When Git can't tell.
+    pub fn change_base(&self) -> Result<history::Base> {
+        self.asked.base(&self.root)
+    }
+
+    /// The tag of the last release, candidates aside; none where nothing was released.
+    ///
+    /// # Errors
+    /// When Git can't be run.
+    pub fn last_release(&self) -> Result<Option<String>> {
+        self.asked.released(&self.root)
+    }
+
+    /// Has Git asked again: the source may be another than it was.
+    pub fn look_again(&self) {
+        self.asked.forget();
+    }
+
+    /// The only time that reaches an artifact, in seconds: `SOURCE_DATE_EPOCH`, else the commit's date.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// `release.toml`.
+    pub fn product(&self) -> &Product {
+        &self.product
+    }
+
+    /// `version` of `[workspace.package]` in `Cargo.toml`.
+    pub fn base_version(&self) -> Base {
+        self.base
+    }
+
+    /// The version of a build of this commit that is no release.
+    pub fn snapshot(&self) -> Version {
+        Version::snapshot(self.base, &self.commit, self.dirty)
+    }
+
+    /// The version of the release that a tag of this commit names: `tag`, else the tag that CI runs for,
+    /// else the stable one of several.
+    ///
+    /// # Errors
+    /// When the work tree is dirty, or the commit has no such tag, or one that is not annotated or of
+    /// another version.
+    pub fn release(&self, tag: Option<&str>) -> Result<Version> {
+        if self.dirty {
+            bail!(
+                "the work tree differs from commit {}: a release is made of a commit alone; \
+                 commit or remove what `git status` lists",
+                self.commit
+            );
+        }
+        let tag = tag.map(str::to_owned).or_else(|| tag_of_ci(|name| std::env::var(name).ok()));
+        Version::tagged(self.base, &self.tags, tag.as_deref())
+    }
+}
+
+/// The tag that CI runs for, by GitHub's variables; `variable` reads one.
+fn tag_of_ci(variable: impl Fn(&str) -> Option<String>) -> Option<String> {
+    variable("GITHUB_REF_TYPE").filter(|kind| kind == "tag")?;
+    variable("GITHUB_REF_NAME").filter(|name| !name.is_empty())
+}
+
+/// The nearest folder upwards with a `release.toml`.
+///
+/// # Errors
+/// When there is none.
+pub fn root(folder: &Path) -> Result<PathBuf> {
+    let folder = folder
+        .canonicalize()
+        .with_context(|| format!("cannot find the folder {}", folder.display()))?;
+    folder.ancestors().find(|folder| folder.join("release.toml").is_file()).map_or_else(
+        || {
+            bail!(
+                "no release.toml in {} or above: run `cargo xtask` inside the repository",
+                folder.display()
+            )
+        },
+        |root| Ok(root.to_owned()),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tag_of_ci;
+
+    #[test]
+    fn the_tag_of_ci_is_one_and_no_branch() {
+        let of = |kind: &'static str, name: &'static str| {
+            tag_of_ci(|variable| match variable {
+                "GITHUB_REF_TYPE" => Some(kind.to_owned()),
+                "GITHUB_REF_NAME" => Some(name.to_owned()),
+                _ => None,
+            })
+        };
+        assert_eq!(of("tag", "v1.2.3-rc.1").as_deref(), Some("v1.2.3-rc.1"));
+        assert_eq!(of("branch", "main"), None);
+        assert_eq!(of("tag", ""), None);
+        assert_eq!(tag_of_ci(|_| None), None);
+    }
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Whether this machine runs programs of another architecture: Linux hands them to QEMU where
+//! `binfmt_misc` was told to (kernel documentation, "Kernel Support for miscellaneous Binary Formats").
+
+use std::path::Path;
+
+use release::Architecture;
+
+/// Where the kernel shows its handlers.
+const HANDLERS: &str = "/proc/sys/fs/binfmt_misc";
+
+/// The architecture of this machine, as xtask was built for it.
+pub fn host() -> Architecture {
+    match std::env::consts::ARCH {
+        "aarch64" => Architecture::Arm64,
+        _ => Architecture::Amd64,
+    }
+}
+
+/// The program of the package qemu-user-static that runs programs of `architecture`; none on a machine
+/// that is of this architecture itself.
+pub fn emulator(architecture: Architecture) -> Option<&'static str> {
+    if architecture.rust() == std::env::consts::ARCH {
+        return None;
+    }
+    Some(match architecture {
+        Architecture::Amd64 => "qemu-x86_64-static",
+        Architecture::Arm64 => "qemu-aarch64-static",
+    })
+}
+
+/// What is wrong, and what fixes it, where programs of `architecture` do not run here.
+pub fn fault(architecture: Architecture) -> Option<(String, String)> {
+    emulator(architecture)?;
+    fault_of(Path::new(HANDLERS), architecture)
+}
+
+fn fault_of(handlers: &Path, architecture: Architecture) -> Option<(String, String)> {
+    let name = format!("qemu-{}", architecture.rust());
+    let state = std::fs::read_to_string(handlers.join(&name)).unwrap_or_default();
+    if state.lines().next() == Some("enabled") {
+        return None;
+    }
+    let problem = format!(
+        "the kernel does not hand programs for {} to QEMU: {} has no enabled {name}",
+        architecture.oci(),
+        handlers.display()
+    );
+    let fix = format!(
+        "update-binfmts --enable {name}, as root (packages qemu-user-static and binfmt-support)"
+    );
+    Some((problem, fix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handler_has_to_be_enabled() {
+        let folder = tempfile::tempdir().unwrap();
+        let fault = || fault_of(folder.path(), Architecture::Arm64);
+        assert!(fault().unwrap().1.contains("update-binfmts --enable qemu-aarch64"));
+        let write = |text: &str| std::fs::write(folder.path().join("qemu-aarch64"), text).unwrap();
+        write("disabled\n");
+        assert!(fault().is_some());
+        write("enabled\ninterpreter /usr/bin/qemu-aarch64-static\n");
+        assert_eq!(fault(), None);
+    }
+
+    #[test]
+    fn a_machine_runs_its_own_programs() {
+        let own = [Architecture::Amd64, Architecture::Arm64]
+            .into_iter()
+            .find(|it| it.rust() == std::env::consts::ARCH);
+        assert_eq!(own.and_then(fault), None);
+    }
+}

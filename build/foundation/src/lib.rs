@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! What every part of the build system uses: files, commands as data, findings, Git, text.
+//! Nothing here knows of the product, of steps or of the command line.
+#![forbid(unsafe_code)]
+
+pub mod archive;
+pub mod atomic;
+pub mod checksum;
+pub mod command;
+pub mod emulation;
+pub mod environment;
+pub mod epoch;
+pub mod finding;
+pub mod git;
+pub mod parallel;
+pub mod percent;
+pub mod source;
+pub mod text;
+pub mod tree;

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Files and folders as a whole: one digest for all of them, whether what a step wrote is still what it
+//! wrote; and their removal.
+
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use sha2::{Digest as _, Sha256};
+use walkdir::WalkDir;
+
+/// SHA-256 over names, kinds, executable bits and contents of all that `paths` hold, lower-case hex.
+///
+/// The order of `paths` and of a folder's entries does not matter, times and owners don't either.
+/// A path that does not exist counts as absent, so it changes the digest when it comes into being.
+pub fn digest<'a>(root: &Path, paths: impl IntoIterator<Item = &'a Path>) -> Result<String> {
+    let mut paths: Vec<_> = paths.into_iter().collect();
+    paths.sort_unstable();
+    paths.dedup();
+    let mut hash = Sha256::new();
+    for path in paths {
+        let whole = root.join(path);
+        if fs::symlink_metadata(&whole).is_err() {
+            record(&mut hash, b"absent", path, &[]);
+            continue;
+        }
+        for entry in WalkDir::new(&whole).sort_by_file_name() {
+            let entry = entry.with_context(|| format!("cannot read {}", whole.display()))?;
+            let name = entry.path().strip_prefix(root).unwrap_or(entry.path());
+            if entry.file_type().is_dir() {
+                record(&mut hash, b"folder", name, &[]);
+            } else if entry.file_type().is_symlink() {
+                let target = fs::read_link(entry.path())
+                    .with_context(|| format!("cannot read {}", entry.path().display()))?;
+                record(&mut hash, b"link", name, target.as_os_str().as_bytes());
+            } else {
+                let executable = entry.metadata()?.permissions().mode() & 0o111 != 0;
+                let kind: &[u8] = if executable { b"program" } else { b"file" };
+                record(&mut hash, kind, name, &file(entry.path())?);
+            }
+        }
+    }
+    Ok(hex(&hash.finalize()))
+}
+
+/// SHA-256 of `bytes`, lower-case hex.
+pub fn digest_of_bytes(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+/// SHA-256 of the content of the file `path`, lower-case hex.
+pub fn digest_of_file(path: &Path) -> Result<String> {
+    Ok(hex(&file(path)?))
+}
+
+/// Adds one entry; every field carries its length, so that no two trees give the same bytes.
+fn record(hash: &mut Sha256, kind: &[u8], name: &Path, content: &[u8]) {
+    for field in [kind, name.as_os_str().as_bytes(), content] {
+        hash.update((field.len() as u64).to_be_bytes());
+        hash.update(field);
+    }
+}
+
+/// SHA-256 of a file's content.
+fn file(path: &Path) -> Result<[u8; 32]> {
+    let context = || format!("cannot read {}", path.display());
+    let mut file = File::open(path).with_context(context)?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let length = file.read(&mut buffer).with_context(context)?;
+        match buffer.get(..length) {
+            Some(bytes) if length > 0 => hash.update(bytes),
+            _ => return Ok(hash.finalize().into()),
+        }
+    }
+}
+
+/// Lower-case hex.
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+        // Writing into a String has no way to fail.
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}
+
+/// Removes the file, the link or the folder with all in it, if it is there.
+///
+/// # Errors
+/// When it is there and can't be removed.
+pub fn remove(path: &Path) -> Result<()> {
+    let removed = if path.is_dir() && !path.is_symlink() {
+        fs::remove_dir_all(path)
+    } else {
+        fs::remove_file(path)
+    };
+    match removed {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(root: &Path) -> String {
+        digest(root, [Path::new("a"), Path::new("b")]).unwrap()
+    }
+
+    /// Every kind of change to a tree changes its digest, and undoing it brings the digest back.
+    #[test]
+    fn every_change_shows() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        fs::create_dir_all(root.join("a/sub")).unwrap();
+        fs::write(root.join("a/one"), "1").unwrap();
+        fs::write(root.join("b"), "2").unwrap();
+        let before = of(root);
+        assert_eq!(before, digest(root, [Path::new("b"), Path::new("a")]).unwrap());
+
+        let mut seen = vec![before.clone()];
+        let mut changed = |what: &str| {
+            let now = of(root);
+            assert!(!seen.contains(&now), "{what} does not show");
+            seen.push(now);
+        };
+        fs::write(root.join("a/one"), "one").unwrap();
+        changed("another content");
+        fs::write(root.join("a/one"), "1").unwrap();
+        fs::set_permissions(root.join("a/one"), fs::Permissions::from_mode(0o755)).unwrap();
+        changed("an executable bit");
+        fs::set_permissions(root.join("a/one"), fs::Permissions::from_mode(0o644)).unwrap();
+        fs::rename(root.join("a/one"), root.join("a/two")).unwrap();
+        changed("another name");
+        fs::rename(root.join("a/two"), root.join("a/sub/one")).unwrap();
+        changed("another folder");
+        fs::rename(root.join("a/sub/one"), root.join("a/one")).unwrap();
+        std::os::unix::fs::symlink("one", root.join("a/link")).unwrap();
+        changed("a link");
+        fs::remove_file(root.join("a/link")).unwrap();
+        fs::remove_file(root.join("b")).unwrap();
+        changed("a missing file");
+        fs::create_dir(root.join("b")).unwrap();
+        changed("a folder in the place of a file");
+        fs::remove_dir(root.join("b")).unwrap();
+        fs::write(root.join("b"), "2").unwrap();
+        assert_eq!(of(root), before);
+    }
+}

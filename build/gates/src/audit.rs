@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Gate: no crate and no package of an image with a known vulnerability, no crate that nobody looks after
+//! or whose version was taken back.
+//!
+//! What is known of vulnerabilities is fetched where the network allows, at most once a day; else the last
+//! copy serves, and the result says how old it is. A release refuses what is older than [`STALE_DAYS`].
+
+mod crates;
+mod mitigations;
+mod packages;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, bail};
+use debian::apt;
+use engine::{Gap, Input, Judgement, Need, Outcome, Plan, Run, Step, StepLog};
+use foundation::command::Command;
+use foundation::finding::Finding;
+use foundation::text::count;
+use foundation::tree::remove;
+use release::Channel;
+use rules::advisory;
+use rust::index::Indexes;
+use rust::metadata;
+
+use self::mitigations::Mitigations;
+
+/// The copy that the source carries, for machines that reach nothing else.
+const SNAPSHOT: &str = "build/gates/data/advisory-db.tar.xz";
+/// From this age on, the advisories are too old for a release.
+const STALE_DAYS: u32 = 30;
+const DAY: Duration = Duration::from_hours(24);
+
+/// `cargo xtask audit`.
+pub struct Audit;
+
+impl Step for Audit {
+    fn name(&self) -> &'static str {
+        "audit"
+    }
+
+    fn about(&self) -> &'static str {
+        "stop crates and packages of images with known vulnerabilities"
+    }
+
+    fn is_gate(&self) -> bool {
+        true
+    }
+
+    fn needs(&self, _run: &Run) -> Vec<Need> {
+        // tar runs xz.
+        ["cargo", "git", "tar", "xz"].map(Need::Tool).into()
+    }
+
+    fn plan(&self, run: &Run) -> Result<Plan> {
+        let plan = Plan::new()
+            .command(clone(run))
+            .command(unpack(run))
+            .native("hold every crate of Cargo.lock against the advisories")
+            .command(refresh(run))
+            .command(metadata::command(run.workspace.root()))
+            .native("see which versions of crates were taken back")
+            .reads(Input::Source(PathBuf::from("Cargo.lock")))
+            .reads(Input::Source(PathBuf::from("release.toml")))
+            .reads(Input::Source(PathBuf::from(SNAPSHOT)))
+            .reads(Input::Tool("cargo"))
+            .reads(Input::Day);
+        let plan = metadata::manifests(&run.workspace.paths()?)
+            .fold(plan, |plan, manifest| plan.reads(Input::Source(manifest)));
+        let bases = &run.workspace.product().bases;
+        if bases.is_empty() {
+            return Ok(plan);
+        }
+        let plan = plan
+            .command(apt::sources_command())
+            .native("hold every package of the images against the security updates there");
+        Ok(bases.iter().fold(plan, |plan, base| plan.reads(Input::Source(base.lock.clone()))))
+    }
+
+    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        let advisories = advisory::load(&database(run, log)?)?;
+        let newest = advisories.iter().map(|it| it.date.as_str()).max().unwrap_or_default();
+        let gate = &run.workspace.product().gates.audit;
+        fresh(run, "advisory", newest, &gate.database)?;
+        let lock = fs::read_to_string(run.workspace.root().join("Cargo.lock"))
+            .context("cannot read Cargo.lock")?;
+        let lock = crates::Lock::parse(lock)?;
+        let today = day(SystemTime::now());
+        let mut mitigations = Mitigations::new(&gate.mitigation, &today);
+        let mut findings = lock.judge(&advisories, &mut mitigations);
+        let (taken_back, unknown) = yanked(run, log, &lock)?;
+        findings.extend(taken_back);
+        let mut fact = format!("{} crates, advisories of {newest}", lock.crates().len());
+        if unknown > 0 {
+            // Writing to a String can't fail.
+            let _infallible =
+                write!(fact, ", {unknown} of which no index tells whether they were taken back");
+        }
+        let locks = packages::Locks::read(run)?;
+        let mut unread = Vec::new();
+        if locks.len() > 0 {
+            let known = locks.updates(run, log)?;
+            let of = day(UNIX_EPOCH + Duration::from_secs(known.date));
+            fresh(run, "index of security updates", &of, "the host's mirror of Debian")?;
+            let (late, waiting) = late(run, log, &locks, &known, &mut mitigations)?;
+            findings.extend(late);
+            // Writing to a String can't fail.
+            let _infallible = write!(
+                fact,
+                "; {}, security updates of {of}, {waiting} wait",
+                count(locks.len(), "package")
+            );
+            unread = known.unread;
+        }
+        // What nothing is known of may be what a mitigation is for.
+        findings.extend(mitigations.stale(|id| unread.is_empty() || !id.contains('@')));
+        findings.sort();
+        let gap = |suite: String| {
+            Gap {
+            problem: format!("packages not checked: no index of {suite} could be read"),
+            fix: "cargo xtask audit, where apt reaches its mirror of Debian; target/xtask/logs/audit.log has its error"
+                .to_owned(),
+        }
+        };
+        let gaps = unread.into_iter().map(gap).collect();
+        Ok(Outcome::Judged(Judgement { fact, findings, gaps, expected: false }))
+    }
+}
+
+/// The findings on packages whose security updates have waited for too long, and how many still may. A release waits
+/// for none. Of an update whose day nobody tells, it is that of the index.
+fn late(
+    run: &Run,
+    log: &StepLog,
+    locks: &packages::Locks,
+    known: &packages::Known,
+    mitigations: &mut Mitigations<'_>,
+) -> Result<(Vec<Finding>, usize)> {
+    let mut lacks = locks.lacks(known);
+    lacks.retain(|lack| !mitigations.excuse(lack.id()));
+    let news = packages::news(run, log, &lacks)?;
+    let days = match run.version().channel() {
+        Channel::Snapshot => run.workspace.product().gates.audit.grace_days,
+        _ => 0,
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let due = now.saturating_sub(DAY * days).as_secs();
+    let mut findings = Vec::new();
+    for lack in &lacks {
+        let Some(news) = news.get(lack.id()) else { continue };
+        let finding = lack.finding(news);
+        if news.since.unwrap_or(known.date) < due {
+            findings.push(finding);
+        } else {
+            log.note(&format!("may wait until it is {days} days old: {}", finding.message));
+        }
+    }
+    let waiting = lacks.len() - findings.len();
+    Ok((findings, waiting))
+}
+
+/// Refuses what is too old for a release: the newest `what`, of the day `of`, which comes from `place`.
+fn fresh(run: &Run, what: &str, of: &str, place: &str) -> Result<()> {
+    let stale = of < day(SystemTime::now() - DAY * STALE_DAYS).as_str();
+    if stale && run.version().channel() != Channel::Snapshot {
+        bail!(
+            "the newest {what} is of {of}: a release wants one that is at most {STALE_DAYS} days old; \
+             run it where {place} can be reached"
+        );
+    }
+    Ok(())
+}
+
+/// The findings on crates whose version was taken back, and of how many crates Cargo's copies of the indexes
+/// don't tell.
+fn yanked(run: &Run, log: &StepLog, lock: &crates::Lock) -> Result<(Vec<Finding>, usize)> {
+    if run.attempt(log, &refresh(run))?.code() != Some(0) {
+        log.note("the index of crates can't be fetched: the last one serves");
+    }
+    let told = run.ask(log, &metadata::command(run.workspace.root()))?;
+    let indexes = Indexes::of(&metadata::read(told)?);
+    let is_yanked = |it: &crates::Locked| indexes.is_yanked(it.source()?, &it.name, &it.version);
+    let unknown: Vec<_> = lock.crates().iter().filter(|it| is_yanked(it).is_none()).collect();
+    for it in &unknown {
+        log.note(&format!("no index tells whether {} {} was taken back", it.name, it.version));
+    }
+    Ok((lock.yanked(|it| is_yanked(it) == Some(true)), unknown.len()))
+}
+
+/// Has Cargo fetch what the index says of every crate of the lock, and change nothing.
+fn refresh(run: &Run) -> Command {
+    run.command("cargo").env("CARGO_NET_RETRY", "0").env("CARGO_HTTP_TIMEOUT", "10").args([
+        "update",
+        "--dry-run",
+        "--quiet",
+    ])
+}
+
+/// Folder of the fetched advisories below `target/xtask`.
+const FETCHED: &str = "advisory-db";
+
+fn clone(run: &Run) -> Command {
+    run.command("git")
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .args(["-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=10"])
+        .args(["clone", "--quiet", "--depth", "1"])
+        .arg(&run.workspace.product().gates.audit.database)
+        .arg(run.workspace.scratch().join(FETCHED).with_extension("new"))
+}
+
+fn unpack(run: &Run) -> Command {
+    run.command("tar")
+        .args(["-xJf", SNAPSHOT, "--strip-components=1", "-C"])
+        .arg(run.workspace.scratch().join(FETCHED).with_extension("snapshot"))
+}
+
+/// The folder of the newest advisories that can be had.
+fn database(run: &Run, log: &StepLog) -> Result<PathBuf> {
+    let fetched = run.workspace.scratch().join(FETCHED);
+    let age = fs::metadata(&fetched)
+        .and_then(|it| it.modified())
+        .ok()
+        .and_then(|time| SystemTime::now().duration_since(time).ok());
+    if age.is_some_and(|age| age < DAY) {
+        return Ok(fetched);
+    }
+    let new = fetched.with_extension("new");
+    remove(&new)?;
+    if run.attempt(log, &clone(run))?.code() == Some(0) {
+        remove(&fetched)?;
+        fs::rename(&new, &fetched)
+            .with_context(|| format!("cannot put the advisories at {}", fetched.display()))?;
+        return Ok(fetched);
+    }
+    if age.is_some() {
+        log.note("the advisories can't be fetched: the last ones serve");
+        return Ok(fetched);
+    }
+    log.note("the advisories can't be fetched: the copy in the source serves");
+    let snapshot = fetched.with_extension("snapshot");
+    remove(&snapshot)?;
+    fs::create_dir_all(&snapshot).with_context(|| format!("cannot make {}", snapshot.display()))?;
+    run.exec(log, &unpack(run))?;
+    Ok(snapshot)
+}
+
+/// `YYYY-MM-DD` in UTC.
+fn day(time: SystemTime) -> String {
+    humantime::format_rfc3339_seconds(time).to_string().chars().take(10).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_written_so_that_they_sort() {
+        assert_eq!(day(SystemTime::UNIX_EPOCH), "1970-01-01");
+    }
+}

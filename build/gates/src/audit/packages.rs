@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Packages of images, compared with the security suite of their distribution.
+//!
+//! Its index is fetched from where the host's apt takes packages, at most once a day; else the last one
+//! serves. Where there never was one, its packages are not checked.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use anyhow::{Context as _, Result};
+use debian::apt::{self, Apt};
+use debian::changelog::{self, News};
+use debian::copyright;
+use debian::lock::{Lock, Locked};
+use debian::security::{Update, Updates};
+use engine::{Run, StepLog};
+use foundation::finding::Finding;
+use foundation::tree::remove;
+use release::Architecture;
+
+use super::DAY;
+
+/// The locks of all images.
+pub(super) struct Locks(Vec<(PathBuf, String, Lock)>);
+
+/// What is known of security updates: for each suite and architecture, and of which day that is.
+pub(super) struct Known {
+    suites: BTreeMap<(String, &'static str), Suite>,
+    /// The oldest of the days, in seconds.
+    pub(super) date: u64,
+    /// The suites of which there is no index, each with its architecture.
+    pub(super) unread: Vec<String>,
+}
+
+/// A security suite for one architecture.
+struct Suite {
+    pocket: String,
+    apt: Apt,
+    updates: Updates,
+    date: u64,
+}
+
+impl Locks {
+    /// Reads the locks that `release.toml` names.
+    ///
+    /// # Errors
+    /// When one is missing or malformed.
+    pub(super) fn read(run: &Run) -> Result<Self> {
+        let bases = &run.workspace.product().bases;
+        let paths: BTreeSet<&Path> = bases.iter().map(|base| base.lock.as_path()).collect();
+        let read = |path: &Path| {
+            let whole = run.workspace.root().join(path);
+            let text = fs::read_to_string(&whole).unwrap_or_default();
+            Ok((path.to_owned(), text, Lock::read(&whole)?))
+        };
+        paths.into_iter().map(read).collect::<Result<_>>().map(Self)
+    }
+
+    /// How many packages there are, each version once.
+    pub(super) fn len(&self) -> usize {
+        let packages = self.0.iter().flat_map(|(_, _, lock)| &lock.packages);
+        packages.map(|it| (&it.name, &it.version)).collect::<BTreeSet<_>>().len()
+    }
+
+    /// What the security suites have, as far as that can be had here.
+    ///
+    /// # Errors
+    /// When a file can't be written, or an index is malformed.
+    pub(super) fn updates(&self, run: &Run, log: &StepLog) -> Result<Known> {
+        let mut suites = BTreeMap::new();
+        let mut dates = Vec::new();
+        let mut unread = Vec::new();
+        for (_, _, lock) in &self.0 {
+            for image in lock.packages.iter().map(|it| it.image).collect::<BTreeSet<_>>() {
+                let key = (lock.suite.clone(), image.oci());
+                if suites.contains_key(&key) {
+                    continue;
+                }
+                if let Some(suite) = suite(run, log, &lock.suite, image)? {
+                    dates.push(suite.date);
+                    suites.insert(key, suite);
+                } else {
+                    dates.push(lock.epoch);
+                    let pocket = pocket(&lock.suite);
+                    unread.push(format!("{pocket} ({})", image.oci()));
+                }
+            }
+        }
+        Ok(Known { suites, date: dates.into_iter().min().unwrap_or_default(), unread })
+    }
+
+    /// The packages that are older than those of their security suite; each version once in a lock.
+    pub(super) fn lacks<'a>(&'a self, known: &'a Known) -> Vec<Lack<'a>> {
+        let mut lacks = BTreeMap::new();
+        for (path, text, lock) in &self.0 {
+            for locked in &lock.packages {
+                let suite = known.suites.get(&(lock.suite.clone(), locked.image.oci()));
+                let Some(suite) = suite else { continue };
+                let Some(update) = suite.updates.lacking(locked) else { continue };
+                let of = (path, &locked.name, &locked.version);
+                lacks.entry(of).or_insert(Lack { path, text, suite, locked, update });
+            }
+        }
+        lacks.into_values().collect()
+    }
+}
+
+/// A package that lacks a security update.
+pub(super) struct Lack<'a> {
+    path: &'a Path,
+    text: &'a str,
+    suite: &'a Suite,
+    locked: &'a Locked,
+    update: &'a Update,
+}
+
+impl Lack<'_> {
+    /// The id of the update that it lacks, `SOURCE@VERSION`.
+    pub(super) fn id(&self) -> &str {
+        &self.update.source
+    }
+
+    /// The finding on it, in its first line in the lock; `news` is what the update's changelog tells.
+    pub(super) fn finding(&self, news: &News) -> Finding {
+        let Locked { name, version, .. } = self.locked;
+        let entry = format!("name = {name:?}\nversion = {version:?}");
+        let ids: Vec<&str> = news.vulnerabilities.iter().map(String::as_str).collect();
+        let ids = if ids.is_empty() { "vulnerabilities".to_owned() } else { ids.join(", ") };
+        let (pocket, newer) = (&self.suite.pocket, &self.update.version);
+        Finding {
+            line: self.text.find(&entry).map(|at| self.text[..at].lines().count() + 1),
+            ..Finding::in_file(
+                self.path.to_string_lossy(),
+                self.id(),
+                format!("{name} {version}: {pocket} has {newer}, which fixes {ids}"),
+                "cargo xtask images --update-lock, or record a mitigation with this id and its expiry under [[gates.audit.mitigation]]",
+            )
+        }
+    }
+}
+
+/// What the changelogs of the updates tell, by their ids. Of each, the smallest package is fetched; of one
+/// that can't be, nothing is told.
+///
+/// # Errors
+/// When a folder can't be made.
+pub(super) fn news<'a>(
+    run: &Run,
+    log: &StepLog,
+    lacks: &'a [Lack<'a>],
+) -> Result<BTreeMap<&'a str, News>> {
+    let mut smallest: BTreeMap<&str, &Lack<'_>> = BTreeMap::new();
+    for lack in lacks {
+        let known = smallest.entry(lack.id()).or_insert(lack);
+        if lack.update.size < known.update.size {
+            *known = lack;
+        }
+    }
+    let folder = run.workspace.scratch().join("apt/news");
+    let mut news = BTreeMap::new();
+    for (id, lack) in smallest {
+        remove(&folder)?;
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let told = changelog(run, log, lack, &folder).unwrap_or_else(|error| {
+            log.note(&format!("{id}: its changelog can't be had: {error:#}"));
+            News::default()
+        });
+        news.insert(id, told);
+    }
+    Ok(news)
+}
+
+fn changelog(run: &Run, log: &StepLog, lack: &Lack<'_>, folder: &Path) -> Result<News> {
+    let Lack { locked, update, suite, .. } = lack;
+    let wanted = Locked { version: update.version.clone(), ..(*locked).clone() };
+    run.exec(log, &suite.apt.download(&[&wanted], folder))?;
+    let file = fs::read_dir(folder)?.next().context("apt-get downloaded nothing")??.path();
+    let tar = run.attempt_machine(log, &copyright::files_command(&file))?.success()?;
+    let text = changelog::find(tar.as_slice(), &locked.name)?.context("it has none of its own")?;
+    Ok(changelog::after(&text, &locked.version))
+}
+
+fn pocket(suite: &str) -> String {
+    format!("{suite}-security")
+}
+
+/// The security suite of `suite` for `architecture`; none where its index was never fetched.
+fn suite(
+    run: &Run,
+    log: &StepLog,
+    suite: &str,
+    architecture: Architecture,
+) -> Result<Option<Suite>> {
+    let pocket = pocket(suite);
+    let folder =
+        run.workspace.scratch().join("apt").join(format!("{pocket}-{}", architecture.oci()));
+    let Some(apt) = fetched(run, log, suite, architecture, &folder) else { return Ok(None) };
+    let dump = run.attempt_machine(log, &apt.dump())?.success()?;
+    let date = apt.index_date(&pocket)?;
+    let updates = Updates::parse(&String::from_utf8_lossy(&dump));
+    Ok(Some(Suite { pocket, apt, updates, date }))
+}
+
+/// apt in `folder` with an index of the security suite of `suite`: of today, else the last one.
+fn fetched(
+    run: &Run,
+    log: &StepLog,
+    suite: &str,
+    architecture: Architecture,
+    folder: &Path,
+) -> Option<Apt> {
+    // Written last, so that what was fetched in part is fetched again.
+    let stamp = folder.join("fetched");
+    let age = fs::metadata(&stamp)
+        .and_then(|it| it.modified())
+        .ok()
+        .and_then(|time| SystemTime::now().duration_since(time).ok());
+    let known = age.is_some().then(|| Apt::at(folder.to_owned(), architecture));
+    if age.is_some_and(|age| age < DAY) {
+        return known;
+    }
+    let fetch = || -> Result<Apt> {
+        let printed = run.capture(log, &apt::sources_command())?;
+        let host = apt::host_suite()?;
+        let sources = apt::security_sources(&String::from_utf8_lossy(&printed), &host, suite)?;
+        let apt = Apt::new(folder.to_owned(), architecture, &sources)?;
+        run.exec(log, &apt.update())?;
+        fs::write(&stamp, "").with_context(|| format!("cannot write {}", stamp.display()))?;
+        Ok(apt)
+    };
+    match fetch() {
+        Ok(apt) => Some(apt),
+        Err(error) => {
+            let last =
+                if known.is_some() { "the last one serves" } else { "there is no earlier one" };
+            log.note(&format!("the index of {suite}-security can't be fetched, {last}: {error:#}"));
+            known
+        }
+    }
+}

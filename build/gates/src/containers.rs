@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Gate: Containerfiles name a pinned base, carry the labels, and hadolint has nothing to say.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use engine::{Input, Need, Outcome, Plan, Run, Skip, Step, StepLog};
+use foundation::command::Command;
+use foundation::finding::Finding;
+use foundation::source;
+use rules::containerfile;
+use serde::Deserialize;
+
+/// `cargo xtask containers`.
+pub struct Containers;
+
+impl Step for Containers {
+    fn name(&self) -> &'static str {
+        "containers"
+    }
+
+    fn about(&self) -> &'static str {
+        "check Containerfiles: hadolint, labels, pinned bases"
+    }
+
+    fn is_gate(&self) -> bool {
+        true
+    }
+
+    fn needs(&self, _run: &Run) -> Vec<Need> {
+        vec![Need::Tool("hadolint")]
+    }
+
+    fn plan(&self, run: &Run) -> Result<Plan> {
+        let plan = Plan::new()
+            .native("check the base and the labels of every Containerfile")
+            .reads(Input::Source(PathBuf::new()))
+            .reads(Input::Tool("hadolint"));
+        let files = containerfiles(run)?;
+        Ok(if files.is_empty() { plan } else { plan.command(hadolint(run, &files)) })
+    }
+
+    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        let files = containerfiles(run)?;
+        if files.is_empty() {
+            let why = "the source holds no Containerfile".to_owned();
+            return Ok(Outcome::Skipped(Skip::NotApplicable { why }));
+        }
+        let mut findings: Vec<Finding> =
+            files.iter().flat_map(|file| containerfile::check(&file.path, &file.text)).collect();
+        let report = run.attempt(log, &hadolint(run, &files))?;
+        findings.extend(read(report.stdout())?);
+        findings.sort();
+        Ok(if findings.is_empty() {
+            Outcome::Done(format!("{} files", files.len()))
+        } else {
+            Outcome::Found(findings)
+        })
+    }
+}
+
+fn containerfiles(run: &Run) -> Result<Vec<source::File>> {
+    run.workspace
+        .texts(|path| path.rsplit('/').next().is_some_and(|name| name.starts_with("Containerfile")))
+}
+
+fn hadolint(run: &Run, files: &[source::File]) -> Command {
+    run.command("hadolint")
+        .args(["--no-color", "--format", "json", "--"])
+        .args(files.iter().map(|file| &file.path))
+}
+
+/// One entry of hadolint's JSON report.
+#[derive(Deserialize)]
+struct Entry {
+    file: String,
+    line: usize,
+    code: String,
+    message: String,
+}
+
+fn read(report: &[u8]) -> Result<Vec<Finding>> {
+    let entries: Vec<Entry> =
+        serde_json::from_slice(report).context("hadolint did not write the JSON it should")?;
+    Ok(entries
+        .into_iter()
+        .map(|entry| {
+            let fix = format!("hadolint's wiki explains {}", entry.code);
+            Finding::at(entry.file, entry.line, entry.code, entry.message, fix)
+        })
+        .collect())
+}

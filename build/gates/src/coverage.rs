@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Gate: tests reach enough lines, of the whole, of each part that has a threshold, and of what a
+//! change adds.
+//!
+//! In `validate` it counts in the run of the tests that the gate `test` makes: that one builds the
+//! workspace with counters where the programs that read them are there, and leaves the counts of this
+//! very source below `target/xtask/coverage`. Where there are no such counts, the tests run here.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use cargo_metadata::Message;
+use engine::workspace::CoverageThresholds as Thresholds;
+use engine::{Gap, Input, Judgement, Need, Outcome, Plan, Run, Skip, Step, StepLog};
+use foundation::atomic;
+use foundation::command::Command;
+use foundation::finding::Finding;
+use foundation::git::{self, Base};
+use foundation::text::count;
+use rules::coverage::{Coverage as Lines, Share};
+
+use super::test::Test;
+
+pub(crate) mod counters;
+
+/// `cargo xtask coverage`.
+pub struct Coverage;
+
+/// The run that counts.
+const TESTS: Test = Test { counted: true };
+
+/// How many files the table of the worst shows.
+const WORST: usize = 20;
+
+const LCOV: &str = "target/xtask/coverage/lcov.info";
+const TABLE: &str = "target/xtask/coverage/worst.txt";
+const HTML: &str = "target/xtask/coverage/html";
+
+impl Step for Coverage {
+    fn name(&self) -> &'static str {
+        "coverage"
+    }
+
+    fn about(&self) -> &'static str {
+        "enforce test coverage thresholds"
+    }
+
+    fn is_gate(&self) -> bool {
+        true
+    }
+
+    fn needs(&self, run: &Run) -> Vec<Need> {
+        // Without a threshold there is nothing to read.
+        if !run.workspace.product().gates.coverage.is_set() {
+            return Vec::new();
+        }
+        counters::READERS.iter().copied().map(Need::Tool).chain(TESTS.needs(run)).collect()
+    }
+
+    fn plan(&self, run: &Run) -> Result<Plan> {
+        let plan = Plan::new()
+            .native("take the counts of the tests' run, or run them")
+            .command(join(run))
+            .command(export(run, &[]))
+            .command(show(run, &[]))
+            .reads(Input::Fact(
+                "the commit that changes are counted from",
+                run.workspace.change_base()?.to_string(),
+            ))
+            .writes(LCOV)
+            .writes(TABLE);
+        let test = TESTS.plan(run)?.reads;
+        Ok(test.into_iter().fold(plan, Plan::reads).reads(Input::Source(PathBuf::new())))
+    }
+
+    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        if !run.workspace.product().gates.coverage.is_set() {
+            let why = "release.toml has no threshold".to_owned();
+            return Ok(Outcome::Skipped(Skip::NotApplicable { why }));
+        }
+        if !counters::are_of_this_source(run)
+            && let Outcome::Judged(tests) = TESTS.run(run, log)?
+            && !tests.findings.is_empty()
+        {
+            return Ok(Outcome::Found(tests.findings));
+        }
+        let lines = measure(run, log)?;
+        let thresholds = &run.workspace.product().gates.coverage;
+        let mut findings = Vec::new();
+        let parts = thresholds.parts.iter().map(|(part, least)| (part.as_str(), *least));
+        for (part, least) in parts.chain([("", thresholds.whole)]) {
+            findings.extend(too_few(&lines, part, least));
+        }
+        findings.extend(without_code(&lines, thresholds, &manifest(run)?));
+        let whole = lines.share("");
+        let mut fact = format!("{:.1} % of {}", whole.percent(), count(whole.lines, "line"));
+        let mut gaps = Vec::new();
+        match run.workspace.change_base()? {
+            Base::Commit(commit) => {
+                let mut added = git::added_lines(run.workspace.root(), &commit)?;
+                added.retain(|file, _| thresholds.untested.iter().all(|it| it.file != *file));
+                let (change, missed) = lines.among(&added);
+                if change.percent() < thresholds.changed {
+                    findings.extend(missed_in_change(change, &missed, thresholds.changed));
+                }
+                if change.lines > 0 {
+                    // Writing to a String can't fail.
+                    let _infallible =
+                        write!(fact, ", {:.1} % of {} changed", change.percent(), change.lines);
+                }
+            }
+            Base::Unknown { why, fix } => {
+                gaps.push(Gap { problem: format!("lines of the change not checked: {why}"), fix });
+            }
+        }
+        findings.sort();
+        Ok(Outcome::Judged(Judgement { fact, findings, gaps, expected: false }))
+    }
+}
+
+/// Joins the counts, and writes what they say as LCOV, as a table and as pages.
+fn measure(run: &Run, log: &StepLog) -> Result<Lines> {
+    let root = run.workspace.root();
+    let programs = programs(run, log)?;
+    counters::list(run)?;
+    run.exec(log, &join(run))?;
+    let lcov = run.attempt_machine(log, &export(run, &programs))?.success()?;
+    let lcov = String::from_utf8(lcov).context("llvm-cov did not write UTF-8")?;
+    let root_text = root.to_str().context("the path of the workspace is not UTF-8")?;
+    let lines = Lines::parse(&lcov, root_text, |path| fs::read_to_string(root.join(path)).ok());
+    atomic::write(&root.join(LCOV), lines.to_lcov(root_text).as_bytes())?;
+    let table = lines.table(WORST);
+    atomic::write(&root.join(TABLE), table.as_bytes())?;
+    log.note(&table);
+    run.exec(log, &show(run, &programs))?;
+    Ok(lines)
+}
+
+/// The programs that the tests are and run, as they were built with counters.
+fn programs(run: &Run, log: &StepLog) -> Result<Vec<PathBuf>> {
+    let build = run.command("cargo").args([
+        "test",
+        "--no-run",
+        "--locked",
+        "--workspace",
+        "--all-features",
+        "--message-format=json",
+    ]);
+    let messages = run.attempt_machine(log, &counters::with(run, build)?)?.success()?;
+    let mut programs = Vec::new();
+    for message in Message::parse_stream(messages.as_slice()) {
+        if let Message::CompilerArtifact(artifact) = message.context("cargo wrote no messages")?
+            && let Some(program) = artifact.executable
+        {
+            programs.push(program.into_std_path_buf());
+        }
+    }
+    Ok(programs)
+}
+
+/// What a program that was killed wrote may be cut: that one alone is left out.
+fn join(run: &Run) -> Command {
+    run.command("llvm-profdata")
+        .args(["merge", "--sparse", "--failure-mode=all", "--output"])
+        .arg(counters::joined(run))
+        .arg("--input-files")
+        .arg(counters::listed(run))
+}
+
+fn export(run: &Run, programs: &[PathBuf]) -> Command {
+    let command = run.command("llvm-cov").args(["export", "--format=lcov", "--skip-functions"]);
+    of(run, command, programs)
+}
+
+fn show(run: &Run, programs: &[PathBuf]) -> Command {
+    let command = run
+        .command("llvm-cov")
+        .args(["show", "--format=html", "--show-instantiations=false", "--output-dir"])
+        .arg(run.workspace.root().join(HTML));
+    of(run, command, programs)
+}
+
+fn of(run: &Run, command: Command, programs: &[PathBuf]) -> Command {
+    let command = command
+        .arg("--instr-profile")
+        .arg(counters::joined(run))
+        .arg("--ignore-filename-regex=(^|/)(tests|examples|benches|target)/|/rustc/|/registry/");
+    let mut programs = programs.iter();
+    let command = programs.next().into_iter().fold(command, Command::arg);
+    programs.fold(command, |command, program| command.arg("--object").arg(program))
+}
+
+fn manifest(run: &Run) -> Result<String> {
+    fs::read_to_string(run.workspace.root().join("release.toml"))
+        .context("cannot read release.toml")
+}
+
+/// A finding for each threshold of a part and each exception without code: nothing is compared with it. `manifest`
+/// is the text of release.toml.
+fn without_code(lines: &Lines, thresholds: &Thresholds, manifest: &str) -> Vec<Finding> {
+    let parts = thresholds.parts.keys().map(|part| (part, "[gates.coverage.parts]", "stale-part"));
+    let untested = thresholds
+        .untested
+        .iter()
+        .map(|it| (&it.file, "[[gates.coverage.untested]]", "stale-exception"));
+    let stale = parts.chain(untested).filter(|(path, ..)| lines.share(path).lines == 0);
+    stale
+        .map(|(path, table, rule)| {
+            let message = format!("{table} for {path}: there is no such code");
+            let quoted = format!("\"{path}\"");
+            let line = manifest.lines().position(|line| {
+                // A key may be bare; a comment may name the path too.
+                let line = line.trim_start();
+                !line.starts_with('#')
+                    && (line.contains(&quoted) || line.starts_with(&format!("{path} ")))
+            });
+            Finding {
+                line: line.map(|index| index + 1),
+                ..Finding::in_file(
+                    "release.toml",
+                    rule,
+                    message,
+                    "correct the path or remove the entry",
+                )
+            }
+        })
+        .collect()
+}
+
+/// The finding on a part in which tests reach fewer lines than they have to.
+fn too_few(lines: &Lines, part: &str, least: f64) -> Option<Finding> {
+    let share = lines.share(part);
+    if share.percent() >= least {
+        return None;
+    }
+    let name = if part.is_empty() { "the whole" } else { part };
+    let message = format!(
+        "tests reach {:.1} % of the {} of {name}, {least} % are wanted; most are missing here",
+        share.percent(),
+        count(share.lines, "line"),
+    );
+    let fix = format!("test the lines that {HTML}/index.html shows in red");
+    let rule = if part.is_empty() { "whole" } else { "part" };
+    Some(match lines.worst(part) {
+        Some((file, line)) => Finding::at(file, line, rule, message, fix),
+        None => Finding::in_file("release.toml", rule, message, fix),
+    })
+}
+
+/// One finding for each file of the change, at the first of its lines that no test reaches.
+fn missed_in_change(share: Share, missed: &[(&str, usize)], least: f64) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = Vec::new();
+    for (file, line) in missed {
+        if findings.last().is_some_and(|last| last.file == *file) {
+            continue;
+        }
+        let here = missed.iter().filter(|(other, _)| other == file).count();
+        let message = format!(
+            "no test reaches {} of the change here, this one first; in all, tests reach {:.1} % \
+             of the {} that it adds, {least} % are wanted",
+            count(here, "line"),
+            share.percent(),
+            count(share.lines, "line")
+        );
+        findings.push(Finding::at(*file, *line, "changed", message, "test these lines"));
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_told_by_file_at_the_first_line() {
+        let missed = [("a.rs", 3), ("a.rs", 4), ("b.rs", 9)];
+        let findings = missed_in_change(Share { lines: 6, reached: 3 }, &missed, 90.0);
+        let places: Vec<_> = findings.iter().map(|it| (it.file.as_str(), it.line)).collect();
+        assert_eq!(places, [("a.rs", Some(3)), ("b.rs", Some(9))]);
+        assert!(findings[0].message.contains("2 lines of the change"), "{}", findings[0]);
+        assert!(findings[0].message.contains("50.0 % of the 6 lines"), "{}", findings[0]);
+    }
+
+    #[test]
+    fn a_threshold_or_an_exception_for_code_that_is_gone_is_a_fault_at_its_line() {
+        let lines = Lines::parse("SF:/w/a.rs\nDA:1,0\n", "/w", |_| Some("x\n".to_owned()));
+        let entry = |file| toml::from_str(&format!("file = \"{file}\"\nreason = \"r\"")).unwrap();
+        let thresholds = Thresholds {
+            untested: vec![entry("a.rs"), entry("b.rs")],
+            parts: [("a.rs".to_owned(), 1.0), ("gone/src".to_owned(), 80.0)].into(),
+            ..Thresholds::default()
+        };
+        let manifest = "# gone/src\n[gates.coverage.parts]\n\"a.rs\" = 1.0\n\"gone/src\" = 80.0\n\
+                        [[gates.coverage.untested]]\nfile = \"b.rs\"\n";
+        let findings = without_code(&lines, &thresholds, manifest);
+        let found: Vec<_> =
+            findings.iter().map(|it| (it.line, it.rule.as_str(), it.file.as_str())).collect();
+        let manifest = "release.toml";
+        assert_eq!(
+            found,
+            [(Some(4), "stale-part", manifest), (Some(6), "stale-exception", manifest)]
+        );
+        assert!(findings[0].message.contains("gone/src"), "{}", findings[0]);
+    }
+
+    #[test]
+    fn a_part_below_its_threshold_is_told_at_its_worst_place() {
+        let lcov = "SF:/w/a/one.rs\nDA:1,1\nDA:2,0\nSF:/w/b/two.rs\nDA:1,0\n";
+        let lines = Lines::parse(lcov, "/w", |_| Some("x\nx\n".to_owned()));
+        assert_eq!(too_few(&lines, "a", 50.0), None);
+        let finding = too_few(&lines, "a", 51.0).unwrap();
+        assert_eq!((finding.file.as_str(), finding.line), ("a/one.rs", Some(2)));
+        assert_eq!(too_few(&lines, "", 80.0).unwrap().rule, "whole");
+        assert_eq!(too_few(&lines, "nowhere", 100.0), None);
+    }
+}

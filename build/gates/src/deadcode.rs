@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Gate: no public item without a user, and no dependency without a use.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use engine::{Input, Outcome, Plan, Run, Step, StepLog, allowed};
+use foundation::source;
+use rules::{deadcode, dependencies};
+
+/// `cargo xtask deadcode`.
+pub struct Deadcode;
+
+impl Step for Deadcode {
+    fn name(&self) -> &'static str {
+        "deadcode"
+    }
+
+    fn about(&self) -> &'static str {
+        "stop public items and dependencies that nothing uses"
+    }
+
+    fn is_gate(&self) -> bool {
+        true
+    }
+
+    fn plan(&self, _run: &Run) -> Result<Plan> {
+        Ok(Plan::new()
+            .native("look for public items and dependencies that no code names")
+            .reads(Input::Source(PathBuf::new())))
+    }
+
+    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        let rust = run.workspace.texts(|path| source::has_extension(path, "rs"))?;
+        let manifests = run.workspace.texts(|path| path.ends_with("Cargo.toml"))?;
+        log.note(&format!("{} files, {} manifests", rust.len(), manifests.len()));
+        let mut findings = deadcode::unused_items(&rust)?;
+        findings.extend(dependencies::unused(&manifests, &rust)?);
+        let allowances = &run.workspace.product().gates.deadcode.allow;
+        Ok(allowed::judge("deadcode", &findings, allowances, format!("{} files", rust.len())))
+    }
+}

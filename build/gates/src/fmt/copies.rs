@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Formats copies of TOML and shell and compares: whatever a formatter says of a difference, the
+//! place is where the files differ.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use engine::{Run, StepLog};
+use foundation::atomic;
+use foundation::command::Command;
+use foundation::finding::Finding;
+use foundation::source::{self, File};
+use rules::shell;
+
+/// A program that formats files in place.
+struct Formatter {
+    program: &'static str,
+    args: &'static [&'static str],
+    picks: fn(&File) -> bool,
+    /// The place of the first error of grammar, as line and message.
+    error: fn(&str) -> Option<(usize, String)>,
+}
+
+/// taplo reads `.taplo.toml`. Four spaces in shell, as in everything else here.
+const FORMATTERS: &[Formatter] = &[
+    Formatter {
+        program: "taplo",
+        args: &["format", "--colors", "never"],
+        picks: |file| source::has_extension(&file.path, "toml"),
+        error: toml_error,
+    },
+    Formatter {
+        program: "shfmt",
+        args: &["--write", "--indent", "4", "--case-indent"],
+        picks: shell::is_script,
+        error: |_| None,
+    },
+];
+
+impl Formatter {
+    fn command(&self, folder: PathBuf, files: &[File]) -> Command {
+        let command = Command::new(self.program, folder).args(self.args);
+        command.args(files.iter().map(|file| &file.path))
+    }
+}
+
+/// The commands, as they fix the source itself.
+pub(super) fn commands(run: &Run) -> Result<Vec<Command>> {
+    let root = run.workspace.root().to_owned();
+    let all = files(run)?;
+    let formatters = FORMATTERS.iter().map(|formatter| (formatter, picked(formatter, &all)));
+    Ok(formatters
+        .filter(|(_, files)| !files.is_empty())
+        .map(|(formatter, files)| formatter.command(root.clone(), &files))
+        .collect())
+}
+
+/// The files that a formatter would change, each with the first line that it would.
+///
+/// # Errors
+/// When a formatter can't be run, or the copies can't be written.
+pub(super) fn check(run: &Run, log: &StepLog) -> Result<Vec<Finding>> {
+    let all = files(run)?;
+    let copies = run.workspace.scratch().join("fmt");
+    let mut findings = Vec::new();
+    for formatter in FORMATTERS {
+        let (broken, good): (Vec<_>, Vec<_>) = picked(formatter, &all)
+            .into_iter()
+            .map(|file| ((formatter.error)(&file.text), file))
+            .partition(|(error, _)| error.is_some());
+        findings.extend(broken.into_iter().filter_map(|(error, file)| {
+            let (line, message) = error?;
+            Some(Finding::at(file.path, line, formatter.program, message, "correct the syntax"))
+        }));
+        let good: Vec<File> = good.into_iter().map(|(_, file)| file).collect();
+        if good.is_empty() {
+            continue;
+        }
+        for file in &good {
+            atomic::write(&copies.join(&file.path), file.text.as_bytes())?;
+        }
+        let finished = run.attempt(log, &formatter.command(copies.clone(), &good))?;
+        let unread = errors(finished.stderr(), &good, formatter.program);
+        if unread.is_empty() {
+            finished.success()?;
+        }
+        findings.extend(unread);
+        for file in &good {
+            let path = copies.join(&file.path);
+            let formatted = fs::read_to_string(&path)
+                .with_context(|| format!("cannot read {}", path.display()))?;
+            if let Some(line) = first_difference(&file.text, &formatted) {
+                let message = format!("not formatted as {} does it", formatter.program);
+                let fix = "cargo xtask fmt --fix";
+                findings.push(Finding::at(&file.path, line, formatter.program, message, fix));
+            }
+        }
+    }
+    Ok(findings)
+}
+
+fn files(run: &Run) -> Result<Vec<File>> {
+    run.workspace.texts(|path| !source::is_test_data(path))
+}
+
+fn picked(formatter: &Formatter, files: &[File]) -> Vec<File> {
+    files.iter().filter(|file| (formatter.picks)(file)).cloned().collect()
+}
+
+/// The line (from 1) from which on the texts differ.
+fn first_difference(old: &str, new: &str) -> Option<usize> {
+    if old == new {
+        return None;
+    }
+    let same = old.lines().zip(new.lines()).take_while(|(a, b)| a == b).count();
+    // What differs may be the end of the last line, or lines after it.
+    Some((same + 1).min(old.lines().count().max(1)))
+}
+
+fn toml_error(text: &str) -> Option<(usize, String)> {
+    let error = toml::from_str::<toml::Table>(text).err()?;
+    let start = error.span().map_or(0, |span| span.start);
+    let before = text.get(..start).unwrap_or_default();
+    Some((before.matches('\n').count() + 1, error.message().to_owned()))
+}
+
+/// Errors in the form `FILE:LINE:COLUMN: MESSAGE`, of files that are ours.
+fn errors(said: &str, files: &[File], rule: &str) -> Vec<Finding> {
+    let finding = |line: &str| {
+        let mut parts = line.splitn(4, ':');
+        let (path, number) = (parts.next()?, parts.next()?.parse().ok()?);
+        let (_column, message) = (parts.next()?, parts.next()?);
+        let file = files.iter().find(|file| file.path == path)?;
+        Some(Finding::at(&file.path, number, rule, message.trim(), "correct the syntax"))
+    };
+    said.lines().filter_map(finding).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_line_that_differs_is_told() {
+        assert_eq!(first_difference("a\nb\n", "a\nb\n"), None);
+        assert_eq!(first_difference("a\nb\n", "a\nc\n"), Some(2));
+        assert_eq!(first_difference("a\nb\n\n", "a\nb\n"), Some(3));
+        assert_eq!(first_difference("a\nb", "a\nb\n"), Some(2));
+        assert_eq!(first_difference("", "x\n"), Some(1));
+    }
+
+    #[test]
+    fn syntax_that_is_none_is_told_by_its_line() {
+        assert_eq!(toml_error("a = 1\n[b]\n"), None);
+        assert_eq!(toml_error("a = 1\nb = \n").unwrap().0, 2);
+        let files = [File { path: "run.sh".to_owned(), text: String::new() }];
+        let found = errors("run.sh:3:1: reached EOF\nother.sh:1:1: x\nnote\n", &files, "shfmt");
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].line, found[0].message.as_str()), (Some(3), "reached EOF"));
+    }
+}

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Gate: every file of the source says under which licence it is, and whose it is. New and changed
+//! files are looked at by default, all of them with `--all` and in `ci`.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use engine::{Argument, Gap, Input, Outcome, Plan, Run, Skip, Step, StepLog};
+use foundation::epoch::rfc3339;
+use foundation::finding::Finding;
+use foundation::git::{self, Base};
+use foundation::text::count;
+use foundation::{atomic, source};
+
+/// `cargo xtask headers`.
+pub struct Headers;
+
+/// How many lines may stand before the header: `#!`, `# syntax=`, an XML declaration, a blank one.
+const LEAD: usize = 4;
+
+/// Kinds of files that have no comments, or that a program writes.
+const NO_HEADER: &[&str] = &["json", "lock", "snap", "pub", "pem", "svg", "txt", "LICENSE"];
+
+/// The rule of a file without a licence line, which `--fix` adds.
+const MISSING: &str = "spdx";
+
+/// A comment's start and its end.
+type Comment = (&'static str, &'static str);
+
+impl Step for Headers {
+    fn name(&self) -> &'static str {
+        "headers"
+    }
+
+    fn about(&self) -> &'static str {
+        "check that every source file names its licence and owner"
+    }
+
+    fn example(&self) -> &'static str {
+        "--all"
+    }
+
+    fn arguments(&self) -> &'static [Argument] {
+        &[Argument::AllFiles, Argument::Fix]
+    }
+
+    fn is_gate(&self) -> bool {
+        true
+    }
+
+    fn plan(&self, run: &Run) -> Result<Plan> {
+        let (files, since) = match since(run)? {
+            Some(base) => (format!("every source file that differs from {base}"), base.to_string()),
+            None => ("every source file".to_owned(), "nothing".to_owned()),
+        };
+        Ok(Plan::new()
+            .native(format!("look for the SPDX and the copyright line at the top of {files}"))
+            .reads(Input::Source(PathBuf::new()))
+            .reads(Input::Fact("the commit that changes are counted from", since)))
+    }
+
+    fn fix(&self, run: &Run, log: &StepLog) -> Result<()> {
+        let identity = &run.workspace.product().product;
+        let year: String = rfc3339(run.workspace.epoch())?.chars().take(4).collect();
+        // What can't be known, the gate reports.
+        for file in files(run)?.unwrap_or_default() {
+            let fault = check(&file.path, &file.text, &identity.license, &identity.vendor);
+            let comment = comment(&file.path, &file.text);
+            if let (Some(fault), Some(comment)) = (fault, comment)
+                && fault.rule == MISSING
+            {
+                let lines = [
+                    format!("SPDX-License-Identifier: {}", identity.license),
+                    format!("Copyright (C) {year} {}", identity.vendor),
+                ];
+                let path = run.workspace.root().join(&file.path);
+                let mode = fs::metadata(&path)?.permissions().mode();
+                let text = with_header(&file.text, comment, &lines);
+                atomic::write_with(&path, mode, |out| Ok(out.write_all(text.as_bytes())?))?;
+                log.note(&format!("{}: header added", file.path));
+            }
+        }
+        Ok(())
+    }
+
+    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        let identity = &run.workspace.product().product;
+        let files = match files(run)? {
+            Ok(files) => files,
+            Err(gap) => return Ok(Outcome::Skipped(Skip::Unable(gap))),
+        };
+        let findings: Vec<_> = files
+            .iter()
+            .filter_map(|file| check(&file.path, &file.text, &identity.license, &identity.vendor))
+            .collect();
+        log.note(&format!("{} files", files.len()));
+        if findings.is_empty() {
+            return Ok(Outcome::Done(count(files.len(), "file")));
+        }
+        Ok(Outcome::Found(findings))
+    }
+}
+
+/// Where files have to differ from to be looked at; none when all are.
+fn since(run: &Run) -> Result<Option<Base>> {
+    if run.options.all { Ok(None) } else { run.workspace.change_base().map(Some) }
+}
+
+/// The files to look at, or why they are not known.
+fn files(run: &Run) -> Result<Result<Vec<source::File>, Gap>> {
+    let changed = match since(run)? {
+        None => None,
+        Some(Base::Commit(commit)) => Some(git::changed(run.workspace.root(), &commit)?),
+        Some(Base::Unknown { why, fix }) => {
+            let fix = format!("{fix}, or cargo xtask headers --all");
+            return Ok(Err(Gap { problem: why, fix }));
+        }
+    };
+    let wanted =
+        |path: &str| !exempt(path) && changed.as_ref().is_none_or(|files| files.contains(path));
+    run.workspace.texts(wanted).map(Ok)
+}
+
+/// The text with the lines of the header in comments: after a line that has to be the first one.
+fn with_header(text: &str, (start, end): Comment, lines: &[String]) -> String {
+    let lines: Vec<_> = lines.iter().map(|line| format!("{start}{line}{end}\n")).collect();
+    let header = lines.concat();
+    let leads = ["#!", "# syntax=", "# escape=", "<?xml", "<!DOCTYPE"];
+    let first = text.lines().next().filter(|line| leads.iter().any(|it| line.starts_with(it)));
+    match first.and_then(|first| text.split_at_checked(first.len())) {
+        Some((first, rest)) => {
+            format!("{first}\n{header}{}", rest.strip_prefix('\n').unwrap_or(rest))
+        }
+        None if text.is_empty() => header,
+        None => format!("{header}\n{}", text.trim_start_matches('\n')),
+    }
+}
+
+fn exempt(path: &str) -> bool {
+    source::is_test_data(path) || NO_HEADER.contains(&kind(path))
+}
+
+/// The extension, or the whole name where there is none. What follows `Containerfile.` is a name.
+fn kind(path: &str) -> &str {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    match name.split_once('.') {
+        Some(("Containerfile", _)) => "Containerfile",
+        _ => name.rsplit('.').next().unwrap_or(name),
+    }
+}
+
+/// How a file of this kind writes a comment of one line.
+fn comment(path: &str, text: &str) -> Option<Comment> {
+    match kind(path) {
+        "rs" | "js" | "cjs" | "mjs" | "ts" | "proto" => Some(("// ", "")),
+        "css" | "c" | "h" => Some(("/* ", " */")),
+        "md" | "html" | "xml" => Some(("<!-- ", " -->")),
+        "sql" => Some(("-- ", "")),
+        "toml" | "sh" | "bash" | "py" | "yml" | "yaml" | "cfg" | "conf" | "ini" | "env"
+        | "service" | "socket" | "target" | "mount" | "timer" | "path" | "preset" | "container"
+        | "rules" | "image" | "network" | "volume" | "Containerfile" | "Dockerfile"
+        | "Makefile" | "gitignore" | "gitattributes" | "containerignore" | "dockerignore"
+        | "editorconfig" | "hadolint" | "CODEOWNERS" => Some(("# ", "")),
+        _ if text.starts_with("#!") => Some(("# ", "")),
+        _ => None,
+    }
+}
+
+/// The fault of a file, if it has one.
+fn check(path: &str, text: &str, license: &str, vendor: &str) -> Option<Finding> {
+    let Some((start, end)) = comment(path, text) else {
+        return Some(Finding::in_file(
+            path,
+            "unknown-kind",
+            "what a comment looks like in this kind of file is not known",
+            "add the kind to `comment` or to NO_HEADER in build/gates/src/headers.rs",
+        ));
+    };
+    let spdx = format!("{start}SPDX-License-Identifier: {license}{end}");
+    let is_copyright = |line: &str| {
+        line.strip_prefix(start)
+            .and_then(|line| line.strip_prefix("Copyright (C) "))
+            .and_then(|line| line.strip_suffix(end))
+            .and_then(|line| line.strip_suffix(vendor))
+            .and_then(|line| line.strip_suffix(' '))
+            .is_some_and(|year| year.len() == 4 && year.bytes().all(|c| c.is_ascii_digit()))
+    };
+    let mut lines = text.lines().enumerate().map(|(number, line)| (number + 1, line));
+    let fix = format!("put `{spdx}` and `{start}Copyright (C) YEAR {vendor}{end}` at its top");
+    if !lines.by_ref().take(LEAD + 1).any(|(_, line)| line == spdx) {
+        return Some(Finding::at(path, 1, MISSING, "the licence line is missing", fix));
+    }
+    match lines.next() {
+        Some((_, line)) if is_copyright(line) => None,
+        next => {
+            let line = next.map_or(1, |(number, _)| number);
+            let message = "the copyright line does not follow the licence line";
+            Some(Finding::at(path, line, "copyright", message, fix))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(path: &str, text: &str) -> Option<(String, Option<usize>)> {
+        check(path, text, "MIT", "The Authors").map(|it| (it.rule, it.line))
+    }
+
+    #[test]
+    fn takes_the_comments_of_each_kind_of_file() {
+        for (path, text) in [
+            ("a.rs", "// SPDX-License-Identifier: MIT\n// Copyright (C) 2026 The Authors\n"),
+            (
+                "run",
+                "#!/bin/sh\n# SPDX-License-Identifier: MIT\n# Copyright (C) 2026 The Authors\n",
+            ),
+            ("a/Containerfile", "# SPDX-License-Identifier: MIT\n# Copyright (C) 2026 The Authors"),
+            (
+                "a/Containerfile.packages",
+                "# SPDX-License-Identifier: MIT\n# Copyright (C) 2026 The Authors",
+            ),
+            (".gitignore", "# SPDX-License-Identifier: MIT\n# Copyright (C) 2026 The Authors\n"),
+            (
+                "b.md",
+                "<!-- SPDX-License-Identifier: MIT -->\n<!-- Copyright (C) 2026 The Authors -->\n",
+            ),
+        ] {
+            assert_eq!(rule(path, text), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn names_the_line_that_is_wrong() {
+        let spdx = Some(("spdx".to_owned(), Some(1)));
+        assert_eq!(rule("a.rs", ""), spdx);
+        assert_eq!(rule("a.rs", "// SPDX-License-Identifier: MIT-0\n"), spdx);
+        assert_eq!(rule("a.rs", "# SPDX-License-Identifier: MIT\n"), spdx);
+        let late = "\n\n\n\n\n// SPDX-License-Identifier: MIT\n// Copyright (C) 2026 The Authors\n";
+        assert_eq!(rule("a.rs", late), spdx);
+        let copyright = |line| Some(("copyright".to_owned(), Some(line)));
+        let start = "\n// SPDX-License-Identifier: MIT\n";
+        assert_eq!(rule("a.rs", &format!("{start}// Copyright (C) 2026 Another\n")), copyright(3));
+        assert_eq!(
+            rule("a.rs", &format!("{start}// Copyright (C) 26 The Authors\n")),
+            copyright(3)
+        );
+        assert_eq!(rule("a.rs", start), copyright(1));
+    }
+
+    #[test]
+    fn a_header_goes_below_a_line_that_has_to_be_the_first() {
+        let lines = ["SPDX-License-Identifier: MIT", "Copyright (C) 2026 The Authors"];
+        let lines = lines.map(str::to_owned);
+        for (path, text) in [
+            ("a.rs", "fn a() {}\n"),
+            ("a.rs", ""),
+            ("run", "#!/bin/sh\nexit 0\n"),
+            ("run", "#!/bin/sh"),
+            ("a.xml", "<?xml version=\"1.0\"?>\n<a/>\n"),
+        ] {
+            let fixed = with_header(text, comment(path, text).unwrap(), &lines);
+            assert_eq!(rule(path, &fixed), None, "{fixed}");
+            let first = text.lines().next().unwrap_or_default();
+            assert!(!first.starts_with("#!") || fixed.starts_with(first), "{fixed}");
+            assert!(text.lines().all(|line| fixed.contains(line)), "{fixed}");
+        }
+    }
+
+    #[test]
+    fn a_kind_that_nobody_knows_is_a_fault() {
+        assert_eq!(rule("a.xyz", "text"), Some(("unknown-kind".to_owned(), None)));
+    }
+
+    #[test]
+    fn data_has_no_header() {
+        assert!(exempt("Cargo.lock") && exempt("LICENSE") && exempt("x/testdata/a.rs"));
+        assert!(!exempt("x/src/testdata.rs") && !exempt(".ci/run"));
+    }
+}

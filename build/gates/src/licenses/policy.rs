@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Whether the licences of others let us ship what we build from their work.
+//!
+//! Licences are SPDX expressions (SPDX 2.3, annex D). An expression is met when some choice of its
+//! alternatives needs licences of the list in `release.toml` alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use debian::lock::{Lock, NO_LICENSE};
+use foundation::finding::Finding;
+use spdx::{Expression, ParseMode};
+
+/// A crate of others that ends up in what we ship.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Dependency {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its version.
+    pub(crate) version: String,
+    /// The SPDX expression of its manifest; none where it states none.
+    pub(crate) license: Option<String>,
+}
+
+/// Which licences we may build on, or hand on beside our work.
+#[derive(Debug, Default)]
+pub(crate) struct Policy {
+    /// SPDX identifiers, `NAME` or `NAME WITH EXCEPTION`; for packages, `*` at the end stands for any end.
+    pub(crate) allow: BTreeSet<String>,
+    /// Crates or packages that are wrong or silent about it, with the expression that holds: name to expression.
+    pub(crate) clarify: BTreeMap<String, String>,
+}
+
+/// A finding for every crate whose licence is not compatible, unknown or missing; `lock` is the text of `Cargo.lock`.
+pub(crate) fn check(dependencies: &[Dependency], policy: &Policy, lock: &str) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = dependencies
+        .iter()
+        .filter_map(|dependency| {
+            let (rule, message) = objection(dependency, policy)?;
+            Some(Finding {
+                line: line_in_lock(lock, dependency),
+                ..Finding::in_file(
+                    "Cargo.lock",
+                    rule,
+                    format!("{} {}: {message}", dependency.name, dependency.version),
+                    "drop the crate, or add the licence to [gates.licenses] in release.toml if it is compatible with AGPL-3.0",
+                )
+            })
+        })
+        .collect();
+    let known: BTreeSet<&str> = dependencies.iter().map(|it| it.name.as_str()).collect();
+    findings.extend(stale("[gates.licenses.clarify]", policy, &known));
+    findings
+}
+
+fn objection(dependency: &Dependency, policy: &Policy) -> Option<(&'static str, String)> {
+    let stated = policy.clarify.get(&dependency.name).or(dependency.license.as_ref());
+    let Some(stated) = stated else {
+        return Some(("no-licence", "its manifest states no licence".to_owned()));
+    };
+    refused(stated, |license| policy.allow.contains(license))
+}
+
+/// Why the expression `stated` is not met, as a rule and a message.
+fn refused(stated: &str, allowed: impl Fn(&str) -> bool) -> Option<(&'static str, String)> {
+    // Crates of earlier years separate alternatives by a slash.
+    let expression = match Expression::parse_mode(stated, ParseMode::LAX) {
+        Ok(expression) => expression,
+        Err(error) => {
+            return Some((
+                "unknown-licence",
+                format!("{stated:?} is no SPDX expression: {}", error.reason),
+            ));
+        }
+    };
+    let evaluated = expression.evaluate_with_failures(|it| allowed(&it.to_string()));
+    let missing: BTreeSet<String> =
+        evaluated.err()?.into_iter().map(|failed| failed.req.to_string()).collect();
+    let missing: Vec<_> = missing.into_iter().collect();
+    Some(("incompatible-licence", format!("{} is not on the list", missing.join(", "))))
+}
+
+/// A finding for every package of the lock `path` whose licence may not stand beside ours in an image, is unknown or
+/// missing; `text` is that of the lock.
+pub(crate) fn check_packages(lock: &Lock, path: &str, text: &str, policy: &Policy) -> Vec<Finding> {
+    let mut findings = BTreeSet::new();
+    for locked in &lock.packages {
+        let label = locked.label();
+        let recorded = lock.licenses.get(&label);
+        let clarified = policy.clarify.get(&locked.name);
+        let (rule, message, fix) = match clarified.or(recorded).map(String::as_str) {
+            None => (
+                "not-recorded",
+                "the lock does not say its licence".to_owned(),
+                "cargo xtask images --update-lock".to_owned(),
+            ),
+            Some(NO_LICENSE) => (
+                "no-licence",
+                "its copyright file names no licence that programs can read".to_owned(),
+                format!(
+                    "read /usr/share/doc/{0}/copyright, and write what it says for {0} under \
+                     [gates.licenses.images.clarify] in release.toml",
+                    locked.name
+                ),
+            ),
+            Some(stated) => {
+                let allowed = |license: &str| policy.allow.iter().any(|it| matches(it, license));
+                let Some((rule, message)) = refused(stated, allowed) else { continue };
+                let fix = "take the package out of the image, or add the licence to [gates.licenses.images] in \
+                            release.toml if it may be handed on beside AGPL-3.0";
+                (rule, message, fix.to_owned())
+            }
+        };
+        let line = text
+            .lines()
+            .position(|line| line.starts_with(&format!("{label:?} = ")))
+            .or_else(|| text.lines().position(|line| line == format!("name = {:?}", locked.name)));
+        findings.insert(Finding {
+            line: line.map(|index| index + 1),
+            ..Finding::in_file(path, rule, format!("{label}: {message}"), fix)
+        });
+    }
+    findings.into_iter().collect()
+}
+
+/// A finding for every clarification of a package that is in none of `locks`.
+pub(crate) fn stale_clarifications<'a>(
+    locks: impl Iterator<Item = &'a Lock>,
+    policy: &Policy,
+) -> Vec<Finding> {
+    let packages = locks.flat_map(|lock| &lock.packages);
+    let known: BTreeSet<&str> = packages.map(|it| it.name.as_str()).collect();
+    stale("[gates.licenses.images.clarify]", policy, &known)
+}
+
+/// Whether an entry of the list is `license`, or what it starts with where the entry ends with `*`.
+fn matches(entry: &str, license: &str) -> bool {
+    entry.strip_suffix('*').map_or(entry == license, |start| license.starts_with(start))
+}
+
+fn stale(table: &str, policy: &Policy, known: &BTreeSet<&str>) -> Vec<Finding> {
+    let stale = policy.clarify.keys().filter(|name| !known.contains(name.as_str()));
+    stale
+        .map(|name| {
+            Finding::in_file(
+                "release.toml",
+                "stale-clarification",
+                format!("{table} names {name}, which is no dependency"),
+                "remove the entry",
+            )
+        })
+        .collect()
+}
+
+/// The line of the package's name in `Cargo.lock`.
+fn line_in_lock(lock: &str, dependency: &Dependency) -> Option<usize> {
+    let name = format!("name = \"{}\"", dependency.name);
+    let version = format!("version = \"{}\"", dependency.version);
+    let lines: Vec<&str> = lock.lines().collect();
+    lines
+        .array_windows()
+        .position(|[first, second]| *first == name && *second == version)
+        .map(|index| index + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use release::Architecture;
+
+    use super::*;
+    use debian::lock::Locked;
+
+    fn dependency(license: Option<&str>) -> Dependency {
+        Dependency {
+            name: "a".to_owned(),
+            version: "1.0.0".to_owned(),
+            license: license.map(str::to_owned),
+        }
+    }
+
+    fn rules(license: Option<&str>, allow: &[&str]) -> Vec<(Option<usize>, String)> {
+        let policy =
+            Policy { allow: allow.iter().map(|&it| it.to_owned()).collect(), ..Policy::default() };
+        let lock = "[[package]]\nname = \"a\"\nversion = \"0.9.0\"\n\n[[package]]\nname = \"a\"\nversion = \"1.0.0\"\n";
+        check(&[dependency(license)], &policy, lock).into_iter().map(|f| (f.line, f.rule)).collect()
+    }
+
+    #[test]
+    fn one_allowed_alternative_is_enough_and_every_part_of_a_conjunction_counts() {
+        let allow = ["MIT", "Apache-2.0 WITH LLVM-exception", "Unicode-3.0"];
+        for good in [
+            "MIT",
+            "MIT/Apache-2.0",
+            "GPL-2.0-only OR MIT",
+            "(MIT OR X11) AND Unicode-3.0",
+            "Apache-2.0 WITH LLVM-exception",
+        ] {
+            assert_eq!(rules(Some(good), &allow), [], "{good}");
+        }
+        for bad in ["Apache-2.0", "MIT AND GPL-2.0-only", "CC-BY-NC-4.0"] {
+            assert_eq!(
+                rules(Some(bad), &allow),
+                [(Some(6), "incompatible-licence".to_owned())],
+                "{bad}"
+            );
+        }
+        assert_eq!(rules(Some("my own"), &allow), [(Some(6), "unknown-licence".to_owned())]);
+        assert_eq!(rules(None, &allow), [(Some(6), "no-licence".to_owned())]);
+    }
+
+    #[test]
+    fn a_clarification_serves_and_a_stale_one_is_told() {
+        let policy = Policy {
+            allow: BTreeSet::from(["MIT".to_owned()]),
+            clarify: BTreeMap::from([
+                ("a".to_owned(), "MIT".to_owned()),
+                ("gone".to_owned(), "MIT".to_owned()),
+            ]),
+        };
+        let findings = check(&[dependency(None)], &policy, "");
+        let rules: Vec<_> = findings.iter().map(|f| f.rule.as_str()).collect();
+        assert_eq!(rules, ["stale-clarification"]);
+    }
+
+    fn lock(licenses: &[(&str, &str)]) -> Lock {
+        let locked = |name: &str| Locked {
+            image: Architecture::Amd64,
+            set: "base".to_owned(),
+            name: name.to_owned(),
+            version: "1".to_owned(),
+            architecture: "all".to_owned(),
+            sha256: "0a".repeat(32),
+        };
+        Lock {
+            suite: "trixie".to_owned(),
+            epoch: 0,
+            packages: vec![locked("bash"), locked("dpkg")],
+            licenses: licenses.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect(),
+        }
+    }
+
+    fn of_packages(
+        licenses: &[(&str, &str)],
+        clarify: &[(&str, &str)],
+    ) -> Vec<(Option<usize>, String)> {
+        let allow = ["GPL-3.0-or-later", "LicenseRef-debian-GPL-2*"].map(str::to_owned);
+        let clarify = clarify.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+        let policy = Policy { allow: allow.into(), clarify };
+        let lock = lock(licenses);
+        let mut findings = check_packages(&lock, "a.lock", &lock.to_text(), &policy);
+        findings.extend(stale_clarifications([&lock].into_iter(), &policy));
+        findings.into_iter().map(|it| (it.line, it.rule)).collect()
+    }
+
+    #[test]
+    fn packages_are_judged_by_what_their_lock_records() {
+        let good = ("dpkg 1", "GPL-3.0-or-later AND LicenseRef-debian-GPL-2--with-OpenSSL");
+        let rule = |line: usize, rule: &str| vec![(Some(line), rule.to_owned())];
+        assert_eq!(of_packages(&[("bash 1", "GPL-3.0-or-later"), good], &[]), []);
+        let bad = ("bash 1", "GPL-3.0-or-later AND CC-BY-NC-4.0");
+        assert_eq!(of_packages(&[bad, good], &[]), rule(26, "incompatible-licence"));
+        assert_eq!(of_packages(&[("bash 1", NO_LICENSE), good], &[]), rule(26, "no-licence"));
+        assert_eq!(of_packages(&[good], &[]), rule(12, "not-recorded"));
+    }
+
+    #[test]
+    fn packages_can_be_clarified_as_long_as_they_are_there() {
+        let recorded = [("bash 1", NO_LICENSE), ("dpkg 1", "GPL-3.0-or-later")];
+        assert_eq!(of_packages(&recorded, &[("bash", "GPL-3.0-or-later")]), []);
+        let stale = of_packages(&recorded, &[("bash", "GPL-3.0-or-later"), ("gone", "MIT")]);
+        assert_eq!(stale, [(None, "stale-clarification".to_owned())]);
+    }
+}

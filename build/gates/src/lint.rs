@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Gate: clippy, rustdoc, shellcheck, Quadlet and systemd have nothing to say.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog};
+
+mod rust;
+mod shell;
+mod units;
+
+/// `cargo xtask lint`.
+pub struct Lint;
+
+impl Step for Lint {
+    fn name(&self) -> &'static str {
+        "lint"
+    }
+
+    fn about(&self) -> &'static str {
+        "check that clippy, rustdoc, shellcheck, Quadlet and systemd have nothing to say"
+    }
+
+    fn example(&self) -> &'static str {
+        "--fix"
+    }
+
+    fn arguments(&self) -> &'static [Argument] {
+        &[Argument::Fix]
+    }
+
+    fn is_gate(&self) -> bool {
+        true
+    }
+
+    fn needs(&self, run: &Run) -> Vec<Need> {
+        let quadlet = units::has_containers(run).then_some(units::QUADLET);
+        let always = ["cargo", "cargo-clippy", "shellcheck", "systemd-analyze"];
+        always.into_iter().chain(quadlet).map(Need::Tool).collect()
+    }
+
+    fn plan(&self, run: &Run) -> Result<Plan> {
+        let commands = rust::commands(run).into_iter().chain(shell::command(run)?);
+        let plan = Plan::new().reads(Input::Source(PathBuf::new()));
+        Ok(commands.chain(units::commands(run)?).fold(plan, Plan::command))
+    }
+
+    fn fix(&self, run: &Run, log: &StepLog) -> Result<()> {
+        rust::fix(run, log)
+    }
+
+    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        let mut findings = rust::check(run, log)?;
+        let (scripts, found) = shell::check(run, log)?;
+        findings.extend(found);
+        let (units, found) = units::check(run, log)?;
+        findings.extend(found);
+        Ok(if findings.is_empty() {
+            Outcome::Done(format!("Rust, {scripts} scripts, {units} units"))
+        } else {
+            Outcome::Found(findings.into_iter().collect())
+        })
+    }
+}

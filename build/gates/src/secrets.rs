@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Gate: no key, token or password is in the source.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use engine::{Input, Outcome, Plan, Run, Step, StepLog, allowed};
+use foundation::source;
+use rules::secrets::Scanner;
+
+/// `cargo xtask secrets`.
+pub struct Secrets;
+
+impl Step for Secrets {
+    fn name(&self) -> &'static str {
+        "secrets"
+    }
+
+    fn about(&self) -> &'static str {
+        "stop keys, tokens and passwords in the source"
+    }
+
+    fn is_gate(&self) -> bool {
+        true
+    }
+
+    fn plan(&self, _run: &Run) -> Result<Plan> {
+        Ok(Plan::new()
+            .native("look for secrets in every file of the source, by form and by entropy")
+            .reads(Input::Source(PathBuf::new())))
+    }
+
+    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        let scanner = Scanner::new()?;
+        let files = run.workspace.texts(|path| !is_lock(path))?;
+        log.note(&format!("{} files", files.len()));
+        let findings: Vec<_> =
+            files.iter().flat_map(|file| scanner.scan(&file.path, &file.text)).collect();
+        let gates = &run.workspace.product().gates;
+        Ok(allowed::judge(
+            "secrets",
+            &findings,
+            &gates.secrets.allow,
+            format!("{} files", files.len()),
+        ))
+    }
+}
+
+/// Lock files hold digests by the hundred, and tools write them.
+fn is_lock(path: &str) -> bool {
+    source::has_extension(path, "lock") || path.ends_with("package-lock.json")
+}

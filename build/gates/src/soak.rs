@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Runs the tests that take too long for every change: faults at random, for many rounds, and those
+//! that are marked as ignored with a reason.
+//!
+//! Each night has another seed, unless `FAULTS_SEED` says one. The test prints it, so that a night can be
+//! repeated.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use engine::{Input, Judgement, Need, Outcome, Plan, Run, Step, StepLog};
+use foundation::command::Command;
+
+use super::test::skips::{self, Skips};
+
+/// Steps of the random test, in hundreds: some ten minutes.
+const ROUNDS: &str = "300";
+
+/// `cargo xtask soak`.
+pub struct Soak;
+
+impl Step for Soak {
+    fn name(&self) -> &'static str {
+        "soak"
+    }
+
+    fn about(&self) -> &'static str {
+        "run the tests that take long: faults at random, and large contents"
+    }
+
+    fn needs(&self, _run: &Run) -> Vec<Need> {
+        vec![Need::Tool("cargo")]
+    }
+
+    fn plan(&self, run: &Run) -> Result<Plan> {
+        Ok(Plan::new()
+            .command(faults(run))
+            .command(skips::recorded(run, ignored(run)))
+            .reads(Input::Source(PathBuf::new()))
+            .reads(Input::Tool("cargo"))
+            .reads(Input::Env("FAULTS_SEED")))
+    }
+
+    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        let finished = run.attempt(log, &faults(run))?;
+        let output = String::from_utf8_lossy(finished.stdout()).into_owned();
+        let seed = output.lines().find_map(|line| line.split_once("FAULTS_SEED="));
+        let Some((_, seed)) = seed else {
+            finished.success()?;
+            bail!("the test of random faults did not tell its seed");
+        };
+        log.note(&format!("FAULTS_SEED={seed} FAULTS_ROUNDS={ROUNDS} repeats the faults"));
+        finished.success()?;
+        run.exec(log, &skips::record(run, ignored(run))?)?;
+        Ok(Outcome::Judged(Judgement {
+            fact: format!("{ROUNDS} rounds of faults with the seed {seed}, and large contents"),
+            gaps: Skips::read(run)?.gaps(),
+            ..Judgement::default()
+        }))
+    }
+}
+
+fn faults(run: &Run) -> Command {
+    run.command("cargo")
+        .args(["test", "--locked", "--package", "controller", "--test", "jobs"])
+        .args(["--", "--nocapture", "--exact"])
+        .arg("random::whatever_happens_every_job_ends_and_no_machine_is_reset_twice")
+        .env("FAULTS_ROUNDS", ROUNDS)
+}
+
+fn ignored(run: &Run) -> Command {
+    run.command("cargo").args([
+        "test",
+        "--locked",
+        "--package",
+        "controller",
+        "--test",
+        "service",
+        "--",
+        "--ignored",
+    ])
+}

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Gate: workflows are valid, safe, pinned, thin, and in step with the pipelines.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use engine::{Input, Need, Outcome, Plan, Run, Step, StepLog};
+use foundation::command::Command;
+use foundation::finding::Finding;
+use foundation::source;
+use rules::{jsonschema, workflow};
+use serde::Deserialize;
+
+const FOLDER: &str = ".github/workflows";
+
+/// `cargo xtask workflows`.
+pub struct Workflows {
+    /// The names of the pipelines that have to have a workflow each.
+    pub pipelines: &'static [&'static str],
+}
+
+impl Step for Workflows {
+    fn name(&self) -> &'static str {
+        "workflows"
+    }
+
+    fn about(&self) -> &'static str {
+        "check workflows: GitHub's schema, zizmor, pinned actions, thin jobs, drift"
+    }
+
+    fn is_gate(&self) -> bool {
+        true
+    }
+
+    fn needs(&self, _run: &Run) -> Vec<Need> {
+        vec![Need::Tool("actionlint"), Need::Tool("check-jsonschema"), Need::Tool("zizmor")]
+    }
+
+    fn plan(&self, run: &Run) -> Result<Plan> {
+        let files = files(run)?;
+        Ok(Plan::new()
+            .native(
+                "check that jobs call `cargo xtask` alone, and that each pipeline has a workflow",
+            )
+            .command(actionlint(run, &files))
+            .command(schema(run, &files))
+            .command(zizmor(run))
+            .reads(Input::Source(PathBuf::from(".github")))
+            .reads(Input::Tool("actionlint"))
+            .reads(Input::Tool("check-jsonschema"))
+            .reads(Input::Tool("zizmor")))
+    }
+
+    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        let files = files(run)?;
+        let mut findings = Vec::new();
+        let mut called = BTreeSet::new();
+        for file in &files {
+            let (faults, pipelines) = workflow::check(&file.path, &file.text);
+            findings.extend(faults);
+            called.extend(pipelines);
+        }
+        let pipelines = self.pipelines.iter().map(|&name| name.to_owned()).collect();
+        findings.extend(workflow::check_drift(FOLDER, &called, &pipelines));
+        if !files.is_empty() {
+            findings.extend(read_actionlint(run.attempt(log, &actionlint(run, &files))?.stdout())?);
+            let invalid = read_schema(run.attempt(log, &schema(run, &files))?.stdout())?;
+            // zizmor reads valid workflows alone.
+            if invalid.is_empty() {
+                findings.extend(read_zizmor(run.attempt(log, &zizmor(run))?.stdout())?);
+            }
+            findings.extend(invalid);
+        }
+        findings.sort();
+        findings.dedup();
+        Ok(if findings.is_empty() {
+            Outcome::Done(format!("{} workflows", files.len()))
+        } else {
+            Outcome::Found(findings)
+        })
+    }
+}
+
+fn files(run: &Run) -> Result<Vec<source::File>> {
+    run.workspace.texts(|path| {
+        path.starts_with(FOLDER) && ["yml", "yaml"].iter().any(|it| source::has_extension(path, it))
+    })
+}
+
+fn actionlint(run: &Run, files: &[source::File]) -> Command {
+    run.command("actionlint").args(files.iter().map(|file| &file.path))
+}
+
+/// The schema of workflows that check-jsonschema carries is the one that `SchemaStore` publishes for GitHub's.
+fn schema(run: &Run, files: &[source::File]) -> Command {
+    run.command("check-jsonschema")
+        .args(["--builtin-schema", "vendor.github-workflows", "--output-format", "json"])
+        .args(files.iter().map(|file| &file.path))
+}
+
+/// Offline: what zizmor would ask GitHub for is whether pinned commits exist.
+fn zizmor(run: &Run) -> Command {
+    run.command("zizmor")
+        .args(["--offline", "--no-progress", "--format", "json-v1", "--min-severity", "medium"])
+        .arg(FOLDER)
+}
+
+/// One entry of the list that actionlint's library gives.
+#[derive(Deserialize)]
+struct Lint {
+    file: String,
+    line: usize,
+    kind: String,
+    message: String,
+}
+
+fn read_actionlint(report: &[u8]) -> Result<Vec<Finding>> {
+    let entries: Vec<Lint> =
+        serde_json::from_slice(report).context("actionlint did not write the JSON it should")?;
+    Ok(entries
+        .into_iter()
+        .map(|it| Finding::at(it.file, it.line, it.kind, it.message, "correct the workflow"))
+        .collect())
+}
+
+fn read_schema(report: &[u8]) -> Result<Vec<Finding>> {
+    let report = jsonschema::read(report)?;
+    let faults = report.errors.into_iter().map(|it| {
+        let message = format!("{}: {}", it.path, it.message);
+        Finding::in_file(it.filename, "schema", message, "GitHub refuses this workflow: correct it")
+    });
+    let unread = report
+        .parse_errors
+        .into_iter()
+        .map(|it| Finding::in_file(it.filename, "yaml", it.message, "correct the YAML"));
+    Ok(faults.chain(unread).collect())
+}
+
+#[derive(Deserialize)]
+struct Audit {
+    ident: String,
+    desc: String,
+    url: String,
+    determinations: Determinations,
+    locations: Vec<Location>,
+}
+
+#[derive(Deserialize)]
+struct Determinations {
+    severity: String,
+}
+
+#[derive(Deserialize)]
+struct Location {
+    symbolic: Symbolic,
+    concrete: Concrete,
+}
+
+#[derive(Deserialize)]
+struct Symbolic {
+    key: serde_json::Value,
+}
+
+#[derive(Deserialize)]
+struct Concrete {
+    location: Span,
+}
+
+#[derive(Deserialize)]
+struct Span {
+    start_point: Point,
+}
+
+#[derive(Deserialize)]
+struct Point {
+    row: usize,
+}
+
+fn read_zizmor(report: &[u8]) -> Result<Vec<Finding>> {
+    let audits: Vec<Audit> =
+        serde_json::from_slice(report).context("zizmor did not write the JSON it should")?;
+    Ok(audits
+        .into_iter()
+        .map(|audit| {
+            let place = audit.locations.first();
+            let path = place
+                .and_then(|it| it.symbolic.key.pointer("/Local/verbatim_path"))
+                .and_then(serde_json::Value::as_str)
+                .unwrap_or(FOLDER)
+                .to_owned();
+            let message = format!("{} ({})", audit.desc, audit.determinations.severity);
+            Finding {
+                line: place.map(|it| it.concrete.location.start_point.row + 1),
+                ..Finding::in_file(path, audit.ident, message, audit.url)
+            }
+        })
+        .collect())
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Reads `ar` archives (ar(5)), as Debian packages are (deb(5)).
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use foundation::archive;
+
+/// What every archive starts with.
+const MAGIC: &[u8] = b"!<arch>\n";
+/// The length of a member's header.
+const HEADER: usize = 60;
+
+/// A member of an archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member<'a> {
+    /// Its name.
+    pub name: String,
+    /// `mtime`, `uid`, `gid` and `mode`, as they are written.
+    pub fields: [(&'static str, String); 4],
+    /// Its bytes.
+    pub content: &'a [u8],
+}
+
+/// The members of an archive; nothing where `bytes` are none.
+pub fn members(bytes: &[u8]) -> Option<Vec<Member<'_>>> {
+    let mut rest = bytes.strip_prefix(MAGIC)?;
+    let mut members = Vec::new();
+    while !rest.is_empty() {
+        let header = std::str::from_utf8(rest.get(..HEADER)?).ok()?;
+        let field = |from: usize, to: usize| Some(header.get(from..to)?.trim_end().to_owned());
+        let size: usize = field(48, 58)?.parse().ok()?;
+        let end = HEADER.checked_add(size)?;
+        members.push(Member {
+            name: field(0, 16)?,
+            fields: [
+                ("mtime", field(16, 28)?),
+                ("uid", field(28, 34)?),
+                ("gid", field(34, 40)?),
+                ("mode", field(40, 48)?),
+            ],
+            content: rest.get(HEADER..end)?,
+        });
+        // Members start at even places.
+        rest = rest.get(end.checked_next_multiple_of(2)?..).unwrap_or_default();
+    }
+    Some(members)
+}
+
+/// Every file that the Debian package at `path` installs, with its SHA-256 in hex.
+///
+/// # Errors
+/// When it can't be read, or its files are not compressed with gzip, as ours are.
+pub fn files_of_deb(path: &Path) -> Result<BTreeMap<String, String>> {
+    let place = || format!("cannot read the package {}", path.display());
+    let bytes = std::fs::read(path).with_context(place)?;
+    let members = members(&bytes).context("it is no ar archive").with_context(place)?;
+    let data = members.iter().find(|member| member.name == "data.tar.gz");
+    let data = data.context("it has no data.tar.gz").with_context(place)?;
+    let files = archive::files_in(data.content).with_context(place)?;
+    let absolute = |name: &String| format!("/{}", name.trim_start_matches("./"));
+    Ok(files.iter().map(|(name, sha256)| (absolute(name), sha256.clone())).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn whatever_it_is_it_is_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let archive = [MAGIC, &bytes].concat();
+            let _members = members(&archive);
+        }
+    }
+
+    #[test]
+    fn a_size_beyond_all_memory_is_refused() {
+        let header = format!("{:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", "a", 0, 0, 0, 0, "9999999999");
+        assert_eq!(members(&[MAGIC, header.as_bytes()].concat()), None);
+    }
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Two RPM packages.
+
+use super::members::{Member, archives};
+use super::{Difference, bytes};
+use crate::rpm::Package;
+
+/// What the compressed files of a package are called.
+const PAYLOAD: &str = "payload";
+
+/// Both are RPM packages: their files first, since the rest follows from those.
+pub(super) fn package(first: &[u8], second: &[u8]) -> Option<Difference> {
+    let (one, other) = (Package::parse(first)?, Package::parse(second)?);
+    // Where the payload can be unpacked, it tells more of a file than the header's digest of it.
+    let inside = bytes(one.payload, other.payload).filter(|found| !found.place.is_empty());
+    inside.map(|found| found.within(PAYLOAD)).or_else(|| archives(members(&one)?, members(&other)?))
+}
+
+fn members(package: &Package<'_>) -> Option<Vec<Member>> {
+    let mut members: Vec<_> = package
+        .files()?
+        .into_iter()
+        .map(|file| Member {
+            path: file.path,
+            fields: vec![("mode", file.mode), ("sha256", file.sha256)],
+            content: Vec::new(),
+        })
+        .collect();
+    let values = package.values().chain([(PAYLOAD.to_owned(), package.payload)]);
+    let values = values.map(|(path, bytes)| (path, Vec::new(), bytes.to_owned()));
+    members.extend(values.map(|(path, fields, content)| Member { path, fields, content }));
+    Some(members)
+}

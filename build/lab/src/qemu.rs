@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Virtual machines: the command that starts one, and QMP, by which it is controlled.
+//!
+//! Emulation works on every host, also in a virtual machine; KVM only where a machine that is started with it
+//! really runs. One processor, and in emulation time that counts instructions (`-icount`),
+//! because a busy host otherwise makes kernels give up on timers.
+
+mod qmp;
+
+use std::path::PathBuf;
+
+use engine::accelerator::Accelerator;
+use foundation::command::Command;
+use release::Architecture;
+
+pub use self::qmp::{Halted, Monitor, Qmp};
+
+/// What a machine starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Firmware {
+    /// UEFI without Secure Boot.
+    Uefi,
+    /// UEFI that starts only what Microsoft's keys have signed.
+    SecureBoot,
+    /// A BIOS.
+    Bios,
+    /// UEFI of an aarch64 machine, without Secure Boot.
+    UefiArm64,
+    /// The same that starts only what Microsoft's keys have signed.
+    SecureBootArm64,
+}
+
+impl Firmware {
+    /// The architecture of its machine.
+    pub fn architecture(self) -> Architecture {
+        match self {
+            Self::Uefi | Self::SecureBoot | Self::Bios => Architecture::Amd64,
+            Self::UefiArm64 | Self::SecureBootArm64 => Architecture::Arm64,
+        }
+    }
+
+    /// The program that is such a machine.
+    pub fn program(self) -> &'static str {
+        match self.architecture() {
+            Architecture::Amd64 => "qemu-system-x86_64",
+            Architecture::Arm64 => "qemu-system-aarch64",
+        }
+    }
+
+    /// The firmware in the catalogue of tools; QEMU brings the BIOS itself.
+    pub fn tool(self) -> Option<&'static str> {
+        match self {
+            Self::Uefi | Self::SecureBoot => Some("/usr/share/OVMF/OVMF_CODE_4M.fd"),
+            Self::Bios => None,
+            Self::UefiArm64 | Self::SecureBootArm64 => Some("/usr/share/AAVMF/AAVMF_CODE.fd"),
+        }
+    }
+
+    /// The files of its code and of its variables as they come, where Debian's packages `ovmf` and
+    /// `qemu-efi-aarch64` have them.
+    fn files(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Uefi => {
+                Some(("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"))
+            }
+            Self::SecureBoot => Some((
+                "/usr/share/OVMF/OVMF_CODE_4M.secboot.fd",
+                "/usr/share/OVMF/OVMF_VARS_4M.ms.fd",
+            )),
+            Self::Bios => None,
+            Self::UefiArm64 => {
+                Some(("/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"))
+            }
+            Self::SecureBootArm64 => {
+                Some(("/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.ms.fd"))
+            }
+        }
+    }
+
+    /// The board that it is for, and its screen.
+    fn board(self) -> &'static [&'static str] {
+        match self {
+            Self::Uefi | Self::Bios => &["-machine", "q35", "-vga", "std"],
+            // Only code in system management mode may write the variables.
+            Self::SecureBoot => &[
+                "-machine",
+                "q35,smm=on",
+                "-global",
+                "driver=cfi.pflash01,property=secure,value=on",
+                "-vga",
+                "std",
+            ],
+            Self::UefiArm64 | Self::SecureBootArm64 => {
+                &["-machine", "virt", "-cpu", "cortex-a72", "-device", "ramfb"]
+            }
+        }
+    }
+}
+
+/// The arguments of QEMU that choose what executes the instructions.
+fn execution(accelerator: Accelerator) -> &'static [&'static str] {
+    match accelerator {
+        Accelerator::Kvm => &["-accel", "kvm", "-cpu", "host"],
+        Accelerator::Tcg => &["-accel", "tcg", "-icount", "shift=auto"],
+    }
+}
+
+/// A kernel that QEMU loads itself, without any boot loader.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kernel {
+    /// The kernel.
+    pub image: PathBuf,
+    /// Its initial RAM disk.
+    pub initramfs: PathBuf,
+    /// Its command line.
+    pub command_line: String,
+}
+
+/// A medium or a disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drive {
+    /// Its name for QMP.
+    pub id: String,
+    /// The file with its content.
+    pub file: PathBuf,
+    /// What it is attached as.
+    pub kind: DriveKind,
+    /// How many bytes a second it gives at most; 0 for no limit.
+    pub bytes_per_second: u64,
+}
+
+/// What a drive is attached as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DriveKind {
+    /// A CD, which can't be written.
+    Cd,
+    /// A disk, which can.
+    Disk,
+}
+
+/// A virtual machine.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// Where its files lie: `console.log`, `qmp`, firmware variables.
+    pub folder: PathBuf,
+    /// What carries out its instructions.
+    pub accelerator: Accelerator,
+    /// What it starts from.
+    pub firmware: Firmware,
+    /// The kernel that it is given; without one, what firmware finds on its drives.
+    pub kernel: Option<Kernel>,
+    /// Memory in MiB.
+    pub memory: u32,
+    /// Its drives, CDs in the order in which firmware tries them.
+    pub drives: Vec<Drive>,
+    /// Its serial number.
+    pub serial: String,
+    /// Credentials for systemd: name and value (systemd.system-credentials(7)).
+    pub credentials: Vec<(String, String)>,
+}
+
+impl Machine {
+    /// What the serial console shows.
+    pub fn console(&self) -> PathBuf {
+        self.folder.join("console.log")
+    }
+
+    /// The file with the firmware's variables, and what it is a copy of.
+    pub fn variables(&self) -> Option<(PathBuf, PathBuf)> {
+        let (_, original) = self.firmware.files()?;
+        Some((self.folder.join("variables.fd"), original.into()))
+    }
+
+    /// The command that starts it. It ends with the machine, and when that resets.
+    pub fn command(&self) -> Command {
+        let command = Command::new(self.firmware.program(), &self.folder)
+            .args(execution(self.accelerator))
+            .args(self.firmware.board())
+            .args(["-smp", "1", "-no-reboot"])
+            .arg("-m")
+            .arg(self.memory.to_string())
+            .args(["-display", "none", "-serial", "file:console.log"])
+            .args(["-qmp", "unix:qmp,server=on,wait=off"])
+            .args(["-nic", "user,model=virtio-net-pci"])
+            .args(["-device", "virtio-scsi-pci", "-boot", "menu=off"])
+            .arg("-smbios")
+            .arg(format!("type=1,serial={}", self.serial));
+        let command = self.credentials.iter().fold(command, |command, (name, value)| {
+            let value = base64(value.as_bytes());
+            command
+                .arg("-smbios")
+                .arg(format!("type=11,value=io.systemd.credential.binary:{name}={value}"))
+        });
+        let command = match &self.kernel {
+            None => command,
+            Some(kernel) => command
+                .arg("-kernel")
+                .arg(&kernel.image)
+                .arg("-initrd")
+                .arg(&kernel.initramfs)
+                .arg("-append")
+                .arg(&kernel.command_line),
+        };
+        let command = match self.firmware.files() {
+            None => command,
+            Some((code, _)) => command
+                .arg("-drive")
+                .arg(format!("if=pflash,format=raw,readonly=on,file={code}"))
+                .args(["-drive", "if=pflash,format=raw,file=variables.fd"]),
+        };
+        self.drives.iter().enumerate().fold(command, |command, (index, drive)| {
+            drive.arguments(index).into_iter().fold(command, Command::arg)
+        })
+    }
+
+    /// What watches it once it runs.
+    pub fn monitor(&self) -> Monitor {
+        Monitor::new(self.folder.join("qmp"))
+    }
+}
+
+impl Drive {
+    fn arguments(&self, index: usize) -> Vec<String> {
+        let Self { id, kind, bytes_per_second, .. } = self;
+        // A comma ends a value; two stand for one.
+        let file = self.file.to_string_lossy().replace(',', ",,");
+        let mut backend = format!("if=none,id={id},format=raw,file={file}");
+        if *bytes_per_second > 0 {
+            backend.push_str(",throttling.bps-read=");
+            backend.push_str(&bytes_per_second.to_string());
+        }
+        let frontend = match kind {
+            DriveKind::Cd => {
+                backend.push_str(",media=cdrom,readonly=on");
+                // A kernel that QEMU loads itself has the first place.
+                format!("scsi-cd,id={id}-drive,drive={id},bootindex={}", index + 1)
+            }
+            DriveKind::Disk => format!("virtio-blk-pci,drive={id}"),
+        };
+        vec!["-drive".to_owned(), backend, "-device".to_owned(), frontend]
+    }
+}
+
+/// Base64 with padding (RFC 4648, 4).
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let byte = |index: usize| chunk.get(index).copied().map_or(0, u32::from);
+        let group = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for index in 0..4 {
+            let letter = (group >> (18 - 6 * index)) & 0x3f;
+            let letter = LETTERS.get(letter as usize).copied().unwrap_or(b'=');
+            text.push(if index <= chunk.len() { char::from(letter) } else { '=' });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_that_of_the_rfc() {
+        for (plain, text) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foobar", "Zm9vYmFy"),
+            ("\u{ff}", "w78="),
+        ] {
+            assert_eq!(base64(plain.as_bytes()), text);
+        }
+    }
+
+    #[test]
+    fn only_disks_can_be_written_and_a_comma_ends_no_value() {
+        let drive =
+            |kind| Drive { id: "d".to_owned(), file: "/a,b".into(), kind, bytes_per_second: 0 };
+        let cd = drive(DriveKind::Cd).arguments(0);
+        assert_eq!(cd[1], "if=none,id=d,format=raw,file=/a,,b,media=cdrom,readonly=on");
+        assert!(!drive(DriveKind::Disk).arguments(1)[1].contains("readonly"));
+    }
+}

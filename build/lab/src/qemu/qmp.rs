@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! QMP, the QEMU Machine Protocol: how a running machine is asked, controlled, and watched. A machine that
+//! QEMU has stopped, as it does after an internal error of KVM, never runs again by itself.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::{Value, json};
+
+/// States of a machine that is not running and is no fault: it is being set up, or has switched itself off.
+const HARMLESS: [&str; 2] = ["prelaunch", "shutdown"];
+
+/// QEMU has stopped the machine, which was to run on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Halted {
+    /// The run state that QEMU reports, such as `internal-error`.
+    pub status: String,
+}
+
+impl std::fmt::Display for Halted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "QEMU stopped the machine: {}", self.status)
+    }
+}
+
+impl std::error::Error for Halted {}
+
+/// Watches a machine over one connection: QEMU serves one at a time.
+pub struct Monitor {
+    socket: PathBuf,
+    connection: Option<Qmp>,
+}
+
+impl Monitor {
+    /// For the machine that listens, or will listen, on `socket`.
+    pub fn new(socket: PathBuf) -> Self {
+        Self { socket, connection: None }
+    }
+
+    /// The connection.
+    ///
+    /// # Errors
+    /// When the machine has not come up yet, or has ended.
+    pub fn qmp(&mut self) -> Result<&mut Qmp> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => Qmp::open(&self.socket)?,
+        };
+        Ok(self.connection.insert(connection))
+    }
+
+    /// Checks that the machine runs, or has not come up yet, or has ended.
+    ///
+    /// # Errors
+    /// [`Halted`] when QEMU has stopped it.
+    pub fn check(&mut self) -> Result<(), Halted> {
+        match self.qmp().and_then(Qmp::halted) {
+            Ok(None) => Ok(()),
+            Ok(Some(halted)) => Err(halted),
+            // Whether it has ended, its process tells.
+            Err(_) => {
+                self.connection = None;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// A connection to a running machine.
+pub struct Qmp {
+    reader: BufReader<UnixStream>,
+    writer: UnixStream,
+    /// Whether the last event about it was that the machine stopped.
+    stopped: bool,
+}
+
+impl Qmp {
+    fn open(socket: &Path) -> Result<Self> {
+        let stream = UnixStream::connect(socket)
+            .with_context(|| format!("cannot reach the machine at {}", socket.display()))?;
+        stream.set_read_timeout(Some(Duration::from_mins(1)))?;
+        let reader = BufReader::new(stream.try_clone()?);
+        let mut qmp = Self { reader, writer: stream, stopped: false };
+        qmp.read()?;
+        qmp.call("qmp_capabilities", &json!({}))?;
+        Ok(qmp)
+    }
+
+    /// Has the machine carry out `command`, and returns its answer.
+    pub fn call(&mut self, command: &str, arguments: &Value) -> Result<Value> {
+        let line = json!({ "execute": command, "arguments": arguments });
+        writeln!(self.writer, "{line}").context("the machine does not listen")?;
+        loop {
+            let answer = self.read()?;
+            match answer.get("event").and_then(Value::as_str) {
+                Some("STOP") => self.stopped = true,
+                Some("RESUME") => self.stopped = false,
+                _ => {}
+            }
+            if let Some(error) = answer.get("error") {
+                bail!("the machine refused {command}: {error}");
+            }
+            if let Some(answer) = answer.get("return") {
+                return Ok(answer.clone());
+            }
+        }
+    }
+
+    /// Why the machine does not run, where QEMU has stopped it.
+    fn halted(&mut self) -> Result<Option<Halted>> {
+        let answer = self.call("query-status", &json!({}))?;
+        let status = answer["status"].as_str().context("query-status gave no status")?;
+        let runs = answer["running"].as_bool().context("query-status gave no running")?;
+        let bad = !HARMLESS.contains(&status) && (self.stopped || !runs);
+        Ok(bad.then(|| Halted { status: status.to_owned() }))
+    }
+
+    /// How often the machine wrote to each of its drives, by their names.
+    pub fn writes(&mut self) -> Result<Vec<(String, u64)>> {
+        self.counted("wr_operations")
+    }
+
+    /// How many bytes the machine read from each of its drives, by their names.
+    pub fn reads(&mut self) -> Result<Vec<(String, u64)>> {
+        self.counted("rd_bytes")
+    }
+
+    fn counted(&mut self, what: &str) -> Result<Vec<(String, u64)>> {
+        let stats = self.call("query-blockstats", &json!({}))?;
+        let drives = stats.as_array().context("query-blockstats gave no list")?;
+        Ok(drives
+            .iter()
+            .filter_map(|drive| {
+                let name = drive["device"].as_str().filter(|name| !name.is_empty())?;
+                Some((name.to_owned(), drive["stats"][what].as_u64()?))
+            })
+            .collect())
+    }
+
+    /// Writes what the screen shows to `file`, as PNG.
+    pub fn screenshot(&mut self, file: &Path) -> Result<()> {
+        self.call("screendump", &json!({ "filename": file, "format": "png" }))?;
+        Ok(())
+    }
+
+    /// Presses the power button.
+    pub fn press_power_button(&mut self) -> Result<()> {
+        self.call("system_powerdown", &json!({}))?;
+        Ok(())
+    }
+
+    /// Takes the medium out of the CD drive `id` and puts `file` in.
+    pub fn change_medium(&mut self, id: &str, file: &Path) -> Result<()> {
+        let device = format!("{id}-drive");
+        let arguments = json!({ "id": device, "filename": file, "format": "raw", "force": true, "read-only-mode": "read-only" });
+        self.call("blockdev-change-medium", &arguments)?;
+        Ok(())
+    }
+
+    fn read(&mut self) -> Result<Value> {
+        let mut line = String::new();
+        if self.reader.read_line(&mut line).context("the machine does not answer")? == 0 {
+            bail!("the machine has ended");
+        }
+        serde_json::from_str(&line).context("the machine's answer is no JSON")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+    use std::thread::JoinHandle;
+
+    use super::*;
+
+    const RUNNING: &str = r#"{"return":{"running":true,"status":"running"}}"#;
+    const STOP: &str = r#"{"event":"STOP","timestamp":{"seconds":1,"microseconds":0}}"#;
+    const RESUME: &str = r#"{"event":"RESUME","timestamp":{"seconds":1,"microseconds":0}}"#;
+
+    /// A QEMU that answers each command after the handshake with the next lines of `script`, then ends.
+    fn scripted(script: &'static [&'static [&'static str]]) -> (Monitor, JoinHandle<()>) {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("qmp");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let server = std::thread::spawn(move || {
+            let _kept = folder;
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut commands = BufReader::new(stream.try_clone().unwrap());
+            writeln!(stream, r#"{{"QMP":{{"version":{{}},"capabilities":[]}}}}"#).unwrap();
+            for lines in [&[r#"{"return":{}}"#][..]].iter().chain(script) {
+                commands.read_line(&mut String::new()).unwrap();
+                lines.iter().for_each(|line| writeln!(stream, "{line}").unwrap());
+            }
+        });
+        (Monitor::new(socket), server)
+    }
+
+    #[test]
+    fn a_machine_that_qemu_stops_is_found_at_the_next_look() {
+        let (mut monitor, server) = scripted(&[
+            &[RUNNING],
+            &[STOP, r#"{"return":{"running":false,"status":"internal-error"}}"#],
+        ]);
+        assert_eq!(monitor.check(), Ok(()));
+        assert_eq!(monitor.check(), Err(Halted { status: "internal-error".to_owned() }));
+        server.join().unwrap();
+        // It has ended: its process tells.
+        assert_eq!(monitor.check(), Ok(()));
+    }
+
+    #[test]
+    fn a_pause_counts_until_the_machine_runs_on() {
+        let paused = r#"{"return":{"running":false,"status":"paused"}}"#;
+        let (mut monitor, server) = scripted(Box::leak(Box::new([
+            [paused].to_vec().leak() as &[&str],
+            [STOP, RUNNING].to_vec().leak(),
+            [RESUME, RUNNING].to_vec().leak(),
+        ])));
+        assert_eq!(monitor.check(), Err(Halted { status: "paused".to_owned() }));
+        assert!(monitor.check().is_err());
+        assert_eq!(monitor.check(), Ok(()));
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn a_machine_that_switches_itself_off_is_no_fault() {
+        let (mut monitor, server) =
+            scripted(&[&[STOP, r#"{"return":{"running":false,"status":"shutdown"}}"#]]);
+        assert_eq!(monitor.check(), Ok(()));
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn a_machine_that_is_not_up_yet_is_no_fault() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(Monitor::new(folder.path().join("qmp")).check(), Ok(()));
+    }
+}

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Breaks publishing in the middle, with the release and the programs that were just built: the disk of
+//! the registry is full, the publisher is killed, the registry is killed. After each, nobody sees
+//! half a release, and the same command run once more ends it; what came of it is verified, and refused
+//! with another key.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use engine::tool::Daemon;
+use engine::workspace::Job;
+use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog};
+use foundation::command::Command;
+use foundation::tree;
+use programs::notary;
+use programs::registry::{self, Registry};
+use publish::push;
+use publish::verify::{self, By};
+use walkdir::WalkDir;
+
+/// `cargo xtask smoke faults`.
+pub struct SmokeFaults;
+
+/// The disk that is full: smaller than any release, larger than an empty registry.
+const SMALL: u64 = 8 << 20;
+/// How long a publisher that is to be killed may take to send its share.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// How often we look how far it has come.
+const PAUSE: Duration = Duration::from_millis(2);
+/// What `notary verify` ends with where there is no release, and where there is a wrong one.
+const NOTHING: i32 = 2;
+const REJECTED: i32 = 1;
+
+impl Step for SmokeFaults {
+    fn name(&self) -> &'static str {
+        "smoke-faults"
+    }
+
+    fn about(&self) -> &'static str {
+        "publish to a full disk, and kill publisher and registry in the middle"
+    }
+
+    fn arguments(&self) -> &'static [Argument] {
+        &[Argument::Engine(Job::Signatures)]
+    }
+
+    fn needs(&self, _run: &Run) -> Vec<Need> {
+        let mut needs = notary::needs();
+        needs.extend(["nsenter", "unshare"].map(Need::Tool));
+        needs
+    }
+
+    fn plan(&self, run: &Run) -> Result<Plan> {
+        let host = "127.0.0.1:PORT";
+        Ok(notary::plan(run)
+            .command(on_small_disk(run, &registry::serve(run, &storage(run))))
+            .command(push::publish(run, host))
+            .command(verify::verify(run, host, &By::own(run)))
+            .reads(Input::Path(run.dist_in_plan())))
+    }
+
+    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        run.exec(log, &notary::build(run))?;
+        let trial = Trial { run, log };
+        trial.full_disk().context("with a full disk")?;
+        let whole = trial.whole()?;
+        for share in [5, 50, 90] {
+            trial.killed_publisher(whole * share / 100).with_context(|| {
+                format!("with a publisher that is killed after {share} % of the bytes")
+            })?;
+        }
+        trial.killed_registry(whole / 2).context("with a registry that is killed")?;
+        trial.another_key().context("with another key")?;
+        tree::remove(&storage(run))?;
+        Ok(Outcome::Done("6 faults, each survived".to_owned()))
+    }
+}
+
+/// A registry of its own, apart from the one that the release was published to.
+fn storage(run: &Run) -> PathBuf {
+    run.workspace.scratch().join("smoke-faults/registry")
+}
+
+/// `serve` in a mount namespace of its own, with a small disk below its storage. A user namespace makes
+/// that possible without rights.
+fn on_small_disk(run: &Run, serve: &Command) -> Command {
+    let script = format!("mount -t tmpfs -o size={SMALL} disk \"$0\" && exec \"$@\"");
+    run.command("unshare")
+        .args(["--user", "--map-root-user", "--mount", "--", "sh", "-c", &script])
+        .arg(storage(run))
+        .arg(serve.program())
+        .args(serve.arguments())
+}
+
+struct Trial<'a> {
+    run: &'a Run,
+    log: &'a StepLog,
+}
+
+impl Trial<'_> {
+    fn full_disk(&self) -> Result<()> {
+        let serve = on_small_disk(self.run, &self.serve());
+        let registry = self.empty_registry(&serve)?;
+        let failed = self.run.attempt(self.log, &push::publish(self.run, &registry.host))?;
+        ensure!(
+            failed.code() == Some(1),
+            "publishing did not fail, but ended with {:?}",
+            failed.code()
+        );
+        let said = failed.stderr();
+        ensure!(
+            said.contains("status 507") && said.contains("disk is full"),
+            "publishing failed, and did not say that the disk is full: {said}"
+        );
+        self.sees_nothing(&registry)?;
+        let grow = self
+            .run
+            .command("nsenter")
+            .arg(format!("--target={}", registry.controller.number()))
+            .args(["--user", "--preserve-credentials", "--mount"])
+            .args(["mount", "-o", "remount,size=90%"])
+            .arg(storage(self.run));
+        self.run.exec(self.log, &grow)?;
+        self.ends_well(&registry)
+    }
+
+    /// What a registry holds that nothing happened to, in bytes.
+    fn whole(&self) -> Result<u64> {
+        let registry = self.empty_registry(&self.serve())?;
+        self.ends_well(&registry)?;
+        size(&storage(self.run))
+    }
+
+    /// Kills the publisher once the registry holds `bytes`.
+    fn killed_publisher(&self, bytes: u64) -> Result<()> {
+        let registry = self.empty_registry(&self.serve())?;
+        let publisher = self.publishing(&registry, bytes)?;
+        publisher.kill()?;
+        self.sees_nothing(&registry)?;
+        self.ends_well(&registry)
+    }
+
+    fn killed_registry(&self, bytes: u64) -> Result<()> {
+        let registry = self.empty_registry(&self.serve())?;
+        let publisher = self.publishing(&registry, bytes)?;
+        registry.controller.kill()?;
+        drop(publisher);
+        let registry = self.registry(&self.serve())?;
+        self.sees_nothing(&registry)?;
+        self.ends_well(&registry)?;
+        // What was acknowledged stays, whatever happens to the registry after.
+        registry.controller.kill()?;
+        let registry = self.registry(&self.serve())?;
+        self.run.exec(self.log, &verify::verify(self.run, &registry.host, &By::own(self.run)))
+    }
+
+    fn another_key(&self) -> Result<()> {
+        let registry = self.registry(&self.serve())?;
+        let folder = self.run.workspace.scratch().join("smoke-faults/key");
+        tree::remove(&folder)?;
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        self.run.exec(self.log, &notary::generate(self.run, &folder.join("other.key")))?;
+        let verify = verify::verify(self.run, &registry.host, &By::Key(folder.join("other.pub")));
+        let code = self.run.attempt(self.log, &verify)?.code();
+        ensure!(code == Some(REJECTED), "verify ended with {code:?} and not with {REJECTED}");
+        Ok(())
+    }
+
+    fn empty_registry(&self, serve: &Command) -> Result<Registry> {
+        let storage = storage(self.run);
+        tree::remove(&storage)?;
+        fs::create_dir_all(&storage)
+            .with_context(|| format!("cannot make {}", storage.display()))?;
+        self.registry(serve)
+    }
+
+    /// The registry on what its storage holds.
+    fn registry(&self, serve: &Command) -> Result<Registry> {
+        Registry::start(self.run, self.log, SmokeFaults.name(), serve)
+    }
+
+    fn serve(&self) -> Command {
+        registry::serve(self.run, &storage(self.run))
+    }
+
+    /// A publisher that goes on, while the registry holds `bytes`.
+    fn publishing(&self, registry: &Registry, bytes: u64) -> Result<Daemon> {
+        let command = push::publish(self.run, &registry.host);
+        let output = self.run.workspace.scratch().join("logs/smoke-faults.publish.log");
+        let publisher = self.run.tools.background(self.log, &command, &output)?;
+        let deadline = Instant::now() + PATIENCE;
+        while size(&storage(self.run))? < bytes {
+            ensure!(
+                Instant::now() < deadline && !publisher.has_ended()?,
+                "it ended too early or took too long; see {}",
+                output.display()
+            );
+            std::thread::sleep(PAUSE);
+        }
+        Ok(publisher)
+    }
+
+    /// Asserts that nobody who asks the registry finds a release.
+    fn sees_nothing(&self, registry: &Registry) -> Result<()> {
+        let verify = verify::verify(self.run, &registry.host, &By::own(self.run));
+        let code = self.run.attempt(self.log, &verify)?.code();
+        ensure!(code == Some(NOTHING), "verify ended with {code:?} and not with {NOTHING}");
+        Ok(())
+    }
+
+    /// Publishes once more, and verifies.
+    fn ends_well(&self, registry: &Registry) -> Result<()> {
+        self.run.exec(self.log, &push::publish(self.run, &registry.host))?;
+        self.run.exec(self.log, &verify::verify(self.run, &registry.host, &By::own(self.run)))
+    }
+}
+
+/// The bytes of all files in `folder`. What vanishes while we look counts as nothing.
+fn size(folder: &Path) -> Result<u64> {
+    ensure!(folder.is_dir(), "{} is not there", folder.display());
+    let files = WalkDir::new(folder).into_iter().flatten();
+    Ok(files
+        .filter_map(|it| it.metadata().ok())
+        .filter(fs::Metadata::is_file)
+        .map(|it| it.len())
+        .sum())
+}

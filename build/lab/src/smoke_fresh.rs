@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Runs the commands of the README on bare Debian machines, see `.ci/fresh`.
+
+use anyhow::Result;
+use engine::{Input, Need, Outcome, Plan, Run, Step, StepLog};
+use foundation::command::Command;
+
+/// Transcripts and times, relative to the root.
+const RESULTS: &str = "target/xtask/fresh";
+
+/// `cargo xtask smoke fresh`.
+pub struct SmokeFresh;
+
+impl Step for SmokeFresh {
+    fn name(&self) -> &'static str {
+        "smoke-fresh"
+    }
+
+    fn about(&self) -> &'static str {
+        "run the commands of the README on bare Debian machines"
+    }
+
+    fn needs(&self, _run: &Run) -> Vec<Need> {
+        let programs = ["git", "mmdebstrap", "tar", "unshare"].map(Need::Tool);
+        // A root with all that is compiled there; one exists at a time.
+        programs.into_iter().chain([Need::Space(16 << 30)]).collect()
+    }
+
+    fn plan(&self, run: &Run) -> Result<Plan> {
+        Ok(Plan::new().command(script(run)).reads(Input::Source("".into())).writes(RESULTS))
+    }
+
+    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        run.exec(log, &script(run))?;
+        Ok(Outcome::Done(format!(
+            "both commands in both orders on both suites: {RESULTS}/times.txt"
+        )))
+    }
+}
+
+fn script(run: &Run) -> Command {
+    run.command(&run.workspace.root().join(".ci/fresh").to_string_lossy())
+}

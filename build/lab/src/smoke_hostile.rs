@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Does to the controller what a stranger on its network can do: stalls, floods, lies about lengths, guesses
+//! passwords, aborts transfers, answers without end. All the time health checks and reports of machines
+//! are answered, jobs of other hosts go on, memory stays bounded, and in the end it stops when it is asked to.
+//!
+//! The clients are plain threads and sockets: no HTTP library would send what they send.
+
+mod attacks;
+mod client;
+mod probe;
+mod site;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use attacks::{ATTACKS, Attack};
+use engine::{Input, Need, Outcome, Plan, Run, Step, StepLog};
+use probe::Probe;
+use site::Site;
+
+/// The most memory that the controller may need, in MiB.
+const MEMORY: u64 = 128;
+/// How long the controller of a release may take to answer a health check or a report.
+const ANSWER: Duration = Duration::from_secs(1);
+/// The same for a controller that is not optimised.
+const ANSWER_UNOPTIMISED: Duration = Duration::from_secs(3);
+/// How long the jobs may take after the last attack.
+const JOBS: Duration = Duration::from_mins(1);
+
+/// `cargo xtask smoke hostile`.
+pub struct SmokeHostile;
+
+impl Step for SmokeHostile {
+    fn name(&self) -> &'static str {
+        "smoke-hostile"
+    }
+
+    fn about(&self) -> &'static str {
+        "attack the controller from its network, while health, reports and jobs stay served"
+    }
+
+    fn needs(&self, _run: &Run) -> Vec<Need> {
+        vec![Need::Tool("cargo")]
+    }
+
+    fn plan(&self, run: &Run) -> Result<Plan> {
+        let plan = site::builds(run).into_iter().fold(Plan::new(), Plan::command);
+        let plan = ATTACKS.iter().fold(plan, |plan, attack| plan.native(attack.name));
+        Ok(plan.reads(Input::Path(run.dist_in_plan())))
+    }
+
+    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        for command in site::builds(run) {
+            run.exec(log, &command)?;
+        }
+        let site = Site::start(run, log)?;
+        let probe = Probe::start(&site);
+        let mut jobs = vec![site.job(0)?];
+        let started = Instant::now();
+        for (number, Attack { name, attack }) in (1..).zip(ATTACKS) {
+            attack(&site).with_context(|| format!("attack: {name}"))?;
+            let worst = probe.worst().with_context(|| format!("during the attack: {name}"))?;
+            let memory = site.peak_memory()?;
+            log.note(&format!("{name}: slowest answer {worst:?}, {memory} MiB at most so far"));
+            ensure!(memory <= MEMORY, "after {name} the controller has used {memory} MiB");
+            if number < site::HOSTS {
+                jobs.push(site.job(number)?);
+            }
+        }
+        let count = jobs.len();
+        site.await_jobs(&jobs, JOBS).context("jobs of other hosts during the attacks")?;
+        let worst = probe.finish()?;
+        let memory = site.peak_memory()?;
+        let held = attacks::hold(&site)?;
+        let stopped = site.stop()?;
+        drop(held);
+        let seconds = started.elapsed().as_secs();
+        Ok(Outcome::Done(format!(
+            "{} attacks in {seconds} s, slowest answer {} ms, {memory} MiB, {count} jobs succeeded, \
+             stopped in {} ms",
+            ATTACKS.len(),
+            worst.as_millis(),
+            stopped.as_millis()
+        )))
+    }
+}

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Tries every tool image as it was built: it starts, plans as it should, has the programs that its
+//! step runs, and does its work on a disk that is a file behind a loop device. What it fetches for that are
+//! the systems for tests.
+
+mod systems;
+mod task;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use engine::workspace::Smoke;
+use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog};
+use foundation::emulation;
+use foundation::tree::remove;
+use media::container::{Call, Container, Runner, remove_store};
+use media::platforms::{self, Platform};
+use oci::spec::ImageConfiguration;
+use oci::{Digest, Layout};
+use programs::notary;
+use release::Architecture;
+
+use self::systems::Systems;
+use self::task::Task;
+
+/// `cargo xtask smoke images`.
+pub struct SmokeImages;
+
+/// Plans as the step program's own tests keep them, and the tasks that they are made of.
+const PLANS: &str = "tools/step/tests/golden";
+const TASKS: &str = "tools/step/tests/testdata/provision";
+
+/// Where a step looks for its task, and where it keeps its state.
+const TASK: &str = "/run/provision";
+const STATE: &str = "/run/step";
+
+impl Step for SmokeImages {
+    fn name(&self) -> &'static str {
+        "smoke-images"
+    }
+
+    fn about(&self) -> &'static str {
+        "start every tool image, see its plans and programs, and have it install systems for tests"
+    }
+
+    fn example(&self) -> &'static str {
+        "--target aarch64"
+    }
+
+    fn arguments(&self) -> &'static [Argument] {
+        &[Argument::Target]
+    }
+
+    fn needs(&self, _run: &Run) -> Vec<Need> {
+        let always = [Need::Wanted("podman"), Need::Space(2 << 30)];
+        notary::needs().into_iter().chain(always).collect()
+    }
+
+    fn plan(&self, run: &Run) -> Result<Plan> {
+        let plan = Plan::new()
+            .reads(Input::Path(run.dist_in_plan()))
+            .reads(Input::Source(PLANS.into()))
+            .reads(Input::Source(TASKS.into()));
+        let architectures: Vec<_> = run.options.architectures.iter().map(|it| it.oci()).collect();
+        let architectures = architectures.join(", ");
+        let images = run.workspace.product().images.iter();
+        Ok(images.fold(plan, |plan, image| {
+            let Some(Smoke { plans, programs, tasks, .. }) = &image.smoke else { return plan };
+            let name = &image.name;
+            let plan = plan.native(format!("run {name} for {architectures} with --version"));
+            let plan = plans.iter().fold(plan, |plan, name| {
+                plan.native(format!("run it with --dry-run, and compare with {PLANS}/{name}.txt"))
+            });
+            let plan =
+                programs.iter().fold(plan, |plan, line| plan.native(format!("run `{line}` in it")));
+            tasks.iter().fold(plan, |plan, task| {
+                plan.native(format!("run it twice, on a loop device, with {TASKS}/{task}"))
+            })
+        }))
+    }
+
+    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        let [architecture] = run.options.architectures[..] else {
+            bail!("images are tried for one architecture at a time: say which with --target");
+        };
+        let folder = run.workspace.scratch().join("smoke-images");
+        clean(&folder)?;
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let mut trial = Trial {
+            run,
+            log,
+            folder,
+            architecture,
+            runner: None,
+            systems: None,
+            tasks: BTreeMap::new(),
+            unable: BTreeMap::new(),
+            calls: 0,
+        };
+        let manifest = run.manifest()?;
+        for image in &run.workspace.product().images {
+            let Some(smoke) = &image.smoke else { continue };
+            let built = manifest.images.iter().find(|it| it.repository == image.name);
+            let built = built.with_context(|| format!("{} is not built", image.name))?;
+            let layout = Layout::open(run.dist().join(&built.layout))?;
+            trial
+                .image(&image.name, smoke, &layout)
+                .with_context(|| format!("image {}", image.name))?;
+        }
+        let fact = trial.summary();
+        let folder = trial.folder.clone();
+        drop(trial);
+        clean(&folder)?;
+        Ok(Outcome::Done(fact))
+    }
+}
+
+/// What a step says where QEMU's user mode does not know a system call: ENOSYS, which the kernel of this
+/// machine does not answer, as the images of its own architecture show. QEMU knows openat2 since 9.2.
+const UNKNOWN_CALL: &str = "Function not implemented (os error 38)";
+
+/// The kept plan as it is for `architecture`: what is kept names the boot loaders of x86-64.
+fn golden_for(architecture: Architecture, plan: &str) -> String {
+    match architecture {
+        Architecture::Amd64 => plan.to_owned(),
+        // As UEFI (2.10, table 3.6), shim and GRUB name them.
+        Architecture::Arm64 => [("x86_64-efi", "arm64-efi"), ("x64.", "aa64."), ("X64.", "AA64.")]
+            .iter()
+            .fold(plan.to_owned(), |plan, (of_x86, of_arm)| plan.replace(of_x86, of_arm)),
+    }
+}
+
+fn clean(folder: &Path) -> Result<()> {
+    remove_store(&folder.join("store"))?;
+    remove(folder)
+}
+
+/// What is known while images are tried.
+struct Trial<'a> {
+    run: &'a Run,
+    log: &'a StepLog,
+    folder: PathBuf,
+    architecture: Architecture,
+    /// The way to run images that works here, once one was found.
+    runner: Option<Runner>,
+    /// What steps fetch, once one has.
+    systems: Option<Systems>,
+    /// The tasks that images carried out, by name: the images of one task work on one disk.
+    tasks: BTreeMap<String, Task>,
+    /// The tasks that emulation can't carry out, by name, with the image that it stopped at.
+    unable: BTreeMap<String, String>,
+    calls: usize,
+}
+
+impl Trial<'_> {
+    fn image(&mut self, name: &str, smoke: &Smoke, layout: &Layout) -> Result<()> {
+        let platforms = platforms::of(layout)?;
+        let platform = platforms.iter().find(|it| it.architecture == self.architecture);
+        let platform =
+            platform.with_context(|| format!("it is not built for {}", self.architecture.oci()))?;
+        let container = self.started(name, layout, platform)?;
+        for plan in &smoke.plans {
+            self.plan(&container, smoke, plan)?;
+        }
+        for line in &smoke.programs {
+            let mut words = line.split(' ');
+            let program = words.next();
+            let call = Call { program, arguments: words.collect(), ..Call::default() };
+            self.call(&container, &call)?;
+        }
+        for task in &smoke.tasks {
+            if self.unable.contains_key(task) {
+                continue;
+            }
+            match self.work(&container, smoke, task) {
+                Err(error) if self.is_emulated() && format!("{error:#}").contains(UNKNOWN_CALL) => {
+                    self.log.note(&format!("{task} ends at {name}, by emulation: {error:#}"));
+                    self.unable.insert(task.clone(), name.to_owned());
+                }
+                worked => worked.with_context(|| format!("task {task}"))?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The image, in the first way to run it in which it tells its version.
+    fn started(&mut self, name: &str, layout: &Layout, platform: &Platform) -> Result<Container> {
+        let ways = match self.runner {
+            Some(runner) => vec![runner],
+            None => Runner::ALL.to_vec(),
+        };
+        let mut faults = Vec::new();
+        for runner in ways {
+            let tried = self.load(runner, name, layout, platform).and_then(|container| {
+                let version = Call { arguments: vec!["--version"], ..Call::default() };
+                let told = self.call(&container, &version)?;
+                let expected = self.run.version().text();
+                ensure!(
+                    told.contains(expected),
+                    "it says that it is {told:?}, not of version {expected}"
+                );
+                Ok(container)
+            });
+            match tried {
+                Ok(container) => {
+                    if self.runner.is_none() {
+                        self.log.note(&format!("images are run by {}", runner.name()));
+                    }
+                    self.runner = Some(runner);
+                    return Ok(container);
+                }
+                Err(error) => faults.push(format!("{}: {error:#}", runner.name())),
+            }
+        }
+        bail!("it does not start:\n{}", faults.join("\n"))
+    }
+
+    fn load(
+        &self,
+        runner: Runner,
+        name: &str,
+        layout: &Layout,
+        platform: &Platform,
+    ) -> Result<Container> {
+        // One store for all images in podman, one folder each without it.
+        let folder = match runner {
+            Runner::Chroot => self.folder.join(name.replace('/', "_")),
+            Runner::Podman | Runner::PodmanOwnCgroups => self.folder.clone(),
+        };
+        fs::create_dir_all(&folder)?;
+        let layers = platform.manifest.layers().iter();
+        let layers: Vec<PathBuf> = layers
+            .map(|layer| Ok(layout.blob_path(&Digest::try_from(layer.digest())?)))
+            .collect::<Result<_>>()?;
+        let mut printed = Vec::new();
+        for command in runner.load(&folder, layout.root(), &layers, self.architecture) {
+            printed = self.run.capture(self.log, &command)?;
+        }
+        let printed = String::from_utf8_lossy(&printed);
+        let id = printed.lines().last().unwrap_or_default().to_owned();
+        let config = layout.read_document(platform.manifest.config())?;
+        let config: ImageConfiguration = serde_json::from_slice(&config)?;
+        let entry_point = config.config().as_ref().and_then(|it| it.entrypoint().clone());
+        Ok(Container { runner, folder, id, entry_point: entry_point.unwrap_or_default() })
+    }
+
+    /// What the call prints; it must end with 0.
+    fn call(&mut self, container: &Container, call: &Call<'_>) -> Result<String> {
+        self.calls += 1;
+        let printed = self.run.capture(self.log, &container.command(call))?;
+        Ok(String::from_utf8_lossy(&printed).into_owned())
+    }
+
+    /// A plan needs no rights: it is made as nobody.
+    fn plan(&mut self, container: &Container, smoke: &Smoke, name: &str) -> Result<()> {
+        let (task, _step) = name.split_once('.').context("a plan is named TASK.STEP")?;
+        let root = self.run.workspace.root();
+        let folder = root.join(TASKS).join(task);
+        let arguments = smoke.arguments.iter().map(String::as_str);
+        let call = Call {
+            arguments: std::iter::once("--dry-run").chain(arguments).collect(),
+            folders: vec![(&folder, TASK)],
+            nobody: true,
+            ..Call::default()
+        };
+        let plan = self.call(container, &call)?;
+        let golden = root.join(PLANS).join(format!("{name}.txt"));
+        let expected = fs::read_to_string(&golden)
+            .with_context(|| format!("cannot read {}", golden.display()))?;
+        if plan != golden_for(self.architecture, &expected) {
+            bail!("the plan differs from {}:\n{plan}", golden.display());
+        }
+        Ok(())
+    }
+
+    /// Does the image's part of a task, on the disk that the images before it have worked on; a second
+    /// run has nothing to do.
+    fn work(&mut self, container: &Container, smoke: &Smoke, name: &str) -> Result<()> {
+        if !self.tasks.contains_key(name) {
+            let task = self.prepared(name)?;
+            self.tasks.insert(name.to_owned(), task);
+        }
+        let task = self.tasks.get(name).context("it is not prepared")?;
+        let (provision, state) = (task.provision(), task.state());
+        let root = self.run.workspace.root();
+        let own: Vec<_> = smoke.folders.iter().map(|(from, to)| (root.join(from), to)).collect();
+        let own = own.iter().map(|(from, to)| (from.as_path(), to.as_str()));
+        let call = Call {
+            folders: own.chain([(&*provision, TASK), (&*state, STATE)]).collect(),
+            privileged: true,
+            ..Call::default()
+        };
+        let stamps = || Ok::<_, anyhow::Error>(fs::read_dir(&state)?.count());
+        let before = stamps()?;
+        self.call(container, &call)?;
+        ensure!(stamps()? > before, "the step left no stamp in {}", state.display());
+        self.call(container, &call)?;
+        Ok(())
+    }
+
+    /// The task `name`, whose recipe has the systems for tests in the place of those that it names.
+    fn prepared(&mut self, name: &str) -> Result<Task> {
+        let systems = match self.systems.take() {
+            Some(systems) => systems,
+            None => Systems::start(self.run, self.log, &self.folder)?,
+        };
+        let values = systems.values()?;
+        self.systems = Some(systems);
+        let values: Vec<_> = values
+            .iter()
+            .filter(|(task, ..)| *task == name)
+            .map(|(_, variable, value)| (*variable, value.as_str()))
+            .collect();
+        let example = self.run.workspace.root().join(TASKS).join(name);
+        let folder = self.folder.join(name);
+        Task::new(self.run, self.log, &example, &folder, &values, self.is_emulated())
+    }
+
+    /// Whether QEMU runs the images.
+    fn is_emulated(&self) -> bool {
+        emulation::emulator(self.architecture).is_some()
+    }
+
+    fn summary(&self) -> String {
+        let runner = self.runner.map_or("nothing", Runner::name);
+        let whole = self.tasks.len() - self.unable.len();
+        let unable = self.unable.iter().map(|(task, image)| {
+            format!("; {task} not beyond {image}: QEMU does not know a system call")
+        });
+        format!("{} calls in images, by {runner}; {whole} tasks carried out", self.calls)
+            + &unable.collect::<String>()
+    }
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! What steps fetch while they are tried: the systems for tests, out of a registry on this machine.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use assemble::test_artifacts;
+use engine::{Run, StepLog};
+use foundation::command::Command;
+use oci::Layout;
+use oci::spec::ImageManifest;
+use programs::notary;
+use programs::registry::{self, Registry};
+use release::test_artifacts::RECORD;
+use release::{TestArtifact, TestArtifacts};
+
+/// A registry with the systems; it ends when this is dropped.
+pub(super) struct Systems {
+    registry: Registry,
+    /// `HOST:PORT/PREFIX`.
+    prefix: String,
+    folder: PathBuf,
+    record: TestArtifacts,
+}
+
+impl Systems {
+    /// Pushes what `cargo xtask test-artifacts` made to a new registry, which keeps it below `folder`.
+    ///
+    /// # Errors
+    /// When that was not made, or the release has no controller to serve it.
+    pub(super) fn start(run: &Run, log: &StepLog, folder: &Path) -> Result<Self> {
+        let made = test_artifacts::folder(run);
+        let path = made.join(RECORD);
+        let record = fs::read(&path).with_context(|| {
+            format!("cannot read {}: run `cargo xtask test-artifacts` first", path.display())
+        })?;
+        let record = TestArtifacts::parse(&record)?;
+        run.exec(log, &notary::build(run))?;
+        let serve = registry::serve(run, &folder.join("registry"));
+        let registry = Registry::start(run, log, "smoke-images", &serve)?;
+        let prefix = format!("{}/{}", registry.host, run.workspace.product().product.name);
+        run.exec(log, &push(run, &made, &prefix))?;
+        Ok(Self { registry, prefix, folder: made, record })
+    }
+
+    /// What is fetched from where here: task, variable of its recipe.env, value.
+    pub(super) fn values(&self) -> Result<Vec<(&'static str, &'static str, String)>> {
+        let (linux, windows) = (self.artifact("linux")?, self.artifact("windows")?);
+        let reference =
+            |it: &TestArtifact| format!("{}/{}@{}", self.prefix, it.repository(), it.digest);
+        // Any blob of a registry is a file to be fetched, whose name is its digest.
+        let layout = Layout::open(self.folder.join(&windows.name))?;
+        let index = layout.index()?;
+        let root = index.manifests().first().context("the WIM's layout is empty")?;
+        let manifest: ImageManifest = serde_json::from_slice(&layout.read_document(root)?)?;
+        let layer = manifest.layers().first().context("the WIM's artifact is empty")?;
+        let file = layer.digest();
+        let url = format!(
+            "http://{}/v2/{}/{}/blobs/{file}",
+            self.registry.host,
+            self.prefix.split_once('/').map_or("", |(_, prefix)| prefix),
+            windows.repository(),
+        );
+        Ok(vec![
+            ("install-linux", "OCI_URL", reference(linux)),
+            ("install-windows", "OCI_URL", reference(windows)),
+            ("firmware-update", "FIRMWARE_URL", url),
+            ("firmware-update", "FIRMWARE_SHA256", file.digest().to_owned()),
+        ])
+    }
+
+    fn artifact(&self, name: &str) -> Result<&TestArtifact> {
+        let found = self.record.artifacts.iter().find(|it| it.name == name);
+        found.with_context(|| format!("there is no system {name} for tests"))
+    }
+}
+
+fn push(run: &Run, from: &Path, prefix: &str) -> Command {
+    notary::call(run, "push-test-artifacts").arg("--from").arg(from).arg("--to").arg(prefix)
+}

@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Starts the live ISO in virtual machines, with a task by our own writer in the second drive, and
+//! holds what the console and the webhook tell against what has to happen.
+
+mod case;
+mod guest;
+mod judge;
+mod media;
+mod running;
+mod webhook;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use assemble::images::is_bound;
+use engine::accelerator::Accelerator;
+use engine::{Argument, Gap, Input, Judgement, Need, Outcome, Plan, Run, Step, StepLog};
+use foundation::checksum;
+use foundation::text::{count, megabytes};
+use foundation::tree::remove;
+use release::{Architecture, ArtifactKind};
+
+use self::case::{Case, End, Tools};
+use self::running::{Running, tail};
+use self::webhook::Webhook;
+use crate::qemu::{Drive, DriveKind, Machine, Qmp};
+
+/// `cargo xtask smoke iso` and `cargo xtask smoke iso-all`.
+pub struct SmokeIso {
+    name: &'static str,
+    about: &'static str,
+    cases: &'static [Case],
+}
+
+impl SmokeIso {
+    /// One machine, as every run of CI starts it.
+    pub const FIRST: Self = Self {
+        name: "smoke-iso",
+        about: "start the live ISO in a virtual machine and have it carry out a task",
+        cases: case::FIRST,
+    };
+    /// Every way to start and every way to fail.
+    pub const ALL: Self = Self {
+        name: "smoke-iso-all",
+        about: "start the live ISO in every way there is, with damaged media and bad tasks too",
+        cases: case::ALL,
+    };
+}
+
+impl SmokeIso {
+    /// The cases that the command line names, all without one.
+    fn chosen(&self, run: &Run) -> Result<Vec<&'static Case>> {
+        let names = &run.options.names;
+        if let Some(unknown) =
+            names.iter().find(|name| self.cases.iter().all(|it| it.name != **name))
+        {
+            let known: Vec<_> = self.cases.iter().map(|case| case.name).collect();
+            bail!("there is no machine {unknown:?}: expected one of {}", known.join(", "));
+        }
+        let wanted = |case: &&Case| names.is_empty() || names.iter().any(|name| name == case.name);
+        Ok(self.cases.iter().filter(wanted).collect())
+    }
+}
+
+/// The drive of the live medium.
+const LIVE: &str = "live";
+/// How long a machine may take. A busy host takes a hundred times as long as an idle one.
+const PATIENCE: Duration = Duration::from_mins(20);
+/// How often a machine is started again that the emulation let down.
+const ATTEMPTS: usize = 3;
+/// What the kernel says where the emulation lets it down; nothing of ours says this.
+const EMULATION: &[&str] = &["IO-APIC + timer doesn't work", "clocksource: timekeeping watchdog"];
+
+impl Step for SmokeIso {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn about(&self) -> &'static str {
+        self.about
+    }
+
+    fn arguments(&self) -> &'static [Argument] {
+        &[Argument::Accelerator, Argument::Machines]
+    }
+
+    fn needs(&self, run: &Run) -> Vec<Need> {
+        let cases = self.chosen(run).unwrap_or_default();
+        let tools = cases.iter().flat_map(|it| [Some(it.firmware.program()), it.firmware.tool()]);
+        let programs: BTreeSet<_> = tools.flatten().collect();
+        programs.into_iter().map(Need::Tool).chain([Need::Space(1 << 30)]).collect()
+    }
+
+    fn plan(&self, run: &Run) -> Result<Plan> {
+        Ok(self.chosen(run)?.into_iter().fold(Plan::new().reads(Input::Manifest), |plan, case| {
+            plan.reads(Input::Tool(case.firmware.program()))
+                .native(format!("{}: {:?}", case.name, case.end))
+                .command(
+                    machine(case, Accelerator::Tcg, Path::new("LIVE.iso"), &folder(run, case))
+                        .command(),
+                )
+        }))
+    }
+
+    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        let mut accelerator = running::accelerator(run, log)?;
+        let mut facts = Vec::new();
+        let mut gaps = Vec::new();
+        let mut times = BTreeMap::new();
+        for case in self.chosen(run)? {
+            let architecture = case.firmware.architecture();
+            let iso = iso(run, architecture)?;
+            if let Some((lacking, fix)) = lacking(run, case, iso.as_deref())? {
+                let asked = !run.options.names.is_empty() || case.name == case::PLAIN.name;
+                ensure!(!asked, "{}: {lacking}\nfix: {fix}", case.name);
+                let problem = format!("the machine {} was not started: {lacking}", case.name);
+                log.note(&problem);
+                gaps.push(Gap { problem, fix });
+                continue;
+            }
+            let iso = iso.context("there is no ISO")?;
+            let began = Instant::now();
+            let ran = attempts(run, log, case, &mut accelerator, &iso).with_context(|| {
+                format!("{}; its console is in {}", case.name, folder(run, case).display())
+            })?;
+            let mut fact = ran.fact;
+            if let Some(started) = ran.started {
+                let (seconds, read) = (started.after.as_secs_f64(), megabytes(started.read));
+                fact = format!("{fact}, dispatcher after {seconds:.1} s and {read}");
+                times.insert(case.name, started.after);
+            }
+            log.note(&format!("{}: {fact} ({} s)", case.name, began.elapsed().as_secs()));
+            facts.push(format!("{} {fact}", case.name));
+        }
+        if let (Some(iso), Some(direct)) = (times.get(case::PLAIN.name), times.get(case::DIRECT)) {
+            let ratio = iso.as_secs_f64() / direct.as_secs_f64();
+            facts.push(format!("{ratio:.2} times the kernel alone"));
+        }
+        facts.insert(0, format!("by {}", accelerator.name()));
+        Ok(outcome(facts.join("; "), gaps))
+    }
+}
+
+/// What came of all machines: one that did not start has shown nothing.
+fn outcome(fact: String, gaps: Vec<Gap>) -> Outcome {
+    if gaps.is_empty() {
+        return Outcome::Done(fact);
+    }
+    let fact = format!("{fact}; {} not started", count(gaps.len(), "machine"));
+    Outcome::Judged(Judgement { fact, gaps, ..Judgement::default() })
+}
+
+/// How a case went.
+struct Ran {
+    /// A fact for the table.
+    fact: String,
+    /// What it took until the dispatcher's first word.
+    started: Option<Started>,
+}
+
+/// What it took from the machine's start to the dispatcher's first word.
+#[derive(Debug, Clone, Copy)]
+struct Started {
+    after: Duration,
+    /// Bytes that were read from the live medium.
+    read: u64,
+}
+
+/// The live ISO of the release for `architecture`, where it has one.
+pub(crate) fn iso(run: &Run, architecture: Architecture) -> Result<Option<PathBuf>> {
+    let manifest = run.manifest()?;
+    let iso = manifest
+        .artifacts
+        .iter()
+        .find(|it| it.kind == ArtifactKind::Iso && it.architecture == Some(architecture));
+    Ok(iso.map(|iso| run.dist().join(&iso.path)))
+}
+
+/// What the release lacks for `case`, and the commands that make it.
+fn lacking(run: &Run, case: &Case, iso: Option<&Path>) -> Result<Option<(String, String)>> {
+    let architecture = case.firmware.architecture();
+    if iso.is_none() {
+        let lacking = format!("the release has no ISO for {}", architecture.oci());
+        return Ok(Some((
+            lacking,
+            format!(
+                "cargo xtask ci nightly builds it; or cargo xtask maintenance --target {0} && cargo xtask iso --target {0}",
+                architecture.rust()
+            ),
+        )));
+    }
+    if case.tools != Tools::Bound {
+        return Ok(None);
+    }
+    let declared = run.workspace.product().iso.as_ref().context("release.toml has no [iso]")?;
+    let images = run.manifest()?.images;
+    let image = images.iter().find(|image| image.repository == declared.image);
+    let image = image.with_context(|| format!("there is no image {}", declared.image))?;
+    Ok((!is_bound(run, image)?).then(|| {
+        let fix = "cargo xtask maintenance --bind-tools && cargo xtask iso".to_owned();
+        ("the ISO has no tool images in it".to_owned(), fix)
+    }))
+}
+
+/// Where a case has its files.
+fn folder(run: &Run, case: &Case) -> PathBuf {
+    run.workspace.scratch().join("smoke-iso").join(case.name)
+}
+
+fn machine(case: &Case, accelerator: Accelerator, iso: &Path, folder: &Path) -> Machine {
+    let cd = |id: &str, file: PathBuf, bytes_per_second| Drive {
+        id: id.to_owned(),
+        file,
+        kind: DriveKind::Cd,
+        bytes_per_second,
+    };
+    let mut drives = vec![cd(LIVE, iso.to_owned(), case.bytes_per_second)];
+    if case.task.is_some() && !case.one_drive {
+        drives.push(cd("task", folder.join("task.iso"), 0));
+    }
+    // The host's processor is of no use to another's programs.
+    let foreign = case.firmware.architecture().rust() != std::env::consts::ARCH;
+    Machine {
+        folder: folder.to_owned(),
+        accelerator: if foreign { Accelerator::Tcg } else { accelerator },
+        firmware: case.firmware,
+        kernel: None,
+        memory: case.memory,
+        drives,
+        serial: media::SERIAL.to_owned(),
+        credentials: guest::credentials(case, if case.task.is_some() { 900 } else { 5 }),
+    }
+}
+
+/// Runs `case`; it is retried where the emulation was at fault, and emulated where KVM stopped the machine.
+fn attempts(
+    run: &Run,
+    log: &StepLog,
+    case: &Case,
+    accelerator: &mut Accelerator,
+    iso: &Path,
+) -> Result<Ran> {
+    let mut left = ATTEMPTS;
+    loop {
+        left -= 1;
+        let error = match attempt(run, log, case, *accelerator, iso) {
+            Err(error) if left > 0 => error,
+            ended => return ended,
+        };
+        let by_hand = run.options.accelerator;
+        let sign = if let Some(other) = running::fallback(&error, *accelerator, by_hand) {
+            *accelerator = other;
+            "by emulation from now on"
+        } else if let Some(sign) = let_down(run, case) {
+            sign
+        } else {
+            return Err(error);
+        };
+        log.note(&format!("{}: retrying ({sign}): {error:#}", case.name));
+    }
+}
+
+/// The sign that the emulation let the machine down, if there is one.
+fn let_down(run: &Run, case: &Case) -> Option<&'static str> {
+    let console = fs::read(folder(run, case).join("console.log")).unwrap_or_default();
+    let console = String::from_utf8_lossy(&console).into_owned();
+    EMULATION.iter().copied().find(|sign| console.contains(sign))
+}
+
+fn attempt(
+    run: &Run,
+    log: &StepLog,
+    case: &Case,
+    accelerator: Accelerator,
+    iso: &Path,
+) -> Result<Ran> {
+    let folder = folder(run, case);
+    remove(&folder)?;
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let webhook = Webhook::start()?;
+    let epoch = run.workspace.epoch();
+    if let Some(task) = case.task {
+        media::task(run.workspace.root(), &folder.join("task.iso"), task, webhook.port, epoch)?;
+    }
+    let live = match case.change {
+        None => iso.to_owned(),
+        Some(change) => {
+            let live = folder.join("live.iso");
+            media::changed(iso, &live, change)?;
+            live
+        }
+    };
+    let mut machine = machine(case, accelerator, &live, &folder);
+    if case.direct {
+        machine.kernel = Some(media::kernel(&live, &folder)?);
+    }
+    let decoys = if case.decoys { media::decoys(iso, &folder, epoch)? } else { Vec::new() };
+    let mut before = Vec::new();
+    for (id, file) in decoys {
+        before.push((file.clone(), checksum::sha256(&file)?.0));
+        machine.drives.push(Drive { id, file, kind: DriveKind::Disk, bytes_per_second: 0 });
+    }
+    let watched = Watch { case, running: Running::start(run, log, &machine)? };
+    let (console, started) = watched.until_end()?;
+    for (file, sha256) in before {
+        ensure!(checksum::sha256(&file)?.0 == sha256, "{} was written to", file.display());
+    }
+    let fact = judge::judge(case, &console, &webhook, run.version().text())?;
+    Ok(Ran { fact, started })
+}
+
+/// A running machine that is to do what its case says.
+struct Watch<'a> {
+    case: &'a Case,
+    running: Running<'a>,
+}
+
+impl Watch<'_> {
+    /// Waits until the machine has written its last line, and returns what the console shows, and what it
+    /// took until the dispatcher's first line.
+    fn until_end(mut self) -> Result<(String, Option<Started>)> {
+        let deadline = self.running.began + PATIENCE;
+        let mut started = None;
+        let mut task_is_in = !self.case.one_drive;
+        loop {
+            let console = self.running.console()?;
+            if started.is_none() && console.contains("dispatcher: ") {
+                let after = self.running.began.elapsed();
+                let reads = self.running.monitor.qmp()?.reads()?;
+                let read = reads.iter().find(|(drive, _)| drive == LIVE);
+                started = Some(Started { after, read: read.map_or(0, |(_, bytes)| *bytes) });
+            }
+            if refused(self.case, &console) {
+                // It restarts by itself, which ends it here: it may be gone already.
+                if let Ok(qmp) = self.running.monitor.qmp() {
+                    last_look(self.running.machine, qmp)?;
+                }
+                return Ok((console, started));
+            }
+            if console.contains(guest::END) {
+                let qmp = self.running.monitor.qmp()?;
+                last_look(self.running.machine, qmp)?;
+                qmp.press_power_button()?;
+                self.running.wait_until_off(deadline)?;
+                return Ok((console, started));
+            }
+            if !task_is_in && console.contains("the medium is not needed any more") {
+                let task = self.running.machine.folder.join("task.iso");
+                self.running.monitor.qmp()?.change_medium(LIVE, &task)?;
+                task_is_in = true;
+            }
+            self.running.wait()?;
+            if Instant::now() >= deadline {
+                let said = tail(&console);
+                bail!("nothing more came after {} s:\n{said}", PATIENCE.as_secs());
+            }
+        }
+    }
+}
+
+/// A picture of the screen for the report, and whether any disk was written to.
+fn last_look(machine: &Machine, qmp: &mut Qmp) -> Result<()> {
+    // A picture is nice to have.
+    drop(qmp.screenshot(&machine.folder.join("screen.png")));
+    for (drive, count) in qmp.writes()? {
+        let ours = machine.drives.iter().any(|it| it.id == drive);
+        ensure!(!ours || count == 0, "the machine wrote {count} times to {drive}");
+    }
+    Ok(())
+}
+
+fn refused(case: &Case, console: &str) -> bool {
+    matches!(case.end, End::Refused(texts) if texts.iter().any(|text| console.contains(text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_that_did_not_start_is_a_gap() {
+        assert_eq!(outcome("by KVM".into(), Vec::new()), Outcome::Done("by KVM".into()));
+        let gap = Gap { problem: "arm64 was not started".into(), fix: "cargo xtask iso".into() };
+        let Outcome::Judged(judgement) = outcome("by KVM".into(), vec![gap.clone()]) else {
+            panic!("passed with a machine that did not start");
+        };
+        assert_eq!(judgement.gaps, [gap]);
+        assert!(!judgement.expected);
+        assert_eq!(judgement.fact, "by KVM; 1 machine not started");
+    }
+
+    #[test]
+    fn names_of_cases_are_unique_and_safe_as_folders() {
+        let mut names: Vec<_> = case::ALL.iter().map(|case| case.name).collect();
+        assert!(names.iter().all(|name| {
+            name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        }));
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), case::ALL.len());
+    }
+}

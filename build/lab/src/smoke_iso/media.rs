@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The media of a machine under test: the ISO as it is or with a change, a task, and disks that
+//! nothing may write to.
+
+use std::fs::{self, File};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use iso9660::reader::Volume;
+use iso9660::task::TaskIso;
+use serde_json::json;
+
+use crate::qemu::Kernel;
+
+/// A change of the ISO.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    /// The boot menu's default is to run from memory.
+    ToRam,
+    /// One byte of the shim, which firmware checks.
+    Shim,
+    /// One byte of GRUB, which the shim checks.
+    Grub,
+    /// One byte of the kernel, which the shim checks for GRUB.
+    Kernel,
+    /// One byte of the initial RAM disk.
+    Initramfs,
+    /// One byte of the root.
+    Root,
+    /// One byte of `/live/medium`: another medium with the same label.
+    Medium,
+}
+
+/// The secret of the reports. It is of no use outside the machine under test.
+pub(super) const SECRET: &str = "not-a-secret\"\\$x";
+/// The job of the task.
+pub(super) const JOB: &str = "smoke-1";
+/// The serial number of the machine.
+pub(super) const SERIAL: &str = "SMOKE1";
+
+/// More than any kernel or initial RAM disk of ours takes, in bytes.
+const KERNEL_LIMIT: u64 = 64 << 20;
+
+/// Copies the ISO to `to` with `change`.
+pub(super) fn changed(iso: &Path, to: &Path, change: Change) -> Result<()> {
+    fs::copy(iso, to).with_context(|| format!("cannot copy the ISO to {}", to.display()))?;
+    let mut volume = Volume::open(File::open(iso)?)?;
+    let mut start = |path: &str| -> Result<(u64, u64)> {
+        let entry = volume.find(path)?;
+        let start = entry.start().with_context(|| format!("{path} is empty"))?;
+        Ok((start, entry.size()))
+    };
+    let at = match change {
+        Change::ToRam => {
+            let (at, size) = start("boot/grub/grub.cfg")?;
+            return replace(
+                to,
+                at,
+                size,
+                "set default=live # or toram",
+                "set default=toram # or live",
+            );
+        }
+        Change::Medium => start("live/medium")?.0 + 10,
+        Change::Kernel => middle(start("live/vmlinuz")?),
+        Change::Initramfs => middle(start("live/initramfs.img")?),
+        Change::Root => {
+            // Squashfs has its inodes at the end, which mounting reads.
+            let (at, size) = start("live/root.squashfs")?;
+            at + size - 16 * 1024
+        }
+        Change::Shim | Change::Grub => {
+            let images = volume.boot_images()?;
+            let esp = images.iter().find(|image| image.is_efi()).context("the ISO has no ESP")?;
+            let programs = programs(iso, esp.offset)?;
+            let index = usize::from(change == Change::Grub);
+            programs.get(index).context("the ESP has fewer programs than two")? + 0x1_0000
+        }
+    };
+    flip(to, at)
+}
+
+/// The kernel of the ISO, as its boot menu starts it; its files go to `folder`.
+pub(super) fn kernel(iso: &Path, folder: &Path) -> Result<Kernel> {
+    let mut volume = Volume::open(File::open(iso)?)?;
+    let mut take = |path: &str| -> Result<Vec<u8>> {
+        let entry = volume.find(path)?;
+        Ok(volume.read_file(&entry, KERNEL_LIMIT)?)
+    };
+    let menu = String::from_utf8(take("boot/grub/grub.cfg")?)?;
+    let line = menu.lines().find_map(|line| line.trim().strip_prefix("linux /live/vmlinuz "));
+    let command_line = line.context("the boot menu starts no kernel")?.to_owned();
+    let mut write = |name: &str| -> Result<PathBuf> {
+        let path = folder.join(name);
+        fs::write(&path, take(&format!("live/{name}"))?)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path)
+    };
+    Ok(Kernel { image: write("vmlinuz")?, initramfs: write("initramfs.img")?, command_line })
+}
+
+fn middle((start, size): (u64, u64)) -> u64 {
+    start + size / 2
+}
+
+/// Where EFI programs start: at the start of a sector, with the letters of a DOS header.
+fn programs(iso: &Path, esp: u64) -> Result<Vec<u64>> {
+    let mut file = File::open(iso)?;
+    file.seek(SeekFrom::Start(esp))?;
+    let mut found = Vec::new();
+    let mut sector = [0; 512];
+    let mut at = esp;
+    while file.read_exact(&mut sector).is_ok() {
+        if sector.starts_with(b"MZ") {
+            found.push(at);
+        }
+        at += 512;
+    }
+    Ok(found)
+}
+
+/// Changes one bit of the byte at `at`.
+fn flip(path: &Path, at: u64) -> Result<()> {
+    let mut file = File::options().read(true).write(true).open(path)?;
+    let mut byte = [0];
+    file.seek(SeekFrom::Start(at))?;
+    file.read_exact(&mut byte)?;
+    file.seek(SeekFrom::Start(at))?;
+    file.write_all(&byte.map(|byte| byte ^ 1))?;
+    Ok(())
+}
+
+/// Puts `new` in the place of `old`, which is as long, within `size` bytes at `at`.
+fn replace(path: &Path, at: u64, size: u64, old: &str, new: &str) -> Result<()> {
+    let mut file = File::options().read(true).write(true).open(path)?;
+    file.seek(SeekFrom::Start(at))?;
+    let mut text = String::new();
+    std::io::Read::by_ref(&mut file).take(size).read_to_string(&mut text)?;
+    let Some(place) = text.find(old) else { bail!("the boot menu has no {old:?}") };
+    file.seek(SeekFrom::Start(at + place as u64))?;
+    file.write_all(new.as_bytes())?;
+    Ok(())
+}
+
+/// What a task says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Task {
+    /// To install Linux.
+    Good,
+    /// To install Linux, without a disk.
+    Invalid,
+    /// To start a target that the image does not have.
+    UnknownTarget,
+}
+
+/// Writes a task to `path`, whose reports go to `port` of the machine that hosts this one. `root` is
+/// the source's.
+pub(super) fn task(root: &Path, path: &Path, task: Task, port: u16, epoch: u64) -> Result<()> {
+    let read = |name: &str| {
+        let file = root.join("crates/recipe").join(name);
+        fs::read(&file).with_context(|| format!("cannot read {}", file.display()))
+    };
+    let recipe = match task {
+        Task::Good => read("examples/install-linux-minimal.json")?,
+        Task::Invalid => br#"{"task_target": "install-linux.target"}"#.to_vec(),
+        Task::UnknownTarget => {
+            br#"{"task_target": "install-esxi.target", "ks_cfg": "reboot\n"}"#.to_vec()
+        }
+    };
+    // QEMU's network has the host at this address.
+    let controller = json!({
+        "webhook_url": format!("http://10.0.2.2:{port}/api/v1/status-webhook/{SERIAL}"),
+        "webhook_secret": SECRET,
+        "job_id": JOB,
+    });
+    let task = TaskIso {
+        job_id: JOB.to_owned(),
+        epoch,
+        recipe,
+        schema: read("schemas/recipe-1.1.schema.json")?,
+        controller: Some(controller.to_string().into_bytes()),
+        ..TaskIso::default()
+    };
+    task.write_to_file(path)?;
+    Ok(())
+}
+
+/// Disks that look like what must not be touched: name and file.
+///
+/// Their signatures are written by hand, so that no program of the host is needed: a GPT with a
+/// partition of data, LVM, swap, an ext4 that was not unmounted, another medium with the label of
+/// the ISO, and a volume named like a task.
+pub(super) fn decoys(iso: &Path, folder: &Path, epoch: u64) -> Result<Vec<(String, PathBuf)>> {
+    const SIZE: u64 = 16 << 20;
+    let disk = |name: &str, marks: &[(u64, &[u8])]| -> Result<(String, PathBuf)> {
+        let path = folder.join(format!("{name}.img"));
+        let mut file = File::create(&path)?;
+        file.set_len(SIZE)?;
+        for (at, bytes) in marks {
+            file.seek(SeekFrom::Start(*at))?;
+            file.write_all(bytes)?;
+        }
+        Ok((name.to_owned(), path))
+    };
+    let mut disks = vec![
+        disk("lvm", &[(512, b"LABELONE\x01\0\0\0\0\0\0\0\0\0\0\0\x20\0\0\0LVM2 001")])?,
+        disk("swap", &[(1024, b"\x01\0\0\0\xff\x0f\0\0"), (4086, b"SWAPSPACE2")])?,
+        // Superblock: magic 0xEF53, state 0 (not clean), needs recovery (ext4.h, s_state,
+        // EXT4_FEATURE_INCOMPAT_RECOVER).
+        disk(
+            "ext4",
+            &[(1024 + 56, b"\x53\xef\0\0"), (1024 + 76, b"\x01"), (1024 + 96, b"\x46\x02")],
+        )?,
+        disk("gpt", &[(510, b"\x55\xaa"), (450, b"\xee"), (512, b"EFI PART"), (1 << 20, b"data")])?,
+    ];
+    let clone = folder.join("clone.img");
+    changed(iso, &clone, Change::Medium)?;
+    disks.push(("clone".to_owned(), clone));
+    let named = folder.join("named.img");
+    TaskIso { job_id: "decoy".to_owned(), epoch, ..TaskIso::default() }.write_to_file(&named)?;
+    disks.push(("named".to_owned(), named));
+    Ok(disks)
+}

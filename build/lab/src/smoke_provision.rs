@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Provisions a machine with all that a release delivers: the controller is given a job, sushy-tools'
+//! emulator inserts the live ISO into a virtual machine of libvirt, the dispatcher finds the task, the tool images
+//! come from the controller's registry and install the Linux for tests, the machine reports, and
+//! starts from its disk.
+//!
+//! `build/lab/data` is the site: everything runs in namespaces of its own, without rights, and ends with them.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use assemble::test_artifacts;
+use engine::{Input, Need, Outcome, Plan, Run, Step, StepLog};
+use foundation::command::Command;
+use foundation::tree;
+use programs::notary;
+use programs::registry::{self, Registry};
+use publish::push;
+use release::Architecture;
+use serde_json::{Value, json};
+
+use super::smoke_iso;
+use super::smoke_test_artifacts::MARKER;
+
+/// `cargo xtask smoke provision`.
+pub struct SmokeProvision;
+
+/// Files of the site, with `LAB` for its folder and `NAME` for the product's.
+const FILES: &[(&str, &str)] = &[
+    ("controller.toml", include_str!("../data/controller.toml")),
+    ("emulator.conf", include_str!("../data/emulator.conf")),
+    ("home/config/libvirt/qemu.conf", include_str!("../data/qemu.conf")),
+    ("machine.xml", include_str!("../data/machine.xml")),
+];
+const SCRIPT: &str = "build/lab/data/run.sh";
+/// libvirt for Python, which the emulator wants and Debian alone has ready.
+const BINDINGS: &str = "/usr/lib/python3/dist-packages/libvirt.py";
+/// Seconds in which the job, and then the installed system's start, have to be over. Emulation on
+/// a busy host takes its time.
+const PATIENCE: &str = "1500";
+/// For everything that wants one in the site, which ends with the test.
+const SECRET: &str = "not-a-secret-of-anybody\n";
+/// What the maintenance OS says when the BMC restarts it in order at the end.
+const BUTTON: &str = "the power button was pressed";
+const DISK: u64 = 4 << 30;
+
+impl Step for SmokeProvision {
+    fn name(&self) -> &'static str {
+        "smoke-provision"
+    }
+
+    fn about(&self) -> &'static str {
+        "provision a virtual machine behind a BMC that nobody here wrote"
+    }
+
+    fn needs(&self, _run: &Run) -> Vec<Need> {
+        let tools = [
+            BINDINGS,
+            "curl",
+            "ip",
+            "libvirtd",
+            "openssl",
+            "qemu-system-x86_64",
+            "sushy-emulator",
+            "unshare",
+            "virsh",
+            "virt-qemu-run",
+        ];
+        let mut needs = notary::needs();
+        needs.extend(tools.into_iter().map(Need::Tool));
+        needs.push(Need::Space(2 << 30));
+        needs
+    }
+
+    fn plan(&self, run: &Run) -> Result<Plan> {
+        Ok(notary::plan(run)
+            .command(provision(run))
+            .reads(Input::Manifest)
+            .reads(Input::Path(run.dist_in_plan()))
+            .native(format!("find {MARKER:?} on the machine's console")))
+    }
+
+    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        let artifacts = test_artifacts::folder(run);
+        ensure!(
+            artifacts.is_dir(),
+            "{} is not there: run `cargo xtask test-artifacts`",
+            artifacts.display()
+        );
+        run.exec(log, &notary::build(run))?;
+        let lab = lab(run);
+        tree::remove(&lab)?;
+        prepare(run, &lab)?;
+        {
+            let serve = registry::serve(run, &lab.join("site"));
+            let registry = Registry::start(run, log, self.name(), &serve)?;
+            run.exec(log, &push::publish(run, &registry.host))?;
+        }
+        run.exec(log, &provision(run)).with_context(|| {
+            format!("its console and the logs of all programs are in {}", lab.display())
+        })?;
+        let console = fs::read(lab.join("console.log")).context("cannot read the console")?;
+        let console = String::from_utf8_lossy(&console);
+        ensure!(console.contains(MARKER), "the machine did not start what was installed");
+        ensure!(
+            !console.contains("no boot entry"),
+            "the boot loader's step did not see the firmware's variables"
+        );
+        ensure!(console.contains(BUTTON), "the machine did not answer its power button");
+        for large in ["disk.img", "pool", "site"] {
+            tree::remove(&lab.join(large))?;
+        }
+        Ok(Outcome::Done("a machine runs the Linux that a job installed".to_owned()))
+    }
+}
+
+fn lab(run: &Run) -> PathBuf {
+    run.workspace.scratch().join("smoke-provision")
+}
+
+/// The site in a user namespace, where network and mounts are its own.
+fn provision(run: &Run) -> Command {
+    Command::new("unshare", lab(run))
+        .args(["--user", "--map-user=1000", "--map-group=1000", "--keep-caps"])
+        .args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"])
+        .arg(run.workspace.root().join(SCRIPT))
+        .arg(registry::home(run))
+        .arg(notary::path(run))
+        .arg(test_artifacts::folder(run))
+        .env("MARKER", MARKER)
+        .env("PATIENCE", PATIENCE)
+}
+
+/// Everything that the site reads.
+fn prepare(run: &Run, lab: &Path) -> Result<()> {
+    let iso = smoke_iso::iso(run, Architecture::Amd64)?;
+    let iso = iso.context("the release has no ISO for amd64: run `cargo xtask iso` first")?;
+    for folder in
+        ["home/run", "home/config/libvirt", "pool", "python", "site/media/static", "state"]
+    {
+        let folder = lab.join(folder);
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    let maintenance = lab.join("site/media/static/maintenance.iso");
+    fs::copy(&iso, &maintenance).with_context(|| format!("cannot copy {}", iso.display()))?;
+    let here = lab.to_str().context("the path of the workspace is no UTF-8")?;
+    for (name, text) in FILES {
+        let text = text.replace("LAB", here).replace("NAME", &run.workspace.product().product.name);
+        write(&lab.join(name), &text)?;
+    }
+    let disk = lab.join("disk.img");
+    let made = File::create(&disk).and_then(|file| file.set_len(DISK));
+    made.with_context(|| format!("cannot make {}", disk.display()))?;
+    write(&lab.join("secret"), SECRET)?;
+    write(&lab.join("recipe.json"), &recipe(run).to_string())?;
+    bindings(&lab.join("python"))
+}
+
+/// Installs the Linux for tests, from the controller's registry, with a config drive.
+fn recipe(run: &Run) -> Value {
+    let tag = release::layout::tag(run.version().text());
+    json!({
+        "task_target": "install-linux.target",
+        "target_disk": "/dev/vda",
+        "oci_url": format!("192.0.2.1:8443/site/ci/linux:{tag}"),
+        "partition_layout": [
+            { "size": "256M", "type_guid": "ef00", "format": "vfat" },
+            { "size": "16M", "type_guid": "8300", "format": "vfat", "label": "CIDATA" },
+            { "size": "100%", "type_guid": "8300", "format": "ext4" },
+        ],
+        "user_data": "#cloud-config\nhostname: machine-1\n",
+    })
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Takes libvirt's modules, and nothing else of Debian's for Python.
+fn bindings(to: &Path) -> Result<()> {
+    let folder = Path::new(BINDINGS).parent().unwrap_or(Path::new("/"));
+    let entries = fs::read_dir(folder);
+    for entry in entries.with_context(|| format!("cannot read {}", folder.display()))? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with("libvirt") {
+            let link = to.join(entry.file_name());
+            std::os::unix::fs::symlink(entry.path(), &link)
+                .with_context(|| format!("cannot make {}", link.display()))?;
+        }
+    }
+    Ok(())
+}

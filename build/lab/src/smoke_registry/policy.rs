@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The policy of a maintenance OS whose site wants signed tool images, with the podman of that image: each
+//! tool image is taken, and none that is unsigned, signed by another, or no tool.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use engine::{Run, StepLog};
+use foundation::command::Command;
+use foundation::{emulation, tree};
+use media::container::{Call, Container, Runner, remove_store};
+use media::platforms;
+use oci::{Digest, Layout};
+use programs::notary;
+use release::{Image, Manifest, layout};
+
+/// Where the maintenance OS has what writes the policy, and what says where signatures are.
+const SCRIPT: &str = "/usr/libexec/provisioner/tool-policy";
+const REGISTRIES: &str = "/etc/containers/registries.d";
+/// Where it sees our keys and policies, and keeps what it pulled.
+const HERE: &str = "/run/policy";
+
+/// The maintenance OS of a release, and the registry with that release below `prefix`.
+pub(super) struct Trial<'a> {
+    run: &'a Run,
+    log: &'a StepLog,
+    prefix: &'a str,
+    folder: PathBuf,
+    system: Container,
+}
+
+/// Tries everything, and gives the number of images that were taken or refused as they should be; none
+/// where the release has no maintenance OS.
+pub(super) fn tried(run: &Run, log: &StepLog, manifest: &Manifest, prefix: &str) -> Result<usize> {
+    let product = run.workspace.product();
+    let Some(iso) = &product.iso else { return Ok(0) };
+    let system = manifest.images.iter().find(|image| image.repository == iso.image);
+    let system = system.with_context(|| format!("the release has no image {}", iso.image))?;
+    let folder = run.workspace.scratch().join("smoke-policy");
+    clean(&folder)?;
+    for part in ["none", "here"] {
+        let path = folder.join(part);
+        fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
+    }
+    let system = unpacked(run, log, &folder, &Layout::open(run.dist().join(&system.layout))?)?;
+    let trial = Trial { run, log, prefix, folder, system };
+    let (tools, others): (Vec<&Image>, Vec<&Image>) = manifest
+        .images
+        .iter()
+        .partition(|image| product.tools().any(|tool| tool.name == image.repository));
+    trial.run(&tools, &others)?;
+    clean(&trial.folder)?;
+    Ok(tools.len() + others.len() + 2)
+}
+
+fn clean(folder: &Path) -> Result<()> {
+    remove_store(&folder.join("here/store"))?;
+    tree::remove(folder)
+}
+
+/// The image in a folder, for `chroot`: it is no container that is tried here.
+fn unpacked(run: &Run, log: &StepLog, folder: &Path, layout: &Layout) -> Result<Container> {
+    let platforms = platforms::of(layout)?;
+    let here = emulation::host();
+    let platform = platforms.iter().find(|it| it.architecture == here);
+    let platform =
+        platform.with_context(|| format!("the maintenance OS is not built for {}", here.oci()))?;
+    let layers = platform.manifest.layers().iter();
+    let layers: Vec<PathBuf> = layers
+        .map(|layer| Ok(layout.blob_path(&Digest::try_from(layer.digest())?)))
+        .collect::<Result<_>>()?;
+    let runner = Runner::Chroot;
+    for command in runner.load(folder, layout.root(), &layers, here) {
+        run.exec(log, &command)?;
+    }
+    let folder = folder.to_owned();
+    Ok(Container { runner, folder, id: String::new(), entry_point: Vec::new() })
+}
+
+impl Trial<'_> {
+    fn run(&self, tools: &[&Image], others: &[&Image]) -> Result<()> {
+        let here = self.folder.join("here");
+        let other = here.join("other.key");
+        self.run.exec(self.log, &notary::generate(self.run, &other))?;
+        let ours = self.run.dist().join(layout::PUBLIC_KEY);
+        fs::copy(&ours, here.join("ours.pub"))
+            .with_context(|| format!("cannot read {}", ours.display()))?;
+        for key in ["ours", "other"] {
+            self.run.exec(self.log, &self.policy(key))?;
+        }
+
+        for tool in tools {
+            self.run.exec(self.log, &self.pull(tool, "ours", None))?;
+        }
+        let tool = tools.first().context("the release has no tool image")?;
+        // An image whose signatures nobody looks for is an unsigned one.
+        let none = self.folder.join("none");
+        self.refused(&self.pull(tool, "ours", Some(&none)), "no signature exists")?;
+        self.refused(
+            &self.pull(tool, "other", None),
+            "cryptographic signature verification failed",
+        )?;
+        for image in others {
+            self.refused(&self.pull(image, "ours", None), "rejected by policy")?;
+        }
+        Ok(())
+    }
+
+    /// Writes the policy with the key `key`, as the maintenance OS does.
+    fn policy(&self, key: &str) -> Command {
+        let tools = format!("TOOLS={}/tools", self.prefix);
+        let (key, policy) = (format!("{HERE}/{key}.pub"), format!("{HERE}/{key}.json"));
+        self.inside("env", &[&tools, SCRIPT, &key, &policy], None)
+    }
+
+    /// Pulls `image` under the policy `policy`; `signatures` is in the place of what says where those are.
+    fn pull(&self, image: &Image, policy: &str, signatures: Option<&Path>) -> Command {
+        let (root, state) = (format!("{HERE}/store/root"), format!("{HERE}/store/run"));
+        let policy = format!("{HERE}/{policy}.json");
+        let image = format!("docker://{}/{}@{}", self.prefix, image.repository, image.digest);
+        let arguments = [
+            "--root",
+            &root,
+            "--runroot",
+            &state,
+            "pull",
+            "--quiet",
+            "--tls-verify=false",
+            "--signature-policy",
+            &policy,
+            &image,
+        ];
+        self.inside("podman", &arguments, signatures)
+    }
+
+    fn inside(&self, program: &str, arguments: &[&str], signatures: Option<&Path>) -> Command {
+        let here = self.folder.join("here");
+        let folders = std::iter::once((here.as_path(), HERE));
+        self.system.command(&Call {
+            program: Some(program),
+            arguments: arguments.to_vec(),
+            folders: folders.chain(signatures.map(|path| (path, REGISTRIES))).collect(),
+            ..Call::default()
+        })
+    }
+
+    fn refused(&self, command: &Command, why: &str) -> Result<()> {
+        let ended = self.run.attempt(self.log, command)?;
+        let said = ended.stderr();
+        ensure!(ended.code() != Some(0), "an image was taken that is to be refused: {why}");
+        ensure!(said.contains(why), "an image was refused, but not because of {why:?}: {said}");
+        Ok(())
+    }
+}

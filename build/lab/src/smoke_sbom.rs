@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Holds our bills of materials against what syft, which is not ours, finds in the very files and
+//! images: every package that it finds has to be in ours.
+
+use std::fs;
+
+use anyhow::{Context as _, Result};
+use assemble::sbom::scan;
+use engine::{Input, Need, Outcome, Plan, Run, Step, StepLog};
+use foundation::finding::Finding;
+use media::platforms;
+use oci::Layout;
+use release::layout::{self, SbomFormat};
+use release::{ArtifactKind, Manifest};
+use sbom::syft::{Found, Listed};
+
+/// `cargo xtask smoke sbom`.
+pub struct SmokeSbom;
+
+impl Step for SmokeSbom {
+    fn name(&self) -> &'static str {
+        "smoke-sbom"
+    }
+
+    fn about(&self) -> &'static str {
+        "look for packages with syft that the bills of materials do not have"
+    }
+
+    fn needs(&self, _run: &Run) -> Vec<Need> {
+        vec![Need::Tool("syft")]
+    }
+
+    fn plan(&self, run: &Run) -> Result<Plan> {
+        let plan = Plan::new().reads(Input::Path(run.dist_in_plan()));
+        let Ok(manifest) = run.manifest() else {
+            return Ok(plan.native("scan every binary and image that release.json names"));
+        };
+        let files = files(&manifest).map(|path| scan::of_file(run, &run.dist().join(path)));
+        let images = manifest.images.iter().flat_map(|image| {
+            let parts = image.architectures.iter();
+            parts.map(|it| scan::of_image(run, &image.repository, *it))
+        });
+        Ok(files.chain(images).fold(plan, Plan::command))
+    }
+
+    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        let manifest = run.manifest()?;
+        let mut findings = Vec::new();
+        let mut count = 0;
+        for path in files(&manifest) {
+            let found = scan::file(run, log, &run.dist().join(path))?;
+            compare(run, log, path, &found, &mut findings)?;
+            count += found.count();
+        }
+        for image in &manifest.images {
+            let whole = Layout::open(run.dist().join(&image.layout))?;
+            for platform in platforms::of(&whole)? {
+                let found = scan::image(run, log, &image.repository, &whole, &platform)?;
+                compare(run, log, &image.repository, &found, &mut findings)?;
+                count += found.count();
+            }
+        }
+        Ok(if findings.is_empty() {
+            Outcome::Done(format!("all of {count} packages that syft finds are there"))
+        } else {
+            Outcome::Found(findings)
+        })
+    }
+}
+
+/// The binaries of a release; packages hold the same, and syft does not open them.
+fn files(manifest: &Manifest) -> impl Iterator<Item = &str> {
+    let binaries = manifest.artifacts.iter().filter(|it| it.kind == ArtifactKind::Binary);
+    binaries.map(|it| it.path.as_str())
+}
+
+/// Holds what was `found` in the file or image `name` against its bill of materials.
+fn compare(
+    run: &Run,
+    log: &StepLog,
+    name: &str,
+    found: &Found,
+    findings: &mut Vec<Finding>,
+) -> Result<()> {
+    let document = layout::sbom(name, SbomFormat::CycloneDx);
+    let path = run.dist().join(&document);
+    let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let listed = Listed::parse(&bytes).with_context(|| path.display().to_string())?;
+    log.note(&format!("{name}: syft finds {}, {} are listed", found.count(), listed.count()));
+    findings.extend(found.missing(&listed).into_iter().map(|package| {
+        Finding::in_file(
+            &document,
+            "missing-package",
+            format!("syft finds {package}, which it does not have"),
+            "build the release again; if it stays, the package came in another way than crates \
+             and Debian packages do",
+        )
+    }));
+    Ok(())
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Starts the Linux for tests in a virtual machine, from a disk that it was unpacked onto. The steps'
+//! own tests apply the WIM.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use assemble::test_artifacts;
+use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog};
+use foundation::command::Command;
+use foundation::tree::remove;
+use release::Architecture;
+
+/// `cargo xtask smoke test-artifacts`.
+pub struct SmokeTestArtifacts;
+
+/// What the system says when it is up.
+pub(crate) const MARKER: &str = "test rootfs: up: kernel ";
+/// The file system's id, by which the system finds its root.
+const ROOT: &str = "6f1a0f5e-0000-4000-8000-000000000001";
+/// Seconds after which a machine has failed: an emulated one starts in five to sixty.
+const PATIENCE: &str = "300";
+
+impl Step for SmokeTestArtifacts {
+    fn name(&self) -> &'static str {
+        "smoke-test-artifacts"
+    }
+
+    fn about(&self) -> &'static str {
+        "start the Linux for tests in a virtual machine"
+    }
+
+    fn example(&self) -> &'static str {
+        "--target aarch64"
+    }
+
+    fn arguments(&self) -> &'static [Argument] {
+        &[Argument::Target]
+    }
+
+    fn needs(&self, run: &Run) -> Vec<Need> {
+        let machines = run.options.architectures.iter().map(|it| machine(*it).0);
+        let tools = ["mkfs.ext4", "tar", "zstd"].into_iter().chain(machines);
+        tools.map(Need::Tool).chain([Need::Space(1 << 30)]).collect()
+    }
+
+    fn plan(&self, run: &Run) -> Result<Plan> {
+        let plan = run.options.architectures.iter().fold(Plan::new(), |plan, architecture| {
+            let trial = Trial::new(run, *architecture);
+            let kernel = (Path::new("KERNEL").to_owned(), Path::new("INITRD").to_owned());
+            let [unpack, disk] = trial.prepare(run);
+            plan.reads(Input::Path(trial.archive.clone()))
+                .command(unpack)
+                .command(disk)
+                .command(trial.start(run, &kernel))
+        });
+        Ok(plan.native(format!("find {MARKER:?} in what the machine said")))
+    }
+
+    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        for architecture in &run.options.architectures {
+            let trial = Trial::new(run, *architecture);
+            ensure!(
+                trial.archive.exists(),
+                "{} is not there: run `cargo xtask test-artifacts`",
+                trial.archive.display()
+            );
+            remove(&trial.folder)?;
+            fs::create_dir_all(trial.root())
+                .with_context(|| format!("cannot make {}", trial.folder.display()))?;
+            for command in trial.prepare(run) {
+                run.exec(log, &command)?;
+            }
+            let said = run.capture(log, &trial.start(run, &trial.kernel()?))?;
+            ensure!(
+                String::from_utf8_lossy(&said).contains(MARKER),
+                "the machine for {} ended without having said {MARKER:?}",
+                architecture.oci()
+            );
+            remove(&trial.folder)?;
+        }
+        Ok(Outcome::Done(format!("{} systems started", run.options.architectures.len())))
+    }
+}
+
+/// The program that is a machine of this architecture, and what it is told of the machine's kind; the
+/// console that is its serial line.
+fn machine(architecture: Architecture) -> (&'static str, &'static [&'static str], &'static str) {
+    match architecture {
+        Architecture::Amd64 => ("qemu-system-x86_64", &[], "ttyS0"),
+        Architecture::Arm64 => {
+            ("qemu-system-aarch64", &["-machine", "virt", "-cpu", "cortex-a57"], "ttyAMA0")
+        }
+    }
+}
+
+/// One machine.
+struct Trial {
+    architecture: Architecture,
+    archive: PathBuf,
+    folder: PathBuf,
+}
+
+impl Trial {
+    fn new(run: &Run, architecture: Architecture) -> Self {
+        let archive = test_artifacts::folder(run).join(test_artifacts::file_of(architecture));
+        let name = format!("smoke-test-artifacts-{}", architecture.oci());
+        Self { architecture, archive, folder: run.workspace.scratch().join(name) }
+    }
+
+    fn root(&self) -> PathBuf {
+        self.folder.join("root")
+    }
+
+    fn disk(&self) -> PathBuf {
+        self.folder.join("disk.img")
+    }
+
+    /// Unpacks the system, and makes a disk of it.
+    fn prepare(&self, run: &Run) -> [Command; 2] {
+        let unpack = run
+            .command("tar")
+            .args(["--extract", "--zstd", "--file"])
+            .arg(&self.archive)
+            .arg("--directory")
+            .arg(self.root());
+        let disk = run
+            .command("mkfs.ext4")
+            .args(["-q", "-U", ROOT, "-d"])
+            .arg(self.root())
+            .arg(self.disk())
+            .arg("128M");
+        [unpack, disk]
+    }
+
+    /// Kernel and initial RAM disk of the unpacked system.
+    fn kernel(&self) -> Result<(PathBuf, PathBuf)> {
+        let boot = self.root().join("boot");
+        let entries =
+            fs::read_dir(&boot).with_context(|| format!("cannot read {}", boot.display()))?;
+        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        let version = names.filter_map(|name| Some(name.strip_prefix("vmlinuz-")?.to_owned()));
+        let version = version.last().context("the system has no kernel")?;
+        Ok((boot.join(format!("vmlinuz-{version}")), boot.join(format!("initrd.img-{version}"))))
+    }
+
+    /// The machine, which turns itself off.
+    fn start(&self, run: &Run, (kernel, ramdisk): &(PathBuf, PathBuf)) -> Command {
+        let (program, kind, console) = machine(self.architecture);
+        let mut drive = std::ffi::OsString::from("format=raw,if=virtio,file=");
+        drive.push(self.disk());
+        // One processor: emulated kernels panic now and then with more.
+        run.command("timeout")
+            .args([PATIENCE, program])
+            .args(kind)
+            .args(["-accel", "tcg", "-smp", "1", "-m", "512", "-display", "none", "-no-reboot"])
+            .args(["-nic", "none", "-monitor", "none", "-serial", "stdio", "-drive"])
+            .arg(drive)
+            .arg("-kernel")
+            .arg(kernel)
+            .arg("-initrd")
+            .arg(ramdisk)
+            .arg("-append")
+            .arg(format!("console={console} panic=-1 root=UUID={ROOT} test.poweroff"))
+    }
+}

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Images and ISOs as files: OCI layouts and their layers, containers that run them, the live ISO.
+#![forbid(unsafe_code)]
+
+pub mod base;
+pub mod container;
+pub mod flatten;
+pub mod layer;
+pub mod live;
+pub mod normalise;
+pub mod platforms;
+pub mod root;

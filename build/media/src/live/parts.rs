@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The commands that make the parts of a live ISO.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result, ensure};
+use foundation::checksum;
+use foundation::command::Command;
+use release::Architecture;
+
+/// Sectors of 1024 bytes of the EFI system partition: the shim and GRUB take about 4 MB.
+const ESP_KILOBYTES: &str = "8192";
+
+/// Compresses the root file system in the tar file `tar`. The level is where more of it saves
+/// less than 1 %; larger blocks would cost a slow medium more than they save.
+pub fn squash(tar: &Path, output: &Path, epoch: u64) -> Command {
+    // Of its options for times, -root-time is not heeded with -tar (4.5.1): the root was of today.
+    Command::new("mksquashfs", "/")
+        .env("SOURCE_DATE_EPOCH", epoch.to_string())
+        .arg("-")
+        .arg(output)
+        .args(["-tar", "-comp", "zstd", "-Xcompression-level", "15", "-b", "256K"])
+        .args(["-root-mode", "0755"])
+        .args(["-exit-on-error", "-quiet", "-no-progress", "-noappend"])
+        .input(tar)
+}
+
+/// Writes the tree of hashes of the file `root`, and prints the one at its top.
+pub fn verity(root: &Path, output: &Path) -> Command {
+    Command::new("veritysetup", "/")
+        .args(["format", "--no-superblock", "--salt=-", "--hash=sha256"])
+        .args([root, output])
+}
+
+/// The hash at the top of the tree, lower-case hex, from what [`verity`] printed.
+pub fn root_hash(printed: &str) -> Result<String> {
+    let hash = printed.lines().find_map(|line| line.strip_prefix("Root hash:"));
+    let hash = hash.context("veritysetup printed no root hash")?.trim();
+    ensure!(checksum::is_sha256(hash), "veritysetup printed the root hash {hash:?}");
+    Ok(hash.to_owned())
+}
+
+/// Unpacks the package file `package` to `folder`, without installing it.
+pub fn unpack(package: &Path, folder: &Path) -> Command {
+    Command::new("dpkg-deb", "/").arg("--extract").arg(package).arg(folder)
+}
+
+/// The name that firmware looks for on a removable medium (UEFI 2.10, 3.5.1.1), without folders.
+fn removable(architecture: Architecture) -> &'static str {
+    match architecture {
+        Architecture::Amd64 => "BOOTX64.EFI",
+        Architecture::Arm64 => "BOOTAA64.EFI",
+    }
+}
+
+/// What EFI programs of an architecture have at the end of their names.
+fn suffix(architecture: Architecture) -> &'static str {
+    match architecture {
+        Architecture::Amd64 => "x64",
+        Architecture::Arm64 => "aa64",
+    }
+}
+
+/// Makes the EFI system partition: the shim, which firmware starts, and GRUB, which the shim starts.
+/// `boot` holds the unpacked packages; every time is `epoch`, in seconds.
+pub fn esp(boot: &Path, architecture: Architecture, epoch: u64, output: &Path) -> Vec<Command> {
+    let suffix = suffix(architecture);
+    let grub =
+        format!("usr/lib/grub/{}-efi-signed/gcd{suffix}.efi.signed", grub_name(architecture));
+    let shim = boot.join(format!("usr/lib/shim/shim{suffix}.efi.signed"));
+    let mtools = |program: &str| {
+        Command::new(program, "/")
+            .env("TZ", "UTC")
+            .env("SOURCE_DATE_EPOCH", epoch.to_string())
+            .arg("-i")
+            .arg(output)
+    };
+    vec![
+        Command::new("mkfs.vfat", "/")
+            .args(["--invariant", "-n", "ESP", "-C"])
+            .arg(output)
+            .arg(ESP_KILOBYTES),
+        mtools("mmd").args(["::/EFI", "::/EFI/BOOT"]),
+        mtools("mcopy").arg(shim).arg(format!("::/EFI/BOOT/{}", removable(architecture))),
+        mtools("mcopy").arg(boot.join(grub)).arg(format!("::/EFI/BOOT/grub{suffix}.efi")),
+    ]
+}
+
+fn grub_name(architecture: Architecture) -> &'static str {
+    match architecture {
+        Architecture::Amd64 => "x86_64",
+        Architecture::Arm64 => "arm64",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_root_hash_is_read_and_checked() {
+        let hash = "0a".repeat(32);
+        let printed = format!("VERITY header information\nSalt:    -\nRoot hash:      \t{hash}\n");
+        assert_eq!(root_hash(&printed).unwrap(), hash);
+        assert!(root_hash("Root hash: xyz\n").is_err());
+        assert!(root_hash("").is_err());
+    }
+}

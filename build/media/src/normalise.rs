@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Brings an image into one form, so that its digest depends on what is in it and not on the program
+//! that built it.
+//!
+//! Layers are compressed by one compressor, JSON is canonical, times are the epoch, and labels and
+//! comments in which a build program names itself or its storage are gone. What a container sees is
+//! not touched.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use oci::spec::{Descriptor, ImageConfiguration, ImageManifest, ImageManifestBuilder, MediaType};
+use oci::{Layout, media_type};
+
+use super::layer;
+
+/// The label in which buildah, and podman with it, leaves its version.
+const BUILDER_LABEL: &str = "io.buildah.version";
+/// Labels with this prefix are annotations of the manifest too (OCI image specification, "Annotations").
+const ANNOTATIONS: &str = "org.opencontainers.image.";
+
+/// Writes the one image of the layout `from` to a layout in the new folder `to`, and gives its
+/// manifest's descriptor. Layers that `base` has already are taken from there as they are.
+///
+/// # Errors
+/// When a layout is malformed, or `from` holds another number of images than one.
+pub fn image(from: &Layout, base: &Layout, to: &Path, created: &str) -> Result<Descriptor> {
+    let manifest = manifest(from)?;
+    let config = from.read_document(manifest.config())?;
+    let mut config: ImageConfiguration =
+        serde_json::from_slice(&config).context("the image's configuration is malformed")?;
+    let diff_ids = config.rootfs().diff_ids().clone();
+    ensure!(
+        diff_ids.len() == manifest.layers().len(),
+        "the image has {} layers and {} digests of layers",
+        manifest.layers().len(),
+        diff_ids.len()
+    );
+    let known = layers(base)?;
+    let out = Layout::create(to)?;
+    let mut stored = Vec::new();
+    for (source, diff_id) in manifest.layers().iter().zip(&diff_ids) {
+        stored.push(if let Some(layer) = known.get(diff_id) {
+            out.write_blob(layer.media_type().as_ref(), base.open_blob(layer)?)?
+        } else {
+            let (layer, found) = layer::store(&out, layer::open(from, source)?)?;
+            if found.to_string() != *diff_id {
+                bail!("a layer has the digest {found}, its configuration says {diff_id}");
+            }
+            layer
+        });
+    }
+    clean(&mut config, created);
+    let annotations = annotations(&config);
+    let config = out.write_json(media_type::IMAGE_CONFIG, &config)?;
+    let manifest = ImageManifestBuilder::default()
+        .schema_version(2_u32)
+        .media_type(MediaType::ImageManifest)
+        .config(config)
+        .layers(stored)
+        .annotations(annotations)
+        .build()?;
+    let manifest = out.write_json(media_type::IMAGE_MANIFEST, &manifest)?;
+    out.write_index(vec![manifest.clone()])?;
+    Ok(manifest)
+}
+
+/// The manifest of the one image in `layout`.
+pub fn manifest(layout: &Layout) -> Result<ImageManifest> {
+    let index = layout.index()?;
+    let [descriptor] = index.manifests().as_slice() else {
+        bail!("{} holds {} images, expected one", layout.root().display(), index.manifests().len());
+    };
+    let bytes = layout.read_document(descriptor)?;
+    serde_json::from_slice(&bytes).context("the image's manifest is malformed")
+}
+
+/// The layers of the one image in `layout`, by the digests of their uncompressed streams.
+fn layers(layout: &Layout) -> Result<BTreeMap<String, Descriptor>> {
+    let manifest = manifest(layout)?;
+    let config = layout.read_document(manifest.config())?;
+    let config: ImageConfiguration =
+        serde_json::from_slice(&config).context("the base's configuration is malformed")?;
+    Ok(config.rootfs().diff_ids().iter().cloned().zip(manifest.layers().iter().cloned()).collect())
+}
+
+fn clean(config: &mut ImageConfiguration, created: &str) {
+    config.set_created(Some(created.to_owned()));
+    config.set_author(None);
+    if let Some(history) = config.history_mut() {
+        for entry in history {
+            entry.set_created(Some(created.to_owned()));
+            entry.set_comment(None);
+        }
+    }
+    let mut execution = config.config().clone();
+    if let Some(labels) = execution.as_mut().and_then(|execution| execution.labels_mut().as_mut()) {
+        labels.remove(BUILDER_LABEL);
+    }
+    config.set_config(execution);
+}
+
+fn annotations(config: &ImageConfiguration) -> HashMap<String, String> {
+    let labels = config.config().as_ref().and_then(|config| config.labels().as_ref());
+    labels
+        .into_iter()
+        .flatten()
+        .filter(|(key, _)| key.starts_with(ANNOTATIONS))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Images for several architectures: one layout for each becomes one layout with an index, and such
+//! a layout is taken apart again.
+
+use std::collections::{BTreeMap, HashMap};
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+use foundation::tree::remove;
+use oci::spec::{
+    Arch, Descriptor, ImageConfiguration, ImageIndex, ImageIndexBuilder, ImageManifest, MediaType,
+    PlatformBuilder,
+};
+use oci::{Layout, media_type};
+use release::Architecture;
+
+/// What an image has for one architecture.
+pub struct Platform {
+    /// The architecture that its configuration names.
+    pub architecture: Architecture,
+    /// The descriptor of its manifest.
+    pub descriptor: Descriptor,
+    /// Its manifest.
+    pub manifest: ImageManifest,
+}
+
+/// The parts of the one image in `layout`, sorted by architecture: of an index, each of its
+/// manifests; of a single image, that one.
+///
+/// # Errors
+/// When the layout is malformed, holds another number of images than one, or an architecture that
+/// the product is not built for.
+pub fn of(layout: &Layout) -> Result<Vec<Platform>> {
+    let root = root(layout)?;
+    let descriptors = if media_type::is_index(root.media_type().as_ref()) {
+        let index: ImageIndex = serde_json::from_slice(&layout.read_document(&root)?)
+            .context("the image's index is malformed")?;
+        index.manifests().clone()
+    } else {
+        vec![root]
+    };
+    let mut platforms =
+        descriptors.into_iter().map(|it| platform(layout, it)).collect::<Result<Vec<_>>>()?;
+    platforms.sort_by_key(|platform| platform.architecture);
+    Ok(platforms)
+}
+
+/// The descriptor of the one image in `layout`, be it an index or a manifest.
+///
+/// # Errors
+/// When the layout is malformed or holds another number of images.
+pub fn root(layout: &Layout) -> Result<Descriptor> {
+    let index = layout.index()?;
+    let [descriptor] = index.manifests().as_slice() else {
+        bail!("{} holds {} images, expected one", layout.root().display(), index.manifests().len());
+    };
+    Ok(descriptor.clone())
+}
+
+/// Lays out `platform` of the image in `whole` as an image of its own in `to`, in place of what is there, with
+/// the blobs of the whole: for programs that read a layout with one image for one processor.
+///
+/// # Errors
+/// When it can't be written.
+pub fn take_out(whole: &Layout, platform: &Platform, to: &Path) -> Result<()> {
+    remove(to)?;
+    Layout::create(to)?.write_index(vec![platform.descriptor.clone()])?;
+    remove(&to.join("blobs"))?;
+    symlink(whole.root().join("blobs"), to.join("blobs"))
+        .with_context(|| format!("cannot fill {}", to.display()))
+}
+
+fn platform(layout: &Layout, descriptor: Descriptor) -> Result<Platform> {
+    let manifest: ImageManifest = serde_json::from_slice(&layout.read_document(&descriptor)?)
+        .context("the image's manifest is malformed")?;
+    let config: ImageConfiguration =
+        serde_json::from_slice(&layout.read_document(manifest.config())?)
+            .context("the image's configuration is malformed")?;
+    let architecture = match config.architecture() {
+        Arch::Amd64 => Architecture::Amd64,
+        Arch::ARM64 => Architecture::Arm64,
+        other => bail!("the image is for {other}: expected amd64 or arm64"),
+    };
+    Ok(Platform { architecture, descriptor, manifest })
+}
+
+/// Writes the images of `parts`, one for each architecture, to a layout in the new folder `to`,
+/// checked on the way: an index (OCI image specification, "Image Index") where there are several.
+/// It carries the annotations that all of them have.
+///
+/// # Errors
+/// When a part is malformed, or there is none.
+pub fn combine(parts: &[Layout], to: &Path) -> Result<Descriptor> {
+    let out = Layout::create(to)?;
+    let mut platforms = Vec::new();
+    for part in parts {
+        let contents = part.walk()?;
+        for descriptor in contents.blobs.iter().chain(&contents.manifests) {
+            out.write_blob(descriptor.media_type().as_ref(), part.open_blob(descriptor)?)?;
+        }
+        platforms.extend(of(part)?);
+    }
+    platforms.sort_by_key(|platform| platform.architecture);
+    let root = match platforms.as_slice() {
+        [] => bail!("an image is of at least one architecture"),
+        [one] => one.descriptor.clone(),
+        several => out.write_json(media_type::IMAGE_INDEX, &index(several)?)?,
+    };
+    out.write_index(vec![root.clone()])?;
+    Ok(root)
+}
+
+fn index(platforms: &[Platform]) -> Result<ImageIndex> {
+    let manifests = platforms
+        .iter()
+        .map(|platform| {
+            let mut descriptor = platform.descriptor.clone();
+            let named = PlatformBuilder::default()
+                .architecture(super::base::arch(platform.architecture))
+                .os(oci::spec::Os::Linux)
+                .build()?;
+            descriptor.set_platform(Some(named));
+            Ok(descriptor)
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let index = ImageIndexBuilder::default()
+        .schema_version(2_u32)
+        .media_type(MediaType::ImageIndex)
+        .manifests(manifests)
+        .annotations(common_annotations(platforms))
+        .build()?;
+    Ok(index)
+}
+
+fn common_annotations(platforms: &[Platform]) -> HashMap<String, String> {
+    let mut all = platforms.iter().map(|platform| {
+        let annotations = platform.manifest.annotations().iter().flatten();
+        annotations.map(|(key, value)| (key.clone(), value.clone())).collect::<BTreeMap<_, _>>()
+    });
+    let mut common = all.next().unwrap_or_default();
+    for other in all {
+        common.retain(|key, value| other.get(key) == Some(value));
+    }
+    common.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::base;
+    use super::*;
+
+    fn image(folder: &Path, architecture: Architecture) -> Layout {
+        let root = folder.join(format!("{}.tar", architecture.oci()));
+        fs::write(&root, [0; 1024]).unwrap();
+        let folder = folder.join(architecture.oci());
+        base::write(&folder, &root, architecture, "2025-10-09T08:53:20Z").unwrap();
+        Layout::open(folder).unwrap()
+    }
+
+    #[test]
+    fn two_architectures_become_an_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let arm = image(folder.path(), Architecture::Arm64);
+        let amd = image(folder.path(), Architecture::Amd64);
+        let to = folder.path().join("both");
+        let found = combine(&[arm, amd], &to).unwrap();
+        assert_eq!(found.media_type().as_ref(), media_type::IMAGE_INDEX);
+
+        let both = Layout::open(&to).unwrap();
+        let platforms = of(&both).unwrap();
+        let named: Vec<_> = platforms.iter().map(|it| it.architecture).collect();
+        assert_eq!(named, [Architecture::Amd64, Architecture::Arm64]);
+        let told = platforms[1].descriptor.platform().as_ref().unwrap();
+        assert_eq!((told.architecture(), told.variant().as_deref()), (&Arch::ARM64, None));
+        // The index leads to both, and the bytes do not depend on the order.
+        assert_eq!(both.walk().unwrap().manifests.len(), 3);
+        let parts = ["amd64", "arm64"].map(|it| Layout::open(folder.path().join(it)).unwrap());
+        let again = combine(&parts, &folder.path().join("again")).unwrap();
+        assert_eq!(again.digest(), found.digest());
+    }
+
+    #[test]
+    fn one_architecture_stays_what_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let amd = image(folder.path(), Architecture::Amd64);
+        let before = root(&amd).unwrap();
+        let to = folder.path().join("one");
+        assert_eq!(combine(&[amd], &to).unwrap(), before);
+        assert_eq!(of(&Layout::open(to).unwrap()).unwrap().len(), 1);
+    }
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The registry of a snapshot: the controller out of the package that was just built, serving
+//! `target/registry` on a free port of the loopback interface for as long as a step needs it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use engine::tool::Daemon;
+use engine::{Run, StepLog};
+use foundation::command::Command;
+use foundation::{emulation, tree};
+use release::ArtifactKind;
+
+/// How long the controller may take to bind its port.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running registry; it ends when this is dropped.
+pub struct Registry {
+    /// The program.
+    pub controller: Daemon,
+    /// `127.0.0.1:PORT`.
+    pub host: String,
+}
+
+impl Registry {
+    /// Starts `serve`, which is [`serve`] or a program that becomes it, for `step`.
+    ///
+    /// # Errors
+    /// When the release has no package of the controller for this machine, or the controller does not come up.
+    pub fn start(run: &Run, log: &StepLog, step: &str, serve: &Command) -> Result<Self> {
+        controller(run, log)?;
+        let output = run.workspace.scratch().join("logs").join(format!("{step}.controller.log"));
+        let mut controller = run.tools.background(log, serve, &output)?;
+        let url = controller
+            .wait_for_file(&address_file(run), PATIENCE)
+            .context("the controller does not serve")?;
+        let host = url.trim().trim_start_matches("http://").to_owned();
+        Ok(Self { controller, host })
+    }
+}
+
+/// Unpacks the controller of the release, and answers where it is.
+///
+/// # Errors
+/// When the release has no package of it for this machine.
+pub fn controller(run: &Run, log: &StepLog) -> Result<PathBuf> {
+    let home = home(run);
+    tree::remove(&home)?;
+    fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
+    run.exec(log, &unpack(run)?)?;
+    Ok(home.join("controller"))
+}
+
+/// Where the controller is unpacked, and tells its address.
+pub fn home(run: &Run) -> PathBuf {
+    run.workspace.scratch().join("registry")
+}
+
+/// Where the registry keeps what is published; it stays from run to run.
+fn storage(run: &Run) -> PathBuf {
+    run.workspace.target().join("registry")
+}
+
+fn address_file(run: &Run) -> PathBuf {
+    home(run).join("address")
+}
+
+fn unpack(run: &Run) -> Result<Command> {
+    let manifest = run.manifest()?;
+    let here = emulation::host();
+    let package = manifest
+        .artifacts
+        .iter()
+        .find(|it| {
+            it.kind == ArtifactKind::Package
+                && it.architecture == Some(here)
+                && it.path.starts_with("controller_")
+                && it.path.ends_with(".tar.gz")
+        })
+        .with_context(|| {
+            format!("the release holds no controller for {}: build one first", here.oci())
+        })?;
+    Ok(run
+        .command("tar")
+        .args(["--extract", "--gzip", "--strip-components=1", "--file"])
+        .arg(run.dist().join(&package.path))
+        .arg("--directory")
+        .arg(home(run)))
+}
+
+/// The registry that a release is published to, over [`storage`].
+pub fn own(run: &Run) -> Command {
+    serve(run, &storage(run))
+}
+
+/// The registry over the folder `storage`.
+pub fn serve(run: &Run, storage: &Path) -> Command {
+    run.command(&home(run).join("controller").to_string_lossy())
+        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(storage)
+        .arg("--address-file")
+        .arg(address_file(run))
+}

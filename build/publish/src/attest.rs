@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Says of every file and image what it was built from, as signed SLSA provenance.
+
+use anyhow::Result;
+use engine::workspace::Job;
+use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog};
+use programs::notary::{self, Key};
+use release::layout;
+
+/// `cargo xtask attest`.
+pub struct Attest;
+
+impl Step for Attest {
+    fn name(&self) -> &'static str {
+        "attest"
+    }
+
+    fn about(&self) -> &'static str {
+        "write and sign the provenance of every file and image"
+    }
+
+    fn example(&self) -> &'static str {
+        "--engine signatures=cosign"
+    }
+
+    fn arguments(&self) -> &'static [Argument] {
+        &[Argument::Engine(Job::Signatures)]
+    }
+
+    fn can_be_up_to_date(&self) -> bool {
+        true
+    }
+
+    fn needs(&self, run: &Run) -> Vec<Need> {
+        notary::needs_for_signing(run)
+    }
+
+    fn plan(&self, run: &Run) -> Result<Plan> {
+        let key = Key::of(run)?;
+        let plan = notary::plan(run)
+            .command(key.call(run, run.engines().signatures()?, "attest"))
+            .writes(run.dist_in_plan().join(layout::PROVENANCE));
+        Ok(key.inputs().iter().fold(plan, |plan, name| plan.reads(Input::Env(name))))
+    }
+
+    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        let key = Key::of(run)?;
+        let manifest = run.manifest()?;
+        run.exec(log, &notary::build(run))?;
+        run.exec(log, &key.call(run, run.engines().signatures()?, "attest"))?;
+        // Nothing signs after this step.
+        key.discard()?;
+        Ok(Outcome::Done(format!(
+            "{} statements",
+            manifest.artifacts.len() + manifest.images.len()
+        )))
+    }
+}

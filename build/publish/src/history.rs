@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! What the history since the last release holds: commits, changes of the recipe schema, changes of the HTTP
+//! API. The commands `version` and `notes` read it.
+
+use anyhow::{Context as _, Result, bail};
+use changes::{ApiChange, Bump, Range, SchemaNote};
+use engine::Run;
+use foundation::git;
+use rules::schema::{self, Class};
+use serde_json::Value;
+
+/// Two ends of a range: what is shown, and what Git resolves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ends {
+    /// The release before; None for a first release.
+    pub(crate) from: Option<String>,
+    /// A tag, a commit or `HEAD`.
+    pub(crate) to: String,
+}
+
+/// What the range holds.
+#[derive(Debug)]
+pub(crate) struct History {
+    /// Commits.
+    pub(crate) range: Range,
+    /// Changes of the schema that recipes are written for.
+    pub(crate) schema: Vec<SchemaNote>,
+    /// Changes of the API.
+    pub(crate) api: Vec<ApiChange>,
+}
+
+impl Ends {
+    /// Reads `FROM..TO`, `FROM..` or `TO`; without any, from the last stable release to `HEAD`. A stable release
+    /// is compared with the stable one before it, not with its own candidates.
+    ///
+    /// # Errors
+    /// When Git can't be run.
+    pub(crate) fn read(run: &Run, text: Option<&str>) -> Result<Self> {
+        let (from, to) = match text.map(|it| it.split_once("..").ok_or(it)) {
+            Some(Ok((from, to))) => (Some(from), to),
+            Some(Err(to)) => (None, to),
+            None => (None, "HEAD"),
+        };
+        let to = if to.is_empty() { "HEAD" } else { to }.to_owned();
+        let from = match from.filter(|it| !it.is_empty()) {
+            Some(from) => Some(from.to_owned()),
+            None => git::release_before(run.workspace.root(), &to)?,
+        };
+        Ok(Self { from, to })
+    }
+
+    /// Why the release before is not known, with the command that fetches it; None where it is known or there is none.
+    ///
+    /// # Errors
+    /// When Git can't be run.
+    pub(crate) fn unknown(&self, run: &Run) -> Result<Option<String>> {
+        let unknown = self.from.is_none() && git::is_shallow(run.workspace.root())?;
+        Ok(unknown.then(|| {
+            format!(
+                "the clone is shallow, so the last release is not known; fix: {}",
+                git::UNSHALLOW
+            )
+        }))
+    }
+}
+
+impl History {
+    /// Reads the commits and both documents at either end.
+    ///
+    /// # Errors
+    /// When Git does not know an end, or a document is not JSON.
+    pub(crate) fn read(run: &Run, ends: &Ends) -> Result<Self> {
+        let root = run.workspace.root();
+        for end in ends.from.iter().chain([&ends.to]) {
+            // An option would be read as one by Git.
+            if end.starts_with('-') {
+                bail!("{end:?} is not a tag or commit");
+            }
+        }
+        let range = match &ends.from {
+            Some(from) => format!("{from}..{}", ends.to),
+            None => ends.to.clone(),
+        };
+        let range = changes::collect(&git::commits(root, &range)?);
+        let rules = run.workspace.product().gates.schema.as_ref();
+        let (Some(from), Some(rules)) = (&ends.from, rules) else {
+            return Ok(Self { range, schema: Vec::new(), api: Vec::new() });
+        };
+        let document = |commit: &str, path: &str| -> Result<Option<Value>> {
+            let text = git::show(root, commit, path)?;
+            let value = text.map(|text| serde_json::from_str(&text)).transpose();
+            value.with_context(|| format!("{path} of {commit} is not JSON"))
+        };
+        let newest = |commit: &str| -> Result<Option<Value>> {
+            let paths = git::list(root, commit, &rules.folder)?;
+            let newest =
+                paths.iter().filter_map(|path| Some((schema::file_version(path)?, path))).max();
+            newest.map_or(Ok(None), |(_, path)| document(commit, path))
+        };
+        let schema = match (newest(from)?, newest(&ends.to)?) {
+            (Some(old), Some(new)) => schema::changes(&old, &new),
+            _ => Vec::new(),
+        };
+        let schema = schema.into_iter().map(|change| SchemaNote {
+            breaking: change.class == Class::Breaking,
+            pointer: change.pointer,
+        });
+        let api = match &rules.api {
+            Some(path) => match (document(from, path)?, document(&ends.to, path)?) {
+                (Some(old), Some(new)) => changes::api_changes(&old, &new),
+                _ => Vec::new(),
+            },
+            None => Vec::new(),
+        };
+        Ok(Self { range, schema: schema.collect(), api })
+    }
+
+    /// What each source demands of the version, and what in it demands the most.
+    pub(crate) fn demands(&self) -> [Demand; 3] {
+        let commits = self.range.changes.iter().map(|change| {
+            let commit = change.commit.get(..10).unwrap_or(&change.commit);
+            (Bump::of(change), format!("{commit} {}", change.summary))
+        });
+        let schema = self.schema.iter().map(|change| {
+            let bump = if change.breaking { Bump::Major } else { Bump::Minor };
+            (bump, change.pointer.clone())
+        });
+        let api = self
+            .api
+            .iter()
+            .map(|change| (change.bump, format!("{} {}", change.pointer, change.what)));
+        [
+            Demand::most("commits", commits),
+            Demand::most("recipe schema", schema),
+            Demand::most("HTTP API", api),
+        ]
+    }
+}
+
+/// What one source demands.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub(crate) struct Demand {
+    /// The source.
+    pub(crate) source: &'static str,
+    /// How much the version must grow.
+    pub(crate) bump: Bump,
+    /// The first of those that demand the most; empty where nothing does.
+    pub(crate) because: String,
+}
+
+impl Demand {
+    fn most(source: &'static str, demands: impl Iterator<Item = (Bump, String)>) -> Self {
+        let none = Self { source, bump: Bump::None, because: String::new() };
+        demands.fold(
+            none,
+            |most, (bump, because)| {
+                if bump > most.bump { Self { source, bump, because } } else { most }
+            },
+        )
+    }
+}

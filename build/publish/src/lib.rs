@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Steps that sign, publish and verify a release, and what a release is named and noted as.
+#![forbid(unsafe_code)]
+
+pub mod attest;
+mod history;
+pub mod notes;
+pub mod push;
+pub mod sign;
+pub mod verify;
+pub mod version;

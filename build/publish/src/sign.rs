@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Signs every file and image of the release.
+
+use anyhow::{Context as _, Result};
+use engine::workspace::Job;
+use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog};
+use programs::notary::{self, Key};
+use release::layout;
+
+/// `cargo xtask sign`.
+pub struct Sign;
+
+impl Step for Sign {
+    fn name(&self) -> &'static str {
+        "sign"
+    }
+
+    fn about(&self) -> &'static str {
+        "sign every file and image that release.json names"
+    }
+
+    fn example(&self) -> &'static str {
+        "--engine signatures=cosign"
+    }
+
+    fn arguments(&self) -> &'static [Argument] {
+        &[Argument::Engine(Job::Signatures)]
+    }
+
+    fn can_be_up_to_date(&self) -> bool {
+        true
+    }
+
+    fn needs(&self, run: &Run) -> Vec<Need> {
+        notary::needs_for_signing(run)
+    }
+
+    fn plan(&self, run: &Run) -> Result<Plan> {
+        let key = Key::of(run)?;
+        let plan = key.planned(run).into_iter().fold(notary::plan(run), Plan::command);
+        let plan = plan
+            .native("note in release.json what signs")
+            .command(key.call(run, run.engines().signatures()?, "sign"))
+            .writes(run.dist_in_plan().join(layout::MANIFEST))
+            .writes(run.dist_in_plan().join(layout::SIGNATURES));
+        let plan = key.inputs().iter().fold(plan, |plan, name| plan.reads(Input::Env(name)));
+        Ok(match key {
+            Key::None => plan,
+            _ => plan.writes(run.dist_in_plan().join(layout::PUBLIC_KEY)),
+        })
+    }
+
+    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        let key = Key::of(run)?;
+        let engine = run.engines().signatures()?;
+        let manifest = run.manifest()?;
+        run.exec(log, &notary::build(run))?;
+        key.prepare(run, log)?;
+        notary::record_engine(engine, run)?;
+        run.exec(log, &key.call(run, engine, "sign"))?;
+        let signed = manifest.artifacts.len() + manifest.images.len() + 1;
+        let how = match key {
+            Key::Given => String::new(),
+            Key::ThrowAway(_) => ", with a throw-away key: this is no release".to_owned(),
+            Key::None => {
+                let signer = run.manifest()?.signer.context("release.json names nobody")?;
+                format!(", as {} of {}", signer.identity, signer.issuer)
+            }
+        };
+        Ok(Outcome::Done(format!("{signed} signatures{how}")))
+    }
+}

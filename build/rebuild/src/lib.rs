@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Builds the same source once more, elsewhere and otherwise, and compares every byte; or compares
+//! what was built with what an earlier build of the same commit made.
+//!
+//! Package files come from the first build's cache; everything that is made of them is made again.
+//! Signatures and provenance are outside: they differ from run to run.
+
+mod matrix;
+mod second;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog};
+use foundation::atomic;
+use foundation::command::quote;
+use foundation::finding::Finding;
+use release::{Manifest, Reproduced, layout};
+use serde::Serialize;
+
+use self::matrix::Row;
+use self::second::{Second, Variation};
+
+/// The last step of `cargo xtask determinism`.
+pub struct Rebuild;
+
+/// Where the second build takes place, relative to the root.
+const FOLDER: &str = "target/xtask/rebuild";
+/// The matrix of files and variations, below the root.
+const REPORT: &str = "target/xtask/determinism.json";
+
+impl Step for Rebuild {
+    fn name(&self) -> &'static str {
+        "rebuild"
+    }
+
+    fn about(&self) -> &'static str {
+        "build again, elsewhere and otherwise, and compare every byte"
+    }
+
+    fn arguments(&self) -> &'static [Argument] {
+        &[Argument::Against]
+    }
+
+    fn needs(&self, run: &Run) -> Vec<Need> {
+        if run.options.against.is_some() {
+            return Vec::new();
+        }
+        vec![Need::Tool("git"), Need::Wanted("diffoscope"), Need::Space(4 << 30)]
+    }
+
+    fn plan(&self, run: &Run) -> Result<Plan> {
+        let plan = Plan::new().reads(Input::Source(PathBuf::new())).reads(Input::Manifest);
+        if let Some(file) = &run.options.against {
+            return Ok(plan
+                .native(format!("compare every digest with {}", file.display()))
+                .writes(REPORT));
+        }
+        let second = Second::new(run);
+        let plan = plan
+            .command(second.clone_command(run))
+            .native("copy what is not committed, and the cache of package files")
+            .command(second.library_command(run));
+        let plan = second.commands(run)?.into_iter().fold(plan, Plan::command);
+        Ok(plan.native("compare every file of the release").writes(REPORT))
+    }
+
+    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        // A clear error before an hour of work.
+        let ours = run.manifest()?;
+        if let Some(file) = &run.options.against {
+            let theirs = earlier(file, &ours)?;
+            let folder = file.parent().unwrap_or_else(|| Path::new("."));
+            let rows = matrix::of_manifests((&run.dist(), &ours), (folder, &theirs))?;
+            return conclude(run, log, Vec::new(), &rows, folder);
+        }
+        let mut second = Second::new(run);
+        second.prepare(run, log)?;
+        for command in second.commands(run)? {
+            run.exec(log, &command)?;
+        }
+        let folder = second.root.join(run.dist_in_plan());
+        let variations = second.variations(run);
+        let mut rows = matrix::of_folders(&run.dist(), &folder)?;
+        for row in &mut rows {
+            row.note_not_tried(&variations);
+        }
+        note(run, log, &variations, &rows)?;
+        let outcome = conclude(run, log, variations, &rows, &folder)?;
+        if matches!(outcome, Outcome::Done(_)) {
+            // What is alike need not be kept; what differs is worth a look.
+            second.remove()?;
+        }
+        Ok(outcome)
+    }
+}
+
+/// Reads the manifest of an earlier build, which has to be of the same commit and version.
+fn earlier(file: &Path, ours: &Manifest) -> Result<Manifest> {
+    let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let theirs = Manifest::parse(&bytes).with_context(|| format!("in {}", file.display()))?;
+    ensure!(
+        (&theirs.version, &theirs.source) == (&ours.version, &ours.source),
+        "{} is of version {} and commit {}, this is {} and {}: builds of different source differ",
+        file.display(),
+        theirs.version,
+        theirs.source.commit,
+        ours.version,
+        ours.source.commit,
+    );
+    Ok(theirs)
+}
+
+/// The report: files times variations. All variations are made at once.
+#[derive(Serialize)]
+struct Report<'a> {
+    version: &'a str,
+    variations: Vec<Variation>,
+    files: &'a [Row],
+}
+
+/// Writes the report and says how it went.
+fn conclude(
+    run: &Run,
+    log: &StepLog,
+    variations: Vec<Variation>,
+    rows: &[Row],
+    other: &Path,
+) -> Result<Outcome> {
+    for row in rows {
+        log.note(&row.to_string());
+    }
+    let mut unvaried = Vec::new();
+    for variation in &variations {
+        if let Some(reason) = &variation.same_because {
+            log.note(&format!("not varied: {}: {reason}", variation.what));
+            unvaried.push(variation.what);
+        }
+    }
+    let report = Report { version: run.version().text(), variations, files: rows };
+    let mut text = serde_json::to_string_pretty(&report)?;
+    text.push('\n');
+    atomic::write(&run.workspace.root().join(REPORT), text.as_bytes())?;
+    let findings: Vec<_> = rows.iter().filter_map(|row| finding(run, row, other)).collect();
+    if !findings.is_empty() {
+        return Ok(Outcome::Found(findings));
+    }
+    let whole = unvaried.into_iter().map(|what| format!(", {what} not varied"));
+    let partly = report.variations.iter().filter(|it| it.same_because.is_none()).filter_map(|it| {
+        let count = not_tried(rows, it.what).len();
+        (count > 0).then(|| format!(", {} not tried on {count} of them", it.what))
+    });
+    let but: String = whole.chain(partly).collect();
+    Ok(Outcome::Done(format!("{} files and images identical{but}", rows.len())))
+}
+
+/// Writes the matrix into the manifest, unless its signature would no longer fit.
+fn note(run: &Run, log: &StepLog, variations: &[Variation], rows: &[Row]) -> Result<()> {
+    let signature = run.dist().join(layout::signature(layout::MANIFEST));
+    if signature.exists() {
+        log.note("the release is signed: release.json stays without the matrix");
+        return Ok(());
+    }
+    let names = |different: bool| {
+        let rows = rows.iter().filter(move |row| row.difference.is_some() == different);
+        // The manifest can't vouch for itself.
+        rows.map(|row| row.path.clone()).filter(|path| path != layout::MANIFEST).collect()
+    };
+    let varied = variations.iter().filter(|it| it.same_because.is_none());
+    let reproduced = Reproduced {
+        variations: varied.map(|it| it.what.to_owned()).collect(),
+        identical: names(false),
+        different: names(true),
+        not_tried: variations
+            .iter()
+            .filter(|it| it.same_because.is_none())
+            .map(|it| (it.what.to_owned(), not_tried(rows, it.what)))
+            .filter(|(_, paths)| !paths.is_empty())
+            .collect(),
+    };
+    run.update_manifest(|manifest| {
+        manifest.reproduced = Some(reproduced);
+        Ok(())
+    })
+}
+
+/// The paths of what a variation did not reach.
+fn not_tried(rows: &[Row], what: &str) -> Vec<String> {
+    let rows = rows.iter().filter(|row| row.not_tried.contains_key(what));
+    rows.map(|row| row.path.clone()).collect()
+}
+
+fn finding(run: &Run, row: &Row, other: &Path) -> Option<Finding> {
+    let difference = row.difference.as_ref()?;
+    let (first, second) = (run.dist().join(&row.path), other.join(&row.path));
+    let fix = format!(
+        "diffoscope {} {}{}",
+        quote(first.as_os_str()),
+        quote(second.as_os_str()),
+        if run.tools.find("diffoscope").is_some() { "" } else { " (apt-get install diffoscope)" }
+    );
+    Some(Finding::in_file(
+        &row.path,
+        "not-reproducible",
+        format!("the other build differs {difference}"),
+        fix,
+    ))
+}

@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! What two builds made, held against each other: files byte by byte, images part by part.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::{fmt, fs};
+
+use anyhow::{Context as _, Result};
+use inspect::compare::{self, Difference};
+use media::platforms;
+use oci::Layout;
+use oci::spec::Descriptor;
+use release::{Manifest, layout};
+use serde::Serialize;
+use walkdir::WalkDir;
+
+use super::second::Variation;
+
+/// A file or an image of the release.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Row {
+    /// Its path in the release folder.
+    pub(super) path: String,
+    /// Absent where the bytes are the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) difference: Option<String>,
+    /// Variations that were not tried on it, with the reason.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) not_tried: BTreeMap<&'static str, String>,
+}
+
+impl Row {
+    fn new(path: String, difference: Option<String>) -> Self {
+        Self { path, difference, not_tried: BTreeMap::new() }
+    }
+
+    /// Notes what of `variations` did not reach it.
+    pub(super) fn note_not_tried(&mut self, variations: &[Variation]) {
+        let reasons = variations.iter().filter_map(|it| Some((it.what, it.not_tried(&self.path)?)));
+        self.not_tried = reasons.map(|(what, reason)| (what, reason.to_owned())).collect();
+    }
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.difference.as_deref().unwrap_or("identical"))?;
+        self.not_tried.iter().try_for_each(|(what, why)| write!(f, "; {what} not tried: {why}"))
+    }
+}
+
+/// Compares everything of two release folders that must be the same.
+pub(super) fn of_folders(first: &Path, second: &Path) -> Result<Vec<Row>> {
+    let mut paths = parts(first)?;
+    paths.extend(parts(second)?);
+    paths
+        .into_iter()
+        .map(|path| {
+            let (a, b) = (first.join(&path), second.join(&path));
+            let difference = match (a.exists(), b.exists()) {
+                (true, true) => difference(&path, &a, &b)?,
+                (true, false) => Some("it is missing in the second build".to_owned()),
+                (false, _) => Some("only the second build has it".to_owned()),
+            };
+            Ok(Row::new(path, difference))
+        })
+        .collect()
+}
+
+/// Compares what the manifest `ours` of the folder `first` names with an earlier build's. Where the
+/// files of that lie beside its manifest in `second`, they are looked into.
+pub(super) fn of_manifests(
+    (first, ours): (&Path, &Manifest),
+    (second, theirs): (&Path, &Manifest),
+) -> Result<Vec<Row>> {
+    let named = |manifest: &Manifest| -> BTreeSet<(String, String)> {
+        let files = manifest.artifacts.iter().map(|it| (it.path.clone(), it.sha256.clone()));
+        let images = manifest.images.iter().map(|it| (it.layout.clone(), it.digest.clone()));
+        files.chain(images).collect()
+    };
+    let (ours, theirs) = (named(ours), named(theirs));
+    let digest = |all: &BTreeSet<(String, String)>, path: &str| {
+        all.iter().find(|it| it.0 == path).map(|it| it.1.clone())
+    };
+    let paths: BTreeSet<&String> = ours.iter().chain(&theirs).map(|it| &it.0).collect();
+    paths
+        .into_iter()
+        .map(|path| {
+            let difference = match (digest(&ours, path), digest(&theirs, path)) {
+                (Some(a), Some(b)) if a == b => None,
+                (Some(a), Some(b)) => {
+                    let (x, y) = (first.join(path), second.join(path));
+                    let inner = if y.exists() { difference(path, &x, &y)? } else { None };
+                    Some(inner.unwrap_or_else(|| format!("its digest is {a}, and {b}")))
+                }
+                (Some(_), None) => Some("the earlier build does not have it".to_owned()),
+                (None, _) => Some("only the earlier build has it".to_owned()),
+            };
+            Ok(Row::new(path.clone(), difference))
+        })
+        .collect()
+}
+
+/// The files of a release folder without what signing adds, and its images, each as one.
+fn parts(folder: &Path) -> Result<BTreeSet<String>> {
+    let signed = [layout::PUBLIC_KEY, layout::SIGNATURES, layout::PROVENANCE];
+    let mut parts = BTreeSet::new();
+    for entry in WalkDir::new(folder) {
+        let entry = entry.with_context(|| format!("cannot list {}", folder.display()))?;
+        let Ok(path) = entry.path().strip_prefix(folder) else { continue };
+        let name = path.to_string_lossy().into_owned();
+        let top = name.split('/').next().unwrap_or_default();
+        if !entry.file_type().is_file() || signed.contains(&top) || name.ends_with(".sigstore.json")
+        {
+            continue;
+        }
+        let inside = |ancestor: &&Path| folder.join(ancestor).join("oci-layout").is_file();
+        match path.ancestors().skip(1).find(inside) {
+            Some(image) if top == layout::IMAGES => {
+                parts.insert(image.to_string_lossy().into_owned());
+            }
+            _ => drop(parts.insert(name)),
+        }
+    }
+    Ok(parts)
+}
+
+/// Where the files or images `first` and `second` differ.
+fn difference(path: &str, first: &Path, second: &Path) -> Result<Option<String>> {
+    if first.is_dir() {
+        return of_images(first, second);
+    }
+    let read =
+        |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+    let (mut first, mut second) = (read(first)?, read(second)?);
+    if path == layout::MANIFEST {
+        (first, second) = (comparable(&first)?, comparable(&second)?);
+    }
+    Ok(compare::bytes(&first, &second).map(|found| found.to_string()))
+}
+
+/// A manifest without what is said of a build after it was made.
+fn comparable(bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut manifest = Manifest::parse(bytes)?;
+    manifest.engines.remove("signatures");
+    manifest.signer = None;
+    manifest.reproduced = None;
+    Ok(manifest.to_json()?.into_bytes())
+}
+
+/// Where two images differ: first their layers, since the rest follows from those.
+fn of_images(first: &Path, second: &Path) -> Result<Option<String>> {
+    let same = |name: &str| -> Result<Option<Difference>> {
+        let read = |folder: &Path| {
+            fs::read(folder.join(name))
+                .with_context(|| format!("cannot read {} of {}", name, folder.display()))
+        };
+        Ok(compare::bytes(&read(first)?, &read(second)?).map(|found| found.within(name)))
+    };
+    // It holds the digest of everything below, and each blob is read by its digest.
+    let Some(outer) = same("index.json")? else {
+        return Ok(same("oci-layout")?.map(|found| found.to_string()));
+    };
+    let (a, b) = (Layout::open(first)?, Layout::open(second)?);
+    let blobs = |x: &Descriptor, y: &Descriptor, name: &str| -> Result<Option<Difference>> {
+        let read = |layout: &Layout, descriptor: &Descriptor| -> Result<Vec<u8>> {
+            let mut bytes = Vec::new();
+            std::io::Read::read_to_end(&mut layout.open_blob(descriptor)?, &mut bytes)?;
+            Ok(bytes)
+        };
+        let found = compare::bytes(&read(&a, x)?, &read(&b, y)?);
+        Ok(found.map(|found| found.within(name)))
+    };
+    for (x, y) in platforms::of(&a)?.iter().zip(&platforms::of(&b)?) {
+        let architecture = x.architecture.oci();
+        let layers = x.manifest.layers().iter().zip(y.manifest.layers()).zip(1..);
+        for ((one, other), number) in layers {
+            if let Some(found) = blobs(one, other, &format!("layer {number}"))? {
+                return Ok(Some(found.within(architecture).to_string()));
+            }
+        }
+        for (one, other, name) in [
+            (x.manifest.config(), y.manifest.config(), "configuration"),
+            (&x.descriptor, &y.descriptor, "manifest"),
+        ] {
+            if let Some(found) = blobs(one, other, name)? {
+                return Ok(Some(found.within(architecture).to_string()));
+            }
+        }
+    }
+    Ok(Some(outer.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use oci::media_type;
+    use oci::spec::ANNOTATION_REF_NAME;
+    use release::{Channel, Engine, Source};
+    use serde_json::json;
+
+    use super::super::second::Beyond;
+    use super::*;
+    use foundation::atomic;
+    use media::layer;
+
+    fn release(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            atomic::write(&folder.path().join(path), text.as_bytes()).unwrap();
+        }
+        folder
+    }
+
+    /// An image of one file.
+    fn image(folder: &Path, text: &str) {
+        let layout = Layout::create(folder.join("images/tools/x")).unwrap();
+        let mut archive = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, "etc/stamp", text.as_bytes()).unwrap();
+        let (layer, diff) = layer::store(&layout, &archive.into_inner().unwrap()[..]).unwrap();
+        let config = json!({"architecture": "arm64", "os": "linux", "config": {},
+            "rootfs": {"type": "layers", "diff_ids": [diff.to_string()]}});
+        let config = layout.write_json(media_type::IMAGE_CONFIG, &config).unwrap();
+        let manifest = json!({"schemaVersion": 2, "mediaType": media_type::IMAGE_MANIFEST,
+            "config": config, "layers": [layer]});
+        let mut root: Descriptor =
+            layout.write_json(media_type::IMAGE_MANIFEST, &manifest).unwrap();
+        root.set_annotations(Some([(ANNOTATION_REF_NAME.to_owned(), "v1".to_owned())].into()));
+        layout.write_index(vec![root]).unwrap();
+    }
+
+    fn told(rows: &[Row]) -> Vec<String> {
+        rows.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn every_file_is_compared_and_signatures_are_not() {
+        let first = release(&[
+            ("SHA256SUMS", "a"),
+            ("cosign.pub", "key"),
+            ("only-here", ""),
+            ("sbom/x.cdx.sigstore.json", "1"),
+            ("signatures/a.json", "1"),
+        ]);
+        let second = release(&[("SHA256SUMS", "b"), ("cosign.pub", "other"), ("only-there", "")]);
+        let rows = of_folders(first.path(), second.path()).unwrap();
+        assert_eq!(
+            told(&rows),
+            [
+                "SHA256SUMS: at offset 0x0: 61, and 62",
+                "only-here: it is missing in the second build",
+                "only-there: only the second build has it",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_image_is_one_row_and_the_file_in_its_layer_is_named() {
+        let (first, second) = (release(&[]), release(&[]));
+        image(first.path(), "made at 1");
+        image(second.path(), "made at 1");
+        let rows = of_folders(first.path(), second.path()).unwrap();
+        assert_eq!(told(&rows), ["images/tools/x: identical"]);
+        let third = release(&[]);
+        image(third.path(), "made at 2");
+        let rows = of_folders(first.path(), third.path()).unwrap();
+        assert_eq!(
+            told(&rows),
+            ["images/tools/x: in arm64 > layer 1 > gzip > etc/stamp: at offset 0x8: 31, and 32"]
+        );
+    }
+
+    #[test]
+    fn what_a_variation_did_not_reach_is_told() {
+        let make = |what, same_because: Option<&str>, not_on| Variation {
+            what,
+            first: "1".to_owned(),
+            second: "2".to_owned(),
+            same_because: same_because.map(str::to_owned),
+            not_on,
+        };
+        let beyond = Beyond { folders: &["images"], because: "it runs in a container" };
+        let variations = [
+            make("clock", None, Some(beyond)),
+            make("host name", Some("no root"), None),
+            make("umask", None, None),
+        ];
+        let rows = ["images/x", "imagesque"].map(|path| {
+            let mut row = Row::new(path.to_owned(), None);
+            row.note_not_tried(&variations);
+            row
+        });
+        assert_eq!(
+            told(&rows),
+            [
+                "images/x: identical; clock not tried: it runs in a container; \
+                 host name not tried: no root",
+                "imagesque: identical; host name not tried: no root",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_manifest_is_compared_without_what_is_said_of_a_build_afterwards() {
+        let text = |engine: Option<&str>, epoch| {
+            let source = Source { uri: "u".to_owned(), commit: "c".to_owned(), dirty: false };
+            let (product, version) = ("p".to_owned(), "1.0.0".to_owned());
+            let mut manifest = Manifest::new(product, version, Channel::Stable, source, epoch);
+            if let Some(name) = engine {
+                let engine = Engine { name: name.to_owned(), version: "1".to_owned() };
+                manifest.engines.insert("signatures".to_owned(), engine);
+            }
+            manifest.to_json().unwrap()
+        };
+        let first = release(&[(layout::MANIFEST, &text(Some("cosign"), 1))]);
+        let second = release(&[(layout::MANIFEST, &text(None, 1))]);
+        let third = release(&[(layout::MANIFEST, &text(None, 2))]);
+        let told = |other: &Path| told(&of_folders(first.path(), other).unwrap());
+        assert_eq!(told(second.path()), ["release.json: identical"]);
+        assert_eq!(told(third.path()), ["release.json: in /epoch: it is 1, and 2"]);
+    }
+}

@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The second build: the same source elsewhere, under surroundings of which nothing may reach an
+//! artifact.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use assemble::build::Build;
+use assemble::checksums::Checksums;
+use assemble::images::Images;
+use assemble::iso::Iso;
+use assemble::maintenance::Maintenance;
+use assemble::package::Package;
+use assemble::sbom::Sbom;
+use engine::tool::Finished;
+use engine::{Argument, Run, Step, StepLog};
+use foundation::command::Command;
+use foundation::{source, tree};
+use release::{Architecture, layout};
+use rust::build::cargo_home;
+use serde::Serialize;
+
+use super::FOLDER;
+
+/// What is carried out there, in this order: everything whose bytes may not differ.
+const STEPS: &[&dyn Step] =
+    &[&Build::ALL, &Package, &Images, &Maintenance, &Iso, &Sbom, &Checksums];
+
+/// Variables that differ there.
+const OTHERWISE: &[(&str, &str)] = &[
+    ("LC_ALL", "C.UTF-8"),
+    ("LOGNAME", "nobody"),
+    ("TZ", "Pacific/Kiritimati"),
+    ("USER", "nobody"),
+];
+/// The user there, by number, unless that is the one here.
+const USERS: [u32; 2] = [65534, 1000];
+/// What is carried out as that user. What the other steps call, podman and mmdebstrap, asks for a range of
+/// users of its own, which another user has not.
+const AS_USER: &[&str] = &["build", "package", "sbom", "checksums"];
+/// What the other steps make, by the start of its path.
+const NOT_AS_USER: &[&str] = &[layout::IMAGES, layout::ISO];
+/// The umask there: nobody else may read what it makes.
+const UMASK: &str = "077";
+/// The name of the machine there.
+const HOST: &str = "elsewhere";
+/// What turns the order of files around and moves the clock by a year.
+const OTHER_LIBRARY: &str = "build/rebuild/data/otherwise.c";
+
+/// The surroundings of the second build.
+pub(super) struct Second {
+    /// Everything of it lies below.
+    folder: PathBuf,
+    /// The root of its workspace.
+    pub(super) root: PathBuf,
+    /// Whether the machine can have another name for some programs.
+    host: bool,
+    /// Why no program can run as another user; nothing where it can, or nobody has tried.
+    no_user: Option<String>,
+}
+
+/// What differs between the two builds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Variation {
+    /// Its name.
+    pub(super) what: &'static str,
+    pub(super) first: String,
+    pub(super) second: String,
+    /// Why both builds had the same after all; absent where they had not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) same_because: Option<String>,
+    /// The files and images that it did not reach; absent where there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) not_on: Option<Beyond>,
+}
+
+/// Files and images that a variation did not reach.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Beyond {
+    pub(super) folders: &'static [&'static str],
+    pub(super) because: &'static str,
+}
+
+impl Variation {
+    /// Why it was not tried on the file or image at `path`; nothing where it was.
+    pub(super) fn not_tried(&self, path: &str) -> Option<&str> {
+        let top = path.split('/').next().unwrap_or_default();
+        let beyond = self.not_on.as_ref().filter(|it| it.folders.contains(&top));
+        self.same_because.as_deref().or(beyond.map(|it| it.because))
+    }
+}
+
+impl Second {
+    pub(super) fn new(run: &Run) -> Self {
+        let folder = run.workspace.root().join(FOLDER);
+        // Longer than any usual place, so that a path which got into a binary changes its length.
+        let root = folder.join("elsewhere/in-a-folder-with-a-longer-name/source");
+        Self { folder, root, host: is_root(), no_user: None }
+    }
+
+    /// The commands of the second build, in their order.
+    pub(super) fn commands(&self, run: &Run) -> Result<Vec<Command>> {
+        STEPS.iter().map(|step| self.command(run, *step)).collect()
+    }
+
+    fn home(&self) -> PathBuf {
+        self.folder.join("home")
+    }
+
+    fn cargo_home(&self) -> PathBuf {
+        self.folder.join("cargo")
+    }
+
+    fn library(&self) -> PathBuf {
+        self.folder.join("otherwise.so")
+    }
+
+    /// The command that copies the source.
+    pub(super) fn clone_command(&self, run: &Run) -> Command {
+        run.command("git")
+            .args(["clone", "--quiet", "--shared"])
+            .arg(run.workspace.root())
+            .arg(&self.root)
+    }
+
+    /// The command that makes what turns the order of files around and moves the clock.
+    pub(super) fn library_command(&self, run: &Run) -> Command {
+        let command = run.command("cc").args(["-shared", "-fPIC", "-O1", "-o"]);
+        command.arg(self.library()).arg(OTHER_LIBRARY).arg("-ldl")
+    }
+
+    /// This program, carrying out `step` there.
+    fn command(&self, run: &Run, step: &dyn Step) -> Result<Command> {
+        let program = std::env::current_exe().context("cannot tell the path of this program")?;
+        let rustup = std::env::var_os("RUSTUP_HOME").map_or_else(
+            || Ok::<_, anyhow::Error>(home()?.join(".rustup")),
+            |folder| Ok(folder.into()),
+        )?;
+        let mut script = format!("umask {UMASK}; exec \"$@\"");
+        let user = if AS_USER.contains(&step.name()) && self.no_user.is_none() {
+            as_user()
+        } else {
+            Vec::new()
+        };
+        let mut command = Command::new("sh", &self.root);
+        if self.host {
+            script = format!("hostname {HOST} && {script}");
+            command = Command::new("unshare", &self.root).args(["--uts", "sh"]);
+        }
+        command = command.args(["-c", &script, "sh"]).args(user).arg(program).args([
+            step.name(),
+            "--jobs",
+            "1",
+        ]);
+        let takes = |argument| step.arguments().contains(&argument);
+        if takes(Argument::Target) {
+            command = command.args(["--target", target(&run.options.architectures)]);
+        }
+        for choice in run.options.engines.choices().filter(|it| takes(Argument::Engine(it.job()))) {
+            command = command.arg("--engine").arg(choice.to_string());
+        }
+        if takes(Argument::Images) {
+            command = command.args(&run.options.names);
+        }
+        let command = command
+            .env("LD_PRELOAD", self.library())
+            .env("HOME", self.home())
+            .env("CARGO_HOME", self.cargo_home())
+            .env("RUSTUP_HOME", rustup)
+            .without_env("CARGO_TARGET_DIR");
+        Ok(OTHERWISE.iter().fold(command, |command, (name, value)| command.env(*name, value)))
+    }
+
+    /// The source as it stands here, committed or not, and the package files.
+    pub(super) fn prepare(&mut self, run: &Run, log: &StepLog) -> Result<()> {
+        self.remove()?;
+        let mut probe = as_user().into_iter();
+        let program = probe.next().unwrap_or_default();
+        let tried = run.attempt(log, &run.command(&program).args(probe).arg("true"));
+        self.no_user = tried
+            .and_then(Finished::success)
+            .err()
+            .map(|error| format!("no program can run as another user here: {error:#}"));
+        run.exec(log, &self.clone_command(run))?;
+        let paths = run.workspace.paths()?;
+        let ours: BTreeSet<&String> = paths.iter().collect();
+        for path in source::paths(&self.root)? {
+            if !ours.contains(&path) {
+                tree::remove(&self.root.join(&path))?;
+            }
+        }
+        for path in &ours {
+            let (from, to) = (run.workspace.root().join(path), self.root.join(path));
+            if fs::read(&to).ok() != Some(fs::read(&from)?) {
+                copy(&from, &to)?;
+            }
+        }
+        run.exec(log, &self.library_command(run))?;
+        fs::create_dir_all(self.home())?;
+        fs::create_dir_all(self.cargo_home())?;
+        let registry = cargo_home()?.join("registry");
+        if registry.exists() {
+            symlink(&registry, self.cargo_home().join("registry"))
+                .context("cannot share the crates that cargo has fetched")?;
+        }
+        let packages = run.workspace.scratch().join("packages");
+        for entry in fs::read_dir(&packages).into_iter().flatten() {
+            let from = entry?.path();
+            let name = from.file_name().unwrap_or_default();
+            copy(&from, &self.root.join("target/xtask/packages").join(name))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn remove(&self) -> Result<()> {
+        tree::remove(&self.folder)
+    }
+
+    /// Every variation, those that could not be made with the reason.
+    pub(super) fn variations(&self, run: &Run) -> Vec<Variation> {
+        let own = |name: &str| std::env::var(name).unwrap_or_default();
+        let make = |what, first: String, second: String| Variation {
+            what,
+            first,
+            second,
+            same_because: None,
+            not_on: None,
+        };
+        let by_library = |what, first: &str, second: &str| Variation {
+            not_on: Some(Beyond {
+                folders: &[layout::IMAGES],
+                because: "podman is linked statically, and what runs in containers is beyond the library",
+            }),
+            ..make(what, first.to_owned(), second.to_owned())
+        };
+        let path = |path: &Path| path.display().to_string();
+        let cargo = cargo_home().map(|folder| path(&folder)).unwrap_or_default();
+        let mut variations = vec![
+            make("folder", path(run.workspace.root()), path(&self.root)),
+            make("CARGO_HOME", cargo, path(&self.cargo_home())),
+            make("HOME", own("HOME"), path(&self.home())),
+            make("umask", "that of the caller".to_owned(), UMASK.to_owned()),
+            make("jobs", run.options.jobs.to_string(), "1".to_owned()),
+            by_library("order of files", "that of the file system", "reverse"),
+            by_library("clock", "now", "a year later"),
+            Variation {
+                same_because: self.no_user.clone(),
+                not_on: Some(Beyond {
+                    folders: NOT_AS_USER,
+                    because: "podman and mmdebstrap want a range of users, which another user has not",
+                }),
+                ..make("user", rustix::process::geteuid().as_raw().to_string(), other_user())
+            },
+            Variation {
+                same_because: (!self.host)
+                    .then(|| "only root may give a machine another name".to_owned()),
+                ..make("host name", "that of this machine".to_owned(), HOST.to_owned())
+            },
+        ];
+        variations.extend(
+            OTHERWISE.iter().map(|(name, value)| make(name, own(name), (*value).to_owned())),
+        );
+        variations
+    }
+}
+
+/// What runs a program as another user: in a name space in which the own user has another number. It and
+/// all that it starts see that number everywhere, also as the owner of files.
+fn as_user() -> Vec<String> {
+    let user = other_user();
+    let map = |what: &str| format!("--map-{what}={user}");
+    vec!["unshare".to_owned(), "--user".to_owned(), map("user"), map("group")]
+}
+
+fn other_user() -> String {
+    let [usual, other] = USERS;
+    let own = rustix::process::geteuid().as_raw();
+    if own == usual { other } else { usual }.to_string()
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// What `--target` takes for these architectures.
+fn target(architectures: &[Architecture]) -> &'static str {
+    match architectures {
+        [one] => one.rust(),
+        _ => "all",
+    }
+}
+
+fn home() -> Result<PathBuf> {
+    std::env::var_os("HOME").map(PathBuf::from).context("HOME is not set")
+}
+
+/// Copies a file with its mode, and makes the folders that it lies in.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    if let Some(folder) = to.parent() {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    fs::copy(from, to)
+        .map(drop)
+        .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))
+}

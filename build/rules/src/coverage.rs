@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Which lines tests reach: reads LCOV, leaves the tests themselves out, and counts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use foundation::source;
+
+/// For each file (from the root, with `/`) the lines that hold code, each with whether a test
+/// reached it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Coverage {
+    files: BTreeMap<String, BTreeMap<usize, bool>>,
+}
+
+/// How many lines there are, and how many were reached.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Share {
+    /// Lines that hold code.
+    pub lines: usize,
+    /// Those that a test reached.
+    pub reached: usize,
+}
+
+impl Share {
+    /// In per cent; nothing to reach counts as reached.
+    #[expect(clippy::cast_precision_loss, reason = "no source has 2^52 lines")]
+    pub fn percent(self) -> f64 {
+        if self.lines == 0 { 100.0 } else { 100.0 * self.reached as f64 / self.lines as f64 }
+    }
+
+    fn of<'a>(lines: impl IntoIterator<Item = &'a bool>) -> Self {
+        lines.into_iter().fold(Self::default(), |share, reached| Self {
+            lines: share.lines + 1,
+            reached: share.reached + usize::from(*reached),
+        })
+    }
+}
+
+impl Coverage {
+    /// Reads LCOV (geninfo(1), "FILES"): `SF:` begins a file, `DA:LINE,COUNT` is one line. A file
+    /// outside `root` is not ours; `text` gives the content of one that is, from the root.
+    pub fn parse(lcov: &str, root: &str, text: impl Fn(&str) -> Option<String>) -> Self {
+        let mut coverage = Self::default();
+        let mut file: Option<(String, usize)> = None;
+        for line in lcov.lines() {
+            if let Some(path) = line.strip_prefix("SF:") {
+                let inside = path.strip_prefix(root).and_then(|path| path.strip_prefix('/'));
+                file = inside
+                    .filter(|path| !source::is_test_code(path) && !path.starts_with("target/"))
+                    .and_then(|path| {
+                        Some((path.to_owned(), source::lines_before_tests(&text(path)?)))
+                    });
+            } else if let Some((line, count)) =
+                line.strip_prefix("DA:").and_then(|rest| rest.split_once(','))
+                && let Some((path, end)) = &file
+                && let Ok(line) = line.parse::<usize>()
+                && line <= *end
+            {
+                let reached = count.split(',').next() != Some("0");
+                let lines = coverage.files.entry(path.clone()).or_default();
+                // The same file in several programs: reached in one is reached.
+                *lines.entry(line).or_default() |= reached;
+            }
+        }
+        coverage
+    }
+
+    /// The share of all files whose path starts with the folder; of all, for an empty one.
+    pub fn share(&self, folder: &str) -> Share {
+        Share::of(self.below(folder).flat_map(|(_, lines)| lines.values()))
+    }
+
+    /// The share among the given lines, and those that no test reached.
+    pub fn among(&self, wanted: &BTreeMap<String, BTreeSet<usize>>) -> (Share, Vec<(&str, usize)>) {
+        let mut known = Vec::new();
+        for (file, lines) in &self.files {
+            let Some(wanted) = wanted.get(file) else { continue };
+            let picked = lines.iter().filter(|(line, _)| wanted.contains(line));
+            known.extend(picked.map(|(line, reached)| (file.as_str(), *line, reached)));
+        }
+        let share = Share::of(known.iter().map(|(_, _, reached)| *reached));
+        let missed = known.into_iter().filter(|(_, _, reached)| !**reached);
+        (share, missed.map(|(file, line, _)| (file, line)).collect())
+    }
+
+    /// The file below a folder with the most lines that no test reached, and the first of these.
+    pub fn worst<'a>(&'a self, folder: &'a str) -> Option<(&'a str, usize)> {
+        let missed = |lines: &BTreeMap<usize, bool>| lines.values().filter(|it| !**it).count();
+        let (file, lines) = self.below(folder).max_by_key(|(_, lines)| missed(lines))?;
+        let first = lines.iter().find(|(_, reached)| !**reached)?;
+        Some((file, *first.0))
+    }
+
+    /// The files with the most lines that no test reached, as a table.
+    pub fn table(&self, length: usize) -> String {
+        let mut rows: Vec<_> =
+            self.files.iter().map(|(file, lines)| (file, Share::of(lines.values()))).collect();
+        rows.sort_by_key(|(file, share)| (std::cmp::Reverse(share.lines - share.reached), *file));
+        let mut out = format!("{:>7}  {:>6}  {:>6}  file\n", "reached", "lines", "missed");
+        for (file, share) in rows.iter().take(length) {
+            let missed = share.lines - share.reached;
+            // Writing into a String has no way to fail.
+            let _infallible =
+                writeln!(out, "{:>6.1}%  {:>6}  {missed:>6}  {file}", share.percent(), share.lines);
+        }
+        out
+    }
+
+    /// As LCOV, with the lines that count and no others, for other programs.
+    pub fn to_lcov(&self, root: &str) -> String {
+        let mut out = String::new();
+        for (file, lines) in &self.files {
+            let share = Share::of(lines.values());
+            let _infallible = writeln!(out, "TN:\nSF:{root}/{file}");
+            for (line, reached) in lines {
+                let _infallible = writeln!(out, "DA:{line},{}", u8::from(*reached));
+            }
+            let _infallible =
+                writeln!(out, "LF:{}\nLH:{}\nend_of_record", share.lines, share.reached);
+        }
+        out
+    }
+
+    fn below<'a>(
+        &'a self,
+        folder: &'a str,
+    ) -> impl Iterator<Item = (&'a str, &'a BTreeMap<usize, bool>)> {
+        self.files
+            .iter()
+            .filter(move |(file, _)| std::path::Path::new(file).starts_with(folder))
+            .map(|(file, lines)| (file.as_str(), lines))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LCOV: &str = "TN:\nSF:/w/a/src/lib.rs\nDA:1,3\nDA:2,0\nDA:4,0\nDA:9,1\nend_of_record\n\
+        SF:/w/a/src/lib.rs\nDA:2,1\nend_of_record\nSF:/w/b/src/main.rs\nDA:1,0\nend_of_record\n\
+        SF:/w/a/tests/t.rs\nDA:1,1\nSF:/home/x.rs\nDA:1,0\nSF:/w/target/gen.rs\nDA:1,0\n";
+
+    fn coverage() -> Coverage {
+        Coverage::parse(LCOV, "/w", |_| Some("1\n2\n3\n4\n5\n#[cfg(test)]\n".to_owned()))
+    }
+
+    #[test]
+    fn tests_and_files_of_others_do_not_count() {
+        let coverage = coverage();
+        assert_eq!(coverage.share(""), Share { lines: 4, reached: 2 });
+        assert_eq!(coverage.share("a"), Share { lines: 3, reached: 2 });
+        assert_eq!(coverage.share("a/src/l"), Share::default());
+        assert_eq!(coverage.worst("b"), Some(("b/src/main.rs", 1)));
+        assert_eq!(coverage.worst("a"), Some(("a/src/lib.rs", 4)));
+        assert!((coverage.share("none").percent() - 100.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn of_the_lines_of_a_change_only_code_counts() {
+        let change = [("a/src/lib.rs", vec![2, 3, 4]), ("README.md", vec![1])];
+        let change = change.map(|(file, lines)| (file.to_owned(), BTreeSet::from_iter(lines)));
+        let coverage = coverage();
+        let (share, missed) = coverage.among(&BTreeMap::from(change));
+        assert_eq!(share, Share { lines: 2, reached: 1 });
+        assert_eq!(missed, [("a/src/lib.rs", 4)]);
+    }
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let coverage = coverage();
+        let lcov = coverage.to_lcov("/w");
+        assert_eq!(Coverage::parse(&lcov, "/w", |_| Some("x\n".repeat(9))), coverage);
+    }
+
+    #[test]
+    fn the_table_has_the_worst_first() {
+        let table = coverage().table(1);
+        assert_eq!(table.lines().count(), 2);
+        assert!(table.ends_with("66.7%       3       1  a/src/lib.rs\n"), "{table}");
+    }
+}

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Judges of the gates: each reads text and returns findings, without I/O.
+#![forbid(unsafe_code)]
+
+pub mod advisory;
+pub mod containerfile;
+pub mod coverage;
+pub mod deadcode;
+pub mod dependencies;
+pub mod jsonschema;
+mod manifest;
+pub mod markdown;
+pub mod schema;
+pub mod secrets;
+pub mod shell;
+pub mod unit;
+pub mod workflow;

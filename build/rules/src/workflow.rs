@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Reads GitHub workflows as far as our own rules need: actions are pinned by commit, and what runs
+//! is `cargo xtask` and nothing else.
+//!
+//! That a file is a valid workflow is for actionlint and GitHub's schema to say. The reader here is
+//! strict in place of clever: `uses:` and `run:` are keys on lines of their own, and any other
+//! spelling of them is a finding, so that nothing slips past it in a form that it does not know.
+
+use std::collections::BTreeSet;
+
+use foundation::finding::Finding;
+
+/// The one program that a job may run, and the command of it that runs a pipeline.
+const COMMAND: &str = "cargo xtask ";
+const PIPELINE: &str = "cargo xtask ci ";
+
+/// The actions that set a job up, each with its reason to be there.
+const SETUP_ACTIONS: &[&str] =
+    &["actions/cache", "actions/checkout", "actions/download-artifact", "actions/upload-artifact"];
+
+/// The faults of one workflow, and the pipelines that it runs.
+pub fn check(file: &str, text: &str) -> (Vec<Finding>, BTreeSet<String>) {
+    let mut findings = Vec::new();
+    let mut pipelines = BTreeSet::new();
+    let lines: Vec<&str> = text.lines().collect();
+    for (index, raw) in lines.iter().enumerate() {
+        let number = index + 1;
+        let line = raw.trim_start();
+        if line.starts_with('#') {
+            continue;
+        }
+        let key = line.strip_prefix("- ").unwrap_or(line).trim_start();
+        if let Some(action) = key.strip_prefix("uses: ") {
+            findings.extend(check_action(file, number, action));
+        } else if let Some(command) = key.strip_prefix("run: ") {
+            for (number, command) in commands(&lines, index, command) {
+                if let Some(rest) = command.strip_prefix(PIPELINE) {
+                    pipelines.extend(rest.split_whitespace().next().map(str::to_owned));
+                }
+                findings.extend(check_command(file, number, command));
+            }
+        } else if mentions_key(line, "uses") || mentions_key(line, "run") {
+            findings.push(Finding::at(
+                file,
+                number,
+                "unread-step",
+                "`uses` or `run` in a form that this check does not read",
+                "write `uses: …` or `run: …` as a key on a line of its own",
+            ));
+        }
+    }
+    (findings, pipelines)
+}
+
+/// Pipelines without a workflow that runs them, and workflows that run what is no pipeline.
+pub fn check_drift(
+    folder: &str,
+    run: &BTreeSet<String>,
+    pipelines: &BTreeSet<String>,
+) -> Vec<Finding> {
+    let missing = pipelines.difference(run).map(|name| {
+        (name, "missing-workflow", format!("no workflow runs `{PIPELINE}{name}`"), "add one")
+    });
+    let unknown = run.difference(pipelines).map(|name| {
+        (name, "unknown-pipeline", format!("`{PIPELINE}{name}` is not a pipeline"), "correct it")
+    });
+    missing
+        .chain(unknown)
+        .map(|(name, rule, message, fix)| {
+            Finding::in_file(format!("{folder}/{name}.yml"), rule, message, fix)
+        })
+        .collect()
+}
+
+/// The commands of a `run:`: the value itself, or the lines of the block that it opens.
+fn commands<'a>(lines: &[&'a str], index: usize, value: &'a str) -> Vec<(usize, &'a str)> {
+    let value = value.trim();
+    if !value.starts_with(['|', '>']) {
+        return vec![(index + 1, value)];
+    }
+    let own = indent(lines[index]);
+    lines
+        .iter()
+        .enumerate()
+        .skip(index + 1)
+        .take_while(|(_, line)| line.trim().is_empty() || indent(line) > own)
+        .filter(|(_, line)| !line.trim().is_empty())
+        .map(|(index, line)| (index + 1, line.trim()))
+        .collect()
+}
+
+fn check_action(file: &str, line: usize, action: &str) -> Option<Finding> {
+    let action = action.split(" #").next().unwrap_or_default().trim().trim_matches(['"', '\'']);
+    if action.starts_with("./") {
+        return None;
+    }
+    let (name, revision) = action.split_once('@').unwrap_or((action, ""));
+    let pinned = revision.len() == 40 && revision.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !pinned {
+        return Some(Finding::at(
+            file,
+            line,
+            "unpinned-action",
+            format!("{action} can change without this file"),
+            "write NAME@COMMIT with the 40 digits of the commit, and the version as a comment",
+        ));
+    }
+    (!SETUP_ACTIONS.contains(&name)).then(|| {
+        Finding::at(
+            file,
+            line,
+            "foreign-action",
+            format!("{name} does something that `cargo xtask` should do"),
+            "move it into a step of xtask, so that a laptop can do the same",
+        )
+    })
+}
+
+fn check_command(file: &str, line: usize, command: &str) -> Option<Finding> {
+    let simple = !command.contains([';', '|', '&', '`', '$', '>', '<', '(']);
+    (!(command.starts_with(COMMAND) && simple)).then(|| {
+        Finding::at(
+            file,
+            line,
+            "foreign-command",
+            format!("{command:?} is not a single call of `cargo xtask`"),
+            "move it into a step of xtask, so that a laptop can do the same",
+        )
+    })
+}
+
+/// Whether `line` has `key` as a YAML key, quoted or in a flow mapping.
+fn mentions_key(line: &str, key: &str) -> bool {
+    line.match_indices(key).any(|(at, _)| {
+        let before = line[..at].chars().next_back();
+        let after = line[at + key.len()..].trim_start_matches(['"', '\'', ' ']);
+        before.is_none_or(|c| matches!(c, ' ' | '{' | ',' | '"' | '\'')) && after.starts_with(':')
+    })
+}
+
+fn indent(line: &str) -> usize {
+    line.len() - line.trim_start().len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+    fn rules(text: &str) -> Vec<(usize, String)> {
+        let (findings, _) = check("w.yml", text);
+        findings.into_iter().map(|found| (found.line.unwrap_or(0), found.rule)).collect()
+    }
+
+    #[test]
+    fn a_thin_workflow_passes_and_tells_its_pipeline() {
+        let text = format!(
+            "jobs:\n  a:\n    steps:\n      - uses: actions/checkout@{COMMIT} # v5\n      - run: cargo xtask ci pr --yes\n"
+        );
+        let (findings, pipelines) = check("w.yml", &text);
+        assert_eq!(findings, []);
+        assert_eq!(pipelines, BTreeSet::from(["pr".to_owned()]));
+    }
+
+    #[test]
+    fn each_rule_names_its_line() {
+        for (line, rule) in [
+            ("- uses: actions/checkout@v5".to_owned(), "unpinned-action"),
+            (format!("- uses: someone/else@{COMMIT}"), "foreign-action"),
+            ("- run: make".to_owned(), "foreign-command"),
+            ("- run: cargo xtask lint && curl x".to_owned(), "foreign-command"),
+            ("- run: cargo xtask lint $(id)".to_owned(), "foreign-command"),
+            ("- { uses: actions/checkout@v5 }".to_owned(), "unread-step"),
+            ("- \"run\": make".to_owned(), "unread-step"),
+        ] {
+            assert_eq!(rules(&format!("steps:\n  {line}\n")), [(2, rule.to_owned())], "{line}");
+        }
+    }
+
+    #[test]
+    fn every_line_of_a_block_is_read() {
+        let text =
+            "steps:\n  - run: |\n      cargo xtask fmt\n\n      make\n  - name: run things\n";
+        assert_eq!(rules(text), [(5, "foreign-command".to_owned())]);
+    }
+
+    #[test]
+    fn drift_is_told_in_both_directions() {
+        let names = |list: &[&str]| list.iter().map(|&name| name.to_owned()).collect();
+        let found = check_drift("w", &names(&["pr", "old"]), &names(&["pr", "main"]));
+        let rules: Vec<_> = found.iter().map(|f| (f.file.as_str(), f.rule.as_str())).collect();
+        assert_eq!(rules, [("w/main.yml", "missing-workflow"), ("w/old.yml", "unknown-pipeline")]);
+    }
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! What Cargo keeps of the indexes that crates come from: which versions were taken back.
+//!
+//! The index of a registry has a file for each crate, with a line of JSON for each version (The Cargo Book,
+//! "Registry Index"). Cargo keeps what it fetched below `registry/index/NAME/.cache` in its home, as a head
+//! and then version and line by turns, each with a NUL byte behind it (`SummariesCache` in Cargo's source).
+//! Of a file in another form nothing is known.
+//!
+//! NAME is made of the host that really serves the registry, a mirror where one is set (The Cargo Book,
+//! "Source Replacement"). The sources of its crates lie in a folder of the same name, and where these are,
+//! Cargo tells.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cargo_metadata::Metadata;
+use cargo_metadata::semver::Version;
+use serde::Deserialize;
+
+/// Cargo's copies of indexes, by the registry as `Cargo.lock` names it.
+#[derive(Debug)]
+pub struct Indexes(BTreeMap<String, PathBuf>);
+
+impl Indexes {
+    /// The copies of the indexes that the crates in `metadata` come from. A registry that is a folder of sources
+    /// has none.
+    pub fn of(metadata: &Metadata) -> Self {
+        let found = metadata.packages.iter().filter_map(|package| {
+            let source = package.source.as_ref()?.repr.clone();
+            Some((source, folder(package.manifest_path.as_std_path())?))
+        });
+        Self(found.filter(|(_, folder)| folder.is_dir()).collect())
+    }
+
+    /// Whether the authors of the crate `name` took back `version`, which comes from `registry`; none where no index
+    /// tells.
+    pub fn is_yanked(&self, registry: &str, name: &str, version: &Version) -> Option<bool> {
+        let bytes = fs::read(self.0.get(registry)?.join(path(name)?)).ok()?;
+        let wanted = version.to_string();
+        let fields: Vec<&[u8]> = bytes.split(|byte| *byte == 0).collect();
+        let line = fields
+            .array_windows()
+            .find(|[of, _]| *of == wanted.as_bytes())
+            .map(|[_, line]| *line)?;
+        Some(serde_json::from_slice::<Line>(line).ok()?.yanked)
+    }
+}
+
+#[derive(Deserialize)]
+struct Line {
+    yanked: bool,
+}
+
+/// The copy of the index for a crate whose manifest is `registry/src/NAME/CRATE-VERSION/Cargo.toml`.
+fn folder(manifest: &Path) -> Option<PathBuf> {
+    let of_registry = manifest.parent()?.parent()?;
+    let sources = of_registry.parent()?;
+    let registry = sources.parent()?;
+    if !(sources.ends_with("src") && registry.ends_with("registry")) {
+        return None;
+    }
+    Some(registry.join("index").join(of_registry.file_name()?).join(".cache"))
+}
+
+/// The file of a crate (The Cargo Book, "Registry Index", "Index files").
+fn path(name: &str) -> Option<String> {
+    let name = name.to_lowercase();
+    let part = |from, to| name.get(from..to);
+    Some(match name.len() {
+        0 => return None,
+        1 => format!("1/{name}"),
+        2 => format!("2/{name}"),
+        3 => format!("3/{}/{name}", part(0, 1)?),
+        _ => format!("{}/{}/{name}", part(0, 2)?, part(2, 4)?),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn crates_lie_where_the_index_has_them() {
+        for (name, expected) in
+            [("a", "1/a"), ("Ab", "2/ab"), ("abc", "3/a/abc"), ("serde_json", "se/rd/serde_json")]
+        {
+            assert_eq!(path(name).as_deref(), Some(expected));
+        }
+        assert_eq!(path(""), None);
+    }
+
+    #[test]
+    fn the_index_lies_beside_the_sources_of_its_crates() {
+        let of = |manifest: &str| folder(Path::new(manifest));
+        let expected = PathBuf::from("/h/registry/index/mirror.example-1/.cache");
+        assert_eq!(of("/h/registry/src/mirror.example-1/bad-1.0.0/Cargo.toml"), Some(expected));
+        assert_eq!(of("/w/vendor/bad-1.0.0/Cargo.toml"), None);
+        assert_eq!(of("/registry/other/x-1/bad-1.0.0/Cargo.toml"), None);
+        assert_eq!(of("Cargo.toml"), None);
+    }
+
+    #[test]
+    fn the_index_tells_what_was_taken_back() {
+        let home = tempfile::tempdir().unwrap();
+        let crates = home.path().join("3/b");
+        fs::create_dir_all(&crates).unwrap();
+        let line = |version: &str, yanked: bool| {
+            format!("{version}\0{{\"name\":\"bad\",\"vers\":\"{version}\",\"yanked\":{yanked}}}\0")
+        };
+        let text =
+            format!("\u{3}\u{2}\0\0\0etag: x\0{}{}", line("1.0.0", false), line("1.0.1", true));
+        fs::write(crates.join("bad"), text).unwrap();
+        let indexes = Indexes(BTreeMap::from([("registry+a".to_owned(), home.path().to_owned())]));
+        let of = |registry: &str, name: &str, version: &str| {
+            indexes.is_yanked(registry, name, &version.parse().unwrap())
+        };
+        assert_eq!(of("registry+a", "bad", "1.0.0"), Some(false));
+        assert_eq!(of("registry+a", "bad", "1.0.1"), Some(true));
+        assert_eq!(of("registry+a", "bad", "2.0.0"), None);
+        assert_eq!(of("registry+a", "other", "1.0.0"), None);
+        assert_eq!(of("registry+b", "bad", "1.0.0"), None, "another registry's crate");
+    }
+}

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The bill of materials of a Rust binary, from its crate graph, `Cargo.lock` and `cargo metadata`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, Result};
+use cargo_metadata::{Metadata, Package};
+use rust::graph::{Crate, Graph};
+
+use crate::bom::{Bom, Component, Kind, Scope};
+use crate::purl::purl;
+
+/// What is known of a binary and of the crates in it.
+#[derive(Debug)]
+pub struct Sources<'a> {
+    /// Crates whose code is in the binary.
+    pub linked: &'a Graph,
+    /// The same with those that ran while it was built.
+    pub built: &'a Graph,
+    /// Licence and origin of each crate.
+    pub metadata: &'a Metadata,
+    /// SHA-256 of each crate's archive.
+    pub checksums: &'a BTreeMap<Crate, String>,
+}
+
+/// The binary itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// The executable's name.
+    pub name: &'a str,
+    /// The release's version.
+    pub version: &'a str,
+    /// SHA-256 of the executable.
+    pub sha256: &'a str,
+    /// The product that it belongs to.
+    pub product: &'a str,
+    /// Who makes it.
+    pub vendor: &'a str,
+    /// SPDX licence expression.
+    pub license: &'a str,
+    /// Where its source is published.
+    pub source: &'a str,
+    /// Full Git commit id.
+    pub commit: &'a str,
+}
+
+/// The bill of materials of a binary.
+///
+/// # Errors
+/// When the graph holds a crate that `cargo metadata` does not know.
+pub fn bom(subject: &Subject<'_>, sources: &Sources<'_>) -> Result<Bom> {
+    let packages: BTreeMap<Crate, &Package> = sources
+        .metadata
+        .packages
+        .iter()
+        .map(|package| {
+            let version = package.version.to_string();
+            (Crate { name: package.name.to_string(), version }, package)
+        })
+        .collect();
+    let root = binary(subject);
+    let mut refs = BTreeMap::from([(&sources.linked.root, root.reference.clone())]);
+    let mut bom = Bom::new(root);
+    for krate in sources.built.edges.keys().filter(|krate| **krate != sources.built.root) {
+        let package = packages.get(krate).with_context(|| {
+            format!("`cargo tree` names {krate}, which `cargo metadata` does not know")
+        })?;
+        let mut component = component(package, subject);
+        if !sources.linked.edges.contains_key(krate) {
+            component.scope = Scope::Excluded;
+        }
+        component.sha256 = sources.checksums.get(krate).cloned();
+        refs.insert(krate, component.reference.clone());
+        bom.add(component);
+    }
+    for (from, to) in edges(sources) {
+        if let (Some(from), Some(to)) = (refs.get(from), refs.get(to)) {
+            bom.depends(from, to);
+        }
+    }
+    Ok(bom)
+}
+
+fn edges<'a>(sources: &Sources<'a>) -> impl Iterator<Item = (&'a Crate, &'a Crate)> {
+    [sources.linked, sources.built]
+        .into_iter()
+        .flat_map(|graph| &graph.edges)
+        .flat_map(|(from, to): (_, &BTreeSet<Crate>)| to.iter().map(move |to| (from, to)))
+}
+
+/// The component that stands for the binary itself.
+pub fn binary(subject: &Subject<'_>) -> Component {
+    let vcs = vcs(subject);
+    let qualifiers = [("vcs_url", vcs.as_str())];
+    let purl = purl("generic", Some(subject.product), subject.name, subject.version, &qualifiers);
+    Component {
+        supplier: Some(subject.vendor.to_owned()),
+        sha256: Some(subject.sha256.to_owned()),
+        license: Some(subject.license.to_owned()),
+        vcs: Some(subject.source.to_owned()),
+        ..Component::new(Kind::Application, subject.name, subject.version, purl)
+    }
+}
+
+fn component(package: &Package, subject: &Subject<'_>) -> Component {
+    let name = package.name.as_str();
+    let version = package.version.to_string();
+    // A crate of the workspace was never published: its URL says where it comes from, so that no
+    // database takes it for a stranger of the same name.
+    let own = package.source.is_none();
+    let vcs = vcs(subject);
+    let qualifiers: &[_] = if own { &[("vcs_url", vcs.as_str())] } else { &[] };
+    let supplier = if own { subject.vendor.to_owned() } else { supplier(package) };
+    let purl = purl("cargo", None, name, &version, qualifiers);
+    let repository = package.repository.clone().filter(|url| url.starts_with("http"));
+    Component {
+        supplier: Some(supplier),
+        description: package.description.as_deref().map(one_line),
+        license: package.license.as_deref().map(license),
+        vcs: repository,
+        ..Component::new(Kind::Library, name, &version, purl)
+    }
+}
+
+/// Who delivers a crate: its authors by name, else those who keep its repository.
+fn supplier(package: &Package) -> String {
+    let authors: Vec<_> = package
+        .authors
+        .iter()
+        .filter_map(|author| author.split('<').next())
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .collect();
+    if !authors.is_empty() {
+        return authors.join(", ");
+    }
+    // https://HOST/OWNER/NAME
+    let owner = package.repository.as_deref().and_then(|url| url.split('/').nth(3));
+    owner
+        .filter(|owner| !owner.is_empty())
+        .map_or_else(|| format!("the authors of {}", package.name), str::to_owned)
+}
+
+/// A licence expression. Old manifests write `A/B` for `A OR B` (Cargo book, "The license field").
+fn license(text: &str) -> String {
+    text.split('/').map(str::trim).collect::<Vec<_>>().join(" OR ")
+}
+
+fn vcs(subject: &Subject<'_>) -> String {
+    format!("git+{}@{}", subject.source, subject.commit)
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Holds the bill of materials of a binary against the list of crates that the binary itself carries
+//! (`.dep-v0`, the format of cargo-auditable): what scanners find must be what the documents say.
+
+use std::collections::BTreeMap;
+
+use rust::auditable::{self, List};
+
+use crate::bom::{Bom, Scope};
+
+/// The start of a crate's package URL.
+const CRATE: &str = "pkg:cargo/";
+
+/// In what `bom` and the list in the binary differ, one sentence each.
+pub fn deviations(bom: &Bom, list: &List) -> Vec<String> {
+    let told = bom
+        .components
+        .values()
+        .filter(|it| it.purl.as_ref().is_some_and(|purl| purl.starts_with(CRATE)))
+        .map(|it| ((it.name.as_str(), it.version.as_str()), it.scope));
+    let carried = list.packages.iter().filter(|package| !package.root).map(|package| {
+        let scope = match package.kind {
+            auditable::Kind::Runtime => Scope::Required,
+            auditable::Kind::Build => Scope::Excluded,
+        };
+        ((package.name.as_str(), package.version.as_str()), scope)
+    });
+    let (told, carried): (BTreeMap<_, _>, BTreeMap<_, _>) = (told.collect(), carried.collect());
+    let mut deviations = Vec::new();
+    for ((name, version), scope) in &carried {
+        match told.get(&(*name, *version)) {
+            None => deviations.push(format!("the binary carries {name} {version}, it does not")),
+            Some(found) if found != scope => deviations.push(format!(
+                "it says that {name} {version} is {found:?}, the binary that it is {scope:?}"
+            )),
+            Some(_) => {}
+        }
+    }
+    for (name, version) in told.keys().filter(|krate| !carried.contains_key(krate)) {
+        deviations.push(format!("it names {name} {version}, which the binary does not carry"));
+    }
+    deviations
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bom::{Component, Kind};
+
+    fn list() -> List {
+        let text = r#"{"packages":[
+            {"name":"app","version":"0.1.0","source":"local","dependencies":[1],"root":true},
+            {"name":"a","version":"1.0.0","source":"crates.io"},
+            {"name":"m","version":"2.0.0","source":"crates.io","kind":"build"}],"format":1}"#;
+        serde_json::from_str(text).unwrap()
+    }
+
+    fn bom(crates: &[(&str, &str, Scope)]) -> Bom {
+        let component = |kind, name: &str, version: &str| {
+            Component::new(kind, name, version, format!("{CRATE}{name}@{version}"))
+        };
+        let application = component(Kind::Application, "app", "0.1.0");
+        let mut bom = Bom::new(application);
+        for (name, version, scope) in crates {
+            bom.add(Component { scope: *scope, ..component(Kind::Library, name, version) });
+        }
+        bom
+    }
+
+    #[test]
+    fn a_bill_of_materials_that_says_what_the_binary_says_passes() {
+        let good = [("a", "1.0.0", Scope::Required), ("m", "2.0.0", Scope::Excluded)];
+        assert_eq!(deviations(&bom(&good), &list()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_crate_too_few_too_many_of_another_version_or_scope_is_named() {
+        for (crates, expected) in [
+            (vec![("a", "1.0.0", Scope::Required)], vec!["carries m 2.0.0"]),
+            (
+                vec![("a", "1.0.1", Scope::Required), ("m", "2.0.0", Scope::Required)],
+                vec![
+                    "carries a 1.0.0",
+                    "m 2.0.0 is Required, the binary that it is Excluded",
+                    "names a 1.0.1",
+                ],
+            ),
+        ] {
+            let found = deviations(&bom(&crates), &list());
+            assert_eq!(found.len(), expected.len(), "{found:?}");
+            for (found, expected) in found.iter().zip(expected) {
+                assert!(found.contains(expected), "{found}");
+            }
+        }
+    }
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Bills of materials, made from what decides a build: the crate graph and the package database.
+#![forbid(unsafe_code)]
+
+use anyhow::Result;
+use release::layout::SbomFormat;
+
+use self::bom::{Bom, Origin};
+
+pub mod bom;
+pub mod crates;
+pub mod crosscheck;
+mod cyclonedx;
+pub mod dpkg;
+pub mod license;
+pub mod purl;
+mod spdx;
+mod spdx2;
+mod spdx3;
+pub mod syft;
+
+/// `bom` in a format; the same bytes for the same content.
+pub fn to_json(bom: &Bom, origin: &Origin<'_>, format: SbomFormat) -> Result<String> {
+    match format {
+        SbomFormat::CycloneDx => cyclonedx::to_json(bom, origin),
+        SbomFormat::Spdx => spdx2::to_json(bom, origin),
+        SbomFormat::Spdx3 => spdx3::to_json(bom, origin),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The part of SPDX 3.0.1 that our documents use (profiles core, software and simple licensing), in its
+//! JSON-LD form.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use foundation::epoch::rfc3339;
+use serde_json::{Value, json};
+
+use super::bom::{self, Bom, Component, Edges, Kind, Origin};
+use super::spdx;
+
+const CONTEXT: &str = "https://spdx.org/rdf/3.0.1/spdx-context.jsonld";
+/// The element that stands for "nothing" (SPDX 3.0.1, Core, `NoneElement`).
+const NONE: &str = "https://spdx.org/rdf/3.0.1/terms/Core/NoneElement";
+/// The element that stands for "nobody says" (the same, `NoAssertionElement`).
+const UNKNOWN: &str = "https://spdx.org/rdf/3.0.1/terms/Core/NoAssertionElement";
+/// The blank node with who made the document, and when.
+const CREATION: &str = "_:creation";
+const PROFILES: [&str; 3] = ["core", "simpleLicensing", "software"];
+
+/// The document as JSON: the same bytes for the same content.
+pub(crate) fn to_json(bom: &Bom, origin: &Origin<'_>) -> Result<String> {
+    let unnamed = Writer { bom, origin, namespace: String::new() }.document()?;
+    let namespace = spdx::namespace(bom, origin, 3, unnamed.to_string().as_bytes());
+    let document = Writer { bom, origin, namespace }.document()?;
+    let mut text = serde_json::to_string_pretty(&document)?;
+    text.push('\n');
+    Ok(text)
+}
+
+struct Writer<'a> {
+    bom: &'a Bom,
+    origin: &'a Origin<'a>,
+    namespace: String,
+}
+
+impl Writer<'_> {
+    fn document(&self) -> Result<Value> {
+        let agents = self.agents();
+        let mut elements: Vec<_> = agents
+            .iter()
+            .map(|(name, id)| element("Organization", id, json!({"name": name})))
+            .collect();
+        let scanner = self.origin.scanner.map(|it| ("Scanner", it.name, it.version));
+        let own = ("Tool", bom::TOOL, self.origin.tool_version);
+        let mut tools = Vec::new();
+        for (id, name, version) in [own].into_iter().chain(scanner) {
+            let id = self.iri(id);
+            let name = format!("{name} {version}");
+            elements.push(element("Tool", &id, json!({"name": name})));
+            tools.push(id);
+        }
+        elements.extend(self.licenses());
+        elements.extend(self.bom.all().map(|component| self.package(component, &agents)));
+        for edges in self.bom.edges() {
+            elements.extend(self.relationships(&edges));
+        }
+        elements.extend(self.declared_licenses());
+
+        let ids: Vec<_> = elements.iter().filter_map(|element| element.get("spdxId")).collect();
+        let (sbom, name) = (self.iri("Sbom"), &self.bom.subject.name);
+        let title = format!("{name} {}", self.bom.subject.version);
+        let bill = json!({
+            "name": title,
+            "rootElement": [self.of(&self.bom.subject)],
+            "element": ids,
+            "profileConformance": PROFILES,
+            "software_sbomType": [spdx::lifecycle(self.origin)],
+        });
+        let document = json!({
+            "name": title,
+            "rootElement": [sbom],
+            "element": [sbom],
+            "profileConformance": PROFILES,
+            "dataLicense": self.license("CC0-1.0"),
+        });
+        let vendor = agents.get(self.origin.vendor);
+        let mut graph = vec![json!({
+            "type": "CreationInfo",
+            "@id": CREATION,
+            "specVersion": "3.0.1",
+            "created": rfc3339(self.origin.epoch)?,
+            "createdBy": [vendor],
+            "createdUsing": tools,
+        })];
+        graph.push(element("SpdxDocument", &self.iri("Document"), document));
+        graph.push(element("software_Sbom", &sbom, bill));
+        graph.extend(elements);
+        Ok(json!({"@context": CONTEXT, "@graph": graph}))
+    }
+
+    /// Everyone who delivers something, by name, with the IRI that stands for them.
+    fn agents(&self) -> BTreeMap<&str, String> {
+        let suppliers = self.bom.all().filter_map(|component| component.supplier.as_deref());
+        let names = suppliers.chain([self.origin.vendor]);
+        names.map(|name| (name, self.named("Agent", name))).collect()
+    }
+
+    /// Each licence expression once, and the text of what SPDX has no name for.
+    fn licenses(&self) -> Vec<Value> {
+        let own = self.bom.all().filter_map(|component| component.license.as_deref());
+        let expressions: std::collections::BTreeSet<_> = own.chain(["CC0-1.0"]).collect();
+        let texts = self.bom.custom_licenses.iter().map(|(id, name)| {
+            let fields = json!({
+                "name": name,
+                "simplelicensing_licenseText": spdx::license_text(name),
+            });
+            element("simplelicensing_SimpleLicensingText", &self.iri(id), fields)
+        });
+        let expressions = expressions.into_iter().map(|expression| {
+            let used = self
+                .bom
+                .custom_licenses
+                .keys()
+                .filter(|id| expression.split([' ', '(', ')']).any(|word| word == id.as_str()));
+            let custom: Vec<_> = used
+                .map(|id| json!({"type": "DictionaryEntry", "key": id, "value": self.iri(id)}))
+                .collect();
+            let mut fields = json!({"simplelicensing_licenseExpression": expression});
+            if !custom.is_empty() {
+                insert(&mut fields, "simplelicensing_customIdToUri", custom.into());
+            }
+            element("simplelicensing_LicenseExpression", &self.license(expression), fields)
+        });
+        texts.chain(expressions).collect()
+    }
+
+    fn package(&self, component: &Component, agents: &BTreeMap<&str, String>) -> Value {
+        let mut fields = json!({
+            "name": component.name,
+            "software_packageVersion": component.version,
+            "software_primaryPurpose": match component.kind {
+                Kind::Application => "application",
+                Kind::Archive => "archive",
+                Kind::Container => "container",
+                Kind::File => "file",
+                Kind::Library => "library",
+                Kind::OperatingSystem => "operatingSystem",
+            },
+        });
+        if let Some(sha256) = &component.sha256 {
+            let hash = json!([{"type": "Hash", "algorithm": "sha256", "hashValue": sha256}]);
+            insert(&mut fields, "verifiedUsing", hash);
+        }
+        let supplier = component.supplier.as_deref().and_then(|name| agents.get(name));
+        let site = component.website.as_ref().or(component.vcs.as_ref());
+        for (name, value) in [
+            ("suppliedBy", supplier),
+            ("summary", component.description.as_ref()),
+            ("software_packageUrl", component.purl.as_ref()),
+            ("software_homePage", site),
+        ] {
+            if let Some(value) = value {
+                insert(&mut fields, name, value.as_str().into());
+            }
+        }
+        element("software_Package", &self.of(component), fields)
+    }
+
+    /// What a component depends on or holds; nothing at all is said as well.
+    fn relationships(&self, edges: &Edges<'_>) -> Vec<Value> {
+        let from = self.of(edges.from);
+        let targets = |to: &[&Component]| to.iter().map(|to| self.of(to)).collect::<Vec<_>>();
+        let mut required = targets(&edges.required);
+        if required.is_empty() {
+            required.push(if self.bom.complete { NONE } else { UNKNOWN }.to_owned());
+        }
+        let kind = if edges.contains() { "contains" } else { "dependsOn" };
+        let mut all = vec![self.relationship("Relationship", &from, kind, &required, None)];
+        if !edges.build_only.is_empty() {
+            let to = targets(&edges.build_only);
+            let kind = "LifecycleScopedRelationship";
+            all.push(self.relationship(kind, &from, "dependsOn", &to, Some(spdx::BUILD)));
+        }
+        all
+    }
+
+    /// Which component has which licence. What only ran while the subject was built is not part of it,
+    /// and its licence is said all the same.
+    fn declared_licenses(&self) -> Vec<Value> {
+        let licensed = self.bom.all().filter_map(|it| Some((it, it.license.as_ref()?)));
+        licensed
+            .map(|(component, expression)| {
+                let (from, to) = (self.of(component), [self.license(expression)]);
+                self.relationship("Relationship", &from, "hasDeclaredLicense", &to, None)
+            })
+            .collect()
+    }
+
+    fn relationship(
+        &self,
+        class: &str,
+        from: &str,
+        kind: &str,
+        to: &[String],
+        scope: Option<&str>,
+    ) -> Value {
+        let id = self.named(class, &format!("{from} {kind}"));
+        let mut fields = json!({
+            "from": from,
+            "relationshipType": kind,
+            "to": to,
+            "completeness": if self.bom.complete { "complete" } else { "noAssertion" },
+        });
+        if let Some(scope) = scope {
+            insert(&mut fields, "scope", scope.into());
+        }
+        element(class, &id, fields)
+    }
+
+    fn license(&self, expression: &str) -> String {
+        self.named("License", expression)
+    }
+
+    fn of(&self, component: &Component) -> String {
+        self.iri(&spdx::id(component))
+    }
+
+    /// An IRI for what has a name that is no IRI.
+    fn named(&self, class: &str, name: &str) -> String {
+        // The name may hold the name of the document, which is not known at first.
+        let name = name.replace(&self.namespace, "");
+        let digest = oci::Digest::sha256(name.as_bytes());
+        let unique: String = digest.hex().chars().take(16).collect();
+        self.iri(&format!("{class}-{unique}"))
+    }
+
+    fn iri(&self, id: &str) -> String {
+        format!("{}#{id}", self.namespace)
+    }
+}
+
+fn insert(fields: &mut Value, name: &str, value: Value) {
+    if let Value::Object(fields) = fields {
+        fields.insert(name.to_owned(), value);
+    }
+}
+
+fn element(class: &str, id: &str, mut fields: Value) -> Value {
+    for (name, value) in [("type", class), ("spdxId", id), ("creationInfo", CREATION)] {
+        insert(&mut fields, name, value.into());
+    }
+    fields
+}

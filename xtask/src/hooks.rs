@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Installs the commit hook: before each commit, the gates that compile nothing, on what would be committed.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail};
+use engine::{Run, Ui};
+use foundation::atomic;
+use xshell::{Shell, cmd};
+
+/// Knows its own line, so that it replaces an older form of itself and no hook of somebody else.
+const MARK: &str = "# Installed by `cargo xtask setup --hooks`.";
+
+/// A gate whose program is missing here runs in CI.
+const HOOK: &str = "\
+cargo xtask validate --staged
+code=$?
+if [ \"$code\" -eq 3 ]; then exit 0; fi
+exit \"$code\"
+";
+
+/// Writes the hook, or with `dry` says where it would be.
+///
+/// # Errors
+/// When another hook is there, or Git does not tell where hooks are.
+pub(crate) fn install(run: &Run, dry: bool, ui: &Ui) -> Result<u8> {
+    let git = Shell::new().context("cannot tell the current folder")?;
+    git.change_dir(run.workspace.root());
+    let place = cmd!(git, "git rev-parse --git-path hooks/pre-commit")
+        .quiet()
+        .read()
+        .context("cannot tell where the hooks of this repository are")?;
+    let place: PathBuf = run.workspace.root().join(place);
+    if dry {
+        ui.status("Would write", &place.display().to_string());
+        return Ok(0);
+    }
+    match std::fs::read_to_string(&place) {
+        Ok(text) if !text.contains(MARK) => bail!(
+            "there is a hook at {} that is not ours: add `cargo xtask validate --staged` to it, \
+             or remove it",
+            place.display()
+        ),
+        _ => {}
+    }
+    let hook = format!("#!/bin/sh\n{MARK}\n{HOOK}");
+    atomic::write_with(&place, 0o755, |file| Ok(file.write_all(hook.as_bytes())?))?;
+    ui.status("Installed", &place.display().to_string());
+    Ok(0)
+}

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Installs programs that are missing, from the package managers that the machine is set up for.
+
+use std::io::{IsTerminal as _, Write as _, stderr, stdin};
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use engine::tool::{Source, programs, spec};
+use engine::{Need, Run, Step, StepLog, Ui};
+use foundation::atomic;
+use foundation::text::seconds;
+
+use self::work::Work;
+
+mod apt;
+mod packages;
+mod suite;
+mod unpacked;
+mod work;
+
+/// The programs of the catalogue that are missing or too old, of those that can be installed. With `steps`,
+/// those that one of them uses, tests included.
+pub(crate) fn missing(run: &Run, steps: Option<&[&'static dyn Step]>) -> Vec<&'static str> {
+    let used: Option<Vec<_>> =
+        steps.map(|steps| steps.iter().flat_map(|step| step.needs(run)).collect());
+    let is_used = |name| {
+        used.as_ref().is_none_or(|needs: &Vec<Need>| {
+            [Need::Tool(name), Need::Wanted(name), Need::Test(name)]
+                .iter()
+                .any(|need| needs.contains(need))
+        })
+    };
+    programs()
+        .filter(|spec| !matches!(spec.source, Source::ByHand(_)))
+        .map(|spec| spec.name)
+        .filter(|name| is_used(name) && run.tools.check(name).is_err())
+        .collect()
+}
+
+/// Installs `tools` and what they need themselves, after a question that says what that takes. With `dry` it
+/// only shows the commands. Everything is tried, and every failure is reported.
+///
+/// # Errors
+/// When the log can't be written, or the run is stopped.
+pub(crate) fn run(run: &Run, tools: &[&'static str], dry: bool, ui: &Ui) -> Result<u8> {
+    if tools.is_empty() {
+        ui.status("Finished", "every program is there");
+        return Ok(0);
+    }
+    if !(dry || run.options.yes || stdin().is_terminal() && stderr().is_terminal()) {
+        ui.warn(&format!(
+            "not installed without a terminal to ask on: {}\n    fix: cargo xtask setup --yes",
+            tools.join(", ")
+        ));
+        return Ok(1);
+    }
+    let log = log(run)?;
+    let tools = with_prerequisites(run, &log, tools)?;
+    let work = Work::of(&tools);
+    if dry {
+        for command in work.commands(run) {
+            ui.status("Would run", &run.tools.line(&command));
+        }
+        return Ok(0);
+    }
+    let started = Instant::now();
+    if work.uses_lists()
+        && let Err(error) = apt::update(run, &log)
+    {
+        // What is in older lists can be installed all the same.
+        ui.warn(&format!("the package lists could not be updated: {error:#}"));
+    }
+    let summary = work.summary(run, &log)?;
+    if !run.options.yes && !ask(&summary)? {
+        atomic::write(&declined(run), tools.join("\n").as_bytes())?;
+        return Ok(1);
+    }
+    ui.status("Installing", &summary);
+    let mut failed = false;
+    for error in work.carry_out(run, &log, ui) {
+        failed = true;
+        ui.error(&error);
+    }
+    if run.tools.stop().requested() {
+        bail!("the run was stopped");
+    }
+    run.tools.forget();
+    for name in &tools {
+        if let Err(missing) = run.tools.check(name) {
+            failed = true;
+            ui.error(&format!("{}; fix: {}", missing.problem, missing.fix));
+        }
+    }
+    let took = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let log = log.path().display();
+    ui.status("Finished", &format!("set-up took {} (log: {log})", seconds(took)));
+    Ok(u8::from(failed))
+}
+
+/// Whether the person has declined to install each of `tools` before: they are not offered again. `setup`
+/// offers them all the same.
+pub(crate) fn was_declined(run: &Run, tools: &[&'static str]) -> bool {
+    let names = std::fs::read_to_string(declined(run)).unwrap_or_default();
+    !run.options.yes && tools.iter().all(|tool| names.lines().any(|name| name == *tool))
+}
+
+fn declined(run: &Run) -> PathBuf {
+    run.workspace.scratch().join("declined")
+}
+
+/// Moves the pins of Debian packages to the newest versions.
+///
+/// # Errors
+/// When a suite can't be read, or the pins can't be written.
+pub(crate) fn update_pins(run: &Run, ui: &Ui) -> Result<u8> {
+    let pinned = programs().filter_map(|spec| match spec.source {
+        Source::Pinned { package, .. } => Some(package),
+        _ => None,
+    });
+    suite::update_pins(run, &log(run)?, &pinned.collect::<Vec<_>>(), ui)?;
+    Ok(0)
+}
+
+fn log(run: &Run) -> Result<StepLog> {
+    let log = run.tools.log(&run.workspace.scratch().join("logs"), "setup")?;
+    Ok(log.echoing(run.options.verbose))
+}
+
+/// `tools`, and those that install or run some of them.
+fn with_prerequisites(
+    run: &Run,
+    log: &StepLog,
+    tools: &[&'static str],
+) -> Result<Vec<&'static str>> {
+    let mut all = tools.to_vec();
+    let has = |all: &[&'static str], test: fn(&Source) -> bool| {
+        all.iter().filter_map(|name| spec(name)).any(|spec| test(&spec.source))
+    };
+    let add = |all: &mut Vec<_>, name| {
+        if !all.contains(&name) {
+            all.push(name);
+        }
+    };
+    if has(&all, |source| matches!(source, Source::Node(_))) {
+        for name in ["node", "npm"] {
+            if run.tools.check(name).is_err() {
+                add(&mut all, name);
+            }
+        }
+    }
+    if has(&all, |source| *source == Source::Python) && !packages::makes_environments(run, log)? {
+        add(&mut all, "python3");
+    }
+    Ok(all)
+}
+
+fn ask(summary: &str) -> Result<bool> {
+    let mut err = stderr().lock();
+    write!(err, "Install {summary}? [y/N] ")?;
+    err.flush()?;
+    let mut answer = String::new();
+    stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Programs that are packages of Python or of Node.js: installed below `target/tools` from the index
+//! that pip or npm is set up for, at pinned versions with checked sums.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use engine::{Run, StepLog};
+use foundation::command::{Command, quote};
+use foundation::{atomic, tree};
+
+/// The pinned Python packages.
+const PYTHON_LOCK: &str = "xtask/data/python/tools.txt";
+/// The folder with the pinned npm packages and the scripts that use them.
+const NODE_LOCK: &str = "xtask/data/node";
+
+/// The configuration of npm for the whole machine, as Debian's npm reads it.
+const NPM_CONFIGURATION: &str = "/etc/npmrc";
+
+fn tools(run: &Run) -> PathBuf {
+    run.workspace.target().join("tools")
+}
+
+/// The commands that make the Python environment.
+pub(super) fn python_commands(run: &Run) -> Vec<Command> {
+    let home = tools(run).join("python");
+    let pip = home.join("bin/pip");
+    vec![
+        run.command("python3").args(["-m", "venv"]).arg(&home),
+        run.command(&pip.to_string_lossy())
+            .args(["install", "--quiet", "--disable-pip-version-check", "--no-input"])
+            .args(["--only-binary=:all:", "--require-hashes", "--requirement", PYTHON_LOCK]),
+    ]
+}
+
+/// Makes the Python environment, and links `programs` out of it into `target/tools/bin`.
+///
+/// # Errors
+/// When a command fails, or a link can't be made.
+pub(super) fn install_python(run: &Run, log: &StepLog, programs: &[&str]) -> Result<()> {
+    for command in python_commands(run) {
+        run.exec(log, &command)?;
+    }
+    let bin = tools(run).join("bin");
+    fs::create_dir_all(&bin).with_context(|| format!("cannot make {}", bin.display()))?;
+    for program in programs {
+        let link = bin.join(program);
+        tree::remove(&link)?;
+        let target = tools(run).join("python/bin").join(program);
+        symlink(&target, &link).with_context(|| format!("cannot make {}", link.display()))?;
+    }
+    Ok(())
+}
+
+/// How many Python packages the lock holds.
+///
+/// # Errors
+/// When it can't be read.
+pub(super) fn python_count(run: &Run) -> Result<usize> {
+    let path = run.workspace.root().join(PYTHON_LOCK);
+    let lock =
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(lock.lines().filter(|line| line.contains("==") && !line.starts_with('#')).count())
+}
+
+/// Whether `python3` can make an environment: Debian packs that apart from Python itself.
+///
+/// # Errors
+/// When the run is stopped.
+pub(super) fn makes_environments(run: &Run, log: &StepLog) -> Result<bool> {
+    if run.tools.check("python3").is_err() {
+        return Ok(false);
+    }
+    let command = run.command("python3").args(["-c", "import ensurepip, venv"]);
+    Ok(run.attempt(log, &command)?.code() == Some(0))
+}
+
+/// The command that installs the npm packages, in the folder that the lock was copied to.
+pub(super) fn node_command(run: &Run) -> Command {
+    let command = Command::new("npm", tools(run).join("node")).args([
+        "ci",
+        "--ignore-scripts",
+        "--no-audit",
+        "--no-fund",
+        "--loglevel=error",
+    ]);
+    // An npm that is no Debian package looks for the configuration of the machine elsewhere.
+    if Path::new(NPM_CONFIGURATION).exists() {
+        return command.env("npm_config_globalconfig", NPM_CONFIGURATION);
+    }
+    command
+}
+
+/// Installs the npm packages, and makes `program` in `target/tools/bin` run `script`.
+///
+/// # Errors
+/// When npm fails, or a file can't be written.
+pub(super) fn install_node(run: &Run, log: &StepLog, program: &str, script: &str) -> Result<()> {
+    let home = tools(run).join("node");
+    for name in ["package.json", "package-lock.json", script] {
+        let from = run.workspace.root().join(NODE_LOCK).join(name);
+        let content = fs::read(&from).with_context(|| format!("cannot read {}", from.display()))?;
+        atomic::write(&home.join(name), &content)?;
+    }
+    run.exec(log, &node_command(run))?;
+    let node = run.tools.find("node").context("node is not installed: cargo xtask setup")?;
+    let [node, script] = [node, home.join(script)].map(|path| quote(path.as_os_str()));
+    let wrapper = format!("#!/bin/sh\nexec {node} {script} \"$@\"\n");
+    atomic::write_with(&tools(run).join("bin").join(program), 0o755, |file| {
+        std::io::Write::write_all(file, wrapper.as_bytes())?;
+        Ok(())
+    })
+}

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Programs of Debian packages that do not fit the suite of the machine, without touching the system: fetched
+//! from the mirror that it is set up for, checked, and unpacked below `target/tools`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use debian::apt::{self, Apt};
+use engine::tool::{PINS, Pin, PinnedFile, STABLE, pin, pins_text};
+use engine::{Run, StepLog, Ui};
+use foundation::command::Command;
+use foundation::{atomic, checksum, emulation, tree};
+use release::Architecture;
+
+use super::apt::{checked, host};
+
+/// Names an archive that keeps old versions, as the root that `pool/` is in: a pinned file that the mirror
+/// has dropped is looked for there.
+const ARCHIVE: &str = "XTASK_DEBIAN_ARCHIVE";
+
+/// apt's own program that fetches a file and checks it, with the proxy and the certificates that apt has.
+const HELPER: &str = "/usr/lib/apt/apt-helper";
+
+/// A package and the program in it that is needed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Package {
+    /// The name of the program below `target/tools/bin`.
+    pub(super) program: &'static str,
+    /// The name of the package.
+    pub(super) name: &'static str,
+    /// Where the program is in it.
+    pub(super) file: &'static str,
+}
+
+impl Package {
+    /// The commands that fetch it from [`STABLE`].
+    pub(super) fn stable_commands(self, run: &Run) -> Vec<Command> {
+        let folder = folder(run, &format!("{STABLE}-{}", emulation::host().oci()));
+        let apt = Apt::at(folder.clone(), emulation::host());
+        vec![apt.update(), apt.fetch(self.name, &folder), self.unpack_any(run, &folder)]
+    }
+
+    /// The commands that fetch its pinned file.
+    pub(super) fn pinned_commands(self, run: &Run) -> Vec<Command> {
+        let Some(pin) = pin(self.name) else { return Vec::new() };
+        let to = self.pinned_path(run);
+        let from = format!("${{{ARCHIVE}:-MIRROR}}");
+        let unpack = self.unpack(run, &to);
+        vec![download(run, &from, pin.file(emulation::host()), &to), unpack]
+    }
+
+    /// Puts its program into `target/tools/bin`, from the package that [`STABLE`] has: apt checks it by the
+    /// signed index. `apt` is what [`stable`] gave.
+    ///
+    /// # Errors
+    /// When the suite has no such package, or the package no such program.
+    pub(super) fn install_stable(self, run: &Run, log: &StepLog, apt: &Apt) -> Result<()> {
+        let here = folder(run, "downloads").join(self.name);
+        tree::remove(&here)?;
+        fs::create_dir_all(&here).with_context(|| format!("cannot make {}", here.display()))?;
+        run.exec(log, &apt.fetch(self.name, &here))?;
+        let entries =
+            fs::read_dir(&here).with_context(|| format!("cannot read {}", here.display()))?;
+        let files = entries.map(|it| Ok(it?.path())).collect::<std::io::Result<Vec<_>>>()?;
+        let [file] = files.as_slice() else {
+            bail!("apt-get left {} files of {} in {}", files.len(), self.name, here.display())
+        };
+        self.place(run, log, file)
+    }
+
+    /// Puts its program into `target/tools/bin`, from the pinned file and from no other.
+    ///
+    /// # Errors
+    /// When no archive has the file, or what one has differs from the pin.
+    pub(super) fn install_pinned(self, run: &Run, log: &StepLog) -> Result<()> {
+        let pin = pin(self.name)
+            .with_context(|| format!("{PINS} has no [{}]: add it there", self.name))?;
+        let (printed, suite) = host(run, log)?;
+        let mut archives = vec![apt::archive(&printed, &suite)?];
+        if let Ok(archive) = std::env::var(ARCHIVE) {
+            archives.push(archive.trim_end_matches('/').to_owned());
+        }
+        let wanted = pin.file(emulation::host());
+        let to = self.pinned_path(run);
+        let mut tried = Vec::new();
+        for archive in archives {
+            tree::remove(&to)?;
+            if let Some(parent) = to.parent() {
+                fs::create_dir_all(parent)
+                    .with_context(|| format!("cannot make {}", parent.display()))?;
+            }
+            let finished = run.attempt(log, &download(run, &archive, wanted, &to))?;
+            if finished.code() != Some(0) {
+                tried.push((archive, reason(finished.stderr())));
+                continue;
+            }
+            let (sha256, _) = checksum::sha256(&to)?;
+            ensure!(
+                sha256 == wanted.sha256,
+                "{} has the SHA-256 {sha256}, and {PINS} has {}: it is not installed",
+                to.display(),
+                wanted.sha256
+            );
+            return self.place(run, log, &to);
+        }
+        bail!(unmet(self.name, pin, &tried))
+    }
+
+    fn pinned_path(self, run: &Run) -> PathBuf {
+        folder(run, "pinned").join(format!("{}.deb", self.name))
+    }
+
+    fn unpacked(self, run: &Run) -> PathBuf {
+        folder(run, "content").join(self.program)
+    }
+
+    fn unpack(self, run: &Run, file: &Path) -> Command {
+        run.command("dpkg-deb").arg("--extract").arg(file).arg(self.unpacked(run))
+    }
+
+    /// As [`Package::unpack`], for a person: the version in the name of the file is not known yet.
+    fn unpack_any(self, run: &Run, folder: &Path) -> Command {
+        self.unpack(run, &folder.join(format!("{}_VERSION.deb", self.name)))
+    }
+
+    /// Unpacks the package in `file` and takes the program out.
+    fn place(self, run: &Run, log: &StepLog, file: &Path) -> Result<()> {
+        let unpacked = self.unpacked(run);
+        tree::remove(&unpacked)?;
+        fs::create_dir_all(&unpacked)
+            .with_context(|| format!("cannot make {}", unpacked.display()))?;
+        run.exec(log, &self.unpack(run, file))?;
+        let program = fs::read(unpacked.join(self.file))
+            .with_context(|| format!("the package {} holds no {}", self.name, self.file))?;
+        let place = run.workspace.target().join("tools/bin").join(self.program);
+        atomic::write_with(&place, 0o755, |file| {
+            std::io::Write::write_all(file, &program)?;
+            Ok(())
+        })?;
+        tree::remove(&unpacked)?;
+        tree::remove(file)
+    }
+}
+
+fn folder(run: &Run, name: &str) -> PathBuf {
+    run.workspace.target().join("tools/apt").join(name)
+}
+
+/// apt for [`STABLE`], with its index.
+///
+/// # Errors
+/// When the mirror does not have that suite, or its index can't be trusted.
+pub(super) fn stable(run: &Run, log: &StepLog) -> Result<Apt> {
+    indexed(run, log, STABLE, emulation::host())
+}
+
+fn indexed(run: &Run, log: &StepLog, suite: &str, architecture: Architecture) -> Result<Apt> {
+    let (printed, host) = host(run, log)?;
+    let sources = apt::suite_sources(&printed, &host, suite)?;
+    let folder = folder(run, &format!("{suite}-{}", architecture.oci()));
+    let apt = Apt::new(folder, architecture, &sources)?;
+    checked(run, log, &apt.update())?;
+    Ok(apt)
+}
+
+/// Fetches `file` from `archive`, and fails when its SHA-256 is another.
+fn download(run: &Run, archive: &str, file: &PinnedFile, to: &Path) -> Command {
+    run.command(HELPER)
+        .args(["-o", "APT::Sandbox::User=root", "download-file"])
+        .arg(format!("{archive}/{}", file.path))
+        .arg(to)
+        .arg(format!("SHA256:{}", file.sha256))
+        .env("LC_ALL", "C")
+}
+
+/// Why apt-helper failed, from what it printed.
+fn reason(printed: &str) -> String {
+    let mismatch = printed.contains("Hash Sum mismatch");
+    let error = printed.lines().find_map(|line| line.strip_prefix("E: "));
+    match (mismatch, error) {
+        (true, _) => "has another file in its place (the SHA-256 differs)".to_owned(),
+        (false, Some(error)) => error.trim().to_owned(),
+        (false, None) => "cannot be fetched".to_owned(),
+    }
+}
+
+/// The error for a pin that no archive meets.
+fn unmet(package: &str, pin: &Pin, tried: &[(String, String)]) -> String {
+    let tried: Vec<_> =
+        tried.iter().map(|(archive, reason)| format!("\n      {archive}: {reason}")).collect();
+    format!(
+        "no archive has {package} {} as {PINS} pins it{}\n    fix: move the pin with `cargo xtask setup \
+         --update-pins` and commit {PINS}, or set {ARCHIVE} to the root of an archive that keeps old versions",
+        pin.version,
+        tried.concat()
+    )
+}
+
+/// Moves every pin to the version that its suite has now.
+///
+/// # Errors
+/// When a suite can't be read, or has not the same version for both architectures.
+pub(crate) fn update_pins(
+    run: &Run,
+    log: &StepLog,
+    packages: &[&'static str],
+    ui: &Ui,
+) -> Result<()> {
+    let mut pins = BTreeMap::new();
+    for package in packages {
+        let old = pin(package)
+            .with_context(|| format!("{PINS} has no [{package}]: add it with its suite"))?;
+        let find = |architecture| newest(run, log, &old.suite, package, architecture);
+        let (amd64, arm64) = (find(Architecture::Amd64)?, find(Architecture::Arm64)?);
+        ensure!(
+            amd64.0 == arm64.0,
+            "{} has {package} {} for amd64 and {} for arm64: rerun when both are built",
+            old.suite,
+            amd64.0,
+            arm64.0
+        );
+        if amd64.0 == old.version {
+            ui.status("Unchanged", &format!("{package} {}", old.version));
+        } else {
+            ui.status("Moved", &format!("{package} from {} to {}", old.version, amd64.0));
+        }
+        let suite = old.suite.clone();
+        pins.insert(*package, Pin { suite, version: amd64.0, amd64: amd64.1, arm64: arm64.1 });
+    }
+    atomic::write(&run.workspace.root().join(PINS), pins_text(&pins).as_bytes())
+}
+
+/// The version of `package` that `suite` has for `architecture`, and its file.
+fn newest(
+    run: &Run,
+    log: &StepLog,
+    suite: &str,
+    package: &str,
+    architecture: Architecture,
+) -> Result<(String, PinnedFile)> {
+    let apt = indexed(run, log, suite, architecture)?;
+    let shown = run.capture(log, &apt.show(package))?;
+    read_stanza(&String::from_utf8_lossy(&shown))
+        .with_context(|| format!("{suite} has no {package} for {}", architecture.oci()))
+}
+
+/// Version, path and SHA-256 of the first stanza of `apt-cache show`, which is the newest.
+fn read_stanza(shown: &str) -> Option<(String, PinnedFile)> {
+    let stanza = shown.split("\n\n").next()?;
+    let field = |name: &str| {
+        let mut lines = stanza.lines();
+        lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).map(str::to_owned)
+    };
+    let sha256 = field("SHA256").filter(|it| checksum::is_sha256(it))?;
+    Some((field("Version")?, PinnedFile { path: field("Filename")?, sha256 }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unmet_pin_names_what_was_tried_and_how_to_move_it() {
+        let pin = pin("cosign").unwrap();
+        let gone = "Err:1 http://m.example/x.deb\n  404  Not Found\n\
+                    E: Failed to fetch http://m.example/x.deb  404  Not Found\nE: Download Failed\n";
+        let other = "Err:1 x\n  Hash Sum mismatch\nE: Failed to fetch x  Hash Sum mismatch\n";
+        let tried = [
+            ("http://m.example/debian".to_owned(), reason(gone)),
+            ("http://old.example/debian".to_owned(), reason(other)),
+        ];
+        let text = unmet("cosign", pin, &tried);
+        for part in [
+            pin.version.as_str(),
+            "m.example/debian: Failed to fetch",
+            "404",
+            "old.example/debian: has another file",
+            "setup --update-pins",
+            ARCHIVE,
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert_eq!(reason(""), "cannot be fetched");
+    }
+
+    #[test]
+    fn the_newest_version_of_an_index_becomes_a_pin() {
+        let sum = "ab".repeat(32);
+        let shown = format!(
+            "Package: cosign\nVersion: 3.2.0-1\nFilename: pool/main/c/cosign/cosign_3.2.0-1_arm64.deb\n\
+             SHA256: {sum}\n\nPackage: cosign\nVersion: 3.1.1-2\n"
+        );
+        let (version, file) = read_stanza(&shown).unwrap();
+        assert_eq!(version, "3.2.0-1");
+        assert_eq!(file.path, "pool/main/c/cosign/cosign_3.2.0-1_arm64.deb");
+        assert_eq!(file.sha256, sum);
+        assert_eq!(read_stanza("Version: 1\nFilename: x\nMD5sum: 00\n"), None);
+    }
+}
