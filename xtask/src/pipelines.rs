@@ -26,6 +26,7 @@ use gates::docs::Docs;
 use gates::fmt::Fmt;
 use gates::fuzz::Fuzz;
 use gates::headers::Headers;
+use gates::layers::Layers;
 use gates::licenses::Licenses;
 use gates::lint::Lint;
 use gates::schema::Schema;
@@ -90,6 +91,7 @@ pub(crate) const STEPS: &[&dyn Step] = &[
     &TEST,
     &Coverage,
     &Headers,
+    &Layers,
     &Licenses,
     &Audit,
     &Deadcode,
@@ -217,6 +219,7 @@ pub(crate) const HOOK: Pipeline = Pipeline {
     stages: &[
         first(&Fmt),
         first(&Headers),
+        first(&Layers),
         first(&Licenses),
         first(&Deadcode),
         first(&Schema),
@@ -273,6 +276,7 @@ const GATES: &[Stage] = &[
     first(&COUNTED),
     after(&Coverage, &["test"]),
     first(&Headers),
+    first(&Layers),
     first(&Licenses),
     first(&Audit),
     first(&Deadcode),
@@ -368,6 +372,7 @@ const GATE_NAMES: &[&str] = &[
     "test",
     "coverage",
     "headers",
+    "layers",
     "licenses",
     "audit",
     "deadcode",

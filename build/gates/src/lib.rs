@@ -12,6 +12,7 @@ pub mod docs;
 pub mod fmt;
 pub mod fuzz;
 pub mod headers;
+pub mod layers;
 pub mod licenses;
 pub mod lint;
 pub mod schema;

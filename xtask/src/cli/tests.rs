@@ -113,7 +113,7 @@ fn parts_of_a_release_are_built_and_put_together() {
 #[test]
 fn the_gates_belong_to_releases_and_not_to_snapshots() {
     for (line, release, gates) in
-        [("xtask release --snapshot", false, 0), ("xtask release", true, 13)]
+        [("xtask release --snapshot", false, 0), ("xtask release", true, 14)]
     {
         let request = read(line).unwrap();
         let Verb::Pipeline(pipeline) = request.verb else { panic!("{line}: another verb") };

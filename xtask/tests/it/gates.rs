@@ -8,7 +8,7 @@ use crate::common::{Answer, Fixture, have, only, path};
 const LIB: &str = "one/src/lib.rs";
 
 /// The gates that need no program but those of Rust.
-const GATES: &[&str] = &["test", "headers", "deadcode", "secrets", "docs"];
+const GATES: &[&str] = &["test", "headers", "layers", "deadcode", "secrets", "docs"];
 /// What the gates `fmt` and `lint` need beside.
 const FMT: &[&str] = &["shfmt", "taplo"];
 const LINT: &[&str] = &["shellcheck", "systemd-analyze"];

@@ -26,7 +26,7 @@ fn set(names: &[&str]) -> BTreeSet<String> {
 struct Hooked(Fixture);
 
 /// Gates of the commit hook that need no program.
-const PLAIN: &[&str] = &["deadcode", "docs", "headers", "secrets"];
+const PLAIN: &[&str] = &["deadcode", "docs", "headers", "layers", "secrets"];
 
 impl Hooked {
     fn new() -> Self {

@@ -326,6 +326,23 @@ fn what_nobody_should_write() {
             let line = fixture.replace(LIB, "#[cfg(test)]", item) + 1;
             (LIB, Some(line), "unused-public")
         }),
+        ("layers", |fixture| {
+            let file = |from: &str, to: &str| {
+                format!(
+                    "\n//! Half of a circle.\n\npub(crate) fn {from}(n: u32) -> u32 {{\n    \
+                     n.checked_sub(1).map_or(0, crate::{to}::{to})\n}}\n"
+                )
+            };
+            fixture.write_with_header("one/src/left.rs", &file("left", "right"));
+            fixture.write_with_header("one/src/right.rs", &file("right", "left"));
+            fixture.replace(LIB, "    a + b", "    a + b + left::left(0)");
+            fixture.replace(LIB, "/// The sum.", "mod left;\nmod right;\n\n/// The sum.");
+            ("one/src/left.rs", Some(7), "import-circle")
+        }),
+        ("layers", |fixture| {
+            fixture.append("release.toml", "\n[gates.layers]\norder = [[\"one\"], [\"one\"]]\n");
+            ("release.toml", None, "unknown-crate")
+        }),
         ("secrets", |fixture| {
             // In two parts, so that it is no secret here.
             fixture.write_with_header("note.toml", concat!("id = \"AKIA", "IOSFODNN7EXAMPLE\"\n"));

@@ -15,6 +15,8 @@ pub struct Gates {
     pub secrets: Exceptions,
     /// `[gates.deadcode]`.
     pub deadcode: Exceptions,
+    /// `[gates.layers]`.
+    pub layers: Layers,
     /// `[gates.coverage]`.
     pub coverage: Coverage,
     /// `[gates.schema]`; without it there is no schema to look at.
@@ -23,6 +25,16 @@ pub struct Gates {
     pub licenses: Licenses,
     /// `[gates.audit]`.
     pub audit: Audit,
+}
+
+/// `[gates.layers]`: the order of the crates.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Layers {
+    /// Folders of crates in rows, from the top: a crate depends on crates of lower rows alone.
+    pub order: Vec<Vec<String>>,
+    /// Exceptions, each with its reason.
+    pub allow: Vec<Allowance>,
 }
 
 /// A gate whose findings can be excused one by one.

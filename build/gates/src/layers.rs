@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Gate: crates depend on crates below them, and files of a crate import each other in no circle.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use engine::{Input, Outcome, Plan, Run, Step, StepLog, allowed};
+use foundation::source;
+use rules::{imports, layers};
+
+/// `cargo xtask layers`.
+pub struct Layers;
+
+impl Step for Layers {
+    fn name(&self) -> &'static str {
+        "layers"
+    }
+
+    fn about(&self) -> &'static str {
+        "stop dependencies that go up the order of crates, and circles of imports"
+    }
+
+    fn is_gate(&self) -> bool {
+        true
+    }
+
+    fn plan(&self, _run: &Run) -> Result<Plan> {
+        Ok(Plan::new()
+            .native(
+                "compare dependencies with [gates.layers], and follow the imports of every file",
+            )
+            .reads(Input::Source(PathBuf::new())))
+    }
+
+    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        let rust = run.workspace.texts(|path| source::has_extension(path, "rs"))?;
+        let manifests = run.workspace.texts(|path| path.ends_with("Cargo.toml"))?;
+        let gate = &run.workspace.product().gates.layers;
+        let members = layers::members(&manifests)?;
+        log.note(&format!("{} crates, {} files", members.len(), rust.len()));
+        let mut findings = Vec::new();
+        // A workspace that declares no order has none.
+        if !gate.order.is_empty() {
+            findings.extend(layers::upward(&gate.order, &manifests)?);
+        }
+        let folders: Vec<_> = members.iter().map(String::as_str).collect();
+        findings.extend(imports::circles(&folders, &rust));
+        let fact = format!("{} crates, {} files", members.len(), rust.len());
+        Ok(allowed::judge("layers", &findings, &gate.allow, fact))
+    }
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The order of the crates: dependencies go down it, never up or sideways.
+//!
+//! Dependencies of tests (`dev-dependencies`) are free: Cargo allows a mock to depend on what is tested with it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, Result};
+use foundation::finding::Finding;
+use foundation::source::File;
+
+use crate::manifest::{declared, folder, line_of};
+
+/// Where the workspace lists its crates.
+const ROOT: &str = "Cargo.toml";
+/// Where the order is declared.
+const CONFIGURATION: &str = "release.toml";
+/// The tables of a manifest that the order is about.
+const TABLES: &[&str] = &["dependencies", "build-dependencies"];
+
+/// The folders of the crates of the workspace, as the root's manifest among `manifests` lists them.
+///
+/// # Errors
+/// When it is malformed.
+pub fn members(manifests: &[File]) -> Result<Vec<String>> {
+    let Some(root) = manifests.iter().find(|file| file.path == ROOT) else { return Ok(Vec::new()) };
+    let table = parse(root)?;
+    let members = table
+        .get("workspace")
+        .and_then(|it| it.get("members"))
+        .and_then(toml::Value::as_array)
+        .into_iter()
+        .flatten();
+    Ok(members.filter_map(|it| it.as_str().map(str::to_owned)).collect())
+}
+
+/// A finding for every dependency between the crates of the workspace that does not go down `order`, which
+/// lists their folders in rows from the top, and for every crate that is missing there or unknown.
+///
+/// # Errors
+/// When a manifest is malformed.
+pub fn upward(order: &[Vec<String>], manifests: &[File]) -> Result<Vec<Finding>> {
+    let members = members(manifests)?;
+    let rows: BTreeMap<&str, usize> = order
+        .iter()
+        .enumerate()
+        .flat_map(|(row, folders)| folders.iter().map(move |folder| (folder.as_str(), row)))
+        .collect();
+    let mut findings = misplaced(&members, order, &rows);
+    let mut names = BTreeMap::new();
+    let mut crates = Vec::new();
+    for manifest in manifests.iter().filter(|it| members.iter().any(|m| m == folder(&it.path))) {
+        let table = parse(manifest)?;
+        let name = table.get("package").and_then(|it| it.get("name")).and_then(toml::Value::as_str);
+        names.insert(name.unwrap_or_default().to_owned(), folder(&manifest.path));
+        crates.push((manifest, table));
+    }
+    for (manifest, table) in &crates {
+        let own = folder(&manifest.path);
+        for name in declared(table, TABLES) {
+            let Some(other) = names.get(&name) else { continue };
+            let (Some(from), Some(to)) = (rows.get(own), rows.get(other)) else { continue };
+            if to <= from {
+                findings.push(Finding {
+                    line: line_of(&manifest.text, &name),
+                    ..Finding::in_file(
+                        manifest.path.clone(),
+                        "upward-dependency",
+                        format!("{own} depends on {other}, which is not below it"),
+                        "move what it needs into a crate below, or pass it as an argument; the order is \
+                         [gates.layers] of release.toml",
+                    )
+                });
+            }
+        }
+    }
+    Ok(findings)
+}
+
+/// Findings for crates that the order does not place exactly once, and for places without a crate.
+fn misplaced(
+    members: &[String],
+    order: &[Vec<String>],
+    rows: &BTreeMap<&str, usize>,
+) -> Vec<Finding> {
+    let finding = |rule, message, fix| Finding::in_file(CONFIGURATION, rule, message, fix);
+    let unplaced = members.iter().filter(|it| !rows.contains_key(it.as_str())).map(|member| {
+        finding(
+            "unplaced-crate",
+            format!("[gates.layers] does not place {member}"),
+            "add it to a row of `order`: above what it depends on",
+        )
+    });
+    let mut seen = BTreeSet::new();
+    let wrong = order.iter().flatten().filter_map(|folder| {
+        if !members.contains(folder) {
+            let message = format!("{folder} of [gates.layers] is no crate of the workspace");
+            Some(finding("unknown-crate", message, "remove it"))
+        } else if seen.insert(folder) {
+            None
+        } else {
+            let message = format!("[gates.layers] places {folder} twice");
+            Some(finding("unknown-crate", message, "remove one of them"))
+        }
+    });
+    unplaced.chain(wrong).collect()
+}
+
+fn parse(manifest: &File) -> Result<toml::Table> {
+    toml::from_str(&manifest.text).with_context(|| format!("{} is malformed", manifest.path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WORKSPACE: &str = "[workspace]\nmembers = [\"app\", \"lib/one\", \"lib/two\"]\n";
+
+    fn file(path: &str, text: &str) -> File {
+        File { path: path.to_owned(), text: text.to_owned() }
+    }
+
+    fn found(order: &[&[&str]], manifests: &[(&str, &str)]) -> Vec<String> {
+        let order: Vec<Vec<String>> =
+            order.iter().map(|row| row.iter().map(|it| (*it).to_owned()).collect()).collect();
+        let manifests: Vec<_> = manifests.iter().map(|(path, text)| file(path, text)).collect();
+        let findings = upward(&order, &manifests).unwrap();
+        findings.iter().map(|it| it.to_string().split('\n').next().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn dependencies_go_down_and_neither_up_nor_sideways() {
+        let one =
+            "[package]\nname = \"one\"\n[dependencies]\ntwo.workspace = true\nserde = \"1\"\n";
+        let two = "[package]\nname = \"two\"\n[dev-dependencies]\none.workspace = true\n";
+        let app =
+            "[package]\nname = \"app\"\n[target.'cfg(unix)'.dependencies]\none = {}\ntwo = {}\n";
+        let all = [
+            ("Cargo.toml", WORKSPACE),
+            ("app/Cargo.toml", app),
+            ("lib/one/Cargo.toml", one),
+            ("lib/two/Cargo.toml", two),
+        ];
+        assert_eq!(found(&[&["app"], &["lib/one"], &["lib/two"]], &all), [""; 0]);
+        let sideways = "lib/one/Cargo.toml:4: upward-dependency: lib/one depends on lib/two, which is not below it";
+        assert_eq!(found(&[&["app"], &["lib/one", "lib/two"]], &all), [sideways]);
+        assert_eq!(found(&[&["app"], &["lib/two"], &["lib/one"]], &all), [sideways]);
+        let up = found(&[&["lib/one"], &["app"], &["lib/two"]], &all);
+        assert_eq!(
+            up,
+            ["app/Cargo.toml:4: upward-dependency: app depends on lib/one, which is not below it"]
+        );
+    }
+
+    #[test]
+    fn every_crate_has_one_place() {
+        let all = [("Cargo.toml", WORKSPACE)];
+        assert_eq!(
+            found(&[&["app", "lib/one"], &["lib/one", "gone"]], &all),
+            [
+                "release.toml: unplaced-crate: [gates.layers] does not place lib/two",
+                "release.toml: unknown-crate: [gates.layers] places lib/one twice",
+                "release.toml: unknown-crate: gone of [gates.layers] is no crate of the workspace",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_malformed_manifest_is_named() {
+        let error = upward(&[], &[file("Cargo.toml", "[")]).unwrap_err();
+        assert!(error.to_string().contains("Cargo.toml is malformed"));
+    }
+}
