@@ -4,8 +4,10 @@
 //! The programs that carry out a Containerfile, each in a store of its own.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
 
+use anyhow::{Context as _, Result};
 use foundation::command::Command;
 use release::Architecture;
 
@@ -26,8 +28,15 @@ pub(super) struct Job {
     pub(super) epoch: u64,
 }
 
+/// A link in [`Job::folder`] to the layout of the base. The builder makes an image name of what follows
+/// `oci:`, and such a name has no upper-case letters, which a path may have.
+const BASE: &str = "base";
+
 /// What the image is called in the builder's store, and nowhere else.
 const NAME: &str = "localhost/image";
+
+/// The folder in [`Job::folder`] that the image is saved in.
+const SAVED: &str = "saved";
 
 /// What each program is called with.
 pub(super) trait Build: Copy {
@@ -63,8 +72,7 @@ impl Build for Builder {
             .args(["--os", "linux", "--arch", job.architecture.oci()])
             .arg("--timestamp")
             .arg(job.epoch.to_string())
-            .arg("--build-arg")
-            .arg(transport("oci:", &job.base, "BASE=", ""));
+            .args(["--build-arg", &format!("BASE=oci:{BASE}")]);
         let build = job
             .arguments
             .iter()
@@ -78,15 +86,22 @@ impl Build for Builder {
             Self::Podman => {
                 save.args(["save", "--format", "oci-dir", "--output"]).arg(job.saved()).arg(NAME)
             }
-            Self::Buildah => {
-                save.args(["push", NAME]).arg(transport("oci:", &job.saved(), "", ":image"))
-            }
+            Self::Buildah => save.args(["push", NAME, &format!("oci:{SAVED}:image")]),
         };
         [build, save]
     }
 }
 
 impl Job {
+    /// Creates the link that the commands name the base by.
+    ///
+    /// # Errors
+    /// When the folder has one already, or cannot be written.
+    pub(super) fn link_base(&self) -> Result<()> {
+        let link = self.folder.join(BASE);
+        symlink(&self.base, &link).with_context(|| format!("cannot create {}", link.display()))
+    }
+
     /// The build context.
     pub(super) fn context(&self) -> PathBuf {
         self.folder.join("context")
@@ -99,17 +114,8 @@ impl Job {
 
     /// The layout that the builder saves.
     pub(super) fn saved(&self) -> PathBuf {
-        self.folder.join("saved")
+        self.folder.join(SAVED)
     }
-}
-
-/// `PREFIXTRANSPORTPATHSUFFIX`, whatever bytes the path has.
-fn transport(name: &str, path: &Path, prefix: &str, suffix: &str) -> std::ffi::OsString {
-    let mut text = std::ffi::OsString::from(prefix);
-    text.push(name);
-    text.push(path);
-    text.push(suffix);
-    text
 }
 
 #[cfg(test)]
@@ -134,12 +140,12 @@ mod tests {
             build,
             "BUILDER --root /w/images/x/store/root --runroot store/run build --isolation chroot \
              --network host --layers=false --no-cache --format oci --os linux --arch arm64 --timestamp 7 \
-             --build-arg BASE=oci:/w/base/0 --build-arg 'TITLE=Config drive' \
+             --build-arg BASE=oci:base --build-arg 'TITLE=Config drive' \
              --tag localhost/image /w/images/x/context"
         );
         assert!(save.ends_with("save --format oci-dir --output /w/images/x/saved localhost/image"));
         let [other, save] = lines(Builder::Buildah);
         assert_eq!(other, build);
-        assert!(save.ends_with("push localhost/image oci:/w/images/x/saved:image"));
+        assert!(save.ends_with("push localhost/image oci:saved:image"));
     }
 }

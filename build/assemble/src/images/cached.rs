@@ -66,6 +66,7 @@ pub(super) fn image(
         copy(&file.from, &job.context().join(&file.to), file.mode)?;
     }
     open_folders(&job.context())?;
+    job.link_base()?;
     for command in builder.commands(job) {
         run.exec(log, &command)?;
     }
