@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, bail};
 use foundation::atomic;
@@ -71,6 +71,9 @@ impl Options {
     }
 }
 
+/// What a command wrote to standard output, once it has run.
+type Answer = Arc<Mutex<Option<Vec<u8>>>>;
+
 /// The surroundings of a run. Steps read it; what they hand over goes through the manifest.
 pub struct Run {
     /// Root, commit, epoch and `release.toml`.
@@ -82,7 +85,7 @@ pub struct Run {
     version: Version,
     manifest: Mutex<()>,
     /// What was answered before, by command.
-    answers: Mutex<BTreeMap<String, Vec<u8>>>,
+    answers: Mutex<BTreeMap<String, Answer>>,
 }
 
 impl Run {
@@ -158,16 +161,18 @@ impl Run {
     /// # Errors
     /// As [`Run::exec`].
     pub fn ask(&self, log: &StepLog, command: &Command) -> Result<Vec<u8>> {
-        let Ok(mut answers) = self.answers.lock() else {
-            bail!("another step ended while it asked {}", command.program());
-        };
         let line = command.line(self.workspace.root());
-        if let Some(answer) = answers.get(&line) {
+        // One lock for each command: a step waits for the same question, never for another one.
+        let place = {
+            let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+            answers.entry(line).or_default().clone()
+        };
+        let mut answer = place.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(answer) = &*answer {
             return Ok(answer.clone());
         }
-        let answer = self.attempt_machine(log, command)?.success()?;
-        answers.insert(line, answer.clone());
-        Ok(answer)
+        let new = self.attempt_machine(log, command)?.success()?;
+        Ok(answer.insert(new).clone())
     }
 
     /// The manifest as the steps before left it.

@@ -3,7 +3,9 @@
 
 //! The compiler at hand, and how it builds fully static binaries for a processor.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result};
 use foundation::environment;
@@ -55,11 +57,23 @@ pub enum Standard {
 }
 
 impl Toolchain {
-    /// Asks the compiler that builds in `root`.
+    /// Asks the compiler that builds in `root`, once in this process: plans and steps need the answer more
+    /// than a hundred times, and two starts of rustup's proxy take as long as the rest of a plan.
     ///
     /// # Errors
-    /// When there is none, or it does not tell.
+    /// When there is none, or its answer lacks a field.
     pub fn detect(root: &Path) -> Result<Self> {
+        static KNOWN: Mutex<BTreeMap<PathBuf, Toolchain>> = Mutex::new(BTreeMap::new());
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(toolchain) = known.get(root) {
+            return Ok(toolchain.clone());
+        }
+        let toolchain = Self::ask(root)?;
+        known.insert(root.to_owned(), toolchain.clone());
+        Ok(toolchain)
+    }
+
+    fn ask(root: &Path) -> Result<Self> {
         let shell = Shell::new().context("cannot tell the current folder")?;
         shell.change_dir(root);
         let ask = |argument: &[&str]| {
