@@ -28,7 +28,7 @@ const LEFT_OUT: &[&str] = &[
 const TIDY: &str = r#"cd "$1" && rm -rf etc/apt/sources.list etc/*- var/cache/debconf/*-old var/cache/ldconfig/* var/lib/dpkg/*-old var/log/* && for file in hostname hosts resolv.conf; do rm -f "etc/$file" && : > "etc/$file" && chmod 644 "etc/$file"; done"#;
 
 /// A change of the recipe here changes what is made of the same packages: part of the cache's key.
-pub const RECIPE: &str = "3";
+pub const RECIPE: &str = "4";
 
 /// Writes the index of the package files in `folder` (Debian repository format, "flat"), so that the
 /// folder is a repository of `suite`.

@@ -21,7 +21,7 @@ use super::builder::{Build as _, Builder, Job};
 use crate::package::copy;
 
 /// A change of how images are made from the same inputs: part of the key.
-const RECIPE: &str = "4";
+const RECIPE: &str = "5";
 
 /// A file of the build context.
 pub(super) struct ContextFile {
