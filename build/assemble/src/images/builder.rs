@@ -68,6 +68,8 @@ impl Build for Builder {
         // host's network, and the Containerfile has no use for any.
         let build = start()
             .args(["build", "--isolation", "chroot", "--network", "host"])
+            // podman 5 asks for a million open files otherwise, which only CAP_SYS_RESOURCE may raise.
+            .args(["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=4096:4096"])
             .args(["--layers=false", "--no-cache", "--format", "oci"])
             .args(["--os", "linux", "--arch", job.architecture.oci()])
             .arg("--timestamp")
@@ -139,7 +141,8 @@ mod tests {
         assert_eq!(
             build,
             "BUILDER --root /w/images/x/store/root --runroot store/run build --isolation chroot \
-             --network host --layers=false --no-cache --format oci --os linux --arch arm64 --timestamp 7 \
+             --network host --ulimit nofile=1024:1024 --ulimit nproc=4096:4096 --layers=false --no-cache \
+             --format oci --os linux --arch arm64 --timestamp 7 \
              --build-arg BASE=oci:base --build-arg 'TITLE=Config drive' \
              --tag localhost/image /w/images/x/context"
         );
