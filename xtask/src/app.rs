@@ -66,7 +66,7 @@ fn prepare(request: Request) -> Result<(Verb, Run)> {
     let here = std::env::current_dir().context("cannot tell the current folder")?;
     let workspace = Workspace::discover(&here)?;
     let version = if request.output.release {
-        workspace.release(request.options.tag.as_deref())?
+        workspace.release(request.tag.as_deref())?
     } else {
         workspace.snapshot()
     };
@@ -79,7 +79,7 @@ fn carry_out(verb: &Verb, run: &Run, output: Output, ui: &Ui) -> Result<u8> {
         Verb::Step(step) => {
             stages(step.name(), &[Stage { step: *step, after: &[] }], run, output, ui)
         }
-        Verb::Pipeline(pipeline) if run.options.changed => {
+        Verb::Pipeline(pipeline) if output.changed => {
             stages(pipeline.name, &concerned(pipeline.stages, run)?, run, output, ui)
         }
         Verb::Pipeline(pipeline) => stages(pipeline.name, pipeline.stages, run, output, ui),
@@ -93,7 +93,7 @@ fn carry_out(verb: &Verb, run: &Run, output: Output, ui: &Ui) -> Result<u8> {
         Verb::UpdatePins => setup::update_pins(run, ui),
         Verb::Hooks => hooks::install(run, output.plan.is_some(), ui),
         Verb::Doctor => {
-            let all = run.options.all;
+            let all = output.all;
             if let Some(note) = distribution::note() {
                 ui.warn(&note);
             }
@@ -157,7 +157,7 @@ fn stages(name: &str, stages: &[Stage], run: &Run, output: Output, ui: &Ui) -> R
     if !complete && !install_missing(&lacks, &missing, stages, run, ui)? {
         return Ok(FAILED);
     }
-    if run.options.fix {
+    if output.fix {
         fix(stages, run, ui)?;
     }
     let report = graph::run(name, stages, run, ui)?;

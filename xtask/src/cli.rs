@@ -3,11 +3,8 @@
 
 //! The command line and nothing else: what it may say, and what it said.
 
-mod arguments;
-
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
 
 use assemble::images::update_lock::UpdateLock;
 use clap::builder::StyledStr;
@@ -16,12 +13,13 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 use engine::accelerator::Accelerator;
 use engine::workspace::{Engines, Job};
-use engine::{Argument, Options, Step};
+use engine::{Argument, Options, Step, flag};
 use foundation::emulation;
 use gates::test::bare::Bare;
+use publish::verify;
 use release::Architecture;
 
-use self::arguments::VERIFY;
+use crate::arguments;
 use crate::pipelines::{
     CI, HOOK, MERGE, PIPELINES, PULL_REQUEST_WITH_ISO, Pipeline, Preset, SMOKE, SNAPSHOT, SPLIT,
     STEPS,
@@ -35,6 +33,8 @@ pub(crate) struct Request {
     pub(crate) options: Options,
     /// What to show.
     pub(crate) output: Output,
+    /// The tag to release, where the commit has several.
+    pub(crate) tag: Option<String>,
 }
 
 /// What to do.
@@ -67,6 +67,7 @@ pub(crate) enum Verb {
 
 /// What to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(crate) struct Output {
     /// Show what would happen, and do nothing.
     pub(crate) plan: Option<Format>,
@@ -74,6 +75,12 @@ pub(crate) struct Output {
     pub(crate) json: bool,
     /// The version is that of a release tag, not a snapshot's.
     pub(crate) release: bool,
+    /// Fix what can be fixed before the gates look.
+    pub(crate) fix: bool,
+    /// Leave out gates that no file concerns which differs from the last commit.
+    pub(crate) changed: bool,
+    /// Show everything where less is shown by default.
+    pub(crate) all: bool,
 }
 
 /// How a plan is shown.
@@ -129,7 +136,7 @@ pub(crate) fn command() -> Command {
             )
             .arg(arguments::json())
             .arg(
-                arguments::flag("all").help(
+                flag("all").help(
                     "Show programs that are found one by one, and those that no command needs",
                 ),
             ),
@@ -186,10 +193,10 @@ fn setup() -> Command {
                     "Install what this pipeline or step uses, its tests included, such as validate, \
                      snapshot or smoke-iso [default: what all of them use]",
                 ),
-            arguments::flag("update-pins").conflicts_with("for").help(
+            flag("update-pins").conflicts_with("for").help(
                 "Install nothing; pin the newest versions of the Debian packages that are pinned by SHA-256",
             ),
-            arguments::flag("hooks").conflicts_with_all(["for", "update-pins"]).help(
+            flag("hooks").conflicts_with_all(["for", "update-pins"]).help(
                 "Install nothing but the commit hook, which runs `cargo xtask validate --staged`",
             ),
         ])
@@ -209,17 +216,15 @@ fn commands() -> impl Iterator<Item = (&'static str, Vec<&'static dyn Step>)> {
 /// The command of a step: `shown` is what follows `cargo xtask` to call it.
 fn of_step(name: &'static str, shown: &str, step: &dyn Step) -> Command {
     let verb = verb(name, shown, sentence(step.about()), step.example());
-    arguments::add(
-        verb.args(arguments::of_every_run()),
-        &step.arguments().iter().copied().collect(),
-    )
+    let verb = arguments::add(verb, &step.arguments().iter().copied().collect());
+    about(step.own_arguments(verb), sentence(step.about())).args(arguments::of_every_run())
 }
 
 /// The command of a pipeline: it takes what it declares, and what its steps share.
 fn of_pipeline(name: &'static str, shown: &str, pipeline: &Pipeline) -> Command {
     let verb = verb(name, shown, pipeline.about, pipeline.example);
-    let verb = verb.args(arguments::of_pipelines()).args(arguments::of_every_run());
-    arguments::add(verb, &pipeline.arguments())
+    let verb = arguments::add(verb.args(arguments::of_pipelines()), &pipeline.arguments());
+    about((pipeline.own)(verb), pipeline.about.to_owned()).args(arguments::of_every_run())
 }
 
 /// A command that has commands of its own.
@@ -239,6 +244,11 @@ fn group(
 fn verb(name: &'static str, shown: &str, about: impl Into<String>, example: &str) -> Command {
     let example = format!("Example:\n  cargo xtask {shown} {example}");
     Command::new(name).about(about.into()).after_help(example.trim_end().to_owned())
+}
+
+/// States what `verb` does, whatever a set of its arguments states of itself.
+fn about(verb: Command, about: String) -> Command {
+    verb.about(about).long_about(None)
 }
 
 /// With a capital at its start.
@@ -293,7 +303,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
         "release" if given_flag(given, "snapshot") => Some(Verb::Pipeline(&SNAPSHOT)),
         "validate" if given_flag(given, "staged") => Some(Verb::Staged),
         "validate" if given_flag(given, "changed") => Some(Verb::Pipeline(&HOOK)),
-        "verify" if given.contains_id("from") => Some(Verb::Verify(verification(given))),
+        "verify" => verify::asked(given).map(Verb::Verify),
         "test" if given_flag(given, "bare") => Some(Verb::Step(&Bare)),
         "images" if given.get_flag("update-lock") => Some(Verb::Step(&UpdateLock)),
         "ci" if given_flag(given, "iso") => Some(Verb::Pipeline(&PULL_REQUEST_WITH_ISO)),
@@ -322,7 +332,11 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
             },
             json: given_flag(given, "json"),
             release,
+            fix: given_flag(given, "fix"),
+            changed: given_flag(given, "changed"),
+            all: given_flag(given, "all"),
         },
+        tag: given_value::<String>(given, "tag").cloned(),
     })
 }
 
@@ -338,27 +352,12 @@ fn with_commands(mut error: clap::Error, args: &[OsString]) -> clap::Error {
     error
 }
 
-/// What `notary verify` is called with.
-fn verification(given: &ArgMatches) -> Vec<OsString> {
-    let mut arguments = Vec::new();
-    for (name, ..) in VERIFY {
-        if let Some(value) = given.get_one::<OsString>(name) {
-            arguments.extend([OsString::from(format!("--{name}")), value.clone()]);
-        }
-    }
-    if given.get_flag("json") {
-        arguments.push("--json".into());
-    }
-    arguments
-}
-
 fn options(given: &ArgMatches, strict: bool, preset: Preset) -> Options {
     let mut engines = Engines::default();
     for choice in given_values(given, "engine") {
         engines.set(choice);
     }
-    let parts: Vec<PathBuf> = given_values(given, "merge");
-    let parts: Vec<_> = parts.iter().map(|it| absolute(it)).collect();
+    let is_merge = given.try_contains_id("merge").unwrap_or(false);
     Options {
         jobs: given_value(given, "jobs")
             .copied()
@@ -369,32 +368,19 @@ fn options(given: &ArgMatches, strict: bool, preset: Preset) -> Options {
             Some("aarch64") => vec![Architecture::Arm64],
             Some(_) => vec![Architecture::Amd64, Architecture::Arm64],
             // What is put together is a whole release.
-            None if !parts.is_empty() => vec![Architecture::Amd64, Architecture::Arm64],
+            None if is_merge => vec![Architecture::Amd64, Architecture::Arm64],
             None if preset == Preset::Everything => vec![Architecture::Amd64, Architecture::Arm64],
             None => vec![emulation::host()],
         },
         accelerator: given_value::<String>(given, "accel").and_then(|it| Accelerator::named(it)),
-        names: given_values(given, "name"),
-        seconds: given_value(given, "seconds").copied(),
-        bind_tools: given_flag(given, "bind-tools") || preset == Preset::Everything,
-        push: given_value(given, "push").cloned(),
-        binaries: given_values(given, "bin"),
-        against: given_value::<PathBuf>(given, "against").map(|it| absolute(it)),
-        tag: given_value(given, "tag").cloned(),
-        parts,
+        everything: preset == Preset::Everything,
         verbose: given_flag(given, "verbose"),
         yes: given_flag(given, "yes") || std::env::var_os("CI").is_some_and(|it| it == "true"),
         fail_fast: given_flag(given, "fail-fast"),
         strict,
-        fix: given_flag(given, "fix"),
-        all: given_flag(given, "all") || strict,
-        changed: given_flag(given, "changed"),
+        given: given.clone(),
+        identity: arguments::identity(given),
     }
-}
-
-/// A path that can't be made absolute is told as it was given, when it is opened.
-fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 #[cfg(test)]

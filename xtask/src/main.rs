@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod app;
+mod arguments;
 mod clean;
 mod cli;
 mod completions;

@@ -16,6 +16,7 @@ use assemble::package::Package;
 use assemble::programs::Programs;
 use assemble::sbom::Sbom;
 use assemble::test_artifacts::TestArtifacts;
+use clap::Command;
 use engine::graph::Stage;
 use engine::{Argument, Step};
 use gates::audit::Audit;
@@ -49,6 +50,7 @@ use publish::sign::Sign;
 use publish::verify::Verify;
 use rebuild::Rebuild;
 
+use crate::arguments;
 use crate::doctor;
 
 /// Steps in an order, under a name.
@@ -60,7 +62,7 @@ pub(crate) struct Pipeline {
     /// What follows its name in the example of `--help`.
     pub(crate) example: &'static str,
     /// What it takes itself, beside what its steps share.
-    pub(crate) own: &'static [Argument],
+    pub(crate) own: fn(Command) -> Command,
     /// What it does where the command line does not say otherwise.
     pub(crate) preset: Preset,
     /// The steps; the order of the table at the end.
@@ -77,10 +79,10 @@ pub(crate) enum Preset {
 }
 
 impl Pipeline {
-    /// What its command takes beside the options of every run.
+    /// What its command shares with its steps.
     pub(crate) fn arguments(&self) -> BTreeSet<Argument> {
         let steps = self.stages.iter().flat_map(|stage| stage.step.arguments());
-        steps.filter(|it| it.is_shared()).chain(self.own).copied().collect()
+        steps.filter(|it| it.is_shared()).copied().collect()
     }
 }
 
@@ -135,7 +137,7 @@ pub(crate) const PIPELINES: &[Pipeline] = &[
         name: "validate",
         about: "Run every gate that CI runs, in parallel",
         example: "",
-        own: &[Argument::Changed, Argument::Fix, Argument::Staged],
+        own: arguments::of_validate,
         preset: Preset::Nothing,
         stages: GATES,
     },
@@ -143,7 +145,7 @@ pub(crate) const PIPELINES: &[Pipeline] = &[
         name: "release",
         about: "Run every gate, then build, sign, publish and verify a release",
         example: "--snapshot",
-        own: &[Argument::Snapshot],
+        own: arguments::of_release,
         preset: Preset::Nothing,
         stages: &RELEASE,
     },
@@ -151,7 +153,7 @@ pub(crate) const PIPELINES: &[Pipeline] = &[
         name: "dist",
         about: "Build binaries, packages, SBOMs and checksums",
         example: "--target x86_64",
-        own: &[Argument::Binaries, Argument::Merge, Argument::Split],
+        own: arguments::of_dist,
         preset: Preset::Nothing,
         stages: DIST,
     },
@@ -159,7 +161,7 @@ pub(crate) const PIPELINES: &[Pipeline] = &[
         name: "determinism",
         about: "Build everything twice, the second time elsewhere and otherwise, and compare",
         example: "",
-        own: &[Argument::Against],
+        own: arguments::of_determinism,
         preset: Preset::Nothing,
         stages: DETERMINISM,
     },
@@ -173,7 +175,7 @@ pub(crate) const PULL_REQUEST_WITH_ISO: Pipeline = Pipeline {
     name: "pr",
     about: "What a pull request has to pass, and that the live ISO can be built",
     example: "--iso",
-    own: &[],
+    own: arguments::none,
     preset: Preset::Nothing,
     stages: &PR_WITH_ISO,
 };
@@ -182,7 +184,7 @@ const PULL_REQUEST: Pipeline = Pipeline {
     name: "pr",
     about: "What a pull request has to pass",
     example: "--iso",
-    own: &[Argument::Iso],
+    own: arguments::of_pull_request,
     preset: Preset::Nothing,
     stages: &PR,
 };
@@ -191,7 +193,7 @@ const NIGHTLY: Pipeline = Pipeline {
     name: "nightly",
     about: "What takes too long for a pull request: faults at random, fuzzing, every machine",
     example: "",
-    own: &[],
+    own: arguments::none,
     preset: Preset::Everything,
     stages: &[
         first(&Soak),
@@ -214,7 +216,7 @@ pub(crate) const HOOK: Pipeline = Pipeline {
     name: "validate",
     about: "Run the gates that a commit concerns and that compile nothing",
     example: "--changed",
-    own: &[],
+    own: arguments::none,
     preset: Preset::Nothing,
     stages: &[
         first(&Fmt),
@@ -238,7 +240,7 @@ pub(crate) const SNAPSHOT: Pipeline = Pipeline {
     name: "release",
     about: "Build, sign, publish and verify a snapshot of any commit",
     example: "--snapshot",
-    own: &[],
+    own: arguments::none,
     preset: Preset::Nothing,
     stages: SNAPSHOT_STAGES,
 };
@@ -248,7 +250,7 @@ pub(crate) const SPLIT: Pipeline = Pipeline {
     name: "dist",
     about: "Build a part of a release",
     example: "--split --target x86_64",
-    own: &[],
+    own: arguments::none,
     preset: Preset::Nothing,
     stages: DIST.split_at(DIST.len() - 1).0,
 };
@@ -258,7 +260,7 @@ pub(crate) const MERGE: Pipeline = Pipeline {
     name: "dist",
     about: "Put parts of a release together",
     example: "--merge DIR…",
-    own: &[],
+    own: arguments::none,
     preset: Preset::Nothing,
     stages: &[first(&Merge), after(&Checksums, &["merge"])],
 };

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use cargo_metadata::Metadata;
+use clap::Args;
 use engine::workspace::Binary;
 use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::command::Command;
@@ -162,6 +163,14 @@ impl Build {
     }
 }
 
+/// What pipelines take that build binaries.
+#[derive(Default, Args)]
+pub struct BuildArguments {
+    /// Build this binary alone; may be repeated [default: all]
+    #[arg(long, value_name = "NAME")]
+    pub bin: Vec<String>,
+}
+
 /// One executable for one architecture.
 #[derive(Debug)]
 pub(crate) struct Output<'a> {
@@ -177,10 +186,11 @@ pub(crate) struct Output<'a> {
 pub(crate) fn outputs(run: &Run) -> Result<Vec<Output<'_>>> {
     let toolchain = Toolchain::detect(run.workspace.root())?;
     let product = run.workspace.product();
-    let binaries: Vec<&Binary> = if run.options.binaries.is_empty() {
+    let chosen = run.options.own::<BuildArguments>().bin;
+    let binaries: Vec<&Binary> = if chosen.is_empty() {
         product.binaries.iter().collect()
     } else {
-        run.options.binaries.iter().map(|name| product.binary(name)).collect::<Result<_>>()?
+        chosen.iter().map(|name| product.binary(name)).collect::<Result<_>>()?
     };
     let mut outputs = Vec::new();
     for architecture in &run.options.architectures {

@@ -20,8 +20,9 @@ mod work;
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result};
+use clap::{Args, Command};
 use engine::workspace::{Image, ImageBase, Job, Pinned};
-use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog};
+use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog, flag};
 use foundation::{checksum, emulation, parallel};
 use oci::Layout;
 use programs::notary;
@@ -35,6 +36,36 @@ pub use self::bound::is_bound;
 
 /// `cargo xtask images`.
 pub struct Images;
+
+/// What `cargo xtask images` alone takes.
+#[derive(Default, Args)]
+pub struct ImagesArguments {
+    /// The images to build, such as tools/sgdisk [default: all]
+    #[arg(value_name = "NAME")]
+    pub name: Vec<String>,
+    /// Push what was built to a registry, unsigned, for trying it [default: registry of [product] in release.toml]
+    #[arg(
+        long,
+        value_name = "HOST/PREFIX",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = ""
+    )]
+    pub push: Option<String>,
+}
+
+/// What commands that make the maintenance OS take.
+#[derive(Default, Args)]
+pub struct BindArguments {
+    /// Put the tool images that are built into it, for sites without a registry of them
+    #[arg(long)]
+    pub bind_tools: bool,
+}
+
+/// Whether the tool images go into the maintenance OS.
+pub(crate) fn binds_tools(run: &Run) -> bool {
+    run.options.everything || run.options.own::<BindArguments>().bind_tools
+}
 
 impl Step for Images {
     fn name(&self) -> &'static str {
@@ -50,13 +81,14 @@ impl Step for Images {
     }
 
     fn arguments(&self) -> &'static [Argument] {
-        &[
-            Argument::Engine(Job::Images),
-            Argument::Images,
-            Argument::Push,
-            Argument::Target,
-            Argument::UpdateLock,
-        ]
+        &[Argument::Engine(Job::Images), Argument::Target]
+    }
+
+    fn own_arguments(&self, command: Command) -> Command {
+        let update_lock = flag("update-lock")
+            .conflicts_with_all(["push", "engine", "target", "name"])
+            .help("Build nothing; lock the packages that the mirror has now, for the next build");
+        ImagesArguments::augment_args(command).arg(update_lock)
     }
 
     fn can_be_up_to_date(&self) -> bool {
@@ -64,7 +96,8 @@ impl Step for Images {
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {
-        let pushed = run.options.push.iter().flat_map(|_| notary::needs());
+        let pushed =
+            run.options.own::<ImagesArguments>().push.into_iter().flat_map(|_| notary::needs());
         needs(run).into_iter().chain(pushed).collect()
     }
 
@@ -116,7 +149,7 @@ pub(crate) fn plan(run: &Run, chosen: &[&Image]) -> Result<Plan> {
         for work in works(run, image)? {
             plan = work.plan(run, builder, plan.reads(Input::Tool(maker(work.base))))?;
         }
-        if run.options.bind_tools {
+        if binds_tools(run) {
             plan = plan.reads(Input::Manifest).native("put the tool images into it");
         }
         let path = run.dist_in_plan().join(deliver::folder(image));
@@ -148,7 +181,7 @@ pub(crate) fn build(run: &Run, log: &StepLog, chosen: &[&Image]) -> Result<Outco
         let own = prepared.iter().zip(&made).filter(|(it, _)| it.image().name == image.name);
         let parts: Vec<Layout> = own.map(|(_, layout)| layout.clone()).collect();
         findings.extend(deliver::oversized(log, image, &parts)?);
-        let parts = if run.options.bind_tools {
+        let parts = if binds_tools(run) {
             let own = prepared.iter().filter(|it| it.image().name == image.name).zip(&parts);
             own.map(|(it, part)| bound::image(run, log, builder, it, part))
                 .collect::<Result<_>>()?
@@ -231,10 +264,11 @@ fn record(
 /// The tool images that the command line names, all without one.
 fn chosen(run: &Run) -> Result<Vec<&Image>> {
     let product = run.workspace.product();
-    if run.options.names.is_empty() {
+    let names = run.options.own::<ImagesArguments>().name;
+    if names.is_empty() {
         return Ok(product.tools().collect());
     }
-    run.options.names.iter().map(|name| product.image(name)).collect()
+    names.iter().map(|name| product.image(name)).collect()
 }
 
 /// What there is to do for `image`: a build for each architecture.

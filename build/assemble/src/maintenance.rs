@@ -4,6 +4,7 @@
 //! The maintenance OS: an image like those of the tools, with a kernel and systemd in it.
 
 use anyhow::Result;
+use clap::{Args as _, Command};
 use engine::workspace::{Image, Job};
 use engine::{Argument, Need, Outcome, Plan, Run, Skip, Step, StepLog};
 
@@ -26,7 +27,11 @@ impl Step for Maintenance {
     }
 
     fn arguments(&self) -> &'static [Argument] {
-        &[Argument::BindTools, Argument::Engine(Job::Images), Argument::Target]
+        &[Argument::Engine(Job::Images), Argument::Target]
+    }
+
+    fn own_arguments(&self, command: Command) -> Command {
+        images::BindArguments::augment_args(command)
     }
 
     fn can_be_up_to_date(&self) -> bool {

@@ -10,7 +10,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
-use engine::{Input, Outcome, Plan, Run, Step, StepLog};
+use clap::Args;
+use clap::builder::{PathBufValueParser, TypedValueParser as _};
+use engine::{Input, Outcome, Plan, Run, Step, StepLog, absolute};
 use foundation::{checksum, tree};
 use release::layout::{self, SbomFormat};
 use release::{Artifact, ArtifactKind, Manifest};
@@ -20,6 +22,21 @@ use super::package::{copy, file_names};
 
 /// The first step of `cargo xtask dist --merge`.
 pub struct Merge;
+
+/// What pipelines take that put parts together.
+#[derive(Default, Args)]
+pub struct MergeArguments {
+    /// Build nothing; put the parts in these folders together, which are of this very commit and together all of a
+    /// release
+    #[arg(
+        long,
+        value_name = "DIR",
+        num_args = 1..,
+        conflicts_with_all = ["split", "engine"],
+        value_parser = PathBufValueParser::new().map(absolute)
+    )]
+    pub merge: Vec<PathBuf>,
+}
 
 impl Step for Merge {
     fn name(&self) -> &'static str {
@@ -32,7 +49,7 @@ impl Step for Merge {
 
     fn plan(&self, run: &Run) -> Result<Plan> {
         let read = |plan: Plan, part: &PathBuf| plan.reads(Input::Path(part.clone()));
-        let plan = run.options.parts.iter().fold(Plan::new(), read);
+        let plan = run.options.own::<MergeArguments>().merge.iter().fold(Plan::new(), read);
         let dist = run.dist_in_plan();
         Ok(plan
             .native("hold each part against its release.json, and the parts against each other")
@@ -41,8 +58,13 @@ impl Step for Merge {
     }
 
     fn run(&self, run: &Run, _log: &StepLog) -> Result<Outcome> {
-        let parts: Vec<Part> =
-            run.options.parts.iter().map(|folder| Part::read(folder)).collect::<Result<_>>()?;
+        let parts: Vec<Part> = run
+            .options
+            .own::<MergeArguments>()
+            .merge
+            .iter()
+            .map(|folder| Part::read(folder))
+            .collect::<Result<_>>()?;
         let whole = whole(run, parts.iter().map(|it| (it.folder.as_path(), &it.manifest)))?;
         for part in &parts {
             part.check(&run.dist())?;

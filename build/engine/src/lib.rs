@@ -19,7 +19,7 @@ pub mod tool;
 mod ui;
 pub mod workspace;
 
-pub use self::argument::Argument;
+pub use self::argument::{Argument, absolute, flag};
 pub use self::outcome::{Gap, Judgement, Outcome, Skip};
 pub use self::plan::{Action, Input, Need, Plan};
 pub use self::run::{Options, Run};

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, bail};
+use clap::{ArgMatches, Args};
 use foundation::atomic;
 use foundation::command::Command;
 use release::{Architecture, Manifest};
@@ -29,22 +30,8 @@ pub struct Options {
     pub architectures: Vec<Architecture>,
     /// What executes virtual machines' instructions; where it is not named, what works.
     pub accelerator: Option<Accelerator>,
-    /// What to take of that which the command is about (images, machines); empty stands for all.
-    pub names: Vec<String>,
-    /// How long each fuzz target runs.
-    pub seconds: Option<u32>,
-    /// The registry, and perhaps a prefix, that what was built is pushed to; empty for that of `release.toml`.
-    pub push: Option<String>,
-    /// Put the tool images into the maintenance OS.
-    pub bind_tools: bool,
-    /// The binaries to build, by their names; all where none is named.
-    pub binaries: Vec<String>,
-    /// The manifest of an earlier build to compare with, in place of building again.
-    pub against: Option<PathBuf>,
-    /// The tag to release, where the commit has several.
-    pub tag: Option<String>,
-    /// Folders with parts of a release that are to be put together.
-    pub parts: Vec<PathBuf>,
+    /// Build all that can be built, as a night does.
+    pub everything: bool,
     /// Show the commands and their output as they run.
     pub verbose: bool,
     /// Answer every question with yes.
@@ -53,21 +40,28 @@ pub struct Options {
     pub fail_fast: bool,
     /// A gate that could not run counts as failed.
     pub strict: bool,
-    /// Fix what can be fixed before the gates look.
-    pub fix: bool,
-    /// Look at every file where a gate looks at new and changed ones by default.
-    pub all: bool,
-    /// Leave out gates that no file concerns which differs from the last commit.
-    pub changed: bool,
+    /// What the command alone takes, for [`Options::own`].
+    pub given: ArgMatches,
+    /// What of `given` decides results, as text.
+    pub identity: String,
 }
 
 impl Options {
+    /// What a step's command alone takes; nothing where another command runs the step.
+    pub fn own<A: Args + Default>(&self) -> A {
+        let is_known =
+            A::group_id().is_some_and(|id| self.given.try_contains_id(id.as_str()).is_ok());
+        if !is_known {
+            return A::default();
+        }
+        // What clap has accepted can be read.
+        A::from_arg_matches(&self.given).unwrap_or_default()
+    }
+
     /// What of them decides results, as text.
     pub fn identity(&self) -> String {
-        let Self { engines, architectures, names, push, bind_tools, binaries, parts, .. } = self;
-        format!(
-            "{engines:?} {architectures:?} {names:?} {push:?} {bind_tools} {binaries:?} {parts:?}"
-        )
+        let Self { engines, architectures, everything, identity, .. } = self;
+        format!("{engines:?} {architectures:?} {everything} {identity}")
     }
 }
 

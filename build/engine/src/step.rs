@@ -24,9 +24,14 @@ pub trait Step: Sync {
         ""
     }
 
-    /// What its command takes beside the options of every run; anything else is an error.
+    /// The shared options that its command takes beside those of every run; anything else is an error.
     fn arguments(&self) -> &'static [Argument] {
         &[]
+    }
+
+    /// Adds what its command alone takes. The step reads it with [`Options::own`](crate::Options::own).
+    fn own_arguments(&self, command: clap::Command) -> clap::Command {
+        command
     }
 
     /// Whether it does nothing but judge the source, from nothing but what its plan reads. A gate

@@ -11,7 +11,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use engine::{Argument, Input, Need, Outcome, Plan, Run, Skip, Step, StepLog};
+use clap::{Args, Command as Verb, value_parser};
+use engine::{Input, Need, Outcome, Plan, Run, Skip, Step, StepLog};
 use foundation::command::Command;
 use foundation::finding::Finding;
 use serde::Deserialize;
@@ -32,6 +33,16 @@ const LENGTH: u32 = 96 * 1024;
 /// `cargo xtask fuzz`.
 pub struct Fuzz;
 
+#[derive(Default, Args)]
+struct FuzzArguments {
+    /// The fuzz targets to run, such as iso [default: all]
+    #[arg(value_name = "NAME")]
+    name: Vec<String>,
+    /// How long each fuzz target runs [default: 60]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    seconds: Option<u32>,
+}
+
 impl Step for Fuzz {
     fn name(&self) -> &'static str {
         "fuzz"
@@ -45,8 +56,8 @@ impl Step for Fuzz {
         "iso recipe --seconds 300"
     }
 
-    fn arguments(&self) -> &'static [Argument] {
-        &[Argument::FuzzTargets, Argument::Seconds]
+    fn own_arguments(&self, command: Verb) -> Verb {
+        FuzzArguments::augment_args(command)
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {
@@ -86,7 +97,7 @@ impl Step for Fuzz {
             }
         }
         if findings.is_empty() {
-            let seconds = run.options.seconds.unwrap_or(SECONDS);
+            let seconds = seconds(run);
             let count = targets.len();
             return Ok(Outcome::Done(format!(
                 "{count} targets, {seconds} s each, {executions} executions"
@@ -133,7 +144,7 @@ fn targets(run: &Run) -> Result<Vec<String>> {
     let manifest: Manifest =
         toml::from_str(&text).with_context(|| format!("{} is malformed", path.display()))?;
     let all: BTreeSet<String> = manifest.bin.into_iter().map(|bin| bin.name).collect();
-    let wanted = &run.options.names;
+    let wanted = &run.options.own::<FuzzArguments>().name;
     for name in wanted {
         let known: Vec<_> = all.iter().map(String::as_str).collect();
         ensure!(
@@ -143,6 +154,11 @@ fn targets(run: &Run) -> Result<Vec<String>> {
         );
     }
     Ok(all.into_iter().filter(|name| wanted.is_empty() || wanted.contains(name)).collect())
+}
+
+/// How long each target runs.
+fn seconds(run: &Run) -> u32 {
+    run.options.own::<FuzzArguments>().seconds.unwrap_or(SECONDS)
 }
 
 /// Builds all targets. No sanitizer: what they run is safe Rust, where an overflow or a panic is the finding.
@@ -157,7 +173,7 @@ fn build(run: &Run) -> Command {
 
 /// Runs one target, from the inputs that earlier runs kept and the seeds.
 fn command(run: &Run, target: &str) -> Command {
-    let seconds = run.options.seconds.unwrap_or(SECONDS);
+    let seconds = seconds(run);
     let program = built(run).join(host()).join("release").join(target);
     let mut prefix = artifacts(run, target).into_os_string();
     prefix.push("/");

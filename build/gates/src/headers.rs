@@ -10,6 +10,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use anyhow::Result;
+use clap::{Args, Command};
 use engine::{Argument, Gap, Input, Outcome, Plan, Run, Skip, Step, StepLog};
 use foundation::epoch::rfc3339;
 use foundation::finding::Finding;
@@ -19,6 +20,13 @@ use foundation::{atomic, source};
 
 /// `cargo xtask headers`.
 pub struct Headers;
+
+#[derive(Default, Args)]
+struct HeadersArguments {
+    /// Look at every file, not only at those that differ from the main branch; `ci` does
+    #[arg(long)]
+    all: bool,
+}
 
 /// How many lines may stand before the header: `#!`, `# syntax=`, an XML declaration, a blank one.
 const LEAD: usize = 4;
@@ -46,7 +54,11 @@ impl Step for Headers {
     }
 
     fn arguments(&self) -> &'static [Argument] {
-        &[Argument::AllFiles, Argument::Fix]
+        &[Argument::Fix]
+    }
+
+    fn own_arguments(&self, command: Command) -> Command {
+        HeadersArguments::augment_args(command)
     }
 
     fn is_gate(&self) -> bool {
@@ -108,7 +120,8 @@ impl Step for Headers {
 
 /// Where files have to differ from to be looked at; none when all are.
 fn since(run: &Run) -> Result<Option<Base>> {
-    if run.options.all { Ok(None) } else { run.workspace.change_base().map(Some) }
+    let all = run.options.own::<HeadersArguments>().all || run.options.strict;
+    if all { Ok(None) } else { run.workspace.change_base().map(Some) }
 }
 
 /// The files to look at, or why they are not known.

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use engine::junit::{self, panic_place};
 use engine::tool::COUNTERPARTS;
-use engine::{Argument, Input, Judgement, Need, Outcome, Plan, Run, Step, StepLog};
+use engine::{Input, Judgement, Need, Outcome, Plan, Run, Step, StepLog, flag};
 use foundation::command::Command;
 use foundation::finding::Finding;
 use foundation::text::{count, seconds};
@@ -86,8 +86,10 @@ impl Step for Test {
         "--bare"
     }
 
-    fn arguments(&self) -> &'static [Argument] {
-        &[Argument::Bare]
+    fn own_arguments(&self, command: clap::Command) -> clap::Command {
+        command.arg(flag("bare").help(
+            "Hide every optional program; each test has to pass or to record that it is skipped",
+        ))
     }
 
     fn is_gate(&self) -> bool {

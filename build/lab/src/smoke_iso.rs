@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use assemble::images::is_bound;
+use clap::{Args, Command};
 use engine::accelerator::Accelerator;
 use engine::{Argument, Gap, Input, Judgement, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::checksum;
@@ -35,6 +36,13 @@ pub struct SmokeIso {
     name: &'static str,
     about: &'static str,
     cases: &'static [Case],
+}
+
+#[derive(Default, Args)]
+struct MachineArguments {
+    /// The machines to start, such as bios [default: all]
+    #[arg(value_name = "NAME")]
+    name: Vec<String>,
 }
 
 impl SmokeIso {
@@ -55,7 +63,7 @@ impl SmokeIso {
 impl SmokeIso {
     /// The cases that the command line names, all without one.
     fn chosen(&self, run: &Run) -> Result<Vec<&'static Case>> {
-        let names = &run.options.names;
+        let names = run.options.own::<MachineArguments>().name;
         if let Some(unknown) =
             names.iter().find(|name| self.cases.iter().all(|it| it.name != **name))
         {
@@ -86,7 +94,11 @@ impl Step for SmokeIso {
     }
 
     fn arguments(&self) -> &'static [Argument] {
-        &[Argument::Accelerator, Argument::Machines]
+        &[Argument::Accelerator]
+    }
+
+    fn own_arguments(&self, command: Command) -> Command {
+        MachineArguments::augment_args(command)
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {
@@ -108,6 +120,7 @@ impl Step for SmokeIso {
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        let named = run.options.own::<MachineArguments>().name;
         let mut accelerator = running::accelerator(run, log)?;
         let mut facts = Vec::new();
         let mut gaps = Vec::new();
@@ -116,7 +129,7 @@ impl Step for SmokeIso {
             let architecture = case.firmware.architecture();
             let iso = iso(run, architecture)?;
             if let Some((lacking, fix)) = lacking(run, case, iso.as_deref())? {
-                let asked = !run.options.names.is_empty() || case.name == case::PLAIN.name;
+                let asked = !named.is_empty() || case.name == case::PLAIN.name;
                 ensure!(!asked, "{}: {lacking}\nfix: {fix}", case.name);
                 let problem = format!("the machine {} was not started: {lacking}", case.name);
                 log.note(&problem);

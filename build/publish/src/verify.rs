@@ -8,12 +8,48 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use clap::{Arg, ArgGroup, ArgMatches, Command as Verb, value_parser};
 use engine::workspace::Job;
 use engine::{Argument, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::command::Command;
 use programs::notary::{self, Engine};
 use programs::registry::{self, Registry};
 use release::{Manifest, Signer, layout};
+
+/// Arguments of `verify`, which go to `notary verify` under the same names, with their values and helps.
+const VERIFY: [(&str, &str, &str); 10] = [
+    (
+        "release",
+        "DIR",
+        "Folder of the release [default: what the local registry serves of this work tree]",
+    ),
+    ("registry", "HOST/PREFIX:VERSION", "Registry, prefix of the repositories, and version"),
+    ("key", "FILE", "File with the public key"),
+    (
+        "certificate-identity",
+        "NAME",
+        "Who signed, where it was no key: the whole e-mail address or URI",
+    ),
+    ("certificate-oidc-issuer", "URL", "The whole URL of the service that issued that identity"),
+    (
+        "trusted-root",
+        "FILE",
+        "Certificates and logs to trust [default: Sigstore's public service, as built in]",
+    ),
+    ("builder", "URI", "builder.id that the provenance must name"),
+    ("product", "NAME", "The product that release.json must name [default: this one]"),
+    (
+        "release-version",
+        "VERSION",
+        "The version that release.json of a folder must name [default: any]",
+    ),
+    (
+        "channel",
+        "CHANNEL",
+        "The channel that release.json must name: stable, candidate or snapshot [default: that of \
+         the version]",
+    ),
+];
 
 /// `cargo xtask verify`.
 pub struct Verify;
@@ -32,7 +68,11 @@ impl Step for Verify {
     }
 
     fn arguments(&self) -> &'static [Argument] {
-        &[Argument::Engine(Job::Signatures), Argument::Verify]
+        &[Argument::Engine(Job::Signatures)]
+    }
+
+    fn own_arguments(&self, command: Verb) -> Verb {
+        forwarded(command)
     }
 
     fn can_be_up_to_date(&self) -> bool {
@@ -57,6 +97,46 @@ impl Step for Verify {
         run.exec(log, &verify(run, &registry.host, &By::own(run)))?;
         Ok(Outcome::Done("VERIFIED".to_owned()))
     }
+}
+
+/// Adds what goes to `notary verify`.
+fn forwarded(verb: Verb) -> Verb {
+    let verb = verb.args(VERIFY.map(|(name, value, help)| {
+        let arg = Arg::new(name)
+            .long(name)
+            .value_name(value)
+            .value_parser(value_parser!(OsString))
+            .help(help);
+        match name {
+            "key" | "builder" | "product" | "channel" => arg.requires("from"),
+            "release-version" => arg.requires("release").conflicts_with("registry"),
+            "certificate-identity" => arg.requires("from").requires("certificate-oidc-issuer"),
+            "certificate-oidc-issuer" | "trusted-root" => arg.requires("certificate-identity"),
+            _ => arg,
+        }
+    }));
+    let from = ArgGroup::new("from").args(["release", "registry"]).requires("by");
+    let by = ArgGroup::new("by").args(["key", "certificate-identity"]);
+    // `--engine` is about the release of this work tree, which the notary is not asked for here.
+    verb.groups([from.conflicts_with("engine"), by])
+}
+
+/// What `notary verify` is called with for a release that is not of this work tree; none where the command line
+/// names none.
+pub fn asked(given: &ArgMatches) -> Option<Vec<OsString>> {
+    if !given.contains_id("from") {
+        return None;
+    }
+    let mut arguments = Vec::new();
+    for (name, ..) in VERIFY {
+        if let Some(value) = given.get_one::<OsString>(name) {
+            arguments.extend([OsString::from(format!("--{name}")), value.clone()]);
+        }
+    }
+    if given.get_flag("json") {
+        arguments.push("--json".into());
+    }
+    Some(arguments)
 }
 
 /// Who must have signed.

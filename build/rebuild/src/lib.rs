@@ -13,7 +13,9 @@ mod second;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
-use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog};
+use clap::Args;
+use clap::builder::{PathBufValueParser, TypedValueParser as _};
+use engine::{Input, Need, Outcome, Plan, Run, Step, StepLog, absolute};
 use foundation::atomic;
 use foundation::command::quote;
 use foundation::finding::Finding;
@@ -31,6 +33,14 @@ const FOLDER: &str = "target/xtask/rebuild";
 /// The matrix of files and variations, below the root.
 const REPORT: &str = "target/xtask/determinism.json";
 
+/// What pipelines take that build twice.
+#[derive(Default, Args)]
+pub struct RebuildArguments {
+    /// Build once, and compare with the earlier build of the same commit that has this release.json
+    #[arg(long, value_name = "FILE", value_parser = PathBufValueParser::new().map(absolute))]
+    pub against: Option<PathBuf>,
+}
+
 impl Step for Rebuild {
     fn name(&self) -> &'static str {
         "rebuild"
@@ -40,12 +50,8 @@ impl Step for Rebuild {
         "build again, elsewhere and otherwise, and compare every byte"
     }
 
-    fn arguments(&self) -> &'static [Argument] {
-        &[Argument::Against]
-    }
-
     fn needs(&self, run: &Run) -> Vec<Need> {
-        if run.options.against.is_some() {
+        if run.options.own::<RebuildArguments>().against.is_some() {
             return Vec::new();
         }
         vec![Need::Tool("git"), Need::Wanted("diffoscope"), Need::Space(4 << 30)]
@@ -53,7 +59,7 @@ impl Step for Rebuild {
 
     fn plan(&self, run: &Run) -> Result<Plan> {
         let plan = Plan::new().reads(Input::Source(PathBuf::new())).reads(Input::Manifest);
-        if let Some(file) = &run.options.against {
+        if let Some(file) = &run.options.own::<RebuildArguments>().against {
             return Ok(plan
                 .native(format!("compare every digest with {}", file.display()))
                 .writes(REPORT));
@@ -70,7 +76,7 @@ impl Step for Rebuild {
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         // A clear error before an hour of work.
         let ours = run.manifest()?;
-        if let Some(file) = &run.options.against {
+        if let Some(file) = &run.options.own::<RebuildArguments>().against {
             let theirs = earlier(file, &ours)?;
             let folder = file.parent().unwrap_or_else(|| Path::new("."));
             let rows = matrix::of_manifests((&run.dist(), &ours), (folder, &theirs))?;

@@ -164,9 +164,6 @@ impl Second {
         for choice in run.options.engines.choices().filter(|it| takes(Argument::Engine(it.job()))) {
             command = command.arg("--engine").arg(choice.to_string());
         }
-        if takes(Argument::Images) {
-            command = command.args(&run.options.names);
-        }
         let command = command
             .env("LD_PRELOAD", self.library())
             .env("HOME", self.home())

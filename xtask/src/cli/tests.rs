@@ -3,6 +3,11 @@
 
 //! What a command line asks for, and which mistakes are reported.
 
+use std::path::Path;
+
+use assemble::images::{BindArguments, ImagesArguments};
+use assemble::merge::MergeArguments;
+
 use super::*;
 
 mod options;
@@ -52,15 +57,35 @@ fn the_last_of_two_options_that_exclude_each_other_wins() {
 
 #[test]
 fn images_can_be_named() {
+    let names = |request: &Request| request.options.own::<ImagesArguments>().name;
     let request = read("xtask images tools/a tools/b --jobs 1").unwrap();
-    assert_eq!(request.options.names, ["tools/a", "tools/b"]);
-    assert!(read("xtask images").unwrap().options.names.is_empty());
-    assert!(read("xtask lint").unwrap().options.names.is_empty());
+    assert_eq!(names(&request), ["tools/a", "tools/b"]);
+    assert!(names(&read("xtask images").unwrap()).is_empty());
+    assert!(names(&read("xtask lint").unwrap()).is_empty());
+}
+
+#[test]
+fn the_tool_images_go_into_the_maintenance_image_where_that_is_said() {
+    let bind = |line: &str| read(line).unwrap().options.own::<BindArguments>().bind_tools;
+    assert!(bind("xtask maintenance --bind-tools"));
+    assert!(!bind("xtask maintenance") && !bind("xtask release"));
+}
+
+#[test]
+fn what_decides_results_is_told_apart_from_how_a_run_goes() {
+    let identity = |line: &str| read(line).unwrap().options.identity();
+    let plain = identity("xtask images");
+    assert_eq!(identity("xtask images --jobs 3 --verbose --yes --json"), plain);
+    assert_ne!(identity("xtask images tools/a"), plain);
+    assert_ne!(identity("xtask images tools/a"), identity("xtask images tools/b"));
+    assert_ne!(identity("xtask images --push"), plain);
+    assert_ne!(identity("xtask images --engine images=buildah"), plain);
+    assert_eq!(identity("xtask validate --fix --fail-fast"), identity("xtask validate"));
 }
 
 #[test]
 fn images_are_pushed_where_that_is_said() {
-    let push = |line: &str| read(line).unwrap().options.push;
+    let push = |line: &str| read(line).unwrap().options.own::<ImagesArguments>().push;
     assert_eq!(push("xtask images"), None);
     assert_eq!(push("xtask images --push tools/a").as_deref(), Some(""));
     assert_eq!(push("xtask images --push=h:5000/p tools/a").as_deref(), Some("h:5000/p"));
@@ -73,13 +98,13 @@ fn a_night_builds_what_all_machines_start_from() {
     let request = read("xtask ci nightly").unwrap();
     let Verb::Pipeline(nightly) = request.verb else { panic!("another verb") };
     assert_eq!(request.options.architectures, [Architecture::Amd64, Architecture::Arm64]);
-    assert!(request.options.bind_tools && request.options.strict);
+    assert!(request.options.everything && request.options.strict);
     let names: Vec<_> = nightly.stages.iter().map(|stage| stage.step.name()).collect();
     let last = ["smoke-iso-all", "smoke-hostile", "smoke-fresh"];
     let last = [&["build", "images", "maintenance", "iso"][..], &last].concat();
     assert!(names.ends_with(&last), "{names:?}");
     assert_eq!(read("xtask ci nightly --target x86_64").unwrap().options.architectures.len(), 1);
-    assert!(!read("xtask ci pr").unwrap().options.bind_tools);
+    assert!(!read("xtask ci pr").unwrap().options.everything);
 }
 
 #[test]
@@ -103,7 +128,8 @@ fn parts_of_a_release_are_built_and_put_together() {
     let request = read("xtask dist --merge /a /b --jobs 1").unwrap();
     let Verb::Pipeline(merge) = request.verb else { panic!() };
     assert_eq!(merge.stages[0].step.name(), "merge");
-    assert_eq!(request.options.parts, [PathBuf::from("/a"), PathBuf::from("/b")]);
+    let parts = request.options.own::<MergeArguments>().merge;
+    assert_eq!(parts, [Path::new("/a"), Path::new("/b")]);
     assert_eq!(request.options.architectures.len(), 2);
     for bad in ["xtask dist --merge", "xtask dist --merge /a --split", "xtask lint --merge /a"] {
         assert!(read(bad).is_err(), "{bad}");
@@ -119,7 +145,7 @@ fn the_gates_belong_to_releases_and_not_to_snapshots() {
         let Verb::Pipeline(pipeline) = request.verb else { panic!("{line}: another verb") };
         let found = pipeline.stages.iter().filter(|stage| stage.step.is_gate()).count();
         assert_eq!((pipeline.name, request.output.release, found), ("release", release, gates));
-        assert_eq!(request.options.tag, None);
+        assert_eq!(request.tag, None);
         assert_eq!(request.options.strict, release, "{line}: a gate that cannot run has failed");
     }
 }
@@ -127,7 +153,7 @@ fn the_gates_belong_to_releases_and_not_to_snapshots() {
 #[test]
 fn a_tag_is_named_for_releases_alone() {
     let request = read("xtask release --tag v1.2.3-rc.1").unwrap();
-    assert_eq!(request.options.tag.as_deref(), Some("v1.2.3-rc.1"));
+    assert_eq!(request.tag.as_deref(), Some("v1.2.3-rc.1"));
     assert!(read("xtask release --snapshot --tag v1").is_err());
     assert!(read("xtask dist --tag v1").is_err());
 }

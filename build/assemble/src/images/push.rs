@@ -10,12 +10,14 @@ use engine::workspace::Image;
 use foundation::command::Command;
 use programs::notary;
 
+use super::ImagesArguments;
+
 /// The commands that push the images `chosen`; none where nobody asked for it.
 ///
 /// # Errors
 /// When no registry is named.
 pub(super) fn commands(run: &Run, chosen: &[&Image]) -> Result<Vec<Command>> {
-    let Some(said) = &run.options.push else { return Ok(Vec::new()) };
+    let Some(said) = &run.options.own::<ImagesArguments>().push else { return Ok(Vec::new()) };
     let declared = run.workspace.product().product.registry.as_ref();
     let target = Some(said).filter(|it| !it.is_empty()).or(declared).context(
         "there is no registry to push to: name one with --push=HOST/PREFIX, or as `registry` of [product] \

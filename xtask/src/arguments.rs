@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The arguments of commands as clap takes them, each defined once.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
+
+use assemble::build::BuildArguments;
+use assemble::merge::MergeArguments;
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Args as _, Command, value_parser};
+use engine::accelerator::Accelerator;
+use engine::workspace::{Choice, Job};
+use engine::{Argument, flag};
+use rebuild::RebuildArguments;
+
+/// What runs, and does not decide results.
+const OF_RUNS: [&str; 12] = [
+    "changed",
+    "dry-run",
+    "fail-fast",
+    "fix",
+    "jobs",
+    "json",
+    "keep-going",
+    "plan",
+    "snapshot",
+    "tag",
+    "verbose",
+    "yes",
+];
+
+/// What was given that decides results, as text.
+pub(crate) fn identity(given: &ArgMatches) -> String {
+    let ids = given.ids().map(clap::Id::as_str).filter(|id| !OF_RUNS.contains(id));
+    let by_hand = ids.filter(|id| given.value_source(id) == Some(ValueSource::CommandLine));
+    let values = by_hand.map(|id| {
+        let raw = given.try_get_raw(id).ok().flatten();
+        format!("{id}={:?}", raw.map(Iterator::collect::<Vec<_>>))
+    });
+    values.collect::<Vec<_>>().join(" ")
+}
+
+/// Shows commands and their output.
+pub(crate) fn verbose() -> Arg {
+    flag("verbose").short('v').help("Show commands and their output as they run")
+}
+
+/// Answers questions.
+pub(crate) fn yes() -> Arg {
+    flag("yes").short('y').help("Answer questions with yes; CI=true does too")
+}
+
+/// Plans and does nothing.
+pub(crate) fn dry_run() -> Arg {
+    flag("dry-run").help("Show what would run, read and be written, and do nothing")
+}
+
+/// The result for programs.
+pub(crate) fn json() -> Arg {
+    flag("json").help("Write the result as JSON on standard output")
+}
+
+/// What every command takes that runs steps.
+pub(crate) fn of_every_run() -> Vec<Arg> {
+    let args = [
+        dry_run(),
+        Arg::new("plan")
+            .long("plan")
+            .value_name("FORMAT")
+            .value_parser(["json"])
+            .help("Write the same as JSON on standard output, and do nothing"),
+        json(),
+        Arg::new("jobs")
+            .long("jobs")
+            .short('j')
+            .value_name("N")
+            .value_parser(value_parser!(NonZeroUsize))
+            .help("How many steps and images are worked on at the same time [default: the processors]"),
+        verbose(),
+        yes(),
+    ];
+    args.into_iter().map(|arg| arg.help_heading("Options of every run")).collect()
+}
+
+/// What a command takes beside that which runs more than one step.
+pub(crate) fn of_pipelines() -> [Arg; 2] {
+    [
+        flag("keep-going")
+            .overrides_with("fail-fast")
+            .help("Continue with what does not depend on a failed step (this is the default)"),
+        flag("fail-fast").help("Start no further step once one has failed"),
+    ]
+}
+
+/// Adds `arguments` to the command `verb`.
+pub(crate) fn add(verb: Command, arguments: &BTreeSet<Argument>) -> Command {
+    let jobs: Vec<Job> = arguments
+        .iter()
+        .filter_map(|it| if let Argument::Engine(job) = it { Some(*job) } else { None })
+        .collect();
+    let verb = if jobs.is_empty() { verb } else { verb.arg(engine(jobs)) };
+    arguments.iter().fold(verb, |verb, argument| match argument {
+        // All of them are values of one option.
+        Argument::Engine(_) => verb,
+        Argument::Accelerator => verb.arg(accelerator()),
+        Argument::Fix => verb.arg(fix()),
+        Argument::Target => verb.arg(target()),
+    })
+}
+
+/// Of `validate`.
+pub(crate) fn of_validate(verb: Command) -> Command {
+    verb.args([
+        flag("changed").help(
+            "Run only gates that compile nothing, and of these only those that a file \
+             concerns which differs from the last commit",
+        ),
+        fix(),
+        flag("staged").conflicts_with_all(["changed", "fix"]).help(
+            "Run the gates of --changed on the index, which is what would be committed; for a \
+             commit hook",
+        ),
+    ])
+}
+
+/// Of `release`.
+pub(crate) fn of_release(verb: Command) -> Command {
+    verb.args([
+        flag("snapshot").help(
+            "Build any commit for trying out, without the gates: never a release, no tag needed",
+        ),
+        Arg::new("tag").long("tag").value_name("TAG").conflicts_with("snapshot").help(
+            "Release this tag of the commit [default: the tag that CI runs for, else the \
+             stable one]",
+        ),
+    ])
+}
+
+/// Of `dist`.
+pub(crate) fn of_dist(verb: Command) -> Command {
+    let split = flag("split")
+        .help("Build a part of a release, for --merge on another machine: without SHA256SUMS");
+    MergeArguments::augment_args(BuildArguments::augment_args(verb)).arg(split)
+}
+
+/// Of `determinism`.
+pub(crate) fn of_determinism(verb: Command) -> Command {
+    RebuildArguments::augment_args(verb)
+}
+
+/// Of `ci pr`.
+pub(crate) fn of_pull_request(verb: Command) -> Command {
+    verb.arg(
+        flag("iso").help(
+            "Build the maintenance OS and its live ISO too, as a label of the change asks for",
+        ),
+    )
+}
+
+/// Of a pipeline that takes what its steps share, and nothing else.
+pub(crate) fn none(verb: Command) -> Command {
+    verb
+}
+
+fn fix() -> Arg {
+    flag("fix").help("Fix format, headers and lints before the gates run")
+}
+
+fn engine(jobs: Vec<Job>) -> Arg {
+    let values = Choice::values(&jobs).join(", ");
+    Arg::new("engine")
+        .long("engine")
+        .value_name("JOB=NAME")
+        .action(ArgAction::Append)
+        .value_parser(move |text: &str| Choice::parse(text, &jobs))
+        .help(format!("Use another engine than release.toml names; one of {values}"))
+}
+
+fn accelerator() -> Arg {
+    Arg::new("accel")
+        .long("accel")
+        .value_name("NAME")
+        .value_parser(Accelerator::ALL.map(Accelerator::option))
+        .help("What executes the machine's instructions [default: KVM where it runs the firmware]")
+}
+
+fn target() -> Arg {
+    Arg::new("target")
+        .long("target")
+        .value_name("ARCHITECTURE")
+        .value_parser(["x86_64", "aarch64", "all"])
+        .help("What to build for [default: this machine]")
+}
