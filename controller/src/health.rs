@@ -19,13 +19,13 @@ use tokio::time::{Instant, timeout};
 
 use crate::blocking::{PROBES, Pulse};
 use crate::database::Database;
+use crate::gate::Gate;
 use crate::inventory;
 use crate::jobs::model::State as JobState;
 use crate::jobs::runner::Runner;
 use crate::jobs::store::{self, StoreError};
 use crate::metrics::{Gauges, Metrics};
 use crate::registry::storage::Storage;
-use crate::serve::Gate;
 
 /// How long an answer of `/readyz` serves.
 const FRESH: Duration = Duration::from_secs(2);

@@ -16,6 +16,7 @@ mod dashboard;
 pub mod database;
 mod durable;
 mod file_service;
+mod gate;
 mod health;
 pub mod inventory;
 pub mod jobs;

@@ -14,7 +14,15 @@ use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::audit;
-use crate::config::{Config, LogFormat};
+
+/// Where logs go and how they look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// A line for people.
+    Text,
+    /// A JSON object in a line.
+    Json,
+}
 
 /// Reads a level or directives such as `info,controller=debug`.
 ///
@@ -28,11 +36,11 @@ pub(crate) fn filter(level: &str) -> Result<EnvFilter, ParseError> {
 ///
 /// # Errors
 /// When the level is malformed, or logging was started before.
-pub(crate) fn start(config: &Config) -> anyhow::Result<()> {
-    let level = filter(&config.log_level).context("log level")?;
+pub(crate) fn start(level: &str, format: LogFormat) -> anyhow::Result<()> {
+    let level = filter(level).context("log level")?;
     let level = level.and(filter_fn(|event| event.target() != audit::TARGET));
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let layer = match config.log_format {
+    let layer = match format {
         LogFormat::Text => layer.with_ansi(false).with_filter(level).boxed(),
         LogFormat::Json => layer.json().flatten_event(true).with_filter(level).boxed(),
     };

@@ -5,7 +5,7 @@
 //! can't be used, what was read before stays.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::net::TcpStream;
@@ -18,7 +18,17 @@ use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 use tokio_rustls::server::TlsStream;
 
 use crate::client_certificate::ClientCertificate;
-use crate::config::TlsConfig;
+
+/// The certificate of this service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// File with the certificate and those that issued it (PEM).
+    pub certificate: PathBuf,
+    /// File with its key (PEM).
+    pub key: PathBuf,
+    /// File with authorities (PEM); whoever has a certificate of theirs needs no secret for the webhook.
+    pub client_ca: Option<PathBuf>,
+}
 
 /// The certificate, as it was read last.
 pub(crate) struct Tls {

@@ -135,7 +135,7 @@ impl Cli {
             Command::VerifyRelease(args) => return Ok(args.run()),
             Command::Serve(serve) => {
                 let config = serve.settings.clone().load()?;
-                logging::start(&config)?;
+                logging::start(&config.log_level, config.log_format)?;
                 raise_open_files();
                 let runtime = tokio::runtime::Builder::new_multi_thread()
                     .enable_all()

@@ -45,7 +45,7 @@ impl RegistryCommand {
         match self {
             Self::Gc(Gc { settings, how }) => {
                 let config = settings.load()?;
-                crate::logging::start(&config)?;
+                crate::logging::start(&config.log_level, config.log_format)?;
                 let storage = Storage::maintain(config.registry_dir())?;
                 let RegistryConfig { gc, rules, .. } = &config.registry;
                 let immutable =
@@ -66,7 +66,7 @@ impl RegistryCommand {
             }
             Self::Scrub(settings) => {
                 let config = settings.load()?;
-                crate::logging::start(&config)?;
+                crate::logging::start(&config.log_level, config.log_format)?;
                 let scrub = Storage::maintain(config.registry_dir())?.scrub().context("scrub")?;
                 print!("{}", report(&scrub));
                 let faults = scrub.corrupt.len() + scrub.missing.len();

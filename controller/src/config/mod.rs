@@ -4,6 +4,7 @@
 //! The configuration: flags, then environment, then a file, then what stands here.
 
 mod reader;
+mod registry;
 mod service;
 
 use std::fmt;
@@ -16,23 +17,14 @@ use ipnet::IpNet;
 use toml::de::DeTable;
 
 pub use crate::audit::AuditConfig;
+pub use crate::logging::LogFormat;
+pub use crate::tls::TlsConfig;
 pub use reader::Fault;
-pub use service::{ApiConfig, JobsConfig, StorageKeys, TlsConfig, WebhookConfig, read_secrets};
+pub use registry::RegistryConfig;
+pub use service::{ApiConfig, JobsConfig, StorageKeys, WebhookConfig, read_secrets};
 
-use crate::registry::access::{AccessRule, Rules, Who};
-use crate::registry::pattern::TagPattern;
-use crate::registry::storage::{Policy, Retention};
-use crate::registry::users::Users;
+use crate::registry::access::Who;
 use reader::{Section, Source};
-
-/// Where logs go and how they look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum LogFormat {
-    /// A line for people.
-    Text,
-    /// A JSON object in a line.
-    Json,
-}
 
 /// How the service is run.
 #[derive(Debug, Clone)]
@@ -90,31 +82,6 @@ impl Default for ConnectionLimits {
     }
 }
 
-/// How the registry is run.
-#[derive(Debug, Clone)]
-pub struct RegistryConfig {
-    /// File of users and bcrypt hashes; None: no login is possible.
-    pub htpasswd: Option<PathBuf>,
-    /// Who may do what.
-    pub rules: Rules,
-    /// An upload to which nothing was added for so long is dropped.
-    pub upload_expiry: Duration,
-    /// What garbage collection may take.
-    pub gc: Policy,
-}
-
-impl RegistryConfig {
-    /// The users, where there is a file of them.
-    ///
-    /// # Errors
-    /// When the file can't be read.
-    pub fn read_users(&self) -> Result<Option<Users>, String> {
-        let Some(path) = &self.htpasswd else { return Ok(None) };
-        let users = Users::read(path);
-        users.map(Some).map_err(|e| format!("registry.htpasswd {}: {e}", path.display()))
-    }
-}
-
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -130,17 +97,7 @@ impl Default for Config {
             data_dir: PathBuf::from("/var/lib/provisioner"),
             storage_keys: StorageKeys::default(),
             audit: AuditConfig::default(),
-            registry: RegistryConfig {
-                htpasswd: None,
-                rules: Rules::default(),
-                upload_expiry: Duration::from_hours(24),
-                gc: Policy {
-                    grace: Duration::from_hours(24),
-                    quarantine: Duration::from_hours(7 * 24),
-                    untagged: false,
-                    retention: Vec::new(),
-                },
-            },
+            registry: RegistryConfig::default(),
             api: ApiConfig { requests_per_second: 100, ..ApiConfig::default() },
             webhook: WebhookConfig::default(),
             jobs: JobsConfig::default(),
@@ -336,38 +293,8 @@ fn parse(name: &str, text: &str) -> (Config, Vec<Fault>) {
     config.storage_keys = service::storage_keys(source, &mut storage);
     storage.end(source);
 
-    let mut registry = root.section(source, "registry");
-    config.registry.htpasswd = registry.parse(source, "htpasswd", "the path of a file");
-    set(&mut config.registry.upload_expiry, registry.duration(source, "upload_expiry"));
-    let mut gc = registry.section(source, "gc");
-    set(&mut config.registry.gc.grace, gc.duration(source, "grace"));
-    set(&mut config.registry.gc.quarantine, gc.duration(source, "quarantine"));
-    let untagged =
-        gc.parse_with(source, "untagged", "\"keep\" or \"collect\"", |text| match text {
-            "keep" => Some(false),
-            "collect" => Some(true),
-            _ => None,
-        });
-    set(&mut config.registry.gc.untagged, untagged);
-    gc.end(source);
-    for mut section in registry.sections(source, "access") {
-        config.registry.rules.access.push(access_rule(source, &mut section));
-        section.end(source);
-    }
-    for mut section in registry.sections(source, "immutable") {
-        config.registry.rules.immutable.push(tag_pattern(source, &mut section));
-        section.end(source);
-    }
-    for mut section in registry.sections(source, "retention") {
-        let tags = tag_pattern(source, &mut section);
-        section.require(source, "keep", "how many of the newest tags stay");
-        if let Some(keep) = section.count(source, "keep") {
-            config.registry.gc.retention.push(Retention { tags, keep });
-        }
-        section.end(source);
-    }
-    registry.end(source);
-
+    let registry = root.section(source, "registry");
+    config.registry = registry::registry(source, registry);
     let audit = root.section(source, "audit");
     config.audit = service::audit(source, audit);
     let api = root.section(source, "api");
@@ -388,42 +315,6 @@ fn parse(name: &str, text: &str) -> (Config, Vec<Fault>) {
 /// A network, or one address.
 fn network(text: &str) -> Option<IpNet> {
     text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
-}
-
-fn access_rule(source: &mut Source<'_>, section: &mut Section<'_>) -> AccessRule {
-    let prefix = prefix(source, section);
-    let mut whom = |source: &mut Source<'_>, key| {
-        section.list(source, key, "\"anonymous\", \"authenticated\" or names of users", |text| {
-            match text {
-                "" => None,
-                "anonymous" => Some(Who::Anonymous),
-                "authenticated" => Some(Who::Authenticated),
-                name => Some(Who::User(name.to_owned())),
-            }
-        })
-    };
-    let pull = whom(source, "pull").unwrap_or_default();
-    let push = whom(source, "push").unwrap_or_default();
-    let delete = whom(source, "delete").unwrap_or_default();
-    AccessRule { prefix, pull, push, delete }
-}
-
-fn tag_pattern(source: &mut Source<'_>, section: &mut Section<'_>) -> TagPattern {
-    let prefix = prefix(source, section);
-    let tags = section.list(source, "tags", "tags, where * stands for any text", |text| {
-        (!text.is_empty()).then(|| text.to_owned())
-    });
-    TagPattern { prefix, tags: tags.unwrap_or_else(|| vec!["*".to_owned()]) }
-}
-
-fn prefix(source: &mut Source<'_>, section: &mut Section<'_>) -> String {
-    let expected = "a repository or a folder of repositories, such as \"tools\", or \"\" for all";
-    let prefix = section.parse_with(source, "prefix", expected, |text| {
-        let name = text.trim_end_matches('/');
-        let valid = name.is_empty() || name.parse::<oci::Repository>().is_ok();
-        valid.then(|| name.to_owned())
-    });
-    prefix.unwrap_or_default()
 }
 
 #[cfg(test)]

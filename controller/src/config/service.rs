@@ -23,6 +23,7 @@ use crate::keyring::{Key, Keyring};
 use crate::labels::Labels;
 use crate::media::Image;
 use crate::registry::users::Users;
+use crate::tls::TlsConfig;
 
 /// Who may use the API.
 #[derive(Debug, Clone, Default)]
@@ -70,17 +71,6 @@ pub struct JobsConfig {
     pub signing_key: Option<PathBuf>,
     /// The rest.
     pub settings: Settings,
-}
-
-/// The certificate of this service.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsConfig {
-    /// File with the certificate and those that issued it (PEM).
-    pub certificate: PathBuf,
-    /// File with its key (PEM).
-    pub key: PathBuf,
-    /// File with authorities (PEM); whoever has a certificate of theirs needs no secret for the webhook.
-    pub client_ca: Option<PathBuf>,
 }
 
 impl Default for JobsConfig {

@@ -16,6 +16,7 @@ mod redacting;
 pub mod redfish;
 pub mod report_secret;
 pub mod runner;
+mod settings;
 pub mod store;
 pub mod task;
 mod worker;

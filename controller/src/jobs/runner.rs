@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use recipe::signature::SigningKey;
 use tokio::sync::Notify;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
@@ -17,84 +16,20 @@ use tracing::Instrument as _;
 
 use super::bmc::Bmc;
 use super::clock::{self, millis};
-use super::model::Phase;
 use super::redacting::RedactingBmc;
+pub use super::settings::Settings;
 use super::store::{self, Held, Job, StoreError};
 use super::task::Publisher;
-use super::worker::Worker;
+use super::worker::{Services, Worker};
 use crate::blocking::IMAGES;
 use crate::database::Database;
-
-/// How jobs are run.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Jobs that are worked on at once.
-    pub at_once: usize,
-    /// How long a lease is good for without a heart-beat.
-    pub lease: Duration,
-    /// Budget from the first step to the reset.
-    pub boot_budget: Duration,
-    /// Budget for the machine's report.
-    pub webhook_budget: Duration,
-    /// The same, for updates of firmware.
-    pub firmware_budget: Duration,
-    /// Budget of clean-up.
-    pub cleanup_budget: Duration,
-    /// Whether the machine is reset at the end of a job that succeeded.
-    pub restart: bool,
-    /// Pause before a call is tried again; it doubles up to sixty times as much.
-    pub retry_pause: Duration,
-    /// Task ISOs stay for so long after their job.
-    pub keep_isos: Duration,
-    /// Jobs stay for so long after their end.
-    pub keep_jobs: Duration,
-    /// A signed task expires so long after its job was made. Task ISOs are built again after a restart
-    /// and must then be the same, so it does not count from the time of the build.
-    pub task_validity: Duration,
-    /// Signs task ISOs.
-    pub signing_key: Option<Arc<SigningKey>>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            at_once: 1024,
-            lease: Duration::from_secs(30),
-            boot_budget: Duration::from_mins(20),
-            webhook_budget: Duration::from_hours(2),
-            firmware_budget: Duration::from_mins(30),
-            cleanup_budget: Duration::from_mins(10),
-            restart: true,
-            retry_pause: Duration::from_secs(1),
-            keep_isos: Duration::from_hours(24),
-            keep_jobs: Duration::from_hours(90 * 24),
-            task_validity: Duration::from_hours(48),
-            signing_key: None,
-        }
-    }
-}
-
-impl Settings {
-    /// The budget of a phase of a job.
-    pub fn budget(&self, phase: Phase, task_target: &str) -> Duration {
-        match phase {
-            Phase::Boot => self.boot_budget,
-            Phase::Webhook if task_target == "firmware-update.target" => self.firmware_budget,
-            Phase::Webhook => self.webhook_budget,
-            Phase::Cleanup => self.cleanup_budget,
-        }
-    }
-}
 
 /// How often what is too old is looked for.
 const RETENTION_PERIOD: Duration = Duration::from_mins(1);
 
 /// Runs the jobs of a database.
 pub struct Runner {
-    pub(super) database: Database,
-    pub(super) bmc: Arc<dyn Bmc>,
-    pub(super) publisher: Arc<dyn Publisher>,
-    pub(super) settings: Settings,
+    services: Arc<Services>,
     owner: String,
     wake: Notify,
     /// When the last heart-beat was, by [`clock::uptime`].
@@ -116,10 +51,12 @@ impl Runner {
         settings: Settings,
     ) -> Arc<Self> {
         Arc::new(Self {
-            database,
-            bmc: Arc::new(RedactingBmc(bmc)),
-            publisher,
-            settings,
+            services: Arc::new(Services {
+                database,
+                bmc: Arc::new(RedactingBmc(bmc)),
+                publisher,
+                settings,
+            }),
             // Never the same twice, unlike the id of a process.
             owner: uuid::Uuid::new_v4().to_string(),
             wake: Notify::new(),
@@ -130,7 +67,7 @@ impl Runner {
 
     /// Names of the vendor profiles that a server can be set to.
     pub fn profiles(&self) -> Vec<&'static str> {
-        self.bmc.profiles()
+        self.services.bmc.profiles()
     }
 
     /// There may be a new job.
@@ -160,7 +97,7 @@ impl Runner {
         let (stopping, told) = watch::channel(false);
         let mut workers = JoinSet::new();
         // Three beats in the life of a lease.
-        let mut heart = tokio::time::interval(self.settings.lease / 3);
+        let mut heart = tokio::time::interval(self.services.settings.lease / 3);
         heart.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let retention = tokio::spawn(Arc::clone(&self).retain());
         let mut stop = std::pin::pin!(stop);
@@ -189,32 +126,35 @@ impl Runner {
         }
         workers.shutdown().await;
         let owner = self.owner.clone();
-        if let Err(error) = self.database.write(move |c| store::hand_back(c, &owner)).await {
+        if let Err(error) = self.services.database.write(move |c| store::hand_back(c, &owner)).await
+        {
             tracing::warn!(%error, "leases not handed back: they run out by themselves");
         }
     }
 
     /// Takes jobs that nobody holds, and has a worker for each.
     async fn take(self: &Arc<Self>, workers: &mut JoinSet<i64>, stopping: &watch::Receiver<bool>) {
-        let room = self.settings.at_once.saturating_sub(self.at_work());
+        let room = self.services.settings.at_once.saturating_sub(self.at_work());
         if room == 0 {
             return;
         }
-        let (owner, lease) = (self.owner.clone(), millis(self.settings.lease));
-        let jobs = match self.database.write(move |c| store::claim(c, &owner, lease, room)).await {
-            Ok(jobs) => jobs,
-            Err(error) => {
-                // The heart-beat comes back here.
-                tracing::warn!(%error, "no jobs taken");
-                return;
-            }
-        };
+        let (owner, lease) = (self.owner.clone(), millis(self.services.settings.lease));
+        let jobs =
+            match self.services.database.write(move |c| store::claim(c, &owner, lease, room)).await
+            {
+                Ok(jobs) => jobs,
+                Err(error) => {
+                    // The heart-beat comes back here.
+                    tracing::warn!(%error, "no jobs taken");
+                    return;
+                }
+            };
         for Job { number, id, serial, .. } in jobs {
             let span = tracing::info_span!("job", job = %id, serial);
             let changed = Arc::new(Notify::new());
             let held = Held { number, owner: self.owner.clone() };
             let worker = Worker {
-                runner: Arc::clone(self),
+                services: Arc::clone(&self.services),
                 held,
                 changed: Arc::clone(&changed),
                 stopping: stopping.clone(),
@@ -245,10 +185,15 @@ impl Runner {
 
     /// Renews the leases, and lets go of what was lost.
     async fn renew(&self) {
-        let (owner, lease) = (self.owner.clone(), millis(self.settings.lease));
+        let (owner, lease) = (self.owner.clone(), millis(self.services.settings.lease));
         let now = clock::uptime();
         let spent = now.saturating_sub(self.renewed_at.swap(now, Ordering::Relaxed));
-        let held = match self.database.write(move |c| store::renew(c, &owner, lease, spent)).await {
+        let held = match self
+            .services
+            .database
+            .write(move |c| store::renew(c, &owner, lease, spent))
+            .await
+        {
             Ok(held) => held.into_iter().collect::<HashMap<i64, bool>>(),
             Err(error) => {
                 tracing::warn!(%error, "leases not renewed");
@@ -274,7 +219,7 @@ impl Runner {
         let owner = self.owner.clone();
         for number in orphans {
             let held = Held { number, owner: owner.clone() };
-            let let_go = self.database.write(move |c| store::let_go(c, &held)).await;
+            let let_go = self.services.database.write(move |c| store::let_go(c, &held)).await;
             if let Err(error) = let_go {
                 tracing::warn!(%error, "a lease without a worker is kept");
             }
@@ -293,19 +238,21 @@ impl Runner {
     }
 
     async fn remove_old(&self) -> Result<(), StoreError> {
-        let keep = self.settings.keep_isos;
-        let expired = self.database.read(move |c| store::expired_isos(c, keep)).await?;
+        let keep = self.services.settings.keep_isos;
+        let expired = self.services.database.read(move |c| store::expired_isos(c, keep)).await?;
         for id in expired {
-            let publisher = Arc::clone(&self.publisher);
+            let publisher = Arc::clone(&self.services.publisher);
             let removed = IMAGES.run(move || publisher.remove(id)).await;
             match removed {
-                Ok(Ok(())) => self.database.write(move |c| store::iso_removed(c, id)).await?,
+                Ok(Ok(())) => {
+                    self.services.database.write(move |c| store::iso_removed(c, id)).await?;
+                }
                 Ok(Err(error)) => tracing::warn!(%error, job = %id, "task ISO not removed"),
                 Err(error) => tracing::error!(%error, job = %id, "task ISO not removed"),
             }
         }
-        let keep = self.settings.keep_jobs;
-        let forgotten = self.database.write(move |c| store::forget(c, keep)).await?;
+        let keep = self.services.settings.keep_jobs;
+        let forgotten = self.services.database.write(move |c| store::forget(c, keep)).await?;
         if forgotten > 0 {
             tracing::info!(jobs = forgotten, "forgot old jobs");
         }

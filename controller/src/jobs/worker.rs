@@ -10,12 +10,13 @@ use rusqlite::Connection;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
-use super::bmc::{Attempt, Call, Failure, Retry, Story, Target};
+use super::bmc::{Attempt, Bmc, Call, Failure, Retry, Story, Target};
 use super::model::{Outcome, Phase, Reset, State, Step};
-use super::runner::Runner;
+use super::settings::Settings;
 use super::store::{self, Held, Job, StoreError};
-use super::task::{self, Order};
+use super::task::{self, Order, Publisher};
 use crate::blocking::IMAGES;
+use crate::database::Database;
 use crate::inventory;
 use crate::labels::Scope;
 
@@ -25,9 +26,17 @@ const DATABASE_PAUSE: Duration = Duration::from_secs(5);
 /// it is reset.
 const MEDIA_RESERVE: Duration = Duration::from_hours(1);
 
+/// What all workers work with.
+pub(super) struct Services {
+    pub(super) database: Database,
+    pub(super) bmc: Arc<dyn Bmc>,
+    pub(super) publisher: Arc<dyn Publisher>,
+    pub(super) settings: Settings,
+}
+
 /// The worker of one job.
 pub(super) struct Worker {
-    pub(super) runner: Arc<Runner>,
+    pub(super) services: Arc<Services>,
     pub(super) held: Held,
     /// The job was cancelled, has an outcome, or may be lost.
     pub(super) changed: Arc<Notify>,
@@ -133,7 +142,7 @@ impl Worker {
     /// Up to the reset, which is asked for once.
     async fn boot(&self, job: &Job, deadline: Instant) -> Result<(), Halt> {
         let target = self.target(job, Step::ValidationServer).await?;
-        let (bmc, story) = (&self.runner.bmc, self.story());
+        let (bmc, story) = (&self.services.bmc, self.story());
         let mut attempt = Attempt::Again;
         if job.boot_reset == Reset::None {
             attempt = Attempt::First;
@@ -159,7 +168,7 @@ impl Worker {
         self.begin_step(Step::IsoBuild).await?;
         let number = job.number;
         let recipe = self.look_up(move |c| store::recipe(c, number)).await?;
-        let (publisher, id) = (Arc::clone(&self.runner.publisher), job.id);
+        let (publisher, id) = (Arc::clone(&self.services.publisher), job.id);
         let access = publisher.access(id, &job.serial).map_err(|e| e.to_string());
         let access = blocking(Step::IsoBuild, move || access).await?;
         let order = Order {
@@ -169,13 +178,13 @@ impl Worker {
             recipe,
             schema_id: job.schema_id.clone(),
             epoch: u64::try_from(job.created_at / 1000).unwrap_or(0),
-            validity: self.runner.settings.task_validity.as_secs(),
+            validity: self.services.settings.task_validity.as_secs(),
         };
-        let key = self.runner.settings.signing_key.clone();
+        let key = self.services.settings.signing_key.clone();
         let build = move || task::build(&order, key.as_deref()).map_err(|e| e.to_string());
         let image = blocking(Step::IsoBuild, build).await?;
         self.begin_step(Step::IsoServe).await?;
-        let settings = &self.runner.settings;
+        let settings = &self.services.settings;
         let budgets = [Phase::Boot, Phase::Webhook, Phase::Cleanup];
         let budget = |phase| settings.budget(phase, &job.task_target);
         let valid = budgets.into_iter().map(budget).sum::<Duration>() + MEDIA_RESERVE;
@@ -202,12 +211,12 @@ impl Worker {
 
     async fn undo(&self, job: &Job) -> Result<(), Halt> {
         let deadline = self.deadline(job);
-        let (bmc, story) = (&self.runner.bmc, self.story());
+        let (bmc, story) = (&self.services.bmc, self.story());
         let target = self.target(job, Step::CleanupUnmount).await?;
         self.begin_step(Step::CleanupUnmount).await?;
         let unmount = || bmc.unmount(&target, &story);
         let unmounted = self.call(job, &Step::CleanupUnmount, deadline, unmount).await;
-        let restarts = self.runner.settings.restart && job.outcome == Some(Outcome::Succeeded);
+        let restarts = self.services.settings.restart && job.outcome == Some(Outcome::Succeeded);
         // With a medium that was not ejected it could start from that again.
         unmounted?;
         if !restarts || job.cleanup_reset == Reset::Done {
@@ -228,7 +237,7 @@ impl Worker {
         let serial = job.serial.clone();
         let found = self.look_up(move |c| Ok(inventory::find(c, &Scope::ALL, &serial)?)).await?;
         let failed = |message| Halt::Failed(Failure { step, message, retry: Retry::Never });
-        match found.map(|server| server.target(&self.runner.database.keys())) {
+        match found.map(|server| server.target(&self.services.database.keys())) {
             Some(Ok(target)) => Ok(target),
             Some(Err(error)) => Err(failed(format!("the password of the BMC: {error}"))),
             None => Err(failed("the server is not registered any more".to_owned())),
@@ -255,7 +264,7 @@ impl Worker {
         mut attempt: Attempt,
         call: impl Fn(Attempt) -> Call<'a>,
     ) -> Result<(), Halt> {
-        let shortest = self.runner.settings.retry_pause;
+        let shortest = self.services.settings.retry_pause;
         let mut pause = shortest;
         let mut last: Option<Failure> = None;
         loop {
@@ -285,7 +294,7 @@ impl Worker {
     }
 
     fn over_budget(&self, job: &Job, step: &Step, last: Option<Failure>) -> Failure {
-        let budget = self.runner.settings.budget(job.phase, &job.task_target);
+        let budget = self.services.settings.budget(job.phase, &job.task_target);
         let budget = humantime::format_duration(budget);
         let message = match &last {
             None => format!("not done within {budget}"),
@@ -297,7 +306,7 @@ impl Worker {
 
     /// When the budget of the job's phase will be spent.
     fn deadline(&self, job: &Job) -> Instant {
-        let budget = self.runner.settings.budget(job.phase, &job.task_target);
+        let budget = self.services.settings.budget(job.phase, &job.task_target);
         let spent = Duration::from_millis(u64::try_from(job.spent_ms).unwrap_or(0));
         Instant::now() + budget.saturating_sub(spent)
     }
@@ -335,7 +344,7 @@ impl Worker {
     ) -> Result<(), Halt> {
         self.insist(|| {
             let (work, held) = (work.clone(), self.held.clone());
-            self.runner.database.write(move |c| work(c, &held))
+            self.services.database.write(move |c| work(c, &held))
         })
         .await
     }
@@ -345,7 +354,7 @@ impl Worker {
         &self,
         work: impl Fn(&Connection) -> Result<T, StoreError> + Clone + Send + 'static,
     ) -> Result<T, Halt> {
-        self.insist(|| self.runner.database.read(work.clone())).await
+        self.insist(|| self.services.database.read(work.clone())).await
     }
 
     async fn insist<T, F>(&self, work: impl Fn() -> F) -> Result<T, Halt>
@@ -368,7 +377,7 @@ impl Worker {
     }
 
     fn story(&self) -> Events {
-        Events { runner: Arc::clone(&self.runner), held: self.held.clone() }
+        Events { services: Arc::clone(&self.services), held: self.held.clone() }
     }
 }
 
@@ -383,7 +392,7 @@ async fn blocking<T: Send + 'static>(
 
 /// Keeps what a BMC tells as events of the job.
 struct Events {
-    runner: Arc<Runner>,
+    services: Arc<Services>,
     held: Held,
 }
 
@@ -391,6 +400,8 @@ impl Story for Events {
     fn tell(&self, step: &Step, message: String) {
         tracing::info!(%step, message, "BMC");
         let (held, step) = (self.held.clone(), step.clone());
-        self.runner.database.write_in_turn(move |c| store::note(c, &held, "note", &step, &message));
+        self.services
+            .database
+            .write_in_turn(move |c| store::note(c, &held, "note", &step, &message));
     }
 }

@@ -7,7 +7,6 @@
 //! webhook, media, pulls and health, and the first serves the rest.
 
 mod connection;
-mod gate;
 mod layers;
 
 use std::io;
@@ -29,6 +28,7 @@ use crate::blocking::{CHANGES, Pulse};
 use crate::config::{self, Config};
 use crate::dashboard;
 use crate::database::Database;
+use crate::gate::Gate;
 use crate::health::{self, Observed};
 use crate::jobs::bmc::Bmc;
 use crate::jobs::published::Published;
@@ -41,7 +41,6 @@ use crate::registry::http::Registry;
 use crate::registry::storage::Storage;
 use crate::tls::Tls;
 use connection::Terms;
-pub(crate) use gate::Gate;
 
 /// Pause after the system refused a connection, for want of file handles as a rule.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

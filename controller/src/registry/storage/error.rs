@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use oci::{Digest, Repository, Selector, Tag};
 
-use super::uploads::UploadId;
+use super::upload_id::UploadId;
 use crate::durable::FileError;
 
 /// Why the store refused or failed.

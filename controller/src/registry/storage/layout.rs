@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use oci::digest::Algorithm;
 use oci::{Digest, Repository, Tag};
 
-use super::uploads::UploadId;
+use super::upload_id::UploadId;
 
 /// What the file `layout` holds.
 pub(crate) const VERSION: &str = "1\n";

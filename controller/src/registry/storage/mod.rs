@@ -21,6 +21,7 @@ mod referrers;
 mod scrub;
 mod survey;
 mod tags;
+mod upload_id;
 mod uploads;
 
 use std::fs::{self, File, TryLockError};
@@ -38,7 +39,8 @@ pub use listing::Page;
 pub use manifests::{Manifest, NewManifest, PutManifest};
 pub use scrub::Scrub;
 pub use survey::{Damaged, Protected};
-pub use uploads::{Session, UploadId};
+pub use upload_id::UploadId;
+pub use uploads::Session;
 
 use crate::durable::{self, At as _, absent_is_none};
 use cache::ManifestCache;

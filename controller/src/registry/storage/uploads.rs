@@ -7,11 +7,9 @@
 //! its hash is in memory only and is computed again from the file where it is missing.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -22,42 +20,11 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use super::Storage;
 use super::error::StorageError;
 use super::flusher::Flusher;
+use super::upload_id::UploadId;
 use crate::durable::{self, At as _, absent_is_none};
 
 /// Bytes read at once when a content is hashed again.
 const BUFFER: usize = 128 * 1024;
-
-/// The name of an upload: 32 hex digits, chosen by the store.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct UploadId(String);
-
-impl UploadId {
-    fn random() -> io::Result<Self> {
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes).map_err(io::Error::other)?;
-        Ok(Self(format!("{:032x}", u128::from_be_bytes(bytes))))
-    }
-
-    /// As written.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for UploadId {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let hex = text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if hex && text.len() == 32 { Ok(Self(text.to_owned())) } else { Err(()) }
-    }
-}
-
-impl fmt::Display for UploadId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 type Shared = Arc<Mutex<State>>;
 

@@ -42,7 +42,7 @@ struct Reserved {
 }
 
 /// A connection that may be served; it is counted until this is dropped.
-pub(super) struct Admission {
+pub(crate) struct Admission {
     gate: Arc<Gate>,
     place: Place,
 }
@@ -53,7 +53,7 @@ enum Place {
 }
 
 impl Gate {
-    pub(super) fn new(limits: ConnectionLimits) -> Arc<Self> {
+    pub(crate) fn new(limits: ConnectionLimits) -> Arc<Self> {
         Arc::new(Self { limits, open: Mutex::default() })
     }
 
@@ -65,7 +65,7 @@ impl Gate {
 
     /// Admits a connection from `address`. The receiver of one that is served from the reserve ends
     /// when it has to make room. `trusted`: a proxy, which has as many as it needs.
-    pub(super) fn admit(
+    pub(crate) fn admit(
         self: &Arc<Self>,
         address: IpAddr,
         trusted: bool,
