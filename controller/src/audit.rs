@@ -9,12 +9,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, named_params, params};
 
+use crate::database::rows::{self, columns};
 use crate::database::{Database, DatabaseError};
 use crate::jobs::clock::{self, millis};
 use crate::jobs::store::StoreError;
 use crate::limits::Limit;
+use crate::words::words;
 
 /// The tracing target of the lines.
 pub(crate) const TARGET: &str = "audit";
@@ -27,40 +29,40 @@ const TRIM: i64 = 256;
 /// Longest text of an entry, in bytes.
 const LONGEST: usize = 256;
 
-/// What was done or refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Action {
-    ServerCreate,
-    ServerUpdate,
-    ServerDelete,
-    JobCreate,
-    JobCancel,
-    JobRetry,
-    RegistryDelete,
-    Login,
-    Request,
+words! {
+    /// What was done or refused.
+    pub(crate) Action, "an action":
+    ServerCreate = "server.create",
+    ServerUpdate = "server.update",
+    ServerDelete = "server.delete",
+    JobCreate = "job.create",
+    JobCancel = "job.cancel",
+    JobRetry = "job.retry",
+    RegistryDelete = "registry.delete",
+    Login = "login",
+    Request = "request",
+}
+
+words! {
+    /// What kind of entry there is.
+    pub(crate) Kind, "change or refusal":
+    /// Recorded always.
+    Change = "change",
+    /// A stranger can cause it.
+    Refusal = "refusal",
 }
 
 impl Action {
-    fn as_str(self) -> &'static str {
+    fn kind(self) -> Kind {
         match self {
-            Self::ServerCreate => "server.create",
-            Self::ServerUpdate => "server.update",
-            Self::ServerDelete => "server.delete",
-            Self::JobCreate => "job.create",
-            Self::JobCancel => "job.cancel",
-            Self::JobRetry => "job.retry",
-            Self::RegistryDelete => "registry.delete",
-            Self::Login => "login",
-            Self::Request => "request",
-        }
-    }
-
-    /// Changes are recorded always; the rest are refusals.
-    fn kind(self) -> &'static str {
-        match self {
-            Self::Login | Self::Request => "refusal",
-            _ => "change",
+            Self::Login | Self::Request => Kind::Refusal,
+            Self::ServerCreate
+            | Self::ServerUpdate
+            | Self::ServerDelete
+            | Self::JobCreate
+            | Self::JobCancel
+            | Self::JobRetry
+            | Self::RegistryDelete => Kind::Change,
         }
     }
 }
@@ -93,6 +95,8 @@ pub(crate) struct Recorded {
     pub(crate) detail: Option<String>,
 }
 
+columns!(Recorded: number, at, kind, actor, address, action, object, detail);
+
 /// How much of the log is kept.
 #[derive(Debug, Clone, Copy)]
 pub struct AuditConfig {
@@ -121,7 +125,7 @@ impl Entry {
     fn log(&self) {
         let Self { actor, address, action, object, detail } = self;
         let (actor, object, detail) = (actor.as_deref(), object.as_deref(), detail.as_deref());
-        let kind = action.kind();
+        let kind = action.kind().as_str();
         tracing::info!(
             target: TARGET,
             kind, actor, %address, action = action.as_str(), object, detail, "audit"
@@ -130,12 +134,16 @@ impl Entry {
 
     fn insert(&self, connection: &Connection, limits: AuditConfig) -> Result<(), DatabaseError> {
         let Self { actor, address, action, object, detail } = self.clipped();
-        let sql = "INSERT INTO audit (at, kind, actor, address, action, object, detail) \
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-        let kind = action.kind();
-        let address = address.to_string();
-        let values = params![clock::now(), kind, actor, address, action.as_str(), object, detail];
-        connection.prepare_cached(sql)?.execute(values)?;
+        let values = named_params! {
+            ":at": clock::now(),
+            ":kind": action.kind(),
+            ":actor": actor,
+            ":address": address.to_string(),
+            ":action": action,
+            ":object": object,
+            ":detail": detail,
+        };
+        rows::insert(connection, "audit", values)?;
         if connection.last_insert_rowid() % TRIM == 0 {
             trim(connection, limits)?;
         }
@@ -147,7 +155,7 @@ impl Entry {
 pub(crate) fn trim(connection: &Connection, limits: AuditConfig) -> Result<(), DatabaseError> {
     let most = u32::try_from(limits.entries).unwrap_or(u32::MAX);
     let before = clock::now().saturating_sub(millis(limits.keep));
-    for (kind, most) in [("change", most), ("refusal", MOST_REFUSALS)] {
+    for (kind, most) in [(Kind::Change, most), (Kind::Refusal, MOST_REFUSALS)] {
         let sql = "DELETE FROM audit WHERE kind = ?1 AND (number <= \
                    (SELECT number FROM audit WHERE kind = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2) \
                    OR number < coalesce((SELECT min(number) FROM audit WHERE kind = ?1 AND at >= ?3), \
@@ -163,22 +171,11 @@ pub(crate) fn list(
     before: i64,
     limit: u32,
 ) -> Result<Vec<Recorded>, DatabaseError> {
-    let sql = "SELECT number, at, kind, actor, address, action, object, detail FROM audit \
-               WHERE number < ?1 ORDER BY number DESC LIMIT ?2";
-    let recorded = |row: &Row<'_>| {
-        Ok(Recorded {
-            number: row.get(0)?,
-            at: row.get(1)?,
-            kind: row.get(2)?,
-            actor: row.get(3)?,
-            address: row.get(4)?,
-            action: row.get(5)?,
-            object: row.get(6)?,
-            detail: row.get(7)?,
-        })
-    };
-    let mut statement = connection.prepare_cached(sql)?;
-    let rows = statement.query_map(params![before, limit], recorded)?;
+    let columns = Recorded::COLUMNS;
+    let sql =
+        format!("SELECT {columns} FROM audit WHERE number < ?1 ORDER BY number DESC LIMIT ?2");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map(params![before, limit], Recorded::read)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 

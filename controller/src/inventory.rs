@@ -6,8 +6,9 @@
 use axum::http::Uri;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
+use serde::de::DeserializeOwned;
 
-use crate::database::DatabaseError;
+use crate::database::{DatabaseError, rows};
 use crate::jobs::bmc::{Target, TlsPolicy};
 use crate::jobs::clock;
 use crate::keyring::{KeyError, Keyring, Sealed};
@@ -79,29 +80,25 @@ fn origin(url: &str) -> Option<(String, String, u16)> {
     Some((scheme, uri.host()?.to_ascii_lowercase(), uri.port_u16().unwrap_or(usual)))
 }
 
-const COLUMNS: &str = "serial, bmc_url, username, password, password_key, profile, tls, labels, created_at, \
-     updated_at, created_by, updated_by";
-
 fn server(row: &Row<'_>) -> rusqlite::Result<Server> {
-    fn json<T: serde::de::DeserializeOwned>(column: usize, text: &str) -> rusqlite::Result<T> {
-        serde_json::from_str(text)
+    fn json<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
+        let column = row.as_ref().column_index(column)?;
+        serde_json::from_str(row.get_ref(column)?.as_str()?)
             .map_err(|e| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(e)))
     }
-    let tls_text: String = row.get(6)?;
-    let labels: String = row.get(7)?;
     Ok(Server {
-        serial: row.get(0)?,
-        bmc_url: row.get(1)?,
-        username: row.get(2)?,
-        password: Sealed { text: row.get(3)?, key: row.get(4)? },
-        profile: row.get(5)?,
-        tls: json(6, &tls_text)?,
-        tls_text,
-        labels: json(7, &labels)?,
-        created_at: row.get(8)?,
-        updated_at: row.get(9)?,
-        created_by: row.get(10)?,
-        updated_by: row.get(11)?,
+        serial: row.get("serial")?,
+        bmc_url: row.get("bmc_url")?,
+        username: row.get("username")?,
+        password: Sealed { text: row.get("password")?, key: row.get("password_key")? },
+        profile: row.get("profile")?,
+        tls: json(row, "tls")?,
+        tls_text: row.get("tls")?,
+        labels: json(row, "labels")?,
+        created_at: row.get("created_at")?,
+        updated_at: row.get("updated_at")?,
+        created_by: row.get("created_by")?,
+        updated_by: row.get("updated_by")?,
     })
 }
 
@@ -114,7 +111,7 @@ pub fn find(
     scope: &Scope,
     serial: &str,
 ) -> Result<Option<Server>, DatabaseError> {
-    let sql = format!("SELECT {COLUMNS} FROM servers WHERE serial = :serial AND {IN_SCOPE}");
+    let sql = format!("SELECT * FROM servers WHERE serial = :serial AND {IN_SCOPE}");
     let mut statement = connection.prepare_cached(&sql)?;
     let parameters = named_params! { ":serial": serial, ":scope": scope };
     Ok(statement.query_row(parameters, server).optional()?)
@@ -131,7 +128,7 @@ pub fn list(
     limit: u32,
 ) -> Result<Vec<Server>, DatabaseError> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM servers WHERE serial > :after AND {IN_SCOPE} ORDER BY serial LIMIT :limit"
+        "SELECT * FROM servers WHERE serial > :after AND {IN_SCOPE} ORDER BY serial LIMIT :limit"
     );
     let mut statement = connection.prepare_cached(&sql)?;
     let parameters = named_params! { ":after": after, ":scope": scope, ":limit": limit };
@@ -162,23 +159,22 @@ pub fn put(
     let new = find(connection, &Scope::ALL, serial)?.is_none();
     let tls = serde_json::to_string(tls).map_err(|e| DatabaseError::Other(e.to_string()))?;
     let sealed = keys.seal(password, &[serial, bmc_url, username, &tls])?;
-    let sql = "INSERT INTO servers (serial, bmc_url, username, password, password_key, profile, tls, labels, \
-               created_at, updated_at, created_by, updated_by) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?10) ON CONFLICT (serial) DO UPDATE SET \
-               bmc_url = ?2, username = ?3, password = ?4, password_key = ?5, profile = ?6, tls = ?7, \
-               labels = ?8, updated_at = ?9, updated_by = ?10";
-    connection.prepare_cached(sql)?.execute(params![
-        serial,
-        bmc_url,
-        username,
-        sealed.text,
-        sealed.key,
-        profile,
-        tls,
-        labels.to_json(),
-        clock::now(),
-        user
-    ])?;
+    let now = clock::now();
+    let values = named_params! {
+        ":serial": serial,
+        ":bmc_url": bmc_url,
+        ":username": username,
+        ":password": sealed.text,
+        ":password_key": sealed.key,
+        ":profile": profile,
+        ":tls": tls,
+        ":labels": labels.to_json(),
+        ":created_at": now,
+        ":updated_at": now,
+        ":created_by": user,
+        ":updated_by": user,
+    };
+    rows::put(connection, "servers", "serial", &["created_at", "created_by"], values)?;
     Ok(new)
 }
 

@@ -35,6 +35,7 @@ pub mod registry;
 mod same_origin;
 pub mod serve;
 mod tls;
+mod words;
 
 /// Entry points for the targets in `fuzz/`, of what reads foreign bytes and is not public otherwise.
 #[cfg(fuzzing)]

@@ -9,15 +9,15 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::extract::Request;
+use axum::http::Extensions;
 
 /// The address of whoever sent a request, put there by the server.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ClientAddress(pub(crate) IpAddr);
 
 /// The address of a client; one that is not known shares its limits with the others of that kind.
-pub(crate) fn address(request: &Request) -> IpAddr {
-    let known = request.extensions().get::<ClientAddress>();
+pub(crate) fn address(extensions: &Extensions) -> IpAddr {
+    let known = extensions.get::<ClientAddress>();
     known.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.0)
 }
 

@@ -14,35 +14,13 @@ use tokio::sync::Semaphore;
 
 use crate::audit::{Action, Audit, Entry};
 use crate::limits::{Exhausted, Limit};
-use crate::metrics::Metrics;
+use crate::metrics::{Interface, Metrics};
 use crate::registry::users::Users;
 
 /// Failed logins that one address may have in a second, and at once.
 const FAILED: (f64, f64) = (0.1, 20.0);
 /// Passwords checked at once: a hash must not take every processor and all memory.
 const PASSWORD_CHECKS: usize = 2;
-
-/// Where somebody logs in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Interface {
-    /// `/api/v1` and the dashboard.
-    Api,
-    /// `/v2`.
-    Registry,
-    /// Reports of machines.
-    Webhook,
-}
-
-impl Interface {
-    /// As the log and the metrics name it.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Api => "api",
-            Self::Registry => "registry",
-            Self::Webhook => "webhook",
-        }
-    }
-}
 
 /// The limit of logins.
 pub(crate) struct Logins {

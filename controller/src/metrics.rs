@@ -9,7 +9,19 @@ use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::logins::Interface;
+use crate::words::words;
+
+words! {
+    /// Where somebody logs in, as the log and the metrics name it.
+    #[derive(PartialOrd, Ord)]
+    pub(crate) Interface, "an interface":
+    /// `/api/v1` and the dashboard.
+    Api = "api",
+    /// `/v2`.
+    Registry = "registry",
+    /// Reports of machines.
+    Webhook = "webhook",
+}
 
 /// Upper bounds of the histogram of requests, in seconds.
 const BOUNDS: [f64; 8] = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0];

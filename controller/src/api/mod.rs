@@ -6,40 +6,39 @@
 
 mod audit;
 pub mod auth;
-mod jobs;
+#[cfg(test)]
+mod document;
+pub(crate) mod extract;
+pub(crate) mod jobs;
 pub(crate) mod problem;
-mod servers;
+mod reply;
+#[cfg(test)]
+mod schemas;
+pub(crate) mod servers;
+pub(crate) mod views;
 pub(crate) mod webhook;
 
-use std::collections::HashMap;
-use std::net::IpAddr;
 use std::ops::Deref;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::IntoResponse as _;
 use axum::routing::{MethodRouter, delete, get, post, put};
 use http_body::Body as _;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use percent_encoding::percent_decode_str;
-use serde::Deserialize;
-use serde_json::Value;
 
-use self::auth::{Auth, Identity, Role};
+use self::auth::Auth;
 use self::problem::Problem;
 use self::webhook::Secrets;
-use crate::audit::{Action, Audit, Entry};
+use crate::audit::Audit;
 use crate::database::Database;
 use crate::jobs::runner::Runner;
 use crate::limits::{Limit, address};
 use crate::logins::Logins;
 use crate::metrics::Metrics;
-use crate::progress::is_stalled;
 
 /// The description of this API, in version 3.1 of the `OpenAPI` specification.
 pub const OPENAPI: &str = include_str!("openapi.json");
@@ -136,24 +135,6 @@ impl Api {
             .layer(middleware::from_fn_with_state(self.clone(), limit))
             .with_state(self)
     }
-
-    /// Who sends a request; an address that fails too often is not listened to for a while.
-    pub(crate) async fn identify(&self, caller: Caller<'_>) -> Result<Identity, Problem> {
-        self.auth.identify(caller.headers, caller.address, &self.logins).await
-    }
-
-    /// Who sends a request, where that may be done with at least this role.
-    async fn authorize(&self, caller: Caller<'_>, role: Role) -> Result<Identity, Problem> {
-        let identity = self.identify(caller).await?;
-        if let Err(problem) = identity.require(role) {
-            let detail = Some(format!("{} needs {role:?}", caller.method));
-            let actor = Actor { name: identity.name, address: caller.address };
-            let entry = actor.entry(Action::Request, Some(caller.path.to_owned()));
-            self.audit.refuse(Entry { detail, ..entry });
-            return Err(problem);
-        }
-        Ok(identity)
-    }
 }
 
 /// Every route, with its method. One route a line, because the description is held against this.
@@ -174,57 +155,15 @@ fn routes() -> Vec<(Method, &'static str, MethodRouter<Api>)> {
     ]
 }
 
-async fn openapi() -> Response<Body> {
-    let mut response = Response::new(Body::from(OPENAPI));
-    let kind = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    response
-}
-
-/// Who does something, for the audit log.
-#[derive(Debug, Clone)]
-struct Actor {
-    name: String,
-    address: IpAddr,
-}
-
-impl Actor {
-    fn of(request: &Request, identity: &Identity) -> Self {
-        Self { name: identity.name.clone(), address: address(request) }
-    }
-
-    fn entry(&self, action: Action, object: Option<String>) -> Entry {
-        Entry {
-            actor: Some(self.name.clone()),
-            address: self.address,
-            action,
-            object,
-            detail: None,
-        }
-    }
-}
-
-/// Who sends a request, as far as the request says it.
-#[derive(Clone, Copy)]
-pub(crate) struct Caller<'a> {
-    headers: &'a HeaderMap,
-    address: IpAddr,
-    method: &'a Method,
-    path: &'a str,
-}
-
-impl<'a> Caller<'a> {
-    pub(crate) fn of(request: &'a Request) -> Self {
-        let (method, path) = (request.method(), request.uri().path());
-        Self { headers: request.headers(), address: address(request), method, path }
-    }
+async fn openapi() -> ([(HeaderName, &'static str); 1], &'static str) {
+    ([(header::CONTENT_TYPE, "application/json")], OPENAPI)
 }
 
 async fn limit(State(api): State<Api>, request: Request, next: Next) -> Response<Body> {
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     // Hosts and people may share an address; neither must use up what the other needs.
     let requests = if route == Some(WEBHOOK) { &api.reports } else { &api.requests };
-    if let Err(exhausted) = requests.take(address(&request)) {
+    if let Err(exhausted) = requests.take(address(request.extensions())) {
         return Problem::from(exhausted).into_response();
     }
     if !is_json_or_empty(&request) {
@@ -247,103 +186,11 @@ fn is_json_or_empty(request: &Request) -> bool {
     request.body().is_end_stream() || kind.trim().eq_ignore_ascii_case("application/json")
 }
 
-/// An answer in JSON.
-pub(crate) fn json(status: StatusCode, value: &Value) -> Response<Body> {
-    let mut response = Response::new(Body::from(format!("{value}\n")));
-    *response.status_mut() = status;
-    let kind = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    response
-}
-
-/// Takes a request's body in, up to `limit` bytes.
-async fn body(request: Request, limit: usize) -> Result<Bytes, Problem> {
-    let too_large = || {
-        let message = format!("expected a request of at most {limit} bytes");
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
-    };
-    let length = request.headers().get(header::CONTENT_LENGTH);
-    let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if length.is_some_and(|length| length > limit) {
-        return Err(too_large());
-    }
-    match Limited::new(request.into_body(), limit).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
-        Err(error) if is_stalled(&*error) => {
-            let status = StatusCode::REQUEST_TIMEOUT;
-            Err(Problem::new(status, "timeout", "the request did not come in time"))
-        }
-        Err(error) => Err(Problem::bad_request(format!("the request did not come whole: {error}"))),
-    }
-}
-
-/// Reads JSON. The place of a fault is told, and never what stands there.
-fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
-    serde_json::from_slice(bytes).map_err(|error| {
-        let what = match error.classify() {
-            serde_json::error::Category::Data => "a field is missing, unknown, or of another kind",
-            _ => "the request is not JSON",
-        };
-        let place = format!("line {}, column {}", error.line(), error.column());
-        Problem::bad_request(format!("{what}: {place}; /api/v1/openapi.json says what is expected"))
-    })
-}
-
-/// What stands in the path after the collection: `/api/v1/COLLECTION/{this}`.
-fn parameter(request: &Request) -> Result<String, Problem> {
-    let part = request.uri().path().split('/').nth(4).unwrap_or_default();
-    let text = percent_decode_str(part).decode_utf8();
-    let text = text.map_err(|_| Problem::bad_request("the address is not UTF-8"))?;
-    Ok(text.into_owned())
-}
-
-/// The parameters after the `?`.
-struct Query(HashMap<String, String>);
-
-impl Query {
-    /// Reads them; `known` are the names that there are.
-    fn parse(request: &Request, known: &[&str]) -> Result<Self, Problem> {
-        let mut values = HashMap::new();
-        let pairs = request.uri().query().unwrap_or_default().split('&');
-        for pair in pairs.filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let value = value.replace('+', " ");
-            let value = percent_decode_str(&value).decode_utf8();
-            let value = value.map_err(|_| Problem::bad_request("the query is not UTF-8"))?;
-            if !known.contains(&name) {
-                let expected = known.join(", ");
-                return Err(Problem::bad_request(format!("query: expected {expected}")));
-            }
-            if values.insert(name.to_owned(), value.into_owned()).is_some() {
-                return Err(Problem::bad_request(format!("query: {name} stands there twice")));
-            }
-        }
-        Ok(Self(values))
-    }
-
-    fn text(&self, name: &str) -> Option<String> {
-        self.0.get(name).cloned()
-    }
-
-    fn read<T: FromStr<Err: std::fmt::Display>>(&self, name: &str) -> Result<Option<T>, Problem> {
-        let value = self.0.get(name).map(|text| text.parse::<T>()).transpose();
-        value.map_err(|e| Problem::bad_request(format!("query: {name}: {e}")))
-    }
-
-    /// How many are wanted: the first of `page` unless told, and at most the second.
-    fn limit(&self, page: (u32, u32)) -> Result<u32, Problem> {
-        let limit = self.read::<u32>("limit")?.unwrap_or(page.0);
-        if (1..=page.1).contains(&limit) {
-            return Ok(limit);
-        }
-        Err(Problem::bad_request(format!("query: limit: expected 1 to {}", page.1)))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+
+    use serde_json::Value;
 
     use super::*;
 

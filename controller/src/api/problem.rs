@@ -7,10 +7,11 @@
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
-use serde_json::{Map, Value, json};
 
+use super::reply::Json;
+use super::views::{self, Detail};
 use crate::database::DatabaseError;
-use crate::jobs::model::Step;
+use crate::jobs::model::{JobId, Step};
 use crate::jobs::store::StoreError;
 use crate::limits::Exhausted;
 
@@ -21,7 +22,7 @@ const RETRY_AFTER: &str = "5";
 #[derive(Debug)]
 pub(crate) struct Problem {
     status: StatusCode,
-    body: Map<String, Value>,
+    body: Box<views::Problem>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -32,9 +33,13 @@ impl Problem {
         code: &'static str,
         message: impl std::fmt::Display,
     ) -> Self {
-        let mut body = Map::new();
-        body.insert("error".to_owned(), code.into());
-        body.insert("message".to_owned(), message.to_string().into());
+        let body = Box::new(views::Problem {
+            error: code.into(),
+            message: message.to_string(),
+            step: None,
+            job_id: None,
+            details: Vec::new(),
+        });
         Self { status, body, headers: Vec::new() }
     }
 
@@ -55,19 +60,27 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
     }
 
-    /// A recipe with faults.
-    pub(crate) fn recipe(error: &recipe::ValidationError) -> Self {
-        let body = match serde_json::to_value(error) {
-            Ok(Value::Object(body)) => body,
-            other => return Self::internal(&format!("{other:?}")),
-        };
-        Self { status: StatusCode::BAD_REQUEST, body, headers: Vec::new() }
-            .with("step", Step::ValidationSchema.to_string())
+    /// What was sent has faults.
+    pub(crate) fn validation(message: impl std::fmt::Display, details: Vec<Detail>) -> Self {
+        let mut problem = Self::new(StatusCode::BAD_REQUEST, "validation_error", message);
+        problem.body.details = details;
+        problem
     }
 
-    /// Adds a field to the answer.
-    pub(crate) fn with(mut self, field: &str, value: impl Into<Value>) -> Self {
-        self.body.insert(field.to_owned(), value.into());
+    /// A recipe with faults.
+    pub(crate) fn recipe(error: recipe::ValidationError) -> Self {
+        let details = error.details.into_iter();
+        let details = details.map(|fault| Detail::new(fault.path, fault.code, fault.message));
+        Self::validation(error.message, details.collect()).step(&Step::ValidationSchema)
+    }
+
+    fn step(mut self, step: &Step) -> Self {
+        self.body.step = Some(step.to_string());
+        self
+    }
+
+    fn job(mut self, job: JobId) -> Self {
+        self.body.job_id = Some(job);
         self
     }
 
@@ -107,14 +120,12 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match &error {
             StoreError::NoJob => Self::not_found("job_unknown", error),
-            StoreError::NoServer(_) => Self::not_found("server_unknown", error)
-                .with("step", Step::ValidationServer.to_string()),
-            StoreError::Active { job, .. } => {
-                let job = job.to_string();
-                Self::new(StatusCode::CONFLICT, "active_job", error)
-                    .with("step", Step::ConflictActiveJob.to_string())
-                    .with("job_id", job)
+            StoreError::NoServer(_) => {
+                Self::not_found("server_unknown", error).step(&Step::ValidationServer)
             }
+            StoreError::Active { job, .. } => Self::new(StatusCode::CONFLICT, "active_job", &error)
+                .step(&Step::ConflictActiveJob)
+                .job(*job),
             StoreError::OtherGroup(_) => Self::new(StatusCode::FORBIDDEN, "forbidden", error),
             StoreError::State(_) => Self::new(StatusCode::CONFLICT, "job_state", error),
             StoreError::KeyReused => {
@@ -128,7 +139,7 @@ impl From<StoreError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response<Body> {
-        let mut response = super::json(self.status, &Value::Object(self.body));
+        let mut response = Json(self.status, self.body).into_response();
         for (name, value) in self.headers {
             response.headers_mut().append(name, value);
         }
@@ -145,9 +156,4 @@ pub(crate) async fn no_such_address() -> Problem {
 pub(crate) async fn wrong_method() -> Problem {
     let message = "this address answers to other methods";
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
-}
-
-/// Details in the form of those of a recipe.
-pub(crate) fn detail(path: &str, code: &str, message: &str) -> Value {
-    json!({ "path": path, "code": code, "message": message })
 }

@@ -3,71 +3,43 @@
 
 //! `/api/v1/servers`: the machines, and how their BMCs are reached. A password goes in and never comes out.
 
-use std::collections::BTreeMap;
-
-use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::http::{Response, StatusCode};
+use axum::extract::State;
+use axum::http::StatusCode;
 use recipe::ShortText;
+use rusqlite::Connection;
 use serde::Deserialize;
-use serde_json::{Value, json};
 
-use super::auth::{Identity, Role};
-use super::problem::{Problem, detail};
-use super::{Actor, Api, Caller, Query, SMALL_BODY, body, json, parameter, parse};
+use super::extract::{Caller, Limit, Operator, Path, Query, Reader, Sent};
+use super::problem::Problem;
+use super::reply::Json;
+use super::views::{Detail, LONGEST, LONGEST_URL, NewServer, Server, ServerList};
+use super::{Api, SMALL_BODY};
 use crate::audit::{Action, Entry};
 use crate::database::DatabaseError;
-use crate::inventory::{self, Server};
+use crate::inventory;
 use crate::jobs::bmc::{Secret, Target, TlsPolicy};
-use crate::jobs::clock::rfc3339;
-use crate::jobs::store::{self, Job, StoreError};
+use crate::jobs::store::{self, StoreError};
 use crate::keyring::Keyring;
 use crate::labels::{Labels, Scope};
 
-/// Servers in an answer: unless asked for otherwise, and at most.
-const PAGE: (u32, u32) = (100, 1000);
-/// Longest user name and password of a BMC; IPMI allows 20, Redfish sets no limit.
-const LONGEST: usize = 256;
-/// Longest address of a BMC.
-const LONGEST_URL: usize = 2048;
-
-/// What is sent of a server. Without a password, that of an earlier request stays, as long as it goes to the
-/// same BMC; without labels, those of an earlier request stay.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Sent {
-    bmc_url: String,
-    username: String,
-    password: Option<String>,
-    profile: Option<String>,
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct ListQuery {
+    /// How many.
     #[serde(default)]
-    tls: TlsPolicy,
-    labels: Option<BTreeMap<String, String>>,
+    limit: Limit<100, 1000>,
+    /// Those that follow this one: `next_after` of the answer before.
+    #[cfg_attr(test, schemars(with = "Option<super::schemas::Serial>"))]
+    after: Option<String>,
 }
 
-/// A server as the API shows it.
-pub(crate) fn describe(server: &Server, active: Option<&Job>) -> Value {
-    json!({
-        "serial": server.serial,
-        "bmc_url": server.bmc_url,
-        "username": server.username,
-        "profile": server.profile,
-        "tls": server.tls,
-        "labels": server.labels,
-        "active_job": active.map(|job| job.id.to_string()),
-        "created_at": rfc3339(server.created_at),
-        "created_by": server.created_by,
-        "updated_at": rfc3339(server.updated_at),
-        "updated_by": server.updated_by,
-    })
-}
-
-impl Sent {
+impl NewServer {
     /// Every fault, as those of a recipe are told.
-    fn faults(&self, profiles: &[&str]) -> Vec<Value> {
+    fn faults(&self, profiles: &[&str]) -> Vec<Detail> {
         let mut faults = Vec::new();
-        let mut fault = |path: &str, code: &str, message: &str| {
-            faults.push(detail(path, code, message));
+        let mut fault = |path: &str, code: &'static str, message: &str| {
+            faults.push(Detail::new(path, code, message));
         };
         if let Err(reason) = check_bmc_url(&self.bmc_url) {
             fault("/bmc_url", "format", &reason);
@@ -113,76 +85,69 @@ fn is_sha256(text: &str) -> bool {
     text.parse::<recipe::Sha256Hex>().is_ok()
 }
 
-fn unknown(serial: &str) -> Problem {
-    StoreError::NoServer(serial.to_owned()).into()
+/// A server with its active job.
+fn with_job(connection: &Connection, server: inventory::Server) -> Result<Server, StoreError> {
+    let active = store::active(connection, &server.serial)?;
+    Ok(Server::new(server, active.map(|job| job.id)))
+}
+
+/// At most `limit` servers that follow `after`, by serial number.
+pub(crate) fn page(
+    connection: &Connection,
+    scope: &Scope,
+    after: &str,
+    limit: u32,
+) -> Result<Vec<Server>, StoreError> {
+    let servers = inventory::list(connection, scope, after, limit)?;
+    servers.into_iter().map(|server| with_job(connection, server)).collect()
 }
 
 /// `GET /api/v1/servers?limit=…&after=…`
 pub(super) async fn list(
     State(api): State<Api>,
-    request: Request,
-) -> Result<Response<Body>, Problem> {
-    let scope = api.identify(Caller::of(&request)).await?.scope;
-    let query = Query::parse(&request, &["limit", "after"])?;
-    let (after, limit) = (query.text("after").unwrap_or_default(), query.limit(PAGE)?);
-    let servers = api
-        .database
-        .read(move |c| {
-            let servers = inventory::list(c, &scope, &after, limit)?;
-            let describe = |server: &Server| {
-                let active = store::active(c, &server.serial)?;
-                Ok(describe(server, active.as_ref()))
-            };
-            servers.iter().map(describe).collect::<Result<Vec<Value>, StoreError>>()
-        })
-        .await?;
-    let full = usize::try_from(limit).is_ok_and(|limit| servers.len() == limit);
-    let next = servers.last().filter(|_| full).map(|server| server["serial"].clone());
-    Ok(json(StatusCode::OK, &json!({ "servers": servers, "next_after": next })))
+    Caller { scope, .. }: Caller<Reader>,
+    Query(ListQuery { limit, after }): Query<ListQuery>,
+) -> Result<Json<ServerList>, Problem> {
+    let after = after.unwrap_or_default();
+    let servers = api.database.read(move |c| page(c, &scope, &after, limit.get())).await?;
+    let next_after = limit.next(&servers, |server| server.serial.clone());
+    Ok(Json(StatusCode::OK, ServerList { servers, next_after }))
 }
 
 /// `GET /api/v1/servers/{serial}`
 pub(super) async fn get(
     State(api): State<Api>,
-    request: Request,
-) -> Result<Response<Body>, Problem> {
-    let scope = api.identify(Caller::of(&request)).await?.scope;
-    let serial = parameter(&request)?;
-    let of = serial.clone();
-    let found = api
-        .database
-        .read(move |c| {
-            let server = inventory::find(c, &scope, &of)?;
-            Ok::<_, StoreError>((server, store::active(c, &of)?))
-        })
-        .await?;
-    match found {
-        (Some(server), active) => Ok(json(StatusCode::OK, &describe(&server, active.as_ref()))),
-        (None, _) => Err(unknown(&serial)),
-    }
+    Caller { scope, .. }: Caller<Reader>,
+    Path(serial): Path<String>,
+) -> Result<Json<Server>, Problem> {
+    let find = move |c: &Connection| match inventory::find(c, &scope, &serial)? {
+        Some(server) => with_job(c, server),
+        None => Err(StoreError::NoServer(serial)),
+    };
+    Ok(Json(StatusCode::OK, api.database.read(find).await?))
 }
 
 /// What became of a server that was sent.
 enum Put {
     Done {
         new: bool,
-        server: Value,
+        server: Box<Server>,
     },
     /// The password must be sent with it, and why.
     NeedsPassword(&'static str),
 }
 
-impl Sent {
+impl NewServer {
     /// Registers or changes a server. A password that was sent before goes to the BMC that it was sent for, and
     /// to no other. A server is in the groups of the user before and after.
     fn put(
         self,
-        c: &rusqlite::Connection,
+        c: &Connection,
         keys: &Keyring,
         serial: &str,
-        identity: &Identity,
+        caller: &Caller<Operator>,
     ) -> Result<Put, StoreError> {
-        let Identity { name: user, scope, role: _ } = identity;
+        let Caller { name: user, scope, .. } = caller;
         let before = inventory::find(c, &Scope::ALL, serial)?;
         if before.is_some() && inventory::find(c, scope, serial)?.is_none() {
             return Err(StoreError::OtherGroup(serial.to_owned()));
@@ -211,38 +176,35 @@ impl Sent {
             tls: self.tls,
         };
         let new = inventory::put(c, keys, &target, &labels, user)?;
-        let active = store::active(c, serial)?;
         // What was written is taken back with the error.
         let server = inventory::find(c, scope, serial)?
             .ok_or_else(|| StoreError::OtherGroup(serial.to_owned()))?;
-        Ok(Put::Done { new, server: describe(&server, active.as_ref()) })
+        Ok(Put::Done { new, server: with_job(c, server)?.into() })
     }
 }
 
 /// `PUT /api/v1/servers/{serial}`
 pub(super) async fn put(
     State(api): State<Api>,
-    request: Request,
-) -> Result<Response<Body>, Problem> {
-    let identity = api.authorize(Caller::of(&request), Role::Operator).await?;
-    let actor = Actor::of(&request, &identity);
-    let serial = parameter(&request)?;
-    let serial = serial
-        .parse::<ShortText>()
-        .map_err(|e| Problem::bad_request(format!("the serial number: {e}")))?;
-    let sent: Sent = parse(&body(request, SMALL_BODY).await?)?;
+    caller: Caller<Operator>,
+    Path(serial): Path<String>,
+    sent: Sent<SMALL_BODY>,
+) -> Result<Json<Server>, Problem> {
+    let serial = serial.parse::<ShortText>();
+    let serial = serial.map_err(|e| Problem::bad_request(format!("serial: {e}")))?;
+    let sent: NewServer = sent.parse()?;
     let faults = sent.faults(&api.profiles);
     if !faults.is_empty() {
         return Err(invalid(faults));
     }
     let keys = api.database.keys();
-    let put = move |c: &rusqlite::Connection| {
-        let put = sent.put(c, &keys, serial.as_ref(), &identity)?;
+    let put = move |c: &Connection| {
+        let put = sent.put(c, &keys, serial.as_ref(), &caller)?;
         let entry = match &put {
             Put::Done { new, server } => {
                 let action = if *new { Action::ServerCreate } else { Action::ServerUpdate };
-                let detail = server["bmc_url"].as_str().map(|url| format!("BMC {url}"));
-                Some(Entry { detail, ..actor.entry(action, Some(serial.to_string())) })
+                let detail = Some(format!("BMC {}", server.bmc_url));
+                Some(Entry { detail, ..caller.entry(action, Some(serial.to_string())) })
             }
             Put::NeedsPassword(_) => None,
         };
@@ -251,45 +213,37 @@ pub(super) async fn put(
     let (new, server) = match api.audit.change(put).await? {
         Put::Done { new, server } => (new, server),
         Put::NeedsPassword(message) => {
-            return Err(invalid(vec![detail("/password", "required", message)]));
+            return Err(invalid(vec![Detail::new("/password", "required", message)]));
         }
     };
-    tracing::info!(serial = server["serial"].as_str(), new, "server");
-    Ok(json(if new { StatusCode::CREATED } else { StatusCode::OK }, &server))
+    tracing::info!(serial = server.serial, new, "server");
+    Ok(Json(if new { StatusCode::CREATED } else { StatusCode::OK }, *server))
 }
 
-fn invalid(faults: Vec<Value>) -> Problem {
-    let message = "the server is not valid, see details";
-    Problem::new(StatusCode::BAD_REQUEST, "validation_error", message).with("details", faults)
+fn invalid(faults: Vec<Detail>) -> Problem {
+    Problem::validation("the server is not valid, see details", faults)
 }
 
 /// `DELETE /api/v1/servers/{serial}`
 pub(super) async fn remove(
     State(api): State<Api>,
-    request: Request,
-) -> Result<Response<Body>, Problem> {
-    let identity = api.authorize(Caller::of(&request), Role::Operator).await?;
-    let actor = Actor::of(&request, &identity);
-    let serial = parameter(&request)?;
-    let of = serial.clone();
+    caller: Caller<Operator>,
+    Path(serial): Path<String>,
+) -> Result<StatusCode, Problem> {
     let removed = api.audit.change(move |c| {
-        if inventory::find(c, &identity.scope, &of)?.is_none() {
-            return Ok((false, None));
+        if inventory::find(c, &caller.scope, &serial)?.is_none() {
+            return Err(StoreError::NoServer(serial));
         }
-        if let Some(job) = store::active(c, &of)? {
-            return Err(StoreError::Active { serial: of, job: job.id });
+        if let Some(job) = store::active(c, &serial)? {
+            return Err(StoreError::Active { serial, job: job.id });
         }
-        let removed = inventory::remove(c, &of)?;
-        let entry = actor.entry(Action::ServerDelete, Some(of));
-        Ok((removed, removed.then_some(entry)))
+        inventory::remove(c, &serial)?;
+        let entry = caller.entry(Action::ServerDelete, Some(serial.clone()));
+        Ok((serial, Some(entry)))
     });
-    if !removed.await? {
-        return Err(unknown(&serial));
-    }
+    let serial = removed.await?;
     tracing::info!(serial, "server removed");
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    Ok(response)
+    Ok(StatusCode::NO_CONTENT)
 }
 
 #[cfg(test)]

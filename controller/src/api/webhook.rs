@@ -6,24 +6,24 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
-use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
+use axum::extract::{FromRequest as _, Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use recipe::ShortText;
-use serde::Deserialize;
-use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
 
+use super::extract::{Path, Sent};
 use super::problem::Problem;
-use super::{Api, SMALL_BODY, body, json, parameter, parse};
+use super::reply::Json;
+use super::views::{self, ReportOutcome, ReportResult, ReportStatus};
+use super::{Api, SMALL_BODY};
 use crate::client_certificate::ClientCertificate;
 use crate::jobs::bmc::Secret;
 use crate::jobs::model::{JobId, Step};
 use crate::jobs::report_secret;
 use crate::jobs::store::{self, Report, Taken};
 use crate::limits::address;
-use crate::logins::Interface;
+use crate::metrics::Interface;
 
 /// The header that carries the secret.
 const SECRET: HeaderName = HeaderName::from_static("x-webhook-secret");
@@ -59,39 +59,17 @@ impl Secrets {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Status {
-    Success,
-    Failed,
-}
-
-/// What machines send. Fields that are not known are ignored, so that a newer maintenance OS can report to an
-/// older controller.
-#[derive(Deserialize)]
-struct Sent {
-    status: Status,
-    failed_step: Option<String>,
-    delivery_id: Option<String>,
-    job_id: Option<String>,
-    task_target: Option<String>,
-    dispatcher_version: Option<String>,
-    schema_id: Option<String>,
-    started_at: Option<String>,
-    finished_at: Option<String>,
-}
-
-impl Sent {
+impl views::Report {
     fn check(self) -> Result<Report, Problem> {
         let wrong = |field: &str, expected: &str| {
             Problem::bad_request(format!("{field}: expected {expected}"))
         };
         let failed = match (self.status, self.failed_step) {
-            (Status::Success, None) => None,
-            (Status::Success, Some(_)) => {
+            (ReportStatus::Success, None) => None,
+            (ReportStatus::Success, Some(_)) => {
                 return Err(wrong("failed_step", "nothing with the status success"));
             }
-            (Status::Failed, unit) => {
+            (ReportStatus::Failed, unit) => {
                 let unit = unit.as_deref().and_then(Step::workflow);
                 Some(unit.ok_or_else(|| {
                     wrong("failed_step", "the unit that failed, such as image-linux.service")
@@ -139,17 +117,18 @@ fn refused(api: &Api, from: IpAddr) -> Problem {
 /// Takes a report.
 pub(super) async fn report(
     State(api): State<Api>,
+    Path(serial): Path<String>,
     request: Request,
-) -> Result<Response<Body>, Problem> {
-    let from = address(&request);
-    let serial = parameter(&request)?;
+) -> Result<Json<ReportResult>, Problem> {
+    let from = address(request.extensions());
     let certificate = request.extensions().get::<ClientCertificate>();
     let by_certificate = certificate.is_some_and(|certificate| certificate.is_for(&serial));
     let secret = request.headers().get(SECRET).cloned();
     if !by_certificate && secret.is_none() {
         return Err(refused(&api, from));
     }
-    let sent: Result<Sent, Problem> = parse(&body(request, SMALL_BODY).await?);
+    let sent = Sent::<SMALL_BODY>::from_request(request, &api).await?;
+    let sent: Result<views::Report, Problem> = sent.parse();
     // Whoever is not authenticated learns nothing of what is wrong with the rest.
     let job = sent.as_ref().ok().and_then(|sent| sent.job_id.as_deref()?.parse().ok());
     if !by_certificate && !secret.is_some_and(|secret| api.webhook.accept(&secret, job)) {
@@ -172,17 +151,17 @@ pub(super) async fn report(
         api.runner.changed(number);
     }
     let (result, job) = match taken.0 {
-        Taken::Recorded(job) => ("recorded", job),
-        Taken::Duplicate(job) => ("duplicate", job),
-        Taken::Ended(job) => ("ended", job),
+        Taken::Recorded(job) => (ReportOutcome::Recorded, job),
+        Taken::Duplicate(job) => (ReportOutcome::Duplicate, job),
+        Taken::Ended(job) => (ReportOutcome::Ended, job),
         Taken::Unknown => {
             let message = format!("no job of the server {serial} awaits a report");
             return Err(Problem::not_found("job_unknown", message));
         }
     };
-    tracing::info!(serial, %job, result, "report");
-    api.metrics.report(result);
-    Ok(json(StatusCode::OK, &json!({ "job_id": job.to_string(), "result": result })))
+    tracing::info!(serial, %job, result = result.as_str(), "report");
+    api.metrics.report(result.as_str());
+    Ok(Json(StatusCode::OK, ReportResult { job_id: job, result }))
 }
 
 #[cfg(test)]
@@ -217,7 +196,7 @@ mod tests {
     #[test]
     fn reports_are_checked() {
         let check = |text: &str| {
-            serde_json::from_str::<Sent>(text)
+            serde_json::from_str::<views::Report>(text)
                 .map_err(|e| e.to_string())
                 .and_then(|sent| sent.check().map_err(|problem| format!("{problem:?}")))
         };

@@ -4,9 +4,9 @@
 //! `controller audit`
 
 use clap::Args;
-use serde_json::Value;
 
-use super::client::{Connection, print_json, shown, table};
+use super::client::{Connection, table, text};
+use crate::api::views::{AuditEntry, AuditList};
 
 #[derive(Debug, Args)]
 pub(super) struct AuditCommand {
@@ -24,16 +24,16 @@ impl AuditCommand {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let before = self.before.map(|number| format!("&before={number}")).unwrap_or_default();
         let path = format!("/api/v1/audit?limit={}{before}", self.limit);
-        let answer = self.connection.open()?.get(&path)?;
-        if self.connection.json {
-            print_json(&answer);
-            return Ok(());
-        }
-        let fields = ["number", "at", "actor", "address", "action", "object", "detail"];
-        let row = |entry: &Value| fields.iter().map(|field| shown(entry, field)).collect();
-        let rows: Vec<Vec<String>> =
-            answer["entries"].as_array().into_iter().flatten().map(row).collect();
-        table(&["NUMBER", "TIME", "WHO", "FROM", "ACTION", "OBJECT", "DETAIL"], &rows);
-        Ok(())
+        let reply = self.connection.open()?.get(&path)?;
+        self.connection.show(&reply, |list: AuditList| {
+            let heading = ["NUMBER", "TIME", "WHO", "FROM", "ACTION", "OBJECT", "DETAIL"];
+            table(heading, list.entries.into_iter().map(row));
+        })
     }
+}
+
+fn row(entry: AuditEntry) -> [String; 7] {
+    let AuditEntry { number, at, kind: _, actor, address, action, object, detail } = entry;
+    let [actor, address, object, detail] = [actor, address, object, detail].map(text);
+    [number.to_string(), at.to_string(), actor, address, action, object, detail]
 }

@@ -14,10 +14,13 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use clap::Args;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use ureq::Agent;
 use ureq::http::Request;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+
+use crate::api::views::Problem;
 
 /// How long an answer may take.
 const TIMEOUT: Duration = Duration::from_mins(1);
@@ -49,7 +52,7 @@ pub(super) struct Connection {
     ca: Option<PathBuf>,
     /// Print the answer as JSON
     #[arg(long)]
-    pub(super) json: bool,
+    json: bool,
 }
 
 /// The service, as one user.
@@ -93,6 +96,20 @@ impl Connection {
         }
         let url = self.url.trim_end_matches('/').to_owned();
         Ok(Client { agent: config.build().into(), url, authorization })
+    }
+
+    /// Prints a reply as JSON, as it came, where that is wanted; otherwise as `print` does it.
+    pub(super) fn show<T: DeserializeOwned>(
+        &self,
+        reply: &Value,
+        print: impl FnOnce(T),
+    ) -> anyhow::Result<()> {
+        if self.json {
+            print_json(reply);
+        } else {
+            print(read(reply)?);
+        }
+        Ok(())
     }
 
     fn roots(&self) -> anyhow::Result<RootCerts> {
@@ -152,25 +169,32 @@ impl Client {
         let status = answer.status();
         let text = answer.body_mut().with_config().limit(LARGEST).read_to_string();
         let text = text.with_context(what)?;
-        let value = serde_json::from_str(&text).unwrap_or(Value::Null);
         if status.is_success() {
-            return Ok(value);
+            return Ok(serde_json::from_str(&text).unwrap_or(Value::Null));
         }
-        bail!("{}: {}", what(), refusal(status.as_u16(), &value))
+        match serde_json::from_str(&text) {
+            Ok(problem) => bail!("{}: {}", what(), refusal(status.as_u16(), &problem)),
+            Err(_) => {
+                bail!("{}: the answer is {}, and not from this API", what(), status.as_u16())
+            }
+        }
     }
 }
 
-/// What an answer says that says no, with every detail.
-fn refusal(status: u16, answer: &Value) -> String {
-    let (Some(code), Some(message)) = (answer["error"].as_str(), answer["message"].as_str()) else {
-        return format!("the answer is {status}, and not from this API");
-    };
-    let (code, message) = (escape::text(code), escape::text(message));
-    let mut text = format!("{message} ({status} {code})");
-    for detail in answer["details"].as_array().into_iter().flatten() {
-        let part = |name: &str| escape::text(detail[name].as_str().unwrap_or_default());
+/// A reply as the type that it should have.
+pub(super) fn read<T: DeserializeOwned>(reply: &Value) -> anyhow::Result<T> {
+    T::deserialize(reply).context("the answer is not from this API")
+}
+
+/// A problem with every detail, as one text for a terminal.
+fn refusal(status: u16, problem: &Problem) -> String {
+    let Problem { error, message, details, step: _, job_id: _ } = problem;
+    let mut text = format!("{} ({status} {})", escape::text(message), escape::text(error));
+    for detail in details {
+        let [path, message, code] =
+            [&*detail.path, &*detail.message, &*detail.code].map(escape::text);
         // Writing to a String can't fail.
-        write!(text, "\n  {} {} ({})", part("path"), part("message"), part("code")).ok();
+        write!(text, "\n  {path} {message} ({code})").ok();
     }
     text
 }
@@ -180,37 +204,39 @@ pub(super) fn encode(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
+/// An optional value as a text; nothing for none.
+pub(super) fn text(value: Option<impl ToString>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}
+
 /// Prints rows under a heading, each column as wide as its widest value.
-pub(super) fn table(heading: &[&str], rows: &[Vec<String>]) {
-    let mut widths: Vec<usize> = heading.iter().map(|text| text.len()).collect();
-    for row in rows {
-        for (width, text) in widths.iter_mut().zip(row) {
-            *width = (*width).max(text.chars().count());
+pub(super) fn table<const COLUMNS: usize>(
+    heading: [&str; COLUMNS],
+    rows: impl Iterator<Item = [String; COLUMNS]>,
+) {
+    for line in lines(heading, rows) {
+        println!("{line}");
+    }
+}
+
+/// The lines of a table. BMCs and hosts write some of the cells, so that all are escaped.
+fn lines<const COLUMNS: usize>(
+    heading: [&str; COLUMNS],
+    rows: impl Iterator<Item = [String; COLUMNS]>,
+) -> Vec<String> {
+    let rows = rows.map(|row| row.map(|cell| escape::text(&cell).into_owned()));
+    let rows: Vec<_> = std::iter::once(heading.map(str::to_owned)).chain(rows).collect();
+    let mut widths = [0; COLUMNS];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
         }
     }
-    let line = |row: &mut dyn Iterator<Item = &str>| {
-        let cells: Vec<String> =
-            row.zip(&widths).map(|(text, width)| format!("{text:width$}")).collect();
-        println!("{}", cells.join("  ").trim_end());
+    let line = |row: &[String; COLUMNS]| {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
-    line(&mut heading.iter().copied());
-    for row in rows {
-        line(&mut row.iter().map(String::as_str));
-    }
-}
-
-/// A field as text; nothing for null.
-pub(super) fn text(value: &Value, field: &str) -> String {
-    match &value[field] {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
-}
-
-/// A field as text for a terminal. BMCs and hosts write some of them.
-pub(super) fn shown(value: &Value, field: &str) -> String {
-    escape::text(&text(value, field)).into_owned()
+    rows.iter().map(line).collect()
 }
 
 /// Prints an answer as JSON.
@@ -227,13 +253,15 @@ mod tests {
     #[test]
     fn no_answer_reaches_the_terminal_with_its_control_characters() {
         let sequence = "\u{1b}]0;owned\u{7}";
-        let answer = json!({ "error": sequence, "message": sequence, "details": [
+        let problem: Problem = read(&json!({ "error": sequence, "message": sequence, "details": [
             { "path": sequence, "message": sequence, "code": sequence },
-        ] });
-        let refused = refusal(400, &answer);
+        ] }))
+        .unwrap();
+        let refused = refusal(400, &problem);
         assert!(!refused.contains(|c: char| c.is_control() && c != '\n'), "{refused:?}");
         assert_eq!(refused.matches("\\x1b]0;owned\\x07").count(), 5, "{refused}");
-        assert_eq!(shown(&answer, "message"), "\\x1b]0;owned\\x07");
-        assert_eq!(text(&answer, "message"), sequence, "what is sent back is not changed");
+        assert_eq!(text(Some(&problem.message)), sequence, "what is sent back is not changed");
+        let table = lines(["A"], [[problem.message]].into_iter());
+        assert_eq!(table, ["A", "\\x1b]0;owned\\x07"]);
     }
 }

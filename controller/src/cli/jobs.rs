@@ -13,7 +13,9 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::client::{Client, Connection, encode, print_json, shown, table, text};
+use super::client::{Client, Connection, encode, read, table, text};
+use crate::api::views::{Event, Job, JobList, JobWithEvents, NewJob};
+use crate::jobs::model::{Outcome, State};
 
 /// How often a job that is watched is asked for.
 const PERIOD: Duration = Duration::from_secs(2);
@@ -99,50 +101,38 @@ impl Jobs {
                         write!(path, "&{name}={}", encode(&value)).ok();
                     }
                 }
-                let answer = connection.open()?.get(&path)?;
-                if connection.json {
-                    print_json(&answer);
-                    return Ok(());
-                }
-                let rows = answer["jobs"].as_array().into_iter().flatten().map(row);
-                let heading = ["JOB", "SERVER", "STATUS", "OUTCOME", "STEP", "CREATED"];
-                table(&heading, &rows.collect::<Vec<_>>());
-                Ok(())
+                let reply = connection.open()?.get(&path)?;
+                connection.show(&reply, |list: JobList| {
+                    let heading = ["JOB", "SERVER", "STATUS", "OUTCOME", "STEP", "CREATED"];
+                    table(heading, list.jobs.into_iter().map(row));
+                })
             }
             JobsCommand::Get { job, connection } => {
-                let answer = connection.open()?.get(&address(&job))?;
-                if connection.json {
-                    print_json(&answer);
-                } else {
-                    show(&answer);
-                    print_events(&answer, 0);
-                }
-                Ok(())
+                let reply = connection.open()?.get(&address(&job))?;
+                connection.show(&reply, |JobWithEvents { job, events }| {
+                    show(job);
+                    print_events(&events, 0);
+                })
             }
             JobsCommand::Create { server, recipe, idempotency_key, watch, connection } => {
                 let body = request(&server, &recipe)?;
                 let key = idempotency_key.as_deref().map(|key| ("idempotency-key", key));
                 let headers: Vec<_> = key.into_iter().collect();
                 let client = connection.open()?;
-                let answer = client.send("POST", "/api/v1/jobs", &headers, Some(&body))?;
-                made(&client, &connection, &answer, watch)
+                let reply = client.send("POST", "/api/v1/jobs", &headers, Some(&body))?;
+                made(&client, &connection, &reply, watch)
             }
             JobsCommand::Watch { job, connection } => watch(&connection.open()?, &job),
             JobsCommand::Cancel { job, connection } => {
                 let path = format!("{}/cancel", address(&job));
-                let answer = connection.open()?.send("POST", &path, &[], None)?;
-                if connection.json {
-                    print_json(&answer);
-                } else {
-                    println!("job {job} is {}", shown(&answer, "status"));
-                }
-                Ok(())
+                let reply = connection.open()?.send("POST", &path, &[], None)?;
+                connection.show(&reply, |now: Job| println!("job {job} is {}", now.status))
             }
             JobsCommand::Retry { job, watch, connection } => {
                 let client = connection.open()?;
                 let path = format!("{}/retry", address(&job));
-                let answer = client.send("POST", &path, &[], None)?;
-                made(&client, &connection, &answer, watch)
+                let reply = client.send("POST", &path, &[], None)?;
+                made(&client, &connection, &reply, watch)
             }
         }
     }
@@ -157,86 +147,77 @@ fn request(server: &str, recipe: &PathBuf) -> anyhow::Result<String> {
     let name = recipe.display();
     let text = fs::read_to_string(recipe).with_context(|| format!("read {name}"))?;
     let recipe = RawValue::from_string(text).with_context(|| format!("{name} is not JSON"))?;
-    let server = serde_json::to_string(server)?;
-    Ok(format!("{{\"server_serial\":{server},\"recipe\":{recipe}}}"))
+    Ok(serde_json::to_string(&NewJob { server_serial: server.to_owned(), recipe: &recipe })?)
 }
 
 fn made(
     client: &Client,
     connection: &Connection,
-    answer: &Value,
+    reply: &Value,
     watch: bool,
 ) -> anyhow::Result<()> {
-    let job = text(answer, "job_id");
-    if connection.json {
-        print_json(answer);
-    } else {
-        println!("{}", escape::text(&job));
+    connection.show(reply, |job: Job| println!("{}", job.job_id))?;
+    if watch {
+        return self::watch(client, &read::<Job>(reply)?.job_id.to_string());
     }
-    if watch { self::watch(client, &job) } else { Ok(()) }
+    Ok(())
 }
 
 /// Prints what is new until the job is complete.
-fn watch(client: &Client, job: &str) -> anyhow::Result<()> {
+fn watch(client: &Client, id: &str) -> anyhow::Result<()> {
     let mut seen = 0;
     loop {
-        let answer = client.get(&address(job))?;
-        seen = print_events(&answer, seen);
-        if answer["status"] == "complete" {
-            let outcome = shown(&answer, "outcome");
-            let failure = shown(&answer, "failure");
-            let step = shown(&answer, "failed_step");
-            anyhow::ensure!(outcome == "succeeded", "job {job} failed: {step}: {failure}");
+        let JobWithEvents { job, events } = read(&client.get(&address(id))?)?;
+        seen = print_events(&events, seen);
+        if job.status == State::Complete {
+            let [step, failure] = [job.failed_step, job.failure].map(shown);
+            let succeeded = job.outcome == Some(Outcome::Succeeded);
+            anyhow::ensure!(succeeded, "job {id} failed: {step}: {failure}");
             return Ok(());
         }
         std::thread::sleep(PERIOD);
     }
 }
 
+/// A text of a host or a BMC for a terminal.
+fn shown(text: Option<String>) -> String {
+    escape::text(&text.unwrap_or_default()).into_owned()
+}
+
 /// Prints the events after a number; answers the number of the last one.
-fn print_events(job: &Value, after: i64) -> i64 {
-    let mut last = after;
-    for event in job["events"].as_array().into_iter().flatten() {
-        let number = event["number"].as_i64().unwrap_or(0);
-        if number > after {
-            last = number;
-            let (at, kind) = (shown(event, "at"), shown(event, "kind"));
-            let what = [shown(event, "step"), shown(event, "message")];
-            let what: Vec<_> = what.into_iter().filter(|part| !part.is_empty()).collect();
-            println!("{at}  {kind:20}  {}", what.join(": "));
-        }
+fn print_events(events: &[Event], after: i64) -> i64 {
+    for event in events.iter().filter(|event| event.number > after) {
+        let what = event.step.iter().chain([&event.message]).filter(|part| !part.is_empty());
+        let what: Vec<&str> = what.map(String::as_str).collect();
+        let (kind, what) = (escape::text(&event.kind), what.join(": "));
+        println!("{}  {kind:20}  {}", event.at, escape::text(&what));
     }
-    last
+    events.last().map_or(after, |event| event.number.max(after))
 }
 
-fn row(job: &Value) -> Vec<String> {
-    let failed = shown(job, "failed_step");
-    let step = if failed.is_empty() { shown(job, "step") } else { failed };
-    let fields = ["job_id", "server_serial", "status", "outcome"];
-    let mut row: Vec<String> = fields.iter().map(|field| shown(job, field)).collect();
-    row.extend([step, shown(job, "created_at")]);
-    row
+fn row(job: Job) -> [String; 6] {
+    let step = job.step_of_interest().to_owned();
+    let (status, created) = (job.status.to_string(), job.created_at.to_string());
+    [job.job_id.to_string(), job.server_serial, status, text(job.outcome), step, created]
 }
 
-fn show(job: &Value) {
-    let fields = [
-        "job_id",
-        "server_serial",
-        "status",
-        "outcome",
-        "task_target",
-        "step",
-        "failed_step",
-        "failure",
-        "retry_of",
-        "created_by",
-        "created_at",
-        "completed_at",
-    ];
-    for field in fields {
-        let value = shown(job, field);
+fn show(job: Job) {
+    for (field, value) in [
+        ("job id", job.job_id.to_string()),
+        ("server serial", job.server_serial),
+        ("status", job.status.to_string()),
+        ("outcome", text(job.outcome)),
+        ("task target", job.task_target),
+        ("step", text(job.step)),
+        ("failed step", text(job.failed_step)),
+        ("failure", text(job.failure)),
+        ("retry of", text(job.retry_of)),
+        ("created by", job.created_by),
+        ("created at", job.created_at.to_string()),
+        ("completed at", text(job.completed_at)),
+    ] {
         if !value.is_empty() {
-            println!("{:14} {value}", field.replace('_', " "));
+            println!("{field:14} {}", escape::text(&value));
         }
     }
     println!();

@@ -10,7 +10,9 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::client::{Connection, encode, print_json, secret, shown, table, text};
+use super::client::{Connection, encode, print_json, read, secret, table, text};
+use crate::api::views::{NewServer, Server, ServerList};
+use crate::jobs::bmc::TlsPolicy;
 use crate::labels::Labels;
 
 #[derive(Debug, Args)]
@@ -87,19 +89,19 @@ struct Tls {
 }
 
 impl Tls {
-    fn policy(&self) -> anyhow::Result<Value> {
+    fn policy(&self) -> anyhow::Result<TlsPolicy> {
         if let Some(file) = &self.ca {
             let text = fs::read_to_string(file);
-            let text = text.with_context(|| format!("read {}", file.display()))?;
-            return Ok(json!({ "verify": "ca", "certificates": text }));
+            let certificates = text.with_context(|| format!("read {}", file.display()))?;
+            return Ok(TlsPolicy::Ca { certificates });
         }
         Ok(match (&self.pin, self.insecure) {
             (Some(pin), _) => {
                 // As `openssl x509 -fingerprint` writes it, too.
-                json!({ "verify": "pin", "sha256": pin.replace(':', "").to_lowercase() })
+                TlsPolicy::Pin { sha256: pin.replace(':', "").to_lowercase() }
             }
-            (None, true) => json!({ "verify": "off" }),
-            (None, false) => json!({ "verify": "system" }),
+            (None, true) => TlsPolicy::Off,
+            (None, false) => TlsPolicy::System,
         })
     }
 }
@@ -113,30 +115,21 @@ impl Servers {
         match self.command {
             ServersCommand::List { connection } => {
                 let client = connection.open()?;
-                let (mut servers, mut after) = (Vec::new(), String::new());
-                loop {
-                    let path = format!("/api/v1/servers?limit=1000&after={}", encode(&after));
-                    let answer = client.get(&path)?;
-                    servers.extend(answer["servers"].as_array().into_iter().flatten().cloned());
-                    after = text(&answer, "next_after");
-                    if after.is_empty() {
-                        break;
+                let mut servers = Vec::new();
+                let mut after = Some(String::new());
+                while let Some(last) = after {
+                    let path = format!("/api/v1/servers?limit=1000&after={}", encode(&last));
+                    let mut page = client.get(&path)?;
+                    after = read::<ServerList>(&page)?.next_after;
+                    if let Value::Array(more) = page["servers"].take() {
+                        servers.extend(more);
                     }
                 }
-                if connection.json {
-                    print_json(&json!({ "servers": servers }));
-                    return Ok(());
-                }
-                let fields = ["serial", "bmc_url", "profile", "active_job"];
-                let row = |server: &Value| {
-                    let fields = fields.iter().map(|field| shown(server, field));
-                    let labels: Labels =
-                        serde_json::from_value(server["labels"].clone()).unwrap_or_default();
-                    fields.chain([labels.to_string()]).collect()
-                };
-                let rows: Vec<Vec<String>> = servers.iter().map(row).collect();
-                table(&["SERIAL", "BMC", "PROFILE", "ACTIVE JOB", "LABELS"], &rows);
-                Ok(())
+                let reply = json!({ "servers": servers });
+                connection.show(&reply, |list: ServerList| {
+                    let heading = ["SERIAL", "BMC", "PROFILE", "ACTIVE JOB", "LABELS"];
+                    table(heading, list.servers.into_iter().map(row));
+                })
             }
             ServersCommand::Get { serial, connection } => {
                 print_json(&connection.open()?.get(&address(&serial))?);
@@ -145,26 +138,20 @@ impl Servers {
             ServersCommand::Put(put) => {
                 let password = secret(put.bmc_password_file.as_ref(), "CONTROLLER_BMC_PASSWORD")?;
                 let labels = Labels::parse(&put.labels).context("--label")?;
-                let mut body = json!({
-                    "bmc_url": put.bmc_url,
-                    "username": put.bmc_user,
-                    "tls": put.tls.policy()?,
-                });
-                if let Value::Object(fields) = &mut body {
-                    fields.extend(password.map(|it| ("password".to_owned(), it.into())));
-                    fields.extend(put.profile.map(|it| ("profile".to_owned(), it.into())));
-                    let labels = (!labels.is_empty()).then(|| json!(labels));
-                    fields.extend(labels.map(|it| ("labels".to_owned(), it)));
-                }
+                let server = NewServer {
+                    bmc_url: put.bmc_url,
+                    username: put.bmc_user,
+                    password,
+                    profile: put.profile,
+                    tls: put.tls.policy()?,
+                    labels: (!labels.is_empty()).then(|| labels.into()),
+                };
                 let client = put.connection.open()?;
-                let body = body.to_string();
-                let answer = client.send("PUT", &address(&put.serial), &[], Some(&body))?;
-                if put.connection.json {
-                    print_json(&answer);
-                } else {
-                    println!("server {} is registered", put.serial);
-                }
-                Ok(())
+                let body = serde_json::to_string(&server)?;
+                let reply = client.send("PUT", &address(&put.serial), &[], Some(&body))?;
+                put.connection.show(&reply, |server: Server| {
+                    println!("server {} is registered", escape::text(&server.serial));
+                })
             }
             ServersCommand::Delete { serial, connection } => {
                 connection.open()?.send("DELETE", &address(&serial), &[], None)?;
@@ -173,4 +160,9 @@ impl Servers {
             }
         }
     }
+}
+
+fn row(server: Server) -> [String; 5] {
+    let (profile, job) = (text(server.profile), text(server.active_job));
+    [server.serial, server.bmc_url, profile, job, server.labels.to_string()]
 }

@@ -9,28 +9,38 @@ mod html;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
-use axum::extract::{Path, Request, State};
-use axum::http::{HeaderName, HeaderValue, Response, header};
+use axum::extract::{FromRef, State};
+use axum::http::{HeaderName, header};
+use axum::response::IntoResponse;
 use axum::routing::get;
+use maud::{Markup, html};
 
-use self::html::{Page, escape, table};
+use self::html::{page, section, text};
+use crate::api::extract::{Caller, JobPath, Reader};
 use crate::api::problem::Problem;
-use crate::api::{Api, Caller};
+use crate::api::views::{Job, JobWithEvents};
+use crate::api::{Api, jobs, servers};
 use crate::blocking::READS;
-use crate::inventory;
-use crate::jobs::clock::rfc3339;
 use crate::jobs::model::{JobId, Outcome};
-use crate::jobs::store::{self, Filter, Job, StoreError};
+use crate::jobs::store::{Filter, StoreError};
 use crate::registry::storage::{Storage, StorageError};
 
 /// Rows of a table.
 const ROWS: u32 = 100;
 
+/// A page with its headers.
+type Answer = ([(HeaderName, &'static str); 4], String);
+
 #[derive(Clone)]
 struct Dashboard {
     api: Api,
     storage: Arc<Storage>,
+}
+
+impl FromRef<Dashboard> for Api {
+    fn from_ref(dashboard: &Dashboard) -> Self {
+        dashboard.api.clone()
+    }
 }
 
 /// The pages, for those who may use the API.
@@ -46,121 +56,97 @@ pub(crate) fn router(api: Api, storage: Arc<Storage>) -> Router {
         .with_state(Dashboard { api, storage })
 }
 
-fn asset(kind: &'static str, content: &'static str) -> Response<Body> {
-    let mut response = Response::new(Body::from(content));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    response
+fn asset(kind: &'static str, content: &'static str) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, kind)], content)
 }
 
 /// The answer with a page. Nothing but our own script runs in it, and no other page shows it in a frame.
-fn answer(page: Page) -> Response<Body> {
-    let mut response = Response::new(Body::from(page.end()));
+fn answer(title: &str, sections: &Markup) -> Answer {
     let policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                   frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
-    let headers: [(HeaderName, &'static str); 4] = [
+    let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
         (header::CONTENT_SECURITY_POLICY, policy),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::CACHE_CONTROL, "no-store"),
     ];
-    for (name, value) in headers {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
-    }
-    response
+    (headers, page(title, sections).into_string())
 }
 
 /// How a job stands, in a word and in colour.
-fn status(job: &Job) -> String {
+fn status(job: &Job) -> Markup {
     let word = match job.outcome {
         Some(outcome) if job.completed_at.is_some() => outcome.as_str(),
-        _ => job.state.as_str(),
+        _ => job.status.as_str(),
     };
-    format!("<span class=\"{}\">{word}</span>", job.outcome.map_or("", Outcome::as_str))
+    html! { span class=(job.outcome.map_or("", Outcome::as_str)) { (word) } }
 }
 
-fn link(job: JobId) -> String {
-    format!("<a href=\"/dashboard/jobs/{job}\">{job}</a>")
-}
-
-fn step(job: &Job) -> String {
-    let step = job.failed_step.as_ref().or(job.step.as_ref());
-    step.map(|step| escape(&step.to_string())).unwrap_or_default()
+fn link(job: JobId) -> Markup {
+    html! { a href={ "/dashboard/jobs/" (job.to_string()) } { (job.to_string()) } }
 }
 
 async fn overview(
     State(dashboard): State<Dashboard>,
-    request: Request,
-) -> Result<Response<Body>, Problem> {
-    let scope = dashboard.api.identify(Caller::of(&request)).await?.scope;
-    let (servers, jobs) = dashboard
-        .api
-        .database
-        .read(move |c| {
-            let servers = inventory::list(c, &scope, "", ROWS)?;
-            let with_job = |server: inventory::Server| {
-                let active = store::active(c, &server.serial)?;
-                Ok::<_, StoreError>((server, active))
-            };
-            let servers = servers.into_iter().map(with_job).collect::<Result<Vec<_>, _>>()?;
-            Ok::<_, StoreError>((
-                servers,
-                store::list(c, &Filter { scope, ..Filter::default() }, ROWS)?,
-            ))
-        })
-        .await?;
-    let mut page = Page::new("Servers and jobs");
-    let rows = jobs.iter().map(|job| {
-        let (serial, at) = (escape(&job.serial), rfc3339(job.created_at));
-        vec![link(job.id), serial, status(job), step(job), escape(&job.task_target), at]
+    Caller { scope, .. }: Caller<Reader>,
+) -> Result<Answer, Problem> {
+    let read = dashboard.api.database.read(move |c| {
+        let servers = servers::page(c, &scope, "", ROWS)?;
+        let jobs = jobs::page(c, &Filter { scope, ..Filter::default() }, ROWS)?;
+        Ok::<_, StoreError>((servers, jobs))
     });
-    page.section("Jobs", &table(&["Job", "Server", "Status", "Step", "Task", "Made"], rows));
-    let rows = servers.iter().map(|(server, active)| {
+    let (servers, jobs) = read.await?;
+    let jobs = jobs.iter().map(|job| {
+        let (step, made) = (text(job.step_of_interest()), text(job.created_at.to_string()));
+        let (serial, task) = (text(&job.server_serial), text(&job.task_target));
+        [link(job.job_id), serial, status(job), step, task, made]
+    });
+    let servers = servers.iter().map(|server| {
         let profile = server.profile.as_deref().unwrap_or("found out");
-        let active = active.as_ref().map(|job| link(job.id)).unwrap_or_default();
-        vec![escape(&server.serial), escape(&server.bmc_url), escape(profile), active]
+        let active = html! { @if let Some(job) = server.active_job { (link(job)) } };
+        [text(&server.serial), text(&server.bmc_url), text(profile), active]
     });
-    page.section("Servers", &table(&["Serial", "BMC", "Profile", "Active job"], rows));
-    Ok(answer(page))
+    let columns = ["Job", "Server", "Status", "Step", "Task", "Made"];
+    let sections = html! {
+        (section("Jobs", Some(columns), jobs))
+        (section("Servers", Some(["Serial", "BMC", "Profile", "Active job"]), servers))
+    };
+    Ok(answer("Servers and jobs", &sections))
 }
 
 async fn job(
     State(dashboard): State<Dashboard>,
-    Path(id): Path<String>,
-    request: Request,
-) -> Result<Response<Body>, Problem> {
-    let scope = dashboard.api.identify(Caller::of(&request)).await?.scope;
-    let id: JobId = id.parse().map_err(|_| Problem::from(StoreError::NoJob))?;
-    let find = move |c: &rusqlite::Connection| {
-        store::in_scope(c, &scope, id)?;
-        store::with_events(c, id)
-    };
-    let (job, events) = dashboard.api.database.read(find).await?;
-    let mut page = Page::new(&format!("Job {id}"));
+    Caller { scope, .. }: Caller<Reader>,
+    JobPath(id): JobPath,
+) -> Result<Answer, Problem> {
+    let JobWithEvents { job, events } = dashboard.api.job(scope, id).await?;
     let facts = [
-        ("Server", escape(&job.serial)),
+        ("Server", text(&job.server_serial)),
         ("Status", status(&job)),
-        ("Task", escape(&job.task_target)),
-        ("Step", step(&job)),
-        ("Failure", escape(job.failure.as_deref().unwrap_or_default())),
-        ("Repeats", job.retry_of.map(link).unwrap_or_default()),
-        ("Made by", escape(&job.created_by)),
-        ("Recipe (SHA-256)", escape(&job.recipe_sha256)),
+        ("Task", text(&job.task_target)),
+        ("Step", text(job.step_of_interest())),
+        ("Failure", text(job.failure.as_deref().unwrap_or_default())),
+        ("Repeats", html! { @if let Some(job) = job.retry_of { (link(job)) } }),
+        ("Made by", text(&job.created_by)),
+        ("Recipe (SHA-256)", text(&job.recipe_sha256)),
     ];
-    let rows = facts.into_iter().filter(|(_, value)| !value.is_empty());
-    page.section("State", &table(&[], rows.map(|(name, value)| vec![name.to_owned(), value])));
-    let rows = events.iter().map(|event| {
-        let step = event.step.as_ref().map(|step| escape(&step.to_string())).unwrap_or_default();
-        vec![rfc3339(event.at), escape(&event.kind), step, escape(&event.message)]
+    let facts = facts.into_iter().filter(|(_, value)| !value.0.is_empty());
+    let facts = facts.map(|(name, value)| [text(name), value]);
+    let events = events.iter().map(|event| {
+        let step = text(event.step.as_deref().unwrap_or_default());
+        [text(event.at.to_string()), text(&event.kind), step, text(&event.message)]
     });
-    page.section("Events", &table(&["When", "What", "Step", ""], rows));
-    Ok(answer(page))
+    let sections = html! {
+        (section("State", None, facts))
+        (section("Events", Some(["When", "What", "Step", ""]), events))
+    };
+    Ok(answer(&format!("Job {id}"), &sections))
 }
 
 async fn registry(
     State(dashboard): State<Dashboard>,
-    request: Request,
-) -> Result<Response<Body>, Problem> {
-    dashboard.api.identify(Caller::of(&request)).await?;
+    _: Caller<Reader>,
+) -> Result<Answer, Problem> {
     let storage = dashboard.storage;
     let listed = READS.run(move || {
         let limit = usize::try_from(ROWS).unwrap_or(usize::MAX);
@@ -174,10 +160,9 @@ async fn registry(
     let listed = listed.await.map_err(|e| Problem::internal(&e))?;
     let listed = listed.map_err(|e| Problem::internal(&e))?;
     let rows = listed.iter().map(|(repository, tags)| {
-        let tags: Vec<String> = tags.iter().map(|tag| escape(&tag.to_string())).collect();
-        vec![escape(&repository.to_string()), tags.join(" ")]
+        let tags: Vec<String> = tags.iter().map(ToString::to_string).collect();
+        [text(repository.to_string()), text(tags.join(" "))]
     });
-    let mut page = Page::new("Registry");
-    page.section("Repositories", &table(&["Repository", "Tags"], rows));
-    Ok(answer(page))
+    let sections = section("Repositories", Some(["Repository", "Tags"]), rows);
+    Ok(answer("Registry", &sections))
 }

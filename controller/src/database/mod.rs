@@ -8,6 +8,7 @@
 //! fsync in place of waiting for a thousand. Reads go through a connection of their own, and don't
 //! wait for the disk.
 
+pub(crate) mod rows;
 mod schema;
 mod writer;
 

@@ -53,18 +53,20 @@ impl fmt::Debug for Secret {
 /// How the certificate of a BMC is checked.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(tag = "verify", rename_all = "kebab-case", deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum TlsPolicy {
-    /// Against the certificates that the system trusts.
+    /// By the CA certificates that the controller's system trusts.
     #[default]
     System,
-    /// Against these alone.
+    /// By these CA certificates alone.
     Ca {
-        /// One or more certificates in PEM.
+        /// CA certificates in PEM.
         certificates: String,
     },
     /// It must be this one, whoever issued it and whatever it says.
     Pin {
-        /// The SHA-256 of the certificate (DER), in lower-case hex.
+        /// Of the certificate in DER.
+        #[cfg_attr(test, schemars(regex(pattern = "^[0-9a-f]{64}$")))]
         sha256: String,
     },
     /// Not at all: whoever can reach the network of the BMCs can read the password.

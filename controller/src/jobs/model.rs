@@ -6,64 +6,14 @@
 use std::fmt;
 use std::str::FromStr;
 
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use uuid::Uuid;
 
-/// A text that is not one of the words that are expected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("expected {0}")]
-pub struct WordError(&'static str);
-
-/// An enumeration whose values are words, in the API and in the database.
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident, $expected:literal: $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)?) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum $name {
-            $($(#[$variant_doc])* $variant),+
-        }
-
-        impl $name {
-            /// Every value.
-            pub const ALL: &[Self] = &[$(Self::$variant),+];
-
-            /// The word.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word),+ }
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = WordError;
-
-            fn from_str(text: &str) -> Result<Self, WordError> {
-                Self::ALL.iter().copied().find(|it| it.as_str() == text).ok_or(WordError($expected))
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(self.as_str())
-            }
-        }
-
-        impl ToSql for $name {
-            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-                Ok(self.as_str().into())
-            }
-        }
-
-        impl FromSql for $name {
-            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-                value.as_str()?.parse().map_err(|e: WordError| FromSqlError::Other(Box::new(e)))
-            }
-        }
-    };
-}
+pub use crate::words::WordError;
+use crate::words::{text, words};
 
 words! {
     /// Where a job stands.
-    State, "a state of a job":
+    pub State, "a state of a job":
     /// Nobody has begun with it.
     Queued = "queued",
     /// The machine is being booted, or works.
@@ -78,7 +28,7 @@ words! {
 
 words! {
     /// How a job ended.
-    Outcome, "succeeded or failed":
+    pub Outcome, "succeeded or failed":
     /// The machine said that it is done.
     Succeeded = "succeeded",
     /// It went wrong or was cancelled.
@@ -87,7 +37,7 @@ words! {
 
 words! {
     /// What is known of a reset of the machine.
-    Reset, "none, begun or done":
+    pub Reset, "none, begun or done":
     /// It was not asked for.
     None = "none",
     /// It may have been asked for.
@@ -98,7 +48,7 @@ words! {
 
 words! {
     /// The part of a job that a budget of time is for.
-    Phase, "boot, webhook or cleanup":
+    pub Phase, "boot, webhook or cleanup":
     /// Up to the reset into the maintenance OS.
     Boot = "boot",
     /// Until the machine reports.
@@ -204,17 +154,7 @@ impl FromStr for Step {
     }
 }
 
-impl ToSql for Step {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(self.to_string().into())
-    }
-}
-
-impl FromSql for Step {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        value.as_str()?.parse().map_err(|e: WordError| FromSqlError::Other(Box::new(e)))
-    }
-}
+text!(Step);
 
 /// Names a job: a random UUID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -243,17 +183,7 @@ impl FromStr for JobId {
     }
 }
 
-impl ToSql for JobId {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(self.to_string().into())
-    }
-}
-
-impl FromSql for JobId {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        value.as_str()?.parse().map_err(|e: WordError| FromSqlError::Other(Box::new(e)))
-    }
-}
+text!(JobId);
 
 #[cfg(test)]
 mod tests {

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
 use crate::labels::Scope;
-use crate::logins::{Interface, Logins};
+use crate::logins::Logins;
+use crate::metrics::Interface;
 use crate::registry::users::Credentials;
 
 pub(crate) use directory::Directory;

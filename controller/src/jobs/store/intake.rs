@@ -3,9 +3,10 @@
 
 //! What people ask for: new jobs, repeats and cancellations.
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, named_params, params};
 
 use super::{Job, StoreError, active, by_id, by_number, event};
+use crate::database::rows;
 use crate::inventory;
 use crate::jobs::clock;
 use crate::jobs::model::{JobId, Outcome, State, Step};
@@ -47,7 +48,7 @@ pub fn create(connection: &Connection, new: &NewJob) -> Result<Created, StoreErr
         let sql = "SELECT request_sha256, job FROM idempotency WHERE user = ?1 AND key = ?2";
         let mut statement = connection.prepare_cached(sql)?;
         let found: Option<(String, i64)> = statement
-            .query_row([&new.user, key], |row| Ok((row.get(0)?, row.get(1)?)))
+            .query_row([&new.user, key], |row| Ok((row.get("request_sha256")?, row.get("job")?)))
             .optional()?;
         if let Some((earlier, job)) = found {
             if earlier != *digest {
@@ -63,20 +64,20 @@ pub fn create(connection: &Connection, new: &NewJob) -> Result<Created, StoreErr
         return Err(StoreError::Active { serial: new.serial.clone(), job: job.id });
     }
     let (id, now) = (JobId::random(), clock::now());
-    let sql = "INSERT INTO jobs (id, serial, state, recipe, recipe_sha256, schema_id, task_target, \
-               retry_of, created_by, created_at, updated_at) \
-               VALUES (?1, ?2, 'queued', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9)";
-    connection.prepare_cached(sql)?.execute(params![
-        id,
-        new.serial,
-        new.recipe,
-        new.recipe_sha256,
-        new.schema_id,
-        new.task_target,
-        new.retry_of,
-        new.user,
-        now
-    ])?;
+    let values = named_params! {
+        ":id": id,
+        ":serial": new.serial,
+        ":state": State::Queued,
+        ":recipe": new.recipe,
+        ":recipe_sha256": new.recipe_sha256,
+        ":schema_id": new.schema_id,
+        ":task_target": new.task_target,
+        ":retry_of": new.retry_of,
+        ":created_by": new.user,
+        ":created_at": now,
+        ":updated_at": now,
+    };
+    rows::insert(connection, "jobs", values)?;
     let number = connection.last_insert_rowid();
     let of = new.retry_of.map(|of| format!(", to repeat {of}")).unwrap_or_default();
     let message = format!(
@@ -88,8 +89,14 @@ pub fn create(connection: &Connection, new: &NewJob) -> Result<Created, StoreErr
     );
     event(connection, number, "state.queued", None, &message)?;
     if let Some((key, digest)) = &new.idempotency {
-        let sql = "INSERT INTO idempotency VALUES (?1, ?2, ?3, ?4, ?5)";
-        connection.prepare_cached(sql)?.execute(params![new.user, key, digest, number, now])?;
+        let values = named_params! {
+            ":user": new.user,
+            ":key": key,
+            ":request_sha256": digest,
+            ":job": number,
+            ":created_at": now,
+        };
+        rows::insert(connection, "idempotency", values)?;
     }
     Ok(Created { job: by_number(connection, number)?, repeated: false })
 }

@@ -25,7 +25,7 @@ pub fn claim(
     let mut statement = connection.prepare_cached(sql)?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let rows = statement.query_map(params![now, until, limit, owner], |row| {
-        Ok((row.get::<_, i64>(0)?, row.get::<_, Option<String>>(1)?))
+        Ok((row.get::<_, i64>("number")?, row.get::<_, Option<String>>("lease_owner")?))
     })?;
     let free: Vec<_> = rows.collect::<Result<_, _>>()?;
     let mut jobs = Vec::with_capacity(free.len());
@@ -54,10 +54,10 @@ pub fn renew(
     let sql = "UPDATE jobs SET lease_until = ?2, spent_ms = spent_ms + ?3 \
                WHERE lease_owner = ?1 AND state <> 'complete'";
     connection.prepare_cached(sql)?.execute(params![owner, until, spent_ms])?;
-    let sql = "SELECT number, cancelled = 1 OR outcome IS NOT NULL FROM jobs \
+    let sql = "SELECT number, cancelled = 1 OR outcome IS NOT NULL AS changed FROM jobs \
                WHERE lease_owner = ?1 AND state <> 'complete'";
     let mut statement = connection.prepare_cached(sql)?;
-    let rows = statement.query_map([owner], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let rows = statement.query_map([owner], |row| Ok((row.get("number")?, row.get("changed")?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 

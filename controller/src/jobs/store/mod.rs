@@ -10,11 +10,12 @@ mod progress;
 mod reports;
 mod retention;
 
-use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
+use rusqlite::{Connection, OptionalExtension as _, Params, Row, named_params, params};
 
 use super::clock;
 use super::model::{JobId, Outcome, Phase, Reset, State, Step};
 use crate::database::DatabaseError;
+use crate::database::rows::{self, columns};
 use crate::inventory;
 use crate::labels::{IN_SCOPE, Scope};
 
@@ -118,43 +119,25 @@ pub struct Job {
     pub completed_at: Option<i64>,
 }
 
-const COLUMNS: &str = "number, id, serial, state, outcome, step, failed_step, failure, recipe_sha256, \
-     schema_id, task_target, retry_of, created_by, cancelled, mounted, boot_reset, cleanup_reset, phase, \
-     spent_ms, created_at, updated_at, completed_at, cancelled_by";
+columns!(
+    Job: number, id, serial, state, outcome, step, failed_step, failure, recipe_sha256, schema_id,
+    task_target, retry_of, created_by, cancelled, cancelled_by, mounted, boot_reset, cleanup_reset,
+    phase, spent_ms, created_at, updated_at, completed_at
+);
 
-fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
-    Ok(Job {
-        number: row.get(0)?,
-        id: row.get(1)?,
-        serial: row.get(2)?,
-        state: row.get(3)?,
-        outcome: row.get(4)?,
-        step: row.get(5)?,
-        failed_step: row.get(6)?,
-        failure: row.get(7)?,
-        recipe_sha256: row.get(8)?,
-        schema_id: row.get(9)?,
-        task_target: row.get(10)?,
-        retry_of: row.get(11)?,
-        created_by: row.get(12)?,
-        cancelled: row.get(13)?,
-        mounted: row.get(14)?,
-        boot_reset: row.get(15)?,
-        cleanup_reset: row.get(16)?,
-        phase: row.get(17)?,
-        spent_ms: row.get(18)?,
-        created_at: row.get(19)?,
-        updated_at: row.get(20)?,
-        completed_at: row.get(21)?,
-        cancelled_by: row.get(22)?,
-    })
+/// The job that meets a condition.
+fn job(
+    connection: &Connection,
+    condition: &str,
+    params: impl Params,
+) -> Result<Option<Job>, StoreError> {
+    let sql = format!("SELECT {} FROM jobs WHERE {condition}", Job::COLUMNS);
+    Ok(connection.prepare_cached(&sql)?.query_row(params, Job::read).optional()?)
 }
 
 /// A job by its name.
 pub fn by_id(connection: &Connection, id: JobId) -> Result<Job, StoreError> {
-    let sql = format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1");
-    let found = connection.prepare_cached(&sql)?.query_row([id], job).optional()?;
-    found.ok_or(StoreError::NoJob)
+    job(connection, "id = ?1", [id])?.ok_or(StoreError::NoJob)
 }
 
 /// A job by its name, with its events.
@@ -175,9 +158,7 @@ pub fn in_scope(connection: &Connection, scope: &Scope, id: JobId) -> Result<Job
 
 /// A job by its number.
 pub fn by_number(connection: &Connection, number: i64) -> Result<Job, StoreError> {
-    let sql = format!("SELECT {COLUMNS} FROM jobs WHERE number = ?1");
-    let found = connection.prepare_cached(&sql)?.query_row([number], job).optional()?;
-    found.ok_or(StoreError::NoJob)
+    job(connection, "number = ?1", [number])?.ok_or(StoreError::NoJob)
 }
 
 /// The recipe of a job, as it was sent.
@@ -206,9 +187,10 @@ pub fn list(connection: &Connection, filter: &Filter, limit: u32) -> Result<Vec<
         None => i64::MAX,
     };
     let sql = format!(
-        "SELECT {COLUMNS} FROM jobs WHERE number < :before AND (:serial IS NULL OR serial = :serial) \
+        "SELECT {} FROM jobs WHERE number < :before AND (:serial IS NULL OR serial = :serial) \
          AND (:state IS NULL OR state = :state) AND (:scope IS NULL OR EXISTS (SELECT 1 FROM servers \
-         WHERE servers.serial = jobs.serial AND {IN_SCOPE})) ORDER BY number DESC LIMIT :limit"
+         WHERE servers.serial = jobs.serial AND {IN_SCOPE})) ORDER BY number DESC LIMIT :limit",
+        Job::COLUMNS
     );
     let mut statement = connection.prepare_cached(&sql)?;
     let parameters = named_params! {
@@ -218,21 +200,21 @@ pub fn list(connection: &Connection, filter: &Filter, limit: u32) -> Result<Vec<
         ":scope": filter.scope,
         ":limit": limit,
     };
-    let rows = statement.query_map(parameters, job)?;
+    let rows = statement.query_map(parameters, Job::read)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// The job of a server that is not complete.
 pub fn active(connection: &Connection, serial: &str) -> Result<Option<Job>, StoreError> {
-    let sql = format!("SELECT {COLUMNS} FROM jobs WHERE serial = ?1 AND state <> 'complete'");
-    Ok(connection.prepare_cached(&sql)?.query_row([serial], job).optional()?)
+    job(connection, "serial = ?1 AND state <> 'complete'", [serial])
 }
 
 /// How many jobs there are in each state, and how many are complete by outcome.
 pub fn counts(connection: &Connection) -> Result<Vec<(State, Option<Outcome>, i64)>, StoreError> {
-    let sql = "SELECT state, outcome, count(*) FROM jobs GROUP BY state, outcome";
+    let sql = "SELECT state, outcome, count(*) AS jobs FROM jobs GROUP BY state, outcome";
     let mut statement = connection.prepare_cached(sql)?;
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let count = |row: &Row<'_>| Ok((row.get("state")?, row.get("outcome")?, row.get("jobs")?));
+    let rows = statement.query_map([], count)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
@@ -251,23 +233,17 @@ pub struct Event {
     pub message: String,
 }
 
+columns!(Event: number, at, kind, step, message);
+
 /// The most events of a job that are answered at once; what is older than these is left out.
 const MOST_EVENTS: u32 = 1000;
 
 /// The events of a job, the oldest first.
 fn events(connection: &Connection, number: i64) -> Result<Vec<Event>, StoreError> {
-    let sql = "SELECT number, at, kind, step, message FROM events WHERE job = ?1 \
-               ORDER BY number DESC LIMIT ?2";
-    let mut statement = connection.prepare_cached(sql)?;
-    let rows = statement.query_map(params![number, MOST_EVENTS], |row| {
-        Ok(Event {
-            number: row.get(0)?,
-            at: row.get(1)?,
-            kind: row.get(2)?,
-            step: row.get(3)?,
-            message: row.get(4)?,
-        })
-    })?;
+    let columns = Event::COLUMNS;
+    let sql = format!("SELECT {columns} FROM events WHERE job = ?1 ORDER BY number DESC LIMIT ?2");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map(params![number, MOST_EVENTS], Event::read)?;
     let mut events: Vec<Event> = rows.collect::<Result<_, _>>()?;
     events.reverse();
     Ok(events)
@@ -290,8 +266,11 @@ fn event(
     message: &str,
 ) -> Result<(), StoreError> {
     let now = clock::now();
-    let sql = "INSERT INTO events (job, at, kind, step, message) VALUES (?1, ?2, ?3, ?4, ?5)";
-    connection.prepare_cached(sql)?.execute(params![number, now, kind, step, clip(message)])?;
+    let message = clip(message);
+    let values = named_params! {
+        ":job": number, ":at": now, ":kind": kind, ":step": step, ":message": message,
+    };
+    rows::insert(connection, "events", values)?;
     let sql = "UPDATE jobs SET updated_at = ?2 WHERE number = ?1";
     connection.prepare_cached(sql)?.execute(params![number, now])?;
     Ok(())

@@ -4,9 +4,10 @@
 //! What machines report of themselves. A report may come twice, late, or for a job that is long over; it
 //! may also come before the controller has written down that the machine was reset.
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, named_params, params};
 
-use super::{COLUMNS, Job, StoreError, event, job};
+use super::{Job, StoreError, event, job};
+use crate::database::rows;
 use crate::jobs::model::{JobId, Outcome, Reset, State, Step};
 
 /// How many of the last delivery ids of a job are remembered.
@@ -40,7 +41,10 @@ pub enum Taken {
 
 /// Takes a report of the machine `serial`.
 pub fn report(connection: &Connection, serial: &str, report: &Report) -> Result<Taken, StoreError> {
-    let Some(job) = find(connection, serial, report.job_id)? else { return Ok(Taken::Unknown) };
+    let of = params![serial, report.job_id];
+    let Some(job) = job(connection, "serial = ?1 AND id = ?2", of)? else {
+        return Ok(Taken::Unknown);
+    };
     if let Some(id) = &report.delivery_id
         && delivered(connection, job.number, id)?
     {
@@ -78,12 +82,6 @@ pub fn report(connection: &Connection, serial: &str, report: &Report) -> Result<
     Ok(Taken::Recorded(job.id))
 }
 
-/// The job `id`, if it is one of the server `serial`.
-fn find(connection: &Connection, serial: &str, id: JobId) -> Result<Option<Job>, StoreError> {
-    let sql = format!("SELECT {COLUMNS} FROM jobs WHERE id = ?2 AND serial = ?1");
-    Ok(connection.prepare_cached(&sql)?.query_row(params![serial, id], job).optional()?)
-}
-
 /// Whether this delivery for the job `number` came before.
 fn delivered(connection: &Connection, number: i64, delivery: &str) -> Result<bool, StoreError> {
     let sql = "SELECT EXISTS (SELECT 1 FROM deliveries WHERE job = ?1 AND delivery_id = ?2)";
@@ -92,8 +90,8 @@ fn delivered(connection: &Connection, number: i64, delivery: &str) -> Result<boo
 
 fn remember(connection: &Connection, number: i64, report: &Report) -> Result<(), StoreError> {
     let Some(id) = &report.delivery_id else { return Ok(()) };
-    let sql = "INSERT INTO deliveries (job, delivery_id) VALUES (?1, ?2)";
-    connection.prepare_cached(sql)?.execute(params![number, id])?;
+    let values = named_params! { ":job": number, ":delivery_id": id };
+    rows::insert(connection, "deliveries", values)?;
     let sql = "DELETE FROM deliveries WHERE job = ?1 AND number NOT IN \
                (SELECT number FROM deliveries WHERE job = ?1 ORDER BY number DESC LIMIT ?2)";
     connection.prepare_cached(sql)?.execute(params![number, REMEMBERED_DELIVERIES])?;

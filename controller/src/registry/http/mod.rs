@@ -35,7 +35,8 @@ use super::users::{Credentials, Users};
 use crate::audit::{self, Audit, Entry};
 use crate::blocking::Lane;
 use crate::limits;
-use crate::logins::{Interface, Logins};
+use crate::logins::Logins;
+use crate::metrics::Interface;
 
 /// Names the content of an answer (OCI distribution specification 1.1, "Pulling manifests").
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
@@ -148,7 +149,7 @@ impl Registry {
             ApiError::new(StatusCode::NOT_FOUND, Code::Unsupported, "not an address of this API")
         };
         let endpoint = Endpoint::parse(&path).ok_or_else(not_found)?;
-        let address = limits::address(&request);
+        let address = limits::address(request.extensions());
         let user = self.user(request.headers(), address).await?;
         let query = Query::parse(request.uri().query());
         let user = user.as_deref();

@@ -1,0 +1,453 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Makes `openapi.json` from the types of requests and replies. The file is in the tree because it is served
+//! as it is, and because `cargo xtask version` compares it with that of the release before.
+
+use std::borrow::Cow;
+
+use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Map, Value, json};
+
+use super::extract::Limit;
+use super::schemas::{self, Serial, schema};
+use super::views::{
+    AuditList, Event, Job, JobList, JobWithEvents, NewJob, NewServer, Problem, Report,
+    ReportOutcome, ReportResult, Server, ServerList, Time,
+};
+use super::{OPENAPI, WEBHOOK, audit, jobs, servers};
+use crate::jobs::model::JobId;
+
+schema!(ReportOutcome, "ReportOutcome", true, |_generator| schemas::enumeration(
+    ReportOutcome::ALL
+));
+schema!(Time, "Time", true, |_generator| json!({ "type": "string", "format": "date-time" }));
+schema!(JobWithEvents, "JobWithEvents", false, |generator| json!({ "allOf": [
+    generator.subschema_for::<Job>(),
+    {
+        "type": "object",
+        "required": ["events"],
+        "properties": { "events": {
+            "type": "array",
+            "items": generator.subschema_for::<Event>(),
+            "description": "The last thousand, the oldest first.",
+        } },
+    },
+] }));
+
+impl<const USUAL: u32, const MOST: u32> JsonSchema for Limit<USUAL, MOST> {
+    fn schema_name() -> Cow<'static, str> {
+        "Limit".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "integer", "minimum": 1, "maximum": MOST, "default": USUAL })
+    }
+}
+
+/// Refusals by status: the name of the response, and the codes that it may have.
+const PROBLEMS: [(u16, &str, &str); 13] = [
+    (400, "BadRequest", "`bad_request`, or `validation_error` with every fault in `details`"),
+    (401, "Unauthorized", "`unauthorized`"),
+    (
+        403,
+        "Forbidden",
+        "`forbidden`: the role does not allow it, or the server is not in the caller's groups",
+    ),
+    (404, "NotFound", "`job_unknown`, `server_unknown`, `not_found`"),
+    (408, "Timeout", "`timeout`: the body stopped coming"),
+    (409, "Conflict", "`active_job` with `job_id`, or `job_state`"),
+    (413, "TooLarge", "`too_large`"),
+    (415, "UnsupportedMediaType", "`unsupported_media_type`: the body is not `application/json`"),
+    (422, "KeyReused", "`idempotency_key_reused`: the key came before with another request"),
+    (429, "TooManyRequests", "`too_many_requests`"),
+    (500, "Internal", "`internal`: the log of the controller says more"),
+    (503, "Unavailable", "`database_locked`, or `too_many_connections`"),
+    (507, "DiskFull", "`disk_full`"),
+];
+
+/// What any operation of the API may answer.
+const ALWAYS: [u16; 4] = [429, 500, 503, 507];
+
+/// The document while it is made.
+struct Document {
+    paths: Map<String, Value>,
+    replies: SchemaGenerator,
+    requests: SchemaGenerator,
+}
+
+/// An operation while it is made; [`Operation::add`] puts it into the document.
+struct Operation<'a> {
+    document: &'a mut Document,
+    path: &'static str,
+    method: &'static str,
+    fields: Value,
+}
+
+/// Makes schemas as this document has them: texts without line breaks, and what may be left out is never null.
+fn tidy(schema: &mut Schema) {
+    if let Some(Value::String(description)) = schema.get_mut("description") {
+        *description = description.replace('\n', " ");
+    }
+    let required = schema.get("required").cloned().unwrap_or_default();
+    let required =
+        |name: &str| required.as_array().is_some_and(|all| all.iter().any(|it| it == name));
+    let Some(Value::Object(properties)) = schema.get_mut("properties") else { return };
+    for (_, property) in properties.iter_mut().filter(|(name, _)| !required(name)) {
+        let Some(property) = property.as_object_mut() else { continue };
+        if let Some(Value::Array(types)) = property.get_mut("type") {
+            types.retain(|it| it != "null");
+            if let [one] = types.as_mut_slice() {
+                let one = one.take();
+                property.insert("type".to_owned(), one);
+            }
+        }
+        if let Some(Value::Array(mut choices)) = property.remove("anyOf") {
+            choices.retain(|choice| choice["type"] != "null");
+            let [Value::Object(choice)] = choices.as_mut_slice() else { panic!("{choices:?}") };
+            property.append(choice);
+        }
+    }
+}
+
+impl Document {
+    fn new() -> Self {
+        let settings = SchemaSettings::draft2020_12().with(|settings| {
+            settings.definitions_path = "/components/schemas".into();
+            settings.meta_schema = None;
+        });
+        let settings = settings.with_transform(RecursiveTransform(tidy));
+        Self {
+            paths: Map::new(),
+            replies: settings.clone().for_serialize().into_generator(),
+            requests: settings.for_deserialize().into_generator(),
+        }
+    }
+
+    fn operation(
+        &mut self,
+        (method, path): (&'static str, &'static str),
+        (id, tag): (&str, &str),
+        summary: &str,
+    ) -> Operation<'_> {
+        let fields =
+            json!({ "operationId": id, "tags": [tag], "summary": summary, "responses": {} });
+        Operation { document: self, path, method, fields }
+    }
+
+    /// The schemas of requests and replies; what is in both is the same.
+    fn schemas(&mut self) -> Map<String, Value> {
+        let mut schemas = self.replies.take_definitions(true);
+        for (name, schema) in self.requests.take_definitions(true) {
+            let known = schemas.entry(name.clone()).or_insert_with(|| schema.clone());
+            assert_eq!(*known, schema, "{name} differs between requests and replies");
+        }
+        schemas
+    }
+}
+
+impl Operation<'_> {
+    fn security(mut self, security: &Value) -> Self {
+        self.fields["security"] = security.clone();
+        self
+    }
+
+    fn parameter(mut self, parameter: Value) -> Self {
+        let parameters = self.fields.as_object_mut().unwrap().entry("parameters");
+        parameters.or_insert_with(|| json!([])).as_array_mut().unwrap().push(parameter);
+        self
+    }
+
+    /// The fields of `T` are the parameters after the `?`.
+    fn query<T: JsonSchema>(mut self) -> Self {
+        let mut query = T::json_schema(&mut self.document.requests);
+        tidy(&mut query);
+        let Some(Value::Object(fields)) = query.remove("properties") else { panic!("{query:?}") };
+        for (name, mut schema) in fields {
+            let description = schema.as_object_mut().unwrap().remove("description").unwrap();
+            let parameter = json!({ "name": name, "in": "query", "description": description, "schema": schema });
+            self = self.parameter(parameter);
+        }
+        self
+    }
+
+    fn idempotent(self) -> Self {
+        self.parameter(json!({
+            "name": "Idempotency-Key",
+            "in": "header",
+            "description": "Names the request: sent again by the same user with the same key within a day, it is answered with the first job.",
+            "schema": { "type": "string", "minLength": 1, "maxLength": 255 },
+        }))
+    }
+
+    fn request<T: JsonSchema>(mut self) -> Self {
+        let schema = self.document.requests.subschema_for::<T>();
+        let content = json!({ "application/json": { "schema": schema } });
+        self.fields["requestBody"] = json!({ "required": true, "content": content });
+        self
+    }
+
+    fn reply(mut self, status: u16, description: &str, content: Option<(&str, Value)>) -> Self {
+        let mut response = json!({ "description": description });
+        if let Some((kind, schema)) = content {
+            response["content"] = json!({ kind: { "schema": schema } });
+        }
+        self.fields["responses"][status.to_string()] = response;
+        self
+    }
+
+    fn json<T: JsonSchema>(self, status: u16, description: &str) -> Self {
+        let schema = self.document.replies.subschema_for::<T>().to_value();
+        self.reply(status, description, Some(("application/json", schema)))
+    }
+
+    fn text(self, status: u16, description: &str) -> Self {
+        self.reply(status, description, Some(("text/plain", json!({ "type": "string" }))))
+    }
+
+    fn problems(mut self, statuses: &[u16]) -> Self {
+        for status in statuses {
+            let (_, name, _) = PROBLEMS.iter().find(|problem| problem.0 == *status).unwrap();
+            self.fields["responses"][status.to_string()] =
+                json!({ "$ref": format!("#/components/responses/{name}") });
+        }
+        self
+    }
+
+    fn add(self) {
+        let Self { document, path, method, fields } = self;
+        let item = document.paths.entry(path).or_insert_with(|| {
+            let (name, description, schema) = if path.ends_with("{serial}") {
+                let schema = document.requests.subschema_for::<Serial>();
+                ("serial", "The machine's serial number.", schema)
+            } else if path.contains("{id}") {
+                ("id", "The job's id.", document.requests.subschema_for::<JobId>())
+            } else {
+                return json!({});
+            };
+            json!({ "parameters": [{
+                "name": name,
+                "in": "path",
+                "required": true,
+                "description": description,
+                "schema": schema,
+            }] })
+        });
+        item[method] = fields;
+    }
+}
+
+fn job_operations(document: &mut Document) {
+    let many = ("get", "/api/v1/jobs");
+    let list = document.operation(many, ("listJobs", "jobs"), "List jobs, the newest first");
+    let list = list.query::<jobs::ListQuery>().json::<JobList>(200, "Jobs");
+    list.problems(&[400, 401, 404]).problems(&ALWAYS).add();
+
+    let location = json!({ "description": "The job's address", "schema": { "type": "string" } });
+    let made = "The job, or the one that an earlier request with the same key made";
+    let create = document.operation(("post", "/api/v1/jobs"), ("createJob", "jobs"), "Make a job");
+    let mut create = create.idempotent().request::<NewJob<'_>>().json::<Job>(202, made);
+    create.fields["responses"]["202"]["headers"] = json!({ "Location": location });
+    create.problems(&[400, 401, 403, 404, 408, 409, 413, 415, 422]).problems(&ALWAYS).add();
+
+    let get = document.operation(
+        ("get", "/api/v1/jobs/{id}"),
+        ("getJob", "jobs"),
+        "A job and its events",
+    );
+    let get = get.json::<JobWithEvents>(200, "The job");
+    get.problems(&[400, 401, 404]).problems(&ALWAYS).add();
+
+    let cancel = document.operation(
+        ("post", "/api/v1/jobs/{id}/cancel"),
+        ("cancelJob", "jobs"),
+        "Cancel a job; its media are ejected all the same",
+    );
+    let cancel = cancel.json::<Job>(202, "The job, as it is now");
+    cancel.problems(&[400, 401, 403, 404, 409, 415]).problems(&ALWAYS).add();
+
+    let retry = document.operation(
+        ("post", "/api/v1/jobs/{id}/retry"),
+        ("retryJob", "jobs"),
+        "Make a new job like one that failed",
+    );
+    let mut retry = retry.idempotent().json::<Job>(202, "The new job");
+    retry.fields["responses"]["202"]["headers"] = json!({ "Location": location });
+    retry.problems(&[400, 401, 403, 404, 409, 415, 422]).problems(&ALWAYS).add();
+}
+
+fn server_operations(document: &mut Document) {
+    let many = ("get", "/api/v1/servers");
+    let list =
+        document.operation(many, ("listServers", "servers"), "List servers, by serial number");
+    let list = list.query::<servers::ListQuery>().json::<ServerList>(200, "Servers");
+    list.problems(&[400, 401]).problems(&ALWAYS).add();
+
+    let one = "/api/v1/servers/{serial}";
+    let get = document.operation(
+        ("get", one),
+        ("getServer", "servers"),
+        "A server; its password is never shown",
+    );
+    get.json::<Server>(200, "The server").problems(&[400, 401, 404]).problems(&ALWAYS).add();
+
+    let put = document.operation(
+        ("put", one),
+        ("putServer", "servers"),
+        "Register a server, or change how its BMC is reached",
+    );
+    let put = put.request::<NewServer>().json::<Server>(200, "Changed").json::<Server>(201, "New");
+    put.problems(&[400, 401, 403, 408, 413, 415]).problems(&ALWAYS).add();
+
+    let delete = document.operation(
+        ("delete", one),
+        ("deleteServer", "servers"),
+        "Delete a server that has no active job",
+    );
+    let delete = delete.reply(204, "Deleted", None);
+    delete.problems(&[400, 401, 403, 404, 409]).problems(&ALWAYS).add();
+}
+
+fn other_operations(document: &mut Document) {
+    let report = document.operation(
+        ("post", WEBHOOK),
+        ("reportStatus", "machines"),
+        "A machine reports how its task ended",
+    );
+    let taken = "Taken; the same for a report that came before, or for a job that has ended";
+    let report = report.security(&json!([{ "webhookSecret": [] }, { "mutualTLS": [] }]));
+    let report = report.request::<Report>().json::<ReportResult>(200, taken);
+    report.problems(&[400, 401, 404, 408, 413, 415]).problems(&ALWAYS).add();
+
+    let audit = document.operation(
+        ("get", "/api/v1/audit"),
+        ("listAudit", "operations"),
+        "The audit log, the newest entry first; for admins",
+    );
+    let audit = audit.query::<audit::ListQuery>().json::<AuditList>(200, "Entries");
+    audit.problems(&[400, 401, 403]).problems(&ALWAYS).add();
+
+    let public = json!([]);
+    let description = document.operation(
+        ("get", "/api/v1/openapi.json"),
+        ("getDescription", "operations"),
+        "This document",
+    );
+    let content = ("application/json", json!({ "type": "object" }));
+    let description = description.security(&public).reply(200, "OpenAPI 3.1", Some(content));
+    description.problems(&[429, 503]).add();
+
+    let mut probe = |path, id, summary, good, bad| {
+        let operation = document.operation(("get", path), (id, "operations"), summary);
+        operation.security(&public).text(200, good).text(503, bad).add();
+    };
+    probe(
+        "/healthz",
+        "health",
+        "The process answers and can do blocking work",
+        "`ok`",
+        "The threads for blocking work do not answer",
+    );
+    probe(
+        "/readyz",
+        "readiness",
+        "The service can write to its disk and its database",
+        "`ok`",
+        "Why it is not ready",
+    );
+    let metrics = document.operation(
+        ("get", "/metrics"),
+        ("metrics", "operations"),
+        "Metrics in the text format of Prometheus",
+    );
+    let metrics = metrics.security(&public).text(200, "Metrics");
+    metrics.reply(503, "The database can't be read", None).add();
+}
+
+/// The whole document.
+fn document() -> Value {
+    let mut document = Document::new();
+    job_operations(&mut document);
+    server_operations(&mut document);
+    other_operations(&mut document);
+    let problem = document.replies.subschema_for::<Problem>();
+    let mut responses = Map::new();
+    for (status, name, description) in PROBLEMS {
+        let content = json!({ "application/json": { "schema": problem } });
+        let mut response = json!({ "description": description, "content": content });
+        if matches!(status, 429 | 503) {
+            response["headers"] = json!({ "Retry-After": {
+                "description": "Seconds",
+                "schema": { "type": "integer" },
+            } });
+        }
+        responses.insert(name.to_owned(), response);
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Bare-metal provisioner",
+            "version": "1",
+            "license": { "name": "AGPL-3.0-or-later", "identifier": "AGPL-3.0-or-later" },
+            "description": "Servers, jobs and the reports of machines. An answer that says no is a Problem, whose \
+                `error` never changes its meaning. An address or a method that is not here, or that the listener \
+                does not serve, is answered with 404 `not_found` or 405 `method_not_allowed`. The registry at \
+                `/v2/` is described by the OCI distribution specification 1.1, and the images below `/media/` are \
+                read at addresses that the service itself signs.",
+        },
+        "security": [{ "basic": [] }, { "bearer": [] }],
+        "tags": [
+            { "name": "jobs" },
+            { "name": "servers" },
+            { "name": "machines", "description": "What machines send." },
+            { "name": "operations", "description": "What looks after the service." },
+        ],
+        "components": {
+            "schemas": document.schemas(),
+            "responses": responses,
+            "securitySchemes": {
+                "basic": { "type": "http", "scheme": "basic" },
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "JWT",
+                    "description": "HS256, with `aud` \"provisioner\", `sub`, `exp`, `jti`, `role` \"reader\", \
+                        \"operator\" or \"admin\", and `groups` where it is limited to groups of servers; \
+                        `controller api token` makes one.",
+                },
+                "webhookSecret": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "X-Webhook-Secret",
+                    "description": "The secret of the job that `job_id` names, from `/controller.json` of its task \
+                        ISO. With `webhook.accept_fleet_secret`, one of those in `webhook.secrets` too.",
+                },
+                "mutualTLS": {
+                    "type": "mutualTLS",
+                    "description": "A certificate of a CA in `tls.client_ca` whose common name or DNS name is the \
+                        serial number.",
+                },
+            },
+        },
+        "paths": document.paths,
+    })
+}
+
+#[test]
+fn the_file_is_what_the_types_say() {
+    let text = format!("{:#}\n", document());
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/api/openapi.json");
+        std::fs::write(path, &text).unwrap();
+    } else {
+        let differs = "openapi.json is not what the types say; fix: \
+                       UPDATE_GOLDEN=1 cargo nextest run -p controller the_file_is_what_the_types_say";
+        assert!(text == OPENAPI, "{differs}");
+    }
+}
