@@ -80,6 +80,21 @@ pub(crate) fn new_job(serial: &str) -> Value {
     json!({ "server_serial": serial, "recipe": recipe() })
 }
 
+/// Makes a job for a server; its id.
+#[track_caller]
+pub(crate) fn start_job(client: &Client, serial: &str) -> String {
+    let job = send(client, "POST", "/api/v1/jobs", &new_job(serial)).expect(202).json();
+    job["job_id"].as_str().unwrap().to_owned()
+}
+
+/// The same, for one whose host was booted.
+#[track_caller]
+pub(crate) fn booted_job(client: &Client, serial: &str) -> String {
+    let id = start_job(client, serial);
+    until(client, &id, |job| job["step"] == "webhook.wait");
+    id
+}
+
 /// The secret of a job, by the fleet's secret of that number.
 pub(crate) fn secret_of(job: &str, fleet: usize) -> String {
     let secret = Secret::new(SECRETS[fleet]);
@@ -152,8 +167,7 @@ fn no_host_can_end_the_job_of_another() {
     let ops = service.client.login("ops", PASSWORD);
     let [mine, victim] = ["S1", "S2"].map(|serial| {
         send(&ops, "PUT", &format!("/api/v1/servers/{serial}"), &server()).expect(201);
-        let job = send(&ops, "POST", "/api/v1/jobs", &new_job(serial)).expect(202).json();
-        job["job_id"].as_str().unwrap().to_owned()
+        start_job(&ops, serial)
     });
     until(&ops, &victim, |job| job["step"] == "webhook.wait");
     let mut of_victim = json!({ "status": "success", "job_id": victim });
@@ -179,9 +193,7 @@ fn the_fleets_secret_is_accepted_where_a_site_sets_that() {
     let service = Service::start_in(folder, &config);
     let ops = service.client.login("ops", PASSWORD);
     send(&ops, "PUT", "/api/v1/servers/S1", &server()).expect(201);
-    let job = send(&ops, "POST", "/api/v1/jobs", &new_job("S1")).expect(202).json();
-    let id = job["job_id"].as_str().unwrap();
-    until(&ops, id, |job| job["step"] == "webhook.wait");
+    let id = &booted_job(&ops, "S1");
     let without_job = json!({ "status": "success" });
     report(&service, "S1", SECRETS[0], &without_job).expect_problem(400, "bad_request");
     let success = json!({ "status": "success", "job_id": id });
@@ -216,6 +228,30 @@ fn every_fault_of_a_recipe_is_told() {
     }
     let large = " ".repeat(7 * 1024 * 1024);
     ops.send("POST", "/api/v1/jobs", &[], large.as_bytes()).expect_problem(413, "too_large");
+}
+
+#[test]
+fn bad_input_is_answered_with_its_place_and_what_is_expected() {
+    let service = service();
+    let ops = service.client.login("ops", PASSWORD);
+    for (path, expected) in [
+        ("/api/v1/jobs?limit=0", "query: limit: expected 1 to 500"),
+        ("/api/v1/servers?limit=many", "query: limit: expected 1 to 1000"),
+        ("/api/v1/jobs?status=odd", "query: status: expected a state of a job"),
+        ("/api/v1/jobs?before=ABC", "query: before: expected a UUID in lower case"),
+        ("/api/v1/jobs?order=up", "unknown field `order`, expected one of `server_serial`,"),
+        ("/api/v1/jobs?limit=1&limit=2", "duplicate field `limit`"),
+        ("/api/v1/servers?after=%ff", "query: expected UTF-8"),
+        ("/api/v1/servers/%ff", "path: Invalid UTF-8 in `serial`"),
+    ] {
+        // Whoever is not logged in learns nothing of that.
+        service.client.get(path).expect_problem(401, "unauthorized");
+        let problem = ops.get(path).expect_problem(400, "bad_request").json();
+        let message = problem["message"].as_str().unwrap();
+        assert!(message.contains(expected), "{path}: {message}");
+    }
+    let problem = ops.get("/api/v1/jobs/ABC").expect_problem(404, "job_unknown").json();
+    assert!(problem["message"].as_str().unwrap().contains("expected a UUID in lower case"));
 }
 
 #[test]
@@ -359,8 +395,7 @@ fn metrics_count_and_name_nobody() {
     let service = service();
     let ops = service.client.login("ops", PASSWORD);
     send(&ops, "PUT", "/api/v1/servers/S-SECRET", &server()).expect(201);
-    let job = send(&ops, "POST", "/api/v1/jobs", &new_job("S-SECRET")).expect(202).json();
-    until(&ops, job["job_id"].as_str().unwrap(), |job| job["step"] == "webhook.wait");
+    booted_job(&ops, "S-SECRET");
     report(&service, "S-SECRET", "wrong", &json!({})).expect(401);
     let page = service.client.get("/metrics").expect(200).text();
     for line in [

@@ -4,15 +4,14 @@
 //! Who did it, who may do it, and what is read again while the service runs.
 
 use std::fs;
-use std::process::Command;
 use std::time::Duration;
 
 use controller::api::auth::{Grant, Role, TokenKey};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::api::{CONFIG, PASSWORD, new_job, prepare, send, server, service, until};
-use crate::support::{Process, Reply, Service};
+use crate::api::{CONFIG, PASSWORD, booted_job, new_job, prepare, send, server, service, until};
+use crate::support::{Process, Reply, Service, serve};
 
 #[test]
 fn changes_and_refusals_are_recorded_without_secrets() {
@@ -20,9 +19,7 @@ fn changes_and_refusals_are_recorded_without_secrets() {
     let ops = service.client.login("ops", PASSWORD);
     send(&ops, "PUT", "/api/v1/servers/S1", &server()).expect(201);
     send(&ops, "PUT", "/api/v1/servers/S1", &server()).expect(200);
-    let job = send(&ops, "POST", "/api/v1/jobs", &new_job("S1")).expect(202).json();
-    let id = job["job_id"].as_str().unwrap();
-    until(&ops, id, |job| job["step"] == "webhook.wait");
+    let id = &booted_job(&ops, "S1");
     ops.send("POST", &format!("/api/v1/jobs/{id}/cancel"), &[], b"").expect(202);
     until(&ops, id, |job| job["status"] == "complete");
     ops.delete("/api/v1/servers/S1").expect(204);
@@ -142,15 +139,7 @@ fn users_and_revoked_tokens_are_read_again() {
     fs::write(at("htpasswd"), format!("ci:{hash}\n")).unwrap();
     let config = CONFIG.replace("[webhook]\n", "revoked_tokens = \"FOLDER/revoked\"\n[webhook]\n");
     let config = format!("{config}[registry]\nhtpasswd = \"FOLDER/htpasswd\"\n");
-    let config = config.replace("FOLDER", folder.path().to_str().unwrap());
-    fs::write(at("c.toml"), config).unwrap();
-    let process = Process::spawn(
-        Command::new(env!("CARGO_BIN_EXE_controller"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--log-level", "trace", "--config"])
-            .arg(at("c.toml"))
-            .arg("--data-dir")
-            .arg(at("data")),
-    );
+    let process = Process::spawn(&mut serve(folder.path(), &config));
     let key = TokenKey::new(&"k".repeat(48)).unwrap();
     let grant = Grant { subject: "ci".to_owned(), role: Role::Reader, groups: Vec::new() };
     let issued = key.issue_grant(grant, Duration::from_mins(5));
@@ -164,7 +153,7 @@ fn users_and_revoked_tokens_are_read_again() {
     let hang_up = |expected: &str| {
         let count = || process.logged().matches(expected).count();
         let before = count();
-        process.signal(rustix::process::Signal::HUP);
+        process.hang_up();
         let done = (0..500).any(|_| {
             std::thread::sleep(Duration::from_millis(10));
             count() > before

@@ -7,17 +7,16 @@
 use std::fs;
 use std::io::Read as _;
 use std::net::TcpListener;
-use std::process::Command;
 
 use iso9660::combined::{self, Part};
 use iso9660::reader::Volume;
-use mock_bmc::{Behaviour, Boot, Config, Graceful, Host, Mock, PERSONALITIES, Personality, Source};
-use serde_json::{Value, json};
+use mock_bmc::{Behaviour, Boot, Graceful, Host, PERSONALITIES, Personality, Source};
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::api::{CONFIG, PASSWORD, new_job, prepare, recipe, send, until};
-use crate::support::{BMC_PASSWORD, Client, Process, bytes};
+use crate::api::{CONFIG, PASSWORD, prepare, recipe, send, start_job, until};
+use crate::support::{Client, Process, bytes, mock_with, serve_on};
 
 /// Runs a job; what became of it, the starts of the machine, and a client that can read images.
 fn provision(personality: &'static Personality, maintenance: &[u8]) -> (Value, Vec<Boot>, Process) {
@@ -30,23 +29,14 @@ fn provision(personality: &'static Personality, maintenance: &[u8]) -> (Value, V
         "{CONFIG}[redfish]\ngraceful_timeout = \"200ms\"\npower_timeout = \"2s\"\npost_timeout = \"300ms\"\npoll = \"20ms\"\n"
     );
     let config = config.replace("http://127.0.0.1:1", &format!("http://{host}"));
-    let config = config.replace("FOLDER", folder.path().to_str().unwrap());
-    fs::write(folder.path().join("c.toml"), config).unwrap();
-    let process = Process::spawn(
-        Command::new(env!("CARGO_BIN_EXE_controller"))
-            .args(["serve", "--log-level", "trace", "--listen", &host, "--config"])
-            .arg(folder.path().join("c.toml"))
-            .arg("--data-dir")
-            .arg(folder.path().join("data")),
-    );
+    let process = Process::spawn(&mut serve_on(&host, folder.path(), &config));
     let runtime = Runtime::new().unwrap();
-    let mut config = Config::new(personality, "S1");
-    BMC_PASSWORD.clone_into(&mut config.password);
-    // The operating system of one of them hangs.
-    if personality.name == "xcc" {
-        config.behaviour = Behaviour { graceful: Graceful::Never, ..Behaviour::default() };
-    }
-    let mock = runtime.block_on(Mock::start(config)).unwrap();
+    let (mock, server) = mock_with(&runtime, personality, |config| {
+        // The operating system of one of them hangs.
+        if personality.name == "xcc" {
+            config.behaviour = Behaviour { graceful: Graceful::Never, ..Behaviour::default() };
+        }
+    });
     let mut boots = mock.watch_boots();
     let machine = Host { controller: format!("http://{host}") };
     runtime.spawn(async move {
@@ -55,10 +45,8 @@ fn provision(personality: &'static Personality, maintenance: &[u8]) -> (Value, V
         }
     });
     let ops = process.client.login("ops", PASSWORD);
-    let server = json!({ "bmc_url": mock.url(), "username": "admin", "password": BMC_PASSWORD });
     send(&ops, "PUT", "/api/v1/servers/S1", &server).expect(201);
-    let job = send(&ops, "POST", "/api/v1/jobs", &new_job("S1")).expect(202).json();
-    let id = job["job_id"].as_str().unwrap();
+    let id = &start_job(&ops, "S1");
     let done = until(&ops, id, |job| job["status"] == "complete");
     assert_eq!(done["outcome"], "succeeded", "{}: {done:#}", personality.name);
     assert!(mock.images().iter().all(Option::is_none), "{}", personality.name);

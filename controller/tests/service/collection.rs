@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{IMAGE_INDEX, IMAGE_MANIFEST, Process, Service, descriptor};
+use crate::support::{IMAGE_INDEX, IMAGE_MANIFEST, Process, Service, controller, descriptor};
 
 const AT_ONCE: Policy = Policy {
     grace: Duration::ZERO,
@@ -31,13 +31,7 @@ fn any(_: &Repository, _: &Tag) -> bool {
 }
 
 fn command(data: &std::path::Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_controller"))
-        .arg("registry")
-        .args(arguments)
-        .arg("--data-dir")
-        .arg(data)
-        .output()
-        .unwrap()
+    controller(&["registry"]).args(arguments).arg("--data-dir").arg(data).output().unwrap()
 }
 
 #[test]

@@ -4,16 +4,15 @@
 //! `controller jobs`, `controller servers` and `controller api` against a service.
 
 use std::io::Write as _;
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 
 use serde_json::Value;
 
 use crate::api::{PASSWORD, recipe, service, until};
-use crate::support::Service;
+use crate::support::{Service, controller};
 
-fn controller(service: &Service, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_controller"))
-        .args(arguments)
+fn ask(service: &Service, arguments: &[&str]) -> Output {
+    controller(arguments)
         .env("CONTROLLER_URL", format!("http://{}", service.client.host()))
         .env("CONTROLLER_USER", "ops")
         .env("CONTROLLER_PASSWORD", PASSWORD)
@@ -37,7 +36,7 @@ fn bad(output: &Output) -> String {
 #[test]
 fn an_operator_needs_no_other_client() {
     let service = service();
-    let run = |arguments: &[&str]| controller(&service, arguments);
+    let run = |arguments: &[&str]| ask(&service, arguments);
     let put = ["servers", "put", "S1", "--bmc-url", "https://bmc.example", "--bmc-user", "admin"];
     good(&run(&put));
     let pin = "AB:".repeat(31) + "AB";
@@ -75,11 +74,10 @@ fn an_operator_needs_no_other_client() {
 fn a_token_and_a_hash_are_made() {
     let service = service();
     let config = service.folder().join("controller.toml");
-    let token = controller(&service, &["api", "token", "ci", "--config", config.to_str().unwrap()]);
+    let token = ask(&service, &["api", "token", "ci", "--config", config.to_str().unwrap()]);
     service.client.bearer(good(&token).trim()).get("/api/v1/servers").expect(200);
 
-    let mut hash = Command::new(env!("CARGO_BIN_EXE_controller"))
-        .args(["api", "hash-password"])
+    let mut hash = controller(&["api", "hash-password"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

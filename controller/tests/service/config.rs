@@ -5,16 +5,14 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use tempfile::TempDir;
 
+use crate::support::controller;
+
 fn check(file: &Path) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_controller"))
-        .args(["config", "check", "--config"])
-        .arg(file)
-        .output()
-        .unwrap()
+    controller(&["config", "check", "--config"]).arg(file).output().unwrap()
 }
 
 #[test]
@@ -44,10 +42,7 @@ fn every_fault_is_told_and_the_exit_code_is_that_of_usage() {
 
 #[test]
 fn serve_refuses_a_bad_configuration() {
-    let output = Command::new(env!("CARGO_BIN_EXE_controller"))
-        .args(["serve", "--listen", "0.0.0.0:0"])
-        .output()
-        .unwrap();
+    let output = controller(&["serve", "--listen", "0.0.0.0:0"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("[[registry.access]]"));
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use oci::Digest;
 use tempfile::TempDir;
 
-use crate::support::{Process, bytes};
+use crate::support::{Process, bytes, controller};
 
 /// Every content file below a folder.
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -200,8 +200,7 @@ fn push(host: &str, content: &[u8]) -> Option<Digest> {
 fn one_folder_has_one_server() {
     let data = TempDir::new().unwrap();
     let process = Process::start(data.path());
-    let second = std::process::Command::new(env!("CARGO_BIN_EXE_controller"))
-        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+    let second = controller(&["serve", "--listen", "127.0.0.1:0", "--data-dir"])
         .arg(data.path())
         .output()
         .unwrap();

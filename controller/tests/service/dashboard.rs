@@ -12,7 +12,7 @@ use base64::Engine as _;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::api::{PASSWORD, new_job, secret_of, send, server, service, until};
+use crate::api::{PASSWORD, booted_job, secret_of, send, server, service, until};
 use crate::support::Service;
 
 #[test]
@@ -24,9 +24,7 @@ fn the_pages_show_what_there_is() {
     // What others write is text, whatever they write.
     let serial = "S1%3Cscript%3E";
     send(&ops, "PUT", &format!("/api/v1/servers/{serial}"), &server()).expect(201);
-    let job = send(&ops, "POST", "/api/v1/jobs", &new_job("S1<script>")).expect(202).json();
-    let id = job["job_id"].as_str().unwrap();
-    until(&ops, id, |job| job["step"] == "webhook.wait");
+    let id = &booted_job(&ops, "S1<script>");
     let reply = look.get("/").expect(200);
     assert!(reply.header("content-security-policy").starts_with("default-src 'none'"));
     let page = reply.text();
@@ -128,9 +126,7 @@ fn a_browser_shows_a_job_go_on() {
     let service = service();
     let ops = service.client.login("ops", PASSWORD);
     send(&ops, "PUT", "/api/v1/servers/S1", &server()).expect(201);
-    let job = send(&ops, "POST", "/api/v1/jobs", &new_job("S1")).expect(202).json();
-    let id = job["job_id"].as_str().unwrap().to_owned();
-    until(&ops, &id, |job| job["step"] == "webhook.wait");
+    let id = &booted_job(&ops, "S1");
     service.client.push_image("tools/one", "v1", "1");
     let page = format!("/dashboard/jobs/{id}");
 
@@ -139,7 +135,7 @@ fn a_browser_shows_a_job_go_on() {
     let shown = browse(&chromium, &format!("{plain}{page}"));
     assert!(shown.contains("state.provisioning") && shown.contains("webhook.wait"), "{shown}");
     let shown = browse(&chromium, &plain);
-    assert!(shown.contains("S1") && shown.contains(&id), "{shown}");
+    assert!(shown.contains("S1") && shown.contains(id), "{shown}");
     let shown = browse(&chromium, &format!("{plain}/dashboard/registry"));
     assert!(shown.contains("tools/one") && shown.contains("v1"), "{shown}");
 

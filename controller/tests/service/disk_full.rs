@@ -6,14 +6,13 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use mock_bmc::{Config, Mock, Source, named};
+use mock_bmc::{Source, named};
 use oci::Digest;
-use serde_json::json;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::api::{CONFIG, PASSWORD, new_job, prepare, secret_of, send, until};
-use crate::support::{BMC_PASSWORD, Process, bytes};
+use crate::api::{CONFIG, PASSWORD, booted_job, new_job, prepare, secret_of, send, until};
+use crate::support::{Process, bytes, mock};
 
 /// A file system of 8 MiB, seen by nobody but the shell that runs `script` in it.
 fn on_a_small_disk(script: &str) -> Command {
@@ -79,15 +78,10 @@ fn a_job_waits_for_room() {
     let process = Process::spawn(on_a_small_disk(&serve).arg(folder.path()));
     let (client, ops) = (&process.client, process.client.login("ops", PASSWORD));
     let runtime = Runtime::new().unwrap();
-    let mut config = Config::new(named("generic").unwrap(), "S1");
-    BMC_PASSWORD.clone_into(&mut config.password);
-    let mock = runtime.block_on(Mock::start(config)).unwrap();
-    let server = json!({ "bmc_url": mock.url(), "username": "admin", "password": BMC_PASSWORD });
+    let (mock, server) = mock(&runtime, named("generic").unwrap());
     send(&ops, "PUT", "/api/v1/servers/S1", &server).expect(201);
     send(&ops, "PUT", "/api/v1/servers/S2", &server).expect(201);
-    let job = send(&ops, "POST", "/api/v1/jobs", &new_job("S1")).expect(202).json();
-    let id = job["job_id"].as_str().unwrap();
-    until(&ops, id, |job| job["step"] == "webhook.wait");
+    let id = &booted_job(&ops, "S1");
 
     // What is left of the disk goes to uploads, in smaller and smaller pieces.
     let mut uploads = Vec::new();

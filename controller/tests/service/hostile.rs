@@ -4,11 +4,10 @@
 //! Clients that mean harm, or are broken as though they did: the service answers the others, and ends
 //! when it is asked to.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -16,7 +15,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::api::{self, PASSWORD};
-use crate::support::{Client, IMAGE_MANIFEST, Process, Service};
+use crate::support::{Client, IMAGE_MANIFEST, Process, Service, serve};
 
 /// Far more than anything here takes, and less than the runner's patience.
 const HANG: Duration = Duration::from_mins(1);
@@ -27,11 +26,7 @@ const MANY: usize = 540;
 const CONFIG: &str = "[server]\nshutdown_timeout = \"300ms\"\nmax_connections_per_address = 1024\n";
 
 fn process(folder: &Path, config: &str) -> Process {
-    let file = folder.join("c.toml");
-    fs::write(&file, config).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_controller"));
-    command.args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(file);
-    Process::spawn(command.arg("--data-dir").arg(folder.join("data")))
+    Process::spawn(serve(folder, config).env_remove("CONTROLLER_LOG_LEVEL"))
 }
 
 /// A connection on which one request was sent. What has no answer in [`HANG`] is an error.

@@ -5,17 +5,15 @@
 //! after the BMC did what it was asked. The next one goes on: what was acknowledged is kept, the job
 //! ends, no machine is reset twice, and the events tell what happened.
 
-use std::fs;
-use std::process::Command;
 use std::time::Duration;
 
-use mock_bmc::{Config, Fault, Mock, Rule, Source, named};
-use serde_json::{Value, json};
+use mock_bmc::{Fault, Mock, Rule, Source, named};
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::api::{CONFIG, PASSWORD, new_job, prepare, secret_of, send, until};
-use crate::support::{BMC_PASSWORD, Client, Process};
+use crate::api::{CONFIG, PASSWORD, new_job, prepare, secret_of, send, start_job, until};
+use crate::support::{Client, Process, mock, serve};
 
 /// How often the mock is looked at.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -29,7 +27,10 @@ const REPORTS: [(&str, &str); 2] = [
 /// A controller, its folder, and a machine with its BMC.
 struct World {
     folder: TempDir,
+    config: String,
     mock: Mock,
+    /// What registers the machine.
+    server: Value,
     /// What the mock runs on, which ends after it.
     _runtime: Runtime,
 }
@@ -40,34 +41,21 @@ impl World {
         prepare(&folder);
         let times = "lease = \"300ms\"\n[redfish]\npower_timeout = \"2s\"\npost_timeout = \"300ms\"\npoll = \"20ms\"\n";
         let config = format!("{CONFIG}{times}");
-        let config = config.replace("FOLDER", folder.path().to_str().unwrap());
-        fs::write(folder.path().join("c.toml"), config).unwrap();
         let runtime = Runtime::new().unwrap();
-        let mut config = Config::new(named("generic").unwrap(), "S1");
-        BMC_PASSWORD.clone_into(&mut config.password);
-        let mock = runtime.block_on(Mock::start(config)).unwrap();
-        Self { folder, mock, _runtime: runtime }
+        let (mock, server) = mock(&runtime, named("generic").unwrap());
+        Self { folder, config, mock, server, _runtime: runtime }
     }
 
     fn start(&self) -> Running {
-        let process = Process::spawn(
-            Command::new(env!("CARGO_BIN_EXE_controller"))
-                .args(["serve", "--listen", "127.0.0.1:0", "--log-level", "trace", "--config"])
-                .arg(self.folder.path().join("c.toml"))
-                .arg("--data-dir")
-                .arg(self.folder.path().join("data")),
-        );
+        let process = Process::spawn(&mut serve(self.folder.path(), &self.config));
         let ops = process.client.login("ops", PASSWORD);
         Running { process, ops }
     }
 
     /// A job on the machine that was not known before; its id.
     fn create(&self, running: &Running) -> String {
-        let server =
-            json!({ "bmc_url": self.mock.url(), "username": "admin", "password": BMC_PASSWORD });
-        send(&running.ops, "PUT", "/api/v1/servers/S1", &server).expect(201);
-        let job = send(&running.ops, "POST", "/api/v1/jobs", &new_job("S1")).expect(202).json();
-        job["job_id"].as_str().unwrap().to_owned()
+        send(&running.ops, "PUT", "/api/v1/servers/S1", &self.server).expect(201);
+        start_job(&running.ops, "S1")
     }
 
     fn await_hang(&self) {

@@ -49,9 +49,8 @@ fn bmcs_get_addresses_of_the_listener_for_machines() {
     let service = service();
     let ops = service.client.login("ops", PASSWORD);
     api::send(&ops, "PUT", "/api/v1/servers/S1", &api::server()).expect(201);
-    let job = api::send(&ops, "POST", "/api/v1/jobs", &api::new_job("S1")).expect(202).json();
-    let id = job["job_id"].as_str().unwrap();
-    let job = api::until(&ops, id, |job| job["step"] == "webhook.wait");
+    let id = api::booted_job(&ops, "S1");
+    let job = api::until(&ops, &id, |_| true);
     let inserted = format!("inserted from {}", service.machines.as_ref().unwrap().url());
     assert!(job["events"].to_string().contains(&inserted), "{job:#}");
 }

@@ -4,14 +4,13 @@
 //! Logs tell what was done, and no secret.
 
 use std::fs;
-use std::process::Command;
 
 use base64::Engine as _;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::api::{CONFIG, PASSWORD, SECRETS, new_job, prepare, secret_of, send, server, until};
-use crate::support::Process;
+use crate::api::{CONFIG, PASSWORD, SECRETS, prepare, secret_of, send, server, start_job, until};
+use crate::support::{Process, serve};
 
 #[test]
 fn logs_are_json_and_hold_no_secret() {
@@ -19,21 +18,9 @@ fn logs_are_json_and_hold_no_secret() {
     let password = "only-for-this-test";
     let hash = bcrypt::hash(password, 4).unwrap();
     fs::write(folder.path().join("users"), format!("ci:{hash}\n")).unwrap();
-    let config = folder.path().join("c.toml");
-    let users = folder.path().join("users");
-    fs::write(
-        &config,
-        format!("[registry]\nhtpasswd = {users:?}\n[[registry.access]]\npush = [\"ci\"]\npull = [\"ci\"]\n"),
-    )
-    .unwrap();
-    let process = Process::spawn(
-        Command::new(env!("CARGO_BIN_EXE_controller"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json"])
-            .args(["--log-level", "trace", "--config"])
-            .arg(&config)
-            .arg("--data-dir")
-            .arg(folder.path().join("data")),
-    );
+    let config = "[registry]\nhtpasswd = \"FOLDER/users\"\n\
+                  [[registry.access]]\npush = [\"ci\"]\npull = [\"ci\"]\n";
+    let process = Process::spawn(serve(folder.path(), config).args(["--log-format", "json"]));
     process.client.login("ci", password).push_image("a", "v1", "1");
     process.client.login("ci", "wrong-for-this-test").get("/v2/").expect(401);
     process.client.login("ci", password).get("/v2/_catalog?token=secret-in-a-query").expect(200);
@@ -60,24 +47,13 @@ fn a_job_leaves_no_secret_in_the_log() {
     let folder = TempDir::new().unwrap();
     prepare(&folder);
     let config = format!("{CONFIG}boot_budget = \"1s\"\ncleanup_budget = \"1s\"\n");
-    let config = config.replace("FOLDER", folder.path().to_str().unwrap());
-    let file = folder.path().join("c.toml");
-    fs::write(&file, config).unwrap();
-    let process = Process::spawn(
-        Command::new(env!("CARGO_BIN_EXE_controller"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json"])
-            .args(["--log-level", "trace", "--config"])
-            .arg(&file)
-            .arg("--data-dir")
-            .arg(folder.path().join("data")),
-    );
+    let process = Process::spawn(serve(folder.path(), &config).args(["--log-format", "json"]));
     let ops = process.client.login("ops", PASSWORD);
     // Nobody listens there: the BMC is tried until the budget is spent.
     let mut known = server();
     known["bmc_url"] = "http://127.0.0.1:1".into();
     send(&ops, "PUT", "/api/v1/servers/S1", &known).expect(201);
-    let job = send(&ops, "POST", "/api/v1/jobs", &new_job("S1")).expect(202).json();
-    let id = job["job_id"].as_str().unwrap();
+    let id = &start_job(&ops, "S1");
     let path = "/api/v1/status-webhook/S1";
     let body = format!(r#"{{"status":"failed","job_id":"{id}"}}"#);
     let report = |secret: &str| {
@@ -93,7 +69,7 @@ fn a_job_leaves_no_secret_in_the_log() {
     let of_job = log
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap())
-        .filter(|entry| entry["span"]["job"] == id && entry["span"]["serial"] == "S1");
+        .filter(|entry| entry["span"]["job"] == *id && entry["span"]["serial"] == "S1");
     assert!(of_job.count() > 3, "{log}");
     // That it holds no secret is looked at wherever the program ran, as it ends.
 }

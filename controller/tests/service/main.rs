@@ -22,6 +22,7 @@ mod crash;
 mod dashboard;
 mod deletion;
 mod disk_full;
+mod document;
 mod errors;
 mod hostile;
 mod kill;

@@ -4,9 +4,10 @@
 //! Manifests: OCI distribution specification 1.1, "Pushing Manifests" and "Pulling manifests".
 
 use oci::Digest;
+use oci::digest::Algorithm;
 use serde_json::{Value, json};
 
-use crate::support::{IMAGE_INDEX, IMAGE_MANIFEST, Service, descriptor, sha512};
+use crate::support::{IMAGE_INDEX, IMAGE_MANIFEST, Service, descriptor, digest};
 
 #[test]
 fn by_tag_and_by_digest_byte_for_byte() {
@@ -74,7 +75,7 @@ fn by_sha512() {
     let service = Service::start();
     let client = &service.client;
     let manifest = client.image("a", "1");
-    let digest = sha512(manifest.to_string().as_bytes());
+    let digest = digest(Algorithm::Sha512, manifest.to_string().as_bytes());
     client.put_manifest("a", &digest.to_string(), &manifest).expect(201);
     client.put_manifest("a", &format!("v1?digest={digest}"), &manifest).expect(201);
     let reply = client.get("/v2/a/manifests/v1").expect(200);

@@ -4,8 +4,9 @@
 //! Pushing blobs: OCI distribution specification 1.1, "Pushing blobs".
 
 use oci::Digest;
+use oci::digest::Algorithm;
 
-use crate::support::{Service, bytes, sha512};
+use crate::support::{self, Service, bytes};
 
 #[test]
 fn in_one_request() {
@@ -103,12 +104,12 @@ fn a_wrong_digest_is_refused_and_nothing_is_kept() {
 fn by_sha512() {
     let service = Service::start();
     let client = &service.client;
-    let digest = sha512(b"content");
+    let digest = support::digest(Algorithm::Sha512, b"content");
     let path = format!("/v2/a/blobs/uploads/?digest={digest}");
     client.send("POST", &path, &[], b"content").expect(201);
     assert_eq!(client.get(&format!("/v2/a/blobs/{digest}")).expect(200).body, b"content");
     // The upload was started without a word about the algorithm.
-    let digest = sha512(b"more content");
+    let digest = support::digest(Algorithm::Sha512, b"more content");
     let location = client.start_upload("a");
     client.send("PATCH", &location, &[], b"more ").expect(202);
     client.send("PUT", &format!("{location}?digest={digest}"), &[], b"content").expect(201);
@@ -211,7 +212,7 @@ fn an_upload_that_nobody_continues_is_dropped() {
     let storage = controller::registry::storage::Storage::open(folder.path().into()).unwrap();
     // The repository holds nothing else.
     let name = "only/uploads".parse().unwrap();
-    let id = storage.start_upload(&name, oci::digest::Algorithm::Sha256).unwrap();
+    let id = storage.start_upload(&name, Algorithm::Sha256).unwrap();
     let hour = std::time::Duration::from_hours(1);
     assert_eq!(storage.expire_uploads(hour).unwrap(), 0);
     let session = storage.resume_upload(&name, &id).unwrap();

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
 
 use crate::api::{CONFIG, PASSWORD, prepare};
-use crate::support::Process;
+use crate::support::{Process, controller, serve};
 
 const SUCCESS: &str = r#"{"status":"success","job_id":"f81d4fae-7dec-11d0-a765-00a0c91e6bf6"}"#;
 
@@ -32,16 +32,11 @@ pub(crate) fn certificate(folder: &Path, name: &str) -> Option<()> {
 }
 
 fn servers(url: &str, ca: &Path) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_controller"))
-        .args(["servers", "list", "--url", url, "--user", "ops", "--ca"])
+    controller(&["servers", "list", "--url", url, "--user", "ops", "--ca"])
         .arg(ca)
         .env("CONTROLLER_PASSWORD", PASSWORD)
         .output()
         .unwrap()
-}
-
-fn hang_up(process: &Process) {
-    process.signal(rustix::process::Signal::HUP);
 }
 
 #[test]
@@ -57,15 +52,7 @@ fn certificates_are_read_again_and_let_machines_in() {
     let config = format!(
         "{CONFIG}[tls]\ncertificate = \"FOLDER/tls.pem\"\nkey = \"FOLDER/tls-key.pem\"\nclient_ca = \"FOLDER/machine.pem\"\n"
     );
-    let config = config.replace("FOLDER", folder.path().to_str().unwrap());
-    fs::write(at("c.toml"), config).unwrap();
-    let process = Process::spawn(
-        Command::new(env!("CARGO_BIN_EXE_controller"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--log-level", "trace", "--config"])
-            .arg(at("c.toml"))
-            .arg("--data-dir")
-            .arg(at("data")),
-    );
+    let process = Process::spawn(&mut serve(folder.path(), &config));
     let url = process.client.url().to_owned();
     assert!(url.starts_with("https://"), "{url}");
     let good = |ca: &str| servers(&url, &at(ca)).status.success();
@@ -73,7 +60,7 @@ fn certificates_are_read_again_and_let_machines_in() {
 
     fs::copy(at("second.pem"), at("tls.pem")).unwrap();
     fs::copy(at("second-key.pem"), at("tls-key.pem")).unwrap();
-    hang_up(&process);
+    process.hang_up();
     let read_again = (0..200).any(|_| {
         std::thread::sleep(Duration::from_millis(20));
         good("second.pem")
@@ -81,7 +68,7 @@ fn certificates_are_read_again_and_let_machines_in() {
     assert!(read_again && !good("first.pem"));
     // What can't be used changes nothing.
     fs::write(at("tls.pem"), "no certificate").unwrap();
-    hang_up(&process);
+    process.hang_up();
     assert!((0..5).all(|_| good("second.pem")));
 
     let read = |name: &str| fs::read(at(name)).unwrap();

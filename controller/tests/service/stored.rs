@@ -7,44 +7,20 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use mock_bmc::{Config, Mock, named};
+use mock_bmc::named;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::api::{CONFIG, PASSWORD, new_job, prepare, send, server, service, until};
-use crate::support::{BMC_PASSWORD, Client, Process};
+use crate::api::{CONFIG, PASSWORD, booted_job, new_job, prepare, send, server, service, until};
+use crate::support::{BMC_PASSWORD, Client, Process, mock, serve};
 
 const TIMES: &str =
     "[redfish]\npower_timeout = \"2s\"\npost_timeout = \"300ms\"\npoll = \"20ms\"\n";
 
-fn mock(runtime: &Runtime) -> Mock {
-    let mut config = Config::new(named("generic").unwrap(), "S1");
-    BMC_PASSWORD.clone_into(&mut config.password);
-    runtime.block_on(Mock::start(config)).unwrap()
-}
-
-fn known(mock: &Mock) -> Value {
-    json!({ "bmc_url": mock.url(), "username": "admin", "password": BMC_PASSWORD })
-}
-
-fn serve(folder: &Path, config: &str) -> Command {
-    let config = config.replace("FOLDER", folder.to_str().unwrap());
-    fs::write(folder.join("c.toml"), config).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_controller"));
-    command
-        .args(["serve", "--listen", "127.0.0.1:0", "--log-level", "trace", "--config"])
-        .arg(folder.join("c.toml"))
-        .arg("--data-dir")
-        .arg(folder.join("data"));
-    command
-}
-
 /// Runs a job until its host was booted, then ends it.
 fn run_job(ops: &Client) {
-    let job = send(ops, "POST", "/api/v1/jobs", &new_job("S1")).expect(202).json();
-    let id = job["job_id"].as_str().unwrap();
-    until(ops, id, |job| job["step"] == "webhook.wait");
+    let id = &booted_job(ops, "S1");
     ops.send("POST", &format!("/api/v1/jobs/{id}/cancel"), &[], b"").expect(202);
     until(ops, id, |job| job["status"] == "complete");
 }
@@ -54,12 +30,14 @@ fn a_known_password_is_not_sent_to_another_destination() {
     let folder = TempDir::new().unwrap();
     prepare(&folder);
     let runtime = Runtime::new().unwrap();
-    let (bmc, recorder) = (mock(&runtime), mock(&runtime));
+    let generic = named("generic").unwrap();
+    let (bmc, known) = mock(&runtime, generic);
+    let (recorder, other) = mock(&runtime, generic);
     let process = Process::spawn(&mut serve(folder.path(), &format!("{CONFIG}{TIMES}")));
     let ops = process.client.login("ops", PASSWORD);
     let put = |server: &Value| send(&ops, "PUT", "/api/v1/servers/S1", server);
-    put(&known(&bmc)).expect(201);
-    let mut change = known(&bmc);
+    put(&known).expect(201);
+    let mut change = known;
     change.as_object_mut().unwrap().remove("password");
     put(&change).expect(200);
     for (field, value) in [
@@ -77,7 +55,7 @@ fn a_known_password_is_not_sent_to_another_destination() {
     run_job(&ops);
     assert!(!bmc.requests().is_empty());
     assert!(recorder.requests().is_empty(), "{:?}", recorder.requests());
-    put(&known(&recorder)).expect(200);
+    put(&other).expect(200);
 }
 
 /// Whether a file of the service holds the password of the BMC.
@@ -98,11 +76,11 @@ fn passwords_are_encrypted_and_keys_are_rotated() {
     fs::write(at("first"), "1".repeat(48)).unwrap();
     fs::write(at("second"), "2".repeat(48)).unwrap();
     let runtime = Runtime::new().unwrap();
-    let bmc = mock(&runtime);
+    let (_bmc, known) = mock(&runtime, named("generic").unwrap());
     let config = format!("{CONFIG}{TIMES}");
     let process = Process::spawn(&mut serve(folder.path(), &config));
     let ops = process.client.login("ops", PASSWORD);
-    send(&ops, "PUT", "/api/v1/servers/S1", &known(&bmc)).expect(201);
+    send(&ops, "PUT", "/api/v1/servers/S1", &known).expect(201);
     assert!(is_plain(folder.path()));
     assert!(process.kill().contains("passwords of BMCs are stored unencrypted"));
 

@@ -14,15 +14,18 @@ use controller::config::{Config, Overrides};
 use controller::jobs::bmc::{Attempt, Bmc, Call, Media, Story, Target};
 use controller::jobs::model::Step;
 use controller::serve::Server;
+use mock_bmc::{Mock, Personality};
 use oci::Digest;
 use oci::digest::{Algorithm, Hasher};
 use serde_json::{Value, json};
 use tempfile::{NamedTempFile, TempDir};
+use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use ureq::Agent;
 use ureq::http::{HeaderMap, Method, Request};
 
 use crate::api::{PASSWORD, SECRETS};
+use crate::document;
 
 pub(crate) const IMAGE_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(crate) const IMAGE_INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -158,6 +161,48 @@ pub(crate) fn secrets() -> Vec<String> {
     words.chain(["k".repeat(48)]).collect()
 }
 
+/// The real program with its arguments.
+pub(crate) fn controller(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_controller"));
+    command.args(arguments);
+    command
+}
+
+/// The real program as a service on `listen`, with a configuration file and its data in a folder; `FOLDER`
+/// in the file stands for that. It logs as much as it can.
+pub(crate) fn serve_on(listen: &str, folder: &Path, config: &str) -> Command {
+    let file = folder.join("c.toml");
+    std::fs::write(&file, config.replace("FOLDER", folder.to_str().unwrap())).unwrap();
+    let mut command = controller(&["serve", "--listen", listen, "--config"]);
+    command.arg(file).arg("--data-dir").arg(folder.join("data"));
+    command.env("CONTROLLER_LOG_LEVEL", "trace");
+    command
+}
+
+/// The same, on a free port.
+pub(crate) fn serve(folder: &Path, config: &str) -> Command {
+    serve_on("127.0.0.1:0", folder, config)
+}
+
+/// A BMC for the machine `S1`, and what registers it.
+pub(crate) fn mock(runtime: &Runtime, personality: &'static Personality) -> (Mock, Value) {
+    mock_with(runtime, personality, |_| {})
+}
+
+/// The same, configured.
+pub(crate) fn mock_with(
+    runtime: &Runtime,
+    personality: &'static Personality,
+    configure: impl FnOnce(&mut mock_bmc::Config),
+) -> (Mock, Value) {
+    let mut config = mock_bmc::Config::new(personality, "S1");
+    BMC_PASSWORD.clone_into(&mut config.password);
+    configure(&mut config);
+    let mock = runtime.block_on(Mock::start(config)).unwrap();
+    let server = json!({ "bmc_url": mock.url(), "username": "admin", "password": BMC_PASSWORD });
+    (mock, server)
+}
+
 /// The real program, in a process of its own; killed when this is dropped. What it logged is looked
 /// through for [`secrets`] then, and for signatures of images.
 pub(crate) struct Process {
@@ -174,9 +219,13 @@ impl Process {
     }
 
     pub(crate) fn start(data: &Path) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_controller"));
-        command.args(["serve", "--listen", "127.0.0.1:0", "--log-level", "trace", "--data-dir"]);
-        Self::spawn(command.arg(data))
+        let arguments = ["serve", "--listen", "127.0.0.1:0", "--log-level", "trace", "--data-dir"];
+        Self::spawn(controller(&arguments).arg(data))
+    }
+
+    /// Has it read users, tokens and certificates again.
+    pub(crate) fn hang_up(&self) {
+        self.signal(rustix::process::Signal::HUP);
     }
 
     /// Runs a command that becomes the program.
@@ -274,6 +323,8 @@ impl Client {
         self.url.strip_prefix("http://").unwrap()
     }
 
+    /// Sends a request. A reply of the API that `openapi.json` does not have fails the test.
+    #[track_caller]
     pub(crate) fn send(
         &self,
         method: &str,
@@ -301,11 +352,13 @@ impl Client {
             self.agent.run(request.body(()).unwrap())
         };
         let mut answer = answer.unwrap();
-        Reply {
+        let reply = Reply {
             status: answer.status().as_u16(),
             headers: answer.headers().clone(),
             body: answer.body_mut().with_config().limit(u64::MAX).read_to_vec().unwrap(),
-        }
+        };
+        document::check(method.as_str(), path, &reply);
+        reply
     }
 
     pub(crate) fn get(&self, path: &str) -> Reply {
@@ -432,8 +485,8 @@ pub(crate) fn descriptor(media_type: &str, content: &[u8]) -> Value {
     })
 }
 
-pub(crate) fn sha512(content: &[u8]) -> Digest {
-    let mut hasher = Hasher::new(Algorithm::Sha512);
+pub(crate) fn digest(algorithm: Algorithm, content: &[u8]) -> Digest {
+    let mut hasher = Hasher::new(algorithm);
     hasher.update(content);
     hasher.finish()
 }
