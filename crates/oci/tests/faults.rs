@@ -40,12 +40,12 @@ fn a_blob_that_breaks_off_is_fetched_from_there() {
     let server = Server::start(move |request| match start(request) {
         None => answer(200).body(served.clone()).cut(1_000_000).into(),
         Some(at) if request.earlier < 3 => answer(206)
-            .header("Content-Range", &format!("bytes {at}-{}/{}", served.len() - 1, served.len()))
+            .header("Content-Range", format!("bytes {at}-{}/{}", served.len() - 1, served.len()))
             .body(&served[at..])
             .cut(1_500_000)
             .into(),
         Some(at) => answer(206)
-            .header("Content-Range", &format!("bytes {at}-{}/{}", served.len() - 1, served.len()))
+            .header("Content-Range", format!("bytes {at}-{}/{}", served.len() - 1, served.len()))
             .body(&served[at..])
             .into(),
     });
@@ -404,10 +404,10 @@ fn pages_of_tags_are_followed_within_the_registry_only() {
         let next = |target: &str| format!("<{target}>; rel=\"next\"");
         match request.target.as_str() {
             "/v2/tools/example/tags/list?n=1000" => answer(200)
-                .header("Link", &next("/v2/tools/example/tags/list?last=a"))
+                .header("Link", next("/v2/tools/example/tags/list?last=a"))
                 .body(r#"{"tags":["a"]}"#),
             "/v2/tools/example/tags/list?last=a" => answer(200).body(r#"{"tags":["b"]}"#),
-            _ => answer(200).header("Link", &next("http://127.0.0.1:1/")).body(r#"{"tags":null}"#),
+            _ => answer(200).header("Link", next("http://127.0.0.1:1/")).body(r#"{"tags":null}"#),
         }
         .into()
     });

@@ -5,12 +5,11 @@
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test that asked for it")]
 
 use std::fs;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::net::{TcpListener, TcpStream};
-use std::thread;
+use std::io::{self, Read, Seek, SeekFrom};
 
 use oci::client::{Client, CredentialSource, Options, Pushed};
 use oci::{Digest, Registry, Repository};
+use test_support::http::{Answer, Request, Server, answer};
 
 const SIZE: u64 = 64 * 1024 * 1024;
 /// Buffers of the connection and of copying, with room to spare; an eighth of the blob.
@@ -37,32 +36,15 @@ impl Seek for Zeros {
 }
 
 /// A registry that takes everything, keeps nothing, and serves zeros.
-fn serve(mut stream: TcpStream) -> io::Result<()> {
-    let mut reader = BufReader::new(stream.try_clone()?);
-    let (mut first, mut length) = (String::new(), 0);
-    reader.read_line(&mut first)?;
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line)?;
-        match line.trim_end().to_lowercase().split_once(": ") {
-            Some(("content-length", value)) => length = value.parse().unwrap(),
-            Some(_) => {}
-            None => break,
-        }
-    }
-    io::copy(&mut reader.take(length), &mut io::sink())?;
-    let (status, size) = match first.split(' ').next().unwrap() {
+fn serve(request: &mut Request<'_>) -> Answer {
+    let (status, size) = match request.method.as_str() {
         "HEAD" => (404, 0),
         "GET" => (200, SIZE),
         "PUT" => (201, 0),
         _ => (202, 0),
     };
-    write!(
-        stream,
-        "HTTP/1.1 {status} Zeros\r\nConnection: close\r\nLocation: /upload\r\nContent-Length: {size}\r\n\r\n"
-    )?;
-    io::copy(&mut io::repeat(0).take(size), &mut stream)?;
-    Ok(())
+    let zeros = io::repeat(0).take(size);
+    answer(status).header("Connection", "close").header("Location", "/upload").stream(size, zeros)
 }
 
 /// The most memory that this process has had, in KiB (proc(5), `VmHWM`).
@@ -74,13 +56,7 @@ fn peak() -> u64 {
 
 #[test]
 fn memory_does_not_grow_with_a_blob() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let registry: Registry = listener.local_addr().unwrap().to_string().parse().unwrap();
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            thread::spawn(move || serve(stream).ok());
-        }
-    });
+    let registry: Registry = Server::start(serve).address().parse().unwrap();
     let options = Options { credentials: CredentialSource::Anonymous, ..Options::default() };
     let client = Client::new(&registry, options);
     let repository: Repository = "tools/example".parse().unwrap();

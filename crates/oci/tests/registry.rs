@@ -13,8 +13,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Cursor, Read};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -23,19 +22,9 @@ use oci::{Digest, Repository, Selector, artifact, json, media_type};
 
 /// A registry's process with its storage. Both go with it.
 struct Registry {
-    process: Child,
-    address: String,
+    running: test_support::Registry,
     /// Whether it has the referrers API.
     referrers: bool,
-    _folder: tempfile::TempDir,
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        // It may have ended on its own; then there is nothing to do.
-        self.process.kill().ok();
-        self.process.wait().ok();
-    }
 }
 
 impl Registry {
@@ -46,37 +35,7 @@ impl Registry {
 
     /// The controller, where it was built beside this test.
     fn controller() -> Option<Self> {
-        let beside = std::env::current_exe().unwrap();
-        let beside = beside.ancestors().nth(2).unwrap();
-        // Where Cargo puts programs elsewhere than what it compiles on the way, they are not beside the test.
-        let folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
-            || beside.to_owned(),
-            |target| Path::new(&target).join(beside.file_name().unwrap()),
-        );
-        let program = folder.join("controller");
-        if !test_support::machine_gives("a built controller", program.exists()) {
-            return None;
-        }
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("address");
-        let mut process = Command::new(program)
-            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
-            .arg(folder.path().join("data"))
-            .arg("--address-file")
-            .arg(&file)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        while process.try_wait().unwrap().is_none() {
-            let address = fs::read_to_string(&file).unwrap_or_default();
-            if let Some(address) = address.trim().strip_prefix("http://") {
-                let address = address.to_owned();
-                return Some(Self { process, address, referrers: true, _folder: folder });
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
-        panic!("the controller ends right after its start");
+        Some(Self { running: test_support::Registry::controller()?, referrers: true })
     }
 
     /// docker-registry, where it is installed.
@@ -107,7 +66,8 @@ impl Registry {
             let mut process = command.spawn().unwrap();
             while process.try_wait().unwrap().is_none() {
                 if TcpStream::connect(&address).is_ok() {
-                    return Some(Self { process, address, referrers: false, _folder: folder });
+                    let running = test_support::Registry::new(process, address, folder);
+                    return Some(Self { running, referrers: false });
                 }
                 thread::sleep(Duration::from_millis(20));
             }
@@ -117,7 +77,7 @@ impl Registry {
 
     fn client(&self, credentials: CredentialSource) -> Client {
         let options = Options { credentials, chunk: Some(3_000_000), ..Options::default() };
-        Client::new(&self.address.parse().unwrap(), options)
+        Client::new(&self.running.address.parse().unwrap(), options)
     }
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What the tests of several crates need: outside programs, a record where one is missing, and virtual
-//! machines ([`vm`]). [`identity`] checks what a program prints as its version.
+//! What the tests of several crates need: outside programs, a record where one is missing, virtual machines
+//! ([`vm`]), and an HTTP server ([`http`]). [`identity`] checks what a program prints as its version.
 //!
 //! Only tests depend on this crate, so it fails as tests do: with a panic that gives the reason.
 #![forbid(unsafe_code)]
@@ -13,13 +13,16 @@
     reason = "a test has no better way to report an error"
 )]
 
+pub mod http;
 pub mod identity;
+mod registry;
 mod requirement;
 pub mod vm;
 
 use std::path::Path;
 use std::process::{Command, Output};
 
+pub use self::registry::Registry;
 pub use self::requirement::{
     FOLDER, Requirement, bench_needs, file, find, have, machine_gives, skip,
 };

@@ -168,27 +168,17 @@ impl Part {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{BufRead as _, BufReader};
-    use std::net::TcpListener;
+    use test_support::http::{Reply, Server};
 
     use super::*;
 
     /// What comes of a download of at most 10 bytes from a server that answers this.
     fn download(answer: &'static str) -> Result<(u64, String)> {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/firmware", listener.local_addr().unwrap());
-        let server = std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
-            while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
-            // The client may have gone away by then.
-            stream.write_all(answer.as_bytes()).ok();
-        });
+        let server = Server::start(move |_| Reply::Raw(answer.into()));
+        let url = format!("{}/firmware", server.url());
         let dir = tempfile::tempdir().unwrap();
         let download = Download { url: url.parse().unwrap(), sha256: None };
-        let fetched = fetch(&download, &dir.path().join("firmware"), 10);
-        server.join().unwrap();
-        fetched
+        fetch(&download, &dir.path().join("firmware"), 10)
     }
 
     #[test]

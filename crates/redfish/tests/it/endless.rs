@@ -3,12 +3,11 @@
 
 //! A BMC whose answers never end, each of them short enough.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
+use test_support::http::{self, Server};
 
 use crate::common::{SERIAL, endpoint_at, timing};
 
@@ -16,36 +15,14 @@ const PAGE: usize = 1_900_000;
 
 /// Serves what `answer` makes of the path of each request; counts the bytes.
 fn serve(answer: fn(&str) -> Value) -> (String, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
     let sent = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&sent);
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let counter = Arc::clone(&counter);
-            std::thread::spawn(move || connection(&stream.unwrap(), answer, &counter));
-        }
+    let server = Server::start(move |request| {
+        let body = answer(&request.target).to_string();
+        counter.fetch_add(body.len(), Ordering::Relaxed);
+        http::answer(200).header("Content-Type", "application/json").body(body)
     });
-    (address, sent)
-}
-
-/// Ends with the connection.
-fn connection(stream: &TcpStream, answer: fn(&str) -> Value, sent: &AtomicUsize) -> Option<()> {
-    let mut lines = BufReader::new(stream).lines();
-    loop {
-        let request = lines.next()?.ok()?;
-        while !lines.next()?.ok()?.is_empty() {}
-        let path = request.split(' ').nth(1)?;
-        let body = answer(path).to_string();
-        let head = format!(
-            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-            body.len()
-        );
-        let mut stream = stream;
-        stream.write_all(head.as_bytes()).ok()?;
-        stream.write_all(body.as_bytes()).ok()?;
-        sent.fetch_add(body.len(), Ordering::Relaxed);
-    }
+    (server.url(), sent)
 }
 
 fn root() -> Value {

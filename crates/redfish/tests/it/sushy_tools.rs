@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use redfish::{Bmc, Kind, Power, Restart, Timing};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::TcpListener;
+use test_support::http::{Server, answer};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::common::{endpoint_at, timing, two};
@@ -60,26 +60,10 @@ async fn emulator() -> Option<Emulator> {
     Some(Emulator { url, _process: process, _folder: folder })
 }
 
-/// Answers every request with a small image. Its URL is returned.
-async fn images() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let mut head = [0; 4096];
-            // A request this short comes in one piece.
-            assert!(stream.read(&mut head).await.unwrap() > 0);
-            let answer = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nimage";
-            stream.write_all(answer.as_bytes()).await.ok();
-        }
-    });
-    format!("http://{address}")
-}
-
 #[tokio::test]
 async fn a_job_goes_through_with_an_emulator_that_nobody_here_wrote() {
     let Some(emulator) = emulator().await else { return };
-    let images = images().await;
+    let images = Server::start(|_| answer(200).body("image")).url();
     let endpoint = endpoint_at(&emulator.url);
     // Its machines take up to eleven seconds for each change of power.
     let timing = Timing {

@@ -4,14 +4,12 @@
 //! A registry on a loopback port that serves what a test puts into it, and can be told to break off.
 
 use std::collections::HashMap;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread;
 
 use recipe::sha256_hex;
 use serde_json::{Value, json};
+use test_support::http::{Answer, Request, Server, answer};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -33,18 +31,10 @@ struct Shared {
 
 impl Registry {
     pub(crate) fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap().to_string();
         let shared = Arc::new(Shared::default());
         let served = Arc::clone(&shared);
-        // Ends with the test's process.
-        thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let shared = Arc::clone(&served);
-                thread::spawn(move || shared.serve(&stream));
-            }
-        });
-        Self { address, shared }
+        let server = Server::start(move |request| served.answer(request));
+        Self { address: server.address().to_owned(), shared }
     }
 
     /// Stores layers (media type and bytes) as the image `os/NAME:1`; its reference.
@@ -133,58 +123,30 @@ impl Registry {
 }
 
 impl Shared {
-    fn serve(&self, stream: &TcpStream) {
-        let mut reader = BufReader::new(stream);
-        loop {
-            let mut head = Vec::new();
-            loop {
-                let mut line = String::new();
-                if reader.read_line(&mut line).unwrap_or(0) == 0 {
-                    return;
-                }
-                if line.trim().is_empty() {
-                    break;
-                }
-                head.push(line.trim().to_owned());
-            }
-            if self.answer(&head, stream).is_err() {
-                return;
-            }
-        }
-    }
-
-    fn answer(&self, head: &[String], mut stream: &TcpStream) -> std::io::Result<()> {
-        let path = head[0].split(' ').nth(1).unwrap_or_default();
-        let Some((content_type, bytes)) = self.contents.lock().unwrap().get(path).cloned() else {
-            return write!(stream, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+    fn answer(&self, request: &Request<'_>) -> Answer {
+        let Some((content_type, mut bytes)) =
+            self.contents.lock().unwrap().get(&request.target).cloned()
+        else {
+            return answer(404);
         };
-        let from = head.iter().find_map(|line| {
-            line.to_ascii_lowercase().strip_prefix("range: bytes=")?.strip_suffix('-')?.parse().ok()
-        });
+        let range = request.header("range").and_then(|it| it.strip_prefix("bytes="));
+        let from: Option<usize> = range.and_then(|it| it.strip_suffix('-')?.parse().ok());
         let total = bytes.len();
-        let bytes = &bytes[from.unwrap_or(0).min(total)..];
-        if let Some(from) = from {
+        let reply = if let Some(from) = from {
             self.resumed.fetch_add(1, Ordering::SeqCst);
-            let last = total.saturating_sub(1);
-            write!(
-                stream,
-                "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {from}-{last}/{total}\r\n"
-            )?;
+            bytes.drain(..from.min(total));
+            let range = format!("bytes {from}-{}/{total}", total.saturating_sub(1));
+            answer(206).header("Content-Range", range)
         } else {
-            write!(stream, "HTTP/1.1 200 OK\r\n")?;
-        }
-        write!(stream, "Content-Type: {content_type}\r\nContent-Length: {}\r\n\r\n", bytes.len())?;
-        let broken = path.contains("/blobs/")
+            answer(200)
+        };
+        let half = bytes.len() as u64 / 2;
+        let reply = reply.header("Content-Type", content_type).body(bytes);
+        let broken = request.target.contains("/blobs/")
             && self
                 .breaks
                 .try_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
                 .is_ok();
-        if broken {
-            stream.write_all(&bytes[..bytes.len() / 2])?;
-            stream.flush()?;
-            stream.shutdown(std::net::Shutdown::Both)?;
-            return Err(std::io::ErrorKind::ConnectionAborted.into());
-        }
-        stream.write_all(bytes)
+        if broken { reply.cut(half) } else { reply }
     }
 }
