@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Gate: Containerfiles name a pinned base, carry the labels, and hadolint has nothing to say.
+//! Gate: Containerfiles name a pinned base, labels come from one place, and hadolint reports no warnings.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use engine::workspace::Image;
 use engine::{Input, Need, Outcome, Plan, Run, Skip, Step, StepLog};
 use foundation::command::Command;
 use foundation::finding::Finding;
 use foundation::source;
-use rules::containerfile;
+use rules::containerfile::{self, Labels};
 use serde::Deserialize;
 
 /// `cargo xtask containers`.
@@ -48,8 +49,13 @@ impl Step for Containers {
             let why = "the source holds no Containerfile".to_owned();
             return Ok(Outcome::Skipped(Skip::NotApplicable { why }));
         }
-        let mut findings: Vec<Finding> =
-            files.iter().flat_map(|file| containerfile::check(&file.path, &file.text)).collect();
+        let images = &run.workspace.product().images;
+        let mut findings: Vec<Finding> = files
+            .iter()
+            .flat_map(|file| {
+                containerfile::check(&file.path, &file.text, labels(images, &file.path))
+            })
+            .collect();
         let report = run.attempt(log, &hadolint(run, &files))?;
         findings.extend(read(report.stdout())?);
         findings.sort();
@@ -64,6 +70,17 @@ impl Step for Containers {
 fn containerfiles(run: &Run) -> Result<Vec<source::File>> {
     run.workspace
         .texts(|path| path.rsplit('/').next().is_some_and(|name| name.starts_with("Containerfile")))
+}
+
+/// Who sets the labels of what `file` makes. `Containerfile.SOMETHING` makes what another builds on.
+fn labels(images: &[Image], file: &str) -> Labels {
+    if images.iter().any(|image| image.context.join("Containerfile") == Path::new(file)) {
+        Labels::FromProduct
+    } else if file.ends_with("Containerfile") {
+        Labels::Declared
+    } else {
+        Labels::None
+    }
 }
 
 fn hadolint(run: &Run, files: &[source::File]) -> Command {

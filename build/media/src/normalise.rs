@@ -29,9 +29,7 @@ const ANNOTATIONS: &str = "org.opencontainers.image.";
 /// When a layout is malformed, or `from` holds another number of images than one.
 pub fn image(from: &Layout, base: &Layout, to: &Path, created: &str) -> Result<Descriptor> {
     let manifest = manifest(from)?;
-    let config = from.read_document(manifest.config())?;
-    let mut config: ImageConfiguration =
-        serde_json::from_slice(&config).context("the image's configuration is malformed")?;
+    let mut config = config(from)?;
     let diff_ids = config.rootfs().diff_ids().clone();
     ensure!(
         diff_ids.len() == manifest.layers().len(),
@@ -78,12 +76,17 @@ pub fn manifest(layout: &Layout) -> Result<ImageManifest> {
     serde_json::from_slice(&bytes).context("the image's manifest is malformed")
 }
 
+/// The configuration of the one image in `layout`.
+pub fn config(layout: &Layout) -> Result<ImageConfiguration> {
+    let config = layout.read_document(manifest(layout)?.config())?;
+    serde_json::from_slice(&config).with_context(|| {
+        format!("{}: the image's configuration is malformed", layout.root().display())
+    })
+}
+
 /// The layers of the one image in `layout`, by the digests of their uncompressed streams.
 fn layers(layout: &Layout) -> Result<BTreeMap<String, Descriptor>> {
-    let manifest = manifest(layout)?;
-    let config = layout.read_document(manifest.config())?;
-    let config: ImageConfiguration =
-        serde_json::from_slice(&config).context("the base's configuration is malformed")?;
+    let (manifest, config) = (manifest(layout)?, config(layout)?);
     Ok(config.rootfs().diff_ids().iter().cloned().zip(manifest.layers().iter().cloned()).collect())
 }
 

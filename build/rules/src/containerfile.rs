@@ -36,13 +36,25 @@ struct Instruction {
     arguments: String,
 }
 
-/// Missing labels and unpinned bases of the Containerfile `file` with the content `text`. One that is
-/// named `Containerfile.SOMETHING` makes what another builds on and nobody ships: it needs no labels.
-pub fn check(file: &str, text: &str) -> Vec<Finding> {
+/// Who sets [`REQUIRED_LABELS`] of the image that a Containerfile makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Labels {
+    /// The Containerfile itself.
+    Declared,
+    /// `cargo xtask images`, from release.toml.
+    FromProduct,
+    /// Nobody: another image is built on it, and it is not shipped alone.
+    None,
+}
+
+/// Missing labels and unpinned bases of the Containerfile `file` with the content `text`.
+pub fn check(file: &str, text: &str, labels: Labels) -> Vec<Finding> {
     let instructions = parse(text);
     let mut findings = check_bases(file, &instructions);
-    if file.ends_with("Containerfile") {
-        findings.extend(check_labels(file, &instructions));
+    match labels {
+        Labels::Declared => findings.extend(check_labels(file, &instructions)),
+        Labels::FromProduct => findings.extend(repeated_labels(file, &instructions)),
+        Labels::None => {}
     }
     findings
 }
@@ -150,6 +162,24 @@ fn check_labels(file: &str, instructions: &[Instruction]) -> Vec<Finding> {
         .collect()
 }
 
+/// The builder would overwrite them, and two values of one fact disagree sooner or later.
+fn repeated_labels(file: &str, instructions: &[Instruction]) -> Vec<Finding> {
+    let labels = instructions.iter().filter(|instruction| instruction.keyword == "LABEL");
+    labels
+        .flat_map(|it| label_keys(&it.arguments).into_iter().map(|label| (it.line, label)))
+        .filter(|(_, label)| REQUIRED_LABELS.contains(label))
+        .map(|(line, label)| {
+            Finding::at(
+                file,
+                line,
+                "repeated-label",
+                format!("{label} is set from release.toml"),
+                "remove it from the Containerfile",
+            )
+        })
+        .collect()
+}
+
 /// The keys of `key=value key="value with spaces"`.
 fn label_keys(arguments: &str) -> Vec<&str> {
     let mut keys = Vec::new();
@@ -190,7 +220,10 @@ mod tests {
     }
 
     fn rules(text: &str) -> Vec<(Option<usize>, String)> {
-        check("Containerfile", text).into_iter().map(|found| (found.line, found.rule)).collect()
+        check("Containerfile", text, Labels::Declared)
+            .into_iter()
+            .map(|found| (found.line, found.rule))
+            .collect()
     }
 
     #[test]
@@ -237,9 +270,18 @@ mod tests {
 
     #[test]
     fn what_others_build_on_needs_no_labels_and_a_pinned_base() {
-        let found = check("x/Containerfile.packages", "FROM debian:trixie\n");
+        let found = check("x/Containerfile.packages", "FROM debian:trixie\n", Labels::None);
         let rules: Vec<_> = found.into_iter().map(|it| it.rule).collect();
         assert_eq!(rules, ["unpinned-base"]);
+    }
+
+    #[test]
+    fn an_image_of_the_product_repeats_no_label() {
+        let check = |text: &str| check("Containerfile", text, Labels::FromProduct);
+        assert_eq!(check("FROM scratch\nLABEL ostree.bootable=1\n"), []);
+        let found = check(&format!("FROM scratch\n{}", labels()));
+        assert_eq!(found.len(), REQUIRED_LABELS.len());
+        assert_eq!((found[0].line, found[0].rule.as_str()), (Some(2), "repeated-label"));
     }
 
     #[test]

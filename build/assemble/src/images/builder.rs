@@ -24,6 +24,8 @@ pub(super) struct Job {
     pub(super) architecture: Architecture,
     /// Arguments of the Containerfile.
     pub(super) arguments: BTreeMap<&'static str, String>,
+    /// Labels of the image, beside those of the base and of the Containerfile.
+    pub(super) labels: BTreeMap<&'static str, String>,
     /// The time of every file, in seconds.
     pub(super) epoch: u64,
 }
@@ -75,11 +77,12 @@ impl Build for Builder {
             .arg("--timestamp")
             .arg(job.epoch.to_string())
             .args(["--build-arg", &format!("BASE=oci:{BASE}")]);
-        let build = job
-            .arguments
-            .iter()
-            .fold(build, |command, (name, value)| {
-                command.arg("--build-arg").arg(format!("{name}={value}"))
+        let arguments = job.arguments.iter().map(|pair| ("--build-arg", pair));
+        let labels = job.labels.iter().map(|pair| ("--label", pair));
+        let build = arguments
+            .chain(labels)
+            .fold(build, |command, (option, (name, value))| {
+                command.arg(option).arg(format!("{name}={value}"))
             })
             .args(["--tag", NAME])
             .arg(job.context());
@@ -130,7 +133,8 @@ mod tests {
             folder: "/w/images/x".into(),
             base: "/w/base/0".into(),
             architecture: Architecture::Arm64,
-            arguments: BTreeMap::from([("TITLE", "Config drive".to_owned())]),
+            arguments: BTreeMap::from([("VERSION", "1.2.3".to_owned())]),
+            labels: BTreeMap::from([("org.x.title", "Config drive".to_owned())]),
             epoch: 7,
         };
         let lines = |builder: Builder| {
@@ -143,8 +147,8 @@ mod tests {
             "BUILDER --root /w/images/x/store/root --runroot store/run build --isolation chroot \
              --network host --ulimit nofile=1024:1024 --ulimit nproc=4096:4096 --layers=false --no-cache \
              --format oci --os linux --arch arm64 --timestamp 7 \
-             --build-arg BASE=oci:base --build-arg 'TITLE=Config drive' \
-             --tag localhost/image /w/images/x/context"
+             --build-arg BASE=oci:base --build-arg VERSION=1.2.3 \
+             --label 'org.x.title=Config drive' --tag localhost/image /w/images/x/context"
         );
         assert!(save.ends_with("save --format oci-dir --output /w/images/x/saved localhost/image"));
         let [other, save] = lines(Builder::Buildah);

@@ -3,17 +3,19 @@
 
 //! One call of a builder, whose image is kept until something that decides it changes.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use engine::{Run, StepLog};
 use foundation::epoch::rfc3339;
 use foundation::tree::remove;
 use foundation::{atomic, checksum};
 use media::container::remove_store;
 use media::normalise;
+use oci::spec::ImageConfiguration;
 use oci::{Digest, Layout};
 use walkdir::WalkDir;
 
@@ -21,7 +23,7 @@ use super::builder::{Build as _, Builder, Job};
 use crate::package::copy;
 
 /// A change of how images are made from the same inputs: part of the key.
-const RECIPE: &str = "5";
+const RECIPE: &str = "6";
 
 /// A file of the build context.
 pub(super) struct ContextFile {
@@ -72,11 +74,23 @@ pub(super) fn image(
     }
     let saved = Layout::open(job.saved())?;
     normalise::image(&saved, base, to, &rfc3339(job.epoch)?)?;
+    check_labels(&normalise::config(&Layout::open(to)?)?, &job.labels)?;
     // The builder's store is as large as the image, and of no more use.
     remove_store(&job.store())?;
     remove(&job.folder)?;
     atomic::write(&key_file, key.as_bytes())?;
     Layout::open(to).with_context(|| format!("cannot read {}", to.display()))
+}
+
+/// Compares the labels of the built image with those it was to get: a builder may drop `--label`, and a
+/// Containerfile may set one itself.
+fn check_labels(config: &ImageConfiguration, labels: &BTreeMap<&str, String>) -> Result<()> {
+    let built = config.config().as_ref().and_then(|config| config.labels().as_ref());
+    for (label, expected) in labels {
+        let found = built.and_then(|built| built.get(*label));
+        ensure!(found == Some(expected), "label {label}: expected {expected:?}, got {found:?}");
+    }
+    Ok(())
 }
 
 /// Gives all folders below `context` the mode 0755: `COPY` takes along what our umask made of them.
@@ -106,7 +120,8 @@ fn key(
         job.epoch.to_string(),
         base_digest.to_owned(),
     ];
-    parts.extend(job.arguments.iter().map(|(name, value)| format!("{name}={value}")));
+    let pairs = job.arguments.iter().chain(&job.labels);
+    parts.extend(pairs.map(|(name, value)| format!("{name}={value}")));
     for file in files {
         let (sha256, _) = checksum::sha256(&file.from)?;
         parts.push(format!("{} {:o} {sha256}", file.to.display(), file.mode));
@@ -116,7 +131,32 @@ fn key(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
+    use oci::spec::ConfigBuilder;
+
     use super::*;
+
+    #[test]
+    fn an_image_without_one_of_its_labels_is_refused() {
+        let built = |pairs: &[(&str, &str)]| {
+            let labels = pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+            let mut config = ImageConfiguration::default();
+            config.set_config(Some(
+                ConfigBuilder::default().labels::<HashMap<_, _>>(labels).build().unwrap(),
+            ));
+            config
+        };
+        let wanted = BTreeMap::from([("title", "x".to_owned()), ("version", "1".to_owned())]);
+        let whole = [("title", "x"), ("version", "1"), ("ostree.bootable", "1")];
+        check_labels(&built(&whole), &wanted).unwrap();
+        let error = check_labels(&built(&whole[..1]), &wanted).unwrap_err().to_string();
+        assert_eq!(error, "label version: expected \"1\", got None");
+        let error = check_labels(&built(&[("title", "y")]), &wanted).unwrap_err().to_string();
+        assert_eq!(error, "label title: expected \"x\", got Some(\"y\")");
+        check_labels(&ImageConfiguration::default(), &wanted).unwrap_err();
+        check_labels(&ImageConfiguration::default(), &BTreeMap::new()).unwrap();
+    }
 
     #[test]
     fn folders_are_open_whatever_the_umask_and_files_keep_their_modes() {

@@ -16,6 +16,11 @@ use engine::{Input, Plan, Run, StepLog};
 use foundation::epoch::rfc3339;
 use media::platforms;
 use oci::Layout;
+use oci::spec::{
+    ANNOTATION_BASE_IMAGE_DIGEST, ANNOTATION_BASE_IMAGE_NAME, ANNOTATION_CREATED,
+    ANNOTATION_DESCRIPTION, ANNOTATION_LICENSES, ANNOTATION_REVISION, ANNOTATION_SOURCE,
+    ANNOTATION_TITLE, ANNOTATION_VENDOR, ANNOTATION_VERSION,
+};
 use release::Architecture;
 
 use super::base::{self, Base};
@@ -136,6 +141,7 @@ impl<'a> Work<'a> {
             base: base.to_owned(),
             architecture: self.architecture,
             arguments: BTreeMap::new(),
+            labels: BTreeMap::new(),
             epoch: self.lock.epoch,
         }
     }
@@ -143,23 +149,33 @@ impl<'a> Work<'a> {
     /// What the builder is told for the image on the layout `on`, whose base has the digest `digest`.
     fn job(&self, run: &Run, on: &Path, digest: &str) -> Result<Job> {
         let product = &run.workspace.product().product;
+        let created = rfc3339(run.workspace.epoch())?;
+        let (commit, version) = (run.workspace.commit(), run.version().text());
+        // Containerfiles that write their image's identity into a file take these.
         let arguments = [
             ("BASE_DIGEST", digest.to_owned()),
-            ("BASE_NAME", self.base.label().to_owned()),
-            ("CREATED", rfc3339(run.workspace.epoch())?),
-            ("DESCRIPTION", self.image.description.clone()),
-            ("LICENSES", product.license.clone()),
-            ("REVISION", run.workspace.commit().to_owned()),
-            ("SOURCE", product.source.clone()),
-            ("TITLE", self.image.title.clone()),
-            ("VENDOR", product.vendor.clone()),
-            ("VERSION", run.version().text().to_owned()),
+            ("CREATED", created.clone()),
+            ("REVISION", commit.to_owned()),
+            ("VERSION", version.to_owned()),
+        ];
+        let labels = [
+            (ANNOTATION_BASE_IMAGE_DIGEST, digest),
+            (ANNOTATION_BASE_IMAGE_NAME, self.base.label()),
+            (ANNOTATION_CREATED, &created),
+            (ANNOTATION_DESCRIPTION, &self.image.description),
+            (ANNOTATION_LICENSES, &product.license),
+            (ANNOTATION_REVISION, commit),
+            (ANNOTATION_SOURCE, &product.source),
+            (ANNOTATION_TITLE, &self.image.title),
+            (ANNOTATION_VENDOR, &product.vendor),
+            (ANNOTATION_VERSION, version),
         ];
         Ok(Job {
             folder: self.folder(run).join("build"),
             base: on.to_owned(),
             architecture: self.architecture,
             arguments: BTreeMap::from(arguments),
+            labels: labels.map(|(label, value)| (label, value.to_owned())).into(),
             epoch: run.workspace.epoch(),
         })
     }
@@ -188,6 +204,7 @@ impl Prepared<'_> {
             base: on.root().to_owned(),
             architecture: self.work.architecture,
             arguments: BTreeMap::new(),
+            labels: BTreeMap::new(),
             epoch: run.workspace.epoch(),
         }
     }
