@@ -60,6 +60,16 @@ pub fn is_quadlet(path: &str) -> bool {
     QUADLET_KINDS.iter().any(|it| has_extension(path, it)) && !path.contains("systemd/network/")
 }
 
+/// Whether Quadlet adds the file to those of one kind (`container.d/x.conf`) or one name
+/// (`NAME.container.d/x.conf`).
+pub fn is_quadlet_drop_in(path: &str) -> bool {
+    let Some((folder, _)) = path.strip_suffix(".conf").and_then(|it| it.rsplit_once('/')) else {
+        return false;
+    };
+    let kind = folder.strip_suffix(".d").map(|it| it.rsplit(['/', '.']).next().unwrap_or(it));
+    kind.is_some_and(|kind| QUADLET_KINDS.contains(&kind)) && !folder.contains("systemd/network/")
+}
+
 /// The unit with another program in the place of each that is not `installed`: systemd refuses a
 /// unit whose program is missing, and ours are on the machines that they are made for. Lines stay
 /// where they are.
@@ -106,7 +116,7 @@ pub fn quadlet_findings(said: &str, files: &[File]) -> Vec<Finding> {
     let containers = || files.iter().filter(|file| is_quadlet(&file.path));
     // The name of an image that a variable holds is known where the unit runs.
     let variable = |line: &str| line.contains("not a fully qualified") && line.contains("${");
-    let reads = |line: &str| line.contains("Loading source unit file");
+    let reads = |line: &str| line.contains("Loading source ");
     let lines = || said.lines().filter(|it| !it.trim().is_empty() && !reads(it) && !variable(it));
     let finding = |line: &str, file: &File| {
         let message = line.split_once("]: ").map_or(line, |(_, message)| message).trim();
@@ -157,6 +167,21 @@ mod tests {
     fn a_network_of_networkd_is_not_for_quadlet() {
         assert!(is_quadlet("root/usr/share/containers/systemd/own.network"));
         assert!(!is_quadlet("root/usr/lib/systemd/network/80-own.network"));
+    }
+
+    #[test]
+    fn drop_ins_of_quadlet_are_those_of_its_kinds() {
+        for path in ["containers/systemd/container.d/step.conf", "u/a.container.d/x.conf"] {
+            assert!(is_quadlet_drop_in(path) && !is_quadlet(path), "{path}");
+        }
+        for path in [
+            "system/a.service.d/x.conf",
+            "systemd/network/80-own.network.d/x.conf",
+            "container.d/x.txt",
+            "x.conf",
+        ] {
+            assert!(!is_quadlet_drop_in(path), "{path}");
+        }
     }
 
     #[test]
@@ -213,7 +238,8 @@ mod tests {
                    group 'Container' in /t/b.container\nquadlet-generator[7]: some errors\n";
         let later = "quadlet-generator[7]: Warning: a.container specifies the image \"${T}/a\" which \
                      not a fully qualified image name.\n";
-        assert_eq!(quadlet_findings(&format!("{read}{later}"), &files), []);
+        let drop_in = "quadlet-generator[7]: Loading source drop-in file /t/container.d/a.conf\n";
+        assert_eq!(quadlet_findings(&format!("{read}{drop_in}{later}"), &files), []);
         assert_eq!(quadlet_findings(&later.replace("${T}", "t"), &files).len(), 1);
         let found = quadlet_findings(&format!("{read}{bad}"), &files);
         assert_eq!(found.len(), 1, "{found:?}");

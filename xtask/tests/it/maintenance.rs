@@ -3,6 +3,7 @@
 
 //! The scripts of the maintenance OS that refuse something: each thing that they are to refuse is.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
@@ -110,19 +111,33 @@ fn the_tool_policy_takes_each_tool_image_by_its_own_name_and_nothing_else() {
     assert_eq!(policy["default"][0]["type"], "reject");
     let images = policy["transports"]["docker"].as_object().unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let mut tools: Vec<_> = fs::read_dir(root.join("tools"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.join("Containerfile").is_file())
-        .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
-        .collect();
-    tools.sort();
+    let product = fs::read_to_string(root.join("release.toml")).unwrap();
+    let names = product.lines().filter_map(|line| line.strip_prefix("name = \"tools/"));
+    let tools: Vec<_> = names.filter_map(|name| name.strip_suffix('"')).collect();
     assert_eq!(images.len(), tools.len());
     for tool in tools {
         let rule = &images[&format!("registry.example:5000/p/tools/{tool}")][0];
         assert_eq!(rule["type"], "sigstoreSigned");
         assert_eq!(rule["signedIdentity"]["dockerRepository"], format!("tools/{tool}"));
     }
+}
+
+#[test]
+fn each_step_runs_a_tool_image_of_the_product_and_each_of_them_is_run() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let product = fs::read_to_string(root.join("release.toml")).unwrap();
+    let names = product.lines().filter_map(|line| line.strip_prefix("name = \"tools/"));
+    let tools: BTreeSet<_> = names.filter_map(|name| name.strip_suffix('"')).collect();
+    let units = root.join("maintenance-os/root/usr/share/containers/systemd");
+    let units = fs::read_dir(units).unwrap().map(|entry| entry.unwrap().path());
+    let units = units.filter(|path| path.is_file()).map(|path| fs::read_to_string(path).unwrap());
+    let units: Vec<_> = units.collect();
+    let images = units.iter().flat_map(|text| text.lines());
+    let images = images.filter_map(|line| {
+        line.strip_prefix("Image=docker://${TOOLS}/")?.strip_suffix(":${TOOLS_TAG}")
+    });
+    assert_eq!(images.collect::<BTreeSet<_>>(), tools);
+    assert_eq!(units.len(), tools.len());
 }
 
 #[test]

@@ -116,15 +116,21 @@ fn generate(
     Ok(findings)
 }
 
-/// Units, and files that Quadlet makes units of.
+/// Units, files that Quadlet makes units of, and its drop-ins.
 fn files(run: &Run) -> Result<Vec<source::File>> {
     run.workspace.texts(|path| {
-        (unit::is_unit(path) || unit::is_quadlet(path)) && !source::is_test_data(path)
+        (unit::is_unit(path) || unit::is_quadlet(path) || unit::is_quadlet_drop_in(path))
+            && !source::is_test_data(path)
     })
 }
 
+/// The file name, for a drop-in with its folder.
 fn name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
+    let parts = if unit::is_quadlet_drop_in(path) { 2 } else { 1 };
+    path.rmatch_indices('/')
+        .nth(parts - 1)
+        .and_then(|(slash, _)| path.get(slash + 1..))
+        .unwrap_or(path)
 }
 
 /// The copies that systemd reads.
