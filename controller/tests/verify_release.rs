@@ -11,7 +11,7 @@ use std::process::{Command, Output};
 
 /// A public key in PEM; nothing was ever signed with it.
 fn public_key() -> String {
-    sigstore::PrivateKey::generate().public().to_pem().unwrap()
+    signing::PrivateKey::generate().public().to_pem().unwrap()
 }
 
 fn verify(arguments: &[&str], key: &Path) -> Output {

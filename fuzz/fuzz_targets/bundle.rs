@@ -6,7 +6,7 @@
 
 use std::sync::LazyLock;
 
-use sigstore::{Bundle, Identity, PrivateKey, PublicKey, Trust, TrustedRoot};
+use signing::{Bundle, Identity, PrivateKey, PublicKey, Trust, TrustedRoot};
 
 static KEY: LazyLock<PublicKey> = LazyLock::new(|| PrivateKey::generate().public());
 static IDENTITY: LazyLock<Identity> = LazyLock::new(|| Identity {
@@ -19,7 +19,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let Ok(bundle) = Bundle::parse(bytes) else { return };
     let written = bundle.to_json().unwrap();
     assert_eq!(Bundle::parse(&written).unwrap().to_json().unwrap(), written);
-    let digest = sigstore::sha256(bytes);
+    let digest = signing::sha256(bytes);
     for trust in [Trust::Key(&KEY), Trust::Identity(&IDENTITY)] {
         assert!(bundle.verify_file(trust, &digest).is_err());
         assert!(bundle.verify_any_statement(trust).is_err());

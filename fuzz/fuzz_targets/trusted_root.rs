@@ -5,5 +5,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    drop(sigstore::TrustedRoot::parse(bytes));
+    drop(signing::TrustedRoot::parse(bytes));
 });

@@ -6,8 +6,8 @@
 use anyhow::{Context as _, Result, bail};
 use release::Channel;
 use release::layout::{self, SbomFormat};
-use sigstore::slsa::PREDICATE_TYPE;
-use sigstore::{PublicKey, Sha256, Statement};
+use signing::slsa::PREDICATE_TYPE;
+use signing::{PublicKey, Sha256, Statement};
 use verify::{Check, Fault, Policy, predicate_type, provenance};
 
 use crate::cli::SigningArgs;

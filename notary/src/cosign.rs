@@ -18,7 +18,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use release::Signer;
-use sigstore::{Bundle, Identity, PublicKey, Sha256, Statement, Trust, TrustedRoot, sha256};
+use signing::{Bundle, Identity, PublicKey, Sha256, Statement, Trust, TrustedRoot, sha256};
 use tempfile::TempDir;
 
 /// Neither a log nor a time stamp authority.

@@ -4,12 +4,14 @@
 //! Where the signing key comes from, and how one is made.
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 use std::{env, fs};
 
 use anyhow::{Context as _, Result, bail};
-use sigstore::{PrivateKey, keyfile};
+use files::{Mode, Pending};
+use signing::{PrivateKey, keyfile};
 use zeroize::Zeroizing;
 
 /// The variable with the key: the path of a key file, or its text.
@@ -65,10 +67,17 @@ pub(crate) fn generate(prefix: &Path) -> Result<()> {
     }
     let key = PrivateKey::generate();
     let text = Zeroizing::new(keyfile::encrypt(&key, password()?.as_bytes())?);
-    crate::write::create(private, text.as_bytes(), 0o600)?;
-    crate::write::create(public, key.public().to_pem()?.as_bytes(), 0o644)?;
+    create(private, text.as_bytes(), 0o600)?;
+    create(public, key.public().to_pem()?.as_bytes(), 0o644)?;
     println!("private key: {}\npublic key:  {}", private.display(), public.display());
     Ok(())
+}
+
+/// Writes a file with the given mode, and fails if there is one already.
+fn create(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    Pending::new_in(files::parent(path), Mode::Exact(mode))
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.create(path)))
+        .with_context(|| format!("cannot write {}; nothing is replaced", path.display()))
 }
 
 fn read(file: &Path) -> Result<Zeroizing<String>> {

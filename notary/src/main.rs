@@ -14,7 +14,6 @@ mod publish;
 mod release_folder;
 mod sign;
 mod signer;
-mod write;
 
 use std::process::ExitCode;
 

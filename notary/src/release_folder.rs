@@ -9,10 +9,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use files::Mode;
 use oci::{Digest, Layout};
 use release::test_artifacts::{NON_PRODUCTION, is_test_repository};
 use release::{Architecture, Artifact, Image, Manifest, Signer, layout};
-use sigstore::{Sha256, sha256, sha256_from_hex};
+use signing::{Sha256, sha256, sha256_from_hex};
 use verify::Folder;
 
 /// A folder whose files and images were compared with its manifest.
@@ -89,17 +90,17 @@ impl ReleaseFolder {
     /// Removes a file of the release, if it is there.
     pub(crate) fn remove(&self, path: &str) -> Result<()> {
         let path = self.root.join(path);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("cannot remove {}", path.display()))
-            }
-            _ => Ok(()),
-        }
+        files::remove_file(&path)
+            .map(drop)
+            .with_context(|| format!("cannot remove {}", path.display()))
     }
 
     /// Writes a file of the release; `path` is relative to it.
     pub(crate) fn write(&self, path: &str, bytes: &[u8]) -> Result<()> {
-        crate::write::replace(&self.root.join(path), bytes)
+        let path = self.root.join(path);
+        fs::create_dir_all(files::parent(&path))
+            .and_then(|()| files::write(&path, Mode::Exact(0o644), bytes))
+            .with_context(|| format!("cannot write {}", path.display()))
     }
 
     /// Reads a file of the release.

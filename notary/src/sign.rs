@@ -5,8 +5,8 @@
 
 use anyhow::{Result, bail};
 use release::{Channel, layout};
-use sigstore::statement::COSIGN_SIGN;
-use sigstore::{PrivateKey, Sha256, Statement, simple_signing};
+use signing::statement::COSIGN_SIGN;
+use signing::{PrivateKey, Sha256, Statement, simple_signing};
 
 use crate::attest;
 use crate::cli::SigningArgs;

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use release::Signer as Identity;
-use sigstore::{Bundle, PrivateKey, PublicKey, Sha256, Statement, simple_signing};
+use signing::{Bundle, PrivateKey, PublicKey, Sha256, Statement, simple_signing};
 
 use crate::cli::{Engine, SigningArgs};
 use crate::cosign::Cosign;

@@ -14,7 +14,7 @@ use std::process::{Command, Output};
 
 use registry::Registry;
 use release::layout;
-use sigstore::{Bundle, PrivateKey, keyfile, sha256};
+use signing::{Bundle, PrivateKey, keyfile, sha256};
 use support::{BINARY, IMAGE, KeyFile, Release, notary, succeeded};
 use tempfile::TempDir;
 
@@ -80,7 +80,7 @@ fn a_key_pair_of_ours_signs_there_and_its_signature_verifies_here() {
     succeeded(&cosign.sign(&path("our.key"), &path("file"), &path("bundle")));
 
     let public = fs::read_to_string(path("our.pub")).unwrap();
-    let public = sigstore::PublicKey::from_pem(&public).unwrap();
+    let public = signing::PublicKey::from_pem(&public).unwrap();
     let bundle = Bundle::parse(&fs::read(path("bundle")).unwrap()).unwrap();
     bundle.verify_file(&public, &sha256(b"content")).unwrap();
     assert!(bundle.verify_file(&public, &sha256(b"other")).is_err());
@@ -141,7 +141,7 @@ fn cosign_as_the_engine_makes_what_our_own_does() {
     let Some(cosign) = Cosign::find() else { return };
     succeeded(&cosign.command().arg("generate-key-pair").output().unwrap());
     let read = |name: &str| fs::read_to_string(cosign.home.path().join(name)).unwrap();
-    let public = sigstore::PublicKey::from_pem(&read("cosign.pub")).unwrap();
+    let public = signing::PublicKey::from_pem(&read("cosign.pub")).unwrap();
     let path = std::env::join_paths([cosign.program.parent().unwrap()]).unwrap();
     let release = Release::unsigned(release::Channel::Stable, "");
     let call = |verb: &str| {

@@ -13,7 +13,7 @@ use std::path::Path;
 use oci::{Digest, Layout, artifact, media_type};
 use release::layout;
 use serde_json::{Value, json};
-use sigstore::{Bundle, PrivateKey};
+use signing::{Bundle, PrivateKey};
 use support::{KeyFile, Release, notary};
 use verify::{Policy, Report};
 
@@ -55,7 +55,7 @@ fn verify(root: &Path, key: &PrivateKey) -> Report {
 
 fn sign(root: &Path, key: &PrivateKey) {
     let text = fs::read(root.join(layout::MANIFEST)).unwrap();
-    let bundle = Bundle::sign_file(key, &sigstore::sha256(&text)).unwrap();
+    let bundle = Bundle::sign_file(key, &signing::sha256(&text)).unwrap();
     let place = root.join(layout::signature(layout::MANIFEST));
     fs::create_dir_all(place.parent().unwrap()).unwrap();
     fs::write(place, bundle.to_json().unwrap()).unwrap();

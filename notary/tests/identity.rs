@@ -12,7 +12,7 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use mock_sigstore::{ISSUER, SUBJECT, Sigstore, TIME, USAGE};
 use release::{Signer, layout};
 use serde_json::Value;
-use sigstore::{Bundle, Identity, PrivateKey, Statement};
+use signing::{Bundle, Identity, PrivateKey, Statement};
 use support::{BINARY, IMAGE, Release, notary, succeeded};
 use verify::Policy;
 
@@ -25,7 +25,7 @@ fn signed(sigstore: &Sigstore) -> Release {
         release.put(path, &bundle.to_json().unwrap());
     };
     let sign = |path: &str, at: &str| {
-        let digest = sigstore::sha256(&fs::read(release.path(path)).unwrap());
+        let digest = signing::sha256(&fs::read(release.path(path)).unwrap());
         put(at, &sigstore.sign_file(&signer, &digest, TIME));
     };
     let mut manifest = release.manifest();
@@ -62,6 +62,7 @@ fn a_release_is_verified_by_who_signed_it() {
     let report = verify::folder(release.root(), &sigstore.identity(), &Policy::default()).unwrap();
     assert!(report.is_verified(), "{report}");
     assert!(report.to_string().contains(&format!("signed by {SUBJECT} of {ISSUER}")), "{report}");
+    release.compare_with_oracle(|bundle, digest| sigstore.oracle(bundle, digest));
 
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("root.json");
@@ -175,7 +176,7 @@ fn a_manifest_that_names_another_signer_or_none_is_caught_though_it_is_signed() 
     ] {
         let text = release::Manifest { signer, ..good.clone() }.to_json().unwrap();
         release.put(layout::MANIFEST, text.as_bytes());
-        let digest = sigstore::sha256(text.as_bytes());
+        let digest = signing::sha256(text.as_bytes());
         let bundle = sigstore.sign_file(&sigstore.certify(USAGE, true), &digest, TIME);
         let bundle = Bundle::parse(bundle.to_string().as_bytes()).unwrap();
         release.put(&layout::signature(layout::MANIFEST), &bundle.to_json().unwrap());

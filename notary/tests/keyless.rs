@@ -18,7 +18,7 @@ use mock_sigstore::{ISSUER, SUBJECT, Service, Sigstore};
 use registry::Registry;
 use release::{Architecture, Channel, layout};
 use serde_json::Value;
-use sigstore::PrivateKey;
+use signing::PrivateKey;
 use support::{BINARY, IMAGE, KeyFile, Release, failed, notary, succeeded};
 use tempfile::TempDir;
 use verify::Policy;
@@ -131,6 +131,7 @@ fn a_release_is_signed_without_a_key_and_cosign_accepts_each_bundle() {
     let report =
         verify::folder(release.root(), &site.sigstore.identity(), &Policy::default()).unwrap();
     assert!(report.is_verified(), "{report}");
+    release.compare_with_oracle(|bundle, digest| site.sigstore.oracle(bundle, digest));
     let signer = release.manifest().signer.unwrap();
     assert_eq!((signer.identity.as_str(), signer.issuer.as_str()), (SUBJECT, ISSUER));
     assert!(!release.path(layout::PUBLIC_KEY).exists());

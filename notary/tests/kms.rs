@@ -3,20 +3,17 @@
 
 //! A release signed with a key that never leaves its keeper: cosign asks a key management service,
 //! here one that speaks as that of AWS does.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::{Value, json};
-use sigstore::PrivateKey;
+use signing::PrivateKey;
 use support::{Release, failed, notary, succeeded};
+use test_support::http::{self, Server};
 
 /// The name of a caller who may sign.
 const CALLER: &str = "CALLEROFTHISTEST";
@@ -33,51 +30,22 @@ struct Service {
 impl Service {
     /// Serves until the process ends.
     fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
         let key = Arc::new(PrivateKey::generate());
         let signatures = Arc::<AtomicUsize>::default();
         let (ours, count) = (Arc::clone(&key), Arc::clone(&signatures));
-        thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let (key, count) = (Arc::clone(&ours), Arc::clone(&count));
-                thread::spawn(move || serve(stream, &key, &count));
-            }
+        let server = Server::start(move |request| {
+            let target = request.header("x-amz-target").unwrap_or_default().to_owned();
+            let caller = format!("Credential={CALLER}/");
+            let allowed = request.header("authorization").is_some_and(|it| it.contains(&caller));
+            let body = request.body();
+            let result = allowed.then(|| answer(&target, &body, &ours, &count)).flatten();
+            let (status, body) =
+                result.map_or((400, json!({"__type": "AccessDeniedException"})), |it| (200, it));
+            http::answer(status)
+                .header("Content-Type", "application/x-amz-json-1.1")
+                .body(body.to_string())
         });
-        Self { address, key, signatures }
-    }
-}
-
-/// Answers the calls of one connection, one after the other.
-fn serve(stream: TcpStream, key: &PrivateKey, count: &AtomicUsize) -> Option<()> {
-    let mut reader = BufReader::new(stream.try_clone().ok()?);
-    let mut stream = stream;
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).ok().filter(|length| *length > 0)?;
-        let (mut length, mut allowed, mut target) = (0, false, String::new());
-        loop {
-            let mut header = String::new();
-            reader.read_line(&mut header).ok()?;
-            let Some((name, value)) = header.trim_end().split_once(": ") else { break };
-            match name.to_ascii_lowercase().as_str() {
-                "content-length" => length = value.parse().ok()?,
-                "authorization" => allowed = value.contains(&format!("Credential={CALLER}/")),
-                "x-amz-target" => value.clone_into(&mut target),
-                _ => {}
-            }
-        }
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body).ok()?;
-        let answer = allowed.then(|| answer(&target, &body, key, count)).flatten();
-        let (status, body) =
-            answer.map_or((400, json!({"__type": "AccessDeniedException"})), |it| (200, it));
-        let body = body.to_string();
-        let head = format!(
-            "HTTP/1.1 {status} Answer\r\nContent-Type: application/x-amz-json-1.1\r\nContent-Length: {}\r\n\r\n",
-            body.len()
-        );
-        stream.write_all(format!("{head}{body}").as_bytes()).ok()?;
+        Self { address: server.url(), key, signatures }
     }
 }
 

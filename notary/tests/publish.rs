@@ -16,7 +16,7 @@ use std::time::Duration;
 use registry::{Fault, Registry};
 use release::{Channel, layout};
 use serde_json::Value;
-use sigstore::PrivateKey;
+use signing::PrivateKey;
 use support::{BINARY, IMAGE, KeyFile, Release, failed, notary, succeeded};
 
 /// What publishing the stable release sets.

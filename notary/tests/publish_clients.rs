@@ -8,59 +8,29 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::Duration;
+use std::path::PathBuf;
+use std::process::Command;
 
 use release::Channel;
-use sigstore::PrivateKey;
+use signing::PrivateKey;
 use support::{IMAGE, KeyFile, Release, notary, succeeded};
 
 /// The controller with a release in its registry.
 struct Published {
-    process: Child,
     /// `HOST:PORT/product`.
     prefix: String,
     release: Release,
     key: KeyFile,
     folder: tempfile::TempDir,
-}
-
-impl Drop for Published {
-    fn drop(&mut self) {
-        // It may have ended on its own; then there is nothing to do.
-        self.process.kill().ok();
-        self.process.wait().ok();
-    }
+    _registry: test_support::Registry,
 }
 
 impl Published {
     /// `None` where the controller was not built beside this test.
     fn new() -> Option<Self> {
-        let program = Path::new(env!("CARGO_BIN_EXE_notary")).with_file_name("controller");
-        if !test_support::machine_gives("a built controller", program.exists()) {
-            return None;
-        }
+        let registry = test_support::Registry::controller()?;
+        let prefix = format!("{}/product", registry.address);
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("address");
-        let mut process = Command::new(program)
-            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
-            .arg(folder.path().join("data"))
-            .arg("--address-file")
-            .arg(&file)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let prefix = loop {
-            assert!(process.try_wait().unwrap().is_none(), "the controller ends after its start");
-            let address = fs::read_to_string(&file).unwrap_or_default();
-            if let Some(address) = address.trim().strip_prefix("http://") {
-                break format!("{address}/product");
-            }
-            thread::sleep(Duration::from_millis(20));
-        };
         let release = Release::unsigned(Channel::Stable, "content");
         let key = KeyFile::new(&PrivateKey::generate());
         for verb in ["sign", "attest"] {
@@ -69,7 +39,7 @@ impl Published {
         let mut publish = notary();
         publish.args(["publish", "--to", &prefix, "--release"]).arg(release.root());
         succeeded(&publish.output().unwrap());
-        Some(Self { process, prefix, release, key, folder })
+        Some(Self { prefix, release, key, folder, _registry: registry })
     }
 
     fn image(&self) -> String {

@@ -13,7 +13,7 @@ use registry::{Fault, Registry, State};
 use release::layout::{self, SbomFormat};
 use release::{Architecture, Channel};
 use serde_json::Value;
-use sigstore::{PrivateKey, bundle, statement};
+use signing::{PrivateKey, bundle, statement};
 use support::{BINARY, IMAGE, KeyFile, Release, notary, succeeded};
 
 /// A stable release in a registry.
@@ -142,7 +142,7 @@ fn each_part_of_an_index_is_signed() {
     let release = &published.release;
     release.put(&file, &std::fs::read(release.path(&other)).unwrap());
     let key =
-        sigstore::PublicKey::from_pem(&std::fs::read_to_string(published.key.public()).unwrap());
+        signing::PublicKey::from_pem(&std::fs::read_to_string(published.key.public()).unwrap());
     let report = release.verify(&key.unwrap());
     assert_eq!(report.faults.len(), 1, "{:?}", report.faults);
     assert_eq!(report.faults[0].place, file);
@@ -152,7 +152,7 @@ fn each_part_of_an_index_is_signed() {
 fn a_missing_referrer_is_named_by_what_it_carried() {
     for (predicate_type, check, file) in [
         (statement::COSIGN_SIGN, "signature", layout::signature(IMAGE)),
-        (sigstore::slsa::PREDICATE_TYPE, "provenance", layout::provenance(IMAGE)),
+        (signing::slsa::PREDICATE_TYPE, "provenance", layout::provenance(IMAGE)),
         (statement::CYCLONEDX, "sbom", layout::sbom_attestation(IMAGE, SbomFormat::CycloneDx)),
         (statement::SPDX, "sbom", layout::sbom_attestation(IMAGE, SbomFormat::Spdx)),
     ] {

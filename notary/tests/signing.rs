@@ -9,7 +9,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use release::{Channel, layout};
-use sigstore::{PrivateKey, PublicKey, keyfile};
+use signing::{PrivateKey, PublicKey, keyfile};
 use support::{KeyFile, Release, failed, notary, succeeded};
 
 #[test]

@@ -12,8 +12,8 @@ use std::path::Path;
 use release::layout::{self, SbomFormat};
 use release::{Architecture, Channel};
 use serde_json::Value;
-use sigstore::statement::COSIGN_SIGN;
-use sigstore::{Bundle, PrivateKey, PublicKey, Statement};
+use signing::statement::COSIGN_SIGN;
+use signing::{Bundle, PrivateKey, PublicKey, Statement};
 use support::{BINARY, DEB, DEBUG, IMAGE, ISO, KeyFile, PACKAGE, RPM, Release, SYSTEM, succeeded};
 use verify::Report;
 
@@ -223,7 +223,7 @@ fn an_attestation_in_place_of_a_signature_is_caught_and_named() {
         case.caught(&layout::signature(path), &impostor, "an attestation in place of a signature");
     }
     // Signed with the right key, about the right file, but as an image is signed.
-    let digest = sigstore::sha256(&case.read(BINARY));
+    let digest = signing::sha256(&case.read(BINARY));
     let statement = Statement::new(BINARY, &digest, COSIGN_SIGN, serde_json::json!({}));
     let bundle = Bundle::sign_statement(&case.key, &statement).unwrap().to_json().unwrap();
     case.caught(&layout::signature(BINARY), &bundle, "the signature of an image for a file");
@@ -428,7 +428,7 @@ fn a_manifest_that_breaks_its_own_rules_is_caught_though_the_key_signed_it() {
         *changed.pointer_mut(field).unwrap() = value;
         let text = serde_json::to_string_pretty(&changed).unwrap();
         release.put(layout::MANIFEST, text.as_bytes());
-        let bundle = Bundle::sign_file(&key, &sigstore::sha256(text.as_bytes())).unwrap();
+        let bundle = Bundle::sign_file(&key, &signing::sha256(text.as_bytes())).unwrap();
         release.put(&layout::signature(layout::MANIFEST), &bundle.to_json().unwrap());
         let report = release.verify(&key.public());
         assert_named(&report, layout::MANIFEST, field);

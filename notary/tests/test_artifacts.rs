@@ -17,7 +17,7 @@ use oci::{Layout, artifact, media_type};
 use registry::Registry;
 use release::test_artifacts::{NON_PRODUCTION, RECORD};
 use release::{Channel, TestArtifact, TestArtifacts, layout};
-use sigstore::PrivateKey;
+use signing::PrivateKey;
 use support::{IMAGE, KeyFile, Release, failed, notary, succeeded};
 
 /// An artifact in the new layout `folder`, with these annotations.

@@ -9,7 +9,7 @@ use rcgen::{
     SignatureAlgorithm,
 };
 use serde_json::{Value, json};
-use sigstore::{Identity, PrivateKey, PublicKey, TrustedRoot, sha256};
+use signing::{Identity, PrivateKey, PublicKey, TrustedRoot, sha256};
 use time::{Duration, OffsetDateTime};
 use x509_cert::der::{Decode as _, Encode as _};
 

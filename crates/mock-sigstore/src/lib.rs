@@ -4,7 +4,8 @@
 //! A Sigstore that is made up: an authority for identities, a log of certificates and one of signatures.
 //!
 //! [`Sigstore`] makes certificates, promises and bundles itself. [`Service`] answers what a client asks the
-//! real ones: for a token, for a certificate (Fulcio), and for an entry of the log (Rekor).
+//! real ones: for a token, for a certificate (Fulcio), and for an entry of the log (Rekor). [`oracle`] has the verdict
+//! of another implementation on a bundle.
 //!
 //! Only tests depend on this crate, so it fails as tests do: with a panic that says why.
 #![forbid(unsafe_code)]
@@ -16,6 +17,7 @@
 
 mod authority;
 mod log;
+pub mod oracle;
 mod service;
 mod text;
 

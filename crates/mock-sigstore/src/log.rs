@@ -3,11 +3,12 @@
 
 //! The log of signatures, and bundles with its entries.
 
+use base16ct::lower::encode_string as hex;
 use serde_json::{Value, json};
-use sigstore::{Statement, sha256};
+use signing::{Statement, sha256};
 
 use crate::authority::{Signer, Sigstore, TIME};
-use crate::text::{base64, hex, pem, spki};
+use crate::text::{base64, pem, spki};
 
 impl Sigstore {
     /// The log's entry for `body`, the third of five.

@@ -4,20 +4,19 @@
 //! What clients speak to, over HTTP on loopback: the issuer of tokens as a workflow reaches it, Fulcio's
 //! `/api/v2/signingCert` and Rekor's `/api/v1/log/entries`.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
+use base16ct::lower::encode_string as hex;
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use serde_json::{Value, json};
-use sigstore::{PublicKey, sha256};
+use signing::{PublicKey, sha256};
+use test_support::http::{self, Answer, Request, Server};
 use time::OffsetDateTime;
 
 use crate::authority::{ISSUER, SUBJECT, Sigstore};
 use crate::log::envelope_body;
-use crate::text::{base64, from_base64, hex, pem};
+use crate::text::{base64, from_base64, pem};
 
 /// What a workflow shows to be given a token.
 const TICKET: &str = "of-this-test";
@@ -38,30 +37,17 @@ struct State {
     entries: Arc<AtomicUsize>,
 }
 
-struct Request {
-    target: String,
-    bearer: Option<String>,
-    body: Vec<u8>,
-}
-
 impl Service {
     /// Serves `sigstore`.
     pub fn start(sigstore: &Arc<Sigstore>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
         let (certificates, entries) = <(Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
-        let state = Arc::new(State {
+        let state = State {
             sigstore: Arc::clone(sigstore),
             certificates: Arc::clone(&certificates),
             entries: Arc::clone(&entries),
-        });
-        thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let state = Arc::clone(&state);
-                thread::spawn(move || state.serve(stream));
-            }
-        });
-        Self { url, certificates, entries }
+        };
+        let server = Server::start(move |request| state.serve(request));
+        Self { url: server.url(), certificates, entries }
     }
 
     /// Where clients find it: a signing configuration, version 0.2.
@@ -99,44 +85,35 @@ impl Service {
 }
 
 impl State {
-    /// Answers the calls of one connection, one after the other.
-    fn serve(&self, stream: TcpStream) -> Option<()> {
-        let mut reader = BufReader::new(stream.try_clone().ok()?);
-        let mut stream = stream;
-        loop {
-            let request = Request::read(&mut reader)?;
-            let (status, body) =
-                self.answer(&request).unwrap_or_else(|| (400, json!({"message": "refused"})));
-            // Rekor's clients look for their entry by this header.
-            let tag = body.as_object().and_then(|it| it.keys().next().cloned()).unwrap_or_default();
-            let body = body.to_string();
-            let head = format!(
-                "HTTP/1.1 {status} Answer\r\nContent-Type: application/json\r\nETag: {tag}\r\nContent-Length: {}\r\n\r\n",
-                body.len()
-            );
-            stream.write_all(format!("{head}{body}").as_bytes()).ok()?;
-        }
+    fn serve(&self, request: &mut Request<'_>) -> Answer {
+        let (status, body) =
+            self.answer(request).unwrap_or_else(|| (400, json!({"message": "refused"})));
+        // Rekor's clients look for their entry by this header.
+        let tag = body.as_object().and_then(|it| it.keys().next().cloned()).unwrap_or_default();
+        http::json(status, &body).header("ETag", tag)
     }
 
-    fn answer(&self, request: &Request) -> Option<(u16, Value)> {
-        let path = request.target.split('?').next()?;
-        let body = || serde_json::from_slice::<Value>(&request.body).ok();
-        match path {
+    fn answer(&self, request: &mut Request<'_>) -> Option<(u16, Value)> {
+        let bytes = request.body();
+        let body = || serde_json::from_slice::<Value>(&bytes).ok();
+        let authorization = request.header("authorization").and_then(|it| it.split_once(' '));
+        let bearer = authorization.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let bearer = bearer.map(|(_, token)| token);
+        match request.path() {
             "/token" => {
                 let asked = request.target.ends_with("&audience=sigstore");
-                let allowed = request.bearer.as_deref() == Some(TICKET);
+                let allowed = bearer == Some(TICKET);
                 (asked && allowed).then(|| (200, json!({"value": Service::token(SUBJECT)})))
             }
-            "/api/v2/signingCert" => self.certificate(request, &body()?),
+            "/api/v2/signingCert" => self.certificate(bearer, &body()?),
             "/api/v1/log/entries" => self.entry(&body()?),
             _ => None,
         }
     }
 
     /// Fulcio: a certificate for a key whose private half signed the subject of the token.
-    fn certificate(&self, request: &Request, body: &Value) -> Option<(u16, Value)> {
-        let token = request.bearer.as_deref();
-        let token = token.or_else(|| body["credentials"]["oidcIdentityToken"].as_str())?;
+    fn certificate(&self, bearer: Option<&str>, body: &Value) -> Option<(u16, Value)> {
+        let token = bearer.or_else(|| body["credentials"]["oidcIdentityToken"].as_str())?;
         let claims = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
         let claims: Value = serde_json::from_slice(&claims).ok()?;
         if claims["sub"] != SUBJECT || claims["iss"] != ISSUER || claims["aud"] != "sigstore" {
@@ -198,30 +175,5 @@ impl State {
                 },
             }),
         ))
-    }
-}
-
-impl Request {
-    fn read(reader: &mut BufReader<TcpStream>) -> Option<Self> {
-        let mut line = String::new();
-        reader.read_line(&mut line).ok().filter(|length| *length > 0)?;
-        let target = line.split(' ').nth(1)?.to_owned();
-        let (mut length, mut bearer) = (0, None);
-        loop {
-            let mut header = String::new();
-            reader.read_line(&mut header).ok()?;
-            let Some((name, value)) = header.trim_end().split_once(": ") else { break };
-            match name.to_ascii_lowercase().as_str() {
-                "content-length" => length = value.parse().ok()?,
-                "authorization" => {
-                    let scheme = value.get(..7).filter(|it| it.eq_ignore_ascii_case("bearer "));
-                    bearer = scheme.and_then(|_| value.get(7..)).map(str::to_owned);
-                }
-                _ => {}
-            }
-        }
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body).ok()?;
-        Some(Self { target, bearer, body })
     }
 }

@@ -4,7 +4,7 @@
 //! Bytes as text.
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use sigstore::PublicKey;
+use signing::PublicKey;
 
 /// Base64 of `bytes`.
 pub fn base64(bytes: impl AsRef<[u8]>) -> String {
@@ -14,11 +14,6 @@ pub fn base64(bytes: impl AsRef<[u8]>) -> String {
 /// The bytes that `text` is the base64 of.
 pub(crate) fn from_base64(text: &str) -> Option<Vec<u8>> {
     BASE64_STANDARD.decode(text).ok()
-}
-
-/// Lower-case hex of `bytes`.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 /// The `SubjectPublicKeyInfo` of a key, DER.

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use clap::builder::NonEmptyStringValueParser;
 use release::Channel;
-use sigstore::{Identity, KeyError, PublicKey, Trust, TrustedRoot, TrustedRootError};
+use signing::{Identity, KeyError, PublicKey, Trust, TrustedRoot, TrustedRootError};
 
 use crate::{Policy, Published, Report, VerifyError};
 

@@ -33,7 +33,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use release::{Channel, Manifest};
-use sigstore::Trust;
+use signing::Trust;
 
 pub use contents::contents;
 pub use files::Folder;

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use release::layout::{self, SbomFormat};
 use release::{ArtifactKind, Channel, Manifest};
-use sigstore::Trust;
+use signing::Trust;
 
 /// How a release is signed, which determines its files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

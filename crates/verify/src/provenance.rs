@@ -9,10 +9,10 @@
 use release::{Channel, Manifest, Source, layout};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use sigstore::slsa::{
+use signing::slsa::{
     BuildDefinition, Builder, PREDICATE_TYPE, Provenance, ResourceDescriptor, RunDetails,
 };
-use sigstore::{Sha256, Trust, sha256_from_hex};
+use signing::{Sha256, Trust, sha256_from_hex};
 
 use crate::Policy;
 use crate::files::Folder;

@@ -20,7 +20,7 @@ use oci::spec::{ANNOTATION_TITLE, Descriptor, ImageManifest};
 use oci::{Digest, Registry, Repository, Selector, Tag};
 use release::layout::{self, SbomFormat};
 use release::{Image, Manifest};
-use sigstore::{Trust, bundle, simple_signing};
+use signing::{Trust, bundle, simple_signing};
 
 use crate::files::{DOCUMENT_LIMIT, Folder};
 use crate::images::{Store, Walk};

@@ -9,8 +9,8 @@ use std::fmt;
 
 use release::Manifest;
 use serde::ser::{Serialize, SerializeStruct as _, Serializer};
-use sigstore::simple_signing::SimpleSigningError;
-use sigstore::{BundleError, Trust};
+use signing::simple_signing::SimpleSigningError;
+use signing::{BundleError, Trust};
 
 /// The checks of a file or image; the columns of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]

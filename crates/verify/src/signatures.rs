@@ -9,8 +9,8 @@ use std::path::Path;
 use oci::Digest;
 use release::layout::{self, SbomFormat};
 use release::{Image, Manifest};
-use sigstore::statement::{COSIGN_SIGN, CYCLONEDX, SPDX};
-use sigstore::{Bundle, PublicKey, Sha256, Trust, sha256, sha256_from_hex, simple_signing};
+use signing::statement::{COSIGN_SIGN, CYCLONEDX, SPDX};
+use signing::{Bundle, PublicKey, Sha256, Trust, sha256, sha256_from_hex, simple_signing};
 
 use crate::Policy;
 use crate::files::{self, Folder};

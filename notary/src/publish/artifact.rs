@@ -14,7 +14,7 @@ use oci::spec::{
     ANNOTATION_VERSION,
 };
 use release::{Channel, Manifest, layout};
-use sigstore::bundle;
+use signing::bundle;
 
 use super::files::ReleaseFile;
 use super::planned::{Blob, Document, RepositoryPlan, TagRule, version_tag};

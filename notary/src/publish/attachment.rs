@@ -14,7 +14,7 @@ use oci::{Digest, json, media_type};
 use release::layout::{self, SbomFormat};
 use release::{ArtifactKind, Image};
 use serde_json::json;
-use sigstore::{Bundle, bundle, simple_signing};
+use signing::{Bundle, bundle, simple_signing};
 
 use super::files::ReleaseFile;
 use super::planned::{Blob, LegacySignature};

@@ -6,13 +6,11 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::thread;
 
 use oci::Digest;
 use serde_json::{Value, json};
+use test_support::http::{Answer, Reply, Request, Server, answer};
 
 /// Which calls fail, counted from 0 since the last [`Registry::fail`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,31 +54,13 @@ pub(crate) struct Registry {
     state: Arc<Mutex<State>>,
 }
 
-struct Request {
-    method: String,
-    path: String,
-    query: BTreeMap<String, String>,
-    content_type: String,
-    body: Vec<u8>,
-}
-
-struct Answer(u16, Vec<(&'static str, String)>, Vec<u8>);
-
 impl Registry {
     /// `referrers` says whether it knows the referrers API.
     pub(crate) fn start(referrers: bool) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap().to_string();
         let state = Arc::<Mutex<State>>::default();
         let shared = state.clone();
-        thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let state = shared.clone();
-                // A client that was killed ends the thread.
-                thread::spawn(move || serve(stream, &state, referrers).ok());
-            }
-        });
-        Self { address, state }
+        let server = Server::start(move |request| decide(request, &shared, referrers));
+        Self { address: server.address().to_owned(), state }
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -95,118 +75,65 @@ impl Registry {
     }
 }
 
-/// Answers the requests of one connection, one after the other.
-fn serve(mut stream: TcpStream, state: &Mutex<State>, referrers: bool) -> std::io::Result<()> {
-    stream.set_nodelay(true)?;
-    let mut reader = BufReader::new(stream.try_clone()?);
-    while !reader.fill_buf()?.is_empty() {
-        let request = read(&mut reader)?;
-        let Some(Answer(status, headers, body)) = decide(&request, state, referrers) else {
-            // Until the client goes away.
-            reader.read_to_end(&mut Vec::new())?;
-            return Ok(());
-        };
-        let mut head = format!("HTTP/1.1 {status} Answer\r\n");
-        for (name, value) in headers {
-            head.extend([name, ": ", &value, "\r\n"]);
-        }
-        head.extend(["Content-Length: ", &body.len().to_string(), "\r\n\r\n"]);
-        let mut bytes = head.into_bytes();
-        if request.method != "HEAD" {
-            bytes.extend(body);
-        }
-        stream.write_all(&bytes)?;
-    }
-    Ok(())
-}
-
 /// Writes the call down and answers it, unless it is one that is never answered.
-fn decide(request: &Request, state: &Mutex<State>, referrers: bool) -> Option<Answer> {
+fn decide(request: &mut Request<'_>, state: &Mutex<State>, referrers: bool) -> Reply {
+    let body = request.body();
     let mut state = state.lock().unwrap();
     let number = state.calls.len();
-    state.calls.push(format!("{} {}", request.method, request.path));
+    state.calls.push(format!("{} {}", request.method, request.path()));
     match state.fault.unwrap_or(Fault::None) {
-        Fault::Only(n) if number == n => Some(refused()),
-        Fault::From(n) if number >= n => Some(refused()),
-        Fault::Hang(n) if number >= n => None,
-        _ => Some(answer(&mut state, request, referrers)),
+        Fault::Only(n) if number == n => refused().into(),
+        Fault::From(n) if number >= n => refused().into(),
+        Fault::Hang(n) if number >= n => Reply::Hang,
+        _ => respond(&mut state, request, body, referrers).into(),
     }
-}
-
-fn read(reader: &mut impl BufRead) -> std::io::Result<Request> {
-    let mut line = String::new();
-    reader.read_line(&mut line)?;
-    let mut words = line.split_whitespace();
-    let method = words.next().unwrap_or_default().to_owned();
-    let (path, query) = match words.next().unwrap_or_default().split_once('?') {
-        Some((path, query)) => (path.to_owned(), query.to_owned()),
-        None => (line.split_whitespace().nth(1).unwrap_or_default().to_owned(), String::new()),
-    };
-    let (mut length, mut content_type) = (0, String::new());
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line)?;
-        let Some((name, value)) = line.trim_end().split_once(": ") else { break };
-        match name.to_lowercase().as_str() {
-            "content-length" => length = value.parse().unwrap(),
-            "content-type" => value.clone_into(&mut content_type),
-            _ => {}
-        }
-    }
-    let mut body = Vec::new();
-    reader.take(length).read_to_end(&mut body)?;
-    let query = query
-        .split('&')
-        .filter_map(|pair| pair.split_once('='))
-        .map(|(name, value)| (name.to_owned(), value.replace("%3A", ":").replace("%2F", "/")))
-        .collect();
-    Ok(Request { method, path, query, content_type, body })
 }
 
 fn refused() -> Answer {
     let body = json!({"errors": [{"code": "DENIED", "message": "a fault of the test"}]});
-    Answer(403, Vec::new(), body.to_string().into_bytes())
+    answer(403).body(body.to_string())
 }
 
 fn found(condition: bool) -> Answer {
-    Answer(if condition { 200 } else { 404 }, Vec::new(), Vec::new())
+    answer(if condition { 200 } else { 404 })
 }
 
-fn answer(state: &mut State, request: &Request, referrers: bool) -> Answer {
-    let path = request.path.strip_prefix("/v2/").unwrap_or_default();
+fn respond(state: &mut State, request: &Request<'_>, body: Vec<u8>, referrers: bool) -> Answer {
+    let path = request.path().strip_prefix("/v2/").unwrap_or_default();
     if path.is_empty() {
-        return found(request.path == "/v2/");
+        return found(request.path() == "/v2/");
     }
     if let Some((repository, digest)) = path.split_once("/referrers/") {
         return if referrers { list(state, repository, digest) } else { found(false) };
     }
     if let Some((repository, reference)) = path.split_once("/manifests/") {
-        return manifest(state, request, repository, reference, referrers);
+        return manifest(state, request, body, (repository, reference), referrers);
     }
     let Some((repository, rest)) = path.split_once("/blobs/") else { return found(false) };
+    let query = request.query();
     match (request.method.as_str(), rest) {
         ("POST", _) => {
-            let from = request.query.get("from").zip(request.query.get("mount"));
+            let from = query.get("from").zip(query.get("mount"));
             if let Some((from, digest)) = from
                 && let Some(bytes) = state.blobs.get(&(from.clone(), digest.clone())).cloned()
             {
                 state.blobs.insert((repository.to_owned(), digest.clone()), bytes);
-                return Answer(201, Vec::new(), Vec::new());
+                return answer(201);
             }
             state.uploads += 1;
             let location = format!("/v2/{repository}/blobs/uploads/{}", state.uploads);
-            Answer(202, vec![("Location", location)], Vec::new())
+            answer(202).header("Location", location)
         }
         ("PUT", _) => {
-            let digest = Digest::sha256(&request.body).to_string();
-            assert_eq!(request.query.get("digest"), Some(&digest), "a wrong digest was sent");
+            let digest = Digest::sha256(&body).to_string();
+            assert_eq!(query.get("digest"), Some(&digest), "a wrong digest was sent");
             let place = (repository.to_owned(), digest.clone());
-            let before = state.blobs.insert(place, request.body.clone());
+            let before = state.blobs.insert(place, body);
             assert!(before.is_none(), "{repository}@{digest} was sent twice");
-            Answer(201, Vec::new(), Vec::new())
+            answer(201)
         }
         (_, digest) => match state.blobs.get(&(repository.to_owned(), digest.to_owned())) {
-            Some(bytes) => Answer(200, Vec::new(), bytes.clone()),
+            Some(bytes) => answer(200).body(bytes.clone()),
             None => found(false),
         },
     }
@@ -214,44 +141,43 @@ fn answer(state: &mut State, request: &Request, referrers: bool) -> Answer {
 
 fn manifest(
     state: &mut State,
-    request: &Request,
-    repository: &str,
-    reference: &str,
+    request: &Request<'_>,
+    body: Vec<u8>,
+    (repository, reference): (&str, &str),
     referrers: bool,
 ) -> Answer {
     let key = |reference: &str| (repository.to_owned(), reference.to_owned());
     let digest = state.tags.get(&key(reference)).cloned().unwrap_or_else(|| reference.to_owned());
     match request.method.as_str() {
         "PUT" => {
-            let digest = Digest::sha256(&request.body).to_string();
-            let document: Value = serde_json::from_slice(&request.body).unwrap();
+            let digest = Digest::sha256(&body).to_string();
+            let document: Value = serde_json::from_slice(&body).unwrap();
             for blob in std::iter::once(&document["config"])
                 .chain(document["layers"].as_array().into_iter().flatten())
                 .filter_map(|descriptor| descriptor["digest"].as_str())
             {
                 assert!(state.blobs.contains_key(&key(blob)), "{repository} lacks the blob {blob}");
             }
-            let mut headers = vec![("Docker-Content-Digest", digest.clone())];
+            let mut reply = answer(201).header("Docker-Content-Digest", &digest);
             if let Some(subject) = document["subject"]["digest"].as_str().filter(|_| referrers) {
-                headers.push(("OCI-Subject", subject.to_owned()));
+                reply = reply.header("OCI-Subject", subject);
             }
             if !reference.contains(':') {
                 state.tags.insert(key(reference), digest.clone());
             }
-            let content = (request.content_type.clone(), request.body.clone());
-            state.manifests.insert(key(&digest), content);
-            Answer(201, headers, Vec::new())
+            let media_type = request.header("content-type").unwrap_or_default().to_owned();
+            state.manifests.insert(key(&digest), (media_type, body));
+            reply
         }
         "DELETE" => {
             let there = state.tags.remove(&key(reference)).is_some();
-            Answer(if there { 202 } else { 404 }, Vec::new(), Vec::new())
+            answer(if there { 202 } else { 404 })
         }
         _ => match state.manifests.get(&key(&digest)) {
-            Some((media_type, bytes)) => {
-                let headers =
-                    vec![("Docker-Content-Digest", digest), ("Content-Type", media_type.clone())];
-                Answer(200, headers, bytes.clone())
-            }
+            Some((media_type, bytes)) => answer(200)
+                .header("Docker-Content-Digest", digest)
+                .header("Content-Type", media_type)
+                .body(bytes.clone()),
             None => found(false),
         },
     }
@@ -270,6 +196,5 @@ fn list(state: &State, repository: &str, subject: &str) -> Answer {
     }
     let media_type = "application/vnd.oci.image.index.v1+json";
     let index = json!({"schemaVersion": 2, "mediaType": media_type, "manifests": manifests});
-    let headers = vec![("Content-Type", media_type.to_owned())];
-    Answer(200, headers, index.to_string().into_bytes())
+    answer(200).header("Content-Type", media_type).body(index.to_string())
 }

@@ -10,6 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use mock_sigstore::oracle;
 use oci::spec::{ANNOTATION_REF_NAME, Descriptor};
 use oci::{Digest, Layout, media_type};
 use release::layout::{self, SbomFormat};
@@ -17,7 +18,7 @@ use release::{
     Architecture, Artifact, ArtifactKind, Channel, Image, Manifest, Material, Reproduced, Source,
 };
 use serde_json::{Value, json};
-use sigstore::{PrivateKey, PublicKey, keyfile};
+use signing::{PrivateKey, PublicKey, Sha256, keyfile};
 use tempfile::TempDir;
 use verify::cli::PRODUCT;
 use verify::{Policy, Report};
@@ -111,6 +112,17 @@ impl Release {
 
     pub(crate) fn verify(&self, key: &PublicKey) -> Report {
         verify::folder(self.root(), key, &Policy::default()).unwrap()
+    }
+
+    /// Has another implementation verify every bundle of a release that ours verified.
+    pub(crate) fn compare_with_oracle(
+        &self,
+        oracle: impl Fn(&[u8], &Sha256) -> Result<(), String>,
+    ) {
+        for path in self.files().iter().filter(|path| path.ends_with(".sigstore.json")) {
+            let bundle = fs::read(self.path(path)).unwrap();
+            assert_eq!(oracle(&bundle, &oracle::digest_in(&bundle)), Ok(()), "{path}");
+        }
     }
 
     /// All files, relative to the folder and sorted.

@@ -29,15 +29,7 @@ pub fn sha256(bytes: &[u8]) -> Sha256 {
 
 /// Reads 64 lower-case hex digits; `None` for anything else.
 pub fn sha256_from_hex(text: &str) -> Option<Sha256> {
-    let mut digest = [0; 32];
-    let is_hex = |c: u8| matches!(c, b'0'..=b'9' | b'a'..=b'f');
-    if text.len() != 64 || !text.bytes().all(is_hex) {
-        return None;
-    }
-    for (n, byte) in digest.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(2 * n..2 * n + 2)?, 16).ok()?;
-    }
-    Some(digest)
+    base16ct::lower::decode_vec(text).ok()?.try_into().ok()
 }
 
 /// Why a key or a signature was refused.
@@ -181,7 +173,7 @@ mod tests {
     #[test]
     fn hex_is_read_in_one_spelling() {
         let digest = sha256(b"x");
-        let hex = crate::encoding::hex(&digest);
+        let hex = base16ct::lower::encode_string(&digest);
         assert_eq!(sha256_from_hex(&hex), Some(digest));
         for bad in ["", &hex[1..], &hex.to_uppercase(), &format!("+{}", &hex[1..])] {
             assert_eq!(sha256_from_hex(bad), None, "{bad}");

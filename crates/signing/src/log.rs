@@ -8,10 +8,11 @@
 //! time is what a certificate's validity is held against, so an entry without that promise, as the second
 //! generation of Rekor writes them for use with a time stamp authority, is refused.
 
+use base16ct::lower::encode_string as hex;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::encoding::{base64, base64_bytes, decimal, hex};
+use crate::encoding::{base64, base64_bytes, decimal};
 use crate::key::{PublicKey, Sha256, sha256};
 use crate::trusted_root::{Log, TrustedRoot};
 

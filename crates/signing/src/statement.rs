@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 
+use base16ct::lower::encode_string as hex;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::encoding::hex;
 use crate::key::Sha256;
 
 /// The type of the payload of an envelope that holds a statement.

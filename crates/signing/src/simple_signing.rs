@@ -144,7 +144,7 @@ pub fn verify(
 }
 
 fn image_digest(digest: &Sha256) -> String {
-    format!("sha256:{}", encoding::hex(digest))
+    format!("sha256:{}", base16ct::lower::encode_string(digest))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! key holds nothing but the signature: entries of a log would vouch for nothing more. One that an identity
 //! made holds its certificate, and the entry of the log that tells when. Unknown fields are refused.
 
+use base16ct::lower::encode_string as hex;
 use serde::{Deserialize, Serialize};
 
 use crate::certificate::{self, CertificateError};
@@ -218,11 +219,8 @@ impl Bundle {
         };
         let MessageDigest { algorithm, digest: named } = &message.message_digest;
         if algorithm != SHA2_256 || named != digest {
-            let found = format!("{} ({algorithm})", crate::encoding::hex(named));
-            return Err(BundleError::OtherContent {
-                found,
-                expected: crate::encoding::hex(digest),
-            });
+            let found = format!("{} ({algorithm})", hex(named));
+            return Err(BundleError::OtherContent { found, expected: hex(digest) });
         }
         let key = self.signer(trust.into(), &message.signature, Content::File(*digest))?;
         Ok(key.verify(digest, &message.signature)?)

@@ -5,8 +5,8 @@
 
 use mock_sigstore::{SUBJECT, Sigstore, TIME, USAGE, Usage, base64};
 use serde_json::{Value, json};
-use sigstore::statement::CYCLONEDX;
-use sigstore::{Bundle, Identity, Statement, TrustedRoot, sha256};
+use signing::statement::CYCLONEDX;
+use signing::{Bundle, Identity, Statement, TrustedRoot, sha256};
 
 /// Why the bundle does not vouch for `content`; nothing where it does.
 fn refused(bundle: &Value, identity: &Identity, content: &[u8]) -> Option<String> {

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Durable changes of the file system: atomic writes, renames and removal.
+//!
+//! # Durability
+//! [`Pending`] and [`write()`] follow one order: a temporary file in the target's folder, the content,
+//! `fchmod`, `fsync` of the file, `rename`, `fsync` of the folder. Other processes see the old file or
+//! the new one. When the call returns, the new file survives a power failure. When it fails, the target is
+//! as it was and the temporary file is removed; after `SIGKILL` or a power failure a temporary file may
+//! be left, whose name starts with [`TEMPORARY`].
+//!
+//! Nothing here creates missing folders, and errors don't repeat the path: callers know both better.
+#![forbid(unsafe_code)]
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use tempfile::NamedTempFile;
+
+/// Prefix of the names of temporary files.
+pub const TEMPORARY: &str = ".tmp-";
+
+/// Permission bits of a new file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// These, whatever the umask. The temporary file has 0600 until it is complete.
+    Exact(u32),
+    /// These without those that the umask takes, as `open(2)` does.
+    Masked(u32),
+}
+
+impl Mode {
+    /// 0666 without the umask: what programs create files with.
+    pub const DEFAULT: Self = Self::Masked(0o666);
+
+    fn at_creation(self) -> u32 {
+        match self {
+            Self::Exact(_) => 0o600,
+            Self::Masked(bits) => bits,
+        }
+    }
+
+    fn complete(self, file: &File) -> io::Result<()> {
+        match self {
+            Self::Exact(bits) => file.set_permissions(Permissions::from_mode(bits)),
+            Self::Masked(_) => Ok(()),
+        }
+    }
+}
+
+/// A temporary file that gets its name when it is complete. Dropped before that, it is removed.
+#[derive(Debug)]
+pub struct Pending {
+    file: NamedTempFile,
+    mode: Mode,
+}
+
+impl Pending {
+    /// Creates a temporary file in `folder`, where its name will be.
+    pub fn new_in(folder: &Path, mode: Mode) -> io::Result<Self> {
+        let file = tempfile::Builder::new()
+            .prefix(TEMPORARY)
+            .permissions(Permissions::from_mode(mode.at_creation()))
+            .tempfile_in(folder)?;
+        Ok(Self { file, mode })
+    }
+
+    /// Where the temporary file is.
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// The temporary file, for those that seek.
+    pub fn file(&mut self) -> &mut File {
+        self.file.as_file_mut()
+    }
+
+    /// Renames the file to `path`, a name in the same folder, in place of what has that name.
+    pub fn replace(self, path: &Path) -> io::Result<()> {
+        self.complete()?.persist(path)?;
+        sync_folder(parent(path))
+    }
+
+    /// As [`replace`](Self::replace), but fails with [`ErrorKind::AlreadyExists`] where the name is taken.
+    pub fn create(self, path: &Path) -> io::Result<()> {
+        self.complete()?.persist_noclobber(path)?;
+        sync_folder(parent(path))
+    }
+
+    fn complete(self) -> io::Result<NamedTempFile> {
+        self.mode.complete(self.file.as_file())?;
+        self.file.as_file().sync_all()?;
+        Ok(self.file)
+    }
+}
+
+impl Write for Pending {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// Writes `bytes` to `path` atomically, in place of what is there.
+pub fn write(path: &Path, mode: Mode, bytes: &[u8]) -> io::Result<()> {
+    let mut pending = Pending::new_in(parent(path), mode)?;
+    pending.write_all(bytes)?;
+    pending.replace(path)
+}
+
+/// Writes a file that must not exist, and syncs it. Not atomic: for files in a folder that nobody else
+/// uses yet. The folder is not synced.
+pub fn write_new(path: &Path, mode: Mode, bytes: &[u8]) -> io::Result<()> {
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).mode(mode.at_creation()).open(path)?;
+    file.write_all(bytes)?;
+    mode.complete(&file)?;
+    file.sync_all()
+}
+
+/// Renames a file whose content is on the disk already, and syncs the folder of `to`.
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)?;
+    sync_folder(parent(to))
+}
+
+/// Removes a file, a link, or a folder with all that is in it. Returns whether there was one. The folder
+/// that it was in is not synced.
+pub fn remove(path: &Path) -> io::Result<bool> {
+    let Some(found) = absent_is_none(fs::symlink_metadata(path))? else { return Ok(false) };
+    let removed = if found.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    Ok(absent_is_none(removed)?.is_some())
+}
+
+/// Removes a file or a link, but no folder. Returns whether there was one. Its folder is not synced.
+pub fn remove_file(path: &Path) -> io::Result<bool> {
+    Ok(absent_is_none(fs::remove_file(path))?.is_some())
+}
+
+/// `Ok(None)` where the file or a folder above it does not exist.
+pub fn absent_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// Makes names that were created, changed or removed in `folder` survive a power failure.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// The folder that `path` is in: `.` for a bare name.
+pub fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_and_leaves_no_temporary_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        write(&path, Mode::Exact(0o755), b"one").unwrap();
+        assert_eq!(mode(&path), 0o755);
+        write(&path, Mode::Exact(0o622), b"two").unwrap();
+        assert_eq!((fs::read(&path).unwrap().as_slice(), mode(&path)), (b"two".as_slice(), 0o622));
+        assert_eq!(names(folder.path()), ["file"]);
+    }
+
+    #[test]
+    fn the_umask_counts_where_it_should_and_a_secret_is_private_from_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("a"), folder.path().join("b"));
+        write(&path, Mode::DEFAULT, b"").unwrap();
+        fs::write(&other, "").unwrap();
+        assert_eq!(mode(&path), mode(&other));
+        let pending = Pending::new_in(folder.path(), Mode::Exact(0o644)).unwrap();
+        assert_eq!(mode(pending.path()), 0o600);
+        assert!(pending.path().file_name().unwrap().to_str().unwrap().starts_with(TEMPORARY));
+        drop(pending);
+        assert_eq!(names(folder.path()), ["a", "b"]);
+    }
+
+    #[test]
+    fn a_failed_write_leaves_the_folder_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let taken = folder.path().join("taken");
+        fs::create_dir(&taken).unwrap();
+        fs::write(taken.join("x"), "").unwrap();
+        assert!(write(&taken, Mode::DEFAULT, b"content").is_err());
+        let pending = Pending::new_in(folder.path(), Mode::DEFAULT).unwrap();
+        assert_eq!(pending.create(&taken).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        let error = write_new(&taken.join("x"), Mode::DEFAULT, b"y").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(taken.join("x")).unwrap(), b"");
+        assert_eq!(names(folder.path()), ["taken"]);
+    }
+
+    #[test]
+    fn a_taken_name_is_refused_and_a_free_one_given() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, moved) = (folder.path().join("key"), folder.path().join("moved"));
+        let create = |content: &[u8]| {
+            let mut pending = Pending::new_in(folder.path(), Mode::Exact(0o600)).unwrap();
+            pending.write_all(content).unwrap();
+            pending.create(&path)
+        };
+        create(b"one").unwrap();
+        create(b"two").unwrap_err();
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+        rename(&path, &moved).unwrap();
+        assert_eq!(names(folder.path()), ["moved"]);
+    }
+
+    #[test]
+    fn removal_reports_whether_something_was_there_and_follows_no_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir_all(at("tree/below")).unwrap();
+        fs::write(at("file"), "").unwrap();
+        std::os::unix::fs::symlink("tree", at("link")).unwrap();
+        assert!(remove(&at("link")).unwrap());
+        assert!(remove_file(&at("tree")).is_err());
+        assert_eq!(names(folder.path()), ["file", "tree"]);
+        for name in ["tree", "file"] {
+            assert!(remove(&at(name)).unwrap());
+            assert!(!remove(&at(name)).unwrap());
+            assert!(!remove_file(&at(name)).unwrap());
+        }
+        assert!(!remove(&at("file/below")).unwrap());
+    }
+
+    #[test]
+    fn a_bare_name_is_in_the_working_folder() {
+        assert_eq!(parent(Path::new("x")), Path::new("."));
+        assert_eq!(parent(Path::new("a/x")), Path::new("a"));
+    }
+}
