@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Changes of the file system that are on the disk when the call returns.
-//!
-//! A file appears whole or not at all: temporary name, fsync, rename, fsync of the folder.
+//! Changes of the file system that are on the disk when the call returns ([`files`]), with folders that
+//! are made where they are missing, and what root makes given to the service.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, lchown};
+use std::os::unix::fs::{MetadataExt as _, lchown};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+
+use files::{Mode, Pending};
+pub(crate) use files::{TEMPORARY, absent_is_none};
 
 /// The file system refused or failed.
 #[derive(Debug, thiserror::Error)]
@@ -42,44 +43,25 @@ impl<T> At<T> for io::Result<T> {
     }
 }
 
-/// `Ok(None)` where the file or a folder above it does not exist.
-pub(crate) fn absent_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            Ok(None)
-        }
-        Err(e) => Err(e),
-    }
-}
-
-/// Temporary files start so; no repository, tag or digest does.
-pub(crate) const TEMPORARY: &str = ".tmp-";
-
 /// Writes `path` with `content`, replacing what was there. Its folder is made where it is missing.
 pub(crate) fn write(path: &Path, content: &[u8]) -> Result<(), FileError> {
-    replace(path, content, 0o666)
+    replace(path, content, Mode::DEFAULT)
 }
 
 /// As [`write()`], and nobody but this user may read it.
 pub(crate) fn write_private(path: &Path, content: &[u8]) -> Result<(), FileError> {
-    replace(path, content, 0o600)
+    replace(path, content, Mode::Exact(0o600))
 }
 
-fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), FileError> {
-    // Unique in this process by the counter, between processes by the id.
-    static COUNTER: AtomicU64 = AtomicU64::new(0);
-    let folder = parent(path);
-    ensure_folder(folder)?;
-    let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-    let temporary = folder.join(format!("{TEMPORARY}{}-{number}", std::process::id()));
-    let written = write_new(&temporary, content, mode).and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        // The first error is the one to report.
-        fs::remove_file(&temporary).ok();
-    }
-    written.at("write", path)?;
-    sync_folder(folder)
+fn replace(path: &Path, content: &[u8], mode: Mode) -> Result<(), FileError> {
+    ensure_folder(files::parent(path))?;
+    let write = || {
+        let mut file = Pending::new_in(files::parent(path), mode)?;
+        adopt(file.path())?;
+        file.write_all(content)?;
+        file.replace(path)
+    };
+    write().at("write", path)
 }
 
 /// Gives what root has made to the owner of its folder: maintenance that root runs must leave nothing
@@ -88,28 +70,21 @@ fn adopt(path: &Path) -> io::Result<()> {
     if fs::symlink_metadata(path)?.uid() != 0 {
         return Ok(());
     }
-    let folder = fs::metadata(parent(path))?;
+    let folder = fs::metadata(files::parent(path))?;
     if folder.uid() == 0 {
         return Ok(());
     }
     lchown(path, Some(folder.uid()), Some(folder.gid()))
 }
 
-fn write_new(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
-    adopt(path)?;
-    file.write_all(content)?;
-    file.sync_all()
-}
-
 /// Makes the empty file `path`; says whether it is new.
 pub(crate) fn mark(path: &Path) -> Result<bool, FileError> {
-    ensure_folder(parent(path))?;
+    ensure_folder(files::parent(path))?;
     match OpenOptions::new().write(true).create_new(true).open(path) {
         Ok(file) => {
             adopt(path).at("change the owner of", path)?;
             file.sync_all().at("write", path)?;
-            sync_folder(parent(path))?;
+            sync_folder(files::parent(path))?;
             Ok(true)
         }
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
@@ -119,16 +94,15 @@ pub(crate) fn mark(path: &Path) -> Result<bool, FileError> {
 
 /// Moves a file whose content is already on the disk; the target's folder is made where it is missing.
 pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
-    ensure_folder(parent(to))?;
-    fs::rename(from, to).at("rename", to)?;
-    sync_folder(parent(to))
+    ensure_folder(files::parent(to))?;
+    files::rename(from, to).at("rename", to)
 }
 
 /// Removes a file; says whether there was one.
 pub(crate) fn remove(path: &Path) -> Result<bool, FileError> {
-    let removed = absent_is_none(fs::remove_file(path)).at("remove", path)?.is_some();
+    let removed = files::remove_file(path).at("remove", path)?;
     if removed {
-        sync_folder(parent(path))?;
+        sync_folder(files::parent(path))?;
     }
     Ok(removed)
 }
@@ -138,13 +112,13 @@ pub(crate) fn ensure_folder(path: &Path) -> Result<(), FileError> {
     if path.is_dir() {
         return Ok(());
     }
-    ensure_folder(parent(path))?;
+    ensure_folder(files::parent(path))?;
     match fs::create_dir(path) {
         Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e).at("create", path),
-        Err(_) => sync_folder(parent(path)),
+        Err(_) => sync_folder(files::parent(path)),
         Ok(()) => {
             adopt(path).at("change the owner of", path)?;
-            sync_folder(parent(path))
+            sync_folder(files::parent(path))
         }
     }
 }
@@ -168,14 +142,7 @@ pub(crate) fn names(folder: &Path) -> Result<Vec<String>, FileError> {
 }
 
 fn sync_folder(path: &Path) -> Result<(), FileError> {
-    File::open(path).and_then(|folder| folder.sync_all()).at("sync", path)
-}
-
-fn parent(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
+    files::sync_folder(path).at("sync", path)
 }
 
 #[cfg(test)]

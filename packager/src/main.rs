@@ -13,13 +13,12 @@ mod gzip;
 mod rpm_file;
 mod scripts;
 
-use std::fs::{self, File};
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, ValueEnum};
+use files::Mode;
 
 use self::description::Description;
 
@@ -64,16 +63,6 @@ fn run(arguments: &Arguments) -> Result<()> {
         Format::Deb => deb::write(&description)?,
         Format::Rpm => rpm_file::write(&description)?,
     };
-    write(&arguments.output, &bytes)
-}
-
-/// Writes `bytes` to `path` atomically.
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let place = || format!("cannot write {}", path.display());
-    let name = path.file_name().with_context(place)?.to_string_lossy();
-    let part = path.with_file_name(format!(".{name}.part"));
-    let mut file = File::create(&part).with_context(place)?;
-    file.write_all(bytes).with_context(place)?;
-    file.sync_all().with_context(place)?;
-    fs::rename(&part, path).with_context(place)
+    files::write(&arguments.output, Mode::DEFAULT, &bytes)
+        .with_context(|| format!("cannot write {}", arguments.output.display()))
 }

@@ -1,55 +1,38 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Files that are there whole or not at all, whatever kills us while we write them.
+//! Atomic writes ([`files`]) with folders that are made where they are missing.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt as _, symlink};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::os::unix::fs::symlink;
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use files::{Mode, Pending, TEMPORARY};
 
 /// Replaces `path` by `bytes`, mode 0644; makes the folders that it lies in.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     write_with(path, 0o644, |file| Ok(file.write_all(bytes)?))
 }
 
-/// Replaces `path` by what `fill` writes, with the mode `mode` whatever the umask.
-///
-/// The bytes go to a file of another name in the same folder, reach the disk, and take the name
-/// `path` last. When `fill` fails, `path` is what it was and the other file is gone.
+/// Replaces `path` by what `fill` writes, with the mode `mode` whatever the umask. When `fill` fails, `path` is what
+/// it was.
 pub fn write_with<T>(
     path: &Path,
     mode: u32,
     fill: impl FnOnce(&mut File) -> Result<T>,
 ) -> Result<T> {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or_else(|| Path::new("."));
+    let folder = files::parent(path);
     fs::create_dir_all(folder)
         .with_context(|| format!("cannot make the folder {}", folder.display()))?;
-    let temporary = Temporary(beside(path));
-    let value = (|| {
-        // Left by a process of the same number that was killed; only one runs at a time.
-        drop(fs::remove_file(&temporary.0));
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(mode)
-            .open(&temporary.0)
-            .with_context(|| format!("cannot make {}", temporary.0.display()))?;
-        let value = fill(&mut file)?;
-        file.set_permissions(fs::Permissions::from_mode(mode))?;
-        file.sync_all()?;
-        Ok::<_, anyhow::Error>(value)
-    })()
-    .with_context(|| format!("cannot write {}", path.display()))?;
-    fs::rename(&temporary.0, path).with_context(|| format!("cannot write {}", path.display()))?;
-    sync_folder(folder)?;
-    Ok(value)
+    let write = || {
+        let mut file = Pending::new_in(folder, Mode::Exact(mode))?;
+        let value = fill(file.file())?;
+        file.replace(path)?;
+        anyhow::Ok(value)
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Has the symbolic link `path` lead to `to`, relative to its folder, wherever it led before.
@@ -57,35 +40,19 @@ pub fn link(path: &Path, to: &Path) -> Result<()> {
     if fs::read_link(path).is_ok_and(|already| already == to) {
         return Ok(());
     }
-    let temporary = Temporary(beside(path));
-    symlink(to, &temporary.0)
-        .and_then(|()| fs::rename(&temporary.0, path))
+    // One process at a time leads a link.
+    let temporary = path.with_file_name(format!("{TEMPORARY}link-{}", std::process::id()));
+    files::remove_file(&temporary)
+        .and_then(|_| symlink(to, &temporary))
+        .and_then(|()| files::rename(&temporary, path))
+        .inspect_err(|_| drop(fs::remove_file(&temporary)))
         .with_context(|| format!("cannot have {} lead to {}", path.display(), to.display()))
 }
 
 /// Makes what was renamed, made or removed in `folder` survive a power failure.
 pub fn sync_folder(folder: &Path) -> Result<()> {
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
+    files::sync_folder(folder)
         .with_context(|| format!("cannot sync the folder {}", folder.display()))
-}
-
-/// A name next to `path` that no other write of this process uses; hidden, so that listings skip it.
-fn beside(path: &Path) -> PathBuf {
-    static COUNTER: AtomicU32 = AtomicU32::new(0);
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let unique = COUNTER.fetch_add(1, Ordering::Relaxed);
-    path.with_file_name(format!(".{name}.{}-{unique}.part", std::process::id()))
-}
-
-/// Removes the file when the write did not get to its end; after the rename nothing has the name.
-struct Temporary(PathBuf);
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        // It is gone after the rename, and a drop has nobody to tell of a failure.
-        drop(fs::remove_file(&self.0));
-    }
 }
 
 #[cfg(test)]

@@ -4,15 +4,17 @@
 //! Files and folders as a whole: one digest for all of them, whether what a step wrote is still what it
 //! wrote; and their removal.
 
-use std::fs::{self, File};
-use std::io::Read as _;
+use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use sha2::{Digest as _, Sha256};
+use oci::Digest;
+use oci::digest::{Algorithm, Hasher};
 use walkdir::WalkDir;
+
+use crate::checksum;
 
 /// SHA-256 over names, kinds, executable bits and contents of all that `paths` hold, lower-case hex.
 ///
@@ -22,7 +24,7 @@ pub fn digest<'a>(root: &Path, paths: impl IntoIterator<Item = &'a Path>) -> Res
     let mut paths: Vec<_> = paths.into_iter().collect();
     paths.sort_unstable();
     paths.dedup();
-    let mut hash = Sha256::new();
+    let mut hash = Hasher::new(Algorithm::Sha256);
     for path in paths {
         let whole = root.join(path);
         if fs::symlink_metadata(&whole).is_err() {
@@ -41,54 +43,25 @@ pub fn digest<'a>(root: &Path, paths: impl IntoIterator<Item = &'a Path>) -> Res
             } else {
                 let executable = entry.metadata()?.permissions().mode() & 0o111 != 0;
                 let kind: &[u8] = if executable { b"program" } else { b"file" };
-                record(&mut hash, kind, name, &file(entry.path())?);
+                let (content, _) = checksum::sha256(entry.path())?;
+                record(&mut hash, kind, name, content.as_bytes());
             }
         }
     }
-    Ok(hex(&hash.finalize()))
+    Ok(hash.finish().hex().to_owned())
 }
 
 /// SHA-256 of `bytes`, lower-case hex.
 pub fn digest_of_bytes(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
-/// SHA-256 of the content of the file `path`, lower-case hex.
-pub fn digest_of_file(path: &Path) -> Result<String> {
-    Ok(hex(&file(path)?))
+    Digest::sha256(bytes).hex().to_owned()
 }
 
 /// Adds one entry; every field carries its length, so that no two trees give the same bytes.
-fn record(hash: &mut Sha256, kind: &[u8], name: &Path, content: &[u8]) {
+fn record(hash: &mut Hasher, kind: &[u8], name: &Path, content: &[u8]) {
     for field in [kind, name.as_os_str().as_bytes(), content] {
-        hash.update((field.len() as u64).to_be_bytes());
+        hash.update(&(field.len() as u64).to_be_bytes());
         hash.update(field);
     }
-}
-
-/// SHA-256 of a file's content.
-fn file(path: &Path) -> Result<[u8; 32]> {
-    let context = || format!("cannot read {}", path.display());
-    let mut file = File::open(path).with_context(context)?;
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        let length = file.read(&mut buffer).with_context(context)?;
-        match buffer.get(..length) {
-            Some(bytes) if length > 0 => hash.update(bytes),
-            _ => return Ok(hash.finalize().into()),
-        }
-    }
-}
-
-/// Lower-case hex.
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-        // Writing into a String has no way to fail.
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
 }
 
 /// Removes the file, the link or the folder with all in it, if it is there.
@@ -96,17 +69,7 @@ fn hex(bytes: &[u8]) -> String {
 /// # Errors
 /// When it is there and can't be removed.
 pub fn remove(path: &Path) -> Result<()> {
-    let removed = if path.is_dir() && !path.is_symlink() {
-        fs::remove_dir_all(path)
-    } else {
-        fs::remove_file(path)
-    };
-    match removed {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", path.display()))
-        }
-        _ => Ok(()),
-    }
+    files::remove(path).map(drop).with_context(|| format!("cannot remove {}", path.display()))
 }
 
 #[cfg(test)]

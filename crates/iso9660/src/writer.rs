@@ -3,9 +3,11 @@
 
 //! Streams an image out, front to back, in one pass.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use files::{Mode, Pending};
 
 use crate::WriteError;
 use crate::bytes::{BLOCK, BLOCK_BYTES, put};
@@ -133,73 +135,16 @@ impl Layout<'_> {
         out.copy(source, &path, head.len() as u64)
     }
 
-    /// Writes the image to a file, whole or not at all: a temporary file in the same folder,
-    /// synced and renamed.
+    /// Writes the image to a file atomically ([`Pending`]).
     pub fn write_to_file(&self, path: &Path) -> Result<u64, WriteError> {
-        let fail = |action, path: &Path, source| WriteError::File {
-            action,
-            path: path.to_owned(),
-            source,
-        };
-        let (mut temporary, file) = Temporary::create(path)?;
+        let fail =
+            |action| move |source| WriteError::File { action, path: path.to_owned(), source };
+        let file = Pending::new_in(files::parent(path), Mode::DEFAULT).map_err(fail("create"))?;
         let mut out = BufWriter::with_capacity(BUFFER, file);
         let size = self.write_to(&mut out)?;
-        let file =
-            out.into_inner().map_err(|error| fail("write", &temporary.path, error.into_error()))?;
-        file.sync_all().map_err(|error| fail("sync", &temporary.path, error))?;
-        drop(file);
-        fs::rename(&temporary.path, path).map_err(|error| fail("rename to", path, error))?;
-        temporary.renamed = true;
-        let folder = folder(path);
-        File::open(folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(|error| fail("sync", folder, error))?;
+        let file = out.into_inner().map_err(|error| fail("write")(error.into_error()))?;
+        file.replace(path).map_err(fail("write"))?;
         Ok(size)
-    }
-}
-
-fn folder(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
-}
-
-/// A file that is removed unless it was renamed.
-struct Temporary {
-    path: PathBuf,
-    renamed: bool,
-}
-
-impl Temporary {
-    /// A new file beside `path` that nobody else has.
-    fn create(path: &Path) -> Result<(Self, File), WriteError> {
-        let fail = |source| WriteError::File { action: "create", path: path.to_owned(), source };
-        let Some(name) = path.file_name() else {
-            return Err(fail(io::Error::new(io::ErrorKind::InvalidInput, "not a file name")));
-        };
-        for number in 0..1000 {
-            let mut hidden = std::ffi::OsString::from(".");
-            hidden.push(name);
-            hidden.push(format!(".{}-{number}.tmp", std::process::id()));
-            let path = folder(path).join(hidden);
-            match OpenOptions::new().write(true).create_new(true).open(&path) {
-                Ok(file) => return Ok((Self { path, renamed: false }, file)),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(fail(error)),
-            }
-        }
-        Err(fail(io::Error::new(io::ErrorKind::AlreadyExists, "too many temporary files")))
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        // After the rename the name may belong to another thread already.
-        if !self.renamed {
-            // The first error is the useful one.
-            drop(fs::remove_file(&self.path));
-        }
     }
 }
 

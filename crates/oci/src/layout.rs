@@ -7,14 +7,14 @@
 //! content have the same bytes. What is read is checked against digest and size.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use files::{Mode, Pending};
 use oci_spec::image::{ANNOTATION_REF_NAME, Descriptor, ImageIndex, ImageIndexBuilder, MediaType};
 use serde::Serialize;
 
-use crate::atomic;
-use crate::digest::{Digest, DigestError, Mismatch, VerifyingReader};
+use crate::digest::{Algorithm, Digest, DigestError, Hasher, Mismatch, VerifyingReader};
 use crate::json;
 
 mod walk;
@@ -250,8 +250,7 @@ impl Layout {
     ) -> Result<Descriptor, LayoutError> {
         let folder = self.root.join("blobs/sha256");
         let (digest, size) =
-            atomic::write_named(&folder, content, |digest| digest.hex().to_owned())
-                .map_err(|source| LayoutError::Io { path: folder, source })?;
+            store(&folder, content).map_err(|source| LayoutError::Io { path: folder, source })?;
         Ok(crate::artifact::descriptor(media_type, &digest, size))
     }
 
@@ -291,9 +290,38 @@ impl Layout {
     }
 
     fn write_file(&self, name: &str, content: &[u8]) -> Result<(), LayoutError> {
-        atomic::write_named(&self.root, content, |_| name.to_owned())
-            .map(drop)
-            .map_err(|source| LayoutError::Io { path: self.root.join(name), source })
+        let path = self.root.join(name);
+        files::write(&path, Mode::DEFAULT, content)
+            .map_err(|source| LayoutError::Io { path, source })
+    }
+}
+
+/// Writes `content` to `folder`, named by its digest.
+fn store(folder: &Path, mut content: impl Read) -> io::Result<(Digest, u64)> {
+    let mut writer = HashingWriter {
+        file: Pending::new_in(folder, Mode::DEFAULT)?,
+        hasher: Hasher::new(Algorithm::Sha256),
+    };
+    let size = io::copy(&mut content, &mut writer)?;
+    let digest = writer.hasher.finish();
+    writer.file.replace(&folder.join(digest.hex()))?;
+    Ok((digest, size))
+}
+
+struct HashingWriter {
+    file: Pending,
+    hasher: Hasher,
+}
+
+impl Write for HashingWriter {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let n = self.file.write(buffer)?;
+        self.hasher.update(buffer.get(..n).unwrap_or_default());
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
     }
 }
 

@@ -7,7 +7,6 @@
 #![forbid(unsafe_code)]
 
 pub mod artifact;
-mod atomic;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod digest;
@@ -15,6 +14,7 @@ pub mod json;
 pub mod layout;
 pub mod media_type;
 pub mod reference;
+pub mod whiteout;
 
 /// Entry points for the targets in `fuzz/`, of what reads foreign bytes and is not public otherwise.
 #[cfg(all(fuzzing, feature = "client"))]
@@ -26,3 +26,4 @@ pub use digest::Digest;
 pub use layout::Layout;
 pub use oci_spec::image as spec;
 pub use reference::{Reference, Registry, Repository, Selector, Tag};
+pub use whiteout::Whiteout;

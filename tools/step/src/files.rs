@@ -1,43 +1,31 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Files that are written whole or not at all.
+//! Files on the target host: atomic writes under a fixed temporary name, and removal.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+use ::files::Mode;
 use anyhow::{Context as _, Result};
 
-/// Writes `bytes` to `path` with permission bits `mode`: temporary file in the same folder, fsync,
-/// rename, fsync of the folder.
+/// Writes `bytes` to `path` with permission bits `mode`, whatever the umask. A temporary file that a killed
+/// run left is replaced.
 pub(crate) fn write_atomically(path: &Path, mode: u32, bytes: &[u8]) -> Result<()> {
     let temporary = temporary_for(path);
     remove_if_there(&temporary)?;
-    // Private until it is whole; the umask has no say in the final mode.
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&temporary)
-        .with_context(|| format!("cannot make {}", temporary.display()))?;
-    file.write_all(bytes)
-        .and_then(|()| file.set_permissions(fs::Permissions::from_mode(mode)))
-        .with_context(|| format!("cannot write {}", temporary.display()))?;
-    publish(&temporary, path)
+    ::files::write_new(&temporary, Mode::Exact(mode), bytes)
+        .and_then(|()| ::files::rename(&temporary, path))
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Brings the finished file `from` to disk and renames it to `to` in the same folder.
 pub(crate) fn publish(from: &Path, to: &Path) -> Result<()> {
-    let rename = || {
-        File::open(from)?.sync_all()?;
-        fs::rename(from, to)?;
-        File::open(to.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new(".")))?
-            .sync_all()
-    };
-    rename().with_context(|| format!("cannot bring {} to {}", from.display(), to.display()))
+    File::open(from)
+        .and_then(|file| file.sync_all())
+        .and_then(|()| ::files::rename(from, to))
+        .with_context(|| format!("cannot bring {} to {}", from.display(), to.display()))
 }
 
 /// The name under which `path` is prepared: the same folder, so that the rename is atomic.
@@ -50,22 +38,14 @@ pub(crate) fn temporary_for(path: &Path) -> PathBuf {
 
 /// Removes the file `path`; a file that is not there is no error.
 pub(crate) fn remove_if_there(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", path.display()))
-        }
-        _ => Ok(()),
-    }
+    ::files::remove_file(path)
+        .map(drop)
+        .with_context(|| format!("cannot remove {}", path.display()))
 }
 
-/// Removes the folder `path` with all that is in it; a folder that is not there is no error.
+/// Removes `path` with all that is in it; nothing there is no error.
 pub(crate) fn remove_tree_if_there(path: &Path) -> Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", path.display()))
-        }
-        _ => Ok(()),
-    }
+    ::files::remove(path).map(drop).with_context(|| format!("cannot remove {}", path.display()))
 }
 
 /// Deletes all that is in the folder `path`, but for an empty `lost+found`, which `fsck` wants.
@@ -87,6 +67,8 @@ pub(crate) fn empty_dir(path: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 use foundation::text::{count, seconds};
-use foundation::tree;
+use foundation::{checksum, tree};
 use release::Channel;
 
 use super::check::{Graph, Node};
@@ -279,8 +279,8 @@ fn key(name: &str, stages: &[Stage], run: &Run) -> Result<String> {
     });
     facts.insert("tools", format!("{:?}", versions.collect::<Vec<_>>()));
     facts.insert("environment", run.tools.environment());
-    let own = tree::digest_of_file(Path::new("/proc/self/exe"));
-    facts.insert("xtask", own.context("cannot read the program that runs")?);
+    let own = checksum::sha256(Path::new("/proc/self/exe"));
+    facts.insert("xtask", own.context("cannot read the program that runs")?.0);
     let mut variables = BTreeMap::new();
     for stage in stages {
         // A plan that can't be made is reported when the step runs.

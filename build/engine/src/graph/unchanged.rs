@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context as _, Result};
-use foundation::{atomic, tree};
+use foundation::{atomic, checksum, tree};
 use serde::{Deserialize, Serialize};
 
 use super::Stage;
@@ -144,7 +144,7 @@ impl Surroundings {
             let digest = tree::digest(root, [Path::new(path)])?;
             source.insert(path.clone(), digest);
         }
-        let own = tree::digest_of_file(Path::new("/proc/self/exe"))
+        let (own, _) = checksum::sha256(Path::new("/proc/self/exe"))
             .context("cannot read the program that runs")?;
         let shared = [
             ("xtask", own),

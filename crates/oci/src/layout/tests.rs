@@ -175,3 +175,18 @@ proptest! {
         prop_assert_eq!(write(false), write(true));
     }
 }
+
+#[test]
+fn a_failed_read_leaves_the_folder_as_it_was() {
+    struct Broken;
+    impl Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::Error::other("broken"))
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a"), "before").unwrap();
+    assert!(store(folder.path(), b"half".chain(Broken)).is_err());
+    assert_eq!(fs::read(folder.path().join("a")).unwrap(), b"before");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}

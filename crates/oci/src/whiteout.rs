@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Whiteouts: entries of a layer that delete files of lower layers (OCI image specification, "Image Layer
+//! Filesystem Changeset").
+
+const PREFIX: &[u8] = b".wh.";
+
+/// What an entry of a layer deletes, by its file name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whiteout<'a> {
+    /// `.wh..wh..opq`: all that lower layers have in the entry's folder.
+    Opaque,
+    /// `.wh.NAME`: the file or folder `NAME` in the entry's folder. `NAME` is as the layer has it, and may be
+    /// empty or `..`.
+    Name(&'a [u8]),
+    /// `.wh..wh.plnk` and the like: left-overs of AUFS, which delete nothing.
+    Nothing,
+}
+
+impl<'a> Whiteout<'a> {
+    /// The whiteout that an entry with the file name `name` is; none where it is a file.
+    pub fn of(name: &'a [u8]) -> Option<Self> {
+        Some(match name.strip_prefix(PREFIX)? {
+            b".wh..opq" => Self::Opaque,
+            deleted if deleted.starts_with(PREFIX) => Self::Nothing,
+            deleted => Self::Name(deleted),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_told_apart() {
+        for (name, expected) in [
+            (".wh..wh..opq", Some(Whiteout::Opaque)),
+            (".wh..wh.plnk", Some(Whiteout::Nothing)),
+            (".wh.gone", Some(Whiteout::Name(b"gone"))),
+            (".wh...", Some(Whiteout::Name(b".."))),
+            (".wh.", Some(Whiteout::Name(b""))),
+            ("file.wh.x", None),
+            (".wh", None),
+        ] {
+            assert_eq!(Whiteout::of(name.as_bytes()), expected, "{name}");
+        }
+    }
+}
