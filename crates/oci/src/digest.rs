@@ -10,6 +10,7 @@ use std::fmt;
 use std::io::{self, Read};
 use std::str::FromStr;
 
+use base16ct::lower::encode_string as hex;
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
 
@@ -218,20 +219,11 @@ impl Hasher {
     /// The digest of all that was appended.
     pub fn finish(self) -> Digest {
         let (algorithm, hex) = match self.0 {
-            State::Sha256(hasher) => (Algorithm::Sha256, to_hex(&hasher.finalize())),
-            State::Sha512(hasher) => (Algorithm::Sha512, to_hex(&hasher.finalize())),
+            State::Sha256(hasher) => (Algorithm::Sha256, hex(&hasher.finalize())),
+            State::Sha512(hasher) => (Algorithm::Sha512, hex(&hasher.finalize())),
         };
         Digest { algorithm, hex }
     }
-}
-
-fn to_hex(bytes: &[u8]) -> String {
-    use fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut hex, byte| {
-        // Writing to a String cannot fail.
-        write!(hex, "{byte:02x}").ok();
-        hex
-    })
 }
 
 /// Passes a stream through and checks it: its end is reached only if digest and size are right.
