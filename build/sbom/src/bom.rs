@@ -208,21 +208,7 @@ impl Edges<'_> {
 
 /// A version 8 UUID (RFC 9562, 5.8: of custom derivation) from the first 128 bits of a digest.
 pub fn uuid(digest: &Digest) -> String {
-    let mut digits: Vec<char> = digest.hex().chars().take(32).collect();
-    if let Some(version) = digits.get_mut(12) {
-        *version = '8';
-    }
-    if let Some(variant) = digits.get_mut(16) {
-        // The two highest bits are 10.
-        let low = variant.to_digit(16).unwrap_or_default() & 0b11;
-        *variant = char::from_digit(0b1000 | low, 16).unwrap_or('8');
-    }
-    let mut out = String::new();
-    for (index, digit) in digits.into_iter().enumerate() {
-        if matches!(index, 8 | 12 | 16 | 20) {
-            out.push('-');
-        }
-        out.push(digit);
-    }
-    out
+    let number = digest.hex().get(..32).and_then(|hex| u128::from_str_radix(hex, 16).ok());
+    let bytes = number.unwrap_or_default().to_be_bytes();
+    uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string()
 }

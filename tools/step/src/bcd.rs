@@ -10,7 +10,7 @@
 
 use std::fmt::Write as _;
 
-use crate::ids::Uuid;
+use uuid::Uuid;
 
 /// The boot manager's object, the same in every store (`GUID_WINDOWS_BOOTMGR`).
 const BOOT_MANAGER: &str = "{9dea862c-5cdd-4e70-acc1-f32b344d4795}";
@@ -119,9 +119,9 @@ fn device(partition: &Uuid, disk: &Uuid) -> Vec<u8> {
     for number in [6_u32, 0, 72, 0] {
         device.extend(number.to_le_bytes());
     }
-    device.extend(partition.to_guid_bytes());
+    device.extend(partition.to_bytes_le());
     device.extend([0; 8]);
-    device.extend(disk.to_guid_bytes());
+    device.extend(disk.to_bytes_le());
     device.extend([0; 16]);
     device
 }
@@ -149,8 +149,8 @@ mod tests {
         let device = device(&ids.partition(1), &ids.disk());
         assert_eq!(device.len(), 16 + 72);
         assert_eq!(device[24..28], 72_u32.to_le_bytes());
-        assert_eq!(device[32..48], ids.partition(1).to_guid_bytes());
-        assert_eq!(device[56..72], ids.disk().to_guid_bytes());
+        assert_eq!(device[32..48], ids.partition(1).to_bytes_le());
+        assert_eq!(device[56..72], ids.disk().to_bytes_le());
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! is the same each time it is made, and no two machines share an id.
 
 use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
 
 /// Where the ids of one task come from.
 #[derive(Clone, Debug)]
@@ -15,10 +16,6 @@ pub(crate) struct Ids {
     serial: String,
     recipe_sha256: String,
 }
-
-/// A UUID in the order that its text form has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Uuid([u8; 16]);
 
 impl Ids {
     /// The ids of the task with this recipe on the machine with this serial number.
@@ -43,10 +40,7 @@ impl Ids {
 
     /// A UUID of version 8, "custom" (RFC 9562, 5.8), for `purpose` and partition `number`.
     fn uuid(&self, purpose: &str, number: usize) -> Uuid {
-        let mut bytes = self.derive(purpose, number);
-        bytes[6] = (bytes[6] & 0x0f) | 0x80;
-        bytes[8] = (bytes[8] & 0x3f) | 0x80;
-        Uuid(bytes)
+        uuid::Builder::from_custom_bytes(self.derive(purpose, number)).into_uuid()
     }
 
     /// GUID of the disk in its GPT header.
@@ -81,27 +75,6 @@ impl Ids {
     }
 }
 
-impl Uuid {
-    /// The bytes as Microsoft and UEFI store a GUID: the first three fields little-endian.
-    pub(crate) fn to_guid_bytes(self) -> [u8; 16] {
-        let mut bytes = self.0;
-        bytes[..4].reverse();
-        bytes[4..6].reverse();
-        bytes[6..8].reverse();
-        bytes
-    }
-}
-
-impl std::fmt::Display for Uuid {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (i, byte) in self.0.iter().enumerate() {
-            let dash = if matches!(i, 4 | 6 | 8 | 10) { "-" } else { "" };
-            write!(f, "{dash}{byte:02x}")?;
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,12 +98,5 @@ mod tests {
         assert_eq!(lengths, [8, 4, 4, 4, 12]);
         assert_eq!(text.as_bytes()[14], b'8', "{text}");
         assert!(b"89ab".contains(&text.as_bytes()[19]), "{text}");
-    }
-
-    #[test]
-    fn guid_bytes_swap_the_first_three_fields() {
-        let uuid = Uuid(std::array::from_fn(|i| u8::try_from(i).unwrap()));
-        assert_eq!(uuid.to_string(), "00010203-0405-0607-0809-0a0b0c0d0e0f");
-        assert_eq!(uuid.to_guid_bytes(), [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15]);
     }
 }
