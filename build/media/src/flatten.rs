@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 
 use anyhow::{Context as _, Result};
-use oci::Layout;
 use oci::spec::{Descriptor, ImageManifest};
+use oci::{Layout, Whiteout};
 use tar::EntryType;
 
 use super::layer;
@@ -116,17 +116,24 @@ fn hidden(layout: &Layout, descriptor: &Descriptor) -> Result<Hidden> {
         let entry = entry.context("a layer is malformed")?;
         let path = plain(&entry)?;
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
-        if name == ".wh..wh..opq" {
-            hidden.opaque.insert(folder.to_owned());
-        } else if let Some(gone) = name.strip_prefix(".wh.") {
-            let gone = if folder.is_empty() { gone.to_owned() } else { format!("{folder}/{gone}") };
-            hidden.paths.insert(gone.clone());
-            hidden.whole.insert(gone);
-        } else {
-            if !entry.header().entry_type().is_dir() {
-                hidden.whole.insert(path.clone());
+        match Whiteout::of(name.as_bytes()) {
+            Some(Whiteout::Opaque) => {
+                hidden.opaque.insert(folder.to_owned());
             }
-            hidden.paths.insert(path);
+            Some(Whiteout::Name(gone)) => {
+                let gone = String::from_utf8_lossy(gone);
+                let gone =
+                    if folder.is_empty() { gone.into_owned() } else { format!("{folder}/{gone}") };
+                hidden.paths.insert(gone.clone());
+                hidden.whole.insert(gone);
+            }
+            Some(Whiteout::Nothing) => {}
+            None => {
+                if !entry.header().entry_type().is_dir() {
+                    hidden.whole.insert(path.clone());
+                }
+                hidden.paths.insert(path);
+            }
         }
     }
     Ok(hidden)
@@ -140,7 +147,7 @@ fn plain<R: Read>(entry: &tar::Entry<'_, R>) -> Result<String> {
 }
 
 fn is_whiteout(path: &str) -> bool {
-    path.rsplit('/').next().is_some_and(|name| name.starts_with(".wh."))
+    path.rsplit('/').next().is_some_and(|name| Whiteout::of(name.as_bytes()).is_some())
 }
 
 /// The folders that `path` lies in, the nearest first.

@@ -8,8 +8,8 @@ use std::io::Read;
 
 use anyhow::{Context as _, Result};
 use debian::root::RootFacts;
-use oci::Layout;
 use oci::spec::ImageManifest;
+use oci::{Layout, Whiteout};
 
 use super::layer;
 
@@ -53,10 +53,9 @@ fn files(
             let mut entry = entry.context("a layer is malformed")?;
             let path = entry.path()?.to_string_lossy().trim_start_matches("./").to_owned();
             if let Some((folder, name)) = path.rsplit_once('/')
-                && let Some(gone) = name.strip_prefix(".wh.")
+                && let Some(Whiteout::Name(gone)) = Whiteout::of(name.as_bytes())
             {
-                // OCI image specification, "Whiteouts".
-                files.remove(&format!("{folder}/{gone}"));
+                files.remove(&format!("{folder}/{}", String::from_utf8_lossy(gone)));
             }
             if entry.header().entry_type().is_file() && wanted(&path) {
                 let mut bytes = Vec::new();

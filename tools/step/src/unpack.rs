@@ -21,6 +21,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use oci::Whiteout;
 use rustix::fs::{FileType, makedev};
 use tar::EntryType;
 
@@ -29,12 +30,6 @@ use self::attributes::{Attributes, Owner};
 use self::root::{Place, Root};
 use crate::image::Image;
 use crate::progress::Progress;
-
-/// Marks an entry that deletes a file of a lower layer (OCI image specification, "Image Layer Filesystem
-/// Changeset").
-const WHITEOUT: &[u8] = b".wh.";
-/// Marks a folder whose contents in lower layers are gone.
-const OPAQUE: &[u8] = b".wh..wh..opq";
 
 /// Unpacks all layers of `image` into the empty folder `root`.
 pub(crate) fn unpack(image: &Image, root: &Path) -> Result<()> {
@@ -85,16 +80,11 @@ impl Layer<'_> {
             return Ok(());
         };
         let parent = path.parent().unwrap_or(Path::new(""));
-        if last.as_bytes() == OPAQUE {
-            return self.empty(parent);
-        }
-        if let Some(deleted) = last.as_bytes().strip_prefix(WHITEOUT) {
-            // `.wh..wh.plnk` and the like are left-overs of AUFS and delete nothing.
-            return if deleted.starts_with(WHITEOUT) {
-                Ok(())
-            } else {
-                self.delete(&parent.join(whiteout_target(deleted)?))
-            };
+        match Whiteout::of(last.as_bytes()) {
+            Some(Whiteout::Opaque) => return self.empty(parent),
+            Some(Whiteout::Name(name)) => return self.delete(&parent.join(whiteout_target(name)?)),
+            Some(Whiteout::Nothing) => return Ok(()),
+            None => {}
         }
         let place = self.root.place(path)?;
         if is_folder {
