@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 
+use crate::contents::Contents;
 use crate::download::Download;
 use crate::grub;
 use crate::image::Source;
-use crate::plan::{Contents, Program};
+use crate::program::Program;
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

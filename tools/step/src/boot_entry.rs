@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::command;
-use crate::plan::Program;
+use crate::program::Program;
 
 /// Where the kernel shows the firmware's variables; there is nothing without UEFI.
 const VARIABLES: &str = "/sys/firmware/efi/efivars";

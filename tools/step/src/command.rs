@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::plan::Program;
+use crate::program::Program;
 
 /// Lines of output that an error repeats; the tools used here say what went wrong at the end.
 const SHOWN_LINES: usize = 20;

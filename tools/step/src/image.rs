@@ -201,3 +201,22 @@ impl Read for Counted<'_> {
         Ok(n)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// A reference that the client takes and that names a tag or a digest is valid in a recipe.
+        #[test]
+        fn the_grammars_of_recipes_and_of_the_client_agree(
+            text in "([a-zA-Z0-9.:-]{1,9}/)?[a-z0-9._/-]{1,9}(:[A-Za-z0-9._-]{1,6})?(@sha256:[0-9a-f]{64})?",
+        ) {
+            let named = |it: Reference| it.tag.is_some() || it.digest.is_some();
+            let client = text.parse::<Reference>().is_ok_and(named);
+            prop_assert!(!client || text.parse::<recipe::OciReference>().is_ok(), "{text}");
+        }
+    }
+}

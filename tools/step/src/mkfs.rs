@@ -6,7 +6,7 @@
 use recipe::Format;
 
 use crate::ids::Ids;
-use crate::plan::Program;
+use crate::program::Program;
 use crate::volumes::Volume;
 
 /// Times that mtools and `mkfs.vfat` write: 1980-01-01, the first that FAT can hold.

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
 
 use crate::command;
-use crate::plan::Program;
+use crate::program::Program;
 
 /// The file systems that this step has mounted, oldest first.
 #[derive(Default)]

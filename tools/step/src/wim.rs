@@ -17,7 +17,7 @@ use rustix::fs::statvfs;
 use crate::arrange::MIB;
 use crate::command;
 use crate::image::{Image, Layer};
-use crate::plan::Program;
+use crate::program::Program;
 use crate::progress::Progress;
 
 /// First bytes of a pipable WIM (wimlib's `include/wimlib/header.h`).

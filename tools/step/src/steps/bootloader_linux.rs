@@ -12,10 +12,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 
 use crate::action::{Action, Alternative};
+use crate::contents::Contents;
 use crate::fstab::fstab;
 use crate::grub::Boot;
 use crate::mkfs::mtools;
-use crate::plan::{Contents, Plan, Program};
+use crate::plan::Plan;
+use crate::program::Program;
 use crate::roots::Root;
 use crate::task::Task;
 use crate::volumes::{self, Role, Volume};

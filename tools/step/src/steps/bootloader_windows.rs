@@ -11,7 +11,8 @@ use anyhow::{Context as _, Result};
 use crate::action::Action;
 use crate::bcd::{self, Partitions};
 use crate::mkfs::mtools;
-use crate::plan::{Plan, Program};
+use crate::plan::Plan;
+use crate::program::Program;
 use crate::task::Task;
 use crate::volumes::{self, Role};
 

@@ -12,9 +12,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use crate::action::Action;
+use crate::contents::Contents;
 use crate::files::temporary_for;
 use crate::mkfs::{mkfs_vfat, mtools};
-use crate::plan::{Contents, Plan};
+use crate::plan::Plan;
 use crate::roots::Root;
 use crate::task::Task;
 use crate::volumes::{self, CIDATA, Role};

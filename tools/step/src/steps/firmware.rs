@@ -11,7 +11,8 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::action::Action;
 use crate::download::Download;
-use crate::plan::{Plan, Program};
+use crate::plan::Plan;
+use crate::program::Program;
 use crate::task::Task;
 
 /// Options of the step.

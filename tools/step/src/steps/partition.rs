@@ -10,7 +10,8 @@ use crate::action::Action;
 use crate::arrange::{Extent, MIB, arrange};
 use crate::disk::{self, DiskFacts};
 use crate::mkfs::mkfs;
-use crate::plan::{Plan, Program};
+use crate::plan::Plan;
+use crate::program::Program;
 use crate::task::Task;
 use crate::volumes::Volume;
 
