@@ -129,16 +129,14 @@ fn skopeo_logs_in() {
 
 #[test]
 fn oras_attaches_and_discovers() {
-    if !test_support::have(&["oras"]) {
-        return;
-    }
+    let Some(oras) = test_support::find("oras") else { return };
     let service = Service::start();
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("sbom.json"), "{}").unwrap();
     fs::write(folder.path().join("file.txt"), bytes(100_000)).unwrap();
     let image = format!("{}/tools/x:v1", service.client.host());
     let oras =
-        |arguments: &[&str]| run(Command::new("oras").args(arguments).current_dir(folder.path()));
+        |arguments: &[&str]| run(Command::new(&oras).args(arguments).current_dir(folder.path()));
     oras(&["push", "--plain-http", &image, "file.txt:text/plain"]);
     let kind = "application/vnd.cyclonedx+json";
     oras(&[
