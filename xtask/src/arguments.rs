@@ -49,17 +49,17 @@ pub(crate) fn verbose() -> Arg {
 
 /// Answers questions.
 pub(crate) fn yes() -> Arg {
-    flag("yes").short('y').help("Answer questions with yes; CI=true does too")
+    flag("yes").short('y').help("Answer every question with yes, as CI=true does")
 }
 
 /// Plans and does nothing.
 pub(crate) fn dry_run() -> Arg {
-    flag("dry-run").help("Show what would run, read and be written, and do nothing")
+    flag("dry-run").help("Show the plan: commands, inputs and outputs; change nothing")
 }
 
 /// The result for programs.
 pub(crate) fn json() -> Arg {
-    flag("json").help("Write the result as JSON on standard output")
+    flag("json").help("Print the result as JSON")
 }
 
 /// What every command takes that runs steps.
@@ -70,14 +70,16 @@ pub(crate) fn of_every_run() -> Vec<Arg> {
             .long("plan")
             .value_name("FORMAT")
             .value_parser(["json"])
-            .help("Write the same as JSON on standard output, and do nothing"),
+            .help("Print the plan in this format; change nothing"),
         json(),
         Arg::new("jobs")
             .long("jobs")
             .short('j')
             .value_name("N")
             .value_parser(value_parser!(NonZeroUsize))
-            .help("How many steps and images are worked on at the same time [default: the processors]"),
+            .help(
+                "Number of steps and images to work on in parallel [default: number of processors]",
+            ),
         verbose(),
         yes(),
     ];
@@ -89,8 +91,8 @@ pub(crate) fn of_pipelines() -> [Arg; 2] {
     [
         flag("keep-going")
             .overrides_with("fail-fast")
-            .help("Continue with what does not depend on a failed step (this is the default)"),
-        flag("fail-fast").help("Start no further step once one has failed"),
+            .help("Continue with steps that do not depend on a failed one (default)"),
+        flag("fail-fast").help("Start no step after one has failed"),
     ]
 }
 
@@ -114,23 +116,20 @@ pub(crate) fn add(verb: Command, arguments: &BTreeSet<Argument>) -> Command {
 pub(crate) fn of_validate(verb: Command) -> Command {
     verb.args([
         flag("changed").help(
-            "Run only gates that compile nothing, and of these only those that a file \
-             concerns which differs from the last commit",
+            "Run only the gates that compile nothing and check files that differ from the last \
+             commit",
         ),
         fix(),
-        flag("staged").conflicts_with_all(["changed", "fix"]).help(
-            "Run the gates of --changed on the index, which is what would be committed; for a \
-             commit hook",
-        ),
+        flag("staged")
+            .conflicts_with_all(["changed", "fix"])
+            .help("Run the gates of --changed on the index, for a commit hook"),
     ])
 }
 
 /// Of `release`.
 pub(crate) fn of_release(verb: Command) -> Command {
     verb.args([
-        flag("snapshot").help(
-            "Build any commit for trying out, without the gates: never a release, no tag needed",
-        ),
+        flag("snapshot").help("Build a snapshot of any commit, without gates and without a tag"),
         Arg::new("tag").long("tag").value_name("TAG").conflicts_with("snapshot").help(
             "Release this tag of the commit [default: the tag that CI runs for, else the \
              stable one]",
@@ -141,7 +140,7 @@ pub(crate) fn of_release(verb: Command) -> Command {
 /// Of `dist`.
 pub(crate) fn of_dist(verb: Command) -> Command {
     let split = flag("split")
-        .help("Build a part of a release, for --merge on another machine: without SHA256SUMS");
+        .help("Build part of a release, without SHA256SUMS, for --merge on another machine");
     MergeArguments::augment_args(BuildArguments::augment_args(verb)).arg(split)
 }
 
@@ -152,11 +151,7 @@ pub(crate) fn of_determinism(verb: Command) -> Command {
 
 /// Of `ci pr`.
 pub(crate) fn of_pull_request(verb: Command) -> Command {
-    verb.arg(
-        flag("iso").help(
-            "Build the maintenance OS and its live ISO too, as a label of the change asks for",
-        ),
-    )
+    verb.arg(flag("iso").help("Build the maintenance OS and its live ISO too"))
 }
 
 /// Of a pipeline that takes what its steps share, and nothing else.
@@ -175,7 +170,7 @@ fn engine(jobs: Vec<Job>) -> Arg {
         .value_name("JOB=NAME")
         .action(ArgAction::Append)
         .value_parser(move |text: &str| Choice::parse(text, &jobs))
-        .help(format!("Use another engine than release.toml names; one of {values}"))
+        .help(format!("Use this engine in place of the one in release.toml; one of {values}"))
 }
 
 fn accelerator() -> Arg {
@@ -183,7 +178,7 @@ fn accelerator() -> Arg {
         .long("accel")
         .value_name("NAME")
         .value_parser(Accelerator::ALL.map(Accelerator::option))
-        .help("What executes the machine's instructions [default: KVM where it runs the firmware]")
+        .help("Accelerator of the virtual machine [default: kvm if it runs the firmware, else tcg]")
 }
 
 fn target() -> Arg {
@@ -191,5 +186,5 @@ fn target() -> Arg {
         .long("target")
         .value_name("ARCHITECTURE")
         .value_parser(["x86_64", "aarch64", "all"])
-        .help("What to build for [default: this machine]")
+        .help("Architecture to build for [default: this machine]")
 }

@@ -4,6 +4,7 @@
 //! The command line and nothing else: what it may say, and what it said.
 
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::num::NonZeroUsize;
 
 use assemble::images::update_lock::UpdateLock;
@@ -96,11 +97,79 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  done
   1  a gate or a step failed, or the run was stopped
-  2  the command line, release.toml or the workspace is not as it has to be
+  2  wrong usage, or an error in release.toml or the workspace
   3  done, but something did not run";
+
+/// The commands by what they are for, in the order of `--help`.
+const GROUPS: [(&str, &[&str]); 5] = [
+    (
+        "Check",
+        &[
+            "validate",
+            "ci",
+            "fmt",
+            "lint",
+            "test",
+            "coverage",
+            "headers",
+            "layers",
+            "licenses",
+            "audit",
+            "deadcode",
+            "schema",
+            "containers",
+            "workflows",
+            "secrets",
+            "docs",
+            "fuzz",
+        ],
+    ),
+    (
+        "Build",
+        &[
+            "dist",
+            "build",
+            "package",
+            "images",
+            "maintenance",
+            "iso",
+            "test-artifacts",
+            "sbom",
+            "checksums",
+            "determinism",
+        ],
+    ),
+    ("Publish", &["release", "sign", "attest", "publish", "verify", "version", "notes"]),
+    ("Try", &["smoke"]),
+    ("Set up", &["setup", "doctor", "clean", "completions"]),
+];
 
 /// The whole command line.
 pub(crate) fn command() -> Command {
+    let command = ungrouped();
+    let template = help_template(&command);
+    command.help_template(template)
+}
+
+/// A template of clap with the commands of each group under its heading, which clap lists as one group.
+fn help_template(command: &Command) -> StyledStr {
+    let styles = command.get_styles();
+    let (header, literal) = (styles.get_header(), styles.get_literal());
+    let mut text = "{about-with-newline}\n{usage-heading} {usage}\n".to_owned();
+    for (title, names) in GROUPS {
+        // Writing to a String can't fail.
+        let _infallible = write!(text, "\n{header}{title}:{header:#}\n");
+        for name in names {
+            let about = command.find_subcommand(name).and_then(Command::get_about);
+            let about = about.map(ToString::to_string).unwrap_or_default();
+            let _infallible = writeln!(text, "  {literal}{name:<15}{literal:#} {about}");
+        }
+    }
+    text.push_str("\n{options}{after-help}");
+    StyledStr::from(text)
+}
+
+fn ungrouped() -> Command {
     let ci = CI.iter().map(|pipeline| {
         let shown = format!("ci {}", pipeline.name);
         of_pipeline(pipeline.name, &shown, pipeline)
@@ -116,11 +185,11 @@ pub(crate) fn command() -> Command {
         .subcommands(PIPELINES.iter().map(|it| of_pipeline(it.name, it.name, it)))
         .subcommand(group(
             "ci",
-            "Run a pipeline as the workflows do: a gate that could not run has failed",
+            "Run a pipeline as CI does: a gate that could not run fails",
             "pr",
             ci,
         ))
-        .subcommand(group("smoke", "Use what was built as its users do", "registry", smoke))
+        .subcommand(group("smoke", "Test what was built as its users use it", "registry", smoke))
         .subcommands(STEPS.iter().map(|step| of_step(step.name(), step.name(), *step)))
         .subcommand(setup())
         .subcommand(
@@ -165,7 +234,7 @@ pub(crate) fn command() -> Command {
             .arg(arguments::json()),
         )
         .subcommand(
-            verb("clean", "clean", "Remove what builds and runs left below target/", "--dry-run")
+            verb("clean", "clean", "Remove build output below target/", "--dry-run")
                 .arg(arguments::dry_run()),
         )
         .subcommand(

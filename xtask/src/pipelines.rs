@@ -143,7 +143,7 @@ pub(crate) const PIPELINES: &[Pipeline] = &[
     },
     Pipeline {
         name: "release",
-        about: "Run every gate, then build, sign, publish and verify a release",
+        about: "Build, sign, publish and verify a release; without --snapshot, run every gate first",
         example: "--snapshot",
         own: arguments::of_release,
         preset: Preset::Nothing,
@@ -159,7 +159,7 @@ pub(crate) const PIPELINES: &[Pipeline] = &[
     },
     Pipeline {
         name: "determinism",
-        about: "Build everything twice, the second time elsewhere and otherwise, and compare",
+        about: "Build everything twice under variations, and compare every byte",
         example: "",
         own: arguments::of_determinism,
         preset: Preset::Nothing,
@@ -173,7 +173,7 @@ pub(crate) const CI: &[Pipeline] = &[PULL_REQUEST, NIGHTLY];
 /// `cargo xtask ci pr --iso`.
 pub(crate) const PULL_REQUEST_WITH_ISO: Pipeline = Pipeline {
     name: "pr",
-    about: "What a pull request has to pass, and that the live ISO can be built",
+    about: "Run every gate, and build binaries, images and the live ISO",
     example: "--iso",
     own: arguments::none,
     preset: Preset::Nothing,
@@ -182,7 +182,7 @@ pub(crate) const PULL_REQUEST_WITH_ISO: Pipeline = Pipeline {
 
 const PULL_REQUEST: Pipeline = Pipeline {
     name: "pr",
-    about: "What a pull request has to pass",
+    about: "Run every gate, and build binaries and images",
     example: "--iso",
     own: arguments::of_pull_request,
     preset: Preset::Nothing,
@@ -191,7 +191,7 @@ const PULL_REQUEST: Pipeline = Pipeline {
 
 const NIGHTLY: Pipeline = Pipeline {
     name: "nightly",
-    about: "What takes too long for a pull request: faults at random, fuzzing, every machine",
+    about: "Run what takes too long for a pull request: random faults, fuzzing, every boot mode",
     example: "",
     own: arguments::none,
     preset: Preset::Everything,
@@ -214,7 +214,7 @@ const NIGHTLY: Pipeline = Pipeline {
 /// `cargo xtask validate --changed`, and `--staged` for the commit hook: what compiles nothing.
 pub(crate) const HOOK: Pipeline = Pipeline {
     name: "validate",
-    about: "Run the gates that a commit concerns and that compile nothing",
+    about: "Run the gates of changed files that compile nothing",
     example: "--changed",
     own: arguments::none,
     preset: Preset::Nothing,

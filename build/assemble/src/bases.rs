@@ -18,7 +18,7 @@ impl Step for Bases {
     }
 
     fn about(&self) -> &'static str {
-        "make the bases of the images and install their packages"
+        "build the image bases and install their packages"
     }
 
     fn can_be_up_to_date(&self) -> bool {

@@ -66,7 +66,7 @@ impl Step for Build {
 
     fn about(&self) -> &'static str {
         match self.part {
-            Part::All => "build the binaries as they are delivered, and check their ELF headers",
+            Part::All => "build the release binaries and check their ELF headers",
             Part::InImages => "build the binaries that images hold, and check their ELF headers",
             Part::NotInImages => "build the other binaries, and check their ELF headers",
         }
@@ -166,7 +166,7 @@ impl Build {
 /// What pipelines take that build binaries.
 #[derive(Default, Args)]
 pub struct BuildArguments {
-    /// Build this binary alone; may be repeated [default: all]
+    /// Build this binary only; may be repeated [default: all]
     #[arg(long, value_name = "NAME")]
     pub bin: Vec<String>,
 }

@@ -40,10 +40,10 @@ pub struct Images;
 /// What `cargo xtask images` alone takes.
 #[derive(Default, Args)]
 pub struct ImagesArguments {
-    /// The images to build, such as tools/sgdisk [default: all]
+    /// Images to build, such as tools/sgdisk [default: all]
     #[arg(value_name = "NAME")]
     pub name: Vec<String>,
-    /// Push what was built to a registry, unsigned, for trying it [default: registry of [product] in release.toml]
+    /// Push the images, unsigned, to a registry for testing [default: registry of [product] in release.toml]
     #[arg(
         long,
         value_name = "HOST/PREFIX",
@@ -57,7 +57,7 @@ pub struct ImagesArguments {
 /// What commands that make the maintenance OS take.
 #[derive(Default, Args)]
 pub struct BindArguments {
-    /// Put the tool images that are built into it, for sites without a registry of them
+    /// Include the tool images, for sites without a registry
     #[arg(long)]
     pub bind_tools: bool,
 }
@@ -73,7 +73,7 @@ impl Step for Images {
     }
 
     fn about(&self) -> &'static str {
-        "build the tool images, each as an OCI layout"
+        "build the tool images as OCI layouts"
     }
 
     fn example(&self) -> &'static str {
@@ -87,7 +87,7 @@ impl Step for Images {
     fn own_arguments(&self, command: Command) -> Command {
         let update_lock = flag("update-lock")
             .conflicts_with_all(["push", "engine", "target", "name"])
-            .help("Build nothing; lock the packages that the mirror has now, for the next build");
+            .help("Update the lock to the packages on the mirror; build nothing");
         ImagesArguments::augment_args(command).arg(update_lock)
     }
 

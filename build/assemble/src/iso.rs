@@ -35,7 +35,7 @@ impl Step for Iso {
     }
 
     fn about(&self) -> &'static str {
-        "make the live ISO of the maintenance OS"
+        "build the live ISO of the maintenance OS"
     }
 
     fn example(&self) -> &'static str {

@@ -26,8 +26,7 @@ pub struct Merge;
 /// What pipelines take that put parts together.
 #[derive(Default, Args)]
 pub struct MergeArguments {
-    /// Build nothing; put the parts in these folders together, which are of this very commit and together all of a
-    /// release
+    /// Merge the parts of one release in these folders, built from this commit; build nothing
     #[arg(
         long,
         value_name = "DIR",
@@ -44,7 +43,7 @@ impl Step for Merge {
     }
 
     fn about(&self) -> &'static str {
-        "put parts of one release together, which several machines have built"
+        "merge the parts of one release that several machines have built"
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {

@@ -36,7 +36,7 @@ impl Step for Package {
     }
 
     fn about(&self) -> &'static str {
-        "put the binaries into archives, .deb and .rpm, with configuration, unit and licence"
+        "package the binaries as tar.gz, .deb and .rpm, with configuration, unit and licence"
     }
 
     fn example(&self) -> &'static str {

@@ -20,7 +20,7 @@ impl Step for Programs {
     }
 
     fn about(&self) -> &'static str {
-        "compile the programs that package, sign, publish and verify"
+        "compile notary and packager"
     }
 
     fn can_be_up_to_date(&self) -> bool {

@@ -37,7 +37,7 @@ impl Step for Sbom {
     }
 
     fn about(&self) -> &'static str {
-        "write the bills of materials (CycloneDX, SPDX) of each binary, package, image and ISO"
+        "write SBOMs (CycloneDX, SPDX) of each binary, package, image and ISO"
     }
 
     fn example(&self) -> &'static str {

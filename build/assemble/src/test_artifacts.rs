@@ -46,7 +46,7 @@ impl Step for TestArtifacts {
     }
 
     fn about(&self) -> &'static str {
-        "make operating systems for tests of installing one, which are of no release"
+        "build OS images for provisioning tests; no release contains them"
     }
 
     fn example(&self) -> &'static str {

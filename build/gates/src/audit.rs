@@ -45,7 +45,7 @@ impl Step for Audit {
     }
 
     fn about(&self) -> &'static str {
-        "stop crates and packages of images with known vulnerabilities"
+        "find known vulnerabilities in crates and image packages"
     }
 
     fn is_gate(&self) -> bool {

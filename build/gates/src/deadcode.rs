@@ -19,7 +19,7 @@ impl Step for Deadcode {
     }
 
     fn about(&self) -> &'static str {
-        "stop public items and dependencies that nothing uses"
+        "find unused public items and dependencies"
     }
 
     fn is_gate(&self) -> bool {

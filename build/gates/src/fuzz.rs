@@ -35,10 +35,10 @@ pub struct Fuzz;
 
 #[derive(Default, Args)]
 struct FuzzArguments {
-    /// The fuzz targets to run, such as iso [default: all]
+    /// Fuzz targets to run, such as iso [default: all]
     #[arg(value_name = "NAME")]
     name: Vec<String>,
-    /// How long each fuzz target runs [default: 60]
+    /// Seconds to run each fuzz target [default: 60]
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
     seconds: Option<u32>,
 }

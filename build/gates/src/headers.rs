@@ -23,7 +23,7 @@ pub struct Headers;
 
 #[derive(Default, Args)]
 struct HeadersArguments {
-    /// Look at every file, not only at those that differ from the main branch; `ci` does
+    /// Check every file, as `ci` does [default: files that differ from the main branch]
     #[arg(long)]
     all: bool,
 }

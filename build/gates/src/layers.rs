@@ -19,7 +19,7 @@ impl Step for Layers {
     }
 
     fn about(&self) -> &'static str {
-        "stop dependencies that go up the order of crates, and circles of imports"
+        "check the order of crates, and find import circles"
     }
 
     fn is_gate(&self) -> bool {

@@ -27,7 +27,7 @@ impl Step for Licenses {
     }
 
     fn about(&self) -> &'static str {
-        "stop crates and packages of images whose licence is not compatible with AGPL-3.0"
+        "check that licences of crates and image packages are compatible with AGPL-3.0"
     }
 
     fn is_gate(&self) -> bool {

@@ -21,7 +21,7 @@ impl Step for Lint {
     }
 
     fn about(&self) -> &'static str {
-        "check that clippy, rustdoc, shellcheck, Quadlet and systemd have nothing to say"
+        "run clippy, rustdoc, shellcheck, and the checkers of Quadlet and systemd"
     }
 
     fn example(&self) -> &'static str {

@@ -35,7 +35,7 @@ impl Step for Schema {
     }
 
     fn about(&self) -> &'static str {
-        "hold recipes against the schema and the one before, and its changes against the version"
+        "validate recipes, and check schema changes against the version"
     }
 
     fn is_gate(&self) -> bool {

@@ -19,7 +19,7 @@ impl Step for Secrets {
     }
 
     fn about(&self) -> &'static str {
-        "stop keys, tokens and passwords in the source"
+        "find keys, tokens and passwords in the source"
     }
 
     fn is_gate(&self) -> bool {

@@ -27,7 +27,7 @@ impl Step for Soak {
     }
 
     fn about(&self) -> &'static str {
-        "run the tests that take long: faults at random, and large contents"
+        "run the long tests: random faults and large contents"
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {

@@ -41,7 +41,7 @@ impl Step for SmokeFaults {
     }
 
     fn about(&self) -> &'static str {
-        "publish to a full disk, and kill publisher and registry in the middle"
+        "publish to a full disk, and kill publisher and registry during a push"
     }
 
     fn arguments(&self) -> &'static [Argument] {

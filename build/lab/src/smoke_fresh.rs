@@ -19,7 +19,7 @@ impl Step for SmokeFresh {
     }
 
     fn about(&self) -> &'static str {
-        "run the commands of the README on bare Debian machines"
+        "run the README commands on bare Debian machines"
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {

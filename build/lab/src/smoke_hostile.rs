@@ -38,7 +38,7 @@ impl Step for SmokeHostile {
     }
 
     fn about(&self) -> &'static str {
-        "attack the controller from its network, while health, reports and jobs stay served"
+        "attack the controller while it serves health, reports and jobs"
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {

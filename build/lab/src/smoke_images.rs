@@ -44,7 +44,7 @@ impl Step for SmokeImages {
     }
 
     fn about(&self) -> &'static str {
-        "start every tool image, see its plans and programs, and have it install systems for tests"
+        "run every tool image, check its plans and programs, and install test systems"
     }
 
     fn example(&self) -> &'static str {

@@ -40,7 +40,7 @@ pub struct SmokeIso {
 
 #[derive(Default, Args)]
 struct MachineArguments {
-    /// The machines to start, such as bios [default: all]
+    /// Machines to start, such as bios [default: all]
     #[arg(value_name = "NAME")]
     name: Vec<String>,
 }

@@ -53,7 +53,7 @@ impl Step for SmokeProvision {
     }
 
     fn about(&self) -> &'static str {
-        "provision a virtual machine behind a BMC that nobody here wrote"
+        "provision a virtual machine through a public Redfish emulator"
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {

@@ -25,7 +25,7 @@ impl Step for SmokeSbom {
     }
 
     fn about(&self) -> &'static str {
-        "look for packages with syft that the bills of materials do not have"
+        "compare the SBOMs with the packages that syft finds"
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {

@@ -30,7 +30,7 @@ impl Step for SmokeTestArtifacts {
     }
 
     fn about(&self) -> &'static str {
-        "start the Linux for tests in a virtual machine"
+        "boot the test Linux in a virtual machine"
     }
 
     fn example(&self) -> &'static str {

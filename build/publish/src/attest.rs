@@ -18,7 +18,7 @@ impl Step for Attest {
     }
 
     fn about(&self) -> &'static str {
-        "write and sign the provenance of every file and image"
+        "write and sign SLSA provenance of every file and image"
     }
 
     fn example(&self) -> &'static str {

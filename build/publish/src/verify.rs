@@ -60,7 +60,7 @@ impl Step for Verify {
     }
 
     fn about(&self) -> &'static str {
-        "verify the release from what the registry serves, and the public key or who signed"
+        "verify the published release against a public key or an identity"
     }
 
     fn example(&self) -> &'static str {

@@ -36,7 +36,7 @@ const REPORT: &str = "target/xtask/determinism.json";
 /// What pipelines take that build twice.
 #[derive(Default, Args)]
 pub struct RebuildArguments {
-    /// Build once, and compare with the earlier build of the same commit that has this release.json
+    /// Compare with the earlier build of this commit that has this release.json, instead of building twice
     #[arg(long, value_name = "FILE", value_parser = PathBufValueParser::new().map(absolute))]
     pub against: Option<PathBuf>,
 }
@@ -47,7 +47,7 @@ impl Step for Rebuild {
     }
 
     fn about(&self) -> &'static str {
-        "build again, elsewhere and otherwise, and compare every byte"
+        "build again under variations and compare every byte"
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {

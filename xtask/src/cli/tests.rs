@@ -22,6 +22,35 @@ fn the_command_line_is_sound() {
 }
 
 #[test]
+fn every_command_is_in_one_group() {
+    let mut grouped: Vec<_> = GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+    grouped.sort_unstable();
+    let command = command();
+    let mut all: Vec<_> = command.get_subcommands().map(Command::get_name).collect();
+    all.sort_unstable();
+    assert_eq!(grouped, all);
+}
+
+/// Every word that `--help` shows, in one file: what changes there is seen in review.
+#[test]
+fn help_texts_are_as_recorded() {
+    fn render(command: &mut Command, path: &str, into: &mut String) {
+        let help = command.render_help().to_string();
+        writeln!(into, "$ {path} --help\n{}\n", help.trim_end()).unwrap();
+        let names: Vec<_> = command.get_subcommands().map(|it| it.get_name().to_owned()).collect();
+        for name in names {
+            let Some(inner) = command.find_subcommand_mut(&name) else { continue };
+            render(inner, &format!("{path} {name}"), into);
+        }
+    }
+    let mut command = command();
+    command.build();
+    let mut text = String::new();
+    render(&mut command, "cargo xtask", &mut text);
+    insta::assert_snapshot!("help", text);
+}
+
+#[test]
 fn every_command_has_an_example() {
     for verb in command().get_subcommands() {
         let help = verb.clone().render_help().to_string();

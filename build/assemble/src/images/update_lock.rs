@@ -26,7 +26,7 @@ impl Step for UpdateLock {
     }
 
     fn about(&self) -> &'static str {
-        "lock the packages of the tool images, as the mirror has them now"
+        "lock the packages of the tool images to the versions on the mirror"
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
