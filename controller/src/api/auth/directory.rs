@@ -6,21 +6,11 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::group::Group;
 use super::{Identity, Role, TokenKey};
 use crate::config::ApiConfig;
-use crate::labels::{Labels, Scope};
+use crate::labels::Scope;
 use crate::registry::users::Users;
-
-/// Servers that have these labels, and the users that are limited to them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Group {
-    /// By which tokens name it.
-    pub name: String,
-    /// The servers that have all of these.
-    pub labels: Labels,
-    /// Users that may see and use the servers of their groups alone.
-    pub users: Vec<String>,
-}
 
 /// The files, read.
 pub(crate) struct Directory {

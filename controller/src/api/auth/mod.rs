@@ -4,6 +4,7 @@
 //! Who may use the API: people with a password, programs with a token. Without either nobody may.
 
 mod directory;
+mod group;
 mod token;
 
 use std::net::IpAddr;
@@ -19,7 +20,7 @@ use crate::metrics::Interface;
 use crate::registry::users::Credentials;
 
 pub(crate) use directory::Directory;
-pub use directory::Group;
+pub use group::Group;
 pub use token::{AUDIENCE, Grant, Issued, KeyError, TokenKey};
 
 /// What somebody may do. Each role may do what those before it may.
