@@ -43,7 +43,7 @@ pub struct ImagesArguments {
     /// Images to build, such as tools/sgdisk [default: all]
     #[arg(value_name = "NAME")]
     pub name: Vec<String>,
-    /// Push the images, unsigned, to a registry for testing [default: registry of [product] in release.toml]
+    /// Push the images, unsigned, to a registry for testing [default: the registry in release.toml]
     #[arg(
         long,
         value_name = "HOST/PREFIX",

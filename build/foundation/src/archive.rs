@@ -82,7 +82,7 @@ pub fn files(path: &Path) -> Result<BTreeMap<String, String>> {
 /// The same for an archive that is read from `stream`.
 ///
 /// # Errors
-/// As [`files`].
+/// As [`files()`].
 pub fn files_in(stream: impl Read) -> Result<BTreeMap<String, String>> {
     let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(stream));
     let mut files = BTreeMap::new();

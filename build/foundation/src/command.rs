@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A command as data: what a plan shows, a log repeats and [`engine::tool`] runs.
+//! A command as data: what a plan shows, a log repeats and `engine::tool` runs.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};

@@ -52,18 +52,25 @@ fn refused(program: &Path, words: &[String]) -> Option<String> {
     (!output.status.success()).then(|| String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
+/// The headings of commands in help texts: clap's own, and the groups of xtask.
+const GROUPS: [&str; 6] = ["Commands:", "Check:", "Build:", "Publish:", "Try:", "Set up:"];
+
 /// The flags in the help of `program` and of all its commands.
 fn flags(program: &Path, command: &[&str], found: &mut BTreeSet<String>) {
     let output = Command::new(program).args(command).arg("--help").output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
     found.extend(words.filter(|word| word.starts_with("--")).map(str::to_owned));
-    let commands = text.lines().skip_while(|line| *line != "Commands:").skip(1);
-    let commands = commands.take_while(|line| !line.is_empty());
-    // A line that is indented further goes on with the text of the one before.
-    for line in commands.filter(|line| !line.starts_with("   ")) {
-        if let Some(name) = line.split_whitespace().next().filter(|name| *name != "help") {
-            flags(program, &[command, &[name]].concat(), found);
+    for section in text.split("\n\n") {
+        let mut lines = section.lines();
+        if !lines.next().is_some_and(|heading| GROUPS.contains(&heading)) {
+            continue;
+        }
+        // A line that is indented further goes on with the text of the one before.
+        for line in lines.filter(|line| !line.starts_with("   ")) {
+            if let Some(name) = line.split_whitespace().next().filter(|name| *name != "help") {
+                flags(program, &[command, &[name]].concat(), found);
+            }
         }
     }
 }

@@ -20,7 +20,7 @@ use serde::Deserialize;
 /// Where a client takes credentials from.
 #[derive(Debug, Clone, Default)]
 pub enum CredentialSource {
-    /// The files of the user, see [`files`].
+    /// The files of the user, see [`files()`].
     #[default]
     Files,
     /// None: everything is asked for anonymously.
