@@ -50,6 +50,10 @@ impl Step for Iso {
         true
     }
 
+    fn yields(&self) -> bool {
+        true
+    }
+
     fn needs(&self, run: &Run) -> Vec<Need> {
         if run.workspace.product().iso.is_none() {
             return Vec::new();

@@ -27,6 +27,10 @@ impl Step for Programs {
         true
     }
 
+    fn yields(&self) -> bool {
+        true
+    }
+
     fn needs(&self, _run: &Run) -> Vec<Need> {
         notary::needs()
     }
