@@ -3,7 +3,7 @@
 
 //! apt, used apart from the system that it runs on: own lists, own package database, another suite.
 //!
-//! Mirror, proxy and keys are those that the host is set up for; no address stands in the source.
+//! Mirror, proxy and keys are those that the host is set up for; the source has no address.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

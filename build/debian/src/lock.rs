@@ -13,7 +13,7 @@ use oci::Digest;
 use release::Architecture;
 use serde::{Deserialize, Serialize};
 
-/// What stands at the top of a lock file.
+/// The first lines of a lock file.
 const HEAD: &str = "\
 # SPDX-License-Identifier: AGPL-3.0-or-later
 # Copyright (C) 2026 The Provisioner Authors

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-/// What a root file system tells of itself.
+/// Facts that a root file system has about itself.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct RootFacts {
     /// `var/lib/dpkg/status`.

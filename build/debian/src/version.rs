@@ -5,7 +5,7 @@
 
 use std::cmp::Ordering;
 
-/// How the version `a` stands to `b`.
+/// Compares the versions `a` and `b`.
 pub fn compare(a: &str, b: &str) -> Ordering {
     let (first, second) = (Parts::of(a), Parts::of(b));
     number(first.epoch, second.epoch)
@@ -45,7 +45,7 @@ fn part(mut a: &[u8], mut b: &[u8]) -> Ordering {
     Ordering::Equal
 }
 
-/// What stands before the first byte that is not `wanted`, and the rest.
+/// Splits before the first byte that is not `wanted`.
 fn split(bytes: &[u8], wanted: impl Fn(&u8) -> bool) -> (&[u8], &[u8]) {
     let end = bytes.iter().position(|byte| !wanted(byte)).unwrap_or(bytes.len());
     bytes.split_at(end)

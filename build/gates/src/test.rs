@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use engine::junit::{self, panic_place};
-use engine::tool::COUNTERPARTS;
+use engine::tool::REFERENCE_TOOLS;
 use engine::{Input, Judgement, Need, Outcome, Plan, Run, Step, StepLog, flag};
 use foundation::command::Command;
 use foundation::finding::Finding;
@@ -64,7 +64,7 @@ const SHARED: &[&str] = &[
 
 /// Programs that tests compare our work with. A test without its program records that it is skipped.
 fn programs() -> impl Iterator<Item = &'static str> {
-    SHARED.iter().copied().chain(COUNTERPARTS.iter().map(|spec| spec.name))
+    SHARED.iter().copied().chain(REFERENCE_TOOLS.iter().map(|spec| spec.name))
 }
 
 /// From so many milliseconds on, a test is named as slow.

@@ -26,7 +26,7 @@ const PASSWORD_FILE: &str = "COSIGN_PASSWORD_FILE";
 const SIGNING_CONFIG: &str = "XTASK_SIGNING_CONFIG";
 const TRUSTED_ROOT: &str = "XTASK_TRUSTED_ROOT";
 
-/// The version that stands in the manifest as that of our own engine.
+/// The version of our own engine in the manifest.
 const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The starts of the names of variables that cosign finds keys in a KMS or an HSM with.
@@ -204,7 +204,7 @@ impl Key {
     }
 }
 
-/// The file that the variable `name` holds the path of, as seen from where the user stands.
+/// The path in the variable `name`, made absolute from the user's current folder.
 fn file(name: &str) -> Option<PathBuf> {
     let path = env::var_os(name).filter(|path| !path.is_empty())?;
     // Only a path that is empty has no absolute form where there is a current folder.
@@ -268,7 +268,7 @@ pub fn needs() -> Vec<Need> {
     vec![Need::Tool("cargo")]
 }
 
-/// A plan that starts with the build of `notary` and depends on the release as it stands.
+/// A plan that starts with the build of `notary` and depends on the current content of the release.
 pub fn plan(run: &Run) -> Plan {
     Plan::new().command(build(run)).reads(Input::Path(run.dist_in_plan()))
 }

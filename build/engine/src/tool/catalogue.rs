@@ -3,8 +3,8 @@
 
 //! The outside programs that steps use.
 
-use super::counterparts::COUNTERPARTS;
 use super::program::{Source, Spec};
+use super::reference_tools::REFERENCE_TOOLS;
 
 /// Every program that a step names, sorted by name.
 const TOOLS: &[Spec] = &[
@@ -412,5 +412,5 @@ pub fn find(name: &str) -> Option<&'static Spec> {
 
 /// Every program: those of steps, then those of tests.
 pub fn all() -> impl Iterator<Item = &'static Spec> {
-    TOOLS.iter().chain(COUNTERPARTS)
+    TOOLS.iter().chain(REFERENCE_TOOLS)
 }

@@ -5,7 +5,6 @@
 //! line that can be pasted into a shell.
 
 mod catalogue;
-mod counterparts;
 mod daemon;
 mod environment;
 mod error;
@@ -14,6 +13,7 @@ mod pins;
 mod process;
 mod program;
 mod redact;
+mod reference_tools;
 
 mod stop;
 mod version;
@@ -28,13 +28,13 @@ use foundation::command::Command;
 use self::process::Stdout;
 
 pub use self::catalogue::{all as programs, find as spec};
-pub use self::counterparts::COUNTERPARTS;
 pub use self::daemon::Daemon;
 pub use self::error::Finished;
 pub use self::log::StepLog;
 pub use self::pins::{PINS, Pin, PinnedFile, pin, text as pins_text};
 pub use self::program::{STABLE, Source, Spec};
 pub use self::redact::Redactor;
+pub use self::reference_tools::REFERENCE_TOOLS;
 pub use self::stop::Stop;
 
 /// Finds programs and runs them. One for each run of xtask, shared by all steps.

@@ -155,7 +155,7 @@ impl Skips {
             .collect();
         let finding = |(name, test): (&String, &String)| {
             let message = format!("the test {test} requires {name}, which nothing installs");
-            let fix = "name it in SHARED here, or in build/engine/src/tool/counterparts.rs";
+            let fix = "name it in SHARED here, or in build/engine/src/tool/reference_tools.rs";
             Finding::in_file("build/gates/src/test.rs", "unlisted-program", message, fix)
         };
         unlisted.into_iter().map(finding).collect()

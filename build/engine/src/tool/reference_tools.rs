@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What tests hold our work against and no step uses: other people's readers, writers, clients,
-//! servers, firmware and kernels. Any version does.
+//! Reference tools: what tests check our work against and no step uses. Readers, writers, clients,
+//! servers, firmware and kernels that others wrote. Any version does.
 
 use super::program::{Source, Spec};
 
 /// All of them, sorted by name. A name with a `/` is a file of a package without a program.
-pub const COUNTERPARTS: &[Spec] = &[
+pub const REFERENCE_TOOLS: &[Spec] = &[
     debian("/usr/lib/ISOLINUX/isolinux.bin", "isolinux", "starts ISO images that we write"),
     debian("/usr/lib/grub/i386-pc/modinfo.sh", "grub-pc-bin", "is installed by a step"),
     debian(
