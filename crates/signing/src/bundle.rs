@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Sigstore bundles 0.3: one file that holds a signature and what is needed to check it.
+//! Sigstore bundles 0.3: a file with a signature and its verification material.
 //!
-//! Sigstore protobuf specifications, `sigstore_bundle.proto`, in its JSON form. A bundle that was made with a
-//! key holds nothing but the signature: entries of a log would vouch for nothing more. One that an identity
-//! made holds its certificate, and the entry of the log that tells when. Unknown fields are refused.
+//! JSON form of `sigstore_bundle.proto` (Sigstore protobuf specifications). A bundle signed with a
+//! key contains only the signature: a log entry would add no trust. A bundle signed by an identity
+//! contains its certificate and the log entry that proves the signing time. Unknown fields are
+//! rejected.
 
 use base16ct::lower::encode_string as hex;
 use serde::{Deserialize, Serialize};
@@ -18,70 +19,70 @@ use crate::log::{Content, Entry, LogError, Signed};
 use crate::statement::{PAYLOAD_TYPE, Statement, StatementError};
 use crate::trust::Trust;
 
-/// The media type of a bundle, in its own text and in registries.
+/// Media type of a bundle, in its JSON and in registries.
 pub const MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
-/// The one digest algorithm that is written and read.
+/// The only supported digest algorithm.
 const SHA2_256: &str = "SHA2_256";
 
-/// Why a bundle was refused.
+/// Reason why a bundle was rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
-    /// Not JSON, or not of the shape that is read here; the message holds line, column and field.
+    /// Not JSON, or an unexpected structure; the message has line, column and field.
     #[error("not a Sigstore bundle 0.3: {0}")]
     Malformed(#[from] serde_json::Error),
     /// Another version of the format.
     #[error("its media type is {0:?}, expected {MEDIA_TYPE:?}")]
     MediaType(String),
-    /// Made by another key.
+    /// Signed with another key.
     #[error("it was signed by another key: its hint is {found}, the key's is {expected}")]
     OtherKey {
-        /// What the bundle names.
+        /// Hint in the bundle.
         found: String,
-        /// The hint of the key that was given.
+        /// Hint of the expected key.
         expected: String,
     },
-    /// An attestation in place of a signature, or the other way round.
+    /// An attestation instead of a signature, or the reverse.
     #[error("it holds {found}, expected {expected}")]
     Content {
-        /// What is in it.
+        /// Content found.
         found: &'static str,
-        /// What was asked for.
+        /// Content expected.
         expected: &'static str,
     },
-    /// It signs something else.
+    /// The signature is for another content.
     #[error("it signs another content: sha256:{found}, expected sha256:{expected}")]
     OtherContent {
-        /// Hex of the digest that it names.
+        /// Hex of the digest in the bundle.
         found: String,
-        /// Hex of the digest of what was given.
+        /// Hex of the expected digest.
         expected: String,
     },
-    /// Made by an identity where a key was asked for, or the other way round.
+    /// Signed by an identity where a key was expected, or the reverse.
     #[error("it was signed by {found}, expected {expected}")]
     Signer {
-        /// What vouches for it.
+        /// Kind of signer found.
         found: &'static str,
-        /// What was asked for.
+        /// Kind of signer expected.
         expected: &'static str,
     },
-    /// Not signed by who was asked for, or by nobody who is vouched for.
+    /// The certificate is untrusted, or is for another identity.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
-    /// No trusted log tells when it was signed.
+    /// No trusted log proves the signing time.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// Signed, but not a statement.
+    /// The payload is signed, but is not a statement.
     #[error("its payload has the type {0:?}, expected {PAYLOAD_TYPE:?}")]
     PayloadType(String),
-    /// The signature does not fit.
+    /// The signature does not verify.
     #[error(transparent)]
     Signature(#[from] KeyError),
-    /// Signed, but it does not say what was asked for.
+    /// The statement is signed, but is not the expected one.
     #[error(transparent)]
     Statement(#[from] StatementError),
 }
 
-/// A bundle.
+/// A Sigstore bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Bundle {
@@ -113,7 +114,7 @@ struct RawCertificate {
     raw_bytes: Vec<u8>,
 }
 
-/// Time stamps of others. The log tells the time, so these are carried along and not looked at.
+/// RFC 3161 time stamps. They are preserved but not verified: the log entry proves the time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct TimeStamps {
@@ -151,7 +152,7 @@ struct MessageDigest {
 }
 
 impl Bundle {
-    /// Signs a file by its SHA-256.
+    /// Signs a file by its SHA-256 digest.
     ///
     /// # Errors
     /// As [`PrivateKey::sign`].
@@ -185,10 +186,10 @@ impl Bundle {
         }
     }
 
-    /// Reads a bundle. Nothing in it is to be believed before one of the `verify` functions was called.
+    /// Parses a bundle. Its content is untrusted until one of the `verify` functions succeeds.
     ///
     /// # Errors
-    /// When the bytes are not a bundle of this version and kind.
+    /// When the bytes are not a bundle of this version.
     pub fn parse(bytes: &[u8]) -> Result<Self, BundleError> {
         let bundle: Self = serde_json::from_slice(bytes)?;
         if bundle.media_type != MEDIA_TYPE {
@@ -197,18 +198,18 @@ impl Bundle {
         Ok(bundle)
     }
 
-    /// The bundle as a file; without white space, so that every byte of it counts.
+    /// Serialises the bundle as compact JSON.
     ///
     /// # Errors
-    /// When serialisation fails, which the types here do not allow.
+    /// When serialisation fails, which these types do not allow.
     pub fn to_json(&self) -> Result<Vec<u8>, BundleError> {
         Ok(serde_json::to_vec(self)?)
     }
 
-    /// Checks that who is trusted signed the file with the SHA-256 `digest`.
+    /// Verifies that `trust` signed the file with the SHA-256 `digest`.
     ///
     /// # Errors
-    /// When it is somebody else, another file, or no signature of a file at all.
+    /// When the signer or the file is another one, or the bundle has no file signature.
     pub fn verify_file<'a>(
         &self,
         trust: impl Into<Trust<'a>>,
@@ -226,11 +227,11 @@ impl Bundle {
         Ok(key.verify(digest, &message.signature)?)
     }
 
-    /// Checks that who is trusted signed a statement of the kind `predicate_type` about the content with the
-    /// SHA-256 `digest` alone, and returns the statement.
+    /// Verifies that `trust` signed a statement of type `predicate_type` whose only subject is the
+    /// SHA-256 `digest`, and returns the statement.
     ///
     /// # Errors
-    /// When it is somebody else, another content, a statement of another kind, or no statement at all.
+    /// When the signer, the subject or the type is another one, or the bundle has no statement.
     pub fn verify_statement<'a>(
         &self,
         trust: impl Into<Trust<'a>>,
@@ -242,13 +243,13 @@ impl Bundle {
         Ok(statement)
     }
 
-    /// Checks that who is trusted signed a statement, and returns it whatever it says.
+    /// Verifies that `trust` signed a statement, and returns it, of any type and subject.
     ///
-    /// For a registry, where several statements hang on one image: an image counts as signed only when one
-    /// of them is of the kind [`COSIGN_SIGN`](crate::statement::COSIGN_SIGN), never because some statement verifies.
+    /// An image in a registry can have several statements. It counts as signed only when one of
+    /// them is of type [`COSIGN_SIGN`](crate::statement::COSIGN_SIGN).
     ///
     /// # Errors
-    /// When it is somebody else, or no statement at all.
+    /// When the signer is another one, or the bundle has no statement.
     pub fn verify_any_statement<'a>(
         &self,
         trust: impl Into<Trust<'a>>,
@@ -264,11 +265,11 @@ impl Bundle {
         Ok(Statement::parse(&envelope.payload)?)
     }
 
-    /// Who the certificate says has signed, and who vouches for that. **Nothing is checked**: it is for whoever
-    /// has just had it made, and verifies it next.
+    /// Returns subject and issuer from the certificate, **unverified**. For a signer that verifies
+    /// the new bundle next.
     ///
     /// # Errors
-    /// When there is no certificate, or it names nobody.
+    /// When there is no certificate, or it names no identity.
     pub fn claimed_identity(&self) -> Result<(String, String), BundleError> {
         let certificate = self.verification_material.certificate.as_ref();
         let Some(certificate) = certificate else {
@@ -278,27 +279,28 @@ impl Bundle {
         Ok(certificate::names(&certificate.raw_bytes)?)
     }
 
-    /// The same without what is never looked at: time stamps of others.
+    /// Removes the RFC 3161 time stamps, which are never verified.
     #[must_use]
     pub fn without_time_stamps(mut self) -> Self {
         self.verification_material.timestamp_verification_data = None;
         self
     }
 
-    /// Certificate and entry of the log, where an identity signed.
+    /// Certificate and log entry, when an identity signed.
     pub(crate) fn witnesses(&self) -> Option<(&[u8], &Entry)> {
         let certificate = self.verification_material.certificate.as_ref()?;
         Some((&certificate.raw_bytes, self.verification_material.tlog_entries.first()?))
     }
 
-    /// The signature of a file in base64, as older forms want it; `None` for a statement.
+    /// The signature of a file in base64, for older formats; `None` for a statement.
     pub fn file_signature(&self) -> Option<String> {
         let message = self.message_signature.as_ref()?;
         Some(crate::encoding::base64(&message.signature))
     }
 
-    /// The key that must have made `signature`, once it is that of who is trusted. For an identity, that takes a
-    /// certificate that was good when a log took this signature of this content.
+    /// Returns the key that must have made `signature`, after checking that it belongs to `trust`.
+    /// For an identity, its certificate must have been valid when the log integrated this
+    /// signature.
     fn signer(
         &self,
         trust: Trust<'_>,
@@ -367,7 +369,7 @@ mod tests {
         Statement::new("image", &sha256(content), predicate_type, json!({}))
     }
 
-    /// Whether `bytes` are a bundle that vouches for `content`, as a file or as a signed image.
+    /// Returns true if the bundle `bytes` is valid for `content`, as a file or as a signed image.
     fn accepted(bytes: &[u8], key: &PublicKey, content: &[u8]) -> bool {
         Bundle::parse(bytes).is_ok_and(|bundle| {
             let digest = sha256(content);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Certificates that an authority gives out for the time of one signature: who signed, by whose word.
+//! Fulcio certificates: short-lived code-signing certificates that bind an identity to a key.
 //!
-//! The profile is Fulcio's (`docs/certificate-specification.md` there). A certificate is good when a
-//! trusted authority issued it for signing code, it was valid at the time of the signature, and a log of
-//! certificates promised to list it (RFC 6962, section 3.3), so that nobody gets one in secret.
+//! Profile: Fulcio, `docs/certificate-specification.md`. A certificate is valid when a trusted CA
+//! issued it for code signing, it was valid at the signing time, and a CT log issued an SCT for it
+//! (RFC 6962, section 3.3), so that no certificate is issued in secret.
 
 use std::time::Duration;
 
@@ -22,15 +22,15 @@ use crate::trust::Identity;
 use crate::trusted_root::{Authority, Log};
 
 const SUBJECT_ALT_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.17");
-/// The list of promises of logs (RFC 6962, section 3.3).
+/// X.509 extension with the list of SCTs (RFC 6962, section 3.3).
 const PROMISES: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.11129.2.4.2");
-/// Fulcio: the issuer as a `UTF8String`.
+/// Fulcio's OIDC issuer extension, as a `UTF8String`.
 const ISSUER: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.57264.1.8");
-/// Fulcio, before that one: its bytes alone.
+/// Fulcio's deprecated OIDC issuer extension, as raw bytes.
 const OLD_ISSUER: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.57264.1.1");
-/// The content of the object identifier 1.3.6.1.5.5.7.3.3, for signing code (RFC 5280, 4.2.1.12).
+/// Content of the object identifier 1.3.6.1.5.5.7.3.3, code signing (RFC 5280, 4.2.1.12).
 const CODE_SIGNING: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 3];
-/// What authorities sign certificates with.
+/// Signature algorithms accepted from CAs.
 const ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[
     ring::ECDSA_P256_SHA256,
     ring::ECDSA_P256_SHA384,
@@ -38,38 +38,38 @@ const ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[
     ring::ECDSA_P384_SHA384,
 ];
 
-/// Why a certificate was refused.
+/// Reason why a certificate was rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
-    /// Not a certificate, or not as Fulcio writes them.
+    /// Not a certificate, or not of Fulcio's profile.
     #[error("the certificate is malformed: {0}")]
     Malformed(String),
-    /// No authority of the trusted root issued it, or not for then.
+    /// No CA of the trusted root that was valid at the signing time issued it.
     #[error("no trusted authority vouches for the certificate at the time of the signature: {0}")]
     Untrusted(String),
-    /// Somebody else.
+    /// Another subject.
     #[error("it was signed by {found}, expected {expected}")]
     OtherIdentity {
-        /// What the certificate says.
+        /// Subject in the certificate.
         found: String,
-        /// What was asked for.
+        /// Expected subject.
         expected: String,
     },
-    /// The same name, known to another service.
+    /// The expected subject, but from another OIDC issuer.
     #[error("{found} vouches for who signed, expected {expected}")]
     OtherIssuer {
-        /// What the certificate says.
+        /// Issuer in the certificate.
         found: String,
-        /// What was asked for.
+        /// Expected issuer.
         expected: String,
     },
-    /// It may have been given out in secret.
+    /// No SCT of a trusted CT log.
     #[error("no trusted log has promised to list the certificate")]
     Unlisted,
 }
 
-/// Checks that the certificate `der` was good at `time` (seconds since 1970) and is of `identity`; the
-/// key in it has signed.
+/// Verifies that the certificate `der` was valid at `time` (seconds since 1970) and is of
+/// `identity`; returns its public key.
 pub(crate) fn verify(
     der: &[u8],
     time: u64,
@@ -101,13 +101,13 @@ pub(crate) fn verify(
         .map_err(|e| CertificateError::Malformed(e.to_string()))
 }
 
-/// The subject of the certificate `der` and the service that knows it, with nothing checked.
+/// Returns subject and OIDC issuer of the certificate `der`, unverified.
 pub(crate) fn names(der: &[u8]) -> Result<(String, String), CertificateError> {
     let certificate = parse(der)?;
     Ok((subject(&certificate)?, oidc_issuer(&certificate)?))
 }
 
-/// The certificate `der` as text.
+/// Encodes the certificate `der` as PEM.
 pub(crate) fn pem(der: &[u8]) -> Option<String> {
     pem_rfc7468::encode_string("CERTIFICATE", pem_rfc7468::LineEnding::LF, der).ok()
 }
@@ -125,7 +125,8 @@ fn encoded(value: &impl x509_cert::der::Encode) -> Result<Vec<u8>, CertificateEr
     value.to_der().map_err(malformed)
 }
 
-/// Whether `authority` issued the certificate for signing code, valid at `time`.
+/// Verifies that `authority` issued the certificate for code signing, and that it was valid at
+/// `time`.
 fn issued(der: &[u8], authority: &Authority, time: u64) -> Result<(), String> {
     let text = |error: webpki::Error| error.to_string();
     let leaf = CertificateDer::from(der);
@@ -141,7 +142,7 @@ fn issued(der: &[u8], authority: &Authority, time: u64) -> Result<(), String> {
         .map_err(text)
 }
 
-/// The one name of the subject.
+/// The only subject alternative name.
 fn subject(certificate: &Parsed) -> Result<String, CertificateError> {
     let value = extension(certificate, SUBJECT_ALT_NAME)
         .ok_or_else(|| malformed("it has no subject alternative name"))?;
@@ -154,7 +155,7 @@ fn subject(certificate: &Parsed) -> Result<String, CertificateError> {
     }
 }
 
-/// The service that knows the subject.
+/// The OIDC issuer.
 fn oidc_issuer(certificate: &Parsed) -> Result<String, CertificateError> {
     if let Some(value) = extension(certificate, ISSUER) {
         return Utf8StringRef::from_der(value).map(|text| text.to_string()).map_err(malformed);
@@ -169,12 +170,12 @@ fn extension(certificate: &Parsed, id: ObjectIdentifier) -> Option<&[u8]> {
     extensions.find(|it| it.extn_id == id).map(|it| it.extn_value.as_bytes())
 }
 
-/// Whether one of `logs` promised to list the certificate that `issuer` signed.
+/// Verifies that one of `logs` issued an SCT for the certificate, which `issuer` signed.
 fn promised(certificate: &Parsed, issuer: &Parsed, logs: &[Log]) -> Result<(), CertificateError> {
     let value = extension(certificate, PROMISES).ok_or(CertificateError::Unlisted)?;
     let list = OctetString::from_der(value).map_err(malformed)?;
     let issuer_key = sha256(&encoded(&issuer.tbs_certificate.subject_public_key_info)?);
-    // What the log saw is the certificate without the promise itself.
+    // The log signed the certificate without the SCT extension.
     let mut seen = certificate.tbs_certificate.clone();
     seen.extensions.iter_mut().for_each(|all| all.retain(|it| it.extn_id != PROMISES));
     let seen = encoded(&seen)?;
@@ -189,7 +190,7 @@ fn promised(certificate: &Parsed, issuer: &Parsed, logs: &[Log]) -> Result<(), C
     if kept { Ok(()) } else { Err(CertificateError::Unlisted) }
 }
 
-/// A promise of a log, a `SignedCertificateTimestamp` of version 1 (RFC 6962, section 3.2).
+/// An SCT: `SignedCertificateTimestamp` version 1 (RFC 6962, section 3.2).
 struct Promise<'a> {
     log: &'a [u8],
     milliseconds: u64,
@@ -198,7 +199,7 @@ struct Promise<'a> {
 }
 
 impl<'a> Promise<'a> {
-    /// Reads a `SignedCertificateTimestampList`; promises of other versions and algorithms are left out.
+    /// Parses a `SignedCertificateTimestampList`, skipping SCTs of other versions and algorithms.
     fn list(bytes: &'a [u8]) -> Option<Vec<Self>> {
         let (mut rest, []) = vector(bytes)? else { return None };
         let mut promises = Vec::new();
@@ -220,7 +221,7 @@ impl<'a> Promise<'a> {
         Some(Self { log, milliseconds: u64::from_be_bytes(*time), extensions, signature })
     }
 
-    /// What the log has signed: of a certificate before the promise was put in, a `precert_entry`.
+    /// The bytes that the log signed: a `precert_entry`.
     fn signed(&self, issuer_key: &[u8; 32], certificate: &[u8]) -> Option<Vec<u8>> {
         let length = u32::try_from(certificate.len()).ok().filter(|it| *it < 1 << 24)?;
         let mut out = vec![0, 0];
@@ -235,7 +236,7 @@ impl<'a> Promise<'a> {
     }
 }
 
-/// Bytes with their length in two bytes in front, and what follows (RFC 5246, section 4.3).
+/// Splits off a vector with a two-byte length (RFC 5246, section 4.3); returns it and the rest.
 fn vector(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = bytes.split_first_chunk()?;
     rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))

@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Signed envelopes around a typed payload (Dead Simple Signing Envelope 1.0, "protocol.md").
+//! DSSE envelopes (Dead Simple Signing Envelope 1.0, `protocol.md`).
 
 use serde::{Deserialize, Serialize};
 
 use crate::encoding::base64_bytes;
 use crate::key::{KeyError, PrivateKey, PublicKey, Sha256, sha256};
 
-/// A payload with its type and its signature.
+/// A DSSE envelope with one signature.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Envelope {
-    /// What was signed.
+    /// The signed payload.
     #[serde(with = "base64_bytes")]
     pub payload: Vec<u8>,
-    /// How to read it; signed with it.
+    /// Media type of the payload, which is signed too.
     #[serde(rename = "payloadType")]
     pub payload_type: String,
     signatures: [Signature; 1],
 }
 
-/// The format allows several, the bundle allows one. `keyid` is not authenticated, so nobody gets to
-/// write one.
+/// DSSE allows several signatures, Sigstore bundles allow one. `keyid` is not authenticated, so it
+/// is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Signature {
@@ -31,7 +31,7 @@ struct Signature {
 }
 
 impl Envelope {
-    /// Signs `payload` as a content of the type `payload_type`.
+    /// Signs `payload` of type `payload_type`.
     ///
     /// # Errors
     /// As [`PrivateKey::sign`].
@@ -41,16 +41,16 @@ impl Envelope {
         Ok(Self { payload, payload_type, signatures: [Signature { sig }] })
     }
 
-    /// The signature over payload and type, DER.
+    /// The signature over type and payload, DER.
     pub(crate) fn signature(&self) -> &[u8] {
         let [signature] = &self.signatures;
         &signature.sig
     }
 
-    /// Checks the signature over payload and type.
+    /// Verifies the signature over type and payload.
     ///
     /// # Errors
-    /// [`KeyError::Mismatch`] when `key` did not sign exactly these.
+    /// [`KeyError::Mismatch`] when `key` did not sign this type and payload.
     pub fn verify(&self, key: &PublicKey) -> Result<(), KeyError> {
         key.verify(&digest(&self.payload_type, &self.payload), self.signature())
     }
@@ -61,7 +61,8 @@ fn digest(payload_type: &str, payload: &[u8]) -> Sha256 {
     sha256(&pre_authentication_encoding(payload_type, payload))
 }
 
-/// What is signed: type and payload, each with its length, so that neither can grow into the other.
+/// The pre-authentication encoding. It contains both lengths, so that bytes cannot move between
+/// type and payload.
 fn pre_authentication_encoding(payload_type: &str, payload: &[u8]) -> Vec<u8> {
     let header = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len());
     [header.as_bytes(), payload].concat()

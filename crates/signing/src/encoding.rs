@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Bytes in JSON: base64 (RFC 4648, section 4) in exactly one spelling, and lower-case hex.
+//! Serde helpers: canonical base64 (RFC 4648, section 4), decimal numbers and RFC 3339 times.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Deserializer, Serializer};
 
-/// For `#[serde(with = "…")]`: bytes as base64 with padding. Other alphabets, missing padding and
-/// stray bits at the end are refused, so that no two texts mean the same bytes.
+/// For `#[serde(with = "…")]`: bytes as padded base64. Other alphabets, missing padding and
+/// trailing bits are rejected, so that every value has one encoding.
 pub(crate) mod base64_bytes {
     use super::*;
 
@@ -27,7 +27,8 @@ pub(crate) mod base64_bytes {
     }
 }
 
-/// For `#[serde(with = "…")]`: a 64-bit number as text, the way Protocol Buffers have it in JSON.
+/// For `#[serde(with = "…")]`: a 64-bit number as a string, as in the JSON mapping of Protocol
+/// Buffers.
 pub(crate) mod decimal {
     use super::{Deserialize as _, Deserializer, Serializer};
 
@@ -50,7 +51,7 @@ pub(crate) fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
     Ok(Some(since.as_secs()))
 }
 
-/// The bytes that `text` is the base64 of.
+/// Decodes base64.
 pub(crate) fn from_base64(text: &str) -> Option<Vec<u8>> {
     BASE64_STANDARD.decode(text).ok()
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! ECDSA key pairs on P-256 with SHA-256, what cosign makes by default.
+//! ECDSA key pairs on P-256 with SHA-256, cosign's default.
 //!
-//! Both halves work on the SHA-256 of a content, so a caller hashes an image or ISO once, as a stream,
-//! for its checksum and its signature together. Signatures are deterministic (RFC 6979): signing
-//! the same content twice with one key gives the same bytes, and needs no random numbers.
+//! Keys sign and verify a SHA-256 digest, so that a caller hashes an image or ISO once, as a
+//! stream, for both checksum and signature. Signatures are deterministic (RFC 6979): signing the
+//! same content twice gives the same bytes and needs no random numbers.
 
 use std::fmt;
 
@@ -32,24 +32,25 @@ pub fn sha256_from_hex(text: &str) -> Option<Sha256> {
     base16ct::lower::decode_vec(text).ok()?.try_into().ok()
 }
 
-/// Why a key or a signature was refused.
+/// Reason why a key or a signature was rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// Not a public key in PEM, or one of another kind.
+    /// Not a public key in PEM, or of another algorithm.
     #[error("not a public key: expected PEM with `BEGIN PUBLIC KEY`, ECDSA on P-256 ({0})")]
     Public(String),
-    /// Not a private key in PKCS #8, or one of another kind. The content is never part of the message.
+    /// Not a private key in PKCS #8, or of another algorithm. The message never contains the
+    /// content.
     #[error("not a private key: expected PKCS #8, ECDSA on P-256")]
     Private,
-    /// The key refused to sign or to be written; the algorithm does not allow this for 32 bytes.
+    /// Signing or encoding failed; not possible for a 32 byte digest.
     #[error("the signing operation failed")]
     Sign,
-    /// The signature does not belong to this content and this key.
+    /// The signature is not one of this key over this content.
     #[error("the signature does not match content and key")]
     Mismatch,
 }
 
-/// The half that signs. Its memory is overwritten when it is dropped.
+/// A private key. Its memory is overwritten on drop.
 #[derive(Clone)]
 pub struct PrivateKey(SigningKey);
 
@@ -60,12 +61,12 @@ impl fmt::Debug for PrivateKey {
 }
 
 impl PrivateKey {
-    /// A new key from the operating system's random numbers.
+    /// Generates a key from the operating system's random numbers.
     pub fn generate() -> Self {
         Self(SigningKey::random(&mut OsRng))
     }
 
-    /// Reads PKCS #8 DER (RFC 5958), unencrypted.
+    /// Parses unencrypted PKCS #8 DER (RFC 5958).
     ///
     /// # Errors
     /// [`KeyError::Private`] for anything else.
@@ -73,7 +74,7 @@ impl PrivateKey {
         SigningKey::from_pkcs8_der(der).map(Self).map_err(|_| KeyError::Private)
     }
 
-    /// PKCS #8 DER with the public half inside, as Go writes it.
+    /// PKCS #8 DER that includes the public key, as Go writes it.
     ///
     /// # Errors
     /// When encoding fails, which a valid key does not allow.
@@ -82,27 +83,27 @@ impl PrivateKey {
         Ok(Zeroizing::new(document.as_bytes().to_vec()))
     }
 
-    /// The half that verifies.
+    /// The public key.
     pub fn public(&self) -> PublicKey {
         PublicKey(*self.0.verifying_key())
     }
 
-    /// Signs a content by its digest; the result is a DER sequence of r and s (RFC 3279, section 2.2.3).
+    /// Signs a digest; returns a DER sequence of r and s (RFC 3279, section 2.2.3).
     ///
     /// # Errors
-    /// None that a 32 byte digest allows; the signature algorithm can't say so in its type.
+    /// Never for a 32 byte digest; the signature crate's API is fallible.
     pub fn sign(&self, digest: &Sha256) -> Result<Vec<u8>, KeyError> {
         let signature: Signature = self.0.sign_prehash(digest).map_err(|_| KeyError::Sign)?;
         Ok(DerSignature::from(signature).as_bytes().to_vec())
     }
 }
 
-/// The half that verifies.
+/// A public key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicKey(VerifyingKey);
 
 impl PublicKey {
-    /// Reads PEM with a `SubjectPublicKeyInfo` (RFC 5280, section 4.1), as in `cosign.pub`.
+    /// Parses PEM with a `SubjectPublicKeyInfo` (RFC 5280, section 4.1), as in `cosign.pub`.
     ///
     /// # Errors
     /// [`KeyError::Public`] for anything else.
@@ -112,7 +113,7 @@ impl PublicKey {
             .map_err(|e| KeyError::Public(e.to_string()))
     }
 
-    /// Reads the DER of a `SubjectPublicKeyInfo`.
+    /// Parses the DER of a `SubjectPublicKeyInfo`.
     ///
     /// # Errors
     /// [`KeyError::Public`] for anything else.
@@ -122,7 +123,7 @@ impl PublicKey {
             .map_err(|e| KeyError::Public(e.to_string()))
     }
 
-    /// PEM as cosign writes it.
+    /// Encodes the key as PEM, as cosign does.
     ///
     /// # Errors
     /// When encoding fails, which a valid key does not allow.
@@ -130,17 +131,17 @@ impl PublicKey {
         self.0.to_public_key_pem(LineEnding::LF).map_err(|e| KeyError::Public(e.to_string()))
     }
 
-    /// What a bundle names the key by: base64 of the SHA-256 of its DER.
+    /// Key hint in a bundle: base64 of the SHA-256 of the key's DER.
     pub fn hint(&self) -> String {
         // Encoding a valid key does not fail; an empty hint would match no bundle.
         let der = self.0.to_public_key_der();
         der.map_or_else(|_| String::new(), |der| crate::encoding::base64(&sha256(der.as_bytes())))
     }
 
-    /// Checks a signature that [`PrivateKey::sign`] or cosign made.
+    /// Verifies a signature made by [`PrivateKey::sign`] or cosign.
     ///
     /// # Errors
-    /// [`KeyError::Mismatch`] when it is not one of this key over this digest.
+    /// [`KeyError::Mismatch`] when it is not a signature of this key over this digest.
     pub fn verify(&self, digest: &Sha256, signature: &[u8]) -> Result<(), KeyError> {
         let signature = Signature::from_der(signature).map_err(|_| KeyError::Mismatch)?;
         self.0.verify_prehash(digest, &signature).map_err(|_| KeyError::Mismatch)

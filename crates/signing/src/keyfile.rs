@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Private keys as cosign keeps them, encrypted with a password.
+//! Private key files of cosign, encrypted with a password.
 //!
-//! PEM around a JSON document: scrypt (RFC 7914) makes a key of the password, and the `secretbox` of `NaCl`
-//! (XSalsa20-Poly1305) encrypts the PKCS #8 DER with it. The form comes from
-//! `go-securesystemslib/encrypted`, the PEM labels from `cosign/pkg/cosign/keys.go`.
+//! PEM around a JSON document: scrypt (RFC 7914) derives a key from the password, and `NaCl`
+//! `secretbox` (XSalsa20-Poly1305) encrypts the PKCS #8 DER with it. Sources:
+//! `go-securesystemslib/encrypted` for the format, `cosign/pkg/cosign/keys.go` for the PEM labels.
 
 use crypto_secretbox::aead::{Aead as _, KeyInit as _};
 use crypto_secretbox::{Nonce, XSalsa20Poly1305};
@@ -17,40 +17,40 @@ use zeroize::Zeroizing;
 use crate::encoding::base64_bytes;
 use crate::key::{KeyError, PrivateKey};
 
-/// The label that cosign writes since 2.0.
+/// PEM label that cosign writes since 2.0.
 const LABEL: &str = "ENCRYPTED SIGSTORE PRIVATE KEY";
-/// The label that it wrote before, and still reads.
+/// PEM label of older cosign versions, still read.
 const OLD_LABEL: &str = "ENCRYPTED COSIGN PRIVATE KEY";
 
-/// What cosign uses, and what is written here: 2^16 rounds, 64 MiB of memory.
+/// scrypt cost used for new files, as in cosign: 2^16 rounds, 64 MiB of memory.
 const COST: Cost = Cost { n: 1 << 16, r: 8, p: 1 };
-/// The costs that are read. A file may not ask for more than 256 MiB, or for a key that is no better than
-/// its password.
+/// scrypt costs accepted from a file: at most 256 MiB of memory, and not so cheap that the password
+/// can be guessed.
 const ACCEPTED_N: std::ops::RangeInclusive<u32> = 1 << 14..=1 << 18;
 
-/// Bytes of salt, as cosign uses them.
+/// Bytes of salt, as in cosign.
 const SALT: usize = 32;
 /// Bytes of a secretbox nonce.
 const NONCE: usize = 24;
 
-/// Why a key file could not be read or written. No message holds the password or the key.
+/// Reason why a key file could not be read or written. No message contains the password or the key.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
-    /// Not PEM, or PEM of something else.
+    /// Not PEM, or another PEM label.
     #[error("not a cosign key file: expected PEM with `BEGIN {LABEL}`: {0}")]
     Pem(String),
-    /// The document inside is malformed.
+    /// The JSON document is malformed.
     #[error("the key file's content is malformed: {0}")]
     Json(#[from] serde_json::Error),
-    /// Another key derivation, another cipher, or costs outside of what is sensible.
+    /// Unsupported key derivation, cipher or cost.
     #[error(
         "the key file uses {0}; expected scrypt with N from 2^14 to 2^18, r=8, p=1, and nacl/secretbox"
     )]
     Unsupported(String),
-    /// The password does not open it, or the file was changed. The two can't be told apart.
+    /// Wrong password, or a modified file. Authenticated encryption can't distinguish the two.
     #[error("the password does not open the key file, or the file is damaged")]
     Password,
-    /// What was inside is no key of the expected kind.
+    /// The decrypted content is not a key of the expected algorithm.
     #[error(transparent)]
     Key(#[from] KeyError),
     /// Encryption or the operating system's random numbers failed.
@@ -93,10 +93,10 @@ struct Cipher {
     nonce: Vec<u8>,
 }
 
-/// Encrypts `key` with `password`, which may be empty; the result is the text of a `cosign.key`.
+/// Encrypts `key` with `password`, which may be empty; returns the text of a `cosign.key`.
 ///
 /// # Errors
-/// When the operating system has no random numbers.
+/// When the operating system provides no random numbers.
 pub fn encrypt(key: &PrivateKey, password: &[u8]) -> Result<String, KeyFileError> {
     let mut salt = vec![0; SALT];
     let mut nonce = vec![0; NONCE];
@@ -115,10 +115,10 @@ pub fn encrypt(key: &PrivateKey, password: &[u8]) -> Result<String, KeyFileError
         .map_err(|e| KeyFileError::Pem(e.to_string()))
 }
 
-/// Opens the text of a `cosign.key`.
+/// Decrypts the text of a `cosign.key`.
 ///
 /// # Errors
-/// When the text is no key file, or the password is not the one that it was encrypted with.
+/// When the text is not a key file, or the password is wrong.
 pub fn decrypt(text: &str, password: &[u8]) -> Result<PrivateKey, KeyFileError> {
     let (label, json) =
         pem_rfc7468::decode_vec(text.as_bytes()).map_err(|e| KeyFileError::Pem(e.to_string()))?;
@@ -138,14 +138,14 @@ pub fn decrypt(text: &str, password: &[u8]) -> Result<PrivateKey, KeyFileError> 
     Ok(PrivateKey::from_pkcs8(&Zeroizing::new(der))?)
 }
 
-/// The cipher whose key scrypt makes of the password.
+/// Creates the cipher with the key that scrypt derives from the password.
 fn secretbox(password: &[u8], salt: &[u8], cost: &Cost) -> Result<XSalsa20Poly1305, KeyFileError> {
     let unsupported =
         || KeyFileError::Unsupported(format!("N={}, r={}, p={}", cost.n, cost.r, cost.p));
     if !cost.n.is_power_of_two() || !ACCEPTED_N.contains(&cost.n) || (cost.r, cost.p) != (8, 1) {
         return Err(unsupported());
     }
-    // At most 18, so the conversion holds.
+    // At most 18, so the conversion succeeds.
     let log_n = u8::try_from(cost.n.ilog2()).map_err(|_| unsupported())?;
     let mut key = Zeroizing::new([0; 32]);
     let params =

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Signatures as cosign makes and reads them, checked without a network.
+//! Signatures in cosign's formats, created and verified offline.
 //!
-//! [`trust`] says whom to believe: a key, or an identity with a [`trusted_root`]. [`key`] signs and verifies
-//! digests, [`keyfile`] keeps private keys in cosign's encrypted form, [`statement`] and [`slsa`] say
-//! something about a content, [`dsse`] signs what was said, [`bundle`] holds a signature of either kind, and
-//! [`simple_signing`] is what cosign wrote before bundles.
-//! Nothing here touches a file: callers read and write.
+//! - [`trust`]: the expected signer, a key or an identity with a [`trusted_root`]
+//! - [`key`]: signs and verifies digests
+//! - [`keyfile`]: encrypted private key files of cosign
+//! - [`statement`], [`slsa`]: in-toto statements and SLSA provenance
+//! - [`dsse`]: signed envelopes
+//! - [`bundle`]: Sigstore bundles, of files and of statements
+//! - [`simple_signing`]: cosign's format before bundles
+//!
+//! This crate does no I/O.
 #![forbid(unsafe_code)]
 
 pub mod bundle;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Entries of a log of signatures (Rekor): that a signature was there at a time, checked offline.
+//! Rekor log entries: offline proof that a signature existed at a time.
 //!
-//! An entry counts when a trusted log promised it with a time (the signed entry timestamp), showed that it
-//! is in the log (RFC 9162, section 2.1.3, with a signed checkpoint), and it is of this very signature. The
-//! time is what a certificate's validity is held against, so an entry without that promise, as the second
-//! generation of Rekor writes them for use with a time stamp authority, is refused.
+//! An entry is accepted when a trusted log signed its time (signed entry timestamp), an inclusion
+//! proof leads to a signed checkpoint (RFC 9162, section 2.1.3), and the entry is of this
+//! signature. Certificate validity is checked at that time, so entries without a signed entry
+//! timestamp are rejected. Rekor v2 writes such entries, for use with a time stamp authority.
 
 use base16ct::lower::encode_string as hex;
 use serde::{Deserialize, Serialize};
@@ -16,27 +16,27 @@ use crate::encoding::{base64, base64_bytes, decimal};
 use crate::key::{PublicKey, Sha256, sha256};
 use crate::trusted_root::{Log, TrustedRoot};
 
-/// Why an entry was refused.
+/// Reason why an entry was rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// Of a log that nobody trusts, or not for then.
+    /// The trusted root has no such log for that time.
     #[error("its entry is of a log that the trusted root does not have for then: {0}")]
     Unknown(String),
-    /// No word of the log with a time.
+    /// The signed entry timestamp is missing.
     #[error(
         "the entry has no promise of the log with a time, which alone tells when it was signed"
     )]
     NoPromise,
-    /// The log did not say that.
+    /// The signed entry timestamp does not verify.
     #[error("the promise of the log is not one of this entry")]
     Promise,
-    /// Nothing shows that the entry is in the log.
+    /// The inclusion proof is missing.
     #[error("the entry comes without a proof that it is in the log")]
     NoProof,
-    /// It is not where it should be.
+    /// The inclusion proof does not verify.
     #[error("the proof that the entry is in the log does not hold: {0}")]
     Proof(&'static str),
-    /// An entry about something else.
+    /// The entry is of another signature.
     #[error("the entry is of another signature: {0}")]
     OtherEntry(String),
 }
@@ -104,7 +104,7 @@ struct Checkpoint {
     envelope: String,
 }
 
-/// What an entry has to be of.
+/// The signature that an entry must be of.
 pub(crate) struct Signed<'a> {
     /// The certificate, DER.
     pub(crate) certificate: &'a [u8],
@@ -114,22 +114,23 @@ pub(crate) struct Signed<'a> {
     pub(crate) content: Content,
 }
 
-/// What was signed.
+/// The signed content.
 pub(crate) enum Content {
     /// A file with this digest.
     File(Sha256),
-    /// An envelope whose payload has this digest.
+    /// A DSSE envelope whose payload has this digest.
     Payload(Sha256),
 }
 
 impl Entry {
-    /// Checks that a log of `root` has this entry, and returns when it took it, in seconds since 1970.
+    /// Verifies that a log of `root` contains this entry; returns its integration time, in seconds
+    /// since 1970.
     pub(crate) fn time(&self, root: &TrustedRoot) -> Result<u64, LogError> {
         let (id, time) = (&self.log_id.key_id, self.integrated_time);
         let log = Log::find(&root.signature_logs, id, time);
         let log = log.ok_or_else(|| LogError::Unknown(hex(id)))?;
         let promise = self.inclusion_promise.as_ref().ok_or(LogError::NoPromise)?;
-        // Rekor, "SignedEntryTimestamp": canonical JSON (RFC 8785) of these four.
+        // Rekor, "SignedEntryTimestamp": canonical JSON (RFC 8785) of these four fields.
         let said = format!(
             r#"{{"body":"{}","integratedTime":{time},"logID":"{}","logIndex":{}}}"#,
             base64(&self.canonicalized_body),
@@ -143,7 +144,7 @@ impl Entry {
         Ok(time)
     }
 
-    /// The entry as cosign kept it before bundles, without the proof (`RekorBundle` there).
+    /// The entry in cosign's format before bundles (`RekorBundle`), which has no inclusion proof.
     pub(crate) fn older_form(&self) -> Option<String> {
         let promise = self.inclusion_promise.as_ref()?;
         let form = json!({
@@ -158,7 +159,7 @@ impl Entry {
         Some(form.to_string())
     }
 
-    /// Checks that the entry is of `signed` and nothing else.
+    /// Checks that the entry is of `signed`.
     pub(crate) fn expect(&self, signed: &Signed<'_>) -> Result<(), LogError> {
         let KindVersion { kind, version } = &self.kind_version;
         let malformed =
@@ -191,7 +192,7 @@ impl Entry {
     }
 }
 
-/// The body of an entry: what it is, and the rest by that.
+/// Body of an entry; `kind` and `api_version` select the type of `spec`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Body<T> {
@@ -201,7 +202,7 @@ struct Body<T> {
 }
 
 impl<T> Body<T> {
-    /// The rest, if the body says of itself what the entry says of it.
+    /// Returns `spec` if kind and version match those of the entry.
     fn named(self, kind: &str, version: &str) -> Result<T, LogError> {
         if (self.kind.as_str(), self.api_version.as_str()) == (kind, version) {
             Ok(self.spec)
@@ -217,7 +218,7 @@ struct Digest {
     value: String,
 }
 
-/// Digest, signature and certificate in PEM.
+/// Digest, signature and certificate (PEM).
 type Parts = (Digest, Vec<u8>, Vec<u8>);
 
 /// Rekor, `hashedrekord_v0_0_1_schema.json`.
@@ -286,7 +287,7 @@ impl Proof {
         }
         let said = self.checkpoint.said(&log.id, &log.key);
         let said = said.ok_or(LogError::Proof("the log did not sign the checkpoint"))?;
-        // Origin, size, root; more lines may follow.
+        // Origin, size, root hash; more lines may follow.
         let mut lines = said.lines().skip(1);
         let size = lines.next().and_then(|line| line.parse().ok());
         if size == Some(self.tree_size) && lines.next() == Some(&base64(&root)) {
@@ -297,7 +298,7 @@ impl Proof {
     }
 }
 
-/// The root of a tree of `size` leaves, from the leaf at `index` and the hashes beside its path upwards
+/// Computes the root of a tree of `size` leaves from the leaf at `index` and its inclusion path
 /// (RFC 9162, section 2.1.3.2).
 fn root<'a>(
     leaf: Sha256,
@@ -329,12 +330,12 @@ fn root<'a>(
 }
 
 impl Checkpoint {
-    /// The text, if the log signed it: a signed note (C2SP, "signed-note"), in which a line names the signer,
-    /// and holds four bytes of the key's id before the signature.
+    /// Returns the checkpoint text if the log signed it. Format: signed note (C2SP, `signed-note`),
+    /// where a line has the name of the signer, and base64 of a four byte key id and the signature.
     fn said(&self, id: &[u8], key: &PublicKey) -> Option<&str> {
         let end = self.envelope.rfind("\n\n")? + 1;
         let (said, signatures) = self.envelope.split_at_checked(end)?;
-        // The name is that of the origin, which is signed; Rekor's goes on with the number of a tree.
+        // The signer's name must be that of the signed origin, without Rekor's tree number.
         let origin = said.split([' ', '\n']).next();
         let signed = signatures.lines().any(|line| {
             let last = line.strip_prefix("\u{2014} ").and_then(|line| line.split_once(' '));
@@ -356,7 +357,8 @@ mod tests {
 
     use super::*;
 
-    /// The root of all `leaves`, and the path of the one at `index` (RFC 9162, sections 2.1.1 and 2.1.3.1).
+    /// The root of `leaves` and the inclusion path of `index` (RFC 9162, sections 2.1.1 and
+    /// 2.1.3.1).
     fn tree(leaves: &[Sha256], index: usize) -> (Sha256, Vec<Sha256>) {
         if let [only] = leaves {
             return (*only, Vec::new());

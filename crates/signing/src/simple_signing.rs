@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What cosign signed before bundles: a small document that names an image by its digest.
+//! cosign's signature format before bundles: a JSON payload that names an image by its digest.
 //!
-//! containers/image, `docs/containers-signature.5.md`; cosign's `specs/SIGNATURE_SPEC.md` says where it lies:
-//! the payload is the layer of an artifact with the tag `sha256-HEX.sig`, and the signature is the
-//! annotation [`SIGNATURE_ANNOTATION`] of that layer.
+//! Payload: containers/image, `docs/containers-signature.5.md`. Storage: cosign,
+//! `specs/SIGNATURE_SPEC.md`; the payload is the layer of an artifact with the tag
+//! `sha256-HEX.sig`, and the signature is the annotation [`SIGNATURE_ANNOTATION`] of that layer.
 
 use std::collections::BTreeMap;
 
@@ -16,38 +16,38 @@ use crate::certificate;
 use crate::encoding;
 use crate::key::{KeyError, PrivateKey, PublicKey, Sha256, sha256};
 
-/// The media type of the payload in a registry.
+/// Media type of the payload in a registry.
 pub const MEDIA_TYPE: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
-/// The annotation of the layer that holds the signature in base64.
+/// Layer annotation with the signature in base64.
 pub const SIGNATURE_ANNOTATION: &str = "dev.cosignproject.cosign/signature";
-/// The annotation with the certificate in PEM, where an identity signed.
+/// Layer annotation with the certificate in PEM, when an identity signed.
 const CERTIFICATE_ANNOTATION: &str = "dev.sigstore.cosign/certificate";
-/// The annotation with the promise of the log, where an identity signed.
+/// Layer annotation with the signed entry timestamp, when an identity signed.
 const LOG_ANNOTATION: &str = "dev.sigstore.cosign/bundle";
-/// The only kind of payload that cosign knows.
+/// The only payload type of cosign.
 const KIND: &str = "cosign container image signature";
 
-/// Why a payload or its signature was refused.
+/// Reason why a payload or its signature was rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum SimpleSigningError {
-    /// Not JSON, or not of the expected shape.
+    /// Not JSON, or an unexpected structure.
     #[error("the payload is malformed: {0}")]
     Malformed(#[from] serde_json::Error),
-    /// A payload of another kind.
+    /// Another payload type.
     #[error("the payload's type is {0:?}, expected {KIND:?}")]
     Kind(String),
-    /// It names another image.
+    /// The payload names another image.
     #[error("it signs another image: {found}, expected {expected}")]
     OtherImage {
-        /// What it names.
+        /// Image in the payload.
         found: String,
-        /// What was asked for.
+        /// Expected image.
         expected: String,
     },
-    /// The signature is no base64.
+    /// The signature is not base64.
     #[error("the signature is not base64: {0}")]
     Base64(String),
-    /// The signature does not fit.
+    /// The signature does not verify.
     #[error(transparent)]
     Signature(#[from] KeyError),
 }
@@ -80,10 +80,10 @@ struct Image {
     docker_manifest_digest: String,
 }
 
-/// The payload for the image with the manifest digest `sha256:HEX`, known as `repository`.
+/// Creates the payload for the image `repository` with the manifest digest `sha256:HEX`.
 ///
 /// # Errors
-/// When serialisation fails, which the types here do not allow.
+/// When serialisation fails, which these types do not allow.
 pub fn payload(repository: &str, digest: &Sha256) -> Result<Vec<u8>, SimpleSigningError> {
     let payload = Payload {
         critical: Critical {
@@ -96,7 +96,7 @@ pub fn payload(repository: &str, digest: &Sha256) -> Result<Vec<u8>, SimpleSigni
     Ok(serde_json::to_vec(&payload)?)
 }
 
-/// Signs a payload; the result is what stands in the annotation.
+/// Signs a payload; returns the value of [`SIGNATURE_ANNOTATION`].
 ///
 /// # Errors
 /// As [`PrivateKey::sign`].
@@ -104,8 +104,8 @@ pub fn sign(key: &PrivateKey, payload: &[u8]) -> Result<String, KeyError> {
     Ok(encoding::base64(&key.sign(&sha256(payload))?))
 }
 
-/// What stands in the annotations of the layer that holds the payload which an identity signed in `bundle`;
-/// `None` for any other bundle.
+/// Layer annotations for a payload that an identity signed in `bundle`; `None` for any other
+/// bundle.
 pub fn annotations(bundle: &Bundle) -> Option<BTreeMap<String, String>> {
     let (certificate, entry) = bundle.witnesses()?;
     let annotations = [
@@ -116,10 +116,10 @@ pub fn annotations(bundle: &Bundle) -> Option<BTreeMap<String, String>> {
     Some(annotations.map(|(name, text)| (name.to_owned(), text)).into())
 }
 
-/// Checks that `key` signed `payload`, and that it names the image with the digest `sha256:HEX`.
+/// Verifies that `key` signed `payload`, and that it names the image with the digest `sha256:HEX`.
 ///
 /// # Errors
-/// When either is not so.
+/// When the signature does not verify, or the payload is malformed or names another image.
 pub fn verify(
     key: &PublicKey,
     payload: &[u8],

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The predicate "this is how it was built" (SLSA specification 1.0, "Provenance", predicate v1).
+//! SLSA provenance (SLSA specification 1.0, "Provenance", predicate v1).
 //!
-//! Only the fields that are written here are known; a document with any other is refused, because a
-//! verifier must not pass over a parameter that it does not understand (SLSA 1.0, "Verifying artifacts").
+//! Unknown fields are rejected: a verifier must not ignore a parameter that it does not understand
+//! (SLSA 1.0, "Verifying artifacts").
 
 use std::collections::BTreeMap;
 
@@ -14,25 +14,25 @@ use serde_json::{Map, Value};
 /// The predicate type.
 pub const PREDICATE_TYPE: &str = "https://slsa.dev/provenance/v1";
 
-/// The predicate. `P` is the form of `externalParameters`, which the build type defines.
+/// The predicate. `P` is the type of `externalParameters`, which the build type defines.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Provenance<P> {
-    /// What was asked for, and what went in.
+    /// Parameters and inputs of the build.
     pub build_definition: BuildDefinition<P>,
-    /// Who did it.
+    /// The builder.
     pub run_details: RunDetails,
 }
 
-/// What was asked for, and what went in.
+/// Parameters and inputs of the build.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct BuildDefinition<P> {
-    /// URI that says how to read the parameters.
+    /// URI that defines the meaning of the parameters.
     pub build_type: String,
-    /// What the one who asked for the build decided.
+    /// Parameters set by the requester of the build.
     pub external_parameters: P,
-    /// What the builder decided.
+    /// Parameters set by the builder.
     #[serde(default)]
     pub internal_parameters: Map<String, Value>,
     /// Inputs with their digests.
@@ -44,24 +44,24 @@ pub struct BuildDefinition<P> {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ResourceDescriptor {
-    /// Where it is from.
+    /// URI of the input.
     pub uri: String,
     /// Algorithm to lower-case hex.
     pub digest: BTreeMap<String, String>,
 }
 
-/// Who did it.
+/// The builder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunDetails {
-    /// The system that is trusted to have built what the parameters say.
+    /// The build system that is trusted to have followed the parameters.
     pub builder: Builder,
 }
 
-/// The system that built.
+/// The build system.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Builder {
-    /// URI that stands for its trustworthiness.
+    /// URI that identifies the build system and its trust level.
     pub id: String,
 }

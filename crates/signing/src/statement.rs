@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! in-toto statements: "of these contents, this holds" (in-toto attestation specification, Statement v1).
+//! in-toto statements (in-toto attestation specification, Statement v1).
 
 use std::collections::BTreeMap;
 
@@ -11,79 +11,79 @@ use serde_json::Value;
 
 use crate::key::Sha256;
 
-/// The type of the payload of an envelope that holds a statement.
+/// Payload type of a DSSE envelope with a statement.
 pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
-/// The `_type` of the statements that are written here.
+/// `_type` of the statements written here.
 const TYPE: &str = "https://in-toto.io/Statement/v1";
-/// The `_type` that `cosign attest` writes; the shape is the same.
+/// `_type` that `cosign attest` writes; the structure is the same.
 const OLD_TYPE: &str = "https://in-toto.io/Statement/v0.1";
 
-/// "This image is signed": what `cosign sign` writes since 3.0.
+/// Predicate type of an image signature, as `cosign sign` writes it since 3.0.
 pub const COSIGN_SIGN: &str = "https://sigstore.dev/cosign/sign/v1";
-/// "This is what it is made of": the predicate is a `CycloneDX` document.
+/// Predicate type of an SBOM in `CycloneDX`.
 pub const CYCLONEDX: &str = "https://cyclonedx.org/bom";
-/// The same: the predicate is an SPDX document.
+/// Predicate type of an SBOM in SPDX.
 pub const SPDX: &str = "https://spdx.dev/Document";
 
-/// A statement. What it says is the predicate, whose form the predicate type names.
+/// A statement: a typed predicate about subjects.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Statement {
     #[serde(rename = "_type")]
     kind: String,
-    /// What it speaks of.
+    /// The contents that the statement is about.
     pub subject: Vec<Subject>,
-    /// URI of the predicate's form.
+    /// URI of the predicate type.
     #[serde(rename = "predicateType")]
     pub predicate_type: String,
-    /// What it says.
+    /// The predicate, in the form that its type defines.
     #[serde(default)]
     pub predicate: Value,
 }
 
-/// A content that a statement speaks of.
+/// A content that a statement is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Subject {
-    /// A name for people; the digest decides. cosign leaves it out for images.
+    /// Display name; only the digest is compared. cosign leaves it empty for images.
     #[serde(default)]
     pub name: String,
     /// Algorithm to lower-case hex.
     pub digest: BTreeMap<String, String>,
-    /// `cosign sign -a` notes key and value pairs here.
+    /// Key and value pairs of `cosign sign -a`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, Value>,
 }
 
-/// Why a payload is not the statement that was asked for.
+/// Reason why a payload is not the expected statement.
 #[derive(Debug, thiserror::Error)]
 pub enum StatementError {
-    /// Not JSON, or not of the expected shape; the message holds line, column and field.
+    /// Not JSON, or an unexpected structure; the message has line, column and field.
     #[error("the statement is malformed: {0}")]
     Malformed(#[from] serde_json::Error),
     /// Not an in-toto statement.
     #[error("the statement's type is {0:?}, expected {TYPE:?}")]
     Type(String),
-    /// A statement of another kind, such as an attestation in place of a signature.
+    /// Another predicate type, such as that of an attestation instead of a signature.
     #[error("it is a statement of type {found:?}, expected {expected:?}")]
     PredicateType {
-        /// The type it has.
+        /// Predicate type found.
         found: String,
-        /// The type that was asked for.
+        /// Predicate type expected.
         expected: String,
     },
-    /// A statement about something else, or about several contents.
+    /// Another subject, or several subjects.
     #[error("it speaks of {found}, expected sha256:{expected} alone")]
     Subject {
-        /// The digests of its subjects.
+        /// Digests of the subjects.
         found: String,
-        /// Hex of the SHA-256 that was asked for.
+        /// Hex of the expected SHA-256.
         expected: String,
     },
 }
 
 impl Statement {
-    /// A statement about the one content `name` with the SHA-256 `digest`.
+    /// Creates a statement about one subject, `name` with the SHA-256 `digest`.
     pub fn new(name: &str, digest: &Sha256, predicate_type: &str, predicate: Value) -> Self {
         let subject = Subject {
             name: name.to_owned(),
@@ -98,10 +98,10 @@ impl Statement {
         }
     }
 
-    /// Reads a statement, whatever it says.
+    /// Parses a statement of any type and subject.
     ///
     /// # Errors
-    /// When the bytes are no in-toto statement, or have fields that the specification does not know.
+    /// When the bytes are not an in-toto statement, or have unknown fields.
     pub fn parse(payload: &[u8]) -> Result<Self, StatementError> {
         let statement: Self = serde_json::from_slice(payload)?;
         if statement.kind != TYPE && statement.kind != OLD_TYPE {
@@ -110,7 +110,7 @@ impl Statement {
         Ok(statement)
     }
 
-    /// The bytes that are signed.
+    /// Serialises the statement as the payload to sign.
     ///
     /// # Errors
     /// When the predicate can't be serialised, which a JSON value does not allow.
@@ -118,10 +118,10 @@ impl Statement {
         Ok(serde_json::to_vec(self)?)
     }
 
-    /// Checks that this is a statement of the kind `predicate_type` about `digest` and nothing else.
+    /// Checks that the predicate type is `predicate_type` and the only subject is `digest`.
     ///
     /// # Errors
-    /// [`StatementError::PredicateType`] or [`StatementError::Subject`], with what was found.
+    /// [`StatementError::PredicateType`] or [`StatementError::Subject`].
     pub fn expect(&self, predicate_type: &str, digest: &Sha256) -> Result<(), StatementError> {
         if self.predicate_type != predicate_type {
             return Err(StatementError::PredicateType {

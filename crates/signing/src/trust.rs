@@ -1,28 +1,29 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Who a signature may be of: a key, or an identity that an authority vouched for at the time.
+//! The expected signer of a signature: a key, or an identity that a CA certified at the signing
+//! time.
 
 use crate::key::PublicKey;
 use crate::trusted_root::TrustedRoot;
 
-/// What signatures are held against.
+/// The expected signer.
 #[derive(Debug, Clone, Copy)]
 pub enum Trust<'a> {
     /// A public key.
     Key(&'a PublicKey),
-    /// Somebody who proved who they are when they signed ("keyless").
+    /// An identity that authenticated when it signed ("keyless").
     Identity(&'a Identity),
 }
 
-/// Somebody, by what a certificate of Fulcio says of them, and whom to believe that.
+/// An identity as in Fulcio certificates, and the trusted root to verify them with.
 #[derive(Debug, Clone)]
 pub struct Identity {
-    /// The whole subject alternative name: an e-mail address, or the URI of a workflow.
+    /// The complete subject alternative name: an e-mail address, or the URI of a workflow.
     pub subject: String,
-    /// The whole URL of the service that knows the subject (`OpenID` Connect).
+    /// The complete URL of the `OpenID` Connect issuer.
     pub issuer: String,
-    /// Authorities and logs that are believed.
+    /// Trusted CAs and logs.
     pub root: TrustedRoot,
 }
 

@@ -1,40 +1,40 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Authorities and logs that are believed: the file `trusted_root.json`.
+//! Trusted CAs and logs: the file `trusted_root.json`.
 //!
-//! Sigstore protobuf specifications, `sigstore_trustroot.proto`, in its JSON form. Fields that are not used
-//! here are left out, since new ones come with time. A key of another kind than ECDSA on P-256 vouches for
-//! nothing here: what only it signed is refused as of an unknown log. So does a log of which the file does not
-//! tell since when it is believed, as in Sigstore's own clients.
+//! JSON form of `sigstore_trustroot.proto` (Sigstore protobuf specifications). Unknown fields are
+//! ignored, for newer versions of the format. Logs are skipped when their key is not ECDSA on
+//! P-256, or when their validity has no start, as in Sigstore's own clients; their signatures fail
+//! as of an unknown log.
 
 use serde::Deserialize;
 
 use crate::encoding::{base64_bytes, time};
 use crate::key::PublicKey;
 
-/// What the media types of all versions start with.
+/// Media type without the version.
 const MEDIA_TYPE: &str = "application/vnd.dev.sigstore.trustedroot";
 
-/// The authorities and logs of one Sigstore.
+/// The trusted CAs and logs of one Sigstore instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustedRoot {
     pub(crate) authorities: Vec<Authority>,
-    /// Logs of signatures (Rekor).
+    /// Signature logs (Rekor).
     pub(crate) signature_logs: Vec<Log>,
-    /// Logs of certificates (RFC 6962).
+    /// CT logs (RFC 6962).
     pub(crate) certificate_logs: Vec<Log>,
 }
 
-/// An authority that vouches for identities.
+/// A CA for identities.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Authority {
-    /// DER, from the one that issues to the root.
+    /// Certificate chain, DER, from the issuing CA to the root.
     pub(crate) chain: Vec<Vec<u8>>,
     pub(crate) valid: Period,
 }
 
-/// A log that signs what it takes.
+/// A transparency log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Log {
     /// SHA-256 of the public key's DER.
@@ -43,20 +43,20 @@ pub(crate) struct Log {
     pub(crate) valid: Period,
 }
 
-/// From when until when something is believed, in seconds since 1970.
+/// A validity period, in seconds since 1970, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Period {
     start: u64,
     end: Option<u64>,
 }
 
-/// Why a file is no trusted root.
+/// Reason why a file is not a trusted root.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustedRootError {
-    /// Not JSON, or not of the expected shape; the message holds line, column and field.
+    /// Not JSON, or an unexpected structure; the message has line, column and field.
     #[error("not a trusted root: {0}")]
     Malformed(#[from] serde_json::Error),
-    /// Another kind of file.
+    /// Another media type.
     #[error("its media type is {0:?}, expected {MEDIA_TYPE:?} with a version")]
     MediaType(String),
 }
@@ -125,19 +125,19 @@ struct Validity {
 }
 
 impl TrustedRoot {
-    /// The root of the Sigstore that everybody may use, as it was when this program was built;
-    /// `data/README.md` says where it comes from.
+    /// The trusted root of the public Sigstore instance, embedded at build time. `data/README.md`
+    /// states its source.
     ///
     /// # Errors
-    /// When the file that is built in is malformed, which a test excludes.
+    /// When the embedded file is malformed, which a test excludes.
     pub fn public_good() -> Result<Self, TrustedRootError> {
         Self::parse(include_bytes!("../data/trusted_root.json"))
     }
 
-    /// Reads a trusted root.
+    /// Parses a trusted root.
     ///
     /// # Errors
-    /// When the bytes are none.
+    /// When the bytes are not a trusted root.
     pub fn parse(bytes: &[u8]) -> Result<Self, TrustedRootError> {
         let document: Document = serde_json::from_slice(bytes)?;
         if !document.media_type.starts_with(MEDIA_TYPE) {
@@ -157,7 +157,7 @@ impl TrustedRoot {
 }
 
 impl Log {
-    /// None for a key of a kind that nothing can be checked with here, or that is believed since nobody knows when.
+    /// Returns `None` for an unsupported key, or a validity period without a start.
     fn new(entry: LogEntry) -> Option<Self> {
         entry.public_key.valid_for.start?;
         let valid = Period::new(&entry.public_key.valid_for);
@@ -165,7 +165,7 @@ impl Log {
         Some(Self { id: entry.log_id.key_id, key, valid })
     }
 
-    /// The log with this id in `logs` that is believed at `time`.
+    /// Finds the log with the id `id` that is valid at `time`.
     pub(crate) fn find<'a>(logs: &'a [Self], id: &[u8], time: u64) -> Option<&'a Self> {
         logs.iter().find(|log| log.id == id && log.valid.contains(time))
     }

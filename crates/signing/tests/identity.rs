@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Signatures of an identity, by an authority and logs that are made up.
+//! Verifies signatures of an identity, with a mock CA and mock logs.
 
 use mock_sigstore::{SUBJECT, Sigstore, TIME, USAGE, Usage, base64};
 use serde_json::{Value, json};
 use signing::statement::CYCLONEDX;
 use signing::{Bundle, Identity, Statement, TrustedRoot, sha256};
 
-/// Why the bundle does not vouch for `content`; nothing where it does.
+/// Returns the reason why the bundle is rejected for `content`, or `None` if it is accepted.
 fn refused(bundle: &Value, identity: &Identity, content: &[u8]) -> Option<String> {
     let bundle = Bundle::parse(bundle.to_string().as_bytes());
     let verified = bundle.and_then(|it| it.verify_file(identity, &sha256(content)));
@@ -29,7 +29,7 @@ fn what_an_identity_signed_is_accepted() {
     let signed = Bundle::parse(signed.as_bytes()).unwrap();
     assert_eq!(signed.verify_statement(&identity, CYCLONEDX, &digest).unwrap(), statement);
     assert!(signed.verify_file(&identity, &digest).is_err());
-    // A key is not enough for what an identity signed, nor the other way round.
+    // A key does not verify a signature of an identity, nor the reverse.
     let told = signed.verify_any_statement(&signer.key.public()).unwrap_err().to_string();
     assert!(told.contains("expected a key alone"), "{told}");
     let by_key = Bundle::sign_file(&signer.key, &digest).unwrap();
@@ -126,7 +126,7 @@ fn an_entry_of_another_signature_or_without_its_proofs_is_named() {
     assert!(refused(&none, &identity, b"x").unwrap().contains("without one entry of a log"));
 }
 
-/// As cosign leaves them where it is told to ask an authority for time stamps as well.
+/// As cosign writes them when it is configured with a time stamp authority.
 #[test]
 fn time_stamps_of_others_are_not_looked_at_and_can_be_left_out() {
     let sigstore = Sigstore::new();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Our verdicts compared with those of the crate `sigstore-verify`: whole bundles are accepted by both, and
-//! of bundles with one value changed we accept none that it refuses.
+//! Compares our verdicts with those of the crate `sigstore-verify`: both accept intact bundles, and
+//! we accept no bundle with one changed value that it rejects.
 
 use mock_sigstore::{Sigstore, TIME, USAGE};
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use signing::{Bundle, Identity, Statement, sha256};
 
 const FILE: &[u8] = b"content";
 
-/// The places of all values in `value` that hold no other.
+/// Collects the JSON pointers of all leaf values in `value`.
 fn leaves(value: &Value, place: &str, found: &mut Vec<String>) {
     match value {
         Value::Object(members) => {
@@ -28,7 +28,7 @@ fn leaves(value: &Value, place: &str, found: &mut Vec<String>) {
     }
 }
 
-/// `bundle` with one value replaced: by that of `other` in the same place, by nothing, by a text.
+/// Copies of `bundle` with one leaf replaced: by that of `other`, by null, or by a text.
 fn variants(bundle: &Value, other: &Value) -> Vec<(String, Value)> {
     let (mut places, mut found) = (Vec::new(), Vec::new());
     leaves(bundle, "", &mut places);
@@ -46,7 +46,7 @@ fn variants(bundle: &Value, other: &Value) -> Vec<(String, Value)> {
     found
 }
 
-/// Compares the verdicts on `bundle` and on everything that [`variants`] makes of it.
+/// Compares the verdicts on `bundle` and on all its [`variants`].
 fn compare(
     bundle: &Value,
     other: &Value,
