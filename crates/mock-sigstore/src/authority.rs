@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The authority, and the log of certificates that promises to list what it issues.
+//! The certificate authority (CA), and the CT log that issues SCTs for its certificates.
 
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType,
@@ -15,16 +15,16 @@ use x509_cert::der::{Decode as _, Encode as _};
 
 use crate::text::{base64, pem, spki};
 
-/// Who signs.
+/// Subject of the signer's certificates.
 pub const SUBJECT: &str = "https://forge.example/people/project/release.yml@refs/tags/v1";
-/// The service that knows them.
+/// OIDC issuer of [`SUBJECT`].
 pub const ISSUER: &str = "https://token.forge.example";
 /// 2026-01-02 00:00:00 UTC, within the validity of the certificates of [`Sigstore::certify`].
 pub const TIME: u64 = 1_767_312_000;
-/// What certificates are for.
+/// Extended key usage of signing certificates.
 pub const USAGE: ExtendedKeyUsagePurpose = ExtendedKeyUsagePurpose::CodeSigning;
 
-/// An authority and its two logs.
+/// A CA, a CT log and a signature log.
 pub struct Sigstore {
     authority: Issuer<'static, KeyPair>,
     pub(crate) certificate: Vec<u8>,
@@ -32,14 +32,14 @@ pub struct Sigstore {
     pub(crate) log: PrivateKey,
 }
 
-/// Who signs: a key for one signature, and its certificate.
+/// A signing key and its certificate.
 pub struct Signer {
-    /// The private half.
+    /// The private key.
     pub key: PrivateKey,
     pub(crate) certificate: Vec<u8>,
 }
 
-/// The public key of somebody else.
+/// A public key without its private key.
 struct Foreign(Vec<u8>);
 
 impl PublicKeyData for Foreign {
@@ -59,7 +59,7 @@ impl Default for Sigstore {
 }
 
 impl Sigstore {
-    /// Everything new.
+    /// Generates new keys for the CA and both logs.
     pub fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -74,7 +74,7 @@ impl Sigstore {
         Self { authority, certificate, promises, log }
     }
 
-    /// A certificate that is good in the first days of 2026, and that a log has promised to list or not.
+    /// Issues a certificate valid in the first days of 2026, with an SCT when `listed`.
     pub fn certify(&self, usage: ExtendedKeyUsagePurpose, listed: bool) -> Signer {
         let key = PrivateKey::generate();
         let mut params = params(usage);
@@ -84,7 +84,7 @@ impl Sigstore {
         Signer { key, certificate }
     }
 
-    /// A certificate for ten minutes, as the real authority gives out.
+    /// Issues a certificate valid for ten minutes, as Fulcio does.
     pub(crate) fn certify_now(&self, key: &PublicKey) -> Vec<u8> {
         let now = OffsetDateTime::now_utc();
         let mut params = params(USAGE);
@@ -99,11 +99,11 @@ impl Sigstore {
         mut params: CertificateParams,
         listed: Option<u64>,
     ) -> Vec<u8> {
-        // The point is the end of what stands around it.
+        // An uncompressed point is the last 65 bytes of a P-256 SPKI.
         let spki = spki(key);
         let key = Foreign(spki[spki.len() - 65..].to_vec());
         if let Some(time) = listed {
-            // What the log sees, and then the same with its promise.
+            // The SCT signs the certificate without the SCT extension.
             let seen = params.signed_by(&key, &self.authority).unwrap();
             let seen = x509_cert::Certificate::from_der(seen.der()).unwrap();
             let list = self.promise(&seen.tbs_certificate.to_der().unwrap(), time);
@@ -112,7 +112,8 @@ impl Sigstore {
         params.signed_by(&key, &self.authority).unwrap().der().to_vec()
     }
 
-    /// A list of one `SignedCertificateTimestamp` (RFC 6962, section 3.2), as an extension holds it.
+    /// A list of one `SignedCertificateTimestamp` (RFC 6962, section 3.2), encoded for the
+    /// extension.
     fn promise(&self, seen: &[u8], time: u64) -> Vec<u8> {
         let issuer = x509_cert::Certificate::from_der(&self.certificate).unwrap();
         let issuer = issuer.tbs_certificate.subject_public_key_info.to_der().unwrap();
@@ -129,7 +130,7 @@ impl Sigstore {
         [&[0x04, u8::try_from(list.len()).unwrap()], &list[..]].concat()
     }
 
-    /// Its trusted root.
+    /// The trusted root of this Sigstore.
     pub fn root(&self) -> Value {
         let log = |key: &PrivateKey| {
             let der = spki(&key.public());
@@ -153,7 +154,7 @@ impl Sigstore {
         })
     }
 
-    /// The same as PEM, by the variables of clients from before trusted roots.
+    /// The same keys as PEM, by environment variable, for clients without trusted root support.
     pub fn older_root(&self) -> [(&'static str, String); 3] {
         let key = |key: &PrivateKey| key.public().to_pem().unwrap();
         [
@@ -163,14 +164,14 @@ impl Sigstore {
         ]
     }
 
-    /// Who signs, by this Sigstore's word.
+    /// The identity [`SUBJECT`], trusted through this Sigstore's root.
     pub fn identity(&self) -> Identity {
         let root = TrustedRoot::parse(self.root().to_string().as_bytes()).unwrap();
         Identity { subject: SUBJECT.to_owned(), issuer: ISSUER.to_owned(), root }
     }
 }
 
-/// A certificate of [`SUBJECT`], without its validity.
+/// Parameters of a certificate of [`SUBJECT`], without its validity.
 fn params(usage: ExtendedKeyUsagePurpose) -> CertificateParams {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.distinguished_name = DistinguishedName::new();
@@ -179,7 +180,7 @@ fn params(usage: ExtendedKeyUsagePurpose) -> CertificateParams {
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![usage];
     let issuer = [&[0x0c, u8::try_from(ISSUER.len()).unwrap()], ISSUER.as_bytes()].concat();
-    // Twice, as the real one does: older clients read the first.
+    // Fulcio writes the issuer in both extensions: older clients read the first.
     params.custom_extensions = vec![
         extension(&[1, 3, 6, 1, 4, 1, 57264, 1, 1], ISSUER.into()),
         extension(&[1, 3, 6, 1, 4, 1, 57264, 1, 8], issuer),

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A Sigstore that is made up: an authority for identities, a log of certificates and one of signatures.
+//! A mock Sigstore: a CA, a CT log and a signature log.
 //!
-//! [`Sigstore`] makes certificates, promises and bundles itself. [`Service`] answers what a client asks the
-//! real ones: for a token, for a certificate (Fulcio), and for an entry of the log (Rekor). [`oracle`] has the verdict
-//! of another implementation on a bundle.
+//! [`Sigstore`] creates certificates, SCTs and bundles directly. [`Service`] serves the HTTP APIs
+//! of an OIDC issuer, Fulcio and Rekor. [`oracle`] verifies a bundle with another implementation.
 //!
-//! Only tests depend on this crate, so it fails as tests do: with a panic that says why.
+//! Only tests depend on this crate, so it panics on errors.
 #![forbid(unsafe_code)]
 #![expect(
     clippy::unwrap_used,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The log of signatures, and bundles with its entries.
+//! The signature log (Rekor), and bundles with its entries.
 
 use base16ct::lower::encode_string as hex;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use crate::authority::{Signer, Sigstore, TIME};
 use crate::text::{base64, pem, spki};
 
 impl Sigstore {
-    /// The log's entry for `body`, the third of five.
+    /// A log entry for `body`, at index 2 of a tree of 5.
     pub(crate) fn entry(&self, kind: &str, body: &Value, time: u64) -> Value {
         let body = body.to_string();
         let id = sha256(&spki(&self.log.public()));
@@ -26,7 +26,7 @@ impl Sigstore {
         let leaf = sha256(&[&[0], body.as_bytes()].concat());
         let first = parent(other(0), other(1));
         let root = parent(parent(first, parent(leaf, other(3))), other(4));
-        // Clients tell the first generation of Rekor by the number of a tree in its origin.
+        // Clients recognise Rekor v1 by the tree number in the checkpoint origin.
         let text = format!("log.example - 1\n5\n{}\n", base64(root));
         let signature = self.log.sign(&sha256(text.as_bytes())).unwrap();
         let note = base64([&id[..4], &signature].concat());
@@ -45,7 +45,7 @@ impl Sigstore {
         })
     }
 
-    /// The signature of a file, taken by the log at `time`.
+    /// A bundle with the signature of a file, integrated by the log at `time`.
     pub fn sign_file(&self, signer: &Signer, digest: &[u8; 32], time: u64) -> Value {
         let signature = base64(signer.key.sign(digest).unwrap());
         let verifier = base64(pem(&signer.certificate));
@@ -61,7 +61,7 @@ impl Sigstore {
         bundle(signer, &entry, "messageSignature", message)
     }
 
-    /// A signed statement.
+    /// A bundle with a signed statement.
     pub fn sign_statement(&self, signer: &Signer, statement: &Statement) -> Value {
         let payload = statement.to_json().unwrap();
         let kind = "application/vnd.in-toto+json";
@@ -78,7 +78,7 @@ impl Sigstore {
     }
 }
 
-/// What an entry says of a signed envelope (Rekor, `dsse_v0_0_1_schema.json`).
+/// Body of the log entry of a DSSE envelope (Rekor, `dsse_v0_0_1_schema.json`).
 pub(crate) fn envelope_body(envelope: &[u8], payload: &[u8], signatures: &Value) -> Value {
     let digest = |bytes: &[u8]| json!({"algorithm": "sha256", "value": hex(&sha256(bytes))});
     json!({"apiVersion": "0.0.1", "kind": "dsse", "spec": {

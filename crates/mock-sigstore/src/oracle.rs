@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The verdict of the crate `sigstore-verify` on the bundle of an identity, to compare ours with. It takes no
-//! bundle of a key alone: those are in no log and have no time stamp.
+//! Verifies bundles of identities with the crate `sigstore-verify`, as a reference. It rejects
+//! bundles signed with a bare key, which have neither a log entry nor a time stamp.
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::Value;
@@ -14,10 +14,10 @@ use sigstore_verify::{VerificationPolicy, Verifier};
 use crate::authority::{ISSUER, SUBJECT, Sigstore};
 
 impl Sigstore {
-    /// Whether the bundle states that [`SUBJECT`] signed what has the digest `digest`.
+    /// Verifies that [`SUBJECT`] signed the content with the digest `digest`.
     ///
     /// # Errors
-    /// With the reason why not.
+    /// When `sigstore-verify` rejects the bundle, with its reason.
     pub fn oracle(&self, bundle: &[u8], digest: &Sha256) -> Result<(), String> {
         let root = TrustedRoot::from_json(&self.root().to_string()).unwrap();
         let text = std::str::from_utf8(bundle).map_err(|error| error.to_string())?;
@@ -29,7 +29,7 @@ impl Sigstore {
     }
 }
 
-/// The digest that a bundle names itself: of a file, or of the first subject of a statement.
+/// The digest that a bundle itself names: of a file, or of the first subject of a statement.
 pub fn digest_in(bundle: &[u8]) -> Sha256 {
     let bundle: Value = serde_json::from_slice(bundle).unwrap();
     let bytes = |value: &Value| BASE64_STANDARD.decode(value.as_str().unwrap()).unwrap();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What clients speak to, over HTTP on loopback: the issuer of tokens as a workflow reaches it, Fulcio's
-//! `/api/v2/signingCert` and Rekor's `/api/v1/log/entries`.
+//! HTTP services on loopback: the OIDC token endpoint of a workflow, Fulcio's `/api/v2/signingCert`
+//! and Rekor's `/api/v1/log/entries`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,16 +18,16 @@ use crate::authority::{ISSUER, SUBJECT, Sigstore};
 use crate::log::envelope_body;
 use crate::text::{base64, from_base64, pem};
 
-/// What a workflow shows to be given a token.
+/// Bearer token that a workflow presents to request an OIDC token.
 const TICKET: &str = "of-this-test";
 
-/// A [`Sigstore`] on a port of the loopback interface, until the process ends.
+/// Serves a [`Sigstore`] on a loopback port until the process ends.
 pub struct Service {
     /// `http://127.0.0.1:PORT`.
     pub url: String,
-    /// Certificates that were given out.
+    /// Number of certificates issued.
     pub certificates: Arc<AtomicUsize>,
-    /// Entries of the log.
+    /// Number of log entries created.
     pub entries: Arc<AtomicUsize>,
 }
 
@@ -38,7 +38,7 @@ struct State {
 }
 
 impl Service {
-    /// Serves `sigstore`.
+    /// Starts serving `sigstore`.
     pub fn start(sigstore: &Arc<Sigstore>) -> Self {
         let (certificates, entries) = <(Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
         let state = State {
@@ -50,7 +50,7 @@ impl Service {
         Self { url: server.url(), certificates, entries }
     }
 
-    /// Where clients find it: a signing configuration, version 0.2.
+    /// Signing configuration, version 0.2, with the URLs of this service.
     pub fn signing_config(&self) -> Value {
         let service = json!([{
             "url": self.url, "majorApiVersion": 1, "operator": "example",
@@ -63,7 +63,7 @@ impl Service {
         })
     }
 
-    /// The variables in which a workflow finds the issuer of tokens.
+    /// Environment variables that point a workflow to the OIDC token endpoint.
     pub fn ambient(&self) -> [(&'static str, String); 2] {
         [
             ("ACTIONS_ID_TOKEN_REQUEST_URL", format!("{}/token?version=1", self.url)),
@@ -71,7 +71,7 @@ impl Service {
         ]
     }
 
-    /// A token that says to be of `subject`; only one of [`SUBJECT`] is given a certificate.
+    /// An OIDC token for `subject`. Only [`SUBJECT`] gets a certificate.
     pub fn token(subject: &str) -> String {
         let text = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
         let now = OffsetDateTime::now_utc().unix_timestamp();
@@ -79,7 +79,7 @@ impl Service {
         let claims = text(&json!({
             "aud": "sigstore", "exp": now + 600, "iat": now, "iss": ISSUER, "sub": subject,
         }));
-        // Clients hand it on, and do not check it.
+        // Clients pass the token on without verifying its signature.
         format!("{header}.{claims}.{}", text(&json!("signature")))
     }
 }
@@ -88,7 +88,7 @@ impl State {
     fn serve(&self, request: &mut Request<'_>) -> Answer {
         let (status, body) =
             self.answer(request).unwrap_or_else(|| (400, json!({"message": "refused"})));
-        // Rekor's clients look for their entry by this header.
+        // Rekor clients locate their entry by this header.
         let tag = body.as_object().and_then(|it| it.keys().next().cloned()).unwrap_or_default();
         http::json(status, &body).header("ETag", tag)
     }
@@ -111,7 +111,7 @@ impl State {
         }
     }
 
-    /// Fulcio: a certificate for a key whose private half signed the subject of the token.
+    /// Fulcio: issues a certificate for a key that signed the subject of the token.
     fn certificate(&self, bearer: Option<&str>, body: &Value) -> Option<(u16, Value)> {
         let token = bearer.or_else(|| body["credentials"]["oidcIdentityToken"].as_str())?;
         let claims = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
@@ -129,7 +129,7 @@ impl State {
         Some((200, json!({"signedCertificateEmbeddedSct": {"chain": {"certificates": chain}}})))
     }
 
-    /// Rekor: the entry of what is proposed, in the form that the log keeps.
+    /// Rekor: creates an entry from a proposed one, in canonical form.
     fn entry(&self, proposed: &Value) -> Option<(u16, Value)> {
         let kind = proposed["kind"].as_str()?;
         let body = match kind {

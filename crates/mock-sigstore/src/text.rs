@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Bytes as text.
+//! Base64 and PEM helpers.
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use signing::PublicKey;
@@ -11,7 +11,7 @@ pub fn base64(bytes: impl AsRef<[u8]>) -> String {
     BASE64_STANDARD.encode(bytes)
 }
 
-/// The bytes that `text` is the base64 of.
+/// Decodes base64.
 pub(crate) fn from_base64(text: &str) -> Option<Vec<u8>> {
     BASE64_STANDARD.decode(text).ok()
 }
