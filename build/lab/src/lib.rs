@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Steps that use a release as its users do: in virtual machines, in containers, over the network.
+//! Smoke tests of a release: in virtual machines, in containers, over the network.
 #![forbid(unsafe_code)]
 
 pub mod qemu;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Virtual machines: the command that starts one, and QMP, by which it is controlled.
+//! QEMU virtual machines: command lines, and control over QMP.
 //!
-//! Emulation works on every host, also in a virtual machine; KVM only where a machine that is started with it
-//! really runs. One processor, and in emulation time that counts instructions (`-icount`),
-//! because a busy host otherwise makes kernels give up on timers.
+//! TCG works on every host, also in a virtual machine; KVM only where a VM that is started with it
+//! really runs. VMs have one processor and, under TCG, a clock that counts instructions
+//! (`-icount`): on a busy host, kernels otherwise give up on timers.
 
 mod qmp;
 
@@ -17,23 +17,23 @@ use release::Architecture;
 
 pub use self::qmp::{Halted, Monitor, Qmp};
 
-/// What a machine starts from.
+/// Firmware of a VM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Firmware {
     /// UEFI without Secure Boot.
     Uefi,
-    /// UEFI that starts only what Microsoft's keys have signed.
+    /// UEFI with Secure Boot and Microsoft's keys.
     SecureBoot,
-    /// A BIOS.
+    /// BIOS.
     Bios,
-    /// UEFI of an aarch64 machine, without Secure Boot.
+    /// UEFI for aarch64, without Secure Boot.
     UefiArm64,
-    /// The same that starts only what Microsoft's keys have signed.
+    /// UEFI for aarch64 with Secure Boot and Microsoft's keys.
     SecureBootArm64,
 }
 
 impl Firmware {
-    /// The architecture of its machine.
+    /// The architecture of the VM.
     pub fn architecture(self) -> Architecture {
         match self {
             Self::Uefi | Self::SecureBoot | Self::Bios => Architecture::Amd64,
@@ -41,7 +41,7 @@ impl Firmware {
         }
     }
 
-    /// The program that is such a machine.
+    /// The QEMU system emulator.
     pub fn program(self) -> &'static str {
         match self.architecture() {
             Architecture::Amd64 => "qemu-system-x86_64",
@@ -49,7 +49,7 @@ impl Firmware {
         }
     }
 
-    /// The firmware in the catalogue of tools; QEMU brings the BIOS itself.
+    /// The firmware's name in the catalogue of tools; none for BIOS, which is part of QEMU.
     pub fn tool(self) -> Option<&'static str> {
         match self {
             Self::Uefi | Self::SecureBoot => Some("/usr/share/OVMF/OVMF_CODE_4M.fd"),
@@ -58,8 +58,8 @@ impl Firmware {
         }
     }
 
-    /// The files of its code and of its variables as they come, where Debian's packages `ovmf` and
-    /// `qemu-efi-aarch64` have them.
+    /// Code and variables (NVRAM template) as installed by Debian's packages `ovmf` and
+    /// `qemu-efi-aarch64`.
     fn files(self) -> Option<(&'static str, &'static str)> {
         match self {
             Self::Uefi => {
@@ -79,11 +79,11 @@ impl Firmware {
         }
     }
 
-    /// The board that it is for, and its screen.
+    /// QEMU arguments for machine type and display.
     fn board(self) -> &'static [&'static str] {
         match self {
             Self::Uefi | Self::Bios => &["-machine", "q35", "-vga", "std"],
-            // Only code in system management mode may write the variables.
+            // Only code in system management mode may write UEFI variables.
             Self::SecureBoot => &[
                 "-machine",
                 "q35,smm=on",
@@ -99,7 +99,7 @@ impl Firmware {
     }
 }
 
-/// The arguments of QEMU that choose what executes the instructions.
+/// QEMU arguments for the accelerator.
 fn execution(accelerator: Accelerator) -> &'static [&'static str] {
     match accelerator {
         Accelerator::Kvm => &["-accel", "kvm", "-cpu", "host"],
@@ -107,73 +107,67 @@ fn execution(accelerator: Accelerator) -> &'static [&'static str] {
     }
 }
 
-/// A kernel that QEMU loads itself, without any boot loader.
+/// A kernel for QEMU's direct Linux boot, without a boot loader.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kernel {
-    /// The kernel.
     pub image: PathBuf,
-    /// Its initial RAM disk.
     pub initramfs: PathBuf,
-    /// Its command line.
     pub command_line: String,
 }
 
-/// A medium or a disk.
+/// A drive of a VM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Drive {
-    /// Its name for QMP.
+    /// Device name in QMP.
     pub id: String,
-    /// The file with its content.
+    /// Raw image file.
     pub file: PathBuf,
-    /// What it is attached as.
     pub kind: DriveKind,
-    /// How many bytes a second it gives at most; 0 for no limit.
+    /// Read and write limit in bytes per second; 0: none.
     pub bytes_per_second: u64,
 }
 
-/// What a drive is attached as.
+/// Kind of drive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DriveKind {
-    /// A CD, which can't be written.
+    /// CD-ROM, read-only.
     Cd,
-    /// A disk, which can.
+    /// Disk, writable.
     Disk,
 }
 
 /// A virtual machine.
 #[derive(Debug, Clone)]
 pub struct Machine {
-    /// Where its files lie: `console.log`, `qmp`, firmware variables.
+    /// Folder of its files: `console.log`, `qmp`, firmware variables.
     pub folder: PathBuf,
-    /// What carries out its instructions.
     pub accelerator: Accelerator,
-    /// What it starts from.
     pub firmware: Firmware,
-    /// The kernel that it is given; without one, what firmware finds on its drives.
+    /// Kernel for direct boot; none: the firmware boots from the drives.
     pub kernel: Option<Kernel>,
     /// Memory in MiB.
     pub memory: u32,
-    /// Its drives, CDs in the order in which firmware tries them.
+    /// Drives; CDs in boot order.
     pub drives: Vec<Drive>,
-    /// Its serial number.
+    /// SMBIOS serial number.
     pub serial: String,
-    /// Credentials for systemd: name and value (systemd.system-credentials(7)).
+    /// systemd credentials: name and value (systemd.system-credentials(7)).
     pub credentials: Vec<(String, String)>,
 }
 
 impl Machine {
-    /// What the serial console shows.
+    /// Log of the serial console.
     pub fn console(&self) -> PathBuf {
         self.folder.join("console.log")
     }
 
-    /// The file with the firmware's variables, and what it is a copy of.
+    /// The VM's UEFI variables file and the template that it is copied from.
     pub fn variables(&self) -> Option<(PathBuf, PathBuf)> {
         let (_, original) = self.firmware.files()?;
         Some((self.folder.join("variables.fd"), original.into()))
     }
 
-    /// The command that starts it. It ends with the machine, and when that resets.
+    /// The QEMU command. It exits when the VM powers off or resets.
     pub fn command(&self) -> Command {
         let command = Command::new(self.firmware.program(), &self.folder)
             .args(execution(self.accelerator))
@@ -215,7 +209,7 @@ impl Machine {
         })
     }
 
-    /// What watches it once it runs.
+    /// A QMP monitor for the running VM.
     pub fn monitor(&self) -> Monitor {
         Monitor::new(self.folder.join("qmp"))
     }
@@ -224,7 +218,7 @@ impl Machine {
 impl Drive {
     fn arguments(&self, index: usize) -> Vec<String> {
         let Self { id, kind, bytes_per_second, .. } = self;
-        // A comma ends a value; two stand for one.
+        // QEMU options: a comma ends a value, a doubled comma is literal.
         let file = self.file.to_string_lossy().replace(',', ",,");
         let mut backend = format!("if=none,id={id},format=raw,file={file}");
         if *bytes_per_second > 0 {
@@ -234,7 +228,7 @@ impl Drive {
         let frontend = match kind {
             DriveKind::Cd => {
                 backend.push_str(",media=cdrom,readonly=on");
-                // A kernel that QEMU loads itself has the first place.
+                // With direct boot, QEMU gives the kernel `bootindex` 0.
                 format!("scsi-cd,id={id}-drive,drive={id},bootindex={}", index + 1)
             }
             DriveKind::Disk => format!("virtio-blk-pci,drive={id}"),
@@ -243,7 +237,7 @@ impl Drive {
     }
 }
 
-/// Base64 with padding (RFC 4648, 4).
+/// Base64 with padding (RFC 4648, section 4).
 fn base64(bytes: &[u8]) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Breaks publishing in the middle, with the release and the programs that were just built: the disk of
-//! the registry is full, the publisher is killed, the registry is killed. After each, nobody sees
-//! half a release, and the same command run once more ends it; what came of it is verified, and refused
-//! with another key.
+//! Interrupts publishing: full registry disk, killed publisher, killed registry. After each fault
+//! no partial release is visible, and a rerun of the same command completes it. The result
+//! verifies, and fails verification with another key.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,13 +24,13 @@ use walkdir::WalkDir;
 /// `cargo xtask smoke faults`.
 pub struct SmokeFaults;
 
-/// The disk that is full: smaller than any release, larger than an empty registry.
+/// Size of the full disk: smaller than any release, larger than an empty registry.
 const SMALL: u64 = 8 << 20;
-/// How long a publisher that is to be killed may take to send its share.
+/// Timeout for a publisher to send the share after which it is killed.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// How often we look how far it has come.
+/// Polling interval.
 const PAUSE: Duration = Duration::from_millis(2);
-/// What `notary verify` ends with where there is no release, and where there is a wrong one.
+/// Exit codes of `notary verify`: no release, and a release that fails verification.
 const NOTHING: i32 = 2;
 const REJECTED: i32 = 1;
 
@@ -80,13 +79,13 @@ impl Step for SmokeFaults {
     }
 }
 
-/// A registry of its own, apart from the one that the release was published to.
+/// Storage of this test's own registry, apart from the one that the release was published to.
 fn storage(run: &Run) -> PathBuf {
     run.workspace.scratch().join("smoke-faults/registry")
 }
 
-/// `serve` in a mount namespace of its own, with a small disk below its storage. A user namespace makes
-/// that possible without rights.
+/// Runs `serve` with a small tmpfs below its storage, in mount and user namespaces of its own: no
+/// privileges needed.
 fn on_small_disk(run: &Run, serve: &Command) -> Command {
     let script = format!("mount -t tmpfs -o size={SMALL} disk \"$0\" && exec \"$@\"");
     run.command("unshare")
@@ -128,14 +127,14 @@ impl Trial<'_> {
         self.ends_well(&registry)
     }
 
-    /// What a registry holds that nothing happened to, in bytes.
+    /// Storage size in bytes of a registry after an undisturbed push.
     fn whole(&self) -> Result<u64> {
         let registry = self.empty_registry(&self.serve())?;
         self.ends_well(&registry)?;
         size(&storage(self.run))
     }
 
-    /// Kills the publisher once the registry holds `bytes`.
+    /// Kills the publisher when the registry holds `bytes`.
     fn killed_publisher(&self, bytes: u64) -> Result<()> {
         let registry = self.empty_registry(&self.serve())?;
         let publisher = self.publishing(&registry, bytes)?;
@@ -152,7 +151,7 @@ impl Trial<'_> {
         let registry = self.registry(&self.serve())?;
         self.sees_nothing(&registry)?;
         self.ends_well(&registry)?;
-        // What was acknowledged stays, whatever happens to the registry after.
+        // What the registry has acknowledged must survive its crash.
         registry.controller.kill()?;
         let registry = self.registry(&self.serve())?;
         self.run.exec(self.log, &verify::verify(self.run, &registry.host, &By::own(self.run)))
@@ -178,7 +177,7 @@ impl Trial<'_> {
         self.registry(serve)
     }
 
-    /// The registry on what its storage holds.
+    /// Starts a registry on the existing storage.
     fn registry(&self, serve: &Command) -> Result<Registry> {
         Registry::start(self.run, self.log, SmokeFaults.name(), serve)
     }
@@ -187,7 +186,7 @@ impl Trial<'_> {
         registry::serve(self.run, &storage(self.run))
     }
 
-    /// A publisher that goes on, while the registry holds `bytes`.
+    /// Starts a publisher and returns it, still running, when the registry holds `bytes`.
     fn publishing(&self, registry: &Registry, bytes: u64) -> Result<Daemon> {
         let command = push::publish(self.run, &registry.host);
         let output = self.run.workspace.scratch().join("logs/smoke-faults.publish.log");
@@ -204,7 +203,7 @@ impl Trial<'_> {
         Ok(publisher)
     }
 
-    /// Asserts that nobody who asks the registry finds a release.
+    /// Asserts that no release is visible in the registry.
     fn sees_nothing(&self, registry: &Registry) -> Result<()> {
         let verify = verify::verify(self.run, &registry.host, &By::own(self.run));
         let code = self.run.attempt(self.log, &verify)?.code();
@@ -212,14 +211,14 @@ impl Trial<'_> {
         Ok(())
     }
 
-    /// Publishes once more, and verifies.
+    /// Reruns publishing and verifies.
     fn ends_well(&self, registry: &Registry) -> Result<()> {
         self.run.exec(self.log, &push::publish(self.run, &registry.host))?;
         self.run.exec(self.log, &verify::verify(self.run, &registry.host, &By::own(self.run)))
     }
 }
 
-/// The bytes of all files in `folder`. What vanishes while we look counts as nothing.
+/// Total size of the files in `folder`. Files that vanish meanwhile count as 0.
 fn size(folder: &Path) -> Result<u64> {
     ensure!(folder.is_dir(), "{} is not there", folder.display());
     let files = WalkDir::new(folder).into_iter().flatten();

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Runs the commands of the README on bare Debian machines, see `.ci/fresh`.
+//! Runs the commands of the README on freshly installed Debian systems, see `.ci/fresh`.
 
 use anyhow::Result;
 use engine::{Input, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::command::Command;
 
-/// Transcripts and times, relative to the root.
+/// Transcripts and timings, relative to the repository root.
 const RESULTS: &str = "target/xtask/fresh";
 
 /// `cargo xtask smoke fresh`.
@@ -24,7 +24,7 @@ impl Step for SmokeFresh {
 
     fn needs(&self, _run: &Run) -> Vec<Need> {
         let programs = ["git", "mmdebstrap", "tar", "unshare"].map(Need::Tool);
-        // A root with all that is compiled there; one exists at a time.
+        // Space for one root with everything compiled in it; one exists at a time.
         programs.into_iter().chain([Need::Space(16 << 30)]).collect()
     }
 

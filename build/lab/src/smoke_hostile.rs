@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Does to the controller what a stranger on its network can do: stalls, floods, lies about lengths, guesses
-//! passwords, aborts transfers, answers without end. All the time health checks and reports of machines
-//! are answered, jobs of other hosts go on, memory stays bounded, and in the end it stops when it is asked to.
+//! Attacks the controller over the network: stalled requests, floods, wrong lengths, password
+//! guessing, aborted transfers, endless responses. Meanwhile it must answer health checks and
+//! webhook reports in time, run jobs of other hosts and bound its memory; at the end it must shut
+//! down cleanly.
 //!
-//! The clients are plain threads and sockets: no HTTP library would send what they send.
+//! The clients are plain threads and sockets: no HTTP library would send these requests.
 
 mod attacks;
 mod client;
@@ -20,13 +21,13 @@ use engine::{Input, Need, Outcome, Plan, Run, Step, StepLog};
 use probe::Probe;
 use site::Site;
 
-/// The most memory that the controller may need, in MiB.
+/// Memory limit of the controller, in MiB.
 const MEMORY: u64 = 128;
-/// How long the controller of a release may take to answer a health check or a report.
+/// Response time limit of a release build for health checks and reports.
 const ANSWER: Duration = Duration::from_secs(1);
-/// The same for a controller that is not optimised.
+/// The same for an unoptimised build.
 const ANSWER_UNOPTIMISED: Duration = Duration::from_secs(3);
-/// How long the jobs may take after the last attack.
+/// Timeout for the jobs after the last attack.
 const JOBS: Duration = Duration::from_mins(1);
 
 /// `cargo xtask smoke hostile`.

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Tries every tool image as it was built: it starts, plans as it should, has the programs that its
-//! step runs, and does its work on a disk that is a file behind a loop device. What it fetches for that are
-//! the systems for tests.
+//! Tests every built tool image: its version, its plans, the programs that its step runs, and its
+//! work on a disk (a file behind a loop device). Steps download the test systems.
 
 mod systems;
 mod task;
@@ -30,11 +29,11 @@ use self::task::Task;
 /// `cargo xtask smoke images`.
 pub struct SmokeImages;
 
-/// Plans as the step program's own tests keep them, and the tasks that they are made of.
+/// Golden plans of the step program's own tests, and the tasks that they are made from.
 const PLANS: &str = "tools/step/tests/golden";
 const TASKS: &str = "tools/step/tests/testdata/provision";
 
-/// Where a step looks for its task, and where it keeps its state.
+/// Folders of the task and of a step's state in a container.
 const TASK: &str = "/run/provision";
 const STATE: &str = "/run/step";
 
@@ -119,15 +118,15 @@ impl Step for SmokeImages {
     }
 }
 
-/// What a step says where QEMU's user mode does not know a system call: ENOSYS, which the kernel of this
-/// machine does not answer, as the images of its own architecture show. QEMU knows openat2 since 9.2.
+/// Output of a step where QEMU user mode lacks a system call: ENOSYS. Images of the host's own
+/// architecture show that its kernel has the call. QEMU has openat2 since 9.2.
 const UNKNOWN_CALL: &str = "Function not implemented (os error 38)";
 
-/// The kept plan as it is for `architecture`: what is kept names the boot loaders of x86-64.
+/// The golden plan for `architecture`: golden files name the boot loaders of x86-64.
 fn golden_for(architecture: Architecture, plan: &str) -> String {
     match architecture {
         Architecture::Amd64 => plan.to_owned(),
-        // As UEFI (2.10, table 3.6), shim and GRUB name them.
+        // File names by UEFI 2.10 (table 3.6), shim and GRUB.
         Architecture::Arm64 => [("x86_64-efi", "arm64-efi"), ("x64.", "aa64."), ("X64.", "AA64.")]
             .iter()
             .fold(plan.to_owned(), |plan, (of_x86, of_arm)| plan.replace(of_x86, of_arm)),
@@ -139,19 +138,19 @@ fn clean(folder: &Path) -> Result<()> {
     remove(folder)
 }
 
-/// What is known while images are tried.
+/// State of a test run.
 struct Trial<'a> {
     run: &'a Run,
     log: &'a StepLog,
     folder: PathBuf,
     architecture: Architecture,
-    /// The way to run images that works here, once one was found.
+    /// The way to run images that works here, once determined.
     runner: Option<Runner>,
-    /// What steps fetch, once one has.
+    /// The registry that steps download from, once started.
     systems: Option<Systems>,
-    /// The tasks that images carried out, by name: the images of one task work on one disk.
+    /// Tasks by name: the images of one task work on one disk.
     tasks: BTreeMap<String, Task>,
-    /// The tasks that emulation can't carry out, by name, with the image that it stopped at.
+    /// Tasks that emulation cannot run, by name, with the image that failed.
     unable: BTreeMap<String, String>,
     calls: usize,
 }
@@ -187,7 +186,7 @@ impl Trial<'_> {
         Ok(())
     }
 
-    /// The image, in the first way to run it in which it tells its version.
+    /// Loads the image with the first runner in which it prints its version.
     fn started(&mut self, name: &str, layout: &Layout, platform: &Platform) -> Result<Container> {
         let ways = match self.runner {
             Some(runner) => vec![runner],
@@ -226,7 +225,7 @@ impl Trial<'_> {
         layout: &Layout,
         platform: &Platform,
     ) -> Result<Container> {
-        // One store for all images in podman, one folder each without it.
+        // podman: one store for all images; chroot: one folder per image.
         let folder = match runner {
             Runner::Chroot => self.folder.join(name.replace('/', "_")),
             Runner::Podman | Runner::PodmanOwnCgroups => self.folder.clone(),
@@ -248,14 +247,14 @@ impl Trial<'_> {
         Ok(Container { runner, folder, id, entry_point: entry_point.unwrap_or_default() })
     }
 
-    /// What the call prints; it must end with 0.
+    /// Runs the call and returns its output; it must exit with 0.
     fn call(&mut self, container: &Container, call: &Call<'_>) -> Result<String> {
         self.calls += 1;
         let printed = self.run.capture(self.log, &container.command(call))?;
         Ok(String::from_utf8_lossy(&printed).into_owned())
     }
 
-    /// A plan needs no rights: it is made as nobody.
+    /// Compares the image's plans with the golden ones. Planning runs as `nobody`.
     fn plan(&mut self, container: &Container, smoke: &Smoke, name: &str) -> Result<()> {
         let (task, _step) = name.split_once('.').context("a plan is named TASK.STEP")?;
         let root = self.run.workspace.root();
@@ -277,8 +276,8 @@ impl Trial<'_> {
         Ok(())
     }
 
-    /// Does the image's part of a task, on the disk that the images before it have worked on; a second
-    /// run has nothing to do.
+    /// Runs the image's part of a task on the disk that the previous images worked on; a second run
+    /// must change nothing.
     fn work(&mut self, container: &Container, smoke: &Smoke, name: &str) -> Result<()> {
         if !self.tasks.contains_key(name) {
             let task = self.prepared(name)?;
@@ -302,7 +301,7 @@ impl Trial<'_> {
         Ok(())
     }
 
-    /// The task `name`, whose recipe has the systems for tests in the place of those that it names.
+    /// The task `name`, with the test systems in place of those in its recipe.
     fn prepared(&mut self, name: &str) -> Result<Task> {
         let systems = match self.systems.take() {
             Some(systems) => systems,
@@ -320,7 +319,7 @@ impl Trial<'_> {
         Task::new(self.run, self.log, &example, &folder, &values, self.is_emulated())
     }
 
-    /// Whether QEMU runs the images.
+    /// Whether images run under QEMU user mode.
     fn is_emulated(&self) -> bool {
         emulation::emulator(self.architecture).is_some()
     }

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Provisions a machine with all that a release delivers: the controller is given a job, sushy-tools'
-//! emulator inserts the live ISO into a virtual machine of libvirt, the dispatcher finds the task, the tool images
-//! come from the controller's registry and install the Linux for tests, the machine reports, and
-//! starts from its disk.
+//! Provisions a host with a complete release: the controller starts a job, sushy-tools inserts the
+//! live ISO into a libvirt VM, the dispatcher finds the task, tool images from the controller's
+//! registry install the test Linux, and the host reports and boots from its disk.
 //!
-//! `build/lab/data` is the site: everything runs in namespaces of its own, without rights, and ends with them.
+//! `build/lab/data` is the site. Everything runs in namespaces of its own, unprivileged.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -28,7 +27,7 @@ use super::smoke_test_artifacts::MARKER;
 /// `cargo xtask smoke provision`.
 pub struct SmokeProvision;
 
-/// Files of the site, with `LAB` for its folder and `NAME` for the product's.
+/// Files of the site; `LAB` is replaced by its folder and `NAME` by the product's name.
 const FILES: &[(&str, &str)] = &[
     ("controller.toml", include_str!("../data/controller.toml")),
     ("emulator.conf", include_str!("../data/emulator.conf")),
@@ -36,14 +35,14 @@ const FILES: &[(&str, &str)] = &[
     ("machine.xml", include_str!("../data/machine.xml")),
 ];
 const SCRIPT: &str = "build/lab/data/run.sh";
-/// libvirt for Python, which the emulator wants and Debian alone has ready.
+/// Python bindings of libvirt for sushy-tools, prebuilt by Debian only.
 const BINDINGS: &str = "/usr/lib/python3/dist-packages/libvirt.py";
-/// Seconds in which the job, and then the installed system's start, have to be over. Emulation on
-/// a busy host takes its time.
+/// Timeout in seconds, of the job and then of the installed system's boot. Emulation on a busy host
+/// is slow.
 const PATIENCE: &str = "1500";
-/// For everything that wants one in the site, which ends with the test.
+/// One throw-away secret shared by all services of the site.
 const SECRET: &str = "not-a-secret-of-anybody\n";
-/// What the maintenance OS says when the BMC restarts it in order at the end.
+/// Message of the maintenance OS when the BMC shuts it down gracefully at the end.
 const BUTTON: &str = "the power button was pressed";
 const DISK: u64 = 4 << 30;
 
@@ -121,7 +120,7 @@ fn lab(run: &Run) -> PathBuf {
     run.workspace.scratch().join("smoke-provision")
 }
 
-/// The site in a user namespace, where network and mounts are its own.
+/// Runs the site in a user namespace with its own network and mounts.
 fn provision(run: &Run) -> Command {
     Command::new("unshare", lab(run))
         .args(["--user", "--map-user=1000", "--map-group=1000", "--keep-caps"])
@@ -134,7 +133,7 @@ fn provision(run: &Run) -> Command {
         .env("PATIENCE", PATIENCE)
 }
 
-/// Everything that the site reads.
+/// Writes all files that the site reads.
 fn prepare(run: &Run, lab: &Path) -> Result<()> {
     let iso = smoke_iso::iso(run, Architecture::Amd64)?;
     let iso = iso.context("the release has no ISO for amd64: run `cargo xtask iso` first")?;
@@ -159,7 +158,7 @@ fn prepare(run: &Run, lab: &Path) -> Result<()> {
     bindings(&lab.join("python"))
 }
 
-/// Installs the Linux for tests, from the controller's registry, with a config drive.
+/// A recipe that installs the test Linux from the controller's registry, with a config drive.
 fn recipe(run: &Run) -> Value {
     let tag = release::layout::tag(run.version().text());
     json!({
@@ -179,7 +178,7 @@ fn write(path: &Path, text: &str) -> Result<()> {
     fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Takes libvirt's modules, and nothing else of Debian's for Python.
+/// Links libvirt's Python modules, and no others of Debian's.
 fn bindings(to: &Path) -> Result<()> {
     let folder = Path::new(BINDINGS).parent().unwrap_or(Path::new("/"));
     let entries = fs::read_dir(folder);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Uses a published release as its users do, with programs that are not ours: sha256sum, cosign,
-//! skopeo, oras, and the podman of the maintenance OS, against the registry that serves it.
+//! Checks a published release with third-party clients: sha256sum, cosign, skopeo, oras, and the
+//! podman of the maintenance OS, against the registry that serves it.
 
 mod policy;
 
@@ -17,7 +17,7 @@ use programs::registry::{self, Registry};
 use publish::verify::By;
 use release::{Artifact, Image, Manifest, layout};
 
-/// What is attested of every image, by cosign's names: provenance, and two bills of materials.
+/// cosign's predicate type names of the attestations of each image: provenance and two SBOMs.
 const ATTESTED: &[&str] = &["slsaprovenance1", "cyclonedx", "spdxjson"];
 
 /// `cargo xtask smoke registry`.
@@ -81,12 +81,12 @@ impl Step for SmokeRegistry {
     }
 }
 
-/// Where oras puts the files of the release.
+/// Output folder of `oras pull`.
 fn pulled(run: &Run) -> PathBuf {
     run.workspace.scratch().join("smoke-registry")
 }
 
-/// The calls of other programs against the registry at `host`.
+/// Third-party commands against the registry at `host`.
 struct Clients<'a> {
     run: &'a Run,
     host: &'a str,
@@ -133,13 +133,13 @@ impl Clients<'_> {
         ))
     }
 
-    /// With a key there is no transparency log: a signature that was made offline has no entry there.
+    /// Offline signatures have no entry in a transparency log.
     fn cosign(&self, verb: &str) -> Command {
         let by = By::own(self.run);
         let command = self
             .run
             .command("cosign")
-            // By itself it reads no more than 128 MiB of a file.
+            // cosign's default limit is 128 MiB.
             .env("COSIGN_MAX_ATTACHMENT_SIZE", "1GiB")
             .arg(verb);
         by.name(match by {

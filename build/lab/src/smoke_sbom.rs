@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Holds our bills of materials against what syft, which is not ours, finds in the very files and
-//! images: every package that it finds has to be in ours.
+//! Checks our SBOMs against syft: each package that syft finds in the same files and images has to
+//! be in ours.
 
 use std::fs;
 
@@ -70,13 +70,13 @@ impl Step for SmokeSbom {
     }
 }
 
-/// The binaries of a release; packages hold the same, and syft does not open them.
+/// The binaries of a release. Packages contain the same binaries, and syft does not open packages.
 fn files(manifest: &Manifest) -> impl Iterator<Item = &str> {
     let binaries = manifest.artifacts.iter().filter(|it| it.kind == ArtifactKind::Binary);
     binaries.map(|it| it.path.as_str())
 }
 
-/// Holds what was `found` in the file or image `name` against its bill of materials.
+/// Compares packages `found` in the file or image `name` with its SBOM.
 fn compare(
     run: &Run,
     log: &StepLog,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Starts the Linux for tests in a virtual machine, from a disk that it was unpacked onto. The steps'
-//! own tests apply the WIM.
+//! Boots the test Linux in a VM from a disk that it was unpacked to. The WIM is tested by the
+//! steps' own tests.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,11 +17,11 @@ use release::Architecture;
 /// `cargo xtask smoke test-artifacts`.
 pub struct SmokeTestArtifacts;
 
-/// What the system says when it is up.
+/// The system's message when it is up.
 pub(crate) const MARKER: &str = "test rootfs: up: kernel ";
-/// The file system's id, by which the system finds its root.
+/// UUID of the root file system.
 const ROOT: &str = "6f1a0f5e-0000-4000-8000-000000000001";
-/// Seconds after which a machine has failed: an emulated one starts in five to sixty.
+/// Timeout in seconds; an emulated VM boots in 5 to 60.
 const PATIENCE: &str = "300";
 
 impl Step for SmokeTestArtifacts {
@@ -86,8 +86,7 @@ impl Step for SmokeTestArtifacts {
     }
 }
 
-/// The program that is a machine of this architecture, and what it is told of the machine's kind; the
-/// console that is its serial line.
+/// QEMU system emulator, its arguments for the machine type, and the name of the serial console.
 fn machine(architecture: Architecture) -> (&'static str, &'static [&'static str], &'static str) {
     match architecture {
         Architecture::Amd64 => ("qemu-system-x86_64", &[], "ttyS0"),
@@ -97,7 +96,7 @@ fn machine(architecture: Architecture) -> (&'static str, &'static [&'static str]
     }
 }
 
-/// One machine.
+/// A VM under test.
 struct Trial {
     architecture: Architecture,
     archive: PathBuf,
@@ -119,7 +118,7 @@ impl Trial {
         self.folder.join("disk.img")
     }
 
-    /// Unpacks the system, and makes a disk of it.
+    /// Unpacks the system and creates a disk from it.
     fn prepare(&self, run: &Run) -> [Command; 2] {
         let unpack = run
             .command("tar")
@@ -147,12 +146,12 @@ impl Trial {
         Ok((boot.join(format!("vmlinuz-{version}")), boot.join(format!("initrd.img-{version}"))))
     }
 
-    /// The machine, which turns itself off.
+    /// Runs the VM, which powers itself off.
     fn start(&self, run: &Run, (kernel, ramdisk): &(PathBuf, PathBuf)) -> Command {
         let (program, kind, console) = machine(self.architecture);
         let mut drive = std::ffi::OsString::from("format=raw,if=virtio,file=");
         drive.push(self.disk());
-        // One processor: emulated kernels panic now and then with more.
+        // One processor: emulated kernels sometimes panic with more.
         run.command("timeout")
             .args([PATIENCE, program])
             .args(kind)

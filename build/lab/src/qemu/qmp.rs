@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! QMP, the QEMU Machine Protocol: how a running machine is asked, controlled, and watched. A machine that
-//! QEMU has stopped, as it does after an internal error of KVM, never runs again by itself.
+//! QMP (QEMU Machine Protocol) client that controls and watches a VM. A VM that QEMU has stopped,
+//! as after an internal error of KVM, never resumes by itself.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
@@ -12,13 +12,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
-/// States of a machine that is not running and is no fault: it is being set up, or has switched itself off.
+/// Run states of a VM that is not running and has not failed: being set up, or powered off.
 const HARMLESS: [&str; 2] = ["prelaunch", "shutdown"];
 
-/// QEMU has stopped the machine, which was to run on.
+/// QEMU has stopped a VM that was expected to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Halted {
-    /// The run state that QEMU reports, such as `internal-error`.
+    /// QEMU's run state, such as `internal-error`.
     pub status: String,
 }
 
@@ -30,22 +30,22 @@ impl std::fmt::Display for Halted {
 
 impl std::error::Error for Halted {}
 
-/// Watches a machine over one connection: QEMU serves one at a time.
+/// Watches a VM over one connection: QEMU serves one QMP client at a time.
 pub struct Monitor {
     socket: PathBuf,
     connection: Option<Qmp>,
 }
 
 impl Monitor {
-    /// For the machine that listens, or will listen, on `socket`.
+    /// Creates a monitor for `socket`, which need not exist yet.
     pub fn new(socket: PathBuf) -> Self {
         Self { socket, connection: None }
     }
 
-    /// The connection.
+    /// Returns the connection, opening it if needed.
     ///
     /// # Errors
-    /// When the machine has not come up yet, or has ended.
+    /// When the VM has not started yet or has ended.
     pub fn qmp(&mut self) -> Result<&mut Qmp> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
@@ -54,7 +54,7 @@ impl Monitor {
         Ok(self.connection.insert(connection))
     }
 
-    /// Checks that the machine runs, or has not come up yet, or has ended.
+    /// Checks that QEMU has not stopped the VM. A VM that has not started yet or has ended passes.
     ///
     /// # Errors
     /// [`Halted`] when QEMU has stopped it.
@@ -62,7 +62,7 @@ impl Monitor {
         match self.qmp().and_then(Qmp::halted) {
             Ok(None) => Ok(()),
             Ok(Some(halted)) => Err(halted),
-            // Whether it has ended, its process tells.
+            // The VM may have ended: the exit of its process shows that.
             Err(_) => {
                 self.connection = None;
                 Ok(())
@@ -71,11 +71,11 @@ impl Monitor {
     }
 }
 
-/// A connection to a running machine.
+/// A QMP connection.
 pub struct Qmp {
     reader: BufReader<UnixStream>,
     writer: UnixStream,
-    /// Whether the last event about it was that the machine stopped.
+    /// Whether the last such event was `STOP`.
     stopped: bool,
 }
 
@@ -91,7 +91,7 @@ impl Qmp {
         Ok(qmp)
     }
 
-    /// Has the machine carry out `command`, and returns its answer.
+    /// Executes `command` and returns its result.
     pub fn call(&mut self, command: &str, arguments: &Value) -> Result<Value> {
         let line = json!({ "execute": command, "arguments": arguments });
         writeln!(self.writer, "{line}").context("the machine does not listen")?;
@@ -111,7 +111,7 @@ impl Qmp {
         }
     }
 
-    /// Why the machine does not run, where QEMU has stopped it.
+    /// The run state when QEMU has stopped the VM, else `None`.
     fn halted(&mut self) -> Result<Option<Halted>> {
         let answer = self.call("query-status", &json!({}))?;
         let status = answer["status"].as_str().context("query-status gave no status")?;
@@ -120,12 +120,12 @@ impl Qmp {
         Ok(bad.then(|| Halted { status: status.to_owned() }))
     }
 
-    /// How often the machine wrote to each of its drives, by their names.
+    /// Number of writes to each drive, by drive name.
     pub fn writes(&mut self) -> Result<Vec<(String, u64)>> {
         self.counted("wr_operations")
     }
 
-    /// How many bytes the machine read from each of its drives, by their names.
+    /// Bytes read from each drive, by drive name.
     pub fn reads(&mut self) -> Result<Vec<(String, u64)>> {
         self.counted("rd_bytes")
     }
@@ -142,7 +142,7 @@ impl Qmp {
             .collect())
     }
 
-    /// Writes what the screen shows to `file`, as PNG.
+    /// Writes a screenshot to `file` as PNG.
     pub fn screenshot(&mut self, file: &Path) -> Result<()> {
         self.call("screendump", &json!({ "filename": file, "format": "png" }))?;
         Ok(())
@@ -154,7 +154,7 @@ impl Qmp {
         Ok(())
     }
 
-    /// Takes the medium out of the CD drive `id` and puts `file` in.
+    /// Replaces the medium in the CD drive `id` with `file`.
     pub fn change_medium(&mut self, id: &str, file: &Path) -> Result<()> {
         let device = format!("{id}-drive");
         let arguments = json!({ "id": device, "filename": file, "format": "raw", "force": true, "read-only-mode": "read-only" });
@@ -182,7 +182,8 @@ mod tests {
     const STOP: &str = r#"{"event":"STOP","timestamp":{"seconds":1,"microseconds":0}}"#;
     const RESUME: &str = r#"{"event":"RESUME","timestamp":{"seconds":1,"microseconds":0}}"#;
 
-    /// A QEMU that answers each command after the handshake with the next lines of `script`, then ends.
+    /// A fake QEMU that answers each command after the handshake with the next lines of `script`,
+    /// then closes.
     fn scripted(script: &'static [&'static [&'static str]]) -> (Monitor, JoinHandle<()>) {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("qmp");
@@ -209,7 +210,7 @@ mod tests {
         assert_eq!(monitor.check(), Ok(()));
         assert_eq!(monitor.check(), Err(Halted { status: "internal-error".to_owned() }));
         server.join().unwrap();
-        // It has ended: its process tells.
+        // The connection is closed; the VM's process shows that it has ended.
         assert_eq!(monitor.check(), Ok(()));
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What a stranger can do with sockets. Each attack ends by itself; what it leaves open closes with it.
+//! The attacks. Each ends by itself and closes its connections.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -14,13 +14,13 @@ use anyhow::{Context as _, Result, ensure};
 use super::client::{OURS, attacker, connect, read, request, send};
 use super::site::{LOGIN, Site};
 
-/// Does something to the site, and checks what it answers.
+/// Attacks the site and checks its responses.
 pub(super) struct Attack {
     pub(super) name: &'static str,
     pub(super) attack: fn(&Site) -> Result<()>,
 }
 
-/// All of them, in the order in which they are tried.
+/// All attacks, in order.
 pub(super) const ATTACKS: &[Attack] = &[
     Attack { name: "stalled requests on each endpoint", attack: stalled },
     Attack { name: "2,000 idle connections", attack: idle },
@@ -33,22 +33,22 @@ pub(super) const ATTACKS: &[Attack] = &[
     Attack { name: "uploads and pulls that are aborted", attack: aborts },
 ];
 
-/// How long attackers wait for an answer.
+/// Timeout of an attacker's request.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long connections are held.
+/// How long connections are held open.
 const HELD: Duration = Duration::from_secs(5);
-/// Connections that are opened without a word.
+/// Number of connections that send nothing.
 const IDLE: usize = 2_000;
-/// Connections for each endpoint that stall.
+/// Number of stalled connections per endpoint.
 const STALLED: usize = 8;
-/// Passwords that are guessed.
+/// Number of password guesses.
 const LOGINS: u64 = 10_000;
-/// Threads that guess.
+/// Threads that guess passwords.
 const GUESSERS: u64 = 32;
-/// Statuses of a login that was refused: wrong, or too often.
+/// Statuses of a refused login: wrong credentials, or rate limited.
 const REFUSED: [u16; 3] = [401, 403, 429];
 
-/// An endpoint of each kind. Those with a body stall in it, the others in their headers.
+/// One endpoint of each kind. Requests with a body stall in it, the others in their headers.
 const ENDPOINTS: &[(&str, &str)] = &[
     ("GET", "/"),
     ("GET", "/healthz"),
@@ -66,12 +66,12 @@ const ENDPOINTS: &[(&str, &str)] = &[
     ("PUT", "/v2/a/b/manifests/x"),
 ];
 
-/// Opens connections that send the start of a request and stop.
+/// Opens connections that send a partial request.
 fn stall(site: &Site, count: usize) -> Vec<TcpStream> {
     let mut held = Vec::new();
     for (method, path) in ENDPOINTS {
         for _ in 0..count {
-            // Refusing a connection is a defence, so it is no fault.
+            // A refused connection is a valid defence.
             let Ok(mut stream) = connect(attacker(), site.address, PATIENCE) else { continue };
             let start = format!("{method} {path} HTTP/1.1\r\nHost: smoke\r\n");
             let rest =
@@ -83,7 +83,7 @@ fn stall(site: &Site, count: usize) -> Vec<TcpStream> {
     held
 }
 
-/// A byte now and then keeps a request alive that never ends.
+/// Sends a byte now and then to keep an unfinished request alive.
 fn stalled(site: &Site) -> Result<()> {
     let mut held = stall(site, STALLED);
     ensure!(!held.is_empty(), "no connection was accepted");
@@ -94,7 +94,7 @@ fn stalled(site: &Site) -> Result<()> {
     Ok(())
 }
 
-/// Connections for the end: the controller is asked to stop while they stall.
+/// Connections that stall while the controller shuts down.
 pub(super) fn hold(site: &Site) -> Result<Vec<TcpStream>> {
     let held = stall(site, 2);
     ensure!(!held.is_empty(), "no connection was accepted");
@@ -110,14 +110,14 @@ fn idle(site: &Site) -> Result<()> {
     Ok(())
 }
 
-/// Answers pile up behind requests that are sent and never read.
+/// Pipelines requests and never reads the responses.
 fn unread(site: &Site) -> Result<()> {
     let one = b"GET /api/v1/openapi.json HTTP/1.1\r\nHost: smoke\r\n\r\n";
     let many = one.repeat(2_000);
     let mut held = Vec::new();
     for _ in 0..50 {
         let mut stream = connect(attacker(), site.address, Duration::from_millis(100))?;
-        // The socket is full at some time, since the answers are not taken.
+        // The socket buffer fills up, since no response is read.
         stream.write_all(&many).ok();
         held.push(stream);
     }
@@ -125,7 +125,7 @@ fn unread(site: &Site) -> Result<()> {
     Ok(())
 }
 
-/// Sends what no server should take; no answer, or a refusal, is right.
+/// Sends an invalid request; no response or an error status is correct.
 fn refused(site: &Site, what: &str, bytes: &[u8]) -> Result<()> {
     match send(attacker(), site.address, bytes, PATIENCE) {
         Ok(answer) => {
@@ -157,7 +157,7 @@ fn json(site: &Site) -> Result<()> {
     let kind = [("Content-Type", "application/json"), ("Authorization", LOGIN)];
     for body in ["[".repeat(1 << 20), "{\"a\":".repeat(100_000), "9".repeat(4 << 20)] {
         for (method, path) in ENDPOINTS.iter().filter(|(method, _)| *method != "GET") {
-            // What a registry stores before it looks at it is no JSON.
+            // The registry stores upload bodies without parsing them.
             if path.ends_with("uploads/") {
                 continue;
             }
@@ -196,13 +196,13 @@ fn logins(site: &Site) -> Result<()> {
             scope.spawn(move || {
                 for guess in 0..LOGINS / GUESSERS {
                     let path = if guess % 2 == 0 { "/v2/" } else { "/api/v1/jobs" };
-                    // Three bytes in base64 without padding: `a:` and a letter of the guess.
+                    // Three bytes in base64 without padding: `a:` and part of the guess.
                     let login =
                         format!("Basic b3BzOmd1ZXNz{:04}", (guesser * 400 + guess) % 10_000);
                     let bytes = request("GET", path, &[("Authorization", &login)], b"");
                     match send(attacker(), address, &bytes, PATIENCE) {
                         Ok(answer) if REFUSED.contains(&answer.status) => {}
-                        // A connection that is refused is no login.
+                        // A refused connection is no login.
                         Ok(answer) if answer.status == 503 => {}
                         Err(_) => {}
                         Ok(_) => drop(wrong.fetch_add(1, Ordering::Relaxed)),
@@ -216,7 +216,7 @@ fn logins(site: &Site) -> Result<()> {
     Ok(())
 }
 
-/// Every answer of this BMC is the start of a document that goes on.
+/// A BMC whose every response is an endless document.
 fn endless_bmc(site: &Site) -> Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot listen")?;
     let url = format!("http://{}", listener.local_addr().context("cannot listen")?);
@@ -249,7 +249,7 @@ fn endless_bmc(site: &Site) -> Result<()> {
     Ok(())
 }
 
-/// Answers with how much was sent.
+/// Sends an endless response and returns the number of bytes sent.
 fn answer_endlessly(mut stream: TcpStream, ended: &AtomicBool) -> u64 {
     let patience = Some(Duration::from_secs(1));
     if stream.set_nonblocking(false).is_err()
@@ -258,7 +258,7 @@ fn answer_endlessly(mut stream: TcpStream, ended: &AtomicBool) -> u64 {
     {
         return 0;
     }
-    // The request is of no interest, but an answer before it is none.
+    // Reads a part of the request first: a response before the request is invalid.
     stream.read_exact(&mut [0; 16]).ok();
     let head =
         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -274,7 +274,7 @@ fn answer_endlessly(mut stream: TcpStream, ended: &AtomicBool) -> u64 {
     sent
 }
 
-/// Aborts an upload and a pull at each stage of its bytes; after that both work.
+/// Aborts an upload and a pull after various amounts of data; after that both work.
 fn aborts(site: &Site) -> Result<()> {
     let blob: Vec<u8> = (0..1_u32 << 20).map(|n| n.to_le_bytes()[n as usize % 3]).collect();
     let digest = oci::Digest::sha256(&blob).hex().to_owned();
@@ -288,7 +288,7 @@ fn aborts(site: &Site) -> Result<()> {
         )?;
         ensure!(answer.status == 202, "an upload was answered with {}", answer.status);
         let location = answer.header("location").context("an upload has no Location")?;
-        // A path, or a URL with one.
+        // The location is a path or an absolute URL.
         let at = location.find("/v2/").context("an upload is somewhere else")?;
         Ok(location.get(at..).unwrap_or_default().to_owned())
     };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! HTTP/1.1 as bytes on a socket: well-formed or not, as the caller writes it.
+//! HTTP/1.1 as raw bytes on a socket, well-formed or not.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -11,10 +11,10 @@ use std::time::Duration;
 use rustix::net::sockopt::{self, Timeout};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with};
 
-/// The largest answer that is read.
+/// Response size limit.
 const LIMIT: u64 = 4 << 20;
 
-/// What came back.
+/// A response.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
@@ -22,19 +22,19 @@ pub(super) struct Answer {
     pub(super) body: Vec<u8>,
 }
 
-/// Where the operator, hosts and health checks are.
+/// Source address of the operator, hosts and health checks.
 pub(super) const OURS: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
-/// An address of the attackers: one of 16, by turns. All of 127.0.0.0/8 is this machine.
+/// Source address of an attacker: one of 16, round robin. All of 127.0.0.0/8 is local.
 pub(super) fn attacker() -> Ipv4Addr {
     static NEXT: AtomicU8 = AtomicU8::new(0);
     Ipv4Addr::new(127, 0, 0, 2 + NEXT.fetch_add(1, Ordering::Relaxed) % 16)
 }
 
-/// Opens a connection from one of our addresses that gives up after `patience`, at each step.
+/// Connects from the given source address; `patience` limits connecting and each read and write.
 pub(super) fn connect(from: Ipv4Addr, to: SocketAddr, patience: Duration) -> io::Result<TcpStream> {
     let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-    // The timeout of sending is that of connecting, too (socket(7)).
+    // The send timeout also limits connecting (socket(7)).
     sockopt::set_socket_timeout(&socket, Timeout::Send, Some(patience))?;
     sockopt::set_socket_timeout(&socket, Timeout::Recv, Some(patience))?;
     bind(&socket, &SocketAddr::from((from, 0)))?;
@@ -44,7 +44,8 @@ pub(super) fn connect(from: Ipv4Addr, to: SocketAddr, patience: Duration) -> io:
     Ok(stream)
 }
 
-/// Sends `bytes` and reads the answer until the server closes the connection, or all of it is here.
+/// Sends `bytes` and reads the response, up to its length or until the server closes the
+/// connection.
 pub(super) fn send(
     from: Ipv4Addr,
     to: SocketAddr,
@@ -52,13 +53,13 @@ pub(super) fn send(
     patience: Duration,
 ) -> io::Result<Answer> {
     let mut stream = connect(from, to, patience)?;
-    // A server may answer and close before it has read everything.
+    // A server may respond and close before it has read everything.
     let sent = stream.write_all(bytes);
     let answer = read(&mut stream);
     if answer.is_err() { sent.and(answer) } else { answer }
 }
 
-/// Reads one answer.
+/// Reads a response.
 pub(super) fn read(stream: &mut TcpStream) -> io::Result<Answer> {
     let malformed = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
     let mut bytes = Vec::new();
@@ -90,7 +91,7 @@ pub(super) fn read(stream: &mut TcpStream) -> io::Result<Answer> {
 }
 
 impl Answer {
-    /// The value of a header.
+    /// The value of header `name`.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| {
             let (found, value) = line.split_once(':')?;
@@ -99,7 +100,7 @@ impl Answer {
     }
 }
 
-/// A request that closes the connection after it, with a body of the given type.
+/// A request with `Connection: close`.
 pub(super) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     let mut text = format!("{method} {path} HTTP/1.1\r\nHost: smoke\r\nConnection: close\r\n");
     for (name, value) in headers {

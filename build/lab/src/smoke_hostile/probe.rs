@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Asks for health and reports as a machine, all the time, and remembers how long the answers took.
+//! Sends health checks and webhook reports continuously and records their response times.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,9 +14,9 @@ use anyhow::{Result, bail};
 use super::client::{OURS, request, send};
 use super::site::{SECRET, Site};
 
-/// Between two rounds of questions.
+/// Pause between two rounds.
 const PAUSE: Duration = Duration::from_millis(100);
-/// A report on a host that the controller does not know.
+/// A report for a host that is not registered.
 const REPORT: &[u8] = br#"{"status":"success","job_id":"0192f0c1-2b3c-7000-8000-000000000000"}"#;
 
 #[derive(Default)]
@@ -26,7 +26,7 @@ struct Record {
     failures: Vec<String>,
 }
 
-/// The thread that asks.
+/// The probing thread.
 pub(super) struct Probe {
     record: Arc<Mutex<Record>>,
     end: Arc<AtomicBool>,
@@ -61,10 +61,10 @@ impl Probe {
         Self { record, end, thread: Some(thread) }
     }
 
-    /// The slowest answer so far.
+    /// The slowest response so far.
     ///
     /// # Errors
-    /// When an answer was wrong, or took longer than the site allows.
+    /// When a response was wrong or exceeded the site's limit.
     pub(super) fn worst(&self) -> Result<Duration> {
         let record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(first) = record.failures.first() {
@@ -73,10 +73,10 @@ impl Probe {
         Ok(record.worst)
     }
 
-    /// Ends the questions.
+    /// Stops probing.
     ///
     /// # Errors
-    /// As [`worst`](Self::worst).
+    /// See [`worst`](Self::worst).
     pub(super) fn finish(mut self) -> Result<Duration> {
         self.end.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
@@ -92,7 +92,7 @@ impl Drop for Probe {
     }
 }
 
-/// How long the answer took, and what is wrong with it.
+/// Response time, and the failure if there is one.
 fn ask(
     address: SocketAddr,
     name: &str,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The controller under attack, some hosts with BMCs of their own, and an operator.
+//! The controller under attack, hosts with mock BMCs, and an operator.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -20,15 +20,15 @@ use serde_json::{Value, json};
 use super::client::{Answer, OURS, request, send};
 use super::{ANSWER, ANSWER_UNOPTIMISED};
 
-/// Hosts that jobs install while the attacks go on.
+/// Number of hosts that are provisioned during the attacks.
 pub(super) const HOSTS: usize = 4;
-/// How long the programs may take to start, and the operator waits for an answer.
+/// Timeout for programs to start and for the operator's requests.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// `server.shutdown_timeout`.
 const SHUTDOWN: Duration = Duration::from_secs(5);
-/// How much later than that the process may end.
+/// Grace period after the shutdown timeout.
 const AFTER_SHUTDOWN: Duration = Duration::from_secs(3);
-/// Between two looks at something that is to come about.
+/// Polling interval.
 const PAUSE: Duration = Duration::from_millis(50);
 /// Throw-away secrets of this site.
 pub(super) const SECRET: &str = "secret-of-the-hostile-smoke-test-0123456789";
@@ -36,17 +36,18 @@ const PASSWORD: &str = "password-of-the-hostile-smoke-test";
 /// `Authorization` with the name `ops` and [`PASSWORD`] (RFC 7617).
 pub(super) const LOGIN: &str = "Basic b3BzOnBhc3N3b3JkLW9mLXRoZS1ob3N0aWxlLXNtb2tlLXRlc3Q=";
 
-/// A controller and its hosts; they end when this is dropped.
+/// A controller and its hosts. Dropping it stops them.
 pub(super) struct Site {
     pub(super) address: SocketAddr,
-    /// How long an answer may take.
+    /// Response time limit.
     pub(super) patience: Duration,
     controller: Daemon,
     _hosts: Daemon,
     bmcs: Vec<(String, String)>,
 }
 
-/// The commands that build what the release has not: the hosts, and the controller where there is no release.
+/// Build commands for what the release does not contain: the hosts, and the controller where there
+/// is no release.
 pub(super) fn builds(run: &Run) -> Vec<Command> {
     let build = |package: &str| {
         run.command("cargo")
@@ -82,7 +83,7 @@ impl Site {
         let hash = String::from_utf8_lossy(&run.ask(log, &hash)?).trim().to_owned();
         let users = write("users", &format!("ops:{hash}\n"))?;
         let secret = write("webhook-secret", SECRET)?;
-        // BMCs and hosts have to know the port before the controller has it.
+        // BMCs and hosts need the port number before the controller binds it.
         let free =
             TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot find a free port")?;
         let address = free.local_addr().context("cannot find a free port")?;
@@ -119,7 +120,7 @@ impl Site {
         Ok(Self { address, patience, controller, _hosts: hosts, bmcs })
     }
 
-    /// A request of the operator.
+    /// Sends a request as operator.
     pub(super) fn operator(
         &self,
         method: &str,
@@ -132,7 +133,7 @@ impl Site {
             .with_context(|| format!("{method} {path} was not answered"))
     }
 
-    /// Registers a server with the BMC at `url`, and starts a job on it. Answers with the job's id.
+    /// Registers a server with the BMC at `url`, starts a job on it and returns the job id.
     pub(super) fn install(&self, serial: &str, url: &str) -> Result<String> {
         let server = json!({"bmc_url": url, "username": "admin", "password": "password"});
         let put = self.operator("PUT", &format!("/api/v1/servers/{serial}"), Some(&server))?;
@@ -151,7 +152,7 @@ impl Site {
         Ok(id.to_owned())
     }
 
-    /// Starts a job on the host `number`.
+    /// Starts a job on host `number`.
     pub(super) fn job(&self, number: usize) -> Result<String> {
         let (serial, url) = self.bmcs.get(number).context("there is no such host")?;
         self.install(serial, url)
@@ -179,7 +180,7 @@ impl Site {
         Ok(())
     }
 
-    /// The most memory that the controller has used, in MiB (`VmHWM`, `proc_pid_status(5)`).
+    /// Peak memory of the controller in MiB (`VmHWM`, `proc_pid_status(5)`).
     pub(super) fn peak_memory(&self) -> Result<u64> {
         let path = format!("/proc/{}/status", self.controller.number());
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
@@ -188,10 +189,10 @@ impl Site {
         Ok(kib.context("the kernel does not report VmHWM")?.div_ceil(1024))
     }
 
-    /// Asks the controller to end, and waits for it.
+    /// Terminates the controller with SIGTERM and waits for its exit.
     ///
     /// # Errors
-    /// When it does not end in time.
+    /// When it does not exit in time.
     pub(super) fn stop(&self) -> Result<Duration> {
         let process = Pid::from_raw(self.controller.number()).context("it has no number")?;
         let started = Instant::now();
@@ -207,7 +208,7 @@ impl Site {
     }
 }
 
-/// Starts the hosts with their BMCs; serial number and URL of each.
+/// Starts hosts with mock BMCs; returns serial number and BMC URL of each.
 fn start_hosts(
     run: &Run,
     log: &StepLog,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What steps fetch while they are tried: the systems for tests, out of a registry on this machine.
+//! Test systems for the steps under test, in a local registry.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use programs::registry::{self, Registry};
 use release::test_artifacts::RECORD;
 use release::{TestArtifact, TestArtifacts};
 
-/// A registry with the systems; it ends when this is dropped.
+/// A registry with the test systems. Dropping it stops the registry.
 pub(super) struct Systems {
     registry: Registry,
     /// `HOST:PORT/PREFIX`.
@@ -27,10 +27,12 @@ pub(super) struct Systems {
 }
 
 impl Systems {
-    /// Pushes what `cargo xtask test-artifacts` made to a new registry, which keeps it below `folder`.
+    /// Pushes the output of `cargo xtask test-artifacts` to a new registry with storage below
+    /// `folder`.
     ///
     /// # Errors
-    /// When that was not made, or the release has no controller to serve it.
+    /// When the test artifacts are missing, or the release has no controller to serve
+    /// them.
     pub(super) fn start(run: &Run, log: &StepLog, folder: &Path) -> Result<Self> {
         let made = test_artifacts::folder(run);
         let path = made.join(RECORD);
@@ -46,12 +48,12 @@ impl Systems {
         Ok(Self { registry, prefix, folder: made, record })
     }
 
-    /// What is fetched from where here: task, variable of its recipe.env, value.
+    /// Variables of recipe.env that point to this registry: task, variable, value.
     pub(super) fn values(&self) -> Result<Vec<(&'static str, &'static str, String)>> {
         let (linux, windows) = (self.artifact("linux")?, self.artifact("windows")?);
         let reference =
             |it: &TestArtifact| format!("{}/{}@{}", self.prefix, it.repository(), it.digest);
-        // Any blob of a registry is a file to be fetched, whose name is its digest.
+        // A registry serves any blob as a file named by its digest.
         let layout = Layout::open(self.folder.join(&windows.name))?;
         let index = layout.index()?;
         let root = index.manifests().first().context("the WIM's layout is empty")?;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A task that images carry out: an example's folder, with a sparse file behind a loop device in the
-//! place of its disk.
+//! A task for images under test: an example's folder, with a sparse file behind a loop device as
+//! disk.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -12,18 +12,18 @@ use anyhow::{Context as _, Result};
 use engine::{Run, StepLog};
 use foundation::tree::remove;
 
-/// The size of the disk in bytes: enough for the examples; hardly any of it is written.
+/// Disk size in bytes: enough for the examples; the file stays sparse.
 const SIZE: u64 = 20 << 30;
 
-/// Where lasting names of disks lie: a recipe may name a disk by one of these, and not a loop device.
+/// Folder of persistent disk names: a recipe must use one of these, not a loop device.
 const NAMES: &str = "/dev/disk/by-id";
 
-/// The partitions of a task, and what takes the place of a format where QEMU's user mode runs the images: it
-/// has no BLKBSZSET (linux-user/ioctls.h), by which mkfs.xfs sets the size of blocks.
+/// The partition layout, and its replacement under QEMU user mode, which lacks the ioctl BLKBSZSET
+/// (linux-user/ioctls.h) with which mkfs.xfs sets the block size.
 const LAYOUT: &str = "layout.json";
 const EMULATED: (&str, &str) = ("\"xfs\"", "\"ext4\"");
 
-/// A task and its disk. Dropped, the loop device and its name are gone.
+/// A task and its disk. Dropping it removes the loop device and its persistent name.
 pub(super) struct Task {
     folder: PathBuf,
     device: String,
@@ -31,11 +31,11 @@ pub(super) struct Task {
 }
 
 impl Task {
-    /// The task of the example in `example`, in the new folder `folder`, with other `values` for
-    /// variables of its recipe, and for images that are `emulated` or not.
+    /// Creates the task of `example` in the new folder `folder`, with `values` for variables of its
+    /// recipe. `emulated`: images run under QEMU user mode.
     ///
     /// # Errors
-    /// When this machine has no loop devices for us.
+    /// When no loop device is available.
     pub(super) fn new(
         run: &Run,
         log: &StepLog,
@@ -58,7 +58,7 @@ impl Task {
         let name = Path::new(NAMES).join(format!("smoke-{}", device.replace('/', "-")));
         let task = Self { folder: folder.to_owned(), device, name };
         fs::create_dir_all(NAMES).with_context(|| format!("cannot make {NAMES}"))?;
-        // One that a killed run left names the same device, which is ours now.
+        // A killed run may have left a link to the same device.
         remove(&task.name)?;
         symlink(&task.device, &task.name)
             .with_context(|| format!("cannot make {}", task.name.display()))?;
@@ -69,12 +69,12 @@ impl Task {
         Ok(task)
     }
 
-    /// What the dispatcher would have written.
+    /// The task folder as the dispatcher writes it.
     pub(super) fn provision(&self) -> PathBuf {
         self.folder.join("provision")
     }
 
-    /// Where steps keep their state.
+    /// State folder of the steps.
     pub(super) fn state(&self) -> PathBuf {
         self.folder.join("state")
     }
@@ -93,7 +93,7 @@ impl Task {
         })
     }
 
-    /// Changes the text of a file of the task.
+    /// Edits a file of the task.
     fn edit(&self, name: &str, change: impl FnOnce(String) -> String) -> Result<()> {
         let path = self.provision().join(name);
         let text =
@@ -102,7 +102,7 @@ impl Task {
     }
 }
 
-/// `env`, a file of `NAME="VALUE"` lines, with another value for `name` where it has one.
+/// `env` (`NAME="VALUE"` lines) with `value` for `name`, if present.
 fn replaced(env: &str, name: &str, value: &str) -> String {
     let line = |line: &str| match line.split_once('=') {
         Some((found, _)) if found == name => format!("{name}=\"{value}\"\n"),
@@ -113,7 +113,7 @@ fn replaced(env: &str, name: &str, value: &str) -> String {
 
 impl Drop for Task {
     fn drop(&mut self) {
-        // Where one of these fails there is nothing that could be done.
+        // Drop cannot report a failure.
         let _left = fs::remove_file(&self.name);
         let _left = std::process::Command::new("losetup").args(["--detach", &self.device]).status();
     }

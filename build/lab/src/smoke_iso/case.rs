@@ -1,63 +1,61 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What is tried, as data.
+//! Test cases as data.
 
 use super::media::{Change, Task};
 use crate::qemu::Firmware;
 
-/// One machine, from its start to what it ends with.
+/// A case: one VM and its expected end.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Case {
-    /// Its name, part of the folder's.
+    /// Unique name; also the folder's name.
     pub(super) name: &'static str,
-    /// What it starts from.
     pub(super) firmware: Firmware,
-    /// Whether QEMU loads the kernel of the ISO itself, without firmware's search and a boot loader.
+    /// Whether QEMU boots the ISO's kernel directly, without firmware and boot loader.
     pub(super) direct: bool,
-    /// How the ISO differs from the one that is delivered.
+    /// Modification of the released ISO.
     pub(super) change: Option<Change>,
-    /// What the second CD says; none for an empty drive.
+    /// Task on the second CD; none: an empty drive.
     pub(super) task: Option<Task>,
-    /// What carries out the steps.
     pub(super) tools: Tools,
-    /// Its memory in MiB.
+    /// Memory in MiB.
     pub(super) memory: u32,
-    /// The step that fails.
+    /// Step that is made to fail.
     pub(super) failing: Option<&'static str>,
-    /// Whether the disks that nothing may write to are there.
+    /// Whether the decoy disks, which nothing may write to, are attached.
     pub(super) decoys: bool,
-    /// How many bytes a second the medium gives at most; 0 for no limit.
+    /// Read limit of the live medium in bytes per second; 0: none.
     pub(super) bytes_per_second: u64,
-    /// Whether there is one CD drive, into which the task comes when the ISO is no longer needed.
+    /// Whether the VM has one CD drive; the task is inserted when the ISO is no longer needed.
     pub(super) one_drive: bool,
-    /// What it ends with.
+    /// Expected end.
     pub(super) end: End,
 }
 
-/// What carries out the steps of a task.
+/// How the steps of a task run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tools {
-    /// A command in the place of each: where the images are does not matter.
+    /// Each step is replaced by a command; tool images are not used.
     Replaced,
-    /// The images that are bound into the ISO; they tell their version.
+    /// The images bound into the ISO run and print their version.
     Bound,
 }
 
-/// How a case ends.
+/// Expected end of a case.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum End {
-    /// With one report of success.
+    /// One success report.
     Success,
-    /// With one report of a failure that names this unit.
+    /// One failure report that names this unit.
     Failure(&'static str),
-    /// With the failure of this unit on the console alone: nobody is known to be told.
+    /// The unit fails with console output only: no webhook is known.
     Silent(&'static str),
-    /// Refused, with one of these texts on the console.
+    /// Boot refused, with one of these texts on the console.
     Refused(&'static [&'static str]),
 }
 
-/// What cases differ from.
+/// Defaults of the cases.
 pub(super) const PLAIN: Case = Case {
     name: "uefi",
     firmware: Firmware::Uefi,
@@ -73,10 +71,10 @@ pub(super) const PLAIN: Case = Case {
     end: End::Success,
 };
 
-/// The one that every run of CI makes.
+/// The case of every CI run.
 pub(super) const FIRST: &[Case] = &[PLAIN];
 
-/// All, for the nightly run.
+/// All cases, for the nightly run.
 pub(super) const ALL: &[Case] = &[
     PLAIN,
     Case { name: DIRECT, direct: true, ..PLAIN },
@@ -86,7 +84,7 @@ pub(super) const ALL: &[Case] = &[
     Case { name: "one-drive", change: Some(Change::ToRam), one_drive: true, ..PLAIN },
     Case { name: "arm64", firmware: Firmware::UefiArm64, ..PLAIN },
     Case { name: "arm64-secure-boot", firmware: Firmware::SecureBootArm64, ..PLAIN },
-    // What podman unpacks from it lies in memory.
+    // podman unpacks bound images to RAM.
     Case { name: "bound", tools: Tools::Bound, memory: 4096, ..PLAIN },
     Case { name: "slow", bytes_per_second: 1_000_000, ..PLAIN },
     Case { name: "no-task", task: None, end: End::Silent(DISPATCHER), ..PLAIN },
@@ -145,12 +143,12 @@ pub(super) const ALL: &[Case] = &[
     },
 ];
 
-/// The one that the time of the first is held against.
+/// The case whose boot time the first is compared with.
 pub(super) const DIRECT: &str = "direct";
 
 const DISPATCHER: &str = "dispatcher.service";
 
-/// The ISO with one byte that is wrong. Secure Boot is what checks the first links.
+/// A case with one corrupted byte in the ISO. Secure Boot checks the first links of the chain.
 const fn broken(change: Change) -> Case {
     Case { firmware: Firmware::SecureBoot, change: Some(change), ..PLAIN }
 }

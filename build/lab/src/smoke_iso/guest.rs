@@ -1,31 +1,30 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What a machine under test is given beside the media: systemd credentials, by SMBIOS. The ISO is
-//! the very one that is delivered; a credential replaces what a step would do, and adds a unit that
-//! tells on the console how things stand (systemd-debug-generator(8)).
+//! Configuration of a VM under test by systemd credentials over SMBIOS, so that the released ISO
+//! stays unmodified. Credentials replace step commands and add a unit that prints facts on the
+//! console (systemd-debug-generator(8)).
 
 use super::case::{Case, Tools};
 
-/// The steps of the target that is tried, in order.
+/// Steps of the target under test, in order.
 pub(super) const STEPS: [&str; 4] = [
     "partition.service",
     "image-linux.service",
     "bootloader-linux.service",
     "config-drive.service",
 ];
-/// The target.
 pub(super) const TARGET: &str = "install-linux.target";
-/// The line that ends what a machine tells.
+/// Last line of the observer.
 pub(super) const END: &str = "smoke: end";
 
-/// In the place of a step that fails.
+/// Command of a failing step.
 const FAILS: &str = "/bin/sh -c 'echo smoke: %n fails; exit 3'";
-/// In the place of a step whose image is bound: the image that its unit names tells its version.
+/// Command of a step with a bound image: prints the version of the image that its unit names.
 const TELLS: &str = r#"/bin/sh -c 'podman run --rm --network=host \
   "$$(sed -n s/^Image=//p /usr/share/containers/systemd/%p.container)" --version | sed "s/^/smoke: %n says /"'"#;
 
-/// Waits until the task's end was reported, and tells the facts.
+/// Unit that waits until the task's end was reported, then prints facts.
 const OBSERVER: &str = r#"[Unit]
 Description=Tell how things stand
 DefaultDependencies=no
@@ -44,7 +43,7 @@ ExecStart=/bin/sh -c 'until [ -e /run/provisioner-report/sent ]; do sleep 1; don
   echo "smoke: end"'
 "#;
 
-/// The credentials of the machine of `case`, whose dispatcher waits for `patience` seconds for the task.
+/// Credentials for the VM of `case`, whose dispatcher waits `patience` seconds for the task.
 pub(super) fn credentials(case: &Case, patience: u32) -> Vec<(String, String)> {
     let mut credentials = vec![
         ("systemd.extra-unit.smoke.service".to_owned(), OBSERVER.to_owned()),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Whether a machine did what it had to, by its console and by the reports that came in.
+//! Checks console output and webhook reports of a VM against its case.
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
@@ -10,7 +10,7 @@ use super::case::{Case, End, Tools};
 use super::webhook::Webhook;
 use super::{guest, media};
 
-/// Holds what came about against what has to.
+/// Checks the observed facts against the case's expected end.
 pub(super) fn judge(
     case: &Case,
     console: &str,
@@ -77,14 +77,14 @@ pub(super) fn judge(
     Ok(time.rsplit_once("= ").map_or("done", |(_, time)| time).to_owned())
 }
 
-/// What the image of `step` says, behind the time and the name of the program that systemd puts before it.
+/// The version line of `step`, without systemd's prefix (time and program name).
 fn said<'a>(console: &'a str, step: &str) -> Option<&'a str> {
     let start = format!("smoke: {step} says ");
     console.lines().find_map(|line| line.split_once(start.as_str())).map(|(_, said)| said)
 }
 
-/// Whether a socket is more than that of the client that asks for addresses: port 68 of DHCP
-/// (RFC 2131, 4.1), 546 of `DHCPv6` (RFC 8415, 7.2).
+/// Whether a socket is not that of a DHCP client: port 68 of DHCP (RFC 2131, 4.1), 546 of `DHCPv6`
+/// (RFC 8415, 7.2).
 fn is_service(fact: &str) -> bool {
     let Some(socket) = fact.strip_prefix("listens ") else { return false };
     let client = socket.starts_with("udp ")

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The media of a machine under test: the ISO as it is or with a change, a task, and disks that
-//! nothing may write to.
+//! Media of a VM under test: the ISO, modified or not, a task ISO, and decoy disks.
 
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
@@ -15,36 +14,36 @@ use serde_json::json;
 
 use crate::qemu::Kernel;
 
-/// A change of the ISO.
+/// A modification of the ISO.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
-    /// The boot menu's default is to run from memory.
+    /// Boot menu default: run from RAM.
     ToRam,
-    /// One byte of the shim, which firmware checks.
+    /// One byte of the shim, which the firmware verifies.
     Shim,
-    /// One byte of GRUB, which the shim checks.
+    /// One byte of GRUB, which the shim verifies.
     Grub,
-    /// One byte of the kernel, which the shim checks for GRUB.
+    /// One byte of the kernel, which the shim verifies for GRUB.
     Kernel,
     /// One byte of the initial RAM disk.
     Initramfs,
-    /// One byte of the root.
+    /// One byte of the root file system.
     Root,
-    /// One byte of `/live/medium`: another medium with the same label.
+    /// One byte of `/live/medium`: looks like another medium with the same label.
     Medium,
 }
 
-/// The secret of the reports. It is of no use outside the machine under test.
+/// Webhook secret, used in this test only.
 pub(super) const SECRET: &str = "not-a-secret\"\\$x";
-/// The job of the task.
+/// Job id of the task.
 pub(super) const JOB: &str = "smoke-1";
-/// The serial number of the machine.
+/// Serial number of the VM.
 pub(super) const SERIAL: &str = "SMOKE1";
 
-/// More than any kernel or initial RAM disk of ours takes, in bytes.
+/// Size limit for kernel and initial RAM disk, in bytes.
 const KERNEL_LIMIT: u64 = 64 << 20;
 
-/// Copies the ISO to `to` with `change`.
+/// Copies the ISO to `to` and applies `change`.
 pub(super) fn changed(iso: &Path, to: &Path, change: Change) -> Result<()> {
     fs::copy(iso, to).with_context(|| format!("cannot copy the ISO to {}", to.display()))?;
     let mut volume = Volume::open(File::open(iso)?)?;
@@ -68,7 +67,7 @@ pub(super) fn changed(iso: &Path, to: &Path, change: Change) -> Result<()> {
         Change::Kernel => middle(start("live/vmlinuz")?),
         Change::Initramfs => middle(start("live/initramfs.img")?),
         Change::Root => {
-            // Squashfs has its inodes at the end, which mounting reads.
+            // The inode table, which mounting reads, is at the end of a squashfs.
             let (at, size) = start("live/root.squashfs")?;
             at + size - 16 * 1024
         }
@@ -83,7 +82,7 @@ pub(super) fn changed(iso: &Path, to: &Path, change: Change) -> Result<()> {
     flip(to, at)
 }
 
-/// The kernel of the ISO, as its boot menu starts it; its files go to `folder`.
+/// Kernel, initial RAM disk and command line from the ISO's boot menu, written to `folder`.
 pub(super) fn kernel(iso: &Path, folder: &Path) -> Result<Kernel> {
     let mut volume = Volume::open(File::open(iso)?)?;
     let mut take = |path: &str| -> Result<Vec<u8>> {
@@ -106,7 +105,7 @@ fn middle((start, size): (u64, u64)) -> u64 {
     start + size / 2
 }
 
-/// Where EFI programs start: at the start of a sector, with the letters of a DOS header.
+/// Offsets of EFI programs: sectors that start with the DOS magic `MZ`.
 fn programs(iso: &Path, esp: u64) -> Result<Vec<u64>> {
     let mut file = File::open(iso)?;
     file.seek(SeekFrom::Start(esp))?;
@@ -122,7 +121,7 @@ fn programs(iso: &Path, esp: u64) -> Result<Vec<u64>> {
     Ok(found)
 }
 
-/// Changes one bit of the byte at `at`.
+/// Flips one bit of the byte at `at`.
 fn flip(path: &Path, at: u64) -> Result<()> {
     let mut file = File::options().read(true).write(true).open(path)?;
     let mut byte = [0];
@@ -133,7 +132,7 @@ fn flip(path: &Path, at: u64) -> Result<()> {
     Ok(())
 }
 
-/// Puts `new` in the place of `old`, which is as long, within `size` bytes at `at`.
+/// Replaces `old` with `new` of the same length within `size` bytes at `at`.
 fn replace(path: &Path, at: u64, size: u64, old: &str, new: &str) -> Result<()> {
     let mut file = File::options().read(true).write(true).open(path)?;
     file.seek(SeekFrom::Start(at))?;
@@ -145,19 +144,18 @@ fn replace(path: &Path, at: u64, size: u64, old: &str, new: &str) -> Result<()> 
     Ok(())
 }
 
-/// What a task says.
+/// Content of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Task {
-    /// To install Linux.
+    /// Installs Linux.
     Good,
-    /// To install Linux, without a disk.
+    /// Installs Linux, with the disk missing in the recipe.
     Invalid,
-    /// To start a target that the image does not have.
+    /// Names a target that the image does not have.
     UnknownTarget,
 }
 
-/// Writes a task to `path`, whose reports go to `port` of the machine that hosts this one. `root` is
-/// the source's.
+/// Writes a task ISO to `path` that reports to `port` of the VM's host. `root` is the repository.
 pub(super) fn task(root: &Path, path: &Path, task: Task, port: u16, epoch: u64) -> Result<()> {
     let read = |name: &str| {
         let file = root.join("crates/recipe").join(name);
@@ -170,7 +168,7 @@ pub(super) fn task(root: &Path, path: &Path, task: Task, port: u16, epoch: u64) 
             br#"{"task_target": "install-esxi.target", "ks_cfg": "reboot\n"}"#.to_vec()
         }
     };
-    // QEMU's network has the host at this address.
+    // Address of the host in QEMU's user network.
     let controller = json!({
         "webhook_url": format!("http://10.0.2.2:{port}/api/v1/status-webhook/{SERIAL}"),
         "webhook_secret": SECRET,
@@ -188,11 +186,11 @@ pub(super) fn task(root: &Path, path: &Path, task: Task, port: u16, epoch: u64) 
     Ok(())
 }
 
-/// Disks that look like what must not be touched: name and file.
+/// Decoy disks that must not be written to: name and file.
 ///
-/// Their signatures are written by hand, so that no program of the host is needed: a GPT with a
-/// partition of data, LVM, swap, an ext4 that was not unmounted, another medium with the label of
-/// the ISO, and a volume named like a task.
+/// Signatures are written by hand, without programs of the host: a GPT with a data partition, LVM,
+/// swap, an ext4 that was not unmounted, another medium with the ISO's label, and a volume labelled
+/// like a task.
 pub(super) fn decoys(iso: &Path, folder: &Path, epoch: u64) -> Result<Vec<(String, PathBuf)>> {
     const SIZE: u64 = 16 << 20;
     let disk = |name: &str, marks: &[(u64, &[u8])]| -> Result<(String, PathBuf)> {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A running machine, and what it is run with: KVM where the firmware really runs, else emulation.
+//! Running VMs, and the choice of accelerator: KVM where the firmware really runs, else TCG.
 
 use std::fs;
 use std::path::Path;
@@ -15,26 +15,23 @@ use foundation::tree::remove;
 
 use crate::qemu::{Firmware, Halted, Machine, Monitor};
 
-/// How often a machine is looked at.
+/// Polling interval.
 pub(super) const PAUSE: Duration = Duration::from_millis(200);
-/// How long the firmware may take to its first character on the console. With KVM it takes two seconds.
+/// Timeout for the firmware's first character on the console. With KVM it takes two seconds.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// A running machine. It ends when this is dropped.
+/// A running VM. Dropping it ends the VM.
 pub(super) struct Running<'a> {
     run: &'a Run,
     pub(super) machine: &'a Machine,
     daemon: Daemon,
     pub(super) monitor: Monitor,
-    /// When it was started.
+    /// Start time.
     pub(super) began: Instant,
 }
 
 impl<'a> Running<'a> {
-    /// Starts `machine`, with a fresh copy of its firmware's variables.
-    ///
-    /// # Errors
-    /// When the firmware or QEMU is missing.
+    /// Starts `machine` with a fresh copy of the firmware's variables.
     pub(super) fn start(run: &'a Run, log: &StepLog, machine: &'a Machine) -> Result<Self> {
         if let Some((variables, original)) = machine.variables() {
             fs::copy(&original, &variables).with_context(|| {
@@ -47,10 +44,10 @@ impl<'a> Running<'a> {
         Ok(Self { run, machine, daemon, monitor, began: Instant::now() })
     }
 
-    /// Checks that there is something to wait for, and waits a moment.
+    /// Checks the VM's state, then sleeps for one polling interval.
     ///
     /// # Errors
-    /// When the machine has ended or QEMU has stopped it ([`Halted`]), or the run is stopped.
+    /// When the VM has ended or QEMU has stopped it ([`Halted`]), or the run is stopped.
     pub(super) fn wait(&mut self) -> Result<()> {
         self.monitor.check()?;
         if self.daemon.has_ended()? {
@@ -59,10 +56,10 @@ impl<'a> Running<'a> {
         self.pause()
     }
 
-    /// Waits until the machine has switched itself off.
+    /// Waits until the VM has powered off.
     ///
     /// # Errors
-    /// When it has not done so at `deadline`, QEMU has stopped it, or the run is stopped.
+    /// When it has not done so by `deadline`, QEMU has stopped it, or the run is stopped.
     pub(super) fn wait_until_off(&mut self, deadline: Instant) -> Result<()> {
         while !self.daemon.has_ended()? {
             self.monitor.check()?;
@@ -80,10 +77,10 @@ impl<'a> Running<'a> {
         Ok(())
     }
 
-    /// What the serial console shows.
+    /// The console output so far.
     ///
     /// # Errors
-    /// When it can't be read.
+    /// When it cannot be read.
     pub(super) fn console(&self) -> Result<String> {
         let path = self.machine.console();
         match fs::read(&path) {
@@ -94,10 +91,10 @@ impl<'a> Running<'a> {
     }
 }
 
-/// What machines are run with in this run.
+/// Chooses the accelerator for this run.
 ///
 /// # Errors
-/// When `--accel` asks for KVM and there is none, or the probe can't be started.
+/// When `--accel` asks for KVM and there is none, or the probe cannot be started.
 pub(super) fn accelerator(run: &Run, log: &StepLog) -> Result<Accelerator> {
     let kvm = Path::new("/dev/kvm").exists();
     choose(run.options.accelerator, kvm, || match probe(run, log) {
@@ -125,7 +122,7 @@ fn choose(
     }
 }
 
-/// What to go on with after `error`, where QEMU has stopped a machine that nobody wanted to be run so.
+/// The accelerator to retry with after `error`, if KVM stopped a VM and was not requested.
 pub(super) fn fallback(
     error: &anyhow::Error,
     used: Accelerator,
@@ -135,8 +132,8 @@ pub(super) fn fallback(
     (by_kvm && error.is::<Halted>()).then_some(Accelerator::Tcg)
 }
 
-/// Starts a machine with KVM and the firmware that the ISO is started with: that there is `/dev/kvm`, or that
-/// 16-bit code runs, does not say that KVM can execute what the firmware does.
+/// Boots the firmware with KVM: neither `/dev/kvm` nor working 16-bit code proves that KVM can run
+/// the firmware.
 fn probe(run: &Run, log: &StepLog) -> Result<()> {
     let folder = run.workspace.scratch().join("smoke-iso/probe");
     remove(&folder)?;
@@ -163,7 +160,7 @@ fn probe(run: &Run, log: &StepLog) -> Result<()> {
     Ok(())
 }
 
-/// The end of what a console shows.
+/// The last lines of the console output.
 pub(super) fn tail(console: &str) -> String {
     let lines: Vec<_> = console.lines().collect();
     lines.get(lines.len().saturating_sub(20)..).unwrap_or_default().join("\n")

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What stands for the controller: it takes reports, and keeps them.
+//! A webhook server that stores reports, in place of the controller.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -12,26 +12,24 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-/// How often the thread looks whether anybody called.
+/// Polling interval for connections.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How long a caller may take, and how much it may say.
+/// Limits of a request: time and size in bytes.
 const PATIENCE: Duration = Duration::from_secs(30);
 const LIMIT: u64 = 64 * 1024;
 
-/// A report that came in.
+/// A received report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Report {
-    /// The path of the request.
+    /// Request path.
     pub(super) path: String,
-    /// `X-Webhook-Secret`.
+    /// Value of `X-Webhook-Secret`.
     pub(super) secret: String,
-    /// The body.
     pub(super) body: String,
 }
 
-/// A listener on a free port of the loopback interface; it ends when this is dropped.
+/// A webhook server on a free loopback port. Dropping it stops the server.
 pub(super) struct Webhook {
-    /// Its port.
     pub(super) port: u16,
     reports: Arc<Mutex<Vec<Report>>>,
     stop: Arc<AtomicBool>,
@@ -49,7 +47,7 @@ impl Webhook {
         let thread = std::thread::spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
                 match listener.accept() {
-                    // A caller that says nothing useful is not answered.
+                    // An invalid request gets no response.
                     Ok((stream, _)) => {
                         if let Ok(report) = answer(&stream) {
                             taken.lock().unwrap_or_else(PoisonError::into_inner).push(report);
@@ -62,7 +60,7 @@ impl Webhook {
         Ok(Self { port, reports, stop, thread: Some(thread) })
     }
 
-    /// The reports so far.
+    /// Reports received so far.
     pub(super) fn reports(&self) -> Vec<Report> {
         self.reports.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -77,7 +75,7 @@ impl Drop for Webhook {
     }
 }
 
-/// Reads a request and answers 200 (RFC 9112).
+/// Reads a request and responds with 200 (RFC 9112).
 fn answer(stream: &TcpStream) -> io::Result<Report> {
     stream.set_nonblocking(false)?;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -122,7 +120,7 @@ mod tests {
         drop(stream);
         let report =
             Report { path: "/x".to_owned(), secret: "s".to_owned(), body: "{}".to_owned() };
-        // The answer is written before the report is kept.
+        // The response is sent before the report is stored.
         while webhook.reports().is_empty() {
             std::thread::yield_now();
         }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The policy of a maintenance OS whose site wants signed tool images, with the podman of that image: each
-//! tool image is taken, and none that is unsigned, signed by another, or no tool.
+//! Tests the signature policy of the maintenance OS with its own podman: each tool image is
+//! accepted; unsigned images, images signed with another key, and images that are not tools are
+//! rejected.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,13 +18,13 @@ use oci::{Digest, Layout};
 use programs::notary;
 use release::{Image, Manifest, layout};
 
-/// Where the maintenance OS has what writes the policy, and what says where signatures are.
+/// The script that writes the policy, and the folder that configures where signatures are stored.
 const SCRIPT: &str = "/usr/libexec/provisioner/tool-policy";
 const REGISTRIES: &str = "/etc/containers/registries.d";
-/// Where it sees our keys and policies, and keeps what it pulled.
+/// Keys, policies and pulled images, inside the maintenance OS.
 const HERE: &str = "/run/policy";
 
-/// The maintenance OS of a release, and the registry with that release below `prefix`.
+/// The maintenance OS of a release, and the registry that serves the release below `prefix`.
 pub(super) struct Trial<'a> {
     run: &'a Run,
     log: &'a StepLog,
@@ -32,8 +33,8 @@ pub(super) struct Trial<'a> {
     system: Container,
 }
 
-/// Tries everything, and gives the number of images that were taken or refused as they should be; none
-/// where the release has no maintenance OS.
+/// Runs all checks and returns the number of images accepted or rejected as expected; `None` where
+/// the release has no maintenance OS.
 pub(super) fn tried(run: &Run, log: &StepLog, manifest: &Manifest, prefix: &str) -> Result<usize> {
     let product = run.workspace.product();
     let Some(iso) = &product.iso else { return Ok(0) };
@@ -61,7 +62,7 @@ fn clean(folder: &Path) -> Result<()> {
     tree::remove(folder)
 }
 
-/// The image in a folder, for `chroot`: it is no container that is tried here.
+/// Unpacks the image to a folder for `chroot`: this test is not about containers.
 fn unpacked(run: &Run, log: &StepLog, folder: &Path, layout: &Layout) -> Result<Container> {
     let platforms = platforms::of(layout)?;
     let here = emulation::host();
@@ -96,7 +97,7 @@ impl Trial<'_> {
             self.run.exec(self.log, &self.pull(tool, "ours", None))?;
         }
         let tool = tools.first().context("the release has no tool image")?;
-        // An image whose signatures nobody looks for is an unsigned one.
+        // Without a configured signature location, an image counts as unsigned.
         let none = self.folder.join("none");
         self.refused(&self.pull(tool, "ours", Some(&none)), "no signature exists")?;
         self.refused(
@@ -109,14 +110,15 @@ impl Trial<'_> {
         Ok(())
     }
 
-    /// Writes the policy with the key `key`, as the maintenance OS does.
+    /// Writes the policy for key `key` with the maintenance OS's script.
     fn policy(&self, key: &str) -> Command {
         let tools = format!("TOOLS={}/tools", self.prefix);
         let (key, policy) = (format!("{HERE}/{key}.pub"), format!("{HERE}/{key}.json"));
         self.inside("env", &[&tools, SCRIPT, &key, &policy], None)
     }
 
-    /// Pulls `image` under the policy `policy`; `signatures` is in the place of what says where those are.
+    /// Pulls `image` under `policy`; `signatures` replaces the configuration of signature
+    /// locations.
     fn pull(&self, image: &Image, policy: &str, signatures: Option<&Path>) -> Command {
         let (root, state) = (format!("{HERE}/store/root"), format!("{HERE}/store/run"));
         let policy = format!("{HERE}/{policy}.json");
