@@ -110,8 +110,11 @@ fn execution(accelerator: Accelerator) -> &'static [&'static str] {
 /// A kernel for QEMU's direct Linux boot, without a boot loader.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kernel {
+    /// Kernel image.
     pub image: PathBuf,
+    /// Initial RAM disk.
     pub initramfs: PathBuf,
+    /// Kernel command line.
     pub command_line: String,
 }
 
@@ -122,12 +125,13 @@ pub struct Drive {
     pub id: String,
     /// Raw image file.
     pub file: PathBuf,
+    /// Kind of drive.
     pub kind: DriveKind,
     /// Read and write limit in bytes per second; 0: none.
     pub bytes_per_second: u64,
 }
 
-/// Kind of drive.
+/// What a drive is attached as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DriveKind {
     /// CD-ROM, read-only.
@@ -141,7 +145,9 @@ pub enum DriveKind {
 pub struct Machine {
     /// Folder of its files: `console.log`, `qmp`, firmware variables.
     pub folder: PathBuf,
+    /// KVM or TCG.
     pub accelerator: Accelerator,
+    /// Firmware.
     pub firmware: Firmware,
     /// Kernel for direct boot; none: the firmware boots from the drives.
     pub kernel: Option<Kernel>,

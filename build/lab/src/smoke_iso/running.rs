@@ -32,6 +32,9 @@ pub(super) struct Running<'a> {
 
 impl<'a> Running<'a> {
     /// Starts `machine` with a fresh copy of the firmware's variables.
+    ///
+    /// # Errors
+    /// When the firmware or QEMU is missing.
     pub(super) fn start(run: &'a Run, log: &StepLog, machine: &'a Machine) -> Result<Self> {
         if let Some((variables, original)) = machine.variables() {
             fs::copy(&original, &variables).with_context(|| {
