@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Manifests of artifacts that are not images: signatures, SBOMs, the files of a release.
+//! Manifests of OCI artifacts other than images: signatures, SBOMs, release files.
 //!
 //! OCI image specification 1.1, "Guidelines for Artifact Usage".
 
@@ -15,25 +15,25 @@ use crate::media_type;
 /// The content of the blob that [`empty`] describes.
 pub const EMPTY_JSON: &[u8] = b"{}";
 
-/// Describes `content`.
+/// Creates a descriptor of `content`.
 pub fn describe(media_type: &str, content: &[u8]) -> Descriptor {
     descriptor(media_type, &Digest::sha256(content), content.len() as u64)
 }
 
-/// A descriptor with nothing but the three fields that are required.
+/// Creates a descriptor with the three required fields.
 pub fn descriptor(media_type: &str, digest: &Digest, size: u64) -> Descriptor {
     Descriptor::new(media_type.into(), size, digest)
 }
 
-/// The descriptor of [`EMPTY_JSON`], for a manifest without configuration.
+/// The descriptor of [`EMPTY_JSON`], as `config` of a manifest without configuration.
 pub fn empty() -> Descriptor {
     describe(media_type::EMPTY, EMPTY_JSON)
 }
 
-/// The manifest of an artifact: its type, its content, and what it is about.
+/// Creates an artifact manifest with its type, layers and subject.
 ///
 /// # Errors
-/// None for the fields given here; the builder can't say so in its type.
+/// Never for these fields; the builder's API is fallible.
 pub fn manifest(
     artifact_type: &str,
     layers: Vec<Descriptor>,

@@ -3,9 +3,9 @@
 
 //! A blocking client for OCI registries (OCI distribution specification 1.1).
 //!
-//! Content streams: memory does not grow with a blob. What is fetched is checked against its digest,
-//! what breaks off is resumed where the registry can, and what fails for a passing reason is repeated
-//! within the bounds of a [`Policy`].
+//! Content is streamed: memory use does not depend on the blob size. Downloads are verified against
+//! their digest and resume where the registry supports it; transient failures are retried within
+//! the limits of a [`Policy`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +31,7 @@ mod url;
 /// See [`crate::fuzzing`].
 #[cfg(fuzzing)]
 pub mod fuzzing {
-    /// Reads `text` as `WWW-Authenticate`, and makes the request that answers it.
+    /// Parses `text` as `WWW-Authenticate`, and creates the token request for it.
     pub fn challenge(text: &str) {
         for challenge in super::auth::parse(text) {
             if let super::auth::Challenge::Bearer { realm, service, scope } = challenge {
@@ -46,7 +46,7 @@ pub mod fuzzing {
         }
     }
 
-    /// Reads `bytes` as the answer of a token server.
+    /// Parses `bytes` as the response of a token server.
     pub fn token(bytes: &[u8]) {
         drop(super::auth::read_token(bytes));
     }
@@ -64,18 +64,19 @@ use auth::{Cache, Scope};
 use http::{Body, Request};
 use url::Url;
 
-/// How a client behaves. The default is right for a registry on the network.
+/// Client options. The defaults suit a registry on the network.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Speak http instead of https. A registry on a loopback address is always spoken to in http.
+    /// Use http instead of https. A registry on a loopback address always uses http.
     pub plain_http: bool,
-    /// Where credentials come from.
+    /// Source of credentials.
     pub credentials: CredentialSource,
-    /// The longest time without any progress on a connection.
+    /// Time limit for each step of a request without progress.
     pub timeout: Duration,
-    /// When calls are repeated.
+    /// Retry policy.
     pub retry: Policy,
-    /// Send large blobs in pieces of at most so many bytes, for registries behind a proxy with a limit.
+    /// Upload large blobs in chunks of at most this many bytes, for registries behind a proxy with
+    /// a body limit.
     pub chunk: Option<u64>,
 }
 
@@ -84,7 +85,8 @@ impl Default for Options {
         Self {
             plain_http: false,
             credentials: CredentialSource::default(),
-            // A registry may hash and sync a large blob before it answers the last call of an upload.
+            // A registry may hash and sync a large blob before it responds to the last request of
+            // an upload.
             timeout: Duration::from_mins(2),
             retry: Policy::default(),
             chunk: None,
@@ -104,7 +106,7 @@ struct Inner {
     tokens: Cache,
 }
 
-/// What a call does to a repository; the words are those of token scopes.
+/// Access that a request needs, with the names of token scopes.
 #[derive(Debug, Clone, Copy)]
 enum Action {
     Pull,
@@ -113,18 +115,18 @@ enum Action {
 }
 
 impl Client {
-    /// A client for `registry`. Nothing is sent yet.
+    /// Creates a client for `registry`. Sends no request.
     pub fn new(registry: &Registry, options: Options) -> Self {
         let plain = options.plain_http || registry.is_loopback();
         let mut config = Agent::config_builder()
-            // Statuses, redirects and what may be shown to whom are decided here.
+            // This client handles statuses, redirects and the scope of credentials itself.
             .http_status_as_error(false)
             .max_redirects(0)
             .user_agent(concat!("provisioner-oci/", env!("CARGO_PKG_VERSION")))
             .timeout_connect(Some(options.timeout.min(Duration::from_secs(15))))
             .timeout_per_read(Some(options.timeout))
             .timeout_per_write(Some(options.timeout));
-        // A registry in plain http may still send us elsewhere for its blobs, one on this machine does not.
+        // An http registry may redirect to blobs on other hosts, a loopback registry does not.
         config = if registry.is_loopback() {
             config.proxy(None)
         } else {
@@ -138,15 +140,16 @@ impl Client {
         }))
     }
 
-    /// `HOST[:PORT]` of the registry.
+    /// The registry, as `HOST[:PORT]`.
     pub fn host(&self) -> &str {
         &self.base().host
     }
 
-    /// Asks whether there is a registry that speaks this protocol and lets us in ("Determining Support").
+    /// Checks that the registry supports the protocol and accepts the credentials ("Determining
+    /// Support").
     ///
     /// # Errors
-    /// When there is none, or it wants other credentials.
+    /// When there is no registry, or it rejects the credentials.
     pub fn ping(&self) -> Result<(), ClientError> {
         let mut request = Request {
             method: Method::GET,
@@ -158,20 +161,20 @@ impl Client {
         self.call(&mut request, &[200]).map(drop)
     }
 
-    /// Whether a repository holds a blob ("Pulling Blobs").
+    /// Returns true if a repository contains a blob ("Pulling Blobs").
     ///
     /// # Errors
-    /// When the registry can't tell.
+    /// When the request fails.
     pub fn has_blob(&self, repository: &Repository, digest: &Digest) -> Result<bool, ClientError> {
         let mut request =
             self.request(Method::HEAD, repository, &format!("blobs/{digest}"), Action::Pull);
         Ok(self.call(&mut request, &[200, 404])?.status == 200)
     }
 
-    /// Deletes a blob from a repository ("Deleting Blobs"). Answers whether it was there.
+    /// Deletes a blob from a repository ("Deleting Blobs"). Returns false if it did not exist.
     ///
     /// # Errors
-    /// When the registry refuses; many don't allow it.
+    /// When the registry refuses; many do not support deletion.
     pub fn delete_blob(
         &self,
         repository: &Repository,
@@ -202,7 +205,7 @@ impl Client {
         self.base().with_path(path)
     }
 
-    /// A request without a body for `tail` below a repository.
+    /// Creates a request without a body for the path `tail` of a repository.
     fn request<'a>(
         &self,
         method: Method,
@@ -232,8 +235,8 @@ impl Action {
     }
 }
 
-/// The authorities that this machine trusts, so that a site's own authority works as everywhere on it;
-/// on a machine without any, those that ship with the program.
+/// The host's CA certificates, so that a site's own CA works; on a host without any, the bundled
+/// ones.
 pub fn root_certificates() -> RootCerts {
     let found = rustls_native_certs::load_native_certs();
     if found.certs.is_empty() {

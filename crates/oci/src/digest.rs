@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Content digests: parsing, computing, and checking a stream while it is read.
+//! Content digests: parsing, computing, and verifying streams.
 //!
-//! OCI image specification 1.1, section "Digests": `sha256` must be supported and `sha512` may be; a
-//! digest by another algorithm can't be verified here, so it is refused where it enters.
+//! OCI image specification 1.1, section "Digests": `sha256` is required and `sha512` optional.
+//! Other algorithms can't be verified, so parsing rejects them.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -17,13 +17,13 @@ use sha2::Digest as _;
 /// A registered digest algorithm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Algorithm {
-    /// SHA-256: what everybody uses.
+    /// SHA-256, the common one.
     Sha256,
     /// SHA-512.
     Sha512,
 }
 
-/// `ALGORITHM:HEX`, the name of a content.
+/// A content digest, `ALGORITHM:HEX`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Digest {
@@ -31,7 +31,7 @@ pub struct Digest {
     hex: String,
 }
 
-/// Why a text is not a [`Digest`].
+/// Reason why a text is not a [`Digest`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DigestError {
     /// No colon.
@@ -43,38 +43,38 @@ pub enum DigestError {
     /// Wrong length, or not lower-case hex.
     #[error("digest {digest:?}: expected {length} lower-case hex digits after the colon")]
     Hex {
-        /// What was given.
+        /// The invalid digest.
         digest: String,
-        /// Digits that the algorithm has.
+        /// Expected number of hex digits.
         length: usize,
     },
 }
 
-/// A content is not the one that was asked for.
+/// The content does not match its descriptor.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Mismatch {
-    /// Other bytes.
+    /// Wrong digest.
     #[error("content has the digest {found}, expected {expected}")]
     Digest {
-        /// The digest that was asked for.
+        /// Expected digest.
         expected: Digest,
-        /// The digest of what came.
+        /// Digest of the content.
         found: Digest,
     },
-    /// More or fewer bytes; when more came, `found` is where reading stopped.
+    /// Wrong size. For longer content, `found` is the size at which reading stopped.
     #[error("content of {digest} has {found} bytes, expected {expected}")]
     Size {
-        /// The digest that was asked for.
+        /// Expected digest.
         digest: Digest,
-        /// The size that was asked for.
+        /// Expected size in bytes.
         expected: u64,
-        /// The size of what came.
+        /// Size of the content in bytes.
         found: u64,
     },
 }
 
 impl Algorithm {
-    /// The name in a digest.
+    /// The algorithm's name in a digest.
     pub fn name(self) -> &'static str {
         match self {
             Self::Sha256 => "sha256",
@@ -82,7 +82,7 @@ impl Algorithm {
         }
     }
 
-    /// Hex digits of a digest.
+    /// Number of hex digits of a digest.
     pub fn hex_length(self) -> usize {
         match self {
             Self::Sha256 => 64,
@@ -92,14 +92,14 @@ impl Algorithm {
 }
 
 impl Digest {
-    /// The SHA-256 digest of `bytes`.
+    /// Computes the SHA-256 digest of `bytes`.
     pub fn sha256(bytes: &[u8]) -> Self {
         let mut hasher = Hasher::new(Algorithm::Sha256);
         hasher.update(bytes);
         hasher.finish()
     }
 
-    /// The SHA-256 digest of what `reader` yields, and how much that was.
+    /// Computes the SHA-256 digest and size of the content of `reader`.
     ///
     /// # Errors
     /// When reading fails.
@@ -119,18 +119,18 @@ impl Digest {
         }
     }
 
-    /// The algorithm.
+    /// The digest algorithm.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// The part after the colon.
+    /// The hex digits after the colon.
     pub fn hex(&self) -> &str {
         &self.hex
     }
 }
 
-/// Bytes read at once where a whole file is read: large enough that system calls don't count.
+/// Read buffer size in bytes, large enough to make system call overhead negligible.
 const BUFFER: usize = 128 * 1024;
 
 impl fmt::Display for Digest {
@@ -189,7 +189,7 @@ impl TryFrom<&oci_spec::image::Digest> for Digest {
     }
 }
 
-/// Computes a digest piece by piece.
+/// Computes a digest incrementally.
 #[derive(Debug, Clone)]
 pub struct Hasher(State);
 
@@ -200,7 +200,7 @@ enum State {
 }
 
 impl Hasher {
-    /// Nothing hashed yet.
+    /// Creates an empty hasher.
     pub fn new(algorithm: Algorithm) -> Self {
         Self(match algorithm {
             Algorithm::Sha256 => State::Sha256(sha2::Sha256::new()),
@@ -216,7 +216,7 @@ impl Hasher {
         }
     }
 
-    /// The digest of all that was appended.
+    /// Returns the digest of all appended bytes.
     pub fn finish(self) -> Digest {
         let (algorithm, hex) = match self.0 {
             State::Sha256(hasher) => (Algorithm::Sha256, hex(&hasher.finalize())),
@@ -226,10 +226,11 @@ impl Hasher {
     }
 }
 
-/// Passes a stream through and checks it: its end is reached only if digest and size are right.
+/// Verifies digest and size of a stream while it is read.
 ///
-/// A wrong content shows as an error of kind `InvalidData` that holds a [`Mismatch`], at the latest in
-/// place of the end of the stream. Whoever uses the bytes before the end must be able to undo that.
+/// A mismatch is an error of kind `InvalidData` that contains a [`Mismatch`], reported at the
+/// latest at the end of the stream. Until then, content is unverified and its use must be
+/// reversible.
 #[derive(Debug)]
 pub struct VerifyingReader<R> {
     inner: R,
@@ -240,13 +241,13 @@ pub struct VerifyingReader<R> {
 }
 
 impl<R: Read> VerifyingReader<R> {
-    /// Checks `inner` against a digest and, where it is known, a size in bytes.
+    /// Verifies `inner` against a digest and, if known, a size in bytes.
     pub fn new(inner: R, expected: Digest, size: Option<u64>) -> Self {
         let hasher = Some(Hasher::new(expected.algorithm));
         Self { inner, hasher, expected, size, seen: 0 }
     }
 
-    /// Bytes read so far.
+    /// Number of bytes read.
     pub fn seen(&self) -> u64 {
         self.seen
     }
@@ -273,7 +274,7 @@ impl<R: Read> Read for VerifyingReader<R> {
         if n > 0 {
             hasher.update(buffer.get(..n).unwrap_or_default());
             self.seen += n as u64;
-            // Found early, so that an endless stream ends.
+            // Checked early, so that an endless stream is cut off.
             self.check_size(|seen, expected| seen > expected)?;
             return Ok(n);
         }
@@ -296,7 +297,7 @@ fn invalid(mismatch: Mismatch) -> io::Error {
 mod tests {
     use super::*;
 
-    /// FIPS 180-4, the digest of the empty message.
+    /// SHA-256 of the empty message (FIPS 180-4).
     const EMPTY_SHA256: &str =
         "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
     const EMPTY_SHA512: &str = "sha512:cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce47d0d13c5d85f2b0ff8318d2877eec2f63b931bd47417a81a538327af927da3e";

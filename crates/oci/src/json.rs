@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! JSON whose bytes depend on nothing but the value, because digests are made of them.
+//! Canonical JSON: the bytes, and so the digest, depend only on the value.
 
 use serde::Serialize;
 
-/// Serialises `value` without white space, the keys of every object sorted.
+/// Serialises `value` without white space, with sorted object keys.
 ///
-/// The types of `oci-spec` keep annotations in hash maps: written directly, two runs would differ.
+/// `oci-spec` stores annotations in hash maps, whose order is random.
 ///
 /// # Errors
-/// When `value` can't be JSON, such as a map whose keys are not strings.
+/// When `value` can't be represented in JSON, such as a map with keys that are not strings.
 pub fn canonical<T: Serialize>(value: &T) -> Result<Vec<u8>, serde_json::Error> {
     let mut value = serde_json::to_value(value)?;
-    // A no-op unless some crate in the build turns serde_json's `preserve_order` on.
+    // A no-op unless serde_json's feature `preserve_order` is enabled in the build.
     value.sort_all_objects();
     serde_json::to_vec(&value)
 }

@@ -3,8 +3,8 @@
 
 //! An OCI image layout on disk (OCI image specification 1.1, "OCI Image Layout").
 //!
-//! What is written appears under its name complete or not at all, and two layouts with the same
-//! content have the same bytes. What is read is checked against digest and size.
+//! Files are written atomically, and layouts with the same content have the same bytes. Content is
+//! verified against digest and size when read.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -20,78 +20,78 @@ use crate::json;
 mod walk;
 pub use walk::Contents;
 
-/// The largest manifest that is read: what registries must take at least
-/// (OCI distribution specification 1.1, "Pushing Manifests").
+/// Maximum size of a manifest in bytes: the minimum that registries must accept (OCI distribution
+/// specification 1.1, "Pushing Manifests").
 pub const MANIFEST_LIMIT: u64 = 4 * 1024 * 1024;
 
-/// The file that marks a layout, and its only content.
+/// The marker file with the layout version.
 const MARKER: &str = "oci-layout";
 const MARKER_CONTENT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
-/// The file that lists what the layout is there for.
+/// The file that lists the entry points of the layout.
 const INDEX: &str = "index.json";
 
-/// Why a layout could not be read or written.
+/// Reason why a layout could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum LayoutError {
-    /// The file system refused.
+    /// I/O error.
     #[error("{}: {source}", path.display())]
     Io {
-        /// Which file or folder.
+        /// Path of the file or folder.
         path: PathBuf,
-        /// What it said.
+        /// Cause.
         source: io::Error,
     },
-    /// No layout, or one of another generation.
+    /// Not a layout, or an unsupported version.
     #[error("{}: not an OCI image layout: {reason}", path.display())]
     NotALayout {
         /// The folder.
         path: PathBuf,
-        /// What is missing or different.
+        /// The missing or different part.
         reason: String,
     },
     /// A JSON document is malformed.
     #[error("{}: {source}", path.display())]
     Json {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
         /// Line, column and field.
         source: serde_json::Error,
     },
-    /// A file is not the content that a descriptor promises.
+    /// A blob does not match its descriptor.
     #[error("{}: {mismatch}", path.display())]
     Mismatch {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// What differs.
+        /// The difference.
         mismatch: Mismatch,
     },
-    /// A descriptor holds a digest that can't be checked.
+    /// A descriptor has an invalid or unsupported digest.
     #[error("{}: {source}", path.display())]
     Digest {
         /// The folder of the layout.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Cause.
         source: DigestError,
     },
-    /// A manifest is larger than any registry has to accept.
+    /// A manifest exceeds [`MANIFEST_LIMIT`].
     #[error("{}: a manifest of {size} bytes, expected at most {MANIFEST_LIMIT}", path.display())]
     TooLarge {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// Bytes, by its descriptor.
+        /// Size in bytes, from its descriptor.
         size: u64,
     },
-    /// An index inside an index, or a manifest inside a manifest.
+    /// An index in an index, or a manifest in a manifest.
     #[error("{}: it is described as {media_type:?} by a document of that kind", path.display())]
     Nested {
-        /// The blob.
+        /// Path of the blob.
         path: PathBuf,
-        /// What it is described as.
+        /// Media type in its descriptor.
         media_type: String,
     },
 }
 
-/// A folder with `oci-layout`, `index.json` and `blobs/ALGORITHM/HEX`.
+/// An image layout: a folder with `oci-layout`, `index.json` and `blobs/ALGORITHM/HEX`.
 #[derive(Debug, Clone)]
 pub struct Layout {
     root: PathBuf,
@@ -101,7 +101,7 @@ impl Layout {
     /// Opens the layout in the folder `root`.
     ///
     /// # Errors
-    /// When there is none, or one of a version other than 1.0.0.
+    /// When it is not a layout, or its version is not 1.0.0.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, LayoutError> {
         #[derive(serde::Deserialize)]
         struct Marker {
@@ -129,10 +129,10 @@ impl Layout {
         Ok(layout)
     }
 
-    /// Makes an empty layout in the folder `root`, or opens the one that is there.
+    /// Opens the layout in the folder `root`, creating an empty one if it does not exist.
     ///
     /// # Errors
-    /// When the folder can't be written, or holds a layout of another version.
+    /// When the folder can't be written, or has a layout of another version.
     pub fn create(root: impl Into<PathBuf>) -> Result<Self, LayoutError> {
         let layout = Self { root: root.into() };
         let blobs = layout.root.join("blobs/sha256");
@@ -140,19 +140,19 @@ impl Layout {
         if !layout.root.join(INDEX).exists() {
             layout.write_index(Vec::new())?;
         }
-        // Last, because it says that the rest is there.
+        // Written last: the marker declares the layout complete.
         if !layout.root.join(MARKER).exists() {
             layout.write_file(MARKER, MARKER_CONTENT)?;
         }
         Self::open(layout.root)
     }
 
-    /// The folder.
+    /// Path of the layout.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Where the content of `digest` lies, if it is there.
+    /// Path of the blob with the digest `digest`, which need not exist.
     pub fn blob_path(&self, digest: &Digest) -> PathBuf {
         self.root.join("blobs").join(digest.algorithm().name()).join(digest.hex())
     }
@@ -174,7 +174,7 @@ impl Layout {
         serde_json::from_slice(&bytes).map_err(|source| LayoutError::Json { path, source })
     }
 
-    /// Writes `index.json`: `manifests` sorted by their names, then by their digests.
+    /// Writes `index.json`, with `manifests` sorted by name, then by digest.
     ///
     /// # Errors
     /// When the file can't be written.
@@ -195,10 +195,10 @@ impl Layout {
         self.write_file(INDEX, &self.to_json(INDEX, &index)?)
     }
 
-    /// Opens the content of `descriptor`; reading it to the end proves digest and size.
+    /// Opens the blob of `descriptor`. Reading to the end verifies digest and size.
     ///
     /// # Errors
-    /// When it is not there, or its digest is by an unknown algorithm.
+    /// When the blob is missing, or the digest algorithm is unsupported.
     pub fn open_blob(&self, descriptor: &Descriptor) -> Result<VerifyingReader<File>, LayoutError> {
         let digest = self.digest(descriptor)?;
         let path = self.blob_path(&digest);
@@ -208,10 +208,10 @@ impl Layout {
         }
     }
 
-    /// Reads a manifest, index or other small document, and checks it.
+    /// Reads and verifies a manifest, index or other small document.
     ///
     /// # Errors
-    /// When it is not there, too large, or not what the descriptor says.
+    /// When it is missing, too large, or does not match the descriptor.
     pub fn read_document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, LayoutError> {
         let size = descriptor.size();
         let mut reader = self.open_blob(descriptor)?;
@@ -228,10 +228,10 @@ impl Layout {
         }
     }
 
-    /// Reads a blob of any size to its end and checks it.
+    /// Verifies a blob of any size by reading it.
     ///
     /// # Errors
-    /// When it is not there, or not what the descriptor says.
+    /// When it is missing, or does not match the descriptor.
     pub fn check_blob(&self, descriptor: &Descriptor) -> Result<(), LayoutError> {
         match io::copy(&mut self.open_blob(descriptor)?, &mut io::sink()) {
             Ok(_) => Ok(()),
@@ -239,10 +239,10 @@ impl Layout {
         }
     }
 
-    /// Stores what `content` yields and describes it.
+    /// Writes `content` as a blob and returns its descriptor.
     ///
     /// # Errors
-    /// When reading or writing fails; then nothing is left behind.
+    /// When reading or writing fails; no file remains.
     pub fn write_blob(
         &self,
         media_type: &str,
@@ -254,7 +254,7 @@ impl Layout {
         Ok(crate::artifact::descriptor(media_type, &digest, size))
     }
 
-    /// Stores a JSON document, such as a manifest, in its canonical form and describes it.
+    /// Writes a JSON document, such as a manifest, in canonical form and returns its descriptor.
     ///
     /// # Errors
     /// When it can't be serialised or written.
@@ -296,7 +296,7 @@ impl Layout {
     }
 }
 
-/// Writes `content` to `folder`, named by its digest.
+/// Writes `content` to a file in `folder` named by its digest.
 fn store(folder: &Path, mut content: impl Read) -> io::Result<(Digest, u64)> {
     let mut writer = HashingWriter {
         file: Pending::new_in(folder, Mode::DEFAULT)?,

@@ -3,7 +3,8 @@
 
 //! OCI image layouts on disk and, with the feature `client`, a blocking registry client.
 //!
-//! The types of manifests, indexes and configurations are those of [`oci_spec`], re-exported as [`spec`].
+//! The types of manifests, indexes and configurations come from [`oci_spec`], re-exported as
+//! [`spec`].
 #![forbid(unsafe_code)]
 
 pub mod artifact;
@@ -16,7 +17,7 @@ pub mod media_type;
 pub mod reference;
 pub mod whiteout;
 
-/// Entry points for the targets in `fuzz/`, of what reads foreign bytes and is not public otherwise.
+/// Entry points for `fuzz/`: private parsers of untrusted input.
 #[cfg(all(fuzzing, feature = "client"))]
 pub mod fuzzing {
     pub use crate::client::fuzzing::{challenge, token};

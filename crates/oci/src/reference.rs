@@ -1,23 +1,24 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Names of images: `REGISTRY[:PORT]/REPOSITORY[:TAG][@DIGEST]`.
+//! Image references: `REGISTRY[:PORT]/REPOSITORY[:TAG][@DIGEST]`.
 //!
-//! Repository and tag follow the OCI distribution specification 1.1, "Pulling manifests". There is no
-//! default registry: a name without one is refused, never completed, so that no image is fetched from
-//! a host that nobody wrote down.
+//! Repository and tag follow the OCI distribution specification 1.1, "Pulling manifests". There is
+//! no default registry: a reference without one is rejected, so that no image comes from an
+//! unexpected host.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::digest::{Digest, DigestError};
 
-/// The longest repository name: what clients agree on (the same section, "Many clients impose a limit").
+/// Maximum length of a repository name in practice (the same section, "Many clients impose a
+/// limit").
 const REPOSITORY_LENGTH: usize = 255;
-/// The longest tag (the same section: one character and up to 127 more).
+/// Maximum length of a tag (the same section: one character and up to 127 more).
 const TAG_LENGTH: usize = 128;
 
-/// Why a text is not a reference.
+/// Reason why a text is not a reference.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReferenceError {
     /// The first component is not a host.
@@ -49,7 +50,7 @@ pub enum ReferenceError {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Registry(String);
 
-/// The name of a repository, without a registry: `tools/config-drive`.
+/// The name of a repository without the registry: `tools/config-drive`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Repository(String);
 
@@ -57,30 +58,30 @@ pub struct Repository(String);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tag(String);
 
-/// The name of an image. Where it has a tag and a digest, the digest counts.
+/// An image reference. If it has both tag and digest, the digest selects the image.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Reference {
-    /// Where.
+    /// Registry.
     pub registry: Registry,
-    /// Which repository.
+    /// Repository.
     pub repository: Repository,
-    /// Which tag, if one is named.
+    /// Tag, if given.
     pub tag: Option<Tag>,
-    /// Which content, if it is named.
+    /// Digest, if given.
     pub digest: Option<Digest>,
 }
 
-/// What picks a manifest in a repository: the `<reference>` of the distribution specification.
+/// Selects a manifest in a repository: the `<reference>` of the distribution specification.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Selector {
-    /// Whatever the tag points to now.
+    /// The manifest that the tag points to.
     Tag(Tag),
-    /// This content.
+    /// The manifest with this digest.
     Digest(Digest),
 }
 
 impl Registry {
-    /// The host without the port; an IPv6 address keeps its brackets.
+    /// The host without the port; an IPv6 address includes its brackets.
     pub fn host(&self) -> &str {
         match self.0.rfind(':') {
             Some(colon) if !self.0.ends_with(']') => self.0.get(..colon).unwrap_or(&self.0),
@@ -88,7 +89,7 @@ impl Registry {
         }
     }
 
-    /// Whether the host is this machine by its name alone: `localhost`, `127.0.0.0/8` or `[::1]`.
+    /// Returns true if the name denotes this host: `localhost`, `127.0.0.0/8` or `[::1]`.
     pub fn is_loopback(&self) -> bool {
         let host = self.host();
         let bare = host.trim_start_matches('[').trim_end_matches(']');
@@ -96,7 +97,7 @@ impl Registry {
             || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
     }
 
-    /// As written: `HOST[:PORT]`.
+    /// The text `HOST[:PORT]`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -148,7 +149,7 @@ fn is_host_label(label: &str) -> bool {
 }
 
 impl Repository {
-    /// As written.
+    /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -171,7 +172,7 @@ fn is_component(text: &str) -> bool {
     let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let edges =
         text.bytes().next().is_some_and(is_plain) && text.bytes().last().is_some_and(is_plain);
-    // What stands between two runs of plain characters must be one separator.
+    // The text between two alphanumeric runs must be exactly one separator.
     edges
         && text.split(|c: char| c.is_ascii() && is_plain(c as u8)).all(|between| {
             matches!(between, "" | "." | "_" | "__") || between.bytes().all(|b| b == b'-')
@@ -179,13 +180,13 @@ fn is_component(text: &str) -> bool {
 }
 
 impl Tag {
-    /// As written.
+    /// The tag as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The tag that stands for `digest` where a registry has no referrers API: `ALGORITHM-HEX` with at
-    /// most 64 digits (OCI distribution specification 1.1, "Referrers Tag Schema").
+    /// The fallback tag for the referrers of `digest`: `ALGORITHM-HEX` with at most 64 digits (OCI
+    /// distribution specification 1.1, "Referrers Tag Schema").
     pub fn of_digest(digest: &Digest) -> Self {
         let hex: String = digest.hex().chars().take(64).collect();
         Self(format!("{}-{hex}", digest.algorithm().name()))
@@ -208,7 +209,7 @@ impl FromStr for Tag {
 }
 
 impl Reference {
-    /// What picks the manifest: the digest, else the tag, else `latest` as every client has it.
+    /// The digest, else the tag, else `latest` as in other clients.
     pub fn selector(&self) -> Selector {
         match (&self.digest, &self.tag) {
             (Some(digest), _) => Selector::Digest(digest.clone()),
@@ -277,7 +278,7 @@ impl FromStr for Selector {
     type Err = ReferenceError;
 
     fn from_str(text: &str) -> Result<Self, ReferenceError> {
-        // No tag holds a colon, every digest does.
+        // Digests always contain a colon, tags never do.
         if text.contains(':') {
             Ok(Self::Digest(text.parse()?))
         } else {

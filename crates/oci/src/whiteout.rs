@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Whiteouts: entries of a layer that delete files of lower layers (OCI image specification, "Image Layer
-//! Filesystem Changeset").
+//! Whiteouts: layer entries that delete files of lower layers (OCI image specification, "Image
+//! Layer Filesystem Changeset").
 
 const PREFIX: &[u8] = b".wh.";
 
-/// What an entry of a layer deletes, by its file name.
+/// A whiteout, parsed from the file name of a layer entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Whiteout<'a> {
-    /// `.wh..wh..opq`: all that lower layers have in the entry's folder.
+    /// `.wh..wh..opq`: deletes all content of the entry's folder in lower layers.
     Opaque,
-    /// `.wh.NAME`: the file or folder `NAME` in the entry's folder. `NAME` is as the layer has it, and may be
-    /// empty or `..`.
+    /// `.wh.NAME`: deletes the file or folder `NAME` in the entry's folder. `NAME` is unvalidated
+    /// and may be empty or `..`.
     Name(&'a [u8]),
-    /// `.wh..wh.plnk` and the like: left-overs of AUFS, which delete nothing.
+    /// `.wh..wh.plnk` and similar AUFS metadata, which deletes nothing.
     Nothing,
 }
 
 impl<'a> Whiteout<'a> {
-    /// The whiteout that an entry with the file name `name` is; none where it is a file.
+    /// Parses the file name of a layer entry; `None` if it is not a whiteout.
     pub fn of(name: &'a [u8]) -> Option<Self> {
         Some(match name.strip_prefix(PREFIX)? {
             b".wh..opq" => Self::Opaque,

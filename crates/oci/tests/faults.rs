@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The client against a registry that fails: each fault once, and what the client makes of it.
+//! Tests of the client with injected registry faults.
 
 mod common;
 
@@ -12,7 +12,7 @@ use oci::client::{ClientError, CredentialSource, Credentials, Pushed};
 use oci::digest::Mismatch;
 use oci::{Digest, Selector, media_type};
 
-/// Larger than what is sent whole, and different everywhere.
+/// Content above the limit for monolithic uploads, without repetition.
 fn large() -> Vec<u8> {
     (0..6_000_000_u32).flat_map(|n| (n / 4).to_le_bytes()).take(6_000_000).collect()
 }
@@ -28,7 +28,7 @@ fn read(server: &Server, content: &[u8]) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// The first byte that a `Range` header asks for.
+/// Start offset of the `Range` header.
 fn start(request: &Request) -> Option<usize> {
     request.header("range")?.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()
 }
@@ -159,7 +159,7 @@ fn a_registry_that_asks_for_too_long_a_wait_is_left() {
 
 #[test]
 fn a_registry_that_is_not_there_is_named() {
-    // A port that was free a moment ago.
+    // A port that was free just before.
     let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let client = common::client(&address.to_string(), CredentialSource::Anonymous);
     let error = client.ping().unwrap_err();
@@ -205,7 +205,7 @@ fn redirects_have_an_end() {
     assert!(message.contains("more than 5 redirects"), "{message}");
 }
 
-/// A registry behind a token server; the token of each scope is the scope.
+/// A registry and its token server; each token is derived from its scope.
 fn with_tokens(expires: u32) -> (Server, Server) {
     let tokens = Server::start(move |request| {
         if request.header("authorization") != Some("Basic dXNlcjpub3QtYS1zZWNyZXQ=") {
@@ -239,7 +239,7 @@ fn a_token_is_fetched_once_for_each_scope() {
             "GET /token?service=example&scope=repository%3Atools%2Fexample%3Adelete",
         ]
     );
-    // The challenge costs one call for each scope, no more.
+    // The challenge costs one extra request for each scope.
     assert_eq!(registry.requests().len(), 3 + 1 + 2);
 }
 
@@ -286,7 +286,7 @@ fn an_identity_token_is_exchanged_with_a_form() {
     );
 }
 
-/// Pushes `content` to a scripted registry that does not hold it.
+/// Pushes `content` to a scripted registry that does not have it.
 fn push(server: &Server, content: &[u8]) -> Result<Pushed, ClientError> {
     let digest = Digest::sha256(content);
     server.client().push_blob(
@@ -298,7 +298,7 @@ fn push(server: &Server, content: &[u8]) -> Result<Pushed, ClientError> {
     )
 }
 
-/// What arrived in all pieces of an upload, one after the other.
+/// The concatenated bodies of all upload requests.
 fn received(server: &Server) -> Vec<u8> {
     let requests = server.requests();
     requests

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Memory does not grow with a blob. The only test of its program, because memory is the process's.
+//! Memory use does not depend on the blob size. In its own test binary, because memory is measured
+//! per process.
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test that asked for it")]
 
 use std::fs;
@@ -12,10 +13,10 @@ use oci::{Digest, Registry, Repository};
 use test_support::http::{Answer, Request, Server, answer};
 
 const SIZE: u64 = 64 * 1024 * 1024;
-/// Buffers of the connection and of copying, with room to spare; an eighth of the blob.
+/// Limit for connection and copy buffers: an eighth of the blob size.
 const ALLOWED_KIB: u64 = 8 * 1024;
 
-/// `SIZE` zeros.
+/// A reader of zeros.
 struct Zeros(u64);
 
 impl Read for Zeros {
@@ -35,7 +36,7 @@ impl Seek for Zeros {
     }
 }
 
-/// A registry that takes everything, keeps nothing, and serves zeros.
+/// A registry that accepts everything, stores nothing and serves zeros.
 fn serve(request: &mut Request<'_>) -> Answer {
     let (status, size) = match request.method.as_str() {
         "HEAD" => (404, 0),
@@ -47,7 +48,7 @@ fn serve(request: &mut Request<'_>) -> Answer {
     answer(status).header("Connection", "close").header("Location", "/upload").stream(size, zeros)
 }
 
-/// The most memory that this process has had, in KiB (proc(5), `VmHWM`).
+/// Peak memory of this process in KiB (proc(5), `VmHWM`).
 fn peak() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();

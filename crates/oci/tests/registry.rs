@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The client against real registries: the distribution project's, as Debian packages it, which knows
-//! neither the referrers API nor `OCI-Subject`, and the controller's own, which knows both.
+//! Tests of the client with real registries: Debian's docker-registry, which has neither the
+//! referrers API nor `OCI-Subject`, and the controller's own, which has both.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -20,25 +20,25 @@ use std::time::Duration;
 use oci::client::{Client, CredentialSource, Credentials, Options, Pushed};
 use oci::{Digest, Repository, Selector, artifact, json, media_type};
 
-/// A registry's process with its storage. Both go with it.
+/// A registry process and its storage, removed on drop.
 struct Registry {
     running: test_support::Registry,
-    /// Whether it has the referrers API.
+    /// True if it has the referrers API.
     referrers: bool,
 }
 
 impl Registry {
-    /// Those that are there.
+    /// All available registries.
     fn all() -> impl Iterator<Item = Self> {
         [Self::distribution(None), Self::controller()].into_iter().flatten()
     }
 
-    /// The controller, where it was built beside this test.
+    /// The controller, if it was built.
     fn controller() -> Option<Self> {
         Some(Self { running: test_support::Registry::controller()?, referrers: true })
     }
 
-    /// docker-registry, where it is installed.
+    /// docker-registry, if it is installed.
     fn distribution(htpasswd: Option<&str>) -> Option<Self> {
         let program = test_support::find("docker-registry")?;
         let folder = tempfile::tempdir().unwrap();
@@ -50,7 +50,7 @@ impl Registry {
             }
             None => String::new(),
         };
-        // The port is free until the registry takes it; if another process is faster, the next is tried.
+        // Another process may take the free port first: retry with another one.
         for _ in 0..5 {
             let address =
                 TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
@@ -125,7 +125,7 @@ fn check_blobs(registry: &Registry) {
         assert!(client.delete_blob(&name, &digest).unwrap());
         assert!(!client.has_blob(&name, &digest).unwrap());
     }
-    // What is not where it is said to be is uploaded after all.
+    // A blob missing in the repository to mount from is uploaded.
     assert_eq!(push(&client, "tools/third", Some("tools/nowhere"), &large), Pushed::Uploaded);
 }
 
@@ -185,7 +185,7 @@ fn check_manifests(registry: &Registry) {
 
 #[test]
 fn a_password_is_asked_for_and_given() {
-    // bcrypt of "not-a-secret", made with `htpasswd -nbB`.
+    // bcrypt of "not-a-secret", generated with `htpasswd -nbB`.
     let line = "user:$2y$05$2.BO/cGmfjzLImldKpOk1OoUWUWmR0XHmDy8CgR.eEVw7kjkMLwHC";
     let Some(registry) = Registry::distribution(Some(line)) else { return };
     let fixed = |password: &str| {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! From a registry's challenge to the `Authorization` header that answers it.
+//! Authentication: from a `WWW-Authenticate` challenge to an `Authorization` header.
 //!
-//! Challenges: RFC 9110, section 11.6.1. Tokens: the token authentication specification of the
-//! distribution project (`realm`, `service`, `scope`), which every public registry follows.
+//! Challenges: RFC 9110, section 11.6.1. Tokens: token authentication specification of the
+//! distribution project (`realm`, `service`, `scope`), which all public registries implement.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,20 +18,20 @@ use serde::Deserialize;
 use super::credentials::Credentials;
 use super::url::encode;
 
-/// What a call wants to do, for the token that allows it: `repository:NAME:pull,push`.
+/// Token scopes of a request: `repository:NAME:pull,push`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Scope(pub(super) Vec<String>);
 
-/// One way to authenticate that a registry offers.
+/// An authentication scheme that a registry offers.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Challenge {
-    /// User name and password with each call.
+    /// User name and password in each request.
     Basic,
-    /// A token from the server `realm`.
+    /// A token from the token server `realm`.
     Bearer { realm: String, service: Option<String>, scope: Option<String> },
 }
 
-/// The value of an `Authorization` header. It never shows in `Debug` output.
+/// The value of an `Authorization` header, redacted in `Debug` output.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Authorization(String);
 
@@ -51,7 +51,7 @@ impl Authorization {
     }
 }
 
-/// What worked before, so that it is sent without being asked for.
+/// Authorizations that worked, sent without waiting for a challenge.
 #[derive(Debug, Default)]
 pub(super) struct Cache(Mutex<HashMap<Scope, (Authorization, Option<Instant>)>>);
 
@@ -72,20 +72,20 @@ impl Cache {
     }
 
     fn entries(&self) -> MutexGuard<'_, HashMap<Scope, (Authorization, Option<Instant>)>> {
-        // A panic elsewhere leaves the map whole: each change is one insert.
+        // The map stays consistent after a panic: each change is one insert.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Challenge {
-    /// The query by which the token server is asked with GET.
+    /// Query of a token request with GET.
     pub(super) fn query(service: Option<&str>, scopes: &[String]) -> String {
         let service = service.map(|service| format!("service={}", encode(service)));
         let scopes = scopes.iter().map(|scope| format!("scope={}", encode(scope)));
         service.into_iter().chain(scopes).collect::<Vec<_>>().join("&")
     }
 
-    /// The form by which an identity token is exchanged with POST.
+    /// Form of a POST request that exchanges an identity token.
     pub(super) fn form(service: Option<&str>, scopes: &[String], token: &str) -> String {
         format!(
             "grant_type=refresh_token&client_id=provisioner&service={}&scope={}&refresh_token={}",
@@ -96,7 +96,7 @@ impl Challenge {
     }
 }
 
-/// The scopes to ask for: what the registry says, else what the call needs.
+/// Scopes to request: those of the challenge, or those that the request needs.
 pub(super) fn scopes(offered: Option<&str>, needed: &Scope) -> Vec<String> {
     match offered {
         Some(offered) if !offered.trim().is_empty() => {
@@ -106,7 +106,7 @@ pub(super) fn scopes(offered: Option<&str>, needed: &Scope) -> Vec<String> {
     }
 }
 
-/// Reads the token server's answer: the header to send, and how long it is valid.
+/// Parses the token response; returns the header to send and its lifetime.
 pub(super) fn read_token(body: &[u8]) -> Option<(Authorization, Duration)> {
     #[derive(Deserialize)]
     struct Answer {
@@ -119,7 +119,8 @@ pub(super) fn read_token(body: &[u8]) -> Option<(Authorization, Duration)> {
         .token
         .or(answer.access_token)
         .filter(|token| !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic()))?;
-    // 60 s is the default of the specification. A call must not start just before the end.
+    // The specification's default is 60 s. The margin avoids requests with a token that is about to
+    // expire.
     let lifetime = answer.expires_in.unwrap_or(60);
     Some((
         Authorization(format!("Bearer {token}")),
@@ -127,7 +128,7 @@ pub(super) fn read_token(body: &[u8]) -> Option<(Authorization, Duration)> {
     ))
 }
 
-/// Turns credentials into the header for a Basic challenge.
+/// Encodes credentials for a Basic challenge.
 pub(super) fn answer_basic(credentials: &Credentials) -> Option<Authorization> {
     match credentials {
         Credentials::Password { username, password } => {
@@ -137,7 +138,7 @@ pub(super) fn answer_basic(credentials: &Credentials) -> Option<Authorization> {
     }
 }
 
-/// Reads the challenges in one `WWW-Authenticate` header; schemes that are not known are left out.
+/// Parses the challenges of one `WWW-Authenticate` header; unknown schemes are skipped.
 pub(super) fn parse(header: &str) -> Vec<Challenge> {
     let mut found: Vec<(String, HashMap<String, String>)> = Vec::new();
     for item in split_outside_quotes(header) {
@@ -145,7 +146,7 @@ pub(super) fn parse(header: &str) -> Vec<Challenge> {
             Some((name, value)) => (name.trim(), Some(value.trim())),
             None => (item, None),
         };
-        // A parameter is NAME=VALUE; a space in front of the name belongs to a scheme.
+        // A parameter is NAME=VALUE. A space before the name means that a scheme comes first.
         let (scheme, parameter) = match name.split_once(char::is_whitespace) {
             Some((scheme, parameter)) => (Some(scheme), parameter.trim()),
             None if value.is_none() => (Some(name), ""),
@@ -172,7 +173,7 @@ pub(super) fn parse(header: &str) -> Vec<Challenge> {
         .collect()
 }
 
-/// The parts between commas that are not inside quotes.
+/// Splits at commas outside quotes.
 fn split_outside_quotes(text: &str) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
     text.split(move |c| {

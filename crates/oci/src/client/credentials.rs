@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Credentials for registries, from the files in which `podman login` and `docker login` keep them.
+//! Registry credentials from the files of `podman login` and `docker login`.
 //!
-//! Order and format: containers-auth.json(5). Credential helpers are not asked. No error and no `Debug`
-//! output holds a secret.
+//! Order and format: containers-auth.json(5). Credential helpers are not supported. Errors and
+//! `Debug` output contain no secrets.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -17,19 +17,19 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-/// Where a client takes credentials from.
+/// Source of a client's credentials.
 #[derive(Debug, Clone, Default)]
 pub enum CredentialSource {
-    /// The files of the user, see [`files()`].
+    /// The user's credential files, see [`files()`].
     #[default]
     Files,
-    /// None: everything is asked for anonymously.
+    /// No credentials: anonymous access.
     Anonymous,
-    /// These.
+    /// Fixed credentials.
     Fixed(Credentials),
 }
 
-/// What proves to a registry who is asking.
+/// Credentials for a registry.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Credentials {
     /// User name and password.
@@ -39,7 +39,7 @@ pub enum Credentials {
         /// Password or access token.
         password: String,
     },
-    /// A token that the authorization server exchanges for short-lived ones.
+    /// Identity token, which the authorization server exchanges for short-lived tokens.
     IdentityToken(String),
 }
 
@@ -49,21 +49,22 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Why a file with credentials could not be used.
+/// Reason why a credential file could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
-    /// The file system refused.
+    /// I/O error.
     #[error("{}: {source}", path.display())]
     Io {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// What it said.
+        /// Cause.
         source: io::Error,
     },
-    /// Not the JSON that is expected. The parser's own message could repeat a secret, the place does not.
+    /// Not the expected JSON. The error has only the position, since the parser's message could
+    /// contain a secret.
     #[error("{}: line {line}, column {column}: expected {{\"auths\": {{\"REGISTRY\": {{\"auth\": \"BASE64\"}}}}}}", path.display())]
     Malformed {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
         /// Line, from 1.
         line: usize,
@@ -73,15 +74,15 @@ pub enum CredentialsError {
     /// The `auth` of an entry is not base64 of `USER:PASSWORD`.
     #[error("{}: entry {entry:?}: \"auth\" is not base64 of USER:PASSWORD; log in again", path.display())]
     Entry {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// Name of the registry in it.
+        /// Registry name of the entry.
         entry: String,
     },
 }
 
 impl CredentialSource {
-    /// The credentials for a repository, if there are any.
+    /// Finds the credentials for a repository.
     pub(super) fn find(
         &self,
         registry: &str,
@@ -95,7 +96,7 @@ impl CredentialSource {
     }
 }
 
-/// The files that are searched, in this order. When `REGISTRY_AUTH_FILE` is set, it is the only one.
+/// The credential files in search order. If `REGISTRY_AUTH_FILE` is set, it is the only one.
 pub fn files(variable: impl Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
     let set = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(file) = set("REGISTRY_AUTH_FILE") {
@@ -154,7 +155,7 @@ fn search(
     Ok(None)
 }
 
-/// The names under which credentials may lie, the most specific first: `r.example/a/b`, `r.example/a`, `r.example`.
+/// Entry names to look up, the most specific first: `r.example/a/b`, `r.example/a`, `r.example`.
 fn names(registry: &str, repository: Option<&str>) -> Vec<String> {
     let mut name = match repository {
         Some(repository) => format!("{registry}/{repository}"),
@@ -168,7 +169,7 @@ fn names(registry: &str, repository: Option<&str>) -> Vec<String> {
     names
 }
 
-/// A key without what old versions of Docker wrote around the name: `https://r.example/v1/`.
+/// Removes scheme and API version, which old Docker versions wrote: `https://r.example/v1/`.
 fn normal(key: &str) -> &str {
     let key = key.trim_start_matches("https://").trim_start_matches("http://");
     let key = key.trim_end_matches('/');
@@ -176,7 +177,7 @@ fn normal(key: &str) -> &str {
 }
 
 impl Entry {
-    /// `None` where the entry is empty, as Docker leaves it when a helper keeps the secret.
+    /// Returns `None` for an empty entry, which Docker writes when a helper stores the secret.
     fn read(&self, path: &Path, key: &str) -> Result<Option<Credentials>, CredentialsError> {
         if !self.identitytoken.is_empty() {
             return Ok(Some(Credentials::IdentityToken(self.identitytoken.clone())));
@@ -190,7 +191,7 @@ impl Entry {
         let (username, password) = text.split_once(':').ok_or_else(fault)?;
         Ok(Some(Credentials::Password {
             username: username.to_owned(),
-            // Some versions of Docker pad with NUL.
+            // Some Docker versions pad with NUL.
             password: password.trim_end_matches('\0').to_owned(),
         }))
     }

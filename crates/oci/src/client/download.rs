@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Blobs as streams that survive a broken connection and end only if their digest is right.
+//! Blob downloads that resume after a lost connection and verify the digest.
 
 use std::io::{self, Read};
 
@@ -14,14 +14,14 @@ use super::{Action, Client};
 use crate::digest::{Digest, Mismatch, VerifyingReader};
 use crate::reference::Repository;
 
-/// A blob while it is fetched. Reading it to the end proves its digest and size; an error before that,
-/// or in place of the end, means that what was read must not be used.
+/// A blob download. Reading to the end verifies digest and size; after an error, the bytes read so
+/// far must be discarded.
 pub type BlobReader = VerifyingReader<ResumingReader>;
 
-/// So many bytes between two failures are progress: the count of failures starts anew.
+/// Bytes transferred between two failures that reset the failure count.
 const PROGRESS: u64 = 1024 * 1024;
 
-/// The bytes of a blob, fetched again from where a connection broke.
+/// The bytes of a blob, resumed at the current offset after a failure.
 pub struct ResumingReader {
     client: Client,
     repository: Repository,
@@ -40,11 +40,11 @@ impl std::fmt::Debug for ResumingReader {
 }
 
 impl Client {
-    /// Opens a blob ("Pulling Blobs"). `size` is what a descriptor promises; without it, the registry's
-    /// word is taken.
+    /// Opens a blob ("Pulling Blobs"). `size` comes from a descriptor; without it, the registry's
+    /// `Content-Length` is used.
     ///
     /// # Errors
-    /// When the registry does not serve it, or announces another size.
+    /// When the registry does not serve the blob, or reports another size.
     pub fn blob(
         &self,
         repository: &Repository,
@@ -76,7 +76,7 @@ impl Client {
         Ok(VerifyingReader::new(reader, digest.clone(), Some(size)))
     }
 
-    /// Asks for a blob from `offset` on. Answers with the whole size, where the registry tells it.
+    /// Requests a blob from `offset` on. Returns its total size, if the registry reports it.
     fn open(
         &self,
         repository: &Repository,
@@ -99,7 +99,7 @@ impl Client {
             }
             return Ok((request.call(), None, body));
         }
-        // A registry may ignore Range; then what is here already comes once more.
+        // A registry may ignore Range and send the whole blob: skip what was read before.
         let skipped = io::copy(&mut (&mut body).take(offset), &mut io::sink());
         if offset > 0 && !matches!(skipped, Ok(n) if n == offset) {
             let source = skipped.err().unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into());
@@ -111,7 +111,7 @@ impl Client {
 }
 
 impl ResumingReader {
-    /// Takes note of a failure and waits, or gives up.
+    /// Counts a failure, then waits for the next attempt or returns the error.
     fn failed(&mut self, error: ClientError) -> io::Result<()> {
         self.body = None;
         if self.offset >= self.failed_at.saturating_add(PROGRESS) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What can go wrong between a client and a registry.
+//! Errors of registry requests.
 
 use std::fmt;
 use std::io;
@@ -11,12 +11,12 @@ use serde::Deserialize;
 
 use crate::digest::Mismatch;
 
-/// One call, for messages. It holds no query and no header, where secrets travel.
+/// A request, for messages. Excludes query and headers, which may contain secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
     /// `GET`, `PUT`, …
     pub method: &'static str,
-    /// `HOST[:PORT]` that was called.
+    /// `HOST[:PORT]` of the request.
     pub host: String,
     /// Path of the URL.
     pub path: String,
@@ -28,83 +28,83 @@ impl fmt::Display for Call {
     }
 }
 
-/// An error as the registry words it (OCI distribution specification 1.1, "Error Codes").
+/// An error from the registry (OCI distribution specification 1.1, "Error Codes").
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct RegistryError {
     /// `BLOB_UNKNOWN`, `DENIED`, …
     #[serde(default)]
     pub code: String,
-    /// For people; may be empty.
+    /// Message for users; may be empty.
     #[serde(default)]
     pub message: String,
 }
 
-/// Why a call to a registry did not do what it was made for.
+/// Reason why a registry request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// No answer: no connection, a connection that broke, a time-out, a certificate.
+    /// No response: connection refused or lost, time-out, untrusted certificate.
     #[error("{call}: {source}")]
     Transport {
-        /// Which call.
+        /// The request.
         call: Call,
-        /// What happened.
+        /// Cause.
         source: io::Error,
-        /// Whether it may pass.
+        /// True if a retry may succeed.
         transient: bool,
     },
-    /// An answer with a status that is no success.
+    /// A response with an error status.
     #[error("{call}: status {status}{}", Details(errors, *status, *retry_after))]
     Status {
-        /// Which call.
+        /// The request.
         call: Call,
         /// HTTP status.
         status: u16,
-        /// What the registry says, if it says anything.
+        /// Errors in the response; may be empty.
         errors: Vec<RegistryError>,
-        /// The wait that it asks for.
+        /// Value of `Retry-After`.
         retry_after: Option<Duration>,
     },
-    /// An answer that the specification does not allow.
+    /// A response that violates the specification.
     #[error("{call}: {reason}")]
     Protocol {
-        /// Which call.
+        /// The request.
         call: Call,
-        /// What is wrong with the answer.
+        /// The violation.
         reason: String,
     },
-    /// The registry served another content than the one that was asked for.
+    /// The response has other content than requested.
     #[error("{call}: {mismatch}")]
     Content {
-        /// Which call.
+        /// The request.
         call: Call,
-        /// What differs.
+        /// The difference.
         mismatch: Box<Mismatch>,
     },
-    /// What was to be sent could not be read.
+    /// The content to upload could not be read.
     #[error("{call}: reading what is to be sent: {source}")]
     Source {
-        /// Which call.
+        /// The request.
         call: Call,
-        /// What happened.
+        /// Cause.
         source: io::Error,
     },
-    /// A file with credentials is unreadable or malformed.
+    /// A credential file is unreadable or malformed.
     #[error(transparent)]
     Credentials(#[from] super::credentials::CredentialsError),
 }
 
 impl ClientError {
-    /// Whether the same call may succeed a little later: no connection, a broken one, 429 and 5xx.
+    /// Returns true if a retry may succeed: connection failures, 429 and 5xx.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Transport { transient, .. } => *transient,
-            // 501 says that it will never work.
+            // 501 Not Implemented is permanent.
             Self::Status { status, .. } => *status == 429 || (*status >= 500 && *status != 501),
             _ => false,
         }
     }
 
-    /// The HTTP status, if there was an answer with one.
+    /// The HTTP status, if there was a response.
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Status { status, .. } => Some(*status),
@@ -120,7 +120,7 @@ impl ClientError {
     }
 }
 
-/// The end of a message about a status.
+/// Details after the status in a message.
 struct Details<'a>(&'a [RegistryError], u16, Option<Duration>);
 
 impl fmt::Display for Details<'_> {
@@ -146,10 +146,10 @@ impl fmt::Display for Details<'_> {
     }
 }
 
-/// The longest text of a registry that is repeated in a message.
+/// Maximum length of a registry's text in a message, in characters.
 const MESSAGE_LENGTH: usize = 300;
 
-/// The errors in the body of an answer; none where it is something else, such as a page of a proxy.
+/// Parses the errors in a response body; empty for other content, such as a proxy's error page.
 pub(super) fn parse_errors(body: &[u8]) -> Vec<RegistryError> {
     #[derive(Deserialize)]
     struct Body {
@@ -158,7 +158,7 @@ pub(super) fn parse_errors(body: &[u8]) -> Vec<RegistryError> {
     let mut errors = serde_json::from_slice::<Body>(body).map(|b| b.errors).unwrap_or_default();
     errors.truncate(5);
     for text in errors.iter_mut().flat_map(|e| [&mut e.code, &mut e.message]) {
-        // What a stranger sends must not steer a terminal.
+        // Remove control characters: they could inject terminal escape sequences.
         *text = text.chars().filter(|c| !c.is_control()).take(MESSAGE_LENGTH).collect();
     }
     errors

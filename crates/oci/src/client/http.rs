@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! One call: sent, redirected, authenticated, made again when its failure may pass.
+//! Sends one request: redirects, authentication and retries.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::time::SystemTime;
@@ -20,19 +20,19 @@ use super::url::Url;
 
 pub(super) type Response = http::Response<ureq::Body>;
 
-/// Redirects that are followed, for reading only.
+/// Maximum number of redirects, followed for reads only.
 const REDIRECTS: usize = 5;
-/// The largest error document or token that is read.
+/// Maximum size of an error or token response, in bytes.
 const SMALL: u64 = 256 * 1024;
 
-/// What can be sent, and sent again from any offset.
+/// A request body that can be sent again from any offset.
 pub trait Source: Read + Seek {}
 impl<T: Read + Seek> Source for T {}
 
 pub(super) enum Body<'a> {
     None,
     Bytes(&'a [u8]),
-    /// `length` bytes of `source` from `start`.
+    /// `length` bytes of `source` from the offset `start`.
     Stream {
         source: &'a mut dyn Source,
         start: u64,
@@ -70,13 +70,13 @@ fn call(method: &Method, url: &Url) -> Call {
     Call { method: name, host: url.host.clone(), path: url.path().to_owned() }
 }
 
-/// A header as text, if it is there and is text.
+/// A header as text; `None` if it is missing or not text.
 pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
 impl Client {
-    /// Repeats `attempt` as long as its failures may pass and the policy allows.
+    /// Retries `attempt` while its failures are transient and the policy allows.
     pub(super) fn with_retries<T>(
         &self,
         mut attempt: impl FnMut() -> Result<T, ClientError>,
@@ -93,7 +93,7 @@ impl Client {
         }
     }
 
-    /// Waits after `failures` failures, or gives the last of them back.
+    /// Waits after `failures` failures, or returns the last error.
     pub(super) fn pause(&self, failures: u32, error: ClientError) -> Result<(), ClientError> {
         match self.options().retry.wait(failures, error.retry_after()) {
             Some(wait) => {
@@ -104,7 +104,7 @@ impl Client {
         }
     }
 
-    /// Makes a call, again if need be, and reads the whole answer: at most `limit` bytes.
+    /// Sends a request with retries and reads the whole response, at most `limit` bytes.
     pub(super) fn call_for_bytes(
         &self,
         request: &mut Request<'_>,
@@ -117,7 +117,7 @@ impl Client {
         })
     }
 
-    /// Makes a call, again if need be, whose answer is in the headers.
+    /// Sends a request with retries; the result is in the response headers.
     pub(super) fn call(
         &self,
         request: &mut Request<'_>,
@@ -126,7 +126,7 @@ impl Client {
         self.call_for_bytes(request, expected, SMALL).map(|(parts, _)| parts)
     }
 
-    /// Makes a call once, authenticating if the registry asks for it.
+    /// Sends a request without retries, authenticating on a challenge.
     pub(super) fn call_once(
         &self,
         request: &mut Request<'_>,
@@ -148,7 +148,7 @@ impl Client {
         Err(ClientError::Status {
             call: request.call(),
             status: parts.status.as_u16(),
-            // The body only explains: when it can't be read, the status remains.
+            // The error details are optional: if the body can't be read, the status remains.
             errors: read_body(request.call(), body, SMALL)
                 .map(|b| parse_errors(&b))
                 .unwrap_or_default(),
@@ -156,7 +156,7 @@ impl Client {
         })
     }
 
-    /// Sends the request and follows redirects. `authorization` is shown to the registry alone.
+    /// Sends the request and follows redirects. `authorization` is sent to the registry only.
     fn exchange(
         &self,
         request: &mut Request<'_>,
@@ -223,7 +223,7 @@ impl Client {
         result.map_err(|error| transport_error(call, error))
     }
 
-    /// Answers the challenge in `headers`, if there is one that can be answered.
+    /// Authenticates with one of the challenges in `headers`, if one is supported.
     fn authenticate(
         &self,
         request: &Request<'_>,
@@ -235,7 +235,7 @@ impl Client {
             .filter_map(|value| value.to_str().ok())
             .flat_map(auth::parse)
             .collect();
-        // A token says less than a password, so it goes first.
+        // Prefer tokens: they expose less than a password.
         challenges.sort_by_key(|challenge| *challenge == Challenge::Basic);
         let credentials = self.credentials(&request.scope)?;
         for challenge in challenges {
@@ -315,7 +315,7 @@ impl Client {
     }
 }
 
-/// A part of a source, and the fault that ended it: the connection's faults are told apart from it.
+/// Part of a source; keeps its read error, to distinguish it from connection errors.
 struct Part<'a> {
     source: &'a mut dyn Source,
     left: u64,
@@ -356,7 +356,7 @@ fn read_body(call: Call, body: ureq::Body, limit: u64) -> Result<Vec<u8>, Client
 
 fn transport_error(call: Call, error: ureq::Error) -> ClientError {
     let transient = match &error {
-        // A certificate that was refused arrives as invalid data, and stays refused.
+        // ureq reports an untrusted certificate as invalid data, which is permanent.
         ureq::Error::Io(e) => e.kind() != io::ErrorKind::InvalidData,
         ureq::Error::Timeout(_) | ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => true,
         _ => false,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Manifests and tags.
+//! Manifest and tag requests.
 //!
 //! OCI distribution specification 1.1, "Pulling manifests", "Pushing Manifests", "Listing Tags".
 
@@ -20,25 +20,25 @@ use crate::layout::MANIFEST_LIMIT;
 use crate::media_type;
 use crate::reference::{Repository, Selector, Tag};
 
-/// Pages of a list that are read at most; a registry with more has a loop in its links.
+/// Maximum number of pages in a list; more indicate a loop of links.
 const PAGES: usize = 10_000;
-/// Bytes of a list that are read at most, all pages together: some hundred thousand entries.
+/// Maximum bytes of a list, over all pages: some hundred thousand entries.
 const LIST_LIMIT: u64 = 64 * 1024 * 1024;
 
-/// A manifest as a registry serves it.
+/// A manifest from a registry.
 #[derive(Debug, Clone)]
 pub struct Fetched {
-    /// Media type, digest and size of `bytes`, all three checked or computed.
+    /// Media type, digest and size of `bytes`, verified or computed.
     pub descriptor: Descriptor,
-    /// The document; its digest is that of these very bytes.
+    /// The manifest exactly as served, matching the digest.
     pub bytes: Vec<u8>,
 }
 
 impl Client {
-    /// Fetches a manifest or index, and checks its digest where `selector` holds one.
+    /// Fetches a manifest or index, and verifies the digest if `selector` has one.
     ///
     /// # Errors
-    /// When it is not there (status 404), or not what was asked for.
+    /// When it does not exist (status 404), or is not the requested one.
     pub fn manifest(
         &self,
         repository: &Repository,
@@ -70,10 +70,10 @@ impl Client {
         Ok(Fetched { descriptor, bytes })
     }
 
-    /// The digest that a tag points to, or that of a manifest known by digest; `None` where there is none.
+    /// Returns the digest of a manifest by tag or digest; `None` if it does not exist.
     ///
     /// # Errors
-    /// When the registry can't tell.
+    /// When the request fails.
     pub fn head_manifest(
         &self,
         repository: &Repository,
@@ -91,18 +91,18 @@ impl Client {
                 .map(Some)
                 .map_err(|e| request.protocol_error(format!("Docker-Content-Digest: {e}")));
         }
-        // The header is optional; the manifest itself tells.
+        // The header is optional; without it, compute the digest from the manifest.
         let fetched = self.manifest(repository, selector)?;
         Digest::try_from(fetched.descriptor.digest())
             .map(Some)
             .map_err(|e| request.protocol_error(e.to_string()))
     }
 
-    /// Stores a manifest or index under a digest or a tag. Answers whether the registry took note of
-    /// its `subject`: `false` also where it has none.
+    /// Pushes a manifest or index by digest or tag. Returns true if the registry processed its
+    /// `subject`.
     ///
     /// # Errors
-    /// When the registry refuses it, for instance because a blob is missing or the tag is immutable.
+    /// When the registry rejects it, for example because a blob is missing or the tag is immutable.
     pub fn put_manifest(
         &self,
         repository: &Repository,
@@ -117,10 +117,10 @@ impl Client {
         Ok(parts.headers.contains_key("OCI-Subject"))
     }
 
-    /// Deletes a manifest by its digest, or a tag. Answers whether it was there.
+    /// Deletes a manifest by digest, or a tag. Returns false if it did not exist.
     ///
     /// # Errors
-    /// When the registry refuses; many don't allow it.
+    /// When the registry refuses; many do not support deletion.
     pub fn delete_manifest(
         &self,
         repository: &Repository,
@@ -131,14 +131,14 @@ impl Client {
         Ok(self.call(&mut request, &[202, 404])?.status != 404)
     }
 
-    /// All tags of a repository, in the order of the registry.
+    /// Lists all tags of a repository, in the registry's order.
     ///
     /// # Errors
-    /// When the repository is not there (status 404), or the list is malformed.
+    /// When the repository does not exist (status 404), or the list is malformed.
     pub fn tags(&self, repository: &Repository) -> Result<Vec<Tag>, ClientError> {
         #[derive(Deserialize)]
         struct Page {
-            // Some registries write null for none.
+            // Some registries write null for an empty list.
             tags: Option<Vec<String>>,
         }
         let mut tags = Vec::new();
@@ -156,7 +156,7 @@ impl Client {
         Ok(tags)
     }
 
-    /// Reads a list page by page (RFC 8288 links with the relation `next`).
+    /// Reads a paginated list (RFC 8288 links with the relation `next`).
     pub(super) fn pages(
         &self,
         mut request: Request<'_>,
@@ -170,7 +170,7 @@ impl Client {
             })?;
             read(&request, &bytes)?;
             match next_page(&request.url, &parts.headers) {
-                // Our secrets go to our registry only.
+                // Credentials go to this registry only.
                 Some(next) if next.same_origin(self.base()) && next != request.url => {
                     request.url = next;
                 }
@@ -196,7 +196,7 @@ impl Client {
     }
 }
 
-/// Everything that is understood; a registry converts or refuses what is not listed.
+/// Value of `Accept`: a registry converts or rejects other types.
 fn accepted() -> String {
     [
         media_type::IMAGE_INDEX,
@@ -207,8 +207,8 @@ fn accepted() -> String {
     .join(", ")
 }
 
-/// The media type of a manifest: header and document must agree where both tell it, so that nobody
-/// reads a manifest as something else ("Pulling manifests").
+/// The media type of a manifest. Header and document must agree if both have it, so that a manifest
+/// can't be confused with another type ("Pulling manifests").
 fn media_type_of(
     request: &Request<'_>,
     headers: &HeaderMap,
@@ -231,7 +231,7 @@ fn media_type_of(
     }
 }
 
-/// The URL in `Link: <URL>; rel="next"`.
+/// Parses the URL in `Link: <URL>; rel="next"`.
 fn next_page(current: &Url, headers: &HeaderMap) -> Option<Url> {
     headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok()).find_map(|value| {
         let (target, parameters) = value.trim().strip_prefix('<')?.split_once('>')?;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What refers to a manifest: signatures, SBOMs, provenance.
+//! Referrers of a manifest: signatures, SBOMs, provenance.
 //!
-//! OCI distribution specification 1.1, "Listing Referrers" and "Referrers Tag Schema": a registry
-//! without the API keeps the list as an index under a tag, and clients keep that index.
+//! OCI distribution specification 1.1, "Listing Referrers" and "Referrers Tag Schema": for a
+//! registry without the API, clients maintain the list as an index under a tag.
 
 use oci_spec::image::{Descriptor, ImageIndex, ImageIndexBuilder, ImageManifest, MediaType};
 use ureq::http::Method;
@@ -17,14 +17,14 @@ use crate::json;
 use crate::media_type;
 use crate::reference::{Repository, Selector, Tag};
 
-/// How often the fallback index is written when somebody else writes it at the same time.
+/// Attempts to write the fallback index when other clients write it concurrently.
 const ROUNDS: u32 = 4;
 
 impl Client {
-    /// Lists the manifests whose subject is `digest`; with `artifact_type`, only those of that type.
+    /// Lists the manifests whose subject is `digest`, filtered by `artifact_type` if given.
     ///
     /// # Errors
-    /// When the registry can't tell, or answers with something else than an index.
+    /// When the request fails, or the response is not an index.
     pub fn referrers(
         &self,
         repository: &Repository,
@@ -46,23 +46,24 @@ impl Client {
         });
         match listed {
             Ok(()) => {}
-            // A registry that does not know the API: 404 by the specification, 400 and 405 in the field.
+            // A registry without the API responds 404 by the specification; some respond 400 or
+            // 405.
             Err(e) if matches!(e.status(), Some(400 | 404 | 405)) => {
                 found = self.fallback_index(repository, &Tag::of_digest(digest))?;
             }
             Err(e) => return Err(e),
         }
-        // Filtering is optional for the registry.
+        // Registries need not implement the filter.
         let wanted = artifact_type.map(MediaType::from);
         found.retain(|d| wanted.is_none() || *d.artifact_type() == wanted);
         Ok(found)
     }
 
-    /// Stores a manifest that has a subject, by its digest, and sees to it that the subject's list of
-    /// referrers holds it. Its blobs must be there.
+    /// Pushes a manifest that has a subject, by digest, and adds it to the subject's referrers. Its
+    /// blobs must exist.
     ///
     /// # Errors
-    /// When the registry refuses it, or others change the list all the time.
+    /// When the registry rejects it, or other clients keep changing the list.
     pub fn push_referrer(
         &self,
         repository: &Repository,
@@ -100,8 +101,8 @@ impl Client {
                 .call(),
             reason,
         };
-        // There is no conditional write: what was written is read back, and written again if another
-        // client's list took its place.
+        // Registries have no conditional writes: read the index back, and write again if another
+        // client overwrote it.
         for _ in 0..ROUNDS {
             let mut manifests = self.fallback_index(repository, tag)?;
             if manifests.iter().any(|known| known.digest() == descriptor.digest()) {

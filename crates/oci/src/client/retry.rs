@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! How often and after what time a call is made again.
+//! Retry policy: number of attempts and delays.
 
 use std::time::{Duration, SystemTime};
 
-/// When a call that failed for a passing reason is made again.
+/// Limits for retries of transient failures.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    /// Calls in a row that may fail, the first one included. Progress in a transfer starts the count anew.
+    /// Maximum attempts without progress, including the first. Transfer progress resets the count.
     pub attempts: u32,
-    /// The wait after the first failure; it doubles with each.
+    /// Delay after the first failure; doubles with each further one.
     pub first: Duration,
-    /// The longest wait that is chosen here.
+    /// Maximum delay without `Retry-After`.
     pub longest: Duration,
-    /// The longest wait that a registry may ask for; when it asks for more, the call fails at once.
+    /// Maximum `Retry-After`; a longer one fails the request at once.
     pub longest_asked: Duration,
 }
 
@@ -30,9 +30,9 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// The wait after `failures` failures, or `None` when it is time to give up.
+    /// Returns the delay after `failures` failures, or `None` to give up.
     ///
-    /// Half of the wait is random, so that clients that failed together don't come back together.
+    /// Half of the delay is random, so that clients do not retry in step.
     pub(super) fn wait(&self, failures: u32, asked: Option<Duration>) -> Option<Duration> {
         if failures >= self.attempts {
             return None;
@@ -46,14 +46,14 @@ impl Policy {
     }
 }
 
-/// The value of `Retry-After`: seconds, or a date (RFC 9110, section 10.2.3).
+/// Parses `Retry-After`: seconds, or a date (RFC 9110, section 10.2.3).
 pub(super) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
     if let Ok(seconds) = value.parse() {
         return Some(Duration::from_secs(seconds));
     }
     let date = httpdate::parse_http_date(value).ok()?;
-    // A date that has passed asks for no wait.
+    // A date in the past means no delay.
     Some(date.duration_since(now).unwrap_or_default())
 }
 
@@ -86,7 +86,7 @@ mod tests {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_770);
         let seconds = |value| retry_after(value, now).map(|wait| wait.as_secs());
         assert_eq!(seconds("7"), Some(7));
-        // The date of RFC 9110, section 5.6.7.
+        // Example date of RFC 9110, section 5.6.7.
         assert_eq!(seconds("Sun, 06 Nov 1994 08:49:37 GMT"), Some(7));
         assert_eq!(seconds("Sun, 06 Nov 1994 08:49:00 GMT"), Some(0));
         assert_eq!(seconds("soon"), None);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Blobs to a registry: mounted, sent whole, or sent in pieces that go on after a broken connection.
+//! Blob uploads: cross-repository mounts, monolithic and chunked uploads that resume after
+//! failures.
 //!
 //! OCI distribution specification 1.1, "Pushing Blobs" and "Mounting a blob from another repository".
 
@@ -16,24 +17,24 @@ use super::{Action, Client};
 use crate::digest::Digest;
 use crate::reference::Repository;
 
-/// Up to this size a blob is sent whole with the call that ends the upload: two calls instead of three,
-/// and little to send again after a failure.
+/// Maximum size of a monolithic upload: two requests instead of three, and little to resend after a
+/// failure.
 const WHOLE: u64 = 4 * 1024 * 1024;
-/// So many bytes between two failures are progress: the count of failures starts anew.
+/// Bytes transferred between two failures that reset the failure count.
 const PROGRESS: u64 = 1024 * 1024;
 
-/// What it took to get a blob into a repository.
+/// Result of a blob push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pushed {
-    /// Nothing: it was there.
+    /// The repository already had the blob.
     Present,
-    /// The registry took it from another of its repositories.
+    /// The registry mounted it from another repository.
     Mounted,
-    /// It was sent.
+    /// The blob was uploaded.
     Uploaded,
 }
 
-/// A blob on its way, as it is known to both sides.
+/// The blob of an upload.
 struct Upload<'a> {
     repository: &'a Repository,
     digest: &'a Digest,
@@ -41,21 +42,20 @@ struct Upload<'a> {
     source: &'a mut dyn Source,
 }
 
-/// Where the registry takes the rest of an upload, and how much it has.
+/// State of an upload session: URL and offset.
 struct Session {
     url: Url,
     offset: u64,
-    /// The smallest piece that it takes, except for the last.
+    /// Minimum chunk size (`OCI-Chunk-Min-Length`), except for the last chunk.
     minimum: u64,
 }
 
 impl Client {
-    /// Puts a blob of `size` bytes into a repository, unless it is there. `mount_from` names a
-    /// repository of the same registry that may hold it.
+    /// Pushes a blob of `size` bytes to a repository, unless it exists there. `mount_from` names a
+    /// repository of the same registry to mount it from.
     ///
     /// # Errors
-    /// When the registry refuses it, `source` can't be read, or the failures last longer than the
-    /// policy allows.
+    /// When the registry rejects it, `source` can't be read, or retries are exhausted.
     pub fn push_blob(
         &self,
         repository: &Repository,
@@ -77,7 +77,7 @@ impl Client {
             let error = match self.advance(&mut upload, &mut session) {
                 Ok(true) => return Ok(Pushed::Uploaded),
                 Ok(false) => continue,
-                // 404: the upload is not known any more. 416: the pieces don't follow one another.
+                // 404: the upload session is gone. 416: the chunks are out of order.
                 Err(e) if e.is_transient() || matches!(e.status(), Some(404 | 416)) => e,
                 Err(e) => return Err(e),
             };
@@ -94,7 +94,7 @@ impl Client {
         }
     }
 
-    /// Starts an upload, or has the registry mount the blob: then there is no session.
+    /// Starts an upload session; returns `None` if the registry mounted the blob.
     fn begin(
         &self,
         repository: &Repository,
@@ -117,7 +117,7 @@ impl Client {
         Ok(Some(Session { url, offset: 0, minimum: minimum.unwrap_or(0) }))
     }
 
-    /// Makes the next call of an upload. Answers whether it was the last.
+    /// Sends the next request of an upload. Returns true if it was the last.
     fn advance(&self, upload: &mut Upload<'_>, session: &mut Session) -> Result<bool, ClientError> {
         let rest = upload.size.saturating_sub(session.offset);
         let mut request = Request {
@@ -140,7 +140,7 @@ impl Client {
             self.options().chunk.map_or(rest, |chunk| rest.min(chunk.max(session.minimum).max(1)));
         let end = session.offset + length;
         request.method = Method::PATCH;
-        // The form of this header has no unit here (the same specification, "Pushing a blob in chunks").
+        // `Content-Range` has no unit here (the same specification, "Pushing a blob in chunks").
         request.headers.push((CONTENT_RANGE, format!("{}-{}", session.offset, end - 1)));
         request.body = Body::Stream { source: upload.source, start: session.offset, length };
         let response = self.call_once(&mut request, &[202])?;
@@ -149,13 +149,13 @@ impl Client {
         Ok(false)
     }
 
-    /// Finds out how far a broken upload got. `None` when the blob is complete after all.
+    /// Queries the offset of an interrupted upload. Returns `None` if the blob is complete.
     fn resume(
         &self,
         upload: &Upload<'_>,
         session: Session,
     ) -> Result<Option<Session>, ClientError> {
-        // The answer to the last call may be what got lost.
+        // Only the response to the last request may have been lost.
         if self.has_blob(upload.repository, upload.digest)? {
             return Ok(None);
         }
@@ -168,7 +168,7 @@ impl Client {
         };
         match self.call(&mut request, &[204]) {
             Ok(parts) => {
-                // `0-0` stands for one byte and, in some registries, for none: nothing is lost by starting anew.
+                // `0-0` means one byte or, in some registries, none: start a new upload.
                 let last = header(&parts.headers, RANGE.as_str())
                     .and_then(|range| {
                         range.trim_start_matches("bytes=").strip_prefix("0-")?.parse::<u64>().ok()
@@ -179,7 +179,7 @@ impl Client {
                     return Ok(Some(Session { url, offset: last + 1, minimum: session.minimum }));
                 }
             }
-            // Whatever is wrong with this upload, another one may work.
+            // For any other error, try a new upload.
             Err(ClientError::Status { .. }) => {}
             Err(e) => return Err(e),
         }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The few operations on URLs that a registry client needs.
+//! URL operations for the registry client.
 
 use std::fmt::Write as _;
 
@@ -15,7 +15,7 @@ pub(super) struct Url {
     scheme: String,
     /// `HOST[:PORT]`.
     pub(super) host: String,
-    /// Path and query, with a slash in front.
+    /// Path and query, with a leading slash.
     rest: String,
 }
 
@@ -24,9 +24,9 @@ impl Url {
         Self { scheme: scheme.to_owned(), host: host.to_owned(), rest: rest.to_owned() }
     }
 
-    /// The URL that `location` means, as a header of an answer from this one (RFC 9110, section 10.2.2).
+    /// Resolves a `Location` header of a response from this URL (RFC 9110, section 10.2.2).
     ///
-    /// `None` when it is malformed, holds credentials, or leads from https to http.
+    /// `None` when it is malformed, has credentials, or downgrades https to http.
     pub(super) fn resolve(&self, location: &str) -> Option<Self> {
         if let Some(rest) = location.strip_prefix("//") {
             return self.resolve(&format!("{}://{rest}", self.scheme));
@@ -48,13 +48,13 @@ impl Url {
         Some(Self::new(scheme, authority, rest))
     }
 
-    /// The same URL with one more parameter in its query.
+    /// Appends a query parameter.
     #[must_use]
     pub(super) fn with(&self, name: &str, value: &str) -> Self {
         self.with_query(&format!("{name}={}", encode(value)))
     }
 
-    /// The same URL with `query`, which is encoded, after its own.
+    /// Appends `query`, which must be encoded.
     #[must_use]
     pub(super) fn with_query(&self, query: &str) -> Self {
         let separator = match (query, self.rest.contains('?')) {
@@ -65,18 +65,18 @@ impl Url {
         Self { rest: format!("{}{separator}{query}", self.rest), ..self.clone() }
     }
 
-    /// `path` on the same host.
+    /// Replaces path and query.
     #[must_use]
     pub(super) fn with_path(&self, path: &str) -> Self {
         Self { rest: path.to_owned(), ..self.clone() }
     }
 
-    /// The path, without the query, where secrets may travel.
+    /// The path without the query, which may contain secrets.
     pub(super) fn path(&self) -> &str {
         self.rest.split('?').next().unwrap_or_default()
     }
 
-    /// Whether both name the same scheme, host and port: only then may they see the same secrets.
+    /// Returns true if scheme, host and port are equal, so that credentials may be shared.
     pub(super) fn same_origin(&self, other: &Self) -> bool {
         let parts = |url: &Self| {
             let authority: Authority = url.host.parse().ok()?;
@@ -99,7 +99,7 @@ pub(super) fn encode(value: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             text.push(char::from(byte));
         } else {
-            // Writing to a String cannot fail.
+            // Writing to a String never fails.
             write!(text, "%{byte:02X}").ok();
         }
         text

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Layouts written, walked and broken.
+//! Tests of writing, walking and damaged layouts.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{artifact, media_type};
 
-/// A layout with one artifact of the given layers, and its descriptor.
+/// Creates a layout with one artifact of the given layers; returns it with the descriptor.
 fn layout(layers: &[Vec<u8>]) -> (tempfile::TempDir, Layout, Descriptor) {
     let folder = tempfile::tempdir().unwrap();
     let layout = Layout::create(folder.path()).unwrap();
@@ -31,7 +31,7 @@ fn named(descriptor: &Descriptor, name: &str) -> Descriptor {
     descriptor
 }
 
-/// Every file below `root` with its content.
+/// All files below `root` with their content.
 fn tree(root: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut files = Vec::new();
     let mut folders = vec![root.to_owned()];
@@ -108,7 +108,7 @@ fn creating_again_keeps_what_is_there() {
     assert_eq!(tree(folder.path()), before);
 }
 
-/// An index of `children`.
+/// Writes an index of `children`.
 fn index(layout: &Layout, children: Vec<Descriptor>) -> Descriptor {
     let index =
         ImageIndexBuilder::default().schema_version(2_u32).manifests(children).build().unwrap();
@@ -122,8 +122,8 @@ fn no_document_names_its_own_kind() {
     assert!(matches!(layout.walk_from(&outer), Err(LayoutError::Nested { .. })));
 }
 
-/// Each manifest names the one before `fan` times: a walk without a seen-set takes `fan` to the power of
-/// `depth` steps, one without a fixed descent a stack of `depth` frames.
+/// Each manifest references the previous one `fan` times: without deduplication, a walk takes `fan`
+/// to the power of `depth` steps; with unbounded recursion, `depth` stack frames.
 #[test]
 fn a_chain_of_manifests_is_refused_at_its_first_link() {
     for (depth, fan) in [(60, 2), (20_000, 1)] {
@@ -135,7 +135,7 @@ fn a_chain_of_manifests_is_refused_at_its_first_link() {
                 "config": last,
                 "layers": vec![&last; fan - 1],
             });
-            // Not by the layout, which writes each to the disk before it goes on.
+            // Written directly: `Layout` would sync every file to disk.
             let bytes = manifest.to_string();
             let digest = Digest::sha256(bytes.as_bytes());
             fs::write(layout.blob_path(&digest), &bytes).unwrap();

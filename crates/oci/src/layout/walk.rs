@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Everything that a layout, or one manifest in it, leads to.
+//! Walks all content reachable from a layout or a manifest.
 //!
-//! The descent is fixed: `index.json` names indexes, manifests and blobs; an index names manifests and blobs;
-//! a manifest names blobs. A document that names its own kind is refused, and each is read once, so a walk
-//! ends, whatever a layout holds.
+//! The depth is bounded: `index.json` references indexes, manifests and blobs; an index references
+//! manifests and blobs; a manifest references blobs. Nested documents of the same kind are
+//! rejected, and each document is read once.
 
 use std::collections::HashSet;
 
@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use super::{Layout, LayoutError};
 use crate::media_type;
 
-/// What a descriptor may describe, by the document that it is in.
+/// Kind of content, ordered by the depth at which it may occur.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Level {
     Blob,
@@ -35,11 +35,11 @@ impl Level {
     }
 }
 
-/// What was found, in the order in which a registry takes it: first all blobs, then each manifest after
-/// those that it names. Nothing is listed twice.
+/// Reachable content in push order: all blobs, then each manifest after those it references,
+/// without duplicates.
 #[derive(Debug, Clone, Default)]
 pub struct Contents {
-    /// Configurations, layers, and whatever is no manifest.
+    /// Configurations, layers and other blobs.
     pub blobs: Vec<Descriptor>,
     /// Manifests and indexes.
     pub manifests: Vec<Descriptor>,
@@ -47,10 +47,10 @@ pub struct Contents {
 }
 
 impl Layout {
-    /// Follows every descriptor from `index.json` and checks the content of each.
+    /// Follows and verifies every descriptor from `index.json`.
     ///
     /// # Errors
-    /// At the first content that is missing, malformed or not what its descriptor says.
+    /// On the first content that is missing, malformed or does not match its descriptor.
     pub fn walk(&self) -> Result<Contents, LayoutError> {
         let mut contents = Contents::default();
         for root in self.index()?.manifests() {
@@ -59,7 +59,7 @@ impl Layout {
         Ok(contents)
     }
 
-    /// Follows every descriptor from `root` and checks the content of each.
+    /// Follows and verifies every descriptor from `root`.
     ///
     /// # Errors
     /// As [`walk`](Self::walk).
@@ -69,14 +69,14 @@ impl Layout {
         Ok(contents)
     }
 
-    /// Visits `descriptor`, which may describe at most a document of the level `highest`.
+    /// Visits `descriptor`, whose level may be at most `highest`.
     fn visit(
         &self,
         descriptor: &Descriptor,
         highest: Level,
         contents: &mut Contents,
     ) -> Result<(), LayoutError> {
-        // One content may be described as a blob here and as a manifest there, and sizes may disagree.
+        // The same digest may occur with several media types or sizes, so all three are the key.
         let media_type = descriptor.media_type().as_ref();
         let level = Level::of(media_type);
         if level > highest {

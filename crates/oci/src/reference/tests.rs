@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Examples of names that are and are not references, and properties of the parser.
+//! Valid and invalid references, and properties of the parser.
 
 use proptest::prelude::*;
 
@@ -104,7 +104,7 @@ fn the_fallback_tag_of_a_long_digest_is_cut_to_a_tag() {
 }
 
 prop_compose! {
-    /// Texts by the grammar of the specification.
+    /// References generated from the grammar of the specification.
     fn valid()(
         registry in "([a-z0-9]{1,8}\\.){1,3}[a-z]{2,5}(:[1-9][0-9]{0,3})?|localhost|\\[::1\\]:5000",
         repository in "[a-z0-9]{1,4}((\\.|_|__|-{1,3})[a-z0-9]{1,4}){0,3}(/[a-z0-9]{1,4}((\\.|_|__|-{1,3})[a-z0-9]{1,4}){0,3}){0,3}",

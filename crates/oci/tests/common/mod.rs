@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A scripted HTTP server that fails on purpose.
+//! A scripted HTTP server with fault injection.
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test that asked for it")]
 
 use std::collections::BTreeMap;
@@ -12,17 +12,17 @@ use oci::client::{Client, CredentialSource, Options, Policy};
 use oci::{Registry, Repository};
 use test_support::http::{self, Answer, Reply};
 
-/// A request as it arrived.
+/// A received request.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) method: String,
     /// Path and query.
     pub(crate) target: String,
-    /// Names in lower case.
+    /// Header names are in lower case.
     pub(crate) headers: BTreeMap<String, String>,
-    /// What was read of the body.
+    /// The part of the body that was read.
     pub(crate) body: Vec<u8>,
-    /// How often this method and path came before.
+    /// Number of earlier requests with this method and path.
     pub(crate) earlier: usize,
 }
 
@@ -41,15 +41,15 @@ impl Request {
     }
 }
 
-/// What the server does with a request. It sees the request without its body.
+/// Reaction to a request, chosen before its body is read.
 pub(crate) enum Action {
-    /// Reads the body and answers.
+    /// Read the body and respond.
     Answer(Answer),
-    /// Reads so much of the body and drops the connection.
+    /// Read this many bytes of the body, then drop the connection.
     Drop { after: u64 },
 }
 
-/// An answer after which the connection is closed.
+/// A response that closes the connection.
 pub(crate) fn answer(status: u16) -> Answer {
     http::answer(status).header("Connection", "close")
 }
@@ -60,7 +60,7 @@ impl From<Answer> for Action {
     }
 }
 
-/// A server that writes down what it is asked.
+/// A server that records its requests.
 pub(crate) struct Server {
     server: http::Server,
     log: Arc<Mutex<Vec<Request>>>,
@@ -101,7 +101,7 @@ impl Server {
         self.requests().iter().map(Request::line).collect()
     }
 
-    /// An anonymous client that does not wait long.
+    /// An anonymous client with short delays.
     pub(crate) fn client(&self) -> Client {
         self.client_with(CredentialSource::Anonymous)
     }
