@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `notary attest`: how each file and image was built, and what each image is made of.
+//! `notary attest`: SLSA provenance for each file and image, and SBOM attestations for each image.
 
 use anyhow::{Context as _, Result, bail};
 use release::Channel;
@@ -25,7 +25,7 @@ pub(crate) fn run(args: &SigningArgs) -> Result<()> {
     }
 }
 
-/// Attests everything with `signer`.
+/// Attests all files and images with `signer`.
 pub(crate) fn attest(folder: &ReleaseFolder, signer: &Signer, args: &SigningArgs) -> Result<()> {
     let manifest = &folder.manifest;
     let local = provenance::local_builder(&manifest.source.uri);
@@ -45,7 +45,7 @@ pub(crate) fn attest(folder: &ReleaseFolder, signer: &Signer, args: &SigningArgs
         let name = &image.repository;
         write(name, &digest)?;
         for format in SbomFormat::REQUIRED {
-            // That it is there, and about this image, was checked when the folder was opened.
+            // Opening the folder has checked that it exists and describes this image.
             let sbom = layout::sbom(name, format);
             let document = serde_json::from_slice(&folder.read(&sbom)?)
                 .with_context(|| format!("{sbom} is not JSON"))?;
@@ -59,7 +59,8 @@ pub(crate) fn attest(folder: &ReleaseFolder, signer: &Signer, args: &SigningArgs
     Ok(())
 }
 
-/// Without a key there is nothing to do where `notary sign` threw its key away: it attested as well.
+/// Checks that the release is attested. Without a key, `notary sign` with a throw-away key attests
+/// too.
 fn check_attested(folder: &ReleaseFolder, args: &SigningArgs) -> Result<()> {
     let needs =
         "attesting needs a key: set XTASK_SIGNING_KEY and COSIGN_PASSWORD, or give --key FILE";
@@ -72,7 +73,7 @@ fn check_attested(folder: &ReleaseFolder, args: &SigningArgs) -> Result<()> {
     let key = PublicKey::from_pem(&String::from_utf8_lossy(&published))?;
     let policy = Policy { builder: args.builder.clone(), ..Policy::default() };
     let report = verify::folder(&args.release, &key, &policy)?;
-    // An incomplete report has looked at no provenance, and has the reason as its fault.
+    // An incomplete report has checked no provenance; its fault is the reason.
     let concerns = |fault: &&Fault| fault.check == Check::Provenance || !report.complete;
     if let Some(fault) = report.faults.iter().find(concerns) {
         bail!(
@@ -85,11 +86,11 @@ fn check_attested(folder: &ReleaseFolder, args: &SigningArgs) -> Result<()> {
     Ok(())
 }
 
-/// A release has one key, or one identity: with another, half of it would be refused.
+/// Checks that `signer` also signed the release: a release has one key or identity.
 fn same_signer(folder: &ReleaseFolder, signer: &Signer) -> Result<()> {
     let by_identity = folder.manifest.signer.is_some();
     let Some(key) = signer.public() else {
-        // That it is the same identity is checked with each signature.
+        // Verifying each bundle checks that it is the same identity.
         return if by_identity {
             Ok(())
         } else {

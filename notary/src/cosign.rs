@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The program cosign as an engine: for keys that we can't open, in a KMS or an HSM, and for who signs as an
-//! identity.
+//! Signs with cosign: with keys in a KMS or an HSM, or keyless, as an identity.
 //!
-//! With a key, nothing needs a network: no transparency log and no time stamps are asked for, and the trusted
-//! root is empty (cosign 3, `sign-blob --signing-config`, `--trusted-root`). As an identity, cosign finds the
-//! token itself, and checks the certificate and the log's entry against its trusted root, but not that the
-//! certificate is listed (3.1.1). Each bundle is checked here before it is taken, by what checks a release too:
-//! nothing is signed that would be refused by whoever verifies.
+//! With a key, no network access is needed: transparency log and time stamps are disabled, and the
+//! trusted root is empty (cosign 3, `sign-blob --signing-config`, `--trusted-root`). Keyless,
+//! cosign finds the OIDC token, and verifies certificate and log entry against its trusted root,
+//! but not the certificate's SCT (3.1.1). Each bundle is therefore verified here too, with the same
+//! code as `notary verify`.
 
 use std::cell::OnceCell;
 use std::ffi::OsString;
@@ -21,41 +20,41 @@ use release::Signer;
 use signing::{Bundle, Identity, PublicKey, Sha256, Statement, Trust, TrustedRoot, sha256};
 use tempfile::TempDir;
 
-/// Neither a log nor a time stamp authority.
+/// A signing configuration without log and time stamp authority.
 const SIGNING_CONFIG: &str = r#"{"mediaType":"application/vnd.dev.sigstore.signingconfig.v0.2+json","rekorTlogConfig":{},"tsaConfig":{}}"#;
-/// Nobody; else cosign asks the public key server of Sigstore for its root.
+/// An empty trusted root; without one, cosign fetches that of the public Sigstore instance.
 const TRUSTED_ROOT: &str =
     r#"{"mediaType":"application/vnd.dev.sigstore.trustedroot+json;version=0.1"}"#;
 
-/// cosign with one key, or as one identity.
+/// cosign with a key or as an identity.
 pub(crate) struct Cosign {
     by: By,
-    /// What its `--signing-config` takes, if it is given one.
+    /// Value of `--signing-config`.
     signing_config: Option<PathBuf>,
-    /// What its `--trusted-root` takes, if it is given one.
+    /// Value of `--trusted-root`.
     trusted_root: Option<PathBuf>,
     scratch: TempDir,
 }
 
-/// Who signs.
+/// The signer.
 enum By {
     Key {
-        /// What cosign's `--key` takes: a file, `env://VARIABLE`, or the URI of a KMS or an HSM.
+        /// Value of `--key`: a file, `env://VARIABLE`, or the URI of a KMS or HSM key.
         reference: OsString,
         public: PublicKey,
     },
     Identity {
-        /// Who it is: told before, else by the first certificate. All others have to name the same.
+        /// The identity: given, or taken from the first certificate. All others must match it.
         identity: OnceCell<Identity>,
         root: TrustedRoot,
     },
 }
 
 impl Cosign {
-    /// Asks cosign for the public half of `key`.
+    /// Reads the public key of `key` with cosign.
     ///
     /// # Errors
-    /// When there is no cosign, it can't open the key, or the key is of another kind than ours.
+    /// When cosign is not installed, it can't open the key, or the key's algorithm is unsupported.
     pub(crate) fn open(key: OsString) -> Result<Self> {
         ensure!(
             !key.to_string_lossy().contains("pin-value="),
@@ -77,8 +76,8 @@ impl Cosign {
         Ok(Self { by, signing_config, trusted_root, scratch })
     }
 
-    /// Signs as `signer`, or as whoever cosign turns out to be, with the services of `signing_config`, and
-    /// checked against `trusted_root`; those of Sigstore's public service where there is none.
+    /// Signs keyless, as `signer` if given. `signing_config` and `trusted_root` default to those of
+    /// the public Sigstore instance.
     ///
     /// # Errors
     /// When the trusted root can't be read.
@@ -107,7 +106,7 @@ impl Cosign {
         })
     }
 
-    /// The half of the key that verifies; none where an identity signs.
+    /// The public key; `None` for an identity.
     pub(crate) fn public(&self) -> Option<&PublicKey> {
         match &self.by {
             By::Key { public, .. } => Some(public),
@@ -115,7 +114,7 @@ impl Cosign {
         }
     }
 
-    /// Who signs; none where a key does, or where nothing was signed yet.
+    /// The identity; `None` for a key, or before the first signature.
     pub(crate) fn signer(&self) -> Option<Signer> {
         match &self.by {
             By::Key { .. } => None,
@@ -139,7 +138,7 @@ impl Cosign {
         self.sign_file(&self.put("payload", bytes)?, &sha256(bytes))
     }
 
-    /// Signs a statement as it is.
+    /// Signs a statement.
     pub(crate) fn sign_statement(&self, statement: &Statement) -> Result<Bundle> {
         let path = self.put("statement.json", &statement.to_json()?)?;
         let bundle = self.sign(&["attest-blob", "--statement"], &path)?;
@@ -150,7 +149,7 @@ impl Cosign {
         Ok(bundle)
     }
 
-    /// Who must have signed `bundle`.
+    /// The expected signer of `bundle`.
     fn trust(&self, bundle: &Bundle) -> Result<Trust<'_>> {
         let (identity, root) = match &self.by {
             By::Key { public, .. } => return Ok(Trust::Key(public)),
@@ -173,7 +172,7 @@ impl Cosign {
         command.args(verb).arg(content).arg("--yes").arg("--bundle").arg(&written);
         match &self.by {
             By::Key { reference, .. } => command.arg("--key").arg(reference),
-            // Nobody is there to look at a browser, or to type in a code.
+            // Runs are unattended: no browser and no device code.
             By::Identity { .. } => command.args(["--fulcio-auth-flow", "token"]),
         };
         if let Some(path) = &self.signing_config {
@@ -193,7 +192,7 @@ impl Cosign {
         fs::remove_file(&written).context("cannot remove what cosign wrote")?;
         let bundle =
             Bundle::parse(&bytes).context("cosign wrote another bundle than was asked for")?;
-        // A log's promise has the time; what nobody checks vouches for nothing.
+        // The log entry proves the time; unverified time stamps are dropped.
         Ok(bundle.without_time_stamps())
     }
 }
@@ -202,7 +201,7 @@ fn scratch() -> Result<TempDir> {
     tempfile::tempdir().context("cannot make a temporary folder")
 }
 
-/// Standard output of a command that succeeds.
+/// Runs a command and returns its standard output.
 fn run(command: &mut Command) -> Result<Vec<u8>> {
     crate::key::pass_password(command)?;
     let output = command

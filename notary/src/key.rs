@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Where the signing key comes from, and how one is made.
+//! Loads the signing key, and generates key pairs.
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -14,14 +14,14 @@ use files::{Mode, Pending};
 use signing::{PrivateKey, keyfile};
 use zeroize::Zeroizing;
 
-/// The variable with the key: the path of a key file, or its text.
+/// Environment variable with the key: the path of a key file, or its text.
 const KEY: &str = "XTASK_SIGNING_KEY";
-/// The variable with the key's password, the same that cosign reads.
+/// Environment variable with the key's password, as for cosign.
 const PASSWORD: &str = "COSIGN_PASSWORD";
-/// The variable with the path of a file that holds the password, with or without a newline after it.
+/// Environment variable with the path of a password file; a trailing newline is ignored.
 const PASSWORD_FILE: &str = "COSIGN_PASSWORD_FILE";
 
-/// The key of `file`, else that of the environment, else none.
+/// Loads the key from `file` or the environment; `None` if neither is set.
 pub(crate) fn find(file: Option<&Path>) -> Result<Option<PrivateKey>> {
     if let Some(file) = file {
         return open(&read(file)?, &file.display().to_string()).map(Some);
@@ -32,7 +32,7 @@ pub(crate) fn find(file: Option<&Path>) -> Result<Option<PrivateKey>> {
         Some(Ok(value)) => Zeroizing::new(value),
         Some(Err(_)) => bail!("{KEY} is not UTF-8: expected the path of a key file, or its text"),
     };
-    // A path never holds the first line of a PEM file.
+    // A path never contains the first line of a PEM file.
     if value.contains("-----BEGIN") {
         return open(&value, KEY).map(Some);
     }
@@ -42,8 +42,8 @@ pub(crate) fn find(file: Option<&Path>) -> Result<Option<PrivateKey>> {
     open(&text, KEY).map(Some)
 }
 
-/// The key of `file`, else that of the environment, as cosign's `--key` takes it. Its text stays in the
-/// environment; what else the variable holds is a path or the URI of a key elsewhere.
+/// The key from `file` or the environment, as a value of cosign's `--key`. Key text stays in the
+/// environment; any other value is a path or a KMS or HSM URI.
 pub(crate) fn reference(file: Option<&Path>) -> Option<OsString> {
     if let Some(file) = file {
         return Some(file.as_os_str().to_owned());
@@ -53,7 +53,7 @@ pub(crate) fn reference(file: Option<&Path>) -> Option<OsString> {
     Some(if is_text { format!("env://{KEY}").into() } else { value })
 }
 
-/// Makes a key pair: `PREFIX.key` (mode 0600) and `PREFIX.pub`.
+/// Generates a key pair: `PREFIX.key` (mode 0600) and `PREFIX.pub`.
 pub(crate) fn generate(prefix: &Path) -> Result<()> {
     let with = |extension: &str| {
         let mut path = prefix.as_os_str().to_owned();
@@ -73,7 +73,7 @@ pub(crate) fn generate(prefix: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Writes a file with the given mode, and fails if there is one already.
+/// Creates a file with the given mode; fails if it exists.
 fn create(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     Pending::new_in(files::parent(path), Mode::Exact(mode))
         .and_then(|mut file| file.write_all(bytes).and_then(|()| file.create(path)))
@@ -90,7 +90,7 @@ fn open(text: &str, place: &str) -> Result<PrivateKey> {
         .with_context(|| format!("cannot open the signing key of {place}"))
 }
 
-/// Lets `command`, which is cosign, have the password that is in a file where it looks for one.
+/// Sets `COSIGN_PASSWORD` of `command` (cosign) from the password file, if one is configured.
 ///
 /// # Errors
 /// When the file can't be read.
@@ -101,7 +101,7 @@ pub(crate) fn pass_password(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// The password of the key: from the file that `COSIGN_PASSWORD_FILE` names, else from `COSIGN_PASSWORD`.
+/// Returns the key's password, from the file in `COSIGN_PASSWORD_FILE` or from `COSIGN_PASSWORD`.
 ///
 /// # Errors
 /// When neither is set, or the file can't be read.

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Signs, attests, publishes and verifies a release: the part of the release system that holds keys and speaks to registries.
+//! Signs, attests, publishes and verifies releases: the only part of the release system that uses
+//! keys and registries.
 //!
-//! All it knows of a release stands in `release.json`, so it can run on another machine than the build.
+//! All release data comes from `release.json`, so it can run on another host than the build.
 #![forbid(unsafe_code)]
 
 mod attest;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A release folder that is about to be signed or published: whole, and as its manifest says.
+//! A complete release folder that matches its manifest, ready to be signed or published.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,21 +16,21 @@ use release::{Architecture, Artifact, Image, Manifest, Signer, layout};
 use signing::{Sha256, sha256, sha256_from_hex};
 use verify::Folder;
 
-/// A folder whose files and images were compared with its manifest.
+/// A release folder, compared with its manifest.
 pub(crate) struct ReleaseFolder {
     pub(crate) root: PathBuf,
     pub(crate) manifest: Manifest,
 }
 
 impl ReleaseFolder {
-    /// Reads the manifest and compares everything that it names with what is there.
+    /// Reads the manifest and compares all files and images with it.
     pub(crate) fn open(root: &Path) -> Result<Self> {
         let path = root.join(layout::MANIFEST);
         let bytes = fs::read(&path)
             .with_context(|| format!("cannot read {}; is this a release?", path.display()))?;
         let manifest = Manifest::parse(&bytes).with_context(|| format!("in {}", root.display()))?;
         for image in &manifest.images {
-            // What can't be read is told by the comparison below.
+            // The comparison below reports unreadable images.
             if is_test_artifact(root, image).unwrap_or_default() {
                 bail!("{} is a test artifact, and those are of no release", image.repository);
             }
@@ -38,7 +38,7 @@ impl ReleaseFolder {
         let faults = verify::contents(&Folder::scan(root)?, &manifest);
         if !faults.is_empty() {
             let lines = faults.iter().fold(String::new(), |mut text, fault| {
-                // Writing to a String can't fail.
+                // Writing to a String never fails.
                 let _infallible = write!(text, "\n  {}: {}", fault.place, fault.problem);
                 text
             });
@@ -47,18 +47,18 @@ impl ReleaseFolder {
         Ok(Self { root: root.to_owned(), manifest })
     }
 
-    /// Each file with its digest.
+    /// All files with their digests.
     pub(crate) fn files(&self) -> impl Iterator<Item = Result<(&Artifact, Sha256)>> {
         self.manifest.artifacts.iter().map(|file| Ok((file, digest(&file.sha256)?)))
     }
 
-    /// Each image with its digest.
+    /// All images with their digests.
     pub(crate) fn images(&self) -> impl Iterator<Item = Result<(&Image, Sha256)>> {
         self.manifest.images.iter().map(|image| Ok((image, digest(&image.digest)?)))
     }
 
-    /// The digests of the manifests that the index of `image` leads to, by architecture; none where `image`
-    /// is for one.
+    /// Digests of the manifests in the index of `image`, by architecture; empty if `image` is not
+    /// an index.
     pub(crate) fn parts(&self, image: &Image) -> Result<Vec<(Architecture, Digest)>> {
         if image.parts().is_empty() {
             return Ok(Vec::new());
@@ -78,7 +78,7 @@ impl ReleaseFolder {
         signed.collect()
     }
 
-    /// Has the manifest say who signs, if it is not a key; the result is its digest.
+    /// Writes the signing identity to the manifest; returns the manifest's digest.
     pub(crate) fn name_signer(&mut self, signer: Option<Signer>) -> Result<Sha256> {
         if self.manifest.signer != signer {
             self.manifest.signer = signer;
@@ -87,7 +87,7 @@ impl ReleaseFolder {
         Ok(sha256(&self.read(layout::MANIFEST)?))
     }
 
-    /// Removes a file of the release, if it is there.
+    /// Removes a file of the release, if it exists.
     pub(crate) fn remove(&self, path: &str) -> Result<()> {
         let path = self.root.join(path);
         files::remove_file(&path)
@@ -110,7 +110,7 @@ impl ReleaseFolder {
     }
 }
 
-/// Whether `image` was made for tests: it is never signed or published as part of a release.
+/// Returns true if `image` is a test artifact, which is never signed or published in a release.
 pub(crate) fn is_test_artifact(root: &Path, image: &Image) -> Result<bool> {
     if is_test_repository(&image.repository) {
         return Ok(true);
@@ -120,7 +120,7 @@ pub(crate) fn is_test_artifact(root: &Path, image: &Image) -> Result<bool> {
     is_labelled(&fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?)
 }
 
-/// Whether the manifest or index `bytes` is labelled as not for production.
+/// Returns true if the manifest or index `bytes` has the label for non-production artifacts.
 pub(crate) fn is_labelled(bytes: &[u8]) -> Result<bool> {
     #[derive(serde::Deserialize)]
     struct Document {
@@ -131,7 +131,7 @@ pub(crate) fn is_labelled(bytes: &[u8]) -> Result<bool> {
     Ok(document.annotations.contains_key(NON_PRODUCTION))
 }
 
-/// Digests were compared with what is there, so a malformed one can't get here.
+/// Parses a digest of the manifest. The comparison has verified it, so a failure is a bug.
 pub(crate) fn digest(text: &str) -> Result<Sha256> {
     sha256_from_hex(text.strip_prefix("sha256:").unwrap_or(text))
         .with_context(|| format!("{text:?} is no SHA-256 in lower-case hex"))

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `notary sign`: a signature for each file, each image and the manifest.
+//! `notary sign`: signs every file and image, and the manifest.
 
 use anyhow::{Result, bail};
 use release::{Channel, layout};
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &SigningArgs) -> Result<()> {
 }
 
 fn sign(folder: &mut ReleaseFolder, signer: &Signer) -> Result<()> {
-    // First, so that a run that breaks off leaves no signature beside a key that did not make it.
+    // Removed first, so that an interrupted run leaves no signature of another signer.
     folder.remove(&layout::signature(layout::MANIFEST))?;
     match signer.public() {
         Some(key) => folder.write(layout::PUBLIC_KEY, key.to_pem()?.as_bytes())?,
@@ -55,7 +55,8 @@ fn sign(folder: &mut ReleaseFolder, signer: &Signer) -> Result<()> {
             sign_payload(folder, signer, &signed, name, &release_folder::digest(digest.hex())?)?;
         }
     }
-    // Who signs is known from the first certificate on, and the manifest says it. It comes last for that.
+    // The manifest is signed last, since it names the identity, known from the first certificate
+    // on.
     let identity = signer.identity();
     let digest = folder.name_signer(identity.clone())?;
     let manifest = signer.sign_file(&folder.root.join(layout::MANIFEST), &digest)?;
@@ -70,7 +71,8 @@ fn sign(folder: &mut ReleaseFolder, signer: &Signer) -> Result<()> {
     Ok(())
 }
 
-/// Signs the manifest `digest` of the image `name` in cosign's older form, in files named after `signed`.
+/// Signs the image `name` with the manifest `digest` in cosign's older format, in files named after
+/// `signed`.
 fn sign_payload(
     folder: &ReleaseFolder,
     signer: &Signer,
@@ -82,7 +84,7 @@ fn sign_payload(
     let signature = signer.sign_payload(&payload)?;
     folder.write(&layout::legacy_payload(signed), &payload)?;
     let (of_key, of_identity) = (layout::legacy_signature(signed), layout::legacy_bundle(signed));
-    // What was signed the other way before would be no part of the release.
+    // Remove the files of the other kind of signer, which would not belong to the release.
     match signature {
         Older::Key(text) => {
             folder.remove(&of_identity)?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The engines that sign: our own, and cosign. Both write the same bundles.
+//! Signing engines: native and cosign. Both write the same bundles.
 
 use std::path::Path;
 
@@ -13,25 +13,25 @@ use crate::cli::{Engine, SigningArgs};
 use crate::cosign::Cosign;
 use crate::key;
 
-/// A key or an identity, and what signs with it.
+/// A key or an identity, with the engine that signs.
 pub(crate) enum Signer {
-    /// The key in memory.
+    /// Native, with a key in memory.
     Native(PrivateKey),
-    /// The program, which has the key in a file, an HSM or a KMS, or proves who it is each time.
+    /// cosign, with a key in a file, an HSM or a KMS, or as an identity.
     Cosign(Cosign),
 }
 
-/// A signature in cosign's older form.
+/// A signature in cosign's older format.
 pub(crate) enum Older {
-    /// Of a key, in base64.
+    /// Signature of a key, in base64.
     Key(String),
-    /// Of an identity.
+    /// Bundle of an identity.
     Identity(Box<Bundle>),
 }
 
 impl Signer {
-    /// The signer with the key of the arguments, else of the environment; none where neither names one.
-    /// Without a key, it has to turn out to be `signed`, who signed already.
+    /// Creates the signer from the arguments and the environment; `None` without a key. A keyless
+    /// signer must be the identity `signed`, if given.
     pub(crate) fn find(args: &SigningArgs, signed: Option<&Identity>) -> Result<Option<Self>> {
         let keyless = args.engine == Engine::Keyless;
         ensure!(
@@ -51,7 +51,7 @@ impl Signer {
         })
     }
 
-    /// The half of the key that verifies; none where an identity signs.
+    /// The public key; `None` for an identity.
     pub(crate) fn public(&self) -> Option<PublicKey> {
         match self {
             Self::Native(key) => Some(key.public()),
@@ -59,7 +59,7 @@ impl Signer {
         }
     }
 
-    /// Who signs; none where a key does, or where nothing was signed yet.
+    /// The identity; `None` for a key, or before the first signature.
     pub(crate) fn identity(&self) -> Option<Identity> {
         match self {
             Self::Native(_) => None,
@@ -67,7 +67,7 @@ impl Signer {
         }
     }
 
-    /// Signs the file at `path`, whose digest is known.
+    /// Signs the file at `path` with the SHA-256 `digest`.
     pub(crate) fn sign_file(&self, path: &Path, digest: &Sha256) -> Result<Bundle> {
         match self {
             Self::Native(key) => Ok(Bundle::sign_file(key, digest)?),
@@ -83,7 +83,7 @@ impl Signer {
         }
     }
 
-    /// Signs what cosign signed of an image before bundles.
+    /// Signs a payload in cosign's older image signature format.
     pub(crate) fn sign_payload(&self, payload: &[u8]) -> Result<Older> {
         let cosign = match self {
             Self::Native(key) => return Ok(Older::Key(simple_signing::sign(key, payload)?)),

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What we write, cosign accepts, and the other way round. The commands are those of docs/how-to/verify.md.
+//! Interoperability with cosign in both directions. The commands are those of
+//! docs/how-to/verify.md.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "publish/registry.rs"]
@@ -18,7 +19,7 @@ use signing::{Bundle, PrivateKey, keyfile, sha256};
 use support::{BINARY, IMAGE, KeyFile, Release, notary, succeeded};
 use tempfile::TempDir;
 
-/// cosign, with a home of its own so that it keeps nothing on this machine.
+/// cosign with a temporary home folder.
 struct Cosign {
     home: TempDir,
     program: std::path::PathBuf,
@@ -34,12 +35,12 @@ impl Cosign {
         let mut command = Command::new(&self.program);
         command.env("HOME", self.home.path()).current_dir(self.home.path());
         command.env("COSIGN_PASSWORD", "correct horse");
-        // It looks for its public key server even where it is told to use a key.
+        // cosign contacts its TUF repository even with `--key`.
         command.env("HTTPS_PROXY", "http://127.0.0.1:1").env("NO_PROXY", "127.0.0.1");
         command
     }
 
-    /// Signs a file with the key `key`.
+    /// Signs `file` with the key `key`.
     fn sign(&self, key: &Path, file: &Path, bundle: &Path) -> Output {
         let config = self.home.path().join("signing.json");
         let text = concat!(
@@ -135,7 +136,7 @@ fn cosign_accepts_images_in_a_registry_with_and_without_the_referrers_api() {
     }
 }
 
-/// With the key as text in the environment, as a CI system has it, and as a file.
+/// With the key as text in the environment, as in CI systems, and as a file.
 #[test]
 fn cosign_as_the_engine_makes_what_our_own_does() {
     let Some(cosign) = Cosign::find() else { return };

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Releases that are made to keep a verifier busy: nothing but `release.json` and its signature is looked at
-//! before the signature is good, and what is looked at then ends.
+//! Releases crafted to exhaust a verifier: only `release.json` and its signature are read before
+//! the signature is verified, and all later work is bounded.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -17,10 +17,10 @@ use signing::{Bundle, PrivateKey};
 use support::{KeyFile, Release, notary};
 use verify::{Policy, Report};
 
-/// A release with one image, whose manifests name the one before `fan` times, `depth` deep.
+/// A release with one image, whose manifests reference the previous one `fan` times, `depth` deep.
 fn endless(root: &Path, depth: usize, fan: usize) {
     let image = Layout::create(root.join("images/x")).unwrap();
-    // Not by the layout, which writes each to the disk before it goes on.
+    // Written directly: `Layout` would sync every file to disk.
     let put = |media_type: &str, document: &Value| {
         let bytes = document.to_string().into_bytes();
         let digest = Digest::sha256(&bytes);
@@ -102,7 +102,7 @@ fn a_manifest_that_names_another_signer_than_its_own_is_rejected() {
     assert!(report.to_string().contains(expected) && !report.complete, "{report}");
 }
 
-/// A folder that cannot be listed is no fault before the signature is good: it is not listed.
+/// An unreadable folder causes no fault before the signature is verified: it is not listed.
 #[test]
 fn nothing_is_listed_before_the_signature_is_good() {
     let key = PrivateKey::generate();

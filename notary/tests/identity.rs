@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A release that an identity signed, in place of a key.
+//! Releases signed by an identity.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -16,7 +16,7 @@ use signing::{Bundle, Identity, PrivateKey, Statement};
 use support::{BINARY, IMAGE, Release, notary, succeeded};
 use verify::Policy;
 
-/// A release like that of a key, but each bundle is one of the identity.
+/// A signed release whose bundles are all replaced by ones of the identity.
 fn signed(sigstore: &Sigstore) -> Release {
     let release = Release::signed(&PrivateKey::generate(), "");
     let signer = sigstore.certify(USAGE, true);
@@ -143,7 +143,8 @@ fn whatever_is_done_to_a_file_is_caught_and_named() {
             flipped
         };
         let neighbour = fs::read(release.path(&files[(n + 1) % files.len()])).unwrap();
-        // One of these each: a release by a key has them all done to every file, by the same code.
+        // One of each suffices: the tests with a key apply them all to every file, through the same
+        // code.
         let others = [
             flipped(bytes.len() / 2),
             bytes[..bytes.len() - 1].to_vec(),

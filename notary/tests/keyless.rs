@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A release that an identity signs through the real cosign, which asks an authority and a log of this test.
+//! Keyless signing with the real cosign, against a mock CA and a mock log.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "publish/registry.rs"]
@@ -23,7 +23,7 @@ use support::{BINARY, IMAGE, KeyFile, Release, failed, notary, succeeded};
 use tempfile::TempDir;
 use verify::Policy;
 
-/// cosign, the services that it asks, and the files that name them.
+/// cosign, the mock services, and their configuration files.
 struct Site {
     cosign: PathBuf,
     sigstore: Arc<Sigstore>,
@@ -47,7 +47,7 @@ impl Site {
         self.folder.path().join(name)
     }
 
-    /// `command` with nothing but this site around it.
+    /// Sets up `command` with an environment of this site only.
     fn neutral(&self, command: &mut Command) {
         command.env("PATH", self.cosign.parent().unwrap()).env("HOME", self.folder.path());
         command.env("HTTPS_PROXY", "http://127.0.0.1:1").env("NO_PROXY", "127.0.0.1");
@@ -68,7 +68,7 @@ impl Site {
         command
     }
 
-    /// Signs and attests, with a token as a workflow is given it.
+    /// Signs and attests, with a workflow's token.
     fn signed(&self, release: &Release) {
         for verb in ["sign", "attest"] {
             let mut command = self.notary(verb, release);
@@ -76,7 +76,7 @@ impl Site {
         }
     }
 
-    /// `cosign VERB …` that has to hold for `subject`.
+    /// `cosign VERB …` that expects `subject`.
     fn cosign(&self, verb: &str, subject: &str, arguments: &[&str]) -> Output {
         let mut command = Command::new(&self.cosign);
         self.neutral(&mut command);
@@ -85,7 +85,7 @@ impl Site {
         command.arg(self.path("root.json")).args(arguments).output().unwrap()
     }
 
-    /// `cosign verify` of the signature under the tag, as before referrers and trusted roots.
+    /// `cosign verify` of the signature tag, without referrers and trusted roots.
     fn older_cosign(&self, subject: &str, image: &str) -> Output {
         let mut command = Command::new(&self.cosign);
         self.neutral(&mut command);
@@ -97,7 +97,7 @@ impl Site {
         command.args(["--certificate-oidc-issuer", ISSUER, image]).output().unwrap()
     }
 
-    /// Has cosign write the trusted root.
+    /// Creates the trusted root with cosign.
     fn create_root(&self) {
         let [authority, certificates, signatures] =
             self.sigstore.older_root().map(|(name, text)| {
@@ -114,7 +114,7 @@ impl Site {
         succeeded(&command.arg("--out").arg(self.path("root.json")).output().unwrap());
     }
 
-    /// `notary verify` of a release that `subject` is to have signed.
+    /// `notary verify` of a release, expecting the signer `subject`.
     fn verify(&self, subject: &str, from: &str, place: &str) -> Output {
         let mut command = notary();
         command.args(["verify", "--certificate-identity", subject]);
@@ -135,8 +135,8 @@ fn a_release_is_signed_without_a_key_and_cosign_accepts_each_bundle() {
     let signer = release.manifest().signer.unwrap();
     assert_eq!((signer.identity.as_str(), signer.issuer.as_str()), (SUBJECT, ISSUER));
     assert!(!release.path(layout::PUBLIC_KEY).exists());
-    // As with a key: the manifest; of each file a signature and its provenance; of each image two
-    // signatures, its provenance and two bills of materials.
+    // As with a key: the manifest; for each file a signature and its provenance; for each image two
+    // signatures, its provenance and two SBOMs.
     let manifest = release.manifest();
     let expected = 1 + 2 * manifest.artifacts.len() + 5 * manifest.images.len();
     assert_eq!(site.service.certificates.load(Ordering::Relaxed), expected);
@@ -164,7 +164,7 @@ fn a_release_is_signed_without_a_key_and_cosign_accepts_each_bundle() {
         let refused = site.cosign(verb, "somebody@else.example", &arguments);
         assert!(!refused.status.success(), "{verb} {arguments:?}");
     }
-    // cosign checks the log of certificates when it verifies.
+    // cosign checks the SCT when it verifies.
     for part in ["certificateAuthorities", "ctlogs", "tlogs"] {
         let mut root = site.sigstore.root();
         root[part] = Sigstore::new().root()[part].clone();
@@ -175,7 +175,7 @@ fn a_release_is_signed_without_a_key_and_cosign_accepts_each_bundle() {
     fs::write(site.path("root.json"), site.sigstore.root().to_string()).unwrap();
     let folder = release.root().to_str().unwrap();
     succeeded(&site.verify(SUBJECT, "--release", folder));
-    // A root that cosign writes serves as well.
+    // A trusted root created by cosign works too.
     site.create_root();
     succeeded(&site.verify(SUBJECT, "--release", folder));
     let refused = site.verify("somebody@else.example", "--release", folder);
@@ -214,7 +214,7 @@ fn a_published_release_is_verified_by_who_signed_it_and_by_cosign() {
             let output = site.older_cosign(subject, &image);
             assert_eq!(output.status.success(), accepted, "{output:?}");
         }
-        // Without one of its annotations, the older form is not that of this release.
+        // Without one of its annotations, the older format does not verify.
         for annotation in ["dev.sigstore.cosign/bundle", "dev.sigstore.cosign/certificate"] {
             let (tag, before) = edit_older(&registry, &digest, annotation);
             let output = site.verify(SUBJECT, "--registry", &place);
@@ -225,7 +225,7 @@ fn a_published_release_is_verified_by_who_signed_it_and_by_cosign() {
     }
 }
 
-/// Takes `annotation` away from the older form of the signature of `digest`, and gives what the tag pointed to.
+/// Removes `annotation` from the older signature of `digest`; returns the tag's previous target.
 fn edit_older(registry: &Registry, digest: &str, annotation: &str) -> ((String, String), String) {
     let mut state = registry.state();
     let tag = (format!("product/{IMAGE}"), format!("{}.sig", digest.replace(':', "-")));
@@ -257,7 +257,7 @@ fn a_token_of_another_or_none_and_services_that_nobody_trusts_sign_nothing() {
     assert!(none.contains("is in SIGSTORE_ID_TOKEN"), "{none}");
     let stranger = refused(Some(&Service::token("somebody@else.example")), &good);
     assert!(stranger.contains("refused"), "{stranger}");
-    // cosign's own checks are on, and what it leaves to others is checked here.
+    // cosign's own checks are active, and its gaps are covered here.
     let token = Service::token(SUBJECT);
     for (part, expected) in [
         ("certificateAuthorities", "failed to verify leaf certificate"),
@@ -290,7 +290,7 @@ fn a_release_has_one_signer() {
         succeeded(&release.notary(verb, Some(&file)));
     }
     assert!(failed(&attest(&release)).contains("with the same engine first"));
-    // Signed again, nothing is left of the other way, and the same back.
+    // Signing again removes all files of the other kind of signer, and the reverse.
     site.signed(&release);
     let identity = site.sigstore.identity();
     let report = verify::folder(release.root(), &identity, &Policy::default()).unwrap();

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A release signed with a key that never leaves its keeper: cosign asks a key management service,
-//! here one that speaks as that of AWS does.
+//! A release signed with a key in a KMS: cosign uses a mock of the AWS KMS.
 
 mod support;
 
@@ -15,12 +14,12 @@ use signing::PrivateKey;
 use support::{Release, failed, notary, succeeded};
 use test_support::http::{self, Server};
 
-/// The name of a caller who may sign.
+/// Access key id of an authorized caller.
 const CALLER: &str = "CALLEROFTHISTEST";
-/// How cosign names the key.
+/// URI of the key for cosign.
 const KEY: &str = "awskms:///alias/release";
 
-/// The calls of AWS KMS (API 2014-11-01) that signing needs, for one key on P-256.
+/// The AWS KMS requests (API 2014-11-01) for signing, with one key on P-256.
 struct Service {
     address: String,
     key: Arc<PrivateKey>,
@@ -105,7 +104,7 @@ fn a_key_in_a_key_management_service_signs_a_whole_release() {
     assert!(report.is_verified(), "{report}");
     let manifest = release.manifest();
     let (files, images) = (manifest.artifacts.len(), manifest.images.len());
-    // The manifest; of each file a signature and its provenance; of each image two signatures, its
-    // provenance and two bills of materials.
+    // The manifest; for each file a signature and its provenance; for each image two signatures,
+    // its provenance and two SBOMs.
     assert_eq!(service.signatures.load(Ordering::Relaxed), 1 + 2 * files + 5 * images);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `notary publish` against a registry that fails at every call in turn.
+//! `notary publish` with a registry that fails at each request in turn.
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test that asked for it")]
 
 #[path = "publish/registry.rs"]
@@ -19,10 +19,10 @@ use serde_json::Value;
 use signing::PrivateKey;
 use support::{BINARY, IMAGE, KeyFile, Release, failed, notary, succeeded};
 
-/// What publishing the stable release sets.
+/// Tags of the published stable release.
 const TAGS: [&str; 2] = ["product/release:v0.1.0", "product/tools/example:v0.1.0"];
 
-/// A release that is signed and attested with a key of its own.
+/// A release, signed and attested with a new key.
 fn signed(channel: Channel, salt: &str) -> Release {
     let release = Release::unsigned(channel, salt);
     sign(&release);
@@ -44,13 +44,13 @@ fn command(release: &Release, registry: &Registry) -> Command {
     command
 }
 
-/// Publishes and answers with the report.
+/// Publishes and returns the report.
 fn publish(release: &Release, registry: &Registry) -> Value {
     let output = succeeded(&command(release, registry).output().unwrap());
     serde_json::from_str(&output).unwrap()
 }
 
-/// Fails to publish and answers with the reason.
+/// Publishes, expecting a failure, and returns the error.
 fn refused(release: &Release, registry: &Registry) -> String {
     failed(&command(release, registry).output().unwrap())
 }
@@ -77,7 +77,7 @@ fn everything_is_there_before_the_first_tag_and_nothing_is_sent_twice() {
     }
 }
 
-/// The referrers of the image, by their types.
+/// Artifact types of the image's referrers.
 fn referrer_types(registry: &Registry) -> Vec<String> {
     let state = registry.state();
     let documents = state.manifests.values().map(|(_, bytes)| bytes);
@@ -95,7 +95,7 @@ fn images_of_a_snapshot_are_pushed_as_soon_as_they_are_built() {
         command.arg("--release").arg(release.root()).output().unwrap()
     };
     let snapshot = Release::unsigned(Channel::Snapshot, "content");
-    // Of a release that is not whole yet.
+    // Images of an incomplete release.
     fs::remove_file(snapshot.path(layout::CHECKSUMS)).unwrap();
     succeeded(&push(&snapshot, IMAGE));
     assert_eq!(registry.state().versions(), ["product/tools/example:v0.1.0-snapshot.c0ffee"]);
@@ -150,10 +150,10 @@ fn a_fault_at_any_call_moves_no_tag_and_another_run_finishes() {
     publish(&release, &reference);
     let record = reference.state().calls.clone();
     let calls = record.len();
-    // The calls for blobs are alike: every tenth of them stands for the others. Of the rest, each fails once.
+    // Blob requests are alike, so only every tenth fails. Each other request fails once.
     let is_blob = |n: &usize| record[*n].contains("/blobs/") && !n.is_multiple_of(10);
     let once = (0..calls).filter(|n| !is_blob(n)).map(Fault::Only);
-    // A registry that is gone for good differs only once tags were set.
+    // A permanent outage behaves differently only after the first tag.
     let faults = once.chain([calls / 2, calls - 2, calls - 1].map(Fault::From));
     for fault in faults {
         let registry = Registry::start(true);
@@ -162,7 +162,7 @@ fn a_fault_at_any_call_moves_no_tag_and_another_run_finishes() {
         assert!(message.contains("status 403"), "{fault:?}: {message}");
         let standing = registry.state().versions();
         match fault {
-            // A registry that refuses everything refuses to take a tag back as well: then it is named.
+            // The rollback of a tag fails too: the error must name the tag.
             Fault::From(n) if n == calls - 1 => {
                 assert_eq!(standing, [format!("product/{IMAGE}:v0.1.0")]);
                 assert!(
@@ -173,7 +173,7 @@ fn a_fault_at_any_call_moves_no_tag_and_another_run_finishes() {
             _ => assert!(standing.is_empty(), "{fault:?}: {standing:?}"),
         }
         registry.fail(Fault::None);
-        // The registry fails the test when a blob comes twice.
+        // The mock registry panics when a blob is uploaded twice.
         publish(&release, &registry);
         assert_eq!(registry.state().versions(), TAGS);
         assert_eq!(registry.state().manifests, reference.state().manifests, "{fault:?}");

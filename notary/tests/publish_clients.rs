@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What other programs make of a release that `notary publish` put into the controller's registry.
+//! Other clients read a release published to the controller's registry.
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test that asked for it")]
 
 mod support;
@@ -26,7 +26,7 @@ struct Published {
 }
 
 impl Published {
-    /// `None` where the controller was not built beside this test.
+    /// `None` if the controller was not built.
     fn new() -> Option<Self> {
         let registry = test_support::Registry::controller()?;
         let prefix = format!("{}/product", registry.address);
@@ -46,7 +46,7 @@ impl Published {
         format!("{}/{IMAGE}:v0.1.0", self.prefix)
     }
 
-    /// A program that keeps what it keeps in the test's folder, and knows no credentials.
+    /// Runs a program with the test folder as home, without credentials.
     fn run(&self, program: PathBuf, arguments: &[&str]) -> String {
         let mut command = Command::new(program);
         command.args(arguments).current_dir(self.folder.path()).env("HOME", self.folder.path());

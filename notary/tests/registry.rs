@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A release that was published is verified from the registry alone, and what is done to it there
-//! is noticed.
+//! Verifies published releases from the registry alone, and detects tampering there.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "publish/registry.rs"]
@@ -28,7 +27,7 @@ impl Published {
         Self::of(Release::unsigned(Channel::Stable, "content"), referrers)
     }
 
-    /// The same with an image for two architectures.
+    /// The same, with an image for two architectures.
     fn index() -> Self {
         let both = [Architecture::Amd64, Architecture::Arm64];
         Self::of(Release::unsigned_for(&both, Channel::Stable, "content"), true)
@@ -51,7 +50,7 @@ impl Published {
         self.verify_as("0.1.0", &[])
     }
 
-    /// The same of the release that the registry has as `version`.
+    /// Verifies the release with the tag of `version`.
     fn verify_as(&self, version: &str, arguments: &[&str]) -> (String, Vec<String>) {
         let mut command = notary();
         command.args(["verify", "--json", "--registry"]);
@@ -72,7 +71,7 @@ impl Published {
         (verdict, report["faults"].as_array().unwrap().iter().map(line).collect())
     }
 
-    /// Changes the registry, and expects a fault that names all of `expected`.
+    /// Applies `change` to the registry, and expects a fault with all texts of `expected`.
     fn caught(change: impl FnOnce(&mut State, &Release), expected: &[&str]) {
         let published = Self::new(true);
         change(&mut published.registry.state(), &published.release);
@@ -88,7 +87,7 @@ fn image() -> String {
     format!("product/{IMAGE}")
 }
 
-/// Removes the referrer whose statement is of the kind `predicate_type`.
+/// Removes the referrer whose statement has the type `predicate_type`.
 fn remove_referrer(state: &mut State, predicate_type: &str) {
     let before = state.manifests.len();
     let State { manifests, blobs, .. } = state;
@@ -119,7 +118,7 @@ fn what_was_published_is_verified_with_and_without_the_referrers_api() {
     }
 }
 
-/// podman takes the manifest of its architecture out of an index, and asks for a signature of that.
+/// podman resolves an index to the manifest of its architecture, and requires a signature of that.
 #[test]
 fn each_part_of_an_index_is_signed() {
     let signatures = |state: &State| {
@@ -267,7 +266,7 @@ fn a_registry_that_refuses_or_has_no_such_release_is_an_error_and_no_verdict() {
     assert!(verify("0.1.0").contains("403"));
 }
 
-/// Whoever controls the registry has a good release, and shows it under another name.
+/// An attacker who controls the registry serves a valid release under another tag.
 #[test]
 fn another_release_than_the_one_asked_for_is_rejected_though_it_is_signed() {
     let published = Published::new(true);
@@ -311,7 +310,7 @@ fn nothing_is_fetched_of_a_release_that_somebody_else_signed() {
     assert_eq!(calls.len(), 3, "{calls:?}");
 }
 
-/// A layer's descriptor is not signed: one that claims more than release.json names is not fetched.
+/// Layer descriptors are unsigned: if one differs from release.json, it is not fetched.
 #[test]
 fn a_file_that_claims_another_size_or_digest_is_not_fetched() {
     let published = Published::new(true);

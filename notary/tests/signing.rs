@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `notary key`, `sign`, `attest` and `verify` as a person runs them.
+//! End-to-end tests of `notary key`, `sign`, `attest` and `verify`.
 
 mod support;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Whatever is done to a release, it is noticed, and the file that it was done to is named.
+//! Every modification of a release is detected, and the affected file is reported.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -17,7 +17,7 @@ use signing::{Bundle, PrivateKey, PublicKey, Statement};
 use support::{BINARY, DEB, DEBUG, IMAGE, ISO, KeyFile, PACKAGE, RPM, Release, SYSTEM, succeeded};
 use verify::Report;
 
-/// A signed release that each case tampers with and then restores.
+/// A signed release, restored after each modification.
 struct Case {
     release: Release,
     key: PrivateKey,
@@ -37,7 +37,7 @@ impl Case {
         Self { release, key, cases: 0 }
     }
 
-    /// Gives `path` other bytes, and expects that it is named.
+    /// Replaces the content of `path`, and expects a fault that names it.
     fn caught(&mut self, path: &str, bytes: &[u8], what: &str) {
         let before = fs::read(self.release.path(path)).ok();
         self.release.put(path, bytes);
@@ -87,7 +87,7 @@ fn every_byte_of_what_no_digest_protects_counts() {
             let mut flipped = bytes.clone();
             flipped[place] ^= 0x01;
             case.release.put(&path, &flipped);
-            // The part of the verification that needs no key: there are many bytes.
+            // Only the checks without a key, for speed: there are many bytes.
             let folder = verify::Folder::scan(case.release.root()).unwrap();
             let faults = verify::contents(&folder, &manifest);
             assert!(faults.iter().any(|fault| fault.place == path), "{path}: byte {place} flipped");
@@ -113,7 +113,7 @@ fn a_file_that_takes_the_place_of_another_is_caught_and_named() {
     let mut case = Case::new();
     let files = case.release.files();
     for (n, path) in files.iter().enumerate() {
-        // The neighbours, which are of the same kind, and some from further away.
+        // The neighbours, which are of the same kind, and some further away.
         for distance in [1, 7, files.len() - 1] {
             let other = &files[(n + distance) % files.len()];
             let bytes = case.read(other);
@@ -172,7 +172,7 @@ fn a_replayed_older_signature_is_caught_and_named() {
         let replayed = fs::read(older.path(&path)).unwrap();
         case.caught(&path, &replayed, "an older release's");
     }
-    // The older file together with its own good signature is not this release's either.
+    // An older file with its valid signature does not belong to this release either.
     let signature = layout::signature(BINARY);
     case.release.put(&signature, &fs::read(older.path(&signature)).unwrap());
     case.caught(BINARY, &fs::read(older.path(BINARY)).unwrap(), "an older file and its signature");
@@ -185,7 +185,7 @@ fn a_signature_by_another_key_is_caught_and_named() {
     let other = PrivateKey::generate();
     for verb in ["sign", "attest"] {
         if verb == "attest" {
-            // What is signed with the other key is attested with it.
+            // The other key signed and attested consistently.
             assert!(!stranger.verify(&other.public()).is_verified());
         }
         succeeded(&stranger.notary(verb, Some(&KeyFile::new(&other))));
@@ -222,7 +222,7 @@ fn an_attestation_in_place_of_a_signature_is_caught_and_named() {
         let impostor = case.read(&layout::provenance(path));
         case.caught(&layout::signature(path), &impostor, "an attestation in place of a signature");
     }
-    // Signed with the right key, about the right file, but as an image is signed.
+    // Correct key and file, but a signature of the kind for images.
     let digest = signing::sha256(&case.read(BINARY));
     let statement = Statement::new(BINARY, &digest, COSIGN_SIGN, serde_json::json!({}));
     let bundle = Bundle::sign_statement(&case.key, &statement).unwrap().to_json().unwrap();
@@ -288,7 +288,7 @@ fn every_changed_field_of_the_manifest_is_caught_and_named() {
     }
 }
 
-/// The tests above, for what they have not: an ISO, and an image for two architectures.
+/// Covers ISOs and multi-architecture images, which the tests above lack.
 #[test]
 fn whatever_is_done_to_the_maintenance_os_or_its_iso_is_caught_and_named() {
     let mut case = Case::of(Release::signed_with_system);
@@ -356,7 +356,7 @@ fn whatever_is_done_to_the_maintenance_os_or_its_iso_is_caught_and_named() {
     eprintln!("{} cases, all caught", case.cases);
 }
 
-/// Pointers to all values that hold no others.
+/// Collects the JSON pointers of all leaf values.
 fn leaves(value: &Value, place: &str, into: &mut Vec<String>) {
     match value {
         Value::Object(map) => {
@@ -374,7 +374,7 @@ fn leaves(value: &Value, place: &str, into: &mut Vec<String>) {
     }
 }
 
-/// A value of the same type that differs.
+/// Another value of the same type.
 fn other(value: &Value) -> Value {
     match value {
         Value::Bool(b) => (!b).into(),
@@ -386,7 +386,7 @@ fn other(value: &Value) -> Value {
             "package" | "sbom" | "checksums" | "debug" | "iso" => "binary".into(),
             text => format!("{text}x").into(),
         },
-        // null, and empty lists and objects, which leave nothing to change but their type.
+        // null, and empty lists and objects, where only the type can change.
         _ => "something".into(),
     }
 }

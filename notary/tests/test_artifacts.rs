@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Operating systems for tests: they get into their own namespace, and into no release.
+//! Test operating systems are pushed to their own namespace and are never part of a release.
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test that asked for it")]
 
 #[path = "publish/registry.rs"]
@@ -20,7 +20,7 @@ use release::{Channel, TestArtifact, TestArtifacts, layout};
 use signing::PrivateKey;
 use support::{IMAGE, KeyFile, Release, failed, notary, succeeded};
 
-/// An artifact in the new layout `folder`, with these annotations.
+/// Writes an artifact with these annotations to the new layout `folder`.
 fn artifact(folder: &Path, annotations: &[(&str, &str)]) -> Descriptor {
     let layout = Layout::create(folder).unwrap();
     let layer = layout.write_blob("application/x-ms-wim", b"a system".as_slice()).unwrap();
@@ -33,7 +33,7 @@ fn artifact(folder: &Path, annotations: &[(&str, &str)]) -> Descriptor {
     root
 }
 
-/// A folder of test artifacts with one, `windows`.
+/// A folder of test artifacts with one artifact, `windows`.
 fn systems(annotations: &[(&str, &str)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let root = artifact(&folder.path().join("windows"), annotations);
@@ -64,7 +64,7 @@ fn one_without_the_label_goes_nowhere() {
     assert_eq!(registry.state().writes(), 0);
 }
 
-/// Every way to pass one off as part of a release that its files allow.
+/// All ways to include a test artifact in a release folder.
 #[test]
 fn none_is_signed_or_published_as_part_of_a_release() {
     let key = KeyFile::new(&PrivateKey::generate());
@@ -85,7 +85,7 @@ fn none_is_signed_or_published_as_part_of_a_release() {
         assert_eq!(registry.state().writes(), 0);
     };
 
-    // As an image of the release, by its label and by its name.
+    // As a release image, by label and by name.
     for (label, repository) in [(Some(NON_PRODUCTION), IMAGE), (None, "ci/windows")] {
         let release = Release::unsigned(Channel::Stable, "content");
         let annotations: Vec<_> = label.map(|name| (name, "true")).into_iter().collect();
@@ -101,7 +101,7 @@ fn none_is_signed_or_published_as_part_of_a_release() {
         refused(&release, "test artifact");
     }
 
-    // Their record under the name of the other.
+    // Their record under the name release.json.
     let release = Release::unsigned(Channel::Stable, "content");
     let folder = systems(&[(NON_PRODUCTION, "true")]);
     release.put(layout::MANIFEST, &fs::read(folder.path().join(RECORD)).unwrap());

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A registry in memory that writes down every call and fails when it is told to.
-//! OCI distribution specification 1.1, as far as publishing and verifying need it.
+//! An in-memory registry that records requests and injects faults. Implements the OCI distribution
+//! specification 1.1 as far as publishing and verifying need it.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::collections::BTreeMap;
@@ -12,15 +12,15 @@ use oci::Digest;
 use serde_json::{Value, json};
 use test_support::http::{Answer, Reply, Request, Server, answer};
 
-/// Which calls fail, counted from 0 since the last [`Registry::fail`].
+/// Requests to fail, counted from 0 since the last [`Registry::fail`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     None,
-    /// This call is refused.
+    /// This request fails.
     Only(usize),
-    /// This call and all later ones are refused.
+    /// This and all later requests fail.
     From(usize),
-    /// This call and all later ones are never answered.
+    /// This and all later requests get no response.
     Hang(usize),
 }
 
@@ -29,33 +29,33 @@ pub(crate) struct State {
     pub(crate) blobs: BTreeMap<(String, String), Vec<u8>>,
     pub(crate) manifests: BTreeMap<(String, String), (String, Vec<u8>)>,
     pub(crate) tags: BTreeMap<(String, String), String>,
-    /// `METHOD PATH` of each call since the last [`Registry::fail`].
+    /// `METHOD PATH` of each request since the last [`Registry::fail`].
     pub(crate) calls: Vec<String>,
     uploads: usize,
     fault: Option<Fault>,
 }
 
 impl State {
-    /// The tags that name a version: not those that stand for a digest.
+    /// Version tags, without the tags of digests.
     pub(crate) fn versions(&self) -> Vec<String> {
         let named = self.tags.keys().filter(|(_, tag)| !tag.starts_with("sha256-"));
         named.map(|(repository, tag)| format!("{repository}:{tag}")).collect()
     }
 
-    /// Calls that change something.
+    /// Number of write requests.
     pub(crate) fn writes(&self) -> usize {
         self.calls.iter().filter(|c| !c.starts_with("GET ") && !c.starts_with("HEAD ")).count()
     }
 }
 
-/// Serves until the process ends.
+/// A registry that serves until the process ends.
 pub(crate) struct Registry {
     pub(crate) address: String,
     state: Arc<Mutex<State>>,
 }
 
 impl Registry {
-    /// `referrers` says whether it knows the referrers API.
+    /// Starts the registry, with or without the referrers API.
     pub(crate) fn start(referrers: bool) -> Self {
         let state = Arc::<Mutex<State>>::default();
         let shared = state.clone();
@@ -67,7 +67,7 @@ impl Registry {
         self.state.lock().unwrap()
     }
 
-    /// Starts a new record of calls, some of which fail.
+    /// Clears the record of requests and sets the fault to inject.
     pub(crate) fn fail(&self, fault: Fault) {
         let mut state = self.state();
         state.calls.clear();
@@ -75,7 +75,7 @@ impl Registry {
     }
 }
 
-/// Writes the call down and answers it, unless it is one that is never answered.
+/// Records the request and responds, or hangs.
 fn decide(request: &mut Request<'_>, state: &Mutex<State>, referrers: bool) -> Reply {
     let body = request.body();
     let mut state = state.lock().unwrap();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A small release to sign and to tamper with: a binary, a package, an image, their bills of materials.
+//! A small release for tests: a binary, packages, images and their SBOMs.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -29,7 +29,7 @@ pub(crate) const IMAGE: &str = "tools/example";
 pub(crate) const BINARY: &str = "dispatcher_v0.1.0-snapshot.c0ffee_linux_amd64";
 /// The package.
 pub(crate) const PACKAGE: &str = "controller_v0.1.0-snapshot.c0ffee_linux_amd64.tar.gz";
-/// Packages of distributions.
+/// Distribution packages.
 pub(crate) const DEB: &str = "controller_v0.1.0-snapshot.c0ffee_linux_amd64.deb";
 pub(crate) const RPM: &str = "controller_v0.1.0-snapshot.c0ffee_linux_amd64.rpm";
 /// The image of the maintenance OS, for two architectures.
@@ -41,18 +41,18 @@ pub(crate) const DEBUG: &str = "dispatcher_v0.1.0-snapshot.c0ffee_linux_amd64.de
 const COMMIT: &str = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00";
 const VERSION: &str = "0.1.0-snapshot.c0ffee";
 
-/// A release folder in a temporary folder.
+/// A release in a temporary folder.
 pub(crate) struct Release {
     temporary: TempDir,
 }
 
 impl Release {
-    /// A release that nobody has signed; `salt` makes its contents differ from another one's.
+    /// An unsigned release; `salt` varies its content.
     pub(crate) fn unsigned(channel: Channel, salt: &str) -> Self {
         Self::unsigned_for(&[Architecture::Amd64], channel, salt)
     }
 
-    /// The same with an image for each of `architectures`.
+    /// The same, with an image for each of `architectures`.
     pub(crate) fn unsigned_for(
         architectures: &[Architecture],
         channel: Channel,
@@ -63,7 +63,7 @@ impl Release {
         release
     }
 
-    /// A snapshot with the maintenance OS and its ISO beside the rest, signed and attested with `key`.
+    /// A snapshot that includes the maintenance OS and its ISO, signed and attested with `key`.
     pub(crate) fn signed_with_system(key: &PrivateKey, salt: &str) -> Self {
         let release = Self { temporary: tempfile::tempdir().unwrap() };
         let both = [Architecture::Amd64, Architecture::Arm64];
@@ -114,7 +114,7 @@ impl Release {
         verify::folder(self.root(), key, &Policy::default()).unwrap()
     }
 
-    /// Has another implementation verify every bundle of a release that ours verified.
+    /// Verifies every bundle with the reference implementation.
     pub(crate) fn compare_with_oracle(
         &self,
         oracle: impl Fn(&[u8], &Sha256) -> Result<(), String>,
@@ -133,7 +133,7 @@ impl Release {
         found
     }
 
-    /// A copy to tamper with.
+    /// A copy to modify.
     pub(crate) fn copy(&self) -> Self {
         let copy = Self { temporary: tempfile::tempdir().unwrap() };
         for file in self.files() {
@@ -325,7 +325,7 @@ impl KeyFile {
     }
 }
 
-/// `notary` without a key in its environment.
+/// `notary` without keys in its environment.
 pub(crate) fn notary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_notary"));
     command.env_remove("XTASK_SIGNING_KEY");
@@ -350,7 +350,7 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
     Digest::sha256(bytes).hex().to_owned()
 }
 
-/// A bill of materials with what is read of it: what it describes.
+/// An SBOM with the fields that the verifier reads.
 fn document(format: SbomFormat, name: &str, sha256: &str) -> Value {
     match format {
         SbomFormat::CycloneDx => json!({
@@ -390,7 +390,7 @@ fn document(format: SbomFormat, name: &str, sha256: &str) -> Value {
     }
 }
 
-/// An archive like those that are delivered.
+/// A package archive, as in a release.
 fn package(executable: &[u8]) -> Vec<u8> {
     let gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     let mut archive = tar::Builder::new(gzip);
