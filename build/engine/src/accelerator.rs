@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What executes the instructions of a virtual machine, as `--accel` names it.
+//! QEMU accelerators, the values of `--accel`.
 
-/// What carries out a machine's instructions.
+/// A QEMU accelerator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Accelerator {
-    /// The processor, by Linux' KVM.
+    /// Hardware virtualisation by Linux' KVM.
     Kvm,
-    /// QEMU's emulation.
+    /// Software emulation by QEMU.
     Tcg,
 }
 
 impl Accelerator {
-    /// All of them.
+    /// All accelerators.
     pub const ALL: [Self; 2] = [Self::Kvm, Self::Tcg];
 
     /// The value of `--accel`.
@@ -24,12 +24,12 @@ impl Accelerator {
         }
     }
 
-    /// The one that `--accel` names so.
+    /// Parses the value of `--accel`.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|it| it.option() == name)
     }
 
-    /// As people read it.
+    /// Name for output.
     pub fn name(self) -> &'static str {
         match self {
             Self::Kvm => "KVM",

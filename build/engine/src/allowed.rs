@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What a gate's allowlist in `release.toml` excuses, and what it no longer does.
+//! Applies a gate's allowlist in `release.toml` to its findings.
 
 use foundation::finding::Finding;
 
 use crate::outcome::Outcome;
 use crate::workspace::Allowance;
 
-/// The outcome of a gate that found `findings`: what the list excuses is taken out, an entry that
-/// excuses nothing is a finding itself, and `done` is what the table says when nothing is left.
+/// The outcome of a gate: `findings` without the allowed ones, plus a finding for each unused entry
+/// of the allowlist. `done` is the fact for the table when nothing is left.
 pub fn judge(gate: &str, findings: &[Finding], allowances: &[Allowance], done: String) -> Outcome {
     let excuses = |allowance: &Allowance, finding: &Finding| {
         allowance.file == finding.file

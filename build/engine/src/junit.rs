@@ -1,26 +1,25 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Reads the `JUnit` report that nextest writes: how many tests there were and which failed.
+//! Reads the `JUnit` report of nextest: tests, durations, failures.
 //!
-//! Not a reader of XML at large: nextest's writer escapes `<`, `&` and `"` everywhere, so a tag is
-//! what stands between angle brackets. A file of another form yields no tests, which the caller
-//! takes for an error.
+//! Not a general XML parser: nextest escapes `<`, `&` and `"` everywhere, so a tag is the text
+//! between angle brackets. Any other file yields no tests, which the caller reports as an error.
 
 /// A test that was run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Case {
-    /// The binary that holds it, such as `xtask::bin/xtask`.
+    /// Test binary, such as `xtask::bin/xtask`.
     pub suite: String,
-    /// Its path in that binary.
+    /// Path of the test in its binary.
     pub name: String,
-    /// How long it took.
+    /// Duration.
     pub milliseconds: u64,
-    /// What it wrote before it failed; none when it passed.
+    /// Output of a failed test; `None` when it passed.
     pub failure: Option<String>,
 }
 
-/// Every test in the report.
+/// All tests in the report.
 pub fn cases(report: &str) -> Vec<Case> {
     let mut cases = Vec::new();
     for part in report.split("<testcase ").skip(1) {
@@ -41,8 +40,8 @@ pub fn cases(report: &str) -> Vec<Case> {
     cases
 }
 
-/// The report with a `skipped` element in each test that `reason` gives one for, and their number in the
-/// suites. A test that failed stays as it is.
+/// The report with a `skipped` element in each passed test for which `reason` returns a text, and
+/// the number of skipped tests in the suites.
 pub fn mark_skipped<'a>(report: &str, reason: impl Fn(&str, &str) -> Option<&'a str>) -> String {
     let mut suites = report.split("<testsuite ");
     let mut out = suites.next().unwrap_or_default().to_owned();
@@ -65,7 +64,8 @@ pub fn mark_skipped<'a>(report: &str, reason: impl Fn(&str, &str) -> Option<&'a 
     out
 }
 
-/// What follows `<testcase `, with a `skipped` element where `reason` gives one and the test did not fail.
+/// The text after `<testcase `, with a `skipped` element if `reason` returns a text and the test
+/// passed.
 fn mark_case<'a>(case: &str, reason: impl Fn(&str, &str) -> Option<&'a str>) -> Option<String> {
     let (tag, rest) = case.split_once('>')?;
     let (name, suite) = (attribute(tag, "name")?, attribute(tag, "classname")?);
@@ -78,7 +78,7 @@ fn mark_case<'a>(case: &str, reason: impl Fn(&str, &str) -> Option<&'a str>) -> 
     (!failed).then(|| format!("{tag}>{element}{rest}"))
 }
 
-/// `12.034`, in seconds; 0 for what is no such time.
+/// Parses seconds such as `12.034`; 0 if malformed.
 fn milliseconds(time: &str) -> u64 {
     let (whole, part) = time.split_once('.').unwrap_or((time, "0"));
     let part: String = part.chars().chain("000".chars()).take(3).collect();
@@ -89,14 +89,14 @@ fn milliseconds(time: &str) -> u64 {
 fn attribute(tag: &str, name: &str) -> Option<String> {
     let key = format!("{name}=\"");
     let (start, _) = tag.match_indices(&key).find(|(start, _)| {
-        // `name=` is the end of `classname=` too.
+        // `name=` also matches the end of `classname=`.
         tag.get(..*start).is_none_or(|before| before.is_empty() || before.ends_with(' '))
     })?;
     let value = tag.get(start + key.len()..)?.split('"').next()?;
     Some(unescape(value))
 }
 
-/// The entities that XML itself defines (XML 1.0, section 4.6). `&amp;` last, or `&amp;lt;` would
+/// Resolves the predefined entities (XML 1.0, section 4.6). `&amp;` is last, or `&amp;lt;` would
 /// become `<`.
 fn unescape(text: &str) -> String {
     [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&amp;", "&")]
@@ -104,7 +104,7 @@ fn unescape(text: &str) -> String {
         .fold(text.to_owned(), |text, (entity, plain)| text.replace(entity, plain))
 }
 
-/// As the value of an attribute. A control character, which XML 1.0 can't hold, is left out.
+/// Escapes an attribute value and drops control characters, which XML 1.0 cannot contain.
 fn escape(text: &str) -> String {
     let plain: String = text.chars().filter(|it| !it.is_control()).collect();
     [("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("\"", "&quot;")]
@@ -112,7 +112,7 @@ fn escape(text: &str) -> String {
         .fold(plain, |text, (plain, entity)| text.replace(plain, entity))
 }
 
-/// The place of the first panic in what a test wrote: `panicked at FILE:LINE:COLUMN`.
+/// File and line of the first `panicked at FILE:LINE:COLUMN` in a test's output.
 pub fn panic_place(output: &str) -> Option<(String, usize)> {
     output.split("panicked at ").skip(1).find_map(|rest| {
         let place = rest.lines().next()?.trim_end_matches(':');

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Runs steps: plans, order, journal, report, outside programs, and the workspace that they run in.
-//! Nothing here knows a step.
+//! The engine that runs steps: plan, dependency order, journal, report, external programs, and the
+//! workspace model. It knows no concrete step.
 #![forbid(unsafe_code)]
 
 pub mod accelerator;

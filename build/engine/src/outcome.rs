@@ -1,46 +1,46 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! How a step ended: done, with faults, or not run at all and why.
+//! Outcome of a step: done, with findings, or skipped with a reason.
 
 use std::fmt;
 
 use foundation::finding::Finding;
 use serde::Serialize;
 
-/// How a step ended that could do its work or had none.
+/// Outcome of a step that did not fail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// Did its work; the text is one short fact for the table, such as `42 tests`.
+    /// Succeeded; with one short fact for the table, such as `42 tests`.
     Done(String),
-    /// Did its work and found these faults, at least one: the step has failed.
+    /// Completed with at least one finding: the step has failed.
     Found(Vec<Finding>),
-    /// Did its work as far as that was possible here.
+    /// Completed as far as possible here.
     Judged(Judgement),
-    /// Did not run, and why. Never counted as passed.
+    /// Did not run. Never counted as passed.
     Skipped(Skip),
 }
 
-/// What came of work that may be incomplete.
+/// Result of work that may be incomplete.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Judgement {
     /// One short fact for the table, such as `40 passed, 0 failed, 2 skipped`.
     pub fact: String,
-    /// The faults that it found. With one, the step has failed.
+    /// Faults. With at least one, the step has failed.
     pub findings: Vec<Finding>,
-    /// What it could not judge here. With one, the step is incomplete.
+    /// What could not be checked here. With at least one, the step is incomplete.
     pub gaps: Vec<Gap>,
-    /// Whether gaps are the purpose of the step, so that they are listed and nothing more.
+    /// Whether reporting gaps is the purpose of the step, so that they are only listed.
     pub expected: bool,
 }
 
-/// A part of its work that a step could not do here.
+/// A part of a step's work that was not possible here.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Gap {
-    /// What was not judged, and why.
+    /// What was not checked, and why.
     pub problem: String,
-    /// The command that changes it, or what to do.
+    /// A command or an instruction.
     pub fix: String,
 }
 
@@ -54,31 +54,31 @@ impl fmt::Display for Gap {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum Skip {
-    /// A program that it needs is not there, or too old.
+    /// A required program is missing or too old.
     MissingTool {
-        /// What is wrong: `podman is not installed`.
+        /// The problem, such as `podman is not installed`.
         tool: String,
         /// The command that installs it.
         fix: String,
     },
-    /// What it compares with can't be read here.
+    /// The data to compare with cannot be read here.
     Unable(Gap),
-    /// There is nothing for it to do here, and that is as it should be.
+    /// There is nothing to do, as intended.
     NotApplicable {
-        /// Why, as half a sentence: `no image is declared in release.toml`.
+        /// The reason, such as `no image is declared in release.toml`.
         why: String,
     },
-    /// A step that it comes after failed or did not run.
+    /// A dependency failed or did not run.
     Upstream {
-        /// That step.
+        /// The dependency.
         step: String,
     },
-    /// The run was stopped before its turn came.
+    /// The run was stopped before the step started.
     Stopped,
 }
 
 impl Skip {
-    /// Whether the step had work that it could not do on this machine.
+    /// Whether the step applies but could not run on this host.
     pub fn could_not_run(&self) -> bool {
         matches!(self, Self::MissingTool { .. } | Self::Unable(_))
     }

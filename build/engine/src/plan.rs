@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A plan as data: what a step would run, read and write.
+//! A step's plan as data: actions, inputs and outputs.
 
 use std::path::{Path, PathBuf};
 
@@ -9,93 +9,92 @@ use foundation::command::Command;
 use release::Architecture;
 use serde::Serialize;
 
-/// What a step would do, in order, with everything that decides its result and all that it leaves.
+/// The plan of a step: its actions in order, all inputs that decide its result, and all outputs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Plan {
-    /// In the order in which they happen.
+    /// Actions in order.
     pub actions: Vec<Action>,
-    /// Everything that the result depends on: with all of it unchanged, so is the result.
+    /// Inputs. The same inputs give the same result.
     pub reads: Vec<Input>,
-    /// Files and folders that it leaves, relative to the root. When they are as the step left
-    /// them, a run that goes on after a stop does not repeat the step.
+    /// Output files and folders, relative to the root. A resumed run skips the step while they are
+    /// unchanged.
     pub writes: Vec<PathBuf>,
 }
 
-/// One thing that a step does.
+/// One action of a step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
-    /// Runs a program.
+    /// Runs an external program.
     Command(Command),
-    /// Does something itself; the text is an imperative, such as `write SHA256SUMS`.
+    /// Runs xtask's own code; the text is an imperative, such as `write SHA256SUMS`.
     Native(String),
 }
 
-/// Something that decides a step's result. Each kind knows how to become part of a key.
+/// An input that decides a step's result. Each kind contributes to keys in its own way.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Input {
-    /// The source: every file that Git tracks or would, below the folder; `""` is all of them.
+    /// Source files below the folder (tracked by Git, or untracked and not ignored); `""` for all.
     Source(PathBuf),
-    /// A file or folder that is no source, such as an earlier step's output, relative to the root.
+    /// A file or folder that is not source, such as an earlier step's output, relative to the root.
     Path(PathBuf),
-    /// A program: its version decides.
+    /// A program, by its version.
     Tool(&'static str),
-    /// A variable of the environment: its value decides (only its digest is ever kept).
+    /// An environment variable, by its value (only its digest is stored).
     Env(&'static str),
-    /// What the step found out while it planned, such as the commit that it compares with: the
-    /// name of the fact, and the fact.
+    /// A fact determined while planning, such as the commit to compare with: name and value.
     Fact(&'static str, String),
-    /// The day, in UTC: what is asked of the world outside changes with it.
+    /// The current day in UTC: for data from the network, which changes with time.
     Day,
-    /// `release.json` as the steps before left it.
+    /// `release.json` as written by earlier steps.
     Manifest,
 }
 
-/// Something that has to be there before a run starts.
+/// A prerequisite that is checked before a run starts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Need {
-    /// A program, by its name in the catalogue of tools.
+    /// A required program, by its name in the catalogue of tools.
     Tool(&'static str),
-    /// A program that the step does without, with less to show for it.
+    /// An optional program; without it the step does less.
     Wanted(&'static str),
     /// A program without which tests are skipped.
     Test(&'static str),
     /// Free space below `target/`, in bytes.
     Space(u64),
-    /// That programs of this architecture run here, if only in an emulator.
+    /// Programs of this architecture can run here, natively or emulated.
     Runs(Architecture),
 }
 
 impl Plan {
-    /// A plan that does nothing yet.
+    /// An empty plan.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Then run `command`.
+    /// Appends `command`.
     #[must_use]
     pub fn command(mut self, command: Command) -> Self {
         self.actions.push(Action::Command(command));
         self
     }
 
-    /// Then do `what` without another program.
+    /// Appends an action of xtask's own code.
     #[must_use]
     pub fn native(mut self, what: impl Into<String>) -> Self {
         self.actions.push(Action::Native(what.into()));
         self
     }
 
-    /// The result depends on `input`.
+    /// Adds an input.
     #[must_use]
     pub fn reads(mut self, input: Input) -> Self {
         self.reads.push(input);
         self
     }
 
-    /// Leaves `path`, relative to the root.
+    /// Adds an output, relative to the root.
     #[must_use]
     pub fn writes(mut self, path: impl AsRef<Path>) -> Self {
         self.writes.push(path.as_ref().to_owned());

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What has to be there before the first step starts: all that is missing at once, each with its
-//! fix.
+//! Checks the prerequisites of all steps before the first one starts, and reports everything that
+//! is missing at once, each with its fix.
 
 use std::collections::BTreeMap;
 
@@ -13,23 +13,23 @@ use crate::plan::Need;
 use crate::run::Run;
 use crate::step::Step;
 
-/// Something that is not there.
+/// A missing prerequisite.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lack {
-    /// What.
+    /// The prerequisite.
     pub need: Need,
-    /// What is wrong.
+    /// The problem.
     pub problem: String,
-    /// What to do about it.
+    /// How to fix it.
     pub fix: String,
     /// The steps that need it.
     pub steps: Vec<&'static str>,
 }
 
-/// Everything that `steps` can't do without and that is missing.
+/// All missing prerequisites of `steps`.
 ///
 /// # Errors
-/// When the disk can't be asked for its space.
+/// When the free disk space cannot be determined.
 pub fn check(run: &Run, steps: impl IntoIterator<Item = &'static dyn Step>) -> Result<Vec<Lack>> {
     let mut users: BTreeMap<Need, Vec<&'static str>> = BTreeMap::new();
     for step in steps {
@@ -54,7 +54,7 @@ pub fn check(run: &Run, steps: impl IntoIterator<Item = &'static dyn Step>) -> R
     Ok(lacks)
 }
 
-/// The fault when the disk with `target` has fewer than `bytes` left for us.
+/// The problem and fix when `target` has fewer than `bytes` available.
 fn space(run: &Run, bytes: u64) -> Result<Option<(String, String)>> {
     let root = run.workspace.root();
     let disk = rustix::fs::statvfs(root)

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What people see while a run goes on, as cargo shows it: on standard error, in colour and with a
-//! line that changes on a terminal, plain lines in a pipe.
+//! Progress output in cargo's style on standard error: colours and a live line on a terminal, plain
+//! lines otherwise.
 
 use std::io::{IsTerminal as _, Write as _, stderr};
 use std::sync::{Mutex, PoisonError};
 
-/// Cargo's colours and their end (ECMA-48, section 8.3.117).
+/// Cargo's colours (ECMA-48, section 8.3.117).
 const GREEN: &str = "\x1b[1;32m";
 const RED: &str = "\x1b[1;31m";
 const YELLOW: &str = "\x1b[1;33m";
 const CYAN: &str = "\x1b[1;36m";
 const PLAIN: &str = "\x1b[0m";
-/// Back to the start of the line, and empty it.
+/// Returns to the start of the line and clears it.
 const ERASE: &str = "\r\x1b[K";
 
-/// Shows what happens.
+/// Prints progress.
 pub struct Ui {
     colour: bool,
     live: bool,
@@ -25,7 +25,7 @@ pub struct Ui {
 }
 
 impl Ui {
-    /// For this process's standard error. `verbose` leaves no room for a line that changes.
+    /// For standard error. `verbose` disables the live line.
     pub fn new(verbose: bool) -> Self {
         let terminal = stderr().is_terminal();
         let env = |name: &str| std::env::var(name).unwrap_or_default();
@@ -38,49 +38,49 @@ impl Ui {
         Self { colour, live, shown: Mutex::new(false) }
     }
 
-    /// Something went well, or is under way.
+    /// Prints progress or success.
     pub fn status(&self, verb: &str, text: &str) {
         self.verb(GREEN, verb, text);
     }
 
-    /// Something went wrong.
+    /// Prints a failure.
     pub fn status_bad(&self, verb: &str, text: &str) {
         self.verb(RED, verb, text);
     }
 
-    /// Something did not happen.
+    /// Prints a skip.
     pub fn status_doubtful(&self, verb: &str, text: &str) {
         self.verb(YELLOW, verb, text);
     }
 
-    /// A fault, over as many lines as it takes.
+    /// Prints an error, possibly multi-line.
     pub fn error(&self, text: &str) {
         self.print(&format!("{}: {text}\n", self.paint(RED, "error")));
     }
 
-    /// Something to think about.
+    /// Prints a warning.
     pub fn warn(&self, text: &str) {
         self.print(&format!("{}: {text}\n", self.paint(YELLOW, "warning")));
     }
 
-    /// Whether there is a line that changes.
+    /// Whether the live line is enabled.
     pub fn is_live(&self) -> bool {
         self.live
     }
 
-    /// The line that changes, on a terminal alone.
+    /// Updates the live line; no effect without a terminal.
     pub fn live(&self, text: &str) {
         if !self.live {
             return;
         }
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        // A line that wraps could not be erased.
+        // A wrapped line cannot be erased.
         let text: String = text.chars().take(65).collect();
         write(&format!("{ERASE}{} {text}", self.paint(CYAN, &format!("{:>12}", "Running"))));
         *shown = true;
     }
 
-    /// Takes the line that changes away.
+    /// Erases the live line.
     pub fn clear(&self) {
         self.print("");
     }
@@ -100,12 +100,12 @@ impl Ui {
     }
 }
 
-/// Shows a piece of a log as it comes.
+/// Prints a piece of a log.
 pub(crate) fn passthrough(text: &str) {
     write(text);
 }
 
-/// A closed terminal must not end a run.
+/// Errors are ignored: a closed terminal must not end a run.
 fn write(text: &str) {
     drop(stderr().lock().write_all(text.as_bytes()));
 }

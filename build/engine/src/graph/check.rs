@@ -1,46 +1,46 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Names and edges, refused where they make no order.
+//! Validates the graph of steps: unique names, known dependencies, no cycles.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// A name and the names that come before it.
+/// A node and its dependencies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    /// Unique in its graph.
+    /// Unique in the graph.
     pub name: String,
-    /// What has to end well first.
+    /// Names of nodes that have to succeed first.
     pub after: Vec<String>,
 }
 
-/// A graph that has an order: every name is known, none comes twice, and none comes before itself.
+/// A validated dependency graph: names are unique, dependencies exist, and there is no cycle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Graph {
     names: Vec<String>,
-    /// For each node the nodes that it comes after, sorted, each once.
+    /// Dependencies of each node, sorted and deduplicated.
     after: Vec<Vec<usize>>,
 }
 
-/// Why nodes make no graph.
+/// Why nodes are not a valid graph.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GraphError {
     /// Two nodes have this name.
     Duplicate(String),
-    /// A node comes after one that does not exist.
+    /// A node depends on one that does not exist.
     Unknown {
-        /// The node that names it.
+        /// The node.
         node: String,
-        /// The name that no node has.
+        /// Its unknown dependency.
         after: String,
     },
-    /// These nodes wait for each other, each for the next and the last for the first.
+    /// A dependency cycle: each node depends on the next, the last on the first.
     Cycle(Vec<String>),
 }
 
 impl Graph {
-    /// Checks names and edges.
+    /// Validates nodes and dependencies.
     pub fn new(nodes: Vec<Node>) -> Result<Self, GraphError> {
         let mut index = BTreeMap::new();
         for (number, node) in nodes.iter().enumerate() {
@@ -70,22 +70,23 @@ impl Graph {
         }
     }
 
-    /// How many nodes there are.
+    /// Number of nodes.
     pub fn len(&self) -> usize {
         self.names.len()
     }
 
-    /// The name of a node; empty for a number that is none.
+    /// The name of a node; empty if out of range.
     pub fn name(&self, node: usize) -> &str {
         self.names.get(node).map_or("", String::as_str)
     }
 
-    /// The nodes that `node` comes after.
+    /// The dependencies of `node`.
     pub fn after(&self, node: usize) -> &[usize] {
         self.after.get(node).map_or(&[], Vec::as_slice)
     }
 
-    /// Takes away nodes that come after nothing, again and again; what is left runs in a circle.
+    /// Removes nodes without dependencies repeatedly (Kahn's algorithm); what is left contains a
+    /// cycle.
     fn cycle(&self) -> Option<Vec<String>> {
         let mut left: Vec<bool> = vec![true; self.len()];
         let waits = |node: usize, left: &[bool]| {
@@ -103,7 +104,8 @@ impl Graph {
                 break;
             }
         }
-        // Every node that is left waits for one that is left: follow them until one comes again.
+        // Every node that is left has a dependency that is left: following them reaches a node
+        // twice.
         let mut path: Vec<usize> = Vec::new();
         let mut node = left.iter().position(|it| *it)?;
         loop {
@@ -181,8 +183,8 @@ mod tests {
     }
 
     proptest! {
-        /// A graph is refused exactly when following its edges for as many steps as there are
-        /// nodes is possible.
+        /// A graph is rejected exactly when its edges allow a walk of as many steps as there are
+        /// nodes.
         #[test]
         fn refuses_exactly_the_cycles(edges in prop::collection::vec((0_usize..8, 0_usize..8), 0..20)) {
             let nodes = (0..8)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Threads for a schedule: each node runs on one of its own, the caller hears of everything in turn.
+//! Runs a schedule on threads: one per running node; events go to the caller's thread.
 
 use std::any::Any;
 use std::num::NonZeroUsize;
@@ -14,43 +14,43 @@ use anyhow::{Result, anyhow};
 use super::check::Graph;
 use super::schedule::{Next, Schedule};
 
-/// How often the caller hears that time goes by.
+/// Interval of [`Event::Tick`].
 const TICK: Duration = Duration::from_millis(200);
 
-/// What the caller hears, on its own thread.
+/// An event, delivered on the caller's thread.
 pub(super) enum Event<T> {
     /// The node is about to run.
     Start(usize),
-    /// The node ran and gave this.
+    /// The node has returned this.
     End(usize, T),
-    /// The node will not run because the other ended badly.
+    /// The node will not run because a dependency failed.
     Skip {
-        /// The node that will not run.
+        /// The skipped node.
         node: usize,
-        /// One that it comes after.
+        /// The failed dependency.
         because: usize,
     },
     /// The node will not run because the run was stopped.
     Drop(usize),
-    /// Time goes by while nodes run.
+    /// Periodic event while nodes run.
     Tick,
 }
 
-/// What the caller wants after an event.
+/// The caller's reaction to an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// What depends on nothing bad goes on. After an `End`, the node counts as good.
+    /// Continue. After an `End`, the node counts as succeeded.
     Good,
-    /// After an `End`: the node counts as bad.
+    /// After an `End`: the node counts as failed.
     Bad,
-    /// Nothing else is started; what runs comes to its end. The node counts as bad.
+    /// Start nothing else and wait for running nodes. The node counts as failed.
     Stop,
 }
 
-/// Runs `work` for every node of `graph` in order, `limit` of them at the same time at most.
+/// Runs `work` for every node of `graph` in dependency order, at most `limit` at the same time.
 ///
 /// # Errors
-/// The first error of `hear`, once all running nodes have ended.
+/// The first error of `hear`, after all running nodes have ended.
 pub(super) fn execute<T: Send>(
     graph: &Graph,
     limit: NonZeroUsize,
@@ -101,7 +101,7 @@ pub(super) fn execute<T: Send>(
                     Err(RecvTimeoutError::Timeout) => {
                         tell(&mut schedule, Event::Tick);
                     }
-                    // `sender` lives as long as this loop.
+                    // Unreachable: `sender` outlives this loop.
                     Err(RecvTimeoutError::Disconnected) => break,
                 },
                 Next::End => break,
@@ -111,7 +111,7 @@ pub(super) fn execute<T: Send>(
     failure.map_or(Ok(()), Err)
 }
 
-/// What a panic said.
+/// The message of a panic.
 fn message(panic: &(dyn Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()
@@ -137,7 +137,7 @@ mod tests {
         Graph::new(nodes.iter().map(node).collect()).unwrap()
     }
 
-    /// Runs `work` and gives back what was heard, ticks aside.
+    /// Runs `work` and returns the events, without ticks.
     fn heard(
         graph: &Graph,
         limit: usize,
@@ -194,7 +194,7 @@ mod tests {
         heard(&graph, 3, |_| {
             let running = now.fetch_add(1, Ordering::SeqCst) + 1;
             most.fetch_max(running, Ordering::SeqCst);
-            // Nobody passes until three are here: fewer at a time would never end.
+            // The barrier needs three nodes at the same time: with fewer the test would hang.
             pair.wait();
             now.fetch_sub(1, Ordering::SeqCst);
             Ok(())

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What happened in a run, written down as it happens: one JSON document a line, each on the disk
-//! before the next thing begins.
+//! Journal of a run: one JSON document per line, synced to disk before the next event.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
@@ -12,45 +11,45 @@ use anyhow::{Context as _, Result};
 use foundation::atomic;
 use serde::{Deserialize, Serialize};
 
-/// One line of a journal.
+/// A journal record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "snake_case")]
 pub(super) enum Record {
-    /// A run began, or went on.
+    /// A run was started or resumed.
     Opened,
-    /// A step began.
+    /// A step started.
     Started {
-        /// The step.
+        /// Step name.
         step: String,
     },
     /// A step ended.
     Ended {
-        /// The step.
+        /// Step name.
         step: String,
-        /// Whether those that come after it could run.
+        /// Whether its dependents may run.
         good: bool,
-        /// The fact in the table.
+        /// Fact for the table.
         fact: String,
-        /// Digest of what it wrote; see [`foundation::tree::digest`].
+        /// Digest of the step's outputs; see [`foundation::tree::digest`].
         wrote: String,
-        /// How long it took.
+        /// Duration.
         milliseconds: u64,
     },
-    /// Every step ended well: the next run begins anew.
+    /// Every step succeeded: the next run starts from scratch.
     Closed,
 }
 
-/// The journal of one run, open at its end.
+/// The journal of one run, open for appending.
 pub(super) struct Journal {
     file: File,
 }
 
 impl Journal {
-    /// Opens `path` and gives the records of a run that did not come to a good end, and with `closed`
-    /// those of one that did; otherwise the journal begins anew.
+    /// Opens `path` and returns the records of an unfinished run, with `closed` also those of a
+    /// successful one; otherwise truncates the journal.
     ///
-    /// A line that was not written to its end (the power failed) is cut off, and with it anything
-    /// after the first line that is no record.
+    /// A line without its end (power failure) is truncated, and so is everything from the first
+    /// invalid record on.
     pub(super) fn open(path: &Path, closed: bool) -> Result<(Self, Vec<Record>)> {
         let context = || format!("cannot open the journal {}", path.display());
         if let Some(folder) = path.parent() {
@@ -79,17 +78,17 @@ impl Journal {
         Ok((journal, records))
     }
 
-    /// Adds a record; it is on the disk when this returns.
+    /// Appends a record and syncs it to disk.
     pub(super) fn add(&mut self, record: &Record) -> Result<()> {
         let mut line = serde_json::to_vec(record)?;
         line.push(b'\n');
-        // In one call, so that a kill leaves the line whole or, after a power failure, cut.
+        // A single write: a kill leaves the whole line or nothing; a power failure may cut it.
         self.file.write_all(&line).context("cannot write the journal")?;
         self.file.sync_data().context("cannot write the journal")
     }
 }
 
-/// The records at the start of `bytes`, and how many bytes they take.
+/// The valid records at the start of `bytes`, and their length.
 fn parse(bytes: &[u8]) -> (Vec<Record>, u64) {
     let mut records = Vec::new();
     let mut whole = 0;

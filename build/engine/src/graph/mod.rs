@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Steps in a graph: checked before anything runs, parallel within a limit, journalled so that a
-//! run that was stopped goes on, and reported.
+//! Runs steps as a dependency graph: validated first, in parallel, journalled so that a stopped run
+//! can be resumed, and reported.
 //!
-//! [`check`] and [`schedule`] are pure; [`execute`] adds threads, [`journal`] adds a file, and
-//! [`mod@run`] puts steps into them.
+//! [`check`] and [`schedule`] are pure; [`execute`] adds threads, [`journal`] a file, and
+//! [`mod@run`] the steps.
 
 mod check;
 mod execute;
@@ -24,11 +24,11 @@ pub use self::preview::Preview;
 pub use self::report::Report;
 pub use self::run::{graph, run};
 
-/// A step and the steps that it comes after.
+/// A step and its dependencies.
 #[derive(Clone, Copy)]
 pub struct Stage {
-    /// What runs.
+    /// The step.
     pub step: &'static dyn Step,
-    /// The names of what has to end well first.
+    /// Names of the steps that have to succeed first.
     pub after: &'static [&'static str],
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The plan of a pipeline, for people and as JSON. What runs is exactly that.
+//! Prints the plan of a pipeline as text or JSON (`--dry-run`).
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ use super::Stage;
 use crate::plan::{Action, Input, Need, Plan};
 use crate::run::Run;
 
-/// What a pipeline would do.
+/// The plan of a pipeline.
 #[derive(Debug, Serialize)]
 pub struct Preview {
     title: String,
@@ -24,7 +24,7 @@ pub struct Preview {
     steps: Vec<Planned>,
 }
 
-/// What one step would do.
+/// The plan of one step.
 #[derive(Debug, Serialize)]
 struct Planned {
     name: &'static str,
@@ -32,15 +32,15 @@ struct Planned {
     after: &'static [&'static str],
     needs: Vec<Need>,
     plan: Plan,
-    /// The commands as they can be pasted.
+    /// Commands in shell syntax.
     lines: Vec<String>,
 }
 
 impl Preview {
-    /// Plans `stages` without doing any of it.
+    /// Plans `stages` without side effects.
     ///
     /// # Errors
-    /// When they make no order, or a step can't plan.
+    /// When the graph is invalid, or a step cannot plan.
     pub fn new(pipeline: &str, stages: &[Stage], run: &Run) -> Result<Self> {
         super::graph(stages)?;
         let plan = |stage: &Stage| {
@@ -65,7 +65,7 @@ impl Preview {
         })
     }
 
-    /// As people read it.
+    /// Text form.
     pub fn text(&self) -> String {
         let mut out = format!("{} {}: {}\n", self.title, self.version, self.pipeline);
         for step in &self.steps {
@@ -96,7 +96,7 @@ impl Preview {
 }
 
 fn push(out: &mut String, key: &str, value: &str) {
-    // Writing into a String has no way to fail.
+    // Writing to a String cannot fail.
     let _infallible = writeln!(out, "{key:9} {value}");
 }
 

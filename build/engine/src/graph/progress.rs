@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What is shown while steps run: on a terminal one line that changes, in a pipe a line when a step
-//! starts and one each minute, so that a log shows what a silent run is waiting for.
+//! Progress of running steps: a live line on a terminal; without a terminal, a line when a step
+//! starts and a heartbeat each minute that names what is running.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use foundation::text::seconds;
 
-/// How often a pipe shows what is running.
+/// Heartbeat interval without a terminal.
 const HEARTBEAT: Duration = Duration::from_mins(1);
 
-/// The running steps of a graph of `total`, and when they started, as times since the start of the run.
+/// Running steps of `total`, with their start times relative to the start of the run.
 pub(super) struct Progress {
     total: usize,
     ended: usize,
@@ -21,29 +21,29 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Nothing has started.
+    /// Creates progress for `total` steps.
     pub(super) fn new(total: usize) -> Self {
         Self { total, ended: 0, running: BTreeMap::new(), next: HEARTBEAT }
     }
 
-    /// The step `node` starts.
+    /// Records the start of step `node`.
     pub(super) fn start(&mut self, node: usize, name: &str, now: Duration) {
         self.running.insert(node, (name.to_owned(), now));
     }
 
-    /// The step `node` has ended, or will not run.
+    /// Records that step `node` has ended or is skipped.
     pub(super) fn end(&mut self, node: usize) {
         self.running.remove(&node);
         self.ended += 1;
     }
 
-    /// `3/7: lint, test (12.0 s)`.
+    /// Live line, such as `3/7: lint, test (12.0 s)`.
     pub(super) fn line(&self, now: Duration) -> String {
         let names: Vec<_> = self.running.values().map(|(name, _)| name.as_str()).collect();
         format!("{}/{}: {} ({})", self.ended, self.total, names.join(", "), text(now))
     }
 
-    /// `3/7: lint since 12.0 s, test since 3 m 00 s`, once a minute.
+    /// Heartbeat, such as `3/7: lint since 12.0 s, test since 3 m 00 s`, once a minute.
     pub(super) fn heartbeat(&mut self, now: Duration) -> Option<String> {
         if now < self.next || self.running.is_empty() {
             return None;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What came of a run: a table for people, a document for programs, an exit code for shells.
+//! Report of a run: a table, a JSON document, and the exit code.
 
 mod files;
 mod junit;
@@ -16,92 +16,92 @@ use serde::Serialize;
 
 use crate::outcome::{Gap, Skip};
 
-/// What came of a run.
+/// Report of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// The pipeline.
+    /// Name of the pipeline.
     pub pipeline: String,
-    /// The version that it built.
+    /// Version that was built.
     pub version: String,
-    /// The commit that it built from.
+    /// Commit that was built.
     pub commit: String,
-    /// A gate that could not run counts as failed.
+    /// Whether a gate that could not run counts as failed.
     pub strict: bool,
-    /// The steps in the order of the pipeline.
+    /// Steps in pipeline order.
     pub steps: Vec<Row>,
-    /// The longest way through the graph: no number of jobs makes the run shorter.
+    /// Duration of the graph's critical path, the minimum with any number of jobs.
     pub critical_path_milliseconds: u64,
-    /// How long the run took.
+    /// Duration of the run.
     pub milliseconds: u64,
 }
 
-/// One step.
+/// Result of one step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Row {
-    /// The step.
+    /// Step name.
     pub step: String,
-    /// How it ended.
+    /// Verdict.
     pub verdict: Verdict,
-    /// How long it took.
+    /// Duration.
     pub milliseconds: u64,
-    /// Its log, if it ran.
+    /// Path of its log, if it ran.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
 }
 
-/// How a step of a run ended.
+/// Result of a step in a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Verdict {
-    /// It did its work.
+    /// The step succeeded.
     Done {
         /// One short fact.
         fact: String,
     },
-    /// It did its work in an earlier run that was stopped, and that work is still there.
+    /// The step succeeded in an earlier run that was stopped, and its outputs are unchanged.
     Kept {
         /// One short fact.
         fact: String,
     },
-    /// A gate whose inputs are as they were when it last ended well.
+    /// A gate whose inputs are unchanged since it last passed.
     Unchanged {
         /// One short fact.
         fact: String,
-        /// When that was, by RFC 3339 in UTC.
+        /// Time of that run, RFC 3339 in UTC.
         since: String,
     },
-    /// It did its work but for some of it.
+    /// The step succeeded for a part of its work.
     Incomplete {
         /// One short fact.
         fact: String,
-        /// What it could not judge.
+        /// The parts that could not be checked.
         gaps: Vec<Gap>,
-        /// Whether that is what it ran for: it counts as done then.
+        /// Whether reporting gaps is the purpose of the step: it then counts as done.
         expected: bool,
     },
-    /// It did its work and found faults.
+    /// The step completed and found faults.
     Found {
-        /// All of them.
+        /// All findings.
         findings: Vec<Finding>,
-        /// One short fact, where the step has more to report than their number.
+        /// One short fact, where the step reports more than the number of findings.
         #[serde(skip_serializing_if = "String::is_empty")]
         fact: String,
     },
-    /// It could not do its work.
+    /// The step failed.
     Failed {
-        /// Why, over several lines.
+        /// Error message with its causes, multi-line.
         error: String,
     },
-    /// It did not run.
+    /// The step did not run.
     Skipped {
-        /// Why.
+        /// The reason.
         #[serde(flatten)]
         skip: Skip,
     },
 }
 
 impl Verdict {
-    /// Whether those that come after it may run.
+    /// Whether dependents may run.
     pub fn good(&self) -> bool {
         matches!(
             self,
@@ -113,12 +113,12 @@ impl Verdict {
         )
     }
 
-    /// Whether it was begun in this run.
+    /// Whether the step ran in this run.
     pub(super) fn ran(&self) -> bool {
         !matches!(self, Self::Skipped { .. } | Self::Kept { .. } | Self::Unchanged { .. })
     }
 
-    /// The fact, where there is one.
+    /// The fact, if there is one.
     pub(super) fn fact(&self) -> String {
         match self {
             Self::Done { fact }
@@ -141,7 +141,7 @@ impl Verdict {
         }
     }
 
-    /// The rest of the line in the table.
+    /// Last column of the table.
     fn note(&self) -> String {
         match self {
             Self::Kept { fact } if fact.is_empty() => "finished in an earlier run".to_owned(),
@@ -160,15 +160,15 @@ impl Verdict {
     }
 }
 
-/// How many steps ended in which way.
+/// Number of steps by result.
 #[derive(Debug, Default)]
 struct Counts {
     failed: usize,
-    /// Gates that could not run here. Without its program, another step than a gate stops the run.
+    /// Gates that could not run. Any other step with a missing program stops the run.
     gates: usize,
-    /// Steps that did only a part of their work.
+    /// Steps that completed only a part of their work.
     incomplete: usize,
-    /// Other steps that did not run although they had work.
+    /// Other steps that did not run although they apply.
     steps: usize,
 }
 
@@ -190,7 +190,7 @@ impl Report {
         counts
     }
 
-    /// The outcome of a step in one word, and the rest of its line in the table.
+    /// One word and last column of a step in the table.
     fn told(&self, row: &Row) -> (&'static str, String) {
         match &row.verdict {
             Verdict::Skipped { skip } if skip.could_not_run() && self.strict => {
@@ -200,7 +200,7 @@ impl Report {
         }
     }
 
-    /// 0 done, 1 a step failed or the run was stopped, 3 done but something did not run.
+    /// Exit code: 0 done, 1 a step failed or the run was stopped, 3 done but something did not run.
     pub fn exit_code(&self) -> u8 {
         let stopped = |row: &Row| row.verdict == Verdict::Skipped { skip: Skip::Stopped };
         match self.counts() {
@@ -210,19 +210,19 @@ impl Report {
         }
     }
 
-    /// Whether nothing is left that the same command could go on with.
+    /// Whether a rerun of the same command has nothing to resume.
     pub(super) fn ended_well(&self) -> bool {
         self.exit_code() != 1
     }
 
-    /// The table, and below it one line that sums up.
+    /// The table and a summary line.
     pub fn table(&self) -> String {
         let width = self.steps.iter().map(|row| row.step.len()).max().unwrap_or(0).max(4);
         let mut out = format!("{:width$}  {:7}  {:>8}  note\n", "step", "outcome", "time");
         for row in &self.steps {
             let time = if row.verdict.ran() { seconds(row.milliseconds) } else { String::new() };
             let (word, note) = self.told(row);
-            // Writing into a String has no way to fail.
+            // Writing to a String cannot fail.
             let _infallible = writeln!(out, "{:width$}  {word:7}  {time:>8}  {note}", row.step);
         }
         let mut out = out.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
@@ -232,7 +232,7 @@ impl Report {
         format!("{out}\n\n{}\n", self.summary())
     }
 
-    /// What steps could not judge here, each with its step.
+    /// Gaps, each with its step.
     fn gaps(&self) -> impl Iterator<Item = (&str, &Gap)> {
         self.steps.iter().flat_map(|row| {
             let gaps = match &row.verdict {

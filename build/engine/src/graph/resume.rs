@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Which steps of a run that was stopped need not run again.
+//! Decides which steps of a stopped run need not run again.
 
 use std::collections::BTreeMap;
 
 use super::check::Graph;
 use super::journal::Record;
 
-/// The nodes that have ended well and whose work is still there, each with its fact.
+/// Nodes that succeeded in the journal and whose outputs are unchanged, each with its fact.
 ///
-/// `intact` tells whether what a node wrote still has the digest that the journal holds. A node
-/// that comes after one that runs again runs again too.
+/// `intact` checks a node's outputs against the digest in the journal. A node with a dependency
+/// that runs again runs again too.
 pub(super) fn kept(
     graph: &Graph,
     records: &[Record],
@@ -20,7 +20,8 @@ pub(super) fn kept(
     let mut ended: BTreeMap<&str, (&str, &str)> = BTreeMap::new();
     for record in records {
         match record {
-            // It began to write once more, and whether it got to the end is for a later record.
+            // The step started again, so its earlier result is void; a later record may complete
+            // it.
             Record::Started { step } => drop(ended.remove(step.as_str())),
             Record::Ended { step, good: true, fact, wrote, .. } => {
                 ended.insert(step, (fact, wrote));
@@ -29,7 +30,7 @@ pub(super) fn kept(
         }
     }
     let mut kept = BTreeMap::new();
-    // Each round adds the nodes whose predecessors were added before.
+    // Each round adds nodes whose dependencies were added before.
     loop {
         let before = kept.len();
         for node in 0..graph.len() {
@@ -99,8 +100,8 @@ mod tests {
     }
 
     proptest! {
-        /// A run is killed again and again, each time after some records and in the middle of one;
-        /// each time exactly those steps are kept whose end was written down.
+        /// A run is killed repeatedly, each time after some records and in the middle of one; each
+        /// time exactly the steps with a complete `Ended` record are kept.
         #[test]
         fn never_repeats_finished_and_never_skips_unfinished(
             length in 1_usize..8,
@@ -128,7 +129,7 @@ mod tests {
                         journal.add(&record).unwrap();
                         let after = fs::metadata(&path).unwrap().len();
                         if lives == 0 && torn > 0 {
-                            // The power failed before the whole line was on the disk.
+                            // Power failure in the middle of a line.
                             let cut = after.saturating_sub(torn as u64).max(before);
                             fs::File::options().write(true).open(&path).unwrap().set_len(cut).unwrap();
                         } else if finishes {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Runs the steps of a pipeline: journalled, shown while they run, and reported at the end.
+//! Runs the steps of a pipeline with journal, progress and report.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -25,17 +25,17 @@ use crate::plan::{Input, Need};
 use crate::run::Run;
 use crate::ui::Ui;
 
-/// What a step gave: how it ended, what it wrote, and how long it took.
+/// Result of a step: verdict, digest of its outputs, duration.
 struct Ended {
     verdict: Verdict,
     wrote: String,
     milliseconds: u64,
 }
 
-/// The steps of a pipeline by their names and edges.
+/// Builds the dependency graph of a pipeline.
 ///
 /// # Errors
-/// When they make no order; nothing has run then.
+/// When the graph is invalid; nothing has run then.
 pub fn graph(stages: &[Stage]) -> Result<Graph> {
     let nodes = stages.iter().map(|stage| Node {
         name: stage.step.name().to_owned(),
@@ -44,11 +44,11 @@ pub fn graph(stages: &[Stage]) -> Result<Graph> {
     Ok(Graph::new(nodes.collect())?)
 }
 
-/// Runs the pipeline `name` of `stages` and reports.
+/// Runs the pipeline `name` of `stages` and returns its report.
 ///
 /// # Errors
-/// When the run could not be carried out: another one is under way, or the journal can't be
-/// written. That a step failed is part of the report.
+/// When the run is impossible: another one is in progress, or the journal cannot be written. A
+/// failed step is part of the report, not an error.
 pub fn run(name: &str, stages: &[Stage], run: &Run, ui: &Ui) -> Result<Report> {
     let graph = graph(stages)?;
     let started = Instant::now();
@@ -58,7 +58,7 @@ pub fn run(name: &str, stages: &[Stage], run: &Run, ui: &Ui) -> Result<Report> {
     if may_recall(stages, run) {
         earlier = unchanged::recall(stages, &keys, run);
     }
-    // Writing to the disk and waiting for it takes longer than finding that nothing is to be done.
+    // Opening a journal syncs to disk, which takes longer than a run with nothing to do.
     let mut journal = None;
     if earlier.len() < graph.len() {
         let key = key(name, stages, run)?;
@@ -165,17 +165,18 @@ impl Ended {
     }
 }
 
-/// What is added to the nice value of a step that yields: a quarter of the processor of one that does not.
+/// Nice value increment of a step that yields: about a quarter of the CPU time of one that does
+/// not.
 const NICE: i32 = 5;
 
-/// Lowers the priority of this thread, and of the threads and programs that it starts (setpriority(2), "C
-/// library/kernel differences": on Linux the nice value is one of a thread).
+/// Lowers the priority of this thread and its children (setpriority(2), "C library/kernel
+/// differences": on Linux the nice value is per thread).
 fn lower_priority() -> Result<()> {
     nice(NICE).context("cannot lower the priority of the step")?;
     Ok(())
 }
 
-/// One step, from its needs to the digest of what it wrote. It has a thread of its own.
+/// Runs one step on its own thread: checks needs, runs, computes the digest of its outputs.
 fn attempt(stages: &[Stage], node: usize, run: &Run) -> Result<Ended> {
     let step = stages.get(node).context("there is no such step")?.step;
     if step.yields() && stages.len() > 1 {
@@ -232,7 +233,7 @@ fn attempt(stages: &[Stage], node: usize, run: &Run) -> Result<Ended> {
     })
 }
 
-/// The verdict on work that may be incomplete. Where nothing may be left out (`strict`), a gap is an error.
+/// The verdict for a judgement. In `strict` mode a gap is an error.
 fn verdict(judgement: Judgement, strict: bool) -> Verdict {
     let Judgement { fact, findings, gaps, expected } = judgement;
     if !findings.is_empty() {
@@ -249,23 +250,23 @@ fn verdict(judgement: Judgement, strict: bool) -> Verdict {
     Verdict::Incomplete { fact, gaps, expected }
 }
 
-/// Whether gates that would find nothing new may be left out: not for a release, which is checked
-/// whole, and not for a gate that somebody asked for by its name.
+/// Whether unchanged gates may be skipped: not for a release, and not for a gate that is run by
+/// name.
 fn may_recall(stages: &[Stage], run: &Run) -> bool {
     stages.len() > 1 && run.version().channel() == Channel::Snapshot
 }
 
-/// Whether steps that ended well in an earlier run of the same key need not run again: not for a release,
-/// which is made anew, and not where a step has to run whenever it is asked for.
+/// Whether steps that succeeded in an earlier run with the same key may be skipped: not for a
+/// release, and not if a step has to run every time.
 fn may_be_up_to_date(stages: &[Stage], run: &Run) -> bool {
     may_recall(stages, run) && stages.iter().all(|stage| stage.step.can_be_up_to_date())
 }
 
-/// Whether all that the step wrote is as it left it.
+/// Whether the step's outputs are unchanged.
 fn intact(stages: &[Stage], node: usize, run: &Run, wrote: &str) -> bool {
     let Some(stage) = stages.get(node) else { return false };
     let Ok(plan) = stage.step.plan(run) else { return false };
-    // What lies in the folder of a release is of no use without the record of it.
+    // Files in the release folder are of no use without their manifest.
     let dist = run.dist_in_plan();
     if plan.writes.iter().any(|path| path.starts_with(&dist)) && run.manifest().is_err() {
         return false;
@@ -274,7 +275,7 @@ fn intact(stages: &[Stage], node: usize, run: &Run, wrote: &str) -> bool {
         .is_ok_and(|digest| digest == wrote)
 }
 
-/// What makes two runs the same run: the pipeline, the source, the programs, and what was asked for.
+/// Key of a run: pipeline, source, programs, and options.
 fn key(name: &str, stages: &[Stage], run: &Run) -> Result<String> {
     let mut facts = BTreeMap::new();
     facts.insert("pipeline", name.to_owned());
@@ -297,7 +298,7 @@ fn key(name: &str, stages: &[Stage], run: &Run) -> Result<String> {
     facts.insert("xtask", own.context("cannot read the program that runs")?.0);
     let mut variables = BTreeMap::new();
     for stage in stages {
-        // A plan that can't be made is reported when the step runs.
+        // A plan that fails is reported when the step runs.
         for input in stage.step.plan(run).map(|plan| plan.reads).unwrap_or_default() {
             if let Input::Env(name) = input {
                 variables.insert(name, std::env::var_os(name));
@@ -310,7 +311,7 @@ fn key(name: &str, stages: &[Stage], run: &Run) -> Result<String> {
     Ok(digest.get(..16).unwrap_or(&digest).to_owned())
 }
 
-/// Only one run at a time writes below `target`; the lock goes with the process, however it ends.
+/// Takes the lock on `target`: one run at a time. The kernel releases it when the process ends.
 fn lock(scratch: &Path) -> Result<File> {
     let path = scratch.join("lock");
     std::fs::create_dir_all(scratch)
@@ -335,7 +336,7 @@ fn milliseconds(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Tells that a step has ended, and all that was wrong.
+/// Prints the result of a step with all its faults.
 fn show(row: &Row, ui: &Ui) {
     let log = row.log.as_deref().unwrap_or_default();
     match &row.verdict {
@@ -372,10 +373,10 @@ fn show(row: &Row, ui: &Ui) {
     }
 }
 
-/// The longest time of a way through the graph.
+/// Duration of the longest path through the graph.
 fn critical_path(graph: &Graph, rows: &[Row]) -> u64 {
     let mut ends = vec![0; graph.len()];
-    // Each round gets one edge further; there are no more edges in a row than nodes.
+    // Each round propagates along one more edge; a path has fewer edges than there are nodes.
     for _ in 0..graph.len() {
         for (node, row) in rows.iter().enumerate() {
             let start = graph.after(node).iter().filter_map(|it| ends.get(*it)).max().copied();

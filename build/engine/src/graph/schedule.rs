@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Which node may run now: a state machine without threads or clock.
+//! Scheduler of the graph: a state machine without threads or clock.
 
 use std::num::NonZeroUsize;
 
 use super::check::Graph;
 
-/// Where the nodes of a graph stand.
+/// State of all nodes.
 #[derive(Debug, Clone)]
 pub(super) struct Schedule<'a> {
     graph: &'a Graph,
@@ -16,45 +16,45 @@ pub(super) struct Schedule<'a> {
     stopped: bool,
 }
 
-/// Where one node stands.
+/// State of one node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Waiting,
     Running,
-    /// Those that come after it may run.
+    /// Succeeded: dependents may run.
     Good,
-    /// Those that come after it may not.
+    /// Failed or skipped: dependents may not run.
     Bad,
 }
 
-/// What is to be done next.
+/// Next action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
     /// Start this node; it counts as running from now on.
     Start(usize),
-    /// This node will not run, because of the other. It has ended.
+    /// This node is skipped because of a failed dependency. It has ended.
     Skip {
-        /// The node that has ended.
+        /// The skipped node.
         node: usize,
-        /// A node that it comes after and that ended badly.
+        /// The failed dependency.
         because: usize,
     },
-    /// This node will not run, because the run was stopped. It has ended.
+    /// This node will not run because the run was stopped. It has ended.
     Drop(usize),
-    /// Nothing, until a running node ends.
+    /// Wait until a running node ends.
     Wait,
-    /// Nothing any more: every node has ended.
+    /// Every node has ended.
     End,
 }
 
 impl<'a> Schedule<'a> {
-    /// Nothing has run yet; at most `limit` nodes run at the same time.
+    /// Creates a schedule that runs at most `limit` nodes at the same time.
     pub(super) fn new(graph: &'a Graph, limit: NonZeroUsize) -> Self {
         let states = vec![State::Waiting; graph.len()];
         Self { graph, limit: limit.get(), states, stopped: false }
     }
 
-    /// Nodes in the order of the graph; those that can't run any more end at once.
+    /// Next action; nodes in graph order, nodes that cannot run any more first.
     pub(super) fn next(&mut self) -> Next {
         let running = self.states.iter().filter(|it| **it == State::Running).count();
         let mut ready = None;
@@ -86,12 +86,12 @@ impl<'a> Schedule<'a> {
         }
     }
 
-    /// A node that was started has ended; `good` when those that come after it may run.
+    /// Records the end of a running node; `good`: its dependents may run.
     pub(super) fn end(&mut self, node: usize, good: bool) {
         self.set(node, if good { State::Good } else { State::Bad });
     }
 
-    /// Starts nothing any more.
+    /// Stops: no further node is started.
     pub(super) fn stop(&mut self) {
         self.stopped = true;
     }
@@ -114,7 +114,7 @@ mod tests {
     use super::super::check::Node;
     use super::*;
 
-    /// Graphs without cycles: an edge goes to a node with a smaller number.
+    /// Acyclic graphs: each edge goes to a node with a smaller number.
     fn graphs() -> impl Strategy<Value = Graph> {
         prop::collection::vec(prop::collection::vec(any::<prop::sample::Index>(), 0..4), 1..24)
             .prop_map(|nodes| {
@@ -130,7 +130,7 @@ mod tests {
             })
     }
 
-    /// What came of each node of a run in which `choices` says which running node ends next, and
+    /// Results of the nodes of a run in which `choices` decides which running node ends next, and
     /// how.
     fn play(
         graph: &Graph,

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Gates that need not run: all that they read is as it was when they last ended well.
+//! Skips gates whose inputs are unchanged since they last passed.
 //!
-//! One file for each gate below `target/xtask/unchanged` holds the key of that run. The key is a
-//! digest over everything that decides the result: the content of what the plan reads, the programs,
-//! the variables that programs inherit, the options, and xtask itself. What can't be part of the key
-//! (such as the manifest of a release) makes a gate run.
+//! One file per gate below `target/xtask/unchanged` holds the key of that run: a digest of
+//! everything that decides the result (content of the plan's inputs, versions of programs,
+//! inherited environment, options, xtask itself). An input that cannot be part of the key, such as
+//! the manifest of a release, makes a gate run every time.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -23,37 +23,37 @@ use crate::plan::{Input, Need, Plan};
 use crate::run::Run;
 use crate::step::Step;
 
-/// A good end, as it is kept.
+/// Record of a passed gate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Remembered {
-    /// Over everything that it depended on.
+    /// Key of the run.
     key: String,
-    /// What the table said.
+    /// Fact for the table.
     fact: String,
-    /// When, by RFC 3339 in UTC.
+    /// Time of the run, RFC 3339 in UTC.
     since: String,
-    /// Digest of what it wrote; see [`tree::digest`].
+    /// Digest of its outputs; see [`tree::digest`].
     wrote: String,
 }
 
-/// What a gate would be remembered by.
+/// Key and outputs of a gate.
 #[derive(Debug)]
 pub(super) struct Key {
-    /// Over everything that it depends on.
+    /// Digest of everything that decides the result.
     digest: String,
-    /// What it leaves.
+    /// The gate's outputs.
     writes: Vec<PathBuf>,
 }
 
-/// The keys of the gates among `stages`, by their places there. A gate without a key runs.
+/// Keys of the gates among `stages`, by index. A gate without a key always runs.
 ///
 /// # Errors
-/// When the source can't be read.
+/// When the source cannot be read.
 pub(super) fn keys(stages: &[Stage], run: &Run) -> Result<BTreeMap<usize, Key>> {
     let surroundings = Surroundings::new(run)?;
     let mut keys = BTreeMap::new();
     for (node, stage) in stages.iter().enumerate().filter(|(_, stage)| stage.step.is_gate()) {
-        // A plan that can't be made is told when the gate runs.
+        // A plan that fails is reported when the gate runs.
         if let Ok(plan) = stage.step.plan(run)
             && let Some(digest) = surroundings.key(stage.step, &plan, run)?
         {
@@ -63,7 +63,7 @@ pub(super) fn keys(stages: &[Stage], run: &Run) -> Result<BTreeMap<usize, Key>> 
     Ok(keys)
 }
 
-/// The gates that ended well with these very keys, each with its fact and since when.
+/// Gates that passed with the same key, each with its fact and time.
 pub(super) fn recall(
     stages: &[Stage],
     keys: &BTreeMap<usize, Key>,
@@ -82,11 +82,11 @@ pub(super) fn recall(
     found
 }
 
-/// Writes down which gates ended well. A gate whose inputs changed while it ran, so that its key is
-/// not in `keys` any more, may have seen either state and is not remembered.
+/// Records the gates that passed. A gate whose inputs changed during the run (its key is no longer
+/// in `keys`) may have seen either state and is not recorded.
 ///
 /// # Errors
-/// When a file can't be written.
+/// When a file cannot be written.
 pub(super) fn remember(
     stages: &[Stage],
     keys: &BTreeMap<usize, Key>,
@@ -119,7 +119,7 @@ fn place(run: &Run, step: &dyn Step) -> PathBuf {
     run.workspace.scratch().join("unchanged").join(step.name()).with_extension("json")
 }
 
-/// A file that is absent or not ours remembers nothing.
+/// Reads a record; `None` if absent or malformed.
 fn read(path: &Path) -> Option<Remembered> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
@@ -128,11 +128,11 @@ fn written(key: &Key, run: &Run) -> Result<String> {
     tree::digest(run.workspace.root(), key.writes.iter().map(AsRef::as_ref))
 }
 
-/// What the keys of all gates share, read once.
+/// Key parts shared by all gates, read once.
 struct Surroundings {
-    /// Path of each file of the source, with the digest of its name, kind and content.
+    /// Path of each source file, with a digest of its name, kind and content.
     source: BTreeMap<String, String>,
-    /// What decides the results of all gates.
+    /// Facts that decide the results of all gates.
     shared: Vec<(String, String)>,
 }
 
@@ -156,7 +156,7 @@ impl Surroundings {
         Ok(Self { source, shared })
     }
 
-    /// The key of `step`; none when something that it reads can't be part of one.
+    /// The key of `step`; `None` when an input cannot be part of a key.
     fn key(&self, step: &dyn Step, plan: &Plan, run: &Run) -> Result<Option<String>> {
         let mut facts = self.shared.clone();
         facts.push(("gate".to_owned(), step.name().to_owned()));

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The outside programs that steps use.
+//! Catalogue of the external programs that steps use.
 
 use super::program::{Source, Spec};
 use super::reference_tools::REFERENCE_TOOLS;
 
-/// Every program that a step names, sorted by name.
+/// All programs of steps, sorted by name.
 const TOOLS: &[Spec] = &[
     Spec {
         name: "/usr/lib/python3/dist-packages/libvirt.py",
@@ -144,7 +144,7 @@ const TOOLS: &[Spec] = &[
     Spec {
         name: "ld",
         version: &["--version"],
-        // Since then it writes the note with the identity.
+        // The first version that writes package notes.
         oldest: &[2, 39],
         source: Source::Debian("binutils"),
         purpose: "links binaries",
@@ -272,7 +272,7 @@ const TOOLS: &[Spec] = &[
         name: "quadlet",
         version: &["--version"],
         oldest: &[4, 4],
-        // Podman in the suites before trixie has none. It links nothing but the C library.
+        // Suites before trixie have podman without quadlet. The program links only the C library.
         source: Source::Stable { package: "podman", file: "usr/libexec/podman/quadlet" },
         purpose: "makes units of containers",
     },
@@ -306,7 +306,7 @@ const TOOLS: &[Spec] = &[
     },
     Spec {
         name: "sushy-emulator",
-        // It does not tell; what `setup` installs is of a version that we chose.
+        // It prints no version; `setup` installs a pinned one.
         version: &["--help"],
         oldest: &[2],
         source: Source::Python,
@@ -405,12 +405,12 @@ const TOOLS: &[Spec] = &[
     },
 ];
 
-/// The program `name`, if a step may name it.
+/// The program `name` of the catalogue.
 pub fn find(name: &str) -> Option<&'static Spec> {
     all().find(|spec| spec.name == name)
 }
 
-/// Every program: those of steps, then those of tests.
+/// All programs: those of steps, then those of tests.
 pub fn all() -> impl Iterator<Item = &'static Spec> {
     TOOLS.iter().chain(REFERENCE_TOOLS)
 }

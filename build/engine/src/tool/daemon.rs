@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A program that runs beside a step, such as the registry that a release is published to.
+//! A background program of a step, such as the registry that a release is published to.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -15,13 +15,13 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 use super::process;
 use super::stop::Stop;
 
-/// What it gets between the request to end and the end.
+/// Time between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// How often we look whether something has come about.
+/// Polling interval.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// A running program. It is asked to end when this is dropped, and killed when it does not.
+/// A running background program. Dropping it terminates the program, with SIGKILL as last resort.
 pub struct Daemon {
     child: Child,
     group: Pid,
@@ -50,10 +50,10 @@ impl Daemon {
         Ok(Self { child, group, output: output.to_owned(), stop: stop.clone() })
     }
 
-    /// Waits until the program has written `file` in one piece, and gives back what it holds.
+    /// Waits until the program has written `file` atomically, and returns its content.
     ///
     /// # Errors
-    /// When the program ends before, or does not do it within `patience`.
+    /// When the program ends first, or `patience` expires.
     pub fn wait_for_file(&mut self, file: &Path, patience: Duration) -> Result<String> {
         let deadline = Instant::now() + patience;
         loop {
@@ -77,23 +77,24 @@ impl Daemon {
         }
     }
 
-    /// The number of its process.
+    /// Its process id.
     pub fn number(&self) -> i32 {
         self.group.as_raw_pid()
     }
 
-    /// Ends it at once, as a lack of power does.
+    /// Kills it with SIGKILL.
     ///
     /// # Errors
-    /// When it can't be killed.
+    /// When it cannot be killed.
     pub fn kill(self) -> Result<()> {
         kill_process_group(self.group, Signal::KILL).context("cannot kill the program")
     }
 
-    /// Whether it has ended, without reaping it: until it is dropped, its number stays its own.
+    /// Whether it has ended. Does not reap it, so that its process id stays valid until it is
+    /// dropped.
     ///
     /// # Errors
-    /// When the kernel does not tell.
+    /// When waitid(2) fails.
     pub fn has_ended(&self) -> Result<bool> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
         let status =
@@ -108,7 +109,7 @@ impl Drop for Daemon {
         let deadline = Instant::now() + GRACE;
         while Instant::now() < deadline {
             if !matches!(self.child.try_wait(), Ok(None)) {
-                // It was waited for: its number may already be another's.
+                // Already reaped: the process id may be reused.
                 self.stop.forget(self.group);
                 return;
             }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The environment that a child starts from.
+//! The environment of child processes.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -9,8 +9,7 @@ use std::path::Path;
 use foundation::environment::is_public;
 use foundation::tree::digest_of_bytes;
 
-/// The environment that a child starts from: what it may inherit of `ours`, with `private` at the
-/// front of `PATH`.
+/// The variables of `ours` that children may inherit, with `private` first in `PATH`.
 pub(super) fn inherited(
     ours: impl Iterator<Item = (OsString, OsString)>,
     private: &Path,
@@ -28,10 +27,10 @@ pub(super) fn inherited(
     .collect()
 }
 
-/// Of those inherited, the ones that say nothing but from where somebody is logged in.
+/// Inherited variables that only describe the login session.
 const SESSION: &[&str] = &["DBUS_SESSION_BUS_ADDRESS", "XDG_"];
 
-/// A digest over what children inherit, by which a change of it is seen. The order does not matter.
+/// Digest of the inherited variables, independent of their order.
 pub(super) fn identity(ours: impl Iterator<Item = (OsString, OsString)>, private: &Path) -> String {
     let mut variables: Vec<_> = inherited(ours, private)
         .into_iter()

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! How a program ended, and what a person is told when it ended badly.
+//! Result of an external program, and the error message when it failed.
 
 use std::fmt;
 use std::os::unix::process::ExitStatusExt as _;
@@ -13,7 +13,7 @@ use anyhow::Result;
 use super::log::StepLog;
 use super::process::Ended;
 
-/// A program that has ended.
+/// An external program that has ended.
 #[derive(Debug)]
 pub struct Finished {
     line: String,
@@ -21,14 +21,14 @@ pub struct Finished {
     log: PathBuf,
 }
 
-/// A program that ended with something else than 0.
+/// A program that did not exit with 0.
 #[derive(Debug)]
 struct ToolFailure {
-    /// The command as it can be pasted.
+    /// The command in shell syntax.
     line: String,
-    /// Its exit code or the signal that killed it.
+    /// Exit code or signal.
     status: ExitStatus,
-    /// The end of what it wrote, to both streams, without secrets.
+    /// The last lines of both streams, redacted.
     tail: Vec<String>,
     /// The step's log.
     log: PathBuf,
@@ -39,31 +39,31 @@ impl Finished {
         Self { line, ended, log: log.path().to_owned() }
     }
 
-    /// The exit code; none when a signal killed it.
+    /// The exit code; `None` when killed by a signal.
     pub fn code(&self) -> Option<i32> {
         self.ended.status.code()
     }
 
-    /// What it wrote to standard output; empty unless that was asked for.
+    /// Captured standard output; empty unless captured.
     pub fn stdout(&self) -> &[u8] {
         &self.ended.stdout
     }
 
-    /// What it wrote to standard error, without secrets; empty unless standard output was asked for.
+    /// Standard error, redacted; empty unless standard output was captured.
     pub fn stderr(&self) -> &str {
         &self.ended.stderr
     }
 
-    /// The last lines of what it wrote to both streams, without secrets.
+    /// The last lines of both streams, redacted.
     #[cfg(test)]
     pub fn tail(&self) -> &[String] {
         &self.ended.tail
     }
 
-    /// Its standard output when it ended with 0.
+    /// Standard output if the exit code is 0.
     ///
     /// # Errors
-    /// A [`ToolFailure`] when it did not.
+    /// A [`ToolFailure`] otherwise.
     pub fn success(self) -> Result<Vec<u8>> {
         if self.ended.status.success() {
             return Ok(self.ended.stdout);

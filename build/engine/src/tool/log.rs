@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A step's log: a file that holds its commands and all that they wrote, without secrets.
+//! A step's log file: its commands and their output, redacted.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -12,17 +12,17 @@ use anyhow::{Context as _, Result};
 
 use super::redact::Redactor;
 
-/// The log of one step. Lines of programs that run at the same time are never mixed.
+/// The log of one step. Lines of parallel programs are never interleaved.
 pub struct StepLog {
     path: PathBuf,
     file: Mutex<File>,
     redactor: Redactor,
-    /// Also show each line as it comes.
+    /// Whether to print each line on standard error too.
     echo: bool,
 }
 
 impl StepLog {
-    /// An empty log `FOLDER/NAME.log`; what an earlier run left there is gone.
+    /// Creates an empty log `FOLDER/NAME.log`, replacing an earlier one.
     pub(super) fn create(folder: &Path, name: &str, redactor: Redactor) -> Result<Self> {
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;
@@ -32,26 +32,26 @@ impl StepLog {
         Ok(Self { path, file: Mutex::new(file), redactor, echo: false })
     }
 
-    /// The same log, which also shows on standard error what it takes.
+    /// The same log, with echo to standard error.
     #[must_use]
     pub fn echoing(mut self, echo: bool) -> Self {
         self.echo = echo;
         self
     }
 
-    /// Where it lies.
+    /// Path of the log file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Adds one line of the step's own.
+    /// Appends a line of the step itself.
     pub fn note(&self, text: &str) {
         self.write(&format!("{text}\n"));
     }
 
-    /// Adds `text`, which ends with a newline where the line is at its end.
+    /// Appends `text`.
     ///
-    /// A log that can't be written (a full disk) must not turn a good step into a failed one.
+    /// Write errors (a full disk) are ignored: they must not fail a successful step.
     pub(super) fn write(&self, text: &str) {
         let text = self.redactor.text(text);
         if self.echo {
@@ -61,7 +61,7 @@ impl StepLog {
         drop(file.write_all(text.as_bytes()));
     }
 
-    /// Takes the secrets out of bytes that a program wrote.
+    /// The redactor for output of programs.
     pub(super) fn redactor(&self) -> &Redactor {
         &self.redactor
     }

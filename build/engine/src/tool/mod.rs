@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The one way to run an outside program: found, logged, redacted, ended with us, and shown as a
-//! line that can be pasted into a shell.
+//! Runs external programs: finds them, logs and redacts their output, and terminates them with the
+//! run.
 
 mod catalogue;
 mod daemon;
@@ -37,35 +37,36 @@ pub use self::redact::Redactor;
 pub use self::reference_tools::REFERENCE_TOOLS;
 pub use self::stop::Stop;
 
-/// Finds programs and runs them. One for each run of xtask, shared by all steps.
+/// Finds and runs external programs. One instance per run, shared by all steps.
 pub struct Toolbox {
-    /// `target/tools/bin`: programs that `setup` put there come before those in `PATH`.
+    /// `target/tools/bin`: programs installed by `setup`, preferred over `PATH`.
     private: PathBuf,
-    /// Where the user stands: lines to paste start from here.
+    /// The user's working directory: printed command lines are relative to it.
     here: PathBuf,
     stop: Stop,
     redactor: Redactor,
-    /// What programs said of their version, by name; asked once.
+    /// Versions by program name, queried once.
     versions: Mutex<BTreeMap<&'static str, Option<version::Version>>>,
-    /// What they said in earlier runs.
+    /// Versions from earlier runs.
     memo: version::Memo,
-    /// What `rustc -vV` says: behind the names of the Rust tools stands whatever tool chain is set.
+    /// Output of `rustc -vV`: the names of the Rust tools resolve to whatever toolchain is active.
     rustc: OnceLock<String>,
-    /// The folder of that tool chain, if it tells; asked once, for it takes longer than most of a warm `validate`.
+    /// Sysroot of that toolchain, if known; cached, because the query takes longer than most of a
+    /// warm `validate`.
     sysroot: OnceLock<Option<String>>,
 }
 
-/// A program that is not there, or too old.
+/// A program that is missing or too old.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missing {
-    /// Its name, and what is wrong when it is there.
+    /// The program and the problem.
     pub problem: String,
     /// The command that fixes it.
     pub fix: String,
 }
 
 impl Toolbox {
-    /// A toolbox for the workspace whose `target` folder is given.
+    /// Creates a toolbox for the workspace with this `target` folder.
     pub fn new(target: &Path, stop: Stop) -> Result<Self> {
         Ok(Self {
             private: target.join("tools/bin"),
@@ -79,7 +80,7 @@ impl Toolbox {
         })
     }
 
-    /// Where the program `name` lies, if it is installed.
+    /// Path of the program `name`, if installed.
     pub fn find(&self, name: &str) -> Option<PathBuf> {
         let own = self.private.join(name);
         if own.is_file() {
@@ -91,8 +92,8 @@ impl Toolbox {
         }
     }
 
-    /// The program `name` of the LLVM that the compiler is built with. What another major version
-    /// makes of our data is not defined.
+    /// Path of the LLVM program `name` in the major version of the compiler's LLVM. Other major
+    /// versions need not read our profile data.
     fn find_llvm(&self, name: &str) -> Option<PathBuf> {
         let host = self.rustc().lines().find_map(|line| line.strip_prefix("host: "))?;
         let ask = || version::say(Path::new("rustc"), &["--print", "sysroot"]);
@@ -104,14 +105,14 @@ impl Toolbox {
         which::which(format!("{name}-{}", self.llvm_major()?)).ok()
     }
 
-    /// The major version of LLVM that the compiler is built with.
+    /// Major version of the compiler's LLVM.
     pub fn llvm_major(&self) -> Option<String> {
         let line = self.rustc().lines().find_map(|line| line.strip_prefix("LLVM version: "))?;
         line.split('.').next().map(str::to_owned)
     }
 
-    /// The version that the installed program says it has, as it says it. Of one that tells none,
-    /// as Debian's cosign, it is that of the package which `setup` unpacked.
+    /// Version of the installed program. For a program that prints none, such as Debian's cosign,
+    /// the version of the package that `setup` unpacked.
     pub fn version(&self, name: &str) -> Option<String> {
         let spec = spec(name).filter(|spec| !spec.version.is_empty())?;
         let packaged = || match spec.source {
@@ -123,7 +124,7 @@ impl Toolbox {
         self.ask(spec).map(|version| version.text).or_else(packaged)
     }
 
-    /// Whether the program `name` of the catalogue is there and new enough.
+    /// Checks that the program `name` of the catalogue is installed and new enough.
     pub fn check(&self, name: &'static str) -> Result<(), Missing> {
         let Some(spec) = spec(name) else {
             return Err(Missing {
@@ -144,13 +145,13 @@ impl Toolbox {
             Some(version) => {
                 Err(missing(format!("{name} {} is older than {oldest}", version.text)))
             }
-            // Debian's cosign says `devel`; what `setup` put there is of a version that we chose.
+            // Debian's cosign prints `devel`; `setup` installs a pinned version.
             None if path.starts_with(&self.private) => Ok(()),
             None => Err(missing(format!("{name} does not tell its version"))),
         }
     }
 
-    /// Forgets the versions: something was installed.
+    /// Clears the cached versions after an installation.
     pub fn forget(&self) {
         self.versions.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
@@ -164,8 +165,7 @@ impl Toolbox {
         versions.entry(spec.name).or_insert_with(ask).clone()
     }
 
-    /// What tells one build of the program `name` from another without starting it: where it lies,
-    /// its size, and when it was put there.
+    /// Identifies a build of the program `name` without running it: path, size, modification time.
     pub fn identity(&self, name: &str) -> String {
         let Some(path) = self.find(name) else { return "absent".to_owned() };
         let rust = matches!(spec(name), Some(Spec { source: Source::Rust(_) | Source::Llvm, .. }));
@@ -177,49 +177,50 @@ impl Toolbox {
         self.rustc.get_or_init(|| version::say(Path::new("rustc"), &["-vV"]).unwrap_or_default())
     }
 
-    /// A digest over the variables that programs inherit, those of a login session aside.
+    /// Digest of the environment that programs inherit, without login session variables.
     pub fn environment(&self) -> String {
         environment::identity(std::env::vars_os(), &self.private)
     }
 
-    /// What ends this run before its time.
+    /// The stop signal of this run.
     pub fn stop(&self) -> &Stop {
         &self.stop
     }
 
-    /// The line that shows `command`, without secrets.
+    /// `command` in shell syntax, redacted.
     pub fn line(&self, command: &Command) -> String {
         self.redactor.text(&command.line(&self.here))
     }
 
-    /// A log for the step `name` in `folder`, emptied first.
+    /// Creates the log of step `name` in `folder`.
     pub fn log(&self, folder: &Path, name: &str) -> Result<StepLog> {
         StepLog::create(folder, name, self.redactor.clone())
     }
 
-    /// Runs `command` to its end with both streams going to the log.
+    /// Runs `command` with both streams in the log.
     ///
     /// # Errors
-    /// When the program is missing or can't be started, or when the run is stopped.
+    /// When the program is missing or cannot be started, or when the run is stopped.
     pub fn run(&self, log: &StepLog, command: &Command) -> Result<Finished> {
         self.start(log, command, Stdout::Log)
     }
 
-    /// The same, and standard output is kept as well.
+    /// Like [`run`](Self::run), and captures standard output.
     pub fn capture(&self, log: &StepLog, command: &Command) -> Result<Finished> {
         self.start(log, command, Stdout::Both)
     }
 
-    /// The same with standard output kept and not logged, for formats that only programs read.
+    /// Like [`capture`](Self::capture), without standard output in the log, for machine-readable
+    /// formats.
     pub fn machine(&self, log: &StepLog, command: &Command) -> Result<Finished> {
         self.start(log, command, Stdout::Caller)
     }
 
-    /// Starts `command` beside the step, with what it writes going to the file `output`. It ends
-    /// when the answer is dropped, or with the run.
+    /// Starts `command` in the background with its output in the file `output`. It is terminated
+    /// when the returned value is dropped, or with the run.
     ///
     /// # Errors
-    /// When the program is missing or can't be started, or when the run is stopped.
+    /// When the program is missing or cannot be started, or when the run is stopped.
     pub fn background(&self, log: &StepLog, command: &Command, output: &Path) -> Result<Daemon> {
         let (program, line) = self.ready(log, command)?;
         Daemon::start(&program, &self.private, command, output, &self.stop)
@@ -236,7 +237,7 @@ impl Toolbox {
         Ok(Finished::new(line, ended, log))
     }
 
-    /// Finds the program of `command` and writes down the line that is about to run.
+    /// Finds the program of `command` and logs the command line.
     fn ready(&self, log: &StepLog, command: &Command) -> Result<(PathBuf, String)> {
         if self.stop.requested() {
             bail!("the run was stopped");

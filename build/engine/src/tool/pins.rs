@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Debian packages that no stable suite has, each pinned to one file by SHA-256.
+//! Debian packages that no stable suite has, pinned by SHA-256.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,26 +10,26 @@ use std::sync::LazyLock;
 use release::Architecture;
 use serde::Deserialize;
 
-/// Where the pins are, relative to the root of the workspace.
+/// File with the pins, relative to the workspace root.
 pub const PINS: &str = "build/engine/data/pins.toml";
 
 const TEXT: &str = include_str!("../../data/pins.toml");
 
-/// The pins that this xtask was built with; a test reads them too, so a malformed file is not landed.
+/// The pins compiled into this xtask. A test parses the file, so it is well-formed.
 static BUILT_IN: LazyLock<BTreeMap<String, Pin>> =
     LazyLock::new(|| toml::from_str(TEXT).unwrap_or_default());
 
-/// One version of a package.
+/// A pinned version of a package.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pin {
-    /// The suite that has new versions, for `--update-pins`.
+    /// Suite with newer versions, for `--update-pins`.
     pub suite: String,
-    /// The version in Debian's form.
+    /// Debian version.
     pub version: String,
-    /// The file for `x86_64`.
+    /// File for `x86_64`.
     pub amd64: PinnedFile,
-    /// The file for `aarch64`.
+    /// File for `aarch64`.
     pub arm64: PinnedFile,
 }
 
@@ -37,9 +37,9 @@ pub struct Pin {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PinnedFile {
-    /// Its path below the root of the archive.
+    /// Path below the archive's root.
     pub path: String,
-    /// Its SHA-256 in hexadecimal.
+    /// SHA-256 in hexadecimal.
     pub sha256: String,
 }
 
@@ -58,12 +58,12 @@ pub fn pin(package: &str) -> Option<&'static Pin> {
     BUILT_IN.get(package)
 }
 
-/// The content of [`PINS`] for `pins`; the comment at its start is that of the built-in text.
+/// The content of [`PINS`] for `pins`, with the header comment of the built-in file.
 pub fn text(pins: &BTreeMap<&str, Pin>) -> String {
     let mut out: String =
         TEXT.split_inclusive('\n').take_while(|line| line.starts_with('#')).collect();
     for (package, pin) in pins {
-        // Writing into a String has no way to fail.
+        // Writing to a String cannot fail.
         let _infallible = write!(
             out,
             "\n[{package}]\nsuite = \"{}\"\nversion = \"{}\"\n",

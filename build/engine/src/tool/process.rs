@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A child from its start to its end: its own process group, both streams to the log.
+//! Runs a child process in its own process group with both streams to the log.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -20,55 +20,55 @@ use super::environment;
 use super::log::StepLog;
 use super::stop::Stop;
 
-/// How many lines of the end of the output an error shows.
+/// Number of last output lines in an error.
 const TAIL: usize = 20;
 
-/// Longer lines are cut in pieces, so that memory does not grow with what a program writes.
+/// Longer lines are split to bound memory.
 const LONGEST_LINE: usize = 64 * 1024;
 
-/// So much of standard error is kept for the caller; no tool has more to say of our source.
+/// Limit of captured standard error in bytes.
 const KEPT_ERRORS: usize = 4 << 20;
 
-/// How long we read on after the end of the child: a daemon that it left may hold the pipe open.
+/// How long to read on after the child has ended: a daemon that it left may hold the pipe open.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// How a child ended, and what it wrote.
+/// Exit status and output of a child.
 #[derive(Debug)]
 pub(super) struct Ended {
     pub(super) status: ExitStatus,
     pub(super) stdout: Vec<u8>,
-    /// The start of standard error, without secrets; empty where both streams are one.
+    /// Start of standard error, redacted; empty where both streams share a pipe.
     pub(super) stderr: String,
     pub(super) tail: Vec<String>,
 }
 
-/// What becomes of standard output. Standard error always goes to the log.
+/// Destination of standard output. Standard error always goes to the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stdout {
     /// To the log.
     Log,
     /// To the log and to the caller.
     Both,
-    /// To the caller alone: it is for programs, and the step notes what people want of it.
+    /// To the caller only: machine-readable output.
     Caller,
 }
 
-/// Where something was written to. Where both streams are one, it is `Error`.
+/// Origin of output; `Error` where both streams share a pipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stream {
     Output,
     Error,
 }
 
-/// What the readers of the streams tell; they hang up at the end.
+/// Event of a reader thread; the channel closes at the end.
 enum Event {
-    /// Standard output as it is.
+    /// Raw standard output.
     Output(Vec<u8>),
-    /// Whole lines without secrets.
+    /// Whole lines, redacted.
     Lines(Stream, String),
 }
 
-/// Runs `command` as `program` until it ends.
+/// Runs `command` as `program` and waits for it.
 pub(super) fn run(
     program: &Path,
     private: &Path,
@@ -80,7 +80,7 @@ pub(super) fn run(
     let mut prepared = prepare(program, private, command)?;
     let (events, inbox) = channel();
     if output == Stdout::Log {
-        // One pipe for both, so that what a program wrote stays in its order.
+        // One pipe for both keeps the order of the output.
         let (reader, writer) = pipe().context("cannot make a pipe")?;
         prepared.stdout(writer.try_clone().context("cannot make a pipe")?).stderr(writer);
         read(reader, log, events.clone(), Stream::Error, output);
@@ -90,7 +90,7 @@ pub(super) fn run(
     let mut child = prepared.spawn().with_context(|| {
         format!("cannot start {} in {}", program.display(), command.folder().display())
     })?;
-    // It holds our ends of the pipe, without whose end the reader has none.
+    // It holds our write ends of the pipe; the reader would never see the end of file.
     drop(prepared);
     let group = Pid::from_child(&child);
     stop.watch(group);
@@ -105,7 +105,7 @@ pub(super) fn run(
     let (sender, ended) = channel();
     let watched = stop.clone();
     std::thread::spawn(move || {
-        // Without reaping: until `wait` below, nobody else gets the group's number.
+        // Without reaping: the process group id stays ours until `wait` below.
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         while matches!(waitid(WaitId::Pid(group), options), Err(rustix::io::Errno::INTR)) {}
         watched.leave(group);
@@ -116,8 +116,8 @@ pub(super) fn run(
     Ok(Ended { status, stdout, stderr, tail: tail.lines() })
 }
 
-/// The child before its start: arguments, folder, clean environment, no input but a file that the
-/// command names, a group of its own.
+/// Prepares the child: arguments, working directory, clean environment, standard input empty or a
+/// file named by the command, its own process group.
 pub(super) fn prepare(
     program: &Path,
     private: &Path,
@@ -145,7 +145,7 @@ pub(super) fn prepare(
     Ok(child)
 }
 
-/// What the readers sent.
+/// Collected output.
 #[derive(Debug, Default)]
 struct Collected {
     stdout: Vec<u8>,
@@ -153,8 +153,8 @@ struct Collected {
     tail: Tail,
 }
 
-/// Takes what the readers send until both streams are at their end and the child has ended, or
-/// something that it left has held them open for too long.
+/// Collects output until both streams and the child have ended, or a process that it left holds the
+/// streams open for too long.
 fn collect(inbox: &Receiver<Event>, ended: &Receiver<()>, log: &StepLog) -> Collected {
     let mut collected = Collected::default();
     let mut deadline: Option<Instant> = None;
@@ -182,8 +182,8 @@ fn collect(inbox: &Receiver<Event>, ended: &Receiver<()>, log: &StepLog) -> Coll
     collected
 }
 
-/// The end of what a program wrote. Errors are what people look for, so no amount of output pushes
-/// them out.
+/// The last lines of output. Standard output cannot push out standard error, which contains the
+/// cause.
 #[derive(Debug, Default)]
 struct Tail {
     output: VecDeque<String>,
@@ -200,7 +200,7 @@ impl Tail {
         lines.drain(..lines.len().saturating_sub(TAIL));
     }
 
-    /// As many lines as an error shows, standard error last.
+    /// The lines for an error message, standard error last.
     fn lines(mut self) -> Vec<String> {
         self.output.drain(
             ..(self.output.len() + self.error.len()).saturating_sub(TAIL).min(self.output.len()),
@@ -209,7 +209,7 @@ impl Tail {
     }
 }
 
-/// Reads one stream on a thread of its own, and sends whole lines without secrets.
+/// Reads a stream on a thread and sends redacted whole lines.
 fn read(
     mut from: impl Read + Send + 'static,
     log: &StepLog,
@@ -239,7 +239,7 @@ fn read(
                 let text = redactor.text(&String::from_utf8_lossy(&lines));
                 drop(to.send(Event::Lines(stream, text)));
             } else if pending.len() > LONGEST_LINE + redactor.longest() {
-                // Masked before the cut, so that no secret lies across it.
+                // Redacted before the split, so that no secret crosses it.
                 let masked = redactor.text(&String::from_utf8_lossy(&pending)).into_bytes();
                 let keep_back = masked.len().min(redactor.longest());
                 let (head, rest) = masked.split_at(masked.len() - keep_back);

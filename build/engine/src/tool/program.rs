@@ -1,74 +1,73 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What is known of an outside program: how to ask for its version, and what installs it.
+//! Model of an external program: how to query its version, and how to install it.
 
-/// The suite that [`Source::Stable`] takes packages from. It changes with point releases alone, and its index
-/// never expires.
+/// The suite of [`Source::Stable`]. It only changes with point releases, and its index does not
+/// expire.
 pub const STABLE: &str = "trixie";
 
-/// One program.
+/// A program.
 #[derive(Debug, Clone, Copy)]
 pub struct Spec {
-    /// The name of its executable.
+    /// Name of the executable.
     pub name: &'static str,
-    /// The arguments that make it print its version; none where any version does.
+    /// Arguments that print the version; empty where any version is accepted.
     pub version: &'static [&'static str],
-    /// The oldest version that does, as numbers.
+    /// Oldest accepted version.
     pub oldest: &'static [u64],
-    /// What installs it.
+    /// How to install it.
     pub source: Source,
-    /// What it is for, for `doctor`.
+    /// Its purpose, for `doctor`.
     pub purpose: &'static str,
 }
 
 /// Where a program comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
-    /// A Debian package of the suites that the machine is set up for, with those that it is of no use
-    /// without after it.
+    /// Debian packages from the host's suite: the package, and packages that it needs in practice.
     Debian(&'static str),
-    /// A Debian package of the same suites that is unpacked below `target/tools`: installing it
-    /// would change the machine.
+    /// A Debian package from the host's suite, unpacked below `target/tools`: installing it would
+    /// change the system.
     Unpacked {
-        /// The package.
+        /// Package name.
         package: &'static str,
-        /// The file in it, or the start of its path where a version follows.
+        /// File in the package, or the start of its path where a version follows.
         file: &'static str,
     },
-    /// A Debian package of the suite [`STABLE`], whatever suite the machine runs: its own may lack the
-    /// package or have a version that is too old. Unpacked below `target/tools`; apt checks it by the signed
-    /// index of that suite.
+    /// A Debian package from the suite [`STABLE`], whatever suite the host runs: its own may lack
+    /// the package or have too old a version. Unpacked below `target/tools`; apt verifies it by the
+    /// signed index of that suite.
     Stable {
-        /// The package.
+        /// Package name.
         package: &'static str,
-        /// The program in it.
+        /// Program in the package.
         file: &'static str,
     },
-    /// A Debian package of a version that no stable suite has; pinned by SHA-256, see
+    /// A Debian package in a version that no stable suite has; pinned by SHA-256, see
     /// [`super::pins`]. Unpacked below `target/tools`.
     Pinned {
-        /// The package.
+        /// Package name.
         package: &'static str,
-        /// The program in it.
+        /// Program in the package.
         file: &'static str,
     },
-    /// No package manager that `setup` knows has it: what a person does.
+    /// Manual installation, with instructions.
     ByHand(&'static str),
-    /// Comes with the Rust tool chain, as the component of this name.
+    /// Part of the Rust toolchain, as the component of this name.
     Rust(&'static str),
-    /// A program of LLVM, of the major version that the Rust compiler is built with: from rustup's
-    /// component `llvm-tools`, else the Debian package of that version.
+    /// A program of LLVM in the major version of the Rust compiler's LLVM: from rustup's component
+    /// `llvm-tools`, else the Debian package of that version.
     Llvm,
-    /// A package of the Python package index, pinned in `xtask/data/python/tools.txt`.
+    /// A package of PyPI, pinned in `xtask/data/python/tools.txt`.
     Python,
-    /// A package of the npm registry, pinned in `xtask/data/node/package-lock.json`, which the
-    /// script of this name there runs.
+    /// A package of npm, pinned in `xtask/data/node/package-lock.json`, run by the script of this
+    /// name there.
     Node(&'static str),
 }
 
 impl Spec {
-    /// The oldest version that does.
+    /// The oldest accepted version as text.
     pub fn oldest(&self) -> String {
         if self.oldest.is_empty() {
             return "any".to_owned();
@@ -76,7 +75,7 @@ impl Spec {
         super::version::text(self.oldest)
     }
 
-    /// What people call it: for a file without a program, the package that has it.
+    /// Name for output: for a file that is not a program, its package.
     pub fn label(&self) -> &'static str {
         match self.source {
             Source::Debian(package) if self.name.contains('/') => package,
@@ -84,7 +83,7 @@ impl Spec {
         }
     }
 
-    /// The command that installs it, as a person types it.
+    /// The command that installs it.
     pub fn fix(&self) -> String {
         match self.source {
             Source::Debian(package) => format!("apt-get install {package}"),

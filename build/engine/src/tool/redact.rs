@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Keeps the values of secret variables out of everything that is written or shown.
+//! Redacts the values of secret environment variables in logs and output.
 
 use std::sync::Arc;
 
 use foundation::environment::is_secret;
 
-/// What stands in place of a secret.
+/// Replaces a secret.
 const MASK: &str = "[secret]";
 
-/// Shorter values are words that occur anywhere; to mask them would make logs unreadable.
+/// Shorter values are common words; redacting them would make logs unreadable.
 const SHORTEST: usize = 6;
 
-/// Knows the secrets of this process and takes them out of text.
+/// Replaces known secrets in text.
 #[derive(Debug, Clone, Default)]
 pub struct Redactor {
     secrets: Arc<[String]>,
 }
 
 impl Redactor {
-    /// Knows every secret in the environment.
+    /// Collects the secrets in the environment.
     pub fn from_environment() -> Self {
         Self::new(
             std::env::vars_os()
@@ -29,7 +29,7 @@ impl Redactor {
         )
     }
 
-    /// Knows `values`, and each line of those that have several (a PEM key is printed by lines).
+    /// Registers `values`, and each line of multi-line ones (PEM keys are printed by line).
     pub(super) fn new(values: impl IntoIterator<Item = String>) -> Self {
         let mut secrets: Vec<String> = Vec::new();
         for value in values {
@@ -38,18 +38,18 @@ impl Redactor {
             secrets.push(value.trim().to_owned());
         }
         secrets.retain(|secret| secret.len() >= SHORTEST);
-        // The longest first, so that a secret within a secret leaves no rest.
+        // Longest first, so that a secret that contains another is replaced as a whole.
         secrets.sort_unstable_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         secrets.dedup();
         Self { secrets: secrets.into() }
     }
 
-    /// `text` without secrets.
+    /// Redacts `text`.
     pub fn text(&self, text: &str) -> String {
         self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, MASK))
     }
 
-    /// The length of the longest secret in bytes.
+    /// Length of the longest secret in bytes.
     pub(super) fn longest(&self) -> usize {
         self.secrets.first().map_or(0, String::len)
     }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Reference tools: what tests check our work against and no step uses. Readers, writers, clients,
-//! servers, firmware and kernels that others wrote. Any version does.
+//! Reference tools: programs and files that tests compare our results with, and no step uses. Any
+//! version is accepted.
 
 use super::program::{Source, Spec};
 
-/// All of them, sorted by name. A name with a `/` is a file of a package without a program.
+/// All reference tools, sorted by name. A name with a `/` is a file of a package without a program.
 pub const REFERENCE_TOOLS: &[Spec] = &[
     debian("/usr/lib/ISOLINUX/isolinux.bin", "isolinux", "starts ISO images that we write"),
     debian("/usr/lib/grub/i386-pc/modinfo.sh", "grub-pc-bin", "is installed by a step"),
@@ -56,7 +56,7 @@ pub const REFERENCE_TOOLS: &[Spec] = &[
     debian("blkid", "util-linux", "tells what a step put on a disk"),
     debian("busybox", "busybox-static", "is the user space of virtual machines"),
     debian("chromium", "chromium", "shows the controller's pages"),
-    // Installed, it would take the machine over at its next start.
+    // Installed, it would reconfigure the host at the next boot.
     unpacked("cloud-init", "cloud-init", "usr/bin/cloud-init", "reads config drives"),
     // Installed, it would start a service.
     unpacked(
@@ -76,7 +76,7 @@ pub const REFERENCE_TOOLS: &[Spec] = &[
     debian("hivexregedit", "libwin-hivex-perl", "is run by a step"),
     debian("hivexsh", "libhivex-bin", "reads the boot configuration that a step wrote"),
     debian("htpasswd", "apache2-utils", "makes the registry's password files"),
-    // Installed, it would be what the machine starts next.
+    // Installed, it would become the host's boot kernel.
     unpacked(
         "kernel-for-tests",
         "linux-image-cloud-amd64",
@@ -121,12 +121,12 @@ pub const REFERENCE_TOOLS: &[Spec] = &[
     debian("wimlib-imagex", "wimtools", "is run by a step"),
 ];
 
-/// A program, or a file, of a Debian package that does no harm where it is installed.
+/// A program or file of a Debian package that is safe to install.
 const fn debian(name: &'static str, package: &'static str, purpose: &'static str) -> Spec {
     Spec { name, version: &[], oldest: &[], source: Source::Debian(package), purpose }
 }
 
-/// A program of a package that has to stay beside the system.
+/// A program of a package that must not be installed on the host.
 const fn unpacked(
     name: &'static str,
     package: &'static str,

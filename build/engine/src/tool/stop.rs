@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Ending a run before its time: Ctrl-C or SIGTERM end every child, and we stay to write it down.
+//! Stops a run early: on Ctrl-C or SIGTERM all children are terminated, and xtask still writes its
+//! journal and report.
 
 use std::io::Read as _;
 use std::os::unix::net::UnixStream;
@@ -13,10 +14,10 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 
-/// What children get between the request to end and the end.
+/// Time between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Whether the run is to end, and the process groups that end with it.
+/// Stop request, and the process groups that it terminates.
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
     state: Arc<Mutex<State>>,
@@ -29,7 +30,8 @@ struct State {
 }
 
 impl Stop {
-    /// Stops when the process gets SIGINT, SIGTERM, or SIGHUP (its terminal was closed). A second signal kills the children at once.
+    /// Requests a stop on SIGINT, SIGTERM or SIGHUP (terminal closed). A second signal kills the
+    /// children at once.
     pub fn on_signals() -> Result<Self> {
         let stop = Self::default();
         let (mut receiver, sender) = UnixStream::pair().context("cannot make a pipe")?;
@@ -51,7 +53,7 @@ impl Stop {
         Ok(stop)
     }
 
-    /// Asks for the end of the run: children are asked to end, and killed when they don't.
+    /// Requests a stop: children get SIGTERM, then SIGKILL.
     pub fn request(&self) {
         self.lock().requested = true;
         self.kill(Signal::TERM);
@@ -62,12 +64,12 @@ impl Stop {
         });
     }
 
-    /// Whether the run is to end.
+    /// Whether a stop was requested.
     pub fn requested(&self) -> bool {
         self.lock().requested
     }
 
-    /// A process group that ends with us, from now on.
+    /// Registers a process group to terminate on stop.
     pub(super) fn watch(&self, group: Pid) {
         let mut state = self.lock();
         state.groups.push(group);
@@ -76,14 +78,14 @@ impl Stop {
         }
     }
 
-    /// A process group whose leader has ended but was not waited for yet: its number is still its
-    /// own. What it left behind in the group ends now.
+    /// Kills and unregisters a process group whose leader has ended but is not reaped: its id is
+    /// still valid.
     pub(super) fn leave(&self, group: Pid) {
         self.lock().groups.retain(|other| *other != group);
         signal(group, Signal::KILL);
     }
 
-    /// A process group whose leader was waited for: its number may be another's from now on.
+    /// Unregisters a process group whose leader was reaped: its id may be reused.
     pub(super) fn forget(&self, group: Pid) {
         self.lock().groups.retain(|other| *other != group);
     }
@@ -99,7 +101,7 @@ impl Stop {
     }
 }
 
-/// A group that has ended by itself is no fault.
+/// The group may have ended already.
 fn signal(group: Pid, with: Signal) {
     let _gone = kill_process_group(group, with);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Programs run for real, through the toolbox alone.
+//! Tests that run real programs through the toolbox.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use super::*;
 
 const SECRET: &str = "not-a-real-key-but-long";
 
-/// A toolbox in a folder of its own.
+/// A toolbox with its own folder.
 struct Bench {
     folder: tempfile::TempDir,
     tools: Toolbox,
@@ -106,7 +106,7 @@ fn secrets_reach_neither_log_nor_error() {
 #[test]
 fn a_secret_across_the_cut_of_a_long_line_is_masked() {
     let bench = Bench::new();
-    // No newline: the reader cuts the line in pieces, and the secret lies somewhere across a cut.
+    // Without newlines the reader splits the line, and a secret may cross the split.
     let script = format!("for i in $(seq 9000); do printf x%s $i; printf {SECRET}; done");
     bench.tools.run(&bench.log(), &bench.shell(&script)).unwrap().success().unwrap();
     let output: String = bench.logged().lines().skip(1).collect();
@@ -144,7 +144,7 @@ fn nothing_of_the_group_outlives_the_child() {
     let command = bench.shell("sleep 600 & echo $!");
     let output = bench.tools.capture(&bench.log(), &command).unwrap().success().unwrap();
     let pid = String::from_utf8(output).unwrap();
-    // Without the end of the group, the open stream would have kept us waiting.
+    // If the group were not killed, the open stream would block.
     assert!(started.elapsed() < Duration::from_mins(5));
     assert!(!alive(pid.trim()));
 }
@@ -170,7 +170,7 @@ fn a_stop_ends_a_child_that_does_not_want_to() {
     assert_eq!(error.to_string(), "the run was stopped");
 }
 
-/// A process that was killed and not yet waited for has no memory any more.
+/// A zombie has no memory any more.
 fn alive(pid: &str) -> bool {
     fs::read_to_string(format!("/proc/{pid}/status")).is_ok_and(|it| it.contains("VmSize"))
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Asks a program for its version, and remembers the answer: some take a second to tell.
+//! Queries program versions and caches them across runs: some programs take a second to print it.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
@@ -12,16 +12,16 @@ use foundation::{atomic, environment};
 use serde::{Deserialize, Serialize};
 use xshell::{Shell, cmd};
 
-/// What a program said of its version.
+/// Version of a program.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Version {
-    /// The numbers with dots between, such as `4.3.1`.
+    /// Dotted numbers, such as `4.3.1`.
     pub(super) text: String,
     /// The same as numbers.
     pub(super) numbers: Vec<u64>,
 }
 
-/// What programs said in earlier runs, by what tells one build of them from another.
+/// Versions from earlier runs, by program identity.
 #[derive(Debug)]
 pub(super) struct Memo {
     file: PathBuf,
@@ -29,14 +29,14 @@ pub(super) struct Memo {
 }
 
 impl Memo {
-    /// The answers in `file`; none where it is absent or malformed.
+    /// Reads the cache in `file`; empty if absent or malformed.
     pub(super) fn open(file: PathBuf) -> Self {
         let read = || serde_json::from_slice(&std::fs::read(&file).ok()?).ok();
         let answers = Mutex::new(read().unwrap_or_default());
         Self { file, answers }
     }
 
-    /// As [`ask`], unless the same was asked of the same build before.
+    /// Like [`ask`], cached by `identity`.
     pub(super) fn ask(&self, identity: &str, program: &Path, args: &[&str]) -> Option<Version> {
         let key = format!("{identity} {}", args.join(" "));
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -45,7 +45,7 @@ impl Memo {
         }
         let version = ask(program, args)?;
         answers.insert(key, version.clone());
-        // Without the file the next run asks again, and that is all.
+        // Writing the cache is optional; without it the next run queries again.
         if self.file.parent().is_some_and(Path::is_dir) {
             drop(serde_json::to_vec(&*answers).map(|text| atomic::write(&self.file, &text)));
         }
@@ -53,13 +53,13 @@ impl Memo {
     }
 }
 
-/// Where `path` leads, the size of what is there, its number on the disk, and when it was put there.
+/// Resolved path, size, inode and modification time.
 pub(super) fn stamp(path: &Path) -> String {
     let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     match real.metadata() {
         Ok(meta) => format!(
             "{} {} {} {}.{}",
-            // A link's name decides what programs like rustup do.
+            // Programs like rustup behave by the name of the link.
             path.display(),
             meta.ino(),
             meta.len(),
@@ -70,14 +70,14 @@ pub(super) fn stamp(path: &Path) -> String {
     }
 }
 
-/// What `program` prints to standard output.
+/// Standard output of `program`.
 pub(super) fn say(program: &Path, args: &[&str]) -> Option<String> {
     let shell = Shell::new().ok()?;
     let command = cmd!(shell, "{program} {args...}").env_clear().envs(environment::public());
     command.quiet().ignore_stderr().read().ok()
 }
 
-/// Runs `program` with `args` and takes the first version that it prints, to either stream.
+/// Runs `program` with `args` and returns the first version in either stream.
 pub(super) fn ask(program: &Path, args: &[&str]) -> Option<Version> {
     let shell = Shell::new().ok()?;
     let command = cmd!(shell, "{program} {args...}").env_clear().envs(environment::public());
@@ -86,7 +86,7 @@ pub(super) fn ask(program: &Path, args: &[&str]) -> Option<Version> {
         .or_else(|| find(&String::from_utf8_lossy(&output.stderr)))
 }
 
-/// The version in what a program prints.
+/// Finds the version in a program's output.
 fn find(text: &str) -> Option<Version> {
     dotted(text).or_else(|| single(text.lines().next()?))
 }
@@ -97,8 +97,8 @@ fn single(line: &str) -> Option<Version> {
     Some(Version { text: number.to_owned(), numbers: vec![number.parse().ok()?] })
 }
 
-/// The first run of numbers with dots between, alone or after a `v`: `go1.27.3` is the version of
-/// a compiler, which programs in Go print as well.
+/// The first dotted number, alone or after a `v`: not `go1.27.3`, the compiler version that Go
+/// programs print as well.
 fn dotted(text: &str) -> Option<Version> {
     text.split(|c: char| !c.is_ascii_alphanumeric() && c != '.').find_map(|word| {
         let word = word.trim_matches('.');
@@ -111,7 +111,7 @@ fn dotted(text: &str) -> Option<Version> {
     })
 }
 
-/// Numbers with dots between.
+/// Formats dotted numbers.
 pub(super) fn text(numbers: &[u64]) -> String {
     numbers.iter().map(u64::to_string).collect::<Vec<_>>().join(".")
 }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What Git said of the source, asked once for all who want to know: it takes longer to answer than a
-//! gate takes to see that nothing changed.
+//! Cached Git queries: they take longer than the check that a gate's inputs are unchanged.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,10 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Result;
 use foundation::{git, source};
 
-/// Tags of releases, and those among them that are of candidates.
+/// Tag patterns of releases, and of candidates among them.
 const RELEASES: (&str, &str) = ("v[0-9]*.[0-9]*.[0-9]*", "*-*");
 
-/// The answers that a run has had. They hold until the source may have changed; see [`Asked::forget`].
+/// Cached results. Valid until the source may have changed; see [`Asked::forget`].
 #[derive(Debug, Default)]
 pub(super) struct Asked {
     paths: Answer<Arc<[String]>>,
@@ -32,13 +31,13 @@ impl Asked {
         self.base.get(|| git::base(root))
     }
 
-    /// The tag of the last release.
+    /// Tag of the last release.
     pub(super) fn released(&self, root: &Path) -> Result<Option<String>> {
         let (releases, candidates) = RELEASES;
         self.released.get(|| git::nearest_tag(root, releases, candidates))
     }
 
-    /// Has Git asked again from now on.
+    /// Clears the cache.
     pub(super) fn forget(&self) {
         self.paths.forget();
         self.base.forget();
@@ -46,7 +45,7 @@ impl Asked {
     }
 }
 
-/// One answer, once there is one. Those who ask at the same time wait for the first of them.
+/// A lazily computed result. Concurrent callers wait for the first one.
 #[derive(Debug)]
 struct Answer<T>(Mutex<Option<T>>);
 
@@ -57,7 +56,7 @@ impl<T> Default for Answer<T> {
 }
 
 impl<T: Clone> Answer<T> {
-    /// The answer, by `ask` where there is none yet. An error is no answer.
+    /// Returns the cached result, or computes it with `ask`. Errors are not cached.
     fn get(&self, ask: impl FnOnce() -> Result<T>) -> Result<T> {
         let mut answer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = &*answer {

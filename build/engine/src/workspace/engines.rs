@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Jobs that more than one engine can do. `--engine` and `[engines]` of `release.toml` are parsed here, once.
+//! Engines by job. `--engine` and `[engines]` of `release.toml` are parsed here, once.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,20 +9,20 @@ use std::fmt;
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
-/// A job that more than one engine can do.
+/// A job with a choice of engines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Job {
     /// Building images.
     Images,
-    /// Making the live ISO.
+    /// Building the live ISO.
     Iso,
-    /// Writing SBOMs.
+    /// Generating SBOMs.
     Sbom,
     /// Signing.
     Signatures,
 }
 
-/// What builds images.
+/// Builds images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ImageEngine {
     /// `podman build`.
@@ -31,49 +31,49 @@ pub enum ImageEngine {
     Buildah,
 }
 
-/// What makes the live ISO.
+/// Builds the live ISO.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IsoEngine {
     /// Our own code.
     Native,
-    /// The program `image-builder` of the osbuild project, with its type [`LIVE_TYPE`].
+    /// `image-builder` of the osbuild project, with its type [`LIVE_TYPE`].
     ImageBuilder,
 }
 
-/// What finds out what a binary or an image contains.
+/// Determines the components of a binary or an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SbomEngine {
     /// Our own code.
     Native,
-    /// The program.
+    /// syft.
     Syft,
 }
 
-/// What signs.
+/// Signs artifacts and images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignatureEngine {
-    /// `notary` itself.
+    /// `notary` with a key.
     Native,
-    /// The program, which `notary` calls, with a key.
+    /// cosign with a key, called by `notary`.
     Cosign,
-    /// The program, as the identity that it authenticates as.
+    /// cosign with an OIDC identity (keyless).
     Keyless,
 }
 
-/// An engine for a job; `Display` writes it as `--engine` takes it.
+/// An engine for a job. `Display` gives the `JOB=NAME` form of `--engine`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Choice {
-    /// What builds images.
+    /// Image builds.
     Images(ImageEngine),
-    /// What makes the live ISO.
+    /// Live ISO.
     Iso(IsoEngine),
-    /// What writes SBOMs.
+    /// SBOMs.
     Sbom(SbomEngine),
-    /// What signs.
+    /// Signatures.
     Signatures(SignatureEngine),
 }
 
-/// The engine of each job, where one is named.
+/// Selected engines by job.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "BTreeMap<String, String>")]
 pub struct Engines {
@@ -83,12 +83,12 @@ pub struct Engines {
     signatures: Option<SignatureEngine>,
 }
 
-/// The type of image-builder whose ISO only runs from the medium.
+/// Type of image-builder whose ISO runs live.
 pub const LIVE_TYPE: &str = "bootc-generic-iso";
-/// Types of image-builder whose ISO installs by itself.
+/// Types of image-builder whose ISO is an installer.
 const INSTALLERS: [&str; 4] = ["anaconda-iso", "bootc-installer", "image-installer", "iso"];
 
-/// Every engine with its name.
+/// All engines with their names.
 const CHOICES: [(Choice, &str); 9] = [
     (Choice::Images(ImageEngine::Podman), "podman"),
     (Choice::Images(ImageEngine::Buildah), "buildah"),
@@ -102,10 +102,10 @@ const CHOICES: [(Choice, &str); 9] = [
 ];
 
 impl Job {
-    /// Every job.
+    /// All jobs.
     pub const ALL: [Self; 4] = [Self::Images, Self::Iso, Self::Sbom, Self::Signatures];
 
-    /// Its name on the command line and in `release.toml`.
+    /// Name on the command line and in `release.toml`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Images => "images",
@@ -117,7 +117,7 @@ impl Job {
 }
 
 impl Choice {
-    /// The job that it does.
+    /// The job of the engine.
     pub fn job(self) -> Job {
         match self {
             Self::Images(_) => Job::Images,
@@ -127,16 +127,16 @@ impl Choice {
         }
     }
 
-    /// Every engine of `jobs`, as the command line takes them.
+    /// Values of `--engine` for `jobs`.
     pub fn values(jobs: &[Job]) -> Vec<String> {
         let known = CHOICES.iter().filter(|(choice, _)| jobs.contains(&choice.job()));
         known.map(|(choice, _)| choice.to_string()).collect()
     }
 
-    /// Reads `JOB=NAME`, where the job has to be one of `jobs`.
+    /// Parses `JOB=NAME` for one of `jobs`.
     ///
     /// # Errors
-    /// When there is no such job or engine; the text lists the valid values.
+    /// When there is no such job or engine; the message lists the valid values.
     pub fn parse(text: &str, jobs: &[Job]) -> Result<Self, String> {
         let named = |choice: &Self| choice.to_string() == text && jobs.contains(&choice.job());
         if let Some((choice, _)) = CHOICES.iter().find(|(choice, _)| named(choice)) {
@@ -162,7 +162,7 @@ impl fmt::Display for Choice {
 }
 
 impl Engines {
-    /// Names the engine of a job.
+    /// Selects the engine of a job.
     pub fn set(&mut self, choice: Choice) {
         match choice {
             Choice::Images(engine) => self.images = Some(engine),
@@ -172,7 +172,7 @@ impl Engines {
         }
     }
 
-    /// Those that are named.
+    /// The selected engines.
     pub fn choices(self) -> impl Iterator<Item = Choice> {
         let Self { images, iso, sbom, signatures } = self;
         let choices = [
@@ -184,7 +184,7 @@ impl Engines {
         choices.into_iter().flatten()
     }
 
-    /// These, and for jobs without one the engine that `other` names.
+    /// These, with `other` for jobs without a selected engine.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         let mut merged = other;
@@ -194,34 +194,34 @@ impl Engines {
         merged
     }
 
-    /// What builds images.
+    /// The engine for images.
     ///
     /// # Errors
-    /// When none is named.
+    /// When none is selected.
     pub fn images(self) -> Result<ImageEngine> {
         self.images.with_context(|| missing(Job::Images))
     }
 
-    /// What makes the live ISO.
+    /// The engine for the live ISO.
     ///
     /// # Errors
-    /// When none is named.
+    /// When none is selected.
     pub fn iso(self) -> Result<IsoEngine> {
         self.iso.with_context(|| missing(Job::Iso))
     }
 
-    /// What writes SBOMs.
+    /// The engine for SBOMs.
     ///
     /// # Errors
-    /// When none is named.
+    /// When none is selected.
     pub fn sbom(self) -> Result<SbomEngine> {
         self.sbom.with_context(|| missing(Job::Sbom))
     }
 
-    /// What signs.
+    /// The engine for signatures.
     ///
     /// # Errors
-    /// When none is named.
+    /// When none is selected.
     pub fn signatures(self) -> Result<SignatureEngine> {
         self.signatures.with_context(|| missing(Job::Signatures))
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The part of `release.toml` that gates read: thresholds, and exceptions with their reasons.
+//! `[gates]` of `release.toml`: thresholds, and exceptions with their reasons.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ pub struct Gates {
     pub deadcode: Exceptions,
     /// `[gates.layers]`.
     pub layers: Layers,
-    /// `[gates.coverage]`.
+    /// `[gates.schema]`; `None`: no schema to check.
     pub coverage: Coverage,
     /// `[gates.schema]`; without it there is no schema to look at.
     pub schema: Option<SchemaRules>,
@@ -27,66 +27,66 @@ pub struct Gates {
     pub audit: Audit,
 }
 
-/// `[gates.layers]`: the order of the crates.
+/// `[gates.layers]`: the layers of crates.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Layers {
-    /// Folders of crates in rows, from the top: a crate depends on crates of lower rows alone.
+    /// Folders of crates by layer, top first: a crate may only depend on crates of lower layers.
     pub order: Vec<Vec<String>>,
-    /// Exceptions, each with its reason.
+    /// Exceptions with reasons.
     pub allow: Vec<Allowance>,
 }
 
-/// A gate whose findings can be excused one by one.
+/// Allowlist of a gate.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Exceptions {
-    /// Each with its reason.
+    /// Entries with reasons.
     pub allow: Vec<Allowance>,
 }
 
-/// A finding that is none, and why.
+/// An allowed finding, and why.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Allowance {
-    /// The file, from the root.
+    /// File path from the root.
     pub file: String,
-    /// The rule; any where it is absent.
+    /// Rule; any if absent.
     #[serde(default)]
     pub rule: Option<String>,
-    /// A part of the message, such as the name of an item; any where it is absent.
+    /// Substring of the message, such as the name of an item; any if absent.
     #[serde(default)]
     pub contains: Option<String>,
-    /// Why it is no fault. Read by people.
+    /// The reason, for readers.
     pub reason: String,
 }
 
-/// `[gates.coverage]`: the least share of lines that tests reach, in per cent.
+/// `[gates.coverage]`: minimum line coverage in per cent.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Coverage {
-    /// Of everything together.
+    /// Of the whole workspace.
     pub whole: f64,
     /// Of the lines that a change adds.
     pub changed: f64,
-    /// Of the files below a folder.
+    /// By folder.
     pub parts: BTreeMap<String, f64>,
-    /// What no test can run: it counts in the whole, and not among the lines of a change.
+    /// Code that tests cannot run: it counts in the whole, but not among the lines of a change.
     pub untested: Vec<Untested>,
 }
 
-/// `[[gates.coverage.untested]]`: code that something else than the tests runs.
+/// `[[gates.coverage.untested]]`: code that runs outside of tests only.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Untested {
-    /// The file, from the root.
+    /// File path from the root.
     pub file: String,
-    /// What runs it. Read by people.
+    /// What runs it, for readers.
     pub reason: String,
 }
 
 impl Coverage {
-    /// Whether there is a threshold at all.
+    /// Whether any threshold is set.
     pub fn is_set(&self) -> bool {
         self.parts.values().chain([&self.whole, &self.changed]).any(|least| *least > 0.0)
     }
@@ -96,28 +96,29 @@ impl Coverage {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SchemaRules {
-    /// The folder with one file `NAME-X.Y.schema.json` for each version.
+    /// Folder with one file `NAME-X.Y.schema.json` per version.
     pub folder: String,
-    /// The folder with representative recipes; those of the version before lie below it in a folder
-    /// named after that version.
+    /// Folder with representative recipes; those of the previous version are in a subfolder named
+    /// after that version.
     pub recipes: String,
-    /// The `OpenAPI` document of the HTTP API, whose changes count for the version as those of the schema do.
+    /// The `OpenAPI` document of the HTTP API; its changes affect the version like changes of the
+    /// schema.
     #[serde(default)]
     pub api: Option<String>,
-    /// Changes that refuse what was accepted, and are meant to.
+    /// Intended breaking changes.
     #[serde(default)]
     pub breaking: Vec<IntendedBreak>,
 }
 
-/// A change of a schema that refuses what was accepted, and why that is right.
+/// An intended breaking change of a schema, with its reason.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IntendedBreak {
-    /// The version of the schema that has the change, `X.Y`.
+    /// Version of the schema with the change, `X.Y`.
     pub schema: String,
-    /// JSON pointer to it.
+    /// JSON pointer to the change.
     pub pointer: String,
-    /// Why it has to be. Read by people.
+    /// The reason, for readers.
     pub reason: String,
 }
 
@@ -127,19 +128,20 @@ pub struct IntendedBreak {
 pub struct Licenses {
     /// SPDX identifiers that are compatible with ours.
     pub allow: BTreeSet<String>,
-    /// Crates whose manifest is silent or wrong: name to the expression that holds.
+    /// Licence expressions of crates whose manifest has none or a wrong one, by crate.
     pub clarify: BTreeMap<String, String>,
     /// `[gates.licenses.images]`.
     pub images: ImageLicenses,
 }
 
-/// `[gates.licenses.images]`: of the packages of images, which stand beside our programs and are not built into them.
+/// `[gates.licenses.images]`: licences of packages in images, which are aggregated with our
+/// programs and not linked to them.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ImageLicenses {
-    /// Licences that may stand there, as the locks write them; `*` at the end stands for any end.
+    /// Allowed licences as written in the locks; a trailing `*` is a wildcard.
     pub allow: BTreeSet<String>,
-    /// Packages whose copyright file no program can read: name to the expression that holds.
+    /// Licence expressions of packages with an unparsable copyright file, by package.
     pub clarify: BTreeMap<String, String>,
 }
 
@@ -147,28 +149,30 @@ pub struct ImageLicenses {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Audit {
-    /// The Git repository of the advisories.
+    /// Git repository of the advisories.
     pub database: String,
-    /// For how many days a security update of a package in an image may wait, where no release is made.
+    /// Grace period in days for missing security updates of packages in images, outside of
+    /// releases.
     pub grace_days: u32,
-    /// Advisories that we live with for a while.
+    /// Accepted advisories.
     pub mitigation: Vec<Mitigation>,
 }
 
-/// An advisory that does not stop us, until a day.
+/// An advisory that is accepted until a day.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mitigation {
-    /// `RUSTSEC-YYYY-NNNN` of a crate; `SOURCE@VERSION` of the security update that a package of an image lacks.
+    /// `RUSTSEC-YYYY-NNNN` for a crate; `SOURCE@VERSION` of the missing security update for a
+    /// package in an image.
     pub id: String,
-    /// Why it does not concern us, or what we do about it.
+    /// Why it does not apply, or the mitigation.
     pub reason: String,
-    /// The first day on which it counts again, `YYYY-MM-DD`.
+    /// First day on which it counts again, `YYYY-MM-DD`.
     #[serde(deserialize_with = "day")]
     pub expires: String,
 }
 
-/// A day as `YYYY-MM-DD`: in another form it would never be over, or always.
+/// Validates `YYYY-MM-DD`: dates are compared as text.
 fn day<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
     if text.len() == 10 && humantime::parse_rfc3339(&format!("{text}T00:00:00Z")).is_ok() {

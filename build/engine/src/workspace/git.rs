@@ -1,37 +1,37 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What Git says about the work tree.
+//! State of the work tree, read from Git.
 
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use xshell::{Shell, cmd};
 
-/// The commit that the work tree stands at.
+/// State of the checked-out commit.
 #[derive(Debug)]
 pub(super) struct State {
-    /// Its full id.
+    /// Full commit id.
     pub(super) commit: String,
-    /// Its committer date, in seconds since 1970.
+    /// Committer date in seconds since 1970.
     pub(super) date: u64,
-    /// Whether the work tree differs from it.
+    /// Whether the work tree has changes.
     pub(super) dirty: bool,
-    /// The tags that point to it.
+    /// Tags that point to the commit.
     pub(super) tags: Vec<Tag>,
 }
 
 /// A tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Tag {
-    /// Its name, such as `v1.2.3`.
+    /// Name, such as `v1.2.3`.
     pub(super) name: String,
-    /// Whether it is an object of its own, with an author, a date and perhaps a signature.
+    /// Whether it is an annotated tag (an object of its own).
     pub(super) annotated: bool,
 }
 
 impl State {
-    /// Asks Git in `root`.
+    /// Reads the state of the repository at `root`.
     ///
     /// # Errors
     /// When Git is missing, `root` is in no repository, or the repository has no commit.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Where we are: root, commit, epoch, version and `release.toml`. Made once, then read only.
+//! The workspace: root, commit, epoch, version and `release.toml`. Read once, then immutable.
 
 mod asked;
 mod engines;
@@ -28,7 +28,7 @@ pub use self::product::{
 };
 pub use self::version::{Base, Version};
 
-/// The workspace and the commit that it stands at.
+/// The workspace at a commit.
 #[derive(Debug)]
 pub struct Workspace {
     root: PathBuf,
@@ -42,11 +42,11 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    /// The workspace that `folder` lies in.
+    /// Finds the workspace that contains `folder`.
     ///
     /// # Errors
     /// When there is no workspace or no Git repository with a commit, when `release.toml` or the
-    /// version in `Cargo.toml` is malformed, or `SOURCE_DATE_EPOCH` is set and no number.
+    /// version in `Cargo.toml` is malformed, or `SOURCE_DATE_EPOCH` is not a number.
     pub fn discover(folder: &Path) -> Result<Self> {
         let root = root(folder)?;
         let product = Product::read(&root)?;
@@ -72,35 +72,36 @@ impl Workspace {
         })
     }
 
-    /// The folder that holds `Cargo.lock` and `release.toml`, absolute and without links.
+    /// The folder with `Cargo.lock` and `release.toml`, canonical.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// `target` at the root: all that xtask leaves lies below it, whatever `CARGO_TARGET_DIR` says.
+    /// `target` at the root: all files that xtask writes are below it, whatever `CARGO_TARGET_DIR`
+    /// is.
     pub fn target(&self) -> PathBuf {
         self.root.join("target")
     }
 
-    /// What a run leaves: logs, journals, reports.
+    /// Folder for logs, journals and reports.
     pub fn scratch(&self) -> PathBuf {
         self.target().join("xtask")
     }
 
-    /// The full id of the commit.
+    /// Full commit id.
     pub fn commit(&self) -> &str {
         &self.commit
     }
 
-    /// Whether the work tree differs from the commit, files that Git does not know included.
+    /// Whether the work tree has changes, including untracked files.
     pub fn dirty(&self) -> bool {
         self.dirty
     }
 
-    /// What the source is: the commit, and for a dirty tree the content of all its files.
+    /// Identity of the source: the commit, and for a dirty tree a digest of all source files.
     ///
     /// # Errors
-    /// When a file can't be read.
+    /// When a file cannot be read.
     pub fn identity(&self) -> Result<String> {
         if !self.dirty {
             return Ok(self.commit.clone());
@@ -108,52 +109,52 @@ impl Workspace {
         self.content()
     }
 
-    /// A digest over all files of the source as they are now.
+    /// Digest of all source files as they are now.
     ///
     /// # Errors
-    /// When a file can't be read.
+    /// When a file cannot be read.
     pub fn content(&self) -> Result<String> {
         tree::digest(&self.root, self.paths()?.iter().map(Path::new))
     }
 
-    /// The paths of all source files, from the root with `/`, sorted.
+    /// Paths of all source files, from the root with `/`, sorted.
     ///
     /// # Errors
-    /// When Git can't list them.
+    /// When Git cannot list them.
     pub fn paths(&self) -> Result<Arc<[String]>> {
         self.asked.paths(&self.root)
     }
 
-    /// The source files that `wanted` picks by their path and that are text, sorted.
+    /// Source files that are text and selected by `wanted`, sorted.
     ///
     /// # Errors
-    /// As [`Workspace::paths`], and when a file can't be read.
+    /// When Git cannot list the files, or one cannot be read.
     pub fn texts(&self, wanted: impl Fn(&str) -> bool) -> Result<Vec<source::File>> {
         source::texts(&self.root, self.paths()?.iter().filter(|path| wanted(path)))
     }
 
-    /// The commit that a change starts from; see [`base`](foundation::git::base).
+    /// The commit that a change is based on; see [`base`](foundation::git::base).
     ///
     /// # Errors
-    /// When Git can't tell.
+    /// When Git fails.
     pub fn change_base(&self) -> Result<history::Base> {
         self.asked.base(&self.root)
     }
 
-    /// The tag of the last release, candidates aside; none where nothing was released.
+    /// Tag of the last release, without candidates; `None` before the first release.
     ///
     /// # Errors
-    /// When Git can't be run.
+    /// When Git fails.
     pub fn last_release(&self) -> Result<Option<String>> {
         self.asked.released(&self.root)
     }
 
-    /// Has Git asked again: the source may be another than it was.
+    /// Clears cached Git queries: the source may have changed.
     pub fn look_again(&self) {
         self.asked.forget();
     }
 
-    /// The only time that reaches an artifact, in seconds: `SOURCE_DATE_EPOCH`, else the commit's date.
+    /// The only timestamp in artifacts, in seconds: `SOURCE_DATE_EPOCH`, else the commit date.
     pub fn epoch(&self) -> u64 {
         self.epoch
     }
@@ -168,17 +169,17 @@ impl Workspace {
         self.base
     }
 
-    /// The version of a build of this commit that is no release.
+    /// The snapshot version of this commit.
     pub fn snapshot(&self) -> Version {
         Version::snapshot(self.base, &self.commit, self.dirty)
     }
 
-    /// The version of the release that a tag of this commit names: `tag`, else the tag that CI runs for,
-    /// else the stable one of several.
+    /// The release version by a tag of this commit: `tag`, else the tag that CI runs for, else the
+    /// stable one of several.
     ///
     /// # Errors
-    /// When the work tree is dirty, or the commit has no such tag, or one that is not annotated or of
-    /// another version.
+    /// When the work tree is dirty, or the commit has no such tag, or the tag is not annotated or
+    /// does not match the workspace's version.
     pub fn release(&self, tag: Option<&str>) -> Result<Version> {
         if self.dirty {
             bail!(
@@ -192,13 +193,13 @@ impl Workspace {
     }
 }
 
-/// The tag that CI runs for, by GitHub's variables; `variable` reads one.
+/// The tag that CI runs for, from GitHub's variables; `variable` reads one.
 fn tag_of_ci(variable: impl Fn(&str) -> Option<String>) -> Option<String> {
     variable("GITHUB_REF_TYPE").filter(|kind| kind == "tag")?;
     variable("GITHUB_REF_NAME").filter(|name| !name.is_empty())
 }
 
-/// The nearest folder upwards with a `release.toml`.
+/// The nearest ancestor folder with a `release.toml`.
 ///
 /// # Errors
 /// When there is none.

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A Debian package that an image takes, written as in `Build-Depends` (Debian policy 7.1):
-//! `NAME`, or `NAME [amd64]` where only images of that architecture take it.
+//! A Debian package of an image, in the syntax of `Build-Depends` (Debian policy 7.1): `NAME`, or
+//! `NAME [amd64]` for images of that architecture only.
 
 use anyhow::{Result, bail, ensure};
 use release::Architecture;
 use serde::Deserialize;
 
-/// A package, and the architectures whose images take it.
+/// A package, optionally restricted to architectures.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Package {
     name: String,
-    /// Those that it is for; empty stands for all.
+    /// Architectures; empty for all.
     only: Vec<Architecture>,
 }
 
 impl Package {
-    /// The name, if images for `architecture` take it.
+    /// The name, if the package applies to `architecture`.
     pub fn name_for(&self, architecture: Architecture) -> Option<&str> {
         let wanted = self.only.is_empty() || self.only.contains(&architecture);
         wanted.then_some(self.name.as_str())

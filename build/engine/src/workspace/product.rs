@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The model of `release.toml`: the product as data.
+//! Model of `release.toml`: the product as data.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -19,183 +19,183 @@ use super::package::Package;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Product {
-    /// Names of the whole.
+    /// Names of the product.
     pub product: Identity,
-    /// Executables that are delivered.
+    /// Released executables.
     #[serde(rename = "binary")]
     pub binaries: Vec<Binary>,
-    /// Tool images.
+    /// Images.
     #[serde(rename = "image", default)]
     pub images: Vec<Image>,
-    /// What images are built on.
+    /// Base images.
     #[serde(rename = "base", default)]
     pub bases: Vec<ImageBase>,
-    /// What is made for tests alone.
+    /// Systems that tests install.
     #[serde(default)]
     pub test_artifacts: Option<TestSystems>,
-    /// The live ISO of the maintenance OS.
+    /// Live ISO of the maintenance OS.
     pub iso: Option<Iso>,
-    /// The engine that does each job, where the command line names no other.
+    /// Default engines by job.
     #[serde(default)]
     pub engines: Engines,
-    /// What gates hold the source against.
+    /// Configuration of gates.
     #[serde(default)]
     pub gates: Gates,
 }
 
-/// Names of the whole.
+/// Names of the product.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Identity {
-    /// One word, part of file names.
+    /// Short name, part of file names.
     pub name: String,
-    /// As people write it.
+    /// Display name.
     pub title: String,
-    /// Who makes it.
+    /// Vendor.
     pub vendor: String,
     /// SPDX licence expression.
     pub license: String,
-    /// Where the source is published.
+    /// URL of the source.
     pub source: String,
-    /// Where `cargo xtask images --push` pushes to, as `HOST[:PORT][/PREFIX]`.
+    /// Target of `cargo xtask images --push`, as `HOST[:PORT][/PREFIX]`.
     #[serde(default)]
     pub registry: Option<String>,
 }
 
-/// An executable that is delivered.
+/// A released executable.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Binary {
-    /// The name of the executable.
+    /// Name of the executable.
     pub name: String,
-    /// The package of the workspace that it is built from.
+    /// Package of the workspace that builds it.
     pub package: String,
-    /// The forms in which it is delivered; none for one that only goes into images.
+    /// Release formats; empty for an executable that is only in images.
     pub deliver: Vec<Deliver>,
-    /// Files beside it in the archive: path in the archive to path in the source.
+    /// Additional files in the archive: path in the archive to path in the source.
     #[serde(default)]
     pub files: BTreeMap<String, PathBuf>,
-    /// Whether `NAME packaging FOLDER` writes manual pages and completions there, to be delivered too.
+    /// Whether `NAME packaging FOLDER` writes manual pages and completions, which are released too.
     #[serde(default)]
     pub documents_itself: bool,
-    /// What the packages of distributions are; where it is delivered as one, there is this table.
+    /// Description of distribution packages; required for `deb` and `rpm`.
     #[serde(default)]
     pub system: Option<SystemPackage>,
 }
 
-/// A `.deb` and a `.rpm`: the executable as a service.
+/// A `.deb` and a `.rpm` with the executable as a service.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SystemPackage {
-    /// The package's name.
+    /// Package name.
     pub name: String,
-    /// One line.
+    /// One-line summary.
     pub summary: String,
-    /// A paragraph.
+    /// Description, one paragraph.
     pub description: String,
-    /// Packages that it does without, and better with.
+    /// Recommended packages.
     #[serde(default)]
     pub recommends: Vec<String>,
-    /// The unit of systemd that starts it, from `/usr/local/bin`: path in the source.
+    /// systemd unit that starts it from `/usr/local/bin`: path in the source.
     pub unit: PathBuf,
-    /// Folders that the unit keeps its state in.
+    /// State folders of the unit.
     #[serde(default)]
     pub state: Vec<String>,
-    /// Files that people change: path on the system to path in the source.
+    /// Configuration files: path on the system to path in the source.
     #[serde(default)]
     pub config: BTreeMap<String, PathBuf>,
 }
 
-/// A form in which an executable is delivered.
+/// Release format of an executable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub enum Deliver {
-    /// An archive with what belongs to it.
+    /// Archive with additional files.
     #[serde(rename = "tar.gz")]
     TarGz,
     /// The executable itself.
     #[serde(rename = "raw")]
     Raw,
-    /// A package for Debian and its descendants.
+    /// Package for Debian and its derivatives.
     #[serde(rename = "deb")]
     Deb,
-    /// A package for Fedora, RHEL, SUSE and their descendants.
+    /// Package for Fedora, RHEL, SUSE and their derivatives.
     #[serde(rename = "rpm")]
     Rpm,
 }
 
-/// A tool image.
+/// An image.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Image {
-    /// Repository without a registry.
+    /// Repository without registry.
     pub name: String,
-    /// The folder with its Containerfile.
+    /// Folder with the Containerfile.
     pub context: PathBuf,
-    /// As people write it; a label.
+    /// Title label.
     pub title: String,
-    /// One line; a label.
+    /// Description label, one line.
     pub description: String,
-    /// The base that it is built on, by its name.
+    /// Name of its base.
     pub base: String,
-    /// The executable that goes into it, by its name.
+    /// Name of the executable in it.
     pub binary: String,
-    /// Packages that it needs beside those of the base.
+    /// Packages in addition to those of the base.
     #[serde(default)]
     pub packages: Vec<Package>,
-    /// The most that its blobs may take for one architecture, in millions of bytes.
+    /// Limit of the total blob size per architecture, in MB (10^6 bytes).
     pub limit_mb: u64,
-    /// How `cargo xtask smoke images` tries it; without this it does not.
+    /// Test by `cargo xtask smoke images`; `None`: not tested.
     #[serde(default)]
     pub smoke: Option<Smoke>,
 }
 
-/// How `cargo xtask smoke images` tries an image.
+/// Test of an image by `cargo xtask smoke images`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Smoke {
-    /// Plans that its entry point gives with `--dry-run`, as `TASK.STEP`.
+    /// Plans to compare with `--dry-run` of the entry point, as `TASK.STEP`.
     pub plans: Vec<String>,
-    /// Arguments for that beside `--dry-run`.
+    /// Additional arguments for `--dry-run`.
     #[serde(default)]
     pub arguments: Vec<String>,
-    /// Calls of the programs that its step runs, words between single spaces; each ends with 0.
+    /// Commands of its step's programs, words separated by single spaces; each must exit with 0.
     #[serde(default)]
     pub programs: Vec<String>,
-    /// The tasks of which it carries out its part, after the images before it.
+    /// Tasks in which it runs, after the images before it.
     #[serde(default)]
     pub tasks: Vec<String>,
-    /// Folders of the source that it has then, and where.
+    /// Source folders to mount, and their mount points.
     #[serde(default)]
     pub folders: BTreeMap<PathBuf, String>,
 }
 
-/// What images are built on: a root file system made of Debian packages, or an image of a registry.
+/// A base of images: a root file system of Debian packages, or an image of a registry.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImageBase {
-    /// What images call it.
+    /// Name.
     pub name: String,
-    /// An image that is pulled in its place, as `REGISTRY/REPOSITORY@sha256:HEX`. The suite is then that of
-    /// the packages which images install on it.
+    /// Pulled image in place of a built one, as `REGISTRY/REPOSITORY@sha256:HEX`. The suite then
+    /// applies to packages that images install on it.
     #[serde(default)]
     pub image: Option<Pinned>,
-    /// The suite of the distribution.
+    /// Suite of the distribution.
     pub suite: String,
-    /// The lock file with the packages, relative to the root.
+    /// Lock file of the packages, relative to the root.
     pub lock: PathBuf,
-    /// The Containerfile that installs an image's packages on it, relative to the root; none where no
-    /// image on it has packages of its own.
+    /// Containerfile that installs an image's packages on the base, relative to the root; `None`
+    /// where no image on it has packages of its own.
     #[serde(default)]
     pub containerfile: Option<PathBuf>,
-    /// Packages that it has beside those that every system of the suite has.
+    /// Packages in addition to the suite's base system.
     #[serde(default)]
     pub packages: Vec<Package>,
-    /// Paths that are left out of its packages, as dpkg's `path-exclude` takes them.
+    /// Paths to exclude from packages, in the syntax of dpkg's `path-exclude`.
     #[serde(default)]
     pub without: Vec<String>,
 }
 
-/// An image of a registry by its digest.
+/// An image of a registry, pinned by digest.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Pinned {
@@ -203,7 +203,7 @@ pub struct Pinned {
     pub name: String,
     /// `sha256:HEX`.
     pub digest: String,
-    /// It is spoken to without TLS, being on this machine.
+    /// Whether to use plain HTTP, because the registry is local.
     pub plain_http: bool,
 }
 
@@ -225,58 +225,58 @@ impl TryFrom<String> for Pinned {
 }
 
 impl ImageBase {
-    /// What images name as their base, beside its digest.
+    /// Name of the base in image labels.
     pub fn label(&self) -> &str {
         self.image.as_ref().map_or(&self.name, |image| &image.name)
     }
 }
 
-/// Operating systems for tests of installing one.
+/// Operating systems that tests install.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TestSystems {
-    /// The folder with what makes them.
+    /// Folder of their build files.
     pub context: PathBuf,
-    /// The base whose lock has their packages.
+    /// Base whose lock contains their packages.
     pub base: String,
-    /// Packages with the kernel and busybox of the Linux.
+    /// Packages with kernel and busybox of the test Linux.
     pub packages: Vec<Package>,
 }
 
 impl TestSystems {
-    /// The names of the packages for `architecture`.
+    /// Names of the packages for `architecture`.
     pub fn packages_for(&self, architecture: Architecture) -> impl Iterator<Item = &str> {
         self.packages.iter().filter_map(move |package| package.name_for(architecture))
     }
 }
 
-/// The live ISO of the maintenance OS.
+/// Live ISO of the maintenance OS.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Iso {
-    /// What its file name starts with.
+    /// Start of its file name.
     pub name: String,
-    /// The image that it is made of, by its name.
+    /// Name of the image that it is built from.
     pub image: String,
-    /// The folder with the configuration of its boot loaders.
+    /// Folder with boot loader configuration.
     pub description: PathBuf,
-    /// The volume label: `A-Z`, `0-9` and `_`.
+    /// Volume label: `A-Z`, `0-9` and `_`.
     pub label: String,
     /// Packages with boot loaders, from the suite of the image's base; they are not in the image.
     pub packages: Vec<Package>,
-    /// The most that it may take, in millions of bytes.
+    /// Size limit in MB (10^6 bytes).
     pub limit_mb: u64,
-    /// The same with the tool images in it (`cargo xtask maintenance --bind-tools`).
+    /// Size limit with bound tool images (`cargo xtask maintenance --bind-tools`), in MB.
     pub bound_limit_mb: u64,
 }
 
-/// The names of those of `packages` that are for `architecture`.
+/// Names of the `packages` for `architecture`.
 pub fn names(packages: &[Package], architecture: Architecture) -> BTreeSet<String> {
     packages.iter().filter_map(|it| it.name_for(architecture)).map(str::to_owned).collect()
 }
 
 impl Image {
-    /// The names of the packages that it takes for `architecture`.
+    /// Names of its packages for `architecture`.
     pub fn packages_for(&self, architecture: Architecture) -> impl Iterator<Item = &str> {
         self.packages.iter().filter_map(move |package| package.name_for(architecture))
     }
@@ -286,7 +286,7 @@ impl Product {
     /// Reads `release.toml` at `root`.
     ///
     /// # Errors
-    /// When it can't be read or is malformed; the message holds line, column and expected form.
+    /// When it cannot be read or is malformed; the message has line, column and expected form.
     pub fn read(root: &Path) -> Result<Self> {
         let path = root.join("release.toml");
         let text = std::fs::read_to_string(&path)
@@ -325,25 +325,25 @@ impl Product {
         Ok(product)
     }
 
-    /// The images of tools: all but the maintenance OS, which has commands of its own.
+    /// The tool images: all images except the maintenance OS, which has its own commands.
     pub fn tools(&self) -> impl Iterator<Item = &Image> {
         let is_tool = |image: &&Image| self.iso.as_ref().is_none_or(|iso| iso.image != image.name);
         self.images.iter().filter(is_tool)
     }
 
-    /// The binary called `name`.
+    /// The binary `name`.
     pub fn binary(&self, name: &str) -> Result<&Binary> {
         let found = self.binaries.iter().find(|binary| binary.name == name);
         found.with_context(|| format!("there is no [[binary]] with the name {name:?}"))
     }
 
-    /// The image called `name`.
+    /// The image `name`.
     pub fn image(&self, name: &str) -> Result<&Image> {
         let found = self.images.iter().find(|image| image.name == name);
         found.with_context(|| format!("there is no [[image]] with the name {name:?}"))
     }
 
-    /// The base called `name`.
+    /// The base `name`.
     pub fn base(&self, name: &str) -> Result<&ImageBase> {
         let found = self.bases.iter().find(|base| base.name == name);
         found.with_context(|| format!("there is no [[base]] with the name {name:?}"))
@@ -354,7 +354,7 @@ impl Product {
 mod tests {
     use super::*;
 
-    /// The file of this repository, which has one of everything.
+    /// The file of this repository, which uses every feature.
     const OURS: &str = include_str!("../../../../release.toml");
 
     #[test]

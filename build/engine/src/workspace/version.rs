@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Which version a build has: pure rules over the workspace's version, the commit and its tags.
+//! Version of a build, from the workspace's version, the commit and its tags.
 
 use std::fmt;
 use std::path::Path;
@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::git::Tag;
 
-/// How much of a commit's id a snapshot's version holds.
+/// Length of the commit id in a snapshot's version.
 const SHORT_COMMIT: usize = 12;
 
 /// The workspace's version, `X.Y.Z` (Semantic Versioning 2.0.0, section 2).
@@ -24,7 +24,7 @@ pub struct Base {
     patch: u64,
 }
 
-/// The version of a build, and what the build may become.
+/// Version and channel of a build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version {
     text: String,
@@ -34,8 +34,8 @@ pub struct Version {
 impl Version {
     /// `X.Y.Z-snapshot.COMMIT`, or `X.Y.Z-snapshot.COMMIT-dirty`.
     ///
-    /// A semantic version forbids a leading zero in an identifier of digits alone (section 9), so a
-    /// commit that starts with such twelve gives as many more as it takes.
+    /// A numeric identifier must not have a leading zero (section 9), so a commit id that starts
+    /// with such an identifier is extended up to the first letter.
     pub fn snapshot(base: Base, commit: &str, dirty: bool) -> Self {
         let numeric =
             |text: &str| text.starts_with('0') && text.bytes().all(|c| c.is_ascii_digit());
@@ -47,12 +47,12 @@ impl Version {
         Self { text: format!("{base}-snapshot.{short}{dirty}"), channel: Channel::Snapshot }
     }
 
-    /// The version that the release tag `wanted` names, which has to be one of `tags`, or without one the
-    /// release tag among them: the stable one of several.
+    /// The version of the release tag `wanted`, which has to be one of `tags`; without `wanted`, of
+    /// the release tag among them, the stable one of several.
     ///
     /// # Errors
-    /// When there is no such tag, or it is lightweight, or not of the workspace's version, or there are
-    /// several candidates.
+    /// When there is no such tag, or it is lightweight, or does not match the workspace's version,
+    /// or there are several candidates.
     pub(super) fn tagged(base: Base, tags: &[Tag], wanted: Option<&str>) -> Result<Self> {
         let (tag, (tagged, candidate)) = choose(base, tags, wanted)?;
         if tagged != base {
@@ -82,16 +82,16 @@ impl Version {
         &self.text
     }
 
-    /// What the build may become.
+    /// Channel that the build may be published to.
     pub fn channel(&self) -> Channel {
         self.channel
     }
 }
 
-/// What a release tag names: the version, and the number of a candidate.
+/// A parsed release tag: version, and number of the candidate.
 type Named = (Base, Option<u64>);
 
-/// The release tag to release, and what it names.
+/// Chooses the release tag.
 fn choose<'a>(base: Base, tags: &'a [Tag], wanted: Option<&str>) -> Result<(&'a Tag, Named)> {
     let releases: Vec<_> =
         tags.iter().filter_map(|tag| Some((tag, parse_tag(&tag.name)?))).collect();
@@ -117,7 +117,7 @@ fn choose<'a>(base: Base, tags: &'a [Tag], wanted: Option<&str>) -> Result<(&'a 
     }
 }
 
-/// `vX.Y.Z` or `vX.Y.Z-rc.N`; nothing for any other tag.
+/// Parses `vX.Y.Z` or `vX.Y.Z-rc.N`; `None` for any other tag.
 fn parse_tag(tag: &str) -> Option<Named> {
     let version = tag.strip_prefix('v')?;
     match version.split_once("-rc.") {
@@ -126,7 +126,7 @@ fn parse_tag(tag: &str) -> Option<Named> {
     }
 }
 
-/// A number without sign or leading zero.
+/// Parses a number without sign or leading zero.
 fn parse_number(text: &str) -> Option<u64> {
     let plain = text.bytes().all(|c| c.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
     if plain { text.parse().ok() } else { None }
@@ -262,7 +262,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the commit, the version is a semantic one, and sorts below its release.
+        /// For any commit, the version is a valid semantic version and sorts below its release.
         #[test]
         fn a_snapshot_is_a_semantic_version(
             numbers in any::<(u64, u64, u64)>(),

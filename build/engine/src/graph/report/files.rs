@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Where a report goes, beside the screen.
+//! Writes the files of a report.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -12,15 +12,15 @@ use foundation::atomic;
 
 use super::Report;
 
-/// GitHub names the file here to which a job adds what its page shows.
+/// Path of the file for the job summary on GitHub.
 const SUMMARY: &str = "GITHUB_STEP_SUMMARY";
 
 impl Report {
-    /// Writes `report.json`, `report.sarif` and `junit.xml` into `folder`, and on a runner of GitHub
-    /// adds to the summary of the job.
+    /// Writes `report.json`, `report.sarif` and `junit.xml` to `folder`, and appends to the job
+    /// summary on a GitHub runner.
     ///
     /// # Errors
-    /// When a file can't be written.
+    /// When a file cannot be written.
     pub fn write(&self, folder: &Path) -> Result<()> {
         let pretty = |value: &serde_json::Value| -> Result<Vec<u8>> {
             let mut text = serde_json::to_vec_pretty(value)?;
@@ -36,7 +36,7 @@ impl Report {
         }
     }
 
-    /// Adds the run to a summary, which may hold those of earlier steps of the job.
+    /// Appends the run to a job summary, which may contain those of earlier commands of the job.
     fn add_to(&self, summary: &Path) -> Result<()> {
         let mut file = OpenOptions::new()
             .append(true)

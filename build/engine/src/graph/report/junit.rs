@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A run as `JUnit` XML, which every CI system shows: the pipeline is the suite, each step a case.
+//! `JUnit` XML report of a run: the pipeline is the suite, each step a test case.
 //!
 //! There is no standard; this is the form that Jenkins' `JUnit` plugin reads (its `junit-10.xsd`).
-//! The tests themselves have a report of their own, which nextest writes.
+//! nextest writes a separate report of the tests.
 
 use std::fmt::Write as _;
 
 use super::{Report, Verdict};
 
 impl Report {
-    /// The run as a document.
+    /// The report as XML.
     pub(super) fn junit(&self) -> String {
         let bodies: Vec<_> = self.steps.iter().map(|row| self.body(&row.verdict)).collect();
         let number = |kind: &str| bodies.iter().filter(|it| it.starts_with(kind)).count();
@@ -28,7 +28,7 @@ impl Report {
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites {counts}>\n  <testsuite {counts}>\n"
         );
         for (row, body) in self.steps.iter().zip(bodies) {
-            // Writing into a String has no way to fail.
+            // Writing to a String cannot fail.
             let _infallible = writeln!(
                 out,
                 "    <testcase classname=\"{}\" name=\"{}\" time=\"{}\">{body}</testcase>",
@@ -41,7 +41,7 @@ impl Report {
         out
     }
 
-    /// What stands in the case of a step.
+    /// Content of a step's `testcase` element.
     fn body(&self, verdict: &Verdict) -> String {
         let element = |name: &str, message: &str, body: &str| {
             format!("<{name} message=\"{}\">{}</{name}>", text(message), text(body))
@@ -56,7 +56,7 @@ impl Report {
                 element("error", &format!("could not run: {}", verdict.note()), "")
             }
             Verdict::Skipped { .. } => element("skipped", &verdict.note(), ""),
-            // There is no form for a part: a case that is not skipped counts as passed.
+            // `JUnit` has no partial result: a case without `skipped` counts as passed.
             Verdict::Incomplete { gaps, expected: false, .. } => {
                 let all: Vec<_> = gaps.iter().map(ToString::to_string).collect();
                 element("skipped", &verdict.note(), &all.join("\n"))
@@ -69,13 +69,13 @@ impl Report {
     }
 }
 
-/// Seconds with three digits after the dot.
+/// Seconds with three decimals.
 fn seconds(milliseconds: u64) -> String {
     format!("{}.{:03}", milliseconds / 1000, milliseconds % 1000)
 }
 
-/// As content or value of an attribute (XML 1.0, sections 2.2 and 2.4): characters that a document
-/// can't hold, such as those that colour a terminal, are left out.
+/// Escapes text for XML content and attributes (XML 1.0, sections 2.2 and 2.4). Drops characters
+/// that XML cannot contain, such as terminal escape sequences.
 fn text(text: &str) -> String {
     let mut out = String::new();
     for letter in text.chars() {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The findings of a run as SARIF (Static Analysis Results Interchange Format 2.1.0, OASIS), which
-//! code hosts show beside the lines that they are about.
+//! SARIF report of a run (Static Analysis Results Interchange Format 2.1.0, OASIS), which code
+//! hosts show beside the lines of the source.
 //!
-//! A rule is named `GATE/RULE`. That a gate failed or did not run is a notification of the tool
-//! (section 3.20.21), so that an empty list of results never stands for a gate that did not look.
+//! Rule ids are `GATE/RULE`. A gate that failed or did not run is a tool notification (section
+//! 3.20.21), so that an empty list of results always comes from gates that ran.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::{Report, Verdict};
 
 impl Report {
-    /// The run as one SARIF log.
+    /// The report as one SARIF log.
     pub(super) fn sarif(&self) -> Value {
         let found = || {
             self.steps.iter().flat_map(|row| match &row.verdict {
@@ -59,7 +59,7 @@ fn rule(gate: &str, finding: &Finding) -> String {
     format!("{gate}/{}", finding.rule)
 }
 
-/// A rule, described by the first finding that it has here. GitHub takes no rule without the three texts
+/// Rule descriptor, with the texts of the rule's first finding. GitHub requires all three texts
 /// ("SARIF support for code scanning", `reportingDescriptor` object).
 fn descriptor(gate: &str, finding: &Finding) -> Value {
     let text = |text: &str| json!({ "text": text });
@@ -75,7 +75,7 @@ fn descriptor(gate: &str, finding: &Finding) -> Value {
 fn result(gate: &str, finding: &Finding) -> Value {
     let place = json!({
         "artifactLocation": { "uri": uri(&finding.file), "uriBaseId": "%SRCROOT%" },
-        // GitHub shows nothing without a line: what is about a whole file stands at its first.
+        // GitHub requires a line: findings about a whole file get the first.
         "region": { "startLine": finding.line.unwrap_or(1).max(1) },
     });
     let text = format!("{}\nMend: {}", finding.message, finding.fix);
@@ -87,7 +87,7 @@ fn result(gate: &str, finding: &Finding) -> Value {
     })
 }
 
-/// What is to be said of a step that came to no verdict on the source.
+/// Notification for a step without a verdict on the source.
 fn notice(row: &super::Row) -> Option<Value> {
     let (level, text) = match &row.verdict {
         Verdict::Failed { error } => ("error", format!("{} failed: {error}", row.step)),
@@ -99,8 +99,8 @@ fn notice(row: &super::Row) -> Option<Value> {
     Some(json!({ "level": level, "message": { "text": text } }))
 }
 
-/// A path as a relative reference (RFC 3986, sections 3.3 and 4.2): what is not allowed there, and
-/// the colon that would make the start a scheme, is written in hexadecimal.
+/// Encodes a path as relative reference (RFC 3986, sections 3.3 and 4.2). The colon is
+/// percent-encoded too, since a leading segment with one would parse as a scheme.
 fn uri(path: &str) -> String {
     percent::encode(path, b"-._~/!$&'()*+,;=@")
 }

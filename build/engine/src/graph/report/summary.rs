@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A run as Markdown, for the page that GitHub shows of a job (GitHub Actions, "Adding a job
-//! summary").
+//! Markdown report of a run for a GitHub job page (GitHub Actions, "Adding a job summary").
 
 use std::fmt::Write as _;
 
@@ -10,11 +9,11 @@ use foundation::text::seconds;
 
 use super::{Report, Verdict};
 
-/// So many findings are shown; GitHub cuts a summary at 1 MiB.
+/// Maximum number of findings; GitHub limits a summary to 1 MiB.
 const MOST: usize = 50;
 
 impl Report {
-    /// The run as a heading, a table, and the findings.
+    /// The report as heading, table and findings.
     pub(super) fn markdown(&self) -> String {
         let mut out = format!(
             "### {}\n\n| step | outcome | time | note |\n| --- | --- | ---: | --- |\n",
@@ -24,7 +23,7 @@ impl Report {
             let time = if row.verdict.ran() { seconds(row.milliseconds) } else { String::new() };
             let (word, note) = self.told(row);
             let (step, note) = (cell(&row.step), cell(&note));
-            // Writing into a String has no way to fail.
+            // Writing to a String cannot fail.
             let _infallible = writeln!(out, "| {step} | {word} | {time} | {note} |");
         }
         let found: Vec<_> = self
@@ -59,7 +58,7 @@ impl Report {
     }
 }
 
-/// In one line, and with nothing that Markdown or HTML would take for its own.
+/// Escapes text for a table cell: one line, without Markdown or HTML syntax.
 fn cell(text: &str) -> String {
     let mut out = String::new();
     for letter in text.chars() {
