@@ -59,7 +59,7 @@ pub enum Source {
     /// A program of LLVM in the major version of the Rust compiler's LLVM: from rustup's component
     /// `llvm-tools`, else the Debian package of that version.
     Llvm,
-    /// A package of PyPI, pinned in `xtask/data/python/tools.txt`.
+    /// A package of the Python Package Index, pinned in `xtask/data/python/tools.txt`.
     Python,
     /// A package of npm, pinned in `xtask/data/node/package-lock.json`, run by the script of this
     /// name there.
