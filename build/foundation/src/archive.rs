@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Compressed tar archives whose bytes depend on the members alone.
+//! Reproducible tar.gz archives.
 //!
-//! Order, owner, mode and time of the files on disk never reach an archive, so every machine makes
-//! the same one. The format is POSIX ustar with GNU long names, inside gzip (RFC 1952).
+//! Order, owner, mode and time of the files on disk never reach an archive, so every host writes
+//! the same bytes. The format is POSIX ustar with GNU long names, inside gzip (RFC 1952).
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -16,13 +16,13 @@ use flate2::{Compression, GzBuilder};
 
 use crate::atomic;
 
-/// The operating system in a gzip header: unknown (RFC 1952, 2.3.1).
+/// Operating system `unknown` in a gzip header (RFC 1952, 2.3.1).
 const OS_UNKNOWN: u8 = 255;
 
-/// One level for every gzip stream: the smallest result, whatever it takes.
+/// Compression level of every gzip stream.
 pub const LEVEL: Compression = Compression::best();
 
-/// What a member of an archive may do.
+/// Mode of a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// 0644.
@@ -31,18 +31,18 @@ pub enum Mode {
     Executable,
 }
 
-/// One file in an archive.
+/// A file in an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
     /// Relative path with `/`, without `.` and `..`.
     pub path: String,
-    /// Its permissions.
+    /// Mode.
     pub mode: Mode,
-    /// The file with its bytes.
+    /// The file with its content.
     pub source: PathBuf,
 }
 
-/// Writes `members` as a tar.gz file at `path`, whole or not at all; every time is `epoch`, in seconds.
+/// Writes `members` as a tar.gz file at `path`, atomically; every mtime is `epoch`, in seconds.
 pub fn write_file(path: &Path, members: Vec<Member>, epoch: u64) -> Result<()> {
     atomic::write_with(path, 0o644, |file| {
         write(io::BufWriter::new(file), members, epoch)?.flush()?;
@@ -50,10 +50,11 @@ pub fn write_file(path: &Path, members: Vec<Member>, epoch: u64) -> Result<()> {
     })
 }
 
-/// Writes `members` as a tar.gz stream to `out` and gives `out` back.
+/// Writes `members` as a tar.gz stream to `out` and returns `out`.
 ///
-/// Fails on a path that would leave the folder it is unpacked in, on two members of the same path,
-/// and on a file that changes while it is read.
+/// # Errors
+/// When a path leaves the folder of extraction, two members have the same path, or a file changes
+/// while it is read.
 pub fn write<W: Write>(out: W, mut members: Vec<Member>, epoch: u64) -> Result<W> {
     members.sort_by(|a, b| a.path.cmp(&b.path));
     for pair in members.windows(2) {
@@ -70,19 +71,19 @@ pub fn write<W: Write>(out: W, mut members: Vec<Member>, epoch: u64) -> Result<W
     Ok(archive.into_inner()?.finish()?)
 }
 
-/// Every file in the tar.gz archive at `path`, with its SHA-256 in hex.
+/// All files in the tar.gz archive at `path`, with their SHA-256 in hex.
 ///
 /// # Errors
-/// When it can't be read or is no such archive.
+/// When it cannot be read or is not a tar.gz archive.
 pub fn files(path: &Path) -> Result<BTreeMap<String, String>> {
     let place = || format!("cannot read the archive {}", path.display());
     files_in(BufReader::new(File::open(path).with_context(place)?)).with_context(place)
 }
 
-/// The same for an archive that is read from `stream`.
+/// Like [`files()`], for a stream.
 ///
 /// # Errors
-/// As [`files()`].
+/// See [`files()`].
 pub fn files_in(stream: impl Read) -> Result<BTreeMap<String, String>> {
     let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(stream));
     let mut files = BTreeMap::new();
@@ -97,7 +98,7 @@ pub fn files_in(stream: impl Read) -> Result<BTreeMap<String, String>> {
     Ok(files)
 }
 
-/// The header of every gzip stream: no name, no time, no system.
+/// gzip header without name, time and system.
 pub fn gzip_header() -> GzBuilder {
     GzBuilder::new().mtime(0).operating_system(OS_UNKNOWN)
 }
@@ -133,7 +134,7 @@ fn check_path(path: &str) -> Result<()> {
     Ok(())
 }
 
-/// Yields as many bytes as the header promised, or fails: a file may change while it is read.
+/// Reader that fails unless the file has exactly the size in the tar header.
 struct Exact<R> {
     inner: R,
     left: u64,

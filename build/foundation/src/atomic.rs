@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Atomic writes ([`files`]) with folders that are made where they are missing.
+//! Atomic writes ([`files`]) that create missing parent folders.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -11,13 +11,13 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use files::{Mode, Pending, TEMPORARY};
 
-/// Replaces `path` by `bytes`, mode 0644; makes the folders that it lies in.
+/// Replaces `path` by `bytes`, mode 0644; creates missing parent folders.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     write_with(path, 0o644, |file| Ok(file.write_all(bytes)?))
 }
 
-/// Replaces `path` by what `fill` writes, with the mode `mode` whatever the umask. When `fill` fails, `path` is what
-/// it was.
+/// Replaces `path` by what `fill` writes, with mode `mode` regardless of the umask. When `fill`
+/// fails, `path` is unchanged.
 pub fn write_with<T>(
     path: &Path,
     mode: u32,
@@ -35,12 +35,12 @@ pub fn write_with<T>(
     write().with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Has the symbolic link `path` lead to `to`, relative to its folder, wherever it led before.
+/// Creates or replaces the symbolic link `path` with target `to`, relative to its folder.
 pub fn link(path: &Path, to: &Path) -> Result<()> {
     if fs::read_link(path).is_ok_and(|already| already == to) {
         return Ok(());
     }
-    // One process at a time leads a link.
+    // Runs are exclusive, so the process id makes the name unique.
     let temporary = path.with_file_name(format!("{TEMPORARY}link-{}", std::process::id()));
     files::remove_file(&temporary)
         .and_then(|_| symlink(to, &temporary))
@@ -49,7 +49,7 @@ pub fn link(path: &Path, to: &Path) -> Result<()> {
         .with_context(|| format!("cannot have {} lead to {}", path.display(), to.display()))
 }
 
-/// Makes what was renamed, made or removed in `folder` survive a power failure.
+/// Syncs `folder`, so that renames, new files and removals survive a power failure.
 pub fn sync_folder(folder: &Path) -> Result<()> {
     files::sync_folder(folder)
         .with_context(|| format!("cannot sync the folder {}", folder.display()))

@@ -3,9 +3,9 @@
 
 //! Checksums of files, and `SHA256SUMS` in the format of coreutils.
 //!
-//! A line is the lower-case hex digest, two spaces and the name (coreutils manual, 6.2
-//! "md5sum invocation"). A name with a backslash, a newline or a carriage return is escaped, and the
-//! line then begins with a backslash.
+//! A line is the lower-case hex digest, two spaces and the name (coreutils manual, 6.2 "md5sum
+//! invocation"). A name with a backslash, a newline or a carriage return is escaped, and the line
+//! starts with a backslash.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -15,7 +15,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use oci::Digest;
 
-/// The SHA-256 of the file at `path` in lower-case hex, and its size in bytes. The file is streamed.
+/// SHA-256 of the file at `path` in lower-case hex, and its size in bytes. The file is streamed.
 pub fn sha256(path: &Path) -> Result<(String, u64)> {
     let place = || format!("cannot read {}", path.display());
     let file = File::open(path).with_context(place)?;
@@ -23,7 +23,7 @@ pub fn sha256(path: &Path) -> Result<(String, u64)> {
     Ok((digest.hex().to_owned(), size))
 }
 
-/// `SHA256SUMS` for `sums`, name to lower-case hex, sorted by name.
+/// Formats `SHA256SUMS` for `sums` (name to lower-case hex), sorted by name.
 pub fn format(sums: &BTreeMap<String, String>) -> String {
     let mut out = String::new();
     for (name, hex) in sums {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A command as data: what a plan shows, a log repeats and `engine::tool` runs.
+//! A command as data: shown in plans, logged, and run by `engine::tool`.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::ser::SerializeStruct as _;
 
-/// An outside program with its arguments, its folder and what it needs from the environment.
+/// An external program with arguments, working directory and environment.
 ///
-/// It goes to the child as it stands: no shell reads it, an empty argument stays an argument.
+/// It is executed without a shell; empty arguments are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command {
     program: String,
@@ -24,7 +24,7 @@ pub struct Command {
 }
 
 impl Command {
-    /// `program` by its name or path, to be run in `folder`.
+    /// A command that runs `program` (name or path) in `folder`.
     pub fn new(program: impl Into<String>, folder: impl Into<PathBuf>) -> Self {
         Self {
             program: program.into(),
@@ -37,86 +37,86 @@ impl Command {
         }
     }
 
-    /// Adds one argument.
+    /// Appends an argument.
     #[must_use]
     pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
         self.args.push(arg.as_ref().to_owned());
         self
     }
 
-    /// Adds arguments.
+    /// Appends arguments.
     #[must_use]
     pub fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
         self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
         self
     }
 
-    /// Has it read the file `path` as its standard input, which is empty otherwise.
+    /// Reads standard input from the file `path`; by default it is empty.
     #[must_use]
     pub fn input(mut self, path: impl Into<PathBuf>) -> Self {
         self.input = Some(path.into());
         self
     }
 
-    /// Sets a variable; it is part of the line that people see.
+    /// Sets a variable, which is shown in the command line.
     #[must_use]
     pub fn env(mut self, name: impl Into<String>, value: impl AsRef<OsStr>) -> Self {
         self.env.push((name.into(), value.as_ref().to_owned()));
         self
     }
 
-    /// Hands on a variable of our own environment whose value nobody may see.
+    /// Passes a secret variable from our own environment; its value is never shown.
     ///
-    /// Variables that hold secrets reach no child without this.
+    /// Secret variables reach no child otherwise.
     #[must_use]
     pub fn secret_env(mut self, name: impl Into<String>) -> Self {
         self.secrets.push(name.into());
         self
     }
 
-    /// Takes away a variable that children have otherwise.
+    /// Removes an inherited variable.
     #[must_use]
     pub fn without_env(mut self, name: impl Into<String>) -> Self {
         self.removed.push(name.into());
         self
     }
 
-    /// The name or path of the program.
+    /// Name or path of the program.
     pub fn program(&self) -> &str {
         &self.program
     }
 
-    /// The arguments after the program's name.
+    /// Arguments, without the program.
     pub fn arguments(&self) -> &[OsString] {
         &self.args
     }
 
-    /// Where it runs.
+    /// Working directory.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The file that it reads as its standard input.
+    /// File for standard input.
     pub fn input_file(&self) -> Option<&Path> {
         self.input.as_deref()
     }
 
-    /// The variables that are set for it.
+    /// Variables set for the child.
     pub fn variables(&self) -> &[(String, OsString)] {
         &self.env
     }
 
-    /// The names of the secret variables that it is given.
+    /// Names of secret variables passed to the child.
     pub fn secrets(&self) -> &[String] {
         &self.secrets
     }
 
-    /// The names of the variables that it is not given.
+    /// Names of removed variables.
     pub fn removed(&self) -> &[String] {
         &self.removed
     }
 
-    /// One line that a shell in the folder `here` runs as it stands.
+    /// The command in shell syntax, for a shell in the folder `here`.
     pub fn line(&self, here: &Path) -> String {
         let mut line = String::new();
         if self.folder != here {
@@ -167,10 +167,10 @@ impl Serialize for Command {
     }
 }
 
-/// Quotes one word for a POSIX shell (IEEE 1003.1, Shell Command Language, 2.2.2).
+/// Quotes a word for a POSIX shell (IEEE 1003.1, Shell Command Language, 2.2.2).
 ///
-/// Bytes that are no UTF-8 and control characters take the `$'…'` form, which bash, zsh, ksh and
-/// POSIX issue 8 know.
+/// Control characters and bytes that are not UTF-8 use `$'…'`, which bash, zsh, ksh and POSIX issue
+/// 8 support.
 pub fn quote(word: &OsStr) -> String {
     use std::fmt::Write as _;
     use std::os::unix::ffi::OsStrExt as _;
@@ -189,7 +189,7 @@ pub fn quote(word: &OsStr) -> String {
                     b'\'' => out.push_str(r"\'"),
                     b'\\' => out.push_str(r"\\"),
                     b' '..=b'~' => out.push(char::from(*c)),
-                    // Writing into a String has no way to fail.
+                    // Writing to a String cannot fail.
                     _ => drop(write!(out, "\\{c:03o}")),
                 }
             }
@@ -232,7 +232,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
-        /// Bash, given the line, starts the program with the very same arguments.
+        /// Bash runs the line with the same arguments.
         #[test]
         fn a_shell_reads_back_what_was_quoted(
             args in prop::collection::vec(prop::collection::vec(1_u8.., 0..12), 0..5),

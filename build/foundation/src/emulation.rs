@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Whether this machine runs programs of another architecture: Linux hands them to QEMU where
-//! `binfmt_misc` was told to (kernel documentation, "Kernel Support for miscellaneous Binary Formats").
+//! Whether this host runs programs of another architecture with QEMU by `binfmt_misc` (kernel
+//! documentation, "Kernel Support for miscellaneous Binary Formats").
 
 use std::path::Path;
 
 use release::Architecture;
 
-/// Where the kernel shows its handlers.
+/// Folder of the kernel's binfmt handlers.
 const HANDLERS: &str = "/proc/sys/fs/binfmt_misc";
 
-/// The architecture of this machine, as xtask was built for it.
+/// Architecture of this host, as of this build of xtask.
 pub fn host() -> Architecture {
     match std::env::consts::ARCH {
         "aarch64" => Architecture::Arm64,
@@ -19,8 +19,7 @@ pub fn host() -> Architecture {
     }
 }
 
-/// The program of the package qemu-user-static that runs programs of `architecture`; none on a machine
-/// that is of this architecture itself.
+/// Program of the package qemu-user-static for `architecture`; `None` for the host's own.
 pub fn emulator(architecture: Architecture) -> Option<&'static str> {
     if architecture.rust() == std::env::consts::ARCH {
         return None;
@@ -31,7 +30,7 @@ pub fn emulator(architecture: Architecture) -> Option<&'static str> {
     })
 }
 
-/// What is wrong, and what fixes it, where programs of `architecture` do not run here.
+/// Problem and fix when programs of `architecture` do not run here.
 pub fn fault(architecture: Architecture) -> Option<(String, String)> {
     emulator(architecture)?;
     fault_of(Path::new(HANDLERS), architecture)

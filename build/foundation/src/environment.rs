@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Which variables a child inherits: few, named here, and never a secret.
+//! Environment variables that child processes inherit: an allowlist without secrets.
 
 use std::ffi::OsString;
 
-/// What programs need to find their files, their network and their language.
+/// Inherited variables: files, network, locale.
 const INHERITED: &[&str] = &[
     "CARGO_HOME",
     "CARGO_NET_OFFLINE",
@@ -44,23 +44,22 @@ const INHERITED: &[&str] = &[
     "NO_PROXY",
 ];
 
-/// Families of variables, by the start of their names.
+/// Prefixes of inherited variables.
 const FAMILIES: &[&str] =
     &["CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTRIES_", "CONTAINERS_", "LC_", "STORAGE_", "XDG_"];
 
-/// What a child may see of the environment of this process, for the few that do not run through the toolbox.
+/// The inheritable part of our environment, for children that are not run by the toolbox.
 pub fn public() -> impl Iterator<Item = (OsString, OsString)> {
     std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_public))
 }
 
-/// Whether a child may see the variable `name`: it is known, and no secret.
+/// Whether children inherit the variable `name`: allowed, and not secret.
 pub fn is_public(name: &str) -> bool {
     let known = INHERITED.contains(&name) || FAMILIES.iter().any(|it| name.starts_with(it));
     known && !is_secret(name)
 }
 
-/// Whether a variable of this name holds a secret: by the names that this system reads, and by the
-/// endings that everybody uses.
+/// Whether a variable holds a secret: by the names that this system reads, and by common suffixes.
 pub fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     ["_TOKEN", "_PASSWORD", "_PASSWD", "_SECRET", "_KEY", "_CREDENTIALS"]

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The one time that reaches an artifact, as documents write it.
+//! Formats the epoch, the only timestamp in artifacts.
 
 use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
 
-/// `epoch`, in seconds since 1970, as RFC 3339 in UTC.
+/// Formats `epoch`, in seconds since 1970, as RFC 3339 in UTC.
 ///
 /// # Errors
-/// When it lies after the year 9999.
+/// When it is after the year 9999.
 pub fn rfc3339(epoch: u64) -> Result<String> {
-    // 9999-12-31T23:59:59Z: the formatter takes no more.
+    // 9999-12-31T23:59:59Z, the formatter's maximum.
     const LAST: u64 = 253_402_300_799;
     let time = UNIX_EPOCH.checked_add(Duration::from_secs(epoch)).filter(|_| epoch <= LAST);
     let time = time.with_context(|| format!("SOURCE_DATE_EPOCH {epoch} is out of range"))?;

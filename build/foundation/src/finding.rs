@@ -1,32 +1,31 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What a gate found: a fault with its place, its rule and its fix.
+//! A gate's finding: fault, place, rule and fix.
 //!
-//! Every gate answers with all of its findings, so that one run shows them all. The JSON, SARIF and
-//! `JUnit` reports are made from these.
+//! A gate returns all its findings at once. The JSON, SARIF and `JUnit` reports are made from them.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// One fault that a gate found.
+/// A finding of a gate.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Finding {
-    /// Path from the root of the workspace, with `/`.
+    /// Path from the workspace root, with `/`.
     pub file: String,
-    /// Line, counted from 1; absent where the whole file is meant.
+    /// Line, from 1; `None` for a whole file.
     pub line: Option<usize>,
-    /// The rule's short name, unique inside its gate: `private-key`, `missing-label`.
+    /// Rule id, unique in its gate: `private-key`, `missing-label`.
     pub rule: String,
-    /// What is wrong.
+    /// The fault.
     pub message: String,
-    /// What to do about it: a command or a sentence.
+    /// How to fix it: a command or a sentence.
     pub fix: String,
 }
 
 impl Finding {
-    /// A finding in the line `line` (from 1) of `file`.
+    /// A finding at line `line` (from 1) of `file`.
     pub fn at(
         file: impl Into<String>,
         line: usize,
@@ -54,7 +53,8 @@ impl Finding {
     }
 }
 
-/// `FILE:LINE: RULE: MESSAGE` and the fix below it, as compilers print it, so that editors jump to it.
+/// `FILE:LINE: RULE: MESSAGE` and the fix below it, in the form of compilers, so that editors can
+/// jump to it.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.file)?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What Git says about changes: since a commit, and since when.
+//! Git queries about changes and history.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -10,7 +10,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use xshell::{Shell, cmd};
 
-/// Where others' work comes from, in the order in which it is looked for.
+/// Main branch, in order of preference.
 const MAIN: &[&str] = &["origin/HEAD", "origin/main", "main"];
 
 fn shell(root: &Path) -> Result<Shell> {
@@ -19,14 +19,14 @@ fn shell(root: &Path) -> Result<Shell> {
     Ok(shell)
 }
 
-/// Where a change starts.
+/// Base of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Base {
-    /// At this commit.
+    /// This commit.
     Commit(String),
-    /// The repository does not have the history that it takes.
+    /// The clone lacks the history.
     Unknown {
-        /// Why.
+        /// The reason.
         why: String,
         /// The command that fetches it.
         fix: String,
@@ -42,22 +42,22 @@ impl fmt::Display for Base {
     }
 }
 
-/// Fetches what a shallow clone lacks.
+/// The command that fetches the history that a shallow clone lacks.
 pub const UNSHALLOW: &str = "git fetch --unshallow --tags";
 
-/// Whether the history of the clone in `root` is cut off.
+/// Whether the clone in `root` is shallow.
 ///
 /// # Errors
-/// When Git can't be run.
+/// When Git cannot be run.
 pub fn is_shallow(root: &Path) -> Result<bool> {
     let git = shell(root)?;
     let answer = cmd!(git, "git rev-parse --is-shallow-repository").quiet().read();
     Ok(answer.context("cannot ask Git whether the clone is shallow")? == "true")
 }
 
-/// The commit that a change starts from: the last one that it shares with the branch that it is
-/// for, which GitHub names in `GITHUB_BASE_REF`; else with the main branch, else the commit that is checked
-/// out. It is unknown in a shallow clone, and where the branch is not in the clone.
+/// The base of a change: the merge base with its target branch (`GITHUB_BASE_REF` on GitHub), else
+/// with the main branch, else the checked-out commit. Unknown in a shallow clone, and where the
+/// clone lacks the branch.
 ///
 /// # Errors
 /// When Git is missing or the repository has no commit.
@@ -68,7 +68,7 @@ pub fn base(root: &Path) -> Result<Base> {
 
 fn base_for(root: &Path, target: Option<&str>) -> Result<Base> {
     if is_shallow(root)? {
-        // The only commit of a clone of depth 1 is its own main branch: nothing would differ from it.
+        // In a clone of depth 1, HEAD is the main branch: nothing would differ.
         let why = "the clone is shallow, so the start of the change is not known".to_owned();
         return Ok(Base::Unknown { why, fix: UNSHALLOW.to_owned() });
     }
@@ -92,7 +92,7 @@ fn base_for(root: &Path, target: Option<&str>) -> Result<Base> {
     Ok(Base::Commit(head))
 }
 
-/// The files that differ from `commit`, new ones that are not ignored included; removed ones not.
+/// Files that differ from `commit`, including untracked and without removed ones.
 ///
 /// # Errors
 /// When Git is missing or does not know the commit.
@@ -109,10 +109,10 @@ pub fn changed(root: &Path, commit: &str) -> Result<BTreeSet<String>> {
     Ok(names(&differ).into_iter().chain(names(&new)).collect())
 }
 
-/// The lines (from 1) of each file that are not in `commit`.
+/// Lines (from 1) of each file that are not in `commit`.
 ///
 /// # Errors
-/// As [`changed`].
+/// See [`changed`].
 pub fn added_lines(root: &Path, commit: &str) -> Result<BTreeMap<String, BTreeSet<usize>>> {
     let git = shell(root)?;
     let diff = cmd!(
@@ -139,17 +139,17 @@ fn new_files(git: &Shell) -> Result<String> {
         .context("cannot list the new files")
 }
 
-/// The text of `path` in `commit`; none where the commit does not have it.
+/// Content of `path` in `commit`; `None` where the commit does not have it.
 ///
 /// # Errors
-/// When Git can't be run.
+/// When Git cannot be run.
 pub fn show(root: &Path, commit: &str, path: &str) -> Result<Option<String>> {
     let git = shell(root)?;
     let object = format!("{commit}:{path}");
     Ok(cmd!(git, "git show {object}").quiet().ignore_stderr().read().ok())
 }
 
-/// The paths of the files that `commit` has in `folder`, those in folders below it not.
+/// Paths of the files of `commit` directly in `folder`.
 ///
 /// # Errors
 /// When Git does not know the commit.
@@ -161,11 +161,10 @@ pub fn list(root: &Path, commit: &str, folder: &str) -> Result<Vec<String>> {
     Ok(listed.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect())
 }
 
-/// The nearest tag among those that `HEAD` comes from and that match the pattern; none where there
-/// is no such tag.
+/// Nearest tag reachable from `HEAD` that matches `pattern` and not `but`, if any.
 ///
 /// # Errors
-/// When Git can't be run.
+/// When Git cannot be run.
 pub fn nearest_tag(root: &Path, pattern: &str, but: &str) -> Result<Option<String>> {
     let git = shell(root)?;
     let described =
@@ -173,10 +172,10 @@ pub fn nearest_tag(root: &Path, pattern: &str, but: &str) -> Result<Option<Strin
     Ok(described.quiet().ignore_stderr().read().ok())
 }
 
-/// The tag of the last stable release before `end`, which may be one itself; none where there is no such tag.
+/// Tag of the last stable release before `end`, which may be a release itself, if any.
 ///
 /// # Errors
-/// When Git can't be run.
+/// When Git cannot be run.
 pub fn release_before(root: &Path, end: &str) -> Result<Option<String>> {
     let git = shell(root)?;
     let parent = format!("{end}^");
@@ -185,7 +184,7 @@ pub fn release_before(root: &Path, end: &str) -> Result<Option<String>> {
     Ok(described.quiet().ignore_stderr().read().ok())
 }
 
-/// The commits of `range`, newest first, in the form that [`changes::parse_log`] reads.
+/// Commits of `range`, newest first, parsed by [`changes::parse_log`].
 ///
 /// # Errors
 /// When Git is missing or does not know the range.
@@ -197,11 +196,11 @@ pub fn commits(root: &Path, range: &str) -> Result<Vec<changes::Commit>> {
     Ok(changes::parse_log(&log)?)
 }
 
-/// The added lines of a diff without context (GNU diffutils manual, "Detailed Unified").
+/// Added lines of a diff without context (GNU diffutils manual, "Detailed Unified").
 fn parse_added(diff: &str) -> BTreeMap<String, BTreeSet<usize>> {
     let mut lines: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
     let mut file = None;
-    // How many lines of a hunk are still to come: what stands in them is no heading.
+    // Remaining lines of the hunk: they cannot be headers.
     let mut left = 0;
     for line in diff.lines() {
         if left > 0 && line.starts_with(['+', '-']) {
@@ -218,7 +217,7 @@ fn parse_added(diff: &str) -> BTreeMap<String, BTreeSet<usize>> {
     lines
 }
 
-/// Start and length on either side, of `@@ -1,2 +3,4 @@`.
+/// Start and length on either side of `@@ -1,2 +3,4 @@`.
 fn hunk(line: &str) -> Option<((usize, usize), (usize, usize))> {
     let mut words = line.strip_prefix("@@ ")?.split(' ');
     let mut range = |sign: char| {

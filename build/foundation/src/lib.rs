@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What every part of the build system uses: files, commands as data, findings, Git, text.
-//! Nothing here knows of the product, of steps or of the command line.
+//! Basics of the build system: files, commands as data, findings, Git, text. Independent of the
+//! product, of steps and of the command line.
 #![forbid(unsafe_code)]
 
 pub mod archive;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The same work for many things, on some threads.
+//! A bounded parallel map.
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -9,10 +9,10 @@ use std::thread;
 
 use anyhow::{Result, anyhow};
 
-/// Does `work` for every item, `jobs` at a time, and gives the results in the order of `items`.
+/// Maps `work` over `items` with `jobs` threads; results are in the order of `items`.
 ///
 /// # Errors
-/// The first error in that order; after an error nothing is started any more.
+/// The first error in that order; after an error no further item is started.
 pub fn map<T: Sync, R: Send>(
     jobs: NonZeroUsize,
     items: &[T],

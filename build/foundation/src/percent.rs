@@ -5,8 +5,7 @@
 
 use std::fmt::Write as _;
 
-/// `text` in which every byte but ASCII letters, ASCII digits and those in `allowed` is written in
-/// hexadecimal.
+/// Percent-encodes every byte of `text` except ASCII letters, ASCII digits and those in `allowed`.
 pub fn encode(text: &str, allowed: &[u8]) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Small pieces of text that several parts show.
+//! Formatting of counts, durations and sizes.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub fn seconds(milliseconds: u64) -> String {
     }
 }
 
-/// `12.3 MB`, of a million bytes each.
+/// `12.3 MB`; 1 MB is 10^6 bytes.
 pub fn megabytes(bytes: u64) -> String {
     let tenths = bytes / 100_000;
     format!("{}.{} MB", tenths / 10, tenths % 10)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Files and folders as a whole: one digest for all of them, whether what a step wrote is still what it
-//! wrote; and their removal.
+//! Digests and removal of files and folder trees. A digest shows whether a step's outputs are
+//! unchanged.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
@@ -16,10 +16,10 @@ use walkdir::WalkDir;
 
 use crate::checksum;
 
-/// SHA-256 over names, kinds, executable bits and contents of all that `paths` hold, lower-case hex.
+/// SHA-256 over names, kinds, executable bits and contents of all files in `paths`, lower-case hex.
 ///
-/// The order of `paths` and of a folder's entries does not matter, times and owners don't either.
-/// A path that does not exist counts as absent, so it changes the digest when it comes into being.
+/// Independent of order, times and owners. A missing path counts as absent, so creating it changes
+/// the digest.
 pub fn digest<'a>(root: &Path, paths: impl IntoIterator<Item = &'a Path>) -> Result<String> {
     let mut paths: Vec<_> = paths.into_iter().collect();
     paths.sort_unstable();
@@ -56,7 +56,7 @@ pub fn digest_of_bytes(bytes: &[u8]) -> String {
     Digest::sha256(bytes).hex().to_owned()
 }
 
-/// Adds one entry; every field carries its length, so that no two trees give the same bytes.
+/// Adds an entry. Each field is prefixed with its length, so that the encoding is unambiguous.
 fn record(hash: &mut Hasher, kind: &[u8], name: &Path, content: &[u8]) {
     for field in [kind, name.as_os_str().as_bytes(), content] {
         hash.update(&(field.len() as u64).to_be_bytes());
@@ -64,10 +64,10 @@ fn record(hash: &mut Hasher, kind: &[u8], name: &Path, content: &[u8]) {
     }
 }
 
-/// Removes the file, the link or the folder with all in it, if it is there.
+/// Removes a file, link or folder tree, if it exists.
 ///
 /// # Errors
-/// When it is there and can't be removed.
+/// When it exists and cannot be removed.
 pub fn remove(path: &Path) -> Result<()> {
     files::remove(path).map(drop).with_context(|| format!("cannot remove {}", path.display()))
 }
@@ -80,7 +80,7 @@ mod tests {
         digest(root, [Path::new("a"), Path::new("b")]).unwrap()
     }
 
-    /// Every kind of change to a tree changes its digest, and undoing it brings the digest back.
+    /// Every kind of change to a tree changes its digest, and undoing it restores the digest.
     #[test]
     fn every_change_shows() {
         let folder = tempfile::tempdir().unwrap();

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A folder for the files that members are made of.
+/// A folder with the source files of members.
 struct Sources(tempfile::TempDir);
 
 impl Sources {
@@ -23,7 +23,7 @@ impl Sources {
     }
 }
 
-/// (path, mode, uid, gid, mtime, bytes) of every member.
+/// Path, mode, uid, gid, mtime and content of every member.
 fn unpack(bytes: &[u8]) -> Vec<(String, u32, u64, u64, u64, Vec<u8>)> {
     let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(bytes));
     let entries = archive.entries().unwrap().map(|entry| {
