@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! How steps call `notary`, the program that holds keys and speaks to registries.
+//! Calls of `notary`, the program that holds keys and talks to registries.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -15,25 +15,26 @@ use release::Channel;
 
 pub use engine::workspace::SignatureEngine as Engine;
 
-/// The signing key: the path of a key file, or what else cosign's `--key` takes.
+/// The signing key: path of a key file, or any other value of cosign's `--key`.
 const KEY: &str = "XTASK_SIGNING_KEY";
-/// The password of the key, named as cosign names it. Only one that is empty is taken here.
+/// The key's password, in cosign's variable. Only an empty one is accepted here.
 const PASSWORD: &str = "COSIGN_PASSWORD";
-/// The path of the file with the password.
+/// Path of the file with the password.
 const PASSWORD_FILE: &str = "COSIGN_PASSWORD_FILE";
 
-/// Which services cosign uses where there is no key, and whom to believe them; else Sigstore's public ones.
+/// cosign's signing config and trusted root for keyless signing; default: Sigstore's public
+/// services.
 const SIGNING_CONFIG: &str = "XTASK_SIGNING_CONFIG";
 const TRUSTED_ROOT: &str = "XTASK_TRUSTED_ROOT";
 
-/// The version of our own engine in the manifest.
+/// Version of the native engine in the manifest.
 const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The starts of the names of variables that cosign finds keys in a KMS or an HSM with.
+/// Prefixes of variables with which cosign accesses keys in a KMS or an HSM.
 const OF_COSIGN: &[&str] =
     &["AWS_", "AZURE_", "COSIGN_", "GOOGLE_", "SOFTHSM2_", "TRANSIT_", "VAULT_"];
 
-/// The starts of the names of variables that cosign proves an identity with, or finds its own files.
+/// Prefixes of variables with which cosign obtains an OIDC identity or finds its own files.
 const OF_IDENTITIES: &[&str] = &[
     "ACTIONS_ID_TOKEN_REQUEST_",
     "BUILDKITE_",
@@ -44,14 +45,14 @@ const OF_IDENTITIES: &[&str] = &[
     "TUF_",
 ];
 
-/// Refuses a signing key that the environment of this process holds.
+/// Rejects a signing key in the environment of this process.
 ///
-/// Programs of the same user can read the environment of a process in `/proc`, also after the process has
-/// removed the variable, and a build script of any dependency is such a program. So key and password
-/// have to be in files, which `notary` opens and no compiler knows of.
+/// Programs of the same user, such as any dependency's build script, can read a process's
+/// environment from `/proc`, even after the process has removed the variable. Key and password
+/// therefore have to be in files, which `notary` opens and no compiler knows of.
 ///
 /// # Errors
-/// When the text of a key or a password is in a variable.
+/// When a variable contains a key or a password.
 pub fn refuse_secrets() -> Result<()> {
     refuse(env::var_os(KEY), env::var_os(PASSWORD))
 }
@@ -75,20 +76,20 @@ fn refuse(key: Option<OsString>, password: Option<OsString>) -> Result<()> {
     Ok(())
 }
 
-/// What signing needs beside what every call of `notary` does.
+/// Prerequisites of signing, in addition to those of any call of `notary`.
 pub fn needs_for_signing(run: &Run) -> Vec<Need> {
     let mut needs = needs();
-    // Where none is named, the plan is an error.
+    // Without an engine, planning fails.
     if run.engines().signatures().is_ok_and(|engine| engine != Engine::Native) {
         needs.push(Need::Tool("cosign"));
     }
     needs
 }
 
-/// Notes in the manifest what signs, before the manifest itself is signed.
+/// Records the signing engine in the manifest, before the manifest itself is signed.
 ///
 /// # Errors
-/// When the manifest can't be changed, or cosign is not there.
+/// When the manifest cannot be changed, or cosign is missing.
 pub fn record_engine(engine: Engine, run: &Run) -> Result<()> {
     let (name, version) = match engine {
         Engine::Native => ("native", OWN_VERSION.to_owned()),
@@ -105,13 +106,13 @@ pub fn record_engine(engine: Engine, run: &Run) -> Result<()> {
     })
 }
 
-/// Where the signing key comes from.
+/// Source of the signing key.
 pub enum Key {
-    /// The environment holds it.
+    /// Named by the environment.
     Given,
-    /// A snapshot without a key signs with one that nobody keeps; this is its path.
+    /// Throw-away key of a snapshot without a key; its path.
     ThrowAway(PathBuf),
-    /// There is none: cosign proves who signs.
+    /// No key: keyless signing by cosign.
     None,
 }
 
@@ -119,7 +120,7 @@ impl Key {
     /// The key of this run.
     ///
     /// # Errors
-    /// When a release is to be signed with a key and the environment holds none.
+    /// When a release needs a key and the environment names none.
     pub fn of(run: &Run) -> Result<Self> {
         if run.engines().signatures()? == Engine::Keyless {
             return Ok(Self::None);
@@ -165,7 +166,7 @@ impl Key {
         }
     }
 
-    /// The variables that decide what is signed with.
+    /// Variables that decide what signs.
     pub fn inputs(&self) -> &'static [&'static str] {
         match self {
             Self::Given | Self::ThrowAway(_) => &[KEY],
@@ -173,7 +174,7 @@ impl Key {
         }
     }
 
-    /// Makes the throw-away key, unless an interrupted run left it.
+    /// Generates the throw-away key, unless an interrupted run left one.
     pub fn prepare(&self, run: &Run, log: &StepLog) -> Result<()> {
         let Self::ThrowAway(path) = self else { return Ok(()) };
         if path.is_file() {
@@ -195,7 +196,7 @@ impl Key {
         }
     }
 
-    /// Throws a throw-away key away.
+    /// Deletes a throw-away key.
     pub fn discard(&self) -> Result<()> {
         match self {
             Self::Given | Self::None => Ok(()),
@@ -204,19 +205,19 @@ impl Key {
     }
 }
 
-/// The path in the variable `name`, made absolute from the user's current folder.
+/// The path in the variable `name`, made absolute from the current folder.
 fn file(name: &str) -> Option<PathBuf> {
     let path = env::var_os(name).filter(|path| !path.is_empty())?;
-    // Only a path that is empty has no absolute form where there is a current folder.
+    // `absolute` only fails for an empty path, or without a current folder.
     Some(std::path::absolute(&path).unwrap_or_else(|_| PathBuf::from(path)))
 }
 
-/// Whom to believe who signed, where it is not Sigstore's public service.
+/// Trusted root for keyless signatures; default: Sigstore's public service.
 pub fn trusted_root() -> Option<PathBuf> {
     file(TRUSTED_ROOT)
 }
 
-/// The variables that are set for cosign to find a key or an identity with.
+/// The set variables with which cosign finds a key or an identity.
 fn of_cosign(engine: Engine) -> Vec<String> {
     let known = match engine {
         Engine::Native => return Vec::new(),
@@ -232,7 +233,7 @@ fn of_cosign(engine: Engine) -> Vec<String> {
     names
 }
 
-/// Makes a key pair beside `key`, without a password.
+/// Generates a key pair beside `key`, without a password.
 pub fn generate(run: &Run, key: &Path) -> Command {
     call(run, "key")
         .args(["generate", "--output-key-prefix"])
@@ -245,30 +246,30 @@ fn discard(key: &Path) -> Result<()> {
     tree::remove(folder)
 }
 
-/// Builds `notary` for this machine; cargo does nothing where it is built already.
-/// Not optimised, except for the cryptography (`profile.dev` in `Cargo.toml`): that is what takes time.
+/// Builds `notary` for this host. The dev profile optimises cryptography only (`profile.dev` in
+/// `Cargo.toml`), which dominates its run time.
 pub fn build(run: &Run) -> Command {
     run.command("cargo")
         .args(["build", "--quiet", "--locked", "--package", "notary", "--target-dir"])
         .arg(run.workspace.target())
 }
 
-/// `notary VERB`, to be run at the root.
+/// `notary VERB`, run in the root.
 pub fn call(run: &Run, verb: &str) -> Command {
     run.command(&path(run).to_string_lossy()).arg(verb)
 }
 
-/// Where the program lies.
+/// Path of the program.
 pub fn path(run: &Run) -> PathBuf {
     run.workspace.target().join("debug/notary")
 }
 
-/// What every step that calls `notary` needs.
+/// Prerequisites of any call of `notary`.
 pub fn needs() -> Vec<Need> {
     vec![Need::Tool("cargo")]
 }
 
-/// A plan that starts with the build of `notary` and depends on the current content of the release.
+/// A plan that builds `notary` first and depends on the content of the release.
 pub fn plan(run: &Run) -> Plan {
     Plan::new().command(build(run)).reads(Input::Path(run.dist_in_plan()))
 }

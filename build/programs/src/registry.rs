@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The registry of a snapshot: the controller out of the package that was just built, serving
-//! `target/registry` on a free port of the loopback interface for as long as a step needs it.
+//! Registry of a snapshot: the controller from the package that was just built serves
+//! `target/registry` on a free loopback port while a step needs it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,22 +15,24 @@ use foundation::command::Command;
 use foundation::{emulation, tree};
 use release::ArtifactKind;
 
-/// How long the controller may take to bind its port.
+/// Timeout for the controller to bind its port.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A running registry; it ends when this is dropped.
+/// A running registry. Dropping it stops the controller.
 pub struct Registry {
-    /// The program.
+    /// The controller.
     pub controller: Daemon,
     /// `127.0.0.1:PORT`.
     pub host: String,
 }
 
 impl Registry {
-    /// Starts `serve`, which is [`serve`] or a program that becomes it, for `step`.
+    /// Starts the controller for `step`. `serve` is the command of [`serve`], or a wrapper that
+    /// `exec`s it.
     ///
     /// # Errors
-    /// When the release has no package of the controller for this machine, or the controller does not come up.
+    /// When the release has no package of the controller for this host, or the controller does not
+    /// start.
     pub fn start(run: &Run, log: &StepLog, step: &str, serve: &Command) -> Result<Self> {
         controller(run, log)?;
         let output = run.workspace.scratch().join("logs").join(format!("{step}.controller.log"));
@@ -43,10 +45,10 @@ impl Registry {
     }
 }
 
-/// Unpacks the controller of the release, and answers where it is.
+/// Unpacks the release's controller and returns its path.
 ///
 /// # Errors
-/// When the release has no package of it for this machine.
+/// When the release has no package of it for this host.
 pub fn controller(run: &Run, log: &StepLog) -> Result<PathBuf> {
     let home = home(run);
     tree::remove(&home)?;
@@ -55,12 +57,12 @@ pub fn controller(run: &Run, log: &StepLog) -> Result<PathBuf> {
     Ok(home.join("controller"))
 }
 
-/// Where the controller is unpacked, and tells its address.
+/// Folder of the unpacked controller and of its address file.
 pub fn home(run: &Run) -> PathBuf {
     run.workspace.scratch().join("registry")
 }
 
-/// Where the registry keeps what is published; it stays from run to run.
+/// Storage of the registry, kept between runs.
 fn storage(run: &Run) -> PathBuf {
     run.workspace.target().join("registry")
 }
@@ -92,12 +94,12 @@ fn unpack(run: &Run) -> Result<Command> {
         .arg(home(run)))
 }
 
-/// The registry that a release is published to, over [`storage`].
+/// The registry that a release is published to, on [`storage`].
 pub fn own(run: &Run) -> Command {
     serve(run, &storage(run))
 }
 
-/// The registry over the folder `storage`.
+/// A registry on the folder `storage`.
 pub fn serve(run: &Run, storage: &Path) -> Command {
     run.command(&home(run).join("controller").to_string_lossy())
         .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
