@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What a first `validate` takes, beside its critical path, and beside the same tools run one after
-//! another by hand. On two processors it takes half an hour:
+//! Compares a first `validate` with its critical path, and with the same tools run one after
+//! another by hand. Takes half an hour on two CPUs:
 //!
 //! ```console
 //! $ cargo xtask setup && cargo bench --package xtask --bench cold
 //! ```
 //!
-//! Each has a fresh clone of the commit with nothing built, and what Cargo fetched and `setup` installed. By
-//! hand there run all commands that `validate --plan json` shows, in its order. What a gate does without
-//! another program is not among them, and neither is `xtask`, which nobody has to build who works by hand.
+//! Each run uses a fresh clone of the commit without build output, with Cargo's downloads and the
+//! tools of `setup`. The run by hand consists of all commands of `validate --plan json`, in order;
+//! it excludes the gates' own code and the build of `xtask`.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a measurement that can't go on has failed")]
 
@@ -23,14 +23,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// What `validate` may take, in times of its critical path.
+/// Limit for `validate`, as a multiple of its critical path.
 const LIMIT: f64 = 1.15;
 
-/// The compiler with counters, which the gate `test` writes before it calls Cargo.
+/// The rustc wrapper with coverage counters, which the gate `test` writes before it calls Cargo.
 const WRAPPER: &str = "target/xtask/coverage/rustc";
 
 fn main() {
-    // `cargo test --all-targets` starts this too.
+    // `cargo test --all-targets` runs this binary too.
     if !std::env::args().any(|it| it == "--bench") {
         return;
     }
@@ -74,7 +74,7 @@ fn main() {
     println!("{:>6} s  all by hand: validate takes {times:.2} times as long", by_hand.as_secs());
 }
 
-/// A clone of what is committed, with the tools that `setup` installed.
+/// Clones the commit, with the tools that `setup` installed.
 fn clone(ours: &Path, to: &Path) -> PathBuf {
     let (_, code) =
         time(command("git", ours).args(["clone", "--quiet", "--no-hardlinks", "."]).arg(to));
@@ -84,7 +84,7 @@ fn clone(ours: &Path, to: &Path) -> PathBuf {
     to.to_owned()
 }
 
-/// A command in `folder`, without what Cargo has set for this program.
+/// A command in `folder`, without the variables that Cargo set for this program.
 fn command(program: &str, folder: &Path) -> Command {
     let mut command = Command::new(program);
     command.current_dir(folder).env_remove("CARGO_TARGET_DIR").env("PATH", path(folder));
@@ -109,7 +109,7 @@ fn path(folder: &Path) -> OsString {
     std::env::join_paths([tools].into_iter().chain(std::env::split_paths(&rest))).unwrap()
 }
 
-/// How long a command takes that says nothing, and its exit code.
+/// Duration of a command without output, and its exit code.
 fn time(command: &mut Command) -> (Duration, Option<i32>) {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let started = Instant::now();

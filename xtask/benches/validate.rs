@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What `validate` costs when nothing changed, beside what any tool has to ask first: `cargo metadata`
-//! and `git status`. Run it in a workspace that passes:
+//! Compares an unchanged `validate` with the queries that any tool needs: `cargo metadata` and `git
+//! status`. Run it in a workspace that passes:
 //!
 //! ```console
 //! $ cargo xtask validate && cargo bench --package xtask --bench validate
 //! ```
 //!
-//! The two take turns, so that whatever else the machine does meets both. `xtask` is the program that
-//! `cargo xtask` starts, not a build with other options.
+//! The two alternate, so that other load affects both. `xtask` is the program that `cargo xtask`
+//! starts, not a bench build.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a measurement that can't go on has failed")]
 
@@ -17,14 +17,14 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How often each is measured.
+/// Number of measurements.
 const ROUNDS: usize = 15;
 
-/// What `validate` may take, in times of the others together.
+/// Limit for `validate`, as a multiple of the queries.
 const LIMIT: f64 = 1.5;
 
 fn main() {
-    // `cargo test --all-targets` starts this too, inside of a run that must not have another.
+    // `cargo test --all-targets` runs this binary too, inside of a run that holds the lock.
     if !std::env::args().any(|it| it == "--bench") {
         return;
     }

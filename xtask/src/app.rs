@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! From what the command line said to an exit code.
+//! Runs a parsed command line and returns the exit code.
 
 use std::io::{Write as _, stdout};
 use std::path::Path;
@@ -22,14 +22,14 @@ use crate::cli::{self, Format, Output, Request, Verb};
 use crate::results::Results;
 use crate::{clean, completions, distribution, doctor, hooks, pipelines, setup, staged};
 
-/// A gate or a step failed.
+/// Exit code: a gate or a step failed.
 const FAILED: u8 = 1;
-/// The workspace or its configuration is not as it has to be.
+/// Exit code: the workspace or its configuration is invalid.
 const CONFIGURATION: u8 = 2;
-/// Something did not run.
+/// Exit code: something did not run.
 const DID_NOT_RUN: u8 = 3;
 
-/// Does what was asked for, says how it went, and gives the exit code.
+/// Runs the request, prints the result and returns the exit code.
 pub(crate) fn main(request: Request) -> u8 {
     let ui = Ui::new(request.options.verbose);
     if let Verb::Completions(shell) = request.verb {
@@ -60,7 +60,7 @@ pub(crate) fn main(request: Request) -> u8 {
     }
 }
 
-/// Where we are and which version this is about.
+/// Builds the context of the run: workspace and version.
 fn prepare(request: Request) -> Result<(Verb, Run)> {
     notary::refuse_secrets()?;
     let here = std::env::current_dir().context("cannot tell the current folder")?;
@@ -127,12 +127,12 @@ fn carry_out(verb: &Verb, run: &Run, output: Output, ui: &Ui) -> Result<u8> {
             show(&verdict.text)?;
             Ok(verdict.code)
         }
-        // They need no workspace here, and were done before there was one.
+        // These need no workspace and were run before.
         Verb::Completions(_) | Verb::Staged => Ok(0),
     }
 }
 
-/// A run as JSON.
+/// JSON result of a run.
 #[derive(Serialize)]
 struct Ended<'a> {
     #[serde(flatten)]
@@ -140,7 +140,7 @@ struct Ended<'a> {
     results: &'a Results,
 }
 
-/// Shows the plan, or sees to what is missing and runs it.
+/// Prints the plan, or installs what is missing and runs it.
 fn stages(name: &str, stages: &[Stage], run: &Run, output: Output, ui: &Ui) -> Result<u8> {
     if let Some(format) = output.plan {
         let preview = Preview::new(name, stages, run)?;
@@ -165,7 +165,7 @@ fn stages(name: &str, stages: &[Stage], run: &Run, output: Output, ui: &Ui) -> R
     show(&if output.json {
         json(&Ended { report: &report, results: &results })?
     } else {
-        // A step's row in the table says what it made.
+        // For a single step, its row in the table names the result.
         let results = if stages.len() > 1 { results.text() } else { String::new() };
         format!("\n{}{results}", report.table())
     })?;
@@ -190,12 +190,12 @@ fn concerned(stages: &[Stage], run: &Run) -> Result<Vec<Stage>> {
     Ok(concerned)
 }
 
-/// Fixes what can be fixed. The last gate comes first, because what is fixed has to be formatted.
+/// Applies automatic fixes, last gate first: other fixes may need formatting.
 fn fix(stages: &[Stage], run: &Run, ui: &Ui) -> Result<()> {
     for stage in stages.iter().rev() {
         let name = format!("fix-{}", stage.step.name());
         let log = run.tools.log(&run.workspace.scratch().join("logs"), &name)?;
-        // What could not be fixed, the gate is about to tell with its place.
+        // The gate reports what could not be fixed.
         if let Err(error) = stage.step.fix(run, &log.echoing(run.options.verbose)) {
             ui.warn(&format!("{}: not everything could be fixed: {error:#}", stage.step.name()));
         }
@@ -204,9 +204,9 @@ fn fix(stages: &[Stage], run: &Run, ui: &Ui) -> Result<()> {
     Ok(())
 }
 
-/// Reports what is missing and installs `tools`, those that are optional included, where that is wanted.
-/// Returns whether the run can start: without a program, the gates that need it are skipped; nothing else
-/// can be left out.
+/// Reports what is missing and installs `tools` (optional ones included) on request. Returns
+/// whether the run can start: gates without their program are skipped; every other step needs its
+/// programs.
 fn install_missing(
     lacks: &[Lack],
     tools: &[&'static str],
@@ -216,7 +216,7 @@ fn install_missing(
 ) -> Result<bool> {
     let required = lacks.iter().any(|lack| matches!(lack.need, Need::Tool(_)));
     if !tools.is_empty() && (required || !setup::was_declined(run, tools)) {
-        // What could not be installed was reported; what comes next shows whether the run can start.
+        // Failures were reported; the next check decides whether the run can start.
         let _code = setup::run(run, tools, false, ui)?;
     }
     let left = preflight::check(run, stages.iter().map(|stage| stage.step))?;
@@ -246,7 +246,7 @@ fn json(value: &impl Serialize) -> Result<String> {
     Ok(format!("{}\n", serde_json::to_string_pretty(value)?))
 }
 
-/// Writes a result to standard output; a reader that went away (`| head`) is no fault.
+/// Writes a result to standard output; a closed pipe (`| head`) is not an error.
 fn show(text: &str) -> Result<()> {
     match stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {

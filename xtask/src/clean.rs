@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Removes what builds and runs left. Installed tools stay: they are no build output.
+//! Removes build and run output. Installed tools are kept: they are not build output.
 
 use std::fs;
 
 use anyhow::{Context as _, Result};
 use engine::{Run, Ui};
 
-/// What stays below `target`.
+/// Kept below `target`.
 const KEPT: &[&str] = &["tools"];
 
-/// Empties `target` but for the tools; with `dry` it only says so.
+/// Empties `target` except for the tools; with `dry` only prints what it would remove.
 ///
 /// # Errors
-/// When something can't be removed.
+/// When something cannot be removed.
 pub(crate) fn run(run: &Run, dry: bool, ui: &Ui) -> Result<u8> {
     let target = run.workspace.target();
     let entries = match fs::read_dir(&target) {

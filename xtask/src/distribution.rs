@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Which distribution this machine runs (os-release(5)): packages and images need Debian's suites and programs.
+//! Detects the host's distribution (os-release(5)): packages and images need Debian's suites and
+//! programs.
 
-/// Where every distribution states what it is.
 const FILE: &str = "/etc/os-release";
 
-/// What works here and what does not, where this is not Debian.
+/// A note on what works and what does not, on other distributions than Debian.
 pub(crate) fn note() -> Option<String> {
-    // A machine without the file is no Debian either.
+    // Without the file it is not Debian either.
     note_of(&std::fs::read_to_string(FILE).unwrap_or_default())
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Reports which programs were found, which are missing, and what installs them: by what needs them.
+//! Reports found and missing programs and how to install them, grouped by command.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -11,23 +11,23 @@ use engine::{Need, Run, Step};
 use foundation::text::count;
 use serde::Serialize;
 
-/// A command and the steps that it runs.
+/// A command and its steps.
 pub(crate) struct Command {
-    /// As it is called, without `cargo xtask`.
+    /// Its call without `cargo xtask`.
     pub(crate) name: String,
     /// Its steps.
     pub(crate) steps: Vec<&'static dyn Step>,
-    /// Whether `doctor` fails when it lacks a program.
+    /// Whether `doctor` fails when one of its programs is missing.
     pub(crate) counts: bool,
 }
 
-/// Every program that commands need, each with the first of them that needs it.
+/// All programs of commands, each listed at the first command that needs it.
 #[derive(Debug, Serialize)]
 pub(crate) struct Examination {
     groups: Vec<Group>,
 }
 
-/// The programs of a command.
+/// Programs of a command.
 #[derive(Debug, Serialize)]
 struct Group {
     command: String,
@@ -37,26 +37,26 @@ struct Group {
     counts: bool,
 }
 
-/// One program.
+/// A program.
 #[derive(Debug, Serialize)]
 struct Program {
     name: &'static str,
     purpose: &'static str,
-    /// The version that is there.
+    /// Installed version.
     found: Option<String>,
-    /// Where it is.
+    /// Path.
     path: Option<String>,
-    /// The oldest version that does; empty where any does.
+    /// Oldest accepted version; empty where any is.
     wanted: String,
     /// Whether a step of the command fails without it.
     required: bool,
-    /// The steps of the command that use it.
+    /// Steps of the command that use it.
     used_by: Vec<&'static str>,
-    /// The command to run, when something is wrong.
+    /// The command that fixes a problem.
     fix: Option<String>,
 }
 
-/// Looks at every program that `commands` need, and with `all` at those that none of them needs.
+/// Checks every program that `commands` need, and with `all` the remaining programs too.
 pub(crate) fn examine(run: &Run, commands: &[Command], all: bool) -> Examination {
     let mut seen = BTreeSet::new();
     let mut groups = Vec::new();
@@ -108,14 +108,14 @@ impl Group {
         self.programs.iter().filter(|it| it.fix.is_some())
     }
 
-    /// Whether `doctor` fails for this group.
+    /// Whether `doctor` fails because of this group.
     fn is_bad(&self) -> bool {
         self.counts && self.missing().any(|it| it.required)
     }
 }
 
 impl Program {
-    /// The version that was found, or whether it was.
+    /// Installed version, `found` or `missing`.
     fn state(&self) -> &str {
         match (&self.found, &self.path) {
             (Some(version), _) => version,
@@ -125,7 +125,7 @@ impl Program {
         }
     }
 
-    /// Its line of the table.
+    /// Line of the table.
     fn line(&self) -> String {
         let optional = if self.required { "" } else { " (optional)" };
         let used_by = self.used_by.join(", ");
@@ -143,7 +143,7 @@ impl Program {
 }
 
 impl Examination {
-    /// As people read it: what is missing, and with `all` a line for everything.
+    /// Text form: missing programs, with `all` all programs.
     pub(crate) fn text(&self, all: bool) -> String {
         let mut out = String::new();
         for group in &self.groups {
@@ -152,7 +152,7 @@ impl Examination {
                 0 => format!("{} found", count(group.programs.len(), "program")),
                 some => format!("{some} of {} missing", count(group.programs.len(), "program")),
             };
-            // Writing into a String has no way to fail.
+            // Writing to a String cannot fail.
             let _infallible = writeln!(out, "{}: {state}", group.command);
             for program in group.programs.iter().filter(|it| all || it.fix.is_some()) {
                 out.push_str(&program.line());
@@ -177,7 +177,7 @@ impl Examination {
         out
     }
 
-    /// 0 when every program that `validate` and `release` can't do without is there, 1 otherwise.
+    /// Exit code: 0 when all programs required by `validate` and `release` are installed, else 1.
     pub(crate) fn exit_code(&self) -> u8 {
         u8::from(self.groups.iter().any(Group::is_bad))
     }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Installs the commit hook: before each commit, the gates that compile nothing, on what would be committed.
+//! Installs the commit hook, which runs the gates that compile nothing on the index before each
+//! commit.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -11,10 +12,10 @@ use engine::{Run, Ui};
 use foundation::atomic;
 use xshell::{Shell, cmd};
 
-/// Knows its own line, so that it replaces an older form of itself and no hook of somebody else.
+/// Identifies our hook, so that an older form of it is replaced and other hooks are not.
 const MARK: &str = "# Installed by `cargo xtask setup --hooks`.";
 
-/// A gate whose program is missing here runs in CI.
+/// Gates with missing programs are left to CI.
 const HOOK: &str = "\
 cargo xtask validate --staged
 code=$?
@@ -22,10 +23,10 @@ if [ \"$code\" -eq 3 ]; then exit 0; fi
 exit \"$code\"
 ";
 
-/// Writes the hook, or with `dry` says where it would be.
+/// Writes the hook; with `dry` only prints its path.
 ///
 /// # Errors
-/// When another hook is there, or Git does not tell where hooks are.
+/// When another hook is installed, or Git does not report the folder of hooks.
 pub(crate) fn install(run: &Run, dry: bool, ui: &Ui) -> Result<u8> {
     let git = Shell::new().context("cannot tell the current folder")?;
     git.change_dir(run.workspace.root());

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What a run made, where that is, and the command that verifies it.
+//! Reports the results of a run with their paths, and the command that verifies them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,32 +14,32 @@ use publish::verify;
 use release::{ArtifactKind, Manifest, layout};
 use serde::Serialize;
 
-/// The results of a pipeline.
+/// Results of a pipeline.
 #[derive(Debug, Serialize)]
 pub(crate) struct Results {
     made: Vec<Made>,
-    /// The command that checks what was made.
+    /// The command that verifies the results.
     #[serde(skip_serializing_if = "Option::is_none")]
     verify: Option<String>,
 }
 
-/// Something that a run made.
+/// A result.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct Made {
-    /// Where it is, relative to the root.
+    /// Path relative to the root.
     path: PathBuf,
-    /// What it is.
+    /// Description.
     what: String,
 }
 
-/// Where binaries are compiled: no result, the release holds those that are.
+/// Intermediate binaries: not a result, the release contains the final ones.
 const BUILD: &str = "target/xtask/binaries";
-/// Where every run leaves its reports and logs.
+/// Reports and logs of a run.
 const SCRATCH: &str = "target/xtask";
 const LOGS: &str = "target/xtask/logs";
 
 impl Results {
-    /// What `stages` have made. After a failure it is no release, and only the reports count.
+    /// Results of `stages`. After a failure there is no release; only reports are listed.
     pub(crate) fn of(stages: &[Stage], run: &Run, ended_well: bool) -> Self {
         let mut results = Self { made: Vec::new(), verify: None };
         if ended_well {
@@ -72,13 +72,13 @@ impl Results {
         self.made.push(Made { path: path.into(), what });
     }
 
-    /// As people read it.
+    /// Text form.
     pub(crate) fn text(&self) -> String {
         let shown = |made: &Made| made.path.display().to_string();
         let width = self.made.iter().map(|it| shown(it).len()).max().unwrap_or(0);
         let mut out = String::from("\nResults:\n");
         for made in &self.made {
-            // Writing into a String has no way to fail.
+            // Writing to a String cannot fail.
             let _infallible = writeln!(out, "  {:width$}  {}", shown(made), made.what);
         }
         if let Some(command) = &self.verify {
@@ -88,7 +88,7 @@ impl Results {
     }
 }
 
-/// The parts of a release, each folder with what is in it.
+/// Parts of a release: folders with a summary of their content.
 fn of_release(manifest: &Manifest, dist: &Path, folder: &Path) -> Vec<Made> {
     let mut kinds: BTreeMap<PathBuf, (BTreeMap<&'static str, usize>, u64)> = BTreeMap::new();
     for artifact in &manifest.artifacts {
@@ -132,7 +132,7 @@ fn of_release(manifest: &Manifest, dist: &Path, folder: &Path) -> Vec<Made> {
     made
 }
 
-/// The command that checks the release: with its signatures, else with its checksums.
+/// The command that verifies the release, by signatures if it is signed, else by checksums.
 fn verification(run: &Run, manifest: &Manifest, dist: &Path, folder: &Path) -> Option<String> {
     if folder.join(layout::signature(layout::MANIFEST)).exists() {
         return Some(verify::by_hand(run, manifest, dist));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Installs programs that are missing, from the package managers that the machine is set up for.
+//! Installs missing programs with the host's package managers.
 
 use std::io::{IsTerminal as _, Write as _, stderr, stdin};
 use std::path::PathBuf;
@@ -21,8 +21,8 @@ mod suite;
 mod unpacked;
 mod work;
 
-/// The programs of the catalogue that are missing or too old, of those that can be installed. With `steps`,
-/// those that one of them uses, tests included.
+/// Missing or outdated programs of the catalogue that `setup` can install; with `steps` only those
+/// that they use, tests included.
 pub(crate) fn missing(run: &Run, steps: Option<&[&'static dyn Step]>) -> Vec<&'static str> {
     let used: Option<Vec<_>> =
         steps.map(|steps| steps.iter().flat_map(|step| step.needs(run)).collect());
@@ -40,11 +40,11 @@ pub(crate) fn missing(run: &Run, steps: Option<&[&'static dyn Step]>) -> Vec<&'s
         .collect()
 }
 
-/// Installs `tools` and what they need themselves, after a question that says what that takes. With `dry` it
-/// only shows the commands. Everything is tried, and every failure is reported.
+/// Installs `tools` with their prerequisites, after a question that states the cost. With `dry`
+/// only prints the commands. Continues after failures and reports all of them.
 ///
 /// # Errors
-/// When the log can't be written, or the run is stopped.
+/// When the log cannot be written, or the run is stopped.
 pub(crate) fn run(run: &Run, tools: &[&'static str], dry: bool, ui: &Ui) -> Result<u8> {
     if tools.is_empty() {
         ui.status("Finished", "every program is there");
@@ -70,7 +70,7 @@ pub(crate) fn run(run: &Run, tools: &[&'static str], dry: bool, ui: &Ui) -> Resu
     if work.uses_lists()
         && let Err(error) = apt::update(run, &log)
     {
-        // What is in older lists can be installed all the same.
+        // Packages in older lists can still be installed.
         ui.warn(&format!("the package lists could not be updated: {error:#}"));
     }
     let summary = work.summary(run, &log)?;
@@ -100,8 +100,8 @@ pub(crate) fn run(run: &Run, tools: &[&'static str], dry: bool, ui: &Ui) -> Resu
     Ok(u8::from(failed))
 }
 
-/// Whether the person has declined to install each of `tools` before: they are not offered again. `setup`
-/// offers them all the same.
+/// Whether the user has declined to install all of `tools` before: a run does not offer them again,
+/// but `setup` does.
 pub(crate) fn was_declined(run: &Run, tools: &[&'static str]) -> bool {
     let names = std::fs::read_to_string(declined(run)).unwrap_or_default();
     !run.options.yes && tools.iter().all(|tool| names.lines().any(|name| name == *tool))
@@ -111,10 +111,10 @@ fn declined(run: &Run) -> PathBuf {
     run.workspace.scratch().join("declined")
 }
 
-/// Moves the pins of Debian packages to the newest versions.
+/// Updates the pins of Debian packages to the newest versions.
 ///
 /// # Errors
-/// When a suite can't be read, or the pins can't be written.
+/// When a suite cannot be read, or the pins cannot be written.
 pub(crate) fn update_pins(run: &Run, ui: &Ui) -> Result<u8> {
     let pinned = programs().filter_map(|spec| match spec.source {
         Source::Pinned { package, .. } => Some(package),
@@ -129,7 +129,7 @@ fn log(run: &Run) -> Result<StepLog> {
     Ok(log.echoing(run.options.verbose))
 }
 
-/// `tools`, and those that install or run some of them.
+/// `tools` with the programs that install or run them.
 fn with_prerequisites(
     run: &Run,
     log: &StepLog,

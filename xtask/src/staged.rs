@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `validate --staged`: the gates of the commit hook on what would be committed.
+//! `validate --staged`: runs the commit hook's gates on the index.
 //!
-//! The index is checked out into a folder below `target/xtask/staged`, and `validate --changed` runs there. Git
-//! finds its repository through variables, and reads a copy of the index: neither the work tree nor the real index
-//! changes. Edits that are not staged and files that Git does not know are not in that folder.
+//! Checks the index out into a folder below `target/xtask/staged` and runs `validate --changed`
+//! there, with Git's variables pointing to the repository and to a copy of the index. Work tree and
+//! index stay unchanged; unstaged edits and untracked files are not in that folder.
 
 use std::ffi::OsString;
 use std::fs;
@@ -18,14 +18,14 @@ use engine::workspace;
 use foundation::tree;
 use xshell::{Shell, cmd};
 
-/// The option, and the one that the run inside of the folder has in its place.
+/// The option, and its replacement for the run inside of the folder.
 const OPTION: &str = "--staged";
 const INSIDE: &str = "--changed";
 
-/// Runs the gates, and returns the exit code.
+/// Runs the gates and returns the exit code.
 ///
 /// # Errors
-/// When the index can't be checked out.
+/// When the index cannot be checked out.
 pub(crate) fn validate() -> Result<u8> {
     let here = std::env::current_dir().context("cannot read the current folder")?;
     let stage = Stage::check_out(&workspace::root(&here)?)?;
@@ -42,7 +42,7 @@ pub(crate) fn validate() -> Result<u8> {
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }
 
-/// The index as a work tree of its own.
+/// A checkout of the index.
 struct Stage {
     source: PathBuf,
     repository: PathBuf,
@@ -55,7 +55,8 @@ impl Stage {
         git.change_dir(root);
         let repository = cmd!(git, "git rev-parse --absolute-git-dir").quiet().read();
         let repository = PathBuf::from(repository.context("cannot find the repository")?);
-        // In a hook, Git names the index of the commit, which is another for `git commit FILE`.
+        // In a hook, Git sets the index of the commit, which differs from the default for `git
+        // commit FILE`.
         let real = match std::env::var_os("GIT_INDEX_FILE") {
             Some(path) => root.join(path),
             None => repository.join("index"),
@@ -76,8 +77,8 @@ impl Stage {
         Ok(stage)
     }
 
-    /// Makes the folder, with the tools of the work tree. Logs go where those of other runs go; what is
-    /// remembered of gates is kept apart.
+    /// Creates `target` with the tools of the work tree. Logs go to the usual folder; records of
+    /// unchanged gates are separate.
     fn link(&self, root: &Path) -> Result<()> {
         let target = self.source.join("target");
         let scratch = self.index.with_file_name("scratch");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! apt of the system: package lists, what an installation takes, and the installation.
+//! The host's apt: package lists, cost of an installation, installation.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use debian::{apt, expired};
 use engine::{Run, StepLog};
 use foundation::command::Command;
 
-/// `apt-get` with the rights to change the system.
+/// `apt-get` with root privileges.
 fn apt_get(run: &Run) -> Command {
     let variables = ["DEBIAN_FRONTEND=noninteractive", "LC_ALL=C"];
     let command = if rustix::process::geteuid().is_root() {
@@ -18,33 +18,33 @@ fn apt_get(run: &Run) -> Command {
     } else {
         run.command("sudo").args(["--non-interactive", "env"])
     };
-    // Another installation, such as that of the machine itself at its start, ends in a while.
+    // Waits for another installation, such as the host's own at boot.
     command.args(variables).args(["apt-get", "-o", "DPkg::Lock::Timeout=300"])
 }
 
-/// The command that fetches the package lists.
+/// The command that updates the package lists.
 pub(super) fn update_command(run: &Run) -> Command {
     apt_get(run).arg("update")
 }
 
-/// The command that installs `packages`. What Debian recommends beside them is four times as much as they
-/// are, and of no use here; the versions that it needs have made apt give up.
+/// The command that installs `packages`, without recommended packages: they are four times as
+/// large, useless here, and their version constraints have made apt fail.
 pub(super) fn install_command(run: &Run, packages: &BTreeSet<&str>) -> Command {
     apt_get(run).args(["install", "--yes", "--no-install-recommends"]).args(packages)
 }
 
-/// Fetches the package lists.
+/// Updates the package lists.
 ///
 /// # Errors
-/// When a list can't be fetched, or is older than Debian allows.
+/// When a list cannot be downloaded, or is expired.
 pub(super) fn update(run: &Run, log: &StepLog) -> Result<()> {
     checked(run, log, &update_command(run))
 }
 
-/// Runs a command of apt's, and names an index that has expired as the cause of its failure.
+/// Runs an apt command; reports an expired index as the cause of its failure.
 ///
 /// # Errors
-/// As [`Run::exec`].
+/// See [`Run::exec`].
 pub(super) fn checked(run: &Run, log: &StepLog, command: &Command) -> Result<()> {
     let finished = run.attempt(log, command)?;
     if finished.code() != Some(0)
@@ -56,27 +56,27 @@ pub(super) fn checked(run: &Run, log: &StepLog, command: &Command) -> Result<()>
     Ok(())
 }
 
-/// The sources of the host, as [`apt::suite_sources`] and [`apt::archive`] read them, and its suite.
+/// The host's sources, in the form of [`apt::suite_sources`] and [`apt::archive`], and its suite.
 ///
 /// # Errors
-/// When this is no system of Debian's.
+/// When the host does not run Debian.
 pub(super) fn host(run: &Run, log: &StepLog) -> Result<(String, String)> {
     let printed = run.capture(log, &apt::sources_command())?;
     Ok((String::from_utf8_lossy(&printed).into_owned(), apt::host_suite()?))
 }
 
-/// What an installation takes.
+/// Cost of an installation.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Cost {
-    /// How many packages apt would install.
+    /// Number of packages.
     pub(super) packages: usize,
-    /// What apt would fetch, in its words: `320 MB`.
+    /// Download size in apt's form: `320 MB`.
     pub(super) download: String,
-    /// What they take on disk, in its words.
+    /// Disk space in apt's form.
     pub(super) disk: String,
 }
 
-/// What installing `packages` takes, if apt can tell.
+/// The cost of installing `packages`, if apt reports it.
 ///
 /// # Errors
 /// When the run is stopped.
@@ -98,7 +98,7 @@ fn read_cost(printed: &str) -> Option<Cost> {
     };
     Some(Cost {
         packages: printed.lines().filter(|line| line.starts_with('\'')).count(),
-        // `Need to get 1 MB/2 MB of archives.` where a part is there already.
+        // `Need to get 1 MB/2 MB of archives.` where a part is cached.
         download: between("Need to get ", " of archives")?.split('/').next()?.to_owned(),
         disk: between("After this operation, ", " of additional disk")?.to_owned(),
     })

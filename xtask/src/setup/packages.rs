@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Programs that are packages of Python or of Node.js: installed below `target/tools` from the index
-//! that pip or npm is set up for, at pinned versions with checked sums.
+//! Installs Python and npm packages below `target/tools` from the index that pip or npm is
+//! configured for, in pinned versions with checksums.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -13,19 +13,19 @@ use engine::{Run, StepLog};
 use foundation::command::{Command, quote};
 use foundation::{atomic, tree};
 
-/// The pinned Python packages.
+/// Pinned Python packages.
 const PYTHON_LOCK: &str = "xtask/data/python/tools.txt";
-/// The folder with the pinned npm packages and the scripts that use them.
+/// Folder with pinned npm packages and the scripts that use them.
 const NODE_LOCK: &str = "xtask/data/node";
 
-/// The configuration of npm for the whole machine, as Debian's npm reads it.
+/// Global configuration of Debian's npm.
 const NPM_CONFIGURATION: &str = "/etc/npmrc";
 
 fn tools(run: &Run) -> PathBuf {
     run.workspace.target().join("tools")
 }
 
-/// The commands that make the Python environment.
+/// The commands that create the Python environment.
 pub(super) fn python_commands(run: &Run) -> Vec<Command> {
     let home = tools(run).join("python");
     let pip = home.join("bin/pip");
@@ -37,10 +37,10 @@ pub(super) fn python_commands(run: &Run) -> Vec<Command> {
     ]
 }
 
-/// Makes the Python environment, and links `programs` out of it into `target/tools/bin`.
+/// Creates the Python environment and links its `programs` into `target/tools/bin`.
 ///
 /// # Errors
-/// When a command fails, or a link can't be made.
+/// When a command fails, or a link cannot be created.
 pub(super) fn install_python(run: &Run, log: &StepLog, programs: &[&str]) -> Result<()> {
     for command in python_commands(run) {
         run.exec(log, &command)?;
@@ -56,10 +56,10 @@ pub(super) fn install_python(run: &Run, log: &StepLog, programs: &[&str]) -> Res
     Ok(())
 }
 
-/// How many Python packages the lock holds.
+/// Number of Python packages in the lock.
 ///
 /// # Errors
-/// When it can't be read.
+/// When it cannot be read.
 pub(super) fn python_count(run: &Run) -> Result<usize> {
     let path = run.workspace.root().join(PYTHON_LOCK);
     let lock =
@@ -67,7 +67,7 @@ pub(super) fn python_count(run: &Run) -> Result<usize> {
     Ok(lock.lines().filter(|line| line.contains("==") && !line.starts_with('#')).count())
 }
 
-/// Whether `python3` can make an environment: Debian packs that apart from Python itself.
+/// Whether `python3` can create virtual environments, which Debian packages separately.
 ///
 /// # Errors
 /// When the run is stopped.
@@ -88,17 +88,17 @@ pub(super) fn node_command(run: &Run) -> Command {
         "--no-fund",
         "--loglevel=error",
     ]);
-    // An npm that is no Debian package looks for the configuration of the machine elsewhere.
+    // An npm from elsewhere does not read Debian's global configuration by default.
     if Path::new(NPM_CONFIGURATION).exists() {
         return command.env("npm_config_globalconfig", NPM_CONFIGURATION);
     }
     command
 }
 
-/// Installs the npm packages, and makes `program` in `target/tools/bin` run `script`.
+/// Installs the npm packages and creates `target/tools/bin/PROGRAM`, which runs `script`.
 ///
 /// # Errors
-/// When npm fails, or a file can't be written.
+/// When npm fails, or a file cannot be written.
 pub(super) fn install_node(run: &Run, log: &StepLog, program: &str, script: &str) -> Result<()> {
     let home = tools(run).join("node");
     for name in ["package.json", "package-lock.json", script] {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Programs of Debian packages that do not fit the suite of the machine, without touching the system: fetched
-//! from the mirror that it is set up for, checked, and unpacked below `target/tools`.
+//! Programs from Debian packages of another suite than the host's, without changing the system:
+//! downloaded from the host's mirror, verified, and unpacked below `target/tools`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,33 +18,33 @@ use release::Architecture;
 
 use super::apt::{checked, host};
 
-/// Names an archive that keeps old versions, as the root that `pool/` is in: a pinned file that the mirror
-/// has dropped is looked for there.
+/// Root (the folder with `pool/`) of an archive that keeps old versions, for pinned files that the
+/// mirror has dropped.
 const ARCHIVE: &str = "XTASK_DEBIAN_ARCHIVE";
 
-/// apt's own program that fetches a file and checks it, with the proxy and the certificates that apt has.
+/// apt's download helper: verifies checksums and uses apt's proxy and certificates.
 const HELPER: &str = "/usr/lib/apt/apt-helper";
 
-/// A package and the program in it that is needed.
+/// A package and the required program in it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Package {
-    /// The name of the program below `target/tools/bin`.
+    /// Name of the program below `target/tools/bin`.
     pub(super) program: &'static str,
-    /// The name of the package.
+    /// Name of the package.
     pub(super) name: &'static str,
-    /// Where the program is in it.
+    /// Path of the program in the package.
     pub(super) file: &'static str,
 }
 
 impl Package {
-    /// The commands that fetch it from [`STABLE`].
+    /// The commands that download it from [`STABLE`].
     pub(super) fn stable_commands(self, run: &Run) -> Vec<Command> {
         let folder = folder(run, &format!("{STABLE}-{}", emulation::host().oci()));
         let apt = Apt::at(folder.clone(), emulation::host());
         vec![apt.update(), apt.fetch(self.name, &folder), self.unpack_any(run, &folder)]
     }
 
-    /// The commands that fetch its pinned file.
+    /// The commands that download its pinned file.
     pub(super) fn pinned_commands(self, run: &Run) -> Vec<Command> {
         let Some(pin) = pin(self.name) else { return Vec::new() };
         let to = self.pinned_path(run);
@@ -53,11 +53,11 @@ impl Package {
         vec![download(run, &from, pin.file(emulation::host()), &to), unpack]
     }
 
-    /// Puts its program into `target/tools/bin`, from the package that [`STABLE`] has: apt checks it by the
-    /// signed index. `apt` is what [`stable`] gave.
+    /// Installs its program to `target/tools/bin` from [`STABLE`]'s package, which apt verifies by
+    /// the signed index. `apt` is the result of [`stable`].
     ///
     /// # Errors
-    /// When the suite has no such package, or the package no such program.
+    /// When the suite lacks the package, or the package lacks the program.
     pub(super) fn install_stable(self, run: &Run, log: &StepLog, apt: &Apt) -> Result<()> {
         let here = folder(run, "downloads").join(self.name);
         tree::remove(&here)?;
@@ -72,10 +72,10 @@ impl Package {
         self.place(run, log, file)
     }
 
-    /// Puts its program into `target/tools/bin`, from the pinned file and from no other.
+    /// Installs its program to `target/tools/bin`, from the pinned file only.
     ///
     /// # Errors
-    /// When no archive has the file, or what one has differs from the pin.
+    /// When no archive has the file, or its checksum differs from the pin.
     pub(super) fn install_pinned(self, run: &Run, log: &StepLog) -> Result<()> {
         let pin = pin(self.name)
             .with_context(|| format!("{PINS} has no [{}]: add it there", self.name))?;
@@ -122,12 +122,12 @@ impl Package {
         run.command("dpkg-deb").arg("--extract").arg(file).arg(self.unpacked(run))
     }
 
-    /// As [`Package::unpack`], for a person: the version in the name of the file is not known yet.
+    /// Like [`Package::unpack`], for output: the version in the file's name is not known yet.
     fn unpack_any(self, run: &Run, folder: &Path) -> Command {
         self.unpack(run, &folder.join(format!("{}_VERSION.deb", self.name)))
     }
 
-    /// Unpacks the package in `file` and takes the program out.
+    /// Unpacks the package in `file` and installs the program.
     fn place(self, run: &Run, log: &StepLog, file: &Path) -> Result<()> {
         let unpacked = self.unpacked(run);
         tree::remove(&unpacked)?;
@@ -150,10 +150,10 @@ fn folder(run: &Run, name: &str) -> PathBuf {
     run.workspace.target().join("tools/apt").join(name)
 }
 
-/// apt for [`STABLE`], with its index.
+/// An apt instance for [`STABLE`], with its index.
 ///
 /// # Errors
-/// When the mirror does not have that suite, or its index can't be trusted.
+/// When the mirror lacks the suite, or its index cannot be verified.
 pub(super) fn stable(run: &Run, log: &StepLog) -> Result<Apt> {
     indexed(run, log, STABLE, emulation::host())
 }
@@ -167,7 +167,7 @@ fn indexed(run: &Run, log: &StepLog, suite: &str, architecture: Architecture) ->
     Ok(apt)
 }
 
-/// Fetches `file` from `archive`, and fails when its SHA-256 is another.
+/// The command that downloads `file` from `archive` and verifies its SHA-256.
 fn download(run: &Run, archive: &str, file: &PinnedFile, to: &Path) -> Command {
     run.command(HELPER)
         .args(["-o", "APT::Sandbox::User=root", "download-file"])
@@ -177,7 +177,7 @@ fn download(run: &Run, archive: &str, file: &PinnedFile, to: &Path) -> Command {
         .env("LC_ALL", "C")
 }
 
-/// Why apt-helper failed, from what it printed.
+/// The reason of apt-helper's failure, from its output.
 fn reason(printed: &str) -> String {
     let mismatch = printed.contains("Hash Sum mismatch");
     let error = printed.lines().find_map(|line| line.strip_prefix("E: "));
@@ -188,7 +188,7 @@ fn reason(printed: &str) -> String {
     }
 }
 
-/// The error for a pin that no archive meets.
+/// The error for a pin that no archive satisfies.
 fn unmet(package: &str, pin: &Pin, tried: &[(String, String)]) -> String {
     let tried: Vec<_> =
         tried.iter().map(|(archive, reason)| format!("\n      {archive}: {reason}")).collect();
@@ -200,10 +200,10 @@ fn unmet(package: &str, pin: &Pin, tried: &[(String, String)]) -> String {
     )
 }
 
-/// Moves every pin to the version that its suite has now.
+/// Updates every pin to its suite's current version.
 ///
 /// # Errors
-/// When a suite can't be read, or has not the same version for both architectures.
+/// When a suite cannot be read, or its versions differ between architectures.
 pub(crate) fn update_pins(
     run: &Run,
     log: &StepLog,
@@ -234,7 +234,7 @@ pub(crate) fn update_pins(
     atomic::write(&run.workspace.root().join(PINS), pins_text(&pins).as_bytes())
 }
 
-/// The version of `package` that `suite` has for `architecture`, and its file.
+/// Version and file of `package` in `suite` for `architecture`.
 fn newest(
     run: &Run,
     log: &StepLog,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A Debian package of the suites that the machine is set up for, unpacked below
-//! `target/tools/unpacked` because installing it would change the machine.
+//! Debian packages from the host's suite, unpacked below `target/tools/unpacked` because installing
+//! them would change the system.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -14,28 +14,29 @@ use foundation::atomic;
 use foundation::command::{Command, quote};
 use foundation::tree::remove;
 
-/// Where Debian's Python packages lie.
+/// Folder of Debian's Python packages.
 const PYTHON: &str = "usr/lib/python3/dist-packages";
 
-/// A package and the file in it that is wanted.
+/// A package and the required file in it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Package {
-    /// The name below `target/tools/bin`.
+    /// Name below `target/tools/bin`.
     pub(super) program: &'static str,
-    /// The name of the package.
+    /// Name of the package.
     pub(super) name: &'static str,
-    /// The file in it, or the start of its path where a version follows.
+    /// Path of the file, or its start where a version follows.
     pub(super) file: &'static str,
 }
 
 impl Package {
-    /// What an installation runs.
+    /// The commands of an installation.
     pub(super) fn commands(self, run: &Run) -> Vec<Command> {
         let file = downloads(run).join(format!("{}.deb", self.name));
         vec![download(run, self.name), extract(run, &file, &self.folder(run))]
     }
 
-    /// Unpacks the package, or the one that it stands for, and links the file.
+    /// Unpacks the package, or the one that it depends on if it is a metapackage, and links the
+    /// file.
     ///
     /// # Errors
     /// When there is no such package, or the file is not in it.
@@ -43,7 +44,7 @@ impl Package {
         let folder = self.folder(run);
         remove(&folder)?;
         let mut name = self.name.to_owned();
-        // A package such as that of the newest kernel holds nothing but the name of another.
+        // A metapackage, such as that of the newest kernel, only names another package.
         for _ in 0..2 {
             let package = fetch(run, log, &name)?;
             fs::create_dir_all(&folder)
@@ -60,7 +61,8 @@ impl Package {
         bail!("neither {} nor what it depends on holds {}", self.name, self.file)
     }
 
-    /// Makes the program in `target/tools/bin`; one in Python is told where its modules are.
+    /// Creates the program in `target/tools/bin`; for a Python program, a wrapper that sets the
+    /// module path.
     fn link(self, run: &Run, folder: &Path, file: &Path) -> Result<()> {
         let program = run.workspace.target().join("tools/bin").join(self.program);
         remove(&program)?;
@@ -88,7 +90,7 @@ fn downloads(run: &Run) -> PathBuf {
     run.workspace.target().join("tools/apt/unpacked")
 }
 
-/// The user `_apt` can't write into our folder.
+/// Runs unsandboxed: the user `_apt` cannot write to our folder.
 fn download(run: &Run, package: &str) -> Command {
     Command::new("apt-get", downloads(run))
         .args(["-o", "APT::Sandbox::User=root"])
@@ -99,7 +101,7 @@ fn extract(run: &Run, package: &Path, folder: &Path) -> Command {
     run.command("dpkg-deb").arg("--extract").arg(package).arg(folder)
 }
 
-/// Downloads a package into an empty folder, and gives its path.
+/// Downloads a package to an empty folder and returns its path.
 fn fetch(run: &Run, log: &StepLog, name: &str) -> Result<PathBuf> {
     let folder = downloads(run);
     remove(&folder)?;
@@ -130,7 +132,7 @@ fn find(folder: &Path, path: &str) -> Result<Option<PathBuf>> {
     Ok(found.into_iter().next())
 }
 
-/// The first package in a field such as `a (= 1), b | c` (Debian policy 7.1).
+/// The first package of a field such as `a (= 1), b | c` (Debian policy 7.1).
 fn first_name(depends: &str) -> Option<String> {
     let name = depends.split([',', '|', '(', ':']).next()?.trim();
     (!name.is_empty()).then(|| name.to_owned())

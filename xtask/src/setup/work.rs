@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What a set-up installs, by the package manager that does it. The managers run at the same time.
+//! Work of a `setup` run by package manager. Package managers run in parallel.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -13,22 +13,22 @@ use foundation::command::Command;
 
 use super::{apt, packages, suite, unpacked};
 
-/// All of it.
+/// The work.
 #[derive(Default)]
 pub(super) struct Work {
-    /// What people call the programs.
+    /// Display names of the programs.
     names: Vec<&'static str>,
     /// Debian packages to install.
     debian: BTreeSet<&'static str>,
     /// Components of the Rust toolchain.
     rust: Vec<&'static str>,
-    /// LLVM's programs of the compiler's LLVM are missing.
+    /// Whether the LLVM programs matching the compiler are missing.
     llvm: bool,
     /// Programs of Python packages.
     python: Vec<&'static str>,
-    /// Programs that are a script over npm packages: the program and the script in `xtask/data/node`.
+    /// Programs that wrap a script over npm packages: name, and script in `xtask/data/node`.
     node: Vec<(&'static str, &'static str)>,
-    /// Packages of the machine's suites to unpack.
+    /// Packages of the host's suite to unpack.
     beside: Vec<unpacked::Package>,
     /// Packages of the stable suite to unpack.
     stable: Vec<suite::Package>,
@@ -36,11 +36,11 @@ pub(super) struct Work {
     pinned: Vec<suite::Package>,
 }
 
-/// What went wrong with which programs.
+/// Failures with the names of the affected programs.
 type Failures = Vec<String>;
 
 impl Work {
-    /// What installs `tools`.
+    /// The work that installs `tools`.
     pub(super) fn of(tools: &[&'static str]) -> Self {
         let mut work = Self::default();
         for spec in tools.iter().filter_map(|name| spec(name)) {
@@ -49,7 +49,7 @@ impl Work {
                 Source::Debian(packages) => work.debian.extend(packages.split(' ')),
                 Source::Rust(component) => work.rust.push(component),
                 Source::Python => work.python.push(program),
-                // The check at the end of the set-up reports it.
+                // Reported by the check at the end of the setup.
                 Source::ByHand(_) => continue,
                 Source::Llvm => work.llvm = true,
                 Source::Node(script) => work.node.push((program, script)),
@@ -68,15 +68,15 @@ impl Work {
         work
     }
 
-    /// Whether it needs the package lists of the system.
+    /// Whether it needs the system's package lists.
     pub(super) fn uses_lists(&self) -> bool {
         !self.debian.is_empty() || !self.beside.is_empty() || self.llvm
     }
 
-    /// One line: how many programs, from how many packages, how much to fetch and to store.
+    /// One line: number of programs and packages, download size, disk space.
     ///
     /// # Errors
-    /// When the lock of the Python packages can't be read, or the run is stopped.
+    /// When the lock of the Python packages cannot be read, or the run is stopped.
     pub(super) fn summary(&self, run: &Run, log: &StepLog) -> Result<String> {
         let mut parts = Vec::new();
         if !self.debian.is_empty() {
@@ -105,7 +105,7 @@ impl Work {
         Ok(format!("{} programs: {}", self.names.len(), parts.join(", ")))
     }
 
-    /// The commands, as a person would type them.
+    /// All commands, for output.
     pub(super) fn commands(&self, run: &Run) -> Vec<Command> {
         let mut commands = Vec::new();
         if self.uses_lists() {
@@ -130,10 +130,10 @@ impl Work {
         commands
     }
 
-    /// Installs everything, and gives what could not be installed and why.
+    /// Installs everything and returns the failures.
     pub(super) fn carry_out(&self, run: &Run, log: &StepLog, ui: &Ui) -> Failures {
         let mut failures = Vec::new();
-        // Python's packages can be installed beside Debian's as soon as Python is there.
+        // With Python installed first, its packages can be installed in parallel with Debian's.
         let first = BTreeSet::from(["python3-venv"]);
         if !self.python.is_empty() && self.debian.is_superset(&first) {
             note(&mut failures, &["python3"], ui, || {
@@ -151,7 +151,7 @@ impl Work {
         failures
     }
 
-    /// Debian's packages and the Rust toolchain.
+    /// Debian packages and the Rust toolchain.
     fn of_system(&self, run: &Run, log: &StepLog, ui: &Ui) -> Failures {
         let mut failures = Vec::new();
         if !self.debian.is_empty() {
@@ -172,7 +172,7 @@ impl Work {
         failures
     }
 
-    /// Packages of Python, and then of Node.js, which may be one of them.
+    /// Python packages, then Node.js packages, since Node.js may be a Python package.
     fn of_languages(&self, run: &Run, log: &StepLog, ui: &Ui) -> Failures {
         let mut failures = Vec::new();
         if !self.python.is_empty() {
@@ -220,14 +220,14 @@ impl Work {
     }
 }
 
-/// rustup's component, and Debian's package of the same LLVM for where rustup has none.
+/// rustup's component, and the Debian package of the same LLVM as fallback.
 fn llvm_commands(run: &Run) -> [Command; 2] {
     let component = run.command("rustup").args(["component", "add", "llvm-tools"]);
     let package = format!("llvm-{}", run.tools.llvm_major().unwrap_or_default());
     [component, apt::install_command(run, &BTreeSet::from([package.as_str()]))]
 }
 
-/// Runs `install` for the programs `names`, and adds what went wrong to `failures`.
+/// Runs `install` for the programs `names` and records a failure.
 fn note(failures: &mut Failures, names: &[&str], ui: &Ui, install: impl FnOnce() -> Result<()>) {
     let names = names.join(", ");
     match install() {

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Every contributor and every job compiles xtask first: its build units are counted, and what belongs to
-//! `notary` must not be among them.
+//! Limits the number of xtask's build units, since every contributor and CI job compiles it first,
+//! and forbids dependencies that belong to `notary`.
 
 use std::collections::BTreeSet;
 use std::process::Command;
 
 use serde_json::Value;
 
-/// Build units at most, build scripts (compiled and run) included.
+/// Maximum number of build units, including compiled and run build scripts.
 const LIMIT: usize = 160;
 /// Async runtimes, TLS, cryptography beyond hashes.
 const FORBIDDEN: &[&str] = &[
@@ -37,7 +37,7 @@ fn xtask_stays_light() {
             "--offline",
         ])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-        // The unit graph is an unstable option of cargo; nothing is compiled with this set.
+        // The unit graph is an unstable option of cargo; nothing is compiled with this variable.
         .env("RUSTC_BOOTSTRAP", "1")
         .output()
         .unwrap();
@@ -58,7 +58,7 @@ fn xtask_stays_light() {
     assert!(forbidden.is_empty(), "xtask must not link {forbidden:?}: that is for notary");
 }
 
-/// For each direct dependency the number of units that only it brings in, the heaviest first.
+/// Number of build units that each direct dependency adds alone, largest first.
 fn weights(graph: &Value) -> Vec<String> {
     let units = graph["units"].as_array().unwrap();
     let index = |value: &Value| usize::try_from(value.as_u64().unwrap()).unwrap();

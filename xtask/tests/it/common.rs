@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A workspace of one tiny crate in a repository of its own, to run `xtask` in.
+//! A workspace fixture: one small crate in its own repository, to run `xtask` in.
 
 use std::ffi::OsString;
 use std::fs;
@@ -12,20 +12,20 @@ use serde_json::Value;
 pub(crate) use test_support::have;
 
 const HEADER: &str = "SPDX-License-Identifier: AGPL-3.0-or-later\n";
-/// Each pipeline of `ci` has one.
+/// One workflow for each pipeline of `ci`.
 const WORKFLOWS: [(&str, &str); 2] = [
     (".github/workflows/nightly.yml", include_str!("../../../.github/workflows/nightly.yml")),
     (".github/workflows/pr.yml", include_str!("../../../.github/workflows/pr.yml")),
 ];
 const OWNER: &str = "Copyright (C) 2026 The Provisioner Authors\n";
 
-/// The workspace; it is removed when this is dropped.
+/// The workspace. Dropping it removes its folder.
 pub(crate) struct Fixture {
     folder: tempfile::TempDir,
 }
 
 impl Fixture {
-    /// A workspace that every gate passes, committed.
+    /// A committed workspace that passes every gate.
     pub(crate) fn new() -> Self {
         let fixture = Self { folder: tempfile::tempdir().unwrap() };
         fixture.write_with_header(
@@ -54,14 +54,14 @@ impl Fixture {
         fs::create_dir_all(advisories.parent().unwrap()).unwrap();
         let ours = concat!(env!("CARGO_MANIFEST_DIR"), "/../build/gates/data/advisory-db.tar.xz");
         fs::copy(ours, advisories).unwrap();
-        // Where programs are missing, what their installation takes is counted from it.
+        // With programs missing, `setup` counts the packages in it.
         fixture.write("xtask/data/python/tools.txt", "");
         fixture.git(&["init", "--quiet"]);
         fixture.commit();
         fixture
     }
 
-    /// Where it lies.
+    /// Its root.
     pub(crate) fn root(&self) -> PathBuf {
         self.folder.path().canonicalize().unwrap()
     }
@@ -73,25 +73,25 @@ impl Fixture {
         fs::write(path, text).unwrap();
     }
 
-    /// Gives the programs of `one` the module `build_info`, as the crate of that name.
+    /// Adds the module `build_info` to `one`, from the crate of that name.
     pub(crate) fn write_build_info(&self) {
         self.write("one/src/build_info.rs", include_str!("../../../crates/build-info/src/lib.rs"));
     }
 
-    /// Writes a file of Rust, or of a kind whose comments start with `#`, with its header.
+    /// Writes a Rust file, or a file with `#` comments, with the licence header.
     pub(crate) fn write_with_header(&self, path: &str, text: &str) {
         let start =
             if Path::new(path).extension().is_some_and(|it| it == "rs") { "//" } else { "#" };
         self.write(path, &format!("{start} {HEADER}{start} {OWNER}{text}"));
     }
 
-    /// Adds `text` at the end of a file.
+    /// Appends `text` to a file.
     pub(crate) fn append(&self, path: &str, text: &str) {
         let old = fs::read_to_string(self.folder.path().join(path)).unwrap();
         self.write(path, &format!("{old}{text}"));
     }
 
-    /// Puts `new` in the place of `old`, and gives the line (from 1) where it starts.
+    /// Replaces `old` with `new` and returns the line (from 1) where it starts.
     pub(crate) fn replace(&self, path: &str, old: &str, new: &str) -> u64 {
         let text = fs::read_to_string(self.folder.path().join(path)).unwrap();
         let start = text.find(old).unwrap_or_else(|| panic!("{old:?} is not in {path}"));
@@ -100,7 +100,6 @@ impl Fixture {
             + u64::from(text[..start].ends_with('\n') || start == 0)
     }
 
-    /// Commits everything.
     pub(crate) fn commit(&self) {
         self.git(&["add", "--all"]);
         self.git(&[
@@ -115,7 +114,6 @@ impl Fixture {
         ]);
     }
 
-    /// Runs Git.
     pub(crate) fn git(&self, args: &[&str]) {
         let status = Command::new("git")
             .args(args)
@@ -126,7 +124,7 @@ impl Fixture {
         assert!(status.success(), "git {args:?}");
     }
 
-    /// `xtask` with `args`, to be run here without what the outer run has set.
+    /// The command `xtask ARGS` in the workspace, without variables of the outer run.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
         command.args(args).current_dir(self.folder.path());
@@ -145,13 +143,12 @@ impl Fixture {
         command
     }
 
-    /// Runs `xtask`.
     pub(crate) fn xtask(&self, args: &[&str]) -> Answer {
         Answer(self.command(args).output().unwrap())
     }
 }
 
-/// Where programs are looked for: those that `cargo xtask setup` installed come first.
+/// `PATH` with the tools of `cargo xtask setup` first.
 pub(crate) fn path() -> OsString {
     let own = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/tools/bin");
     let rest = std::env::var_os("PATH").unwrap();
@@ -159,12 +156,12 @@ pub(crate) fn path() -> OsString {
         .unwrap()
 }
 
-/// Asserts that `gate` alone failed, with one finding at `file` and `line`.
+/// Asserts that only `gate` failed, with one finding at `file` and `line`.
 #[track_caller]
 pub(crate) fn only(answer: &Answer, gate: &str, file: &str, line: Option<u64>, rule: &str) {
     assert_eq!(answer.code(), 1, "{}", answer.err());
     for (step, outcome) in answer.outcomes() {
-        // A gate whose program this machine lacks is skipped.
+        // Gates with missing programs are skipped.
         let expected: &[_] =
             if step == gate { &["found"] } else { &["done", "skipped", "unchanged"] };
         assert!(expected.contains(&outcome.as_str()), "{step} {outcome}: {}", answer.err());
@@ -178,11 +175,11 @@ pub(crate) fn only(answer: &Answer, gate: &str, file: &str, line: Option<u64>, r
     assert!(answer.err().contains(file), "people are not told the file: {}", answer.err());
 }
 
-/// What a run of `xtask` gave.
+/// Result of an `xtask` run.
 pub(crate) struct Answer(pub(crate) Output);
 
 impl Answer {
-    /// The exit code.
+    /// Exit code.
     pub(crate) fn code(&self) -> i32 {
         self.0.status.code().unwrap()
     }
@@ -197,7 +194,7 @@ impl Answer {
         String::from_utf8(self.0.stderr.clone()).unwrap()
     }
 
-    /// Each step with its outcome, of a run with `--json`.
+    /// Steps and outcomes of a `--json` run.
     pub(crate) fn outcomes(&self) -> Vec<(String, String)> {
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         self.steps()
@@ -206,7 +203,7 @@ impl Answer {
             .collect()
     }
 
-    /// The findings of a step, of a run with `--json`.
+    /// Findings of a step in a `--json` run.
     pub(crate) fn findings(&self, name: &str) -> Vec<Value> {
         let steps = self.steps();
         let step = steps.iter().find(|step| step["step"] == name).unwrap();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `determinism`: a good build passes, and one that looks around is found, with the place named.
+//! `determinism` passes a reproducible build, and reports where an irreproducible one differs.
 
 use std::fs;
 
@@ -67,7 +67,7 @@ fn fixture() -> Fixture {
     fixture
 }
 
-/// The binary's path in the release folder, and the release folder.
+/// The release folder and its manifest.
 fn release(fixture: &Fixture) -> (std::path::PathBuf, Value) {
     let folder = fs::canonicalize(fixture.root().join("target/dist/latest")).unwrap();
     let manifest = serde_json::from_slice(&fs::read(folder.join("release.json")).unwrap()).unwrap();
@@ -226,7 +226,7 @@ fn a_build_that_looks_around_is_found_and_the_place_is_named() {
     assert!(found["fix"].as_str().unwrap().starts_with("diffoscope "), "{found}");
     assert!(manifest["reproduced"]["different"].to_string().contains(binary));
 
-    // What the second build saw shows that each variation was one.
+    // The second build's view shows that each variation took effect.
     let seen = |path: std::path::PathBuf| -> String {
         let bytes = fs::read(path).unwrap();
         let text = String::from_utf8_lossy(&bytes).into_owned();
@@ -242,7 +242,7 @@ fn a_build_that_looks_around_is_found_and_the_place_is_named() {
         let (_, rest) = whole.split_once(&format!("<{name} ")).unwrap();
         rest.split('>').next().unwrap().to_owned()
     };
-    // The build is told a zone of its own, whatever the one around is.
+    // The build sets its own time zone.
     assert_eq!(value(&theirs, "zone"), value(&ours, "zone"));
     assert_eq!(value(&theirs, "umask"), "0077");
     let order = |seen: &str| value(seen, "files").split(' ').map(str::to_owned).collect::<Vec<_>>();

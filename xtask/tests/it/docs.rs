@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The documentation calls our programs as they are, and names no flag that none of them has.
+//! Checks calls and flags of our programs in the documentation.
 //!
-//! The gate `docs` checks calls of `cargo xtask`. The other programs are not built where that gate runs, so their
-//! calls are checked here, beside the programs.
+//! The gate `docs` checks calls of `cargo xtask`. It does not build the other programs, so their
+//! calls are checked here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -13,7 +13,7 @@ use std::process::Command;
 
 use rules::markdown::{self, PROGRAMS};
 
-/// Flags of programs of others that the documentation names, with the program.
+/// Flags of third-party programs in the documentation, with the program.
 const FOREIGN: &[(&str, &str)] = &[
     ("--insecure-ignore-tlog", "cosign"),
     ("--pipable", "wimlib-imagex"),
@@ -21,7 +21,7 @@ const FOREIGN: &[(&str, &str)] = &[
     ("--volume", "podman"),
 ];
 
-/// The programs that are built beside xtask, by their names.
+/// Programs that are built beside xtask, by name.
 fn programs() -> Option<BTreeMap<&'static str, PathBuf>> {
     let xtask = PathBuf::from(env!("CARGO_BIN_EXE_xtask"));
     let mut programs = BTreeMap::new();
@@ -35,7 +35,7 @@ fn programs() -> Option<BTreeMap<&'static str, PathBuf>> {
     Some(programs)
 }
 
-/// All pages of the repository, by their paths.
+/// All Markdown pages of the repository, by path.
 fn pages() -> BTreeMap<String, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let git = ["ls-files", "-z", "--cached", "--others", "--exclude-standard", "*.md"];
@@ -45,17 +45,17 @@ fn pages() -> BTreeMap<String, String> {
     paths.map(|path| (path.to_owned(), fs::read_to_string(root.join(path)).unwrap())).collect()
 }
 
-/// What `program` answers to a call that it does not take.
+/// The error of `program` for a call, if it rejects it.
 fn refused(program: &Path, words: &[String]) -> Option<String> {
-    // `--help` has the parser check what stands before it, and nothing runs.
+    // With `--help` the parser checks the arguments before it, and nothing runs.
     let output = Command::new(program).args(words).arg("--help").output().unwrap();
     (!output.status.success()).then(|| String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-/// The headings of commands in help texts: clap's own, and the groups of xtask.
+/// Headings of commands in help texts: clap's, and the groups of xtask.
 const GROUPS: [&str; 6] = ["Commands:", "Check:", "Build:", "Publish:", "Try:", "Set up:"];
 
-/// The flags in the help of `program` and of all its commands.
+/// Collects the flags in the help of `program` and its subcommands.
 fn flags(program: &Path, command: &[&str], found: &mut BTreeSet<String>) {
     let output = Command::new(program).args(command).arg("--help").output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
@@ -66,7 +66,7 @@ fn flags(program: &Path, command: &[&str], found: &mut BTreeSet<String>) {
         if !lines.next().is_some_and(|heading| GROUPS.contains(&heading)) {
             continue;
         }
-        // A line that is indented further goes on with the text of the one before.
+        // More deeply indented lines continue the previous text.
         for line in lines.filter(|line| !line.starts_with("   ")) {
             if let Some(name) = line.split_whitespace().next().filter(|name| *name != "help") {
                 flags(program, &[command, &[name]].concat(), found);
@@ -101,7 +101,7 @@ fn flags_in_the_documentation_exist() {
     let Some(programs) = programs() else { return };
     let mut known: BTreeSet<_> = FOREIGN.iter().map(|(flag, _)| (*flag).to_owned()).collect();
     let xtask = PathBuf::from(env!("CARGO_BIN_EXE_xtask"));
-    // It reads its command line by itself, and has no commands.
+    // The dispatcher parses its command line itself and has no subcommands.
     let dispatcher = xtask.with_file_name("dispatcher");
     for program in programs.values().chain([&xtask, &dispatcher]) {
         flags(program, &[], &mut known);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Surroundings that are not as they have to be: a clear error, the right exit code, no panic.
+//! Invalid environments: a clear error, the right exit code, no panic.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -9,7 +9,7 @@ use std::path::Path;
 
 use crate::common::{Answer, Fixture, have};
 
-/// Asserts the exit code, and that people are told each of `parts`.
+/// Asserts the exit code, and that standard error contains each of `parts`.
 #[track_caller]
 fn says(answer: &Answer, code: i32, parts: &[&str]) {
     let err = answer.err();
@@ -104,7 +104,7 @@ fn advisories_that_can_not_be_fetched_are_those_of_the_last_time_with_their_age(
         let report: serde_json::Value = serde_json::from_str(&answer.out()).unwrap();
         report["steps"][0]["verdict"]["fact"].as_str().unwrap().to_owned()
     };
-    // The copy in the source, then one that was fetched long ago.
+    // First the copy in the repository, then an old download.
     assert!(fact().contains("advisories of 20"), "{}", fact());
     let old = "```toml\n[advisory]\nid = \"RUSTSEC-2020-0001\"\npackage = \"bad\"\n\
                date = \"2020-01-02\"\n```\n\n# It breaks\n";
@@ -145,9 +145,9 @@ fn a_missing_program_skips_its_gate_and_says_so() {
     let answer = run(&["fmt"]);
     says(&answer, 3, &["rustfmt is not installed", "rustup component add rustfmt", "taplo is not"]);
     assert!(answer.out().contains("1 gate did not run"), "{}", answer.out());
-    // Other steps than gates can't be left out anywhere.
+    // Steps that are not gates cannot be skipped.
     says(&run(&["ci", "pr"]), 1, &["rustfmt is not installed", "nothing was started"]);
-    // Lines can't be counted without the programs that read the counts.
+    // Coverage needs the programs that read the counters.
     fixture.append("release.toml", "\n[gates.coverage]\nwhole = 1.0\n");
     says(&run(&["coverage"]), 3, &["llvm-cov is not", "rustup component add llvm-tools"]);
     let doctor = run(&["doctor"]);

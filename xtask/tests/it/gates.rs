@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Each gate is seen to fail, alone and with the right place, after a violation was put in.
+//! Each gate fails on an injected violation, alone and at the right place.
 
 use crate::common::{Answer, Fixture, have, only, path};
 
 const LIB: &str = "one/src/lib.rs";
 
-/// The gates that need no program but those of Rust.
+/// Gates that need only Rust's programs.
 const GATES: &[&str] = &["test", "headers", "layers", "deadcode", "secrets", "docs"];
-/// What the gates `fmt` and `lint` need beside.
+/// Additional programs of the gates `fmt` and `lint`.
 const FMT: &[&str] = &["shfmt", "taplo"];
 const LINT: &[&str] = &["shellcheck", "systemd-analyze"];
 
@@ -246,7 +246,7 @@ fn the_commit_hook_runs_what_the_commit_concerns() {
     assert_eq!(answer.code(), 1);
     assert!(answer.err().contains("a hook at"), "{}", answer.err());
 
-    // Git runs it, with the program of this build in the place of `cargo xtask`.
+    // Git runs the hook with this build of xtask in place of `cargo xtask`.
     std::fs::write(
         &hook,
         text.replace("cargo xtask v", concat!(env!("CARGO_BIN_EXE_xtask"), " v")),
@@ -266,13 +266,13 @@ fn the_commit_hook_runs_what_the_commit_concerns() {
     fixture.write_with_header("key.toml", "");
     let (done, said) = commit(&[]);
     assert!(!done && said.contains("key.toml"), "a staged key in a clean work tree: {said}");
-    // The other way around: what is not staged, and files that Git does not know, concern nobody.
+    // Conversely, unstaged edits and untracked files do not affect the hook.
     fixture.git(&["add", "key.toml"]);
     fixture.write_with_header("key.toml", &key.concat());
     fixture.write("untracked.toml", &key.concat());
     let (done, said) = commit(&[]);
     assert!(done, "{said}");
-    // Git makes another index for a commit of some files.
+    // Git uses a temporary index for a commit of some files.
     let (done, said) = commit(&["key.toml"]);
     assert!(!done && said.contains("key.toml"), "{said}");
     fixture.git(&["checkout", "--quiet", "key.toml"]);

@@ -51,7 +51,7 @@ fn notes_are_of_a_range_and_a_shallow_clone_has_none() {
     let notes = fixture.xtask(&["notes", "v1.2.4"]);
     assert_eq!(notes.code(), 0, "{}", notes.err());
     let page = notes.out();
-    // Against the last stable release, not against its own candidate.
+    // Compared with the last stable release, not with the release's own candidate.
     assert!(page.contains("Changes since 1.2.3."), "{page}");
     for part in ["## Breaking changes", "use y", "close &lt;b>files&lt;/b> #9", "## Pull requests"]
     {

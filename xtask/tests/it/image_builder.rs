@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `iso --engine iso=image-builder`, with the real skopeo and podman, and a program in the place of
-//! image-builder that asks podman for the image as that does and leaves an ISO where that does.
+//! `iso --engine iso=image-builder` with the real skopeo and podman, and a fake image-builder that
+//! pulls the image from podman and writes an ISO.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -44,7 +44,7 @@ bound_limit_mb = 1
 iso = "image-builder"
 "#;
 
-/// Files of the image that image-builder wants, and one more.
+/// Files that image-builder requires in the image, and one more.
 const FILES: [&str; 8] = [
     "boot/efi/EFI/centos/gcdx64.efi",
     "boot/efi/EFI/centos/mmx64.efi",
@@ -56,7 +56,7 @@ const FILES: [&str; 8] = [
     "usr/lib/modules/6.12/vmlinuz",
 ];
 
-/// Takes the place of the program: `build TYPE --bootc-ref REFERENCE …`, the folder last.
+/// Fake image-builder: `build TYPE --bootc-ref REFERENCE …`, output folder last.
 const PROGRAM: &str = r#"#!/bin/sh
 set -eu
 [ "$1" = version ] && { echo 'image-builder: version: 47.0'; exit; }
@@ -67,7 +67,7 @@ mkdir -p "$folder/bootiso"
 cp MADE "$folder/bootiso/install.iso"
 "#;
 
-/// A workspace with an image that has `FILES` without those that contain `without`.
+/// A workspace with an image that has `FILES` except those that contain `without`.
 struct Bench {
     fixture: Fixture,
     beside: tempfile::TempDir,
@@ -88,7 +88,7 @@ impl Bench {
         fs::create_dir(path.parent().unwrap()).unwrap();
         fs::write(&path, program).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        // A store of its own for skopeo and podman, which needs no file system of a certain kind.
+        // Separate storage for skopeo and podman, with a driver that works on any file system.
         let storage = format!(
             "[storage]\ndriver = \"vfs\"\ngraphroot = \"{0}/store\"\nrunroot = \"{0}/run\"\n",
             bench.beside.path().display()
@@ -107,7 +107,7 @@ impl Bench {
         self.beside.path().join("made.iso")
     }
 
-    /// The ISO that image-builder will leave: with one file.
+    /// Sets the ISO that image-builder will write, with one file.
     fn makes(&self, file: &str) {
         let metadata = Metadata { mode: 0o444, uid: 0, gid: 0, mtime: 0 };
         let mut root = Directory::new(Metadata { mode: 0o555, ..metadata });
@@ -116,7 +116,7 @@ impl Bench {
         Image { labels, epoch: 0, root, boot: None }.write_to_file(&self.made()).unwrap();
     }
 
-    /// Puts the image into the release.
+    /// Adds the image to the release.
     fn image(&self, without: &str) {
         let plan = self.xtask(&["iso", "--target", "x86_64", "--plan", "json"]);
         let plan: serde_json::Value = serde_json::from_str(&plan.out()).unwrap();
@@ -185,7 +185,7 @@ impl Bench {
         Manifest::parse(&fs::read(path).unwrap()).unwrap()
     }
 
-    /// The names of what is left in the store of containers.
+    /// Names of the images left in the container storage.
     fn left(&self) -> String {
         let mut command = std::process::Command::new("podman");
         command.env("CONTAINERS_STORAGE_CONF", self.beside.path().join("storage.conf"));
@@ -212,7 +212,7 @@ fn the_image_goes_to_image_builder_and_its_iso_into_the_release() {
     let words: Vec<_> = call.split(' ').collect();
     assert_eq!(words[..3], ["build", "bootc-generic-iso", "--bootc-ref"]);
     assert!(words[3].starts_with("localhost/maintenance-os:"), "{call}");
-    // The epoch of the commit, which is another in each run.
+    // Includes the epoch of the commit, which differs in each run.
     let options: BTreeMap<_, _> = words[4..].chunks(2).map(|pair| (pair[0], pair[1])).collect();
     assert!(options["--seed"].parse::<u64>().is_ok(), "{call}");
     assert_eq!(options["--arch"], "x86_64");

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What signing as an identity hands on to the notary. That it signs is tested there, with cosign.
+//! Arguments of keyless signing for the notary, whose own tests sign with cosign.
 
 use serde_json::Value;
 
 use crate::common::{Answer, Fixture};
 
-/// A token; whoever has it could sign.
+/// An OIDC token: a secret.
 const TOKEN: &str = "token-of-this-test";
 
 /// The plan of `step` with this engine and no key.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The scripts of the maintenance OS that refuse something: each thing that they are to refuse is.
+//! Scripts of the maintenance OS that reject something: each rule is violated once.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -22,7 +22,7 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// A root that bootc has nothing to say against.
+/// A root that satisfies bootc's rules.
 fn good_root(folder: &Path) -> PathBuf {
     let root = folder.join("root");
     for path in ["boot", "dev", "etc", "proc", "run", "sys", "sysroot", "tmp", "var/log"] {
@@ -83,7 +83,7 @@ fn each_rule_of_bootc_finds_what_breaks_it() {
     }
 }
 
-/// The policy for the tool images of the registry `tools`, or what was said.
+/// The policy for the tool images of the registry `tools`, or the error output.
 fn policy(key: &str, tools: &str) -> Result<serde_json::Value, String> {
     let folder = tempfile::tempdir().unwrap();
     let (key_file, policy) = (folder.path().join("key.pem"), folder.path().join("policy.json"));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `dist --split` and `dist --merge` make what `dist` makes.
+//! `dist --split` and `dist --merge` give the same result as `dist`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -40,7 +40,7 @@ fn release(fixture: &Fixture) -> PathBuf {
     fs::canonicalize(fixture.root().join("target/dist/latest")).unwrap()
 }
 
-/// Every file below `folder`.
+/// All files below `folder`.
 fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];

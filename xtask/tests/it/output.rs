@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What people and programs read of a run: progress on standard error, results on standard output.
+//! Output of a run: progress on standard error, results on standard output.
 
 use std::process::Command;
 
@@ -28,7 +28,7 @@ fn a_pipeline_shows_what_starts_and_ends_with_what_it_made() {
     let target = format!("--target={}", std::env::consts::ARCH);
     let answer = fixture.xtask(&["dist", &target, "--json"]);
     assert_eq!(answer.code(), 0, "{}{}", answer.out(), answer.err());
-    // Standard output is JSON and nothing else.
+    // Standard output is JSON only.
     let report: Value = serde_json::from_str(&answer.out()).unwrap();
     let version = report["version"].as_str().unwrap();
     let made = report["results"]["made"].as_array().unwrap();
@@ -41,7 +41,7 @@ fn a_pipeline_shows_what_starts_and_ends_with_what_it_made() {
     assert!(what(&format!("{dist}/sbom")).contains("SBOM"));
     assert!(what(&format!("{dist}/release.json")).contains("record"));
     assert!(what("target/xtask").contains("junit.xml"));
-    // In a pipe each step has a line when it starts, before the one when it ends.
+    // In a pipe, each step has a line when it starts and one when it ends.
     let (err, mut from) = (answer.err(), 0);
     for line in ["     Running build\n", "    Finished build", "     Running package\n"] {
         from += err[from..].find(line).unwrap_or_else(|| panic!("{line:?} in {err}"));
@@ -51,7 +51,7 @@ fn a_pipeline_shows_what_starts_and_ends_with_what_it_made() {
     let answer = fixture.xtask(&["dist", &target]);
     let text = answer.out();
     assert!(text.contains("\nResults:\n") && text.contains(&dist), "{text}");
-    // What is shown as the command that verifies it does.
+    // The printed verify command works.
     let command = text.split("\nVerify:\n").nth(1).unwrap().trim();
     let checked = Command::new("sh").args(["-c", command]).current_dir(fixture.root()).output();
     let checked = Answer(checked.unwrap());

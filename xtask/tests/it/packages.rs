@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The gates that judge packages of images: a workspace with a lock of one package, and a repository with
-//! a security update of it, which apt itself reads and fetches from.
+//! Gates for packages in images: a workspace with one locked package, and a repository with a
+//! security update of it, read by the real apt.
 
 use std::ffi::OsString;
 use std::fs;
@@ -47,8 +47,8 @@ sha256 = "0000000000000000000000000000000000000000000000000000000000000000"
 "sudo 1.9-3" = "ISC"
 "#;
 
-/// Tells apt's caller of our repository alone, as that of the security updates of this machine's suite; the
-/// rest is done by apt, which is told that the repository needs no signature.
+/// An `apt-get` that reports our repository as the security updates of the host's suite and passes
+/// everything else to apt, with the repository marked as trusted.
 const APT: &str = r#"#!/bin/sh
 if [ "$1" = indextargets ]; then
     . /etc/os-release
@@ -61,7 +61,7 @@ exec APT -o Acquire::AllowInsecureRepositories=true -o APT::Get::AllowUnauthenti
 const CONTROL: &str = "Package: sudo\nVersion: 1.9-3+deb13u1\nArchitecture: amd64\n\
     Maintainer: A <a@example.org>\nDescription: A package\n";
 
-/// What a package needs beside its control data: the changelog, and the index of a repository.
+/// Builds a package with its changelog, and the repository's index.
 const BUILD: &str = r#"set -eu
 cd "$1"
 gzip -n package/usr/share/doc/sudo/changelog.Debian
@@ -77,7 +77,7 @@ printf 'Filename: sudo.deb\nSize: %s\nSHA256: %s\n' "$(stat -c %s sudo.deb)" "$(
 } > dists/trixie-security/Release
 "#;
 
-/// The workspace, with the lock and a repository that is not there yet.
+/// The workspace, with the lock and a repository that does not exist yet.
 struct Images(Fixture);
 
 impl Images {
@@ -93,7 +93,7 @@ impl Images {
         self.0.root().join("target/repository")
     }
 
-    /// Makes the repository, with an update of the day `made`.
+    /// Creates the repository with an update of the day `made`.
     fn publish(&self, made: &str) {
         let change = format!(
             "sudo (1.9-3+deb13u1) trixie-security; urgency=high\n\n  * Fix CVE-2020-0001\n\n \
@@ -107,7 +107,7 @@ impl Images {
         assert!(status.unwrap().success());
     }
 
-    /// Runs xtask with an apt that takes packages from the repository.
+    /// Runs xtask with an apt that uses the repository.
     fn xtask(&self, args: &[&str]) -> Answer {
         let bin = self.0.root().join("target/bin");
         let apt =
@@ -123,7 +123,7 @@ impl Images {
         Answer(self.0.command(args).env("PATH", folders).output().unwrap())
     }
 
-    /// What the gate says of itself when it passes.
+    /// The gate's fact when it passes.
     #[track_caller]
     fn passes(&self) -> String {
         let answer = self.xtask(&["audit", "--json"]);
@@ -132,7 +132,7 @@ impl Images {
         report["steps"][0]["verdict"]["fact"].as_str().unwrap().to_owned()
     }
 
-    /// Asserts that the update is told.
+    /// Asserts that the update is reported.
     #[track_caller]
     fn fails(&self) {
         let answer = self.xtask(&["audit", "--json"]);
@@ -177,7 +177,7 @@ fn audit_fails_on_a_package_of_an_image_that_lacks_a_security_update() {
     images.0.replace("release.toml", "2999-01-01", "2020-01-01");
     images.fails();
 
-    // The mitigation is of no use any more once the package is as new.
+    // A mitigation is stale once the package is up to date.
     images.0.replace(LOCK, "version = \"1.9-3\"", "version = \"1.9-3+deb13u1\"");
     let answer = images.xtask(&["audit", "--json"]);
     only(&answer, "audit", "release.toml", None, "stale-mitigation");
@@ -203,14 +203,14 @@ fn security_updates_that_can_not_be_fetched_are_those_of_the_last_time_with_thei
         return;
     }
     let images = Images::new();
-    // Without any index the packages are not checked, and the gate reports that.
+    // Without an index the packages are not checked, and the gate reports that.
     let answer = images.xtask(&["audit"]);
     assert_eq!(answer.code(), 3, "{}", answer.err());
     let gap = "packages not checked: no index of trixie-security (amd64) could be read";
     assert!(answer.out().contains(gap), "{}", answer.out());
     images.publish("Thu, 02 Jan 2020 00:00:00 +0000");
     images.fails();
-    // A day later the repository is gone: the index of then serves, without the changelog.
+    // A day later the repository is gone: the cached index is used, without the changelog.
     fs::rename(images.repository(), images.repository().with_extension("gone")).unwrap();
     let stamp = images.0.root().join("target/xtask/apt/trixie-security-amd64/fetched");
     age(&stamp);
@@ -221,7 +221,7 @@ fn security_updates_that_can_not_be_fetched_are_those_of_the_last_time_with_thei
     assert!(fact.contains("security updates of 2020-01-02"), "{fact}");
 }
 
-/// Makes a file look old.
+/// Backdates a file.
 fn age(file: &Path) {
     fs::File::open(file).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
 }

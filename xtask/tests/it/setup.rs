@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `cargo xtask setup` with a mirror that does not have a pinned file as it is pinned.
+//! `cargo xtask setup` with a mirror that lacks a pinned file or has another one.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 
 use crate::common::{Fixture, have};
 
-/// The pinned file of this machine's architecture, relative to the root of an archive.
+/// Pinned file for the host's architecture, relative to the root of an archive.
 fn pinned() -> String {
     let pins = include_str!("../../../build/engine/data/pins.toml");
     let architecture = if cfg!(target_arch = "aarch64") { "_arm64.deb" } else { "_amd64.deb" };
@@ -18,7 +18,7 @@ fn pinned() -> String {
     paths.next().unwrap().to_owned()
 }
 
-/// A machine of its own mounts, whose apt knows nothing but a mirror in a folder.
+/// A mount namespace whose apt uses only a mirror in a folder.
 struct Machine {
     fixture: Fixture,
     sources: tempfile::TempDir,
@@ -26,7 +26,7 @@ struct Machine {
 }
 
 impl Machine {
-    /// None where this machine can't make one; the test is then recorded as skipped.
+    /// `None` where the host cannot create one; the test is then recorded as skipped.
     fn new() -> Option<Self> {
         let apt = Path::new("/usr/lib/apt/apt-helper").exists();
         let helper = test_support::machine_gives("apt", apt);
@@ -51,9 +51,9 @@ impl Machine {
         Some(machine)
     }
 
-    /// Installs the programs of a smoke test; cosign is one of them.
+    /// Installs the programs of a smoke test, including cosign.
     fn set_up(&self) -> Output {
-        // The lists of the machine stay what they are: apt removes those of other mirrors.
+        // Keeps the host's lists unchanged: apt removes those of other mirrors.
         let script = "mount --bind \"$1\" /etc/apt/sources.list.d\n\
             if [ -e /etc/apt/sources.list ]; then mount --bind /dev/null /etc/apt/sources.list; fi\n\
             mount -t tmpfs tmpfs /var/lib/apt/lists\n\

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! No program that builds sees the signing key: neither its own environment, nor that of the process that
-//! started it, nor an argument.
+//! Build programs never see the signing key: not in their environment, not in that of their parent
+//! process, not in an argument.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -12,8 +12,8 @@ use crate::common::{Answer, Fixture, path};
 const KEY: &str = "-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----\nkey-of-this-test\n";
 const PASSWORD: &str = "password-of-this-test";
 
-/// Runs `xtask lint` with a Cargo that does what a build script can do: it writes down its environment, and
-/// the environment and the arguments of the process that started it. Answers with what it wrote.
+/// Runs `xtask lint` with a fake Cargo that records its environment, and environment and arguments
+/// of its parent, as a build script could. Returns the record.
 fn seen(fixture: &Fixture, variables: &[(&str, &str)]) -> (Answer, Option<String>) {
     let folder = tempfile::tempdir().unwrap();
     let cargo = folder.path().join("cargo");

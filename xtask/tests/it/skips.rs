@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A test that is skipped does not count as passed.
+//! A skipped test does not count as passed.
 
 use std::fs;
 
 use crate::common::{Answer, Fixture};
 
-/// A test that records, as `test-support` does, that it is skipped without `PROGRAM`; and one that passes.
+/// A test that records a skip for `PROGRAM`, as `test-support` does, and one that passes.
 const TESTS: &str = r##"
 #[cfg(test)]
 mod tests {
@@ -52,7 +52,7 @@ fn a_skipped_test_is_counted_listed_with_its_fix_and_marked_in_junit() {
     assert_eq!(answer.code(), 3, "{}", answer.err());
     let verdict = verdict(&answer);
     assert_eq!(verdict["outcome"], "incomplete");
-    // The one that passed, and the one in the documentation.
+    // The passing test, and the documentation example.
     assert!(
         verdict["fact"].as_str().unwrap().starts_with("2 passed, 0 failed, 1 skipped"),
         "{verdict}"
@@ -66,7 +66,7 @@ fn a_skipped_test_is_counted_listed_with_its_fix_and_marked_in_junit() {
     assert!(table.contains("test  partly"), "{table}");
     assert!(table.contains("xorriso is not installed: 1 test skipped"), "{table}");
     let junit = fixture.root().join("target/xtask/nextest/xtask/junit.xml");
-    // Without nextest there is none.
+    // Without nextest there is no report.
     if let Ok(junit) = fs::read_to_string(junit) {
         assert_eq!(
             junit.matches("<skipped message=\"xorriso is not installed\"/>").count(),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A run that is stopped, by a signal or by force, leaves a journal that the next run goes on from.
+//! A run stopped by a signal or killed leaves a journal from which the next run resumes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::common::Fixture;
 use rustix::process::{Pid, Signal, kill_process};
 
-/// What a test does that says who it is and waits for the file `target/go`.
+/// Test code that writes its process id and waits for the file `target/go`.
 const WAIT: &str = r#"
         let target = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../target"));
         std::fs::write(target.join("pid"), std::process::id().to_string()).unwrap();
@@ -20,7 +20,7 @@ const WAIT: &str = r#"
         }
 "#;
 
-/// Waits for `what` as long as a slow machine may take.
+/// Waits for `what`, with a timeout for slow hosts.
 #[track_caller]
 fn wait(what: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_mins(2);
@@ -30,8 +30,7 @@ fn wait(what: impl Fn() -> bool) {
     }
 }
 
-/// A run of `verb`, one step at a time, that waits in the middle of its step `test`; and the
-/// process that waits.
+/// A run of `verb` with one job that waits in its step `test`, and the waiting process.
 fn waiting(fixture: &Fixture, verb: &str) -> (Child, Pid) {
     fixture.replace("one/src/lib.rs", "assert_eq!(super::add(2, 2), 4);", WAIT.trim());
     fixture.commit();
@@ -49,7 +48,7 @@ fn waiting(fixture: &Fixture, verb: &str) -> (Child, Pid) {
 }
 
 fn alive(process: Pid) -> bool {
-    // A process that has ended and that nobody waited for is there, but has no memory.
+    // A zombie still exists, but has no memory.
     let status = fs::read_to_string(format!("/proc/{}/status", process.as_raw_nonzero()));
     status.is_ok_and(|status| status.contains("VmSize"))
 }
@@ -61,14 +60,14 @@ fn journal(root: &Path) -> PathBuf {
     files[0].clone()
 }
 
-/// Lets the test end, and sees that the next run repeats nothing that was finished.
+/// Lets the test end, and checks that the next run repeats nothing that was finished.
 fn goes_on(fixture: &Fixture) {
     for line in fs::read_to_string(journal(&fixture.root())).unwrap().lines() {
         serde_json::from_str::<serde_json::Value>(line).unwrap();
     }
     fixture.write("target/go", "");
     let answer = fixture.xtask(&["validate", "--jobs", "1", "--json"]);
-    // A gate whose program this machine lacks is skipped.
+    // Gates with missing programs are skipped.
     assert!([0, 3].contains(&answer.code()), "{}", answer.err());
     for (step, outcome) in answer.outcomes() {
         let kept = ["fmt", "lint"].contains(&step.as_str());
@@ -91,7 +90,7 @@ fn after_a_kill_finished_steps_are_not_repeated() {
     goes_on(&fixture);
 }
 
-/// Sends `signal` to a run that waits, and sees it and its children end.
+/// Sends `signal` to a waiting run, and waits until it and its children end.
 fn ends(fixture: &Fixture, verb: &str, signal: Signal) {
     let (mut child, process) = waiting(fixture, verb);
     kill_process(Pid::from_child(&child), signal).unwrap();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A gate that ended well does not run again, unless something that decides its result is another.
+//! A passed gate does not run again until an input changes.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,7 +11,7 @@ use std::process::Command;
 
 use crate::common::{Answer, Fixture, path};
 
-/// The gates of a run that were not left out as unchanged.
+/// The gates of a run that were not skipped as unchanged.
 fn ran(answer: &Answer) -> BTreeSet<String> {
     let outcomes = answer.outcomes().into_iter();
     outcomes.filter(|(_, outcome)| outcome != "unchanged").map(|(step, _)| step).collect()
@@ -21,11 +21,11 @@ fn set(names: &[&str]) -> BTreeSet<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
-/// A workspace with one new file, so that a commit would concern the gates that read all files, and
-/// a command that runs these.
+/// A workspace with one new file, which affects all gates that read all files, and the command that
+/// runs these gates.
 struct Hooked(Fixture);
 
-/// Gates of the commit hook that need no program.
+/// Gates of the commit hook that need no external program.
 const PLAIN: &[&str] = &["deadcode", "docs", "headers", "layers", "secrets"];
 
 impl Hooked {
@@ -54,12 +54,12 @@ fn each_input_that_changes_makes_its_gates_run() {
     assert_eq!(plain(&mut hooked.command()), all, "nothing is known at first");
     assert_eq!(plain(&mut hooked.command()), set(&[]), "nothing changed");
 
-    // Content, also when the length stays the same, and back again.
+    // Content, with the same length, and back again.
     hooked.0.replace("new.toml", "[new]", "[old]");
     assert_eq!(plain(&mut hooked.command()), all, "the content of a file");
     assert_eq!(plain(&mut hooked.command()), set(&[]));
 
-    // The executable bit, a name, a file that comes, one that goes.
+    // Executable bit, rename, addition, removal.
     let file = hooked.0.root().join("new.toml");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
     assert_eq!(plain(&mut hooked.command()), all, "the mode of a file");
@@ -71,16 +71,16 @@ fn each_input_that_changes_makes_its_gates_run() {
     assert_eq!(plain(&mut hooked.command()), all, "a file less");
     assert_eq!(plain(&mut hooked.command()), set(&[]));
 
-    // The configuration.
+    // Configuration.
     hooked.0.append("release.toml", "# A remark.\n");
     assert_eq!(plain(&mut hooked.command()), all, "release.toml");
 
-    // Variables that programs inherit, and one that they don't.
+    // Inherited variables, and one that is not inherited.
     assert_eq!(plain(hooked.command().env("EDITOR", "ed")), set(&[]));
     assert_eq!(plain(hooked.command().env("RUSTFLAGS", "-g")), all, "the environment");
     assert_eq!(plain(&mut hooked.command()), all, "and back");
 
-    // What changes are counted from: a commit with the same files.
+    // The base of changes: another commit with the same files.
     hooked.0.git(&[
         "-c",
         "user.name=t",
@@ -115,7 +115,7 @@ fn each_input_that_changes_makes_its_gates_run() {
 fn a_tool_that_was_replaced_makes_its_gate_run() {
     let hooked = Hooked::new();
     let fixture = &hooked.0;
-    // Programs that say a version and find nothing.
+    // Fake programs that print a version and find nothing.
     let bin = fixture.root().join("target/tools/bin");
     fs::create_dir_all(&bin).unwrap();
     for name in ["rustfmt", "shfmt", "taplo"] {
@@ -145,7 +145,7 @@ fn a_manifest_that_changes_makes_the_gates_of_crates_run() {
         outcomes.into_iter().find(|(step, _)| step == "licenses").map(|(_, outcome)| outcome)
     };
     assert_eq!(licenses(), None, "nothing differs from the commit");
-    // A dependency for some machines alone leaves the lock as it is, and has a licence.
+    // A target-specific dependency leaves the lock unchanged, but has a licence.
     for remark in ["# One.\n", "# Two.\n"] {
         fixture.append("one/Cargo.toml", remark);
         assert_eq!(licenses().as_deref(), Some("done"));
@@ -176,6 +176,6 @@ fn what_a_gate_wrote_belongs_to_it() {
         let again = validate();
         assert!(again.contains("test") && !again.contains("docs"), "{again:?}");
     }
-    // Somebody who asks for a gate by its name gets it.
+    // A gate that is run by name always runs.
     assert_eq!(ran(&fixture.xtask(&["headers", "--json"])), set(&["headers"]));
 }

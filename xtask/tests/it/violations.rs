@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The gates that look at more than Rust: each is seen to pass a workspace that has something for
-//! it, and to fail, alone and with the right place, after a violation was put in.
+//! Gates for more than Rust code: each passes a workspace with suitable files, and fails on an
+//! injected violation, alone and at the right place.
 //!
-//! Every gate runs after every violation. To stay affordable, a test puts several in, one after
-//! another, and takes each out again.
+//! All gates run after every violation. To limit the run time, a test injects several violations
+//! one after another, reverting each.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::common::{Answer, Fixture, have, only};
 
-/// What the gates that are tried here need, those of Rust aside.
+/// Programs that the tested gates need, Rust's aside.
 const TOOLS: &[&str] = &["actionlint", "check-jsonschema", "hadolint", "zizmor"];
 
 const WORKFLOW: &str = ".github/workflows/pr.yml";
@@ -63,16 +63,16 @@ LABEL org.opencontainers.image.base.digest="${TEXT}" \
 const README: &str = "<!-- SPDX-License-Identifier: AGPL-3.0-or-later -->\n\
     <!-- Copyright (C) 2026 The Provisioner Authors -->\n\n# A thing\n\nSee the [licence](LICENSE).\n";
 
-/// In the fixture's manifest of advisories: the third version of the dependency is vulnerable.
+/// Advisory for [`whole`]: the third version of the dependency is vulnerable.
 const ADVISORY: &str = "```toml\n[advisory]\nid = \"RUSTSEC-2020-0001\"\npackage = \"foreign\"\n\
     date = \"2020-01-02\"\n[versions]\npatched = [\">= 2.0.0\"]\nunaffected = [\"< 1.2.0\"]\n```\n\n# It breaks\n";
 
-/// A workspace with a dependency, a schema, a Containerfile and a page, which every gate passes.
+/// A workspace with a dependency, a schema, a Containerfile and a page, which passes every gate.
 fn whole() -> Fixture {
     let fixture = Fixture::new();
     let root = fixture.root();
-    // Below `target`, so that it is no source of this workspace: a registry as a folder (The Cargo
-    // Book, "Source Replacement", directory sources), and a database of advisories.
+    // Below `target`, so not part of the source: a directory registry (The Cargo Book, "Source
+    // Replacement") and an advisory database.
     for (version, license) in [("1.0.0", "MIT"), ("1.1.0", "SSPL-1.0"), ("1.2.0", "MIT")] {
         let folder = format!("target/vendor/foreign-{version}");
         fixture.write(&format!("{folder}/Cargo.toml"), &format!("[package]\nname = \"foreign\"\nversion = \"{version}\"\nedition = \"2024\"\nlicense = \"{license}\"\n"));
@@ -112,7 +112,7 @@ fn repository(folder: &Path, args: &[&str]) {
     assert!(command.status().unwrap().success());
 }
 
-/// What stands in `Cargo.lock` up to the fixture's own crate.
+/// Content of `Cargo.lock` before the fixture's own crate.
 fn locked(version: &str) -> String {
     format!(
         "[[package]]\nname = \"foreign\"\nversion = \"{version}\"\n\
@@ -127,10 +127,10 @@ fn sum(version: &str) -> String {
     version.replace('.', "0").repeat(13).chars().take(64).collect()
 }
 
-/// A violation: it is put in, and gives the file, the line and the rule that have to be told.
+/// A violation: injects it and returns file, line and rule of the expected finding.
 type Violation = fn(&Fixture) -> (&'static str, Option<u64>, &'static str);
 
-/// Sees the workspace pass, and each gate fail on its violation alone.
+/// Checks that the workspace passes, and that each violation fails its gate alone.
 fn each(violations: &[(&str, Violation)]) {
     if !have(TOOLS) {
         return;
@@ -150,7 +150,7 @@ fn each(violations: &[(&str, Violation)]) {
     }
 }
 
-/// Puts another version of the dependency into the lock, and gives its line.
+/// Locks another version of the dependency and returns its line.
 fn lock_version(fixture: &Fixture, version: &str) -> u64 {
     let text = fs::read_to_string(fixture.root().join("Cargo.lock")).unwrap();
     fixture.write("Cargo.lock", &text.replace(&locked("1.0.0"), &locked(version)));
@@ -161,7 +161,7 @@ fn lock_version(fixture: &Fixture, version: &str) -> u64 {
 fn what_tests_do_not_reach() {
     let fixture = Fixture::new();
     fixture.append("release.toml", "\n[gates.coverage]\nwhole = 30.0\nchanged = 90.0\n");
-    // Cargo builds a program only for tests that are not in it.
+    // Cargo builds a binary only for integration tests.
     fixture.write_with_header(
         "one/tests/built.rs",
         "\n//! The program is there.\n\n#[test]\nfn the_program_is_built() {\n    let program = std::path::Path::new(env!(\"CARGO_BIN_EXE_one\"));\n    assert!(program.is_file());\n}\n",
@@ -173,7 +173,7 @@ fn what_tests_do_not_reach() {
         return test_support::skip(test_support::Requirement::Program("llvm-cov"), reason);
     }
     assert!(outcomes.contains(&("coverage".to_owned(), "done".to_owned())), "{outcomes:?}");
-    // A program with counters would write `default_*.profraw` wherever a person or another step runs it.
+    // A binary with counters would write `default_*.profraw` wherever it runs later.
     let built = |folder: &str| fixture.root().join(folder).join("debug/one").is_file();
     assert!(built("target/coverage") && !built("target"));
     let line = fixture.replace(MAIN, "fn main() {", "fn main() {\n    println!(\"first\");") + 1;
@@ -235,7 +235,7 @@ impl<'a> Mirror<'a> {
         Self { fixture, checksums }
     }
 
-    /// Writes the index (The Cargo Book, "Registry Index"), in which `yanked` alone was taken back.
+    /// Writes the index (The Cargo Book, "Registry Index") with the version `yanked` yanked.
     fn publish(&self, yanked: &str) {
         let line = |(version, checksum): &(&str, String)| {
             let yanked = *version == yanked;
@@ -252,7 +252,7 @@ impl<'a> Mirror<'a> {
     }
 }
 
-/// A crate as registries hand it out.
+/// A `.crate` file.
 fn package(version: &str) -> Vec<u8> {
     let gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     let mut archive = tar::Builder::new(gzip);
@@ -344,7 +344,7 @@ fn what_nobody_should_write() {
             ("release.toml", None, "unknown-crate")
         }),
         ("secrets", |fixture| {
-            // In two parts, so that it is no secret here.
+            // Split, so that this file contains no secret.
             fixture.write_with_header("note.toml", concat!("id = \"AKIA", "IOSFODNN7EXAMPLE\"\n"));
             ("note.toml", Some(3), "aws-access-key")
         }),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Every checker that the gate `workflows` calls is heard, with the place that it tells.
+//! The findings of every checker of the gate `workflows` are reported with their place.
 
 use std::fs;
 
@@ -9,12 +9,12 @@ use crate::common::{Fixture, have};
 
 const WORKFLOW: &str = ".github/workflows/pr.yml";
 
-/// What is put in the place of what, and what has to be found: the rule, and the line by its start.
+/// Text, replacement, and expected finding: rule, and the start of its line.
 const FAULTS: &[(&str, &str, &str, Option<&str>)] = &[
     // actionlint
     ("    runs-on:", "    needs: nothing\n    runs-on:", "job-needs", Some("  validate:")),
     ("timeout-minutes:", "timeout-minuts:", "syntax-check", Some("    timeout-minuts:")),
-    // GitHub's schema, which tells no line
+    // GitHub's schema, which reports no line
     ("timeout-minutes:", "timeout-minuts:", "schema", None),
     // zizmor
     ("  pull_request:", "  pull_request_target:", "dangerous-triggers", Some("on:")),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Every command with every option: a command takes those that it uses, and no other.
+//! Every command with every option: a command accepts the options that it uses, and no other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -12,7 +12,7 @@ use engine::{Argument, Run};
 
 use super::*;
 
-/// The commands without commands of their own, by what follows `xtask` to call them.
+/// Commands without subcommands, by their call after `xtask`.
 fn leaves(command: &Command, path: &str, found: &mut BTreeMap<String, Command>) {
     for inner in command.get_subcommands() {
         let path = format!("{path} {}", inner.get_name()).trim().to_owned();
@@ -30,12 +30,12 @@ fn all() -> BTreeMap<String, Command> {
     found
 }
 
-/// The long options that a command declares.
+/// Long options of a command.
 fn options_of(command: &Command) -> BTreeSet<String> {
     command.get_arguments().filter_map(Arg::get_long).map(str::to_owned).collect()
 }
 
-/// A valid use of the option, with what it requires beside it.
+/// A valid use of the option, with other required options.
 fn sample(option: &str, path: &str) -> String {
     let engine = match path {
         "iso" => "iso=native",
@@ -120,23 +120,23 @@ fn engines_of_other_jobs_are_refused_with_the_valid_values() {
     }
 }
 
-/// This repository, planned with other options.
+/// This repository, with changed options.
 fn run(change: impl FnOnce(&mut Options)) -> Run {
     let workspace = Workspace::discover(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
     let mut options = read("xtask release --snapshot").unwrap().options;
     change(&mut options);
     let tools = Toolbox::new(&workspace.target(), Stop::default()).unwrap();
-    // No release of it is in `target/dist`, which plans of an earlier one would be read from.
+    // A version without a release in `target/dist`, which plans would read.
     let version = Version::snapshot(workspace.base_version(), &"f".repeat(40), false);
     Run::new(workspace, options, tools, version)
 }
 
-/// What the step needs and would do.
+/// Needs and plan of the step.
 fn planned(step: &dyn Step, run: &Run) -> String {
     format!("{:?} {:?}", step.needs(run), step.plan(run).map_err(|error| format!("{error:#}")))
 }
 
-/// A declared option changes the plan of the step; one that changes the plan is declared.
+/// A declared option changes the step's plan; an option that changes the plan is declared.
 #[test]
 fn steps_declare_the_options_that_their_plans_depend_on() {
     let targets = [
