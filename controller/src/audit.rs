@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The audit log: who changed what, and who was refused. It is a table that only grows until its limit, and
-//! lines of JSON with the tracing target [`TARGET`]. No secret and no part of a recipe is in it.
+//! Audit log: successful changes and refused requests, with their actor. Entries go to a database
+//! table of bounded size and to JSON log lines with the tracing target [`TARGET`]. They contain no
+//! secrets and no part of a recipe.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -18,19 +19,19 @@ use crate::jobs::store::StoreError;
 use crate::limits::Limit;
 use crate::words::words;
 
-/// The tracing target of the lines.
+/// Tracing target of audit log lines.
 pub(crate) const TARGET: &str = "audit";
-/// Refusals in a second and at once: a stranger causes them, so they are counted and not all recorded.
+/// Rate and burst of recorded refusals. Unauthenticated clients cause them, so they are limited.
 const REFUSALS: (f64, f64) = (0.2, 100.0);
-/// Refusals that are kept; they never displace changes.
+/// Maximum number of stored refusals; they never displace changes.
 const MOST_REFUSALS: u32 = 10_000;
-/// After how many entries old ones are removed.
+/// Old entries are removed once per this many insertions.
 const TRIM: i64 = 256;
-/// Longest text of an entry, in bytes.
+/// Longest text field of an entry, in bytes.
 const LONGEST: usize = 256;
 
 words! {
-    /// What was done or refused.
+    /// Audited action.
     pub(crate) Action, "an action":
     ServerCreate = "server.create",
     ServerUpdate = "server.update",
@@ -44,11 +45,11 @@ words! {
 }
 
 words! {
-    /// What kind of entry there is.
+    /// Class of an audit entry.
     pub(crate) Kind, "change or refusal":
-    /// Recorded always.
+    /// A successful change; always recorded.
     Change = "change",
-    /// A stranger can cause it.
+    /// A refused request; rate-limited, because unauthenticated clients can cause it.
     Refusal = "refusal",
 }
 
@@ -67,22 +68,22 @@ impl Action {
     }
 }
 
-/// An entry to be added.
+/// A new audit entry.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
-    /// Who; None: nobody who is known.
+    /// Authenticated user; None: not authenticated.
     pub(crate) actor: Option<String>,
-    /// From where.
+    /// Client address.
     pub(crate) address: IpAddr,
-    /// What.
+    /// Action.
     pub(crate) action: Action,
-    /// To what: a serial number, the id of a job, `REPOSITORY:TAG`.
+    /// Target of the action: a serial number, a job id or `REPOSITORY:TAG`.
     pub(crate) object: Option<String>,
-    /// More, where there is more.
+    /// Free-text details.
     pub(crate) detail: Option<String>,
 }
 
-/// An entry of the log.
+/// A stored audit entry.
 #[derive(Debug, Clone)]
 pub(crate) struct Recorded {
     pub(crate) number: i64,
@@ -97,12 +98,12 @@ pub(crate) struct Recorded {
 
 columns!(Recorded: number, at, kind, actor, address, action, object, detail);
 
-/// How much of the log is kept.
+/// Retention limits of the audit log.
 #[derive(Debug, Clone, Copy)]
 pub struct AuditConfig {
-    /// Entries of changes that are kept at most.
+    /// Maximum number of stored changes.
     pub entries: usize,
-    /// How long an entry is kept.
+    /// Maximum age of an entry.
     pub keep: Duration,
 }
 
@@ -151,7 +152,7 @@ impl Entry {
     }
 }
 
-/// Removes what is over the limits, the oldest first.
+/// Deletes the oldest entries that exceed the limits.
 pub(crate) fn trim(connection: &Connection, limits: AuditConfig) -> Result<(), DatabaseError> {
     let most = u32::try_from(limits.entries).unwrap_or(u32::MAX);
     let before = clock::now().saturating_sub(millis(limits.keep));
@@ -165,7 +166,7 @@ pub(crate) fn trim(connection: &Connection, limits: AuditConfig) -> Result<(), D
     Ok(())
 }
 
-/// At most `limit` entries, the newest first, from before the entry `before`.
+/// Returns at most `limit` entries older than entry `before`, newest first.
 pub(crate) fn list(
     connection: &Connection,
     before: i64,
@@ -179,13 +180,13 @@ pub(crate) fn list(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Where entries are added.
+/// Handle for adding audit entries.
 #[derive(Clone)]
 pub(crate) struct Audit {
     database: Database,
     limits: AuditConfig,
     refusals: Arc<Limit>,
-    /// Refusals since the last one that was recorded.
+    /// Refusals that were not recorded since the last recorded one.
     unrecorded: Arc<AtomicU64>,
 }
 
@@ -196,10 +197,10 @@ impl Audit {
         Self { database, limits, refusals, unrecorded: Arc::default() }
     }
 
-    /// Changes the database, with the entry that records it, where there is one: both or neither.
+    /// Runs `work` and inserts its audit entry, if any, in one transaction.
     ///
     /// # Errors
-    /// Those of `work`, and the database's own.
+    /// Errors of `work` and of the database.
     pub(crate) async fn change<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<(T, Option<Entry>), StoreError> + Send + 'static,
@@ -219,7 +220,7 @@ impl Audit {
         Ok(value)
     }
 
-    /// Records what was done elsewhere than in the database. The line is written in any case.
+    /// Records an action outside the database. Logs the entry even if the insertion fails.
     pub(crate) async fn record(&self, entry: Entry) {
         entry.log();
         let limits = self.limits;
@@ -229,7 +230,7 @@ impl Audit {
         }
     }
 
-    /// Records a refusal, unless there were too many of late: then the next one says how many.
+    /// Records a refusal, rate-limited. The next recorded one states how many were dropped.
     pub(crate) fn refuse(&self, mut entry: Entry) {
         if self.refusals.take(IpAddr::V4(Ipv4Addr::UNSPECIFIED)).is_err() {
             self.unrecorded.fetch_add(1, Ordering::Relaxed);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Work that blocks runs on tokio's blocking pool, in lanes.
+//! Runs blocking work on tokio's blocking pool, in lanes.
 //!
-//! The pool has a fixed number of threads for the whole process. Work that waits for a lock, in this
-//! process or in another, must never occupy all of them: each kind of work has a lane with a bounded
-//! number of threads, and whatever is beyond that waits without a thread.
+//! The pool has a fixed number of threads for the whole process. Work that waits for a lock, in
+//! this process or another, must never occupy all of them. So each kind of work has a lane with a
+//! bounded number of threads; further work is queued without a thread.
 
 use std::sync::PoisonError;
 use std::sync::RwLock;
@@ -14,22 +14,22 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, spawn_blocking};
 
-/// Kinds of blocking work. Together they leave most of the pool's 512 threads free.
+/// A kind of blocking work. All lanes together leave most of the pool's 512 threads free.
 pub(crate) struct Lane(Semaphore);
 
-/// Reads of the registry's storage: no lock that is held for long.
+/// Registry storage reads, which hold no lock for long.
 pub(crate) static READS: Lane = Lane::new(128);
-/// Contents on their way into an upload.
+/// Writes of upload data.
 pub(crate) static WRITES: Lane = Lane::new(64);
-/// Changes of a repository, which wait for each other and for garbage collection.
+/// Repository changes, which wait for each other and for garbage collection.
 pub(crate) static CHANGES: Lane = Lane::new(32);
-/// Images that are hashed or built: one hash at a time, and the disk is the limit of the rest.
+/// Hashing and building of images, which are bound by the disk.
 pub(crate) static IMAGES: Lane = Lane::new(8);
-/// Reads of the database, which share one connection.
+/// Database reads, which share one connection.
 pub(crate) static DATABASE: Lane = Lane::new(8);
-/// Writes that show whether the disk can be written.
+/// Write probes of the disk, for `/readyz`.
 pub(crate) static PROBES: Lane = Lane::new(1);
-/// Recipes that are validated.
+/// Recipe validation.
 pub(crate) static RECIPES: Lane = Lane::new(4);
 
 impl Lane {
@@ -37,7 +37,7 @@ impl Lane {
         Self(Semaphore::const_new(threads))
     }
 
-    /// Runs `work` on a thread of the pool, as soon as this lane has one.
+    /// Runs `work` on a pool thread as soon as this lane has a free slot.
     ///
     /// # Errors
     /// When `work` panics or the runtime is shutting down.
@@ -45,10 +45,10 @@ impl Lane {
         &'static self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, JoinError> {
-        // The semaphore is never closed; were it, the work would only not be counted.
+        // The semaphore is never closed. If it were, the work would run without being counted.
         let permit = self.0.acquire().await.ok();
         spawn_blocking(move || {
-            // Until the work ends, also when nobody waits for it any more.
+            // Held until the work ends, even if the caller was cancelled.
             let _permit = permit;
             work()
         })
@@ -56,20 +56,20 @@ impl Lane {
     }
 }
 
-/// How often the pool is asked whether it is alive.
+/// Interval between liveness probes of the pool.
 const PULSE_PERIOD: Duration = Duration::from_secs(1);
 
-/// Whether the blocking pool still runs what is submitted to it.
+/// Detects a blocking pool that no longer runs submitted work.
 #[derive(Debug)]
 pub(crate) struct Pulse(RwLock<Instant>);
 
 impl Pulse {
-    /// One that has just been seen alive.
+    /// Returns a pulse that was last seen now.
     pub(crate) fn new() -> Self {
         Self(RwLock::new(Instant::now()))
     }
 
-    /// Submits an empty piece of work now and then; returns only when the runtime shuts down.
+    /// Submits an empty job periodically. Returns only when the runtime shuts down.
     pub(crate) async fn watch(&self) {
         while spawn_blocking(|| ()).await.is_ok() {
             *self.0.write().unwrap_or_else(PoisonError::into_inner) = Instant::now();
@@ -77,7 +77,7 @@ impl Pulse {
         }
     }
 
-    /// How long ago the pool ran something.
+    /// Time since the pool last ran a job.
     pub(crate) fn age(&self) -> Duration {
         self.0.read().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
@@ -109,7 +109,7 @@ mod tests {
             start.await.unwrap();
             let waiting: Vec<_> = (0..8).map(|_| tokio::spawn(NARROW.run(|| ()))).collect();
             tokio::task::yield_now().await;
-            // The second thread of the pool is free, whatever waits in the lane.
+            // The pool's second thread stays free, however much work is queued in the lane.
             assert_eq!(READS.run(|| 7).await.unwrap(), 7);
             release.send(()).unwrap();
             holder.await.unwrap().unwrap();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The certificate that a host showed in the TLS handshake: which serial numbers it is for.
+//! Matches a TLS client certificate with the serial number of a host.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use x509_cert::ext::pkix::name::GeneralName;
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 const SUBJECT_ALT_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.17");
 
-/// A certificate of a CA in `tls.client_ca`, which rustls has verified.
+/// Names in a client certificate that rustls verified with a CA in `tls.client_ca`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct ClientCertificate {
     common_names: Arc<[String]>,
@@ -25,7 +25,7 @@ pub(crate) struct ClientCertificate {
 }
 
 impl ClientCertificate {
-    /// The names in the end-entity certificate; none where it can't be parsed.
+    /// Extracts the names of the end-entity certificate; none if it cannot be parsed.
     pub(crate) fn new(end_entity: &CertificateDer<'_>) -> Self {
         let Ok(certificate) = Certificate::from_der(end_entity) else { return Self::default() };
         let certificate = certificate.tbs_certificate;
@@ -47,15 +47,15 @@ impl ClientCertificate {
         Self { common_names, dns_names }
     }
 
-    /// Whether it is for the host with this serial number: its common name, or a DNS name among its
-    /// subject alternative names, which has no upper case.
+    /// Whether the certificate names the host with this serial number: as its common name, or as a
+    /// DNS name (in lower case) among its subject alternative names.
     pub(crate) fn is_for(&self, serial: &str) -> bool {
         self.common_names.iter().any(|name| name == serial)
             || self.dns_names.iter().any(|name| name.eq_ignore_ascii_case(serial))
     }
 }
 
-/// The text of a `DirectoryString` (RFC 5280, section 4.1.2.4) in the forms that are in use.
+/// Decodes a `DirectoryString` (RFC 5280, section 4.1.2.4) in one of the encodings in use.
 fn text(value: &Any) -> Option<String> {
     if let Ok(text) = value.decode_as::<Utf8StringRef<'_>>() {
         return Some(text.to_string());
@@ -74,7 +74,7 @@ mod tests {
 
     use super::*;
 
-    /// A certificate by openssl; None where that is not installed.
+    /// Generates a certificate with openssl; None if openssl is not installed.
     fn certificate(subject: &str, names: &str) -> Option<ClientCertificate> {
         let folder = tempfile::tempdir().unwrap();
         let openssl = test_support::find("openssl")?;

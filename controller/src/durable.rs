@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Changes of the file system that are on the disk when the call returns ([`files`]), with folders that
-//! are made where they are missing, and what root makes given to the service.
+//! Durable file system changes: they are on the disk when the call returns ([`files`]). Missing
+//! parent folders are created. Files created by root get the owner of their folder.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -12,26 +12,26 @@ use std::path::{Path, PathBuf};
 use files::{Mode, Pending};
 pub(crate) use files::{TEMPORARY, absent_is_none};
 
-/// The file system refused or failed.
+/// A file system operation failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{action} {}: {source}", path.display())]
 pub struct FileError {
-    /// What was tried, such as `write`.
+    /// Operation that failed, such as `write`.
     pub action: &'static str,
-    /// On which file or folder.
+    /// File or folder.
     pub path: PathBuf,
-    /// What the system said.
+    /// Error of the operating system.
     pub source: io::Error,
 }
 
 impl FileError {
-    /// Whether the disk, or what this user may have of it, is full.
+    /// Whether the disk is full or the user's quota is exhausted.
     pub fn is_full(&self) -> bool {
         matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
     }
 }
 
-/// Adds what was tried, and on which path, to an error of the file system.
+/// Adds the operation and the path to a file system error.
 pub(crate) trait At<T> {
     /// `action` is a verb: `read`, `write`, `rename`.
     fn at(self, action: &'static str, path: &Path) -> Result<T, FileError>;
@@ -43,12 +43,12 @@ impl<T> At<T> for io::Result<T> {
     }
 }
 
-/// Writes `path` with `content`, replacing what was there. Its folder is made where it is missing.
+/// Writes or replaces `path`. Creates its folder if necessary.
 pub(crate) fn write(path: &Path, content: &[u8]) -> Result<(), FileError> {
     replace(path, content, Mode::DEFAULT)
 }
 
-/// As [`write()`], and nobody but this user may read it.
+/// Like [`write()`], with mode 0600.
 pub(crate) fn write_private(path: &Path, content: &[u8]) -> Result<(), FileError> {
     replace(path, content, Mode::Exact(0o600))
 }
@@ -64,8 +64,8 @@ fn replace(path: &Path, content: &[u8], mode: Mode) -> Result<(), FileError> {
     write().at("write", path)
 }
 
-/// Gives what root has made to the owner of its folder: maintenance that root runs must leave nothing
-/// that the service can't use.
+/// Gives a file that root created to the owner of its folder. Otherwise maintenance commands run by
+/// root would leave files that the service cannot use.
 fn adopt(path: &Path) -> io::Result<()> {
     if fs::symlink_metadata(path)?.uid() != 0 {
         return Ok(());
@@ -77,7 +77,7 @@ fn adopt(path: &Path) -> io::Result<()> {
     lchown(path, Some(folder.uid()), Some(folder.gid()))
 }
 
-/// Makes the empty file `path`; says whether it is new.
+/// Creates the empty file `path`. Returns whether it is new.
 pub(crate) fn mark(path: &Path) -> Result<bool, FileError> {
     ensure_folder(files::parent(path))?;
     match OpenOptions::new().write(true).create_new(true).open(path) {
@@ -92,13 +92,13 @@ pub(crate) fn mark(path: &Path) -> Result<bool, FileError> {
     }
 }
 
-/// Moves a file whose content is already on the disk; the target's folder is made where it is missing.
+/// Renames a file whose content is already on the disk. Creates the target folder if necessary.
 pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
     ensure_folder(files::parent(to))?;
     files::rename(from, to).at("rename", to)
 }
 
-/// Removes a file; says whether there was one.
+/// Removes a file. Returns whether it existed.
 pub(crate) fn remove(path: &Path) -> Result<bool, FileError> {
     let removed = files::remove_file(path).at("remove", path)?;
     if removed {
@@ -107,7 +107,7 @@ pub(crate) fn remove(path: &Path) -> Result<bool, FileError> {
     Ok(removed)
 }
 
-/// Makes a folder and those above it.
+/// Creates a folder and its parents.
 pub(crate) fn ensure_folder(path: &Path) -> Result<(), FileError> {
     if path.is_dir() {
         return Ok(());
@@ -123,14 +123,14 @@ pub(crate) fn ensure_folder(path: &Path) -> Result<(), FileError> {
     }
 }
 
-/// The names in a folder, sorted, without temporary files; empty where there is no such folder.
+/// Returns the sorted names in a folder, without temporary files. A missing folder is empty.
 pub(crate) fn names(folder: &Path) -> Result<Vec<String>, FileError> {
     let Some(entries) = absent_is_none(fs::read_dir(folder)).at("list", folder)? else {
         return Ok(Vec::new());
     };
     let mut names = Vec::new();
     for entry in entries {
-        // What is not UTF-8 was not written by this program.
+        // This program writes UTF-8 names only.
         if let Ok(name) = entry.at("list", folder)?.file_name().into_string()
             && !name.starts_with(TEMPORARY)
         {

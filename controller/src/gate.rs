@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Which connections of a listener are served, and how.
+//! Admission of connections to a listener.
 //!
-//! A listener serves a number of connections in all, and a smaller number for one address. What is over
-//! a limit is not left waiting: it is served from a small reserve, which answers health checks and
-//! reports of machines alone. When the reserve is full, the oldest connection of the address that has
-//! most of it goes, so idle connections can't keep a request out.
+//! A listener has a limit of connections in total and a smaller one per address. Connections over a
+//! limit do not queue: they are served from a small reserve, which answers only health checks and
+//! host reports. When the reserve is full, the oldest connection of the address with the most
+//! reserve connections is closed, so idle connections cannot block requests.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -17,10 +17,10 @@ use tokio::sync::oneshot;
 use crate::config::ConnectionLimits;
 use crate::limits::block;
 
-/// Connections of the reserve.
+/// Number of reserve connections.
 const RESERVE: usize = 128;
 
-/// Counts the connections of one listener.
+/// Connection counter of one listener.
 pub(crate) struct Gate {
     limits: ConnectionLimits,
     open: Mutex<Open>,
@@ -37,11 +37,11 @@ struct Open {
 struct Reserved {
     number: u64,
     address: IpAddr,
-    /// Dropped to end the connection.
+    /// Dropping it closes the connection.
     _keep: oneshot::Sender<()>,
 }
 
-/// A connection that may be served; it is counted until this is dropped.
+/// A slot of an admitted connection; released on drop.
 pub(crate) struct Admission {
     gate: Arc<Gate>,
     place: Place,
@@ -57,14 +57,15 @@ impl Gate {
         Arc::new(Self { limits, open: Mutex::default() })
     }
 
-    /// Connections that are open.
+    /// Returns the number of open connections.
     pub(crate) fn open(&self) -> usize {
         let open = self.lock();
         open.served + open.reserve.len()
     }
 
-    /// Admits a connection from `address`. The receiver of one that is served from the reserve ends
-    /// when it has to make room. `trusted`: a proxy, which has as many as it needs.
+    /// Admits a connection from `address`. For a reserve connection, also returns a receiver that
+    /// ends when the connection has to be closed. `trusted`: a proxy, exempt from the limit per
+    /// address.
     pub(crate) fn admit(
         self: &Arc<Self>,
         address: IpAddr,
@@ -97,7 +98,7 @@ impl Gate {
 }
 
 impl Open {
-    /// Ends the oldest connection of the address that has most of the reserve.
+    /// Closes the oldest reserve connection of the address that has the most.
     fn make_room(&mut self) {
         let mut counts: HashMap<IpAddr, usize> = HashMap::new();
         for reserved in &self.reserve {
@@ -149,7 +150,7 @@ mod tests {
         assert!(ended.is_none());
         let (proxy, ended) = gate.admit(host(1), true);
         assert!(ended.is_none());
-        // Now the total is reached, for everybody.
+        // The total is exhausted, for proxies too.
         assert!(gate.admit(host(3), false).1.is_some() && gate.admit(host(3), true).1.is_some());
         assert_eq!(gate.open(), 4);
         drop((held, other, proxy));

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `/healthz`: the process answers and its threads for blocking work are alive. `/readyz`: it can do its
-//! work, which is to write to its disk and its database. `/metrics`: what Prometheus asks for.
+//! `/healthz`: the process answers and its blocking pool runs. `/readyz`: disk and database accept
+//! writes. `/metrics`: Prometheus metrics.
 //!
-//! Anybody may ask, so an answer of `/readyz` serves everybody for a moment: a request does not cause a
-//! write.
+//! `/readyz` needs no login, so its result is cached: a request does not cause a write of its own.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,31 +26,30 @@ use crate::jobs::store::{self, StoreError};
 use crate::metrics::{Gauges, Metrics};
 use crate::registry::storage::Storage;
 
-/// How long an answer of `/readyz` serves.
+/// How long a result of `/readyz` is cached.
 const FRESH: Duration = Duration::from_secs(2);
-/// How long the disk and the database may take to be written.
+/// Time limit of the write probes of disk and database.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
-/// After so long without a sign of life of the blocking pool, the process is of no use.
+/// The process is reported dead if the blocking pool ran nothing for this long.
 const DEAD_AFTER: Duration = Duration::from_secs(15);
 
-/// A status and a line of text.
+/// Status and one line of text.
 type Answer = (StatusCode, &'static str);
 
-/// What is looked at.
+/// Sources of health and metrics.
 #[derive(Clone)]
 pub(crate) struct Observed {
     storage: Arc<Storage>,
     database: Database,
     runner: Arc<Runner>,
     metrics: Arc<Metrics>,
-    /// One for each listener.
+    /// One per listener.
     gates: Vec<Arc<Gate>>,
     pulse: Arc<Pulse>,
     readiness: Arc<Cached<Answer>>,
 }
 
 impl Observed {
-    /// Looks at these.
     pub(crate) fn new(
         storage: Arc<Storage>,
         database: Database,
@@ -65,12 +63,12 @@ impl Observed {
     }
 }
 
-/// `/healthz` and `/readyz`.
+/// Router for `/healthz` and `/readyz`.
 pub(crate) fn router(observed: Observed) -> Router {
     Router::new().route("/healthz", get(alive)).route("/readyz", get(ready)).with_state(observed)
 }
 
-/// `/metrics`.
+/// Router for `/metrics`.
 pub(crate) fn metrics_router(observed: Observed) -> Router {
     Router::new().route("/metrics", get(metrics)).with_state(observed)
 }
@@ -88,7 +86,7 @@ fn liveness(pulse_age: Duration) -> Answer {
 }
 
 async fn ready(State(observed): State<Observed>) -> Answer {
-    // A task of its own: the answer is kept also when the client that caused the probe goes away.
+    // A task of its own: the result is cached even if the client disconnects during the probe.
     let readiness = Arc::clone(&observed.readiness);
     let probed = tokio::spawn(async move { readiness.get(FRESH, || probe(&observed)).await });
     probed.await.unwrap_or((StatusCode::SERVICE_UNAVAILABLE, "internal error, see the log\n"))
@@ -124,7 +122,7 @@ async fn write(observed: &Observed) -> Answer {
     }
 }
 
-/// A value that is computed by one caller at a time and serves the others for a while.
+/// A cached value. One caller at a time computes it.
 struct Cached<T>(Mutex<Option<(Instant, T)>>);
 
 impl<T> Default for Cached<T> {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The registered servers, and how their BMCs are reached.
+//! Registered servers and how to reach their BMCs.
 
 use axum::http::Uri;
 use rusqlite::types::Type;
@@ -14,40 +14,40 @@ use crate::jobs::clock;
 use crate::keyring::{KeyError, Keyring, Sealed};
 use crate::labels::{IN_SCOPE, Labels, Scope};
 
-/// A server. Times are milliseconds since 1970.
+/// A registered server. Times are milliseconds since 1970.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
-    /// The serial number.
+    /// Serial number.
     pub serial: String,
-    /// `http://` or `https://`, host, and port and path where they are needed; no user or password.
+    /// `http://` or `https://` URL with optional port and path, without user information.
     pub bmc_url: String,
-    /// The user of the BMC.
+    /// BMC user.
     pub username: String,
-    /// The user's password.
+    /// BMC password.
     password: Sealed,
-    /// Name of the vendor profile; None: found out.
+    /// Name of the vendor profile; None: detected.
     pub profile: Option<String>,
-    /// How the BMC's certificate is checked.
+    /// Verification of the BMC's certificate.
     pub tls: TlsPolicy,
-    /// The same, as the database has it.
+    /// `tls` as stored in the database.
     tls_text: String,
-    /// Its labels.
+    /// Labels.
     pub labels: Labels,
-    /// When it was registered.
+    /// Time of registration.
     pub created_at: i64,
-    /// When it was changed last.
+    /// Time of the last change.
     pub updated_at: i64,
-    /// Who registered it; None: that was not recorded yet.
+    /// User who registered the server; None: registered before users were recorded.
     pub created_by: Option<String>,
-    /// Who changed it last.
+    /// User who made the last change.
     pub updated_by: Option<String>,
 }
 
 impl Server {
-    /// What it takes to reach the BMC.
+    /// Returns URL and credentials of the BMC.
     ///
     /// # Errors
-    /// When the password can't be decrypted.
+    /// If the password cannot be decrypted.
     pub fn target(&self, keys: &Keyring) -> Result<Target, KeyError> {
         Ok(Target {
             serial: self.serial.clone(),
@@ -59,20 +59,21 @@ impl Server {
         })
     }
 
-    /// Whether a password for this BMC reaches the same one at `bmc_url`: same scheme, host, port and TLS
-    /// policy.
+    /// Whether `bmc_url` and `tls` have the same scheme, host, port and TLS policy as this server,
+    /// so that the stored password goes to the same BMC.
     pub fn has_destination(&self, bmc_url: &str, tls: &TlsPolicy) -> bool {
         let (before, after) = (origin(&self.bmc_url), origin(bmc_url));
         before.is_some() && before == after && self.tls == *tls
     }
 
-    /// What the password is bound to: nobody can have it sent elsewhere by an edit of the database.
+    /// Associated data of the encrypted password: an edit of the database cannot redirect the
+    /// password to another BMC.
     fn facts(&self) -> [&str; 4] {
         [&self.serial, &self.bmc_url, &self.username, &self.tls_text]
     }
 }
 
-/// Scheme, host and port.
+/// Returns scheme, host and port.
 fn origin(url: &str) -> Option<(String, String, u16)> {
     let uri: Uri = url.parse().ok()?;
     let scheme = uri.scheme_str()?.to_ascii_lowercase();
@@ -102,10 +103,10 @@ fn server(row: &Row<'_>) -> rusqlite::Result<Server> {
     })
 }
 
-/// A server by its serial number.
+/// Returns a server by its serial number.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub fn find(
     connection: &Connection,
     scope: &Scope,
@@ -117,10 +118,10 @@ pub fn find(
     Ok(statement.query_row(parameters, server).optional()?)
 }
 
-/// At most `limit` servers whose serial number follows `after`, sorted.
+/// Returns at most `limit` servers with a serial number greater than `after`, sorted.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub fn list(
     connection: &Connection,
     scope: &Scope,
@@ -136,18 +137,18 @@ pub fn list(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// How many servers there are.
+/// Returns the number of servers.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub fn count(connection: &Connection) -> Result<i64, DatabaseError> {
     Ok(connection.query_row("SELECT count(*) FROM servers", [], |row| row.get(0))?)
 }
 
-/// Registers a server for `user`, or changes how it is reached; says whether it is new.
+/// Registers a server as `user`, or updates its access data. Returns whether it is new.
 ///
 /// # Errors
-/// When the password can't be encrypted, or the database fails.
+/// If the password cannot be encrypted, or the database fails.
 pub fn put(
     connection: &Connection,
     keys: &Keyring,
@@ -178,21 +179,21 @@ pub fn put(
     Ok(new)
 }
 
-/// Removes a server; says whether there was one.
+/// Removes a server. Returns whether it existed.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub fn remove(connection: &Connection, serial: &str) -> Result<bool, DatabaseError> {
     let sql = "DELETE FROM servers WHERE serial = ?1";
     Ok(connection.prepare_cached(sql)?.execute([serial])? == 1)
 }
 
-/// Encrypts every password with the current key that is not yet: plain text, and what an old key encrypted.
-/// Decrypts all others, so that a wrong key is noticed before a job needs it. All is done, or nothing.
-/// Returns how many passwords were encrypted.
+/// Encrypts every password that is stored as plain text or with an old key. Decrypts all others, so
+/// that a wrong key is noticed before a job needs it. All or nothing. Returns the number of
+/// encrypted passwords.
 ///
 /// # Errors
-/// With the server whose password can't be decrypted.
+/// Names the server whose password cannot be decrypted.
 pub fn encrypt_all(connection: &mut Connection, keys: &Keyring) -> Result<usize, DatabaseError> {
     let transaction = connection.transaction()?;
     let (mut changed, mut after) = (0, String::new());
@@ -261,7 +262,7 @@ mod tests {
         }
     }
 
-    /// The database of the version before, with a password in plain text.
+    /// A database with schema 1 and a plain-text password.
     #[test]
     fn plain_passwords_are_encrypted_and_leave_no_trace() {
         let folder = tempfile::tempdir().unwrap();
@@ -286,7 +287,7 @@ mod tests {
             Database::open_with(&path, std::sync::Arc::clone(&keys), |c| encrypt_all(c, &keys))
                 .unwrap();
         assert_eq!(changed, 50);
-        // While the database is open, too: its log holds nothing of it.
+        // Also while the database is open: its write-ahead log must not contain the password.
         assert!(!is_plain());
         let connection = Database::connect(&path).unwrap();
         let server = find(&connection, &Scope::ALL, "S49").unwrap().unwrap();
@@ -311,13 +312,13 @@ mod tests {
         assert_eq!(all(&connection), before);
         assert_eq!(encrypt_all(&mut connection, &keys("b", &["a"])).unwrap(), 2);
         assert_eq!(encrypt_all(&mut connection, &keys("b", &["a"])).unwrap(), 0);
-        // The old key is not needed any more.
+        // The old key is no longer needed.
         assert_eq!(encrypt_all(&mut connection, &keys("b", &[])).unwrap(), 0);
         for server in all(&connection) {
             let password = server.target(&keys("b", &[])).unwrap().password;
             assert_eq!(password.expose(), PASSWORD);
         }
-        // A row that was edited does not take the password with it.
+        // An edited row must not redirect the password.
         let moved = "UPDATE servers SET bmc_url = 'https://other.example' WHERE serial = 'S1'";
         connection.execute(moved, []).unwrap();
         let error = encrypt_all(&mut connection, &keys("b", &[])).unwrap_err().to_string();

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Encryption of what the database keeps: XChaCha20-Poly1305 with a key from a file.
+//! Encryption of secrets in the database: XChaCha20-Poly1305 with a key from a file.
 //!
-//! Each text is bound to the facts of its row as associated data, so that it can't be moved to another row,
-//! nor its row be changed, without the key. The id of the key is stored beside the text: that is what a
-//! rotation goes by.
+//! The facts of its row are the associated data of each ciphertext, so moving it to another row or
+//! changing its row needs the key. The key's id is stored beside the ciphertext; key rotation
+//! selects rows by it.
 
 use std::fmt;
 
@@ -18,31 +18,31 @@ use sha2::Sha256;
 
 use crate::jobs::bmc::Secret;
 
-/// Fewest bytes in the file of a key: as many as the cipher's key has.
+/// Minimum size of a key file, in bytes: the cipher's key size.
 const SHORTEST: usize = 32;
-/// Bytes of a nonce. They are random, and 24 are enough for that (draft-irtf-cfrg-xchacha-03, section 1).
+/// Nonce size in bytes, large enough for random nonces (draft-irtf-cfrg-xchacha-03, section 1).
 const NONCE: usize = 24;
-/// Bytes of a key's id.
+/// Size of a key id in bytes.
 const ID: usize = 8;
 
-/// Why a secret can't be encrypted or decrypted.
+/// Why a secret cannot be encrypted or decrypted.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum KeyError {
-    /// The file holds too little.
+    /// The key file is too short.
     #[error("expected a key of at least {SHORTEST} bytes, such as `openssl rand -base64 48` makes")]
     Short,
-    /// The text was encrypted with a key that is not here.
+    /// The secret was encrypted with a key that is not configured.
     #[error("it is encrypted with key {id}, and {}", configured(.known))]
     Unknown {
-        /// The id of that key.
+        /// Id of that key.
         id: String,
-        /// The ids of those that are here.
+        /// Ids of the configured keys.
         known: Vec<String>,
     },
-    /// The text, or the row that it belongs to, is not as it was written.
+    /// Authentication failed: the ciphertext or its row was changed.
     #[error("key {0} does not decrypt it: the row was changed without the key")]
     Damaged(String),
-    /// No random numbers.
+    /// The operating system provides no random bytes.
     #[error("the system gives no random bytes: {0}")]
     Random(getrandom::Error),
 }
@@ -55,7 +55,7 @@ fn configured(ids: &[String]) -> String {
     }
 }
 
-/// A key, and the id that it is known by.
+/// A key with its id.
 pub struct Key {
     id: String,
     cipher: XChaCha20Poly1305,
@@ -68,17 +68,17 @@ impl fmt::Debug for Key {
 }
 
 impl Key {
-    /// Derives a key from the content of a file; white space around it is not part of it.
+    /// Derives a key from the content of a file. Surrounding white space is ignored.
     ///
     /// # Errors
-    /// When it is too short.
+    /// If the content is too short.
     pub fn new(content: &[u8]) -> Result<Self, KeyError> {
         let content = content.trim_ascii();
         if content.len() < SHORTEST {
             return Err(KeyError::Short);
         }
         let derive = |purpose: &str| {
-            // HMAC takes keys of any length.
+            // HMAC accepts keys of any length.
             let mac = <Hmac<Sha256> as KeyInit>::new_from_slice(content);
             let mac = mac.map_err(|_| KeyError::Short)?;
             Ok(mac.chain_update(purpose).finalize().into_bytes())
@@ -91,12 +91,12 @@ impl Key {
     }
 }
 
-/// A secret as the database keeps it.
+/// A secret as stored in the database.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Sealed {
-    /// The id of the key; None: plain text.
+    /// Id of the key; None: plain text.
     pub key: Option<String>,
-    /// Nonce and ciphertext in base64, or the plain text.
+    /// Nonce and ciphertext in base64, or plain text.
     pub text: String,
 }
 
@@ -106,7 +106,7 @@ impl fmt::Debug for Sealed {
     }
 }
 
-/// The keys that are configured.
+/// The configured keys.
 #[derive(Debug, Default)]
 pub struct Keyring {
     current: Option<Key>,
@@ -114,21 +114,21 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// `current` encrypts and decrypts, the `old` ones only decrypt. Without `current`, secrets are kept
-    /// as plain text.
+    /// `current` encrypts and decrypts; `old` keys only decrypt. Without `current`, secrets are
+    /// stored as plain text.
     pub fn new(current: Option<Key>, old: Vec<Key>) -> Self {
         Self { current, old }
     }
 
-    /// The id of the key that encrypts. None: secrets are kept as plain text.
+    /// Returns the id of the encryption key. None: secrets are stored as plain text.
     pub fn current(&self) -> Option<&str> {
         self.current.as_ref().map(|key| key.id.as_str())
     }
 
-    /// Encrypts a secret, bound to `facts`.
+    /// Encrypts a secret with `facts` as associated data.
     ///
     /// # Errors
-    /// When the system gives no random bytes.
+    /// If the operating system provides no random bytes.
     pub fn seal(&self, secret: &Secret, facts: &[&str]) -> Result<Sealed, KeyError> {
         let Some(key) = &self.current else {
             return Ok(Sealed { key: None, text: secret.expose().to_owned() });
@@ -146,7 +146,7 @@ impl Keyring {
     /// Decrypts a secret that was encrypted with the same `facts`.
     ///
     /// # Errors
-    /// When its key is not here, or the text or the facts are others.
+    /// If the key is not configured, or the ciphertext or the facts were changed.
     pub fn open(&self, sealed: &Sealed, facts: &[&str]) -> Result<Secret, KeyError> {
         let Some(id) = &sealed.key else { return Ok(Secret::new(sealed.text.clone())) };
         let mut keys = self.current.iter().chain(&self.old);
@@ -165,7 +165,7 @@ impl Keyring {
     }
 }
 
-/// Each fact behind its length, so that no two lists have the same bytes.
+/// Prefixes each fact with its length, so that different lists have different bytes.
 fn associated(facts: &[&str]) -> Vec<u8> {
     let mut bytes = b"provisioner sealed 1".to_vec();
     for fact in facts {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Labels of servers, and the groups that they make: `site=berlin`.
+//! Labels of servers, such as `site=berlin`, and groups of servers selected by labels.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,19 +11,19 @@ use rusqlite::ToSql;
 use rusqlite::types::ToSqlOutput;
 use serde::{Deserialize, Serialize};
 
-/// The most labels of a server or a group.
+/// Maximum number of labels of a server or group.
 const MOST: usize = 32;
-/// Longest name and longest value of a label.
+/// Maximum length of a label's name and of its value, in bytes.
 const LONGEST: usize = 63;
 
-/// A text that is no label.
+/// A malformed label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "expected NAME=VALUE, each of 1 to {LONGEST} of A-Z, a-z, 0-9, '-', '_' and '.', and at most {MOST} labels"
 )]
 pub struct LabelError;
 
-/// The labels of a server, or those that a group of servers has in common. Sorted by name.
+/// Labels of a server, or those that select a group of servers. Sorted by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "BTreeMap<String, String>", into = "BTreeMap<String, String>")]
 pub struct Labels(BTreeMap<String, String>);
@@ -51,10 +51,10 @@ impl From<Labels> for BTreeMap<String, String> {
 }
 
 impl Labels {
-    /// From texts `NAME=VALUE`.
+    /// Parses `NAME=VALUE` texts.
     ///
     /// # Errors
-    /// When one is no label, a name comes twice, or there are too many.
+    /// If a label is malformed, a name occurs twice, or there are too many.
     pub fn parse<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> Result<Self, LabelError> {
         let mut labels = BTreeMap::new();
         for text in texts {
@@ -66,12 +66,12 @@ impl Labels {
         labels.try_into()
     }
 
-    /// Whether there is none.
+    /// Whether there are no labels.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The labels as a JSON object, as the database keeps them.
+    /// Serializes the labels as a JSON object, as stored in the database.
     pub fn to_json(&self) -> String {
         serde_json::json!(self.0).to_string()
     }
@@ -80,7 +80,7 @@ impl Labels {
 impl FromStr for Labels {
     type Err = LabelError;
 
-    /// Reads `NAME=VALUE,NAME=VALUE`.
+    /// Parses `NAME=VALUE,NAME=VALUE`.
     fn from_str(text: &str) -> Result<Self, LabelError> {
         Self::parse(text.split(','))
     }
@@ -94,12 +94,12 @@ impl fmt::Display for Labels {
     }
 }
 
-/// The servers that somebody may see and use: all, or those of some groups. As a parameter of SQL it is for
+/// The servers that a user may access: all, or those of some groups. Binds as the SQL parameter of
 /// [`IN_SCOPE`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scope(Option<String>);
 
-/// The SQL condition that a row of `servers` is in the scope `:scope`: it has all labels of a group.
+/// SQL condition: a row of `servers` is in `:scope` if it has all labels of one group.
 pub const IN_SCOPE: &str = "(:scope IS NULL OR EXISTS (SELECT 1 FROM json_each(:scope) AS team \
      WHERE NOT EXISTS (SELECT 1 FROM json_each(team.value) AS wanted \
      WHERE json_extract(servers.labels, '$.\"' || wanted.key || '\"') IS NOT wanted.value)))";
@@ -108,14 +108,14 @@ impl Scope {
     /// Every server.
     pub const ALL: Self = Self(None);
 
-    /// The servers that have all labels of one of these groups.
+    /// Scope of the servers that have all labels of one of these groups.
     pub fn groups<'a>(groups: impl IntoIterator<Item = &'a Labels>) -> Self {
         let groups: Vec<&BTreeMap<String, String>> =
             groups.into_iter().map(|group| &group.0).collect();
         Self(Some(serde_json::json!(groups).to_string()))
     }
 
-    /// Whether it is every server.
+    /// Whether the scope includes every server.
     pub fn is_all(&self) -> bool {
         self.0.is_none()
     }

@@ -3,7 +3,7 @@
 
 //! The provisioner service: API, webhook, Redfish, media and OCI registry.
 //!
-//! A library, so that the tests can run the service inside their own process.
+//! A library, so that integration tests can run the service in their own process.
 #![forbid(unsafe_code)]
 
 pub mod api;
@@ -37,7 +37,8 @@ pub mod serve;
 mod tls;
 mod words;
 
-/// Entry points for the targets in `fuzz/`, of what reads foreign bytes and is not public otherwise.
+/// Entry points for the targets in `fuzz/`: parsers of untrusted input that are not public
+/// otherwise.
 #[cfg(fuzzing)]
 pub mod fuzzing {
     pub use crate::file_service::ranges;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! How often one address may do something. A bucket for each: it fills at a steady rate, and what the
-//! address does takes from it.
+//! Rate limits per client address: a token bucket for each.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -11,41 +10,41 @@ use std::time::{Duration, Instant};
 
 use axum::http::Extensions;
 
-/// The address of whoever sent a request, put there by the server.
+/// Client address; the server sets it as a request extension.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ClientAddress(pub(crate) IpAddr);
 
-/// The address of a client; one that is not known shares its limits with the others of that kind.
+/// Returns the client address. Clients with an unknown address share one bucket.
 pub(crate) fn address(extensions: &Extensions) -> IpAddr {
     let known = extensions.get::<ClientAddress>();
     known.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.0)
 }
 
-/// A bucket is empty: there is something in it after this time.
+/// The bucket is empty; a token is available after this time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Exhausted(pub(crate) Duration);
 
 impl Exhausted {
-    /// Whole seconds, for `Retry-After`.
+    /// Whole seconds for `Retry-After`.
     pub(crate) fn seconds(self) -> u64 {
         self.0.as_secs() + 1
     }
 }
 
-/// The most addresses of one generation.
+/// Maximum number of addresses in one generation.
 const GENERATION: usize = 8 * 1024;
 
-/// Buckets of one kind.
+/// A rate limit with one token bucket per address.
 pub(crate) struct Limit {
-    /// Filled in a second.
+    /// Tokens per second.
     rate: f64,
-    /// The most that a bucket holds.
+    /// Capacity of a bucket.
     burst: f64,
     buckets: Mutex<Buckets>,
 }
 
-/// Two generations: when the younger one is full, the older one goes as a whole. So memory is bounded
-/// and no request pays for a search of what is old.
+/// Two generations: when the younger one is full, the older one is dropped. So memory is bounded,
+/// and no request pays for a search of expired buckets.
 #[derive(Default)]
 struct Buckets {
     young: HashMap<IpAddr, Bucket>,
@@ -69,15 +68,15 @@ impl Buckets {
 }
 
 impl Limit {
-    /// `rate` in a second, and `burst` at once.
+    /// `rate` in tokens per second; `burst` is the capacity.
     pub(crate) fn new(rate: f64, burst: f64) -> Self {
         Self { rate, burst, buckets: Mutex::default() }
     }
 
-    /// Takes one from the bucket of an address.
+    /// Takes a token from the bucket of an address.
     ///
     /// # Errors
-    /// [`Exhausted`] where it is empty.
+    /// [`Exhausted`] if the bucket is empty.
     pub(crate) fn take(&self, address: IpAddr) -> Result<(), Exhausted> {
         self.with(address, |bucket| {
             self.available(bucket)?;
@@ -86,12 +85,12 @@ impl Limit {
         })
     }
 
-    /// Looks whether the bucket is empty, and takes nothing.
+    /// Checks whether a token is available, without taking it.
     pub(crate) fn check(&self, address: IpAddr) -> Result<(), Exhausted> {
         self.with(address, |bucket| self.available(bucket))
     }
 
-    /// Puts back what was taken.
+    /// Returns a token that was taken.
     pub(crate) fn give_back(&self, address: IpAddr) {
         self.with(address, |bucket| bucket.tokens = (bucket.tokens + 1.0).min(self.burst));
     }
@@ -114,7 +113,8 @@ impl Limit {
     }
 }
 
-/// What counts as one client: one host of IPv6 has a whole /64 (RFC 4291, section 2.5.1).
+/// Maps an address to the client it counts for: an IPv6 host has a whole /64 (RFC 4291, section
+/// 2.5.1).
 pub(crate) fn block(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & (u128::MAX << 64)).into()),

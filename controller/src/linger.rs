@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Lets a client read an answer that came before it had sent all of its request.
+//! Lets a client read a response that was sent before its request was complete.
 //!
-//! A push that is refused, for want of a login or of space, is answered while its body is still on the
-//! way. Were the connection closed then, the system would answer what comes with a reset, and the
-//! client would see that instead of the answer. So the rest is taken in and thrown away for a while.
-//! RFC 9112, section 9.6.
+//! A push that is refused for lack of a login or of space is answered while its body is still being
+//! sent. If the server closed the connection then, the kernel would reset it, and the client would
+//! see the reset instead of the response. So the rest of the body is read and discarded for a
+//! limited time (RFC 9112, section 9.6).
 //!
-//! And ends a transfer that stalls, in either direction: see `progress`.
+//! Also ends transfers that stall, in either direction: see `progress`.
 
 use std::io;
 use std::pin::Pin;
@@ -27,10 +27,10 @@ use tokio::time::{Sleep, sleep};
 
 use crate::progress::Progress;
 
-/// How long a client may go on sending what nobody wants any more.
+/// How long the rest of a refused request is read.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Set when a request's body was dropped before its end.
+/// Set when a request body is dropped before its end.
 #[derive(Debug, Clone)]
 pub(crate) struct Unread {
     is_set: Arc<AtomicBool>,
@@ -38,12 +38,12 @@ pub(crate) struct Unread {
 }
 
 impl Unread {
-    /// Bodies may stall for `stall_timeout`.
+    /// `stall_timeout`: limit for stalled bodies.
     pub(crate) fn new(stall_timeout: Duration) -> Self {
         Self { is_set: Arc::default(), stall_timeout }
     }
 
-    /// Watches a body, unless it is empty.
+    /// Wraps a body, unless it is empty.
     pub(crate) fn watch(&self, body: Body) -> Body {
         if body.is_end_stream() {
             return body;
@@ -52,7 +52,7 @@ impl Unread {
         Body::new(Watched { inner: body, ended: false, unread: self.clone(), progress })
     }
 
-    /// Tells the client that the connection ends with this answer, if it does.
+    /// Adds `Connection: close` to the response if the body was not read to its end.
     pub(crate) fn announce(&self, mut response: Response<Body>) -> Response<Body> {
         if self.is_set() {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -92,7 +92,7 @@ impl http_body::Body for Watched {
         if let Some(Ok(frame)) = &frame {
             self.progress.moved(frame.data_ref().map_or(0, Bytes::len));
         }
-        // After an error there is no connection on which anything could come.
+        // An error ends the body.
         self.ended |= !matches!(frame, Some(Ok(_)));
         Poll::Ready(frame)
     }
@@ -114,7 +114,7 @@ impl Drop for Watched {
     }
 }
 
-/// A connection that is not closed in the face of its client, and whose client must take what is sent.
+/// A connection that reads the rest of a refused request before it closes, and detects stalls.
 pub(crate) struct Lingering<S> {
     stream: TokioIo<S>,
     sending: Progress,
@@ -129,7 +129,7 @@ impl<S> Lingering<S> {
         Self { stream: TokioIo::new(stream), sending, unread, answered: false, patience: None }
     }
 
-    /// An error where the client has not taken anything for too long.
+    /// Fails if the client has read nothing for too long.
     fn sent(
         &mut self,
         context: &mut Context<'_>,

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Attempts to log in, whichever interface they come to: one limit, one metric and one line in the log
-//! for the API, the webhook and the registry.
+//! Login attempts of the API, the webhook and the registry: one rate limit, one metric and one log
+//! line for all.
 //!
-//! An attempt takes a token before anything is checked, and gets it back when it succeeds. So parallel
+//! An attempt takes a token before anything is checked, and returns it on success. So parallel
 //! guesses are limited like successive ones.
 
 use std::net::IpAddr;
@@ -17,12 +17,12 @@ use crate::limits::{Exhausted, Limit};
 use crate::metrics::{Interface, Metrics};
 use crate::registry::users::Users;
 
-/// Failed logins that one address may have in a second, and at once.
+/// Rate (per second) and burst of failed logins per address.
 const FAILED: (f64, f64) = (0.1, 20.0);
-/// Passwords checked at once: a hash must not take every processor and all memory.
+/// Password hashes computed in parallel; each takes a core and 19 MiB.
 const PASSWORD_CHECKS: usize = 2;
 
-/// The limit of logins.
+/// The login rate limit.
 pub(crate) struct Logins {
     failed: Limit,
     password_checks: Arc<Semaphore>,
@@ -30,8 +30,8 @@ pub(crate) struct Logins {
     audit: Option<Audit>,
 }
 
-/// An attempt that is being checked. One that is dropped keeps its token and is not counted: its client
-/// went away.
+/// A login attempt in progress. If it is dropped because the client disconnected, its token stays
+/// taken and no failure is counted.
 pub(crate) struct Attempt<'a> {
     logins: &'a Logins,
     interface: Interface,
@@ -46,7 +46,7 @@ impl Logins {
         Self { failed: Limit::new(rate, burst), password_checks, metrics, audit: None }
     }
 
-    /// Records failures in the audit log, too.
+    /// Also records failures in the audit log.
     pub(crate) fn recorded_in(self, audit: Audit) -> Self {
         Self { audit: Some(audit), ..self }
     }
@@ -54,7 +54,7 @@ impl Logins {
     /// Starts an attempt.
     ///
     /// # Errors
-    /// [`Exhausted`] where this address has failed too often.
+    /// [`Exhausted`] if this address had too many failed attempts.
     pub(crate) fn attempt(
         &self,
         interface: Interface,
@@ -64,10 +64,10 @@ impl Logins {
         Ok(Attempt { logins: self, interface, address })
     }
 
-    /// Whether a password is right.
+    /// Checks a password.
     ///
     /// # Errors
-    /// [`Exhausted`] where this address has failed too often, whether the password is right or not.
+    /// [`Exhausted`] if this address had too many failed attempts, even if the password is right.
     pub(crate) async fn password(
         &self,
         interface: Interface,
@@ -79,15 +79,16 @@ impl Logins {
         if users.remembers(user, password) {
             return Ok(true);
         }
-        // Before the token is taken: clients that log in at once, all with the right password, must not
-        // use up the limit among themselves. The semaphore is never closed.
+        // Before taking a token: clients that log in in parallel with the right password must not
+        // exhaust the limit. The semaphore is never closed.
         let permit = Arc::clone(&self.password_checks).acquire_owned().await.ok();
         let attempt = self.attempt(interface, address)?;
-        // Somebody else may have asked for the same in the meantime.
+        // Another request may have checked the same password in the meantime.
         let right = users.remembers(user, password) || {
             let (users, user, password) = (Arc::clone(users), user.to_owned(), password.to_owned());
             let check = move || {
-                // Until the check ends, also when its client went away: what waits must not start then.
+                // Held until the check ends, even if the client disconnects: otherwise the next
+                // check would start early.
                 let _permit = permit;
                 users.verify(&user, &password)
             };
@@ -99,7 +100,7 @@ impl Logins {
         if right {
             attempt.succeeded();
         } else {
-            // A name that is not known may be a password in the wrong field.
+            // An unknown user name may be a password in the wrong field: do not log it.
             attempt.failed(users.contains(user).then_some(user));
         }
         Ok(right)
@@ -107,12 +108,12 @@ impl Logins {
 }
 
 impl Attempt<'_> {
-    /// Gives the token back.
+    /// Returns the token.
     pub(crate) fn succeeded(self) {
         self.logins.failed.give_back(self.address);
     }
 
-    /// Counts and logs the failure, with the name of the user where it is one that exists.
+    /// Counts and logs the failure, with the user name if that user exists.
     pub(crate) fn failed(self, user: Option<&str>) {
         let (address, interface) = (self.address, self.interface.as_str());
         self.logins.metrics.login_failed(self.interface);
@@ -152,9 +153,9 @@ mod tests {
         }
         let answers = tasks.join_all().await;
         let checked = answers.iter().filter(|answer| **answer == Ok(false)).count();
-        // One more may be filled in while the hashes are computed.
+        // A token may be added while the hashes are computed.
         assert!((20..=22).contains(&checked), "{checked}");
-        // The other interfaces share the limit, and the right password does not help any more.
+        // The other interfaces share the limit, which also rejects the right password.
         assert!(logins.attempt(Interface::Webhook, address).is_err());
         let right = logins.password(Interface::Api, address, &users, ("ci", "right")).await;
         assert!(right.is_err());
@@ -163,11 +164,11 @@ mod tests {
         assert_eq!(right, Ok(true));
     }
 
-    /// A client that goes away does not end the check of its password, so the next one has to wait.
+    /// The check of a disconnected client keeps its permit, so the next check has to wait.
     #[tokio::test]
     async fn an_abandoned_check_still_counts_as_one() {
         let logins = Arc::new(Logins::new(Arc::default()));
-        // Long enough to be still at work when the clients have gone.
+        // Slow enough to be still running when the clients have disconnected.
         let line = format!("ci:{}\n", bcrypt::hash("right", 13).unwrap());
         let users = Arc::new(Users::parse(&line).unwrap());
         let mut tasks = tokio::task::JoinSet::new();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `/metrics`: what Prometheus asks for, in its text format (version 0.0.4). No serial number, no name of a
-//! user and no address is in it: it can be read without a login.
+//! `/metrics` in the Prometheus text format (version 0.0.4). It needs no login, so it contains no
+//! serial numbers, user names or addresses.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,21 +12,21 @@ use std::time::Duration;
 use crate::words::words;
 
 words! {
-    /// Where somebody logs in, as the log and the metrics name it.
+    /// Interface with logins, as named in logs and metrics.
     #[derive(PartialOrd, Ord)]
     pub(crate) Interface, "an interface":
     /// `/api/v1` and the dashboard.
     Api = "api",
     /// `/v2`.
     Registry = "registry",
-    /// Reports of machines.
+    /// Host reports.
     Webhook = "webhook",
 }
 
-/// Upper bounds of the histogram of requests, in seconds.
+/// Upper bounds of the request duration histogram, in seconds.
 const BOUNDS: [f64; 8] = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0];
 
-/// What this process counted since it was started.
+/// Counters since the process started.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
     requests: Mutex<BTreeMap<(String, String, u16), u64>>,
@@ -37,29 +37,29 @@ pub(crate) struct Metrics {
 
 #[derive(Debug, Default)]
 struct Histogram {
-    /// How many were as quick as each bound, and no quicker bound.
+    /// Requests per bucket, not cumulative.
     counts: [u64; BOUNDS.len()],
     count: u64,
     sum: f64,
 }
 
-/// What is true at the moment of the question, from elsewhere.
+/// Gauges that are read for each scrape.
 #[derive(Debug, Default)]
 pub(crate) struct Gauges {
     /// Jobs by state.
     pub(crate) jobs: BTreeMap<&'static str, i64>,
     /// Complete jobs by outcome.
     pub(crate) outcomes: BTreeMap<&'static str, i64>,
-    /// Jobs that this process works on.
+    /// Jobs with a worker in this process.
     pub(crate) workers: usize,
-    /// Servers.
+    /// Registered servers.
     pub(crate) servers: i64,
-    /// Connections that are open.
+    /// Open connections.
     pub(crate) connections: usize,
 }
 
 impl Metrics {
-    /// Counts a request. `route` is the pattern of the route and never the path, of which there are too many.
+    /// Counts a request. `route` is the route pattern: paths have unbounded cardinality.
     pub(crate) fn request(&self, method: &str, route: &str, status: u16, took: Duration) {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         *requests.entry((method.to_owned(), route.to_owned(), status)).or_default() += 1;
@@ -75,19 +75,19 @@ impl Metrics {
         histogram.sum += seconds;
     }
 
-    /// Counts a report of a machine, by what became of it.
+    /// Counts a host report by its result.
     pub(crate) fn report(&self, result: &'static str) {
         let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
         *reports.entry(result).or_default() += 1;
     }
 
-    /// Counts a login that failed.
+    /// Counts a failed login.
     pub(crate) fn login_failed(&self, interface: Interface) {
         let mut failed = self.failed_logins.lock().unwrap_or_else(PoisonError::into_inner);
         *failed.entry(interface).or_default() += 1;
     }
 
-    /// Everything, as it is asked for.
+    /// Renders all metrics.
     pub(crate) fn text(&self, gauges: &Gauges) -> String {
         let mut page = Page::default();
         page.head("build_info", "gauge", "The version that is running.");
@@ -146,7 +146,7 @@ struct Page(String);
 
 impl Page {
     fn head(&mut self, name: &str, kind: &str, help: &str) {
-        // Writing to a String can't fail, here and below.
+        // Writing to a String cannot fail.
         writeln!(self.0, "# HELP provisioner_{name} {help}\n# TYPE provisioner_{name} {kind}").ok();
     }
 

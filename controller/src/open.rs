@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Opens the database as it is configured.
+//! Opens the configured database.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::database::{Database, DatabaseError};
 use crate::inventory;
 
-/// Opens the database, and encrypts the passwords in it with the configured key.
+/// Opens the database and encrypts its passwords with the configured key.
 pub(crate) fn database(config: &Config) -> anyhow::Result<Database> {
     let keys = Arc::new(config.storage_keys.read().map_err(anyhow::Error::msg)?);
     let path = config.database();

@@ -1,34 +1,34 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Hashes of passwords: Argon2id (RFC 9106) in the form of the Password Hashing Competition, as
-//! `controller api hash-password` writes it, and bcrypt, as `htpasswd -B` does.
+//! Password hashes: Argon2id (RFC 9106) in PHC string format, as written by `controller api
+//! hash-password`, and bcrypt, as written by `htpasswd -B`.
 
 use std::sync::{Mutex, PoisonError};
 
 use argon2::password_hash::{Output, PasswordHash, PasswordHasher as _, Salt, SaltString};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 
-/// Bytes of salt: what the PHC string format recommends.
+/// Salt size in bytes, as recommended for the PHC string format.
 const SALT: usize = 16;
 
 /// A password could not be hashed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HashError {
-    /// No random numbers to be had.
+    /// The operating system provides no random bytes.
     #[error("the system gives no random bytes: {0}")]
     Random(#[from] getrandom::Error),
-    /// It is too long, or there is no memory.
+    /// The password is too long, or memory is exhausted.
     #[error("{0}")]
     Hash(argon2::password_hash::Error),
 }
 
-/// Whether a text is a hash that [`verify()`] knows.
+/// Whether [`verify()`] supports this hash.
 pub(crate) fn is_hash(text: &str) -> bool {
     argon2(text).is_some() || text.parse::<bcrypt::HashParts>().is_ok()
 }
 
-/// Whether the password is the one of the hash.
+/// Checks a password against a hash.
 pub(crate) fn verify(password: &str, hash: &str) -> bool {
     match argon2(hash) {
         Some(hash) => verify_argon2(password, &hash).unwrap_or(false),
@@ -36,11 +36,12 @@ pub(crate) fn verify(password: &str, hash: &str) -> bool {
     }
 }
 
-/// The memory of checks that have ended. A check takes 19 MiB; allocated anew for each on a thread of the pool,
-/// it stays in the allocator's arena of that thread, and guesses make the process grow by hundreds of MiB.
+/// Memory of finished checks, for reuse. A check takes 19 MiB. If each check allocated it on its
+/// own thread, the allocator would keep it in that thread's arena, and guesses would grow the
+/// process by hundreds of MiB.
 static MEMORY: Mutex<Vec<Vec<Block>>> = Mutex::new(Vec::new());
 
-/// Whether the password is the one of an Argon2 hash; None where its parameters can't be used.
+/// Checks a password against an Argon2 hash; None if its parameters are invalid.
 fn verify_argon2(password: &str, hash: &PasswordHash<'_>) -> Option<bool> {
     let (expected, salt) = (hash.hash?, hash.salt?);
     let algorithm = Algorithm::try_from(hash.algorithm).ok()?;
@@ -56,7 +57,7 @@ fn verify_argon2(password: &str, hash: &PasswordHash<'_>) -> Option<bool> {
     let hashed = argon2.hash_password_into_with_memory(password, salt, &mut found, &mut memory);
     pool().push(memory);
     hashed.ok()?;
-    // Compared in constant time.
+    // `Output` compares in constant time.
     Some(Output::new(&found).ok()? == expected)
 }
 
@@ -82,7 +83,7 @@ mod tests {
     #[test]
     fn the_memory_of_a_check_is_used_again() {
         let hash = hash("right").unwrap();
-        // Another size of the same memory, and what the check before left in it.
+        // Different parameters with the same, dirty memory.
         let small = Params::new(64, 1, 1, None).unwrap();
         let small = Argon2::new(Algorithm::Argon2id, Version::V0x13, small);
         let salt = SaltString::encode_b64(&[7; SALT]).unwrap();

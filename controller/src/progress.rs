@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Whether bytes that are awaited keep coming, or bytes that are sent keep going.
+//! Detects stalled transfers.
 //!
-//! A total time would break off large transfers over slow links; the time since the last byte would let a
-//! client hold a connection with one byte now and then. So a transfer must move a small amount in each
-//! span of time.
+//! A limit on the total time would abort large transfers over slow links. A limit on the time since
+//! the last byte would let a client hold a connection with one byte now and then. So a transfer
+//! must move a minimum number of bytes per span of time.
 
 use std::pin::Pin;
 use std::task::Context;
@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use tokio::time::{Sleep, sleep};
 
-/// Bytes that must move in each span. With the default of a minute, 273 bytes in a second.
+/// Bytes that must move in each span: 273 bytes per second with the default span of one minute.
 const LEAST: usize = 16 * 1024;
 
-/// The transfer did not move.
+/// The transfer stalled.
 #[derive(Debug, thiserror::Error)]
 #[error("fewer than {LEAST} bytes moved in {0:?}")]
 pub(crate) struct Stalled(pub(crate) Duration);
@@ -25,18 +25,18 @@ pub(crate) struct Stalled(pub(crate) Duration);
 #[derive(Debug)]
 pub(crate) struct Progress {
     span: Duration,
-    /// Runs while the other end is waited for.
+    /// Runs while the transfer waits for the peer.
     timer: Option<Pin<Box<Sleep>>>,
     moved: usize,
 }
 
 impl Progress {
-    /// `span`: how long the other end may take for a small amount.
+    /// `span`: time in which the minimum must move.
     pub(crate) fn new(span: Duration) -> Self {
         Self { span, timer: None, moved: 0 }
     }
 
-    /// Notes bytes that moved.
+    /// Counts bytes that moved.
     pub(crate) fn moved(&mut self, bytes: usize) {
         self.moved = self.moved.saturating_add(bytes);
         if self.moved >= LEAST {
@@ -44,16 +44,16 @@ impl Progress {
         }
     }
 
-    /// Nothing is awaited from the other end.
+    /// Stops the timer: the transfer does not wait for the peer.
     pub(crate) fn rest(&mut self) {
         self.timer = None;
         self.moved = 0;
     }
 
-    /// Notes that the other end is waited for.
+    /// Starts the timer: the transfer waits for the peer.
     ///
     /// # Errors
-    /// [`Stalled`] where that takes too long; else `context` is woken when it will have.
+    /// [`Stalled`] if the span is over; otherwise `context` is woken when it will be.
     pub(crate) fn wait(&mut self, context: &mut Context<'_>) -> Result<(), Stalled> {
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(self.span)));
         if timer.as_mut().poll(context).is_pending() {
@@ -63,7 +63,7 @@ impl Progress {
     }
 }
 
-/// Whether an error, or one of those that caused it, is [`Stalled`].
+/// Whether an error or one of its sources is [`Stalled`].
 pub(crate) fn is_stalled(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut error = Some(error);
     while let Some(current) = error {
@@ -99,7 +99,7 @@ mod tests {
             assert!(transfer.wait(context).is_ok());
             transfer.moved(LEAST - 1);
             assert!(transfer.timer.is_some());
-            // Now the span starts anew.
+            // A new span starts here.
             transfer.moved(1);
             assert!(transfer.timer.is_none() && transfer.moved == 0);
             Poll::Ready(())

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Refuses requests that another site makes a browser send.
+//! Refuses cross-site requests (CSRF).
 //!
-//! A browser adds the login that it remembers to every request for this service, whichever page causes
-//! it. So a request that changes something is accepted only where the browser states that it comes from
-//! this service's own origin: by `Sec-Fetch-Site` (Fetch Metadata), or else by `Origin` (RFC 6454).
-//! Clients that are no browsers send neither.
+//! A browser adds stored credentials to every request for this service, whichever page causes it.
+//! So a request that changes something is accepted only if the browser reports this service's own
+//! origin, by `Sec-Fetch-Site` (Fetch Metadata) or else by `Origin` (RFC 6454). Clients other than
+//! browsers send neither.
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -20,7 +20,7 @@ use crate::registry;
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const MESSAGE: &str = "a browser sent this request from a page of another site";
 
-/// Answers 403 to a request that changes something and comes from another site.
+/// Answers 403 to a cross-site request that changes something.
 pub(crate) async fn require(request: Request, next: Next) -> Response<Body> {
     if request.method().is_safe() || is_same_origin(request.headers(), request.uri()) {
         return next.run(request).await;
@@ -34,13 +34,13 @@ pub(crate) async fn require(request: Request, next: Next) -> Response<Body> {
 
 fn is_same_origin(headers: &HeaderMap, uri: &Uri) -> bool {
     if let Some(site) = headers.get(SEC_FETCH_SITE) {
-        // "none": the user caused it directly, without a page.
+        // "none": caused by the user, not by a page.
         return matches!(site.as_bytes(), b"same-origin" | b"none");
     }
     let Some(origin) = headers.get(header::ORIGIN) else { return true };
     let host = headers.get(header::HOST).map(axum::http::HeaderValue::as_bytes);
     let host = host.or_else(|| uri.authority().map(|authority| authority.as_str().as_bytes()));
-    // The scheme is not compared: a proxy may speak HTTPS for this service.
+    // The scheme is not compared: a proxy may terminate TLS.
     let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
     let Some(((_, authority), host)) = authority.zip(host) else { return false };
     authority.as_bytes().eq_ignore_ascii_case(host)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! HTTPS: rustls with the ring provider, TLS 1.2 and 1.3. The files are read again on SIGHUP; where they
-//! can't be used, what was read before stays.
+//! HTTPS: rustls with the ring provider, TLS 1.2 and 1.3. SIGHUP reloads the files; if they are
+//! invalid, the previous configuration stays in use.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,55 +19,57 @@ use tokio_rustls::server::TlsStream;
 
 use crate::client_certificate::ClientCertificate;
 
-/// The certificate of this service.
+/// TLS configuration of the service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsConfig {
-    /// File with the certificate and those that issued it (PEM).
+    /// PEM file with the certificate and its issuer certificates.
     pub certificate: PathBuf,
-    /// File with its key (PEM).
+    /// PEM file with the private key.
     pub key: PathBuf,
-    /// File with authorities (PEM); whoever has a certificate of theirs needs no secret for the webhook.
+    /// PEM file with CA certificates. Hosts with a client certificate of such a CA need no webhook
+    /// secret.
     pub client_ca: Option<PathBuf>,
 }
 
-/// The certificate, as it was read last.
+/// TLS with the configuration loaded last.
 pub(crate) struct Tls {
     files: TlsConfig,
     current: RwLock<Arc<ServerConfig>>,
 }
 
 impl Tls {
-    /// Reads the files.
+    /// Loads the files.
     pub(crate) fn open(files: TlsConfig) -> anyhow::Result<Self> {
         let current = RwLock::new(load(&files).map_err(anyhow::Error::msg)?);
         Ok(Self { files, current })
     }
 
-    /// Reads the files again.
+    /// Reloads the files.
     ///
     /// # Errors
-    /// With the file that can't be used; what was read before stays.
+    /// Names the invalid file; the previous configuration stays in use.
     pub(crate) fn reload(&self) -> Result<(), String> {
         let config = load(&self.files)?;
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = config;
         Ok(())
     }
 
-    /// Completes the handshake with a client. The certificate is one of `tls.client_ca`.
+    /// Completes the TLS handshake. Returns the client certificate if there is one; it is verified
+    /// with `tls.client_ca`.
     pub(crate) async fn accept(
         &self,
         stream: TcpStream,
     ) -> io::Result<(TlsStream<TcpStream>, Option<ClientCertificate>)> {
         let config = Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner));
         let stream = TlsAcceptor::from(config).accept(stream).await?;
-        // Without an authority none is asked for; with one, another's is refused in the handshake.
+        // Without `tls.client_ca` none is requested. One of another CA fails the handshake.
         let end_entity = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
         let certificate = end_entity.map(ClientCertificate::new);
         Ok((stream, certificate))
     }
 }
 
-/// Reads the files, and says which is at fault.
+/// Loads the files. Errors name the invalid one.
 pub(crate) fn load(files: &TlsConfig) -> Result<Arc<ServerConfig>, String> {
     let chain = certificates("tls.certificate", &files.certificate)?;
     let key = PrivateKeyDer::from_pem_file(&files.key)
@@ -85,7 +87,7 @@ pub(crate) fn load(files: &TlsConfig) -> Result<Arc<ServerConfig>, String> {
                     .add(certificate)
                     .map_err(|e| format!("tls.client_ca {}: {e}", path.display()))?;
             }
-            // BMCs and people have none, and come to other addresses than the webhook.
+            // BMCs and users have no certificate, and do not use the webhook.
             let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider)
                 .allow_unauthenticated()
                 .build()

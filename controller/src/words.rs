@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Enumerations whose values are words, and other types that are texts in the API and in the database.
+//! Enumerations and other types that are strings in the API and in the database.
 
-/// A text that is not one of the words that are expected.
+/// A string that is not one of the expected values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected {0}")]
 pub struct WordError(pub(crate) &'static str);
 
-/// Stores and sends a type as it is displayed, and reads it by its [`FromStr`](std::str::FromStr).
+/// Implements SQL and serde conversions by `Display` and [`FromStr`](std::str::FromStr).
 macro_rules! text {
     ($name:ident) => {
         impl rusqlite::ToSql for $name {
@@ -41,7 +41,7 @@ macro_rules! text {
     };
 }
 
-/// Defines an enumeration; what is expected is for those who send another word.
+/// Defines an enumeration of strings. `$expected` describes the valid values in error messages.
 macro_rules! words {
     ($(#[$doc:meta])* $vis:vis $name:ident, $expected:literal: $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)?) => {
         $(#[$doc])*
@@ -54,7 +54,7 @@ macro_rules! words {
             /// Every value.
             $vis const ALL: &[Self] = &[$(Self::$variant),+];
 
-            /// The word.
+            /// Returns the value as a string.
             $vis fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word),+ }
             }
