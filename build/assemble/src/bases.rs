@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What images are built on: bases of locked packages, and the packages of each image on them. None of it
-//! holds a program of ours, so it is made while the compiler runs, and kept until a lock changes.
+//! Base images and the packages of each image on top of them. They contain none of our binaries, so
+//! they are built while the compiler runs, and cached until a lock changes.
 
 use anyhow::Result;
 use engine::{Need, Outcome, Plan, Run, Skip, Step, StepLog};
 
 use super::images;
 
-/// The step of pipelines that makes the bases.
+/// The pipeline step that builds the bases.
 pub struct Bases;
 
 impl Step for Bases {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `SHA256SUMS`: the checksums of every file of the release, for `sha256sum --check`.
+//! Writes `SHA256SUMS` with the checksums of all release files, for `sha256sum --check`.
 
 use std::collections::BTreeMap;
 
@@ -53,7 +53,7 @@ impl Step for Checksums {
         let artifact = artifact(&run.dist(), layout::CHECKSUMS, kind, None, None)?;
         run.update_manifest(|manifest| {
             manifest.put_artifact(artifact);
-            // It was about another build.
+            // The result applies to an earlier build.
             manifest.reproduced = None;
             Ok(())
         })?;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The live ISO of the maintenance OS's image, by one of two engines. It runs from the medium and never
-//! installs itself.
+//! Live ISO of the maintenance OS's image, built by one of two engines. It runs from the medium and
+//! is not an installer.
 
 mod engines;
 mod image_builder;
@@ -58,9 +58,9 @@ impl Step for Iso {
         if run.workspace.product().iso.is_none() {
             return Vec::new();
         }
-        // Where none is named, the plan is an error.
+        // Without an engine, planning fails.
         let tools = run.engines().iso().map(Engine::tools).unwrap_or_default();
-        // The root as it is, compressed, and in the image.
+        // The root uncompressed, compressed, and in the ISO.
         tools.iter().copied().map(Need::Tool).chain([Need::Space(1 << 30)]).collect()
     }
 
@@ -129,18 +129,18 @@ impl Step for Iso {
     }
 }
 
-/// An ISO to be made.
+/// An ISO build.
 struct Work<'a> {
     engine: Engine,
     declared: &'a Declared,
     base: &'a ImageBase,
     architecture: Architecture,
     epoch: u64,
-    /// Where it is put together.
+    /// Working directory.
     folder: PathBuf,
 }
 
-/// The ISOs to be made: one for each architecture.
+/// The ISO builds, one per architecture.
 fn works(run: &Run) -> Result<Vec<Work<'_>>> {
     let product = run.workspace.product();
     let Some(declared) = &product.iso else { return Ok(Vec::new()) };
@@ -159,13 +159,13 @@ fn works(run: &Run) -> Result<Vec<Work<'_>>> {
 }
 
 impl Work<'_> {
-    /// Where it lies in the release folder.
+    /// Path in the release folder.
     fn path(&self, run: &Run) -> String {
         let (name, architecture) = (&self.declared.name, self.architecture.oci());
         format!("{}/{name}_v{}_{architecture}.iso", layout::ISO, run.version().text())
     }
 
-    /// The image that it is made of.
+    /// The image that it is built from.
     fn image(&self, run: &Run) -> Result<release::Image> {
         let mut images = run.manifest()?.images.into_iter();
         images.find(|image| image.repository == self.declared.image).with_context(|| {
@@ -176,7 +176,7 @@ impl Work<'_> {
         })
     }
 
-    /// What that image, which lies in `layout`, has for the processor of the ISO.
+    /// The manifest for the ISO's architecture in `layout`.
     fn platform(&self, layout: &Layout) -> Result<Platform> {
         let mut platforms = platforms::of(layout)?.into_iter();
         platforms.find(|platform| platform.architecture == self.architecture).with_context(|| {
@@ -184,7 +184,7 @@ impl Work<'_> {
         })
     }
 
-    /// The most that it may take, and the field of `[iso]` that says so.
+    /// The size limit, and its key in `[iso]`.
     fn limit(&self, run: &Run) -> Result<(u64, &'static str)> {
         Ok(if is_bound(run, &self.image(run)?)? {
             (self.declared.bound_limit_mb, "bound_limit_mb")

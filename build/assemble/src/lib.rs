@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Steps that make a release: binaries, packages, images, the maintenance OS and its ISO, SBOMs, checksums.
+//! Steps that build release artifacts: binaries, packages, images, the maintenance OS and its ISO,
+//! SBOMs, checksums.
 #![forbid(unsafe_code)]
 
 pub mod bases;

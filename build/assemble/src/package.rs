@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Packages: what an operator downloads. Archives with what belongs to a binary, packages of
-//! distributions, bare binaries, and the debug information of each.
+//! Builds the files for operators: archives, distribution packages, bare binaries, and their debug
+//! information.
 
 mod contents;
 mod notices;
@@ -24,7 +24,7 @@ use super::build::{Output, metadata, outputs, stem};
 /// `cargo xtask package`.
 pub struct Package;
 
-/// A file of the release.
+/// A release file.
 struct Delivery<'a> {
     output: Output<'a>,
     form: Deliver,
@@ -52,7 +52,7 @@ impl Step for Package {
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {
-        // Programs write their manual pages themselves, in an emulator where they have to.
+        // Programs generate their manual pages themselves, emulated where needed.
         let outputs = outputs(run).unwrap_or_default();
         let documented = outputs.iter().filter(|output| output.binary.documents_itself);
         let emulators = documented.filter_map(|output| output.target.emulator().map(Need::Tool));
@@ -149,13 +149,13 @@ impl Step for Package {
     }
 }
 
-/// The command that builds `packager`, where a package wants it.
+/// The command that builds `packager`, if a package needs it.
 pub(crate) fn build_packager(run: &Run) -> Result<Option<Command>> {
     let wanted = deliveries(run)?.iter().any(|it| system::writes(it.form));
     Ok(wanted.then(|| system::build(run)))
 }
 
-/// The file with the debug information of an executable; the executable names it.
+/// Release name of an executable's debug information.
 fn debug_name(run: &Run, output: &Output<'_>) -> String {
     format!("{}.debug", stem(run, output))
 }
@@ -184,7 +184,7 @@ impl Delivery<'_> {
         }
     }
 
-    /// Writes it to `path`; `generated` is what [`contents::generate`] made for the executable.
+    /// Writes it to `path`; `generated` is the result of [`contents::generate`] for the executable.
     fn write(
         &self,
         run: &Run,
@@ -229,7 +229,7 @@ impl Delivery<'_> {
     }
 }
 
-/// The name of the file that delivers `output` in the form `form`.
+/// Release name of `output` in the format `form`.
 pub(crate) fn file_name(run: &Run, output: &Output<'_>, form: Deliver) -> String {
     let stem = stem(run, output);
     match form {
@@ -240,15 +240,15 @@ pub(crate) fn file_name(run: &Run, output: &Output<'_>, form: Deliver) -> String
     }
 }
 
-/// What the files of an executable are called in a release.
+/// Release names of an executable's files.
 pub(crate) struct FileNames {
     /// Binaries and packages.
     pub(crate) delivered: Vec<String>,
-    /// The debug information.
+    /// Debug information.
     pub(crate) debug: String,
 }
 
-/// The names of the files that come of `output`.
+/// Release names of the files of `output`.
 pub(crate) fn file_names(run: &Run, output: &Output<'_>) -> FileNames {
     let forms = output.binary.deliver.iter();
     FileNames {
@@ -257,7 +257,7 @@ pub(crate) fn file_names(run: &Run, output: &Output<'_>) -> FileNames {
     }
 }
 
-/// Copies the file `from` to `to`, whole or not at all, with the mode `mode`.
+/// Copies the file `from` to `to` atomically, with mode `mode`.
 pub(crate) fn copy(from: &Path, to: &Path, mode: u32) -> Result<()> {
     atomic::write_with(to, mode, |file| {
         let place = || format!("cannot read {}", from.display());
@@ -267,7 +267,7 @@ pub(crate) fn copy(from: &Path, to: &Path, mode: u32) -> Result<()> {
     })
 }
 
-/// Describes the file `path` of the release folder `dist`.
+/// Manifest entry of the file `path` in the release folder `dist`.
 pub(crate) fn artifact(
     dist: &Path,
     path: &str,

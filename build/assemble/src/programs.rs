@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The programs of the build system that later steps call. They are compiled while something else waits for
-//! the disk or the network, so that signing and packaging do not wait for a compiler.
+//! Builds the programs that later steps run, while other steps wait for disk or network, so that
+//! signing and packaging do not wait for the compiler.
 
 use anyhow::Result;
 use engine::{Need, Outcome, Plan, Run, Step, StepLog};
@@ -11,7 +11,7 @@ use programs::notary;
 
 use super::package;
 
-/// The step of pipelines that builds `notary` and `packager`.
+/// The pipeline step that builds `notary` and `packager`.
 pub struct Programs;
 
 impl Step for Programs {
@@ -48,7 +48,7 @@ impl Step for Programs {
     }
 }
 
-/// The very commands that the later steps start with, which find nothing left to do then.
+/// The same commands as in the later steps, for which cargo then has nothing to do.
 fn commands(run: &Run) -> Result<Vec<Command>> {
     Ok(package::build_packager(run)?.into_iter().chain([notary::build(run)]).collect())
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The bills of materials of each binary, package, image and ISO, in each format.
+//! Writes SBOMs of all binaries, packages, images and ISOs, in all formats.
 
 mod engines;
 mod iso;
@@ -28,7 +28,7 @@ use super::package::{artifact, file_name};
 /// `cargo xtask sbom`.
 pub struct Sbom;
 
-/// The version that stands in the documents as that of the program that made them.
+/// Tool version in the documents.
 const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
 
 impl Step for Sbom {
@@ -53,7 +53,7 @@ impl Step for Sbom {
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {
-        // Where none is named, the plan is an error.
+        // Without an engine, planning fails.
         let engine = run.engines().sbom().ok();
         let scanner = engine.filter(|it| *it == Name::Syft).map(|_| Need::Tool("syft"));
         [Need::Tool("cargo")].into_iter().chain(scanner).collect()
@@ -127,11 +127,11 @@ impl Step for Sbom {
     }
 }
 
-/// What is to be written in each format.
+/// An SBOM, to be written in each format.
 struct Document {
-    /// The file or image of the release that it describes.
+    /// Described file or image of the release.
     describes: String,
-    /// What that was made for, where that is one architecture.
+    /// Architecture, if it is a single one.
     architecture: Option<Architecture>,
     bom: Bom,
 }
@@ -154,7 +154,7 @@ impl Document {
     }
 }
 
-/// The binaries and packages of the release.
+/// Binaries and packages of the release.
 fn files(run: &Run) -> Result<Vec<String>> {
     let outputs = outputs(run)?;
     let names = outputs
@@ -163,7 +163,7 @@ fn files(run: &Run) -> Result<Vec<String>> {
     Ok(names.collect())
 }
 
-/// The bill of materials of a package: the executable's, and the files beside it.
+/// SBOM of a package: the executable's, plus the other files.
 fn of_package(run: &Run, name: &str, form: Deliver, executable: &Bom) -> Result<Bom> {
     let product = &run.workspace.product().product;
     let version = run.version().text();
@@ -201,7 +201,7 @@ fn of_package(run: &Run, name: &str, form: Deliver, executable: &Bom) -> Result<
     Ok(bom)
 }
 
-/// What a bill of materials of the executable `output` with this SHA-256 is about.
+/// Subject of the SBOM of the executable `output` with this SHA-256.
 fn executable<'a>(run: &'a Run, output: &'a Output<'_>, sha256: &'a str) -> Subject<'a> {
     let product = &run.workspace.product().product;
     Subject {
@@ -216,8 +216,8 @@ fn executable<'a>(run: &'a Run, output: &'a Output<'_>, sha256: &'a str) -> Subj
     }
 }
 
-/// The bill of materials of an image: of each architecture what the engine finds in it. Where there are
-/// several, the subject is the index, which depends on each.
+/// SBOM of an image: the engine's components for each architecture. A multi-arch image is described
+/// by its index, which depends on each platform.
 fn of_image(run: &Run, log: &StepLog, engine: &Engine, image: &release::Image) -> Result<Document> {
     let layout = Layout::open(run.dist().join(&image.layout))?;
     let mut parts = Vec::new();
@@ -241,7 +241,7 @@ fn of_image(run: &Run, log: &StepLog, engine: &Engine, image: &release::Image) -
     })
 }
 
-/// The bill of materials of an image's part for one architecture.
+/// SBOM of an image's platform.
 fn of_platform(
     run: &Run,
     log: &StepLog,
@@ -256,7 +256,7 @@ fn of_platform(
     Ok(bom)
 }
 
-/// What a bill of materials of an image is about: that with `digest`, an index or a manifest.
+/// Subject of the SBOM of an image; `digest` is that of an index or a manifest.
 fn container(
     run: &Run,
     image: &release::Image,

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Operating systems for tests of installing one: a Linux that boots, for each architecture, and a WIM with
-//! the folders of Windows. Each becomes an OCI artifact that is labelled as not for production.
+//! Builds operating systems for installation tests: a bootable Linux for each architecture, and a
+//! WIM with Windows' folders. Each becomes an OCI artifact that is labelled as not for production.
 //!
-//! They lie beside the release and not in it, have a record of their own, and can't be promoted: see
+//! They are not part of the release, have their own manifest, and cannot be promoted: see
 //! `release::test_artifacts`.
 
 use std::collections::BTreeMap;
@@ -32,11 +32,11 @@ use super::images::packages;
 /// `cargo xtask test-artifacts`.
 pub struct TestArtifacts;
 
-/// Type of the artifact with a root file system, and of its layer (OCI image specification 1.1,
+/// Artifact type of a root file system, and media type of its layer (OCI image specification 1.1,
 /// "Image Layer Filesystem Changeset").
 const ROOT_ARTIFACT: &str = "application/vnd.provisioner.test.rootfs.v1";
 const ROOT_LAYER: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
-/// Type of the artifact with a WIM, and of its layer, as shared-mime-info names such files.
+/// Artifact type of a WIM, and media type of its layer, from shared-mime-info.
 const WIM_ARTIFACT: &str = "application/vnd.provisioner.test.wim.v1";
 const WIM_LAYER: &str = "application/x-ms-wim";
 
@@ -108,20 +108,20 @@ impl Step for TestArtifacts {
     }
 }
 
-/// The file with the WIM.
+/// File name of the WIM.
 const WIM: &str = "windows.wim";
 
-/// The file with the root file system.
+/// File name of the root file system.
 pub fn file_of(architecture: Architecture) -> String {
     format!("linux-{}.tar.zst", architecture.oci())
 }
 
-/// Where all of it lies, relative to the root: not in the release.
+/// Output folder, relative to the root: outside of the release.
 fn folder_in_plan(run: &Run) -> PathBuf {
     Path::new("target/test-artifacts").join(run.version().text())
 }
 
-/// The same, absolute.
+/// Output folder, absolute.
 pub fn folder(run: &Run) -> PathBuf {
     run.workspace.root().join(folder_in_plan(run))
 }
@@ -145,7 +145,7 @@ fn windows(run: &Run, systems: &TestSystems, output: &Path, epoch: u64) -> Comma
     script(run, &systems.context.join("windows/build"), epoch).arg(output)
 }
 
-/// Times are those of the lock: no commit decides the bytes.
+/// Uses the lock's timestamp, so that the result is independent of the commit.
 fn script(run: &Run, path: &Path, epoch: u64) -> Command {
     run.command("sh").arg(path).env("SOURCE_DATE_EPOCH", epoch.to_string())
 }
@@ -187,7 +187,7 @@ fn finish(layout: &Layout, name: &str, root: Descriptor) -> Result<TestArtifact>
     Ok(TestArtifact { name: name.to_owned(), digest })
 }
 
-/// An artifact with the one file `file`.
+/// Writes an artifact with the single file `file`.
 fn write_artifact(
     layout: &Layout,
     artifact_type: &str,
@@ -206,7 +206,7 @@ fn write_artifact(
     Ok(layout.write_json(media_type::IMAGE_MANIFEST, &manifest)?)
 }
 
-/// What every manifest says of itself.
+/// Annotations of all manifests.
 fn annotations(run: &Run, title: &str, does: &str) -> Result<BTreeMap<String, String>> {
     use oci::spec::{
         ANNOTATION_CREATED, ANNOTATION_DESCRIPTION, ANNOTATION_LICENSES, ANNOTATION_REVISION,
@@ -218,7 +218,7 @@ fn annotations(run: &Run, title: &str, does: &str) -> Result<BTreeMap<String, St
         (NON_PRODUCTION, "true".to_owned()),
         (ANNOTATION_CREATED, rfc3339(run.workspace.epoch())?),
         (ANNOTATION_DESCRIPTION, description),
-        // What of Debian is in it has licences of its own.
+        // The included Debian packages have their own licences.
         (ANNOTATION_LICENSES, format!("{} AND GPL-2.0-only", product.license)),
         (ANNOTATION_REVISION, run.workspace.commit().to_owned()),
         (ANNOTATION_SOURCE, product.source.clone()),

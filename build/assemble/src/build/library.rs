@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The source of Rust's standard library, for targets that it has to be built for.
+//! Source of Rust's standard library, for targets that need a build of it.
 //!
-//! `rustup component add rust-src` puts it into the compiler's folder; where that is not to be had,
-//! Debian's package `rust-src` of exactly the compiler's version is unpacked below `target/tools`, and
-//! nothing is written into the compiler's folder.
+//! `rustup component add rust-src` installs it in the toolchain's folder. Otherwise Debian's
+//! package `rust-src` of the compiler's exact version is unpacked below `target/tools`; nothing is
+//! written to the toolchain's folder.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -23,16 +23,15 @@ use sbom::purl::purl;
 
 use super::material;
 
-/// The package.
+/// Debian package.
 const PACKAGE: &str = "rust-src";
-/// The suites that keep the compilers of this year and the one before, and the suite that they
-/// belong to.
+/// The suite, and its backports, which keep the compilers of this year and the last.
 const SUITE: &str = "trixie";
 const POCKET: &str = "trixie-backports";
-/// What was unpacked: a file beside it with the package's version and SHA-256.
+/// File beside the unpacked source with the package's version and SHA-256.
 const ORIGIN: &str = "origin";
 
-/// Where the folder `library` of the compiler's source is, or will be.
+/// The folder `library` of the compiler's source; it may not exist yet.
 pub(super) fn folder(run: &Run, toolchain: &Toolchain) -> PathBuf {
     let installed = toolchain.library_source().join("library");
     if installed.is_dir() {
@@ -45,10 +44,10 @@ fn own(run: &Run, toolchain: &Toolchain) -> PathBuf {
     run.workspace.target().join("tools").join(PACKAGE).join(&toolchain.version)
 }
 
-/// Unpacks the source, unless it is there.
+/// Unpacks the source, unless it exists.
 ///
 /// # Errors
-/// When there is no mirror with a package of the compiler's version.
+/// When no mirror has a package of the compiler's version.
 pub(super) fn provide(run: &Run, log: &StepLog, toolchain: &Toolchain) -> Result<()> {
     if folder(run, toolchain).is_dir() {
         return Ok(());
@@ -68,7 +67,7 @@ fn fetch(run: &Run, log: &StepLog, toolchain: &Toolchain) -> Result<()> {
     let sources = apt::sources_list(&String::from_utf8_lossy(&printed), &host, SUITE)?;
     let sources = backports(&sources);
     let scratch = run.workspace.scratch().join("apt").join(POCKET);
-    // The package is the same for all.
+    // The package is architecture-independent.
     let apt = Apt::new(scratch.clone(), Architecture::Amd64, &sources)?;
     run.exec(log, &apt.update()).context("cannot reach the package mirror")?;
     let known = run.attempt_machine(log, &apt.show(PACKAGE))?.success()?;
@@ -114,7 +113,7 @@ fn empty(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))
 }
 
-/// The lines of `sources` for the suite itself, turned to its backports.
+/// Source lines for backports, derived from the suite's lines in `sources`.
 fn backports(sources: &str) -> String {
     let suite = format!(" {SUITE} main");
     sources
@@ -123,7 +122,8 @@ fn backports(sources: &str) -> String {
         .collect()
 }
 
-/// Version and SHA-256 of the package for the compiler `version`, from what `apt-cache show` printed.
+/// Version and SHA-256 of the package for the compiler `version`, from the output of `apt-cache
+/// show`.
 fn choose(shown: &str, version: &str) -> Option<(String, String)> {
     let stanzas = shown.split("\n\n").map(|stanza| {
         let fields = stanza.lines().filter_map(|line| line.split_once(": "));
@@ -137,7 +137,7 @@ fn choose(shown: &str, version: &str) -> Option<(String, String)> {
         .map(|(found, sha256)| (found.to_owned(), sha256.to_owned()))
 }
 
-/// The source as an input of the build.
+/// The source as a build input.
 pub(super) fn input(run: &Run, toolchain: &Toolchain) -> Result<Material> {
     let origin = own(run, toolchain).join(ORIGIN);
     if folder(run, toolchain) != own(run, toolchain).join("library") {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Bases: made once of the packages in a lock, or pulled once from a registry, then kept.
+//! Base images: built from a lock's packages or pulled from a registry, then cached.
 
 use std::ffi::OsString;
 use std::fs;
@@ -22,15 +22,16 @@ use release::Architecture;
 use super::packages;
 use crate::package::copy;
 
-/// A base that is there.
+/// An available base.
 pub(super) struct Base {
-    /// Its layout, with one image.
+    /// OCI layout with one image.
     pub(super) layout: Layout,
-    /// The digest of that image's manifest.
+    /// Digest of the image's manifest.
     pub(super) digest: String,
 }
 
-/// The base `declared` for `architecture`: from the cache, else pulled, or made of the packages in `lock`.
+/// The base `declared` for `architecture`: cached, else pulled or built from the packages in
+/// `lock`.
 pub(super) fn made(
     run: &Run,
     log: &StepLog,
@@ -64,8 +65,8 @@ pub(super) fn made(
     Ok(Base { layout, digest })
 }
 
-/// The base `image` for `architecture`. Its digest is that of the declaration, which an index has for all
-/// architectures together.
+/// The base `image` for `architecture`. `digest` is the one pinned in release.toml; for a
+/// multi-arch base it is the index's.
 fn pulled(run: &Run, log: &StepLog, image: &Pinned, architecture: Architecture) -> Result<Base> {
     let bases = run.workspace.scratch().join("base");
     let key = format!("{}@{} {}", image.name, image.digest, architecture.oci());
@@ -83,8 +84,8 @@ fn pulled(run: &Run, log: &StepLog, image: &Pinned, architecture: Architecture) 
     Ok(Base { layout: Layout::open(folder)?, digest: image.digest.clone() })
 }
 
-/// The command that pulls `image` for `architecture` to a layout in the new folder `to`; it compares every
-/// digest on the way.
+/// The command that pulls `image` for `architecture` to a layout in the new folder `to`. skopeo
+/// verifies all digests.
 pub(super) fn pull(run: &Run, image: &Pinned, architecture: Architecture, to: &Path) -> Command {
     let command = run.command("skopeo").args([
         "--override-os",

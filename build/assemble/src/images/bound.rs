@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `cargo xtask maintenance --bind-tools`: the maintenance OS with the tool images in it, as one OCI layout
-//! that its podman reads, so that it works without a registry of them.
+//! `cargo xtask maintenance --bind-tools`: the maintenance OS with tool images in an OCI layout
+//! that its podman reads, for use without a registry.
 
 use std::path::{Path, PathBuf};
 
@@ -19,14 +19,14 @@ use super::builder::Builder;
 use super::cached::{self, ContextFile};
 use super::work::Prepared;
 
-/// What builds it, in the folder of the image.
+/// Containerfile, in the image's folder.
 const CONTAINERFILE: &str = "Containerfile.bound";
-/// The label that it sets, to `bound`.
+/// Label with the value `bound`.
 const LABEL: &str = "example.provisioner.tools";
-/// Where the tool images are in the build context.
+/// Folder of the tool images in the build context.
 const IMAGES: &str = "images";
 
-/// The image `on` of `prepared` with the tool images of the release in it.
+/// The image `on` of `prepared` with the release's tool images added.
 pub(super) fn image(
     run: &Run,
     log: &StepLog,
@@ -51,7 +51,7 @@ pub(super) fn image(
     cached::image(run, log, builder, &job, (on, &digest), &files, &folder.join("bound"))
 }
 
-/// Whether an image of the release has the tool images in it, by the configurations of its parts.
+/// Whether an image of the release contains the tool images, by its labels.
 pub fn is_bound(run: &Run, image: &release::Image) -> Result<bool> {
     let layout = Layout::open(run.dist().join(&image.layout))?;
     for part in platforms::of(&layout)? {
@@ -66,13 +66,13 @@ pub fn is_bound(run: &Run, image: &release::Image) -> Result<bool> {
     Ok(false)
 }
 
-/// Its path, relative to the root.
+/// Path of the Containerfile, relative to the root.
 fn containerfile(prepared: &Prepared<'_>) -> PathBuf {
     prepared.image().context.join(CONTAINERFILE)
 }
 
-/// Writes the tool images of the release for `architecture` to one layout in the folder `to`, each under
-/// the last part of its name.
+/// Writes the release's tool images for `architecture` to one layout in the folder `to`, tagged
+/// with the last part of their names.
 fn tools_of(run: &Run, architecture: Architecture, to: &Path) -> Result<()> {
     let manifest = run.manifest()?;
     remove(to)?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The programs that carry out a Containerfile, each in a store of its own.
+//! Builders of Containerfiles, each with a separate store.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::symlink;
@@ -13,36 +13,34 @@ use release::Architecture;
 
 pub(super) use engine::workspace::ImageEngine as Builder;
 
-/// One image to be built.
+/// An image build.
 #[derive(Debug)]
 pub(super) struct Job {
-    /// Where everything happens.
+    /// Working directory.
     pub(super) folder: PathBuf,
-    /// The layout of the base.
+    /// Layout of the base.
     pub(super) base: PathBuf,
-    /// What the image is for.
     pub(super) architecture: Architecture,
-    /// Arguments of the Containerfile.
+    /// Build arguments.
     pub(super) arguments: BTreeMap<&'static str, String>,
-    /// Labels of the image, beside those of the base and of the Containerfile.
+    /// Labels, in addition to those of the base and the Containerfile.
     pub(super) labels: BTreeMap<&'static str, String>,
-    /// The time of every file, in seconds.
+    /// Timestamp of all files, in seconds.
     pub(super) epoch: u64,
 }
 
-/// A link in [`Job::folder`] to the layout of the base. The builder makes an image name of what follows
-/// `oci:`, and such a name has no upper-case letters, which a path may have.
+/// Link in [`Job::folder`] to the layout of the base. The builder derives an image name from the
+/// path after `oci:`, and image names must not contain upper-case letters.
 const BASE: &str = "base";
 
-/// What the image is called in the builder's store, and nowhere else.
+/// Temporary image name in the builder's store.
 const NAME: &str = "localhost/image";
 
-/// The folder in [`Job::folder`] that the image is saved in.
+/// Folder in [`Job::folder`] for the saved image.
 const SAVED: &str = "saved";
 
-/// What each program is called with.
+/// Command lines of the builders.
 pub(super) trait Build: Copy {
-    /// Its executable.
     fn program(self) -> &'static str;
 
     /// The commands that build the image and save it as a layout in [`Job::saved`].
@@ -59,18 +57,18 @@ impl Build for Builder {
 
     fn commands(self, job: &Job) -> [Command; 2] {
         let start = || {
-            // The second path is relative, because podman takes no more than 50 characters of it.
+            // Relative, because podman limits this path to 50 characters.
             Command::new(self.program(), &job.folder)
                 .arg("--root")
                 .arg(job.store().join("root"))
                 .args(["--runroot", "store/run"])
         };
-        // No container is started: the commands of the Containerfile run in a changed root, so that
-        // the build works where cgroups and networks of containers can't be set up. Such a root has the
-        // host's network, and the Containerfile has no use for any.
+        // Runs the Containerfile's commands in a chroot instead of a container, so that the build
+        // works where cgroups and container networks cannot be set up. A chroot has the host's
+        // network; the Containerfile uses none.
         let build = start()
             .args(["build", "--isolation", "chroot", "--network", "host"])
-            // podman 5 asks for a million open files otherwise, which only CAP_SYS_RESOURCE may raise.
+            // podman 5 defaults to a million open files, which requires CAP_SYS_RESOURCE.
             .args(["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=4096:4096"])
             .args(["--layers=false", "--no-cache", "--format", "oci"])
             .args(["--os", "linux", "--arch", job.architecture.oci()])
@@ -98,26 +96,26 @@ impl Build for Builder {
 }
 
 impl Job {
-    /// Creates the link that the commands name the base by.
+    /// Creates the link to the base.
     ///
     /// # Errors
-    /// When the folder has one already, or cannot be written.
+    /// When the link exists, or the folder cannot be written.
     pub(super) fn link_base(&self) -> Result<()> {
         let link = self.folder.join(BASE);
         symlink(&self.base, &link).with_context(|| format!("cannot create {}", link.display()))
     }
 
-    /// The build context.
+    /// Folder of the build context.
     pub(super) fn context(&self) -> PathBuf {
         self.folder.join("context")
     }
 
-    /// The builder's own store.
+    /// Folder of the builder's store.
     pub(super) fn store(&self) -> PathBuf {
         self.folder.join("store")
     }
 
-    /// The layout that the builder saves.
+    /// Folder of the saved layout.
     pub(super) fn saved(&self) -> PathBuf {
         self.folder.join(SAVED)
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! One call of a builder, whose image is kept until something that decides it changes.
+//! A builder run whose image is cached until one of its inputs changes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,27 +22,27 @@ use walkdir::WalkDir;
 use super::builder::{Build as _, Builder, Job};
 use crate::package::copy;
 
-/// A change of how images are made from the same inputs: part of the key.
+/// Part of the key; changes when images are built differently from the same inputs.
 const RECIPE: &str = "6";
 
 /// A file of the build context.
 pub(super) struct ContextFile {
-    /// Where it is.
+    /// Source path.
     pub(super) from: PathBuf,
-    /// Its path in the context.
+    /// Path in the context.
     pub(super) to: PathBuf,
-    /// Its mode there.
+    /// Mode in the context.
     pub(super) mode: u32,
 }
 
 impl ContextFile {
-    /// `from` as `to`, with `mode`.
+    /// A context file `to`, copied from `from`, with `mode`.
     pub(super) fn new(from: impl Into<PathBuf>, to: impl Into<PathBuf>, mode: u32) -> Self {
         Self { from: from.into(), to: to.into(), mode }
     }
 }
 
-/// The image of `job` in the layout `to`, made unless it is there: from `files`, on the image of `base`,
+/// The image of `job` in the layout `to`, cached or built from `files` on the image of `base`,
 /// whose manifest has the digest `base_digest`.
 pub(super) fn image(
     run: &Run,
@@ -75,15 +75,15 @@ pub(super) fn image(
     let saved = Layout::open(job.saved())?;
     normalise::image(&saved, base, to, &rfc3339(job.epoch)?)?;
     check_labels(&normalise::config(&Layout::open(to)?)?, &job.labels)?;
-    // The builder's store is as large as the image, and of no more use.
+    // The builder's store is as large as the image and no longer needed.
     remove_store(&job.store())?;
     remove(&job.folder)?;
     atomic::write(&key_file, key.as_bytes())?;
     Layout::open(to).with_context(|| format!("cannot read {}", to.display()))
 }
 
-/// Compares the labels of the built image with those it was to get: a builder may drop `--label`, and a
-/// Containerfile may set one itself.
+/// Compares the labels of the built image with the requested ones: a builder may ignore `--label`,
+/// and a Containerfile may override a label.
 fn check_labels(config: &ImageConfiguration, labels: &BTreeMap<&str, String>) -> Result<()> {
     let built = config.config().as_ref().and_then(|config| config.labels().as_ref());
     for (label, expected) in labels {
@@ -93,7 +93,7 @@ fn check_labels(config: &ImageConfiguration, labels: &BTreeMap<&str, String>) ->
     Ok(())
 }
 
-/// Gives all folders below `context` the mode 0755: `COPY` takes along what our umask made of them.
+/// Sets mode 0755 on all folders below `context`: `COPY` copies modes, which depend on our umask.
 fn open_folders(context: &Path) -> Result<()> {
     for entry in WalkDir::new(context) {
         let entry = entry.with_context(|| format!("cannot list {}", context.display()))?;
@@ -105,7 +105,7 @@ fn open_folders(context: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Everything that decides the image, as one digest.
+/// Digest of all inputs of the image.
 fn key(
     run: &Run,
     builder: Builder,

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! From the images of single architectures to the layout in the release folder, and how large it is.
+//! Merges images of single architectures into a layout in the release folder, and checks their
+//! size.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,12 +18,12 @@ use oci::Layout;
 use oci::spec::Descriptor;
 use release::layout;
 
-/// Where the layout of an image lies in the release folder.
+/// Path of an image's layout in the release folder.
 pub(super) fn folder(image: &Image) -> String {
     format!("{}/{}", layout::IMAGES, image.name)
 }
 
-/// Puts the image whose `parts` are for one architecture each into the release folder.
+/// Merges `parts`, one per architecture, into the release folder.
 pub(super) fn image(run: &Run, declared: &Image, parts: &[Layout]) -> Result<release::Image> {
     let path = folder(declared);
     let target = run.dist().join(&path);
@@ -42,8 +43,8 @@ pub(super) fn image(run: &Run, declared: &Image, parts: &[Layout]) -> Result<rel
     })
 }
 
-/// The tags that publishing sets: the version, and the commit where the image is made of that alone.
-/// Tags that move (`latest`, `X.Y`) are for promotion.
+/// Tags for publishing: the version, and for a clean work tree the commit. Moving tags (`latest`,
+/// `X.Y`) are set by promotion.
 fn tags(run: &Run) -> Vec<String> {
     let mut tags = vec![format!("v{}", run.version().text())];
     if !run.workspace.dirty() {
@@ -52,7 +53,7 @@ fn tags(run: &Run) -> Vec<String> {
     tags
 }
 
-/// Writes the size of each part to the log, and finds those that are over the limit.
+/// Logs the size of each part, and returns findings for those over the limit.
 pub(super) fn oversized(log: &StepLog, image: &Image, parts: &[Layout]) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for part in parts {
@@ -73,7 +74,7 @@ pub(super) fn oversized(log: &StepLog, image: &Image, parts: &[Layout]) -> Resul
     Ok(findings)
 }
 
-/// How many images there are, what they take together, and which is the largest.
+/// Number and total size of images, and the largest one.
 pub(super) fn summary(run: &Run, images: &[release::Image]) -> Result<String> {
     let mut all = BTreeMap::new();
     let mut largest: Option<(u64, &str)> = None;
@@ -91,7 +92,7 @@ pub(super) fn summary(run: &Run, images: &[release::Image]) -> Result<String> {
     ))
 }
 
-/// The blobs of a layout by digest, with their sizes.
+/// Blobs of a layout by digest, with sizes.
 fn blobs(layout: &Layout) -> Result<BTreeMap<String, u64>> {
     let size = |it: &Descriptor| (it.digest().to_string(), it.size());
     Ok(layout.walk()?.blobs.iter().map(size).collect())

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Package files: fetched from the host's own mirror, checked against the lock, and kept.
+//! Package files: downloaded from the host's mirror, checked against the lock, and cached.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,13 +15,13 @@ use foundation::checksum;
 use foundation::tree::remove;
 use release::Architecture;
 
-/// What a person does when a mirror no longer has what the lock names.
+/// Fix for a mirror that no longer has a locked version.
 const FIX: &str = "`cargo xtask images --update-lock` locks what the mirror has now";
 
-/// The files of `locked`, in that order, from the cache or from the mirror.
+/// The files of `locked`, in that order, from the cache or the mirror.
 ///
 /// # Errors
-/// When the mirror can't be reached, no longer has a version, or has another file under its name.
+/// When the mirror cannot be reached, no longer has a version, or its file has another digest.
 pub(crate) fn fetched(
     run: &Run,
     log: &StepLog,
@@ -38,7 +38,7 @@ pub(crate) fn fetched(
     Ok(locked.iter().map(|package| cache.join(file_name(package))).collect())
 }
 
-/// The packages that are not in the cache, each once however many images want it.
+/// Packages that are not cached, deduplicated.
 fn absent<'a>(locked: &[&'a Locked], cache: &Path) -> Vec<&'a Locked> {
     let is_there = |package: &Locked| cache.join(file_name(package)).is_file();
     let mut absent: Vec<_> = locked.iter().filter(|it| !is_there(it)).copied().collect();
@@ -47,13 +47,12 @@ fn absent<'a>(locked: &[&'a Locked], cache: &Path) -> Vec<&'a Locked> {
     absent
 }
 
-/// The name of a package file in the cache and in the image's build: with the digest, so that a name
-/// says which content it is.
+/// File name in cache and build context: contains the digest, so that it identifies the content.
 fn file_name(package: &Locked) -> String {
     format!("{}_{}.deb", package.name, package.sha256)
 }
 
-/// apt for `suite` with the host's mirrors, its index up to date.
+/// apt for `suite` with the host's mirrors and an updated index.
 pub(super) fn apt(
     run: &Run,
     log: &StepLog,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `cargo xtask images --push`: what was just built into a registry, unsigned, for whoever tries it. A
-//! release goes there signed, by `cargo xtask publish`.
+//! `cargo xtask images --push`: pushes images to a registry unsigned, for testing. `cargo xtask
+//! publish` pushes signed releases.
 
 use anyhow::{Context as _, Result};
 use engine::Run;
@@ -12,7 +12,7 @@ use programs::notary;
 
 use super::ImagesArguments;
 
-/// The commands that push the images `chosen`; none where nobody asked for it.
+/// The commands that push the images `chosen`; empty without `--push`.
 ///
 /// # Errors
 /// When no registry is named.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Locks the packages of the tool images anew, as the mirror has them now.
+//! Updates the lock of image packages to the mirror's current versions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -52,7 +52,7 @@ impl Step for UpdateLock {
     }
 }
 
-/// The lock of `base` for every architecture: an image of either is made of the same state of the mirror.
+/// The new lock of `base`. All architectures are resolved from the same state of the mirror.
 fn resolve(run: &Run, log: &StepLog, base: &ImageBase) -> Result<Lock> {
     let mut epoch = 0;
     let mut packages = Vec::new();
@@ -65,7 +65,7 @@ fn resolve(run: &Run, log: &StepLog, base: &ImageBase) -> Result<Lock> {
     Ok(Lock { suite: base.suite.clone(), epoch, packages, licenses })
 }
 
-/// The licences of `packages` by their labels, as their copyright files have them.
+/// Licences of `packages` by label, from their copyright files.
 fn licenses(
     run: &Run,
     log: &StepLog,
@@ -134,7 +134,7 @@ fn resolve_for(
         .iter()
         .filter(|iso| product.image(&iso.image).is_ok_and(|it| it.base == base.name))
     {
-        // Boot loaders are unpacked and not installed, so that what they need is not needed.
+        // Boot loaders are unpacked, not installed, so their dependencies are not needed.
         let wanted = names(&iso.packages, architecture);
         let candidates = resolve(&essential.union(&wanted).cloned().collect())?;
         let picked = candidates.into_iter().filter(|it| wanted.contains(it.name())).collect();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! One image for one architecture, in two parts: what it is built on, which changes with the lock alone,
-//! and the program and the labels on top, which change with every commit.
+//! Builds one image for one architecture in two stages: base and packages, which change only with
+//! the lock, then binary and labels, which change with every commit.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -29,10 +29,10 @@ use super::cached::{self, ContextFile};
 use super::packages;
 use crate::build::output;
 
-/// Where images are put together, relative to the root.
+/// Working directory of images, relative to the root.
 const FOLDER: &str = "target/xtask/images";
 
-/// One image to be made.
+/// An image build for one architecture.
 pub(super) struct Work<'a> {
     pub(super) image: &'a Image,
     pub(super) base: &'a ImageBase,
@@ -40,14 +40,14 @@ pub(super) struct Work<'a> {
     lock: Lock,
 }
 
-/// An image with everything that it is made of at hand.
+/// An image build with its base available.
 pub(super) struct Prepared<'a> {
     work: &'a Work<'a>,
     base: Base,
     packages: Vec<PathBuf>,
 }
 
-/// Fetches the packages of all `works` that are not in the cache, in one go for each architecture.
+/// Downloads all packages of `works` that are not cached, in one call per architecture.
 pub(super) fn fetch_packages(run: &Run, log: &StepLog, works: &[Work<'_>]) -> Result<()> {
     let mut wanted: BTreeMap<(&str, Architecture), BTreeSet<&Locked>> = BTreeMap::new();
     for work in works {
@@ -65,14 +65,14 @@ pub(super) fn fetch_packages(run: &Run, log: &StepLog, works: &[Work<'_>]) -> Re
 }
 
 impl<'a> Work<'a> {
-    /// What it takes to make `image` for `architecture`.
+    /// Collects what is needed to build `image` for `architecture`.
     pub(super) fn new(run: &'a Run, image: &'a Image, architecture: Architecture) -> Result<Self> {
         let base = run.workspace.product().base(&image.base)?;
         let lock = Lock::read(&run.workspace.root().join(&base.lock))?;
         Ok(Self { image, base, architecture, lock })
     }
 
-    /// Adds to `plan` what [`Prepared::make`] does.
+    /// Adds the actions of [`Prepared::make`] to `plan`.
     pub(super) fn plan(&self, run: &Run, builder: Builder, plan: Plan) -> Result<Plan> {
         let binary = output(run, &self.image.binary, self.architecture)?.path_in_plan();
         let plan = plan.reads(Input::Source(self.image.context.clone())).reads(Input::Path(binary));
@@ -81,7 +81,7 @@ impl<'a> Work<'a> {
         Ok(image.into_iter().fold(plan, Plan::command))
     }
 
-    /// Adds to `plan` what [`Work::prepare`] and [`Prepared::packages`] do.
+    /// Adds the actions of [`Work::prepare`] and [`Prepared::packages`] to `plan`.
     pub(super) fn plan_base(&self, run: &Run, builder: Builder, plan: Plan) -> Plan {
         let lock = &self.base.lock;
         let plan = plan.reads(Input::Path(lock.clone()));
@@ -96,12 +96,12 @@ impl<'a> Work<'a> {
             .containerfile
             .iter()
             .fold(plan, |plan, file| plan.reads(Input::Path(file.clone())));
-        // What names the base is known when it is made.
+        // The base's layout path contains a digest that is only known after the build.
         let packages = builder.commands(&self.packages_job(run, Path::new("BASE")));
         packages.into_iter().fold(plan, Plan::command)
     }
 
-    /// Makes the base, unless it is there, and names what the image is made of.
+    /// Provides the base.
     pub(super) fn prepare(&'a self, run: &Run, log: &StepLog) -> Result<Prepared<'a>> {
         let base = base::made(run, log, self.base, &self.lock, self.architecture)?;
         let extra = self.extra()?;
@@ -109,12 +109,12 @@ impl<'a> Work<'a> {
         Ok(Prepared { work: self, base, packages })
     }
 
-    /// The program in it, as it was built.
+    /// The verified binary for the image.
     pub(super) fn binary(&self, run: &Run) -> Result<PathBuf> {
         output(run, &self.image.binary, self.architecture)?.verified(run)
     }
 
-    /// The packages that it takes beside those of the base.
+    /// Packages in addition to those of the base.
     fn extra(&self) -> Result<Vec<&Locked>> {
         if self.image.packages_for(self.architecture).next().is_none() {
             return Ok(Vec::new());
@@ -122,19 +122,19 @@ impl<'a> Work<'a> {
         self.lock.set(self.architecture, &self.image.name)
     }
 
-    /// Where it is put together, absolute; known before, so that a plan can show it.
+    /// Absolute working directory; deterministic, so that a plan can show it.
     fn folder(&self, run: &Run) -> PathBuf {
         let name = format!("{}_{}", self.image.name.replace('/', "_"), self.architecture.oci());
         run.workspace.root().join(FOLDER).join(name)
     }
 
-    /// Where the base with the packages is kept.
+    /// Layout of the base with packages.
     fn packages_layout(&self, run: &Run) -> PathBuf {
         self.folder(run).join("packages")
     }
 
-    /// What the builder is told for the packages on the base in the layout `base`. No commit is in it: its
-    /// time is that of the lock.
+    /// Builder job for the packages, on the base in the layout `base`. Its timestamp is the lock's,
+    /// so that it is independent of the commit.
     fn packages_job(&self, run: &Run, base: &Path) -> Job {
         Job {
             folder: self.folder(run).join("build"),
@@ -146,12 +146,12 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// What the builder is told for the image on the layout `on`, whose base has the digest `digest`.
+    /// Builder job for the image on the layout `on`, whose base has the digest `digest`.
     fn job(&self, run: &Run, on: &Path, digest: &str) -> Result<Job> {
         let product = &run.workspace.product().product;
         let created = rfc3339(run.workspace.epoch())?;
         let (commit, version) = (run.workspace.commit(), run.version().text());
-        // Containerfiles that write their image's identity into a file take these.
+        // For Containerfiles that write their image's identity to a file.
         let arguments = [
             ("BASE_DIGEST", digest.to_owned()),
             ("CREATED", created.clone()),
@@ -182,22 +182,22 @@ impl<'a> Work<'a> {
 }
 
 impl Prepared<'_> {
-    /// What it is to be.
+    /// The declared image.
     pub(super) fn image(&self) -> &Image {
         self.work.image
     }
 
-    /// What it is for.
+    /// The architecture.
     pub(super) fn architecture(&self) -> Architecture {
         self.work.architecture
     }
 
-    /// Where it is put together.
+    /// The working directory.
     pub(super) fn folder(&self, run: &Run) -> PathBuf {
         self.work.folder(run)
     }
 
-    /// What the builder is told for another image on the finished one, in the layout `on`.
+    /// Builder job for another image on top of the finished one in the layout `on`.
     pub(super) fn job_on(&self, run: &Run, on: &Layout) -> Job {
         Job {
             folder: self.folder(run).join("build"),
@@ -209,12 +209,12 @@ impl Prepared<'_> {
         }
     }
 
-    /// Makes the image, or takes the one that was made of the same inputs.
+    /// Builds the image, unless it is cached.
     pub(super) fn make(&self, run: &Run, log: &StepLog, builder: Builder) -> Result<Layout> {
         let work = self.work;
         let on = self.packages(run, log, builder)?;
         let on_digest = platforms::root(&on)?.digest().to_string();
-        // The image's folder, and its program.
+        // The image's folder and its binary.
         let root = run.workspace.root();
         let mut files = vec![ContextFile::new(work.binary(run)?, &work.image.binary, 0o755)];
         for path in run.workspace.paths()?.iter() {
@@ -229,7 +229,7 @@ impl Prepared<'_> {
         cached::image(run, log, builder, &job, (&on, &on_digest), &files, &to)
     }
 
-    /// The base with the packages of the image.
+    /// The base with the image's packages.
     pub(super) fn packages(&self, run: &Run, log: &StepLog, builder: Builder) -> Result<Layout> {
         let work = self.work;
         if self.packages.is_empty() {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The engines that make the live ISO.
+//! Engines that build the live ISO.
 
 use std::path::PathBuf;
 
@@ -12,27 +12,27 @@ use super::{Work, image_builder, native};
 
 pub(super) use engine::workspace::IsoEngine as Engine;
 
-/// What each engine does.
+/// An engine for the live ISO.
 pub(super) trait MakeIso: Copy {
-    /// The programs that it calls.
+    /// Required programs.
     fn tools(self) -> &'static [&'static str];
 
-    /// The folder, below the scratch folder, that ISOs are put together in.
+    /// Working directory, below the scratch folder.
     fn folder(self) -> &'static str;
 
-    /// Adds to `plan` what it does for `work`.
+    /// Adds its actions for `work` to `plan`.
     fn plan(self, run: &Run, work: &Work<'_>, plan: Plan) -> Plan;
 
-    /// Makes the ISO, or takes it from the cache if nothing has changed.
+    /// Builds the ISO, unless it is cached.
     ///
     /// # Errors
-    /// When there is no image of it, the image lacks what the engine wants, or a program fails.
+    /// When the image is missing or lacks something that the engine requires, or a program fails.
     fn make(self, run: &Run, log: &StepLog, work: &Work<'_>) -> Result<PathBuf>;
 
-    /// What stands in the manifest.
+    /// Name and version for the manifest.
     ///
     /// # Errors
-    /// When the program does not tell its version.
+    /// When the program does not report its version.
     fn record(self, run: &Run) -> Result<release::Engine>;
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The live ISO by image-builder of the osbuild project, of which bootc-image-builder has become a part. It wants
-//! to be root, and takes the image from the store of containers of this machine.
+//! Live ISO by osbuild's image-builder (which includes bootc-image-builder). It requires root, and
+//! reads the image from the host's container storage.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -24,22 +24,21 @@ use walkdir::WalkDir;
 
 use super::Work;
 
-/// The program.
 pub(super) const PROGRAM: &str = "image-builder";
 
-/// The programs that it takes.
+/// Required programs.
 pub(super) const TOOLS: [&str; 3] = [PROGRAM, "podman", "skopeo"];
 
-/// Adds to `plan` what [`make`] does.
+/// Adds the actions of [`make`] to `plan`.
 pub(super) fn plan(run: &Run, work: &Work<'_>, plan: Plan) -> Plan {
     let plan = plan.native(format!("see what {} lacks for image-builder", work.declared.image));
     commands(run, work).into_iter().fold(plan, Plan::command)
 }
 
-/// The ISO, from the cache if nothing has changed.
+/// Builds the ISO, unless it is cached.
 ///
 /// # Errors
-/// When there is no image of it, the image lacks what image-builder wants, or a program fails.
+/// When the image is missing or lacks something that image-builder requires, or a program fails.
 pub(super) fn make(run: &Run, log: &StepLog, work: &Work<'_>) -> Result<PathBuf> {
     let image = work.image(run)?;
     let iso = work.folder.join("live.iso");
@@ -71,7 +70,7 @@ pub(super) fn make(run: &Run, log: &StepLog, work: &Work<'_>) -> Result<PathBuf>
         .with_context(|| format!("cannot make {}", work.folder.display()))?;
     platforms::take_out(&layout, &platform, &part(work))?;
     let done = commands(run, work).iter().try_for_each(|command| run.exec(log, command));
-    // What lies in the machine's store is of no more use, whatever came of it.
+    // The copy in the host's storage is no longer needed, even after a failure.
     let removed =
         run.exec(log, &run.command("podman").args(["image", "rm", &reference(run, work)]));
     done.and(removed)?;
@@ -81,7 +80,7 @@ pub(super) fn make(run: &Run, log: &StepLog, work: &Work<'_>) -> Result<PathBuf>
     Ok(iso)
 }
 
-/// The commands between the image and the ISO.
+/// The commands from image to ISO.
 fn commands(run: &Run, work: &Work<'_>) -> Vec<Command> {
     let mut layout = OsString::from("oci:");
     layout.push(part(work));
@@ -95,9 +94,9 @@ fn commands(run: &Run, work: &Work<'_>) -> Vec<Command> {
         run.command("skopeo").arg("copy").arg(layout).arg(store),
         run.command(PROGRAM)
             .args(["build", LIVE_TYPE, "--bootc-ref", &reference, "--arch", architecture])
-            // It asks for one although no disk is made (osbuild/image-builder, issue 2474).
+            // Required although no disk image is built (osbuild/image-builder, issue 2474).
             .args(["--bootc-default-fs", "ext4"])
-            // Otherwise it draws the identifiers of the ISO by lot.
+            // Without a seed, the ISO's identifiers are random.
             .args(["--seed", &work.epoch.to_string(), "--progress", "verbose", "--cache"])
             .arg(work.folder.join("cache"))
             .arg("--output-dir")
@@ -105,18 +104,18 @@ fn commands(run: &Run, work: &Work<'_>) -> Vec<Command> {
     ]
 }
 
-/// What the image is called in the machine's store while the ISO is made.
+/// Temporary image name in the host's container storage.
 fn reference(run: &Run, work: &Work<'_>) -> String {
     let (name, tag) = (&work.declared.image, run.version().text().replace('+', "_"));
     format!("localhost/{name}:{tag}-{}", work.architecture.oci())
 }
 
-/// Where the part of the image that is of one processor lies.
+/// Layout with the image of one architecture.
 fn part(work: &Work<'_>) -> PathBuf {
     work.folder.join("image")
 }
 
-/// The one ISO in `folder`: the name depends on the version of image-builder.
+/// The only ISO in `folder`: its name depends on image-builder's version.
 fn only_iso(folder: &Path) -> Result<PathBuf> {
     let mut isos = Vec::new();
     for entry in WalkDir::new(folder).sort_by_file_name() {

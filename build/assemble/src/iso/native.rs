@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Our own way to the live ISO: the maintenance OS's image as a compressed root with a tree of its hashes, a
-//! kernel, an initial RAM disk and boot loaders.
+//! Live ISO by our own code: the maintenance OS's image as squashfs root with dm-verity hash tree,
+//! kernel, initial RAM disk and boot loaders.
 
 use std::fs::{self, File};
 use std::io::BufWriter;
@@ -21,23 +21,23 @@ use oci::{Digest, Layout};
 use super::Work;
 use crate::images::packages;
 
-/// A change of how ISOs are made from the same inputs: part of the cache's key.
+/// Part of the key; changes when ISOs are built differently from the same inputs.
 const RECIPE: &str = "1";
 
-/// The programs that make its parts.
+/// Required programs.
 pub(super) const TOOLS: [&str; 6] =
     ["dpkg-deb", "mcopy", "mkfs.vfat", "mmd", "mksquashfs", "veritysetup"];
 
-/// Adds to `plan` what [`make`] does.
+/// Adds the actions of [`make`] to `plan`.
 pub(super) fn plan(work: &Work<'_>, plan: Plan) -> Plan {
     let plan = plan.native(format!("unpack the image {} to a tar file", work.declared.image));
     commands(work).into_iter().fold(plan, Plan::command)
 }
 
-/// The ISO, from the cache if nothing has changed.
+/// Builds the ISO, unless it is cached.
 ///
 /// # Errors
-/// When there is no image of it, a package of its boot loaders can't be had, or a program fails.
+/// When the image is missing, a boot loader's package is not available, or a program fails.
 pub(super) fn make(run: &Run, log: &StepLog, work: &Work<'_>) -> Result<PathBuf> {
     let image = work.image(run)?;
     let lock = Lock::read(&run.workspace.root().join(&work.base.lock))?;
@@ -82,7 +82,7 @@ pub(super) fn make(run: &Run, log: &StepLog, work: &Work<'_>) -> Result<PathBuf>
         epoch: work.epoch,
     })?;
     image.write_to_file(&iso)?;
-    // As large as the ISO, or larger, and of no more use.
+    // At least as large as the ISO and no longer needed.
     for name in ["root.tar", "root.squashfs"] {
         remove(&work.folder.join(name))?;
     }
@@ -90,7 +90,7 @@ pub(super) fn make(run: &Run, log: &StepLog, work: &Work<'_>) -> Result<PathBuf>
     Ok(iso)
 }
 
-/// The commands between the root as a tar file and the ISO.
+/// The commands from the root's tar file to the ISO.
 fn commands(work: &Work<'_>) -> Vec<Command> {
     let folder = &work.folder;
     let root = folder.join("root.squashfs");
@@ -103,11 +103,11 @@ fn commands(work: &Work<'_>) -> Vec<Command> {
     commands
 }
 
-/// Writes the image's root to `root.tar`, and kernel and initial RAM disk to files of their own.
+/// Writes the image's root to `root.tar`, and kernel and initial RAM disk to separate files.
 fn unpack(work: &Work<'_>, layout: &Layout) -> Result<(PathBuf, PathBuf)> {
     let tar = work.folder.join("root.tar");
     let file = File::create(&tar).with_context(|| format!("cannot write {}", tar.display()))?;
-    // Where bootc looks for them: usr/lib/modules/VERSION/.
+    // bootc's location: usr/lib/modules/VERSION/.
     let wanted = |path: &str| {
         let rest = path.strip_prefix("usr/lib/modules/").and_then(|rest| rest.split_once('/'));
         rest.is_some_and(|(_, name)| matches!(name, "vmlinuz" | "initramfs.img"))
@@ -126,7 +126,7 @@ fn unpack(work: &Work<'_>, layout: &Layout) -> Result<(PathBuf, PathBuf)> {
     Ok((take("vmlinuz")?, take("initramfs.img")?))
 }
 
-/// Everything that decides the ISO, as one digest.
+/// Digest of all inputs of the ISO.
 fn key(work: &Work<'_>, run: &Run, image: &str, boot: &[PathBuf]) -> Result<String> {
     let mut facts = vec![
         RECIPE.to_owned(),

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What goes into a package beside the executable and the files that `release.toml` names: manual
-//! pages and completions as the program itself writes them, and the notices of others' work.
+//! Generated files in a package: manual pages and completions, written by the program itself, and
+//! third-party notices.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,12 +20,12 @@ use walkdir::WalkDir;
 use crate::build::Output;
 use crate::package::notices::{self, Notice};
 
-/// Where what is generated lies, relative to the root: `ARCHITECTURE/NAME/`.
+/// Folder of generated files, relative to the root: `ARCHITECTURE/NAME/`.
 const FOLDER: &str = "target/xtask/package";
-/// The name of the notices in every package.
+/// File name of the notices in every package.
 pub(super) const NOTICES: &str = "THIRD-PARTY-NOTICES";
 
-/// Whether anything goes into its packages beside it.
+/// Whether a release format of the binary contains more than the executable.
 pub(super) fn belong(binary: &Binary) -> bool {
     binary.deliver.iter().any(|form| *form != Deliver::Raw)
 }
@@ -35,17 +35,17 @@ fn folder(run: &Run, output: &Output<'_>) -> PathBuf {
     run.workspace.root().join(place).join(&output.binary.name)
 }
 
-/// The command with which the program writes its manual pages and completions, if it does.
+/// The command with which the program writes manual pages and completions, if it does.
 pub(super) fn documents(run: &Run, output: &Output<'_>) -> Option<Command> {
     let command = || output.command_of(run, &["packaging"]).arg(folder(run, output));
     output.binary.documents_itself.then(command)
 }
 
-/// Makes what is generated for `output`, and gives its files: path in an archive, and source.
-/// `metadata` is the workspace's.
+/// Generates the files for `output` and returns them: path in an archive, and source. `metadata` is
+/// the workspace's.
 ///
 /// # Errors
-/// When the program does not run, or its crates can't be listed.
+/// When the program does not run, or its crates cannot be listed.
 pub(super) fn generate(
     run: &Run,
     log: &StepLog,
@@ -72,8 +72,8 @@ pub(super) fn generate(
     Ok(files)
 }
 
-/// The notices for one executable: of the crates in it, with the licences that the gate `licenses`
-/// holds against the list.
+/// Third-party notices of an executable: its crates, with the licences that the gate `licenses`
+/// checks.
 fn third_parties(
     run: &Run,
     log: &StepLog,

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Third-party notices: whose work is in a binary, and under which terms, as their licences ask for.
+//! Third-party notices: authors and licence texts of a binary's dependencies, as their licences
+//! require.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,25 +11,25 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-/// The starts of names of files that state terms, in upper case.
+/// Prefixes of licence file names, in upper case.
 const NAMES: &[&str] = &["COPYING", "COPYRIGHT", "LICENCE", "LICENSE", "NOTICE", "UNLICENSE"];
-/// Between two texts.
+/// Separator between texts.
 const RULE: &str = "------------------------------------------------------------------------------";
 
-/// A crate of others.
+/// A third-party crate.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Notice {
-    /// Its name and version.
+    /// Name and version.
     pub(crate) name: String,
     /// SPDX expression.
     pub(crate) license: String,
-    /// Where its source is.
+    /// Repository URL.
     pub(crate) repository: Option<String>,
-    /// The terms as the crate holds them: file name and text.
+    /// Licence files in the crate: name and text.
     pub(crate) terms: Vec<(String, String)>,
 }
 
-/// Reads the terms in the folder of a crate, sorted by their names.
+/// Reads the licence files in the folder of a crate, sorted by name.
 pub(crate) fn terms(folder: &Path) -> Result<Vec<(String, String)>> {
     let place = || format!("cannot read {}", folder.display());
     let mut terms = Vec::new();
@@ -47,8 +48,8 @@ pub(crate) fn terms(folder: &Path) -> Result<Vec<(String, String)>> {
     Ok(terms)
 }
 
-/// The notices of what is in `program`: a list of the crates, then each text once, with the crates
-/// that it is of. `also` names what is linked beside crates.
+/// The notices of `program`: a list of crates, then each distinct text once with its crates. `also`
+/// names linked components that are not crates.
 pub(crate) fn text(program: &str, notices: &[Notice], also: &[String]) -> String {
     let mut out = format!("{program} contains the work of others:\n\n");
     let mut texts: BTreeMap<&str, Vec<String>> = BTreeMap::new();
@@ -66,7 +67,7 @@ pub(crate) fn text(program: &str, notices: &[Notice], also: &[String]) -> String
     for line in also {
         let _infallible = writeln!(out, "  {line}");
     }
-    // By whom they name first, not by what they begin with.
+    // Sorted by crate name, not by text.
     let mut texts: Vec<_> = texts.into_iter().map(|(text, names)| (names, text)).collect();
     texts.sort();
     for (names, text) in texts {

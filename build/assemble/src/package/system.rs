@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Packages of distributions: what goes into them and where, written by `packager`.
+//! Distribution packages: their files and paths, as input of `packager`.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -17,18 +17,18 @@ use serde_json::json;
 use super::contents::NOTICES;
 use crate::build::Output;
 
-/// A file of a package, as `packager` reads it.
+/// A file of a package, in `packager`'s format.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 struct Installed {
-    /// Where it goes, absolute.
+    /// Absolute path on the system.
     path: String,
-    /// The file with its bytes.
+    /// Source file.
     source: PathBuf,
-    /// Whether it is a program.
+    /// Whether it is executable.
     executable: bool,
-    /// Whether people change it.
+    /// Whether it is a configuration file.
     config: bool,
-    /// Whether it is compressed on the way.
+    /// Whether it is compressed.
     gzip: bool,
 }
 
@@ -44,13 +44,13 @@ impl Installed {
     }
 }
 
-/// Whether `form` is a package of a distribution.
+/// Whether `form` is a distribution package.
 pub(super) fn writes(form: Deliver) -> bool {
     matches!(form, Deliver::Deb | Deliver::Rpm)
 }
 
-/// Builds `packager` for this machine; cargo does nothing where it is built already. Not optimised,
-/// except for the compression (`profile.dev` in `Cargo.toml`).
+/// Builds `packager` for the host. The dev profile optimises compression only (`profile.dev` in
+/// `Cargo.toml`).
 pub(super) fn build(run: &Run) -> Command {
     run.command("cargo")
         .args(["build", "--quiet", "--locked", "--package", "packager", "--target-dir"])
@@ -68,15 +68,15 @@ pub(super) fn command(run: &Run, form: Deliver, path: &Path) -> Command {
         .arg(path)
 }
 
-/// The folder for what is made on the way to the package `path`.
+/// Working directory for the package `path`.
 fn work(run: &Run, path: &Path) -> PathBuf {
     run.workspace.scratch().join("packages-of-systems").join(path.file_name().unwrap_or_default())
 }
 
-/// Writes the package `path` of `output`: its `executable`, and the files that were `generated` for it.
+/// Writes the package `path` of `output`, with its `executable` and `generated` files.
 ///
 /// # Errors
-/// When a file of it can't be read, the unit starts another program, or `packager` fails.
+/// When one of its files cannot be read, the unit starts another program, or `packager` fails.
 pub(super) fn write(
     run: &Run,
     log: &StepLog,
@@ -101,7 +101,7 @@ pub(super) fn write(
     let mut files = vec![
         Installed { executable: true, ..Installed::new(format!("/usr/bin/{program}"), executable) },
         Installed::new(format!("/usr/lib/systemd/system/{unit}"), rendered),
-        // Debian Policy, 12.5; the others leave the name to the package.
+        // Debian Policy, 12.5; other distributions allow any name.
         Installed::new(
             format!("{documents}/{}", if form == Deliver::Deb { "copyright" } else { "LICENSE" }),
             root.join("LICENSE"),
@@ -114,7 +114,7 @@ pub(super) fn write(
     for (name, source) in generated {
         let path = place(name, form, &documents)
             .with_context(|| format!("a system has no place for {name}"))?;
-        // Debian Policy, 12.1; the others do the same.
+        // Debian Policy, 12.1; other distributions do the same.
         files.push(Installed {
             gzip: path.starts_with("/usr/share/man/"),
             ..Installed::new(path, source)
@@ -148,15 +148,15 @@ pub(super) fn write(
     run.exec(log, &command)
 }
 
-/// The text of a unit for a package, which has its program in `/usr/bin`: `/usr/local` is for what
-/// administrators install themselves (Filesystem Hierarchy Standard 3.0, 4.9).
+/// The unit with the program in `/usr/bin`: `/usr/local` is for local installations (Filesystem
+/// Hierarchy Standard 3.0, 4.9).
 fn as_packaged(unit: &str, program: &str) -> Result<String> {
     let local = format!("/usr/local/bin/{program}");
     ensure!(unit.contains(&local), "the unit does not start {local}");
     Ok(unit.replace(&local, &format!("/usr/bin/{program}")))
 }
 
-/// Where a system has a manual page, a completion or the notices; `name` is the path in an archive.
+/// System path of a manual page, a completion or the notices; `name` is the path in an archive.
 fn place(name: &str, form: Deliver, documents: &str) -> Option<String> {
     let Some((folder, file)) = name.rsplit_once('/') else {
         return (name == NOTICES).then(|| format!("{documents}/{name}"));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The engines that tell what is in a binary or an image. What they tell is written by the same code, so
-//! documents have the same form, pass the same checks and are the same bytes on a rebuild.
+//! Engines that determine the components of a binary or an image. Documents are written by the same
+//! code for all engines, so they have the same form, pass the same checks and are reproducible.
 
 use anyhow::{Context as _, Result};
 use engine::{Run, StepLog};
@@ -20,7 +20,7 @@ use crate::build::{Output, cargo_tree};
 
 pub(super) use engine::workspace::SbomEngine as Name;
 
-/// What `engine` calls for the executable `output`.
+/// The commands of `engine` for the executable `output`.
 pub(super) fn commands(engine: Name, run: &Run, output: &Output<'_>) -> Vec<Command> {
     match engine {
         Name::Native => {
@@ -30,11 +30,11 @@ pub(super) fn commands(engine: Name, run: &Run, output: &Output<'_>) -> Vec<Comm
     }
 }
 
-/// An engine with what it needs to know.
+/// An engine with its data.
 pub(super) enum Engine {
-    /// Our own code: what decided the build.
+    /// Our own code, from the build's inputs.
     Native(Box<CrateSources>),
-    /// syft of this version: what can be seen of what was built.
+    /// syft of this version, from the built files.
     Syft(String),
 }
 
@@ -42,7 +42,7 @@ impl Engine {
     /// The engine of this run.
     ///
     /// # Errors
-    /// When release.toml names no engine, or what it needs can't be read.
+    /// When release.toml names no engine, or its data cannot be read.
     pub(super) fn open(run: &Run, log: &StepLog) -> Result<Self> {
         Ok(match run.engines().sbom()? {
             Name::Native => Self::Native(Box::new(CrateSources::read(run, log)?)),
@@ -53,7 +53,7 @@ impl Engine {
         })
     }
 
-    /// What stands in the manifest.
+    /// Name and version for the manifest.
     pub(super) fn record(&self) -> release::Engine {
         let (name, version) = match self {
             Self::Native(_) => ("native", super::OWN_VERSION),
@@ -62,7 +62,7 @@ impl Engine {
         release::Engine { name: name.to_owned(), version: version.to_owned() }
     }
 
-    /// What stands in the documents beside the program that writes them.
+    /// Additional tool entry in the documents.
     pub(super) fn scanner(&self) -> Option<Scanner<'_>> {
         match self {
             Self::Native(_) => None,
@@ -70,7 +70,7 @@ impl Engine {
         }
     }
 
-    /// The bill of materials of one executable.
+    /// SBOM of an executable.
     pub(super) fn binary(&self, run: &Run, log: &StepLog, output: &Output<'_>) -> Result<Bom> {
         if let Self::Native(sources) = self {
             return sources.bom(run, log, output);
@@ -82,7 +82,7 @@ impl Engine {
         Ok(bom)
     }
 
-    /// Adds to `bom`, whose subject that is, what the image in `layout` has for one processor.
+    /// Adds the components of one platform of the image in `layout` to `bom`, whose subject it is.
     pub(super) fn fill(
         &self,
         run: &Run,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The bill of materials of a live ISO: the image that it is made of, and the boot loaders beside it.
+//! SBOM of a live ISO: its image plus the boot loaders.
 
 use anyhow::{Context as _, Result};
 use debian::bootstrap;
@@ -17,7 +17,7 @@ use sbom::{dpkg, purl};
 use super::{Document, Engine, of_platform};
 use crate::images::packages;
 
-/// The document about `iso`.
+/// The SBOM of `iso`.
 pub(super) fn document(
     run: &Run,
     log: &StepLog,
@@ -48,7 +48,7 @@ pub(super) fn document(
     });
     bom.include(of_platform(run, log, engine, &layout, &platform, image)?);
 
-    // The boot loaders are on the ISO, and in no package database.
+    // Boot loaders are in no package database on the ISO.
     let base = product.base(&product.image(&declared.image)?.base)?;
     let lock = Lock::read(&run.workspace.root().join(&base.lock))?;
     let locked = lock.set(architecture, &declared.name)?;

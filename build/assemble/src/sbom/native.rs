@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What decides a build: the crate graph of a binary, and the package database of an image.
+//! Native SBOM engine: the crate graph of a binary, and the package database of an image.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,14 +23,14 @@ use sbom::{crosscheck, dpkg};
 
 use crate::build::{self, Output};
 
-/// What is known of all crates of the workspace; read once.
+/// Cargo's data on all crates of the workspace, read once.
 pub(super) struct CrateSources {
     metadata: Metadata,
     checksums: BTreeMap<Crate, String>,
 }
 
 impl CrateSources {
-    /// Asks Cargo, and reads `Cargo.lock`.
+    /// Runs `cargo metadata` and reads `Cargo.lock`.
     pub(super) fn read(run: &Run, log: &StepLog) -> Result<Self> {
         let metadata = build::metadata(run, log)?;
         let lock = run.workspace.root().join("Cargo.lock");
@@ -39,7 +39,7 @@ impl CrateSources {
         Ok(Self { metadata, checksums: graph::checksums(&lock)? })
     }
 
-    /// Adds what an image has for one processor: its distribution's packages, and the executable in it.
+    /// Adds the components of one platform of an image: distribution packages and the executable.
     pub(super) fn fill(
         &self,
         run: &Run,
@@ -60,7 +60,7 @@ impl CrateSources {
         Ok(())
     }
 
-    /// The bill of materials of one executable.
+    /// SBOM of an executable.
     pub(super) fn bom(&self, run: &Run, log: &StepLog, output: &Output<'_>) -> Result<Bom> {
         let path = output.verified(run)?;
         let (sha256, _) = checksum::sha256(&path)?;
@@ -84,7 +84,7 @@ impl CrateSources {
     }
 }
 
-/// The list of crates in the executable at `path`.
+/// The crate list embedded in the executable at `path`.
 fn carried(path: &Path) -> Result<List> {
     let place = || format!("cannot read the list of crates in {}", path.display());
     let bytes = std::fs::read(path).with_context(place)?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! How steps call syft.
+//! Runs syft.
 
 use std::path::{Path, PathBuf};
 
@@ -13,22 +13,22 @@ use oci::Layout;
 use release::Architecture;
 use sbom::syft::Found;
 
-/// syft on the executable at `path`.
+/// The syft command for the executable at `path`.
 pub fn of_file(run: &Run, path: &Path) -> Command {
     syft(run, "file", path)
 }
 
-/// syft on what the image `repository` has for one processor, as [`image`] lays it out.
+/// The syft command for one platform of the image `repository`, extracted by [`image`].
 pub fn of_image(run: &Run, repository: &str, architecture: Architecture) -> Command {
     syft(run, "oci-dir", &part(run, repository, architecture))
 }
 
-/// What syft finds in the executable at `path`.
+/// Components that syft finds in the executable at `path`.
 pub fn file(run: &Run, log: &StepLog, path: &Path) -> Result<Found> {
     found(run, log, &of_file(run, path))
 }
 
-/// What it finds in one processor's part of the image `repository` in `whole`.
+/// Components that syft finds in one platform of the image `repository` in `whole`.
 pub fn image(
     run: &Run,
     log: &StepLog,
@@ -51,7 +51,7 @@ fn found(run: &Run, log: &StepLog, command: &Command) -> Result<Found> {
     Found::parse(&run.attempt_machine(log, command)?.success()?)
 }
 
-/// Where the part of one processor lies.
+/// Layout of one platform.
 fn part(run: &Run, repository: &str, architecture: Architecture) -> PathBuf {
     let name = repository.replace('/', "_");
     run.workspace.scratch().join("syft").join(architecture.oci()).join(name)
