@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Gate: no crate and no package of an image with a known vulnerability, no crate that nobody looks after
-//! or whose version was taken back.
+//! Gate: no crate or image package with a known vulnerability, and no unmaintained or yanked crate.
 //!
-//! What is known of vulnerabilities is fetched where the network allows, at most once a day; else the last
-//! copy serves, and the result says how old it is. A release refuses what is older than [`STALE_DAYS`].
+//! Vulnerability data is fetched at most once a day if the network allows; otherwise the last copy
+//! is used and the result states its age. A release rejects data older than [`STALE_DAYS`].
 
 mod crates;
 mod mitigations;
@@ -30,9 +29,9 @@ use rust::metadata;
 
 use self::mitigations::Mitigations;
 
-/// The copy that the source carries, for machines that reach nothing else.
+/// Copy in the repository, for hosts without network access.
 const SNAPSHOT: &str = "build/gates/data/advisory-db.tar.xz";
-/// From this age on, the advisories are too old for a release.
+/// Age from which advisories are too old for a release.
 const STALE_DAYS: u32 = 30;
 const DAY: Duration = Duration::from_hours(24);
 
@@ -117,7 +116,7 @@ impl Step for Audit {
             );
             unread = known.unread;
         }
-        // What nothing is known of may be what a mitigation is for.
+        // A mitigation may apply to data that is missing here.
         findings.extend(mitigations.stale(|id| unread.is_empty() || !id.contains('@')));
         findings.sort();
         let gap = |suite: String| {
@@ -132,8 +131,9 @@ impl Step for Audit {
     }
 }
 
-/// The findings on packages whose security updates have waited for too long, and how many still may. A release waits
-/// for none. Of an update whose day nobody tells, it is that of the index.
+/// Findings on packages whose security updates are older than the grace period, and the number of
+/// those within it. A release has no grace period. The date of an update without a changelog is the
+/// index's.
 fn late(
     run: &Run,
     log: &StepLog,
@@ -164,7 +164,8 @@ fn late(
     Ok((findings, waiting))
 }
 
-/// Refuses what is too old for a release: the newest `what`, of the day `of`, which comes from `place`.
+/// Rejects data that is too old for a release: the newest `what` is of day `of` and comes from
+/// `place`.
 fn fresh(run: &Run, what: &str, of: &str, place: &str) -> Result<()> {
     let stale = of < day(SystemTime::now() - DAY * STALE_DAYS).as_str();
     if stale && run.version().channel() != Channel::Snapshot {
@@ -176,8 +177,7 @@ fn fresh(run: &Run, what: &str, of: &str, place: &str) -> Result<()> {
     Ok(())
 }
 
-/// The findings on crates whose version was taken back, and of how many crates Cargo's copies of the indexes
-/// don't tell.
+/// Findings on yanked crates, and the number of crates that Cargo's index caches do not contain.
 fn yanked(run: &Run, log: &StepLog, lock: &crates::Lock) -> Result<(Vec<Finding>, usize)> {
     if run.attempt(log, &refresh(run))?.code() != Some(0) {
         log.note("the index of crates can't be fetched: the last one serves");
@@ -192,7 +192,8 @@ fn yanked(run: &Run, log: &StepLog, lock: &crates::Lock) -> Result<(Vec<Finding>
     Ok((lock.yanked(|it| is_yanked(it) == Some(true)), unknown.len()))
 }
 
-/// Has Cargo fetch what the index says of every crate of the lock, and change nothing.
+/// The command that updates Cargo's index cache for the crates of the lock, without changing
+/// anything else.
 fn refresh(run: &Run) -> Command {
     run.command("cargo").env("CARGO_NET_RETRY", "0").env("CARGO_HTTP_TIMEOUT", "10").args([
         "update",
@@ -219,7 +220,7 @@ fn unpack(run: &Run) -> Command {
         .arg(run.workspace.scratch().join(FETCHED).with_extension("snapshot"))
 }
 
-/// The folder of the newest advisories that can be had.
+/// The folder with the newest available advisories.
 fn database(run: &Run, log: &StepLog) -> Result<PathBuf> {
     let fetched = run.workspace.scratch().join(FETCHED);
     let age = fs::metadata(&fetched)
@@ -249,7 +250,7 @@ fn database(run: &Run, log: &StepLog) -> Result<PathBuf> {
     Ok(snapshot)
 }
 
-/// `YYYY-MM-DD` in UTC.
+/// Formats `YYYY-MM-DD` in UTC.
 fn day(time: SystemTime) -> String {
     humantime::format_rfc3339_seconds(time).to_string().chars().take(10).collect()
 }

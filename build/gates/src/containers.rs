@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Gate: Containerfiles name a pinned base, labels come from one place, and hadolint reports no warnings.
+//! Gate: Containerfiles pin their base, labels come from one place, and hadolint reports no
+//! warnings.
 
 use std::path::{Path, PathBuf};
 
@@ -72,7 +73,8 @@ fn containerfiles(run: &Run) -> Result<Vec<source::File>> {
         .texts(|path| path.rsplit('/').next().is_some_and(|name| name.starts_with("Containerfile")))
 }
 
-/// Who sets the labels of what `file` makes. `Containerfile.SOMETHING` makes what another builds on.
+/// Where the labels of `file`'s image come from. `Containerfile.SUFFIX` builds an intermediate
+/// image.
 fn labels(images: &[Image], file: &str) -> Labels {
     if images.iter().any(|image| image.context.join("Containerfile") == Path::new(file)) {
         Labels::FromProduct
@@ -89,7 +91,7 @@ fn hadolint(run: &Run, files: &[source::File]) -> Command {
         .args(files.iter().map(|file| &file.path))
 }
 
-/// One entry of hadolint's JSON report.
+/// An entry of hadolint's JSON report.
 #[derive(Deserialize)]
 struct Entry {
     file: String,

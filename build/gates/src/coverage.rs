@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Gate: tests reach enough lines, of the whole, of each part that has a threshold, and of what a
-//! change adds.
+//! Gate: line coverage reaches its thresholds for the workspace, for its parts, and for the lines
+//! of a change.
 //!
-//! In `validate` it counts in the run of the tests that the gate `test` makes: that one builds the
-//! workspace with counters where the programs that read them are there, and leaves the counts of this
-//! very source below `target/xtask/coverage`. Where there are no such counts, the tests run here.
+//! In `validate` it uses the test run of the gate `test`, which builds the workspace with counters
+//! if the programs that read them are installed, and leaves the counts for this exact source below
+//! `target/xtask/coverage`. Without such counts, it runs the tests itself.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -30,10 +30,10 @@ pub(crate) mod counters;
 /// `cargo xtask coverage`.
 pub struct Coverage;
 
-/// The run that counts.
+/// The test run with counters.
 const TESTS: Test = Test { counted: true };
 
-/// How many files the table of the worst shows.
+/// Number of files in the table of the worst.
 const WORST: usize = 20;
 
 const LCOV: &str = "target/xtask/coverage/lcov.info";
@@ -122,7 +122,7 @@ impl Step for Coverage {
     }
 }
 
-/// Joins the counts, and writes what they say as LCOV, as a table and as pages.
+/// Merges the counts and writes LCOV, the table and HTML.
 fn measure(run: &Run, log: &StepLog) -> Result<Lines> {
     let root = run.workspace.root();
     let programs = programs(run, log)?;
@@ -140,7 +140,7 @@ fn measure(run: &Run, log: &StepLog) -> Result<Lines> {
     Ok(lines)
 }
 
-/// The programs that the tests are and run, as they were built with counters.
+/// The instrumented executables: tests, and programs that tests run.
 fn programs(run: &Run, log: &StepLog) -> Result<Vec<PathBuf>> {
     let build = run.command("cargo").args([
         "test",
@@ -162,7 +162,7 @@ fn programs(run: &Run, log: &StepLog) -> Result<Vec<PathBuf>> {
     Ok(programs)
 }
 
-/// What a program that was killed wrote may be cut: that one alone is left out.
+/// A killed program may leave a truncated file: only that one is ignored.
 fn join(run: &Run) -> Command {
     run.command("llvm-profdata")
         .args(["merge", "--sparse", "--failure-mode=all", "--output"])
@@ -199,8 +199,8 @@ fn manifest(run: &Run) -> Result<String> {
         .context("cannot read release.toml")
 }
 
-/// A finding for each threshold of a part and each exception without code: nothing is compared with it. `manifest`
-/// is the text of release.toml.
+/// Findings for thresholds and exceptions that match no code. `manifest` is the text of
+/// release.toml.
 fn without_code(lines: &Lines, thresholds: &Thresholds, manifest: &str) -> Vec<Finding> {
     let parts = thresholds.parts.keys().map(|part| (part, "[gates.coverage.parts]", "stale-part"));
     let untested = thresholds
@@ -213,7 +213,7 @@ fn without_code(lines: &Lines, thresholds: &Thresholds, manifest: &str) -> Vec<F
             let message = format!("{table} for {path}: there is no such code");
             let quoted = format!("\"{path}\"");
             let line = manifest.lines().position(|line| {
-                // A key may be bare; a comment may name the path too.
+                // A key may be bare; a comment may contain the path too.
                 let line = line.trim_start();
                 !line.starts_with('#')
                     && (line.contains(&quoted) || line.starts_with(&format!("{path} ")))
@@ -231,7 +231,7 @@ fn without_code(lines: &Lines, thresholds: &Thresholds, manifest: &str) -> Vec<F
         .collect()
 }
 
-/// The finding on a part in which tests reach fewer lines than they have to.
+/// The finding for a part below its threshold.
 fn too_few(lines: &Lines, part: &str, least: f64) -> Option<Finding> {
     let share = lines.share(part);
     if share.percent() >= least {
@@ -251,7 +251,7 @@ fn too_few(lines: &Lines, part: &str, least: f64) -> Option<Finding> {
     })
 }
 
-/// One finding for each file of the change, at the first of its lines that no test reaches.
+/// One finding per changed file, at its first uncovered changed line.
 fn missed_in_change(share: Share, missed: &[(&str, usize)], least: f64) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
     for (file, line) in missed {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Gate: no public item without a user, and no dependency without a use.
+//! Gate: no unused public item, and no unused dependency.
 
 use std::path::PathBuf;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Gate: links and paths in the documentation lead somewhere, and its commands are ours.
+//! Gate: links and paths in the documentation exist, and its `cargo xtask` calls are valid.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -51,8 +51,8 @@ impl Step for Docs {
     }
 }
 
-/// Links to files that are not there, and to headings that no page has. Other sites are not asked:
-/// whether they answer today says nothing about our change.
+/// Links to missing files and headings. Links to other sites are not checked: their availability
+/// does not depend on our change.
 fn broken_links(
     root: &Path,
     path: &str,
@@ -94,7 +94,7 @@ fn broken_links(
         .collect()
 }
 
-/// `a/../b` as `b`, without asking the file system.
+/// Normalises `a/../b` to `b`, without the file system.
 fn normal(path: &Path) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.iter().filter_map(|part| part.to_str()) {
@@ -107,13 +107,13 @@ fn normal(path: &Path) -> String {
     parts.join("/")
 }
 
-/// Calls of `cargo xtask` whose words this very program does not take.
+/// Calls of `cargo xtask` that this program's parser rejects.
 fn unknown_commands(
     run: &Run,
     log: &StepLog,
     pages: &BTreeMap<&str, Page>,
 ) -> Result<Vec<Finding>> {
-    // Not its path: Cargo may have put another build there while this one runs.
+    // Not its path: Cargo may have replaced the file meanwhile.
     let own = "/proc/self/exe";
     let ours = |call: &&markdown::Command| call.program == markdown::XTASK;
     let calls: BTreeSet<&[String]> = pages
@@ -123,7 +123,7 @@ fn unknown_commands(
         .collect();
     let mut unknown = BTreeSet::new();
     for words in calls {
-        // `--help` makes the parser check what stands before it and then do nothing.
+        // With `--help` the parser checks the arguments before it, and nothing runs.
         let asked = run.attempt(log, &run.command(own).args(words).arg("--help"))?;
         if asked.code() != Some(0) {
             unknown.insert(words);

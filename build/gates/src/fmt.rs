@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Gate: Rust, TOML and shell are formatted as rustfmt, taplo and shfmt do it.
+//! Gate: Rust, TOML and shell files are formatted by rustfmt, taplo and shfmt.
 
 use std::path::{Path, PathBuf};
 
@@ -42,7 +42,7 @@ impl Step for Fmt {
 
     fn plan(&self, run: &Run) -> Result<Plan> {
         let plan = Plan::new().command(command(run)).reads(Input::Source(PathBuf::new()));
-        // The commands work on copies, so that a check changes nothing.
+        // The commands run on copies, so that a check changes nothing.
         let natives = copies::commands(run)?.into_iter().map(|it| run.tools.line(&it));
         Ok(natives.fold(plan, |plan, line| plan.native(format!("compare with `{line}`"))))
     }
@@ -72,7 +72,7 @@ fn command(run: &Run) -> Command {
     run.command("cargo").args(["fmt", "--all", "--check"])
 }
 
-/// The files that `rustfmt --check` would change, each with the first line that it would.
+/// Files that `rustfmt --check` would change, each with the first line.
 ///
 /// It prints `Diff in FILE:LINE:` and a diff, whose first lines are often context.
 fn findings(output: &str, root: &Path) -> Vec<Finding> {
@@ -92,7 +92,7 @@ fn findings(output: &str, root: &Path) -> Vec<Finding> {
     findings
 }
 
-/// `FILE:LINE:`.
+/// Parses `FILE:LINE:`.
 fn place(text: &str) -> Option<(&Path, usize)> {
     let (file, line) = text.trim_end_matches(':').rsplit_once(':')?;
     Some((Path::new(file), line.parse().ok()?))

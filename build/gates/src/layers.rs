@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Gate: crates depend on crates below them, and files of a crate import each other in no circle.
+//! Gate: crates depend on lower layers only, and files of a crate have no import cycles.
 
 use std::path::PathBuf;
 
@@ -41,7 +41,7 @@ impl Step for Layers {
         let members = layers::members(&manifests)?;
         log.note(&format!("{} crates, {} files", members.len(), rust.len()));
         let mut findings = Vec::new();
-        // A workspace that declares no order has none.
+        // Without declared layers there is nothing to check.
         if !gate.order.is_empty() {
             findings.extend(layers::upward(&gate.order, &manifests)?);
         }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Gates: steps that judge the source, and the tests.
+//! Gates: steps that check the source and run the tests.
 #![forbid(unsafe_code)]
 
 pub mod audit;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Gate: every crate that we build on has a licence that is compatible with ours, and every package of our
-//! images one that may stand beside it.
+//! Gate: the licences of all crates are compatible with ours, and those of image packages allow
+//! distribution beside our programs.
 
 mod policy;
 
@@ -78,7 +78,7 @@ impl Step for Licenses {
     }
 }
 
-/// The findings on packages of images, and how many there are.
+/// Findings on image packages, and the number of packages.
 fn packages(run: &Run) -> Result<(Vec<Finding>, usize)> {
     let product = run.workspace.product();
     let configured = &product.gates.licenses.images;
@@ -100,7 +100,7 @@ fn packages(run: &Run) -> Result<(Vec<Finding>, usize)> {
     Ok((findings, names.len()))
 }
 
-/// The crates of others that the workspace is built from.
+/// Third-party crates of the workspace.
 fn dependencies(run: &Run, log: &StepLog) -> Result<Vec<Dependency>> {
     let output = run.ask(log, &metadata::command(run.workspace.root()))?;
     Ok(metadata::read(output)?

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Gate: clippy, rustdoc, shellcheck, Quadlet and systemd have nothing to say.
+//! Gate: clippy, rustdoc, shellcheck, Quadlet and systemd report no warnings.
 
 use std::path::PathBuf;
 

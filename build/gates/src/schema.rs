@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Gate: recipes that were good stay good.
+//! Gate: recipes that were valid stay valid.
 //!
-//! - What the current schema refuses that the one before accepted is written down in `release.toml`,
-//!   with its reason.
-//! - Representative recipes of both schemas are held against both.
-//! - A schema that was released does not change, and the version of the workspace says what became
-//!   of the current one since the last release.
+//! - Breaking changes from the previous schema to the current one are recorded in `release.toml`,
+//!   with reasons.
+//! - Representative recipes of both schemas are validated against both.
+//! - A released schema does not change, and the workspace's version matches the class of changes
+//!   since the last release.
 //!
-//! That recipes which are bad are refused with exactly the right faults is for the tests of the
-//! crate `recipe`.
+//! Rejection of invalid recipes is tested in the crate `recipe`.
 
 use std::path::PathBuf;
 
@@ -89,23 +88,23 @@ impl Step for Schema {
     }
 }
 
-/// One schema.
+/// A schema.
 #[derive(Debug)]
 struct Versioned {
-    /// `X.Y`, as numbers.
+    /// `X.Y` as numbers.
     version: (u64, u64),
     file: File,
     value: Value,
 }
 
-/// The schema that recipes are written for, and the one before.
+/// The current schema and the previous one.
 #[derive(Debug)]
 struct Versions {
     current: Versioned,
     previous: Option<Versioned>,
 }
 
-/// A recipe, and the schema that it is written for.
+/// A recipe with its schema version.
 #[derive(Debug)]
 struct Recipe {
     path: String,
@@ -140,7 +139,7 @@ impl Versions {
         Ok(Self { current, previous: schemas.pop() })
     }
 
-    /// What changed from the one before to the current one.
+    /// Changes from the previous schema to the current one.
     fn changes(&self) -> Vec<Change> {
         let previous = self.previous.as_ref();
         previous.map_or_else(Vec::new, |it| schema::changes(&it.value, &self.current.value))
@@ -161,8 +160,8 @@ impl Versions {
     }
 }
 
-/// The representative recipes: those of the current schema, and in a folder named after its version
-/// those of the one before.
+/// Representative recipes: those of the current schema, and in a folder named after its version
+/// those of the previous one.
 fn recipes(run: &Run, rules: &SchemaRules, versions: &Versions) -> Result<Vec<Recipe>> {
     let files = run
         .workspace
@@ -187,7 +186,7 @@ fn check(run: &Run, schema: &str, recipes: &[Recipe]) -> Command {
         .args(recipes.iter().map(|recipe| &recipe.path))
 }
 
-/// Breaking changes that nobody wrote down, and notes of such that there are not.
+/// Unrecorded breaking changes, and records of changes that do not exist.
 fn unrecorded(rules: &SchemaRules, versions: &Versions, changes: &[Change]) -> Vec<Finding> {
     let current = versions.current.name();
     let breaking = || changes.iter().filter(|it| it.class == Class::Breaking);
@@ -212,8 +211,8 @@ fn unrecorded(rules: &SchemaRules, versions: &Versions, changes: &[Change]) -> V
     missing.chain(stale).collect()
 }
 
-/// Recipes that a schema refuses although it should not: its own always, those of the other where
-/// nothing that changed is the reason.
+/// Invalid recipes: against their own schema, and against the other one unless a change explains
+/// it.
 fn refused(
     run: &Run,
     log: &StepLog,
@@ -264,7 +263,7 @@ fn explained(fault: &jsonschema::Fault, changes: &[Change]) -> bool {
     names.into_iter().any(named)
 }
 
-/// Released schemas that were changed, and a version that does not say what became of the schema.
+/// Modified released schemas, and a workspace version that does not match the changes.
 fn since_release(
     run: &Run,
     rules: &SchemaRules,
@@ -309,8 +308,8 @@ fn since_release(
     Ok(findings)
 }
 
-/// The least version after `released` for a change of this class (Semantic Versioning 2.0.0,
-/// sections 7 and 8; below 1.0.0 the second number stands for the first).
+/// Minimum version after `released` for a change of this class (Semantic Versioning 2.0.0, sections
+/// 7 and 8; below 1.0.0 the minor version takes the major's place).
 fn least_version(released: &Version, class: Class) -> Version {
     match class {
         Class::None => released.clone(),

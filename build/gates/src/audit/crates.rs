@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Crates: held against the advisories of `RustSec`, and against what the registry has taken back.
+//! Checks crates for `RustSec` advisories and yanked versions.
 
 use anyhow::{Context as _, Result};
 use cargo_metadata::semver::Version;
@@ -11,24 +11,22 @@ use serde::Deserialize;
 
 use super::mitigations::Mitigations;
 
-/// `Cargo.lock` with the crates of others that it names.
+/// `Cargo.lock` with its third-party crates.
 pub(super) struct Lock {
     text: String,
     crates: Vec<Locked>,
 }
 
-/// A crate of others.
+/// A third-party crate.
 #[derive(Deserialize)]
 pub(super) struct Locked {
-    /// Its name.
     pub(super) name: String,
-    /// Its version.
     pub(super) version: Version,
     source: Option<String>,
 }
 
 impl Locked {
-    /// The registry or repository that it comes from, as Cargo writes it.
+    /// Its registry or repository, in Cargo's syntax.
     pub(super) fn source(&self) -> Option<&str> {
         self.source.as_deref()
     }
@@ -41,7 +39,7 @@ struct File {
 }
 
 impl Lock {
-    /// Reads the text of `Cargo.lock`.
+    /// Parses `Cargo.lock`.
     ///
     /// # Errors
     /// When it is malformed.
@@ -51,12 +49,12 @@ impl Lock {
         Ok(Self { text, crates })
     }
 
-    /// The crates of others.
+    /// Third-party crates.
     pub(super) fn crates(&self) -> &[Locked] {
         &self.crates
     }
 
-    /// The findings on crates that advisories speak of.
+    /// Findings on crates with advisories.
     pub(super) fn judge(
         &self,
         advisories: &[Advisory],
@@ -81,7 +79,7 @@ impl Lock {
         findings
     }
 
-    /// The findings on crates whose version its authors took back, as `is_yanked` says.
+    /// Findings on crates for which `is_yanked` returns true.
     pub(super) fn yanked(&self, is_yanked: impl Fn(&Locked) -> bool) -> Vec<Finding> {
         let yanked = self.crates.iter().filter(|it| is_yanked(it));
         yanked

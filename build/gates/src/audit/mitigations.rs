@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The mitigations in `release.toml`: which hold today, and which concern nothing any more.
+//! Mitigations in `release.toml`: which are valid today, and which are stale.
 
 use std::collections::BTreeSet;
 
 use engine::workspace::Mitigation;
 use foundation::finding::Finding;
 
-/// All of them, and those that were asked for.
+/// All mitigations, and those used.
 pub(super) struct Mitigations<'a> {
     all: &'a [Mitigation],
     today: &'a str,
@@ -21,14 +21,14 @@ impl<'a> Mitigations<'a> {
         Self { all, today, used: BTreeSet::new() }
     }
 
-    /// Whether we live with the advisory `id` today. One that has expired counts as absent.
+    /// Whether a mitigation for advisory `id` is valid today; marks it as used.
     pub(super) fn excuse(&mut self, id: &str) -> bool {
         let Some(mitigation) = self.all.iter().find(|it| it.id == id) else { return false };
         self.used.insert(&mitigation.id);
         mitigation.expires.as_str() > self.today
     }
 
-    /// A finding for each that nobody asked for, among those that `judged` says could have been.
+    /// Findings for unused mitigations among those that `judged` selects as checkable.
     pub(super) fn stale(&self, judged: impl Fn(&str) -> bool) -> Vec<Finding> {
         let stale = |it: &&Mitigation| judged(&it.id) && !self.used.contains(it.id.as_str());
         self.all

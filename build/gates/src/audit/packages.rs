@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Packages of images, compared with the security suite of their distribution.
+//! Compares image packages with the security suite of their distribution.
 //!
-//! Its index is fetched from where the host's apt takes packages, at most once a day; else the last one
-//! serves. Where there never was one, its packages are not checked.
+//! Its index is fetched from the host's apt sources at most once a day; otherwise the last one is
+//! used. Without any index, its packages are not checked.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -27,12 +27,12 @@ use super::DAY;
 /// The locks of all images.
 pub(super) struct Locks(Vec<(PathBuf, String, Lock)>);
 
-/// What is known of security updates: for each suite and architecture, and of which day that is.
+/// Known security updates by suite and architecture.
 pub(super) struct Known {
     suites: BTreeMap<(String, &'static str), Suite>,
-    /// The oldest of the days, in seconds.
+    /// Date of the oldest index, in seconds.
     pub(super) date: u64,
-    /// The suites of which there is no index, each with its architecture.
+    /// Suites without an index, with architecture.
     pub(super) unread: Vec<String>,
 }
 
@@ -45,7 +45,7 @@ struct Suite {
 }
 
 impl Locks {
-    /// Reads the locks that `release.toml` names.
+    /// Reads the locks named in `release.toml`.
     ///
     /// # Errors
     /// When one is missing or malformed.
@@ -60,16 +60,16 @@ impl Locks {
         paths.into_iter().map(read).collect::<Result<_>>().map(Self)
     }
 
-    /// How many packages there are, each version once.
+    /// Number of distinct package versions.
     pub(super) fn len(&self) -> usize {
         let packages = self.0.iter().flat_map(|(_, _, lock)| &lock.packages);
         packages.map(|it| (&it.name, &it.version)).collect::<BTreeSet<_>>().len()
     }
 
-    /// What the security suites have, as far as that can be had here.
+    /// Reads the security suites, as far as available here.
     ///
     /// # Errors
-    /// When a file can't be written, or an index is malformed.
+    /// When a file cannot be written, or an index is malformed.
     pub(super) fn updates(&self, run: &Run, log: &StepLog) -> Result<Known> {
         let mut suites = BTreeMap::new();
         let mut dates = Vec::new();
@@ -93,7 +93,7 @@ impl Locks {
         Ok(Known { suites, date: dates.into_iter().min().unwrap_or_default(), unread })
     }
 
-    /// The packages that are older than those of their security suite; each version once in a lock.
+    /// Packages that are older than in their security suite; each version once per lock.
     pub(super) fn lacks<'a>(&'a self, known: &'a Known) -> Vec<Lack<'a>> {
         let mut lacks = BTreeMap::new();
         for (path, text, lock) in &self.0 {
@@ -109,7 +109,7 @@ impl Locks {
     }
 }
 
-/// A package that lacks a security update.
+/// A package without its security update.
 pub(super) struct Lack<'a> {
     path: &'a Path,
     text: &'a str,
@@ -119,12 +119,13 @@ pub(super) struct Lack<'a> {
 }
 
 impl Lack<'_> {
-    /// The id of the update that it lacks, `SOURCE@VERSION`.
+    /// Id of the missing update, `SOURCE@VERSION`.
     pub(super) fn id(&self) -> &str {
         &self.update.source
     }
 
-    /// The finding on it, in its first line in the lock; `news` is what the update's changelog tells.
+    /// The finding, at the package's first line in the lock; `news` comes from the update's
+    /// changelog.
     pub(super) fn finding(&self, news: &News) -> Finding {
         let Locked { name, version, .. } = self.locked;
         let entry = format!("name = {name:?}\nversion = {version:?}");
@@ -143,11 +144,11 @@ impl Lack<'_> {
     }
 }
 
-/// What the changelogs of the updates tell, by their ids. Of each, the smallest package is fetched; of one
-/// that can't be, nothing is told.
+/// Changelog data of updates, by id. Uses the smallest package of each update; empty for updates
+/// that cannot be downloaded.
 ///
 /// # Errors
-/// When a folder can't be made.
+/// When a folder cannot be created.
 pub(super) fn news<'a>(
     run: &Run,
     log: &StepLog,
@@ -188,7 +189,7 @@ fn pocket(suite: &str) -> String {
     format!("{suite}-security")
 }
 
-/// The security suite of `suite` for `architecture`; none where its index was never fetched.
+/// The security suite of `suite` for `architecture`; `None` if its index was never fetched.
 fn suite(
     run: &Run,
     log: &StepLog,
@@ -205,7 +206,7 @@ fn suite(
     Ok(Some(Suite { pocket, apt, updates, date }))
 }
 
-/// apt in `folder` with an index of the security suite of `suite`: of today, else the last one.
+/// apt in `folder` with an index of the security suite of `suite`: today's, else the last one.
 fn fetched(
     run: &Run,
     log: &StepLog,
@@ -213,7 +214,7 @@ fn fetched(
     architecture: Architecture,
     folder: &Path,
 ) -> Option<Apt> {
-    // Written last, so that what was fetched in part is fetched again.
+    // Written last, so that a partial download is repeated.
     let stamp = folder.join("fetched");
     let age = fs::metadata(&stamp)
         .and_then(|it| it.modified())

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Counters in our programs (The rustc Book, "Instrumentation-based Code Coverage"), and the files
-//! that they leave.
+//! Coverage instrumentation (The rustc Book, "Instrumentation-based Code Coverage") and its output
+//! files.
 //!
-//! Only crates of the workspace are built with counters: cargo hands them, and no dependency, to the
-//! program in `RUSTC_WORKSPACE_WRAPPER`, and keeps what it built so apart from what it builds
-//! without. Nothing else is compiled again.
+//! Only workspace crates are instrumented: cargo passes them, and no dependencies, to
+//! `RUSTC_WORKSPACE_WRAPPER`, and caches the results separately. Nothing else is compiled again.
 
 use std::fs;
 use std::io::Write as _;
@@ -17,25 +16,25 @@ use engine::Run;
 use foundation::command::Command;
 use foundation::{atomic, tree};
 
-/// The wrapper: the compiler with one more option.
+/// The wrapper: rustc with one more option.
 const WRAPPER: &str = "#!/bin/sh\nexec \"$@\" -C instrument-coverage\n";
 
-/// The variable that names the file for counts.
+/// Variable with the output file of counts.
 const COUNTS: &str = "LLVM_PROFILE_FILE";
 
-/// The programs that read the counts.
+/// Programs that read the counts.
 pub(crate) const READERS: &[&str] = &["llvm-cov", "llvm-profdata"];
 
-/// Whether anything asks how many lines tests reach, and can be answered here.
+/// Whether a coverage threshold is set.
 pub(crate) fn wanted(run: &Run) -> bool {
     run.workspace.product().gates.coverage.is_set()
         && READERS.iter().all(|name| run.tools.check(name).is_ok())
 }
 
-/// `command` of cargo, so that what it builds counts, and what it runs leaves its counts.
+/// Lets a cargo `command` build with counters and write counts.
 ///
 /// # Errors
-/// When the wrapper can't be written.
+/// When the wrapper cannot be written.
 pub(crate) fn with(run: &Run, command: Command) -> Result<Command> {
     let wrapper = folder(run).join("rustc");
     if fs::read(&wrapper).ok().as_deref() != Some(WRAPPER.as_bytes()) {
@@ -44,23 +43,23 @@ pub(crate) fn with(run: &Run, command: Command) -> Result<Command> {
     Ok(set(run, command))
 }
 
-/// The same without writing the wrapper, for a plan.
+/// Like [`with`], for plans: does not write the wrapper.
 pub(crate) fn set(run: &Run, command: Command) -> Command {
     command
         .env("RUSTC_WORKSPACE_WRAPPER", folder(run).join("rustc"))
-        // The programs that people and other steps find below `target/debug` carry no counters: they would
-        // write `default_*.profraw` wherever they are run. What is compiled on the way is shared.
+        // Separate from `target/debug`: instrumented programs write `default_*.profraw` wherever
+        // they run. Intermediate build results are shared.
         .env("CARGO_TARGET_DIR", run.workspace.target().join("coverage"))
         .env("CARGO_BUILD_BUILD_DIR", run.workspace.target())
-        // The processes of one program share a few files, which each adds its counts to; one file
-        // for each process would be gigabytes.
+        // Processes of one program share a pool of files and add their counts; one file per process
+        // would need gigabytes.
         .env(COUNTS, counts(run).join("%8m.profraw"))
 }
 
-/// [`with`] where coverage is wanted, so that what that compiled is used; the counts go nowhere.
+/// Like [`with`] if coverage is enabled, so that its builds are reused, but discards the counts.
 ///
 /// # Errors
-/// As [`with`].
+/// See [`with`].
 pub(crate) fn without_counts(run: &Run, command: Command) -> Result<Command> {
     if !wanted(run) {
         return Ok(command);
@@ -68,7 +67,7 @@ pub(crate) fn without_counts(run: &Run, command: Command) -> Result<Command> {
     Ok(with(run, command)?.env(COUNTS, "/dev/null"))
 }
 
-/// The same without writing the wrapper, for a plan.
+/// Like [`without_counts`], for plans: does not write the wrapper.
 pub(crate) fn set_without_counts(run: &Run, command: Command) -> Command {
     if wanted(run) { set(run, command).env(COUNTS, "/dev/null") } else { command }
 }
@@ -76,28 +75,28 @@ pub(crate) fn set_without_counts(run: &Run, command: Command) -> Command {
 /// Removes all counts before the tests run.
 ///
 /// # Errors
-/// When a file can't be removed.
+/// When a file cannot be removed.
 pub(crate) fn clear(run: &Run) -> Result<()> {
     [counts(run), stamp(run)].iter().try_for_each(|old| tree::remove(old))
 }
 
-/// Writes down that the counts are of all tests, on the source as it is.
+/// Marks the counts as complete for the current source.
 ///
 /// # Errors
-/// When the source can't be read.
+/// When the source cannot be read.
 pub(crate) fn complete(run: &Run) -> Result<()> {
     atomic::write(&stamp(run), identity(run)?.as_bytes())
 }
 
-/// Whether the counts are of the source as it is now.
+/// Whether the counts are complete for the current source.
 pub(super) fn are_of_this_source(run: &Run) -> bool {
     fs::read_to_string(stamp(run)).is_ok_and(|it| Some(it) == identity(run).ok())
 }
 
-/// Writes down the names of the files with counts.
+/// Writes a list of the files with counts.
 ///
 /// # Errors
-/// When there is none, or the folder can't be read.
+/// When there is none, or the folder cannot be read.
 pub(super) fn list(run: &Run) -> Result<()> {
     let folder = counts(run);
     let context = || format!("cannot read {}: the tests left no counts", folder.display());
@@ -116,7 +115,7 @@ pub(super) fn listed(run: &Run) -> PathBuf {
     folder(run).join("counts.txt")
 }
 
-/// The file for the counts of all programs together.
+/// The merged counts of all programs.
 pub(super) fn joined(run: &Run) -> PathBuf {
     folder(run).join("counts.profdata")
 }
@@ -133,7 +132,7 @@ fn stamp(run: &Run) -> PathBuf {
     folder(run).join("source")
 }
 
-/// The source, and the compiler.
+/// Identity of source and compiler.
 fn identity(run: &Run) -> Result<String> {
     Ok(format!("{} {}", run.workspace.content()?, run.tools.identity("cargo")))
 }

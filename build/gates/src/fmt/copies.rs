@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Formats copies of TOML and shell and compares: whatever a formatter says of a difference, the
-//! place is where the files differ.
+//! Checks the format of TOML and shell files by formatting copies and comparing, independent of the
+//! formatter's diff output.
 
 use std::fs;
 use std::path::PathBuf;
@@ -20,11 +20,11 @@ struct Formatter {
     program: &'static str,
     args: &'static [&'static str],
     picks: fn(&File) -> bool,
-    /// The place of the first error of grammar, as line and message.
+    /// Parses the first syntax error: line and message.
     error: fn(&str) -> Option<(usize, String)>,
 }
 
-/// taplo reads `.taplo.toml`. Four spaces in shell, as in everything else here.
+/// taplo reads `.taplo.toml`. Shell is indented by four spaces, like all other code here.
 const FORMATTERS: &[Formatter] = &[
     Formatter {
         program: "taplo",
@@ -47,7 +47,7 @@ impl Formatter {
     }
 }
 
-/// The commands, as they fix the source itself.
+/// The commands that format the source itself.
 pub(super) fn commands(run: &Run) -> Result<Vec<Command>> {
     let root = run.workspace.root().to_owned();
     let all = files(run)?;
@@ -58,10 +58,10 @@ pub(super) fn commands(run: &Run) -> Result<Vec<Command>> {
         .collect())
 }
 
-/// The files that a formatter would change, each with the first line that it would.
+/// Files that a formatter would change, each with the first line.
 ///
 /// # Errors
-/// When a formatter can't be run, or the copies can't be written.
+/// When a formatter cannot be run, or the copies cannot be written.
 pub(super) fn check(run: &Run, log: &StepLog) -> Result<Vec<Finding>> {
     let all = files(run)?;
     let copies = run.workspace.scratch().join("fmt");
@@ -110,13 +110,13 @@ fn picked(formatter: &Formatter, files: &[File]) -> Vec<File> {
     files.iter().filter(|file| (formatter.picks)(file)).cloned().collect()
 }
 
-/// The line (from 1) from which on the texts differ.
+/// The first line (from 1) that differs.
 fn first_difference(old: &str, new: &str) -> Option<usize> {
     if old == new {
         return None;
     }
     let same = old.lines().zip(new.lines()).take_while(|(a, b)| a == b).count();
-    // What differs may be the end of the last line, or lines after it.
+    // The difference may be the end of the last line, or additional lines.
     Some((same + 1).min(old.lines().count().max(1)))
 }
 
@@ -127,7 +127,7 @@ fn toml_error(text: &str) -> Option<(usize, String)> {
     Some((before.matches('\n').count() + 1, error.message().to_owned()))
 }
 
-/// Errors in the form `FILE:LINE:COLUMN: MESSAGE`, of files that are ours.
+/// Parses errors `FILE:LINE:COLUMN: MESSAGE` about our files.
 fn errors(said: &str, files: &[File], rule: &str) -> Vec<Finding> {
     let finding = |line: &str| {
         let mut parts = line.splitn(4, ':');

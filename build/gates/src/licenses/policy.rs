@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Whether the licences of others let us ship what we build from their work.
+//! Licence policy for third-party work.
 //!
-//! Licences are SPDX expressions (SPDX 2.3, annex D). An expression is met when some choice of its
-//! alternatives needs licences of the list in `release.toml` alone.
+//! Licences are SPDX expressions (SPDX 2.3, annex D). An expression is satisfied if some choice of
+//! its alternatives needs only licences of the allowlist in `release.toml`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,27 +12,27 @@ use debian::lock::{Lock, NO_LICENSE};
 use foundation::finding::Finding;
 use spdx::{Expression, ParseMode};
 
-/// A crate of others that ends up in what we ship.
+/// A third-party crate in our binaries.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Dependency {
-    /// Its name.
     pub(crate) name: String,
-    /// Its version.
     pub(crate) version: String,
-    /// The SPDX expression of its manifest; none where it states none.
+    /// SPDX expression of its manifest, if it has one.
     pub(crate) license: Option<String>,
 }
 
-/// Which licences we may build on, or hand on beside our work.
+/// Allowed licences, for linking or for distribution beside our programs.
 #[derive(Debug, Default)]
 pub(crate) struct Policy {
-    /// SPDX identifiers, `NAME` or `NAME WITH EXCEPTION`; for packages, `*` at the end stands for any end.
+    /// SPDX identifiers, `NAME` or `NAME WITH EXCEPTION`; for packages, a trailing `*` is a
+    /// wildcard.
     pub(crate) allow: BTreeSet<String>,
-    /// Crates or packages that are wrong or silent about it, with the expression that holds: name to expression.
+    /// SPDX expressions for crates or packages with missing or wrong licence data, by name.
     pub(crate) clarify: BTreeMap<String, String>,
 }
 
-/// A finding for every crate whose licence is not compatible, unknown or missing; `lock` is the text of `Cargo.lock`.
+/// Findings for crates with an incompatible, unknown or missing licence; `lock` is the text of
+/// `Cargo.lock`.
 pub(crate) fn check(dependencies: &[Dependency], policy: &Policy, lock: &str) -> Vec<Finding> {
     let mut findings: Vec<Finding> = dependencies
         .iter()
@@ -62,9 +62,9 @@ fn objection(dependency: &Dependency, policy: &Policy) -> Option<(&'static str, 
     refused(stated, |license| policy.allow.contains(license))
 }
 
-/// Why the expression `stated` is not met, as a rule and a message.
+/// Rule and message if the expression `stated` is not satisfied.
 fn refused(stated: &str, allowed: impl Fn(&str) -> bool) -> Option<(&'static str, String)> {
-    // Crates of earlier years separate alternatives by a slash.
+    // Older crates separate alternatives by a slash.
     let expression = match Expression::parse_mode(stated, ParseMode::LAX) {
         Ok(expression) => expression,
         Err(error) => {
@@ -81,8 +81,8 @@ fn refused(stated: &str, allowed: impl Fn(&str) -> bool) -> Option<(&'static str
     Some(("incompatible-licence", format!("{} is not on the list", missing.join(", "))))
 }
 
-/// A finding for every package of the lock `path` whose licence may not stand beside ours in an image, is unknown or
-/// missing; `text` is that of the lock.
+/// Findings for packages of the lock `path` with a disallowed, unknown or missing licence; `text`
+/// is the lock's.
 pub(crate) fn check_packages(lock: &Lock, path: &str, text: &str, policy: &Policy) -> Vec<Finding> {
     let mut findings = BTreeSet::new();
     for locked in &lock.packages {
@@ -124,7 +124,7 @@ pub(crate) fn check_packages(lock: &Lock, path: &str, text: &str, policy: &Polic
     findings.into_iter().collect()
 }
 
-/// A finding for every clarification of a package that is in none of `locks`.
+/// Findings for clarifications of packages in none of `locks`.
 pub(crate) fn stale_clarifications<'a>(
     locks: impl Iterator<Item = &'a Lock>,
     policy: &Policy,
@@ -134,7 +134,7 @@ pub(crate) fn stale_clarifications<'a>(
     stale("[gates.licenses.images.clarify]", policy, &known)
 }
 
-/// Whether an entry of the list is `license`, or what it starts with where the entry ends with `*`.
+/// Whether `entry` equals `license`, or matches it with a trailing `*`.
 fn matches(entry: &str, license: &str) -> bool {
     entry.strip_suffix('*').map_or(entry == license, |start| license.starts_with(start))
 }
@@ -153,7 +153,7 @@ fn stale(table: &str, policy: &Policy, known: &BTreeSet<&str>) -> Vec<Finding> {
         .collect()
 }
 
-/// The line of the package's name in `Cargo.lock`.
+/// Line of the package's name in `Cargo.lock`.
 fn line_in_lock(lock: &str, dependency: &Dependency) -> Option<usize> {
     let name = format!("name = \"{}\"", dependency.name);
     let version = format!("version = \"{}\"", dependency.version);

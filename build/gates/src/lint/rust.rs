@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What clippy and rustdoc say.
+//! Runs clippy and rustdoc.
 
 use std::collections::BTreeSet;
 
@@ -12,15 +12,15 @@ use engine::{Run, StepLog};
 use foundation::command::Command;
 use foundation::finding::Finding;
 
-/// What runs.
+/// The commands.
 pub(super) fn commands(run: &Run) -> [Command; 2] {
     [clippy(run), rustdoc(run)]
 }
 
-/// Everything that they say, once.
+/// All findings, deduplicated.
 ///
 /// # Errors
-/// When one of them fails without naming a place.
+/// When a program fails without a diagnostic.
 pub(super) fn check(run: &Run, log: &StepLog) -> Result<BTreeSet<Finding>> {
     let mut findings = BTreeSet::new();
     for command in commands(run) {
@@ -34,7 +34,7 @@ pub(super) fn check(run: &Run, log: &StepLog) -> Result<BTreeSet<Finding>> {
     Ok(findings)
 }
 
-/// Lets clippy carry out what it can without a person.
+/// Applies clippy's machine-applicable suggestions.
 ///
 /// # Errors
 /// When the code does not compile.
@@ -79,7 +79,7 @@ fn rustdoc(run: &Run) -> Command {
         .env("RUSTDOCFLAGS", "-D warnings")
 }
 
-/// The diagnostics in cargo's messages (The Cargo Book, "External Tools", JSON messages).
+/// Findings from cargo's messages (The Cargo Book, "External Tools", JSON messages).
 fn findings_of(messages: &[u8], log: &StepLog) -> Result<BTreeSet<Finding>> {
     let mut findings = BTreeSet::new();
     for message in Message::parse_stream(messages) {
@@ -95,8 +95,7 @@ fn findings_of(messages: &[u8], log: &StepLog) -> Result<BTreeSet<Finding>> {
     Ok(findings)
 }
 
-/// What a compiler says, if it says it of a place or of the whole: the line that counts the errors
-/// names neither.
+/// The finding of a diagnostic; `None` for the summary line that counts errors.
 fn finding(diagnostic: &Diagnostic) -> Option<Finding> {
     if !matches!(diagnostic.level, DiagnosticLevel::Error | DiagnosticLevel::Warning) {
         return None;
@@ -104,7 +103,7 @@ fn finding(diagnostic: &Diagnostic) -> Option<Finding> {
     let span = diagnostic.spans.iter().find(|span| span.is_primary)?;
     let rule = diagnostic.code.as_ref().map_or_else(|| "rustc".to_owned(), |it| it.code.clone());
     let mut help = diagnostic.children.iter().filter(|it| {
-        // How to silence a lint, and where it is documented, fix nothing.
+        // Notes on how to silence a lint and where it is documented are no fix.
         it.level == DiagnosticLevel::Help
             && !it.message.starts_with("for further information")
             && !it.message.starts_with("to override")
@@ -113,7 +112,7 @@ fn finding(diagnostic: &Diagnostic) -> Option<Finding> {
     Some(Finding::at(&span.file_name, span.line_start, rule, &diagnostic.message, fix))
 }
 
-/// The advice, with the code that it suggests.
+/// The suggestion with its code.
 fn suggestion(help: &Diagnostic) -> String {
     let code = help.spans.iter().find_map(|span| span.suggested_replacement.as_deref());
     match code.map(str::trim).filter(|code| !code.is_empty() && !code.contains('\n')) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What shellcheck says.
+//! Runs shellcheck.
 
 use anyhow::{Context as _, Result};
 use engine::{Run, StepLog};
@@ -11,7 +11,7 @@ use foundation::source;
 use rules::shell;
 use serde::Deserialize;
 
-/// The command for all scripts; none where there is no script.
+/// The command for all scripts; `None` without scripts.
 pub(super) fn command(run: &Run) -> Result<Option<Command>> {
     let scripts = scripts(run)?;
     let command = || {
@@ -21,10 +21,10 @@ pub(super) fn command(run: &Run) -> Result<Option<Command>> {
     Ok((!scripts.is_empty()).then(command))
 }
 
-/// How many scripts there are, and what is wrong with them.
+/// Number of scripts, and findings.
 ///
 /// # Errors
-/// When shellcheck can't be run.
+/// When shellcheck cannot be run.
 pub(super) fn check(run: &Run, log: &StepLog) -> Result<(usize, Vec<Finding>)> {
     match command(run)? {
         None => Ok((0, Vec::new())),
@@ -40,7 +40,7 @@ fn scripts(run: &Run) -> Result<Vec<String>> {
     Ok(files.into_iter().filter(shell::is_script).map(|file| file.path).collect())
 }
 
-/// The report in the form `json1` (shellcheck(1), FORMATS).
+/// Report format `json1` (shellcheck(1), FORMATS).
 #[derive(Deserialize)]
 struct Report {
     comments: Vec<Comment>,

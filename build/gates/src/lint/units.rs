@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What systemd says of our units, and of those that Quadlet makes of our containers.
+//! Checks systemd units, including those that Quadlet generates from our containers.
 //!
-//! `systemd-analyze verify` exits with 0 on a line that it can't read, so whatever it writes about
-//! a unit of ours is a fault. It checks copies, in which a program that this machine lacks is
-//! replaced by one that it has.
+//! `systemd-analyze verify` exits with 0 on a line that it cannot parse, so any message about our
+//! units is a finding. It checks copies in which programs that are missing on this host are
+//! replaced by existing ones.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,15 +17,15 @@ use foundation::finding::Finding;
 use foundation::{atomic, source, tree};
 use rules::unit;
 
-/// The program that makes units of containers.
+/// Podman's unit generator.
 pub(super) const QUADLET: &str = "quadlet";
 
-/// Whether there is anything for [`QUADLET`].
+/// Whether there are files for [`QUADLET`].
 pub(super) fn has_containers(run: &Run) -> bool {
     files(run).is_ok_and(|files| files.iter().any(|file| unit::is_quadlet(&file.path)))
 }
 
-/// The commands for what there is; none where there is nothing.
+/// The commands for the existing files; empty without files.
 pub(super) fn commands(run: &Run) -> Result<Vec<Command>> {
     let files = files(run)?;
     let mut commands = Vec::new();
@@ -44,17 +44,17 @@ pub(super) fn commands(run: &Run) -> Result<Vec<Command>> {
     Ok(commands)
 }
 
-/// How many units there are, and what is wrong with them.
+/// Number of units, and findings.
 ///
 /// # Errors
-/// When a program can't be run, or the copies can't be written.
+/// When a program cannot be run, or the copies cannot be written.
 pub(super) fn check(run: &Run, log: &StepLog) -> Result<(usize, Vec<Finding>)> {
     let files = files(run)?;
     let folder = folder(run);
     for old in [&folder, &containers(run)] {
         tree::remove(old)?;
     }
-    // By file name: that is all that systemd knows of a unit.
+    // By file name, as systemd identifies units.
     let mut sources = BTreeMap::new();
     for file in &files {
         let place = if unit::is_unit(&file.path) { &folder } else { &containers(run) };
@@ -62,7 +62,7 @@ pub(super) fn check(run: &Run, log: &StepLog) -> Result<(usize, Vec<Finding>)> {
         atomic::write(&place.join(name(&file.path)), text.as_bytes())?;
         let checked = unit::checked_name(name(&file.path));
         if checked != name(&file.path) {
-            // Other units may name the template, so that its file is there as well.
+            // Other units may refer to the template, so its file has to exist too.
             atomic::write(&place.join(&checked), text.as_bytes())?;
         }
         sources.insert(checked, file.path.clone());
@@ -75,7 +75,8 @@ pub(super) fn check(run: &Run, log: &StepLog) -> Result<(usize, Vec<Finding>)> {
     if !units.is_empty() {
         let finished = run.attempt(log, &verify(run, units.iter().cloned()))?;
         let found = unit::findings(finished.stderr(), |name| sources.get(name).cloned());
-        // What only a real instance has is missing, too, and some versions of systemd then end with 1.
+        // Units of a real instance are missing too, which makes some versions of systemd exit with
+        // 1.
         let mut messages = finished.stderr().lines().filter(|it| !it.trim().is_empty()).peekable();
         let explained = messages.peek().is_some() && messages.all(unit::is_of_instance);
         if found.is_empty() && finished.code() != Some(0) && !explained {
@@ -88,7 +89,7 @@ pub(super) fn check(run: &Run, log: &StepLog) -> Result<(usize, Vec<Finding>)> {
     Ok((units.len(), findings))
 }
 
-/// Has Quadlet make units of the containers, beside the copies of ours.
+/// Runs Quadlet to generate units of the containers, beside the copies of our units.
 fn generate(
     run: &Run,
     log: &StepLog,
@@ -108,7 +109,7 @@ fn generate(
         atomic::write(&folder(run).join(&unit), text.as_bytes())?;
         sources.insert(unit, source);
     }
-    // It ends with 1 on a key that it does not know, and with 0 on other faults.
+    // It exits with 1 on an unknown key, and with 0 on other faults.
     let findings = unit::quadlet_findings(&said, files);
     if findings.is_empty() {
         finished.success()?;
@@ -116,7 +117,7 @@ fn generate(
     Ok(findings)
 }
 
-/// Units, files that Quadlet makes units of, and its drop-ins.
+/// Units, Quadlet files, and Quadlet drop-ins.
 fn files(run: &Run) -> Result<Vec<source::File>> {
     run.workspace.texts(|path| {
         (unit::is_unit(path) || unit::is_quadlet(path) || unit::is_quadlet_drop_in(path))
@@ -124,7 +125,7 @@ fn files(run: &Run) -> Result<Vec<source::File>> {
     })
 }
 
-/// The file name, for a drop-in with its folder.
+/// The file name; for a drop-in, with its folder.
 fn name(path: &str) -> &str {
     let parts = if unit::is_quadlet_drop_in(path) { 2 } else { 1 };
     path.rmatch_indices('/')
@@ -133,19 +134,19 @@ fn name(path: &str) -> &str {
         .unwrap_or(path)
 }
 
-/// The copies that systemd reads.
+/// Folder of the copies for systemd.
 fn folder(run: &Run) -> PathBuf {
     run.workspace.scratch().join("units/systemd")
 }
 
-/// The copies that Quadlet reads.
+/// Folder of the copies for Quadlet.
 fn containers(run: &Run) -> PathBuf {
     run.workspace.scratch().join("units/quadlet")
 }
 
 fn verify(run: &Run, units: impl Iterator<Item = String>) -> Command {
     let folder = folder(run);
-    // The colon at the end stands for the machine's own folders.
+    // The trailing colon adds the host's default folders.
     let path = format!("{}:", folder.display());
     run.command("systemd-analyze")
         .env("SYSTEMD_UNIT_PATH", path)

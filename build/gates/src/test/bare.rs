@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `test --bare`: the tests where every optional program is hidden.
+//! `test --bare`: runs the tests with all optional programs hidden.
 //!
-//! A test that needs a program and does not say so passes on every machine that has it, and fails on the first
-//! that lacks it. Here each test passes or records that it is skipped. The tests run in a mount namespace in
-//! which the folders of `PATH` hold the programs of `build/gates/data/base-programs.txt` and no others, and in which
-//! folders with other files of the catalogue are empty. What the gate `test` compiled is run again.
+//! A test with an undeclared program requirement passes on every host that has the program, and
+//! fails elsewhere. Here each test must pass or record a skip. The tests run in a mount namespace:
+//! the folders of `PATH` contain only the programs of `build/gates/data/base-programs.txt`, and
+//! folders with other files of the catalogue are empty. The test binaries of the gate `test` are
+//! reused.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -66,12 +67,12 @@ fn compile(run: &Run) -> Command {
     nextest(run).arg("--no-run")
 }
 
-/// The tests in a mount namespace, with the programs hidden.
+/// The test command in a mount namespace with the programs hidden.
 fn hidden(run: &Run) -> Command {
     let root = run.workspace.root();
     let tests = nextest(run);
-    // Everybody may make a mount namespace inside a user namespace; the tests then see the rights of root
-    // that reach no further than that.
+    // Unprivileged users may create a mount namespace only inside a user namespace; root rights are
+    // then limited to it.
     let user: &[&str] =
         if rustix::process::geteuid().is_root() { &[] } else { &["--user", "--map-root-user"] };
     run.command("unshare")
@@ -90,8 +91,8 @@ fn scratch(run: &Run) -> PathBuf {
     run.workspace.scratch().join("bare")
 }
 
-/// Folders that hold what tests compare with and no program of `PATH`: files of the catalogue, what `setup`
-/// unpacked, and installed kernels.
+/// Folders of reference files outside of `PATH`: catalogue files, programs unpacked by `setup`, and
+/// installed kernels.
 fn folders(target: &Path) -> BTreeSet<PathBuf> {
     let files = programs().filter_map(|spec| Some(Path::new(spec.name).parent()?.to_owned()));
     let unpacked = std::fs::read_dir(target.join("tools")).into_iter().flatten().flatten();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Skipped tests: the records that `test-support` writes, grouped by what the tests lack.
+//! Skipped tests: records written by `test-support`, grouped by missing requirement.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -18,47 +18,47 @@ use serde::Deserialize;
 
 use super::programs;
 
-/// Variable with the folder for the records; see `FOLDER` of `test-support`.
+/// Variable with the folder of records; see `FOLDER` of `test-support`.
 const VARIABLE: &str = "TEST_SKIPS_DIR";
 
-/// How many tests a gap names.
+/// Number of tests named in a gap.
 const NAMED: usize = 3;
 
-/// A test that was skipped.
+/// A skipped test.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 struct Record {
-    /// The test binary, as nextest names it.
+    /// Test binary, in nextest's notation.
     binary: String,
-    /// The path of the test in it.
+    /// Path of the test.
     test: String,
     requirement: Requirement,
     reason: String,
 }
 
-/// What a test lacked.
+/// A missing requirement.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(tag = "kind", content = "name", rename_all = "snake_case")]
 enum Requirement {
     /// A program, or a file of a package, by its name in the catalogue.
     Program(String),
-    /// A right or a device.
+    /// A privilege or a device of the host.
     Machine(String),
 }
 
-/// The tests that one run skipped.
+/// The skipped tests of one run.
 #[derive(Debug, Default)]
 pub(crate) struct Skips(Vec<Record>);
 
-/// Has the tests that `command` runs leave their records in an empty folder.
+/// Lets the tests that `command` runs write records to an empty folder.
 ///
 /// # Errors
-/// When records of an earlier run can't be removed.
+/// When records of an earlier run cannot be removed.
 pub(crate) fn record(run: &Run, command: Command) -> Result<Command> {
     tree::remove(&folder(run))?;
     Ok(recorded(run, command))
 }
 
-/// The same for a plan.
+/// Like [`record`], for plans: changes nothing.
 pub(crate) fn recorded(run: &Run, command: Command) -> Command {
     command.env(VARIABLE, folder(run))
 }
@@ -68,10 +68,10 @@ fn folder(run: &Run) -> PathBuf {
 }
 
 impl Skips {
-    /// The records of the last run.
+    /// Reads the records of the last run.
     ///
     /// # Errors
-    /// When one can't be read.
+    /// When one cannot be read.
     pub(crate) fn read(run: &Run) -> Result<Self> {
         Self::below(&folder(run))
     }
@@ -97,7 +97,7 @@ impl Skips {
         Ok(Self(records))
     }
 
-    /// How many tests were skipped, at least in part.
+    /// Number of tests that were skipped at least in part.
     pub(crate) fn count(&self) -> usize {
         self.0.iter().map(|it| (&it.binary, &it.test)).collect::<BTreeSet<_>>().len()
     }
@@ -108,7 +108,7 @@ impl Skips {
         found.map(|it| it.reason.as_str())
     }
 
-    /// One gap for each requirement, with the command that meets it.
+    /// One gap per requirement, with the command that satisfies it.
     pub(crate) fn gaps(&self) -> Vec<Gap> {
         let mut tests: BTreeMap<&Requirement, BTreeSet<&str>> = BTreeMap::new();
         for record in &self.0 {
@@ -140,7 +140,7 @@ impl Skips {
         tests.into_iter().map(gap).collect()
     }
 
-    /// Programs that tests require and the gate does not name, so that nothing would install them.
+    /// Required programs that the gate does not list, so that `setup` would not install them.
     pub(crate) fn unlisted(&self) -> Vec<Finding> {
         let known: BTreeSet<_> = programs().collect();
         let unlisted: BTreeSet<_> = self
@@ -209,7 +209,7 @@ mod tests {
     fn what_test_support_writes_is_read() {
         assert_eq!(test_support::FOLDER, VARIABLE);
         let folder = tempfile::tempdir().unwrap();
-        // A process of its own: the record must not reach the gate that runs this test.
+        // In a separate process: the record must not reach the gate that runs this test.
         let status = std::process::Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "test::skips::tests::writes_records", "--ignored"])
             .env(VARIABLE, folder.path())
