@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Reads the `RustSec` advisory database and tells which advisories concern a crate.
+//! Reads the `RustSec` advisory database and matches crates.
 //!
 //! The database is a folder of `crates/NAME/ID.md`: Markdown whose first fenced block is TOML
-//! (`RustSec` advisory-db, README, "Advisory format"). Scores come from the CVSS vector; a
-//! vulnerability without one is taken as severe, because nobody has said that it is not.
+//! (`RustSec` advisory-db, README, "Advisory format"). Severity is the CVSS score; a vulnerability
+//! without one counts as severe.
 
 use std::fs;
 use std::path::Path;
@@ -16,34 +16,34 @@ use cargo_metadata::semver::{Version, VersionReq};
 use serde::Deserialize;
 use walkdir::WalkDir;
 
-/// Base score from which CVSS 3.1 (section 5) and 4.0 (section 4) call a vulnerability high.
+/// Minimum base score of severity "high" in CVSS 3.1 (section 5) and 4.0 (section 4).
 const HIGH: f64 = 7.0;
 
-/// What an advisory is about.
+/// Kind of an advisory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A vulnerability whose score is high or unknown.
+    /// A vulnerability with a high or unknown score.
     Severe,
-    /// A vulnerability of a lower score.
+    /// A vulnerability with a lower score.
     Minor,
-    /// Nobody looks after the crate any more.
+    /// The crate is unmaintained.
     Unmaintained,
-    /// The crate is unsound, or its authors want something known.
+    /// The crate is unsound, or its authors published a notice.
     Notice,
 }
 
-/// One advisory.
+/// An advisory.
 #[derive(Debug, Clone)]
 pub struct Advisory {
     /// `RUSTSEC-YYYY-NNNN`.
     pub id: String,
     /// The crate.
     pub package: String,
-    /// What it says of it.
+    /// Kind.
     pub kind: Kind,
-    /// Day of its publication, `YYYY-MM-DD`.
+    /// Publication date, `YYYY-MM-DD`.
     pub date: String,
-    /// The heading of its text.
+    /// Heading of its text.
     pub title: String,
     patched: Vec<VersionReq>,
     unaffected: Vec<VersionReq>,
@@ -74,10 +74,10 @@ struct Versions {
     unaffected: Vec<VersionReq>,
 }
 
-/// All advisories below `database` that have not been withdrawn, sorted by id.
+/// All advisories below `database` that are not withdrawn, sorted by id.
 ///
 /// # Errors
-/// When the folder can't be read, holds no advisory, or a file is malformed; the error names it.
+/// When the folder cannot be read or has no advisory, or a file is malformed; the error names it.
 pub fn load(database: &Path) -> Result<Vec<Advisory>> {
     let mut advisories = Vec::new();
     for entry in WalkDir::new(database.join("crates")).sort_by_file_name() {
@@ -98,20 +98,20 @@ pub fn load(database: &Path) -> Result<Vec<Advisory>> {
 }
 
 impl Advisory {
-    /// Whether it speaks of `version` of the crate `name`.
+    /// Whether it affects `version` of the crate `name`.
     pub fn concerns(&self, name: &str, version: &Version) -> bool {
         let outside = |ranges: &[VersionReq]| !ranges.iter().any(|range| range.matches(version));
         self.package == name && outside(&self.patched) && outside(&self.unaffected)
     }
 
-    /// The versions to go to, as the advisory writes them; none where there is no fixed one.
+    /// Fixed versions in the advisory's notation; `None` if there is none.
     pub fn fixed(&self) -> Option<String> {
         let ranges: Vec<String> = self.patched.iter().map(ToString::to_string).collect();
         (!ranges.is_empty()).then(|| ranges.join(" or "))
     }
 }
 
-/// One file; nothing for an advisory that was withdrawn.
+/// Parses one file; `None` for a withdrawn advisory.
 fn parse(text: &str) -> Result<Option<Advisory>> {
     let (_, rest) = text.split_once("```toml").context("there is no block of TOML")?;
     let (matter, body) = rest.split_once("\n```").context("the block of TOML has no end")?;

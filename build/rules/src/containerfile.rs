@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Reads Containerfiles as far as the rules about labels and bases need.
+//! Checks labels and bases of Containerfiles.
 //!
-//! The grammar is that of Containerfile(5): instructions are lines, a `\` at the end of a line
-//! continues it, `#` at its start is a comment.
+//! Grammar of Containerfile(5): one instruction per line, continued by a trailing `\`; `#` at the
+//! start of a line is a comment.
 
 use std::collections::BTreeSet;
 
 use foundation::finding::Finding;
 
-/// Labels that every image carries: the pre-defined annotation keys of the OCI image
-/// specification (annotations.md) that say where an image is from.
+/// Required labels of every image: pre-defined annotation keys of the OCI image specification
+/// (annotations.md) that state an image's origin.
 pub const REQUIRED_LABELS: &[&str] = &[
     "org.opencontainers.image.base.digest",
     "org.opencontainers.image.base.name",
@@ -25,10 +25,10 @@ pub const REQUIRED_LABELS: &[&str] = &[
     "org.opencontainers.image.version",
 ];
 
-/// One instruction, its continuation lines joined.
+/// An instruction with joined continuation lines.
 #[derive(Debug, PartialEq, Eq)]
 struct Instruction {
-    /// Line of its first word, counted from 1.
+    /// Line of its first word, from 1.
     line: usize,
     /// Upper-case keyword.
     keyword: String,
@@ -36,18 +36,19 @@ struct Instruction {
     arguments: String,
 }
 
-/// Who sets [`REQUIRED_LABELS`] of the image that a Containerfile makes.
+/// What sets [`REQUIRED_LABELS`] of a Containerfile's image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Labels {
     /// The Containerfile itself.
     Declared,
     /// `cargo xtask images`, from release.toml.
     FromProduct,
-    /// Nobody: another image is built on it, and it is not shipped alone.
+    /// Nothing: an intermediate image that is not released.
     None,
 }
 
-/// Missing labels and unpinned bases of the Containerfile `file` with the content `text`.
+/// Findings on missing labels and unpinned bases of the Containerfile `file` with the content
+/// `text`.
 pub fn check(file: &str, text: &str, labels: Labels) -> Vec<Finding> {
     let instructions = parse(text);
     let mut findings = check_bases(file, &instructions);
@@ -88,7 +89,7 @@ fn parse(text: &str) -> Vec<Instruction> {
     instructions
 }
 
-/// A base is pinned when it names a digest, `scratch`, an earlier stage, or an argument that has no
+/// A base is pinned if it is a digest, `scratch`, an earlier stage, or an argument without an
 /// unpinned default (the build passes a base that a lock file pins).
 fn check_bases(file: &str, instructions: &[Instruction]) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -136,7 +137,7 @@ fn check_bases(file: &str, instructions: &[Instruction]) -> Vec<Finding> {
     findings
 }
 
-/// Labels count in the last stage alone: it is the one that becomes the image.
+/// Only labels of the last stage count, since it becomes the image.
 fn check_labels(file: &str, instructions: &[Instruction]) -> Vec<Finding> {
     let last = instructions.iter().rposition(|instruction| instruction.keyword == "FROM");
     let Some(last) = last else {
@@ -162,7 +163,7 @@ fn check_labels(file: &str, instructions: &[Instruction]) -> Vec<Finding> {
         .collect()
 }
 
-/// The builder would overwrite them, and two values of one fact disagree sooner or later.
+/// The builder would override them, and duplicated values diverge over time.
 fn repeated_labels(file: &str, instructions: &[Instruction]) -> Vec<Finding> {
     let labels = instructions.iter().filter(|instruction| instruction.keyword == "LABEL");
     labels
@@ -180,7 +181,7 @@ fn repeated_labels(file: &str, instructions: &[Instruction]) -> Vec<Finding> {
         .collect()
 }
 
-/// The keys of `key=value key="value with spaces"`.
+/// Keys of `key=value key="value with spaces"`.
 fn label_keys(arguments: &str) -> Vec<&str> {
     let mut keys = Vec::new();
     let mut rest = arguments.trim_start();
@@ -195,7 +196,7 @@ fn label_keys(arguments: &str) -> Vec<&str> {
     keys
 }
 
-/// `NAME` of `$NAME` and `${NAME}`.
+/// `NAME` of `$NAME` or `${NAME}`.
 fn variable(word: &str) -> Option<&str> {
     let name = word.strip_prefix('$')?;
     Some(name.strip_prefix('{').and_then(|inner| inner.strip_suffix('}')).unwrap_or(name))

@@ -1,31 +1,30 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Which lines tests reach: reads LCOV, leaves the tests themselves out, and counts.
+//! Line coverage: reads LCOV, excludes the tests themselves, and counts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use foundation::source;
 
-/// For each file (from the root, with `/`) the lines that hold code, each with whether a test
-/// reached it.
+/// Code lines by file (from the root, with `/`), each with whether a test reached it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Coverage {
     files: BTreeMap<String, BTreeMap<usize, bool>>,
 }
 
-/// How many lines there are, and how many were reached.
+/// A number of lines, and how many are covered.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Share {
-    /// Lines that hold code.
+    /// Code lines.
     pub lines: usize,
-    /// Those that a test reached.
+    /// Covered lines.
     pub reached: usize,
 }
 
 impl Share {
-    /// In per cent; nothing to reach counts as reached.
+    /// Per cent; 100 without lines.
     #[expect(clippy::cast_precision_loss, reason = "no source has 2^52 lines")]
     pub fn percent(self) -> f64 {
         if self.lines == 0 { 100.0 } else { 100.0 * self.reached as f64 / self.lines as f64 }
@@ -40,8 +39,8 @@ impl Share {
 }
 
 impl Coverage {
-    /// Reads LCOV (geninfo(1), "FILES"): `SF:` begins a file, `DA:LINE,COUNT` is one line. A file
-    /// outside `root` is not ours; `text` gives the content of one that is, from the root.
+    /// Parses LCOV (geninfo(1), "FILES"): `SF:` starts a file, `DA:LINE,COUNT` is a line. Files
+    /// outside `root` are ignored; `text` returns the content of the others by path from the root.
     pub fn parse(lcov: &str, root: &str, text: impl Fn(&str) -> Option<String>) -> Self {
         let mut coverage = Self::default();
         let mut file: Option<(String, usize)> = None;
@@ -61,19 +60,19 @@ impl Coverage {
             {
                 let reached = count.split(',').next() != Some("0");
                 let lines = coverage.files.entry(path.clone()).or_default();
-                // The same file in several programs: reached in one is reached.
+                // The same file in several programs: covered in any is covered.
                 *lines.entry(line).or_default() |= reached;
             }
         }
         coverage
     }
 
-    /// The share of all files whose path starts with the folder; of all, for an empty one.
+    /// Coverage of all files below `folder`; of all files if it is empty.
     pub fn share(&self, folder: &str) -> Share {
         Share::of(self.below(folder).flat_map(|(_, lines)| lines.values()))
     }
 
-    /// The share among the given lines, and those that no test reached.
+    /// Coverage of the given lines, and those that are not covered.
     pub fn among(&self, wanted: &BTreeMap<String, BTreeSet<usize>>) -> (Share, Vec<(&str, usize)>) {
         let mut known = Vec::new();
         for (file, lines) in &self.files {
@@ -86,7 +85,7 @@ impl Coverage {
         (share, missed.map(|(file, line, _)| (file, line)).collect())
     }
 
-    /// The file below a folder with the most lines that no test reached, and the first of these.
+    /// The file below `folder` with the most uncovered lines, and the first of these.
     pub fn worst<'a>(&'a self, folder: &'a str) -> Option<(&'a str, usize)> {
         let missed = |lines: &BTreeMap<usize, bool>| lines.values().filter(|it| !**it).count();
         let (file, lines) = self.below(folder).max_by_key(|(_, lines)| missed(lines))?;
@@ -94,7 +93,7 @@ impl Coverage {
         Some((file, *first.0))
     }
 
-    /// The files with the most lines that no test reached, as a table.
+    /// Table of the files with the most uncovered lines.
     pub fn table(&self, length: usize) -> String {
         let mut rows: Vec<_> =
             self.files.iter().map(|(file, lines)| (file, Share::of(lines.values()))).collect();
@@ -102,14 +101,14 @@ impl Coverage {
         let mut out = format!("{:>7}  {:>6}  {:>6}  file\n", "reached", "lines", "missed");
         for (file, share) in rows.iter().take(length) {
             let missed = share.lines - share.reached;
-            // Writing into a String has no way to fail.
+            // Writing to a String cannot fail.
             let _infallible =
                 writeln!(out, "{:>6.1}%  {:>6}  {missed:>6}  {file}", share.percent(), share.lines);
         }
         out
     }
 
-    /// As LCOV, with the lines that count and no others, for other programs.
+    /// LCOV with the counted lines only, for other programs.
     pub fn to_lcov(&self, root: &str) -> String {
         let mut out = String::new();
         for (file, lines) in &self.files {

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Public items of libraries that nothing in the workspace uses.
+//! Unused public items of libraries.
 //!
-//! The compiler warns of private items that nothing uses, but has to take a public one for used:
-//! somebody else may. In a workspace that publishes no library nobody else does. This looks at
-//! names, not at types: an item counts as used when its name stands in any line of code outside
-//! its own definition, re-exports and tests. It can miss a dead item that shares its name with a
-//! live one, and never calls a used one dead.
+//! The compiler only warns about unused private items, since public ones may have users elsewhere.
+//! This workspace publishes no library, so there are none. The check compares names, not types: an
+//! item is used if its name occurs in code outside its own definition, re-exports and tests. It
+//! misses an unused item that shares its name with a used one, and never reports a used one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,16 +27,16 @@ struct Item<'a> {
     name: &'a str,
 }
 
-/// Findings for the public items among `files`, all of them Rust source, that nothing uses.
+/// Findings for unused public items in `files`, all of them Rust source.
 ///
 /// # Errors
-/// When a rule's own pattern does not compile.
+/// When a built-in pattern does not compile.
 pub fn unused_items(files: &[File]) -> Result<Vec<Finding>> {
     let item = Regex::new(ITEM).context("the pattern of items")?;
     let word = Regex::new(WORD).context("the pattern of words")?;
     let mut items = Vec::new();
     let mut uses: BTreeMap<&str, usize> = BTreeMap::new();
-    // Tests, examples and benchmarks use what they like; what only they use is dead.
+    // Use in tests, examples and benchmarks does not count.
     for File { path, text } in files.iter().filter(|file| !source::is_test_code(&file.path)) {
         for (index, line) in product_code(text) {
             let defined =
@@ -50,7 +49,7 @@ pub fn unused_items(files: &[File]) -> Result<Vec<Finding>> {
                     name: name.as_str(),
                 });
             }
-            // A line that defines one item may use others: `pub fn read() -> Manifest`.
+            // A definition may use other items: `pub fn read() -> Manifest`.
             let own = defined.map(|(_, name)| name.as_str());
             let words: BTreeSet<&str> = word.find_iter(line).map(|found| found.as_str()).collect();
             for name in words.into_iter().filter(|name| Some(*name) != own) {
@@ -73,7 +72,7 @@ pub fn unused_items(files: &[File]) -> Result<Vec<Finding>> {
         .collect())
 }
 
-/// Lines with their index that are neither comments, re-exports nor in a test module at the end of the file.
+/// Lines with index, without comments, re-exports and the test module at the end of a file.
 fn product_code(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut re_export = false;
     text.lines().enumerate().take(source::lines_before_tests(text)).filter(move |(_, line)| {

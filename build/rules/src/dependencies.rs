@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Dependencies that a manifest declares and no code of its package names.
+//! Unused dependencies: declared in a manifest and not named in the package's code.
 //!
 //! A crate is named by its identifier (`serde_json` for `serde-json`) in a path, an attribute or a
-//! `use`. The check reads words, not types: what it calls unused is named nowhere at all.
+//! `use`. The check compares words, not types: a reported dependency occurs nowhere.
 
 use std::collections::BTreeSet;
 
@@ -15,13 +15,13 @@ use regex::Regex;
 
 use crate::manifest::{declared, folder, line_of};
 
-/// The tables of a manifest that declare what code may use.
+/// Manifest tables with dependencies that code can use.
 const TABLES: &[&str] = &["dependencies", "dev-dependencies", "build-dependencies"];
 
-/// A finding for every dependency of `manifests` that no file of `rust` in the same package names.
+/// Findings for dependencies of `manifests` that no file of `rust` in the same package names.
 ///
 /// # Errors
-/// When a manifest is malformed, or the rule's own pattern does not compile.
+/// When a manifest is malformed, or a built-in pattern does not compile.
 pub fn unused(manifests: &[File], rust: &[File]) -> Result<Vec<Finding>> {
     let word = Regex::new(r"[A-Za-z_][A-Za-z0-9_]*").context("the pattern of words")?;
     let folders: BTreeSet<&str> = manifests.iter().map(|file| folder(&file.path)).collect();
@@ -36,7 +36,8 @@ pub fn unused(manifests: &[File], rust: &[File]) -> Result<Vec<Finding>> {
             .flat_map(|file| word.find_iter(&file.text).map(|found| found.as_str()))
             .collect();
         for name in declared(&table, TABLES) {
-            // A dependency that a feature of ours switches on may be there for its features alone.
+            // A dependency that one of our features enables may only be needed for its own
+            // features.
             if words.contains(name.replace('-', "_").as_str()) || in_feature(&table, &name) {
                 continue;
             }
@@ -54,7 +55,7 @@ pub fn unused(manifests: &[File], rust: &[File]) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// Whether a feature of the package switches on the dependency `name`, or a feature of it.
+/// Whether a feature of the package enables the dependency `name`, or a feature of it.
 fn in_feature(manifest: &toml::Table, name: &str) -> bool {
     let features = manifest.get("features").and_then(toml::Value::as_table);
     features
@@ -69,7 +70,7 @@ fn in_feature(manifest: &toml::Table, name: &str) -> bool {
         })
 }
 
-/// The nearest folder of a manifest that holds `path`.
+/// The nearest manifest folder that contains `path`.
 fn owner<'a>(path: &str, folders: &BTreeSet<&'a str>) -> Option<&'a str> {
     let within = |folder: &&&str| folder.is_empty() || path.starts_with(&format!("{folder}/"));
     folders.iter().filter(within).max_by_key(|folder| folder.len()).copied()

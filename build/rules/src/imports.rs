@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Import circles between the files of a crate.
+//! Import cycles between the files of a crate.
 //!
-//! A file imports another when it names an item of it: in a `use`, or in a path that starts with `crate`,
-//! `super`, `self` or a module that it declares. A name that a module passes on (`pub use`) counts for the file
-//! that defines it. A module is one unit with the modules below it: what a file takes from a module that it is in
-//! does not count. Nor does the code of tests. This reads words and not types, so an import that a macro makes is
-//! not seen.
+//! A file imports another if it names an item of it: in a `use`, or in a path that starts with
+//! `crate`, `super`, `self` or a declared module. A re-exported name (`pub use`) counts as import
+//! of the defining file. A module and its submodules are one unit: imports from an ancestor module
+//! do not count. Test code does not count. The check reads tokens, not types, so imports by macros
+//! are not seen.
 
 mod scan;
 
@@ -19,22 +19,22 @@ use foundation::source::{self, File};
 
 use self::scan::{Import, scan};
 
-/// The modules of a crate by their paths below its root; the root is the empty path.
+/// Modules of a crate by path below its root; the root is the empty path.
 type Modules<'a> = BTreeMap<Vec<String>, Module<'a>>;
 
-/// A file that is a module.
+/// A module in its own file.
 struct Module<'a> {
     file: &'a str,
     imports: Vec<Import>,
-    /// Names that it takes from elsewhere, with the absolute path of each: others may reach them through it.
+    /// Imported names with their absolute paths: other modules may reach them through this one.
     names: BTreeMap<String, Vec<String>>,
 }
 
-/// Imports between files: of each file the files that it imports, with the line and the name.
+/// Imports by file: imported files, with line and name.
 type Edges<'a> = BTreeMap<&'a str, BTreeMap<&'a str, (usize, String)>>;
 
-/// A finding for every circle of imports among `files`, the Rust source of the workspace whose crates are in
-/// the folders `crates`.
+/// Findings for import cycles among `files`, the workspace's Rust source with crates in the folders
+/// `crates`.
 pub fn circles(crates: &[&str], files: &[File]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for folder in crates {
@@ -65,7 +65,7 @@ fn modules<'a>(root: &str, files: &[&'a File]) -> Modules<'a> {
     let mut modules = Modules::new();
     for file in files {
         let Some(below) = file.path.strip_prefix(root) else { continue };
-        // Beside a library, a program is a crate of its own that knows the library by its name.
+        // Beside a library, a binary is a separate crate that refers to the library by name.
         if below.starts_with("bin/") || (has_library && below == "main.rs") {
             continue;
         }
@@ -83,7 +83,7 @@ fn edges<'a>(modules: &Modules<'a>) -> Edges<'a> {
     for (own, module) in modules {
         for import in &module.imports {
             let Some((path, name)) = resolve(modules, &import.path) else { continue };
-            // What a module passes on from below itself, it does not use; and what is below it is a part of it.
+            // A re-export from a submodule is not a use, and a submodule is part of the same unit.
             let passes_on = import.is_public && path.len() > own.len() && path.starts_with(own);
             let is_within = own.len() > path.len() && own.starts_with(path);
             let Some(target) = modules.get(path) else { continue };
@@ -97,10 +97,10 @@ fn edges<'a>(modules: &Modules<'a>) -> Edges<'a> {
     edges
 }
 
-/// The module that defines what is at `path`, and the name of it.
+/// Resolves `path` to its defining module and the item's name.
 fn resolve<'m>(modules: &'m Modules<'_>, path: &[String]) -> Option<(&'m [String], String)> {
     let mut path = path.to_vec();
-    // Each round follows one `pub use`; a chain as long as this is a circle of them.
+    // Each round follows one `pub use`; the limit stops cycles of re-exports.
     for _ in 0..16 {
         let length = (0..=path.len())
             .rev()
@@ -120,7 +120,7 @@ fn resolve<'m>(modules: &'m Modules<'_>, path: &[String]) -> Option<(&'m [String
     None
 }
 
-/// Files that reach each other, of each circle the sorted list.
+/// Import cycles: each is a sorted list of files that reach each other.
 fn components<'a>(edges: &Edges<'a>) -> BTreeSet<Vec<&'a str>> {
     let reach = |from: &'a str| -> BTreeSet<&'a str> {
         let mut seen = BTreeSet::new();
@@ -142,7 +142,7 @@ fn components<'a>(edges: &Edges<'a>) -> BTreeSet<Vec<&'a str>> {
     edges.keys().filter_map(circle).collect()
 }
 
-/// The shortest way around from the first file of a circle.
+/// The finding with the shortest path around from the first file of a cycle.
 fn finding(circle: &[&str], edges: &Edges<'_>) -> Finding {
     let Some(start) = circle.first() else { return Finding::in_file("", "import-circle", "", "") };
     let mut before: BTreeMap<&str, &str> = BTreeMap::new();
@@ -173,7 +173,7 @@ fn finding(circle: &[&str], edges: &Edges<'_>) -> Finding {
         let Some((at, name)) = edge(from, to) else { continue };
         line = line.or(Some(*at));
         let which = if to == start { "" } else { ", which" };
-        // Writing into a String has no way to fail.
+        // Writing to a String cannot fail.
         let _infallible = write!(text, " takes {name} from {to}{which}");
     }
     Finding {
@@ -238,11 +238,11 @@ mod tests {
             found(&[("lib.rs", parent), ("low.rs", "pub struct Low;"), ("high.rs", high)]),
             [""; 0]
         );
-        // A parent and what is below it are one unit.
+        // A parent and its submodules are one unit.
         let parent = format!("{parent}fn f(_: high::High) {{}}\n");
         let files = [("lib.rs", parent.as_str()), ("low.rs", "pub struct Low;"), ("high.rs", high)];
         assert_eq!(found(&files), [""; 0]);
-        // What defines the name is what counts.
+        // The defining file counts.
         let low = "use crate::High;\npub struct Low;\n";
         let findings = found(&[("lib.rs", &parent), ("low.rs", low), ("high.rs", high)]);
         assert_eq!(findings.len(), 1, "{findings:?}");

@@ -1,30 +1,30 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What check-jsonschema says with `--output-format json`.
+//! Reads the output of check-jsonschema with `--output-format json`.
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
-/// A document that a schema refuses, at one place.
+/// A validation error of a document.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(from = "Told")]
 pub struct Fault {
-    /// The file, as it was named.
+    /// The file, as named on the command line.
     pub filename: String,
-    /// The place in it, as `$.a[0].b`.
+    /// Place in the document, such as `$.a[0].b`.
     pub path: String,
-    /// What is wrong.
+    /// Error message.
     pub message: String,
 }
 
-/// The same as it is written.
+/// The serialised form.
 #[derive(Deserialize)]
 struct Told {
     filename: String,
     path: String,
     message: String,
-    /// Where there are several schemas to choose from and none fits: what the nearest one says.
+    /// For several alternative schemas, the error of the best match.
     best_match: Option<Place>,
 }
 
@@ -42,30 +42,30 @@ impl From<Told> for Fault {
     }
 }
 
-/// A file that is not what it has to be at all.
+/// A file that cannot be parsed.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Unreadable {
-    /// The file, as it was named.
+    /// The file, as named on the command line.
     pub filename: String,
-    /// Why it can't be read.
+    /// Error message.
     pub message: String,
 }
 
 /// The whole report.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct Report {
-    /// Documents that are refused.
+    /// Invalid documents.
     #[serde(default)]
     pub errors: Vec<Fault>,
-    /// Files that can't be read.
+    /// Unreadable files.
     #[serde(default)]
     pub parse_errors: Vec<Unreadable>,
 }
 
-/// Reads a report.
+/// Parses a report.
 ///
 /// # Errors
-/// When it is none.
+/// When it is malformed.
 pub fn read(report: &[u8]) -> Result<Report> {
     serde_json::from_slice(report).context("check-jsonschema did not write the JSON it should")
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The order of the crates: dependencies go down it, never up or sideways.
+//! Layers of crates: a crate depends on lower layers only.
 //!
-//! Dependencies of tests (`dev-dependencies`) are free: Cargo allows a mock to depend on what is tested with it.
+//! `dev-dependencies` are unrestricted: a mock may depend on the crate that is tested with it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,14 +13,14 @@ use foundation::source::File;
 
 use crate::manifest::{declared, folder, line_of};
 
-/// Where the workspace lists its crates.
+/// The manifest that lists the workspace's crates.
 const ROOT: &str = "Cargo.toml";
-/// Where the order is declared.
+/// The file that declares the layers.
 const CONFIGURATION: &str = "release.toml";
-/// The tables of a manifest that the order is about.
+/// The checked tables of a manifest.
 const TABLES: &[&str] = &["dependencies", "build-dependencies"];
 
-/// The folders of the crates of the workspace, as the root's manifest among `manifests` lists them.
+/// Folders of the workspace's crates, from the root manifest among `manifests`.
 ///
 /// # Errors
 /// When it is malformed.
@@ -36,8 +36,8 @@ pub fn members(manifests: &[File]) -> Result<Vec<String>> {
     Ok(members.filter_map(|it| it.as_str().map(str::to_owned)).collect())
 }
 
-/// A finding for every dependency between the crates of the workspace that does not go down `order`, which
-/// lists their folders in rows from the top, and for every crate that is missing there or unknown.
+/// Findings for dependencies within the workspace that do not go down `order` (folders by layer,
+/// top first), and for crates that are missing in it or unknown.
 ///
 /// # Errors
 /// When a manifest is malformed.
@@ -79,7 +79,7 @@ pub fn upward(order: &[Vec<String>], manifests: &[File]) -> Result<Vec<Finding>>
     Ok(findings)
 }
 
-/// Findings for crates that the order does not place exactly once, and for places without a crate.
+/// Findings for crates that are not in exactly one layer, and for unknown crates in layers.
 fn misplaced(
     members: &[String],
     order: &[Vec<String>],

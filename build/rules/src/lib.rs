@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Judges of the gates: each reads text and returns findings, without I/O.
+//! Rules of the gates: pure functions from text to findings.
 #![forbid(unsafe_code)]
 
 pub mod advisory;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What a `Cargo.toml` declares.
+//! Reads `Cargo.toml`.
 
-/// The names of dependencies in the tables `tables`, those for one platform included, as code knows them.
+/// Identifiers of the dependencies in `tables`, including platform-specific ones.
 pub(crate) fn declared(manifest: &toml::Table, tables: &[&str]) -> Vec<String> {
     let targets = manifest.get("target").and_then(toml::Value::as_table);
     let nested = targets.into_iter().flatten().filter_map(|(_, value)| value.as_table());
@@ -19,7 +19,7 @@ pub(crate) fn folder(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
-/// The line, counted from 1, that declares `name`.
+/// The line, from 1, that declares `name`.
 pub(crate) fn line_of(text: &str, name: &str) -> Option<usize> {
     let declares =
         |line: &str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '=', '.']));

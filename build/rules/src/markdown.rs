@@ -1,47 +1,47 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Reads Markdown as far as the check of the documentation needs: links, headings, commands and code spans.
+//! Minimal Markdown reader for the documentation gate: links, headings, commands and code spans.
 //!
-//! `CommonMark` is larger than this; what our pages use is here, and the tests hold the forms.
+//! Covers the part of `CommonMark` that our pages use; the tests list the forms.
 
-/// A link or image, as written.
+/// A link or image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
-    /// Line, counted from 1.
+    /// Line, from 1.
     pub line: usize,
-    /// Target without its title: a URL, a path, `#anchor` or `path#anchor`.
+    /// Target without title: a URL, a path, `#anchor` or `path#anchor`.
     pub target: String,
 }
 
-/// A line of a fenced block, or a code span, that calls one of our programs.
+/// A call of one of our programs, in a code block or a code span.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command {
-    /// Line, counted from 1.
+    /// Line, from 1.
     pub line: usize,
     /// [`XTASK`], or one of [`PROGRAMS`].
     pub program: String,
-    /// The words after the program.
+    /// Arguments.
     pub words: Vec<String>,
 }
 
-/// What a page holds.
+/// Content of a page.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Page {
     /// Inline links and images outside code.
     pub links: Vec<Link>,
     /// Calls of our programs in code.
     pub commands: Vec<Command>,
-    /// Code spans that are a flag, such as `--json` or `--engine JOB=NAME`, with their lines.
+    /// Code spans with a flag, such as `--json` or `--engine JOB=NAME`, with lines.
     pub flags: Vec<(usize, String)>,
-    /// Anchors of the headings, as GitHub makes them.
+    /// Anchors of headings in GitHub's form.
     pub anchors: Vec<String>,
 }
 
-/// How pages call xtask.
+/// The call of xtask in pages.
 pub const XTASK: &str = "cargo xtask";
 
-/// Our other programs that read their command line with clap.
+/// Our other programs that use clap.
 pub const PROGRAMS: &[&str] = &["controller", "notary", "packager", "step"];
 
 /// Reads a page.
@@ -84,7 +84,7 @@ fn read_prose(page: &mut Page, number: usize, line: &str) {
     }
 }
 
-/// `](TARGET)` and `](TARGET "title")` in a piece of prose.
+/// Parses `](TARGET)` and `](TARGET "title")` in prose.
 fn links(number: usize, prose: &str) -> impl Iterator<Item = Link> + '_ {
     prose.match_indices("](").filter_map(move |(at, opening)| {
         let rest = &prose[at + opening.len()..];
@@ -96,7 +96,7 @@ fn links(number: usize, prose: &str) -> impl Iterator<Item = Link> + '_ {
     })
 }
 
-/// The call of one of our programs that a line of code is, environment before it allowed.
+/// Parses a line of code as a call of one of our programs, with optional variables before it.
 fn command(number: usize, code: &str) -> Option<Command> {
     let code = code.trim_start();
     let environment = code.split_inclusive(' ').take_while(|word| word.contains('='));
@@ -106,11 +106,11 @@ fn command(number: usize, code: &str) -> Option<Command> {
         Some((program, rest))
     };
     let (program, rest) = PROGRAMS.iter().copied().chain([XTASK]).find_map(called)?;
-    // A drawing and prose name programs too: a command is in lower case.
+    // Diagrams and prose contain program names too: a subcommand is in lower case.
     if !rest.starts_with(|first: char| first.is_ascii_lowercase() || first == '-') {
         return None;
     }
-    // What a shell takes for itself ends the call.
+    // Shell syntax ends the call.
     let words = rest
         .split_whitespace()
         .take_while(|word| !word.starts_with(['#', '|', '>', '<', '&', ';']))
@@ -119,14 +119,14 @@ fn command(number: usize, code: &str) -> Option<Command> {
     Some(Command { line: number, program: program.to_owned(), words })
 }
 
-/// The flag that a code span is.
+/// The flag in a code span.
 fn flag(code: &str) -> Option<String> {
     let name = code.strip_prefix("--")?;
     let name = name.split([' ', '=']).next().filter(|name| !name.is_empty())?;
     Some(format!("--{name}"))
 }
 
-/// The anchor of a heading: lower case, punctuation dropped, spaces to hyphens.
+/// Anchor of a heading: lower case, without punctuation, with hyphens for spaces.
 fn anchor(heading: &str) -> String {
     heading
         .trim()

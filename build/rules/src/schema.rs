@@ -1,60 +1,60 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What a change of a JSON Schema (draft-07) means for the documents that it accepted before.
+//! Classifies changes of a JSON Schema (draft-07) by their effect on previously valid documents.
 //!
-//! A change is breaking unless it can be seen that everything accepted before is accepted still.
-//! That is asked keyword by keyword: a pattern that is another may accept more, but nobody can tell,
-//! so it counts as breaking. A property test holds the verdict against a validator.
+//! A change is breaking unless it provably accepts everything that was accepted before. Keywords
+//! are compared one by one; a changed pattern counts as breaking, because whether it accepts more
+//! is undecided. A property test compares the class with a validator.
 
 use serde_json::{Map, Value};
 
-/// What a change means, from the least to the most.
+/// Class of a change, in ascending order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
-    /// Nothing but texts for people changed.
+    /// Only annotations changed.
     None,
-    /// All that was accepted is accepted.
+    /// Everything accepted before is still accepted.
     Compatible,
-    /// Something that was accepted may be refused.
+    /// Something accepted before may be rejected.
     Breaking,
 }
 
-/// One change.
+/// A change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// JSON pointer into the new schema, or into the old one where something is gone.
+    /// JSON pointer into the new schema, or into the old one for a removal.
     pub pointer: String,
-    /// What it means.
+    /// Class.
     pub class: Class,
 }
 
-/// Keywords that say nothing of what is accepted.
+/// Keywords without effect on validation.
 const ANNOTATIONS: &[&str] =
     &["$comment", "$id", "$schema", "default", "description", "examples", "title"];
-/// Keywords that accept less the smaller their number is.
+/// Keywords that are stricter with a smaller number.
 const UPPER: &[&str] = &["exclusiveMaximum", "maxItems", "maxLength", "maxProperties", "maximum"];
-/// Keywords that accept less the greater their number is.
+/// Keywords that are stricter with a greater number.
 const LOWER: &[&str] = &["exclusiveMinimum", "minItems", "minLength", "minProperties", "minimum"];
 
-/// The end of the file name of a schema; before it stand `-` and the version.
+/// Suffix of a schema's file name, after `-` and the version.
 pub const SUFFIX: &str = ".schema.json";
 
-/// `recipe-1.2.schema.json` as `(1, 2)`.
+/// Parses `recipe-1.2.schema.json` as `(1, 2)`.
 pub fn file_version(path: &str) -> Option<(u64, u64)> {
     let (_, version) = path.strip_suffix(SUFFIX)?.rsplit_once('-')?;
     let (major, minor) = version.split_once('.')?;
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-/// Every change from `old` to `new` that is more than text.
+/// All changes from `old` to `new`, except of annotations.
 pub fn changes(old: &Value, new: &Value) -> Vec<Change> {
     let mut changes = Vec::new();
     compare("", old, new, &mut changes);
     changes
 }
 
-/// What all of the changes together mean.
+/// The class of all changes together.
 pub fn class(changes: &[Change]) -> Class {
     changes.iter().map(|change| change.class).max().unwrap_or(Class::None)
 }
@@ -64,7 +64,7 @@ fn compare(at: &str, old: &Value, new: &Value, out: &mut Vec<Change>) {
         return;
     }
     let (Some(before), Some(after)) = (old.as_object(), new.as_object()) else {
-        // `true` accepts all, `false` nothing.
+        // `true` accepts everything, `false` nothing.
         let looser = old == &Value::Bool(false) || new == &Value::Bool(true);
         return push(out, at, looser);
     };
@@ -80,7 +80,7 @@ fn compare(at: &str, old: &Value, new: &Value, out: &mut Vec<Change>) {
     }
 }
 
-/// One keyword that is not the same in both schemas.
+/// Classifies a keyword that differs between the schemas.
 fn keyword_change(
     at: &str,
     keyword: &str,
@@ -92,7 +92,7 @@ fn keyword_change(
     match (keyword, old, new) {
         ("properties", ..) => properties(at, before, after, out),
         ("additionalProperties", ..) => {
-            // Absent is the same as true.
+            // Absent means `true`.
             let all = Value::Bool(true);
             compare(at, old.unwrap_or(&all), new.unwrap_or(&all), out);
         }
@@ -103,7 +103,7 @@ fn keyword_change(
                 }
             }
         }
-        // Named by nothing, or by a reference that changed as well.
+        // An added or removed definition matters only through a reference, which changed too.
         ("definitions", ..) => {}
         ("required", ..) => push(out, at, contains_all(old, new)),
         ("enum", Some(old), Some(new)) => push(out, at, contains_all(Some(new), Some(old))),
@@ -121,11 +121,11 @@ fn keyword_change(
         ("items", Some(old @ Value::Object(_)), Some(new @ Value::Object(_))) => {
             compare(at, old, new, out);
         }
-        // Which documents they are for is said by `if`.
+        // `if` selects the documents that they apply to.
         ("then" | "else", Some(old), Some(new)) if before.get("if") == after.get("if") => {
             compare(at, old, new, out);
         }
-        // Without it, `then` and `else` say nothing.
+        // Without `if`, `then` and `else` have no effect.
         (_, Some(_), None) => push(out, at, true),
         (_, Some(old), Some(new)) => {
             let number = |value: &Value| value.as_f64();
@@ -153,7 +153,7 @@ fn properties(
     let closed = |schema: &Map<String, Value>| {
         schema.get("additionalProperties") == Some(&Value::Bool(false))
     };
-    // What other properties must be, in the schema that does not name this one.
+    // The constraint on other properties, in the schema that does not name this one.
     let others = |schema: &Map<String, Value>| {
         schema.get("additionalProperties").cloned().unwrap_or(Value::Bool(true))
     };
@@ -177,7 +177,7 @@ fn push(out: &mut Vec<Change>, at: &str, looser: bool) {
     out.push(Change { pointer: at.to_owned(), class });
 }
 
-/// Whether every entry of `part` is one of `whole`; an absent list is empty.
+/// Whether `whole` contains every entry of `part`; an absent list is empty.
 fn contains_all(whole: Option<&Value>, part: Option<&Value>) -> bool {
     let list = |value: Option<&Value>| value.and_then(Value::as_array).cloned().unwrap_or_default();
     let whole = list(whole);
@@ -196,14 +196,13 @@ fn types_widen(old: &Value, new: &Value) -> bool {
         .all(|kind| new.contains(kind) || (kind == "integer" && new.contains(&"number".into())))
 }
 
-/// One step of a JSON pointer (RFC 6901, section 3).
+/// Escapes a reference token of a JSON pointer (RFC 6901, section 3).
 fn escape(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
-/// The line (from 1) of `text` where the member stands that `pointer` leads to: the keys of the
-/// pointer in their order. Good for a file that is laid out as ours are; the last key that is
-/// found counts.
+/// The line (from 1) in `text` of the member at `pointer`: searches the pointer's keys in order.
+/// Relies on our layout of one key per line; returns the last key found.
 pub fn line(text: &str, pointer: &str) -> usize {
     let mut at = 0;
     for key in pointer.split('/').skip(1) {
@@ -338,7 +337,7 @@ mod tests {
     }
 
     proptest! {
-        /// What is not breaking refuses no document that was accepted.
+        /// A change that is not breaking rejects no document that was accepted.
         #[test]
         fn what_is_compatible_accepts_all_that_was_accepted(
             old in schemas(),

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Finds keys, tokens and passwords in text, by their known forms and by their entropy.
+//! Finds keys, tokens and passwords in text, by known formats and by entropy.
 //!
-//! Findings name the rule and the place, and never repeat what was found: a report is read by more
-//! people than the file.
+//! Findings contain the rule and the place but not the secret, since reports are read more widely
+//! than the file.
 
 use anyhow::{Context, Result};
 use foundation::finding::Finding;
 use regex::Regex;
 
-/// Forms that issuers document for their tokens. The first group of a form, or its whole match, is the secret.
+/// Token formats documented by their issuers. The secret is the first group, or else the whole
+/// match.
 const FORMS: &[(&str, &str, &str)] = &[
     ("private-key", r"-----BEGIN [A-Z ]*PRIVATE KEY-----", "a private key"),
     ("aws-access-key", r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b", "an AWS access key id"),
@@ -37,18 +38,18 @@ const FORMS: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// An assignment to a name that speaks of a secret: `api_key = "…"`, `"password": "…"`.
+/// An assignment to a name that suggests a secret: `api_key = "…"`, `"password": "…"`.
 const ASSIGNMENT: &str = r#"(?i)\b[a-z0-9_-]*(?:passwd|password|secret|token|api[_-]?key)["']?\s*[:=]\s*["']([^"'\s]{8,})["']"#;
 
-/// A run of base64 that is too long for a word; digests in hexadecimal do not count as random.
+/// A base64 run that is too long for a word; hexadecimal digests do not count as random.
 const BLOB: &str = r"[A-Za-z0-9+/_-]{40,}={0,2}";
 
-/// Bits of entropy per character from which an assigned value is taken for a secret and not for a word.
+/// Minimum entropy in bits per character of an assigned value that counts as a secret.
 const ASSIGNED_ENTROPY: f64 = 3.5;
-/// The same for a run of characters that nothing else speaks against.
+/// Minimum entropy of a long run of characters without other evidence.
 const BLOB_ENTROPY: f64 = 4.6;
 
-/// The compiled rules.
+/// Compiled rules.
 pub struct Scanner {
     forms: Vec<(&'static str, Regex, &'static str)>,
     assignment: Regex,
@@ -69,7 +70,7 @@ impl Scanner {
         })
     }
 
-    /// Everything in `text`, the content of `file`, that looks like a secret, in order.
+    /// All suspected secrets in `text`, the content of `file`, in order.
     pub fn scan(&self, file: &str, text: &str) -> Vec<Finding> {
         text.lines()
             .enumerate()
@@ -86,7 +87,7 @@ impl Scanner {
             .collect()
     }
 
-    /// The first rule that a line breaks: one finding is enough to look at a line.
+    /// The first rule that a line violates: one finding per line suffices.
     fn scan_line(&self, line: &str) -> Option<(&'static str, &'static str)> {
         if let Some((rule, _, what)) = self.forms.iter().find(|(_, form, _)| form.is_match(line)) {
             return Some((rule, what));
@@ -100,7 +101,7 @@ impl Scanner {
     }
 }
 
-/// Whether a value is mixed enough to be a secret: letters and digits, not a digest, much entropy.
+/// Whether a value may be a secret: letters and digits, not a digest, high entropy.
 fn looks_random(value: &str, threshold: f64) -> bool {
     let is_hex = value.bytes().all(|byte| byte.is_ascii_hexdigit());
     let has = |test: fn(&u8) -> bool| value.as_bytes().iter().any(test);
@@ -137,7 +138,7 @@ mod tests {
         scanner.scan("f", text).into_iter().map(|finding| finding.rule).collect()
     }
 
-    /// Made at run time, so that this file holds nothing that the gate would stop.
+    /// Joined at run time, so that this file contains no secret.
     fn joined(parts: &[&str]) -> String {
         parts.concat()
     }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Which files of the source are shell scripts.
+//! Detects shell scripts.
 
 use foundation::source::{self, File};
 
-/// Shells whose scripts shellcheck and shfmt read.
+/// Shells that shellcheck and shfmt support.
 const SHELLS: &[&str] = &["bash", "dash", "ksh", "sh"];
 
-/// Whether `file` is a shell script: by its extension, else by the program in its first line.
+/// Whether `file` is a shell script, by its extension or else its first line.
 pub fn is_script(file: &File) -> bool {
     if ["sh", "bash"].iter().any(|it| source::has_extension(&file.path, it)) {
         return true;
@@ -18,7 +18,7 @@ pub fn is_script(file: &File) -> bool {
     };
     let mut words = line.split_whitespace().map(|word| word.rsplit('/').next().unwrap_or(word));
     match words.next() {
-        // `env -S` and variables may stand before the program.
+        // `env -S` and variables may precede the program.
         Some("env") => words
             .find(|word| !word.starts_with('-') && !word.contains('='))
             .is_some_and(|word| SHELLS.contains(&word)),

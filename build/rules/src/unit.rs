@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! systemd units as text: which files are some, how they are made fit to be checked on a machine
-//! that the product is not installed on, and what systemd says of them.
+//! systemd units as text: detection, preparation for a check on a host without the product, and
+//! parsing of systemd's messages.
 
 use foundation::finding::Finding;
 use foundation::source::{File, has_extension};
 
-/// Kinds of units (systemd.unit(5)).
+/// Unit types (systemd.unit(5)).
 const KINDS: &[&str] =
     &["automount", "mount", "path", "service", "slice", "socket", "swap", "target", "timer"];
 
-/// Kinds of files that Quadlet makes units of (podman-systemd.unit(5)).
+/// Quadlet file types (podman-systemd.unit(5)).
 const QUADLET_KINDS: &[&str] = &["build", "container", "image", "kube", "network", "pod", "volume"];
 
 /// Settings whose value is a command (systemd.service(5), systemd.socket(5)).
@@ -26,21 +26,22 @@ const COMMANDS: &[&str] = &[
     "ExecStopPre",
 ];
 
-/// What stands before the program of a command (systemd.service(5), table 1).
+/// Prefixes of a command (systemd.service(5), table 1).
 const PREFIXES: &[char] = &['@', '-', ':', '+', '!', '|'];
 
-/// A program that every machine with systemd has.
+/// A program that exists on every host with systemd.
 const STAND_IN: &str = "/bin/true";
 
-/// The instance that stands for all of a template, in a name that no unit has by accident.
+/// Instance name for checking a template, unlikely to occur elsewhere.
 const INSTANCE: &str = "instance-for-lint";
 
-/// The name under which the unit `name` is checked: of a template (`a@.service`) an instance.
+/// The name under which the unit `name` is checked: for a template (`a@.service`), an instance.
 pub fn checked_name(name: &str) -> String {
     name.replacen("@.", &format!("@{INSTANCE}."), 1)
 }
 
-/// Whether systemd misses a unit that only a real instance of a template has, such as `Requires=%i.target`.
+/// Whether the message is about a missing unit of the placeholder instance, such as from
+/// `Requires=%i.target`.
 pub fn is_of_instance(message: &str) -> bool {
     message.strip_suffix(" not found.").and_then(|it| it.rsplit_once("Unit ")).is_some_and(
         |(_, missing)| {
@@ -54,13 +55,13 @@ pub fn is_unit(path: &str) -> bool {
     KINDS.iter().any(|it| has_extension(path, it))
 }
 
-/// Whether Quadlet makes units of the file. A drop-in (`NAME.container.d/x.conf`) is no such file, and
-/// a network of systemd-networkd (systemd.network(5)), which has the same extension, is none either.
+/// Whether Quadlet generates units from the file. Excludes drop-ins (`NAME.container.d/x.conf`) and
+/// networks of systemd-networkd (systemd.network(5)), which have the same extension.
 pub fn is_quadlet(path: &str) -> bool {
     QUADLET_KINDS.iter().any(|it| has_extension(path, it)) && !path.contains("systemd/network/")
 }
 
-/// Whether Quadlet adds the file to those of one kind (`container.d/x.conf`) or one name
+/// Whether the file is a Quadlet drop-in for a type (`container.d/x.conf`) or a name
 /// (`NAME.container.d/x.conf`).
 pub fn is_quadlet_drop_in(path: &str) -> bool {
     let Some((folder, _)) = path.strip_suffix(".conf").and_then(|it| it.rsplit_once('/')) else {
@@ -70,9 +71,8 @@ pub fn is_quadlet_drop_in(path: &str) -> bool {
     kind.is_some_and(|kind| QUADLET_KINDS.contains(&kind)) && !folder.contains("systemd/network/")
 }
 
-/// The unit with another program in the place of each that is not `installed`: systemd refuses a
-/// unit whose program is missing, and ours are on the machines that they are made for. Lines stay
-/// where they are.
+/// Replaces programs that are not `installed` by a stand-in: systemd rejects a unit whose program
+/// is missing, and ours are only on target systems. Line numbers are kept.
 pub fn with_stand_ins(unit: &str, installed: impl Fn(&str) -> bool) -> String {
     let line = |line: &str| {
         let command = line.split_once('=').filter(|(key, _)| COMMANDS.contains(&key.trim()));
@@ -88,8 +88,8 @@ pub fn with_stand_ins(unit: &str, installed: impl Fn(&str) -> bool) -> String {
     unit.lines().map(|it| line(it) + "\n").collect()
 }
 
-/// What `systemd-analyze verify` wrote, as findings. `source` gives the path in the source of the
-/// unit with this file name; what names no unit of ours is about the machine.
+/// Findings from the output of `systemd-analyze verify`. `source` maps a unit's file name to its
+/// source path; messages about other units concern the host and are ignored.
 ///
 /// The forms are `PATH:LINE: MESSAGE` and `UNIT: MESSAGE`.
 pub fn findings(output: &str, source: impl Fn(&str) -> Option<String>) -> Vec<Finding> {
@@ -108,13 +108,12 @@ pub fn findings(output: &str, source: impl Fn(&str) -> Option<String>) -> Vec<Fi
     output.lines().filter_map(finding).filter(|it| !is_of_instance(&it.message)).collect()
 }
 
-/// What Quadlet's generator wrote to standard error, as findings on the containers in `files`. All of
-/// it counts but the lines that tell what it reads; a line that names no file of ours is about all of
-/// them.
+/// Findings from the standard error of Quadlet's generator on the containers in `files`. All lines
+/// count except those that list the files read; a line that names none of our files applies to all.
 pub fn quadlet_findings(said: &str, files: &[File]) -> Vec<Finding> {
     let name = |file: &File| file.path.rsplit('/').next().unwrap_or_default().to_owned();
     let containers = || files.iter().filter(|file| is_quadlet(&file.path));
-    // The name of an image that a variable holds is known where the unit runs.
+    // An image name in a variable is only known at run time.
     let variable = |line: &str| line.contains("not a fully qualified") && line.contains("${");
     let reads = |line: &str| line.contains("Loading source ");
     let lines = || said.lines().filter(|it| !it.trim().is_empty() && !reads(it) && !variable(it));
@@ -142,7 +141,7 @@ pub fn quadlet_findings(said: &str, files: &[File]) -> Vec<Finding> {
     lines().filter_map(|line| Some(finding(line, containers().next()?))).collect()
 }
 
-/// The units in what Quadlet's generator prints with `--dryrun`: `---NAME---` before each.
+/// Parses the generator's `--dryrun` output: units, each after `---NAME---`.
 pub fn generated(output: &str) -> Vec<(String, String)> {
     let mut units: Vec<(String, String)> = Vec::new();
     for line in output.lines() {

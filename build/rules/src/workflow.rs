@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Reads GitHub workflows as far as our own rules need: actions are pinned by commit, and what runs
-//! is `cargo xtask` and nothing else.
+//! Checks our own rules on GitHub workflows: actions are pinned by commit, and jobs run `cargo
+//! xtask` only.
 //!
-//! That a file is a valid workflow is for actionlint and GitHub's schema to say. The reader here is
-//! strict in place of clever: `uses:` and `run:` are keys on lines of their own, and any other
-//! spelling of them is a finding, so that nothing slips past it in a form that it does not know.
+//! actionlint and GitHub's schema check validity. This reader is strict instead of complete:
+//! `uses:` and `run:` must be keys on separate lines, and any other spelling is a finding, so that
+//! nothing bypasses the rules.
 
 use std::collections::BTreeSet;
 
 use foundation::finding::Finding;
 
-/// The one program that a job may run, and the command of it that runs a pipeline.
+/// The only command that a job may run, and its form that runs a pipeline.
 const COMMAND: &str = "cargo xtask ";
 const PIPELINE: &str = "cargo xtask ci ";
 
-/// The actions that set a job up, each with its reason to be there.
+/// Allowed setup actions.
 const SETUP_ACTIONS: &[&str] =
     &["actions/cache", "actions/checkout", "actions/download-artifact", "actions/upload-artifact"];
 
-/// The faults of one workflow, and the pipelines that it runs.
+/// Findings on one workflow, and the pipelines that it runs.
 pub fn check(file: &str, text: &str) -> (Vec<Finding>, BTreeSet<String>) {
     let mut findings = Vec::new();
     let mut pipelines = BTreeSet::new();
@@ -54,7 +54,7 @@ pub fn check(file: &str, text: &str) -> (Vec<Finding>, BTreeSet<String>) {
     (findings, pipelines)
 }
 
-/// Pipelines without a workflow that runs them, and workflows that run what is no pipeline.
+/// Findings for pipelines without a workflow, and workflows that run unknown pipelines.
 pub fn check_drift(
     folder: &str,
     run: &BTreeSet<String>,
@@ -74,7 +74,7 @@ pub fn check_drift(
         .collect()
 }
 
-/// The commands of a `run:`: the value itself, or the lines of the block that it opens.
+/// The commands of a `run:` key: its value, or the lines of its block.
 fn commands<'a>(lines: &[&'a str], index: usize, value: &'a str) -> Vec<(usize, &'a str)> {
     let value = value.trim();
     if !value.starts_with(['|', '>']) {
@@ -131,7 +131,7 @@ fn check_command(file: &str, line: usize, command: &str) -> Option<Finding> {
     })
 }
 
-/// Whether `line` has `key` as a YAML key, quoted or in a flow mapping.
+/// Whether `line` contains `key` as a YAML key, quoted or in a flow mapping.
 fn mentions_key(line: &str, key: &str) -> bool {
     line.match_indices(key).any(|(at, _)| {
         let before = line[..at].chars().next_back();

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Reads the imports of a file: `use` declarations and paths, without the code of tests.
+//! Reads a file's imports (`use` declarations and paths), without test code.
 
 use std::collections::BTreeSet;
 
 /// An import.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Import {
-    /// Absolute path below the root of the crate.
+    /// Absolute path below the crate's root.
     pub(super) path: Vec<String>,
-    /// The name that the file gives to it, where it is a `use`.
+    /// Local name, for a `use`.
     pub(super) name: Option<String>,
-    /// Whether it is passed on (`pub use`).
+    /// Whether it is re-exported (`pub use`).
     pub(super) is_public: bool,
-    /// Line, counted from 1.
+    /// Line, from 1.
     pub(super) line: usize,
 }
 
-/// A word or a sign of Rust.
+/// A Rust token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Token {
     Word(String),
@@ -27,13 +27,13 @@ enum Token {
     Sign(char),
 }
 
-/// Every import of the file with the text `text`, which is the module `own`.
+/// All imports of the file with the text `text`, which is the module `own`.
 pub(super) fn scan(text: &str, own: &[String]) -> Vec<Import> {
     let tokens = tokens(text);
     let declared = declared(&tokens);
     let mut reader = Reader { tokens: &tokens, at: 0, imports: Vec::new() };
     let mut path = own.to_vec();
-    // For each open module in the file: how many braces are open around it.
+    // Brace depth around each open inline module.
     let mut modules: Vec<usize> = Vec::new();
     let mut depth = 0;
     while let Some(token) = reader.peek(0) {
@@ -76,7 +76,7 @@ pub(super) fn scan(text: &str, own: &[String]) -> Vec<Import> {
     reader.imports
 }
 
-/// Names of modules that the file declares and that are in files of their own.
+/// Declared modules that are in separate files.
 fn declared(tokens: &[(Token, usize)]) -> BTreeSet<String> {
     let word = |index: usize| match tokens.get(index) {
         Some((Token::Word(word), _)) => Some(word.as_str()),
@@ -114,7 +114,7 @@ impl Reader<'_> {
         self.tokens.get(self.at).map_or(0, |it| it.1)
     }
 
-    /// `#[cfg(test)]`.
+    /// Whether `#[cfg(test)]` starts here.
     fn is_test_attribute(&self) -> bool {
         self.is(1, '[')
             && self.word(2) == Some("cfg")
@@ -123,7 +123,7 @@ impl Reader<'_> {
             && self.is(5, ')')
     }
 
-    /// Goes behind the item that an attribute belongs to: its `;` or its last brace.
+    /// Skips the item after an attribute, up to its `;` or closing brace.
     fn skip_item(&mut self) {
         let mut depth = 0usize;
         while let Some(token) = self.peek(0) {
@@ -146,7 +146,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether `pub` or `pub(…)` is before the place.
+    /// Whether `pub` or `pub(…)` precedes the position.
     fn is_public(&self) -> bool {
         let before = |back: usize| self.at.checked_sub(back).and_then(|it| self.tokens.get(it));
         match before(1) {
@@ -157,7 +157,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A `use`, from that word to its `;`.
+    /// Reads a `use` up to its `;`.
     fn declaration(&mut self, own: &[String], declared: &BTreeSet<String>) {
         let (is_public, line) = (self.is_public(), self.line());
         self.at += 1;
@@ -170,7 +170,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The part of a `use` behind `before`: its leaves with the names that they get.
+    /// Reads the part of a `use` after `before`: its leaves with local names.
     fn tree(&mut self, before: &[String], leaves: &mut Vec<(Vec<String>, String)>) {
         let mut path = before.to_vec();
         loop {
@@ -182,7 +182,7 @@ impl Reader<'_> {
                     return;
                 }
                 Some(Token::Word(word)) => {
-                    // `{self}` is the module before it.
+                    // `{self}` is the module itself.
                     if word != "self" || path.is_empty() {
                         path.push(word.clone());
                     }
@@ -209,7 +209,7 @@ impl Reader<'_> {
                     if let Some(name) = path.last().cloned() {
                         leaves.push((path, name));
                     }
-                    // Anything else than the end of a leaf would keep the caller here for ever.
+                    // Advances in any case, or the caller would loop forever.
                     if !matches!(self.peek(0), None | Some(Token::Sign(',' | '}' | ';'))) {
                         self.at += 1;
                     }
@@ -219,7 +219,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A path in the code, if one starts here; goes behind it.
+    /// Reads a path expression, if one starts here.
     fn inline(&mut self, first: &str, starts: bool, own: &[String]) {
         let line = self.line();
         let follows = self.at.checked_sub(1).and_then(|it| self.tokens.get(it));
@@ -241,8 +241,8 @@ impl Reader<'_> {
     }
 }
 
-/// `path` from the root of the crate, where it is written in the module `own`; `local` says that it starts
-/// with a module that `own` declares. None for a path of another crate.
+/// `path` in module `own` from the crate's root; `local`: it starts with a module that `own`
+/// declares. `None` for a path of another crate.
 fn absolute(path: &[String], own: &[String], local: bool) -> Option<Vec<String>> {
     let mut base = own.to_vec();
     let mut rest = path;
@@ -265,7 +265,7 @@ fn absolute(path: &[String], own: &[String], local: bool) -> Option<Vec<String>>
     Some(base)
 }
 
-/// Words and signs with their lines, without comments, texts and characters.
+/// Tokens with lines, without comments, strings and characters.
 fn tokens(text: &str) -> Vec<(Token, usize)> {
     let letters: Vec<char> = text.chars().collect();
     let at = |index: usize| letters.get(index).copied();
@@ -306,12 +306,12 @@ fn tokens(text: &str) -> Vec<(Token, usize)> {
     tokens
 }
 
-/// The first place from `start` on where `stop` holds, or the end.
+/// The first index from `start` on where `stop` holds, or the end.
 fn until(letters: &[char], start: usize, stop: impl Fn(usize) -> bool) -> usize {
     (start..letters.len()).find(|it| stop(*it)).unwrap_or(letters.len())
 }
 
-/// Behind a comment that may hold others.
+/// Index after a (nested) block comment.
 fn comment_end(letters: &[char], start: usize) -> usize {
     let (mut index, mut depth) = (start, 0usize);
     while index < letters.len() {
@@ -333,7 +333,7 @@ fn comment_end(letters: &[char], start: usize) -> usize {
     index
 }
 
-/// Behind a text whose first letter is at `start`.
+/// Index after a string that starts at `start`.
 fn text_end(letters: &[char], start: usize) -> usize {
     let mut index = start;
     while let Some(letter) = letters.get(index) {
@@ -346,7 +346,7 @@ fn text_end(letters: &[char], start: usize) -> usize {
     index
 }
 
-/// Behind a text with a prefix (`r"…"`, `br#"…"#`, `b"…"`, `c"…"`); none where it is a word.
+/// Index after a prefixed string (`r"…"`, `br#"…"#`, `b"…"`, `c"…"`); `None` for a word.
 fn raw_or_byte(letters: &[char], start: usize) -> Option<usize> {
     let mut index = start;
     let mut raw = false;
