@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The things that a step can do, as data. What each needs and leaves behind is stated here; the
-//! executor does it.
+//! The actions of a plan, as data; the executor performs them.
 
 use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};
@@ -15,170 +14,170 @@ use crate::grub;
 use crate::image::Source;
 use crate::program::Program;
 
-/// One thing to do.
+/// One action.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "action", rename_all = "kebab-case")]
 pub(crate) enum Action {
-    /// Run a program to its end; any exit status but 0 is a failure.
+    /// Run a program; any exit status but 0 is a failure.
     Run {
-        /// What to run.
+        /// The program.
         #[serde(flatten)]
         program: Program,
     },
-    /// Run a program whose failure is reported and then passed over.
+    /// Run a program; report a failure as a warning and continue.
     Try {
-        /// What to run.
+        /// The program.
         #[serde(flatten)]
         program: Program,
-        /// Why the step can do without it.
+        /// Reason why the step works without it.
         because: &'static str,
     },
-    /// Write a file as a whole: temporary file beside it, fsync, rename. Its folder is made if need be.
+    /// Write a file atomically: temporary file, fsync, rename. Parent folders are created.
     WriteFile {
-        /// Where to.
+        /// Path of the file.
         path: PathBuf,
         /// Permission bits, such as 0o644; printed as octal text.
         #[serde(serialize_with = "octal")]
         mode: u32,
-        /// What.
+        /// Content of the file.
         contents: Contents,
     },
-    /// Write a file of the system that is mounted at `root`; its folder is made if need be.
+    /// Write a file of the system mounted at `root`, creating its folder.
     Install {
-        /// Where that system is mounted. Symbolic links are followed as that system would.
+        /// Mount point of that system. Symbolic links resolve inside it.
         root: PathBuf,
         /// Path in that system.
         path: PathBuf,
         /// Permission bits, printed as octal text.
         #[serde(serialize_with = "octal")]
         mode: u32,
-        /// What.
+        /// Content of the file.
         contents: Contents,
     },
-    /// Copy a file out of the system that is mounted at `root`.
+    /// Copy a file out of the system mounted at `root`.
     CopyOut {
-        /// Where that system is mounted. Symbolic links are followed as that system would.
+        /// Mount point of that system. Symbolic links resolve inside it.
         root: PathBuf,
         /// Path in that system.
         from: PathBuf,
-        /// Where to; its folder must be there.
+        /// Destination path; its folder must exist.
         to: PathBuf,
     },
-    /// Do the first alternative whose files are all in the system that is mounted at `root`; do
-    /// nothing where there is none.
+    /// Run the first alternative whose files all exist in the system mounted at `root`, or none.
     Choose {
-        /// Where that system is mounted.
+        /// Mount point of that system.
         root: PathBuf,
         /// In order of preference.
         alternatives: Vec<Alternative>,
     },
-    /// Write a `grub.cfg` that boots the kernels of the installed system, newest first.
+    /// Write a `grub.cfg` with the kernels of the installed system, newest first.
     GrubConfig {
-        /// Where that system is mounted.
+        /// Mount point of that system.
         root: PathBuf,
-        /// What the configuration refers to.
+        /// File systems in the configuration.
         #[serde(flatten)]
         boot: grub::Boot,
     },
-    /// Have the firmware start the installed system first. A failure is only reported, because
-    /// firmware starts what has the removable medium's name as well.
+    /// Make the installed system the first boot entry of the firmware. A failure is only a warning,
+    /// because firmware also boots from the path of removable media.
     BootEntry {
         /// The disk.
         disk: PathBuf,
         /// Number of its EFI system partition.
         partition: usize,
-        /// Name in the firmware's menu; entries that have it are replaced.
+        /// Name in the firmware's boot menu; existing entries with this name are replaced.
         label: &'static str,
-        /// Path on that partition with backslashes.
+        /// Path of the loader on that partition, with backslashes.
         loader: String,
     },
-    /// Make a folder and its parents (mode 0755) unless they are there.
+    /// Create a folder and its parents (mode 0755) if missing.
     MakeDir {
         /// The folder.
         path: PathBuf,
     },
-    /// Delete all that is in a folder, but for an empty `lost+found`.
+    /// Delete the content of a folder, except an empty `lost+found`.
     EmptyDir {
         /// The folder.
         path: PathBuf,
     },
     /// Pull an image and unpack its layers, verified while they stream.
     Unpack {
-        /// Which image.
+        /// The image.
         source: Source,
         /// An empty folder.
         target: PathBuf,
     },
     /// Pull a WIM and apply one of its images to an empty NTFS volume.
     ApplyWim {
-        /// Which artifact; its only layer is the WIM.
+        /// The artifact; its only layer is the WIM.
         source: Source,
         /// Number of the image in the WIM, from 1.
         index: u32,
-        /// The volume, not mounted.
+        /// The volume, unmounted.
         device: PathBuf,
-        /// Folder for a WIM that can't be piped.
+        /// Folder for storing a WIM that is not pipable.
         work: PathBuf,
     },
-    /// Fetch a file and check its digest.
+    /// Download a file and verify its digest.
     Download {
-        /// Which file.
+        /// URL and digest.
         #[serde(flatten)]
         download: Download,
-        /// Where to.
+        /// Destination path.
         path: PathBuf,
     },
-    /// Make a file of zeros with this length, in place of one that is there.
+    /// Create a file of zeros with this length, replacing an existing one.
     MakeImage {
         /// The file.
         path: PathBuf,
         /// Its length in bytes.
         size: u64,
     },
-    /// Bring a finished file to disk and give it its final name in the same folder.
+    /// Sync a finished file to disk and rename it in the same folder.
     Publish {
         /// The finished file.
         from: PathBuf,
         /// Its final name.
         to: PathBuf,
     },
-    /// Bring what was written to a block device onto the medium.
+    /// Sync a block device.
     Flush {
         /// The device.
         device: PathBuf,
     },
-    /// Refuse a disk that must not be overwritten: a partition, a disk that is read-only or in use, a
-    /// boot medium.
+    /// Fail if the disk must not be overwritten: a partition, a read-only or busy disk, a boot
+    /// medium.
     CheckDisk {
         /// The disk.
         disk: PathBuf,
     },
-    /// Wait until the kernel shows each partition with its new size.
+    /// Wait until the kernel reports each partition with its new size.
     WaitForPartitions {
         /// Device and size in bytes.
         partitions: Vec<(PathBuf, u64)>,
     },
-    /// Mount a file system; NTFS through ntfs-3g, whose names are then those of any case. The executor unmounts it when the step ends, however it ends.
+    /// Mount a file system. NTFS uses ntfs-3g with case-insensitive names. The executor unmounts it
+    /// when the step ends, even on failure.
     Mount {
-        /// Device, or a word such as `proc` for a file system without one.
+        /// Device, or a name such as `proc` for a virtual file system.
         source: String,
-        /// Folder; made if it is not there.
+        /// Mount point; created if missing.
         target: PathBuf,
         /// File system type as in `/proc/filesystems`.
         fstype: String,
-        /// Mount it read-only.
+        /// Mount read-only.
         read_only: bool,
     },
-    /// Show a folder of this system at a second place; undone as `Mount` is.
+    /// Bind-mount a folder; unmounted as `Mount` is.
     Bind {
-        /// Folder to show.
+        /// Source folder.
         source: PathBuf,
-        /// Where; made if it is not there.
+        /// Mount point; created if missing.
         target: PathBuf,
     },
-    /// Unmount what an earlier action mounted.
+    /// Unmount the target of an earlier action.
     Unmount {
-        /// Where it is mounted.
+        /// Mount point.
         target: PathBuf,
     },
 }
@@ -189,13 +188,13 @@ fn octal<S: Serializer>(mode: &u32, serializer: S) -> Result<S::Ok, S::Error> {
 }
 
 impl Action {
-    /// Run `program`; its failure is the step's failure.
+    /// An action that runs `program`.
     pub(crate) fn run(program: Program) -> Self {
         Self::Run { program }
     }
 }
 
-/// One line for people.
+/// A line for `--dry-run` and the log.
 impl Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -272,17 +271,17 @@ impl Display for Action {
     }
 }
 
-/// `path` of the system at `root`, for showing.
+/// `path` of the system at `root`, for display.
 fn inside(root: &Path, path: &Path) -> PathBuf {
     root.join(path.strip_prefix("/").unwrap_or(path))
 }
 
-/// Actions for systems that have certain files.
+/// Actions for systems with certain files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Alternative {
-    /// Absolute paths in that system, all of which must be there.
+    /// Absolute paths in that system, which must all exist.
     pub(crate) needs: Vec<PathBuf>,
-    /// What to do then.
+    /// Actions to run.
     pub(crate) actions: Vec<Action>,
 }
 

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Where each partition of a layout lies on a disk: exact arithmetic, no input or output.
+//! Computes start and length of each partition, with exact arithmetic and without I/O.
 //!
-//! Everything is counted in MiB, so every partition is aligned for disks of any sector size, RAID
-//! stripe and flash page in use. The first MiB of the disk and the last are left to the two copies
-//! of the GPT (34 sectors in front, 33 at the end; UEFI 2.10, 5.3.1).
+//! The unit is MiB, which aligns every partition to all common sector sizes, RAID stripes and flash
+//! pages. The first and the last MiB of the disk are reserved for the two copies of the GPT (34
+//! sectors in front, 33 at the end; UEFI 2.10, 5.3.1).
 
 use recipe::{Partition, Size};
 
-/// One MiB in bytes: the unit of every start and length.
+/// Bytes in a MiB, the unit of starts and lengths.
 pub(crate) const MIB: u64 = 1024 * 1024;
 
-/// A partition's place, in MiB.
+/// Position of a partition, in MiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Extent {
     /// First MiB.
@@ -21,21 +21,21 @@ pub(crate) struct Extent {
     pub(crate) length: u64,
 }
 
-/// Why a layout does not fit a disk.
+/// Reason why a layout does not fit a disk.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum DoesNotFit {
-    /// The fixed sizes alone are larger than the disk.
+    /// The fixed sizes exceed the disk.
     #[error(
         "the disk is too small: it has room for {have} MiB of partitions, and the fixed sizes of \
          partition_layout ask for {need} MiB"
     )]
     FixedSizes {
-        /// What the fixed sizes need, in MiB.
+        /// Sum of the fixed sizes, in MiB.
         need: u128,
-        /// What the disk has room for, in MiB.
+        /// Space for partitions, in MiB.
         have: u64,
     },
-    /// Nothing is left for a percentage.
+    /// No space is left for a percentage.
     #[error(
         "the disk is too small: nothing is left for partition {number} ({percent}%) of \
          partition_layout"
@@ -43,15 +43,15 @@ pub(crate) enum DoesNotFit {
     Percentage {
         /// Number of the partition, from 1.
         number: usize,
-        /// The percentage that it asks for.
+        /// Its percentage.
         percent: u8,
     },
 }
 
-/// Places `partitions` on a disk of `disk_size` bytes, one behind the other.
+/// Places `partitions` consecutively on a disk of `disk_size` bytes.
 ///
-/// Fixed sizes are rounded up to a MiB and set aside first. A percentage is of the space that they
-/// leave, rounded down, and gets what is still free where that is less.
+/// Fixed sizes are rounded up to a MiB and reserved first. A percentage is of the remaining space,
+/// rounded down and limited to what is still free.
 pub(crate) fn arrange(partitions: &[Partition], disk_size: u64) -> Result<Vec<Extent>, DoesNotFit> {
     let room = (disk_size / MIB).saturating_sub(2);
     let fixed: u128 = partitions
@@ -61,7 +61,7 @@ pub(crate) fn arrange(partitions: &[Partition], disk_size: u64) -> Result<Vec<Ex
             Size::Percent(_) => 0,
         })
         .sum();
-    // What the fixed sizes leave; that there is such a number is what the check is for.
+    // Fails if the fixed sizes overflow or exceed the disk.
     let Some(pool) = u64::try_from(fixed).ok().and_then(|fixed| room.checked_sub(fixed)) else {
         return Err(DoesNotFit::FixedSizes { need: fixed, have: room });
     };
@@ -73,7 +73,7 @@ pub(crate) fn arrange(partitions: &[Partition], disk_size: u64) -> Result<Vec<Ex
         let length = match partition.size {
             Size::Bytes(bytes) => bytes.get().div_ceil(MIB),
             Size::Percent(percent) => {
-                // Divided before the multiplication would overflow, exact all the same.
+                // Exact, without overflow in the multiplication.
                 let (hundredths, rest) = (pool / 100, pool % 100);
                 let percent = u64::from(percent.get());
                 let share = (hundredths * percent + rest * percent / 100).min(free);
@@ -177,7 +177,7 @@ mod tests {
                 }
                 free_from = extent.start + extent.length;
             }
-            // The last MiB is the backup GPT's.
+            // The last MiB is reserved for the backup GPT.
             prop_assert!((free_from + 1) * MIB <= disk_size);
         }
     }

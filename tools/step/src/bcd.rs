@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The boot configuration data of Windows, as a patch in regedit's text format.
+//! Boot configuration data (BCD) of Windows, as a patch in regedit's text format.
 //!
-//! A BCD store is a registry hive. Windows brings a template for it, `BCD-Template`; what the
-//! template lacks is which disk and partitions to start from. That is merged into a copy of it.
-//! Objects, elements and their numbers: Microsoft's "BCD WMI provider" reference
-//! (`BcdBootMgrElementTypes`, `BcdLibraryElementTypes`, `BcdOSLoaderElementTypes`).
+//! A BCD store is a registry hive. The patch adds the disk and partitions to boot from to a copy of
+//! Windows' template, `BCD-Template`. Objects, elements and their numbers: Microsoft's "BCD WMI
+//! provider" reference (`BcdBootMgrElementTypes`, `BcdLibraryElementTypes`,
+//! `BcdOSLoaderElementTypes`).
 
 use std::fmt::Write as _;
 
@@ -30,7 +30,7 @@ const REG_BINARY: u8 = 3;
 const REG_DWORD: u8 = 4;
 const REG_MULTI_SZ: u8 = 7;
 
-/// The partitions that the store names.
+/// GUIDs of the partitions in the store.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Partitions {
     /// GUID of the disk.
@@ -39,11 +39,11 @@ pub(crate) struct Partitions {
     pub(crate) efi: Uuid,
     /// GUID of the partition with Windows.
     pub(crate) windows: Uuid,
-    /// GUID of the loader's object; any that is this machine's own.
+    /// GUID of the loader object; any that is unique to this host.
     pub(crate) loader: Uuid,
 }
 
-/// The patch that makes Windows' template a store for these partitions.
+/// The patch that turns Windows' template into a store for these partitions.
 pub(crate) fn patch(partitions: &Partitions) -> String {
     let loader = format!("{{{}}}", partitions.loader);
     let efi = device(&partitions.efi, &partitions.disk);
@@ -60,7 +60,7 @@ pub(crate) fn patch(partitions: &Partitions) -> String {
     manager.element(0x1400_0006, REG_MULTI_SZ, &list(GLOBAL_SETTINGS));
     manager.element(0x2300_0003, REG_SZ, &utf16(&loader));
     manager.element(0x2400_0001, REG_MULTI_SZ, &list(&loader));
-    // Seconds that the menu is shown, where there is more than one system.
+    // Boot menu timeout in seconds, for several systems.
     manager.element(0x2500_0004, REG_BINARY, &5_u64.to_le_bytes());
 
     let mut object = Object::new(&mut out, &loader, LOADER_TYPE);
@@ -70,12 +70,12 @@ pub(crate) fn patch(partitions: &Partitions) -> String {
     object.element(0x1400_0006, REG_MULTI_SZ, &list(LOADER_SETTINGS));
     object.element(0x2100_0001, REG_BINARY, &windows);
     object.element(0x2200_0002, REG_SZ, &utf16(r"\Windows"));
-    // No-execute: on for Windows' own programs, as on every installed system.
+    // No-execute policy: OptIn, Windows' default.
     object.element(0x2500_0020, REG_BINARY, &0_u64.to_le_bytes());
     out
 }
 
-/// One object of the store while its elements are written.
+/// A BCD object whose elements are being written.
 struct Object<'a> {
     out: &'a mut String,
     id: &'a str,
@@ -83,11 +83,11 @@ struct Object<'a> {
 
 impl<'a> Object<'a> {
     fn new(out: &'a mut String, id: &'a str, kind: u32) -> Self {
-        // hivexregedit makes a key only below one that is there, so parents are named first.
+        // hivexregedit requires existing parent keys, so they come first.
         for parent in
             ["Objects".to_owned(), format!(r"Objects\{id}"), format!(r"Objects\{id}\Elements")]
         {
-            // Writing to a String cannot fail.
+            // Writing to a String never fails.
             writeln!(out, "[\\{parent}]\n").ok();
         }
         let key = format!(r"Objects\{id}\Description");
@@ -101,18 +101,18 @@ impl<'a> Object<'a> {
     }
 }
 
-/// One key with one value, whose data are written as bytes so that no encoding is guessed.
+/// Writes a key with one value, as hex bytes, which avoids guesses about the encoding.
 fn value(out: &mut String, key: &str, name: &str, kind: u8, data: &[u8]) {
     let bytes: Vec<String> = data.iter().map(|byte| format!("{byte:02x}")).collect();
-    // Writing to a String cannot fail.
+    // Writing to a String never fails.
     writeln!(out, "[\\{key}]\n\"{name}\"=hex({kind}):{}\n", bytes.join(",")).ok();
 }
 
-/// A device element: a partition of a GPT disk, by the GUIDs of both.
+/// Encodes a device element: a partition of a GPT disk.
 ///
-/// 16 bytes for additional options, none here; then the device: type 6 (partition), flags, size
-/// of this structure, a reserved field, and the partition identifier: partition GUID, reserved
-/// field, style (0 is GPT), disk GUID, 16 reserved bytes. All numbers are 32 bits, little-endian.
+/// 16 bytes of additional options (zero); then the device: type 6 (partition), flags, size of this
+/// structure, a reserved field, and the partition identifier: partition GUID, reserved field, style
+/// (0 is GPT), disk GUID, 16 reserved bytes. All numbers are 32 bits, little-endian.
 fn device(partition: &Uuid, disk: &Uuid) -> Vec<u8> {
     let mut device = Vec::with_capacity(88);
     device.extend([0; 16]);
@@ -126,12 +126,12 @@ fn device(partition: &Uuid, disk: &Uuid) -> Vec<u8> {
     device
 }
 
-/// A string of the registry: UTF-16, little-endian, with a NUL at its end.
+/// Encodes a REG_SZ string: UTF-16, little-endian, NUL-terminated.
 fn utf16(text: &str) -> Vec<u8> {
     text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect()
 }
 
-/// A list of strings with one member.
+/// Encodes a REG_MULTI_SZ list with one string.
 fn list(text: &str) -> Vec<u8> {
     let mut bytes = utf16(text);
     bytes.extend([0, 0]);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The firmware's boot entry for the installed system, through efibootmgr.
+//! Sets the firmware boot entry of the installed system with efibootmgr.
 
 use std::path::Path;
 
@@ -10,11 +10,12 @@ use anyhow::Result;
 use crate::command;
 use crate::program::Program;
 
-/// Where the kernel shows the firmware's variables; there is nothing without UEFI.
+/// Mount point of the UEFI variables; missing on BIOS systems.
 const VARIABLES: &str = "/sys/firmware/efi/efivars";
 
-/// Makes the entry `label` for `loader` on partition `partition` of `disk` the first, in place of
-/// all that have this label: firmware has little room, and a machine is provisioned many times.
+/// Creates the entry `label` for `loader` on partition `partition` of `disk`, first in the boot
+/// order. Deletes existing entries with this label: firmware storage is small, and hosts are
+/// provisioned repeatedly.
 pub(crate) fn replace(disk: &Path, partition: usize, label: &str, loader: &str) -> Result<()> {
     let is_empty = |mut entries: std::fs::ReadDir| entries.next().is_none();
     if std::fs::read_dir(VARIABLES).map_or(true, is_empty) {
@@ -36,7 +37,8 @@ pub(crate) fn replace(disk: &Path, partition: usize, label: &str, loader: &str) 
     Ok(())
 }
 
-/// Numbers of the entries with this label in what efibootmgr prints: `Boot0003* LABEL<tab>PATH`.
+/// Parses efibootmgr's output for the numbers of entries with this label: `Boot0003*
+/// LABEL<tab>PATH`.
 fn numbers<'a>(printed: &'a str, label: &str) -> Vec<&'a str> {
     printed
         .lines()

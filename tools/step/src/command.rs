@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Runs outside programs: one environment for all, output kept, failures that can be pasted.
+//! Runs external programs with a fixed environment; errors include command and output.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -11,12 +11,12 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::program::Program;
 
-/// Lines of output that an error repeats; the tools used here say what went wrong at the end.
+/// Lines of output in an error message. The tools print the cause last.
 const SHOWN_LINES: usize = 20;
-/// Bytes that are fed to a program at once: what a pipe holds.
+/// Bytes written to a program at once: the capacity of a pipe.
 const PIPE: usize = 64 * 1024;
 
-/// A command for `program` whose environment is the same on every machine.
+/// Creates a command for `program` with the fixed environment.
 pub(crate) fn command(program: &Program) -> Result<Command> {
     let argv = program.full_argv();
     let (name, args) = argv.split_first().context("a plan holds an empty command")?;
@@ -28,9 +28,9 @@ pub(crate) fn command(program: &Program) -> Result<Command> {
     Ok(command)
 }
 
-/// Runs `program` to its end and returns what it printed on both streams.
+/// Runs `program` and returns its combined output.
 ///
-/// The error names the command, its exit status and the end of its output.
+/// The error includes the command, its exit status and the end of its output.
 pub(crate) fn run(program: &Program) -> Result<String> {
     let output = command(program)?.output().with_context(|| not_started(program))?;
     let mut printed = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -39,47 +39,47 @@ pub(crate) fn run(program: &Program) -> Result<String> {
     Ok(printed)
 }
 
-/// Runs `program` with all of `stream` as its standard input, as far as it wants to read it.
+/// Runs `program` with `stream` as its standard input; it may stop reading early.
 ///
-/// A failure to read `stream` comes before the program's own: it explains that one.
+/// A failure to read `stream` takes precedence over the program's error, which it causes.
 pub(crate) fn run_fed(program: &Program, stream: &mut dyn Read) -> Result<()> {
     let mut fed = Fed::start(program)?;
     let copied = copy(stream, &mut fed);
     fed.finish(copied)
 }
 
-/// A program that is fed through its standard input.
+/// A running program that reads from standard input.
 pub(crate) struct Fed {
     program: Program,
     child: Child,
     printed: JoinHandle<String>,
-    /// Set when the program has closed its end: it has all that it wants, or has failed.
+    /// True once the program has closed its standard input.
     closed: bool,
 }
 
 impl Fed {
-    /// Starts `program`. Its output on both streams is kept for an error.
+    /// Starts `program` and collects its output.
     pub(crate) fn start(program: &Program) -> Result<Self> {
         let (mut reader, writer) = io::pipe().context("cannot make a pipe")?;
         let mut command = command(program)?;
         command.stdin(Stdio::piped()).stderr(writer.try_clone()?).stdout(writer);
         let child = command.spawn().with_context(|| not_started(program))?;
-        // It holds our ends of the pipe, which would then never end.
+        // `command` keeps our end of the pipe open: drop it, or reading never ends.
         drop(command);
-        // Read beside the work: a full pipe would stop the program.
+        // Read concurrently: a full pipe would block the program.
         let printed = thread::spawn(move || {
             let mut bytes = Vec::new();
-            // What was read before an error is worth showing.
+            // Output before a read error is still useful.
             reader.read_to_end(&mut bytes).ok();
             String::from_utf8_lossy(&bytes).into_owned()
         });
         Ok(Self { program: program.clone(), child, printed, closed: false })
     }
 
-    /// Closes the program's input, waits for its end, and puts a failure to feed it first.
+    /// Closes the program's input and waits for its exit. The error `fed` takes precedence.
     pub(crate) fn finish(mut self, fed: Result<()>) -> Result<()> {
         if fed.is_err() {
-            // It would complain of an input that ends early, which is not its fault.
+            // Kill it: it would report truncated input, which is not the cause.
             self.child.kill().ok();
         }
         drop(self.child.stdin.take());
@@ -90,8 +90,7 @@ impl Fed {
     }
 }
 
-/// Bytes after the program has closed its end go nowhere: whether it had all that it wanted shows
-/// in its exit status.
+/// Bytes after the program closed its input are discarded; its exit status decides.
 impl Write for Fed {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         if let (false, Some(stdin)) = (self.closed, &mut self.child.stdin) {
@@ -119,7 +118,7 @@ fn copy(from: &mut dyn Read, to: &mut Fed) -> Result<()> {
     }
 }
 
-/// Turns an exit status other than 0 into an error that repeats the end of `printed`.
+/// Turns an exit status other than 0 into an error with the end of `printed`.
 pub(crate) fn check(program: &Program, status: ExitStatus, printed: &str) -> Result<()> {
     if status.success() {
         return Ok(());
@@ -134,7 +133,7 @@ pub(crate) fn check(program: &Program, status: ExitStatus, printed: &str) -> Res
     bail!("`{program}` failed ({status}); {said}");
 }
 
-/// Context for a program that could not be started at all.
+/// Error context for a program that could not be started.
 pub(crate) fn not_started(program: &Program) -> String {
     let name = program.argv.first().map_or("", String::as_str);
     format!("cannot start `{program}`: is {name} installed in this image?")

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Contents of files that a plan writes.
+//! File contents in a plan.
 
 use std::fmt::{self, Display};
 
 use recipe::ContentSummary;
 use serde::{Serialize, Serializer};
 
-/// Bytes that a plan writes somewhere. May be secret, so only size and digest can be printed.
+/// Bytes that a plan writes. They may be secret, so only size and digest are printed.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Contents(Vec<u8>);
 
 impl Contents {
-    /// The bytes themselves; for writing, never for printing.
+    /// The bytes, for writing only, never for printing.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// Size and digest: what may be shown.
+    /// Size and digest, which may be printed.
     pub(crate) fn summary(&self) -> ContentSummary {
         ContentSummary::of(&self.0)
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Looks at the disk that is about to be overwritten, and refuses one that must not be.
+//! Inspects the target disk, and rejects disks that must not be overwritten.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -14,19 +14,19 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use rustix::fs::{OFlags, ioctl_blksszget, major, minor};
 use rustix::io::Errno;
 
-/// Where the primary volume descriptor of an ISO 9660 image lies (ECMA-119, 6.2.1 and 8.4).
+/// Offset of the primary volume descriptor of an ISO 9660 image (ECMA-119, 6.2.1 and 8.4).
 const ISO_DESCRIPTOR: u64 = 16 * 2048;
 
-/// What a plan needs to know of a disk.
+/// Properties of a disk that planning needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct DiskFacts {
     /// Size in bytes.
     pub(crate) size: u64,
-    /// Bytes in a logical sector, the unit of the partition table.
+    /// Size of a logical sector in bytes, the unit of the partition table.
     pub(crate) sector_size: u64,
 }
 
-/// Looks at the block device `disk`.
+/// Reads the properties of the block device `disk`.
 pub(crate) fn inspect(disk: &Path) -> Result<DiskFacts> {
     let shown = disk.display();
     let metadata = fs::metadata(disk).with_context(|| format!("cannot find the disk {shown}"))?;
@@ -38,8 +38,7 @@ pub(crate) fn inspect(disk: &Path) -> Result<DiskFacts> {
     Ok(DiskFacts { size, sector_size })
 }
 
-/// Refuses what must not be overwritten: anything but a whole disk, a disk that is read-only or in
-/// use, and a boot medium.
+/// Rejects disks that must not be overwritten: partitions, read-only or busy disks, boot media.
 pub(crate) fn check(disk: &Path) -> Result<()> {
     let shown = disk.display();
     let device = fs::metadata(disk).with_context(|| format!("cannot find {shown}"))?.rdev();
@@ -48,8 +47,8 @@ pub(crate) fn check(disk: &Path) -> Result<()> {
     let read_only = fs::read_to_string(sysfs.join("ro")).is_ok_and(|text| text.trim() == "1");
     ensure!(!read_only, "{shown} is read-only");
 
-    // The kernel knows of every user of a disk and of its partitions, in whatever mount namespace:
-    // an exclusive open fails while there is one (open(2), O_EXCL on a block device).
+    // The kernel tracks all users of a disk and its partitions, in all mount namespaces: an
+    // exclusive open fails while there is one (open(2), O_EXCL on a block device).
     let exclusive = i32::try_from(OFlags::EXCL.bits())?;
     let mut file = match OpenOptions::new().read(true).custom_flags(exclusive).open(disk) {
         Ok(file) => file,
@@ -67,20 +66,21 @@ pub(crate) fn check(disk: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The volume id of the ISO image on a removable medium: the maintenance OS may have booted from it and
-/// run from memory since. A medium that it runs from is in use, and one in an optical drive is read-only.
+/// Returns the volume id of an ISO image on a removable medium: the maintenance OS may have booted
+/// from it and run from memory since. A medium in use is busy, and one in an optical drive is
+/// read-only.
 ///
-/// On a fixed disk an ISO image means nothing. Whoever had the host before can have left one there, and
-/// would otherwise keep the disk from ever being used again.
+/// Fixed disks are not checked: a previous user of the host could leave an ISO image there to block
+/// reprovisioning.
 fn boot_medium(sysfs: &Path, disk: &mut File) -> Option<String> {
     let removable = fs::read_to_string(sysfs.join("removable"));
     removable.is_ok_and(|text| text.trim() == "1").then(|| iso_volume(disk)).flatten()
 }
 
-/// How often a partition is looked for, and how long to wait in between: 30 seconds in all.
+/// Attempts to find a partition, and the delay between them: 30 seconds in all.
 const WAITS: (u32, Duration) = (150, Duration::from_millis(200));
 
-/// Waits until each partition is there with its size in bytes, as the kernel sees it.
+/// Waits until the kernel reports each partition with its size in bytes.
 pub(crate) fn wait_for_partitions(partitions: &[(PathBuf, u64)]) -> Result<()> {
     for (device, expected) in partitions {
         let mut found = Err(anyhow!("not looked at"));
@@ -109,7 +109,7 @@ fn check_size(device: &Path, expected: u64) -> Result<()> {
     Ok(())
 }
 
-/// The volume id of the ISO 9660 image on a disk, where there is one.
+/// Returns the volume id of the ISO 9660 image on a disk, if any.
 fn iso_volume(file: &mut File) -> Option<String> {
     let mut descriptor = [0; 72];
     file.seek(SeekFrom::Start(ISO_DESCRIPTOR)).ok()?;
@@ -119,7 +119,7 @@ fn iso_volume(file: &mut File) -> Option<String> {
         .then(|| String::from_utf8_lossy(rest).trim_end_matches([' ', '\0']).to_owned())
 }
 
-/// What uses the disk at `sysfs` (`/sys/dev/block/MAJOR:MINOR`), as far as it can be seen from here.
+/// Visible users of the disk at `sysfs` (`/sys/dev/block/MAJOR:MINOR`).
 fn users(sysfs: &Path) -> Vec<String> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let swaps = fs::read_to_string("/proc/swaps").unwrap_or_default();
@@ -154,13 +154,13 @@ fn entries(dir: &Path) -> Vec<PathBuf> {
     fs::read_dir(dir).map_or_else(|_| Vec::new(), |list| list.flatten().map(|e| e.path()).collect())
 }
 
-/// `/dev/NAME` of an entry in sysfs.
+/// The path `/dev/NAME` of an entry in sysfs.
 fn kernel_name(sysfs: &Path) -> String {
     let real = fs::canonicalize(sysfs).unwrap_or_else(|_| sysfs.to_owned());
     format!("/dev/{}", real.file_name().unwrap_or_default().to_string_lossy())
 }
 
-/// Where `mountinfo` (proc(5)) says that the device `MAJOR:MINOR` is mounted.
+/// Mount points of the device `MAJOR:MINOR` in `mountinfo` (proc(5)).
 fn mounted_at<'a>(mountinfo: &'a str, device: &str) -> Vec<&'a str> {
     mountinfo
         .lines()

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Fetches one file over http or https, goes on where a connection broke, and checks its digest.
+//! Downloads a file over http or https, resumes after a lost connection, and verifies its digest.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -19,22 +19,22 @@ use ureq::tls::TlsConfig;
 
 use crate::progress::Progress;
 
-/// Times that a download is started or gone on with.
+/// Maximum attempts, including resumptions.
 const ATTEMPTS: u32 = 5;
-/// The longest time without progress.
+/// Time limit without progress.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// The largest download in bytes. It is stored in memory unless `--state` names a folder on a disk.
+/// Maximum size of a download in bytes. It is stored in memory unless `--state` is on a disk.
 pub(crate) const LIMIT: u64 = 4 << 30;
-/// Bytes that are read at once.
+/// Read buffer size in bytes.
 const BUFFER: usize = 128 * 1024;
 
-/// What to fetch.
+/// A file to download.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Download {
-    /// From where; it may hold a password, so it is shown without.
+    /// URL; credentials are redacted when printed.
     #[serde(serialize_with = "redacted")]
     pub(crate) url: FirmwareUrl,
-    /// Lower-case hex SHA-256 that it must have, where the recipe says one.
+    /// Expected SHA-256 in lower-case hex, if the recipe has one.
     pub(crate) sha256: Option<String>,
 }
 
@@ -42,24 +42,25 @@ fn redacted<S: Serializer>(url: &FirmwareUrl, serializer: S) -> Result<S::Ok, S:
     serializer.serialize_str(&url.redacted())
 }
 
-/// Why an attempt did not end the download.
+/// Failure of a download attempt.
 enum Failed {
-    /// The next attempt may do better.
+    /// Transient: worth another attempt.
     Passing(anyhow::Error),
-    /// No attempt will.
+    /// Permanent.
     Lasting(anyhow::Error),
 }
 
-/// What has been written so far.
+/// A partial download.
 struct Part {
     file: File,
     hasher: Hasher,
     size: u64,
-    /// The most bytes that are written.
+    /// Maximum size in bytes.
     limit: u64,
 }
 
-/// Fetches the file, of at most `limit` bytes, to `path`. Its size in bytes and its digest as `sha256:HEX`.
+/// Downloads the file to `path`, at most `limit` bytes. Returns size in bytes and digest
+/// `sha256:HEX`.
 pub(crate) fn fetch(download: &Download, path: &Path, limit: u64) -> Result<(u64, String)> {
     let agent: Agent = Agent::config_builder()
         .http_status_as_error(false)
@@ -96,13 +97,13 @@ pub(crate) fn fetch(download: &Download, path: &Path, limit: u64) -> Result<(u64
 }
 
 impl Part {
-    /// Fetches from the first byte that is not here yet to the end.
+    /// Requests and writes the rest of the file.
     fn go_on(&mut self, agent: &Agent, download: &Download) -> Result<(), Failed> {
         let mut request = agent.get(download.url.as_str());
         if self.size > 0 {
             request = request.header("Range", format!("bytes={}-", self.size));
         }
-        // The library's message may repeat the URL, which may hold a password.
+        // The library's message may contain the URL with a password.
         let response = request.call().map_err(|error| {
             Failed::Passing(anyhow!(
                 error.to_string().replace(download.url.as_str(), &download.url.redacted())
@@ -119,7 +120,7 @@ impl Part {
             }
         }
         let length = response.body().content_length();
-        // Before anything is read, where the server says it.
+        // Check `Content-Length`, if present, before reading.
         self.check_size(length.unwrap_or(0))?;
         let mut progress = Progress::new("download", length.unwrap_or(u64::MAX));
         let mut body = response.into_body().into_reader();
@@ -148,7 +149,7 @@ impl Part {
         }
     }
 
-    /// Refuses a file that would be larger than the limit with `more` bytes.
+    /// Fails if `more` bytes would exceed the limit.
     fn check_size(&self, more: u64) -> Result<(), Failed> {
         if self.size.saturating_add(more) <= self.limit {
             return Ok(());
@@ -156,7 +157,7 @@ impl Part {
         Err(Failed::Lasting(anyhow!("it has more than {} bytes", self.limit)))
     }
 
-    /// Forgets what is here: the server sends everything.
+    /// Discards the partial download: the server sends the whole file.
     fn restart(&mut self) -> Result<()> {
         self.file.set_len(0)?;
         self.file.seek(SeekFrom::Start(0))?;
@@ -172,7 +173,7 @@ mod tests {
 
     use super::*;
 
-    /// What comes of a download of at most 10 bytes from a server that answers this.
+    /// Result of a download of at most 10 bytes from a server that sends `answer`.
     fn download(answer: &'static str) -> Result<(u64, String)> {
         let server = Server::start(move |_| Reply::Raw(answer.into()));
         let url = format!("{}/firmware", server.url());
@@ -187,7 +188,7 @@ mod tests {
         assert_eq!(download(ok).unwrap().0, 10);
         for answer in [
             "HTTP/1.1 200 OK\r\nContent-Length: 11\r\nConnection: close\r\n\r\n",
-            // Without a length, it is counted as it comes.
+            // Without Content-Length, the limit applies while reading.
             "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n0123456789a",
         ] {
             let error = format!("{:#}", download(answer).unwrap_err());

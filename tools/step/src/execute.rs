@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Carries a plan out, action by action.
+//! Executes a plan.
 //!
-//! A failure stops the plan. Mounts are undone in reverse order and the work folder is removed on
-//! every way out, so that what stays behind is the disk alone, in the state of the last action.
+//! Execution stops at the first failure. In all cases, mounts are undone in reverse order and the
+//! work folder is removed, so that only the disk keeps its state.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -28,16 +28,16 @@ use crate::tree;
 use crate::unpack;
 use crate::wim;
 
-/// The largest file that is copied out of an image, in bytes. Boot loaders have a few MiB, and the copy is
-/// in memory.
+/// Maximum size of a file copied out of an image, in bytes. Boot loaders are a few MiB, and the
+/// copy is in memory.
 const COPY_LIMIT: u64 = 64 << 20;
 
-/// Carries out all of `plan`; `work` is a private folder for its temporary files.
+/// Executes `plan`; `work` is a private folder for temporary files.
 ///
-/// Progress goes to stderr, one line for each action.
+/// Prints a line to stderr for each action.
 pub(crate) fn execute(plan: &Plan, work: &Path) -> Result<Vec<Done>> {
     let _work = WorkDir::make(work)?;
-    // Declared after the work folder, so dropped before it: mounts below it go first.
+    // Declared after the work folder, so dropped first: mounts are below it.
     let mut mounts = Mounts::default();
     let count = plan.actions.len();
     let mut done = Vec::new();
@@ -56,7 +56,7 @@ pub(crate) fn execute(plan: &Plan, work: &Path) -> Result<Vec<Done>> {
     Ok(done)
 }
 
-/// Size in bytes and digest of what an action wrote, where there is something to count.
+/// Size in bytes and digest of the written data, if any.
 type Outcome = Option<(u64, String)>;
 
 fn carry_out(action: &Action, mounts: &mut Mounts) -> Result<Outcome> {
@@ -143,7 +143,7 @@ fn make_dir(path: &Path) -> Result<()> {
     fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))
 }
 
-/// Asks the registry for an image, and says what it is.
+/// Resolves an image in the registry and prints it.
 fn open(source: &Source) -> Result<Image> {
     let reference = &source.reference;
     let image = Image::open(source).with_context(|| format!("cannot pull {reference}"))?;
@@ -151,11 +151,11 @@ fn open(source: &Source) -> Result<Image> {
     Ok(image)
 }
 
-/// The folder for a run's temporary files, removed when the run ends.
+/// The work folder, removed on drop.
 struct WorkDir<'a>(&'a Path);
 
 impl<'a> WorkDir<'a> {
-    /// Makes the folder anew; a run that was killed may have left one with files and mounts in it.
+    /// Creates an empty folder; a killed run may have left files and mounts in it.
     fn make(path: &'a Path) -> Result<Self> {
         remove_work(path)?;
         fs::create_dir_all(path)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Files on the target host: atomic writes under a fixed temporary name, and removal.
+//! Atomic writes with a fixed temporary name, and removal of files.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use ::files::Mode;
 use anyhow::{Context as _, Result};
 
-/// Writes `bytes` to `path` with permission bits `mode`, whatever the umask. A temporary file that a killed
-/// run left is replaced.
+/// Writes `bytes` to `path` with permission bits `mode`, regardless of the umask. Replaces a
+/// temporary file left by a killed run.
 pub(crate) fn write_atomically(path: &Path, mode: u32, bytes: &[u8]) -> Result<()> {
     let temporary = temporary_for(path);
     remove_if_there(&temporary)?;
@@ -20,7 +20,7 @@ pub(crate) fn write_atomically(path: &Path, mode: u32, bytes: &[u8]) -> Result<(
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Brings the finished file `from` to disk and renames it to `to` in the same folder.
+/// Syncs the finished file `from` to disk and renames it to `to` in the same folder.
 pub(crate) fn publish(from: &Path, to: &Path) -> Result<()> {
     File::open(from)
         .and_then(|file| file.sync_all())
@@ -28,7 +28,7 @@ pub(crate) fn publish(from: &Path, to: &Path) -> Result<()> {
         .with_context(|| format!("cannot bring {} to {}", from.display(), to.display()))
 }
 
-/// The name under which `path` is prepared: the same folder, so that the rename is atomic.
+/// The temporary name for `path`, in the same folder, so that the rename is atomic.
 pub(crate) fn temporary_for(path: &Path) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
@@ -36,19 +36,19 @@ pub(crate) fn temporary_for(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// Removes the file `path`; a file that is not there is no error.
+/// Removes the file `path`, if it exists.
 pub(crate) fn remove_if_there(path: &Path) -> Result<()> {
     ::files::remove_file(path)
         .map(drop)
         .with_context(|| format!("cannot remove {}", path.display()))
 }
 
-/// Removes `path` with all that is in it; nothing there is no error.
+/// Removes `path` recursively, if it exists.
 pub(crate) fn remove_tree_if_there(path: &Path) -> Result<()> {
     ::files::remove(path).map(drop).with_context(|| format!("cannot remove {}", path.display()))
 }
 
-/// Deletes all that is in the folder `path`, but for an empty `lost+found`, which `fsck` wants.
+/// Deletes the content of the folder `path`, except an empty `lost+found`, which `fsck` requires.
 pub(crate) fn empty_dir(path: &Path) -> Result<()> {
     let failed = || format!("cannot empty {}", path.display());
     for entry in fs::read_dir(path).with_context(failed)? {

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The installed system's `/etc/fstab` (fstab(5)), by UUID.
+//! The `/etc/fstab` (fstab(5)) of the installed system, by UUID.
 
 use recipe::Format;
 
 use crate::ids::Ids;
 use crate::volumes::{Role, Volume};
 
-/// One line for each volume that is mounted or swapped to, parents first.
+/// A line for each mount and swap volume, parents first.
 pub(crate) fn fstab(volumes: &[Volume], ids: &Ids) -> String {
     let mut lines: Vec<(&str, String)> = Vec::new();
     for volume in volumes {
         let Some(uuid) = volume.uuid(ids) else { continue };
         let format = volume.partition.format;
         let (place, kind, options, pass) = match volume.role {
-            // fsck: the root first, then the others; XFS and Btrfs check themselves.
+            // fsck order: the root first, then the others; XFS and Btrfs have no fsck.
             Role::Mounted("/") => ("/", format.as_str(), "defaults", 1),
             Role::Mounted(place) => (place, format.as_str(), "defaults", 2),
             Role::EfiSystem => ("/boot/efi", "vfat", "umask=0077", 2),
@@ -23,12 +23,12 @@ pub(crate) fn fstab(volumes: &[Volume], ids: &Ids) -> String {
             _ => continue,
         };
         let pass = if matches!(format, Format::Xfs | Format::Btrfs) { 0 } else { pass };
-        // Two volumes with one mount point: the first in the table has it, but swap adds up.
+        // The first volume of a mount point is used; all swap volumes are.
         if place == "none" || !lines.iter().any(|(known, _)| *known == place) {
             lines.push((place, format!("UUID={uuid} {place} {kind} {options} 0 {pass}\n")));
         }
     }
-    // Sorted by path, a parent comes before its children; swap goes last.
+    // Sorting by path puts parents before their children; swap comes last.
     lines.sort_by_key(|(place, _)| (*place == "none", *place));
     lines.into_iter().map(|(_, line)| line).collect()
 }

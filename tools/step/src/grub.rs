@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! GRUB's configuration files, written from what is known and what the image holds.
+//! GRUB configuration files, from the plan and the kernels of the image.
 
 use std::cmp::Ordering;
 use std::fmt::Write as _;
@@ -15,12 +15,12 @@ use serde::Serialize;
 use crate::files;
 use crate::tree;
 
-/// The file systems that GRUB has to find.
+/// File systems that GRUB has to find.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Boot {
     /// UUID of the root file system.
     pub(crate) root_uuid: String,
-    /// UUID of the file system with `/boot`, where it is not on the root.
+    /// UUID of the file system with `/boot`, if it is not the root.
     pub(crate) boot_uuid: Option<String>,
 }
 
@@ -33,13 +33,13 @@ struct Kernel {
     initrd: Option<String>,
 }
 
-/// Where a distribution's own kernel command line is kept (kernel-install(8)).
+/// The distribution's kernel command line (kernel-install(8)).
 const CMDLINE: &str = "/etc/kernel/cmdline";
-/// Names of an initial RAM disk for a version: Debian, Fedora, openSUSE.
+/// Prefix and suffix of the initrd for a kernel version: Debian, Fedora, openSUSE.
 const INITRDS: [(&str, &str); 3] = [("initrd.img-", ""), ("initramfs-", ".img"), ("initrd-", "")];
 
 impl Boot {
-    /// What GRUB calls the folder `/boot` once its root is the file system that has it.
+    /// Path of `/boot` on the file system that contains it.
     fn boot_folder(&self) -> &'static str {
         if self.boot_uuid.is_some() { "" } else { "/boot" }
     }
@@ -48,7 +48,7 @@ impl Boot {
         self.boot_uuid.as_deref().unwrap_or(&self.root_uuid)
     }
 
-    /// The few lines by which GRUB finds its real configuration: Debian's place or Fedora's.
+    /// The minimal configuration that finds the real one, at Debian's or Fedora's path.
     pub(crate) fn early_config(&self) -> String {
         let (uuid, boot) = (self.uuid(), self.boot_folder());
         format!(
@@ -59,11 +59,11 @@ impl Boot {
         )
     }
 
-    /// One menu entry for each kernel.
+    /// The main configuration, with a menu entry for each kernel.
     fn config(&self, kernels: &[Kernel], cmdline: &str) -> String {
         let mut out = String::from("set default=0\nset timeout=3\n");
         for kernel in kernels {
-            // A kernel outside of /boot is on the root.
+            // A kernel outside of /boot is on the root file system.
             let in_boot = kernel.image.starts_with("/boot/");
             let uuid = if in_boot { self.uuid() } else { &self.root_uuid };
             let on_disk = |path: &str| match path.strip_prefix("/boot") {
@@ -71,7 +71,7 @@ impl Boot {
                 None => path.to_owned(),
             };
             let (image, root) = (on_disk(&kernel.image), &self.root_uuid);
-            // Writing to a String cannot fail.
+            // Writing to a String never fails.
             writeln!(
                 out,
                 "menuentry 'Linux {}' {{\n\
@@ -89,8 +89,8 @@ impl Boot {
     }
 }
 
-/// Writes `/boot/grub/grub.cfg` of the system at `root`, or `/boot/grub2/grub.cfg` where it has
-/// that folder.
+/// Writes `/boot/grub/grub.cfg` of the system at `root`, or `/boot/grub2/grub.cfg` if that folder
+/// exists.
 pub(crate) fn write_config(root: &Path, boot: &Boot) -> Result<()> {
     let kernels = kernels(root)?;
     ensure!(
@@ -104,13 +104,13 @@ pub(crate) fn write_config(root: &Path, boot: &Boot) -> Result<()> {
     files::write_atomically(&folder.join("grub.cfg"), 0o600, config.as_bytes())
 }
 
-/// The image's own kernel command line without its `root=`, or the usual one.
+/// The image's kernel command line without `root=`, or the default.
 fn cmdline(root: &Path) -> String {
     let mut text = String::new();
     let read =
         tree::open(root, Path::new(CMDLINE)).map(|file| file.take(4096).read_to_string(&mut text));
     let text = if matches!(read, Ok(Ok(_))) { text.as_str() } else { "ro" };
-    // GRUB would take these for its own syntax, and no kernel option needs them.
+    // Excludes GRUB syntax characters, which no kernel option needs.
     let plain = |word: &&str| {
         !word.starts_with("root=")
             && !word.contains([';', '&', '|', '<', '>', '{', '}', '$', '\'', '"', '\\'])
@@ -118,7 +118,7 @@ fn cmdline(root: &Path) -> String {
     text.split_whitespace().filter(plain).collect::<Vec<_>>().join(" ")
 }
 
-/// The kernels of the system at `root`, newest first.
+/// Lists the kernels of the system at `root`, newest first.
 fn kernels(root: &Path) -> Result<Vec<Kernel>> {
     let has = |path: &str| tree::exists(root, Path::new(path)).then(|| path.to_owned());
     let mut found = Vec::new();
@@ -143,7 +143,7 @@ fn kernels(root: &Path) -> Result<Vec<Kernel>> {
             }
         }
     }
-    // GRUB would read a name with a space or a quote as something else.
+    // GRUB would misparse names with spaces or quotes.
     found.retain(|kernel| {
         kernel.version.chars().all(|c| c.is_ascii_alphanumeric() || "._+~-".contains(c))
     });
@@ -160,13 +160,13 @@ fn names(root: &Path, path: &str) -> Result<Vec<String>> {
     Ok(entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect())
 }
 
-/// Orders versions as people count: `6.9` before `6.10`, and `6.1` before `6.1.2`.
+/// Compares version numbers: `6.9` before `6.10`, and `6.1` before `6.1.2`.
 fn compare_versions(a: &str, b: &str) -> Ordering {
     parts(a).cmp(&parts(b)).then_with(|| a.cmp(b))
 }
 
-/// Digits as numbers, everything else as text; numbers sort above text, so that `6.1` is above
-/// `6.1~rc1`, as `~` is the lowest in Debian's order.
+/// Splits into numbers and text. Numbers sort above text, so that `6.1` is above `6.1~rc1`, since
+/// `~` sorts lowest in Debian's order.
 fn parts(version: &str) -> Vec<(u8, u64, String)> {
     let mut out: Vec<(u8, u64, String)> = Vec::new();
     for part in version.split_inclusive(|c: char| !c.is_ascii_digit()) {
@@ -179,7 +179,7 @@ fn parts(version: &str) -> Vec<(u8, u64, String)> {
             out.push((u8::from(rest != "~"), 0, rest.to_owned()));
         }
     }
-    // The end of a version lies between `~` and everything else.
+    // The end of a version sorts between `~` and everything else.
     out.push((1, 0, String::new()));
     out
 }

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Identifiers that follow from the task alone.
+//! Disk, partition and file system ids, derived from the task.
 //!
-//! Disk, partition and file system ids are derived from serial number, recipe digest and partition
-//! number. So each step knows the ids that another step has set without looking at the disk, a plan
-//! is the same each time it is made, and no two machines share an id.
+//! The ids are hashes of serial number, recipe digest and partition number. Steps therefore agree
+//! on ids without reading the disk, plans are reproducible, and no two hosts share an id.
 
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-/// Where the ids of one task come from.
+/// Source of the ids of one task.
 #[derive(Clone, Debug)]
 pub(crate) struct Ids {
     serial: String,
@@ -18,16 +17,16 @@ pub(crate) struct Ids {
 }
 
 impl Ids {
-    /// The ids of the task with this recipe on the machine with this serial number.
+    /// Ids for the host `serial` and the recipe with this SHA-256.
     pub(crate) fn new(serial: &str, recipe_sha256: &str) -> Self {
         Self { serial: serial.to_owned(), recipe_sha256: recipe_sha256.to_owned() }
     }
 
-    /// The first 16 bytes of the digest over purpose, task and number.
+    /// The first 16 bytes of the SHA-256 over purpose, task and number.
     fn derive(&self, purpose: &str, number: usize) -> [u8; 16] {
         let mut hash = Sha256::new();
         for part in [purpose, &self.serial, &self.recipe_sha256, &number.to_string()] {
-            // The length in front keeps two different lists of parts from joining to one string.
+            // The length prefix makes the concatenation unambiguous.
             hash.update(part.len().to_be_bytes());
             hash.update(part.as_bytes());
         }
@@ -58,18 +57,18 @@ impl Ids {
         self.uuid("file-system", number)
     }
 
-    /// Volume id of a FAT file system in partition `number`, which has room for 32 bits.
+    /// Volume id of a FAT file system in partition `number`, 32 bits.
     pub(crate) fn fat_volume(&self, number: usize) -> u32 {
         let [a, b, c, d, ..] = self.derive("fat", number);
         u32::from_be_bytes([a, b, c, d])
     }
 
-    /// GUID of the Windows loader's object in the boot configuration.
+    /// GUID of the Windows loader object in the BCD.
     pub(crate) fn windows_loader(&self) -> Uuid {
         self.uuid("windows-loader", 0)
     }
 
-    /// cloud-init's instance id: a new recipe is a new instance, the same recipe is not.
+    /// cloud-init's instance id, which changes with the recipe.
     pub(crate) fn instance(&self) -> String {
         format!("iid-{:032x}", u128::from_be_bytes(self.derive("instance", 0)))
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The command that makes each file system, with the id that the task gives it.
+//! Commands that create file systems with the task's ids.
 
 use recipe::Format;
 
@@ -9,10 +9,10 @@ use crate::ids::Ids;
 use crate::program::Program;
 use crate::volumes::Volume;
 
-/// Times that mtools and `mkfs.vfat` write: 1980-01-01, the first that FAT can hold.
+/// Time stamp for mtools and `mkfs.vfat`: 1980-01-01, the earliest in FAT.
 const FAT_EPOCH: &str = "315532800";
 
-/// The command that makes the file system of `volume`, or none for `raw`.
+/// The command that formats `volume`; `None` for `raw`.
 pub(crate) fn mkfs(volume: &Volume, ids: &Ids) -> Option<Program> {
     let format = volume.partition.format;
     let device = volume.device();
@@ -26,13 +26,13 @@ pub(crate) fn mkfs(volume: &Volume, ids: &Ids) -> Option<Program> {
             return Some(mkfs_vfat(&device, label.as_deref(), ids.fat_volume(volume.number)));
         }
         Format::Ext4 => {
-            // Images are often older than this tool: GRUB before 2.12 and kernels before 5.15
-            // don't know these two, which newer e2fsprogs switch on.
+            // GRUB before 2.12 and kernels before 5.15 do not support these defaults of newer
+            // e2fsprogs.
             option(&["-q", "-F", "-O", "^metadata_csum_seed,^orphan_file", "-U", &uuid]);
             "mkfs.ext4"
         }
         Format::Xfs => {
-            // For the same reason: kernels before 5.19 don't know large extent counters.
+            // Kernels before 5.19 do not support large extent counters.
             option(&["-q", "-f", "-i", "nrext64=0", "-m", &format!("uuid={uuid}")]);
             "mkfs.xfs"
         }
@@ -56,8 +56,7 @@ pub(crate) fn mkfs(volume: &Volume, ids: &Ids) -> Option<Program> {
     Some(Program::new(program, args))
 }
 
-/// Makes a FAT file system on a device or an image file. Its size decides the FAT type, as the
-/// EFI specification and Microsoft's rules have it.
+/// Formats a device or image file with FAT. mkfs.vfat selects the FAT type by size.
 pub(crate) fn mkfs_vfat(device: &str, label: Option<&str>, volume_id: u32) -> Program {
     let id = format!("{volume_id:08x}");
     let mut args = vec!["--invariant", "-i", &id];
@@ -68,19 +67,18 @@ pub(crate) fn mkfs_vfat(device: &str, label: Option<&str>, volume_id: u32) -> Pr
     Program::new("mkfs.vfat", args)
 }
 
-/// A command of mtools on the FAT file system in `device`. No mount, so no FAT driver in the
-/// kernel and nothing to unmount.
+/// An mtools command on the FAT file system in `device`, which needs no kernel driver and no mount.
 pub(crate) fn mtools(command: &str, device: &str, args: &[&str]) -> Program {
     let mut all = vec!["-i", device];
     all.extend(args);
-    // Without a configuration file, and without asking about names that are there.
+    // Ignore the configuration file, and do not ask about existing names.
     Program::new(command, all)
         .with_env("MTOOLSRC", "/dev/null")
         .with_env("SOURCE_DATE_EPOCH", FAT_EPOCH)
 }
 
-/// `label` as `format` can keep it: cut to the length it has room for, whole characters only. FAT
-/// labels are upper case without the characters that FAT reserves.
+/// Shortens `label` to the limit of `format`, at character boundaries. FAT labels become upper
+/// case, without the characters that FAT reserves.
 pub(crate) fn fitted(label: &str, format: Format) -> String {
     let label = if format == Format::Vfat {
         label

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Mounts that are undone in reverse order, whether a step succeeds or fails.
+//! Mounts that are undone in reverse order on success and failure.
 
 use std::ffi::OsString;
 use std::fs;
@@ -14,13 +14,13 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
 use crate::command;
 use crate::program::Program;
 
-/// The file systems that this step has mounted, oldest first.
+/// Active mounts, oldest first.
 #[derive(Default)]
 pub(crate) struct Mounts(Vec<PathBuf>);
 
 impl Mounts {
-    /// Mounts `source` at `target`, which is made if it is not there. Device nodes and set-user-ID bits
-    /// on it have no effect here: they are for the installed system.
+    /// Mounts `source` at `target`, which is created if missing. Device nodes and set-user-ID bits
+    /// are disabled: they are for the installed system only.
     pub(crate) fn mount(
         &mut self,
         source: &str,
@@ -42,7 +42,7 @@ impl Mounts {
         Ok(())
     }
 
-    /// Shows the folder `source` at `target` too.
+    /// Bind-mounts the folder `source` at `target`.
     pub(crate) fn bind(&mut self, source: &Path, target: &Path) -> Result<()> {
         prepare(target)?;
         mount_bind(source, target)
@@ -51,7 +51,7 @@ impl Mounts {
         Ok(())
     }
 
-    /// Unmounts `target`, which must be the newest mount: anything else is a fault of the plan.
+    /// Unmounts `target`, which must be the newest mount; anything else is a bug in the plan.
     pub(crate) fn unmount(&mut self, target: &Path) -> Result<()> {
         if self.0.last().map(PathBuf::as_path) != Some(target) {
             bail!("the plan unmounts {} which is not the newest mount", target.display());
@@ -63,8 +63,8 @@ impl Mounts {
     }
 }
 
-/// Mounts NTFS through FUSE: few kernels have a driver that writes it. `lowntfs-3g` takes names in
-/// any case, as Windows does; images differ in how they write `Windows/System32`.
+/// Mounts NTFS through FUSE: few kernels can write it. `lowntfs-3g` ignores case, as Windows does;
+/// images differ in how they write `Windows/System32`.
 fn mount_ntfs(source: &str, target: &Path, read_only: bool) -> Result<()> {
     let options =
         if read_only { "ignore_case,nodev,nosuid,ro" } else { "ignore_case,nodev,nosuid" };
@@ -73,9 +73,9 @@ fn mount_ntfs(source: &str, target: &Path, read_only: bool) -> Result<()> {
     Ok(())
 }
 
-/// Unmounts whatever is mounted below `dir`, newest first: a run that was killed may have left it.
+/// Unmounts everything below `dir`, newest first, as left by a killed run.
 ///
-/// Whoever deletes `dir` calls this first, so that no disk and no `/dev` is emptied along with it.
+/// Call this before deleting `dir`, so that no mounted disk or `/dev` is emptied with it.
 pub(crate) fn unmount_below(dir: &Path) -> Result<()> {
     let table =
         fs::read_to_string("/proc/self/mountinfo").context("cannot read the mount table")?;
@@ -98,7 +98,7 @@ fn below(mountinfo: &str, dir: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Undoes the kernel's `\ooo` for blanks, line ends and backslashes.
+/// Decodes the kernel's `\ooo` escapes of white space and backslashes.
 fn unescaped(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut rest = bytes;
@@ -115,7 +115,8 @@ fn unescaped(bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Makes the folder `target`. A symbolic link on the way would have something mounted elsewhere.
+/// Creates the mount point `target`. Symbolic links in its path are rejected: they would move the
+/// mount.
 fn prepare(target: &Path) -> Result<()> {
     let failed = || format!("cannot make the mount point {}", target.display());
     if let Some(there) = target.ancestors().find(|path| path.symlink_metadata().is_ok()) {
@@ -128,8 +129,8 @@ fn prepare(target: &Path) -> Result<()> {
 impl Drop for Mounts {
     fn drop(&mut self) {
         for target in self.0.drain(..).rev() {
-            // A program that the step started may still hold the mount; detaching takes it out of
-            // sight now, and the kernel lets go of the device when that program ends.
+            // A program started by the step may keep the mount busy: detach it, and the kernel
+            // frees the device when that program ends.
             let result = unmount(&target, UnmountFlags::empty())
                 .or_else(|_| unmount(&target, UnmountFlags::DETACH));
             match result {

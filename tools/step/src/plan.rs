@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A plan: what a step is going to do, as data, before it does any of it.
+//! A plan: all actions of a step, as data, created before any is executed.
 //!
-//! `--dry-run` prints the plan and the executor carries out that same value, so what was shown is
-//! what runs. File contents are part of a plan but are never shown: text, JSON and logs hold their
+//! `--dry-run` prints the same value that is executed. File contents are never printed: text, JSON
+//! and logs have their size and SHA-256.
 //! size and SHA-256.
 
 use std::fmt::{self, Display};
@@ -19,14 +19,14 @@ use crate::action::Action;
 pub(crate) struct Plan {
     /// The subcommand, such as `config-drive`.
     pub(crate) step: &'static str,
-    /// What is to be done, first to last. Empty where the recipe asks nothing of this step.
+    /// The actions in order. Empty if the recipe does not need this step.
     pub(crate) actions: Vec<Action>,
 }
 
 impl Plan {
-    /// Digest of what is asked: lower-case hex SHA-256 of the plan as JSON.
+    /// Digest of the plan's JSON: lower-case hex SHA-256.
     ///
-    /// Contents take part through their digest, so two plans with one digest do the same.
+    /// It covers file contents through their digests.
     pub(crate) fn digest(&self) -> anyhow::Result<String> {
         Ok(sha256_hex(&serde_json::to_vec(self)?))
     }

@@ -1,47 +1,47 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Outside programs that a plan runs.
+//! External programs in a plan.
 
 use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-/// An outside program with its arguments. No argument ever holds recipe contents or a secret.
+/// An external program with its arguments, which never contain recipe contents or secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Program {
-    /// The program and its arguments; the program is found on `PATH`.
+    /// Program and arguments; the program is looked up in `PATH`.
     pub(crate) argv: Vec<String>,
-    /// Variables set for it on top of the executor's fixed environment.
+    /// Environment variables in addition to the executor's.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) env: Vec<(String, String)>,
-    /// The folder to make its root first, as `chroot` does.
+    /// Root folder to change to, as `chroot` does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) chroot: Option<PathBuf>,
 }
 
 impl Program {
-    /// `program` with `args`, in the executor's environment.
+    /// `program` with `args`.
     pub(crate) fn new(program: &str, args: impl IntoIterator<Item: AsRef<str>>) -> Self {
         let mut argv = vec![program.to_owned()];
         argv.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
         Self { argv, env: Vec::new(), chroot: None }
     }
 
-    /// The same program with one more variable in its environment.
+    /// Adds an environment variable.
     pub(crate) fn with_env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// The same program with `root` as its root folder.
+    /// Runs it with `root` as the root folder.
     pub(crate) fn in_root(mut self, root: &Path) -> Self {
         self.chroot = Some(root.to_owned());
         self
     }
 
-    /// What the kernel is asked to run: `argv`, behind `chroot ROOT` where there is a root.
+    /// The arguments to execute: `argv`, with a prefix `chroot ROOT` if needed.
     pub(crate) fn full_argv(&self) -> Vec<String> {
         let mut argv = Vec::new();
         if let Some(root) = &self.chroot {
@@ -66,7 +66,7 @@ impl Display for Program {
     }
 }
 
-/// `word` as a POSIX shell reads it back.
+/// Quotes `word` for a POSIX shell.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_=+./:,@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Progress of a long transfer: a line on stderr for each twentieth, so that a journal and a
-//! serial console can hold it.
+//! Progress of a transfer: a line on stderr for every 5 %, for journals and serial consoles.
 
 use crate::arrange::MIB;
 
-/// Lines for a whole transfer.
+/// Number of lines for a transfer.
 const LINES: u64 = 20;
 
-/// Bytes transferred of a known total.
+/// Progress of a transfer of known size.
 pub(crate) struct Progress {
     what: &'static str,
     total: u64,
@@ -18,12 +17,12 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Nothing transferred yet of `total` bytes; `what` begins each line.
+    /// Starts at 0 of `total` bytes; `what` is the prefix of each line.
     pub(crate) fn new(what: &'static str, total: u64) -> Self {
         Self { what, total, done: 0, shown: 0 }
     }
 
-    /// Takes note of `bytes` more.
+    /// Adds `bytes` transferred.
     pub(crate) fn add(&mut self, bytes: u64) {
         self.done = self.done.saturating_add(bytes);
         if let Some(line) = self.line() {
@@ -31,7 +30,7 @@ impl Progress {
         }
     }
 
-    /// The line that is due, if one is.
+    /// The next line, if it is due.
     fn line(&mut self) -> Option<String> {
         let part = u64::try_from(
             u128::from(self.done) * u128::from(LINES) / u128::from(self.total.max(1)),

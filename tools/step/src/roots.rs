@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The installed system's file tree, mounted volume by volume below one folder.
+//! The file tree of the installed system, mounted below one folder.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use crate::action::Action;
 use crate::volumes::{Role, Volume};
 
-/// The volumes of a file tree, and where it is mounted while a step works on it.
+/// Volumes of a file tree, and its mount point during a step.
 pub(crate) struct Root<'a> {
     path: PathBuf,
     top: &'a Volume,
@@ -19,7 +19,7 @@ pub(crate) struct Root<'a> {
 }
 
 impl<'a> Root<'a> {
-    /// The tree of those `volumes` that have a mount point, to be mounted at `WORK/root`.
+    /// The `volumes` that have a mount point, to be mounted below `WORK/root`.
     pub(crate) fn new(volumes: &'a [Volume], work: &Path) -> Result<Self> {
         let mut mounted: Vec<(&'static str, &Volume)> = volumes
             .iter()
@@ -29,7 +29,7 @@ impl<'a> Root<'a> {
             })
             .collect();
         mounted.sort_by_key(|(place, _)| *place);
-        // Of two volumes for one place, the first in the table has it.
+        // Of several volumes with one mount point, the first is used.
         mounted.dedup_by_key(|(place, _)| *place);
         let (_, top) = mounted.first().filter(|(place, _)| *place == "/").context(
             "partition_layout has no partition for a Linux root: format ext4, xfs or btrfs",
@@ -37,29 +37,29 @@ impl<'a> Root<'a> {
         Ok(Self { path: work.join("root"), top, volumes: mounted })
     }
 
-    /// The folder where the tree is mounted.
+    /// Mount point of the tree.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The same tree with no other volumes than those for `places`.
+    /// Restricts the tree to the volumes for `places`.
     pub(crate) fn only(mut self, places: &[&str]) -> Self {
         self.volumes.retain(|(place, _)| places.contains(place));
         self
     }
 
-    /// The volume with the root.
+    /// The root volume.
     pub(crate) fn root(&self) -> &'a Volume {
         self.top
     }
 
-    /// The volume that holds `/boot`, which may be the root.
+    /// The volume that contains `/boot`, possibly the root.
     pub(crate) fn boot(&self) -> &'a Volume {
         let boot = self.volumes.iter().find(|(place, _)| *place == "/boot");
         boot.map_or(self.top, |(_, volume)| volume)
     }
 
-    /// `place` of the installed system as a path of this one.
+    /// `place` of the installed system as a path on the host.
     pub(crate) fn inside(&self, place: &str) -> PathBuf {
         match place.trim_start_matches('/') {
             "" => self.path.clone(),
@@ -67,7 +67,7 @@ impl<'a> Root<'a> {
         }
     }
 
-    /// Mounts all volumes, parents first, each with the folder where it is mounted.
+    /// Mount actions of all volumes, parents first, with their mount points.
     pub(crate) fn mounts(&self) -> impl Iterator<Item = (Action, PathBuf)> {
         self.volumes.iter().map(|(place, volume)| {
             let target = self.inside(place);
@@ -81,7 +81,7 @@ impl<'a> Root<'a> {
         })
     }
 
-    /// Unmounts all volumes, children first.
+    /// Unmount actions of all volumes, children first.
     pub(crate) fn unmounts(&self) -> impl Iterator<Item = Action> {
         self.volumes.iter().rev().map(|(place, _)| Action::Unmount { target: self.inside(place) })
     }

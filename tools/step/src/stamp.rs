@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Stamps: what a step was asked and what it did, so that a second run finds nothing to do.
+//! Stamps: records of finished steps, so that a repeated run does nothing.
 
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
@@ -12,33 +12,33 @@ use serde::{Deserialize, Serialize};
 
 use crate::files;
 
-/// What one action did; sizes and digests only.
+/// Result of one action; sizes and digests only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Done {
     /// Index of the action in the plan, from 1.
     pub(crate) action: usize,
-    /// Bytes written, where the action writes bytes that it can count.
+    /// Bytes written, if counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) bytes: Option<u64>,
-    /// Digest of what was written or pulled, as `sha256:HEX`.
+    /// Digest of the data written or pulled, as `sha256:HEX`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) digest: Option<String>,
 }
 
-/// The record that a finished step leaves in `STATE/STEP.json`.
+/// The stamp of a finished step, in `STATE/STEP.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Stamp {
     /// The subcommand.
     pub(crate) step: String,
-    /// Digest of the plan that was carried out, as `sha256:HEX`.
+    /// Digest of the executed plan, as `sha256:HEX`.
     pub(crate) asked: String,
-    /// Version of the program that did it.
+    /// Version of the program that executed it.
     pub(crate) version: String,
-    /// What came of the actions that have a size or a digest to report.
+    /// Results of actions with a size or digest.
     pub(crate) done: Vec<Done>,
 }
 
-/// The folder with the stamps, held by one run of one step at a time.
+/// The folder with the stamps, locked per step.
 pub(crate) struct State {
     dir: PathBuf,
     step: &'static str,
@@ -46,10 +46,10 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Opens `dir`, making it if need be, and locks it for `step`.
+    /// Opens `dir`, creating it if missing, and locks it for `step`.
     ///
-    /// Fails where another run of the same step holds the lock; the kernel frees the lock of a run
-    /// that died.
+    /// Fails if another run of the same step holds the lock. The kernel releases the lock of a
+    /// process that ended.
     pub(crate) fn open(dir: &Path, step: &'static str) -> Result<Self> {
         fs::create_dir_all(dir)
             .with_context(|| format!("cannot make the state folder {}", dir.display()))?;
@@ -67,8 +67,7 @@ impl State {
         }
     }
 
-    /// The stamp of an earlier run, or none. A stamp that can't be read counts as none: the step
-    /// then does its work again.
+    /// The stamp of an earlier run. An unreadable stamp counts as none: the step then runs again.
     pub(crate) fn stamp(&self) -> Result<Option<Stamp>> {
         let path = self.path();
         match fs::read(&path) {
@@ -78,12 +77,12 @@ impl State {
         }
     }
 
-    /// Forgets the earlier run: called before work that overwrites what that run did.
+    /// Removes the stamp before a new run overwrites the earlier results.
     pub(crate) fn clear(&self) -> Result<()> {
         files::remove_if_there(&self.path())
     }
 
-    /// Records a finished run.
+    /// Writes the stamp of a finished run.
     pub(crate) fn record(&self, stamp: &Stamp) -> Result<()> {
         let mut json = serde_json::to_vec_pretty(stamp)?;
         json.push(b'\n');

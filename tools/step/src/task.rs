@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What a step knows before it plans: the task from `/run/provision`, and where it may work.
+//! Input of a step: the task in `/run/provision`, and its work folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,36 +13,35 @@ use recipe::{Format, Label, Partition, PartitionLayout, TaskTarget, TypeGuid};
 use crate::ids::Ids;
 use crate::volumes::{self, Volume};
 
-/// The task of this machine.
+/// The task of this host.
 pub(crate) struct Task {
-    /// As the dispatcher wrote it.
+    /// Task files as the dispatcher wrote them.
     pub(crate) provision: Provision,
-    /// The ids that follow from it.
+    /// Ids derived from the task.
     pub(crate) ids: Ids,
-    /// Folder for temporary files while the step runs; not there before and after.
+    /// Folder for temporary files, which exists only while the step runs.
     pub(crate) work: PathBuf,
 }
 
 impl Task {
-    /// Reads the task in `dir`; a step with this task works in `work`.
+    /// Reads the task in `dir`, with `work` as the work folder.
     pub(crate) fn read(dir: &Path, work: PathBuf) -> Result<Self> {
         let mut provision = Provision::read(dir)
             .with_context(|| format!("cannot read the task in {}", dir.display()))?;
         if provision.env.task_target == TaskTarget::InstallWindows && provision.layout.is_none() {
             provision.layout = Some(windows_layout()?);
         }
-        // Some boards have no serial number; the job is as unique, but another one next time.
+        // Some boards have no serial number. The job id is unique too, but changes with each job.
         let machine = provision.env.serial.as_ref().or(provision.env.job_id.as_ref());
         let machine = machine.map_or("", |text| text.as_str());
         let ids = Ids::new(machine, provision.env.recipe_sha256.as_str());
         Ok(Self { provision, ids, work })
     }
 
-    /// The disk to write to.
+    /// The target disk.
     ///
-    /// A udev link is followed where it exists, so that the names of the partitions are the
-    /// kernel's and no udev has to run in the tool image; a link to a device-mapper device is kept,
-    /// because its partitions have no such names.
+    /// Resolves udev links, so that partitions have kernel names and the tool image needs no udev.
+    /// Links to device-mapper devices are kept, because their partitions have no such names.
     pub(crate) fn disk(&self) -> Result<PathBuf> {
         let disk = self.provision.env.target_disk.as_ref();
         let disk = PathBuf::from(disk.context("the recipe has no target_disk")?.as_str());
@@ -55,20 +54,19 @@ impl Task {
         }
     }
 
-    /// The partition table that the recipe asks for, or the usual one where a Windows recipe
-    /// leaves it out.
+    /// The partition layout of the recipe, or the default for a Windows recipe without one.
     pub(crate) fn layout(&self) -> Result<&PartitionLayout> {
         self.provision.layout.as_ref().context("the recipe has no partition_layout")
     }
 
-    /// The volumes of that table on that disk.
+    /// The volumes of the layout on the target disk.
     pub(crate) fn volumes(&self) -> Result<Vec<Volume>> {
         Ok(volumes::volumes(self.layout()?, &self.disk()?))
     }
 }
 
-/// The table that Windows Setup makes for UEFI, without the recovery partition: EFI system
-/// partition, Microsoft reserved partition, Windows.
+/// The UEFI layout of Windows Setup without the recovery partition: EFI system partition, Microsoft
+/// reserved partition, Windows.
 fn windows_layout() -> Result<PartitionLayout> {
     let partition = |size: &str, type_guid, format, label: Option<&str>| -> Result<Partition> {
         let label = label.map(Label::new).transpose()?;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Paths in the installed system while it is mounted below this one.
+//! Paths in the installed system, mounted below a folder of the host.
 //!
-//! An image is free to have absolute symbolic links, such as `/boot -> /usr/boot`. The kernel
-//! resolves them as if the folder were the root (openat2(2), `RESOLVE_IN_ROOT`), so that nothing of
+//! Images may have absolute symbolic links, such as `/boot -> /usr/boot`. The kernel resolves them
+//! with that folder as the root (openat2(2), `RESOLVE_IN_ROOT`), so that no file of the host is
+//! accessed instead.
 //! this system is read or written in its place.
 
 use std::fs::{self, File};
@@ -17,8 +18,8 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, opena
 
 /// Opens the file `path` of the system at `root` for reading.
 ///
-/// Only a regular file is opened: a FIFO would be waited for without an end, and a device is one of this
-/// system. It is looked at before it is opened, because opening a device can have an effect.
+/// Only regular files: opening a FIFO would block, and a device node is one of the host. The type
+/// is checked before opening, because opening a device can have side effects.
 pub(crate) fn open(root: &Path, path: &Path) -> Result<File> {
     let open = || {
         let found = resolve(root, path, OFlags::PATH)?;
@@ -26,19 +27,19 @@ pub(crate) fn open(root: &Path, path: &Path) -> Result<File> {
         if FileType::from_raw_mode(mode) != FileType::RegularFile {
             return Err(io::Error::other("it is not a regular file"));
         }
-        // The same file, whatever the path leads to by now.
+        // The same file, even if the path has changed since.
         File::open(format!("/proc/self/fd/{}", found.as_raw_fd()))
     };
     open().with_context(|| format!("cannot open {} of the image", path.display()))
 }
 
-/// Whether the system at `root` has `path`.
+/// Returns true if `path` exists in the system at `root`.
 pub(crate) fn exists(root: &Path, path: &Path) -> bool {
     resolve(root, path, OFlags::PATH).is_ok()
 }
 
-/// Where the folder `path` of the system at `root` really is, as a path of this system. It is made,
-/// with mode 0755, if it is not there.
+/// Resolves the folder `path` of the system at `root` to a path on the host. Creates it with mode
+/// 0755 if missing.
 pub(crate) fn folder(root: &Path, path: &Path) -> Result<PathBuf> {
     let failed = || format!("cannot make {} in the image", path.display());
     let mut done = PathBuf::from("/");
@@ -52,7 +53,7 @@ pub(crate) fn folder(root: &Path, path: &Path) -> Result<PathBuf> {
     real(root, &done).with_context(failed)
 }
 
-/// Where the folder `path` of the system at `root` really is.
+/// Resolves the folder `path` of the system at `root`.
 fn real(root: &Path, path: &Path) -> io::Result<PathBuf> {
     let folder = resolve(root, path, OFlags::PATH | OFlags::DIRECTORY)?;
     fs::read_link(format!("/proc/self/fd/{}", folder.as_raw_fd()))
@@ -72,7 +73,7 @@ mod tests {
 
     use super::*;
 
-    /// Opening a FIFO waits until somebody writes to it.
+    /// Opening a FIFO blocks until it has a writer.
     #[test]
     fn what_is_no_regular_file_is_not_opened() {
         let dir = tempfile::tempdir().unwrap();

@@ -3,10 +3,9 @@
 
 //! Unpacks the layers of an image into a folder.
 //!
-//! One parser reads an archive and acts on what it read. The kernel resolves every path below the
-//! folder ([`root`]), so no name or link of a layer leads out of it, whatever the layer holds. Layers are
-//! streamed from the registry: what is written before the digest of a layer is proven is inside the
-//! folder, and the next run empties it.
+//! The kernel resolves every path below the folder ([`root`]), so no name or link of a layer can
+//! escape. Layers are streamed from the registry: unverified data stays inside the folder, and the
+//! next run empties it.
 
 mod archive;
 mod attributes;
@@ -44,7 +43,7 @@ pub(crate) fn unpack(image: &Image, root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Unpacks one layer on top of those that are in `root`.
+/// Unpacks one layer over those already in `root`.
 fn unpack_layer(stream: &mut dyn Read, root: &Root) -> Result<()> {
     let mut layer = Layer { root, own: HashSet::new(), folders: Vec::new() };
     let mut archive = Archive::new(stream);
@@ -58,20 +57,20 @@ fn unpack_layer(stream: &mut dyn Read, root: &Root) -> Result<()> {
 /// A layer that is being unpacked.
 struct Layer<'a> {
     root: &'a Root,
-    /// What this layer itself brings: never deleted by its own whiteouts.
+    /// Paths of this layer, which its own whiteouts do not delete.
     own: HashSet<PathBuf>,
-    /// Folders and their times, which are set last: a new entry changes them.
+    /// Folders and their times, which are set last, since new entries change them.
     folders: Vec<(PathBuf, Attributes)>,
 }
 
 impl Layer<'_> {
-    /// Adds an entry, whose contents are the rest of `contents`.
+    /// Adds an entry, whose data is read from `contents`.
     fn add(&mut self, entry: &Entry, contents: &mut impl Read) -> Result<()> {
         let attributes = Attributes::read(entry)?;
         let name = attributes.name.as_ref().unwrap_or(&entry.path);
         let path = &relative(name)?;
         let kind = entry.header.entry_type();
-        // Archives before POSIX have folders as files whose names end in a slash.
+        // Pre-POSIX archives store folders as files with a trailing slash.
         let is_folder = kind.is_dir() || (kind.is_file() && name.ends_with(b"/"));
         let Some(last) = path.file_name() else {
             ensure!(is_folder, "the root of the layer is not a folder");
@@ -102,7 +101,7 @@ impl Layer<'_> {
         Ok(())
     }
 
-    /// Deletes what a lower layer has at `path`.
+    /// Deletes `path` of a lower layer.
     fn delete(&self, path: &Path) -> Result<()> {
         if self.own.contains(path) {
             return Ok(());
@@ -113,7 +112,7 @@ impl Layer<'_> {
         }
     }
 
-    /// Deletes what is in the folder `path`, but for what this layer has brought.
+    /// Deletes the content of the folder `path`, except paths of this layer.
     fn empty(&self, path: &Path) -> Result<()> {
         for name in self.root.names(path)? {
             let child = path.join(name);
@@ -126,7 +125,7 @@ impl Layer<'_> {
         Ok(())
     }
 
-    /// Sets the times of folders, the innermost first.
+    /// Sets the times of folders, innermost first.
     fn finish(self) -> Result<()> {
         for (path, attributes) in self.folders.iter().rev() {
             if path.as_os_str().is_empty() {
@@ -141,7 +140,7 @@ impl Layer<'_> {
     }
 }
 
-/// Makes anything but a folder at `place`, where nothing is.
+/// Creates a file other than a folder at `place`, which must not exist.
 fn create(
     root: &Root,
     entry: &Entry,
@@ -189,7 +188,7 @@ fn create(
     }
 }
 
-/// Copies the contents of a file, and leaves holes where the archive has them.
+/// Copies the content of a file, preserving holes.
 fn write_contents(
     entry: &Entry,
     contents: &mut impl Read,
@@ -210,7 +209,7 @@ fn write_contents(
     Ok(())
 }
 
-/// What the whiteout `.wh.NAME` deletes.
+/// The name that the whiteout `.wh.NAME` deletes.
 fn whiteout_target(name: &[u8]) -> Result<&OsStr> {
     ensure!(
         !matches!(name, b"" | b"." | b".."),
@@ -220,7 +219,7 @@ fn whiteout_target(name: &[u8]) -> Result<&OsStr> {
     Ok(OsStr::from_bytes(name))
 }
 
-/// `path` of an entry, relative to the root: no leading slash, no `.`; `..` is refused.
+/// Makes `path` relative to the root: no leading slash, no `.`; `..` is rejected.
 fn relative(path: &[u8]) -> Result<PathBuf> {
     let path = Path::new(OsStr::from_bytes(path));
     let mut clean = PathBuf::new();

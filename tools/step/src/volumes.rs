@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The partitions of a layout as volumes: device, file system, id, and what each is for.
+//! Partitions of a layout as volumes: device, file system, id and role.
 
 use std::path::{Path, PathBuf};
 
@@ -9,17 +9,17 @@ use recipe::{Format, Partition, PartitionLayout, TypeGuid};
 
 use crate::ids::Ids;
 
-/// Label by which cloud-init finds a `NoCloud` drive.
+/// Label of a cloud-init `NoCloud` drive.
 pub(crate) const CIDATA: &str = "CIDATA";
 
-/// What a volume is for in the installed system.
+/// Role of a volume in the installed system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     /// EFI system partition.
     EfiSystem,
-    /// GRUB's place on a disk that a BIOS boots.
+    /// GRUB's core image, for BIOS.
     BiosBoot,
-    /// Mounted at this path; `/` is the root.
+    /// Mounted at this path; `/` for the root.
     Mounted(&'static str),
     /// Swap space.
     Swap,
@@ -27,7 +27,7 @@ pub(crate) enum Role {
     ConfigDrive,
     /// Windows, on the volume that becomes `C:`.
     Windows,
-    /// Anything else: made, and left alone.
+    /// Any other: only created.
     Other,
 }
 
@@ -36,11 +36,11 @@ pub(crate) enum Role {
 pub(crate) struct Volume {
     /// Number in the partition table, from 1.
     pub(crate) number: usize,
-    /// Its device.
+    /// Device path.
     pub(crate) device: PathBuf,
-    /// As the recipe has it.
+    /// The partition in the recipe.
     pub(crate) partition: Partition,
-    /// What it is for.
+    /// Role in the installed system.
     pub(crate) role: Role,
 }
 
@@ -57,7 +57,7 @@ const LABELS: [(&str, &str); 9] = [
     ("data", "/data"),
 ];
 
-/// Mount points by type, as codes of sgdisk and as GUIDs of the Discoverable Partitions
+/// Mount points by partition type, as sgdisk code and as GUID of the Discoverable Partitions
 /// Specification: root (x86-64, ARM64), home, srv, var, extended boot loader.
 const TYPES: [(u16, u128, &str); 6] = [
     (0x8304, 0x4F68_BCE3_E8CD_4DB1_96E7_FBCA_F984_B709, "/"),
@@ -68,14 +68,14 @@ const TYPES: [(u16, u128, &str); 6] = [
     (0xea00, 0xBC13_C2FF_59E6_4262_A352_B275_FD6F_7172, "/boot"),
 ];
 
-/// Labels that the Windows volume usually has.
+/// Common labels of the Windows volume.
 const WINDOWS: [&str; 3] = ["Windows", "OS", "C"];
 
-/// The type of a Windows recovery partition, as code of sgdisk and as GUID.
+/// Type of a Windows recovery partition, as sgdisk code and as GUID.
 const RECOVERY: [TypeGuid; 2] =
     [TypeGuid::Code(0x2700), TypeGuid::Guid(0xDE94_BBA4_06D1_4D40_A16A_BFD5_0179_D6AC)];
 
-/// The volumes of `layout` on `disk`, in the order of the table.
+/// The volumes of `layout` on `disk`, in table order.
 pub(crate) fn volumes(layout: &PartitionLayout, disk: &Path) -> Vec<Volume> {
     let mut volumes: Vec<Volume> = layout
         .partitions()
@@ -88,14 +88,14 @@ pub(crate) fn volumes(layout: &PartitionLayout, disk: &Path) -> Vec<Volume> {
             role: stated_role(partition),
         })
         .collect();
-    // A layout that names no root means its first Linux file system without a role.
+    // Without a named root, the first Linux file system without a role is the root.
     if !volumes.iter().any(|volume| volume.role == Role::Mounted("/"))
         && let Some(volume) =
             volumes.iter_mut().find(|volume| volume.role == Role::Other && volume.is_linux())
     {
         volume.role = Role::Mounted("/");
     }
-    // Windows is on the NTFS volume that says so, else on the first that is not for recovery.
+    // Windows is on the labelled NTFS volume, or the first that is not for recovery.
     let named =
         |volume: &Volume| volume.is_ntfs() && WINDOWS.iter().any(|label| volume.is_labelled(label));
     let plain =
@@ -107,7 +107,7 @@ pub(crate) fn volumes(layout: &PartitionLayout, disk: &Path) -> Vec<Volume> {
     volumes
 }
 
-/// The role that type, format and label state.
+/// The role that follows from type, format and label.
 fn stated_role(partition: &Partition) -> Role {
     let label = partition.label.as_ref().map_or("", |label| label.as_str());
     let labelled = |name: &str| label.eq_ignore_ascii_case(name);
@@ -132,8 +132,8 @@ fn by_type(type_guid: TypeGuid) -> Option<&'static str> {
         .map(|(_, _, path)| *path)
 }
 
-/// The device of partition `number` on `disk`: the kernel puts a `p` between a name that ends in a
-/// digit and the number, and udev's links put `-part` there.
+/// Device path of partition `number`: the kernel inserts `p` after a name that ends in a digit,
+/// udev links have `-part`.
 pub(crate) fn partition_device(disk: &Path, number: usize) -> PathBuf {
     let name = disk.display().to_string();
     let between = if name.starts_with("/dev/disk/") {
@@ -152,7 +152,7 @@ pub(crate) fn find(volumes: &[Volume], role: Role) -> Option<&Volume> {
 }
 
 impl Volume {
-    /// Whether Linux keeps its files on such a file system.
+    /// Returns true for a Linux file system.
     pub(crate) fn is_linux(&self) -> bool {
         matches!(self.partition.format, Format::Ext4 | Format::Xfs | Format::Btrfs)
     }
@@ -165,12 +165,12 @@ impl Volume {
         self.partition.label.as_ref().is_some_and(|own| own.as_str().eq_ignore_ascii_case(label))
     }
 
-    /// The device as an argument.
+    /// The device path as an argument.
     pub(crate) fn device(&self) -> String {
         self.device.display().to_string()
     }
 
-    /// The id of its file system as `blkid` prints it, where the step sets one.
+    /// UUID of the file system as `blkid` prints it, if the task sets one.
     pub(crate) fn uuid(&self, ids: &Ids) -> Option<String> {
         match self.partition.format {
             Format::Vfat => {

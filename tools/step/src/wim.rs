@@ -3,9 +3,9 @@
 
 //! Applies a WIM from a registry to an NTFS volume.
 //!
-//! wimlib writes to the volume itself, not to a mounted folder, because only so do security
-//! descriptors, attributes and short names survive (wimapply(1), "NTFS volume extraction").
-//! A pipable WIM streams from the registry into wimlib; any other has to be stored first.
+//! wimlib writes to the unmounted volume, which preserves security descriptors, attributes and
+//! short names (wimapply(1), "NTFS volume extraction"). A pipable WIM is streamed from the
+//! registry; any other is stored first.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -20,13 +20,13 @@ use crate::image::{Image, Layer};
 use crate::program::Program;
 use crate::progress::Progress;
 
-/// First bytes of a pipable WIM (wimlib's `include/wimlib/header.h`).
+/// Magic number of a pipable WIM (wimlib's `include/wimlib/header.h`).
 const PIPABLE: &[u8; 8] = b"WLPWM\0\0\0";
-/// First bytes of every other WIM (the same header).
+/// Magic number of any other WIM (the same header).
 const PLAIN: &[u8; 8] = b"MSWIM\0\0\0";
 
-/// Applies image number `index` of the WIM in `image` to the empty NTFS volume `device`; a WIM that
-/// can't be piped is stored in `work` for as long as that takes.
+/// Applies image number `index` of the WIM in `image` to the empty NTFS volume `device`. A WIM that
+/// is not pipable is stored temporarily in `work`.
 pub(crate) fn apply(image: &Image, index: u32, device: &Path, work: &Path) -> Result<()> {
     let [descriptor] = image.layers() else {
         bail!("the image has {} layers; a WIM is an artifact of one", image.layers().len());
@@ -41,7 +41,7 @@ pub(crate) fn apply(image: &Image, index: u32, device: &Path, work: &Path) -> Re
     let path = work.join("image.wim");
     store(layer, descriptor.size(), &path)?;
     let applied = wimapply(&path.display().to_string(), index, device, &mut io::empty());
-    // It takes as much memory as it is large where the work folder is in memory.
+    // A work folder in memory needs memory for the whole WIM.
     crate::files::remove_if_there(&path)?;
     applied
 }

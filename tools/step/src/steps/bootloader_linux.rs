@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `bootloader-linux`: fstab and GRUB, for UEFI and for BIOS, as the partition table has room.
+//! `bootloader-linux`: installs fstab and GRUB, for UEFI and BIOS, as the partition table allows.
 //!
-//! For UEFI, the loader that the image brings is preferred: only a distribution's own shim and GRUB
-//! are signed for Secure Boot. They and GRUB of this tool image alike are put at the removable
-//! medium's path, `EFI/BOOT`, where firmware looks without having been told (UEFI 2.10, 3.5.1.1).
+//! For UEFI, the image's own loader is preferred: only a distribution's shim and GRUB are signed
+//! for Secure Boot. The fallback is GRUB of this tool image. Both are installed at the path of
+//! removable media, `EFI/BOOT`, which firmware boots without a boot entry (UEFI 2.10, 3.5.1.1).
 
 use std::path::{Path, PathBuf};
 
@@ -22,14 +22,14 @@ use crate::roots::Root;
 use crate::task::Task;
 use crate::volumes::{self, Role, Volume};
 
-/// Name of the installed system in the firmware's menu.
+/// Name of the installed system in the firmware's boot menu.
 const ENTRY: &str = "Installed system";
 
-/// What UEFI, GRUB and shim call this architecture.
+/// Names of this architecture in UEFI, GRUB and shim.
 struct Names {
     /// GRUB's platform.
     grub: &'static str,
-    /// The part of a loader's name, such as `x64` in `grubx64.efi`.
+    /// Suffix of loader names, such as `x64` in `grubx64.efi`.
     efi: &'static str,
 }
 
@@ -38,12 +38,12 @@ const NAMES: Names = Names { grub: "arm64-efi", efi: "aa64" };
 #[cfg(not(target_arch = "aarch64"))]
 const NAMES: Names = Names { grub: "x86_64-efi", efi: "x64" };
 
-/// Distributions whose packages put shim and GRUB into `/boot/efi/EFI/NAME`, from where their GRUB
-/// reads its configuration as well.
+/// Distributions that install shim and GRUB in `/boot/efi/EFI/NAME`, where their GRUB also reads
+/// its configuration.
 const VENDORS: [&str; 5] = ["almalinux", "centos", "fedora", "redhat", "rocky"];
 
-/// Modules of a GRUB that finds its configuration on any of the file systems of a recipe, and that
-/// understands what grub-mkconfig writes.
+/// Modules that GRUB needs to find its configuration on all file systems of recipes, and to parse
+/// the output of grub-mkconfig.
 const MODULES: [&str; 29] = [
     "all_video",
     "btrfs",
@@ -122,14 +122,14 @@ pub(crate) fn plan(task: &Task) -> Result<Plan> {
 }
 
 fn boot(task: &Task, root: &Root<'_>) -> Boot {
-    // Every format that a root can have has an id of ours.
+    // All formats of a root have an id set by the task.
     let uuid = |volume: &Volume| volume.uuid(&task.ids).unwrap_or_default();
     let root_uuid = uuid(root.root());
     let boot_uuid = uuid(root.boot());
     Boot { boot_uuid: (boot_uuid != root_uuid).then_some(boot_uuid), root_uuid }
 }
 
-/// Our own `grub.cfg`, then the distribution's where the image can write one.
+/// Writes `grub.cfg`, then lets the distribution regenerate it if the image can.
 fn configuration(root: &Root<'_>, boot: &Boot) -> Vec<Action> {
     let at = |place: &str| root.inside(place);
     let own = Action::GrubConfig { root: root.path().to_owned(), boot: boot.clone() };
@@ -143,7 +143,7 @@ fn configuration(root: &Root<'_>, boot: &Boot) -> Vec<Action> {
         needs: vec![PathBuf::from(program)],
         actions: vec![Action::Try {
             program: Program::new(program, ["--output", output])
-                // Other disks are none of this machine's business.
+                // Ignore systems on other disks.
                 .with_env("GRUB_DISABLE_OS_PROBER", "true")
                 .in_root(root.path()),
             because: "the configuration written before boots as well",
@@ -167,19 +167,19 @@ fn configuration(root: &Root<'_>, boot: &Boot) -> Vec<Action> {
     ]
 }
 
-/// GRUB for a BIOS: boot sector, core image in the BIOS boot partition, modules in `/boot`.
+/// Installs GRUB for BIOS: boot sector, core image in the BIOS boot partition, modules in `/boot`.
 fn grub_install(root: &Root<'_>, disk: &Path) -> Action {
     let boot = format!("--boot-directory={}", root.inside("/boot").display());
     let disk = disk.display().to_string();
     Action::run(Program::new("grub-install", ["--target=i386-pc", &boot, "--no-floppy", &disk]))
 }
 
-/// The name under which firmware starts a loader that it was not told of.
+/// Loader name that firmware boots without a boot entry.
 fn removable_name() -> String {
     format!("BOOT{}.EFI", NAMES.efi.to_ascii_uppercase())
 }
 
-/// Fills the EFI system partition: prepared in the work folder, then copied as a whole.
+/// Prepares the content of the EFI system partition in the work folder, then copies it.
 fn efi_loader(task: &Task, root: &Root<'_>, efi: &Volume, boot: &Boot) -> Vec<Action> {
     let folder = task.work.join("EFI");
     let config = Contents::from(boot.early_config());
@@ -192,14 +192,14 @@ fn efi_loader(task: &Task, root: &Root<'_>, efi: &Volume, boot: &Boot) -> Vec<Ac
             from: from.to_owned(),
             to,
         };
-        // shim starts the GRUB beside it.
+        // shim loads GRUB from its own folder.
         let beside = folder.join(format!("BOOT/grub{}.efi", NAMES.efi));
         let mut actions = vec![copy(&shim, own.clone()), copy(&grub, beside)];
         actions.extend(vendors.iter().map(|name| write(folder.join(name).join("grub.cfg"))));
         Alternative { needs: vec![shim, grub], actions }
     };
 
-    // Debian's packages keep them beside the system, for grub-install to copy.
+    // Debian's packages store the signed loaders in /usr/lib, for grub-install.
     let mut alternatives = vec![signed(
         format!("/usr/lib/shim/shim{}.efi.signed", NAMES.efi),
         format!("/usr/lib/grub/{}-signed/grub{}.efi.signed", NAMES.grub, NAMES.efi),
@@ -209,7 +209,7 @@ fn efi_loader(task: &Task, root: &Root<'_>, efi: &Volume, boot: &Boot) -> Vec<Ac
         let at = |loader: &str| format!("/boot/efi/EFI/{vendor}/{loader}{}.efi", NAMES.efi);
         signed(at("shim"), at("grub"), &[vendor])
     }));
-    // No signed loader: GRUB of this tool image, which Secure Boot does not start.
+    // No signed loader: GRUB of this tool image, which Secure Boot rejects.
     let early = task.work.join("early.cfg");
     let (output, config_option) =
         (format!("--output={}", own.display()), format!("--config={}", early.display()));
@@ -222,7 +222,7 @@ fn efi_loader(task: &Task, root: &Root<'_>, efi: &Volume, boot: &Boot) -> Vec<Ac
     });
 
     let (device, source) = (efi.device(), folder.display().to_string());
-    // -s with folders, -o over what an earlier run left.
+    // -s copies folders, -o overwrites files of an earlier run.
     let copy = mtools("mcopy", &device, &["-s", "-o", &source, "::/"]);
     vec![
         write(folder.join("BOOT/grub.cfg")),

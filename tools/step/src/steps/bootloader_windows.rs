@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `bootloader-windows`: the boot manager's files on the EFI system partition, and a BCD store.
+//! `bootloader-windows`: installs the boot manager and a BCD store on the EFI system partition.
 //!
-//! It does what `bcdboot` does, from the same files of the applied image, without running Windows.
-//! `docs/reference/steps.md` says how far that has been tried.
+//! It copies the same files of the applied image as `bcdboot`, without running Windows.
+//! `docs/reference/steps.md` lists what is tested.
 
 use anyhow::{Context as _, Result};
 
@@ -16,17 +16,17 @@ use crate::program::Program;
 use crate::task::Task;
 use crate::volumes::{self, Role};
 
-/// Folders of Windows and where their contents go, below the work folder.
+/// Folders of Windows, and their destinations below the work folder.
 const FOLDERS: [(&str, &str); 3] = [
     ("Windows/Boot/EFI", "EFI/Microsoft/Boot"),
     ("Windows/Boot/Fonts", "EFI/Microsoft/Boot/Fonts"),
     ("Windows/Boot/Resources", "EFI/Microsoft/Boot/Resources"),
 ];
 
-/// The boot manager's name where firmware looks without having been told (UEFI 2.10, 3.5.1.1).
+/// Loader name that firmware boots without a boot entry (UEFI 2.10, 3.5.1.1).
 const REMOVABLE: &str = if cfg!(target_arch = "aarch64") { "bootaa64.efi" } else { "bootx64.efi" };
 
-/// Plans boot files and store.
+/// Plans boot files and BCD store.
 pub(crate) fn plan(task: &Task) -> Result<Plan> {
     let volumes = task.volumes()?;
     let windows = volumes::find(&volumes, Role::Windows)
@@ -47,7 +47,7 @@ pub(crate) fn plan(task: &Task) -> Result<Plan> {
     }];
     for (from, to) in FOLDERS {
         actions.push(Action::MakeDir { path: task.work.join(to) });
-        // Contents alone: FAT keeps neither owners nor modes.
+        // Copy contents only: FAT has neither owners nor modes.
         let from = format!("{}/{from}/.", root.display());
         actions.push(Action::run(Program::new("cp", ["--recursive", &from, &at(to)])));
     }

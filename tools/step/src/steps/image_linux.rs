@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `image-linux`: pulls the operating system's image and unpacks it onto the volumes.
+//! `image-linux`: pulls the operating system image and unpacks it to the volumes.
 
 use anyhow::{Context as _, Result};
 
@@ -26,7 +26,7 @@ pub(crate) fn plan(task: &Task, options: &Options) -> Result<Plan> {
     let mut actions = Vec::new();
     for (mount, target) in root.mounts() {
         actions.push(mount);
-        // An attempt that broke off may have left half an image.
+        // An interrupted attempt may have left a partial image.
         actions.push(Action::EmptyDir { path: target });
     }
     actions.push(Action::Unpack {

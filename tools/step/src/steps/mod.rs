@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The steps: each turns a task into a plan, and does nothing else.
+//! The steps: each turns a task into a plan, without side effects.
 
 pub(crate) mod bootloader_linux;
 pub(crate) mod bootloader_windows;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Reads tar archives: the headers of POSIX pax and GNU tar as entries with everything that is said of them.
+//! Reads tar archives: headers of POSIX pax and GNU tar.
 //!
-//! The crate `tar` decodes the fields of a header. Its reader of archives splits pax records at line feeds, so
+//! The crate `tar` decodes the header fields. Its archive reader splits pax records at line feeds,
+//! so it loses ACLs and binary attributes, and all records after them, including the size.
 //! it loses ACLs and binary attributes, and every record behind them, the size included.
 
 use std::io::{self, Read};
@@ -11,35 +12,35 @@ use std::io::{self, Read};
 use anyhow::{Context as _, Result, bail, ensure};
 use tar::{EntryType, GnuExtSparseHeader, GnuSparseHeader, Header};
 
-/// A block of an archive.
+/// Size of a block in bytes.
 pub(super) const BLOCK: u64 = 512;
-/// The largest extension header: attributes have at most 64 KiB each, paths 4 KiB.
+/// Maximum size of an extension header in bytes: attributes have at most 64 KiB each, paths 4 KiB.
 const LARGEST_EXTENSION: u64 = 4 << 20;
-/// The most pieces of a sparse file.
+/// Maximum number of data regions in a sparse file.
 pub(super) const MOST_PIECES: usize = 1 << 20;
 
-/// Offset and length of a piece of a sparse file.
+/// Offset and length of a data region of a sparse file.
 pub(super) type Piece = (u64, u64);
 
-/// An archive that is read from its start to its end.
+/// A streamed archive.
 pub(super) struct Archive<R> {
     input: R,
-    /// Bytes of the current entry that were not read yet.
+    /// Unread bytes of the current entry.
     left: u64,
-    /// What fills its last block up.
+    /// Padding of its last block, in bytes.
     padding: u64,
 }
 
-/// An entry and all that its headers say.
+/// An entry with all its headers.
 pub(super) struct Entry {
     pub(super) header: Header,
     pub(super) path: Vec<u8>,
     pub(super) link: Option<Vec<u8>>,
-    /// Bytes of data in the archive.
+    /// Size of its data in the archive, in bytes.
     pub(super) size: u64,
-    /// The records of its pax header, those above included.
+    /// Records of its pax header, including those in other fields.
     pub(super) records: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Its pieces and its size with holes, where it is a sparse file of GNU tar's own format.
+    /// Data regions and total size of a sparse file in GNU tar's old format.
     pub(super) sparse: Option<(Vec<Piece>, u64)>,
 }
 
@@ -48,7 +49,7 @@ impl<R: Read> Archive<R> {
         Self { input, left: 0, padding: 0 }
     }
 
-    /// The next entry, whose data is then read from the archive; None at the end.
+    /// Reads the next entry, whose data can then be read; `None` at the end.
     pub(super) fn next_entry(&mut self) -> Result<Option<Entry>> {
         let (mut name, mut link, mut records) = (None, None, None);
         loop {
@@ -86,7 +87,7 @@ impl<R: Read> Archive<R> {
         link: Option<Vec<u8>>,
         records: Vec<(Vec<u8>, Vec<u8>)>,
     ) -> Result<Entry> {
-        // The last record of a key counts (POSIX, pax, "Extended Header").
+        // The last record of a key takes effect (POSIX, pax, "Extended Header").
         let find = |key: &[u8]| {
             records.iter().rev().find(|(found, _)| found == key).map(|(_, value)| value.clone())
         };
@@ -96,7 +97,7 @@ impl<R: Read> Archive<R> {
         if let Some(size) = find(b"size") {
             self.start(number(&size)?)?;
         }
-        // POSIX lets a hard link have data, and no reader in use reads it.
+        // POSIX allows data for hard links, but common readers ignore it.
         let size = self.left;
         let sparse = if header.entry_type() == EntryType::GNUSparse {
             Some(self.gnu_sparse(&header)?)
@@ -112,7 +113,7 @@ impl<R: Read> Archive<R> {
         Ok(())
     }
 
-    /// The next header; None at the end, which is a block of zeros or that of the stream.
+    /// Reads the next header; `None` at a block of zeros or the end of the stream.
     fn header(&mut self) -> Result<Option<Header>> {
         let mut header = Header::new_old();
         if !self.block(header.as_mut_bytes())? || header.as_bytes().iter().all(|byte| *byte == 0) {
@@ -126,7 +127,7 @@ impl<R: Read> Archive<R> {
         Ok(Some(header))
     }
 
-    /// Reads a whole block; false where the stream ends before it.
+    /// Reads a block; false at the end of the stream.
     fn block(&mut self, block: &mut [u8]) -> Result<bool> {
         let mut filled = 0;
         while let Some(rest) = block.get_mut(filled..).filter(|rest| !rest.is_empty()) {
@@ -141,7 +142,7 @@ impl<R: Read> Archive<R> {
         Ok(true)
     }
 
-    /// The data of an extension header.
+    /// Reads the data of an extension header.
     fn extension(&mut self) -> Result<Vec<u8>> {
         let size = self.left;
         ensure!(size <= LARGEST_EXTENSION, "an extension header has {size} bytes");
@@ -151,7 +152,7 @@ impl<R: Read> Archive<R> {
         Ok(data)
     }
 
-    /// The same, up to a NUL.
+    /// Reads the data of an extension header up to a NUL.
     fn text(&mut self) -> Result<Vec<u8>> {
         let mut data = self.extension()?;
         if let Some(end) = data.iter().position(|byte| *byte == 0) {
@@ -160,7 +161,7 @@ impl<R: Read> Archive<R> {
         Ok(data)
     }
 
-    /// The map of a sparse file, in its header and in blocks behind it.
+    /// Reads the sparse map from the header and the blocks that follow it.
     fn gnu_sparse(&mut self, header: &Header) -> Result<(Vec<Piece>, u64)> {
         let gnu = header.as_gnu().context("a sparse file without a header of GNU tar")?;
         let mut pieces = Vec::new();
@@ -197,8 +198,8 @@ fn once<T>(slot: &mut Option<T>, value: T) -> Result<()> {
     Ok(())
 }
 
-/// The records of a pax header: `LENGTH KEY=VALUE\n`, where the length is that of the whole record. A value
-/// can hold any byte.
+/// Parses the records of a pax header: `LENGTH KEY=VALUE\n`, where the length includes the whole
+/// record. Values are arbitrary bytes.
 fn parse_records(mut data: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
     let malformed = || "a pax header is malformed";
     let mut records = Vec::new();
@@ -217,8 +218,8 @@ fn parse_records(mut data: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
     Ok(records)
 }
 
-/// A global header holds for all entries behind it. Comments, as `git archive` writes them, change nothing; the
-/// rest differs from reader to reader, and no image tool writes it.
+/// Rejects global headers, which apply to all later entries: readers differ, and no image tool
+/// writes them. Comments, as `git archive` writes them, are allowed.
 fn check_global(records: &[(Vec<u8>, Vec<u8>)]) -> Result<()> {
     match records.iter().find(|(key, _)| key != b"comment") {
         None => Ok(()),
@@ -229,7 +230,7 @@ fn check_global(records: &[(Vec<u8>, Vec<u8>)]) -> Result<()> {
     }
 }
 
-/// A decimal number.
+/// Parses a decimal number.
 pub(super) fn number(text: &[u8]) -> Result<u64> {
     let text = std::str::from_utf8(text).ok();
     let text = text.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));

@@ -16,32 +16,32 @@ use rustix::io::Errno;
 use super::archive::{Entry, number};
 use super::root::{Place, Root};
 
-/// What comes before the name of an extended attribute in a pax header (star(1), Linux).
+/// Prefix of an extended attribute in a pax header (star(1), Linux).
 const XATTR: &[u8] = b"SCHILY.xattr.";
-/// ACLs as text, by star and GNU tar, and the extended attributes that the kernel keeps them in.
+/// pax keys of textual ACLs (star, GNU tar), and the kernel's extended attributes for them.
 const ACLS: [(&[u8], &str); 2] = [
     (b"SCHILY.acl.access", "system.posix_acl_access"),
     (b"SCHILY.acl.default", "system.posix_acl_default"),
 ];
 
-/// Who owns a file.
+/// Owner of a file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Owner {
     pub(super) uid: u32,
     pub(super) gid: u32,
 }
 
-/// What an entry says of a file besides its contents.
+/// Metadata of an entry.
 #[derive(Debug)]
 pub(super) struct Attributes {
     owner: Owner,
     mode: u32,
     modified: Timespec,
-    /// By name, in the order of the archive.
+    /// Extended attributes in archive order.
     extended: Vec<(String, Vec<u8>)>,
-    /// The real name, where the header has another: GNU tar's sparse files.
+    /// The real name of a sparse file in GNU tar's format 1.0.
     pub(super) name: Option<Vec<u8>>,
-    /// The size with holes, where the contents start with a map of GNU tar's format 1.0.
+    /// Total size of a sparse file whose data starts with a map (GNU tar's format 1.0).
     pub(super) sparse_size: Option<u64>,
 }
 
@@ -63,7 +63,7 @@ impl Attributes {
         Ok(attributes)
     }
 
-    /// Takes one record of a pax header. The archive has taken path, link and size.
+    /// Applies one pax record. The archive reader handles path, link and size.
     fn take(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
         let id = || u32::try_from(number(value)?).context("an owner has more than 32 bits");
         if let Some(name) = key.strip_prefix(XATTR) {
@@ -92,8 +92,8 @@ impl Attributes {
         Ok(())
     }
 
-    /// Sets all but the times of a file or folder. Owners come first, because a change of them clears
-    /// set-user-ID bits and capabilities.
+    /// Sets everything but the times of a file or folder. The owner comes first, because changing
+    /// it clears set-user-ID bits and capabilities.
     pub(super) fn apply_to_file(&self, file: &File) -> Result<()> {
         let (uid, gid) = self.owner();
         fchown(file, Some(uid), Some(gid)).context("cannot set its owner")?;
@@ -101,14 +101,14 @@ impl Attributes {
         self.set_extended(|name, value| fsetxattr(file.as_fd(), name, value, XattrFlags::empty()))
     }
 
-    /// The same and the times of what can't be opened. Symbolic links have no mode.
+    /// Sets metadata and times of what can't be opened. Symbolic links have no mode.
     pub(super) fn apply_to_place(&self, place: &Place, has_mode: bool) -> Result<()> {
         let (uid, gid) = self.owner();
         let Place { parent, name } = place;
         chownat(parent, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
             .context("cannot set its owner")?;
         if has_mode {
-            // It was just made and is not a link.
+            // Newly created, and not a link.
             chmodat(parent, name, Mode::from_raw_mode(self.mode), AtFlags::empty())
                 .context("cannot set its mode")?;
         }
@@ -117,14 +117,14 @@ impl Attributes {
         self.apply_times(place)
     }
 
-    /// Sets the time of the last change.
+    /// Sets the modification time.
     pub(super) fn apply_times(&self, place: &Place) -> Result<()> {
         let times = self.times();
         utimensat(&place.parent, &place.name, &times, AtFlags::SYMLINK_NOFOLLOW)
             .context("cannot set its time")
     }
 
-    /// The same of the root.
+    /// Sets the modification time of the root.
     pub(super) fn apply_times_of_root(&self, root: &Root) -> Result<()> {
         futimens(root.folder()?, &self.times()).context("cannot set the time of the root")
     }
@@ -138,8 +138,8 @@ impl Attributes {
         (Uid::from_raw(self.owner.uid), Gid::from_raw(self.owner.gid))
     }
 
-    /// A file system without attributes, and one for which this container has no rights, keep the file
-    /// without them, as GNU tar does. A lost file capability would break the program, so it is an error.
+    /// Skips attributes that the file system or the container does not permit, as GNU tar does. A
+    /// file capability is required by its program, so it is an error.
     fn set_extended(&self, set: impl Fn(&str, &[u8]) -> Result<(), Errno>) -> Result<()> {
         for (name, value) in &self.extended {
             match set(name, value) {
@@ -157,7 +157,7 @@ impl Attributes {
     }
 }
 
-/// A time of a pax header: seconds, and a fraction perhaps.
+/// Parses a pax time: seconds with an optional fraction.
 fn time(value: &[u8]) -> Option<Timespec> {
     let text = std::str::from_utf8(value).ok()?;
     let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
@@ -177,12 +177,12 @@ fn time(value: &[u8]) -> Option<Timespec> {
     Some(Timespec { tv_sec: seconds, tv_nsec: nanoseconds })
 }
 
-/// An ACL in the kernel's form (`posix_acl_xattr.h`) from its text (acl(5)), whose entries are separated
-/// by commas or line feeds.
+/// Converts an ACL from text (acl(5)), with entries separated by commas or line feeds, to the
+/// kernel's format (`posix_acl_xattr.h`).
 fn acl(text: &str) -> Result<Vec<u8>> {
     let mut entries = Vec::new();
     for line in text.split([',', '\n']) {
-        // getfacl adds comments.
+        // Strip comments of getfacl.
         let line = line.split('#').next().unwrap_or_default().trim();
         if line.is_empty() {
             continue;
@@ -199,8 +199,8 @@ fn acl(text: &str) -> Result<Vec<u8>> {
     Ok(out)
 }
 
-/// Tag, id and permissions of `user:1000:rw-`. star adds the number behind the permissions where the
-/// qualifier is a name.
+/// Parses tag, id and permissions of `user:1000:rw-`. star appends the numeric id if the qualifier
+/// is a name.
 fn acl_entry(line: &str) -> Result<(u16, u32, u16)> {
     const NOBODY: u32 = u32::MAX;
     let parts: Vec<&str> = line.split(':').collect();

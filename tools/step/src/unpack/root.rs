@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The folder that layers are unpacked into, as the root of every path in them.
+//! The destination folder, used as the root of all paths in layers.
 //!
-//! The kernel resolves symbolic links, absolute ones and `..` in them included, as if the folder were
-//! `/` (openat2(2), `RESOLVE_IN_ROOT`), and the last name of a path is never followed. A kernel before
-//! Linux 5.6 has no such call: nothing is unpacked there.
+//! The kernel resolves symbolic links, including absolute ones and `..`, with the folder as `/`
+//! (openat2(2), `RESOLVE_IN_ROOT`); the last component is never followed. Requires Linux 5.6.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -23,10 +22,10 @@ use rustix::io::Errno;
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// The folder.
+/// The destination folder.
 pub(super) struct Root(OwnedFd);
 
-/// A name in a folder below the root. There may be nothing yet.
+/// A name in a folder below the root, which need not exist.
 pub(super) struct Place {
     pub(super) parent: OwnedFd,
     pub(super) name: OsString,
@@ -45,7 +44,7 @@ impl Root {
         Ok(root)
     }
 
-    /// The root folder itself.
+    /// Opens the root folder.
     pub(super) fn folder(&self) -> Result<File> {
         Ok(File::from(self.0.try_clone()?))
     }
@@ -57,14 +56,14 @@ impl Root {
         openat2(&self.0, path, FOLDER, Mode::empty(), resolve)
     }
 
-    /// The place of `path`, whose parents are made with mode 0755 where they are missing.
+    /// The place of `path`; missing parents are created with mode 0755.
     pub(super) fn place(&self, path: &Path) -> Result<Place> {
         let name = path.file_name().context("the path is empty")?.to_owned();
         let parent = self.make_folders(path.parent().unwrap_or(Path::new("")))?;
         Ok(Place { parent, name })
     }
 
-    /// The place of `path`, where its parent exists.
+    /// The place of `path`; `None` if its parent does not exist.
     pub(super) fn existing_place(&self, path: &Path) -> Result<Option<Place>> {
         let name = path.file_name().context("the path is empty")?.to_owned();
         match self.resolve(path.parent().unwrap_or(Path::new(""))) {
@@ -104,7 +103,7 @@ impl Root {
         Ok(folder)
     }
 
-    /// What is in the folder `path`; nothing where there is no such folder.
+    /// Names in the folder `path`; empty if it does not exist.
     pub(super) fn names(&self, path: &Path) -> Result<Vec<OsString>> {
         match self.resolve(path) {
             Ok(folder) => Ok(names(&folder)?),
@@ -115,7 +114,7 @@ impl Root {
 }
 
 impl Place {
-    /// What is there, which is not followed.
+    /// Status of the file, without following links; `None` if it does not exist.
     fn stat(&self) -> Result<Option<Stat>, Errno> {
         match statat(&self.parent, &self.name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(stat)),
@@ -134,7 +133,7 @@ impl Place {
     }
 
     pub(super) fn make_folder(&self) -> Result<()> {
-        // Private until its own mode is set.
+        // Private until its mode is set.
         mkdirat(&self.parent, &self.name, Mode::from_raw_mode(0o700)).context("cannot make it")
     }
 
@@ -159,13 +158,13 @@ impl Place {
             .context("cannot make it")
     }
 
-    /// A path of this process that leads to the place, for calls that take no folder. The folder is held
-    /// open, so nothing in the layer changes where that leads.
+    /// A path to the place through `/proc/self/fd`, for system calls without a folder argument. The
+    /// open folder descriptor prevents layers from redirecting it.
     pub(super) fn process_path(&self) -> PathBuf {
         Path::new("/proc/self/fd").join(self.parent.as_raw_fd().to_string()).join(&self.name)
     }
 
-    /// Removes what is there, a folder with all that is in it. Nothing is no error.
+    /// Removes the file or folder recursively, if it exists.
     pub(super) fn remove(&self) -> Result<()> {
         let removed = match self.stat().context("cannot look at it")? {
             None => Ok(()),
@@ -192,7 +191,7 @@ fn names(folder: &OwnedFd) -> Result<Vec<OsString>, Errno> {
     Ok(names)
 }
 
-/// Removes a folder. Links in it are removed, not followed; a mount point stays and is an error.
+/// Removes a folder without following links. A mount point is an error.
 fn remove_folder(parent: std::os::fd::BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
     let folder = openat(parent, name, FOLDER | OFlags::NOFOLLOW, Mode::empty())?;
     for child in names(&folder)? {

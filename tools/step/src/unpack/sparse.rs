@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Sparse files as GNU tar writes them into pax archives (its manual, "PAX Format, Version 1.0"): a map in
-//! front of the data, filled up to a whole block.
+//! Sparse files in pax archives of GNU tar (its manual, "PAX Format, Version 1.0").
 //!
-//! The map is lines of decimal numbers: how many pieces there are, then offset and length of each.
+//! The data starts with a map, padded to a whole block: lines of decimal numbers, the count of data
+//! regions, then offset and length of each.
 
 use std::fs::File;
 use std::io::{self, Read, Seek as _, SeekFrom};
@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::archive::{BLOCK, MOST_PIECES, Piece};
 
-/// Reads a map; the answer has its size in bytes.
+/// Reads a map; returns the data regions and the map's size in bytes.
 pub(super) fn read_map(input: &mut impl Read) -> Result<(Vec<Piece>, u64)> {
     let mut map = Map { input, read: 0 };
     let count = usize::try_from(map.number()?)?;
@@ -26,7 +26,7 @@ pub(super) fn read_map(input: &mut impl Read) -> Result<(Vec<Piece>, u64)> {
     Ok((pieces, map.read))
 }
 
-/// Writes a file of `real_size` bytes from the `size` bytes of its pieces.
+/// Writes a file of `real_size` bytes from `size` bytes of data regions.
 pub(super) fn write(
     input: &mut impl Read,
     pieces: &[Piece],
@@ -50,12 +50,12 @@ pub(super) fn write(
 
 struct Map<'a, R> {
     input: &'a mut R,
-    /// Bytes so far.
+    /// Bytes read.
     read: u64,
 }
 
 impl<R: Read> Map<'_, R> {
-    /// The number in the next line.
+    /// Reads the number in the next line.
     fn number(&mut self) -> Result<u64> {
         let mut number: Option<u64> = None;
         loop {

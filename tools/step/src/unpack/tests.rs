@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Layers that try to leave the root, and those that unusual tools write.
+//! Layers that try to escape the root, and layers of unusual tools.
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, symlink};
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// A root, a folder outside of it, and the owner that this process may set.
+/// A root, a folder outside of it, and an owner that this process may set.
 struct World {
     dir: TempDir,
     owner: (u64, u64),
@@ -42,7 +42,7 @@ impl World {
         header
     }
 
-    /// An entry under its own name, whatever that is.
+    /// Adds an entry with an unmodified name.
     fn add(
         &self,
         tar: &mut Builder<Vec<u8>>,
@@ -59,7 +59,7 @@ impl World {
         tar.append(&header, data).unwrap();
     }
 
-    /// A pax header for the next entry (`x`) or for all (`g`).
+    /// Adds a pax header for the next entry (`x`) or all entries (`g`).
     fn pax(&self, tar: &mut Builder<Vec<u8>>, kind: EntryType, records: &[(&str, &str)]) {
         let mut text = String::new();
         for (key, value) in records {
@@ -79,7 +79,7 @@ impl World {
         unpack_layer(&mut layer, &Root::open(&self.path("root")).unwrap())
     }
 
-    /// Nothing outside of the root has changed.
+    /// Asserts that nothing outside of the root has changed.
     #[track_caller]
     fn check_outside(&self) {
         let mut names: Vec<_> = fs::read_dir(self.path("outside"))
@@ -156,7 +156,7 @@ fn no_layer_leaves_the_root() {
         build(&world, &mut upper);
         let result = world.unpack(upper);
         world.check_outside();
-        // By the root as `/`, `up` is the root itself, and there is nothing for a whiteout to delete.
+        // With the root as `/`, `up` is the root itself: the whiteout has nothing to delete.
         let is_harmless = what.contains("whiteout") || what.contains("attributes");
         assert_eq!(result.is_ok(), is_harmless, "{what}: {result:?}");
         assert!(!world.path("root/stolen").exists(), "{what}");

@@ -14,7 +14,7 @@ use test_support::{file, have};
 use crate::common::{Fixture, LoopDisk, Mounted, sh};
 
 const TOOLS: [&str; 11] = [
-    // GRUB asks it where a partition starts, and says "cannot find a GRUB drive" without it.
+    // grub-install reports "cannot find a GRUB drive" without it.
     "udevadm",
     "sgdisk",
     "wipefs",
@@ -42,7 +42,7 @@ fn ready() -> Option<LoopDisk> {
     LoopDisk::new(300, 512)
 }
 
-/// A partitioned disk whose partition `root` holds `files`, and the task that goes on with it.
+/// A partitioned disk whose partition `root` contains `files`, and a task for it.
 fn task(disk: &LoopDisk, layout: &[&str], root: usize, files: &[(&str, &[u8])]) -> Fixture {
     let task = Fixture::new(TaskTarget::InstallLinux).disk(&disk.link).layout(layout);
     task.step_ok(&["partition"]);
@@ -73,7 +73,7 @@ fn grub_is_installed_for_uefi_and_for_a_bios() {
     assert!(disk.mounts().is_empty(), "{:?}", disk.mounts());
     assert_eq!(task.left_in_work(), 0);
 
-    // UEFI: a PE image at the removable medium's path.
+    // UEFI: a PE image at the path of removable media.
     let loader = esp_file(&disk, "::/EFI/BOOT/BOOTX64.EFI");
     assert_eq!(&loader[..2], b"MZ");
     let root_uuid = disk.tag(4, "UUID");
@@ -81,7 +81,7 @@ fn grub_is_installed_for_uefi_and_for_a_bios() {
         loader.windows(root_uuid.len()).any(|bytes| bytes == root_uuid.as_bytes()),
         "the loader does not know its root"
     );
-    // BIOS: GRUB's boot sector, and its core image in the partition made for it.
+    // BIOS: GRUB's boot sector, and its core image in the BIOS boot partition.
     let disk_start = fs::read(&disk.device).unwrap();
     assert!(disk_start[..440].windows(4).any(|bytes| bytes == b"GRUB"));
     assert!(disk_start[65 << 20..66 << 20].iter().any(|byte| *byte != 0));
@@ -106,7 +106,7 @@ fn grub_is_installed_for_uefi_and_for_a_bios() {
     drop(root);
 
     assert!(task.step_ok(&["bootloader-linux"]).contains("nothing to do"));
-    // Once more over what is there.
+    // Run again over the existing files.
     fs::remove_file(task.path("state/bootloader-linux.json")).unwrap();
     task.step_ok(&["bootloader-linux"]);
 }
@@ -119,7 +119,7 @@ fn the_distributions_own_signed_loader_is_preferred() {
     files.push(("usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed", b"signed grub"));
     let task = task(&disk, &["64M ef00 vfat ESP", "100% 8304 ext4 root"], 2, &files);
     let root = Mounted::new(&disk.partition(2));
-    // An absolute link, as the alternatives of Debian make them.
+    // An absolute link, as Debian's alternatives create.
     let link = root.path("usr/lib/shim/shimx64.efi.signed");
     symlink("/usr/lib/shim/shimx64.efi.signed.1", link).unwrap();
     drop(root);
@@ -133,7 +133,7 @@ fn the_distributions_own_signed_loader_is_preferred() {
 #[test]
 fn a_failing_chroot_leaves_nothing_mounted_and_our_own_configuration() {
     let Some(disk) = ready() else { return };
-    // The image says that it has grub-mkconfig, but can't run it: there is no shell in it.
+    // The image has grub-mkconfig, but no shell to run it.
     let mut files = KERNEL.to_vec();
     files.push(("usr/sbin/grub-mkconfig", b"#!/bin/sh\n"));
     let task = task(&disk, &BOTH, 4, &files);
@@ -148,7 +148,7 @@ fn a_failing_chroot_leaves_nothing_mounted_and_our_own_configuration() {
 fn a_failure_in_the_middle_unmounts_everything() {
     let Some(disk) = ready() else { return };
     let task = task(&disk, &BOTH, 4, &KERNEL[..1]);
-    // The EFI system partition is no FAT any more: mcopy fails after all the mounts.
+    // The EFI system partition is no longer FAT: mcopy fails after all mounts.
     let zeros = format!("of={}", disk.partition(1));
     sh("dd", &["if=/dev/zero", &zeros, "bs=1M", "count=1", "conv=notrunc"]);
     let error = task.step_fails(&["bootloader-linux"]);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What the integration tests share: a task folder, the program, and tools that may be missing.
+//! Shared by the integration tests: task folder, program, and optional tools.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -10,14 +10,14 @@ use recipe::provision::{BuildInfo, Provision, RecipeEnv};
 use recipe::{PartitionLayout, TaskTarget, UserData, sha256_hex};
 use tempfile::TempDir;
 
-/// A task folder and a state folder that go when the test ends.
+/// A task folder and a state folder, removed on drop.
 pub(crate) struct Fixture {
     pub(crate) dir: TempDir,
     pub(crate) provision: Provision,
 }
 
 impl Fixture {
-    /// A task for `target` with nothing in it yet.
+    /// An empty task for `target`.
     pub(crate) fn new(target: TaskTarget) -> Self {
         let schema_id = "https://provisioner.example/schema/recipe/1".parse().unwrap();
         let sha256 = sha256_hex(b"recipe");
@@ -55,7 +55,7 @@ impl Fixture {
         self
     }
 
-    /// `SIZE TYPE FORMAT LABEL`, one partition to a line; a label of `-` is none.
+    /// Partition layout as lines of `SIZE TYPE FORMAT LABEL`; `-` for no label.
     pub(crate) fn layout(mut self, lines: &[&str]) -> Self {
         let partitions = lines
             .iter()
@@ -88,13 +88,13 @@ impl Fixture {
         self.dir.path().join(name)
     }
 
-    /// `step ARGS` on this task, with a state folder of the test's own.
+    /// Runs `step ARGS` on this task, with its own state folder.
     pub(crate) fn step(&self, args: &[&str]) -> Output {
         let state = self.path("state");
         self.plain_step(&[args, &["--state", state.to_str().unwrap()]].concat())
     }
 
-    /// `step ARGS` on this task.
+    /// Runs `step ARGS` on this task.
     pub(crate) fn plain_step(&self, args: &[&str]) -> Output {
         self.provision.write(&self.path("provision")).unwrap();
         Command::new(env!("CARGO_BIN_EXE_step"))
@@ -105,7 +105,7 @@ impl Fixture {
             .unwrap()
     }
 
-    /// As [`Fixture::step`], which must succeed; its stderr.
+    /// As [`Fixture::step`], expecting success; returns stderr.
     pub(crate) fn step_ok(&self, args: &[&str]) -> String {
         let output = self.step(args);
         let stderr = String::from_utf8(output.stderr).unwrap();
@@ -113,7 +113,7 @@ impl Fixture {
         stderr
     }
 
-    /// As [`Fixture::step`], which must fail with exit code 1; its stderr.
+    /// As [`Fixture::step`], expecting exit code 1; returns stderr.
     pub(crate) fn step_fails(&self, args: &[&str]) -> String {
         let output = self.step(args);
         let stderr = String::from_utf8(output.stderr).unwrap();
@@ -121,14 +121,14 @@ impl Fixture {
         stderr
     }
 
-    /// Names in the state folder's work folder: none unless a step forgot to clean up.
+    /// Number of files left in the work folder, normally 0.
     pub(crate) fn left_in_work(&self) -> usize {
         std::fs::read_dir(self.path("state/work")).map_or(0, Iterator::count)
     }
 }
 
-/// A disk made of a sparse file behind a loop device, with a link that a recipe can name. All of
-/// it goes when the test ends, as does whatever a failed test has left mounted.
+/// A disk on a loop device with a sparse file, with a link for recipes. Removed on drop, including
+/// mounts left by a failed test.
 pub(crate) struct LoopDisk {
     pub(crate) device: String,
     pub(crate) link: String,
@@ -136,7 +136,8 @@ pub(crate) struct LoopDisk {
 }
 
 impl LoopDisk {
-    /// A disk of `mib` MiB with sectors of `sector` bytes, or none where this is not allowed.
+    /// A disk of `mib` MiB with sectors of `sector` bytes; `None` if loop devices are not
+    /// available.
     pub(crate) fn new(mib: u64, sector: u32) -> Option<Self> {
         if !test_support::have(&["losetup"]) {
             return None;
@@ -163,12 +164,12 @@ impl LoopDisk {
         Some(Self { device, link: link.to_str().unwrap().to_owned(), _file: file })
     }
 
-    /// The device of partition `number`.
+    /// Device path of partition `number`.
     pub(crate) fn partition(&self, number: usize) -> String {
         format!("{}p{number}", self.device)
     }
 
-    /// One tag of blkid for partition `number`, such as `UUID`; empty where it has none.
+    /// A blkid tag of partition `number`, such as `UUID`; empty if it has none.
     pub(crate) fn tag(&self, number: usize, tag: &str) -> String {
         let output = Command::new("blkid")
             .args(["--probe", "-o", "value", "-s", tag, &self.partition(number)])
@@ -177,7 +178,7 @@ impl LoopDisk {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
-    /// Lines of the mount table that name this disk.
+    /// Lines of the mount table for this disk.
     pub(crate) fn mounts(&self) -> Vec<String> {
         let table = std::fs::read_to_string("/proc/self/mounts").unwrap();
         table.lines().filter(|line| line.starts_with(&self.device)).map(str::to_owned).collect()
@@ -196,7 +197,7 @@ impl Drop for LoopDisk {
     }
 }
 
-/// A temporary folder on which the test has mounted something; unmounted when dropped.
+/// A temporary mount point, unmounted on drop.
 pub(crate) struct Mounted(TempDir);
 
 impl Mounted {

@@ -104,7 +104,7 @@ fn a_layout_without_a_drive_gets_the_seed_in_the_system_itself() {
     let Some(disk) = LoopDisk::new(64, 512) else { return };
     let task = task().disk(&disk.link).layout(&["20M 8300 ext4 var", "100% 8300 ext4 root"]);
     task.step_ok(&["partition"]);
-    // An absolute link in the image must not lead into this system.
+    // An absolute link in the image must not resolve on the host.
     let root = Mounted::new(&disk.partition(2));
     fs::create_dir_all(root.path("var")).unwrap();
     drop(root);
@@ -128,7 +128,7 @@ fn a_failing_command_is_named_and_leaves_no_half_written_drive() {
         return;
     }
     let task = task();
-    // A partition with no device behind it: mkfs.vfat fails.
+    // The device does not exist: mkfs.vfat fails.
     let log = task.disk("/dev/vdz").layout(&["8M 0700 vfat cidata"]);
     let error = log.step_fails(&["config-drive"]);
     assert!(error.contains("`mkfs.vfat --invariant"), "{error}");
@@ -178,7 +178,7 @@ fn the_plan_hides_contents() {
     assert!(!task.path("state").exists(), "a dry run wrote something");
 }
 
-/// The image file stands in for the partition of a disk that is named by a link of udev.
+/// An image file instead of a partition on a disk named by a udev link.
 #[test]
 fn a_partition_is_written_through_its_disk() {
     if !have(&["mkfs.vfat", "mcopy"]) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `step firmware` with a server on a loopback port and a tool of the test's own.
+//! `step firmware` with a server on loopback and a mock tool.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,7 +11,7 @@ use recipe::{TaskTarget, sha256_hex};
 use crate::common::Fixture;
 use crate::registry::Registry;
 
-/// A task, and a tool that notes what it was called with.
+/// A task, and a tool that records its arguments.
 fn task(url: &str, sha256: Option<&str>, exit: u8) -> Fixture {
     let mut task = Fixture::new(TaskTarget::FirmwareUpdate);
     task.provision.env.firmware_url = Some(url.parse().unwrap());

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `step image-linux` from a registry onto a loop device, with archives by GNU tar.
+//! `step image-linux` from a registry to a loop device, with archives of GNU tar.
 
 use std::fs;
 use std::io::Write as _;
@@ -20,7 +20,7 @@ const TAR: &str = "application/vnd.oci.image.layer.v1.tar";
 const GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 const ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
 
-/// A partitioned disk and the task that goes on with it.
+/// A partitioned disk and a task for it.
 fn task(disk: &LoopDisk, reference: &str) -> Fixture {
     let task = Fixture::new(TaskTarget::InstallLinux)
         .disk(&disk.link)
@@ -30,7 +30,7 @@ fn task(disk: &LoopDisk, reference: &str) -> Fixture {
     task
 }
 
-/// GNU tar's archive of `dir`.
+/// An archive of `dir` by GNU tar.
 fn archive(dir: &Path, args: &[&str]) -> Vec<u8> {
     let output = Command::new("tar")
         .args(["--create", "--file=-", "--numeric-owner", "--sort=name"])
@@ -48,7 +48,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// Two frames, as zstd:chunked and parallel compressors write them.
+/// Two zstd frames, as zstd:chunked and parallel compressors write them.
 fn zstd_frames(bytes: &[u8]) -> Vec<u8> {
     let (head, tail) = bytes.split_at(bytes.len() / 2);
     let mut out = zstd::encode_all(head, 1).unwrap();
@@ -73,7 +73,7 @@ fn owners_modes_attributes_acls_and_holes_survive() {
         return;
     }
     let Some(disk) = LoopDisk::new(200, 512) else { return };
-    // A file system of its own, as not every temporary folder keeps ACLs.
+    // A separate file system, since not every temporary folder supports ACLs.
     let Some(source) = LoopDisk::new(64, 512) else { return };
     sh("mkfs.ext4", &["-q", "-F", &source.device]);
     let mounted = Mounted::new(&source.device);
@@ -113,7 +113,7 @@ fn owners_modes_attributes_acls_and_holes_survive() {
     assert!(sparse.blocks() < 100, "the hole was filled: {} blocks", sparse.blocks());
     drop(root);
 
-    // /home is a volume of its own.
+    // /home is a separate volume.
     let home = Mounted::new(&disk.partition(2));
     assert!(home.path("operator").is_dir());
     drop(home);
@@ -162,7 +162,7 @@ fn a_wrong_digest_fails_and_the_next_run_starts_clean() {
     assert!(!task.path("state/image-linux.json").exists());
     assert_eq!(task.left_in_work(), 0);
 
-    // The next image lacks what the first has: nothing of the first may stay.
+    // The next image lacks these files: none may remain.
     fs::remove_file(dir.path().join("data")).unwrap();
     registry.image("linux", &[(GZIP, gzip(&archive(dir.path(), &[])))]);
     task.step_ok(&["image-linux"]);
@@ -308,7 +308,7 @@ fn what_is_no_image_is_told_apart() {
     registry.image("linux", &[]);
     assert!(task.step_fails(&["image-linux"]).contains("has no layers"));
 
-    // Half an archive, whole by its digest.
+    // A truncated archive with a correct digest.
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("data"), vec![7; 1 << 20]).unwrap();
     let mut half = archive(dir.path(), &[]);

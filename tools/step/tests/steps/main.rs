@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The steps against loop devices and image files, with the programs that they run in earnest.
+//! Integration tests of the steps with loop devices, image files and the real programs.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod bootloader_linux;

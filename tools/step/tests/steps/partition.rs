@@ -115,7 +115,7 @@ fn a_mounted_disk_is_left_alone() {
     task.step_ok(&["partition"]);
     let before = disk.tag(2, "UUID");
     let mounted = Mounted::new(&disk.partition(2));
-    // What is done is done, whoever uses it now.
+    // A finished step is not repeated, even if the disk is in use now.
     assert!(task.step_ok(&["partition"]).contains("nothing to do"));
 
     fs::remove_file(task.path("state/partition.json")).unwrap();
@@ -134,7 +134,7 @@ fn a_partition_and_a_read_only_disk_are_left_alone() {
     }
     let Some(disk) = LoopDisk::new(64, 512) else { return };
     let layout = ["100% 8300 ext4 root"];
-    // Left by whoever had the host before: no reason to refuse a fixed disk.
+    // An ISO image left by a previous user: no reason to reject a fixed disk.
     let mut file = fs::OpenOptions::new().write(true).open(&disk.device).unwrap();
     file.seek(SeekFrom::Start(32_768)).unwrap();
     let mut descriptor = b"\x01CD001".to_vec();
@@ -180,7 +180,7 @@ fn a_mkfs_that_fails_is_named_with_what_it_printed() {
         return;
     }
     let Some(disk) = LoopDisk::new(64, 512) else { return };
-    // XFS needs more room than this.
+    // XFS needs more space than this.
     let task = task(&disk, &["4M 8300 xfs root"]);
     let error = task.step_fails(&["partition"]);
     assert!(error.contains("`mkfs.xfs -q -f"), "{error}");

@@ -3,8 +3,8 @@
 
 //! The plan of every step for every example recipe, as `--dry-run` prints it.
 //!
-//! The plans are files in `tests/golden`, the task folders that they are made of in
-//! `tests/testdata/provision`, for whoever tries the tool images; `UPDATE_GOLDEN=1` writes both anew.
+//! The plans are in `tests/golden`, their task folders in `tests/testdata/provision`, for trying
+//! the tool images. `UPDATE_GOLDEN=1` rewrites both.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -53,7 +53,7 @@ fn every_example_has_its_golden_plan() {
     let mut examples: Vec<PathBuf> = fs::read_dir(here.join("../../crates/recipe/examples"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        // Those of older schemas lie in folders.
+        // Recipes of older schemas are in folders.
         .filter(|path| path.is_file())
         .collect();
     examples.sort();
@@ -87,7 +87,7 @@ fn every_example_has_its_golden_plan() {
 
             assert_task_folder(&task, &here.join("tests/testdata/provision").join(name));
 
-            // The same plan as data.
+            // The same plan as JSON.
             let output = task.plain_step(&[&args[..], &["--json"]].concat());
             let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
             assert_eq!(json["step"], step[0]);
@@ -96,14 +96,14 @@ fn every_example_has_its_golden_plan() {
     }
 }
 
-/// The folder of `task` is the one that is kept at `kept`.
+/// Asserts that the folder of `task` equals the one stored at `kept`.
 fn assert_task_folder(task: &Fixture, kept: &Path) {
     let written = task.path("provision");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         let _was_not_there = fs::remove_dir_all(kept);
         fs::create_dir_all(kept).unwrap();
         for name in names(&written) {
-            // Not the modes: the dispatcher's folder is for root alone, this one is for all.
+            // Modes differ: the dispatcher's folder is private to root.
             fs::write(kept.join(&name), fs::read(written.join(&name)).unwrap()).unwrap();
         }
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A registry on a loopback port that serves what a test puts into it, and can be told to break off.
+//! A registry on loopback that serves test images and can drop connections.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,9 +23,9 @@ pub(crate) struct Registry {
 struct Shared {
     /// Path to content type and bytes.
     contents: Mutex<HashMap<String, (String, Vec<u8>)>>,
-    /// Answers to `blobs/` that break off in the middle before the next whole one.
+    /// Number of blob responses to truncate.
     breaks: AtomicUsize,
-    /// Requests for a part of a blob.
+    /// Range requests for blobs.
     resumed: AtomicUsize,
 }
 
@@ -37,7 +37,7 @@ impl Registry {
         Self { address: server.address().to_owned(), shared }
     }
 
-    /// Stores layers (media type and bytes) as the image `os/NAME:1`; its reference.
+    /// Stores layers (media type and bytes) as the image `os/NAME:1`; returns its reference.
     pub(crate) fn image(&self, name: &str, layers: &[(&str, Vec<u8>)]) -> String {
         let digest = self.manifest(name, layers);
         let manifest = self.get(&format!("os/{name}/manifests/{digest}"));
@@ -64,7 +64,7 @@ impl Registry {
         self.reference(name)
     }
 
-    /// Serves other bytes of the same length under the digest of `bytes`.
+    /// Replaces the blob of `bytes` by other bytes of the same length.
     pub(crate) fn corrupt(&self, name: &str, bytes: &[u8]) {
         let mut wrong = bytes.to_vec();
         let middle = wrong.len() / 2;
@@ -73,17 +73,17 @@ impl Registry {
         self.put(&path, "application/octet-stream", wrong);
     }
 
-    /// The next `count` answers with a blob break off in the middle.
+    /// Truncates the next `count` blob responses.
     pub(crate) fn break_off(&self, count: usize) {
         self.shared.breaks.store(count, Ordering::SeqCst);
     }
 
-    /// How often a client went on with a part of a blob.
+    /// Number of range requests for blobs.
     pub(crate) fn resumed(&self) -> usize {
         self.shared.resumed.load(Ordering::SeqCst)
     }
 
-    /// `http://` URL of a file that is stored with [`Registry::file`].
+    /// Stores a file and returns its `http://` URL.
     pub(crate) fn file(&self, name: &str, bytes: Vec<u8>) -> String {
         self.put(name, "application/octet-stream", bytes);
         format!("http://{}/v2/{name}", self.address)

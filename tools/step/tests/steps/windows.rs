@@ -2,7 +2,7 @@
 // Copyright (C) 2026 The Provisioner Authors
 
 //! `step image-windows` and `step bootloader-windows` on a loop device, with the real wimlib,
-//! ntfs-3g and hivex, and a WIM of the layout that Windows has.
+//! ntfs-3g and hivex, and a WIM with Windows' file layout.
 
 use std::fs;
 use std::path::Path;
@@ -38,7 +38,7 @@ fn ready() -> Option<LoopDisk> {
     LoopDisk::new(256, 512)
 }
 
-/// The WIM that tests of the whole are given too, with the folders of an installed Windows.
+/// The WIM of the end-to-end tests too, with the folders of an installed Windows.
 fn wim(pipable: bool) -> Vec<u8> {
     let dir = tempfile::tempdir().unwrap();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../test-artifacts/windows/build");
@@ -51,7 +51,7 @@ fn wim(pipable: bool) -> Vec<u8> {
     fs::read(file).unwrap()
 }
 
-/// What a file of that WIM holds.
+/// Content of a file in that WIM.
 fn stands_for(path: &str) -> String {
     format!("stands for Windows/{path}, not for production\r\n")
 }
@@ -97,7 +97,7 @@ fn a_wim_is_applied_and_made_to_boot() {
         assert_eq!(read(&format!("::/EFI/{path}")), stands_for(from), "{path}");
     }
 
-    // The store, read by hivex: the manager's default loader is there and names our partition.
+    // The store, read by hivex: the default loader exists and refers to our partition.
     let store = task.path("BCD");
     let store = store.to_str().unwrap();
     sh("mcopy", &["-n", "-i", &esp, "::/EFI/Microsoft/Boot/BCD", store]);
@@ -107,7 +107,7 @@ fn a_wim_is_applied_and_made_to_boot() {
     let path = sh("hivexget", &[store, &format!(r"{loader}\12000002"), "Element"]);
     assert_eq!(path.trim(), r"\Windows\system32\winload.efi");
     let export = sh("hivexregedit", &["--export", store, &format!(r"{loader}\21000001")]);
-    // GUID bytes as UEFI stores them: the first field backwards.
+    // GUID bytes in UEFI's order: the first fields are little-endian.
     let guid = sh("sgdisk", &["--info=3", &disk.device]);
     let guid = guid.lines().find_map(|line| line.strip_prefix("Partition unique GUID: ")).unwrap();
     let first: Vec<String> = (0..4).rev().map(|i| guid[2 * i..2 * i + 2].to_lowercase()).collect();
@@ -135,7 +135,7 @@ fn a_wim_that_cant_be_piped_is_stored_first_and_a_second_attempt_starts_clean() 
         ntfs_file(&disk, "Windows/System32/winload.efi"),
         stands_for("System32/winload.efi")
     );
-    // Over what is there.
+    // Run again over the existing files.
     fs::remove_file(task.path("state/image-windows.json")).unwrap();
     task.step_ok(&["image-windows"]);
 }
