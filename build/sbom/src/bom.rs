@@ -1,95 +1,95 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A bill of materials, apart from the formats that it is written in.
+//! SBOM model, independent of document formats.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use oci::Digest;
 
-/// What a document says of its own making.
+/// Creation data of a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin<'a> {
-    /// Version of the program that writes it.
+    /// Version of [`TOOL`].
     pub tool_version: &'a str,
-    /// Who delivers what it describes.
+    /// Supplier of the described software.
     pub vendor: &'a str,
-    /// Where the source is published: the start of the names that documents give themselves.
+    /// URL of the source: prefix of document namespaces.
     pub source: &'a str,
     /// `SOURCE_DATE_EPOCH` in seconds.
     pub epoch: u64,
-    /// The program that looked for what is in the subject, where the build itself does not tell.
+    /// The scanner that determined the components, if they do not come from the build itself.
     pub scanner: Option<Scanner<'a>>,
 }
 
 /// A program that finds packages in files and images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Scanner<'a> {
-    /// Its name.
+    /// Name.
     pub name: &'static str,
-    /// Its version.
+    /// Version.
     pub version: &'a str,
 }
 
-/// The name of the program that writes documents.
+/// Name of the program that writes documents.
 pub const TOOL: &str = "xtask";
 
-/// What it is about, what that is made of, and what depends on what.
+/// An SBOM: subject, components and dependencies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bom {
-    /// What the document describes.
+    /// The described software.
     pub subject: Component,
-    /// What the subject is made of, by reference.
+    /// Components by reference.
     pub components: BTreeMap<String, Component>,
-    /// Reference to those that it depends on directly, for each component and the subject.
+    /// References of direct dependencies, for each component and the subject.
     pub dependencies: BTreeMap<String, BTreeSet<String>>,
-    /// Licences that SPDX has no name for: `LicenseRef-…`, as expressions have it, to what it stands for.
+    /// Licences without an SPDX identifier: `LicenseRef-…` to the original name.
     pub custom_licenses: BTreeMap<String, String>,
-    /// Whether what it does not name is not there. What a scanner found may not be all.
+    /// Whether all components are listed. A scanner's result may be incomplete.
     pub complete: bool,
 }
 
-/// A piece of software.
+/// A component.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Component {
-    /// What kind of thing it is.
+    /// Kind.
     pub kind: Kind,
-    /// What the rest of the document calls it; unique.
+    /// Unique reference in the document.
     pub reference: String,
-    /// Who delivers it: a person's or an organisation's name.
+    /// Supplier: name of a person or an organisation.
     pub supplier: Option<String>,
-    /// Its name.
+    /// Name.
     pub name: String,
-    /// Its version.
+    /// Version.
     pub version: String,
-    /// What it is, in a line.
+    /// One-line description.
     pub description: Option<String>,
     /// Whether its code is in the subject.
     pub scope: Scope,
-    /// SHA-256 of the file that it came in or is, in lower-case hex.
+    /// SHA-256 of the file that it is or was distributed in, in lower-case hex.
     pub sha256: Option<String>,
     /// SPDX licence expression.
     pub license: Option<String>,
-    /// Its package URL.
+    /// Package URL.
     pub purl: Option<String>,
-    /// Where its source is kept.
+    /// URL of its source repository.
     pub vcs: Option<String>,
-    /// Where people read about it.
+    /// URL of its website.
     pub website: Option<String>,
 }
 
-/// The kinds of components.
+/// Kind of a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A program.
     Application,
-    /// A file that holds others: a package.
+    /// A file with other files: a package.
     Archive,
     /// A container image.
     Container,
-    /// A file that is no program.
+    /// A file that is not a program.
     File,
-    /// Code that others use.
+    /// A library.
     Library,
     /// A distribution.
     OperatingSystem,
@@ -98,19 +98,19 @@ pub enum Kind {
 /// Whether a component's code is in the subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
-    /// It is.
+    /// Part of the subject.
     Required,
-    /// It only ran while the subject was built.
+    /// Only ran during the build.
     Excluded,
 }
 
 impl Component {
-    /// A required component with nothing but its names. Its reference is its package URL.
+    /// A required component with name, version and package URL, which is also its reference.
     pub fn new(kind: Kind, name: &str, version: &str, purl: String) -> Self {
         Self { purl: Some(purl.clone()), ..Self::without_purl(kind, name, version, purl) }
     }
 
-    /// The same for what has no package URL.
+    /// Like [`new`](Self::new), without a package URL.
     pub fn without_purl(kind: Kind, name: &str, version: &str, reference: String) -> Self {
         Self {
             kind,
@@ -130,7 +130,7 @@ impl Component {
 }
 
 impl Bom {
-    /// A complete document about `subject` alone.
+    /// A complete document with `subject` only.
     pub fn new(subject: Component) -> Self {
         let dependencies = BTreeMap::from([(subject.reference.clone(), BTreeSet::new())]);
         Self {
@@ -142,7 +142,8 @@ impl Bom {
         }
     }
 
-    /// Adds `component`. What is there already under its name stays, and is required when either is.
+    /// Adds `component`. An existing one with the same reference is kept, and is required if either
+    /// is.
     pub fn add(&mut self, component: Component) {
         self.dependencies.entry(component.reference.clone()).or_default();
         match self.components.get_mut(&component.reference) {
@@ -151,12 +152,12 @@ impl Bom {
         }
     }
 
-    /// Says that `from` depends on `to`, both by reference.
+    /// Adds the dependency of `from` on `to`, both by reference.
     pub fn depends(&mut self, from: &str, to: &str) {
         self.dependencies.entry(from.to_owned()).or_default().insert(to.to_owned());
     }
 
-    /// Puts `part` and all that it is made of into this document, as something the subject depends on.
+    /// Adds `part` with its components as a dependency of the subject.
     pub fn include(&mut self, part: Self) {
         let subject = self.subject.reference.clone();
         self.depends(&subject, &part.subject.reference);
@@ -169,19 +170,19 @@ impl Bom {
         self.complete &= part.complete;
     }
 
-    /// The subject and then all components.
+    /// The subject, then all components.
     pub fn all(&self) -> impl Iterator<Item = &Component> {
         std::iter::once(&self.subject).chain(self.components.values())
     }
 
-    /// Each component with those that it depends on, split by whether their code is in it.
+    /// Components with their dependencies, split by whether the dependency's code is included.
     pub fn edges(&self) -> impl Iterator<Item = Edges<'_>> {
         let all: BTreeMap<_, _> = self.all().map(|it| (it.reference.as_str(), it)).collect();
         self.dependencies.iter().filter_map(move |(from, to)| {
             let from = *all.get(from.as_str())?;
             let targets = to.iter().filter_map(|to| all.get(to.as_str()).copied());
             let (excluded, required) = targets.partition(|to| {
-                // Between two that only ran while it was built, it is a dependency like others.
+                // Between two build-time components, it is a normal dependency.
                 from.scope == Scope::Required && to.scope == Scope::Excluded
             });
             Some(Edges { from, required, build_only: excluded })
@@ -189,24 +190,24 @@ impl Bom {
     }
 }
 
-/// What one component depends on.
+/// Dependencies of a component.
 pub struct Edges<'a> {
-    /// Which component.
+    /// The component.
     pub from: &'a Component,
-    /// What is in it.
+    /// Dependencies whose code is included.
     pub required: Vec<&'a Component>,
-    /// What only ran while it was built.
+    /// Build-time dependencies.
     pub build_only: Vec<&'a Component>,
 }
 
 impl Edges<'_> {
-    /// Whether the component holds the others, and does not merely use them.
+    /// Whether the component contains its dependencies instead of using them.
     pub fn contains(&self) -> bool {
         matches!(self.from.kind, Kind::Archive | Kind::Container)
     }
 }
 
-/// A version 8 UUID (RFC 9562, 5.8: of custom derivation) from the first 128 bits of a digest.
+/// A version 8 UUID (RFC 9562, 5.8) from the first 128 bits of a digest.
 pub fn uuid(digest: &Digest) -> String {
     let number = digest.hex().get(..32).and_then(|hex| u128::from_str_radix(hex, 16).ok());
     let bytes = number.unwrap_or_default().to_be_bytes();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The bill of materials of a Rust binary, from its crate graph, `Cargo.lock` and `cargo metadata`.
+//! SBOM of a Rust binary, from its crate graph, `Cargo.lock` and `cargo metadata`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,44 +12,44 @@ use rust::graph::{Crate, Graph};
 use crate::bom::{Bom, Component, Kind, Scope};
 use crate::purl::purl;
 
-/// What is known of a binary and of the crates in it.
+/// Data about a binary and its crates.
 #[derive(Debug)]
 pub struct Sources<'a> {
     /// Crates whose code is in the binary.
     pub linked: &'a Graph,
-    /// The same with those that ran while it was built.
+    /// The same plus build-time crates.
     pub built: &'a Graph,
-    /// Licence and origin of each crate.
+    /// Licence and origin of crates.
     pub metadata: &'a Metadata,
-    /// SHA-256 of each crate's archive.
+    /// SHA-256 of crate archives.
     pub checksums: &'a BTreeMap<Crate, String>,
 }
 
-/// The binary itself.
+/// The binary.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
-    /// The executable's name.
+    /// Name of the executable.
     pub name: &'a str,
-    /// The release's version.
+    /// Version of the release.
     pub version: &'a str,
     /// SHA-256 of the executable.
     pub sha256: &'a str,
-    /// The product that it belongs to.
+    /// Product name.
     pub product: &'a str,
-    /// Who makes it.
+    /// Vendor.
     pub vendor: &'a str,
     /// SPDX licence expression.
     pub license: &'a str,
-    /// Where its source is published.
+    /// URL of the source.
     pub source: &'a str,
     /// Full Git commit id.
     pub commit: &'a str,
 }
 
-/// The bill of materials of a binary.
+/// The SBOM of a binary.
 ///
 /// # Errors
-/// When the graph holds a crate that `cargo metadata` does not know.
+/// When the graph contains a crate that `cargo metadata` does not list.
 pub fn bom(subject: &Subject<'_>, sources: &Sources<'_>) -> Result<Bom> {
     let packages: BTreeMap<Crate, &Package> = sources
         .metadata
@@ -90,7 +90,7 @@ fn edges<'a>(sources: &Sources<'a>) -> impl Iterator<Item = (&'a Crate, &'a Crat
         .flat_map(|(from, to): (_, &BTreeSet<Crate>)| to.iter().map(move |to| (from, to)))
 }
 
-/// The component that stands for the binary itself.
+/// The component of the binary itself.
 pub fn binary(subject: &Subject<'_>) -> Component {
     let vcs = vcs(subject);
     let qualifiers = [("vcs_url", vcs.as_str())];
@@ -107,8 +107,8 @@ pub fn binary(subject: &Subject<'_>) -> Component {
 fn component(package: &Package, subject: &Subject<'_>) -> Component {
     let name = package.name.as_str();
     let version = package.version.to_string();
-    // A crate of the workspace was never published: its URL says where it comes from, so that no
-    // database takes it for a stranger of the same name.
+    // A workspace crate is not published: its package URL contains the repository, so that no
+    // database confuses it with a published crate of the same name.
     let own = package.source.is_none();
     let vcs = vcs(subject);
     let qualifiers: &[_] = if own { &[("vcs_url", vcs.as_str())] } else { &[] };
@@ -124,7 +124,7 @@ fn component(package: &Package, subject: &Subject<'_>) -> Component {
     }
 }
 
-/// Who delivers a crate: its authors by name, else those who keep its repository.
+/// Supplier of a crate: its authors, else the owner of its repository.
 fn supplier(package: &Package) -> String {
     let authors: Vec<_> = package
         .authors
@@ -143,7 +143,8 @@ fn supplier(package: &Package) -> String {
         .map_or_else(|| format!("the authors of {}", package.name), str::to_owned)
 }
 
-/// A licence expression. Old manifests write `A/B` for `A OR B` (Cargo book, "The license field").
+/// Normalises a licence expression. Old manifests write `A/B` for `A OR B` (Cargo book, "The
+/// license field").
 fn license(text: &str) -> String {
     text.split('/').map(str::trim).collect::<Vec<_>>().join(" OR ")
 }

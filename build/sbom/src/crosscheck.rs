@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Holds the bill of materials of a binary against the list of crates that the binary itself carries
-//! (`.dep-v0`, the format of cargo-auditable): what scanners find must be what the documents say.
+//! Compares the SBOM of a binary with its embedded crate list (`.dep-v0`, the format of
+//! cargo-auditable): both must agree, since scanners read the list.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use rust::auditable::{self, List};
 
 use crate::bom::{Bom, Scope};
 
-/// The start of a crate's package URL.
+/// Prefix of a crate's package URL.
 const CRATE: &str = "pkg:cargo/";
 
-/// In what `bom` and the list in the binary differ, one sentence each.
+/// Differences between `bom` and the binary's crate list, one sentence each.
 pub fn deviations(bom: &Bom, list: &List) -> Vec<String> {
     let told = bom
         .components

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The part of `CycloneDX` 1.6 (ECMA-424) that our documents use, and its canonical bytes.
+//! Writer of `CycloneDX` 1.6 (ECMA-424), limited to the parts that our documents use, with
+//! canonical bytes.
 
 use anyhow::Result;
 use foundation::epoch::rfc3339;
@@ -10,10 +11,10 @@ use serde::Serialize;
 
 use super::bom::{self, Bom, Component, Kind, Origin, Scope};
 
-/// The JSON schema that documents name.
+/// JSON schema URL.
 const SCHEMA: &str = "http://cyclonedx.org/schema/bom-1.6.schema.json";
 
-/// The document as JSON: the same bytes for the same content. Its serial number is derived from it.
+/// Writes the document as JSON, reproducibly. The serial number is derived from the content.
 pub(crate) fn to_json(bom: &Bom, origin: &Origin<'_>) -> Result<String> {
     let mut document = Document::new(bom, origin)?;
     let unnamed = serde_json::to_vec(&document)?;
@@ -149,7 +150,7 @@ impl<'a> Document<'a> {
             version: 1,
             metadata: Metadata {
                 timestamp: rfc3339(origin.epoch)?,
-                // What a scanner looks into was built before (section "lifecycles").
+                // A scanner examines finished builds (section "lifecycles").
                 lifecycles: [Lifecycle {
                     phase: if origin.scanner.is_some() { "post-build" } else { "build" },
                 }],

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The Debian packages of a root file system as components.
+//! Debian packages of a root file system as components.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use crate::bom::{Bom, Component, Kind};
 use crate::license;
 use crate::purl::purl;
 
-/// Adds the distribution and its installed packages to `bom`, as what its subject depends on.
+/// Adds the distribution and its installed packages to `bom` as dependencies of the subject.
 ///
 /// `checksums` are those of the `.deb` files, by package.
 ///
@@ -62,7 +62,7 @@ pub fn add(bom: &mut Bom, facts: &RootFacts, checksums: &BTreeMap<String, String
     Ok(())
 }
 
-/// The fields of os-release(5) that name a distribution.
+/// Fields of os-release(5) that identify a distribution.
 struct OsRelease {
     id: String,
     name: String,
@@ -115,8 +115,8 @@ fn component(stanza: &Stanza, release: &OsRelease) -> Result<Component> {
     })
 }
 
-/// The source package, as vulnerability databases want it: `NAME`, or `NAME@VERSION` where the version
-/// differs. The field is `NAME (VERSION)` then (Debian policy 5.6.1).
+/// The source package in the form of vulnerability databases: `NAME`, or `NAME@VERSION` if the
+/// version differs (then the field is `NAME (VERSION)`, Debian policy 5.6.1).
 fn upstream(source: &str) -> String {
     match source.split_once(" (") {
         Some((name, version)) => format!("{name}@{}", version.trim_end_matches(')')),

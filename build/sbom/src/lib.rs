@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Bills of materials, made from what decides a build: the crate graph and the package database.
+//! SBOMs from build data: the crate graph and the package database.
 #![forbid(unsafe_code)]
 
 use anyhow::Result;
@@ -21,7 +21,7 @@ mod spdx2;
 mod spdx3;
 pub mod syft;
 
-/// `bom` in a format; the same bytes for the same content.
+/// Writes `bom` in the given format, reproducibly.
 pub fn to_json(bom: &Bom, origin: &Origin<'_>, format: SbomFormat) -> Result<String> {
     match format {
         SbomFormat::CycloneDx => cyclonedx::to_json(bom, origin),

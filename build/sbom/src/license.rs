@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Debian's names of licences as an SPDX expression.
+//! Converts Debian licence names to SPDX expressions.
 //!
-//! Debian, "Machine-readable debian/copyright file", 1.0, "License specification": short names such as
-//! `GPL-2+` and `Expat`, joined by `or`, `and` and a comma before either. SPDX names some of them otherwise
-//! and many not at all; those become `LicenseRef-debian-…`.
+//! Debian, "Machine-readable debian/copyright file", 1.0, "License specification": short names such
+//! as `GPL-2+` and `Expat`, joined by `or`, `and` and a comma before either. SPDX has other names
+//! for some and none for many; the latter become `LicenseRef-debian-…`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use debian::copyright;
 
 use super::spdx::plain;
 
-/// Names that SPDX has under another one.
+/// Debian names with a different SPDX identifier.
 const OTHERWISE: &[(&str, &str)] = &[
     ("Artistic", "Artistic-1.0-Perl"),
     ("BSD-2-clause", "BSD-2-Clause"),
@@ -23,13 +23,14 @@ const OTHERWISE: &[(&str, &str)] = &[
     ("zlib", "Zlib"),
 ];
 
-/// What applies to a package by its Debian copyright file; `None` where that names no licence.
+/// Licence expression of a package, from its Debian copyright file; `None` if the file names no
+/// licence.
 pub fn of_package(copyright: &str) -> Option<String> {
     expression(&copyright::licenses(copyright), &mut BTreeMap::new())
 }
 
-/// What applies to a package: the licences of all its files, each of `terms` for some of them. `None`
-/// where there are none. What SPDX has no name for is noted in `custom`.
+/// Combined expression of the licences `terms` of a package's files; `None` without any. Names
+/// unknown to SPDX are added to `custom`.
 pub(super) fn expression(
     terms: &BTreeSet<&str>,
     custom: &mut BTreeMap<String, String>,
@@ -43,8 +44,8 @@ pub(super) fn expression(
     (!parts.is_empty()).then(|| parts.join(" AND "))
 }
 
-/// One license field. `or` binds weaker than `and`, and a comma makes an `and` weaker than an `or`
-/// before it; a field with both is rare, and is kept whole.
+/// Converts one licence field. `or` binds weaker than `and`, and a comma makes an `and` weaker than
+/// an `or` before it; fields with both are rare and kept as one name.
 fn convert(term: &str, custom: &mut BTreeMap<String, String>) -> String {
     let words: Vec<_> = term.split_whitespace().map(|word| word.trim_end_matches(',')).collect();
     let has = |wanted: &str| words.iter().any(|word| word.eq_ignore_ascii_case(wanted));
@@ -79,7 +80,7 @@ fn spdx_name(name: &str) -> Option<String> {
         Some(stem) => (stem, "-or-later"),
         None => (name, "-only"),
     };
-    // Debian leaves out a minor version of zero.
+    // Debian omits a minor version of zero.
     let candidates = [
         name.to_owned(),
         format!("{stem}{suffix}"),
@@ -87,7 +88,7 @@ fn spdx_name(name: &str) -> Option<String> {
         format!("{stem}.0"),
     ];
     candidates.into_iter().find(|it| {
-        // The names without a suffix are deprecated where there is one with it.
+        // Identifiers without a suffix are deprecated where one with a suffix exists.
         spdx::license_id(it).is_some_and(|id| id.name == it && !id.is_deprecated())
             && (suffix == "-only" || it.ends_with(suffix))
     })

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Package URLs (ECMA-427), the names that vulnerability databases and licence tools look up.
+//! Package URLs (ECMA-427), by which vulnerability databases and licence tools identify packages.
 
 use foundation::percent;
 
-/// A package URL; `qualifiers` come in the order of their keys.
+/// Formats a package URL; `qualifiers` are sorted by key.
 pub fn purl(
     kind: &str,
     namespace: Option<&str>,
@@ -32,7 +32,7 @@ pub fn purl(
     out
 }
 
-/// Percent-encodes everything but letters, digits and `.-_~:` (ECMA-427, 5.4).
+/// Percent-encodes everything except letters, digits and `.-_~:` (ECMA-427, 5.4).
 fn encode(text: &str) -> String {
     percent::encode(text, b".-_~:")
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The part of SPDX 2.3 that our documents use, in its JSON form.
+//! Writer of SPDX 2.3 JSON, limited to the parts that our documents use.
 //!
-//! The format has no field for completeness. A component that depends on nothing says so (`DEPENDS_ON
-//! NONE`, section 11), so that what is not stated is not merely unknown; the comment says it in words.
+//! The format has no field for completeness. A component without dependencies states `DEPENDS_ON
+//! NONE` (section 11), so that a missing statement does not mean unknown; the document comment
+//! explains it.
 
 use anyhow::Result;
 use foundation::epoch::rfc3339;
@@ -13,16 +14,16 @@ use serde::Serialize;
 use super::bom::{self, Bom, Component, Kind, Origin};
 use super::spdx;
 
-/// What documents say of themselves in words.
+/// Document comment.
 const COMMENT: &str = "Complete: every component is listed, with everything that it depends on. \
      BUILD_DEPENDENCY_OF marks what ran while the subject was built and is not in it.";
-/// The same where a scanner looked.
+/// Document comment of a scanner's result.
 const SCANNED: &str = "What a scanner found; there may be more.";
 const DOCUMENT: &str = "SPDXRef-DOCUMENT";
 const UNKNOWN: &str = "NOASSERTION";
 const NONE: &str = "NONE";
 
-/// The document as JSON: the same bytes for the same content.
+/// Writes the document as JSON, reproducibly.
 pub(crate) fn to_json(bom: &Bom, origin: &Origin<'_>) -> Result<String> {
     let mut document = Document::new(bom, origin)?;
     let unnamed = serde_json::to_vec(&document)?;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The part of SPDX 3.0.1 that our documents use (profiles core, software and simple licensing), in its
-//! JSON-LD form.
+//! Writer of SPDX 3.0.1 JSON-LD (profiles core, software and simple licensing), limited to the
+//! parts that our documents use.
 
 use std::collections::BTreeMap;
 
@@ -14,15 +14,15 @@ use super::bom::{self, Bom, Component, Edges, Kind, Origin};
 use super::spdx;
 
 const CONTEXT: &str = "https://spdx.org/rdf/3.0.1/spdx-context.jsonld";
-/// The element that stands for "nothing" (SPDX 3.0.1, Core, `NoneElement`).
+/// Individual for "none" (SPDX 3.0.1, Core, `NoneElement`).
 const NONE: &str = "https://spdx.org/rdf/3.0.1/terms/Core/NoneElement";
-/// The element that stands for "nobody says" (the same, `NoAssertionElement`).
+/// Individual for "unknown" (SPDX 3.0.1, Core, `NoAssertionElement`).
 const UNKNOWN: &str = "https://spdx.org/rdf/3.0.1/terms/Core/NoAssertionElement";
-/// The blank node with who made the document, and when.
+/// Blank node of the creation info.
 const CREATION: &str = "_:creation";
 const PROFILES: [&str; 3] = ["core", "simpleLicensing", "software"];
 
-/// The document as JSON: the same bytes for the same content.
+/// Writes the document as JSON, reproducibly.
 pub(crate) fn to_json(bom: &Bom, origin: &Origin<'_>) -> Result<String> {
     let unnamed = Writer { bom, origin, namespace: String::new() }.document()?;
     let namespace = spdx::namespace(bom, origin, 3, unnamed.to_string().as_bytes());
@@ -93,14 +93,14 @@ impl Writer<'_> {
         Ok(json!({"@context": CONTEXT, "@graph": graph}))
     }
 
-    /// Everyone who delivers something, by name, with the IRI that stands for them.
+    /// Suppliers by name, with their IRIs.
     fn agents(&self) -> BTreeMap<&str, String> {
         let suppliers = self.bom.all().filter_map(|component| component.supplier.as_deref());
         let names = suppliers.chain([self.origin.vendor]);
         names.map(|name| (name, self.named("Agent", name))).collect()
     }
 
-    /// Each licence expression once, and the text of what SPDX has no name for.
+    /// Licence expressions, deduplicated, and texts of licences without an SPDX identifier.
     fn licenses(&self) -> Vec<Value> {
         let own = self.bom.all().filter_map(|component| component.license.as_deref());
         let expressions: std::collections::BTreeSet<_> = own.chain(["CC0-1.0"]).collect();
@@ -161,7 +161,7 @@ impl Writer<'_> {
         element("software_Package", &self.of(component), fields)
     }
 
-    /// What a component depends on or holds; nothing at all is said as well.
+    /// Dependencies or contents of a component; states explicitly that there are none.
     fn relationships(&self, edges: &Edges<'_>) -> Vec<Value> {
         let from = self.of(edges.from);
         let targets = |to: &[&Component]| to.iter().map(|to| self.of(to)).collect::<Vec<_>>();
@@ -179,8 +179,8 @@ impl Writer<'_> {
         all
     }
 
-    /// Which component has which licence. What only ran while the subject was built is not part of it,
-    /// and its licence is said all the same.
+    /// Licences of components. Build-time components are not part of the subject, but their
+    /// licences are stated too.
     fn declared_licenses(&self) -> Vec<Value> {
         let licensed = self.bom.all().filter_map(|it| Some((it, it.license.as_ref()?)));
         licensed
@@ -220,9 +220,9 @@ impl Writer<'_> {
         self.iri(&spdx::id(component))
     }
 
-    /// An IRI for what has a name that is no IRI.
+    /// An IRI derived from a name.
     fn named(&self, class: &str, name: &str) -> String {
-        // The name may hold the name of the document, which is not known at first.
+        // The name may contain the namespace, which is not known in the first pass.
         let name = name.replace(&self.namespace, "");
         let digest = oci::Digest::sha256(name.as_bytes());
         let unique: String = digest.hex().chars().take(16).collect();

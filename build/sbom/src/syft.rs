@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What syft finds (its own format, `syft-json`): as a bill of materials, and held against what a
-//! CycloneDX document lists.
+//! Reads syft's output (`syft-json`), converts it to an SBOM, and compares it with a `CycloneDX`
+//! document.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::bom::{Bom, Component, Kind};
 use super::license;
 
-/// The packages that syft found.
+/// Packages found by syft.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Found {
@@ -21,7 +21,7 @@ pub struct Found {
     artifact_relationships: Vec<Relationship>,
 }
 
-/// What syft says of two packages, by their ids.
+/// A relationship of two packages, by id.
 #[derive(Debug, Deserialize)]
 struct Relationship {
     parent: String,
@@ -35,7 +35,7 @@ struct Package {
     id: String,
     name: String,
     version: String,
-    /// `deb`, `rust-crate`, `binary`, …
+    /// Package type: `deb`, `rust-crate`, `binary`, …
     #[serde(rename = "type")]
     kind: String,
     #[serde(default)]
@@ -54,14 +54,14 @@ struct License {
     spdx_expression: String,
 }
 
-/// What its package database says beside that.
+/// Additional data from the package database.
 #[derive(Debug, Default, Deserialize)]
 struct Facts {
     #[serde(default)]
     maintainer: Option<String>,
 }
 
-/// The components of a CycloneDX document.
+/// Components of a `CycloneDX` document.
 #[derive(Debug, Deserialize)]
 pub struct Listed {
     #[serde(default)]
@@ -85,23 +85,23 @@ struct Item {
 }
 
 impl Found {
-    /// Reads what syft printed.
+    /// Parses syft's output.
     ///
     /// # Errors
-    /// When it is not its format, or nothing was found, which shows that nothing was looked into.
+    /// When it is malformed or empty: an empty result means that syft scanned nothing.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         let found: Self = serde_json::from_slice(bytes).context("syft printed another format")?;
         ensure!(!found.artifacts.is_empty(), "syft found nothing at all");
         Ok(found)
     }
 
-    /// How many packages there are.
+    /// Number of packages.
     pub fn count(&self) -> usize {
         self.artifacts.len()
     }
 
-    /// Adds all packages to `bom` as what its subject depends on, with what each depends on where syft
-    /// says so. From then on it is not known to be complete.
+    /// Adds all packages to `bom` as dependencies of the subject, with the dependencies that syft
+    /// reports, and marks it as incomplete.
     pub fn add(&self, bom: &mut Bom) {
         bom.complete = false;
         let subject = bom.subject.reference.clone();
@@ -112,7 +112,7 @@ impl Found {
             bom.depends(&subject, &component.reference);
             bom.add(component);
         }
-        // syft, "relationship.go": the first is what the second depends on.
+        // syft, "relationship.go": the child depends on the parent.
         let needed = self.artifact_relationships.iter().filter(|it| it.kind == "dependency-of");
         for Relationship { parent, child, .. } in needed {
             if let (Some(to), Some(from)) =
@@ -124,8 +124,8 @@ impl Found {
         }
     }
 
-    /// Those that `listed` has neither as they are nor in a package of the distribution: a module of
-    /// Python that a Debian package installs is listed as that.
+    /// Packages that are in `listed` neither themselves nor by their distribution package: a Python
+    /// module installed by a Debian package is listed as that package.
     pub fn missing(&self, listed: &Listed) -> Vec<String> {
         let has = |package: &Package| {
             listed.has(package) || self.owners(package).any(|owner| listed.has(owner))
@@ -134,7 +134,7 @@ impl Found {
         missing.map(|it| format!("{} {} ({})", it.name, it.version, it.kind)).collect()
     }
 
-    /// The packages that have installed the files of `package`.
+    /// The packages that own the files of `package`.
     fn owners(&self, package: &Package) -> impl Iterator<Item = &Package> {
         let owns =
             |it: &&Relationship| it.kind == "ownership-by-file-overlap" && it.child == package.id;
@@ -144,7 +144,7 @@ impl Found {
 }
 
 impl Package {
-    /// The component that it is, by its package URL where it has one.
+    /// Its component, identified by package URL if it has one.
     fn component(&self, custom_licenses: &mut BTreeMap<String, String>) -> Component {
         let Self { name, version, kind, .. } = self;
         let new = match self.purl.as_str() {
@@ -160,7 +160,8 @@ impl Package {
         Component { supplier, license: self.license(custom_licenses), ..new }
     }
 
-    /// Its licence expression: of a Debian package by Debian's names, else where SPDX has names for all.
+    /// Its licence expression: from Debian names for a Debian package, else if SPDX knows all
+    /// names.
     fn license(&self, custom: &mut BTreeMap<String, String>) -> Option<String> {
         if self.kind == "deb" {
             let terms: BTreeSet<_> = self.licenses.iter().map(|it| it.value.as_str()).collect();
@@ -177,15 +178,15 @@ impl Package {
 }
 
 impl Listed {
-    /// Reads a CycloneDX document.
+    /// Parses a `CycloneDX` document.
     ///
     /// # Errors
-    /// When it is none.
+    /// When it is malformed.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         serde_json::from_slice(bytes).context("it is no CycloneDX document")
     }
 
-    /// How many components there are.
+    /// Number of components.
     pub fn count(&self) -> usize {
         self.components.len()
     }
@@ -199,9 +200,9 @@ impl Listed {
         };
         all.any(|it| {
             let same = it.version == package.version && it.purl.starts_with(kind);
-            // An executable is listed once, with the version of the release, and not as its crate.
+            // An executable is listed once, with the release's version, and not as its crate.
             let own = package.kind == "rust-crate" && it.kind == "application";
-            // Debian's package of a kernel is named by the kernel's version.
+            // Debian's kernel packages have the kernel's version in their names.
             let kernel = package.kind == "linux-kernel"
                 && it.purl.starts_with("pkg:deb/")
                 && it.name.strip_prefix("linux-image-") == Some(package.version.as_str());

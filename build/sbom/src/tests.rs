@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Documents as a whole: golden files, and the official schemas.
+//! Golden files and schema validation of whole documents.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -38,7 +38,7 @@ const LINKED: &str = "0app v0.1.0 (/x)\n1own v0.1.0 (/x/own)\n2lib v2.0.0+b\n1li
 const BUILT: &str = "0app v0.1.0 (/x)\n1own v0.1.0 (/x/own)\n2lib v2.0.0+b\n\
                      3derive v1.0.0 (proc-macro)\n1lib v2.0.0+b (*)\n";
 
-/// A package as `cargo metadata` tells it.
+/// A package in the form of `cargo metadata`.
 fn package(name: &str, version: &str, own: bool) -> Value {
     serde_json::json!({
         "name": name, "version": version, "id": format!("{name}@{version}"),
@@ -115,7 +115,7 @@ fn package_with_files() -> Bom {
     bom
 }
 
-/// What a scanner found in an image, which may not be all.
+/// A scanner's result, which is marked as incomplete.
 fn scanned() -> Bom {
     Bom { complete: false, ..image() }
 }
@@ -146,14 +146,14 @@ fn the_documents_of_an_image_are_as_they_were() {
     }
 }
 
-/// `testdata/cyclonedx` and `testdata/spdx` say where the schemas come from.
+/// Reads a schema; see `testdata/cyclonedx` and `testdata/spdx` for sources.
 fn schema(path: &str) -> Value {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata");
     let text = std::fs::read_to_string(format!("{folder}/{path}.schema.json")).unwrap();
     serde_json::from_str(&text).unwrap()
 }
 
-/// The schema accepts every document, and refuses that of a binary with `place` changed.
+/// The schema accepts all documents, and rejects the binary's with `place` changed.
 fn accepted(validator: &jsonschema::Validator, format: SbomFormat, place: &str) {
     for bom in every_kind() {
         let document = parsed(&bom, format);
@@ -195,7 +195,7 @@ fn the_schema_of_spdx_3_accepts_every_document() {
     accepted(&validator, SbomFormat::Spdx3, &place);
 }
 
-/// Names and versions of everything that a document lists, whatever its format.
+/// Names and versions of all components in a document of either format.
 fn listed(document: &Value, format: SbomFormat) -> BTreeSet<(String, String)> {
     let (items, name, version) = match format {
         SbomFormat::CycloneDx => (&document["components"], "name", "version"),
@@ -265,7 +265,7 @@ fn what_only_ran_during_the_build_is_told_apart() {
     assert_eq!(spdx3.matches("\"LifecycleScopedRelationship\"").count(), 1, "{spdx3}");
 }
 
-/// Every element that a relationship names is an element of the document.
+/// Every relationship refers to an element of the document.
 #[test]
 fn every_reference_in_spdx_is_to_something_that_is_there() {
     for bom in every_kind() {
