@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Reads `ar` archives (ar(5)), as Debian packages are (deb(5)).
+//! Reads `ar` archives (ar(5)), the container format of Debian packages (deb(5)).
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,23 +9,23 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use foundation::archive;
 
-/// What every archive starts with.
+/// Magic of an archive.
 const MAGIC: &[u8] = b"!<arch>\n";
-/// The length of a member's header.
+/// Length of a member header.
 const HEADER: usize = 60;
 
 /// A member of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member<'a> {
-    /// Its name.
+    /// Name.
     pub name: String,
-    /// `mtime`, `uid`, `gid` and `mode`, as they are written.
+    /// `mtime`, `uid`, `gid` and `mode`, as text.
     pub fields: [(&'static str, String); 4],
-    /// Its bytes.
+    /// Content.
     pub content: &'a [u8],
 }
 
-/// The members of an archive; nothing where `bytes` are none.
+/// The members of an archive; `None` if `bytes` is not one.
 pub fn members(bytes: &[u8]) -> Option<Vec<Member<'_>>> {
     let mut rest = bytes.strip_prefix(MAGIC)?;
     let mut members = Vec::new();
@@ -44,16 +44,16 @@ pub fn members(bytes: &[u8]) -> Option<Vec<Member<'_>>> {
             ],
             content: rest.get(HEADER..end)?,
         });
-        // Members start at even places.
+        // Members are aligned to even offsets.
         rest = rest.get(end.checked_next_multiple_of(2)?..).unwrap_or_default();
     }
     Some(members)
 }
 
-/// Every file that the Debian package at `path` installs, with its SHA-256 in hex.
+/// All files in the Debian package at `path`, with their SHA-256 in hex.
 ///
 /// # Errors
-/// When it can't be read, or its files are not compressed with gzip, as ours are.
+/// When it cannot be read, or is not compressed with gzip as our packages are.
 pub fn files_of_deb(path: &Path) -> Result<BTreeMap<String, String>> {
     let place = || format!("cannot read the package {}", path.display());
     let bytes = std::fs::read(path).with_context(place)?;

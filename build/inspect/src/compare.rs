@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Where two files differ, told as far inside as it can be: the member of an archive in an archive,
-//! the section of an executable, the value in a document, the offset and the bytes.
+//! Locates the first difference of two files as deep as possible: nested archive member, ELF
+//! section, JSON value, offset and bytes.
 
 mod elf;
 mod iso;
@@ -17,56 +17,56 @@ use std::io::Read as _;
 use flate2::read::GzDecoder;
 use ruzstd::decoding::StreamingDecoder;
 
-/// How many bytes of each side are shown.
+/// Number of bytes shown of each side.
 const SHOWN: usize = 16;
 
 /// The first difference of two files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// From the outside to the inside: `gzip`, the member's path, `.rodata`.
+    /// Nested location, outermost first: `gzip`, member path, `.rodata`.
     pub place: Vec<String>,
-    /// What differs there.
+    /// The difference.
     pub what: What,
 }
 
-/// What differs at a place.
+/// A difference at a location.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum What {
-    /// Bytes, from `offset` on, as hex: at most 16 of each side.
+    /// Bytes from `offset` on, as hex: at most 16 of each side.
     Bytes {
-        /// Counted from the start of the innermost file.
+        /// Offset in the innermost file.
         offset: usize,
-        /// The first side's.
+        /// First side.
         first: String,
-        /// The second side's.
+        /// Second side.
         second: String,
     },
     /// A field of an archive member's header.
     Field {
-        /// Its name.
+        /// Field name.
         name: &'static str,
-        /// The first side's value.
+        /// First side.
         first: String,
-        /// The second side's value.
+        /// Second side.
         second: String,
     },
     /// A value of a JSON document.
     Value {
-        /// The first side's.
+        /// First side.
         first: String,
-        /// The second side's.
+        /// Second side.
         second: String,
     },
-    /// A member that only one side has, or has at this place.
+    /// A member that only one side has, or has at this position.
     Members {
-        /// The first side's member.
+        /// First side.
         first: Option<String>,
-        /// The second side's member.
+        /// Second side.
         second: Option<String>,
     },
 }
 
-/// The first difference of `first` and `second`, or none.
+/// The first difference of `first` and `second`, if any.
 pub fn bytes(first: &[u8], second: &[u8]) -> Option<Difference> {
     if first == second {
         return None;
@@ -94,7 +94,7 @@ fn plain(first: &[u8], second: &[u8]) -> Difference {
     Difference { place: Vec::new(), what }
 }
 
-/// Both are gzip streams of different contents.
+/// The difference, if both are gzip streams with different content.
 fn gzip(first: &[u8], second: &[u8]) -> Option<Difference> {
     let unpack = |bytes: &[u8]| {
         let mut out = Vec::new();
@@ -103,7 +103,7 @@ fn gzip(first: &[u8], second: &[u8]) -> Option<Difference> {
     bytes(&unpack(first)?, &unpack(second)?).map(|inner| inner.within("gzip"))
 }
 
-/// Both are Zstandard streams of different contents.
+/// The difference, if both are Zstandard streams with different content.
 fn zstd(first: &[u8], second: &[u8]) -> Option<Difference> {
     let unpack = |bytes: &[u8]| {
         let mut out = Vec::new();
@@ -113,7 +113,7 @@ fn zstd(first: &[u8], second: &[u8]) -> Option<Difference> {
 }
 
 impl Difference {
-    /// The same, seen from the file that holds the differing one under the name `place`.
+    /// The same difference in the containing file, with `place` as outer location.
     #[must_use]
     pub fn within(mut self, place: &str) -> Self {
         self.place.insert(0, place.to_owned());

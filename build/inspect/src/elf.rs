@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What a delivered executable must be, read from its ELF headers.
+//! Checks the properties of a release binary in its ELF headers.
 //!
-//! Static, position-independent and hardened, for the right machine, with its version inside and no
-//! trace of where it was built (System V ABI, "Object Files"; LSB 5.0, "Program Header", for the GNU
-//! segment types).
+//! Static, position-independent, hardened, of the right architecture, with embedded identity, and
+//! without paths of the build host (System V ABI, "Object Files"; LSB 5.0, "Program Header", for
+//! the GNU segment types).
 
 use std::path::Path;
 use std::{fmt, fs};
@@ -17,47 +17,47 @@ use elf::{ElfBytes, abi};
 use release::Architecture;
 use rust::auditable;
 
-/// What a binary is compared with.
+/// Expected properties.
 #[derive(Debug)]
 pub struct Expected<'a> {
-    /// The machine it runs on.
+    /// Architecture.
     pub architecture: Architecture,
-    /// The text of its identity; see [`rust::identity`].
+    /// Identity text; see [`rust::identity`].
     pub identity: &'a str,
-    /// The package of the workspace that its list of crates starts from.
+    /// Root package of the crate list.
     pub package: &'a str,
-    /// Folders of the build machine, absolute: none may stand in the binary.
+    /// Absolute folders of the build host that must not occur in the binary.
     pub folders: &'a [String],
 }
 
-/// One thing that is wrong with a binary.
+/// A fault of a binary.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
     /// Not a 64-bit little-endian ELF file.
     NotElf(String),
-    /// For another machine: `e_machine` as found.
+    /// Wrong architecture; the actual `e_machine`.
     Machine(u16),
-    /// Not position-independent: `e_type` as found.
+    /// Not position-independent; the actual `e_type`.
     NotPie(u16),
-    /// Asks for a dynamic loader.
+    /// Requires a dynamic loader.
     Interpreter,
-    /// Needs a shared library, by its number of `DT_NEEDED` entries.
+    /// Requires shared libraries; the number of `DT_NEEDED` entries.
     SharedLibraries(usize),
     /// Has `DT_RPATH` or `DT_RUNPATH`.
     SearchPath,
-    /// The stack is executable, or nothing says that it is not.
+    /// The stack is executable, or not declared as non-executable.
     ExecutableStack,
     /// A segment is writable and executable.
     WritableCode,
-    /// Has no read-only relocations.
+    /// No read-only relocations (RELRO).
     NoRelro,
     /// Has a symbol table.
     NotStripped,
-    /// Names a folder of the build machine: the text around it.
+    /// Contains a folder of the build host; the surrounding text.
     BuildPath(String),
-    /// Has no note with its identity, or another's: what was found.
+    /// Missing or wrong identity note; what was found.
     Identity(String),
-    /// Has no list of crates, or another's: what was found.
+    /// Missing or wrong crate list; what was found.
     Crates(String),
 }
 
@@ -81,13 +81,13 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Reads the file at `path` and lists everything that is wrong with it.
+/// Checks the file at `path` and returns all faults.
 pub fn check_file(path: &Path, expected: &Expected<'_>) -> Result<Vec<Fault>> {
     let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     Ok(check(&bytes, expected))
 }
 
-/// Lists everything that is wrong with the binary `bytes`.
+/// Checks the binary `bytes` and returns all faults.
 pub fn check(bytes: &[u8], expected: &Expected<'_>) -> Vec<Fault> {
     let mut faults = match headers(bytes, expected.architecture) {
         Ok(faults) => faults,
@@ -103,7 +103,7 @@ pub fn check(bytes: &[u8], expected: &Expected<'_>) -> Vec<Fault> {
     faults
 }
 
-/// Compares the note with the identity with what is expected.
+/// Checks the identity note.
 fn identity(bytes: &[u8], expected: &Expected<'_>) -> Result<(), String> {
     let found = build_info::stamp::read(bytes).map_err(|error| error.to_string())?;
     if found == expected.identity.as_bytes() {
@@ -112,7 +112,7 @@ fn identity(bytes: &[u8], expected: &Expected<'_>) -> Result<(), String> {
     Err(format!("found {}, expected {}", String::from_utf8_lossy(found), expected.identity))
 }
 
-/// Compares the list of crates with what is expected.
+/// Checks the crate list.
 fn crates(bytes: &[u8], expected: &Expected<'_>) -> Result<(), String> {
     let data = section(bytes, auditable::SECTION).ok_or("is missing")?;
     let list = auditable::List::decode(data).map_err(|e| format!("is malformed: {e:#}"))?;
@@ -125,7 +125,7 @@ fn crates(bytes: &[u8], expected: &Expected<'_>) -> Result<(), String> {
     }
 }
 
-/// What the section `name` of the ELF file `bytes` holds.
+/// Content of the section `name` of the ELF file `bytes`.
 pub fn section<'a>(bytes: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let file = ElfBytes::<AnyEndian>::minimal_parse(bytes).ok()?;
     let header = file.section_header_by_name(name).ok()??;
@@ -171,8 +171,8 @@ fn headers(bytes: &[u8], architecture: Architecture) -> Result<Vec<Fault>, Fault
         faults.push(Fault::NoRelro);
     }
 
-    // A static position-independent executable has a dynamic section, to relocate itself with. The
-    // segment decides: a loader does not look at sections.
+    // A static position-independent executable has a dynamic section for self-relocation. The
+    // segment is checked instead, since the loader ignores sections.
     let mut needed = 0;
     for entry in dynamic(&file).map_err(not_elf)?.iter().flat_map(DynamicTable::iter) {
         match entry.d_tag {
@@ -196,7 +196,7 @@ fn headers(bytes: &[u8], architecture: Architecture) -> Result<Vec<Fault>, Fault
     Ok(faults)
 }
 
-/// The entries of the dynamic segment.
+/// Entries of the dynamic segment.
 fn dynamic<'a>(
     file: &ElfBytes<'a, AnyEndian>,
 ) -> Result<Option<DynamicTable<'a, AnyEndian>>, elf::ParseError> {
@@ -208,7 +208,7 @@ fn dynamic<'a>(
     Ok(Some(DynamicTable::new(file.ehdr.endianness, file.ehdr.class, data)))
 }
 
-/// The first mention of `folder` or of something below it, as the text that it stands in.
+/// The first occurrence of `folder` or a path below it, with surrounding text.
 fn build_path(bytes: &[u8], folder: &str) -> Option<Fault> {
     let mut needle = folder.trim_end_matches('/').to_owned();
     if needle.is_empty() {
@@ -226,7 +226,7 @@ fn build_path(bytes: &[u8], folder: &str) -> Option<Fault> {
     Some(Fault::BuildPath(String::from_utf8_lossy(&text).into_owned()))
 }
 
-/// Where `needle` first stands in `bytes`.
+/// Offset of the first `needle` in `bytes`.
 fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
     let (first, _) = needle.split_first()?;
     let mut from = 0;
@@ -251,8 +251,8 @@ mod tests {
         folders: &[],
     };
 
-    /// A little-endian 64-bit ELF file: header, program headers, dynamic section, sections (System V
-    /// ABI).
+    /// A little-endian 64-bit ELF file: header, program headers, dynamic section, sections (System
+    /// V ABI).
     struct Elf {
         machine: u16,
         kind: u16,
@@ -262,7 +262,7 @@ mod tests {
         sections: Vec<(&'static str, u32, Vec<u8>)>,
     }
 
-    /// A note with room for an identity, and `text` in it (System V ABI, "Note Section").
+    /// An identity note with `text` (System V ABI, "Note Section").
     fn note(owner: [u8; 4], text: &str) -> Vec<u8> {
         let size = u32::try_from(build_info::TEXT_SIZE).unwrap();
         let mut out = [4, size, build_info::NOTE_TYPE].map(u32::to_le_bytes).concat();
@@ -280,7 +280,7 @@ mod tests {
     }
 
     impl Elf {
-        /// A binary that nothing is wrong with.
+        /// A binary without faults.
         fn good() -> Self {
             let identity = note(build_info::OWNER, AMD64.identity);
             Self {
@@ -307,7 +307,7 @@ mod tests {
             out.extend(self.kind.to_le_bytes());
             out.extend(self.machine.to_le_bytes());
             out.extend(1_u32.to_le_bytes());
-            // Where the section headers are is known at the end.
+            // The offset of the section headers is known at the end.
             out.extend([0_u64, 64, 0].iter().flat_map(|v| v.to_le_bytes()));
             out.extend(0_u32.to_le_bytes());
             let count = u16::try_from(count).unwrap();
@@ -331,7 +331,7 @@ mod tests {
             out
         }
 
-        /// The data of every section, the names, and the headers, of which the first is empty.
+        /// Appends section data, names, and section headers, the first of which is empty.
         fn append_sections(&self, out: &mut Vec<u8>) {
             let mut names = vec![0];
             let mut headers = vec![0; 64];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What files are made of: ELF, `ar`, RPM, and where two of them differ.
+//! Readers of ELF, `ar` and RPM files, and comparison of files.
 #![forbid(unsafe_code)]
 
 pub mod ar;

@@ -1,23 +1,22 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Reads RPM packages as far as their header: which files they install, and the values beside.
+//! Reads RPM packages: installed files and header values.
 //!
-//! The format is that of version 4 (rpm.org, "RPM V4 Package format"): a lead of 96 bytes, the header
-//! with the signatures, the header with everything that is known of the package, and the files,
-//! compressed. Numbers are big-endian.
+//! Format version 4 (rpm.org, "RPM V4 Package format"): a lead of 96 bytes, the signature header,
+//! the main header, and the compressed payload. Numbers are big-endian.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-/// The lead, which says nothing that the header does not.
+/// The lead, which duplicates data of the header.
 const LEAD: usize = 96;
 const LEAD_MAGIC: &[u8] = &[0xed, 0xab, 0xee, 0xdb];
-/// What each header starts with: magic, version, four reserved bytes.
+/// Start of each header: magic, version, four reserved bytes.
 const HEADER_MAGIC: &[u8] = &[0x8e, 0xad, 0xe8, 0x01, 0, 0, 0, 0];
-/// The length of an entry of a header's index: tag, type, offset, count.
+/// Length of an index entry: tag, type, offset, count.
 const ENTRY: usize = 16;
 
 // Tags (rpmtag.h).
@@ -31,27 +30,27 @@ const DIR_NAMES: u32 = 1118;
 const INT16: u32 = 3;
 const INT32: u32 = 4;
 
-/// A package, as far as it is read.
+/// A parsed package.
 #[derive(Debug)]
 pub struct Package<'a> {
     signature: Header<'a>,
     header: Header<'a>,
-    /// The files, compressed.
+    /// Compressed payload.
     pub payload: &'a [u8],
 }
 
-/// A file that a package installs.
+/// An installed file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {
-    /// Absolute.
+    /// Absolute path.
     pub path: String,
     /// SHA-256 in hex; empty for a folder.
     pub sha256: String,
-    /// Kind and permissions, octal.
+    /// Type and permissions, octal.
     pub mode: String,
 }
 
-/// Tag, and the bytes of the values with it.
+/// Values by tag.
 #[derive(Debug)]
 struct Header<'a> {
     values: Vec<(u32, Value<'a>)>,
@@ -61,12 +60,12 @@ struct Header<'a> {
 struct Value<'a> {
     kind: u32,
     count: usize,
-    /// From where the value starts to the start of the next.
+    /// From the value's start to the start of the next.
     bytes: &'a [u8],
 }
 
 impl<'a> Package<'a> {
-    /// Reads a package; nothing where `bytes` are none.
+    /// Parses a package; `None` if `bytes` is not one.
     pub fn parse(bytes: &'a [u8]) -> Option<Self> {
         bytes.strip_prefix(LEAD_MAGIC)?;
         let (signature, length) = Header::parse(bytes.get(LEAD..)?)?;
@@ -76,7 +75,7 @@ impl<'a> Package<'a> {
         Some(Self { signature, header, payload: rest.get(length..)? })
     }
 
-    /// The files that it installs, in its order; nothing where it does not say so as version 4 does.
+    /// Installed files in package order; `None` if the file tags are not those of version 4.
     pub fn files(&self) -> Option<Vec<File>> {
         let folders = self.header.strings(DIR_NAMES)?;
         let indexes = self.header.numbers(DIR_INDEXES)?;
@@ -94,7 +93,8 @@ impl<'a> Package<'a> {
         files.collect()
     }
 
-    /// Every value that is not of a file, as the header (`signature` or `header`) and tag, and its bytes.
+    /// All values that do not belong to files: header (`signature` or `header`) with tag, and
+    /// bytes.
     pub fn values(&self) -> impl Iterator<Item = (String, &'a [u8])> {
         let named = |name: &'static str, header: &Header<'a>| {
             let values = header.values.iter();
@@ -105,7 +105,7 @@ impl<'a> Package<'a> {
 }
 
 impl<'a> Header<'a> {
-    /// The header that `bytes` start with, and its length.
+    /// Parses the header at the start of `bytes`; returns it with its length.
     fn parse(bytes: &'a [u8]) -> Option<(Self, usize)> {
         let rest = bytes.strip_prefix(HEADER_MAGIC)?;
         let (entries, rest) = (number(rest, 0)?, rest.get(8..)?);
@@ -156,16 +156,16 @@ impl<'a> Header<'a> {
     }
 }
 
-/// The number of four bytes at `at`.
+/// Reads a four-byte number at `at`.
 fn number(bytes: &[u8], at: usize) -> Option<usize> {
     let bytes = bytes.get(at..at.checked_add(4)?)?;
     usize::try_from(u32::from_be_bytes(bytes.try_into().ok()?)).ok()
 }
 
-/// Every file that the RPM package at `path` installs, with its SHA-256 in hex.
+/// All files in the RPM package at `path`, with their SHA-256 in hex.
 ///
 /// # Errors
-/// When it can't be read, or is no package.
+/// When it cannot be read, or is malformed.
 pub fn files(path: &Path) -> Result<BTreeMap<String, String>> {
     let place = || format!("cannot read the package {}", path.display());
     let bytes = std::fs::read(path).with_context(place)?;

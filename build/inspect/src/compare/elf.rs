@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Two executables, or two files with debug information.
+//! Compares ELF files: executables and debug information.
 
 use std::io::Read as _;
 
@@ -12,13 +12,13 @@ use flate2::read::ZlibDecoder;
 use super::Difference;
 use super::members::{Member, archives};
 
-/// Both are executables or hold their debug information: the section, unpacked.
+/// The differing (decompressed) section, if both are ELF files.
 pub(super) fn sections(first: &[u8], second: &[u8]) -> Option<Difference> {
     archives(members(first)?, members(second)?)
 }
 
-/// The sections of an ELF file. First those with texts, which others point into; last those that are
-/// a digest over the rest, and tell nothing.
+/// Sections of an ELF file: first string tables, which others refer to; last digests over the rest,
+/// which explain nothing.
 fn members(bytes: &[u8]) -> Option<Vec<Member>> {
     const DIGESTS: &[&str] = &[".note.gnu.build-id", ".gnu_debuglink"];
     let file = ElfBytes::<AnyEndian>::minimal_parse(bytes).ok()?;
@@ -29,7 +29,7 @@ fn members(bytes: &[u8]) -> Option<Vec<Member>> {
         let name = names.get(usize::try_from(header.sh_name).ok()?).ok()?;
         let (content, compressed) = file.section_data(&header).ok()?;
         let mut unpacked = Vec::new();
-        // The other way that there is, Zstandard (ELF gABI, "Section Compression"), nobody here uses.
+        // The other compression, Zstandard (ELF gABI, "Section Compression"), is not used here.
         match compressed.filter(|it| it.ch_type == ::elf::abi::ELFCOMPRESS_ZLIB) {
             Some(_) => drop(ZlibDecoder::new(content).read_to_end(&mut unpacked).ok()?),
             None => unpacked.extend_from_slice(content),

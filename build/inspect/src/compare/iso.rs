@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Two ISO 9660 images.
+//! Compares ISO 9660 images.
 
 use std::io::Cursor;
 
@@ -10,12 +10,12 @@ use iso9660::reader::{Entry, Kind, Volume};
 use super::Difference;
 use super::members::{Member, archives};
 
-/// Both are images: the file in them. Where all files are alike, what differs is where they lie or what
-/// the image says of itself, and the offset tells.
+/// The differing file, if both are images. If all files are equal, placement or metadata differs,
+/// and the caller reports the offset.
 pub(super) fn image(first: &[u8], second: &[u8]) -> Option<Difference> {
     let (mut one, mut other) = (open(first)?, open(second)?);
     let (a, b) = (one.walk().ok()?, other.walk().ok()?);
-    // One file at a time: an image is large.
+    // One file at a time, since images are large.
     archives(
         a.into_iter().map(|(path, entry)| member(&mut one, path, &entry)),
         b.into_iter().map(|(path, entry)| member(&mut other, path, &entry)),
@@ -26,7 +26,7 @@ fn open(bytes: &[u8]) -> Option<Volume<Cursor<&[u8]>>> {
     Volume::open(Cursor::new(bytes)).ok()
 }
 
-/// A file that can't be read counts as empty: then the images are told apart by their bytes.
+/// A file that cannot be read counts as empty: then the images are compared by bytes.
 fn member(volume: &mut Volume<Cursor<&[u8]>>, path: String, entry: &Entry) -> Member {
     let posix = |field: fn(&iso9660::reader::Posix) -> String| {
         entry.posix.as_ref().map(field).unwrap_or_default()

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Two JSON documents.
+//! Compares JSON documents.
 
 use super::{Difference, What};
 
-/// How many characters of a value are shown.
+/// Maximum length of a shown value in characters.
 const VALUE: usize = 80;
 
-/// Both are JSON documents of different content: the first value that differs, by its JSON pointer.
+/// The first differing value by JSON pointer, if both are JSON documents.
 pub(super) fn document(first: &[u8], second: &[u8]) -> Option<Difference> {
     use serde_json::Value;
 
@@ -38,6 +38,6 @@ pub(super) fn document(first: &[u8], second: &[u8]) -> Option<Difference> {
 
     let parse = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).ok();
     let (first, second) = (parse(first)?, parse(second)?);
-    // A text of one number is no document.
+    // A plain number is not treated as a document.
     (first.is_object() || first.is_array()).then(|| search(&first, &second, "")).flatten()
 }

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Files in files: what archives are held against each other by, and the plainer ones.
+//! Compares archives by members: shared code, tar, ar and cpio.
 
 use std::io::Read as _;
 
 use super::{Difference, What, bytes};
 use crate::ar as ops_ar;
 
-/// Both are tar archives.
+/// The difference, if both are tar archives.
 pub(super) fn tar(first: &[u8], second: &[u8]) -> Option<Difference> {
     archives(of_tar(first)?, of_tar(second)?)
 }
 
-/// Both are `ar` archives, as Debian packages are.
+/// The difference, if both are `ar` archives, such as Debian packages.
 pub(super) fn ar(first: &[u8], second: &[u8]) -> Option<Difference> {
     let read = |bytes| -> Option<Vec<Member>> {
         let members = ops_ar::members(bytes)?.into_iter();
@@ -27,8 +27,8 @@ pub(super) fn ar(first: &[u8], second: &[u8]) -> Option<Difference> {
     archives(read(first)?, read(second)?)
 }
 
-/// The first difference of two lists of members; none where they are alike, and only what lies between
-/// them differs.
+/// The first difference of two lists of members; `None` if all members are equal and only padding
+/// differs.
 pub(super) fn archives(
     first: impl IntoIterator<Item = Member>,
     second: impl IntoIterator<Item = Member>,
@@ -37,7 +37,7 @@ pub(super) fn archives(
     loop {
         let (a, b) = (first.next(), second.next());
         let (Some(one), Some(other)) = (&a, &b) else {
-            // Members alike to the end: what differs is padding.
+            // All members are equal: padding differs.
             (a.is_some() || b.is_some()).then_some(())?;
             return Some(other_members(a, b));
         };
@@ -63,17 +63,17 @@ fn other_members(first: Option<Member>, second: Option<Member>) -> Difference {
     Difference { place: Vec::new(), what }
 }
 
-/// A file in another.
+/// A member of an archive.
 pub(super) struct Member {
-    /// Its path or name there.
+    /// Path or name.
     pub(super) path: String,
-    /// What its header says, by field.
+    /// Header fields.
     pub(super) fields: Vec<(&'static str, String)>,
-    /// Its bytes.
+    /// Content.
     pub(super) content: Vec<u8>,
 }
 
-/// The members of a tar archive; nothing where it is none.
+/// The members of a tar archive; `None` if it is not one.
 fn of_tar(bytes: &[u8]) -> Option<Vec<Member>> {
     // POSIX ustar: `magic` in the header of the first member.
     if bytes.get(257..262)? != b"ustar" {
@@ -103,13 +103,14 @@ fn of_tar(bytes: &[u8]) -> Option<Vec<Member>> {
     Some(members)
 }
 
-/// Both are cpio archives, as the payload of an RPM package is.
+/// The difference, if both are cpio archives, such as an RPM payload.
 pub(super) fn cpio(first: &[u8], second: &[u8]) -> Option<Difference> {
     archives(of_cpio(first)?, of_cpio(second)?)
 }
 
-/// The members of a cpio archive of the form `newc` (Linux, "initramfs buffer format"): a header of 13
-/// numbers in 8 hex digits each, the name, the content, each filled up to a multiple of four bytes.
+/// The members of a cpio archive in `newc` format (Linux, "initramfs buffer format"): a header of
+/// 13 numbers in 8 hex digits each, the name and the content, each padded to a multiple of four
+/// bytes.
 fn of_cpio(mut bytes: &[u8]) -> Option<Vec<Member>> {
     const HEADER: usize = 110;
     let mut members = Vec::new();

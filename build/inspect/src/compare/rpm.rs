@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Two RPM packages.
+//! Compares RPM packages.
 
 use super::members::{Member, archives};
 use super::{Difference, bytes};
 use crate::rpm::Package;
 
-/// What the compressed files of a package are called.
+/// Location name of the payload.
 const PAYLOAD: &str = "payload";
 
-/// Both are RPM packages: their files first, since the rest follows from those.
+/// The difference, if both are RPM packages: files first, since other fields depend on them.
 pub(super) fn package(first: &[u8], second: &[u8]) -> Option<Difference> {
     let (one, other) = (Package::parse(first)?, Package::parse(second)?);
-    // Where the payload can be unpacked, it tells more of a file than the header's digest of it.
+    // The unpacked payload is more specific than the file digests in the header.
     let inside = bytes(one.payload, other.payload).filter(|found| !found.place.is_empty());
     inside.map(|found| found.within(PAYLOAD)).or_else(|| archives(members(&one)?, members(&other)?))
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Two squashfs file systems, such as the root of the live ISO, as `unsquashfs` reads them: it comes
-//! with the program that makes them.
+//! Compares squashfs file systems, such as the root of the live ISO, with `unsquashfs`, which is
+//! installed together with `mksquashfs`.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -13,12 +13,12 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use super::Difference;
 use super::members::{Member, archives};
 
-/// What one starts with (Linux, `SQUASHFS_MAGIC` of `fs/squashfs/squashfs_fs.h`).
+/// Magic (Linux, `SQUASHFS_MAGIC` of `fs/squashfs/squashfs_fs.h`).
 const MAGIC: &[u8] = b"hsqs";
-/// What stands between the lines and the contents of a pseudo file.
+/// Separator between the lines and the data of a pseudo file.
 const DATA: &[u8] = b"#\n# START OF DATA - DO NOT MODIFY\n#\n";
 
-/// Both are squashfs file systems: the file in them. Nothing where there is no `unsquashfs`.
+/// The differing file, if both are squashfs file systems; `None` without `unsquashfs`.
 pub(super) fn file_system(first: &[u8], second: &[u8]) -> Option<Difference> {
     archives(members(first)?, members(second)?)
 }
@@ -30,8 +30,8 @@ fn members(image: &[u8]) -> Option<Vec<Member>> {
     of_pseudo_file(&pseudo_file(image)?)
 }
 
-/// The file system as squashfs-tools write it for people and `mksquashfs -pf`: a line for each file, then
-/// what is in them.
+/// The file system as a pseudo file (the format of `mksquashfs -pf`): one line per file, then the
+/// data.
 fn pseudo_file(image: &[u8]) -> Option<Vec<u8>> {
     let mut file = File::from(memfd_create("squashfs", MemfdFlags::CLOEXEC).ok()?);
     file.write_all(image).ok()?;
@@ -44,8 +44,8 @@ fn pseudo_file(image: &[u8]) -> Option<Vec<u8>> {
     output.status.success().then_some(output.stdout)
 }
 
-/// Lines are `PATH TYPE MTIME MODE UID GID REST`, with a backslash before what would end the path; the
-/// rest is where a link leads, the numbers of a device, or length and offset of a file's content.
+/// Parses lines `PATH TYPE MTIME MODE UID GID REST`, with backslash escapes in the path; the rest
+/// is a link target, device numbers, or length and offset of the content.
 fn of_pseudo_file(text: &[u8]) -> Option<Vec<Member>> {
     let end = text.windows(DATA.len()).position(|it| it == DATA)?;
     let data = text.get(end + DATA.len()..)?;
@@ -64,7 +64,7 @@ fn member(line: &str, data: &[u8]) -> Option<Member> {
         }
     }
     let (kind, values) = left.as_str().split_once(' ')?;
-    // Another name of a file has nothing of its own.
+    // A hard link has no fields of its own.
     if kind == "L" {
         let fields = vec![("type", kind.to_owned()), ("link", values.to_owned())];
         return Some(Member { path, fields, content: Vec::new() });

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Made-up files of each kind, with one difference.
+//! Generated files of each format with one difference.
 
 use ::elf::ElfBytes;
 use ::elf::endian::AnyEndian;
@@ -125,7 +125,7 @@ fn an_executables_section_is_named() {
     let mut other = own.clone();
     other[usize::try_from(header.sh_offset).unwrap() + 3] ^= 1;
     assert!(told(&own, &other).starts_with("in .rodata: at offset 0x3: "));
-    // The digest over it differs too, and tells nothing.
+    // The digest over the section differs too, which explains nothing.
     let header = file.section_header_by_name(".note.gnu.build-id").unwrap().unwrap();
     other[usize::try_from(header.sh_offset).unwrap() + 16] ^= 1;
     assert!(told(&own, &other).starts_with("in .rodata: at offset 0x3: "));
@@ -137,7 +137,7 @@ fn an_executables_section_is_named() {
 #[test]
 fn a_shorter_file_ends() {
     assert_eq!(told(b"ab", b"a"), "at offset 0x1: 62, and the end");
-    // What an archive step writes is read here as well.
+    // Archives of the build are read too.
     assert!(archive::write(Vec::new(), Vec::new(), 0).is_ok());
 }
 
@@ -211,12 +211,12 @@ fn a_file_of_an_iso_is_named() {
     assert_eq!(told(&one, &later), "in a: mtime is 1, and 2");
     let without = iso(&[("a", 1, "first")], "X");
     assert_eq!(told(&one, &without), "the next member is folder, and the end");
-    // The label is of no file.
+    // The label belongs to no file.
     let named = iso(&[("a", 1, "first"), ("folder/b", 1, "hello")], "Y");
     assert!(told(&one, &named).starts_with("at offset 0x8028: 58"), "{}", told(&one, &named));
 }
 
-/// A squashfs file system of this folder, its files of this time.
+/// A squashfs file system of this folder with this mtime.
 fn squashfs(folder: &std::path::Path, mtime: &str) -> Vec<u8> {
     let image = tempfile::NamedTempFile::new().unwrap();
     let (from, to) = (folder.to_str().unwrap(), image.path().to_str().unwrap());
@@ -246,6 +246,6 @@ fn a_file_in_the_root_of_an_iso_is_named() {
     assert_eq!(told(&one, &other), "in etc/a name: at offset 0x3: 6c 6f, and 70 21");
     assert!(told(&one, &later).ends_with("mtime is 1, and 2"), "{}", told(&one, &later));
     assert_eq!(told(&other, &longer), "the next member is link, and etc/c");
-    // A file system that is no good is compared by its bytes.
+    // A truncated file system is compared by bytes.
     assert!(told(&one[..200], &other).starts_with("at offset 0x"));
 }
