@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A base image: one layer with a root file system.
+//! Writes a base image: one layer with a root file system.
 
 use std::path::Path;
 
@@ -15,10 +15,10 @@ use release::Architecture;
 
 use super::layer;
 
-/// Where programs lie in Debian's root file systems.
+/// `PATH` of Debian.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Makes a layout in the new folder `folder`, with one image: the root file system in the tar file
+/// Creates a layout in the new folder `folder` with one image: the root file system in the tar file
 /// `root`. `created` is an RFC 3339 time.
 pub fn write(
     folder: &Path,
@@ -34,7 +34,7 @@ pub fn write(
         .os(Os::Linux)
         .config(ConfigBuilder::default().env(vec![PATH.to_owned()]).build()?)
         .rootfs(RootFsBuilder::default().diff_ids(vec![diff_id.to_string()]).build()?)
-        // One entry for each layer, or buildah refuses an image that is built on one built on this.
+        // One entry per layer is required: buildah rejects images that are built on top otherwise.
         .history(vec![HistoryBuilder::default().created(created).created_by("mmdebstrap").build()?])
         .build()?;
     let config = layout.write_json(media_type::IMAGE_CONFIG, &config)?;
@@ -51,7 +51,7 @@ pub fn write(
     Ok(manifest)
 }
 
-/// The architecture by the name that OCI has for it.
+/// OCI architecture.
 pub fn arch(architecture: Architecture) -> Arch {
     match architecture {
         Architecture::Amd64 => Arch::Amd64,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Programs of an image, run in the ways that a machine may allow.
+//! Runs programs of an image with the means that a host provides.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -17,51 +17,51 @@ use rustix::mount::{UnmountFlags, unmount};
 pub enum Runner {
     /// `podman run`.
     Podman,
-    /// `podman run` with a hierarchy of control groups of its own, where that of the machine is of a
-    /// kind that podman has no use for.
+    /// `podman run` in its own cgroup hierarchy, where the host's is of a kind that podman does not
+    /// support.
     PodmanOwnCgroups,
-    /// The layers unpacked into a folder, and `chroot`, where no container can be started.
+    /// `chroot` into the unpacked layers, where no container can be started.
     Chroot,
 }
 
-/// What is run in an image.
+/// A command to run in an image.
 #[derive(Debug, Default, Clone)]
 pub struct Call<'a> {
-    /// The program; without one, the image's entry point.
+    /// Program; `None`: the image's entry point.
     pub program: Option<&'a str>,
-    /// Its arguments, or those added to the entry point's.
+    /// Arguments; for the entry point, additional ones.
     pub arguments: Vec<&'a str>,
-    /// Folders of this machine and where the program sees them.
+    /// Mounted host folders, and their mount points.
     pub folders: Vec<(&'a Path, &'a str)>,
-    /// Run as nobody, not as the image's user.
+    /// Run as `nobody` instead of the image's user.
     pub nobody: bool,
-    /// With the machine's devices and every right, as a step needs it that writes to a disk.
+    /// Run with the host's devices and all privileges, for steps that write to disks.
     pub privileged: bool,
 }
 
-/// An image that is ready to be run.
+/// A loaded image.
 #[derive(Debug)]
 pub struct Container {
-    /// How it is run.
+    /// Runner.
     pub runner: Runner,
-    /// Where all of it lies, absolute.
+    /// Absolute folder of its files.
     pub folder: PathBuf,
-    /// Its id in podman's store.
+    /// Id in podman's store.
     pub id: String,
-    /// Its entry point, for `chroot`.
+    /// Entry point, for `chroot`.
     pub entry_point: Vec<String>,
 }
 
 /// User and group of `nobody` in Debian.
 const NOBODY: &str = "65534:65534";
 
-/// Run with a mount namespace of its own.
+/// Script for a separate mount namespace.
 const OWN_CGROUPS: &str =
     r#"umount -R /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup && exec "$@""#;
 
-/// Run with a mount namespace of its own: root folder, user, `FROM:TO` for each folder, `--`, program.
-/// 125 is what podman ends with when it is its own fault.
-/// The root is a mount of its own, or podman inside could not unpack a layer.
+/// Script for a separate mount namespace: root folder, user, `FROM:TO` for each folder, `--`,
+/// program. Exits with 125 on its own failures, like podman. The root is a mount point, or podman
+/// inside could not unpack layers.
 const CHROOT: &str = r#"root=$1 user=$2; shift 2
 mount --bind "$root" "$root" && mount --rbind /dev "$root/dev" && mount --rbind /sys "$root/sys" &&
     mount -t proc proc "$root/proc" || exit 125
@@ -73,10 +73,10 @@ shift
 exec chroot --userspec="$user" "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@""#;
 
 impl Runner {
-    /// Those that are tried, the best first.
+    /// All runners, in order of preference.
     pub const ALL: [Self; 3] = [Self::Podman, Self::PodmanOwnCgroups, Self::Chroot];
 
-    /// As people are told.
+    /// Name for output.
     pub fn name(self) -> &'static str {
         match self {
             Self::Podman => "podman",
@@ -85,9 +85,9 @@ impl Runner {
         }
     }
 
-    /// Brings the image for `architecture` of the layout `layout`, whose layers (tar, compressed by
-    /// gzip) lie in the files `layers`, into `folder`. The last line that the last command prints is
-    /// the image's id, if it has one.
+    /// Loads the image for `architecture` of the layout `layout`, with its layers (tar.gz) in the
+    /// files `layers`, into `folder`. The last output line of the last command is the image id, if
+    /// it has one.
     pub fn load(
         self,
         folder: &Path,
@@ -143,8 +143,8 @@ impl Container {
     }
 
     fn run(&self, podman: Command, call: &Call<'_>) -> Command {
-        // Neither networks nor limits of containers can be set up everywhere, and no image here
-        // depends on them.
+        // Container networks and limits cannot be set up everywhere, and our images do not need
+        // them.
         let mut command = podman
             .args(["run", "--rm", "--cgroups=disabled", "--network", "host"])
             .args(["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=4096:4096"]);
@@ -185,7 +185,7 @@ fn podman(folder: &Path) -> Command {
     store(Command::new("podman", folder))
 }
 
-/// The second path is relative, because podman takes no more than 50 characters of it.
+/// Relative, because podman limits the second path to 50 characters.
 fn store(command: Command) -> Command {
     command.args(["--root", "store/root", "--runroot", "store/run"])
 }
@@ -197,11 +197,11 @@ fn pair(from: &Path, to: &str) -> OsString {
     pair
 }
 
-/// Removes a store of podman or buildah, if it is there. One that failed leaves a folder of its store
-/// mounted over itself, so that it could not be removed.
+/// Removes a store of podman or buildah, if it exists. A failed run may leave a bind mount in it
+/// that prevents removal.
 ///
 /// # Errors
-/// When something in it can't be removed.
+/// When a file cannot be removed.
 pub fn remove_store(folder: &Path) -> Result<()> {
     let _nothing_mounted = unmount(folder.join("root/overlay"), UnmountFlags::DETACH);
     remove(folder)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The root file system of an image as one tar stream: every layer over those below it, as a
-//! container sees it (OCI image specification, layer.md, "Changesets" and "Whiteouts").
+//! Flattens an image's layers to one tar stream of the root file system as a container sees it (OCI
+//! image specification, layer.md, "Changesets" and "Whiteouts").
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
@@ -14,14 +14,14 @@ use tar::EntryType;
 
 use super::layer;
 
-/// What a layer hides of those below it.
+/// Paths that a layer hides in lower layers.
 #[derive(Debug, Default)]
 struct Hidden {
-    /// Paths that it has itself or takes away, the latter with all below them.
+    /// Its own paths, and whiteouts, which hide everything below them.
     paths: BTreeSet<String>,
-    /// Folders of which nothing from below is left.
+    /// Opaque folders: nothing of lower layers remains in them.
     opaque: BTreeSet<String>,
-    /// Paths that are taken away, or that are no folder in this layer.
+    /// Whiteouts, and paths that are not folders in this layer.
     whole: BTreeSet<String>,
 }
 
@@ -32,10 +32,10 @@ impl Hidden {
     }
 }
 
-/// Writes the root file system of the image `manifest` in `layout` to `out` as a tar stream, and gives the
-/// content of the regular files that `wanted` picks by their path (without a slash at its start).
+/// Writes the root file system of the image `manifest` in `layout` to `out` as a tar stream.
+/// Returns the content of regular files whose path (without leading slash) `wanted` selects.
 ///
-/// Owners, modes, times, links and extended attributes stay as the layers have them.
+/// Owners, modes, times, links and extended attributes are kept.
 pub fn flatten(
     layout: &Layout,
     manifest: &ImageManifest,
@@ -43,7 +43,7 @@ pub fn flatten(
     wanted: impl Fn(&str) -> bool,
 ) -> Result<BTreeMap<String, Vec<u8>>> {
     let layers = manifest.layers();
-    // The lowest layer hides nothing, so that the largest one is read once.
+    // The lowest layer hides nothing, so the largest layer is read only once.
     let hidden: Vec<Hidden> =
         layers.iter().skip(1).map(|layer| hidden(layout, layer)).collect::<Result<_>>()?;
     let mut archive = tar::Builder::new(out);
@@ -67,7 +67,7 @@ pub fn flatten(
     Ok(found)
 }
 
-/// Copies one entry. A wanted one is kept in memory too.
+/// Copies one entry, and keeps a wanted one in memory.
 fn append<W: Write, R: Read>(
     archive: &mut tar::Builder<W>,
     entry: &mut tar::Entry<'_, R>,
@@ -95,8 +95,8 @@ fn append<W: Write, R: Read>(
     Ok(())
 }
 
-/// The extended header of an entry, without the names and sizes that its copy gets anew (POSIX
-/// pax, "pax Extended Header").
+/// The entry's pax extended header without paths and sizes, which the copy sets itself (POSIX pax,
+/// "pax Extended Header").
 fn extensions<R: Read>(entry: &mut tar::Entry<'_, R>) -> Result<Vec<(String, Vec<u8>)>> {
     let mut kept = Vec::new();
     for extension in entry.pax_extensions()?.into_iter().flatten() {
@@ -139,7 +139,7 @@ fn hidden(layout: &Layout, descriptor: &Descriptor) -> Result<Hidden> {
     Ok(hidden)
 }
 
-/// The path of an entry without `./` before and `/` after it.
+/// The path of an entry without leading `./` and trailing `/`.
 fn plain<R: Read>(entry: &tar::Entry<'_, R>) -> Result<String> {
     let path = entry.path_bytes();
     let path = std::str::from_utf8(&path).context("a layer has a path that is no UTF-8")?;
@@ -150,7 +150,7 @@ fn is_whiteout(path: &str) -> bool {
     path.rsplit('/').next().is_some_and(|name| Whiteout::of(name.as_bytes()).is_some())
 }
 
-/// The folders that `path` lies in, the nearest first.
+/// The ancestor folders of `path`, nearest first.
 fn ancestors(path: &str) -> impl Iterator<Item = &str> {
     let mut rest = path;
     std::iter::from_fn(move || {
@@ -167,7 +167,7 @@ mod tests {
 
     use super::*;
 
-    /// A layer of `(path, content)`; a path that ends in `/` is a folder.
+    /// A layer of `(path, content)`; a path with a trailing `/` is a folder.
     fn stored(layout: &Layout, entries: &[(&str, &str)]) -> Descriptor {
         let mut archive = tar::Builder::new(Vec::new());
         for (path, content) in entries {

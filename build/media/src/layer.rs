@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Layers: compressed in one way, whatever program made them.
+//! Image layers, compressed uniformly regardless of the program that built them.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -14,8 +14,8 @@ use oci::digest::{Algorithm, Hasher};
 use oci::spec::Descriptor;
 use oci::{Digest, Layout, media_type};
 
-/// Stores the tar stream `tar` in `layout`, compressed, and gives its descriptor and the digest of
-/// the uncompressed stream (`diff_id`; OCI image specification, "Image JSON Terminology").
+/// Stores the tar stream `tar` compressed in `layout`; returns its descriptor and the digest of the
+/// uncompressed stream (`diff_id`; OCI image specification, "Image JSON Terminology").
 pub fn store(layout: &Layout, tar: impl Read) -> Result<(Descriptor, Digest)> {
     let mut hashing = Hashing { inner: tar, hasher: Hasher::new(Algorithm::Sha256) };
     let compressed: GzEncoder<_> =
@@ -32,7 +32,7 @@ pub fn store_file(layout: &Layout, path: &Path) -> Result<(Descriptor, Digest)> 
     store(layout, file)
 }
 
-/// The uncompressed stream of the layer `descriptor`; its end is reached only if the digest is right.
+/// Opens the uncompressed stream of the layer `descriptor`; reading to the end verifies the digest.
 pub fn open(layout: &Layout, descriptor: &Descriptor) -> Result<Box<dyn Read>> {
     let blob = BufReader::new(layout.open_blob(descriptor)?);
     match descriptor.media_type().as_ref() {

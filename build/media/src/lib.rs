@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Images and ISOs as files: OCI layouts and their layers, containers that run them, the live ISO.
+//! Images and ISOs as files: OCI layouts and layers, running images, the live ISO.
 #![forbid(unsafe_code)]
 
 pub mod base;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The live ISO: the commands that make its parts, what the parts say of each other, and the tree
-//! of files that it is made of; and what another builder of such ISOs expects, and what none may have.
+//! The live ISO: commands for its parts, the chain of digests between them, and its file tree;
+//! requirements of image-builder, and detection of installers.
 
 pub mod contract;
 pub mod installer;

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Brings an image into one form, so that its digest depends on what is in it and not on the program
-//! that built it.
+//! Normalises an image, so that its digest depends on its content and not on the builder.
 //!
-//! Layers are compressed by one compressor, JSON is canonical, times are the epoch, and labels and
-//! comments in which a build program names itself or its storage are gone. What a container sees is
-//! not touched.
+//! Uniform layer compression, canonical JSON, epoch as timestamp, and no labels or comments about
+//! the builder or its storage. What a container sees is unchanged.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -17,16 +15,17 @@ use oci::{Layout, media_type};
 
 use super::layer;
 
-/// The label in which buildah, and podman with it, leaves its version.
+/// Label with buildah's version, set by buildah and podman.
 const BUILDER_LABEL: &str = "io.buildah.version";
-/// Labels with this prefix are annotations of the manifest too (OCI image specification, "Annotations").
+/// Labels with this prefix are also annotations of the manifest (OCI image specification,
+/// "Annotations").
 const ANNOTATIONS: &str = "org.opencontainers.image.";
 
-/// Writes the one image of the layout `from` to a layout in the new folder `to`, and gives its
-/// manifest's descriptor. Layers that `base` has already are taken from there as they are.
+/// Writes the only image of the layout `from` to a layout in the new folder `to` and returns its
+/// manifest's descriptor. Layers of `base` are copied unchanged.
 ///
 /// # Errors
-/// When a layout is malformed, or `from` holds another number of images than one.
+/// When a layout is malformed, or `from` does not contain exactly one image.
 pub fn image(from: &Layout, base: &Layout, to: &Path, created: &str) -> Result<Descriptor> {
     let manifest = manifest(from)?;
     let mut config = config(from)?;
@@ -66,7 +65,7 @@ pub fn image(from: &Layout, base: &Layout, to: &Path, created: &str) -> Result<D
     Ok(manifest)
 }
 
-/// The manifest of the one image in `layout`.
+/// The manifest of the only image in `layout`.
 pub fn manifest(layout: &Layout) -> Result<ImageManifest> {
     let index = layout.index()?;
     let [descriptor] = index.manifests().as_slice() else {
@@ -76,7 +75,7 @@ pub fn manifest(layout: &Layout) -> Result<ImageManifest> {
     serde_json::from_slice(&bytes).context("the image's manifest is malformed")
 }
 
-/// The configuration of the one image in `layout`.
+/// The configuration of the only image in `layout`.
 pub fn config(layout: &Layout) -> Result<ImageConfiguration> {
     let config = layout.read_document(manifest(layout)?.config())?;
     serde_json::from_slice(&config).with_context(|| {
@@ -84,7 +83,7 @@ pub fn config(layout: &Layout) -> Result<ImageConfiguration> {
     })
 }
 
-/// The layers of the one image in `layout`, by the digests of their uncompressed streams.
+/// The layers of the only image in `layout`, by `diff_id`.
 fn layers(layout: &Layout) -> Result<BTreeMap<String, Descriptor>> {
     let (manifest, config) = (manifest(layout)?, config(layout)?);
     Ok(config.rootfs().diff_ids().iter().cloned().zip(manifest.layers().iter().cloned()).collect())

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Images for several architectures: one layout for each becomes one layout with an index, and such
-//! a layout is taken apart again.
+//! Multi-arch images: combines single-architecture layouts to a layout with an index, and splits
+//! it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::os::unix::fs::symlink;
@@ -17,22 +17,22 @@ use oci::spec::{
 use oci::{Layout, media_type};
 use release::Architecture;
 
-/// What an image has for one architecture.
+/// An image's platform.
 pub struct Platform {
-    /// The architecture that its configuration names.
+    /// Architecture in its configuration.
     pub architecture: Architecture,
-    /// The descriptor of its manifest.
+    /// Descriptor of its manifest.
     pub descriptor: Descriptor,
-    /// Its manifest.
+    /// Manifest.
     pub manifest: ImageManifest,
 }
 
-/// The parts of the one image in `layout`, sorted by architecture: of an index, each of its
-/// manifests; of a single image, that one.
+/// Platforms of the only image in `layout`, sorted by architecture: the manifests of an index, or
+/// the single manifest.
 ///
 /// # Errors
-/// When the layout is malformed, holds another number of images than one, or an architecture that
-/// the product is not built for.
+/// When the layout is malformed, does not contain exactly one image, or has an unsupported
+/// architecture.
 pub fn of(layout: &Layout) -> Result<Vec<Platform>> {
     let root = root(layout)?;
     let descriptors = if media_type::is_index(root.media_type().as_ref()) {
@@ -48,10 +48,10 @@ pub fn of(layout: &Layout) -> Result<Vec<Platform>> {
     Ok(platforms)
 }
 
-/// The descriptor of the one image in `layout`, be it an index or a manifest.
+/// Descriptor of the only image in `layout`, an index or a manifest.
 ///
 /// # Errors
-/// When the layout is malformed or holds another number of images.
+/// When the layout is malformed or does not contain exactly one image.
 pub fn root(layout: &Layout) -> Result<Descriptor> {
     let index = layout.index()?;
     let [descriptor] = index.manifests().as_slice() else {
@@ -60,11 +60,11 @@ pub fn root(layout: &Layout) -> Result<Descriptor> {
     Ok(descriptor.clone())
 }
 
-/// Lays out `platform` of the image in `whole` as an image of its own in `to`, in place of what is there, with
-/// the blobs of the whole: for programs that read a layout with one image for one processor.
+/// Writes `platform` of the image in `whole` as a single image to `to`, replacing it and sharing
+/// blobs: for programs that require a layout with one image for one architecture.
 ///
 /// # Errors
-/// When it can't be written.
+/// When it cannot be written.
 pub fn take_out(whole: &Layout, platform: &Platform, to: &Path) -> Result<()> {
     remove(to)?;
     Layout::create(to)?.write_index(vec![platform.descriptor.clone()])?;
@@ -87,9 +87,9 @@ fn platform(layout: &Layout, descriptor: Descriptor) -> Result<Platform> {
     Ok(Platform { architecture, descriptor, manifest })
 }
 
-/// Writes the images of `parts`, one for each architecture, to a layout in the new folder `to`,
-/// checked on the way: an index (OCI image specification, "Image Index") where there are several.
-/// It carries the annotations that all of them have.
+/// Writes the images of `parts`, one per architecture, to a layout in the new folder `to`,
+/// verifying digests: as an index (OCI image specification, "Image Index") if there are several.
+/// The index carries the annotations that they have in common.
 ///
 /// # Errors
 /// When a part is malformed, or there is none.
@@ -177,7 +177,7 @@ mod tests {
         assert_eq!(named, [Architecture::Amd64, Architecture::Arm64]);
         let told = platforms[1].descriptor.platform().as_ref().unwrap();
         assert_eq!((told.architecture(), told.variant().as_deref()), (&Arch::ARM64, None));
-        // The index leads to both, and the bytes do not depend on the order.
+        // The index refers to both, and its bytes do not depend on the order.
         assert_eq!(both.walk().unwrap().manifests.len(), 3);
         let parts = ["amd64", "arm64"].map(|it| Layout::open(folder.path().join(it)).unwrap());
         let again = combine(&parts, &folder.path().join("again")).unwrap();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Looks into an image's root file system without unpacking it.
+//! Reads files of an image's root file system without unpacking it.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -13,10 +13,10 @@ use oci::{Layout, Whiteout};
 
 use super::layer;
 
-/// Larger files are not what we look for: the package database of a full desktop has 10 MB.
+/// Size limit of a file: the package database of a full desktop has 10 MB.
 const LIMIT: u64 = 64 << 20;
 
-/// What the root file system of the image `manifest` in `layout` tells of itself.
+/// Package data of the root file system of the image `manifest` in `layout`.
 pub fn facts(layout: &Layout, manifest: &ImageManifest) -> Result<RootFacts> {
     let mut files = files(layout, manifest, |path| {
         path == "var/lib/dpkg/status"
@@ -33,14 +33,14 @@ pub fn facts(layout: &Layout, manifest: &ImageManifest) -> Result<RootFacts> {
     Ok(RootFacts { status, os_release, copyrights })
 }
 
-/// The package whose copyright file `path` is.
+/// The package of a copyright file's path.
 fn copyright_of(path: &str) -> Option<&str> {
     let package = path.strip_prefix("usr/share/doc/")?.strip_suffix("/copyright")?;
     (!package.contains('/')).then_some(package)
 }
 
-/// The text of every regular file that `wanted` accepts, as the topmost layer has it. Bytes that are
-/// no UTF-8 are replaced.
+/// Text of every regular file that `wanted` selects, as in the topmost layer. Invalid UTF-8 is
+/// replaced.
 fn files(
     layout: &Layout,
     manifest: &ImageManifest,

@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What image-builder expects of an image that it is to make a live ISO of (osbuild's documentation,
-//! "Image Builder", "Bootc", "ISOs"). It looks late and says little, so we look first.
+//! image-builder's requirements on an image for a live ISO (osbuild's documentation, "Image
+//! Builder", "Bootc", "ISOs"). Checked in advance, because image-builder fails late and with little
+//! detail.
 
 use std::collections::BTreeSet;
 
 use release::Architecture;
 
-/// Where an image says what its ISO is called and what its boot menu has; the second is the name of old.
+/// The image's ISO configuration (label, boot menu): current and previous path.
 const DESCRIPTIONS: [&str; 2] =
     ["usr/lib/image-builder/bootc/iso.yaml", "usr/lib/bootc-image-builder/iso.yaml"];
 
-/// What the image with the regular files `files` (paths without a slash at their start) lacks, each as people
-/// are told.
+/// Unmet requirements of an image with the regular files `files` (paths without leading slash), as
+/// messages.
 pub fn lacks(files: &BTreeSet<String>, architecture: Architecture) -> Vec<String> {
     let mut lacks = Vec::new();
     for name in ["vmlinuz", "initramfs.img"] {
@@ -48,7 +49,7 @@ pub fn lacks(files: &BTreeSet<String>, architecture: Architecture) -> Vec<String
     lacks
 }
 
-/// The vendor of the file at `path`, if it is one of a shim; `BOOT` is none.
+/// The vendor in the path of a shim; `None` for other files and for `BOOT`.
 fn vendor(path: &str) -> Option<&str> {
     let (_version, rest) = path.strip_prefix("usr/lib/efi/shim/")?.split_once('/')?;
     let (vendor, _file) = rest.strip_prefix("EFI/")?.split_once('/')?;

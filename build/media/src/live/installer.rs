@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Traces of an installer on an ISO: what would write to a disk without being asked.
+//! Detects installers on an ISO, which would write to a disk without confirmation.
 
 use std::io::{Read, Seek};
 
 use anyhow::Result;
 use iso9660::reader::Volume;
 
-/// A boot menu is no larger, in bytes.
+/// Size limit of a boot menu, in bytes.
 const MENU_LIMIT: u64 = 1 << 20;
 
-/// What `iso` has of an installer: kickstart files, and boot menus that start Anaconda or hand a script
-/// to an installer (options of Anaconda: `inst.*`, and `ks=` of old; of Debian's installer: `preseed/*`,
-/// `auto=true`; of Ubuntu's: `autoinstall`).
+/// Signs of an installer on `iso`: kickstart files, and boot menus that start Anaconda or pass a
+/// script to an installer (options of Anaconda: `inst.*`, and the older `ks=`; of Debian's
+/// installer: `preseed/*`, `auto=true`; of Ubuntu's: `autoinstall`).
 pub fn traces<R: Read + Seek>(iso: R) -> Result<Vec<String>> {
     let mut volume = Volume::open(iso)?;
     let mut found = Vec::new();

@@ -1,37 +1,37 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What the parts of a live ISO say of each other.
+//! Chain of digests between the parts of a live ISO.
 //!
-//! The kernel's command line names the volume label and the SHA-256 of `/live/medium`; that file
-//! names the digests of what the initial RAM disk and the root are. So a kernel takes the medium that
-//! it came from and no other, and nothing on it can differ without being found out.
+//! The kernel's command line contains the volume label and the SHA-256 of `/live/medium`; that file
+//! contains the digests of initial RAM disk and root. So a kernel only accepts its own medium, and
+//! any modification is detected.
 
 use release::Architecture;
 
-/// Where dm-verity cuts: blocks of this many bytes, each of sectors of 512.
+/// Block size of dm-verity in bytes, and in sectors of 512 bytes.
 const BLOCK: u64 = 4096;
 const SECTORS: u64 = BLOCK / 512;
 
-/// The facts of `/live/medium`.
+/// Content of `/live/medium`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Medium {
-    /// SHA-256 of the kernel, lower-case hex, as all the others.
+    /// SHA-256 of the kernel, in lower-case hex like all others.
     pub kernel: String,
     /// SHA-256 of the initial RAM disk.
     pub initramfs: String,
     /// Its length in bytes.
     pub initramfs_length: u64,
-    /// SHA-256 of the compressed root.
+    /// SHA-256 of the squashfs root.
     pub root: String,
-    /// The hash at the top of its tree of hashes.
+    /// Root hash of its dm-verity tree.
     pub verity: String,
-    /// The length of the compressed root in bytes: a multiple of 4096.
+    /// Length of the squashfs root in bytes: a multiple of 4096.
     pub length: u64,
 }
 
 impl Medium {
-    /// The text of the file.
+    /// Text of the file.
     pub fn to_text(&self) -> String {
         let Self { kernel, initramfs, initramfs_length, root, verity, length } = self;
         let blocks = length / BLOCK;
@@ -43,15 +43,15 @@ impl Medium {
     }
 }
 
-/// The kernel's command line: `fixed`, which is the same for every medium, the serial console of
-/// the architecture, and which medium to take.
+/// The kernel's command line: `fixed` (the same for every medium), the architecture's serial
+/// console, and the identity of the medium.
 pub fn command_line(
     fixed: &str,
     architecture: Architecture,
     label: &str,
     medium_sha256: &str,
 ) -> String {
-    // The last console is the one that programs write to.
+    // Programs write to the last console.
     let console = match architecture {
         Architecture::Amd64 => "ttyS0,115200",
         Architecture::Arm64 => "ttyAMA0,115200",
@@ -63,7 +63,7 @@ pub fn command_line(
     )
 }
 
-/// `template` with `@VERSION@` and `@CMDLINE@` filled in.
+/// Replaces `@VERSION@` and `@CMDLINE@` in `template`.
 pub fn fill_in(template: &str, version: &str, command_line: &str) -> String {
     template.replace("@VERSION@", version).replace("@CMDLINE@", command_line)
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The commands that make the parts of a live ISO.
+//! Commands that build the parts of a live ISO.
 
 use std::path::Path;
 
@@ -10,13 +10,14 @@ use foundation::checksum;
 use foundation::command::Command;
 use release::Architecture;
 
-/// Sectors of 1024 bytes of the EFI system partition: the shim and GRUB take about 4 MB.
+/// Size of the EFI system partition in KiB: the shim and GRUB take about 4 MB.
 const ESP_KILOBYTES: &str = "8192";
 
-/// Compresses the root file system in the tar file `tar`. The level is where more of it saves
-/// less than 1 %; larger blocks would cost a slow medium more than they save.
+/// Compresses the root file system in the tar file `tar`. At a higher level the result is less than
+/// 1 % smaller; larger blocks would make slow media slower.
 pub fn squash(tar: &Path, output: &Path, epoch: u64) -> Command {
-    // Of its options for times, -root-time is not heeded with -tar (4.5.1): the root was of today.
+    // mksquashfs 4.5.1 ignores -root-time together with -tar, so SOURCE_DATE_EPOCH sets the root's
+    // time.
     Command::new("mksquashfs", "/")
         .env("SOURCE_DATE_EPOCH", epoch.to_string())
         .arg("-")
@@ -27,14 +28,14 @@ pub fn squash(tar: &Path, output: &Path, epoch: u64) -> Command {
         .input(tar)
 }
 
-/// Writes the tree of hashes of the file `root`, and prints the one at its top.
+/// Writes the dm-verity tree of the file `root`, and prints its root hash.
 pub fn verity(root: &Path, output: &Path) -> Command {
     Command::new("veritysetup", "/")
         .args(["format", "--no-superblock", "--salt=-", "--hash=sha256"])
         .args([root, output])
 }
 
-/// The hash at the top of the tree, lower-case hex, from what [`verity`] printed.
+/// Parses the root hash, lower-case hex, from the output of [`verity`].
 pub fn root_hash(printed: &str) -> Result<String> {
     let hash = printed.lines().find_map(|line| line.strip_prefix("Root hash:"));
     let hash = hash.context("veritysetup printed no root hash")?.trim();
@@ -47,7 +48,7 @@ pub fn unpack(package: &Path, folder: &Path) -> Command {
     Command::new("dpkg-deb", "/").arg("--extract").arg(package).arg(folder)
 }
 
-/// The name that firmware looks for on a removable medium (UEFI 2.10, 3.5.1.1), without folders.
+/// File name of the boot loader on removable media (UEFI 2.10, 3.5.1.1).
 fn removable(architecture: Architecture) -> &'static str {
     match architecture {
         Architecture::Amd64 => "BOOTX64.EFI",
@@ -55,7 +56,7 @@ fn removable(architecture: Architecture) -> &'static str {
     }
 }
 
-/// What EFI programs of an architecture have at the end of their names.
+/// Architecture suffix of EFI programs.
 fn suffix(architecture: Architecture) -> &'static str {
     match architecture {
         Architecture::Amd64 => "x64",
@@ -63,8 +64,8 @@ fn suffix(architecture: Architecture) -> &'static str {
     }
 }
 
-/// Makes the EFI system partition: the shim, which firmware starts, and GRUB, which the shim starts.
-/// `boot` holds the unpacked packages; every time is `epoch`, in seconds.
+/// Creates the EFI system partition with the shim, started by the firmware, and GRUB, started by
+/// the shim. `boot` contains the unpacked packages; every time is `epoch`, in seconds.
 pub fn esp(boot: &Path, architecture: Architecture, epoch: u64, output: &Path) -> Vec<Command> {
     let suffix = suffix(architecture);
     let grub =

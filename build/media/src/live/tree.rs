@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The files of a live ISO, and how it boots.
+//! File tree and boot configuration of a live ISO.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,36 +13,36 @@ use release::Architecture;
 
 use super::medium::{self, Medium};
 
-/// What a live ISO is put together from.
+/// Parts of a live ISO.
 #[derive(Debug)]
 pub struct Parts<'a> {
-    /// Processor architecture: only x86 has a BIOS.
+    /// Architecture: only x86 has a BIOS.
     pub architecture: Architecture,
-    /// The kernel.
+    /// Kernel.
     pub kernel: PathBuf,
-    /// The initial RAM disk.
+    /// Initial RAM disk.
     pub initramfs: PathBuf,
-    /// The compressed root.
+    /// squashfs root.
     pub root: PathBuf,
-    /// Its tree of hashes.
+    /// Its dm-verity tree.
     pub verity: PathBuf,
-    /// The hash at the top of that.
+    /// Root hash of the tree.
     pub root_hash: String,
-    /// The EFI system partition.
+    /// EFI system partition.
     pub esp: PathBuf,
-    /// The unpacked packages with boot loaders.
+    /// Unpacked packages with boot loaders.
     pub boot: PathBuf,
-    /// The folder with `cmdline.txt`, `grub.cfg` and `isolinux.cfg`.
+    /// Folder with `cmdline.txt`, `grub.cfg` and `isolinux.cfg`.
     pub description: PathBuf,
-    /// The volume label.
+    /// Volume label.
     pub label: &'a str,
-    /// What the boot menu calls it.
+    /// Version in the boot menu.
     pub version: &'a str,
-    /// Every time, in seconds.
+    /// Timestamp of all files, in seconds.
     pub epoch: u64,
 }
 
-/// The image, to be written.
+/// Builds the image.
 pub fn image(parts: &Parts<'_>) -> Result<Image> {
     let medium = facts(parts)?.to_text();
     let id = tree::digest_of_bytes(medium.as_bytes());
@@ -55,7 +55,7 @@ pub fn image(parts: &Parts<'_>) -> Result<Image> {
         |name: &str| Ok::<_, anyhow::Error>(medium::fill_in(&text(name)?, parts.version, &line));
 
     let mut files = Files::new(parts.epoch);
-    // Debian's GRUB for CDs takes the volume that has this file for the one that it came from.
+    // Debian's GRUB for CDs identifies its own volume by this file.
     files.bytes(".disk/info", format!("{} {}\n", parts.label, parts.version))?;
     files.bytes("boot/grub/grub.cfg", filled("grub.cfg")?)?;
     files.bytes("live/medium", medium)?;
@@ -104,14 +104,13 @@ fn facts(parts: &Parts<'_>) -> Result<Medium> {
     })
 }
 
-/// What a BIOS runs that starts from the image on a stick.
+/// Boot code for BIOS boot from a USB stick.
 fn mbr_code(boot: &Path) -> Result<Vec<u8>> {
     let path = boot.join("usr/lib/ISOLINUX/isohdpfx.bin");
     fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// The disk's GUID: the start of the medium's digest, as a GUID of version 8, whose bits are for
-/// whoever makes it (RFC 9562, 5.8).
+/// The disk's GUID: a GUID of version 8 (RFC 9562, 5.8) from the start of the medium's digest.
 fn guid(sha256: &str) -> Result<[u8; 16]> {
     let mut guid = [0; 16];
     for (index, byte) in guid.iter_mut().enumerate() {
@@ -128,7 +127,7 @@ fn source(path: &Path) -> Result<Source> {
     Source::path(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// The tree while it grows.
+/// Builder of the file tree.
 struct Files {
     root: Directory,
     metadata: Metadata,

@@ -21,7 +21,7 @@ fn tar(files: &[(&str, &str)]) -> Vec<u8> {
     archive.into_inner().unwrap()
 }
 
-/// What tells one builder from another.
+/// Differences between builders.
 struct Traits {
     program: &'static str,
     comment: &'static str,
@@ -42,7 +42,7 @@ const BUILDAH: Traits = Traits {
     created: "2027-01-01T00:00:00Z",
 };
 
-/// An image as a builder saves it: the layer of the base and one of its own, compressed its way.
+/// An image as saved by a builder: the base's layer and one of its own, both recompressed.
 fn built(folder: &Path, base: &Layout, own: &[u8], traits: &Traits) -> Layout {
     let layout = Layout::create(folder).unwrap();
     let mut layers = Vec::new();
@@ -118,7 +118,7 @@ impl Fixture {
     }
 }
 
-/// Every file below `folder` with its bytes.
+/// All files below `folder` with their content.
 fn tree(folder: &Path) -> BTreeMap<std::path::PathBuf, Vec<u8>> {
     let files = walkdir::WalkDir::new(folder).into_iter().map(Result::unwrap);
     files
@@ -155,7 +155,7 @@ fn nothing_of_the_builder_is_left_and_nothing_else_is_gone() {
     // The base's layer is the base's own blob.
     let base = super::manifest(&fixture.base).unwrap();
     assert_eq!(manifest.layers()[0], base.layers()[0]);
-    // The layout holds what its index leads to, and not a file more.
+    // The layout contains only what its index refers to.
     let contents = layout.walk().unwrap();
     let blobs = contents.blobs.len() + contents.manifests.len();
     assert_eq!(tree(layout.root()).len(), blobs + 2);
