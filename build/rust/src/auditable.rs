@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The list of crates inside an executable: the section `.dep-v0`, JSON compressed with zlib, as
-//! `cargo auditable` writes it and scanners read it (cargo-auditable, `PARSING.md` and
-//! `cargo-auditable.schema.json`).
+//! The crate list embedded in an executable: section `.dep-v0`, zlib-compressed JSON in the format
+//! of `cargo auditable` (cargo-auditable, `PARSING.md` and `cargo-auditable.schema.json`).
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
@@ -16,27 +15,27 @@ use serde::{Deserialize, Serialize};
 
 use super::graph::{Crate, Graph};
 
-/// The name of the section.
+/// Section name.
 pub const SECTION: &str = ".dep-v0";
-/// Crates that run at build time are told apart, procedural macros included (revision 1).
+/// Revision 1: build-time crates, including procedural macros, are marked.
 const FORMAT: u32 = 1;
-/// No list is longer, unpacked: a scanner has a limit too.
+/// Size limit of the decompressed list in bytes; scanners have one too.
 const LIMIT: u64 = 8 << 20;
 
-/// Everything that an executable was made of.
+/// All crates of an executable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct List {
-    /// Sorted by name and version; [`Package::dependencies`] are places in it.
+    /// Sorted by name and version; [`Package::dependencies`] are indices.
     pub packages: Vec<Package>,
-    /// The revision of the format; 0 where it is absent.
+    /// Format revision; 0 if absent.
     #[serde(default)]
     pub format: u32,
 }
 
-/// One crate.
+/// A crate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Package {
-    /// As in its `Cargo.toml`.
+    /// Name in its `Cargo.toml`.
     pub name: String,
     /// Semantic version.
     pub version: String,
@@ -45,22 +44,22 @@ pub struct Package {
     /// Whether its code is in the executable.
     #[serde(default, skip_serializing_if = "is_default")]
     pub kind: Kind,
-    /// Places of what it depends on, in order.
+    /// Indices of its dependencies, sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dependencies: Vec<usize>,
-    /// Whether the executable is built from it.
+    /// Whether it is the executable's own package.
     #[serde(default, skip_serializing_if = "is_default")]
     pub root: bool,
 }
 
-/// What becomes of a crate.
+/// Role of a crate.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Its code is in the executable.
     #[default]
     Runtime,
-    /// It only runs while the executable is built.
+    /// It only runs during the build.
     Build,
 }
 
@@ -69,11 +68,11 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 }
 
 impl List {
-    /// The list for an executable whose crates are `built`, of which `linked` end up in it.
-    /// `sources` are those of `Cargo.lock`; a crate without one is of this workspace.
+    /// The list for an executable with the crates `built`, of which `linked` are in it. `sources`
+    /// are those of `Cargo.lock`; a crate without source belongs to the workspace.
     ///
     /// # Errors
-    /// When `linked` holds a crate that `built` does not.
+    /// When `linked` contains a crate that `built` does not.
     pub fn new(linked: &Graph, built: &Graph, sources: &BTreeMap<Crate, String>) -> Result<Self> {
         let places: BTreeMap<&Crate, usize> = built.edges.keys().zip(0..).collect();
         for krate in linked.edges.keys() {
@@ -90,14 +89,14 @@ impl List {
         Ok(Self { packages: packages.collect(), format: FORMAT })
     }
 
-    /// What the section holds.
+    /// Encodes the section's content.
     pub fn encode(&self) -> Result<Vec<u8>> {
         let mut out = ZlibEncoder::new(Vec::new(), Compression::best());
         out.write_all(&serde_json::to_vec(self)?)?;
         Ok(out.finish()?)
     }
 
-    /// Reads what the section of an executable holds.
+    /// Decodes the section's content.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         let mut text = Vec::new();
         ZlibDecoder::new(bytes)
@@ -113,13 +112,13 @@ impl List {
         Ok(list)
     }
 
-    /// The package that the executable is built from.
+    /// The executable's own package.
     pub fn root(&self) -> Option<&Package> {
         self.packages.iter().find(|package| package.root)
     }
 }
 
-/// cargo-auditable's word for a source in `Cargo.lock`.
+/// cargo-auditable's name for a source in `Cargo.lock`.
 fn kind_of_source(source: &str) -> &str {
     match source.split_once('+') {
         _ if source == "registry+https://github.com/rust-lang/crates.io-index" => "crates.io",
@@ -158,7 +157,7 @@ mod tests {
         );
     }
 
-    /// The library that scanners read it with.
+    /// Read by the library that scanners use.
     #[test]
     fn cargo_auditable_reads_it() {
         let mut text = String::new();

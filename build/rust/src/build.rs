@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The command that builds a binary for delivery: static, and the same bytes wherever it runs.
+//! The command that builds a release binary: static and reproducible.
 //!
-//! Nothing of the build machine may reach the binary. Folders are mapped to fixed names
+//! Nothing of the build host may reach the binary. Folders are mapped to fixed names
 //! (`--remap-path-prefix` of rustc, `-ffile-prefix-map` of C compilers), flags and profiles of the
-//! surroundings are kept out, and no time reaches it: version, commit and date are stamped into what was
-//! linked (see [`crate::identity`]), so that a commit alone recompiles nothing.
+//! environment are ignored, and there are no timestamps: version, commit and date are stamped into
+//! the linked binary (see [`crate::identity`]), so that a new commit alone recompiles nothing.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -17,30 +17,30 @@ use foundation::command::Command;
 use crate::auditable;
 use crate::toolchain::{Libc, Standard, Target, Toolchain};
 
-/// The folders that a build takes place in, all absolute.
+/// Folders of a build, all absolute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Folders {
-    /// The root of the workspace.
+    /// Workspace root.
     pub root: PathBuf,
-    /// Cargo's target folder for this build.
+    /// Cargo's target folder of the build.
     pub target: PathBuf,
     /// `CARGO_HOME`.
     pub cargo_home: PathBuf,
-    /// The folder `library` of the compiler's source, for targets whose standard library is built.
+    /// Folder `library` of the compiler's source, for targets that build the standard library.
     pub library: PathBuf,
-    /// The linker that makes static executables position-independent; see [`PIE_LINKER`].
+    /// Linker for static position-independent executables; see [`PIE_LINKER`].
     pub pie_linker: PathBuf,
 }
 
-/// cargo's profile for deliveries.
+/// cargo profile of release builds.
 const PROFILE: &str = "dist";
 
-/// The name of a script that links with `cc`, its last word, in place of what rustc asks for: a
-/// static executable that is position-independent, where rustc only knows one or the other.
-/// rustc tells by the end of its name that it takes the options of gcc.
+/// Name of a linker script around `cc` (its last argument) that links a static position-independent
+/// executable, which rustc does not support for this target. From the suffix of its name, rustc
+/// derives that it takes options of gcc.
 pub const PIE_LINKER: &str = "static-pie-gcc";
 
-/// The text of [`PIE_LINKER`] over the compiler `c_compiler`.
+/// Content of [`PIE_LINKER`] for the compiler `c_compiler`.
 pub fn pie_linker(c_compiler: &str) -> String {
     format!(
         "#!/bin/sh\n\
@@ -52,11 +52,11 @@ pub fn pie_linker(c_compiler: &str) -> String {
     )
 }
 
-/// Variables that could change what the compiler does, and that a child would inherit.
+/// Inherited variables that could change the compiler's output.
 const KEPT_OUT: &[&str] = &["CARGO_TARGET_DIR", "RUSTC_WRAPPER", "RUSTFLAGS"];
 
 impl Folders {
-    /// The folders of a build in the workspace `root`.
+    /// Folders of a build in the workspace `root`.
     ///
     /// # Errors
     /// When neither `CARGO_HOME` nor `HOME` is set.
@@ -65,7 +65,7 @@ impl Folders {
         Ok(Self { root: root.to_owned(), target, cargo_home: cargo_home()?, library, pie_linker })
     }
 
-    /// Folders of the build machine that no binary may name.
+    /// Folders of the build host that must not occur in a binary.
     pub fn private(&self, toolchain: &Toolchain) -> Vec<String> {
         let home = home().ok();
         [&self.root, &self.target, &self.cargo_home, &self.library, &toolchain.sysroot]
@@ -75,14 +75,14 @@ impl Folders {
             .collect()
     }
 
-    /// Folder to fixed name, in the order in which rustc wants them: the last that matches wins.
+    /// Folder to fixed name, in rustc's order: the last match wins.
     fn mapping(&self, toolchain: &Toolchain) -> Vec<(PathBuf, String)> {
         let mut mapping = vec![
             (toolchain.sysroot.clone(), "/build/rust".to_owned()),
             (toolchain.library_source(), format!("/rustc/{}", toolchain.commit)),
             (self.cargo_home.clone(), "/build/cargo".to_owned()),
         ];
-        // Registries lie in folders whose names hold a digest of their address: a mirror has another.
+        // Registry folders contain a hash of the registry's URL, which differs for a mirror.
         mapping.extend(
             registries(&self.cargo_home)
                 .into_iter()
@@ -91,12 +91,12 @@ impl Folders {
         mapping.push((self.root.clone(), "/build/source".to_owned()));
         mapping.push((self.target.clone(), "/build/target".to_owned()));
         mapping.push((self.library.clone(), format!("/rustc/{}/library", toolchain.commit)));
-        // Behind a symbolic link, cargo names a file by the link, and a compiler its folder by where that leads.
+        // Through a symbolic link, cargo uses the link's path and compilers the resolved one.
         mapping.into_iter().flat_map(with_target_of_link).collect()
     }
 }
 
-/// A folder and its name, and once more as it is without symbolic links, where that is another path.
+/// The folder with its name, plus the resolved folder if the path differs.
 fn with_target_of_link((folder, name): (PathBuf, String)) -> Vec<(PathBuf, String)> {
     let leads_to = folder.canonicalize().ok().filter(|path| *path != folder);
     let mut both = vec![(folder, name.clone())];
@@ -119,8 +119,9 @@ pub fn command(
         .arg("--target-dir")
         .arg(&folders.target);
     if target.standard == Standard::Source {
-        // Both panic runtimes (`std` has that which unwinds): the profile decides. The variable is how
-        // cargo's own tests name the source; without it cargo looks into the compiler's folder, which is not ours to write.
+        // Both panic runtimes (`std` includes unwinding): the profile selects one. The variable is
+        // the one of cargo's own tests for the source; by default cargo uses the toolchain's
+        // folder, which must not be modified.
         command = command
             .arg("-Zbuild-std=std,panic_abort")
             .env("RUSTC_BOOTSTRAP", "1")
@@ -137,7 +138,7 @@ pub fn command(
         .env("CARGO_INCREMENTAL", "0")
         .env("LC_ALL", "C")
         .env("TZ", "UTC")
-        // Code that asks for the time of the build gets the same for every commit.
+        // Build timestamps in code are the same for every commit.
         .env("SOURCE_DATE_EPOCH", "0");
     for name in KEPT_OUT {
         command = command.without_env(*name);
@@ -151,14 +152,14 @@ fn linker_variable(target: Target) -> String {
     format!("CARGO_TARGET_{triple}_LINKER")
 }
 
-/// Where [`command`] leaves the executable `binary`, with its debug information.
+/// Path of the executable `binary`, with debug information, after [`command`].
 pub fn output(target_folder: &Path, target: Target, binary: &str) -> PathBuf {
     target_folder.join(target.triple()).join(PROFILE).join(binary)
 }
 
-/// The commands that make of the executable `built` what is delivered: `stripped`, which holds the
-/// list of crates in the file `crates`, and `debug` with what a debugger wants, which it names. The
-/// debug information holds no identity: it is the same for every version of the same code.
+/// The commands that split the executable `built` into `stripped`, with the crate list from the
+/// file `crates`, and `debug` with the debug information, which `stripped` refers to. Debug
+/// information has no identity: it is the same for every version of the same code.
 pub fn split(
     toolchain: &Toolchain,
     built: &Path,
@@ -191,12 +192,12 @@ pub fn split(
     ]
 }
 
-/// `CARGO_ENCODED_RUSTFLAGS`: flags with the unit separator between them, so that a path may hold
-/// a space. It takes the place of every other source of flags, a user's configuration included.
+/// `CARGO_ENCODED_RUSTFLAGS`: flags joined by unit separators, so that paths may contain spaces. It
+/// overrides every other source of flags, including user configuration.
 fn rust_flags(target: Target, mapping: &[(PathBuf, String)]) -> OsString {
     let mut flags = vec![OsString::from("-Ctarget-feature=+crt-static")];
     if target.libc == Libc::Musl && target.cross {
-        // The cross compiler brings the start files of another C library.
+        // Otherwise the cross compiler links the start files of another C library.
         flags.push("-Clink-self-contained=yes".into());
     }
     for (folder, name) in mapping {
@@ -209,8 +210,8 @@ fn rust_flags(target: Target, mapping: &[(PathBuf, String)]) -> OsString {
     flags.join(std::ffi::OsStr::new("\u{1f}"))
 }
 
-/// `CFLAGS` for the C code in dependencies. Paths with a space are left out: crate `cc` splits at
-/// spaces, and the check of the finished binary still finds a folder that got through.
+/// `CFLAGS` for C code in dependencies. Paths with spaces are omitted, because the crate `cc`
+/// splits at spaces; the check of the finished binary detects folders that remain.
 fn c_flags(mapping: &[(PathBuf, String)]) -> OsString {
     let flags: Vec<OsString> = mapping
         .iter()
@@ -228,7 +229,7 @@ fn c_flags(mapping: &[(PathBuf, String)]) -> OsString {
 
 fn registries(cargo_home: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(cargo_home.join("registry/src")) else {
-        // A machine that never fetched a crate, or one that vendors them.
+        // No crate was fetched yet, or all are vendored.
         return Vec::new();
     };
     let mut folders: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
@@ -236,7 +237,7 @@ fn registries(cargo_home: &Path) -> Vec<PathBuf> {
     folders
 }
 
-/// Where cargo keeps what it fetched.
+/// cargo's home folder.
 ///
 /// # Errors
 /// When neither `CARGO_HOME` nor `HOME` is set.

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The crates that a binary is made of, as `cargo tree` resolves them.
+//! The crates of a binary, resolved by `cargo tree`.
 //!
-//! `cargo metadata` unites the features of the whole workspace; `cargo tree --package` resolves
-//! those of one package for one target, as `cargo build --package` does. So only the tree tells what is
-//! really linked.
+//! `cargo metadata` unifies features over the whole workspace; `cargo tree --package` resolves
+//! those of one package for one target, as `cargo build --package` does. Only the tree shows what
+//! is linked.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -15,34 +15,34 @@ use serde::Deserialize;
 
 use crate::toolchain::Target;
 
-/// A crate by name and version. One workspace holds no two crates that share both.
+/// A crate by name and version, which are unique in a workspace.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Crate {
-    /// As in `Cargo.toml`.
+    /// Name in `Cargo.toml`.
     pub name: String,
     /// Semantic version.
     pub version: String,
 }
 
-/// A crate and everything that it depends on.
+/// A crate with all its dependencies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Graph {
     /// The package itself.
     pub root: Crate,
-    /// Every crate, the root included, with what it depends on directly.
+    /// All crates including the root, with their direct dependencies.
     pub edges: BTreeMap<Crate, BTreeSet<Crate>>,
 }
 
-/// Which edges `cargo tree` follows.
+/// Edges that `cargo tree` follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Edges {
     /// Crates whose code is in the binary: no build scripts, no procedural macros.
     Linked,
-    /// Also what runs while it is built.
+    /// Also build-time crates.
     Built,
 }
 
-/// The arguments that make cargo print the crates of `package`.
+/// Arguments of cargo that print the crates of `package`.
 pub fn arguments(package: &str, target: Target, edges: Edges) -> Vec<String> {
     let edges = match edges {
         Edges::Linked => "normal,no-proc-macro",
@@ -56,7 +56,7 @@ pub fn arguments(package: &str, target: Target, edges: Edges) -> Vec<String> {
         .collect()
 }
 
-/// Reads what `cargo tree --prefix depth --format {p}` printed.
+/// Parses the output of `cargo tree --prefix depth --format {p}`.
 pub fn parse(text: &str) -> Result<Graph> {
     let mut root = None;
     let mut edges: BTreeMap<Crate, BTreeSet<Crate>> = BTreeMap::new();
@@ -81,7 +81,7 @@ pub fn parse(text: &str) -> Result<Graph> {
     Ok(Graph { root: root.context("`cargo tree` printed nothing")?, edges })
 }
 
-/// `DEPTHname vVERSION[ (proc-macro)][ (SOURCE)][ (*)]`.
+/// Parses `DEPTHname vVERSION[ (proc-macro)][ (SOURCE)][ (*)]`.
 fn parse_line(line: &str) -> Result<(usize, Crate)> {
     const FORM: &str = "expected a depth, a name and a version";
     let digits = line.find(|c: char| !c.is_ascii_digit()).context(FORM)?;
@@ -98,12 +98,12 @@ impl fmt::Display for Crate {
     }
 }
 
-/// Reads the SHA-256 of every crate archive from `Cargo.lock`. Crates of the workspace have none.
+/// SHA-256 of crate archives in `Cargo.lock`. Workspace crates have none.
 pub fn checksums(lock: &str) -> Result<BTreeMap<Crate, String>> {
     of_lock(lock, |package| package.checksum)
 }
 
-/// Reads from `Cargo.lock` where every crate comes from. Crates of the workspace come from nowhere.
+/// Sources of crates in `Cargo.lock`. Workspace crates have none.
 pub fn sources(lock: &str) -> Result<BTreeMap<Crate, String>> {
     of_lock(lock, |package| package.source)
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The identity of a program: who built what of which commit. It goes into an executable after linking, as
-//! the text of an ELF note (The UAPI Group, "ELF Package Metadata"), which `readelf --notes` and systemd's
-//! coredump tools show, and which the program itself prints (crate `build-info`).
+//! Identity of a program: product, version, commit. Stamped into a linked executable as the text of
+//! an ELF note (The UAPI Group, "ELF Package Metadata"), shown by `readelf --notes`, systemd's
+//! coredump tools, and the program itself (crate `build-info`).
 
 use std::fs;
 use std::io::Write as _;
@@ -15,10 +15,10 @@ use foundation::atomic;
 use foundation::epoch::rfc3339;
 use release::Architecture;
 
-/// What the programs of one build have in common.
+/// Common data of a build's programs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity<'a> {
-    /// The product's name.
+    /// Product name.
     pub product: &'a str,
     /// Semantic version without a leading `v`.
     pub version: &'a str,
@@ -29,10 +29,10 @@ pub struct Identity<'a> {
 }
 
 impl Identity<'_> {
-    /// The text of the note of the program `name` for `architecture`.
+    /// Note text of the program `name` for `architecture`.
     ///
     /// # Errors
-    /// When the epoch is no date.
+    /// When the epoch is out of range.
     pub fn text(&self, name: &str, architecture: Architecture) -> Result<String> {
         let text = serde_json::json!({
             "type": self.product,
@@ -45,10 +45,10 @@ impl Identity<'_> {
         Ok(text.to_string())
     }
 
-    /// What the program prints with `--version` after its name.
+    /// Output of `--version` after the program's name.
     ///
     /// # Errors
-    /// When the epoch is no date.
+    /// When the epoch is out of range.
     pub fn long_version(&self) -> Result<String> {
         let identity = build_info::Identity {
             version: self.version.to_owned(),
@@ -59,10 +59,10 @@ impl Identity<'_> {
     }
 }
 
-/// Writes `text` into the note of the executable `path`, which becomes a program that can be run.
+/// Writes `text` to the identity note of the executable `path` and makes the file executable.
 ///
 /// # Errors
-/// When it has no note for an identity, `text` does not fit, or the file cannot be read or written.
+/// When it has no identity note, `text` does not fit, or the file cannot be read or written.
 pub fn stamp_file(path: &Path, text: &str) -> Result<()> {
     let mut bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     stamp::stamp(&mut bytes, text)

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What Cargo keeps of the indexes that crates come from: which versions were taken back.
+//! Reads Cargo's index caches for yanked versions.
 //!
-//! The index of a registry has a file for each crate, with a line of JSON for each version (The Cargo Book,
-//! "Registry Index"). Cargo keeps what it fetched below `registry/index/NAME/.cache` in its home, as a head
-//! and then version and line by turns, each with a NUL byte behind it (`SummariesCache` in Cargo's source).
-//! Of a file in another form nothing is known.
+//! A registry index has a file per crate with a line of JSON per version (The Cargo Book, "Registry
+//! Index"). Cargo caches it below `registry/index/NAME/.cache` in its home: a header, then version
+//! and line alternating, each terminated by NUL (`SummariesCache` in Cargo's source). Files in
+//! another format are ignored.
 //!
-//! NAME is made of the host that really serves the registry, a mirror where one is set (The Cargo Book,
-//! "Source Replacement"). The sources of its crates lie in a folder of the same name, and where these are,
-//! Cargo tells.
+//! NAME is derived from the host that serves the registry, such as a mirror (The Cargo Book,
+//! "Source Replacement"). The folder of the registry's crate sources has the same name, and `cargo
+//! metadata` reports that folder.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,13 +20,12 @@ use cargo_metadata::Metadata;
 use cargo_metadata::semver::Version;
 use serde::Deserialize;
 
-/// Cargo's copies of indexes, by the registry as `Cargo.lock` names it.
+/// Index caches by registry, in the notation of `Cargo.lock`.
 #[derive(Debug)]
 pub struct Indexes(BTreeMap<String, PathBuf>);
 
 impl Indexes {
-    /// The copies of the indexes that the crates in `metadata` come from. A registry that is a folder of sources
-    /// has none.
+    /// Index caches of the registries in `metadata`. A directory registry has none.
     pub fn of(metadata: &Metadata) -> Self {
         let found = metadata.packages.iter().filter_map(|package| {
             let source = package.source.as_ref()?.repr.clone();
@@ -35,8 +34,8 @@ impl Indexes {
         Self(found.filter(|(_, folder)| folder.is_dir()).collect())
     }
 
-    /// Whether the authors of the crate `name` took back `version`, which comes from `registry`; none where no index
-    /// tells.
+    /// Whether `version` of the crate `name` from `registry` is yanked; `None` if no cache contains
+    /// it.
     pub fn is_yanked(&self, registry: &str, name: &str, version: &Version) -> Option<bool> {
         let bytes = fs::read(self.0.get(registry)?.join(path(name)?)).ok()?;
         let wanted = version.to_string();
@@ -54,7 +53,7 @@ struct Line {
     yanked: bool,
 }
 
-/// The copy of the index for a crate whose manifest is `registry/src/NAME/CRATE-VERSION/Cargo.toml`.
+/// The index cache for a crate with the manifest `registry/src/NAME/CRATE-VERSION/Cargo.toml`.
 fn folder(manifest: &Path) -> Option<PathBuf> {
     let of_registry = manifest.parent()?.parent()?;
     let sources = of_registry.parent()?;
@@ -65,7 +64,7 @@ fn folder(manifest: &Path) -> Option<PathBuf> {
     Some(registry.join("index").join(of_registry.file_name()?).join(".cache"))
 }
 
-/// The file of a crate (The Cargo Book, "Registry Index", "Index files").
+/// Index path of a crate (The Cargo Book, "Registry Index", "Index files").
 fn path(name: &str) -> Option<String> {
     let name = name.to_lowercase();
     let part = |from, to| name.get(from..to);

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Cargo and rustc: which target, which flags, which crates end up in a binary, where they come from, and
-//! which of them were taken back.
+//! Cargo and rustc: targets, flags, crates of a binary, their sources, and yanked versions.
 #![forbid(unsafe_code)]
 
 pub mod auditable;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What Cargo says of the crates of the workspace and of those that they take.
+//! Runs and reads `cargo metadata`.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use cargo_metadata::{Metadata, MetadataCommand};
 use foundation::command::Command;
 
-/// Asks for every crate of the workspace at `root` and all that it takes on Linux.
+/// The command for all crates of the workspace at `root` and their dependencies on Linux.
 pub fn command(root: &Path) -> Command {
     Command::new("cargo", root).args([
         "metadata",
@@ -20,7 +20,7 @@ pub fn command(root: &Path) -> Command {
     ])
 }
 
-/// The files that decide the answer, beside the lock, among those of the source.
+/// Source files that decide its result, besides the lock.
 pub fn manifests(paths: &[String]) -> impl Iterator<Item = PathBuf> {
     let decides = |path: &&String| {
         let path = Path::new(path);
@@ -29,10 +29,10 @@ pub fn manifests(paths: &[String]) -> impl Iterator<Item = PathBuf> {
     paths.iter().filter(decides).map(PathBuf::from)
 }
 
-/// Reads what [`command`] wrote.
+/// Parses the output of [`command`].
 ///
 /// # Errors
-/// When it is something else.
+/// When it is malformed.
 pub fn read(output: Vec<u8>) -> Result<Metadata> {
     let text = String::from_utf8(output).context("cargo metadata did not write UTF-8")?;
     MetadataCommand::parse(text).context("cargo metadata wrote something else")

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The compiler at hand, and how it builds fully static binaries for a processor.
+//! The installed toolchain, and how it builds static binaries for an architecture.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,56 +12,56 @@ use foundation::environment;
 use release::Architecture;
 use xshell::{Shell, cmd};
 
-/// What `rustc -vV` and `rustc --print sysroot` say.
+/// Output of `rustc -vV` and `rustc --print sysroot`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Toolchain {
     /// `release`: such as `1.95.0`.
     pub version: String,
-    /// `commit-hash`: the full Git commit of the compiler's own source.
+    /// `commit-hash`: commit of the compiler's source.
     pub commit: String,
     /// `host`: a target triple.
     pub host: String,
-    /// Where the compiler and its libraries lie, absolute.
+    /// Absolute path of the toolchain.
     pub sysroot: PathBuf,
 }
 
-/// How static binaries for a processor are built here.
+/// How static binaries for an architecture are built on this host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Target {
-    /// What they run on.
+    /// Architecture.
     pub architecture: Architecture,
-    /// The C library in them.
+    /// Linked C library.
     pub libc: Libc,
-    /// The standard library in them.
+    /// Linked standard library.
     pub standard: Standard,
-    /// Whether this machine has another processor.
+    /// Whether it is a cross build.
     pub cross: bool,
 }
 
-/// The C library that a static binary contains.
+/// C library of a static binary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Libc {
-    /// Comes with the target, the same on every machine. Resolves names without NSS.
+    /// Part of the target, the same on every host. Resolves names without NSS.
     Musl,
-    /// The one of the build machine, or of its cross compiler.
+    /// From the build host or its cross compiler.
     Glibc,
 }
 
-/// Where Rust's standard library comes from.
+/// Origin of Rust's standard library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standard {
-    /// It came with the target.
+    /// Part of the installed target.
     Installed,
-    /// It is built from its source (`-Z build-std` of cargo).
+    /// Built from source (`-Z build-std` of cargo).
     Source,
 }
 
 impl Toolchain {
-    /// Asks the compiler that builds in `root`, once in this process: plans and steps need the answer more
-    /// than a hundred times, and two starts of rustup's proxy take as long as the rest of a plan.
+    /// Queries the compiler for `root`, cached in this process: it is needed more than a hundred
+    /// times, and two starts of rustup's proxy take as long as the rest of a plan.
     ///
     /// # Errors
-    /// When there is none, or its answer lacks a field.
+    /// When there is none, or its output lacks a field.
     pub fn detect(root: &Path) -> Result<Self> {
         static KNOWN: Mutex<BTreeMap<PathBuf, Toolchain>> = Mutex::new(BTreeMap::new());
         let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -84,7 +84,7 @@ impl Toolchain {
         Self::parse(&ask(&["-vV"])?, &ask(&["--print", "sysroot"])?)
     }
 
-    /// Reads the output of `rustc -vV` and of `rustc --print sysroot`.
+    /// Parses the output of `rustc -vV` and `rustc --print sysroot`.
     pub fn parse(verbose: &str, sysroot: &str) -> Result<Self> {
         let field = |name: &str| {
             let mut values = verbose
@@ -102,10 +102,10 @@ impl Toolchain {
         })
     }
 
-    /// How static binaries for `architecture` are built on this machine.
+    /// How static binaries for `architecture` are built on this host.
     ///
-    /// An installed musl target comes first, because its C library is the same everywhere; then an
-    /// installed one with glibc; else the standard library is built from source.
+    /// Prefers an installed musl target, whose C library is the same everywhere; then an installed
+    /// glibc target; else builds the standard library from source.
     pub fn target(&self, architecture: Architecture) -> Target {
         let cross = !self.host.starts_with(&format!("{}-", architecture.rust()));
         let target = |libc, standard| Target { architecture, libc, standard, cross };
@@ -120,17 +120,17 @@ impl Toolchain {
         }
     }
 
-    /// A program that came with the compiler, such as `rust-objcopy`.
+    /// A program of the toolchain, such as `rust-objcopy`.
     pub fn program(&self, name: &str) -> PathBuf {
         self.sysroot.join("lib/rustlib").join(&self.host).join("bin").join(name)
     }
 
-    /// Where the compiler's own programs find its libraries.
+    /// Library folder of the toolchain's programs.
     pub fn libraries(&self) -> PathBuf {
         self.sysroot.join("lib")
     }
 
-    /// Where the source of the standard library lies, where it is installed.
+    /// Path of the standard library's source, if installed.
     pub fn library_source(&self) -> PathBuf {
         self.sysroot.join("lib/rustlib/src/rust")
     }
@@ -141,7 +141,7 @@ impl Toolchain {
 }
 
 impl Target {
-    /// The name that Rust has for it.
+    /// Target triple.
     pub fn triple(self) -> String {
         let libc = match self.libc {
             Libc::Musl => "musl",
@@ -150,7 +150,7 @@ impl Target {
         format!("{}-unknown-linux-{libc}", self.architecture.rust())
     }
 
-    /// The C compiler for it, which also links.
+    /// C compiler and linker.
     pub fn c_compiler(self) -> &'static str {
         match (self.cross, self.architecture) {
             (false, _) => "cc",
@@ -159,7 +159,7 @@ impl Target {
         }
     }
 
-    /// The program that runs its executables here, where the processor can't.
+    /// Emulator for its executables on this host; `None` if they run natively.
     pub fn emulator(self) -> Option<&'static str> {
         match (self.cross, self.architecture) {
             (false, _) => None,
@@ -168,13 +168,13 @@ impl Target {
         }
     }
 
-    /// Whether rustc would link it to a fixed address, for it knows no static position-independent
-    /// executables of this target.
+    /// Whether rustc would link to a fixed address, because it does not support static
+    /// position-independent executables for this target.
     pub fn wants_pie(self) -> bool {
         (self.architecture, self.libc) == (Architecture::Arm64, Libc::Glibc)
     }
 
-    /// As people read it.
+    /// Description for output.
     pub fn describe(self) -> String {
         let standard = match self.standard {
             Standard::Installed => "the installed standard library",
