@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! apt, used apart from the system that it runs on: own lists, own package database, another suite.
+//! Runs apt independently of the host's package state: own lists, own package database, another
+//! suite.
 //!
-//! Mirror, proxy and keys are those that the host is set up for; the source has no address.
+//! Mirror, proxy and keys come from the host's configuration; the source contains no address.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -17,7 +18,7 @@ use release::Architecture;
 use super::date;
 use super::lock::{BASE, Locked};
 
-/// Where Debian keeps the keys of all its suites, if the package of that name is installed.
+/// Keys of all Debian suites, if the package of this name is installed.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// apt for one suite and architecture, with its own folder.
@@ -27,7 +28,7 @@ pub struct Apt {
     architecture: Architecture,
 }
 
-/// A package file that apt would fetch.
+/// A package file that apt would download.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Candidate {
     name: String,
@@ -37,36 +38,36 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// Whether it is one of `names`, or the kernel that one of them stands for: its name has a version.
+    /// Whether it is one of `names`, or the versioned kernel package that one of them depends on.
     pub fn is_of(&self, names: &BTreeSet<String>) -> bool {
         names.contains(&self.name) || self.name.starts_with("linux-image-")
     }
 
-    /// The name of the package.
+    /// Name of the package.
     pub fn name(&self) -> &str {
         &self.name
     }
 }
 
-/// The command that prints where the host's apt takes packages from.
+/// The command that prints the host's apt sources.
 pub fn sources_command() -> Command {
     Command::new("apt-get", "/")
         .args(["indextargets", "--no-release-info", "Identifier: Packages"])
         .args(["--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)"])
 }
 
-/// The suite that this machine runs, such as `bookworm`.
+/// The host's suite, such as `bookworm`.
 ///
 /// # Errors
-/// When `/etc/os-release` does not tell.
+/// When `/etc/os-release` does not state it.
 pub fn host_suite() -> Result<String> {
     let text = fs::read_to_string("/etc/os-release").context("cannot read /etc/os-release")?;
     let suite = text.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
     Ok(suite.context("/etc/os-release has no VERSION_CODENAME")?.trim_matches('"').to_owned())
 }
 
-/// `sources.list` for `suite`, from what [`sources_command`] printed on a host of the suite `host`:
-/// the same mirrors, with the suite's name in place of the host's.
+/// `sources.list` for `suite`, from the output of [`sources_command`] on a host of the suite
+/// `host`: the same mirrors, with the suite replaced.
 pub fn sources_list(printed: &str, host: &str, suite: &str) -> Result<String> {
     let signed =
         if Path::new(KEYRING).exists() { format!("[signed-by={KEYRING}] ") } else { String::new() };
@@ -76,7 +77,7 @@ pub fn sources_list(printed: &str, host: &str, suite: &str) -> Result<String> {
             let mut words = line.split(' ');
             let (uri, release, component) = (words.next()?, words.next()?, words.next()?);
             let pocket = release.strip_prefix(host)?;
-            // bookworm, bookworm-updates, bookworm-security; backports are not for images.
+            // bookworm, bookworm-updates, bookworm-security; images do not use backports.
             let wanted = matches!(pocket, "" | "-updates" | "-security") && component == "main";
             wanted.then(|| format!("deb {signed}{uri} {suite}{pocket} main\n"))
         })
@@ -89,10 +90,11 @@ pub fn sources_list(printed: &str, host: &str, suite: &str) -> Result<String> {
     Ok(lines.into_iter().collect())
 }
 
-/// The same with the suite alone, without updates between point releases: an index that never expires.
+/// Like [`sources_list`], for the suite only: its index has no updates between point releases and
+/// never expires.
 ///
 /// # Errors
-/// When the host's apt has no mirror of Debian.
+/// When the host's apt has no Debian mirror.
 pub fn suite_sources(printed: &str, host: &str, suite: &str) -> Result<String> {
     let pocket = format!(" {suite} ");
     Ok(sources_list(printed, host, suite)?
@@ -101,10 +103,10 @@ pub fn suite_sources(printed: &str, host: &str, suite: &str) -> Result<String> {
         .collect())
 }
 
-/// The root of the archive that serves the suites of the host, from what [`sources_command`] printed.
+/// Root of the archive with the host's suites, from the output of [`sources_command`].
 ///
 /// # Errors
-/// When the host's apt has no mirror of Debian.
+/// When the host's apt has no Debian mirror.
 pub fn archive(printed: &str, host: &str) -> Result<String> {
     let archive = printed.lines().find_map(|line| {
         let mut words = line.split(' ');
@@ -116,10 +118,10 @@ pub fn archive(printed: &str, host: &str) -> Result<String> {
     })
 }
 
-/// The same with nothing but the security updates.
+/// Like [`sources_list`], for security updates only.
 ///
 /// # Errors
-/// When the host's apt takes none.
+/// When the host's apt has no source of security updates.
 pub fn security_sources(printed: &str, host: &str, suite: &str) -> Result<String> {
     let pocket = format!(" {suite}-security ");
     let all = sources_list(printed, host, suite)?;
@@ -129,12 +131,12 @@ pub fn security_sources(printed: &str, host: &str, suite: &str) -> Result<String
 }
 
 impl Apt {
-    /// apt in the folder `folder`, which [`Apt::new`] made.
+    /// apt in the existing folder `folder`, created by [`Apt::new`].
     pub fn at(folder: PathBuf, architecture: Architecture) -> Self {
         Self { folder, architecture }
     }
 
-    /// apt in the folder `folder`, which is made, with the mirrors of `sources`.
+    /// Creates the folder `folder` for apt, with the mirrors of `sources`.
     pub fn new(folder: PathBuf, architecture: Architecture, sources: &str) -> Result<Self> {
         for name in ["lists/partial", "cache/archives/partial"] {
             let path = folder.join(name);
@@ -145,7 +147,7 @@ impl Apt {
         Ok(Self::at(folder, architecture))
     }
 
-    /// `program` of apt, to run in `here`.
+    /// `program` of apt, run in `here`.
     fn command(&self, program: &str, here: &Path) -> Command {
         let folder = self.folder.display();
         let architecture = self.architecture.oci();
@@ -160,7 +162,7 @@ impl Apt {
             format!("APT::Architecture={architecture}"),
             format!("APT::Architectures::={architecture}"),
             "APT::Install-Recommends=false".to_owned(),
-            // apt gives up root for a user who can't write here.
+            // apt's sandbox user cannot write here.
             "APT::Sandbox::User=root".to_owned(),
             "Acquire::ForceHash=SHA256".to_owned(),
             "Acquire::Languages=none".to_owned(),
@@ -169,49 +171,50 @@ impl Apt {
         options.iter().fold(command, |command, option| command.arg("-o").arg(option))
     }
 
-    /// Fetches the index of every source.
+    /// Updates all indexes.
     pub fn update(&self) -> Command {
         self.command("apt-get", &self.folder).args(["update", "--error-on=any"])
     }
 
-    /// Prints the control data of every package there is.
+    /// Prints the control data of all packages.
     pub fn dump(&self) -> Command {
         self.command("apt-cache", &self.folder).arg("dumpavail")
     }
 
-    /// Prints the control data of every version of the package `name`.
+    /// Prints the control data of all versions of the package `name`.
     pub fn show(&self, name: &str) -> Command {
         self.command("apt-cache", &self.folder).args(["show", name])
     }
 
-    /// Prints what installing `names` on an empty system would fetch.
+    /// Prints the downloads of installing `names` on an empty system.
     pub fn resolve(&self, names: &BTreeSet<String>) -> Command {
         self.command("apt-get", &self.folder).args(["install", "--yes", "--print-uris"]).args(names)
     }
 
-    /// Prints the versions there are of `packages`.
+    /// Prints the available versions of `packages`.
     pub fn versions(&self, packages: &[&Locked]) -> Command {
         let names: BTreeSet<_> = packages.iter().map(|package| &package.name).collect();
         self.command("apt-cache", &self.folder).arg("madison").args(names)
     }
 
-    /// Fetches the files of `packages` into `here`.
+    /// Downloads the files of `packages` to `here`.
     pub fn download(&self, packages: &[&Locked], here: &Path) -> Command {
         let exact = packages.iter().map(|package| format!("{}={}", package.name, package.version));
         self.command("apt-get", here).arg("download").args(exact)
     }
 
-    /// Fetches the newest version of the package `name` into `here`.
+    /// Downloads the newest version of the package `name` to `here`.
     pub fn fetch(&self, name: &str, here: &Path) -> Command {
         self.command("apt-get", here).args(["download", name])
     }
 
-    /// The date of the suite's index in seconds, after [`Apt::update`].
+    /// Date of the suite's index in seconds, after [`Apt::update`].
     pub fn index_date(&self, suite: &str) -> Result<u64> {
         let lists = self.folder.join("lists");
         let entries =
             fs::read_dir(&lists).with_context(|| format!("cannot read {}", lists.display()))?;
-        // Without a signature inside, as a repository may be that the host trusts otherwise.
+        // `Release` for a repository without an inline signature, which the host trusts by
+        // configuration.
         let suffixes = ["InRelease", "Release"].map(|name| format!("_dists_{suite}_{name}"));
         for entry in entries {
             let path = entry?.path();
@@ -228,7 +231,7 @@ impl Apt {
     }
 }
 
-/// The packages that [`Apt::dump`] marks as essential. It is too long to be kept in stanzas.
+/// Essential packages in the output of [`Apt::dump`], which is too long to parse into stanzas.
 pub fn essential(dump: &str) -> BTreeSet<String> {
     let mut essential = BTreeSet::new();
     let mut package = "";
@@ -242,7 +245,7 @@ pub fn essential(dump: &str) -> BTreeSet<String> {
     essential
 }
 
-/// Reads what [`Apt::resolve`] printed: `'URI' NAME_VERSION_ARCHITECTURE.deb SIZE SHA256:HEX`.
+/// Parses the output of [`Apt::resolve`]: `'URI' NAME_VERSION_ARCHITECTURE.deb SIZE SHA256:HEX`.
 pub fn candidates(printed: &str) -> Result<BTreeSet<Candidate>> {
     printed
         .lines()
@@ -263,14 +266,14 @@ fn candidate(line: &str) -> Option<Candidate> {
     let sha256 = digest.strip_prefix("SHA256:").filter(|hex| checksum::is_sha256(hex))?;
     Some(Candidate {
         name: name.to_owned(),
-        // The only character of a version that apt hides in file names.
+        // The only character of a version that apt escapes in file names.
         version: version.replace("%3a", ":"),
         architecture: architecture.to_owned(),
         sha256: sha256.to_owned(),
     })
 }
 
-/// Locks `base` for images of `image`, and for each set what it takes beside the base.
+/// Locks `base` for images of `image`, and for each set its packages beyond the base.
 pub fn lock(
     image: Architecture,
     base: &BTreeSet<Candidate>,
@@ -291,7 +294,8 @@ pub fn lock(
     of_base.chain(of_sets).collect()
 }
 
-/// Those of `packages` whose version is not in what [`Apt::versions`] printed: `NAME | VERSION | …`.
+/// The `packages` whose version is missing in the output of [`Apt::versions`]: `NAME | VERSION |
+/// …`.
 pub fn gone<'a>(packages: &[&'a Locked], printed: &str) -> Vec<&'a Locked> {
     let there: BTreeSet<(&str, &str)> = printed
         .lines()

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A root file system from locked package files alone: no network, the same bytes every time.
+//! Builds a root file system from locked package files: offline and reproducible.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -12,7 +12,7 @@ use foundation::atomic;
 use foundation::command::Command;
 use oci::Digest;
 
-/// What is left out of every package: nobody reads it inside an image. Copyright files stay.
+/// Paths excluded from all packages, of no use in an image. Copyright files are kept.
 const LEFT_OUT: &[&str] = &[
     "path-exclude=/usr/share/doc/*",
     "path-include=/usr/share/doc/*/copyright",
@@ -21,17 +21,17 @@ const LEFT_OUT: &[&str] = &[
     "path-exclude=/usr/share/man/*",
 ];
 
-/// Run with the root file system as `$1` when all packages are installed. What is removed differs from
-/// machine to machine, or is a left-over of the installation; apt's own folders mmdebstrap empties.
-/// The empty files are those over which container engines mount their own: made here, they have the
-/// same mode in every image.
+/// Script that cleans up after the installation; `$1` is the root file system. Removes files that
+/// differ between hosts and left-overs of the installation; mmdebstrap empties apt's folders.
+/// Creates the empty files that container engines mount over, so that their mode is the same in
+/// every image.
 const TIDY: &str = r#"cd "$1" && rm -rf etc/apt/sources.list etc/*- var/cache/debconf/*-old var/cache/ldconfig/* var/lib/dpkg/*-old var/log/* && for file in hostname hosts resolv.conf; do rm -f "etc/$file" && : > "etc/$file" && chmod 644 "etc/$file"; done"#;
 
-/// A change of the recipe here changes what is made of the same packages: part of the cache's key.
+/// Part of the cache key; changes when roots are built differently from the same packages.
 pub const RECIPE: &str = "4";
 
-/// Writes the index of the package files in `folder` (Debian repository format, "flat"), so that the
-/// folder is a repository of `suite`.
+/// Writes the index of the package files in `folder` (Debian repository format, "flat"), which
+/// makes the folder a repository of `suite`.
 pub fn index(folder: &Path, suite: &str, packages: &[PackageFile]) -> Result<()> {
     let mut text = String::new();
     for package in packages {
@@ -57,13 +57,13 @@ pub fn index(folder: &Path, suite: &str, packages: &[PackageFile]) -> Result<()>
 /// A package file in a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackageFile {
-    /// Its name in the folder.
+    /// File name in the folder.
     pub name: String,
-    /// Its control data.
+    /// Control data.
     pub control: String,
-    /// Its size in bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// Its SHA-256, lower-case hex.
+    /// SHA-256 in lower-case hex.
     pub sha256: String,
 }
 
@@ -72,24 +72,24 @@ pub fn control_command(path: &Path) -> Command {
     Command::new("dpkg-deb", "/").arg("--field").arg(path)
 }
 
-/// What a root file system is made of.
+/// Inputs of a root file system.
 #[derive(Debug)]
 pub struct Root<'a> {
-    /// The repository that [`index`] made.
+    /// Repository written by [`index`].
     pub pool: &'a Path,
-    /// Its suite.
+    /// Suite.
     pub suite: &'a str,
-    /// The architecture by the name that Debian has for it.
+    /// Debian architecture.
     pub architecture: &'a str,
-    /// The packages beside the essential ones.
+    /// Packages in addition to the essential ones.
     pub packages: &'a BTreeSet<String>,
-    /// Paths that are left out of all packages.
+    /// Additional excluded paths.
     pub without: &'a [String],
-    /// The time of every file, in seconds.
+    /// Timestamp of all files, in seconds.
     pub epoch: u64,
 }
 
-/// Makes the root file system `root` as the tar file `output`.
+/// The command that builds the root file system `root` as the tar file `output`.
 pub fn command(root: &Root<'_>, output: &Path) -> Command {
     let Root { pool, suite, architecture, packages, without, epoch } = root;
     let mut source = std::ffi::OsString::from("deb [trusted=yes] copy:");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The changelog of a package (Debian policy 4.4): what came after a version, and when.
+//! Reads a package's changelog (Debian policy 4.4): changes since a version, and their dates.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -12,19 +12,20 @@ use flate2::read::GzDecoder;
 use super::date;
 use super::version::compare;
 
-/// Larger ones are not what we look for.
+/// Size limit of a changelog, in bytes.
 const LIMIT: u64 = 16 << 20;
 
-/// What came after a version.
+/// Changes since a version.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct News {
-    /// When the first version after it was made, in seconds.
+    /// Date of the first later version, in seconds.
     pub since: Option<u64>,
-    /// The vulnerabilities that the changelog names, `CVE-YYYY-NNNN`.
+    /// CVE ids in the changelog, `CVE-YYYY-NNNN`.
     pub vulnerabilities: BTreeSet<String>,
 }
 
-/// Finds the changelog in the tar stream of the files of `package`; none where it is a link to that of another.
+/// Finds the changelog in the tar stream of the files of `package`; `None` if it is a link to that
+/// of another.
 ///
 /// # Errors
 /// When the stream is malformed.
@@ -44,7 +45,7 @@ pub fn find(tar: impl Read, package: &str) -> Result<Option<String>> {
     Ok(None)
 }
 
-/// What the changelog `text`, which has the newest first, tells of versions after `version`.
+/// Changes after `version` in the changelog `text`, which starts with the newest version.
 pub fn after(text: &str, version: &str) -> News {
     let mut news = News::default();
     for line in text.lines() {

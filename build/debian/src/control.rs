@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Control data: stanzas of `Field: value` (Debian policy 5.1).
+//! Parses control data: stanzas of `Field: value` (Debian policy 5.1).
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail};
 
-/// One stanza, by field name as written; continuation lines are joined with newlines.
+/// A stanza: values by field name; continuation lines are joined with newlines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stanza(BTreeMap<String, String>);
 
 impl Stanza {
-    /// The value of `field`, if it is there.
+    /// The value of `field`, if present.
     pub fn get(&self, field: &str) -> Option<&str> {
         self.0.get(field).map(String::as_str)
     }
@@ -28,7 +28,7 @@ impl Stanza {
     }
 }
 
-/// Reads every stanza of `text`.
+/// Parses all stanzas of `text`.
 ///
 /// # Errors
 /// On a line that is neither a field nor a continuation, with its number.
@@ -63,8 +63,8 @@ pub fn parse(text: &str) -> Result<Vec<Stanza>> {
     Ok(stanzas)
 }
 
-/// The names in a relationship field, a list of alternatives for each entry: versions,
-/// architectures and build profiles left out (Debian policy 7.1).
+/// Package names in a relationship field, a list of alternatives for each entry, without versions,
+/// architectures and build profiles (Debian policy 7.1).
 pub fn relations(field: &str) -> Vec<Vec<String>> {
     let name = |text: &str| {
         let end = text.find([' ', '(', '[', '<', ':']).unwrap_or(text.len());

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The copyright file of a package (Debian policy 12.5), and the licences that it names.
+//! Reads a package's copyright file (Debian policy 12.5) and its licences.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -10,22 +10,22 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use foundation::command::Command;
 
-/// Where systems of Debian have the texts of common licences, which copyright files refer to.
+/// Folder of common licence texts, which copyright files refer to.
 const COMMON: &str = "/usr/share/common-licenses/";
 
-/// Larger ones are not what we look for.
+/// Size limit of a copyright file, in bytes.
 const LIMIT: u64 = 16 << 20;
 
-/// What a package holds at the place of its copyright file.
+/// A package's copyright file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Copyright {
-    /// The file.
+    /// Its text.
     Text(String),
-    /// A link to that of another package.
+    /// A link to the file of another package.
     Of(String),
 }
 
-/// Writes the files of the package file at `path` as a tar stream.
+/// Prints the files of the package file at `path` as a tar stream.
 pub fn files_command(path: &Path) -> Command {
     Command::new("dpkg-deb", "/").arg("--fsys-tarfile").arg(path)
 }
@@ -61,10 +61,10 @@ pub fn find(tar: impl Read, package: &str) -> Result<Option<Copyright>> {
     Ok(None)
 }
 
-/// The text of the copyright file of `package`, through links from one package to another.
+/// Text of the copyright file of `package`, following links to other packages.
 pub fn text<'a>(of: &'a BTreeMap<String, Copyright>, package: &str) -> Option<&'a str> {
     let mut next = of.get(package)?;
-    // A chain of links is not longer than there are packages.
+    // A longer chain of links is a cycle.
     for _ in 0..of.len() {
         match next {
             Copyright::Text(text) => return Some(text),
@@ -74,7 +74,7 @@ pub fn text<'a>(of: &'a BTreeMap<String, Copyright>, package: &str) -> Option<&'
     None
 }
 
-/// The names of the licences in a copyright file: its `License` fields where it is machine-readable (Debian,
+/// Licence names in a copyright file: its `License` fields if it is machine-readable (Debian,
 /// "Machine-readable debian/copyright file", 1.0), else the common licences that it refers to.
 pub fn licenses(copyright: &str) -> BTreeSet<&str> {
     if copyright.starts_with("Format:") {
@@ -85,14 +85,14 @@ pub fn licenses(copyright: &str) -> BTreeSet<&str> {
             .filter(|name| !name.is_empty())
             .collect();
     }
-    // From `common-licenses/` on: whether later versions serve too, only people can read.
+    // The reference from `common-licenses/` on; "or any later version" is not machine-readable.
     let name = |at: usize| {
         let from = copyright.get(at + "/usr/share/".len()..)?;
         let end = from.find(|c: char| !(c.is_ascii_alphanumeric() || "-./".contains(c)));
         from.get(..end.unwrap_or(from.len())).map(|it| it.trim_end_matches('.'))
     };
     let names = copyright.match_indices(COMMON).filter_map(|(at, _)| name(at));
-    // Of the folder as a whole, nothing follows.
+    // References to the folder itself name no licence.
     names.filter(|name| !name.ends_with('/')).collect()
 }
 

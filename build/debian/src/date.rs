@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Dates as Debian writes them.
+//! Parses dates in Debian's format.
 
-/// `Sat, 10 Jan 2026 09:15:30 UTC` in seconds since 1970 (RFC 5322, 3.3). Debian's
-/// indexes are in UTC; of a changelog the day is enough, and its zone is left out.
+/// Parses `Sat, 10 Jan 2026 09:15:30 UTC` to seconds since 1970 (RFC 5322, 3.3). Debian's indexes
+/// are in UTC; for changelogs a precision of a day suffices, so the zone is ignored.
 pub(crate) fn rfc5322(text: &str) -> Option<u64> {
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What apt prints about an index whose dates do not fit the clock, and how to fix it. Indices of
-//! `-updates`, `-security` and unstable suites expire after about a week; those of stable suites never do.
+//! Explains apt's errors about expired indexes. Indexes of `-updates`, `-security` and unstable
+//! suites expire after about a week; those of stable suites never do.
 
-/// Why apt refused an index, if that was its date, in what it printed with `LC_ALL=C`.
+/// The reason and fix if apt rejected an index because of its date, from output with `LC_ALL=C`.
 pub fn explain(printed: &str) -> Option<String> {
     printed.lines().find_map(|line| {
         let (_, rest) = line.split_once("Release file for ")?;
@@ -30,7 +30,7 @@ pub fn explain(printed: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// As apt 2.6 prints it.
+    /// Output of apt 2.6.
     const EXPIRED: &str = "Reading package lists...\n\
         E: Release file for http://mirror.example/debian/dists/sid/InRelease is expired (invalid since 22d \
         20h 36min 54s). Updates for this repository will not be applied.\n";

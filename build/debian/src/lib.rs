@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Debian packages: their control data and versions, the lock of the packages that images are made of,
-//! the root file system made from those, and which of them have security updates.
+//! Debian packages: control data, versions, the lock of image packages, root file systems built
+//! from it, and security updates.
 #![forbid(unsafe_code)]
 
 pub mod apt;

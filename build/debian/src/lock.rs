@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The lock of the packages that images are made of: which, in which version, with which content.
+//! Lock of image packages: names, versions and checksums.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,7 +13,7 @@ use oci::Digest;
 use release::Architecture;
 use serde::{Deserialize, Serialize};
 
-/// The first lines of a lock file.
+/// Header of a lock file.
 const HEAD: &str = "\
 # SPDX-License-Identifier: AGPL-3.0-or-later
 # Copyright (C) 2026 The Provisioner Authors
@@ -26,51 +26,50 @@ const HEAD: &str = "\
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lock {
-    /// The suite that the packages are from.
+    /// Suite of the packages.
     pub suite: String,
-    /// The time of every file in the base, in seconds: the date of the suite's index.
+    /// Timestamp of all files in the base, in seconds: the date of the suite's index.
     pub epoch: u64,
-    /// The packages, sorted.
+    /// Packages, sorted.
     #[serde(rename = "package", default)]
     pub packages: Vec<Locked>,
-    /// `NAME VERSION` of each package to the SPDX expression of what its copyright file names, else
-    /// [`NO_LICENSE`].
+    /// SPDX expressions of copyright files by `NAME VERSION`, or [`NO_LICENSE`].
     #[serde(default)]
     pub licenses: BTreeMap<String, String>,
 }
 
-/// That a copyright file names no licence in a form that programs read (SPDX 2.3, 7.13).
+/// The copyright file names no machine-readable licence (SPDX 2.3, 7.13).
 pub const NO_LICENSE: &str = "NOASSERTION";
 
-/// One package file.
+/// A locked package file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Locked {
-    /// The architecture of the image that it is for, by the name that OCI has for it.
+    /// OCI architecture of the image.
     pub image: Architecture,
-    /// [`BASE`], or the image that needs it beside the base.
+    /// [`BASE`], or the image that needs it in addition.
     pub set: String,
-    /// Its name.
+    /// Name.
     pub name: String,
-    /// Its version in Debian's form.
+    /// Debian version.
     pub version: String,
-    /// Its own architecture: that of the image, or `all`.
+    /// Package architecture: the image's, or `all`.
     pub architecture: String,
-    /// SHA-256 of the file, lower-case hex.
+    /// SHA-256 of the file in lower-case hex.
     pub sha256: String,
 }
 
 impl Locked {
-    /// Its name and version, as [`Lock::licenses`] has them.
+    /// Name and version, the key of [`Lock::licenses`].
     pub fn label(&self) -> String {
         format!("{} {}", self.name, self.version)
     }
 }
 
-/// The set of the packages that every image has.
+/// Set of the base packages.
 pub const BASE: &str = "base";
 
-/// The set of the packages that test artifacts are made of; nothing they depend on is in it.
+/// Set of packages for test artifacts, without their dependencies.
 pub const TEST_ARTIFACTS: &str = "test-artifacts";
 
 impl Lock {
@@ -105,7 +104,7 @@ impl Lock {
         Ok(lock)
     }
 
-    /// The text of the file.
+    /// Text of the file.
     pub fn to_text(&self) -> String {
         let mut lock = self.clone();
         lock.packages.sort();
@@ -148,7 +147,7 @@ impl Lock {
         Ok(found)
     }
 
-    /// SHA-256 of each package file, by package, of the base and of `set`.
+    /// SHA-256 of the package files of the base and of `set`, by package.
     pub fn checksums(&self, architecture: Architecture, set: &str) -> BTreeMap<String, String> {
         self.packages
             .iter()
@@ -158,7 +157,7 @@ impl Lock {
             .collect()
     }
 
-    /// A digest of everything that decides the base for `architecture`.
+    /// Digest of all inputs of the base for `architecture`.
     pub fn base_digest(&self, architecture: Architecture) -> Result<Digest> {
         let mut text = format!("{} {} {}\n", self.suite, self.epoch, architecture.oci());
         for package in self.set(architecture, BASE)? {

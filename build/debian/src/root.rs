@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What the root file system of an installed Debian records about itself.
+//! Package data of a Debian root file system.
 
 use std::collections::BTreeMap;
 
-/// Facts that a root file system has about itself.
+/// Files of a root file system that describe it.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct RootFacts {
     /// `var/lib/dpkg/status`.

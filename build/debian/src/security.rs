@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Security updates: what Debian's security suite has beside the packages of a lock.
+//! Compares locked packages with Debian's security suite.
 //!
-//! Debian publishes a fixed package there for every advisory of its security team, which leaves
-//! vulnerabilities that it thinks little of to point releases ("Securing Debian Manual", 7.2). So a
-//! package that is older than the one there has a known vulnerability that matters, and a fix.
+//! The suite has a fixed package for every advisory of Debian's security team; minor
+//! vulnerabilities are fixed in point releases ("Securing Debian Manual", 7.2). A package that is
+//! older than in the suite has a relevant known vulnerability with a fix.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -13,23 +13,23 @@ use std::collections::BTreeMap;
 use super::lock::Locked;
 use super::version::compare;
 
-/// The newest version of each package of the suite, for one architecture.
+/// Newest version of each package of the suite, for one architecture.
 #[derive(Debug, Default)]
 pub struct Updates(BTreeMap<String, Update>);
 
 /// A package of the suite.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Update {
-    /// Its version.
+    /// Version.
     pub version: String,
-    /// The source that was fixed, `NAME@VERSION`.
+    /// Fixed source package, `NAME@VERSION`.
     pub source: String,
-    /// The size of the package file in bytes.
+    /// Size of the package file in bytes.
     pub size: u64,
 }
 
 impl Updates {
-    /// Reads the control data of every package of the suite; a package can be there in several versions.
+    /// Parses the control data of the suite; a package may have several versions.
     pub fn parse(dump: &str) -> Self {
         let mut updates = Self::default();
         for stanza in dump.split("\n\n") {
@@ -39,7 +39,8 @@ impl Updates {
             let (Some(package), Some(version)) = (field("Package"), field("Version")) else {
                 continue;
             };
-            // `NAME`, or `NAME (VERSION)` where that is not the version of the package (Debian policy 5.6.1).
+            // `NAME`, or `NAME (VERSION)` if the version differs from the package's (Debian policy
+            // 5.6.1).
             let source = match field("Source").map(|it| it.split_once(" (").ok_or(it)) {
                 Some(Ok((name, of))) => format!("{name}@{}", of.trim_end_matches(')')),
                 Some(Err(name)) => format!("{name}@{version}"),
@@ -54,7 +55,7 @@ impl Updates {
         updates
     }
 
-    /// The update that `locked` lacks.
+    /// The update that is missing in `locked`.
     pub fn lacking(&self, locked: &Locked) -> Option<&Update> {
         let update = self.0.get(&locked.name)?;
         (compare(&locked.version, &update.version) == Ordering::Less).then_some(update)

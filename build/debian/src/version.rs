@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The order of Debian's versions (Debian policy 5.6.12; deb-version(7), "Sorting algorithm").
+//! Ordering of Debian versions (Debian policy 5.6.12; deb-version(7), "Sorting algorithm").
 
 use std::cmp::Ordering;
 
@@ -13,7 +13,7 @@ pub fn compare(a: &str, b: &str) -> Ordering {
         .then_with(|| part(first.revision, second.revision))
 }
 
-/// `[EPOCH:]UPSTREAM[-REVISION]`; what is absent counts as zero.
+/// `[EPOCH:]UPSTREAM[-REVISION]`; absent parts count as zero.
 struct Parts<'a> {
     epoch: &'a [u8],
     upstream: &'a [u8],
@@ -29,7 +29,7 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Text and numbers by turns, text first.
+/// Compares alternating text and numbers, text first.
 fn part(mut a: &[u8], mut b: &[u8]) -> Ordering {
     while !(a.is_empty() && b.is_empty()) {
         let (text_a, rest_a) = split(a, |byte| !byte.is_ascii_digit());
@@ -51,7 +51,7 @@ fn split(bytes: &[u8], wanted: impl Fn(&u8) -> bool) -> (&[u8], &[u8]) {
     bytes.split_at(end)
 }
 
-/// `~` comes before the end, the end before letters, letters before everything else.
+/// `~` sorts before the end, the end before letters, letters before everything else.
 fn text(a: &[u8], b: &[u8]) -> Ordering {
     let weight = |byte: Option<&u8>| match byte {
         Some(b'~') => -1,
@@ -65,7 +65,7 @@ fn text(a: &[u8], b: &[u8]) -> Ordering {
         .unwrap_or(Ordering::Equal)
 }
 
-/// By value, however many digits.
+/// Compares numbers of any length by value.
 fn number(a: &[u8], b: &[u8]) -> Ordering {
     let (_, a) = split(a, |byte| *byte == b'0');
     let (_, b) = split(b, |byte| *byte == b'0');
