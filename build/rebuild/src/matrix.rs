@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What two builds made, held against each other: files byte by byte, images part by part.
+//! Compares the results of two builds: files by bytes, images by parts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -21,12 +21,12 @@ use super::second::Variation;
 /// A file or an image of the release.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Row {
-    /// Its path in the release folder.
+    /// Path in the release folder.
     pub(super) path: String,
-    /// Absent where the bytes are the same.
+    /// `None` if the bytes are equal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) difference: Option<String>,
-    /// Variations that were not tried on it, with the reason.
+    /// Variations that did not apply to it, with reasons.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) not_tried: BTreeMap<&'static str, String>,
 }
@@ -36,7 +36,7 @@ impl Row {
         Self { path, difference, not_tried: BTreeMap::new() }
     }
 
-    /// Notes what of `variations` did not reach it.
+    /// Records which of `variations` did not apply to it.
     pub(super) fn note_not_tried(&mut self, variations: &[Variation]) {
         let reasons = variations.iter().filter_map(|it| Some((it.what, it.not_tried(&self.path)?)));
         self.not_tried = reasons.map(|(what, reason)| (what, reason.to_owned())).collect();
@@ -50,7 +50,7 @@ impl fmt::Display for Row {
     }
 }
 
-/// Compares everything of two release folders that must be the same.
+/// Compares all reproducible files of two release folders.
 pub(super) fn of_folders(first: &Path, second: &Path) -> Result<Vec<Row>> {
     let mut paths = parts(first)?;
     paths.extend(parts(second)?);
@@ -68,8 +68,8 @@ pub(super) fn of_folders(first: &Path, second: &Path) -> Result<Vec<Row>> {
         .collect()
 }
 
-/// Compares what the manifest `ours` of the folder `first` names with an earlier build's. Where the
-/// files of that lie beside its manifest in `second`, they are looked into.
+/// Compares the manifest `ours` of the folder `first` with an earlier build's. If its files exist
+/// beside it in `second`, their contents are compared.
 pub(super) fn of_manifests(
     (first, ours): (&Path, &Manifest),
     (second, theirs): (&Path, &Manifest),
@@ -102,7 +102,7 @@ pub(super) fn of_manifests(
         .collect()
 }
 
-/// The files of a release folder without what signing adds, and its images, each as one.
+/// The files of a release folder without signatures and provenance; an image is one entry.
 fn parts(folder: &Path) -> Result<BTreeSet<String>> {
     let signed = [layout::PUBLIC_KEY, layout::SIGNATURES, layout::PROVENANCE];
     let mut parts = BTreeSet::new();
@@ -126,7 +126,7 @@ fn parts(folder: &Path) -> Result<BTreeSet<String>> {
     Ok(parts)
 }
 
-/// Where the files or images `first` and `second` differ.
+/// The difference of the files or images `first` and `second`.
 fn difference(path: &str, first: &Path, second: &Path) -> Result<Option<String>> {
     if first.is_dir() {
         return of_images(first, second);
@@ -140,7 +140,7 @@ fn difference(path: &str, first: &Path, second: &Path) -> Result<Option<String>>
     Ok(compare::bytes(&first, &second).map(|found| found.to_string()))
 }
 
-/// A manifest without what is said of a build after it was made.
+/// A manifest without data added after the build.
 fn comparable(bytes: &[u8]) -> Result<Vec<u8>> {
     let mut manifest = Manifest::parse(bytes)?;
     manifest.engines.remove("signatures");
@@ -149,7 +149,7 @@ fn comparable(bytes: &[u8]) -> Result<Vec<u8>> {
     Ok(manifest.to_json()?.into_bytes())
 }
 
-/// Where two images differ: first their layers, since the rest follows from those.
+/// The difference of two images: layers first, since the rest depends on them.
 fn of_images(first: &Path, second: &Path) -> Result<Option<String>> {
     let same = |name: &str| -> Result<Option<Difference>> {
         let read = |folder: &Path| {
@@ -158,7 +158,7 @@ fn of_images(first: &Path, second: &Path) -> Result<Option<String>> {
         };
         Ok(compare::bytes(&read(first)?, &read(second)?).map(|found| found.within(name)))
     };
-    // It holds the digest of everything below, and each blob is read by its digest.
+    // The index contains the digests of everything else.
     let Some(outer) = same("index.json")? else {
         return Ok(same("oci-layout")?.map(|found| found.to_string()));
     };
@@ -212,7 +212,7 @@ mod tests {
         folder
     }
 
-    /// An image of one file.
+    /// An image with one file.
     fn image(folder: &Path, text: &str) {
         let layout = Layout::create(folder.join("images/tools/x")).unwrap();
         let mut archive = tar::Builder::new(Vec::new());

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The second build: the same source elsewhere, under surroundings of which nothing may reach an
-//! artifact.
+//! The second build: the same source in another environment that must not influence artifacts.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -27,59 +26,59 @@ use serde::Serialize;
 
 use super::FOLDER;
 
-/// What is carried out there, in this order: everything whose bytes may not differ.
+/// Steps of the second build, in order: all reproducible ones.
 const STEPS: &[&dyn Step] =
     &[&Build::ALL, &Package, &Images, &Maintenance, &Iso, &Sbom, &Checksums];
 
-/// Variables that differ there.
+/// Variables with other values.
 const OTHERWISE: &[(&str, &str)] = &[
     ("LC_ALL", "C.UTF-8"),
     ("LOGNAME", "nobody"),
     ("TZ", "Pacific/Kiritimati"),
     ("USER", "nobody"),
 ];
-/// The user there, by number, unless that is the one here.
+/// User ids of the second build: the first that is not ours.
 const USERS: [u32; 2] = [65534, 1000];
-/// What is carried out as that user. What the other steps call, podman and mmdebstrap, asks for a range of
-/// users of its own, which another user has not.
+/// Steps that run as that user. The others use podman and mmdebstrap, which need a range of
+/// subordinate user ids.
 const AS_USER: &[&str] = &["build", "package", "sbom", "checksums"];
-/// What the other steps make, by the start of its path.
+/// Path prefixes of the other steps' results.
 const NOT_AS_USER: &[&str] = &[layout::IMAGES, layout::ISO];
-/// The umask there: nobody else may read what it makes.
+/// umask: no access for others.
 const UMASK: &str = "077";
-/// The name of the machine there.
+/// Host name.
 const HOST: &str = "elsewhere";
-/// What turns the order of files around and moves the clock by a year.
+/// Preload library that reverses the order of directory entries and shifts the clock by a year.
 const OTHER_LIBRARY: &str = "build/rebuild/data/otherwise.c";
 
-/// The surroundings of the second build.
+/// Environment of the second build.
 pub(super) struct Second {
-    /// Everything of it lies below.
+    /// Folder of all its files.
     folder: PathBuf,
-    /// The root of its workspace.
+    /// Workspace root.
     pub(super) root: PathBuf,
-    /// Whether the machine can have another name for some programs.
+    /// Whether the host name can be changed for child processes.
     host: bool,
-    /// Why no program can run as another user; nothing where it can, or nobody has tried.
+    /// Why no program can run as another user; `None` if it can, or was not tried.
     no_user: Option<String>,
 }
 
-/// What differs between the two builds.
+/// A difference between the builds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Variation {
-    /// Its name.
+    /// Name.
     pub(super) what: &'static str,
     pub(super) first: String,
     pub(super) second: String,
-    /// Why both builds had the same after all; absent where they had not.
+    /// Why both builds had the same value after all; `None` if they differed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) same_because: Option<String>,
-    /// The files and images that it did not reach; absent where there are none.
+    /// Files and images that it did not apply to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) not_on: Option<Beyond>,
 }
 
-/// Files and images that a variation did not reach.
+/// Files and images that a variation did not apply to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Beyond {
     pub(super) folders: &'static [&'static str],
@@ -87,7 +86,7 @@ pub(super) struct Beyond {
 }
 
 impl Variation {
-    /// Why it was not tried on the file or image at `path`; nothing where it was.
+    /// Why it did not apply to the file or image at `path`; `None` if it did.
     pub(super) fn not_tried(&self, path: &str) -> Option<&str> {
         let top = path.split('/').next().unwrap_or_default();
         let beyond = self.not_on.as_ref().filter(|it| it.folders.contains(&top));
@@ -98,12 +97,12 @@ impl Variation {
 impl Second {
     pub(super) fn new(run: &Run) -> Self {
         let folder = run.workspace.root().join(FOLDER);
-        // Longer than any usual place, so that a path which got into a binary changes its length.
+        // Longer than usual paths, so that a path in a binary changes its length.
         let root = folder.join("elsewhere/in-a-folder-with-a-longer-name/source");
         Self { folder, root, host: is_root(), no_user: None }
     }
 
-    /// The commands of the second build, in their order.
+    /// The commands of the second build, in order.
     pub(super) fn commands(&self, run: &Run) -> Result<Vec<Command>> {
         STEPS.iter().map(|step| self.command(run, *step)).collect()
     }
@@ -120,7 +119,7 @@ impl Second {
         self.folder.join("otherwise.so")
     }
 
-    /// The command that copies the source.
+    /// The command that clones the source.
     pub(super) fn clone_command(&self, run: &Run) -> Command {
         run.command("git")
             .args(["clone", "--quiet", "--shared"])
@@ -128,13 +127,13 @@ impl Second {
             .arg(&self.root)
     }
 
-    /// The command that makes what turns the order of files around and moves the clock.
+    /// The command that builds the preload library.
     pub(super) fn library_command(&self, run: &Run) -> Command {
         let command = run.command("cc").args(["-shared", "-fPIC", "-O1", "-o"]);
         command.arg(self.library()).arg(OTHER_LIBRARY).arg("-ldl")
     }
 
-    /// This program, carrying out `step` there.
+    /// The command that runs `step` there with this program.
     fn command(&self, run: &Run, step: &dyn Step) -> Result<Command> {
         let program = std::env::current_exe().context("cannot tell the path of this program")?;
         let rustup = std::env::var_os("RUSTUP_HOME").map_or_else(
@@ -173,7 +172,7 @@ impl Second {
         Ok(OTHERWISE.iter().fold(command, |command, (name, value)| command.env(*name, value)))
     }
 
-    /// The source as it stands here, committed or not, and the package files.
+    /// Copies the current source, committed or not, and the package files.
     pub(super) fn prepare(&mut self, run: &Run, log: &StepLog) -> Result<()> {
         self.remove()?;
         let mut probe = as_user().into_iter();
@@ -218,7 +217,7 @@ impl Second {
         tree::remove(&self.folder)
     }
 
-    /// Every variation, those that could not be made with the reason.
+    /// All variations; those that were not possible have a reason.
     pub(super) fn variations(&self, run: &Run) -> Vec<Variation> {
         let own = |name: &str| std::env::var(name).unwrap_or_default();
         let make = |what, first: String, second: String| Variation {
@@ -266,8 +265,8 @@ impl Second {
     }
 }
 
-/// What runs a program as another user: in a name space in which the own user has another number. It and
-/// all that it starts see that number everywhere, also as the owner of files.
+/// Command prefix that runs a program as another user: in a user namespace where our user has
+/// another id, which it and its children see everywhere, also as the owner of files.
 fn as_user() -> Vec<String> {
     let user = other_user();
     let map = |what: &str| format!("--map-{what}={user}");
@@ -284,7 +283,7 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// What `--target` takes for these architectures.
+/// The value of `--target` for these architectures.
 fn target(architectures: &[Architecture]) -> &'static str {
     match architectures {
         [one] => one.rust(),
@@ -296,7 +295,7 @@ fn home() -> Result<PathBuf> {
     std::env::var_os("HOME").map(PathBuf::from).context("HOME is not set")
 }
 
-/// Copies a file with its mode, and makes the folders that it lies in.
+/// Copies a file with its mode, creating missing folders.
 fn copy(from: &Path, to: &Path) -> Result<()> {
     if let Some(folder) = to.parent() {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
