@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What the service has to remember of servers and jobs: SQLite in WAL mode, in one file.
+//! The service's database of servers and jobs: SQLite in WAL mode, in one file.
 //!
-//! One thread writes. It takes all that waits, runs each piece of work in a savepoint of one
-//! transaction, and answers when that is on the disk: a thousand jobs that move on at once share an
-//! fsync in place of waiting for a thousand. Reads go through a connection of their own, and don't
-//! wait for the disk.
+//! One thread writes. It takes all queued work, runs each piece in a savepoint of one transaction,
+//! and answers after the commit: a thousand jobs that change state at once share one fsync. Reads
+//! use their own connection and do not wait for the disk.
 
 pub(crate) mod rows;
 mod schema;
@@ -23,32 +22,32 @@ use crate::durable;
 use crate::keyring::{KeyError, Keyring};
 use writer::Writer;
 
-/// How long a lock that another process holds is waited for.
+/// How long to wait for a lock that another process holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The database could not do what was asked. Nothing of it was done.
+/// A database operation failed. Its changes were rolled back.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum DatabaseError {
     /// Another process holds the lock.
     #[error("the database is locked by another process")]
     Locked,
-    /// No space is left.
+    /// The disk is full.
     #[error("the disk of the database is full")]
     Full,
-    /// Made by a later version of this program.
+    /// A later version of this program wrote the file.
     #[error(
         "the database has schema {found}, and this program knows up to {known}: use the later controller that wrote it"
     )]
     Newer {
-        /// The version in the file.
+        /// Schema version of the file.
         found: u32,
-        /// The latest version that is known here.
+        /// Latest schema version that this program supports.
         known: u32,
     },
-    /// A secret in it can't be encrypted or decrypted.
+    /// A secret cannot be encrypted or decrypted.
     #[error("{0}")]
     Key(String),
-    /// Anything else.
+    /// Any other failure.
     #[error("database: {0}")]
     Other(String),
 }
@@ -64,7 +63,7 @@ impl From<rusqlite::Error> for DatabaseError {
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked,
             Some(ErrorCode::DiskFull) => Self::Full,
-            // SQLite's own text names tables and columns; values are only in the bindings.
+            // Error texts of SQLite contain table and column names, never values.
             _ => Self::Other(error.to_string()),
         }
     }
@@ -79,20 +78,20 @@ pub struct Database {
 }
 
 impl Database {
-    /// Opens the file, which is made where it is missing, and brings it to the current schema. Secrets in it
-    /// are plain text.
+    /// Opens or creates the file and migrates it to the current schema. Secrets are stored as plain
+    /// text.
     ///
     /// # Errors
-    /// When the file can't be opened, or a later version of this program wrote it.
+    /// If the file cannot be opened, or a later version of this program wrote it.
     pub fn open(path: &Path) -> Result<Self, DatabaseError> {
         Ok(Self::open_with(path, Arc::default(), |_| Ok(()))?.0)
     }
 
-    /// As [`open`](Self::open), with the keys of the secrets in it. `prepare` is done before anything else
-    /// can use the database, and what it replaced is in no file any more.
+    /// Like [`open`](Self::open), with the keys of the secrets. `prepare` runs before any other
+    /// access, and data that it replaced is erased from all files.
     ///
     /// # Errors
-    /// When the file can't be opened, a later version of this program wrote it, or `prepare` fails.
+    /// If the file cannot be opened, a later version of this program wrote it, or `prepare` fails.
     pub fn open_with<T>(
         path: &Path,
         keys: Arc<Keyring>,
@@ -100,7 +99,7 @@ impl Database {
     ) -> Result<(Self, T), DatabaseError> {
         let mut connection = Self::connect(path)?;
         let prepared = prepare(&mut connection)?;
-        // Pages from before may hold passwords in plain text.
+        // Old pages may contain passwords in plain text.
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let reader = Connection::open_with_flags(path, flags)?;
@@ -109,10 +108,11 @@ impl Database {
         Ok((Self { writer, reader: Arc::new(Mutex::new(reader)), keys }, prepared))
     }
 
-    /// A connection that writes, for programs that do one thing; brings the file to the current schema.
+    /// Opens a writing connection for single-threaded programs. Migrates the file to the current
+    /// schema.
     ///
     /// # Errors
-    /// When the file can't be opened, or a later version of this program wrote it.
+    /// If the file cannot be opened, or a later version of this program wrote it.
     pub fn connect(path: &Path) -> Result<Connection, DatabaseError> {
         let other = |e: &dyn std::fmt::Display| DatabaseError::Other(e.to_string());
         if let Some(folder) = path.parent() {
@@ -122,25 +122,25 @@ impl Database {
         let mut connection = Connection::open(path)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
-        // What was answered is on the disk, whatever becomes of the machine.
+        // Acknowledged writes must survive a power cut.
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
-        // Passwords and recipes that were removed don't stay in free pages.
+        // Removed passwords and recipes must not stay in free pages.
         connection.pragma_update(None, "secure_delete", true)?;
         schema::migrate(&mut connection)?;
         Ok(connection)
     }
 
-    /// The keys of the secrets in it.
+    /// Returns the keys of the secrets.
     pub fn keys(&self) -> Arc<Keyring> {
         Arc::clone(&self.keys)
     }
 
-    /// Changes something. Either all of `work` is on the disk when this returns `Ok`, or none of it
-    /// is done.
+    /// Runs `work` on the writing thread. All its changes are on the disk when this returns `Ok`;
+    /// otherwise none.
     ///
     /// # Errors
-    /// Those of `work`, and the database's own.
+    /// Errors of `work` and of the database.
     pub async fn write<T, E>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
@@ -152,7 +152,7 @@ impl Database {
         self.writer.write(work).await
     }
 
-    /// Changes something in its turn, and does not wait for it: for what nothing depends on.
+    /// Queues `work` without waiting for it: for changes that nothing depends on.
     pub fn write_in_turn<E: From<DatabaseError> + Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<(), E> + Send + 'static,
@@ -160,10 +160,10 @@ impl Database {
         self.writer.submit(work);
     }
 
-    /// Looks something up, on a thread that may block.
+    /// Runs `work` on the reading connection, on a blocking thread.
     ///
     /// # Errors
-    /// Those of `work`, and the database's own.
+    /// Errors of `work` and of the database.
     pub async fn read<T, E>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
@@ -175,7 +175,7 @@ impl Database {
         let reader = Arc::clone(&self.reader);
         let read = move || {
             let connection = reader.lock().unwrap_or_else(PoisonError::into_inner);
-            // One view of everything, however many statements `work` has.
+            // One snapshot for all statements of `work`.
             connection.execute_batch("BEGIN").map_err(DatabaseError::from)?;
             let result = work(&connection);
             connection.execute_batch("ROLLBACK").map_err(DatabaseError::from)?;
@@ -188,8 +188,8 @@ impl Database {
     }
 }
 
-/// Makes the file, where it is missing, so that only its owner can read it: it holds the passwords
-/// of the BMCs. SQLite gives its other files the same mode.
+/// Creates the file with mode 0600 if it is missing: it contains BMC passwords. SQLite gives its
+/// other files the same mode.
 fn private(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt as _;
     let mut options = std::fs::OpenOptions::new();

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Rows by the names of their columns: no statement depends on the order of columns.
+//! Maps rows to types by column name, so that no statement depends on the column order.
 
 use rusqlite::{Connection, ToSql};
 
-/// Reads a type from a row: each field from the column of the same name.
+/// Implements reading of a type from a row: each field from the column of the same name.
 macro_rules! columns {
     ($name:ident: $first:ident $(, $field:ident)* $(,)?) => {
         impl $name {
-            /// What a SELECT names.
+            /// Column list for SELECT.
             const COLUMNS: &str = concat!(stringify!($first) $(, ", ", stringify!($field))*);
 
             fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
@@ -24,7 +24,7 @@ macro_rules! columns {
 
 pub(crate) use columns;
 
-/// Values by column, each with a colon before its name: what `named_params!` makes.
+/// Values by column name with a leading colon, as `named_params!` makes them.
 pub(crate) type Values<'a> = &'a [(&'a str, &'a dyn ToSql)];
 
 fn insertion(table: &str, values: Values<'_>) -> String {
@@ -34,7 +34,7 @@ fn insertion(table: &str, values: Values<'_>) -> String {
     format!("INSERT INTO {table} ({columns}) VALUES ({parameters})")
 }
 
-/// Adds a row.
+/// Inserts a row.
 pub(crate) fn insert(
     connection: &Connection,
     table: &str,
@@ -44,7 +44,7 @@ pub(crate) fn insert(
     Ok(())
 }
 
-/// Adds a row, or changes the one with the same `key`; that one keeps its columns `kept`.
+/// Inserts a row, or updates the one with the same `key` except for its columns `kept`.
 pub(crate) fn put(
     connection: &Connection,
     table: &str,
@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn a_row_is_read_and_written_by_names() {
         let connection = Connection::open_in_memory().unwrap();
-        // The order differs from that of the fields.
+        // The column order differs from the field order.
         let table = "CREATE TABLE items (size INTEGER, made INTEGER, name TEXT PRIMARY KEY)";
         connection.execute_batch(table).unwrap();
         let put = |name: &str, made: i64, size: Option<i64>| {

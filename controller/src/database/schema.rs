@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The versions of the schema. A version that was released never changes: a change is a new file at
-//! the end of the list. There is no way back; a program refuses a file that a later one wrote.
+//! Schema versions and migrations. A released version never changes: a change is a new file at the
+//! end of the list. There is no downgrade; a program refuses a file that a later one wrote.
 
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::DatabaseError;
 
-/// Each brings a database from the version before it to its own; the first has version 1.
+/// Migrations in order; the first makes version 1.
 const VERSIONS: [&str; 2] = [include_str!("schema-1.sql"), include_str!("schema-2.sql")];
 
-/// Brings a database to the latest version, each step whole or not at all.
+/// Migrates a database to the latest version, one transaction per step.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), DatabaseError> {
     for (version, sql) in (1..).zip(VERSIONS) {
-        // The lock comes first: another process may be about to do the same.
+        // Lock before reading the version: another process may be about to migrate.
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if self::version(&transaction)? < version {
             transaction.execute_batch(sql)?;
@@ -44,7 +44,7 @@ mod tests {
         assert!(matches!(error, DatabaseError::Newer { found: 99, .. }), "{error}");
     }
 
-    /// What was released must stay as it is; a digest notices what a reader does not.
+    /// Released versions must not change; the snapshot holds their digests.
     #[test]
     fn released_versions_do_not_change() {
         let digests: Vec<String> =

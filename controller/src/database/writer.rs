@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The thread that writes: many pieces of work, one transaction, one fsync.
+//! The writing thread: batches queued work into one transaction with one fsync.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -11,16 +11,16 @@ use tokio::sync::oneshot;
 
 use super::DatabaseError;
 
-/// The most pieces of work in one transaction, so that the first does not wait for ever.
+/// Maximum pieces of work in one transaction; bounds the wait of the first.
 const MOST_AT_ONCE: usize = 256;
 
-/// Tells who asked how it ended: whether the transaction of the work was kept.
+/// Sends the result to the caller, given whether the transaction was committed.
 type Answer = Box<dyn FnOnce(Result<(), DatabaseError>)>;
-/// A piece of work, or why there is nothing to do it with; it answers with whether its changes are
-/// wanted, and how to tell the end.
+/// Runs with a connection, or with the error because of which there is none. Returns whether to
+/// keep its changes, and the answer to the caller.
 type Work = Box<dyn FnOnce(Result<&Connection, DatabaseError>) -> (bool, Answer) + Send>;
 
-/// Where work is handed in. The thread ends with the last of these.
+/// Handle for submitting work. The thread ends when the last handle is dropped.
 #[derive(Clone)]
 pub(super) struct Writer {
     work: Sender<Work>,
@@ -35,7 +35,7 @@ impl Writer {
         Ok(Self { work })
     }
 
-    /// Does `work`, and returns when it is on the disk.
+    /// Runs `work` and returns after the commit.
     pub(super) async fn write<T, E>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
@@ -44,12 +44,12 @@ impl Writer {
         T: Send + 'static,
         E: From<DatabaseError> + Send + 'static,
     {
-        // Where the thread has ended, so has what would have told.
+        // The thread has ended and dropped the sender of the answer.
         let ended = DatabaseError::Other("the thread that writes has ended".to_owned());
         self.submit(work).await.unwrap_or_else(|_| Err(ended.into()))
     }
 
-    /// Has `work` done in its turn.
+    /// Queues `work`.
     pub(super) fn submit<T, E>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
@@ -71,12 +71,12 @@ impl Writer {
                     (Ok(_), Err(error)) => Err(error.into()),
                     (result, _) => result,
                 };
-                // Whoever asked may have gone away; the work is done all the same.
+                // The caller may be gone; the work is done anyway.
                 tell.send(result).ok();
             });
             (wanted, answer)
         });
-        // Where the thread has ended, the receiver notices.
+        // If the thread has ended, the receiver reports it.
         self.work.send(work).ok();
         told
     }
@@ -106,7 +106,7 @@ fn transaction(
     let mut so_far = batched("BEGIN IMMEDIATE");
     for work in batch {
         so_far = so_far.and_then(|()| batched("SAVEPOINT work"));
-        // Without a transaction no work may run: nothing could take it back.
+        // Without a transaction the work must not run: it could not be rolled back.
         let (wanted, answer) = work(so_far.clone().map(|()| connection));
         answers.push(answer);
         let end = if wanted { "RELEASE work" } else { "ROLLBACK TO work; RELEASE work" };
@@ -114,7 +114,7 @@ fn transaction(
     }
     so_far = so_far.and_then(|()| batched("COMMIT"));
     if so_far.is_err() && !connection.is_autocommit() {
-        // Its own error would tell nothing new; SQLite rolls back by itself on some.
+        // A further error adds nothing; SQLite rolls back by itself on some errors.
         connection.execute_batch("ROLLBACK").ok();
     }
     so_far

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A response body that reads a file piece by piece.
+//! A response body that reads a file in pieces.
 //!
-//! What is in the page cache is handed over to the connection, where it takes part in that. Else the
-//! next piece is read on a blocking thread while the last one is sent, so an answer holds two buffers
-//! whatever the size of the file, a slow client holds no thread, and a slow disk stops nobody else.
+//! If the connection supports [`Handover`], pieces in the page cache are passed to it for
+//! sendfile(2). Otherwise the next piece is read on a blocking thread while the last one is sent: a
+//! response holds two buffers for any file size, a slow client holds no thread, and a slow disk
+//! blocks no other response.
 
 use std::fs::File;
 use std::io::{self, IoSliceMut};
@@ -24,23 +25,23 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use super::Piece;
 use super::handover::{self, Handover};
 
-/// Bytes read at once. Larger pieces save system calls but fall out of the processor's cache between
-/// the read and the send.
+/// Bytes per read. Larger pieces save system calls, but do not stay in the CPU cache between the
+/// read and the send.
 const PIECE: u64 = 256 * 1024;
-/// Buffers kept for the next answer.
+/// Number of buffers kept for reuse.
 const SPARE: usize = 16;
 
-/// A piece of an answer.
+/// A part of a response body.
 #[derive(Debug)]
 pub(super) enum Part {
-    /// Text between ranges.
+    /// Multipart headers and delimiters.
     Memory(Bytes),
-    /// Bytes of what is served.
+    /// Range of the served content.
     File(Range<u64>),
 }
 
 impl Part {
-    /// Bytes in it.
+    /// Returns the length in bytes.
     pub(super) fn length(&self) -> u64 {
         match self {
             Self::Memory(bytes) => bytes.len() as u64,
@@ -55,21 +56,21 @@ impl From<Range<u64>> for Part {
     }
 }
 
-/// Bytes that are sent next.
+/// Bytes of a single source.
 #[derive(Debug)]
 enum Stretch {
     Memory(Bytes),
     File(Current),
 }
 
-/// A range of one of the files, of which the start moves on.
+/// A file and the range of it that is still to be sent.
 #[derive(Debug, Clone)]
 struct Current {
     file: Arc<File>,
     range: Range<u64>,
 }
 
-/// The body.
+/// The response body.
 #[derive(Debug)]
 pub(super) struct FileBody {
     handover: Option<Handover>,
@@ -80,7 +81,8 @@ pub(super) struct FileBody {
 }
 
 impl FileBody {
-    /// `parts` are of what `pieces` make one after another, and `length` is their sum. `handover`: of the connection that sends it.
+    /// `parts` are ranges of the concatenated `pieces`; `length` is their total length. `handover`
+    /// is that of the connection that sends the body.
     pub(super) fn new(
         pieces: &[Piece],
         parts: Vec<Part>,
@@ -98,7 +100,7 @@ impl FileBody {
         Self { handover, stretches, current: None, reading: None, left: length }
     }
 
-    /// Takes the next bytes of the current range, `most` at most.
+    /// Takes the next bytes of the current range, at most `most`.
     fn advance(&mut self, most: u64) -> Option<Current> {
         let current = self.current.as_mut()?;
         let start = current.range.start;
@@ -111,7 +113,7 @@ impl FileBody {
         Some(taken)
     }
 
-    /// Hands over the next piece of the current part, if it is in the page cache.
+    /// Passes the next piece of the current part to the connection if it is in the page cache.
     fn hand_over(&mut self) -> Option<Bytes> {
         let handover = self.handover.clone()?;
         let Current { file, range } = self.current.as_ref()?;
@@ -123,7 +125,7 @@ impl FileBody {
         Some(handover.note(&file, range))
     }
 
-    /// Starts to read the next piece of the current part, if it has one.
+    /// Starts to read the next piece of the current part, if there is one.
     fn read_ahead(&mut self) {
         if self.reading.is_none()
             && let Some(Current { file, range }) = self.advance(PIECE)
@@ -163,7 +165,7 @@ impl http_body::Body for FileBody {
         let read = ready!(Pin::new(reading).poll(context));
         self.reading = None;
         let bytes = read.map_err(io::Error::other).flatten();
-        // What could be handed over will have come to the cache by then.
+        // With a handover, the next piece is likely to be cached by then.
         if self.handover.is_none() {
             self.read_ahead();
         }
@@ -182,7 +184,7 @@ impl http_body::Body for FileBody {
     }
 }
 
-/// Which bytes of which pieces a range is made of.
+/// Maps a range of the content to ranges of its pieces.
 fn locate(pieces: &[Piece], range: &Range<u64>, stretches: &mut Vec<Stretch>) {
     let mut begin = 0;
     for piece in pieces {
@@ -195,7 +197,7 @@ fn locate(pieces: &[Piece], range: &Range<u64>, stretches: &mut Vec<Stretch>) {
                     Stretch::File(Current { file: Arc::clone(file), range: inside })
                 }
                 Piece::Memory(bytes) => {
-                    // It lies in memory, so its length is a usize.
+                    // The piece is in memory, so its length is a usize.
                     let at = |offset: u64| usize::try_from(offset).unwrap_or(bytes.len());
                     Stretch::Memory(bytes.slice(at(inside.start)..at(inside.end)))
                 }
@@ -205,16 +207,16 @@ fn locate(pieces: &[Piece], range: &Range<u64>, stretches: &mut Vec<Stretch>) {
     }
 }
 
-/// Whether the byte at `offset` can be had without waiting for a disk. The kernel reads ahead in long
-/// runs, so the first and the last byte tell of those between.
+/// Whether the byte at `offset` is in the page cache. The kernel reads ahead in long runs, so a
+/// piece is cached if its first and last byte are.
 fn is_cached(file: &File, offset: u64) -> bool {
     let mut byte = [0];
     let read = preadv2(file, &mut [IoSliceMut::new(&mut byte)], offset, ReadWriteFlags::NOWAIT);
     read == Ok(1)
 }
 
-/// Reads exactly `length` bytes; a file that ends before is an error, which ends the connection, so
-/// that a client can't take a part for the whole.
+/// Reads exactly `length` bytes. A file that ends early is an error that closes the connection, so
+/// that the client detects the truncation.
 fn read(file: &File, start: u64, length: u64) -> io::Result<Bytes> {
     let length = usize::try_from(length).map_err(io::Error::other)?;
     let mut buffer = Buffer::take();
@@ -223,7 +225,7 @@ fn read(file: &File, start: u64, length: u64) -> io::Result<Bytes> {
     Ok(Bytes::from_owner(buffer))
 }
 
-/// Memory that is used again: fresh memory costs the kernel more than the read itself.
+/// Reused memory: page faults of fresh memory cost more than the read.
 struct Buffer(Vec<u8>);
 
 static SPARES: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
@@ -293,7 +295,7 @@ mod tests {
         let path = folder.path().join("file");
         std::fs::write(&path, vec![1; 3_000_000]).unwrap();
         let file = Arc::new(File::open(path).unwrap());
-        // It needs RWF_NOWAIT: tmpfs, overlayfs and some others refuse it.
+        // Needs RWF_NOWAIT, which tmpfs, overlayfs and others do not support.
         let given = is_cached(&file, 0);
         if !test_support::machine_gives("a file system with RWF_NOWAIT below TMPDIR", given) {
             return;

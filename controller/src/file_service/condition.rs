@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Conditional requests: RFC 9110, section 13. Dates are compared for equality, as nginx does: a clock
-//! that was set back must not make an old content pass for the current one.
+//! Conditional requests: RFC 9110, section 13. Dates must be equal, as in nginx: after a clock was
+//! set back, older content must not count as current.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
-/// What the conditions of a request come to.
+/// Result of evaluating the conditions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// Answer it.
+    /// Process the request.
     Proceed,
-    /// The client has the content: 304.
+    /// The client has the current content: 304.
     NotModified,
-    /// The content is not the one that the client means: 412.
+    /// A precondition failed: 412.
     Failed,
 }
 
-/// In the order of section 13.2.2.
+/// Evaluates the conditions in the order of section 13.2.2.
 pub(super) fn check(
     request: &HeaderMap,
     etag: &HeaderValue,
@@ -43,20 +43,20 @@ pub(super) fn check(
     if current { Verdict::NotModified } else { Verdict::Proceed }
 }
 
-/// Whether the client holds the content with this entity tag already (section 13.1.2).
+/// Whether `If-None-Match` lists this entity tag (section 13.1.2).
 pub(crate) fn is_current(request: &HeaderMap, etag: &HeaderValue) -> bool {
     lists(request, header::IF_NONE_MATCH, |tag| {
         tag.strip_prefix("W/").unwrap_or(tag).as_bytes() == etag.as_bytes()
     })
 }
 
-/// Whether a value is the date of the content.
+/// Whether a header value is the modification date.
 pub(super) fn is_date(value: &HeaderValue, modified: Option<SystemTime>) -> bool {
     let pair = date(value).zip(modified);
     pair.is_some_and(|(date, modified)| seconds(date) == seconds(modified))
 }
 
-/// Whether a list of entity tags has one that `matches`, or is `*`.
+/// Whether a list of entity tags is `*` or has a tag for which `matches` is true.
 fn lists(request: &HeaderMap, name: HeaderName, matches: impl Fn(&str) -> bool) -> bool {
     request
         .get_all(name)
@@ -71,7 +71,7 @@ fn date(value: &HeaderValue) -> Option<SystemTime> {
     httpdate::parse_http_date(value.to_str().ok()?).ok()
 }
 
-/// A date in a header has whole seconds.
+/// Truncates to whole seconds, as in header dates.
 fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
 }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Sends files from the page cache to the network without a copy through this process.
+//! Sends files from the page cache to the network without copying them through this process.
 //!
-//! hyper writes what lies in memory. So a body that is a file hands hyper slices of a stand-in, which
-//! nobody ever reads or writes, and notes beside it which piece of which file each of them stands for.
-//! The connection tells the stand-in by its address when it is to be written, and calls sendfile(2).
+//! hyper writes buffers from memory. So a file body gives hyper slices of a placeholder buffer,
+//! which is never read or written, and queues the piece of the file that each slice represents. The
+//! connection recognizes the placeholder by its address and calls sendfile(2) instead.
 //!
-//! Whoever copies such a body, to compress or encrypt it, would copy the stand-in: a connection
-//! offers a [`Handover`] only where nothing lies between hyper and the socket.
+//! Code that copies the body, to compress or encrypt it, would copy the placeholder. So a
+//! connection offers a [`Handover`] only if nothing is between hyper and the socket.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -20,18 +20,18 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use bytes::Bytes;
 use rustix::fs::sendfile;
 
-/// Bytes that one slice of the stand-in may stand for.
+/// Maximum bytes that one slice represents.
 pub(super) const LARGEST: usize = 1024 * 1024;
 
-/// Zeroed memory of the allocator, which the system backs with none before it is touched.
+/// Zeroed memory: the kernel allocates no pages for it until it is touched.
 static STAND_IN: LazyLock<Bytes> = LazyLock::new(|| vec![0; LARGEST].into());
 
-/// Whether bytes that are to be written stand for a piece of a file.
+/// Whether a buffer is a slice of the placeholder.
 pub(super) fn is_stand_in(bytes: &[u8]) -> bool {
     !bytes.is_empty() && STAND_IN.as_ptr_range().contains(&bytes.as_ptr())
 }
 
-/// The pieces of files that a connection is to send in place of the stand-in, in their order.
+/// Queue of file pieces that a connection sends in place of placeholder slices.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Handover(Arc<Mutex<VecDeque<Piece>>>);
 
@@ -42,7 +42,7 @@ struct Piece {
 }
 
 impl Handover {
-    /// Notes a piece, of at most [`LARGEST`] bytes; returns what stands for it.
+    /// Queues a piece of at most [`LARGEST`] bytes. Returns its placeholder.
     pub(super) fn note(&self, file: &Arc<File>, range: Range<u64>) -> Bytes {
         let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
         let slice = STAND_IN.slice(..length.min(STAND_IN.len()));
@@ -56,15 +56,15 @@ impl Handover {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
-    /// Sends the next bytes of the next piece, `most` at most; says how many.
+    /// Sends up to `most` bytes of the next piece. Returns the number of bytes sent.
     ///
     /// # Errors
-    /// `WouldBlock` where the socket takes none now, `UnexpectedEof` where the file has become shorter.
+    /// `WouldBlock` if the socket buffer is full, `UnexpectedEof` if the file was truncated.
     pub(super) fn send(&self, socket: impl AsFd, most: usize) -> io::Result<usize> {
         let mut pieces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let piece = pieces.front_mut().ok_or(io::ErrorKind::InvalidData)?;
         let left = usize::try_from(piece.range.end - piece.range.start).unwrap_or(usize::MAX);
-        // Moves the start of the range on.
+        // Advances the start of the range.
         let sent = sendfile(socket, &piece.file, Some(&mut piece.range.start), left.min(most))?;
         if sent == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Answers GET and HEAD with a file, or the parts of it that were asked for.
+//! Answers GET and HEAD with a file or ranges of it.
 //!
-//! Serves blobs of the registry and images for virtual media alike: RFC 9110, section 13
-//! (conditional requests) and section 14 (ranges).
+//! Serves registry blobs and virtual media images: RFC 9110, section 13 (conditional requests) and
+//! section 14 (ranges).
 
 mod body;
 mod condition;
@@ -26,7 +26,7 @@ pub(crate) use handover::Handover;
 use range::Wanted;
 pub(crate) use socket::Socket;
 
-/// The ranges of a file of `size` bytes that the header `Range` asks for, where it asks for any.
+/// Parses the `Range` header for a file of `size` bytes.
 #[cfg(fuzzing)]
 pub fn ranges(header: &[u8], size: u64) -> Option<Vec<std::ops::Range<u64>>> {
     let header = HeaderValue::from_bytes(header).ok()?;
@@ -42,20 +42,20 @@ pub fn ranges(header: &[u8], size: u64) -> Option<Vec<std::ops::Range<u64>>> {
     }
 }
 
-/// A file and how it is described to clients.
+/// A file and its metadata for clients.
 #[derive(Debug)]
 pub(crate) struct ServedFile {
-    /// Its content, which never changes while it has this `etag`.
+    /// Content; immutable as long as `etag` is the same.
     pub(crate) pieces: Vec<Piece>,
-    /// Its media type.
+    /// Media type.
     pub(crate) content_type: HeaderValue,
-    /// A strong entity tag, with its quotes.
+    /// Strong entity tag, with quotes.
     pub(crate) etag: HeaderValue,
-    /// When it got this content, where that is more than the time at which it arrived.
+    /// Modification time; None if the file has only its time of arrival.
     pub(crate) modified: Option<SystemTime>,
 }
 
-/// A piece of what is served as one file.
+/// A piece of a served file.
 #[derive(Debug, Clone)]
 pub(crate) enum Piece {
     /// A file and its size in bytes.
@@ -65,7 +65,7 @@ pub(crate) enum Piece {
 }
 
 impl Piece {
-    /// Bytes in it.
+    /// Returns the length in bytes.
     pub(crate) fn length(&self) -> u64 {
         match self {
             Self::File(_, length) => *length,
@@ -74,8 +74,8 @@ impl Piece {
     }
 }
 
-/// Answers a request for `served`. Where the connection put a [`Handover`] into the request, the
-/// answer makes use of it.
+/// Answers a request for `served`. Uses the [`Handover`] in the request's extensions if there is
+/// one.
 pub(crate) fn respond<B>(request: &Request<B>, served: ServedFile) -> Response<Body> {
     let ServedFile { pieces, content_type, etag, modified } = served;
     let size = pieces.iter().map(Piece::length).sum();
@@ -126,7 +126,7 @@ pub(crate) fn respond<B>(request: &Request<B>, served: ServedFile) -> Response<B
     response
 }
 
-/// A header value made of digits and ASCII text only.
+/// Makes a header value of digits and ASCII text.
 fn value(text: String) -> HeaderValue {
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }

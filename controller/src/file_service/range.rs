@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Which bytes a request asks for.
+//! Parses range requests.
 //!
-//! RFC 9110, section 14, and where it leaves a choice, as nginx chooses: another unit than bytes is
-//! ignored; what does not follow the grammar is answered with 416; the whole file is sent when the
-//! ranges together are longer than it.
+//! RFC 9110, section 14, with nginx's behaviour where the RFC leaves a choice: units other than
+//! bytes are ignored; malformed ranges are answered with 416; the whole file is sent if the ranges
+//! together are longer than it.
 
 use std::ops::Range;
 use std::time::SystemTime;
@@ -15,23 +15,23 @@ use bytes::Bytes;
 
 use super::body::Part;
 
-/// Ranges accepted in one request: more make an answer larger than the file for no use.
+/// Maximum ranges per request: more would only enlarge the response.
 const MOST_RANGES: usize = 64;
 
-/// What is to be sent.
+/// Requested part of the file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Wanted {
-    /// Everything.
+    /// The whole file.
     Whole,
-    /// One part, not empty.
+    /// One non-empty range.
     One(Range<u64>),
-    /// Several parts, in the order in which they were asked for.
+    /// Several ranges in the requested order.
     Several(Vec<Range<u64>>),
-    /// Nothing that was asked for exists.
+    /// No range is satisfiable.
     Unsatisfiable,
 }
 
-/// Reads `Range` and `If-Range`.
+/// Evaluates `Range` and `If-Range`.
 pub(super) fn wanted(
     request: &HeaderMap,
     etag: &HeaderValue,
@@ -78,7 +78,7 @@ fn parse(text: &str, size: u64) -> Wanted {
     }
 }
 
-/// None: not a range. Empty: one that the file does not reach, or that ends before it starts.
+/// None: malformed. Empty: unsatisfiable, or ends before it starts.
 fn parse_one(spec: &str, size: u64) -> Option<Range<u64>> {
     let (first, last) = spec.split_once('-')?;
     let last = last.trim_end_matches(' ');
@@ -93,26 +93,26 @@ fn parse_one(spec: &str, size: u64) -> Option<Range<u64>> {
     Some(start..end)
 }
 
-/// Digits only, and no more than a file can have bytes.
+/// Parses a number of digits only, with a limit against overflow.
 fn number(text: &str) -> Option<u64> {
     let digits = text.bytes().all(|b| b.is_ascii_digit());
     let number = text.parse::<i64>().ok().filter(|_| digits)?;
     u64::try_from(number).ok()
 }
 
-/// All of a file.
+/// Returns the parts of the whole file.
 pub(super) fn whole(size: u64) -> Vec<Part> {
     if size == 0 { Vec::new() } else { vec![Part::File(0..size)] }
 }
 
-/// An answer with several ranges.
+/// A `multipart/byteranges` body.
 pub(super) struct Multipart {
     pub(super) content_type: HeaderValue,
     pub(super) parts: Vec<Part>,
 }
 
-/// RFC 9110, section 14.6. The boundary must not occur in the file; nobody can promise that without
-/// reading it, so every part has its length in `Content-Range`, as everywhere.
+/// Builds a multipart response (RFC 9110, section 14.6). The boundary could occur in the file;
+/// checking would mean reading it. So every part has its length in `Content-Range`.
 pub(super) fn multipart(ranges: &[Range<u64>], size: u64, content_type: &HeaderValue) -> Multipart {
     const BOUNDARY: &str = "7c9b5e1f0a3d4286b1c7e5d8f9a06e42";
     let kind = content_type.to_str().unwrap_or("application/octet-stream");
@@ -148,21 +148,21 @@ mod tests {
             ("Bytes= 1 - 2 ", Wanted::One(1..3)),
             ("bytes=0-1, 5-6", several(&[0..2, 5..7])),
             ("bytes=5-6,0-1", several(&[5..7, 0..2])),
-            // One of two is there.
+            // One of two is satisfiable.
             ("bytes=200-300,1-1", Wanted::One(1..2)),
             ("bytes=5-2,1-1", Wanted::One(1..2)),
             ("bytes=100-", Wanted::Unsatisfiable),
             ("bytes=-0", Wanted::Unsatisfiable),
             ("bytes=5-2", Wanted::Unsatisfiable),
             ("bytes=99999999999999999999-", Wanted::Unsatisfiable),
-            // Overlaps that are longer than the file.
+            // Overlapping ranges longer than the file.
             ("bytes=0-,0-", Wanted::Whole),
-            // Not a range.
+            // Malformed.
             ("bytes=a-b", Wanted::Unsatisfiable),
             ("bytes=+1-2", Wanted::Unsatisfiable),
             ("bytes=1-2,", Wanted::Unsatisfiable),
             ("bytes=- 5", Wanted::Unsatisfiable),
-            // Not ranges of bytes: ignored.
+            // Not byte ranges: ignored.
             ("bytes=", Wanted::Whole),
             ("bytes", Wanted::Whole),
             ("bytes =1-2", Wanted::Whole),

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A TCP connection that sends pieces of files which are handed over to it, in the place of what stands
-//! for them.
+//! A TCP connection that replaces placeholder slices with file pieces of its [`Handover`].
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
@@ -14,19 +13,19 @@ use tokio::net::TcpStream;
 
 use super::handover::{Handover, is_stand_in};
 
-/// The connection. Nothing may lie between it and hyper that looks at the bytes.
+/// The TCP connection. hyper must write to it directly.
 pub(crate) struct Socket {
     stream: TcpStream,
     handover: Handover,
 }
 
 impl Socket {
-    /// Sends what is noted in `handover`, which belongs to this connection alone.
+    /// `handover` must belong to this connection only.
     pub(crate) fn new(stream: TcpStream, handover: Handover) -> Self {
         Self { stream, handover }
     }
 
-    /// Does `write` once the socket takes something.
+    /// Calls `write` when the socket is writable.
     fn poll_when_writable(
         &self,
         context: &mut Context<'_>,
@@ -72,7 +71,7 @@ impl AsyncWrite for Socket {
     ) -> Poll<io::Result<usize>> {
         match pieces {
             [first, ..] if is_stand_in(first) => self.poll_write(context, first),
-            // A head goes out in one segment with the start of its file.
+            // Send the response head in one segment with the start of the file.
             [first, second, ..] if is_stand_in(second) => {
                 let more = SendFlags::MORE | SendFlags::NOSIGNAL;
                 self.poll_when_writable(context, |stream| Ok(send(stream, first, more)?))
@@ -86,12 +85,12 @@ impl AsyncWrite for Socket {
     }
 
     fn is_write_vectored(&self) -> bool {
-        // What can't write several pieces at once is given a copy of them.
+        // Otherwise hyper would copy the buffers into one.
         true
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // hyper flushes when it has written everything. A piece that is left was sent as the stand-in.
+        // hyper flushes after writing everything. If a piece is left, the placeholder was sent.
         if !self.handover.is_empty() {
             let text = "a piece of a file was not sent in its place";
             return Poll::Ready(Err(io::Error::new(ErrorKind::InvalidData, text)));

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Who may do what: rules by prefix of a repository's name, and tags that never move.
+//! Access rules by repository prefix, and immutable tags.
 
 use oci::{Repository, Tag};
 
 use super::pattern::{TagPattern, covers};
 
-/// Something that a request does to a repository.
+/// Kind of access to a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// Read contents, tags and lists.
@@ -18,21 +18,21 @@ pub enum Action {
     Delete,
 }
 
-/// Whom a rule lets in.
+/// Whom a rule allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Who {
-    /// Everybody, without a login.
+    /// Anyone, without a login.
     Anonymous,
-    /// Everybody who has a login.
+    /// Any authenticated user.
     Authenticated,
     /// One user.
     User(String),
 }
 
-/// What may be done to the repositories below a prefix.
+/// Access rule for the repositories below a prefix.
 #[derive(Debug, Clone)]
 pub struct AccessRule {
-    /// A repository or a folder of them; empty for all.
+    /// A repository or a folder of repositories; empty for all.
     pub prefix: String,
     /// Who may pull.
     pub pull: Vec<Who>,
@@ -42,12 +42,12 @@ pub struct AccessRule {
     pub delete: Vec<Who>,
 }
 
-/// The rules of a registry.
+/// Rules of a registry.
 #[derive(Debug, Clone, Default)]
 pub struct Rules {
-    /// The rule with the longest prefix that matches decides alone. No rules at all: everybody may do everything.
+    /// The matching rule with the longest prefix decides. Without rules, anyone may do anything.
     pub access: Vec<AccessRule>,
-    /// Tags that never move and can't be deleted.
+    /// Tags that cannot be moved or deleted.
     pub immutable: Vec<TagPattern>,
 }
 
@@ -67,7 +67,7 @@ impl AccessRule {
 }
 
 impl Rules {
-    /// Whether `user` (None: without a login) may do `action` to `repository`.
+    /// Whether `user` (None: not authenticated) may do `action` to `repository`.
     pub fn allow(&self, user: Option<&str>, action: Action, repository: &Repository) -> bool {
         if self.access.is_empty() {
             return true;
@@ -79,14 +79,14 @@ impl Rules {
             .is_some_and(|rule| rule.allows(user, action))
     }
 
-    /// Whether somebody without a login may do anything at all: else they are asked to log in at once.
+    /// Whether any rule allows anonymous access. If not, clients are asked to log in at once.
     pub fn admit_anonymous(&self) -> bool {
         const ALL: [Action; 3] = [Action::Pull, Action::Push, Action::Delete];
         self.access.is_empty()
             || self.access.iter().any(|rule| ALL.iter().any(|action| rule.allows(None, *action)))
     }
 
-    /// Whether a tag may neither move nor go once it is set.
+    /// Whether a tag cannot be moved or deleted once it is set.
     pub fn is_immutable(&self, repository: &Repository, tag: &Tag) -> bool {
         self.immutable.iter().any(|pattern| pattern.matches(repository, tag))
     }

@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Which repositories and tags a rule is about.
+//! Patterns of repositories and tags in rules.
 
 use oci::{Repository, Tag};
 
 /// Tags of the repositories below a prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TagPattern {
-    /// A repository or a folder of them; empty for all.
+    /// A repository or a folder of repositories; empty for all.
     pub prefix: String,
-    /// Names, where `*` stands for any text. A tag matches if one of them does.
+    /// Tag patterns, in which `*` matches any text. One must match.
     pub tags: Vec<String>,
 }
 
 impl TagPattern {
-    /// Whether it is about this tag.
+    /// Whether the pattern matches this tag.
     pub fn matches(&self, repository: &Repository, tag: &Tag) -> bool {
         covers(&self.prefix, repository.as_str())
             && self.tags.iter().any(|pattern| glob(pattern, tag.as_str()))
     }
 }
 
-/// Whole components only: `tools` covers `tools` and `tools/a`, not `toolset`.
+/// Matches whole components only: `tools` covers `tools` and `tools/a`, not `toolset`.
 pub(super) fn covers(prefix: &str, name: &str) -> bool {
     let prefix = prefix.trim_end_matches('/');
     match name.strip_prefix(prefix) {
@@ -31,7 +31,7 @@ pub(super) fn covers(prefix: &str, name: &str) -> bool {
     }
 }
 
-/// `*` stands for any text, everything else for itself.
+/// Matches a text with a pattern, in which `*` matches any text.
 fn glob(pattern: &str, text: &str) -> bool {
     let Some((first, rest)) = pattern.split_once('*') else { return pattern == text };
     let Some(mut text) = text.strip_prefix(first) else { return false };

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Users and their passwords: an htpasswd file with bcrypt hashes (`htpasswd -B`) or Argon2 hashes.
+//! Users and their passwords: an htpasswd file with bcrypt (`htpasswd -B`) or Argon2 hashes.
 //!
-//! Both are slow on purpose, and clients send the password with every request: a password that was
-//! right is remembered for some minutes, as a keyed hash.
+//! These hashes are slow by design, and clients send the password with every request. So a password
+//! that was right is cached for some minutes, as a keyed hash.
 
 use std::collections::HashMap;
 use std::fs;
@@ -19,63 +19,63 @@ use sha2::{Digest as _, Sha256};
 
 use crate::passwords;
 
-/// How long a password that was right is not hashed again.
+/// How long a verified password is cached.
 const REMEMBERED: Duration = Duration::from_mins(5);
-/// Longest name of a user, in bytes.
+/// Maximum length of a user name, in bytes.
 const LONGEST_NAME: usize = 255;
-/// Passwords remembered at most.
+/// Maximum number of cached passwords.
 const MOST_REMEMBERED: usize = 1024;
-/// The hash that the password of an unknown user is compared with where there is no user at all, so
-/// that the time an answer takes does not tell. bcrypt, cost 10, of a random text.
+/// Compared with the password of an unknown user if no user exists, so that response times do not
+/// reveal which users exist. bcrypt, cost 10, of a random text.
 const NOBODY: &str = "$2b$10$abcdefghijklmnopqrstuuXTLVkOGCDVDqt0rCk4rDBuyQPoBYmRu";
 
-/// Why an htpasswd file can't be used.
+/// Why an htpasswd file is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum UsersError {
-    /// It can't be read.
+    /// The file cannot be read.
     #[error("{0}")]
     Read(#[from] io::Error),
     /// A line has no colon, or no name before it.
     #[error("line {0}: expected NAME:HASH, as `htpasswd -B` writes it")]
     Form(usize),
-    /// A hash is of another kind.
+    /// Unsupported kind of hash.
     #[error(
         "line {0}: the hash is not bcrypt's or Argon2's: make it with `htpasswd -B` or `controller api hash-password`"
     )]
     Hash(usize),
-    /// Two lines have the same name.
+    /// A user name occurs twice.
     #[error("line {0}: the user {1:?} is there twice")]
     Twice(usize, String),
-    /// No random numbers to be had.
+    /// The operating system provides no random bytes.
     #[error("the system gives no random bytes: {0}")]
     Random(getrandom::Error),
 }
 
-/// The users of the registry.
+/// Users of the registry.
 pub struct Users {
     hashes: HashMap<String, String>,
     key: [u8; 32],
     remembered: Mutex<HashMap<[u8; 32], Instant>>,
 }
 
-/// What the `Authorization` header says.
+/// Credentials in an `Authorization` header.
 #[derive(PartialEq, Eq)]
 pub enum Credentials {
-    /// Nothing, or an empty name and password, as some clients send it when they have none.
+    /// No header, or an empty name and password, which some clients send instead.
     None,
-    /// A name and a password.
+    /// User name and password.
     Basic {
-        /// The name.
+        /// User name.
         user: String,
-        /// The password.
+        /// Password.
         password: String,
     },
-    /// Something else.
+    /// Unsupported or malformed.
     Malformed,
 }
 
 impl Credentials {
-    /// Reads `Authorization` (RFC 7617).
+    /// Parses `Authorization` (RFC 7617).
     pub fn parse(header: Option<&[u8]>) -> Self {
         let Some(header) = header else { return Self::None };
         let decoded = std::str::from_utf8(header)
@@ -98,15 +98,15 @@ impl Users {
     /// Reads an htpasswd file.
     ///
     /// # Errors
-    /// When it can't be read, or a line is not what `htpasswd -B` writes.
+    /// If the file cannot be read, or a line is malformed.
     pub fn read(path: &Path) -> Result<Self, UsersError> {
         Self::parse(&fs::read_to_string(path)?)
     }
 
-    /// Reads the text of an htpasswd file.
+    /// Parses the text of an htpasswd file.
     ///
     /// # Errors
-    /// When a line is not what `htpasswd -B` writes.
+    /// If a line is malformed.
     pub fn parse(text: &str) -> Result<Self, UsersError> {
         let mut hashes = HashMap::new();
         for (number, line) in (1..).zip(text.lines()) {
@@ -130,21 +130,21 @@ impl Users {
         Ok(Self { hashes, key, remembered: Mutex::default() })
     }
 
-    /// Whether there is such a user.
+    /// Whether the user exists.
     pub fn contains(&self, user: &str) -> bool {
         self.hashes.contains_key(user)
     }
 
-    /// Whether this password was right a short while ago: quick, so it may be called anywhere.
+    /// Whether the password is cached as right. Fast, so async code may call it.
     pub fn remembers(&self, user: &str, password: &str) -> bool {
         let entry = self.entry(user, password);
         let remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
         remembered.get(&entry).is_some_and(|since| since.elapsed() < REMEMBERED)
     }
 
-    /// Whether the password is right: takes a tenth of a second of a processor.
+    /// Verifies a password. Takes about 100 ms of CPU time.
     pub fn verify(&self, user: &str, password: &str) -> bool {
-        // For a name that there is not, a hash of the kind that the others have: it takes as long.
+        // For an unknown user, any user's hash: it takes equally long.
         let hash = self.hashes.get(user).or_else(|| self.hashes.values().next());
         let hash = hash.map_or(NOBODY, String::as_str);
         let right = passwords::verify(password, hash) && self.contains(user);
@@ -159,7 +159,8 @@ impl Users {
         right
     }
 
-    /// Lengths are fixed or hashed with, so that no two pairs make the same text.
+    /// Cache key. Each part has a fixed length or is hashed with its length, so that different
+    /// pairs differ.
     fn entry(&self, user: &str, password: &str) -> [u8; 32] {
         let mut hasher = Sha256::new();
         hasher.update(self.key);
@@ -191,7 +192,8 @@ mod tests {
 
     #[test]
     fn the_hash_for_unknown_users_is_one() {
-        // A hash that can't be parsed would be refused at once, and so tell that there is no such user.
+        // A hash that cannot be parsed would fail at once, which reveals that the user does not
+        // exist.
         assert_eq!(bcrypt::verify("anything", NOBODY).ok(), Some(false));
     }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Which address of the API a path is. Names hold slashes, so a path is read from its end.
+//! Parses paths of the distribution API. Repository names contain slashes, so a path is parsed from
+//! its end.
 
 use oci::digest::DigestError;
 use oci::{Digest, Repository, Selector};
@@ -9,18 +10,18 @@ use oci::{Digest, Repository, Selector};
 use super::error::{ApiError, Code};
 use crate::registry::storage::UploadId;
 
-/// An address below `/v2/`, in the order of the OCI distribution specification 1.1, "Endpoints".
+/// An endpoint below `/v2/`, in the order of the OCI distribution specification 1.1, "Endpoints".
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Endpoint {
     /// `/v2/`
     Base,
     /// `/v2/NAME/blobs/DIGEST`
     Blob(Repository, Digest),
-    /// `/v2/NAME/manifests/REFERENCE`; None: the reference can't be one, so nothing has it.
+    /// `/v2/NAME/manifests/REFERENCE`; None: not a valid reference, so no manifest has it.
     Manifest(Repository, Option<Selector>),
     /// `/v2/NAME/blobs/uploads/`
     Uploads(Repository),
-    /// `/v2/NAME/blobs/uploads/ID`; None: the id is not one of ours.
+    /// `/v2/NAME/blobs/uploads/ID`; None: not a valid upload id.
     Upload(Repository, Option<UploadId>),
     /// `/v2/NAME/tags/list`
     Tags(Repository),
@@ -31,7 +32,7 @@ pub(super) enum Endpoint {
 }
 
 impl Endpoint {
-    /// Reads a decoded path. None: not an address of the API.
+    /// Parses a decoded path. None: not a path of this API.
     pub(super) fn parse(path: &str) -> Option<Result<Self, ApiError>> {
         let rest = path.strip_prefix("/v2")?;
         let rest = match rest {
@@ -74,14 +75,14 @@ fn both(
     Ok(make(repository(name)?, digest(text)?))
 }
 
-/// A repository's name from a path or a query.
+/// Parses a repository name from a path or a query.
 pub(super) fn repository(name: &str) -> Result<Repository, ApiError> {
     name.parse().map_err(|e: oci::reference::ReferenceError| {
         ApiError::bad_request(Code::NameInvalid, e.to_string())
     })
 }
 
-/// A digest from a path or a query.
+/// Parses a digest from a path or a query.
 pub(super) fn digest(text: &str) -> Result<Digest, ApiError> {
     text.parse().map_err(|e: DigestError| ApiError::bad_request(Code::DigestInvalid, e.to_string()))
 }
@@ -119,7 +120,7 @@ mod tests {
             ("/v2/a/blobs/uploads".to_owned(), Endpoint::Uploads(name("a"))),
             (format!("/v2/a/blobs/uploads/{id}"), Endpoint::Upload(name("a"), id.parse().ok())),
             ("/v2/a/blobs/uploads/..".to_owned(), Endpoint::Upload(name("a"), None)),
-            // Words of the API are names as well.
+            // Path components of the API are valid repository names.
             (
                 "/v2/tags/blobs/manifests/list".to_owned(),
                 Endpoint::Manifest(name("tags/blobs"), tag("list")),

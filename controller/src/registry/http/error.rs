@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Errors as the distribution specification wants them: a status and `{"errors":[{code, message, detail}]}`.
+//! Error responses of the distribution API: a status and `{"errors":[{code, message, detail}]}`.
 
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
@@ -13,7 +13,7 @@ use crate::limits::Exhausted;
 use crate::progress::is_stalled;
 use crate::registry::storage::StorageError;
 
-/// Codes of the OCI distribution specification 1.1, "Error Codes", and three of Docker's that clients know.
+/// Codes of the OCI distribution specification 1.1, "Error Codes", and three that Docker added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Code {
     /// `BLOB_UNKNOWN`
@@ -76,7 +76,7 @@ impl Code {
     }
 }
 
-/// An answer that says no.
+/// An error response.
 #[derive(Debug)]
 pub(super) struct ApiError {
     status: StatusCode,
@@ -85,47 +85,47 @@ pub(super) struct ApiError {
 }
 
 impl ApiError {
-    /// One error.
+    /// Returns a response with one error.
     pub(super) fn new(status: StatusCode, code: Code, message: impl Into<String>) -> Self {
         Self { status, errors: vec![(code, message.into(), Value::Null)], headers: Vec::new() }
     }
 
-    /// Adds a header to the answer.
+    /// Adds a header to the response.
     #[must_use]
     pub(super) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
     }
 
-    /// 400 with a code.
+    /// Returns a 400 response.
     pub(super) fn bad_request(code: Code, message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, message)
     }
 
-    /// A body did not come whole: 408 where the client stalled.
+    /// Returns the response to an incomplete body: 408 if the client stalled.
     pub(super) fn incomplete(code: Code, error: &(dyn std::error::Error + 'static)) -> Self {
         let status =
             if is_stalled(error) { StatusCode::REQUEST_TIMEOUT } else { StatusCode::BAD_REQUEST };
         Self::new(status, code, format!("the body did not come whole: {error}"))
     }
 
-    /// 405, with what the address does answer to.
+    /// Returns a 405 response with the allowed methods.
     pub(super) fn method(allowed: &'static str) -> Self {
         let message = format!("this address answers to {allowed}");
         Self::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, message)
             .with_header(header::ALLOW, HeaderValue::from_static(allowed))
     }
 
-    /// A task of the server ended without an answer.
+    /// Returns the response to an internal failure, such as a panicked task.
     pub(super) fn internal(error: &dyn std::fmt::Display) -> Self {
         tracing::error!(%error, "request failed");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Unknown, "internal error, see the log")
     }
 }
 
-/// Seconds after which a client may ask for an upload that is busy.
+/// `Retry-After` in seconds for a busy upload.
 const UPLOAD_RETRY: u64 = 5;
-/// Seconds after which a client may try a change that garbage collection held up.
+/// `Retry-After` in seconds for a change blocked by garbage collection.
 const COLLECTION_RETRY: u64 = 30;
 
 impl From<Exhausted> for ApiError {
@@ -173,7 +173,7 @@ impl From<StorageError> for ApiError {
                 let message = "the registry's disk is full";
                 return Self::new(StatusCode::INSUFFICIENT_STORAGE, Code::Unknown, message);
             }
-            // Paths of the server are for its log, not for its clients.
+            // Server paths belong in the log, not in a response.
             StorageError::InUse(_)
             | StorageError::NoRegistry(_)
             | StorageError::Layout { .. }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `/v2/NAME/tags/list`, `/v2/NAME/referrers/DIGEST` and `/v2/_catalog`: lists in pages.
+//! `/v2/NAME/tags/list`, `/v2/NAME/referrers/DIGEST` and `/v2/_catalog`: paginated lists.
 
 use std::sync::Arc;
 
@@ -18,7 +18,8 @@ use super::{Registry, endpoint, insert, unauthorized};
 use crate::blocking::READS;
 use crate::registry::access::Action;
 
-/// Says that the list holds what was asked for only (OCI distribution specification 1.1, "Listing Referrers").
+/// States that the `artifactType` filter was applied (OCI distribution specification 1.1, "Listing
+/// Referrers").
 const OCI_FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
 
 impl Registry {
@@ -122,7 +123,7 @@ fn json(content_type: &'static str, value: &Value) -> Response<Body> {
     response
 }
 
-/// Where the next page is (RFC 8288).
+/// Adds the `Link` header for the next page (RFC 8288).
 fn link(response: &mut Response<Body>, address: &str, limit: usize, last: &str, more: &str) {
     let last = utf8_percent_encode(last, NON_ALPHANUMERIC);
     let text = format!("<{address}?n={limit}&last={last}{more}>; rel=\"next\"");

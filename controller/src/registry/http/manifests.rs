@@ -18,14 +18,14 @@ use crate::blocking::{CHANGES, READS};
 use crate::file_service;
 use crate::registry::storage::{Manifest, NewManifest};
 
-/// Bytes of a manifest: what registries must accept at least, and what clients expect at most
-/// (OCI distribution specification 1.1, "Pushing Manifests").
+/// Maximum size of a manifest in bytes: the minimum that registries must accept, and the maximum
+/// that clients expect (OCI distribution specification 1.1, "Pushing Manifests").
 const LARGEST: usize = 4 * 1024 * 1024;
-/// Tags that one push may set.
+/// Maximum tags per push.
 const MOST_TAGS: usize = 64;
-/// Says what a manifest is about, and so that the list of referrers is kept here.
+/// Digest of the manifest's subject; its presence states that the registry supports referrers.
 const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
-/// A tag that was set.
+/// A tag that the push has set.
 const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
 
 impl Registry {
@@ -146,7 +146,7 @@ impl Registry {
     }
 }
 
-/// A manifest, whatever `Accept` says: clients that can't use what was pushed say so themselves.
+/// Returns a manifest whatever `Accept` lists: clients report unsupported types themselves.
 fn answer(request: &HeaderMap, manifest: &Manifest) -> Response<Body> {
     let etag = etag(&manifest.digest);
     let mut response = if file_service::is_current(request, &etag) {
@@ -162,7 +162,7 @@ fn answer(request: &HeaderMap, manifest: &Manifest) -> Response<Body> {
     response
 }
 
-/// The media type without its parameters.
+/// Returns the media type without its parameters.
 fn content_type(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(None) };
     let text = value.to_str().map_err(|_| {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `/v2/`: the OCI distribution API 1.1. Reads a request, asks whether it is allowed, lets the store
-//! do it on a blocking thread, and writes the answer.
+//! `/v2/`: the OCI distribution API 1.1. Parses and authorizes requests and runs storage operations
+//! on blocking threads.
 
 mod blobs;
 mod endpoint;
@@ -38,10 +38,10 @@ use crate::limits;
 use crate::logins::Logins;
 use crate::metrics::Interface;
 
-/// Names the content of an answer (OCI distribution specification 1.1, "Pulling manifests").
+/// Digest of the response's content (OCI distribution specification 1.1, "Pulling manifests").
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
-/// A registry: its store and who may do what with it.
+/// A registry: storage, users and access rules.
 pub(crate) struct Registry {
     storage: Arc<Storage>,
     rules: Rules,
@@ -51,7 +51,7 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    /// `users`: None where no login is possible.
+    /// `users`: None if no login is possible.
     pub(crate) fn new(
         storage: Arc<Storage>,
         rules: Rules,
@@ -62,24 +62,24 @@ impl Registry {
         Self { storage, rules, users: RwLock::new(users.map(Arc::new)), logins, audit }
     }
 
-    /// The users, as they were read last.
+    /// Returns the users as loaded last.
     fn users(&self) -> Option<Arc<Users>> {
         self.users.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// From now on, these are the users.
+    /// Replaces the users.
     pub(crate) fn replace_users(&self, users: Option<Users>) {
         *self.users.write().unwrap_or_else(PoisonError::into_inner) = users.map(Arc::new);
     }
 
-    /// Records who deleted something.
+    /// Records a deletion in the audit log.
     async fn deleted(&self, user: Option<&str>, address: IpAddr, object: String) {
         let actor = user.map(str::to_owned);
         let (action, object) = (audit::Action::RegistryDelete, Some(object));
         self.audit.record(Entry { actor, address, action, object, detail: None }).await;
     }
 
-    /// The routes below `/v2`.
+    /// Router for `/v2`.
     pub(crate) fn router(self: Arc<Self>) -> Router {
         Router::new()
             .route("/v2", any(handle))
@@ -88,17 +88,17 @@ impl Registry {
             .with_state(self)
     }
 
-    /// The same, for clients that read and change nothing.
+    /// Like [`router`](Self::router), for read access only.
     pub(crate) fn pull_router(self: Arc<Self>) -> Router {
         self.router().layer(middleware::from_fn(pulls_only))
     }
 
-    /// Says which tags are immutable.
+    /// Returns the predicate for immutable tags.
     fn immutable(&self) -> impl Fn(&Repository, &Tag) -> bool {
         |repository, tag| self.rules.is_immutable(repository, tag)
     }
 
-    /// Runs `work` on the store, on a thread of `lane`.
+    /// Runs `work` on the storage, on a thread of `lane`.
     async fn blocking<T: Send + 'static>(
         &self,
         lane: &'static Lane,
@@ -109,7 +109,7 @@ impl Registry {
         Ok(done.map_err(|e| ApiError::internal(&e))??)
     }
 
-    /// Who sends a request. None: nobody who has logged in.
+    /// Authenticates a request. None: anonymous.
     async fn user(&self, headers: &HeaderMap, address: IpAddr) -> Result<Option<String>, ApiError> {
         let header = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
         let login = match Credentials::parse(header) {
@@ -117,7 +117,7 @@ impl Registry {
             Credentials::Basic { user, password } => Some((user, password)),
             Credentials::Malformed => None,
         };
-        // A login that can't be checked is wrong, not absent.
+        // Credentials that cannot be checked are wrong, not absent.
         let Some(((user, password), users)) = login.zip(self.users()) else {
             self.logins.attempt(Interface::Registry, address)?.failed(None);
             return Err(unauthorized());
@@ -190,7 +190,7 @@ impl Registry {
                 }
                 Ok(response)
             }
-            // Whoever may push may also look at an upload and give it up.
+            // Push access includes the status and the cancellation of uploads.
             Endpoint::Uploads(name) => {
                 may(Action::Push, &name)?;
                 self.uploads(request, &query, name, user).await
@@ -202,7 +202,7 @@ impl Registry {
         }
     }
 
-    /// Says that this is a registry, and how to log in.
+    /// Answers `/v2/`: states that this is a registry, and how to log in.
     fn base(&self, user: Option<&str>) -> Result<Response<Body>, ApiError> {
         if user.is_none() && !self.rules.admit_anonymous() {
             return Err(unauthorized());
@@ -211,14 +211,14 @@ impl Registry {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if user.is_none() && self.users().is_some() {
-            // Clients learn here, and only here, that they may send a password.
+            // Clients look for the challenge here only.
             headers.insert(header::WWW_AUTHENTICATE, CHALLENGE);
         }
         Ok(response)
     }
 }
 
-/// `NAME:TAG` or `NAME@DIGEST`.
+/// Formats `NAME:TAG` or `NAME@DIGEST`.
 fn reference(name: &Repository, selector: Option<&Selector>) -> String {
     match selector {
         Some(Selector::Tag(tag)) => format!("{name}:{tag}"),
@@ -242,7 +242,7 @@ async fn pulls_only(request: Request, next: Next) -> Response<Body> {
     }
 }
 
-/// 403 in the form of this API.
+/// Returns a 403 response in the format of this API.
 pub(crate) fn denied(message: &str) -> Response<Body> {
     ApiError::new(StatusCode::FORBIDDEN, Code::Denied, message).into_response()
 }
@@ -256,7 +256,7 @@ async fn handle(State(registry): State<Arc<Registry>>, request: Request) -> Resp
     response
 }
 
-/// An answer without a body.
+/// Returns a response without a body.
 fn empty(
     status: StatusCode,
     headers: impl IntoIterator<Item = (HeaderName, String)>,
@@ -267,7 +267,7 @@ fn empty(
     response
 }
 
-/// Adds headers made of names and digests, which are ASCII.
+/// Adds headers whose values are names or digests, so ASCII.
 fn insert(response: &mut Response<Body>, headers: impl IntoIterator<Item = (HeaderName, String)>) {
     for (name, text) in headers {
         if let Ok(value) = HeaderValue::try_from(text) {
@@ -276,7 +276,7 @@ fn insert(response: &mut Response<Body>, headers: impl IntoIterator<Item = (Head
     }
 }
 
-/// The entity tag of a content: it can't change, so its digest is as strong as can be.
+/// Returns the entity tag: the digest, which is a strong validator.
 fn etag(digest: &Digest) -> HeaderValue {
     HeaderValue::try_from(format!("\"{digest}\"")).unwrap_or(HeaderValue::from_static("\"\""))
 }

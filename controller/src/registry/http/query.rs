@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The query of a request: `name=value` pairs, percent-encoded.
+//! Parses query strings: percent-encoded `name=value` pairs.
 
 use oci::digest::Algorithm;
 
 use super::error::{ApiError, Code};
 
-/// Entries in a page where the client names no number, and at most.
+/// Default and maximum number of entries per page.
 const PAGE: usize = 1000;
 
-/// The pairs, in their order.
+/// Parameters in their order.
 #[derive(Debug)]
 pub(super) struct Query(Vec<(String, String)>);
 
@@ -20,17 +20,17 @@ impl Query {
         Self(pairs.into_owned().collect())
     }
 
-    /// The first value of a name.
+    /// Returns the first value of a parameter.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// Every value of a name.
+    /// Returns all values of a parameter.
     pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// Entries that the client wants in a page.
+    /// Parses `n`, the requested number of entries per page.
     pub(super) fn page_size(&self) -> Result<usize, ApiError> {
         let Some(text) = self.get("n") else { return Ok(PAGE) };
         text.parse::<usize>().map(|n| n.min(PAGE)).map_err(|_| {
@@ -39,7 +39,7 @@ impl Query {
         })
     }
 
-    /// The algorithm that the digest of an upload will have, SHA-256 where none is named.
+    /// Parses the digest algorithm of an upload; SHA-256 if absent.
     pub(super) fn digest_algorithm(&self) -> Result<Algorithm, ApiError> {
         match self.get("digest-algorithm") {
             None | Some("sha256") => Ok(Algorithm::Sha256),

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Brings the body of a request into an upload.
+//! Writes a request body to an upload.
 //!
-//! While one batch is hashed and written on a blocking thread, the next one is received: two batches
-//! are in memory, whatever the size of the blob, and a slow client holds no thread.
+//! While one batch is hashed and written on a blocking thread, the next one is received: two
+//! batches are in memory for any blob size, and a slow client holds no thread.
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -15,16 +15,16 @@ use super::error::{ApiError, Code};
 use crate::blocking::WRITES;
 use crate::registry::storage::{Session, StorageError};
 
-/// Bytes in a batch: enough that a hand-over to another thread costs nothing beside it.
+/// Bytes per batch; large enough to make the switch to another thread cheap.
 const BATCH: usize = 256 * 1024;
 
 type Written = Result<(Session, Result<(), StorageError>), JoinError>;
 type Writing = JoinHandle<Written>;
 
-/// Adds the whole body to the upload. When the body breaks off, what came stays, so that the client
-/// can go on from there.
+/// Appends the body to the upload. If the body breaks off, the received bytes stay, so that the
+/// client can resume.
 pub(super) async fn receive(session: Session, body: Body) -> Result<Session, ApiError> {
-    // A task of its own: it must see its end also when the connection, and the request with it, is gone.
+    // A task of its own: it must run to its end even if the connection drops.
     let task = tokio::spawn(receive_all(session, body));
     task.await.map_err(|e| ApiError::internal(&e))?
 }
@@ -77,13 +77,13 @@ async fn finish(session: Session, end: Option<Result<(), ApiError>>) -> Result<S
     }
 }
 
-/// Leaves the upload where it stands, on the disk; says how much that is.
+/// Suspends the upload and syncs it to the disk. Returns its size.
 pub(super) async fn pause(session: Session) -> Result<u64, ApiError> {
     let paused = WRITES.run(move || session.pause()).await;
     Ok(paused.map_err(|e| ApiError::internal(&e))??)
 }
 
-/// The next pieces of the body, and how it ended, if it did.
+/// Returns the next chunks of the body, and its end or error if reached.
 async fn next_batch(body: &mut Body) -> (Vec<Bytes>, Option<Result<(), ApiError>>) {
     let mut batch = Vec::new();
     let mut size = 0;
@@ -96,7 +96,7 @@ async fn next_batch(body: &mut Body) -> (Vec<Bytes>, Option<Result<(), ApiError>
                     batch.push(data);
                 }
             }
-            // A client that stalled may resume.
+            // A stalled client may resume the upload.
             Some(Err(e)) => {
                 return (batch, Some(Err(ApiError::incomplete(Code::BlobUploadInvalid, &e))));
             }

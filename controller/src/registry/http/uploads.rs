@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `/v2/NAME/blobs/uploads/`: POST starts, PATCH adds, PUT finishes, GET asks, DELETE gives up.
+//! `/v2/NAME/blobs/uploads/`: POST starts, PATCH adds, PUT finishes, GET queries, DELETE cancels.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,9 +20,9 @@ use crate::blocking::{CHANGES, READS, WRITES};
 use crate::registry::access::Action;
 use crate::registry::storage::{Session, StorageError, UploadId};
 
-/// How long a request waits for another one that holds its upload, before it is answered with 429.
+/// How long a request waits for another one that holds the upload, before it is answered with 429.
 const BUSY: Duration = Duration::from_secs(2);
-/// Pause between two attempts to take the upload.
+/// Pause between two attempts to lock the upload.
 const BUSY_PAUSE: Duration = Duration::from_millis(50);
 
 impl Registry {
@@ -102,8 +102,8 @@ impl Registry {
         }
     }
 
-    /// Takes an upload. Another request may hold it, whose client has gone and who is about to notice:
-    /// so it is tried for a short while, and nothing of the blocking pool is held in between.
+    /// Locks an upload. The holder may be a request whose client has just disconnected, so this
+    /// retries for a short time, without occupying a blocking thread in between.
     async fn take(&self, name: &Repository, id: &UploadId) -> Result<Session, ApiError> {
         let deadline = Instant::now() + BUSY;
         loop {
@@ -121,8 +121,8 @@ impl Registry {
         }
     }
 
-    /// Mounts a blob from a repository that `user` may read; where none is named, from any. Says
-    /// whether there was one.
+    /// Mounts a blob from a repository that `user` may read; if `from` is absent, from any. Returns
+    /// whether the blob was found.
     async fn mount(
         self: &Arc<Self>,
         from: Option<Repository>,
@@ -168,9 +168,9 @@ fn created(name: &Repository, digest: &Digest) -> Response<Body> {
     empty(StatusCode::CREATED, headers)
 }
 
-/// Where the upload stands. Its state is in the path: clients drop the query of a `Location`.
+/// Returns the status of an upload. Its id is in the path: clients drop the query of a `Location`.
 fn progress(status: StatusCode, name: &Repository, id: &UploadId, offset: u64) -> Response<Body> {
-    // There is no way to write an empty range; every registry writes it so.
+    // An empty range cannot be written; registries send `0-0`.
     let range = format!("0-{}", offset.saturating_sub(1));
     let location = format!("/v2/{name}/blobs/uploads/{id}");
     let upload = header::HeaderName::from_static("docker-upload-uuid");
@@ -178,7 +178,7 @@ fn progress(status: StatusCode, name: &Repository, id: &UploadId, offset: u64) -
     empty(status, headers)
 }
 
-/// Checks `Content-Range: START-END`, where there is one, against where the upload stands.
+/// Checks `Content-Range: START-END`, if present, against the size of the upload.
 fn in_order(session: &Session, name: &Repository, headers: &HeaderMap) -> Result<(), ApiError> {
     let Some(value) = headers.get(header::CONTENT_RANGE) else { return Ok(()) };
     let parsed = value.to_str().ok().and_then(content_range);
@@ -192,7 +192,7 @@ fn in_order(session: &Session, name: &Repository, headers: &HeaderMap) -> Result
         return Err(ApiError::bad_request(Code::SizeInvalid, message));
     }
     session.expect_start(start).map_err(|e| {
-        // With what the client needs to go on from the right place.
+        // Includes the offset from which the client can resume.
         let state =
             progress(StatusCode::RANGE_NOT_SATISFIABLE, name, session.id(), session.offset());
         let header = |name| state.headers().get(name).cloned();
@@ -203,7 +203,7 @@ fn in_order(session: &Session, name: &Repository, headers: &HeaderMap) -> Result
     })
 }
 
-/// Start and length. The specification writes no unit, HTTP does: both are understood.
+/// Parses start and length. The specification has no unit, HTTP has: both forms are accepted.
 fn content_range(text: &str) -> Option<(u64, u64)> {
     let text = text.strip_prefix("bytes").map_or(text, |rest| rest.trim_start_matches(['=', ' ']));
     let text = text.split_once('/').map_or(text, |(range, _)| range);

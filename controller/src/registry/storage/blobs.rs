@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Blobs: contents that a repository holds by digest.
+//! Blobs, addressed by digest within a repository.
 
 use std::fs::{self, File};
 use std::time::{Duration, SystemTime};
@@ -13,23 +13,23 @@ use super::error::StorageError;
 use super::survey::Protected;
 use crate::durable::{self, At as _, absent_is_none};
 
-/// How exact the time of the last interest in a blob is; far below any time of grace.
+/// Precision of the time of last interest in a blob; far below any grace period.
 const INTEREST: Duration = Duration::from_mins(10);
 
-/// A content, open for reading.
+/// An open blob.
 #[derive(Debug)]
 pub struct BlobFile {
     /// The file.
     pub file: File,
-    /// Its size in bytes.
+    /// Size in bytes.
     pub size: u64,
 }
 
 impl Storage {
-    /// The size of a blob.
+    /// Returns the size of a blob.
     ///
     /// # Errors
-    /// [`StorageError::BlobUnknown`] where the repository does not hold it.
+    /// [`StorageError::BlobUnknown`] if it is not in the repository.
     pub fn blob_size(&self, repository: &Repository, digest: &Digest) -> Result<u64, StorageError> {
         self.linked_size(repository, digest)?
             .ok_or_else(|| StorageError::BlobUnknown(digest.clone()))
@@ -38,7 +38,7 @@ impl Storage {
     /// Opens a blob.
     ///
     /// # Errors
-    /// [`StorageError::BlobUnknown`] where the repository does not hold it.
+    /// [`StorageError::BlobUnknown`] if it is not in the repository.
     pub fn open_blob(
         &self,
         repository: &Repository,
@@ -51,10 +51,10 @@ impl Storage {
         self.open_content(digest)?.ok_or_else(unknown)
     }
 
-    /// Makes `to` hold a blob that `from` holds.
+    /// Links a blob of `from` into `to`.
     ///
     /// # Errors
-    /// [`StorageError::BlobUnknown`] where `from` does not hold it.
+    /// [`StorageError::BlobUnknown`] if it is not in `from`.
     pub fn mount_blob(
         &self,
         from: &Repository,
@@ -66,16 +66,16 @@ impl Storage {
         self.link_blob(to, digest)
     }
 
-    /// A repository that holds a blob, of those that `readable` lets through.
+    /// Finds a repository with this blob among those that are `readable`.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// If the disk fails.
     pub fn find_blob(
         &self,
         digest: &Digest,
         readable: &dyn Fn(&Repository) -> bool,
     ) -> Result<Option<Repository>, StorageError> {
-        // Most times nobody has it, which is quickly told.
+        // Fast path: usually no repository has it.
         if self.content_size(digest)?.is_none() {
             return Ok(None);
         }
@@ -87,11 +87,11 @@ impl Storage {
         Ok(None)
     }
 
-    /// Notes that a client has asked whether a blob is there: it may be about to push a manifest that
-    /// names it, so garbage collection leaves it alone for its time of grace.
+    /// Records that a client checked for a blob: it may be about to push a manifest that refers to
+    /// it, so the blob's grace period starts anew.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// If the disk fails.
     pub fn note_interest(
         &self,
         repository: &Repository,
@@ -101,7 +101,7 @@ impl Storage {
         let now = SystemTime::now();
         let modified = fs::metadata(&path).and_then(|metadata| metadata.modified());
         let Some(modified) = absent_is_none(modified).at("read", &path)? else { return Ok(()) };
-        // Most times it was noted a moment ago, and reading is cheaper than writing.
+        // Usually the time is recent, and a read is cheaper than a write.
         if now.duration_since(modified).is_ok_and(|age| age > INTEREST) {
             let file =
                 absent_is_none(File::options().append(true).open(&path)).at("open", &path)?;
@@ -110,11 +110,11 @@ impl Storage {
         Ok(())
     }
 
-    /// Removes a blob from a repository; its content stays until garbage collection.
+    /// Removes a blob from a repository. Its content stays until garbage collection.
     ///
     /// # Errors
-    /// [`StorageError::BlobUnknown`] where the repository does not hold it, [`StorageError::Protected`]
-    /// where an `immutable` tag needs it.
+    /// [`StorageError::BlobUnknown`] if it is not in the repository, [`StorageError::Protected`] if
+    /// an `immutable` tag needs it.
     pub fn delete_blob(
         &self,
         repository: &Repository,
@@ -144,7 +144,7 @@ impl Storage {
         Ok(())
     }
 
-    /// The size of a blob, or nothing where the repository does not hold it.
+    /// Returns the size of a blob; None if it is not in the repository.
     pub(super) fn linked_size(
         &self,
         repository: &Repository,

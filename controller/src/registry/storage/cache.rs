@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Manifests that were read lately, so that a fleet that pulls one image reads it from memory.
+//! In-memory cache of recently read manifests, for fleets that pull the same image.
 //!
-//! The cache never answers by itself: each hit looks whether the repository's link is still there, so
-//! that what another process deleted is gone here too.
+//! Each hit checks that the repository's link still exists, so deletions by other processes take
+//! effect.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,9 +14,9 @@ use oci::{Digest, Repository};
 use super::layout::Layout;
 use super::manifests::Manifest;
 
-/// Bytes kept at most.
+/// Capacity in bytes.
 const CAPACITY: usize = 4 * 1024 * 1024;
-/// Larger manifests are read from the disk each time.
+/// Larger manifests are not cached.
 const LARGEST: usize = 256 * 1024;
 
 type Key = (Repository, Digest);
@@ -27,7 +27,7 @@ pub(super) struct ManifestCache(Mutex<Entries>);
 #[derive(Debug, Default)]
 struct Entries {
     by_key: HashMap<Repository, HashMap<Digest, Arc<Manifest>>>,
-    /// In the order of arrival: the oldest goes first.
+    /// In order of insertion; the oldest is evicted first.
     order: VecDeque<Key>,
     bytes: usize,
 }
@@ -77,7 +77,7 @@ impl Entries {
     }
 }
 
-/// Bytes that an entry takes: its content and, roughly, its names.
+/// Memory of an entry: its content and, roughly, its names.
 fn cost(manifest: &Manifest) -> usize {
     manifest.content.len() + 1024
 }

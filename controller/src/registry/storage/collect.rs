@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Garbage collection: what no repository needs goes into quarantine, and from there for good.
+//! Garbage collection: moves unreferenced contents to quarantine, and later deletes them.
 //!
-//! Runs beside the service, in a process of its own: whatever adds or removes a link holds the lock of
-//! the collection shared, and the collection holds it alone while it decides about one repository or
+//! Runs in a process of its own beside the service. Operations that add or remove links hold the
+//! collection lock shared; the collection holds it exclusively while it checks one repository or
 //! one content. Pulls never wait.
 
 use std::collections::BTreeSet;
@@ -22,50 +22,51 @@ use super::tags::subject_of;
 use crate::durable::{self, At as _, absent_is_none};
 use crate::registry::pattern::TagPattern;
 
-/// Algorithms that the store has folders for.
+/// Digest algorithms with folders in the store.
 pub(super) const ALGORITHMS: [Algorithm; 2] = [Algorithm::Sha256, Algorithm::Sha512];
 
-/// What may be collected.
+/// Policy of a collection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
-    /// Nothing younger is touched: a push that is under way names its contents only at its end.
+    /// Minimum age of anything that is collected: a push in progress links its contents only at its
+    /// end.
     pub grace: Duration,
-    /// How long a content stays in quarantine.
+    /// How long contents stay in quarantine.
     pub quarantine: Duration,
-    /// Whether manifests that no tag leads to are collected. Where not, only what no manifest names is.
+    /// Whether to collect manifests that no tag reaches, or only blobs that no manifest refers to.
     pub untagged: bool,
-    /// Tags of which only the newest stay.
+    /// Retention rules for tags.
     pub retention: Vec<Retention>,
 }
 
-/// In each repository, of the tags that match, the ones set last stay; the others go.
+/// In each repository, keeps the matching tags that were set last and removes the others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retention {
-    /// Which tags.
+    /// Matching tags.
     pub tags: TagPattern,
-    /// How many stay.
+    /// Number of tags to keep.
     pub keep: usize,
 }
 
-/// What a collection finds, or has done.
+/// Planned or completed removals of a collection.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Collection {
-    /// Tags that the rules of retention let go.
+    /// Tags removed by retention rules.
     pub tags: Vec<(Repository, Tag)>,
-    /// Manifests that nothing leads to.
+    /// Manifests that no root reaches.
     pub manifests: Vec<(Repository, Digest)>,
-    /// Blobs that no manifest of their repository names.
+    /// Blobs that no manifest of their repository refers to.
     pub blobs: Vec<(Repository, Digest)>,
-    /// Contents that no repository holds, with their sizes in bytes: they go into quarantine.
+    /// Contents without a link, with their sizes in bytes: moved to quarantine.
     pub contents: Vec<(Digest, u64)>,
-    /// Contents whose time in quarantine is over, with their sizes in bytes: they go for good.
+    /// Contents whose time in quarantine is over, with their sizes in bytes: deleted.
     pub expired: Vec<(Digest, u64)>,
-    /// Manifests that can't be read. Nobody knows what they name, so nothing of their repositories is
+    /// Unreadable manifests. Their references are unknown, so nothing in their repositories is
     /// collected.
     pub damaged: Vec<Damaged>,
 }
 
-/// The repository's links that are not needed.
+/// Links of a repository that are not needed.
 #[derive(Default)]
 struct Unneeded {
     damaged: Vec<Damaged>,
@@ -75,10 +76,10 @@ struct Unneeded {
 }
 
 impl Storage {
-    /// Says what a collection would do now; changes nothing.
+    /// Plans a collection without changing anything.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// If the disk fails.
     pub fn plan_collection(
         &self,
         policy: &Policy,
@@ -105,10 +106,10 @@ impl Storage {
         Ok(plan)
     }
 
-    /// Collects; says what was done.
+    /// Collects garbage. Returns the removals.
     ///
     /// # Errors
-    /// When the disk fails; what was done until then is whole.
+    /// If the disk fails. Removals until then are consistent.
     pub fn collect(
         &self,
         policy: &Policy,
@@ -120,7 +121,7 @@ impl Storage {
             let _alone = self.lock_against_changes()?;
             let unneeded = self.unneeded(&repository, policy, protected, now)?;
             done.damaged.extend(unneeded.damaged);
-            // Names first, so that a crash in between leaves none that leads nowhere.
+            // Tags first, so that a crash in between leaves no dangling tag.
             for tag in unneeded.tags {
                 durable::remove(&self.layout.tag(&repository, &tag))?;
                 done.tags.push((repository.clone(), tag));
@@ -144,11 +145,11 @@ impl Storage {
                 continue;
             }
             let _alone = self.lock_against_changes()?;
-            // Again, now that nobody can add a link.
+            // Check again under the exclusive lock, which blocks new links.
             if !self.is_held(&digest)? {
                 let path = self.layout.quarantined(&digest);
                 durable::rename(&self.layout.content(&digest), &path)?;
-                // From now on its time in quarantine counts.
+                // The time in quarantine starts now.
                 let file = File::options().append(true).open(&path).at("open", &path)?;
                 file.set_modified(now).at("write", &path)?;
                 done.contents.push((digest, size));
@@ -182,7 +183,8 @@ impl Storage {
         }
         let all_tags = self.all_tags(repository)?;
         let mut tags = self.outdated_tags(repository, &all_tags, policy, protected, now)?;
-        // A tag that follows a manifest of this repository is no root: it goes with that manifest.
+        // A tag that follows a manifest of this repository is no root: it is removed with that
+        // manifest.
         let (mut followers, mut following) = (Vec::new(), BTreeSet::new());
         for follower in self.followers(repository, &all_tags)? {
             let tag = &follower.tag;
@@ -212,7 +214,7 @@ impl Storage {
         Ok(unneeded)
     }
 
-    /// The tags among `all` that no rule of retention keeps. Those that follow a manifest don't count.
+    /// Returns the tags among `all` that no retention rule keeps. Follower tags are exempt.
     fn outdated_tags(
         &self,
         repository: &Repository,
@@ -227,7 +229,7 @@ impl Storage {
             let set = absent_is_none(fs::metadata(&path).and_then(|m| m.modified()));
             dated.extend(set.at("read", &path)?.map(|set| (set, tag)));
         }
-        // The newest first, and by name where two were set at once.
+        // Newest first; ties by name.
         dated.sort_unstable_by(|a, b| b.cmp(a));
         let mut outdated = BTreeSet::new();
         for rule in &policy.retention {
@@ -245,7 +247,7 @@ impl Storage {
         Ok(tags)
     }
 
-    /// The digests that a repository has links for.
+    /// Returns the digests of all links of a repository.
     fn links(&self, repository: &Repository) -> Result<Vec<Digest>, StorageError> {
         let mut links = self.linked(repository, "_blobs")?;
         links.extend(self.linked(repository, "_manifests")?);
@@ -295,7 +297,7 @@ impl Storage {
         Ok(old)
     }
 
-    /// Every content in the store.
+    /// Returns the digests of all contents in the store.
     pub(super) fn all_contents(&self) -> Result<Vec<Digest>, StorageError> {
         let mut contents = Vec::new();
         for algorithm in ALGORITHMS {
@@ -327,7 +329,7 @@ impl Storage {
         Ok(expired)
     }
 
-    /// What a write left that was cut off by a crash.
+    /// Removes temporary files that a crash left.
     fn remove_temporary_files(&self, policy: &Policy, now: SystemTime) -> Result<(), StorageError> {
         let mut todo = vec![self.layout.root().to_owned()];
         while let Some(folder) = todo.pop() {
@@ -356,8 +358,8 @@ fn digests_in(folder: &Path, algorithm: Algorithm) -> Result<Vec<Digest>, Storag
     Ok(names.iter().filter_map(digest).collect())
 }
 
-/// Whether a file was written or used less than `age` ago. A file that is gone is left alone, and so
-/// is one from the future: the clock may have been set back.
+/// Whether a file was written or used less than `age` ago. Missing files and modification times in
+/// the future (the clock was set back) count as young.
 fn is_young(path: &Path, age: Duration, now: SystemTime) -> Result<bool, StorageError> {
     let metadata = absent_is_none(fs::metadata(path)).at("read", path)?;
     let Some(metadata) = metadata else { return Ok(true) };

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What a registry has to know of a manifest: which contents it names.
+//! Parses the references of manifests.
 //!
-//! OCI image specification 1.1, "Image Manifest" and "Image Index", and the two documents of Docker
-//! that they came from. Everything else in a manifest is kept byte for byte and never looked at.
+//! OCI image specification 1.1, "Image Manifest" and "Image Index", and the two Docker formats that
+//! they derive from. Other fields are stored byte for byte and ignored.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::StorageError;
 
-/// Media types of the manifests that this registry keeps.
+/// Supported media types of manifests.
 pub const MANIFEST_TYPES: [&str; 4] = [
     media_type::IMAGE_MANIFEST,
     media_type::IMAGE_INDEX,
@@ -21,7 +21,7 @@ pub const MANIFEST_TYPES: [&str; 4] = [
     media_type::DOCKER_MANIFEST_LIST,
 ];
 
-/// The document that a manifest is.
+/// A manifest document.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Document {
@@ -38,7 +38,7 @@ pub(super) struct Document {
     annotations: BTreeMap<String, String>,
 }
 
-/// A descriptor, as far as a registry needs it.
+/// A descriptor, with the fields that a registry needs.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Target {
@@ -49,27 +49,27 @@ pub(super) struct Target {
     urls: Vec<String>,
 }
 
-/// The descriptor of a manifest in the list of referrers of its subject
-/// (OCI distribution specification 1.1, "Listing Referrers").
+/// Descriptor of a manifest in the referrers list of its subject (OCI distribution specification
+/// 1.1, "Listing Referrers").
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReferrerDescriptor {
     /// Media type of the manifest.
     pub media_type: String,
-    /// Its digest.
+    /// Digest.
     pub digest: Digest,
-    /// Its size in bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// What it is, where it says so.
+    /// Artifact type, if the manifest has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
-    /// Its annotations.
+    /// Annotations.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
 }
 
 impl Document {
-    /// Parses a manifest that was pushed as `content_type`; returns its media type too.
+    /// Parses a manifest that was pushed as `content_type`. Also returns its media type.
     pub(super) fn parse(
         content: &[u8],
         content_type: Option<&str>,
@@ -109,28 +109,29 @@ impl Document {
         Ok((document, media_type))
     }
 
-    /// The blobs that must be there. A layer with `urls` may lie elsewhere for ever ("Descriptors").
+    /// Returns the blobs that must exist. A layer with `urls` may be stored elsewhere
+    /// ("Descriptors").
     pub(super) fn blobs(&self) -> impl Iterator<Item = &Target> {
         self.config.iter().chain(&self.layers).filter(|target| target.urls.is_empty())
     }
 
-    /// The manifests that an index lists.
+    /// Returns the manifests of an index.
     pub(super) fn manifests(&self) -> &[Target] {
         &self.manifests
     }
 
-    /// Every content that this manifest names, wherever it lies.
+    /// Returns every digest that the manifest refers to, stored here or elsewhere.
     pub(super) fn contents(&self) -> impl Iterator<Item = &Digest> {
         let targets = self.config.iter().chain(&self.layers).chain(&self.manifests);
         targets.map(|target| &target.digest)
     }
 
-    /// What this manifest is about; it need not be there.
+    /// Returns the digest of the subject, which need not exist.
     pub(super) fn subject(&self) -> Option<&Digest> {
         self.subject.as_ref().map(|subject| &subject.digest)
     }
 
-    /// How the list of referrers describes this manifest.
+    /// Returns the descriptor for the referrers list.
     pub(super) fn describe(
         self,
         media_type: &str,
@@ -142,7 +143,7 @@ impl Document {
             media_type: media_type.to_owned(),
             digest: digest.clone(),
             size,
-            // An image without a type is what its configuration is ("Listing Referrers").
+            // Without `artifactType`, the config's media type is used ("Listing Referrers").
             artifact_type: self.artifact_type.filter(|kind| !kind.is_empty()).or(config_type),
             annotations: self.annotations,
         }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What can go wrong in the store, in terms of the store: the HTTP side turns each into a status.
+//! Errors of the storage. The HTTP API maps each to a status.
 
 use std::path::PathBuf;
 
@@ -10,33 +10,33 @@ use oci::{Digest, Repository, Selector, Tag};
 use super::upload_id::UploadId;
 use crate::durable::FileError;
 
-/// Why the store refused or failed.
+/// Why a storage operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
-    /// No such repository: nothing was ever pushed under that name.
+    /// The repository does not exist: nothing was ever pushed to it.
     #[error("repository {0} does not exist")]
     RepositoryUnknown(Repository),
-    /// The repository does not hold that blob.
+    /// The blob is not in the repository.
     #[error("blob {0} is not in this repository")]
     BlobUnknown(Digest),
-    /// The repository does not hold that manifest.
+    /// The manifest is not in the repository.
     #[error("manifest {0} is not in this repository")]
     ManifestUnknown(Selector),
-    /// A manifest names contents that the repository does not hold.
+    /// The manifest refers to contents that are not in the repository.
     #[error("the manifest names contents that are not in this repository: push them first")]
     ReferencesUnknown(Vec<Digest>),
-    /// A manifest is not one that this registry can keep; the text says what is expected.
+    /// The manifest is not valid for this registry; the text states why.
     #[error("manifest refused: {0}")]
     ManifestInvalid(String),
-    /// The content has another digest than the one it was pushed under.
+    /// The digest of the content differs from the stated one.
     #[error("the content has the digest {found}, it was pushed as {expected}")]
     DigestMismatch {
-        /// The digest that the client named.
+        /// Stated digest.
         expected: Digest,
-        /// The digest of what came.
+        /// Digest of the received content.
         found: Digest,
     },
-    /// No upload of that id is open in the repository.
+    /// The repository has no such open upload.
     #[error("upload {0} is not open in this repository: start a new one")]
     UploadUnknown(UploadId),
     /// Another request holds the upload.
@@ -45,23 +45,23 @@ pub enum StorageError {
     /// Garbage collection in another process held its lock for too long.
     #[error("garbage collection keeps this repository from being changed: retry later")]
     Collecting,
-    /// A chunk does not begin where the upload stands.
+    /// A chunk does not start at the end of the upload.
     #[error(
         "the chunk starts at byte {start}, the upload has {offset} bytes: send the next byte first"
     )]
     OutOfOrder {
-        /// Where the chunk starts.
+        /// Start of the chunk.
         start: u64,
-        /// Where it must start.
+        /// Expected start.
         offset: u64,
     },
-    /// The tag may not move or go.
+    /// The tag is immutable.
     #[error("tag {0} is immutable by the rules of this registry")]
     TagImmutable(Tag),
-    /// The content of a manifest is no longer what was pushed.
+    /// The stored content of a manifest is corrupt.
     #[error("the content of manifest {0} is damaged: push it again")]
     Damaged(Digest),
-    /// A content belongs to what an immutable tag leads to.
+    /// The content is reachable from an immutable tag.
     #[error("{digest} belongs to tag {tag}, which is immutable by the rules of this registry")]
     Protected {
         /// The content.
@@ -72,20 +72,20 @@ pub enum StorageError {
     /// Another process serves the same folder.
     #[error("{0} is in use by another controller: stop it, or choose another data_dir")]
     InUse(PathBuf),
-    /// There is nothing to maintain.
+    /// The folder contains no registry.
     #[error("{0} holds no registry: expected the data_dir of a controller that has run")]
     NoRegistry(PathBuf),
-    /// The folder was written by another version of the store.
+    /// Another version of the storage wrote the folder.
     #[error("{path} has layout {found:?}, this program reads layout {expected:?}")]
     Layout {
-        /// The file that names the layout.
+        /// File with the layout version.
         path: PathBuf,
-        /// What it says.
+        /// Version in the file.
         found: String,
-        /// What this program writes.
+        /// Supported version.
         expected: &'static str,
     },
-    /// The file system failed.
+    /// A file system operation failed.
     #[error(transparent)]
     File(#[from] FileError),
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Starts to bring a large file to the disk while it is still being written.
+//! Starts writeback of a large file while it is still being written.
 //!
-//! The kernel keeps gigabytes of written data in memory before it begins to write them; an fsync at
-//! the end would then wait for all of it. Asking it to begin now and then lets disk and network work at
-//! the same time, and leaves little for the fsync. Syncing now and then instead would commit the file
-//! system's journal each time, and wait for everybody else's data.
+//! The kernel buffers gigabytes of dirty pages before it writes them, and an fsync at the end would
+//! wait for all of it. Periodic writeback lets disk and network work in parallel, and leaves little
+//! for the fsync. A periodic fsync would commit the file system's journal each time and wait for
+//! other files' data.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -14,22 +14,22 @@ use std::num::NonZeroU64;
 
 use rustix::fs::{Advice, fadvise};
 
-/// Bytes written between two requests: small enough that the fsync at the end is short, large enough
-/// that a disk writes in long runs.
+/// Bytes between two writebacks: small enough for a short fsync at the end, large enough for long
+/// sequential writes.
 const STEP: u64 = 8 * 1024 * 1024;
 
-/// A file that is being written.
+/// A file being written.
 #[derive(Debug)]
 pub(super) struct Flusher {
     file: File,
-    /// How far the file is written.
+    /// Bytes written to the file.
     end: u64,
-    /// How far the kernel was asked to begin.
+    /// Offset up to which writeback was started.
     begun: u64,
 }
 
 impl Flusher {
-    /// Goes on with a file that has `offset` bytes.
+    /// Continues a file that has `offset` bytes.
     pub(super) fn new(file: File, offset: u64) -> Self {
         Self { file, end: offset, begun: offset }
     }
@@ -39,15 +39,15 @@ impl Flusher {
         self.file.write_all(bytes)?;
         self.end += bytes.len() as u64;
         if self.end - self.begun >= STEP {
-            // "Not needed" makes Linux write out what is dirty, and drop what is clean, which these
-            // bytes are not yet. It is advice: should it fail, the fsync does all the work.
+            // On Linux, `DontNeed` starts writeback of dirty pages (and drops clean ones, which
+            // these are not yet). It is advice: if it fails, the fsync does all the work.
             fadvise(&self.file, self.begun, NonZeroU64::new(STEP), Advice::DontNeed).ok();
             self.begun += STEP;
         }
         Ok(())
     }
 
-    /// Brings everything to the disk.
+    /// Syncs the file to the disk.
     pub(super) fn sync(&self) -> io::Result<()> {
         self.file.sync_all()
     }

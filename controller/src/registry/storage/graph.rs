@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Which manifests of a repository are still needed, as a question about a graph and nothing else.
+//! Reachability of manifests, as a pure graph algorithm.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a manifest names.
+/// References of a manifest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Node<D> {
-    /// Manifests that it lists. May be absent.
+    /// Manifests that an index lists. May be absent from the store.
     pub(super) children: Vec<D>,
-    /// What it is about. May be absent.
+    /// Subject of the manifest. May be absent from the store.
     pub(super) subject: Option<D>,
 }
 
-/// The manifests that are roots, are listed by a needed one, or are about a needed one.
+/// Returns the manifests that are roots, are listed by a reachable manifest, or have a reachable
+/// subject.
 pub(super) fn reachable<D: Ord + Clone>(
     nodes: &BTreeMap<D, Node<D>>,
     roots: impl IntoIterator<Item = D>,
@@ -53,7 +54,7 @@ mod tests {
     }
 
     proptest! {
-        /// What is needed is closed: nothing needed names something that is thrown away.
+        /// Closure: no needed manifest refers to a removed one.
         #[test]
         fn nothing_needed_is_lost(nodes in graph(), roots in btree_set(0_u8..24, 0..4)) {
             let found = reachable(&nodes, roots.iter().copied());
@@ -72,7 +73,7 @@ mod tests {
             }
         }
 
-        /// And there is a reason for each: take any away that is no root, and some other asks for it.
+        /// Minimality: each needed manifest is a root or is needed by another.
         #[test]
         fn nothing_is_kept_without_a_reason(nodes in graph(), roots in btree_set(0_u8..24, 0..4)) {
             let found = reachable(&nodes, roots.iter().copied());

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Where everything lies below the registry's folder. No other module makes a path.
+//! Paths below the registry's folder. All paths are made here.
 //!
 //! ```text
 //! layout                                          version of this scheme
@@ -17,8 +17,8 @@
 //! repositories/NAME/_uploads/ID                   what came so far
 //! ```
 //!
-//! A component of a repository's name starts with a letter or a digit, so the folders with an
-//! underscore can't be names; digests, tags and ids are typed, so none of them can leave its folder.
+//! A component of a repository name starts with a letter or a digit, so folders with a leading
+//! underscore cannot be names. Digests, tags and ids are typed, so they cannot escape their folder.
 
 use std::path::{Path, PathBuf};
 
@@ -27,10 +27,10 @@ use oci::{Digest, Repository, Tag};
 
 use super::upload_id::UploadId;
 
-/// What the file `layout` holds.
+/// Content of the file `layout`.
 pub(crate) const VERSION: &str = "1\n";
 
-/// The folder of the registry.
+/// Paths below the registry's folder.
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
     root: PathBuf,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Lists: repositories of the registry, tags of a repository.
+//! Paginated lists of repositories and tags.
 
 use std::path::Path;
 
@@ -11,16 +11,16 @@ use super::Storage;
 use super::error::StorageError;
 use crate::durable::{self, At as _};
 
-/// What makes a folder a repository: one that only leads to others is none, and one that only saw
-/// uploads is none yet.
+/// Subfolders that make a folder a repository. Parents of repositories, and folders with uploads
+/// only, are none.
 const CONTENTS: [&str; 2] = ["_manifests", "_blobs"];
 
-/// A part of a list.
+/// A page of a list.
 #[derive(Debug)]
 pub struct Page<T> {
-    /// The entries, in the order of the list.
+    /// Entries in list order.
     pub items: Vec<T>,
-    /// Whether more follow.
+    /// Whether more entries follow.
     pub more: bool,
 }
 
@@ -34,10 +34,10 @@ impl<T> Page<T> {
 }
 
 impl Storage {
-    /// One page of the tags of a repository, those after `last`.
+    /// Returns one page of the tags of a repository, starting after `last`.
     ///
     /// # Errors
-    /// [`StorageError::RepositoryUnknown`] where nothing was ever pushed to it.
+    /// [`StorageError::RepositoryUnknown`] if nothing was ever pushed to it.
     pub fn tags(
         &self,
         repository: &Repository,
@@ -52,10 +52,10 @@ impl Storage {
         Ok(Page::take(tags.filter(|tag| last.is_none_or(|last| tag.as_str() > last)), limit))
     }
 
-    /// One page of the repositories that `visible` lets through, those after `last`.
+    /// Returns one page of the repositories that are `visible`, starting after `last`.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// If the disk fails.
     pub fn repositories(
         &self,
         visible: &dyn Fn(&Repository) -> bool,
@@ -67,12 +67,12 @@ impl Storage {
         Ok(Page::take(after.filter(|name| visible(name)), limit))
     }
 
-    /// Every repository that holds something, sorted by name.
+    /// Returns all non-empty repositories, sorted by name.
     pub(super) fn all_repositories(&self) -> Result<Vec<Repository>, StorageError> {
         self.repositories_with(&CONTENTS)
     }
 
-    /// Every repository that has a folder of one of these `kinds`, sorted by name.
+    /// Returns all repositories with a subfolder of one of these `kinds`, sorted by name.
     pub(super) fn repositories_with(
         &self,
         kinds: &[&str],

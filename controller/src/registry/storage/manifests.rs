@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Manifests: documents that a repository holds by digest and finds by tag.
+//! Manifests, addressed by digest or tag within a repository.
 
 use std::fs;
 use std::io::Read as _;
@@ -18,37 +18,38 @@ use super::survey::Protected;
 use super::tags::subject_of;
 use crate::durable::{self, At as _, absent_is_none};
 
-/// A manifest as it was pushed.
+/// A stored manifest.
 #[derive(Debug)]
 pub struct Manifest {
-    /// Its digest.
+    /// Digest.
     pub digest: Digest,
-    /// Its media type.
+    /// Media type.
     pub media_type: String,
-    /// Its bytes.
+    /// Content.
     pub content: Bytes,
 }
 
-/// A manifest that is to be kept.
+/// A manifest to be stored.
 pub struct NewManifest<'a> {
-    /// Its bytes.
+    /// Content.
     pub content: &'a [u8],
-    /// Under which digest the client pushes it; its algorithm is used. None: by tag, with SHA-256.
+    /// Digest under which the client pushes it; its algorithm is used. None: pushed by tag,
+    /// SHA-256.
     pub digest: Option<Digest>,
-    /// The media type that the client states, without parameters.
+    /// Media type stated by the client, without parameters.
     pub content_type: Option<&'a str>,
-    /// Tags that are to point to it.
+    /// Tags to set.
     pub tags: &'a [Tag],
-    /// Which of these tags may not move once they are set.
+    /// Whether a tag is immutable.
     pub immutable: &'a dyn Fn(&Tag) -> bool,
 }
 
-/// What became of a push.
+/// Result of a push.
 #[derive(Debug)]
 pub struct PutManifest {
-    /// The digest of the manifest.
+    /// Digest of the manifest.
     pub digest: Digest,
-    /// What it is about: then it is in the list of referrers of that.
+    /// Subject of the manifest, in whose referrers list it is now.
     pub subject: Option<Digest>,
 }
 
@@ -63,10 +64,10 @@ fn check_digest(content: &[u8], expected: &Digest) -> Result<(), StorageError> {
 }
 
 impl Storage {
-    /// Keeps a manifest and points tags to it, after checking that what it names is there.
+    /// Stores a manifest and sets tags, after checking that its references exist.
     ///
     /// # Errors
-    /// When the manifest is refused, a tag may not move, or the disk fails. Then no tag has moved,
+    /// If the manifest is invalid, a tag is immutable, or the disk fails. Then no tag was moved,
     /// unless the disk failed between two of them.
     pub fn put_manifest(
         &self,
@@ -109,7 +110,7 @@ impl Storage {
     /// Reads a manifest.
     ///
     /// # Errors
-    /// [`StorageError::ManifestUnknown`] where the repository does not hold it.
+    /// [`StorageError::ManifestUnknown`] if it is not in the repository.
     pub fn manifest(
         &self,
         repository: &Repository,
@@ -123,7 +124,7 @@ impl Storage {
         self.manifest_by_digest(repository, &digest)?.ok_or_else(unknown)
     }
 
-    /// A manifest from memory, where it is there: does not block for long, so it may be called anywhere.
+    /// Returns a cached manifest. Does not block for long, so async code may call it.
     pub fn cached_manifest(
         &self,
         repository: &Repository,
@@ -132,11 +133,11 @@ impl Storage {
         self.cache.get(repository, digest, &self.layout)
     }
 
-    /// Removes a tag; its manifest stays.
+    /// Removes a tag. Its manifest stays.
     ///
     /// # Errors
-    /// When there is no such tag, it is `immutable` or carries the signature of what such a tag leads
-    /// to, or the disk fails.
+    /// If the tag does not exist, it is `immutable` or belongs to a manifest with such a tag (as
+    /// signatures do), or the disk fails.
     pub fn delete_tag(
         &self,
         repository: &Repository,
@@ -159,10 +160,10 @@ impl Storage {
         }
     }
 
-    /// Removes a manifest, every tag that points to it, and its place in the list of referrers.
+    /// Removes a manifest, all tags that point to it, and its entry in the referrers list.
     ///
     /// # Errors
-    /// When there is no such manifest, an `immutable` tag needs it, or the disk fails.
+    /// If the manifest does not exist, an `immutable` tag needs it, or the disk fails.
     pub fn delete_manifest(
         &self,
         repository: &Repository,
@@ -179,20 +180,20 @@ impl Storage {
             return Err(StorageError::TagImmutable(tag.clone()));
         }
         self.check_unprotected(repository, digest, immutable)?;
-        // Names first, so that a crash in between leaves none that leads nowhere.
+        // Tags first, so that a crash in between leaves no dangling tag.
         for tag in &tags {
             durable::remove(&self.layout.tag(repository, tag))?;
         }
         self.unlink_manifest(repository, digest)
     }
 
-    /// Takes a manifest, to which no tag points any more, out of its repository.
+    /// Removes the link of a manifest without tags.
     pub(super) fn unlink_manifest(
         &self,
         repository: &Repository,
         digest: &Digest,
     ) -> Result<(), StorageError> {
-        // One that is damaged can be removed too; lists of referrers skip what is left of it there.
+        // Corrupt manifests can be removed too; referrers lists skip the entry that is left.
         if let Ok(document) = self.stored_document(repository, digest)
             && let Some(subject) = document.subject()
         {
@@ -220,7 +221,7 @@ impl Storage {
     /// Reads a manifest from the disk.
     ///
     /// # Errors
-    /// [`StorageError::Damaged`] where its content is no longer what it was.
+    /// [`StorageError::Damaged`] if the content does not match its digest.
     pub(super) fn read_manifest(
         &self,
         repository: &Repository,
@@ -262,7 +263,7 @@ impl Storage {
             let size = if link.try_exists().at("read", &link)? {
                 self.content_size(&target.digest)?
             } else {
-                // An index of artifacts may list plain blobs.
+                // An index of artifacts may list blobs.
                 self.linked_size(repository, &target.digest)?
             };
             check(target, size)?;

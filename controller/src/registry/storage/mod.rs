@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The registry's store: a folder, and what may be done to it. Knows nothing of HTTP.
+//! The registry's storage in a folder, independent of HTTP.
 //!
-//! Every call blocks, so async callers run it on a blocking thread. What a call acknowledges is on the
-//! disk: it survives `kill -9` and a power cut. Contents are kept once for all repositories; a
-//! repository holds links to them (see `layout`).
+//! Every call blocks, so async callers use a blocking thread. Acknowledged changes are on the disk:
+//! they survive `kill -9` and a power cut. Contents are stored once for all repositories;
+//! repositories have links to them (see `layout`).
 
 mod blobs;
 mod cache;
@@ -47,36 +47,36 @@ use cache::ManifestCache;
 use layout::Layout;
 use uploads::Sessions;
 
-/// Locks for changes in a repository; more than writers that run at once.
+/// Number of repository locks; more than concurrent writers.
 const STRIPES: usize = 64;
 
 /// How long a change waits for a garbage collection.
 const COLLECTION_PATIENCE: Duration = Duration::from_secs(20);
-/// Pause between two attempts to get the lock of the collection.
+/// Pause between two attempts to get the collection lock.
 const COLLECTION_PAUSE: Duration = Duration::from_millis(10);
 
-/// A folder that holds a registry.
+/// A registry in a folder.
 #[derive(Debug)]
 pub struct Storage {
     layout: Layout,
     sessions: Sessions,
     cache: ManifestCache,
     stripes: Vec<Mutex<()>>,
-    /// Held as long as the service runs: two on one folder would not see each other's uploads.
+    /// Held while the service runs: two services on one folder would not see each other's uploads.
     _lock: Option<File>,
 }
 
-/// Held while links of a repository are read and then changed.
+/// Lock that is held while links of a repository are read and then changed.
 struct Change<'a> {
     _in_this_process: MutexGuard<'a, ()>,
     _against_collection: File,
 }
 
 impl Storage {
-    /// Opens the registry in `root`; makes it where there is none.
+    /// Opens or creates the registry in `root`.
     ///
     /// # Errors
-    /// When the folder can't be made or written, another process serves it, or its layout is a later one.
+    /// If the folder cannot be written, another process serves it, or its layout is unsupported.
     pub fn open(root: PathBuf) -> Result<Arc<Self>, StorageError> {
         let layout = Layout::new(root);
         durable::ensure_folder(layout.root())?;
@@ -93,15 +93,15 @@ impl Storage {
             durable::write(&layout.version(), layout::VERSION.as_bytes())?;
         }
         let storage = Self::new(layout, Some(lock));
-        // Made now, by the user who will need it, and not by whoever runs maintenance first.
+        // Created now, as the service's user, and not by the first maintenance command.
         storage.open_collection_lock()?;
         Ok(Arc::new(storage))
     }
 
-    /// Opens the registry in `root` for maintenance, beside a service that may be running.
+    /// Opens the registry in `root` for maintenance, even while a service runs.
     ///
     /// # Errors
-    /// When there is no registry, or its layout is a later one.
+    /// If there is no registry, or its layout is unsupported.
     pub fn maintain(root: PathBuf) -> Result<Self, StorageError> {
         let layout = Layout::new(root);
         if !check_version(&layout)? {
@@ -120,15 +120,15 @@ impl Storage {
         }
     }
 
-    /// The folder of the registry.
+    /// Returns the registry's folder.
     pub fn root(&self) -> &Path {
         self.layout.root()
     }
 
-    /// Writes and removes a small file: whether the registry can accept a push.
+    /// Checks that the registry accepts writes, by writing and removing a small file.
     ///
     /// # Errors
-    /// When the disk is full or read-only.
+    /// If the disk is full or read-only.
     pub fn probe(&self) -> Result<(), StorageError> {
         let path = self.layout.root().join("probe");
         durable::write(&path, b"")?;
@@ -143,14 +143,14 @@ impl Storage {
             .fold(0_usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(byte)));
         #[expect(clippy::indexing_slicing, reason = "there are STRIPES of them")]
         let stripe = &self.stripes[hash % STRIPES];
-        // First, so that changes which wait for a collection wait at the same time.
+        // Before the mutex, so that all changes wait for a collection in parallel.
         let shared = self.share_with_collection()?;
-        // What the lock guards is on the disk, where a panic leaves nothing half-done.
+        // The guarded state is on the disk and consistent even after a panic.
         let guard = stripe.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(Change { _in_this_process: guard, _against_collection: shared })
     }
 
-    /// Waits for a garbage collection in another process, but not for ever: that process may be stopped.
+    /// Waits for a garbage collection in another process. That process may be suspended: time-out.
     fn share_with_collection(&self) -> Result<File, StorageError> {
         let path = self.layout.collection_lock();
         let file = self.open_collection_lock()?;
@@ -167,7 +167,7 @@ impl Storage {
         }
     }
 
-    /// Keeps every change out, in whichever process. Only maintenance waits here, in its own process.
+    /// Blocks changes in all processes. Only maintenance commands wait here.
     fn lock_against_changes(&self) -> Result<File, StorageError> {
         let path = self.layout.collection_lock();
         let file = self.open_collection_lock()?;
@@ -175,7 +175,7 @@ impl Storage {
         Ok(file)
     }
 
-    /// Opens the file for reading: that is enough for a lock, also where another user made the file.
+    /// Opens the file for reading, which suffices for a lock, even if another user owns it.
     fn open_collection_lock(&self) -> Result<File, StorageError> {
         let path = self.layout.collection_lock();
         if let Some(file) = absent_is_none(File::open(&path)).at("open", &path)? {
@@ -186,7 +186,7 @@ impl Storage {
     }
 }
 
-/// Whether there is a registry; one of another layout is an error.
+/// Whether a registry exists. An unsupported layout is an error.
 fn check_version(layout: &Layout) -> Result<bool, StorageError> {
     let path = layout.version();
     match absent_is_none(fs::read_to_string(&path)).at("read", &path)? {

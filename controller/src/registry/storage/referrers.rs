@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Referrers: manifests that say what they are about, found from there.
+//! Referrers: manifests with a `subject`, found by that subject.
 
 use std::fs;
 
@@ -14,11 +14,11 @@ use super::listing::Page;
 use crate::durable::{self, At as _, absent_is_none};
 
 impl Storage {
-    /// One page of what refers to `subject`, sorted by digest, only those of one type where one is
-    /// named. `last` is the digest, as listed, after which the page starts.
+    /// Returns one page of the referrers of `subject`, sorted by digest and optionally filtered by
+    /// artifact type. The page starts after the digest `last`.
     ///
     /// # Errors
-    /// When the disk fails. A subject that is not there has no referrers.
+    /// If the disk fails. An absent subject has no referrers.
     pub fn referrers(
         &self,
         repository: &Repository,
@@ -45,7 +45,7 @@ impl Storage {
             {
                 continue;
             }
-            // A crash may leave the entry of a manifest that was not kept in the end.
+            // A crash may leave an entry whose manifest was not stored.
             let link = self.layout.manifest(repository, &descriptor.digest);
             if !link.try_exists().at("read", &link)? {
                 continue;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Reads everything and says what is no longer what it was.
+//! Verifies all stored contents with their digests.
 
 use oci::digest::Hasher;
 use oci::{Digest, Repository};
@@ -11,22 +11,22 @@ use super::error::StorageError;
 use super::uploads::hash_file;
 use crate::durable::{self, At as _};
 
-/// What a scrub has found.
+/// Result of a scrub.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Scrub {
-    /// Contents that were read.
+    /// Number of verified contents.
     pub contents: usize,
-    /// Contents whose bytes have another digest: moved aside, so that a push can bring them again.
+    /// Contents with a wrong digest: moved to `corrupt/`, so that they can be pushed again.
     pub corrupt: Vec<Digest>,
-    /// Contents that a repository should hold and that are not there.
+    /// Linked contents that do not exist.
     pub missing: Vec<(Repository, Digest)>,
 }
 
 impl Storage {
-    /// Reads every content and checks it against its digest.
+    /// Reads every content and verifies its digest.
     ///
     /// # Errors
-    /// When the disk fails in another way than by giving wrong bytes.
+    /// If the disk fails other than by returning wrong bytes.
     pub fn scrub(&self) -> Result<Scrub, StorageError> {
         let mut scrub = Scrub::default();
         for digest in self.all_contents()? {

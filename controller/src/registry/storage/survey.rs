@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What the manifests of a repository name, as they are on the disk, and what an immutable tag needs.
+//! References between the manifests of a repository, and contents that immutable tags need.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,31 +13,31 @@ use super::error::StorageError;
 use super::graph::{Node, reachable};
 use super::tags::subject_of;
 
-/// Says which tags are immutable.
+/// Predicate for immutable tags.
 pub type Protected<'a> = &'a dyn Fn(&Repository, &Tag) -> bool;
 
-/// A manifest of which nobody knows what it names.
+/// A manifest whose references cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damaged {
-    /// The repository that holds it.
+    /// Repository.
     pub repository: Repository,
-    /// Its digest.
+    /// Digest.
     pub digest: Digest,
-    /// What is wrong with its content.
+    /// Why it cannot be read.
     pub reason: String,
 }
 
-/// The manifests of a repository.
+/// Manifests of a repository.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
-    /// Those that can be read.
+    /// Readable manifests.
     pub(super) nodes: BTreeMap<Digest, Node<Digest>>,
-    /// The others.
+    /// Unreadable manifests.
     pub(super) damaged: Vec<Damaged>,
 }
 
-/// A tag by which clients without the referrers API find what is about a manifest, such as a signature:
-/// it lives and dies with that manifest.
+/// A tag that links an artifact, such as a signature, to its subject for clients without the
+/// referrers API. It has the lifetime of the subject.
 #[derive(Debug)]
 pub(super) struct Follower {
     pub(super) tag: Tag,
@@ -46,7 +46,7 @@ pub(super) struct Follower {
 }
 
 impl Survey {
-    /// The manifests that are needed if `roots` are.
+    /// Returns the manifests that are needed if `roots` are.
     pub(super) fn needed(
         &self,
         roots: impl IntoIterator<Item = Digest>,
@@ -64,7 +64,7 @@ impl Survey {
         }
     }
 
-    /// Every content that one of `manifests` names.
+    /// Returns every content that `manifests` refer to.
     pub(super) fn named<'a>(
         &'a self,
         manifests: &'a BTreeSet<Digest>,
@@ -74,7 +74,7 @@ impl Survey {
 }
 
 impl Storage {
-    /// Reads every manifest of a repository from the disk, and checks it against its digest.
+    /// Reads every manifest of a repository from the disk and verifies its digest.
     pub(super) fn survey(&self, repository: &Repository) -> Result<Survey, StorageError> {
         let mut survey = Survey::default();
         for digest in self.linked(repository, "_manifests")? {
@@ -94,7 +94,7 @@ impl Storage {
         Ok(survey)
     }
 
-    /// The document of a manifest, from the disk and never from memory.
+    /// Reads the document of a manifest from the disk, bypassing the cache.
     pub(super) fn stored_document(
         &self,
         repository: &Repository,
@@ -105,8 +105,8 @@ impl Storage {
         Ok(Document::parse(&manifest.content, Some(&manifest.media_type))?.0)
     }
 
-    /// Checks that no immutable tag needs a content of the repository: the manifest that it points to,
-    /// what that lists and names, and what is about it.
+    /// Checks that no immutable tag needs any of `contents`: as the tagged manifest, its children,
+    /// blobs or referrers.
     pub(super) fn check_unprotected(
         &self,
         repository: &Repository,
@@ -127,7 +127,7 @@ impl Storage {
             let needed = survey.needed([target.clone()], &followers);
             let contents: BTreeSet<&Digest> =
                 survey.named(&needed).chain(&needed).chain([&target]).collect();
-            // What a damaged manifest names may be anything.
+            // A corrupt manifest may refer to anything.
             let unknown = survey.damaged.iter().any(|damaged| contents.contains(&damaged.digest));
             if unknown || contents.contains(digest) {
                 return Err(StorageError::Protected { digest: digest.clone(), tag: tag.clone() });
@@ -136,7 +136,7 @@ impl Storage {
         Ok(())
     }
 
-    /// The tags among `tags` that follow a manifest.
+    /// Returns the follower tags among `tags`.
     pub(super) fn followers(
         &self,
         repository: &Repository,
@@ -154,7 +154,7 @@ impl Storage {
     }
 }
 
-/// What is wrong with a manifest; an error where the disk failed instead.
+/// Describes the damage of a manifest. Disk failures stay errors.
 fn damage(error: StorageError) -> Result<String, StorageError> {
     match error {
         StorageError::ManifestUnknown(_) => Ok("its content is missing".to_owned()),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Tags: names that point to manifests of their repository.
+//! Tags of a repository.
 
 use std::fs;
 
@@ -11,9 +11,8 @@ use super::Storage;
 use super::error::StorageError;
 use crate::durable::{self, At as _, absent_is_none};
 
-/// The manifest that a tag is about, where clients that know no referrers API made it: `sha256-HEX`,
-/// and `sha256-HEX.sig` and the like (OCI distribution specification 1.1, "Referrers Tag Schema", and
-/// cosign).
+/// Returns the subject of a fallback tag: `sha256-HEX`, or cosign's `sha256-HEX.sig` and the like
+/// (OCI distribution specification 1.1, "Referrers Tag Schema").
 pub(super) fn subject_of(tag: &Tag) -> Option<Digest> {
     let (algorithm, rest) = tag.as_str().split_once('-')?;
     let hex = rest.split_once('.').map_or(rest, |(hex, _)| hex);
@@ -21,7 +20,7 @@ pub(super) fn subject_of(tag: &Tag) -> Option<Digest> {
 }
 
 impl Storage {
-    /// What a tag points to.
+    /// Returns the digest that a tag points to.
     pub(super) fn resolve_tag(
         &self,
         repository: &Repository,
@@ -29,7 +28,7 @@ impl Storage {
     ) -> Result<Option<Digest>, StorageError> {
         let path = self.layout.tag(repository, tag);
         let text = absent_is_none(fs::read_to_string(&path)).at("read", &path)?;
-        // A file that holds no digest was not written by this program: no such tag.
+        // A malformed file was not written by this program: no such tag.
         Ok(text.and_then(|text| text.parse().ok()))
     }
 
@@ -39,11 +38,11 @@ impl Storage {
         tag: &Tag,
         digest: &Digest,
     ) -> Result<(), StorageError> {
-        // Also where it points there already: the time at which it was set last decides about retention.
+        // Even if it is unchanged: retention uses the time of the last push.
         Ok(durable::write(&self.layout.tag(repository, tag), digest.to_string().as_bytes())?)
     }
 
-    /// The tags that point to `digest`.
+    /// Returns the tags that point to `digest`.
     pub(super) fn tags_of(
         &self,
         repository: &Repository,
@@ -58,7 +57,7 @@ impl Storage {
         Ok(tags)
     }
 
-    /// Every tag of a repository, sorted.
+    /// Returns all tags of a repository, sorted.
     pub(super) fn all_tags(&self, repository: &Repository) -> Result<Vec<Tag>, StorageError> {
         let names = durable::names(&self.layout.tags(repository))?;
         Ok(names.iter().filter_map(|name| name.parse().ok()).collect())

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Names of uploads.
+//! Upload ids.
 
 use std::fmt;
 use std::io;
 use std::str::FromStr;
 
-/// The name of an upload: 32 hex digits, chosen by the store.
+/// Id of an upload: 32 hex digits, chosen at random.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct UploadId(String);
 
@@ -18,7 +18,7 @@ impl UploadId {
         Ok(Self(format!("{:032x}", u128::from_be_bytes(bytes))))
     }
 
-    /// As written.
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Uploads: contents on their way in.
+//! Blob uploads in progress.
 //!
-//! What came so far is a file of the repository, so an upload can go on after a restart; the state of
-//! its hash is in memory only and is computed again from the file where it is missing.
+//! Received data is in a file of the repository, so an upload can resume after a restart. The hash
+//! state is in memory only and is recomputed from the file if it is missing.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -23,12 +23,12 @@ use super::flusher::Flusher;
 use super::upload_id::UploadId;
 use crate::durable::{self, At as _, absent_is_none};
 
-/// Bytes read at once when a content is hashed again.
+/// Buffer size for rehashing.
 const BUFFER: usize = 128 * 1024;
 
 type Shared = Arc<Mutex<State>>;
 
-/// The uploads that this process knows.
+/// Uploads known to this process.
 #[derive(Debug, Default)]
 pub(super) struct Sessions(std::sync::Mutex<HashMap<UploadId, Shared>>);
 
@@ -38,17 +38,17 @@ impl Sessions {
     }
 }
 
-/// Where an upload stands. Without an open file: thousands of idle uploads cost memory only.
+/// State of an upload. It has no open file: thousands of idle uploads cost memory only.
 #[derive(Debug)]
 struct State {
     offset: u64,
-    /// The hash of the first `offset` bytes; missing after a restart.
+    /// Hash of the first `offset` bytes; None after a restart.
     hasher: Option<Hasher>,
     /// Finished or cancelled while another request waited for it.
     ended: bool,
 }
 
-/// An upload, held by one request at a time.
+/// An upload locked by one request.
 #[derive(Debug)]
 pub struct Session {
     storage: Arc<Storage>,
@@ -60,10 +60,10 @@ pub struct Session {
 }
 
 impl Storage {
-    /// Starts an upload. `algorithm` is the one that its digest will most likely have.
+    /// Starts an upload. `algorithm` is the expected one of its digest.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// If the disk fails.
     pub fn start_upload(
         self: &Arc<Self>,
         repository: &Repository,
@@ -76,11 +76,11 @@ impl Storage {
         Ok(id)
     }
 
-    /// Takes an upload. Never waits: whoever holds it may need the thread of the caller to go on.
+    /// Locks an upload. Never waits: the holder may need the caller's thread to make progress.
     ///
     /// # Errors
-    /// [`StorageError::UploadUnknown`] where there is no such upload in the repository,
-    /// [`StorageError::UploadBusy`] where another request holds it.
+    /// [`StorageError::UploadUnknown`] if there is no such upload in the repository,
+    /// [`StorageError::UploadBusy`] if another request holds it.
     pub fn resume_upload(
         self: &Arc<Self>,
         repository: &Repository,
@@ -113,10 +113,10 @@ impl Storage {
         })
     }
 
-    /// Removes uploads to which nothing was added for `idle`; says how many.
+    /// Removes uploads that were idle for `idle`. Returns their number.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// If the disk fails.
     pub fn expire_uploads(self: &Arc<Self>, idle: Duration) -> Result<usize, StorageError> {
         let Some(limit) = SystemTime::now().checked_sub(idle) else { return Ok(0) };
         let mut removed = 0;
@@ -129,7 +129,7 @@ impl Storage {
                 if let (true, Ok(id)) = (old, name.parse::<UploadId>()) {
                     match self.resume_upload(&repository, &id) {
                         Ok(session) => session.cancel()?,
-                        // Somebody goes on with it, or has just ended it.
+                        // Another request has resumed or ended it.
                         Err(StorageError::UploadBusy(_) | StorageError::UploadUnknown(_)) => {
                             continue;
                         }
@@ -144,12 +144,12 @@ impl Storage {
 }
 
 impl Session {
-    /// Bytes that came so far.
+    /// Returns the number of received bytes.
     pub fn offset(&self) -> u64 {
         self.state.offset
     }
 
-    /// The name of the upload.
+    /// Returns the id of the upload.
     pub fn id(&self) -> &UploadId {
         &self.id
     }
@@ -157,16 +157,16 @@ impl Session {
     /// Checks that a chunk may start at `start`.
     ///
     /// # Errors
-    /// [`StorageError::OutOfOrder`] where it may not.
+    /// [`StorageError::OutOfOrder`] if it may not.
     pub fn expect_start(&self, start: u64) -> Result<(), StorageError> {
         let offset = self.state.offset;
         if start == offset { Ok(()) } else { Err(StorageError::OutOfOrder { start, offset }) }
     }
 
-    /// Adds bytes. On an error the upload stands where it stood.
+    /// Appends bytes. On an error the upload keeps its previous size.
     ///
     /// # Errors
-    /// When the disk fails or is full.
+    /// If the disk fails or is full.
     pub fn append(&mut self, pieces: &[bytes::Bytes]) -> Result<(), StorageError> {
         let offset = self.state.offset;
         let flusher = match &mut self.open {
@@ -176,7 +176,7 @@ impl Session {
         let mut added = 0;
         for piece in pieces {
             if let Err(e) = flusher.write_all(piece) {
-                // Whatever part of it was written is cut off again when the upload goes on.
+                // Partly written data is truncated when the upload is resumed.
                 self.open = None;
                 return Ok(Err(e).at("write", &self.path)?);
             }
@@ -191,10 +191,10 @@ impl Session {
         Ok(())
     }
 
-    /// Makes the upload a blob of the repository, on the disk, under its digest.
+    /// Verifies the digest and stores the upload as a blob of the repository, on the disk.
     ///
     /// # Errors
-    /// [`StorageError::DigestMismatch`] where the content is another one; the upload is gone then.
+    /// [`StorageError::DigestMismatch`] if the content differs; the upload is then discarded.
     pub fn finish(mut self, digest: &Digest) -> Result<u64, StorageError> {
         let size = self.state.offset;
         let flusher = match self.open.take() {
@@ -221,19 +221,19 @@ impl Session {
         Ok(size)
     }
 
-    /// Ends the request's part of the upload: what came is on the disk. Returns how much that is.
+    /// Unlocks the upload after syncing it to the disk. Returns its size.
     ///
     /// # Errors
-    /// When the disk fails; the upload is gone then.
+    /// If the disk fails; the upload is then discarded.
     pub fn pause(mut self) -> Result<u64, StorageError> {
         self.sync()?;
         Ok(self.state.offset)
     }
 
-    /// Drops the upload and what came so far.
+    /// Discards the upload.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// If the disk fails.
     pub fn cancel(mut self) -> Result<(), StorageError> {
         self.discard()
     }
@@ -245,7 +245,7 @@ impl Session {
         Ok(())
     }
 
-    /// After a failed sync nobody knows what the file holds, so nobody may go on with it.
+    /// After a failed sync the file's content is undefined, so the upload cannot resume.
     fn sync(&mut self) -> Result<(), StorageError> {
         let Some(flusher) = self.open.take() else { return Ok(()) };
         let synced = flusher.sync().at("write", &self.path);
@@ -264,14 +264,14 @@ impl Session {
     }
 }
 
-/// Opens an upload so that the next byte written is the one at `offset`.
+/// Opens an upload for appending at `offset`.
 fn open_at(path: &Path, offset: u64) -> Result<File, StorageError> {
     let file = OpenOptions::new().append(true).open(path).at("open", path)?;
     file.set_len(offset).at("write", path)?;
     Ok(file)
 }
 
-/// The digest of a file, by the algorithm of `hasher`.
+/// Hashes a file with the algorithm of `hasher`.
 pub(super) fn hash_file(path: &Path, mut hasher: Hasher) -> io::Result<Digest> {
     let mut file = File::open(path)?;
     let mut buffer = vec![0; BUFFER];
