@@ -1,44 +1,45 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What a job asks of a machine's BMC. The runner of jobs knows nothing else of it.
+//! BMC operations of a job, as a trait that hides Redfish from the job runner.
 //!
-//! Every call may come again, after a fault or after the controller was killed in the middle of it: each looks
-//! first and changes only what is not as it should be. Resets can't be looked at so; see [`Attempt`].
+//! Every operation may be repeated after a failure, or after the controller was killed during it.
+//! So each checks the state first and changes only what differs. Resets cannot be checked this way;
+//! see [`Attempt`].
 
 use std::fmt;
 use std::pin::Pin;
 
 use super::model::Step;
 
-/// A server as its BMC is reached.
+/// Address and credentials of a server's BMC.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// The machine's serial number.
+    /// Serial number of the host.
     pub serial: String,
-    /// `http://` or `https://`, host, and port and path where they are needed; no user or password.
+    /// `http://` or `https://` URL with optional port and path, without user information.
     pub bmc_url: String,
-    /// The user of the BMC.
+    /// BMC user.
     pub username: String,
-    /// The user's password.
+    /// BMC password.
     pub password: Secret,
-    /// Name of the vendor profile; None: found out.
+    /// Name of the vendor profile; None: detected.
     pub profile: Option<String>,
-    /// How the BMC's certificate is checked.
+    /// Verification of the BMC's certificate.
     pub tls: TlsPolicy,
 }
 
-/// A text that no log and no answer shows.
+/// A secret that `Debug` does not print.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Keeps `text` from being shown.
+    /// Wraps `text`.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text, for the one place that needs it.
+    /// Returns the text.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -73,78 +74,79 @@ pub enum TlsPolicy {
     Off,
 }
 
-/// What the machine is booted with.
+/// URLs of a job's virtual media.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Media {
     /// URL of the maintenance ISO.
     pub maintenance: Secret,
     /// URL of the job's task ISO.
     pub task: Secret,
-    /// URL of the maintenance ISO with the task ISO behind it, for BMCs that take one medium.
+    /// URL of the combined image, for BMCs that accept one medium.
     pub combined: Secret,
 }
 
 /// Whether a reset may have happened already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attempt {
-    /// It was never asked for.
+    /// Not requested before.
     First,
-    /// It was asked for, and nobody knows whether the BMC took it. The machine may be reset only if it
-    /// can be shown that it was not reset yet; otherwise the call answers `Ok` and leaves it alone.
+    /// Requested before, with unknown result. Reset the host only if it provably was not reset yet;
+    /// otherwise return `Ok` without a reset.
     Again,
 }
 
-/// Why a call failed.
+/// Why an operation failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{step}: {message}")]
 pub struct Failure {
-    /// The step that failed.
+    /// Failed step.
     pub step: Step,
-    /// What was seen, without a secret: it is stored, logged and shown.
+    /// Description without secrets: it is stored, logged and returned by the API.
     pub message: String,
-    /// Whether it may be otherwise in a while.
+    /// Whether to retry.
     pub retry: Retry,
 }
 
-/// What a failure says of another try. The runner tries until the budget of the phase is spent.
+/// Whether to retry a failed operation. The runner retries until the time budget of the phase is
+/// spent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retry {
-    /// It would fail again.
+    /// Permanent failure.
     Never,
-    /// It may be otherwise in a while, and nothing happened: no route, refused, 503.
+    /// Transient failure without effect: no route, connection refused, 503.
     Later,
-    /// It may be otherwise in a while, and it is not known whether the BMC did it: a connection that
-    /// broke after the request was sent. The next try of a reset is [`Attempt::Again`].
+    /// Transient failure with unknown effect, such as a connection that broke after the request was
+    /// sent. A reset is retried as [`Attempt::Again`].
     Unsure,
 }
 
-/// What a call tells on its way, such as the slots that it chose. Kept as events of the job.
+/// Sink for progress messages of an operation. They are stored as events of the job.
 pub trait Story: Send + Sync {
-    /// Tells one thing, without a secret.
+    /// Reports a message, which must not contain secrets.
     fn tell(&self, step: &Step, message: String);
 }
 
-/// The future of a call. It may be dropped at any time.
+/// Future of an operation. It may be dropped at any time.
 pub type Call<'a> = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>>;
 
-/// The BMCs of all servers.
+/// BMC operations for all servers.
 pub trait Bmc: Send + Sync + 'static {
-    /// Names of the vendor profiles that a server can be set to.
+    /// Returns the names of the vendor profiles.
     fn profiles(&self) -> Vec<&'static str>;
 
-    /// Finds the slots, and inserts both media. `redfish.discover`, `redfish.mount.…`.
+    /// Selects the slots and inserts both media. `redfish.discover`, `redfish.mount.…`.
     fn mount<'a>(&'a self, target: &'a Target, media: &'a Media, story: &'a dyn Story) -> Call<'a>;
 
-    /// Has the machine boot once from the CD at its next start. `redfish.boot-override`.
+    /// Sets a one-time boot from CD. `redfish.boot-override`.
     fn boot_once<'a>(&'a self, target: &'a Target, story: &'a dyn Story) -> Call<'a>;
 
-    /// Resets the machine, or turns it on where it is off. `redfish.reset`.
+    /// Resets the host, or powers it on if it is off. `redfish.reset`.
     fn reset<'a>(&'a self, target: &'a Target, attempt: Attempt, story: &'a dyn Story) -> Call<'a>;
 
-    /// Ejects both media and takes an override back that was not used. `cleanup.unmount`.
+    /// Ejects both media and removes an unused boot override. `cleanup.unmount`.
     fn unmount<'a>(&'a self, target: &'a Target, story: &'a dyn Story) -> Call<'a>;
 
-    /// Resets the machine at the end, so that it starts from its disk. `cleanup.reset`.
+    /// Resets the host at the end, so that it boots from its disk. `cleanup.reset`.
     fn restart<'a>(
         &'a self,
         target: &'a Target,

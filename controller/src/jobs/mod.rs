@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Jobs: from a recipe and a machine's serial number to a machine that runs what the recipe says.
+//! Provisioning jobs: boot a host into the maintenance OS to execute a recipe.
 //!
-//! [`store`] keeps them, [`runner`] holds their leases, `worker` moves each on, and [`bmc`] is what a job asks of a machine. A job goes
-//! queued → provisioning → succeeded or failed → complete. Each change of state is one transaction
-//! with the event that tells of it, and each is written before what follows from it is done, so that
-//! a controller that takes the job over knows where it stands.
+//! [`store`] persists jobs, [`runner`] holds their leases, `worker` executes them, and [`bmc`] has
+//! the BMC operations. States are queued → provisioning → succeeded or failed → complete. A change
+//! of state and its event are one transaction, which is committed before any action that depends on
+//! it, so that another controller can take over the job.
 
 pub mod bmc;
 pub mod clock;

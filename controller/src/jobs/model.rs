@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The words of a job: its states, its steps and its resets.
+//! States, steps and other enumerations of jobs.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,88 +12,88 @@ pub use crate::words::WordError;
 use crate::words::{text, words};
 
 words! {
-    /// Where a job stands.
+    /// State of a job.
     pub State, "a state of a job":
-    /// Nobody has begun with it.
+    /// Not started.
     Queued = "queued",
-    /// The machine is being booted, or works.
+    /// The host is being booted or executes the recipe.
     Provisioning = "provisioning",
-    /// The machine said that it is done; clean-up follows.
+    /// The host reported success; clean-up follows.
     Succeeded = "succeeded",
-    /// It went wrong or was cancelled; clean-up follows.
+    /// Failed or cancelled; clean-up follows.
     Failed = "failed",
-    /// Nothing more will happen.
+    /// Clean-up is done.
     Complete = "complete",
 }
 
 words! {
-    /// How a job ended.
+    /// Outcome of a job.
     pub Outcome, "succeeded or failed":
-    /// The machine said that it is done.
+    /// The host reported success.
     Succeeded = "succeeded",
-    /// It went wrong or was cancelled.
+    /// Failed or cancelled.
     Failed = "failed",
 }
 
 words! {
-    /// What is known of a reset of the machine.
+    /// Progress of a host reset.
     pub Reset, "none, begun or done":
-    /// It was not asked for.
+    /// Not requested.
     None = "none",
-    /// It may have been asked for.
+    /// May have been requested.
     Begun = "begun",
-    /// The BMC took it.
+    /// The BMC accepted it.
     Done = "done",
 }
 
 words! {
-    /// The part of a job that a budget of time is for.
+    /// Phase of a job with its own time budget.
     pub Phase, "boot, webhook or cleanup":
-    /// Up to the reset into the maintenance OS.
+    /// Until the reset into the maintenance OS.
     Boot = "boot",
-    /// Until the machine reports.
+    /// Until the host reports.
     Webhook = "webhook",
-    /// Ejecting the media and the last reset.
+    /// Ejecting the media and the final reset.
     Cleanup = "cleanup",
 }
 
-/// A part of a job that can fail, by the key that operators search for.
+/// A step of a job that can fail; its key appears in errors, logs and docs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Step {
-    /// The recipe does not fit the schema.
+    /// Validation of the recipe with the schema.
     ValidationSchema,
-    /// The server is not known, or not as it has to be.
+    /// Lookup of the server and its credentials.
     ValidationServer,
     /// The server has another active job.
     ConflictActiveJob,
-    /// The task ISO.
+    /// Building the task ISO.
     IsoBuild,
-    /// Giving the task ISO to the BMC.
+    /// Publishing the task ISO.
     IsoServe,
-    /// Finding the system, its manager and its media.
+    /// Discovery of system, manager and virtual media.
     RedfishDiscover,
     /// Inserting the maintenance ISO.
     RedfishMountMaintenance,
     /// Inserting the task ISO.
     RedfishMountTask,
-    /// Booting once from the CD.
+    /// Setting the one-time boot from CD.
     RedfishBootOverride,
-    /// Resetting the machine.
+    /// Resetting the host.
     RedfishReset,
-    /// Asking the BMC how far it is.
+    /// Polling the BMC.
     RedfishPoll,
     /// A unit of the maintenance OS, such as `image-linux.service`.
     Workflow(String),
-    /// Waiting for the machine's report.
+    /// Waiting for the host's report.
     WebhookWait,
     /// Ejecting the media.
     CleanupUnmount,
-    /// The reset at the end.
+    /// The final reset.
     CleanupReset,
 }
 
 impl Step {
-    /// Those that have one name.
+    /// Every step except `Workflow`.
     pub const FIXED: &[Self] = &[
         Self::ValidationSchema,
         Self::ValidationServer,
@@ -111,7 +111,7 @@ impl Step {
         Self::CleanupReset,
     ];
 
-    /// The step of a unit of systemd, if `unit` can be the name of one (systemd.unit(5): 255 characters of
+    /// Returns the step of a systemd unit if `unit` is a valid unit name (systemd.unit(5): 255
     /// ASCII letters, digits and `:-_.\@`).
     pub fn workflow(unit: &str) -> Option<Self> {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b":-_.\\@".contains(&b);
@@ -156,12 +156,12 @@ impl FromStr for Step {
 
 text!(Step);
 
-/// Names a job: a random UUID.
+/// Job id: a random UUID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct JobId(Uuid);
 
 impl JobId {
-    /// One that nobody has.
+    /// Generates a random id.
     pub fn random() -> Self {
         Self(Uuid::new_v4())
     }
@@ -177,7 +177,7 @@ impl FromStr for JobId {
     type Err = WordError;
 
     fn from_str(text: &str) -> Result<Self, WordError> {
-        // One form alone, so that no job has two addresses.
+        // Only one spelling, so that a job has one URL.
         let id = Uuid::try_parse(text).map(Self).ok();
         id.filter(|id| id.to_string() == text).ok_or(WordError("a UUID in lower case"))
     }

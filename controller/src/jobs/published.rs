@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Task ISOs among the images that are served at signed addresses.
+//! Publishes task ISOs at signed URLs.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -17,20 +17,20 @@ use super::task::{PublishError, Publisher};
 use crate::config::JobsConfig;
 use crate::media::{Image, Media, MediaError, NameError};
 
-/// The images, and where BMCs reach them.
+/// Signed URLs of the images.
 pub struct Published {
     media: Arc<Media>,
-    /// `http://HOST:PORT`, without a slash at the end.
+    /// `http://HOST:PORT`, without a trailing slash.
     url: Option<String>,
     tool_registry: Option<ToolRegistry>,
     authorities: Option<Authorities>,
     maintenance: String,
-    /// What the secret of each job is derived from.
+    /// Key from which job secrets are derived.
     webhook_secret: Option<Secret>,
 }
 
 impl Published {
-    /// The secrets of jobs are derived from `webhook_secret`; hosts trust the CA certificates in
+    /// `webhook_secret` is the key of job secrets. Hosts trust the CA certificates in
     /// `authorities`.
     pub fn new(
         media: Arc<Media>,
@@ -48,7 +48,7 @@ impl Published {
         }
     }
 
-    /// Where machines take the tool images from: what is configured, or this service.
+    /// Returns the registry of the tool images: the configured one, or this service.
     fn tools(&self) -> Result<ToolRegistry, PublishError> {
         if let Some(registry) = &self.tool_registry {
             return Ok(registry.clone());

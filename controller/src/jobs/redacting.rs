@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Keeps secrets out of what BMCs say: it becomes events, failures and log lines, which readers see.
+//! Removes secrets from BMC messages, which appear in events, failures and logs.
 
 use std::sync::Arc;
 
@@ -9,13 +9,13 @@ use super::bmc::{Attempt, Bmc, Call, Failure, Media, Story, Target};
 use super::model::Step;
 use crate::media::redact;
 
-/// Shortest password that is looked for: a shorter one would be found in words.
+/// Shortest password that is redacted: shorter ones would match parts of words.
 const SHORTEST: usize = 4;
 
-/// Other BMCs, whose texts are redacted.
+/// Wraps BMC operations and redacts their messages.
 pub(super) struct RedactingBmc(pub(super) Arc<dyn Bmc>);
 
-/// The text without tokens of media and the password.
+/// Removes media tokens and the password.
 fn clean(text: &str, target: &Target) -> String {
     let password = target.password.expose();
     if password.len() < SHORTEST {
@@ -24,7 +24,7 @@ fn clean(text: &str, target: &Target) -> String {
     redact(&text.replace(password, "…"))
 }
 
-/// A story that is redacted before it is told.
+/// A sink that redacts messages.
 struct RedactingStory<'a> {
     story: &'a dyn Story,
     target: &'a Target,

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What jobs ask of BMCs, by Redfish.
+//! BMC operations by Redfish.
 //!
-//! Every call makes a session of its own and ends it: a job waits for its machine for hours, and
-//! BMCs have few sessions.
+//! Every operation has a session of its own: a job waits for its host for hours, and BMCs have few
+//! sessions.
 
 use redfish::{Credentials, Endpoint, Error, Plan, Restart, Slot, Snapshot, Timing, profile};
 
 use super::bmc::{self, Attempt, Call, Failure, Media, Retry, Story, Target};
 use super::model::Step;
 
-/// BMCs that speak Redfish.
+/// BMCs with Redfish.
 #[derive(Debug, Clone, Default)]
 pub struct Redfish {
     timing: Timing,
 }
 
 impl Redfish {
-    /// With other limits than the usual ones.
+    /// Uses other time limits than the default.
     pub fn new(timing: Timing) -> Self {
         Self { timing }
     }
@@ -61,7 +61,7 @@ impl Redfish {
                 story.tell(&first, format!("inserted into slot {}", maintenance.id));
                 match bmc.insert(task, media.task.expose()).await {
                     Ok(()) => story.tell(&second, format!("inserted into slot {}", task.id)),
-                    // Some iDRACs take one medium at a time, whatever slots they list.
+                    // Some iDRACs accept one medium at a time, whatever slots they list.
                     Err(refused) if refused.is_refusal() => {
                         story.tell(&second, format!("refused, so both go in as one: {refused}"));
                         together(maintenance).await.map_err(failed(&second, Retry::Later))?;
@@ -92,8 +92,8 @@ impl Redfish {
         let bmc = self.connect(target, &step).await?;
         let resumed = attempt == Attempt::Again;
         let before = if resumed {
-            // All that is known of the time before: the boot source was set for one boot. If it is
-            // still, the machine has not started since.
+            // Before the first attempt, a one-time boot was set. If it is still set, the host has
+            // not booted since.
             Snapshot { last_reset: None, boot_once: true }
         } else {
             bmc.snapshot().await.map_err(failed(&step, Retry::Later))?
@@ -107,7 +107,7 @@ impl Redfish {
     async fn unmount(&self, target: &Target, story: &dyn Story) -> Result<(), Failure> {
         let step = Step::CleanupUnmount;
         let bmc = self.connect(target, &step).await?;
-        // One that fails does not keep the others from being done.
+        // Eject all slots even if one fails.
         let mut results = Vec::new();
         for slot in bmc.plan().slots() {
             let result = bmc.eject(slot).await;
@@ -130,7 +130,7 @@ impl Redfish {
         let step = Step::CleanupReset;
         let bmc = self.connect(target, &step).await?;
         let power = bmc.power().await.map_err(failed(&step, Retry::Later))?;
-        // Nothing tells whether a machine that is on was restarted: it is left alone.
+        // It is unknown whether a running host was restarted before: do not restart it again.
         if attempt == Attempt::First || power == redfish::Power::Off {
             let before = bmc.snapshot().await.map_err(failed(&step, Retry::Later))?;
             let restart = bmc.restart(&before, false).await;
@@ -185,7 +185,7 @@ fn endpoint(target: &Target) -> Result<Endpoint, Error> {
     Ok(Endpoint { address, credentials: Credentials { user, password }, tls })
 }
 
-/// The failure of a step; `transient` is what it says of another try where that may help.
+/// Maps an error to a failure of `step`; transient errors get `transient`.
 fn failed(step: &Step, transient: Retry) -> impl Fn(Error) -> Failure {
     let step = step.clone();
     move |error| {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What a host reports with: a secret for one job, derived from the one in `webhook.secrets`.
+//! Per-job webhook secret, derived from the one in `webhook.secrets`.
 //!
-//! A task ISO is read by whoever holds the host or its BMC. Its secret therefore must be worth nothing
-//! for another job, and must not reveal the secret that all of them are derived from.
+//! The task ISO is readable by anyone with access to the host or its BMC. So its secret must not be
+//! valid for other jobs, and must not reveal the secret it is derived from.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -14,13 +14,13 @@ use sha2::Sha256;
 use super::bmc::Secret;
 use super::model::JobId;
 
-/// Separates this use of the secret from any other.
+/// Domain separation from other uses of the secret.
 const PURPOSE: &str = "provisioner webhook 1";
 
-/// The secret of `job`: base64url(HMAC-SHA256(`fleet`, `"provisioner webhook 1\nJOB\n"`)).
+/// Derives the secret of `job`: base64url(HMAC-SHA256(`fleet`, `"provisioner webhook 1\nJOB\n"`)).
 ///
-/// It is the same whenever the task ISO is built, so nothing is stored for it. None where HMAC refuses
-/// the key, which it does for no length (RFC 2104, section 2).
+/// Deterministic, so nothing is stored for it. None if HMAC rejects the key, which it does for no
+/// length (RFC 2104, section 2).
 pub fn of_job(fleet: &Secret, job: JobId) -> Option<Secret> {
     let mac = Hmac::<Sha256>::new_from_slice(fleet.expose().as_bytes()).ok()?;
     let mac = mac.chain_update(format!("{PURPOSE}\n{job}\n")).finalize();
@@ -38,8 +38,11 @@ mod tests {
         let other = job("f81d4fae-7dec-11d0-a765-00a0c91e6bf7");
         let fleet = Secret::new("0123456789abcdef");
         let secret = |fleet: &Secret, job| of_job(fleet, job).unwrap().expose().to_owned();
-        // By OpenSSL: printf 'provisioner webhook 1\nf81d…\n' | openssl dgst -sha256 -hmac KEY
-        // -binary | basenc --base64url
+        // With OpenSSL: printf 'provisioner webhook 1\nf81d…\n'
+        //
+        // openssl dgst -sha256 -hmac KEY -binary
+        //
+        // basenc --base64url
         assert_eq!(secret(&fleet, one), "NoLXhZfXscmtaEvsSSapBnbJ4OAfuYWTlvleBk1pJxc");
         assert_ne!(secret(&fleet, one), secret(&fleet, other));
         assert_ne!(secret(&fleet, one), secret(&Secret::new("0123456789abcdeg"), one));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Holds leases and has a worker for each job that it holds.
+//! Claims jobs by leases and runs a worker for each.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -24,15 +24,15 @@ use super::worker::{Services, Worker};
 use crate::blocking::IMAGES;
 use crate::database::Database;
 
-/// How often what is too old is looked for.
+/// Interval of retention runs.
 const RETENTION_PERIOD: Duration = Duration::from_mins(1);
 
-/// Runs the jobs of a database.
+/// Job runner of this process.
 pub struct Runner {
     services: Arc<Services>,
     owner: String,
     wake: Notify,
-    /// When the last heart-beat was, by [`clock::uptime`].
+    /// Time of the last lease renewal, by [`clock::uptime`].
     renewed_at: AtomicI64,
     running: Mutex<HashMap<i64, Running>>,
 }
@@ -43,7 +43,7 @@ struct Running {
 }
 
 impl Runner {
-    /// One for this process.
+    /// Creates the runner of this process.
     pub fn new(
         database: Database,
         bmc: Arc<dyn Bmc>,
@@ -57,7 +57,7 @@ impl Runner {
                 publisher,
                 settings,
             }),
-            // Never the same twice, unlike the id of a process.
+            // Unique across restarts, unlike a process id.
             owner: uuid::Uuid::new_v4().to_string(),
             wake: Notify::new(),
             renewed_at: AtomicI64::new(clock::uptime()),
@@ -65,24 +65,24 @@ impl Runner {
         })
     }
 
-    /// Names of the vendor profiles that a server can be set to.
+    /// Returns the names of the vendor profiles.
     pub fn profiles(&self) -> Vec<&'static str> {
         self.services.bmc.profiles()
     }
 
-    /// There may be a new job.
+    /// Notifies the runner of a possible new job.
     pub fn wake(&self) {
         self.wake.notify_one();
     }
 
-    /// A job was cancelled or has its outcome.
+    /// Notifies the worker that its job was cancelled or has an outcome.
     pub fn changed(&self, number: i64) {
         if let Some(job) = self.lock().get(&number) {
             job.changed.notify_one();
         }
     }
 
-    /// Jobs that are worked on at this moment.
+    /// Returns the number of jobs with a worker.
     pub fn at_work(&self) -> usize {
         self.lock().len()
     }
@@ -91,12 +91,12 @@ impl Runner {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Works until `stop` is done, then lets calls to BMCs end, for at most `grace`, and hands every
-    /// lease back.
+    /// Runs until `stop` is done. Then waits for BMC operations for at most `grace`, and releases
+    /// all leases.
     pub async fn run(self: Arc<Self>, stop: impl Future<Output = ()>, grace: Duration) {
         let (stopping, told) = watch::channel(false);
         let mut workers = JoinSet::new();
-        // Three beats in the life of a lease.
+        // Three renewals per lease.
         let mut heart = tokio::time::interval(self.services.settings.lease / 3);
         heart.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let retention = tokio::spawn(Arc::clone(&self).retain());
@@ -111,7 +111,7 @@ impl Runner {
             }
         }
         retention.abort();
-        // Nobody listening means that nobody works.
+        // Without receivers, there are no workers.
         stopping.send(true).ok();
         let drained = async {
             while !workers.is_empty() {
@@ -132,7 +132,7 @@ impl Runner {
         }
     }
 
-    /// Takes jobs that nobody holds, and has a worker for each.
+    /// Claims jobs and starts a worker for each.
     async fn take(self: &Arc<Self>, workers: &mut JoinSet<i64>, stopping: &watch::Receiver<bool>) {
         let room = self.services.settings.at_once.saturating_sub(self.at_work());
         if room == 0 {
@@ -144,7 +144,7 @@ impl Runner {
             {
                 Ok(jobs) => jobs,
                 Err(error) => {
-                    // The heart-beat comes back here.
+                    // Retried with the next lease renewal.
                     tracing::warn!(%error, "no jobs taken");
                     return;
                 }
@@ -165,7 +165,7 @@ impl Runner {
             };
             let worker = workers.spawn(work.instrument(span));
             if let Some(before) = self.lock().insert(number, Running { worker, changed }) {
-                // Its lease ran out while it was held up.
+                // The old worker's lease has expired.
                 before.worker.abort();
             }
         }
@@ -183,7 +183,7 @@ impl Runner {
         }
     }
 
-    /// Renews the leases, and lets go of what was lost.
+    /// Renews the leases and stops workers that lost theirs.
     async fn renew(&self) {
         let (owner, lease) = (self.owner.clone(), millis(self.services.settings.lease));
         let now = clock::uptime();
@@ -203,14 +203,14 @@ impl Runner {
         for (number, job) in self.lock().iter() {
             match held.get(number) {
                 Some(false) => {}
-                // One that is not held is complete, or another's by now; the worker sees which.
+                // A lost job is complete or another's; the worker finds out which.
                 Some(true) | None => job.changed.notify_one(),
             }
         }
         self.orphans(&held).await;
     }
 
-    /// Jobs that this process holds but has no worker for, because that one panicked.
+    /// Releases leases whose worker panicked.
     async fn orphans(&self, held: &HashMap<i64, bool>) {
         let orphans: Vec<i64> = {
             let running = self.lock();
@@ -226,7 +226,7 @@ impl Runner {
         }
     }
 
-    /// Removes what is too old, now and then.
+    /// Runs retention periodically.
     async fn retain(self: Arc<Self>) {
         let mut period = tokio::time::interval(RETENTION_PERIOD);
         loop {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! How jobs are run: budgets, pauses and what is kept.
+//! Settings of jobs: time budgets, pauses and retention.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,33 +10,33 @@ use recipe::signature::SigningKey;
 
 use super::model::Phase;
 
-/// How jobs are run.
+/// Settings of jobs.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Jobs that are worked on at once.
+    /// Maximum number of concurrent jobs.
     pub at_once: usize,
-    /// How long a lease is good for without a heart-beat.
+    /// Lifetime of a lease without renewal.
     pub lease: Duration,
     /// Budget from the first step to the reset.
     pub boot_budget: Duration,
-    /// Budget for the machine's report.
+    /// Budget for the host's report.
     pub webhook_budget: Duration,
-    /// The same, for updates of firmware.
+    /// Same, for firmware updates.
     pub firmware_budget: Duration,
     /// Budget of clean-up.
     pub cleanup_budget: Duration,
-    /// Whether the machine is reset at the end of a job that succeeded.
+    /// Whether to reset the host after a successful job.
     pub restart: bool,
-    /// Pause before a call is tried again; it doubles up to sixty times as much.
+    /// Pause before the first retry; it doubles up to sixty times the value.
     pub retry_pause: Duration,
-    /// Task ISOs stay for so long after their job.
+    /// Retention of task ISOs after the end of their job.
     pub keep_isos: Duration,
-    /// Jobs stay for so long after their end.
+    /// Retention of complete jobs.
     pub keep_jobs: Duration,
-    /// A signed task expires so long after its job was made. Task ISOs are built again after a restart
-    /// and must then be the same, so it does not count from the time of the build.
+    /// Validity of a signed task, from the job's creation: a task ISO is rebuilt after a restart
+    /// and must then be identical.
     pub task_validity: Duration,
-    /// Signs task ISOs.
+    /// Signing key for task ISOs.
     pub signing_key: Option<Arc<SigningKey>>,
 }
 
@@ -60,7 +60,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The budget of a phase of a job.
+    /// Returns the budget of a phase.
     pub fn budget(&self, phase: Phase, task_target: &str) -> Duration {
         match phase {
             Phase::Boot => self.boot_budget,

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The task ISO of a job: the recipe and what belongs to it, signed, and the place from which the BMC
-//! reads it.
+//! Builds the signed task ISO of a job, and defines how it is published.
 
 use std::time::Duration;
 
@@ -14,80 +13,79 @@ use recipe::{SchemaVersion, ShortText};
 use super::bmc::Media;
 use super::model::JobId;
 
-/// What an ISO is made from.
+/// Input of a task ISO.
 #[derive(Debug, Clone)]
 pub struct Order {
     /// The job.
     pub job: JobId,
-    /// The machine that it is for.
+    /// Serial number of the host.
     pub serial: String,
-    /// The recipe as it was sent.
+    /// The recipe as received.
     pub recipe: Vec<u8>,
-    /// `$id` of the schema that accepted it.
+    /// `$id` of the schema that validated it.
     pub schema_id: String,
-    /// How the machine reports to this service; none where nothing is configured for it.
+    /// How the host reports to this service; None: not configured.
     pub access: Option<ControllerAccess>,
-    /// Seconds since 1970 that every time in the image says: when the job was made, so that the image
-    /// is the same however often it is built.
+    /// Time of all files in the image, in seconds since 1970: the job's creation, so that builds
+    /// are reproducible.
     pub epoch: u64,
-    /// Seconds after that when a signed task expires.
+    /// Validity of a signed task after `epoch`, in seconds.
     pub validity: u64,
 }
 
-/// Why there is no ISO. Never holds anything of the recipe.
+/// Why a task ISO was not built. Contains nothing of the recipe.
 #[derive(Debug, thiserror::Error)]
 pub enum TaskError {
-    /// The recipe was accepted by a version of this program that knew another schema.
+    /// The schema of the recipe is not supported by this version.
     #[error("schema {0} is not known any more: make the job again")]
     Schema(String),
-    /// The recipe does not pass any more.
+    /// The recipe is not valid in this version.
     #[error("the recipe is not accepted any more: {0}")]
     Recipe(String),
-    /// How the machine reports can't be written.
+    /// The controller's access data cannot be encoded.
     #[error("the machine can't be told where to report: {0}")]
     Access(#[from] recipe::controller::ControllerError),
-    /// The image can't be made or is too large.
+    /// The image cannot be built, or is too large.
     #[error(transparent)]
     Iso(#[from] iso9660::WriteError),
 }
 
-/// Where task ISOs are kept, and how BMCs get at them. Every call may block.
+/// Storage and URLs of task ISOs. Every call may block.
 pub trait Publisher: Send + Sync + 'static {
-    /// Keeps a job's ISO, whole or not at all.
+    /// Stores a job's ISO atomically.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// If the disk fails.
     fn put(&self, job: JobId, image: &[u8]) -> Result<(), PublishError>;
 
-    /// Removes a job's ISO, where there is one.
+    /// Removes a job's ISO, if it exists.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// If the disk fails.
     fn remove(&self, job: JobId) -> Result<(), PublishError>;
 
-    /// The URLs of the maintenance ISO and of a job's task ISO, good for at least `valid`.
+    /// Returns the URLs of the maintenance ISO and of a job's task ISO, valid for at least `valid`.
     ///
     /// # Errors
-    /// When there is no maintenance ISO, or no address under which BMCs reach this service.
+    /// If there is no maintenance ISO, or no URL for BMCs is configured.
     fn media(&self, job: JobId, valid: Duration) -> Result<Media, PublishError>;
 
-    /// How the machine `serial` reports the end of a job, for its task ISO; none where the webhook has
-    /// no secret.
+    /// Returns how host `serial` reports the end of a job; None if the webhook has no secret.
     ///
     /// # Errors
-    /// When there is no address under which machines reach this service.
+    /// If no URL for hosts is configured.
     fn access(&self, job: JobId, serial: &str) -> Result<Option<ControllerAccess>, PublishError>;
 }
 
-/// An image can't be kept or found.
+/// An image cannot be stored or found.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct PublishError(pub String);
 
-/// Builds the ISO.
+/// Builds a task ISO.
 ///
 /// # Errors
-/// When the recipe can't be used any more, or the image is too large.
+/// If the recipe is not valid in this version, or the image is too large.
 pub fn build(order: &Order, key: Option<&SigningKey>) -> Result<Vec<u8>, TaskError> {
     let schema = SchemaVersion::by_id(&order.schema_id)
         .ok_or_else(|| TaskError::Schema(order.schema_id.clone()))?;
@@ -118,7 +116,7 @@ pub fn build(order: &Order, key: Option<&SigningKey>) -> Result<Vec<u8>, TaskErr
     Ok(iso.to_bytes()?)
 }
 
-/// The label by which the machine finds the image.
+/// Returns the volume id by which the host finds the image.
 pub fn volume_id(job: JobId) -> String {
     iso9660::task::volume_id(&job.to_string()).unwrap_or_default()
 }

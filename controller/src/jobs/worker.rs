@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The worker of one job: reads where the job stands, does what comes next, writes that down.
+//! Worker of one job: reads its state, executes the next step, stores the result.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,13 +20,13 @@ use crate::database::Database;
 use crate::inventory;
 use crate::labels::Scope;
 
-/// Longest pause between two tries to write to the database.
+/// Maximum pause between two attempts to access the database.
 const DATABASE_PAUSE: Duration = Duration::from_secs(5);
-/// How much longer than the budgets the media can be read: a machine may still page from them while
-/// it is reset.
+/// How much longer than the budgets media URLs are valid: a host may still read from them while it
+/// is reset.
 const MEDIA_RESERVE: Duration = Duration::from_hours(1);
 
-/// What all workers work with.
+/// Services shared by all workers.
 pub(super) struct Services {
     pub(super) database: Database,
     pub(super) bmc: Arc<dyn Bmc>,
@@ -34,29 +34,29 @@ pub(super) struct Services {
     pub(super) settings: Settings,
 }
 
-/// The worker of one job.
+/// Worker of one job.
 pub(super) struct Worker {
     pub(super) services: Arc<Services>,
     pub(super) held: Held,
-    /// The job was cancelled, has an outcome, or may be lost.
+    /// Signals that the job was cancelled, has an outcome, or may be lost.
     pub(super) changed: Arc<Notify>,
     pub(super) stopping: watch::Receiver<bool>,
 }
 
-/// Why the worker does not go on as it was about to.
+/// Why a step was interrupted.
 enum Halt {
-    /// The step failed for good.
+    /// The step failed permanently.
     Failed(Failure),
-    /// The job is not as it was: look again.
+    /// The job has changed: read it again.
     Changed,
-    /// The job is another's, or gone.
+    /// Another worker has the job, or it was deleted.
     Lost,
-    /// The controller stops.
+    /// The controller is shutting down.
     Stopping,
 }
 
 impl Worker {
-    /// Works on the job until it is complete, lost, or the controller stops.
+    /// Works on the job until it is complete, lost, or the controller shuts down.
     pub(super) async fn work(self) {
         loop {
             if *self.stopping.borrow() {
@@ -77,13 +77,13 @@ impl Worker {
             };
             match result {
                 Ok(false) | Err(Halt::Changed) => {}
-                // Writing a failure down does not fail with one.
+                // Storing a failure does not return one.
                 Ok(true) | Err(Halt::Failed(_) | Halt::Lost | Halt::Stopping) => return,
             }
         }
     }
 
-    /// Does what comes next; says whether that was the last.
+    /// Executes the next step. Returns whether it was the last.
     async fn next(&self, job: &Job) -> Result<bool, Halt> {
         match job.state {
             State::Queued => {
@@ -91,7 +91,7 @@ impl Worker {
                 self.persist(store::begin).await?;
             }
             State::Provisioning => tokio::select! {
-                // Whatever a step says at the same moment, an outcome or a cancellation comes first.
+                // An outcome or a cancellation has priority over the result of a step.
                 biased;
                 halt = self.interruption(job) => return Err(halt),
                 done = self.provision(job) => done?,
@@ -102,7 +102,7 @@ impl Worker {
         Ok(false)
     }
 
-    /// Waits until the job is cancelled, has its outcome, or is lost.
+    /// Waits until the job is cancelled, has an outcome, or is lost.
     async fn interruption(&self, begun: &Job) -> Halt {
         loop {
             let job = match self.job().await {
@@ -139,7 +139,7 @@ impl Worker {
         }
     }
 
-    /// Up to the reset, which is asked for once.
+    /// Boots the maintenance OS. Requests the reset only once.
     async fn boot(&self, job: &Job, deadline: Instant) -> Result<(), Halt> {
         let target = self.target(job, Step::ValidationServer).await?;
         let (bmc, story) = (&self.services.bmc, self.story());
@@ -163,7 +163,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Builds the ISO, and tells where the BMC finds it.
+    /// Builds the task ISO. Returns the media URLs.
     async fn media(&self, job: &Job) -> Result<super::bmc::Media, Halt> {
         self.begin_step(Step::IsoBuild).await?;
         let number = job.number;
@@ -192,8 +192,8 @@ impl Worker {
         blocking(Step::IsoServe, move || publish().map_err(|e| e.to_string())).await
     }
 
-    /// Ejects the media, has the machine start from its disk, and ends the job. What fails here is told, and
-    /// changes neither the outcome nor that the job ends.
+    /// Ejects the media, restarts the host from its disk, and completes the job. Failures are
+    /// stored, but do not change the outcome or keep the job open.
     async fn clean_up(&self, job: &Job) -> Result<(), Halt> {
         if job.mounted {
             match self.undo(job).await {
@@ -217,7 +217,7 @@ impl Worker {
         let unmount = || bmc.unmount(&target, &story);
         let unmounted = self.call(job, &Step::CleanupUnmount, deadline, unmount).await;
         let restarts = self.services.settings.restart && job.outcome == Some(Outcome::Succeeded);
-        // With a medium that was not ejected it could start from that again.
+        // With media inserted, the host could boot from them again.
         unmounted?;
         if !restarts || job.cleanup_reset == Reset::Done {
             return Ok(());
@@ -244,7 +244,7 @@ impl Worker {
         }
     }
 
-    /// Calls a BMC until it succeeds, fails for good, or the budget is spent.
+    /// Retries a BMC operation until it succeeds, fails permanently, or the budget is spent.
     async fn call<'a>(
         &self,
         job: &Job,
@@ -255,7 +255,7 @@ impl Worker {
         self.reset(job, step, deadline, Attempt::First, |_| call()).await
     }
 
-    /// The same for a call to which it matters whether it may have happened already.
+    /// Same, for an operation that must know whether it may have happened already.
     async fn reset<'a>(
         &self,
         job: &Job,
@@ -304,7 +304,7 @@ impl Worker {
         Failure { step, message, retry: Retry::Never }
     }
 
-    /// When the budget of the job's phase will be spent.
+    /// Returns when the budget of the job's phase will be spent.
     fn deadline(&self, job: &Job) -> Instant {
         let budget = self.services.settings.budget(job.phase, &job.task_target);
         let spent = Duration::from_millis(u64::try_from(job.spent_ms).unwrap_or(0));
@@ -337,7 +337,7 @@ impl Worker {
         }
     }
 
-    /// Writes, and tries again for as long as the database fails.
+    /// Writes to the database; retries until that succeeds.
     async fn persist(
         &self,
         work: impl Fn(&Connection, &Held) -> Result<(), StoreError> + Clone + Send + 'static,
@@ -349,7 +349,7 @@ impl Worker {
         .await
     }
 
-    /// Reads, and tries again for as long as the database fails.
+    /// Reads from the database; retries until that succeeds.
     async fn look_up<T: Send + 'static>(
         &self,
         work: impl Fn(&Connection) -> Result<T, StoreError> + Clone + Send + 'static,
@@ -381,7 +381,7 @@ impl Worker {
     }
 }
 
-/// Does a step that blocks.
+/// Runs blocking work of a step.
 async fn blocking<T: Send + 'static>(
     step: Step,
     work: impl FnOnce() -> Result<T, String> + Send + 'static,
@@ -390,7 +390,7 @@ async fn blocking<T: Send + 'static>(
     done.map_err(|message| Halt::Failed(Failure { step, message, retry: Retry::Never }))
 }
 
-/// Keeps what a BMC tells as events of the job.
+/// Stores BMC messages as events of the job.
 struct Events {
     services: Arc<Services>,
     held: Held,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What an address gives: an image, or two images as one, which is put together as it is sent.
+//! Content of a media URL: one image, or two images combined while they are sent.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -15,25 +15,25 @@ use super::image::{Image, Known};
 use super::{Media, MediaError};
 use crate::file_service::Piece;
 
-/// What an address gives.
+/// Content of a media URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Content {
-    /// An image as it is.
+    /// One image.
     One(Image),
-    /// Two, as `iso9660::combined` has it.
+    /// Two images combined by `iso9660::combined`.
     Combined {
-        /// The one that boots.
+        /// The bootable image.
         boot: Image,
-        /// The one behind it.
+        /// The task image appended to it.
         task: Image,
     },
 }
 
-/// Content that can be sent.
+/// Opened content.
 pub(super) struct Opened {
     pub(super) pieces: Vec<Piece>,
     pub(super) modified: Option<SystemTime>,
-    /// Of the image; of two, the digest of both their digests.
+    /// Digest of the image; for a combination, of both digests.
     pub(super) digest: Digest,
     pub(super) etag: HeaderValue,
 }
@@ -64,7 +64,7 @@ impl Opened {
                 Piece::Memory(Bytes::from(end)),
             ],
             modified: first.modified.max(second.modified),
-            // Hex digits in quotes are always a value.
+            // A quoted hex string is always a valid header value.
             etag: etag.unwrap_or_else(|_| HeaderValue::from_static("\"\"")),
             digest,
         }
@@ -72,7 +72,7 @@ impl Opened {
 }
 
 impl Media {
-    /// Opens what was read before and has not changed since: does not block for long.
+    /// Opens content with known digests. Does not block for long.
     pub(super) fn recall_content(&self, content: &Content) -> Option<Opened> {
         Some(match content {
             Content::One(image) => Opened::one(self.recall(image)?),
@@ -82,7 +82,7 @@ impl Media {
         })
     }
 
-    /// Opens it and, where it is new or has changed, reads it for its digest.
+    /// Opens content, hashing new or changed images.
     pub(super) fn read_content(&self, content: &Content) -> Result<Opened, MediaError> {
         Ok(match content {
             Content::One(image) => Opened::one(self.read(image)?),

@@ -2,7 +2,7 @@
 // Copyright (C) 2026 The Provisioner Authors
 
 //! `/media/tasks/EXPIRES/TOKEN/JOB/task.iso` and `/media/static/EXPIRES/TOKEN/NAME.iso`: GET with
-//! ranges, HEAD. The form `/media/tasks/JOB/task.iso?expires=EXPIRES&sig=TOKEN` is read too.
+//! ranges, HEAD. The form `/media/tasks/JOB/task.iso?expires=EXPIRES&sig=TOKEN` is accepted too.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -22,13 +22,13 @@ use crate::blocking::IMAGES;
 use crate::file_service::{self, ServedFile};
 
 impl Media {
-    /// The routes below `/media`.
+    /// Router for `/media`.
     pub fn router(self: Arc<Self>) -> Router {
         Router::new().route("/media/{*path}", any(handle)).with_state(self)
     }
 }
 
-/// A path as it may be logged: who knows the token may read the image.
+/// Redacts the token of a path for logs: it grants access to the image.
 pub(crate) fn loggable(path: &str) -> Cow<'_, str> {
     let token = path.strip_prefix("/media/").and_then(|rest| rest.split('/').nth(2));
     match token {
@@ -37,7 +37,7 @@ pub(crate) fn loggable(path: &str) -> Cow<'_, str> {
     }
 }
 
-/// What to read and the right to, as an address names them.
+/// A parsed media URL.
 #[derive(Debug, PartialEq, Eq)]
 struct Address<'a> {
     content: Content,
@@ -47,7 +47,7 @@ struct Address<'a> {
 }
 
 impl<'a> Address<'a> {
-    /// None: not an address of an image.
+    /// None: not a media URL.
     fn parse(path: &'a str, query: Option<&'a str>) -> Option<Self> {
         let parts: Vec<&str> = path.strip_prefix("/media/")?.split('/').collect();
         let (content, signed) = match *parts.as_slice() {
@@ -63,7 +63,7 @@ impl<'a> Address<'a> {
             ["combined", job, name] => (combined(job, name), None),
             _ => return None,
         };
-        // Neither digits nor base64url are ever percent-encoded.
+        // Digits and base64url need no percent-encoding.
         let value =
             |name| query?.split('&').filter_map(|p| p.split_once('=')).find(|p| p.0 == name);
         let (expires, token) = match signed {
@@ -98,7 +98,7 @@ async fn handle(State(media): State<Arc<Media>>, request: Request) -> Response<B
     };
     let opened = match open(&media, &address.content).await {
         Ok(found) => found,
-        // A stranger must not learn which images there are.
+        // Do not reveal which images exist.
         Err(MediaError::Missing { path }) => {
             tracing::warn!(path = %path.display(), "an image was asked for that is not there");
             return forbidden();

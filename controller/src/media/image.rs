@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Which images there are, and what is known of their content.
+//! Images in the media folder, and a cache of their digests.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
@@ -17,28 +17,28 @@ use oci::digest::{Algorithm, Hasher};
 use super::{Media, MediaError};
 use crate::durable::{At as _, absent_is_none};
 
-/// Bytes read at once for a digest.
+/// Buffer size for hashing.
 const BUFFER: usize = 128 * 1024;
 
-/// An image that is served.
+/// Name of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Image {
-    /// The one of a job, by the job's id: `tasks/ID/task.iso`.
+    /// Task ISO of a job, by job id: `tasks/ID/task.iso`.
     Task(String),
-    /// One that the operator has put there, by its file's name: `static/NAME.iso`.
+    /// File provided by the operator: `static/NAME.iso`.
     Static(String),
 }
 
-/// A name that no image can have.
+/// An invalid image name.
 #[derive(Debug, thiserror::Error)]
 #[error("{0:?} names no image: expected {1}")]
 pub struct NameError(String, &'static str);
 
 impl Image {
-    /// The image of a job.
+    /// Returns the image of a job.
     ///
     /// # Errors
-    /// When the id is not made of ASCII letters, digits and dashes.
+    /// If the id contains characters other than ASCII letters, digits and dashes.
     pub fn task(job: &str) -> Result<Self, NameError> {
         let good = job.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         if good && (1..=64).contains(&job.len()) {
@@ -48,10 +48,11 @@ impl Image {
         }
     }
 
-    /// An image of the operator, such as `maintenance.iso`.
+    /// Returns an image of the operator, such as `maintenance.iso`.
     ///
     /// # Errors
-    /// When the name is not one of a file that ends in `.iso`, in ASCII letters, digits, `.`, `_`, `-`.
+    /// If the name does not end in `.iso`, or contains characters other than ASCII letters, digits,
+    /// `.`, `_`, `-`.
     pub fn fixed(name: &str) -> Result<Self, NameError> {
         let good =
             name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
@@ -71,7 +72,7 @@ impl Image {
     }
 }
 
-/// What tells one content of a file from another without reading it.
+/// Identifies a file's content without reading it.
 #[derive(Debug, PartialEq, Eq)]
 struct Identity {
     file: (u64, u64),
@@ -91,19 +92,19 @@ impl Identity {
     }
 }
 
-/// An image that was read once.
+/// Metadata of a hashed image.
 #[derive(Debug)]
 pub(super) struct Known {
     identity: Identity,
     pub(super) size: u64,
     pub(super) modified: Option<SystemTime>,
-    /// Its SHA-256.
+    /// SHA-256 of the content.
     pub(super) digest: Digest,
     pub(super) etag: HeaderValue,
 }
 
 impl Media {
-    /// Opens an image that was read before and has not changed since: does not block for long.
+    /// Opens an image that is cached and unchanged. Does not block for long.
     pub(super) fn recall(&self, image: &Image) -> Option<(File, Arc<Known>)> {
         let known = {
             let all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -114,7 +115,7 @@ impl Media {
         same.then_some((file, known))
     }
 
-    /// Opens an image and, where it is new or has changed, reads it for its digest.
+    /// Opens an image, hashing it if it is new or changed.
     pub(super) fn read(&self, image: &Image) -> Result<(File, Arc<Known>), MediaError> {
         let hashing = self.hashing.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = self.recall(image) {

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Images for the virtual media of BMCs, at addresses that are signed in their path.
+//! Virtual media images at signed URLs.
 //!
-//! A BMC can't log in, and some refuse an address with `?` or `&`: so who knows the address may read
-//! the image, until it expires. It is bound to the image's content: an image that was replaced has
-//! another address.
+//! BMCs cannot log in, and some reject URLs with `?` or `&`. So the signature is in the path, and
+//! grants access until it expires. It covers the image's digest: a replaced image has another URL.
 
 mod content;
 mod http;
@@ -28,42 +27,42 @@ use content::Content;
 use image::Known;
 use token::Key;
 
-/// Where images are kept and how their addresses are signed.
+/// The media folder and the URL signing key.
 #[derive(Debug)]
 pub struct Media {
     folder: PathBuf,
     key: Key,
     known: Mutex<HashMap<Image, Arc<Known>>>,
-    /// Held while an image is hashed: a thousand BMCs that ask for the same one at once wait for one
-    /// hash. Only threads of the lane `IMAGES` wait for it, so they can't use up the blocking pool.
+    /// Held while an image is hashed: concurrent requests of many BMCs for the same image wait for
+    /// one hash. Only threads of the lane `IMAGES` wait, so they cannot exhaust the blocking pool.
     hashing: Mutex<()>,
 }
 
-/// Why an image could not be kept or found.
+/// Why an image could not be stored or found.
 #[derive(Debug, thiserror::Error)]
 pub enum MediaError {
-    /// There is no such file.
+    /// The file does not exist.
     #[error("there is no image {path}")]
     Missing {
-        /// Where it should be.
+        /// Path of the file.
         path: PathBuf,
     },
-    /// The name is none of an image.
+    /// Invalid image name.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// The file system failed.
+    /// A file system operation failed.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The task that read it ended without an answer.
+    /// The hashing task panicked or was cancelled.
     #[error("read an image: {0}")]
     Task(tokio::task::JoinError),
 }
 
 impl Media {
-    /// Opens the folder of images; makes it, and the key that signs, where there is none.
+    /// Opens the media folder. Creates it and the signing key if necessary.
     ///
     /// # Errors
-    /// When the folder can't be read or written, or its key is not one.
+    /// If the folder cannot be read or written, or its key is malformed.
     pub fn open(folder: PathBuf) -> Result<Arc<Self>, MediaError> {
         durable::ensure_folder(&folder.join("tasks"))?;
         durable::ensure_folder(&folder.join("static"))?;
@@ -71,48 +70,48 @@ impl Media {
         Ok(Arc::new(Self { folder, key, known: Mutex::default(), hashing: Mutex::default() }))
     }
 
-    /// The file of an image.
+    /// Returns the path of an image.
     pub fn path(&self, image: &Image) -> PathBuf {
         image.path(&self.folder)
     }
 
-    /// Keeps the content of an image, on the disk, in place of what it had.
+    /// Stores or replaces an image on the disk.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// If the disk fails.
     pub fn put(&self, image: &Image, content: &[u8]) -> Result<(), MediaError> {
         Ok(durable::write(&self.path(image), content)?)
     }
 
-    /// Removes an image, the folder of its job included; says whether there was one.
+    /// Removes an image, and the folder of a job's image. Returns whether it existed.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// If the disk fails.
     pub fn remove(&self, image: &Image) -> Result<bool, MediaError> {
         let path = self.path(image);
         self.forget(image);
         let removed = durable::remove(&path)?;
         if let (Image::Task(_), Some(folder)) = (image, path.parent()) {
-            // It may hold what somebody else put there.
+            // Fails if the folder contains foreign files.
             fs::remove_dir(folder).ok();
         }
         Ok(removed)
     }
 
-    /// The images of jobs that are kept, sorted by job.
+    /// Returns the stored images of jobs, sorted by job.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// If the disk fails.
     pub fn tasks(&self) -> Result<Vec<Image>, MediaError> {
         let jobs = durable::names(&self.folder.join("tasks"))?;
         Ok(jobs.iter().filter_map(|job| Image::task(job).ok()).collect())
     }
 
-    /// The path of an image's address, to be put after `http://HOST:PORT`; good until `expires`.
-    /// Reads the image where its digest is not known, so it blocks.
+    /// Returns the signed path of an image, to be appended to `http://HOST:PORT`, valid until
+    /// `expires`. Blocks to hash the image if its digest is unknown.
     ///
     /// # Errors
-    /// When there is no such image, or the disk fails.
+    /// If the image does not exist, or the disk fails.
     pub fn address(&self, image: &Image, expires: SystemTime) -> Result<String, MediaError> {
         let content = Content::One(image.clone());
         let (expires, token) = self.sign(&content, expires)?;
@@ -122,10 +121,10 @@ impl Media {
         })
     }
 
-    /// The same of an image of the operator's, by its name, with that of a job behind it.
+    /// Same, for an image of the operator combined with a job's image.
     ///
     /// # Errors
-    /// When one of them is not there or has no good name, or the disk fails.
+    /// If an image does not exist, a name is invalid, or the disk fails.
     pub fn combined_address(
         &self,
         name: &str,
@@ -144,7 +143,7 @@ impl Media {
     }
 }
 
-/// Where the folder of images is, below the folder of everything.
+/// Returns the media folder below the data folder.
 pub(crate) fn folder(data_dir: &Path) -> PathBuf {
     data_dir.join("media")
 }

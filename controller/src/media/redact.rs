@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Takes tokens of media out of what others say. BMCs repeat the addresses that they were given, whole or in
-//! parts, and what they say is shown to everybody who may look at a job.
+//! Removes media tokens from foreign messages. BMCs include URLs in their messages, whole or in
+//! parts, and every user who may see a job can read these.
 
-/// Stands for what was taken out.
+/// Replaces redacted text.
 const GONE: &str = "…";
-/// How a path of an image starts, as it is and percent-encoded.
+/// Prefixes of media paths, plain and percent-encoded.
 const PATHS: [&str; 2] = ["/media/", "%2fmedia%2f"];
-/// A run of characters of base64url that is as long is no word. A token has 43.
+/// Minimum length of a base64url run that may be a token (a token has 43 characters).
 const NO_WORD: usize = 24;
-/// The same, of letters alone.
+/// Same, for letters only.
 const NO_LONG_WORD: usize = 40;
 
-/// The text without what can be a part of an image's address.
+/// Replaces all text that may be part of a media URL.
 pub(crate) fn redact(text: &str) -> String {
     let lower = text.to_ascii_lowercase();
     let mut redacted = String::with_capacity(text.len());
@@ -32,7 +32,7 @@ pub(crate) fn redact(text: &str) -> String {
     redacted
 }
 
-/// Adds `text` without the runs that can be a token.
+/// Appends `text`, with possible tokens replaced.
 fn words(text: &str, redacted: &mut String) {
     let part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     let mut rest = text;
@@ -46,7 +46,7 @@ fn words(text: &str, redacted: &mut String) {
     redacted.push_str(rest);
 }
 
-/// Whether a run of characters can be a token, or a large part of one. Ids and digests in hex are not.
+/// Whether a run may be a token or a large part of one. Ids and hex digests are not.
 fn is_token(run: &str) -> bool {
     let has = |kind: fn(&u8) -> bool| run.bytes().any(|byte| kind(&byte));
     let mixed = has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What an address is signed with: HMAC-SHA256 over what it is about, in base64url.
+//! Signatures of media URLs: HMAC-SHA256, in base64url.
 
 use std::fmt;
 use std::fs;
@@ -19,15 +19,15 @@ use super::content::Content;
 use super::image::Image;
 use crate::durable::{self, At as _, FileError, absent_is_none};
 
-/// Bytes of a key: as many as the hash gives, as RFC 2104, section 3 advises.
+/// Key size in bytes: the output size of the hash, as RFC 2104, section 3 advises.
 const KEY: usize = 32;
 
-/// Seconds since 1970; a time before that has expired anyway.
+/// Converts to seconds since 1970; earlier times have expired anyway.
 pub(super) fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// The secret.
+/// The signing key.
 pub(super) struct Key(Hmac<Sha256>);
 
 impl fmt::Debug for Key {
@@ -37,7 +37,7 @@ impl fmt::Debug for Key {
 }
 
 impl Key {
-    /// Reads the key in `path`; makes one where there is none, so that addresses outlive a restart.
+    /// Loads or creates the key in `path`, so that URLs are valid across restarts.
     pub(super) fn load_or_make(path: &Path) -> Result<Self, FileError> {
         let found = absent_is_none(fs::read(path)).at("read", path)?;
         let bytes = found.map_or_else(|| make(path), Ok)?;
@@ -52,12 +52,12 @@ impl Key {
         Hmac::new_from_slice(bytes).map(Self)
     }
 
-    /// The token of an address. `expires` in seconds since 1970.
+    /// Returns the token of a URL. `expires` is in seconds since 1970.
     pub(super) fn sign(&self, content: &Content, expires: u64, digest: &Digest) -> String {
         BASE64_URL_SAFE_NO_PAD.encode(self.mac(content, expires, digest).finalize().into_bytes())
     }
 
-    /// Whether a token is the one of this address; takes as long for a wrong one as for the right one.
+    /// Verifies a token in constant time.
     pub(super) fn verify(
         &self,
         token: &str,
@@ -69,7 +69,7 @@ impl Key {
         self.mac(content, expires, digest).verify_slice(&token).is_ok()
     }
 
-    /// Names hold no line feed, so no two addresses have the same text.
+    /// Names contain no line feed, so different URLs have different inputs.
     fn mac(&self, content: &Content, expires: u64, digest: &Digest) -> Hmac<Sha256> {
         let name = |image: &Image| match image {
             Image::Task(job) => format!("task\n{job}"),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Serves one connection: TLS, HTTP, and what each request has to know of it.
+//! Serves a connection: TLS, HTTP, and request extensions with facts of the connection.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -27,14 +27,14 @@ use crate::limits::ClientAddress;
 use crate::linger::{Lingering, Unread};
 use crate::tls::Tls;
 
-/// A client must send its request's head in this time, and agree on keys.
+/// Time limit of the TLS handshake, and of receiving a request head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
-/// The same for a connection of the reserve, and how long it may stall.
+/// Same for reserve connections, and their stall limit.
 const RESERVE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Where a proxy states for whom it asks.
+/// Header with the client address, set by proxies.
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// What all connections of a listener have in common.
+/// Settings shared by all connections of a listener.
 #[derive(Clone)]
 pub(super) struct Terms {
     pub(super) router: Router,
@@ -44,27 +44,27 @@ pub(super) struct Terms {
     pub(super) stall_timeout: Duration,
 }
 
-/// What each request of a connection has to know of it.
+/// Facts of a connection that its requests need.
 #[derive(Clone)]
 struct Peer {
     from: IpAddr,
-    /// The verified certificate that it showed.
+    /// Verified client certificate.
     certificate: Option<ClientCertificate>,
-    /// Where files can be handed over to the connection.
+    /// Set if the connection supports sendfile(2).
     handover: Option<Handover>,
-    /// Whether it is over a limit.
+    /// Whether it is a reserve connection.
     reserve: bool,
 }
 
 impl Terms {
-    /// Whether an address is that of a trusted proxy.
+    /// Whether an address belongs to a trusted proxy.
     pub(super) fn is_proxy(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.proxies.iter().any(|network| network.contains(&address))
     }
 
-    /// Who sent a request that came from `peer`: the last address of `X-Forwarded-For` that is no
-    /// proxy of ours. What stands before it is the client's word.
+    /// Returns the client address of a request from `peer`: the last address in `X-Forwarded-For`
+    /// that is no trusted proxy. Earlier ones may be forged by the client.
     fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         if !self.is_proxy(peer) {
             return peer;
@@ -81,7 +81,7 @@ impl Terms {
         client
     }
 
-    /// Serves a connection, `reserve` from the reserve.
+    /// Serves a connection; `reserve`: one of the reserve.
     pub(super) async fn serve(
         self,
         stream: TcpStream,
@@ -101,7 +101,7 @@ impl Terms {
         let timeout = if reserve { RESERVE_TIMEOUT } else { HEAD_TIMEOUT };
         match tokio::time::timeout(timeout, tls.accept(stream)).await {
             Ok(Ok((stream, certificate))) => {
-                // What is encrypted has to come through this process.
+                // Encrypted data must pass through this process.
                 let peer = Peer { from, certificate, handover: None, reserve };
                 self.connection(stream, peer, watcher).await;
             }
@@ -155,7 +155,7 @@ impl Terms {
             .header_read_timeout(head_timeout)
             .serve_connection(Lingering::new(stream, unread), service);
         if let Err(error) = watcher.watch(serving).await {
-            // Clients go away all the time.
+            // Clients disconnect all the time.
             tracing::debug!(%error, "connection ended");
         }
     }
@@ -179,7 +179,7 @@ mod tests {
             ("10.1.1.1", vec!["192.0.2.9"], "192.0.2.9"),
             ("2001:db8::1", vec!["2001:db8::9"], "2001:db8::9"),
             ("2001:db8::2", vec!["192.0.2.9"], "2001:db8::2"),
-            // What a client claims stands first; each proxy adds at the end.
+            // Claims of the client come first; each proxy appends.
             ("10.1.1.1", vec!["198.51.100.1, 192.0.2.9, 10.2.2.2"], "192.0.2.9"),
             ("10.1.1.1", vec!["198.51.100.1", "192.0.2.9"], "192.0.2.9"),
             ("10.1.1.1", vec!["10.3.3.3"], "10.3.3.3"),

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What surrounds every request: a log line and a metric, an answer where a handler panics, and the
-//! limits of the reserve.
+//! Middleware for all requests: log line, metric, panic handler and limits of reserve connections.
 
 use std::any::Any;
 use std::future::poll_fn;
@@ -25,20 +24,20 @@ use crate::media;
 use crate::metrics::Metrics;
 use crate::same_origin;
 
-// A panic in one request must not end the others, and the runtime can only catch what unwinds.
+// A panic in one request must not end others; the runtime can catch only unwinding panics.
 const _: () =
     assert!(cfg!(panic = "unwind"), "the controller needs a profile with panic = \"unwind\"");
 
-/// Seconds after which a client that is over a limit may come again.
+/// `Retry-After` in seconds for clients over a limit.
 const RETRY: u64 = 5;
-/// What the reserve answers.
+/// Routes served to reserve connections.
 const RESERVED: [&str; 3] = ["/healthz", "/readyz", WEBHOOK];
 
-/// Marks requests of a connection that is over a limit.
+/// Extension of requests on a reserve connection.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reserve;
 
-/// Puts the layers around `router`.
+/// Adds the layers to `router`.
 pub(super) fn around(router: Router, metrics: Arc<Metrics>) -> Router {
     router
         .layer(middleware::from_fn(catch_panics))
@@ -66,7 +65,7 @@ async fn log(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) 
     response
 }
 
-/// A method by its name; what clients make up is one kind.
+/// Returns the method's name; unknown ones share one label.
 fn known(method: &Method) -> &str {
     match method.as_str() {
         name @ ("GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS") => name,
@@ -74,7 +73,7 @@ fn known(method: &Method) -> &str {
     }
 }
 
-/// Answers 503 to a request that the reserve is not for.
+/// Answers 503 to other requests on a reserve connection.
 async fn keep_reserve(request: Request, next: Next) -> Response<Body> {
     let over = request.extensions().get::<Reserve>().is_some();
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
@@ -87,11 +86,11 @@ async fn keep_reserve(request: Request, next: Next) -> Response<Body> {
         .into_response()
 }
 
-/// Answers 500 where the handler panics.
+/// Answers 500 if the handler panics.
 async fn catch_panics(request: Request, next: Next) -> Response<Body> {
     let mut running = pin!(next.run(request));
     let outcome = poll_fn(|context| {
-        // After a panic the future is dropped and never polled again.
+        // After a panic the future is dropped, never polled again.
         match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(context))) {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(response)) => Poll::Ready(Ok(response)),

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The service: opens what it keeps, listens, answers, and ends without breaking a request off.
+//! The service: opens its state, listens, serves, and shuts down gracefully.
 //!
-//! One listener serves everything. With a second one, machines and BMCs have their own: it serves the
+//! By default one listener serves everything. With a second one for hosts and BMCs, that one serves
 //! webhook, media, pulls and health, and the first serves the rest.
 
 mod connection;
@@ -42,17 +42,17 @@ use crate::registry::storage::Storage;
 use crate::tls::Tls;
 use connection::Terms;
 
-/// Pause after the system refused a connection, for want of file handles as a rule.
+/// Pause after accept(2) failed, usually for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How often uploads that nobody continues are looked for.
+/// Interval of checks for idle uploads.
 const EXPIRY_PERIOD: Duration = Duration::from_hours(1);
-/// How long leases may take to be handed back, after calls to BMCs have ended.
+/// Time limit for releasing leases after BMC operations have ended.
 const HANDING_BACK: Duration = Duration::from_secs(1);
 
-/// The service, bound to its addresses but not yet answering.
+/// The service, bound to its addresses but not serving yet.
 pub struct Server {
     operators: Listener,
-    /// Where machines have a listener of their own.
+    /// Separate listener for hosts and BMCs, if configured.
     machines: Option<Listener>,
     storage: Arc<Storage>,
     runner: Arc<Runner>,
@@ -62,7 +62,7 @@ pub struct Server {
     config: Config,
 }
 
-/// Takes over what can change while the service runs: users, roles, groups, tokens and certificates.
+/// Reloads the settings that can change at run time: users, roles, groups, tokens and certificates.
 #[derive(Clone)]
 pub struct Reload {
     api: Api,
@@ -71,10 +71,10 @@ pub struct Reload {
 }
 
 impl Reload {
-    /// Reads the files that `config` names, and takes all of them over or none.
+    /// Loads the files that `config` names, and applies all or none.
     ///
     /// # Errors
-    /// With the file that can't be used.
+    /// Names the invalid file.
     pub fn apply(&self, config: &Config) -> Result<(), String> {
         let directory = Directory::read(&config.api)?;
         let users = config.registry.read_users()?;
@@ -87,7 +87,7 @@ impl Reload {
     }
 }
 
-/// An address and what is served there.
+/// A bound address and its router.
 struct Listener {
     socket: TcpListener,
     gate: Arc<Gate>,
@@ -98,7 +98,7 @@ impl Server {
     /// Opens the data folder and binds the addresses.
     ///
     /// # Errors
-    /// When the folder or an address is in use or can't be had.
+    /// If the folder or an address is in use or unavailable.
     pub async fn bind(mut config: Config, bmc: Arc<dyn Bmc>) -> anyhow::Result<Self> {
         let storage = Storage::open(config.registry_dir()).context("open the registry")?;
         let users = config.registry.read_users().map_err(anyhow::Error::msg)?;
@@ -123,7 +123,7 @@ impl Server {
         let published = Published::new(
             Arc::clone(&media),
             &config.jobs,
-            // During a rotation the new one comes first.
+            // The first secret is the current one, also during a rotation.
             secrets.first().cloned(),
             config.jobs.read_authorities().map_err(anyhow::Error::msg)?,
         );
@@ -185,34 +185,34 @@ impl Server {
         Ok(Self { operators, machines, storage, runner, pulse, tls, reload, config })
     }
 
-    /// The address that it listens on, with the port that was chosen for port 0.
+    /// Returns the bound address, with the actual port for port 0.
     ///
     /// # Errors
-    /// When the system can't report it.
+    /// If the operating system cannot report it.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.operators.socket.local_addr()
     }
 
-    /// The address for machines, where they have their own.
+    /// Returns the address of the separate listener for hosts, if configured.
     ///
     /// # Errors
-    /// When the system can't report it.
+    /// If the operating system cannot report it.
     pub fn machine_address(&self) -> io::Result<Option<SocketAddr>> {
         self.machines.as_ref().map(|machines| machines.socket.local_addr()).transpose()
     }
 
-    /// What takes another configuration over while the service runs.
+    /// Returns the handle for reloading settings.
     pub fn reload(&self) -> Reload {
         self.reload.clone()
     }
 
-    /// Whether it speaks HTTPS.
+    /// Whether the service uses HTTPS.
     pub fn is_https(&self) -> bool {
         self.tls.is_some()
     }
 
-    /// Answers until `stop` is done, then ends: requests and calls to BMCs get the configured time to
-    /// finish, and jobs are handed back.
+    /// Serves until `stop` is done, then shuts down: requests and BMC operations get the configured
+    /// time to finish, and leases are released.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let Self { operators, machines, storage, runner, pulse, tls: _, reload: _, config } = self;
         let expiry = tokio::spawn(expire_uploads(storage, config.registry.upload_expiry));
@@ -255,13 +255,13 @@ async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))
 }
 
-/// The URL of the listener for machines, where its address is one that they can use.
+/// Returns the URL of the listener for hosts; None for an unspecified address such as 0.0.0.0.
 fn machine_url(address: SocketAddr, https: bool) -> Option<String> {
     let scheme = if https { "https" } else { "http" };
     (!address.ip().is_unspecified()).then(|| format!("{scheme}://{address}"))
 }
 
-/// The API with the logins and secrets that the configuration names.
+/// Builds the API with the configured logins and secrets.
 fn api(
     config: &Config,
     secrets: Secrets,
@@ -273,14 +273,14 @@ fn api(
 ) -> anyhow::Result<Api> {
     let auth = Auth::new(Directory::read(&config.api).map_err(anyhow::Error::msg)?);
     let access = Access { auth, logins, audit };
-    // More than anybody asks for can be told exactly in a float.
+    // Any realistic limit has an exact float representation.
     let rate = f64::from(u32::try_from(config.api.requests_per_second).unwrap_or(u32::MAX));
     let (database, runner, metrics) = (database.clone(), Arc::clone(runner), Arc::clone(metrics));
     Ok(Api::new(database, runner, access, secrets, metrics, rate))
 }
 
 impl Listener {
-    /// Accepts connections and serves each in a task of its own. Closes the socket when it is dropped.
+    /// Accepts connections and serves each in its own task. Dropping it closes the socket.
     async fn accept(self, connections: &GracefulShutdown) {
         let Self { socket, gate, terms } = self;
         loop {

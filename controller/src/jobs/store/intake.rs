@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What people ask for: new jobs, repeats and cancellations.
+//! User requests: create, retry and cancel jobs.
 
 use rusqlite::{Connection, OptionalExtension as _, named_params, params};
 
@@ -12,37 +12,37 @@ use crate::jobs::clock;
 use crate::jobs::model::{JobId, Outcome, State, Step};
 use crate::labels::Scope;
 
-/// A job to be made, from a recipe that was validated.
+/// A job to be created from a validated recipe.
 #[derive(Debug, Clone)]
 pub struct NewJob {
-    /// The machine.
+    /// Serial number of the host.
     pub serial: String,
-    /// The recipe as it was sent.
+    /// The recipe as received.
     pub recipe: Vec<u8>,
-    /// Its digest.
+    /// SHA-256 of the recipe.
     pub recipe_sha256: String,
-    /// `$id` of the schema that accepted it.
+    /// `$id` of the schema that validated it.
     pub schema_id: String,
-    /// What is to be done.
+    /// Target of the task.
     pub task_target: String,
-    /// The job that this one repeats.
+    /// The failed job that this one retries.
     pub retry_of: Option<JobId>,
-    /// Who asks.
+    /// Requesting user.
     pub user: String,
-    /// Names the request, so that it can be repeated, with the digest of the request.
+    /// Idempotency key and digest of the request.
     pub idempotency: Option<(String, String)>,
 }
 
-/// A job that was asked for.
+/// Result of a request for a job.
 #[derive(Debug, Clone)]
 pub struct Created {
     /// The job.
     pub job: Job,
-    /// Whether an earlier request with the same key had made it.
+    /// Whether an earlier request with the same key created it.
     pub repeated: bool,
 }
 
-/// Makes a job, or finds the one that an earlier request with the same key made.
+/// Creates a job, or returns the one that an earlier request with the same key created.
 pub fn create(connection: &Connection, new: &NewJob) -> Result<Created, StoreError> {
     if let Some((key, digest)) = &new.idempotency {
         let sql = "SELECT request_sha256, job FROM idempotency WHERE user = ?1 AND key = ?2";
@@ -101,7 +101,7 @@ pub fn create(connection: &Connection, new: &NewJob) -> Result<Created, StoreErr
     Ok(Created { job: by_number(connection, number)?, repeated: false })
 }
 
-/// What a repeat of a failed job is made from: `recipe` again, with everything else as it was.
+/// Returns the request that retries a failed job with the same `recipe`.
 pub fn retry(connection: &Connection, id: JobId, user: &str) -> Result<NewJob, StoreError> {
     let job = by_id(connection, id)?;
     match (job.state, job.outcome) {
@@ -123,7 +123,7 @@ pub fn retry(connection: &Connection, id: JobId, user: &str) -> Result<NewJob, S
     })
 }
 
-/// Asks that a job ends. One with which nobody has begun ends at once; of another, its worker sees to it.
+/// Cancels a job. An unclaimed job completes at once; otherwise its worker cleans up.
 pub fn cancel(connection: &Connection, id: JobId, user: &str) -> Result<Job, StoreError> {
     let job = by_id(connection, id)?;
     match job.state {

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Who works on which job. A lease runs by the time since the machine was started, which no clock that
-//! is set can move. One that runs out later than it can have been given was given before the machine
-//! was started again; it is void.
+//! Leases of jobs. They use the time since boot, which is not affected by clock changes. A lease
+//! that ends later than any lease granted now could is from before a reboot, and void.
 
 use rusqlite::{Connection, params};
 
 use super::{Held, Job, StoreError, by_number, event};
 use crate::jobs::clock;
 
-/// Takes at most `limit` jobs that nobody else holds, the oldest first.
+/// Claims at most `limit` jobs without a valid lease, oldest first.
 pub fn claim(
     connection: &Connection,
     owner: &str,
@@ -41,9 +40,8 @@ pub fn claim(
     Ok(jobs)
 }
 
-/// Renews all leases of `owner`, and adds to each job what of its budget was spent since the last time.
-/// Answers which jobs it still holds, and of each whether it is to be looked at: it was cancelled, or it
-/// has an outcome.
+/// Renews all leases of `owner`, and adds the elapsed time to the spent budget of each job. Returns
+/// the jobs still held, and whether each was cancelled or has an outcome.
 pub fn renew(
     connection: &Connection,
     owner: &str,
@@ -61,14 +59,14 @@ pub fn renew(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Whether a worker still holds a job.
+/// Whether a worker still holds a job's lease.
 pub fn holds(connection: &Connection, held: &Held) -> Result<bool, StoreError> {
     let sql = "SELECT EXISTS (SELECT 1 FROM jobs WHERE number = ?1 AND lease_owner = ?2)";
     let mut statement = connection.prepare_cached(sql)?;
     Ok(statement.query_row(params![held.number, held.owner], |row| row.get(0))?)
 }
 
-/// Gives up one lease.
+/// Releases a lease.
 pub fn let_go(connection: &Connection, held: &Held) -> Result<(), StoreError> {
     let sql = "UPDATE jobs SET lease_owner = NULL, lease_until = NULL \
                WHERE number = ?1 AND lease_owner = ?2";
@@ -76,7 +74,7 @@ pub fn let_go(connection: &Connection, held: &Held) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Gives up all leases of `owner`, so that the next worker need not wait until they run out.
+/// Releases all leases of `owner`, so that the next worker need not wait for their end.
 pub fn hand_back(connection: &Connection, owner: &str) -> Result<(), StoreError> {
     let sql = "SELECT number FROM jobs WHERE lease_owner = ?1 AND state <> 'complete'";
     let mut statement = connection.prepare_cached(sql)?;

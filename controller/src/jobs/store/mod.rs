@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Jobs in the database. Everything here runs inside a transaction of the caller's, so that a change and
-//! the event that tells of it are kept together or not at all.
+//! Jobs in the database. All functions run in the caller's transaction, so that a change and its
+//! event are stored together.
 
 mod intake;
 mod leases;
@@ -28,33 +28,33 @@ pub use progress::{
 pub use reports::{REMEMBERED_DELIVERIES, Report, Taken, report};
 pub use retention::{expired_isos, forget, iso_removed};
 
-/// Why a job could not be made or changed.
+/// Why a job could not be created or changed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    /// No such job.
+    /// The job does not exist.
     #[error("there is no such job")]
     NoJob,
-    /// No such server.
+    /// The server does not exist.
     #[error("there is no server {0}")]
     NoServer(String),
-    /// The server has a job that is not complete.
+    /// The server has an active job.
     #[error("server {serial} has the active job {job}")]
     Active {
-        /// The server.
+        /// Serial number.
         serial: String,
-        /// Its job.
+        /// The active job.
         job: JobId,
     },
-    /// The server is not in a group of whoever asks.
+    /// The server is not in a group of the user.
     #[error("the server {0} is not in your groups of servers, or would not be any more")]
     OtherGroup(String),
-    /// The job is not in a state in which this can be done.
+    /// The job's state does not allow the operation.
     #[error("the job is {0}")]
     State(&'static str),
-    /// The key came before with another request.
+    /// The idempotency key was used for a different request.
     #[error("the Idempotency-Key was used for another request")]
     KeyReused,
-    /// Another worker holds the job, or it went on without this one.
+    /// Another worker holds the job, or it is complete.
     #[error("the lease of the job is lost")]
     Lost,
     /// The database failed.
@@ -68,54 +68,54 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
-/// A job, without its recipe. Times are milliseconds since 1970.
+/// A job without its recipe. Times are milliseconds since 1970.
 #[derive(Debug, Clone)]
 pub struct Job {
-    /// In the order of creation.
+    /// Row number, in order of creation.
     pub number: i64,
-    /// Its name.
+    /// Id.
     pub id: JobId,
-    /// The machine.
+    /// Serial number of the host.
     pub serial: String,
-    /// Where it stands.
+    /// State.
     pub state: State,
-    /// How the work ended; clean-up may be under way.
+    /// Outcome; clean-up may be in progress.
     pub outcome: Option<Outcome>,
-    /// What was begun last.
+    /// Step that was started last.
     pub step: Option<Step>,
-    /// What went wrong first.
+    /// Step that failed first.
     pub failed_step: Option<Step>,
-    /// The same, in words.
+    /// Failure message of that step.
     pub failure: Option<String>,
-    /// Digest of the recipe as it was sent.
+    /// SHA-256 of the recipe as received.
     pub recipe_sha256: String,
-    /// `$id` of the schema that accepted it.
+    /// `$id` of the schema that validated it.
     pub schema_id: String,
-    /// What is to be done.
+    /// Target of the task.
     pub task_target: String,
-    /// The job that this one repeats.
+    /// The failed job that this one retries.
     pub retry_of: Option<JobId>,
-    /// The user who made it.
+    /// User who created it.
     pub created_by: String,
-    /// Whether somebody asked to cancel it.
+    /// Whether cancellation was requested.
     pub cancelled: bool,
-    /// Who did.
+    /// User who requested it.
     pub cancelled_by: Option<String>,
     /// Whether media may be inserted.
     pub mounted: bool,
-    /// The reset into the maintenance OS.
+    /// Reset into the maintenance OS.
     pub boot_reset: Reset,
-    /// The reset at the end.
+    /// Final reset.
     pub cleanup_reset: Reset,
-    /// Whose budget is being spent.
+    /// Phase whose budget is in use.
     pub phase: Phase,
-    /// How much of it is spent, in milliseconds.
+    /// Spent budget of that phase, in milliseconds.
     pub spent_ms: i64,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: i64,
-    /// When it changed last.
+    /// Time of the last change.
     pub updated_at: i64,
-    /// When it became complete.
+    /// Time of completion.
     pub completed_at: Option<i64>,
 }
 
@@ -125,7 +125,7 @@ columns!(
     phase, spent_ms, created_at, updated_at, completed_at
 );
 
-/// The job that meets a condition.
+/// Returns the job that matches a condition.
 fn job(
     connection: &Connection,
     condition: &str,
@@ -135,19 +135,19 @@ fn job(
     Ok(connection.prepare_cached(&sql)?.query_row(params, Job::read).optional()?)
 }
 
-/// A job by its name.
+/// Returns a job by id.
 pub fn by_id(connection: &Connection, id: JobId) -> Result<Job, StoreError> {
     job(connection, "id = ?1", [id])?.ok_or(StoreError::NoJob)
 }
 
-/// A job by its name, with its events.
+/// Returns a job and its events.
 pub fn with_events(connection: &Connection, id: JobId) -> Result<(Job, Vec<Event>), StoreError> {
     let job = by_id(connection, id)?;
     let events = events(connection, job.number)?;
     Ok((job, events))
 }
 
-/// A job by its name, where its server is in the scope. Without its server, a job is in the scope of all alone.
+/// Returns a job if its server is in the scope. A job without a server is only in the scope of all.
 pub fn in_scope(connection: &Connection, scope: &Scope, id: JobId) -> Result<Job, StoreError> {
     let job = by_id(connection, id)?;
     if scope.is_all() || inventory::find(connection, scope, &job.serial)?.is_some() {
@@ -156,31 +156,31 @@ pub fn in_scope(connection: &Connection, scope: &Scope, id: JobId) -> Result<Job
     Err(StoreError::NoJob)
 }
 
-/// A job by its number.
+/// Returns a job by row number.
 pub fn by_number(connection: &Connection, number: i64) -> Result<Job, StoreError> {
     job(connection, "number = ?1", [number])?.ok_or(StoreError::NoJob)
 }
 
-/// The recipe of a job, as it was sent.
+/// Returns the recipe of a job as received.
 pub fn recipe(connection: &Connection, number: i64) -> Result<Vec<u8>, StoreError> {
     let mut statement = connection.prepare_cached("SELECT recipe FROM jobs WHERE number = ?1")?;
     statement.query_row([number], |row| row.get(0)).optional()?.ok_or(StoreError::NoJob)
 }
 
-/// Which jobs are listed.
+/// Filter for a list of jobs.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Of this server.
+    /// Server.
     pub serial: Option<String>,
-    /// In this state.
+    /// State.
     pub state: Option<State>,
-    /// Made before this one.
+    /// Created before this job.
     pub before: Option<JobId>,
-    /// Of these servers only.
+    /// Servers that the user may access.
     pub scope: Scope,
 }
 
-/// At most `limit` jobs, the newest first.
+/// Returns at most `limit` jobs, newest first.
 pub fn list(connection: &Connection, filter: &Filter, limit: u32) -> Result<Vec<Job>, StoreError> {
     let before = match filter.before {
         Some(id) => by_id(connection, id)?.number,
@@ -204,12 +204,12 @@ pub fn list(connection: &Connection, filter: &Filter, limit: u32) -> Result<Vec<
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// The job of a server that is not complete.
+/// Returns the active job of a server.
 pub fn active(connection: &Connection, serial: &str) -> Result<Option<Job>, StoreError> {
     job(connection, "serial = ?1 AND state <> 'complete'", [serial])
 }
 
-/// How many jobs there are in each state, and how many are complete by outcome.
+/// Counts jobs by state and outcome.
 pub fn counts(connection: &Connection) -> Result<Vec<(State, Option<Outcome>, i64)>, StoreError> {
     let sql = "SELECT state, outcome, count(*) AS jobs FROM jobs GROUP BY state, outcome";
     let mut statement = connection.prepare_cached(sql)?;
@@ -218,27 +218,27 @@ pub fn counts(connection: &Connection) -> Result<Vec<(State, Option<Outcome>, i6
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Something that happened to a job.
+/// An event of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// Counts up, over all jobs.
+    /// Increasing number, across all jobs.
     pub number: i64,
-    /// When, in milliseconds since 1970.
+    /// Time in milliseconds since 1970.
     pub at: i64,
-    /// What kind of thing, such as `state.provisioning`.
+    /// Kind, such as `state.provisioning`.
     pub kind: String,
-    /// The step that it belongs to.
+    /// Step, if it belongs to one.
     pub step: Option<Step>,
-    /// What happened.
+    /// Message.
     pub message: String,
 }
 
 columns!(Event: number, at, kind, step, message);
 
-/// The most events of a job that are answered at once; what is older than these is left out.
+/// Maximum number of events in a response; older ones are omitted.
 const MOST_EVENTS: u32 = 1000;
 
-/// The events of a job, the oldest first.
+/// Returns the events of a job, oldest first.
 fn events(connection: &Connection, number: i64) -> Result<Vec<Event>, StoreError> {
     let columns = Event::COLUMNS;
     let sql = format!("SELECT {columns} FROM events WHERE job = ?1 ORDER BY number DESC LIMIT ?2");
@@ -249,15 +249,15 @@ fn events(connection: &Connection, number: i64) -> Result<Vec<Event>, StoreError
     Ok(events)
 }
 
-/// Longest text of an event or a failure, in bytes.
+/// Maximum length of a message, in bytes.
 const LONGEST_MESSAGE: usize = 16 * 1024;
 
-/// The text, cut where it is too long to be kept: BMCs answer what they like.
+/// Truncates a message; the length of BMC responses is not limited.
 fn clip(text: &str) -> &str {
     text.get(..text.floor_char_boundary(LONGEST_MESSAGE)).unwrap_or_default()
 }
 
-/// Writes an event down, and that the job changed.
+/// Stores an event and updates the job's time of change.
 fn event(
     connection: &Connection,
     number: i64,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What the worker of a job writes down, each before it does what follows from it. A worker that lost its lease,
-//! or whose job went on without it, is told so and can change nothing.
+//! Progress of a job, stored by its worker before the next action. If the worker lost its lease or
+//! the job was ended, these functions return [`StoreError::Lost`] and change nothing.
 
 use rusqlite::{Connection, Params, params};
 
@@ -11,16 +11,16 @@ use crate::jobs::bmc::Failure;
 use crate::jobs::clock;
 use crate::jobs::model::{Phase, Step};
 
-/// A job and the worker that holds it.
+/// A job and the worker that holds its lease.
 #[derive(Debug, Clone)]
 pub struct Held {
-    /// The job's number.
+    /// Row number of the job.
     pub number: i64,
-    /// The worker.
+    /// Lease owner.
     pub owner: String,
 }
 
-/// Runs an UPDATE whose first two parameters are the job and its holder; it must hit.
+/// Runs an UPDATE whose first two parameters are job and owner; it must match.
 fn update(connection: &Connection, sql: &str, params: impl Params) -> Result<(), StoreError> {
     match connection.prepare_cached(sql)?.execute(params)? {
         1 => Ok(()),
@@ -28,7 +28,7 @@ fn update(connection: &Connection, sql: &str, params: impl Params) -> Result<(),
     }
 }
 
-/// queued → provisioning.
+/// Sets queued → provisioning.
 pub fn begin(connection: &Connection, held: &Held) -> Result<(), StoreError> {
     let sql = "UPDATE jobs SET state = 'provisioning', phase = 'boot', spent_ms = 0 \
                WHERE number = ?1 AND lease_owner = ?2 AND state = 'queued'";
@@ -36,7 +36,7 @@ pub fn begin(connection: &Connection, held: &Held) -> Result<(), StoreError> {
     event(connection, held.number, "state.provisioning", None, "a worker begins")
 }
 
-/// A step begins. Steps of clean-up go on after the outcome.
+/// Stores the start of a step. Steps of clean-up follow the outcome.
 pub fn start_step(connection: &Connection, held: &Held, step: &Step) -> Result<(), StoreError> {
     let sql = "UPDATE jobs SET step = ?3 WHERE number = ?1 AND lease_owner = ?2 AND \
                ((state = 'provisioning') = (?4 = 0)) AND state IN ('provisioning', 'succeeded', 'failed')";
@@ -45,7 +45,7 @@ pub fn start_step(connection: &Connection, held: &Held, step: &Step) -> Result<(
     event(connection, held.number, "step", Some(step), "begins")
 }
 
-/// From here on, clean-up has something to eject.
+/// Stores that clean-up has media to eject.
 pub fn start_mount(connection: &Connection, held: &Held) -> Result<(), StoreError> {
     let sql = "UPDATE jobs SET mounted = 1 WHERE number = ?1 AND lease_owner = ?2 AND \
                state = 'provisioning'";
@@ -53,7 +53,7 @@ pub fn start_mount(connection: &Connection, held: &Held) -> Result<(), StoreErro
     start_step(connection, held, &Step::RedfishDiscover)
 }
 
-/// The column of the reset in a phase, and its step.
+/// Returns the reset column of a phase and its step.
 fn reset(phase: Phase) -> (&'static str, Step) {
     match phase {
         Phase::Cleanup => ("cleanup_reset", Step::CleanupReset),
@@ -61,7 +61,7 @@ fn reset(phase: Phase) -> (&'static str, Step) {
     }
 }
 
-/// The reset is about to be asked for. Written before it is, and never taken back.
+/// Stores that a reset will be requested. Called before the request, and never undone.
 pub fn reset_begun(connection: &Connection, held: &Held, phase: Phase) -> Result<(), StoreError> {
     let (column, step) = reset(phase);
     start_step(connection, held, &step)?;
@@ -71,7 +71,7 @@ pub fn reset_begun(connection: &Connection, held: &Held, phase: Phase) -> Result
     update(connection, &sql, params![held.number, held.owner])
 }
 
-/// The BMC took the reset.
+/// Stores that the BMC accepted the reset.
 pub fn reset_done(connection: &Connection, held: &Held, phase: Phase) -> Result<(), StoreError> {
     let (column, step) = reset(phase);
     let sql = format!(
@@ -81,14 +81,14 @@ pub fn reset_done(connection: &Connection, held: &Held, phase: Phase) -> Result<
     event(connection, held.number, "reset", Some(&step), "the BMC took the reset")
 }
 
-/// The next phase begins, with a budget of its own.
+/// Starts the next phase with a new budget.
 pub fn enter(connection: &Connection, held: &Held, phase: Phase) -> Result<(), StoreError> {
     let sql = "UPDATE jobs SET phase = ?3, spent_ms = 0 \
                WHERE number = ?1 AND lease_owner = ?2 AND phase <> ?3 AND state = 'provisioning'";
     update(connection, sql, params![held.number, held.owner, phase])
 }
 
-/// provisioning → failed; or clean-up went wrong, which leaves the outcome as it is.
+/// Sets provisioning → failed. A failure of clean-up does not change the outcome.
 pub fn fail(connection: &Connection, held: &Held, failure: &Failure) -> Result<(), StoreError> {
     let Failure { step, message, .. } = failure;
     let message = clip(message);
@@ -105,7 +105,7 @@ pub fn fail(connection: &Connection, held: &Held, failure: &Failure) -> Result<(
     event(connection, held.number, "state.failed", Some(step), message)
 }
 
-/// succeeded or failed → complete.
+/// Sets succeeded or failed → complete.
 pub fn complete(connection: &Connection, held: &Held) -> Result<(), StoreError> {
     let sql = "UPDATE jobs SET state = 'complete', completed_at = ?3, lease_owner = NULL, \
                lease_until = NULL \
@@ -114,7 +114,7 @@ pub fn complete(connection: &Connection, held: &Held) -> Result<(), StoreError> 
     event(connection, held.number, "state.complete", None, "cleaned up")
 }
 
-/// A call failed and will come again.
+/// Stores a failed attempt that will be retried.
 pub fn still_failing(
     connection: &Connection,
     held: &Held,
@@ -123,7 +123,7 @@ pub fn still_failing(
     note(connection, held, "retry", &failure.step, &failure.message)
 }
 
-/// Something that happened on the way.
+/// Stores a progress message.
 pub fn note(
     connection: &Connection,
     held: &Held,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What machines report of themselves. A report may come twice, late, or for a job that is long over; it
-//! may also come before the controller has written down that the machine was reset.
+//! Host reports. A report may be repeated, late, for a job that has ended, or arrive before the
+//! controller stored that the host was reset.
 
 use rusqlite::{Connection, named_params, params};
 
@@ -10,36 +10,36 @@ use super::{Job, StoreError, event, job};
 use crate::database::rows;
 use crate::jobs::model::{JobId, Outcome, Reset, State, Step};
 
-/// How many of the last delivery ids of a job are remembered.
+/// Number of stored delivery ids per job.
 pub const REMEMBERED_DELIVERIES: i64 = 32;
 
-/// A report, checked for its form.
+/// A validated report.
 #[derive(Debug, Clone)]
 pub struct Report {
-    /// None: the machine is done. Some: the unit that failed first.
+    /// None: success. Some: the unit that failed first.
     pub failed: Option<Step>,
-    /// Names the delivery, so that it can be repeated.
+    /// Id for deduplication.
     pub delivery_id: Option<String>,
     /// The job.
     pub job_id: JobId,
-    /// What else the machine tells of itself, for the event.
+    /// Other fields of the report, for the event.
     pub details: String,
 }
 
-/// What became of a report.
+/// Result of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taken {
-    /// The job has its outcome from it.
+    /// It set the outcome of the job.
     Recorded(JobId),
-    /// It came before.
+    /// The delivery was received before.
     Duplicate(JobId),
-    /// The job had its outcome already.
+    /// The job already had an outcome.
     Ended(JobId),
-    /// No such job of this server, or not one that a machine can know of.
+    /// The server has no such job, or a host cannot have started it.
     Unknown,
 }
 
-/// Takes a report of the machine `serial`.
+/// Processes a report of host `serial`.
 pub fn report(connection: &Connection, serial: &str, report: &Report) -> Result<Taken, StoreError> {
     let of = params![serial, report.job_id];
     let Some(job) = job(connection, "serial = ?1 AND id = ?2", of)? else {
@@ -52,8 +52,8 @@ pub fn report(connection: &Connection, serial: &str, report: &Report) -> Result<
     }
     match job.state {
         State::Queued => return Ok(Taken::Unknown),
-        // With the job's id, which only the task ISO tells, it is enough that the ISO was inserted: somebody
-        // may have turned the machine off and on.
+        // The job id is only in the task ISO, so an inserted ISO suffices: somebody may have
+        // power-cycled the host.
         State::Provisioning if job.boot_reset == Reset::None && !job.mounted => {
             return Ok(Taken::Unknown);
         }
@@ -82,7 +82,7 @@ pub fn report(connection: &Connection, serial: &str, report: &Report) -> Result<
     Ok(Taken::Recorded(job.id))
 }
 
-/// Whether this delivery for the job `number` came before.
+/// Whether this delivery for job `number` was received before.
 fn delivered(connection: &Connection, number: i64, delivery: &str) -> Result<bool, StoreError> {
     let sql = "SELECT EXISTS (SELECT 1 FROM deliveries WHERE job = ?1 AND delivery_id = ?2)";
     Ok(connection.prepare_cached(sql)?.query_row(params![number, delivery], |r| r.get(0))?)
@@ -98,7 +98,7 @@ fn remember(connection: &Connection, number: i64, report: &Report) -> Result<(),
     Ok(())
 }
 
-/// Tells of a report that changes nothing, but not again and again.
+/// Stores an event for the first report that changes nothing.
 fn ignored(connection: &Connection, job: &Job, report: &Report) -> Result<(), StoreError> {
     let sql = "SELECT EXISTS (SELECT 1 FROM events WHERE job = ?1 AND kind = 'report.ignored')";
     if connection.prepare_cached(sql)?.query_row([job.number], |row| row.get(0))? {

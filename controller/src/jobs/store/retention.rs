@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What is removed after a while: task ISOs first, which hold all of a recipe, then the jobs themselves.
+//! Retention: task ISOs, which contain the whole recipe, expire first, then jobs.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use super::StoreError;
 use crate::jobs::clock;
 use crate::jobs::model::JobId;
 
-/// Answers to repeated requests are kept for so long at least.
+/// Minimum retention of idempotency keys.
 const REPEATS: Duration = Duration::from_hours(24);
-/// The most that is removed in one transaction.
+/// Maximum number of removals per transaction.
 const AT_ONCE: i64 = 500;
 
-/// Jobs that were complete for at least `keep` and whose ISO was not removed yet.
+/// Returns jobs complete for at least `keep` whose ISO was not removed.
 pub fn expired_isos(connection: &Connection, keep: Duration) -> Result<Vec<JobId>, StoreError> {
     let before = clock::now().saturating_sub(clock::millis(keep));
     let sql = "SELECT id FROM jobs WHERE state = 'complete' AND completed_at <= ?1 AND iso_removed = 0 \
@@ -26,15 +26,15 @@ pub fn expired_isos(connection: &Connection, keep: Duration) -> Result<Vec<JobId
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// The ISO of a job is gone.
+/// Stores that the ISO of a job was removed.
 pub fn iso_removed(connection: &Connection, id: JobId) -> Result<(), StoreError> {
     let sql = "UPDATE jobs SET iso_removed = 1 WHERE id = ?1";
     connection.prepare_cached(sql)?.execute([id])?;
     Ok(())
 }
 
-/// Removes jobs that were complete for at least `keep` and have no ISO any more, with their events, and
-/// answers to requests that nobody will repeat. Answers how many jobs.
+/// Deletes jobs that were complete for at least `keep` and have no ISO, with their events, and
+/// expired idempotency keys. Returns the number of jobs.
 pub fn forget(connection: &Connection, keep: Duration) -> Result<usize, StoreError> {
     let now = clock::now();
     let sql = "DELETE FROM idempotency WHERE created_at <= ?1";
