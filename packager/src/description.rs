@@ -95,8 +95,8 @@ impl Description {
         Ok(description)
     }
 
-    /// The version for both formats: a pre-release sorts before its release (`~`), and nothing is
-    /// taken for a distribution revision (`-`).
+    /// The version for both formats: pre-releases sort before their release (`~`), and hyphens are
+    /// replaced, since they would separate a distribution revision.
     pub(crate) fn package_version(&self) -> String {
         self.version.replacen('-', "~", 1).replace('-', ".")
     }

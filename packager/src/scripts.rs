@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Maintainer scripts, which enable, start and stop the unit.
+//! Maintainer scripts that enable, start and stop the unit.
 //!
-//! Each follows the convention of its distributions: Debian enables and starts an installed service
-//! (as debhelper's `dh_installsystemd`), the others leave both to presets and the administrator.
-//! Nothing fails where systemd does not run, as in a container.
+//! They follow each distribution's convention: Debian enables and starts an installed service (as
+//! debhelper's `dh_installsystemd`), the others leave both to presets and the administrator.
+//! Without a running systemd, such as in a container, they do nothing.
 
 /// `postinst` of a Debian package: enable once, start or restart.
 pub(crate) fn deb_after_install(unit: &str) -> String {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The programs of distributions read, install and remove what we write.
+//! Package managers read, install and remove the packages.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
@@ -11,7 +11,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-/// A folder with a program, a unit, a configuration and a manual page, and packages of them.
+/// A folder with package content, and packages of it.
 struct Work(TempDir);
 
 impl Work {
@@ -32,7 +32,7 @@ impl Work {
         self.0.path().join(name)
     }
 
-    /// Writes the package `name` of `version`, and gives its path.
+    /// Writes the package `name` of `version` and returns its path.
     fn package(&self, format: &str, version: &str) -> PathBuf {
         let source = |name: &str| self.path(name).to_str().unwrap().to_owned();
         let description = format!(
@@ -73,11 +73,11 @@ impl Work {
     }
 }
 
-/// A system that is no more than a shell and notes what is asked of systemd.
+/// A minimal system with a shell that records calls of systemctl.
 struct System(TempDir);
 
 impl System {
-    /// Nothing where the machine does not give one; the test is skipped then.
+    /// `None` if the host can't provide one; the test is then skipped.
     fn new() -> Option<Self> {
         if !test_support::machine_gives("root rights", rustix::process::geteuid().is_root()) {
             return None;
@@ -110,7 +110,7 @@ impl System {
         self.path(name).exists()
     }
 
-    /// What systemd was asked since the last call.
+    /// systemctl calls since the last call of this function.
     fn calls(&self) -> Vec<String> {
         let text = fs::read_to_string(self.path("calls")).unwrap_or_default();
         let _was_there = fs::remove_file(self.path("calls"));
@@ -191,7 +191,7 @@ fn dpkg_installs_upgrades_removes_and_purges() {
     );
     assert_eq!(fs::read_to_string(system.path("etc/example/app.toml")).unwrap(), "answer = 42\n");
 
-    // What the administrator wrote stays.
+    // Changes of the administrator are kept.
     fs::write(system.path("etc/example/app.toml"), "answer = 43\n").unwrap();
     dpkg(&install, Some(&work.package("deb", "1.2.3")));
     assert_eq!(fs::read_to_string(system.path("etc/example/app.toml")).unwrap(), "answer = 43\n");
@@ -257,7 +257,7 @@ fn rpm_reads_checks_installs_upgrades_and_removes() {
         ]
     );
     assert!(!system.has("usr/bin/app") && !system.has("usr/lib/systemd/system/app.service"));
-    // Changed by the administrator, it is kept aside.
+    // A changed file is kept as .rpmsave.
     assert!(!system.has("etc/example/app.toml") && system.has("etc/example/app.toml.rpmsave"));
 }
 

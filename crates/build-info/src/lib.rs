@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The version, commit and date of a binary, read from its own ELF file at run time.
+//! The version, commit and date of a binary, read from its ELF file at run time.
 //!
-//! They are not compiled in. The section [`SECTION`] of the executable is an ELF note of a fixed size
-//! (The UAPI Group, "ELF Package Metadata") whose text is JSON, and `cargo xtask build` writes the
-//! identity into it after linking. So a new commit alone recompiles nothing, and two versions of the same
-//! code differ in that section only. A plain `cargo build` leaves the text of a development build: version
-//! `X.Y.Z-dev`, commit unknown.
+//! The section [`SECTION`] of the executable is an ELF note of fixed size (The UAPI Group, "ELF
+//! Package Metadata") with JSON text. `cargo xtask build` writes the identity into it after
+//! linking, so that a new commit recompiles nothing, and two versions of the same code differ only
+//! in that section. A plain `cargo build` has a development identity: version `X.Y.Z-dev`, no
+//! commit.
 
 #[cfg(feature = "stamp")]
 pub mod stamp;
 
 use std::sync::LazyLock;
 
-/// The section that holds the note.
+/// Section of the note.
 pub const SECTION: &str = ".note.package";
-/// The note's owner, with its terminating zero.
+/// Owner of the note, NUL-terminated.
 pub const OWNER: [u8; 4] = *b"FDO\0";
-/// The note's type.
+/// Type of the note.
 pub const NOTE_TYPE: u32 = 0xcafe_1a7e;
-/// The bytes of the note's text: JSON, and zeros to the end, at least one.
+/// Size of the note's text in bytes: JSON, padded with at least one NUL.
 pub const TEXT_SIZE: usize = 496;
 
 /// An ELF note (System V ABI, "Note Section"), as it is in the executable.
@@ -33,7 +33,7 @@ struct Note {
     text: [u8; TEXT_SIZE],
 }
 
-/// The text of a binary that nothing was stamped into.
+/// Text of an unstamped binary.
 const DEVELOPMENT: &str = concat!(r#"{"version":""#, env!("CARGO_PKG_VERSION"), r#"-dev"}"#);
 
 #[used]
@@ -50,21 +50,21 @@ static NOTE: Note = Note {
     text: padded(DEVELOPMENT),
 };
 
-/// Who a binary is.
+/// Identity of a binary.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// Semantic version without a leading `v`, such as `1.4.0` or `0.1.0-snapshot.0f3c9a2b71de`.
     pub version: String,
-    /// Full Git commit id; none in a development build.
+    /// Full Git commit id; `None` in a development build.
     pub commit: Option<String>,
-    /// The date of the build by RFC 3339; none in a development build.
+    /// Build date in RFC 3339; `None` in a development build.
     pub date: Option<String>,
 }
 
 impl Identity {
-    /// Reads the text of a note. None when it has no version.
+    /// Parses the text of a note. `None` if it has no version.
     ///
-    /// Strings are taken as they are written: a text with escapes in these three is not an identity.
+    /// Escapes in strings are not supported: such a text has no identity.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let json = std::str::from_utf8(text.split(|byte| *byte == 0).next()?).ok()?;
         Some(Self {
@@ -74,7 +74,7 @@ impl Identity {
         })
     }
 
-    /// What `--version` prints after the program's name: `VERSION (commit COMMIT, DATE)`.
+    /// The version for `--version`: `VERSION (commit COMMIT, DATE)`.
     pub fn long_version(&self) -> String {
         let commit = self.commit.as_deref().unwrap_or(UNKNOWN);
         let date = self.date.as_ref().map_or_else(String::new, |date| format!(", {date}"));
@@ -82,7 +82,7 @@ impl Identity {
     }
 }
 
-/// What stands for a commit that is not known.
+/// Placeholder for an unknown commit.
 const UNKNOWN: &str = "unknown";
 
 /// The version of this binary; see [`Identity::version`].
@@ -90,12 +90,12 @@ pub fn version() -> &'static str {
     &OWN.identity.version
 }
 
-/// The commit that this binary was built from, or `unknown` in a development build.
+/// The commit of this binary, or `unknown` in a development build.
 pub fn commit() -> &'static str {
     OWN.identity.commit.as_deref().unwrap_or(UNKNOWN)
 }
 
-/// What `--version` prints after the program's name; see [`Identity::long_version`].
+/// The version of this binary for `--version`; see [`Identity::long_version`].
 pub fn long_version() -> &'static str {
     &OWN.long_version
 }
@@ -112,7 +112,7 @@ static OWN: LazyLock<Own> = LazyLock::new(|| {
     Own { long_version: identity.long_version(), identity }
 });
 
-/// The text of the note as it is in memory now.
+/// Reads the note's text from memory.
 #[allow(unsafe_code, reason = "an ordinary read would give the bytes that the compiler saw")]
 fn text() -> [u8; TEXT_SIZE] {
     // SAFETY: a reference to a static is valid, aligned and initialised, and nothing writes to it. The
@@ -120,7 +120,7 @@ fn text() -> [u8; TEXT_SIZE] {
     unsafe { std::ptr::read_volatile(&raw const NOTE.text) }
 }
 
-/// `text` with zeros behind it.
+/// Pads `text` with NULs.
 const fn padded(text: &str) -> [u8; TEXT_SIZE] {
     let mut out = [0; TEXT_SIZE];
     let (start, _) = out.split_at_mut(text.len());
@@ -128,10 +128,10 @@ const fn padded(text: &str) -> [u8; TEXT_SIZE] {
     out
 }
 
-/// The string value of the member `name` of the JSON object `json`, if it holds no escapes.
+/// Returns the string member `name` of the JSON object `json`; `None` if it has escapes.
 fn field<'a>(json: &'a str, name: &str) -> Option<&'a str> {
     let mut rest = json;
-    // A name is followed by a colon, and a value that reads like the name is not.
+    // A member name is followed by a colon; an equal string value is not.
     while let Some((_, after)) = rest.split_once('"') {
         let (found, after) = after.split_once('"')?;
         if found.contains('\\') {

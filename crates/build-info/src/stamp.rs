@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Writes an identity into a linked executable, and reads it from one.
+//! Writes an identity to a linked executable, and reads it.
 
 use std::fmt;
 use std::ops::Range;
@@ -11,25 +11,25 @@ use elf::endian::AnyEndian;
 
 use crate::{NOTE_TYPE, OWNER, SECTION, TEXT_SIZE};
 
-/// The bytes of the note before its text.
+/// Size of the note before its text, in bytes.
 const HEADER_SIZE: usize = 16;
 
-/// Why an executable cannot hold an identity, or a text cannot be one.
+/// Reason why an executable or a text is rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
-    /// It cannot be read as an ELF file.
+    /// Not a valid ELF file.
     NotElf(String),
-    /// It has no section for the note.
+    /// The section of the note is missing.
     NoSection,
-    /// Its section holds something else than the note of this crate.
+    /// The section has another note.
     OtherNote,
-    /// The text takes more bytes than the note has.
+    /// The text does not fit the note.
     TooLong {
-        /// The bytes that it takes.
+        /// Size of the text in bytes.
         size: usize,
     },
-    /// The text holds a zero byte, which ends a note's text.
+    /// The text contains a NUL, which would end it.
     ZeroByte,
 }
 
@@ -53,10 +53,10 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Writes `text` into the note of `executable`, in place; every other byte stays.
+/// Writes `text` to the note of `executable` in place; all other bytes are unchanged.
 ///
 /// # Errors
-/// When there is no note for it, or `text` does not fit.
+/// When the note is missing, or `text` does not fit.
 pub fn stamp(executable: &mut [u8], text: &str) -> Result<(), Error> {
     if text.len() >= TEXT_SIZE {
         return Err(Error::TooLong { size: text.len() });
@@ -72,16 +72,16 @@ pub fn stamp(executable: &mut [u8], text: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// The text in the note of `executable`, without its padding.
+/// Returns the text in the note of `executable`, without padding.
 ///
 /// # Errors
-/// When there is no note of this crate.
+/// When the note is missing.
 pub fn read(executable: &[u8]) -> Result<&[u8], Error> {
     let text = executable.get(place(executable)?).ok_or(Error::OtherNote)?;
     Ok(text.split(|byte| *byte == 0).next().unwrap_or_default())
 }
 
-/// Where the text is.
+/// Byte range of the text.
 fn place(executable: &[u8]) -> Result<Range<usize>, Error> {
     let not_elf = |error: elf::ParseError| Error::NotElf(error.to_string());
     let file = ElfBytes::<AnyEndian>::minimal_parse(executable).map_err(not_elf)?;
@@ -102,7 +102,7 @@ fn place(executable: &[u8]) -> Result<Range<usize>, Error> {
 mod tests {
     use super::*;
 
-    /// This very test program, which holds the note because it reads it.
+    /// This test binary, which has the note because it links this crate.
     fn own() -> Vec<u8> {
         assert!(crate::version().ends_with("-dev"));
         std::fs::read(std::env::current_exe().unwrap()).unwrap()
@@ -148,7 +148,7 @@ mod tests {
         binary[header] = 5;
         assert_eq!(stamp(&mut binary, "x"), Err(Error::OtherNote));
         let name = SECTION.as_bytes();
-        // The last mention is the name of the section.
+        // The last occurrence is the section name.
         let at = binary.windows(name.len()).rposition(|it| it == name).unwrap();
         binary[at + 1] = b'x';
         assert_eq!(stamp(&mut binary, "x"), Err(Error::NoSection));

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Durable changes of the file system: atomic writes, renames and removal.
+//! Durable file system changes: atomic writes, renames and removal.
 //!
 //! # Durability
-//! [`Pending`] and [`write()`] follow one order: a temporary file in the target's folder, the content,
-//! `fchmod`, `fsync` of the file, `rename`, `fsync` of the folder. Other processes see the old file or
-//! the new one. When the call returns, the new file survives a power failure. When it fails, the target is
-//! as it was and the temporary file is removed; after `SIGKILL` or a power failure a temporary file may
-//! be left, whose name starts with [`TEMPORARY`].
+//! [`Pending`] and [`write()`] write a temporary file in the target's folder, then `fchmod`,
+//! `fsync`, `rename`, and `fsync` of the folder. Other processes see either the old or the new
+//! file. After success, the new file survives a power failure. On failure, the target is unchanged
+//! and the temporary file is removed; `SIGKILL` or a power failure may leave it, with the name
+//! prefix [`TEMPORARY`].
 //!
-//! Nothing here creates missing folders, and errors don't repeat the path: callers know both better.
+//! Missing folders are not created, and errors do not contain the path: callers add it.
 #![forbid(unsafe_code)]
 
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -20,20 +20,21 @@ use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-/// Prefix of the names of temporary files.
+/// Name prefix of temporary files.
 pub const TEMPORARY: &str = ".tmp-";
 
 /// Permission bits of a new file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// These, whatever the umask. The temporary file has 0600 until it is complete.
+    /// Exactly these bits, regardless of the umask. The temporary file has 0600 until it is
+    /// complete.
     Exact(u32),
-    /// These without those that the umask takes, as `open(2)` does.
+    /// These bits, reduced by the umask, as in `open(2)`.
     Masked(u32),
 }
 
 impl Mode {
-    /// 0666 without the umask: what programs create files with.
+    /// 0666 reduced by the umask, the default of most programs.
     pub const DEFAULT: Self = Self::Masked(0o666);
 
     fn at_creation(self) -> u32 {
@@ -51,7 +52,7 @@ impl Mode {
     }
 }
 
-/// A temporary file that gets its name when it is complete. Dropped before that, it is removed.
+/// A temporary file, renamed when complete. Dropping it removes it.
 #[derive(Debug)]
 pub struct Pending {
     file: NamedTempFile,
@@ -59,7 +60,7 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// Creates a temporary file in `folder`, where its name will be.
+    /// Creates a temporary file in `folder`, the folder of its final name.
     pub fn new_in(folder: &Path, mode: Mode) -> io::Result<Self> {
         let file = tempfile::Builder::new()
             .prefix(TEMPORARY)
@@ -68,23 +69,23 @@ impl Pending {
         Ok(Self { file, mode })
     }
 
-    /// Where the temporary file is.
+    /// Path of the temporary file.
     pub fn path(&self) -> &Path {
         self.file.path()
     }
 
-    /// The temporary file, for those that seek.
+    /// The temporary file, for seeking.
     pub fn file(&mut self) -> &mut File {
         self.file.as_file_mut()
     }
 
-    /// Renames the file to `path`, a name in the same folder, in place of what has that name.
+    /// Renames the file to `path` in the same folder, replacing an existing file.
     pub fn replace(self, path: &Path) -> io::Result<()> {
         self.complete()?.persist(path)?;
         sync_folder(parent(path))
     }
 
-    /// As [`replace`](Self::replace), but fails with [`ErrorKind::AlreadyExists`] where the name is taken.
+    /// As [`replace`](Self::replace), but fails with [`ErrorKind::AlreadyExists`] if `path` exists.
     pub fn create(self, path: &Path) -> io::Result<()> {
         self.complete()?.persist_noclobber(path)?;
         sync_folder(parent(path))
@@ -107,15 +108,15 @@ impl Write for Pending {
     }
 }
 
-/// Writes `bytes` to `path` atomically, in place of what is there.
+/// Writes `bytes` to `path` atomically, replacing an existing file.
 pub fn write(path: &Path, mode: Mode, bytes: &[u8]) -> io::Result<()> {
     let mut pending = Pending::new_in(parent(path), mode)?;
     pending.write_all(bytes)?;
     pending.replace(path)
 }
 
-/// Writes a file that must not exist, and syncs it. Not atomic: for files in a folder that nobody else
-/// uses yet. The folder is not synced.
+/// Creates and syncs a new file. Not atomic, and without a sync of the folder: for files in a
+/// folder that is not in use yet.
 pub fn write_new(path: &Path, mode: Mode, bytes: &[u8]) -> io::Result<()> {
     let mut file =
         OpenOptions::new().write(true).create_new(true).mode(mode.at_creation()).open(path)?;
@@ -124,26 +125,27 @@ pub fn write_new(path: &Path, mode: Mode, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Renames a file whose content is on the disk already, and syncs the folder of `to`.
+/// Renames a file that is already synced, and syncs the folder of `to`.
 pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)?;
     sync_folder(parent(to))
 }
 
-/// Removes a file, a link, or a folder with all that is in it. Returns whether there was one. The folder
-/// that it was in is not synced.
+/// Removes a file, a link, or a folder recursively. Returns false if it did not exist. Does not
+/// sync its folder.
 pub fn remove(path: &Path) -> io::Result<bool> {
     let Some(found) = absent_is_none(fs::symlink_metadata(path))? else { return Ok(false) };
     let removed = if found.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     Ok(absent_is_none(removed)?.is_some())
 }
 
-/// Removes a file or a link, but no folder. Returns whether there was one. Its folder is not synced.
+/// Removes a file or a link, but not a folder. Returns false if it did not exist. Does not sync its
+/// folder.
 pub fn remove_file(path: &Path) -> io::Result<bool> {
     Ok(absent_is_none(fs::remove_file(path))?.is_some())
 }
 
-/// `Ok(None)` where the file or a folder above it does not exist.
+/// Maps a missing file, or a missing folder above it, to `Ok(None)`.
 pub fn absent_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
@@ -152,12 +154,12 @@ pub fn absent_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-/// Makes names that were created, changed or removed in `folder` survive a power failure.
+/// Syncs `folder`, so that changed names in it survive a power failure.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// The folder that `path` is in: `.` for a bare name.
+/// The folder of `path`; `.` for a bare name.
 pub fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

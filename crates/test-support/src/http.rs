@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! An HTTP/1.1 server whose answers are a function of the test, faults included.
+//! An HTTP/1.1 test server that can inject faults.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
@@ -11,37 +11,37 @@ use std::thread;
 
 use serde_json::Value;
 
-/// A server on a free port of the loopback interface, until the process ends. Each connection has a
-/// thread; a client that goes away ends it.
+/// A server on a free loopback port, until the process ends. Each connection has a thread, which
+/// ends with the connection.
 #[derive(Debug, Clone)]
 pub struct Server {
     address: String,
 }
 
-/// A request, whose body is read when the handler asks for it.
+/// A request; its body is read on demand.
 pub struct Request<'a> {
     /// The method.
     pub method: String,
-    /// Path and query, as they were sent.
+    /// Path and query as sent.
     pub target: String,
-    /// By names in lower case.
+    /// Header names are in lower case.
     pub headers: BTreeMap<String, String>,
     body: io::Take<&'a mut dyn BufRead>,
 }
 
-/// What becomes of a request.
+/// Reaction to a request.
 pub enum Reply {
-    /// It is answered, after the rest of its body was read.
+    /// Respond, after reading the rest of the body.
     Answer(Answer),
-    /// These bytes are sent as they are, and the connection closed.
+    /// Send these raw bytes and close the connection.
     Raw(Vec<u8>),
-    /// The connection is closed.
+    /// Close the connection.
     Close,
-    /// It is never answered.
+    /// Never respond.
     Hang,
 }
 
-/// An answer. `Content-Length` is that of the body, unless a header says something else.
+/// A response. `Content-Length` is the size of the body unless set explicitly.
 pub struct Answer {
     status: u16,
     headers: Vec<(String, String)>,
@@ -50,12 +50,12 @@ pub struct Answer {
     cut: Option<u64>,
 }
 
-/// An answer without headers and body.
+/// A response without headers and body.
 pub fn answer(status: u16) -> Answer {
     Answer { status, headers: Vec::new(), body: Box::new(io::empty()), length: 0, cut: None }
 }
 
-/// An answer in JSON.
+/// A JSON response.
 pub fn json(status: u16, body: &Value) -> Answer {
     answer(status).header("Content-Type", "application/json").body(body.to_string())
 }
@@ -76,7 +76,7 @@ impl Answer {
         self.stream(length, io::Cursor::new(body))
     }
 
-    /// Sets the body to the `length` bytes that `body` yields.
+    /// Sets the body to `length` bytes from `body`.
     #[must_use]
     pub fn stream(mut self, length: u64, body: impl Read + Send + 'static) -> Self {
         self.body = Box::new(body);
@@ -84,7 +84,7 @@ impl Answer {
         self
     }
 
-    /// Closes the connection after so many bytes of the body.
+    /// Closes the connection after this many bytes of the body.
     #[must_use]
     pub fn cut(mut self, after: u64) -> Self {
         self.cut = Some(after);
@@ -95,11 +95,11 @@ impl Answer {
         self.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name))
     }
 
-    /// Returns whether the connection stays open.
+    /// Sends the response. Returns true if the connection stays open.
     fn send(self, is_head: bool, stream: &TcpStream) -> io::Result<bool> {
         let open = self.cut.is_none() && !self.has("connection");
         let has_length = self.has("content-length");
-        // One packet for head and small bodies, so that none waits for the acknowledgement of another.
+        // Head and small body go into one packet, to avoid the delayed-ACK stall.
         let mut out = BufWriter::with_capacity(64 << 10, stream);
         write!(out, "HTTP/1.1 {} Answer\r\n", self.status)?;
         for (name, value) in &self.headers {
@@ -136,12 +136,12 @@ impl Request<'_> {
         pairs.map(|(name, value)| (name.to_owned(), decode(value))).collect()
     }
 
-    /// A header; `name` is in lower case.
+    /// The value of a header; `name` is in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(String::as_str)
     }
 
-    /// What is left of the body.
+    /// Reader of the remaining body.
     pub fn stream(&mut self) -> &mut impl Read {
         &mut self.body
     }
@@ -149,7 +149,7 @@ impl Request<'_> {
     /// Reads at most `limit` bytes of the body.
     pub fn read(&mut self, limit: u64) -> Vec<u8> {
         let mut bytes = Vec::new();
-        // What a client that goes away did not send is missing.
+        // An aborted body is truncated.
         (&mut self.body).take(limit).read_to_end(&mut bytes).ok();
         bytes
     }
@@ -173,7 +173,7 @@ fn decode(text: &str) -> String {
 }
 
 impl Server {
-    /// Answers each request with what `handler` returns.
+    /// Starts a server that responds with the result of `handler`.
     pub fn start<R: Into<Reply>>(
         handler: impl Fn(&mut Request<'_>) -> R + Send + Sync + 'static,
     ) -> Self {
@@ -200,7 +200,7 @@ impl Server {
     }
 }
 
-/// Answers the requests of one connection, one after the other.
+/// Serves the requests of one connection in sequence.
 fn serve<R: Into<Reply>>(
     mut stream: &TcpStream,
     handler: &dyn Fn(&mut Request<'_>) -> R,
@@ -253,7 +253,7 @@ fn head(reader: &mut dyn BufRead) -> io::Result<Request<'_>> {
 mod tests {
     use super::*;
 
-    /// What comes back for these bytes, until the server closes the connection.
+    /// Sends `request` and returns the response until the server closes the connection.
     fn call(server: &Server, request: &str) -> String {
         let mut stream = TcpStream::connect(server.address()).unwrap();
         stream.write_all(request.as_bytes()).unwrap();

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What the tests of several crates need: outside programs, a record where one is missing, virtual machines
-//! ([`vm`]), and an HTTP server ([`http`]). [`identity`] checks what a program prints as its version.
+//! Test helpers of several crates: external programs, records of skipped tests, virtual machines
+//! ([`vm`]) and an HTTP server ([`http`]). [`identity`] checks the version that a program prints.
 //!
-//! Only tests depend on this crate, so it fails as tests do: with a panic that gives the reason.
+//! Only tests depend on this crate, so it panics on errors.
 #![forbid(unsafe_code)]
 #![expect(
     clippy::unwrap_used,
@@ -27,7 +27,7 @@ pub use self::requirement::{
     FOLDER, Requirement, bench_needs, file, find, have, machine_gives, skip,
 };
 
-/// Runs a program in a neutral environment and returns both streams as one text; it must succeed.
+/// Runs a program in a neutral environment; it must succeed. Returns both output streams combined.
 #[track_caller]
 pub fn run(program: &Path, args: &[&str]) -> String {
     let output = output(program, args);
@@ -40,7 +40,7 @@ pub fn run(program: &Path, args: &[&str]) -> String {
     text
 }
 
-/// The same, whatever its exit code.
+/// Runs a program in a neutral environment.
 #[track_caller]
 pub fn output(program: &Path, args: &[&str]) -> Output {
     Command::new(program)

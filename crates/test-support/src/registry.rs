@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Registries as processes, for clients to be tested against.
+//! Registry processes, for tests of clients.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::requirement::machine_gives;
 
-/// A registry on the loopback interface. It ends, and its data goes, when this is dropped.
+/// A registry on the loopback interface. Process and data are removed on drop.
 #[derive(Debug)]
 pub struct Registry {
     /// `HOST:PORT`.
@@ -23,16 +23,16 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// `process`, which serves `data` on `address`.
+    /// Wraps `process`, which serves `data` on `address`.
     pub fn new(process: Child, address: String, data: TempDir) -> Self {
         Self { address, process, _data: data }
     }
 
-    /// The controller; `None` where it was not built beside this test.
+    /// Starts the controller; `None` if it was not built.
     pub fn controller() -> Option<Self> {
         let beside = std::env::current_exe().unwrap();
         let beside = beside.ancestors().nth(2).unwrap();
-        // Where Cargo puts programs elsewhere than what it compiles on the way, they are not beside the test.
+        // With a separate build directory, programs are not beside the test.
         let folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
             || beside.to_owned(),
             |target| Path::new(&target).join(beside.file_name().unwrap()),
@@ -65,7 +65,7 @@ impl Registry {
 
 impl Drop for Registry {
     fn drop(&mut self) {
-        // It may have ended on its own; then there is nothing to do.
+        // It may have ended already.
         self.process.kill().ok();
         self.process.wait().ok();
     }

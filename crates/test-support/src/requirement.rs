@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What a test requires of the machine, and the record of a test that is skipped without it.
+//! Requirements of tests, and records of tests skipped without them.
 //!
-//! The `test` gate of `cargo xtask` sets [`FOLDER`], reads one JSON file per record from that folder and
-//! counts the tests that it names as skipped.
+//! The `test` gate of `cargo xtask` sets [`FOLDER`], reads the records from it, one JSON file each,
+//! and counts the tests as skipped.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -12,19 +12,19 @@ use std::{env, fs, io, process, thread};
 
 use serde_json::json;
 
-/// Variable with the folder for the records. Without it, a skip is only printed.
+/// Environment variable with the folder for the records. Without it, skips are only printed.
 pub const FOLDER: &str = "TEST_SKIPS_DIR";
 
-/// What a test can't run without.
+/// A requirement of a test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Requirement<'a> {
     /// A program, or a file of a package, by its name in the catalogue of `cargo xtask`.
     Program(&'a str),
-    /// A right or a device that the machine gives: `root rights`, `loop devices`.
+    /// A permission or device of the host: `root rights`, `loop devices`.
     Machine(&'a str),
 }
 
-/// Records that the running test is skipped without `requirement`. The test has to return then.
+/// Records that the running test is skipped without `requirement`. The caller must then return.
 ///
 /// # Panics
 /// When the record can't be written.
@@ -46,7 +46,7 @@ pub fn skip(requirement: Requirement<'_>, reason: &str) {
         .unwrap_or_else(|error| panic!("cannot record a skip in {}: {error}", folder.display()));
 }
 
-/// Writes a file of its own: tests in several processes record at the same time.
+/// Writes each record to its own file: tests run in several processes.
 fn write(folder: &Path, record: &[u8]) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     for number in 0_u64.. {
@@ -60,7 +60,7 @@ fn write(folder: &Path, record: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// The test binary and the test, as nextest names them; else from the program and its thread.
+/// Test binary and test name, from nextest or from program and thread.
 fn running_test() -> (String, String) {
     let binary = env::var("NEXTEST_BINARY_ID").unwrap_or_else(|_| {
         let program = env::current_exe().unwrap_or_default();
@@ -73,8 +73,8 @@ fn running_test() -> (String, String) {
     (binary, test)
 }
 
-/// The path of `program`: in `PATH`, among the programs of administrators, or where `cargo xtask setup`
-/// installs its own. Without it the running test is recorded as skipped.
+/// Finds `program` in `PATH`, in the sbin folders, or where `cargo xtask setup` installs it.
+/// Records the running test as skipped if it is missing.
 #[must_use]
 pub fn find(program: &str) -> Option<PathBuf> {
     let found = look(program);
@@ -84,14 +84,14 @@ pub fn find(program: &str) -> Option<PathBuf> {
     found
 }
 
-/// Whether all `programs` are installed. All that are missing are recorded for the running test.
+/// Returns true if all `programs` are installed. Records the missing ones for the running test.
 #[must_use]
 pub fn have(programs: &[&str]) -> bool {
     programs.iter().filter(|program| find(program).is_none()).count() == 0
 }
 
-/// The file at `path` of a package that has no program of its own. Without it the running test is
-/// recorded as skipped. The catalogue of `cargo xtask` names the package.
+/// Finds the file `path` of a package without a program. Records the running test as skipped if it
+/// is missing. The catalogue of `cargo xtask` has the package.
 #[must_use]
 pub fn file(path: &str) -> Option<PathBuf> {
     let found = Some(PathBuf::from(path)).filter(|path| path.exists());
@@ -101,7 +101,7 @@ pub fn file(path: &str) -> Option<PathBuf> {
     found
 }
 
-/// Returns `given`: whether the machine gives `what`. If not, the running test is recorded as skipped.
+/// Returns `given`: whether the host provides `what`. Records the running test as skipped if not.
 #[must_use]
 pub fn machine_gives(what: &str, given: bool) -> bool {
     if !given {
@@ -110,10 +110,10 @@ pub fn machine_gives(what: &str, given: bool) -> bool {
     given
 }
 
-/// Whether `PATH` has the programs that a benchmark runs, given with their Debian packages.
+/// Checks that `PATH` has the programs of a benchmark, given with their Debian packages.
 ///
 /// # Errors
-/// A text that names all that are missing, and the command that installs them.
+/// With all missing programs and the command that installs them.
 pub fn bench_needs(programs: &[(&str, &str)]) -> Result<(), String> {
     let missing: Vec<_> = programs.iter().filter(|(program, _)| !is_in_path(program)).collect();
     if missing.is_empty() {
@@ -124,7 +124,7 @@ pub fn bench_needs(programs: &[(&str, &str)]) -> Result<(), String> {
     Err(format!("not installed: {}; fix: apt-get install {}", names.join(", "), packages.join(" ")))
 }
 
-/// What `cargo xtask setup` installs for this workspace alone.
+/// Folder where `cargo xtask setup` installs programs for this workspace.
 pub(crate) fn installed() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools")
 }

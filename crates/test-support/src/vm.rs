@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Virtual machines with QEMU's own emulation, which is slow and needs no rights. Their output is
-//! what they write to the serial line.
+//! Virtual machines with QEMU's emulation, which is slow but needs no permissions. Their output is
+//! the serial console.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 
 use crate::requirement::{Requirement, installed, skip};
 
-/// A virtual machine boots in some ten seconds; slow and busy hosts get the rest.
+/// Booting takes about ten seconds; the rest is for slow and busy hosts.
 const PATIENCE: Duration = Duration::from_mins(5);
 
-/// Runs a virtual machine with `args` until it ends or writes `marker`. Returns all that it wrote,
-/// through a file in `folder`; `None` if QEMU is not installed.
+/// Runs a virtual machine with `args` until it ends or prints `marker`. Returns its output, written
+/// to a file in `folder`; `None` if QEMU is not installed.
 pub fn run(folder: &Path, args: &[&str], marker: &str) -> Option<String> {
     let qemu = crate::find("qemu-system-x86_64")?;
     let serial = folder.join("serial");
@@ -49,14 +49,14 @@ const UNPACKED: &str = "unpacked/linux-image-cloud-amd64";
 /// A Debian kernel.
 #[derive(Debug)]
 pub struct Kernel {
-    /// The image that QEMU's `-kernel` takes.
+    /// Path of the image for QEMU's `-kernel`.
     pub image: PathBuf,
     modules: PathBuf,
 }
 
 impl Kernel {
-    /// Finds the kernel in the folder `TEST_KERNEL`, one that `cargo xtask setup` unpacked, or an
-    /// installed one. Without any the test is skipped.
+    /// Finds a kernel in the folder `TEST_KERNEL`, unpacked by `cargo xtask setup`, or installed.
+    /// Skips the test if there is none.
     pub fn find() -> Option<Self> {
         let named = std::env::var_os("TEST_KERNEL").map(PathBuf::from);
         let roots = named.into_iter().chain([installed().join(UNPACKED), "/".into()]);
@@ -78,8 +78,8 @@ impl Kernel {
         })
     }
 
-    /// File names and contents, decompressed, of the modules with these names. What the kernel has
-    /// built in is not there as a file, and is left out.
+    /// Names and decompressed contents of the modules `names`. Built-in modules have no file and
+    /// are skipped.
     pub fn modules(&self, names: &[&str]) -> Vec<(String, Vec<u8>)> {
         let mut found = Vec::new();
         let mut open = vec![self.modules.clone()];
@@ -114,8 +114,8 @@ fn decompressed(path: &Path, packing: &str) -> Vec<u8> {
 /// One entry of an initramfs: path, mode with its type, and contents or target.
 pub type Entry = (String, u32, Vec<u8>);
 
-/// An initramfs: a cpio archive of the kind "newc", which the kernel unpacks
-/// (`initramfs-buffer-format` in the kernel's documentation).
+/// An initramfs: a cpio archive in "newc" format (`initramfs-buffer-format` in the kernel's
+/// documentation).
 pub fn initramfs(entries: &[Entry]) -> Vec<u8> {
     let mut out = Vec::new();
     let end = ("TRAILER!!!".to_owned(), 0, Vec::new());
@@ -132,11 +132,11 @@ pub fn initramfs(entries: &[Entry]) -> Vec<u8> {
     out
 }
 
-/// The base of every initramfs: busybox as its shell. `None` if it is not installed, or needs
-/// libraries.
+/// Base entries of every initramfs: busybox as its shell. `None` if it is missing or dynamically
+/// linked.
 pub fn busybox() -> Option<Vec<Entry>> {
     let program = fs::read(crate::find("busybox")?).unwrap();
-    // A dynamic program names its loader near its start.
+    // A dynamic executable has its loader's name near the start.
     if program.windows(8).take(4096).any(|window| window == b"ld-linux") {
         skip(Requirement::Program("busybox"), "busybox is not static");
         return None;
