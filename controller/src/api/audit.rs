@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `/api/v1/audit`: who changed what, and who was refused. For admins alone.
+//! `/api/v1/audit`: the audit log, for admins only.
 
 use axum::extract::State;
 use axum::http::StatusCode;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Makes `openapi.json` from the types of requests and replies. The file is in the tree because it is served
-//! as it is, and because `cargo xtask version` compares it with that of the release before.
+//! Generates `openapi.json` from the request and reply types. The file is in the tree because it is
+//! served as is, and because `cargo xtask version` compares it with that of the last release.
 
 use std::borrow::Cow;
 
@@ -51,7 +51,7 @@ impl<const USUAL: u32, const MOST: u32> JsonSchema for Limit<USUAL, MOST> {
     }
 }
 
-/// Refusals by status: the name of the response, and the codes that it may have.
+/// Problems by status: name of the response, and its error codes.
 const PROBLEMS: [(u16, &str, &str); 13] = [
     (400, "BadRequest", "`bad_request`, or `validation_error` with every fault in `details`"),
     (401, "Unauthorized", "`unauthorized`"),
@@ -72,17 +72,17 @@ const PROBLEMS: [(u16, &str, &str); 13] = [
     (507, "DiskFull", "`disk_full`"),
 ];
 
-/// What any operation of the API may answer.
+/// Problem statuses of every operation.
 const ALWAYS: [u16; 4] = [429, 500, 503, 507];
 
-/// The document while it is made.
+/// The document under construction.
 struct Document {
     paths: Map<String, Value>,
     replies: SchemaGenerator,
     requests: SchemaGenerator,
 }
 
-/// An operation while it is made; [`Operation::add`] puts it into the document.
+/// An operation under construction; [`Operation::add`] adds it to the document.
 struct Operation<'a> {
     document: &'a mut Document,
     path: &'static str,
@@ -90,7 +90,7 @@ struct Operation<'a> {
     fields: Value,
 }
 
-/// Makes schemas as this document has them: texts without line breaks, and what may be left out is never null.
+/// Removes line breaks from descriptions, and `null` from the types of optional fields.
 fn tidy(schema: &mut Schema) {
     if let Some(Value::String(description)) = schema.get_mut("description") {
         *description = description.replace('\n', " ");
@@ -141,7 +141,7 @@ impl Document {
         Operation { document: self, path, method, fields }
     }
 
-    /// The schemas of requests and replies; what is in both is the same.
+    /// Returns the schemas of requests and replies, which must be equal if they have the same name.
     fn schemas(&mut self) -> Map<String, Value> {
         let mut schemas = self.replies.take_definitions(true);
         for (name, schema) in self.requests.take_definitions(true) {
@@ -164,7 +164,7 @@ impl Operation<'_> {
         self
     }
 
-    /// The fields of `T` are the parameters after the `?`.
+    /// Adds the fields of `T` as query parameters.
     fn query<T: JsonSchema>(mut self) -> Self {
         let mut query = T::json_schema(&mut self.document.requests);
         tidy(&mut query);
@@ -370,7 +370,7 @@ fn other_operations(document: &mut Document) {
     metrics.reply(503, "The database can't be read", None).add();
 }
 
-/// The whole document.
+/// Builds the document.
 fn document() -> Value {
     let mut document = Document::new();
     job_operations(&mut document);

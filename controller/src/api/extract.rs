@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What handlers take from a request. A request that is not as it has to be is answered with a problem that
-//! names the place and what is expected there.
+//! Request extractors. A malformed request gets a problem with the location and the expected form.
 
 use std::error::Error as _;
 use std::marker::PhantomData;
@@ -26,10 +25,10 @@ use crate::labels::Scope;
 use crate::limits;
 use crate::progress::is_stalled;
 
-/// The longest Idempotency-Key.
+/// Maximum length of an Idempotency-Key.
 const LONGEST_KEY: usize = 255;
 
-/// The least role that a handler is for.
+/// Minimum role of a handler.
 pub(crate) trait Needed: Send {
     const ROLE: Role;
 }
@@ -46,18 +45,18 @@ macro_rules! needed {
 
 needed!(Reader, Operator, Admin);
 
-/// Whoever sends a request, with at least the role `R`. It comes before what the request holds: a stranger
-/// learns nothing of what is wrong with that.
+/// The caller with at least role `R`. Extracted before the body, so that unauthenticated clients
+/// get no details of its validation.
 pub(crate) struct Caller<R> {
     pub(crate) name: String,
-    /// The servers that this is about.
+    /// Servers that the caller may access.
     pub(crate) scope: Scope,
     address: IpAddr,
     role: PhantomData<R>,
 }
 
 impl<R> Caller<R> {
-    /// An entry of the audit log for what this caller does.
+    /// Makes an audit log entry for an action of this caller.
     pub(super) fn entry(&self, action: Action, object: Option<String>) -> Entry {
         let (actor, address) = (Some(self.name.clone()), self.address);
         Entry { actor, address, action, object, detail: None }
@@ -87,7 +86,7 @@ where
     }
 }
 
-/// The parameter of the path.
+/// The path parameter.
 pub(super) struct Path<T>(pub(super) T);
 
 impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
@@ -99,7 +98,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
     }
 }
 
-/// The id of a job in the path. Another text is the id of no job.
+/// The job id in the path. A malformed id is reported as an unknown job.
 pub(crate) struct JobPath(pub(crate) JobId);
 
 impl<S: Send + Sync> FromRequestParts<S> for JobPath {
@@ -113,7 +112,7 @@ impl<S: Send + Sync> FromRequestParts<S> for JobPath {
     }
 }
 
-/// The parameters after the `?`. Those of `T` are all that there are, and each stands there once.
+/// The query parameters. Unknown and repeated ones are refused.
 pub(super) struct Query<T>(pub(super) T);
 
 impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
@@ -133,7 +132,7 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// How many items a reply has: `USUAL`, or as many as the request asks for, up to `MOST`.
+/// Maximum number of items in a reply: `USUAL`, or as requested, up to `MOST`.
 #[derive(Clone, Copy)]
 pub(super) struct Limit<const USUAL: u32, const MOST: u32>(u32);
 
@@ -156,14 +155,14 @@ impl<const USUAL: u32, const MOST: u32> Limit<USUAL, MOST> {
         self.0
     }
 
-    /// Where the next reply goes on, if `items` are not all.
+    /// Returns where the next page starts if the page of `items` is full.
     pub(super) fn next<T, K>(self, items: &[T], key: impl FnOnce(&T) -> K) -> Option<K> {
         let full = usize::try_from(self.0).is_ok_and(|limit| items.len() == limit);
         items.last().filter(|_| full).map(key)
     }
 }
 
-/// The name of the request, so that it can be repeated.
+/// The Idempotency-Key of the request.
 pub(super) struct IdempotencyKey(pub(super) Option<String>);
 
 impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
@@ -178,7 +177,7 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
     }
 }
 
-/// The body of a request, up to `LIMIT` bytes.
+/// The request body, up to `LIMIT` bytes.
 pub(super) struct Sent<const LIMIT: usize>(pub(super) Bytes);
 
 impl<S: Sync, const LIMIT: usize> FromRequest<S> for Sent<LIMIT> {
@@ -209,7 +208,7 @@ impl<S: Sync, const LIMIT: usize> FromRequest<S> for Sent<LIMIT> {
 }
 
 impl<const LIMIT: usize> Sent<LIMIT> {
-    /// Reads JSON. The place of a fault is told, and never what stands there.
+    /// Parses JSON. Errors contain the location, never the content.
     pub(super) fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Problem> {
         serde_json::from_slice(&self.0).map_err(|error| {
             let what = match error.classify() {

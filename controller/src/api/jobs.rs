@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `/api/v1/jobs`: make, list, look at, cancel and repeat jobs.
+//! `/api/v1/jobs`: create, list, show, cancel and retry jobs.
 
 use axum::extract::State;
 use axum::http::{HeaderName, StatusCode, header};
@@ -20,10 +20,10 @@ use crate::jobs::model::{JobId, State as JobState};
 use crate::jobs::store::{self, Created, Filter, NewJob, StoreError};
 use crate::labels::Scope;
 
-/// The largest request: a recipe and a little around it.
+/// Maximum request size in bytes: a recipe and the other fields.
 const LARGEST: usize = recipe::MAX_RECIPE_BYTES + 64 * 1024;
 
-/// A new job, and where it is.
+/// Reply with a new job and its location.
 type Made = ([(HeaderName, String); 1], Json<views::Job>);
 
 #[derive(Deserialize)]
@@ -50,7 +50,7 @@ pub(super) async fn create(
     sent: Sent<LARGEST>,
 ) -> Result<Made, Problem> {
     let user = caller.name.clone();
-    // A large recipe takes a while to check.
+    // Validation of a large recipe takes a while.
     let new = RECIPES.run(move || new_job(&sent, user, key)).await;
     api.start(new.map_err(|e| Problem::internal(&e))??, caller).await
 }
@@ -76,7 +76,7 @@ fn new_job(sent: &Sent<LARGEST>, user: String, key: Option<String>) -> Result<Ne
 impl Api {
     async fn start(&self, new: NewJob, caller: Caller<Operator>) -> Result<Made, Problem> {
         let created = self.audit.change(move |c| {
-            // A server that does not exist is found out below, after the Idempotency-Key.
+            // An unknown server is reported by `create`, which checks the Idempotency-Key first.
             let scope = &caller.scope;
             if !scope.is_all() && inventory::find(c, scope, &new.serial)?.is_none() {
                 return Err(StoreError::NoServer(new.serial));
@@ -98,7 +98,7 @@ impl Api {
     }
 }
 
-/// At most `limit` jobs, the newest first.
+/// Returns at most `limit` jobs, newest first.
 pub(crate) fn page(
     connection: &Connection,
     filter: &Filter,
@@ -121,7 +121,7 @@ pub(super) async fn list(
 }
 
 impl Api {
-    /// A job with its events, where its server is in the scope.
+    /// Returns a job and its events if its server is in the scope.
     pub(crate) async fn job(&self, scope: Scope, id: JobId) -> Result<JobWithEvents, StoreError> {
         let find = move |c: &Connection| {
             store::in_scope(c, &scope, id)?;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `/api/v1`: servers, jobs and the reports of machines, in JSON. `openapi.json` describes it, and a test holds
-//! the two together.
+//! `/api/v1`: servers, jobs and host reports, in JSON. `openapi.json` describes it; a test compares
+//! the two.
 
 mod audit;
 pub mod auth;
@@ -40,27 +40,27 @@ use crate::limits::{Limit, address};
 use crate::logins::Logins;
 use crate::metrics::Metrics;
 
-/// The description of this API, in version 3.1 of the `OpenAPI` specification.
+/// `OpenAPI` 3.1 description of this API.
 pub const OPENAPI: &str = include_str!("openapi.json");
 
-/// Where machines report how their task ended.
+/// Route of host reports.
 pub(crate) const WEBHOOK: &str = "/api/v1/status-webhook/{serial}";
 
-/// The largest request that is no job.
+/// Maximum request size in bytes, except for jobs.
 const SMALL_BODY: usize = 64 * 1024;
 
-/// Who may use the API, and where that is recorded.
+/// Authentication and audit log.
 pub(crate) struct Access {
     pub(crate) auth: Auth,
     pub(crate) logins: Arc<Logins>,
     pub(crate) audit: Audit,
 }
 
-/// What the API works with.
+/// State of the API handlers.
 #[derive(Clone)]
 pub(crate) struct Api(Arc<Parts>);
 
-/// The parts of [`Api`].
+/// Fields of [`Api`].
 pub(crate) struct Parts {
     pub(crate) database: Database,
     pub(crate) runner: Arc<Runner>,
@@ -83,7 +83,7 @@ impl Deref for Api {
 }
 
 impl Api {
-    /// `rate`: requests of one address in a second.
+    /// `rate`: requests per second and address.
     pub(crate) fn new(
         database: Database,
         runner: Arc<Runner>,
@@ -109,17 +109,17 @@ impl Api {
         }))
     }
 
-    /// All routes.
+    /// Returns all routes.
     pub(crate) fn router(self) -> Router {
         self.some(|_| true)
     }
 
-    /// The routes for machines.
+    /// Returns the routes for hosts.
     pub(crate) fn machine_router(self) -> Router {
         self.some(|path| path == WEBHOOK)
     }
 
-    /// The routes for people and their programs.
+    /// Returns the routes for users and their programs.
     pub(crate) fn operator_router(self) -> Router {
         self.some(|path| path != WEBHOOK)
     }
@@ -137,7 +137,7 @@ impl Api {
     }
 }
 
-/// Every route, with its method. One route a line, because the description is held against this.
+/// Every route with its method. One per line, because a test compares them with `openapi.json`.
 fn routes() -> Vec<(Method, &'static str, MethodRouter<Api>)> {
     vec![
         (Method::GET, "/api/v1/openapi.json", get(openapi)),
@@ -161,7 +161,7 @@ async fn openapi() -> ([(HeaderName, &'static str); 1], &'static str) {
 
 async fn limit(State(api): State<Api>, request: Request, next: Next) -> Response<Body> {
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    // Hosts and people may share an address; neither must use up what the other needs.
+    // Hosts and users may share an address; neither must exhaust the limit of the other.
     let requests = if route == Some(WEBHOOK) { &api.reports } else { &api.requests };
     if let Err(exhausted) = requests.take(address(request.extensions())) {
         return Problem::from(exhausted).into_response();
@@ -172,14 +172,14 @@ async fn limit(State(api): State<Api>, request: Request, next: Next) -> Response
         return Problem::new(status, "unsupported_media_type", message).into_response();
     }
     let mut response = next.run(request).await;
-    // What is shown here is a matter of this moment.
+    // Replies are a snapshot.
     let no_store = HeaderValue::from_static("no-store");
     response.headers_mut().entry(header::CACHE_CONTROL).or_insert(no_store);
     response
 }
 
-/// Whether a request has no body, or states that it is JSON. Another type is what a form of another
-/// site's page can make a browser send.
+/// Whether a request has no body, or one of type JSON. Other types are refused because HTML forms
+/// of another site can send them (CSRF).
 fn is_json_or_empty(request: &Request) -> bool {
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default();
@@ -217,7 +217,7 @@ mod tests {
         assert_eq!(&documented - &beside, routed);
     }
 
-    /// Every reference in the description leads somewhere, and every operation says what it answers.
+    /// Every reference in the description resolves, and every operation describes its replies.
     #[test]
     fn the_description_is_whole() {
         let described: Value = serde_json::from_str(OPENAPI).unwrap();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! An answer that says no: a status, a code that stays the same, a sentence, and details where there are any.
+//! Error replies: a status, a stable code, a message and optional details.
 //! `{"error":"server_unknown","message":"…","step":"validation.server","details":[…]}`.
 
 use axum::body::Body;
@@ -15,10 +15,10 @@ use crate::jobs::model::{JobId, Step};
 use crate::jobs::store::StoreError;
 use crate::limits::Exhausted;
 
-/// How long a client is told to wait where only time can help.
+/// `Retry-After` in seconds for transient failures.
 const RETRY_AFTER: &str = "5";
 
-/// An answer that says no.
+/// An error reply.
 #[derive(Debug)]
 pub(crate) struct Problem {
     status: StatusCode,
@@ -27,7 +27,7 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    /// `code` is part of the API: it never changes its meaning.
+    /// `code` is part of the API: its meaning never changes.
     pub(crate) fn new(
         status: StatusCode,
         code: &'static str,
@@ -43,31 +43,31 @@ impl Problem {
         Self { status, body, headers: Vec::new() }
     }
 
-    /// The request is not as it has to be.
+    /// The request is malformed.
     pub(crate) fn bad_request(message: impl std::fmt::Display) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", message)
     }
 
-    /// There is nothing at this address.
+    /// The resource does not exist.
     pub(crate) fn not_found(code: &'static str, message: impl std::fmt::Display) -> Self {
         Self::new(StatusCode::NOT_FOUND, code, message)
     }
 
-    /// A task of the service ended without an answer.
+    /// Internal failure, such as a panicked task.
     pub(crate) fn internal(error: &dyn std::fmt::Display) -> Self {
         tracing::error!(%error, "request failed");
         let message = "internal error, see the log of the controller";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
     }
 
-    /// What was sent has faults.
+    /// The request is invalid.
     pub(crate) fn validation(message: impl std::fmt::Display, details: Vec<Detail>) -> Self {
         let mut problem = Self::new(StatusCode::BAD_REQUEST, "validation_error", message);
         problem.body.details = details;
         problem
     }
 
-    /// A recipe with faults.
+    /// The recipe is invalid.
     pub(crate) fn recipe(error: recipe::ValidationError) -> Self {
         let details = error.details.into_iter();
         let details = details.map(|fault| Detail::new(fault.path, fault.code, fault.message));
@@ -84,7 +84,7 @@ impl Problem {
         self
     }
 
-    /// Adds a header to the answer.
+    /// Adds a header to the reply.
     pub(crate) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
@@ -147,12 +147,12 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Nothing is routed here.
+/// Reply for paths without a route.
 pub(crate) async fn no_such_address() -> Problem {
     Problem::not_found("not_found", "there is nothing at this address")
 }
 
-/// The address answers to other methods; the router adds which.
+/// Reply for unsupported methods; the router adds `Allow`.
 pub(crate) async fn wrong_method() -> Problem {
     let message = "this address answers to other methods";
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Schemas of types of the domain, which know nothing of `OpenAPI`.
+//! JSON schemas of domain types, which do not depend on schema generation.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use crate::audit::{Action, Kind};
 use crate::jobs::model::{JobId, Outcome, State, Step as JobStep};
 use crate::labels::Labels;
 
-/// A schema that is written here: types of the domain know nothing of `OpenAPI`.
+/// Implements `JsonSchema` for a domain type.
 macro_rules! schema {
     ($type:ty, $name:literal, $inline:literal, |$generator:ident| $schema:expr) => {
         impl JsonSchema for $type {
@@ -32,7 +32,7 @@ macro_rules! schema {
     };
 }
 
-/// Words in an enumeration.
+/// Implements `JsonSchema` for string enumerations.
 macro_rules! words {
     ($($type:ident),+) => {
         $(schema!($type, "Words", true, |_generator| enumeration($type::ALL));)+
@@ -44,9 +44,9 @@ pub(super) fn enumeration(words: &[impl ToString]) -> Value {
     json!({ "type": "string", "enum": words })
 }
 
-/// A serial number, for fields that are texts.
+/// Schema of a serial number, for `String` fields.
 pub(super) struct Serial;
-/// A step, for fields that are texts.
+/// Schema of a step, for `String` fields.
 pub(super) struct Step;
 
 words!(Outcome, Kind, Action);

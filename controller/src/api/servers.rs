@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `/api/v1/servers`: the machines, and how their BMCs are reached. A password goes in and never comes out.
+//! `/api/v1/servers`: hosts and their BMCs. Passwords are write-only.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -35,7 +35,7 @@ pub(super) struct ListQuery {
 }
 
 impl NewServer {
-    /// Every fault, as those of a recipe are told.
+    /// Returns every fault, in the form of recipe validation.
     fn faults(&self, profiles: &[&str]) -> Vec<Detail> {
         let mut faults = Vec::new();
         let mut fault = |path: &str, code: &'static str, message: &str| {
@@ -73,7 +73,7 @@ impl NewServer {
     }
 }
 
-/// Checks a BMC's URL as the Redfish client will parse it.
+/// Checks a BMC URL with the parser of the Redfish client.
 fn check_bmc_url(text: &str) -> Result<(), String> {
     if !text.contains("://") {
         return Err("must begin with https:// or http://".to_owned());
@@ -85,13 +85,13 @@ fn is_sha256(text: &str) -> bool {
     text.parse::<recipe::Sha256Hex>().is_ok()
 }
 
-/// A server with its active job.
+/// Returns a server with its active job.
 fn with_job(connection: &Connection, server: inventory::Server) -> Result<Server, StoreError> {
     let active = store::active(connection, &server.serial)?;
     Ok(Server::new(server, active.map(|job| job.id)))
 }
 
-/// At most `limit` servers that follow `after`, by serial number.
+/// Returns at most `limit` servers after `after`, by serial number.
 pub(crate) fn page(
     connection: &Connection,
     scope: &Scope,
@@ -127,19 +127,19 @@ pub(super) async fn get(
     Ok(Json(StatusCode::OK, api.database.read(find).await?))
 }
 
-/// What became of a server that was sent.
+/// Result of a PUT request.
 enum Put {
     Done {
         new: bool,
         server: Box<Server>,
     },
-    /// The password must be sent with it, and why.
+    /// The request needs a password; the text states why.
     NeedsPassword(&'static str),
 }
 
 impl NewServer {
-    /// Registers or changes a server. A password that was sent before goes to the BMC that it was sent for, and
-    /// to no other. A server is in the groups of the user before and after.
+    /// Registers or changes a server. A stored password is only kept for the same BMC. The server
+    /// must be in the user's groups before and after.
     fn put(
         self,
         c: &Connection,
@@ -163,7 +163,7 @@ impl NewServer {
             (None, Some(before)) => before.target(keys).map_err(DatabaseError::from)?.password,
         };
         let labels = match self.labels {
-            // They were checked.
+            // Validated before.
             Some(labels) => Labels::try_from(labels).unwrap_or_default(),
             None => before.map(|server| server.labels).unwrap_or_default(),
         };
@@ -176,7 +176,7 @@ impl NewServer {
             tls: self.tls,
         };
         let new = inventory::put(c, keys, &target, &labels, user)?;
-        // What was written is taken back with the error.
+        // The error rolls the change back.
         let server = inventory::find(c, scope, serial)?
             .ok_or_else(|| StoreError::OtherGroup(serial.to_owned()))?;
         Ok(Put::Done { new, server: with_job(c, server)?.into() })

@@ -25,14 +25,14 @@ use crate::jobs::store::{self, Report, Taken};
 use crate::limits::address;
 use crate::metrics::Interface;
 
-/// The header that carries the secret.
+/// Header with the webhook secret.
 const SECRET: HeaderName = HeaderName::from_static("x-webhook-secret");
 
-/// What authenticates a report by its secret.
+/// Secrets that authenticate reports.
 pub(crate) struct Secrets {
-    /// Those that the secrets of jobs are derived from: two while one is being replaced.
+    /// Keys of job secrets; two during a rotation.
     fleet: Vec<Secret>,
-    /// Whether such a secret itself is accepted, for any job.
+    /// Whether a key itself is accepted, for any job.
     accept_fleet: bool,
 }
 
@@ -41,8 +41,8 @@ impl Secrets {
         Self { fleet, accept_fleet }
     }
 
-    /// Whether `sent` authenticates a report of `job`. Takes as long whichever secret it is, and as long
-    /// for none: what is compared are digests, which all have one length.
+    /// Whether `sent` authenticates a report of `job`. Compares digests of equal length without
+    /// early exit, so timing does not reveal the secret.
     fn accept(&self, sent: &HeaderValue, job: Option<JobId>) -> bool {
         let sent = Sha256::digest(sent.as_bytes());
         let is = |secret: &Secret| Sha256::digest(secret.expose()).ct_eq(&sent);
@@ -89,7 +89,7 @@ impl views::Report {
             let Some(value) = value else { continue };
             let value: ShortText =
                 value.parse().map_err(|e| Problem::bad_request(format!("{field}: {e}")))?;
-            // Writing to a String can't fail.
+            // Writing to a String cannot fail.
             write!(details, "; {field} {value}").ok();
         }
         let delivery_id = self.delivery_id.map(|id| id.parse::<ShortText>());
@@ -101,9 +101,9 @@ impl views::Report {
     }
 }
 
-/// The answer to a report that nothing authenticates. It counts as a failed login of `from`; one that
-/// is authentic is taken whatever failed before, because hosts and guessers may share an address, and a
-/// secret of 256 bits is not guessed.
+/// Reply to a report without valid authentication, which counts as a failed login of `from`.
+/// Authentic reports are not limited, because hosts and attackers may share an address, and a
+/// secret of 256 bits cannot be guessed.
 fn refused(api: &Api, from: IpAddr) -> Problem {
     match api.logins.attempt(Interface::Webhook, from) {
         Ok(attempt) => attempt.failed(None),
@@ -114,7 +114,7 @@ fn refused(api: &Api, from: IpAddr) -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
 }
 
-/// Takes a report.
+/// Processes a report.
 pub(super) async fn report(
     State(api): State<Api>,
     Path(serial): Path<String>,
@@ -129,7 +129,7 @@ pub(super) async fn report(
     }
     let sent = Sent::<SMALL_BODY>::from_request(request, &api).await?;
     let sent: Result<views::Report, Problem> = sent.parse();
-    // Whoever is not authenticated learns nothing of what is wrong with the rest.
+    // Unauthenticated clients get no details of validation.
     let job = sent.as_ref().ok().and_then(|sent| sent.job_id.as_deref()?.parse().ok());
     if !by_certificate && !secret.is_some_and(|secret| api.webhook.accept(&secret, job)) {
         return Err(refused(&api, from));

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Reads TOML and collects every fault, each with its place and the form that is expected.
+//! Reads TOML and collects all faults, each with its location and the expected form.
 //!
-//! serde stops at the first fault; whoever writes a configuration wants to know all of them at once.
+//! serde stops at the first fault; users want all of them at once.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,10 +12,10 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// Something wrong in a configuration.
+/// A fault in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// `FILE:LINE:COLUMN`, or where else the value comes from.
+    /// `FILE:LINE:COLUMN`, or another source of the value.
     pub place: String,
     /// What is wrong, and what is expected.
     pub message: String,
@@ -27,7 +27,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Where faults are collected, with what it takes to tell their place.
+/// The configuration text and its collected faults.
 pub(super) struct Source<'a> {
     name: &'a str,
     text: &'a str,
@@ -39,7 +39,7 @@ impl<'a> Source<'a> {
         Self { name, text, faults: Vec::new() }
     }
 
-    /// Adds a fault at a position in the text.
+    /// Adds a fault at a byte offset.
     pub(super) fn fault(&mut self, at: usize, message: impl Into<String>) {
         let before = self.text.get(..at).unwrap_or(self.text);
         let line = before.matches('\n').count() + 1;
@@ -49,7 +49,7 @@ impl<'a> Source<'a> {
     }
 }
 
-/// A table that is being read. What was not asked for by the end is unknown.
+/// A table being read. Keys that were not read by the end are unknown.
 pub(super) struct Section<'t> {
     path: String,
     table: Option<&'t DeTable<'t>>,
@@ -82,12 +82,12 @@ impl<'t> Section<'t> {
         source.fault(value.span().start, message);
     }
 
-    /// Whether the file has this table.
+    /// Whether the file contains this table.
     pub(super) fn is_there(&self) -> bool {
         self.table.is_some()
     }
 
-    /// A table below this one; empty where it is missing.
+    /// Returns a table in this one; empty if it is missing.
     pub(super) fn section(&mut self, source: &mut Source<'_>, key: &'static str) -> Section<'t> {
         let value = self.value(key);
         let table = value.and_then(|value| value.get_ref().as_table());
@@ -98,7 +98,7 @@ impl<'t> Section<'t> {
         Section { path: format!("{}{key}.", self.path), table, start, known: Vec::new() }
     }
 
-    /// The tables of an array of tables; none where it is missing.
+    /// Returns an array of tables; empty if it is missing.
     pub(super) fn sections(
         &mut self,
         source: &mut Source<'_>,
@@ -124,7 +124,7 @@ impl<'t> Section<'t> {
         sections
     }
 
-    /// A text that `read` understands.
+    /// Reads a string with the parser `read`.
     pub(super) fn parse_with<T>(
         &mut self,
         source: &mut Source<'_>,
@@ -140,7 +140,7 @@ impl<'t> Section<'t> {
         parsed
     }
 
-    /// A text that is a `T`.
+    /// Reads a string that parses as `T`.
     pub(super) fn parse<T: FromStr>(
         &mut self,
         source: &mut Source<'_>,
@@ -150,7 +150,7 @@ impl<'t> Section<'t> {
         self.parse_with(source, key, expected, |text| text.parse().ok())
     }
 
-    /// A span of time.
+    /// Reads a duration.
     pub(super) fn duration(
         &mut self,
         source: &mut Source<'_>,
@@ -160,7 +160,7 @@ impl<'t> Section<'t> {
         self.parse_with(source, key, expected, |text| humantime::parse_duration(text).ok())
     }
 
-    /// A whole number of at least 1.
+    /// Reads an integer of at least 1.
     pub(super) fn count(&mut self, source: &mut Source<'_>, key: &'static str) -> Option<usize> {
         let value = self.value(key)?;
         let integer = value.get_ref().as_integer();
@@ -173,7 +173,7 @@ impl<'t> Section<'t> {
         count
     }
 
-    /// `true` or `false`.
+    /// Reads `true` or `false`.
     pub(super) fn flag(&mut self, source: &mut Source<'_>, key: &'static str) -> Option<bool> {
         let value = self.value(key)?;
         let flag = value.get_ref().as_bool();
@@ -183,7 +183,7 @@ impl<'t> Section<'t> {
         flag
     }
 
-    /// A list of texts that `read` understands.
+    /// Reads a list of strings with the parser `read`.
     pub(super) fn list<T>(
         &mut self,
         source: &mut Source<'_>,
@@ -206,14 +206,14 @@ impl<'t> Section<'t> {
         Some(list)
     }
 
-    /// Tells that a value is missing, unless it is there and merely wrong.
+    /// Reports a missing key. An invalid value was reported already.
     pub(super) fn require(&self, source: &mut Source<'_>, key: &'static str, expected: &str) {
         if self.table.is_none_or(|table| !table.contains_key(key)) {
             source.fault(self.start, format!("{}{key} is missing, expected {expected}", self.path));
         }
     }
 
-    /// Tells what was not asked for.
+    /// Reports unknown keys.
     pub(super) fn end(self, source: &mut Source<'_>) {
         for (key, _) in self.table.into_iter().flatten() {
             if !self.known.contains(&key.get_ref().as_ref()) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `[registry]`: users, rules of access, and what garbage collection may take.
+//! `[registry]`: users, access rules and garbage collection.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,24 +13,24 @@ use crate::registry::pattern::TagPattern;
 use crate::registry::storage::{Policy, Retention};
 use crate::registry::users::Users;
 
-/// How the registry is run.
+/// Configuration of the registry.
 #[derive(Debug, Clone)]
 pub struct RegistryConfig {
-    /// File of users and bcrypt hashes; None: no login is possible.
+    /// File with users and password hashes; None: no login is possible.
     pub htpasswd: Option<PathBuf>,
-    /// Who may do what.
+    /// Access rules and immutable tags.
     pub rules: Rules,
-    /// An upload to which nothing was added for so long is dropped.
+    /// Idle uploads are removed after this time.
     pub upload_expiry: Duration,
-    /// What garbage collection may take.
+    /// Policy of garbage collection.
     pub gc: Policy,
 }
 
 impl RegistryConfig {
-    /// The users, where there is a file of them.
+    /// Reads the users if a file is configured.
     ///
     /// # Errors
-    /// When the file can't be read.
+    /// If the file is unreadable or malformed.
     pub fn read_users(&self) -> Result<Option<Users>, String> {
         let Some(path) = &self.htpasswd else { return Ok(None) };
         let users = Users::read(path);

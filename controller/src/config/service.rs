@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The keys of `[storage]`, the sections `[api]`, `[webhook]`, `[jobs]`, `[redfish]` and `[tls]`, and the files that they name.
+//! Keys of `[storage]`, the sections `[api]`, `[webhook]`, `[jobs]`, `[redfish]` and `[tls]`, and
+//! the files that they name.
 //!
-//! A secret is never in the configuration, only the path of the file that holds it.
+//! Secrets are in files; the configuration contains only their paths.
 
 use std::collections::HashSet;
 use std::fs;
@@ -25,51 +26,52 @@ use crate::media::Image;
 use crate::registry::users::Users;
 use crate::tls::TlsConfig;
 
-/// Who may use the API.
+/// Configuration of API users and tokens.
 #[derive(Debug, Clone, Default)]
 pub struct ApiConfig {
-    /// File of users and Argon2 hashes; None: nobody can log in with a password.
+    /// File with users and password hashes; None: no password login.
     pub users: Option<PathBuf>,
-    /// Users that may only look.
+    /// Users with the role reader.
     pub readers: Vec<String>,
-    /// Users that may do everything.
+    /// Users with the role admin.
     pub admins: Vec<String>,
-    /// Groups of servers, and the users that are limited to them.
+    /// Groups of servers and the users limited to them.
     pub groups: Vec<Group>,
-    /// File with the ids of tokens that are not accepted any more; None: no token is revoked.
+    /// File with ids of revoked tokens; None: no token is revoked.
     pub revoked_tokens: Option<PathBuf>,
-    /// File with the key of tokens; None: no token is accepted.
+    /// File with the token key; None: no token is accepted.
     pub token_key: Option<PathBuf>,
-    /// Requests of one address in a second, and twice as many at once.
+    /// Rate limit per address in requests per second; the burst is twice that.
     pub requests_per_second: usize,
 }
 
-/// What encrypts the passwords of BMCs in the database.
+/// Encryption keys of BMC passwords in the database.
 #[derive(Debug, Clone, Default)]
 pub struct StorageKeys {
-    /// File with the key; None: [`CREDENTIAL`] of systemd, or, without that, no encryption.
+    /// File with the key; None: the systemd credential [`CREDENTIAL`] or, without it, no
+    /// encryption.
     pub key: Option<PathBuf>,
-    /// Files with keys from before: they decrypt what they encrypted until all is encrypted again.
+    /// Files with old keys, for decryption until everything is re-encrypted.
     pub old_keys: Vec<PathBuf>,
 }
 
-/// The credential that systemd hands to the service with `LoadCredential=storage.key:PATH`.
+/// systemd credential, set by `LoadCredential=storage.key:PATH`.
 const CREDENTIAL: &str = "storage.key";
 
-/// How jobs are run.
+/// Configuration of jobs.
 #[derive(Debug, Clone)]
 pub struct JobsConfig {
-    /// `http://HOST:PORT` under which BMCs reach this service.
+    /// `http://HOST:PORT` of this service for BMCs.
     pub url: Option<String>,
-    /// The registry from which machines take the tool images; None: the one of this service.
+    /// Registry of the tool images; None: this service.
     pub tool_registry: Option<ToolRegistry>,
-    /// File with authorities that machines are to trust (PEM); None: those of their image alone.
+    /// PEM file with CA certificates for hosts; None: only those in their image.
     pub authorities: Option<PathBuf>,
-    /// The image that machines boot, in the folder `media/static`.
+    /// Maintenance ISO, in the folder `media/static`.
     pub maintenance_iso: String,
-    /// File with the Ed25519 key that signs task ISOs; None: they are not signed.
+    /// File with the Ed25519 signing key of task ISOs; None: unsigned.
     pub signing_key: Option<PathBuf>,
-    /// The rest.
+    /// Other settings.
     pub settings: Settings,
 }
 
@@ -115,12 +117,12 @@ pub(super) fn api(source: &mut Source<'_>, mut section: Section<'_>) -> ApiConfi
     config
 }
 
-/// How the reports of hosts are authenticated.
+/// Authentication of host reports.
 #[derive(Debug, Clone, Default)]
 pub struct WebhookConfig {
-    /// Files of the secrets that those of jobs are derived from: two while one is being replaced.
+    /// Files with keys of job secrets; two during a rotation.
     pub secrets: Vec<PathBuf>,
-    /// Whether such a secret itself authenticates the report of any job.
+    /// Whether such a key itself authenticates reports of any job.
     pub accept_fleet_secret: bool,
 }
 
@@ -225,7 +227,7 @@ pub(super) fn tls(source: &mut Source<'_>, mut section: Section<'_>) -> Option<T
     Some(TlsConfig { certificate: certificate?, key: key?, client_ca })
 }
 
-/// Reads a file that a value names; the fault says which value.
+/// Reads the file that a configuration key names. Errors name the key.
 fn read(value: &str, path: &Path) -> Result<String, String> {
     fs::read_to_string(path).map_err(|e| format!("{value} {}: {e}", path.display()))
 }
@@ -239,10 +241,10 @@ fn at<T, E: std::fmt::Display>(
 }
 
 impl StorageKeys {
-    /// The keys.
+    /// Reads the keys.
     ///
     /// # Errors
-    /// When a file can't be read, or holds too little for a key.
+    /// If a file is unreadable or its key too short.
     pub fn read(&self) -> Result<Keyring, String> {
         let read = |value: &str, path: &Path| {
             let content = at(value, path, fs::read(path))?;
@@ -267,10 +269,10 @@ impl StorageKeys {
 }
 
 impl ApiConfig {
-    /// The users, where there is a file of them.
+    /// Reads the users if a file is configured.
     ///
     /// # Errors
-    /// When the file can't be read.
+    /// If the file is unreadable or malformed.
     pub fn read_users(&self) -> Result<Option<Users>, String> {
         let Some(path) = &self.users else { return Ok(None) };
         let users = at("api.users", path, Users::read(path))?;
@@ -285,7 +287,7 @@ impl ApiConfig {
         Ok(Some(users))
     }
 
-    /// Looks for roles and groups that contradict each other.
+    /// Checks roles and groups for contradictions.
     ///
     /// # Errors
     /// With the first contradiction.
@@ -311,10 +313,10 @@ impl ApiConfig {
         Ok(())
     }
 
-    /// The ids of tokens that are not accepted any more: one in a line, `#` starts a comment.
+    /// Reads the ids of revoked tokens: one per line, `#` starts a comment.
     ///
     /// # Errors
-    /// When the file can't be read.
+    /// If the file is unreadable.
     pub fn read_revoked_tokens(&self) -> Result<HashSet<String>, String> {
         let Some(path) = &self.revoked_tokens else { return Ok(HashSet::new()) };
         let text = read("api.revoked_tokens", path)?;
@@ -322,10 +324,10 @@ impl ApiConfig {
         Ok(lines.filter(|line| !line.is_empty()).map(str::to_owned).collect())
     }
 
-    /// The key of tokens, where there is one.
+    /// Reads the token key if a file is configured.
     ///
     /// # Errors
-    /// When the file can't be read or holds no key.
+    /// If the file is unreadable or its key too short.
     pub fn read_token_key(&self) -> Result<Option<TokenKey>, String> {
         let Some(path) = &self.token_key else { return Ok(None) };
         let key = TokenKey::new(&read("api.token_key", path)?);
@@ -333,13 +335,13 @@ impl ApiConfig {
     }
 }
 
-/// Fewest bytes of a secret of the webhook.
+/// Minimum length of a webhook secret, in bytes.
 const SHORTEST_SECRET: usize = 16;
 
-/// The secrets of the webhook; white space around them is no part of them.
+/// Reads the webhook secrets. Surrounding white space is ignored.
 ///
 /// # Errors
-/// When a file can't be read, or holds nothing that is hard to guess or can be sent in a header.
+/// If a file is unreadable, or its secret is too short or not a valid header value.
 pub fn read_secrets(paths: &[PathBuf]) -> Result<Vec<Secret>, String> {
     if paths.len() > 2 {
         return Err("webhook.secrets: expected at most two, the old one and the new one".to_owned());
@@ -355,10 +357,10 @@ pub fn read_secrets(paths: &[PathBuf]) -> Result<Vec<Secret>, String> {
 }
 
 impl JobsConfig {
-    /// How jobs are run, with the key that signs.
+    /// Returns the job settings with the signing key.
     ///
     /// # Errors
-    /// When the file of the key can't be read.
+    /// If the key file is unreadable or malformed.
     pub fn read_settings(&self) -> Result<Settings, String> {
         let mut settings = self.settings.clone();
         if let Some(path) = &self.signing_key {
@@ -369,10 +371,10 @@ impl JobsConfig {
         Ok(settings)
     }
 
-    /// The authorities that machines are to trust, where there is a file of them.
+    /// Reads the CA certificates for hosts if a file is configured.
     ///
     /// # Errors
-    /// When the file can't be read, or holds anything but certificates.
+    /// If the file is unreadable or contains anything but certificates.
     pub fn read_authorities(&self) -> Result<Option<Authorities>, String> {
         let Some(path) = &self.authorities else { return Ok(None) };
         let pem = read("jobs.authorities", path)?;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What all pages have. `maud` escapes every text.
+//! Shared page elements. `maud` escapes all text.
 
 use maud::{DOCTYPE, Markup, Render, html};
 
-/// A page with a title around its sections.
+/// Renders a page with a title.
 pub(super) fn page(title: &str, sections: &Markup) -> Markup {
     html! {
         (DOCTYPE)
@@ -31,7 +31,7 @@ pub(super) fn page(title: &str, sections: &Markup) -> Markup {
     }
 }
 
-/// A table under a heading.
+/// Renders a table with a heading.
 pub(super) fn section<const COLUMNS: usize>(
     heading: &str,
     columns: Option<[&str; COLUMNS]>,
@@ -50,7 +50,7 @@ pub(super) fn section<const COLUMNS: usize>(
     }
 }
 
-/// A text in a cell.
+/// Renders the text of a cell.
 pub(super) fn text(text: impl Render) -> Markup {
     html! { (text) }
 }

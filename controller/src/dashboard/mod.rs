@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Pages for people: servers and jobs at `/`, a job with its events, the contents of the registry. They are made
-//! here and work without a script; a small one fetches them again now and then.
+//! The dashboard: servers and jobs at `/`, a job and its events, and the contents of the registry.
+//! Pages are rendered on the server and work without JavaScript; a small script refreshes them.
 
 mod html;
 
@@ -25,7 +25,7 @@ use crate::jobs::model::{JobId, Outcome};
 use crate::jobs::store::{Filter, StoreError};
 use crate::registry::storage::{Storage, StorageError};
 
-/// Rows of a table.
+/// Maximum rows of a table.
 const ROWS: u32 = 100;
 
 /// A page with its headers.
@@ -43,7 +43,7 @@ impl FromRef<Dashboard> for Api {
     }
 }
 
-/// The pages, for those who may use the API.
+/// Router for the pages, with the authentication of the API.
 pub(crate) fn router(api: Api, storage: Arc<Storage>) -> Router {
     let script = include_str!("script.js");
     let style = include_str!("style.css");
@@ -60,7 +60,7 @@ fn asset(kind: &'static str, content: &'static str) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, kind)], content)
 }
 
-/// The answer with a page. Nothing but our own script runs in it, and no other page shows it in a frame.
+/// Returns a page. The headers allow only our own script and no frames.
 fn answer(title: &str, sections: &Markup) -> Answer {
     let policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                   frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
@@ -73,7 +73,7 @@ fn answer(title: &str, sections: &Markup) -> Answer {
     (headers, page(title, sections).into_string())
 }
 
-/// How a job stands, in a word and in colour.
+/// Renders state or outcome of a job, with a colour.
 fn status(job: &Job) -> Markup {
     let word = match job.outcome {
         Some(outcome) if job.completed_at.is_some() => outcome.as_str(),

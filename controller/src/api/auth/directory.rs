@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Who may log in, as what, and for which servers: what the files say that the configuration names.
+//! Users, tokens, roles and groups of the API, loaded from the configured files.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use crate::config::ApiConfig;
 use crate::labels::Scope;
 use crate::registry::users::Users;
 
-/// The files, read.
+/// Loaded users, tokens, roles and groups.
 pub(crate) struct Directory {
     users: Option<Arc<Users>>,
     tokens: Option<TokenKey>,
-    /// The ids of tokens that are not accepted any more.
+    /// Ids of revoked tokens.
     revoked: HashSet<String>,
     readers: Vec<String>,
     admins: Vec<String>,
@@ -24,10 +24,10 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
-    /// Reads the files.
+    /// Loads the files.
     ///
     /// # Errors
-    /// With the value of the configuration that is at fault.
+    /// Names the invalid configuration key.
     pub(crate) fn read(config: &ApiConfig) -> Result<Self, String> {
         Ok(Self {
             users: config.read_users()?.map(Arc::new),
@@ -43,7 +43,7 @@ impl Directory {
         self.users.as_ref()
     }
 
-    /// Whom a token is for. None: it is not one of ours, not good now, or revoked.
+    /// Returns the identity of a token. None: invalid, expired or revoked.
     pub(super) fn token(&self, token: &str) -> Option<Identity> {
         let (grant, id) = self.tokens.as_ref()?.verify(token)?;
         if self.revoked.contains(&id) || (grant.role == Role::Admin && !grant.groups.is_empty()) {
@@ -57,7 +57,7 @@ impl Directory {
         Some(Identity { name: grant.subject, role: grant.role, scope })
     }
 
-    /// A user whose password is right.
+    /// Returns the identity of a user who authenticated with a password.
     pub(super) fn user(&self, name: String) -> Identity {
         let role = if self.admins.contains(&name) {
             Role::Admin

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Groups of servers, as the configuration names them.
+//! Configured groups of servers.
 
 use crate::labels::Labels;
 
-/// Servers that have these labels, and the users that are limited to them.
+/// Servers with common labels, and the users limited to them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
-    /// By which tokens name it.
+    /// Name of the group, as used in tokens.
     pub name: String,
-    /// The servers that have all of these.
+    /// Labels that a server needs to be in the group.
     pub labels: Labels,
-    /// Users that may see and use the servers of their groups alone.
+    /// Users who may access only the servers of their groups.
     pub users: Vec<String>,
 }

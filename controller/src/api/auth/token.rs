@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Bearer tokens: JSON Web Tokens (RFC 7519) signed with HMAC-SHA256 (`HS256`, RFC 7518, section 3.2).
+//! Bearer tokens: JSON Web Tokens (RFC 7519) with HMAC-SHA256 (`HS256`, RFC 7518, section 3.2).
 //!
-//! One algorithm, one key, few claims: what a general library is needed for is left out, with the
-//! attacks that it has to guard against (RFC 8725).
+//! Only one algorithm, one key and few claims are supported. A general library has more features,
+//! and the attacks that come with them (RFC 8725).
 
 use std::fmt;
 use std::time::Duration;
@@ -18,32 +18,32 @@ use sha2::Sha256;
 use super::Role;
 use crate::jobs::clock;
 
-/// Whom tokens are for: one made for another service with the same key is not taken.
+/// Audience of tokens: a token for another service with the same key is rejected.
 pub const AUDIENCE: &str = "provisioner";
-/// Bytes that a key has at least, as many as the hash gives (RFC 7518, section 3.2).
+/// Minimum key size in bytes: the output size of the hash (RFC 7518, section 3.2).
 const SHORTEST_KEY: usize = 32;
-/// Longest token that is looked at.
+/// Maximum length of a token, in bytes.
 const LONGEST: usize = 4096;
-/// How far clocks may be apart.
+/// Tolerated clock difference, in seconds.
 const LEEWAY: i64 = 60;
 
-/// The key of tokens.
+/// The key for signing and verifying tokens.
 #[derive(Clone)]
 pub struct TokenKey(Hmac<Sha256>);
 
-/// A key that can't be used.
+/// The key is invalid.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("expected a key of at least {SHORTEST_KEY} bytes, such as `openssl rand -base64 48` makes")]
 pub struct KeyError;
 
-/// What a token allows to whom.
+/// What a token grants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
-    /// The name that jobs and the audit log show.
+    /// Name shown in jobs and the audit log.
     pub subject: String,
-    /// What the subject may do.
+    /// Role of the subject.
     pub role: Role,
-    /// Names of the groups of servers that it is limited to; empty: every server.
+    /// Groups of servers that the subject is limited to; empty: every server.
     pub groups: Vec<String>,
 }
 
@@ -52,11 +52,11 @@ pub struct Grant {
 pub struct Issued {
     /// The token.
     pub token: String,
-    /// By which it is revoked.
+    /// Id for revocation.
     pub id: String,
 }
 
-/// Longest name of a subject.
+/// Maximum length of a subject, in bytes.
 const LONGEST_SUBJECT: usize = 255;
 
 #[derive(Serialize, Deserialize)]
@@ -64,7 +64,7 @@ struct Header {
     alg: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     typ: Option<String>,
-    /// Extensions that a reader must understand: none is (RFC 7515, section 4.1.11).
+    /// Critical extensions; none is supported (RFC 7515, section 4.1.11).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     crit: Option<serde_json::Value>,
 }
@@ -85,7 +85,7 @@ struct Claims {
     jti: Option<String>,
 }
 
-/// One or many (RFC 7519, section 4.1.3).
+/// One or several audiences (RFC 7519, section 4.1.3).
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Audience {
@@ -109,23 +109,23 @@ impl fmt::Debug for TokenKey {
 }
 
 impl TokenKey {
-    /// From the content of a file; white space around it is no part of the key.
+    /// Reads a key from the content of a file. Surrounding white space is ignored.
     ///
     /// # Errors
-    /// When it is too short.
+    /// If it is too short.
     pub fn new(content: &str) -> Result<Self, KeyError> {
         let key = content.trim().as_bytes();
         let mac = Hmac::new_from_slice(key).map_err(|_| KeyError)?;
         if key.len() < SHORTEST_KEY { Err(KeyError) } else { Ok(Self(mac)) }
     }
 
-    /// A token for `subject` and every server, which expires after `valid`.
+    /// Issues a token for `subject` and every server. It expires after `valid`.
     pub fn issue(&self, subject: &str, role: Role, valid: Duration) -> String {
         let grant = Grant { subject: subject.to_owned(), role, groups: Vec::new() };
         self.issue_grant(grant, valid).token
     }
 
-    /// A token for a grant, which expires after `valid`.
+    /// Issues a token for a grant. It expires after `valid`.
     pub fn issue_grant(&self, grant: Grant, valid: Duration) -> Issued {
         let Grant { subject, role, groups } = grant;
         let id = uuid::Uuid::new_v4().to_string();
@@ -139,7 +139,7 @@ impl TokenKey {
             groups,
             jti: Some(id.clone()),
         };
-        // Neither has anything that JSON can't hold.
+        // Both consist of strings and numbers, so serialization cannot fail.
         let claims = serde_json::to_vec(&claims).unwrap_or_default();
         let header = BASE64_URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#);
         let signed = format!("{header}.{}", BASE64_URL_SAFE_NO_PAD.encode(claims));
@@ -147,15 +147,15 @@ impl TokenKey {
         Issued { token: format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(mac)), id }
     }
 
-    /// What this token grants, and its id: that of another issuer's token without `jti` is the SHA-256 of the
-    /// token. None: it is not one of ours, or not good now.
+    /// Verifies a token. Returns its grant and its id; without `jti`, the id is the SHA-256 of the
+    /// token. None: invalid or expired.
     pub(super) fn verify(&self, token: &str) -> Option<(Grant, String)> {
         if token.len() > LONGEST {
             return None;
         }
         let (signed, signature) = token.rsplit_once('.')?;
         let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).ok()?;
-        // Nothing is read before this; `verify_slice` takes as long for a wrong one as for the right one.
+        // Verified before anything is parsed; `verify_slice` takes constant time.
         self.0.clone().chain_update(signed).verify_slice(&signature).ok()?;
         let (header, claims) = signed.split_once('.')?;
         let header: Header = decode(header)?;
@@ -184,7 +184,7 @@ mod tests {
         TokenKey::new(&"k".repeat(SHORTEST_KEY)).unwrap()
     }
 
-    /// A token with any header and claims, rightly signed.
+    /// Returns a validly signed token with any header and claims.
     fn forge(header: &str, claims: &str) -> String {
         let encode = |text: &str| BASE64_URL_SAFE_NO_PAD.encode(text);
         let signed = format!("{}.{}", encode(header), encode(claims));
