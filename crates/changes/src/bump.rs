@@ -34,8 +34,8 @@ impl Bump {
     }
 }
 
-/// The version after `last` (Semantic Versioning 2.0.0). Before 1.0.0 a breaking change takes the minor number
-/// and everything else the patch number (section 4, as Cargo reads it).
+/// The version after `last` (Semantic Versioning 2.0.0). Before 1.0.0, a breaking change raises the
+/// minor number and every other change the patch number (section 4, as in Cargo).
 pub fn next_version(last: &Version, bump: Bump) -> Version {
     let mut next = Version { pre: Prerelease::EMPTY, ..last.clone() };
     let bump = match bump {

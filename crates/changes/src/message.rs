@@ -31,12 +31,12 @@ pub enum Kind {
 /// One change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Change {
-    /// What kind it is of.
+    /// Kind of change.
     pub kind: Kind,
-    /// The part of the product, where the commit names it.
+    /// Scope, if the commit has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
-    /// One line.
+    /// Summary, one line.
     pub summary: String,
     /// What users must do about a breaking change. Empty if the commit does not state it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,17 +48,17 @@ pub struct Change {
     pub commit: String,
 }
 
-/// A footer's beginning (Conventional Commits 1.0.0, items 8 to 10 and 16).
+/// Start of a footer (Conventional Commits 1.0.0, items 8 to 10 and 16).
 static FOOTER: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"^(BREAKING CHANGE|BREAKING-CHANGE|[A-Za-z][A-Za-z0-9-]*)(: | #)").ok()
 });
-/// A line in the body of a squashed pull request that begins the message of one of its commits.
+/// A line in the body of a squashed pull request that starts the message of one of its commits.
 static SQUASHED: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"^[*-] +([a-z]+(\([^()]*\))?!?: .+)$").ok());
-/// The pull request at the end of a subject.
+/// Pull request number at the end of a subject.
 static NUMBER: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r" \(#([0-9]+)\)$").ok());
 
-/// The changes that a commit's message names, at least one.
+/// Parses the changes of a commit message, at least one.
 pub fn changes(commit: &Commit) -> Vec<Change> {
     let message = commit.message.trim().replace("\r\n", "\n");
     let (subject, body) = message.split_once('\n').unwrap_or((&message, ""));
@@ -81,7 +81,7 @@ pub fn changes(commit: &Commit) -> Vec<Change> {
     let mut found: Vec<Change> = Vec::new();
     for (index, (header, body)) in parts.iter().enumerate() {
         let change = change(header, body, pull_request, &commit.id);
-        // The title of a squashed pull request repeats one of its commits, or sums them up.
+        // The title of a squashed pull request repeats or summarises its commits.
         let repeated = found.iter_mut().find(|it| it.summary == change.summary);
         match repeated {
             Some(earlier) => earlier.breaking = earlier.breaking.take().or(change.breaking),
@@ -123,8 +123,8 @@ fn change(header: &str, body: &str, pull_request: Option<u64>, commit: &str) -> 
     }
 }
 
-/// The footers of a body. They start at a paragraph, so that prose which mentions one, a quotation,
-/// an indented line and a code block do not count, and end with the body.
+/// Returns the footers at the end of a body. They start after a blank line; prose, quotations,
+/// indented lines and code blocks are not footers.
 fn footers(body: &str) -> String {
     let is_footer = |line: &str| FOOTER.as_ref().is_some_and(|it| it.is_match(line));
     let lines: Vec<&str> = body.lines().collect();
@@ -142,7 +142,8 @@ fn footers(body: &str) -> String {
         after_blank = line.trim().is_empty();
     }
     let lines = start.and_then(|start| lines.get(start..)).unwrap_or_default();
-    // A wrapped line of prose may begin as a footer does: `retried: their …`. Git writes its own with a capital.
+    // A wrapped line of prose may look like a footer: `retried: their …`. Git's own footers are
+    // capitalised.
     let is_prose = |line: &str| is_footer(line) && line.starts_with(|c: char| c.is_lowercase());
     let lines = lines.iter().enumerate().map(|(index, line)| {
         if index > 0 && is_prose(line) { format!(" {line}") } else { (*line).to_owned() }
@@ -150,7 +151,7 @@ fn footers(body: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// Whether the paragraphs from here on are footers: each begins with one, or goes on with that of a breaking
+/// Returns true if all paragraphs in `lines` are footers, or continue the footer of a breaking
 /// change.
 fn is_footer_block(lines: Option<&[&str]>) -> bool {
     let mut after_blank = true;
@@ -167,7 +168,7 @@ fn is_footer_block(lines: Option<&[&str]>) -> bool {
     true
 }
 
-/// The subject without ` (#12)` at its end, and that number.
+/// Splits a number such as ` (#12)` off the end of a subject.
 fn without_number(subject: &str) -> (&str, Option<u64>) {
     let found = NUMBER.as_ref().and_then(|it| it.captures(subject));
     let number = found.as_ref().and_then(|it| it.get(1)?.as_str().parse().ok());

@@ -62,11 +62,11 @@ pub fn collect(commits: &[Commit]) -> Range {
     }
 }
 
-/// The commits of the range that another one of it reverts, and those that revert them. A revert that is
-/// reverted leaves what it took back.
+/// The commits that another commit of the range reverts, and the reverts themselves. Reverting a
+/// revert restores its commit.
 fn reverted(commits: &[Commit]) -> BTreeSet<&str> {
     let mut gone: BTreeSet<&str> = BTreeSet::new();
-    // Newest first: whether a revert still counts is known when it is reached.
+    // Newest first, so that a reverted revert is known before its own target.
     for commit in commits {
         let is_revert = commit.subject().starts_with("Revert \"")
             || changes(commit).first().is_some_and(|it| it.kind == Kind::Revert);
@@ -112,7 +112,7 @@ mod tests {
         };
         let add = commit(1, 1, "feat: x");
         assert!(collect(&[revert(2, 1), add.clone()]).changes.is_empty());
-        // The revert is reverted: the change counts again.
+        // The revert is reverted, so the change counts.
         let again = collect(&[revert(3, 2), revert(2, 1), add]);
         assert_eq!(summaries(&again), ["x"]);
         // A revert of a commit in an earlier release.
@@ -124,7 +124,7 @@ mod tests {
         let picked = format!("fix: y\n\n(cherry picked from commit {:040x})", 7);
         let commits = [commit(8, 1, &picked), commit(9, 1, "fix: z"), commit(7, 1, "fix: y")];
         assert_eq!(summaries(&collect(&commits)), ["z", "y"]);
-        // On the line that it was picked to, it is the change.
+        // On the branch it was picked to, the cherry-pick counts.
         assert_eq!(summaries(&collect(commits.get(..2).unwrap())), ["y", "z"]);
     }
 

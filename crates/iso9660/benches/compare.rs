@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Measures the writer beside xorriso (a task image) and beside `cp` (a tree of 1 GiB), by turns
-//! in one run: `cargo bench -p iso9660 [-- FOLDER]`. FOLDER is where files go; it decides what a
-//! sync costs. Both sides end with their files synced where that is said.
+//! Compares the writer with xorriso (a task image) and with `cp` (a tree of 1 GiB), alternating in
+//! one run: `cargo bench -p iso9660 [-- FOLDER]`. FOLDER is the output folder; its disk determines
+//! the cost of a sync. Both sides sync their files where stated.
 
 use std::error::Error;
 use std::fs::{self, File};
@@ -21,11 +21,11 @@ const EPOCH: u64 = 1_767_225_600;
 const MIB: u64 = 1 << 20;
 
 fn main() -> Outcome {
-    // `cargo test --all-targets` starts this too.
+    // `cargo test --all-targets` runs this too.
     if !std::env::args().any(|it| it == "--bench") {
         return Ok(());
     }
-    // cargo passes `--bench`.
+    // Cargo passes `--bench`.
     test_support::bench_needs(&[("xorriso", "xorriso")])?;
     let folder = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
     let folder = tempfile::tempdir_in(folder.map_or_else(std::env::temp_dir, Into::into))?;
@@ -107,7 +107,7 @@ fn tree(folder: &Path) -> Outcome {
     fs::create_dir(&tree)?;
     let metadata = |mode| Metadata { mode, uid: 0, gid: 0, mtime: EPOCH };
     let mut root = Directory::new(metadata(0o755));
-    // Few large files and many small ones, of bytes that do not compress.
+    // Few large and many small files of incompressible bytes.
     for (name, count, len) in [("large", 4, 224 * MIB), ("small", 2048, 64 * 1024)] {
         for number in 0..count {
             let file = tree.join(format!("{name}{number}"));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Python's sushy, by which clouds drive their BMCs, as a client of the mock.
+//! sushy, the Redfish library of OpenStack, as a client of the mock.
 #![forbid(unsafe_code)]
 
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use mock_bmc::{Config, Mock, PERSONALITIES, Source};
 use tokio::process::Command;
 
-/// The interpreter that sushy is installed for: the one beside the emulator that comes with it.
+/// The Python interpreter with sushy: the one of sushy-tools.
 fn python() -> Option<PathBuf> {
     let emulator = test_support::find("sushy-emulator")?;
     Some(emulator.canonicalize().ok()?.with_file_name("python3"))
@@ -19,8 +19,8 @@ fn python() -> Option<PathBuf> {
 async fn sushy_installs_a_machine_of_every_vendor() {
     let Some(python) = python() else { return };
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sushy_client.py");
-    // sushy itself gives up on the others: it asks for resets that are not offered, wants the token of a session, and
-    // neither changes settings resources nor passes over slots without actions.
+    // sushy itself fails with the others: it sends resets that are not offered, requires a session
+    // token, does not use settings resources, and does not skip slots without actions.
     let personalities = || {
         PERSONALITIES.iter().filter(|it| {
             it.resets.contains(&"ForceRestart")

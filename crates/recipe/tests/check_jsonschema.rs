@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A validator that is not ours agrees: `check-jsonschema`, which is written in Python.
+//! Compares our validator with `check-jsonschema`, which is written in Python.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on stops")]
 
 use std::{
@@ -13,7 +13,7 @@ use std::{
 
 use serde_json::Value;
 
-/// The files that it refuses, by name; nothing if it is not installed.
+/// The files that it rejects, by name; empty if it is not installed.
 fn refused(arguments: &[&str], files: &[PathBuf]) -> Option<BTreeSet<String>> {
     let output = Command::new(test_support::find("check-jsonschema")?)
         .args(["--output-format", "json"])
@@ -64,7 +64,7 @@ fn it_takes_the_schemas_and_every_example() {
 fn it_refuses_every_bad_example() {
     let bad = json_files("tests/bad");
     let mut expected: BTreeSet<String> = bad.iter().map(|path| name(path)).collect();
-    // A member that stands twice is refused by our reader, before any schema.
+    // Our reader rejects duplicate members before validation.
     assert!(expected.remove("duplicate-members.json"));
     if let Some(refused) = refused(&CURRENT, &bad) {
         assert_eq!(refused, expected);

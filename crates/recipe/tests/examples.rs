@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The published examples are accepted, and the bad ones are refused with the faults written down
-//! beside them. `UPDATE_GOLDEN=1` writes those lists anew.
+//! The published examples are accepted, and the bad ones are rejected with the faults recorded
+//! beside them. `UPDATE_GOLDEN=1` rewrites the records.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on stops")]
 
 use std::{collections::BTreeSet, fs, path::Path, path::PathBuf};

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The typed model and the schema hold the same: what the model serialises validates, and a text
-//! is a value of a type exactly where the schema takes it. No input panics.
+//! The typed model and the schema agree: serialised models validate, and a type accepts exactly the
+//! texts that the schema accepts. No input panics.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on stops")]
 
 use std::fmt::Display;
@@ -39,7 +39,7 @@ fn target() -> impl Strategy<Value = TaskTarget> {
 }
 
 prop_compose! {
-    /// A recipe that has what its target requires.
+    /// A recipe with all fields that its target requires.
     fn any_recipe()(
         target in target(),
         version in option::of("\\PC{0,9}"),
@@ -72,7 +72,7 @@ prop_compose! {
     }
 }
 
-/// Whether the current schema takes `value` in `field` of a recipe that is otherwise in order.
+/// Returns true if the current schema accepts `value` as `field` of an otherwise valid recipe.
 fn schema_takes(field: &str, value: &Value) -> bool {
     let mut partition = Map::new();
     partition.insert("size".into(), json!("1G"));
@@ -89,8 +89,8 @@ fn schema_takes(field: &str, value: &Value) -> bool {
     validate_against(CURRENT, &serde_json::to_vec(&recipe).unwrap()).is_ok()
 }
 
-/// A text for `field` is taken by the type `T` exactly where the schema takes it, and comes out of
-/// the type in a form that the schema takes too.
+/// The type `T` accepts a text for `field` exactly if the schema does, and the schema accepts its
+/// serialised form too.
 fn agrees<T: std::str::FromStr + Display>(field: &str, text: &str) -> Result<(), TestCaseError> {
     let typed: Option<T> = text.parse().ok();
     prop_assert_eq!(typed.is_some(), schema_takes(field, &json!(text)), "{}: {:?}", field, text);
@@ -236,7 +236,7 @@ fn a_recipe_made_of_faults_is_answered_briefly() {
     assert_eq!(error.details.len(), 1000);
     assert!(error.message.contains("100002 faults"), "{}", error.message);
 
-    // Deep below a name of a megabyte, the same member again and again.
+    // A name of a megabyte, and deep below it the same member many times.
     let twins = "\"a\":0,".repeat(100_000);
     let name = "n".repeat(1 << 20);
     let recipe = format!("{{\"metadata\":{{\"{name}\":{{{twins}\"a\":1}}}}}}");

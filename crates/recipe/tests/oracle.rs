@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Our validator against the `jsonschema` crate: for any schema that ours accepts and any instance,
-//! both agree.
+//! Compares our validator with the `jsonschema` crate: both agree on every schema that ours accepts
+//! and any instance.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on stops")]
 
 use std::sync::LazyLock;
@@ -12,9 +12,9 @@ use proptest::{collection, prelude::*, sample};
 use recipe::{SchemaVersion, schema::Schema};
 use serde_json::{Map, Value, json};
 
-/// Names, so that schemas and instances meet.
+/// Member names shared by schemas and instances.
 const NAMES: [&str; 4] = ["a", "b", "task_target", "/~"];
-/// Patterns that ECMA 262 and `regex-lite` read alike, and texts that some of them match.
+/// Patterns with equal meaning in ECMA 262 and `regex-lite`, and texts that some of them match.
 const PATTERNS: [&str; 5] = ["^a", "b$", "^[0-9]+$", "^(?:a|bc)*$", r"^[^\u0000-\u001f]*$"];
 const TEXTS: [&str; 10] = [
     "",
@@ -58,7 +58,7 @@ fn type_name() -> impl Strategy<Value = &'static str> {
     sample::select(vec!["null", "boolean", "object", "array", "number", "integer", "string"])
 }
 
-/// One keyword with its value.
+/// A keyword with its value.
 fn keyword(
     inner: impl Strategy<Value = Value> + Clone + 'static,
 ) -> impl Strategy<Value = (String, Value)> {
@@ -111,7 +111,7 @@ fn schema() -> impl Strategy<Value = Value> {
     })
 }
 
-/// The other validator.
+/// The reference validator.
 fn theirs(schema: &Value) -> Validator {
     jsonschema::options()
         .with_draft(jsonschema::Draft::Draft7)
@@ -120,7 +120,7 @@ fn theirs(schema: &Value) -> Validator {
         .unwrap()
 }
 
-/// The other validator's verdict.
+/// Verdict of the reference validator.
 fn oracle(schema: &Value, instance: &Value) -> bool {
     theirs(schema).is_valid(instance)
 }
@@ -141,7 +141,7 @@ proptest! {
 
     #[test]
     fn any_schema_gives_the_same_verdict(schema in schema(), instances in collection::vec(instance(), 1..6)) {
-        // Ours refuses `then` without `if` further down, which draft-07 ignores.
+        // Ours rejects nested `then` without `if`, which draft-07 ignores.
         let Ok(ours) = Schema::new(&schema) else { return Err(TestCaseError::reject("refused")) };
         for instance in instances {
             let faults = ours.validate(&instance);
@@ -168,7 +168,7 @@ proptest! {
     }
 }
 
-/// A published example with some of its values replaced or removed.
+/// A published example with some values replaced or removed.
 fn mutated_example() -> impl Strategy<Value = Value> {
     let examples: Vec<Value> = [
         include_str!("../examples/install-linux.json"),

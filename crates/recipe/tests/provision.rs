@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `/run/provision` is read back as it was written, is replaced as a whole, and is for root alone;
-//! `recipe.env` is read alike by our parser and by systemd's.
+//! `/run/provision` is read back as written, replaced atomically, and readable by root only; our
+//! parser and systemd's agree on `recipe.env`.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on stops")]
 #![cfg(feature = "write")]
 
@@ -116,7 +116,7 @@ fn a_write_that_fails_changes_nothing() {
     let dir = root.path().join("provision");
     let before = provision(EXAMPLES[2]);
     before.write(&dir).unwrap();
-    // The folder above can't be made, because a file has its name.
+    // The parent folder can't be created, because a file has its name.
     let below_a_file = dir.join("recipe.env/provision");
     assert!(matches!(before.write(&below_a_file), Err(ProvisionError::Io { .. })));
     assert_eq!(Provision::read(&dir).unwrap(), before);
@@ -147,7 +147,7 @@ fn a_damaged_folder_is_an_error_with_the_files_name() {
     break_and_read("build-info.json", None);
 }
 
-/// Any text that systemd takes: no NUL and none of the noncharacters.
+/// Any text that systemd accepts: without NUL and noncharacters.
 fn value() -> impl Strategy<Value = String> {
     let text = prop_oneof![
         "(?s).{0,40}",
@@ -180,9 +180,9 @@ proptest! {
     }
 }
 
-/// systemd's own parser, through a program that needs no running systemd: `systemd-tmpfiles` reads
-/// `os-release` with `parse_env_file_internal`, the function behind `EnvironmentFile=`, and writes
-/// the values that it found there to the files in its configuration.
+/// systemd's own parser, without a running systemd: `systemd-tmpfiles` reads `os-release` with
+/// `parse_env_file_internal`, the function behind `EnvironmentFile=`, and writes the values to the
+/// files in its configuration.
 struct Systemd {
     root: tempfile::TempDir,
 }
@@ -199,7 +199,7 @@ impl Systemd {
         Some(Self { root })
     }
 
-    /// The values of [`Systemd::FIELDS`] in an environment file, as systemd reads them.
+    /// Values of [`Systemd::FIELDS`] in an environment file, as systemd parses them.
     fn read(&self, file: &str) -> Vec<String> {
         let root = self.root.path();
         fs::write(root.join("etc/os-release"), file).unwrap();

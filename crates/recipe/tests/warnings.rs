@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Recipes that are valid and look like mistakes, and what is said about them.
+//! Warnings about valid recipes that look like mistakes.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on stops")]
 
 use recipe::validate;

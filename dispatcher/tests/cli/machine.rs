@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A machine to dispatch on, and tasks for it.
+//! A fake host for the dispatcher, and tasks for it.
 
 use std::{
     ffi::OsStr,
@@ -14,7 +14,7 @@ use iso9660::task::TaskIso;
 use recipe::{CURRENT, provision::Provision};
 use tempfile::TempDir;
 
-/// A recipe that carries a secret.
+/// A recipe with a secret.
 pub(crate) const RECIPE: &str = r##"{
   "task_target": "install-linux.target",
   "target_disk": "/dev/disk/by-id/nvme-eui.0025385b11b2c3d4",
@@ -26,12 +26,12 @@ pub(crate) const RECIPE: &str = r##"{
   "user_data": "#cloud-config\npassword: hunter2\n"
 }"##;
 
-/// Where a fake machine lives, with a serial number and no devices.
+/// Root folder of a fake host, with a serial number and no devices.
 pub(crate) struct Machine {
     dir: TempDir,
 }
 
-/// How a run ended.
+/// Result of a run.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
@@ -51,7 +51,7 @@ impl Machine {
         self.dir.path().join(below)
     }
 
-    /// Writes a file, whose folder is made if missing.
+    /// Writes a file, creating its folder.
     pub(crate) fn write(&self, below: &str, contents: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(below);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -66,14 +66,14 @@ impl Machine {
         self.path("task")
     }
 
-    /// Puts a device that can hold a task, with these contents, below the machine's `/dev`: a CD, a stick,
-    /// or a virtual disk that is read-only.
+    /// Adds a device for a task below the host's `/dev`: a CD, a stick, or a read-only virtual
+    /// disk.
     pub(crate) fn device(&self, name: &str, contents: &[u8]) {
         let is_virtual = name.starts_with("vd");
         self.block_device(name, contents, !is_virtual, is_virtual);
     }
 
-    /// The same of a fixed disk.
+    /// Adds a fixed disk.
     pub(crate) fn fixed_disk(&self, name: &str, contents: &[u8]) {
         self.block_device(name, contents, false, false);
     }
@@ -85,7 +85,7 @@ impl Machine {
         }
     }
 
-    /// The dispatcher's command line, without starting anything.
+    /// The dispatcher's command line with `--no-start`.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dispatcher"));
         command.args(["--no-start", "--timeout", "0", "--root"]).arg(self.dir.path());
@@ -93,23 +93,23 @@ impl Machine {
         command
     }
 
-    /// Runs it with these arguments more.
+    /// Runs it with additional arguments.
     pub(crate) fn run<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Ended {
         run(self.command().args(arguments))
     }
 
-    /// The written task.
+    /// Reads the written task.
     pub(crate) fn provision(&self) -> Provision {
         Provision::read(&self.path("run/provision")).unwrap()
     }
 
-    /// Nothing was written, not even partly.
+    /// Asserts that nothing was written, not even partly.
     pub(crate) fn is_untouched(&self) -> bool {
         !self.path("run").is_dir() || fs::read_dir(self.path("run")).unwrap().count() == 0
     }
 }
 
-/// Runs a command to its end. It must never print contents of the recipe.
+/// Runs a command. It must never print contents of the recipe.
 pub(crate) fn run(command: &mut Command) -> Ended {
     let output = command.output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
@@ -117,7 +117,7 @@ pub(crate) fn run(command: &mut Command) -> Ended {
     Ended { code: output.status.code(), stderr }
 }
 
-/// An image of [`RECIPE`] for the job `job`, by our own writer.
+/// An image of [`RECIPE`] for the job `job`, by our writer.
 pub(crate) fn iso(job: &str) -> Vec<u8> {
     let task = TaskIso {
         job_id: job.to_owned(),
@@ -129,7 +129,7 @@ pub(crate) fn iso(job: &str) -> Vec<u8> {
     task.to_bytes().unwrap()
 }
 
-/// An image of a folder by xorriso, or nothing where that is not installed.
+/// An image of a folder by xorriso; `None` if it is not installed.
 pub(crate) fn xorriso(folder: &Path, label: &str, image: &Path) -> Option<()> {
     let xorriso = test_support::find("xorriso")?;
     let (image, folder) = (image.to_str()?, folder.to_str()?);

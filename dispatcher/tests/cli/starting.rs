@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Starting the target, with a `systemctl` of the test's own.
+//! Starting the target, with a mock `systemctl`.
 
 use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
 
 use crate::machine::{Ended, Machine, RECIPE, run};
 
-/// Runs with a `systemctl` that notes its arguments, answers `state` to `show`, and ends a `start`
-/// with `code`. Without a state there is no `systemctl` at all.
+/// Runs with a `systemctl` that records its arguments, prints `state` for `show`, and exits with
+/// `code` for `start`. Without a state there is no `systemctl`.
 fn start(machine: &Machine, recipe: &str, state: Option<&str>, code: u8) -> Ended {
     let bin = machine.path("bin");
     fs::create_dir_all(&bin).unwrap();
@@ -54,7 +54,7 @@ fn a_target_that_can_not_be_started_is_an_error() {
         let ended = start(&machine, RECIPE, state, code);
         assert_eq!(ended.code, Some(16), "{ended:?}");
         assert!(ended.stderr.contains(said), "{ended:?}");
-        // The task was written before: it can be inspected, and started by hand.
+        // The task is already written: it can be inspected, and started by hand.
         assert_eq!(machine.provision().env.task_target.as_str(), "install-linux.target");
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The whole way on a machine of its own: two discs in SCSI drives, the kernel's isofs, the serial
+//! End-to-end test in a virtual machine: two discs in SCSI drives, the kernel's isofs, the serial
 //! number from SMBIOS.
 
 use std::{fs, path::Path};
@@ -10,7 +10,7 @@ use test_support::vm::{self, Entry, Kernel};
 
 use crate::machine::{Machine, iso, xorriso};
 
-/// What a kernel has built in is not there as a file.
+/// Built-in modules have no file.
 const MODULES: [&str; 14] = [
     "virtio_ring",
     "virtio",
@@ -46,7 +46,7 @@ echo "@end"
 poweroff -f
 "#;
 
-/// `systemctl` in a machine without systemd.
+/// `systemctl` for a host without systemd.
 const SYSTEMCTL: &str = r#"#!/bin/sh
 [ "$1" = show ] && { echo loaded; exit; }
 echo "@systemctl=$*" > /dev/ttyS0
@@ -57,7 +57,7 @@ fn a_disc_in_a_drive_is_mounted_and_handed_over() {
     let Some(kernel) = Kernel::find() else { return };
     let machine = Machine::new();
     let task = machine.write("task.iso", iso("vm-1"));
-    // The other disc stands first, as the maintenance ISO may.
+    // The other disc comes first, as the maintenance ISO may.
     let other = machine.path("other.iso");
     let maintenance = machine.write("maintenance/file", "x");
     if xorriso(maintenance.parent().unwrap(), "MAINTENANCE", &other).is_none() {
@@ -87,7 +87,7 @@ fn entries(kernel: &Kernel) -> Option<Vec<Entry>> {
     let folders = ["dev", "proc", "sys", "run", "modules", "lib", "lib64", "lib/x86_64-linux-gnu"];
     entries.extend(folders.map(|folder| (folder.to_owned(), 0o040_755, Vec::new())));
     let dispatcher = Path::new(env!("CARGO_BIN_EXE_dispatcher"));
-    // A static program makes ldd fail, and has no libraries.
+    // ldd fails for a static program, which has no libraries.
     let libraries = test_support::output(&test_support::find("ldd")?, &[dispatcher.to_str()?]);
     let libraries = String::from_utf8(libraries.stdout).unwrap();
     let libraries = libraries.split_whitespace().filter(|word| word.starts_with('/'));
@@ -104,7 +104,7 @@ fn entries(kernel: &Kernel) -> Option<Vec<Entry>> {
     Some(entries)
 }
 
-/// Runs a machine with these discs until it is done, and gives what it said on its serial line.
+/// Boots a virtual machine with these discs until it ends; returns its serial output.
 fn run(kernel: &Kernel, machine: &Machine, discs: &[&Path]) -> Option<String> {
     let initramfs = machine.write("initramfs", vm::initramfs(&entries(kernel)?));
     let drives: Vec<[String; 2]> = discs

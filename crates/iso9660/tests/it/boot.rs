@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Boot catalogs and partition tables, as others see them and as firmware uses them.
+//! Boot catalogs and partition tables, read by other programs and booted by firmware.
 
 use std::fs;
 use std::io::Cursor;
@@ -109,12 +109,12 @@ fn a_boot_image_that_is_not_there_is_an_error() {
     assert!(matches!(image.write_to(Vec::new()), Err(WriteError::TooLarge { .. })));
 }
 
-/// Printed by isolinux when it has read its configuration from the image, and by GRUB because of
-/// its configuration.
+/// Printed by isolinux after reading its configuration from the image, and by GRUB from its
+/// configuration.
 const PROMPT: &str = "boot: ";
 const MARKER: &str = "started from the image";
 
-/// An image with isolinux for BIOS and GRUB for UEFI, which both use the serial line.
+/// An image with isolinux for BIOS and GRUB for UEFI, both with a serial console.
 fn real(folder: &Path) -> Option<PathBuf> {
     let isolinux = file("/usr/lib/ISOLINUX/isolinux.bin")?;
     let mbr = isolinux.with_file_name("isohdpfx.bin");
@@ -135,9 +135,9 @@ fn real(folder: &Path) -> Option<PathBuf> {
     let mut add = |path: &str, source| root.insert(path, Node::File(meta(0o644), source)).unwrap();
     add("isolinux/isolinux.bin", Source::path(isolinux).unwrap());
     add("isolinux/ldlinux.c32", Source::path(module).unwrap());
-    // It is silent on the serial line until it has read this, and then prompts.
+    // isolinux reads this configuration before it uses the serial console, then prompts.
     add("isolinux/isolinux.cfg", Source::bytes("SERIAL 0 115200\nPROMPT 1\nTIMEOUT 0\n"));
-    // Debian's GRUB for CDs looks for this file to find the medium on a disk.
+    // Debian's GRUB for CDs searches for this file to find the medium on a disk.
     add(".disk/info", Source::bytes(*b"test\n"));
     let config = format!("serial --unit=0\nterminal_output serial\necho \"{MARKER}\"\nsleep 60\n");
     add("boot/grub/grub.cfg", Source::bytes(config));
@@ -161,7 +161,7 @@ fn real(folder: &Path) -> Option<PathBuf> {
     Some(iso)
 }
 
-/// Starts a machine with the image as a CD or as a disk.
+/// Boots a virtual machine with the image as a CD or as a disk.
 fn starts(firmware: &[&str], as_disk: bool, marker: &str) {
     let folder = tempfile::tempdir().unwrap();
     let Some(iso) = real(folder.path()) else { return };

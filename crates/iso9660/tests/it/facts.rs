@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A tree as a list of facts, which every reader is asked for.
+//! A tree as a list of facts, to compare readers with.
 
 use std::fmt;
 use std::io::{Read, Seek};
@@ -44,7 +44,7 @@ pub(crate) fn labels(volume: &str) -> Labels {
     Labels { volume: volume.to_owned(), ..Labels::default() }
 }
 
-/// The image with these facts; parents come before what is in them.
+/// An image with these facts; parents come before their children.
 pub(crate) fn image(facts: &[Fact]) -> Image {
     let mut root = Directory::new(ROOT);
     for fact in facts {
@@ -89,7 +89,7 @@ pub(crate) fn read<R: Read + Seek>(volume: &mut Volume<R>) -> Vec<Fact> {
     facts
 }
 
-/// A tree with everything the writer can do but size.
+/// A tree with every supported feature, except large files.
 pub(crate) fn sample() -> Vec<Fact> {
     let deep = (1..=12).map(|n| format!("d{n}")).collect::<Vec<_>>();
     let mut facts: Vec<Fact> = Vec::new();
@@ -116,7 +116,7 @@ pub(crate) fn sample() -> Vec<Fact> {
     for (i, target) in targets.into_iter().enumerate() {
         add(&format!("link{i}"), 0o777, 7, 1_700_000_003, link(target));
     }
-    // More than one block of records, with names that Rock Ridge continues elsewhere.
+    // More than one block of records, with names that need Rock Ridge continuation areas.
     add("many", 0o755, 0, 1_700_000_000, What::Directory);
     for i in 0..60 {
         let name = format!("many/{i:03}{}", "m".repeat(i * 4));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! isoinfo and 7z read what we write; we read what xorriso and genisoimage write.
+//! isoinfo and 7z read our images; our reader reads images of xorriso and genisoimage.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -99,20 +99,20 @@ fn no_program_warns_of_a_task_image() {
             let output = test_support::output(&isoinfo, &["-l", tree, "-i", iso]);
             assert!(output.status.success());
             let errors = String::from_utf8_lossy(&output.stderr);
-            // It prints the character set that it assumes for the terminal.
+            // It prints the assumed character set of the terminal.
             assert!(errors.lines().all(|line| line.contains("UTF-8")), "{errors}");
         }
     }
 }
 
-/// A folder on disk, what its image must list, and the image made by another program.
+/// A folder on disk, the expected list of its image, and the image written by another program.
 fn foreign(make: impl Fn(&str, &str)) -> (tempfile::TempDir, Vec<u8>, BTreeMap<String, What>) {
     let folder = tempfile::tempdir().unwrap();
     let tree = folder.path().join("tree");
     let mut expected = BTreeMap::new();
     fs::create_dir(&tree).unwrap();
     for fact in sample() {
-        // genisoimage cuts Joliet names without keeping them apart.
+        // genisoimage truncates Joliet names without keeping them unique.
         if fact.path.split('/').any(|name| name.len() > 103) {
             continue;
         }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The bytes of fixed inputs, so that a change of the format is seen and meant.
+//! Golden bytes of fixed inputs, to detect changes of the format.
 //!
-//! After a change that is meant, run the tests with `UPDATE_GOLDEN=1` and look at the difference.
+//! After an intended change, run the tests with `UPDATE_GOLDEN=1` and review the difference.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -27,7 +27,7 @@ fn task() -> TaskIso {
     }
 }
 
-/// Digest, and every 16 bytes that are not all zero, with their place.
+/// Digest, and a hex dump without the zero lines.
 fn dump(image: &[u8], until: usize) -> String {
     let mut out = format!("sha256 {:x}\n", Sha256::digest(image));
     for (i, line) in image[..until].chunks(16).enumerate().filter(|(_, c)| c.iter().any(|&b| b > 0))

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Images that are damaged, or made to do harm.
+//! Damaged and malicious images.
 
 use std::io::Cursor;
 
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use crate::facts::{ROOT, image, sample, write};
 
-/// Does everything a reader can do; what it answers does not matter.
+/// Calls every function of the reader and ignores the results.
 fn exercise(bytes: &[u8]) {
     for namespace in [Namespace::RockRidge, Namespace::Joliet, Namespace::Plain] {
         let input = Cursor::new(bytes);
@@ -26,7 +26,7 @@ fn exercise(bytes: &[u8]) {
     }
 }
 
-/// Places of the structures of the sample image: descriptors, tables and directories.
+/// Offsets of the structures in the sample image: descriptors, tables and directories.
 const STRUCTURES: std::ops::Range<usize> = 16 * 2048..90 * 2048;
 
 proptest! {
@@ -58,7 +58,7 @@ fn position(bytes: &[u8], what: &[u8]) -> usize {
     bytes.windows(what.len()).position(|window| window == what).unwrap()
 }
 
-/// Both halves of a number of 32 bits.
+/// A 32-bit number in both byte orders.
 fn set_both(bytes: &mut [u8], at: usize, value: u32) {
     bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
     bytes[at + 4..at + 8].copy_from_slice(&value.to_be_bytes());
@@ -67,7 +67,7 @@ fn set_both(bytes: &mut [u8], at: usize, value: u32) {
 #[test]
 fn a_folder_inside_itself_is_an_error() {
     let mut bytes = write(&image(&sample()));
-    // The record of D1 in the root is made to lead back to the root.
+    // The record of D1 in the root points back to the root.
     let root = bytes[16 * 2048 + 158..16 * 2048 + 162].try_into().unwrap();
     let record = position(&bytes, b"\x02D1\0PX") - 32;
     set_both(&mut bytes, record + 2, u32::from_le_bytes(root));
@@ -99,7 +99,7 @@ fn folders_that_share_a_large_area_are_an_error() {
 fn a_chain_of_continuations_that_never_ends_is_an_error() {
     let mut bytes = write(&image(&sample()));
     let at = position(&bytes, b"CE\x1c\x01");
-    // The area it points to, made to hold one entry that points to itself.
+    // Its continuation area has one entry that points to itself.
     let link: [u8; 28] = bytes[at..at + 28].try_into().unwrap();
     let block = u32::from_le_bytes(link[4..8].try_into().unwrap());
     let offset = u32::from_le_bytes(link[12..16].try_into().unwrap());

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Linux mounts what we write, by each of the three trees, and sees what was put in.
+//! Linux mounts our images with each of the three trees, and lists the files.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -12,7 +12,7 @@ use test_support::vm::{self, Kernel};
 use crate::facts::{Fact, What, image, sample};
 use crate::large::{LEN, Sparse, large};
 
-/// What a kernel has built in is not there as a file.
+/// Built-in modules have no file.
 const MODULES: [&str; 12] = [
     "virtio_ring",
     "virtio",
@@ -130,7 +130,7 @@ fn linux_mounts_every_tree_and_sees_what_was_put_in() {
     let mut tail = vec![0; 65_536];
     tail[65_520..].copy_from_slice(crate::large::END);
     assert!(text.contains(&format!("|{LEN}:{}", digest(&tail))), "{text}");
-    // The kernel announces the tree it mounts, and has nothing to complain about.
+    // The kernel logs the tree that it mounts, and no warnings.
     for line in said.iter().filter(|line| line.starts_with("@dmesg|")) {
         assert!(line.contains("Extensions"), "{line}");
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Files of more than 4 GiB, which take several sections.
+//! Files of more than 4 GiB, which need several extents.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -12,7 +12,7 @@ use iso9660::{Node, Source};
 
 use crate::facts::{ROOT, image};
 
-/// Four GiB and an odd rest.
+/// Four GiB and a remainder that is not a whole block.
 pub(crate) const LEN: u64 = (4 << 30) + 12_345;
 /// The last bytes of the file; all others are zero.
 pub(crate) const END: &[u8; 16] = b"the end at last\n";
@@ -31,12 +31,12 @@ pub(crate) fn large() -> iso9660::Image {
 
 const ZEROS: &[u8] = &[0; 256 * 1024];
 
-/// Leaves holes for zeros, so that a large image takes little room on disk.
+/// Writes holes for zeros, so that a large image uses little disk space.
 pub(crate) struct Sparse(pub(crate) File);
 
 impl Write for Sparse {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // Slices of bytes are compared quickly even without optimisation.
+        // Comparing slices is fast even in debug builds.
         let bytes = &bytes[..bytes.len().min(ZEROS.len())];
         if bytes == &ZEROS[..bytes.len()] {
             self.0.seek(SeekFrom::Current(bytes.len().try_into().unwrap()))?;
@@ -51,7 +51,7 @@ impl Write for Sparse {
     }
 }
 
-/// A file in memory that stores no zeros.
+/// A file in memory that does not store zeros.
 #[derive(Default)]
 struct Memory {
     pieces: BTreeMap<u64, Vec<u8>>,
@@ -81,7 +81,7 @@ impl Read for Memory {
         let len = u64::min(buffer.len() as u64, self.len.saturating_sub(from));
         let buffer = &mut buffer[..len.try_into().unwrap()];
         buffer.fill(0);
-        // No piece is longer than the zeros it is compared with.
+        // No chunk is longer than the zeros it is compared with.
         let before = from.saturating_sub(ZEROS.len() as u64);
         for (&start, piece) in self.pieces.range(before..from + len) {
             for (at, &byte) in (start..).zip(piece) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Any tree that can be written is read back the same, by our reader and by xorriso.
+//! Every tree that can be written is read back equal, by our reader and by xorriso.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +14,7 @@ use proptest::prelude::*;
 
 use crate::facts::{self, Fact, What, image, read, sample, write};
 
-/// Any text without a slash and a zero, and not too long; `.` and `..` are no names.
+/// Names without slashes and NULs, of valid length; `.` and `..` are excluded.
 fn name() -> impl Strategy<Value = String> {
     prop_oneof!["[^/\u{0}]{1,12}", "[a-cA-C._-]{1,6}", "[a-zA-Z]{60,253}", "[ä-ü€😀]{1,60}",]
         .prop_filter("a name", |name| {
@@ -39,7 +39,7 @@ fn node() -> impl Strategy<Value = (u32, u32, u32, u64, What)> {
     (0_u32..=0o7777, any::<u32>(), any::<u32>(), 0_u64..4_200_000_000, what)
 }
 
-/// A valid tree: each node goes under one of the directories before it.
+/// A valid tree: each node is placed in one of the directories before it.
 fn tree() -> impl Strategy<Value = Vec<Fact>> {
     prop::collection::vec((any::<prop::sample::Index>(), name(), node()), 0..40).prop_map(|nodes| {
         let mut directories = vec![String::new()];
@@ -88,7 +88,7 @@ fn the_joliet_and_plain_trees_have_the_same_files() {
             }
         }
         if namespace == Namespace::Plain {
-            // Symlinks are empty files there.
+            // The plain tree has symlinks as empty files.
             let links = facts.iter().filter(|f| matches!(f.what, What::Symlink(_))).count();
             for _ in 0..links {
                 let empty = found.iter().position(Vec::is_empty).unwrap();
@@ -143,7 +143,7 @@ fn xorriso_reads_the_sample_back_the_same() {
     check(&xorriso, &sample());
 }
 
-/// Asks xorriso for a list and for the files themselves.
+/// Lists and extracts the image with xorriso.
 fn check(xorriso: &Path, facts: &[Fact]) {
     let folder = tempfile::tempdir().unwrap();
     let iso = folder.path().join("x.iso");
@@ -178,7 +178,7 @@ fn check(xorriso: &Path, facts: &[Fact]) {
             What::File(_) => '-',
             What::Symlink(_) => 'l',
         };
-        // Permissions, links, owners; xorriso shows sizes and dates in columns of their own.
+        // Permissions, links, owners; xorriso prints sizes and dates in separate columns.
         let start = format!("{kind}{}    1 {uid:<8} {gid:<8}", permissions(*mode));
         let end = match what {
             What::Symlink(target) => {
@@ -213,7 +213,7 @@ fn check(xorriso: &Path, facts: &[Fact]) {
     assert_eq!(listed, facts.len() + 1, "the root and every fact:\n{text}");
 }
 
-/// As `ls -l` shows them.
+/// Permissions as `ls -l` prints them.
 fn permissions(mode: u32) -> String {
     let mut out = String::new();
     for (shift, special, letter) in [(6, 0o4000, 's'), (3, 0o2000, 's'), (0, 0o1000, 't')] {
@@ -230,7 +230,7 @@ fn permissions(mode: u32) -> String {
     out
 }
 
-/// As xorriso quotes: for a shell.
+/// Quotes for a shell, as xorriso does.
 fn quoted(text: &str) -> String {
     text.replace('\'', "'\"'\"'")
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A mock, a client, and limits that suit a test.
+//! A mock BMC, a client, and time limits for tests.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ pub(crate) const SERIAL: &str = "SN-0042";
 pub(crate) const MAINTENANCE: &str = "http://media.test/static/1/token/maintenance.iso";
 pub(crate) const TASK: &str = "http://media.test/tasks/1/token/7d3c/task.iso";
 
-/// Limits that are long where something must come, and short where nothing may.
+/// Limits: long for expected events, short for unexpected ones.
 pub(crate) fn timing() -> Timing {
     Timing {
         request: Duration::from_secs(10),
@@ -32,7 +32,7 @@ pub(crate) fn config(personality: &str) -> Config {
     Config::new(named(personality).unwrap(), SERIAL)
 }
 
-/// A vendor with a difference.
+/// A vendor with one modified property.
 pub(crate) fn variant(personality: &str, change: impl FnOnce(&mut Personality)) -> Config {
     let mut personality = named(personality).unwrap().clone();
     change(&mut personality);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A BMC whose answers never end, each of them short enough.
+//! A BMC whose responses are each small but never end.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use crate::common::{SERIAL, endpoint_at, timing};
 
 const PAGE: usize = 1_900_000;
 
-/// Serves what `answer` makes of the path of each request; counts the bytes.
+/// Serves the result of `answer` for each request path; counts the bytes.
 fn serve(answer: fn(&str) -> Value) -> (String, Arc<AtomicUsize>) {
     let sent = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&sent);

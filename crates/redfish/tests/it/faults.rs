@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What the network and tired BMCs do.
+//! Faults of the network and of overloaded BMCs.
 
 use hyper::Method;
 use mock_bmc::{Fault, Rule};
@@ -23,7 +23,7 @@ async fn reads_are_made_again_until_they_come_through() {
     mock.fault(Rule::once(Method::GET, "/Systems", Fault::DropBefore));
     mock.fault(Rule::once(Method::GET, "/Systems", Fault::DropAfter));
     connect(&mock).await.close().await;
-    // And not beyond five attempts.
+    // At most five attempts.
     mock.fault(Rule::once(Method::GET, "/Managers", status(500, None)).times(100));
     let error = try_connect(&mock).await.err().unwrap();
     assert!(error.is_transient(), "{error}");
@@ -59,7 +59,7 @@ async fn writes_whose_answer_got_lost_are_looked_at_and_not_made_twice() {
     bmc.boot_cd_once().await.unwrap();
     bmc.eject(&slot).await.unwrap();
     let writes: Vec<_> = mock.requests().into_iter().filter(|it| it.0 != Method::GET).collect();
-    // The login, and each write once.
+    // One login, and each write once.
     assert_eq!(writes.len(), 4, "{writes:?}");
 }
 
@@ -89,7 +89,7 @@ async fn a_bmc_that_is_gone_is_a_fault_that_may_pass() {
     assert!(error.is_transient(), "{error}");
     mock.set_gone(false);
     bmc.power().await.unwrap();
-    // Nobody listens at all.
+    // Nothing listens on the port.
     let address = mock.url();
     drop(mock);
     let endpoint = endpoint_at(&address);
@@ -100,7 +100,7 @@ async fn a_bmc_that_is_gone_is_a_fault_that_may_pass() {
 #[tokio::test]
 async fn paths_are_followed_where_they_lead() {
     let mock = start(config("generic")).await;
-    // Not found without a slash at the end.
+    // Not found without a trailing slash.
     mock.fault(Rule::once(Method::GET, "/redfish/v1/Systems", status(404, None)));
     connect(&mock).await.close().await;
     let asked = mock.requests();

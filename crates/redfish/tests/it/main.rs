@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The client against BMCs of every vendor, with the faults that they have, and against one that
-//! nobody here wrote.
+//! The client with mock BMCs of every vendor and their faults, and with an independent emulator.
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 

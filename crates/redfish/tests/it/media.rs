@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Media in all the ways that BMCs want them.
+//! Virtual media in all variants of BMCs.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use redfish::Error;
 
 use crate::common::{MAINTENANCE, TASK, config, connect, start, two, variant};
 
-/// How often a request with this in its path was made.
+/// Number of requests whose path contains this text.
 fn count(mock: &mock_bmc::Mock, method: &Method, path: &str) -> usize {
     let requests = mock.requests();
     requests.iter().filter(|(it, at, _)| it == method && at.contains(path)).count()
@@ -70,7 +70,7 @@ async fn success_without_an_effect_is_not_believed() {
     let (slot, _) = two(&bmc);
     bmc.insert(&slot, MAINTENANCE).await.unwrap();
     assert_eq!(mock.images()[0].as_deref(), Some(MAINTENANCE));
-    // If it never has one, the error reports that.
+    // If the change never takes effect, the error reports it.
     mock.fault(Rule::once(Method::POST, "InsertMedia", Fault::Pretend).times(1_000));
     let error = bmc.insert(&slot, TASK).await.unwrap_err();
     assert!(matches!(error, Error::NotTaken(_)), "{error}");
@@ -95,7 +95,7 @@ async fn a_task_of_the_bmc_is_waited_for() {
 async fn changes_are_bound_to_the_version_that_was_read() {
     for etags in [Etags::None, Etags::Strong, Etags::Weak] {
         let mock = start(variant("xcc", |it| it.etags = etags)).await;
-        // Someone else changes it in between, once.
+        // Another client changes it in between, once.
         let changed = Fault::Status {
             status: 412,
             retry_after: None,
@@ -121,7 +121,7 @@ async fn a_boot_source_that_post_refuses_is_set_after_it() {
     let bmc = connect(&mock).await;
     let before = bmc.snapshot().await.unwrap();
     bmc.restart(&before, false).await.unwrap();
-    // The caller goes on for as long as its budget lasts; the client for five attempts.
+    // The caller retries within its budget; the client makes five attempts.
     let mut refused = 0;
     while let Err(error) = bmc.boot_cd_once().await {
         assert!(error.is_transient(), "{error}");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Refusals that ask for something else, and answers that nobody asked for.
+//! Rejections that require other properties, and unexpected responses.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use redfish::{Bmc, Error, Power, Restart, Timing};
 
 use crate::common::{MAINTENANCE, SERIAL, config, connect, endpoint, start, timing, two, variant};
 
-/// The paths of all requests with this method and status.
+/// Paths of all requests with this method and status.
 fn paths(mock: &Mock, method: &Method, status: u16) -> Vec<String> {
     let requests = mock.requests().into_iter();
     requests.filter(|it| it.0 == method && it.2 == status).map(|it| it.1).collect()
@@ -58,7 +58,7 @@ async fn a_mode_that_is_required_is_sent_with_the_target() {
     let mock = start(variant("generic", |it| it.wants_mode = true)).await;
     connect(&mock).await.boot_cd_once().await.unwrap();
     assert_eq!(mock.boot_source(), ("Cd".to_owned(), "Once".to_owned()));
-    // Where the BMC both wants and refuses it, the refusal is reported; nothing loops.
+    // If the BMC both requires and rejects it, the rejection is reported, without a loop.
     let both = |it: &mut Personality| (it.wants_mode, it.mode_writable) = (true, false);
     let mock = start(variant("generic", both)).await;
     let error = connect(&mock).await.boot_cd_once().await.unwrap_err();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The one restart that a job makes, whatever happens to the call.
+//! A job restarts the host exactly once, even when requests fail.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use redfish::{Bmc, Restart, Snapshot};
 
 use crate::common::{MAINTENANCE, config, connect, start, two, variant};
 
-/// A BMC with the image in it and the boot source set.
+/// A BMC with the image inserted and the boot source set.
 async fn ready(mock: &Mock) -> (Bmc, Snapshot) {
     let bmc = connect(mock).await;
     let (slot, _) = two(&bmc);
@@ -91,14 +91,14 @@ async fn a_reset_that_did_not_get_there_is_made_again() {
 
 #[tokio::test]
 async fn whoever_comes_after_a_restart_leaves_the_machine_alone() {
-    // With a record of the last reset, and with the spent boot source alone.
+    // With a record of the last reset, and with a consumed boot source only.
     for name in ["generic", "ilo"] {
         let mock = start(config(name)).await;
         let mut boots = mock.watch_boots();
         let (bmc, before) = ready(&mock).await;
         bmc.restart(&before, false).await.unwrap();
         boots.recv().await.unwrap();
-        // A process that was killed knows at least that the source had been set.
+        // A killed process knows at least that the boot source was set.
         for before in [before, Snapshot { last_reset: None, boot_once: true }] {
             let bmc = connect(&mock).await;
             assert_eq!(bmc.restart(&before, true).await.unwrap(), Restart::Already, "{name}");
@@ -139,7 +139,7 @@ async fn a_machine_in_post_is_on_its_way_and_not_reset_again() {
 
 #[tokio::test]
 async fn where_no_restart_can_be_seen_the_power_is() {
-    // No time of the last reset, and no boot source that is spent: as at the end of a job.
+    // No time of the last reset, and no consumed boot source: as at the end of a job.
     for (graceful, taken, how) in [
         (Graceful::After(Duration::ZERO), &["GracefulShutdown", "On"][..], Restart::Graceful),
         (Graceful::Never, &["GracefulShutdown", "ForceOff", "On"], Restart::Forced),

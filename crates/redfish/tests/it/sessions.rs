@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Sessions: made, renewed, done without, closed.
+//! Sessions: created, renewed, unavailable, closed.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ async fn a_session_that_ended_is_renewed() {
     mock.forget_sessions();
     bmc.power().await.unwrap();
     assert_eq!(logins(&mock), 2);
-    // Sessions that live too short to be used are a fault, not a loop.
+    // Sessions that expire at once are an error, not a loop.
     let mut config = config("idrac");
     config.behaviour.session = Duration::ZERO;
     let mock = start(config).await;
@@ -48,7 +48,7 @@ async fn a_session_that_ended_is_renewed() {
 
 #[tokio::test]
 async fn without_sessions_each_request_carries_the_password() {
-    // None at all, and none left.
+    // No session service, and no free session.
     let none = start(config("one-slot")).await;
     connect(&none).await.close().await;
     let full = start(config("idrac")).await;

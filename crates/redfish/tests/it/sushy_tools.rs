@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Against the emulator of sushy-tools, with its fake machines: it keeps media under the system,
-//! has no serial number and no sessions, fetches the image at once, and sets a boot source for
-//! every boot only.
+//! The client with the emulator of sushy-tools and its fake systems: media are below the system,
+//! there are no serial numbers and no sessions, the image is fetched at once, and the boot source
+//! applies to every boot.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use tokio::process::{Child, Command};
 
 use crate::common::{endpoint_at, timing, two};
 
-/// Two drives, as the emulator has one CD by itself; and a free port.
+/// Two drives, since the emulator has only one CD by default; and a free port.
 const CONFIG: &str = "
 SUSHY_EMULATOR_LISTEN_IP = '127.0.0.1'
 SUSHY_EMULATOR_LISTEN_PORT = 0
@@ -41,7 +41,7 @@ async fn emulator() -> Option<Emulator> {
     let mut process = Command::new(program)
         .args(["--fake", "--config"])
         .arg(&config)
-        // It unpacks what it fetches there.
+        // It unpacks the image there.
         .env("TMPDIR", folder.path())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -65,7 +65,7 @@ async fn a_job_goes_through_with_an_emulator_that_nobody_here_wrote() {
     let Some(emulator) = emulator().await else { return };
     let images = Server::start(|_| answer(200).body("image")).url();
     let endpoint = endpoint_at(&emulator.url);
-    // Its machines take up to eleven seconds for each change of power.
+    // Its systems take up to eleven seconds for each power change.
     let timing = Timing {
         poll: Duration::from_millis(50),
         settle: Duration::from_secs(5),
@@ -79,7 +79,7 @@ async fn a_job_goes_through_with_an_emulator_that_nobody_here_wrote() {
     assert_eq!((maintenance.kind, task.kind), (Kind::Cd, Kind::Usb));
     bmc.insert(&maintenance, &format!("{images}/maintenance.iso")).await.unwrap();
     bmc.insert(&task, &format!("{images}/task.iso")).await.unwrap();
-    // What is there is replaced.
+    // An inserted image is replaced.
     bmc.insert(&task, &format!("{images}/other.iso")).await.unwrap();
     bmc.boot_cd_once().await.unwrap();
     assert_eq!(bmc.power().await.unwrap(), Power::Off);

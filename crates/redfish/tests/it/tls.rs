@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Whose certificate is believed.
+//! Certificate verification: CA and pinned certificates.
 
 use std::sync::Arc;
 
@@ -53,7 +53,7 @@ async fn an_old_certificate_is_accepted_by_its_key() {
         let mock = start_with(&key).await;
         connect(&mock, TlsPolicy::Pin(hash)).await.unwrap();
         connect(&mock, TlsPolicy::Insecure).await.unwrap();
-        // Whoever has the certificate and not its key does not get the password.
+        // Without the certificate's private key, a server does not get the password.
         let thief = start_with(&KeyPair::generate().unwrap()).await;
         let error = connect(&thief, TlsPolicy::Pin(hash)).await.unwrap_err();
         assert!(matches!(error, Error::Tls(_)), "{error:?}");
@@ -61,7 +61,7 @@ async fn an_old_certificate_is_accepted_by_its_key() {
     }
 }
 
-/// A BMC with a certificate for 127.0.0.1; the PEM of who issued it; the certificate's SHA-256.
+/// A BMC with a certificate for 127.0.0.1; the issuer's PEM; the certificate's SHA-256.
 async fn secured() -> (Mock, String, [u8; 32]) {
     let mut issuer = CertificateParams::new(Vec::new()).unwrap();
     issuer.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A whole job's calls, with each vendor.
+//! All calls of a job, with each vendor.
 
 use mock_bmc::{Boot, MediaBy, PERSONALITIES, Source};
 use redfish::{Kind, Power, Restart};
@@ -102,7 +102,7 @@ async fn the_machine_behind_it_must_be_the_one_that_is_meant() {
     let error = other.err().unwrap().to_string();
     assert!(error.contains("SN-0042, not SN-0043"), "{error}");
     assert_eq!(mock.sessions(), 0, "the session is closed after a fault, too");
-    // Dell has the service tag as SKU.
+    // Dell has the service tag in SKU.
     let dell = start(config("idrac")).await;
     connect(&dell).await.close().await;
 }
