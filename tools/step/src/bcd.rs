@@ -126,12 +126,12 @@ fn device(partition: &Uuid, disk: &Uuid) -> Vec<u8> {
     device
 }
 
-/// Encodes a REG_SZ string: UTF-16, little-endian, NUL-terminated.
+/// Encodes a `REG_SZ` string: UTF-16, little-endian, NUL-terminated.
 fn utf16(text: &str) -> Vec<u8> {
     text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect()
 }
 
-/// Encodes a REG_MULTI_SZ list with one string.
+/// Encodes a `REG_MULTI_SZ` list with one string.
 fn list(text: &str) -> Vec<u8> {
     let mut bytes = utf16(text);
     bytes.extend([0, 0]);
