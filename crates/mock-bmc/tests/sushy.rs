@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! sushy, the Redfish library of OpenStack, as a client of the mock.
+//! sushy, the Redfish library of `OpenStack`, as a client of the mock.
 #![forbid(unsafe_code)]
 
 use std::path::PathBuf;
