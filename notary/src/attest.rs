@@ -30,7 +30,7 @@ pub(crate) fn attest(folder: &ReleaseFolder, signer: &Signer, args: &SigningArgs
     let manifest = &folder.manifest;
     let local = provenance::local_builder(&manifest.source.uri);
     let builder = args.builder.as_deref().unwrap_or(&local);
-    let predicate = serde_json::to_value(provenance::of(manifest, args.pipeline, builder))?;
+    let predicate = serde_json::to_value(provenance::build(manifest, args.pipeline, builder))?;
     let write = |name: &str, digest: &Sha256| {
         let statement = Statement::new(name, digest, PREDICATE_TYPE, predicate.clone());
         let bundle = signer.sign_statement(&statement)?;
@@ -68,7 +68,7 @@ fn check_attested(folder: &ReleaseFolder, args: &SigningArgs) -> Result<()> {
         bail!("{needs}");
     }
     let published = folder.read(layout::PUBLIC_KEY).with_context(|| {
-        format!("{needs}; a snapshot without one is attested by `notary sign`, run that first")
+        format!("{needs}; `notary sign` attests a snapshot without a key: run it first")
     })?;
     let key = PublicKey::from_pem(&String::from_utf8_lossy(&published))?;
     let policy = Policy { builder: args.builder.clone(), ..Policy::default() };
@@ -82,7 +82,7 @@ fn check_attested(folder: &ReleaseFolder, args: &SigningArgs) -> Result<()> {
             fault.problem
         );
     }
-    println!("attested already, by the run that signed with a key of its own");
+    println!("already attested, by `notary sign` with a temporary key");
     Ok(())
 }
 
@@ -94,17 +94,15 @@ fn same_signer(folder: &ReleaseFolder, signer: &Signer) -> Result<()> {
         return if by_identity {
             Ok(())
         } else {
-            bail!(
-                "release.json names nobody who signed: run `notary sign` with the same engine first"
-            )
+            bail!("release.json has no signer: run `notary sign` with the same engine first")
         };
     };
     if by_identity {
-        bail!("the release was signed without a key; sign it again with this one first");
+        bail!("the release was signed keyless; sign it again with this key first");
     }
     let published = folder.read(layout::PUBLIC_KEY).context("run `notary sign` first")?;
     if published != key.to_pem()?.as_bytes() {
-        bail!("the release was signed with another key; sign it again with this one first");
+        bail!("the release was signed with another key; sign it again with this key first");
     }
     Ok(())
 }

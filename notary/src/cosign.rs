@@ -58,12 +58,12 @@ impl Cosign {
     pub(crate) fn open(key: OsString) -> Result<Self> {
         ensure!(
             !key.to_string_lossy().contains("pin-value="),
-            "the key's URI holds a PIN, and arguments of programs are no secret: leave pin-value out \
+            "the key's URI has a PIN, which other users can read in the process list: remove pin-value \
              and set COSIGN_PKCS11_PIN"
         );
         let printed = run(Command::new("cosign").args(["public-key", "--key"]).arg(&key))?;
         let public = PublicKey::from_pem(&String::from_utf8_lossy(&printed))
-            .context("cosign opened the key")?;
+            .context("cosign printed an unsupported public key")?;
         let scratch = scratch()?;
         let at = |name: &str, text: &str| -> Result<PathBuf> {
             let path = scratch.path().join(name);
@@ -129,7 +129,7 @@ impl Cosign {
         let bundle = self.sign(&["sign-blob"], path)?;
         bundle
             .verify_file(self.trust(&bundle)?, digest)
-            .context("what cosign signed does not verify")?;
+            .context("the signature made by cosign does not verify")?;
         Ok(bundle)
     }
 
@@ -144,7 +144,7 @@ impl Cosign {
         let bundle = self.sign(&["attest-blob", "--statement"], &path)?;
         let signed = bundle
             .verify_any_statement(self.trust(&bundle)?)
-            .context("what cosign signed does not verify")?;
+            .context("the signature made by cosign does not verify")?;
         ensure!(signed == *statement, "cosign signed another statement");
         Ok(bundle)
     }
@@ -184,14 +184,13 @@ impl Cosign {
         run(&mut command).with_context(|| match &self.by {
             By::Key { .. } => "cannot sign with the key",
             By::Identity { .. } => {
-                "cannot sign as an identity; the token that proves it is in SIGSTORE_ID_TOKEN, or comes from \
-                 the build service that this runs on"
+                "cannot sign as an identity; set SIGSTORE_ID_TOKEN to an OIDC token, or run on a build service \
+                 that provides one"
             }
         })?;
         let bytes = fs::read(&written).context("cosign wrote no bundle")?;
-        fs::remove_file(&written).context("cannot remove what cosign wrote")?;
-        let bundle =
-            Bundle::parse(&bytes).context("cosign wrote another bundle than was asked for")?;
+        fs::remove_file(&written).context("cannot remove the bundle that cosign wrote")?;
+        let bundle = Bundle::parse(&bytes).context("cosign wrote an unexpected bundle")?;
         // The log entry proves the time; unverified time stamps are dropped.
         Ok(bundle.without_time_stamps())
     }

@@ -37,7 +37,7 @@ pub(crate) fn find(file: Option<&Path>) -> Result<Option<PrivateKey>> {
         return open(&value, KEY).map(Some);
     }
     let text = read(Path::new(&*value)).with_context(|| {
-        format!("{KEY} must hold the path of a key file, or its text from -----BEGIN to END-----")
+        format!("{KEY} must be the path of a key file, or its text from -----BEGIN to END-----")
     })?;
     open(&text, KEY).map(Some)
 }
@@ -77,7 +77,9 @@ pub(crate) fn generate(prefix: &Path) -> Result<()> {
 fn create(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     Pending::new_in(files::parent(path), Mode::Exact(mode))
         .and_then(|mut file| file.write_all(bytes).and_then(|()| file.create(path)))
-        .with_context(|| format!("cannot write {}; nothing is replaced", path.display()))
+        .with_context(|| {
+            format!("cannot create {}; existing files are not replaced", path.display())
+        })
 }
 
 fn read(file: &Path) -> Result<Zeroizing<String>> {

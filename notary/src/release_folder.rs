@@ -32,7 +32,7 @@ impl ReleaseFolder {
         for image in &manifest.images {
             // The comparison below reports unreadable images.
             if is_test_artifact(root, image).unwrap_or_default() {
-                bail!("{} is a test artifact, and those are of no release", image.repository);
+                bail!("{} is a test artifact, which must not be in a release", image.repository);
             }
         }
         let faults = verify::contents(&Folder::scan(root)?, &manifest);
@@ -42,7 +42,7 @@ impl ReleaseFolder {
                 let _infallible = write!(text, "\n  {}: {}", fault.place, fault.problem);
                 text
             });
-            bail!("{} is not what its {} says:{lines}", root.display(), layout::MANIFEST);
+            bail!("{} does not match its {}:{lines}", root.display(), layout::MANIFEST);
         }
         Ok(Self { root: root.to_owned(), manifest })
     }
@@ -67,11 +67,11 @@ impl ReleaseFolder {
         let path = layout.blob_path(&image.digest.parse::<Digest>()?);
         let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let index = serde_json::from_slice(&bytes)
-            .with_context(|| format!("{} is no index", path.display()))?;
+            .with_context(|| format!("{} is not an index", path.display()))?;
         let parts = verify::parts(&index);
         let signed = image.parts().iter().map(|architecture| {
             let part = parts.get(architecture).with_context(|| {
-                format!("{} leads to no image for {}", image.repository, architecture.oci())
+                format!("the index of {} has no image for {}", image.repository, architecture.oci())
             })?;
             Ok((*architecture, part.clone()))
         });
@@ -134,5 +134,5 @@ pub(crate) fn is_labelled(bytes: &[u8]) -> Result<bool> {
 /// Parses a digest of the manifest. The comparison has verified it, so a failure is a bug.
 pub(crate) fn digest(text: &str) -> Result<Sha256> {
     sha256_from_hex(text.strip_prefix("sha256:").unwrap_or(text))
-        .with_context(|| format!("{text:?} is no SHA-256 in lower-case hex"))
+        .with_context(|| format!("{text:?} is not a SHA-256 in lower-case hex"))
 }

@@ -25,7 +25,7 @@ pub(crate) fn run(args: &SigningArgs) -> Result<()> {
              or give --key FILE"
         );
     }
-    println!("no key: signing this snapshot with one that is thrown away when this run ends");
+    println!("no key: signing this snapshot with a temporary key, which is then discarded");
     let signer = Signer::Native(PrivateKey::generate());
     sign(&mut folder, &signer)?;
     attest::attest(&folder, &signer, args)

@@ -71,7 +71,7 @@ fn an_unsigned_endless_release_is_rejected_by_its_missing_signature_alone() {
         assert!(!report.is_verified() && !report.complete, "{report}");
         assert_eq!(report.faults.len(), 1, "{report}");
         assert_eq!(report.faults[0].place, layout::signature(layout::MANIFEST), "{report}");
-        assert_eq!(report.release, None, "it names what nobody vouches for");
+        assert_eq!(report.release, None, "an untrusted release is reported");
     }
 }
 
@@ -84,7 +84,7 @@ fn a_signed_endless_release_is_rejected_too() {
         sign(root.path(), &key);
         let report = verify(root.path(), &key);
         assert!(report.complete, "{report}");
-        assert!(report.to_string().contains("expected blobs alone"), "{report}");
+        assert!(report.to_string().contains("expected only blobs"), "{report}");
     }
 }
 
@@ -98,7 +98,7 @@ fn a_manifest_that_names_another_signer_than_its_own_is_rejected() {
     release.put(layout::MANIFEST, manifest.to_json().unwrap().as_bytes());
     sign(release.root(), &key);
     let report = verify(release.root(), &key);
-    let expected = "it says to be signed by somebody@example.org of https://issuer, expected a key";
+    let expected = "its signer is somebody@example.org of https://issuer, expected a key";
     assert!(report.to_string().contains(expected) && !report.complete, "{report}");
 }
 

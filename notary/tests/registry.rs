@@ -236,7 +236,8 @@ fn a_changed_missing_or_added_file_is_named() {
     };
     let title = "org.opencontainers.image.title";
     Published::caught(|state, _| edit(state, &|layers| drop(layers.remove(0))), &["missing"]);
-    for (name, expected) in [("added", "not part of"), ("../outside", "which is no path")] {
+    for (name, expected) in [("added", "not part of"), ("../outside", "which is not a valid path")]
+    {
         Published::caught(
             |state, _| {
                 edit(state, &|layers| {

@@ -410,18 +410,22 @@ fn a_manifest_that_breaks_its_own_rules_is_caught_though_the_key_signed_it() {
         ("/artifacts/0/path", Value::from("../outside"), "may lead out"),
         ("/artifacts/0/path", "/etc/passwd".into(), "may lead out"),
         ("/artifacts/0/path", good["artifacts"][1]["path"].clone(), "two files"),
-        ("/images/0/layout", "elsewhere".into(), "does not lie in"),
+        ("/images/0/layout", "elsewhere".into(), "is not in the folder"),
         ("/channel", "stable".into(), "does not fit the channel"),
         ("/channel", "candidate".into(), "does not fit the channel"),
         ("/version", "1.0.0".into(), "does not fit the channel"),
         ("/source/commit", "0000".into(), "is not among the materials"),
-        ("/reproduced/identical/0", "nowhere".into(), "\"nowhere\" went, which it has not"),
-        ("/reproduced/different/0", BINARY.into(), "it says twice how"),
-        ("/reproduced/variations/0", "x".into(), "did not try \"clock\", but not that it did"),
+        (
+            "/reproduced/identical/0",
+            "nowhere".into(),
+            "reproduced has \"nowhere\", which is not in the release",
+        ),
+        ("/reproduced/different/0", BINARY.into(), "twice"),
+        ("/reproduced/variations/0", "x".into(), "not_tried has \"clock\", which variations lacks"),
         (
             "/reproduced/not_tried/clock/0",
             "nowhere".into(),
-            "clock on \"nowhere\", which it has not",
+            "not_tried has \"nowhere\" for clock, which is not in the release",
         ),
     ] {
         let mut changed = good.clone();

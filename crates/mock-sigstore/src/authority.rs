@@ -28,7 +28,7 @@ pub const USAGE: ExtendedKeyUsagePurpose = ExtendedKeyUsagePurpose::CodeSigning;
 pub struct Sigstore {
     authority: Issuer<'static, KeyPair>,
     pub(crate) certificate: Vec<u8>,
-    promises: PrivateKey,
+    ct_log: PrivateKey,
     pub(crate) log: PrivateKey,
 }
 
@@ -70,8 +70,8 @@ impl Sigstore {
         let key = KeyPair::generate().unwrap();
         let certificate = params.self_signed(&key).unwrap().der().to_vec();
         let authority = Issuer::new(params, key);
-        let (promises, log) = (PrivateKey::generate(), PrivateKey::generate());
-        Self { authority, certificate, promises, log }
+        let (ct_log, log) = (PrivateKey::generate(), PrivateKey::generate());
+        Self { authority, certificate, ct_log, log }
     }
 
     /// Issues a certificate valid in the first days of 2026, with an SCT when `listed`.
@@ -106,7 +106,7 @@ impl Sigstore {
             // The SCT signs the certificate without the SCT extension.
             let seen = params.signed_by(&key, &self.authority).unwrap();
             let seen = x509_cert::Certificate::from_der(seen.der()).unwrap();
-            let list = self.promise(&seen.tbs_certificate.to_der().unwrap(), time);
+            let list = self.sct_list(&seen.tbs_certificate.to_der().unwrap(), time);
             params.custom_extensions.push(extension(&[1, 3, 6, 1, 4, 1, 11129, 2, 4, 2], list));
         }
         params.signed_by(&key, &self.authority).unwrap().der().to_vec()
@@ -114,17 +114,17 @@ impl Sigstore {
 
     /// A list of one `SignedCertificateTimestamp` (RFC 6962, section 3.2), encoded for the
     /// extension.
-    fn promise(&self, seen: &[u8], time: u64) -> Vec<u8> {
+    fn sct_list(&self, seen: &[u8], time: u64) -> Vec<u8> {
         let issuer = x509_cert::Certificate::from_der(&self.certificate).unwrap();
         let issuer = issuer.tbs_certificate.subject_public_key_info.to_der().unwrap();
         let time = (time * 1000).to_be_bytes();
         let length = u32::try_from(seen.len()).unwrap().to_be_bytes();
         let signed =
             [&[0, 0], &time[..], &[0, 1], &sha256(&issuer), &length[1..], seen, &[0, 0]].concat();
-        let signature = self.promises.sign(&sha256(&signed)).unwrap();
+        let signature = self.ct_log.sign(&sha256(&signed)).unwrap();
         let vector =
             |bytes: &[u8]| [&u16::try_from(bytes.len()).unwrap().to_be_bytes()[..], bytes].concat();
-        let id = sha256(&spki(&self.promises.public()));
+        let id = sha256(&spki(&self.ct_log.public()));
         let one = [&[0], &id[..], &time, &[0, 0, 4, 3], &vector(&signature)].concat();
         let list = vector(&vector(&one));
         [&[0x04, u8::try_from(list.len()).unwrap()], &list[..]].concat()
@@ -144,7 +144,7 @@ impl Sigstore {
         json!({
             "mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1",
             "tlogs": log(&self.log),
-            "ctlogs": log(&self.promises),
+            "ctlogs": log(&self.ct_log),
             "certificateAuthorities": [{
                 "subject": {"organization": "example", "commonName": "example"},
                 "uri": "https://authority.example",
@@ -159,7 +159,7 @@ impl Sigstore {
         let key = |key: &PrivateKey| key.public().to_pem().unwrap();
         [
             ("SIGSTORE_ROOT_FILE", pem(&self.certificate)),
-            ("SIGSTORE_CT_LOG_PUBLIC_KEY_FILE", key(&self.promises)),
+            ("SIGSTORE_CT_LOG_PUBLIC_KEY_FILE", key(&self.ct_log)),
             ("SIGSTORE_REKOR_PUBLIC_KEY", key(&self.log)),
         ]
     }

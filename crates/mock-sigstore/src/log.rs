@@ -15,12 +15,12 @@ impl Sigstore {
     pub(crate) fn entry(&self, kind: &str, body: &Value, time: u64) -> Value {
         let body = body.to_string();
         let id = sha256(&spki(&self.log.public()));
-        let said = format!(
+        let payload = format!(
             r#"{{"body":"{}","integratedTime":{time},"logID":"{}","logIndex":1002}}"#,
             base64(&body),
             hex(&id)
         );
-        let promise = self.log.sign(&sha256(said.as_bytes())).unwrap();
+        let promise = self.log.sign(&sha256(payload.as_bytes())).unwrap();
         let parent = |left: [u8; 32], right: [u8; 32]| sha256(&[&[1], &left[..], &right].concat());
         let other = |n: u8| sha256(&[0, n]);
         let leaf = sha256(&[&[0], body.as_bytes()].concat());

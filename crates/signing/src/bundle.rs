@@ -34,7 +34,7 @@ pub enum BundleError {
     #[error("its media type is {0:?}, expected {MEDIA_TYPE:?}")]
     MediaType(String),
     /// Signed with another key.
-    #[error("it was signed by another key: its hint is {found}, the key's is {expected}")]
+    #[error("it was signed with another key: key hint {found}, expected {expected}")]
     OtherKey {
         /// Hint in the bundle.
         found: String,
@@ -42,7 +42,7 @@ pub enum BundleError {
         expected: String,
     },
     /// An attestation instead of a signature, or the reverse.
-    #[error("it holds {found}, expected {expected}")]
+    #[error("it contains {found}, expected {expected}")]
     Content {
         /// Content found.
         found: &'static str,
@@ -50,7 +50,7 @@ pub enum BundleError {
         expected: &'static str,
     },
     /// The signature is for another content.
-    #[error("it signs another content: sha256:{found}, expected sha256:{expected}")]
+    #[error("its signature is for sha256:{found}, expected sha256:{expected}")]
     OtherContent {
         /// Hex of the digest in the bundle.
         found: String,
@@ -58,7 +58,7 @@ pub enum BundleError {
         expected: String,
     },
     /// Signed by an identity where a key was expected, or the reverse.
-    #[error("it was signed by {found}, expected {expected}")]
+    #[error("it was signed with {found}, expected {expected}")]
     Signer {
         /// Kind of signer found.
         found: &'static str,
@@ -72,7 +72,7 @@ pub enum BundleError {
     #[error(transparent)]
     Log(#[from] LogError),
     /// The payload is signed, but is not a statement.
-    #[error("its payload has the type {0:?}, expected {PAYLOAD_TYPE:?}")]
+    #[error("its payload type is {0:?}, expected {PAYLOAD_TYPE:?}")]
     PayloadType(String),
     /// The signature does not verify.
     #[error(transparent)]
@@ -216,7 +216,7 @@ impl Bundle {
         digest: &Sha256,
     ) -> Result<(), BundleError> {
         let (Some(message), None) = (&self.message_signature, &self.dsse_envelope) else {
-            return Err(self.wrong_content("the signature of a file"));
+            return Err(self.wrong_content("a file signature"));
         };
         let MessageDigest { algorithm, digest: named } = &message.message_digest;
         if algorithm != SHA2_256 || named != digest {
@@ -273,10 +273,10 @@ impl Bundle {
     pub fn claimed_identity(&self) -> Result<(String, String), BundleError> {
         let certificate = self.verification_material.certificate.as_ref();
         let Some(certificate) = certificate else {
-            let expected = "an identity, with a certificate";
-            return Err(BundleError::Signer { found: "a key alone", expected });
+            let expected = "a certificate of an identity";
+            return Err(BundleError::Signer { found: "a key", expected });
         };
-        Ok(certificate::names(&certificate.raw_bytes)?)
+        Ok(certificate::claimed_identity(&certificate.raw_bytes)?)
     }
 
     /// Removes the RFC 3161 time stamps, which are never verified.
@@ -287,7 +287,7 @@ impl Bundle {
     }
 
     /// Certificate and log entry, when an identity signed.
-    pub(crate) fn witnesses(&self) -> Option<(&[u8], &Entry)> {
+    pub(crate) fn certificate_and_entry(&self) -> Option<(&[u8], &Entry)> {
         let certificate = self.verification_material.certificate.as_ref()?;
         Some((&certificate.raw_bytes, self.verification_material.tlog_entries.first()?))
     }
@@ -315,9 +315,9 @@ impl Bundle {
         } = &self.verification_material;
         let bare = certificate.is_none() && tlog_entries.is_empty() && stamps.is_none();
         let found = match (public_key, certificate) {
-            (Some(_), None) if bare => "a key alone",
-            (None, Some(_)) => "an identity, with a certificate",
-            _ => "a mixture of both",
+            (Some(_), None) if bare => "a key",
+            (None, Some(_)) => "a certificate of an identity",
+            _ => "an invalid combination of key, certificate and log entries",
         };
         match (trust, public_key, certificate) {
             (Trust::Key(key), Some(public_key), None) if bare => {
@@ -330,17 +330,17 @@ impl Bundle {
             (Trust::Identity(identity), None, Some(certificate)) => {
                 let certificate = certificate.raw_bytes.as_slice();
                 let [entry] = tlog_entries.as_slice() else {
-                    let found = "an identity, without one entry of a log";
-                    let expected = "an identity, with one";
+                    let found = "a certificate without exactly one log entry";
+                    let expected = "a certificate with one log entry";
                     return Err(BundleError::Signer { found, expected });
                 };
                 let time = entry.time(&identity.root)?;
                 entry.expect(&Signed { certificate, signature, content })?;
                 Ok(certificate::verify(certificate, time, identity)?)
             }
-            (Trust::Key(_), ..) => Err(BundleError::Signer { found, expected: "a key alone" }),
+            (Trust::Key(_), ..) => Err(BundleError::Signer { found, expected: "a key" }),
             (Trust::Identity(_), ..) => {
-                let expected = "an identity, with a certificate";
+                let expected = "a certificate of an identity";
                 Err(BundleError::Signer { found, expected })
             }
         }
@@ -348,8 +348,8 @@ impl Bundle {
 
     fn wrong_content(&self, expected: &'static str) -> BundleError {
         let found = match (&self.message_signature, &self.dsse_envelope) {
-            (Some(_), Some(_)) => "both a signature of a file and a statement",
-            (Some(_), None) => "the signature of a file",
+            (Some(_), Some(_)) => "both a file signature and a statement",
+            (Some(_), None) => "a file signature",
             (None, Some(_)) => "a signed statement",
             (None, None) => "no signature",
         };

@@ -23,7 +23,7 @@ use crate::trusted_root::{Authority, Log};
 
 const SUBJECT_ALT_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.17");
 /// X.509 extension with the list of SCTs (RFC 6962, section 3.3).
-const PROMISES: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.11129.2.4.2");
+const SCT_LIST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.11129.2.4.2");
 /// Fulcio's OIDC issuer extension, as a `UTF8String`.
 const ISSUER: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.57264.1.8");
 /// Fulcio's deprecated OIDC issuer extension, as raw bytes.
@@ -45,7 +45,7 @@ pub enum CertificateError {
     #[error("the certificate is malformed: {0}")]
     Malformed(String),
     /// No CA of the trusted root that was valid at the signing time issued it.
-    #[error("no trusted authority vouches for the certificate at the time of the signature: {0}")]
+    #[error("no trusted CA issued the certificate, or it was not valid at the signing time: {0}")]
     Untrusted(String),
     /// Another subject.
     #[error("it was signed by {found}, expected {expected}")]
@@ -56,7 +56,7 @@ pub enum CertificateError {
         expected: String,
     },
     /// The expected subject, but from another OIDC issuer.
-    #[error("{found} vouches for who signed, expected {expected}")]
+    #[error("the identity's issuer is {found}, expected {expected}")]
     OtherIssuer {
         /// Issuer in the certificate.
         found: String,
@@ -64,7 +64,7 @@ pub enum CertificateError {
         expected: String,
     },
     /// No SCT of a trusted CT log.
-    #[error("no trusted log has promised to list the certificate")]
+    #[error("no trusted CT log issued an SCT for the certificate")]
     Unlisted,
 }
 
@@ -77,10 +77,10 @@ pub(crate) fn verify(
 ) -> Result<PublicKey, CertificateError> {
     let certificate = parse(der)?;
     let authorities = identity.root.authorities.iter().filter(|it| it.valid.contains(time));
-    let mut refused = "there is none".to_owned();
+    let mut refused = "the trusted root has no CA valid at that time".to_owned();
     let mut issuer = None;
     for authority in authorities {
-        match issued(der, authority, time) {
+        match verify_chain(der, authority, time) {
             Ok(()) => issuer = authority.chain.first(),
             Err(reason) => refused = reason,
         }
@@ -96,13 +96,13 @@ pub(crate) fn verify(
         let expected = identity.issuer.clone();
         return Err(CertificateError::OtherIssuer { found, expected });
     }
-    promised(&certificate, &parse(issuer)?, &identity.root.certificate_logs)?;
+    verify_sct(&certificate, &parse(issuer)?, &identity.root.certificate_logs)?;
     PublicKey::from_der(&encoded(&certificate.tbs_certificate.subject_public_key_info)?)
         .map_err(|e| CertificateError::Malformed(e.to_string()))
 }
 
 /// Returns subject and OIDC issuer of the certificate `der`, unverified.
-pub(crate) fn names(der: &[u8]) -> Result<(String, String), CertificateError> {
+pub(crate) fn claimed_identity(der: &[u8]) -> Result<(String, String), CertificateError> {
     let certificate = parse(der)?;
     Ok((subject(&certificate)?, oidc_issuer(&certificate)?))
 }
@@ -127,7 +127,7 @@ fn encoded(value: &impl x509_cert::der::Encode) -> Result<Vec<u8>, CertificateEr
 
 /// Verifies that `authority` issued the certificate for code signing, and that it was valid at
 /// `time`.
-fn issued(der: &[u8], authority: &Authority, time: u64) -> Result<(), String> {
+fn verify_chain(der: &[u8], authority: &Authority, time: u64) -> Result<(), String> {
     let text = |error: webpki::Error| error.to_string();
     let leaf = CertificateDer::from(der);
     let leaf = EndEntityCert::try_from(&leaf).map_err(text)?;
@@ -151,7 +151,7 @@ fn subject(certificate: &Parsed) -> Result<String, CertificateError> {
         [GeneralName::Rfc822Name(name) | GeneralName::UniformResourceIdentifier(name)] => {
             Ok(name.to_string())
         }
-        _ => Err(malformed("its subject is no single e-mail address or URI")),
+        _ => Err(malformed("its subject alternative name is not a single e-mail address or URI")),
     }
 }
 
@@ -161,7 +161,7 @@ fn oidc_issuer(certificate: &Parsed) -> Result<String, CertificateError> {
         return Utf8StringRef::from_der(value).map(|text| text.to_string()).map_err(malformed);
     }
     let value = extension(certificate, OLD_ISSUER)
-        .ok_or_else(|| malformed("it does not tell the issuer of the identity"))?;
+        .ok_or_else(|| malformed("it has no OIDC issuer extension"))?;
     String::from_utf8(value.to_vec()).map_err(malformed)
 }
 
@@ -171,44 +171,43 @@ fn extension(certificate: &Parsed, id: ObjectIdentifier) -> Option<&[u8]> {
 }
 
 /// Verifies that one of `logs` issued an SCT for the certificate, which `issuer` signed.
-fn promised(certificate: &Parsed, issuer: &Parsed, logs: &[Log]) -> Result<(), CertificateError> {
-    let value = extension(certificate, PROMISES).ok_or(CertificateError::Unlisted)?;
+fn verify_sct(certificate: &Parsed, issuer: &Parsed, logs: &[Log]) -> Result<(), CertificateError> {
+    let value = extension(certificate, SCT_LIST).ok_or(CertificateError::Unlisted)?;
     let list = OctetString::from_der(value).map_err(malformed)?;
     let issuer_key = sha256(&encoded(&issuer.tbs_certificate.subject_public_key_info)?);
     // The log signed the certificate without the SCT extension.
     let mut seen = certificate.tbs_certificate.clone();
-    seen.extensions.iter_mut().for_each(|all| all.retain(|it| it.extn_id != PROMISES));
+    seen.extensions.iter_mut().for_each(|all| all.retain(|it| it.extn_id != SCT_LIST));
     let seen = encoded(&seen)?;
-    let promises =
-        Promise::list(list.as_bytes()).ok_or_else(|| malformed("its list of promises"))?;
-    let kept = promises.iter().any(|promise| {
-        Log::find(logs, promise.log, promise.milliseconds / 1000).is_some_and(|log| {
-            let signed = promise.signed(&issuer_key, &seen);
-            signed.is_some_and(|it| log.key.verify(&sha256(&it), promise.signature).is_ok())
+    let scts = Sct::list(list.as_bytes()).ok_or_else(|| malformed("its list of SCTs"))?;
+    let is_listed = scts.iter().any(|sct| {
+        Log::find(logs, sct.log, sct.milliseconds / 1000).is_some_and(|log| {
+            let signed = sct.signed(&issuer_key, &seen);
+            signed.is_some_and(|it| log.key.verify(&sha256(&it), sct.signature).is_ok())
         })
     });
-    if kept { Ok(()) } else { Err(CertificateError::Unlisted) }
+    if is_listed { Ok(()) } else { Err(CertificateError::Unlisted) }
 }
 
 /// An SCT: `SignedCertificateTimestamp` version 1 (RFC 6962, section 3.2).
-struct Promise<'a> {
+struct Sct<'a> {
     log: &'a [u8],
     milliseconds: u64,
     extensions: &'a [u8],
     signature: &'a [u8],
 }
 
-impl<'a> Promise<'a> {
+impl<'a> Sct<'a> {
     /// Parses a `SignedCertificateTimestampList`, skipping SCTs of other versions and algorithms.
     fn list(bytes: &'a [u8]) -> Option<Vec<Self>> {
         let (mut rest, []) = vector(bytes)? else { return None };
-        let mut promises = Vec::new();
+        let mut scts = Vec::new();
         while !rest.is_empty() {
             let (one, after) = vector(rest)?;
-            promises.extend(Self::parse(one));
+            scts.extend(Self::parse(one));
             rest = after;
         }
-        Some(promises)
+        Some(scts)
     }
 
     fn parse(bytes: &'a [u8]) -> Option<Self> {

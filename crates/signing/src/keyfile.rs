@@ -48,7 +48,7 @@ pub enum KeyFileError {
     )]
     Unsupported(String),
     /// Wrong password, or a modified file. Authenticated encryption can't distinguish the two.
-    #[error("the password does not open the key file, or the file is damaged")]
+    #[error("wrong password for the key file, or the file is damaged")]
     Password,
     /// The decrypted content is not a key of the expected algorithm.
     #[error(transparent)]
@@ -123,7 +123,7 @@ pub fn decrypt(text: &str, password: &[u8]) -> Result<PrivateKey, KeyFileError> 
     let (label, json) =
         pem_rfc7468::decode_vec(text.as_bytes()).map_err(|e| KeyFileError::Pem(e.to_string()))?;
     if label != LABEL && label != OLD_LABEL {
-        return Err(KeyFileError::Pem(format!("it holds `{label}`")));
+        return Err(KeyFileError::Pem(format!("found `{label}`")));
     }
     let Document { kdf, cipher, ciphertext } = serde_json::from_slice(&json)?;
     if kdf.name != "scrypt" || cipher.name != "nacl/secretbox" {

@@ -20,24 +20,22 @@ use crate::trusted_root::{Log, TrustedRoot};
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// The trusted root has no such log for that time.
-    #[error("its entry is of a log that the trusted root does not have for then: {0}")]
+    #[error("the trusted root has no log {0} valid at the time of the entry")]
     Unknown(String),
     /// The signed entry timestamp is missing.
-    #[error(
-        "the entry has no promise of the log with a time, which alone tells when it was signed"
-    )]
+    #[error("the log entry has no signed entry timestamp, which proves the signing time")]
     NoPromise,
     /// The signed entry timestamp does not verify.
-    #[error("the promise of the log is not one of this entry")]
+    #[error("the signed entry timestamp does not verify")]
     Promise,
     /// The inclusion proof is missing.
-    #[error("the entry comes without a proof that it is in the log")]
+    #[error("the log entry has no inclusion proof")]
     NoProof,
     /// The inclusion proof does not verify.
-    #[error("the proof that the entry is in the log does not hold: {0}")]
+    #[error("the inclusion proof does not verify: {0}")]
     Proof(&'static str),
     /// The entry is of another signature.
-    #[error("the entry is of another signature: {0}")]
+    #[error("the log entry is for another signature: {0}")]
     OtherEntry(String),
 }
 
@@ -131,14 +129,14 @@ impl Entry {
         let log = log.ok_or_else(|| LogError::Unknown(hex(id)))?;
         let promise = self.inclusion_promise.as_ref().ok_or(LogError::NoPromise)?;
         // Rekor, "SignedEntryTimestamp": canonical JSON (RFC 8785) of these four fields.
-        let said = format!(
+        let payload = format!(
             r#"{{"body":"{}","integratedTime":{time},"logID":"{}","logIndex":{}}}"#,
             base64(&self.canonicalized_body),
             hex(id),
             self.log_index
         );
         let signature = &promise.signed_entry_timestamp;
-        log.key.verify(&sha256(said.as_bytes()), signature).map_err(|_| LogError::Promise)?;
+        log.key.verify(&sha256(payload.as_bytes()), signature).map_err(|_| LogError::Promise)?;
         let proof = self.inclusion_proof.as_ref().ok_or(LogError::NoProof)?;
         proof.verify(&self.canonicalized_body, log)?;
         Ok(time)
@@ -163,7 +161,7 @@ impl Entry {
     pub(crate) fn expect(&self, signed: &Signed<'_>) -> Result<(), LogError> {
         let KindVersion { kind, version } = &self.kind_version;
         let malformed =
-            |e: serde_json::Error| LogError::OtherEntry(format!("it is no {kind}: {e}"));
+            |e: serde_json::Error| LogError::OtherEntry(format!("it is not a {kind}: {e}"));
         let other = |what: &str| Err(LogError::OtherEntry(what.to_owned()));
         let body = self.canonicalized_body.as_slice();
         let ((digest, signature, certificate), expected) =
@@ -281,19 +279,20 @@ impl Proof {
         let leaf = sha256(&[&[0], body].concat());
         let hashes = self.hashes.iter().map(|it| it.0.as_slice());
         let root = root(leaf, self.log_index, self.tree_size, hashes)
-            .ok_or(LogError::Proof("it has another number of hashes than the tree"))?;
+            .ok_or(LogError::Proof("wrong number of hashes for the tree size"))?;
         if self.root_hash != root {
-            return Err(LogError::Proof("it leads to another root"));
+            return Err(LogError::Proof("it leads to another root hash"));
         }
-        let said = self.checkpoint.said(&log.id, &log.key);
-        let said = said.ok_or(LogError::Proof("the log did not sign the checkpoint"))?;
+        let text = self.checkpoint.verified_text(&log.id, &log.key);
+        let text =
+            text.ok_or(LogError::Proof("the signature of the checkpoint does not verify"))?;
         // Origin, size, root hash; more lines may follow.
-        let mut lines = said.lines().skip(1);
+        let mut lines = text.lines().skip(1);
         let size = lines.next().and_then(|line| line.parse().ok());
         if size == Some(self.tree_size) && lines.next() == Some(&base64(&root)) {
             Ok(())
         } else {
-            Err(LogError::Proof("the checkpoint is of another tree"))
+            Err(LogError::Proof("the checkpoint is for another tree"))
         }
     }
 }
@@ -332,11 +331,11 @@ fn root<'a>(
 impl Checkpoint {
     /// Returns the checkpoint text if the log signed it. Format: signed note (C2SP, `signed-note`),
     /// where a line has the name of the signer, and base64 of a four byte key id and the signature.
-    fn said(&self, id: &[u8], key: &PublicKey) -> Option<&str> {
+    fn verified_text(&self, id: &[u8], key: &PublicKey) -> Option<&str> {
         let end = self.envelope.rfind("\n\n")? + 1;
-        let (said, signatures) = self.envelope.split_at_checked(end)?;
+        let (text, signatures) = self.envelope.split_at_checked(end)?;
         // The signer's name must be that of the signed origin, without Rekor's tree number.
-        let origin = said.split([' ', '\n']).next();
+        let origin = text.split([' ', '\n']).next();
         let signed = signatures.lines().any(|line| {
             let last = line.strip_prefix("\u{2014} ").and_then(|line| line.split_once(' '));
             let last = last.filter(|(name, _)| Some(*name) == origin);
@@ -344,10 +343,10 @@ impl Checkpoint {
             bytes.is_some_and(|bytes| {
                 let (hint, signature) = bytes.split_at(bytes.len().min(4));
                 let named = hint.len() == 4 && id.starts_with(hint);
-                named && key.verify(&sha256(said.as_bytes()), signature).is_ok()
+                named && key.verify(&sha256(text.as_bytes()), signature).is_ok()
             })
         });
-        signed.then_some(said)
+        signed.then_some(text)
     }
 }
 
@@ -378,17 +377,17 @@ mod tests {
             let leaves: Vec<_> = (0..size).map(|n| sha256(&n.to_be_bytes())).collect();
             let index = at.index(size);
             let (expected, path) = tree(&leaves, index);
-            let told = |leaf, at: usize, size: usize, path: &[Sha256]| {
+            let computed = |leaf, at: usize, size: usize, path: &[Sha256]| {
                 root(leaf, at as u64, size as u64, path.iter().map(<[u8; 32]>::as_slice))
             };
-            prop_assert_eq!(told(leaves[index], index, size, &path), Some(expected));
-            prop_assert_ne!(told(sha256(b"other"), index, size, &path), Some(expected));
+            prop_assert_eq!(computed(leaves[index], index, size, &path), Some(expected));
+            prop_assert_ne!(computed(sha256(b"other"), index, size, &path), Some(expected));
             let longer = [&path[..], &[sha256(b"more")]].concat();
-            prop_assert_ne!(told(leaves[index], index, size, &longer), Some(expected));
+            prop_assert_ne!(computed(leaves[index], index, size, &longer), Some(expected));
             if let Some((_, shorter)) = path.split_last() {
-                prop_assert_ne!(told(leaves[index], index, size, shorter), Some(expected));
+                prop_assert_ne!(computed(leaves[index], index, size, shorter), Some(expected));
             }
-            prop_assert_eq!(told(leaves[index], size, size, &path), None);
+            prop_assert_eq!(computed(leaves[index], size, size, &path), None);
         }
     }
 }

@@ -107,7 +107,7 @@ pub fn sign(key: &PrivateKey, payload: &[u8]) -> Result<String, KeyError> {
 /// Layer annotations for a payload that an identity signed in `bundle`; `None` for any other
 /// bundle.
 pub fn annotations(bundle: &Bundle) -> Option<BTreeMap<String, String>> {
-    let (certificate, entry) = bundle.witnesses()?;
+    let (certificate, entry) = bundle.certificate_and_entry()?;
     let annotations = [
         (SIGNATURE_ANNOTATION, bundle.file_signature()?),
         (CERTIFICATE_ANNOTATION, certificate::pem(certificate)?),

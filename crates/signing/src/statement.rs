@@ -73,7 +73,7 @@ pub enum StatementError {
         expected: String,
     },
     /// Another subject, or several subjects.
-    #[error("it speaks of {found}, expected sha256:{expected} alone")]
+    #[error("its subjects are {found}, expected only sha256:{expected}")]
     Subject {
         /// Digests of the subjects.
         found: String,

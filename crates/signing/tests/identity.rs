@@ -30,11 +30,11 @@ fn what_an_identity_signed_is_accepted() {
     assert_eq!(signed.verify_statement(&identity, CYCLONEDX, &digest).unwrap(), statement);
     assert!(signed.verify_file(&identity, &digest).is_err());
     // A key does not verify a signature of an identity, nor the reverse.
-    let told = signed.verify_any_statement(&signer.key.public()).unwrap_err().to_string();
-    assert!(told.contains("expected a key alone"), "{told}");
+    let error = signed.verify_any_statement(&signer.key.public()).unwrap_err().to_string();
+    assert!(error.contains("expected a key"), "{error}");
     let by_key = Bundle::sign_file(&signer.key, &digest).unwrap();
-    let told = by_key.verify_file(&identity, &digest).unwrap_err().to_string();
-    assert!(told.contains("expected an identity"), "{told}");
+    let error = by_key.verify_file(&identity, &digest).unwrap_err().to_string();
+    assert!(error.contains("expected a certificate of an identity"), "{error}");
 }
 
 #[test]
@@ -42,16 +42,16 @@ fn another_identity_authority_log_or_time_is_named() {
     let sigstore = Sigstore::new();
     let (signer, identity) = (sigstore.certify(USAGE, true), sigstore.identity());
     let good = sigstore.sign_file(&signer, &sha256(b"x"), TIME);
-    let told = |bundle: &Value, identity: &Identity, expected: &str| {
-        let told = refused(bundle, identity, b"x").unwrap();
-        assert!(told.contains(expected), "{expected}\n{told}");
+    let assert_refused = |bundle: &Value, identity: &Identity, expected: &str| {
+        let error = refused(bundle, identity, b"x").unwrap();
+        assert!(error.contains(expected), "{expected}\n{error}");
     };
     let prefix = Identity { subject: SUBJECT[..SUBJECT.len() - 1].to_owned(), ..identity.clone() };
-    told(&good, &prefix, "it was signed by https://forge.example/people/project");
+    assert_refused(&good, &prefix, "it was signed by https://forge.example/people/project");
     let elsewhere = Identity { issuer: "https://other.example".to_owned(), ..identity.clone() };
-    told(&good, &elsewhere, "https://token.forge.example vouches for who signed");
+    assert_refused(&good, &elsewhere, "issuer is https://token.forge.example, expected");
     let public = Identity { root: TrustedRoot::public_good().unwrap(), ..identity.clone() };
-    told(&good, &public, "is of a log that the trusted root does not have");
+    assert_refused(&good, &public, "the trusted root has no log");
 
     let with = |place: &str| {
         let (mut root, other) = (sigstore.root(), Sigstore::new().root());
@@ -59,31 +59,35 @@ fn another_identity_authority_log_or_time_is_named() {
         let root = TrustedRoot::parse(root.to_string().as_bytes()).unwrap();
         Identity { root, ..identity.clone() }
     };
-    told(&good, &with("certificateAuthorities"), "no trusted authority vouches");
-    told(&good, &with("ctlogs"), "no trusted log has promised");
-    told(&good, &with("tlogs"), "is of a log that");
+    assert_refused(&good, &with("certificateAuthorities"), "no trusted CA issued");
+    assert_refused(&good, &with("ctlogs"), "no trusted CT log issued an SCT");
+    assert_refused(&good, &with("tlogs"), "the trusted root has no log");
 
     for log in ["tlogs", "ctlogs"] {
         let mut root = sigstore.root();
         root[log][0]["publicKey"]["validFor"] = json!({"end": "2040-01-01T00:00:00Z"});
         let root = TrustedRoot::parse(root.to_string().as_bytes()).unwrap();
-        told(&good, &Identity { root, ..identity.clone() }, "log");
+        assert_refused(&good, &Identity { root, ..identity.clone() }, "log");
     }
 
     let late = sigstore.sign_file(&signer, &sha256(b"x"), TIME + 3 * 24 * 60 * 60);
-    told(&late, &identity, "no trusted authority vouches for the certificate at the time");
-    told(&sigstore.sign_file(&signer, &sha256(b"x"), 0), &identity, "for then");
+    assert_refused(&late, &identity, "no trusted CA issued the certificate, or it was not valid");
+    assert_refused(
+        &sigstore.sign_file(&signer, &sha256(b"x"), 0),
+        &identity,
+        "valid at the time of the entry",
+    );
     let server = sigstore.certify(Usage::ServerAuth, true);
-    told(
+    assert_refused(
         &sigstore.sign_file(&server, &sha256(b"x"), TIME),
         &identity,
-        "no trusted authority vouches",
+        "no trusted CA issued",
     );
     let secret = sigstore.certify(USAGE, false);
-    told(
+    assert_refused(
         &sigstore.sign_file(&secret, &sha256(b"x"), TIME),
         &identity,
-        "no trusted log has promised",
+        "no trusted CT log issued an SCT",
     );
 }
 
@@ -96,15 +100,16 @@ fn an_entry_of_another_signature_or_without_its_proofs_is_named() {
     let other = sigstore.sign_file(&signer, &sha256(b"y"), TIME);
     let mut swapped = good.clone();
     *swapped.pointer_mut(entry).unwrap() = other.pointer(entry).unwrap().clone();
-    let told = refused(&swapped, &identity, b"x").unwrap();
-    assert!(told.contains("the entry is of another signature"), "{told}");
-    for (missing, expected) in
-        [("inclusionPromise", "no promise"), ("inclusionProof", "without a proof")]
-    {
+    let error = refused(&swapped, &identity, b"x").unwrap();
+    assert!(error.contains("the log entry is for another signature"), "{error}");
+    for (missing, expected) in [
+        ("inclusionPromise", "no signed entry timestamp"),
+        ("inclusionProof", "no inclusion proof"),
+    ] {
         let mut bad = good.clone();
         bad.pointer_mut(entry).unwrap().as_object_mut().unwrap().remove(missing);
-        let told = refused(&bad, &identity, b"x").unwrap();
-        assert!(told.contains(expected), "{told}");
+        let error = refused(&bad, &identity, b"x").unwrap();
+        assert!(error.contains(expected), "{error}");
     }
     for (field, value) in [
         ("logIndex", json!("1003")),
@@ -123,7 +128,7 @@ fn an_entry_of_another_signature_or_without_its_proofs_is_named() {
     }
     let mut none = good.clone();
     *none.pointer_mut("/verificationMaterial/tlogEntries").unwrap() = json!([]);
-    assert!(refused(&none, &identity, b"x").unwrap().contains("without one entry of a log"));
+    assert!(refused(&none, &identity, b"x").unwrap().contains("without exactly one log entry"));
 }
 
 /// As cosign writes them when it is configured with a time stamp authority.

@@ -179,7 +179,7 @@ impl Args {
 fn trusted_root(path: Option<&Path>) -> Result<TrustedRoot, Unchecked> {
     let (root, path) = match path {
         Some(path) => (TrustedRoot::parse(&read("trusted root", path)?), path),
-        None => (TrustedRoot::public_good(), Path::new("the trusted root that is built in")),
+        None => (TrustedRoot::public_good(), Path::new("built-in trusted root")),
     };
     root.map_err(|source| Unchecked::Root { path: path.to_owned(), source })
 }

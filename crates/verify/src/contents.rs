@@ -60,10 +60,10 @@ fn checksums(folder: &Folder, manifest: &Manifest, findings: &mut Findings) {
         fault(format!("it lacks the line {line:?}"));
     }
     for line in found.iter().filter(|line| !wanted.contains(line)) {
-        fault(format!("it has the line {line:?}, which release.json does not bear out"));
+        fault(format!("it has the line {line:?}, which does not match release.json"));
     }
     if found.len() == wanted.len() && found.iter().all(|line| wanted.contains(line)) {
-        fault("its lines are not sorted by path, or not ended by newlines".to_owned());
+        fault("its lines are not sorted by path, or do not end with newlines".to_owned());
     }
 }
 

@@ -56,7 +56,7 @@ pub(crate) struct Walk {
 
 impl Walk {
     /// Walks `image` from its digest down.
-    pub(crate) fn of(image: &Image, store: &dyn Store) -> Self {
+    pub(crate) fn run(image: &Image, store: &dyn Store) -> Self {
         let mut walk = Self::default();
         match image.digest.parse() {
             Ok(digest) => walk.root(store, &digest, &image.media_type),
@@ -78,7 +78,7 @@ impl Walk {
         } else if media_type::is_manifest(media_type) {
             self.manifest(store, digest, None, media_type);
         } else {
-            let text = format!("the media type {media_type:?} is no image's");
+            let text = format!("the media type {media_type:?} is not that of an image");
             self.fault(digest, Problem::Image(text));
         }
     }
@@ -95,7 +95,7 @@ impl Walk {
         for child in index.manifests() {
             let media_type = child.media_type().as_ref();
             if !media_type::is_manifest(media_type) {
-                let text = format!("an index names {media_type:?}, expected manifests alone");
+                let text = format!("an index names {media_type:?}, expected only manifests");
                 return self.fault(digest, Problem::Image(text));
             }
             match Digest::try_from(child.digest()) {
@@ -118,7 +118,7 @@ impl Walk {
         for child in std::iter::once(manifest.config()).chain(manifest.layers()) {
             let kind = child.media_type().as_ref();
             if media_type::is_index(kind) || media_type::is_manifest(kind) {
-                let text = format!("a manifest names {kind:?}, expected blobs alone");
+                let text = format!("a manifest names {kind:?}, expected only blobs");
                 return self.fault(digest, Problem::Image(text));
             }
             match Digest::try_from(child.digest()) {

@@ -60,7 +60,7 @@ pub(crate) fn check(
     findings: &mut Findings,
 ) -> (Vec<String>, Parts) {
     let blobs = Blobs { folder, layout: &image.layout };
-    let mut walk = Walk::of(image, &blobs);
+    let mut walk = Walk::run(image, &blobs);
     let name = &image.repository;
     for (digest, problem) in std::mem::take(&mut walk.faults) {
         let place = digest.parse().map_or(digest, |digest| blobs.path(&digest));
@@ -83,7 +83,7 @@ fn check_marker(folder: &Folder, path: &str) -> Result<(), Problem> {
         return Ok(());
     }
     let expected = String::from_utf8_lossy(MARKER);
-    Err(Problem::Image(format!("it is not the mark of a layout, {expected}")))
+    Err(Problem::Image(format!("its content is not {expected}")))
 }
 
 /// The index must name only the image, in canonical JSON, with the image's tags only.
@@ -103,7 +103,7 @@ fn check_index(blobs: &Blobs<'_>, path: &str, image: &Image) -> Result<(), Probl
     };
     for (key, value) in descriptor.annotations().iter().flatten() {
         if key != ANNOTATION_REF_NAME || !image.tags.contains(value) {
-            return fault(format!("it has the annotation {key}={value}, which is no tag"));
+            return fault(format!("it has the annotation {key}={value}, which is not a tag"));
         }
     }
     let size = blobs.folder.size(&blobs.path(&digest))?;
@@ -115,6 +115,6 @@ fn check_index(blobs: &Blobs<'_>, path: &str, image: &Image) -> Result<(), Probl
     if json::canonical(&expected).is_ok_and(|canonical| canonical == bytes) {
         Ok(())
     } else {
-        fault("it is not the index that this release's image has".to_owned())
+        fault("it is not the index of this release's image".to_owned())
     }
 }

@@ -76,7 +76,7 @@ pub(crate) fn faults(manifest: &Manifest) -> Vec<String> {
     for image in &manifest.images {
         if !is_inside(&image.layout) || !image.layout.starts_with("images/") {
             let path = &image.layout;
-            faults.push(format!("the layout {path:?} does not lie in the folder \"images\""));
+            faults.push(format!("the layout {path:?} is not in the folder \"images\""));
         }
     }
     let is_checksums = |kind: ArtifactKind| kind == ArtifactKind::Checksums;
@@ -101,19 +101,20 @@ fn reproduced(manifest: &Manifest) -> Vec<String> {
     let (mut faults, mut seen) = (Vec::new(), BTreeSet::new());
     for (variation, paths) in &reproduced.not_tried {
         if !reproduced.variations.contains(variation) {
-            faults
-                .push(format!("it says on what it did not try {variation:?}, but not that it did"));
+            faults.push(format!("not_tried has {variation:?}, which variations lacks"));
         }
         for path in paths.iter().filter(|path| !known.contains(path)) {
-            faults.push(format!("it did not try {variation} on {path:?}, which it has not"));
+            faults.push(format!(
+                "not_tried has {path:?} for {variation}, which is not in the release"
+            ));
         }
     }
     for path in reproduced.identical.iter().chain(&reproduced.different) {
         if !known.contains(path) {
-            faults.push(format!("it says how a second build of {path:?} went, which it has not"));
+            faults.push(format!("reproduced has {path:?}, which is not in the release"));
         }
         if !seen.insert(path) {
-            faults.push(format!("it says twice how a second build of {path:?} went"));
+            faults.push(format!("reproduced has {path:?} twice"));
         }
     }
     faults

@@ -54,7 +54,7 @@ pub fn local_builder(source_uri: &str) -> String {
 }
 
 /// The provenance of everything that `manifest` names.
-pub fn of(manifest: &Manifest, pipeline: Pipeline, builder: &str) -> Provenance<Parameters> {
+pub fn build(manifest: &Manifest, pipeline: Pipeline, builder: &str) -> Provenance<Parameters> {
     let mut dependencies: Vec<_> = manifest
         .materials
         .iter()
@@ -123,9 +123,9 @@ pub(crate) fn deviations(manifest: &Manifest, builder: &str, predicate: Value) -
     let found: Provenance<Parameters> = match serde_json::from_value(predicate) {
         Ok(found) => found,
         // Including an unknown parameter.
-        Err(e) => return vec![format!("its provenance has another form: {e}")],
+        Err(e) => return vec![format!("its provenance is malformed: {e}")],
     };
-    let expected = of(manifest, found.build_definition.external_parameters.pipeline, builder);
+    let expected = build(manifest, found.build_definition.external_parameters.pipeline, builder);
     let (f, e) = (&found.build_definition, &expected.build_definition);
     let (fp, ep) = (&f.external_parameters, &e.external_parameters);
     let mut deviations = Vec::new();
@@ -178,7 +178,7 @@ mod tests {
     }
 
     fn predicate() -> Value {
-        serde_json::to_value(of(&manifest(), Pipeline::Release, "b")).unwrap()
+        serde_json::to_value(build(&manifest(), Pipeline::Release, "b")).unwrap()
     }
 
     #[test]

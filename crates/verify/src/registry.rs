@@ -222,7 +222,8 @@ impl<'a> ReleaseArtifact<'a> {
             let title = title(layer);
             if !is_inside(title) {
                 let digest = layer.digest();
-                let text = format!("layer {digest} has the title {title:?}, which is no path");
+                let text =
+                    format!("layer {digest} has the title {title:?}, which is not a valid path");
                 findings.fault(&self.place, Check::Content, &self.place, Problem::Manifest(text));
             } else if !named.contains(title) {
                 findings.subject(title, "unknown", &[]);
@@ -300,7 +301,7 @@ impl Remote<'_> {
         findings: &mut Findings,
     ) {
         let name = &image.repository;
-        let walk = Walk::of(image, self);
+        let walk = Walk::run(image, self);
         for (digest, problem) in walk.faults {
             findings.fault(name, Check::Content, &format!("{}@{digest}", self.repository), problem);
         }
@@ -334,7 +335,7 @@ impl Remote<'_> {
         };
         for (check, bundle, path) in &bundles {
             if !carried.contains(bundle) {
-                let text = format!("no referrer of {digest} in {} carries it", self.repository);
+                let text = format!("no referrer of {digest} in {} contains it", self.repository);
                 findings.fault(name, *check, path, Problem::Image(text));
             }
         }
@@ -387,7 +388,7 @@ impl Remote<'_> {
             }
             if looked_at == REFERRERS {
                 let text =
-                    format!("the first {REFERRERS} referrers of it are not all that it needs");
+                    format!("not all required bundles are among its first {REFERRERS} referrers");
                 return Err(Problem::Image(text));
             }
             let Ok(selector) = Digest::try_from(referrer.digest()).map(Selector::from) else {
@@ -448,7 +449,7 @@ impl Remote<'_> {
             let digest = digest.parse().map_err(|e| Problem::Image(format!("{e}")))?;
             return self.content(&digest, payload.len() as u64);
         }
-        Err(Problem::Image("it does not hold the signature of this release".to_owned()))
+        Err(Problem::Image("it is not the signature of this release".to_owned()))
     }
 }
 

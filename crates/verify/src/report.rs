@@ -110,7 +110,7 @@ pub enum Problem {
     #[error("it is not the key that the release is verified with")]
     OtherKey,
     /// The manifest names another signer than the verifier requires.
-    #[error("it says to be signed by {found}, expected {expected}")]
+    #[error("its signer is {found}, expected {expected}")]
     Signer {
         /// The required signer.
         expected: String,
@@ -121,10 +121,10 @@ pub enum Problem {
     #[error("{0}")]
     Bundle(#[from] BundleError),
     /// A bundle with white space, or with another order of fields.
-    #[error("it is not in the form in which bundles are written: no white space, fields in order")]
+    #[error("it is not a canonical bundle: no white space, fields in order")]
     Form,
     /// The payload of cosign's older signature format is not that of the image.
-    #[error("it is not what is signed of this image")]
+    #[error("it is not the signed payload of this image")]
     OtherPayload,
     /// A signature in cosign's older format does not verify.
     #[error("{0}")]
@@ -249,7 +249,7 @@ impl fmt::Display for Report {
             writeln!(f, "FAULT {} {}", check.name(), escape::text(&line))?;
         }
         if !self.complete {
-            writeln!(f, "\nNothing else was checked: nothing vouches for it but release.json.")?;
+            writeln!(f, "\nNothing else was checked: release.json is not trusted.")?;
         }
         write!(f, "\n{}", self.verdict())
     }

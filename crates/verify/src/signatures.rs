@@ -180,7 +180,7 @@ pub(crate) fn parts(
         let signed = layout::part(name, *architecture);
         let part = parts.get(architecture).and_then(|digest| sha256_from_hex(digest.hex()));
         let Some(digest) = part else {
-            let text = format!("its index leads to no image for {}", architecture.oci());
+            let text = format!("its index has no image for {}", architecture.oci());
             findings.fault(name, Check::Content, &image.layout, Problem::Image(text));
             continue;
         };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Walks images that are built to make the walk expensive.
+//! Walks of images crafted to be expensive.
 
 use std::cell::Cell;
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// Documents in memory, with a count of reads.
+/// Documents in memory, with a counter of reads.
 #[derive(Default)]
 struct Memory {
     documents: BTreeMap<Digest, Vec<u8>>,
@@ -55,7 +55,7 @@ impl Memory {
             architectures: vec![Architecture::Amd64],
             tags: Vec::new(),
         };
-        Walk::of(&image, self)
+        Walk::run(&image, self)
     }
 }
 
@@ -78,7 +78,7 @@ fn fault(walk: &Walk) -> String {
     walk.faults.iter().map(|(_, problem)| problem.to_string()).collect::<Vec<_>>().join("\n")
 }
 
-/// Each manifest names the previous one `fan` times.
+/// Each manifest references the previous one `fan` times.
 #[test]
 fn a_chain_of_manifests_ends_at_its_first_link() {
     for (depth, fan) in [(60, 2), (20_000, 1)] {
@@ -88,7 +88,7 @@ fn a_chain_of_manifests_ends_at_its_first_link() {
             last = memory.manifest(&last.clone(), &vec![last.clone(); fan - 1]);
         }
         let walk = memory.walk(&last);
-        assert!(fault(&walk).contains("expected blobs alone"), "{}", fault(&walk));
+        assert!(fault(&walk).contains("expected only blobs"), "{}", fault(&walk));
         assert_eq!(memory.reads.get(), 1);
     }
 }
@@ -101,7 +101,7 @@ fn an_index_in_an_index_is_refused() {
     let inner = memory.index(&[manifest]);
     let outer = memory.index(&[inner]);
     let walk = memory.walk(&outer);
-    assert!(fault(&walk).contains("expected manifests alone"), "{}", fault(&walk));
+    assert!(fault(&walk).contains("expected only manifests"), "{}", fault(&walk));
     assert_eq!(memory.reads.get(), 1);
 }
 
