@@ -116,7 +116,7 @@ fn hidden(layout: &Layout, descriptor: &Descriptor) -> Result<Hidden> {
         let entry = entry.context("a layer is malformed")?;
         let path = plain(&entry)?;
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
-        match Whiteout::of(name.as_bytes()) {
+        match Whiteout::parse(name.as_bytes()) {
             Some(Whiteout::Opaque) => {
                 hidden.opaque.insert(folder.to_owned());
             }
@@ -147,7 +147,7 @@ fn plain<R: Read>(entry: &tar::Entry<'_, R>) -> Result<String> {
 }
 
 fn is_whiteout(path: &str) -> bool {
-    path.rsplit('/').next().is_some_and(|name| Whiteout::of(name.as_bytes()).is_some())
+    path.rsplit('/').next().is_some_and(|name| Whiteout::parse(name.as_bytes()).is_some())
 }
 
 /// The ancestor folders of `path`, nearest first.

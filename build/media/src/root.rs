@@ -53,7 +53,7 @@ fn files(
             let mut entry = entry.context("a layer is malformed")?;
             let path = entry.path()?.to_string_lossy().trim_start_matches("./").to_owned();
             if let Some((folder, name)) = path.rsplit_once('/')
-                && let Some(Whiteout::Name(gone)) = Whiteout::of(name.as_bytes())
+                && let Some(Whiteout::Name(gone)) = Whiteout::parse(name.as_bytes())
             {
                 files.remove(&format!("{folder}/{}", String::from_utf8_lossy(gone)));
             }

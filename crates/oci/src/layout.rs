@@ -82,7 +82,7 @@ pub enum LayoutError {
         size: u64,
     },
     /// An index in an index, or a manifest in a manifest.
-    #[error("{}: it is described as {media_type:?} by a document of that kind", path.display())]
+    #[error("{}: {media_type:?} inside a document of the same kind", path.display())]
     Nested {
         /// Path of the blob.
         path: PathBuf,
@@ -114,7 +114,7 @@ impl Layout {
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                return Err(not_a_layout(format!("it holds no file {MARKER}")));
+                return Err(not_a_layout(format!("it has no file {MARKER}")));
             }
             Err(source) => return Err(LayoutError::Io { path, source }),
         };

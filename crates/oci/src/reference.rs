@@ -23,7 +23,7 @@ const TAG_LENGTH: usize = 128;
 pub enum ReferenceError {
     /// The first component is not a host.
     #[error(
-        "{0:?} names no registry: expected REGISTRY[:PORT]/REPOSITORY[:TAG][@DIGEST], where REGISTRY holds a dot or a port, or is localhost"
+        "{0:?} names no registry: expected REGISTRY[:PORT]/REPOSITORY[:TAG][@DIGEST], where REGISTRY has a dot or a port, or is localhost"
     )]
     NoRegistry(String),
     /// The host or port is malformed.

@@ -20,7 +20,7 @@ pub enum Whiteout<'a> {
 
 impl<'a> Whiteout<'a> {
     /// Parses the file name of a layer entry; `None` if it is not a whiteout.
-    pub fn of(name: &'a [u8]) -> Option<Self> {
+    pub fn parse(name: &'a [u8]) -> Option<Self> {
         Some(match name.strip_prefix(PREFIX)? {
             b".wh..opq" => Self::Opaque,
             deleted if deleted.starts_with(PREFIX) => Self::Nothing,
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_told_apart() {
+    fn file_names_are_classified() {
         for (name, expected) in [
             (".wh..wh..opq", Some(Whiteout::Opaque)),
             (".wh..wh.plnk", Some(Whiteout::Nothing)),
@@ -44,7 +44,7 @@ mod tests {
             ("file.wh.x", None),
             (".wh", None),
         ] {
-            assert_eq!(Whiteout::of(name.as_bytes()), expected, "{name}");
+            assert_eq!(Whiteout::parse(name.as_bytes()), expected, "{name}");
         }
     }
 }

@@ -103,12 +103,12 @@ fn another_size_than_promised_is_refused_before_reading() {
 fn a_manifest_with_a_wrong_digest_or_another_media_type_is_refused() {
     let server = Server::start(|request| {
         let body = format!(r#"{{"mediaType":"{}"}}"#, media_type::IMAGE_MANIFEST);
-        let told = if request.target.ends_with("lie") {
+        let content_type = if request.target.ends_with("lie") {
             media_type::IMAGE_INDEX
         } else {
             media_type::IMAGE_MANIFEST
         };
-        answer(200).header("Content-Type", told).body(body).into()
+        answer(200).header("Content-Type", content_type).body(body).into()
     });
     let get = |selector: &str| server.client().manifest(&repository(), &selector.parse().unwrap());
     let digest = Digest::sha256(b"another");
@@ -116,7 +116,7 @@ fn a_manifest_with_a_wrong_digest_or_another_media_type_is_refused() {
         get(&digest.to_string()),
         Err(ClientError::Content { mismatch, .. }) if matches!(*mismatch, Mismatch::Digest { .. })
     ));
-    assert!(get("lie").unwrap_err().to_string().contains("but the manifest says"));
+    assert!(get("lie").unwrap_err().to_string().contains("but its mediaType is"));
     assert_eq!(get("v1").unwrap().descriptor.media_type().as_ref(), media_type::IMAGE_MANIFEST);
 }
 
@@ -416,7 +416,7 @@ fn pages_of_tags_are_followed_within_the_registry_only() {
         client.tags(&repository()).unwrap().iter().map(ToString::to_string).collect();
     assert_eq!(tags, ["a", "b"]);
     let message = client.tags(&"other".parse().unwrap()).unwrap_err().to_string();
-    assert!(message.contains("no other page of this registry"), "{message}");
+    assert!(message.contains("not another page of this registry"), "{message}");
 }
 
 #[test]

@@ -79,7 +79,7 @@ impl Layer<'_> {
             return Ok(());
         };
         let parent = path.parent().unwrap_or(Path::new(""));
-        match Whiteout::of(last.as_bytes()) {
+        match Whiteout::parse(last.as_bytes()) {
             Some(Whiteout::Opaque) => return self.empty(parent),
             Some(Whiteout::Name(name)) => return self.delete(&parent.join(whiteout_target(name)?)),
             Some(Whiteout::Nothing) => return Ok(()),
@@ -213,7 +213,7 @@ fn write_contents(
 fn whiteout_target(name: &[u8]) -> Result<&OsStr> {
     ensure!(
         !matches!(name, b"" | b"." | b".."),
-        "the layer holds a whiteout of {:?}",
+        "the layer has a whiteout of {:?}",
         String::from_utf8_lossy(name)
     );
     Ok(OsStr::from_bytes(name))
@@ -226,7 +226,7 @@ fn relative(path: &[u8]) -> Result<PathBuf> {
     for part in path.components() {
         match part {
             Component::Normal(name) => clean.push(name),
-            Component::ParentDir => bail!("the layer holds the path {}", path.display()),
+            Component::ParentDir => bail!("the layer has the path {}", path.display()),
             Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
         }
     }

@@ -59,7 +59,7 @@ impl Client {
             }
             (Some(size), _) | (None, Some(size)) => size,
             (None, None) => {
-                let reason = "the answer has no Content-Length".to_owned();
+                let reason = "the response has no Content-Length".to_owned();
                 return Err(ClientError::Protocol { call, reason });
             }
         };

@@ -81,7 +81,7 @@ pub enum ClientError {
         mismatch: Box<Mismatch>,
     },
     /// The content to upload could not be read.
-    #[error("{call}: reading what is to be sent: {source}")]
+    #[error("{call}: cannot read the content to upload: {source}")]
     Source {
         /// The request.
         call: Call,

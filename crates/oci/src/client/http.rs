@@ -173,7 +173,7 @@ impl Client {
             let next = header(response.headers(), LOCATION.as_str()).and_then(|l| url.resolve(l));
             url = next.ok_or_else(|| {
                 request.protocol_error(
-                    "a redirect without a usable Location; one from https to http is refused",
+                    "redirect without a valid Location; redirects from https to http are rejected",
                 )
             })?;
         }
@@ -189,7 +189,7 @@ impl Client {
         let call = call(&request.method, url);
         let malformed = |e: http::Error| ClientError::Protocol {
             call: call.clone(),
-            reason: format!("the request can't be written: {e}"),
+            reason: format!("cannot build the request: {e}"),
         };
         let mut builder = http::Request::builder().method(&request.method).uri(url.to_string());
         for (name, value) in &request.headers {
@@ -248,7 +248,7 @@ impl Client {
                     let scopes = auth::scopes(scope.as_deref(), &request.scope);
                     let realm = self.base().resolve(&realm).ok_or_else(|| {
                         request.protocol_error(
-                            "the token server is no usable URL; one without https is refused",
+                            "the URL of the token server is invalid, or downgrades https to http",
                         )
                     })?;
                     let (authorization, lifetime) = self.fetch_token(
@@ -311,7 +311,7 @@ impl Client {
                 retry_after: None,
             });
         }
-        auth::read_token(&body).ok_or_else(|| request.protocol_error("the answer holds no token"))
+        auth::read_token(&body).ok_or_else(|| request.protocol_error("the response has no token"))
     }
 }
 
@@ -348,7 +348,7 @@ fn read_body(call: Call, body: ureq::Body, limit: u64) -> Result<Vec<u8>, Client
         Err(source) => Err(ClientError::Transport { call, source, transient: true }),
         Ok(_) if bytes.len() as u64 > limit => Err(ClientError::Protocol {
             call,
-            reason: format!("the answer is larger than {limit} bytes"),
+            reason: format!("the response is larger than {limit} bytes"),
         }),
         Ok(_) => Ok(bytes),
     }

@@ -175,9 +175,9 @@ impl Client {
                     request.url = next;
                 }
                 Some(_) => {
-                    return Err(
-                        request.protocol_error("the next page is no other page of this registry")
-                    );
+                    return Err(request.protocol_error(
+                        "the link to the next page is not another page of this registry",
+                    ));
                 }
                 None => return Ok(()),
             }
@@ -221,13 +221,13 @@ fn media_type_of(
     }
     let document: Document = serde_json::from_slice(bytes)
         .map_err(|e| request.protocol_error(format!("the manifest is malformed: {e}")))?;
-    let told = header(headers, CONTENT_TYPE.as_str())
+    let served = header(headers, CONTENT_TYPE.as_str())
         .map(|value| value.split(';').next().unwrap_or_default().trim().to_owned());
-    match (told, document.media_type) {
-        (Some(told), Some(written)) if told != written => Err(request
-            .protocol_error(format!("served as {told:?}, but the manifest says {written:?}"))),
+    match (served, document.media_type) {
+        (Some(served), Some(written)) if served != written => Err(request
+            .protocol_error(format!("served as {served:?}, but its mediaType is {written:?}"))),
         (_, Some(media_type)) | (Some(media_type), None) => Ok(media_type),
-        (None, None) => Err(request.protocol_error("the answer has no Content-Type")),
+        (None, None) => Err(request.protocol_error("the response has no Content-Type")),
     }
 }
 

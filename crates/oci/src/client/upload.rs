@@ -190,5 +190,5 @@ impl Client {
 fn location(request: &Request<'_>, headers: &HeaderMap) -> Result<Url, ClientError> {
     header(headers, LOCATION.as_str())
         .and_then(|location| request.url.resolve(location))
-        .ok_or_else(|| request.protocol_error("the answer has no usable Location"))
+        .ok_or_else(|| request.protocol_error("the response has no valid Location"))
 }

@@ -92,7 +92,7 @@ fn a_changed_shortened_or_missing_blob_is_named() {
 fn what_is_no_layout_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let message = |folder: &Path| Layout::open(folder).unwrap_err().to_string();
-    assert!(message(folder.path()).contains("holds no file oci-layout"));
+    assert!(message(folder.path()).contains("has no file oci-layout"));
     fs::write(folder.path().join(MARKER), "{").unwrap();
     assert!(message(folder.path()).contains("line 1 column"));
     fs::write(folder.path().join(MARKER), r#"{"imageLayoutVersion":"2.0.0"}"#).unwrap();

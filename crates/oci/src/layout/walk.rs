@@ -24,7 +24,7 @@ enum Level {
 }
 
 impl Level {
-    fn of(media_type: &str) -> Self {
+    fn from_media_type(media_type: &str) -> Self {
         if media_type::is_index(media_type) {
             Self::Index
         } else if media_type::is_manifest(media_type) {
@@ -78,7 +78,7 @@ impl Layout {
     ) -> Result<(), LayoutError> {
         // The same digest may occur with several media types or sizes, so all three are the key.
         let media_type = descriptor.media_type().as_ref();
-        let level = Level::of(media_type);
+        let level = Level::from_media_type(media_type);
         if level > highest {
             return Err(LayoutError::Nested {
                 path: self.blob_path(&self.digest(descriptor)?),
