@@ -211,7 +211,7 @@ impl Display for Action {
                 write!(f, "copy     {} {}", inside(root, from).display(), to.display())
             }
             Self::Choose { root, alternatives } => {
-                write!(f, "choose   what {} has the files for:", root.display())?;
+                write!(f, "choose   the first whose files are in {}:", root.display())?;
                 for alternative in alternatives {
                     write!(f, "{alternative}")?;
                 }

@@ -19,9 +19,7 @@ const VARIABLES: &str = "/sys/firmware/efi/efivars";
 pub(crate) fn replace(disk: &Path, partition: usize, label: &str, loader: &str) -> Result<()> {
     let is_empty = |mut entries: std::fs::ReadDir| entries.next().is_none();
     if std::fs::read_dir(VARIABLES).map_or(true, is_empty) {
-        eprintln!(
-            "no boot entry: this system was not started by UEFI, or {VARIABLES} is not shown"
-        );
+        eprintln!("no boot entry: this host did not boot with UEFI, or {VARIABLES} is not mounted");
         return Ok(());
     }
     for number in numbers(&command::run(&Program::new("efibootmgr", [""; 0]))?, label) {

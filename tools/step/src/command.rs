@@ -19,7 +19,7 @@ const PIPE: usize = 64 * 1024;
 /// Creates a command for `program` with the fixed environment.
 pub(crate) fn command(program: &Program) -> Result<Command> {
     let argv = program.full_argv();
-    let (name, args) = argv.split_first().context("a plan holds an empty command")?;
+    let (name, args) = argv.split_first().context("the plan has an empty command")?;
     let mut command = Command::new(name);
     command.args(args).env_clear().stdin(Stdio::null());
     command.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
@@ -110,11 +110,12 @@ impl Write for Fed {
 fn copy(from: &mut dyn Read, to: &mut Fed) -> Result<()> {
     let mut buffer = vec![0; PIPE];
     loop {
-        let n = from.read(&mut buffer).context("cannot read what is to be fed to it")?;
+        let n = from.read(&mut buffer).context("cannot read its standard input")?;
         if n == 0 || to.closed {
             return Ok(());
         }
-        to.write_all(buffer.get(..n).unwrap_or_default()).context("cannot write to it")?;
+        to.write_all(buffer.get(..n).unwrap_or_default())
+            .context("cannot write to its standard input")?;
     }
 }
 
@@ -126,9 +127,9 @@ pub(crate) fn check(program: &Program, status: ExitStatus, printed: &str) -> Res
     let lines: Vec<&str> = printed.lines().filter(|line| !line.trim().is_empty()).collect();
     let shown = lines.get(lines.len().saturating_sub(SHOWN_LINES)..).unwrap_or_default();
     let said = if shown.is_empty() {
-        "it printed nothing".to_owned()
+        "no output".to_owned()
     } else {
-        format!("it printed:\n    {}", shown.join("\n    "))
+        format!("output:\n    {}", shown.join("\n    "))
     };
     bail!("`{program}` failed ({status}); {said}");
 }

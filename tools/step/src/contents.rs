@@ -20,7 +20,7 @@ impl Contents {
 
     /// Size and digest, which may be printed.
     pub(crate) fn summary(&self) -> ContentSummary {
-        ContentSummary::of(&self.0)
+        ContentSummary::new(&self.0)
     }
 }
 

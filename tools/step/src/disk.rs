@@ -31,7 +31,7 @@ pub(crate) fn inspect(disk: &Path) -> Result<DiskFacts> {
     let shown = disk.display();
     let metadata = fs::metadata(disk).with_context(|| format!("cannot find the disk {shown}"))?;
     ensure!(metadata.file_type().is_block_device(), "{shown} is not a block device");
-    let failed = || format!("cannot measure {shown}");
+    let failed = || format!("cannot read the size of {shown}");
     let mut file = File::open(disk).with_context(failed)?;
     let size = file.seek(SeekFrom::End(0)).with_context(failed)?;
     let sector_size = u64::from(ioctl_blksszget(&file).with_context(failed)?);
@@ -53,7 +53,7 @@ pub(crate) fn check(disk: &Path) -> Result<()> {
     let mut file = match OpenOptions::new().read(true).custom_flags(exclusive).open(disk) {
         Ok(file) => file,
         Err(error) if Errno::from_io_error(&error) == Some(Errno::BUSY) => {
-            bail!("{shown} is in use, so it is left alone: {}", users(&sysfs).join("; "))
+            bail!("{shown} is in use: {}", users(&sysfs).join("; "))
         }
         Err(error) => return Err(error).with_context(|| format!("cannot open {shown}")),
     };
@@ -83,7 +83,7 @@ const WAITS: (u32, Duration) = (150, Duration::from_millis(200));
 /// Waits until the kernel reports each partition with its size in bytes.
 pub(crate) fn wait_for_partitions(partitions: &[(PathBuf, u64)]) -> Result<()> {
     for (device, expected) in partitions {
-        let mut found = Err(anyhow!("not looked at"));
+        let mut found = Err(anyhow!("not checked"));
         for _ in 0..WAITS.0 {
             found = check_size(device, *expected);
             if found.is_ok() {
@@ -144,7 +144,7 @@ fn users(sysfs: &Path) -> Vec<String> {
         }
     }
     if users.is_empty() {
-        users.push("by another process or container".to_owned());
+        users.push("another process or container uses it".to_owned());
     }
     users.sort();
     users

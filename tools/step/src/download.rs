@@ -76,7 +76,7 @@ pub(crate) fn fetch(download: &Download, path: &Path, limit: u64) -> Result<(u64
         match part.go_on(&agent, download) {
             Ok(()) => break,
             Err(Failed::Passing(error)) if attempt < ATTEMPTS => {
-                eprintln!("download: {error:#}; trying again from byte {}", part.size);
+                eprintln!("download: {error:#}; retrying from byte {}", part.size);
                 sleep(Duration::from_secs(1) * attempt);
             }
             Err(Failed::Passing(error) | Failed::Lasting(error)) => {
@@ -89,7 +89,7 @@ pub(crate) fn fetch(download: &Download, path: &Path, limit: u64) -> Result<(u64
     if let Some(expected) = &download.sha256 {
         ensure!(
             found.hex() == expected,
-            "{} has the digest {found}, and the recipe says sha256:{expected}",
+            "{} has the digest {found}, but the recipe requires sha256:{expected}",
             download.url.redacted()
         );
     }
@@ -143,7 +143,7 @@ impl Part {
         }
         match length {
             Some(length) if received < length => {
-                Err(Failed::Passing(anyhow!("the connection broke off")))
+                Err(Failed::Passing(anyhow!("the connection was lost")))
             }
             _ => Ok(()),
         }

@@ -98,7 +98,9 @@ fn carry_out(action: &Action, mounts: &mut Mounts) -> Result<Outcome> {
         Action::GrubConfig { root, boot } => grub::write_config(root, boot)?,
         Action::BootEntry { disk, partition, label, loader } => {
             if let Err(error) = boot_entry::replace(disk, *partition, label, loader) {
-                eprintln!("warning: the firmware has no entry for the installed system: {error:#}");
+                eprintln!(
+                    "warning: cannot create the boot entry of the installed system: {error:#}"
+                );
             }
         }
         Action::MakeDir { path } => make_dir(path)?,

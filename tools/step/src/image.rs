@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The operating system's image in its registry: the manifest for this machine, and its layers as
-//! verified, decompressed streams.
+//! Pulls an operating system image: manifest selection, and layers as verified, decompressed
+//! streams.
 
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -15,30 +15,30 @@ use serde::Serialize;
 
 use crate::progress::Progress;
 
-/// Bytes that are read at once from the network.
+/// Read buffer size in bytes.
 const BUFFER: usize = 128 * 1024;
 
-/// Where an image is.
+/// Location of an image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Source {
     /// `REGISTRY/REPOSITORY` with tag or digest.
     pub(crate) reference: String,
-    /// The operating system to choose from an index, in the words of OCI: `linux` or `windows`.
+    /// OCI platform to select from an index: `linux` or `windows`.
     pub(crate) os: &'static str,
-    /// The registry speaks http.
+    /// Use http for the registry.
     pub(crate) plain_http: bool,
 }
 
-/// How registries are spoken to.
+/// Registry access.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Access {
-    /// The registry that speaks http. One on a loopback address always does.
+    /// Use http for this registry; a registry on a loopback address always uses it
     #[arg(long, value_name = "HOST[:PORT]", env = "PLAIN_HTTP_REGISTRY")]
     plain_http: Option<String>,
 }
 
 impl Access {
-    /// The image `reference` for the operating system `os`.
+    /// The source of the image `reference` for the operating system `os`.
     pub(crate) fn source(&self, reference: &str, os: &'static str) -> Source {
         let registry = reference.split('/').next();
         let plain_http = self.plain_http.is_some() && self.plain_http.as_deref() == registry;
@@ -46,7 +46,7 @@ impl Access {
     }
 }
 
-/// One image, by the digest of its manifest.
+/// A resolved image.
 pub(crate) struct Image {
     client: Client,
     repository: Repository,
@@ -55,7 +55,7 @@ pub(crate) struct Image {
 }
 
 impl Image {
-    /// Asks the registry for the manifest; of an index, for the one that suits this machine.
+    /// Fetches the manifest; from an index, that of this platform.
     pub(crate) fn open(source: &Source) -> Result<Self> {
         let reference: Reference = source.reference.parse()?;
         let options = Options { plain_http: source.plain_http, ..Options::default() };
@@ -77,12 +77,12 @@ impl Image {
         Ok(Self { client, repository, digest, layers })
     }
 
-    /// Digest of its manifest.
+    /// Digest of the manifest.
     pub(crate) fn digest(&self) -> &Digest {
         &self.digest
     }
 
-    /// Its layers, lowest first.
+    /// The layers, lowest first.
     pub(crate) fn layers(&self) -> &[Descriptor] {
         &self.layers
     }
@@ -92,7 +92,7 @@ impl Image {
         self.layers.iter().map(Descriptor::size).fold(0, u64::saturating_add)
     }
 
-    /// Opens a layer for reading. Its bytes are not proven before [`Layer::finish`].
+    /// Opens a layer. Its bytes are unverified until [`Layer::finish`].
     pub(crate) fn layer<'a>(
         &self,
         descriptor: &Descriptor,
@@ -107,7 +107,7 @@ impl Image {
     }
 }
 
-/// The manifest in `index` for `os` on this machine's architecture, or the only one that there is.
+/// Selects the manifest for `os` and this architecture, or the only one.
 fn choose(index: &ImageIndex, os: &str) -> Result<Digest> {
     let architecture = match std::env::consts::ARCH {
         "x86_64" => "amd64",
@@ -129,14 +129,14 @@ fn choose(index: &ImageIndex, os: &str) -> Result<Digest> {
     }
 }
 
-/// A layer as the registry serves it, compressed or not.
+/// A layer from the registry, compressed or not.
 pub(crate) struct Layer<'a> {
     bytes: BufReader<Counted<'a>>,
     digest: Digest,
 }
 
 impl Layer<'_> {
-    /// The first bytes, which stay to be read. Fewer than 8 only where the layer is that short.
+    /// Peeks at the first 8 bytes; fewer if the layer is shorter.
     pub(crate) fn magic(&mut self) -> Result<[u8; 8]> {
         let mut magic = [0; 8];
         let bytes = self.bytes.fill_buf().with_context(|| failed(&self.digest))?;
@@ -146,18 +146,18 @@ impl Layer<'_> {
         Ok(magic)
     }
 
-    /// Hands the decompressed stream to `consume`, then reads to the layer's end, where its digest
-    /// and size are checked: only after that is what `consume` saw known to be right.
+    /// Passes the decompressed stream to `consume`, then verifies digest and size of the layer.
+    /// Data seen by `consume` is unverified until this returns.
     ///
-    /// Compression is told by the first bytes (RFC 1952, RFC 8878), because artifacts name their
-    /// media types as they like.
+    /// Compression is detected by magic number (RFC 1952, RFC 8878), because media types of
+    /// artifacts are unreliable.
     pub(crate) fn decompress(
         mut self,
         consume: impl FnOnce(&mut dyn Read) -> Result<()>,
     ) -> Result<()> {
         let consumed = match self.magic()? {
             [0x1f, 0x8b, ..] => consume(&mut MultiGzDecoder::new(&mut self.bytes)),
-            // A frame, or a frame to be skipped, which zstd:chunked begins with.
+            // A frame, or a skippable frame, which zstd:chunked starts with.
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => {
                 consume(&mut zstd::Decoder::with_buffer(&mut self.bytes)?)
             }
@@ -166,12 +166,12 @@ impl Layer<'_> {
             }
             _ => consume(&mut self.bytes),
         };
-        // A wrong digest explains whatever went wrong with the contents, so it is told first.
+        // A digest mismatch explains any other error, so check it first.
         self.finish()?;
         consumed
     }
 
-    /// Hands the stream as it is to `consume`, then checks it.
+    /// Passes the unmodified stream to `consume`, then verifies it.
     pub(crate) fn raw(mut self, consume: impl FnOnce(&mut dyn Read) -> Result<()>) -> Result<()> {
         let consumed = consume(&mut self.bytes);
         self.finish()?;
@@ -188,7 +188,7 @@ fn failed(digest: &Digest) -> String {
     format!("the layer {digest} could not be pulled")
 }
 
-/// Counts the bytes of a blob as they arrive.
+/// Counts the bytes of a blob for progress.
 struct Counted<'a> {
     blob: BlobReader,
     progress: &'a mut Progress,
@@ -209,7 +209,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// A reference that the client takes and that names a tag or a digest is valid in a recipe.
+        /// Every client reference with a tag or digest is valid in a recipe.
         #[test]
         fn the_grammars_of_recipes_and_of_the_client_agree(
             text in "([a-zA-Z0-9.:-]{1,9}/)?[a-z0-9._/-]{1,9}(:[A-Za-z0-9._-]{1,6})?(@sha256:[0-9a-f]{64})?",

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The typed step programs inside the tool images: one static program, one subcommand for each.
+//! Typed step programs of the tool images: one static binary, one subcommand for each.
 //!
-//! Each reads the task in `/run/provision`, makes a plan as data, prints it with `--dry-run`, and
-//! else carries it out. `docs/reference/steps.md` describes what each step does and needs.
+//! A step reads the task in `/run/provision`, creates a plan as data, and prints it (`--dry-run`)
+//! or executes it. `docs/reference/steps.md` describes each step.
 #![forbid(unsafe_code)]
 
 mod action;
@@ -50,7 +50,7 @@ use crate::steps::{
 };
 use crate::task::Task;
 
-/// Carries out one step of a provisioning task.
+/// Execute one step of a provisioning task
 #[derive(Parser)]
 #[command(
     version = build_info::long_version(),
@@ -67,35 +67,35 @@ struct Cli {
 
 #[derive(Args)]
 struct Common {
-    /// Folder with the task, as the dispatcher wrote it.
+    /// Folder with the task files of the dispatcher
     #[arg(long, global = true, value_name = "DIR", default_value = recipe::provision::DEFAULT_DIR)]
     provision: PathBuf,
-    /// Folder for the stamps of finished steps and for temporary files.
+    /// Folder for stamps of finished steps and temporary files
     #[arg(long, global = true, value_name = "DIR", default_value = "/run/step")]
     state: PathBuf,
-    /// Print the plan and do nothing.
+    /// Print the plan without executing it
     #[arg(long, global = true)]
     dry_run: bool,
-    /// Print the plan as JSON.
+    /// Print the plan as JSON
     #[arg(long, global = true, requires = "dry_run")]
     json: bool,
 }
 
 #[derive(Subcommand)]
 enum Step {
-    /// Write the partition table and make the file systems.
+    /// Write the partition table and create the file systems
     Partition(partition::Options),
-    /// Pull the operating system's image and unpack it.
+    /// Pull the operating system image and unpack it
     ImageLinux(image_linux::Options),
-    /// Pull a WIM, apply it, and put the answer file into it.
+    /// Pull and apply a WIM, and install the answer file
     ImageWindows(image_windows::Options),
-    /// Write fstab and install GRUB.
+    /// Write fstab and install GRUB
     BootloaderLinux,
-    /// Put Windows' boot manager and its configuration on the EFI system partition.
+    /// Install Windows' boot manager and BCD on the EFI system partition
     BootloaderWindows,
-    /// Write a config drive (`NoCloud`) for cloud-init.
+    /// Write a `NoCloud` config drive for cloud-init
     ConfigDrive(config_drive::Options),
-    /// Fetch a firmware image and hand it to the vendor's tool.
+    /// Download a firmware image and run the vendor's tool
     Firmware(firmware::Options),
 }
 
@@ -144,7 +144,7 @@ fn run(step: &Step, common: &Common) -> Result<()> {
         return show(&step.plan(&task)?, common.json);
     }
     let state = State::open(&common.state, name)?;
-    // Without symbolic links, so that those in an image can be told from those of this system.
+    // Resolved, so that symbolic links of the image can be told apart from those of the host.
     let work = work_folder(&fs::canonicalize(&common.state)?, name);
     let task = Task::read(&common.provision, work.clone())?;
     carry_out(&step.plan(&task)?, &state, &work)
@@ -163,14 +163,14 @@ fn show(plan: &Plan, json: bool) -> Result<()> {
     Ok(())
 }
 
-/// Carries out `plan`, unless its stamp says that this was done.
+/// Executes `plan`, unless its stamp shows that it is done.
 fn carry_out(plan: &Plan, state: &State, work: &Path) -> Result<()> {
     let step = plan.step;
     let asked = format!("sha256:{}", plan.digest()?);
     if plan.actions.is_empty() {
-        eprintln!("{step}: the recipe asks nothing of this step");
+        eprintln!("{step}: nothing to do, the recipe does not use this step");
     } else if state.stamp()?.is_some_and(|stamp| stamp.asked == asked) {
-        eprintln!("{step}: nothing to do, the plan {asked} is carried out already");
+        eprintln!("{step}: nothing to do, the plan {asked} was executed before");
         return Ok(());
     }
     state.clear()?;

@@ -59,7 +59,7 @@ impl State {
         match lock.try_lock() {
             Ok(()) => Ok(Self { dir: dir.to_owned(), step, _lock: lock }),
             Err(TryLockError::WouldBlock) => {
-                bail!("another `step {step}` is running: it holds {}", path.display())
+                bail!("another `step {step}` is running: it has locked {}", path.display())
             }
             Err(TryLockError::Error(error)) => {
                 Err(error).with_context(|| format!("cannot lock {}", path.display()))

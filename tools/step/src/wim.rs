@@ -29,7 +29,7 @@ const PLAIN: &[u8; 8] = b"MSWIM\0\0\0";
 /// is not pipable is stored temporarily in `work`.
 pub(crate) fn apply(image: &Image, index: u32, device: &Path, work: &Path) -> Result<()> {
     let [descriptor] = image.layers() else {
-        bail!("the image has {} layers; a WIM is an artifact of one", image.layers().len());
+        bail!("the artifact has {} layers, expected one with the WIM", image.layers().len());
     };
     let mut progress = Progress::new("pull", image.size());
     let mut layer = image.layer(descriptor, &mut progress)?;
@@ -48,7 +48,8 @@ pub(crate) fn apply(image: &Image, index: u32, device: &Path, work: &Path) -> Re
 
 fn store(layer: Layer<'_>, size: u64, path: &Path) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
-    let space = statvfs(folder).with_context(|| format!("cannot look at {}", folder.display()))?;
+    let space = statvfs(folder)
+        .with_context(|| format!("cannot read the free space of {}", folder.display()))?;
     let free = space.f_bavail.saturating_mul(space.f_frsize);
     ensure!(
         free > size,

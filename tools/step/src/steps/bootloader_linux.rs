@@ -101,7 +101,7 @@ pub(crate) fn plan(task: &Task) -> Result<Plan> {
     if let Some(bios) = bios {
         ensure!(
             cfg!(target_arch = "x86_64"),
-            "partition {} is for a BIOS, and this machine has none",
+            "partition {} is for BIOS, which this host does not have",
             bios.number
         );
         actions.push(grub_install(&root, &disk));
@@ -146,7 +146,7 @@ fn configuration(root: &Root<'_>, boot: &Boot) -> Vec<Action> {
                 // Ignore systems on other disks.
                 .with_env("GRUB_DISABLE_OS_PROBER", "true")
                 .in_root(root.path()),
-            because: "the configuration written before boots as well",
+            because: "the grub.cfg written before works too",
         }],
     };
     vec![

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `config-drive`: a `NoCloud` drive for cloud-init, as its documentation of that data source
-//! describes it: a FAT file system labelled `CIDATA` with `user-data`, `meta-data` and, where one
-//! is given, `network-config`. A layout without a partition for it gets the same files in the
-//! installed system's seed folder, which that data source reads as well.
+//! `config-drive`: a `NoCloud` drive for cloud-init.
+//!
+//! It is a FAT file system labelled `CIDATA` with `user-data`, `meta-data` and optionally
+//! `network-config` (cloud-init documentation, data source `NoCloud`). Without a partition for it,
+//! the files go to the seed folder of the installed system, which the data source reads too.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,27 +21,27 @@ use crate::roots::Root;
 use crate::task::Task;
 use crate::volumes::{self, CIDATA, Role};
 
-/// Size of a drive that is written to an image file: twice what the largest recipe needs.
+/// Size of an image file in bytes: twice what the largest recipe needs.
 const IMAGE_SIZE: u64 = 4 * 1024 * 1024;
 
-/// Where cloud-init looks for the same files in the system itself.
+/// Seed folder of the data source in the installed system.
 const SEED: &str = "/var/lib/cloud/seed/nocloud";
 
-/// Names and contents of what is written.
+/// Names and contents of the files.
 type Files = Vec<(&'static str, Contents)>;
 
 /// Options of the step.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Options {
-    /// Write an image file of 4 MiB instead of the partition labelled CIDATA.
+    /// Write an image file of 4 MiB instead of the partition labelled CIDATA
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Put this network configuration (cloud-init's format) on the drive.
+    /// Include this network configuration (cloud-init format)
     #[arg(long, value_name = "FILE")]
     network_config: Option<PathBuf>,
 }
 
-/// Plans the drive; nothing where the recipe has no user data.
+/// Plans the drive; an empty plan if the recipe has no user data.
 pub(crate) fn plan(task: &Task, options: &Options) -> Result<Plan> {
     let step = "config-drive";
     let Some(user_data) = &task.provision.user_data else {
@@ -81,10 +82,9 @@ fn no_place() -> String {
     )
 }
 
-/// A FAT file system with the files, in a device or an image file.
+/// Formats a device or image file with FAT and writes the files.
 ///
-/// It is made again even where `partition` has made it: what is on the drive is then this step's
-/// alone, whatever an earlier run left there.
+/// It is formatted even if `partition` has done so, to remove files of earlier runs.
 fn drive(task: &Task, device: &str, number: usize, files: Files) -> Vec<Action> {
     let id = task.ids.fat_volume(number);
     let mut actions = vec![Action::run(mkfs_vfat(device, Some(CIDATA), id))];
@@ -98,7 +98,7 @@ fn drive(task: &Task, device: &str, number: usize, files: Files) -> Vec<Action> 
     actions
 }
 
-/// The files in the installed system's own seed folder, for a layout without a drive.
+/// Writes the files to the seed folder of the installed system.
 fn seed(root: Root<'_>, files: Files) -> Vec<Action> {
     let root = root.only(&["/", "/var"]);
     let mut actions: Vec<Action> = root.mounts().map(|(mount, _)| mount).collect();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `firmware`: fetches a firmware image, checks it, and hands it to the vendor's tool.
+//! `firmware`: downloads and verifies a firmware image, then runs the vendor's tool.
 //!
 //! The tool's interface is described in `docs/reference/steps.md`.
 
@@ -18,7 +18,7 @@ use crate::task::Task;
 /// Options of the step.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// The vendor's tool: called with the firmware file as its only argument.
+    /// Vendor's tool; its only argument is the firmware file
     #[arg(long, value_name = "PROGRAM", default_value = "/usr/libexec/vendor-firmware")]
     tool: PathBuf,
 }
@@ -49,7 +49,7 @@ pub(crate) fn plan(task: &Task, options: &Options) -> Result<Plan> {
     })
 }
 
-/// The last part of a URL's path, by which vendors tell their files apart.
+/// The last segment of a URL's path; vendor tools may depend on the file name.
 fn name(url: &str) -> &str {
     url.split('/').next_back().unwrap_or_default()
 }

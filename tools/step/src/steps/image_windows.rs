@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `image-windows`: applies a WIM to the Windows volume and puts the answer file where Windows
-//! Setup looks for it.
+//! `image-windows`: applies a WIM to the Windows volume and installs the answer file.
 
 use std::path::PathBuf;
 
@@ -15,7 +14,7 @@ use crate::plan::Plan;
 use crate::task::Task;
 use crate::volumes::{self, Role};
 
-/// Where Windows Setup caches its answer file, and finds it on the first start of an applied image
+/// Path of the cached answer file, which Windows Setup reads at the first boot of an applied image
 /// (Microsoft, "Windows Setup automation overview", implicit answer file search order).
 const UNATTEND: &str = "/Windows/Panther/unattend.xml";
 
@@ -24,7 +23,7 @@ const UNATTEND: &str = "/Windows/Panther/unattend.xml";
 pub(crate) struct Options {
     #[command(flatten)]
     access: Access,
-    /// Number of the image in the WIM.
+    /// Number of the image in the WIM
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     index: u32,
 }
@@ -35,7 +34,7 @@ pub(crate) fn plan(task: &Task, options: &Options) -> Result<Plan> {
     let volumes = task.volumes()?;
     let windows = volumes::find(&volumes, Role::Windows)
         .context("partition_layout has no partition for Windows: format ntfs")?;
-    // wimlib wants an empty volume, and an attempt that broke off has left half an image.
+    // wimlib requires an empty volume, and an interrupted attempt may have left a partial image.
     let mut actions: Vec<Action> = mkfs(windows, &task.ids).map(Action::run).into_iter().collect();
     actions.push(Action::ApplyWim {
         source: options.access.source(reference.as_ref(), "windows"),

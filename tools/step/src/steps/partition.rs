@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `partition`: writes the partition table of the recipe and makes the file systems.
+//! `partition`: writes the recipe's partition table and creates the file systems.
 
 use anyhow::Result;
 use recipe::Size;
@@ -18,7 +18,7 @@ use crate::volumes::Volume;
 /// Options of the step.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Options {
-    /// Plan for a disk of this size, such as 100G, instead of looking at the disk.
+    /// Plan for a disk of this size, such as 100G, instead of the real one
     #[arg(long, value_name = "SIZE", requires = "dry_run", value_parser = disk_size)]
     disk_size: Option<u64>,
 }
@@ -30,7 +30,7 @@ fn disk_size(text: &str) -> Result<u64, String> {
     }
 }
 
-/// Plans the table and the file systems.
+/// Plans the partition table and the file systems.
 pub(crate) fn plan(task: &Task, options: &Options) -> Result<Plan> {
     let disk = task.disk()?;
     let facts = match options.disk_size {
@@ -42,7 +42,7 @@ pub(crate) fn plan(task: &Task, options: &Options) -> Result<Plan> {
     let name = disk.display().to_string();
 
     let mut actions = vec![
-        // Part of the plan and not of the planning: once this is done, the disk may well be in use.
+        // An action, not a check while planning: after the step, the disk may be in use.
         Action::CheckDisk { disk: disk.clone() },
         // Signatures of the whole disk, which a new partition table does not overwrite.
         Action::run(Program::new("wipefs", ["--all", "--force", "--quiet", &name])),
@@ -62,7 +62,7 @@ pub(crate) fn plan(task: &Task, options: &Options) -> Result<Plan> {
         },
     ];
     for volume in &volumes {
-        // What an earlier table had at the same place: its RAID and LVM labels would come alive.
+        // Signatures of an earlier table: old RAID and LVM labels would be activated.
         let wipe = ["--all", "--force", "--quiet", &volume.device()];
         actions.push(Action::run(Program::new("wipefs", wipe)));
         actions.extend(mkfs(volume, &task.ids).map(Action::run));
@@ -70,7 +70,7 @@ pub(crate) fn plan(task: &Task, options: &Options) -> Result<Plan> {
     Ok(Plan { step: "partition", actions })
 }
 
-/// One call of sgdisk for the whole table, so that the disk never has half of it.
+/// One sgdisk command for the whole table, so that a partial table is never written.
 fn table(
     task: &Task,
     disk: &str,
@@ -88,7 +88,7 @@ fn table(
         args.push(format!("--typecode={number}:{}", volume.partition.type_guid));
         args.push(format!("--partition-guid={number}:{}", task.ids.partition(number)));
         if let Some(label) = &volume.partition.label {
-            // sgdisk ends the name at a colon, and has no way to quote one.
+            // sgdisk ends the name at a colon, without a way to escape it.
             let name = label.as_str().replace(':', "_");
             args.push(format!("--change-name={number}:{name}"));
         }

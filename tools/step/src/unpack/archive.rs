@@ -59,7 +59,7 @@ impl<R: Read> Archive<R> {
             let Some(header) = self.header()? else {
                 ensure!(
                     name.is_none() && link.is_none() && records.is_none(),
-                    "the layer ends behind an extension header"
+                    "the layer ends after an extension header"
                 );
                 return Ok(None);
             };

@@ -145,7 +145,7 @@ impl Attributes {
             match set(name, value) {
                 Ok(()) => {}
                 Err(error @ (Errno::OPNOTSUPP | Errno::PERM)) if name != "security.capability" => {
-                    eprintln!("unpack: the attribute {} is left out: {error}", name.escape_debug());
+                    eprintln!("unpack: skipped the attribute {}: {error}", name.escape_debug());
                 }
                 Err(error) => {
                     return Err(error)

@@ -166,12 +166,12 @@ impl Place {
 
     /// Removes the file or folder recursively, if it exists.
     pub(super) fn remove(&self) -> Result<()> {
-        let removed = match self.stat().context("cannot look at it")? {
+        let removed = match self.stat().context("cannot read its status")? {
             None => Ok(()),
             Some(stat) if is_folder(&stat) => remove_folder(self.parent.as_fd(), &self.name),
             Some(_) => unlinkat(&self.parent, &self.name, AtFlags::empty()).map_err(Into::into),
         };
-        removed.context("cannot remove what is there")
+        removed.context("cannot remove the existing file")
     }
 }
 

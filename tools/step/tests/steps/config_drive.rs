@@ -86,7 +86,7 @@ fn network_config_is_on_the_drive_where_it_is_given() {
 fn without_user_data_there_is_nothing_to_do() {
     let task = Fixture::new(TaskTarget::InstallLinux);
     let log = task.step_ok(&["config-drive"]);
-    assert!(log.contains("asks nothing of this step"), "{log}");
+    assert!(log.contains("does not use this step"), "{log}");
 }
 
 #[test]

@@ -44,7 +44,7 @@ fn the_tool_gets_the_file_once() {
     let task = task(&url, Some(&sha256_hex(&bytes)), 0);
     registry.break_off(2);
     let log = task.step_ok(&["firmware", "--tool", &tool(&task)]);
-    assert!(log.contains("trying again from byte"), "{log}");
+    assert!(log.contains("retrying from byte"), "{log}");
     assert!(registry.resumed() >= 1);
     let noted = fs::read(task.path("noted")).unwrap();
     let (head, body) = noted.split_at(noted.iter().position(|byte| *byte == b'\n').unwrap() + 1);
@@ -61,7 +61,7 @@ fn a_wrong_digest_never_reaches_the_tool() {
     let url = registry.file("bios.bin", b"other".to_vec());
     let task = task(&url, Some(&sha256_hex(b"expected")), 0);
     let error = task.step_fails(&["firmware", "--tool", &tool(&task)]);
-    assert!(error.contains("and the recipe says sha256:"), "{error}");
+    assert!(error.contains("but the recipe requires sha256:"), "{error}");
     assert!(!task.path("noted").exists());
     assert!(!task.path("state/firmware.json").exists());
 }

@@ -158,7 +158,7 @@ fn what_is_no_wim_is_refused_and_wimlibs_complaint_is_shown() {
     let layer = ("application/x-ms-wim", wim(true));
     registry.image("windows", &[layer.clone(), layer]);
     let error = task.step_fails(&["image-windows"]);
-    assert!(error.contains("2 layers; a WIM is an artifact of one"), "{error}");
+    assert!(error.contains("2 layers, expected one with the WIM"), "{error}");
 }
 
 #[test]
