@@ -40,7 +40,7 @@ impl<const MAX_BYTES: usize> Contents<MAX_BYTES> {
 
     /// Size and digest, which may be logged.
     pub fn summary(&self) -> ContentSummary {
-        ContentSummary::of(self.0.as_bytes())
+        ContentSummary::new(self.0.as_bytes())
     }
 }
 
@@ -86,7 +86,7 @@ pub struct ContentSummary {
 
 impl ContentSummary {
     /// The summary of `bytes`.
-    pub fn of(bytes: &[u8]) -> Self {
+    pub fn new(bytes: &[u8]) -> Self {
         Self { size: bytes.len(), sha256: sha256_hex(bytes) }
     }
 }

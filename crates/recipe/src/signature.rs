@@ -94,7 +94,7 @@ pub enum SignatureError {
         what: &'static str,
     },
     /// The task is for another host.
-    #[error("recipe.sig: the task is for machine {signed}, and this one is {actual}")]
+    #[error("recipe.sig: the task is for host {signed}, but this host is {actual}")]
     Server {
         /// The serial number in the signature.
         signed: ShortText,
@@ -222,13 +222,13 @@ impl TaskManifest {
             match self.files.get(name) {
                 None => return Err(fault(name, "is not among the signed files")),
                 Some(signed) if signed != digest => {
-                    return Err(fault(name, "is not as it was signed"));
+                    return Err(fault(name, "differs from the signed file"));
                 }
                 Some(_) => {}
             }
         }
         match self.files.keys().find(|name| !actual.contains_key(*name)) {
-            Some(name) => Err(fault(name, "was signed and is missing")),
+            Some(name) => Err(fault(name, "is signed but missing")),
             None => Ok(()),
         }
     }

@@ -92,7 +92,7 @@ impl Parsed {
         })?;
         faults.extend(unknown_target(&value));
         faults.extend(too_many_bytes(&value));
-        Ok(Self { value, source: ContentSummary::of(recipe), faults })
+        Ok(Self { value, source: ContentSummary::new(recipe), faults })
     }
 
     fn against(&self, version: SchemaVersion) -> Result<Validated, ValidationError> {
@@ -107,7 +107,7 @@ impl Parsed {
         // Tests compare schema and model; this reports it if they differ. The error of serde is
         // omitted: it could repeat a value.
         let recipe: Recipe = serde_json::from_value(value).map_err(|_| {
-            let message = format!("fits schema {} and not the typed model", version.id);
+            let message = format!("matches schema {} but not the typed model", version.id);
             ValidationError::new(vec![Fault::new("", "model", message)])
         })?;
         let warnings = warnings(&recipe);

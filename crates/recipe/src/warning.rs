@@ -57,7 +57,7 @@ impl List {
                 self.add("/firmware_url", "scheme", "is neither http nor https");
             }
             if url.has_credentials() {
-                let message = "holds a user name or password, which lands in recipe.env";
+                let message = "contains a user name or password, which is written to recipe.env";
                 self.add("/firmware_url", "credentials", message);
             }
             if recipe.firmware_sha256.is_none() {
@@ -80,7 +80,7 @@ impl List {
             self.add(path, "no-efi-partition", message);
         }
         if linux && !partitions.iter().any(may_be_root) {
-            let message = "has no partition that a Linux root could be on (ext4, xfs or btrfs)";
+            let message = "has no partition for a Linux root (ext4, xfs or btrfs)";
             self.add(path, "no-root-partition", message);
         }
         if windows && !partitions.iter().any(|one| one.type_guid.is_microsoft_reserved()) {
@@ -88,7 +88,7 @@ impl List {
             self.add(path, "no-msr-partition", message);
         }
         if windows && !partitions.iter().any(|one| one.format == Format::Ntfs) {
-            let message = "has no partition that Windows could be on (ntfs)";
+            let message = "has no partition for Windows (ntfs)";
             self.add(path, "no-windows-partition", message);
         }
         self.percentages(partitions);

@@ -50,10 +50,10 @@ fn put_in_place(fresh: &Path, dir: &Path) -> Result<(), ProvisionError> {
     let flags = match fs::symlink_metadata(dir) {
         Ok(_) => RenameFlags::EXCHANGE,
         Err(error) if error.kind() == io::ErrorKind::NotFound => RenameFlags::NOREPLACE,
-        Err(error) => return Err(failed("looking at", dir)(error)),
+        Err(error) => return Err(failed("inspecting", dir)(error)),
     };
     renameat_with(CWD, fresh, CWD, dir, flags)
-        .map_err(|error| failed("putting in place", dir)(error.into()))
+        .map_err(|error| failed("replacing", dir)(error.into()))
 }
 
 /// Adds the operation and `path` to an error of the kernel.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `recipe.sig`: its golden bytes, what it refuses, and OpenSSL's opinion of it.
+//! `recipe.sig`: golden bytes, rejected input, and verification with OpenSSL.
 #![cfg(feature = "signature")]
 #![expect(clippy::unwrap_used, reason = "a test that can't go on stops")]
 
@@ -63,12 +63,12 @@ fn another_machine_or_other_files_are_refused() {
         manifest.check(&server, files.iter().copied()).unwrap_err().to_string()
     };
     manifest.check(&server, FILES).unwrap();
-    assert!(refused("SN 2", &FILES).contains("for machine SN 1, and this one is SN 2"));
-    assert!(refused("SN 1", &FILES[..2]).contains("recipe.schema.json was signed and is missing"));
+    assert!(refused("SN 2", &FILES).contains("for host SN 1, but this host is SN 2"));
+    assert!(refused("SN 1", &FILES[..2]).contains("recipe.schema.json is signed but missing"));
     let more = [FILES[0], FILES[1], FILES[2], ("ks.cfg", b"four")];
     assert!(refused("SN 1", &more).contains("ks.cfg is not among the signed files"));
     let changed = [FILES[0], ("recipe.json", &b"One"[..]), FILES[2]];
-    assert!(refused("SN 1", &changed).contains("recipe.json is not as it was signed"));
+    assert!(refused("SN 1", &changed).contains("recipe.json differs from the signed file"));
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn another_form_is_refused_even_if_it_is_signed() {
     assert!(refused(&format!("{start}{digest}  a\n")).contains("line 4"));
     assert!(refused(&format!("{start}created -1\n")).contains("line 4"));
     assert!(refused(&format!("{start}created 1\nexpires 1x\n")).contains("line 5"));
-    // One number has one form.
+    // Every number has one representation.
     assert!(refused(&format!("{start}created +1\nexpires 2\n")).contains("line 6"));
     let start = format!("{start}created 1\nexpires 2\n");
     assert!(refused(&format!("{start}00  a\n")).contains("line 6"));
@@ -124,7 +124,7 @@ fn keys_that_are_none_are_refused() {
         "-----BEGIN PUBLIC KEY-----\n",
         "-----BEGIN PUBLIC KEY-----\n!\n-----END PUBLIC KEY-----\n",
         "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA\n-----END PUBLIC KEY-----\n",
-        // The key of order one, with which anything verifies.
+        // The public key of order one, which verifies any signature.
         "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAAQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n-----END PUBLIC KEY-----\n",
     ] {
         assert!(PublicKeys::from_pem(pem).is_err(), "{pem}");

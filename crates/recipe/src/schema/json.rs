@@ -70,7 +70,7 @@ impl<'a> Strict<'a> {
     fn duplicate(&self, place: &Place<'_>) {
         let mut duplicates = self.duplicates.borrow_mut();
         if duplicates.len() < MAX_DUPLICATES {
-            let message = "stands here more than once".to_owned();
+            let message = "occurs more than once".to_owned();
             duplicates.push(Fault::new(place.pointer(), "duplicate", message));
         }
     }

@@ -99,7 +99,7 @@ fn apply(node: &Node, check: &Check, instance: &Value, at: &str, faults: &mut Ve
             }
         }
         (Check::Not(schema), _) if is_valid(schema, instance) => {
-            let form = node.description.as_deref().unwrap_or("it matches what it must not");
+            let form = node.description.as_deref().unwrap_or("must not match");
             fault("not", format!("does not have the expected form: {form}"));
         }
         (Check::If(condition, then, otherwise), _) => {
