@@ -60,7 +60,7 @@ impl Rule {
 }
 
 /// Removes the first fault that matches a request.
-pub(crate) fn meet(rules: &mut [Rule], method: &Method, path: &str) -> Option<Fault> {
+pub(crate) fn take_matching(rules: &mut [Rule], method: &Method, path: &str) -> Option<Fault> {
     let rule = rules.iter_mut().find(|rule| {
         rule.times > 0
             && rule.method.as_ref().is_none_or(|wanted| wanted == method)

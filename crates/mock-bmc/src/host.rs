@@ -56,7 +56,7 @@ impl Host {
             }
             found = found.or(credentials(bytes)?);
         }
-        let task = found.ok_or_else(|| io::Error::other("no image is a task"))?;
+        let task = found.ok_or_else(|| io::Error::other("no image contains a task"))?;
         let report = json!({"status": "success", "job_id": task.job});
         let status = self.report(&boot.serial, &task.secret, &report).await?;
         if status == 200 {

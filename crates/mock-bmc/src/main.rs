@@ -49,7 +49,7 @@ async fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     let personality = named(&cli.personality).with_context(|| {
         let names: Vec<_> = PERSONALITIES.iter().map(|personality| personality.name).collect();
-        format!("{} is none of {}", cli.personality, names.join(", "))
+        format!("unknown personality {}: expected {}", cli.personality, names.join(", "))
     })?;
     let host = cli
         .controller

@@ -64,8 +64,8 @@ impl Mock {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let service = Service::new(config);
-        let (gone, told) = watch::channel(false);
-        let task = tokio::spawn(accept(listener, Arc::clone(&service), told));
+        let (gone, disconnected) = watch::channel(false);
+        let task = tokio::spawn(accept(listener, Arc::clone(&service), disconnected));
         Ok(Self { service, address, gone, task })
     }
 

@@ -14,7 +14,7 @@ use crate::answer::{
     Answer, empty, encoded, json, later, located, not_found, refusal, rewritten, versioned, with,
 };
 use crate::config::Config;
-use crate::fault::{Fault, Rule, meet};
+use crate::fault::{Fault, Rule, take_matching};
 use crate::machine::{Boot, Machine, Next, Phase};
 use crate::personality::{Etags, MediaBy};
 use crate::resources::{self, ROOT, manager_path, media_path, settings_path, system_path};
@@ -84,7 +84,7 @@ impl Service {
         let Some(path) = path.strip_prefix(prefix) else {
             return Outcome::Answer(not_found());
         };
-        let fault = meet(&mut self.lock().rules, method, path);
+        let fault = take_matching(&mut self.lock().rules, method, path);
         let answer = match &fault {
             Some(Fault::DropBefore) => return Outcome::Drop,
             Some(Fault::HangBefore) => return self.hang().await,

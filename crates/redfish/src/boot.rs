@@ -37,7 +37,7 @@ pub(crate) async fn once(client: &Client, profile: &Profile, system: &str) -> Re
         {
             continue;
         }
-        let error = match look(client, system, place, sent, target).await {
+        let error = match confirm(client, system, place, sent, target).await {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
@@ -183,7 +183,7 @@ fn target(boot: &Value, profile: &Profile) -> Result<&'static str, Error> {
 }
 
 /// Checks that the source is set after a write to `place` that was answered with `sent`.
-async fn look(
+async fn confirm(
     client: &Client,
     system: &str,
     place: &str,

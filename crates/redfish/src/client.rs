@@ -89,7 +89,7 @@ impl Client {
         let response = self.read(path).await?;
         let value = serde_json::from_slice(&response.body).map_err(|error| Error::Answer {
             call: format!("GET {path}"),
-            reason: format!("no JSON: {error}"),
+            reason: format!("invalid JSON: {error}"),
         })?;
         let header = |name| response.headers.get(name).cloned();
         Ok(Resource { value, etag: header(ETAG), allow: header(ALLOW) })
@@ -182,7 +182,7 @@ impl Client {
                 return Err(error);
             }
             let pause = self.timing.pause(attempt, error.retry_after());
-            tracing::debug!(%error, ?pause, "again after a pause");
+            tracing::debug!(%error, ?pause, "retrying after a pause");
             tokio::time::sleep(pause).await;
             attempt += 1;
         }
@@ -238,12 +238,13 @@ impl Client {
             {
                 let call = format!("{method} {path}");
                 if redirects == REDIRECTS {
-                    return Err(Error::Answer { call, reason: "redirects without end".to_owned() });
+                    return Err(Error::Answer { call, reason: "too many redirects".to_owned() });
                 }
                 redirects += 1;
                 let target =
                     location.to_str().ok().and_then(|location| self.address.local(location));
-                let reason = || "redirects to another host, which gets no password".to_owned();
+                let reason =
+                    || "redirect to another host, which must not get the password".to_owned();
                 path = target.ok_or_else(|| Error::Answer { call, reason: reason() })?;
                 continue;
             }
@@ -268,7 +269,7 @@ impl Client {
         *request.method_mut() = method.clone();
         *request.uri_mut() = self.address.url(path).ok_or_else(|| Error::Answer {
             call: call(),
-            reason: "the BMC named a path that is none".to_owned(),
+            reason: "the BMC returned an invalid path".to_owned(),
         })?;
         let target = request.headers_mut();
         target.extend(headers.clone());

@@ -19,7 +19,7 @@ pub(crate) fn decode(headers: &HeaderMap, body: Bytes, limit: usize) -> Result<B
         None | Some("" | "identity") => body,
         Some("gzip" | "x-gzip") => read(MultiGzDecoder::new(&*body), limit)?,
         Some("deflate") => read(ZlibDecoder::new(&*body), limit)?,
-        Some(other) => return Err(format!("the answer has the content coding {other:?}")),
+        Some(other) => return Err(format!("the response has the content coding {other:?}")),
     };
     Ok(match &*body {
         [0xEF, 0xBB, 0xBF, ..] => body.slice(3..),
@@ -35,9 +35,9 @@ fn read(decoder: impl std::io::Read, limit: usize) -> Result<Bytes, String> {
     decoder
         .take(most)
         .read_to_end(&mut out)
-        .map_err(|error| format!("the answer can't be decompressed: {error}"))?;
+        .map_err(|error| format!("the response can't be decompressed: {error}"))?;
     if out.len() > limit {
-        return Err(format!("the answer is longer than {limit} bytes when decompressed"));
+        return Err(format!("the response is longer than {limit} bytes when decompressed"));
     }
     Ok(out.into())
 }

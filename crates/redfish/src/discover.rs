@@ -47,8 +47,8 @@ pub(crate) async fn discover(
     let root = client.get(ROOT).await?.value;
     let systems = link(&root, "Systems").ok_or_else(|| missing("the BMC lists no systems"))?;
     let system = system(client, &systems, serial).await?;
-    let path = id(&system).ok_or_else(|| missing("the system does not say where it is"))?;
-    let profile = profile.unwrap_or_else(|| profile::of(&root, &system));
+    let path = id(&system).ok_or_else(|| missing("the system has no @odata.id"))?;
+    let profile = profile.unwrap_or_else(|| profile::detect(&root, &system));
     let mut slots = Vec::new();
     for manager in managers(client, &root, &system).await? {
         let manager = client.get(&manager).await?.value;
@@ -61,7 +61,7 @@ pub(crate) async fn discover(
     if slots.is_empty() {
         slots = media(client, &system, profile).await?;
     }
-    let plan = Plan::of(slots).ok_or_else(|| {
+    let plan = Plan::choose(slots).ok_or_else(|| {
         missing(
             "the BMC has no virtual CD that takes a URL; its licence may not cover virtual media",
         )
@@ -78,9 +78,9 @@ async fn system(client: &Client, systems: &str, serial: &str) -> Result<Value, E
     for path in members(client, systems).await? {
         let system = client.get(&path).await?.value;
         // Dell has the service tag, which DMI calls the serial number, in SKU.
-        let told = ["SerialNumber", "SKU"].map(|name| system.get(name).and_then(Value::as_str));
-        let told: Vec<_> = told.into_iter().flatten().map(str::trim).collect();
-        if told.iter().any(|told| told.eq_ignore_ascii_case(serial.trim())) {
+        let serials = ["SerialNumber", "SKU"].map(|name| system.get(name).and_then(Value::as_str));
+        let serials: Vec<_> = serials.into_iter().flatten().map(str::trim).collect();
+        if serials.iter().any(|found| found.eq_ignore_ascii_case(serial.trim())) {
             return Ok(system);
         }
         let number = system.get("SerialNumber").and_then(Value::as_str).unwrap_or_default().trim();
@@ -95,13 +95,13 @@ async fn system(client: &Client, systems: &str, serial: &str) -> Result<Value, E
         (Some(only), true) => Ok(only),
         (None, true) => Err(missing("the BMC lists no systems")),
         _ if others.is_empty() => {
-            Err(missing("the BMC has several systems, and none tells its serial number"))
+            Err(missing("the BMC has several systems, none with a serial number"))
         }
         _ => {
             let more = if others.len() > NAMED { ", …" } else { "" };
             others.truncate(NAMED);
             Err(missing(&format!(
-                "the BMC is one of another machine: its serial number is {}{more}, not {serial}",
+                "the BMC belongs to another host: its serial number is {}{more}, expected {serial}",
                 others.join(", ")
             )))
         }
@@ -127,7 +127,7 @@ async fn media(client: &Client, owner: &Value, profile: &Profile) -> Result<Vec<
     let Some(collection) = link(owner, "VirtualMedia") else { return Ok(Vec::new()) };
     let mut slots = Vec::new();
     for path in members(client, &collection).await? {
-        slots.extend(Slot::of(&client.get(&path).await?));
+        slots.extend(Slot::parse(&client.get(&path).await?));
     }
     if slots.iter().any(|slot| profile.lists(&slot.id)) {
         slots.retain(|slot| profile.lists(&slot.id));

@@ -32,7 +32,7 @@ pub enum Error {
         reason: String,
     },
     /// No answer in time. The request may have been carried out.
-    #[error("{call}: no answer within {after:?}")]
+    #[error("{call}: no response within {after:?}")]
     Timeout {
         /// Method and path.
         call: String,

@@ -35,7 +35,7 @@ pub(crate) async fn insert(
     loop {
         let error = match request.send(client, slot).await {
             Err(error) if request.adapt(&error) => continue,
-            sent => match look(client, slot, sent, |state| state.holds(image)).await {
+            sent => match confirm(client, slot, sent, |state| state.holds(image)).await {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             },
@@ -56,7 +56,7 @@ pub(crate) async fn eject(client: &Client, slot: &Slot) -> Result<(), Error> {
     let mut attempt = 0;
     loop {
         let resource = client.get(&slot.path).await?.value;
-        if State::of(&resource).is_empty() {
+        if State::parse(&resource).is_empty() {
             return Ok(());
         }
         let sent = match action(&resource, "#VirtualMedia.EjectMedia") {
@@ -64,7 +64,7 @@ pub(crate) async fn eject(client: &Client, slot: &Slot) -> Result<(), Error> {
             Some(target) => client.post(&target, &json!({})).await,
             None => client.patch(&slot.path, &json!({"Image": null, "Inserted": false})).await,
         };
-        let error = match look(client, slot, sent, State::is_empty).await {
+        let error = match confirm(client, slot, sent, State::is_empty).await {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
@@ -84,7 +84,7 @@ struct State {
 }
 
 impl State {
-    fn of(resource: &Value) -> Self {
+    fn parse(resource: &Value) -> Self {
         let text = |name| resource.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let inserted = resource.get("Inserted").and_then(Value::as_bool);
         Self { image: text("Image"), name: text("ImageName"), inserted }
@@ -111,7 +111,7 @@ impl State {
 
 /// Checks the state of the slot after a write that was answered with `sent`: the write may have
 /// happened although the answer was lost, or not although it was a success.
-async fn look(
+async fn confirm(
     client: &Client,
     slot: &Slot,
     sent: Result<(), Error>,
@@ -119,7 +119,7 @@ async fn look(
 ) -> Result<(), Error> {
     let deadline = Instant::now() + client.patience(&sent);
     loop {
-        let state = State::of(&client.get(&slot.path).await?.value);
+        let state = State::parse(&client.get(&slot.path).await?.value);
         if wanted(&state) {
             return Ok(());
         }
@@ -131,7 +131,7 @@ async fn look(
                 (false, name) => name.to_owned(),
             };
             return Err(Error::NotTaken(format!(
-                "the BMC accepted the change, but slot {} still says to hold {holds} after {:?}",
+                "the BMC accepted the change, but slot {} still reports {holds} after {:?}",
                 slot.id, client.timing.settle
             )));
         }
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn an_image_is_known_by_what_the_bmc_shows_of_it() {
         let url = "http://controller.test/media/1/abc/task.iso";
-        let holds = |value: Value| State::of(&value).holds(url);
+        let holds = |value: Value| State::parse(&value).holds(url);
         assert!(holds(json!({"Image": url, "Inserted": true})));
         assert!(holds(json!({"Image": url, "Inserted": null})));
         assert!(holds(json!({"Image": "/mnt/task.iso", "Inserted": true})));
@@ -228,7 +228,7 @@ mod tests {
         ));
         assert!(!holds(json!({"ImageName": "other.iso", "Inserted": true})));
         assert!(!holds(json!({})));
-        assert!(State::of(&json!({"ImageName": "left.iso", "Inserted": false})).is_empty());
-        assert!(State::of(&json!({"Image": "", "Inserted": null})).is_empty());
+        assert!(State::parse(&json!({"ImageName": "left.iso", "Inserted": false})).is_empty());
+        assert!(State::parse(&json!({"Image": "", "Inserted": null})).is_empty());
     }
 }

@@ -125,7 +125,7 @@ pub(crate) async fn snapshot(client: &Client, system: &str) -> Result<Snapshot, 
 
 impl Snapshot {
     /// Whether a restart is observable. If not, only the power state is.
-    fn tells(&self) -> bool {
+    fn has_restart_evidence(&self) -> bool {
         self.last_reset.is_some() || self.boot_once
     }
 
@@ -160,7 +160,7 @@ pub(crate) async fn restart(
     {
         return Ok(Restart::Already);
     }
-    if !before.tells() {
+    if !before.has_restart_evidence() {
         return shut_down_and_start(client, system, &state).await;
     }
     if state.allows("GracefulRestart") && reset(client, &state, "GracefulRestart").await? {
@@ -218,9 +218,7 @@ enum Asked {
 /// Requests a reset.
 async fn ask(client: &Client, state: &State, kind: &str) -> Result<Asked, Error> {
     let target = state.target.as_deref().ok_or_else(|| {
-        Error::Missing(
-            "the system has no action to reset it; the user may not be allowed to".into(),
-        )
+        Error::Missing("the system has no reset action; the user may lack the permission".into())
     })?;
     Ok(match client.post(target, &json!({"ResetType": kind})).await {
         Ok(()) => Asked::Taken,
@@ -355,15 +353,15 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_is_told_by_what_it_leaves() {
+    fn a_restart_is_detected_by_its_traces() {
         let before = |last, once| state(last, once).snapshot;
-        let tells = |now: State, before: Snapshot| now.restarted_since(&before);
-        assert_eq!(tells(state(Some("2"), true), before(Some("1"), true)), Some(true));
-        assert_eq!(tells(state(Some("1"), true), before(Some("1"), true)), Some(false));
-        assert_eq!(tells(state(Some("1"), false), before(Some("1"), true)), Some(true));
-        assert_eq!(tells(state(None, false), before(None, true)), Some(true));
-        assert_eq!(tells(state(None, true), before(None, true)), None);
-        assert_eq!(tells(state(None, false), before(None, false)), None);
+        let has_restarted = |now: State, before: Snapshot| now.restarted_since(&before);
+        assert_eq!(has_restarted(state(Some("2"), true), before(Some("1"), true)), Some(true));
+        assert_eq!(has_restarted(state(Some("1"), true), before(Some("1"), true)), Some(false));
+        assert_eq!(has_restarted(state(Some("1"), false), before(Some("1"), true)), Some(true));
+        assert_eq!(has_restarted(state(None, false), before(None, true)), Some(true));
+        assert_eq!(has_restarted(state(None, true), before(None, true)), None);
+        assert_eq!(has_restarted(state(None, false), before(None, false)), None);
     }
 
     #[test]

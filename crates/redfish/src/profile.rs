@@ -141,7 +141,7 @@ pub fn named(name: &str) -> Option<&'static Profile> {
 }
 
 /// Detects the profile from service root and system.
-pub(crate) fn of(root: &Value, system: &Value) -> &'static Profile {
+pub(crate) fn detect(root: &Value, system: &Value) -> &'static Profile {
     let mut names: Vec<String> = Vec::new();
     let text =
         |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
@@ -181,7 +181,7 @@ mod tests {
             (json!({}), json!({"Manufacturer": null}), "generic"),
             (json!([]), json!("x"), "generic"),
         ] {
-            assert_eq!(of(&root, &system).name, name, "{root} {system}");
+            assert_eq!(detect(&root, &system).name, name, "{root} {system}");
         }
     }
 

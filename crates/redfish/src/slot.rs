@@ -68,7 +68,7 @@ impl Plan {
     }
 
     /// Chooses two CDs, else a CD and a USB stick, else one CD.
-    pub(crate) fn of(mut slots: Vec<Slot>) -> Option<Self> {
+    pub(crate) fn choose(mut slots: Vec<Slot>) -> Option<Self> {
         slots.sort_by(|left, right| {
             (left.kind, left.way)
                 .cmp(&(right.kind, right.way))
@@ -85,7 +85,7 @@ impl Plan {
 
 impl Slot {
     /// Reads a `VirtualMedia` resource; `None` if it takes no image by URL.
-    pub(crate) fn of(resource: &Resource) -> Option<Self> {
+    pub(crate) fn parse(resource: &Resource) -> Option<Self> {
         let value = &resource.value;
         let text = |name: &str| value.get(name).and_then(Value::as_str);
         let path = text("@odata.id")?.to_owned();
@@ -131,14 +131,14 @@ mod tests {
 
     fn slot(id: &str, types: &[&str]) -> Option<Slot> {
         let value = json!({"@odata.id": format!("/m/{id}"), "Id": id, "MediaTypes": types});
-        Slot::of(&Resource::without_headers(value))
+        Slot::parse(&Resource::without_headers(value))
     }
 
     fn plan(vendor: &str, slots: &[(&str, &[&str])]) -> Option<Vec<String>> {
         let profile = profile::named(vendor).unwrap();
         let slots = slots.iter().filter_map(|(id, types)| slot(id, types));
         let slots = slots.filter(|slot| profile.lists(&slot.id)).collect();
-        Some(Plan::of(slots)?.slots().iter().map(|slot| slot.id.clone()).collect())
+        Some(Plan::choose(slots)?.slots().iter().map(|slot| slot.id.clone()).collect())
     }
 
     #[test]
@@ -167,7 +167,7 @@ mod tests {
             slots.sort();
             slots.dedup_by(|left, right| left.0 == right.0);
             let make = |slots: &[(String, bool)]| {
-                Plan::of(slots.iter().map(|(id, cd)| Slot {
+                Plan::choose(slots.iter().map(|(id, cd)| Slot {
                     path: format!("/{id}"),
                     id: id.clone(),
                     kind: if *cd { Kind::Cd } else { Kind::Usb },

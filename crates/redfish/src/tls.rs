@@ -43,7 +43,7 @@ impl TlsPolicy {
     /// # Errors
     /// When it is something else.
     pub fn pin(text: &str) -> Result<Self, Error> {
-        let wrong = || Error::Tls(format!("{text:?} is no SHA-256 of a certificate"));
+        let wrong = || Error::Tls(format!("{text:?} is not the SHA-256 of a certificate"));
         let digits: String = text.chars().filter(|&character| character != ':').collect();
         if digits.len() != 64 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(wrong());
@@ -95,7 +95,8 @@ fn read_system_roots() -> Result<RootCertStore, Error> {
     let mut store = RootCertStore::empty();
     let (added, _) = store.add_parsable_certificates(loaded.certs);
     if added == 0 {
-        let reason = "this machine has no certificate authorities; install its package of them                       (ca-certificates), or give the server a CA or a pin";
+        let reason = "this host has no CA certificates: install ca-certificates, or configure a CA or \
+                      a pin for the server";
         return Err(Error::Tls(reason.to_owned()));
     }
     Ok(store)
@@ -105,7 +106,7 @@ fn roots(pem: &str) -> Result<RootCertStore, Error> {
     let mut store = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
         let certificate =
-            certificate.map_err(|error| Error::Tls(format!("the CA is no PEM: {error}")))?;
+            certificate.map_err(|error| Error::Tls(format!("the CA is not PEM: {error}")))?;
         store.add(certificate).map_err(|error| Error::Tls(format!("the CA: {error}")))?;
     }
     if store.is_empty() {
@@ -135,7 +136,7 @@ impl ServerCertVerifier for Verifier {
         if found == pin {
             return Ok(ServerCertVerified::assertion());
         }
-        let mut message = "the pinned certificate is not the one that the BMC shows: ".to_owned();
+        let mut message = "the BMC's certificate does not match the pin: ".to_owned();
         for byte in found {
             write!(message, "{byte:02x}").ok();
         }

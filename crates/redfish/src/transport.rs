@@ -73,12 +73,12 @@ impl Transport {
             let (parts, body) = response.into_parts();
             let left = self.left.load(Ordering::Relaxed);
             let body = Limited::new(body, LIMIT.min(left)).collect().await.map_err(|error| {
-                let reason = format!("the answer broke off: {error}");
+                let reason = format!("the response was cut off: {error}");
                 if error.is::<LengthLimitError>() {
                     let reason = if left < LIMIT {
-                        format!("the answers are longer than {TOTAL} bytes in total")
+                        format!("the responses are longer than {TOTAL} bytes in total")
                     } else {
-                        format!("the answer is longer than {LIMIT} bytes")
+                        format!("the response is longer than {LIMIT} bytes")
                     };
                     return Error::Answer { call: call.clone(), reason };
                 }

@@ -95,12 +95,12 @@ async fn a_bmc_that_takes_one_image_at_a_time_says_so_at_the_second() {
 }
 
 #[tokio::test]
-async fn the_machine_behind_it_must_be_the_one_that_is_meant() {
+async fn the_serial_number_must_match() {
     let mock = start(config("generic")).await;
     let endpoint = crate::common::endpoint(&mock);
     let other = redfish::Bmc::connect(&endpoint, "SN-0043", None, crate::common::timing()).await;
     let error = other.err().unwrap().to_string();
-    assert!(error.contains("SN-0042, not SN-0043"), "{error}");
+    assert!(error.contains("SN-0042, expected SN-0043"), "{error}");
     assert_eq!(mock.sessions(), 0, "the session is closed after a fault, too");
     // Dell has the service tag in SKU.
     let dell = start(config("idrac")).await;
