@@ -64,7 +64,7 @@ pub(crate) fn wait(options: &Options, trust: &Trust<'_>) -> Result<Chosen, Refus
     log::info(format_args!("waiting up to {} s for {}", options.timeout.as_secs(), search.what()));
     loop {
         let is_last = search.started.elapsed() >= options.timeout;
-        match search.look(is_last) {
+        match search.scan(is_last) {
             Ok(Some(chosen)) => return Ok(chosen),
             Err(refused) if is_last || !refused.is_foreign => return Err(refused),
             Ok(None) | Err(_) => {}
@@ -106,12 +106,12 @@ impl<'a> Search<'a> {
     fn nothing(&self) -> Failure {
         let seconds = self.options.timeout.as_secs();
         let (what, last) = (self.what(), &self.last);
-        let error = anyhow::anyhow!("{what} did not show up within {seconds} s: {last}");
+        let error = anyhow::anyhow!("{what} not found within {seconds} s: {last}");
         Failure::new(Exit::NoMedium, error)
     }
 
     /// Searches once. `None` if there is nothing yet.
-    fn look(&mut self, is_last: bool) -> Result<Option<Chosen>, Refused> {
+    fn scan(&mut self, is_last: bool) -> Result<Option<Chosen>, Refused> {
         let media = match &self.options.source {
             Some(path) => match medium::named(path) {
                 Ok(medium) => vec![medium],
@@ -203,7 +203,7 @@ fn choose(media: &[Medium], options: &Options, trust: &Trust<'_>) -> Result<Chos
     if candidates.len() > 1 {
         let paths = candidates.iter().map(|it| it.medium.path.display().to_string());
         let paths: Vec<_> = paths.collect();
-        log::warning(format_args!("{} media hold a task: {}", paths.len(), paths.join(", ")));
+        log::warning(format_args!("{} media contain a task: {}", paths.len(), paths.join(", ")));
     }
     for candidate in candidates {
         let medium = candidate.medium;
@@ -211,7 +211,7 @@ fn choose(media: &[Medium], options: &Options, trust: &Trust<'_>) -> Result<Chos
             Ok(chosen) => {
                 for (medium, refused) in refusals {
                     let path = medium.path.display();
-                    log::warning(format_args!("{path} is passed over: {}", refused.failure));
+                    log::warning(format_args!("skipping {path}: {}", refused.failure));
                 }
                 log::info(format_args!("the task is on {}", medium.path.display()));
                 return Ok(chosen);
@@ -223,7 +223,7 @@ fn choose(media: &[Medium], options: &Options, trust: &Trust<'_>) -> Result<Chos
     refusals.sort_by_key(|(_, refused)| (refused.is_foreign, refused.access.is_none()));
     for (medium, refused) in refusals.iter().skip(1) {
         let path = medium.path.display();
-        log::warning(format_args!("{path} is passed over: {}", refused.failure));
+        log::warning(format_args!("skipping {path}: {}", refused.failure));
     }
     let none = || Failure::new(Exit::NoMedium, anyhow::anyhow!("there is no medium")).into();
     Err(refusals.into_iter().next().map_or_else(none, |(_, refused)| refused))

@@ -40,12 +40,12 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let target = chosen.validated.recipe.task_target.clone();
     let provision = provision(chosen.validated, serial, chosen.job)?;
     let folder = options.root.join(PROVISION);
-    provision.write(&folder).or_exit(Exit::Write, "handing the task over")?;
+    provision.write(&folder).or_exit(Exit::Write, "writing the task files")?;
     log::info(format_args!("wrote {}", folder.display()));
     if options.start {
         start::start(&target)?;
     } else {
-        log::info(format_args!("{target} is not started, as asked"));
+        log::info(format_args!("{target} is not started because of --no-start"));
     }
     Ok(())
 }
@@ -54,7 +54,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
 fn write_access(options: &Options, access: Option<&ControllerAccess>) -> Result<(), Failure> {
     let Some(access) = access else { return Ok(()) };
     let folder = options.root.join(CONTROLLER);
-    access.write(&folder).or_exit(Exit::Write, "handing the way to the controller over")
+    access.write(&folder).or_exit(Exit::Write, "writing the access data of the controller")
 }
 
 /// Mounting, the serial number and `/run` require root. Below another root, what is not permitted

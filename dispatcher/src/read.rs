@@ -24,7 +24,7 @@ pub(crate) fn access(task: &Task) -> Result<Option<ControllerAccess>, Failure> {
         return Ok(None);
     };
     let access = ControllerAccess::from_slice(bytes);
-    access.map(Some).or_exit(Exit::Unreadable, "reading the way to the controller")
+    access.map(Some).or_exit(Exit::Unreadable, "reading the access data of the controller")
 }
 
 /// Validates the recipe against the schema beside it, whose version must be known: the fields of
@@ -64,7 +64,7 @@ fn check_copies(task: &Task, validated: &Validated) -> Result<(), Failure> {
     ] {
         let copy = task.file(name);
         if copy.is_some() && copy != field.map(str::as_bytes) {
-            let error = anyhow!("{name} on the medium is not what the recipe holds");
+            let error = anyhow!("{name} on the medium differs from the recipe");
             return Err(Failure::new(Exit::Invalid, error));
         }
     }

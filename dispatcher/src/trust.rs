@@ -115,7 +115,7 @@ impl<'a> Trust<'a> {
         };
         let manifest = TaskManifest::verify(signature, &keys)?;
         let serial =
-            self.serial.context("this host has no serial number that the task could be for")?;
+            self.serial.context("this host has no serial number to compare with the task")?;
         manifest.check(serial, task.signed_files())?;
         let expected = iso9660::task::volume_id(manifest.job.as_str())?;
         if let Some(label) = label {

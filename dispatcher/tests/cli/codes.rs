@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Each failure: its exit code, its message, and that nothing is written.
+//! Each failure: exit code, message, and no written files.
 
 use std::{
     fs,
@@ -14,7 +14,7 @@ use recipe::CURRENT;
 
 use crate::machine::{Machine, RECIPE, iso, run, xorriso};
 
-/// Runs on the task, and checks that it fails with `code`, prints `said` and writes nothing.
+/// Expects that a run on the task fails with `code`, prints `said` and writes nothing.
 fn fails(machine: &Machine, source: &str, code: i32, said: &str) {
     let ended = machine.run([machine.path(source)]);
     assert_eq!(ended.code, Some(code), "{ended:?}");
@@ -35,14 +35,11 @@ fn the_command_line_is_wrong() {
 #[test]
 fn there_is_no_medium() {
     let machine = Machine::new();
-    fails(&machine, "dev/sr7", 10, "dev/sr7 did not show up within 0 s: ");
+    fails(&machine, "dev/sr7", 10, "dev/sr7 not found within 0 s: ");
     machine.device("sr0", b"no volume");
     let ended = machine.run(["--timeout", "1"]);
     assert_eq!(ended.code, Some(10), "{ended:?}");
-    assert!(
-        ended.stderr.contains("a medium labelled TASK_* did not show up within 1 s"),
-        "{ended:?}"
-    );
+    assert!(ended.stderr.contains("a medium labelled TASK_* not found within 1 s"), "{ended:?}");
 }
 
 #[test]
@@ -58,7 +55,7 @@ fn a_device_is_mounted_or_the_kernel_says_why_not() {
     let image = machine.write("task.iso", iso("looped"));
     let Some(device) = LoopDevice::new(&image) else { return };
     let ended = machine.run([&device.0]);
-    // Not every kernel has isofs; a module may come with the first mount.
+    // Some kernels load the isofs module at the first mount.
     let filesystems = fs::read_to_string("/proc/filesystems").unwrap();
     if filesystems.contains("iso9660") {
         assert_eq!(ended.code, Some(0), "{ended:?}");
@@ -87,11 +84,11 @@ fn nothing_on_a_device_can_be_run_or_written() {
     assert!(trace.contains(flags), "{trace}");
 }
 
-/// An image as a block device.
+/// A loop device with an image.
 struct LoopDevice(String);
 
 impl LoopDevice {
-    /// The device, or nothing where none can be made.
+    /// The device; `None` if loop devices are not available.
     fn new(image: &Path) -> Option<Self> {
         let losetup = test_support::find("losetup")?;
         let made =
@@ -137,7 +134,7 @@ fn the_recipe_can_not_be_read() {
     fails(&machine, "task", 13, "more than 6291456 bytes");
     fs::remove_file(machine.path("task/recipe.json")).unwrap();
     fails(&machine, "task", 13, "the task has no recipe.json");
-    // A link on a medium could lead to any file of the image.
+    // A link on a medium could point to any file of the maintenance OS.
     std::os::unix::fs::symlink("/etc/hostname", machine.path("task/recipe.json")).unwrap();
     fails(&machine, "task", 13, "recipe.json of the task: not a regular file");
 }
@@ -184,10 +181,10 @@ fn a_copy_differs_from_the_recipe() {
     let machine = Machine::new();
     machine.task(RECIPE);
     machine.write("task/user-data", "#cloud-config\npassword: hunter3\n");
-    fails(&machine, "task", 14, "user-data on the medium is not what the recipe holds");
+    fails(&machine, "task", 14, "user-data on the medium differs from the recipe");
     fs::remove_file(machine.path("task/user-data")).unwrap();
     machine.write("task/ks.cfg", "");
-    fails(&machine, "task", 14, "ks.cfg on the medium is not what the recipe holds");
+    fails(&machine, "task", 14, "ks.cfg on the medium differs from the recipe");
 }
 
 #[test]
@@ -197,7 +194,7 @@ fn the_task_can_not_be_handed_over() {
     machine.write("run", "a file where the folder should be");
     let ended = machine.run([task]);
     assert_eq!(ended.code, Some(15), "{ended:?}");
-    assert!(ended.stderr.contains("handing the task over: "), "{ended:?}");
+    assert!(ended.stderr.contains("writing the task files: "), "{ended:?}");
 }
 
 #[test]
@@ -206,7 +203,7 @@ fn a_full_disk_leaves_the_task_before() {
     let task = machine.task(RECIPE);
     assert_eq!(machine.run([&task]).code, Some(0));
     let before = machine.provision();
-    // No file may grow past 512 bytes, as on a disk that is full.
+    // No file may exceed 512 bytes, as on a full disk.
     machine.task(&RECIPE.replace("hunter2", &"hunter2".repeat(1000)));
     let mut limited = Command::new("sh");
     limited.args(["-c", "ulimit -f 1; trap '' XFSZ; exec \"$@\"", "sh"]);
@@ -222,7 +219,7 @@ fn a_full_disk_leaves_the_task_before() {
 fn only_root_may_do_it() {
     let dir = tempfile::tempdir().unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    // Where the test's own binary is, another user may not be able to look.
+    // Another user may not have access to the folder of the test binary.
     let binary = dir.path().join("dispatcher");
     fs::copy(env!("CARGO_BIN_EXE_dispatcher"), &binary).unwrap();
     let mut command = Command::new(&binary);

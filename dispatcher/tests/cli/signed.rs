@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Tasks that are signed, and tasks that ought to be.
+//! Signed tasks, and unsigned tasks where a signature is required.
 
 use std::{
     fs,
@@ -21,8 +21,8 @@ const JOB: &str = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
 /// A message of the dispatcher, and the host that causes it.
 type Fault = (&'static str, fn() -> Machine);
 
-/// A machine that trusts the key of the seed 1, and a task that is signed with the key of `seed`
-/// for the machine `server`.
+/// A host that trusts the key of the seed 1, and a task signed with the key of `seed` for the host
+/// `server`.
 fn signed(seed: u8, server: &str) -> Machine {
     let machine = Machine::new();
     let key = |seed| SigningKey::from_bytes(&[seed; 32]);
@@ -36,14 +36,14 @@ fn signed(seed: u8, server: &str) -> Machine {
     machine
 }
 
-/// Valid from and until so many seconds from now.
+/// Validity from and until this many seconds from now.
 fn valid_for(created: i64, expires: i64) -> Validity {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let at = |seconds| now.checked_add_signed(seconds).unwrap();
     Validity { created: at(created), expires: at(expires) }
 }
 
-/// An image of a task for this machine, signed with the key of `seed`.
+/// An image of a task for this host, signed with the key of `seed`.
 fn image(seed: u8, job: &str, validity: Validity) -> TaskIso {
     let mut iso = TaskIso {
         job_id: job.to_owned(),
@@ -61,7 +61,7 @@ fn sign(iso: &mut TaskIso, seed: u8, validity: Validity) {
     iso.signature = Some(manifest.sign(&SigningKey::from_bytes(&[seed; 32])).into());
 }
 
-/// A machine that trusts the key of the seed 1.
+/// A host that trusts the key of the seed 1.
 fn trusting() -> Machine {
     let machine = Machine::new();
     let key = public_key_pem(&SigningKey::from_bytes(&[1; 32]));
@@ -69,7 +69,7 @@ fn trusting() -> Machine {
     machine
 }
 
-/// Runs the search, and answers the job that was found, or the exit code and what was said.
+/// Runs the search; returns the job, or exit code and output.
 fn search(machine: &Machine) -> Result<String, (Option<i32>, String)> {
     let ended = machine.run([""; 0]);
     if ended.code == Some(0) {
@@ -79,7 +79,7 @@ fn search(machine: &Machine) -> Result<String, (Option<i32>, String)> {
     }
 }
 
-/// Runs on the task, and answers its exit code and what it said.
+/// Runs on the task; returns exit code and output.
 fn run(machine: &Machine, arguments: &[&str]) -> (Option<i32>, String) {
     let task = machine.path("task").display().to_string();
     let ended = machine.run(arguments.iter().copied().chain([task.as_str()]));
@@ -98,8 +98,8 @@ fn a_good_signature_names_the_job() {
 fn a_bad_signature_is_refused_warned_about_or_passed_over() {
     let faults: [Fault; 5] = [
         ("none of the 1 known keys made this signature", || signed(2, "CZ0815")),
-        ("the task is for machine OTHER, and this one is CZ0815", || signed(1, "OTHER")),
-        ("recipe.json is not as it was signed", || {
+        ("the task is for host OTHER, but this host is CZ0815", || signed(1, "OTHER")),
+        ("recipe.json differs from the signed file", || {
             let machine = signed(1, "CZ0815");
             machine.task(&RECIPE.replace("100%", "99%"));
             machine
@@ -169,7 +169,7 @@ fn a_refused_medium_does_not_hide_the_right_one() {
     machine.device("sr0", &bytes(image(2, "evil-1", fresh())));
     let unsigned = TaskIso { signature: None, ..image(1, "evil-2", fresh()) };
     machine.device("sr1", &bytes(unsigned));
-    // Signed once, for a medium of another label.
+    // Signed for a medium with another label.
     let relabelled = TaskIso { job_id: "other".to_owned(), ..image(1, "good", fresh()) };
     machine.device("sr2", &bytes(relabelled));
     let (code, said) = search(&machine).unwrap_err();
@@ -194,27 +194,27 @@ fn a_task_that_is_kept_can_not_be_used_again() {
     assert_eq!(code, Some(14), "{said}");
     assert!(said.contains("the task expired 360") && said.contains("fix: "), "{said}");
     assert!(!machine.path("run/provision").exists());
-    // It is authentic, so its controller may know.
+    // It is authentic, so the failure may be reported to its controller.
     assert!(machine.path("run/controller/webhook.env").exists());
     let ended = machine.run(["--signature", "warn"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
 }
 
-/// The clock of a host may be slow, or set back by whoever had it before.
+/// The clock of a host may be late, or set back by a previous user.
 #[test]
 fn no_task_is_valid_before_another_was_signed() {
     let machine = trusting();
     let old = image(1, "old", valid_for(-60, 3600)).to_bytes().unwrap();
     machine.device("sr0", &old);
     assert_eq!(search(&machine).unwrap(), "old");
-    // By this one the clock is two hours late.
+    // For this task the clock is two hours late.
     let new = image(1, "new", valid_for(7200, 9000)).to_bytes().unwrap();
     machine.device("sr1", &new);
     assert_eq!(search(&machine).unwrap(), "new");
-    // Alone it is valid as well: a clock that is late is no reason to refuse a new task.
+    // Alone it is valid too: a late clock is no reason to reject a new task.
     machine.device("sr0", b"");
     assert_eq!(search(&machine).unwrap(), "new");
-    // Of those that are valid, the newest counts.
+    // Of several valid tasks, the newest is used.
     machine.device("sr0", &image(1, "newer", valid_for(7300, 9000)).to_bytes().unwrap());
     assert_eq!(search(&machine).unwrap(), "newer");
 }
