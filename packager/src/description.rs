@@ -78,19 +78,19 @@ impl Description {
         let mut description: Self = serde_json::from_slice(text)?;
         ensure!(
             matches!(description.architecture.as_str(), "amd64" | "arm64"),
-            "there is no architecture {:?}: expected amd64 or arm64",
+            "unknown architecture {:?}: expected amd64 or arm64",
             description.architecture
         );
         description.files.sort_by(|a, b| a.path.cmp(&b.path));
         for pair in description.files.array_windows() {
             let [a, b] = pair;
-            ensure!(a.path != b.path, "it holds {} twice", a.path);
+            ensure!(a.path != b.path, "duplicate path {}", a.path);
         }
         for Entry { path, .. } in &description.files {
             let plain = path.starts_with('/')
                 && !path.ends_with('/')
                 && path.split('/').skip(1).all(|part| !matches!(part, "" | "." | ".."));
-            ensure!(plain, "{path:?} is no path of a file: expected an absolute one without ..");
+            ensure!(plain, "{path:?} is not a file path: expected an absolute path without ..");
         }
         Ok(description)
     }

@@ -385,7 +385,7 @@ mod tests {
             ),
             (
                 |e| e.sections[0].2 = note(*b"GNU\0", "{}"),
-                identity("its section .note.package holds another note"),
+                identity("its section .note.package has another note"),
             ),
             (
                 |e| e.sections[0].2 = note(build_info::OWNER, r#"{"version":"1.2.4"}"#),

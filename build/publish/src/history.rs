@@ -121,7 +121,7 @@ impl History {
     pub(crate) fn demands(&self) -> [Demand; 3] {
         let commits = self.range.changes.iter().map(|change| {
             let commit = change.commit.get(..10).unwrap_or(&change.commit);
-            (Bump::of(change), format!("{commit} {}", change.summary))
+            (Bump::required_by(change), format!("{commit} {}", change.summary))
         });
         let schema = self.schema.iter().map(|change| {
             let bump = if change.breaking { Bump::Major } else { Bump::Minor };

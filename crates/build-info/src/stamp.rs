@@ -42,11 +42,11 @@ impl fmt::Display for Error {
                 "it has no section {SECTION}: a program has one that prints \
                  `build_info::long_version()`"
             ),
-            Self::OtherNote => write!(f, "its section {SECTION} holds another note"),
+            Self::OtherNote => write!(f, "its section {SECTION} has another note"),
             Self::TooLong { size } => {
-                write!(f, "the identity takes {size} bytes, and {} fit", TEXT_SIZE - 1)
+                write!(f, "the identity has {size} bytes, at most {} fit", TEXT_SIZE - 1)
             }
-            Self::ZeroByte => f.write_str("the identity holds a zero byte"),
+            Self::ZeroByte => f.write_str("the identity contains a NUL"),
         }
     }
 }

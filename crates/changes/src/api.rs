@@ -85,10 +85,10 @@ fn operation(at: &str, old: &Value, new: &Value, out: &mut Vec<ApiChange>) {
         let at = format!("{at}/responses/{code}");
         match (old, new) {
             (Some(_), None) if code.starts_with('2') => {
-                push(out, Bump::Major, at, "success answer removed");
+                push(out, Bump::Major, at, "success response removed");
             }
             (None, Some(_)) if code.starts_with('2') => {
-                push(out, Bump::Minor, at, "success answer added");
+                push(out, Bump::Minor, at, "success response added");
             }
             _ => {}
         }
@@ -171,10 +171,10 @@ mod tests {
         }}, "/b": {"get": {}}}});
         let expected = [
             (Bump::Minor, "parameter query x added"),
-            (Bump::Minor, "success answer added"),
+            (Bump::Minor, "success response added"),
             (Bump::Minor, "operation added"),
             (Bump::Major, "parameter query y required"),
-            (Bump::Major, "success answer removed"),
+            (Bump::Major, "success response removed"),
             (Bump::Major, "operation removed"),
         ];
         assert_eq!(bumps(&old, &new), expected.map(|(bump, what)| (bump, what.to_owned())));

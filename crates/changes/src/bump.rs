@@ -24,7 +24,7 @@ pub enum Bump {
 
 impl Bump {
     /// The bump that a change requires.
-    pub fn of(change: &Change) -> Self {
+    pub fn required_by(change: &Change) -> Self {
         match change.kind {
             _ if change.breaking.is_some() => Self::Major,
             Kind::Feature => Self::Minor,

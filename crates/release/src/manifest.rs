@@ -296,7 +296,7 @@ impl std::str::FromStr for Channel {
 
     fn from_str(text: &str) -> Result<Self, String> {
         Self::ALL.into_iter().find(|it| it.name() == text).ok_or_else(|| {
-            format!("{text:?} is no channel: expected {}", Self::ALL.map(Self::name).join(", "))
+            format!("{text:?} is not a channel: expected {}", Self::ALL.map(Self::name).join(", "))
         })
     }
 }

@@ -77,7 +77,7 @@ fn running_test() -> (String, String) {
 /// Records the running test as skipped if it is missing.
 #[must_use]
 pub fn find(program: &str) -> Option<PathBuf> {
-    let found = look(program);
+    let found = find_program(program);
     if found.is_none() {
         skip(Requirement::Program(program), &format!("{program} is not installed"));
     }
@@ -134,7 +134,7 @@ fn is_in_path(program: &str) -> bool {
     env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
-fn look(program: &str) -> Option<PathBuf> {
+fn find_program(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let administration = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
     env::split_paths(&path)
