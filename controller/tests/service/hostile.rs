@@ -162,7 +162,7 @@ fn a_body_that_stops_coming_ends_with_408() {
 /// Clients that send requests and read no answer.
 #[test]
 fn answers_that_nobody_reads_are_given_up() {
-    let service = Service::with("[server]\nstall_timeout = \"100ms\"\n");
+    let service = Service::with("[server]\nstall_timeout = \"1s\"\n");
     let blob = crate::support::bytes(32 << 20);
     let digest = service.client.push_blob("a", &blob);
     let request = get(&format!("/v2/a/blobs/{digest}"));
