@@ -337,11 +337,11 @@ const SNAPSHOT_STAGES: &[Stage] = &[
     // One at a time fetches packages: what comes after it finds them fetched.
     first(&Bases),
     after(&Build::NOT_IN_IMAGES, &["build-for-images"]),
-    after(&Programs, &["bases"]),
-    after(&Package, &["build", "programs"]),
-    // The ISO takes longest, so its way comes before that of the other images.
+    // The ISO is the longest way beside the compiler, so its steps start first.
     after(&Maintenance, &["build-for-images", "bases"]),
     after(&Iso, &["maintenance"]),
+    after(&Programs, &["bases"]),
+    after(&Package, &["build", "programs"]),
     after(&Images, &["iso"]),
     after(&Sbom, &["package", "images"]),
     after(&Checksums, &["sbom"]),

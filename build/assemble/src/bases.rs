@@ -25,10 +25,6 @@ impl Step for Bases {
         true
     }
 
-    fn yields(&self) -> bool {
-        true
-    }
-
     fn needs(&self, run: &Run) -> Vec<Need> {
         if run.workspace.product().images.is_empty() { Vec::new() } else { images::needs(run) }
     }

@@ -6,7 +6,7 @@
 
 mod library;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -221,9 +221,16 @@ pub(crate) fn stem(run: &Run, output: &Output<'_>) -> String {
     format!("{}_v{}_linux_{}", binary.name, run.version().text(), target.architecture.oci())
 }
 
-/// `cargo tree` for one executable.
+/// Packages of all executables of a release: cargo unifies their features.
+fn packages(run: &Run) -> Vec<&str> {
+    let binaries = &run.workspace.product().binaries;
+    let packages: BTreeSet<_> = binaries.iter().map(|binary| binary.package.as_str()).collect();
+    packages.into_iter().collect()
+}
+
+/// `cargo tree` for the executables of a release.
 pub(crate) fn cargo_tree(run: &Run, output: &Output<'_>, edges: Edges) -> Command {
-    let arguments = graph::arguments(&output.binary.package, output.target, edges);
+    let arguments = graph::arguments(&packages(run), output.target, edges);
     run.command("cargo").args(arguments)
 }
 
@@ -259,8 +266,8 @@ impl Output<'_> {
     }
 
     fn command(&self, run: &Run) -> Result<Command> {
-        let Binary { package, name, .. } = self.binary;
-        Ok(build::command(&self.folders(run)?, &self.toolchain, self.target, package, name))
+        let (folders, packages) = (self.folders(run)?, packages(run));
+        Ok(build::command(&folders, &self.toolchain, self.target, &packages, &self.binary.name))
     }
 
     /// The commands that part the executable from its debug information.
@@ -281,7 +288,8 @@ impl Output<'_> {
     /// When `cargo tree` fails, or prints something else than a tree.
     pub(crate) fn crate_graph(&self, run: &Run, log: &StepLog, edges: Edges) -> Result<Graph> {
         let printed = run.ask(log, &cargo_tree(run, self, edges))?;
-        graph::parse(std::str::from_utf8(&printed).context("`cargo tree` printed no UTF-8")?)
+        let printed = std::str::from_utf8(&printed).context("`cargo tree` printed no UTF-8")?;
+        graph::parse(printed, &self.binary.package)
     }
 
     /// The file with the list of crates.

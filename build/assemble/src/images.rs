@@ -95,10 +95,6 @@ impl Step for Images {
         true
     }
 
-    fn yields(&self) -> bool {
-        true
-    }
-
     fn needs(&self, run: &Run) -> Vec<Need> {
         let pushed =
             run.options.own::<ImagesArguments>().push.into_iter().flat_map(|_| notary::needs());

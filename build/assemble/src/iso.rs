@@ -50,10 +50,6 @@ impl Step for Iso {
         true
     }
 
-    fn yields(&self) -> bool {
-        true
-    }
-
     fn needs(&self, run: &Run) -> Vec<Need> {
         if run.workspace.product().iso.is_none() {
             return Vec::new();

@@ -38,10 +38,6 @@ impl Step for Maintenance {
         true
     }
 
-    fn yields(&self) -> bool {
-        true
-    }
-
     fn needs(&self, run: &Run) -> Vec<Need> {
         if run.workspace.product().iso.is_some() { images::needs(run) } else { Vec::new() }
     }

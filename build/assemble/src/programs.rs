@@ -27,10 +27,6 @@ impl Step for Programs {
         true
     }
 
-    fn yields(&self) -> bool {
-        true
-    }
-
     fn needs(&self, _run: &Run) -> Vec<Need> {
         notary::needs()
     }

@@ -47,12 +47,6 @@ pub trait Step: Sync {
         false
     }
 
-    /// Whether others go first where both want a processor. The end of a run waits for the compiler, and for what
-    /// is built beside it only where that takes longer.
-    fn yields(&self) -> bool {
-        false
-    }
-
     /// What has to be there before the first step of a run starts.
     fn needs(&self, _run: &Run) -> Vec<Need> {
         Vec::new()

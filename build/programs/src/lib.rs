@@ -4,5 +4,29 @@
 //! Programs of the workspace that steps run: the notary, and the controller as a registry.
 #![forbid(unsafe_code)]
 
+use std::path::PathBuf;
+
+use engine::Run;
+use foundation::command::Command;
+
 pub mod notary;
 pub mod registry;
+
+/// Packages of the programs that steps run on this host. cargo unifies their features, so that a
+/// dependency of both is compiled once.
+const PACKAGES: [&str; 2] = ["notary", "packager"];
+
+/// Builds `program`, one of the programs that steps run, for this host. The dev profile optimises only
+/// what dominates their run time: cryptography and compression (`profile.dev` in `Cargo.toml`).
+pub fn build(run: &Run, program: &str) -> Command {
+    run.command("cargo")
+        .args(["build", "--quiet", "--locked"])
+        .args(PACKAGES.iter().flat_map(|package| ["--package", package]))
+        .args(["--bin", program, "--target-dir"])
+        .arg(run.workspace.target())
+}
+
+/// Path of `program` after [`build`].
+pub fn path(run: &Run, program: &str) -> PathBuf {
+    run.workspace.target().join("debug").join(program)
+}

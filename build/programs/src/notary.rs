@@ -246,12 +246,9 @@ fn discard(key: &Path) -> Result<()> {
     tree::remove(folder)
 }
 
-/// Builds `notary` for this host. The dev profile optimises cryptography only (`profile.dev` in
-/// `Cargo.toml`), which dominates its run time.
+/// Builds `notary` for this host.
 pub fn build(run: &Run) -> Command {
-    run.command("cargo")
-        .args(["build", "--quiet", "--locked", "--package", "notary", "--target-dir"])
-        .arg(run.workspace.target())
+    crate::build(run, "notary")
 }
 
 /// `notary VERB`, run in the root.
@@ -261,7 +258,7 @@ pub fn call(run: &Run, verb: &str) -> Command {
 
 /// Path of the program.
 pub fn path(run: &Run) -> PathBuf {
-    run.workspace.target().join("debug/notary")
+    crate::path(run, "notary")
 }
 
 /// Prerequisites of any call of `notary`.

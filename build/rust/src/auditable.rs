@@ -134,9 +134,10 @@ mod tests {
     use super::*;
 
     fn list() -> List {
-        let linked = graph::parse("0app v0.1.0\n1a v1.0.0\n2b v2.0.0\n1own v0.1.0\n").unwrap();
+        let linked =
+            graph::parse("0app v0.1.0\n1a v1.0.0\n2b v2.0.0\n1own v0.1.0\n", "app").unwrap();
         let built = "0app v0.1.0\n1a v1.0.0\n2b v2.0.0\n1m v1.0.0 (proc-macro)\n2b v2.0.0 (*)\n1own v0.1.0\n";
-        let built = graph::parse(built).unwrap();
+        let built = graph::parse(built, "app").unwrap();
         let lock = "[[package]]\nname = \"a\"\nversion = \"1.0.0\"\n\
             source = \"registry+https://github.com/rust-lang/crates.io-index\"\n\
             [[package]]\nname = \"b\"\nversion = \"2.0.0\"\nsource = \"sparse+https://r.example/\"\n\

@@ -104,18 +104,23 @@ fn with_target_of_link((folder, name): (PathBuf, String)) -> Vec<(PathBuf, Strin
     both
 }
 
-/// The command that builds the executable `binary` of `package`.
+/// The command that builds the executable `binary`.
+///
+/// `packages` are those of all executables of a release, in whatever step each is built: cargo
+/// unifies the features of the selected packages, so that a dependency is compiled once for all
+/// of them, and a binary has the same bytes built alone or with the others.
 pub fn command(
     folders: &Folders,
     toolchain: &Toolchain,
     target: Target,
-    package: &str,
+    packages: &[&str],
     binary: &str,
 ) -> Command {
     let mapping = folders.mapping(toolchain);
     let mut command = Command::new("cargo", &folders.root)
         .args(["build", "--locked", "--profile", PROFILE, "--target", &target.triple()])
-        .args(["--package", package, "--bin", binary])
+        .args(packages.iter().flat_map(|package| ["--package", package]))
+        .args(["--bin", binary])
         .arg("--target-dir")
         .arg(&folders.target);
     if target.standard == Standard::Source {
@@ -299,7 +304,7 @@ mod tests {
             cross: true,
         };
         let folders = folders(Path::new("/cargo"));
-        let command = command(&folders, &toolchain(), target, "p", "b");
+        let command = command(&folders, &toolchain(), target, &["p"], "b");
         let line: Vec<_> = command.arguments().iter().map(|it| it.to_str().unwrap()).collect();
         let line = line.join(" ");
         assert!(line.contains(" --target aarch64-unknown-linux-gnu "), "{line}");
@@ -309,7 +314,7 @@ mod tests {
         assert!(variable(&command, "__CARGO_TESTS_ONLY_SRC_ROOT").unwrap().ends_with("/library"));
 
         let musl = Target { libc: Libc::Musl, standard: Standard::Installed, ..target };
-        let command = super::command(&folders, &toolchain(), musl, "p", "b");
+        let command = super::command(&folders, &toolchain(), musl, &["p"], "b");
         let linker = "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER";
         assert_eq!(variable(&command, linker), Some("aarch64-linux-gnu-gcc"));
         assert_eq!(variable(&command, "RUSTC_BOOTSTRAP"), None);
@@ -334,7 +339,7 @@ mod tests {
         let elsewhere = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(elsewhere.path().join("src/index-1")).unwrap();
         std::os::unix::fs::symlink(elsewhere.path(), home.path().join("registry")).unwrap();
-        let command = command(&folders(home.path()), &toolchain(), NATIVE, "p", "b");
+        let command = command(&folders(home.path()), &toolchain(), NATIVE, &["p"], "b");
         let flags = variable(&command, "CARGO_ENCODED_RUSTFLAGS").unwrap();
         for path in [home.path().join("registry/src/index-1"), elsewhere.path().join("src/index-1")]
         {
@@ -349,7 +354,7 @@ mod tests {
         for registry in ["mirror-2", "index-1"] {
             std::fs::create_dir_all(home.path().join("registry/src").join(registry)).unwrap();
         }
-        let command = command(&folders(home.path()), &toolchain(), NATIVE, "p", "b");
+        let command = command(&folders(home.path()), &toolchain(), NATIVE, &["p"], "b");
         let variable = |name: &str| {
             variable(&command, name).unwrap().replace(home.path().to_str().unwrap(), "CARGO")
         };

@@ -3,9 +3,9 @@
 
 //! The crates of a binary, resolved by `cargo tree`.
 //!
-//! `cargo metadata` unifies features over the whole workspace; `cargo tree --package` resolves
-//! those of one package for one target, as `cargo build --package` does. Only the tree shows what
-//! is linked.
+//! `cargo metadata` unifies features over the whole workspace; `cargo tree --package …` resolves
+//! those of the selected packages for one target, as `cargo build --package …` does. Only the tree
+//! shows what is linked.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -42,23 +42,29 @@ pub enum Edges {
     Built,
 }
 
-/// Arguments of cargo that print the crates of `package`.
-pub fn arguments(package: &str, target: Target, edges: Edges) -> Vec<String> {
+/// Arguments of cargo that print the crates of `packages`, with the features of
+/// [`crate::build::command`] for the same packages.
+pub fn arguments(packages: &[&str], target: Target, edges: Edges) -> Vec<String> {
     let edges = match edges {
         Edges::Linked => "normal,no-proc-macro",
         Edges::Built => "normal,build",
     };
     let triple = target.triple();
-    ["tree", "--locked", "--package", package, "--target", &triple, "--edges", edges]
+    ["tree", "--locked", "--target", &triple, "--edges", edges]
         .into_iter()
+        .chain(packages.iter().flat_map(|package| ["--package", package]))
         .chain(["--prefix", "depth", "--format", "{p}"])
         .map(str::to_owned)
         .collect()
 }
 
-/// Parses the output of `cargo tree --prefix depth --format {p}`.
-pub fn parse(text: &str) -> Result<Graph> {
-    let mut root = None;
+/// Parses the output of `cargo tree --prefix depth --format {p}` and returns the graph of the crate
+/// `root`, one of the printed roots.
+///
+/// # Errors
+/// When the text has another form, or `root` is none of its roots.
+pub fn parse(text: &str, root: &str) -> Result<Graph> {
+    let mut found_root = None;
     let mut edges: BTreeMap<Crate, BTreeSet<Crate>> = BTreeMap::new();
     let mut ancestors: Vec<Crate> = Vec::new();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.is_empty()) {
@@ -73,12 +79,31 @@ pub fn parse(text: &str) -> Result<Graph> {
             Some(parent) => {
                 edges.entry(parent.clone()).or_default().insert(found.clone());
             }
-            None if root.is_none() => root = Some(found.clone()),
-            None => bail!("{}: a second root", place()),
+            None if found.name == root => found_root = Some(found.clone()),
+            None => (),
         }
         ancestors.push(found);
     }
-    Ok(Graph { root: root.context("`cargo tree` printed nothing")?, edges })
+    let root = found_root.with_context(|| format!("`cargo tree` did not print {root}"))?;
+    let edges = reachable(&root, &edges);
+    Ok(Graph { root, edges })
+}
+
+/// The part of `edges` that `root` depends on, with `root`.
+fn reachable(
+    root: &Crate,
+    edges: &BTreeMap<Crate, BTreeSet<Crate>>,
+) -> BTreeMap<Crate, BTreeSet<Crate>> {
+    let mut reached = BTreeMap::new();
+    let mut pending = vec![root];
+    while let Some(next) = pending.pop() {
+        if let Some(after) = edges.get(next)
+            && reached.insert(next.clone(), after.clone()).is_none()
+        {
+            pending.extend(after);
+        }
+    }
+    reached
 }
 
 /// Parses `DEPTHname vVERSION[ (proc-macro)][ (SOURCE)][ (*)]`.
@@ -149,7 +174,7 @@ mod tests {
     fn a_tree_becomes_a_graph() {
         let text = "0app v0.1.0 (/somewhere/app)\n1a v1.0.0\n2c v3.0.0-rc.1+x (proc-macro)\n\
                     1b v2.0.0 (proc-macro) (/else where/b)\n2a v1.0.0 (*)\n\n";
-        let graph = parse(text).unwrap();
+        let graph = parse(text, "app").unwrap();
         let (app, a) = (krate("app", "0.1.0"), krate("a", "1.0.0"));
         let (b, c) = (krate("b", "2.0.0"), krate("c", "3.0.0-rc.1+x"));
         assert_eq!(graph.root, app);
@@ -163,11 +188,23 @@ mod tests {
     }
 
     #[test]
+    fn a_tree_of_several_roots_has_a_graph_for_each() {
+        // cargo prints the dependencies of a crate once, under the first root that has it.
+        let text = "0app v0.1.0\n1a v1.0.0\n2b v1.0.0\n0other v0.1.0\n1a v1.0.0 (*)\n1c v1.0.0\n";
+        let names = |root| {
+            let edges = parse(text, root).unwrap().edges;
+            edges.into_keys().map(|krate| krate.name).collect::<Vec<_>>()
+        };
+        assert_eq!(names("app"), ["a", "app", "b"]);
+        assert_eq!(names("other"), ["a", "b", "c", "other"]);
+    }
+
+    #[test]
     fn a_line_of_another_form_is_named() {
-        for bad in ["x", "1", "0app", "0app v", "0app v1\n2deep v1", "0app v1\n0other v1", ""] {
-            assert!(parse(bad).is_err(), "{bad:?}");
+        for bad in ["x", "1", "0app", "0app v", "0app v1\n2deep v1", "0other v1", ""] {
+            assert!(parse(bad, "app").is_err(), "{bad:?}");
         }
-        let error = format!("{:#}", parse("0app v1.0.0\nwarning: x\n").unwrap_err());
+        let error = format!("{:#}", parse("0app v1.0.0\nwarning: x\n", "app").unwrap_err());
         assert!(error.contains("line 2"), "{error}");
     }
 
@@ -184,7 +221,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_text_makes_the_reader_panic(text in "(?s)([0-3]?[a-c ]{0,3}( v1)?.?\n){0,6}") {
-            drop(parse(&text));
+            drop(parse(&text, "a"));
         }
     }
 }

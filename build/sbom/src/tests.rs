@@ -69,8 +69,8 @@ fn binary() -> Bom {
     let metadata = serde_json::from_value(metadata).unwrap();
     let lib = Crate { name: "lib".to_owned(), version: "2.0.0+b".to_owned() };
     let sources = Sources {
-        linked: &graph::parse(LINKED).unwrap(),
-        built: &graph::parse(BUILT).unwrap(),
+        linked: &graph::parse(LINKED, "app").unwrap(),
+        built: &graph::parse(BUILT, "app").unwrap(),
         metadata: &metadata,
         checksums: &BTreeMap::from([(lib, "11".repeat(32))]),
     };
@@ -312,7 +312,7 @@ fn every_reference_is_to_something_that_is_there() {
 
 #[test]
 fn a_crate_that_metadata_does_not_know_is_named() {
-    let linked = graph::parse("0app v0.1.0\n1ghost v1.0.0\n").unwrap();
+    let linked = graph::parse("0app v0.1.0\n1ghost v1.0.0\n", "app").unwrap();
     let metadata = serde_json::from_value(serde_json::json!({
         "packages": [], "workspace_members": [], "resolve": null,
         "workspace_root": "/x", "target_directory": "/x/target", "version": 1, "metadata": null,

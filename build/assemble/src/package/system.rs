@@ -49,17 +49,14 @@ pub(super) fn writes(form: Deliver) -> bool {
     matches!(form, Deliver::Deb | Deliver::Rpm)
 }
 
-/// Builds `packager` for the host. The dev profile optimises compression only (`profile.dev` in
-/// `Cargo.toml`).
+/// Builds `packager` for this host.
 pub(super) fn build(run: &Run) -> Command {
-    run.command("cargo")
-        .args(["build", "--quiet", "--locked", "--package", "packager", "--target-dir"])
-        .arg(run.workspace.target())
+    programs::build(run, "packager")
 }
 
 /// The command that writes the package `path`.
 pub(super) fn command(run: &Run, form: Deliver, path: &Path) -> Command {
-    let program = run.workspace.target().join("debug/packager");
+    let program = programs::path(run, "packager");
     let format = if form == Deliver::Deb { "deb" } else { "rpm" };
     run.command(&program.to_string_lossy())
         .args(["--format", format, "--description"])

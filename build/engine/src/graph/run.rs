@@ -12,7 +12,6 @@ use anyhow::{Context as _, Result, bail};
 use foundation::text::{count, seconds};
 use foundation::{checksum, tree};
 use release::Channel;
-use rustix::process::nice;
 
 use super::check::{Graph, Node};
 use super::execute::{Answer, Event, execute};
@@ -70,7 +69,7 @@ pub fn run(name: &str, stages: &[Stage], run: &Run, ui: &Ui) -> Result<Report> {
     }
     let mut note = |record: &Record| journal.as_mut().map_or(Ok(()), |it| it.add(record));
 
-    let mut rows: Vec<Option<Row>> = stages.iter().map(|_| None).collect();
+    let mut rows = BTreeMap::new();
     let mut progress = Progress::new(graph.len());
     let work = |node: usize| match earlier.get(&node) {
         Some(verdict) => {
@@ -130,13 +129,13 @@ pub fn run(name: &str, stages: &[Stage], run: &Run, ui: &Ui) -> Result<Report> {
         show(&row, ui);
         let answer = if row.verdict.good() { Answer::Good } else { Answer::Bad };
         let fatal = run.options.fail_fast && answer == Answer::Bad;
-        rows.iter_mut().skip(node).take(1).for_each(|place| *place = Some(row.clone()));
+        rows.insert(node, row);
         Ok(if fatal { Answer::Stop } else { stop_or(run, answer) })
     });
     ui.clear();
     result.context("the run ended before its time; the same command goes on")?;
 
-    let steps: Vec<Row> = rows.into_iter().flatten().collect();
+    let steps: Vec<Row> = rows.into_values().collect();
     let report = Report {
         pipeline: name.to_owned(),
         version: run.version().text().to_owned(),
@@ -165,23 +164,9 @@ impl Ended {
     }
 }
 
-/// Nice value increment of a step that yields: about a quarter of the CPU time of one that does
-/// not.
-const NICE: i32 = 5;
-
-/// Lowers the priority of this thread and its children (setpriority(2), "C library/kernel
-/// differences": on Linux the nice value is per thread).
-fn lower_priority() -> Result<()> {
-    nice(NICE).context("cannot lower the priority of the step")?;
-    Ok(())
-}
-
 /// Runs one step on its own thread: checks needs, runs, computes the digest of its outputs.
 fn attempt(stages: &[Stage], node: usize, run: &Run) -> Result<Ended> {
     let step = stages.get(node).context("there is no such step")?.step;
-    if step.yields() && stages.len() > 1 {
-        lower_priority()?;
-    }
     for need in step.needs(run) {
         if let Need::Tool(tool) = need
             && let Err(missing) = run.tools.check(tool)
@@ -394,21 +379,6 @@ mod tests {
     use super::*;
     use crate::outcome::Gap;
     use foundation::finding::Finding;
-
-    #[test]
-    fn a_lower_priority_is_that_of_a_thread_and_its_programs() {
-        let of_programs = || -> i32 {
-            let output = std::process::Command::new("nice").output().unwrap().stdout;
-            String::from_utf8(output).unwrap().trim().parse().unwrap()
-        };
-        let before = of_programs();
-        let lowered = std::thread::spawn(move || {
-            lower_priority().unwrap();
-            of_programs()
-        });
-        assert_eq!(lowered.join().unwrap(), (before + NICE).min(19));
-        assert_eq!(of_programs(), before);
-    }
 
     #[test]
     fn a_gap_is_an_error_where_nothing_may_be_left_out() {
