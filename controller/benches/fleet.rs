@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A fleet at once: a BMC and a machine for each job, all jobs made together, through to `complete`:
-//! `cargo bench -p controller --bench fleet`.
+//! Benchmark of a fleet: one mock BMC and host per job, all jobs created together and run to
+//! `complete`: `cargo bench -p controller --bench fleet`.
 //!
-//! The controller is a process of its own; BMCs and machines are in this one. Each machine takes its
-//! time: between 5 and 15 seconds of POST, and 10 seconds of work. The slowest of them has a job alone first, with
-//! which the whole is compared. `MACHINES=N` sets how many there are (1,000), `CONTROLLER=FILE`
-//! measures another build. Fails where a goal is missed: 1.3 times the slowest job, 256 MiB, and no
-//! machine started twice for one job.
+//! The controller is a separate process; mock BMCs and hosts are in this one. Each host takes 5 to
+//! 15 seconds for POST and 10 seconds for its task. First, the slowest host runs a job alone, as
+//! the reference. `MACHINES=N` sets the number of hosts (1,000), `CONTROLLER=FILE` measures another
+//! build. Fails if a goal is missed: 1.3 times the reference, 256 MiB, and no host booted twice for
+//! one job.
 
 use std::error::Error;
 use std::fs;
@@ -27,16 +27,16 @@ use ureq::Agent;
 
 type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
-/// How long a machine works before it reports.
+/// Duration of a host's task.
 const WORK: Duration = Duration::from_secs(10);
-/// The time that it is in POST: at least so long, and the slowest the sum of both.
+/// Duration of POST: this minimum for the fastest, the sum of both for the slowest host.
 const POST: Duration = Duration::from_secs(5);
 const POST_SPREAD: Duration = Duration::from_secs(10);
-/// The wall time, against that of the slowest job alone.
+/// Maximum ratio of the wall time to that of the slowest job alone.
 const FACTOR: f64 = 1.3;
 const MOST_MEMORY: u64 = 256 << 20;
 const SECRET: &str = "the-secret-of-this-bench";
-/// Clients that make jobs.
+/// Clients that create jobs in parallel.
 const CLIENTS: usize = 16;
 
 fn main() -> Outcome {
@@ -88,7 +88,7 @@ fn main() -> Outcome {
         longest =
             longest.max(time(&job["completed_at"])?.saturating_sub(time(&job["created_at"])?));
     }
-    // The slowest one had a job of its own before.
+    // The slowest host ran the reference job, too.
     let twice = mocks.iter().enumerate().filter(|(index, mock)| {
         let starts = mock.boots().iter().filter(|boot| boot.source != Source::Disk).count();
         starts != 1 + usize::from(*index == slowest)
@@ -110,7 +110,7 @@ fn main() -> Outcome {
     if good { Ok(()) } else { Err("a goal is missed".into()) }
 }
 
-/// A machine with its BMC; the last is the slowest.
+/// A mock host with its BMC; the last one is the slowest.
 async fn machine(index: usize, of: usize, controller: &str) -> Outcome<Mock> {
     let mut config = Config::new(named("generic").ok_or("no personality")?, &serial(index));
     let (index, of) = (u32::try_from(index)?, u32::try_from(of)?);
@@ -156,7 +156,7 @@ impl Controller {
         fs::write(images.join("maintenance.iso"), vec![1; 256 << 10])?;
         fs::write(folder.join("key"), &key)?;
         fs::write(folder.join("secret"), SECRET)?;
-        // Nobody listens there yet; BMCs have to be told before.
+        // The port is free, but its URL is needed before a server listens on it.
         let host = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let here = folder.display();
         let config = format!(
@@ -206,7 +206,7 @@ impl Controller {
         Ok(job["job_id"].as_str().ok_or("no job")?.to_owned())
     }
 
-    /// Looks at one that is not complete until it is, and then at the next.
+    /// Polls incomplete jobs one after another until all are complete.
     fn until_complete(&self, jobs: &[String]) -> Outcome {
         for id in jobs {
             while self.get(&format!("/api/v1/jobs/{id}"))?["status"] != "complete" {
@@ -226,14 +226,14 @@ impl Controller {
         format!("Bearer {}", self.token)
     }
 
-    /// Bytes.
+    /// In bytes.
     fn peak(&self) -> Outcome<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
         Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? << 10)
     }
 
-    /// Seconds.
+    /// In seconds.
     fn cpu(&self) -> Outcome<f64> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
         let (_, fields) = stat.rsplit_once(')').ok_or("no name")?;
@@ -244,7 +244,7 @@ impl Controller {
 
 impl Drop for Controller {
     fn drop(&mut self) {
-        // Both fail where it has ended already.
+        // Both fail if the process has ended already.
         self.child.kill().ok();
         self.child.wait().ok();
     }

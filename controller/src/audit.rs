@@ -226,7 +226,7 @@ impl Audit {
         let limits = self.limits;
         let write = move |c: &Connection| entry.insert(c, limits);
         if let Err(error) = self.database.write(write).await {
-            tracing::error!(%error, "an entry of the audit log is only in this log");
+            tracing::error!(%error, "audit entry not stored in the database");
         }
     }
 
@@ -239,7 +239,7 @@ impl Audit {
         let more = self.unrecorded.swap(0, Ordering::Relaxed);
         if more > 0 {
             let detail = entry.detail.unwrap_or_default();
-            entry.detail = Some(format!("{detail}; {more} refusals before it are not recorded"));
+            entry.detail = Some(format!("{detail}; {more} earlier refusals not recorded"));
         }
         entry.log();
         let limits = self.limits;
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_are_neither_changed_nor_removed_but_from_the_oldest_on() {
+    fn entries_are_append_only_and_removed_oldest_first() {
         let folder = tempfile::tempdir().unwrap();
         let connection = Database::connect(&folder.path().join("c.db")).unwrap();
         let limits = AuditConfig { entries: 10, ..AuditConfig::default() };

@@ -14,7 +14,7 @@ pub(crate) use files::{TEMPORARY, absent_is_none};
 
 /// A file system operation failed.
 #[derive(Debug, thiserror::Error)]
-#[error("{action} {}: {source}", path.display())]
+#[error("cannot {action} {}: {source}", path.display())]
 pub struct FileError {
     /// Operation that failed, such as `write`.
     pub action: &'static str,
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_replaced_whole_and_leaves_no_temporary_file() {
+    fn a_file_is_replaced_atomically_and_leaves_no_temporary_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/b/file");
         write(&path, b"one").unwrap();
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_and_removals_say_whether_something_changed() {
+    fn marks_and_removals_return_whether_something_changed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x/mark");
         assert!(!remove(&path).unwrap());

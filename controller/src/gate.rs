@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_has_its_share_and_a_proxy_has_all() {
+    fn an_address_is_limited_and_a_proxy_is_not() {
         let gate = Gate::new(ConnectionLimits { all: 4, per_address: 2 });
         let held: Vec<_> = (0..2).map(|_| gate.admit(host(1), false)).collect();
         assert!(held.iter().all(|(_, ended)| ended.is_none()));
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_reserve_makes_room_at_the_cost_of_who_has_most_of_it() {
+    fn a_full_reserve_closes_a_connection_of_its_largest_user() {
         let gate = Gate::new(ConnectionLimits { all: 0, per_address: 1 });
         let (_report, mut report_ended) = gate.admit(host(1), false);
         let mut flood: Vec<_> = (0..3 * RESERVE).map(|_| gate.admit(host(2), false)).collect();

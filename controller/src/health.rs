@@ -81,8 +81,8 @@ fn liveness(pulse_age: Duration) -> Answer {
     if pulse_age < DEAD_AFTER {
         return (StatusCode::OK, "ok\n");
     }
-    tracing::error!(?pulse_age, "the threads for blocking work do not answer");
-    (StatusCode::SERVICE_UNAVAILABLE, "the threads for blocking work do not answer\n")
+    tracing::error!(?pulse_age, "the thread pool does not respond");
+    (StatusCode::SERVICE_UNAVAILABLE, "the thread pool does not respond\n")
 }
 
 async fn ready(State(observed): State<Observed>) -> Answer {
@@ -94,8 +94,8 @@ async fn ready(State(observed): State<Observed>) -> Answer {
 
 async fn probe(observed: &Observed) -> Answer {
     timeout(PROBE_TIMEOUT, write(observed)).await.unwrap_or_else(|_| {
-        tracing::warn!("not ready: the disk does not answer");
-        (StatusCode::SERVICE_UNAVAILABLE, "the disk does not answer\n")
+        tracing::warn!("not ready: the disk probe timed out");
+        (StatusCode::SERVICE_UNAVAILABLE, "the disk probe timed out\n")
     })
 }
 
@@ -153,11 +153,11 @@ async fn metrics(
         .read(|c| Ok::<_, StoreError>((store::counts(c)?, inventory::count(c)?)))
         .await;
     let (jobs, servers) = counted.map_err(|error| {
-        tracing::warn!(%error, "no metrics");
+        tracing::warn!(%error, "cannot read metrics from the database");
         StatusCode::SERVICE_UNAVAILABLE
     })?;
     let mut gauges = Gauges {
-        workers: observed.runner.at_work(),
+        workers: observed.runner.active_jobs(),
         servers,
         connections: observed.gates.iter().map(|gate| gate.open()).sum(),
         ..Gauges::default()
@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_without_threads_is_not_alive() {
+    fn a_process_with_a_blocked_pool_is_not_alive() {
         assert_eq!(liveness(Duration::from_secs(1)).0, StatusCode::OK);
         assert_eq!(liveness(DEAD_AFTER).0, StatusCode::SERVICE_UNAVAILABLE);
     }

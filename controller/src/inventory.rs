@@ -264,7 +264,7 @@ mod tests {
 
     /// A database with schema 1 and a plain-text password.
     #[test]
-    fn plain_passwords_are_encrypted_and_leave_no_trace() {
+    fn plain_passwords_are_encrypted_and_erased() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c.db");
         let old = Connection::open(&path).unwrap();
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn the_database_refuses_what_is_too_long() {
+    fn the_database_refuses_values_that_are_too_long() {
         let folder = tempfile::tempdir().unwrap();
         let connection = Database::connect(&folder.path().join("c.db")).unwrap();
         let long = target(&"S".repeat(4 << 20));

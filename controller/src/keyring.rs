@@ -29,7 +29,9 @@ const ID: usize = 8;
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum KeyError {
     /// The key file is too short.
-    #[error("expected a key of at least {SHORTEST} bytes, such as `openssl rand -base64 48` makes")]
+    #[error(
+        "expected a key of at least {SHORTEST} bytes, for example from `openssl rand -base64 48`"
+    )]
     Short,
     /// The secret was encrypted with a key that is not configured.
     #[error("it is encrypted with key {id}, and {}", configured(.known))]
@@ -43,7 +45,7 @@ pub enum KeyError {
     #[error("key {0} does not decrypt it: the row was changed without the key")]
     Damaged(String),
     /// The operating system provides no random bytes.
-    #[error("the system gives no random bytes: {0}")]
+    #[error("no random bytes from the operating system: {0}")]
     Random(getrandom::Error),
 }
 
@@ -209,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_long_enough_and_the_line_end_is_no_part_of_it() {
+    fn short_keys_are_refused_and_line_ends_ignored() {
         assert!(Key::new(&[7; SHORTEST - 1]).is_err());
         let line = format!("{}\n", "a".repeat(SHORTEST));
         assert_eq!(Key::new(line.as_bytes()).unwrap().id, key("a").id);
@@ -217,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_key_it_stays_as_it_is() {
+    fn without_a_key_secrets_stay_plain_text() {
         let keys = Keyring::default();
         let sealed = keys.seal(&Secret::new("plain"), &["S1"]).unwrap();
         assert_eq!(sealed, Sealed { key: None, text: "plain".to_owned() });

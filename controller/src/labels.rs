@@ -19,7 +19,7 @@ const LONGEST: usize = 63;
 /// A malformed label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "expected NAME=VALUE, each of 1 to {LONGEST} of A-Z, a-z, 0-9, '-', '_' and '.', and at most {MOST} labels"
+    "expected NAME=VALUE, each 1 to {LONGEST} characters of A-Z, a-z, 0-9, '-', '_' and '.', and at most {MOST} labels"
 )]
 pub struct LabelError;
 

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_is_emptied_and_is_that_of_one_address() {
+    fn each_address_has_its_own_bucket() {
         let limit = Limit::new(0.001, 3.0);
         for _ in 0..3 {
             assert!(limit.take(parse("192.0.2.1")).is_ok());
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_back_can_be_taken_again_and_no_more() {
+    fn returned_tokens_do_not_exceed_the_capacity() {
         let limit = Limit::new(0.001, 1.0);
         let address = parse("192.0.2.1");
         limit.give_back(address);

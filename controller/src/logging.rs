@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Logs: to standard error, as text or JSON, filtered by level. Lines of the audit log are JSON in either
-//! case, whatever the level.
+//! Logging to standard error, as text or JSON, filtered by level. Audit log lines are always JSON
+//! and ignore the level.
 //!
-//! What is logged of a request is its method, path and answer: never a header, a query or a body,
-//! because those carry passwords and signatures.
+//! Requests are logged with method, path and status only. Headers, queries and bodies carry
+//! passwords and signatures.
 
 use anyhow::Context as _;
 use tracing_subscriber::EnvFilter;
@@ -15,27 +15,27 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::audit;
 
-/// Where logs go and how they look.
+/// Log format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
-    /// A line for people.
+    /// Human-readable lines.
     Text,
-    /// A JSON object in a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// Reads a level or directives such as `info,controller=debug`.
+/// Parses a level or directives such as `info,controller=debug`.
 ///
 /// # Errors
-/// When it is neither.
+/// If the text is neither.
 pub(crate) fn filter(level: &str) -> Result<EnvFilter, ParseError> {
     EnvFilter::builder().parse(level)
 }
 
-/// Starts logging for this process.
+/// Initializes logging for this process.
 ///
 /// # Errors
-/// When the level is malformed, or logging was started before.
+/// If the level is malformed, or logging was initialized before.
 pub(crate) fn start(level: &str, format: LogFormat) -> anyhow::Result<()> {
     let level = filter(level).context("log level")?;
     let level = level.and(filter_fn(|event| event.target() != audit::TARGET));
@@ -52,5 +52,5 @@ pub(crate) fn start(level: &str, format: LogFormat) -> anyhow::Result<()> {
         .with_writer(std::io::stderr)
         .with_filter(filter_fn(|event| event.target() == audit::TARGET));
     let started = tracing_subscriber::registry().with(layer).with(lines).try_init();
-    started.map_err(|e| anyhow::anyhow!("start logging: {e}"))
+    started.map_err(|e| anyhow::anyhow!("cannot start logging: {e}"))
 }

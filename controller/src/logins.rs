@@ -76,7 +76,7 @@ impl Logins {
         (user, password): (&str, &str),
     ) -> Result<bool, Exhausted> {
         self.failed.check(address)?;
-        if users.remembers(user, password) {
+        if users.has_cached(user, password) {
             return Ok(true);
         }
         // Before taking a token: clients that log in in parallel with the right password must not
@@ -84,7 +84,7 @@ impl Logins {
         let permit = Arc::clone(&self.password_checks).acquire_owned().await.ok();
         let attempt = self.attempt(interface, address)?;
         // Another request may have checked the same password in the meantime.
-        let right = users.remembers(user, password) || {
+        let right = users.has_cached(user, password) || {
             let (users, user, password) = (Arc::clone(users), user.to_owned(), password.to_owned());
             let check = move || {
                 // Held until the check ends, even if the client disconnects: otherwise the next
@@ -93,7 +93,7 @@ impl Logins {
                 users.verify(&user, &password)
             };
             tokio::task::spawn_blocking(check).await.unwrap_or_else(|error| {
-                tracing::error!(%error, "a password could not be checked");
+                tracing::error!(%error, "cannot verify a password");
                 false
             })
         };
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn right_passwords_use_nothing_up() {
+    async fn right_passwords_keep_the_tokens() {
         let logins = Arc::new(Logins::new(Arc::default()));
         let (users, address) = (users(), "192.0.2.1".parse().unwrap());
         let mut tasks = tokio::task::JoinSet::new();

@@ -10,9 +10,9 @@ use clap::Parser as _;
 use controller::cli::Cli;
 use controller::config::ConfigError;
 
-/// Something failed.
+/// Exit code: the command failed.
 const FAILED: u8 = 1;
-/// Usage or configuration; clap uses it too.
+/// Exit code: usage or configuration error, as clap's.
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {

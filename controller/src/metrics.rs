@@ -90,33 +90,33 @@ impl Metrics {
     /// Renders all metrics.
     pub(crate) fn text(&self, gauges: &Gauges) -> String {
         let mut page = Page::default();
-        page.head("build_info", "gauge", "The version that is running.");
+        page.head("build_info", "gauge", "Version of the controller.");
         page.value("build_info", &[("version", build_info::version())], "1");
-        page.head("servers", "gauge", "Servers that are known.");
+        page.head("servers", "gauge", "Registered servers.");
         page.value("servers", &[], gauges.servers);
-        page.head("jobs", "gauge", "Jobs that are kept, by state.");
+        page.head("jobs", "gauge", "Jobs by state.");
         for (state, count) in &gauges.jobs {
             page.value("jobs", &[("state", state)], count);
         }
-        page.head("jobs_complete", "gauge", "Complete jobs that are kept, by outcome.");
+        page.head("jobs_complete", "gauge", "Complete jobs by outcome.");
         for (outcome, count) in &gauges.outcomes {
             page.value("jobs_complete", &[("outcome", outcome)], count);
         }
-        page.head("workers", "gauge", "Jobs that this process works on.");
+        page.head("workers", "gauge", "Jobs with a worker in this process.");
         page.value("workers", &[], gauges.workers);
-        page.head("connections", "gauge", "Connections that are open.");
+        page.head("connections", "gauge", "Open connections.");
         page.value("connections", &[], gauges.connections);
-        page.head("reports_total", "counter", "Reports of machines, by what became of them.");
+        page.head("reports_total", "counter", "Host reports by result.");
         for (result, count) in self.reports.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             page.value("reports_total", &[("result", result)], count);
         }
-        page.head("failed_logins_total", "counter", "Logins that failed, by interface.");
+        page.head("failed_logins_total", "counter", "Failed logins by interface.");
         let failed = self.failed_logins.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for interface in [Interface::Api, Interface::Registry, Interface::Webhook] {
             let count = failed.get(&interface).copied().unwrap_or_default();
             page.value("failed_logins_total", &[("interface", interface.as_str())], count);
         }
-        page.head("http_requests_total", "counter", "Requests that were answered.");
+        page.head("http_requests_total", "counter", "Answered HTTP requests.");
         let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         for ((method, route, status), count) in requests.iter() {
             let labels = [("method", &**method), ("route", route), ("status", &status.to_string())];
@@ -124,7 +124,7 @@ impl Metrics {
         }
         drop(requests);
         let name = "http_request_duration_seconds";
-        page.head(name, "histogram", "From a request's head to the head of its answer.");
+        page.head(name, "histogram", "Time from request head to response head.");
         for (route, histogram) in self.times.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             let mut so_far = 0;
             for (bound, count) in BOUNDS.iter().zip(histogram.counts) {

@@ -20,18 +20,18 @@ pub(crate) fn database(config: &Config) -> anyhow::Result<Database> {
     let name = path.display();
     let (database, passwords) = match opened {
         Err(error @ DatabaseError::Key(_)) => anyhow::bail!(
-            "open {name}: {error}\nfix: name the file of that key in storage.key, or in storage.old_keys to replace it"
+            "cannot open {name}: {error}\nfix: name the file of that key in storage.key, or in storage.old_keys to replace it"
         ),
-        opened => opened.with_context(|| format!("open {name}"))?,
+        opened => opened.with_context(|| format!("cannot open {name}"))?,
     };
     match keys.current() {
         Some(key) if passwords > 0 => {
-            tracing::info!(passwords, key, "encrypted with the current key");
+            tracing::info!(passwords, key, "encrypted BMC passwords with the current key");
         }
         Some(_) => {}
         None => tracing::warn!(
             database = %name,
-            "passwords of BMCs are stored unencrypted: storage.key is not configured; fix: openssl rand -base64 48 > storage.key"
+            "BMC passwords are stored unencrypted: storage.key is not configured; fix: openssl rand -base64 48 > storage.key"
         ),
     }
     Ok(database)

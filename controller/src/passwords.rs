@@ -16,7 +16,7 @@ const SALT: usize = 16;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HashError {
     /// The operating system provides no random bytes.
-    #[error("the system gives no random bytes: {0}")]
+    #[error("no random bytes from the operating system: {0}")]
     Random(#[from] getrandom::Error),
     /// The password is too long, or memory is exhausted.
     #[error("{0}")]

@@ -18,7 +18,7 @@ use crate::api::problem::Problem;
 use crate::registry;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-const MESSAGE: &str = "a browser sent this request from a page of another site";
+const MESSAGE: &str = "cross-site request refused";
 
 /// Answers 403 to a cross-site request that changes something.
 pub(crate) async fn require(request: Request, next: Next) -> Response<Body> {

@@ -109,7 +109,7 @@ fn certificates(value: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>
         .collect::<Result<_, _>>()
         .map_err(|e| wrong(&e))?;
     if certificates.is_empty() {
-        Err(wrong(&"holds no certificate in PEM"))
+        Err(wrong(&"contains no PEM certificate"))
     } else {
         Ok(certificates)
     }

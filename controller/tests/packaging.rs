@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The files that are delivered beside the binary fit it.
+//! Checks packaging files with the binary.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ fn the_example_configuration_holds_the_defaults() {
     assert_eq!(format!("{:#?}", example.unwrap()), format!("{:#?}", Config::default()));
 }
 
-/// What is commented out because it has no default is right as well.
+/// Commented-out examples are valid, too.
 #[test]
 fn the_example_configuration_is_good_with_everything_in_it() {
     let folder = tempfile::tempdir().unwrap();
@@ -71,15 +71,15 @@ fn systemd_has_nothing_to_say_of_the_unit() {
     let folder = tempfile::tempdir().unwrap();
     let unit = folder.path().join("controller.service");
     let text = fs::read_to_string(packaged("controller.service")).unwrap();
-    // The binary is not installed where the unit looks for it.
+    // The binary is not installed at the unit's path.
     let binary = env!("CARGO_BIN_EXE_controller");
     fs::write(&unit, text.replace("/usr/local/bin/controller", binary)).unwrap();
     let Some(analyze) = test_support::find("systemd-analyze") else { return };
     let verify = Command::new(analyze).arg("verify").arg(&unit).output().unwrap();
-    let told = String::from_utf8_lossy(&verify.stderr);
-    // It exits with 0 even on a parse error. What it says of other units of the machine is not ours.
-    let ours: Vec<_> = told.lines().filter(|line| line.contains("controller.service")).collect();
-    assert!(verify.status.success() && ours.is_empty(), "{told}");
+    let stderr = String::from_utf8_lossy(&verify.stderr);
+    // It exits with 0 even on a parse error. Messages about other units do not matter.
+    let ours: Vec<_> = stderr.lines().filter(|line| line.contains("controller.service")).collect();
+    assert!(verify.status.success() && ours.is_empty(), "{stderr}");
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn the_program_writes_a_page_for_each_command_and_completions_that_a_shell_reads
     assert!(read("completions/controller.fish").contains("verify-release"));
     let bash = folder.path().join("completions/controller.bash");
     assert!(Command::new("bash").arg("-n").arg(&bash).status().unwrap().success());
-    // Equal programs write equal files.
+    // The same program writes identical files.
     write();
     assert_eq!(read("man/controller.1"), page);
 }

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `controller verify-release` gives a verdict, or says why there is none. What it checks is the crate
-//! `verify`, whose tests tamper with releases.
+//! Exit codes and output of `controller verify-release`. The crate `verify` tests the checks
+//! themselves.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// A public key in PEM; nothing was ever signed with it.
+/// A public key in PEM that signed nothing.
 fn public_key() -> String {
     signing::PrivateKey::generate().public().to_pem().unwrap()
 }
@@ -68,7 +68,7 @@ fn where_nothing_can_be_checked_there_is_no_verdict_and_code_2() {
     fs::write(&key, public_key()).unwrap();
     let missing = folder.path().join("missing");
     let missing = missing.to_str().unwrap();
-    // A port that was free a moment ago: nothing answers there as a registry does.
+    // A port that was free a moment ago, so no registry answers.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let nobody = format!("http://127.0.0.1:{port}/x:1.0.0");
     for (arguments, key, expected) in [

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What is asked of the servers: pushes and pulls over a bare connection, many small requests by wrk.
+//! Load on the servers: pushes and pulls over a plain connection, many small requests with wrk.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
@@ -15,10 +15,10 @@ use oci::Digest;
 use crate::Outcome;
 use crate::server::Server;
 
-/// How long wrk asks.
+/// Duration of a wrk run.
 const DURATION: &str = "4s";
 
-/// An answer's status and headers; what follows is its body.
+/// Status and headers of a response; the body is read separately.
 struct Head {
     status: u16,
     location: Option<String>,
@@ -42,7 +42,7 @@ fn head(reader: &mut BufReader<TcpStream>) -> Outcome<Head> {
     }
 }
 
-/// Sends a request, and a file as its body; returns the answer's head.
+/// Sends a request with a file as its body. Returns the response head.
 fn send(
     server: &Server,
     method: &str,
@@ -63,7 +63,7 @@ fn send(
     self::head(&mut BufReader::new(stream))
 }
 
-/// Pushes a file as a blob, as clients do: POST, then PUT.
+/// Pushes a file as a blob with POST and PUT.
 pub(crate) fn push(server: &Server, file: &Path, digest: &Digest) -> Outcome<Duration> {
     let start = Instant::now();
     let begun = send(server, "POST", "/v2/bench/blobs/uploads/", "", None)?;
@@ -106,7 +106,7 @@ pub(crate) fn pull(server: &Server, digest: &Digest, size: u64) -> Outcome<Durat
     }
 }
 
-/// Pushes a small image; returns the path of its manifest by digest.
+/// Pushes a small image. Returns the path of its manifest by digest.
 pub(crate) fn push_image(server: &Server) -> Outcome<String> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("content");
@@ -134,22 +134,22 @@ pub(crate) fn push_image(server: &Server) -> Outcome<String> {
     }
 }
 
-/// How often a server answered.
+/// Rates of answered requests.
 pub(crate) struct Gets {
-    /// In a second.
+    /// Per second.
     pub(crate) rate: f64,
-    /// In a second of its processor time.
+    /// Per second of the server's CPU time.
     pub(crate) by_cpu: f64,
 }
 
-/// Requests for one manifest, over 16 connections.
+/// Requests one manifest over 16 connections.
 pub(crate) fn manifest_gets(server: &Server, path: &str) -> Outcome<Gets> {
     let accept = "Accept: application/vnd.oci.image.manifest.v1+json";
     wrk(Command::new("wrk").args(["-t1", "-c16", "-d", DURATION, "-H", accept]), server, path)
 }
 
-/// Requests for ranges of `length` bytes, one after another, over 8 connections; on the
-/// core that the server does not have.
+/// Requests successive ranges of `length` bytes over 8 connections, from the core that the server
+/// does not use.
 pub(crate) fn range_gets(
     server: &Server,
     path: &str,
@@ -177,13 +177,13 @@ fn wrk(command: &mut Command, server: &Server, path: &str) -> Outcome<Gets> {
     let before = server.cpu()?;
     let output = command.arg(format!("http://{}{path}", server.host)).output()?;
     let cpu = server.cpu()? - before;
-    let told = String::from_utf8_lossy(&output.stdout);
-    if !output.status.success() || told.contains("Non-2xx") || told.contains("Socket errors") {
-        return Err(format!("wrk: {told}{}", String::from_utf8_lossy(&output.stderr)).into());
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() || stdout.contains("Non-2xx") || stdout.contains("Socket errors") {
+        return Err(format!("wrk: {stdout}{}", String::from_utf8_lossy(&output.stderr)).into());
     }
-    let rate = told.lines().find_map(|line| line.strip_prefix("Requests/sec:"));
+    let rate = stdout.lines().find_map(|line| line.strip_prefix("Requests/sec:"));
     let rate = rate.ok_or("no rate")?.trim().parse()?;
-    let requests = told.lines().find_map(|line| line.split_once(" requests in "));
+    let requests = stdout.lines().find_map(|line| line.split_once(" requests in "));
     let requests: f64 = requests.ok_or("no count")?.0.trim().parse()?;
     Ok(Gets { rate, by_cpu: requests / cpu })
 }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Measures the registry beside Debian's docker-registry, and the media service beside nginx, by
-//! turns in one run: `cargo bench -p controller --bench side_by_side -- [FOLDER]`.
+//! Compares the registry with Debian's docker-registry, and the media service with nginx, in
+//! alternating rounds: `cargo bench -p controller --bench side_by_side -- [FOLDER]`.
 //!
-//! FOLDER is where files go; it decides what a sync costs. Needs the Debian packages docker-registry,
-//! nginx-light and wrk, and taskset. `ROUNDS=N` sets how often each side has its turn, and
-//! `ONLY=registry` or `ONLY=media` leaves the other one out. `CONTROLLER=FILE` measures another build
-//! of the controller than the one that cargo has just made.
+//! FOLDER contains the data; its file system determines the cost of a sync. Needs the Debian
+//! packages docker-registry, nginx-light and wrk, and taskset. `ROUNDS=N` sets the number of
+//! rounds; `ONLY=registry` or `ONLY=media` runs one comparison; `CONTROLLER=FILE` measures another
+//! build of the controller.
 
 mod load;
 mod server;
@@ -32,7 +32,7 @@ const BLOB: u64 = 1024 * MIB;
 const IMAGE: u64 = 64 * MIB;
 
 fn main() -> Outcome {
-    // `cargo test --all-targets` starts this too.
+    // `cargo test --all-targets` runs this too.
     if !std::env::args().any(|it| it == "--bench") {
         return Ok(());
     }
@@ -54,14 +54,14 @@ fn main() -> Outcome {
     Ok(())
 }
 
-/// Figures of one kind, one in a round.
+/// Results of one measurement, one per round.
 struct Row {
     name: String,
     unit: &'static str,
     values: Vec<f64>,
 }
 
-/// Prints the rows of a table in Markdown: median, lowest and highest.
+/// Prints a Markdown table with median, minimum and maximum.
 fn print(title: &str, rows: &mut [Row]) {
     println!("\n| {title} | median | lowest | highest |\n| --- | --- | --- | --- |");
     for Row { name, unit, values } in rows {
@@ -79,13 +79,13 @@ fn record(rows: &mut Vec<Row>, name: String, unit: &'static str, value: f64) {
     }
 }
 
-/// Megabytes in a second.
+/// Megabytes per second.
 #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
 fn rate(bytes: u64, time: Duration) -> f64 {
     bytes as f64 / 1e6 / time.as_secs_f64()
 }
 
-/// Writes a file of random bytes; returns its digest and how long the disk took, sync included.
+/// Writes a file of random bytes, and measures the disk including sync. Returns its digest.
 fn random_file(path: &Path, size: u64) -> Outcome<Digest> {
     let mut source = File::open("/dev/urandom")?.take(size);
     let mut file = File::create(path)?;
@@ -102,7 +102,7 @@ fn random_file(path: &Path, size: u64) -> Outcome<Digest> {
     }
 }
 
-/// What a program that only writes and syncs a file of that size takes.
+/// Time to write and sync a file of that size.
 fn disk(path: &Path, size: u64) -> Outcome<Duration> {
     let buffer: Vec<u8> = (0..=250).cycle().take(1 << 20).collect();
     let start = Instant::now();
@@ -132,7 +132,7 @@ fn registry(folder: &Path, rounds: usize) -> Outcome {
             sides.reverse();
         }
         for start in sides {
-            // Fresh each time, so that every push stores what it brings.
+            // Fresh data, so that every push stores its content.
             let data = tempfile::tempdir_in(folder)?;
             let server = start(data.path())?;
             let name = server.name;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The servers that are measured, each in a process of its own that ends with its value.
+//! Measured servers, each in its own process, which ends on drop.
 
 use std::ffi::OsString;
 use std::fs;
@@ -22,12 +22,12 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Ours, with what is kept in `data`.
+    /// Starts the controller with its data in `data`.
     pub(crate) fn controller(data: &Path) -> Outcome<Self> {
         Self::start_controller(&mut Command::new(program()), data)
     }
 
-    /// Ours, with one worker on the first core, as nginx has it.
+    /// Starts the controller with one worker on the first core, like nginx.
     pub(crate) fn controller_on_one_core(data: &Path) -> Outcome<Self> {
         let mut command = Command::new("taskset");
         command.args(["-c", "0"]).arg(program());
@@ -44,7 +44,7 @@ impl Server {
         Ok(Self { name: "controller", host: host.to_owned(), child })
     }
 
-    /// Debian's docker-registry, with what it keeps in `data`.
+    /// Starts Debian's docker-registry with its data in `data`.
     pub(crate) fn docker(data: &Path) -> Outcome<Self> {
         let host = free_address()?;
         let config = data.join("config.yml");
@@ -59,7 +59,7 @@ impl Server {
         Self { name: "docker-registry", host, child }.wait()
     }
 
-    /// nginx with one worker on the first core, serving the files of `files`.
+    /// Starts nginx with one worker on the first core, serving `files`.
     pub(crate) fn nginx(folder: &Path, files: &Path) -> Outcome<Self> {
         fs::create_dir_all(folder)?;
         let host = free_address()?;
@@ -84,7 +84,7 @@ impl Server {
         Self { name: "nginx", host, child: command.spawn()? }.wait()
     }
 
-    /// Until it answers.
+    /// Waits until the server answers.
     fn wait(self) -> Outcome<Self> {
         for _ in 0..200 {
             if TcpStream::connect(&self.host).is_ok() {
@@ -95,17 +95,17 @@ impl Server {
         Err(format!("{} does not start", self.name).into())
     }
 
-    /// Seconds of processor time that it has used; programs that share the machine change it little.
+    /// CPU time in seconds; hardly affected by other programs.
     pub(crate) fn cpu(&self) -> Outcome<f64> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // After the name, which may hold anything: state is field 3, utime and stime 14 and 15.
+        // After the name, which may contain anything: state is field 3, utime and stime 14 and 15.
         let (_, fields) = stat.rsplit_once(')').ok_or("no name")?;
         let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
-        // The kernel tells ticks of a hundredth of a second on every platform that Linux has.
+        // USER_HZ is 100 on every Linux platform.
         Ok(ticks.sum::<Result<f64, _>>()? / 100.0)
     }
 
-    /// The most memory that it ever held, in megabytes.
+    /// Peak memory in megabytes.
     pub(crate) fn peak(&self) -> Outcome<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
@@ -116,18 +116,18 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Both fail where it has ended already.
+        // Both fail if the process has ended already.
         self.child.kill().ok();
         self.child.wait().ok();
     }
 }
 
-/// Our program.
+/// Path of the controller.
 fn program() -> OsString {
     std::env::var_os("CONTROLLER").unwrap_or_else(|| env!("CARGO_BIN_EXE_controller").into())
 }
 
-/// An address that nobody listens on at the moment.
+/// An address that is free at the moment.
 fn free_address() -> Outcome<String> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }

@@ -18,10 +18,10 @@ use crate::audit;
 #[serde(deny_unknown_fields)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct ListQuery {
-    /// How many.
+    /// Maximum number of entries.
     #[serde(default)]
     limit: Limit<100, 1000>,
-    /// Entries before this number: `next_before` of the answer before.
+    /// Only entries before this number: `next_before` of the previous page.
     before: Option<i64>,
 }
 

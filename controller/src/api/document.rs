@@ -32,7 +32,7 @@ schema!(JobWithEvents, "JobWithEvents", false, |generator| json!({ "allOf": [
         "properties": { "events": {
             "type": "array",
             "items": generator.subschema_for::<Event>(),
-            "description": "The last thousand, the oldest first.",
+            "description": "The last 1000 events, oldest first.",
         } },
     },
 ] }));
@@ -61,13 +61,13 @@ const PROBLEMS: [(u16, &str, &str); 13] = [
         "`forbidden`: the role does not allow it, or the server is not in the caller's groups",
     ),
     (404, "NotFound", "`job_unknown`, `server_unknown`, `not_found`"),
-    (408, "Timeout", "`timeout`: the body stopped coming"),
+    (408, "Timeout", "`timeout`: the request body stalled"),
     (409, "Conflict", "`active_job` with `job_id`, or `job_state`"),
     (413, "TooLarge", "`too_large`"),
     (415, "UnsupportedMediaType", "`unsupported_media_type`: the body is not `application/json`"),
-    (422, "KeyReused", "`idempotency_key_reused`: the key came before with another request"),
+    (422, "KeyReused", "`idempotency_key_reused`: the key was used for a different request"),
     (429, "TooManyRequests", "`too_many_requests`"),
-    (500, "Internal", "`internal`: the log of the controller says more"),
+    (500, "Internal", "`internal`: see the log of the controller"),
     (503, "Unavailable", "`database_locked`, or `too_many_connections`"),
     (507, "DiskFull", "`disk_full`"),
 ];
@@ -181,7 +181,7 @@ impl Operation<'_> {
         self.parameter(json!({
             "name": "Idempotency-Key",
             "in": "header",
-            "description": "Names the request: sent again by the same user with the same key within a day, it is answered with the first job.",
+            "description": "Makes retries safe: within a day, a request of the same user with the same key returns the first job.",
             "schema": { "type": "string", "minLength": 1, "maxLength": 255 },
         }))
     }
@@ -225,9 +225,9 @@ impl Operation<'_> {
         let item = document.paths.entry(path).or_insert_with(|| {
             let (name, description, schema) = if path.ends_with("{serial}") {
                 let schema = document.requests.subschema_for::<Serial>();
-                ("serial", "The machine's serial number.", schema)
+                ("serial", "Serial number of the host.", schema)
             } else if path.contains("{id}") {
-                ("id", "The job's id.", document.requests.subschema_for::<JobId>())
+                ("id", "Job id.", document.requests.subschema_for::<JobId>())
             } else {
                 return json!({});
             };
@@ -245,13 +245,14 @@ impl Operation<'_> {
 
 fn job_operations(document: &mut Document) {
     let many = ("get", "/api/v1/jobs");
-    let list = document.operation(many, ("listJobs", "jobs"), "List jobs, the newest first");
+    let list = document.operation(many, ("listJobs", "jobs"), "List jobs, newest first");
     let list = list.query::<jobs::ListQuery>().json::<JobList>(200, "Jobs");
     list.problems(&[400, 401, 404]).problems(&ALWAYS).add();
 
-    let location = json!({ "description": "The job's address", "schema": { "type": "string" } });
-    let made = "The job, or the one that an earlier request with the same key made";
-    let create = document.operation(("post", "/api/v1/jobs"), ("createJob", "jobs"), "Make a job");
+    let location = json!({ "description": "URL of the job", "schema": { "type": "string" } });
+    let made = "The job, or the one created by an earlier request with the same key";
+    let create =
+        document.operation(("post", "/api/v1/jobs"), ("createJob", "jobs"), "Create a job");
     let mut create = create.idempotent().request::<NewJob<'_>>().json::<Job>(202, made);
     create.fields["responses"]["202"]["headers"] = json!({ "Location": location });
     create.problems(&[400, 401, 403, 404, 408, 409, 413, 415, 422]).problems(&ALWAYS).add();
@@ -259,7 +260,7 @@ fn job_operations(document: &mut Document) {
     let get = document.operation(
         ("get", "/api/v1/jobs/{id}"),
         ("getJob", "jobs"),
-        "A job and its events",
+        "Get a job and its events",
     );
     let get = get.json::<JobWithEvents>(200, "The job");
     get.problems(&[400, 401, 404]).problems(&ALWAYS).add();
@@ -267,15 +268,15 @@ fn job_operations(document: &mut Document) {
     let cancel = document.operation(
         ("post", "/api/v1/jobs/{id}/cancel"),
         ("cancelJob", "jobs"),
-        "Cancel a job; its media are ejected all the same",
+        "Cancel a job; clean-up still ejects its media",
     );
-    let cancel = cancel.json::<Job>(202, "The job, as it is now");
+    let cancel = cancel.json::<Job>(202, "The job in its current state");
     cancel.problems(&[400, 401, 403, 404, 409, 415]).problems(&ALWAYS).add();
 
     let retry = document.operation(
         ("post", "/api/v1/jobs/{id}/retry"),
         ("retryJob", "jobs"),
-        "Make a new job like one that failed",
+        "Retry a failed job as a new job",
     );
     let mut retry = retry.idempotent().json::<Job>(202, "The new job");
     retry.fields["responses"]["202"]["headers"] = json!({ "Location": location });
@@ -293,14 +294,14 @@ fn server_operations(document: &mut Document) {
     let get = document.operation(
         ("get", one),
         ("getServer", "servers"),
-        "A server; its password is never shown",
+        "Get a server, without its password",
     );
     get.json::<Server>(200, "The server").problems(&[400, 401, 404]).problems(&ALWAYS).add();
 
     let put = document.operation(
         ("put", one),
         ("putServer", "servers"),
-        "Register a server, or change how its BMC is reached",
+        "Register a server, or change its BMC access",
     );
     let put = put.request::<NewServer>().json::<Server>(200, "Changed").json::<Server>(201, "New");
     put.problems(&[400, 401, 403, 408, 413, 415]).problems(&ALWAYS).add();
@@ -308,7 +309,7 @@ fn server_operations(document: &mut Document) {
     let delete = document.operation(
         ("delete", one),
         ("deleteServer", "servers"),
-        "Delete a server that has no active job",
+        "Delete a server without an active job",
     );
     let delete = delete.reply(204, "Deleted", None);
     delete.problems(&[400, 401, 403, 404, 409]).problems(&ALWAYS).add();
@@ -317,10 +318,10 @@ fn server_operations(document: &mut Document) {
 fn other_operations(document: &mut Document) {
     let report = document.operation(
         ("post", WEBHOOK),
-        ("reportStatus", "machines"),
-        "A machine reports how its task ended",
+        ("reportStatus", "hosts"),
+        "Report the result of a task, as a host",
     );
-    let taken = "Taken; the same for a report that came before, or for a job that has ended";
+    let taken = "Accepted; also for a repeated report, and for a job that has ended";
     let report = report.security(&json!([{ "webhookSecret": [] }, { "mutualTLS": [] }]));
     let report = report.request::<Report>().json::<ReportResult>(200, taken);
     report.problems(&[400, 401, 404, 408, 413, 415]).problems(&ALWAYS).add();
@@ -328,7 +329,7 @@ fn other_operations(document: &mut Document) {
     let audit = document.operation(
         ("get", "/api/v1/audit"),
         ("listAudit", "operations"),
-        "The audit log, the newest entry first; for admins",
+        "List the audit log, newest first; for admins",
     );
     let audit = audit.query::<audit::ListQuery>().json::<AuditList>(200, "Entries");
     audit.problems(&[400, 401, 403]).problems(&ALWAYS).add();
@@ -337,7 +338,7 @@ fn other_operations(document: &mut Document) {
     let description = document.operation(
         ("get", "/api/v1/openapi.json"),
         ("getDescription", "operations"),
-        "This document",
+        "Get this document",
     );
     let content = ("application/json", json!({ "type": "object" }));
     let description = description.security(&public).reply(200, "OpenAPI 3.1", Some(content));
@@ -350,24 +351,24 @@ fn other_operations(document: &mut Document) {
     probe(
         "/healthz",
         "health",
-        "The process answers and can do blocking work",
+        "The process and its thread pool respond",
         "`ok`",
-        "The threads for blocking work do not answer",
+        "The thread pool does not respond",
     );
     probe(
         "/readyz",
         "readiness",
-        "The service can write to its disk and its database",
+        "Disk and database accept writes",
         "`ok`",
-        "Why it is not ready",
+        "Not ready, with the reason",
     );
     let metrics = document.operation(
         ("get", "/metrics"),
         ("metrics", "operations"),
-        "Metrics in the text format of Prometheus",
+        "Get metrics in the Prometheus text format",
     );
     let metrics = metrics.security(&public).text(200, "Metrics");
-    metrics.reply(503, "The database can't be read", None).add();
+    metrics.reply(503, "The database cannot be read", None).add();
 }
 
 /// Builds the document.
@@ -395,18 +396,17 @@ fn document() -> Value {
             "title": "Bare-metal provisioner",
             "version": "1",
             "license": { "name": "AGPL-3.0-or-later", "identifier": "AGPL-3.0-or-later" },
-            "description": "Servers, jobs and the reports of machines. An answer that says no is a Problem, whose \
-                `error` never changes its meaning. An address or a method that is not here, or that the listener \
-                does not serve, is answered with 404 `not_found` or 405 `method_not_allowed`. The registry at \
-                `/v2/` is described by the OCI distribution specification 1.1, and the images below `/media/` are \
-                read at addresses that the service itself signs.",
+            "description": "Servers, jobs and host reports. Error replies are a Problem with a stable `error` \
+                code. Paths and methods that are not listed here, or not served by the listener, get 404 \
+                `not_found` or 405 `method_not_allowed`. The registry at `/v2/` implements the OCI \
+                distribution specification 1.1. Images below `/media/` have URLs signed by the service.",
         },
         "security": [{ "basic": [] }, { "bearer": [] }],
         "tags": [
             { "name": "jobs" },
             { "name": "servers" },
-            { "name": "machines", "description": "What machines send." },
-            { "name": "operations", "description": "What looks after the service." },
+            { "name": "hosts", "description": "Requests of hosts." },
+            { "name": "operations", "description": "Monitoring of the service." },
         ],
         "components": {
             "schemas": document.schemas(),
@@ -418,15 +418,15 @@ fn document() -> Value {
                     "scheme": "bearer",
                     "bearerFormat": "JWT",
                     "description": "HS256, with `aud` \"provisioner\", `sub`, `exp`, `jti`, `role` \"reader\", \
-                        \"operator\" or \"admin\", and `groups` where it is limited to groups of servers; \
-                        `controller api token` makes one.",
+                        \"operator\" or \"admin\", and optionally `groups`, names of server groups; \
+                        issued by `controller api token`.",
                 },
                 "webhookSecret": {
                     "type": "apiKey",
                     "in": "header",
                     "name": "X-Webhook-Secret",
-                    "description": "The secret of the job that `job_id` names, from `/controller.json` of its task \
-                        ISO. With `webhook.accept_fleet_secret`, one of those in `webhook.secrets` too.",
+                    "description": "The secret of job `job_id`, from `/controller.json` in its task ISO. With \
+                        `webhook.accept_fleet_secret`, also one of `webhook.secrets`.",
                 },
                 "mutualTLS": {
                     "type": "mutualTLS",
@@ -446,7 +446,7 @@ fn the_file_is_what_the_types_say() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/api/openapi.json");
         std::fs::write(path, &text).unwrap();
     } else {
-        let differs = "openapi.json is not what the types say; fix: \
+        let differs = "openapi.json differs from the types; fix: \
                        UPDATE_GOLDEN=1 cargo nextest run -p controller the_file_is_what_the_types_say";
         assert!(text == OPENAPI, "{differs}");
     }

@@ -107,7 +107,7 @@ impl<S: Send + Sync> FromRequestParts<S> for JobPath {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let Path(id) = Path::<String>::from_request_parts(parts, state).await?;
         id.parse().map(Self).map_err(|expected| {
-            Problem::not_found("job_unknown", format!("there is no such job: id: {expected}"))
+            Problem::not_found("job_unknown", format!("unknown job: id: {expected}"))
         })
     }
 }
@@ -198,11 +198,9 @@ impl<S: Sync, const LIMIT: usize> FromRequest<S> for Sent<LIMIT> {
             Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
             Err(error) if is_stalled(&*error) => {
                 let status = StatusCode::REQUEST_TIMEOUT;
-                Err(Problem::new(status, "timeout", "the request did not come in time"))
+                Err(Problem::new(status, "timeout", "the request body stalled"))
             }
-            Err(error) => {
-                Err(Problem::bad_request(format!("the request did not come whole: {error}")))
-            }
+            Err(error) => Err(Problem::bad_request(format!("incomplete request body: {error}"))),
         }
     }
 }
@@ -213,14 +211,12 @@ impl<const LIMIT: usize> Sent<LIMIT> {
         serde_json::from_slice(&self.0).map_err(|error| {
             let what = match error.classify() {
                 serde_json::error::Category::Data => {
-                    "a field is missing, unknown, or of another kind"
+                    "a field is missing, unknown or of the wrong type"
                 }
                 _ => "the request is not JSON",
             };
             let place = format!("line {}, column {}", error.line(), error.column());
-            Problem::bad_request(format!(
-                "{what}: {place}; /api/v1/openapi.json says what is expected"
-            ))
+            Problem::bad_request(format!("{what}: {place}; see /api/v1/openapi.json"))
         })
     }
 }

@@ -24,21 +24,21 @@ use crate::labels::Scope;
 const LARGEST: usize = recipe::MAX_RECIPE_BYTES + 64 * 1024;
 
 /// Reply with a new job and its location.
-type Made = ([(HeaderName, String); 1], Json<views::Job>);
+type CreatedJob = ([(HeaderName, String); 1], Json<views::Job>);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct ListQuery {
-    /// Of this server only.
+    /// Only jobs of this server.
     #[cfg_attr(test, schemars(with = "Option<super::schemas::Serial>"))]
     server_serial: Option<String>,
-    /// In this state only.
+    /// Only jobs in this state.
     status: Option<JobState>,
-    /// How many.
+    /// Maximum number of jobs.
     #[serde(default)]
     limit: Limit<50, 500>,
-    /// Made before this job: `next_before` of the answer before.
+    /// Only jobs created before this one: `next_before` of the previous page.
     before: Option<JobId>,
 }
 
@@ -48,7 +48,7 @@ pub(super) async fn create(
     caller: Caller<Operator>,
     IdempotencyKey(key): IdempotencyKey,
     sent: Sent<LARGEST>,
-) -> Result<Made, Problem> {
+) -> Result<CreatedJob, Problem> {
     let user = caller.name.clone();
     // Validation of a large recipe takes a while.
     let new = RECIPES.run(move || new_job(&sent, user, key)).await;
@@ -74,7 +74,7 @@ fn new_job(sent: &Sent<LARGEST>, user: String, key: Option<String>) -> Result<Ne
 }
 
 impl Api {
-    async fn start(&self, new: NewJob, caller: Caller<Operator>) -> Result<Made, Problem> {
+    async fn start(&self, new: NewJob, caller: Caller<Operator>) -> Result<CreatedJob, Problem> {
         let created = self.audit.change(move |c| {
             // An unknown server is reported by `create`, which checks the Idempotency-Key first.
             let scope = &caller.scope;
@@ -165,7 +165,7 @@ pub(super) async fn retry(
     caller: Caller<Operator>,
     JobPath(id): JobPath,
     IdempotencyKey(key): IdempotencyKey,
-) -> Result<Made, Problem> {
+) -> Result<CreatedJob, Problem> {
     let (scope, user) = (caller.scope.clone(), caller.name.clone());
     let find = move |c: &Connection| {
         store::in_scope(c, &scope, id)?;

@@ -219,7 +219,7 @@ mod tests {
 
     /// Every reference in the description resolves, and every operation describes its replies.
     #[test]
-    fn the_description_is_whole() {
+    fn the_description_is_complete() {
         let described: Value = serde_json::from_str(OPENAPI).unwrap();
         let mut waiting = vec![&described];
         while let Some(value) = waiting.pop() {

@@ -149,11 +149,11 @@ impl IntoResponse for Problem {
 
 /// Reply for paths without a route.
 pub(crate) async fn no_such_address() -> Problem {
-    Problem::not_found("not_found", "there is nothing at this address")
+    Problem::not_found("not_found", "no such path")
 }
 
 /// Reply for unsupported methods; the router adds `Allow`.
 pub(crate) async fn wrong_method() -> Problem {
-    let message = "this address answers to other methods";
+    let message = "method not allowed";
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
 }

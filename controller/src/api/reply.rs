@@ -19,7 +19,7 @@ impl<T: Serialize> IntoResponse for Json<T> {
                 (self.0, kind, text + "\n").into_response()
             }
             Err(error) => {
-                tracing::error!(%error, "a reply can't be written");
+                tracing::error!(%error, "cannot serialize a reply");
                 StatusCode::INTERNAL_SERVER_ERROR.into_response()
             }
         }

@@ -55,7 +55,7 @@ schema!(Serial, "Serial", false, |_generator| json!({
     "type": "string",
     "minLength": 1,
     "maxLength": 255,
-    "description": "Printable ASCII, with no space at either end.",
+    "description": "Printable ASCII without leading or trailing spaces.",
 }));
 schema!(State, "JobState", false, |_generator| {
     let mut schema = enumeration(State::ALL);
@@ -70,7 +70,7 @@ schema!(Step, "Step", false, |_generator| {
     let steps = steps.join(", ");
     json!({
         "type": "string",
-        "description": format!("One of {steps}, or `workflow.` and the unit of the maintenance OS that failed first."),
+        "description": format!("One of {steps}, or `workflow.` and the systemd unit of the maintenance OS that failed first."),
         "examples": ["workflow.image-linux.service"],
     })
 });
@@ -81,7 +81,7 @@ schema!(Labels, "Labels", false, |_generator| {
         "maxProperties": 32,
         "propertyNames": word,
         "additionalProperties": { "type": "string", "pattern": word["pattern"] },
-        "description": "Groups of API users are made of these.",
+        "description": "Groups of API users select servers by labels.",
     })
 });
 

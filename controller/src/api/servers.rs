@@ -26,10 +26,10 @@ use crate::labels::{Labels, Scope};
 #[serde(deny_unknown_fields)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct ListQuery {
-    /// How many.
+    /// Maximum number of servers.
     #[serde(default)]
     limit: Limit<100, 1000>,
-    /// Those that follow this one: `next_after` of the answer before.
+    /// Only servers after this one: `next_after` of the previous page.
     #[cfg_attr(test, schemars(with = "Option<super::schemas::Serial>"))]
     after: Option<String>,
 }
@@ -154,10 +154,10 @@ impl NewServer {
         }
         let password = match (self.password, &before) {
             (Some(password), _) => Secret::new(password),
-            (None, None) => return Ok(Put::NeedsPassword("must be there for a new server")),
+            (None, None) => return Ok(Put::NeedsPassword("is required for a new server")),
             (None, Some(before)) if !before.has_destination(&self.bmc_url, &self.tls) => {
-                let message = "must be sent again: scheme, host, port or TLS policy of the BMC change, \
-                               and the known password is not sent to another destination";
+                let message = "is required: scheme, host, port or TLS policy of the BMC change, \
+                               and a stored password is never sent to another destination";
                 return Ok(Put::NeedsPassword(message));
             }
             (None, Some(before)) => before.target(keys).map_err(DatabaseError::from)?.password,
@@ -221,7 +221,7 @@ pub(super) async fn put(
 }
 
 fn invalid(faults: Vec<Detail>) -> Problem {
-    Problem::validation("the server is not valid, see details", faults)
+    Problem::validation("invalid server, see details", faults)
 }
 
 /// `DELETE /api/v1/servers/{serial}`

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The types of the API's requests and replies. Handlers, the client of the command line, the dashboard and
-//! `openapi.json` use these; doc comments of fields are descriptions in `openapi.json`.
+//! Request and reply types of the API, used by handlers, CLI client, dashboard and `openapi.json`.
+//! Doc comments of fields are descriptions in `openapi.json`.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -23,9 +23,9 @@ use crate::jobs::task::volume_id;
 use crate::labels::Labels;
 use crate::words::words;
 
-/// Longest user name and password of a BMC; IPMI allows 20, Redfish sets no limit.
+/// Maximum length of a BMC user name and password; IPMI allows 20, Redfish has no limit.
 pub(super) const LONGEST: usize = 256;
-/// Longest address of a BMC.
+/// Maximum length of a BMC URL.
 pub(super) const LONGEST_URL: usize = 2048;
 
 /// A time in RFC 3339.
@@ -33,7 +33,7 @@ pub(super) const LONGEST_URL: usize = 2048;
 pub(crate) struct Time(String);
 
 impl Time {
-    /// From milliseconds since 1970.
+    /// Converts milliseconds since 1970.
     fn new(millis: i64) -> Self {
         Self(rfc3339(millis))
     }
@@ -45,24 +45,24 @@ impl fmt::Display for Time {
     }
 }
 
-/// A reply that refuses a request.
+/// An error reply.
 #[derive(Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 pub(crate) struct Problem {
-    /// A code that never changes its meaning.
+    /// Stable error code.
     pub(crate) error: Cow<'static, str>,
     pub(crate) message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(with = "Option<super::schemas::Step>"))]
     pub(crate) step: Option<String>,
-    /// With `active_job`.
+    /// Set with `active_job`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) job_id: Option<JobId>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) details: Vec<Detail>,
 }
 
-/// A fault of a request.
+/// A fault in a request.
 #[derive(Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema), schemars(inline))]
 pub(crate) struct Detail {
@@ -88,8 +88,8 @@ impl Detail {
 pub(crate) struct NewJob<'a> {
     #[cfg_attr(test, schemars(with = "super::schemas::Serial"))]
     pub(crate) server_serial: String,
-    /// A recipe, by one of the published schemas.
-    // As it was sent, byte for byte: what was validated is what goes on the ISO.
+    /// A recipe that matches one of the published schemas.
+    // As received, byte for byte: the ISO contains what was validated.
     #[serde(borrow)]
     #[cfg_attr(test, schemars(with = "serde_json::Map<String, serde_json::Value>"))]
     pub(crate) recipe: &'a RawValue,
@@ -104,21 +104,21 @@ pub(crate) struct Job {
     pub(crate) server_serial: String,
     pub(crate) status: State,
     pub(crate) outcome: Option<Outcome>,
-    // Steps are texts for clients: a later version may have more.
-    /// What was begun last.
+    // Steps are strings for clients: a later version may add some.
+    /// Step that was started last.
     pub(crate) step: Option<String>,
-    /// What went wrong first; clean-up can go wrong after a success.
+    /// Step that failed first; clean-up can fail after a success.
     pub(crate) failed_step: Option<String>,
-    /// The same, in words.
+    /// Failure message of that step.
     pub(crate) failure: Option<String>,
     pub(crate) cancelled: bool,
-    /// Who asked to cancel it.
+    /// User who requested cancellation.
     pub(crate) cancelled_by: Option<String>,
     pub(crate) task_target: String,
     #[cfg_attr(test, schemars(extend("format" = "uri")))]
     pub(crate) schema_id: String,
     pub(crate) recipe_sha256: String,
-    /// Label of the task ISO.
+    /// Volume label of the task ISO.
     pub(crate) volume_id: String,
     pub(crate) retry_of: Option<JobId>,
     pub(crate) created_by: String,
@@ -154,7 +154,7 @@ impl From<store::Job> for Job {
 }
 
 impl Job {
-    /// The step that an operator looks for: the one that failed, or else the one that was begun last.
+    /// Returns the failed step, or else the one that was started last.
     pub(crate) fn step_of_interest(&self) -> &str {
         self.failed_step.as_ref().or(self.step.as_ref()).map_or("", String::as_str)
     }
@@ -176,7 +176,7 @@ impl From<(store::Job, Vec<store::Event>)> for JobWithEvents {
 #[derive(Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 pub(crate) struct Event {
-    /// Counts up.
+    /// Increasing number.
     pub(crate) number: i64,
     pub(crate) at: Time,
     #[cfg_attr(test, schemars(extend("examples" = ["state.provisioning"])))]
@@ -200,8 +200,8 @@ pub(crate) struct JobList {
     pub(crate) next_before: Option<JobId>,
 }
 
-// Without a password, that of an earlier request stays, as long as it goes to the same BMC. It has no Debug:
-// the password is in no log.
+// Without a password, the stored one is kept for the same BMC. No Debug: the password must not be
+// logged.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(test, derive(JsonSchema))]
@@ -210,17 +210,17 @@ pub(crate) struct NewServer {
     pub(crate) bmc_url: String,
     #[cfg_attr(test, schemars(length(min = 1, max = LONGEST)))]
     pub(crate) username: String,
-    /// Left out, the known password stays. It is required where scheme, host, port or TLS policy change: a
-    /// known password is never sent to another destination.
+    /// If omitted, the stored password is kept. Required if scheme, host, port or TLS policy
+    /// change: a stored password is never sent to another destination.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(length(max = LONGEST), extend("writeOnly" = true)))]
     pub(crate) password: Option<String>,
-    /// Vendor profile; found out where it is left out.
+    /// Vendor profile; detected if omitted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) profile: Option<String>,
     #[serde(default)]
     pub(crate) tls: TlsPolicy,
-    /// Left out, the known labels stay.
+    /// If omitted, the stored labels are kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(with = "Option<Labels>"))]
     pub(crate) labels: Option<BTreeMap<String, String>>,
@@ -239,7 +239,7 @@ pub(crate) struct Server {
     pub(crate) labels: Labels,
     pub(crate) active_job: Option<JobId>,
     pub(crate) created_at: Time,
-    /// Null where it was not recorded yet.
+    /// Null if the server was registered before users were recorded.
     pub(crate) created_by: Option<String>,
     pub(crate) updated_at: Time,
     pub(crate) updated_by: Option<String>,
@@ -275,10 +275,10 @@ pub(crate) struct ServerList {
 #[cfg_attr(test, derive(JsonSchema))]
 pub(crate) struct Report {
     pub(crate) status: ReportStatus,
-    /// With `failed`: the unit that failed first.
+    /// With `failed`: the systemd unit that failed first.
     #[cfg_attr(test, schemars(extend("examples" = ["image-linux.service"])))]
     pub(crate) failed_step: Option<String>,
-    /// Names the delivery; the last 32 of a job are remembered.
+    /// Id for deduplication; the last 32 per job are stored.
     pub(crate) delivery_id: Option<String>,
     #[cfg_attr(test, schemars(with = "JobId"))]
     pub(crate) job_id: Option<String>,
@@ -305,13 +305,13 @@ pub(crate) struct ReportResult {
 }
 
 words! {
-    /// What became of a report.
+    /// Result of a report.
     pub(crate) ReportOutcome, "the result of a report":
-    /// The job has its outcome from it.
+    /// It set the outcome of the job.
     Recorded = "recorded",
-    /// It came before.
+    /// The delivery was received before.
     Duplicate = "duplicate",
-    /// The job had its outcome already.
+    /// The job already had an outcome.
     Ended = "ended",
 }
 
@@ -322,12 +322,12 @@ pub(crate) struct AuditEntry {
     pub(crate) at: Time,
     #[cfg_attr(test, schemars(with = "crate::audit::Kind"))]
     pub(crate) kind: String,
-    /// The user or the subject of the token; null where nobody is known.
+    /// User, or subject of the token; null if not authenticated.
     pub(crate) actor: Option<String>,
     pub(crate) address: Option<String>,
     #[cfg_attr(test, schemars(with = "crate::audit::Action"))]
     pub(crate) action: String,
-    /// A serial number, the id of a job, a repository with tag or digest, an interface or a path.
+    /// A serial number, a job id, a repository with tag or digest, an interface or a path.
     pub(crate) object: Option<String>,
     pub(crate) detail: Option<String>,
 }

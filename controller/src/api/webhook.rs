@@ -48,7 +48,7 @@ impl Secrets {
         let is = |secret: &Secret| Sha256::digest(secret.expose()).ct_eq(&sent);
         let mut right = Choice::from(0);
         for fleet in &self.fleet {
-            if let Some(secret) = job.and_then(|job| report_secret::of_job(fleet, job)) {
+            if let Some(secret) = job.and_then(|job| report_secret::derive(fleet, job)) {
                 right |= is(&secret);
             }
             if self.accept_fleet {
@@ -67,7 +67,7 @@ impl views::Report {
         let failed = match (self.status, self.failed_step) {
             (ReportStatus::Success, None) => None,
             (ReportStatus::Success, Some(_)) => {
-                return Err(wrong("failed_step", "nothing with the status success"));
+                return Err(wrong("failed_step", "no value with status success"));
             }
             (ReportStatus::Failed, unit) => {
                 let unit = unit.as_deref().and_then(Step::workflow);
@@ -155,7 +155,7 @@ pub(super) async fn report(
         Taken::Duplicate(job) => (ReportOutcome::Duplicate, job),
         Taken::Ended(job) => (ReportOutcome::Ended, job),
         Taken::Unknown => {
-            let message = format!("no job of the server {serial} awaits a report");
+            let message = format!("no job of server {serial} awaits a report");
             return Err(Problem::not_found("job_unknown", message));
         }
     };
@@ -171,10 +171,10 @@ mod tests {
     const JOB: &str = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
 
     #[test]
-    fn a_secret_of_a_job_is_accepted_for_that_job_alone() {
+    fn a_job_secret_is_accepted_for_that_job_only() {
         let (job, other) = (JOB.parse().unwrap(), JobId::random());
         let fleet = ["old", "new"].map(Secret::new);
-        let of = |fleet: &Secret, job| report_secret::of_job(fleet, job).unwrap();
+        let of = |fleet: &Secret, job| report_secret::derive(fleet, job).unwrap();
         let sent = |secret: &Secret| HeaderValue::from_str(secret.expose()).unwrap();
         let secrets = Secrets::new(fleet.to_vec(), false);
         for fleet in &fleet {

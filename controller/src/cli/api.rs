@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `controller api …`: what it takes to log in.
+//! `controller api …`: password hashes and tokens.
 
 use std::io::Read as _;
 use std::time::Duration;
@@ -13,12 +13,13 @@ use super::Settings;
 use crate::api::auth::{Grant, Role};
 use crate::passwords;
 
-/// Longest password that is read.
+/// Maximum length of a password, in bytes.
 const LONGEST: u64 = 1024;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ApiCommand {
-    /// Read a password from standard input and print its Argon2 hash, for a line NAME:HASH in `api.users`
+    /// Read a password from standard input and print its Argon2 hash, for a line NAME:HASH in
+    /// `api.users`
     HashPassword,
     /// Print a token, signed with the key in `api.token_key`
     Token(Box<Token>),
@@ -26,12 +27,12 @@ pub(super) enum ApiCommand {
 
 #[derive(Debug, Args)]
 pub(super) struct Token {
-    /// Whom the token is for; jobs say who made them
+    /// Subject of the token, shown as creator of its jobs
     name: String,
-    /// What it allows
+    /// Role of the token
     #[arg(long, value_enum, default_value_t = Role::Operator)]
     role: Role,
-    /// Limit it to the servers of this `[[api.group]]`; repeat it for more
+    /// Limit the token to the servers of this `[[api.group]]`; can be repeated
     #[arg(long = "group", value_name = "NAME")]
     groups: Vec<String>,
     /// Lifetime
@@ -49,8 +50,8 @@ impl ApiCommand {
                 std::io::stdin()
                     .take(LONGEST)
                     .read_to_string(&mut password)
-                    .context("read the password from standard input")?;
-                // An editor or `echo` adds the end of the line.
+                    .context("cannot read the password from standard input")?;
+                // Editors and `echo` append a line feed.
                 let password = password.trim_end_matches(['\r', '\n']);
                 anyhow::ensure!(!password.is_empty(), "no password on standard input");
                 println!("{}", passwords::hash(password)?);
@@ -62,12 +63,15 @@ impl ApiCommand {
                 let key = key.context("api.token_key is not configured")?;
                 for group in &groups {
                     let exists = config.api.groups.iter().any(|known| known.name == *group);
-                    anyhow::ensure!(exists, "there is no [[api.group]] with the name {group:?}");
+                    anyhow::ensure!(exists, "no [[api.group]] has the name {group:?}");
                 }
                 let limited = role == Role::Admin && !groups.is_empty();
-                anyhow::ensure!(!limited, "an admin is not limited to groups");
+                anyhow::ensure!(!limited, "admins cannot be limited to groups");
                 let issued = key.issue_grant(Grant { subject: name, role, groups }, valid);
-                eprintln!("token id: {} (a line of api.revoked_tokens revokes it)", issued.id);
+                eprintln!(
+                    "token id: {} (to revoke the token, add the id to the file of api.revoked_tokens)",
+                    issued.id
+                );
                 println!("{}", issued.token);
             }
         }

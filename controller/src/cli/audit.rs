@@ -10,10 +10,10 @@ use crate::api::views::{AuditEntry, AuditList};
 
 #[derive(Debug, Args)]
 pub(super) struct AuditCommand {
-    /// How many entries, the newest first
+    /// Maximum number of entries, newest first
     #[arg(long, value_name = "COUNT", default_value_t = 100)]
     limit: u32,
-    /// Entries before this number
+    /// Only entries before this number
     #[arg(long, value_name = "NUMBER")]
     before: Option<i64>,
     #[command(flatten)]

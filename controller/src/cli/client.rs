@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A client of the API, for the commands that need no `curl`.
+//! HTTP client of the API for the commands.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -22,15 +22,15 @@ use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
 use crate::api::views::Problem;
 
-/// How long an answer may take.
+/// Time limit of a request.
 const TIMEOUT: Duration = Duration::from_mins(1);
-/// Largest answer.
+/// Maximum size of a response, in bytes.
 const LARGEST: u64 = 64 * 1024 * 1024;
 
-/// Where the service is and how to log in.
+/// Address and credentials of the service.
 #[derive(Debug, Args)]
 pub(super) struct Connection {
-    /// Address of the service
+    /// URL of the service
     #[arg(
         long,
         value_name = "URL",
@@ -38,7 +38,8 @@ pub(super) struct Connection {
         default_value = "http://127.0.0.1:8080"
     )]
     url: String,
-    /// File with a token; wins over a user [environment: the token itself, in `CONTROLLER_TOKEN`]
+    /// File with a token; has priority over a user [environment: the token itself, in
+    /// `CONTROLLER_TOKEN`]
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// User to log in as
@@ -47,25 +48,26 @@ pub(super) struct Connection {
     /// File with the user's password [environment: the password itself, in `CONTROLLER_PASSWORD`]
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
-    /// File with the authorities that the service's certificate may come from (PEM), in place of the system's
+    /// PEM file with CA certificates for the service, instead of the system's
     #[arg(long, value_name = "FILE", env = "CONTROLLER_CA")]
     ca: Option<PathBuf>,
-    /// Print the answer as JSON
+    /// Print the reply as JSON
     #[arg(long)]
     json: bool,
 }
 
-/// The service, as one user.
+/// A client with the credentials of one user.
 pub(super) struct Client {
     agent: Agent,
     url: String,
     authorization: Option<String>,
 }
 
-/// Reads a secret from a file, or else from the environment: never from an argument, which others see.
+/// Reads a secret from a file or the environment. Arguments are visible to other users.
 pub(super) fn secret(file: Option<&PathBuf>, variable: &str) -> anyhow::Result<Option<String>> {
     if let Some(file) = file {
-        let text = fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
+        let text =
+            fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         return Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()));
     }
     Ok(std::env::var(variable).ok().filter(|text| !text.is_empty()))
@@ -80,7 +82,7 @@ impl Connection {
                 let password = secret(self.password_file.as_ref(), "CONTROLLER_PASSWORD")?;
                 let password = password.with_context(|| {
                     format!(
-                        "the password of {user}: expected --password-file or CONTROLLER_PASSWORD"
+                        "no password for {user}: expected --password-file or CONTROLLER_PASSWORD"
                     )
                 })?;
                 Some(format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}"))))
@@ -98,7 +100,7 @@ impl Connection {
         Ok(Client { agent: config.build().into(), url, authorization })
     }
 
-    /// Prints a reply as JSON, as it came, where that is wanted; otherwise as `print` does it.
+    /// Prints a reply as JSON with `--json`, otherwise with `print`.
     pub(super) fn show<T: DeserializeOwned>(
         &self,
         reply: &Value,
@@ -115,7 +117,8 @@ impl Connection {
     fn roots(&self) -> anyhow::Result<RootCerts> {
         let certificates: Vec<Certificate<'static>> = match &self.ca {
             Some(file) => {
-                let pem = fs::read(file).with_context(|| format!("read {}", file.display()))?;
+                let pem =
+                    fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
                 let items = parse_pem(&pem).filter_map(|item| match item {
                     Ok(PemItem::Certificate(certificate)) => Some(Ok(certificate)),
                     Ok(_) => None,
@@ -123,7 +126,7 @@ impl Connection {
                 });
                 items
                     .collect::<Result<_, _>>()
-                    .with_context(|| format!("read {}", file.display()))?
+                    .with_context(|| format!("cannot read {}", file.display()))?
             }
             None => rustls_native_certs::load_native_certs()
                 .certs
@@ -131,7 +134,7 @@ impl Connection {
                 .map(|certificate| Certificate::from_der(&certificate).to_owned())
                 .collect(),
         };
-        anyhow::ensure!(!certificates.is_empty(), "no authorities to trust: expected --ca FILE");
+        anyhow::ensure!(!certificates.is_empty(), "no CA certificate found: expected --ca FILE");
         Ok(RootCerts::Specific(Arc::new(certificates)))
     }
 }
@@ -175,41 +178,45 @@ impl Client {
         match serde_json::from_str(&text) {
             Ok(problem) => bail!("{}: {}", what(), refusal(status.as_u16(), &problem)),
             Err(_) => {
-                bail!("{}: the answer is {}, and not from this API", what(), status.as_u16())
+                bail!(
+                    "{}: unexpected response with status {}: is this the URL of a controller?",
+                    what(),
+                    status.as_u16()
+                )
             }
         }
     }
 }
 
-/// A reply as the type that it should have.
+/// Deserializes a reply.
 pub(super) fn read<T: DeserializeOwned>(reply: &Value) -> anyhow::Result<T> {
-    T::deserialize(reply).context("the answer is not from this API")
+    T::deserialize(reply).context("unexpected response: is this the URL of a controller?")
 }
 
-/// A problem with every detail, as one text for a terminal.
+/// Formats a problem and its details for a terminal.
 fn refusal(status: u16, problem: &Problem) -> String {
     let Problem { error, message, details, step: _, job_id: _ } = problem;
     let mut text = format!("{} ({status} {})", escape::text(message), escape::text(error));
     for detail in details {
         let [path, message, code] =
             [&*detail.path, &*detail.message, &*detail.code].map(escape::text);
-        // Writing to a String can't fail.
+        // Writing to a String cannot fail.
         write!(text, "\n  {path} {message} ({code})").ok();
     }
     text
 }
 
-/// A text as a part of a path or a query.
+/// Percent-encodes a text for a path or a query.
 pub(super) fn encode(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
-/// An optional value as a text; nothing for none.
+/// Formats an optional value; empty for None.
 pub(super) fn text(value: Option<impl ToString>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 
-/// Prints rows under a heading, each column as wide as its widest value.
+/// Prints a table with aligned columns.
 pub(super) fn table<const COLUMNS: usize>(
     heading: [&str; COLUMNS],
     rows: impl Iterator<Item = [String; COLUMNS]>,
@@ -219,7 +226,7 @@ pub(super) fn table<const COLUMNS: usize>(
     }
 }
 
-/// The lines of a table. BMCs and hosts write some of the cells, so that all are escaped.
+/// Formats the lines of a table. Cells are escaped: BMCs and hosts write some of them.
 fn lines<const COLUMNS: usize>(
     heading: [&str; COLUMNS],
     rows: impl Iterator<Item = [String; COLUMNS]>,
@@ -239,7 +246,7 @@ fn lines<const COLUMNS: usize>(
     rows.iter().map(line).collect()
 }
 
-/// Prints an answer as JSON.
+/// Prints a reply as JSON.
 pub(super) fn print_json(answer: &Value) {
     println!("{}", escape::json(&format!("{answer:#}")));
 }

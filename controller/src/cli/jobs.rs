@@ -17,7 +17,7 @@ use super::client::{Client, Connection, encode, read, table, text};
 use crate::api::views::{Event, Job, JobList, JobWithEvents, NewJob};
 use crate::jobs::model::{Outcome, State};
 
-/// How often a job that is watched is asked for.
+/// Polling interval of a watched job.
 const PERIOD: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Args)]
@@ -28,15 +28,15 @@ pub(super) struct Jobs {
 
 #[derive(Debug, Subcommand)]
 enum JobsCommand {
-    /// List jobs, the newest first
+    /// List jobs, newest first
     List {
-        /// Of this server only
+        /// Only jobs of this server
         #[arg(long, value_name = "SERIAL")]
         server: Option<String>,
-        /// In this state only: queued, provisioning, succeeded, failed or complete
+        /// Only jobs in this state: queued, provisioning, succeeded, failed or complete
         #[arg(long, value_name = "STATE")]
         status: Option<String>,
-        /// How many
+        /// Maximum number of jobs
         #[arg(long, value_name = "COUNT", default_value_t = 50)]
         limit: u32,
         #[command(flatten)]
@@ -44,45 +44,45 @@ enum JobsCommand {
     },
     /// Show a job and its events
     Get {
-        /// The job's id
+        /// Job id
         job: String,
         #[command(flatten)]
         connection: Connection,
     },
-    /// Make a job
+    /// Create a job
     Create {
         /// Serial number of the server
         server: String,
         /// File with the recipe (JSON)
         recipe: PathBuf,
-        /// Names the request: sent again with the same key, it makes no second job
+        /// Idempotency key: a repeated request with the same key creates no second job
         #[arg(long, value_name = "KEY")]
         idempotency_key: Option<String>,
-        /// Show its events until it is complete; fails where the job does
+        /// Show events until the job is complete; fail if the job fails
         #[arg(long)]
         watch: bool,
         #[command(flatten)]
         connection: Connection,
     },
-    /// Show a job's events until it is complete; fails where the job does
+    /// Show events until the job is complete; fail if the job fails
     Watch {
-        /// The job's id
+        /// Job id
         job: String,
         #[command(flatten)]
         connection: Connection,
     },
-    /// Ask that a job ends
+    /// Cancel a job
     Cancel {
-        /// The job's id
+        /// Job id
         job: String,
         #[command(flatten)]
         connection: Connection,
     },
-    /// Make a new job like one that failed
+    /// Retry a failed job as a new job
     Retry {
-        /// The id of the job that failed
+        /// Id of the failed job
         job: String,
-        /// Show its events until it is complete; fails where the job does
+        /// Show events until the job is complete; fail if the job fails
         #[arg(long)]
         watch: bool,
         #[command(flatten)]
@@ -97,7 +97,7 @@ impl Jobs {
                 let mut path = format!("/api/v1/jobs?limit={limit}");
                 for (name, value) in [("server_serial", server), ("status", status)] {
                     if let Some(value) = value {
-                        // Writing to a String can't fail.
+                        // Writing to a String cannot fail.
                         write!(path, "&{name}={}", encode(&value)).ok();
                     }
                 }
@@ -120,7 +120,7 @@ impl Jobs {
                 let headers: Vec<_> = key.into_iter().collect();
                 let client = connection.open()?;
                 let reply = client.send("POST", "/api/v1/jobs", &headers, Some(&body))?;
-                made(&client, &connection, &reply, watch)
+                print_created(&client, &connection, &reply, watch)
             }
             JobsCommand::Watch { job, connection } => watch(&connection.open()?, &job),
             JobsCommand::Cancel { job, connection } => {
@@ -132,7 +132,7 @@ impl Jobs {
                 let client = connection.open()?;
                 let path = format!("{}/retry", address(&job));
                 let reply = client.send("POST", &path, &[], None)?;
-                made(&client, &connection, &reply, watch)
+                print_created(&client, &connection, &reply, watch)
             }
         }
     }
@@ -142,15 +142,16 @@ fn address(job: &str) -> String {
     format!("/api/v1/jobs/{}", encode(job))
 }
 
-/// The request for a job. The recipe goes as it stands in the file: its faults are told by their place.
+/// Builds the request for a job. The recipe is sent verbatim, so that the locations of faults match
+/// the file.
 fn request(server: &str, recipe: &PathBuf) -> anyhow::Result<String> {
     let name = recipe.display();
-    let text = fs::read_to_string(recipe).with_context(|| format!("read {name}"))?;
+    let text = fs::read_to_string(recipe).with_context(|| format!("cannot read {name}"))?;
     let recipe = RawValue::from_string(text).with_context(|| format!("{name} is not JSON"))?;
     Ok(serde_json::to_string(&NewJob { server_serial: server.to_owned(), recipe: &recipe })?)
 }
 
-fn made(
+fn print_created(
     client: &Client,
     connection: &Connection,
     reply: &Value,
@@ -163,14 +164,14 @@ fn made(
     Ok(())
 }
 
-/// Prints what is new until the job is complete.
+/// Prints new events until the job is complete.
 fn watch(client: &Client, id: &str) -> anyhow::Result<()> {
     let mut seen = 0;
     loop {
         let JobWithEvents { job, events } = read(&client.get(&address(id))?)?;
         seen = print_events(&events, seen);
         if job.status == State::Complete {
-            let [step, failure] = [job.failed_step, job.failure].map(shown);
+            let [step, failure] = [job.failed_step, job.failure].map(escaped);
             let succeeded = job.outcome == Some(Outcome::Succeeded);
             anyhow::ensure!(succeeded, "job {id} failed: {step}: {failure}");
             return Ok(());
@@ -179,12 +180,12 @@ fn watch(client: &Client, id: &str) -> anyhow::Result<()> {
     }
 }
 
-/// A text of a host or a BMC for a terminal.
-fn shown(text: Option<String>) -> String {
+/// Escapes a text from a host or a BMC for a terminal.
+fn escaped(text: Option<String>) -> String {
     escape::text(&text.unwrap_or_default()).into_owned()
 }
 
-/// Prints the events after a number; answers the number of the last one.
+/// Prints the events after a number. Returns the number of the last one.
 fn print_events(events: &[Event], after: i64) -> i64 {
     for event in events.iter().filter(|event| event.number > after) {
         let what = event.step.iter().chain([&event.message]).filter(|part| !part.is_empty());

@@ -27,7 +27,7 @@ use crate::jobs::redfish::Redfish;
 use crate::logging;
 use crate::serve::Server;
 
-/// The provisioner's service: API, webhook, media and OCI registry.
+/// Bare-metal provisioner: API, webhook, virtual media and OCI registry
 #[derive(Debug, Parser)]
 #[command(name = "controller", version = build_info::long_version(), after_help = EXAMPLES)]
 pub struct Cli {
@@ -36,7 +36,7 @@ pub struct Cli {
 }
 
 const EXAMPLES: &str = "\
-Each value is looked for in the flags, then in the environment, then in the file.
+Priority of values: flags, environment, configuration file.
 
 Examples:
   controller serve --config /etc/provisioner/controller.toml
@@ -54,28 +54,28 @@ Exit codes: 0 done, 1 failed, 2 usage or configuration.";
 enum Command {
     /// Run the service until SIGTERM or SIGINT
     Serve(Serve),
-    /// Look at the configuration
+    /// Check the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Make passwords and tokens for the API
+    /// Hash passwords and issue tokens for the API
     #[command(subcommand)]
     Api(api::ApiCommand),
-    /// Make, watch, cancel and repeat jobs, by the API of a service that runs
+    /// Create, watch, cancel and retry jobs, with the API of a running service
     Jobs(jobs::Jobs),
-    /// Show who changed what and who was refused, by the API of a service that runs
+    /// Show the audit log, with the API of a running service
     Audit(audit::AuditCommand),
-    /// Register, list and delete servers, by the API of a service that runs
+    /// Register, list and delete servers, with the API of a running service
     Servers(servers::Servers),
-    /// Look after the registry's storage
+    /// Maintain the registry's storage
     #[command(subcommand)]
     Registry(registry::RegistryCommand),
-    /// Check a release, in a folder or a registry, from what was published and the public key alone
+    /// Verify a release in a folder or a registry with the public key
     ///
-    /// A folder is checked without a network. Every fault is named; the table ends in VERIFIED or
-    /// REJECTED. Get the public key from somewhere else than the release.
+    /// A folder is verified offline. Every fault is listed; the table ends in VERIFIED or REJECTED.
+    /// Get the public key from another source than the release.
     #[command(after_help = verify::cli::EXIT_CODES)]
     VerifyRelease(verify::cli::Args),
-    /// Write manual pages and completions for shells, as packages hold them
+    /// Write the manual pages and shell completions of the packages
     #[command(hide = true)]
     Packaging(packaging::Packaging),
 }
@@ -84,14 +84,14 @@ enum Command {
 struct Serve {
     #[command(flatten)]
     settings: Settings,
-    /// Write the address that is listened on to this file, as http://ADDRESS:PORT
+    /// Write the URL of the service to this file, as http://ADDRESS:PORT
     #[arg(long, value_name = "FILE")]
     address_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
-    /// Tell every fault of the configuration, each with its place and the expected form
+    /// Report all faults of the configuration with location and expected form
     Check(Settings),
 }
 
@@ -100,19 +100,21 @@ struct Settings {
     /// Configuration file
     #[arg(long, value_name = "FILE", env = "CONTROLLER_CONFIG")]
     config: Option<PathBuf>,
-    /// Address to listen on; port 0 takes a free one [file: server.listen] [default: 127.0.0.1:8080]
+    /// Address to listen on; port 0 selects a free one [file: server.listen] [default:
+    /// 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS:PORT", env = "CONTROLLER_LISTEN")]
     listen: Option<SocketAddr>,
-    /// Address for machines and BMCs alone [file: `server.machine_listen`] [default: none, all use --listen]
+    /// Separate address for hosts and BMCs [file: `server.machine_listen`] [default: none, --listen
+    /// serves them]
     #[arg(long, value_name = "ADDRESS:PORT", env = "CONTROLLER_MACHINE_LISTEN")]
     machine_listen: Option<SocketAddr>,
-    /// Folder of everything that the service keeps [file: `storage.data_dir`] [default: /var/lib/provisioner]
+    /// Data folder [file: `storage.data_dir`] [default: /var/lib/provisioner]
     #[arg(long, value_name = "FOLDER", env = "CONTROLLER_DATA_DIR")]
     data_dir: Option<PathBuf>,
-    /// How logs look [file: log.format] [default: text]
+    /// Log format [file: log.format] [default: text]
     #[arg(long, value_name = "FORMAT", env = "CONTROLLER_LOG_FORMAT")]
     log_format: Option<LogFormat>,
-    /// What is logged: error, warn, info, debug, trace, or directives [file: log.level] [default: info]
+    /// Log level: error, warn, info, debug, trace, or directives [file: log.level] [default: info]
     #[arg(long, value_name = "LEVEL", env = "CONTROLLER_LOG_LEVEL")]
     log_level: Option<String>,
 }
@@ -126,10 +128,10 @@ impl Settings {
 }
 
 impl Cli {
-    /// Does what the command line says. The exit code is that of a command that did not fail.
+    /// Executes the command. Returns the exit code of a command that did not fail.
     ///
     /// # Errors
-    /// With a [`ConfigError`] where the configuration is at fault.
+    /// A [`ConfigError`] if the configuration is invalid.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::VerifyRelease(args) => return Ok(args.run()),
@@ -140,10 +142,10 @@ impl Cli {
                 let runtime = tokio::runtime::Builder::new_multi_thread()
                     .enable_all()
                     .build()
-                    .context("start the runtime")?;
+                    .context("cannot start the async runtime")?;
                 let deadline =
                     runtime.block_on(run(config, serve.settings, serve.address_file.as_deref()))?;
-                // Threads that still block are left behind: what they write appears whole or not at all.
+                // Blocked threads are abandoned: their writes are atomic.
                 let left = deadline.saturating_duration_since(Instant::now());
                 runtime.shutdown_timeout(left.max(LAST_MOMENT));
             }
@@ -155,52 +157,52 @@ impl Cli {
             Command::Audit(command) => command.run()?,
             Command::Config(ConfigCommand::Check(settings)) => {
                 settings.load()?;
-                println!("the configuration is good");
+                println!("the configuration is valid");
             }
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// What blocking threads get at the end, however late it is.
+/// Minimum time for blocking threads at shutdown.
 const LAST_MOMENT: Duration = Duration::from_millis(100);
-/// When the process ends whatever hangs, after the time that an orderly end may take.
+/// Time after the graceful shutdown until the process is terminated.
 const HARD_END: Duration = Duration::from_secs(5);
 
-/// A connection takes a file handle, and so does what it reads: the soft limit, often 1,024, is for
-/// programs that use select(2).
+/// Raises the soft limit of open files to the hard limit. Each connection and each served file
+/// takes one. The usual soft limit of 1,024 is for programs that use select(2).
 fn raise_open_files() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        tracing::debug!(%error, "the limit of open files stays");
+        tracing::debug!(%error, "cannot raise the limit of open files");
     }
 }
 
-/// Ends the process after `time`, from a thread that nothing else can hold up.
+/// Terminates the process after `time`, from its own thread.
 fn end_after(time: Duration) {
     std::thread::spawn(move || {
         std::thread::sleep(time);
-        tracing::error!("ended by force: something did not end in time");
+        tracing::error!("graceful shutdown timed out, terminating");
         std::process::exit(1);
     });
 }
 
-/// Serves until a signal comes; returns when the process must have ended.
+/// Serves until a signal arrives. Returns the deadline of the shutdown.
 async fn run(
     config: Config,
     settings: Settings,
     address_file: Option<&Path>,
 ) -> anyhow::Result<Instant> {
     let shutdown_timeout = config.shutdown_timeout;
-    // Before the address is told: whoever reads it may send a signal at once.
-    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
-    let mut hangup = signal(SignalKind::hangup()).context("listen for SIGHUP")?;
+    // Before the address is printed: its reader may send a signal at once.
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
     let redfish = Redfish::new(config.redfish.clone());
     let server = Server::bind(config, Arc::new(redfish)).await?;
     let scheme = if server.is_https() { "https" } else { "http" };
-    let url = format!("{scheme}://{}", server.address().context("read the bound address")?);
+    let url = format!("{scheme}://{}", server.address().context("cannot read the bound address")?);
     let reload = server.reload();
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
@@ -211,21 +213,22 @@ async fn run(
             };
             let read = tokio::task::spawn_blocking(read).await;
             match read.unwrap_or_else(|e| Err(e.to_string())) {
-                Ok(()) => tracing::info!("users, tokens and certificates read again"),
+                Ok(()) => tracing::info!("reloaded users, tokens and certificates"),
                 Err(error) => tracing::error!(
                     error,
-                    "users, tokens and certificates stay as they were; fix: controller config check"
+                    "reload failed, users, tokens and certificates are unchanged; fix: controller config check"
                 ),
             }
         }
     });
     if let Some(path) = address_file {
-        crate::durable::write(path, format!("{url}\n").as_bytes()).context("write the address")?;
+        crate::durable::write(path, format!("{url}\n").as_bytes())
+            .context("cannot write the address file")?;
     }
     println!("listening on {url}");
-    if let Some(machines) = server.machine_address().context("read the bound address")? {
-        println!("listening for machines on {scheme}://{machines}");
-        tracing::info!(url = format!("{scheme}://{machines}"), "listening for machines");
+    if let Some(machines) = server.machine_address().context("cannot read the bound address")? {
+        println!("listening for hosts on {scheme}://{machines}");
+        tracing::info!(url = format!("{scheme}://{machines}"), "listening for hosts");
     }
     tracing::info!(url, version = build_info::version(), "listening");
     let mut deadline = Instant::now();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What a package holds beside the program, as the program itself knows it: manual pages and
-//! completions, made from the same description as `--help`.
+//! Files of the packages: manual pages and shell completions, generated from the same definitions
+//! as `--help`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,12 +13,12 @@ use clap_complete::Shell;
 
 use super::Cli;
 
-/// The shells that the packages have completions for.
+/// Shells with completions in the packages.
 const SHELLS: [Shell; 3] = [Shell::Bash, Shell::Fish, Shell::Zsh];
 
 #[derive(Debug, Args)]
 pub(super) struct Packaging {
-    /// Folder to write to: man/ and completions/ in it
+    /// Output folder; files are written to its subfolders man/ and completions/
     folder: PathBuf,
 }
 

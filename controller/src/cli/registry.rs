@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `controller registry …`: maintenance, beside a service that may be running.
+//! `controller registry …`: maintenance, even while a service runs.
 
 use std::fmt::Write as _;
 
@@ -15,9 +15,9 @@ use crate::registry::storage::{Collection, Damaged, Scrub, Storage};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum RegistryCommand {
-    /// Take what no repository needs into quarantine, and remove for good what was there long enough
+    /// Collect garbage: move unreferenced contents to quarantine, delete expired ones
     Gc(Gc),
-    /// Read every content and tell those that are no longer what they were; such are moved aside
+    /// Verify all contents with their digests; corrupt ones are moved aside
     Scrub(Settings),
 }
 
@@ -32,10 +32,10 @@ pub(super) struct Gc {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct How {
-    /// Tell what would be done, and do nothing
+    /// Print what would be collected
     #[arg(long)]
     plan: bool,
-    /// Do it
+    /// Collect garbage
     #[arg(long)]
     run: bool,
 }
@@ -51,26 +51,32 @@ impl RegistryCommand {
                 let immutable =
                     |repository: &Repository, tag: &Tag| rules.is_immutable(repository, tag);
                 let done = if how.run {
-                    storage.collect(gc, &immutable).context("collect garbage")?
+                    storage.collect(gc, &immutable).context("garbage collection failed")?
                 } else {
-                    storage.plan_collection(gc, &immutable).context("plan the collection")?
+                    storage
+                        .plan_collection(gc, &immutable)
+                        .context("cannot plan the garbage collection")?
                 };
                 print!("{}", describe(&done, how.run));
                 let damaged = done.damaged.len();
                 anyhow::ensure!(
                     damaged == 0,
-                    "{damaged} damaged manifests: nothing of their repositories was collected\n\
-                     fix: push the images named above again, or delete them by digest"
+                    "{damaged} damaged manifests: their repositories were skipped\n\
+                     fix: push the images listed above again, or delete them by digest"
                 );
                 Ok(())
             }
             Self::Scrub(settings) => {
                 let config = settings.load()?;
                 crate::logging::start(&config.log_level, config.log_format)?;
-                let scrub = Storage::maintain(config.registry_dir())?.scrub().context("scrub")?;
+                let scrub =
+                    Storage::maintain(config.registry_dir())?.scrub().context("scrub failed")?;
                 print!("{}", report(&scrub));
                 let faults = scrub.corrupt.len() + scrub.missing.len();
-                anyhow::ensure!(faults == 0, "{faults} faults: push what is named above again");
+                anyhow::ensure!(
+                    faults == 0,
+                    "{faults} faults\nfix: push the images listed above again"
+                );
                 Ok(())
             }
         }
@@ -103,7 +109,7 @@ fn describe(collection: &Collection, done: bool) -> String {
     let verb = if done { "collected" } else { "would collect" };
     writeln!(
         text,
-        "{verb} {} tags, {} manifests, {} blobs; {} bytes into quarantine, {} bytes for good",
+        "{verb} {} tags, {} manifests, {} blobs; quarantine {} bytes, delete {} bytes",
         tags.len(),
         manifests.len(),
         blobs.len(),
@@ -122,6 +128,6 @@ fn report(scrub: &Scrub) -> String {
     for (repository, digest) in &scrub.missing {
         writeln!(text, "missing  {repository}@{digest}").ok();
     }
-    writeln!(text, "read {} contents", scrub.contents).ok();
+    writeln!(text, "verified {} contents", scrub.contents).ok();
     text
 }

@@ -23,23 +23,23 @@ pub(super) struct Servers {
 
 #[derive(Debug, Subcommand)]
 enum ServersCommand {
-    /// List the servers
+    /// List servers
     List {
         #[command(flatten)]
         connection: Connection,
     },
     /// Show a server
     Get {
-        /// Its serial number
+        /// Serial number
         serial: String,
         #[command(flatten)]
         connection: Connection,
     },
-    /// Register a server, or change how its BMC is reached
+    /// Register a server, or change its BMC access
     Put(Box<Put>),
-    /// Delete a server that has no active job
+    /// Delete a server without an active job
     Delete {
-        /// Its serial number
+        /// Serial number
         serial: String,
         #[command(flatten)]
         connection: Connection,
@@ -48,23 +48,22 @@ enum ServersCommand {
 
 #[derive(Debug, Args)]
 struct Put {
-    /// Its serial number, as the host reports it (DMI)
+    /// Serial number, as the host reports it (DMI)
     serial: String,
-    /// Address of the BMC
+    /// URL of the BMC
     #[arg(long, value_name = "URL")]
     bmc_url: String,
-    /// User of the BMC
+    /// BMC user
     #[arg(long, value_name = "NAME")]
     bmc_user: String,
-    /// File with the password of that user; without it, the known password stays, which takes the same
-    /// scheme, host, port and TLS policy
+    /// File with the password of the BMC user; if omitted, the stored one is kept, which requires
+    /// the same scheme, host, port and TLS policy
     #[arg(long, value_name = "FILE")]
     bmc_password_file: Option<PathBuf>,
-    /// Vendor profile; found out where it is not given
+    /// Vendor profile; detected if omitted
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
-    /// Label, by which groups of API users are limited to servers; repeat it for each. Without any, the known
-    /// labels stay
+    /// Label, for groups of API users; can be repeated. If omitted, the stored labels are kept
     #[arg(long = "label", value_name = "NAME=VALUE")]
     labels: Vec<String>,
     #[command(flatten)]
@@ -73,17 +72,17 @@ struct Put {
     connection: Connection,
 }
 
-/// How the BMC's certificate is checked; by the system's authorities unless told.
+/// Verification of the BMC's certificate; default: the system's CA certificates.
 #[derive(Debug, Args)]
 #[group(multiple = false)]
 struct Tls {
-    /// File with the authorities that the BMC's certificate may come from (PEM)
+    /// PEM file with CA certificates for the BMC
     #[arg(id = "bmc_ca", long = "bmc-ca", value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// SHA-256 of the BMC's certificate, whoever issued it
+    /// SHA-256 of the BMC's certificate, whatever its issuer
     #[arg(id = "bmc_pin", long = "bmc-pin", value_name = "HEX")]
     pin: Option<String>,
-    /// Don't check the BMC's certificate: whoever can reach its network can read the password
+    /// Do not verify the BMC's certificate: anyone with access to its network can read the password
     #[arg(id = "bmc_insecure", long = "bmc-insecure")]
     insecure: bool,
 }
@@ -92,12 +91,12 @@ impl Tls {
     fn policy(&self) -> anyhow::Result<TlsPolicy> {
         if let Some(file) = &self.ca {
             let text = fs::read_to_string(file);
-            let certificates = text.with_context(|| format!("read {}", file.display()))?;
+            let certificates = text.with_context(|| format!("cannot read {}", file.display()))?;
             return Ok(TlsPolicy::Ca { certificates });
         }
         Ok(match (&self.pin, self.insecure) {
             (Some(pin), _) => {
-                // As `openssl x509 -fingerprint` writes it, too.
+                // `openssl x509 -fingerprint` writes colons and upper case.
                 TlsPolicy::Pin { sha256: pin.replace(':', "").to_lowercase() }
             }
             (None, true) => TlsPolicy::Off,

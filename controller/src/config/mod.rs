@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The configuration: flags, then environment, then a file, then what stands here.
+//! Configuration. Order of priority: flags, environment, file, defaults.
 
 mod reader;
 mod registry;
@@ -26,53 +26,54 @@ pub use service::{ApiConfig, JobsConfig, StorageKeys, WebhookConfig, read_secret
 use crate::registry::access::Who;
 use reader::{Section, Source};
 
-/// How the service is run.
+/// Configuration of the service.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Address and port to listen on; port 0 takes a free one.
+    /// Address and port to listen on; port 0 selects a free one.
     pub listen: SocketAddr,
-    /// How long requests may take to end at a shutdown.
+    /// Time limit for open requests at shutdown.
     pub shutdown_timeout: Duration,
-    /// Address and port for machines and BMCs alone; None: `listen` serves them too.
+    /// Separate address and port for hosts and BMCs; None: `listen` serves them too.
     pub machine_listen: Option<SocketAddr>,
-    /// Connections of `listen`.
+    /// Connection limits of `listen`.
     pub connections: ConnectionLimits,
-    /// Connections of `machine_listen`.
+    /// Connection limits of `machine_listen`.
     pub machine_connections: ConnectionLimits,
     /// How long a transfer may stall, in either direction.
     pub stall_timeout: Duration,
-    /// Proxies that state for whom they ask.
+    /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// How logs look.
+    /// Log format.
     pub log_format: LogFormat,
-    /// What is logged: a level, or directives of tracing's `EnvFilter`.
+    /// Log level, or directives of tracing's `EnvFilter`.
     pub log_level: String,
-    /// Folder of everything that the service keeps.
+    /// Data folder.
     pub data_dir: PathBuf,
-    /// What encrypts the passwords in the database.
+    /// Encryption keys of passwords in the database.
     pub storage_keys: StorageKeys,
-    /// How much of the audit log is kept.
+    /// Retention of the audit log.
     pub audit: AuditConfig,
     /// The registry.
     pub registry: RegistryConfig,
-    /// Who may use the API.
+    /// API users and tokens.
     pub api: ApiConfig,
-    /// How the reports of hosts are authenticated.
+    /// Authentication of host reports.
     pub webhook: WebhookConfig,
-    /// How jobs are run.
+    /// Jobs.
     pub jobs: JobsConfig,
-    /// How long BMCs and their machines may take.
+    /// Time limits of BMCs and hosts.
     pub redfish: redfish::Timing,
     /// The certificate; None: plain HTTP.
     pub tls: Option<TlsConfig>,
 }
 
-/// Connections that a listener serves at once. What is over a limit gets health and webhook alone.
+/// Limits of concurrent connections. Connections over a limit can use only health checks and
+/// webhook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionLimits {
-    /// In all.
+    /// Total.
     pub all: usize,
-    /// From one address; for IPv6 from one /64.
+    /// Per address; for IPv6 per /64.
     pub per_address: usize,
 }
 
@@ -107,22 +108,22 @@ impl Default for Config {
     }
 }
 
-/// Values that win over the file: from flags and the environment.
+/// Values from flags and the environment, with priority over the file.
 #[derive(Debug, Default)]
 pub struct Overrides {
-    /// Wins over `server.listen`.
+    /// Overrides `server.listen`.
     pub listen: Option<SocketAddr>,
-    /// Wins over `server.machine_listen`.
+    /// Overrides `server.machine_listen`.
     pub machine_listen: Option<SocketAddr>,
-    /// Wins over `storage.data_dir`.
+    /// Overrides `storage.data_dir`.
     pub data_dir: Option<PathBuf>,
-    /// Wins over `log.format`.
+    /// Overrides `log.format`.
     pub log_format: Option<LogFormat>,
-    /// Wins over `log.level`.
+    /// Overrides `log.level`.
     pub log_level: Option<String>,
 }
 
-/// A configuration that can't be used, with everything that is wrong.
+/// An invalid configuration, with all its faults.
 #[derive(Debug)]
 pub struct ConfigError(pub Vec<Fault>);
 
@@ -136,10 +137,10 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 impl Config {
-    /// Reads `file`, where there is one, and checks all of it, the files that it names included.
+    /// Reads `file`, if given, and checks it and the files that it names.
     ///
     /// # Errors
-    /// With every fault that was found.
+    /// With all faults.
     pub fn load(file: Option<&Path>, overrides: Overrides) -> Result<Self, ConfigError> {
         let fault = |place: String, message: String| ConfigError(vec![Fault { place, message }]);
         let name = file.map_or_else(|| "defaults".to_owned(), |file| file.display().to_string());
@@ -155,12 +156,12 @@ impl Config {
         if faults.is_empty() { Ok(config) } else { Err(ConfigError(faults)) }
     }
 
-    /// The database of servers and jobs.
+    /// Returns the path of the database.
     pub fn database(&self) -> PathBuf {
         self.data_dir.join("controller.db")
     }
 
-    /// Folder of the registry.
+    /// Returns the folder of the registry.
     pub fn registry_dir(&self) -> PathBuf {
         self.data_dir.join("registry")
     }
@@ -174,7 +175,7 @@ impl Config {
         set(&mut self.log_level, log_level);
     }
 
-    /// What no single value tells.
+    /// Checks rules that involve several values.
     fn check(&self, name: &str, faults: &mut Vec<Fault>) {
         let mut fault = |message: String| faults.push(Fault { place: name.to_owned(), message });
         let rules = &self.registry.rules;
@@ -186,7 +187,7 @@ impl Config {
                 && !address.ip().is_loopback()
             {
                 fault(format!(
-                    "{name} is {address}, which others can reach, and everybody could use the registry: expected at least one [[registry.access]], or an address of loopback"
+                    "{name} is {address}, not a loopback address, and the registry has no access rules: expected at least one [[registry.access]], or a loopback address"
                 ));
             }
         }
@@ -198,7 +199,7 @@ impl Config {
                 .is_some_and(|(_, host)| host.trim_end_matches('/') == self.listen.to_string())
         {
             fault(format!(
-                "jobs.url is {url}, the address for operators: expected one under which machines reach server.machine_listen, {machines}"
+                "jobs.url is {url}, the listener of operators: expected the URL of server.machine_listen, {machines}"
             ));
         }
         if let Err(e) = crate::logging::filter(&self.log_level) {
@@ -245,7 +246,7 @@ fn set<T>(value: &mut T, over: Option<T>) {
     }
 }
 
-/// Reads the text of a configuration file; what is wrong has its default.
+/// Parses a configuration file; invalid values get their default.
 fn parse(name: &str, text: &str) -> (Config, Vec<Fault>) {
     let mut config = Config::default();
     let mut source = Source::new(name, text);
@@ -312,7 +313,7 @@ fn parse(name: &str, text: &str) -> (Config, Vec<Fault>) {
     (config, faults)
 }
 
-/// A network, or one address.
+/// Parses a network or a single address.
 fn network(text: &str) -> Option<IpNet> {
     text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
 }
@@ -322,7 +323,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_fault_is_told_with_its_place_and_the_expected_form() {
+    fn every_fault_is_reported_with_its_location_and_the_expected_form() {
         let text = "\
 [server]
 listen = \"nowhere\"
@@ -342,25 +343,25 @@ tags = [\"\"]
 [extra]
 ";
         let (_, faults) = parse("c.toml", text);
-        let told: Vec<String> = faults.iter().map(Fault::to_string).collect();
+        let texts: Vec<String> = faults.iter().map(Fault::to_string).collect();
         let expected = [
             "c.toml:2:10: server.listen is \"nowhere\", expected ADDRESS:PORT, such as \"127.0.0.1:8080\"",
-            "c.toml:3:20: server.shutdown_timeout is integer, expected a span of time such as \"30s\" or \"7d\"",
-            "c.toml:4:19: server.max_connections is integer, expected a whole number of at least 1",
+            "c.toml:3:20: server.shutdown_timeout is integer, expected a duration such as \"30s\" or \"7d\"",
+            "c.toml:4:19: server.max_connections is integer, expected an integer of at least 1",
             "c.toml:5:1: server.colour is unknown, expected listen, shutdown_timeout, machine_listen, stall_timeout, max_connections, max_connections_per_address, machine_max_connections, machine_max_connections_per_address, trusted_proxies",
             "c.toml:8:12: registry.htpasswd is array, expected the path of a file",
             "c.toml:10:10: registry.access[0].prefix is \"../up\", expected a repository or a folder of repositories, such as \"tools\", or \"\" for all",
-            "c.toml:11:22: registry.access[0].pull is integer, expected \"anonymous\", \"authenticated\" or names of users",
-            "c.toml:12:8: registry.access[0].push is \"ci\", expected a list of \"anonymous\", \"authenticated\" or names of users",
-            "c.toml:14:9: registry.immutable[0].tags is \"\", expected tags, where * stands for any text",
-            "c.toml:15:1: registry.retention[0].keep is missing, expected how many of the newest tags stay",
+            "c.toml:11:22: registry.access[0].pull is integer, expected \"anonymous\", \"authenticated\" or user names",
+            "c.toml:12:8: registry.access[0].push is \"ci\", expected a list of \"anonymous\", \"authenticated\" or user names",
+            "c.toml:14:9: registry.immutable[0].tags is \"\", expected tags, in which * matches any text",
+            "c.toml:15:1: registry.retention[0].keep is missing, expected the number of newest tags to keep",
             "c.toml:16:2: extra is unknown, expected server, log, storage, registry, audit, api, webhook, jobs, redfish, tls",
         ];
-        assert_eq!(told, expected);
+        assert_eq!(texts, expected);
     }
 
     #[test]
-    fn broken_toml_is_told_with_its_place() {
+    fn broken_toml_is_reported_with_its_location() {
         let (_, faults) = parse("c.toml", "[server]\nlisten = \n");
         assert!(faults.first().is_some_and(|fault| fault.place == "c.toml:2:10"), "{faults:?}");
     }

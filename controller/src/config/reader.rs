@@ -156,7 +156,7 @@ impl<'t> Section<'t> {
         source: &mut Source<'_>,
         key: &'static str,
     ) -> Option<Duration> {
-        let expected = "a span of time such as \"30s\" or \"7d\"";
+        let expected = "a duration such as \"30s\" or \"7d\"";
         self.parse_with(source, key, expected, |text| humantime::parse_duration(text).ok())
     }
 
@@ -168,7 +168,7 @@ impl<'t> Section<'t> {
             .and_then(|number| usize::from_str_radix(number.as_str(), number.radix()).ok())
             .filter(|count| *count > 0);
         if count.is_none() {
-            self.wrong(source, key, value, "a whole number of at least 1");
+            self.wrong(source, key, value, "an integer of at least 1");
         }
         count
     }

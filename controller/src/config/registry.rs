@@ -79,7 +79,7 @@ pub(super) fn registry(source: &mut Source<'_>, mut section: Section<'_>) -> Reg
     }
     for mut rule in section.sections(source, "retention") {
         let tags = tag_pattern(source, &mut rule);
-        rule.require(source, "keep", "how many of the newest tags stay");
+        rule.require(source, "keep", "the number of newest tags to keep");
         if let Some(keep) = rule.count(source, "keep") {
             config.gc.retention.push(Retention { tags, keep });
         }
@@ -92,7 +92,7 @@ pub(super) fn registry(source: &mut Source<'_>, mut section: Section<'_>) -> Reg
 fn access_rule(source: &mut Source<'_>, section: &mut Section<'_>) -> AccessRule {
     let prefix = prefix(source, section);
     let mut whom = |source: &mut Source<'_>, key| {
-        section.list(source, key, "\"anonymous\", \"authenticated\" or names of users", |text| {
+        section.list(source, key, "\"anonymous\", \"authenticated\" or user names", |text| {
             match text {
                 "" => None,
                 "anonymous" => Some(Who::Anonymous),
@@ -109,7 +109,7 @@ fn access_rule(source: &mut Source<'_>, section: &mut Section<'_>) -> AccessRule
 
 fn tag_pattern(source: &mut Source<'_>, section: &mut Section<'_>) -> TagPattern {
     let prefix = prefix(source, section);
-    let tags = section.list(source, "tags", "tags, where * stands for any text", |text| {
+    let tags = section.list(source, "tags", "tags, in which * matches any text", |text| {
         (!text.is_empty()).then(|| text.to_owned())
     });
     TagPattern { prefix, tags: tags.unwrap_or_else(|| vec!["*".to_owned()]) }

@@ -104,8 +104,8 @@ pub(super) fn api(source: &mut Source<'_>, mut section: Section<'_>) -> ApiConfi
         ..ApiConfig::default()
     };
     let name = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    set(&mut config.readers, section.list(source, "readers", "names of users", name));
-    set(&mut config.admins, section.list(source, "admins", "names of users", name));
+    set(&mut config.readers, section.list(source, "readers", "user names", name));
+    set(&mut config.admins, section.list(source, "admins", "user names", name));
     config.token_key = section.parse(source, "token_key", A_FILE);
     config.revoked_tokens = section.parse(source, "revoked_tokens", A_FILE);
     for mut group in section.sections(source, "group") {
@@ -129,11 +129,11 @@ pub struct WebhookConfig {
 fn group(source: &mut Source<'_>, section: &mut Section<'_>) -> Option<Group> {
     let name = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let label = |text: &str| text.parse::<Labels>().is_ok().then(|| text.to_owned());
-    section.require(source, "name", "a name, by which tokens mean the group");
+    section.require(source, "name", "the name of the group");
     section.require(source, "labels", "a list of labels NAME=VALUE");
     let named = section.parse_with(source, "name", "a name", name);
     let labels = section.list(source, "labels", "labels NAME=VALUE", label);
-    let users = section.list(source, "users", "names of users", name).unwrap_or_default();
+    let users = section.list(source, "users", "user names", name).unwrap_or_default();
     let labels = Labels::parse(labels?).unwrap_or_default();
     Some(Group { name: named?, labels, users })
 }
@@ -158,7 +158,7 @@ pub(super) fn webhook(source: &mut Source<'_>, mut section: Section<'_>) -> Webh
 
 pub(super) fn jobs(source: &mut Source<'_>, mut section: Section<'_>) -> JobsConfig {
     let mut config = JobsConfig::default();
-    let expected = "http:// or https:// with a host, and a port where it is needed";
+    let expected = "an http:// or https:// URL with host and optional port";
     let url = |text: &str| {
         let uri: axum::http::Uri = text.parse().ok()?;
         let good = matches!(uri.scheme_str(), Some("http" | "https"))
@@ -171,7 +171,7 @@ pub(super) fn jobs(source: &mut Source<'_>, mut section: Section<'_>) -> JobsCon
     let registry = |text: &str| ToolRegistry::try_from(text.to_owned()).ok();
     config.tool_registry = section.parse_with(source, "tool_registry", expected, registry);
     config.authorities = section.parse(source, "authorities", A_FILE);
-    let expected = "the name of a file that ends in .iso";
+    let expected = "a file name that ends in .iso";
     let iso = |text: &str| Image::fixed(text).is_ok().then(|| text.to_owned());
     set(&mut config.maintenance_iso, section.parse_with(source, "maintenance_iso", expected, iso));
     config.signing_key = section.parse(source, "signing_key", A_FILE);
@@ -260,9 +260,7 @@ impl StorageKeys {
         let old = self.old_keys.iter().map(|path| read("storage.old_keys", path));
         let old = old.collect::<Result<Vec<_>, _>>()?;
         if current.is_none() && !old.is_empty() {
-            return Err(
-                "storage.old_keys needs storage.key: the key that encrypts from now on".to_owned()
-            );
+            return Err("storage.old_keys needs storage.key, the current encryption key".to_owned());
         }
         Ok(Keyring::new(current, old))
     }
@@ -298,7 +296,7 @@ impl ApiConfig {
             }
             if self.groups.iter().any(|group| group.users.contains(admin)) {
                 return Err(format!(
-                    "{admin:?} is in api.admins and in an [[api.group]]: an admin is not limited to groups"
+                    "{admin:?} is in api.admins and in an [[api.group]]: admins cannot be limited to groups"
                 ));
             }
         }

@@ -102,11 +102,11 @@ async fn overview(
         [link(job.job_id), serial, status(job), step, task, made]
     });
     let servers = servers.iter().map(|server| {
-        let profile = server.profile.as_deref().unwrap_or("found out");
+        let profile = server.profile.as_deref().unwrap_or("detected");
         let active = html! { @if let Some(job) = server.active_job { (link(job)) } };
         [text(&server.serial), text(&server.bmc_url), text(profile), active]
     });
-    let columns = ["Job", "Server", "Status", "Step", "Task", "Made"];
+    let columns = ["Job", "Server", "Status", "Step", "Task", "Created"];
     let sections = html! {
         (section("Jobs", Some(columns), jobs))
         (section("Servers", Some(["Serial", "BMC", "Profile", "Active job"]), servers))
@@ -126,8 +126,8 @@ async fn job(
         ("Task", text(&job.task_target)),
         ("Step", text(job.step_of_interest())),
         ("Failure", text(job.failure.as_deref().unwrap_or_default())),
-        ("Repeats", html! { @if let Some(job) = job.retry_of { (link(job)) } }),
-        ("Made by", text(&job.created_by)),
+        ("Retry of", html! { @if let Some(job) = job.retry_of { (link(job)) } }),
+        ("Created by", text(&job.created_by)),
         ("Recipe (SHA-256)", text(&job.recipe_sha256)),
     ];
     let facts = facts.into_iter().filter(|(_, value)| !value.0.is_empty());
@@ -138,7 +138,7 @@ async fn job(
     });
     let sections = html! {
         (section("State", None, facts))
-        (section("Events", Some(["When", "What", "Step", ""]), events))
+        (section("Events", Some(["Time", "Kind", "Step", "Message"]), events))
     };
     Ok(answer(&format!("Job {id}"), &sections))
 }

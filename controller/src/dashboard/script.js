@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-// Fetches the page again now and then and puts its content in place. Without this the page is as good,
-// but for that.
+// Refreshes the content of the page periodically. Without it the page is complete, but static.
 "use strict";
 setInterval(async () => {
   if (document.hidden) return;
@@ -12,6 +11,6 @@ setInterval(async () => {
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     document.querySelector("main").replaceWith(page.querySelector("main"));
   } catch {
-    // The service may be starting again; the next time will tell.
+    // The service may be restarting: retry at the next interval.
   }
 }, 2000);

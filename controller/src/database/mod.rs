@@ -36,7 +36,7 @@ pub enum DatabaseError {
     Full,
     /// A later version of this program wrote the file.
     #[error(
-        "the database has schema {found}, and this program knows up to {known}: use the later controller that wrote it"
+        "the database has schema version {found}, this program supports up to {known}: use the later controller that wrote it"
     )]
     Newer {
         /// Schema version of the file.
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_that_fails_leaves_nothing_and_does_not_harm_its_neighbours() {
+    async fn failed_work_is_rolled_back_alone() {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::open(&folder.path().join("c.db")).unwrap();
         let insert = |serial: &'static str, fail: bool| {
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_that_panics_is_an_error_and_the_next_is_done() {
+    async fn a_panic_is_an_error_and_the_next_work_runs() {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::open(&folder.path().join("c.db")).unwrap();
         let panics = |_: &Connection| -> Result<(), DatabaseError> { panic!("on purpose") };

@@ -45,7 +45,7 @@ impl Writer {
         E: From<DatabaseError> + Send + 'static,
     {
         // The thread has ended and dropped the sender of the answer.
-        let ended = DatabaseError::Other("the thread that writes has ended".to_owned());
+        let ended = DatabaseError::Other("the writing thread has ended".to_owned());
         self.submit(work).await.unwrap_or_else(|_| Err(ended.into()))
     }
 
@@ -58,7 +58,7 @@ impl Writer {
         T: Send + 'static,
         E: From<DatabaseError> + Send + 'static,
     {
-        let (tell, told) = oneshot::channel();
+        let (sender, receiver) = oneshot::channel();
         let work: Work = Box::new(move |connection| {
             let panicked = |_| Err(DatabaseError::Other("a write panicked".to_owned()).into());
             let run = |connection| {
@@ -72,13 +72,13 @@ impl Writer {
                     (result, _) => result,
                 };
                 // The caller may be gone; the work is done anyway.
-                tell.send(result).ok();
+                sender.send(result).ok();
             });
             (wanted, answer)
         });
         // If the thread has ended, the receiver reports it.
         self.work.send(work).ok();
-        told
+        receiver
     }
 }
 
@@ -89,7 +89,7 @@ fn run(connection: &Connection, waiting: &Receiver<Work>) {
         let mut answers = Vec::with_capacity(batch.len());
         let kept = transaction(connection, batch, &mut answers);
         if let Err(error) = &kept {
-            tracing::error!(%error, writes = answers.len(), "not written");
+            tracing::error!(%error, writes = answers.len(), "transaction failed");
         }
         for answer in answers {
             answer(kept.clone());

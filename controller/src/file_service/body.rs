@@ -114,7 +114,7 @@ impl FileBody {
     }
 
     /// Passes the next piece of the current part to the connection if it is in the page cache.
-    fn hand_over(&mut self) -> Option<Bytes> {
+    fn queue_cached(&mut self) -> Option<Bytes> {
         let handover = self.handover.clone()?;
         let Current { file, range } = self.current.as_ref()?;
         let end = range.end.min(range.start.saturating_add(handover::LARGEST as u64));
@@ -155,7 +155,7 @@ impl http_body::Body for FileBody {
             }
         }
         if self.reading.is_none()
-            && let Some(bytes) = self.hand_over()
+            && let Some(bytes) = self.queue_cached()
         {
             self.left = self.left.saturating_sub(bytes.len() as u64);
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn parts_come_in_order_and_whole() {
+    async fn parts_arrive_in_order_and_complete() {
         let content: Vec<u8> = (0..=250).cycle().take(800_000).collect();
         let size = content.len() as u64;
         let parts = vec![
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_cached_is_handed_over() {
+    async fn cached_pieces_are_sent_by_the_connection() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         std::fs::write(&path, vec![1; 3_000_000]).unwrap();
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_nothing() {
+    async fn an_empty_file_has_an_empty_body() {
         let got = body(b"", Vec::new());
         assert!(http_body::Body::is_end_stream(&got));
         assert!(got.collect().await.unwrap().to_bytes().is_empty());

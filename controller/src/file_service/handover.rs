@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn other_bytes_are_told_apart() {
+    fn other_bytes_are_not_the_placeholder() {
         assert!(!is_stand_in(b""));
         assert!(!is_stand_in(b"text"));
         assert!(!is_stand_in(&STAND_IN[..0]));

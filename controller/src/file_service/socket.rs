@@ -92,7 +92,7 @@ impl AsyncWrite for Socket {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         // hyper flushes after writing everything. If a piece is left, the placeholder was sent.
         if !self.handover.is_empty() {
-            let text = "a piece of a file was not sent in its place";
+            let text = "a placeholder was sent instead of a file piece";
             return Poll::Ready(Err(io::Error::new(ErrorKind::InvalidData, text)));
         }
         Pin::new(&mut self.stream).poll_flush(context)

@@ -51,26 +51,26 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// How the certificate of a BMC is checked.
+/// How the TLS certificate of a BMC is verified.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(tag = "verify", rename_all = "kebab-case", deny_unknown_fields)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum TlsPolicy {
-    /// By the CA certificates that the controller's system trusts.
+    /// With the CA certificates of the controller's system.
     #[default]
     System,
-    /// By these CA certificates alone.
+    /// With these CA certificates only.
     Ca {
         /// CA certificates in PEM.
         certificates: String,
     },
-    /// It must be this one, whoever issued it and whatever it says.
+    /// With the digest of this certificate, whatever its issuer and names.
     Pin {
-        /// Of the certificate in DER.
+        /// SHA-256 of the certificate in DER.
         #[cfg_attr(test, schemars(regex(pattern = "^[0-9a-f]{64}$")))]
         sha256: String,
     },
-    /// Not at all: whoever can reach the network of the BMCs can read the password.
+    /// Not at all: anyone with access to the BMC network can read the password.
     Off,
 }
 
@@ -121,9 +121,9 @@ pub enum Retry {
 }
 
 /// Sink for progress messages of an operation. They are stored as events of the job.
-pub trait Story: Send + Sync {
+pub trait EventSink: Send + Sync {
     /// Reports a message, which must not contain secrets.
-    fn tell(&self, step: &Step, message: String);
+    fn record(&self, step: &Step, message: String);
 }
 
 /// Future of an operation. It may be dropped at any time.
@@ -135,22 +135,32 @@ pub trait Bmc: Send + Sync + 'static {
     fn profiles(&self) -> Vec<&'static str>;
 
     /// Selects the slots and inserts both media. `redfish.discover`, `redfish.mount.…`.
-    fn mount<'a>(&'a self, target: &'a Target, media: &'a Media, story: &'a dyn Story) -> Call<'a>;
+    fn mount<'a>(
+        &'a self,
+        target: &'a Target,
+        media: &'a Media,
+        events: &'a dyn EventSink,
+    ) -> Call<'a>;
 
     /// Sets a one-time boot from CD. `redfish.boot-override`.
-    fn boot_once<'a>(&'a self, target: &'a Target, story: &'a dyn Story) -> Call<'a>;
+    fn boot_once<'a>(&'a self, target: &'a Target, events: &'a dyn EventSink) -> Call<'a>;
 
     /// Resets the host, or powers it on if it is off. `redfish.reset`.
-    fn reset<'a>(&'a self, target: &'a Target, attempt: Attempt, story: &'a dyn Story) -> Call<'a>;
+    fn reset<'a>(
+        &'a self,
+        target: &'a Target,
+        attempt: Attempt,
+        events: &'a dyn EventSink,
+    ) -> Call<'a>;
 
     /// Ejects both media and removes an unused boot override. `cleanup.unmount`.
-    fn unmount<'a>(&'a self, target: &'a Target, story: &'a dyn Story) -> Call<'a>;
+    fn unmount<'a>(&'a self, target: &'a Target, events: &'a dyn EventSink) -> Call<'a>;
 
     /// Resets the host at the end, so that it boots from its disk. `cleanup.reset`.
     fn restart<'a>(
         &'a self,
         target: &'a Target,
         attempt: Attempt,
-        story: &'a dyn Story,
+        events: &'a dyn EventSink,
     ) -> Call<'a>;
 }

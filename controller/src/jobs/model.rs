@@ -13,7 +13,7 @@ use crate::words::{text, words};
 
 words! {
     /// State of a job.
-    pub State, "a state of a job":
+    pub State, "queued, provisioning, succeeded, failed or complete":
     /// Not started.
     Queued = "queued",
     /// The host is being booted or executes the recipe.
@@ -146,7 +146,7 @@ impl FromStr for Step {
     type Err = WordError;
 
     fn from_str(text: &str) -> Result<Self, WordError> {
-        let expected = WordError("the key of a step");
+        let expected = WordError("a step key");
         match text.strip_prefix("workflow.") {
             Some(unit) => Self::workflow(unit).ok_or(expected),
             None => Self::FIXED.iter().find(|it| it.to_string() == text).cloned().ok_or(expected),

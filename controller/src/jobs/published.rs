@@ -59,7 +59,7 @@ impl Published {
     }
 
     fn base(&self) -> Result<&str, PublishError> {
-        let missing = "jobs.url is not configured: the address under which BMCs reach this service";
+        let missing = "jobs.url is not configured: expected the URL of this service for BMCs";
         self.url.as_deref().ok_or_else(|| PublishError(missing.to_owned()))
     }
 
@@ -117,12 +117,12 @@ impl Publisher for Published {
         let serial = utf8_percent_encode(serial, NON_ALPHANUMERIC);
         let url = format!("{}/api/v1/status-webhook/{serial}", self.base()?);
         let job_id = job.to_string().parse();
-        let secret_of_job = report_secret::of_job(secret, job)
+        let secret_of_job = report_secret::derive(secret, job)
             .ok_or_else(|| PublishError("webhook.secrets: HMAC refuses the key".to_owned()))?;
         Ok(Some(ControllerAccess {
             webhook_url: url.try_into()?,
             webhook_secret: secret_of_job.expose().to_owned().try_into()?,
-            job_id: job_id.map_err(|_| PublishError("the job's number is no text".to_owned()))?,
+            job_id: job_id.map_err(|_| PublishError("the job id is not valid text".to_owned()))?,
             tool_registry: Some(self.tools()?),
             authorities: self.authorities.clone(),
         }))
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_machine_is_told_where_to_report_and_with_what() {
+    fn the_report_url_and_secret_are_in_the_access_data() {
         let folder = tempfile::tempdir().unwrap();
         let published = |secret: Option<&str>, registry: Option<&str>| {
             let media = Media::open(folder.path().to_owned()).unwrap();
@@ -152,7 +152,7 @@ mod tests {
             String::from(access.webhook_url),
             "https://controller.example:8443/api/v1/status-webhook/S%201"
         );
-        let secret = report_secret::of_job(&Secret::new("for-the-webhook"), job).unwrap();
+        let secret = report_secret::derive(&Secret::new("for-the-webhook"), job).unwrap();
         assert_eq!(String::from(access.webhook_secret), secret.expose());
         assert_eq!(access.job_id.to_string(), job.to_string());
         let tools = access.tool_registry.map(String::from);

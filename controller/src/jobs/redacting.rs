@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::bmc::{Attempt, Bmc, Call, Failure, Media, Story, Target};
+use super::bmc::{Attempt, Bmc, Call, EventSink, Failure, Media, Target};
 use super::model::Step;
 use crate::media::redact;
 
@@ -25,14 +25,14 @@ fn clean(text: &str, target: &Target) -> String {
 }
 
 /// A sink that redacts messages.
-struct RedactingStory<'a> {
-    story: &'a dyn Story,
+struct RedactingSink<'a> {
+    events: &'a dyn EventSink,
     target: &'a Target,
 }
 
-impl Story for RedactingStory<'_> {
-    fn tell(&self, step: &Step, message: String) {
-        self.story.tell(step, clean(&message, self.target));
+impl EventSink for RedactingSink<'_> {
+    fn record(&self, step: &Step, message: String) {
+        self.events.record(step, clean(&message, self.target));
     }
 }
 
@@ -45,31 +45,41 @@ impl Bmc for RedactingBmc {
         self.0.profiles()
     }
 
-    fn mount<'a>(&'a self, target: &'a Target, media: &'a Media, story: &'a dyn Story) -> Call<'a> {
+    fn mount<'a>(
+        &'a self,
+        target: &'a Target,
+        media: &'a Media,
+        events: &'a dyn EventSink,
+    ) -> Call<'a> {
         Box::pin(async move {
-            let story = RedactingStory { story, target };
-            done(self.0.mount(target, media, &story), target).await
+            let events = RedactingSink { events, target };
+            done(self.0.mount(target, media, &events), target).await
         })
     }
 
-    fn boot_once<'a>(&'a self, target: &'a Target, story: &'a dyn Story) -> Call<'a> {
+    fn boot_once<'a>(&'a self, target: &'a Target, events: &'a dyn EventSink) -> Call<'a> {
         Box::pin(async move {
-            let story = RedactingStory { story, target };
-            done(self.0.boot_once(target, &story), target).await
+            let events = RedactingSink { events, target };
+            done(self.0.boot_once(target, &events), target).await
         })
     }
 
-    fn reset<'a>(&'a self, target: &'a Target, attempt: Attempt, story: &'a dyn Story) -> Call<'a> {
+    fn reset<'a>(
+        &'a self,
+        target: &'a Target,
+        attempt: Attempt,
+        events: &'a dyn EventSink,
+    ) -> Call<'a> {
         Box::pin(async move {
-            let story = RedactingStory { story, target };
-            done(self.0.reset(target, attempt, &story), target).await
+            let events = RedactingSink { events, target };
+            done(self.0.reset(target, attempt, &events), target).await
         })
     }
 
-    fn unmount<'a>(&'a self, target: &'a Target, story: &'a dyn Story) -> Call<'a> {
+    fn unmount<'a>(&'a self, target: &'a Target, events: &'a dyn EventSink) -> Call<'a> {
         Box::pin(async move {
-            let story = RedactingStory { story, target };
-            done(self.0.unmount(target, &story), target).await
+            let events = RedactingSink { events, target };
+            done(self.0.unmount(target, &events), target).await
         })
     }
 
@@ -77,11 +87,11 @@ impl Bmc for RedactingBmc {
         &'a self,
         target: &'a Target,
         attempt: Attempt,
-        story: &'a dyn Story,
+        events: &'a dyn EventSink,
     ) -> Call<'a> {
         Box::pin(async move {
-            let story = RedactingStory { story, target };
-            done(self.0.restart(target, attempt, &story), target).await
+            let events = RedactingSink { events, target };
+            done(self.0.restart(target, attempt, &events), target).await
         })
     }
 }

@@ -8,7 +8,7 @@
 
 use redfish::{Credentials, Endpoint, Error, Plan, Restart, Slot, Snapshot, Timing, profile};
 
-use super::bmc::{self, Attempt, Call, Failure, Media, Retry, Story, Target};
+use super::bmc::{self, Attempt, Call, EventSink, Failure, Media, Retry, Target};
 use super::model::Step;
 
 /// BMCs with Redfish.
@@ -26,7 +26,7 @@ impl Redfish {
     async fn connect(&self, target: &Target, step: &Step) -> Result<redfish::Bmc, Failure> {
         let never = |message| Failure { step: step.clone(), message, retry: Retry::Never };
         let named = |name: &String| {
-            profile::named(name).ok_or_else(|| never(format!("there is no BMC profile {name:?}")))
+            profile::named(name).ok_or_else(|| never(format!("unknown BMC profile {name:?}")))
         };
         let profile = target.profile.as_ref().map(named).transpose()?;
         let endpoint = endpoint(target).map_err(|error| never(error.to_string()))?;
@@ -39,16 +39,16 @@ impl Redfish {
         &self,
         target: &Target,
         media: &Media,
-        story: &dyn Story,
+        events: &dyn EventSink,
     ) -> Result<(), Failure> {
         let bmc = self.connect(target, &Step::RedfishDiscover).await?;
         let ids: Vec<_> = bmc.plan().slots().iter().map(|slot| slot.id.as_str()).collect();
         let found = format!("{} with the slots {}", bmc.profile().title, ids.join(" and "));
-        story.tell(&Step::RedfishDiscover, found);
+        events.record(&Step::RedfishDiscover, found);
         let (first, second) = (Step::RedfishMountMaintenance, Step::RedfishMountTask);
         let together = async |slot: &Slot| {
             bmc.insert(slot, media.combined.expose()).await?;
-            story.tell(&second, format!("inserted into slot {}, both in one", slot.id));
+            events.record(&second, format!("inserted the combined image into slot {}", slot.id));
             Ok(())
         };
         match bmc.plan() {
@@ -58,12 +58,15 @@ impl Redfish {
             Plan::Two { maintenance, task } => {
                 let inserted = bmc.insert(maintenance, media.maintenance.expose()).await;
                 inserted.map_err(failed(&first, Retry::Later))?;
-                story.tell(&first, format!("inserted into slot {}", maintenance.id));
+                events.record(&first, format!("inserted into slot {}", maintenance.id));
                 match bmc.insert(task, media.task.expose()).await {
-                    Ok(()) => story.tell(&second, format!("inserted into slot {}", task.id)),
+                    Ok(()) => events.record(&second, format!("inserted into slot {}", task.id)),
                     // Some iDRACs accept one medium at a time, whatever slots they list.
                     Err(refused) if refused.is_refusal() => {
-                        story.tell(&second, format!("refused, so both go in as one: {refused}"));
+                        events.record(
+                            &second,
+                            format!("refused, inserting the combined image instead: {refused}"),
+                        );
                         together(maintenance).await.map_err(failed(&second, Retry::Later))?;
                     }
                     Err(error) => return Err(failed(&second, Retry::Later)(error)),
@@ -86,7 +89,7 @@ impl Redfish {
         &self,
         target: &Target,
         attempt: Attempt,
-        story: &dyn Story,
+        events: &dyn EventSink,
     ) -> Result<(), Failure> {
         let step = Step::RedfishReset;
         let bmc = self.connect(target, &step).await?;
@@ -99,12 +102,12 @@ impl Redfish {
             bmc.snapshot().await.map_err(failed(&step, Retry::Later))?
         };
         let restart = bmc.restart(&before, resumed).await;
-        story.tell(&step, how(restart.map_err(failed(&step, Retry::Unsure))?).to_owned());
+        events.record(&step, describe(restart.map_err(failed(&step, Retry::Unsure))?).to_owned());
         bmc.close().await;
         Ok(())
     }
 
-    async fn unmount(&self, target: &Target, story: &dyn Story) -> Result<(), Failure> {
+    async fn unmount(&self, target: &Target, events: &dyn EventSink) -> Result<(), Failure> {
         let step = Step::CleanupUnmount;
         let bmc = self.connect(target, &step).await?;
         // Eject all slots even if one fails.
@@ -112,7 +115,7 @@ impl Redfish {
         for slot in bmc.plan().slots() {
             let result = bmc.eject(slot).await;
             if result.is_ok() {
-                story.tell(&step, format!("slot {} is empty", slot.id));
+                events.record(&step, format!("slot {} is empty", slot.id));
             }
             results.push(result);
         }
@@ -125,7 +128,7 @@ impl Redfish {
         &self,
         target: &Target,
         attempt: Attempt,
-        story: &dyn Story,
+        events: &dyn EventSink,
     ) -> Result<(), Failure> {
         let step = Step::CleanupReset;
         let bmc = self.connect(target, &step).await?;
@@ -134,7 +137,8 @@ impl Redfish {
         if attempt == Attempt::First || power == redfish::Power::Off {
             let before = bmc.snapshot().await.map_err(failed(&step, Retry::Later))?;
             let restart = bmc.restart(&before, false).await;
-            story.tell(&step, how(restart.map_err(failed(&step, Retry::Unsure))?).to_owned());
+            events
+                .record(&step, describe(restart.map_err(failed(&step, Retry::Unsure))?).to_owned());
         }
         bmc.close().await;
         Ok(())
@@ -146,29 +150,39 @@ impl bmc::Bmc for Redfish {
         profile::PROFILES.iter().map(|profile| profile.name).collect()
     }
 
-    fn mount<'a>(&'a self, target: &'a Target, media: &'a Media, story: &'a dyn Story) -> Call<'a> {
-        Box::pin(self.mount(target, media, story))
+    fn mount<'a>(
+        &'a self,
+        target: &'a Target,
+        media: &'a Media,
+        events: &'a dyn EventSink,
+    ) -> Call<'a> {
+        Box::pin(self.mount(target, media, events))
     }
 
-    fn boot_once<'a>(&'a self, target: &'a Target, _: &'a dyn Story) -> Call<'a> {
+    fn boot_once<'a>(&'a self, target: &'a Target, _: &'a dyn EventSink) -> Call<'a> {
         Box::pin(self.boot_once(target))
     }
 
-    fn reset<'a>(&'a self, target: &'a Target, attempt: Attempt, story: &'a dyn Story) -> Call<'a> {
-        Box::pin(self.reset(target, attempt, story))
+    fn reset<'a>(
+        &'a self,
+        target: &'a Target,
+        attempt: Attempt,
+        events: &'a dyn EventSink,
+    ) -> Call<'a> {
+        Box::pin(self.reset(target, attempt, events))
     }
 
-    fn unmount<'a>(&'a self, target: &'a Target, story: &'a dyn Story) -> Call<'a> {
-        Box::pin(self.unmount(target, story))
+    fn unmount<'a>(&'a self, target: &'a Target, events: &'a dyn EventSink) -> Call<'a> {
+        Box::pin(self.unmount(target, events))
     }
 
     fn restart<'a>(
         &'a self,
         target: &'a Target,
         attempt: Attempt,
-        story: &'a dyn Story,
+        events: &'a dyn EventSink,
     ) -> Call<'a> {
-        Box::pin(self.restart(target, attempt, story))
+        Box::pin(self.restart(target, attempt, events))
     }
 }
 
@@ -194,11 +208,11 @@ fn failed(step: &Step, transient: Retry) -> impl Fn(Error) -> Failure {
     }
 }
 
-fn how(restart: Restart) -> &'static str {
+fn describe(restart: Restart) -> &'static str {
     match restart {
-        Restart::Already => "the machine had been restarted before",
-        Restart::PoweredOn => "the machine was off and is on",
-        Restart::Graceful => "the machine was restarted by its operating system",
-        Restart::Forced => "the machine was restarted by force",
+        Restart::Already => "the host was already restarted",
+        Restart::PoweredOn => "the host was powered on",
+        Restart::Graceful => "the host was restarted gracefully",
+        Restart::Forced => "the host was restarted by force",
     }
 }

@@ -21,7 +21,7 @@ const PURPOSE: &str = "provisioner webhook 1";
 ///
 /// Deterministic, so nothing is stored for it. None if HMAC rejects the key, which it does for no
 /// length (RFC 2104, section 2).
-pub fn of_job(fleet: &Secret, job: JobId) -> Option<Secret> {
+pub fn derive(fleet: &Secret, job: JobId) -> Option<Secret> {
     let mac = Hmac::<Sha256>::new_from_slice(fleet.expose().as_bytes()).ok()?;
     let mac = mac.chain_update(format!("{PURPOSE}\n{job}\n")).finalize();
     Some(Secret::new(BASE64_URL_SAFE_NO_PAD.encode(mac.into_bytes())))
@@ -37,12 +37,9 @@ mod tests {
         let one = job("f81d4fae-7dec-11d0-a765-00a0c91e6bf6");
         let other = job("f81d4fae-7dec-11d0-a765-00a0c91e6bf7");
         let fleet = Secret::new("0123456789abcdef");
-        let secret = |fleet: &Secret, job| of_job(fleet, job).unwrap().expose().to_owned();
-        // With OpenSSL: printf 'provisioner webhook 1\nf81d…\n'
-        //
-        // openssl dgst -sha256 -hmac KEY -binary
-        //
-        // basenc --base64url
+        let secret = |fleet: &Secret, job| derive(fleet, job).unwrap().expose().to_owned();
+        // With OpenSSL: printf 'provisioner webhook 1\nf81d…\n' |
+        // openssl dgst -sha256 -hmac KEY -binary | basenc --base64url
         assert_eq!(secret(&fleet, one), "NoLXhZfXscmtaEvsSSapBnbJ4OAfuYWTlvleBk1pJxc");
         assert_ne!(secret(&fleet, one), secret(&fleet, other));
         assert_ne!(secret(&fleet, one), secret(&Secret::new("0123456789abcdeg"), one));

@@ -83,7 +83,7 @@ impl Runner {
     }
 
     /// Returns the number of jobs with a worker.
-    pub fn at_work(&self) -> usize {
+    pub fn active_jobs(&self) -> usize {
         self.lock().len()
     }
 
@@ -94,7 +94,7 @@ impl Runner {
     /// Runs until `stop` is done. Then waits for BMC operations for at most `grace`, and releases
     /// all leases.
     pub async fn run(self: Arc<Self>, stop: impl Future<Output = ()>, grace: Duration) {
-        let (stopping, told) = watch::channel(false);
+        let (stopping, stop_receiver) = watch::channel(false);
         let mut workers = JoinSet::new();
         // Three renewals per lease.
         let mut heart = tokio::time::interval(self.services.settings.lease / 3);
@@ -102,7 +102,7 @@ impl Runner {
         let retention = tokio::spawn(Arc::clone(&self).retain());
         let mut stop = std::pin::pin!(stop);
         loop {
-            self.take(&mut workers, &told).await;
+            self.take(&mut workers, &stop_receiver).await;
             tokio::select! {
                 () = &mut stop => break,
                 () = self.wake.notified() => {}
@@ -122,19 +122,20 @@ impl Runner {
             }
         };
         if tokio::time::timeout(grace, drained).await.is_err() {
-            tracing::warn!(jobs = self.at_work(), "calls to BMCs broken off");
+            tracing::warn!(jobs = self.active_jobs(), "BMC operations aborted");
         }
         workers.shutdown().await;
         let owner = self.owner.clone();
-        if let Err(error) = self.services.database.write(move |c| store::hand_back(c, &owner)).await
+        if let Err(error) =
+            self.services.database.write(move |c| store::release_all(c, &owner)).await
         {
-            tracing::warn!(%error, "leases not handed back: they run out by themselves");
+            tracing::warn!(%error, "cannot release leases, they will expire");
         }
     }
 
     /// Claims jobs and starts a worker for each.
     async fn take(self: &Arc<Self>, workers: &mut JoinSet<i64>, stopping: &watch::Receiver<bool>) {
-        let room = self.services.settings.at_once.saturating_sub(self.at_work());
+        let room = self.services.settings.at_once.saturating_sub(self.active_jobs());
         if room == 0 {
             return;
         }
@@ -145,7 +146,7 @@ impl Runner {
                 Ok(jobs) => jobs,
                 Err(error) => {
                     // Retried with the next lease renewal.
-                    tracing::warn!(%error, "no jobs taken");
+                    tracing::warn!(%error, "cannot claim jobs");
                     return;
                 }
             };
@@ -176,7 +177,7 @@ impl Runner {
             Ok(number) => drop(self.lock().remove(number)),
             Err(error) => {
                 if error.is_panic() {
-                    tracing::error!(%error, "a worker panicked; its job is taken up again");
+                    tracing::error!(%error, "a worker panicked; its job will be claimed again");
                 }
                 self.lock().retain(|_, job| !job.worker.is_finished());
             }
@@ -196,7 +197,7 @@ impl Runner {
         {
             Ok(held) => held.into_iter().collect::<HashMap<i64, bool>>(),
             Err(error) => {
-                tracing::warn!(%error, "leases not renewed");
+                tracing::warn!(%error, "cannot renew leases");
                 return;
             }
         };
@@ -207,11 +208,11 @@ impl Runner {
                 Some(true) | None => job.changed.notify_one(),
             }
         }
-        self.orphans(&held).await;
+        self.release_orphans(&held).await;
     }
 
     /// Releases leases whose worker panicked.
-    async fn orphans(&self, held: &HashMap<i64, bool>) {
+    async fn release_orphans(&self, held: &HashMap<i64, bool>) {
         let orphans: Vec<i64> = {
             let running = self.lock();
             held.keys().copied().filter(|number| !running.contains_key(number)).collect()
@@ -219,9 +220,9 @@ impl Runner {
         let owner = self.owner.clone();
         for number in orphans {
             let held = Held { number, owner: owner.clone() };
-            let let_go = self.services.database.write(move |c| store::let_go(c, &held)).await;
-            if let Err(error) = let_go {
-                tracing::warn!(%error, "a lease without a worker is kept");
+            let release = self.services.database.write(move |c| store::release(c, &held)).await;
+            if let Err(error) = release {
+                tracing::warn!(%error, "cannot release the lease of a panicked worker");
             }
         }
     }
@@ -232,7 +233,7 @@ impl Runner {
         loop {
             period.tick().await;
             if let Err(error) = self.remove_old().await {
-                tracing::warn!(%error, "old jobs and task ISOs not removed");
+                tracing::warn!(%error, "cannot remove old jobs and task ISOs");
             }
         }
     }
@@ -247,14 +248,14 @@ impl Runner {
                 Ok(Ok(())) => {
                     self.services.database.write(move |c| store::iso_removed(c, id)).await?;
                 }
-                Ok(Err(error)) => tracing::warn!(%error, job = %id, "task ISO not removed"),
-                Err(error) => tracing::error!(%error, job = %id, "task ISO not removed"),
+                Ok(Err(error)) => tracing::warn!(%error, job = %id, "cannot remove a task ISO"),
+                Err(error) => tracing::error!(%error, job = %id, "cannot remove a task ISO"),
             }
         }
         let keep = self.services.settings.keep_jobs;
-        let forgotten = self.services.database.write(move |c| store::forget(c, keep)).await?;
-        if forgotten > 0 {
-            tracing::info!(jobs = forgotten, "forgot old jobs");
+        let deleted = self.services.database.write(move |c| store::delete_expired(c, keep)).await?;
+        if deleted > 0 {
+            tracing::info!(jobs = deleted, "deleted old jobs");
         }
         Ok(())
     }

@@ -37,13 +37,13 @@ pub struct Order {
 #[derive(Debug, thiserror::Error)]
 pub enum TaskError {
     /// The schema of the recipe is not supported by this version.
-    #[error("schema {0} is not known any more: make the job again")]
+    #[error("schema {0} is no longer supported: create the job again")]
     Schema(String),
     /// The recipe is not valid in this version.
-    #[error("the recipe is not accepted any more: {0}")]
+    #[error("the recipe is no longer valid: {0}")]
     Recipe(String),
     /// The controller's access data cannot be encoded.
-    #[error("the machine can't be told where to report: {0}")]
+    #[error("cannot encode the report settings: {0}")]
     Access(#[from] recipe::controller::ControllerError),
     /// The image cannot be built, or is too large.
     #[error(transparent)]

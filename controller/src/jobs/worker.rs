@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
-use super::bmc::{Attempt, Bmc, Call, Failure, Retry, Story, Target};
+use super::bmc::{Attempt, Bmc, Call, EventSink, Failure, Retry, Target};
 use super::model::{Outcome, Phase, Reset, State, Step};
 use super::settings::Settings;
 use super::store::{self, Held, Job, StoreError};
@@ -87,7 +87,7 @@ impl Worker {
     async fn next(&self, job: &Job) -> Result<bool, Halt> {
         match job.state {
             State::Queued => {
-                tracing::info!("begins");
+                tracing::info!("job started");
                 self.persist(store::begin).await?;
             }
             State::Provisioning => tokio::select! {
@@ -127,7 +127,7 @@ impl Worker {
             Phase::Boot => {
                 let boot = self.boot(job, deadline);
                 boot.await?;
-                self.persist(|c, held| store::enter(c, held, Phase::Webhook)).await
+                self.persist(|c, held| store::enter_phase(c, held, Phase::Webhook)).await
             }
             Phase::Webhook | Phase::Cleanup => {
                 if job.step != Some(Step::WebhookWait) {
@@ -142,21 +142,21 @@ impl Worker {
     /// Boots the maintenance OS. Requests the reset only once.
     async fn boot(&self, job: &Job, deadline: Instant) -> Result<(), Halt> {
         let target = self.target(job, Step::ValidationServer).await?;
-        let (bmc, story) = (&self.services.bmc, self.story());
+        let (bmc, events) = (&self.services.bmc, self.events());
         let mut attempt = Attempt::Again;
         if job.boot_reset == Reset::None {
             attempt = Attempt::First;
             let media = self.media(job).await?;
             self.persist(store::start_mount).await?;
-            let mount = || bmc.mount(&target, &media, &story);
+            let mount = || bmc.mount(&target, &media, &events);
             self.call(job, &Step::RedfishDiscover, deadline, mount).await?;
             self.begin_step(Step::RedfishBootOverride).await?;
-            let boot_once = || bmc.boot_once(&target, &story);
+            let boot_once = || bmc.boot_once(&target, &events);
             self.call(job, &Step::RedfishBootOverride, deadline, boot_once).await?;
             self.persist(|c, held| store::reset_begun(c, held, Phase::Boot)).await?;
         }
         if job.boot_reset != Reset::Done {
-            let reset = |attempt| bmc.reset(&target, attempt, &story);
+            let reset = |attempt| bmc.reset(&target, attempt, &events);
             self.reset(job, &Step::RedfishReset, deadline, attempt, reset).await?;
             self.persist(|c, held| store::reset_done(c, held, Phase::Boot)).await?;
         }
@@ -211,10 +211,10 @@ impl Worker {
 
     async fn undo(&self, job: &Job) -> Result<(), Halt> {
         let deadline = self.deadline(job);
-        let (bmc, story) = (&self.services.bmc, self.story());
+        let (bmc, events) = (&self.services.bmc, self.events());
         let target = self.target(job, Step::CleanupUnmount).await?;
         self.begin_step(Step::CleanupUnmount).await?;
-        let unmount = || bmc.unmount(&target, &story);
+        let unmount = || bmc.unmount(&target, &events);
         let unmounted = self.call(job, &Step::CleanupUnmount, deadline, unmount).await;
         let restarts = self.services.settings.restart && job.outcome == Some(Outcome::Succeeded);
         // With media inserted, the host could boot from them again.
@@ -228,7 +228,7 @@ impl Worker {
         } else {
             Attempt::Again
         };
-        let restart = |attempt| bmc.restart(&target, attempt, &story);
+        let restart = |attempt| bmc.restart(&target, attempt, &events);
         self.reset(job, &Step::CleanupReset, deadline, attempt, restart).await?;
         self.persist(|c, held| store::reset_done(c, held, Phase::Cleanup)).await
     }
@@ -239,8 +239,8 @@ impl Worker {
         let failed = |message| Halt::Failed(Failure { step, message, retry: Retry::Never });
         match found.map(|server| server.target(&self.services.database.keys())) {
             Some(Ok(target)) => Ok(target),
-            Some(Err(error)) => Err(failed(format!("the password of the BMC: {error}"))),
-            None => Err(failed("the server is not registered any more".to_owned())),
+            Some(Err(error)) => Err(failed(format!("cannot decrypt the BMC password: {error}"))),
+            None => Err(failed("the server is no longer registered".to_owned())),
         }
     }
 
@@ -281,9 +281,9 @@ impl Worker {
             if failure.retry == Retry::Unsure {
                 attempt = Attempt::Again;
             }
-            tracing::info!(step = %failure.step, error = failure.message, "tries again");
-            let told = failure.clone();
-            self.persist(move |c, held| store::still_failing(c, held, &told)).await?;
+            tracing::info!(step = %failure.step, error = failure.message, "retrying");
+            let last_failure = failure.clone();
+            self.persist(move |c, held| store::note_retry(c, held, &last_failure)).await?;
             if Instant::now() + pause >= deadline {
                 return Err(Halt::Failed(self.over_budget(job, step, Some(failure))));
             }
@@ -297,8 +297,8 @@ impl Worker {
         let budget = self.services.settings.budget(job.phase, &job.task_target);
         let budget = humantime::format_duration(budget);
         let message = match &last {
-            None => format!("not done within {budget}"),
-            Some(last) => format!("not done within {budget}; the last fault: {}", last.message),
+            None => format!("timed out after {budget}"),
+            Some(last) => format!("timed out after {budget}; last error: {}", last.message),
         };
         let step = last.map_or_else(|| step.clone(), |last| last.step);
         Failure { step, message, retry: Retry::Never }
@@ -320,7 +320,7 @@ impl Worker {
     }
 
     async fn begin_step(&self, step: Step) -> Result<(), Halt> {
-        tracing::info!(%step, "step begins");
+        tracing::info!(%step, "step started");
         self.persist(move |c, held| store::start_step(c, held, &step)).await
     }
 
@@ -342,7 +342,7 @@ impl Worker {
         &self,
         work: impl Fn(&Connection, &Held) -> Result<(), StoreError> + Clone + Send + 'static,
     ) -> Result<(), Halt> {
-        self.insist(|| {
+        self.retry_database(|| {
             let (work, held) = (work.clone(), self.held.clone());
             self.services.database.write(move |c| work(c, &held))
         })
@@ -354,10 +354,10 @@ impl Worker {
         &self,
         work: impl Fn(&Connection) -> Result<T, StoreError> + Clone + Send + 'static,
     ) -> Result<T, Halt> {
-        self.insist(|| self.services.database.read(work.clone())).await
+        self.retry_database(|| self.services.database.read(work.clone())).await
     }
 
-    async fn insist<T, F>(&self, work: impl Fn() -> F) -> Result<T, Halt>
+    async fn retry_database<T, F>(&self, work: impl Fn() -> F) -> Result<T, Halt>
     where
         F: Future<Output = Result<T, StoreError>>,
     {
@@ -366,7 +366,7 @@ impl Worker {
             match work().await {
                 Ok(value) => return Ok(value),
                 Err(StoreError::Database(error)) => {
-                    tracing::warn!(%error, "the job waits for the database");
+                    tracing::warn!(%error, "database unavailable, retrying");
                     self.pause_until(Instant::now() + pause).await?;
                     pause = (pause * 2).min(DATABASE_PAUSE);
                 }
@@ -376,8 +376,8 @@ impl Worker {
         }
     }
 
-    fn story(&self) -> Events {
-        Events { services: Arc::clone(&self.services), held: self.held.clone() }
+    fn events(&self) -> JobEvents {
+        JobEvents { services: Arc::clone(&self.services), held: self.held.clone() }
     }
 }
 
@@ -391,13 +391,13 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// Stores BMC messages as events of the job.
-struct Events {
+struct JobEvents {
     services: Arc<Services>,
     held: Held,
 }
 
-impl Story for Events {
-    fn tell(&self, step: &Step, message: String) {
+impl EventSink for JobEvents {
+    fn record(&self, step: &Step, message: String) {
         tracing::info!(%step, message, "BMC");
         let (held, step) = (self.held.clone(), step.clone());
         self.services

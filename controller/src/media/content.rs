@@ -73,17 +73,17 @@ impl Opened {
 
 impl Media {
     /// Opens content with known digests. Does not block for long.
-    pub(super) fn recall_content(&self, content: &Content) -> Option<Opened> {
+    pub(super) fn open_cached_content(&self, content: &Content) -> Option<Opened> {
         Some(match content {
-            Content::One(image) => Opened::one(self.recall(image)?),
+            Content::One(image) => Opened::one(self.open_cached(image)?),
             Content::Combined { boot, task } => {
-                Opened::combined(self.recall(boot)?, self.recall(task)?)
+                Opened::combined(self.open_cached(boot)?, self.open_cached(task)?)
             }
         })
     }
 
     /// Opens content, hashing new or changed images.
-    pub(super) fn read_content(&self, content: &Content) -> Result<Opened, MediaError> {
+    pub(super) fn open_content(&self, content: &Content) -> Result<Opened, MediaError> {
         Ok(match content {
             Content::One(image) => Opened::one(self.read(image)?),
             Content::Combined { boot, task } => {

@@ -86,26 +86,26 @@ fn combined(job: &str, name: &str) -> Option<Content> {
 
 async fn handle(State(media): State<Arc<Media>>, request: Request) -> Response<Body> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let message = "this address answers to GET and HEAD";
+        let message = "method not allowed: expected GET or HEAD";
         let mut response = refusal(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message);
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
     }
     let uri = request.uri();
     let Some(address) = Address::parse(uri.path(), uri.query()) else {
-        let message = "not the address of an image";
+        let message = "not a media URL";
         return refusal(StatusCode::NOT_FOUND, "not_found", message);
     };
     let opened = match open(&media, &address.content).await {
         Ok(found) => found,
         // Do not reveal which images exist.
         Err(MediaError::Missing { path }) => {
-            tracing::warn!(path = %path.display(), "an image was asked for that is not there");
+            tracing::warn!(path = %path.display(), "the requested image does not exist");
             return forbidden();
         }
         Err(error) => {
-            tracing::error!(%error, "an image could not be read");
-            let message = "the image can't be read, see the log";
+            tracing::error!(%error, "cannot read an image");
+            let message = "cannot read the image, see the log";
             return refusal(StatusCode::INTERNAL_SERVER_ERROR, "internal", message);
         }
     };
@@ -113,7 +113,7 @@ async fn handle(State(media): State<Arc<Media>>, request: Request) -> Response<B
         return forbidden();
     }
     if token::seconds(SystemTime::now()) > address.expires {
-        return refusal(StatusCode::GONE, "media_expired", "this address has expired");
+        return refusal(StatusCode::GONE, "media_expired", "this URL has expired");
     }
     let served = ServedFile {
         pieces: opened.pieces,
@@ -125,15 +125,15 @@ async fn handle(State(media): State<Arc<Media>>, request: Request) -> Response<B
 }
 
 async fn open(media: &Arc<Media>, content: &Content) -> Result<Opened, MediaError> {
-    if let Some(opened) = media.recall_content(content) {
+    if let Some(opened) = media.open_cached_content(content) {
         return Ok(opened);
     }
     let (media, content) = (Arc::clone(media), content.clone());
-    IMAGES.run(move || media.read_content(&content)).await.map_err(MediaError::Task)?
+    IMAGES.run(move || media.open_content(&content)).await.map_err(MediaError::Task)?
 }
 
 fn forbidden() -> Response<Body> {
-    refusal(StatusCode::FORBIDDEN, "media_forbidden", "this address was not given by this service")
+    refusal(StatusCode::FORBIDDEN, "media_forbidden", "invalid signature")
 }
 
 fn refusal(status: StatusCode, code: &str, message: &str) -> Response<Body> {
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_forms_are_read() {
+    fn both_url_forms_are_parsed() {
         let task = || one(Image::task("j-1")).unwrap();
         let fixed = || one(Image::fixed("m.iso")).unwrap();
         let both = || combined("j-1", "m.iso").unwrap();
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_holds_no_token() {
+    fn tokens_are_not_logged() {
         let logged = loggable("/media/tasks/17/secret/j-1/task.iso");
         assert_eq!(logged, "/media/tasks/17/…/j-1/task.iso");
         let logged = loggable("/media/combined/17/secret/j-1/m.iso");

@@ -31,7 +31,7 @@ pub enum Image {
 
 /// An invalid image name.
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} names no image: expected {1}")]
+#[error("invalid image name {0:?}: expected {1}")]
 pub struct NameError(String, &'static str);
 
 impl Image {
@@ -44,7 +44,7 @@ impl Image {
         if good && (1..=64).contains(&job.len()) {
             Ok(Self::Task(job.to_owned()))
         } else {
-            Err(NameError(job.to_owned(), "the id of a job"))
+            Err(NameError(job.to_owned(), "a job id"))
         }
     }
 
@@ -105,7 +105,7 @@ pub(super) struct Known {
 
 impl Media {
     /// Opens an image that is cached and unchanged. Does not block for long.
-    pub(super) fn recall(&self, image: &Image) -> Option<(File, Arc<Known>)> {
+    pub(super) fn open_cached(&self, image: &Image) -> Option<(File, Arc<Known>)> {
         let known = {
             let all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(all.get(image)?)
@@ -118,13 +118,13 @@ impl Media {
     /// Opens an image, hashing it if it is new or changed.
     pub(super) fn read(&self, image: &Image) -> Result<(File, Arc<Known>), MediaError> {
         let hashing = self.hashing.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = self.recall(image) {
+        if let Some(found) = self.open_cached(image) {
             return Ok(found);
         }
         let path = self.path(image);
         let opened = absent_is_none(File::open(&path)).at("open", &path)?;
         let Some(file) = opened else {
-            self.forget(image);
+            self.evict(image);
             return Err(MediaError::Missing { path });
         };
         let known = Arc::new(examine(&file).at("read", &path)?);
@@ -134,7 +134,7 @@ impl Media {
         Ok((file, known))
     }
 
-    pub(super) fn forget(&self, image: &Image) {
+    pub(super) fn evict(&self, image: &Image) {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(image);
     }
 }
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_name_leads_out_of_the_folder() {
+    fn names_cannot_escape_the_folder() {
         let long = "a".repeat(65);
         for job in ["", ".", "..", "a/b", "a.b", "a\nb", "ä", &long] {
             assert!(Image::task(job).is_err(), "{job:?}");

@@ -42,7 +42,7 @@ pub struct Media {
 #[derive(Debug, thiserror::Error)]
 pub enum MediaError {
     /// The file does not exist.
-    #[error("there is no image {path}")]
+    #[error("image {path} does not exist")]
     Missing {
         /// Path of the file.
         path: PathBuf,
@@ -54,7 +54,7 @@ pub enum MediaError {
     #[error(transparent)]
     File(#[from] FileError),
     /// The hashing task panicked or was cancelled.
-    #[error("read an image: {0}")]
+    #[error("cannot read an image: {0}")]
     Task(tokio::task::JoinError),
 }
 
@@ -89,7 +89,7 @@ impl Media {
     /// If the disk fails.
     pub fn remove(&self, image: &Image) -> Result<bool, MediaError> {
         let path = self.path(image);
-        self.forget(image);
+        self.evict(image);
         let removed = durable::remove(&path)?;
         if let (Image::Task(_), Some(folder)) = (image, path.parent()) {
             // Fails if the folder contains foreign files.
@@ -137,7 +137,7 @@ impl Media {
     }
 
     fn sign(&self, content: &Content, expires: SystemTime) -> Result<(u64, String), MediaError> {
-        let digest = self.read_content(content)?.digest;
+        let digest = self.open_content(content)?.digest;
         let expires = token::seconds(expires);
         Ok((expires, self.key.sign(content, expires, &digest)))
     }

@@ -61,7 +61,7 @@ mod tests {
     const TOKEN: &str = "Zm9v-YmFy_YmF6MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG0";
 
     #[test]
-    fn every_form_of_a_token_is_taken_out() {
+    fn every_form_of_a_token_is_redacted() {
         let url = format!("http://192.0.2.1:8080/media/tasks/1764400000/{TOKEN}/7d3c/task.iso");
         let encoded = url.replace('/', "%2F");
         let cut = url.get(..70).unwrap();
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_token_stays() {
+    fn other_text_is_not_redacted() {
         for text in [
             "",
             "iLO.2.37.UnableToModifyDuringSystemPOST [BootSourceOverrideTarget]",

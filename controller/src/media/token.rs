@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_good_for_one_thing_only() {
+    fn a_token_is_valid_for_one_url_only() {
         let key = Key::new(&[7; KEY]).unwrap();
         let task = |job| Content::One(Image::task(job).unwrap());
         let image = task("job-1");
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_made_once_and_is_nobody_elses() {
+    fn a_key_is_created_once_and_private() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
         let image = Content::One(Image::task("a").unwrap());

@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_longest_prefix_decides_alone() {
+    fn only_the_longest_prefix_decides() {
         let user = |name: &str| vec![Who::User(name.to_owned())];
         let rules = Rules {
             access: vec![

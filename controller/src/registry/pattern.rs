@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_star_stands_for_any_text() {
+    fn a_star_matches_any_text() {
         for (pattern, text, expected) in [
             ("v*", "v1.2.3", true),
             ("v*", "latest", false),
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_is_about_both() {
+    fn a_pattern_matches_repository_and_tag() {
         let pattern = TagPattern { prefix: "tools".to_owned(), tags: vec!["v*".to_owned()] };
         let matches = |repository: &str, tag: &str| {
             pattern.matches(&repository.parse().unwrap(), &tag.parse().unwrap())

@@ -40,14 +40,14 @@ pub enum UsersError {
     Form(usize),
     /// Unsupported kind of hash.
     #[error(
-        "line {0}: the hash is not bcrypt's or Argon2's: make it with `htpasswd -B` or `controller api hash-password`"
+        "line {0}: the hash is neither bcrypt nor Argon2: create it with `htpasswd -B` or `controller api hash-password`"
     )]
     Hash(usize),
     /// A user name occurs twice.
-    #[error("line {0}: the user {1:?} is there twice")]
+    #[error("line {0}: duplicate user {1:?}")]
     Twice(usize, String),
     /// The operating system provides no random bytes.
-    #[error("the system gives no random bytes: {0}")]
+    #[error("no random bytes from the operating system: {0}")]
     Random(getrandom::Error),
 }
 
@@ -136,7 +136,7 @@ impl Users {
     }
 
     /// Whether the password is cached as right. Fast, so async code may call it.
-    pub fn remembers(&self, user: &str, password: &str) -> bool {
+    pub fn has_cached(&self, user: &str, password: &str) -> bool {
         let entry = self.entry(user, password);
         let remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
         remembered.get(&entry).is_some_and(|since| since.elapsed() < REMEMBERED)
@@ -182,32 +182,32 @@ mod tests {
     #[test]
     fn the_right_password_is_right_and_remembered() {
         let users = Users::parse(&format!("# comment\n\n{}", line("ci", "correct"))).unwrap();
-        assert!(!users.remembers("ci", "correct"));
+        assert!(!users.has_cached("ci", "correct"));
         assert!(users.verify("ci", "correct"));
-        assert!(users.remembers("ci", "correct"));
+        assert!(users.has_cached("ci", "correct"));
         assert!(!users.verify("ci", "wrong"));
-        assert!(!users.remembers("ci", "wrong"));
+        assert!(!users.has_cached("ci", "wrong"));
         assert!(!users.verify("nobody", "correct"));
     }
 
     #[test]
-    fn the_hash_for_unknown_users_is_one() {
+    fn the_hash_for_unknown_users_is_valid() {
         // A hash that cannot be parsed would fail at once, which reveals that the user does not
         // exist.
         assert_eq!(bcrypt::verify("anything", NOBODY).ok(), Some(false));
     }
 
     #[test]
-    fn a_bad_line_is_told_by_its_number() {
+    fn a_bad_line_is_reported_by_its_number() {
         let twice = line("a", "1") + &line("a", "2");
         for (text, expected) in [
             ("\nnocolon\n", "line 2: expected NAME"),
             (":x\n", "line 1: expected NAME"),
             (
                 "a:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=\n",
-                "line 1: the hash is not bcrypt's or Argon2's",
+                "line 1: the hash is neither bcrypt nor Argon2",
             ),
-            (twice.as_str(), "line 2: the user \"a\" is there twice"),
+            (twice.as_str(), "line 2: duplicate user \"a\""),
         ] {
             let message = Users::parse(text).err().unwrap().to_string();
             assert!(message.starts_with(expected), "{message}");

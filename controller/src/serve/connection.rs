@@ -105,8 +105,8 @@ impl Terms {
                 let peer = Peer { from, certificate, handover: None, reserve };
                 self.connection(stream, peer, watcher).await;
             }
-            Ok(Err(error)) => tracing::debug!(%error, "no TLS"),
-            Err(error) => tracing::debug!(%error, "no TLS"),
+            Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+            Err(error) => tracing::debug!(%error, "TLS handshake failed"),
         }
     }
 
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_trusted_proxy_speaks_for_others() {
+    fn only_a_trusted_proxy_can_set_the_client_address() {
         let terms = Terms {
             router: Router::new(),
             tls: None,

@@ -80,7 +80,7 @@ async fn keep_reserve(request: Request, next: Next) -> Response<Body> {
     if !over || route.is_some_and(|route| RESERVED.contains(&route)) {
         return next.run(request).await;
     }
-    let message = "too many connections, in all or from this address";
+    let message = "too many connections, in total or from this address";
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_connections", message)
         .header(header::RETRY_AFTER, HeaderValue::from(RETRY))
         .into_response()
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_reserve_answers_health_checks_and_reports_alone() {
+    async fn the_reserve_answers_only_health_checks_and_reports() {
         let mut router = Router::new().route("/metrics", get(|| async {}));
         for path in RESERVED {
             router = router.route(path, get(|| async {}));

@@ -100,7 +100,7 @@ impl Server {
     /// # Errors
     /// If the folder or an address is in use or unavailable.
     pub async fn bind(mut config: Config, bmc: Arc<dyn Bmc>) -> anyhow::Result<Self> {
-        let storage = Storage::open(config.registry_dir()).context("open the registry")?;
+        let storage = Storage::open(config.registry_dir()).context("cannot open the registry")?;
         let users = config.registry.read_users().map_err(anyhow::Error::msg)?;
         let operators = listen(config.listen).await?;
         let machines = match config.machine_listen {
@@ -111,12 +111,13 @@ impl Server {
         if let (None, Some(machines)) = (&config.jobs.url, &machines) {
             config.jobs.url = machine_url(machines.local_addr()?, tls.is_some());
         }
-        let media = Media::open(media::folder(&config.data_dir)).context("open the images")?;
+        let media =
+            Media::open(media::folder(&config.data_dir)).context("cannot open the media folder")?;
         let database = open::database(&config)?;
         let secrets = config::read_secrets(&config.webhook.secrets).map_err(anyhow::Error::msg)?;
         if config.webhook.accept_fleet_secret {
             tracing::warn!(
-                "webhook.accept_fleet_secret is set: whoever knows the secret in webhook.secrets can \
+                "webhook.accept_fleet_secret is set: anyone with a secret of webhook.secrets can \
                  end the job of any server"
             );
         }
@@ -239,20 +240,20 @@ impl Server {
         let deadline = Instant::now() + config.shutdown_timeout;
         tracing::info!(open = connections.count(), "stopping");
         if timeout_at(deadline, connections.shutdown()).await.is_err() {
-            tracing::warn!(after = ?config.shutdown_timeout, "requests broken off");
+            tracing::warn!(after = ?config.shutdown_timeout, "open requests aborted");
         }
         match timeout_at(deadline + HANDING_BACK, jobs).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::error!(%error, "jobs not handed back: their leases run out");
+                tracing::error!(%error, "cannot release leases, they will expire");
             }
-            Err(_) => tracing::error!("jobs not handed back in time: their leases run out"),
+            Err(_) => tracing::error!("cannot release leases in time, they will expire"),
         }
     }
 }
 
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
 }
 
 /// Returns the URL of the listener for hosts; None for an unspecified address such as 0.0.0.0.
@@ -306,7 +307,7 @@ async fn accept(socket: &TcpListener) -> (TcpStream, SocketAddr) {
         match socket.accept().await {
             Ok(accepted) => return accepted,
             Err(error) => {
-                tracing::warn!(%error, "no connection accepted");
+                tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -320,9 +321,9 @@ async fn expire_uploads(storage: Arc<Storage>, idle: Duration) {
         let storage = Arc::clone(&storage);
         match CHANGES.run(move || storage.expire_uploads(idle)).await {
             Ok(Ok(0)) => {}
-            Ok(Ok(uploads)) => tracing::info!(uploads, "dropped uploads that nobody continued"),
-            Ok(Err(error)) => tracing::warn!(%error, "could not drop old uploads"),
-            Err(error) => tracing::error!(%error, "could not drop old uploads"),
+            Ok(Ok(uploads)) => tracing::info!(uploads, "removed idle uploads"),
+            Ok(Err(error)) => tracing::warn!(%error, "cannot remove idle uploads"),
+            Err(error) => tracing::error!(%error, "cannot remove idle uploads"),
         }
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The course of a job whose controller lives.
+//! Jobs without a controller failure.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::world::{Controller, Manners, World, begun, kinds, quick};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_goes_through_and_its_events_tell_the_story() {
+async fn a_job_succeeds_and_records_its_events() {
     let (_folder, world, controller, job) = begun(Manners::Good).await;
     let done = controller.until_complete(&world, job.id).await;
     assert_eq!((done.outcome, done.failed_step), (Some(Outcome::Succeeded), None));
@@ -35,15 +35,15 @@ async fn a_job_goes_through_and_its_events_tell_the_story() {
         "reset cleanup.reset",
         "state.complete",
     ];
-    let mut told = kinds(&controller.events(job.id).await);
-    // The machine may report before the controller is done with the reset.
-    told.retain(|kind| kind != "step webhook.wait" && kind != "reset redfish.reset");
+    let mut kinds_seen = kinds(&controller.events(job.id).await);
+    // The host may report before the controller has stored the reset.
+    kinds_seen.retain(|kind| kind != "step webhook.wait" && kind != "reset redfish.reset");
     let expected: Vec<_> = expected
         .into_iter()
         .filter(|kind| *kind != "step webhook.wait" && *kind != "reset redfish.reset")
         .collect();
-    assert_eq!(told, expected);
-    // The ISO is what the recipe asks for, and is the same when it is built again.
+    assert_eq!(kinds_seen, expected);
+    // The ISO contains the recipe, and is reproducible.
     let iso = std::fs::read(world.iso(job.id)).unwrap();
     assert!(iso.windows(9).any(|w| w == b"user-data"));
     controller.stop().await;
@@ -64,7 +64,7 @@ async fn a_unit_that_failed_is_named_and_the_machine_is_left_as_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_machine_that_says_nothing_fails_by_the_budget() {
+async fn a_silent_host_fails_by_the_budget() {
     let folder = TempDir::new().unwrap();
     let world = World::new(Manners::Silent, 0, folder.path());
     let settings = Settings { webhook_budget: Duration::from_millis(20), ..quick() };
@@ -73,7 +73,7 @@ async fn a_machine_that_says_nothing_fails_by_the_budget() {
     let job = controller.create("S1").await.unwrap();
     let done = controller.until(job.id, |job| job.state == State::Complete).await;
     assert_eq!(done.failed_step, Some(Step::WebhookWait));
-    assert_eq!(done.failure.unwrap(), "not done within 20ms");
+    assert_eq!(done.failure.unwrap(), "timed out after 20ms");
     controller.stop().await;
 }
 
@@ -89,8 +89,8 @@ async fn a_bmc_that_never_answers_fails_by_the_budget_and_so_does_clean_up() {
     let job = controller.create("S1").await.unwrap();
     let done = controller.until(job.id, |job| job.state == State::Complete).await;
     assert_eq!(done.failed_step, Some(Step::RedfishDiscover));
-    let told = kinds(&controller.events(job.id).await);
-    assert!(told.contains(&"cleanup.failed cleanup.unmount".to_owned()), "{told:?}");
+    let kinds_seen = kinds(&controller.events(job.id).await);
+    assert!(kinds_seen.contains(&"cleanup.failed cleanup.unmount".to_owned()), "{kinds_seen:?}");
     assert_eq!(*world.calls.lock().unwrap(), ["mount", "unmount"]);
     controller.stop().await;
 }
@@ -131,7 +131,7 @@ async fn isos_go_first_and_jobs_later() {
     controller.until_complete(&world, job.id).await;
     assert!(world.iso(job.id).exists());
     controller.stop().await;
-    // The first look at what is old comes at the start.
+    // Retention runs at the start.
     let settings = Settings { keep_isos: Duration::ZERO, keep_jobs: Duration::ZERO, ..quick() };
     let controller = Controller::start(&folder, &world, settings);
     let id = job.id;
@@ -145,7 +145,7 @@ async fn isos_go_first_and_jobs_later() {
     controller.stop().await;
 }
 
-/// Ten minutes, counted in calls: with pauses that double from one second to sixty there are sixteen.
+/// Ten minutes are sixteen calls, with pauses that double from one second to sixty.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bmc_that_is_gone_for_ten_minutes_is_waited_for() {
     let usual = Settings::default();
@@ -166,9 +166,9 @@ async fn a_bmc_that_is_gone_for_ten_minutes_is_waited_for() {
         assert_eq!((done.outcome, done.failure), (Some(Outcome::Succeeded), None), "{call}");
         assert_eq!(world.resets.lock().unwrap()[&job.id], 1, "{call}");
         assert_eq!(world.restarts.lock().unwrap()[&job.id], 1, "{call}");
-        let told = kinds(&controller.events(job.id).await);
-        let retries = told.iter().filter(|kind| kind.starts_with("retry")).count();
-        assert_eq!(retries, pauses.len(), "{call}: {told:?}");
+        let kinds_seen = kinds(&controller.events(job.id).await);
+        let retries = kinds_seen.iter().filter(|kind| kind.starts_with("retry")).count();
+        assert_eq!(retries, pauses.len(), "{call}: {kinds_seen:?}");
         controller.stop().await;
     }
 }

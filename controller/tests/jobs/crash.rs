@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The controller is killed in the middle of each call to a BMC, before or after the BMC did what it was
-//! asked. The next one goes on, and no machine is reset twice.
+//! Kills the controller during each BMC operation, before or after its effect. The next controller
+//! takes over, and no host is reset twice.
 
 use controller::jobs::model::{JobId, Outcome, Phase, State};
 use controller::jobs::store::Job;
@@ -17,13 +17,13 @@ async fn a_kill_at_any_call_loses_nothing_and_repeats_no_reset() {
         for seed in [0, 1, 2] {
             let folder = TempDir::new().unwrap();
             let world = World::new(Manners::Good, seed, folder.path());
-            let (tell, told) = oneshot::channel();
-            *world.trap.lock().unwrap() = Some((call, tell));
+            let (sender, receiver) = oneshot::channel();
+            *world.trap.lock().unwrap() = Some((call, sender));
             let controller = Controller::start(&folder, &world, quick());
             controller.add_server("S1").await;
             let job = controller.create("S1").await.unwrap();
             tokio::select! {
-                told = told => told.unwrap(),
+                reached = receiver => reached.unwrap(),
                 _ = through(&controller, &world, job.id) => panic!("call {call} was not reached"),
             }
             controller.kill().await;
@@ -32,25 +32,25 @@ async fn a_kill_at_any_call_loses_nothing_and_repeats_no_reset() {
             assert_eq!(done.outcome, Some(Outcome::Succeeded), "call {call}, seed {seed}");
             assert_eq!(world.resets.lock().unwrap()[&job.id], 1, "call {call}, seed {seed}");
             assert_eq!(world.restarts.lock().unwrap()[&job.id], 1, "call {call}, seed {seed}");
-            let told = kinds(&controller.events(job.id).await);
-            assert!(told.contains(&"lease.taken-over".to_owned()), "{told:?}");
+            let kinds_seen = kinds(&controller.events(job.id).await);
+            assert!(kinds_seen.contains(&"lease.taken-over".to_owned()), "{kinds_seen:?}");
             controller.stop().await;
         }
     }
 }
 
-/// Until a job is complete. The machine's report is held back until the job waits for it: one that
-/// came earlier would end the job before a controller that is wrong resets the machine again.
+/// Waits for a job to complete. The report is held back until the job waits for it: an earlier one
+/// would end the job before a faulty controller resets the host again.
 async fn through(controller: &Controller, world: &World, id: JobId) -> Job {
     controller.until(id, |job| job.phase != Phase::Boot).await;
     controller.until_complete(world, id).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_controller_that_is_told_to_stop_hands_its_jobs_over_at_once() {
+async fn a_stopped_controller_releases_its_jobs_at_once() {
     let folder = TempDir::new().unwrap();
     let world = World::new(Manners::Silent, 0, folder.path());
-    // A lease that would keep the next one waiting for longer than this test does.
+    // A lease that outlasts this test, so the next controller would have to wait for it.
     let settings =
         controller::jobs::runner::Settings { lease: std::time::Duration::from_hours(1), ..quick() };
     let first = Controller::start(&folder, &world, settings.clone());
@@ -64,8 +64,8 @@ async fn a_controller_that_is_told_to_stop_hands_its_jobs_over_at_once() {
     second.report("S1", crate::world::success(job.id)).await;
     let done = second.until(job.id, |job| job.state == State::Complete).await;
     assert_eq!(done.outcome, Some(Outcome::Succeeded));
-    let told = kinds(&second.events(job.id).await);
-    assert!(told.contains(&"lease.handed-back".to_owned()), "{told:?}");
-    assert!(!told.contains(&"lease.taken-over".to_owned()), "{told:?}");
+    let kinds_seen = kinds(&second.events(job.id).await);
+    assert!(kinds_seen.contains(&"lease.released".to_owned()), "{kinds_seen:?}");
+    assert!(!kinds_seen.contains(&"lease.taken-over".to_owned()), "{kinds_seen:?}");
     second.stop().await;
 }

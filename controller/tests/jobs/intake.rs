@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! New jobs, repeated requests, repeated jobs.
+//! New jobs, idempotency keys and retries.
 
 use controller::database::Database;
 use controller::jobs::bmc::{Secret, Target, TlsPolicy};
@@ -78,7 +78,7 @@ async fn a_repeated_request_gets_the_first_job() {
     assert_eq!((again.job.id, again.repeated), (first.job.id, true));
     let other = create(&database, with("k", "2", "ops")).await;
     assert!(matches!(other, Err(StoreError::KeyReused)), "{other:?}");
-    // The key of another user is another key.
+    // Keys of different users are independent.
     let other = create(&database, with("k", "1", "dev")).await;
     assert!(matches!(other, Err(StoreError::Active { .. })), "{other:?}");
     cancel(&database, first.job.id).await;

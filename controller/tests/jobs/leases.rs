@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Who holds a job, whatever the clocks do.
+//! Leases of jobs, with any clock change.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::world::{Controller, Manners, World, begun, quick};
 
-/// A controller whose machines say nothing, and a job that nobody holds.
+/// Creates a database with an unleased job of a silent host.
 async fn idle(folder: &TempDir) -> Database {
     let world = World::new(Manners::Silent, 0, folder.path());
     let controller = Controller::start(folder, &world, quick());
@@ -32,7 +32,7 @@ async fn claim(database: &Database, owner: &'static str) -> usize {
     database.write(move |c| store::claim(c, owner, 60_000, 10)).await.unwrap().len()
 }
 
-/// Sets when the only lease runs out.
+/// Sets the end of the only lease.
 async fn set_lease(database: &Database, until: i64) {
     let set = move |c: &Connection| -> Result<usize, StoreError> {
         Ok(c.execute("UPDATE jobs SET lease_until = ?1", [until])?)
@@ -48,7 +48,7 @@ async fn a_lease_keeps_others_away_until_it_runs_out() {
     assert_eq!(claim(&database, "b").await, 0);
     set_lease(&database, clock::uptime()).await;
     assert_eq!(claim(&database, "b").await, 1);
-    // What the first one still wants to write is refused.
+    // Later writes of the first owner are refused.
     let held = Held { number: 1, owner: "a".to_owned() };
     let late = database.write(move |c| store::begin(c, &held)).await;
     assert!(matches!(late, Err(StoreError::Lost)), "{late:?}");
@@ -63,12 +63,12 @@ async fn a_lease_from_before_the_machine_was_started_is_void() {
     assert_eq!(claim(&database, "b").await, 1);
 }
 
-/// Two controllers share one database, and every job is worked on once.
+/// Two controllers share a database; every job has one worker.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_controllers_do_not_get_in_each_others_way() {
     let folder = TempDir::new().unwrap();
     let world = World::new(Manners::Good, 0, folder.path());
-    // Long enough for twenty jobs' writes to a slow disk: a lease that runs out moves its job.
+    // Long enough for the writes of twenty jobs on a slow disk: an expired lease moves its job.
     let settings = Settings { lease: Duration::from_secs(3), ..quick() };
     let first = Controller::start(&folder, &world, settings.clone());
     let second = Controller::start(&folder, &world, settings);
@@ -89,7 +89,7 @@ async fn two_controllers_do_not_get_in_each_others_way() {
     second.stop().await;
 }
 
-/// Another process holds the lock of the database for a while: the job waits, and goes on.
+/// Another process locks the database for a while: the job waits and continues.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_locked_database_holds_a_job_up_and_no_more() {
     let folder = TempDir::new().unwrap();
@@ -100,7 +100,7 @@ async fn a_locked_database_holds_a_job_up_and_no_more() {
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let create = controller.create("S1");
     let release = async {
-        // The heart-beat fails meanwhile as well.
+        // Lease renewal fails meanwhile, too.
         tokio::time::sleep(Duration::from_millis(200)).await;
         other.execute_batch("ROLLBACK").unwrap();
     };
@@ -110,7 +110,7 @@ async fn a_locked_database_holds_a_job_up_and_no_more() {
     controller.stop().await;
 }
 
-/// The clock on the wall says another time than when the job was made; what is under way goes on.
+/// The wall clock was changed since the job was created; the job continues.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_jumps_moves_no_job() {
     const YEARS: i64 = 10 * 365 * 24 * 3_600_000;
@@ -123,7 +123,7 @@ async fn a_clock_that_jumps_moves_no_job() {
             Ok(c.execute(sql, [jump])?)
         };
         controller.database.write(set).await.unwrap();
-        // What is too old is looked for at the start, and leases are taken.
+        // At the start, retention runs and leases are claimed.
         controller.kill().await;
         let controller = Controller::start(&folder, &world, quick());
         let spent = controller.job(job.id).await.spent_ms;

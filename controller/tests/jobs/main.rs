@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Jobs, from the database to machines that are not there: what a BMC sees, and what is kept.
+//! Jobs with a real database and simulated hosts.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Bad BMCs, reports that come twice, cancellations, and a controller that is killed again and again. Whatever
-//! happens: every job ends, what was acknowledged is kept, and no machine is reset twice for one job.
+//! Faulty BMCs, repeated reports, cancellations and kills of the controller, at random. Invariants:
+//! every job ends, acknowledged reports are kept, and no host is reset twice for one job.
 //!
-//! `FAULTS_SEED` repeats a run as far as threads allow, `FAULTS_ROUNDS` makes it longer.
+//! `FAULTS_SEED` repeats a run as far as thread scheduling allows, `FAULTS_ROUNDS` makes it longer.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -60,7 +60,7 @@ async fn whatever_happens_every_job_ends_and_no_machine_is_reset_twice() {
                     controller.runner.changed(job.number);
                 }
             }
-            // A report for a job that this machine may not have.
+            // A report for a job that may belong to another host.
             3 if !jobs.is_empty() => {
                 let id = jobs[world.below(jobs.len())];
                 let taken = controller.report("S-none", success(id)).await;
@@ -90,14 +90,14 @@ async fn whatever_happens_every_job_ends_and_no_machine_is_reset_twice() {
     for id in jobs {
         let job = controller.job(id).await;
         let events = controller.events(id).await;
-        let told = format!("FAULTS_SEED={seed} {job:#?} {events:#?}");
+        let context = format!("FAULTS_SEED={seed} {job:#?} {events:#?}");
         let count = |of: &HashMap<JobId, u32>| of.get(&id).copied().unwrap_or(0);
-        assert!(count(&world.resets.lock().unwrap()) <= 1, "{told}");
-        assert!(count(&world.restarts.lock().unwrap()) <= 1, "{told}");
+        assert!(count(&world.resets.lock().unwrap()) <= 1, "{context}");
+        assert!(count(&world.restarts.lock().unwrap()) <= 1, "{context}");
         if acknowledged.contains(&id) {
-            assert_eq!(job.outcome, Some(Outcome::Succeeded), "{told}");
+            assert_eq!(job.outcome, Some(Outcome::Succeeded), "{context}");
         }
-        // The events tell each state once, in order.
+        // The events contain each state once, in order.
         let states: Vec<String> = kinds(&events)
             .into_iter()
             .filter_map(|k| Some(k.strip_prefix("state.")?.to_owned()))
@@ -105,14 +105,14 @@ async fn whatever_happens_every_job_ends_and_no_machine_is_reset_twice() {
         let states: Vec<&str> = states.iter().map(|s| s.split(' ').next().unwrap()).collect();
         let outcome = job.outcome.unwrap().as_str();
         let whole = ["queued", "provisioning", outcome, "complete"];
-        // A job that was cancelled before anybody began has no provisioning.
+        // A job cancelled before its start is never provisioning.
         let short = ["queued", outcome, "complete"];
-        assert!(states == whole || (job.cancelled && states == short), "{told}");
+        assert!(states == whole || (job.cancelled && states == short), "{context}");
     }
     controller.stop().await;
 }
 
-/// Hands reports in, some of them twice; those that were recorded are noted.
+/// Delivers reports, some of them twice, and collects the recorded ones.
 async fn deliver(controller: &Controller, world: &World, acknowledged: &mut HashSet<JobId>) {
     let waiting = std::mem::take(&mut *world.outbox.lock().unwrap());
     for (serial, job) in waiting {

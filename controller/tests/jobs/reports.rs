@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Reports that come twice, late, early, or for another job.
+//! Repeated, late and early reports, and reports for other jobs.
 
 use controller::jobs::model::{JobId, Outcome, Phase, State};
 use controller::jobs::store::{REMEMBERED_DELIVERIES, Report, Taken};
@@ -23,7 +23,7 @@ async fn only_the_first_report_of_a_job_counts() {
     assert_eq!(controller.report("S1", delivery(JobId::random(), "x")).await, Taken::Unknown);
     let job = controller.create("S1").await.unwrap();
     controller.until(job.id, |job| job.phase == Phase::Webhook).await;
-    // Another machine's, and one for a job that never was.
+    // A job of another host, and one that never existed.
     assert_eq!(controller.report("S2", success(job.id)).await, Taken::Unknown);
     assert_eq!(controller.report("S1", success(JobId::random())).await, Taken::Unknown);
     assert_eq!(controller.report("S1", success(job.id)).await, Taken::Recorded(job.id));
@@ -37,12 +37,16 @@ async fn only_the_first_report_of_a_job_counts() {
     }
     let done = controller.until(job.id, |job| job.state == State::Complete).await;
     assert_eq!((done.outcome, done.failed_step), (Some(Outcome::Succeeded), None));
-    let told = kinds(&controller.events(job.id).await);
-    assert_eq!(told.iter().filter(|kind| *kind == "report.ignored").count(), 1, "{told:?}");
+    let kinds_seen = kinds(&controller.events(job.id).await);
+    assert_eq!(
+        kinds_seen.iter().filter(|kind| *kind == "report.ignored").count(),
+        1,
+        "{kinds_seen:?}"
+    );
     controller.stop().await;
 }
 
-/// The last report of one job, sent again while the next job of the machine is under way.
+/// A report is repeated while the next job of the host is active.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_report_is_not_taken_for_the_next_job() {
     let (_folder, world, controller, first) = begun(Manners::Silent).await;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A BMC that repeats what it was given, and more than anybody wants to know.
+//! A BMC whose messages contain secrets.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use controller::database::Database;
 use controller::inventory;
 use controller::jobs::bmc::{
-    Attempt, Bmc, Call, Failure, Media, Retry, Secret, Story, Target, TlsPolicy,
+    Attempt, Bmc, Call, EventSink, Failure, Media, Retry, Secret, Target, TlsPolicy,
 };
 use controller::jobs::model::{State, Step};
 use controller::jobs::runner::Runner;
@@ -27,11 +27,11 @@ const PASSWORD: &str = "only-in-this-test";
 struct Talkative;
 
 impl Talkative {
-    fn speak(target: &Target, step: Step, story: &dyn Story) -> Failure {
+    fn speak(target: &Target, step: Step, events: &dyn EventSink) -> Failure {
         let url = format!("http://192.0.2.1/media/tasks/1764400000/{TOKEN}/7d3c/task.iso");
         let message =
             format!("can't read {url} ({TOKEN}) with {}: sorry", target.password.expose());
-        story.tell(&step, message.clone());
+        events.record(&step, message.clone());
         let message = format!("{message}{}", "!".repeat(4 << 20));
         Failure { step, message, retry: Retry::Never }
     }
@@ -42,23 +42,28 @@ impl Bmc for Talkative {
         Vec::new()
     }
 
-    fn mount<'a>(&'a self, target: &'a Target, _: &'a Media, story: &'a dyn Story) -> Call<'a> {
-        Box::pin(async move { Err(Self::speak(target, Step::RedfishMountTask, story)) })
+    fn mount<'a>(
+        &'a self,
+        target: &'a Target,
+        _: &'a Media,
+        events: &'a dyn EventSink,
+    ) -> Call<'a> {
+        Box::pin(async move { Err(Self::speak(target, Step::RedfishMountTask, events)) })
     }
 
-    fn boot_once<'a>(&'a self, _: &'a Target, _: &'a dyn Story) -> Call<'a> {
+    fn boot_once<'a>(&'a self, _: &'a Target, _: &'a dyn EventSink) -> Call<'a> {
         Box::pin(async { Ok(()) })
     }
 
-    fn reset<'a>(&'a self, _: &'a Target, _: Attempt, _: &'a dyn Story) -> Call<'a> {
+    fn reset<'a>(&'a self, _: &'a Target, _: Attempt, _: &'a dyn EventSink) -> Call<'a> {
         Box::pin(async { Ok(()) })
     }
 
-    fn unmount<'a>(&'a self, target: &'a Target, story: &'a dyn Story) -> Call<'a> {
-        Box::pin(async move { Err(Self::speak(target, Step::CleanupUnmount, story)) })
+    fn unmount<'a>(&'a self, target: &'a Target, events: &'a dyn EventSink) -> Call<'a> {
+        Box::pin(async move { Err(Self::speak(target, Step::CleanupUnmount, events)) })
     }
 
-    fn restart<'a>(&'a self, _: &'a Target, _: Attempt, _: &'a dyn Story) -> Call<'a> {
+    fn restart<'a>(&'a self, _: &'a Target, _: Attempt, _: &'a dyn EventSink) -> Call<'a> {
         Box::pin(async { Ok(()) })
     }
 }
@@ -95,7 +100,7 @@ async fn what_a_bmc_repeats_of_secrets_reaches_no_event() {
     running.await.unwrap();
     let failure = job.failure.unwrap();
     let said: Vec<_> = events.iter().filter(|event| event.message.contains("sorry")).collect();
-    // What it tells and what fails, at the mount and at the end.
+    // Progress messages and failures, at mount and clean-up.
     assert_eq!(said.len(), 4, "{events:?}");
     for text in events.iter().map(|event| &event.message).chain([&failure]) {
         for secret in [TOKEN, PASSWORD, &TOKEN[..20]] {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Machines that are not there, and a controller for them that can be killed.
+//! Simulated hosts, and a controller for them that can be killed.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use std::time::Duration;
 use controller::database::Database;
 use controller::inventory;
 use controller::jobs::bmc::{
-    Attempt, Bmc, Call, Failure, Media, Retry, Secret, Story, Target, TlsPolicy,
+    Attempt, Bmc, Call, EventSink, Failure, Media, Retry, Secret, Target, TlsPolicy,
 };
 use controller::jobs::model::{JobId, State, Step};
 use controller::jobs::runner::{Runner, Settings};
@@ -26,14 +26,14 @@ use tokio::task::JoinHandle;
 
 pub(crate) const RECIPE: &str = r#"{"task_target":"install-linux.target","target_disk":"/dev/sda","oci_url":"registry.example/os/debian:13","partition_layout":[{"size":"100%","type_guid":"8300","format":"ext4"}],"user_data":"only-in-the-recipe"}"#;
 
-/// What the machines do of themselves.
+/// Behaviour of the hosts.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Manners {
-    /// Every call works, and every task succeeds.
+    /// Every operation and every task succeeds.
     Good,
-    /// Calls work, and the tasks never report.
+    /// Operations succeed, tasks never report.
     Silent,
-    /// Calls fail, or succeed and seem to fail; machines can't always say whether they were reset.
+    /// Operations fail, or succeed and appear to fail; whether a host was reset may be unknown.
     Bad,
 }
 
@@ -41,11 +41,11 @@ pub(crate) enum Manners {
 struct Machine {
     media: Option<JobId>,
     boot_once: bool,
-    /// The job whose task it was last reset into; a start from the disk does not change it.
+    /// The job that the host was last reset into; a boot from disk does not change it.
     booted: Option<JobId>,
 }
 
-/// All machines, and what was done to them.
+/// All hosts and their history.
 pub(crate) struct World {
     manners: Manners,
     rng: Mutex<fastrand::Rng>,
@@ -55,11 +55,12 @@ pub(crate) struct World {
     /// Reports that were not acknowledged yet.
     pub(crate) outbox: Mutex<Vec<(String, JobId)>>,
     pub(crate) calls: Mutex<Vec<&'static str>>,
-    /// The call at which the controller is to be killed, counted from 1, and who is told.
+    /// The operation (counted from 1) at which the controller is to be killed, and its
+    /// notification.
     pub(crate) trap: Mutex<Option<(usize, oneshot::Sender<()>)>>,
-    /// A call that no BMC answers, and how often.
+    /// An operation that times out, and how often.
     pub(crate) gone: Mutex<Option<(&'static str, usize)>>,
-    /// Calls that never end, until they are taken out.
+    /// Operations that hang until they are removed here.
     pub(crate) hanging: Mutex<HashSet<&'static str>>,
     tasks: PathBuf,
 }
@@ -81,7 +82,7 @@ impl World {
         })
     }
 
-    /// Where the ISO of a job is kept.
+    /// Path of a job's ISO.
     pub(crate) fn iso(&self, job: JobId) -> PathBuf {
         self.tasks.join(format!("{job}.iso"))
     }
@@ -94,7 +95,7 @@ impl World {
         self.rng.lock().unwrap().usize(0..limit)
     }
 
-    /// Runs a call with the faults that the machines have.
+    /// Runs an operation with the simulated faults.
     fn call<'a>(
         &'a self,
         name: &'static str,
@@ -126,12 +127,12 @@ impl World {
                 return Err(failure(Retry::Never));
             }
             let before = self.chance(50);
-            if let Some((_, tell)) = trapped {
-                // Killed before or after the BMC did it; nobody can know which.
+            if let Some((_, sender)) = trapped {
+                // Killed before or after the effect, which nobody can tell apart.
                 if before {
                     effect(self);
                 }
-                tell.send(()).ok();
+                sender.send(()).ok();
                 return std::future::pending().await;
             }
             while self.hanging.lock().unwrap().contains(name) {
@@ -164,8 +165,13 @@ impl Bmc for World {
         vec!["generic"]
     }
 
-    fn mount<'a>(&'a self, target: &'a Target, media: &'a Media, story: &'a dyn Story) -> Call<'a> {
-        story.tell(&Step::RedfishDiscover, "two slots".to_owned());
+    fn mount<'a>(
+        &'a self,
+        target: &'a Target,
+        media: &'a Media,
+        events: &'a dyn EventSink,
+    ) -> Call<'a> {
+        events.record(&Step::RedfishDiscover, "two slots".to_owned());
         let job = media.task.expose().rsplit('/').next().unwrap().parse().unwrap();
         self.call("mount", Step::RedfishMountTask, move |world| {
             let mut machines = world.machines.lock().unwrap();
@@ -173,13 +179,13 @@ impl Bmc for World {
         })
     }
 
-    fn boot_once<'a>(&'a self, target: &'a Target, _: &'a dyn Story) -> Call<'a> {
+    fn boot_once<'a>(&'a self, target: &'a Target, _: &'a dyn EventSink) -> Call<'a> {
         self.call("boot_once", Step::RedfishBootOverride, move |world| {
             world.machines.lock().unwrap().get_mut(&target.serial).unwrap().boot_once = true;
         })
     }
 
-    fn reset<'a>(&'a self, target: &'a Target, attempt: Attempt, _: &'a dyn Story) -> Call<'a> {
+    fn reset<'a>(&'a self, target: &'a Target, attempt: Attempt, _: &'a dyn EventSink) -> Call<'a> {
         self.call("reset", Step::RedfishReset, move |world| {
             let job = world.machines.lock().unwrap()[&target.serial].media.unwrap();
             if attempt == Attempt::Again {
@@ -194,7 +200,7 @@ impl Bmc for World {
         })
     }
 
-    fn unmount<'a>(&'a self, target: &'a Target, _: &'a dyn Story) -> Call<'a> {
+    fn unmount<'a>(&'a self, target: &'a Target, _: &'a dyn EventSink) -> Call<'a> {
         self.call("unmount", Step::CleanupUnmount, move |world| {
             if let Some(machine) = world.machines.lock().unwrap().get_mut(&target.serial) {
                 machine.media = None;
@@ -203,9 +209,14 @@ impl Bmc for World {
         })
     }
 
-    fn restart<'a>(&'a self, target: &'a Target, attempt: Attempt, _: &'a dyn Story) -> Call<'a> {
+    fn restart<'a>(
+        &'a self,
+        target: &'a Target,
+        attempt: Attempt,
+        _: &'a dyn EventSink,
+    ) -> Call<'a> {
         self.call("restart", Step::CleanupReset, move |world| {
-            // A machine that can't say which job it ran was restarted already.
+            // If the host's last job is unknown, it was restarted already.
             let Some(job) = world.machines.lock().unwrap()[&target.serial].booted else {
                 return;
             };
@@ -224,7 +235,7 @@ impl Publisher for World {
     }
 
     fn remove(&self, job: JobId) -> Result<(), PublishError> {
-        // A job that never came so far has none.
+        // The ISO may not exist.
         std::fs::remove_file(self.iso(job)).ok();
         Ok(())
     }
@@ -243,7 +254,7 @@ impl Publisher for World {
     }
 }
 
-/// Settings with which nothing takes long.
+/// Settings with short times.
 pub(crate) fn quick() -> Settings {
     Settings {
         lease: Duration::from_millis(300),
@@ -252,7 +263,7 @@ pub(crate) fn quick() -> Settings {
     }
 }
 
-/// A world of machines with these manners, its folder, a controller, and a job of the machine `S1`.
+/// Returns hosts with this behaviour, their folder, a controller, and a job of host `S1`.
 pub(crate) async fn begun(manners: Manners) -> (TempDir, Arc<World>, Controller, Job) {
     let folder = TempDir::new().unwrap();
     let world = World::new(manners, 0, folder.path());
@@ -262,7 +273,7 @@ pub(crate) async fn begun(manners: Manners) -> (TempDir, Arc<World>, Controller,
     (folder, world, controller, job)
 }
 
-/// A controller, without its API.
+/// A controller without its API.
 pub(crate) struct Controller {
     pub(crate) database: Database,
     pub(crate) runner: Arc<Runner>,
@@ -282,13 +293,13 @@ impl Controller {
         Self { database, runner, stop, running }
     }
 
-    /// Ends it as SIGTERM does.
+    /// Stops it like SIGTERM.
     pub(crate) async fn stop(self) {
         drop(self.stop);
         self.running.await.unwrap();
     }
 
-    /// Ends it without a word: no lease is handed back, no call ends.
+    /// Kills it: leases are not released, operations do not finish.
     pub(crate) async fn kill(self) {
         self.running.abort();
         assert!(self.running.await.is_err());
@@ -334,7 +345,7 @@ impl Controller {
         taken
     }
 
-    /// Waits for a job to be as `done` wants it; the limit is for a job that is stuck.
+    /// Waits until a job meets `done`; times out if the job is stuck.
     pub(crate) async fn until(&self, id: JobId, done: impl Fn(&Job) -> bool) -> Job {
         let wait = async {
             loop {
@@ -351,11 +362,11 @@ impl Controller {
         panic!("stuck: {:#?} {:#?}", self.job(id).await, self.events(id).await);
     }
 
-    /// Takes the machines' reports in until a job is complete.
+    /// Delivers reports until a job is complete.
     pub(crate) async fn until_complete(&self, world: &World, id: JobId) -> Job {
         let deliver = async {
             loop {
-                // Taken out only when it was acknowledged: this loop ends anywhere.
+                // Removed only after the acknowledgement: this loop may be cancelled anywhere.
                 let first = world.outbox.lock().unwrap().first().cloned();
                 if let Some((serial, job)) = first {
                     self.report(&serial, success(job)).await;
@@ -385,7 +396,7 @@ pub(crate) fn new_job(serial: &str) -> NewJob {
     }
 }
 
-/// The report of a machine that is done with a job.
+/// A report of success.
 pub(crate) fn success(job: JobId) -> Report {
     Report {
         failed: None,
@@ -395,7 +406,7 @@ pub(crate) fn success(job: JobId) -> Report {
     }
 }
 
-/// The kinds of a job's events, with the steps.
+/// Kinds and steps of events.
 pub(crate) fn kinds(events: &[Event]) -> Vec<String> {
     let line = |event: &Event| match &event.step {
         Some(step) => format!("{} {step}", event.kind),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Who may do what, as clients see it.
+//! Access rules, tested with a client.
 
 use std::fs::File;
 
@@ -33,7 +33,7 @@ fn service(rules: &str) -> Service {
     Service::start_in(folder, rules)
 }
 
-/// The status of a push, where the repository lets it in.
+/// Pushes an image. Returns the first status.
 fn push(client: &Client, repository: &str) -> u16 {
     client.send("POST", &format!("/v2/{repository}/blobs/uploads/"), &[], b"").status
 }
@@ -63,7 +63,7 @@ fn rules_decide_by_prefix_user_and_action() {
     boss.delete("/v2/open/manifests/v1").expect_error(403, "DENIED");
     boss.delete("/v2/private/x/manifests/v1").expect_error(403, "DENIED");
     ci.delete("/v2/open/manifests/v1").expect(202);
-    // The catalog shows what one may pull.
+    // The catalog lists what the user may pull.
     let seen =
         |client: &Client| client.get("/v2/_catalog").expect(200).json()["repositories"].to_string();
     assert_eq!(seen(&nobody), r#"["open"]"#);
@@ -83,7 +83,7 @@ fn a_wrong_login_is_refused_everywhere() {
     }
     let bearer = [("authorization", "Bearer x")];
     client.send("GET", "/v2/", &bearer, b"").expect(401);
-    // Some clients send an empty login where they have none.
+    // Some clients send empty credentials.
     client.login("", "").get("/v2/open/manifests/v1").expect(200);
 }
 
@@ -107,14 +107,14 @@ fn a_mount_needs_the_right_to_pull_from_there() {
     let service = service(RULES);
     let boss = service.client.login("boss", "boss");
     let digest = boss.push_blob("private/x", b"content");
-    // Anonymous may not even push; a rule for a user who may push but not pull:
+    // Anonymous users may not even push. A rule for a user who may push but not pull:
     let ci = service.client.login("ci", "ci");
     let path = format!("/v2/open/blobs/uploads/?mount={digest}&from=private/x");
     ci.send("POST", &path, &[], b"").expect(201);
     let rules = RULES.replace(r#"["authenticated"]"#, r#"["boss"]"#);
     let service = self::service(&rules);
     service.client.login("boss", "boss").push_blob("private/x", b"content");
-    // As though it were not there, also where no repository is named.
+    // Like an absent blob, even without a source repository.
     service.client.login("ci", "ci").send("POST", &path, &[], b"").expect(202);
     let path = path.replace("&from=private/x", "");
     service.client.login("ci", "ci").send("POST", &path, &[], b"").expect(202);
@@ -125,7 +125,7 @@ fn an_immutable_tag_neither_moves_nor_goes() {
     let service = service(RULES);
     let ci = service.client.login("ci", "ci");
     let (manifest, digest) = ci.push_image("tools/a", "v1", "1");
-    // The same again is no move.
+    // The same digest is no move.
     ci.push_manifest("tools/a", "v1", &manifest);
     let other = ci.image("tools/a", "2");
     ci.put_manifest("tools/a", "v1", &other).expect_error(403, "DENIED");
@@ -138,8 +138,8 @@ fn an_immutable_tag_neither_moves_nor_goes() {
     ci.delete("/v2/tools/a/manifests/v9").expect(404);
 }
 
-/// Nothing that an immutable tag leads to goes: a child, its configuration and layer, a signature by
-/// `subject` and one by tag.
+/// Whatever an immutable tag needs is protected: children, config and layers, signatures by
+/// `subject` and by tag.
 #[test]
 fn an_immutable_tag_keeps_everything_that_it_leads_to() {
     let service = service(RULES);
@@ -176,12 +176,12 @@ fn an_immutable_tag_keeps_everything_that_it_leads_to() {
         let reply = ci.delete(&format!("/v2/tools/a/{path}")).expect_error(403, "DENIED");
         assert!(reply.text().contains("v1"), "{path}: {}", reply.text());
     }
-    // A tag that may move goes, and so does what nothing immutable needs.
+    // Mutable tags can be deleted, and so can what no immutable tag needs.
     ci.delete("/v2/tools/a/manifests/child").expect(202);
     let (_, other) = ci.push_image("tools/a", "latest", "2");
     ci.delete(&format!("/v2/tools/a/manifests/{other}")).expect(202);
     ci.delete(&format!("/v2/tools/a/blobs/{}", oci::Digest::sha256(b"layer 2"))).expect(202);
-    // In another repository the same contents are free.
+    // The same contents in another repository are not protected.
     let elsewhere = ci.push_manifest("open", "v1", &ci.image("open", "1"));
     ci.delete(&format!("/v2/open/blobs/{layer}")).expect(202);
     ci.delete(&format!("/v2/open/manifests/{elsewhere}")).expect(202);
@@ -189,7 +189,7 @@ fn an_immutable_tag_keeps_everything_that_it_leads_to() {
     ci.get(&format!("/v2/tools/a/blobs/{layer}")).expect(200);
 }
 
-/// Reproducible builds push the same digest again: the tag is as new as its last push.
+/// Reproducible builds push the same digest again: that counts as a new push.
 #[test]
 fn a_tag_that_is_set_again_is_new() {
     let service = service(RULES);

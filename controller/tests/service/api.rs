@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The API as its clients see it.
+//! The API, tested with a client.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ secrets = [\"FOLDER/secret-0\", \"FOLDER/secret-1\"]
 url = \"http://127.0.0.1:1\"
 ";
 
-/// Puts what [`CONFIG`] names into a folder.
+/// Writes the files named by [`CONFIG`].
 pub(crate) fn prepare(folder: &TempDir) {
     let write = |name: &str, text: &str| {
         let path = folder.path().join(name);
@@ -45,7 +45,7 @@ pub(crate) fn prepare(folder: &TempDir) {
     write("data/media/static/maintenance.iso", "not really an image");
 }
 
-/// What `Authorization` holds for a login.
+/// Returns an `Authorization` value.
 pub(crate) fn basic(user: &str, password: &str) -> String {
     use base64::Engine as _;
     let login = base64::prelude::BASE64_STANDARD.encode(format!("{user}:{password}"));
@@ -80,14 +80,14 @@ pub(crate) fn new_job(serial: &str) -> Value {
     json!({ "server_serial": serial, "recipe": recipe() })
 }
 
-/// Makes a job for a server; its id.
+/// Creates a job for a server. Returns its id.
 #[track_caller]
 pub(crate) fn start_job(client: &Client, serial: &str) -> String {
     let job = send(client, "POST", "/api/v1/jobs", &new_job(serial)).expect(202).json();
     job["job_id"].as_str().unwrap().to_owned()
 }
 
-/// The same, for one whose host was booted.
+/// Like `create`, for a host that was booted.
 #[track_caller]
 pub(crate) fn booted_job(client: &Client, serial: &str) -> String {
     let id = start_job(client, serial);
@@ -95,10 +95,10 @@ pub(crate) fn booted_job(client: &Client, serial: &str) -> String {
     id
 }
 
-/// The secret of a job, by the fleet's secret of that number.
+/// Returns the secret of a job, derived from the fleet secret of that number.
 pub(crate) fn secret_of(job: &str, fleet: usize) -> String {
     let secret = Secret::new(SECRETS[fleet]);
-    report_secret::of_job(&secret, job.parse().unwrap()).unwrap().expose().to_owned()
+    report_secret::derive(&secret, job.parse().unwrap()).unwrap().expose().to_owned()
 }
 
 fn report(service: &Service, serial: &str, secret: &str, body: &Value) -> Reply {
@@ -107,7 +107,7 @@ fn report(service: &Service, serial: &str, secret: &str, body: &Value) -> Reply 
     service.client.send("POST", &path, &headers, body.to_string().as_bytes())
 }
 
-/// Waits for a job to be as `done` wants it.
+/// Waits until a job meets `done`.
 #[track_caller]
 pub(crate) fn until(client: &Client, id: &str, done: impl Fn(&Value) -> bool) -> Value {
     for _ in 0..5000 {
@@ -158,7 +158,7 @@ fn a_job_from_the_first_request_to_the_last_event() {
     ops.get("/api/v1/servers/S%201").expect_problem(404, "server_unknown");
 }
 
-/// Whoever holds one host knows the secret of its job, and may know the fleet's from another source.
+/// Access to one host reveals the secret of its job, and the fleet secret may have leaked.
 #[test]
 fn no_host_can_end_the_job_of_another() {
     let folder = TempDir::new().unwrap();
@@ -176,7 +176,7 @@ fn no_host_can_end_the_job_of_another() {
         report(&service, "S2", &secret, &json!({ "status": "success" }))
             .expect_problem(401, "unauthorized");
     }
-    // Its own job is no job of the victim.
+    // The own job does not belong to the victim.
     let of_mine = json!({ "status": "success", "job_id": mine });
     report(&service, "S2", &secret_of(&mine, 0), &of_mine).expect_problem(404, "job_unknown");
     assert_eq!(until(&ops, &victim, |_| true)["status"], "provisioning");
@@ -201,7 +201,7 @@ fn the_fleets_secret_is_accepted_where_a_site_sets_that() {
 }
 
 #[test]
-fn every_fault_of_a_recipe_is_told() {
+fn every_fault_of_a_recipe_is_reported() {
     let service = service();
     let ops = service.client.login("ops", PASSWORD);
     let mut new = new_job("S1");
@@ -217,7 +217,7 @@ fn every_fault_of_a_recipe_is_told() {
         .collect();
     assert_eq!(places, ["/partition_layout/0/size", "/target_disk"]);
     assert_eq!(problem["step"], "validation.schema");
-    // A field that stands there twice is a fault, and only in the text as it was sent.
+    // Duplicate fields are only visible in the text as sent.
     let twice =
         new_job("S1").to_string().replace("\"recipe\":{", "\"recipe\":{\"task_target\":\"x\",");
     let twice = ops.send("POST", "/api/v1/jobs", &[], twice.as_bytes());
@@ -237,14 +237,17 @@ fn bad_input_is_answered_with_its_place_and_what_is_expected() {
     for (path, expected) in [
         ("/api/v1/jobs?limit=0", "query: limit: expected 1 to 500"),
         ("/api/v1/servers?limit=many", "query: limit: expected 1 to 1000"),
-        ("/api/v1/jobs?status=odd", "query: status: expected a state of a job"),
+        (
+            "/api/v1/jobs?status=odd",
+            "query: status: expected queued, provisioning, succeeded, failed or complete",
+        ),
         ("/api/v1/jobs?before=ABC", "query: before: expected a UUID in lower case"),
         ("/api/v1/jobs?order=up", "unknown field `order`, expected one of `server_serial`,"),
         ("/api/v1/jobs?limit=1&limit=2", "duplicate field `limit`"),
         ("/api/v1/servers?after=%ff", "query: expected UTF-8"),
         ("/api/v1/servers/%ff", "path: Invalid UTF-8 in `serial`"),
     ] {
-        // Whoever is not logged in learns nothing of that.
+        // Unauthenticated clients get no details.
         service.client.get(path).expect_problem(401, "unauthorized");
         let problem = ops.get(path).expect_problem(400, "bad_request").json();
         let message = problem["message"].as_str().unwrap();
@@ -310,7 +313,7 @@ fn a_password_of_a_bmc_goes_in_and_never_comes_out() {
     for reply in [made, changed, ops.get("/api/v1/servers/S1"), listed] {
         assert!(!reply.text().contains("of-the-bmc-itself"), "{}", reply.text());
     }
-    // Without a password there is no new server.
+    // A new server needs a password.
     let problem = send(&ops, "PUT", "/api/v1/servers/S2", &change);
     problem.expect_problem(400, "validation_error");
     let bad = json!({ "bmc_url": "bmc", "username": "", "profile": "x", "tls": { "verify": "pin", "sha256": "a" } });
@@ -348,7 +351,7 @@ fn who_may_do_what() {
     report(&service, "S1", &secret_of(id, 0), &faulty).expect_problem(400, "bad_request");
 }
 
-/// Whoever guesses passwords is not listened to for a while, whatever is guessed next.
+/// Password guessing blocks an address for a while, even for the right password.
 #[test]
 fn guessing_ends_soon() {
     let service = service();
@@ -366,13 +369,13 @@ fn requests_are_limited() {
     let ask = || service.client.get("/api/v1/openapi.json").status;
     let refused = (0..100).map(|_| ask()).find(|status| *status != 200);
     assert_eq!(refused, Some(429));
-    // Machines and monitoring are not held up by that.
+    // Host reports and health checks are not affected.
     service.client.get("/healthz").expect(200);
 }
 
-/// Every operation of the description leads to a handler, and no path answers to another method.
+/// Every documented operation has a handler, and no path accepts other methods.
 #[test]
-fn the_service_answers_to_what_its_description_says() {
+fn the_service_serves_every_documented_route() {
     let service = service();
     let description = service.client.get("/api/v1/openapi.json").expect(200).json();
     for (path, methods) in description["paths"].as_object().unwrap() {

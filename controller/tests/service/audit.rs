@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Who did it, who may do it, and what is read again while the service runs.
+//! Audit log, roles and reloading.
 
 use std::fs;
 use std::time::Duration;
@@ -33,7 +33,7 @@ fn changes_and_refusals_are_recorded_without_secrets() {
         assert!(matches!(refused.get("/api/v1/audit").status, 401 | 403));
     }
     let chief = service.client.login("chief", PASSWORD);
-    // Nobody waits for refusals to be written.
+    // Refusals are written asynchronously.
     let written = |answer: &Reply| answer.json()["entries"].as_array().unwrap().len() >= 10;
     let mut answer = chief.get("/api/v1/audit").expect(200);
     while !written(&answer) {
@@ -85,7 +85,7 @@ fn labelled(site: &str) -> Value {
 }
 
 #[test]
-fn a_user_of_a_group_sees_and_changes_its_servers_alone() {
+fn a_group_user_sees_and_changes_only_its_servers() {
     let folder = TempDir::new().unwrap();
     prepare(&folder);
     let service = Service::start_in(folder, &CONFIG.replace("[webhook]\n", GROUPS));
@@ -119,7 +119,7 @@ fn a_user_of_a_group_sees_and_changes_its_servers_alone() {
         assert!(!client.get("/").expect(200).text().contains("R1"));
         send(&client, "PUT", "/api/v1/servers/B1", &labelled("berlin")).expect(200);
     }
-    // What was refused is taken back.
+    // The refused change was rolled back.
     let kept = chief.get("/api/v1/servers/B1").expect(200).json();
     assert_eq!(kept["labels"]["site"], "berlin");
     chief.get("/api/v1/servers/N1").expect(404);
@@ -160,14 +160,14 @@ fn users_and_revoked_tokens_are_read_again() {
         });
         assert!(done, "{expected}");
     };
-    hang_up("certificates read again");
+    hang_up("reloaded users, tokens and certificates");
     token.get("/api/v1/servers").expect(401);
     process.client.login("new", PASSWORD).get("/api/v1/servers").expect(200);
     process.client.login("new", PASSWORD).get("/v2/").expect(200);
-    // A bad file changes nothing, and the log says why.
+    // An invalid file changes nothing, and its error is logged.
     fs::write(at("users"), "no colon\n").unwrap();
     fs::write(at("revoked"), "").unwrap();
-    hang_up("stay as they were");
+    hang_up("reload failed");
     assert!(process.logged().contains("api.users"));
     token.get("/api/v1/servers").expect(401);
     process.client.login("new", PASSWORD).get("/api/v1/servers").expect(200);

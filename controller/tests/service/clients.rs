@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Clients that other people wrote.
+//! Third-party clients.
 
 use std::fs;
 use std::path::Path;
@@ -13,21 +13,21 @@ use tempfile::TempDir;
 
 use crate::support::{IMAGE_MANIFEST, Service, bytes, descriptor};
 
-/// Runs a program; fails with what it says where it fails.
+/// Runs a program. Fails with its output.
 #[track_caller]
 fn run(command: &mut Command) -> Output {
     let output = command.output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {told}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {stderr}");
     output
 }
 
-/// Writes an OCI image layout with one image, tagged `t`; returns the image's digest.
+/// Writes an OCI image layout with one image, tagged `t`. Returns its digest.
 fn layout(folder: &Path) -> Digest {
     let blobs = folder.join("blobs/sha256");
     fs::create_dir_all(&blobs).unwrap();
     let write = |content: &[u8]| fs::write(blobs.join(Digest::sha256(content).hex()), content);
-    // A tar archive of one file: a header, the content, two empty blocks.
+    // A tar archive with one file: header, content, two empty blocks.
     let content = bytes(3_000_000);
     let mut layer = vec![0; 512];
     layer[..4].copy_from_slice(b"file");
@@ -77,7 +77,7 @@ fn skopeo_copies_there_and_back() {
     let image = format!("docker://{}/tools/x:v1", service.client.host());
     let from = format!("oci:{}:t", path("in").display());
     let to = format!("oci:{}:t", path("out").display());
-    // Its manifest is kept as it is: by default skopeo compresses layers and writes another.
+    // By default skopeo compresses layers, which changes the manifest.
     let preserve = ["--preserve-digests", "--dest-tls-verify=false"];
     run(Command::new("skopeo").arg("copy").args(preserve).args([&from, &image]));
     run(Command::new("skopeo").args([

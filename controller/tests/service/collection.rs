@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Garbage collection and scrub, on the store and as commands.
+//! Garbage collection and scrub, as functions and as commands.
 
 use std::fs;
 use std::process::{Command, Output};
@@ -25,7 +25,7 @@ const AT_ONCE: Policy = Policy {
     retention: Vec::new(),
 };
 
-/// Every tag may go.
+/// No tag is immutable.
 fn any(_: &Repository, _: &Tag) -> bool {
     false
 }
@@ -63,13 +63,13 @@ fn what_is_needed_stays_and_the_rest_goes_while_the_service_runs() {
     let shared = Digest::sha256(b"layer 3");
     let name: Repository = "a".parse().unwrap();
 
-    // Young things stay, whatever they are.
+    // Young contents are kept.
     let patient = Policy { grace: Duration::from_hours(1), ..AT_ONCE };
     let nothing = storage.collect(&patient, &any).unwrap();
     assert!(
         nothing.manifests.is_empty() && nothing.blobs.is_empty() && nothing.contents.is_empty()
     );
-    // Untagged manifests stay where the policy keeps them.
+    // Untagged manifests are kept by policy.
     let keep = Policy { untagged: false, ..AT_ONCE };
     assert_eq!(storage.plan_collection(&keep, &any).unwrap().manifests, []);
 
@@ -88,12 +88,12 @@ fn what_is_needed_stays_and_the_rest_goes_while_the_service_runs() {
     for layer in ["layer 1", "layer 2", "layer 4"] {
         client.get(&format!("/v2/a/blobs/{}", Digest::sha256(layer.as_bytes()))).expect(200);
     }
-    // What was taken away can come back.
+    // Collected contents can be restored.
     client.push_blob("a", b"named by nothing");
     client.get(&format!("/v2/a/blobs/{loose}")).expect(200);
     assert_eq!(storage.collect(&patient, &any).unwrap().contents, []);
 
-    // In quarantine until its time is over.
+    // In quarantine until the time is over.
     assert_eq!(storage.plan_collection(&patient, &any).unwrap().expired, []);
     let over =
         storage.collect(&Policy { quarantine: Duration::ZERO, ..patient.clone() }, &any).unwrap();
@@ -102,7 +102,7 @@ fn what_is_needed_stays_and_the_rest_goes_while_the_service_runs() {
 }
 
 #[test]
-fn a_blob_that_was_asked_for_is_left_alone() {
+fn a_blob_that_was_checked_for_is_kept() {
     let service = Service::start();
     let client = &service.client;
     let registry = service.folder().join("data/registry");
@@ -113,7 +113,7 @@ fn a_blob_that_was_asked_for_is_left_alone() {
         let link = registry.join("repositories/a/_blobs/sha256").join(digest.hex());
         fs::File::options().append(true).open(link).unwrap().set_modified(long_ago).unwrap();
     }
-    // The client finds the blob there, and so won't push it again before its manifest.
+    // The client finds the blob, so it won't push it before the manifest.
     client.head(&format!("/v2/a/blobs/{asked}")).expect(200);
     let policy = Policy { grace: Duration::from_hours(24), ..AT_ONCE };
     let done = storage.collect(&policy, &any).unwrap();
@@ -130,7 +130,7 @@ fn the_newest_tags_stay() {
     for seed in 0..6_u8 {
         apply(&storage, &Step::Image { repository: 0, seed, tag: Some(seed), subject: None });
         let path = folder.path().join(format!("registry/repositories/r0/_tags/t{seed}"));
-        // Set in an order that is not that of the names.
+        // The order of pushes differs from that of the names.
         let set = start + Duration::from_hours(u64::from(seed ^ 1));
         fs::File::options().append(true).open(path).unwrap().set_modified(set).unwrap();
     }
@@ -157,11 +157,11 @@ fn commands_plan_run_and_scrub() {
     let blob = process.client.push_blob("a", b"content");
     let plan = command(data.path(), &["gc", "--plan"]);
     assert!(plan.status.success());
-    // Everything is younger than the default grace.
-    let told = String::from_utf8_lossy(&plan.stdout);
+    // Everything is younger than the default grace period.
+    let stdout = String::from_utf8_lossy(&plan.stdout);
     assert_eq!(
-        told,
-        "would collect 0 tags, 0 manifests, 0 blobs; 0 bytes into quarantine, 0 bytes for good\n"
+        stdout,
+        "would collect 0 tags, 0 manifests, 0 blobs; quarantine 0 bytes, delete 0 bytes\n"
     );
     assert!(command(data.path(), &["gc", "--run"]).status.success());
     assert_eq!(command(data.path(), &["gc"]).status.code(), Some(2));
@@ -173,23 +173,23 @@ fn commands_plan_run_and_scrub() {
     fs::write(&content, b"c0ntent").unwrap();
     let bad = command(data.path(), &["scrub"]);
     assert_eq!(bad.status.code(), Some(1));
-    let told = String::from_utf8_lossy(&bad.stdout);
-    assert!(told.contains(&format!("corrupt  {blob}\nmissing  a@{blob}\n")), "{told}");
+    let stdout = String::from_utf8_lossy(&bad.stdout);
+    assert!(stdout.contains(&format!("corrupt  {blob}\nmissing  a@{blob}\n")), "{stdout}");
     process.client.get(&format!("/v2/a/blobs/{blob}")).expect(404);
     process.client.push_blob("a", b"content");
     assert!(command(data.path(), &["scrub"]).status.success());
 
     let nothing = TempDir::new().unwrap();
-    let told = command(nothing.path(), &["gc", "--plan"]);
-    assert_eq!(told.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&told.stderr).contains("holds no registry"));
+    let failed = command(nothing.path(), &["gc", "--plan"]);
+    assert_eq!(failed.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&failed.stderr).contains("contains no registry"));
 }
 
 fn path_of(registry: &std::path::Path, digest: &Digest) -> std::path::PathBuf {
     registry.join("blobs/sha256").join(&digest.hex()[..2]).join(digest.hex())
 }
 
-/// What a manifest names that can't be read any more is not garbage.
+/// References of a corrupt manifest are no garbage.
 #[test]
 fn a_damaged_manifest_keeps_its_repository_and_no_other() {
     let service = Service::start();
@@ -200,7 +200,7 @@ fn a_damaged_manifest_keeps_its_repository_and_no_other() {
     let whole = fs::read(&content).unwrap();
     let altered = String::from_utf8(whole.clone()).unwrap().replace("sha256:", "sha256:0");
     let other_digest = {
-        // Another valid digest in the place of the layer's.
+        // Another valid digest instead of the layer's.
         let layer = Digest::sha256(b"layer 1").to_string();
         let text = String::from_utf8(whole.clone()).unwrap();
         text.replace(&layer, &Digest::sha256(b"another").to_string())
@@ -212,7 +212,7 @@ fn a_damaged_manifest_keeps_its_repository_and_no_other() {
         }
         let loose = client.push_blob("b", b"named by nothing");
         client.push_blob("a", b"named by nothing known");
-        // Another process, which remembers no manifest.
+        // Another process, without a cached manifest.
         let storage = Storage::maintain(registry.clone()).unwrap();
         let plan = storage.plan_collection(&AT_ONCE, &any).unwrap();
         let done = storage.collect(&AT_ONCE, &any).unwrap();
@@ -230,7 +230,7 @@ fn a_damaged_manifest_keeps_its_repository_and_no_other() {
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains(&format!("damaged     a@{digest}: its content is missing")), "{text}");
-    // A damaged manifest is not served, and can be deleted.
+    // A corrupt manifest is not served, but can be deleted.
     fs::write(&content, "not JSON").unwrap();
     let storage = Storage::maintain(registry).unwrap();
     let error = storage.manifest(&"a".parse().unwrap(), &Selector::Digest(digest.clone()));
@@ -241,7 +241,7 @@ fn a_damaged_manifest_keeps_its_repository_and_no_other() {
     assert!(done.blobs.iter().any(|(_, blob)| *blob == Digest::sha256(b"layer 1")), "{done:?}");
 }
 
-/// Tags such as `sha256-HEX.sig` don't count: they go with the manifest that they are about.
+/// Tags such as `sha256-HEX.sig` do not count: they are removed with their subject.
 #[test]
 fn signatures_live_and_die_with_their_subject() {
     let service = Service::start();
@@ -266,7 +266,7 @@ fn signatures_live_and_die_with_their_subject() {
         }
         signatures.push(signature);
     }
-    // About a manifest that is not here: somebody keeps signatures apart from images.
+    // The subject is elsewhere: some sites store signatures apart from images.
     let apart = sign(&Digest::sha256(b"elsewhere"));
     let tags = TagPattern { prefix: String::new(), tags: vec!["*".to_owned()] };
     let policy = Policy { retention: vec![Retention { tags, keep: 2 }], ..AT_ONCE };
@@ -282,10 +282,10 @@ fn signatures_live_and_die_with_their_subject() {
     }
 }
 
-/// The user `nobody`.
+/// User id of `nobody`.
 const NOBODY: u32 = 65534;
 
-/// Maintenance by root leaves nothing that the service can't use, whatever the umask.
+/// Maintenance by root leaves no file that the service cannot use, with any umask.
 #[test]
 fn maintenance_by_root_leaves_nothing_of_root() {
     use std::os::unix::fs::{MetadataExt as _, lchown};
@@ -332,7 +332,7 @@ fn maintenance_by_root_leaves_nothing_of_root() {
     }
 }
 
-/// A change of a registry with few names, so that they meet often.
+/// A change of a registry with few names, so that changes collide often.
 #[derive(Debug, Clone)]
 enum Step {
     Image { repository: u8, seed: u8, tag: Option<u8>, subject: Option<u8> },
@@ -398,7 +398,7 @@ fn push(storage: &Storage, repository: &Repository, manifest: &Value, tag: Optio
     }
 }
 
-/// Pulls a manifest with everything that it names.
+/// Pulls a manifest and everything it refers to.
 fn pull(storage: &Storage, repository: &Repository, selector: &Selector) {
     let manifest = storage.manifest(repository, selector).unwrap();
     assert_eq!(Digest::sha256(&manifest.content), manifest.digest);
@@ -434,7 +434,7 @@ fn apply(storage: &Arc<Storage>, step: &Step) {
             storage.delete_tag(&repository(name), &tag, &any).ok();
         }
         Step::DeleteManifest { repository: name, seed } => {
-            // What an index lists stays: the test deletes no part of a whole.
+            // Children of an index stay: the test deletes no parts.
             let text = image(seed, Some(seed)).to_string();
             let digest = Digest::sha256(text.as_bytes());
             storage.delete_manifest(&repository(name), &digest, &any).ok();
@@ -443,7 +443,7 @@ fn apply(storage: &Arc<Storage>, step: &Step) {
             let policy = Policy { untagged, ..AT_ONCE };
             let plan = storage.plan_collection(&policy, &any).unwrap();
             assert_eq!(plan, storage.collect(&policy, &any).unwrap());
-            // A second time there is nothing left to do.
+            // A second run finds nothing.
             let again = storage.collect(&policy, &any).unwrap();
             assert!(
                 again.manifests.is_empty() && again.blobs.is_empty() && again.contents.is_empty()
@@ -455,9 +455,9 @@ fn apply(storage: &Arc<Storage>, step: &Step) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever happens to a registry, each tag leads to a whole image, and no content is lost or altered.
+    /// After any changes, each tag points to a complete image, and no content is lost or altered.
     #[test]
-    fn every_tag_leads_to_a_whole_image(steps in proptest::collection::vec(step(), 1..16)) {
+    fn every_tag_points_to_a_complete_image(steps in proptest::collection::vec(step(), 1..16)) {
         let folder = TempDir::new().unwrap();
         let storage = Storage::open(folder.path().join("registry")).unwrap();
         for step in &steps {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `controller jobs`, `controller servers` and `controller api` against a service.
+//! `controller jobs`, `controller servers` and `controller api` with a service.
 
 use std::io::Write as _;
 use std::process::{Output, Stdio};
@@ -49,25 +49,25 @@ fn an_operator_needs_no_other_client() {
     let file = file.to_str().unwrap();
     let id = good(&run(&["jobs", "create", "S1", file]));
     let id = id.trim();
-    let told = bad(&run(&["jobs", "create", "S1", file]));
-    assert!(told.contains("409 active_job") && told.contains(id), "{told}");
+    let error = bad(&run(&["jobs", "create", "S1", file]));
+    assert!(error.contains("409 active_job") && error.contains(id), "{error}");
     let ops = service.client.login("ops", PASSWORD);
     until(&ops, id, |job| job["step"] == "webhook.wait");
     assert!(good(&run(&["jobs", "list", "--server", "S1"])).contains("provisioning"));
     good(&run(&["jobs", "cancel", id]));
     until(&ops, id, |job| job["status"] == "complete");
-    let told = bad(&run(&["jobs", "watch", id]));
-    assert!(told.contains("failed: webhook.wait: cancelled"), "{told}");
+    let error = bad(&run(&["jobs", "watch", id]));
+    assert!(error.contains("failed: webhook.wait: cancelled"), "{error}");
     let shown = good(&run(&["jobs", "get", id]));
     assert!(shown.contains("state.complete"), "{shown}");
     let json: Value = serde_json::from_str(&good(&run(&["jobs", "retry", id, "--json"]))).unwrap();
     assert_eq!(json["retry_of"], id);
 
     std::fs::write(file, "{\"task_target\":\"install-linux.target\"}").unwrap();
-    let told = bad(&run(&["jobs", "create", "S1", file]));
-    assert!(told.contains("/target_disk"), "{told}");
-    let told = bad(&run(&["servers", "delete", "S1"]));
-    assert!(told.contains("active_job"), "{told}");
+    let error = bad(&run(&["jobs", "create", "S1", file]));
+    assert!(error.contains("/target_disk"), "{error}");
+    let error = bad(&run(&["servers", "delete", "S1"]));
+    assert!(error.contains("active_job"), "{error}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `kill -9`: what was acknowledged is there afterwards, and nothing half-written is served.
+//! `kill -9`: acknowledged data survives, and incomplete data is never served.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::support::{Process, bytes, controller};
 
-/// Every content file below a folder.
+/// Returns every content file below a folder.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     entries
@@ -23,7 +23,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Every content has the digest that its name says.
+/// Checks that every content matches the digest in its name.
 fn check_contents(data: &Path) -> usize {
     let contents = files(&data.join("registry/blobs"));
     for path in &contents {
@@ -49,7 +49,7 @@ fn what_was_acknowledged_survives() {
     assert!(client.get(&format!("/v2/a/blobs/{blob}")).expect(200).body == content);
     let reply = client.get("/v2/a/manifests/v1").expect(200);
     assert_eq!(reply.header("docker-content-digest"), manifest.to_string());
-    // The upload goes on where it stood.
+    // The upload resumes at its offset.
     let state = client.get(&location).expect(204);
     assert_eq!(state.header("range"), format!("0-{}", (1 << 20) - 1));
     let again = [content.as_slice(), b"end"].concat();
@@ -67,7 +67,7 @@ fn a_broken_push_can_go_on_or_start_again() {
     let digest = Digest::sha256(&content);
     let process = Process::start(data.path());
     let location = process.client.start_upload("a");
-    // Half of what was announced, then the end.
+    // Half of the announced body, then the end.
     let mut stream = TcpStream::connect(process.client.host()).unwrap();
     let head = format!(
         "PUT {location}?digest={digest} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n",
@@ -92,7 +92,8 @@ fn a_broken_push_can_go_on_or_start_again() {
     assert!(client.get(&format!("/v2/a/blobs/{digest}")).expect(200).body == content);
 }
 
-/// After each answer to a client that pushes an image in pieces, and to one that removes it.
+/// Kills after each response to a client that pushes an image in chunks, and to one that deletes
+/// it.
 #[test]
 fn killed_after_each_answer_of_a_push() {
     let data = TempDir::new().unwrap();
@@ -181,7 +182,7 @@ fn killed_at_any_moment() {
     assert!(check_contents(data.path()) >= acknowledged.len());
 }
 
-/// Pushes a blob; None unless it was acknowledged.
+/// Pushes a blob. None unless it was acknowledged.
 fn push(host: &str, content: &[u8]) -> Option<Digest> {
     let digest = Digest::sha256(content);
     let mut stream = TcpStream::connect(host).ok()?;
@@ -205,7 +206,7 @@ fn one_folder_has_one_server() {
         .output()
         .unwrap();
     assert_eq!(second.status.code(), Some(1));
-    let told = String::from_utf8_lossy(&second.stderr);
-    assert!(told.contains("is in use by another controller"), "{told}");
+    let stderr = String::from_utf8_lossy(&second.stderr);
+    assert!(stderr.contains("is in use by another controller"), "{stderr}");
     process.client.get("/healthz").expect(200);
 }

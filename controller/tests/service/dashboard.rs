@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The pages for people, as a browser without a script gets them, and in one.
+//! Dashboard pages, fetched without scripts and in a browser.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -21,7 +21,7 @@ fn the_pages_show_what_there_is() {
     let look = service.client.login("look", PASSWORD);
     service.client.get("/").expect(401).header("www-authenticate");
     let ops = service.client.login("ops", PASSWORD);
-    // What others write is text, whatever they write.
+    // User-supplied text is escaped.
     let serial = "S1%3Cscript%3E";
     send(&ops, "PUT", &format!("/api/v1/servers/{serial}"), &server()).expect(201);
     let id = &booted_job(&ops, "S1<script>");
@@ -51,9 +51,9 @@ fn the_pages_show_what_there_is() {
     }
 }
 
-/// Stands between the browser and the service, for a browser without a person logs in nowhere: adds the
-/// login to every request. Without `script` the browser gets none. `before` is called with the number of each
-/// request for `page`, from 1.
+/// A proxy that adds credentials to every request, because a headless browser cannot log in.
+/// `script`: whether to serve the script. `before` is called with the number (from 1) of each
+/// request for `page`.
 fn gate(
     service: &Service,
     script: bool,
@@ -67,7 +67,7 @@ fn gate(
     std::thread::spawn(move || {
         let mut asked = 0;
         for stream in listener.incoming() {
-            // A browser opens connections that it never uses.
+            // Browsers open connections that they never use.
             let Some((mut stream, head)) = stream.ok().and_then(read_head) else { continue };
             let line = head.lines().next().unwrap_or_default().to_owned();
             if line.contains("script.js") && !script {
@@ -103,8 +103,7 @@ fn read_head(mut stream: TcpStream) -> Option<(TcpStream, String)> {
     Some((stream, String::from_utf8(head).ok()?))
 }
 
-/// What a browser shows of a page, in the time that it is open: it takes time to pass where nothing
-/// else is left to do.
+/// Returns the page as rendered by a browser. Virtual time passes quickly when the page is idle.
 fn browse(chromium: &Path, url: &str) -> String {
     let profile = TempDir::new().unwrap();
     let output = Command::new(chromium)
@@ -130,7 +129,7 @@ fn a_browser_shows_a_job_go_on() {
     service.client.push_image("tools/one", "v1", "1");
     let page = format!("/dashboard/jobs/{id}");
 
-    // Without a script everything is there, and stays as it was.
+    // Without the script the page is complete and static.
     let plain = gate(&service, false, page.clone(), |number| assert_eq!(number, 1));
     let shown = browse(&chromium, &format!("{plain}{page}"));
     assert!(shown.contains("state.provisioning") && shown.contains("webhook.wait"), "{shown}");
@@ -139,7 +138,7 @@ fn a_browser_shows_a_job_go_on() {
     let shown = browse(&chromium, &format!("{plain}/dashboard/registry"));
     assert!(shown.contains("tools/one") && shown.contains("v1"), "{shown}");
 
-    // With it, the page that was opened while the machine worked tells that the job is complete.
+    // With the script, a page opened during the job shows its completion.
     let (client, watched) = (service.client.clone(), id.clone());
     let live = gate(&service, true, page.clone(), move |number| {
         if number == 2 {

@@ -27,7 +27,7 @@ fn a_manifest_goes_with_its_tags() {
     client.push_manifest("a", "latest", &manifest);
     let (_, other) = client.push_image("a", "v2", "2");
     let by_digest = format!("/v2/a/manifests/{digest}");
-    // It is in memory by now, and must go from there too.
+    // It is cached now, and must be evicted.
     client.get(&by_digest).expect(200);
     client.delete(&by_digest).expect(202);
     for reference in [digest.to_string().as_str(), "v1", "latest"] {
@@ -37,7 +37,7 @@ fn a_manifest_goes_with_its_tags() {
     client.delete(&by_digest).expect_error(404, "MANIFEST_UNKNOWN");
     assert_eq!(client.get("/v2/a/tags/list").expect(200).json()["tags"], json!(["v2"]));
     client.get(&format!("/v2/a/manifests/{other}")).expect(200);
-    // It can come back.
+    // It can be pushed again.
     client.push_manifest("a", "v1", &manifest);
     client.get(&by_digest).expect(200);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A full disk: a clear refusal, nothing half-written, and all is well once there is room again.
+//! A full disk: clear errors, no incomplete data, and recovery when space is available.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 use crate::api::{CONFIG, PASSWORD, booted_job, new_job, prepare, secret_of, send, until};
 use crate::support::{Process, bytes, mock};
 
-/// A file system of 8 MiB, seen by nobody but the shell that runs `script` in it.
+/// Runs `script` in a shell with a private file system of 8 MiB.
 fn on_a_small_disk(script: &str) -> Command {
     let mut command = Command::new("unshare");
     let mount = "mount -t tmpfs -o size=8m tmpfs \"$0\" && ";
@@ -24,7 +24,7 @@ fn on_a_small_disk(script: &str) -> Command {
     command
 }
 
-/// A folder in which such a disk can be; none where this user can't have one.
+/// Returns a mount point; None if this user cannot mount.
 fn mount_point() -> Option<TempDir> {
     test_support::find("unshare")?;
     let folder = TempDir::new().unwrap();
@@ -51,7 +51,7 @@ fn a_push_that_does_not_fit_is_refused_and_leaves_no_trace() {
     client.get("/healthz").expect(200);
     assert!(client.get(&format!("/v2/a/blobs/{small}")).expect(200).body == bytes(1 << 20));
 
-    // What fitted is there still, so that the client can go on when there is room; or it gives up.
+    // Received data is kept, so that the client can resume or cancel.
     client.get(&location).expect(204);
     client.delete(&location).expect(204);
     let fits = bytes(5 << 20);
@@ -59,8 +59,8 @@ fn a_push_that_does_not_fit_is_refused_and_leaves_no_trace() {
     assert!(client.get(&format!("/v2/a/blobs/{digest}")).expect(200).body == fits);
 }
 
-/// No room for the database: nothing is acknowledged that is not kept, a machine is told to report
-/// again, and a job that is under way goes on once there is room.
+/// No space for the database: nothing unsaved is acknowledged, hosts are asked to repeat reports,
+/// and an active job continues when space is available.
 #[test]
 fn a_job_waits_for_room() {
     let Some(folder) = mount_point() else { return };
@@ -83,14 +83,14 @@ fn a_job_waits_for_room() {
     send(&ops, "PUT", "/api/v1/servers/S2", &server).expect(201);
     let id = &booted_job(&ops, "S1");
 
-    // What is left of the disk goes to uploads, in smaller and smaller pieces.
+    // Fill the disk with uploads of decreasing size.
     let mut uploads = Vec::new();
     for size in [1 << 20, 64 << 10, 4 << 10] {
         let location = client.start_upload("a");
         while client.send("PATCH", &location, &[], &bytes(size)).status == 202 {}
         uploads.push(location);
     }
-    // The log of the database may have room inside itself for a few more.
+    // The write-ahead log may have room for a few more.
     let mut made = 0;
     let refused = loop {
         let mut new = new_job("S2");
@@ -109,7 +109,7 @@ fn a_job_waits_for_room() {
         let headers = [("x-webhook-secret", secret.as_str())];
         client.send("POST", "/api/v1/status-webhook/S1", &headers, body.as_bytes()).status
     };
-    // A small change may still fit where a large one did not; whatever was acknowledged is kept.
+    // Small changes may still fit; acknowledged ones are kept.
     let first = report();
     assert!(matches!(first, 200 | 507), "{first}");
     client.get("/healthz").expect(200);

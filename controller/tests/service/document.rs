@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Compares every reply that the test client gets from the API with `openapi.json`.
+//! Validates every API reply that the test client receives with `openapi.json`.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -14,10 +14,10 @@ use crate::support::Reply;
 static DOCUMENT: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(controller::api::OPENAPI).unwrap());
 
-/// Validators by the JSON pointer of their schema: tests poll.
+/// Compiled validators by JSON pointer of their schema: polling tests use them often.
 static VALIDATORS: Mutex<BTreeMap<String, Arc<Validator>>> = Mutex::new(BTreeMap::new());
 
-/// Fails where `reply` is not one that the document has for this request.
+/// Fails if `openapi.json` does not allow `reply` for this request.
 #[track_caller]
 pub(crate) fn check(method: &str, target: &str, reply: &Reply) {
     if let Err(fault) = compare(method, target, reply) {
@@ -40,7 +40,7 @@ fn compare(method: &str, target: &str, reply: &Reply) -> Result<(), String> {
     };
     let plain = !path.starts_with("/api/") && reply.body.is_empty();
     if reply.status == 404 && (plain || problem(reply, 404, "not_found").is_ok()) {
-        // A listener that does not serve this operation.
+        // This listener does not serve the operation.
         return Ok(());
     }
     let at = format!("/paths/{}/{name}/responses/{}", escape(template), reply.status);
@@ -75,14 +75,14 @@ fn compare(method: &str, target: &str, reply: &Reply) -> Result<(), String> {
     valid(reply, &format!("{at}/content/{}/schema", escape(kind)))
 }
 
-/// Whether a path is one of a template such as `/api/v1/jobs/{id}`.
+/// Whether a path matches a template such as `/api/v1/jobs/{id}`.
 fn fits(template: &str, path: &str) -> bool {
     let (template, path) = (template.split('/'), path.split('/'));
     template.clone().count() == path.clone().count()
         && template.zip(path).all(|(name, part)| name == part || name.starts_with('{'))
 }
 
-/// What is answered where no operation is.
+/// Checks the reply where there is no operation.
 fn problem(reply: &Reply, status: u16, code: &str) -> Result<(), String> {
     if reply.status != status {
         return Err(format!("no such operation: expected {status} {code}"));
@@ -92,7 +92,7 @@ fn problem(reply: &Reply, status: u16, code: &str) -> Result<(), String> {
     if *found == code { Ok(()) } else { Err(format!("expected {code}")) }
 }
 
-/// Validates the body by the schema at a JSON pointer of the document.
+/// Validates the body with the schema at a JSON pointer.
 fn valid(reply: &Reply, pointer: &str) -> Result<(), String> {
     let body: Value = serde_json::from_slice(&reply.body).map_err(|e| e.to_string())?;
     let validator = {
@@ -113,7 +113,7 @@ fn validator(pointer: &str) -> Validator {
     jsonschema::options().should_validate_formats(true).build(&schema).unwrap()
 }
 
-/// A name as a part of a JSON pointer.
+/// Escapes a name for a JSON pointer.
 fn escape(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }

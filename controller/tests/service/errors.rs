@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Addresses and methods that there are not, and names that try to leave their place.
+//! Unknown paths and methods, and path traversal.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -9,7 +9,7 @@ use std::net::TcpStream;
 use crate::support::Service;
 
 #[test]
-fn every_address_tells_its_methods() {
+fn every_route_lists_its_methods() {
     let service = Service::start();
     let digest = format!("sha256:{}", "0".repeat(64));
     for (method, path, allowed) in [
@@ -47,7 +47,7 @@ fn names_follow_the_grammar() {
     service.client.get("/elsewhere").expect(404);
 }
 
-/// Sends a path as it is; clients would clean it.
+/// Sends a path verbatim; client libraries would normalize it.
 fn raw(service: &Service, path: &str) -> String {
     let mut stream = TcpStream::connect(service.client.host()).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
@@ -80,18 +80,18 @@ fn health_and_readiness() {
     let service = Service::start();
     assert_eq!(service.client.get("/healthz").expect(200).text(), "ok\n");
     assert_eq!(service.client.get("/readyz").expect(200).text(), "ok\n");
-    // The folder is gone: the process lives, but it can't do its work.
+    // The folder is gone: the process is alive but not ready.
     let registry = service.folder().join("data/registry");
     std::fs::remove_dir_all(&registry).unwrap();
     std::fs::write(&registry, "").unwrap();
     service.client.get("/healthz").expect(200);
-    // An answer serves for a moment.
+    // The result is cached for a moment.
     while service.client.get("/readyz").status == 200 {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     service.client.get("/readyz").expect(503);
     let reply = service.client.send("POST", "/v2/a/blobs/uploads/", &[], b"");
-    // What it says of the fault is for the log.
+    // Details are only logged.
     let reply = reply.expect_error(500, "UNKNOWN");
     assert!(!reply.text().contains("data/registry"), "{}", reply.text());
 }

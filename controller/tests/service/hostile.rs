@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Clients that mean harm, or are broken as though they did: the service answers the others, and ends
-//! when it is asked to.
+//! Malicious or broken clients: the service keeps serving others, and shuts down on time.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -17,7 +16,7 @@ use tempfile::TempDir;
 use crate::api::{self, PASSWORD};
 use crate::support::{Client, IMAGE_MANIFEST, Process, Service, serve};
 
-/// Far more than anything here takes, and less than the runner's patience.
+/// Far longer than any operation here, and shorter than the test runner's time-out.
 const HANG: Duration = Duration::from_mins(1);
 
 /// More requests than tokio has blocking threads.
@@ -29,7 +28,7 @@ fn process(folder: &Path, config: &str) -> Process {
     Process::spawn(serve(folder, config).env_remove("CONTROLLER_LOG_LEVEL"))
 }
 
-/// A connection on which one request was sent. What has no answer in [`HANG`] is an error.
+/// Opens a connection and sends one request. Reads time out after [`HANG`].
 fn send(client: &Client, request: &str) -> TcpStream {
     let mut stream = TcpStream::connect(client.host()).unwrap();
     stream.set_read_timeout(Some(HANG)).unwrap();
@@ -41,11 +40,11 @@ fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 }
 
-/// All that comes until the other end closes.
+/// Reads until the server closes the connection.
 fn answer(mut stream: TcpStream) -> String {
     let mut answer = String::new();
     match stream.read_to_string(&mut answer) {
-        // A connection that was shed may be reset.
+        // A connection that was closed for another may be reset.
         Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("no answer: {error}"),
         _ => answer,
     }
@@ -56,7 +55,7 @@ fn status(stream: TcpStream) -> u16 {
     answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default()
 }
 
-/// Begins to add to an upload, and sends nothing more after the service has begun to read.
+/// Starts to append to an upload, and stalls once the service has begun to read.
 fn stall(client: &Client, location: &str) -> TcpStream {
     let head = format!(
         "PATCH {location} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1000000\r\n\r\n"
@@ -95,7 +94,7 @@ fn one_stalled_upload_does_not_stop_the_service() {
         assert!(answer.starts_with("HTTP/1.1 429"), "{answer}");
         assert!(answer.contains("retry-after: ") && answer.contains("TOOMANYREQUESTS"), "{answer}");
     }
-    // Whoever goes away gives the upload back.
+    // A disconnect releases the upload.
     drop(stalled);
     client.send("PATCH", &location, &[("content-range", "2-3")], b"cd").expect(202);
     let stalled = stall(&client, &location);
@@ -104,7 +103,7 @@ fn one_stalled_upload_does_not_stop_the_service() {
     drop((stalled, waiting));
 }
 
-/// As a garbage collection does that was stopped while it held its lock.
+/// A garbage collection that is suspended while it holds its lock.
 #[test]
 fn changes_that_wait_for_a_lock_stop_nobody_else() {
     let folder = TempDir::new().unwrap();
@@ -124,7 +123,7 @@ fn changes_that_wait_for_a_lock_stop_nobody_else() {
     for path in ["/healthz", "/readyz", "/metrics", "/v2/a/tags/list", by_digest.as_str()] {
         assert_eq!(status(send(&client, &get(path))), 200, "{path}");
     }
-    // Threads that are still waiting don't keep the process from ending.
+    // Waiting threads do not block the shutdown.
     terminate(&mut process);
     drop((waiting, lock));
 }
@@ -144,7 +143,7 @@ fn a_body_that_stops_coming_ends_with_408() {
     ] {
         assert_eq!(status(send(&service.client, &request)), 408, "{request}");
     }
-    // What came before it stopped is kept.
+    // Data received before the stall is kept.
     let reply = service.client.get(&location).expect(204);
     assert_eq!(reply.header("range"), "0-0");
 
@@ -159,7 +158,7 @@ fn a_body_that_stops_coming_ends_with_408() {
     assert_eq!(status(send(&service.client, &request)), 408);
 }
 
-/// Clients that send requests and read no answer.
+/// Clients that send requests and read no response.
 #[test]
 fn answers_that_nobody_reads_are_given_up() {
     let service = Service::with("[server]\nstall_timeout = \"1s\"\n");
@@ -167,11 +166,11 @@ fn answers_that_nobody_reads_are_given_up() {
     let digest = service.client.push_blob("a", &blob);
     let request = get(&format!("/v2/a/blobs/{digest}"));
     let mut streams: Vec<_> = (0..8).map(|_| send(&service.client, &request)).collect();
-    // Each has begun to answer, so that none is still to be accepted.
+    // All responses have started, so all connections were accepted.
     for stream in &mut streams {
         stream.read_exact(&mut [0]).unwrap();
     }
-    // The connections go, although their clients hold them open.
+    // The connections are closed, although their clients hold them open.
     let start = Instant::now();
     loop {
         let metrics = service.client.get("/metrics").expect(200).text();
@@ -190,7 +189,7 @@ fn answers_that_nobody_reads_are_given_up() {
         }
         assert!(length < blob.len(), "the whole answer came");
     }
-    // A client that reads gets all of it.
+    // A client that reads gets everything.
     assert!(service.client.get(&format!("/v2/a/blobs/{digest}")).expect(200).body == blob);
 }
 
@@ -201,7 +200,7 @@ fn a_flood_of_connections_leaves_health_and_webhook() {
     let limits = "[server]\nmax_connections = 64\nmax_connections_per_address = 32\n";
     let service = Service::start_in(folder, &format!("{limits}{}", api::CONFIG));
     let client = &service.client;
-    // More than the limit and the reserve together, and all of them silent.
+    // More silent connections than the limit and the reserve together.
     let mut held = Vec::new();
     for _ in 0..400 {
         held.push(TcpStream::connect(client.host()).unwrap());
@@ -235,7 +234,7 @@ fn another_site_can_not_use_the_login_of_a_browser() {
     let service = api::service();
     let ops = service.client.login("ops", PASSWORD);
     api::send(&ops, "PUT", "/api/v1/servers/S1", &api::server()).expect(201);
-    // What a form of the type text/plain with one field sends: JSON with an equals sign in it.
+    // A text/plain form with one field: JSON that contains an equals sign.
     let mut job = api::new_job("S1");
     job["recipe"]["metadata"] = json!({ "a": "=" });
     let body = job.to_string();
@@ -257,14 +256,14 @@ fn another_site_can_not_use_the_login_of_a_browser() {
         ops.send("POST", &path, &[evil], b"").expect_problem(403, "cross_site");
     }
     ops.send("DELETE", "/api/v1/servers/S1", &[evil], b"").expect_problem(403, "cross_site");
-    // The registry has the same rule.
+    // The registry has the same check.
     let push = "/v2/a/blobs/uploads/";
     service.client.send("POST", push, &[evil], b"").expect_error(403, "DENIED");
     let (_, digest) = service.client.push_image("a", "v1", "1");
     let path = format!("/v2/a/manifests/{digest}");
     service.client.send("DELETE", &path, &[("sec-fetch-site", "cross-site")], b"").expect(403);
     service.client.send("GET", &path, &[evil], b"").expect(200);
-    // The own pages may.
+    // Pages of the same origin are allowed.
     let own = format!("http://{}", service.client.host());
     post(&[json, ("origin", &own)]).expect(202);
     let same = [evil, ("sec-fetch-site", "same-origin")];
@@ -294,7 +293,7 @@ fn guesses_are_limited_in_the_registry_and_count_everywhere() {
     let right = client.login("ops", PASSWORD);
     right.get("/v2/").expect_error(429, "TOOMANYREQUESTS").header("retry-after");
     right.get("/api/v1/jobs").expect_problem(429, "too_many_requests");
-    // Whoever needs no login is not concerned.
+    // Clients without credentials are not affected.
     client.get("/v2/").expect(200);
     let metrics = client.get("/metrics").expect(200).text();
     let failed = "provisioner_failed_logins_total{interface=\"registry\"} ";
@@ -302,7 +301,7 @@ fn guesses_are_limited_in_the_registry_and_count_everywhere() {
     assert!((20..=25).contains(&failed.parse::<u32>().unwrap()), "{failed}");
 }
 
-/// Whoever guesses from the address of a host keeps no report of that host out.
+/// Password guessing does not block reports of a host with the same address.
 #[test]
 fn an_authentic_report_is_taken_whatever_was_guessed_before() {
     let service = api::service();
@@ -321,9 +320,9 @@ fn an_authentic_report_is_taken_whatever_was_guessed_before() {
     send(&api::secret_of(id, 0)).expect(200);
 }
 
-/// Behind a proxy each client has its own limit; without trust in it, a header is only a claim.
+/// Behind a trusted proxy each client has its own limit; otherwise the header is ignored.
 #[test]
-fn a_trusted_proxy_says_who_guesses() {
+fn guesses_behind_a_trusted_proxy_are_limited_per_client() {
     let guess = |service: &Service, from: &str| {
         let headers = [("authorization", "Bearer wrong"), ("x-forwarded-for", from)];
         service.client.send("GET", "/api/v1/jobs", &headers, b"").status

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `kill -9` of the program itself while a job is under way, in each state and at each call to the BMC, before and
-//! after the BMC did what it was asked. The next one goes on: what was acknowledged is kept, the job
-//! ends, no machine is reset twice, and the events tell what happened.
+//! `kill -9` of the controller during a job, in each state and at each BMC request, before and
+//! after its effect. The next process continues: acknowledged reports are kept, the job ends, no
+//! host is reset twice, and the events are complete.
 
 use std::time::Duration;
 
@@ -15,23 +15,23 @@ use tokio::runtime::Runtime;
 use crate::api::{CONFIG, PASSWORD, new_job, prepare, secret_of, send, start_job, until};
 use crate::support::{Client, Process, mock, serve};
 
-/// How often the mock is looked at.
+/// Polling interval of the mock.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// What the machine says when it is asked to.
+/// Reports of the host, on demand.
 const REPORTS: [(&str, &str); 2] = [
     ("succeeded", r#"{"status":"success","delivery_id":"d"}"#),
     ("failed", r#"{"status":"failed","failed_step":"image-linux.service","delivery_id":"d"}"#),
 ];
 
-/// A controller, its folder, and a machine with its BMC.
+/// A controller, its folder, and a mock host with its BMC.
 struct World {
     folder: TempDir,
     config: String,
     mock: Mock,
-    /// What registers the machine.
+    /// Request that registers the host.
     server: Value,
-    /// What the mock runs on, which ends after it.
+    /// Runtime of the mock, dropped after it.
     _runtime: Runtime,
 }
 
@@ -52,7 +52,7 @@ impl World {
         Running { process, ops }
     }
 
-    /// A job on the machine that was not known before; its id.
+    /// Creates a job on the host. Returns its id.
     fn create(&self, running: &Running) -> String {
         send(&running.ops, "PUT", "/api/v1/servers/S1", &self.server).expect(201);
         start_job(&running.ops, "S1")
@@ -95,31 +95,31 @@ fn kinds(job: &Value) -> Vec<&str> {
     events.iter().map(|event| event["kind"].as_str().unwrap()).collect()
 }
 
-/// What must be true of every job at its end.
+/// Invariants of every complete job.
 fn check(place: &str, world: &World, job: &Value, outcome: &str) {
-    let told = || format!("{place}: {job:#} {:?}", world.mock.boots());
-    assert_eq!(job["outcome"], outcome, "{}", told());
+    let context = || format!("{place}: {job:#} {:?}", world.mock.boots());
+    assert_eq!(job["outcome"], outcome, "{}", context());
     let states: Vec<_> = kinds(job).into_iter().filter(|kind| kind.starts_with("state.")).collect();
     let ended = format!("state.{outcome}");
     assert_eq!(
         states,
         ["state.queued", "state.provisioning", &ended, "state.complete"],
         "{}",
-        told()
+        context()
     );
     let boots = world.mock.boots();
     let from_cd = boots.iter().filter(|boot| boot.source != Source::Disk).count();
-    assert_eq!(from_cd, 1, "{}", told());
-    // At the end once more, from the disk; or not, where it is not known whether that was done.
-    assert!(boots.len() <= 2, "{}", told());
+    assert_eq!(from_cd, 1, "{}", context());
+    // One final boot from disk, unless it is unknown whether that happened.
+    assert!(boots.len() <= 2, "{}", context());
     assert!(
         world.mock.images().iter().all(Option::is_none),
         "{}: {:?}",
-        told(),
+        context(),
         world.mock.images()
     );
     // The mock has no other client.
-    assert_eq!(world.mock.boot_source().1, "Disabled", "{}", told());
+    assert_eq!(world.mock.boot_source().1, "Disabled", "{}", context());
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn killed_in_the_middle_of_each_call_to_the_bmc() {
     });
 }
 
-/// Kills the controller at the call that comes for the `time`th time.
+/// Kills the controller at occurrence number `time` of a request.
 fn kill_at(method: &str, path: &'static str, time: u32, fault: &Fault) {
     let place = format!("{method} {path} {time} {fault:?}");
     let world = World::new();
@@ -179,22 +179,22 @@ fn killed_as_soon_as_each_state_is_acknowledged() {
             scope.spawn(move || {
                 let world = World::new();
                 let running = world.start();
-                // Acknowledged, and perhaps nothing begun.
+                // Acknowledged, possibly not started.
                 let id = world.create(&running);
                 running.process.kill();
                 let running = world.start();
                 running.until_webhook(&id);
-                // The machine works.
+                // The host executes the task.
                 running.process.kill();
                 let running = world.start();
                 running.until_webhook(&id);
                 assert_eq!(running.report(&id, report), 200);
-                // It has told so, and clean-up may have begun.
+                // Reported; clean-up may have started.
                 running.process.kill();
                 let running = world.start();
                 let job = running.until_complete(&id);
                 check(outcome, &world, &job, outcome);
-                // Complete: nothing is done again, and a report that comes once more is taken for what it is.
+                // Complete: nothing is repeated, and a repeated report is recognized.
                 let requests = world.mock.requests().len();
                 running.process.kill();
                 let running = world.start();
@@ -202,7 +202,7 @@ fn killed_as_soon_as_each_state_is_acknowledged() {
                 let after = running.until_complete(&id);
                 assert_eq!(after["outcome"], job["outcome"]);
                 assert_eq!(world.mock.requests().len(), requests);
-                // The server is free for the next.
+                // The server accepts a new job.
                 send(&running.ops, "POST", "/api/v1/jobs", &new_job("S1")).expect(202);
             });
         }

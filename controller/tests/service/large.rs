@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A blob of more than 10 GiB, both ways. It is nearly all hole, so that no disk has to hold it: the test puts
-//! the first 10 GiB of the upload there itself, and the service goes on from there.
+//! Upload and download of a blob of more than 10 GiB. It is a sparse file: the test creates the
+//! first 10 GiB of the upload directly, and the service continues from there.
 
 use std::fs::OpenOptions;
 use std::io::{Read as _, Write as _};
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::support::Process;
 
 const SIZE: u64 = (10 << 30) + 1;
-/// Of so many zeros: `head -c 10737418241 /dev/zero | sha256sum`.
+/// SHA-256 of zeros: `head -c 10737418241 /dev/zero | sha256sum`.
 const DIGEST: &str = "sha256:49df21db7bd70fabc46377317f03569115fa235eef0f0138a8b2c7d8b53ee628";
 
 #[test]
@@ -22,7 +22,7 @@ fn a_blob_of_more_than_10_gib() {
     let data = TempDir::new().unwrap();
     let process = Process::start(data.path());
     let location = process.client.start_upload("large");
-    // The service knows where an upload stands; a new one looks.
+    // The offset is in memory; a new process reads it from the file.
     process.kill();
     let upload = data.path().join("registry/repositories/large/_uploads");
     let upload = upload.join(location.rsplit('/').next().unwrap());
@@ -54,7 +54,7 @@ fn a_blob_of_more_than_10_gib() {
         if count == 0 {
             break;
         }
-        // The head comes before everything else, in one piece.
+        // The head arrives first, in one piece.
         let head = head.get_or_insert_with(|| {
             bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap() as u64 + 4
         });

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Two listeners: machines and BMCs never see the API, operators have no addresses for machines.
+//! Two listeners: hosts and BMCs have no access to the API, operators none to host routes.
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -13,7 +13,7 @@ fn service() -> Service {
     let folder = TempDir::new().unwrap();
     api::prepare(&folder);
     let server = "[server]\nmachine_listen = \"127.0.0.1:0\"\n";
-    // The URL for machines is that of their listener.
+    // The URL for hosts is that of their listener.
     let config = api::CONFIG.replace("url = \"http://127.0.0.1:1\"\n", "");
     Service::start_in(folder, &format!("{server}{config}"))
 }

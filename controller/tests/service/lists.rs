@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 
 use crate::support::{Client, IMAGE_INDEX, IMAGE_MANIFEST, Reply, Service, descriptor};
 
-/// Where the next page is.
+/// Returns the URL of the next page.
 fn next(reply: &Reply) -> Option<String> {
     let link = reply.headers.get("link")?.to_str().unwrap();
     let address = link.strip_prefix('<').unwrap().strip_suffix(">; rel=\"next\"").unwrap();
     Some(address.to_owned())
 }
 
-/// Walks all pages; returns the entries of each.
+/// Follows all pages. Returns the entries of each.
 fn pages(client: &Client, first: &str, key: &str) -> Vec<Vec<Value>> {
     let mut pages = Vec::new();
     let mut address = Some(first.to_owned());
@@ -56,13 +56,13 @@ fn the_catalog_has_every_repository_once() {
     for name in ["b", "a/x/y", "a", "a-b/c"] {
         client.push_blob(name, b"content");
     }
-    // An upload alone makes no repository.
+    // An upload alone does not create a repository.
     client.start_upload("started");
     let found = pages(client, "/v2/_catalog?n=3", "repositories");
     assert_eq!(json!(found), json!([["a", "a-b/c", "a/x/y"], ["b"]]));
 }
 
-/// An artifact about `subject`; its blobs are pushed.
+/// Builds an artifact with `subject` and pushes its blobs.
 fn artifact(client: &Client, subject: &Value, kind: &str, note: &str) -> Value {
     client.push_blob("a", b"{}");
     json!({
@@ -103,7 +103,7 @@ fn referrers_are_listed_with_what_describes_them() {
     });
     assert_eq!(client.get(&path).expect(200).json()["manifests"], json!([expected]));
 
-    // Without a type, an image is what its configuration is; an index may refer too.
+    // Without artifactType, the config's media type is used; an index may be a referrer, too.
     let mut untyped = artifact(client, &described, "", "2");
     untyped.as_object_mut().unwrap().remove("artifactType");
     client.push_manifest("a", "untyped", &untyped);
@@ -143,7 +143,7 @@ fn referrers_come_in_pages_and_go_with_their_manifest() {
     let mut digests: Vec<String> =
         found.iter().flatten().map(|m| m["digest"].as_str().unwrap().to_owned()).collect();
     assert!(digests.is_sorted());
-    // The filter stays on while pages turn.
+    // The filter applies to all pages.
     let found =
         pages(client, &format!("{path}?n=2&artifactType=application/x%2Bjson"), "manifests");
     assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2]);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Logs tell what was done, and no secret.
+//! Log contents: events, but no secrets.
 
 use std::fs;
 
@@ -41,7 +41,7 @@ fn logs_are_json_and_hold_no_secret() {
     }
 }
 
-/// A job runs, and every secret on its way stays out of the log, whatever the level.
+/// No secret of a job is logged, at any level.
 #[test]
 fn a_job_leaves_no_secret_in_the_log() {
     let folder = TempDir::new().unwrap();
@@ -49,7 +49,7 @@ fn a_job_leaves_no_secret_in_the_log() {
     let config = format!("{CONFIG}boot_budget = \"1s\"\ncleanup_budget = \"1s\"\n");
     let process = Process::spawn(serve(folder.path(), &config).args(["--log-format", "json"]));
     let ops = process.client.login("ops", PASSWORD);
-    // Nobody listens there: the BMC is tried until the budget is spent.
+    // Nothing listens there: the BMC is retried until the budget is spent.
     let mut known = server();
     known["bmc_url"] = "http://127.0.0.1:1".into();
     send(&ops, "PUT", "/api/v1/servers/S1", &known).expect(201);
@@ -71,5 +71,5 @@ fn a_job_leaves_no_secret_in_the_log() {
         .map(|line| serde_json::from_str::<Value>(line).unwrap())
         .filter(|entry| entry["span"]["job"] == *id && entry["span"]["serial"] == "S1");
     assert!(of_job.count() > 3, "{log}");
-    // That it holds no secret is looked at wherever the program ran, as it ends.
+    // `Process` checks for secrets when it is dropped.
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The service as its clients see it. One test program, so that it is linked once.
+//! The service, tested with clients. One test binary, so that it is linked once.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -14,7 +14,7 @@ fn by_tag_and_by_digest_byte_for_byte() {
     let service = Service::start();
     let client = &service.client;
     let manifest = client.image("a/b", "1");
-    // White space is part of what was signed.
+    // White space is part of the signed content.
     let text = serde_json::to_string_pretty(&manifest).unwrap();
     let digest = Digest::sha256(text.as_bytes());
     let kind = [("content-type", IMAGE_MANIFEST)];
@@ -30,7 +30,7 @@ fn by_tag_and_by_digest_byte_for_byte() {
             let reply = client.send("GET", &path, &[("accept", accept)], b"").expect(200);
             assert_eq!(reply.text(), text);
         }
-        // Twice: the second answer comes from memory.
+        // Twice: the second response comes from the cache.
         for reply in [client.get(&path).expect(200), client.head(&path).expect(200)] {
             assert_eq!(reply.header("docker-content-digest"), digest.to_string());
             assert_eq!(reply.header("content-type"), IMAGE_MANIFEST);
@@ -92,15 +92,15 @@ fn what_a_manifest_names_must_be_there() {
     layers.push(descriptor("application/octet-stream", b"missing 2"));
     let errors =
         client.put_manifest("a", "v1", &manifest).expect_error(404, "MANIFEST_BLOB_UNKNOWN").json();
-    let told: Vec<&Value> =
+    let listed: Vec<&Value> =
         errors["errors"].as_array().unwrap().iter().map(|e| &e["detail"]["digest"]).collect();
     let missing = [Digest::sha256(b"missing 1"), Digest::sha256(b"missing 2")];
-    assert_eq!(told, missing.map(|digest| json!(digest.to_string())).iter().collect::<Vec<_>>());
+    assert_eq!(listed, missing.map(|digest| json!(digest.to_string())).iter().collect::<Vec<_>>());
     client.get("/v2/a/manifests/v1").expect_error(404, "MANIFEST_UNKNOWN");
-    // Held by another repository is not held by this one.
+    // Contents of other repositories do not count.
     let manifest = client.image("b", "2");
     client.put_manifest("a", "v1", &manifest).expect_error(404, "MANIFEST_BLOB_UNKNOWN");
-    // A layer that lies elsewhere for good.
+    // A foreign layer.
     let mut manifest = client.image("a", "3");
     let mut foreign = descriptor("application/vnd.oci.image.layer.nondistributable.v1.tar", b"far");
     foreign["urls"] = json!(["https://example.org/layer"]);
@@ -158,7 +158,7 @@ fn bad_manifests_are_refused() {
             .send("PUT", "/v2/a/manifests/v1", &headers, text.as_bytes())
             .expect_error(400, "MANIFEST_INVALID");
     }
-    // A content type may have parameters.
+    // Content types may have parameters.
     let kind = format!("{IMAGE_MANIFEST}; charset=utf-8");
     let headers = [("content-type", kind.as_str())];
     client.send("PUT", "/v2/a/manifests/v1", &headers, good.to_string().as_bytes()).expect(201);

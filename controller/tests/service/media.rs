@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Images for virtual media: who may read them.
+//! Access to virtual media images.
 
 use std::fs;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use controller::media::{Image, Media, MediaError};
 
 use crate::support::{Service, bytes};
 
-/// The images of a service; the folder is the same, and so is the key.
+/// Opens the images of a service, with its folder and key.
 fn media(service: &Service) -> Arc<Media> {
     Media::open(service.folder().join("data/media")).unwrap()
 }
@@ -41,7 +41,7 @@ fn a_signed_address_gives_the_image() {
     let post = service.client.send("POST", &address, &[], b"").expect(405);
     assert_eq!(post.header("allow"), "GET, HEAD");
 
-    // The same words in a query.
+    // The same values in a query.
     let words: Vec<&str> = address.split('/').collect();
     let query = format!("/media/tasks/0199-ab/task.iso?expires={}&sig={}", words[3], words[4]);
     assert!(service.client.get(&query).expect(200).body == content);
@@ -56,7 +56,7 @@ fn an_image_of_the_operator_is_found_by_its_name() {
     fs::write(media.path(&image), "first").unwrap();
     let address = media.address(&image, in_an_hour()).unwrap();
     assert_eq!(service.client.get(&address).expect(200).body, b"first");
-    // Replaced: the address that was given is for another content.
+    // Replaced: the old URL is for other content.
     fs::write(media.path(&image), "second").unwrap();
     service.client.get(&address).expect(403);
     let address = media.address(&image, in_an_hour()).unwrap();
@@ -109,7 +109,7 @@ fn addresses_outlive_a_restart_and_end_with_the_image() {
     let image = Image::task("one").unwrap();
     images.put(&image, b"content").unwrap();
     let address = images.address(&image, in_an_hour()).unwrap();
-    // Another process signs the same address, and the service takes it.
+    // Another process with the same key signs the same URL.
     let again = media(&service);
     let expires = SystemTime::UNIX_EPOCH
         + Duration::from_secs(address.split('/').nth(3).unwrap().parse().unwrap());

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Images are answered as nginx answers the same file: its answers are what the firmware of BMCs was
-//! tried against.
+//! Compares image responses with nginx, the server that BMC firmware is commonly tested with.
 
 use std::fs;
 use std::net::TcpStream;
@@ -18,7 +17,7 @@ use proptest::test_runner::TestRunner;
 use crate::raw::{RawReply, request};
 use crate::support::{Service, bytes};
 
-/// An nginx of our own, on a socket in its folder; ends when this is dropped.
+/// An nginx on a socket in its folder; stopped on drop.
 struct Nginx {
     folder: tempfile::TempDir,
 }
@@ -43,7 +42,7 @@ impl Nginx {
         );
         fs::write(folder.path().join("nginx.conf"), config).unwrap();
         let nginx = Self { folder };
-        // It goes to the background once its socket listens.
+        // It daemonizes once its socket listens.
         let status = nginx.command().status().unwrap();
         assert!(status.success(), "nginx does not start");
         nginx
@@ -64,16 +63,16 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // Fails where it never ran.
+        // Fails if it never ran.
         self.command().args(["-s", "stop"]).status().ok();
     }
 }
 
-/// The same file behind both.
+/// The same file, served by both.
 struct Pair {
     nginx: Nginx,
     service: Service,
-    /// Where the service has it.
+    /// Path of the file on the service.
     address: String,
     name: &'static str,
 }
@@ -91,8 +90,7 @@ impl Pair {
         Self { nginx, service, address, name }
     }
 
-    /// Asks both. ETAG in a header stands for the entity tag that each of them gives, DATE for the
-    /// date.
+    /// Sends a request to both. ETAG and DATE in headers are replaced by each server's own values.
     fn ask(&self, method: &str, headers: &[(&str, &str)]) -> [RawReply; 2] {
         let theirs = || UnixStream::connect(self.nginx.socket()).unwrap();
         let ours = || TcpStream::connect(self.service.client.host()).unwrap();
@@ -113,7 +111,7 @@ impl Pair {
         ]
     }
 
-    /// Fails where the two differ in what a client acts on.
+    /// Fails if relevant facts differ.
     fn compare(&self, method: &str, headers: &[(&str, &str)]) {
         let [theirs, ours] = self.ask(method, headers).each_ref().map(facts);
         assert_eq!(ours, theirs, "{method} {headers:?}: ours and nginx's");
@@ -124,7 +122,7 @@ fn borrowed(headers: &[(String, String)]) -> Vec<(&str, &str)> {
     headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
 }
 
-/// What a client acts on: status, headers, and the body as text.
+/// Facts that affect clients: status, headers, and the body as text.
 fn facts(reply: &RawReply) -> (u16, Vec<(&'static str, String)>, String) {
     let mut headers = Vec::new();
     let mut text = String::from_utf8_lossy(&reply.body).into_owned();
@@ -135,7 +133,7 @@ fn facts(reply: &RawReply) -> (u16, Vec<(&'static str, String)>, String) {
     if content {
         let mut kind = reply.headers["content-type"].as_str();
         let mut length: usize = reply.headers["content-length"].parse().unwrap();
-        // Everybody has another boundary. Its length counts once for each part, and at the end.
+        // Boundaries differ. Their length counts once per part, and at the end.
         if let Some((_, boundary)) = kind.split_once("boundary=") {
             kind = "multipart";
             length = text.replace(boundary, "").len();
@@ -143,15 +141,15 @@ fn facts(reply: &RawReply) -> (u16, Vec<(&'static str, String)>, String) {
         }
         headers.push(("content-type", kind.to_owned()));
         headers.push(("content-length", length.to_string()));
-        // nginx leaves it out where it answers a range.
+        // nginx omits it in partial responses.
         if reply.status == 200 {
             headers.push(("accept-ranges", reply.headers["accept-ranges"].clone()));
         }
     } else {
-        // The words of a refusal are each server's own.
+        // Error texts differ.
         text.clear();
     }
-    // nginx tells the date in some of its refusals.
+    // nginx sends the date in some error responses.
     if !content && reply.status != 304 {
         headers.retain(|(name, _)| *name != "last-modified");
     }
@@ -227,14 +225,14 @@ fn any_range_is_answered_as_nginx_answers_it() {
     }
     let pair = Pair::new(&bytes(30));
     let empty = Pair::new(b"");
-    // Half of them nearly ranges, half of them anything that could be typed instead.
+    // Half of the inputs resemble ranges, half are arbitrary.
     let nearly = proptest::collection::vec("( ?[0-9]{0,2} ?- ?[0-9]{0,2} ?)", 1..4);
     let ranges = prop_oneof![nearly.prop_map(|all| all.join(",")), "[-0-9, a]{0,12}"];
     let config =
         ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() };
     TestRunner::new(config)
         .run(&ranges, |ranges| {
-            // Spaces at the end belong to the line, not to the value.
+            // Trailing spaces belong to the line, not to the value.
             let value = format!("bytes={ranges}");
             pair.compare("GET", &[("Range", &value)]);
             empty.compare("GET", &[("Range", &value)]);

@@ -8,7 +8,7 @@ use oci::Digest;
 use crate::support::{Service, bytes};
 
 #[test]
-fn a_blob_comes_whole_with_its_headers() {
+fn a_blob_is_sent_complete_with_its_headers() {
     let service = Service::start();
     let content = bytes(1_000_003);
     let digest = service.client.push_blob("a", &content);
@@ -38,8 +38,8 @@ fn parts_of_a_blob() {
         ("bytes=599000-999999999", 599_000..600_000),
     ] {
         let reply = service.client.send("GET", &path, &[("range", range)], b"").expect(206);
-        let told = format!("bytes {}-{}/600000", expected.start, expected.end - 1);
-        assert_eq!(reply.header("content-range"), told);
+        let content_range = format!("bytes {}-{}/600000", expected.start, expected.end - 1);
+        assert_eq!(reply.header("content-range"), content_range);
         assert!(reply.body == content[expected], "{range}");
     }
     let reply = service.client.send("GET", &path, &[("range", "bytes=600000-")], b"").expect(416);

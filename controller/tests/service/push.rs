@@ -29,7 +29,7 @@ fn in_two_requests() {
     let path = format!("{location}?digest={}", digest.to_string().replace(':', "%3A"));
     let reply = service.client.send("PUT", &path, &[], b"content").expect(201);
     assert_eq!(reply.header("location"), format!("/v2/a/blobs/{digest}"));
-    // It has ended.
+    // The upload has ended.
     service.client.get(&location).expect_error(404, "BLOB_UPLOAD_UNKNOWN");
 }
 
@@ -54,7 +54,7 @@ fn in_chunks_of_any_size() {
     }
     let digest = Digest::sha256(&content);
     let path = format!("{location}?digest={digest}");
-    // The last chunk comes with the request that ends the upload.
+    // The last chunk is in the request that completes the upload.
     service.client.send("PUT", &path, &[], &content[sent..]).expect(201);
     assert!(service.client.get(&format!("/v2/a/blobs/{digest}")).expect(200).body == content);
 }
@@ -108,13 +108,13 @@ fn by_sha512() {
     let path = format!("/v2/a/blobs/uploads/?digest={digest}");
     client.send("POST", &path, &[], b"content").expect(201);
     assert_eq!(client.get(&format!("/v2/a/blobs/{digest}")).expect(200).body, b"content");
-    // The upload was started without a word about the algorithm.
+    // The upload was started without an algorithm.
     let digest = support::digest(Algorithm::Sha512, b"more content");
     let location = client.start_upload("a");
     client.send("PATCH", &location, &[], b"more ").expect(202);
     client.send("PUT", &format!("{location}?digest={digest}"), &[], b"content").expect(201);
     assert_eq!(client.get(&format!("/v2/a/blobs/{digest}")).expect(200).body, b"more content");
-    // The upload was started for SHA-512 and ended with SHA-256.
+    // Started for SHA-512, completed with SHA-256.
     let path = "/v2/a/blobs/uploads/?digest-algorithm=sha512";
     let location = client.send("POST", path, &[], b"").expect(202).header("location").to_owned();
     let digest = Digest::sha256(b"third");
@@ -179,12 +179,12 @@ fn a_blob_is_mounted_from_another_repository() {
     let reply = mount(&digest, "from/here").expect(201);
     assert_eq!(reply.header("location"), format!("/v2/to/blobs/{digest}"));
     assert_eq!(client.get(&format!("/v2/to/blobs/{digest}")).expect(200).body, b"content");
-    // What is not there is uploaded.
+    // An absent blob starts an upload.
     let reply = mount(&Digest::sha256(b"absent"), "from/here").expect(202);
     assert!(reply.header("location").starts_with("/v2/to/blobs/uploads/"));
     mount(&digest, "nowhere").expect(202);
     mount(&digest, "NO").expect_error(400, "NAME_INVALID");
-    // From wherever it is.
+    // From any repository.
     let path = format!("/v2/else/blobs/uploads/?mount={digest}");
     client.send("POST", &path, &[], b"").expect(201);
 }
@@ -210,7 +210,7 @@ fn many_clients_push_the_same_blob_at_once() {
 fn an_upload_that_nobody_continues_is_dropped() {
     let folder = tempfile::TempDir::new().unwrap();
     let storage = controller::registry::storage::Storage::open(folder.path().into()).unwrap();
-    // The repository holds nothing else.
+    // The repository contains nothing else.
     let name = "only/uploads".parse().unwrap();
     let id = storage.start_upload(&name, Algorithm::Sha256).unwrap();
     let hour = std::time::Duration::from_hours(1);

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! HTTP word by word, over any stream: what a client library would smooth over is seen.
+//! A minimal HTTP client over any stream, without the tolerance of client libraries.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 
-/// An answer as it came.
+/// A response as received.
 #[derive(Debug)]
 pub(crate) struct RawReply {
     pub(crate) status: u16,
-    /// Names in lower case.
+    /// Names are in lower case.
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) body: Vec<u8>,
 }
 
-/// Sends a request without a body, and reads until the other end closes.
+/// Sends a request without a body, and reads until the connection is closed.
 pub(crate) fn request(
     mut stream: impl Read + Write,
     method: &str,

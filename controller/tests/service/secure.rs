@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! HTTPS: certificates that are read again, and machines that log in with one.
+//! HTTPS: certificate reloading and client certificates.
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +17,7 @@ use crate::support::{Process, controller, serve};
 
 const SUCCESS: &str = r#"{"status":"success","job_id":"f81d4fae-7dec-11d0-a765-00a0c91e6bf6"}"#;
 
-/// Makes a key and a self-signed certificate. Nothing where openssl is not installed.
+/// Generates a key and a self-signed certificate. None if openssl is not installed.
 pub(crate) fn certificate(folder: &Path, name: &str) -> Option<()> {
     let made = Command::new(test_support::find("openssl")?)
         .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"])
@@ -66,7 +66,7 @@ fn certificates_are_read_again_and_let_machines_in() {
         good("second.pem")
     });
     assert!(read_again && !good("first.pem"));
-    // What can't be used changes nothing.
+    // Invalid files change nothing.
     fs::write(at("tls.pem"), "no certificate").unwrap();
     process.hang_up();
     assert!((0..5).all(|_| good("second.pem")));
@@ -88,8 +88,8 @@ fn certificates_are_read_again_and_let_machines_in() {
         let key = PrivateKey::from_pem(&read(&format!("{name}-key.pem"))).unwrap();
         ClientCert::new_with_certs(&[certificate(&format!("{name}.pem"))], key)
     };
-    // Without a secret: nobody; a host for itself, for whose report no job waits; the same host for
-    // another; one with a certificate of another CA.
+    // Without a secret: no certificate; a host for itself, without a waiting job; the same host for
+    // another; a certificate of another CA.
     assert_eq!(report("machine", None), Some(401));
     assert_eq!(report("machine", Some(identity("machine"))), Some(404));
     assert_eq!(report("S1", Some(identity("machine"))), Some(401));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Files on their way to the client, however it asks and however it reads: several on one connection,
-//! pipelined, slowly, and through TLS, where nothing can be handed over to the socket.
+//! Sending of files: several on one connection, pipelined, to slow readers, and with TLS, where
+//! sendfile(2) is not possible.
 
 use std::fmt::Write as _;
 use std::io::{BufReader, Read, Write as _};
@@ -19,10 +19,10 @@ use crate::api::{CONFIG, prepare};
 use crate::secure::certificate;
 use crate::support::{Process, Service, bytes};
 
-/// More than the buffers of a connection hold, and no multiple of a piece.
+/// More than the buffers of a connection, and no multiple of the piece size.
 const SIZE: usize = 9_000_001;
 
-/// Puts an image into the folder of a service; returns its address.
+/// Stores an image. Returns its URL.
 fn image(data: &std::path::Path, content: &[u8]) -> String {
     let media = Media::open(data.join("media")).unwrap();
     let image = Image::fixed("large.iso").unwrap();
@@ -30,7 +30,7 @@ fn image(data: &std::path::Path, content: &[u8]) -> String {
     media.address(&image, SystemTime::now() + Duration::from_hours(1)).unwrap()
 }
 
-/// The status of the next answer, and its body.
+/// Reads the next response. Returns status and body.
 fn answer(reader: &mut impl std::io::BufRead, head: bool) -> (u16, Vec<u8>) {
     let mut line = String::new();
     reader.read_line(&mut line).unwrap();
@@ -49,7 +49,7 @@ fn answer(reader: &mut impl std::io::BufRead, head: bool) -> (u16, Vec<u8>) {
     (status, body)
 }
 
-/// Reads a little at a time.
+/// Reads in small pieces.
 struct Slow(TcpStream);
 
 impl Read for Slow {
@@ -100,14 +100,14 @@ fn every_answer_on_one_connection_is_the_file_that_was_asked_for() {
         let is_file = matches!(ask.3, 200 | 206) && ask.1 != "/healthz";
         assert!(!is_file || body == ask.4, "{} {} {}", ask.0, ask.1, ask.2);
     };
-    // One after another.
+    // Sequential requests.
     let mut stream = TcpStream::connect(service.client.host()).unwrap();
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     for ask in &asks {
         stream.write_all(request(ask).as_bytes()).unwrap();
         check(&mut reader, ask);
     }
-    // All at once, read at leisure.
+    // Pipelined requests, read slowly.
     let all: String = asks.iter().map(request).collect();
     stream.write_all(all.as_bytes()).unwrap();
     let mut reader = BufReader::with_capacity(1000, Slow(stream));
@@ -117,7 +117,7 @@ fn every_answer_on_one_connection_is_the_file_that_was_asked_for() {
 }
 
 #[test]
-fn several_ranges_come_with_what_stands_between_them() {
+fn several_ranges_arrive_with_their_delimiters() {
     let service = Service::start();
     let content = bytes(SIZE);
     let address = image(&service.folder().join("data"), &content);
@@ -138,7 +138,7 @@ fn several_ranges_come_with_what_stands_between_them() {
     assert!(reply.body == expected);
 }
 
-/// A client that goes away in the middle leaves the others alone.
+/// A client that disconnects does not affect others.
 #[test]
 fn a_client_that_hangs_up_harms_nobody() {
     let service = Service::start();

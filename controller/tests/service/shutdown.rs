@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The end of the program: requests finish, but not for ever.
+//! Shutdown: requests may finish, up to a limit.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -17,11 +17,11 @@ fn terminate(process: &Process) {
     process.signal(Signal::TERM);
 }
 
-/// Starts to add four bytes to an upload and sends two of them.
+/// Starts to append four bytes to an upload and sends two of them.
 fn half_a_request(process: &Process) -> TcpStream {
     let location = process.client.start_upload("a");
     let mut stream = TcpStream::connect(process.client.host()).unwrap();
-    // With `Expect`, the answer that asks for the body shows that the request has begun.
+    // With `Expect`, the interim response shows that the service has begun to read.
     let head = format!(
         "PATCH {location} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n"
     );
@@ -39,7 +39,7 @@ fn a_request_that_has_begun_ends_well() {
     let mut process = Process::start(data.path());
     let mut stream = half_a_request(&process);
     terminate(&process);
-    // Nobody is let in any more.
+    // New connections are refused.
     while TcpStream::connect(process.client.host()).is_ok() {
         std::thread::yield_now();
     }
@@ -69,7 +69,7 @@ fn a_request_that_never_ends_is_broken_off() {
         .stderr(log.reopen().unwrap())
         .spawn()
         .unwrap();
-    // The file appears whole or not at all.
+    // The file is written atomically.
     let url = loop {
         match fs::read_to_string(&address) {
             Ok(text) => break text,
@@ -82,5 +82,5 @@ fn a_request_that_never_ends_is_broken_off() {
     terminate(&process);
     assert_eq!(process.child.wait().unwrap().code(), Some(0));
     let log = process.logged();
-    assert!(log.contains("requests broken off"), "{log}");
+    assert!(log.contains("open requests aborted"), "{log}");
 }

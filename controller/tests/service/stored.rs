@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What the service keeps of servers: to whom a password goes, how it is stored, and how long a text may be.
+//! Stored server data: destinations and encryption of passwords, and length limits.
 
 use std::fs;
 use std::path::Path;
@@ -18,7 +18,7 @@ use crate::support::{BMC_PASSWORD, Client, Process, mock, serve};
 const TIMES: &str =
     "[redfish]\npower_timeout = \"2s\"\npost_timeout = \"300ms\"\npoll = \"20ms\"\n";
 
-/// Runs a job until its host was booted, then ends it.
+/// Runs a job until its host has booted, then ends it.
 fn run_job(ops: &Client) {
     let id = &booted_job(ops, "S1");
     ops.send("POST", &format!("/api/v1/jobs/{id}/cancel"), &[], b"").expect(202);
@@ -50,7 +50,7 @@ fn a_known_password_is_not_sent_to_another_destination() {
         let problem = put(&change).expect_problem(400, "validation_error").json();
         let detail = &problem["details"][0];
         assert_eq!((&detail["path"], &detail["code"]), (&json!("/password"), &json!("required")));
-        assert!(detail["message"].as_str().unwrap().contains("sent again"), "{detail}");
+        assert!(detail["message"].as_str().unwrap().contains("is required"), "{detail}");
     }
     run_job(&ops);
     assert!(!bmc.requests().is_empty());
@@ -58,7 +58,7 @@ fn a_known_password_is_not_sent_to_another_destination() {
     put(&other).expect(200);
 }
 
-/// Whether a file of the service holds the password of the BMC.
+/// Whether a file of the service contains the BMC password.
 fn is_plain(folder: &Path) -> bool {
     let files = fs::read_dir(folder.join("data")).unwrap().map(|file| file.unwrap().path());
     let mut files = files.filter(|path| path.is_file());
@@ -82,7 +82,7 @@ fn passwords_are_encrypted_and_keys_are_rotated() {
     let ops = process.client.login("ops", PASSWORD);
     send(&ops, "PUT", "/api/v1/servers/S1", &known).expect(201);
     assert!(is_plain(folder.path()));
-    assert!(process.kill().contains("passwords of BMCs are stored unencrypted"));
+    assert!(process.kill().contains("BMC passwords are stored unencrypted"));
 
     let works = |command: &mut Command| {
         let process = Process::spawn(command);
@@ -92,7 +92,7 @@ fn passwords_are_encrypted_and_keys_are_rotated() {
     };
     let with = |storage: &str| serve(folder.path(), &format!("[storage]\n{storage}\n{config}"));
     works(&mut with("key = \"FOLDER/first\""));
-    // Another key, or none, and nothing is lost.
+    // With a wrong or missing key, nothing is lost.
     for (wrong, message) in
         [("key = \"FOLDER/second\"", "configured keys are"), ("", "no storage.key is configured")]
     {
@@ -105,7 +105,7 @@ fn passwords_are_encrypted_and_keys_are_rotated() {
     }
     works(&mut with("key = \"FOLDER/second\"\nold_keys = [\"FOLDER/first\"]"));
     works(&mut with("key = \"FOLDER/second\""));
-    // As systemd hands it over.
+    // As systemd passes credentials.
     fs::create_dir(at("credentials")).unwrap();
     fs::copy(at("second"), at("credentials/storage.key")).unwrap();
     let log = works(with("").env("CREDENTIALS_DIRECTORY", at("credentials")));
@@ -148,14 +148,14 @@ fn texts_have_a_limit() {
 }
 
 #[test]
-fn a_server_has_labels_and_says_who_changed_it() {
+fn a_server_has_labels_and_records_who_changed_it() {
     let service = service();
     let ops = service.client.login("ops", PASSWORD);
     let mut labelled = server();
     labelled["labels"] = json!({ "site": "berlin" });
     let made = send(&ops, "PUT", "/api/v1/servers/S1", &labelled).expect(201).json();
     assert_eq!((&made["created_by"], &made["updated_by"]), (&json!("ops"), &json!("ops")));
-    // Left out, they stay.
+    // Omitted labels are kept.
     let kept = send(&ops, "PUT", "/api/v1/servers/S1", &server()).expect(200).json();
     assert_eq!(kept["labels"], labelled["labels"]);
     labelled["labels"] = json!({});

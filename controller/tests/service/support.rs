@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A service on a free port of loopback, a client for it, and contents to push.
+//! A service on a free loopback port, a client for it, and contents to push.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -11,7 +11,7 @@ use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 
 use controller::config::{Config, Overrides};
-use controller::jobs::bmc::{Attempt, Bmc, Call, Media, Story, Target};
+use controller::jobs::bmc::{Attempt, Bmc, Call, EventSink, Media, Target};
 use controller::jobs::model::Step;
 use controller::serve::Server;
 use mock_bmc::{Mock, Personality};
@@ -30,10 +30,10 @@ use crate::document;
 pub(crate) const IMAGE_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(crate) const IMAGE_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
-/// A service in this process; it ends, and its folder goes, when this is dropped.
+/// A service in this process. Drop stops it and removes its folder.
 pub(crate) struct Service {
     pub(crate) client: Client,
-    /// The client of the listener for machines, where there is one.
+    /// Client of the separate listener for hosts, if there is one.
     pub(crate) machines: Option<Client>,
     folder: TempDir,
     stop: Option<oneshot::Sender<()>>,
@@ -41,12 +41,12 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// With the default configuration: everybody may do everything.
+    /// With the default configuration: no access rules.
     pub(crate) fn start() -> Self {
         Self::with("")
     }
 
-    /// With a configuration file; `FOLDER` in it stands for the service's folder.
+    /// With a configuration file; `FOLDER` is replaced by the service's folder.
     pub(crate) fn with(config: &str) -> Self {
         let folder = TempDir::new().unwrap();
         Self::start_in(folder, config)
@@ -64,7 +64,7 @@ impl Service {
         let config = Config::load(Some(&file), overrides).unwrap();
         let bmc = Arc::new(Willing);
         let (stop, stopped) = oneshot::channel::<()>();
-        let (told, address) = channel();
+        let (sender, address) = channel();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(2)
@@ -74,7 +74,7 @@ impl Service {
             runtime.block_on(async {
                 let server = Server::bind(config, bmc).await.unwrap();
                 let addresses = (server.address().unwrap(), server.machine_address().unwrap());
-                told.send(addresses).unwrap();
+                sender.send(addresses).unwrap();
                 server.run(async { drop(stopped.await) }).await;
             });
         });
@@ -101,7 +101,7 @@ impl Drop for Service {
     }
 }
 
-/// A BMC that does everything at once.
+/// A BMC whose operations succeed at once.
 struct Willing;
 
 impl Bmc for Willing {
@@ -109,36 +109,36 @@ impl Bmc for Willing {
         vec!["generic"]
     }
 
-    fn mount<'a>(&'a self, _: &'a Target, media: &'a Media, story: &'a dyn Story) -> Call<'a> {
-        // The signature in the address is a secret; the rest is of use to whoever looks for a fault.
+    fn mount<'a>(&'a self, _: &'a Target, media: &'a Media, events: &'a dyn EventSink) -> Call<'a> {
+        // The signature in the URL is a secret; the rest helps to debug failures.
         let address = media.task.expose();
         let (origin, _) = address.split_once("/media/tasks/").expect("the address of a task");
         assert!(origin.starts_with("http://127.0.0.1:"));
-        story.tell(&Step::RedfishMountTask, format!("inserted from {origin}"));
+        events.record(&Step::RedfishMountTask, format!("inserted from {origin}"));
         Box::pin(async { Ok(()) })
     }
 
-    fn boot_once<'a>(&'a self, _: &'a Target, _: &'a dyn Story) -> Call<'a> {
+    fn boot_once<'a>(&'a self, _: &'a Target, _: &'a dyn EventSink) -> Call<'a> {
         Box::pin(async { Ok(()) })
     }
 
-    fn reset<'a>(&'a self, _: &'a Target, _: Attempt, _: &'a dyn Story) -> Call<'a> {
+    fn reset<'a>(&'a self, _: &'a Target, _: Attempt, _: &'a dyn EventSink) -> Call<'a> {
         Box::pin(async { Ok(()) })
     }
 
-    fn unmount<'a>(&'a self, _: &'a Target, _: &'a dyn Story) -> Call<'a> {
+    fn unmount<'a>(&'a self, _: &'a Target, _: &'a dyn EventSink) -> Call<'a> {
         Box::pin(async { Ok(()) })
     }
 
-    fn restart<'a>(&'a self, _: &'a Target, _: Attempt, _: &'a dyn Story) -> Call<'a> {
+    fn restart<'a>(&'a self, _: &'a Target, _: Attempt, _: &'a dyn EventSink) -> Call<'a> {
         Box::pin(async { Ok(()) })
     }
 }
 
-/// The password of every BMC that answers.
+/// Password of the working BMCs.
 pub(crate) const BMC_PASSWORD: &str = "of-the-bmc-that-answers";
 
-/// What no log may hold: every secret of these tests, as it is and as it is sent.
+/// Secrets that must not be logged, plain and as encoded in requests.
 pub(crate) fn secrets() -> Vec<String> {
     use base64::Engine as _;
     let words = [
@@ -161,15 +161,15 @@ pub(crate) fn secrets() -> Vec<String> {
     words.chain(["k".repeat(48)]).collect()
 }
 
-/// The real program with its arguments.
+/// The controller binary with arguments.
 pub(crate) fn controller(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_controller"));
     command.args(arguments);
     command
 }
 
-/// The real program as a service on `listen`, with a configuration file and its data in a folder; `FOLDER`
-/// in the file stands for that. It logs as much as it can.
+/// The controller binary as a service on `listen`, with a configuration file in which `FOLDER` is
+/// replaced by its folder. It logs at the highest level.
 pub(crate) fn serve_on(listen: &str, folder: &Path, config: &str) -> Command {
     let file = folder.join("c.toml");
     std::fs::write(&file, config.replace("FOLDER", folder.to_str().unwrap())).unwrap();
@@ -179,17 +179,17 @@ pub(crate) fn serve_on(listen: &str, folder: &Path, config: &str) -> Command {
     command
 }
 
-/// The same, on a free port.
+/// Same, on a free port.
 pub(crate) fn serve(folder: &Path, config: &str) -> Command {
     serve_on("127.0.0.1:0", folder, config)
 }
 
-/// A BMC for the machine `S1`, and what registers it.
+/// A mock BMC for host `S1`, and the request that registers it.
 pub(crate) fn mock(runtime: &Runtime, personality: &'static Personality) -> (Mock, Value) {
     mock_with(runtime, personality, |_| {})
 }
 
-/// The same, configured.
+/// Same, configured.
 pub(crate) fn mock_with(
     runtime: &Runtime,
     personality: &'static Personality,
@@ -203,8 +203,8 @@ pub(crate) fn mock_with(
     (mock, server)
 }
 
-/// The real program, in a process of its own; killed when this is dropped. What it logged is looked
-/// through for [`secrets`] then, and for signatures of images.
+/// The controller in its own process, killed on drop. Its log is then searched for [`secrets`] and
+/// for signatures of media URLs.
 pub(crate) struct Process {
     pub(crate) client: Client,
     pub(crate) child: Child,
@@ -212,7 +212,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Sends a signal. The program `kill` is not on every machine.
+    /// Sends a signal. Not every system has the program `kill`.
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal)
             .unwrap();
@@ -223,12 +223,12 @@ impl Process {
         Self::spawn(controller(&arguments).arg(data))
     }
 
-    /// Has it read users, tokens and certificates again.
+    /// Makes it reload users, tokens and certificates.
     pub(crate) fn hang_up(&self) {
         self.signal(rustix::process::Signal::HUP);
     }
 
-    /// Runs a command that becomes the program.
+    /// Runs a command that becomes the controller.
     pub(crate) fn spawn(command: &mut Command) -> Self {
         let log = NamedTempFile::new().unwrap();
         let stderr = log.reopen().unwrap();
@@ -239,14 +239,14 @@ impl Process {
         Self { client: Client::new(url), child, log }
     }
 
-    /// As `kill -9` does it; returns what was logged.
+    /// Kills it like `kill -9`. Returns its log.
     pub(crate) fn kill(mut self) -> String {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         self.logged()
     }
 
-    /// What was logged so far.
+    /// Returns the log so far.
     pub(crate) fn logged(&self) -> String {
         String::from_utf8(std::fs::read(self.log.path()).unwrap()).unwrap()
     }
@@ -257,7 +257,7 @@ impl Process {
             let line = log.lines().find(|line| line.contains(&secret));
             assert!(line.is_none(), "a log holds {secret}: {line:?}");
         }
-        // The third word of an address is its signature.
+        // The third path component is the signature.
         for (at, _) in log.match_indices("/media/") {
             let mut words = log[at + 7..].split('/').skip(1);
             if words.next().is_some_and(|word| word.parse::<u64>().is_ok()) {
@@ -270,7 +270,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Both fail where the process has ended already.
+        // Both fail if the process has ended already.
         self.child.kill().ok();
         self.child.wait().ok();
         if !std::thread::panicking() {
@@ -279,7 +279,7 @@ impl Drop for Process {
     }
 }
 
-/// A client that takes every answer as it comes.
+/// A client that returns every response, whatever its status.
 #[derive(Clone)]
 pub(crate) struct Client {
     url: String,
@@ -287,7 +287,7 @@ pub(crate) struct Client {
     authorization: Option<String>,
 }
 
-/// An answer.
+/// A response.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
@@ -301,14 +301,14 @@ impl Client {
         Self { url: url.to_owned(), agent, authorization: None }
     }
 
-    /// The same, with another login.
+    /// Same, with other credentials.
     pub(crate) fn login(&self, user: &str, password: &str) -> Self {
         use base64::Engine as _;
         let token = base64::prelude::BASE64_STANDARD.encode(format!("{user}:{password}"));
         Self { authorization: Some(format!("Basic {token}")), ..self.clone() }
     }
 
-    /// The same, with a token.
+    /// Same, with a token.
     pub(crate) fn bearer(&self, token: &str) -> Self {
         Self { authorization: Some(format!("Bearer {token}")), ..self.clone() }
     }
@@ -323,7 +323,7 @@ impl Client {
         self.url.strip_prefix("http://").unwrap()
     }
 
-    /// Sends a request. A reply of the API that `openapi.json` does not have fails the test.
+    /// Sends a request. Fails if `openapi.json` does not allow the API's reply.
     #[track_caller]
     pub(crate) fn send(
         &self,
@@ -373,7 +373,7 @@ impl Client {
         self.send("DELETE", path, &[], b"")
     }
 
-    /// Starts an upload; returns its address.
+    /// Starts an upload. Returns its URL.
     pub(crate) fn start_upload(&self, repository: &str) -> String {
         let reply = self.send("POST", &format!("/v2/{repository}/blobs/uploads/"), &[], b"");
         reply.expect(202).header("location").to_owned()
@@ -409,14 +409,14 @@ impl Client {
         self.send("PUT", &path, &[("content-type", kind)], manifest.to_string().as_bytes())
     }
 
-    /// Pushes a small image whose content depends on `seed`; returns its manifest.
+    /// Pushes a small image whose content depends on `seed`. Returns its manifest.
     pub(crate) fn push_image(&self, repository: &str, tag: &str, seed: &str) -> (Value, Digest) {
         let manifest = self.image(repository, seed);
         let digest = self.push_manifest(repository, tag, &manifest);
         (manifest, digest)
     }
 
-    /// Pushes the blobs of a small image; returns the manifest that is to be pushed.
+    /// Pushes the blobs of a small image. Returns its manifest.
     pub(crate) fn image(&self, repository: &str, seed: &str) -> Value {
         let config = json!({ "architecture": "amd64", "os": "linux", "seed": seed }).to_string();
         let layer = format!("layer {seed}");
@@ -432,14 +432,14 @@ impl Client {
 }
 
 impl Reply {
-    /// Fails with all of the answer where the status is another one.
+    /// Fails with the whole response if the status differs.
     #[track_caller]
     pub(crate) fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{:?} {}", self.headers, self.text());
         self
     }
 
-    /// A problem of the API: its status, and its code.
+    /// Checks status and code of an API problem.
     #[track_caller]
     pub(crate) fn expect_problem(self, status: u16, code: &str) -> Self {
         let reply = self.expect(status);
@@ -450,7 +450,7 @@ impl Reply {
         reply
     }
 
-    /// An error answer: its status, and the code of its first error.
+    /// Checks status and first code of a registry error.
     #[track_caller]
     pub(crate) fn expect_error(self, status: u16, code: &str) -> Self {
         let reply = self.expect(status);
@@ -491,7 +491,7 @@ pub(crate) fn digest(algorithm: Algorithm, content: &[u8]) -> Digest {
     hasher.finish()
 }
 
-/// Bytes that don't repeat with the size of any buffer.
+/// Bytes that do not repeat with the size of any buffer.
 pub(crate) fn bytes(size: usize) -> Vec<u8> {
     (0..=250).cycle().take(size).collect()
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Who may use the API: people with a password, programs with a token. Without either nobody may.
+//! Authentication and roles of the API: users have passwords, programs have tokens. Both are
+//! optional; without either, all access is denied.
 
 mod directory;
 mod group;
@@ -23,7 +24,7 @@ pub(crate) use directory::Directory;
 pub use group::Group;
 pub use token::{AUDIENCE, Grant, Issued, KeyError, TokenKey};
 
-/// What somebody may do. Each role may do what those before it may.
+/// Role of a user or token. Each role includes the ones before it.
 #[derive(
     Debug,
     Clone,
@@ -48,19 +49,19 @@ pub enum Role {
     Admin,
 }
 
-/// Somebody who has logged in.
+/// An authenticated user or program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub(crate) name: String,
     pub(crate) role: Role,
-    /// The servers that this is about.
+    /// Servers that the identity may access.
     pub(crate) scope: Scope,
 }
 
 const CHALLENGE: HeaderValue =
     HeaderValue::from_static("Basic realm=\"provisioner API\", charset=\"UTF-8\"");
 
-/// Checks logins against the files as they were read last.
+/// Authenticates requests with the files as loaded last.
 pub(crate) struct Auth(RwLock<Arc<Directory>>);
 
 impl Auth {
@@ -68,16 +69,16 @@ impl Auth {
         Self(RwLock::new(Arc::new(directory)))
     }
 
-    /// From now on, `directory` says who may log in.
+    /// Replaces users, tokens, roles and groups.
     pub(crate) fn replace(&self, directory: Directory) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(directory);
     }
 
-    /// Who sends a request with these headers.
+    /// Authenticates a request by its headers.
     ///
     /// # Errors
-    /// 401 where the login is missing or wrong, with a challenge for browsers; 429 where `address` has
-    /// failed too often.
+    /// 401 if the credentials are missing or wrong, with a challenge for browsers; 429 if `address`
+    /// had too many failed attempts.
     pub(crate) async fn identify(
         &self,
         headers: &HeaderMap,
@@ -90,19 +91,19 @@ impl Auth {
             let attempt = logins.attempt(Interface::Api, address)?;
             let Some(identity) = directory.token(token) else {
                 attempt.failed(None);
-                return Err(refusal("the token is not good"));
+                return Err(refusal("invalid token: malformed, expired or revoked"));
             };
             attempt.succeeded();
             return Ok(identity);
         }
-        let wrong = || refusal("the name or the password is wrong");
+        let wrong = || refusal("wrong user name or password");
         let (user, password) = match Credentials::parse(header) {
             Credentials::Basic { user, password } => (user, password),
-            // Browsers ask without a password first; that is no attempt.
-            Credentials::None => return Err(refusal("log in first")),
+            // Browsers first send a request without credentials; that is no attempt.
+            Credentials::None => return Err(refusal("authentication required")),
             Credentials::Malformed => {
                 logins.attempt(Interface::Api, address)?.failed(None);
-                return Err(refusal("log in first"));
+                return Err(refusal("authentication required"));
             }
         };
         let Some(users) = directory.users() else {
@@ -116,7 +117,7 @@ impl Auth {
     }
 }
 
-/// The token of a header, where it is of that kind (RFC 6750, section 2.1).
+/// Returns the token of a `Bearer` header (RFC 6750, section 2.1).
 fn bearer(header: &[u8]) -> Option<&str> {
     let (scheme, token) = std::str::from_utf8(header).ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
@@ -128,14 +129,14 @@ fn refusal(message: &str) -> Problem {
 }
 
 impl Identity {
-    /// 403 for those with a lower role.
+    /// Returns 403 if the role is lower than `role`.
     pub(crate) fn require(&self, role: Role) -> Result<(), Problem> {
         if self.role >= role {
             return Ok(());
         }
         let message = match role {
-            Role::Admin => "only an admin may do this",
-            Role::Operator | Role::Reader => "a reader may change nothing",
+            Role::Admin => "this needs the role admin",
+            Role::Operator | Role::Reader => "this needs the role operator",
         };
         Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", message))
     }

@@ -33,7 +33,9 @@ pub struct TokenKey(Hmac<Sha256>);
 
 /// The key is invalid.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("expected a key of at least {SHORTEST_KEY} bytes, such as `openssl rand -base64 48` makes")]
+#[error(
+    "expected a key of at least {SHORTEST_KEY} bytes, for example from `openssl rand -base64 48`"
+)]
 pub struct KeyError;
 
 /// What a token grants.

@@ -79,9 +79,9 @@ pub fn create(connection: &Connection, new: &NewJob) -> Result<Created, StoreErr
     };
     rows::insert(connection, "jobs", values)?;
     let number = connection.last_insert_rowid();
-    let of = new.retry_of.map(|of| format!(", to repeat {of}")).unwrap_or_default();
+    let of = new.retry_of.map(|of| format!(", retry of {of}")).unwrap_or_default();
     let message = format!(
-        "made by {}{of}: {}, recipe of {} bytes, SHA-256 {}",
+        "created by {}{of}: {}, recipe of {} bytes, SHA-256 {}",
         new.user,
         new.task_target,
         new.recipe.len(),
@@ -107,7 +107,7 @@ pub fn retry(connection: &Connection, id: JobId, user: &str) -> Result<NewJob, S
     match (job.state, job.outcome) {
         (State::Complete, Some(Outcome::Failed)) => {}
         (State::Complete, _) => {
-            return Err(StoreError::State("succeeded, and only a failed one is repeated"));
+            return Err(StoreError::State("successful, only failed jobs can be retried"));
         }
         (..) => return Err(StoreError::State("not complete yet")),
     }
@@ -127,16 +127,16 @@ pub fn retry(connection: &Connection, id: JobId, user: &str) -> Result<NewJob, S
 pub fn cancel(connection: &Connection, id: JobId, user: &str) -> Result<Job, StoreError> {
     let job = by_id(connection, id)?;
     match job.state {
-        State::Complete => return Err(StoreError::State("complete already")),
+        State::Complete => return Err(StoreError::State("already complete")),
         State::Succeeded | State::Failed => {
-            return Err(StoreError::State("being cleaned up already"));
+            return Err(StoreError::State("already being cleaned up"));
         }
         State::Queued | State::Provisioning if job.cancelled => return Ok(job),
         State::Queued | State::Provisioning => {}
     }
     let sql = "UPDATE jobs SET cancelled = 1, cancelled_by = ?2 WHERE number = ?1";
     connection.prepare_cached(sql)?.execute(params![job.number, user])?;
-    event(connection, job.number, "cancel", None, &format!("asked for by {user}"))?;
+    event(connection, job.number, "cancel", None, &format!("requested by {user}"))?;
     let sql = "UPDATE jobs SET state = 'complete', outcome = 'failed', failed_step = ?2, \
                failure = 'cancelled', completed_at = ?3 \
                WHERE number = ?1 AND state = 'queued' AND lease_owner IS NULL";
@@ -144,7 +144,7 @@ pub fn cancel(connection: &Connection, id: JobId, user: &str) -> Result<Job, Sto
     let ended =
         connection.prepare_cached(sql)?.execute(params![job.number, Step::IsoBuild, now])?;
     if ended == 1 {
-        let message = "cancelled before anything was begun";
+        let message = "cancelled before it started";
         event(connection, job.number, "state.failed", Some(&Step::IsoBuild), message)?;
         event(connection, job.number, "state.complete", None, "nothing to clean up")?;
     }

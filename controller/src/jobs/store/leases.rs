@@ -32,7 +32,7 @@ pub fn claim(
         let sql = "UPDATE jobs SET lease_owner = ?2, lease_until = ?3 WHERE number = ?1";
         connection.prepare_cached(sql)?.execute(params![number, owner, until])?;
         if before.is_some() {
-            let message = "another worker takes over: the lease ran out";
+            let message = "taken over by another worker: the lease expired";
             event(connection, number, "lease.taken-over", None, message)?;
         }
         jobs.push(by_number(connection, number)?);
@@ -67,7 +67,7 @@ pub fn holds(connection: &Connection, held: &Held) -> Result<bool, StoreError> {
 }
 
 /// Releases a lease.
-pub fn let_go(connection: &Connection, held: &Held) -> Result<(), StoreError> {
+pub fn release(connection: &Connection, held: &Held) -> Result<(), StoreError> {
     let sql = "UPDATE jobs SET lease_owner = NULL, lease_until = NULL \
                WHERE number = ?1 AND lease_owner = ?2";
     connection.prepare_cached(sql)?.execute(params![held.number, held.owner])?;
@@ -75,12 +75,12 @@ pub fn let_go(connection: &Connection, held: &Held) -> Result<(), StoreError> {
 }
 
 /// Releases all leases of `owner`, so that the next worker need not wait for their end.
-pub fn hand_back(connection: &Connection, owner: &str) -> Result<(), StoreError> {
+pub fn release_all(connection: &Connection, owner: &str) -> Result<(), StoreError> {
     let sql = "SELECT number FROM jobs WHERE lease_owner = ?1 AND state <> 'complete'";
     let mut statement = connection.prepare_cached(sql)?;
     let rows = statement.query_map([owner], |row| row.get(0))?;
     for number in rows.collect::<Result<Vec<i64>, _>>()? {
-        event(connection, number, "lease.handed-back", None, "the controller was told to stop")?;
+        event(connection, number, "lease.released", None, "the controller is shutting down")?;
     }
     let sql = "UPDATE jobs SET lease_owner = NULL, lease_until = NULL WHERE lease_owner = ?1";
     connection.prepare_cached(sql)?.execute([owner])?;

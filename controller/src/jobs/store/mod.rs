@@ -20,22 +20,22 @@ use crate::inventory;
 use crate::labels::{IN_SCOPE, Scope};
 
 pub use intake::{Created, NewJob, cancel, create, retry};
-pub use leases::{claim, hand_back, holds, let_go, renew};
+pub use leases::{claim, holds, release, release_all, renew};
 pub use progress::{
-    Held, begin, complete, enter, fail, note, reset_begun, reset_done, start_mount, start_step,
-    still_failing,
+    Held, begin, complete, enter_phase, fail, note, note_retry, reset_begun, reset_done,
+    start_mount, start_step,
 };
 pub use reports::{REMEMBERED_DELIVERIES, Report, Taken, report};
-pub use retention::{expired_isos, forget, iso_removed};
+pub use retention::{delete_expired, expired_isos, iso_removed};
 
 /// Why a job could not be created or changed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// The job does not exist.
-    #[error("there is no such job")]
+    #[error("unknown job")]
     NoJob,
     /// The server does not exist.
-    #[error("there is no server {0}")]
+    #[error("unknown server {0}")]
     NoServer(String),
     /// The server has an active job.
     #[error("server {serial} has the active job {job}")]
@@ -46,16 +46,16 @@ pub enum StoreError {
         job: JobId,
     },
     /// The server is not in a group of the user.
-    #[error("the server {0} is not in your groups of servers, or would not be any more")]
+    #[error("server {0} is not in your groups, or the change would remove it from them")]
     OtherGroup(String),
     /// The job's state does not allow the operation.
     #[error("the job is {0}")]
     State(&'static str),
     /// The idempotency key was used for a different request.
-    #[error("the Idempotency-Key was used for another request")]
+    #[error("the Idempotency-Key was used for a different request")]
     KeyReused,
     /// Another worker holds the job, or it is complete.
-    #[error("the lease of the job is lost")]
+    #[error("the lease of the job was lost")]
     Lost,
     /// The database failed.
     #[error(transparent)]

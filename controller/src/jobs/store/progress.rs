@@ -33,7 +33,7 @@ pub fn begin(connection: &Connection, held: &Held) -> Result<(), StoreError> {
     let sql = "UPDATE jobs SET state = 'provisioning', phase = 'boot', spent_ms = 0 \
                WHERE number = ?1 AND lease_owner = ?2 AND state = 'queued'";
     update(connection, sql, params![held.number, held.owner])?;
-    event(connection, held.number, "state.provisioning", None, "a worker begins")
+    event(connection, held.number, "state.provisioning", None, "worker started")
 }
 
 /// Stores the start of a step. Steps of clean-up follow the outcome.
@@ -42,7 +42,7 @@ pub fn start_step(connection: &Connection, held: &Held, step: &Step) -> Result<(
                ((state = 'provisioning') = (?4 = 0)) AND state IN ('provisioning', 'succeeded', 'failed')";
     let cleanup = matches!(step, Step::CleanupUnmount | Step::CleanupReset);
     update(connection, sql, params![held.number, held.owner, step, cleanup])?;
-    event(connection, held.number, "step", Some(step), "begins")
+    event(connection, held.number, "step", Some(step), "started")
 }
 
 /// Stores that clean-up has media to eject.
@@ -78,11 +78,11 @@ pub fn reset_done(connection: &Connection, held: &Held, phase: Phase) -> Result<
         "UPDATE jobs SET {column} = 'done' WHERE number = ?1 AND lease_owner = ?2 AND {column} = 'begun'"
     );
     update(connection, &sql, params![held.number, held.owner])?;
-    event(connection, held.number, "reset", Some(&step), "the BMC took the reset")
+    event(connection, held.number, "reset", Some(&step), "the BMC accepted the reset")
 }
 
 /// Starts the next phase with a new budget.
-pub fn enter(connection: &Connection, held: &Held, phase: Phase) -> Result<(), StoreError> {
+pub fn enter_phase(connection: &Connection, held: &Held, phase: Phase) -> Result<(), StoreError> {
     let sql = "UPDATE jobs SET phase = ?3, spent_ms = 0 \
                WHERE number = ?1 AND lease_owner = ?2 AND phase <> ?3 AND state = 'provisioning'";
     update(connection, sql, params![held.number, held.owner, phase])
@@ -111,11 +111,11 @@ pub fn complete(connection: &Connection, held: &Held) -> Result<(), StoreError> 
                lease_until = NULL \
                WHERE number = ?1 AND lease_owner = ?2 AND state IN ('succeeded', 'failed')";
     update(connection, sql, params![held.number, held.owner, clock::now()])?;
-    event(connection, held.number, "state.complete", None, "cleaned up")
+    event(connection, held.number, "state.complete", None, "clean-up done")
 }
 
 /// Stores a failed attempt that will be retried.
-pub fn still_failing(
+pub fn note_retry(
     connection: &Connection,
     held: &Held,
     failure: &Failure,

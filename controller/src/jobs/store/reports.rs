@@ -46,7 +46,7 @@ pub fn report(connection: &Connection, serial: &str, report: &Report) -> Result<
         return Ok(Taken::Unknown);
     };
     if let Some(id) = &report.delivery_id
-        && delivered(connection, job.number, id)?
+        && is_delivered(connection, job.number, id)?
     {
         return Ok(Taken::Duplicate(job.id));
     }
@@ -59,15 +59,15 @@ pub fn report(connection: &Connection, serial: &str, report: &Report) -> Result<
         }
         State::Provisioning => {}
         State::Succeeded | State::Failed | State::Complete => {
-            remember(connection, job.number, report)?;
-            ignored(connection, &job, report)?;
+            insert_delivery(connection, job.number, report)?;
+            note_ignored(connection, &job, report)?;
             return Ok(Taken::Ended(job.id));
         }
     }
-    remember(connection, job.number, report)?;
+    insert_delivery(connection, job.number, report)?;
     let (outcome, failure) = match &report.failed {
         None => (Outcome::Succeeded, None),
-        Some(step) => (Outcome::Failed, Some(format!("the machine reports that {step} failed"))),
+        Some(step) => (Outcome::Failed, Some(format!("the host reports that {step} failed"))),
     };
     let sql = "UPDATE jobs SET state = ?2, outcome = ?2, failed_step = ?3, failure = ?4, \
                phase = 'cleanup', spent_ms = 0 WHERE number = ?1 AND state = 'provisioning'";
@@ -75,7 +75,7 @@ pub fn report(connection: &Connection, serial: &str, report: &Report) -> Result<
     connection.prepare_cached(sql)?.execute(changes)?;
     let kind = format!("state.{outcome}");
     let message = match failure {
-        None => format!("the machine reports success{}", report.details),
+        None => format!("the host reports success{}", report.details),
         Some(failure) => format!("{failure}{}", report.details),
     };
     event(connection, job.number, &kind, report.failed.as_ref(), &message)?;
@@ -83,12 +83,16 @@ pub fn report(connection: &Connection, serial: &str, report: &Report) -> Result<
 }
 
 /// Whether this delivery for job `number` was received before.
-fn delivered(connection: &Connection, number: i64, delivery: &str) -> Result<bool, StoreError> {
+fn is_delivered(connection: &Connection, number: i64, delivery: &str) -> Result<bool, StoreError> {
     let sql = "SELECT EXISTS (SELECT 1 FROM deliveries WHERE job = ?1 AND delivery_id = ?2)";
     Ok(connection.prepare_cached(sql)?.query_row(params![number, delivery], |r| r.get(0))?)
 }
 
-fn remember(connection: &Connection, number: i64, report: &Report) -> Result<(), StoreError> {
+fn insert_delivery(
+    connection: &Connection,
+    number: i64,
+    report: &Report,
+) -> Result<(), StoreError> {
     let Some(id) = &report.delivery_id else { return Ok(()) };
     let values = named_params! { ":job": number, ":delivery_id": id };
     rows::insert(connection, "deliveries", values)?;
@@ -99,13 +103,12 @@ fn remember(connection: &Connection, number: i64, report: &Report) -> Result<(),
 }
 
 /// Stores an event for the first report that changes nothing.
-fn ignored(connection: &Connection, job: &Job, report: &Report) -> Result<(), StoreError> {
+fn note_ignored(connection: &Connection, job: &Job, report: &Report) -> Result<(), StoreError> {
     let sql = "SELECT EXISTS (SELECT 1 FROM events WHERE job = ?1 AND kind = 'report.ignored')";
     if connection.prepare_cached(sql)?.query_row([job.number], |row| row.get(0))? {
         return Ok(());
     }
     let what = report.failed.as_ref().map_or_else(|| "success".to_owned(), Step::to_string);
-    let message =
-        format!("a report of {what} came when the job was {}; it changes nothing", job.state);
+    let message = format!("ignored a report of {what}: the job is {}", job.state);
     event(connection, job.number, "report.ignored", None, &message)
 }

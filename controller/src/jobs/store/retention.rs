@@ -35,7 +35,7 @@ pub fn iso_removed(connection: &Connection, id: JobId) -> Result<(), StoreError>
 
 /// Deletes jobs that were complete for at least `keep` and have no ISO, with their events, and
 /// expired idempotency keys. Returns the number of jobs.
-pub fn forget(connection: &Connection, keep: Duration) -> Result<usize, StoreError> {
+pub fn delete_expired(connection: &Connection, keep: Duration) -> Result<usize, StoreError> {
     let now = clock::now();
     let sql = "DELETE FROM idempotency WHERE created_at <= ?1";
     connection.prepare_cached(sql)?.execute([now.saturating_sub(clock::millis(REPEATS))])?;

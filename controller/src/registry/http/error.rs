@@ -106,12 +106,12 @@ impl ApiError {
     pub(super) fn incomplete(code: Code, error: &(dyn std::error::Error + 'static)) -> Self {
         let status =
             if is_stalled(error) { StatusCode::REQUEST_TIMEOUT } else { StatusCode::BAD_REQUEST };
-        Self::new(status, code, format!("the body did not come whole: {error}"))
+        Self::new(status, code, format!("incomplete request body: {error}"))
     }
 
     /// Returns a 405 response with the allowed methods.
     pub(super) fn method(allowed: &'static str) -> Self {
-        let message = format!("this address answers to {allowed}");
+        let message = format!("method not allowed: expected {allowed}");
         Self::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, message)
             .with_header(header::ALLOW, HeaderValue::from_static(allowed))
     }

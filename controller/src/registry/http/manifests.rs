@@ -46,7 +46,7 @@ impl Registry {
                 _ => ApiError::new(
                     StatusCode::NOT_FOUND,
                     Code::ManifestUnknown,
-                    "no manifest can have this name",
+                    "not a valid tag or digest, so no manifest has it",
                 ),
             });
         };

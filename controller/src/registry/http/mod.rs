@@ -138,16 +138,15 @@ impl Registry {
         } else if user.is_none() {
             Err(unauthorized())
         } else {
-            let message = format!("you may not do this to {repository}");
+            let message = format!("access to {repository} denied");
             Err(ApiError::new(StatusCode::FORBIDDEN, Code::Denied, message))
         }
     }
 
     async fn route(self: Arc<Self>, request: Request) -> Result<Response<Body>, ApiError> {
         let path = percent_decode_str(request.uri().path()).decode_utf8_lossy();
-        let not_found = || {
-            ApiError::new(StatusCode::NOT_FOUND, Code::Unsupported, "not an address of this API")
-        };
+        let not_found =
+            || ApiError::new(StatusCode::NOT_FOUND, Code::Unsupported, "not a path of this API");
         let endpoint = Endpoint::parse(&path).ok_or_else(not_found)?;
         let address = limits::address(request.extensions());
         let user = self.user(request.headers(), address).await?;
@@ -231,7 +230,7 @@ const CHALLENGE: HeaderValue =
     HeaderValue::from_static("Basic realm=\"provisioner\", charset=\"UTF-8\"");
 
 fn unauthorized() -> ApiError {
-    ApiError::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, "log in first")
+    ApiError::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, "authentication required")
         .with_header(header::WWW_AUTHENTICATE, CHALLENGE)
 }
 

@@ -68,7 +68,7 @@ impl Registry {
         id: Option<UploadId>,
     ) -> Result<Response<Body>, ApiError> {
         let Some(id) = id else {
-            let message = "no upload can have this name: start one with POST";
+            let message = "invalid upload id: start an upload with POST";
             return Err(ApiError::new(StatusCode::NOT_FOUND, Code::BlobUploadUnknown, message));
         };
         match *request.method() {
@@ -188,7 +188,7 @@ fn in_order(session: &Session, name: &Repository, headers: &HeaderMap) -> Result
     };
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     if announced.is_some_and(|text| text.parse() != Ok(length)) {
-        let message = "Content-Range and Content-Length do not tell the same size";
+        let message = "Content-Range and Content-Length differ in size";
         return Err(ApiError::bad_request(Code::SizeInvalid, message));
     }
     session.expect_start(start).map_err(|e| {

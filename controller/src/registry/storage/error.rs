@@ -23,13 +23,13 @@ pub enum StorageError {
     #[error("manifest {0} is not in this repository")]
     ManifestUnknown(Selector),
     /// The manifest refers to contents that are not in the repository.
-    #[error("the manifest names contents that are not in this repository: push them first")]
+    #[error("the manifest refers to contents that are not in this repository: push them first")]
     ReferencesUnknown(Vec<Digest>),
     /// The manifest is not valid for this registry; the text states why.
     #[error("manifest refused: {0}")]
     ManifestInvalid(String),
     /// The digest of the content differs from the stated one.
-    #[error("the content has the digest {found}, it was pushed as {expected}")]
+    #[error("the content has digest {found}, expected {expected}")]
     DigestMismatch {
         /// Stated digest.
         expected: Digest,
@@ -43,12 +43,10 @@ pub enum StorageError {
     #[error("another request is adding to upload {0}: retry when it has ended")]
     UploadBusy(UploadId),
     /// Garbage collection in another process held its lock for too long.
-    #[error("garbage collection keeps this repository from being changed: retry later")]
+    #[error("garbage collection is running: retry later")]
     Collecting,
     /// A chunk does not start at the end of the upload.
-    #[error(
-        "the chunk starts at byte {start}, the upload has {offset} bytes: send the next byte first"
-    )]
+    #[error("the chunk starts at byte {start}, expected byte {offset}")]
     OutOfOrder {
         /// Start of the chunk.
         start: u64,
@@ -73,10 +71,10 @@ pub enum StorageError {
     #[error("{0} is in use by another controller: stop it, or choose another data_dir")]
     InUse(PathBuf),
     /// The folder contains no registry.
-    #[error("{0} holds no registry: expected the data_dir of a controller that has run")]
+    #[error("{0} contains no registry: expected the data_dir of a controller")]
     NoRegistry(PathBuf),
     /// Another version of the storage wrote the folder.
-    #[error("{path} has layout {found:?}, this program reads layout {expected:?}")]
+    #[error("{path} has layout {found:?}, this program supports layout {expected:?}")]
     Layout {
         /// File with the layout version.
         path: PathBuf,

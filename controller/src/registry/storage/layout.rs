@@ -4,17 +4,17 @@
 //! Paths below the registry's folder. All paths are made here.
 //!
 //! ```text
-//! layout                                          version of this scheme
-//! lock                                            held by the process that serves
+//! layout                                          layout version
+//! lock                                            locked by the service
 //! collection-lock                                 see `collect`
-//! blobs/sha256/ab/HEX                             every content once, manifests included
-//! quarantine/sha256/HEX                           contents that garbage collection took away
-//! corrupt/sha256/HEX                              contents that are not what their name says
-//! repositories/NAME/_blobs/sha256/HEX             empty: the repository holds the blob
+//! blobs/sha256/ab/HEX                             contents, including manifests
+//! quarantine/sha256/HEX                           collected contents
+//! corrupt/sha256/HEX                              contents with a wrong digest
+//! repositories/NAME/_blobs/sha256/HEX             empty: link to a blob
 //! repositories/NAME/_manifests/sha256/HEX         media type of the manifest
 //! repositories/NAME/_tags/TAG                     digest that the tag points to
 //! repositories/NAME/_referrers/sha256/HEX/sha256-HEX   descriptor of a manifest with that subject
-//! repositories/NAME/_uploads/ID                   what came so far
+//! repositories/NAME/_uploads/ID                   received data
 //! ```
 //!
 //! A component of a repository name starts with a letter or a digit, so folders with a leading

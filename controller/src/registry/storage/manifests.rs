@@ -247,7 +247,7 @@ impl Storage {
         let mut check = |target: &Target, size: Option<u64>| match size {
             Some(size) if size == target.size => Ok(()),
             Some(size) => Err(StorageError::ManifestInvalid(format!(
-                "{} has {size} bytes, the manifest says {}",
+                "{} has {size} bytes, the manifest states {}",
                 target.digest, target.size
             ))),
             None => {

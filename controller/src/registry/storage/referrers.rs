@@ -37,7 +37,7 @@ impl Storage {
             let path = folder.join(&name);
             let Some(text) = absent_is_none(fs::read(&path)).at("read", &path)? else { continue };
             let Ok(descriptor) = serde_json::from_slice::<ReferrerDescriptor>(&text) else {
-                tracing::warn!(path = %path.display(), "not the descriptor of a referrer: ignored");
+                tracing::warn!(path = %path.display(), "ignored a malformed referrer descriptor");
                 continue;
             };
             if artifact_type

@@ -158,7 +158,7 @@ impl Storage {
 fn damage(error: StorageError) -> Result<String, StorageError> {
     match error {
         StorageError::ManifestUnknown(_) => Ok("its content is missing".to_owned()),
-        StorageError::Damaged(_) => Ok("its content is no longer what was pushed".to_owned()),
+        StorageError::Damaged(_) => Ok("its content does not match its digest".to_owned()),
         StorageError::ManifestInvalid(reason) => Ok(reason),
         error => Err(error),
     }

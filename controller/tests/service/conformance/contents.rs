@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Every kind of content: pushed, listed, pulled and deleted.
+//! Every kind of content: push, list, pull and delete.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,13 +14,13 @@ use crate::support::{Client, IMAGE_INDEX, IMAGE_MANIFEST, Service, digest};
 
 const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";
 
-/// Something to push: blobs, then manifests in their order, then tags.
+/// Test content: blobs, then manifests in order, then tags.
 struct Content {
     algorithm: Algorithm,
     blobs: BTreeMap<String, Vec<u8>>,
     manifests: Vec<Value>,
     tags: BTreeMap<String, Digest>,
-    /// Fields that every manifest gets.
+    /// Fields added to every manifest.
     extra: Value,
 }
 
@@ -46,7 +46,7 @@ impl Content {
         descriptor
     }
 
-    /// Adds a manifest with some more fields; returns its descriptor.
+    /// Adds a manifest with additional fields. Returns its descriptor.
     fn manifest(&mut self, mut manifest: Value, more: &Value) -> Value {
         let fields = manifest.as_object_mut().unwrap();
         for extra in [more, &self.extra] {
@@ -92,7 +92,7 @@ impl Content {
         self
     }
 
-    /// Pushes, lists, pulls and deletes all of it; afterwards nothing is left.
+    /// Pushes, lists, pulls and deletes everything.
     fn check(&self, client: &Client, name: &str) {
         for (digest, content) in &self.blobs {
             post(client, REPOSITORY, &format!("?digest={digest}"), content).expect(201);
@@ -112,7 +112,7 @@ impl Content {
             let manifest = self.by_digest(digest);
             let reference = match self.algorithm {
                 Algorithm::Sha256 => tag.clone(),
-                // A manifest that is pushed by tag alone gets a digest by SHA-256.
+                // A manifest pushed only by tag has a SHA-256 digest.
                 Algorithm::Sha512 => format!("{digest}?tag={tag}"),
             };
             client.put_manifest(REPOSITORY, &reference, manifest).expect(201);
@@ -253,7 +253,7 @@ fn contents_of_uncommon_descriptors() {
     let service = Service::start();
     let client = &service.client;
 
-    // The content of a descriptor in its field `data` too.
+    // Descriptors with embedded `data`.
     let mut content = Content::new();
     let mut config = content.blob(EMPTY_TYPE, b"{}");
     config["data"] = json!("e30=");
@@ -261,7 +261,7 @@ fn contents_of_uncommon_descriptors() {
     let image = content.manifest(manifest, &json!({}));
     content.tag("data-field", &image).check(client, "data field");
 
-    // Layers that are fetched elsewhere and were never pushed.
+    // Foreign layers that were never pushed.
     let mut content = Content::new();
     let config = content.blob("application/vnd.oci.image.config.v1+json", b"{\"os\":\"linux\"}");
     let here = content.blob("application/vnd.oci.image.layer.v1.tar", b"here");

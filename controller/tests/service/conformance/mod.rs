@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What the conformance suite of the OCI distribution specification asks of a registry: every way to
-//! push a blob, by both algorithms, and every kind of content pushed, listed, pulled and deleted.
+//! Cases of the OCI distribution conformance suite: every way to push a blob, with both algorithms,
+//! and every kind of content pushed, listed, pulled and deleted.
 //!
-//! The suite is a program in Go that a machine without its toolchain can't run; these are its cases,
-//! those that it leaves out by default included, but for contents that name what was never pushed:
-//! a registry may refuse them, and this one does.
+//! The suite needs a Go toolchain. These tests include its optional cases, except for manifests
+//! with references that were never pushed: registries may refuse them, and this one does.
 
 mod contents;
 
@@ -19,7 +18,7 @@ use crate::support::{Client, IMAGE_MANIFEST, Reply, Service, digest};
 const REPOSITORY: &str = "conformance/repo1";
 const OTHER: &str = "conformance/repo2";
 
-/// A content that no other test of this file pushes.
+/// A blob that no other test here pushes.
 fn blob(name: &str, size: usize) -> Vec<u8> {
     name.bytes().cycle().take(size).collect()
 }
@@ -43,7 +42,7 @@ fn location(reply: &Reply) -> String {
     reply.header("location").to_owned()
 }
 
-/// The ways to push a blob. Each returns the last answer.
+/// A way to push a blob. Returns the last response.
 type Way = fn(&Client, &[u8], &Digest) -> Reply;
 
 const WAYS: [(&str, Way); 7] = [
@@ -98,7 +97,7 @@ const WAYS: [(&str, Way); 7] = [
     }),
 ];
 
-/// A blob that is there is found by HEAD, GET and where its push said, and can be deleted.
+/// A pushed blob is found by HEAD, GET and the `Location` of its push, and can be deleted.
 fn check_blob(client: &Client, pushed: &Reply, content: &[u8], digest: &Digest, way: &str) {
     assert_eq!(pushed.status, 201, "{way}: {}", pushed.text());
     let path = format!("/v2/{REPOSITORY}/blobs/{digest}");
@@ -163,7 +162,7 @@ fn mounts_and_uploads_that_are_given_up() {
             let pushed = post(client, REPOSITORY, &format!("?mount={digest}{from}"), b"");
             check_blob(client, &pushed, &content, &digest, "mount");
             client.delete(&format!("/v2/{OTHER}/blobs/{digest}")).expect(202);
-            // Nobody holds it any more, so it is to be pushed; garbage collection was not needed.
+            // Without a link it must be pushed again, even before garbage collection.
             let missing =
                 post(client, REPOSITORY, &format!("?mount={digest}{from}"), b"").expect(202);
             let pushed = put(client, missing.header("location"), &digest, &content);
@@ -193,8 +192,8 @@ fn ranges_of_a_blob() {
     ] {
         let reply = get(range).expect(206);
         assert_eq!(reply.header("content-length"), expected.len().to_string());
-        let told = format!("bytes {}-{}/2048", expected.start, expected.end - 1);
-        assert_eq!(reply.header("content-range"), told);
+        let content_range = format!("bytes {}-{}/2048", expected.start, expected.end - 1);
+        assert_eq!(reply.header("content-range"), content_range);
         assert!(reply.body == content[expected], "{range}");
     }
     get("bytes=500-0").expect(416);
