@@ -9,7 +9,7 @@
 #   run.sh CONTROLLER NOTARY TEST-ARTIFACTS
 #
 # The first is the folder of the program, the last that of the systems to install. MARKER is what the
-# installed one says on its console, PATIENCE how many seconds it may take.
+# installed system prints on its console, PATIENCE the time limit in seconds.
 set -eu
 
 PATH=$1:$PATH:/usr/sbin:/sbin
@@ -54,7 +54,7 @@ virsh --quiet define machine.xml
 PYTHONPATH=$PWD/python TMPDIR=$PWD/pool sushy-emulator --config emulator.conf >emulator.log 2>&1 &
 until_it "sushy-tools' emulator" curl --fail "http://$site:8000/redfish/v1/Systems"
 
-# The certificate of the controller, by an authority of the site's own.
+# The certificate of the controller, signed by the site's own CA.
 new_key() { openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc "$@"; }
 new_key -x509 -days 2 -subj '/CN=The site' -keyout authority-key.pem -out authorities.pem
 new_key -subj '/CN=The controller' -keyout tls-key.pem -out tls.csr
