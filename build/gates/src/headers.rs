@@ -17,6 +17,7 @@ use foundation::finding::Finding;
 use foundation::git::{self, Base};
 use foundation::text::count;
 use foundation::{atomic, source};
+use rules::comment::{Marks, kind, marks};
 
 /// `cargo xtask headers`.
 pub struct Headers;
@@ -36,9 +37,6 @@ const NO_HEADER: &[&str] = &["json", "lock", "snap", "pub", "pem", "svg", "txt",
 
 /// The rule of a file without a licence line, which `--fix` adds.
 const MISSING: &str = "spdx";
-
-/// A comment's start and its end.
-type Comment = (&'static str, &'static str);
 
 impl Step for Headers {
     fn name(&self) -> &'static str {
@@ -82,8 +80,8 @@ impl Step for Headers {
         // What can't be known, the gate reports.
         for file in files(run)?.unwrap_or_default() {
             let fault = check(&file.path, &file.text, &identity.license, &identity.vendor);
-            let comment = comment(&file.path, &file.text);
-            if let (Some(fault), Some(comment)) = (fault, comment)
+            let marks = marks(&file.path, &file.text);
+            if let (Some(fault), Some(marks)) = (fault, marks)
                 && fault.rule == MISSING
             {
                 let lines = [
@@ -92,7 +90,7 @@ impl Step for Headers {
                 ];
                 let path = run.workspace.root().join(&file.path);
                 let mode = fs::metadata(&path)?.permissions().mode();
-                let text = with_header(&file.text, comment, &lines);
+                let text = with_header(&file.text, marks, &lines);
                 atomic::write_with(&path, mode, |out| Ok(out.write_all(text.as_bytes())?))?;
                 log.note(&format!("{}: header added", file.path));
             }
@@ -140,7 +138,7 @@ fn files(run: &Run) -> Result<Result<Vec<source::File>, Gap>> {
 }
 
 /// The text with the lines of the header in comments: after a line that has to be the first one.
-fn with_header(text: &str, (start, end): Comment, lines: &[String]) -> String {
+fn with_header(text: &str, (start, end): Marks, lines: &[String]) -> String {
     let lines: Vec<_> = lines.iter().map(|line| format!("{start}{line}{end}\n")).collect();
     let header = lines.concat();
     let leads = ["#!", "# syntax=", "# escape=", "<?xml", "<!DOCTYPE"];
@@ -158,40 +156,14 @@ fn exempt(path: &str) -> bool {
     source::is_test_data(path) || NO_HEADER.contains(&kind(path))
 }
 
-/// The extension, or the whole name where there is none. What follows `Containerfile.` is a name.
-fn kind(path: &str) -> &str {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    match name.split_once('.') {
-        Some(("Containerfile", _)) => "Containerfile",
-        _ => name.rsplit('.').next().unwrap_or(name),
-    }
-}
-
-/// How a file of this kind writes a comment of one line.
-fn comment(path: &str, text: &str) -> Option<Comment> {
-    match kind(path) {
-        "rs" | "js" | "cjs" | "mjs" | "ts" | "proto" => Some(("// ", "")),
-        "css" | "c" | "h" => Some(("/* ", " */")),
-        "md" | "html" | "xml" => Some(("<!-- ", " -->")),
-        "sql" => Some(("-- ", "")),
-        "toml" | "sh" | "bash" | "py" | "yml" | "yaml" | "cfg" | "conf" | "ini" | "env"
-        | "service" | "socket" | "target" | "mount" | "timer" | "path" | "preset" | "container"
-        | "rules" | "image" | "network" | "volume" | "Containerfile" | "Dockerfile"
-        | "Makefile" | "gitignore" | "gitattributes" | "containerignore" | "dockerignore"
-        | "editorconfig" | "hadolint" | "CODEOWNERS" => Some(("# ", "")),
-        _ if text.starts_with("#!") => Some(("# ", "")),
-        _ => None,
-    }
-}
-
 /// The fault of a file, if it has one.
 fn check(path: &str, text: &str, license: &str, vendor: &str) -> Option<Finding> {
-    let Some((start, end)) = comment(path, text) else {
+    let Some((start, end)) = marks(path, text) else {
         return Some(Finding::in_file(
             path,
             "unknown-kind",
             "what a comment looks like in this kind of file is not known",
-            "add the kind to `comment` or to NO_HEADER in build/gates/src/headers.rs",
+            "add the kind to build/rules/src/comment.rs, or to NO_HEADER in build/gates/src/headers.rs",
         ));
     };
     let spdx = format!("{start}SPDX-License-Identifier: {license}{end}");
@@ -278,7 +250,7 @@ mod tests {
             ("run", "#!/bin/sh"),
             ("a.xml", "<?xml version=\"1.0\"?>\n<a/>\n"),
         ] {
-            let fixed = with_header(text, comment(path, text).unwrap(), &lines);
+            let fixed = with_header(text, marks(path, text).unwrap(), &lines);
             assert_eq!(rule(path, &fixed), None, "{fixed}");
             let first = text.lines().next().unwrap_or_default();
             assert!(!first.starts_with("#!") || fixed.starts_with(first), "{fixed}");

@@ -41,8 +41,9 @@ pub struct Page {
 /// The call of xtask in pages.
 pub const XTASK: &str = "cargo xtask";
 
-/// Our other programs that use clap.
-pub const PROGRAMS: &[&str] = &["controller", "notary", "packager", "step"];
+/// Our other programs.
+pub const PROGRAMS: &[&str] =
+    &["controller", "dispatcher", "mock-bmc", "notary", "packager", "step"];
 
 /// Reads a page.
 pub fn read(text: &str) -> Page {

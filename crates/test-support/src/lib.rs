@@ -2,7 +2,8 @@
 // Copyright (C) 2026 The Provisioner Authors
 
 //! Test helpers of several crates: external programs, records of skipped tests, virtual machines
-//! ([`vm`]) and an HTTP server ([`http`]). [`identity`] checks the version that a program prints.
+//! ([`vm`]) and an HTTP server ([`http`]). [`help`] renders help texts; [`identity`] checks the version
+//! that a program prints.
 //!
 //! Only tests depend on this crate, so it panics on errors.
 #![forbid(unsafe_code)]
@@ -13,6 +14,7 @@
     reason = "a test has no better way to report an error"
 )]
 
+pub mod help;
 pub mod http;
 pub mod identity;
 mod registry;

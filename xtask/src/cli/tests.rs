@@ -31,23 +31,9 @@ fn every_command_is_in_one_group() {
     assert_eq!(grouped, all);
 }
 
-/// Every word that `--help` shows, in one file: what changes there is seen in review.
 #[test]
 fn help_texts_are_as_recorded() {
-    fn render(command: &mut Command, path: &str, into: &mut String) {
-        let help = command.render_help().to_string();
-        writeln!(into, "$ {path} --help\n{}\n", help.trim_end()).unwrap();
-        let names: Vec<_> = command.get_subcommands().map(|it| it.get_name().to_owned()).collect();
-        for name in names {
-            let Some(inner) = command.find_subcommand_mut(&name) else { continue };
-            render(inner, &format!("{path} {name}"), into);
-        }
-    }
-    let mut command = command();
-    command.build();
-    let mut text = String::new();
-    render(&mut command, "cargo xtask", &mut text);
-    insta::assert_snapshot!("help", text);
+    insta::assert_snapshot!("help", test_support::help::texts(command()));
 }
 
 #[test]
@@ -168,7 +154,7 @@ fn parts_of_a_release_are_built_and_put_together() {
 #[test]
 fn the_gates_belong_to_releases_and_not_to_snapshots() {
     for (line, release, gates) in
-        [("xtask release --snapshot", false, 0), ("xtask release", true, 14)]
+        [("xtask release --snapshot", false, 0), ("xtask release", true, 15)]
     {
         let request = read(line).unwrap();
         let Verb::Pipeline(pipeline) = request.verb else { panic!("{line}: another verb") };

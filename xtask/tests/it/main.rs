@@ -9,6 +9,7 @@ mod build_units;
 mod common;
 mod determinism;
 mod docs;
+mod documentation;
 mod faults;
 mod gates;
 mod history;

@@ -178,6 +178,13 @@ const TOOLS: &[Spec] = &[
         purpose: "fills the EFI system partition of the live ISO",
     },
     Spec {
+        name: "mdbook",
+        version: &["--version"],
+        oldest: &[0, 4, 40],
+        source: Source::Python,
+        purpose: "builds the book of the documentation",
+    },
+    Spec {
         name: "mkfs.vfat",
         version: &["--help"],
         oldest: &[4, 2],
@@ -339,6 +346,13 @@ const TOOLS: &[Spec] = &[
         oldest: &[1, 30],
         source: Source::Debian("tar"),
         purpose: "unpacks what was packed",
+    },
+    Spec {
+        name: "typos",
+        version: &["--version"],
+        oldest: &[1, 52],
+        source: Source::Python,
+        purpose: "checks spelling",
     },
     Spec {
         name: "unshare",

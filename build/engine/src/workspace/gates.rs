@@ -4,6 +4,7 @@
 //! `[gates]` of `release.toml`: thresholds, and exceptions with their reasons.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use serde::Deserialize;
 
@@ -25,6 +26,24 @@ pub struct Gates {
     pub licenses: Licenses,
     /// `[gates.audit]`.
     pub audit: Audit,
+    /// `[gates.docs]`.
+    pub docs: Documentation,
+}
+
+/// `[gates.docs]`: what is checked of the documentation beside its links.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Documentation {
+    /// The folder of a Vale style, whose rules all prose and comments follow.
+    pub style: Option<PathBuf>,
+    /// The folder of an mdBook.
+    pub book: Option<PathBuf>,
+    /// The page, from the root, that has every command of every program.
+    pub commands: Option<String>,
+    /// Paths below which comments in Rust do not follow the style yet.
+    pub unchecked: Vec<String>,
+    /// Exceptions, each with its reason.
+    pub allow: Vec<Allowance>,
 }
 
 /// `[gates.layers]`: the layers of crates.

@@ -372,6 +372,70 @@ mod tests {
         assert!(error.contains("unknown field `surprise`, expected one of"), "{error}");
     }
 
+    /// The reference has each key in the section of its table, or of the table above it. `[engines]` has the jobs.
+    #[test]
+    fn every_key_is_in_the_reference() {
+        let page = include_str!("../../../../docs/reference/release-toml.md");
+        let section = |name: &str| {
+            let sections = page.split("\n## ").skip(1);
+            let named = sections.filter(|it| it.lines().next().is_some_and(|it| it.contains(name)));
+            named.collect::<String>()
+        };
+        let mut missing = Vec::new();
+        for (table, place) in [
+            ("[product]", "[product]"),
+            ("[[binary]]", "[[binary]]"),
+            ("[binary.system]", "[[binary]]"),
+            ("[[base]]", "[[base]]"),
+            ("[[image]]", "[[image]]"),
+            ("[image.smoke]", "[[image]]"),
+            ("[test_artifacts]", "[test_artifacts]"),
+            ("[iso]", "[iso]"),
+            ("[gates.licenses]", "[gates.licenses]"),
+            ("[gates.licenses.images]", "[gates.licenses]"),
+            ("[gates.audit]", "[gates.audit]"),
+            ("[[gates.audit.mitigation]]", "[gates.audit]"),
+            ("[gates.coverage]", "[gates.coverage]"),
+            ("[[gates.coverage.untested]]", "[gates.coverage]"),
+            ("[gates.docs]", "[gates.docs]"),
+            ("[gates.layers]", "[gates.layers]"),
+            ("[[gates.layers.allow]]", "[[gates.layers.allow]]"),
+            ("[gates.schema]", "[gates.schema]"),
+            ("[[gates.schema.breaking]]", "[gates.schema]"),
+            ("[gates]", "[gates."),
+            ("", ""),
+        ] {
+            let above = match table {
+                "[binary.system]" => "[[binary]]\n",
+                "[image.smoke]" => "[[image]]\n",
+                _ => "",
+            };
+            // A key of a later name than all others is reported before a missing one.
+            let text = format!("{above}{table}\nzzz = 1\n");
+            let error = toml::from_str::<Product>(&text).unwrap_err().to_string();
+            let known = error.split_once("unknown field `zzz`, expected ");
+            let known = known.unwrap_or_else(|| panic!("{table}: {error}")).1;
+            let keys: Vec<_> = known.split('`').skip(1).step_by(2).collect();
+            assert!(!keys.is_empty(), "{table}: {error}");
+            let text = if place.is_empty() { page.to_owned() } else { section(place) };
+            let is_there = |key: &str| {
+                let nested = table.trim_matches(['[', ']']);
+                let header =
+                    if nested.is_empty() { key.to_owned() } else { format!("{nested}.{key}") };
+                let spans = text.split('`').skip(1).step_by(2);
+                spans.chain(page.lines().filter(|line| line.starts_with("## "))).any(|span| {
+                    span == key
+                        || span.contains(&format!("[{header}]"))
+                        || span.contains(&format!("[{header}."))
+                })
+            };
+            missing.extend(
+                keys.iter().filter(|key| !is_there(key)).map(|key| format!("{table} {key}")),
+            );
+        }
+        assert_eq!(missing, [""; 0], "docs/reference/release-toml.md lacks keys");
+    }
+
     #[test]
     fn a_package_of_a_distribution_has_to_be_described() {
         let more = "\n[[binary]]\nname = \"x\"\npackage = \"x\"\ndeliver = [\"rpm\"]\n";

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::lexer;
+
 /// An import.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Import {
@@ -273,26 +275,20 @@ fn tokens(text: &str) -> Vec<(Token, usize)> {
     let mut tokens = Vec::new();
     let (mut index, mut line) = (0, 1);
     while let Some(letter) = at(index) {
-        let end = match (letter, at(index + 1)) {
-            ('/', Some('/')) => until(&letters, index, |it| at(it) == Some('\n')),
-            ('/', Some('*')) => comment_end(&letters, index),
-            ('"', _) => text_end(&letters, index + 1),
-            ('r' | 'b' | 'c', Some('r' | '"' | '#')) if raw_or_byte(&letters, index).is_some() => {
-                raw_or_byte(&letters, index).unwrap_or(index + 1)
-            }
-            ('\'', Some('\\')) => until(&letters, index + 3, |it| at(it) == Some('\'')) + 1,
-            ('\'', Some(_)) if at(index + 2) == Some('\'') => index + 3,
-            (':', Some(':')) => {
+        let opaque = lexer::opaque(&letters, index);
+        let end = match (letter, at(index + 1), opaque) {
+            (_, _, Some((_, end))) => end,
+            (':', Some(':'), None) => {
                 tokens.push((Token::Path, line));
                 index + 2
             }
-            (first, _) if is_word(first) => {
-                let end = until(&letters, index, |it| at(it).is_none_or(|it| !is_word(it)));
+            (first, _, None) if is_word(first) => {
+                let end = lexer::until(&letters, index, |it| at(it).is_none_or(|it| !is_word(it)));
                 let word = letters.get(index..end).unwrap_or_default().iter().collect();
                 tokens.push((Token::Word(word), line));
                 end
             }
-            (sign, _) => {
+            (sign, _, None) => {
                 if !sign.is_whitespace() {
                     tokens.push((Token::Sign(sign), line));
                 }
@@ -304,73 +300,4 @@ fn tokens(text: &str) -> Vec<(Token, usize)> {
         index = end;
     }
     tokens
-}
-
-/// The first index from `start` on where `stop` holds, or the end.
-fn until(letters: &[char], start: usize, stop: impl Fn(usize) -> bool) -> usize {
-    (start..letters.len()).find(|it| stop(*it)).unwrap_or(letters.len())
-}
-
-/// Index after a (nested) block comment.
-fn comment_end(letters: &[char], start: usize) -> usize {
-    let (mut index, mut depth) = (start, 0usize);
-    while index < letters.len() {
-        match (letters.get(index), letters.get(index + 1)) {
-            (Some('/'), Some('*')) => {
-                depth += 1;
-                index += 2;
-            }
-            (Some('*'), Some('/')) => {
-                depth -= 1;
-                index += 2;
-                if depth == 0 {
-                    return index;
-                }
-            }
-            _ => index += 1,
-        }
-    }
-    index
-}
-
-/// Index after a string that starts at `start`.
-fn text_end(letters: &[char], start: usize) -> usize {
-    let mut index = start;
-    while let Some(letter) = letters.get(index) {
-        match letter {
-            '\\' => index += 2,
-            '"' => return index + 1,
-            _ => index += 1,
-        }
-    }
-    index
-}
-
-/// Index after a prefixed string (`r"…"`, `br#"…"#`, `b"…"`, `c"…"`); `None` for a word.
-fn raw_or_byte(letters: &[char], start: usize) -> Option<usize> {
-    let mut index = start;
-    let mut raw = false;
-    while let Some(letter @ ('r' | 'b' | 'c')) = letters.get(index) {
-        raw |= *letter == 'r';
-        index += 1;
-    }
-    let hashes = letters.get(index..)?.iter().take_while(|it| **it == '#').count();
-    if index - start > 2 || letters.get(index + hashes) != Some(&'"') || (hashes > 0 && !raw) {
-        return None;
-    }
-    if !raw {
-        return Some(text_end(letters, index + 1));
-    }
-    let mut index = index + hashes + 1;
-    while index < letters.len() {
-        let closes = letters.get(index) == Some(&'"')
-            && letters
-                .get(index + 1..=index + hashes)
-                .is_some_and(|it| it.iter().all(|it| *it == '#'));
-        if closes {
-            return Some(index + hashes + 1);
-        }
-        index += 1;
-    }
-    Some(index)
 }

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Violations for the checks of the gates `docs` and `commits`: each gate passes a workspace with a style, a book and
+//! recorded help texts, and fails at the right place after each violation.
+
+use crate::common::{Fixture, have, only};
+
+const HEADER: &str = "<!-- SPDX-License-Identifier: AGPL-3.0-or-later -->\n\
+    <!-- Copyright (C) 2026 The Provisioner Authors -->\n\n";
+
+const GATE: &str = r#"
+[gates.docs]
+style = "docs/styles/House"
+book = "docs"
+commands = "docs/commands.md"
+unchecked = ["one/old"]
+"#;
+
+const STYLE: &str = r"
+extends: substitution
+message: use '%s' instead of '%s'
+level: error
+ignorecase: true
+swap:
+  'utilise(?:s|d)?': use
+";
+
+const HELP: &str = "---\nsource: x\n---\n$ step --help\nCommands:\n  run  Run\n\n$ step run --help\n\
+    Options:\n      --dry-run  Plan only\n";
+
+fn documented() -> Fixture {
+    let fixture = Fixture::new();
+    fixture.append("release.toml", GATE);
+    fixture.write_with_header("docs/styles/House/Terms.yml", STYLE);
+    fixture.write_with_header(
+        "docs/book.toml",
+        "\n[book]\ntitle = \"A thing\"\nsrc = \".\"\n\n[build]\nbuild-dir = \"../target/book\"\n",
+    );
+    fixture.write_with_header("typos.toml", "\n[default]\n");
+    fixture.write("docs/SUMMARY.md", &format!("{HEADER}# Summary\n\n- [Commands](commands.md)\n"));
+    fixture.write(
+        "docs/commands.md",
+        &format!("{HEADER}# Commands\n\n## step\n\nCall `step run --dry-run`.\n"),
+    );
+    fixture.write("one/src/snapshots/one__help.snap", HELP);
+    fixture.write_with_header("one/old/lib.rs", "// Utilises it.\n");
+    fixture.commit();
+    fixture
+}
+
+/// A violation: applied to the fixture; returns file, line and rule of the expected finding.
+type Violation = fn(&Fixture) -> (&'static str, Option<u64>, &'static str);
+
+const DOCS: &[Violation] = &[
+    // Terms, in a comment of Rust, in a page over two lines, in another kind of comment, and in a help text.
+    |fixture| {
+        let line = fixture.replace("one/src/lib.rs", "/// The sum.", "/// The utilised sum.");
+        ("one/src/lib.rs", Some(line), "House.Terms")
+    },
+    |fixture| {
+        fixture.append("docs/commands.md", "\nIt\nUtilises. `utilise` is code.\n");
+        ("docs/commands.md", Some(11), "House.Terms")
+    },
+    |fixture| {
+        fixture.append("release.toml", "# It utilises.\n");
+        let lines = std::fs::read_to_string(fixture.root().join("release.toml")).unwrap();
+        ("release.toml", Some(lines.lines().count() as u64), "House.Terms")
+    },
+    |fixture| {
+        let line = fixture.replace("one/src/snapshots/one__help.snap", "Plan only", "Utilise only");
+        ("one/src/snapshots/one__help.snap", Some(line), "House.Terms")
+    },
+    // Spelling. The word is split, so that this file has no such word.
+    |fixture| {
+        fixture.append("docs/commands.md", concat!("\nIt is ava", "ilible.\n"));
+        ("docs/commands.md", Some(10), "typo")
+    },
+    // The book.
+    |fixture| {
+        fixture.write("docs/lost.md", &format!("{HEADER}# Lost\n"));
+        ("docs/lost.md", None, "not-in-book")
+    },
+    |fixture| {
+        fixture.append("docs/commands.md", "\nSee the [licence](../LICENSE).\n");
+        ("docs/commands.md", None, "book-link")
+    },
+    |fixture| {
+        fixture.append("docs/commands.md", "\n{{#include lost.md}}\n");
+        ("docs/book.toml", None, "book")
+    },
+    // Calls, flags and the reference.
+    |fixture| {
+        fixture.append("docs/commands.md", "\nNever call `step walk`.\n");
+        ("docs/commands.md", Some(10), "unknown-command")
+    },
+    |fixture| {
+        fixture.replace("docs/commands.md", "Call `step run --dry-run`.", "Call it.");
+        ("docs/commands.md", None, "undocumented-command")
+    },
+    |fixture| {
+        let allow = "\n[[gates.docs.allow]]\nfile = \"x\"\nreason = \"y\"\n";
+        fixture.append("release.toml", allow);
+        ("release.toml", None, "stale-allowance")
+    },
+];
+
+#[test]
+fn each_violation_of_the_documentation_is_found_alone() {
+    if !have(&["typos", "mdbook"]) {
+        return;
+    }
+    let fixture = documented();
+    let answer = fixture.xtask(&["docs", "--json"]);
+    assert_eq!(answer.code(), 0, "{}", answer.err());
+    for violation in DOCS {
+        let (file, line, rule) = violation(&fixture);
+        only(&fixture.xtask(&["docs", "--json"]), "docs", file, line, rule);
+        fixture.git(&["reset", "--quiet", "--hard"]);
+        fixture.git(&["clean", "--quiet", "--force", "-d"]);
+    }
+}
+
+#[test]
+fn suggestions_are_reported_when_asked_for() {
+    if !have(&["typos", "mdbook"]) {
+        return;
+    }
+    let fixture = documented();
+    fixture.replace("docs/styles/House/Terms.yml", "level: error", "level: suggestion");
+    fixture.append("docs/commands.md", "\nIt utilises.\n");
+    assert_eq!(fixture.xtask(&["docs"]).code(), 0);
+    let answer = fixture.xtask(&["docs", "--suggestions", "--json"]);
+    only(&answer, "docs", "docs/commands.md", Some(10), "House.Terms");
+}
+
+#[test]
+fn a_commit_message_that_is_not_conventional_is_found() {
+    let fixture = Fixture::new();
+    fixture.git(&["update-ref", "refs/remotes/origin/main", "HEAD"]);
+    assert_eq!(fixture.xtask(&["commits"]).code(), 0);
+    fixture.append("LICENSE", "More.\n");
+    // Its message is `x`.
+    fixture.commit();
+    let answer = fixture.xtask(&["commits", "--json"]);
+    let id = String::from_utf8(
+        std::process::Command::new("git")
+            .args(["rev-parse", "--short=12", "HEAD"])
+            .current_dir(fixture.root())
+            .output()
+            .unwrap()
+            .stdout,
+    )
+    .unwrap();
+    only(&answer, "commits", &format!("commit {}", id.trim()), None, "not-conventional");
+}
