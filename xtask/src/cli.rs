@@ -121,6 +121,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
             "workflows",
             "secrets",
             "docs",
+            "commits",
             "fuzz",
         ],
     ),

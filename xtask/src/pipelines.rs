@@ -20,6 +20,7 @@ use clap::Command;
 use engine::graph::Stage;
 use engine::{Argument, Step};
 use gates::audit::Audit;
+use gates::commits::Commits;
 use gates::containers::Containers;
 use gates::coverage::Coverage;
 use gates::deadcode::Deadcode;
@@ -102,6 +103,7 @@ pub(crate) const STEPS: &[&dyn Step] = &[
     &WORKFLOWS,
     &Secrets,
     &Docs,
+    &Commits,
     &Build::ALL,
     &Package,
     &Sbom,
@@ -287,6 +289,7 @@ const GATES: &[Stage] = &[
     first(&WORKFLOWS),
     first(&Secrets),
     first(&Docs),
+    first(&Commits),
 ];
 
 /// Every gate, and that what is delivered can be built: binaries and tool images, without a push.
@@ -383,6 +386,7 @@ const GATE_NAMES: &[&str] = &[
     "workflows",
     "secrets",
     "docs",
+    "commits",
 ];
 
 /// The commands that `doctor` groups programs by, in the order in which people need them.

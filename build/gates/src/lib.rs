@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod audit;
+pub mod commits;
 pub mod containers;
 pub mod coverage;
 pub mod deadcode;

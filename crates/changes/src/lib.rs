@@ -11,6 +11,7 @@
 mod api;
 mod bump;
 mod commit;
+mod lint;
 mod markdown;
 mod message;
 mod notes;
@@ -19,6 +20,7 @@ mod range;
 pub use api::{ApiChange, api_changes};
 pub use bump::{Bump, next_version};
 pub use commit::{Commit, LOG_FORMAT, LogError, parse_log};
+pub use lint::{Violation, lint};
 pub use markdown::render;
 pub use message::{Change, Kind, changes};
 pub use notes::{ArtifactNote, Notes, SchemaNote};
