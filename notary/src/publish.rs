@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use oci::client::{Client, Options};
+use oci::{Namespace, Transport};
 
 mod artifact;
 mod attachment;
@@ -22,14 +23,12 @@ mod progress;
 mod push;
 mod report;
 mod tags;
-mod target;
 pub(crate) mod test_artifacts;
 
 use plan::Plan;
 use progress::Progress;
 use push::Pusher;
 use report::Report;
-use target::Target;
 
 use crate::release_folder::ReleaseFolder;
 
@@ -43,16 +42,17 @@ pub(crate) struct Args {
     destination: Destination,
 }
 
-/// Where something is published, and how that is told.
+/// A registry to write to, and the form of the report.
 #[derive(Debug, clap::Args)]
 struct Destination {
-    /// Where to: `HOST:PORT`, or `HOST:PORT/PREFIX` to put every repository below PREFIX.
-    #[arg(long, value_name = "REGISTRY/PREFIX")]
-    to: Target,
-    /// Speak http to the registry; loopback addresses are spoken to in http anyway.
+    /// Registry, and prefix of all repositories in it; http://HOST… without TLS, https://HOST… with TLS
+    /// on a loopback address.
+    #[arg(long, value_name = "HOST[:PORT][/PREFIX]")]
+    to: Namespace,
+    /// Use HTTP without TLS, as http:// in --to; loopback addresses are reached over HTTP anyway.
     #[arg(long)]
     plain_http: bool,
-    /// Print what was done as JSON.
+    /// Print the report as JSON.
     #[arg(long)]
     json: bool,
 }
@@ -67,16 +67,21 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 impl Destination {
-    /// Sends what `plan` says, and tells what was done.
+    /// A client of the registry.
+    fn client(&self) -> Client {
+        let transport = if self.plain_http { Transport::PlainHttp } else { self.to.transport };
+        Client::new(&self.to.registry, Options { transport, ..Options::default() })
+    }
+
+    /// Publishes `plan` and prints the report.
     fn send(&self, plan: &Plan) -> Result<()> {
-        let options = Options { plain_http: self.plain_http, ..Options::default() };
-        let client = Client::new(&self.to.registry, options);
+        let client = self.client();
         let report = send(plan, &self.to, &client)?;
         report.print(self.json).context("writing the report")
     }
 }
 
-fn send(plan: &Plan, target: &Target, client: &Client) -> Result<Report> {
+fn send(plan: &Plan, target: &Namespace, client: &Client) -> Result<Report> {
     client.ping().context("the registry can't be used")?;
     let tags = tags::check(client, plan)?;
 

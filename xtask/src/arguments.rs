@@ -13,6 +13,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args as _, Command, value_parser};
 use engine::accelerator::Accelerator;
 use engine::workspace::{Choice, Job};
 use engine::{Argument, flag};
+use programs::target::TargetArguments;
 use rebuild::RebuildArguments;
 
 /// What runs, and does not decide results.
@@ -128,7 +129,7 @@ pub(crate) fn of_validate(verb: Command) -> Command {
 
 /// Of `release`.
 pub(crate) fn of_release(verb: Command) -> Command {
-    verb.args([
+    TargetArguments::augment_args(verb).args([
         flag("snapshot").help("Build a snapshot of any commit, without gates and without a tag"),
         Arg::new("tag").long("tag").value_name("TAG").conflicts_with("snapshot").help(
             "Release this tag of the commit [default: the tag that CI runs for, else the \

@@ -21,7 +21,7 @@ impl Step for Bases {
         "build the image bases and install their packages"
     }
 
-    fn can_be_up_to_date(&self) -> bool {
+    fn can_be_up_to_date(&self, _run: &Run) -> bool {
         true
     }
 

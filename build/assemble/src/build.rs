@@ -80,7 +80,7 @@ impl Step for Build {
         &[Argument::Target]
     }
 
-    fn can_be_up_to_date(&self) -> bool {
+    fn can_be_up_to_date(&self, _run: &Run) -> bool {
         true
     }
 

@@ -46,7 +46,7 @@ pub struct ImagesArguments {
     /// Push the images, unsigned, to a registry for testing [default: the registry in release.toml]
     #[arg(
         long,
-        value_name = "HOST/PREFIX",
+        value_name = "NAME|HOST/PREFIX",
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = ""
@@ -91,7 +91,7 @@ impl Step for Images {
         ImagesArguments::augment_args(command).arg(update_lock)
     }
 
-    fn can_be_up_to_date(&self) -> bool {
+    fn can_be_up_to_date(&self, _run: &Run) -> bool {
         true
     }
 

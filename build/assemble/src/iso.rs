@@ -46,7 +46,7 @@ impl Step for Iso {
         &[Argument::Engine(Job::Iso), Argument::Target]
     }
 
-    fn can_be_up_to_date(&self) -> bool {
+    fn can_be_up_to_date(&self, _run: &Run) -> bool {
         true
     }
 

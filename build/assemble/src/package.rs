@@ -47,7 +47,7 @@ impl Step for Package {
         &[Argument::Target]
     }
 
-    fn can_be_up_to_date(&self) -> bool {
+    fn can_be_up_to_date(&self, _run: &Run) -> bool {
         true
     }
 

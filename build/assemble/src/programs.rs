@@ -23,7 +23,7 @@ impl Step for Programs {
         "compile notary and packager"
     }
 
-    fn can_be_up_to_date(&self) -> bool {
+    fn can_be_up_to_date(&self, _run: &Run) -> bool {
         true
     }
 

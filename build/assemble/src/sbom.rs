@@ -48,7 +48,7 @@ impl Step for Sbom {
         &[Argument::Engine(Job::Sbom), Argument::Target]
     }
 
-    fn can_be_up_to_date(&self) -> bool {
+    fn can_be_up_to_date(&self, _run: &Run) -> bool {
         true
     }
 

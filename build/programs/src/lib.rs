@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Programs of the workspace that steps run: the notary, and the controller as a registry.
+//! Programs of the workspace that steps run: the notary, and the controller as a registry; targets of a
+//! release.
 #![forbid(unsafe_code)]
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use foundation::command::Command;
 
 pub mod notary;
 pub mod registry;
+pub mod target;
 
 /// Packages of the programs that steps run on this host. cargo unifies their features, so that a
 /// dependency of both is compiled once.

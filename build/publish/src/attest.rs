@@ -29,7 +29,7 @@ impl Step for Attest {
         &[Argument::Engine(Job::Signatures)]
     }
 
-    fn can_be_up_to_date(&self) -> bool {
+    fn can_be_up_to_date(&self, _run: &Run) -> bool {
         true
     }
 

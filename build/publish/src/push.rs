@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Publishes the release to the local registry: the controller that was just built.
+//! Publishes the release: to the local registry, which is the controller that was just built, or to the one
+//! that `--to` names.
 
 use anyhow::Result;
+use clap::Args as _;
 use engine::{Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::command::Command;
 use programs::notary;
 use programs::registry::{self, Registry};
+use programs::target::{self, Target, TargetArguments};
 
 /// `cargo xtask publish`.
 pub struct Publish;
@@ -18,11 +21,20 @@ impl Step for Publish {
     }
 
     fn about(&self) -> &'static str {
-        "push images, signatures and files to the local registry"
+        "push images, signatures and files to a registry"
     }
 
-    fn can_be_up_to_date(&self) -> bool {
-        true
+    fn example(&self) -> &'static str {
+        "--to registry.example/provisioner"
+    }
+
+    fn own_arguments(&self, command: clap::Command) -> clap::Command {
+        TargetArguments::augment_args(command)
+    }
+
+    fn can_be_up_to_date(&self, run: &Run) -> bool {
+        // Another registry may have lost what was sent to it.
+        target::is_local(run)
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {
@@ -30,6 +42,9 @@ impl Step for Publish {
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
+        if let Some(target) = target::asked(run)? {
+            return Ok(notary::plan(run).command(publish_to(run, &target)));
+        }
         Ok(notary::plan(run)
             .command(registry::own(run))
             .command(publish(run, "127.0.0.1:PORT"))
@@ -38,18 +53,27 @@ impl Step for Publish {
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         run.exec(log, &notary::build(run))?;
+        let images = run.manifest()?.images.len();
+        if let Some(target) = target::asked(run)? {
+            run.exec(log, &publish_to(run, &target))?;
+            let place = target.namespace;
+            return Ok(Outcome::Done(format!("{images} images and the release, to {place}")));
+        }
         let registry = Registry::start(run, log, self.name(), &registry::own(run))?;
         run.exec(log, &publish(run, &registry.host))?;
-        let images = run.manifest()?.images.len();
         Ok(Outcome::Done(format!("{images} images and the release, in target/registry")))
     }
 }
 
-/// `notary publish` to the registry at `host`.
+/// `notary publish` to the local registry, which is at `host`.
 pub fn publish(run: &Run, host: &str) -> Command {
-    notary::call(run, "publish")
-        .arg("--release")
-        .arg(run.dist())
-        .arg("--to")
-        .arg(format!("{host}/{}", run.workspace.product().product.name))
+    call(run, &format!("{host}/{}", run.workspace.product().product.name))
+}
+
+fn publish_to(run: &Run, target: &Target) -> Command {
+    target.reached_by(call(run, &target.namespace.with_scheme()))
+}
+
+fn call(run: &Run, to: &str) -> Command {
+    notary::call(run, "publish").arg("--release").arg(run.dist()).arg("--to").arg(to)
 }

@@ -8,12 +8,13 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use clap::{Arg, ArgGroup, ArgMatches, Command as Verb, value_parser};
+use clap::{Arg, ArgGroup, ArgMatches, Args as _, Command as Verb, value_parser};
 use engine::workspace::Job;
 use engine::{Argument, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::command::Command;
 use programs::notary::{self, Engine};
 use programs::registry::{self, Registry};
+use programs::target::{self, Target, TargetArguments};
 use release::{Manifest, Signer, layout};
 
 /// Arguments of `verify`, which go to `notary verify` under the same names, with their values and helps.
@@ -21,7 +22,7 @@ const VERIFY: [(&str, &str, &str); 10] = [
     (
         "release",
         "DIR",
-        "Folder of the release [default: what the local registry serves of this work tree]",
+        "Folder of the release [default: what the local registry, or that of --to, serves of this work tree]",
     ),
     ("registry", "HOST/PREFIX:VERSION", "Registry, prefix of the repositories, and version"),
     ("key", "FILE", "File with the public key"),
@@ -75,8 +76,8 @@ impl Step for Verify {
         forwarded(command)
     }
 
-    fn can_be_up_to_date(&self) -> bool {
-        true
+    fn can_be_up_to_date(&self, run: &Run) -> bool {
+        target::is_local(run)
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {
@@ -84,6 +85,9 @@ impl Step for Verify {
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
+        if let Some(target) = target::asked(run)? {
+            return Ok(notary::plan(run).command(verify_at(run, &target, &By::own(run))));
+        }
         Ok(notary::plan(run).command(registry::own(run)).command(verify(
             run,
             "127.0.0.1:PORT",
@@ -93,6 +97,10 @@ impl Step for Verify {
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         run.exec(log, &notary::build(run))?;
+        if let Some(target) = target::asked(run)? {
+            run.exec(log, &verify_at(run, &target, &By::own(run)))?;
+            return Ok(Outcome::Done(format!("VERIFIED at {}", target.namespace)));
+        }
         let registry = Registry::start(run, log, self.name(), &registry::own(run))?;
         run.exec(log, &verify(run, &registry.host, &By::own(run)))?;
         Ok(Outcome::Done("VERIFIED".to_owned()))
@@ -101,7 +109,7 @@ impl Step for Verify {
 
 /// Adds what goes to `notary verify`.
 fn forwarded(verb: Verb) -> Verb {
-    let verb = verb.args(VERIFY.map(|(name, value, help)| {
+    let verb = TargetArguments::augment_args(verb).args(VERIFY.map(|(name, value, help)| {
         let arg = Arg::new(name)
             .long(name)
             .value_name(value)
@@ -117,8 +125,8 @@ fn forwarded(verb: Verb) -> Verb {
     }));
     let from = ArgGroup::new("from").args(["release", "registry"]).requires("by");
     let by = ArgGroup::new("by").args(["key", "certificate-identity"]);
-    // `--engine` is about the release of this work tree, which the notary is not asked for here.
-    verb.groups([from.conflicts_with("engine"), by])
+    // `--engine` and `--to` are about the release of this work tree, which the notary is not asked for here.
+    verb.groups([from.conflicts_with_all(["engine", "to"]), by])
 }
 
 /// What `notary verify` is called with for a release that is not of this work tree; none where the command line
@@ -173,13 +181,20 @@ impl By {
     }
 }
 
-/// `notary verify` of what the registry at `host` serves, and that has to be signed `by` somebody.
+/// `notary verify` of what the local registry serves, which is at `host`; it has to be signed `by` somebody.
 pub fn verify(run: &Run, host: &str, by: &By) -> Command {
-    let product = &run.workspace.product().product.name;
+    call(run, &format!("{host}/{}", run.workspace.product().product.name), by)
+}
+
+fn verify_at(run: &Run, target: &Target, by: &By) -> Command {
+    target.reached_by(call(run, &target.namespace.with_scheme(), by))
+}
+
+fn call(run: &Run, namespace: &str, by: &By) -> Command {
     let command = notary::call(run, "verify")
         .arg("--registry")
-        .arg(format!("{host}/{product}:{}", run.version().text()))
-        .args(["--product", product]);
+        .arg(format!("{namespace}:{}", run.version().text()))
+        .args(["--product", &run.workspace.product().product.name]);
     by.name(command)
 }
 

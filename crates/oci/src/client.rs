@@ -15,6 +15,7 @@ use ureq::http::Method;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use crate::digest::Digest;
+use crate::namespace::Transport;
 use crate::reference::{Registry, Repository};
 
 mod auth;
@@ -67,8 +68,8 @@ use url::Url;
 /// Client options. The defaults suit a registry on the network.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Use http instead of https. A registry on a loopback address always uses http.
-    pub plain_http: bool,
+    /// How the registry is reached.
+    pub transport: Transport,
     /// Source of credentials.
     pub credentials: CredentialSource,
     /// Time limit for each step of a request without progress.
@@ -83,7 +84,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            plain_http: false,
+            transport: Transport::default(),
             credentials: CredentialSource::default(),
             // A registry may hash and sync a large blob before it responds to the last request of
             // an upload.
@@ -117,7 +118,7 @@ enum Action {
 impl Client {
     /// Creates a client for `registry`. Sends no request.
     pub fn new(registry: &Registry, options: Options) -> Self {
-        let plain = options.plain_http || registry.is_loopback();
+        let tls = options.transport.is_tls(registry);
         let mut config = Agent::config_builder()
             // This client handles statuses, redirects and the scope of credentials itself.
             .http_status_as_error(false)
@@ -126,15 +127,17 @@ impl Client {
             .timeout_connect(Some(options.timeout.min(Duration::from_secs(15))))
             .timeout_per_read(Some(options.timeout))
             .timeout_per_write(Some(options.timeout));
-        // An http registry may redirect to blobs on other hosts, a loopback registry does not.
-        config = if registry.is_loopback() {
-            config.proxy(None)
-        } else {
-            config.tls_config(TlsConfig::builder().root_certs(root_certificates()).build())
-        };
+        if registry.is_loopback() {
+            config = config.proxy(None);
+        }
+        // A registry without TLS may still redirect to another server for its blobs; one on this machine does not.
+        if tls || !registry.is_loopback() {
+            config =
+                config.tls_config(TlsConfig::builder().root_certs(root_certificates()).build());
+        }
         Self(Arc::new(Inner {
             agent: config.build().into(),
-            base: Url::new(if plain { "http" } else { "https" }, registry.as_str(), "/"),
+            base: Url::new(if tls { "https" } else { "http" }, registry.as_str(), "/"),
             options,
             tokens: Cache::default(),
         }))
@@ -235,11 +238,14 @@ impl Action {
     }
 }
 
-/// The host's CA certificates, so that a site's own CA works; on a host without any, the bundled
-/// ones.
+/// The CA certificates of this machine, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name; on a machine
+/// without any, those that are built in.
 pub fn root_certificates() -> RootCerts {
     let found = rustls_native_certs::load_native_certs();
-    if found.certs.is_empty() {
+    // Whoever names a file trusts no others, also where it can't be read.
+    let is_named =
+        ["SSL_CERT_FILE", "SSL_CERT_DIR"].iter().any(|it| std::env::var_os(it).is_some());
+    if found.certs.is_empty() && !is_named {
         return RootCerts::WebPki;
     }
     let certificates: Vec<_> =

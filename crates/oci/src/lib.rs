@@ -14,6 +14,7 @@ pub mod digest;
 pub mod json;
 pub mod layout;
 pub mod media_type;
+mod namespace;
 pub mod reference;
 pub mod whiteout;
 
@@ -25,6 +26,7 @@ pub mod fuzzing {
 
 pub use digest::Digest;
 pub use layout::Layout;
+pub use namespace::{Namespace, Transport};
 pub use oci_spec::image as spec;
 pub use reference::{Reference, Registry, Repository, Selector, Tag};
 pub use whiteout::Whiteout;

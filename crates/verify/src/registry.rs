@@ -17,7 +17,7 @@ use std::path::Path;
 use oci::client::{BlobReader, Client, ClientError, Options};
 use oci::reference::ReferenceError;
 use oci::spec::{ANNOTATION_TITLE, Descriptor, ImageManifest};
-use oci::{Digest, Registry, Repository, Selector, Tag};
+use oci::{Digest, Namespace, Repository, Selector, Tag};
 use release::layout::{self, SbomFormat};
 use release::{Image, Manifest};
 use signing::{Trust, bundle, simple_signing};
@@ -38,21 +38,9 @@ const FORM: &str = "[http://|https://]HOST[:PORT][/PREFIX]:VERSION";
 /// A version of a release in a registry: `[http://|https://]HOST[:PORT][/PREFIX]:VERSION`.
 #[derive(Debug, Clone)]
 pub struct Published {
-    plain_http: bool,
-    registry: Registry,
-    prefix: Option<Repository>,
+    namespace: Namespace,
     version: String,
     tag: Tag,
-}
-
-impl Published {
-    /// The repository of `name` there.
-    fn repository(&self, name: &str) -> Result<Repository, ReferenceError> {
-        match &self.prefix {
-            Some(prefix) => format!("{prefix}/{name}").parse(),
-            None => name.parse(),
-        }
-    }
 }
 
 impl std::str::FromStr for Published {
@@ -60,24 +48,14 @@ impl std::str::FromStr for Published {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let fail = |e: ReferenceError| format!("{e}; expected {FORM}");
-        let (plain_http, rest) = match text.split_once("://") {
-            Some(("http", rest)) => (true, rest),
-            Some(("https", rest)) => (false, rest),
-            Some((scheme, _)) => return Err(format!("the scheme {scheme:?}; expected {FORM}")),
-            None => (false, text),
-        };
-        let (place, version) = rest
+        let (namespace, version) = text
             .rsplit_once(':')
             .filter(|(_, version)| !version.is_empty() && !version.contains('/'))
             .ok_or_else(|| format!("no version; expected {FORM}"))?;
-        let (registry, prefix) = match place.split_once('/') {
-            Some((registry, prefix)) => (registry, Some(prefix.parse().map_err(fail)?)),
-            None => (place, None),
-        };
         // The tag of 1.4.0 is v1.4.0; both are accepted.
         let version = version.strip_prefix('v').unwrap_or(version);
         let (version, tag) = (version.to_owned(), layout::tag(version).parse().map_err(fail)?);
-        Ok(Self { plain_http, registry: registry.parse().map_err(fail)?, prefix, version, tag })
+        Ok(Self { namespace: namespace.parse().map_err(fail)?, version, tag })
     }
 }
 
@@ -97,8 +75,8 @@ pub fn registry<'a>(
 ) -> Result<Report, VerifyError> {
     let trust = trust.into();
     let policy = Policy { version: Some(published.version.clone()), ..policy.clone() };
-    let options = Options { plain_http: published.plain_http, ..Options::default() };
-    let client = Client::new(&published.registry, options);
+    let Namespace { transport, registry, .. } = &published.namespace;
+    let client = Client::new(registry, Options { transport: *transport, ..Options::default() });
     let mut findings = Findings::new(trust);
     let artifact = ReleaseArtifact::find(&client, published)?;
     let Some(authentic) = artifact.head().authenticate(trust, &policy, &mut findings) else {
@@ -111,7 +89,7 @@ pub fn registry<'a>(
     release_files(&folder, &authentic, trust, &policy, &mut findings);
     let manifest = &authentic.manifest;
     for image in &manifest.images {
-        match published.repository(&image.repository) {
+        match published.namespace.repository(&image.repository) {
             Ok(repository) => {
                 let store = Remote { client: &client, repository, folder: &folder };
                 store.check_image(manifest, image, trust, &mut findings);
@@ -139,8 +117,10 @@ impl<'a> ReleaseArtifact<'a> {
     fn find(client: &'a Client, published: &Published) -> Result<Self, VerifyError> {
         let place = format!("{}:{}", layout::REPOSITORY, published.tag);
         let not_a_release = |reason: String| VerifyError::Registry { place: place.clone(), reason };
-        let repository =
-            published.repository(layout::REPOSITORY).map_err(|e| not_a_release(e.to_string()))?;
+        let repository = published
+            .namespace
+            .repository(layout::REPOSITORY)
+            .map_err(|e| not_a_release(e.to_string()))?;
         let fetched = client
             .manifest(&repository, &Selector::from(published.tag.clone()))
             .map_err(|e| not_a_release(e.to_string()))?;
@@ -473,15 +453,16 @@ mod tests {
 
     #[test]
     fn a_reference_names_registry_prefix_and_version() {
-        for (text, plain_http, repository, tag) in [
-            ("r.example:1.4.0", false, "tools/a", "v1.4.0"),
-            ("r.example:5000/x:v1.4.0", false, "x/tools/a", "v1.4.0"),
-            ("http://127.0.0.1:5000/x/y:1.4.0-rc.1", true, "x/y/tools/a", "v1.4.0-rc.1"),
-            ("https://r.example/x:1.4.0", false, "x/tools/a", "v1.4.0"),
+        for (text, tls, repository, tag) in [
+            ("r.example:1.4.0", true, "tools/a", "v1.4.0"),
+            ("r.example:5000/x:v1.4.0", true, "x/tools/a", "v1.4.0"),
+            ("http://r.example:5000/x/y:1.4.0-rc.1", false, "x/y/tools/a", "v1.4.0-rc.1"),
+            ("https://127.0.0.1:5000/x:1.4.0", true, "x/tools/a", "v1.4.0"),
         ] {
             let published: Published = text.parse().unwrap();
-            assert_eq!(published.plain_http, plain_http, "{text}");
-            assert_eq!(published.repository("tools/a").unwrap().as_str(), repository, "{text}");
+            assert_eq!(published.namespace.is_tls(), tls, "{text}");
+            let namespace = &published.namespace;
+            assert_eq!(namespace.repository("tools/a").unwrap().as_str(), repository, "{text}");
             assert_eq!(published.tag.as_str(), tag, "{text}");
             assert_eq!(format!("v{}", published.version), tag, "{text}");
         }

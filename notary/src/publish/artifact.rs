@@ -8,17 +8,16 @@ use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
-use oci::media_type;
 use oci::spec::{
     ANNOTATION_CREATED, ANNOTATION_REVISION, ANNOTATION_SOURCE, ANNOTATION_TITLE,
     ANNOTATION_VERSION,
 };
+use oci::{Namespace, media_type};
 use release::{Channel, Manifest, layout};
 use signing::bundle;
 
 use super::files::ReleaseFile;
 use super::planned::{Blob, Document, RepositoryPlan, TagRule, version_tag};
-use super::target::Target;
 
 /// 9999-12-31, the last day that RFC 3339 can write.
 const LAST_SECOND: u64 = 253_402_300_799;
@@ -26,7 +25,7 @@ const LAST_SECOND: u64 = 253_402_300_799;
 pub(super) fn plan(
     manifest: &Manifest,
     files: &[ReleaseFile],
-    target: &Target,
+    target: &Namespace,
 ) -> Result<RepositoryPlan> {
     ensure!(
         manifest.epoch <= LAST_SECOND,

@@ -8,14 +8,13 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use oci::spec::Descriptor;
-use oci::{Digest, Layout, Tag};
+use oci::{Digest, Layout, Namespace, Tag};
 use release::{Image, Manifest};
 
 use super::artifact;
 use super::attachment;
 use super::files::{self, ReleaseFile};
 use super::planned::{Blob, Content, Document, PlannedTag, RepositoryPlan, TagRule, version_tag};
-use super::target::Target;
 use crate::release_folder::ReleaseFolder;
 
 /// A whole release: its images, and last the artifact with its files.
@@ -26,7 +25,7 @@ pub(super) struct Plan {
 
 impl Plan {
     /// Plans `release` for `target`. Every content was compared with its digest when it was opened.
-    pub(super) fn new(release: &ReleaseFolder, target: &Target) -> Result<Self> {
+    pub(super) fn new(release: &ReleaseFolder, target: &Namespace) -> Result<Self> {
         let files = files::collect(release)?;
         let mut repositories = Vec::new();
         for image in &release.manifest.images {
@@ -43,7 +42,7 @@ fn image_plan(
     release: &ReleaseFolder,
     image: &Image,
     files: &[ReleaseFile],
-    target: &Target,
+    target: &Namespace,
 ) -> Result<RepositoryPlan> {
     let mut plan = unsigned_image(&release.root, &release.manifest, image, target)?;
     let attached = attachment::of_image(release, image, files, &plan.root.descriptor())?;
@@ -58,7 +57,7 @@ pub(super) fn unsigned_image(
     release: &Path,
     manifest: &Manifest,
     image: &Image,
-    target: &Target,
+    target: &Namespace,
 ) -> Result<RepositoryPlan> {
     let layout = Layout::open(release.join(&image.layout))?;
     let (blobs, manifests) = contents(&layout, &find_root(&layout, image)?)?;

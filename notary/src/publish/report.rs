@@ -5,13 +5,13 @@
 
 use std::io::{self, Write as _};
 
+use oci::Namespace;
 use serde::Serialize;
 
 use super::plan::Plan;
 use super::progress::bytes;
 use super::push::Counts;
 use super::tags::TagCounts;
-use super::target::Target;
 
 /// What publishing did. This is the output of `--json`.
 #[derive(Debug, Serialize)]
@@ -35,7 +35,7 @@ struct Published {
 }
 
 impl Report {
-    pub(super) fn new(target: &Target, plan: &Plan, counts: Counts, tags: TagCounts) -> Self {
+    pub(super) fn new(target: &Namespace, plan: &Plan, counts: Counts, tags: TagCounts) -> Self {
         let repositories = plan
             .repositories
             .iter()

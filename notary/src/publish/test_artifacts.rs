@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use oci::{Digest, Layout};
+use oci::{Digest, Layout, Namespace};
 use release::layout::tag as version_tag;
 use release::test_artifacts::{NON_PRODUCTION, RECORD};
 use release::{TestArtifact, TestArtifacts};
@@ -17,7 +17,6 @@ use release::{TestArtifact, TestArtifacts};
 use super::Destination;
 use super::plan::{Plan, contents};
 use super::planned::{PlannedTag, RepositoryPlan, TagRule};
-use super::target::Target;
 use crate::release_folder::is_labelled;
 
 /// Where they are and where they go.
@@ -49,7 +48,7 @@ fn repository(
     folder: &Path,
     version: &str,
     artifact: &TestArtifact,
-    target: &Target,
+    target: &Namespace,
 ) -> Result<RepositoryPlan> {
     let layout = Layout::open(folder.join(&artifact.name))?;
     let index = layout.index()?;

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use flate2::bufread::MultiGzDecoder;
 use oci::client::{BlobReader, Client, Options};
 use oci::spec::{Descriptor, ImageIndex, ImageManifest};
-use oci::{Digest, Reference, Repository, Selector, media_type};
+use oci::{Digest, Reference, Repository, Selector, Transport, media_type};
 use serde::Serialize;
 
 use crate::progress::Progress;
@@ -58,7 +58,8 @@ impl Image {
     /// Fetches the manifest; from an index, that of this platform.
     pub(crate) fn open(source: &Source) -> Result<Self> {
         let reference: Reference = source.reference.parse()?;
-        let options = Options { plain_http: source.plain_http, ..Options::default() };
+        let transport = if source.plain_http { Transport::PlainHttp } else { Transport::Usual };
+        let options = Options { transport, ..Options::default() };
         let client = Client::new(&reference.registry, options);
         let repository = reference.repository.clone();
         let mut fetched = client.manifest(&repository, &reference.selector())?;

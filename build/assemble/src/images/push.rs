@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use engine::Run;
 use engine::workspace::Image;
 use foundation::command::Command;
-use programs::notary;
+use programs::{notary, target};
 
 use super::ImagesArguments;
 
@@ -19,15 +19,16 @@ use super::ImagesArguments;
 pub(super) fn commands(run: &Run, chosen: &[&Image]) -> Result<Vec<Command>> {
     let Some(said) = &run.options.own::<ImagesArguments>().push else { return Ok(Vec::new()) };
     let declared = run.workspace.product().product.registry.as_ref();
-    let target = Some(said).filter(|it| !it.is_empty()).or(declared).context(
-        "there is no registry to push to: name one with --push=HOST/PREFIX, or as `registry` of [product] \
+    let name = Some(said).filter(|it| !it.is_empty()).or(declared).context(
+        "there is no registry to push to: name one with --push=NAME or --push=HOST/PREFIX, or as `registry` of [product] \
          in release.toml",
     )?;
+    let target = target::target(run, name)?;
     let push = notary::call(run, "push-images")
         .args(chosen.iter().map(|image| &image.name))
         .arg("--release")
         .arg(run.dist())
         .arg("--to")
-        .arg(target);
-    Ok(vec![notary::build(run), push])
+        .arg(target.namespace.with_scheme());
+    Ok(vec![notary::build(run), target.reached_by(push)])
 }

@@ -244,7 +244,7 @@ fn may_recall(stages: &[Stage], run: &Run) -> bool {
 /// Whether steps that succeeded in an earlier run with the same key may be skipped: not for a
 /// release, and not if a step has to run every time.
 fn may_be_up_to_date(stages: &[Stage], run: &Run) -> bool {
-    may_recall(stages, run) && stages.iter().all(|stage| stage.step.can_be_up_to_date())
+    may_recall(stages, run) && stages.iter().all(|stage| stage.step.can_be_up_to_date(run))
 }
 
 /// Whether the step's outputs are unchanged.

@@ -9,6 +9,7 @@ mod gates;
 mod git;
 mod package;
 mod product;
+mod registries;
 mod version;
 
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ pub use self::gates::{Allowance, Coverage as CoverageThresholds, Mitigation, Sch
 pub use self::product::{
     Binary, Deliver, Image, ImageBase, Iso, Pinned, Product, Smoke, TestSystems, names,
 };
+pub use self::registries::{AuthFile, Registries, RegistryEntry};
 pub use self::version::{Base, Version};
 
 /// The workspace at a commit.

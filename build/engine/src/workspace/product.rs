@@ -14,6 +14,7 @@ use serde::Deserialize;
 use super::engines::Engines;
 use super::gates::Gates;
 use super::package::Package;
+use super::registries::Registries;
 
 /// `release.toml`.
 #[derive(Debug, Clone, Deserialize)]
@@ -35,6 +36,9 @@ pub struct Product {
     pub test_artifacts: Option<TestSystems>,
     /// Live ISO of the maintenance OS.
     pub iso: Option<Iso>,
+    /// Registries that a release is published to.
+    #[serde(default, rename = "registry")]
+    pub registries: Registries,
     /// Default engines by job.
     #[serde(default)]
     pub engines: Engines,
@@ -57,7 +61,7 @@ pub struct Identity {
     pub license: String,
     /// URL of the source.
     pub source: String,
-    /// Target of `cargo xtask images --push`, as `HOST[:PORT][/PREFIX]`.
+    /// Target of `cargo xtask images --push`: a name of `[registry.NAME]`, or `HOST[:PORT][/PREFIX]`.
     #[serde(default)]
     pub registry: Option<String>,
 }

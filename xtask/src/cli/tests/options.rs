@@ -52,6 +52,7 @@ fn sample(option: &str, path: &str) -> String {
         "release" => "--release d --key k".to_owned(),
         "registry" => "--registry h/p:1 --key k".to_owned(),
         "for" => "--for release".to_owned(),
+        "to" => "--to h:5000/p".to_owned(),
         "seconds" => "--seconds 1".to_owned(),
         "key" => "--key k --release d".to_owned(),
         "builder" | "product" | "release-version" | "channel" => {
@@ -170,4 +171,29 @@ fn steps_declare_the_options_that_their_plans_depend_on() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// A release for another registry is published there, verified from there, and never taken for up to date.
+#[test]
+fn the_registry_of_a_release_can_be_named() {
+    let there = run(|options| {
+        *options = read("xtask release --snapshot --to r.example:5000/x").unwrap().options;
+    });
+    let here = run(|_| {});
+    for name in ["publish", "verify"] {
+        let step = STEPS.iter().find(|step| step.name() == name).unwrap();
+        let place = planned(*step, &there).contains("r.example:5000/x");
+        assert!(place && !step.can_be_up_to_date(&there), "{name}");
+        let local = planned(*step, &here).contains("127.0.0.1:PORT");
+        assert!(local && step.can_be_up_to_date(&here), "{name}");
+    }
+    for bad in ["xtask images --to r.example/x", "xtask verify --to r.example --release d --key k"]
+    {
+        assert!(read(bad).is_err(), "{bad}");
+    }
+    let unknown = run(|options| {
+        *options = read("xtask publish --to stagign").unwrap().options;
+    });
+    let step = STEPS.iter().find(|step| step.name() == "publish").unwrap();
+    assert!(planned(*step, &unknown).contains("no [registry.stagign]"));
 }
