@@ -22,6 +22,7 @@ mod auth;
 pub mod credentials;
 mod download;
 mod error;
+mod helper;
 mod http;
 mod manifest;
 mod referrers;
@@ -56,6 +57,7 @@ pub mod fuzzing {
 pub use credentials::{CredentialSource, Credentials};
 pub use download::BlobReader;
 pub use error::{Call, ClientError, RegistryError};
+pub use helper::HelperError;
 pub use http::Source;
 pub use manifest::Fetched;
 pub use retry::Policy;

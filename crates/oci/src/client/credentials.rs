@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Registry credentials from the files of `podman login` and `docker login`.
+//! Credentials for registries, from the files in which `podman login` and `docker login` keep them, and from
+//! the credential helpers that those files name.
 //!
-//! Order and format: containers-auth.json(5). Credential helpers are not supported. Errors and
-//! `Debug` output contain no secrets.
+//! Order and format: containers-auth.json(5), and `credHelpers` and `credsStore` of docker(1). No error and no
+//! `Debug` output holds a secret.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -16,6 +17,8 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
+
+use super::helper::{self, HelperError, Secret};
 
 /// Source of a client's credentials.
 #[derive(Debug, Clone, Default)]
@@ -41,6 +44,16 @@ pub enum Credentials {
     },
     /// Identity token, which the authorization server exchanges for short-lived tokens.
     IdentityToken(String),
+}
+
+impl From<Secret> for Credentials {
+    fn from(Secret { username, secret }: Secret) -> Self {
+        if username == helper::TOKEN {
+            Self::IdentityToken(secret)
+        } else {
+            Self::Password { username, password: secret }
+        }
+    }
 }
 
 impl fmt::Debug for Credentials {
@@ -71,6 +84,16 @@ pub enum CredentialsError {
         /// Column, from 1.
         column: usize,
     },
+    /// A credential helper gave no answer.
+    #[error("{}: the credential helper docker-credential-{helper}: {source}", path.display())]
+    Helper {
+        /// Which file names it.
+        path: PathBuf,
+        /// Its name without `docker-credential-`.
+        helper: String,
+        /// What is wrong with it.
+        source: HelperError,
+    },
     /// The `auth` of an entry is not base64 of `USER:PASSWORD`.
     #[error("{}: entry {entry:?}: \"auth\" is not base64 of USER:PASSWORD; log in again", path.display())]
     Entry {
@@ -91,7 +114,10 @@ impl CredentialSource {
         match self {
             Self::Anonymous => Ok(None),
             Self::Fixed(credentials) => Ok(Some(credentials.clone())),
-            Self::Files => search(&files(|name| std::env::var_os(name)), registry, repository),
+            Self::Files => {
+                let files = files(|name| std::env::var_os(name));
+                search(&files, registry, repository, helper::ask)
+            }
         }
     }
 }
@@ -119,6 +145,12 @@ pub fn files(variable: impl Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
 struct File {
     #[serde(default)]
     auths: BTreeMap<String, Entry>,
+    /// Helper of each registry.
+    #[serde(default, rename = "credHelpers")]
+    helpers: BTreeMap<String, String>,
+    /// Helper of all other registries.
+    #[serde(default, rename = "credsStore")]
+    store: String,
 }
 
 #[derive(Deserialize)]
@@ -129,10 +161,15 @@ struct Entry {
     identitytoken: String,
 }
 
+/// What a helper answers; see [`helper::ask`].
+type Answer = Result<Option<Secret>, HelperError>;
+
+/// In each file: the helper of the registry, then the secrets in the file, then the helper of all.
 fn search(
     files: &[PathBuf],
     registry: &str,
     repository: Option<&str>,
+    ask: impl Fn(&str, &str) -> Answer,
 ) -> Result<Option<Credentials>, CredentialsError> {
     for path in files {
         let bytes = match fs::read(path) {
@@ -143,6 +180,20 @@ fn search(
         let file: File = serde_json::from_slice(&bytes).map_err(|e| {
             CredentialsError::Malformed { path: path.clone(), line: e.line(), column: e.column() }
         })?;
+        let ask = |helper: &str| {
+            let secret = ask(helper, registry).map_err(|source| CredentialsError::Helper {
+                path: path.clone(),
+                helper: helper.to_owned(),
+                source,
+            })?;
+            Ok::<_, CredentialsError>(secret.map(Credentials::from))
+        };
+        let own = file.helpers.iter().find(|(key, _)| normal(key) == registry);
+        if let Some((_, helper)) = own
+            && let Some(credentials) = ask(helper)?
+        {
+            return Ok(Some(credentials));
+        }
         for name in names(registry, repository) {
             let entry = file.auths.iter().find(|(key, _)| normal(key) == name);
             if let Some(credentials) =
@@ -150,6 +201,11 @@ fn search(
             {
                 return Ok(Some(credentials));
             }
+        }
+        if !file.store.is_empty()
+            && let Some(credentials) = ask(&file.store)?
+        {
+            return Ok(Some(credentials));
         }
     }
     Ok(None)
@@ -212,8 +268,14 @@ mod tests {
         STANDARD.encode(format!("{user}:not:a:secret"))
     }
 
+    /// A helper that keeps a user of its own name for one registry.
+    fn keeper(helper: &str, registry: &str) -> Answer {
+        let (username, secret) = (helper.to_owned(), "not:a:secret".to_owned());
+        Ok((registry == "h.example").then_some(Secret { username, secret }))
+    }
+
     fn user(files: &[PathBuf], registry: &str, repository: Option<&str>) -> Option<String> {
-        match search(files, registry, repository).unwrap()? {
+        match search(files, registry, repository, keeper).unwrap()? {
             Credentials::Password { username, password } => {
                 assert_eq!(password, "not:a:secret");
                 Some(username)
@@ -225,7 +287,7 @@ mod tests {
     #[test]
     fn the_most_specific_entry_wins() {
         let (_folder, files) = file(&format!(
-            r#"{{"auths":{{"r.example":{{"auth":"{}"}},"r.example/a":{{"auth":"{}"}},"https://old.example/v1/":{{"auth":"{}"}},"t.example":{{"identitytoken":"token"}},"h.example":{{}}}},"credsStore":"x"}}"#,
+            r#"{{"auths":{{"r.example":{{"auth":"{}"}},"r.example/a":{{"auth":"{}"}},"https://old.example/v1/":{{"auth":"{}"}},"t.example":{{"identitytoken":"token"}},"n.example":{{}}}}}}"#,
             auth("all"),
             auth("a"),
             auth("old"),
@@ -235,8 +297,28 @@ mod tests {
         assert_eq!(user(&files, "r.example", None).as_deref(), Some("all"));
         assert_eq!(user(&files, "old.example", Some("x")).as_deref(), Some("old"));
         assert_eq!(user(&files, "t.example", Some("x")).as_deref(), Some("token"));
-        assert_eq!(user(&files, "h.example", None), None);
+        assert_eq!(user(&files, "n.example", None), None);
         assert_eq!(user(&files, "r.example:5000", None), None);
+    }
+
+    #[test]
+    fn helpers_are_asked_before_and_after_the_secrets_of_a_file() {
+        let read = |registries: &str| {
+            let (_folder, files) = file(&format!("{{{registries},\"credsStore\":\"all\"}}"));
+            user(&files, "h.example", Some("a"))
+        };
+        let auth = format!(r#""auths":{{"h.example":{{"auth":"{}"}}}}"#, auth("file"));
+        assert_eq!(read(r#""auths":{"h.example":{}}"#).as_deref(), Some("all"));
+        assert_eq!(read(&auth).as_deref(), Some("file"));
+        let own = format!(r#"{auth},"credHelpers":{{"https://h.example":"own"}}"#);
+        assert_eq!(read(&own).as_deref(), Some("own"));
+
+        let (_folder, files) = file(r#"{"credsStore":"gone"}"#);
+        let fails = |_: &str, _: &str| Err(HelperError::Failed);
+        let error = search(&files, "r.example", None, fails).unwrap_err().to_string();
+        assert!(error.contains("docker-credential-gone: it failed"), "{error}");
+        let (_folder, files) = file(r#"{"credHelpers":{"other.example":"gone"}}"#);
+        assert_eq!(search(&files, "r.example", None, fails).unwrap(), None);
     }
 
     #[test]
@@ -248,7 +330,7 @@ mod tests {
             (r#"{"auths":{"r.example":{"auth":"aHVudGVyMg=="}}}"#, "entry \"r.example\""),
         ] {
             let (_folder, files) = file(content);
-            let error = search(&files, "r.example", None).unwrap_err();
+            let error = search(&files, "r.example", None, keeper).unwrap_err();
             let text = format!("{error} {error:?}");
             assert!(text.contains(place), "{text}");
             assert!(!text.contains("hunter2"), "{text}");
