@@ -1,24 +1,16 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Tests of the client with real registries: Debian's docker-registry, which has neither the
-//! referrers API nor `OCI-Subject`, and the controller's own, which has both.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "what fails here fails the test that asked for it"
-)]
+//! The client against real registries: the distribution project's, as Debian packages it, which knows
+//! neither the referrers API nor `OCI-Subject`, and the controller's own, which knows both.
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test that asked for it")]
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::{Cursor, Read};
-use std::net::{TcpListener, TcpStream};
-use std::process::{Command, Stdio};
-use std::thread;
-use std::time::Duration;
 
 use oci::client::{Client, CredentialSource, Credentials, Options, Pushed};
 use oci::{Digest, Repository, Selector, artifact, json, media_type};
+use test_support::Distribution;
 
 /// A registry process and its storage, removed on drop.
 struct Registry {
@@ -40,39 +32,8 @@ impl Registry {
 
     /// docker-registry, if it is installed.
     fn distribution(htpasswd: Option<&str>) -> Option<Self> {
-        let program = test_support::find("docker-registry")?;
-        let folder = tempfile::tempdir().unwrap();
-        let passwords = folder.path().join("htpasswd");
-        let auth = match htpasswd {
-            Some(lines) => {
-                fs::write(&passwords, lines).unwrap();
-                format!("auth: {{htpasswd: {{realm: example, path: '{}'}}}}\n", passwords.display())
-            }
-            None => String::new(),
-        };
-        // Another process may take the free port first: retry with another one.
-        for _ in 0..5 {
-            let address =
-                TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-            let config = folder.path().join("config.yml");
-            let storage = folder.path().join("storage");
-            let text = format!(
-                "version: 0.1\nlog: {{level: error}}\nhttp: {{addr: '{address}'}}\nstorage: {{filesystem: {{rootdirectory: '{}'}}, delete: {{enabled: true}}}}\n{auth}",
-                storage.display()
-            );
-            fs::write(&config, text).unwrap();
-            let mut command = Command::new(&program);
-            command.arg("serve").arg(&config).stdout(Stdio::null()).stderr(Stdio::null());
-            let mut process = command.spawn().unwrap();
-            while process.try_wait().unwrap().is_none() {
-                if TcpStream::connect(&address).is_ok() {
-                    let running = test_support::Registry::new(process, address, folder);
-                    return Some(Self { running, referrers: false });
-                }
-                thread::sleep(Duration::from_millis(20));
-            }
-        }
-        panic!("docker-registry ends right after its start");
+        let with = Distribution { htpasswd, ..Distribution::default() };
+        Some(Self { running: test_support::Registry::distribution(with)?, referrers: false })
     }
 
     fn client(&self, credentials: CredentialSource) -> Client {

@@ -3,7 +3,9 @@
 
 //! Registry processes, for tests of clients.
 
+use std::fmt::Write as _;
 use std::fs;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -11,7 +13,16 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::requirement::machine_gives;
+use crate::requirement::{find, machine_gives};
+
+/// What a `docker-registry` is started with.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Distribution<'a> {
+    /// Lines of its htpasswd file; without them, everybody may do everything.
+    pub htpasswd: Option<&'a str>,
+    /// Certificate and key in PEM; without them, it speaks HTTP.
+    pub tls: Option<(&'a str, &'a str)>,
+}
 
 /// A registry on the loopback interface. Process and data are removed on drop.
 #[derive(Debug)]
@@ -23,12 +34,58 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Wraps `process`, which serves `data` on `address`.
-    pub fn new(process: Child, address: String, data: TempDir) -> Self {
+    fn new(process: Child, address: String, data: TempDir) -> Self {
         Self { address, process, _data: data }
     }
 
-    /// Starts the controller; `None` if it was not built.
+    /// Debian's docker-registry, the registry of the distribution project; `None` where it is not installed.
+    ///
+    /// # Panics
+    /// When it ends right after its start.
+    pub fn distribution(with: Distribution<'_>) -> Option<Self> {
+        let program = find("docker-registry")?;
+        let folder = TempDir::new().unwrap();
+        let place = |name: &str| folder.path().join(name);
+        let mut rest = String::new();
+        if let Some(lines) = with.htpasswd {
+            fs::write(place("htpasswd"), lines).unwrap();
+            let path = place("htpasswd");
+            writeln!(rest, "auth: {{htpasswd: {{realm: r, path: '{}'}}}}", path.display()).unwrap();
+        }
+        let mut tls = String::new();
+        if let Some((certificate, key)) = with.tls {
+            let (certificate_path, key_path) = (place("tls.crt"), place("tls.key"));
+            fs::write(&certificate_path, certificate).unwrap();
+            fs::write(&key_path, key).unwrap();
+            let (certificate, key) = (certificate_path.display(), key_path.display());
+            write!(tls, ", tls: {{certificate: '{certificate}', key: '{key}'}}").unwrap();
+        }
+        // The port is free until the registry takes it; if another process is faster, the next is tried.
+        for _ in 0..5 {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = listener.local_addr().unwrap().to_string();
+            drop(listener);
+            let storage = place("storage");
+            let text = format!(
+                "version: 0.1\nlog: {{level: error}}\nhttp: {{addr: '{address}'{tls}}}\nstorage: \
+                 {{filesystem: {{rootdirectory: '{}'}}, delete: {{enabled: true}}}}\n{rest}",
+                storage.display()
+            );
+            fs::write(place("config.yml"), text).unwrap();
+            let mut command = Command::new(&program);
+            command.arg("serve").arg(place("config.yml"));
+            let mut process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            while process.try_wait().unwrap().is_none() {
+                if TcpStream::connect(&address).is_ok() {
+                    return Some(Self::new(process, address, folder));
+                }
+                thread::sleep(Duration::from_millis(20));
+            }
+        }
+        panic!("docker-registry ends right after its start");
+    }
+
+    /// The controller; `None` where it was not built beside this test.
     pub fn controller() -> Option<Self> {
         let beside = std::env::current_exe().unwrap();
         let beside = beside.ancestors().nth(2).unwrap();
