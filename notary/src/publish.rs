@@ -17,6 +17,7 @@ mod artifact;
 mod attachment;
 mod files;
 pub(crate) mod images;
+mod parallel;
 mod plan;
 mod planned;
 mod progress;
@@ -26,8 +27,6 @@ mod tags;
 pub(crate) mod test_artifacts;
 
 use plan::Plan;
-use progress::Progress;
-use push::Pusher;
 use report::Report;
 
 use crate::release_folder::ReleaseFolder;
@@ -84,17 +83,23 @@ impl Destination {
 fn send(plan: &Plan, target: &Namespace, client: &Client) -> Result<Report> {
     client.ping().context("the registry can't be used")?;
     let tags = tags::check(client, plan)?;
-
-    let mut pusher = Pusher::new(client, Progress::new());
-    for repository in &plan.repositories {
-        pusher.blobs(repository)?;
-    }
-    for repository in &plan.repositories {
-        pusher.manifests(repository)?;
-    }
-    for repository in &plan.repositories {
-        pusher.attachments(repository)?;
-    }
+    check_rights(client, &tags)?;
+    let counts = push::push(client, plan)?;
     let set = tags::set(client, &tags)?;
-    Ok(Report::new(target, plan, pusher.into_counts(), set))
+    Ok(Report::new(target, plan, counts, set))
 }
+
+/// Checks that this client may push to every repository with a tag that is to be set. Where all tags are
+/// right, a run before this one has sent everything.
+fn check_rights(client: &Client, tags: &[tags::Change<'_>]) -> Result<()> {
+    let mut repositories: Vec<_> = tags.iter().filter_map(tags::Change::pending).collect();
+    repositories.dedup();
+    parallel::each(&repositories, |repository| {
+        client.check_push(repository).with_context(|| {
+            format!("cannot push to {}/{repository}; nothing was sent", client.host())
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests;

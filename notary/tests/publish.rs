@@ -158,7 +158,13 @@ fn a_fault_at_any_call_moves_no_tag_and_another_run_finishes() {
     for fault in faults {
         let registry = Registry::start(true);
         registry.fail(fault);
-        let message = refused(&release, &registry);
+        let output = command(&release, &registry).output().unwrap();
+        // An upload of the preflight that can't be cancelled expires.
+        let cancels = |n: usize| registry.state().calls[n].starts_with("DELETE ");
+        if output.status.success() && matches!(fault, Fault::Only(n) if cancels(n)) {
+            continue;
+        }
+        let message = failed(&output);
         assert!(message.contains("status 403"), "{fault:?}: {message}");
         let standing = registry.state().versions();
         match fault {

@@ -67,7 +67,10 @@ use auth::{Cache, Scope};
 use http::{Body, Request};
 use url::Url;
 
-/// Client options. The defaults suit a registry on the network.
+/// Idle connections that are kept for further calls: a publisher makes so many calls at the same time.
+const CONNECTIONS: usize = 8;
+
+/// How a client behaves. The default is right for a registry on the network.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// How the registry is reached.
@@ -125,6 +128,7 @@ impl Client {
             // This client handles statuses, redirects and the scope of credentials itself.
             .http_status_as_error(false)
             .max_redirects(0)
+            .max_idle_connections_per_host(CONNECTIONS)
             .user_agent(concat!("provisioner-oci/", env!("CARGO_PKG_VERSION")))
             .timeout_connect(Some(options.timeout.min(Duration::from_secs(15))))
             .timeout_per_read(Some(options.timeout))

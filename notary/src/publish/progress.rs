@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What a person sees while a release is published: on standard error, one line for each thing that was
-//! sent; on a terminal, the line of a large blob tells how far it is.
+//! Progress on standard error: one line for each thing that was sent; on a terminal, the percentage of one
+//! large blob at a time.
 
 use std::io::{self, IsTerminal as _, Read, Seek, SeekFrom, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use oci::client::{Pushed, Source};
 use oci::{Digest, Repository, Selector};
@@ -15,23 +16,26 @@ const WATCHED: u64 = 8 * 1024 * 1024;
 /// Writes progress.
 pub(super) struct Progress {
     terminal: bool,
+    /// A blob's percentage is on the last line of the terminal.
+    busy: AtomicBool,
 }
 
 impl Progress {
     pub(super) fn new() -> Self {
-        Self { terminal: io::stderr().is_terminal() }
+        Self { terminal: io::stderr().is_terminal(), busy: AtomicBool::new(false) }
     }
 
-    /// Passes `source` on and shows on a terminal how much of it was read.
+    /// Passes `source` on and shows on a terminal how much of it was read, unless that of another is shown.
     pub(super) fn watch<'a>(
-        &self,
+        &'a self,
         source: &'a mut dyn Source,
         repository: &Repository,
         digest: &Digest,
         size: u64,
     ) -> Watched<'a> {
-        let label = (self.terminal && size >= WATCHED).then(|| label(repository, digest));
-        Watched { source, label, size, position: 0, shown: None }
+        let shows = self.terminal && size >= WATCHED && !self.busy.swap(true, Ordering::Relaxed);
+        let line = shows.then(|| Line { label: label(repository, digest), busy: &self.busy });
+        Watched { source, line, size, position: 0, shown: None }
     }
 
     pub(super) fn blob(&self, repository: &Repository, digest: &Digest, size: u64, pushed: Pushed) {
@@ -82,10 +86,22 @@ pub(super) fn bytes(size: u64) -> String {
     if unit == "B" { format!("{whole} B") } else { format!("{whole}.{tenths} {unit}") }
 }
 
+/// The last line of the terminal, until this is dropped.
+struct Line<'a> {
+    label: String,
+    busy: &'a AtomicBool,
+}
+
+impl Drop for Line<'_> {
+    fn drop(&mut self) {
+        self.busy.store(false, Ordering::Relaxed);
+    }
+}
+
 /// A source whose reading shows.
 pub(super) struct Watched<'a> {
     source: &'a mut dyn Source,
-    label: Option<String>,
+    line: Option<Line<'a>>,
     size: u64,
     position: u64,
     shown: Option<u64>,
@@ -95,7 +111,7 @@ impl Read for Watched<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n = self.source.read(buffer)?;
         self.position += n as u64;
-        if let Some(label) = &self.label {
+        if let Some(Line { label, .. }) = &self.line {
             let percent = self.position.saturating_mul(100) / self.size.max(1);
             if self.shown != Some(percent) {
                 self.shown = Some(percent);

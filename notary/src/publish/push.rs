@@ -3,9 +3,11 @@
 
 //! Sends what the registry lacks, and counts what was sent and what was there.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::Cursor;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result};
 use oci::client::{Client, ClientError, Pushed};
@@ -14,6 +16,8 @@ use oci::{Digest, Repository, Selector};
 use serde::Serialize;
 
 use super::attachment::legacy_manifest;
+use super::parallel;
+use super::plan::Plan;
 use super::planned::{Blob, Content, Document, LegacySignature, RepositoryPlan};
 use super::progress::Progress;
 
@@ -45,30 +49,60 @@ impl Transfers {
     }
 }
 
-pub(super) struct Pusher<'a> {
+struct Pusher<'a> {
     client: &'a Client,
     progress: Progress,
-    counts: Counts,
-    /// Where a blob is for certain, to mount it from there.
-    holders: HashMap<Digest, Repository>,
+    counts: Mutex<Counts>,
 }
 
-impl<'a> Pusher<'a> {
-    pub(super) fn new(client: &'a Client, progress: Progress) -> Self {
-        Self { client, progress, counts: Counts::default(), holders: HashMap::new() }
-    }
+/// A blob for a repository, and another repository to mount it from.
+struct Transfer<'a> {
+    repository: &'a Repository,
+    blob: &'a Blob,
+    from: Option<&'a Repository>,
+}
 
-    pub(super) fn into_counts(self) -> Counts {
-        self.counts
-    }
+/// Sends everything but the tags: blobs, then manifests by digest, then referrers and legacy signatures.
+///
+/// # Errors
+/// When the registry refuses something, or a file can't be read.
+pub(super) fn push(client: &Client, plan: &Plan) -> Result<Counts> {
+    let pusher = Pusher { client, progress: Progress::new(), counts: Mutex::default() };
+    let (uploads, mounts) = transfers(plan);
+    parallel::each(&uploads, |it| pusher.blob(it))?;
+    parallel::each(&mounts, |it| pusher.blob(it))?;
+    parallel::each(&plan.repositories, |it| pusher.manifests(it))?;
+    parallel::each(&plan.repositories, |it| pusher.attachments(it))?;
+    Ok(pusher.counts.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
 
-    /// Sends the blobs of a repository.
-    pub(super) fn blobs(&mut self, repository: &RepositoryPlan) -> Result<()> {
-        repository.blobs.iter().try_for_each(|blob| self.blob(&repository.name, blob))
+/// Each content for the first repository that needs it, large ones first; and for the others, which mount it
+/// from there.
+fn transfers(plan: &Plan) -> (Vec<Transfer<'_>>, Vec<Transfer<'_>>) {
+    let (mut uploads, mut mounts) = (Vec::new(), Vec::new());
+    let (mut holders, mut seen) = (HashMap::new(), HashSet::new());
+    for RepositoryPlan { name: repository, blobs, .. } in &plan.repositories {
+        for blob in blobs.iter().filter(|blob| seen.insert((repository, &blob.digest))) {
+            match holders.get(&blob.digest).copied() {
+                None => {
+                    holders.insert(&blob.digest, repository);
+                    uploads.push(Transfer { repository, blob, from: None });
+                }
+                from => mounts.push(Transfer { repository, blob, from }),
+            }
+        }
+    }
+    uploads.sort_by_key(|it| Reverse(it.blob.size));
+    (uploads, mounts)
+}
+
+impl Pusher<'_> {
+    fn count(&self, change: impl FnOnce(&mut Counts)) {
+        change(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Sends the manifests of a repository by their digests.
-    pub(super) fn manifests(&mut self, repository: &RepositoryPlan) -> Result<()> {
+    fn manifests(&self, repository: &RepositoryPlan) -> Result<()> {
         for document in &repository.manifests {
             let selector = Selector::from(document.digest.clone());
             self.document(&repository.name, &selector, document)?;
@@ -77,7 +111,7 @@ impl<'a> Pusher<'a> {
     }
 
     /// Sends what refers to the image of a repository.
-    pub(super) fn attachments(&mut self, repository: &RepositoryPlan) -> Result<()> {
+    fn attachments(&self, repository: &RepositoryPlan) -> Result<()> {
         if !repository.referrers.is_empty() {
             let known = self.client.referrers(&repository.name, &repository.root.digest, None)?;
             for referrer in &repository.referrers {
@@ -88,12 +122,11 @@ impl<'a> Pusher<'a> {
         signatures.try_for_each(|it| self.legacy_signature(&repository.name, it))
     }
 
-    fn blob(&mut self, repository: &Repository, blob: &Blob) -> Result<()> {
-        let Blob { digest, size, content } = blob;
-        let from = self.holders.get(digest).filter(|holder| *holder != repository);
+    fn blob(&self, transfer: &Transfer<'_>) -> Result<()> {
+        let Transfer { repository, blob: Blob { digest, size, content }, from } = transfer;
         let push = |source: &mut dyn oci::client::Source| {
             let mut source = self.progress.watch(source, repository, digest, *size);
-            self.client.push_blob(repository, digest, *size, from, &mut source)
+            self.client.push_blob(repository, digest, *size, *from, &mut source)
         };
         let pushed = match content {
             Content::Bytes(bytes) => push(&mut Cursor::new(bytes)),
@@ -103,17 +136,18 @@ impl<'a> Pusher<'a> {
             }
         }
         .with_context(|| format!("sending the blob {digest} to {repository}"))?;
-        if pushed == Pushed::Uploaded {
-            self.counts.bytes_uploaded += size;
-        }
-        self.counts.blobs.count(pushed);
+        self.count(|counts| {
+            counts.blobs.count(pushed);
+            if pushed == Pushed::Uploaded {
+                counts.bytes_uploaded += size;
+            }
+        });
         self.progress.blob(repository, digest, *size, pushed);
-        self.holders.entry(digest.clone()).or_insert_with(|| repository.clone());
         Ok(())
     }
 
     fn document(
-        &mut self,
+        &self,
         repository: &Repository,
         selector: &Selector,
         document: &Document,
@@ -127,14 +161,14 @@ impl<'a> Pusher<'a> {
                 .with_context(|| format!("sending the manifest {selector} to {repository}"))?;
             Pushed::Uploaded
         };
-        self.counts.manifests.count(pushed);
+        self.count(|counts| counts.manifests.count(pushed));
         self.progress.manifest(repository, selector, pushed);
         Ok(())
     }
 
     /// What the registry lists is there; a manifest that is there without being listed is sent again.
     fn referrer(
-        &mut self,
+        &self,
         repository: &Repository,
         referrer: &ImageManifest,
         known: &[Descriptor],
@@ -149,17 +183,13 @@ impl<'a> Pusher<'a> {
                 .with_context(|| format!("sending a referrer to {repository}"))?;
             Pushed::Uploaded
         };
-        self.counts.manifests.count(pushed);
+        self.count(|counts| counts.manifests.count(pushed));
         self.progress.manifest(repository, &Selector::from(document.digest), pushed);
         Ok(())
     }
 
     /// Adds the signature to those under the tag, as cosign does: each key has its own.
-    fn legacy_signature(
-        &mut self,
-        repository: &Repository,
-        signature: &LegacySignature,
-    ) -> Result<()> {
+    fn legacy_signature(&self, repository: &Repository, signature: &LegacySignature) -> Result<()> {
         let selector: Selector = signature.tag.parse()?;
         let mut layers = match self.client.manifest(repository, &selector) {
             Ok(fetched) => serde_json::from_slice::<ImageManifest>(&fetched.bytes)
@@ -173,7 +203,8 @@ impl<'a> Pusher<'a> {
             layers.push(signature.layer.clone());
         }
         let (manifest, config) = legacy_manifest(layers)?;
-        self.blob(repository, &Blob::bytes(config))?;
+        let config = Blob::bytes(config);
+        self.blob(&Transfer { repository, blob: &config, from: None })?;
         self.document(repository, &selector, &Document::new(&manifest)?)
     }
 }

@@ -91,7 +91,12 @@ pub(super) fn set(client: &Client, changes: &[Change<'_>]) -> Result<TagCounts> 
     Ok(counts)
 }
 
-impl Change<'_> {
+impl<'a> Change<'a> {
+    /// The repository, if the tag is still to be set.
+    pub(super) fn pending(&self) -> Option<&'a Repository> {
+        (!self.is_done()).then_some(self.repository)
+    }
+
     fn is_done(&self) -> bool {
         self.before.as_ref() == Some(&self.after.digest)
     }

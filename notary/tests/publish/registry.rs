@@ -22,6 +22,23 @@ pub(crate) enum Fault {
     From(usize),
     /// This and all later requests get no response.
     Hang(usize),
+    /// This call fails in this way.
+    Once(usize, Failure),
+    /// This call and all later ones fail in this way.
+    Forever(usize, Failure),
+}
+
+/// How a call fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// The connection is closed in place of an answer.
+    Dropped,
+    /// The call does its work, and the connection is closed in place of the answer.
+    Lost,
+    /// It is answered with this status.
+    Status(u16),
+    /// It is answered with 429, and may be repeated at once.
+    Busy,
 }
 
 #[derive(Default)]
@@ -33,6 +50,8 @@ pub(crate) struct State {
     pub(crate) calls: Vec<String>,
     uploads: usize,
     fault: Option<Fault>,
+    /// Nobody may push to it.
+    denied: Option<String>,
 }
 
 impl State {
@@ -67,7 +86,12 @@ impl Registry {
         self.state.lock().unwrap()
     }
 
-    /// Clears the record of requests and sets the fault to inject.
+    /// Lets nobody push to `repository`.
+    pub(crate) fn deny(&self, repository: &str) {
+        self.state().denied = Some(repository.to_owned());
+    }
+
+    /// Starts a new record of calls, some of which fail.
     pub(crate) fn fail(&self, fault: Fault) {
         let mut state = self.state();
         state.calls.clear();
@@ -85,13 +109,43 @@ fn decide(request: &mut Request<'_>, state: &Mutex<State>, referrers: bool) -> R
         Fault::Only(n) if number == n => refused().into(),
         Fault::From(n) if number >= n => refused().into(),
         Fault::Hang(n) if number >= n => Reply::Hang,
+        Fault::Once(n, failure) if number == n => {
+            failure.reply(&mut state, request, body, referrers)
+        }
+        Fault::Forever(n, failure) if number >= n => {
+            failure.reply(&mut state, request, body, referrers)
+        }
         _ => respond(&mut state, request, body, referrers).into(),
     }
 }
 
+impl Failure {
+    fn reply(
+        self,
+        state: &mut State,
+        request: &Request<'_>,
+        body: Vec<u8>,
+        referrers: bool,
+    ) -> Reply {
+        match self {
+            Self::Dropped => Reply::Close,
+            Self::Lost => {
+                respond(state, request, body, referrers);
+                Reply::Close
+            }
+            Self::Status(status) => error(status).into(),
+            Self::Busy => error(429).header("Retry-After", "0").into(),
+        }
+    }
+}
+
 fn refused() -> Answer {
+    error(403)
+}
+
+fn error(status: u16) -> Answer {
     let body = json!({"errors": [{"code": "DENIED", "message": "a fault of the test"}]});
-    answer(403).body(body.to_string())
+    answer(status).body(body.to_string())
 }
 
 fn found(condition: bool) -> Answer {
@@ -112,6 +166,7 @@ fn respond(state: &mut State, request: &Request<'_>, body: Vec<u8>, referrers: b
     let Some((repository, rest)) = path.split_once("/blobs/") else { return found(false) };
     let query = request.query();
     match (request.method.as_str(), rest) {
+        ("POST", _) if state.denied.as_deref() == Some(repository) => refused(),
         ("POST", _) => {
             let from = query.get("from").zip(query.get("mount"));
             if let Some((from, digest)) = from
@@ -132,6 +187,7 @@ fn respond(state: &mut State, request: &Request<'_>, body: Vec<u8>, referrers: b
             assert!(before.is_none(), "{repository}@{digest} was sent twice");
             answer(201)
         }
+        ("DELETE", _) => answer(204),
         (_, digest) => match state.blobs.get(&(repository.to_owned(), digest.to_owned())) {
             Some(bytes) => answer(200).body(bytes.clone()),
             None => found(false),

@@ -94,7 +94,27 @@ impl Client {
         }
     }
 
-    /// Starts an upload session; returns `None` if the registry mounted the blob.
+    /// Checks that this client may push to a repository: starts an upload and cancels it.
+    ///
+    /// # Errors
+    /// When the registry refuses it.
+    pub fn check_push(&self, repository: &Repository) -> Result<(), ClientError> {
+        let Some(session) = self.begin(repository, None)? else { return Ok(()) };
+        let mut request = Request {
+            method: Method::DELETE,
+            url: session.url,
+            headers: Vec::new(),
+            body: Body::None,
+            scope: Action::Push.on(repository),
+        };
+        match self.call(&mut request, &[200, 202, 204]) {
+            // Some registries can't cancel an upload. They drop it after some time.
+            Ok(_) | Err(ClientError::Status { status: 400..=499, .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Starts an upload, or has the registry mount the blob: then there is no session.
     fn begin(
         &self,
         repository: &Repository,

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! A fault at every call of a small publication, by enumeration of the calls.
+
+#[path = "../../tests/publish/registry.rs"]
+mod registry;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use oci::client::{CredentialSource, Policy};
+use oci::spec::{Descriptor, ImageIndexBuilder, ImageManifest, MediaType};
+use oci::{Digest, artifact, json, media_type};
+use serde_json::json;
+
+use self::registry::{Failure, Fault, Registry};
+use super::*;
+use crate::publish::planned::{
+    Blob, Document, LegacySignature, PlannedTag, RepositoryPlan, TagRule,
+};
+
+/// The tags of the plan.
+const TAGS: [&str; 2] = ["p/os:v1.0.0", "p/tool:v1.0.0"];
+
+fn image(layers: &[&Blob], config: &str) -> (Blob, Document) {
+    let config = Blob::bytes(config.as_bytes().to_vec());
+    let describe = |blob: &Blob, kind: &str| artifact::descriptor(kind, &blob.digest, blob.size);
+    let manifest: ImageManifest = serde_json::from_value(json!({
+        "schemaVersion": 2,
+        "mediaType": media_type::IMAGE_MANIFEST,
+        "config": describe(&config, media_type::IMAGE_CONFIG),
+        "layers": layers.iter().map(|it| describe(it, media_type::IMAGE_LAYER)).collect::<Vec<_>>(),
+    }))
+    .unwrap();
+    (config, Document::new(&manifest).unwrap())
+}
+
+fn index(parts: &[&Document]) -> Document {
+    let manifests: Vec<Descriptor> = parts.iter().map(|it| it.descriptor()).collect();
+    let index = ImageIndexBuilder::default()
+        .schema_version(2_u32)
+        .media_type(MediaType::ImageIndex)
+        .manifests(manifests)
+        .build()
+        .unwrap();
+    let bytes = json::canonical(&index).unwrap();
+    let media_type = media_type::IMAGE_INDEX.to_owned();
+    Document { digest: Digest::sha256(&bytes), media_type, bytes }
+}
+
+/// An image for two platforms, and one for one platform that shares a layer with it; both with a referrer, and a
+/// legacy signature.
+fn plan() -> Plan {
+    let [shared, own, bundle] = ["shared", "own", "bundle"].map(|it| it.as_bytes().to_vec());
+    let blob = |bytes: &Vec<u8>| Blob::bytes(bytes.clone());
+    let (amd64, first) = image(&[&blob(&shared)], "amd64");
+    let (arm64, second) = image(&[&blob(&shared), &blob(&own)], "arm64");
+    let (tool, third) = image(&[&blob(&shared)], "tool");
+    let root = index(&[&first, &second]);
+    let repository = |name: &str, blobs: Vec<Blob>, manifests: Vec<Document>| {
+        let root = manifests.last().unwrap().clone();
+        let layer = artifact::descriptor("application/x", &blob(&bundle).digest, 6);
+        let subject = Some(root.descriptor());
+        let referrer = artifact::manifest("application/x", vec![layer], subject, BTreeMap::new());
+        let layer = artifact::descriptor("application/y", &blob(&bundle).digest, 6);
+        let tag = format!("{}.sig", root.digest.to_string().replace(':', "-"));
+        let version = PlannedTag { tag: "v1.0.0".parse().unwrap(), rule: TagRule::Fixed };
+        let common = [blob(&bundle), Blob::bytes(artifact::EMPTY_JSON.to_vec())];
+        RepositoryPlan {
+            name: format!("p/{name}").parse().unwrap(),
+            blobs: blobs.into_iter().chain(common).collect(),
+            manifests,
+            referrers: vec![referrer.unwrap()],
+            legacy_signatures: vec![LegacySignature { tag, layer }],
+            root,
+            tags: vec![version],
+        }
+    };
+    let os = vec![blob(&shared), blob(&own), amd64, arm64];
+    Plan {
+        repositories: vec![
+            repository("os", os, vec![first, second, root]),
+            repository("tool", vec![blob(&shared), tool], vec![third]),
+        ],
+    }
+}
+
+fn publish(plan: &Plan, registry: &Registry, attempts: u32) -> Result<Report> {
+    let target: Namespace = registry.address.parse().unwrap();
+    let retry = Policy { attempts, first: Duration::from_millis(1), ..Policy::default() };
+    let credentials = CredentialSource::Anonymous;
+    let options = Options { retry, credentials, ..Options::default() };
+    send(plan, &target, &Client::new(&target.registry, options))
+}
+
+/// Whether both hold the same under the same tags.
+fn assert_same(registry: &Registry, reference: &Registry, what: &str) {
+    let (found, expected) = (registry.state(), reference.state());
+    assert_eq!(found.versions(), TAGS, "{what}");
+    assert_eq!(found.tags, expected.tags, "{what}");
+    assert_eq!(found.manifests, expected.manifests, "{what}");
+    assert_eq!(found.blobs, expected.blobs, "{what}");
+}
+
+/// A registry that the plan is in, and the number of calls that it took.
+fn reference(plan: &Plan, referrers: bool) -> (Registry, usize) {
+    let registry = Registry::start(referrers);
+    publish(plan, &registry, 1).unwrap();
+    let calls = registry.state().calls.len();
+    assert!(calls > 40, "{calls}");
+    (registry, calls)
+}
+
+#[test]
+fn one_transient_fault_at_any_call_changes_nothing() {
+    let plan = plan();
+    for referrers in [true, false] {
+        let (reference, calls) = reference(&plan, referrers);
+        let failures = [Failure::Dropped, Failure::Lost, Failure::Status(500), Failure::Busy];
+        for failure in failures {
+            for call in 0..calls {
+                let registry = Registry::start(referrers);
+                registry.fail(Fault::Once(call, failure));
+                let what = format!("{failure:?} at call {call} of {calls}");
+                publish(&plan, &registry, 3).map_err(|error| format!("{what}: {error:#}")).unwrap();
+                assert_same(&registry, &reference, &what);
+                let state = registry.state();
+                let last = state.calls.iter().rposition(|it| !it.contains("/manifests/v1.0.0"));
+                let first = state
+                    .calls
+                    .iter()
+                    .position(|it| it.starts_with("PUT ") && it.contains("/manifests/v1.0.0"));
+                assert!(first > last, "{what}: a tag was set before the last of the rest");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_registry_that_fails_from_any_call_on_has_no_tag_and_the_next_run_finishes() {
+    let plan = plan();
+    let (reference, calls) = reference(&plan, true);
+    for failure in [Failure::Dropped, Failure::Status(403), Failure::Status(500)] {
+        for call in 0..calls {
+            let registry = Registry::start(true);
+            registry.fail(Fault::Forever(call, failure));
+            let what = format!("{failure:?} from call {call} of {calls}");
+            let error = format!("{:#}", publish(&plan, &registry, 2).expect_err(&what));
+            for standing in registry.state().versions() {
+                // It refuses to take a tag back as well.
+                assert!(error.contains(&standing), "{what}: {error}");
+                assert_eq!(call, calls - 1, "{what}");
+            }
+            registry.fail(Fault::None);
+            // The registry fails the test when a blob comes twice.
+            publish(&plan, &registry, 1).unwrap();
+            assert_same(&registry, &reference, &what);
+        }
+    }
+}
+
+#[test]
+fn a_second_run_writes_nothing_and_shared_layers_are_mounted() {
+    let plan = plan();
+    let registry = Registry::start(true);
+    let report = serde_json::to_value(publish(&plan, &registry, 1).unwrap()).unwrap();
+    assert_eq!(report["blobs"]["mounted"], 3, "{report}");
+    registry.fail(Fault::None);
+    publish(&plan, &registry, 1).unwrap();
+    assert_eq!(registry.state().writes(), 0, "{:?}", registry.state().calls);
+}
+
+#[test]
+fn nothing_is_sent_where_a_right_or_a_tag_is_missing() {
+    let plan = plan();
+    let registry = Registry::start(true);
+    registry.deny("p/tool");
+    let error = format!("{:#}", publish(&plan, &registry, 1).unwrap_err());
+    assert!(
+        error.contains("cannot push to") && error.contains("/p/tool; nothing was sent"),
+        "{error}"
+    );
+    assert!(registry.state().blobs.is_empty() && registry.state().manifests.is_empty());
+}
