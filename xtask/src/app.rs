@@ -10,15 +10,16 @@ use anyhow::{Context as _, Result};
 use engine::graph::{self, Preview, Report, Stage};
 use engine::preflight::{self, Lack};
 use engine::tool::{Stop, Toolbox};
-use engine::workspace::Workspace;
+use engine::workspace::{Version, Workspace};
 use engine::{Input, Need, Run, Ui};
 use foundation::git;
 use programs::notary;
 use publish::notes::{self, Page};
 use publish::{verify, version};
+use release::Manifest;
 use serde::Serialize;
 
-use crate::cli::{self, Format, Output, Request, Verb};
+use crate::cli::{self, About, Format, Output, Request, Verb};
 use crate::results::Results;
 use crate::{clean, completions, distribution, doctor, hooks, pipelines, setup, staged};
 
@@ -65,13 +66,26 @@ fn prepare(request: Request) -> Result<(Verb, Run)> {
     notary::refuse_secrets()?;
     let here = std::env::current_dir().context("cannot tell the current folder")?;
     let workspace = Workspace::discover(&here)?;
-    let version = if request.output.release {
-        workspace.release(request.tag.as_deref())?
-    } else {
-        workspace.snapshot()
-    };
     let tools = Toolbox::new(&workspace.target(), Stop::on_signals()?)?;
-    Ok((request.verb, Run::new(workspace, request.options, tools, version)))
+    let (version, folder) = match &request.about {
+        About::Snapshot => (workspace.snapshot(), None),
+        About::Commit => (workspace.version(), None),
+        About::Tag(tag) => (workspace.release(tag.as_deref())?, None),
+        About::Version(text) => (Version::parse(text).context("--version")?, None),
+        About::Folder(folder) => (version_in(folder)?, Some(folder.clone())),
+    };
+    let run = Run::new(workspace, request.options, tools, version);
+    Ok((request.verb, folder.into_iter().fold(run, Run::of_folder)))
+}
+
+/// The version of the release in `folder`.
+fn version_in(folder: &Path) -> Result<Version> {
+    let path = folder.join(release::layout::MANIFEST);
+    let bytes = std::fs::read(&path)
+        .with_context(|| format!("cannot read {}; is this a release?", path.display()))?;
+    let manifest =
+        Manifest::parse(&bytes).with_context(|| format!("{} is malformed", path.display()))?;
+    Ok(Version::of(&manifest))
 }
 
 fn carry_out(verb: &Verb, run: &Run, output: Output, ui: &Ui) -> Result<u8> {

@@ -8,11 +8,12 @@ use std::num::NonZeroUsize;
 
 use assemble::build::BuildArguments;
 use assemble::merge::MergeArguments;
+use clap::builder::{PathBufValueParser, TypedValueParser as _};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args as _, Command, value_parser};
 use engine::accelerator::Accelerator;
 use engine::workspace::{Choice, Job};
-use engine::{Argument, flag};
+use engine::{Argument, absolute, flag};
 use programs::target::TargetArguments;
 use rebuild::RebuildArguments;
 
@@ -109,6 +110,7 @@ pub(crate) fn add(verb: Command, arguments: &BTreeSet<Argument>) -> Command {
         Argument::Engine(_) => verb,
         Argument::Accelerator => verb.arg(accelerator()),
         Argument::Fix => verb.arg(fix()),
+        Argument::Release => verb.args(release()),
         Argument::Target => verb.arg(target()),
     })
 }
@@ -180,6 +182,27 @@ fn accelerator() -> Arg {
         .value_name("NAME")
         .value_parser(Accelerator::ALL.map(Accelerator::option))
         .help("Accelerator of the virtual machine [default: kvm if it runs the firmware, else tcg]")
+}
+
+/// The release that a command is about.
+fn release() -> [Arg; 2] {
+    [
+        version(),
+        Arg::new("release")
+            .long("release")
+            .value_name("DIR")
+            .value_parser(PathBufValueParser::new().map(absolute))
+            .conflicts_with("version")
+            .help("Work on the release in this folder, wherever it was built"),
+    ]
+}
+
+/// The version of a release in `target/dist`.
+fn version() -> Arg {
+    Arg::new("version").long("version").value_name("VERSION").help(
+        "Work on target/dist/VERSION [default: the version of the commit's release tag, else its \
+         snapshot]",
+    )
 }
 
 fn target() -> Arg {

@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 
 use assemble::images::update_lock::UpdateLock;
 use clap::builder::StyledStr;
@@ -34,8 +35,23 @@ pub(crate) struct Request {
     pub(crate) options: Options,
     /// What to show.
     pub(crate) output: Output,
-    /// The tag to release, where the commit has several.
-    pub(crate) tag: Option<String>,
+    /// The release that it is about.
+    pub(crate) about: About,
+}
+
+/// The release that a command is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum About {
+    /// A snapshot of the commit.
+    Snapshot,
+    /// That of the commit's release tag, else a snapshot.
+    Commit,
+    /// That of a release tag of the commit: this one, where it has several.
+    Tag(Option<String>),
+    /// That of this version in `target/dist`.
+    Version(String),
+    /// That in this folder.
+    Folder(PathBuf),
 }
 
 /// What to do.
@@ -74,8 +90,6 @@ pub(crate) struct Output {
     pub(crate) plan: Option<Format>,
     /// Write the result as JSON on standard output.
     pub(crate) json: bool,
-    /// The version is that of a release tag, not a snapshot's.
-    pub(crate) release: bool,
     /// Fix what can be fixed before the gates look.
     pub(crate) fix: bool,
     /// Leave out gates that no file concerns which differs from the last commit.
@@ -390,6 +404,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
         Verb::Pipeline(pipeline) => pipeline.preset,
         _ => Preset::Nothing,
     };
+    let about = about_release(&verb, release, given);
     Ok(Request {
         verb,
         // A release is checked as a change is in CI.
@@ -401,13 +416,35 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
                 given_flag(given, "dry-run").then_some(Format::Text)
             },
             json: given_flag(given, "json"),
-            release,
             fix: given_flag(given, "fix"),
             changed: given_flag(given, "changed"),
             all: given_flag(given, "all"),
         },
-        tag: given_value::<String>(given, "tag").cloned(),
+        about,
     })
+}
+
+/// The release that `verb` is about.
+fn about_release(verb: &Verb, release: bool, given: &ArgMatches) -> About {
+    match verb {
+        // It names its release to the notary itself.
+        Verb::Verify(_) => return About::Snapshot,
+        _ if release => return About::Tag(given_value::<String>(given, "tag").cloned()),
+        _ => {}
+    }
+    if let Some(version) = given_value::<String>(given, "version") {
+        return About::Version(version.clone());
+    }
+    if let Some(folder) = given_value::<PathBuf>(given, "release") {
+        return About::Folder(folder.clone());
+    }
+    match verb {
+        Verb::Step(step) if !step.is_gate() => About::Commit,
+        Verb::Pipeline(pipeline) if ["dist", "determinism"].contains(&pipeline.name) => {
+            About::Commit
+        }
+        _ => About::Snapshot,
+    }
 }
 
 /// Lists the commands of `ci` and `smoke` where `args` has another.

@@ -18,6 +18,8 @@ pub enum Argument {
     Engine(Job),
     /// `--fix`: fix what a program can fix.
     Fix,
+    /// `--version` and `--release`: the release that the command is about.
+    Release,
     /// `--target`: what to build for.
     Target,
 }
@@ -27,8 +29,8 @@ impl Argument {
     pub fn is_shared(self) -> bool {
         match self {
             Self::Accelerator | Self::Engine(_) | Self::Target => true,
-            // One gate fixes, or `validate` has all of them do it.
-            Self::Fix => false,
+            // One gate fixes, or `validate` has all of them do it. A pipeline makes the release that it is about.
+            Self::Fix | Self::Release => false,
         }
     }
 }

@@ -77,6 +77,8 @@ pub struct Run {
     /// The one way to run an outside program.
     pub tools: Toolbox,
     version: Version,
+    /// The folder of the release where the command line names one, absolute.
+    folder: Option<PathBuf>,
     manifest: Mutex<()>,
     /// What was answered before, by command.
     answers: Mutex<BTreeMap<String, Answer>>,
@@ -86,22 +88,30 @@ impl Run {
     /// The surroundings of a run that builds `version`.
     pub fn new(workspace: Workspace, options: Options, tools: Toolbox, version: Version) -> Self {
         let answers = Mutex::default();
-        Self { workspace, options, tools, version, manifest: Mutex::new(()), answers }
+        let manifest = Mutex::new(());
+        Self { workspace, options, tools, version, folder: None, manifest, answers }
     }
 
-    /// The version that this run builds, and the channel that it may go to.
+    /// The same about the release in `folder`, an absolute path, wherever it was built.
+    #[must_use]
+    pub fn of_folder(self, folder: PathBuf) -> Self {
+        Self { folder: Some(folder), ..self }
+    }
+
+    /// The version that this run builds or is about, and the channel that it may go to.
     pub fn version(&self) -> &Version {
         &self.version
     }
 
-    /// The folder of the release, `target/dist/VERSION`, absolute.
+    /// The folder of the release, `target/dist/VERSION` or that of `--release`, absolute.
     pub fn dist(&self) -> PathBuf {
-        self.workspace.target().join("dist").join(self.version.text())
+        self.workspace.root().join(self.dist_in_plan())
     }
 
-    /// The same, relative to the root, as a plan wants it.
+    /// The same, relative to the root if it is below it, as a plan wants it.
     pub fn dist_in_plan(&self) -> PathBuf {
-        Path::new("target/dist").join(self.version.text())
+        let folder = self.folder.as_ref();
+        folder.map_or_else(|| Path::new("target/dist").join(self.version.text()), Clone::clone)
     }
 
     /// The engine of each job: that of `--engine`, else that of `release.toml`.
@@ -177,7 +187,7 @@ impl Run {
         match self.read_manifest()? {
             Some(manifest) => Ok(manifest),
             None => bail!(
-                "there is no {}: run `cargo xtask dist` first",
+                "there is no {}: run `cargo xtask dist` first, or name a release with --version or --release",
                 self.manifest_path().display()
             ),
         }
@@ -205,6 +215,9 @@ impl Run {
         };
         change(&mut manifest)?;
         atomic::write(&self.manifest_path(), manifest.to_json()?.as_bytes())?;
+        if self.folder.is_some() {
+            return Ok(());
+        }
         // So that people and scripts find the newest without its version.
         let latest = self.dist().with_file_name("latest");
         atomic::link(&latest, Path::new(self.version.text()))

@@ -44,7 +44,7 @@ impl Step for SmokeFaults {
     }
 
     fn arguments(&self) -> &'static [Argument] {
-        &[Argument::Engine(Job::Signatures)]
+        &[Argument::Engine(Job::Signatures), Argument::Release]
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {

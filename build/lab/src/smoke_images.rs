@@ -51,7 +51,7 @@ impl Step for SmokeImages {
     }
 
     fn arguments(&self) -> &'static [Argument] {
-        &[Argument::Target]
+        &[Argument::Target, Argument::Release]
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {

@@ -94,7 +94,7 @@ impl Step for SmokeIso {
     }
 
     fn arguments(&self) -> &'static [Argument] {
-        &[Argument::Accelerator]
+        &[Argument::Accelerator, Argument::Release]
     }
 
     fn own_arguments(&self, command: Command) -> Command {

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use assemble::test_artifacts;
-use engine::{Input, Need, Outcome, Plan, Run, Step, StepLog};
+use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::command::Command;
 use foundation::tree;
 use programs::notary;
@@ -53,6 +53,10 @@ impl Step for SmokeProvision {
 
     fn about(&self) -> &'static str {
         "provision a virtual machine through a public Redfish emulator"
+    }
+
+    fn arguments(&self) -> &'static [Argument] {
+        &[Argument::Release]
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {

@@ -10,10 +10,12 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
-use engine::{Input, Need, Outcome, Plan, Run, Step, StepLog};
+use clap::Args as _;
+use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::command::Command;
 use foundation::tree;
 use programs::registry::{self, Registry};
+use programs::target::{self, Target, TargetArguments};
 use publish::verify::By;
 use release::{Artifact, Image, Manifest, layout};
 
@@ -32,28 +34,53 @@ impl Step for SmokeRegistry {
         "read the published release with sha256sum, cosign, skopeo, oras and podman"
     }
 
+    fn arguments(&self) -> &'static [Argument] {
+        &[Argument::Release]
+    }
+
+    fn own_arguments(&self, command: clap::Command) -> clap::Command {
+        TargetArguments::augment_args(command)
+    }
+
     fn needs(&self, _run: &Run) -> Vec<Need> {
         ["cosign", "oras", "skopeo"].into_iter().map(Need::Tool).collect()
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
-        let plan = Plan::new()
-            .command(registry::own(run))
-            .reads(Input::Path(run.dist_in_plan()))
-            .reads(Input::Path(PathBuf::from("target/registry")));
+        let plan = Plan::new().reads(Input::Path(run.dist_in_plan()));
+        let target = target::asked(run)?;
+        let (plan, clients) = match &target {
+            Some(target) => (plan, Clients::at(run, target)),
+            None => (
+                plan.command(registry::own(run))
+                    .reads(Input::Path(PathBuf::from("target/registry"))),
+                Clients::local(run, "127.0.0.1:PORT"),
+            ),
+        };
         let Ok(manifest) = run.manifest() else {
             return Ok(plan.native("check every file and image that release.json names"));
         };
-        let commands = Clients { run, host: "127.0.0.1:PORT" }.commands(&manifest);
+        let commands = clients.commands(&manifest);
         Ok(commands.into_iter().fold(plan, Plan::command))
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         let manifest = run.manifest()?;
-        let registry = Registry::start(run, log, self.name(), &registry::own(run))?;
         let pulled = pulled(run);
         tree::remove(&pulled)?;
-        let commands = Clients { run, host: &registry.host }.commands(&manifest);
+        let target = target::asked(run)?;
+        let own = match &target {
+            Some(_) => None,
+            None => Some(Registry::start(run, log, self.name(), &registry::own(run))?),
+        };
+        let clients = match (&target, &own) {
+            (Some(target), _) => Clients::at(run, target),
+            (None, own) => {
+                let own = own.as_ref().context("the local registry was not started")?;
+                Clients::local(run, &own.host)
+            }
+        };
+        let commands = clients.commands(&manifest);
         for command in &commands {
             run.exec(log, command)?;
         }
@@ -67,14 +94,18 @@ impl Step for SmokeRegistry {
                 "{file} came back from the registry with other content"
             );
         }
-        let prefix = Clients { run, host: &registry.host }.prefix();
         let calls = commands.len();
-        if manifest.signer.is_some() {
+        let reason = match (&target, &manifest.signer) {
+            (Some(_), _) => "which needs the local registry",
+            (None, Some(_)) => "which is one of a key",
+            (None, None) => "",
+        };
+        if !reason.is_empty() {
             return Ok(Outcome::Done(format!(
-                "{calls} calls of other programs; no policy was tried, which is one of a key"
+                "{calls} calls of other programs; no policy was tried, {reason}"
             )));
         }
-        let tried = policy::tried(run, log, &manifest, &prefix)?;
+        let tried = policy::tried(run, log, &manifest, &clients.prefix)?;
         Ok(Outcome::Done(format!(
             "{calls} calls of other programs, {tried} images under the policy for signed ones"
         )))
@@ -86,13 +117,43 @@ fn pulled(run: &Run) -> PathBuf {
     run.workspace.scratch().join("smoke-registry")
 }
 
-/// Third-party commands against the registry at `host`.
+/// The calls of other programs against a registry.
 struct Clients<'a> {
     run: &'a Run,
-    host: &'a str,
+    /// `HOST[:PORT][/PREFIX]`.
+    prefix: String,
+    /// None for the local registry, which speaks HTTP and asks for no credentials.
+    target: Option<&'a Target>,
 }
 
-impl Clients<'_> {
+impl<'a> Clients<'a> {
+    fn at(run: &'a Run, target: &'a Target) -> Self {
+        Self { run, prefix: target.namespace.to_string(), target: Some(target) }
+    }
+
+    fn local(run: &'a Run, host: &str) -> Self {
+        let prefix = format!("{host}/{}", run.workspace.product().product.name);
+        Self { run, prefix, target: None }
+    }
+
+    /// A program that talks to the registry; `plain_http` is its option for one without TLS.
+    fn client(&self, program: &str, arguments: &[&str], plain_http: &str) -> Command {
+        let command = self.run.command(program).args(arguments);
+        let Some(target) = self.target else { return command.arg(plain_http) };
+        let command = target.reached_by(command);
+        if target.namespace.is_tls() { command } else { command.arg(plain_http) }
+    }
+
+    /// oras, which reads no variables for these files.
+    fn oras(&self, verb: &str) -> Command {
+        let command = self.client("oras", &[verb], "--plain-http");
+        let files = self.target.map(|it| [("--ca-file", &it.ca), ("--registry-config", &it.auth)]);
+        files.into_iter().flatten().fold(command, |command, (option, path)| match path {
+            Some(path) => command.arg(option).arg(path),
+            None => command,
+        })
+    }
+
     fn commands(&self, manifest: &Manifest) -> Vec<Command> {
         let mut commands = vec![self.sha256sum(), self.oras_pull(&manifest.version)];
         for artifact in &manifest.artifacts {
@@ -114,34 +175,37 @@ impl Clients<'_> {
     }
 
     fn oras_pull(&self, version: &str) -> Command {
-        self.run
-            .command("oras")
-            .args(["pull", "--plain-http", "--output"])
-            .arg(pulled(self.run))
-            .arg(format!("{}/release:{}", self.prefix(), layout::tag(version)))
-    }
-
-    fn oras_discover(&self, image: &Image) -> Command {
-        self.run.command("oras").args(["discover", "--plain-http"]).arg(self.by_digest(image))
-    }
-
-    fn skopeo_inspect(&self, image: &Image, tag: &str) -> Command {
-        self.run.command("skopeo").args(["inspect", "--tls-verify=false"]).arg(format!(
-            "docker://{}/{}:{tag}",
-            self.prefix(),
-            image.repository
+        self.oras("pull").arg("--output").arg(pulled(self.run)).arg(format!(
+            "{}/release:{}",
+            self.prefix,
+            layout::tag(version)
         ))
     }
 
-    /// Offline signatures have no entry in a transparency log.
+    fn oras_discover(&self, image: &Image) -> Command {
+        self.oras("discover").arg(self.by_digest(image))
+    }
+
+    fn skopeo_inspect(&self, image: &Image, tag: &str) -> Command {
+        self.client("skopeo", &["inspect"], "--tls-verify=false")
+            .arg(format!("docker://{}/{}:{tag}", self.prefix, image.repository))
+    }
+
+    /// cosign on a file.
     fn cosign(&self, verb: &str) -> Command {
+        self.signed_by(self.run.command("cosign").arg(verb))
+    }
+
+    /// cosign on an image.
+    fn cosign_image(&self, verb: &str) -> Command {
+        self.signed_by(self.client("cosign", &[verb], "--allow-http-registry"))
+    }
+
+    /// With a key there is no transparency log: a signature that was made offline has no entry there.
+    fn signed_by(&self, command: Command) -> Command {
         let by = By::own(self.run);
-        let command = self
-            .run
-            .command("cosign")
-            // cosign's default limit is 128 MiB.
-            .env("COSIGN_MAX_ATTACHMENT_SIZE", "1GiB")
-            .arg(verb);
+        // By itself it reads no more than 128 MiB of a file.
+        let command = command.env("COSIGN_MAX_ATTACHMENT_SIZE", "1GiB");
         by.name(match by {
             By::Key(_) => command.arg("--insecure-ignore-tlog"),
             By::Identity(_) => command,
@@ -156,7 +220,7 @@ impl Clients<'_> {
     }
 
     fn cosign_verify(&self, image: &Image) -> Command {
-        self.cosign("verify").arg("--allow-http-registry").arg(self.by_digest(image))
+        self.cosign_image("verify").arg(self.by_digest(image))
     }
 
     fn cosign_verify_blob_provenance(&self, artifact: &Artifact) -> Command {
@@ -167,16 +231,10 @@ impl Clients<'_> {
     }
 
     fn cosign_verify_attestation(&self, image: &Image, kind: &str) -> Command {
-        self.cosign("verify-attestation")
-            .args(["--allow-http-registry", "--type", kind])
-            .arg(self.by_digest(image))
+        self.cosign_image("verify-attestation").args(["--type", kind]).arg(self.by_digest(image))
     }
 
     fn by_digest(&self, image: &Image) -> String {
-        format!("{}/{}@{}", self.prefix(), image.repository, image.digest)
-    }
-
-    fn prefix(&self) -> String {
-        format!("{}/{}", self.host, self.run.workspace.product().product.name)
+        format!("{}/{}@{}", self.prefix, image.repository, image.digest)
     }
 }

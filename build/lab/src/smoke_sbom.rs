@@ -8,7 +8,7 @@ use std::fs;
 
 use anyhow::{Context as _, Result};
 use assemble::sbom::scan;
-use engine::{Input, Need, Outcome, Plan, Run, Step, StepLog};
+use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::finding::Finding;
 use media::platforms;
 use oci::Layout;
@@ -26,6 +26,10 @@ impl Step for SmokeSbom {
 
     fn about(&self) -> &'static str {
         "compare the SBOMs with the packages that syft finds"
+    }
+
+    fn arguments(&self) -> &'static [Argument] {
+        &[Argument::Release]
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {

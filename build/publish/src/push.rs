@@ -6,7 +6,7 @@
 
 use anyhow::Result;
 use clap::Args as _;
-use engine::{Need, Outcome, Plan, Run, Step, StepLog};
+use engine::{Argument, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::command::Command;
 use programs::notary;
 use programs::registry::{self, Registry};
@@ -26,6 +26,10 @@ impl Step for Publish {
 
     fn example(&self) -> &'static str {
         "--to registry.example/provisioner"
+    }
+
+    fn arguments(&self) -> &'static [Argument] {
+        &[Argument::Release]
     }
 
     fn own_arguments(&self, command: clap::Command) -> clap::Command {

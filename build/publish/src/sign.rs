@@ -26,7 +26,7 @@ impl Step for Sign {
     }
 
     fn arguments(&self) -> &'static [Argument] {
-        &[Argument::Engine(Job::Signatures)]
+        &[Argument::Engine(Job::Signatures), Argument::Release]
     }
 
     fn can_be_up_to_date(&self, _run: &Run) -> bool {

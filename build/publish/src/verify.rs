@@ -109,24 +109,29 @@ impl Step for Verify {
 
 /// Adds what goes to `notary verify`.
 fn forwarded(verb: Verb) -> Verb {
-    let verb = TargetArguments::augment_args(verb).args(VERIFY.map(|(name, value, help)| {
-        let arg = Arg::new(name)
-            .long(name)
-            .value_name(value)
-            .value_parser(value_parser!(OsString))
-            .help(help);
-        match name {
-            "key" | "builder" | "product" | "channel" => arg.requires("from"),
-            "release-version" => arg.requires("release").conflicts_with("registry"),
-            "certificate-identity" => arg.requires("from").requires("certificate-oidc-issuer"),
-            "certificate-oidc-issuer" | "trusted-root" => arg.requires("certificate-identity"),
-            _ => arg,
-        }
-    }));
+    let version = Arg::new("version").long("version").value_name("VERSION").help(
+        "Verify this version of the registry with the key in target/dist/VERSION [default: the version of \
+         the commit's release tag, else its snapshot]",
+    );
+    let verb =
+        TargetArguments::augment_args(verb).arg(version).args(VERIFY.map(|(name, value, help)| {
+            let arg = Arg::new(name)
+                .long(name)
+                .value_name(value)
+                .value_parser(value_parser!(OsString))
+                .help(help);
+            match name {
+                "key" | "builder" | "product" | "channel" => arg.requires("from"),
+                "release-version" => arg.requires("release").conflicts_with("registry"),
+                "certificate-identity" => arg.requires("from").requires("certificate-oidc-issuer"),
+                "certificate-oidc-issuer" | "trusted-root" => arg.requires("certificate-identity"),
+                _ => arg,
+            }
+        }));
     let from = ArgGroup::new("from").args(["release", "registry"]).requires("by");
     let by = ArgGroup::new("by").args(["key", "certificate-identity"]);
-    // `--engine` and `--to` are about the release of this work tree, which the notary is not asked for here.
-    verb.groups([from.conflicts_with_all(["engine", "to"]), by])
+    // The others are about a release of this work tree, which the notary is not asked for here.
+    verb.groups([from.conflicts_with_all(["engine", "to", "version"]), by])
 }
 
 /// What `notary verify` is called with for a release that is not of this work tree; none where the command line

@@ -159,8 +159,10 @@ fn the_gates_belong_to_releases_and_not_to_snapshots() {
         let request = read(line).unwrap();
         let Verb::Pipeline(pipeline) = request.verb else { panic!("{line}: another verb") };
         let found = pipeline.stages.iter().filter(|stage| stage.step.is_gate()).count();
-        assert_eq!((pipeline.name, request.output.release, found), ("release", release, gates));
-        assert_eq!(request.tag, None);
+        assert_eq!(
+            (pipeline.name, request.about == About::Tag(None), found),
+            ("release", release, gates)
+        );
         assert_eq!(request.options.strict, release, "{line}: a gate that cannot run has failed");
     }
 }
@@ -168,9 +170,42 @@ fn the_gates_belong_to_releases_and_not_to_snapshots() {
 #[test]
 fn a_tag_is_named_for_releases_alone() {
     let request = read("xtask release --tag v1.2.3-rc.1").unwrap();
-    assert_eq!(request.tag.as_deref(), Some("v1.2.3-rc.1"));
+    assert_eq!(request.about, About::Tag(Some("v1.2.3-rc.1".to_owned())));
     assert!(read("xtask release --snapshot --tag v1").is_err());
     assert!(read("xtask dist --tag v1").is_err());
+}
+
+#[test]
+fn a_command_is_about_the_release_of_the_commit_or_the_one_that_is_named() {
+    let about = |line: &str| read(line).unwrap().about;
+    for line in [
+        "dist",
+        "dist --split",
+        "build",
+        "sign",
+        "publish",
+        "verify",
+        "smoke registry",
+        "determinism",
+    ] {
+        assert_eq!(about(&format!("xtask {line}")), About::Commit, "{line}");
+    }
+    for line in ["validate", "lint", "ci pr", "release --snapshot", "verify --release /d --key k"] {
+        assert_eq!(about(&format!("xtask {line}")), About::Snapshot, "{line}");
+    }
+    for verb in ["sign", "attest", "publish", "smoke registry", "smoke sbom"] {
+        let version = about(&format!("xtask {verb} --version 1.2.3"));
+        assert_eq!(version, About::Version("1.2.3".to_owned()), "{verb}");
+        let folder = about(&format!("xtask {verb} --release /d"));
+        assert_eq!(folder, About::Folder("/d".into()), "{verb}");
+        assert!(read(&format!("xtask {verb} --version 1 --release /d")).is_err(), "{verb}");
+    }
+    assert_eq!(about("xtask verify --version 1.2.3"), About::Version("1.2.3".to_owned()));
+    for bad in
+        ["build --version 1", "release --version 1", "verify --version 1 --release d --key k"]
+    {
+        assert!(read(&format!("xtask {bad}")).is_err(), "{bad}");
+    }
 }
 
 #[test]

@@ -176,8 +176,14 @@ impl Workspace {
         Version::snapshot(self.base, &self.commit, self.dirty)
     }
 
-    /// The release version by a tag of this commit: `tag`, else the tag that CI runs for, else the
-    /// stable one of several.
+    /// The version of a build of this commit: that of its release tag by the rules of [`Workspace::release`],
+    /// else a snapshot's.
+    pub fn version(&self) -> Version {
+        self.release(None).unwrap_or_else(|_| self.snapshot())
+    }
+
+    /// The version of the release that a tag of this commit names: `tag`, else the tag that CI runs for,
+    /// else the stable one of several.
     ///
     /// # Errors
     /// When the work tree is dirty, or the commit has no such tag, or the tag is not annotated or

@@ -77,6 +77,37 @@ impl Version {
         })
     }
 
+    /// The version of a release that exists: `X.Y.Z`, `X.Y.Z-rc.N` or `X.Y.Z-snapshot.COMMIT`, with or without
+    /// a leading `v`.
+    ///
+    /// # Errors
+    /// When it is none of them.
+    pub fn parse(text: &str) -> Result<Self> {
+        let text = text.strip_prefix('v').unwrap_or(text);
+        let channel = match text.split_once("-snapshot.") {
+            // What follows becomes part of a path.
+            Some((base, commit)) => {
+                let plain = |c: u8| c.is_ascii_alphanumeric() || c == b'-';
+                let is_snapshot =
+                    base.parse::<Base>().is_ok() && !commit.is_empty() && commit.bytes().all(plain);
+                is_snapshot.then_some(Channel::Snapshot)
+            }
+            None => parse_tag(&format!("v{text}")).map(|(_, candidate)| match candidate {
+                Some(_) => Channel::Candidate,
+                None => Channel::Stable,
+            }),
+        };
+        let channel = channel.with_context(|| {
+            format!("{text:?} is no version X.Y.Z, X.Y.Z-rc.N or X.Y.Z-snapshot.COMMIT")
+        })?;
+        Ok(Self { text: text.to_owned(), channel })
+    }
+
+    /// The version of the release that `manifest` describes.
+    pub fn of(manifest: &release::Manifest) -> Self {
+        Self { text: manifest.version.clone(), channel: manifest.channel }
+    }
+
     /// Semantic version without a leading `v`.
     pub fn text(&self) -> &str {
         &self.text
@@ -202,6 +233,28 @@ mod tests {
         assert_eq!(version.channel(), Channel::Snapshot);
         let version = Version::snapshot(BASE, commit, true);
         assert_eq!(version.text(), "1.2.3-snapshot.0f3c9a2b71de-dirty");
+    }
+
+    #[test]
+    fn the_version_of_a_release_reads_back() {
+        for (text, channel) in [
+            ("1.2.3", Channel::Stable),
+            ("1.2.3-rc.4", Channel::Candidate),
+            ("1.2.3-snapshot.0f3c9a2b71de-dirty", Channel::Snapshot),
+        ] {
+            for text in [text.to_owned(), format!("v{text}")] {
+                let version = Version::parse(&text).unwrap();
+                assert_eq!(
+                    (version.text(), version.channel()),
+                    (text.trim_start_matches('v'), channel)
+                );
+            }
+        }
+        for bad in
+            ["", "1.2", "1.2.3-rc.", "1.2.3-snapshot.", "1.2.3-snapshot.../x", "../1.2.3", "x"]
+        {
+            assert!(Version::parse(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -49,7 +49,8 @@ fn sample(option: &str, path: &str) -> String {
         "target" => "--target all".to_owned(),
         "plan" => "--plan json".to_owned(),
         "jobs" => "--jobs 1".to_owned(),
-        "release" => "--release d --key k".to_owned(),
+        "release" if path == "verify" => "--release d --key k".to_owned(),
+        "version" => "--version 1.2.3".to_owned(),
         "registry" => "--registry h/p:1 --key k".to_owned(),
         "for" => "--for release".to_owned(),
         "to" => "--to h:5000/p".to_owned(),
@@ -62,7 +63,7 @@ fn sample(option: &str, path: &str) -> String {
             "--certificate-identity i --certificate-oidc-issuer o --trusted-root t --release d"
                 .into()
         }
-        "bin" | "merge" | "against" | "tag" => format!("--{option} x"),
+        "bin" | "merge" | "against" | "tag" | "release" => format!("--{option} x"),
         switch => format!("--{switch}"),
     }
 }
@@ -97,7 +98,7 @@ fn what_runs_nothing_takes_no_options_of_runs() {
     assert_eq!(options("clean"), "dry-run");
     let every_run = "dry-run jobs json plan verbose yes";
     assert_eq!(options("secrets"), every_run);
-    assert_eq!(options("smoke registry"), every_run);
+    assert_eq!(options("smoke registry"), "dry-run jobs json plan release to verbose version yes");
     assert_eq!(options("iso"), "dry-run engine jobs json plan target verbose yes");
     assert_eq!(
         options("validate"),
@@ -196,4 +197,15 @@ fn the_registry_of_a_release_can_be_named() {
     });
     let step = STEPS.iter().find(|step| step.name() == "publish").unwrap();
     assert!(planned(*step, &unknown).contains("no [registry.stagign]"));
+}
+
+/// What was built elsewhere is signed and published where it is.
+#[test]
+fn the_folder_of_a_release_can_be_named() {
+    let elsewhere = run(|_| {}).of_folder("/elsewhere".into());
+    assert_eq!(elsewhere.dist(), Path::new("/elsewhere"));
+    for name in ["sign", "attest", "publish"] {
+        let step = STEPS.iter().find(|step| step.name() == name).unwrap();
+        assert!(planned(*step, &elsewhere).contains("\"--release\", \"/elsewhere\""), "{name}");
+    }
 }
