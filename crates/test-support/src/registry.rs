@@ -87,6 +87,11 @@ impl Registry {
 
     /// The controller; `None` where it was not built beside this test.
     pub fn controller() -> Option<Self> {
+        Self::controller_with("")
+    }
+
+    /// The same with this text as its configuration.
+    pub fn controller_with(configuration: &str) -> Option<Self> {
         let beside = std::env::current_exe().unwrap();
         let beside = beside.ancestors().nth(2).unwrap();
         // With a separate build directory, programs are not beside the test.
@@ -100,8 +105,12 @@ impl Registry {
         }
         let data = TempDir::new().unwrap();
         let file = data.path().join("address");
+        let config = data.path().join("controller.toml");
+        fs::write(&config, configuration).unwrap();
         let mut process = Command::new(program)
-            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .args(["serve", "--config"])
+            .arg(&config)
+            .args(["--listen", "127.0.0.1:0", "--data-dir"])
             .arg(data.path().join("data"))
             .arg("--address-file")
             .arg(&file)
