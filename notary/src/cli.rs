@@ -66,6 +66,30 @@ pub(crate) enum Command {
     #[command(verbatim_doc_comment)]
     Publish(crate::publish::Args),
 
+    /// Add a release to a folder of a static site
+    ///
+    /// vVERSION/ gets every file of the release and an index.html; the index.html beside it lists all
+    /// versions. A file that is there is never replaced: with another content it is an error, and nothing
+    /// is written.
+    ///
+    /// Example:
+    ///   notary release-page --release target/dist/1.4.0 --to site
+    #[command(verbatim_doc_comment)]
+    ReleasePage(crate::pages::Args),
+
+    /// Publish the files of a release as a release of a GitHub repository
+    ///
+    /// A draft gets every file, and is published last. A run that was cut off is run again. What is
+    /// published is never changed. The tag has to be in the repository, on the release's commit.
+    ///
+    /// GITHUB_TOKEN holds a token with the permission `contents: write`; GITHUB_API_URL the API of a
+    /// server of your own.
+    ///
+    /// Example:
+    ///   notary github-release --release target/dist/1.4.0 --repository owner/name --notes notes.md
+    #[command(verbatim_doc_comment)]
+    GithubRelease(crate::github::Args),
+
     /// Push images of a snapshot with their tags, unsigned
     ///
     /// Example:

@@ -10,7 +10,10 @@
 mod attest;
 mod cli;
 mod cosign;
+mod github;
 mod key;
+mod pages;
+mod percent;
 mod publish;
 mod release_folder;
 mod sign;
@@ -38,6 +41,8 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Sign(args) => sign::run(&args)?,
         Command::Attest(args) => attest::run(&args)?,
         Command::Publish(args) => publish::run(&args)?,
+        Command::ReleasePage(args) => pages::run(&args)?,
+        Command::GithubRelease(args) => github::run(&args)?,
         Command::PushImages(args) => publish::images::run(&args)?,
         Command::PushTestArtifacts(args) => publish::test_artifacts::run(&args)?,
         Command::Verify(args) => return Ok(args.run()),

@@ -15,7 +15,7 @@ use oci::{Namespace, Transport};
 
 mod artifact;
 mod attachment;
-mod files;
+pub(crate) mod files;
 pub(crate) mod images;
 mod parallel;
 mod plan;

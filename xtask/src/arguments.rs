@@ -15,6 +15,7 @@ use engine::accelerator::Accelerator;
 use engine::workspace::{Choice, Job};
 use engine::{Argument, absolute, flag};
 use programs::target::TargetArguments;
+use publish::pages::PagesArguments;
 use rebuild::RebuildArguments;
 
 /// What runs, and does not decide results.
@@ -131,7 +132,7 @@ pub(crate) fn of_validate(verb: Command) -> Command {
 
 /// Of `release`.
 pub(crate) fn of_release(verb: Command) -> Command {
-    TargetArguments::augment_args(verb).args([
+    PagesArguments::augment_args(TargetArguments::augment_args(verb)).args([
         flag("snapshot").help("Build a snapshot of any commit, without gates and without a tag"),
         Arg::new("tag").long("tag").value_name("TAG").conflicts_with("snapshot").help(
             "Release this tag of the commit [default: the tag that CI runs for, else the \

@@ -7,6 +7,7 @@
 pub mod attest;
 mod history;
 pub mod notes;
+pub mod pages;
 pub mod push;
 pub mod sign;
 pub mod verify;

@@ -12,6 +12,8 @@ use programs::notary;
 use programs::registry::{self, Registry};
 use programs::target::{self, Target, TargetArguments};
 
+use crate::pages::{self, PagesArguments};
+
 /// `cargo xtask publish`.
 pub struct Publish;
 
@@ -33,12 +35,12 @@ impl Step for Publish {
     }
 
     fn own_arguments(&self, command: clap::Command) -> clap::Command {
-        TargetArguments::augment_args(command)
+        PagesArguments::augment_args(TargetArguments::augment_args(command))
     }
 
     fn can_be_up_to_date(&self, run: &Run) -> bool {
-        // Another registry may have lost what was sent to it.
-        target::is_local(run)
+        // What is elsewhere may have lost what was sent to it.
+        target::is_local(run) && run.options.own::<PagesArguments>().pages.is_none()
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {
@@ -46,26 +48,37 @@ impl Step for Publish {
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
-        if let Some(target) = target::asked(run)? {
-            return Ok(notary::plan(run).command(publish_to(run, &target)));
-        }
-        Ok(notary::plan(run)
-            .command(registry::own(run))
-            .command(publish(run, "127.0.0.1:PORT"))
-            .writes("target/registry"))
+        let plan = notary::plan(run);
+        let plan = match target::asked(run)? {
+            Some(target) => plan.command(publish_to(run, &target)),
+            None => plan
+                .command(registry::own(run))
+                .command(publish(run, "127.0.0.1:PORT"))
+                .writes("target/registry"),
+        };
+        let pages = pages::asked(run)?;
+        Ok(pages.iter().fold(plan, |plan, it| plan.command(pages::command(run, it))))
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         run.exec(log, &notary::build(run))?;
         let images = run.manifest()?.images.len();
-        if let Some(target) = target::asked(run)? {
+        // A mistake in a name is reported before anything is sent.
+        let pages = pages::asked(run)?;
+        let place = if let Some(target) = target::asked(run)? {
             run.exec(log, &publish_to(run, &target))?;
-            let place = target.namespace;
-            return Ok(Outcome::Done(format!("{images} images and the release, to {place}")));
+            format!("to {}", target.namespace)
+        } else {
+            let registry = Registry::start(run, log, self.name(), &registry::own(run))?;
+            run.exec(log, &publish(run, &registry.host))?;
+            "in target/registry".to_owned()
+        };
+        let mut fact = format!("{images} images and the release, {place}");
+        if let Some(assets) = pages {
+            fact.push_str("; files in ");
+            fact.push_str(&pages::publish(run, log, &assets)?);
         }
-        let registry = Registry::start(run, log, self.name(), &registry::own(run))?;
-        run.exec(log, &publish(run, &registry.host))?;
-        Ok(Outcome::Done(format!("{images} images and the release, in target/registry")))
+        Ok(Outcome::Done(fact))
     }
 }
 

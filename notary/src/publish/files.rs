@@ -13,19 +13,19 @@ use crate::release_folder::ReleaseFolder;
 
 /// A file of a release outside the image layouts, with its content's digest as found on disk.
 #[derive(Debug)]
-pub(super) struct ReleaseFile {
+pub(crate) struct ReleaseFile {
     /// Relative to the folder, with `/`.
-    pub(super) name: String,
-    pub(super) path: PathBuf,
-    pub(super) digest: Digest,
-    pub(super) size: u64,
+    pub(crate) name: String,
+    pub(crate) path: PathBuf,
+    pub(crate) digest: Digest,
+    pub(crate) size: u64,
 }
 
 /// Collects the files, sorted by name.
 ///
 /// # Errors
 /// When one is missing: what was built was compared when the folder was opened, so it is a signature.
-pub(super) fn collect(release: &ReleaseFolder) -> Result<Vec<ReleaseFile>> {
+pub(crate) fn collect(release: &ReleaseFolder) -> Result<Vec<ReleaseFile>> {
     let mut names = verify::paths(&release.manifest, (&release.manifest).into());
     names.sort();
     names.into_iter().map(|name| ReleaseFile::read(release, name)).collect()

@@ -117,10 +117,11 @@ fn one_transient_fault_at_any_call_changes_nothing() {
     let plan = plan();
     for referrers in [true, false] {
         let (reference, calls) = reference(&plan, referrers);
+        let registry = Registry::start(referrers);
         let failures = [Failure::Dropped, Failure::Lost, Failure::Status(500), Failure::Busy];
         for failure in failures {
             for call in 0..calls {
-                let registry = Registry::start(referrers);
+                registry.reset();
                 registry.fail(Fault::Once(call, failure));
                 let what = format!("{failure:?} at call {call} of {calls}");
                 publish(&plan, &registry, 3).map_err(|error| format!("{what}: {error:#}")).unwrap();
@@ -141,9 +142,10 @@ fn one_transient_fault_at_any_call_changes_nothing() {
 fn a_registry_that_fails_from_any_call_on_has_no_tag_and_the_next_run_finishes() {
     let plan = plan();
     let (reference, calls) = reference(&plan, true);
+    let registry = Registry::start(true);
     for failure in [Failure::Dropped, Failure::Status(403), Failure::Status(500)] {
         for call in 0..calls {
-            let registry = Registry::start(true);
+            registry.reset();
             registry.fail(Fault::Forever(call, failure));
             let what = format!("{failure:?} from call {call} of {calls}");
             let error = format!("{:#}", publish(&plan, &registry, 2).expect_err(&what));

@@ -86,6 +86,11 @@ impl Registry {
         self.state.lock().unwrap()
     }
 
+    /// Removes everything.
+    pub(crate) fn reset(&self) {
+        *self.state() = State::default();
+    }
+
     /// Lets nobody push to `repository`.
     pub(crate) fn deny(&self, repository: &str) {
         self.state().denied = Some(repository.to_owned());

@@ -27,7 +27,7 @@ pub use self::gates::{Allowance, Coverage as CoverageThresholds, Mitigation, Sch
 pub use self::product::{
     Binary, Deliver, Image, ImageBase, Iso, Pinned, Product, Smoke, TestSystems, names,
 };
-pub use self::registries::{AuthFile, Registries, RegistryEntry};
+pub use self::registries::{Assets, AuthFile, Registries, RegistryEntry};
 pub use self::version::{Base, Version};
 
 /// The workspace at a commit.

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::engines::Engines;
 use super::gates::Gates;
 use super::package::Package;
-use super::registries::Registries;
+use super::registries::{Assets, Registries};
 
 /// `release.toml`.
 #[derive(Debug, Clone, Deserialize)]
@@ -39,6 +39,9 @@ pub struct Product {
     /// Registries that a release is published to.
     #[serde(default, rename = "registry")]
     pub registries: Registries,
+    /// Where the files of a release are published, by name.
+    #[serde(default)]
+    pub assets: BTreeMap<String, Assets>,
     /// Default engines by job.
     #[serde(default)]
     pub engines: Engines,

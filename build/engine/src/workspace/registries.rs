@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `[registry.NAME]` of `release.toml`: registries that a release is published to.
+//! `[registry.NAME]` and `[assets.NAME]` of `release.toml`: what a release is published to.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -40,6 +40,16 @@ pub enum AuthFile {
     File(PathBuf),
     /// At the path in this environment variable.
     Env(String),
+}
+
+/// `[assets.NAME]`: where the files of a release are published; one key.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Assets {
+    /// A folder of a static site, relative to the root.
+    Folder(PathBuf),
+    /// Releases of the GitHub repository `OWNER/NAME`.
+    Github(String),
 }
 
 impl RegistryEntry {
@@ -131,6 +141,17 @@ mod tests {
         let namespace = |name: &str| registries.get(name).unwrap().namespace().with_scheme();
         assert_eq!(namespace("lab"), "http://127.0.0.1:5000");
         assert_eq!(namespace("tunnel"), "https://127.0.0.1:5001");
+    }
+
+    #[test]
+    fn assets_go_to_a_folder_or_to_github() {
+        let read = |text: &str| toml::from_str::<BTreeMap<String, Assets>>(text);
+        let assets = read("[a]\nfolder = \"site\"\n[b]\ngithub = \"o/n\"").unwrap();
+        assert_eq!(assets["a"], Assets::Folder("site".into()));
+        assert_eq!(assets["b"], Assets::Github("o/n".to_owned()));
+        for bad in ["[a]\nfolder = \"x\"\ngithub = \"y\"", "[a]", "[a]\ngitlab = \"x\""] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

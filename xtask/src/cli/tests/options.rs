@@ -54,6 +54,7 @@ fn sample(option: &str, path: &str) -> String {
         "registry" => "--registry h/p:1 --key k".to_owned(),
         "for" => "--for release".to_owned(),
         "to" => "--to h:5000/p".to_owned(),
+        "pages" => "--pages ./site".to_owned(),
         "seconds" => "--seconds 1".to_owned(),
         "key" => "--key k --release d".to_owned(),
         "builder" | "product" | "release-version" | "channel" => {
@@ -192,6 +193,11 @@ fn the_registry_of_a_release_can_be_named() {
     {
         assert!(read(bad).is_err(), "{bad}");
     }
+    let pages = run(|options| {
+        *options = read("xtask release --snapshot --pages ./site").unwrap().options;
+    });
+    let step = STEPS.iter().find(|step| step.name() == "publish").unwrap();
+    assert!(planned(*step, &pages).contains("release-page") && !step.can_be_up_to_date(&pages));
     let unknown = run(|options| {
         *options = read("xtask publish --to stagign").unwrap().options;
     });

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Release pages: the files of a release in a folder of a static site, or as a release of a GitHub repository.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use engine::workspace::Assets;
+use engine::{Run, StepLog, absolute};
+use foundation::atomic;
+use foundation::command::Command;
+use programs::notary;
+use release::layout;
+
+use crate::notes::{self, Page};
+
+/// The variable with the token for GitHub.
+const TOKEN: &str = "GITHUB_TOKEN";
+
+/// Where the files are published.
+#[derive(Debug, Default, clap::Args)]
+pub struct PagesArguments {
+    /// Publish the files too: NAME of [assets.NAME] in release.toml, or a folder, such as ./site
+    #[arg(long, value_name = "NAME|DIR")]
+    pub pages: Option<String>,
+}
+
+/// What `--pages` names.
+///
+/// # Errors
+/// When it is no name in `release.toml` and no path.
+pub(crate) fn asked(run: &Run) -> Result<Option<Assets>> {
+    let Some(name) = run.options.own::<PagesArguments>().pages else { return Ok(None) };
+    let declared = &run.workspace.product().assets;
+    Ok(Some(match declared.get(&name) {
+        Some(Assets::Folder(path)) => Assets::Folder(run.workspace.root().join(path)),
+        Some(Assets::Github(repository)) => Assets::Github(repository.clone()),
+        // A misspelt name makes no folder.
+        None if name.contains('/') || name == "." => Assets::Folder(absolute(PathBuf::from(name))),
+        None => {
+            let names: Vec<_> = declared.keys().map(String::as_str).collect();
+            bail!(
+                "there is no [assets.{name}] in release.toml (it has {}), and a folder has a slash: ./{name}",
+                if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+            )
+        }
+    }))
+}
+
+/// The command that publishes the files to `assets`.
+pub(crate) fn command(run: &Run, assets: &Assets) -> Command {
+    match assets {
+        Assets::Folder(folder) => release(run, "release-page").arg("--to").arg(folder),
+        Assets::Github(repository) => release(run, "github-release")
+            .args(["--repository", repository, "--notes"])
+            .arg(notes_file(run))
+            .secret_env(TOKEN),
+    }
+}
+
+/// Publishes the files to `assets`, and says where.
+///
+/// # Errors
+/// When the release notes can't be composed, or `notary` fails.
+pub(crate) fn publish(run: &Run, log: &StepLog, assets: &Assets) -> Result<String> {
+    let place = match assets {
+        Assets::Folder(folder) => folder.display().to_string(),
+        Assets::Github(repository) => {
+            let tag = layout::tag(run.version().text());
+            let text = match notes::compose(run, Some(&tag))? {
+                Page::Notes(notes) => changes::render(&notes),
+                Page::Unknown(reason) => bail!("no release notes: {reason}"),
+            };
+            atomic::write(&notes_file(run), text.as_bytes())?;
+            format!("GitHub's {repository}")
+        }
+    };
+    run.exec(log, &command(run, assets))?;
+    Ok(place)
+}
+
+fn release(run: &Run, verb: &str) -> Command {
+    let dist: &Path = &run.dist();
+    notary::call(run, verb).arg("--release").arg(dist)
+}
+
+fn notes_file(run: &Run) -> PathBuf {
+    run.workspace.scratch().join("notes.md")
+}

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The part of GitHub's REST API that releases need, version 2022-11-28 ("REST API endpoints for releases",
+//! "… for release assets", "Rate limits for the REST API").
+
+use std::fs::File;
+use std::io::Read as _;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use ureq::SendBody;
+use ureq::http::Request;
+
+use super::http::{ApiError, Http, malformed, parse, transport};
+use crate::percent;
+
+/// Entries of a page, the most that the API gives.
+const PER_PAGE: usize = 100;
+/// Pages that are read at most.
+const PAGES: usize = 100;
+
+/// A release.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Release {
+    pub(super) id: u64,
+    pub(super) tag_name: String,
+    pub(super) draft: bool,
+    /// With `{?name,label}` at its end.
+    upload_url: String,
+    pub(super) html_url: String,
+}
+
+/// A file of a release.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Asset {
+    pub(super) id: u64,
+    pub(super) name: String,
+    /// `uploaded`; another one, such as `starter`, is what a broken upload left.
+    pub(super) state: String,
+    pub(super) size: u64,
+    /// `sha256:HEX`; older servers have none.
+    #[serde(default)]
+    pub(super) digest: Option<String>,
+    url: String,
+}
+
+/// A draft to create.
+#[derive(Debug, Serialize)]
+pub(super) struct Draft<'a> {
+    pub(super) tag_name: &'a str,
+    pub(super) target_commitish: &'a str,
+    pub(super) name: &'a str,
+    pub(super) body: &'a str,
+    pub(super) draft: bool,
+    pub(super) prerelease: bool,
+    /// `false`, or `legacy`: by date and semantic version, so that the patch of an older line does not become
+    /// the latest.
+    pub(super) make_latest: &'a str,
+}
+
+/// A file to upload.
+#[derive(Debug)]
+pub(super) struct Upload<'a> {
+    pub(super) name: &'a str,
+    /// What the page shows in place of the name.
+    pub(super) label: &'a str,
+    pub(super) file: File,
+    pub(super) size: u64,
+}
+
+/// A client of one repository.
+#[derive(Debug)]
+pub(super) struct Api {
+    pub(super) http: Http,
+    /// `OWNER/NAME`.
+    repository: String,
+}
+
+impl Api {
+    /// A client of `repository`, `OWNER/NAME`.
+    pub(super) fn new(http: Http, repository: &str) -> Self {
+        Self { http, repository: repository.to_owned() }
+    }
+
+    /// The commit that a tag leads to; none where there is no such tag.
+    pub(super) fn tag_commit(&self, tag: &str) -> Result<Option<String>, ApiError> {
+        #[derive(Deserialize)]
+        struct Object {
+            sha: String,
+            r#type: String,
+        }
+        #[derive(Deserialize)]
+        struct Reference {
+            object: Object,
+        }
+        let found = self.http.get::<Reference>(&self.url(&format!("git/ref/tags/{tag}")));
+        let Reference { object } = match found {
+            Ok(reference) => reference,
+            Err(error) if error.status == Some(404) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if object.r#type != "tag" {
+            return Ok(Some(object.sha));
+        }
+        // An annotated tag is an object of its own.
+        let tag: Reference = self.http.get(&self.url(&format!("git/tags/{}", object.sha)))?;
+        Ok(Some(tag.object.sha))
+    }
+
+    /// Every release with this tag, drafts included.
+    pub(super) fn releases(&self, tag: &str) -> Result<Vec<Release>, ApiError> {
+        let mut found: Vec<Release> = self.pages("releases")?;
+        found.retain(|release| release.tag_name == tag);
+        Ok(found)
+    }
+
+    /// Creates a draft. Never repeated here: a lost answer would leave two.
+    pub(super) fn create(&self, draft: &Draft<'_>) -> Result<Release, ApiError> {
+        self.http.once("POST", &self.url("releases"), Some(json!(draft)), 201)
+    }
+
+    /// Publishes a draft.
+    pub(super) fn publish(
+        &self,
+        release: &Release,
+        draft: &Draft<'_>,
+    ) -> Result<Release, ApiError> {
+        let url = self.url(&format!("releases/{}", release.id));
+        let change = json!({
+            "draft": false,
+            "prerelease": draft.prerelease,
+            "make_latest": draft.make_latest,
+        });
+        self.http.retried(|| self.http.once("PATCH", &url, Some(change.clone()), 200))
+    }
+
+    /// Every file of a release.
+    pub(super) fn assets(&self, release: &Release) -> Result<Vec<Asset>, ApiError> {
+        self.pages(&format!("releases/{}/assets", release.id))
+    }
+
+    /// Removes what a broken upload left.
+    pub(super) fn delete_asset(&self, asset: &Asset) -> Result<(), ApiError> {
+        let url = self.url(&format!("releases/assets/{}", asset.id));
+        self.http
+            .retried(|| match self.http.send("DELETE", &url, None) {
+                Ok(response) => self.http.read(204, "DELETE", &url, response).map(drop),
+                Err(error) => Err(error),
+            })
+            .or_else(|error| if error.status == Some(404) { Ok(()) } else { Err(error) })
+    }
+
+    /// Uploads a file. Never repeated here: what a failure left has to be looked at first.
+    pub(super) fn upload(&self, release: &Release, upload: Upload<'_>) -> Result<Asset, ApiError> {
+        let url = self.upload_url(release, upload.name, upload.label)?;
+        let mut file = upload.file.take(upload.size);
+        let request = self
+            .http
+            .request("POST", &url)
+            .header("Content-Type", "application/octet-stream")
+            .header("Content-Length", upload.size)
+            .body(SendBody::from_reader(&mut file))
+            .map_err(|error| malformed("POST", &url, &error.to_string()))?;
+        let sent = self.http.agent.run(request).map_err(|error| transport("POST", &url, &error))?;
+        parse("POST", &url, &self.http.read(201, "POST", &url, sent)?)
+    }
+
+    /// Passes the content of a file to `consume`.
+    pub(super) fn download<T>(
+        &self,
+        asset: &Asset,
+        consume: impl Fn(&mut dyn std::io::Read) -> std::io::Result<T>,
+    ) -> Result<T, ApiError> {
+        let url = asset.url.clone();
+        if !self.http.may_see_token(&url) {
+            return Err(malformed("GET", &url, "the address of an asset is on another host"));
+        }
+        self.http.retried(|| {
+            let request = Request::builder()
+                .method("GET")
+                .uri(&url)
+                .header("Authorization", self.http.authorization.clone())
+                .header("Accept", "application/octet-stream")
+                .body(())
+                .map_err(|error| malformed("GET", &url, &error.to_string()))?;
+            let response =
+                self.http.agent.run(request).map_err(|error| transport("GET", &url, &error))?;
+            if response.status() != 200 {
+                self.http.read(200, "GET", &url, response)?;
+                return Err(malformed("GET", &url, "no content"));
+            }
+            consume(&mut response.into_body().into_reader().take(asset.size))
+                .map_err(|error| transport("GET", &url, &error.into()))
+        })
+    }
+
+    fn url(&self, tail: &str) -> String {
+        format!("{}/repos/{}/{tail}", self.http.base, self.repository)
+    }
+
+    fn pages<T: DeserializeOwned>(&self, tail: &str) -> Result<Vec<T>, ApiError> {
+        let mut all = Vec::new();
+        for page in 1..=PAGES {
+            let url = format!("{}?per_page={PER_PAGE}&page={page}", self.url(tail));
+            let entries: Vec<T> = self.http.get(&url)?;
+            let is_last = entries.len() < PER_PAGE;
+            all.extend(entries);
+            if is_last {
+                return Ok(all);
+            }
+        }
+        Err(malformed("GET", &self.url(tail), &format!("more than {PAGES} pages")))
+    }
+
+    /// Where a file is uploaded; the token goes to the API's host, or to GitHub's host for uploads.
+    fn upload_url(&self, release: &Release, name: &str, label: &str) -> Result<String, ApiError> {
+        let url = release.upload_url.split('{').next().unwrap_or_default();
+        if !self.http.may_see_token(url) {
+            return Err(malformed("POST", url, "the address for uploads is on another host"));
+        }
+        let [name, label] = [name, label].map(|value| percent::encode(value, b""));
+        Ok(format!("{url}?name={name}&label={label}"))
+    }
+}

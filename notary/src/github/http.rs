@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Calls of GitHub's REST API: authentication, limits of rate and size, and what is repeated
+//! ("Rate limits for the REST API", "Best practices for using the REST API").
+
+use std::fmt;
+use std::io::Read as _;
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use ureq::http::{HeaderMap, HeaderValue, Request, Response, Uri};
+use ureq::tls::TlsConfig;
+use ureq::{Agent, Body};
+
+/// The largest document that is read.
+const DOCUMENT: u64 = 16 * 1024 * 1024;
+
+/// Why a call failed. It holds no query and no header.
+#[derive(Debug, thiserror::Error)]
+#[error("{method} {place}: {reason}")]
+pub(super) struct ApiError {
+    method: &'static str,
+    /// Host and path.
+    place: String,
+    reason: String,
+    /// None where there was no answer.
+    pub(super) status: Option<u16>,
+    /// `code` of each error in the answer, such as `already_exists`.
+    codes: Vec<String>,
+    retry: Retry,
+}
+
+/// Whether the same call may succeed later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Retry {
+    Never,
+    /// After a wait that grows with each failure.
+    Later,
+    /// After the wait that the server asks for.
+    After(Duration),
+}
+
+impl ApiError {
+    pub(super) fn is_transient(&self) -> bool {
+        self.retry != Retry::Never
+    }
+
+    pub(super) fn has_code(&self, code: &str) -> bool {
+        self.codes.iter().any(|it| it == code)
+    }
+}
+
+/// How often and after what time a call is made again.
+#[derive(Debug, Clone)]
+pub(super) struct Policy {
+    /// Calls in a row that may fail.
+    pub(super) attempts: u32,
+    /// The wait after the first failure; it doubles with each.
+    pub(super) first: Duration,
+    /// The wait for a secondary rate limit that names none ("wait for at least one minute").
+    pub(super) unnamed: Duration,
+    /// The longest wait that the server may ask for; when it asks for more, the call fails.
+    pub(super) longest: Duration,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            attempts: 6,
+            first: Duration::from_secs(1),
+            unnamed: Duration::from_mins(1),
+            longest: Duration::from_mins(15),
+        }
+    }
+}
+
+/// A client of one API.
+pub(super) struct Http {
+    pub(super) agent: Agent,
+    /// `https://api.github.com`, without a slash at its end.
+    pub(super) base: String,
+    pub(super) authorization: HeaderValue,
+    policy: Policy,
+}
+
+impl fmt::Debug for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Http").field("base", &self.base).finish_non_exhaustive()
+    }
+}
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SetupError {
+    #[error(
+        "the address of the API {0:?}: expected https://HOST[/PATH]; http is for loopback addresses"
+    )]
+    Base(String),
+    #[error("GITHUB_TOKEN has characters that no token has")]
+    Token,
+}
+
+impl Http {
+    /// A client of the API `base`.
+    pub(super) fn new(base: &str, token: &str, policy: Policy) -> Result<Self, SetupError> {
+        let base = base.trim_end_matches('/');
+        let fault = || SetupError::Base(base.to_owned());
+        let uri: Uri = base.parse().map_err(|_| fault())?;
+        let host = uri.host().ok_or_else(fault)?;
+        let is_loopback = matches!(host, "127.0.0.1" | "localhost" | "[::1]");
+        match uri.scheme_str() {
+            Some("https") => {}
+            Some("http") if is_loopback => {}
+            _ => return Err(fault()),
+        }
+        let is_token = !token.is_empty() && token.bytes().all(|c| c.is_ascii_graphic());
+        let value =
+            if is_token { HeaderValue::from_str(&format!("Bearer {token}")).ok() } else { None };
+        let mut authorization = value.ok_or(SetupError::Token)?;
+        authorization.set_sensitive(true);
+        let mut config = Agent::config_builder()
+            .http_status_as_error(false)
+            // One download is redirected; the token is not sent to another host.
+            .max_redirects(3)
+            .user_agent(concat!("provisioner-notary/", env!("CARGO_PKG_VERSION")))
+            .timeout_connect(Some(Duration::from_secs(15)))
+            .timeout_per_read(Some(Duration::from_mins(2)))
+            .timeout_per_write(Some(Duration::from_mins(2)));
+        config = if is_loopback {
+            config.proxy(None)
+        } else {
+            let roots = oci::client::root_certificates();
+            config.tls_config(TlsConfig::builder().root_certs(roots).build())
+        };
+        Ok(Self { agent: config.build().into(), base: base.to_owned(), authorization, policy })
+    }
+
+    /// Makes a call again as long as its failures may pass and the policy allows.
+    pub(super) fn retried<T>(
+        &self,
+        mut call: impl FnMut() -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        let mut failures = 0;
+        loop {
+            match call() {
+                Err(error) if error.is_transient() => {
+                    failures += 1;
+                    self.pause(failures, error)?;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Waits after `failures` failures, or gives the last of them back.
+    pub(super) fn pause(&self, failures: u32, error: ApiError) -> Result<(), ApiError> {
+        if failures >= self.policy.attempts {
+            return Err(error);
+        }
+        let wait = match error.retry {
+            Retry::Never => return Err(error),
+            Retry::Later => self.policy.first.saturating_mul(1 << failures.min(10)),
+            Retry::After(wait) => wait,
+        };
+        if wait > self.policy.longest {
+            let reason = format!("{}; it asks to wait {} s", error.reason, wait.as_secs());
+            return Err(ApiError { reason, ..error });
+        }
+        thread::sleep(wait);
+        Ok(())
+    }
+
+    pub(super) fn get<T: DeserializeOwned>(&self, url: &str) -> Result<T, ApiError> {
+        self.retried(|| self.once("GET", url, None, 200))
+    }
+
+    pub(super) fn once<T: DeserializeOwned>(
+        &self,
+        method: &'static str,
+        url: &str,
+        body: Option<Value>,
+        expected: u16,
+    ) -> Result<T, ApiError> {
+        let response = self.send(method, url, body)?;
+        parse(method, url, &self.read(expected, method, url, response)?)
+    }
+
+    pub(super) fn request(&self, method: &str, url: &str) -> ureq::http::request::Builder {
+        Request::builder()
+            .method(method)
+            .uri(url)
+            .header("Authorization", self.authorization.clone())
+            .header("Accept", "application/vnd.github+json")
+            .header("X-GitHub-Api-Version", "2022-11-28")
+    }
+
+    pub(super) fn send(
+        &self,
+        method: &'static str,
+        url: &str,
+        body: Option<Value>,
+    ) -> Result<Response<Body>, ApiError> {
+        let builder = self.request(method, url);
+        let sent = match body {
+            Some(body) => {
+                let builder = builder.header("Content-Type", "application/json");
+                builder.body(body.to_string()).map(|request| self.agent.run(request))
+            }
+            None => builder.body(()).map(|request| self.agent.run(request)),
+        };
+        sent.map_err(|error| malformed(method, url, &error.to_string()))?
+            .map_err(|error| transport(method, url, &error))
+    }
+
+    /// The body of an answer with the status `expected`; an error for any other.
+    pub(super) fn read(
+        &self,
+        expected: u16,
+        method: &'static str,
+        url: &str,
+        response: Response<Body>,
+    ) -> Result<Vec<u8>, ApiError> {
+        let (parts, body) = response.into_parts();
+        let mut bytes = Vec::new();
+        let read = body.into_reader().take(DOCUMENT + 1).read_to_end(&mut bytes);
+        let status = parts.status.as_u16();
+        if status != expected {
+            return Err(self.refusal(method, url, status, &parts.headers, &bytes));
+        }
+        read.map_err(|error| transport(method, url, &error.into()))?;
+        if bytes.len() as u64 > DOCUMENT {
+            return Err(malformed(method, url, "the answer is larger than 16 MiB"));
+        }
+        Ok(bytes)
+    }
+
+    fn refusal(
+        &self,
+        method: &'static str,
+        url: &str,
+        status: u16,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> ApiError {
+        #[derive(Default, Deserialize)]
+        struct Refusal {
+            #[serde(default)]
+            message: String,
+            #[serde(default)]
+            errors: Vec<Value>,
+        }
+        let Refusal { message, errors } = serde_json::from_slice(body).unwrap_or_default();
+        let codes: Vec<String> =
+            errors.iter().filter_map(|it| it.get("code")?.as_str().map(str::to_owned)).collect();
+        let retry = self.retry(status, headers, &message);
+        // What a server sends must not steer a terminal.
+        let message: String = message.chars().filter(|c| !c.is_control()).take(300).collect();
+        let mut reason = format!("status {status}");
+        for part in std::iter::once(&message).chain(&codes).filter(|it| !it.is_empty()) {
+            reason.push_str(": ");
+            reason.push_str(&escape::text(part));
+        }
+        match (status, retry) {
+            (401, _) => reason.push_str("; set GITHUB_TOKEN to a token that is valid"),
+            (403 | 404, Retry::Never) => reason.push_str(
+                "; the token in GITHUB_TOKEN needs the permission `contents: write` of the repository",
+            ),
+            _ => {}
+        }
+        ApiError { method, place: place(url), reason, status: Some(status), codes, retry }
+    }
+
+    /// "Rate limits for the REST API", "Exceeding the rate limit".
+    fn retry(&self, status: u16, headers: &HeaderMap, message: &str) -> Retry {
+        let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
+        if matches!(status, 403 | 429) {
+            if let Some(seconds) = number("retry-after") {
+                return Retry::After(Duration::from_secs(seconds));
+            }
+            if number("x-ratelimit-remaining") == Some(0)
+                && let Some(reset) = number("x-ratelimit-reset")
+            {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                let reset = Duration::from_secs(reset);
+                return Retry::After(reset.saturating_sub(now));
+            }
+            if status == 429 || message.contains("secondary rate limit") {
+                return Retry::After(self.policy.unnamed);
+            }
+            return Retry::Never;
+        }
+        if status >= 500 && status != 501 { Retry::Later } else { Retry::Never }
+    }
+
+    pub(super) fn may_see_token(&self, url: &str) -> bool {
+        let origin = |url: &str| {
+            let uri: Uri = url.parse().ok()?;
+            Some((uri.scheme_str()?.to_owned(), uri.authority()?.as_str().to_owned()))
+        };
+        let (own, other) = (origin(&self.base), origin(url));
+        let pair = |host: &str| Some(("https".to_owned(), host.to_owned()));
+        other.is_some()
+            && (own == other
+                || own == pair("api.github.com") && other == pair("uploads.github.com"))
+    }
+}
+
+/// The document in an answer.
+pub(super) fn parse<T: DeserializeOwned>(
+    method: &'static str,
+    url: &str,
+    bytes: &[u8],
+) -> Result<T, ApiError> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| malformed(method, url, &format!("the answer: {error}")))
+}
+
+/// An answer, or a request, that is not as documented.
+pub(super) fn malformed(method: &'static str, url: &str, reason: &str) -> ApiError {
+    ApiError {
+        method,
+        place: place(url),
+        reason: reason.to_owned(),
+        status: None,
+        codes: Vec::new(),
+        retry: Retry::Never,
+    }
+}
+
+pub(super) fn transport(method: &'static str, url: &str, error: &ureq::Error) -> ApiError {
+    let retry = match error {
+        // A certificate that was refused arrives as invalid data, and stays refused.
+        ureq::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => Retry::Never,
+        ureq::Error::Io(_)
+        | ureq::Error::Timeout(_)
+        | ureq::Error::HostNotFound
+        | ureq::Error::ConnectionFailed => Retry::Later,
+        _ => Retry::Never,
+    };
+    let reason = error.to_string();
+    ApiError { method, place: place(url), reason, status: None, codes: Vec::new(), retry }
+}
+
+/// Host and path of a URL.
+fn place(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split('?').next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! `notary release-page`: a release as a folder of a static site.
+//!
+//! `vVERSION/` has every file of the release under its path, and `index.html`; the `index.html` beside the
+//! versions lists them. A file that is there is never replaced: with the same digest it is kept, with another one
+//! nothing is written at all. Each file gets its name when it is complete, `release.json` last, and only a version
+//! with `release.json` is listed.
+
+mod html;
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use files::{Mode, Pending};
+use oci::Digest;
+use release::{Manifest, layout};
+
+use crate::publish::files::{ReleaseFile, collect};
+use crate::release_folder::ReleaseFolder;
+
+/// The page of a version, and of all versions.
+const INDEX: &str = "index.html";
+
+/// Where the release is, and the site.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Folder of the release, with release.json in it.
+    #[arg(long, value_name = "DIR")]
+    release: PathBuf,
+    /// Folder of the site, which a web server serves or a job uploads.
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When the folder is not a whole signed release, or the site has another file under one of its names.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let release = ReleaseFolder::open(&args.release)?;
+    let files = collect(&release)?;
+    let copied = publish(&release.manifest, &files, &args.to)?;
+    let folder = args.to.join(layout::tag(&release.manifest.version));
+    println!("{}: {copied} files copied, {} up to date", folder.display(), files.len() - copied);
+    Ok(())
+}
+
+/// Adds a release to the site, and returns the number of files that were copied.
+fn publish(manifest: &Manifest, files: &[ReleaseFile], site: &Path) -> Result<usize> {
+    let folder = site.join(layout::tag(&manifest.version));
+    let mut missing = Vec::new();
+    let mut conflicts = strangers(&folder, files)?;
+    for file in files {
+        let path = folder.join(&file.name);
+        match digest_of(&path).with_context(|| format!("cannot read {}", path.display()))? {
+            None => missing.push(file),
+            Some(digest) if digest == file.digest => {}
+            Some(digest) => conflicts.push(format!(
+                "{} has the digest {digest}, the release {}",
+                path.display(),
+                file.digest
+            )),
+        }
+    }
+    ensure!(
+        conflicts.is_empty(),
+        "{} is already published with other content, and a version never changes:\n  {}\nNothing was written",
+        manifest.version,
+        conflicts.join("\n  ")
+    );
+    // What makes it a release comes last.
+    missing.sort_by_key(|file| file.name == layout::MANIFEST);
+    for file in &missing {
+        let path = folder.join(&file.name);
+        copy(file, &path).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    page(&folder.join(INDEX), &html::version(manifest, files))?;
+    page(&site.join(INDEX), &html::versions(&versions(site)?))?;
+    Ok(missing.len())
+}
+
+/// Files in `folder` that are not of the release. Temporary files that a killed run left are removed.
+fn strangers(folder: &Path, files: &[ReleaseFile]) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        let context = || format!("cannot read {}", next.display());
+        let Some(entries) = files::absent_is_none(fs::read_dir(&next)).with_context(context)?
+        else {
+            continue;
+        };
+        for entry in entries {
+            let entry = entry.with_context(context)?;
+            let path = entry.path();
+            if entry.file_type().with_context(context)?.is_dir() {
+                folders.push(path);
+            } else if entry.file_name().to_string_lossy().starts_with(files::TEMPORARY) {
+                files::remove_file(&path)
+                    .with_context(|| format!("cannot remove {}", path.display()))?;
+            } else if path != folder.join(INDEX)
+                && !files.iter().any(|file| folder.join(&file.name) == path)
+            {
+                found.push(format!("{} is not of the release", path.display()));
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn digest_of(path: &Path) -> io::Result<Option<Digest>> {
+    let Some(file) = files::absent_is_none(File::open(path))? else { return Ok(None) };
+    Digest::sha256_of(file).map(|(digest, _)| Some(digest))
+}
+
+fn copy(file: &ReleaseFile, path: &Path) -> Result<()> {
+    fs::create_dir_all(files::parent(path))?;
+    let mut pending = Pending::new_in(files::parent(path), Mode::Exact(0o644))?;
+    io::copy(&mut File::open(&file.path)?, &mut pending)?;
+    // What is renamed is what was checked, whatever became of the source in the meantime.
+    let (digest, _) = Digest::sha256_of(File::open(pending.path())?)?;
+    if digest != file.digest {
+        bail!("{} has changed while it was copied", file.path.display());
+    }
+    pending.create(path)?;
+    Ok(())
+}
+
+/// Writes a page unless it is there with this text.
+fn page(path: &Path, text: &str) -> Result<()> {
+    let context = || format!("cannot write {}", path.display());
+    if files::absent_is_none(fs::read(path)).with_context(context)?.as_deref()
+        == Some(text.as_bytes())
+    {
+        return Ok(());
+    }
+    files::write(path, Mode::Exact(0o644), text.as_bytes()).with_context(context)
+}
+
+/// The manifests of all versions in the site, the highest version first.
+fn versions(site: &Path) -> Result<Vec<Manifest>> {
+    let mut found = Vec::new();
+    let entries = fs::read_dir(site).with_context(|| format!("cannot read {}", site.display()))?;
+    for entry in entries {
+        let folder = entry.with_context(|| format!("cannot read {}", site.display()))?.path();
+        let path = folder.join(layout::MANIFEST);
+        let bytes = files::absent_is_none(fs::read(&path))
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        let Some(bytes) = bytes else { continue };
+        let manifest = Manifest::parse(&bytes).with_context(|| path.display().to_string())?;
+        ensure!(
+            folder.file_name() == Some(layout::tag(&manifest.version).as_ref()),
+            "{} is of the version {}",
+            path.display(),
+            manifest.version
+        );
+        found.push(manifest);
+    }
+    let order = |it: &Manifest| (semver::Version::parse(&it.version).ok(), it.version.clone());
+    found.sort_by_key(|manifest| std::cmp::Reverse(order(manifest)));
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use release::{Channel, Source};
+
+    use super::*;
+
+    /// A release of two files and its manifest.
+    fn release(folder: &Path, version: &str, salt: &str) -> (Manifest, Vec<ReleaseFile>) {
+        let source = Source {
+            uri: "https://example.org/<source>".to_owned(),
+            commit: "c0ffee".to_owned(),
+            dirty: false,
+        };
+        let channel = if version.contains("-rc.") { Channel::Candidate } else { Channel::Stable };
+        let epoch = 1_700_000_000;
+        let manifest =
+            Manifest::new("product".to_owned(), version.to_owned(), channel, source, epoch);
+        let json = manifest.to_json().unwrap();
+        let contents = [("release.json", json.as_str()), ("a.tar.gz", salt), ("sbom/a.json", "{}")];
+        let files = contents.map(|(name, content)| {
+            let path = folder.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, content).unwrap();
+            let (digest, size) = Digest::sha256_of(content.as_bytes()).unwrap();
+            ReleaseFile { name: name.to_owned(), path, digest, size }
+        });
+        (manifest, files.into())
+    }
+
+    #[test]
+    fn versions_are_added_and_listed_and_a_rerun_writes_nothing() {
+        let (site, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for version in ["1.9.0", "1.10.0", "1.10.0-rc.1"] {
+            let (manifest, files) = release(&folder.path().join(version), version, "x");
+            assert_eq!(publish(&manifest, &files, site.path()).unwrap(), 3);
+            let names = || fs::read_dir(site.path().join(format!("v{version}"))).unwrap().count();
+            assert_eq!(names(), 4, "two files, a folder and the page");
+            let ino = |name: &str| {
+                use std::os::unix::fs::MetadataExt as _;
+                fs::metadata(site.path().join(name)).unwrap().ino()
+            };
+            let before = (ino("index.html"), ino(&format!("v{version}/a.tar.gz")));
+            assert_eq!(publish(&manifest, &files, site.path()).unwrap(), 0);
+            assert_eq!((ino("index.html"), ino(&format!("v{version}/a.tar.gz"))), before);
+        }
+        let index = fs::read_to_string(site.path().join("index.html")).unwrap();
+        let order: Vec<_> = ["v1.10.0/", "v1.10.0-rc.1/", "v1.9.0/"]
+            .map(|version| index.find(&format!("href=\"{version}")).unwrap())
+            .into();
+        assert!(order.is_sorted(), "{index}");
+        insta::assert_snapshot!("versions", index);
+        let page = fs::read_to_string(site.path().join("v1.9.0/index.html")).unwrap();
+        insta::assert_snapshot!("version", page);
+    }
+
+    #[test]
+    fn nothing_is_replaced_and_nothing_written_after_a_conflict() {
+        let (site, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (manifest, files) = release(folder.path(), "1.0.0", "x");
+        publish(&manifest, &files, site.path()).unwrap();
+        let place = site.path().join("v1.0.0");
+        fs::remove_file(place.join("sbom/a.json")).unwrap();
+        fs::write(place.join("a.tar.gz"), "y").unwrap();
+        fs::write(place.join("stranger"), "").unwrap();
+        let error = publish(&manifest, &files, site.path()).unwrap_err().to_string();
+        assert!(error.contains("stranger is not of the release"), "{error}");
+        assert!(error.contains("a.tar.gz has the digest sha256:"), "{error}");
+        assert!(!place.join("sbom/a.json").exists(), "it was written after a conflict");
+        assert_eq!(fs::read(place.join("a.tar.gz")).unwrap(), b"y");
+    }
+
+    #[test]
+    fn an_interrupted_run_is_not_listed_and_is_finished() {
+        let (site, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (manifest, files) = release(folder.path(), "1.0.0", "x");
+        publish(&manifest, &files, site.path()).unwrap();
+        let place = site.path().join("v1.0.0");
+        fs::remove_file(place.join("release.json")).unwrap();
+        fs::write(place.join(".tmp-killed"), "half").unwrap();
+        assert!(versions(site.path()).unwrap().is_empty());
+        assert_eq!(publish(&manifest, &files, site.path()).unwrap(), 1);
+        assert!(!place.join(".tmp-killed").exists());
+        assert_eq!(versions(site.path()).unwrap().len(), 1);
+
+        fs::write(&files[1].path, "changed").unwrap();
+        fs::remove_dir_all(&place).unwrap();
+        let error = format!("{:#}", publish(&manifest, &files, site.path()).unwrap_err());
+        assert!(error.contains("has changed while it was copied"), "{error}");
+        assert!(!place.join("a.tar.gz").exists());
+    }
+}
