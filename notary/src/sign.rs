@@ -52,7 +52,11 @@ fn sign(folder: &mut ReleaseFolder, signer: &Signer) -> Result<()> {
         sign_payload(folder, signer, name, name, &digest)?;
         for (architecture, digest) in folder.parts(image)? {
             let signed = layout::part(name, architecture);
-            sign_payload(folder, signer, &signed, name, &release_folder::digest(digest.hex())?)?;
+            let digest = release_folder::digest(digest.hex())?;
+            let statement = Statement::new(name, &digest, COSIGN_SIGN, serde_json::json!({}));
+            let bundle = signer.sign_statement(&statement)?;
+            folder.write(&layout::signature(&signed), &bundle.to_json()?)?;
+            sign_payload(folder, signer, &signed, name, &digest)?;
         }
     }
     // The manifest is signed last, since it names the identity, known from the first certificate

@@ -136,15 +136,39 @@ fn each_part_of_an_index_is_signed() {
         published.registry.state().tags.insert(gone, digest);
     }
 
-    let file = layout::legacy_signature(&layout::part(IMAGE, Architecture::Arm64));
-    let other = layout::legacy_signature(&layout::part(IMAGE, Architecture::Amd64));
-    let release = &published.release;
-    release.put(&file, &std::fs::read(release.path(&other)).unwrap());
+    let root = published.release.manifest().images[0].digest.clone();
+    let referrers: Vec<_> = {
+        let state = published.registry.state();
+        let of_part = |bytes: &[u8]| {
+            let document: Value = serde_json::from_slice(bytes).unwrap();
+            document["subject"].is_object() && document["subject"]["digest"] != root.as_str()
+        };
+        let manifests = state.manifests.iter().filter(|(_, (_, bytes))| of_part(bytes));
+        manifests.map(|(place, manifest)| (place.clone(), manifest.clone())).collect()
+    };
+    assert_eq!(referrers.len(), 2, "a signature of each part");
+    for (place, manifest) in referrers {
+        published.registry.state().manifests.remove(&place);
+        let (verdict, faults) = published.verify();
+        assert_eq!((verdict.as_str(), faults.len()), ("REJECTED", 1), "{faults:?}");
+        assert!(faults[0].contains("no referrer of sha256:"), "{faults:?}");
+        published.registry.state().manifests.insert(place, manifest);
+    }
+
     let key =
         signing::PublicKey::from_pem(&std::fs::read_to_string(published.key.public()).unwrap());
-    let report = release.verify(&key.unwrap());
-    assert_eq!(report.faults.len(), 1, "{:?}", report.faults);
-    assert_eq!(report.faults[0].place, file);
+    let key = key.unwrap();
+    let release = &published.release;
+    for path in [layout::legacy_signature, layout::signature] {
+        let [file, other] = [Architecture::Arm64, Architecture::Amd64]
+            .map(|architecture| path(&layout::part(IMAGE, architecture)));
+        let before = std::fs::read(release.path(&file)).unwrap();
+        release.put(&file, &std::fs::read(release.path(&other)).unwrap());
+        let report = release.verify(&key);
+        assert_eq!(report.faults.len(), 1, "{:?}", report.faults);
+        assert_eq!(report.faults[0].place, file);
+        release.put(&file, &before);
+    }
 }
 
 #[test]

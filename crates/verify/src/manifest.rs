@@ -48,6 +48,7 @@ pub fn paths(manifest: &Manifest, signing: Signing) -> Vec<String> {
         let name = &image.repository;
         paths.push(layout::signature(name));
         let parts = image.parts().iter().map(|architecture| layout::part(name, *architecture));
+        paths.extend(parts.clone().map(|part| layout::signature(&part)));
         for signed in std::iter::once(name.clone()).chain(parts) {
             paths.push(layout::legacy_payload(&signed));
             paths.push(match signing {

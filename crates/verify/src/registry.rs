@@ -296,36 +296,50 @@ impl Remote<'_> {
             (Check::Signature, layout::signature(name)),
             (Check::Provenance, layout::provenance(name)),
         ];
+        self.check_referrers(name, &digest, bundles.into_iter().chain(sboms), findings);
+        let parts = walk.parts.iter().filter(|(it, _)| image.parts().contains(it));
+        let parts = parts.map(|(it, digest)| (layout::part(name, *it), digest));
+        let parts: Vec<_> = parts.collect();
+        for (signed, digest) in &parts {
+            let signature = (Check::Signature, layout::signature(signed));
+            self.check_referrers(name, digest, std::iter::once(signature), findings);
+        }
+        for (signed, digest) in std::iter::once((name.clone(), &digest)).chain(parts) {
+            let tag = format!("{}.sig", digest.to_string().replace(':', "-"));
+            if let Err(problem) = self.check_legacy(&signed, trust, &tag) {
+                let place = format!("{}:{tag}", self.repository);
+                findings.fault(name, Check::Signature, &place, problem);
+            }
+        }
+    }
+
+    /// The bundles in the files `bundles` of the release must be referrers of `digest`.
+    fn check_referrers(
+        &self,
+        image: &str,
+        digest: &Digest,
+        bundles: impl Iterator<Item = (Check, String)>,
+        findings: &mut Findings,
+    ) {
         // A missing file was reported by the check of the files.
         let bundles: Vec<_> = bundles
-            .into_iter()
-            .chain(sboms)
             .filter_map(|(check, path)| {
                 let (digest, size) = self.folder.facts(&path).ok()?;
                 Some((check, (digest.clone(), size), path))
             })
             .collect();
         let wanted = bundles.iter().map(|(_, bundle, _)| bundle.clone()).collect();
-        let carried = match self.referring(&digest, &wanted) {
+        let carried = match self.referring(digest, &wanted) {
             Ok(carried) => carried,
             Err(problem) => {
                 let place = format!("{}@{digest}", self.repository);
-                return findings.fault(name, Check::Signature, &place, problem);
+                return findings.fault(image, Check::Signature, &place, problem);
             }
         };
         for (check, bundle, path) in &bundles {
             if !carried.contains(bundle) {
                 let text = format!("no referrer of {digest} in {} contains it", self.repository);
-                findings.fault(name, *check, path, Problem::Image(text));
-            }
-        }
-        let parts = walk.parts.iter().filter(|(it, _)| image.parts().contains(it));
-        let parts = parts.map(|(it, digest)| (layout::part(name, *it), digest));
-        for (signed, digest) in std::iter::once((name.clone(), &digest)).chain(parts) {
-            let tag = format!("{}.sig", digest.to_string().replace(':', "-"));
-            if let Err(problem) = self.check_legacy(&signed, trust, &tag) {
-                let place = format!("{}:{tag}", self.repository);
-                findings.fault(name, Check::Signature, &place, problem);
+                findings.fault(image, *check, path, Problem::Image(text));
             }
         }
     }

@@ -184,6 +184,12 @@ pub(crate) fn parts(
             findings.fault(name, Check::Content, &image.layout, Problem::Image(text));
             continue;
         };
+        let place = layout::signature(&signed);
+        let verified = bundle(folder, &place)
+            .and_then(|b| Ok(b.verify_statement(trust, COSIGN_SIGN, &digest)?));
+        if let Err(problem) = verified {
+            findings.fault(name, Check::Signature, &place, problem);
+        }
         if let Err((place, problem)) = legacy(folder, &signed, name, trust, &digest) {
             findings.fault(name, Check::Signature, &place, problem);
         }

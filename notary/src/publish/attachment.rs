@@ -17,7 +17,7 @@ use serde_json::json;
 use signing::{Bundle, bundle, simple_signing};
 
 use super::files::ReleaseFile;
-use super::planned::{Blob, LegacySignature};
+use super::planned::{Blob, Document, LegacySignature};
 use crate::release_folder::ReleaseFolder;
 
 /// What accompanies one image.
@@ -27,13 +27,14 @@ pub(super) struct Attachments {
     pub(super) legacy_signatures: Vec<LegacySignature>,
 }
 
-/// Collects what signing left for `image`, whose manifest is `subject`.
+/// Collects the signatures, attestations and SBOMs of `image`, whose manifests are `manifests`.
 pub(super) fn of_image(
     release: &ReleaseFolder,
     image: &Image,
     files: &[ReleaseFile],
-    subject: &Descriptor,
+    manifests: &[Document],
 ) -> Result<Attachments> {
+    let subject = find_manifest(manifests, &image.digest)?;
     let repository = &image.repository;
     let mut attachments = vec![
         (layout::signature(repository), bundle::MEDIA_TYPE),
@@ -55,7 +56,15 @@ pub(super) fn of_image(
     }));
     let mut blobs = vec![Blob::bytes(EMPTY_JSON.to_vec())];
     let mut referrers = Vec::new();
-    for (name, media_type) in attachments {
+    let of_root = attachments.into_iter().map(|(name, kind)| (name, kind, &subject));
+    let parts = release.parts(image)?;
+    let mut of_parts = Vec::new();
+    for (architecture, digest) in &parts {
+        let name = layout::signature(&layout::part(repository, *architecture));
+        of_parts.push((name, find_manifest(manifests, &digest.to_string())?));
+    }
+    let of_parts = of_parts.iter().map(|(name, part)| (name.clone(), bundle::MEDIA_TYPE, part));
+    for (name, media_type, subject) in of_root.chain(of_parts) {
         let file = find(files, &name)?;
         blobs.push(Blob::file(file));
         let mut layer = oci::artifact::descriptor(media_type, &file.digest, file.size);
@@ -69,8 +78,7 @@ pub(super) fn of_image(
 
     let mut legacy_signatures = Vec::new();
     let root = (repository.clone(), image.digest.parse()?);
-    let parts = release
-        .parts(image)?
+    let parts = parts
         .into_iter()
         .map(|(architecture, digest)| (layout::part(repository, architecture), digest));
     for (signed, digest) in std::iter::once(root).chain(parts) {
@@ -104,6 +112,12 @@ fn legacy_signature(
     layer.set_annotations(Some(annotations.into_iter().collect()));
     let tag = format!("{}.sig", digest.to_string().replace(':', "-"));
     Ok((Blob::file(payload), LegacySignature { tag, layer }))
+}
+
+/// The manifest with this digest as the subject of a referrer.
+fn find_manifest(manifests: &[Document], digest: &str) -> Result<Descriptor> {
+    let found = manifests.iter().find(|it| it.digest.to_string() == digest);
+    found.map(Document::descriptor).with_context(|| format!("{digest} is not in the image"))
 }
 
 fn find<'a>(files: &'a [ReleaseFile], name: &str) -> Result<&'a ReleaseFile> {

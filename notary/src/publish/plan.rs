@@ -45,7 +45,7 @@ fn image_plan(
     target: &Namespace,
 ) -> Result<RepositoryPlan> {
     let mut plan = unsigned_image(&release.root, &release.manifest, image, target)?;
-    let attached = attachment::of_image(release, image, files, &plan.root.descriptor())?;
+    let attached = attachment::of_image(release, image, files, &plan.manifests)?;
     plan.blobs.extend(attached.blobs);
     plan.referrers = attached.referrers;
     plan.legacy_signatures = attached.legacy_signatures;

@@ -19,7 +19,7 @@ pub(super) struct RepositoryPlan {
     pub(super) blobs: Vec<Blob>,
     /// Children before parents.
     pub(super) manifests: Vec<Document>,
-    /// What refers to the last of `manifests`.
+    /// What refers to one of `manifests`.
     pub(super) referrers: Vec<ImageManifest>,
     pub(super) legacy_signatures: Vec<LegacySignature>,
     /// What the tags point to: the last of `manifests`.

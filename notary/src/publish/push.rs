@@ -4,7 +4,8 @@
 //! Sends what the registry lacks, and counts what was sent and what was there.
 
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::Cursor;
 use std::sync::{Mutex, PoisonError};
@@ -112,11 +113,17 @@ impl Pusher<'_> {
 
     /// Sends what refers to the image of a repository.
     fn attachments(&self, repository: &RepositoryPlan) -> Result<()> {
-        if !repository.referrers.is_empty() {
-            let known = self.client.referrers(&repository.name, &repository.root.digest, None)?;
-            for referrer in &repository.referrers {
-                self.referrer(&repository.name, referrer, &known)?;
-            }
+        let mut known = BTreeMap::new();
+        for referrer in &repository.referrers {
+            let subject = referrer.subject().as_ref().context("a referrer has no subject")?;
+            let digest = Digest::try_from(subject.digest())?;
+            let known = match known.entry(digest.to_string()) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(place) => {
+                    place.insert(self.client.referrers(&repository.name, &digest, None)?)
+                }
+            };
+            self.referrer(&repository.name, referrer, known)?;
         }
         let mut signatures = repository.legacy_signatures.iter();
         signatures.try_for_each(|it| self.legacy_signature(&repository.name, it))
