@@ -66,6 +66,16 @@ pub(crate) enum Command {
     #[command(verbatim_doc_comment)]
     Publish(crate::publish::Args),
 
+    /// Copy a release from one registry to another, with all referrers
+    ///
+    /// As publish: staged, with tags last, and a run that was cut off is run again. Signatures are copied
+    /// and not checked; verify the copy.
+    ///
+    /// Example:
+    ///   notary copy --from registry.example/provisioner:1.4.0 --to mirror.example/provisioner
+    #[command(verbatim_doc_comment)]
+    Copy(crate::publish::copy::Args),
+
     /// Add a release to a folder of a static site
     ///
     /// vVERSION/ gets every file of the release and an index.html; the index.html beside it lists all

@@ -41,6 +41,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Sign(args) => sign::run(&args)?,
         Command::Attest(args) => attest::run(&args)?,
         Command::Publish(args) => publish::run(&args)?,
+        Command::Copy(args) => publish::copy::run(&args)?,
         Command::ReleasePage(args) => pages::run(&args)?,
         Command::GithubRelease(args) => github::run(&args)?,
         Command::PushImages(args) => publish::images::run(&args)?,

@@ -15,6 +15,7 @@ use oci::{Namespace, Transport};
 
 mod artifact;
 mod attachment;
+pub(crate) mod copy;
 pub(crate) mod files;
 pub(crate) mod images;
 mod parallel;
@@ -22,6 +23,7 @@ mod plan;
 mod planned;
 mod progress;
 mod push;
+mod remote;
 mod report;
 mod tags;
 pub(crate) mod test_artifacts;

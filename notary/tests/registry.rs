@@ -368,3 +368,38 @@ fn a_file_that_claims_another_size_or_digest_is_not_fetched() {
         state.tags.insert(tag, place.1);
     }
 }
+
+/// Copies the stable release to `mirror`.
+fn copy(published: &Published, mirror: &Registry) -> std::process::Output {
+    let mut command = notary();
+    command.args(["copy", "--from", &format!("{}/product:0.1.0", published.registry.address)]);
+    command.args(["--to", &format!("{}/mirror", mirror.address)]).output().unwrap()
+}
+
+#[test]
+fn a_copy_in_another_registry_verifies_and_a_second_one_writes_nothing() {
+    let published = Published::index();
+    for referrers in [true, false] {
+        let mirror = Registry::start(referrers);
+        succeeded(&copy(&published, &mirror));
+        let mut verify = notary();
+        verify.args(["verify", "--registry", &format!("{}/mirror:0.1.0", mirror.address)]);
+        verify.arg("--key").arg(published.key.public());
+        assert!(succeeded(&verify.output().unwrap()).contains("VERIFIED"));
+        mirror.fail(Fault::None);
+        succeeded(&copy(&published, &mirror));
+        assert_eq!(mirror.state().writes(), 0, "{:?}", mirror.state().calls);
+    }
+}
+
+#[test]
+fn a_copy_of_something_else_sets_no_tag() {
+    let published = Published::new(true);
+    for blob in published.registry.state().blobs.values_mut() {
+        blob.push(b' ');
+    }
+    let mirror = Registry::start(true);
+    let message = support::failed(&copy(&published, &mirror));
+    assert!(message.contains("sha256:"), "{message}");
+    assert!(mirror.state().versions().is_empty());
+}

@@ -43,6 +43,18 @@ pub struct Published {
     tag: Tag,
 }
 
+impl Published {
+    /// Registry and prefix of the repositories.
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// The tag of the version.
+    pub fn tag(&self) -> &Tag {
+        &self.tag
+    }
+}
+
 impl std::str::FromStr for Published {
     type Err = String;
 

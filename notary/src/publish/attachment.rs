@@ -17,13 +17,13 @@ use serde_json::json;
 use signing::{Bundle, bundle, simple_signing};
 
 use super::files::ReleaseFile;
-use super::planned::{Blob, Document, LegacySignature};
+use super::planned::{Blob, Document, LegacySignature, Referrer};
 use crate::release_folder::ReleaseFolder;
 
 /// What accompanies one image.
 pub(super) struct Attachments {
     pub(super) blobs: Vec<Blob>,
-    pub(super) referrers: Vec<ImageManifest>,
+    pub(super) referrers: Vec<Referrer>,
     pub(super) legacy_signatures: Vec<LegacySignature>,
 }
 
@@ -73,7 +73,8 @@ pub(super) fn of_image(
             layer.set_annotations(Some([(ANNOTATION_TITLE.to_owned(), name.clone())].into()));
         }
         let subject = Some(subject.clone());
-        referrers.push(artifact_manifest(media_type, vec![layer], subject, BTreeMap::new())?);
+        let manifest = artifact_manifest(media_type, vec![layer], subject, BTreeMap::new())?;
+        referrers.push(Referrer::new(&manifest)?);
     }
 
     let mut legacy_signatures = Vec::new();

@@ -117,7 +117,7 @@ fn find_root(layout: &Layout, image: &Image) -> Result<Descriptor> {
     Ok(oci::artifact::descriptor(&image.media_type, &digest, root.size()))
 }
 
-fn image_tags(manifest: &Manifest, image: &Image) -> Result<Vec<PlannedTag>> {
+pub(super) fn image_tags(manifest: &Manifest, image: &Image) -> Result<Vec<PlannedTag>> {
     let version = version_tag(manifest, TagRule::Fixed)?;
     let mut tags = Vec::new();
     for text in &image.tags {

@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
+use oci::client::Client;
 use oci::spec::{Descriptor, ImageManifest};
 use oci::{Digest, Repository, Tag, json};
 use release::{Manifest, layout};
@@ -20,7 +21,7 @@ pub(super) struct RepositoryPlan {
     /// Children before parents.
     pub(super) manifests: Vec<Document>,
     /// What refers to one of `manifests`.
-    pub(super) referrers: Vec<ImageManifest>,
+    pub(super) referrers: Vec<Referrer>,
     pub(super) legacy_signatures: Vec<LegacySignature>,
     /// What the tags point to: the last of `manifests`.
     pub(super) root: Document,
@@ -57,6 +58,8 @@ pub(super) struct Blob {
 pub(super) enum Content {
     File(PathBuf),
     Bytes(Vec<u8>),
+    /// In this repository of another registry.
+    Remote(Client, Repository),
 }
 
 /// A manifest or index.
@@ -65,6 +68,22 @@ pub(super) struct Document {
     pub(super) digest: Digest,
     pub(super) media_type: String,
     pub(super) bytes: Vec<u8>,
+}
+
+/// A manifest that refers to another one.
+#[derive(Debug)]
+pub(super) struct Referrer {
+    pub(super) document: Document,
+    pub(super) subject: Digest,
+}
+
+impl Referrer {
+    /// One that is made here.
+    pub(super) fn new(manifest: &ImageManifest) -> Result<Self> {
+        let subject = manifest.subject().as_ref().context("a referrer has no subject")?;
+        let subject = Digest::try_from(subject.digest())?;
+        Ok(Self { document: Document::new(manifest)?, subject })
+    }
 }
 
 /// A signature as cosign kept it before referrers: one layer of the artifact `sha256-HEX.sig`.

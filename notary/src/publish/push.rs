@@ -13,14 +13,15 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context as _, Result};
 use oci::client::{Client, ClientError, Pushed};
 use oci::spec::{Descriptor, ImageManifest};
-use oci::{Digest, Repository, Selector};
+use oci::{Repository, Selector};
 use serde::Serialize;
 
 use super::attachment::legacy_manifest;
 use super::parallel;
 use super::plan::Plan;
-use super::planned::{Blob, Content, Document, LegacySignature, RepositoryPlan};
+use super::planned::{Blob, Content, Document, LegacySignature, Referrer, RepositoryPlan};
 use super::progress::Progress;
+use super::remote::Remote;
 
 /// What it took to publish.
 #[derive(Debug, Default, Clone, Copy, Serialize)]
@@ -115,12 +116,11 @@ impl Pusher<'_> {
     fn attachments(&self, repository: &RepositoryPlan) -> Result<()> {
         let mut known = BTreeMap::new();
         for referrer in &repository.referrers {
-            let subject = referrer.subject().as_ref().context("a referrer has no subject")?;
-            let digest = Digest::try_from(subject.digest())?;
-            let known = match known.entry(digest.to_string()) {
+            let subject = &referrer.subject;
+            let known = match known.entry(subject.to_string()) {
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(place) => {
-                    place.insert(self.client.referrers(&repository.name, &digest, None)?)
+                    place.insert(self.client.referrers(&repository.name, subject, None)?)
                 }
             };
             self.referrer(&repository.name, referrer, known)?;
@@ -140,6 +140,9 @@ impl Pusher<'_> {
             Content::File(path) => {
                 let file = File::open(path).with_context(|| path.display().to_string())?;
                 push(&mut &file)
+            }
+            Content::Remote(client, origin) => {
+                push(&mut Remote { client, repository: origin, digest, size: *size, fetched: None })
             }
         }
         .with_context(|| format!("sending the blob {digest} to {repository}"))?;
@@ -177,21 +180,20 @@ impl Pusher<'_> {
     fn referrer(
         &self,
         repository: &Repository,
-        referrer: &ImageManifest,
+        Referrer { document, .. }: &Referrer,
         known: &[Descriptor],
     ) -> Result<()> {
-        let document = Document::new(referrer)?;
         let expected = document.descriptor();
         let pushed = if known.iter().any(|k| k.digest() == expected.digest()) {
             Pushed::Present
         } else {
             self.client
-                .push_referrer(repository, referrer)
+                .push_referrer_document(repository, &document.media_type, &document.bytes)
                 .with_context(|| format!("sending a referrer to {repository}"))?;
             Pushed::Uploaded
         };
         self.count(|counts| counts.manifests.count(pushed));
-        self.progress.manifest(repository, &Selector::from(document.digest), pushed);
+        self.progress.manifest(repository, &Selector::from(document.digest.clone()), pushed);
         Ok(())
     }
 

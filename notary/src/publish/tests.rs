@@ -17,7 +17,7 @@ use serde_json::json;
 use self::registry::{Failure, Fault, Registry};
 use super::*;
 use crate::publish::planned::{
-    Blob, Document, LegacySignature, PlannedTag, RepositoryPlan, TagRule,
+    Blob, Document, LegacySignature, PlannedTag, Referrer, RepositoryPlan, TagRule,
 };
 
 /// The tags of the plan.
@@ -71,7 +71,7 @@ fn plan() -> Plan {
             name: format!("p/{name}").parse().unwrap(),
             blobs: blobs.into_iter().chain(common).collect(),
             manifests,
-            referrers: vec![referrer.unwrap()],
+            referrers: vec![Referrer::new(&referrer.unwrap()).unwrap()],
             legacy_signatures: vec![LegacySignature { tag, layer }],
             root,
             tags: vec![version],

@@ -69,23 +69,42 @@ impl Client {
         repository: &Repository,
         manifest: &ImageManifest,
     ) -> Result<Descriptor, ClientError> {
-        let fault = |reason: String| ClientError::Protocol {
-            call: self.request(Method::PUT, repository, "manifests/", Action::Push).call(),
-            reason,
-        };
-        let bytes = json::canonical(manifest).map_err(|e| fault(e.to_string()))?;
-        let digest = Digest::sha256(&bytes);
+        let bytes = json::canonical(manifest).map_err(|e| self.fault(repository, &e))?;
+        self.push_referrer_document(repository, media_type::IMAGE_MANIFEST, &bytes)
+    }
+
+    /// The same with the bytes of a manifest that somebody else made, which have its digest.
+    ///
+    /// # Errors
+    /// As [`Client::push_referrer`], and when it is no manifest.
+    pub fn push_referrer_document(
+        &self,
+        repository: &Repository,
+        media_type: &str,
+        bytes: &[u8],
+    ) -> Result<Descriptor, ClientError> {
+        let manifest: ImageManifest =
+            serde_json::from_slice(bytes).map_err(|e| self.fault(repository, &e))?;
+        let digest = Digest::sha256(bytes);
         let selector = Selector::Digest(digest.clone());
-        let noted = self.put_manifest(repository, &selector, media_type::IMAGE_MANIFEST, &bytes)?;
-        let mut descriptor =
-            artifact::descriptor(media_type::IMAGE_MANIFEST, &digest, bytes.len() as u64);
-        descriptor.set_artifact_type(manifest.artifact_type().clone());
+        let noted = self.put_manifest(repository, &selector, media_type, bytes)?;
+        let mut descriptor = artifact::descriptor(media_type, &digest, bytes.len() as u64);
+        // "Listing Referrers": without an artifact type, that of the configuration.
+        let config = || manifest.config().media_type().clone();
+        descriptor.set_artifact_type(Some(manifest.artifact_type().clone().unwrap_or_else(config)));
         descriptor.set_annotations(manifest.annotations().clone());
         if let Some(subject) = manifest.subject().as_ref().filter(|_| !noted) {
-            let subject = Digest::try_from(subject.digest()).map_err(|e| fault(e.to_string()))?;
+            let subject =
+                Digest::try_from(subject.digest()).map_err(|e| self.fault(repository, &e))?;
             self.list_in_fallback(repository, &Tag::of_digest(&subject), &descriptor)?;
         }
         Ok(descriptor)
+    }
+
+    /// A referrer that is not as specified.
+    fn fault(&self, repository: &Repository, reason: &dyn std::fmt::Display) -> ClientError {
+        let call = self.request(Method::PUT, repository, "manifests/", Action::Push).call();
+        ClientError::Protocol { call, reason: reason.to_string() }
     }
 
     fn list_in_fallback(
