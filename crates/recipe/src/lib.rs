@@ -10,6 +10,7 @@ pub mod controller;
 pub mod env_file;
 mod fault;
 mod model;
+pub mod network;
 mod partition;
 mod patterns;
 pub mod provision;

@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | `recipe.env` | the variables of [`RecipeEnv`], as an `EnvironmentFile=` of systemd |
 //! | `layout.json` | the recipe's `partition_layout`, a JSON array |
+//! | `network.json` | the [`Network`] of the host |
 //! | `user-data`, `unattend.xml`, `ks.cfg` | the recipe's field, byte for byte |
 //! | `build-info.json` | [`BuildInfo`]: which dispatcher wrote this, from what |
 //!
@@ -22,6 +23,7 @@ use crate::{
     contents::{Contents, KsCfg, UnattendXml, UserData},
     env_file::{self, EnvFileError},
     model::TaskTarget,
+    network::{NETWORK_JSON, Network},
     partition::PartitionLayout,
     text::{DiskPath, FirmwareUrl, OciReference, Sha256Hex, ShortText},
 };
@@ -53,6 +55,8 @@ pub struct Provision {
     pub env: RecipeEnv,
     /// `layout.json`
     pub layout: Option<PartitionLayout>,
+    /// `network.json`; none: DHCP.
+    pub network: Option<Network>,
     /// `user-data`
     pub user_data: Option<UserData>,
     /// `unattend.xml`
@@ -169,6 +173,7 @@ impl Provision {
         Ok(Self {
             env: RecipeEnv::from_file(&env).map_err(|what| malformed(&env_path, what))?,
             layout: read_json(&dir.join(LAYOUT_JSON))?,
+            network: read_json(&dir.join(NETWORK_JSON))?,
             user_data: read_contents(&dir.join(USER_DATA))?,
             unattend_xml: read_contents(&dir.join(UNATTEND_XML))?,
             ks_cfg: read_contents(&dir.join(KS_CFG))?,
@@ -187,6 +192,10 @@ impl Provision {
         let mut files = vec![(RECIPE_ENV, self.env.to_file()?.into_bytes())];
         if let Some(layout) = &self.layout {
             files.push((LAYOUT_JSON, json(LAYOUT_JSON, serde_json::to_string_pretty(layout))?));
+        }
+        if let Some(network) = &self.network {
+            let text = serde_json::to_string_pretty(network);
+            files.push((NETWORK_JSON, json(NETWORK_JSON, text)?));
         }
         files.extend(self.user_data.as_ref().map(|file| (USER_DATA, file.expose().into())));
         files.extend(self.unattend_xml.as_ref().map(|file| (UNATTEND_XML, file.expose().into())));

@@ -57,7 +57,7 @@ fn put_in_place(fresh: &Path, dir: &Path) -> Result<(), ProvisionError> {
 }
 
 /// Adds the operation and `path` to an error of the kernel.
-fn failed(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> ProvisionError {
+pub(crate) fn failed(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> ProvisionError {
     let path = PathBuf::from(path);
     move |source| ProvisionError::Io { doing, path: path.clone(), source }
 }

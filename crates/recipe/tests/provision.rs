@@ -33,6 +33,7 @@ fn provision(example: &str) -> Provision {
             recipe_sha256,
         },
         layout: recipe.partition_layout,
+        network: None,
         user_data: recipe.user_data,
         unattend_xml: recipe.unattend_xml,
         ks_cfg: recipe.ks_cfg,

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Files for systemd-networkd (systemd.network(5), systemd.netdev(5)).
+
+use std::fmt;
+
+use super::{Network, Port};
+
+/// Prefix of the names of our files for configured interfaces.
+#[cfg(feature = "write")]
+const PREFIX: &str = "10-provisioner-";
+/// Replaces the file of the image by which every port asks for DHCP.
+const OTHERS: &str = "80-provisioner.network";
+
+const BOND: &str = "bond0";
+const VLAN: &str = "vlan0";
+
+impl Network {
+    /// Name and text of each file, sorted by name. Ports that the network does not name stay
+    /// unconfigured.
+    pub fn units(&self) -> Vec<(String, String)> {
+        let mut files = Vec::new();
+        // What the lowest interface carries: the addresses, or the interface above it.
+        let vlan_or_addresses = match self.vlan {
+            Some(_) => carries("VLAN", VLAN),
+            None => self.addresses_section(),
+        };
+        for (index, port) in self.ports.iter().enumerate() {
+            let (link, network) = match self.bond {
+                Some(_) => (self.link_section(false), carries("Bond", BOND)),
+                None => (self.link_section(self.vlan.is_none()), vlan_or_addresses.clone()),
+            };
+            let text = format!("{}\n{link}{network}", matches(port));
+            files.push((format!("10-provisioner-port{index}.network"), text));
+        }
+        if let Some(mode) = self.bond {
+            let mode = mode.as_str();
+            let device = format!(
+                "[NetDev]\nName={BOND}\nKind=bond\n\n[Bond]\nMode={mode}\nMIIMonitorSec=100ms\n"
+            );
+            files.push((format!("10-provisioner-{BOND}.netdev"), device));
+            let link = self.link_section(self.vlan.is_none());
+            let text = format!("[Match]\nName={BOND}\n\n{link}{vlan_or_addresses}");
+            files.push((format!("10-provisioner-{BOND}.network"), text));
+        }
+        if let Some(id) = self.vlan {
+            let device = format!("[NetDev]\nName={VLAN}\nKind=vlan\n\n[VLAN]\nId={id}\n");
+            files.push((format!("10-provisioner-{VLAN}.netdev"), device));
+            let (link, addresses) = (self.link_section(true), self.addresses_section());
+            let text = format!("[Match]\nName={VLAN}\n\n{link}{addresses}");
+            files.push((format!("10-provisioner-{VLAN}.network"), text));
+        }
+        files
+            .push((OTHERS.to_owned(), "[Match]\nType=ether\n\n[Link]\nUnmanaged=yes\n".to_owned()));
+        files.sort();
+        files
+    }
+
+    /// `[Link]`. The interface with the addresses is what "online" means.
+    fn link_section(&self, has_addresses: bool) -> String {
+        let mtu = self.mtu.map(|mtu| format!("MTUBytes={mtu}\n")).unwrap_or_default();
+        let online = if has_addresses { "" } else { "RequiredForOnline=no\n" };
+        let text = format!("{mtu}{online}");
+        if text.is_empty() { text } else { format!("[Link]\n{text}\n") }
+    }
+
+    fn addresses_section(&self) -> String {
+        fn lines<T: fmt::Display>(key: &str, values: &[T]) -> String {
+            values.iter().map(|value| format!("{key}={value}\n")).collect::<Vec<_>>().concat()
+        }
+        let dhcp = if self.addresses.is_empty() { "yes" } else { "no" };
+        [
+            format!("[Network]\nDHCP={dhcp}\nIPv6AcceptRA={dhcp}\nLinkLocalAddressing=ipv6\n"),
+            lines("Address", &self.addresses),
+            lines("Gateway", &self.gateways),
+            lines("DNS", &self.dns),
+            lines("Domains", &self.search),
+            lines("NTP", &self.ntp),
+        ]
+        .concat()
+    }
+
+    /// Writes the files into `folder`, in place of those of an earlier run. Readable by all, because
+    /// networkd has a user of its own.
+    ///
+    /// # Errors
+    /// When the folder can't be changed.
+    #[cfg(feature = "write")]
+    pub fn write_units(
+        &self,
+        folder: &std::path::Path,
+    ) -> Result<(), crate::provision::ProvisionError> {
+        use files::Mode;
+
+        use crate::write::failed;
+
+        std::fs::create_dir_all(folder).map_err(failed("making", folder))?;
+        let units = self.units();
+        for entry in std::fs::read_dir(folder).map_err(failed("reading", folder))? {
+            let path = entry.map_err(failed("reading", folder))?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let is_stale = name.starts_with(PREFIX) && !units.iter().any(|(unit, _)| *unit == name);
+            if is_stale {
+                files::remove(&path).map_err(failed("removing", &path))?;
+            }
+        }
+        for (name, text) in units {
+            let path = folder.join(name);
+            files::write(&path, Mode::Exact(0o644), text.as_bytes())
+                .map_err(failed("writing", &path))?;
+        }
+        Ok(())
+    }
+}
+
+/// `[Match]`: no VLAN on top of a port has its permanent address.
+fn matches(port: &Port) -> String {
+    match port {
+        Port::Mac(mac) => format!("[Match]\nType=ether\nPermanentMACAddress={mac}\n"),
+        Port::Path(path) => format!("[Match]\nType=ether\nPath={path}\n"),
+    }
+}
+
+/// `[Network]` of an interface that only carries another.
+fn carries(key: &str, name: &str) -> String {
+    format!("[Network]\n{key}={name}\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n")
+}
