@@ -10,13 +10,16 @@
 use std::{
     collections::HashSet,
     thread,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
-use recipe::{ShortText, Validated, controller::ControllerAccess, signature::TaskManifest};
+use recipe::{
+    ShortText, Validated, controller::ControllerAccess, network::Network, signature::TaskManifest,
+};
 
 use crate::{
     cli::Options,
+    clock,
     device::Drive,
     exit::{Exit, Failure},
     log,
@@ -36,10 +39,20 @@ const SETTLE: Duration = Duration::from_secs(15);
 /// Mount point of the medium, below the root.
 const MOUNT_POINT: &str = "run/dispatcher/medium";
 
+/// What the host needs to report, whatever the recipe is.
+#[derive(Default)]
+pub(crate) struct Reach {
+    pub(crate) access: Option<ControllerAccess>,
+    /// None: DHCP.
+    pub(crate) network: Option<Network>,
+    /// When a trusted controller signed the task, in seconds since 1970.
+    pub(crate) signed: Option<u64>,
+}
+
 /// The chosen task.
 pub(crate) struct Chosen {
     pub(crate) validated: Validated,
-    pub(crate) access: Option<ControllerAccess>,
+    pub(crate) reach: Reach,
     /// The job, if the task names it.
     pub(crate) job: Option<ShortText>,
 }
@@ -47,14 +60,14 @@ pub(crate) struct Chosen {
 /// Why there is no task, and where to report that.
 pub(crate) struct Refused {
     pub(crate) failure: Failure,
-    pub(crate) access: Option<Box<ControllerAccess>>,
+    pub(crate) reach: Box<Reach>,
     /// The medium is untrusted, so another may follow.
     is_foreign: bool,
 }
 
 impl From<Failure> for Refused {
     fn from(failure: Failure) -> Self {
-        Self { failure, access: None, is_foreign: true }
+        Self { failure, reach: Box::default(), is_foreign: true }
     }
 }
 
@@ -198,7 +211,7 @@ fn choose(media: &[Medium], options: &Options, trust: &Trust<'_>) -> Result<Chos
     // The clock of a host may be behind, or set back to make an old task valid. The current time is
     // not earlier than what a trusted controller has signed.
     let latest = candidates.iter().map(created).max().unwrap_or(0);
-    let now = clock().max(latest);
+    let now = clock::now().max(latest);
     candidates.sort_by_key(|candidate| std::cmp::Reverse(created(candidate)));
     if candidates.len() > 1 {
         let paths = candidates.iter().map(|it| it.medium.path.display().to_string());
@@ -220,7 +233,7 @@ fn choose(media: &[Medium], options: &Options, trust: &Trust<'_>) -> Result<Chos
         }
     }
     // The fault of a trusted task is reported in preference to that of any other medium.
-    refusals.sort_by_key(|(_, refused)| (refused.is_foreign, refused.access.is_none()));
+    refusals.sort_by_key(|(_, refused)| (refused.is_foreign, refused.reach.access.is_none()));
     for (medium, refused) in refusals.iter().skip(1) {
         let path = medium.path.display();
         log::warning(format_args!("skipping {path}: {}", refused.failure));
@@ -243,24 +256,24 @@ fn candidate<'a>(
 fn judge(candidate: Candidate<'_>, trust: &Trust<'_>, now: u64) -> Result<Chosen, Refused> {
     let Candidate { medium, task, manifest } = candidate;
     // Before the recipe is validated, so that an invalid one can be reported.
-    let access = read::access(&task)?;
+    let signed = manifest.as_ref().map(|manifest| manifest.validity.created);
+    let mut reach = Reach { access: read::access(&task)?, network: None, signed };
+    match read::network(&task) {
+        Ok(network) => reach.network = network,
+        Err(failure) => return Err(Refused { failure, reach: reach.into(), is_foreign: false }),
+    }
     if let Some(manifest) = &manifest
         && let Err(failure) = trust.check_time(manifest, now)
     {
-        return Err(Refused { failure, access: access.map(Box::new), is_foreign: true });
+        return Err(Refused { failure, reach: reach.into(), is_foreign: true });
     }
     match read::validate(&task) {
-        Err(failure) => Err(Refused { failure, access: access.map(Box::new), is_foreign: false }),
+        Err(failure) => Err(Refused { failure, reach: reach.into(), is_foreign: false }),
         Ok(validated) => {
             let of_label = || medium::job_of_label(medium.label.as_deref()?)?.parse().ok();
             let named = manifest.map(|manifest| manifest.job);
-            let job = named.or_else(|| access.as_ref().map(|access| access.job_id.clone()));
-            Ok(Chosen { validated, job: job.or_else(of_label), access })
+            let job = named.or_else(|| reach.access.as_ref().map(|access| access.job_id.clone()));
+            Ok(Chosen { validated, job: job.or_else(of_label), reach })
         }
     }
-}
-
-/// Seconds since 1970 by the host's clock.
-fn clock() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

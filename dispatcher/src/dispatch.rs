@@ -6,13 +6,14 @@
 use anyhow::anyhow;
 use recipe::{
     ShortText, Validated,
-    controller::ControllerAccess,
+    network::Network,
     provision::{BuildInfo, Provision, RecipeEnv},
 };
 
 use crate::{
-    choose::{self, Refused},
+    choose::{self, Reach, Refused},
     cli::Options,
+    clock,
     exit::{Exit, Failure, OrExit as _},
     log, machine, start,
     trust::Trust,
@@ -22,6 +23,8 @@ use crate::{
 const PROVISION: &str = "run/provision";
 /// Folder with the way to the controller, below the root.
 const CONTROLLER: &str = "run/controller";
+/// Folder of systemd-networkd, below the root. Its service starts after the dispatcher.
+const NETWORKD: &str = "run/systemd/network";
 
 /// Dispatches a task as `options` require.
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
@@ -30,15 +33,15 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let trust = Trust::new(options.policy, &options.keys, serial.as_ref());
     let chosen = match choose::wait(options, &trust) {
         Ok(chosen) => chosen,
-        Err(Refused { failure, access, .. }) => {
+        Err(Refused { failure, reach, .. }) => {
             // From here on, a failure can be reported.
-            write_access(options, access.as_deref())?;
+            prepare(options, &reach)?;
             return Err(failure);
         }
     };
-    write_access(options, chosen.access.as_ref())?;
+    prepare(options, &chosen.reach)?;
     let target = chosen.validated.recipe.task_target.clone();
-    let provision = provision(chosen.validated, serial, chosen.job)?;
+    let provision = provision(chosen.validated, chosen.reach.network, serial, chosen.job)?;
     let folder = options.root.join(PROVISION);
     provision.write(&folder).or_exit(Exit::Write, "writing the task files")?;
     log::info(format_args!("wrote {}", folder.display()));
@@ -50,9 +53,18 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes where the end of the task is reported to.
-fn write_access(options: &Options, access: Option<&ControllerAccess>) -> Result<(), Failure> {
-    let Some(access) = access else { return Ok(()) };
+/// Sets what a report needs: the clock, for TLS, the network, and the controller's address.
+fn prepare(options: &Options, reach: &Reach) -> Result<(), Failure> {
+    if let Some(signed) = reach.signed
+        && options.root.as_os_str() == "/"
+    {
+        clock::advance_to(signed);
+    }
+    if let Some(network) = &reach.network {
+        let folder = options.root.join(NETWORKD);
+        network.write_units(&folder).or_exit(Exit::Write, "configuring the network")?;
+    }
+    let Some(access) = &reach.access else { return Ok(()) };
     let folder = options.root.join(CONTROLLER);
     access.write(&folder).or_exit(Exit::Write, "writing the access data of the controller")
 }
@@ -69,6 +81,7 @@ fn check_privileges(options: &Options) -> Result<(), Failure> {
 /// What the steps read.
 fn provision(
     validated: Validated,
+    network: Option<Network>,
     serial: Option<ShortText>,
     job_id: Option<ShortText>,
 ) -> Result<Provision, Failure> {
@@ -96,6 +109,7 @@ fn provision(
             recipe_sha256,
         },
         layout: recipe.partition_layout,
+        network,
         user_data: recipe.user_data,
         unattend_xml: recipe.unattend_xml,
         ks_cfg: recipe.ks_cfg,

@@ -3,13 +3,14 @@
 
 //! The dispatcher on the host: from the task ISO to the systemd target.
 //!
-//! It finds the task ISO, checks its signature, validates the recipe, writes `/run/provision` and
-//! starts the target. It uses no network, and its log has sizes and digests, never contents.
+//! It finds the task ISO, checks its signature, validates the recipe, writes `/run/provision` and the
+//! configuration of the network, and starts the target. It uses no network itself, and its log has sizes and digests, never contents.
 //! `docs/reference/recipe.md` describes inputs, outputs and exit codes.
 #![forbid(unsafe_code)]
 
 mod choose;
 mod cli;
+mod clock;
 mod device;
 mod dispatch;
 mod exit;

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Reads the recipe of a task, and how the host reaches the controller.
+//! Reads the recipe of a task, the network of the host, and how it reaches the controller.
 
 use anyhow::anyhow;
 use recipe::{
     SchemaVersion, Validated,
     controller::{CONTROLLER_JSON, ControllerAccess},
+    network::{NETWORK_JSON, Network},
     provision::{KS_CFG, UNATTEND_XML, USER_DATA},
     schema::Schema,
 };
@@ -25,6 +26,14 @@ pub(crate) fn access(task: &Task) -> Result<Option<ControllerAccess>, Failure> {
     };
     let access = ControllerAccess::from_slice(bytes);
     access.map(Some).or_exit(Exit::Unreadable, "reading the access data of the controller")
+}
+
+/// The network of the host, if the task has one. Without it, the host uses DHCP.
+pub(crate) fn network(task: &Task) -> Result<Option<Network>, Failure> {
+    let Some(bytes) = task.file(NETWORK_JSON) else { return Ok(None) };
+    let network = Network::from_slice(bytes).or_exit(Exit::Unreadable, NETWORK_JSON)?;
+    log::info(format_args!("the network is {}", network.summary()));
+    Ok(Some(network))
 }
 
 /// Validates the recipe against the schema beside it, whose version must be known: the fields of

@@ -20,6 +20,7 @@ use iso9660::{
 use recipe::{
     KsCfg, MAX_RECIPE_BYTES, UnattendXml, UserData,
     controller::{CONTROLLER_JSON, MAX_CONTROLLER_BYTES},
+    network::{MAX_NETWORK_BYTES, NETWORK_JSON},
     provision::{KS_CFG, UNATTEND_XML, USER_DATA},
     schema::MAX_SCHEMA_BYTES,
 };
@@ -35,11 +36,12 @@ const SCHEMA: &str = "recipe.schema.json";
 
 /// Every file that a task may have: name, largest size in bytes, and exit code if it cannot be
 /// read.
-const FILES: [(&str, usize, Exit); 7] = [
+const FILES: [(&str, usize, Exit); 8] = [
     (RECIPE, MAX_RECIPE_BYTES, Exit::Unreadable),
     (SCHEMA, MAX_SCHEMA_BYTES, Exit::Schema),
     (iso9660::task::SIGNATURE, 8 * 1024, Exit::Invalid),
     (CONTROLLER_JSON, MAX_CONTROLLER_BYTES, Exit::Unreadable),
+    (NETWORK_JSON, MAX_NETWORK_BYTES, Exit::Unreadable),
     (USER_DATA, UserData::MAX_BYTES, Exit::Unreadable),
     (UNATTEND_XML, UnattendXml::MAX_BYTES, Exit::Unreadable),
     (KS_CFG, KsCfg::MAX_BYTES, Exit::Unreadable),

@@ -47,6 +47,8 @@ pub struct TaskIso {
     pub ks_cfg: Option<Vec<u8>>,
     /// `controller.json`: how the host reaches the controller.
     pub controller: Option<Vec<u8>>,
+    /// `network.json`: the network of the host.
+    pub network: Option<Vec<u8>>,
     /// `recipe.sig`, which signs [`TaskIso::files`].
     pub signature: Option<Vec<u8>>,
 }
@@ -57,6 +59,7 @@ impl TaskIso {
         let optional = [
             ("controller.json", &self.controller),
             ("ks.cfg", &self.ks_cfg),
+            ("network.json", &self.network),
             ("unattend.xml", &self.unattend_xml),
             ("user-data", &self.user_data),
         ];

@@ -8,6 +8,7 @@
 mod codes;
 mod hand_over;
 mod machine;
+mod network;
 mod signed;
 mod starting;
 mod vm;

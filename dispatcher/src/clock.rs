@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The clock of the host. One that is behind makes every certificate "not yet valid".
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustix::time::{ClockId, Timespec, clock_settime};
+
+use crate::log;
+
+/// Seconds since 1970 by the host's clock.
+pub(crate) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Advances the clock to `signed`, the time at which a trusted controller signed the task. It is
+/// never set back: a task may be hours old. A clock that can't be set is no reason to stop.
+pub(crate) fn advance_to(signed: u64) {
+    let Some(behind) = signed.checked_sub(now()).filter(|seconds| *seconds > 0) else { return };
+    let Ok(tv_sec) = signed.try_into() else { return };
+    match clock_settime(ClockId::Realtime, Timespec { tv_sec, tv_nsec: 0 }) {
+        Ok(()) => log::warning(format_args!(
+            "the clock was {behind} s behind the time of the task, and is set to it"
+        )),
+        Err(error) => log::warning(format_args!(
+            "the clock is {behind} s behind the time of the task, and can't be set: {error}"
+        )),
+    }
+}
