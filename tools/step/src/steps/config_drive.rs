@@ -8,9 +8,11 @@
 //! the files go to the seed folder of the installed system, which the data source reads too.
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use recipe::network::{Mac, Network, PciPath};
 
 use crate::action::Action;
 use crate::contents::Contents;
@@ -27,7 +29,13 @@ const IMAGE_SIZE: u64 = 4 * 1024 * 1024;
 /// Seed folder of the data source in the installed system.
 const SEED: &str = "/var/lib/cloud/seed/nocloud";
 
-/// Names and contents of the files.
+/// `user-data` where the recipe has none: the data source requires the file.
+const NO_USER_DATA: &str = "#cloud-config\n{}\n";
+
+/// Where the kernel shows devices by their place on the PCI bus.
+const PCI_DEVICES: &str = "/sys/bus/pci/devices";
+
+/// Names and contents of what is written.
 type Files = Vec<(&'static str, Contents)>;
 
 /// Options of the step.
@@ -41,20 +49,33 @@ pub(crate) struct Options {
     network_config: Option<PathBuf>,
 }
 
-/// Plans the drive; an empty plan if the recipe has no user data.
+/// Plans the drive; nothing where the task has neither user data nor a network.
 pub(crate) fn plan(task: &Task, options: &Options) -> Result<Plan> {
     let step = "config-drive";
-    let Some(user_data) = &task.provision.user_data else {
-        return Ok(Plan { step, actions: Vec::new() });
+    let provision = &task.provision;
+    let network_config = match (&options.network_config, &provision.network) {
+        (Some(path), _) => {
+            let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+            Some(Contents::from(text))
+        }
+        (None, Some(network)) => {
+            let text = network.cloud_init(|path| port_at(Path::new(PCI_DEVICES), path));
+            Some(Contents::from(text.context("the task's network")?))
+        }
+        (None, None) => None,
+    };
+    let user_data = match &provision.user_data {
+        Some(user_data) => user_data.expose(),
+        None if network_config.is_some() => NO_USER_DATA,
+        None => return Ok(Plan { step, actions: Vec::new() }),
     };
     let mut files = vec![
-        ("user-data", Contents::from(user_data.expose().to_owned())),
+        ("user-data", Contents::from(user_data.to_owned())),
         ("meta-data", Contents::from(format!("instance-id: {}\n", task.ids.instance()))),
     ];
-    if let Some(path) = &options.network_config {
-        let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        files.push(("network-config", Contents::from(text)));
-    }
+    files.extend(network_config.map(|config| ("network-config", config)));
+    let vendor_data = provision.network.as_ref().and_then(Network::vendor_data);
+    files.extend(vendor_data.map(|text| ("vendor-data", Contents::from(text))));
 
     let actions = if let Some(output) = &options.output {
         let part = temporary_for(output);
@@ -77,12 +98,30 @@ pub(crate) fn plan(task: &Task, options: &Options) -> Result<Plan> {
 
 fn no_place() -> String {
     format!(
-        "the recipe has user_data, but its partition_layout has no place for it: add a partition \
-         of 8M with format vfat and label {CIDATA}"
+        "the task has user_data or a network, but its partition_layout has no place for them: add \
+         a partition of 8M with format vfat and label {CIDATA}"
     )
 }
 
-/// Formats a device or image file with FAT and writes the files.
+/// The MAC address of the network port at `path`: that of the first interface below its folder in
+/// `devices`, or below that of the virtio device there.
+fn port_at(devices: &Path, path: &PciPath) -> Option<Mac> {
+    let device = devices.join(path.address());
+    let folders = fs::read_dir(&device).ok()?.flatten().map(|entry| entry.path());
+    let mut virtio: Vec<PathBuf> = folders
+        .filter(|path| path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"virtio")))
+        .collect();
+    virtio.sort();
+    [device].into_iter().chain(virtio).find_map(|device| {
+        let interfaces = fs::read_dir(device.join("net")).ok()?.flatten();
+        let mut addresses: Vec<PathBuf> =
+            interfaces.map(|entry| entry.path().join("address")).collect();
+        addresses.sort();
+        fs::read_to_string(addresses.first()?).ok()?.trim().parse().ok()
+    })
+}
+
+/// A FAT file system with the files, in a device or an image file.
 ///
 /// It is formatted even if `partition` has done so, to remove files of earlier runs.
 fn drive(task: &Task, device: &str, number: usize, files: Files) -> Vec<Action> {
@@ -110,4 +149,33 @@ fn seed(root: Root<'_>, files: Files) -> Vec<Action> {
     }));
     actions.extend(root.unmounts());
     actions
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_found_by_its_place_on_the_bus() {
+        let sys = tempfile::tempdir().unwrap();
+        for (interface, address) in [
+            ("0000:03:00.0/net/eth0", "00:53:00:00:00:01\n"),
+            ("0000:04:00.0/virtio0/net/eth1", "00:53:00:00:00:02\n"),
+            ("0000:05:00.0/block/vda", "00:53:00:00:00:03\n"),
+        ] {
+            let folder = sys.path().join(interface);
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(folder.join("address"), address).unwrap();
+        }
+        let port = |path: &str| {
+            let text = format!(r#"{{"ports":[{{"path":"{path}"}}]}}"#);
+            let network = Network::from_slice(text.as_bytes()).unwrap();
+            network.cloud_init(|path| port_at(sys.path(), path))
+        };
+        assert!(port("pci-0000:03:00.0").unwrap().contains("00:53:00:00:00:01"));
+        assert!(port("pci-0000:04:00.0").unwrap().contains("00:53:00:00:00:02"));
+        for absent in ["pci-0000:05:00.0", "pci-0000:06:00.0"] {
+            assert!(port(absent).unwrap_err().to_string().contains(absent), "{absent}");
+        }
+    }
 }

@@ -9,7 +9,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use test_support::have;
 
 use crate::common::{Fixture, LoopDisk, Mounted, sh};
-use recipe::TaskTarget;
+use recipe::{TaskTarget, network::Network};
 
 const USER_DATA: &str = "#cloud-config\nusers:\n  - name: operator\n    lock_passwd: true\n\
                          ssh_pwauth: false\nhostname: node-1\n";
@@ -80,6 +80,44 @@ fn network_config_is_on_the_drive_where_it_is_given() {
     let (image, config) = (image.to_str().unwrap(), config.to_str().unwrap());
     task.step_ok(&["config-drive", "--output", image, "--network-config", config]);
     assert_eq!(sh("mcopy", &["-n", "-i", image, "::/network-config", "-"]), "version: 2\n");
+}
+
+#[test]
+fn the_network_of_the_task_is_on_the_drive_even_without_user_data() {
+    if !have(&["mkfs.vfat", "mcopy", "cloud-init"]) {
+        return;
+    }
+    let mut task = Fixture::new(TaskTarget::InstallLinux);
+    let network = br#"{"ports":[{"mac":"00:53:00:12:34:56"}],"vlan":42,"mtu":1500,
+        "addresses":["192.0.2.10/24","2001:db8::10/64"],"gateways":["192.0.2.1","fe80::1"],
+        "dns":["192.0.2.53"],"search":["lab.example"],"ntp":["192.0.2.123"]}"#;
+    task.provision.network = Some(Network::from_slice(network).unwrap());
+    let image = task.path("seed.img");
+    let image = image.to_str().unwrap();
+    task.step_ok(&["config-drive", "--output", image]);
+    let file = |name: &str| sh("mcopy", &["-n", "-i", image, &format!("::/{name}"), "-"]);
+    assert_eq!(file("user-data"), "#cloud-config\n{}\n");
+    let vendor_data = "#cloud-config\n{\"ntp\":{\"enabled\":true,\"servers\":[\"192.0.2.123\"]}}\n";
+    assert_eq!(file("vendor-data"), vendor_data);
+    let copy = task.path("network-config");
+    fs::write(&copy, file("network-config")).unwrap();
+    // cloud-init itself reads it, and writes what it makes of it for networkd.
+    let out = task.path("rendered");
+    let args = ["devel", "net-convert", "-k", "yaml", "-O", "networkd", "-D", "debian"];
+    let paths = ["-p", copy.to_str().unwrap(), "-d", out.to_str().unwrap()];
+    sh("cloud-init", &[&args[..], &paths].concat());
+    let units = fs::read_dir(out.join("etc/systemd/network")).unwrap();
+    let texts = units.map(|unit| fs::read_to_string(unit.unwrap().path()).unwrap());
+    let text = texts.collect::<Vec<_>>().join("\n");
+    for line in [
+        "Address=192.0.2.10/24",
+        "Address=2001:db8::10/64",
+        "Gateway=192.0.2.1",
+        "Gateway=fe80::1",
+        "DNS=192.0.2.53",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
 }
 
 #[test]
