@@ -4,6 +4,7 @@
 //! Registered servers and how to reach their BMCs.
 
 use axum::http::Uri;
+use recipe::network::Network;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
 use serde::de::DeserializeOwned;
@@ -33,6 +34,8 @@ pub struct Server {
     tls_text: String,
     /// Labels.
     pub labels: Labels,
+    /// Network of the host; None: DHCP.
+    pub network: Option<Network>,
     /// Time of registration.
     pub created_at: i64,
     /// Time of the last change.
@@ -82,9 +85,11 @@ fn origin(url: &str) -> Option<(String, String, u16)> {
 }
 
 fn server(row: &Row<'_>) -> rusqlite::Result<Server> {
+    /// The JSON in a column; NULL is `null`.
     fn json<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
         let column = row.as_ref().column_index(column)?;
-        serde_json::from_str(row.get_ref(column)?.as_str()?)
+        let text = row.get_ref(column)?.as_str_or_null()?;
+        serde_json::from_str(text.unwrap_or("null"))
             .map_err(|e| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(e)))
     }
     Ok(Server {
@@ -96,6 +101,7 @@ fn server(row: &Row<'_>) -> rusqlite::Result<Server> {
         tls: json(row, "tls")?,
         tls_text: row.get("tls")?,
         labels: json(row, "labels")?,
+        network: json(row, "network")?,
         created_at: row.get("created_at")?,
         updated_at: row.get("updated_at")?,
         created_by: row.get("created_by")?,
@@ -177,6 +183,22 @@ pub fn put(
     };
     rows::put(connection, "servers", "serial", &["created_at", "created_by"], values)?;
     Ok(new)
+}
+
+/// Sets the network of a server's host; None: DHCP.
+///
+/// # Errors
+/// When the database fails.
+pub fn set_network(
+    connection: &Connection,
+    serial: &str,
+    network: Option<&Network>,
+) -> Result<(), DatabaseError> {
+    let text = network.map(serde_json::to_string).transpose();
+    let text = text.map_err(|e| DatabaseError::Other(e.to_string()))?;
+    let sql = "UPDATE servers SET network = ?2 WHERE serial = ?1";
+    connection.prepare_cached(sql)?.execute(params![serial, text])?;
+    Ok(())
 }
 
 /// Removes a server. Returns whether it existed.

@@ -46,6 +46,8 @@ pub(super) fn enumeration(words: &[impl ToString]) -> Value {
 
 /// Schema of a serial number, for `String` fields.
 pub(super) struct Serial;
+/// The network of a host, which the crate `recipe` checks.
+pub(super) struct Network;
 /// Schema of a step, for `String` fields.
 pub(super) struct Step;
 
@@ -57,6 +59,62 @@ schema!(Serial, "Serial", false, |_generator| json!({
     "maxLength": 255,
     "description": "Printable ASCII without leading or trailing spaces.",
 }));
+schema!(Network, "Network", false, |_generator| {
+    let texts = |description: &str| {
+        json!({
+            "type": "array",
+            "maxItems": 8,
+            "items": { "type": "string" },
+            "description": description,
+        })
+    };
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["ports"],
+        "description": "One interface with static addresses, or with DHCP where `addresses` is left out.",
+        "properties": {
+            "ports": {
+                "type": "array",
+                "minItems": 1,
+                "maxItems": 8,
+                "description": "The port of the host; several with `bond`.",
+                "items": {
+                    "type": "object",
+                    "additionalProperties": false,
+                    "minProperties": 1,
+                    "maxProperties": 1,
+                    "properties": {
+                        "mac": { "type": "string", "examples": ["00:53:00:12:34:56"] },
+                        "path": {
+                            "type": "string",
+                            "description": "udev's ID_PATH of a PCI device.",
+                            "examples": ["pci-0000:03:00.0"],
+                        },
+                    },
+                },
+            },
+            "bond": { "enum": ["active-backup", "802.3ad"] },
+            "vlan": { "type": "integer", "minimum": 1, "maximum": 4094 },
+            "mtu": { "type": "integer", "minimum": 576, "maximum": 9216 },
+            "addresses": {
+                "type": "array",
+                "maxItems": 16,
+                "items": { "type": "string", "examples": ["192.0.2.10/24"] },
+                "description": "With the length of the prefix.",
+            },
+            "gateways": {
+                "type": "array",
+                "maxItems": 2,
+                "items": { "type": "string" },
+                "description": "At most one of each family.",
+            },
+            "dns": texts("Addresses of name servers."),
+            "search": texts("Search domains."),
+            "ntp": texts("Names or addresses of time servers."),
+        },
+    })
+});
 schema!(State, "JobState", false, |_generator| {
     let mut schema = enumeration(State::ALL);
     schema["description"] =

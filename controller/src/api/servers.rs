@@ -6,6 +6,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use recipe::ShortText;
+use recipe::network::Network;
 use rusqlite::Connection;
 use serde::Deserialize;
 
@@ -68,6 +69,12 @@ impl NewServer {
                 fault("/tls/certificates", "format", "must be certificates in PEM");
             }
             _ => {}
+        }
+        if let Some(Some(network)) = &self.network
+            && let Err(error) = Network::try_from(network.clone())
+        {
+            let details = error.into_faults("/network").into_iter();
+            faults.extend(details.map(|fault| Detail::new(fault.path, fault.code, fault.message)));
         }
         faults
     }
@@ -176,6 +183,11 @@ impl NewServer {
             tls: self.tls,
         };
         let new = inventory::put(c, keys, &target, &labels, user)?;
+        if let Some(network) = self.network {
+            // It was checked.
+            let network = network.and_then(|network| Network::try_from(network).ok());
+            inventory::set_network(c, serial, network.as_ref())?;
+        }
         // The error rolls the change back.
         let server = inventory::find(c, scope, serial)?
             .ok_or_else(|| StoreError::OtherGroup(serial.to_owned()))?;

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use recipe::network::NetworkText;
 #[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -224,6 +225,19 @@ pub(crate) struct NewServer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(with = "Option<Labels>"))]
     pub(crate) labels: Option<BTreeMap<String, String>>,
+    /// Network of the host in the maintenance OS and the installed system. Null: DHCP. Left out, the known
+    /// network stays.
+    #[serde(default, deserialize_with = "sent", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<super::schemas::Network>"))]
+    #[expect(clippy::option_option, reason = "null removes the network, and absence keeps it")]
+    pub(crate) network: Option<Option<NetworkText>>,
+}
+
+/// A member that was sent, even as `null`.
+fn sent<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -237,6 +251,9 @@ pub(crate) struct Server {
     pub(crate) profile: Option<String>,
     pub(crate) tls: TlsPolicy,
     pub(crate) labels: Labels,
+    /// Null: DHCP.
+    #[cfg_attr(test, schemars(with = "Option<super::schemas::Network>"))]
+    pub(crate) network: Option<NetworkText>,
     pub(crate) active_job: Option<JobId>,
     pub(crate) created_at: Time,
     /// Null if the server was registered before users were recorded.
@@ -253,6 +270,7 @@ impl Server {
             profile: server.profile,
             tls: server.tls,
             labels: server.labels,
+            network: server.network.map(NetworkText::from),
             active_job,
             created_at: Time::new(server.created_at),
             created_by: server.created_by,

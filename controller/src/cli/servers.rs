@@ -4,10 +4,11 @@
 //! `controller servers …`
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
+use recipe::network::{Network, NetworkText};
 use serde_json::{Value, json};
 
 use super::client::{Connection, encode, print_json, read, secret, table, text};
@@ -66,6 +67,10 @@ struct Put {
     /// Label, for groups of API users; can be repeated. If omitted, the stored labels are kept
     #[arg(long = "label", value_name = "NAME=VALUE")]
     labels: Vec<String>,
+    /// File with the network of the host (JSON), for one without DHCP; `null` in it returns to DHCP. Without
+    /// it, the known network stays
+    #[arg(long, value_name = "FILE")]
+    network: Option<PathBuf>,
     #[command(flatten)]
     tls: Tls,
     #[command(flatten)]
@@ -137,12 +142,14 @@ impl Servers {
             ServersCommand::Put(put) => {
                 let password = secret(put.bmc_password_file.as_ref(), "CONTROLLER_BMC_PASSWORD")?;
                 let labels = Labels::parse(&put.labels).context("--label")?;
+                let network = put.network.as_deref().map(read_network).transpose()?;
                 let server = NewServer {
                     bmc_url: put.bmc_url,
                     username: put.bmc_user,
                     password,
                     profile: put.profile,
                     tls: put.tls.policy()?,
+                    network,
                     labels: (!labels.is_empty()).then(|| labels.into()),
                 };
                 let client = put.connection.open()?;
@@ -159,6 +166,16 @@ impl Servers {
             }
         }
     }
+}
+
+/// Reads the network of a host. Faults are reported with their place before anything is sent.
+fn read_network(file: &Path) -> anyhow::Result<Option<NetworkText>> {
+    let name = file.display();
+    let bytes = fs::read(file).with_context(|| format!("read {name}"))?;
+    let text: Option<NetworkText> =
+        serde_json::from_slice(&bytes).with_context(|| name.to_string())?;
+    let network = text.map(Network::try_from).transpose().with_context(|| name.to_string())?;
+    Ok(network.map(NetworkText::from))
 }
 
 fn row(server: Server) -> [String; 5] {

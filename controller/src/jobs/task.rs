@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use iso9660::task::TaskIso;
 use recipe::controller::ControllerAccess;
+use recipe::network::Network;
 use recipe::signature::{SigningKey, TaskManifest, Validity};
 use recipe::{SchemaVersion, ShortText};
 
@@ -26,6 +27,8 @@ pub struct Order {
     pub schema_id: String,
     /// How the host reports to this service; None: not configured.
     pub access: Option<ControllerAccess>,
+    /// Network of the host; none: DHCP.
+    pub network: Option<Network>,
     /// Time of all files in the image, in seconds since 1970: the job's creation, so that builds
     /// are reproducible.
     pub epoch: u64,
@@ -45,6 +48,9 @@ pub enum TaskError {
     /// The controller's access data cannot be encoded.
     #[error("cannot encode the report settings: {0}")]
     Access(#[from] recipe::controller::ControllerError),
+    /// The network can't be written.
+    #[error("the network of the host: {0}")]
+    Network(#[from] recipe::network::NetworkError),
     /// The image cannot be built, or is too large.
     #[error(transparent)]
     Iso(#[from] iso9660::WriteError),
@@ -103,6 +109,7 @@ pub fn build(order: &Order, key: Option<&SigningKey>) -> Result<Vec<u8>, TaskErr
         unattend_xml: contents(recipe.unattend_xml.as_ref().map(recipe::UnattendXml::expose)),
         ks_cfg: contents(recipe.ks_cfg.as_ref().map(recipe::KsCfg::expose)),
         controller: order.access.as_ref().map(ControllerAccess::to_json).transpose()?,
+        network: order.network.as_ref().map(Network::to_json).transpose()?,
         signature: None,
     };
     if let Some(key) = key {

@@ -17,7 +17,7 @@ use super::store::{self, Held, Job, StoreError};
 use super::task::{self, Order, Publisher};
 use crate::blocking::IMAGES;
 use crate::database::Database;
-use crate::inventory;
+use crate::inventory::{self, Server};
 use crate::labels::Scope;
 
 /// Maximum pause between two attempts to access the database.
@@ -173,6 +173,7 @@ impl Worker {
         let access = blocking(Step::IsoBuild, move || access).await?;
         let order = Order {
             access,
+            network: self.server(job, Step::IsoBuild).await?.network,
             job: job.id,
             serial: job.serial.clone(),
             recipe,
@@ -233,15 +234,17 @@ impl Worker {
         self.persist(|c, held| store::reset_done(c, held, Phase::Cleanup)).await
     }
 
-    async fn target(&self, job: &Job, step: Step) -> Result<Target, Halt> {
+    async fn server(&self, job: &Job, step: Step) -> Result<Server, Halt> {
         let serial = job.serial.clone();
         let found = self.look_up(move |c| Ok(inventory::find(c, &Scope::ALL, &serial)?)).await?;
-        let failed = |message| Halt::Failed(Failure { step, message, retry: Retry::Never });
-        match found.map(|server| server.target(&self.services.database.keys())) {
-            Some(Ok(target)) => Ok(target),
-            Some(Err(error)) => Err(failed(format!("cannot decrypt the BMC password: {error}"))),
-            None => Err(failed("the server is no longer registered".to_owned())),
-        }
+        let message = "the server is no longer registered";
+        found.ok_or_else(|| final_failure(step, message.to_owned()))
+    }
+
+    async fn target(&self, job: &Job, step: Step) -> Result<Target, Halt> {
+        let server = self.server(job, step.clone()).await?;
+        let target = server.target(&self.services.database.keys());
+        target.map_err(|error| final_failure(step, format!("cannot decrypt the BMC password: {error}")))
     }
 
     /// Retries a BMC operation until it succeeds, fails permanently, or the budget is spent.
@@ -381,13 +384,18 @@ impl Worker {
     }
 }
 
+/// A failure that no retry changes.
+fn final_failure(step: Step, message: String) -> Halt {
+    Halt::Failed(Failure { step, message, retry: Retry::Never })
+}
+
 /// Runs blocking work of a step.
 async fn blocking<T: Send + 'static>(
     step: Step,
     work: impl FnOnce() -> Result<T, String> + Send + 'static,
 ) -> Result<T, Halt> {
     let done = IMAGES.run(work).await.unwrap_or_else(|e| Err(e.to_string()));
-    done.map_err(|message| Halt::Failed(Failure { step, message, retry: Retry::Never }))
+    done.map_err(|message| final_failure(step, message))
 }
 
 /// Stores BMC messages as events of the job.

@@ -324,6 +324,47 @@ fn a_password_of_a_bmc_goes_in_and_never_comes_out() {
 }
 
 #[test]
+fn the_network_of_a_host_is_kept_and_is_on_its_task_iso() {
+    let service = service();
+    let ops = service.client.login("ops", PASSWORD);
+    let put = |network: Option<Value>| {
+        let mut body = server();
+        if let Some(network) = network {
+            body["network"] = network;
+        }
+        send(&ops, "PUT", "/api/v1/servers/S1", &body)
+    };
+    assert_eq!(put(None).expect(201).json()["network"], Value::Null);
+    let network = json!({
+        "ports": [{ "mac": "00:53:00:12:34:56" }],
+        "addresses": ["192.0.2.10/24"],
+        "gateways": ["192.0.2.1"],
+    });
+    assert_eq!(put(Some(network.clone())).expect(200).json()["network"], network);
+    // Without a network in the request, the known one stays.
+    assert_eq!(put(None).expect(200).json()["network"], network);
+    let mut wrong = network.clone();
+    wrong["gateways"] = json!(["198.51.100.1"]);
+    wrong["vlan"] = json!(4095);
+    let problem = put(Some(wrong)).expect_problem(400, "validation_error").json();
+    let places: Vec<_> = problem["details"].as_array().unwrap().iter().map(|it| &it["path"]).collect();
+    assert_eq!(places, ["/network/gateways/0", "/network/vlan"]);
+    assert_eq!(ops.get("/api/v1/servers/S1").expect(200).json()["network"], network);
+
+    let iso = |job: &str| {
+        let path = service.folder().join(format!("data/media/tasks/{job}/task.iso"));
+        std::fs::read(path).unwrap()
+    };
+    let has_address = |iso: &[u8]| iso.windows(13).any(|bytes| bytes == b"192.0.2.10/24");
+    let id = booted_job(&ops, "S1");
+    assert!(has_address(&iso(&id)));
+    ops.send("POST", &format!("/api/v1/jobs/{id}/cancel"), &[], b"").expect(202);
+    until(&ops, &id, |job| job["status"] == "complete");
+    assert_eq!(put(Some(Value::Null)).expect(200).json()["network"], Value::Null);
+    assert!(!has_address(&iso(&booted_job(&ops, "S1"))));
+}
+
+#[test]
 fn who_may_do_what() {
     let service = service();
     let (nobody, look) = (&service.client, service.client.login("look", PASSWORD));
