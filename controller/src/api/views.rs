@@ -305,6 +305,9 @@ pub(crate) struct Report {
     pub(crate) schema_id: Option<String>,
     pub(crate) started_at: Option<String>,
     pub(crate) finished_at: Option<String>,
+    /// With `failed`: the end of the log of that unit. Kept as an event, without what can be a secret.
+    #[cfg_attr(test, schemars(length(max = 32_768)))]
+    pub(crate) log: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

@@ -5,9 +5,10 @@
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
+use std::time::SystemTime;
 
 use axum::extract::{FromRequest as _, Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use recipe::ShortText;
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
@@ -23,6 +24,7 @@ use crate::jobs::model::{JobId, Step};
 use crate::jobs::report_secret;
 use crate::jobs::store::{self, Report, Taken};
 use crate::limits::address;
+use crate::media::redact;
 use crate::metrics::Interface;
 
 /// Header with the webhook secret.
@@ -97,9 +99,37 @@ impl views::Report {
             .transpose()
             .map_err(|e| Problem::bad_request(format!("delivery_id: {e}")))?
             .map(|id| id.to_string());
-        Ok(Report { failed, delivery_id, job_id, details })
+        let log = self.log.filter(|_| failed.is_some()).map(|log| excerpt(&log));
+        Ok(Report { failed, delivery_id, job_id, details, log })
     }
 }
+
+/// Longest log of a host that is kept, in bytes: less than an event can have.
+const LONGEST_LOG: usize = 15 * 1024;
+
+/// The end of the log of a host, without control characters and what can be a secret.
+fn excerpt(log: &str) -> String {
+    let start = log.ceil_char_boundary(log.len().saturating_sub(LONGEST_LOG));
+    let end = log.get(start..).unwrap_or_default();
+    let plain: String = end.chars().filter(|c| *c == '\n' || !c.is_control()).collect();
+    redact(plain.trim())
+}
+
+/// How far the clock of a host is off, if that is more than a slow delivery explains. `Date` is the time
+/// of sending (RFC 9110, section 6.6.1).
+fn clock_difference(date: Option<&HeaderValue>, now: SystemTime) -> Option<String> {
+    let sent = httpdate::parse_http_date(date?.to_str().ok()?).ok()?;
+    let (difference, direction) = match now.duration_since(sent) {
+        Ok(behind) => (behind, "behind"),
+        Err(ahead) => (ahead.duration(), "ahead of"),
+    };
+    let seconds = difference.as_secs();
+    (seconds >= CLOCK_TOLERANCE)
+        .then(|| format!("; the host's clock is {seconds} s {direction} the controller's"))
+}
+
+/// Seconds that retries and a slow network explain.
+const CLOCK_TOLERANCE: u64 = 120;
 
 /// Reply to a report without valid authentication, which counts as a failed login of `from`.
 /// Authentic reports are not limited, because hosts and attackers may share an address, and a
@@ -124,6 +154,7 @@ pub(super) async fn report(
     let certificate = request.extensions().get::<ClientCertificate>();
     let by_certificate = certificate.is_some_and(|certificate| certificate.is_for(&serial));
     let secret = request.headers().get(SECRET).cloned();
+    let date = request.headers().get(header::DATE).cloned();
     if !by_certificate && secret.is_none() {
         return Err(refused(&api, from));
     }
@@ -134,7 +165,8 @@ pub(super) async fn report(
     if !by_certificate && !secret.is_some_and(|secret| api.webhook.accept(&secret, job)) {
         return Err(refused(&api, from));
     }
-    let report = sent?.check()?;
+    let mut report = sent?.check()?;
+    report.details.extend(clock_difference(date.as_ref(), SystemTime::now()));
     let of = serial.clone();
     let taken = api
         .database
@@ -191,6 +223,37 @@ mod tests {
         assert!(secrets.accept(&sent(&fleet[0]), Some(job)));
         assert!(secrets.accept(&sent(&of(&fleet[1], job)), Some(job)));
         assert!(!secrets.accept(&sent(&of(&fleet[1], job)), Some(other)));
+    }
+
+    #[test]
+    fn a_log_is_bounded_and_has_no_secret() {
+        let token = "Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4Zm9vYmFyYmE";
+        let log = format!(
+            "first\n{}\nGET /media/tasks/1/{token}/x/task.iso\u{1b}[31m\nlast\n",
+            "é".repeat(9000)
+        );
+        let kept = excerpt(&log);
+        assert!(
+            kept.len() <= LONGEST_LOG && kept.starts_with('é') && kept.ends_with("\nlast"),
+            "{kept}"
+        );
+        assert!(!kept.contains(token) && !kept.contains('\u{1b}'), "{kept}");
+        assert_eq!(excerpt(token), "…");
+    }
+
+    #[test]
+    fn a_clock_that_is_off_is_reported() {
+        let now = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_784_000_000);
+        let difference = |seconds: i64| {
+            let sent = 1_784_000_000_u64.checked_add_signed(seconds).unwrap();
+            let sent = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(sent);
+            let date = HeaderValue::from_str(&httpdate::fmt_http_date(sent)).unwrap();
+            clock_difference(Some(&date), now)
+        };
+        assert_eq!((difference(0), difference(-119), difference(119)), (None, None, None));
+        assert!(difference(-3600).unwrap().contains("3600 s behind the controller's"));
+        assert!(difference(3600).unwrap().contains("3600 s ahead of the controller's"));
+        assert_eq!(clock_difference(Some(&HeaderValue::from_static("now")), now), None);
     }
 
     #[test]

@@ -191,7 +191,12 @@ fn print_events(events: &[Event], after: i64) -> i64 {
         let what = event.step.iter().chain([&event.message]).filter(|part| !part.is_empty());
         let what: Vec<&str> = what.map(String::as_str).collect();
         let (kind, what) = (escape::text(&event.kind), what.join(": "));
-        println!("{}  {kind:20}  {}", event.at, escape::text(&what));
+        // A log has several lines, each of which is escaped by itself.
+        let mut lines = what.lines();
+        println!("{}  {kind:20}  {}", event.at, escape::text(lines.next().unwrap_or_default()));
+        for line in lines {
+            println!("    {}", escape::text(line));
+        }
     }
     events.last().map_or(after, |event| event.number.max(after))
 }

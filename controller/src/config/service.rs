@@ -19,7 +19,7 @@ use super::set;
 use crate::api::auth::{Group, TokenKey};
 use crate::audit::AuditConfig;
 use crate::jobs::bmc::Secret;
-use crate::jobs::runner::Settings;
+use crate::jobs::runner::{AfterFailure, Settings};
 use crate::keyring::{Key, Keyring};
 use crate::labels::Labels;
 use crate::media::Image;
@@ -196,6 +196,18 @@ pub(super) fn jobs(source: &mut Source<'_>, mut section: Section<'_>) -> JobsCon
             _ => None,
         });
     set(&mut settings.restart, after);
+    let after =
+        section.parse_with(
+            source,
+            "after_failure",
+            "\"power-off\" or \"leave\"",
+            |text| match text {
+                "power-off" => Some(AfterFailure::PowerOff),
+                "leave" => Some(AfterFailure::Leave),
+                _ => None,
+            },
+        );
+    set(&mut settings.after_failure, after);
     section.end(source);
     config
 }

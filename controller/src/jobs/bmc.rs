@@ -153,6 +153,9 @@ pub trait Bmc: Send + Sync + 'static {
         events: &'a dyn EventSink,
     ) -> Call<'a>;
 
+    /// Powers the host off, unless it is off: its root is on the media. `cleanup.power-off`.
+    fn power_off<'a>(&'a self, target: &'a Target, events: &'a dyn EventSink) -> Call<'a>;
+
     /// Ejects both media and removes an unused boot override. `cleanup.unmount`.
     fn unmount<'a>(&'a self, target: &'a Target, events: &'a dyn EventSink) -> Call<'a>;
 

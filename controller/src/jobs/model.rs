@@ -86,6 +86,8 @@ pub enum Step {
     Workflow(String),
     /// Waiting for the host's report.
     WebhookWait,
+    /// Powering the host off before the media are ejected.
+    CleanupPowerOff,
     /// Ejecting the media.
     CleanupUnmount,
     /// The final reset.
@@ -107,6 +109,7 @@ impl Step {
         Self::RedfishReset,
         Self::RedfishPoll,
         Self::WebhookWait,
+        Self::CleanupPowerOff,
         Self::CleanupUnmount,
         Self::CleanupReset,
     ];
@@ -117,6 +120,13 @@ impl Step {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b":-_.\\@".contains(&b);
         let valid = (1..=255).contains(&unit.len()) && unit.bytes().all(allowed);
         valid.then(|| Self::Workflow(unit.to_owned()))
+    }
+}
+
+impl Step {
+    /// Whether it follows the outcome of the job.
+    pub fn is_cleanup(&self) -> bool {
+        matches!(self, Self::CleanupPowerOff | Self::CleanupUnmount | Self::CleanupReset)
     }
 }
 
@@ -136,6 +146,7 @@ impl fmt::Display for Step {
             Self::RedfishPoll => "redfish.poll",
             Self::Workflow(unit) => return write!(f, "workflow.{unit}"),
             Self::WebhookWait => "webhook.wait",
+            Self::CleanupPowerOff => "cleanup.power-off",
             Self::CleanupUnmount => "cleanup.unmount",
             Self::CleanupReset => "cleanup.reset",
         })

@@ -76,6 +76,13 @@ impl Bmc for RedactingBmc {
         })
     }
 
+    fn power_off<'a>(&'a self, target: &'a Target, events: &'a dyn EventSink) -> Call<'a> {
+        Box::pin(async move {
+            let events = RedactingSink { events, target };
+            done(self.0.power_off(target, &events), target).await
+        })
+    }
+
     fn unmount<'a>(&'a self, target: &'a Target, events: &'a dyn EventSink) -> Call<'a> {
         Box::pin(async move {
             let events = RedactingSink { events, target };

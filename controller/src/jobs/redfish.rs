@@ -6,7 +6,9 @@
 //! Every operation has a session of its own: a job waits for its host for hours, and BMCs have few
 //! sessions.
 
-use redfish::{Credentials, Endpoint, Error, Plan, Restart, Slot, Snapshot, Timing, profile};
+use redfish::{
+    Credentials, Endpoint, Error, Plan, Restart, Shutdown, Slot, Snapshot, Timing, profile,
+};
 
 use super::bmc::{self, Attempt, Call, EventSink, Failure, Media, Retry, Target};
 use super::model::Step;
@@ -107,6 +109,19 @@ impl Redfish {
         Ok(())
     }
 
+    async fn power_off(&self, target: &Target, events: &dyn EventSink) -> Result<(), Failure> {
+        let step = Step::CleanupPowerOff;
+        let bmc = self.connect(target, &step).await?;
+        let message = match bmc.power_off().await.map_err(failed(&step, Retry::Later))? {
+            Shutdown::Already => "the host was off",
+            Shutdown::Graceful => "the host was shut down by its operating system",
+            Shutdown::Forced => "the host was powered off by force",
+        };
+        events.record(&step, message.to_owned());
+        bmc.close().await;
+        Ok(())
+    }
+
     async fn unmount(&self, target: &Target, events: &dyn EventSink) -> Result<(), Failure> {
         let step = Step::CleanupUnmount;
         let bmc = self.connect(target, &step).await?;
@@ -170,6 +185,10 @@ impl bmc::Bmc for Redfish {
         events: &'a dyn EventSink,
     ) -> Call<'a> {
         Box::pin(self.reset(target, attempt, events))
+    }
+
+    fn power_off<'a>(&'a self, target: &'a Target, events: &'a dyn EventSink) -> Call<'a> {
+        Box::pin(self.power_off(target, events))
     }
 
     fn unmount<'a>(&'a self, target: &'a Target, events: &'a dyn EventSink) -> Call<'a> {

@@ -17,7 +17,7 @@ use tracing::Instrument as _;
 use super::bmc::Bmc;
 use super::clock::{self, millis};
 use super::redacting::RedactingBmc;
-pub use super::settings::Settings;
+pub use super::settings::{AfterFailure, Settings};
 use super::store::{self, Held, Job, StoreError};
 use super::task::Publisher;
 use super::worker::{Services, Worker};

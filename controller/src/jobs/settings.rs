@@ -27,6 +27,8 @@ pub struct Settings {
     pub cleanup_budget: Duration,
     /// Whether to reset the host after a successful job.
     pub restart: bool,
+    /// What happens to a host that reported a failure.
+    pub after_failure: AfterFailure,
     /// Pause before the first retry; it doubles up to sixty times the value.
     pub retry_pause: Duration,
     /// Retention of task ISOs after the end of their job.
@@ -40,6 +42,15 @@ pub struct Settings {
     pub signing_key: Option<Arc<SigningKey>>,
 }
 
+/// What happens to a host that reported a failure. Its log is an event of the job then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AfterFailure {
+    /// It is powered off, and the media are ejected.
+    PowerOff,
+    /// It stays on with its media, for a person to look at.
+    Leave,
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -50,6 +61,7 @@ impl Default for Settings {
             firmware_budget: Duration::from_mins(30),
             cleanup_budget: Duration::from_mins(10),
             restart: true,
+            after_failure: AfterFailure::PowerOff,
             retry_pause: Duration::from_secs(1),
             keep_isos: Duration::from_hours(24),
             keep_jobs: Duration::from_hours(90 * 24),

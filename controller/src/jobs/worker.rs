@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::bmc::{Attempt, Bmc, Call, EventSink, Failure, Retry, Target};
 use super::model::{Outcome, Phase, Reset, State, Step};
-use super::settings::Settings;
+use super::settings::{AfterFailure, Settings};
 use super::store::{self, Held, Job, StoreError};
 use super::task::{self, Order, Publisher};
 use crate::blocking::IMAGES;
@@ -213,25 +213,45 @@ impl Worker {
     async fn undo(&self, job: &Job) -> Result<(), Halt> {
         let deadline = self.deadline(job);
         let (bmc, events) = (&self.services.bmc, self.events());
-        let target = self.target(job, Step::CleanupUnmount).await?;
-        self.begin_step(Step::CleanupUnmount).await?;
-        let unmount = || bmc.unmount(&target, &events);
-        let unmounted = self.call(job, &Step::CleanupUnmount, deadline, unmount).await;
-        let restarts = self.services.settings.restart && job.outcome == Some(Outcome::Succeeded);
-        // With media inserted, the host could boot from them again.
-        unmounted?;
-        if !restarts || job.cleanup_reset == Reset::Done {
+        let settings = &self.services.settings;
+        let has_reported_failure = matches!(job.failed_step, Some(Step::Workflow(_)));
+        if has_reported_failure && settings.after_failure == AfterFailure::Leave {
             return Ok(());
         }
-        let attempt = if job.cleanup_reset == Reset::None {
-            self.persist(|c, held| store::reset_begun(c, held, Phase::Cleanup)).await?;
-            Attempt::First
-        } else {
-            Attempt::Again
-        };
-        let restart = |attempt| bmc.restart(&target, attempt, &events);
-        self.reset(job, &Step::CleanupReset, deadline, attempt, restart).await?;
-        self.persist(|c, held| store::reset_done(c, held, Phase::Cleanup)).await
+        let restarts = settings.restart && job.outcome == Some(Outcome::Succeeded);
+        let target = self.target(job, Step::CleanupUnmount).await?;
+        // The root of the host is on the media, so it is shut down before they are ejected. Not a host
+        // that did not report: it may be writing firmware. Once the media are being ejected, the host may
+        // have been started again.
+        let is_past = matches!(job.step, Some(Step::CleanupUnmount | Step::CleanupReset));
+        let mut failure = None;
+        if (restarts || has_reported_failure) && !is_past {
+            self.begin_step(Step::CleanupPowerOff).await?;
+            // The rest of the budget is for the media.
+            let now = Instant::now();
+            let deadline = now + deadline.saturating_duration_since(now) / 2;
+            let power_off = || bmc.power_off(&target, &events);
+            match self.call(job, &Step::CleanupPowerOff, deadline, power_off).await {
+                Err(Halt::Failed(error)) => failure = Some(error),
+                result => result?,
+            }
+        }
+        self.begin_step(Step::CleanupUnmount).await?;
+        let unmount = || bmc.unmount(&target, &events);
+        // With media inserted, the host could boot from them again.
+        self.call(job, &Step::CleanupUnmount, deadline, unmount).await?;
+        if restarts && job.cleanup_reset != Reset::Done {
+            let attempt = if job.cleanup_reset == Reset::None {
+                self.persist(|c, held| store::reset_begun(c, held, Phase::Cleanup)).await?;
+                Attempt::First
+            } else {
+                Attempt::Again
+            };
+            let restart = |attempt| bmc.restart(&target, attempt, &events);
+            self.reset(job, &Step::CleanupReset, deadline, attempt, restart).await?;
+            self.persist(|c, held| store::reset_done(c, held, Phase::Cleanup)).await?;
+        }
+        failure.map_or(Ok(()), |failure| Err(Halt::Failed(failure)))
     }
 
     async fn server(&self, job: &Job, step: Step) -> Result<Server, Halt> {

@@ -6,18 +6,21 @@
 use std::time::Duration;
 
 use controller::jobs::model::{Outcome, Phase, State, Step};
-use controller::jobs::runner::Settings;
+use controller::jobs::runner::{AfterFailure, Settings};
 use controller::jobs::store::{self, Report, StoreError};
 use tempfile::TempDir;
 
-use crate::world::{Controller, Manners, World, begun, kinds, quick};
+use crate::world::{Controller, Manners, World, begun, kinds, quick, success};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_succeeds_and_records_its_events() {
     let (_folder, world, controller, job) = begun(Manners::Good).await;
     let done = controller.until_complete(&world, job.id).await;
     assert_eq!((done.outcome, done.failed_step), (Some(Outcome::Succeeded), None));
-    assert_eq!(*world.calls.lock().unwrap(), ["mount", "boot_once", "reset", "unmount", "restart"]);
+    assert_eq!(
+        *world.calls.lock().unwrap(),
+        ["mount", "boot_once", "reset", "power_off", "unmount", "restart"]
+    );
     let expected = [
         "state.queued",
         "state.provisioning",
@@ -30,6 +33,7 @@ async fn a_job_succeeds_and_records_its_events() {
         "reset redfish.reset",
         "step webhook.wait",
         "state.succeeded",
+        "step cleanup.power-off",
         "step cleanup.unmount",
         "step cleanup.reset",
         "reset cleanup.reset",
@@ -50,16 +54,62 @@ async fn a_job_succeeds_and_records_its_events() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_unit_that_failed_is_named_and_the_machine_is_left_as_it_is() {
-    let (_folder, world, controller, job) = begun(Manners::Silent).await;
-    controller.until(job.id, |job| job.phase == Phase::Webhook).await;
-    let failed = Step::workflow("image-linux.service");
-    let report = Report { failed, delivery_id: None, job_id: job.id, details: String::new() };
-    controller.report("S1", report).await;
-    let done = controller.until(job.id, |job| job.state == State::Complete).await;
-    assert_eq!(done.outcome, Some(Outcome::Failed));
-    assert_eq!(done.failed_step.unwrap().to_string(), "workflow.image-linux.service");
+async fn a_host_that_reported_a_failure_is_powered_off_or_left_with_its_log_in_the_job() {
+    for (after_failure, calls) in [
+        (AfterFailure::PowerOff, &["mount", "boot_once", "reset", "power_off", "unmount"][..]),
+        (AfterFailure::Leave, &["mount", "boot_once", "reset"][..]),
+    ] {
+        let folder = TempDir::new().unwrap();
+        let world = World::new(Manners::Silent, 0, folder.path());
+        let controller = Controller::start(&folder, &world, Settings { after_failure, ..quick() });
+        controller.add_server("S1").await;
+        let job = controller.create("S1").await.unwrap();
+        controller.until(job.id, |job| job.phase == Phase::Webhook).await;
+        let failed = Step::workflow("image-linux.service");
+        let log = Some("no space left\non /dev/sda2".to_owned());
+        controller.report("S1", Report { failed, log, ..success(job.id) }).await;
+        let done = controller.until(job.id, |job| job.state == State::Complete).await;
+        assert_eq!(done.outcome, Some(Outcome::Failed));
+        assert_eq!(done.failed_step.unwrap().to_string(), "workflow.image-linux.service");
+        assert_eq!(*world.calls.lock().unwrap(), calls);
+        let events = controller.events(job.id).await;
+        let log = events.iter().find(|event| event.kind == "log").unwrap();
+        assert_eq!(log.message, "no space left\non /dev/sda2");
+        controller.stop().await;
+    }
+}
+
+/// A host that did not report may be writing firmware.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_did_not_report_is_not_powered_off() {
+    let folder = TempDir::new().unwrap();
+    let world = World::new(Manners::Silent, 0, folder.path());
+    let settings = Settings { webhook_budget: Duration::from_millis(20), ..quick() };
+    let controller = Controller::start(&folder, &world, settings);
+    controller.add_server("S1").await;
+    let job = controller.create("S1").await.unwrap();
+    controller.until(job.id, |job| job.state == State::Complete).await;
     assert_eq!(*world.calls.lock().unwrap(), ["mount", "boot_once", "reset", "unmount"]);
+    controller.stop().await;
+}
+
+/// A BMC that can't power the host off does not keep the media from being ejected.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_stays_on_is_restarted_after_the_media_are_ejected() {
+    let folder = TempDir::new().unwrap();
+    let world = World::new(Manners::Good, 0, folder.path());
+    world.hanging.lock().unwrap().insert("power_off");
+    let settings = Settings { cleanup_budget: Duration::from_secs(2), ..quick() };
+    let controller = Controller::start(&folder, &world, settings);
+    controller.add_server("S1").await;
+    let job = controller.create("S1").await.unwrap();
+    let done = controller.until_complete(&world, job.id).await;
+    assert_eq!(
+        (done.outcome, done.failed_step),
+        (Some(Outcome::Succeeded), Some(Step::CleanupPowerOff))
+    );
+    let calls = ["mount", "boot_once", "reset", "power_off", "unmount", "restart"];
+    assert_eq!(*world.calls.lock().unwrap(), calls);
     controller.stop().await;
 }
 
@@ -155,7 +205,7 @@ async fn a_bmc_that_is_gone_for_ten_minutes_is_waited_for() {
         pauses.push(next.min(usual.retry_pause * 60));
     }
     assert!(pauses.iter().sum::<Duration>() < usual.boot_budget);
-    for call in ["mount", "boot_once", "reset", "unmount", "restart"] {
+    for call in ["mount", "boot_once", "reset", "power_off", "unmount", "restart"] {
         let folder = TempDir::new().unwrap();
         let world = World::new(Manners::Good, 0, folder.path());
         *world.gone.lock().unwrap() = Some((call, pauses.len()));

@@ -13,7 +13,7 @@ use crate::world::{Controller, Manners, World, kinds, quick};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_at_any_call_loses_nothing_and_repeats_no_reset() {
-    for call in 1..=5 {
+    for call in 1..=6 {
         for seed in [0, 1, 2] {
             let folder = TempDir::new().unwrap();
             let world = World::new(Manners::Good, seed, folder.path());

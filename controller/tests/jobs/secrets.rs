@@ -59,6 +59,10 @@ impl Bmc for Talkative {
         Box::pin(async { Ok(()) })
     }
 
+    fn power_off<'a>(&'a self, target: &'a Target, events: &'a dyn EventSink) -> Call<'a> {
+        Box::pin(async move { Err(Self::speak(target, Step::CleanupPowerOff, events)) })
+    }
+
     fn unmount<'a>(&'a self, target: &'a Target, events: &'a dyn EventSink) -> Call<'a> {
         Box::pin(async move { Err(Self::speak(target, Step::CleanupUnmount, events)) })
     }

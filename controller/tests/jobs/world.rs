@@ -200,6 +200,10 @@ impl Bmc for World {
         })
     }
 
+    fn power_off<'a>(&'a self, _: &'a Target, _: &'a dyn EventSink) -> Call<'a> {
+        self.call("power_off", Step::CleanupPowerOff, |_| {})
+    }
+
     fn unmount<'a>(&'a self, target: &'a Target, _: &'a dyn EventSink) -> Call<'a> {
         self.call("unmount", Step::CleanupUnmount, move |world| {
             if let Some(machine) = world.machines.lock().unwrap().get_mut(&target.serial) {
@@ -403,6 +407,7 @@ pub(crate) fn success(job: JobId) -> Report {
         delivery_id: Some(format!("of-{job}")),
         job_id: job,
         details: String::new(),
+        log: None,
     }
 }
 

@@ -347,7 +347,8 @@ fn the_network_of_a_host_is_kept_and_is_on_its_task_iso() {
     wrong["gateways"] = json!(["198.51.100.1"]);
     wrong["vlan"] = json!(4095);
     let problem = put(Some(wrong)).expect_problem(400, "validation_error").json();
-    let places: Vec<_> = problem["details"].as_array().unwrap().iter().map(|it| &it["path"]).collect();
+    let places: Vec<_> =
+        problem["details"].as_array().unwrap().iter().map(|it| &it["path"]).collect();
     assert_eq!(places, ["/network/gateways/0", "/network/vlan"]);
     assert_eq!(ops.get("/api/v1/servers/S1").expect(200).json()["network"], network);
 

@@ -126,6 +126,10 @@ impl Bmc for Willing {
         Box::pin(async { Ok(()) })
     }
 
+    fn power_off<'a>(&'a self, _: &'a Target, _: &'a dyn EventSink) -> Call<'a> {
+        Box::pin(async { Ok(()) })
+    }
+
     fn unmount<'a>(&'a self, _: &'a Target, _: &'a dyn EventSink) -> Call<'a> {
         Box::pin(async { Ok(()) })
     }

@@ -13,7 +13,7 @@ use crate::client::{Client, Endpoint};
 use crate::discover::{Found, discover};
 use crate::error::Error;
 use crate::media;
-use crate::power::{self, Power, Restart, Snapshot};
+use crate::power::{self, Power, Restart, Shutdown, Snapshot};
 use crate::profile::Profile;
 use crate::slot::{Plan, Slot};
 use crate::timing::Timing;
@@ -117,6 +117,14 @@ impl Bmc {
     /// When the BMC does not report it.
     pub async fn power(&self) -> Result<Power, Error> {
         power::power(&self.client, &self.found.system).await
+    }
+
+    /// Powers the host off, gracefully if possible, unless it is off.
+    ///
+    /// # Errors
+    /// When the BMC refuses every way, or the host is not seen off.
+    pub async fn power_off(&self) -> Result<Shutdown, Error> {
+        power::power_off(&self.client, &self.found.system).await
     }
 
     /// Reads what shows a restart later. Take it after [`Self::boot_cd_once`], and store it before

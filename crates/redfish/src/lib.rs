@@ -50,7 +50,7 @@ pub use address::Address;
 pub use bmc::Bmc;
 pub use client::Endpoint;
 pub use error::{Error, Refusal};
-pub use power::{Power, Restart, Snapshot};
+pub use power::{Power, Restart, Shutdown, Snapshot};
 pub use session::Credentials;
 pub use slot::{Kind, Plan, Slot};
 pub use timing::Timing;

@@ -49,6 +49,17 @@ pub enum Restart {
     Forced,
 }
 
+/// How the host was powered off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shutdown {
+    /// It was off.
+    Already,
+    /// By its operating system.
+    Graceful,
+    /// By force.
+    Forced,
+}
+
 /// The current state of the system.
 struct State {
     power: Power,
@@ -189,19 +200,37 @@ async fn shut_down_and_start(
     system: &str,
     state: &State,
 ) -> Result<Restart, Error> {
-    let mut restart = Restart::Forced;
+    let shutdown = shut_down(client, system, state).await?;
+    on(client, system).await?;
+    Ok(match shutdown {
+        Shutdown::Graceful => Restart::Graceful,
+        Shutdown::Already | Shutdown::Forced => Restart::Forced,
+    })
+}
+
+/// Powers the host off: by its operating system if possible, by force if that is not available or
+/// does not end. Idempotent.
+pub(crate) async fn power_off(client: &Client, system: &str) -> Result<Shutdown, Error> {
+    let state = State::read(client, system).await?;
+    if state.power == Power::Off {
+        return Ok(Shutdown::Already);
+    }
+    shut_down(client, system, &state).await
+}
+
+async fn shut_down(client: &Client, system: &str, state: &State) -> Result<Shutdown, Error> {
+    let mut shutdown = Shutdown::Forced;
     if state.allows("GracefulShutdown") && reset(client, state, "GracefulShutdown").await? {
         let deadline = Instant::now() + client.timing.graceful;
-        while restart == Restart::Forced && Instant::now() < deadline {
+        while shutdown == Shutdown::Forced && Instant::now() < deadline {
             match power(client, system).await? {
-                Power::Off => restart = Restart::Graceful,
+                Power::Off => shutdown = Shutdown::Graceful,
                 _ => tokio::time::sleep(client.timing.poll).await,
             }
         }
     }
     off(client, system).await?;
-    on(client, system).await?;
-    Ok(restart)
+    Ok(shutdown)
 }
 
 /// The result of a reset request.

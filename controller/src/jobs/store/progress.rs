@@ -40,7 +40,7 @@ pub fn begin(connection: &Connection, held: &Held) -> Result<(), StoreError> {
 pub fn start_step(connection: &Connection, held: &Held, step: &Step) -> Result<(), StoreError> {
     let sql = "UPDATE jobs SET step = ?3 WHERE number = ?1 AND lease_owner = ?2 AND \
                ((state = 'provisioning') = (?4 = 0)) AND state IN ('provisioning', 'succeeded', 'failed')";
-    let cleanup = matches!(step, Step::CleanupUnmount | Step::CleanupReset);
+    let cleanup = step.is_cleanup();
     update(connection, sql, params![held.number, held.owner, step, cleanup])?;
     event(connection, held.number, "step", Some(step), "started")
 }
@@ -92,7 +92,7 @@ pub fn enter_phase(connection: &Connection, held: &Held, phase: Phase) -> Result
 pub fn fail(connection: &Connection, held: &Held, failure: &Failure) -> Result<(), StoreError> {
     let Failure { step, message, .. } = failure;
     let message = clip(message);
-    if matches!(step, Step::CleanupUnmount | Step::CleanupReset) {
+    if step.is_cleanup() {
         let sql = "UPDATE jobs SET failed_step = coalesce(failed_step, ?3), failure = coalesce(failure, ?4) \
                    WHERE number = ?1 AND lease_owner = ?2 AND state IN ('succeeded', 'failed')";
         update(connection, sql, params![held.number, held.owner, step, message])?;

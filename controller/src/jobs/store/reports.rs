@@ -6,7 +6,7 @@
 
 use rusqlite::{Connection, named_params, params};
 
-use super::{Job, StoreError, event, job};
+use super::{Job, StoreError, clip, event, job};
 use crate::database::rows;
 use crate::jobs::model::{JobId, Outcome, Reset, State, Step};
 
@@ -24,6 +24,8 @@ pub struct Report {
     pub job_id: JobId,
     /// Other fields of the report, for the event.
     pub details: String,
+    /// End of the log of the unit that failed, redacted.
+    pub log: Option<String>,
 }
 
 /// Result of a report.
@@ -79,6 +81,9 @@ pub fn report(connection: &Connection, serial: &str, report: &Report) -> Result<
         Some(failure) => format!("{failure}{}", report.details),
     };
     event(connection, job.number, &kind, report.failed.as_ref(), &message)?;
+    if let Some(log) = &report.log {
+        event(connection, job.number, "log", report.failed.as_ref(), clip(log))?;
+    }
     Ok(Taken::Recorded(job.id))
 }
 
