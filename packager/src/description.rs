@@ -95,10 +95,15 @@ impl Description {
         Ok(description)
     }
 
-    /// The version for both formats: pre-releases sort before their release (`~`), and hyphens are
-    /// replaced, since they would separate a distribution revision.
+    /// The version for both formats: pre-releases sort before their release (`~`), snapshots before
+    /// all pre-releases (`~~`) and among each other by the time of their commit. Hyphens are replaced,
+    /// since they would separate a distribution revision.
     pub(crate) fn package_version(&self) -> String {
-        self.version.replacen('-', "~", 1).replace('-', ".")
+        let version = match self.version.split_once("-snapshot.") {
+            Some((base, commit)) => format!("{base}~~snapshot.{}.{commit}", self.epoch),
+            None => self.version.replacen('-', "~", 1),
+        };
+        version.replace('-', ".")
     }
 
     /// Every folder above the files, without `/`, parents first.
@@ -149,9 +154,39 @@ mod tests {
         for (semantic, expected) in [
             ("1.2.3", "1.2.3"),
             ("1.2.3-rc.1", "1.2.3~rc.1"),
-            ("1.2.3-snapshot.0f3c-dirty", "1.2.3~snapshot.0f3c.dirty"),
+            ("1.2.3-snapshot.0f3c-dirty", "1.2.3~~snapshot.0.0f3c.dirty"),
         ] {
             assert_eq!(description(semantic, &[]).unwrap().package_version(), expected);
+        }
+    }
+
+    /// The commits' ids are in the opposite order of their times.
+    #[test]
+    fn package_managers_take_a_later_snapshot_as_newer() {
+        let at = |epoch: u64, version: &str| {
+            let mut description = description(version, &[]).unwrap();
+            description.epoch = epoch;
+            description.package_version()
+        };
+        let versions = [
+            at(0, "1.2.2"),
+            at(1_784_000_000, "1.2.3-snapshot.fc1a2b"),
+            at(1_784_000_001, "1.2.3-snapshot.9e1a2b"),
+            at(1_784_100_000, "1.2.3-snapshot.g12345-dirty"),
+            at(0, "1.2.3-rc.1"),
+            at(0, "1.2.3-rc.2"),
+            at(0, "1.2.3"),
+        ];
+        for pair in versions.array_windows() {
+            let [older, newer] = pair;
+            if let Some(dpkg) = test_support::find("dpkg") {
+                test_support::run(&dpkg, &["--compare-versions", older, "lt", newer]);
+            }
+            if let Some(rpm) = test_support::find("rpm") {
+                let compare = format!("%{{lua: print(rpm.vercmp('{older}', '{newer}'))}}");
+                let order = test_support::run(&rpm, &["--eval", &compare]);
+                assert_eq!(order.trim(), "-1", "{older} {newer}");
+            }
         }
     }
 
