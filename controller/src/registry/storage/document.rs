@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use oci::{Digest, media_type};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::error::StorageError;
 
@@ -29,13 +29,20 @@ pub(super) struct Document {
     media_type: Option<String>,
     artifact_type: Option<String>,
     config: Option<Target>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     layers: Vec<Target>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     manifests: Vec<Target>,
     subject: Option<Target>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     annotations: BTreeMap<String, String>,
+}
+
+/// Programs in Go write an empty list or map as `null`.
+fn null_is_empty<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// A descriptor, with the fields that a registry needs.
@@ -45,7 +52,7 @@ pub(super) struct Target {
     pub(super) media_type: String,
     pub(super) digest: Digest,
     pub(super) size: u64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     urls: Vec<String>,
 }
 
@@ -146,6 +153,34 @@ impl Document {
             // Without `artifactType`, the config's media type is used ("Listing Referrers").
             artifact_type: self.artifact_type.filter(|kind| !kind.is_empty()).or(config_type),
             annotations: self.annotations,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn null_is_an_empty_list_or_map() {
+        let config = json!({
+            "mediaType": media_type::IMAGE_CONFIG,
+            "digest": format!("sha256:{}", "0".repeat(64)),
+            "size": 2,
+            "urls": null,
+        });
+        let image =
+            json!({ "schemaVersion": 2, "config": config, "layers": null, "annotations": null });
+        let index =
+            json!({ "schemaVersion": 2, "manifests": null, "layers": null, "annotations": null });
+        for (document, media_type, blobs) in
+            [(image, media_type::IMAGE_MANIFEST, 1), (index, media_type::IMAGE_INDEX, 0)]
+        {
+            let text = document.to_string();
+            let (document, _) = Document::parse(text.as_bytes(), Some(media_type)).unwrap();
+            assert_eq!((document.blobs().count(), document.manifests().len()), (blobs, 0));
         }
     }
 }
