@@ -101,7 +101,7 @@ checked_string!(
     OciReference,
     "an OCI reference with a tag or a digest",
     1024,
-    |text| patterns::matches(patterns::OCI_REFERENCE, text)
+    |text| patterns::matches(patterns::OCI_REFERENCE, text) && has_valid_registry_port(text)
 );
 
 checked_string!(
@@ -116,9 +116,9 @@ checked_string!(
     /// URL of the firmware (RFC 3986). It may contain a password, so `Debug` and
     /// [`FirmwareUrl::redacted`] omit user part and query.
     FirmwareUrl,
-    "a URI such as https://files.example/bios.bin",
+    "an http or https URL such as https://files.example/bios.bin",
     2048,
-    uri::is_uri
+    uri::is_http
 );
 
 checked_string!(
@@ -141,6 +141,14 @@ checked_string!(
             && text.bytes().all(|b| b == b' ' || b.is_ascii_graphic())
     }
 );
+
+/// The pattern allows any five digits.
+pub(crate) fn has_valid_registry_port(reference: &str) -> bool {
+    let host = reference.split_once('/').map_or("", |(host, _)| host);
+    // The colons of an IPv6 address are in brackets.
+    let port = host.rsplit(']').next().and_then(|rest| rest.rsplit_once(':'));
+    port.is_none_or(|(_, port)| uri::is_port(port))
+}
 
 debug_as_text!(DiskPath, OciReference, Sha256Hex, Label, ShortText);
 

@@ -33,6 +33,25 @@ pub(crate) fn is_uri(text: &str) -> bool {
     })
 }
 
+/// Whether `text` is an http or https URL with a host, and with a valid port if it has one.
+pub(crate) fn is_http(text: &str) -> bool {
+    let Some((scheme, rest)) = text.split_once("://") else { return false };
+    let is_http = ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let (name, port) = match host.strip_prefix('[').and_then(|host| host.split_once(']')) {
+        Some((name, rest)) => (name, rest.strip_prefix(':').unwrap_or_default()),
+        None => host.split_once(':').unwrap_or((host, "")),
+    };
+    // An empty port is the default (RFC 3986, section 3.2.3).
+    is_http && !name.is_empty() && (port.is_empty() || is_port(port)) && is_uri(text)
+}
+
+/// Whether `text` is the number of a TCP port, 1 to 65535.
+pub(crate) fn is_port(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u16>().is_ok_and(|port| port > 0)
+}
+
 /// `text` without user part, query and fragment, which may contain secrets.
 pub(crate) fn redacted(text: &str) -> String {
     let end = text.find(['?', '#']).unwrap_or(text.len());

@@ -11,6 +11,8 @@ use crate::{
     model::{Recipe, TaskTarget},
     patterns,
     schema::{self, Schema},
+    text::has_valid_registry_port,
+    uri,
     version::{CURRENT, SchemaVersion},
     warning::{Warning, warnings},
 };
@@ -92,6 +94,7 @@ impl Parsed {
         })?;
         faults.extend(unknown_target(&value));
         faults.extend(too_many_bytes(&value));
+        faults.extend(unusable_addresses(&value));
         Ok(Self { value, source: ContentSummary::new(recipe), faults })
     }
 
@@ -125,6 +128,24 @@ fn unknown_target(recipe: &Value) -> Option<Fault> {
         let known = TaskTarget::KNOWN.map(|known| known.as_str()).join(", ");
         Fault::new("/task_target", "enum", format!("must be one of {known}"))
     })
+}
+
+/// Addresses in the form of the schema that nothing can be fetched from: the published patterns allow
+/// any port and any scheme.
+fn unusable_addresses(recipe: &Value) -> impl Iterator<Item = Fault> {
+    let text = |field: &str| recipe.get(field)?.as_str();
+    let image = text("oci_url").is_some_and(|text| {
+        let text = text.strip_prefix("oci://").unwrap_or(text);
+        patterns::matches(patterns::OCI_REFERENCE, text) && !has_valid_registry_port(text)
+    });
+    let firmware =
+        text("firmware_url").is_some_and(|text| uri::is_uri(text) && !uri::is_http(text));
+    let port = "must have a port from 1 to 65535";
+    let url = "must be an http or https URL, with a port from 1 to 65535 if it has one";
+    [(image, "/oci_url", port), (firmware, "/firmware_url", url)]
+        .into_iter()
+        .filter(|(is_unusable, _, _)| *is_unusable)
+        .map(|(_, path, message)| Fault::new(path, "format", message.to_owned()))
 }
 
 /// The limits in bytes, for which JSON Schema has no keyword.

@@ -53,9 +53,6 @@ impl List {
             self.add("/oci_url", "no-registry", "names no registry, and there is no default one");
         }
         if let Some(url) = &recipe.firmware_url {
-            if !matches!(url.scheme().to_ascii_lowercase().as_str(), "http" | "https") {
-                self.add("/firmware_url", "scheme", "is neither http nor https");
-            }
             if url.has_credentials() {
                 let message = "contains a user name or password, which is written to recipe.env";
                 self.add("/firmware_url", "credentials", message);

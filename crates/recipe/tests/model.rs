@@ -44,7 +44,7 @@ prop_compose! {
         target in target(),
         version in option::of("\\PC{0,9}"),
         disk in "/dev/(sd[a-z]{1,3}|nvme[0-9]n[1-9]|md[0-9]{1,3}|mapper/[a-z]{1,9}(\\.[a-z]{1,9})?|disk/by-(id|path)/[A-Za-z0-9_:-]{1,20})",
-        oci in "([a-z]{1,9}\\.example(:[0-9]{1,5})?/)?[a-z]{1,9}(/[a-z0-9]{1,9}){0,2}:[a-z0-9_][a-z0-9._-]{0,9}",
+        oci in "([a-z]{1,9}\\.example(:[1-9][0-9]{0,3})?/)?[a-z]{1,9}(/[a-z0-9]{1,9}){0,2}:[a-z0-9_][a-z0-9._-]{0,9}",
         url in "https?://[a-z]{1,9}\\.example/[a-z0-9./]{1,9}(\\?[a-z=&]{0,9})?",
         sha in "[0-9a-f]{64}",
         layout in collection::vec(partition(), 1..=64),
@@ -165,13 +165,58 @@ proptest! {
     }
 
     #[test]
-    fn urls_agree(text in "[a-z1+]{0,4}://([a-z%0-9@:]{0,8})(\\[[0-9a-f:]{0,5}\\])?(:[0-9]{0,6})?[/a-z%41?# ]{0,8}") {
+    fn urls_agree(text in "(https?|HTTP|[a-z1+]{0,4})://([a-z%0-9@:]{0,8})(\\[[0-9a-f:]{0,5}\\])?(:[0-9]{0,6})?[/a-z%41?# ]{0,8}") {
         agrees::<FirmwareUrl>("firmware_url", &text)?;
     }
 
     #[test]
     fn digests_agree(text in "[0-9a-f]{63,65}|[0-9a-fA-F]{64}") {
         agrees::<Sha256Hex>("firmware_sha256", &text)?;
+    }
+}
+
+#[test]
+fn ports_and_schemes_that_nothing_can_be_fetched_from_are_refused() {
+    for (field, good, bad) in [
+        (
+            "oci_url",
+            &["registry.example:65535/os:1", "[::1]:5000/os:1", "[::1]/os:1", "os:99999"][..],
+            &["registry.example:65536/os:1", "registry.example:0/os:1", "[::1]:99999/os:1"][..],
+        ),
+        (
+            "firmware_url",
+            &[
+                "https://files.example/a",
+                "HTTP://files.example:65535/a:99999",
+                "http://[::1]:80/",
+                "http://a:/",
+            ],
+            &[
+                "ftp://files.example/a",
+                "http://files.example:65536/a",
+                "https:///a",
+                "https:a",
+                "http://[::1]:0/",
+                "http://:80/",
+            ],
+        ),
+    ] {
+        let faults = |text: &str| {
+            let mut recipe = json!({"task_target": "install-esxi.target", "ks_cfg": "reboot\n"});
+            recipe[field] = json!(text);
+            match validate(&serde_json::to_vec(&recipe).unwrap()) {
+                Ok(_) => Vec::new(),
+                Err(error) => {
+                    error.details.iter().map(|it| format!("{} {}", it.path, it.code)).collect()
+                }
+            }
+        };
+        for text in good {
+            assert_eq!(faults(text), [""; 0], "{text}");
+        }
+        for text in bad {
+            assert_eq!(faults(text), [format!("/{field} format")], "{text}");
+        }
     }
 }
 

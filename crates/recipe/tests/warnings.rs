@@ -84,8 +84,8 @@ fn sources_that_will_not_be_reached_or_trusted() {
         |url: &str| json!({"task_target": "firmware-update.target", "firmware_url": url});
     assert_eq!(warnings(&firmware("HTTPS://files.example/f")), ["/firmware_sha256 no-checksum"]);
     assert_eq!(
-        warnings(&firmware("ftp://me@files.example/f")),
-        ["/firmware_url scheme", "/firmware_url credentials", "/firmware_sha256 no-checksum"]
+        warnings(&firmware("https://me@files.example/f")),
+        ["/firmware_url credentials", "/firmware_sha256 no-checksum"]
     );
     let windows = json!({
         "task_target": "install-windows.target", "target_disk": "/dev/sda", "oci_url": "os/windows:1",
