@@ -250,10 +250,10 @@ fn job_operations(document: &mut Document) {
     list.problems(&[400, 401, 404]).problems(&ALWAYS).add();
 
     let location = json!({ "description": "URL of the job", "schema": { "type": "string" } });
-    let made = "The job, or the one created by an earlier request with the same key";
+    let made = "The job, or the one created by an earlier request with the same key; its events of kind `warning` are probable mistakes in the recipe";
     let create =
         document.operation(("post", "/api/v1/jobs"), ("createJob", "jobs"), "Create a job");
-    let mut create = create.idempotent().request::<NewJob<'_>>().json::<Job>(202, made);
+    let mut create = create.idempotent().request::<NewJob<'_>>().json::<JobWithEvents>(202, made);
     create.fields["responses"]["202"]["headers"] = json!({ "Location": location });
     create.problems(&[400, 401, 403, 404, 408, 409, 413, 415, 422]).problems(&ALWAYS).add();
 
@@ -278,7 +278,7 @@ fn job_operations(document: &mut Document) {
         ("retryJob", "jobs"),
         "Retry a failed job as a new job",
     );
-    let mut retry = retry.idempotent().json::<Job>(202, "The new job");
+    let mut retry = retry.idempotent().json::<JobWithEvents>(202, "The new job");
     retry.fields["responses"]["202"]["headers"] = json!({ "Location": location });
     retry.problems(&[400, 401, 403, 404, 409, 415, 422]).problems(&ALWAYS).add();
 }

@@ -24,7 +24,7 @@ use crate::labels::Scope;
 const LARGEST: usize = recipe::MAX_RECIPE_BYTES + 64 * 1024;
 
 /// Reply with a new job and its location.
-type CreatedJob = ([(HeaderName, String); 1], Json<views::Job>);
+type CreatedJob = ([(HeaderName, String); 1], Json<JobWithEvents>);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -67,6 +67,7 @@ fn new_job(sent: &Sent<LARGEST>, user: String, key: Option<String>) -> Result<Ne
         recipe_sha256: validated.source.sha256,
         schema_id: validated.schema.id.to_owned(),
         task_target: validated.recipe.task_target.to_string(),
+        warnings: validated.warnings.iter().map(ToString::to_string).collect(),
         retry_of: None,
         user,
         idempotency: key.map(|key| (key, recipe::sha256_hex(&sent.0))),
@@ -86,15 +87,16 @@ impl Api {
             let detail = Some(format!("{} for server {}", new.task_target, new.serial));
             let entry = caller.entry(action, Some(created.job.id.to_string()));
             let entry = (!created.repeated).then_some(Entry { detail, ..entry });
-            Ok((created, entry))
+            let events = store::events(c, created.job.number)?;
+            Ok(((created, events), entry))
         });
-        let Created { job, repeated } = created.await?;
+        let (Created { job, repeated }, events) = created.await?;
         if !repeated {
             tracing::info!(job = %job.id, serial = job.serial, user = job.created_by, "new job");
             self.runner.wake();
         }
         let location = [(header::LOCATION, format!("/api/v1/jobs/{}", job.id))];
-        Ok((location, Json(StatusCode::ACCEPTED, job.into())))
+        Ok((location, Json(StatusCode::ACCEPTED, (job, events).into())))
     }
 }
 

@@ -157,7 +157,12 @@ fn print_created(
     reply: &Value,
     watch: bool,
 ) -> anyhow::Result<()> {
-    connection.show(reply, |job: Job| println!("{}", job.job_id))?;
+    connection.show(reply, |JobWithEvents { job, events }| {
+        for warning in events.iter().filter(|event| event.kind == "warning") {
+            eprintln!("warning: {}", escape::text(&warning.message));
+        }
+        println!("{}", job.job_id);
+    })?;
     if watch {
         return self::watch(client, &read::<Job>(reply)?.job_id.to_string());
     }

@@ -264,7 +264,9 @@ impl Worker {
     async fn target(&self, job: &Job, step: Step) -> Result<Target, Halt> {
         let server = self.server(job, step.clone()).await?;
         let target = server.target(&self.services.database.keys());
-        target.map_err(|error| final_failure(step, format!("cannot decrypt the BMC password: {error}")))
+        target.map_err(|error| {
+            final_failure(step, format!("cannot decrypt the BMC password: {error}"))
+        })
     }
 
     /// Retries a BMC operation until it succeeds, fails permanently, or the budget is spent.

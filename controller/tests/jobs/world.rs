@@ -389,6 +389,7 @@ impl Controller {
 pub(crate) fn new_job(serial: &str) -> NewJob {
     let validated = recipe::validate(RECIPE.as_bytes()).unwrap();
     NewJob {
+        warnings: Vec::new(),
         serial: serial.to_owned(),
         recipe: RECIPE.into(),
         recipe_sha256: validated.source.sha256,

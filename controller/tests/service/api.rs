@@ -274,6 +274,25 @@ fn a_repeated_request_is_answered_with_the_first_job() {
 }
 
 #[test]
+fn probable_mistakes_of_a_recipe_are_in_the_answer_and_in_the_events() {
+    let service = service();
+    let ops = service.client.login("ops", PASSWORD);
+    send(&ops, "PUT", "/api/v1/servers/S1", &server()).expect(201);
+    let mut new = new_job("S1");
+    new["recipe"]["oci_url"] = json!("debian:13");
+    let made = send(&ops, "POST", "/api/v1/jobs", &new).expect(202).json();
+    let warnings = |job: &Value| {
+        let events = job["events"].as_array().unwrap().iter();
+        let warnings = events.filter(|event| event["kind"] == "warning");
+        warnings.map(|event| event["message"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let expected = "/oci_url: names no registry, and there is no default one (no-registry)";
+    assert!(warnings(&made).iter().any(|warning| warning == expected), "{made:#}");
+    let path = format!("/api/v1/jobs/{}", made["job_id"].as_str().unwrap());
+    assert_eq!(warnings(&ops.get(&path).expect(200).json()), warnings(&made));
+}
+
+#[test]
 fn a_job_is_cancelled_and_repeated() {
     let service = service();
     let ops = service.client.login("ops", PASSWORD);

@@ -12,6 +12,9 @@ use crate::jobs::clock;
 use crate::jobs::model::{JobId, Outcome, State, Step};
 use crate::labels::Scope;
 
+/// Most warnings that are stored with a job. A partition can have several.
+const MOST_WARNINGS: usize = 64;
+
 /// A job to be created from a validated recipe.
 #[derive(Debug, Clone)]
 pub struct NewJob {
@@ -25,6 +28,8 @@ pub struct NewJob {
     pub schema_id: String,
     /// Target of the task.
     pub task_target: String,
+    /// Probable mistakes in the recipe: one event each.
+    pub warnings: Vec<String>,
     /// The failed job that this one retries.
     pub retry_of: Option<JobId>,
     /// Requesting user.
@@ -88,6 +93,9 @@ pub fn create(connection: &Connection, new: &NewJob) -> Result<Created, StoreErr
         new.recipe_sha256
     );
     event(connection, number, "state.queued", None, &message)?;
+    for warning in new.warnings.iter().take(MOST_WARNINGS) {
+        event(connection, number, "warning", None, warning)?;
+    }
     if let Some((key, digest)) = &new.idempotency {
         let values = named_params! {
             ":user": new.user,
@@ -117,6 +125,8 @@ pub fn retry(connection: &Connection, id: JobId, user: &str) -> Result<NewJob, S
         recipe_sha256: job.recipe_sha256,
         schema_id: job.schema_id,
         task_target: job.task_target,
+        // They are events of that job.
+        warnings: Vec::new(),
         retry_of: Some(id),
         user: user.to_owned(),
         idempotency: None,

@@ -239,7 +239,7 @@ columns!(Event: number, at, kind, step, message);
 const MOST_EVENTS: u32 = 1000;
 
 /// Returns the events of a job, oldest first.
-fn events(connection: &Connection, number: i64) -> Result<Vec<Event>, StoreError> {
+pub fn events(connection: &Connection, number: i64) -> Result<Vec<Event>, StoreError> {
     let columns = Event::COLUMNS;
     let sql = format!("SELECT {columns} FROM events WHERE job = ?1 ORDER BY number DESC LIMIT ?2");
     let mut statement = connection.prepare_cached(&sql)?;
