@@ -113,6 +113,9 @@ pub struct Failure {
 pub enum Retry {
     /// Permanent failure.
     Never,
+    /// The BMC refuses user or password, and locks users after a few of these: the job must not log
+    /// in again, not even to clean up.
+    Denied,
     /// Transient failure without effect: no route, connection refused, 503.
     Later,
     /// Transient failure with unknown effect, such as a connection that broke after the request was

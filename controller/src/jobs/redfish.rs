@@ -222,7 +222,11 @@ fn endpoint(target: &Target) -> Result<Endpoint, Error> {
 fn failed(step: &Step, transient: Retry) -> impl Fn(Error) -> Failure {
     let step = step.clone();
     move |error| {
-        let retry = if error.is_transient() { transient } else { Retry::Never };
+        let retry = match error {
+            Error::Credentials => Retry::Denied,
+            _ if error.is_transient() => transient,
+            _ => Retry::Never,
+        };
         Failure { step: step.clone(), message: error.to_string(), retry }
     }
 }

@@ -232,7 +232,7 @@ impl Worker {
             let deadline = now + deadline.saturating_duration_since(now) / 2;
             let power_off = || bmc.power_off(&target, &events);
             match self.call(job, &Step::CleanupPowerOff, deadline, power_off).await {
-                Err(Halt::Failed(error)) => failure = Some(error),
+                Err(Halt::Failed(error)) if error.retry != Retry::Denied => failure = Some(error),
                 result => result?,
             }
         }
@@ -298,7 +298,7 @@ impl Worker {
             };
             let failure = match result {
                 Ok(()) => return Ok(()),
-                Err(failure) if failure.retry == Retry::Never => {
+                Err(failure) if matches!(failure.retry, Retry::Never | Retry::Denied) => {
                     return Err(Halt::Failed(failure));
                 }
                 Err(failure) => failure,

@@ -3,6 +3,7 @@
 
 //! Jobs without a controller failure.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use controller::jobs::model::{Outcome, Phase, State, Step};
@@ -77,6 +78,21 @@ async fn a_host_that_reported_a_failure_is_powered_off_or_left_with_its_log_in_t
         assert_eq!(log.message, "no space left\non /dev/sda2");
         controller.stop().await;
     }
+}
+
+/// BMCs lock users after a few wrong passwords.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password_is_tried_once_in_a_job() {
+    let folder = TempDir::new().unwrap();
+    let world = World::new(Manners::Good, 0, folder.path());
+    world.is_locked.store(true, Ordering::Relaxed);
+    let controller = Controller::start(&folder, &world, quick());
+    controller.add_server("S1").await;
+    let job = controller.create("S1").await.unwrap();
+    let done = controller.until(job.id, |job| job.state == State::Complete).await;
+    assert_eq!(done.outcome, Some(Outcome::Failed));
+    assert_eq!(*world.calls.lock().unwrap(), ["mount"]);
+    controller.stop().await;
 }
 
 /// A host that did not report may be writing firmware.

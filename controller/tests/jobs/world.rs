@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -58,6 +59,8 @@ pub(crate) struct World {
     /// The operation (counted from 1) at which the controller is to be killed, and its
     /// notification.
     pub(crate) trap: Mutex<Option<(usize, oneshot::Sender<()>)>>,
+    /// Every BMC refuses user and password.
+    pub(crate) is_locked: AtomicBool,
     /// An operation that times out, and how often.
     pub(crate) gone: Mutex<Option<(&'static str, usize)>>,
     /// Operations that hang until they are removed here.
@@ -76,6 +79,7 @@ impl World {
             outbox: Mutex::default(),
             calls: Mutex::default(),
             trap: Mutex::default(),
+            is_locked: AtomicBool::default(),
             gone: Mutex::default(),
             hanging: Mutex::default(),
             tasks: tasks.to_owned(),
@@ -120,6 +124,9 @@ impl World {
                 *left -= usize::from(gone);
                 gone
             });
+            if self.is_locked.load(Ordering::Relaxed) {
+                return Err(Failure { step: Step::RedfishDiscover, ..failure(Retry::Denied) });
+            }
             if gone || bad && self.chance(15) {
                 return Err(failure(Retry::Later));
             }

@@ -7,7 +7,7 @@
 use rusqlite::{Connection, Params, params};
 
 use super::{StoreError, clip, event};
-use crate::jobs::bmc::Failure;
+use crate::jobs::bmc::{Failure, Retry};
 use crate::jobs::clock;
 use crate::jobs::model::{Phase, Step};
 
@@ -90,7 +90,7 @@ pub fn enter_phase(connection: &Connection, held: &Held, phase: Phase) -> Result
 
 /// Sets provisioning → failed. A failure of clean-up does not change the outcome.
 pub fn fail(connection: &Connection, held: &Held, failure: &Failure) -> Result<(), StoreError> {
-    let Failure { step, message, .. } = failure;
+    let Failure { step, message, retry } = failure;
     let message = clip(message);
     if step.is_cleanup() {
         let sql = "UPDATE jobs SET failed_step = coalesce(failed_step, ?3), failure = coalesce(failure, ?4) \
@@ -99,9 +99,11 @@ pub fn fail(connection: &Connection, held: &Held, failure: &Failure) -> Result<(
         return event(connection, held.number, "cleanup.failed", Some(step), message);
     }
     let sql = "UPDATE jobs SET state = 'failed', outcome = 'failed', failed_step = ?3, failure = ?4, \
-               phase = 'cleanup', spent_ms = 0 \
+               phase = 'cleanup', spent_ms = 0, mounted = mounted AND NOT ?5 \
                WHERE number = ?1 AND lease_owner = ?2 AND state IN ('queued', 'provisioning')";
-    update(connection, sql, params![held.number, held.owner, step, message])?;
+    // Before anything was inserted, clean-up could only be denied again.
+    let is_denied = *retry == Retry::Denied && *step == Step::RedfishDiscover;
+    update(connection, sql, params![held.number, held.owner, step, message, is_denied])?;
     event(connection, held.number, "state.failed", Some(step), message)
 }
 
