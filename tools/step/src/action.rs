@@ -78,6 +78,16 @@ pub(crate) enum Action {
         #[serde(flatten)]
         boot: grub::Boot,
     },
+    /// Use the `grub.cfg` that the distribution wrote, if it boots the installed system.
+    AcceptGrubConfig {
+        /// Mount point of that system.
+        root: PathBuf,
+        /// Its folder of GRUB.
+        folder: PathBuf,
+        /// File systems in the configuration.
+        #[serde(flatten)]
+        boot: grub::Boot,
+    },
     /// Make the installed system the first boot entry of the firmware. A failure is only a warning,
     /// because firmware also boots from the path of removable media.
     BootEntry {
@@ -219,6 +229,10 @@ impl Display for Action {
             }
             Self::GrubConfig { root, boot } => {
                 write!(f, "grub.cfg {} (root UUID={})", root.display(), boot.root_uuid)
+            }
+            Self::AcceptGrubConfig { root, folder, boot } => {
+                let folder = inside(root, folder);
+                write!(f, "accept   {} if it has root=UUID={}", folder.display(), boot.root_uuid)
             }
             Self::BootEntry { disk, partition, label, loader } => {
                 write!(f, "entry    '{label}': {loader} on {} {partition}", disk.display())

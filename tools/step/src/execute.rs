@@ -96,6 +96,7 @@ fn carry_out(action: &Action, mounts: &mut Mounts) -> Result<Outcome> {
             }
         }
         Action::GrubConfig { root, boot } => grub::write_config(root, boot)?,
+        Action::AcceptGrubConfig { root, folder, boot } => grub::accept(root, boot, folder)?,
         Action::BootEntry { disk, partition, label, loader } => {
             if let Err(error) = boot_entry::replace(disk, *partition, label, loader) {
                 eprintln!(

@@ -3,6 +3,8 @@
 
 //! GRUB configuration files, from the plan and the kernels of the image.
 
+mod accept;
+
 use std::cmp::Ordering;
 use std::fmt::Write as _;
 use std::fs;
@@ -11,6 +13,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use serde::Serialize;
+
+pub(crate) use accept::{accept, written};
 
 use crate::files;
 use crate::tree;

@@ -14,7 +14,7 @@ use anyhow::{Result, ensure};
 use crate::action::{Action, Alternative};
 use crate::contents::Contents;
 use crate::fstab::fstab;
-use crate::grub::Boot;
+use crate::grub::{self, Boot};
 use crate::mkfs::mtools;
 use crate::plan::Plan;
 use crate::program::Program;
@@ -139,15 +139,22 @@ fn configuration(root: &Root<'_>, boot: &Boot) -> Vec<Action> {
         fstype: fstype.to_owned(),
         read_only: false,
     };
-    let mkconfig = |program: &str, output: &str| Alternative {
+    let mkconfig = |program: &str, folder: &str| Alternative {
         needs: vec![PathBuf::from(program)],
-        actions: vec![Action::Try {
-            program: Program::new(program, ["--output", output])
-                // Ignore systems on other disks.
-                .with_env("GRUB_DISABLE_OS_PROBER", "true")
-                .in_root(root.path()),
-            because: "the grub.cfg written before works too",
-        }],
+        actions: vec![
+            Action::Try {
+                program: Program::new(program, ["--output", &grub::written(folder)])
+                    // Ignore systems on other disks.
+                    .with_env("GRUB_DISABLE_OS_PROBER", "true")
+                    .in_root(root.path()),
+                because: "the grub.cfg written before works too",
+            },
+            Action::AcceptGrubConfig {
+                root: root.path().to_owned(),
+                folder: folder.into(),
+                boot: boot.clone(),
+            },
+        ],
     };
     vec![
         own,
@@ -157,8 +164,8 @@ fn configuration(root: &Root<'_>, boot: &Boot) -> Vec<Action> {
         Action::Choose {
             root: root.path().to_owned(),
             alternatives: vec![
-                mkconfig("/usr/sbin/grub-mkconfig", "/boot/grub/grub.cfg"),
-                mkconfig("/usr/sbin/grub2-mkconfig", "/boot/grub2/grub.cfg"),
+                mkconfig("/usr/sbin/grub-mkconfig", "/boot/grub"),
+                mkconfig("/usr/sbin/grub2-mkconfig", "/boot/grub2"),
             ],
         },
         Action::Unmount { target: at("/sys") },
