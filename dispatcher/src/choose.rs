@@ -270,6 +270,8 @@ fn judge(candidate: Candidate<'_>, trust: &Trust<'_>, now: u64) -> Result<Chosen
     match read::validate(&task) {
         Err(failure) => Err(Refused { failure, reach: reach.into(), is_foreign: false }),
         Ok(validated) => {
+            // That of the recipe is in place of the server's.
+            reach.network = validated.recipe.network.clone().or(reach.network);
             let of_label = || medium::job_of_label(medium.label.as_deref()?)?.parse().ok();
             let named = manifest.map(|manifest| manifest.job);
             let job = named.or_else(|| reach.access.as_ref().map(|access| access.job_id.clone()));

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     contents::{KsCfg, Metadata, UnattendXml, UserData},
+    network::Network,
     partition::PartitionLayout,
     text::{DiskPath, FirmwareUrl, FormError, OciReference, Sha256Hex},
 };
@@ -38,6 +39,9 @@ pub struct Recipe {
     /// The partition table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partition_layout: Option<PartitionLayout>,
+    /// The network of the host, in place of the controller's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
     /// cloud-init's user data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_data: Option<UserData>,
@@ -63,6 +67,7 @@ impl Recipe {
             firmware_url: None,
             firmware_sha256: None,
             partition_layout: None,
+            network: None,
             user_data: None,
             unattend_xml: None,
             ks_cfg: None,

@@ -9,6 +9,7 @@ use crate::{
     contents::{ContentSummary, KsCfg, UnattendXml, UserData},
     fault::{Fault, ValidationError},
     model::{Recipe, TaskTarget},
+    network::{Network, NetworkError, NetworkText},
     patterns,
     schema::{self, Schema},
     text::has_valid_registry_port,
@@ -102,6 +103,9 @@ impl Parsed {
         let schema = version.schema().ok_or_else(|| unusable(version))?;
         let mut faults = schema.validate(&self.value);
         faults.extend(self.faults.iter().cloned());
+        if faults.is_empty() {
+            faults.extend(network(&self.value));
+        }
         if !faults.is_empty() {
             return Err(ValidationError::new(faults));
         }
@@ -146,6 +150,18 @@ fn unusable_addresses(recipe: &Value) -> impl Iterator<Item = Fault> {
         .into_iter()
         .filter(|(is_unusable, _, _)| *is_unusable)
         .map(|(_, path, message)| Fault::new(path, "format", message.to_owned()))
+}
+
+/// The faults of a network in the form of the schema: values that don't fit each other.
+fn network(recipe: &Value) -> Vec<Fault> {
+    let Some(network) = recipe.get("network") else { return Vec::new() };
+    match serde_json::from_value::<NetworkText>(network.clone()) {
+        Ok(text) => match Network::try_from(text) {
+            Ok(_) => Vec::new(),
+            Err(error) => error.into_faults("/network"),
+        },
+        Err(error) => NetworkError::from(error).into_faults("/network"),
+    }
 }
 
 /// The limits in bytes, for which JSON Schema has no keyword.

@@ -30,7 +30,7 @@ pub const CURRENT: SchemaVersion = SchemaVersion {
     text: include_str!("../schemas/recipe-1.1.schema.json"),
 };
 
-/// The previous schema. 1.1 added `firmware_sha256`, and dropped the scheme `oci://` of `oci_url`.
+/// The previous schema. 1.1 added `firmware_sha256` and `network`, and dropped the scheme `oci://` of `oci_url`.
 pub const PREVIOUS: SchemaVersion = SchemaVersion {
     id: "https://provisioner.example/schemas/recipe/1.0.json",
     version: "1.0",

@@ -10,8 +10,8 @@ use std::fmt::Display;
 use proptest::{collection, option, prelude::*, sample};
 use recipe::{
     ByteSize, CURRENT, DiskPath, FirmwareUrl, Format, Label, Metadata, OciReference, PREVIOUS,
-    Partition, PartitionLayout, Percent, Recipe, Sha256Hex, Size, TaskTarget, TypeGuid, validate,
-    validate_against,
+    Partition, PartitionLayout, Percent, Recipe, Sha256Hex, Size, TaskTarget, TypeGuid,
+    network::Network, validate, validate_against,
 };
 use serde_json::{Map, Value, json};
 
@@ -49,6 +49,7 @@ prop_compose! {
         sha in "[0-9a-f]{64}",
         layout in collection::vec(partition(), 1..=64),
         files in (option::of("(?s).{0,200}"), option::of("(?s).{0,200}"), "(?s).{0,200}"),
+        network in option::of((0..=255_u8, 1..=4094_u16)),
         metadata in option::of(collection::btree_map(".{0,9}", any::<i64>(), 0..5)),
         present in any::<[bool; 5]>(),
     ) -> Recipe {
@@ -61,6 +62,13 @@ prop_compose! {
             firmware_sha256: present[2].then(|| sha.parse().unwrap()),
             partition_layout: has("partition_layout", present[3])
                 .then(|| PartitionLayout::new(layout).unwrap()),
+            network: network.map(|(last, vlan)| {
+                let network = json!({
+                    "ports": [{ "mac": format!("00:53:00:00:00:{last:02x}") }], "vlan": vlan,
+                    "addresses": ["192.0.2.10/24"], "gateways": ["192.0.2.1"], "search": ["a.example"],
+                });
+                Network::from_slice(network.to_string().as_bytes()).unwrap()
+            }),
             user_data: files.0.map(|text| text.try_into().unwrap()),
             unattend_xml: files.1.map(|text| text.try_into().unwrap()),
             ks_cfg: has("ks_cfg", present[4]).then(|| files.2.try_into().unwrap()),
@@ -301,6 +309,34 @@ fn the_schema_before_takes_the_scheme_that_it_had() {
     assert_eq!(old.recipe.oci_url.unwrap().as_str(), "registry.example/os/windows:2025");
     assert_eq!(recipe("registry.example/os/windows:2025").unwrap().schema, CURRENT);
     assert!(recipe("docker://registry.example/os/windows:2025").is_err());
+}
+
+#[test]
+fn a_network_is_checked_as_a_whole() {
+    let faults = |network: Value| {
+        let recipe =
+            json!({"task_target": "install-esxi.target", "ks_cfg": "", "network": network});
+        let bytes = serde_json::to_vec(&recipe).unwrap();
+        assert!(validate_against(PREVIOUS, &bytes).is_err());
+        match validate(&bytes) {
+            Ok(_) => Vec::new(),
+            Err(error) => {
+                error.details.iter().map(|it| format!("{} {}", it.path, it.code)).collect()
+            }
+        }
+    };
+    let port = json!([{ "mac": "00:53:00:12:34:56" }]);
+    let addresses = json!(["192.0.2.10/24"]);
+    let gateway =
+        |gateway: &str| json!({ "ports": port, "addresses": addresses, "gateways": [gateway] });
+    assert_eq!(faults(gateway("192.0.2.1")), [""; 0]);
+    assert_eq!(faults(gateway("198.51.100.1")), ["/network/gateways/0 prefix"]);
+    // What the schema refuses is reported once.
+    assert_eq!(faults(json!({ "ports": port, "vlan": 4095 })), ["/network/vlan maximum"]);
+    assert_eq!(
+        faults(json!({ "ports": port, "dhcp": true })),
+        ["/network/dhcp additionalProperties"]
+    );
 }
 
 #[test]

@@ -58,6 +58,18 @@ fn a_second_task_leaves_no_unit_of_the_first() {
 }
 
 #[test]
+fn a_recipe_may_have_its_own() {
+    let machine = Machine::new();
+    let mut recipe: serde_json::Value = serde_json::from_str(RECIPE).unwrap();
+    recipe["network"] = serde_json::json!({ "ports": [{ "mac": "00:53:00:00:00:01" }] });
+    let task = machine.task(&recipe.to_string());
+    machine.write("task/network.json", NETWORK);
+    assert_eq!(machine.run([&task]).code, Some(0));
+    assert_eq!(units(&machine), [FILES[0], FILES[3]]);
+    assert_eq!(machine.provision().network.unwrap().summary(), "DHCP");
+}
+
+#[test]
 fn an_invalid_recipe_is_reported_over_the_network_of_the_task() {
     let machine = Machine::new();
     let task = machine.task("{}");
