@@ -46,8 +46,8 @@ pub(crate) struct Args {
 /// A registry to write to, and the form of the report.
 #[derive(Debug, clap::Args)]
 struct Destination {
-    /// Registry, and prefix of all repositories in it; http://HOST… without TLS, https://HOST… with TLS
-    /// on a loopback address.
+    /// Registry, and prefix of all repositories in it; with `http://` without TLS, with `https://` with
+    /// TLS on a loopback address.
     #[arg(long, value_name = "HOST[:PORT][/PREFIX]")]
     to: Namespace,
     /// Use HTTP without TLS, as http:// in --to; loopback addresses are reached over HTTP anyway.

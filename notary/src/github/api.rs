@@ -48,6 +48,7 @@ pub(super) struct Asset {
 
 /// A draft to create.
 #[derive(Debug, Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names of the API")]
 pub(super) struct Draft<'a> {
     pub(super) tag_name: &'a str,
     pub(super) target_commitish: &'a str,

@@ -170,7 +170,7 @@ impl State {
             ("GET", ["git", "tags", "abcd"]) => {
                 answer_json(200, &json!({"object": {"type": "commit", "sha": COMMIT}}))
             }
-            ("GET", ["releases"]) => self.page(request, self.releases.clone()),
+            ("GET", ["releases"]) => page(request, self.releases.clone()),
             ("POST", ["releases"]) => {
                 self.next += 1;
                 let mut release = document;
@@ -201,18 +201,22 @@ impl State {
             ("GET", ["releases", number, "assets"]) => {
                 let number: u64 = number.parse().unwrap();
                 let assets = self.assets.iter().filter(|it| it.0 == number);
-                self.page(request, assets.map(|it| it.1.clone()).collect())
+                page(request, assets.map(|it| it.1.clone()).collect())
             }
             ("POST", ["releases", number, "assets"]) => {
                 self.add(number.parse().unwrap(), request, body, UPLOADED)
             }
             ("GET", ["releases", "assets", number]) => {
-                let asset = self.assets.iter().find(|it| it.1["id"].to_string() == *number);
+                let asset =
+                    self.assets.iter().find(|it| it.1["id"].as_u64() == number.parse().ok());
                 answer(200).body(asset.unwrap().2.clone())
             }
             ("DELETE", ["releases", "assets", number]) => {
-                let place =
-                    self.assets.iter().position(|it| it.1["id"].to_string() == *number).unwrap();
+                let place = self
+                    .assets
+                    .iter()
+                    .position(|it| it.1["id"].as_u64() == number.parse().ok())
+                    .unwrap();
                 let (release, asset, _) = self.assets.remove(place);
                 if asset["state"] == UPLOADED || self.is_public(release) {
                     self.violations.push(format!("deleted {asset}"));
@@ -253,14 +257,15 @@ impl State {
         self.assets.push((release, asset.clone(), body.to_vec()));
         answer_json(201, &asset)
     }
+}
 
-    fn page(&self, request: &Request<'_>, all: Vec<Value>) -> Answer {
-        let query = request.query();
-        let number = |name: &str| query[name].parse::<usize>().unwrap();
-        let (size, page) = (number("per_page"), number("page"));
-        let page: Vec<Value> = all.into_iter().skip(size * (page - 1)).take(size).collect();
-        answer_json(200, &json!(page))
-    }
+/// A page of `all`, by the query of `request`.
+fn page(request: &Request<'_>, all: Vec<Value>) -> Answer {
+    let query = request.query();
+    let number = |name: &str| query[name].parse::<usize>().unwrap();
+    let (size, page) = (number("per_page"), number("page"));
+    let page: Vec<Value> = all.into_iter().skip(size * (page - 1)).take(size).collect();
+    answer_json(200, &json!(page))
 }
 
 /// The number after `/NAME/` in a path.
@@ -424,9 +429,8 @@ fn other_files_tags_and_tokens_are_refused_before_anything_is_sent() {
 #[test]
 fn a_wait_that_is_too_long_is_an_error_that_names_it() {
     let policy =
-        Policy { longest: Duration::ZERO, unnamed: Duration::from_secs(60), ..Policy::default() };
-    let server =
-        Server::start(|_| answer_json(429, &json!({"message": "secondary rate limit"})).into());
+        Policy { longest: Duration::ZERO, unnamed: Duration::from_mins(1), ..Policy::default() };
+    let server = Server::start(|_| answer_json(429, &json!({"message": "secondary rate limit"})));
     let http = Http::new(&format!("http://{}", server.address()), "token", policy).unwrap();
     let release = built("1.0.0", "x");
     let error = publish(&Api::new(http, REPOSITORY), &release.manifest, &release.files, "");

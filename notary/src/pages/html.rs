@@ -65,15 +65,21 @@ fn page(title: &str, body: &str) -> String {
 }
 
 fn table(titles: &[&str], rows: &str) -> String {
-    let titles: String = titles.iter().map(|title| format!("<th>{title}</th>")).collect();
+    let titles = cells("th", titles);
     format!("<table>\n<tr>{titles}</tr>\n{rows}</table>\n")
 }
 
 /// Adds a row; `cells` are HTML.
-fn row(rows: &mut String, cells: &[String]) {
-    let cells: String = cells.iter().map(|cell| format!("<td>{cell}</td>")).collect();
+fn row(rows: &mut String, columns: &[String]) {
     // Writing to a String can't fail.
-    let _infallible = writeln!(rows, "<tr>{cells}</tr>");
+    let _infallible = writeln!(rows, "<tr>{}</tr>", cells("td", columns));
+}
+
+/// The cells of a row; `contents` are HTML.
+fn cells(tag: &str, contents: &[impl AsRef<str>]) -> String {
+    let cells =
+        contents.iter().map(AsRef::as_ref).flat_map(|it| ["<", tag, ">", it, "</", tag, ">"]);
+    cells.collect()
 }
 
 fn link(path: &str, text: &str) -> String {

@@ -30,7 +30,7 @@ const MANIFESTS: usize = 1000;
 /// Which release, and where it goes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Registry, prefix of the repositories, and version; http://HOST… for a registry without TLS.
+    /// Registry, prefix of the repositories, and version; with `http://` for a registry without TLS.
     #[arg(long, value_name = "HOST/PREFIX:VERSION")]
     from: Published,
     #[command(flatten)]

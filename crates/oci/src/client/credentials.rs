@@ -269,6 +269,7 @@ mod tests {
     }
 
     /// A helper that keeps a user of its own name for one registry.
+    #[expect(clippy::unnecessary_wraps, reason = "it has the type of a helper")]
     fn keeper(helper: &str, registry: &str) -> Answer {
         let (username, secret) = (helper.to_owned(), "not:a:secret".to_owned());
         Ok((registry == "h.example").then_some(Secret { username, secret }))

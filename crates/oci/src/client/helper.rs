@@ -34,7 +34,7 @@ pub enum HelperError {
     #[error(
         "cannot start it: {0}; install it, or log in to a file: `podman login --authfile FILE`"
     )]
-    Start(std::io::Error),
+    Start(io::Error),
     /// It did not end in time.
     #[error("no answer within {} s", .0.as_secs())]
     Slow(Duration),
