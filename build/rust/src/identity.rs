@@ -112,7 +112,7 @@ mod tests {
         let long = Identity { version: &"1".repeat(build_info::TEXT_SIZE), ..IDENTITY };
         let long = long.text("b", Architecture::Amd64).unwrap();
         let error = format!("{:#}", stamp_file(&path, &long).unwrap_err());
-        assert!(error.contains("program: the identity takes") && error.ends_with("fit"), "{error}");
+        assert!(error.contains("program: the identity has") && error.ends_with("fit"), "{error}");
         assert!(fs::read(&path).unwrap() == stamped);
         fs::write(&path, "#!/bin/sh\n").unwrap();
         let error = format!("{:#}", stamp_file(&path, &text).unwrap_err());

@@ -166,7 +166,7 @@ fn commands_plan_run_and_scrub() {
     assert!(command(data.path(), &["gc", "--run"]).status.success());
     assert_eq!(command(data.path(), &["gc"]).status.code(), Some(2));
     let good = command(data.path(), &["scrub"]);
-    assert_eq!(String::from_utf8_lossy(&good.stdout), "read 4 contents\n");
+    assert_eq!(String::from_utf8_lossy(&good.stdout), "verified 4 contents\n");
     assert!(good.status.success());
 
     let content = data.path().join("registry/blobs/sha256").join(&blob.hex()[..2]).join(blob.hex());
