@@ -47,7 +47,7 @@ impl ClientCertificate {
         Self { common_names, dns_names }
     }
 
-    /// Whether the certificate names the host with this serial number: as its common name, or as a
+    /// Returns whether the certificate names the host with this serial number: as its common name, or as a
     /// DNS name (in lower case) among its subject alternative names.
     pub(crate) fn is_for(&self, serial: &str) -> bool {
         self.common_names.iter().any(|name| name == serial)

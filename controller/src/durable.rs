@@ -25,7 +25,7 @@ pub struct FileError {
 }
 
 impl FileError {
-    /// Whether the disk is full or the user's quota is exhausted.
+    /// Returns whether the disk is full or the user's quota is exhausted.
     pub fn is_full(&self) -> bool {
         matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
     }

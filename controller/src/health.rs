@@ -65,7 +65,7 @@ impl Observed {
 
 /// Router for `/healthz` and `/readyz`.
 pub(crate) fn router(observed: Observed) -> Router {
-    Router::new().route("/healthz", get(alive)).route("/readyz", get(ready)).with_state(observed)
+    Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).with_state(observed)
 }
 
 /// Router for `/metrics`.
@@ -73,7 +73,7 @@ pub(crate) fn metrics_router(observed: Observed) -> Router {
     Router::new().route("/metrics", get(metrics)).with_state(observed)
 }
 
-async fn alive(State(observed): State<Observed>) -> Answer {
+async fn healthz(State(observed): State<Observed>) -> Answer {
     liveness(observed.pulse.age())
 }
 
@@ -85,7 +85,7 @@ fn liveness(pulse_age: Duration) -> Answer {
     (StatusCode::SERVICE_UNAVAILABLE, "the thread pool does not respond\n")
 }
 
-async fn ready(State(observed): State<Observed>) -> Answer {
+async fn readyz(State(observed): State<Observed>) -> Answer {
     // A task of its own: the result is cached even if the client disconnects during the probe.
     let readiness = Arc::clone(&observed.readiness);
     let probed = tokio::spawn(async move { readiness.get(FRESH, || probe(&observed)).await });

@@ -56,13 +56,13 @@ impl Server {
             serial: self.serial.clone(),
             bmc_url: self.bmc_url.clone(),
             username: self.username.clone(),
-            password: keys.open(&self.password, &self.facts())?,
+            password: keys.open(&self.password, &self.associated_data())?,
             profile: self.profile.clone(),
             tls: self.tls.clone(),
         })
     }
 
-    /// Whether `bmc_url` and `tls` have the same scheme, host, port and TLS policy as this server,
+    /// Returns whether `bmc_url` and `tls` have the same scheme, host, port and TLS policy as this server,
     /// so that the stored password goes to the same BMC.
     pub fn has_destination(&self, bmc_url: &str, tls: &TlsPolicy) -> bool {
         let (before, after) = (origin(&self.bmc_url), origin(bmc_url));
@@ -71,7 +71,7 @@ impl Server {
 
     /// Associated data of the encrypted password: an edit of the database cannot redirect the
     /// password to another BMC.
-    fn facts(&self) -> [&str; 4] {
+    fn associated_data(&self) -> [&str; 4] {
         [&self.serial, &self.bmc_url, &self.username, &self.tls_text]
     }
 }
@@ -227,11 +227,12 @@ pub fn encrypt_all(connection: &mut Connection, keys: &Keyring) -> Result<usize,
             let failed = |error| {
                 DatabaseError::Key(format!("the BMC password of server {}: {error}", server.serial))
             };
-            let password = keys.open(&server.password, &server.facts()).map_err(failed)?;
+            let password =
+                keys.open(&server.password, &server.associated_data()).map_err(failed)?;
             if server.password.key.as_deref() == keys.current() {
                 continue;
             }
-            let sealed = keys.seal(&password, &server.facts()).map_err(failed)?;
+            let sealed = keys.seal(&password, &server.associated_data()).map_err(failed)?;
             let sql = "UPDATE servers SET password = ?2, password_key = ?3 WHERE serial = ?1";
             let mut statement = transaction.prepare_cached(sql)?;
             statement.execute(params![server.serial, sealed.text, sealed.key])?;

@@ -66,7 +66,7 @@ impl Labels {
         labels.try_into()
     }
 
-    /// Whether there are no labels.
+    /// Returns whether there are no labels.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -115,7 +115,7 @@ impl Scope {
         Self(Some(serde_json::json!(groups).to_string()))
     }
 
-    /// Whether the scope includes every server.
+    /// Returns whether the scope includes every server.
     pub fn is_all(&self) -> bool {
         self.0.is_none()
     }

@@ -130,7 +130,7 @@ impl<S> Lingering<S> {
     }
 
     /// Fails if the client has read nothing for too long.
-    fn sent(
+    fn check_progress(
         &mut self,
         context: &mut Context<'_>,
         sent: Poll<io::Result<usize>>,
@@ -165,7 +165,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Write for Lingering<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let sent = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.sent(context, sent)
+        self.check_progress(context, sent)
     }
 
     fn poll_write_vectored(
@@ -174,7 +174,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Write for Lingering<S> {
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let sent = Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
-        self.sent(context, sent)
+        self.check_progress(context, sent)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -186,7 +186,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Write for Lingering<S> {
         if flushed.is_ready() {
             self.sending.rest();
         }
-        self.sent(context, flushed.map_ok(|()| 0)).map_ok(|_| ())
+        self.check_progress(context, flushed.map_ok(|()| 0)).map_ok(|_| ())
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

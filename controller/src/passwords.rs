@@ -23,7 +23,7 @@ pub(crate) enum HashError {
     Hash(argon2::password_hash::Error),
 }
 
-/// Whether [`verify()`] supports this hash.
+/// Returns whether [`verify()`] supports this hash.
 pub(crate) fn is_hash(text: &str) -> bool {
     argon2(text).is_some() || text.parse::<bcrypt::HashParts>().is_ok()
 }

@@ -63,7 +63,7 @@ impl Progress {
     }
 }
 
-/// Whether an error or one of its sources is [`Stalled`].
+/// Returns whether an error or one of its sources is [`Stalled`].
 pub(crate) fn is_stalled(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut error = Some(error);
     while let Some(current) = error {

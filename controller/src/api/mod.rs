@@ -111,20 +111,20 @@ impl Api {
 
     /// Returns all routes.
     pub(crate) fn router(self) -> Router {
-        self.some(|_| true)
+        self.filter_routes(|_| true)
     }
 
     /// Returns the routes for hosts.
     pub(crate) fn machine_router(self) -> Router {
-        self.some(|path| path == WEBHOOK)
+        self.filter_routes(|path| path == WEBHOOK)
     }
 
     /// Returns the routes for users and their programs.
     pub(crate) fn operator_router(self) -> Router {
-        self.some(|path| path != WEBHOOK)
+        self.filter_routes(|path| path != WEBHOOK)
     }
 
-    fn some(self, wanted: impl Fn(&str) -> bool) -> Router {
+    fn filter_routes(self, wanted: impl Fn(&str) -> bool) -> Router {
         let mut router = Router::new();
         for (_, path, route) in routes().into_iter().filter(|(_, path, _)| wanted(path)) {
             router = router.route(path, route);
@@ -178,8 +178,8 @@ async fn limit(State(api): State<Api>, request: Request, next: Next) -> Response
     response
 }
 
-/// Whether a request has no body, or one of type JSON. Other types are refused because HTML forms
-/// of another site can send them (CSRF).
+/// Returns whether a request has no body, or one of type JSON. Other types are refused because HTML
+/// forms of another site can send them (CSRF).
 fn is_json_or_empty(request: &Request) -> bool {
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default();

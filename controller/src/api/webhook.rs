@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `POST /api/v1/status-webhook/{serial}`: machines report how their task ended.
+//! `POST /api/v1/status-webhook/{serial}`: hosts report the result of their task.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -43,7 +43,7 @@ impl Secrets {
         Self { fleet, accept_fleet }
     }
 
-    /// Whether `sent` authenticates a report of `job`. Compares digests of equal length without
+    /// Returns whether `sent` authenticates a report of `job`. Compares digests of equal length without
     /// early exit, so timing does not reveal the secret.
     fn accept(&self, sent: &HeaderValue, job: Option<JobId>) -> bool {
         let sent = Sha256::digest(sent.as_bytes());

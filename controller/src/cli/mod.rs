@@ -180,7 +180,7 @@ fn raise_open_files() {
 }
 
 /// Terminates the process after `time`, from its own thread.
-fn end_after(time: Duration) {
+fn terminate_after(time: Duration) {
     std::thread::spawn(move || {
         std::thread::sleep(time);
         tracing::error!("graceful shutdown timed out, terminating");
@@ -239,7 +239,7 @@ async fn run(
                 _ = interrupt.recv() => {}
             }
             deadline = Instant::now() + shutdown_timeout;
-            end_after(shutdown_timeout + HARD_END);
+            terminate_after(shutdown_timeout + HARD_END);
         })
         .await;
     Ok(deadline)

@@ -82,7 +82,7 @@ impl<'t> Section<'t> {
         source.fault(value.span().start, message);
     }
 
-    /// Whether the file contains this table.
+    /// Returns whether the file contains this table.
     pub(super) fn is_there(&self) -> bool {
         self.table.is_some()
     }

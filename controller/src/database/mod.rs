@@ -118,7 +118,7 @@ impl Database {
         if let Some(folder) = path.parent() {
             durable::ensure_folder(folder).map_err(|e| other(&e))?;
         }
-        private(path).map_err(|e| other(&e))?;
+        create_private(path).map_err(|e| other(&e))?;
         let mut connection = Connection::open(path)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -190,7 +190,7 @@ impl Database {
 
 /// Creates the file with mode 0600 if it is missing: it contains BMC passwords. SQLite gives its
 /// other files the same mode.
-fn private(path: &Path) -> std::io::Result<()> {
+fn create_private(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt as _;
     let mut options = std::fs::OpenOptions::new();
     options.create(true).truncate(false).write(true).mode(0o600);

@@ -207,8 +207,8 @@ fn locate(pieces: &[Piece], range: &Range<u64>, stretches: &mut Vec<Stretch>) {
     }
 }
 
-/// Whether the byte at `offset` is in the page cache. The kernel reads ahead in long runs, so a
-/// piece is cached if its first and last byte are.
+/// Returns whether the byte at `offset` is in the page cache. The kernel reads ahead in long runs,
+/// so a piece is cached if its first and last byte are.
 fn is_cached(file: &File, offset: u64) -> bool {
     let mut byte = [0];
     let read = preadv2(file, &mut [IoSliceMut::new(&mut byte)], offset, ReadWriteFlags::NOWAIT);

@@ -43,20 +43,20 @@ pub(super) fn check(
     if current { Verdict::NotModified } else { Verdict::Proceed }
 }
 
-/// Whether `If-None-Match` lists this entity tag (section 13.1.2).
+/// Returns whether `If-None-Match` lists this entity tag (section 13.1.2).
 pub(crate) fn is_current(request: &HeaderMap, etag: &HeaderValue) -> bool {
     lists(request, header::IF_NONE_MATCH, |tag| {
         tag.strip_prefix("W/").unwrap_or(tag).as_bytes() == etag.as_bytes()
     })
 }
 
-/// Whether a header value is the modification date.
+/// Returns whether a header value is the modification date.
 pub(super) fn is_date(value: &HeaderValue, modified: Option<SystemTime>) -> bool {
     let pair = date(value).zip(modified);
     pair.is_some_and(|(date, modified)| seconds(date) == seconds(modified))
 }
 
-/// Whether a list of entity tags is `*` or has a tag for which `matches` is true.
+/// Returns whether a list of entity tags is `*` or has a tag for which `matches` is true.
 fn lists(request: &HeaderMap, name: HeaderName, matches: impl Fn(&str) -> bool) -> bool {
     request
         .get_all(name)

@@ -26,7 +26,7 @@ pub(super) const LARGEST: usize = 1024 * 1024;
 /// Zeroed memory: the kernel allocates no pages for it until it is touched.
 static STAND_IN: LazyLock<Bytes> = LazyLock::new(|| vec![0; LARGEST].into());
 
-/// Whether a buffer is a slice of the placeholder.
+/// Returns whether a buffer is a slice of the placeholder.
 pub(super) fn is_stand_in(bytes: &[u8]) -> bool {
     !bytes.is_empty() && STAND_IN.as_ptr_range().contains(&bytes.as_ptr())
 }
@@ -51,7 +51,7 @@ impl Handover {
         slice
     }
 
-    /// Whether all pieces were sent.
+    /// Returns whether all pieces were sent.
     pub(super) fn is_empty(&self) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }

@@ -16,7 +16,7 @@ const SHORTEST: usize = 4;
 pub(super) struct RedactingBmc(pub(super) Arc<dyn Bmc>);
 
 /// Removes media tokens and the password.
-fn clean(text: &str, target: &Target) -> String {
+fn redact_message(text: &str, target: &Target) -> String {
     let password = target.password.expose();
     if password.len() < SHORTEST {
         return redact(text);
@@ -32,12 +32,13 @@ struct RedactingSink<'a> {
 
 impl EventSink for RedactingSink<'_> {
     fn record(&self, step: &Step, message: String) {
-        self.events.record(step, clean(&message, self.target));
+        self.events.record(step, redact_message(&message, self.target));
     }
 }
 
-async fn done(call: Call<'_>, target: &Target) -> Result<(), Failure> {
-    call.await.map_err(|failure| Failure { message: clean(&failure.message, target), ..failure })
+async fn redact_failure(call: Call<'_>, target: &Target) -> Result<(), Failure> {
+    call.await
+        .map_err(|failure| Failure { message: redact_message(&failure.message, target), ..failure })
 }
 
 impl Bmc for RedactingBmc {
@@ -53,14 +54,14 @@ impl Bmc for RedactingBmc {
     ) -> Call<'a> {
         Box::pin(async move {
             let events = RedactingSink { events, target };
-            done(self.0.mount(target, media, &events), target).await
+            redact_failure(self.0.mount(target, media, &events), target).await
         })
     }
 
     fn boot_once<'a>(&'a self, target: &'a Target, events: &'a dyn EventSink) -> Call<'a> {
         Box::pin(async move {
             let events = RedactingSink { events, target };
-            done(self.0.boot_once(target, &events), target).await
+            redact_failure(self.0.boot_once(target, &events), target).await
         })
     }
 
@@ -72,21 +73,21 @@ impl Bmc for RedactingBmc {
     ) -> Call<'a> {
         Box::pin(async move {
             let events = RedactingSink { events, target };
-            done(self.0.reset(target, attempt, &events), target).await
+            redact_failure(self.0.reset(target, attempt, &events), target).await
         })
     }
 
     fn power_off<'a>(&'a self, target: &'a Target, events: &'a dyn EventSink) -> Call<'a> {
         Box::pin(async move {
             let events = RedactingSink { events, target };
-            done(self.0.power_off(target, &events), target).await
+            redact_failure(self.0.power_off(target, &events), target).await
         })
     }
 
     fn unmount<'a>(&'a self, target: &'a Target, events: &'a dyn EventSink) -> Call<'a> {
         Box::pin(async move {
             let events = RedactingSink { events, target };
-            done(self.0.unmount(target, &events), target).await
+            redact_failure(self.0.unmount(target, &events), target).await
         })
     }
 
@@ -98,7 +99,7 @@ impl Bmc for RedactingBmc {
     ) -> Call<'a> {
         Box::pin(async move {
             let events = RedactingSink { events, target };
-            done(self.0.restart(target, attempt, &events), target).await
+            redact_failure(self.0.restart(target, attempt, &events), target).await
         })
     }
 }

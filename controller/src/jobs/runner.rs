@@ -246,7 +246,7 @@ impl Runner {
             let removed = IMAGES.run(move || publisher.remove(id)).await;
             match removed {
                 Ok(Ok(())) => {
-                    self.services.database.write(move |c| store::iso_removed(c, id)).await?;
+                    self.services.database.write(move |c| store::mark_iso_removed(c, id)).await?;
                 }
                 Ok(Err(error)) => tracing::warn!(%error, job = %id, "cannot remove a task ISO"),
                 Err(error) => tracing::error!(%error, job = %id, "cannot remove a task ISO"),

@@ -353,7 +353,7 @@ impl Worker {
         let held = self.held.clone();
         let job = self.look_up(move |c| {
             let job = store::by_number(c, held.number)?;
-            let mine = store::holds(c, &held)? || job.state == State::Complete;
+            let mine = store::is_held(c, &held)? || job.state == State::Complete;
             if mine { Ok(job) } else { Err(StoreError::Lost) }
         });
         match job.await {

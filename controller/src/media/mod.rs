@@ -66,7 +66,7 @@ impl Media {
     pub fn open(folder: PathBuf) -> Result<Arc<Self>, MediaError> {
         durable::ensure_folder(&folder.join("tasks"))?;
         durable::ensure_folder(&folder.join("static"))?;
-        let key = Key::load_or_make(&folder.join("key"))?;
+        let key = Key::load_or_create(&folder.join("key"))?;
         Ok(Arc::new(Self { folder, key, known: Mutex::default(), hashing: Mutex::default() }))
     }
 

@@ -46,7 +46,7 @@ fn words(text: &str, redacted: &mut String) {
     redacted.push_str(rest);
 }
 
-/// Whether a run may be a token or a large part of one. Ids and hex digests are not.
+/// Returns whether a run may be a token or a large part of one. Ids and hex digests are not.
 fn is_token(run: &str) -> bool {
     let has = |kind: fn(&u8) -> bool| run.bytes().any(|byte| kind(&byte));
     let mixed = has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase);

@@ -38,9 +38,9 @@ impl fmt::Debug for Key {
 
 impl Key {
     /// Loads or creates the key in `path`, so that URLs are valid across restarts.
-    pub(super) fn load_or_make(path: &Path) -> Result<Self, FileError> {
+    pub(super) fn load_or_create(path: &Path) -> Result<Self, FileError> {
         let found = absent_is_none(fs::read(path)).at("read", path)?;
-        let bytes = found.map_or_else(|| make(path), Ok)?;
+        let bytes = found.map_or_else(|| create_key(path), Ok)?;
         if bytes.len() < KEY {
             let message = format!("{} bytes, expected {KEY}: remove it for a new one", bytes.len());
             return Err(io::Error::new(io::ErrorKind::InvalidData, message)).at("read", path);
@@ -86,7 +86,7 @@ impl Key {
     }
 }
 
-fn make(path: &Path) -> Result<Vec<u8>, FileError> {
+fn create_key(path: &Path) -> Result<Vec<u8>, FileError> {
     let mut bytes = vec![0; KEY];
     getrandom::fill(&mut bytes).map_err(io::Error::other).at("make", path)?;
     durable::write_private(path, &bytes)?;
@@ -129,11 +129,11 @@ mod tests {
         let path = folder.path().join("key");
         let image = Content::One(Image::task("a").unwrap());
         let content = Digest::sha256(b"");
-        let token = Key::load_or_make(&path).unwrap().sign(&image, 1, &content);
-        assert!(Key::load_or_make(&path).unwrap().verify(&token, &image, 1, &content));
+        let token = Key::load_or_create(&path).unwrap().sign(&image, 1, &content);
+        assert!(Key::load_or_create(&path).unwrap().verify(&token, &image, 1, &content));
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         fs::write(&path, "short").unwrap();
-        let error = Key::load_or_make(&path).unwrap_err().to_string();
+        let error = Key::load_or_create(&path).unwrap_err().to_string();
         assert!(error.contains("5 bytes, expected 32"), "{error}");
     }
 }

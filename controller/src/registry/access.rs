@@ -67,7 +67,7 @@ impl AccessRule {
 }
 
 impl Rules {
-    /// Whether `user` (None: not authenticated) may do `action` to `repository`.
+    /// Returns whether `user` (None: not authenticated) may do `action` to `repository`.
     pub fn allow(&self, user: Option<&str>, action: Action, repository: &Repository) -> bool {
         if self.access.is_empty() {
             return true;
@@ -79,14 +79,14 @@ impl Rules {
             .is_some_and(|rule| rule.allows(user, action))
     }
 
-    /// Whether any rule allows anonymous access. If not, clients are asked to log in at once.
+    /// Returns whether any rule allows anonymous access. If not, clients are asked to log in at once.
     pub fn admit_anonymous(&self) -> bool {
         const ALL: [Action; 3] = [Action::Pull, Action::Push, Action::Delete];
         self.access.is_empty()
             || self.access.iter().any(|rule| ALL.iter().any(|action| rule.allows(None, *action)))
     }
 
-    /// Whether a tag cannot be moved or deleted once it is set.
+    /// Returns whether a tag cannot be moved or deleted once it is set.
     pub fn is_immutable(&self, repository: &Repository, tag: &Tag) -> bool {
         self.immutable.iter().any(|pattern| pattern.matches(repository, tag))
     }

@@ -15,7 +15,7 @@ pub struct TagPattern {
 }
 
 impl TagPattern {
-    /// Whether the pattern matches this tag.
+    /// Returns whether the pattern matches this tag.
     pub fn matches(&self, repository: &Repository, tag: &Tag) -> bool {
         covers(&self.prefix, repository.as_str())
             && self.tags.iter().any(|pattern| glob(pattern, tag.as_str()))

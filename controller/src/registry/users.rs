@@ -130,12 +130,12 @@ impl Users {
         Ok(Self { hashes, key, remembered: Mutex::default() })
     }
 
-    /// Whether the user exists.
+    /// Returns whether the user exists.
     pub fn contains(&self, user: &str) -> bool {
         self.hashes.contains_key(user)
     }
 
-    /// Whether the password is cached as right. Fast, so async code may call it.
+    /// Returns whether the password is cached as right. Fast, so async code may call it.
     pub fn has_cached(&self, user: &str, password: &str) -> bool {
         let entry = self.entry(user, password);
         let remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);

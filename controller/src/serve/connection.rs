@@ -57,7 +57,7 @@ struct Peer {
 }
 
 impl Terms {
-    /// Whether an address belongs to a trusted proxy.
+    /// Returns whether an address belongs to a trusted proxy.
     pub(super) fn is_proxy(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.proxies.iter().any(|network| network.contains(&address))

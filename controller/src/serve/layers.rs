@@ -38,11 +38,11 @@ const RESERVED: [&str; 3] = ["/healthz", "/readyz", WEBHOOK];
 pub(super) struct Reserve;
 
 /// Adds the layers to `router`.
-pub(super) fn around(router: Router, metrics: Arc<Metrics>) -> Router {
+pub(super) fn add_layers(router: Router, metrics: Arc<Metrics>) -> Router {
     router
         .layer(middleware::from_fn(catch_panics))
         .layer(middleware::from_fn(same_origin::require))
-        .layer(middleware::from_fn(keep_reserve))
+        .layer(middleware::from_fn(refuse_over_limit))
         .layer(middleware::from_fn_with_state(metrics, log))
 }
 
@@ -54,7 +54,12 @@ async fn log(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) 
     let response = next.run(request).await;
     let status = response.status().as_u16();
     let elapsed = start.elapsed();
-    metrics.request(known(&method), route.as_ref().map_or("none", |r| r.as_str()), status, elapsed);
+    metrics.request(
+        method_label(&method),
+        route.as_ref().map_or("none", |r| r.as_str()),
+        status,
+        elapsed,
+    );
     if response.status().is_server_error() {
         tracing::error!(%method, path, status, ?elapsed, "request");
     } else if method.is_safe() {
@@ -66,7 +71,7 @@ async fn log(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) 
 }
 
 /// Returns the method's name; unknown ones share one label.
-fn known(method: &Method) -> &str {
+fn method_label(method: &Method) -> &str {
     match method.as_str() {
         name @ ("GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS") => name,
         _ => "other",
@@ -74,7 +79,7 @@ fn known(method: &Method) -> &str {
 }
 
 /// Answers 503 to other requests on a reserve connection.
-async fn keep_reserve(request: Request, next: Next) -> Response<Body> {
+async fn refuse_over_limit(request: Request, next: Next) -> Response<Body> {
     let over = request.extensions().get::<Reserve>().is_some();
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     if !over || route.is_some_and(|route| RESERVED.contains(&route)) {
@@ -131,7 +136,7 @@ mod tests {
             none.expect("a fault in a handler")
         };
         let router = Router::new().route("/broken", get(broken)).route("/good", get(|| async {}));
-        let router = around(router, Arc::default());
+        let router = add_layers(router, Arc::default());
         assert_eq!(ask(&router, "/broken", false).await, StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(ask(&router, "/good", false).await, StatusCode::OK);
     }
@@ -142,7 +147,7 @@ mod tests {
         for path in RESERVED {
             router = router.route(path, get(|| async {}));
         }
-        let router = around(router, Arc::default());
+        let router = add_layers(router, Arc::default());
         for path in ["/healthz", "/readyz", "/api/v1/status-webhook/S1"] {
             assert_eq!(ask(&router, path, true).await, StatusCode::OK, "{path}");
         }

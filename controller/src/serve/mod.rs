@@ -162,7 +162,7 @@ impl Server {
             socket,
             gate,
             terms: Terms {
-                router: layers::around(router, Arc::clone(&metrics)),
+                router: layers::add_layers(router, Arc::clone(&metrics)),
                 tls: tls.clone(),
                 proxies: config.trusted_proxies.clone().into(),
                 stall_timeout: config.stall_timeout,
@@ -207,7 +207,7 @@ impl Server {
         self.reload.clone()
     }
 
-    /// Whether the service uses HTTPS.
+    /// Returns whether the service uses HTTPS.
     pub fn is_https(&self) -> bool {
         self.tls.is_some()
     }

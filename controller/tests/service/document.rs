@@ -75,7 +75,7 @@ fn compare(method: &str, target: &str, reply: &Reply) -> Result<(), String> {
     valid(reply, &format!("{at}/content/{}/schema", escape(kind)))
 }
 
-/// Whether a path matches a template such as `/api/v1/jobs/{id}`.
+/// Returns whether a path matches a template such as `/api/v1/jobs/{id}`.
 fn fits(template: &str, path: &str) -> bool {
     let (template, path) = (template.split('/'), path.split('/'));
     template.clone().count() == path.clone().count()

@@ -58,7 +58,7 @@ fn a_known_password_is_not_sent_to_another_destination() {
     put(&other).expect(200);
 }
 
-/// Whether a file of the service contains the BMC password.
+/// Returns whether a file of the service contains the BMC password.
 fn is_plain(folder: &Path) -> bool {
     let files = fs::read_dir(folder.join("data")).unwrap().map(|file| file.unwrap().path());
     let mut files = files.filter(|path| path.is_file());

@@ -5,7 +5,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, named_params, params};
 
-use super::{Job, StoreError, active, by_id, by_number, event};
+use super::{Job, StoreError, active, by_id, by_number, insert_event};
 use crate::database::rows;
 use crate::inventory;
 use crate::jobs::clock;
@@ -92,9 +92,9 @@ pub fn create(connection: &Connection, new: &NewJob) -> Result<Created, StoreErr
         new.recipe.len(),
         new.recipe_sha256
     );
-    event(connection, number, "state.queued", None, &message)?;
+    insert_event(connection, number, "state.queued", None, &message)?;
     for warning in new.warnings.iter().take(MOST_WARNINGS) {
-        event(connection, number, "warning", None, warning)?;
+        insert_event(connection, number, "warning", None, warning)?;
     }
     if let Some((key, digest)) = &new.idempotency {
         let values = named_params! {
@@ -146,7 +146,7 @@ pub fn cancel(connection: &Connection, id: JobId, user: &str) -> Result<Job, Sto
     }
     let sql = "UPDATE jobs SET cancelled = 1, cancelled_by = ?2 WHERE number = ?1";
     connection.prepare_cached(sql)?.execute(params![job.number, user])?;
-    event(connection, job.number, "cancel", None, &format!("requested by {user}"))?;
+    insert_event(connection, job.number, "cancel", None, &format!("requested by {user}"))?;
     let sql = "UPDATE jobs SET state = 'complete', outcome = 'failed', failed_step = ?2, \
                failure = 'cancelled', completed_at = ?3 \
                WHERE number = ?1 AND state = 'queued' AND lease_owner IS NULL";
@@ -155,8 +155,8 @@ pub fn cancel(connection: &Connection, id: JobId, user: &str) -> Result<Job, Sto
         connection.prepare_cached(sql)?.execute(params![job.number, Step::IsoBuild, now])?;
     if ended == 1 {
         let message = "cancelled before it started";
-        event(connection, job.number, "state.failed", Some(&Step::IsoBuild), message)?;
-        event(connection, job.number, "state.complete", None, "nothing to clean up")?;
+        insert_event(connection, job.number, "state.failed", Some(&Step::IsoBuild), message)?;
+        insert_event(connection, job.number, "state.complete", None, "nothing to clean up")?;
     }
     by_number(connection, job.number)
 }

@@ -6,7 +6,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::{Held, Job, StoreError, by_number, event};
+use super::{Held, Job, StoreError, by_number, insert_event};
 use crate::jobs::clock;
 
 /// Claims at most `limit` jobs without a valid lease, oldest first.
@@ -33,7 +33,7 @@ pub fn claim(
         connection.prepare_cached(sql)?.execute(params![number, owner, until])?;
         if before.is_some() {
             let message = "taken over by another worker: the lease expired";
-            event(connection, number, "lease.taken-over", None, message)?;
+            insert_event(connection, number, "lease.taken-over", None, message)?;
         }
         jobs.push(by_number(connection, number)?);
     }
@@ -59,8 +59,8 @@ pub fn renew(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Whether a worker still holds a job's lease.
-pub fn holds(connection: &Connection, held: &Held) -> Result<bool, StoreError> {
+/// Returns whether a worker still holds a job's lease.
+pub fn is_held(connection: &Connection, held: &Held) -> Result<bool, StoreError> {
     let sql = "SELECT EXISTS (SELECT 1 FROM jobs WHERE number = ?1 AND lease_owner = ?2)";
     let mut statement = connection.prepare_cached(sql)?;
     Ok(statement.query_row(params![held.number, held.owner], |row| row.get(0))?)
@@ -80,7 +80,13 @@ pub fn release_all(connection: &Connection, owner: &str) -> Result<(), StoreErro
     let mut statement = connection.prepare_cached(sql)?;
     let rows = statement.query_map([owner], |row| row.get(0))?;
     for number in rows.collect::<Result<Vec<i64>, _>>()? {
-        event(connection, number, "lease.released", None, "the controller is shutting down")?;
+        insert_event(
+            connection,
+            number,
+            "lease.released",
+            None,
+            "the controller is shutting down",
+        )?;
     }
     let sql = "UPDATE jobs SET lease_owner = NULL, lease_until = NULL WHERE lease_owner = ?1";
     connection.prepare_cached(sql)?.execute([owner])?;

@@ -20,13 +20,13 @@ use crate::inventory;
 use crate::labels::{IN_SCOPE, Scope};
 
 pub use intake::{Created, NewJob, cancel, create, retry};
-pub use leases::{claim, holds, release, release_all, renew};
+pub use leases::{claim, is_held, release, release_all, renew};
 pub use progress::{
     Held, begin, complete, enter_phase, fail, note, note_retry, reset_begun, reset_done,
     start_mount, start_step,
 };
 pub use reports::{REMEMBERED_DELIVERIES, Report, Taken, report};
-pub use retention::{delete_expired, expired_isos, iso_removed};
+pub use retention::{delete_expired, expired_isos, mark_iso_removed};
 
 /// Why a job could not be created or changed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -258,7 +258,7 @@ fn clip(text: &str) -> &str {
 }
 
 /// Stores an event and updates the job's time of change.
-fn event(
+fn insert_event(
     connection: &Connection,
     number: i64,
     kind: &str,

@@ -6,7 +6,7 @@
 
 use rusqlite::{Connection, Params, params};
 
-use super::{StoreError, clip, event};
+use super::{StoreError, clip, insert_event};
 use crate::jobs::bmc::{Failure, Retry};
 use crate::jobs::clock;
 use crate::jobs::model::{Phase, Step};
@@ -33,7 +33,7 @@ pub fn begin(connection: &Connection, held: &Held) -> Result<(), StoreError> {
     let sql = "UPDATE jobs SET state = 'provisioning', phase = 'boot', spent_ms = 0 \
                WHERE number = ?1 AND lease_owner = ?2 AND state = 'queued'";
     update(connection, sql, params![held.number, held.owner])?;
-    event(connection, held.number, "state.provisioning", None, "worker started")
+    insert_event(connection, held.number, "state.provisioning", None, "worker started")
 }
 
 /// Stores the start of a step. Steps of clean-up follow the outcome.
@@ -42,7 +42,7 @@ pub fn start_step(connection: &Connection, held: &Held, step: &Step) -> Result<(
                ((state = 'provisioning') = (?4 = 0)) AND state IN ('provisioning', 'succeeded', 'failed')";
     let cleanup = step.is_cleanup();
     update(connection, sql, params![held.number, held.owner, step, cleanup])?;
-    event(connection, held.number, "step", Some(step), "started")
+    insert_event(connection, held.number, "step", Some(step), "started")
 }
 
 /// Stores that clean-up has media to eject.
@@ -78,7 +78,7 @@ pub fn reset_done(connection: &Connection, held: &Held, phase: Phase) -> Result<
         "UPDATE jobs SET {column} = 'done' WHERE number = ?1 AND lease_owner = ?2 AND {column} = 'begun'"
     );
     update(connection, &sql, params![held.number, held.owner])?;
-    event(connection, held.number, "reset", Some(&step), "the BMC accepted the reset")
+    insert_event(connection, held.number, "reset", Some(&step), "the BMC accepted the reset")
 }
 
 /// Starts the next phase with a new budget.
@@ -96,7 +96,7 @@ pub fn fail(connection: &Connection, held: &Held, failure: &Failure) -> Result<(
         let sql = "UPDATE jobs SET failed_step = coalesce(failed_step, ?3), failure = coalesce(failure, ?4) \
                    WHERE number = ?1 AND lease_owner = ?2 AND state IN ('succeeded', 'failed')";
         update(connection, sql, params![held.number, held.owner, step, message])?;
-        return event(connection, held.number, "cleanup.failed", Some(step), message);
+        return insert_event(connection, held.number, "cleanup.failed", Some(step), message);
     }
     let sql = "UPDATE jobs SET state = 'failed', outcome = 'failed', failed_step = ?3, failure = ?4, \
                phase = 'cleanup', spent_ms = 0, mounted = mounted AND NOT ?5 \
@@ -104,7 +104,7 @@ pub fn fail(connection: &Connection, held: &Held, failure: &Failure) -> Result<(
     // Before anything was inserted, clean-up could only be denied again.
     let is_denied = *retry == Retry::Denied && *step == Step::RedfishDiscover;
     update(connection, sql, params![held.number, held.owner, step, message, is_denied])?;
-    event(connection, held.number, "state.failed", Some(step), message)
+    insert_event(connection, held.number, "state.failed", Some(step), message)
 }
 
 /// Sets succeeded or failed → complete.
@@ -113,7 +113,7 @@ pub fn complete(connection: &Connection, held: &Held) -> Result<(), StoreError> 
                lease_until = NULL \
                WHERE number = ?1 AND lease_owner = ?2 AND state IN ('succeeded', 'failed')";
     update(connection, sql, params![held.number, held.owner, clock::now()])?;
-    event(connection, held.number, "state.complete", None, "clean-up done")
+    insert_event(connection, held.number, "state.complete", None, "clean-up done")
 }
 
 /// Stores a failed attempt that will be retried.
@@ -135,5 +135,5 @@ pub fn note(
 ) -> Result<(), StoreError> {
     let sql = "UPDATE jobs SET updated_at = updated_at WHERE number = ?1 AND lease_owner = ?2";
     update(connection, sql, params![held.number, held.owner])?;
-    event(connection, held.number, kind, Some(step), message)
+    insert_event(connection, held.number, kind, Some(step), message)
 }

@@ -6,7 +6,7 @@
 
 use rusqlite::{Connection, named_params, params};
 
-use super::{Job, StoreError, clip, event, job};
+use super::{Job, StoreError, clip, insert_event, job};
 use crate::database::rows;
 use crate::jobs::model::{JobId, Outcome, Reset, State, Step};
 
@@ -80,14 +80,14 @@ pub fn report(connection: &Connection, serial: &str, report: &Report) -> Result<
         None => format!("the host reports success{}", report.details),
         Some(failure) => format!("{failure}{}", report.details),
     };
-    event(connection, job.number, &kind, report.failed.as_ref(), &message)?;
+    insert_event(connection, job.number, &kind, report.failed.as_ref(), &message)?;
     if let Some(log) = &report.log {
-        event(connection, job.number, "log", report.failed.as_ref(), clip(log))?;
+        insert_event(connection, job.number, "log", report.failed.as_ref(), clip(log))?;
     }
     Ok(Taken::Recorded(job.id))
 }
 
-/// Whether this delivery for job `number` was received before.
+/// Returns whether this delivery for job `number` was received before.
 fn is_delivered(connection: &Connection, number: i64, delivery: &str) -> Result<bool, StoreError> {
     let sql = "SELECT EXISTS (SELECT 1 FROM deliveries WHERE job = ?1 AND delivery_id = ?2)";
     Ok(connection.prepare_cached(sql)?.query_row(params![number, delivery], |r| r.get(0))?)
@@ -115,5 +115,5 @@ fn note_ignored(connection: &Connection, job: &Job, report: &Report) -> Result<(
     }
     let what = report.failed.as_ref().map_or_else(|| "success".to_owned(), Step::to_string);
     let message = format!("ignored a report of {what}: the job is {}", job.state);
-    event(connection, job.number, "report.ignored", None, &message)
+    insert_event(connection, job.number, "report.ignored", None, &message)
 }

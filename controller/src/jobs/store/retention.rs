@@ -27,7 +27,7 @@ pub fn expired_isos(connection: &Connection, keep: Duration) -> Result<Vec<JobId
 }
 
 /// Stores that the ISO of a job was removed.
-pub fn iso_removed(connection: &Connection, id: JobId) -> Result<(), StoreError> {
+pub fn mark_iso_removed(connection: &Connection, id: JobId) -> Result<(), StoreError> {
     let sql = "UPDATE jobs SET iso_removed = 1 WHERE id = ?1";
     connection.prepare_cached(sql)?.execute([id])?;
     Ok(())

@@ -35,7 +35,7 @@ async fn receive_all(session: Session, mut body: Body) -> Result<Session, ApiErr
     loop {
         let (batch, end) = next_batch(&mut body).await;
         if let Some(handle) = writing.take() {
-            idle = Some(written(handle.await).await?);
+            idle = Some(await_write(handle.await).await?);
         }
         let Some(session) = idle.take() else { return Err(ApiError::internal(&"upload lost")) };
         if batch.is_empty() {
@@ -43,7 +43,7 @@ async fn receive_all(session: Session, mut body: Body) -> Result<Session, ApiErr
         }
         let handle = write(session, batch);
         if end.is_some() {
-            return finish(written(handle.await).await?, end).await;
+            return finish(await_write(handle.await).await?, end).await;
         }
         writing = Some(handle);
     }
@@ -56,7 +56,7 @@ fn write(mut session: Session, batch: Vec<Bytes>) -> Writing {
     }))
 }
 
-async fn written(done: Result<Written, JoinError>) -> Result<Session, ApiError> {
+async fn await_write(done: Result<Written, JoinError>) -> Result<Session, ApiError> {
     let (session, result) = done.flatten().map_err(|e| ApiError::internal(&e))?;
     match result {
         Ok(()) => Ok(session),

@@ -53,10 +53,10 @@ impl Registry {
             self.blocking(&WRITES, move |store| store.start_upload(&repository, algorithm)).await?;
         match digest {
             Some(digest) => {
-                let session = self.take(&name, &id).await?;
+                let session = self.lock_upload(&name, &id).await?;
                 self.complete(session, request.into_body(), &name, digest).await
             }
-            None => Ok(progress(StatusCode::ACCEPTED, &name, &id, 0)),
+            None => Ok(upload_status(StatusCode::ACCEPTED, &name, &id, 0)),
         }
     }
 
@@ -73,15 +73,15 @@ impl Registry {
         };
         match *request.method() {
             Method::GET | Method::HEAD => {
-                let session = self.take(&name, &id).await?;
-                Ok(progress(StatusCode::NO_CONTENT, &name, &id, session.offset()))
+                let session = self.lock_upload(&name, &id).await?;
+                Ok(upload_status(StatusCode::NO_CONTENT, &name, &id, session.offset()))
             }
             Method::PATCH => {
-                let session = self.take(&name, &id).await?;
-                in_order(&session, &name, request.headers())?;
+                let session = self.lock_upload(&name, &id).await?;
+                check_content_range(&session, &name, request.headers())?;
                 let session = receive(session, request.into_body()).await?;
                 let offset = pause(session).await?;
-                Ok(progress(StatusCode::ACCEPTED, &name, &id, offset))
+                Ok(upload_status(StatusCode::ACCEPTED, &name, &id, offset))
             }
             Method::PUT => {
                 let digest = query.get("digest").ok_or_else(|| {
@@ -89,12 +89,12 @@ impl Registry {
                     ApiError::bad_request(Code::DigestInvalid, message)
                 })?;
                 let digest = endpoint::digest(digest)?;
-                let session = self.take(&name, &id).await?;
-                in_order(&session, &name, request.headers())?;
+                let session = self.lock_upload(&name, &id).await?;
+                check_content_range(&session, &name, request.headers())?;
                 self.complete(session, request.into_body(), &name, digest).await
             }
             Method::DELETE => {
-                let session = self.take(&name, &id).await?;
+                let session = self.lock_upload(&name, &id).await?;
                 self.blocking(&WRITES, move |_| session.cancel()).await?;
                 Ok(empty(StatusCode::NO_CONTENT, []))
             }
@@ -104,7 +104,7 @@ impl Registry {
 
     /// Locks an upload. The holder may be a request whose client has just disconnected, so this
     /// retries for a short time, without occupying a blocking thread in between.
-    async fn take(&self, name: &Repository, id: &UploadId) -> Result<Session, ApiError> {
+    async fn lock_upload(&self, name: &Repository, id: &UploadId) -> Result<Session, ApiError> {
         let deadline = Instant::now() + BUSY;
         loop {
             let (name, id) = (name.clone(), id.clone());
@@ -169,7 +169,12 @@ fn created(name: &Repository, digest: &Digest) -> Response<Body> {
 }
 
 /// Returns the status of an upload. Its id is in the path: clients drop the query of a `Location`.
-fn progress(status: StatusCode, name: &Repository, id: &UploadId, offset: u64) -> Response<Body> {
+fn upload_status(
+    status: StatusCode,
+    name: &Repository,
+    id: &UploadId,
+    offset: u64,
+) -> Response<Body> {
     // An empty range cannot be written; registries send `0-0`.
     let range = format!("0-{}", offset.saturating_sub(1));
     let location = format!("/v2/{name}/blobs/uploads/{id}");
@@ -179,7 +184,11 @@ fn progress(status: StatusCode, name: &Repository, id: &UploadId, offset: u64) -
 }
 
 /// Checks `Content-Range: START-END`, if present, against the size of the upload.
-fn in_order(session: &Session, name: &Repository, headers: &HeaderMap) -> Result<(), ApiError> {
+fn check_content_range(
+    session: &Session,
+    name: &Repository,
+    headers: &HeaderMap,
+) -> Result<(), ApiError> {
     let Some(value) = headers.get(header::CONTENT_RANGE) else { return Ok(()) };
     let parsed = value.to_str().ok().and_then(content_range);
     let Some((start, length)) = parsed else {
@@ -194,7 +203,7 @@ fn in_order(session: &Session, name: &Repository, headers: &HeaderMap) -> Result
     session.expect_start(start).map_err(|e| {
         // Includes the offset from which the client can resume.
         let state =
-            progress(StatusCode::RANGE_NOT_SATISFIABLE, name, session.id(), session.offset());
+            upload_status(StatusCode::RANGE_NOT_SATISFIABLE, name, session.id(), session.offset());
         let header = |name| state.headers().get(name).cloned();
         let value = |name| header(name).unwrap_or(HeaderValue::from_static(""));
         ApiError::from(e)

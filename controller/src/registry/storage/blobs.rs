@@ -61,7 +61,7 @@ impl Storage {
         to: &Repository,
         digest: &Digest,
     ) -> Result<(), StorageError> {
-        let _change = self.change(to)?;
+        let _change = self.lock_repository(to)?;
         self.blob_size(from, digest)?;
         self.link_blob(to, digest)
     }
@@ -121,7 +121,7 @@ impl Storage {
         digest: &Digest,
         immutable: Protected<'_>,
     ) -> Result<(), StorageError> {
-        let _change = self.change(repository)?;
+        let _change = self.lock_repository(repository)?;
         if !self.holds_blob(repository, digest)? {
             return Err(StorageError::BlobUnknown(digest.clone()));
         }

@@ -89,7 +89,7 @@ impl Storage {
         let mut plan = Collection::default();
         let mut held = BTreeSet::new();
         for repository in self.all_repositories()? {
-            let unneeded = self.unneeded(&repository, policy, protected, now)?;
+            let unneeded = self.find_unneeded(&repository, policy, protected, now)?;
             let gone: BTreeSet<&Digest> =
                 unneeded.manifests.iter().chain(&unneeded.blobs).collect();
             let links = self.links(&repository)?;
@@ -118,8 +118,8 @@ impl Storage {
         let now = SystemTime::now();
         let mut done = Collection::default();
         for repository in self.all_repositories()? {
-            let _alone = self.lock_against_changes()?;
-            let unneeded = self.unneeded(&repository, policy, protected, now)?;
+            let _alone = self.lock_collection_exclusive()?;
+            let unneeded = self.find_unneeded(&repository, policy, protected, now)?;
             done.damaged.extend(unneeded.damaged);
             // Tags first, so that a crash in between leaves no dangling tag.
             for tag in unneeded.tags {
@@ -144,7 +144,7 @@ impl Storage {
             if held.contains(&digest) {
                 continue;
             }
-            let _alone = self.lock_against_changes()?;
+            let _alone = self.lock_collection_exclusive()?;
             // Check again under the exclusive lock, which blocks new links.
             if !self.is_held(&digest)? {
                 let path = self.layout.quarantined(&digest);
@@ -163,7 +163,7 @@ impl Storage {
         Ok(done)
     }
 
-    fn unneeded(
+    fn find_unneeded(
         &self,
         repository: &Repository,
         policy: &Policy,
@@ -358,8 +358,8 @@ fn digests_in(folder: &Path, algorithm: Algorithm) -> Result<Vec<Digest>, Storag
     Ok(names.iter().filter_map(digest).collect())
 }
 
-/// Whether a file was written or used less than `age` ago. Missing files and modification times in
-/// the future (the clock was set back) count as young.
+/// Returns whether a file was written or used less than `age` ago. Missing files and modification
+/// times in the future (the clock was set back) count as young.
 fn is_young(path: &Path, age: Duration, now: SystemTime) -> Result<bool, StorageError> {
     let metadata = absent_is_none(fs::metadata(path)).at("read", path)?;
     let Some(metadata) = metadata else { return Ok(true) };

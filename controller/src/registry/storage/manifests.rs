@@ -82,7 +82,7 @@ impl Storage {
                 expected.clone()
             }
         };
-        let _change = self.change(repository)?;
+        let _change = self.lock_repository(repository)?;
         self.check_references(repository, &document)?;
         for tag in new.tags {
             if (new.immutable)(tag)
@@ -144,7 +144,7 @@ impl Storage {
         tag: &Tag,
         immutable: Protected<'_>,
     ) -> Result<(), StorageError> {
-        let _change = self.change(repository)?;
+        let _change = self.lock_repository(repository)?;
         if self.resolve_tag(repository, tag)?.is_some() {
             if immutable(repository, tag) {
                 return Err(StorageError::TagImmutable(tag.clone()));
@@ -170,7 +170,7 @@ impl Storage {
         digest: &Digest,
         immutable: Protected<'_>,
     ) -> Result<(), StorageError> {
-        let _change = self.change(repository)?;
+        let _change = self.lock_repository(repository)?;
         let link = self.layout.manifest(repository, digest);
         if !link.try_exists().at("read", &link)? {
             return Err(StorageError::ManifestUnknown(Selector::Digest(digest.clone())));

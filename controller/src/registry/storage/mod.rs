@@ -136,7 +136,7 @@ impl Storage {
         Ok(())
     }
 
-    fn change(&self, repository: &Repository) -> Result<Change<'_>, StorageError> {
+    fn lock_repository(&self, repository: &Repository) -> Result<Change<'_>, StorageError> {
         let hash = repository
             .as_str()
             .bytes()
@@ -144,14 +144,14 @@ impl Storage {
         #[expect(clippy::indexing_slicing, reason = "there are STRIPES of them")]
         let stripe = &self.stripes[hash % STRIPES];
         // Before the mutex, so that all changes wait for a collection in parallel.
-        let shared = self.share_with_collection()?;
+        let shared = self.lock_collection_shared()?;
         // The guarded state is on the disk and consistent even after a panic.
         let guard = stripe.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(Change { _in_this_process: guard, _against_collection: shared })
     }
 
     /// Waits for a garbage collection in another process. That process may be suspended: time-out.
-    fn share_with_collection(&self) -> Result<File, StorageError> {
+    fn lock_collection_shared(&self) -> Result<File, StorageError> {
         let path = self.layout.collection_lock();
         let file = self.open_collection_lock()?;
         let deadline = Instant::now() + COLLECTION_PATIENCE;
@@ -168,7 +168,7 @@ impl Storage {
     }
 
     /// Blocks changes in all processes. Only maintenance commands wait here.
-    fn lock_against_changes(&self) -> Result<File, StorageError> {
+    fn lock_collection_exclusive(&self) -> Result<File, StorageError> {
         let path = self.layout.collection_lock();
         let file = self.open_collection_lock()?;
         file.lock().at("lock", &path)?;
@@ -186,7 +186,7 @@ impl Storage {
     }
 }
 
-/// Whether a registry exists. An unsupported layout is an error.
+/// Returns whether a registry exists. An unsupported layout is an error.
 fn check_version(layout: &Layout) -> Result<bool, StorageError> {
     let path = layout.version();
     match absent_is_none(fs::read_to_string(&path)).at("read", &path)? {

@@ -34,7 +34,7 @@ impl Storage {
             let found = hash_file(&path, Hasher::new(digest.algorithm())).at("read", &path)?;
             scrub.contents += 1;
             if found != digest {
-                let _alone = self.lock_against_changes()?;
+                let _alone = self.lock_collection_exclusive()?;
                 durable::rename(&path, &self.layout.corrupt(&digest))?;
                 scrub.corrupt.push(digest);
             }

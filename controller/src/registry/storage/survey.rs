@@ -85,7 +85,7 @@ impl Storage {
                     survey.nodes.insert(digest, node);
                 }
                 Err(error) => {
-                    let reason = damage(error)?;
+                    let reason = describe_damage(error)?;
                     tracing::warn!(%repository, %digest, reason, "damaged manifest");
                     survey.damaged.push(Damaged { repository: repository.clone(), digest, reason });
                 }
@@ -155,7 +155,7 @@ impl Storage {
 }
 
 /// Describes the damage of a manifest. Disk failures stay errors.
-fn damage(error: StorageError) -> Result<String, StorageError> {
+fn describe_damage(error: StorageError) -> Result<String, StorageError> {
     match error {
         StorageError::ManifestUnknown(_) => Ok("its content is missing".to_owned()),
         StorageError::Damaged(_) => Ok("its content does not match its digest".to_owned()),

@@ -209,7 +209,7 @@ impl Session {
         self.open = Some(flusher);
         self.sync()?;
         let storage = Arc::clone(&self.storage);
-        let _change = storage.change(&self.repository)?;
+        let _change = storage.lock_repository(&self.repository)?;
         if storage.content_size(digest)?.is_some() {
             durable::remove(&self.path)?;
         } else {
