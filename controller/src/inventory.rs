@@ -62,7 +62,8 @@ impl Server {
         })
     }
 
-    /// Returns whether `bmc_url` and `tls` have the same scheme, host, port and TLS policy as this server,
+    /// Returns whether `bmc_url` and `tls` have the same scheme, host, port and TLS policy as this
+    /// server,
     /// so that the stored password goes to the same BMC.
     pub fn has_destination(&self, bmc_url: &str, tls: &TlsPolicy) -> bool {
         let (before, after) = (origin(&self.bmc_url), origin(bmc_url));
@@ -85,7 +86,7 @@ fn origin(url: &str) -> Option<(String, String, u16)> {
 }
 
 fn server(row: &Row<'_>) -> rusqlite::Result<Server> {
-    /// The JSON in a column; NULL is `null`.
+    /// Parses the JSON in a column; NULL is `null`.
     fn json<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
         let column = row.as_ref().column_index(column)?;
         let text = row.get_ref(column)?.as_str_or_null()?;
@@ -188,7 +189,7 @@ pub fn put(
 /// Sets the network of a server's host; None: DHCP.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub fn set_network(
     connection: &Connection,
     serial: &str,

@@ -46,7 +46,7 @@ pub(super) fn enumeration(words: &[impl ToString]) -> Value {
 
 /// Schema of a serial number, for `String` fields.
 pub(super) struct Serial;
-/// The network of a host, which the crate `recipe` checks.
+/// Network of a host, validated by the crate `recipe`.
 pub(super) struct Network;
 /// Schema of a step, for `String` fields.
 pub(super) struct Step;

@@ -184,7 +184,7 @@ impl NewServer {
         };
         let new = inventory::put(c, keys, &target, &labels, user)?;
         if let Some(network) = self.network {
-            // It was checked.
+            // Validated before.
             let network = network.and_then(|network| Network::try_from(network).ok());
             inventory::set_network(c, serial, network.as_ref())?;
         }

@@ -43,7 +43,8 @@ impl Secrets {
         Self { fleet, accept_fleet }
     }
 
-    /// Returns whether `sent` authenticates a report of `job`. Compares digests of equal length without
+    /// Returns whether `sent` authenticates a report of `job`. Compares digests of equal length
+    /// without
     /// early exit, so timing does not reveal the secret.
     fn accept(&self, sent: &HeaderValue, job: Option<JobId>) -> bool {
         let sent = Sha256::digest(sent.as_bytes());
@@ -104,10 +105,10 @@ impl views::Report {
     }
 }
 
-/// Longest log of a host that is kept, in bytes: less than an event can have.
+/// Maximum length of a host's log, in bytes; must be less than that of an event message.
 const LONGEST_LOG: usize = 15 * 1024;
 
-/// The end of the log of a host, without control characters and what can be a secret.
+/// Returns the end of a host's log, without control characters and possible secrets.
 fn excerpt(log: &str) -> String {
     let start = log.ceil_char_boundary(log.len().saturating_sub(LONGEST_LOG));
     let end = log.get(start..).unwrap_or_default();
@@ -115,8 +116,8 @@ fn excerpt(log: &str) -> String {
     redact(plain.trim())
 }
 
-/// How far the clock of a host is off, if that is more than a slow delivery explains. `Date` is the time
-/// of sending (RFC 9110, section 6.6.1).
+/// Describes the clock difference of a host if it exceeds the tolerance for slow deliveries. `Date`
+/// is the time of sending (RFC 9110, section 6.6.1).
 fn clock_difference(date: Option<&HeaderValue>, now: SystemTime) -> Option<String> {
     let sent = httpdate::parse_http_date(date?.to_str().ok()?).ok()?;
     let (difference, direction) = match now.duration_since(sent) {
@@ -128,7 +129,7 @@ fn clock_difference(date: Option<&HeaderValue>, now: SystemTime) -> Option<Strin
         .then(|| format!("; the host's clock is {seconds} s {direction} the controller's"))
 }
 
-/// Seconds that retries and a slow network explain.
+/// Tolerance in seconds for retries and slow networks.
 const CLOCK_TOLERANCE: u64 = 120;
 
 /// Reply to a report without valid authentication, which counts as a failed login of `from`.

@@ -113,8 +113,8 @@ pub struct Failure {
 pub enum Retry {
     /// Permanent failure.
     Never,
-    /// The BMC refuses user or password, and locks users after a few of these: the job must not log
-    /// in again, not even to clean up.
+    /// The BMC rejects the credentials. BMCs lock accounts after a few failures: the job must not
+    /// log in again, not even to clean up.
     Denied,
     /// Transient failure without effect: no route, connection refused, 503.
     Later,
@@ -156,7 +156,8 @@ pub trait Bmc: Send + Sync + 'static {
         events: &'a dyn EventSink,
     ) -> Call<'a>;
 
-    /// Powers the host off, unless it is off: its root is on the media. `cleanup.power-off`.
+    /// Powers the host off before its media, which contain its root, are ejected.
+    /// `cleanup.power-off`.
     fn power_off<'a>(&'a self, target: &'a Target, events: &'a dyn EventSink) -> Call<'a>;
 
     /// Ejects both media and removes an unused boot override. `cleanup.unmount`.

@@ -124,7 +124,7 @@ impl Step {
 }
 
 impl Step {
-    /// Whether it follows the outcome of the job.
+    /// Returns whether the step is part of clean-up.
     pub fn is_cleanup(&self) -> bool {
         matches!(self, Self::CleanupPowerOff | Self::CleanupUnmount | Self::CleanupReset)
     }

@@ -42,12 +42,12 @@ pub struct Settings {
     pub signing_key: Option<Arc<SigningKey>>,
 }
 
-/// What happens to a host that reported a failure. Its log is an event of the job then.
+/// Action for a host that reported a failure. Its log is stored as an event of the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AfterFailure {
-    /// It is powered off, and the media are ejected.
+    /// Power it off and eject the media.
     PowerOff,
-    /// It stays on with its media, for a person to look at.
+    /// Leave it on with its media, for debugging.
     Leave,
 }
 

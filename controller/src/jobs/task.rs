@@ -27,7 +27,7 @@ pub struct Order {
     pub schema_id: String,
     /// How the host reports to this service; None: not configured.
     pub access: Option<ControllerAccess>,
-    /// Network of the host; none: DHCP.
+    /// Network of the host; None: DHCP.
     pub network: Option<Network>,
     /// Time of all files in the image, in seconds since 1970: the job's creation, so that builds
     /// are reproducible.
@@ -48,7 +48,7 @@ pub enum TaskError {
     /// The controller's access data cannot be encoded.
     #[error("cannot encode the report settings: {0}")]
     Access(#[from] recipe::controller::ControllerError),
-    /// The network can't be written.
+    /// The network cannot be encoded.
     #[error("the network of the host: {0}")]
     Network(#[from] recipe::network::NetworkError),
     /// The image cannot be built, or is too large.

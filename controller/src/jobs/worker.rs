@@ -220,14 +220,14 @@ impl Worker {
         }
         let restarts = settings.restart && job.outcome == Some(Outcome::Succeeded);
         let target = self.target(job, Step::CleanupUnmount).await?;
-        // The root of the host is on the media, so it is shut down before they are ejected. Not a host
-        // that did not report: it may be writing firmware. Once the media are being ejected, the host may
-        // have been started again.
+        // The host's root is on the media, so it is shut down before they are ejected. Exceptions:
+        // a silent host may be writing firmware, and during ejection the host may have been started
+        // again.
         let is_past = matches!(job.step, Some(Step::CleanupUnmount | Step::CleanupReset));
         let mut failure = None;
         if (restarts || has_reported_failure) && !is_past {
             self.begin_step(Step::CleanupPowerOff).await?;
-            // The rest of the budget is for the media.
+            // The remaining budget is for the media.
             let now = Instant::now();
             let deadline = now + deadline.saturating_duration_since(now) / 2;
             let power_off = || bmc.power_off(&target, &events);
@@ -406,7 +406,7 @@ impl Worker {
     }
 }
 
-/// A failure that no retry changes.
+/// Makes a permanent failure.
 fn final_failure(step: Step, message: String) -> Halt {
     Halt::Failed(Failure { step, message, retry: Retry::Never })
 }

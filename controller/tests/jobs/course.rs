@@ -80,7 +80,7 @@ async fn a_host_that_reported_a_failure_is_powered_off_or_left_with_its_log_in_t
     }
 }
 
-/// BMCs lock users after a few wrong passwords.
+/// BMCs lock accounts after a few failed logins.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_password_is_tried_once_in_a_job() {
     let folder = TempDir::new().unwrap();
@@ -95,7 +95,7 @@ async fn a_wrong_password_is_tried_once_in_a_job() {
     controller.stop().await;
 }
 
-/// A host that did not report may be writing firmware.
+/// A silent host may be writing firmware.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_did_not_report_is_not_powered_off() {
     let folder = TempDir::new().unwrap();
@@ -109,7 +109,7 @@ async fn a_host_that_did_not_report_is_not_powered_off() {
     controller.stop().await;
 }
 
-/// A BMC that can't power the host off does not keep the media from being ejected.
+/// The media are ejected even if the host cannot be powered off.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_stays_on_is_restarted_after_the_media_are_ejected() {
     let folder = TempDir::new().unwrap();

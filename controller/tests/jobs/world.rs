@@ -59,7 +59,7 @@ pub(crate) struct World {
     /// The operation (counted from 1) at which the controller is to be killed, and its
     /// notification.
     pub(crate) trap: Mutex<Option<(usize, oneshot::Sender<()>)>>,
-    /// Every BMC refuses user and password.
+    /// Every BMC rejects the credentials.
     pub(crate) is_locked: AtomicBool,
     /// An operation that times out, and how often.
     pub(crate) gone: Mutex<Option<(&'static str, usize)>>,

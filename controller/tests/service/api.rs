@@ -360,7 +360,7 @@ fn the_network_of_a_host_is_kept_and_is_on_its_task_iso() {
         "gateways": ["192.0.2.1"],
     });
     assert_eq!(put(Some(network.clone())).expect(200).json()["network"], network);
-    // Without a network in the request, the known one stays.
+    // Without a network in the request, the stored one is kept.
     assert_eq!(put(None).expect(200).json()["network"], network);
     let mut wrong = network.clone();
     wrong["gateways"] = json!(["198.51.100.1"]);

@@ -12,7 +12,7 @@ use crate::jobs::clock;
 use crate::jobs::model::{JobId, Outcome, State, Step};
 use crate::labels::Scope;
 
-/// Most warnings that are stored with a job. A partition can have several.
+/// Maximum number of warnings stored with a job.
 const MOST_WARNINGS: usize = 64;
 
 /// A job to be created from a validated recipe.
@@ -125,7 +125,7 @@ pub fn retry(connection: &Connection, id: JobId, user: &str) -> Result<NewJob, S
         recipe_sha256: job.recipe_sha256,
         schema_id: job.schema_id,
         task_target: job.task_target,
-        // They are events of that job.
+        // Warnings are events of the failed job.
         warnings: Vec::new(),
         retry_of: Some(id),
         user: user.to_owned(),

@@ -101,7 +101,7 @@ pub fn fail(connection: &Connection, held: &Held, failure: &Failure) -> Result<(
     let sql = "UPDATE jobs SET state = 'failed', outcome = 'failed', failed_step = ?3, failure = ?4, \
                phase = 'cleanup', spent_ms = 0, mounted = mounted AND NOT ?5 \
                WHERE number = ?1 AND lease_owner = ?2 AND state IN ('queued', 'provisioning')";
-    // Before anything was inserted, clean-up could only be denied again.
+    // Without inserted media, clean-up would only log in again.
     let is_denied = *retry == Retry::Denied && *step == Step::RedfishDiscover;
     update(connection, sql, params![held.number, held.owner, step, message, is_denied])?;
     insert_event(connection, held.number, "state.failed", Some(step), message)

@@ -38,7 +38,7 @@ pub(super) struct Document {
     annotations: BTreeMap<String, String>,
 }
 
-/// Programs in Go write an empty list or map as `null`.
+/// Go programs serialize an empty list or map as `null`.
 fn null_is_empty<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
