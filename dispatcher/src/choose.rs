@@ -39,11 +39,11 @@ const SETTLE: Duration = Duration::from_secs(15);
 /// Mount point of the medium, below the root.
 const MOUNT_POINT: &str = "run/dispatcher/medium";
 
-/// What the host needs to report, whatever the recipe is.
+/// Data for reports, independent of the recipe.
 #[derive(Default)]
 pub(crate) struct Reach {
     pub(crate) access: Option<ControllerAccess>,
-    /// None: DHCP.
+    /// `None` for DHCP.
     pub(crate) network: Option<Network>,
     /// When a trusted controller signed the task, in seconds since 1970.
     pub(crate) signed: Option<u64>,
@@ -270,7 +270,7 @@ fn judge(candidate: Candidate<'_>, trust: &Trust<'_>, now: u64) -> Result<Chosen
     match read::validate(&task) {
         Err(failure) => Err(Refused { failure, reach: reach.into(), is_foreign: false }),
         Ok(validated) => {
-            // That of the recipe is in place of the server's.
+            // The recipe's network overrides that of the server.
             reach.network = validated.recipe.network.clone().or(reach.network);
             let of_label = || medium::job_of_label(medium.label.as_deref()?)?.parse().ok();
             let named = manifest.map(|manifest| manifest.job);

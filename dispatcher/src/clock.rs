@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The clock of the host. One that is behind makes every certificate "not yet valid".
+//! The host's clock. If it is late, certificates are not yet valid.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -14,8 +14,8 @@ pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// Advances the clock to `signed`, the time at which a trusted controller signed the task. It is
-/// never set back: a task may be hours old. A clock that can't be set is no reason to stop.
+/// Advances the clock to `signed`, the time at which a trusted controller signed the task. Never
+/// sets it back, since a task may be hours old. A failure to set it is not fatal.
 pub(crate) fn advance_to(signed: u64) {
     let Some(behind) = signed.checked_sub(now()).filter(|seconds| *seconds > 0) else { return };
     let Ok(tv_sec) = signed.try_into() else { return };

@@ -53,7 +53,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Sets what a report needs: the clock, for TLS, the network, and the controller's address.
+/// Sets up reporting: the clock, for TLS, the network, and the controller's address.
 fn prepare(options: &Options, reach: &Reach) -> Result<(), Failure> {
     if let Some(signed) = reach.signed
         && options.root.as_os_str() == "/"

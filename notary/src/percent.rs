@@ -5,13 +5,13 @@
 
 use std::fmt::Write as _;
 
-/// Encodes all but unreserved characters and `kept`.
+/// Encodes all characters except unreserved ones and `kept`.
 pub(crate) fn encode(text: &str, kept: &[u8]) -> String {
     text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || kept.contains(&byte) {
             out.push(char::from(byte));
         } else {
-            // Writing to a String can't fail.
+            // Writing to a String never fails.
             let _infallible = write!(out, "%{byte:02X}");
         }
         out

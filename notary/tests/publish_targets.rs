@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `notary publish` to registries that ask for credentials: Debian's docker-registry, and the controller's.
+//! `notary publish` to registries with authentication: Debian's docker-registry and the
+//! controller's.
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test that asked for it")]
 
 mod support;
@@ -21,7 +22,7 @@ use tempfile::TempDir;
 use test_support::{Distribution, Registry};
 
 const PASSWORD: &str = "not-a-secret";
-/// bcrypt of it, made with `htpasswd -nbB`.
+/// bcrypt of the password, generated with `htpasswd -nbB`.
 const HASH: &str = "$2y$05$2.BO/cGmfjzLImldKpOk1OoUWUWmR0XHmDy8CgR.eEVw7kjkMLwHC";
 
 struct Signed {
@@ -39,7 +40,7 @@ impl Signed {
         Self { release, key }
     }
 
-    /// `notary publish`, which finds no credentials but those that the test gives it.
+    /// `notary publish` without any credentials except those of the test.
     fn publish(&self, to: &str, home: &Path) -> Command {
         let mut command = notary();
         command.args(["publish", "--json", "--to", to, "--release"]).arg(self.release.root());
@@ -55,7 +56,7 @@ fn without_credentials(command: &mut Command, home: &Path) {
     command.env("HOME", home).env("XDG_RUNTIME_DIR", home.join("run"));
 }
 
-/// What a run that succeeded reports.
+/// Report of a successful run.
 fn report(output: &Output) -> Value {
     assert!(!String::from_utf8_lossy(&output.stderr).contains(PASSWORD));
     serde_json::from_str(&succeeded(output)).unwrap()

@@ -1,27 +1,26 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Whether a commit message follows the rules of this repository: Conventional Commits 1.0.0 with a subject of limited
-//! length.
+//! Checks commit messages: Conventional Commits 1.0.0, with a limited subject length.
 
 use crate::commit::Commit;
 use crate::message::{Kind, changes};
 
-/// Longest subject, in characters.
+/// Maximum length of a subject, in characters.
 const SUBJECT: usize = 72;
 
-/// A rule that a message does not follow.
+/// A violated rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
     /// Name of the rule.
     pub rule: &'static str,
-    /// What is wrong.
+    /// Description of the violation.
     pub message: String,
-    /// What to do.
+    /// How to fix it.
     pub fix: &'static str,
 }
 
-/// Checks the message of a commit. Merges and Git's own messages of reverts are accepted.
+/// Checks a commit message. Merges and Git's own revert messages are accepted.
 pub fn lint(commit: &Commit) -> Vec<Violation> {
     let subject = commit.subject();
     if commit.parents > 1 || subject.starts_with("Revert \"") {

@@ -67,13 +67,13 @@ use auth::{Cache, Scope};
 use http::{Body, Request};
 use url::Url;
 
-/// Idle connections that are kept for further calls: a publisher makes so many calls at the same time.
+/// Maximum idle connections kept open: the number of concurrent requests of a publisher.
 const CONNECTIONS: usize = 8;
 
-/// How a client behaves. The default is right for a registry on the network.
+/// Client options. The defaults suit a registry on the network.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How the registry is reached.
+    /// Transport of the registry: TLS or plain HTTP.
     pub transport: Transport,
     /// Source of credentials.
     pub credentials: CredentialSource,
@@ -136,7 +136,7 @@ impl Client {
         if registry.is_loopback() {
             config = config.proxy(None);
         }
-        // A registry without TLS may still redirect to another server for its blobs; one on this machine does not.
+        // An http registry may redirect to blobs on other hosts, a loopback registry does not.
         if tls || !registry.is_loopback() {
             config =
                 config.tls_config(TlsConfig::builder().root_certs(root_certificates()).build());
@@ -244,11 +244,11 @@ impl Action {
     }
 }
 
-/// The CA certificates of this machine, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name; on a machine
-/// without any, those that are built in.
+/// The host's CA certificates, or those in `SSL_CERT_FILE` and `SSL_CERT_DIR`; on a host without
+/// any, the bundled ones.
 pub fn root_certificates() -> RootCerts {
     let found = rustls_native_certs::load_native_certs();
-    // Whoever names a file trusts no others, also where it can't be read.
+    // With these variables set, no other CA is trusted, even if the file can't be read.
     let is_named =
         ["SSL_CERT_FILE", "SSL_CERT_DIR"].iter().any(|it| std::env::var_os(it).is_some());
     if found.certs.is_empty() && !is_named {

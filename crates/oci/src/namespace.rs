@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Where the repositories of a release are: a registry, and the prefix of their names in it.
+//! A registry namespace of a release: a registry and a prefix of the repository names.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::reference::{ReferenceError, Registry, Repository};
 
-/// How a registry is reached.
+/// Transport of a registry.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Transport {
-    /// TLS, but plain HTTP for a loopback address.
+    /// TLS, but plain HTTP for loopback addresses.
     #[default]
     Usual,
-    /// HTTP without TLS.
+    /// Plain HTTP.
     PlainHttp,
-    /// TLS, for a loopback address too.
+    /// TLS, for loopback addresses too.
     Tls,
 }
 
 impl Transport {
-    /// Whether `registry` is reached with TLS.
+    /// Returns true if `registry` is accessed with TLS.
     pub fn is_tls(self, registry: &Registry) -> bool {
         match self {
             Self::Usual => !registry.is_loopback(),
@@ -31,22 +31,23 @@ impl Transport {
     }
 }
 
-/// `[http://|https://]HOST[:PORT][/PREFIX]`. The scheme is for what [`Transport::Usual`] does not do.
+/// A namespace, `[http://|https://]HOST[:PORT][/PREFIX]`. The scheme overrides
+/// [`Transport::Usual`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Namespace {
-    /// How the registry is reached.
+    /// Transport of the registry.
     pub transport: Transport,
     /// The registry.
     pub registry: Registry,
-    /// What every repository's name starts with.
+    /// Prefix of all repository names.
     pub prefix: Option<Repository>,
 }
 
 impl Namespace {
-    /// The repository `name` below the prefix.
+    /// The repository `name` in this namespace.
     ///
     /// # Errors
-    /// When the result is no valid name of a repository.
+    /// When the result is not a valid repository name.
     pub fn repository(&self, name: &str) -> Result<Repository, ReferenceError> {
         match &self.prefix {
             Some(prefix) => format!("{prefix}/{name}").parse(),
@@ -54,12 +55,12 @@ impl Namespace {
         }
     }
 
-    /// Whether the registry is reached with TLS.
+    /// Returns true if the registry is accessed with TLS.
     pub fn is_tls(&self) -> bool {
         self.transport.is_tls(&self.registry)
     }
 
-    /// The form that [`FromStr`] reads back, with a scheme where there was one.
+    /// The text form for [`FromStr`], with the scheme if one was given.
     pub fn with_scheme(&self) -> String {
         match self.transport {
             Transport::Usual => self.to_string(),
@@ -87,7 +88,7 @@ impl FromStr for Namespace {
     }
 }
 
-/// `HOST[:PORT][/PREFIX]`, as clients take it in front of a repository.
+/// The prefix of image references, `HOST[:PORT][/PREFIX]`.
 impl fmt::Display for Namespace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.prefix {

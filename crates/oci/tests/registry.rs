@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The client against real registries: the distribution project's, as Debian packages it, which knows
-//! neither the referrers API nor `OCI-Subject`, and the controller's own, which knows both.
+//! Tests of the client with real registries: Debian's docker-registry, which has neither the
+//! referrers API nor `OCI-Subject`, and the controller's own, which has both.
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test that asked for it")]
 
 use std::collections::BTreeMap;

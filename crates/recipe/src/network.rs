@@ -4,8 +4,8 @@
 //! The network of a host without DHCP: one interface with static addresses, on a port, a bond or a
 //! VLAN.
 //!
-//! A server has it in the controller, a task ISO as [`NETWORK_JSON`], and a recipe may have its own.
-//! [`Network::units`] writes it for the maintenance OS (systemd.network(5)), and
+//! The controller stores it per server, a task ISO has it as [`NETWORK_JSON`], and a recipe may
+//! override it. [`Network::units`] converts it for the maintenance OS (systemd.network(5)),
 //! [`Network::cloud_init`] for the installed system (cloud-init, network config version 2). Without
 //! it, both use DHCP.
 
@@ -22,12 +22,12 @@ use crate::text::FormError;
 pub use cloud_init::UnknownPort;
 pub use parse::{NetworkError, NetworkText, PortText};
 
-/// The file on the task ISO and in `/run/provision`.
+/// Name of the file on the task ISO and in `/run/provision`.
 pub const NETWORK_JSON: &str = "network.json";
-/// The largest such file, in bytes.
+/// Maximum size of the file in bytes.
 pub const MAX_NETWORK_BYTES: usize = 16 * 1024;
 
-/// The network of a host. Checked: every value is valid, and they fit each other.
+/// The network of a host. All values are valid and consistent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "NetworkText", into = "NetworkText")]
 pub struct Network {
@@ -36,11 +36,11 @@ pub struct Network {
     bond: Option<BondMode>,
     /// VLAN id (IEEE 802.1Q), 1 to 4094.
     vlan: Option<u16>,
-    /// In bytes.
+    /// MTU in bytes.
     mtu: Option<u16>,
-    /// None: DHCP on this interface.
+    /// Addresses; empty for DHCP on this interface.
     addresses: Vec<Cidr>,
-    /// At most one of each family.
+    /// Default routes, at most one of each address family.
     gateways: Vec<IpAddr>,
     dns: Vec<IpAddr>,
     search: Vec<String>,
@@ -52,7 +52,7 @@ pub struct Network {
 pub enum Port {
     /// By its permanent MAC address.
     Mac(Mac),
-    /// By its place on the PCI bus: udev's `ID_PATH`, such as `pci-0000:03:00.0`.
+    /// By its PCI address: udev's `ID_PATH`, such as `pci-0000:03:00.0`.
     Path(PciPath),
 }
 
@@ -65,7 +65,7 @@ pub struct Mac([u8; 6]);
 pub struct PciPath(String);
 
 impl PciPath {
-    /// The address as the folder in `/sys/bus/pci/devices` has it, such as `0000:03:00.0`.
+    /// The PCI address as in `/sys/bus/pci/devices`, such as `0000:03:00.0`.
     pub fn address(&self) -> &str {
         self.0.strip_prefix("pci-").unwrap_or(&self.0)
     }
@@ -95,17 +95,17 @@ impl fmt::Display for PciPath {
     }
 }
 
-/// How the ports of a bond share the traffic.
+/// Bonding mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BondMode {
-    /// One port at a time; the switch needs no configuration.
+    /// Active-backup; the switch needs no configuration.
     ActiveBackup,
     /// LACP.
     Lacp,
 }
 
 impl BondMode {
-    /// Every mode.
+    /// All modes.
     pub const ALL: [Self; 2] = [Self::ActiveBackup, Self::Lacp];
 
     /// The kernel's name.
@@ -117,7 +117,7 @@ impl BondMode {
     }
 }
 
-/// An address with the length of its prefix.
+/// An address with its prefix length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Cidr {
     address: IpAddr,
@@ -125,7 +125,7 @@ pub struct Cidr {
 }
 
 impl Cidr {
-    /// Whether `other` is in the same network.
+    /// Returns true if `other` is in the same network.
     fn contains(self, other: IpAddr) -> bool {
         match (self.address, other) {
             (IpAddr::V4(a), IpAddr::V4(b)) => {
@@ -148,7 +148,7 @@ impl fmt::Display for Cidr {
 }
 
 impl Network {
-    /// Reads [`NETWORK_JSON`].
+    /// Parses [`NETWORK_JSON`].
     ///
     /// # Errors
     /// With every fault and its place.
@@ -160,17 +160,17 @@ impl Network {
         Self::try_from(text)
     }
 
-    /// The bytes of [`NETWORK_JSON`].
+    /// Serialises to [`NETWORK_JSON`].
     ///
     /// # Errors
-    /// Never for a value of this type; a fault of `serde_json`.
+    /// Never for a value of this type.
     pub fn to_json(&self) -> Result<Vec<u8>, NetworkError> {
         let mut bytes = serde_json::to_vec_pretty(self)?;
         bytes.push(b'\n');
         Ok(bytes)
     }
 
-    /// One line for people: addresses or DHCP, then VLAN and bond.
+    /// One-line summary: addresses or DHCP, then VLAN and bond.
     pub fn summary(&self) -> String {
         let addresses: Vec<String> = self.addresses.iter().map(Cidr::to_string).collect();
         let addresses = if addresses.is_empty() { "DHCP".to_owned() } else { addresses.join(", ") };

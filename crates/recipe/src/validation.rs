@@ -134,8 +134,8 @@ fn unknown_target(recipe: &Value) -> Option<Fault> {
     })
 }
 
-/// Addresses in the form of the schema that nothing can be fetched from: the published patterns allow
-/// any port and any scheme.
+/// URLs and references that match the schema but are unusable: the published patterns allow any
+/// port and any scheme.
 fn unusable_addresses(recipe: &Value) -> impl Iterator<Item = Fault> {
     let text = |field: &str| recipe.get(field)?.as_str();
     let image = text("oci_url").is_some_and(|text| {
@@ -152,7 +152,7 @@ fn unusable_addresses(recipe: &Value) -> impl Iterator<Item = Fault> {
         .map(|(_, path, message)| Fault::new(path, "format", message.to_owned()))
 }
 
-/// The faults of a network in the form of the schema: values that don't fit each other.
+/// Faults of a network that matches the schema but has inconsistent values.
 fn network(recipe: &Value) -> Vec<Fault> {
     let Some(network) = recipe.get("network") else { return Vec::new() };
     match serde_json::from_value::<NetworkText>(network.clone()) {

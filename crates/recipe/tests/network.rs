@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Networks: what is accepted, what it becomes for networkd and cloud-init, and where each fault is
-//! reported.
+//! Networks: accepted values, files for networkd and cloud-init, and positions of faults.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on stops")]
 
 use std::net::{Ipv4Addr, Ipv6Addr};

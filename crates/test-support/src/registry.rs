@@ -15,12 +15,12 @@ use tempfile::TempDir;
 
 use crate::requirement::{find, machine_gives};
 
-/// What a `docker-registry` is started with.
+/// Configuration of a `docker-registry`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Distribution<'a> {
-    /// Lines of its htpasswd file; without them, everybody may do everything.
+    /// Lines of its htpasswd file; empty for anonymous access.
     pub htpasswd: Option<&'a str>,
-    /// Certificate and key in PEM; without them, it speaks HTTP.
+    /// Certificate and key in PEM; `None` for plain HTTP.
     pub tls: Option<(&'a str, &'a str)>,
 }
 
@@ -38,10 +38,10 @@ impl Registry {
         Self { address, process, _data: data }
     }
 
-    /// Debian's docker-registry, the registry of the distribution project; `None` where it is not installed.
+    /// Starts Debian's docker-registry; `None` if it is not installed.
     ///
     /// # Panics
-    /// When it ends right after its start.
+    /// When it exits right after the start.
     pub fn distribution(with: Distribution<'_>) -> Option<Self> {
         let program = find("docker-registry")?;
         let folder = TempDir::new().unwrap();
@@ -60,7 +60,7 @@ impl Registry {
             let (certificate, key) = (certificate_path.display(), key_path.display());
             write!(tls, ", tls: {{certificate: '{certificate}', key: '{key}'}}").unwrap();
         }
-        // The port is free until the registry takes it; if another process is faster, the next is tried.
+        // Another process may take the free port first: retry with another one.
         for _ in 0..5 {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let address = listener.local_addr().unwrap().to_string();
@@ -85,12 +85,12 @@ impl Registry {
         panic!("docker-registry ends right after its start");
     }
 
-    /// The controller; `None` where it was not built beside this test.
+    /// Starts the controller; `None` if it was not built.
     pub fn controller() -> Option<Self> {
         Self::controller_with("")
     }
 
-    /// The same with this text as its configuration.
+    /// Starts the controller with this configuration text.
     pub fn controller_with(configuration: &str) -> Option<Self> {
         let beside = std::env::current_exe().unwrap();
         let beside = beside.ancestors().nth(2).unwrap();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The network of a task becomes files of systemd-networkd.
+//! Network configuration of a task, as files of systemd-networkd.
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
@@ -39,7 +39,7 @@ fn units_are_written_for_networkd_and_the_network_for_the_steps() {
     assert_eq!(units(&machine), FILES);
     let path = machine.path("run/systemd/network/10-provisioner-vlan0.network");
     assert!(fs::read_to_string(&path).unwrap().contains("\nAddress=192.0.2.10/24\n"));
-    // systemd-networkd has a user of its own.
+    // systemd-networkd runs as its own user.
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
     let expected = Network::from_slice(NETWORK.as_bytes()).unwrap();
     assert_eq!(machine.provision().network, Some(expected));

@@ -16,9 +16,9 @@ use ureq::http::Request;
 use super::http::{ApiError, Http, malformed, parse, transport};
 use crate::percent;
 
-/// Entries of a page, the most that the API gives.
+/// Entries per page, GitHub's maximum.
 const PER_PAGE: usize = 100;
-/// Pages that are read at most.
+/// Maximum number of pages read.
 const PAGES: usize = 100;
 
 /// A release.
@@ -27,20 +27,20 @@ pub(super) struct Release {
     pub(super) id: u64,
     pub(super) tag_name: String,
     pub(super) draft: bool,
-    /// With `{?name,label}` at its end.
+    /// URL template that ends with `{?name,label}`.
     upload_url: String,
     pub(super) html_url: String,
 }
 
-/// A file of a release.
+/// An asset: a file of a release.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Asset {
     pub(super) id: u64,
     pub(super) name: String,
-    /// `uploaded`; another one, such as `starter`, is what a broken upload left.
+    /// `uploaded`; other states, such as `starter`, are left by failed uploads.
     pub(super) state: String,
     pub(super) size: u64,
-    /// `sha256:HEX`; older servers have none.
+    /// `sha256:HEX`; missing on older servers.
     #[serde(default)]
     pub(super) digest: Option<String>,
     url: String,
@@ -56,8 +56,8 @@ pub(super) struct Draft<'a> {
     pub(super) body: &'a str,
     pub(super) draft: bool,
     pub(super) prerelease: bool,
-    /// `false`, or `legacy`: by date and semantic version, so that the patch of an older line does not become
-    /// the latest.
+    /// `false`, or `legacy`: the latest release is chosen by date and semantic version, so that a
+    /// patch of an older release line does not become the latest.
     pub(super) make_latest: &'a str,
 }
 
@@ -65,13 +65,13 @@ pub(super) struct Draft<'a> {
 #[derive(Debug)]
 pub(super) struct Upload<'a> {
     pub(super) name: &'a str,
-    /// What the page shows in place of the name.
+    /// Display name on the page.
     pub(super) label: &'a str,
     pub(super) file: File,
     pub(super) size: u64,
 }
 
-/// A client of one repository.
+/// A client for one repository.
 #[derive(Debug)]
 pub(super) struct Api {
     pub(super) http: Http,
@@ -85,7 +85,7 @@ impl Api {
         Self { http, repository: repository.to_owned() }
     }
 
-    /// The commit that a tag leads to; none where there is no such tag.
+    /// The commit of a tag; `None` if the tag does not exist.
     pub(super) fn tag_commit(&self, tag: &str) -> Result<Option<String>, ApiError> {
         #[derive(Deserialize)]
         struct Object {
@@ -105,19 +105,19 @@ impl Api {
         if object.r#type != "tag" {
             return Ok(Some(object.sha));
         }
-        // An annotated tag is an object of its own.
+        // An annotated tag is an object that refers to the commit.
         let tag: Reference = self.http.get(&self.url(&format!("git/tags/{}", object.sha)))?;
         Ok(Some(tag.object.sha))
     }
 
-    /// Every release with this tag, drafts included.
+    /// All releases with this tag, including drafts.
     pub(super) fn releases(&self, tag: &str) -> Result<Vec<Release>, ApiError> {
         let mut found: Vec<Release> = self.pages("releases")?;
         found.retain(|release| release.tag_name == tag);
         Ok(found)
     }
 
-    /// Creates a draft. Never repeated here: a lost answer would leave two.
+    /// Creates a draft. Not retried here: a lost response would leave two drafts.
     pub(super) fn create(&self, draft: &Draft<'_>) -> Result<Release, ApiError> {
         self.http.once("POST", &self.url("releases"), Some(json!(draft)), 201)
     }
@@ -137,12 +137,12 @@ impl Api {
         self.http.retried(|| self.http.once("PATCH", &url, Some(change.clone()), 200))
     }
 
-    /// Every file of a release.
+    /// All assets of a release.
     pub(super) fn assets(&self, release: &Release) -> Result<Vec<Asset>, ApiError> {
         self.pages(&format!("releases/{}/assets", release.id))
     }
 
-    /// Removes what a broken upload left.
+    /// Deletes an incomplete asset.
     pub(super) fn delete_asset(&self, asset: &Asset) -> Result<(), ApiError> {
         let url = self.url(&format!("releases/assets/{}", asset.id));
         self.http
@@ -153,7 +153,7 @@ impl Api {
             .or_else(|error| if error.status == Some(404) { Ok(()) } else { Err(error) })
     }
 
-    /// Uploads a file. Never repeated here: what a failure left has to be looked at first.
+    /// Uploads a file. Not retried here: an incomplete asset must be deleted first.
     pub(super) fn upload(&self, release: &Release, upload: Upload<'_>) -> Result<Asset, ApiError> {
         let url = self.upload_url(release, upload.name, upload.label)?;
         let mut file = upload.file.take(upload.size);
@@ -215,7 +215,7 @@ impl Api {
         Err(malformed("GET", &self.url(tail), &format!("more than {PAGES} pages")))
     }
 
-    /// Where a file is uploaded; the token goes to the API's host, or to GitHub's host for uploads.
+    /// Upload URL of a release; the token is sent only to the API's host or GitHub's upload host.
     fn upload_url(&self, release: &Release, name: &str, label: &str) -> Result<String, ApiError> {
         let url = release.upload_url.split('{').next().unwrap_or_default();
         if !self.http.may_see_token(url) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Calls of GitHub's REST API: authentication, limits of rate and size, and what is repeated
-//! ("Rate limits for the REST API", "Best practices for using the REST API").
+//! Requests to GitHub's REST API: authentication, rate limits, size limits and retries ("Rate
+//! limits for the REST API", "Best practices for using the REST API").
 
 use std::fmt;
 use std::io::Read as _;
@@ -16,10 +16,10 @@ use ureq::http::{HeaderMap, HeaderValue, Request, Response, Uri};
 use ureq::tls::TlsConfig;
 use ureq::{Agent, Body};
 
-/// The largest document that is read.
+/// Maximum size of a JSON document in bytes.
 const DOCUMENT: u64 = 16 * 1024 * 1024;
 
-/// Why a call failed. It holds no query and no header.
+/// Reason why a request failed. Excludes query and headers.
 #[derive(Debug, thiserror::Error)]
 #[error("{method} {place}: {reason}")]
 pub(super) struct ApiError {
@@ -27,20 +27,20 @@ pub(super) struct ApiError {
     /// Host and path.
     place: String,
     reason: String,
-    /// None where there was no answer.
+    /// HTTP status; `None` without a response.
     pub(super) status: Option<u16>,
-    /// `code` of each error in the answer, such as `already_exists`.
+    /// `code` of each error in the response, such as `already_exists`.
     codes: Vec<String>,
     retry: Retry,
 }
 
-/// Whether the same call may succeed later.
+/// Whether a retry may succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Retry {
     Never,
-    /// After a wait that grows with each failure.
+    /// After an exponential delay.
     Later,
-    /// After the wait that the server asks for.
+    /// After the delay that the server requests.
     After(Duration),
 }
 
@@ -54,16 +54,16 @@ impl ApiError {
     }
 }
 
-/// How often and after what time a call is made again.
+/// Retry policy.
 #[derive(Debug, Clone)]
 pub(super) struct Policy {
-    /// Calls in a row that may fail.
+    /// Maximum consecutive failures.
     pub(super) attempts: u32,
-    /// The wait after the first failure; it doubles with each.
+    /// Delay after the first failure; doubles with each further one.
     pub(super) first: Duration,
-    /// The wait for a secondary rate limit that names none ("wait for at least one minute").
+    /// Delay for a secondary rate limit without `Retry-After` ("wait for at least one minute").
     pub(super) unnamed: Duration,
-    /// The longest wait that the server may ask for; when it asks for more, the call fails.
+    /// Maximum delay requested by the server; a longer one fails the request.
     pub(super) longest: Duration,
 }
 
@@ -78,10 +78,10 @@ impl Default for Policy {
     }
 }
 
-/// A client of one API.
+/// A client for one API.
 pub(super) struct Http {
     pub(super) agent: Agent,
-    /// `https://api.github.com`, without a slash at its end.
+    /// Base URL without a trailing slash, such as `https://api.github.com`.
     pub(super) base: String,
     pub(super) authorization: HeaderValue,
     policy: Policy,
@@ -93,7 +93,7 @@ impl fmt::Debug for Http {
     }
 }
 
-/// Why there is no client.
+/// Reason why a client could not be created.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SetupError {
     #[error(
@@ -105,7 +105,7 @@ pub(super) enum SetupError {
 }
 
 impl Http {
-    /// A client of the API `base`.
+    /// Creates a client for the API `base`.
     pub(super) fn new(base: &str, token: &str, policy: Policy) -> Result<Self, SetupError> {
         let base = base.trim_end_matches('/');
         let fault = || SetupError::Base(base.to_owned());
@@ -124,7 +124,7 @@ impl Http {
         authorization.set_sensitive(true);
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
-            // One download is redirected; the token is not sent to another host.
+            // Downloads redirect once; the token is not sent to another host.
             .max_redirects(3)
             .user_agent(concat!("provisioner-notary/", env!("CARGO_PKG_VERSION")))
             .timeout_connect(Some(Duration::from_secs(15)))
@@ -139,7 +139,7 @@ impl Http {
         Ok(Self { agent: config.build().into(), base: base.to_owned(), authorization, policy })
     }
 
-    /// Makes a call again as long as its failures may pass and the policy allows.
+    /// Retries a request while its failures are transient and the policy allows.
     pub(super) fn retried<T>(
         &self,
         mut call: impl FnMut() -> Result<T, ApiError>,
@@ -156,7 +156,7 @@ impl Http {
         }
     }
 
-    /// Waits after `failures` failures, or gives the last of them back.
+    /// Waits after `failures` failures, or returns the last error.
     pub(super) fn pause(&self, failures: u32, error: ApiError) -> Result<(), ApiError> {
         if failures >= self.policy.attempts {
             return Err(error);
@@ -216,7 +216,7 @@ impl Http {
             .map_err(|error| transport(method, url, &error))
     }
 
-    /// The body of an answer with the status `expected`; an error for any other.
+    /// The body of a response with the status `expected`; an error for any other status.
     pub(super) fn read(
         &self,
         expected: u16,
@@ -257,7 +257,7 @@ impl Http {
         let codes: Vec<String> =
             errors.iter().filter_map(|it| it.get("code")?.as_str().map(str::to_owned)).collect();
         let retry = self.retry(status, headers, &message);
-        // What a server sends must not steer a terminal.
+        // Remove control characters: they could inject terminal escape sequences.
         let message: String = message.chars().filter(|c| !c.is_control()).take(300).collect();
         let mut reason = format!("status {status}");
         for part in std::iter::once(&message).chain(&codes).filter(|it| !it.is_empty()) {
@@ -309,7 +309,7 @@ impl Http {
     }
 }
 
-/// The document in an answer.
+/// Parses the JSON document of a response.
 pub(super) fn parse<T: DeserializeOwned>(
     method: &'static str,
     url: &str,
@@ -319,7 +319,7 @@ pub(super) fn parse<T: DeserializeOwned>(
         .map_err(|error| malformed(method, url, &format!("the answer: {error}")))
 }
 
-/// An answer, or a request, that is not as documented.
+/// A response or request that violates the documentation.
 pub(super) fn malformed(method: &'static str, url: &str, reason: &str) -> ApiError {
     ApiError {
         method,
@@ -333,7 +333,7 @@ pub(super) fn malformed(method: &'static str, url: &str, reason: &str) -> ApiErr
 
 pub(super) fn transport(method: &'static str, url: &str, error: &ureq::Error) -> ApiError {
     let retry = match error {
-        // A certificate that was refused arrives as invalid data, and stays refused.
+        // ureq reports an untrusted certificate as invalid data, which is permanent.
         ureq::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => Retry::Never,
         ureq::Error::Io(_)
         | ureq::Error::Timeout(_)
@@ -345,7 +345,7 @@ pub(super) fn transport(method: &'static str, url: &str, error: &ureq::Error) ->
     ApiError { method, place: place(url), reason, status: None, codes: Vec::new(), retry }
 }
 
-/// Host and path of a URL.
+/// Host and path of a URL, for messages.
 fn place(url: &str) -> String {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     rest.split('?').next().unwrap_or_default().to_owned()

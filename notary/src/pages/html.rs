@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The pages as HTML, without scripts and styles: they are read in browsers of any age, and by programs.
+//! Release pages as HTML without scripts and styles, for browsers of any age and for programs.
 
 use std::fmt::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
@@ -14,7 +14,7 @@ use crate::publish::files::ReleaseFile;
 /// 9999-12-31, the last day that RFC 3339 can write.
 const LAST_SECOND: u64 = 253_402_300_799;
 
-/// The page of one version: its files with size and digest.
+/// Page of one version: its files with size and digest.
 pub(super) fn version(manifest: &Manifest, files: &[ReleaseFile]) -> String {
     let mut rows = String::new();
     for file in files {
@@ -36,7 +36,7 @@ pub(super) fn version(manifest: &Manifest, files: &[ReleaseFile]) -> String {
     page(&title, &format!("{facts}{}", table(&["File", "Bytes", "SHA-256"], &rows)))
 }
 
-/// The page of all versions, in the given order.
+/// Page of all versions, in the given order.
 pub(super) fn versions(manifests: &[Manifest]) -> String {
     let mut rows = String::new();
     for manifest in manifests {
@@ -94,13 +94,13 @@ fn name(channel: Channel) -> &'static str {
     }
 }
 
-/// The day of the build's epoch.
+/// Date of the build's epoch.
 fn date(manifest: &Manifest) -> String {
     let time = UNIX_EPOCH + Duration::from_secs(manifest.epoch.min(LAST_SECOND));
     humantime::format_rfc3339_seconds(time).to_string().chars().take(10).collect()
 }
 
-/// Replaces what HTML gives a meaning, in text and in quoted attributes.
+/// Escapes HTML characters in text and quoted attributes.
 fn escape(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
         match c {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The repository `release`: an OCI artifact with every file of the release as a layer, titled with its
-//! path, so that `oras pull` restores the folder.
+//! The repository `release`: an OCI artifact with a layer for each file of the release, titled with
+//! its path, so that `oras pull` restores the folder.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
@@ -58,8 +58,8 @@ pub(super) fn plan(
         .iter()
         .find(|file| file.name == layout::MANIFEST)
         .context("the folder holds no release.json")?;
-    // A snapshot may be signed with a key that is thrown away, so publishing it again gives other
-    // signatures; what they sign stays the same.
+    // A snapshot may be signed with a temporary key: publishing it again gives other signatures of
+    // the same content.
     let fixed = match manifest.channel {
         Channel::Snapshot => TagRule::SameRelease(record.digest.clone()),
         Channel::Candidate | Channel::Stable => TagRule::Fixed,
@@ -77,7 +77,7 @@ pub(super) fn plan(
     })
 }
 
-/// What a file is, by its name.
+/// Kind of a file, from its name.
 fn media_type_of(name: &str) -> &'static str {
     const ENDINGS: [(&str, &str); 10] = [
         (".sigstore.json", bundle::MEDIA_TYPE),

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What accompanies an image in its repository as referrers: signature, provenance, and the SBOMs
-//! twice, attested and as they are; and the signature under a tag too, for clients from before
-//! referrers.
+//! Referrers of an image: signature, provenance, and SBOMs, both attested and plain; and the legacy
+//! signature tag, for clients without support for referrers.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +19,7 @@ use super::files::ReleaseFile;
 use super::planned::{Blob, Document, LegacySignature, Referrer};
 use crate::release_folder::ReleaseFolder;
 
-/// What accompanies one image.
+/// Attachments of one image.
 pub(super) struct Attachments {
     pub(super) blobs: Vec<Blob>,
     pub(super) referrers: Vec<Referrer>,
@@ -68,7 +67,7 @@ pub(super) fn of_image(
         let file = find(files, &name)?;
         blobs.push(Blob::file(file));
         let mut layer = oci::artifact::descriptor(media_type, &file.digest, file.size);
-        // Two versions of SPDX have one media type; and `oras pull` wants a name to write to.
+        // Two versions of SPDX share a media type; and `oras pull` needs a file name.
         if media_type != bundle::MEDIA_TYPE {
             layer.set_annotations(Some([(ANNOTATION_TITLE.to_owned(), name.clone())].into()));
         }
@@ -90,7 +89,7 @@ pub(super) fn of_image(
     Ok(Attachments { blobs, referrers, legacy_signatures })
 }
 
-/// The signature of the manifest `digest` in the files that are named after `signed`, and its payload.
+/// The signature files of the manifest `digest`, named after `signed`, and its payload.
 fn legacy_signature(
     release: &ReleaseFolder,
     files: &[ReleaseFile],
@@ -125,8 +124,8 @@ fn find<'a>(files: &'a [ReleaseFile], name: &str) -> Result<&'a ReleaseFile> {
     files.iter().find(|file| file.name == name).with_context(|| format!("{name}: missing"))
 }
 
-/// The artifact under a legacy signature tag with these layers, and its configuration: an image in form
-/// only, because that is what clients of that time read (cosign, `specs/SIGNATURE_SPEC.md`).
+/// The artifact under a legacy signature tag with these layers, and its configuration. It has the
+/// form of an image, as old clients require (cosign, `specs/SIGNATURE_SPEC.md`).
 pub(super) fn legacy_manifest(layers: Vec<Descriptor>) -> Result<(ImageManifest, Vec<u8>)> {
     let contents: Vec<_> = layers.iter().map(|layer| layer.digest().to_string()).collect();
     let config = json::canonical(&json!({

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The files of a release that are published: those that its manifest leads to, and no others.
+//! Files of a release to publish: only those referenced by its manifest.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -11,10 +11,10 @@ use oci::Digest;
 
 use crate::release_folder::ReleaseFolder;
 
-/// A file of a release outside the image layouts, with its content's digest as found on disk.
+/// A file of a release outside of the image layouts, with the digest of its content on disk.
 #[derive(Debug)]
 pub(crate) struct ReleaseFile {
-    /// Relative to the folder, with `/`.
+    /// Path relative to the folder, with `/`.
     pub(crate) name: String,
     pub(crate) path: PathBuf,
     pub(crate) digest: Digest,
@@ -24,7 +24,7 @@ pub(crate) struct ReleaseFile {
 /// Collects the files, sorted by name.
 ///
 /// # Errors
-/// When one is missing: what was built was compared when the folder was opened, so it is a signature.
+/// When a signature is missing; all other files were checked when the folder was opened.
 pub(crate) fn collect(release: &ReleaseFolder) -> Result<Vec<ReleaseFile>> {
     let mut names = verify::paths(&release.manifest, (&release.manifest).into());
     names.sort();

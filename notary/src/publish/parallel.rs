@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Calls to a registry at the same time, since most of the time is spent waiting for answers.
+//! Concurrent registry requests, since latency dominates.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -9,13 +9,14 @@ use std::thread;
 
 use anyhow::{Error, Result};
 
-/// Calls at the same time. Registries limit the requests of one client.
+/// Maximum concurrent requests. Registries limit the requests of a client.
 pub(super) const LIMIT: usize = 8;
 
-/// Calls `work` for each of `items` on at most [`LIMIT`] threads. After an error no further item is begun.
+/// Calls `work` for each of `items` on at most [`LIMIT`] threads. Starts no further item after an
+/// error.
 ///
 /// # Errors
-/// The error of the first item in order that failed.
+/// The error of the first failed item in order.
 pub(super) fn each<T: Sync>(items: &[T], work: impl Fn(&T) -> Result<()> + Sync) -> Result<()> {
     let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
     let first: Mutex<Option<(usize, Error)>> = Mutex::new(None);
@@ -54,7 +55,7 @@ mod tests {
 
     #[test]
     fn every_item_is_worked_on_by_so_many_threads_at_once() {
-        // No thread gets past the barrier alone.
+        // The barrier proves that the threads run concurrently.
         let barrier = Barrier::new(LIMIT);
         let done = AtomicUsize::new(0);
         each(&[(); 3 * LIMIT], |()| {

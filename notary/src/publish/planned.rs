@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What is to be in one repository of the registry, as data: blobs, manifests, referrers and tags.
+//! Planned content of one repository, as data: blobs, manifests, referrers and tags.
 
 use std::path::PathBuf;
 
@@ -13,40 +13,41 @@ use release::{Manifest, layout};
 
 use super::files::ReleaseFile;
 
-/// What is to be in one repository, in the order in which it is sent.
+/// Planned content of one repository, in push order.
 #[derive(Debug)]
 pub(super) struct RepositoryPlan {
     pub(super) name: Repository,
     pub(super) blobs: Vec<Blob>,
     /// Children before parents.
     pub(super) manifests: Vec<Document>,
-    /// What refers to one of `manifests`.
+    /// Referrers of `manifests`.
     pub(super) referrers: Vec<Referrer>,
     pub(super) legacy_signatures: Vec<LegacySignature>,
-    /// What the tags point to: the last of `manifests`.
+    /// The tags, which point to the last of `manifests`.
     pub(super) root: Document,
     pub(super) tags: Vec<PlannedTag>,
 }
 
-/// A tag, and whether it may point to something else now.
+/// A tag, with its rule for replacing an existing target.
 #[derive(Debug)]
 pub(super) struct PlannedTag {
     pub(super) tag: Tag,
     pub(super) rule: TagRule,
 }
 
-/// When a tag may be taken from what it points to.
+/// When an existing tag may be moved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum TagRule {
-    /// Always: a channel, or a version built from a tree that had changes.
+    /// Always: a channel, or a version of a modified work tree.
     Moves,
     /// Never: a version.
     Fixed,
-    /// Only from an artifact of the same release with other signatures: it holds a layer of this digest.
+    /// Only from an artifact of the same release with other signatures, which has a layer of this
+    /// digest.
     SameRelease(Digest),
 }
 
-/// A blob and where its bytes are.
+/// A blob with the location of its content.
 #[derive(Debug)]
 pub(super) struct Blob {
     pub(super) digest: Digest,
@@ -70,7 +71,7 @@ pub(super) struct Document {
     pub(super) bytes: Vec<u8>,
 }
 
-/// A manifest that refers to another one.
+/// A referrer.
 #[derive(Debug)]
 pub(super) struct Referrer {
     pub(super) document: Document,
@@ -78,7 +79,7 @@ pub(super) struct Referrer {
 }
 
 impl Referrer {
-    /// One that is made here.
+    /// A manifest created here.
     pub(super) fn new(manifest: &ImageManifest) -> Result<Self> {
         let subject = manifest.subject().as_ref().context("a referrer has no subject")?;
         let subject = Digest::try_from(subject.digest())?;
@@ -86,10 +87,10 @@ impl Referrer {
     }
 }
 
-/// A signature as cosign kept it before referrers: one layer of the artifact `sha256-HEX.sig`.
+/// A signature in cosign's format before referrers: one layer of the artifact `sha256-HEX.sig`.
 #[derive(Debug)]
 pub(super) struct LegacySignature {
-    /// Without the digest's colon, so that it is a tag.
+    /// Tag derived from the digest, without the colon.
     pub(super) tag: String,
     pub(super) layer: Descriptor,
 }
@@ -107,7 +108,7 @@ impl Blob {
 }
 
 impl Document {
-    /// A manifest that is made here.
+    /// A manifest created here.
     pub(super) fn new(manifest: &ImageManifest) -> Result<Self> {
         let bytes = json::canonical(manifest).context("writing a manifest")?;
         let media_type = oci::media_type::IMAGE_MANIFEST.to_owned();
@@ -119,8 +120,8 @@ impl Document {
     }
 }
 
-/// Versions don't change. A tree with changes has no version of its own, so its builds may replace
-/// one another.
+/// Versions are immutable. A modified work tree has no version of its own, so its builds may
+/// replace each other.
 pub(super) fn version_tag(manifest: &Manifest, fixed: TagRule) -> Result<PlannedTag> {
     let tag = layout::tag(&manifest.version);
     let tag = tag.parse().context("release.json: the version can't be a tag")?;

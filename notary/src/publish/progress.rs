@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Progress on standard error: one line for each thing that was sent; on a terminal, the percentage of one
+//! Progress on standard error: a line for each pushed item; on a terminal, the percentage of one
 //! large blob at a time.
 
 use std::io::{self, IsTerminal as _, Read, Seek, SeekFrom, Write as _};
@@ -10,13 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use oci::client::{Pushed, Source};
 use oci::{Digest, Repository, Selector};
 
-/// Blobs below this size are sent before anybody can read a percentage.
+/// Minimum size of a blob for a percentage: smaller ones are too fast to read it.
 const WATCHED: u64 = 8 * 1024 * 1024;
 
-/// Writes progress.
+/// Prints progress.
 pub(super) struct Progress {
     terminal: bool,
-    /// A blob's percentage is on the last line of the terminal.
+    /// True while the last line of the terminal has a percentage.
     busy: AtomicBool,
 }
 
@@ -25,7 +25,7 @@ impl Progress {
         Self { terminal: io::stderr().is_terminal(), busy: AtomicBool::new(false) }
     }
 
-    /// Passes `source` on and shows on a terminal how much of it was read, unless that of another is shown.
+    /// Wraps `source` to show its percentage on a terminal, unless another one is shown.
     pub(super) fn watch<'a>(
         &'a self,
         source: &'a mut dyn Source,
@@ -51,7 +51,7 @@ impl Progress {
     }
 
     fn line(&self, text: &str) {
-        // `ESC [ K` clears what a percentage left. Nothing depends on these lines being read.
+        // `ESC [ K` clears the percentage. Write errors are ignored.
         let start = if self.terminal { "\r\u{1b}[K" } else { "" };
         writeln!(io::stderr(), "{start}{text}").ok();
     }
@@ -70,7 +70,7 @@ fn word(pushed: Pushed) -> &'static str {
     }
 }
 
-/// A size as people read it, in binary units.
+/// Formats a size in binary units.
 pub(super) fn bytes(size: u64) -> String {
     const UNITS: [&str; 3] = ["KiB", "MiB", "GiB"];
     let mut unit = "B";
@@ -86,7 +86,7 @@ pub(super) fn bytes(size: u64) -> String {
     if unit == "B" { format!("{whole} B") } else { format!("{whole}.{tenths} {unit}") }
 }
 
-/// The last line of the terminal, until this is dropped.
+/// The last line of the terminal, cleared on drop.
 struct Line<'a> {
     label: String,
     busy: &'a AtomicBool,
@@ -98,7 +98,7 @@ impl Drop for Line<'_> {
     }
 }
 
-/// A source whose reading shows.
+/// A source that reports how much was read.
 pub(super) struct Watched<'a> {
     source: &'a mut dyn Source,
     line: Option<Line<'a>>,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Sends what the registry lacks, and counts what was sent and what was there.
+//! Pushes missing content, and counts pushed and existing items.
 
 use std::cmp::Reverse;
 use std::collections::btree_map::Entry;
@@ -23,17 +23,17 @@ use super::planned::{Blob, Content, Document, LegacySignature, Referrer, Reposit
 use super::progress::Progress;
 use super::remote::Remote;
 
-/// What it took to publish.
+/// Statistics of a publication.
 #[derive(Debug, Default, Clone, Copy, Serialize)]
 pub(super) struct Counts {
     pub(super) blobs: Transfers,
     /// Manifests, indexes and referrers.
     pub(super) manifests: Transfers,
-    /// Bytes of the blobs that were sent.
+    /// Bytes of uploaded blobs.
     pub(super) bytes_uploaded: u64,
 }
 
-/// How things of one kind got there.
+/// Statistics of one kind of item.
 #[derive(Debug, Default, Clone, Copy, Serialize)]
 pub(super) struct Transfers {
     pub(super) uploaded: u64,
@@ -57,17 +57,18 @@ struct Pusher<'a> {
     counts: Mutex<Counts>,
 }
 
-/// A blob for a repository, and another repository to mount it from.
+/// A blob for a repository, with another repository to mount it from.
 struct Transfer<'a> {
     repository: &'a Repository,
     blob: &'a Blob,
     from: Option<&'a Repository>,
 }
 
-/// Sends everything but the tags: blobs, then manifests by digest, then referrers and legacy signatures.
+/// Pushes everything but the tags: blobs, then manifests by digest, then referrers and legacy
+/// signatures.
 ///
 /// # Errors
-/// When the registry refuses something, or a file can't be read.
+/// When the registry rejects an item, or a file can't be read.
 pub(super) fn push(client: &Client, plan: &Plan) -> Result<Counts> {
     let pusher = Pusher { client, progress: Progress::new(), counts: Mutex::default() };
     let (uploads, mounts) = transfers(plan);
@@ -78,8 +79,8 @@ pub(super) fn push(client: &Client, plan: &Plan) -> Result<Counts> {
     Ok(pusher.counts.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// Each content for the first repository that needs it, large ones first; and for the others, which mount it
-/// from there.
+/// Plans each blob once for the first repository that needs it, large ones first; other
+/// repositories mount it from there.
 fn transfers(plan: &Plan) -> (Vec<Transfer<'_>>, Vec<Transfer<'_>>) {
     let (mut uploads, mut mounts) = (Vec::new(), Vec::new());
     let (mut holders, mut seen) = (HashMap::new(), HashSet::new());
@@ -103,7 +104,7 @@ impl Pusher<'_> {
         change(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Sends the manifests of a repository by their digests.
+    /// Pushes the manifests of a repository by digest.
     fn manifests(&self, repository: &RepositoryPlan) -> Result<()> {
         for document in &repository.manifests {
             let selector = Selector::from(document.digest.clone());
@@ -112,7 +113,7 @@ impl Pusher<'_> {
         Ok(())
     }
 
-    /// Sends what refers to the image of a repository.
+    /// Pushes the referrers of the image of a repository.
     fn attachments(&self, repository: &RepositoryPlan) -> Result<()> {
         let mut known = BTreeMap::new();
         for referrer in &repository.referrers {
@@ -176,7 +177,7 @@ impl Pusher<'_> {
         Ok(())
     }
 
-    /// What the registry lists is there; a manifest that is there without being listed is sent again.
+    /// Skips listed referrers; an existing but unlisted one is pushed again.
     fn referrer(
         &self,
         repository: &Repository,
@@ -197,7 +198,7 @@ impl Pusher<'_> {
         Ok(())
     }
 
-    /// Adds the signature to those under the tag, as cosign does: each key has its own.
+    /// Adds the signature to those under the tag, as cosign does: one per key.
     fn legacy_signature(&self, repository: &Repository, signature: &LegacySignature) -> Result<()> {
         let selector: Selector = signature.tag.parse()?;
         let mut layers = match self.client.manifest(repository, &selector) {

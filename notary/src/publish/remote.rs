@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A blob of another registry as something to send: fetched into a temporary file when it is first read, so that
-//! a blob that is there or mounted is not fetched.
+//! A blob source in another registry. It is downloaded to a temporary file on first read, so that
+//! blobs that exist or are mounted are not downloaded.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -10,7 +10,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use oci::client::Client;
 use oci::{Digest, Repository};
 
-/// A blob that is fetched when it is read.
+/// A blob that is downloaded on demand.
 pub(super) struct Remote<'a> {
     pub(super) client: &'a Client,
     pub(super) repository: &'a Repository,
@@ -27,7 +27,7 @@ impl Remote<'_> {
                 .blob(self.repository, self.digest, Some(self.size))
                 .map_err(io::Error::other)?;
             let mut file = tempfile::tempfile()?;
-            // The reader fails at the end of a content with another digest.
+            // The reader fails at the end if the digest differs.
             io::copy(&mut blob, &mut file)?;
             file.rewind()?;
             self.fetched = Some(file);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What publishing did, for people and as JSON.
+//! Report of a publication, as text and as JSON.
 
 use std::io::{self, Write as _};
 
@@ -13,7 +13,7 @@ use super::progress::bytes;
 use super::push::Counts;
 use super::tags::TagCounts;
 
-/// What publishing did. This is the output of `--json`.
+/// Report of a publication, as printed by `--json`.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     /// `REGISTRY[:PORT][/PREFIX]`.
@@ -27,9 +27,9 @@ pub(super) struct Report {
 /// One repository.
 #[derive(Debug, Serialize)]
 struct Published {
-    /// With the registry: what a client is given.
+    /// Repository with registry, as clients need it.
     name: String,
-    /// What the tags point to.
+    /// Digest that the tags point to.
     digest: String,
     tags: Vec<String>,
 }
@@ -48,7 +48,7 @@ impl Report {
         Self { target: target.to_string(), repositories, counts, tags }
     }
 
-    /// Writes to standard output.
+    /// Prints to standard output.
     pub(super) fn print(&self, as_json: bool) -> io::Result<()> {
         let mut out = io::stdout().lock();
         if as_json {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Tags: whether each may be set is asked before anything is sent, and they are set after everything.
+//! Tags: checked before anything is pushed, and set last.
 
 use anyhow::{Context as _, Result, bail};
 use oci::client::Client;
@@ -11,7 +11,7 @@ use oci::{Digest, Repository, Selector};
 use super::plan::Plan;
 use super::planned::{Document, TagRule};
 
-/// A tag that is to be set, and what it points to now.
+/// A planned tag with its current target.
 pub(super) struct Change<'a> {
     repository: &'a Repository,
     selector: Selector,
@@ -19,17 +19,17 @@ pub(super) struct Change<'a> {
     after: &'a Document,
 }
 
-/// How many tags were set, and how many were right already.
+/// Number of tags set and of tags that were up to date.
 #[derive(Debug, Default, Clone, Copy, serde::Serialize)]
 pub(super) struct TagCounts {
     pub(super) set: usize,
     pub(super) present: usize,
 }
 
-/// Looks at every tag of the plan.
+/// Resolves all tags of the plan.
 ///
 /// # Errors
-/// When a version is there already with another content.
+/// When a version exists with other content.
 pub(super) fn check<'a>(client: &Client, plan: &'a Plan) -> Result<Vec<Change<'a>>> {
     let mut changes = Vec::new();
     for repository in &plan.repositories {
@@ -56,8 +56,8 @@ pub(super) fn check<'a>(client: &Client, plan: &'a Plan) -> Result<Vec<Change<'a
     Ok(changes)
 }
 
-/// Sets the tags that are not right yet, those of the release itself last. When one can't be set, those
-/// that were set before it are taken back.
+/// Sets the tags that differ, those of the release artifact last. If one fails, those set before
+/// are rolled back.
 pub(super) fn set(client: &Client, changes: &[Change<'_>]) -> Result<TagCounts> {
     let mut counts = TagCounts::default();
     for (n, change) in changes.iter().enumerate() {
@@ -92,7 +92,7 @@ pub(super) fn set(client: &Client, changes: &[Change<'_>]) -> Result<TagCounts> 
 }
 
 impl<'a> Change<'a> {
-    /// The repository, if the tag is still to be set.
+    /// The repository, if the tag is not set yet.
     pub(super) fn pending(&self) -> Option<&'a Repository> {
         (!self.is_done()).then_some(self.repository)
     }

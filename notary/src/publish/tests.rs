@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A fault at every call of a small publication, by enumeration of the calls.
+//! Injects a fault at every request of a small publication.
 
 #[path = "../../tests/publish/registry.rs"]
 mod registry;
@@ -49,8 +49,8 @@ fn index(parts: &[&Document]) -> Document {
     Document { digest: Digest::sha256(&bytes), media_type, bytes }
 }
 
-/// An image for two platforms, and one for one platform that shares a layer with it; both with a referrer, and a
-/// legacy signature.
+/// An image for two platforms, and one for one platform that shares a layer with it; both with a
+/// referrer and a legacy signature.
 fn plan() -> Plan {
     let [shared, own, bundle] = ["shared", "own", "bundle"].map(|it| it.as_bytes().to_vec());
     let blob = |bytes: &Vec<u8>| Blob::bytes(bytes.clone());
@@ -94,7 +94,7 @@ fn publish(plan: &Plan, registry: &Registry, attempts: u32) -> Result<Report> {
     send(plan, &target, &Client::new(&target.registry, options))
 }
 
-/// Whether both hold the same under the same tags.
+/// Returns true if both registries have the same content under the same tags.
 fn assert_same(registry: &Registry, reference: &Registry, what: &str) {
     let (found, expected) = (registry.state(), reference.state());
     assert_eq!(found.versions(), TAGS, "{what}");
@@ -103,7 +103,7 @@ fn assert_same(registry: &Registry, reference: &Registry, what: &str) {
     assert_eq!(found.blobs, expected.blobs, "{what}");
 }
 
-/// A registry that the plan is in, and the number of calls that it took.
+/// A registry with the published plan, and the number of requests it took.
 fn reference(plan: &Plan, referrers: bool) -> (Registry, usize) {
     let registry = Registry::start(referrers);
     publish(plan, &registry, 1).unwrap();
@@ -150,12 +150,12 @@ fn a_registry_that_fails_from_any_call_on_has_no_tag_and_the_next_run_finishes()
             let what = format!("{failure:?} from call {call} of {calls}");
             let error = format!("{:#}", publish(&plan, &registry, 2).expect_err(&what));
             for standing in registry.state().versions() {
-                // It refuses to take a tag back as well.
+                // The rollback of a tag fails too.
                 assert!(error.contains(&standing), "{what}: {error}");
                 assert_eq!(call, calls - 1, "{what}");
             }
             registry.fail(Fault::None);
-            // The registry fails the test when a blob comes twice.
+            // The mock registry panics when a blob is uploaded twice.
             publish(&plan, &registry, 1).unwrap();
             assert_same(&registry, &reference, &what);
         }

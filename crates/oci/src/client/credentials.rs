@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Credentials for registries, from the files in which `podman login` and `docker login` keep them, and from
-//! the credential helpers that those files name.
+//! Registry credentials from the files of `podman login` and `docker login`, and from the
+//! credential helpers configured there.
 //!
-//! Order and format: containers-auth.json(5), and `credHelpers` and `credsStore` of docker(1). No error and no
-//! `Debug` output holds a secret.
+//! Order and format: containers-auth.json(5), and `credHelpers` and `credsStore` of docker(1).
+//! Errors and `Debug` output contain no secrets.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -84,14 +84,14 @@ pub enum CredentialsError {
         /// Column, from 1.
         column: usize,
     },
-    /// A credential helper gave no answer.
+    /// A credential helper failed.
     #[error("{}: the credential helper docker-credential-{helper}: {source}", path.display())]
     Helper {
-        /// Which file names it.
+        /// Path of the file that configures the helper.
         path: PathBuf,
-        /// Its name without `docker-credential-`.
+        /// Name of the helper without `docker-credential-`.
         helper: String,
-        /// What is wrong with it.
+        /// Cause.
         source: HelperError,
     },
     /// The `auth` of an entry is not base64 of `USER:PASSWORD`.
@@ -145,10 +145,10 @@ pub fn files(variable: impl Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
 struct File {
     #[serde(default)]
     auths: BTreeMap<String, Entry>,
-    /// Helper of each registry.
+    /// Helper per registry.
     #[serde(default, rename = "credHelpers")]
     helpers: BTreeMap<String, String>,
-    /// Helper of all other registries.
+    /// Helper for all other registries.
     #[serde(default, rename = "credsStore")]
     store: String,
 }
@@ -161,10 +161,11 @@ struct Entry {
     identitytoken: String,
 }
 
-/// What a helper answers; see [`helper::ask`].
+/// Result of a helper query; see [`helper::ask`].
 type Answer = Result<Option<Secret>, HelperError>;
 
-/// In each file: the helper of the registry, then the secrets in the file, then the helper of all.
+/// Searches each file: the helper of the registry, then the stored secrets, then the default
+/// helper.
 fn search(
     files: &[PathBuf],
     registry: &str,
@@ -268,7 +269,7 @@ mod tests {
         STANDARD.encode(format!("{user}:not:a:secret"))
     }
 
-    /// A helper that keeps a user of its own name for one registry.
+    /// A helper that returns its own name as the user, for one registry.
     #[expect(clippy::unnecessary_wraps, reason = "it has the type of a helper")]
     fn keeper(helper: &str, registry: &str) -> Answer {
         let (username, secret) = (helper.to_owned(), "not:a:secret".to_owned());

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Credential helpers: programs that keep secrets, such as `docker-credential-pass`.
+//! Credential helpers: programs that store secrets, such as `docker-credential-pass`.
 //!
 //! Protocol: `docker-credential-NAME get` reads the registry from standard input and writes
 //! `{"ServerURL": …, "Username": …, "Secret": …}` (docker/docker-credential-helpers, README, "Development").
@@ -15,52 +15,52 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
-/// The longest time that a helper may take. It may ask a person for a passphrase.
+/// Time limit of a helper, which may prompt for a passphrase.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// The largest answer that is read. Tokens have some kilobytes.
+/// Maximum size of a response in bytes. Tokens have some kilobytes.
 const ANSWER: u64 = 256 * 1024;
-/// The user name that marks an identity token.
+/// User name of an identity token.
 pub(super) const TOKEN: &str = "<token>";
-/// What helpers write where they keep nothing for a registry (`errCredentialsNotFoundMessage`).
+/// Output of helpers that have no credentials for a registry (`errCredentialsNotFoundMessage`).
 const NOT_FOUND: &str = "credentials not found in native keychain";
 
-/// Why a helper gave no credentials. What it wrote is never repeated: it may be a secret.
+/// Reason why a helper failed. Its output is omitted, since it may contain a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum HelperError {
-    /// The name could lead to another program.
+    /// An invalid name, which could run another program.
     #[error("a name of a credential helper consists of A-Z, a-z, 0-9, '-', '_' and '.'")]
     Name,
-    /// It is not installed, or can't be started.
+    /// The helper is not installed, or can't be started.
     #[error(
         "cannot start it: {0}; install it, or log in to a file: `podman login --authfile FILE`"
     )]
     Start(io::Error),
-    /// It did not end in time.
+    /// The helper exceeded the time limit.
     #[error("no answer within {} s", .0.as_secs())]
     Slow(Duration),
-    /// It failed for another reason than that it keeps nothing.
+    /// The helper exited with an error.
     #[error("it failed; run `echo HOST | docker-credential-NAME get` to see why")]
     Failed,
-    /// The answer is larger than the limit, or not the expected JSON.
+    /// The response exceeds the limit, or is not the expected JSON.
     #[error("its answer is not {{\"Username\": …, \"Secret\": …}} of at most 256 KiB")]
     Malformed,
 }
 
-/// What a helper keeps for a registry.
+/// Credentials from a helper.
 #[derive(Deserialize)]
 #[cfg_attr(test, derive(Debug, PartialEq, Eq))]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Secret {
-    /// The user, or [`TOKEN`].
+    /// User name, or [`TOKEN`].
     pub(super) username: String,
     /// Password or identity token.
     pub(super) secret: String,
 }
 
-/// Asks `docker-credential-NAME` for the credentials of `registry`; none where it keeps none.
+/// Gets the credentials for `registry` from `docker-credential-NAME`; `None` if it has none.
 ///
 /// # Errors
-/// When it is missing, fails, takes too long or answers with something else.
+/// When the helper is missing, fails, exceeds the time limit or returns an invalid response.
 pub(super) fn ask(name: &str, registry: &str) -> Result<Option<Secret>, HelperError> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if name.is_empty() || !name.chars().all(plain) {
@@ -74,7 +74,7 @@ fn run(program: &OsStr, registry: &str, patience: Duration) -> Result<Option<Sec
         .arg("get")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        // It may repeat a secret.
+        // The parser's message may contain a secret.
         .stderr(Stdio::null())
         .spawn()
         .map_err(HelperError::Start)?;
@@ -84,7 +84,7 @@ fn run(program: &OsStr, registry: &str, patience: Duration) -> Result<Option<Sec
         None => None,
     };
     let (Some(answer), Some(status)) = (answer, status) else {
-        // It may have ended in the meantime.
+        // It may have ended already.
         child.kill().ok();
         child.wait().ok();
         return Err(HelperError::Slow(patience));
@@ -100,7 +100,7 @@ fn run(program: &OsStr, registry: &str, patience: Duration) -> Result<Option<Sec
     Ok((!secret.secret.is_empty()).then_some(secret))
 }
 
-/// Waits for the end of a helper that has closed its output; none when it takes too long.
+/// Waits for a helper that has closed its output; `None` on a time-out.
 fn ended(child: &mut Child, patience: Duration) -> io::Result<Option<ExitStatus>> {
     let end = Instant::now() + patience;
     loop {
@@ -111,15 +111,15 @@ fn ended(child: &mut Child, patience: Duration) -> io::Result<Option<ExitStatus>
     }
 }
 
-/// Writes the question and reads the answer; none when it takes too long.
+/// Writes the request and reads the response; `None` on a time-out.
 fn exchange(child: &mut Child, registry: &str, patience: Duration) -> Option<Vec<u8>> {
     if let Some(mut stdin) = child.stdin.take() {
-        // A helper that ends before it reads is judged by its answer.
+        // A helper may exit without reading its input; its output decides.
         stdin.write_all(registry.as_bytes()).ok();
     }
     let stdout = child.stdout.take()?;
     let (sender, receiver) = mpsc::channel();
-    // The thread ends with the pipe, which a descendant of the helper may keep open.
+    // A descendant of the helper may keep the pipe, and so the thread, alive.
     thread::spawn(move || {
         let mut bytes = Vec::new();
         stdout.take(ANSWER + 1).read_to_end(&mut bytes).ok();
@@ -142,7 +142,7 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         loop {
             match run(path.as_os_str(), "r.example:5000", patience) {
-                // Another test forked while this one had the script open for writing.
+                // Another test forked while the script was open for writing.
                 Err(HelperError::Start(e)) if e.raw_os_error() == Some(26) => thread::yield_now(),
                 result => return result,
             }

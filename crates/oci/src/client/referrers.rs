@@ -73,10 +73,11 @@ impl Client {
         self.push_referrer_document(repository, media_type::IMAGE_MANIFEST, &bytes)
     }
 
-    /// The same with the bytes of a manifest that somebody else made, which have its digest.
+    /// As [`Client::push_referrer`], for the serialised bytes of an existing manifest, whose digest
+    /// they keep.
     ///
     /// # Errors
-    /// As [`Client::push_referrer`], and when it is no manifest.
+    /// As [`Client::push_referrer`], and when the bytes are not a manifest.
     pub fn push_referrer_document(
         &self,
         repository: &Repository,
@@ -89,7 +90,8 @@ impl Client {
         let selector = Selector::Digest(digest.clone());
         let noted = self.put_manifest(repository, &selector, media_type, bytes)?;
         let mut descriptor = artifact::descriptor(media_type, &digest, bytes.len() as u64);
-        // "Listing Referrers": without an artifact type, that of the configuration.
+        // "Listing Referrers": without an artifact type, the media type of the configuration is
+        // used.
         let config = || manifest.config().media_type().clone();
         descriptor.set_artifact_type(Some(manifest.artifact_type().clone().unwrap_or_else(config)));
         descriptor.set_annotations(manifest.annotations().clone());
@@ -101,7 +103,7 @@ impl Client {
         Ok(descriptor)
     }
 
-    /// A referrer that is not as specified.
+    /// A referrer that violates the specification.
     fn fault(&self, repository: &Repository, reason: &dyn std::fmt::Display) -> ClientError {
         let call = self.request(Method::PUT, repository, "manifests/", Action::Push).call();
         ClientError::Protocol { call, reason: reason.to_string() }

@@ -94,10 +94,10 @@ impl Client {
         }
     }
 
-    /// Checks that this client may push to a repository: starts an upload and cancels it.
+    /// Checks push permission for a repository: starts an upload session and cancels it.
     ///
     /// # Errors
-    /// When the registry refuses it.
+    /// When the registry rejects it.
     pub fn check_push(&self, repository: &Repository) -> Result<(), ClientError> {
         let Some(session) = self.begin(repository, None)? else { return Ok(()) };
         let mut request = Request {
@@ -108,13 +108,13 @@ impl Client {
             scope: Action::Push.on(repository),
         };
         match self.call(&mut request, &[200, 202, 204]) {
-            // Some registries can't cancel an upload. They drop it after some time.
+            // Registries that can't cancel an upload drop it after some time.
             Ok(_) | Err(ClientError::Status { status: 400..=499, .. }) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    /// Starts an upload, or has the registry mount the blob: then there is no session.
+    /// Starts an upload session; returns `None` if the registry mounted the blob.
     fn begin(
         &self,
         repository: &Repository,

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Mac, Network, PciPath, Port};
 
-/// A port whose MAC address is unknown: this format has no match by PCI address.
+/// A port without a known MAC address: this format can't match by PCI address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no network port at {0}")]
 pub struct UnknownPort(pub PciPath);
@@ -29,7 +29,7 @@ impl Network {
                 Port::Path(path) => resolve(path).ok_or_else(|| UnknownPort(path.clone()))?,
             };
             let name = format!("net{index}");
-            // Renderers without a match by MAC address need the name that the port will have.
+            // Renderers that can't match by MAC address need the future name of the port.
             let mut port = json!({ "match": { "macaddress": mac.to_string() }, "set-name": name });
             self.add_mtu(&mut port);
             ethernets.insert(name, port);

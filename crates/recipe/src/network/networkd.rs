@@ -7,21 +7,20 @@ use std::fmt;
 
 use super::{Network, Port};
 
-/// Prefix of the names of our files for configured interfaces.
+/// Name prefix of our files for configured interfaces.
 #[cfg(feature = "write")]
 const PREFIX: &str = "10-provisioner-";
-/// Replaces the file of the image by which every port asks for DHCP.
+/// Overrides the image's file that enables DHCP on every port.
 const OTHERS: &str = "80-provisioner.network";
 
 const BOND: &str = "bond0";
 const VLAN: &str = "vlan0";
 
 impl Network {
-    /// Name and text of each file, sorted by name. Ports that the network does not name stay
-    /// unconfigured.
+    /// Name and text of each file, sorted by name. Ports outside of the network stay unconfigured.
     pub fn units(&self) -> Vec<(String, String)> {
         let mut files = Vec::new();
-        // What the lowest interface carries: the addresses, or the interface above it.
+        // The network of the lowest interface: the addresses, or the interface on top of it.
         let vlan_or_addresses = match self.vlan {
             Some(_) => carries("VLAN", VLAN),
             None => self.addresses_section(),
@@ -57,7 +56,7 @@ impl Network {
         files
     }
 
-    /// `[Link]`. The interface with the addresses is what "online" means.
+    /// `[Link]`. Only the interface with the addresses is required for "online".
     fn link_section(&self, has_addresses: bool) -> String {
         let mtu = self.mtu.map(|mtu| format!("MTUBytes={mtu}\n")).unwrap_or_default();
         let online = if has_addresses { "" } else { "RequiredForOnline=no\n" };
@@ -81,8 +80,8 @@ impl Network {
         .concat()
     }
 
-    /// Writes the files into `folder`, in place of those of an earlier run. Readable by all, because
-    /// networkd has a user of its own.
+    /// Writes the files to `folder`, replacing those of an earlier run. World-readable, because
+    /// networkd runs as its own user.
     ///
     /// # Errors
     /// When the folder can't be changed.
@@ -114,7 +113,7 @@ impl Network {
     }
 }
 
-/// `[Match]`: no VLAN on top of a port has its permanent address.
+/// `[Match]`: the permanent address excludes VLANs on top of the port.
 fn matches(port: &Port) -> String {
     match port {
         Port::Mac(mac) => format!("[Match]\nType=ether\nPermanentMACAddress={mac}\n"),
@@ -122,7 +121,7 @@ fn matches(port: &Port) -> String {
     }
 }
 
-/// `[Network]` of an interface that only carries another.
+/// `[Network]` of an interface that only carries another one.
 fn carries(key: &str, name: &str) -> String {
     format!("[Network]\n{key}={name}\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n")
 }

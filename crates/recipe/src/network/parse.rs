@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A network as JSON, and what must be true of it. Every fault is reported with its place and the
-//! expected form.
+//! Parses and validates a network from JSON. Every fault is reported with its path and the expected
+//! form.
 
 use std::{
     collections::HashSet,
@@ -14,16 +14,16 @@ use serde::{Deserialize, Serialize};
 use super::{BondMode, Cidr, Mac, Network, PciPath, Port};
 use crate::fault::Fault;
 
-/// Most ports of a bond.
+/// Maximum ports of a bond.
 const MAX_PORTS: usize = 8;
-/// Most addresses, and most entries of each other list.
+/// Maximum entries of each list.
 const MAX_ADDRESSES: usize = 16;
 const MAX_SERVERS: usize = 8;
 /// VLAN ids that are not reserved (IEEE 802.1Q, table 9-2).
 const VLANS: std::ops::RangeInclusive<u32> = 1..=4094;
-/// What every IPv4 host can receive (RFC 791), up to what switches carry.
+/// Valid MTUs: from the minimum of IPv4 hosts (RFC 791) to the maximum of common switches.
 const MTUS: std::ops::RangeInclusive<u32> = 576..=9216;
-/// The smallest MTU of a link with IPv6 (RFC 8200, section 5).
+/// Minimum MTU of a link with IPv6 (RFC 8200, section 5).
 const MIN_MTU_IPV6: u32 = 1280;
 
 /// The JSON form of a [`Network`].
@@ -41,10 +41,10 @@ pub struct NetworkText {
     /// MTU in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mtu: Option<u32>,
-    /// Addresses with prefix length. None: DHCP.
+    /// Addresses with prefix length; empty for DHCP.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<String>,
-    /// Default routes, at most one of each family.
+    /// Default routes, at most one of each address family.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gateways: Vec<String>,
     /// Addresses of name servers.
@@ -58,7 +58,7 @@ pub struct NetworkText {
     pub ntp: Vec<String>,
 }
 
-/// The JSON form of a [`Port`]: one of the two.
+/// The JSON form of a [`Port`]: exactly one of the two.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PortText {
@@ -70,16 +70,16 @@ pub struct PortText {
     pub path: Option<String>,
 }
 
-/// Why a network was refused.
+/// Reason why a network was rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum NetworkError {
     /// More than [`MAX_NETWORK_BYTES`](super::MAX_NETWORK_BYTES).
     #[error("more than {} bytes", super::MAX_NETWORK_BYTES)]
     TooLarge,
-    /// Not JSON of this shape.
+    /// Not JSON, or an unexpected structure.
     #[error("{0}")]
     Malformed(#[from] serde_json::Error),
-    /// Values that are invalid, or don't fit each other.
+    /// Invalid or inconsistent values.
     #[error("{}", join(.0))]
     Invalid(Vec<Fault>),
 }
@@ -302,7 +302,7 @@ impl Faults {
         Some(number)
     }
 
-    /// Reads each of `texts`; one that `read` refuses is a fault that states `form`.
+    /// Parses each of `texts` with `read`; a failure is a fault that states `form`.
     fn list<T>(
         &mut self,
         path: &str,
@@ -328,14 +328,14 @@ impl Faults {
     }
 }
 
-/// An address that one host can have.
+/// Parses an address that a host can have.
 fn server(address: IpAddr) -> Option<IpAddr> {
     let is_mapped = matches!(address, IpAddr::V6(ip) if ip.to_ipv4_mapped().is_some());
     let is_host = !address.is_unspecified() && !address.is_multicast() && !is_mapped;
     (is_host && address != IpAddr::from([255; 4])).then_some(address)
 }
 
-/// What an address of a network is, if it is not that of a host.
+/// Description of a network's special address; `None` for a host address.
 fn reserved(one: Cidr) -> Option<&'static str> {
     match one.address {
         ip if ip.is_loopback() => Some("loopback address"),
@@ -356,7 +356,7 @@ fn reserved(one: Cidr) -> Option<&'static str> {
     }
 }
 
-/// Reads a MAC address; the error is the expected form.
+/// Parses a MAC address; the error is the expected form.
 pub(super) fn mac(text: &str) -> Result<Mac, &'static str> {
     let form = "a MAC address such as 00:53:00:12:34:56";
     let mut bytes = [0; 6];
@@ -369,7 +369,7 @@ pub(super) fn mac(text: &str) -> Result<Mac, &'static str> {
     if parts.next().is_some() {
         return Err(form);
     }
-    // The first bit on the wire marks a group (IEEE 802, section 8.2).
+    // The first bit on the wire marks a group address (IEEE 802, section 8.2).
     if bytes == [0; 6] || bytes[0] & 1 == 1 {
         return Err("the MAC address of one port; this is of a group, or zero");
     }
@@ -392,7 +392,7 @@ fn parse_path(text: &str) -> Option<PciPath> {
     is_end.then_some(PciPath(text))
 }
 
-/// A host or domain name (RFC 1123, section 2.1), in lower case.
+/// Parses a host or domain name (RFC 1123, section 2.1), in lower case.
 fn domain(text: &str) -> Option<String> {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -400,7 +400,7 @@ fn domain(text: &str) -> Option<String> {
             && !label.ends_with('-')
             && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
     };
-    // A name that looks like an address is a mistyped address.
+    // A name that looks like an address is probably a typo.
     let is_number =
         text.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
     let is_name = text.len() <= 253 && text.split('.').all(is_label) && !is_number;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Whether a `grub.cfg` that the distribution wrote boots the installed system.
+//! Checks whether a `grub.cfg` of the distribution boots the installed system.
 //!
-//! grub-mkconfig succeeds in a chroot with a file that has no entry, if the kernel is only in
-//! `/usr/lib/modules`, and with `blscfg` and entries of the Boot Loader Specification that name the
-//! root of the host that built the image.
+//! In a chroot, grub-mkconfig succeeds without writing any entry if the kernel is only in
+//! `/usr/lib/modules`. With `blscfg`, entries of the Boot Loader Specification may name the root of
+//! the host that built the image.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -16,19 +16,19 @@ use super::{Boot, names};
 use crate::files;
 use crate::tree;
 
-/// Where the distribution's configuration is written until it is accepted, beside `grub.cfg`.
+/// Temporary path of the distribution's configuration, beside `grub.cfg`.
 const WRITTEN: &str = "grub.cfg.distribution";
 /// Entries of the Boot Loader Specification, type 1.
 const ENTRIES: &str = "/boot/loader/entries";
-/// The largest configuration that is read, in bytes.
+/// Maximum size of a configuration in bytes.
 const LIMIT: u64 = 4 * 1024 * 1024;
 
-/// Where the distribution writes its configuration, in place of `folder/grub.cfg`.
+/// Temporary path of the configuration for `folder/grub.cfg`.
 pub(crate) fn written(folder: &str) -> String {
     format!("{folder}/{WRITTEN}")
 }
 
-/// Puts the configuration that the distribution wrote in place of ours, if it boots the system.
+/// Replaces our configuration by the distribution's if that boots the system.
 pub(crate) fn accept(root: &Path, boot: &Boot, folder: &Path) -> Result<()> {
     let path = folder.join(WRITTEN);
     if !tree::exists(root, &path) {
@@ -54,13 +54,13 @@ fn read(root: &Path, path: &Path) -> Result<String> {
     Ok(text)
 }
 
-/// Why `text` does not boot the system at `root`; `None` if it does.
+/// Reason why `text` does not boot the system at `root`; `None` if it does.
 fn fault(root: &Path, boot: &Boot, text: &str) -> Option<String> {
     let lines = || text.lines().map(str::trim);
     let is_linux = |line: &&str| {
         matches!(line.split_whitespace().next(), Some("linux" | "linux16" | "linuxefi"))
     };
-    // The first entry is what boots.
+    // GRUB boots the first entry.
     if let Some(line) = lines().find(is_linux) {
         return fault_of_entry(root, boot, line.split_whitespace().skip(1));
     }
@@ -79,14 +79,14 @@ fn fault(root: &Path, boot: &Boot, text: &str) -> Option<String> {
         let words = value("linux").into_iter().chain(value("options"));
         faults.extend(fault_of_entry(root, boot, words.flat_map(str::split_whitespace)));
     }
-    // GRUB chooses the newest entry, by rules of the distribution: all must be right.
+    // GRUB selects the newest entry by rules of the distribution, so all must be valid.
     faults
         .into_iter()
         .next()
         .or_else(|| entries.is_empty().then(|| format!("it reads {ENTRIES}, which has no entry")))
 }
 
-/// Why an entry does not boot the system; `words` are the kernel and its command line.
+/// Reason why an entry does not boot the system; `words` are the kernel and its command line.
 fn fault_of_entry<'a>(
     root: &Path,
     boot: &Boot,
@@ -97,7 +97,7 @@ fn fault_of_entry<'a>(
     if !words.any(|word| word == uuid) {
         return Some(format!("its entry has no {uuid}"));
     }
-    // A path of GRUB: on the root, or on the file system of /boot; on Btrfs below a subvolume.
+    // A GRUB path is relative to the root, or to the file system of /boot; on Btrfs to a subvolume.
     let path = kernel.strip_prefix("($root)").unwrap_or(kernel);
     let name = Path::new(path).file_name().unwrap_or_default();
     let candidates = [Path::new(path).to_owned(), Path::new("/boot").join(name)];
@@ -113,7 +113,7 @@ mod tests {
 
     const UUID: &str = "7d444840-9dc0-11d1-b245-5ffdce74fad2";
 
-    /// Whether the configuration replaces ours, with these other files.
+    /// Returns true if the configuration replaces ours, with these additional files.
     fn is_accepted(text: &str, others: &[(&str, &str)]) -> bool {
         let dir = tempfile::tempdir().unwrap();
         let write = |path: &str, text: &str| {
