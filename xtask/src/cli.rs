@@ -438,13 +438,12 @@ fn about_release(verb: &Verb, release: bool, given: &ArgMatches) -> About {
     if let Some(folder) = given_value::<PathBuf>(given, "release") {
         return About::Folder(folder.clone());
     }
-    match verb {
-        Verb::Step(step) if !step.is_gate() => About::Commit,
-        Verb::Pipeline(pipeline) if ["dist", "determinism"].contains(&pipeline.name) => {
-            About::Commit
-        }
-        _ => About::Snapshot,
-    }
+    let builds = match verb {
+        Verb::Step(step) => !step.is_gate(),
+        Verb::Pipeline(pipeline) => pipeline.stages.iter().all(|stage| !stage.step.is_gate()),
+        _ => false,
+    };
+    if builds && !given_flag(given, "snapshot") { About::Commit } else { About::Snapshot }
 }
 
 /// Lists the commands of `ci` and `smoke` where `args` has another.

@@ -59,7 +59,7 @@ pub(crate) fn command(run: &Run, assets: &Assets) -> Command {
     }
 }
 
-/// Publishes the files to `assets`, and says where.
+/// Publishes the files to `assets`, and returns the place for the report.
 ///
 /// # Errors
 /// When the release notes can't be composed, or `notary` fails.

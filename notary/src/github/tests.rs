@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Publishing to a server that behaves as GitHub's documentation says, with a fault at every call.
+//! Publishing to a server that behaves as GitHub's documentation states, with a fault at every call.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
