@@ -125,8 +125,9 @@ fn check_manifests(registry: &Registry) {
             BTreeMap::new(),
         )
         .unwrap();
+        let bytes = json::canonical(&referrer).unwrap();
         for _ in 0..2 {
-            client.push_referrer(&name, &referrer).unwrap();
+            client.push_referrer(&name, media_type::IMAGE_MANIFEST, &bytes).unwrap();
         }
     }
     let count = |kind| client.referrers(&name, &digest, kind).unwrap().len();

@@ -189,7 +189,7 @@ impl Pusher<'_> {
             Pushed::Present
         } else {
             self.client
-                .push_referrer_document(repository, &document.media_type, &document.bytes)
+                .push_referrer(repository, &document.media_type, &document.bytes)
                 .with_context(|| format!("sending a referrer to {repository}"))?;
             Pushed::Uploaded
         };

@@ -63,22 +63,9 @@ impl Client {
     /// blobs must exist.
     ///
     /// # Errors
-    /// When the registry rejects it, or other clients keep changing the list.
+    /// When `bytes` are not a manifest, the registry rejects it, or other clients keep changing the
+    /// list.
     pub fn push_referrer(
-        &self,
-        repository: &Repository,
-        manifest: &ImageManifest,
-    ) -> Result<Descriptor, ClientError> {
-        let bytes = json::canonical(manifest).map_err(|e| self.fault(repository, &e))?;
-        self.push_referrer_document(repository, media_type::IMAGE_MANIFEST, &bytes)
-    }
-
-    /// As [`Client::push_referrer`], for the serialised bytes of an existing manifest, whose digest
-    /// they keep.
-    ///
-    /// # Errors
-    /// As [`Client::push_referrer`], and when the bytes are not a manifest.
-    pub fn push_referrer_document(
         &self,
         repository: &Repository,
         media_type: &str,
