@@ -8,6 +8,7 @@
 //! the same commit: signatures are separate files, named by convention (see [`layout`]).
 #![forbid(unsafe_code)]
 
+pub mod channels;
 pub mod layout;
 mod manifest;
 pub mod test_artifacts;

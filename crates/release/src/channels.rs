@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Channels: names that move from one release to the next, which release may enter which, and the record of
+//! where each points.
+
+mod entrant;
+mod name;
+pub mod record;
+
+pub use entrant::{Entrant, Refusal};
+pub use name::{ChannelName, kind_of};
+pub use record::{Change, ChannelRecord, Entry, Located, Move, Occasion, Yank};
