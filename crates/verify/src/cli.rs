@@ -7,11 +7,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::builder::NonEmptyStringValueParser;
+use oci::Namespace;
 use release::Channel;
+use release::channels::ChannelName;
 use signing::{Identity, KeyError, PublicKey, Trust, TrustedRoot, TrustedRootError};
 
+use crate::state::State;
 use crate::{Policy, Published, Report, VerifyError};
 
 /// Exit code if nothing could be checked, the same as for a usage error.
@@ -29,10 +33,6 @@ pub struct Args {
     from: From,
     #[command(flatten)]
     by: By,
-    /// Trusted root for identities: a trusted_root.json [default: Sigstore's public service, as
-    /// built in]
-    #[arg(long, value_name = "FILE", requires = "certificate_identity")]
-    trusted_root: Option<PathBuf>,
     /// builder.id that the provenance must name [default: the local build,
     /// SOURCE/builders/local/v1]
     #[arg(long, value_name = "URI")]
@@ -57,15 +57,25 @@ struct What {
     #[arg(long, value_name = "VERSION", conflicts_with = "registry")]
     release_version: Option<String>,
     /// Channel that release.json must name: stable, candidate or snapshot [default: that of the
-    /// version]
+    /// version]; with --state, the channel to follow: candidate, stable, latest, edge or X.Y
     #[arg(long, value_name = "CHANNEL")]
-    channel: Option<Channel>,
+    channel: Option<String>,
+    /// Verify the release that --channel of --registry HOST/PREFIX points to. FILE holds the newest record of
+    /// channels that was seen: an older or an expired one is refused
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "channel",
+        requires = "registry",
+        conflicts_with = "release"
+    )]
+    state: Option<PathBuf>,
 }
 
 /// The trusted signer.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = true)]
-struct By {
+pub struct By {
     /// File with the public key
     #[arg(long, value_name = "FILE", conflicts_with = "certificate_identity")]
     key: Option<PathBuf>,
@@ -75,12 +85,61 @@ struct By {
     /// Whole URL of the issuer of that identity
     #[arg(long, value_name = "URL", requires = "certificate_identity", value_parser = NonEmptyStringValueParser::new())]
     certificate_oidc_issuer: Option<String>,
+    /// Trusted root for identities: a trusted_root.json [default: Sigstore's public service, as
+    /// built in]
+    #[arg(long, value_name = "FILE", requires = "certificate_identity")]
+    trusted_root: Option<PathBuf>,
 }
 
 /// A [`Trust`] that owns what it refers to.
-enum Signer {
+#[derive(Debug)]
+pub enum Signer {
+    /// A public key.
     Key(PublicKey),
+    /// An identity.
     Identity(Identity),
+}
+
+impl Signer {
+    /// An identity, with the trusted root in the file `root`, else the one that is built in.
+    ///
+    /// # Errors
+    /// When the file is not readable or no trusted root.
+    pub fn identity(
+        subject: String,
+        issuer: String,
+        root: Option<&Path>,
+    ) -> Result<Self, Unchecked> {
+        let root = trusted_root(root)?;
+        Ok(Self::Identity(Identity { subject, issuer, root }))
+    }
+
+    /// What signatures are compared with.
+    pub fn trust(&self) -> Trust<'_> {
+        match self {
+            Self::Key(key) => Trust::Key(key),
+            Self::Identity(identity) => Trust::Identity(identity),
+        }
+    }
+}
+
+impl By {
+    /// Reads the key, or the trusted root.
+    ///
+    /// # Errors
+    /// When a file is not readable or malformed.
+    pub fn signer(&self) -> Result<Signer, Unchecked> {
+        if let Some(path) = &self.key {
+            return public_key(path).map(Signer::Key);
+        }
+        // clap requires one of them.
+        let (Some(subject), Some(issuer)) =
+            (&self.certificate_identity, &self.certificate_oidc_issuer)
+        else {
+            return Err(Unchecked::Nobody);
+        };
+        Signer::identity(subject.clone(), issuer.clone(), self.trusted_root.as_deref())
+    }
 }
 
 /// Location of the release.
@@ -90,14 +149,21 @@ struct From {
     /// Folder with release.json
     #[arg(long, value_name = "DIR")]
     release: Option<PathBuf>,
-    /// Registry, prefix of the repositories, and version; http://HOST… for a registry without TLS
+    /// Registry, prefix of the repositories, and version, or no version with --state; http://HOST… for a
+    /// registry without TLS
     #[arg(long, value_name = "HOST/PREFIX:VERSION")]
-    registry: Option<Published>,
+    registry: Option<String>,
 }
 
 /// Why there is no verdict.
 #[derive(Debug, thiserror::Error)]
-enum Unchecked {
+#[non_exhaustive]
+#[expect(missing_docs, reason = "the messages are the documentation")]
+pub enum Unchecked {
+    #[error("{0}")]
+    Usage(String),
+    #[error("cannot write the state {}: {source}", path.display())]
+    State { path: PathBuf, source: std::io::Error },
     #[error("cannot read the {what} {}: {source}", path.display())]
     Read { what: &'static str, path: PathBuf, source: std::io::Error },
     #[error("{}: {source}", path.display())]
@@ -138,41 +204,57 @@ impl Args {
     }
 
     fn report(&self) -> Result<Report, Unchecked> {
-        let signer = self.signer()?;
-        let trust = match &signer {
-            Signer::Key(key) => Trust::Key(key),
-            Signer::Identity(identity) => Trust::Identity(identity),
-        };
-        let What { product, release_version, channel } = &self.what;
+        let signer = self.by.signer()?;
+        let trust = signer.trust();
+        let What { product, release_version, channel, state } = &self.what;
         let plain = |version: &String| version.strip_prefix('v').unwrap_or(version).to_owned();
-        let policy = Policy {
+        let mut policy = Policy {
             builder: self.builder.clone(),
             product: Some(product.clone()),
             version: release_version.as_ref().map(plain),
-            channel: *channel,
+            channel: None,
         };
+        if let (Some(state), Some(place), Some(channel)) = (state, &self.from.registry, channel) {
+            return follow(state, place, channel, trust, &policy);
+        }
+        let kind = |it: &String| it.parse::<Channel>().map_err(Unchecked::Usage);
+        policy.channel = channel.as_ref().map(kind).transpose()?;
         Ok(match (&self.from.release, &self.from.registry) {
             (Some(folder), _) => crate::folder(folder, trust, &policy)?,
-            (None, Some(published)) => crate::registry(published, trust, &policy)?,
+            (None, Some(place)) => {
+                let published: Published = place.parse().map_err(Unchecked::Usage)?;
+                crate::registry(&published, trust, &policy)?
+            }
             // clap requires one of them.
             (None, None) => return Err(Unchecked::Nowhere),
         })
     }
+}
 
-    fn signer(&self) -> Result<Signer, Unchecked> {
-        if let Some(path) = &self.by.key {
-            return public_key(path).map(Signer::Key);
-        }
-        // clap requires one of them.
-        let (Some(subject), Some(issuer)) =
-            (&self.by.certificate_identity, &self.by.certificate_oidc_issuer)
-        else {
-            return Err(Unchecked::Nobody);
-        };
-        let (subject, issuer) = (subject.clone(), issuer.clone());
-        let root = trusted_root(self.trusted_root.as_deref())?;
-        Ok(Signer::Identity(Identity { subject, issuer, root }))
+/// Verifies the release that the channel `name` of the registry `place` points to, and remembers the record.
+fn follow(
+    path: &Path,
+    place: &str,
+    name: &str,
+    trust: Trust<'_>,
+    policy: &Policy,
+) -> Result<Report, Unchecked> {
+    let name: ChannelName = name.parse().map_err(Unchecked::Usage)?;
+    let namespace: Namespace = place.parse().map_err(|e| {
+        Unchecked::Usage(format!("{e}; with --state, --registry is HOST[:PORT][/PREFIX]"))
+    })?;
+    let state_error = |source| Unchecked::Read { what: "state", path: path.to_owned(), source };
+    let mut state = State::read(path).map_err(state_error)?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let key = namespace.to_string();
+    let followed = crate::channel(&namespace, name, state.seen.get(&key), now, trust, policy)?;
+    if let Some(seen) = followed.seen
+        && state.seen.get(&key) != Some(&seen)
+    {
+        state.seen.insert(key, seen);
+        state.write(path).map_err(|source| Unchecked::State { path: path.to_owned(), source })?;
     }
+    Ok(followed.report)
 }
 
 /// The trusted root in the file at `path`, else the built-in one.

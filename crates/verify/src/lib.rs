@@ -15,10 +15,14 @@
 //! as for a missing folder.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "registry")]
+pub mod channels;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod contents;
 mod files;
+#[cfg(feature = "registry")]
+mod followed;
 mod images;
 mod layout;
 mod manifest;
@@ -28,6 +32,8 @@ mod registry;
 mod report;
 mod sbom;
 mod signatures;
+#[cfg(feature = "cli")]
+mod state;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -35,12 +41,16 @@ use std::path::{Path, PathBuf};
 use release::{Channel, Manifest};
 use signing::Trust;
 
+#[cfg(feature = "registry")]
+pub use channels::{ChannelError, Seen};
 pub use contents::contents;
 pub use files::Folder;
+#[cfg(feature = "registry")]
+pub use followed::{Followed, channel};
 pub use images::parts;
 pub use manifest::{Signing, paths};
 #[cfg(feature = "registry")]
-pub use registry::{Published, registry};
+pub use registry::{Published, Released, registry, released};
 pub use report::{Check, Fault, Problem, Report, Subject};
 pub use signatures::predicate_type;
 

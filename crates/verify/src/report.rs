@@ -138,6 +138,9 @@ pub enum Problem {
     /// The parts of an image are inconsistent.
     #[error("{0}")]
     Image(String),
+    /// The record of channels is invalid or old, or withdraws the release.
+    #[error("{0}")]
+    Channel(String),
 }
 
 /// A [`Subject`] with the result of each check: `ok`, `FAULT`, or `-` if it does not apply.

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The record of where channels point, in a registry: its signature, and whether it is the newest.
+//!
+//! A registry can serve a record, and all that it leads to, from any time in the past. Two things bound that: a
+//! record expires, and a client refuses a number below one that it has seen ([`Seen`]).
+
+use std::io::Read as _;
+
+use oci::client::{Client, ClientError};
+use oci::reference::ReferenceError;
+use oci::spec::{ANNOTATION_TITLE, Descriptor, ImageManifest};
+use oci::{Digest, Namespace, Repository, Selector, Tag};
+use release::ManifestError;
+use release::channels::record::{
+    ARTIFACT_TYPE, BUNDLE, CURRENT, DOCUMENT, LIMIT, PREDICATE_TYPE, REPOSITORY,
+};
+use release::channels::{ChannelRecord, Located};
+use serde::{Deserialize, Serialize};
+use signing::{Bundle, BundleError, Trust, sha256};
+
+use crate::report::{Check, Findings, Problem};
+use crate::signatures::BUNDLE_LIMIT;
+
+/// Why there is no record.
+#[derive(Debug, thiserror::Error)]
+pub enum ChannelError {
+    /// The registry has none, or refuses.
+    #[error(transparent)]
+    Registry(#[from] ClientError),
+    /// Another artifact, or one that is malformed.
+    #[error("it is no record of channels: {0}")]
+    Form(String),
+    /// Not signed by the trusted signer.
+    #[error(transparent)]
+    Signature(#[from] BundleError),
+    /// Signed, but malformed.
+    #[error("{}", .0.to_string().replace("release.json", DOCUMENT))]
+    Document(#[from] ManifestError),
+}
+
+impl ChannelError {
+    /// Whether the registry has no record, or does not show it to this client: many answer so for a repository
+    /// that does not exist.
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::Registry(e) if matches!(e.status(), Some(401 | 403 | 404)))
+    }
+}
+
+/// The newest record that a client has seen of a registry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Seen {
+    /// Its number.
+    pub number: u64,
+    /// `sha256:…` of its artifact.
+    pub digest: String,
+}
+
+impl From<&Located> for Seen {
+    fn from(located: &Located) -> Self {
+        Self { number: located.record.number, digest: located.digest.clone() }
+    }
+}
+
+/// Fetches a record and checks its signature; not whether it is the newest.
+///
+/// # Errors
+/// When there is none, or it is not signed by the trusted signer.
+pub fn record<'a>(
+    client: &Client,
+    repository: &Repository,
+    selector: &Selector,
+    trust: impl Into<Trust<'a>>,
+) -> Result<Located, ChannelError> {
+    let artifact = Artifact::fetch(client, repository, selector)?;
+    let bundle = Bundle::parse(&artifact.layer(BUNDLE, BUNDLE_LIMIT)?)?;
+    let document = artifact.layer(DOCUMENT, LIMIT)?;
+    bundle.verify_statement(trust, PREDICATE_TYPE, &sha256(&document))?;
+    Ok(Located { record: ChannelRecord::parse(&document)?, digest: artifact.digest })
+}
+
+/// Fetches a record whose signature is not checked: one whose digest a signed record names, or for what a wrong
+/// one can only make more careful.
+///
+/// # Errors
+/// When there is none, or it is malformed.
+pub fn unverified_record(
+    client: &Client,
+    repository: &Repository,
+    selector: &Selector,
+) -> Result<Located, ChannelError> {
+    let artifact = Artifact::fetch(client, repository, selector)?;
+    let record = ChannelRecord::parse(&artifact.layer(DOCUMENT, LIMIT)?)?;
+    Ok(Located { record, digest: artifact.digest })
+}
+
+/// The artifact of a record.
+struct Artifact<'a> {
+    client: &'a Client,
+    repository: &'a Repository,
+    manifest: ImageManifest,
+    digest: String,
+}
+
+impl<'a> Artifact<'a> {
+    fn fetch(
+        client: &'a Client,
+        repository: &'a Repository,
+        selector: &Selector,
+    ) -> Result<Self, ChannelError> {
+        let fetched = client.manifest(repository, selector)?;
+        let manifest: ImageManifest = serde_json::from_slice(&fetched.bytes)
+            .map_err(|e| ChannelError::Form(format!("its manifest is malformed: {e}")))?;
+        let found = manifest.artifact_type().as_ref().map(ToString::to_string).unwrap_or_default();
+        if found != ARTIFACT_TYPE {
+            let text = format!("its type is {found:?}, expected {ARTIFACT_TYPE:?}");
+            return Err(ChannelError::Form(text));
+        }
+        let digest = fetched.descriptor.digest().to_string();
+        Ok(Self { client, repository, manifest, digest })
+    }
+
+    /// The layer with this title, of at most `limit` bytes.
+    fn layer(&self, title: &str, limit: u64) -> Result<Vec<u8>, ChannelError> {
+        let is_titled = |layer: &&Descriptor| {
+            let found = layer.annotations().as_ref().and_then(|it| it.get(ANNOTATION_TITLE));
+            found.is_some_and(|it| it == title)
+        };
+        let layer = self.manifest.layers().iter().find(is_titled);
+        let layer = layer.ok_or_else(|| ChannelError::Form(format!("it has no {title}")))?;
+        if layer.size() > limit {
+            return Err(ChannelError::Form(format!("{title} has more than {limit} bytes")));
+        }
+        let digest =
+            Digest::try_from(layer.digest()).map_err(|e| ChannelError::Form(e.to_string()))?;
+        let mut bytes = Vec::new();
+        let mut blob = self.client.blob(self.repository, &digest, Some(layer.size()))?;
+        blob.read_to_end(&mut bytes)
+            .map_err(|e| ChannelError::Form(format!("{title} cannot be read: {e}")))?;
+        Ok(bytes)
+    }
+}
+
+/// What shows that `located` is not the newest record at `now`, in seconds since 1970.
+pub(crate) fn staleness(located: &Located, seen: Option<&Seen>, now: u64) -> Vec<Problem> {
+    let ChannelRecord { number, expires, .. } = &located.record;
+    let mut problems = Vec::new();
+    if now >= *expires {
+        problems.push(Problem::Channel(format!(
+            "record {number} expired {} ago: newer ones may be withheld, or nobody has refreshed it",
+            age(now.saturating_sub(*expires))
+        )));
+    }
+    match seen {
+        Some(seen) if seen.number > *number => problems.push(Problem::Channel(format!(
+            "record {number} is older than record {}, which was seen before",
+            seen.number
+        ))),
+        Some(seen) if seen.number == *number && seen.digest != located.digest => {
+            problems.push(Problem::Channel(format!(
+                "it is another record {number} than {}, which was seen before",
+                seen.digest
+            )));
+        }
+        _ => {}
+    }
+    problems
+}
+
+/// A duration as people read it.
+fn age(seconds: u64) -> String {
+    match seconds {
+        0..3_600 => format!("{seconds} s"),
+        3_600..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+/// The fault of a withdrawn release.
+pub(crate) fn yanked(record: &ChannelRecord, version: &str) -> Option<Problem> {
+    let yank = record.yanked.get(&version.parse().ok()?)?;
+    Some(Problem::Channel(format!("{version} was yanked by {}: {}", yank.by, yank.reason)))
+}
+
+/// The newest record of channels that the registry shows.
+pub(crate) fn current(
+    client: &Client,
+    namespace: &Namespace,
+    trust: Trust<'_>,
+) -> Result<Located, ChannelError> {
+    let form = |e: ReferenceError| ChannelError::Form(e.to_string());
+    let repository = namespace.repository(REPOSITORY).map_err(form)?;
+    let selector = Selector::from(CURRENT.parse::<Tag>().map_err(form)?);
+    record(client, &repository, &selector, trust)
+}
+
+/// The check that an error is a fault of.
+pub(crate) fn check_of(error: &ChannelError) -> Check {
+    match error {
+        ChannelError::Signature(_) => Check::Signature,
+        ChannelError::Registry(_) | ChannelError::Form(_) | ChannelError::Document(_) => {
+            Check::Content
+        }
+    }
+}
+
+/// Adds a fault where the registry's record of channels withdraws the release. Without a record, nothing is
+/// withdrawn.
+pub(crate) fn withdrawn(
+    client: &Client,
+    namespace: &Namespace,
+    version: &str,
+    trust: Trust<'_>,
+    findings: &mut Findings,
+) {
+    let (check, problem) = match current(client, namespace, trust) {
+        Ok(located) => match yanked(&located.record, version) {
+            Some(problem) => (Check::Content, problem),
+            None => return,
+        },
+        // Whoever serves the record could leave it out as well, and one of a later key is no fault of the release.
+        Err(e) if e.is_absent() || matches!(e, ChannelError::Signature(_)) => return,
+        Err(e) => (check_of(&e), Problem::Channel(e.to_string())),
+    };
+    findings.subject(DOCUMENT, "channels", &[Check::Content, Check::Signature]);
+    findings.fault(DOCUMENT, check, DOCUMENT, problem);
+}
+
+#[cfg(test)]
+mod tests {
+    use release::channels::Occasion;
+
+    use super::*;
+
+    fn located(number: u64, digest: &str) -> Located {
+        let occasion = Occasion { by: "somebody".to_owned(), time: 1_000, lifetime: 100 };
+        let before = number.checked_sub(1);
+        let record = ChannelRecord::next("product", None, before, &occasion);
+        Located { record, digest: digest.to_owned() }
+    }
+
+    #[test]
+    fn an_expired_an_older_and_another_record_are_refused() {
+        let seen = Seen { number: 5, digest: "a".to_owned() };
+        let problems = |number, digest: &str, now| {
+            let problems = staleness(&located(number, digest), Some(&seen), now);
+            problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+        };
+        assert_eq!(problems(5, "a", 1_099), "");
+        assert_eq!(problems(6, "b", 1_000), "");
+        assert!(problems(6, "b", 1_100).contains("expired 0 s ago"));
+        assert!(problems(6, "b", 1_100 + 7_200).contains("expired 2 h ago"));
+        assert!(problems(6, "b", 1_100 + 864_000).contains("expired 10 days ago"));
+        assert!(problems(4, "a", 1_000).contains("older than record 5"));
+        assert!(problems(5, "b", 1_000).contains("another record 5"));
+        assert!(staleness(&located(1, "a"), None, 1_000).is_empty());
+    }
+}

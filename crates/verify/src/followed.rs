@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The release that a channel points to.
+
+use oci::Namespace;
+use release::channels::ChannelName;
+use release::channels::record::{self, DOCUMENT};
+use signing::Trust;
+
+use crate::channels::{ChannelError, Seen, check_of, current, staleness, yanked};
+use crate::registry::{Published, client, release};
+use crate::report::{Check, Findings, Problem, Report};
+use crate::{Policy, VerifyError};
+
+/// What a channel leads to.
+#[derive(Debug)]
+pub struct Followed {
+    /// The checks of the record, and of the release if the record passed.
+    pub report: Report,
+    /// The record, to be remembered; none unless all is verified.
+    pub seen: Option<Seen>,
+}
+
+/// Checks the release that a channel points to, and that the record of it is the newest, as far as `seen` and
+/// `now`, in seconds since 1970, tell.
+///
+/// # Errors
+/// When the registry cannot be reached or has no channels, and as [`registry`].
+pub fn channel<'a>(
+    namespace: &Namespace,
+    name: ChannelName,
+    seen: Option<&Seen>,
+    now: u64,
+    trust: impl Into<Trust<'a>>,
+    policy: &Policy,
+) -> Result<Followed, VerifyError> {
+    let trust = trust.into();
+    let client = client(namespace);
+    let mut findings = Findings::new(trust);
+    findings.subject(DOCUMENT, "channels", &[Check::Content, Check::Signature]);
+    let located = match current(&client, namespace, trust) {
+        Ok(located) => located,
+        Err(ChannelError::Registry(e)) => {
+            let place = format!("{}:{}", record::REPOSITORY, record::CURRENT);
+            return Err(VerifyError::Registry { place, reason: e.to_string() });
+        }
+        Err(e) => {
+            findings.fault(DOCUMENT, check_of(&e), DOCUMENT, Problem::Channel(e.to_string()));
+            findings.stop();
+            return Ok(Followed { report: findings.into_report(), seen: None });
+        }
+    };
+    let mut problems = staleness(&located, seen, now);
+    if let Some(expected) = policy.product.as_ref().filter(|it| **it != located.record.product) {
+        let (expected, found) = (expected.clone(), located.record.product.clone());
+        problems.push(Problem::OtherRelease { what: "product", expected, found });
+    }
+    let entry = located.record.channels.get(&name);
+    match entry.map(|entry| entry.version.to_string()) {
+        Some(version) => problems.extend(yanked(&located.record, &version)),
+        None => problems.push(Problem::Channel(format!("the channel {name} has no release"))),
+    }
+    let good = problems.is_empty();
+    for problem in problems {
+        findings.fault(DOCUMENT, Check::Content, DOCUMENT, problem);
+    }
+    let Some(entry) = entry.filter(|_| good) else {
+        findings.stop();
+        return Ok(Followed { report: findings.into_report(), seen: None });
+    };
+    let published = Published::new(namespace.clone(), &entry.version.to_string());
+    let published = published
+        .map_err(|e| VerifyError::Registry { place: DOCUMENT.to_owned(), reason: e.to_string() })?;
+    let found = release(&client, &published, trust, policy, &mut findings)?;
+    if let Some(found) = found.filter(|it| it.digest != entry.release) {
+        let text =
+            format!("{name} points to {}, the registry serves {}", entry.release, found.digest);
+        findings.fault(DOCUMENT, Check::Content, DOCUMENT, Problem::Channel(text));
+    }
+    let report = findings.into_report();
+    let seen = report.is_verified().then(|| Seen::from(&located));
+    Ok(Followed { report, seen })
+}
