@@ -16,7 +16,7 @@ use crate::signer::Signer;
 
 pub(crate) fn run(args: &SigningArgs) -> Result<()> {
     let folder = ReleaseFolder::open(&args.release)?;
-    match Signer::find(args, folder.manifest.signer.as_ref())? {
+    match Signer::find(&args.keys, folder.manifest.signer.as_ref())? {
         Some(signer) => {
             same_signer(&folder, &signer)?;
             attest(&folder, &signer, args)

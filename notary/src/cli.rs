@@ -114,6 +114,47 @@ pub(crate) enum Command {
     #[command(verbatim_doc_comment)]
     PushTestArtifacts(crate::publish::test_artifacts::Args),
 
+    /// Show where each channel of a registry points, since when and by whom
+    ///
+    /// Examples:
+    ///   notary channels --registry registry.example/provisioner --key cosign.pub
+    ///   notary channels --registry registry.example/provisioner --key cosign.pub --history --json
+    ///
+    /// Exits with 1 where a tag is not what the signed record says, or the record has expired.
+    #[command(verbatim_doc_comment)]
+    Channels(crate::channel::ShowArgs),
+
+    /// Point a channel to a release that is in the registry
+    ///
+    /// Example:
+    ///   notary promote 1.4.0 --to stable --registry registry.example/provisioner --by release@example --key cosign.key
+    ///
+    /// Verifies the release first. The tag moves in every repository of the release; a run that was
+    /// interrupted is finished, or undone, by the next command that changes a channel.
+    #[command(verbatim_doc_comment)]
+    Promote(crate::channel::PromoteArgs),
+
+    /// Point a channel back to an older release
+    ///
+    /// Example:
+    ///   notary rollback stable --registry registry.example/provisioner --by release@example --key cosign.key
+    #[command(verbatim_doc_comment)]
+    Rollback(crate::channel::RollbackArgs),
+
+    /// Withdraw a release: it enters no channel any more, and `notary verify` refuses it
+    ///
+    /// Example:
+    ///   notary yank 1.4.0 --reason "loses data" --registry registry.example/provisioner --by release@example
+    #[command(verbatim_doc_comment)]
+    Yank(crate::channel::YankArgs),
+
+    /// Sign the record of channels anew, with a later expiry, and finish an interrupted change
+    ///
+    /// Example:
+    ///   notary refresh-channels --registry registry.example/provisioner --by cron@example --key cosign.key
+    #[command(verbatim_doc_comment)]
+    RefreshChannels(crate::channel::RefreshArgs),
+
     /// Verify a release with the public key or identity of its signer
     ///
     /// Examples:
@@ -155,12 +196,9 @@ pub(crate) enum Engine {
     Keyless,
 }
 
-/// Arguments of signing and attesting.
+/// The key or identity that signs.
 #[derive(Debug, Args)]
-pub(crate) struct SigningArgs {
-    /// Folder with release.json
-    #[arg(long, value_name = "DIR")]
-    pub(crate) release: PathBuf,
+pub(crate) struct KeyArgs {
     /// Private key file, instead of XTASK_SIGNING_KEY; with --engine cosign any value of cosign's
     /// --key, such as awskms://…, hashivault://… or pkcs11:…
     #[arg(long, value_name = "FILE")]
@@ -176,6 +214,16 @@ pub(crate) struct SigningArgs {
     /// the public Sigstore instance]
     #[arg(long, value_name = "FILE")]
     pub(crate) trusted_root: Option<PathBuf>,
+}
+
+/// Arguments of signing and attesting.
+#[derive(Debug, Args)]
+pub(crate) struct SigningArgs {
+    /// Folder with release.json
+    #[arg(long, value_name = "DIR")]
+    pub(crate) release: PathBuf,
+    #[command(flatten)]
+    pub(crate) keys: KeyArgs,
     /// Pipeline in the provenance: main, release or nightly
     #[arg(long, value_name = "NAME", default_value = "release", value_parser = pipeline)]
     pub(crate) pipeline: Pipeline,

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod attest;
+mod channel;
 mod cli;
 mod cosign;
 mod github;
@@ -46,6 +47,11 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::GithubRelease(args) => github::run(&args)?,
         Command::PushImages(args) => publish::images::run(&args)?,
         Command::PushTestArtifacts(args) => publish::test_artifacts::run(&args)?,
+        Command::Channels(args) => return channel::show(&args),
+        Command::Promote(args) => channel::promote(&args)?,
+        Command::Rollback(args) => channel::rollback(&args)?,
+        Command::Yank(args) => channel::yank(&args)?,
+        Command::RefreshChannels(args) => channel::refresh(&args)?,
         Command::Verify(args) => return Ok(args.run()),
     }
     Ok(ExitCode::SUCCESS)

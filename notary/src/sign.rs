@@ -15,7 +15,7 @@ use crate::signer::{Older, Signer};
 
 pub(crate) fn run(args: &SigningArgs) -> Result<()> {
     let mut folder = ReleaseFolder::open(&args.release)?;
-    if let Some(signer) = Signer::find(args, None)? {
+    if let Some(signer) = Signer::find(&args.keys, None)? {
         return sign(&mut folder, &signer);
     }
     let channel = folder.manifest.channel;

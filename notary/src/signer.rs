@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use release::Signer as Identity;
 use signing::{Bundle, PrivateKey, PublicKey, Sha256, Statement, simple_signing};
 
-use crate::cli::{Engine, SigningArgs};
+use crate::cli::{Engine, KeyArgs};
 use crate::cosign::Cosign;
 use crate::key;
 
@@ -32,7 +32,7 @@ pub(crate) enum Older {
 impl Signer {
     /// Creates the signer from the arguments and the environment; `None` without a key. A keyless
     /// signer must be the identity `signed`, if given.
-    pub(crate) fn find(args: &SigningArgs, signed: Option<&Identity>) -> Result<Option<Self>> {
+    pub(crate) fn find(args: &KeyArgs, signed: Option<&Identity>) -> Result<Option<Self>> {
         let keyless = args.engine == Engine::Keyless;
         ensure!(
             keyless || (args.signing_config.is_none() && args.trusted_root.is_none()),

@@ -41,7 +41,7 @@ pub(crate) enum Failure {
     Busy,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct State {
     pub(crate) blobs: BTreeMap<(String, String), Vec<u8>>,
     pub(crate) manifests: BTreeMap<(String, String), (String, Vec<u8>)>,
@@ -59,6 +59,15 @@ impl State {
     pub(crate) fn versions(&self) -> Vec<String> {
         let named = self.tags.keys().filter(|(_, tag)| !tag.starts_with("sha256-"));
         named.map(|(repository, tag)| format!("{repository}:{tag}")).collect()
+    }
+
+    /// What the tag of a channel points to in each repository, but for the records.
+    pub(crate) fn channel(&self, name: &str) -> BTreeMap<String, String> {
+        let tags = self
+            .tags
+            .iter()
+            .filter(|((repository, tag), _)| tag == name && !repository.ends_with("/channels"));
+        tags.map(|((repository, _), digest)| (repository.clone(), digest.clone())).collect()
     }
 
     /// Number of write requests.
@@ -168,6 +177,11 @@ fn respond(state: &mut State, request: &Request<'_>, body: Vec<u8>, referrers: b
     if let Some((repository, reference)) = path.split_once("/manifests/") {
         return manifest(state, request, body, (repository, reference), referrers);
     }
+    if let Some(repository) = path.strip_suffix("/tags/list") {
+        let tags = state.tags.keys().filter(|(place, _)| place == repository);
+        let tags: Vec<_> = tags.map(|(_, tag)| tag).collect();
+        return answer(200).body(json!({"name": repository, "tags": tags}).to_string());
+    }
     let Some((repository, rest)) = path.split_once("/blobs/") else { return found(false) };
     let query = request.query();
     match (request.method.as_str(), rest) {
@@ -229,6 +243,11 @@ fn manifest(
             let media_type = request.header("content-type").unwrap_or_default().to_owned();
             state.manifests.insert(key(&digest), (media_type, body));
             reply
+        }
+        "DELETE" if reference.contains(':') => {
+            let there = state.manifests.remove(&key(reference)).is_some();
+            state.tags.retain(|(place, _), to| place != repository || to != reference);
+            answer(if there { 202 } else { 404 })
         }
         "DELETE" => {
             let there = state.tags.remove(&key(reference)).is_some();

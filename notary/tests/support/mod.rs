@@ -63,6 +63,14 @@ impl Release {
         release
     }
 
+    /// The release `version`, not signed yet.
+    pub(crate) fn version(version: &str, channel: Channel) -> Self {
+        let release = Self { temporary: tempfile::tempdir().unwrap() };
+        let images: &[(&str, &[Architecture])] = &[(IMAGE, &[Architecture::Amd64])];
+        release.fill_as(version, images, &[], channel, version);
+        release
+    }
+
     /// A snapshot that includes the maintenance OS and its ISO, signed and attested with `key`.
     pub(crate) fn signed_with_system(key: &PrivateKey, salt: &str) -> Self {
         let release = Self { temporary: tempfile::tempdir().unwrap() };
@@ -160,6 +168,17 @@ impl Release {
             Channel::Candidate => "0.1.0-rc.1",
             Channel::Stable => "0.1.0",
         };
+        self.fill_as(version, images, isos, channel, salt);
+    }
+
+    fn fill_as(
+        &self,
+        version: &str,
+        images: &[(&str, &[Architecture])],
+        isos: &[&str],
+        channel: Channel,
+        salt: &str,
+    ) {
         let source = Source {
             uri: "https://example.org/source".to_owned(),
             commit: COMMIT.to_owned(),

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! `notary channels`, `promote`, `rollback`, `yank` and `refresh-channels`: where channels point, and changes of
+//! that.
+//!
+//! A change is a signed record (`release::channels`). It is written as a journal before the first tag moves, and
+//! becomes the newest record after the last one; see [`journal`].
+
+mod args;
+mod history;
+mod journal;
+mod session;
+mod show;
+mod store;
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use release::channels::record::number_tag;
+use release::channels::{Change, ChannelName, ChannelRecord, Entrant, Move, Yank};
+use release::layout;
+use semver::Version;
+
+pub(crate) use args::{PromoteArgs, RefreshArgs, RollbackArgs, ShowArgs, YankArgs};
+
+use journal::Standing;
+use session::Session;
+
+/// `notary channels`.
+///
+/// # Errors
+/// When the registry has no record, or one that is not signed by the given signer.
+pub(crate) fn show(args: &ShowArgs) -> Result<ExitCode> {
+    show::run(args)
+}
+
+/// `notary promote`.
+///
+/// # Errors
+/// When the release is not verified or may not enter the channel, or the registry refuses something.
+pub(crate) fn promote(args: &PromoteArgs) -> Result<()> {
+    let session = Session::open(&args.change)?;
+    let standing = session.recover()?;
+    let entrant = session.verified(&args.version)?;
+    let channels = entrant.promote(standing.record(), args.to)?;
+    let change = Change::Promote { version: args.version.clone(), channels: channels.clone() };
+    point(&session, &standing, &entrant, &channels, change)
+}
+
+/// `notary rollback`.
+///
+/// # Errors
+/// When there is no older release to go back to, or as [`promote`].
+pub(crate) fn rollback(args: &RollbackArgs) -> Result<()> {
+    let session = Session::open(&args.change)?;
+    let standing = session.recover()?;
+    let version = if let Some(version) = &args.to {
+        version.clone()
+    } else {
+        let current = standing.current.as_ref();
+        let current = current.with_context(|| format!("{} points to no release", args.channel))?;
+        history::before(&session.store, current, args.channel)?
+    };
+    let entrant = session.verified(&version)?;
+    let channels = entrant.roll_back(standing.record(), args.channel)?;
+    let change = Change::Rollback { version, channels: channels.clone() };
+    point(&session, &standing, &entrant, &channels, change)
+}
+
+/// `notary yank`.
+///
+/// # Errors
+/// When the registry has no such release or refuses something.
+pub(crate) fn yank(args: &YankArgs) -> Result<()> {
+    let session = Session::open(&args.change)?;
+    let standing = session.recover()?;
+    let tag = layout::tag(&args.version.to_string());
+    let there = session.store.tag(layout::REPOSITORY, &tag)?;
+    ensure!(
+        there.is_some(),
+        "the registry has no release {}: there is no {}:{tag}",
+        args.version,
+        session.store.repository(layout::REPOSITORY)?
+    );
+    if let Some(known) = standing.record().and_then(|it| it.yanked.get(&args.version)) {
+        println!("{} was yanked already by {}: {}", args.version, known.by, known.reason);
+        return Ok(());
+    }
+    let mut record = session.next(&standing);
+    record.change = Change::Yank { version: args.version.clone() };
+    let yank = Yank { reason: args.reason.clone(), since: record.time, by: record.by.clone() };
+    record.yanked.insert(args.version.clone(), yank);
+    session.commit(&record, Vec::new())?;
+    println!("yanked {} (record {})", args.version, record.number);
+    for (name, _) in record.channels.iter().filter(|(_, it)| it.version == args.version) {
+        println!("{name} still points to it: run `notary rollback {name}`");
+    }
+    Ok(())
+}
+
+/// `notary refresh-channels`.
+///
+/// # Errors
+/// When there is no record yet, or the registry refuses something.
+pub(crate) fn refresh(args: &RefreshArgs) -> Result<()> {
+    let session = Session::open(&args.change)?;
+    let standing = session.recover()?;
+    if standing.current.is_none() {
+        bail!("the registry has no channels yet; `notary promote` makes the first record");
+    }
+    let record = session.next(&standing);
+    session.commit(&record, Vec::new())?;
+    println!(
+        "signed record {} of the channels, which holds for {} s",
+        record.number,
+        record.expires - record.time
+    );
+    Ok(())
+}
+
+/// Points `channels` to the release, unless they do already.
+fn point(
+    session: &Session,
+    standing: &Standing,
+    entrant: &Entrant,
+    channels: &[ChannelName],
+    change: Change,
+) -> Result<()> {
+    let mut record = session.next(standing);
+    record.change = change;
+    let moves = entrant.enter(&mut record, channels);
+    let moves = journal::look(&session.store, moves)?;
+    let names: Vec<_> = channels.iter().map(ToString::to_string).collect();
+    let (version, names) = (entrant.version(), names.join(", "));
+    if moves.is_empty() && agrees(standing.record(), &record, channels) {
+        println!("{names} point to {version} already");
+        return Ok(());
+    }
+    report(&moves, &names, version);
+    session.commit(&record, moves)?;
+    println!("{names} -> {version} ({})", number_tag(record.number));
+    Ok(())
+}
+
+fn report(moves: &[Move], names: &str, version: &Version) {
+    eprintln!("moving {} tags: {names} to {version}", moves.len());
+}
+
+/// Whether `before` has the same releases in `channels` as `after`, whoever put them there.
+fn agrees(before: Option<&ChannelRecord>, after: &ChannelRecord, channels: &[ChannelName]) -> bool {
+    channels.iter().all(|name| {
+        let entries = before.and_then(|it| it.channels.get(name)).zip(after.channels.get(name));
+        entries.is_some_and(|(a, b)| {
+            (&a.version, &a.release, &a.repositories) == (&b.version, &b.release, &b.repositories)
+        })
+    })
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! A change of tags in many repositories that is either made or not.
+//!
+//! 1. The record of the change is sent under the tag `pending`. It lists every tag that moves.
+//! 2. The tags move.
+//! 3. The record gets the tag of its number, then `current`. From then on, the change is made.
+//!
+//! Whoever finds a pending record that is newer than the current one finishes it from step 2 on, so a change that
+//! was interrupted anywhere is the same as one that was not. Where that cannot be done, because a manifest is gone
+//! or another change was made meanwhile, its tags go back to what the current record states.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result, ensure};
+use release::channels::record::{CURRENT, PENDING, number_tag};
+use release::channels::{ChannelRecord, Located, Move};
+
+use super::store::{Document, Store};
+use crate::signer::Signer;
+
+/// Where the channels stand before a change.
+pub(super) struct Standing {
+    /// The newest record.
+    pub(super) current: Option<Located>,
+    /// The number of a record that was undone.
+    pub(super) abandoned: Option<u64>,
+}
+
+impl Standing {
+    pub(super) fn record(&self) -> Option<&ChannelRecord> {
+        self.current.as_ref().map(|it| &it.record)
+    }
+}
+
+/// The manifests that tags are moved to, by repository and digest.
+type Targets = BTreeMap<(String, String), Document>;
+
+/// Finishes or undoes a change that was interrupted, and returns where the channels stand.
+///
+/// # Errors
+/// When a record is not signed by the trusted signer, or the registry refuses something.
+pub(super) fn recover(store: &Store) -> Result<Standing> {
+    let current = store.record(CURRENT)?;
+    let number = current.as_ref().map_or(0, |it| it.record.number);
+    let pending = store.record(PENDING).with_context(|| {
+        format!(
+            "a change was interrupted whose record cannot be trusted; fix: look at channels:{PENDING} and \
+             delete that tag"
+        )
+    })?;
+    let Some(pending) = pending.filter(|it| it.record.number > number) else {
+        return Ok(Standing { current, abandoned: None });
+    };
+    let Located { record, digest } = &pending;
+    let follows = record.previous == current.as_ref().map(|it| it.digest.clone());
+    let targets = if follows { fetch(store, &record.moves)? } else { None };
+    let document = store.manifest(release::channels::record::REPOSITORY, digest)?;
+    if let (Some(targets), Some(document)) = (targets, document) {
+        eprintln!("finishing record {}, which was interrupted", record.number);
+        finish(store, record, &document, &targets)?;
+        return Ok(Standing { current: Some(pending), abandoned: None });
+    }
+    eprintln!("undoing record {}, which was interrupted and cannot be finished", record.number);
+    undo(store, current.as_ref().map(|it| &it.record), record)?;
+    store.remove_record_tag(PENDING);
+    Ok(Standing { current, abandoned: Some(record.number) })
+}
+
+/// Makes a change.
+///
+/// # Errors
+/// When the registry refuses something, or another change was made at the same time. No tag has moved unless the
+/// message says so.
+pub(super) fn commit(store: &Store, signer: &Signer, record: &ChannelRecord) -> Result<()> {
+    let targets = fetch(store, &record.moves)?
+        .context("a manifest of the release is gone from the registry; no tag has moved")?;
+    let document = store.upload(record, signer).context("no tag has moved")?;
+    store.set_record(PENDING, &document).context("no tag has moved")?;
+    let digest = document.digest.to_string();
+    let meanwhile = "another change of the channels is being made at the same time; no tag has moved. Run this again";
+    ensure!(store.record_tag(PENDING)?.as_ref() == Some(&digest), "{meanwhile}");
+    ensure!(store.record_tag(CURRENT)? == record.previous, "{meanwhile}");
+    finish(store, record, &document, &targets).context(
+        "the change was interrupted; run this again, or any other change of a channel, to finish it",
+    )
+}
+
+/// Moves the tags, then makes the record the newest one.
+fn finish(
+    store: &Store,
+    record: &ChannelRecord,
+    document: &Document,
+    targets: &Targets,
+) -> Result<()> {
+    for it in &record.moves {
+        let target = it.to.clone().and_then(|to| targets.get(&(it.repository.clone(), to)));
+        apply(store, it, target)?;
+    }
+    store.set_record(&number_tag(record.number), document)?;
+    store.set_record(CURRENT, document)?;
+    // A registry that deletes no tags leaves it; its number shows that it was finished.
+    store.remove_record_tag(PENDING);
+    Ok(())
+}
+
+/// Fetches the manifests that tags move to; none where one is gone.
+fn fetch(store: &Store, moves: &[Move]) -> Result<Option<Targets>> {
+    let mut targets = Targets::new();
+    for it in moves {
+        let Some(to) = &it.to else { continue };
+        let key = (it.repository.clone(), to.clone());
+        if targets.contains_key(&key) {
+            continue;
+        }
+        let Some(document) = store.manifest(&it.repository, to)? else { return Ok(None) };
+        targets.insert(key, document);
+    }
+    Ok(Some(targets))
+}
+
+/// Points the tags back to what `current` states, or to what they had where it states nothing.
+fn undo(store: &Store, current: Option<&ChannelRecord>, abandoned: &ChannelRecord) -> Result<()> {
+    for it in &abandoned.moves {
+        let entry = current.and_then(|record| record.channels.get(&it.channel));
+        let to = match entry {
+            Some(entry) => entry.repositories.get(&it.repository).cloned(),
+            None => it.from.clone(),
+        };
+        let target = match &to {
+            Some(digest) => Some(store.manifest(&it.repository, digest)?.with_context(|| {
+                format!("{}@{digest}, which {} had, is gone", it.repository, it.channel)
+            })?),
+            None => None,
+        };
+        apply(store, &Move { to, ..it.clone() }, target.as_ref())?;
+    }
+    Ok(())
+}
+
+/// Sets or removes one tag, unless it is as it should be.
+fn apply(store: &Store, it: &Move, target: Option<&Document>) -> Result<()> {
+    let tag = it.channel.to_string();
+    let standing = store.tag(&it.repository, &tag)?;
+    if standing == it.to {
+        return Ok(());
+    }
+    if let Some(document) = target {
+        return store.set(&it.repository, &tag, document);
+    }
+    if !store.remove(&it.repository, &tag) {
+        eprintln!(
+            "warning: the registry does not delete {}:{tag}, which the release no longer has",
+            it.repository
+        );
+    }
+    Ok(())
+}
+
+/// Adds to `moves` what the tags point to now, without those that are right.
+///
+/// # Errors
+/// When the registry refuses.
+pub(super) fn look(store: &Store, moves: Vec<Move>) -> Result<Vec<Move>> {
+    let mut needed = Vec::new();
+    for it in moves {
+        let from = store.tag(&it.repository, &it.channel.to_string())?;
+        if from != it.to {
+            needed.push(Move { from, ..it });
+        }
+    }
+    Ok(needed)
+}

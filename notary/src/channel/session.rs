@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! One change: who signs, which registry, when.
+
+use std::fs;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, bail};
+use release::Signer as Identity;
+use release::channels::{ChannelRecord, Entrant, Move, Occasion};
+use semver::Version;
+use signing::PublicKey;
+use verify::cli::Signer as Trusted;
+use verify::{Policy, Published};
+
+use super::args::ChangeArgs;
+use super::journal::{self, Standing};
+use super::store::Store;
+use crate::signer::Signer;
+
+const DAY: u64 = 24 * 60 * 60;
+
+/// What a change needs.
+pub(super) struct Session {
+    pub(super) store: Store,
+    signer: Signer,
+    policy: Policy,
+    product: String,
+    occasion: Occasion,
+}
+
+impl Session {
+    /// Finds the key. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// When there is no key, or one that cannot be opened.
+    pub(super) fn open(args: &ChangeArgs) -> Result<Self> {
+        let named = args.certificate_identity.clone().zip(args.certificate_oidc_issuer.clone());
+        let identity = named.map(|(identity, issuer)| Identity { identity, issuer });
+        let signer = Signer::find(&args.keys, identity.as_ref())?.context(
+            "changing a channel needs the key that the releases are signed with: set XTASK_SIGNING_KEY and \
+             COSIGN_PASSWORD_FILE, or give --key FILE",
+        )?;
+        let trusted = match (signer.public(), identity) {
+            (Some(key), _) => Trusted::Key(key),
+            (None, Some(Identity { identity, issuer })) => {
+                Trusted::identity(identity, issuer, args.keys.trusted_root.as_deref())?
+            }
+            (None, None) => bail!(
+                "--engine cosign:keyless needs --certificate-identity NAME and \
+                 --certificate-oidc-issuer URL: who signed the release that is verified first"
+            ),
+        };
+        let time = args.time.unwrap_or_else(SystemTime::now);
+        let time = time.duration_since(UNIX_EPOCH).context("--time is before 1970")?.as_secs();
+        let product = args.product.clone();
+        let policy = Policy {
+            builder: args.builder.clone(),
+            product: Some(product.clone()),
+            ..Policy::default()
+        };
+        let lifetime = args.lifetime.saturating_mul(DAY);
+        let occasion = Occasion { by: args.by.clone(), time, lifetime };
+        let previous = args.previous_key.as_deref().map(public_key).transpose()?;
+        let store = Store::new(args.registry.clone(), trusted, previous)?;
+        Ok(Self { store, signer, policy, product, occasion })
+    }
+
+    /// Finishes or undoes a change that was interrupted.
+    ///
+    /// # Errors
+    /// As [`journal::recover`], or when the registry is that of another product.
+    pub(super) fn recover(&self) -> Result<Standing> {
+        let standing = journal::recover(&self.store)?;
+        if let Some(other) = standing.record().filter(|it| it.product != self.product) {
+            bail!(
+                "the channels of this registry are of {}, not of {}",
+                other.product,
+                self.product
+            );
+        }
+        Ok(standing)
+    }
+
+    /// The release `version`, verified in the registry.
+    ///
+    /// # Errors
+    /// When it is not there or not verified.
+    pub(super) fn verified(&self, version: &Version) -> Result<Entrant> {
+        let namespace = self.store.namespace.clone();
+        let published = Published::new(namespace, &version.to_string())?;
+        let (report, found) =
+            verify::released(&published, self.store.trusted.trust(), &self.policy)?;
+        let Some(found) = found else {
+            bail!("{version} is not verified, and no tag was moved:\n{report}");
+        };
+        Ok(Entrant::new(&found.manifest, found.digest)?)
+    }
+
+    /// The record after the newest one, without a change yet.
+    pub(super) fn next(&self, standing: &Standing) -> ChannelRecord {
+        let (current, abandoned) = (standing.current.as_ref(), standing.abandoned);
+        ChannelRecord::next(&self.product, current, abandoned, &self.occasion)
+    }
+
+    /// Moves the tags and makes `record` the newest one.
+    ///
+    /// # Errors
+    /// As [`journal::commit`].
+    pub(super) fn commit(&self, record: &ChannelRecord, moves: Vec<Move>) -> Result<()> {
+        let record = ChannelRecord { moves, ..record.clone() };
+        journal::commit(&self.store, &self.signer, &record)
+    }
+}
+
+fn public_key(path: &Path) -> Result<PublicKey> {
+    let text = fs::read_to_string(path)
+        .with_context(|| format!("cannot read the public key {}", path.display()))?;
+    PublicKey::from_pem(&text).with_context(|| path.display().to_string())
+}

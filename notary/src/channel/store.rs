@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The records and tags in a registry.
+
+use std::collections::BTreeMap;
+use std::io::Cursor;
+
+use anyhow::{Context as _, Result, bail};
+use oci::client::{Client, Options};
+use oci::spec::{ANNOTATION_TITLE, Descriptor};
+use oci::{Digest, Namespace, Repository, Selector, Tag, artifact, json, media_type};
+use release::channels::record::{ARTIFACT_TYPE, BUNDLE, DOCUMENT, PREDICATE_TYPE, REPOSITORY};
+use release::channels::{ChannelRecord, Located};
+use signing::{PublicKey, Statement, Trust, bundle, sha256};
+use verify::ChannelError;
+use verify::cli::Signer as Trusted;
+
+use crate::signer::Signer;
+
+/// The registry, and who must have signed its records.
+pub(super) struct Store {
+    pub(super) client: Client,
+    pub(super) namespace: Namespace,
+    pub(super) trusted: Trusted,
+    /// Who signed the newest record before the key changed.
+    previous: Option<PublicKey>,
+    records: Repository,
+}
+
+/// A manifest that is to be tagged.
+#[derive(Debug, Clone)]
+pub(super) struct Document {
+    pub(super) media_type: String,
+    pub(super) bytes: Vec<u8>,
+    pub(super) digest: Digest,
+}
+
+impl Store {
+    /// Nothing is sent yet.
+    ///
+    /// # Errors
+    /// When the prefix is too long for the repository of the records.
+    pub(super) fn new(
+        namespace: Namespace,
+        trusted: Trusted,
+        previous: Option<PublicKey>,
+    ) -> Result<Self> {
+        let options = Options { transport: namespace.transport, ..Options::default() };
+        let client = Client::new(&namespace.registry, options);
+        let records = namespace.repository(REPOSITORY)?;
+        Ok(Self { client, namespace, trusted, previous, records })
+    }
+
+    /// The repository `name` below the prefix.
+    ///
+    /// # Errors
+    /// When that is no name of a repository.
+    pub(super) fn repository(&self, name: &str) -> Result<Repository> {
+        Ok(self.namespace.repository(name)?)
+    }
+
+    /// The record under `tag`; none where there is no such tag.
+    ///
+    /// # Errors
+    /// When it is not signed by the trusted signer, or the registry refuses.
+    pub(super) fn record(&self, tag: &str) -> Result<Option<Located>> {
+        match self.located(&tag.parse::<Tag>()?.into()) {
+            Err(ChannelError::Registry(e)) if e.status() == Some(404) => Ok(None),
+            found => found.map(Some).with_context(|| self.name(tag)),
+        }
+    }
+
+    /// The record with this digest, which a signed record names.
+    ///
+    /// # Errors
+    /// When it is gone or malformed, or the registry refuses.
+    pub(super) fn record_by_digest(&self, digest: &str) -> Result<Located> {
+        let selector = digest.parse::<Digest>()?.into();
+        verify::channels::unverified_record(&self.client, &self.records, &selector)
+            .with_context(|| self.name(digest))
+    }
+
+    fn located(&self, selector: &Selector) -> Result<Located, ChannelError> {
+        let read = |trust: Trust<'_>| {
+            verify::channels::record(&self.client, &self.records, selector, trust)
+        };
+        match (read(self.trusted.trust()), &self.previous) {
+            (Err(ChannelError::Signature(_)), Some(key)) => read(Trust::Key(key)),
+            (found, _) => found,
+        }
+    }
+
+    fn name(&self, selector: &str) -> String {
+        format!("the record {selector} in {}/{}", self.client.host(), self.records)
+    }
+
+    /// The digest that a tag of the repository `name` points to.
+    ///
+    /// # Errors
+    /// When the registry refuses.
+    pub(super) fn tag(&self, name: &str, tag: &str) -> Result<Option<String>> {
+        let repository = self.repository(name)?;
+        let found = self.client.head_manifest(&repository, &tag.parse::<Tag>()?.into());
+        let found = found.with_context(|| format!("asking where {repository}:{tag} points"))?;
+        Ok(found.map(|it| it.to_string()))
+    }
+
+    /// The digest of the record that a tag of the records points to.
+    ///
+    /// # Errors
+    /// When the registry refuses.
+    pub(super) fn record_tag(&self, tag: &str) -> Result<Option<String>> {
+        self.tag(REPOSITORY, tag)
+    }
+
+    /// The manifest with this digest; none where it is gone.
+    ///
+    /// # Errors
+    /// When the registry refuses.
+    pub(super) fn manifest(&self, name: &str, digest: &str) -> Result<Option<Document>> {
+        let repository = self.repository(name)?;
+        let digest: Digest = digest.parse()?;
+        match self.client.manifest(&repository, &digest.clone().into()) {
+            Ok(fetched) => {
+                let media_type = fetched.descriptor.media_type().to_string();
+                Ok(Some(Document { media_type, bytes: fetched.bytes, digest }))
+            }
+            Err(e) if e.status() == Some(404) => Ok(None),
+            Err(e) => Err(e).with_context(|| format!("reading {repository}@{digest}")),
+        }
+    }
+
+    /// Points a tag of the repository `name` to a manifest.
+    ///
+    /// # Errors
+    /// When the registry refuses.
+    pub(super) fn set(&self, name: &str, tag: &str, document: &Document) -> Result<()> {
+        let repository = self.repository(name)?;
+        let Document { media_type, bytes, .. } = document;
+        self.client
+            .put_manifest(&repository, &tag.parse::<Tag>()?.into(), media_type, bytes)
+            .with_context(|| format!("setting the tag {repository}:{tag}"))?;
+        Ok(())
+    }
+
+    /// Removes a tag. Returns whether it is gone: many registries do not delete tags.
+    pub(super) fn remove(&self, name: &str, tag: &str) -> bool {
+        let Ok(repository) = self.repository(name) else { return false };
+        let Ok(tag) = tag.parse::<Tag>() else { return false };
+        self.client.delete_manifest(&repository, &tag.into()).is_ok()
+    }
+
+    /// Signs a record and sends its content. No tag points to it yet.
+    ///
+    /// # Errors
+    /// When it cannot be signed, or the registry refuses.
+    pub(super) fn upload(&self, record: &ChannelRecord, signer: &Signer) -> Result<Document> {
+        let document = record.to_json()?.into_bytes();
+        let statement =
+            Statement::new(DOCUMENT, &sha256(&document), PREDICATE_TYPE, serde_json::json!({}));
+        let bundle = signer.sign_statement(&statement)?;
+        if let (None, Some(it)) = (signer.public(), signer.identity())
+            && let verify::cli::Signer::Identity(expected) = &self.trusted
+            && (&it.identity, &it.issuer) != (&expected.subject, &expected.issuer)
+        {
+            bail!("{} of {} signed, expected {}", it.identity, it.issuer, expected.subject);
+        }
+        let bundle = bundle.to_json()?;
+        let layers = vec![
+            titled("application/json", DOCUMENT, &document),
+            titled(bundle::MEDIA_TYPE, BUNDLE, &bundle),
+        ];
+        let manifest = artifact::manifest(ARTIFACT_TYPE, layers, None, BTreeMap::new())?;
+        let bytes = json::canonical(&manifest)?;
+        for blob in [artifact::EMPTY_JSON, &document, &bundle] {
+            let (digest, size) = (Digest::sha256(blob), blob.len() as u64);
+            self.client
+                .push_blob(&self.records, &digest, size, None, &mut Cursor::new(blob))
+                .context("sending the record")?;
+        }
+        let media_type = media_type::IMAGE_MANIFEST.to_owned();
+        Ok(Document { media_type, digest: Digest::sha256(&bytes), bytes })
+    }
+
+    /// Points a tag of the records to one that was sent.
+    ///
+    /// # Errors
+    /// When the registry refuses.
+    pub(super) fn set_record(&self, tag: &str, document: &Document) -> Result<()> {
+        self.set(REPOSITORY, tag, document)
+    }
+
+    /// Removes a tag of the records, where the registry can.
+    pub(super) fn remove_record_tag(&self, tag: &str) {
+        self.remove(REPOSITORY, tag);
+    }
+}
+
+fn titled(media_type: &str, title: &str, content: &[u8]) -> Descriptor {
+    let mut layer = artifact::describe(media_type, content);
+    layer.set_annotations(Some([(ANNOTATION_TITLE.to_owned(), title.to_owned())].into()));
+    layer
+}
