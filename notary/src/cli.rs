@@ -155,6 +155,13 @@ pub(crate) enum Command {
     #[command(verbatim_doc_comment)]
     RefreshChannels(crate::channel::RefreshArgs),
 
+    /// Delete what the retention rules give up from a registry, or print it
+    ///
+    /// Example:
+    ///   notary retention --registry registry.example/provisioner --plan
+    #[command(verbatim_doc_comment)]
+    Retention(crate::retention::Args),
+
     /// Verify a release with the public key or identity of its signer
     ///
     /// Examples:

@@ -17,6 +17,7 @@ mod pages;
 mod percent;
 mod publish;
 mod release_folder;
+mod retention;
 mod sign;
 mod signer;
 
@@ -52,6 +53,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Rollback(args) => channel::rollback(&args)?,
         Command::Yank(args) => channel::yank(&args)?,
         Command::RefreshChannels(args) => channel::refresh(&args)?,
+        Command::Retention(args) => retention::run(&args)?,
         Command::Verify(args) => return Ok(args.run()),
     }
     Ok(ExitCode::SUCCESS)

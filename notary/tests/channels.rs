@@ -77,6 +77,23 @@ fn lifecycle(address: &str) {
     let (report, _) = here.channels();
     let numbers = report["history"].as_array().unwrap().iter().map(|it| it["number"].as_u64());
     assert!(numbers.rev().eq((1..=9).map(Some)), "{report:#}");
+
+    // 1.4.0 and 1.5.1 are pointed to by nothing and are not among the last; the candidate is.
+    let plan = succeeded(&here.retention("--plan --tools 1 --edge-days 0 --json"));
+    let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
+    let tools = &plan["repositories"]["tools/example"];
+    let gone = tools["tags"].as_array().unwrap().iter().map(|it| it.as_str().unwrap());
+    let gone: Vec<_> = gone.filter(|it| !it.starts_with("sha256-")).collect();
+    assert_eq!(gone, ["v1.4.0"]);
+    assert!(plan["repositories"]["release"].is_null());
+    succeeded(&here.retention("--apply --tools 1 --edge-days 0"));
+    assert!(ended(&here.verify("1.4.0"), 1).contains("tools/example"));
+    for version in ["1.4.1", "1.5.0", "1.4.0-rc.1", "1.6.0-snapshot.a"] {
+        succeeded(&here.verify(version));
+    }
+    assert!(here.channels().1);
+    let rest = succeeded(&here.retention("--plan --tools 1 --edge-days 0"));
+    assert!(rest.contains("0 manifests of 0 repositories"), "{rest}");
 }
 
 #[test]

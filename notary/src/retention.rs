@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! `notary retention`: what a registry no longer has to keep.
+//!
+//! It reads tags, manifests and referrers through the distribution API, decides from these alone, and deletes
+//! manifests and tags. Blobs are collected by the registry itself. Nothing is deleted before everything was read.
+#![expect(clippy::doc_markdown, reason = "these comments are the help, where a backtick is noise")]
+
+mod apply;
+mod graph;
+mod plan;
+mod rules;
+mod survey;
+mod tags;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result};
+use oci::Namespace;
+use oci::client::{Client, Options};
+
+use plan::Plan;
+use rules::Rules;
+use survey::Survey;
+
+/// Arguments of `retention`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Registry and prefix of the repositories; http://HOST… without TLS
+    #[arg(long, value_name = "HOST[:PORT][/PREFIX]")]
+    registry: Namespace,
+    #[command(flatten)]
+    mode: Mode,
+    /// A repository to look at beside those of the releases, such as ci/linux
+    #[arg(long = "repository", value_name = "NAME")]
+    repositories: Vec<String>,
+    #[command(flatten)]
+    rules: Rules,
+    /// Time that ages are counted to (RFC 3339) [default: now]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_rfc3339)]
+    time: Option<SystemTime>,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What to do.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct Mode {
+    /// Print what would be deleted
+    #[arg(long)]
+    plan: bool,
+    /// Delete it
+    #[arg(long)]
+    apply: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When something cannot be read, and then nothing is deleted; or when the registry refuses to delete.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let Args { registry, mode, repositories, rules, time, json } = args;
+    let options = Options { transport: registry.transport, ..Options::default() };
+    let client = Client::new(&registry.registry, options);
+    let time = time.unwrap_or_else(SystemTime::now);
+    let now = time.duration_since(UNIX_EPOCH).context("--time is before 1970")?.as_secs();
+    client.ping().context("the registry cannot be used")?;
+    let survey = Survey::read(&client, registry, repositories)?;
+    let plan = Plan::new(&survey, rules, now);
+    plan.print(registry, *json).context("writing the plan")?;
+    if mode.apply {
+        apply::run(&client, registry, &survey, &plan)?;
+    }
+    Ok(())
+}

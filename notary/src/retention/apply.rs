@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Deletes what the plan gives up. An interrupted run is run again.
+
+use anyhow::{Context as _, Result, bail, ensure};
+use oci::client::{Client, ClientError};
+use oci::{Digest, Namespace, Repository, Selector, Tag};
+
+use super::graph::Removal;
+use super::plan::Plan;
+use super::survey::{Survey, record_digests};
+
+/// Deletes.
+///
+/// # Errors
+/// When a channel moved since the survey, and then nothing is deleted; or when the registry refuses.
+pub(super) fn run(
+    client: &Client,
+    registry: &Namespace,
+    survey: &Survey,
+    plan: &Plan,
+) -> Result<()> {
+    if plan.repositories.is_empty() {
+        return Ok(());
+    }
+    let records = record_digests(client, registry).context("reading the channels again")?;
+    ensure!(
+        records == survey.records,
+        "the channels changed since the registry was read; nothing was deleted. Run this again"
+    );
+    let mut refused = Vec::new();
+    for (name, removal) in &plan.repositories {
+        let repository = registry.repository(name)?;
+        match delete(client, &repository, removal) {
+            Ok(deleted) => eprintln!("{repository}: {deleted} deleted"),
+            // Another repository may allow it.
+            Err(e) if e.status().is_some_and(|it| (400..500).contains(&it) && it != 429) => {
+                refused.push(format!("\n  {e}"));
+            }
+            Err(e) => return Err(e).context("deleting; run this again to go on"),
+        }
+    }
+    if refused.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "the registry refuses to delete: the tags may be immutable, the user may lack the right, or deletion is \
+         off (docker-registry: REGISTRY_STORAGE_DELETE_ENABLED=true){}",
+        refused.concat()
+    )
+}
+
+/// Deletes from one repository, up to the first refusal: what follows belongs to what could not be deleted.
+fn delete(
+    client: &Client,
+    repository: &Repository,
+    removal: &Removal,
+) -> Result<usize, ClientError> {
+    let mut deleted = 0;
+    for digest in &removal.manifests {
+        // A digest that is malformed was never read from the registry.
+        let Ok(digest) = digest.parse::<Digest>() else { continue };
+        deleted += usize::from(client.delete_manifest(repository, &Selector::Digest(digest))?);
+    }
+    for tag in &removal.untag {
+        let Ok(tag) = tag.parse::<Tag>() else { continue };
+        match client.delete_manifest(repository, &Selector::Tag(tag.clone())) {
+            Ok(there) => deleted += usize::from(there),
+            // docker-registry deletes no tag but with its manifest, which another tag needs.
+            Err(e) if matches!(e.status(), Some(400 | 405)) => {
+                eprintln!("warning: {repository}:{tag} stays: the registry deletes no single tags");
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(deleted)
+}

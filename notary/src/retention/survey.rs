@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Reads what a registry has.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use oci::client::{Client, ClientError};
+use oci::spec::{ANNOTATION_CREATED, ANNOTATION_TITLE, ImageManifest};
+use oci::{Digest, Namespace, Repository, Selector, Tag};
+use release::channels::{Located, record};
+use release::{Manifest, layout};
+use semver::Version;
+use serde::Deserialize;
+use verify::ChannelError;
+
+use super::graph::{Contents, Node};
+use super::tags::{Class, TagKind};
+
+/// Most manifests of a repository that are read.
+const MANIFESTS: usize = 200_000;
+/// Largest `release.json` that is read.
+const MANIFEST_LIMIT: u64 = 16 * 1024 * 1024;
+
+/// What a registry has.
+pub(super) struct Survey {
+    /// By name, without a prefix.
+    pub(super) repositories: BTreeMap<String, Surveyed>,
+    /// Releases that a channel points to, or that a change is moving one to.
+    pub(super) protected: BTreeSet<Version>,
+    /// The digests of the records that say so; none where there is no such record.
+    pub(super) records: [Option<String>; 2],
+}
+
+/// One repository.
+#[derive(Debug, Default)]
+pub(super) struct Surveyed {
+    pub(super) contents: Contents,
+    /// When the content of a manifest was made, in seconds since 1970, where it tells.
+    pub(super) created: BTreeMap<String, u64>,
+}
+
+impl Survey {
+    /// Reads the repositories `names`, that of the releases, and all that a release or a channel names.
+    ///
+    /// # Errors
+    /// When anything cannot be read.
+    pub(super) fn read(client: &Client, registry: &Namespace, names: &[String]) -> Result<Self> {
+        let mut protected = BTreeSet::new();
+        let mut names: BTreeSet<String> = names.iter().cloned().collect();
+        let found = records(client, registry)?;
+        for located in found.iter().flatten() {
+            for entry in located.record.channels.values() {
+                protected.insert(entry.version.clone());
+                names.extend(entry.repositories.keys().cloned());
+            }
+        }
+        let mut repositories = BTreeMap::new();
+        let releases = Reader::new(client, registry, layout::REPOSITORY)?.read()?;
+        names.extend(images(client, registry, &releases)?);
+        repositories.insert(layout::REPOSITORY.to_owned(), releases);
+        for name in names {
+            // The records of channels are never deleted.
+            if Class::of(&name) != Class::Channels && !repositories.contains_key(&name) {
+                let surveyed = Reader::new(client, registry, &name)?.read()?;
+                repositories.insert(name, surveyed);
+            }
+        }
+        let records = found.map(|it| it.map(|it| it.digest));
+        Ok(Self { repositories, protected, records })
+    }
+}
+
+/// The newest record of channels, and that of a change that is being made. Their signatures are not checked: what
+/// they name is kept, whoever wrote it.
+fn records(client: &Client, registry: &Namespace) -> Result<[Option<Located>; 2]> {
+    let repository = registry.repository(record::REPOSITORY)?;
+    let read = |tag: &str| {
+        let selector = tag.parse::<Tag>()?.into();
+        match verify::channels::unverified_record(client, &repository, &selector) {
+            Ok(located) => Ok(Some(located)),
+            Err(ChannelError::Registry(e)) if e.status() == Some(404) => Ok(None),
+            Err(e) => Err(e).with_context(|| format!("reading {repository}:{tag}")),
+        }
+    };
+    Ok([read(record::CURRENT)?, read(record::PENDING)?])
+}
+
+/// The digests of the records that [`Survey::records`] has, as they are now.
+///
+/// # Errors
+/// When the registry refuses.
+pub(super) fn record_digests(client: &Client, registry: &Namespace) -> Result<[Option<String>; 2]> {
+    let repository = registry.repository(record::REPOSITORY)?;
+    let read = |tag: &str| -> Result<Option<String>> {
+        let found = client.head_manifest(&repository, &tag.parse::<Tag>()?.into())?;
+        Ok(found.map(|it| it.to_string()))
+    };
+    Ok([read(record::CURRENT)?, read(record::PENDING)?])
+}
+
+/// The repositories of the images of all releases.
+fn images(client: &Client, registry: &Namespace, releases: &Surveyed) -> Result<BTreeSet<String>> {
+    let repository = registry.repository(layout::REPOSITORY)?;
+    let mut names = BTreeSet::new();
+    let versions = releases.contents.tags.iter();
+    let versions = versions.filter(|(tag, _)| matches!(TagKind::of(tag), TagKind::Version(_)));
+    for digest in versions.map(|(_, digest)| digest).collect::<BTreeSet<_>>() {
+        let fetched = client.manifest(&repository, &digest.parse::<Digest>()?.into())?;
+        let artifact: ImageManifest = serde_json::from_slice(&fetched.bytes)
+            .with_context(|| format!("{repository}@{digest} is no release"))?;
+        let is_manifest = |title: Option<&String>| title.is_some_and(|it| it == layout::MANIFEST);
+        let layer = artifact.layers().iter().find(|layer| {
+            is_manifest(layer.annotations().as_ref().and_then(|it| it.get(ANNOTATION_TITLE)))
+        });
+        let layer =
+            layer.with_context(|| format!("{repository}@{digest} has no {}", layout::MANIFEST))?;
+        ensure!(
+            layer.size() <= MANIFEST_LIMIT,
+            "{repository}@{digest}: {} is too long",
+            layout::MANIFEST
+        );
+        let mut bytes = Vec::new();
+        client
+            .blob(&repository, &Digest::try_from(layer.digest())?, Some(layer.size()))?
+            .read_to_end(&mut bytes)?;
+        let manifest = Manifest::parse(&bytes).with_context(|| format!("{repository}@{digest}"))?;
+        names.extend(manifest.images.into_iter().map(|it| it.repository));
+    }
+    Ok(names)
+}
+
+/// Reads one repository.
+struct Reader<'a> {
+    client: &'a Client,
+    repository: Repository,
+    found: Surveyed,
+    /// Digests that are still to be read.
+    open: Vec<String>,
+}
+
+/// What is read of a manifest or index.
+#[derive(Deserialize)]
+struct Document {
+    #[serde(default)]
+    manifests: Vec<Reference>,
+    subject: Option<Reference>,
+    annotations: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Deserialize)]
+struct Reference {
+    digest: String,
+}
+
+impl<'a> Reader<'a> {
+    fn new(client: &'a Client, registry: &Namespace, name: &str) -> Result<Self> {
+        let repository = registry.repository(name)?;
+        Ok(Self { client, repository, found: Surveyed::default(), open: Vec::new() })
+    }
+
+    fn read(mut self) -> Result<Surveyed> {
+        let tags = match self.client.tags(&self.repository) {
+            Ok(tags) => tags,
+            Err(e) if e.status() == Some(404) => return Ok(self.found),
+            Err(e) => {
+                return Err(e).with_context(|| format!("listing the tags of {}", self.repository));
+            }
+        };
+        let mut subjects = BTreeSet::new();
+        for tag in tags {
+            let found = self.client.head_manifest(&self.repository, &Selector::Tag(tag.clone()))?;
+            // A tag that has gone since it was listed.
+            let Some(digest) = found.map(|it| it.to_string()) else { continue };
+            if let TagKind::Attached(subject) = TagKind::of(tag.as_str()) {
+                subjects.insert(subject);
+            }
+            self.found.contents.tags.insert(tag.to_string(), digest.clone());
+            self.open.push(digest);
+        }
+        // The subject of a signature may be gone; what else referred to it is found by its digest.
+        self.open.extend(subjects);
+        while let Some(digest) = self.open.pop() {
+            self.digest(&digest)?;
+            if self.found.contents.referrers.len() > MANIFESTS {
+                bail!("{} has more than {MANIFESTS} manifests", self.repository);
+            }
+        }
+        Ok(self.found)
+    }
+
+    fn digest(&mut self, text: &str) -> Result<()> {
+        let contents = &mut self.found.contents;
+        if contents.referrers.contains_key(text) {
+            return Ok(());
+        }
+        let digest: Digest = text.parse()?;
+        match self.client.manifest(&self.repository, &digest.clone().into()) {
+            Ok(fetched) => {
+                let document: Document = serde_json::from_slice(&fetched.bytes)
+                    .with_context(|| format!("{}@{text} is malformed", self.repository))?;
+                let created =
+                    document.annotations.as_ref().and_then(|it| it.get(ANNOTATION_CREATED));
+                let created = created.and_then(|it| humantime::parse_rfc3339(it).ok());
+                let created = created.and_then(|it| it.duration_since(std::time::UNIX_EPOCH).ok());
+                if let Some(created) = created {
+                    self.found.created.insert(text.to_owned(), created.as_secs());
+                }
+                let children: Vec<_> = document.manifests.into_iter().map(|it| it.digest).collect();
+                let subject = document.subject.map(|it| it.digest);
+                self.open.extend(children.iter().cloned().chain(subject.clone()));
+                contents.nodes.insert(text.to_owned(), Node { children, subject });
+            }
+            Err(ClientError::Status { status: 404, .. }) => {}
+            Err(e) => return Err(e).with_context(|| format!("reading {}@{text}", self.repository)),
+        }
+        let referrers = self.client.referrers(&self.repository, &digest, None);
+        let referrers =
+            referrers.with_context(|| format!("what refers to {}@{text}", self.repository))?;
+        let referrers: Vec<_> = referrers.iter().map(|it| it.digest().to_string()).collect();
+        self.open.extend(referrers.iter().cloned());
+        contents.referrers.insert(text.to_owned(), referrers);
+        Ok(())
+    }
+}
