@@ -131,6 +131,15 @@ fn carry_out(verb: &Verb, run: &Run, output: Output, ui: &Ui) -> Result<u8> {
                 Ok(DID_NOT_RUN)
             }
         },
+        Verb::Channels(call) if output.plan.is_some() => {
+            show(&format!("{}\n", run.tools.line(&call.command(run)?)))?;
+            Ok(0)
+        }
+        Verb::Channels(call) => {
+            let answer = call.run(run)?;
+            show(&answer.text)?;
+            Ok(answer.code)
+        }
         Verb::Clean => clean::run(run, output.plan.is_some(), ui),
         Verb::Verify(arguments) if output.plan.is_some() => {
             show(&format!("{}\n", run.tools.line(&verify::other(run, arguments)?)))?;

@@ -3,8 +3,9 @@
 
 //! The command line and nothing else: what it may say, and what it said.
 
+mod groups;
+
 use std::ffi::OsString;
-use std::fmt::Write as _;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -18,9 +19,10 @@ use engine::workspace::{Engines, Job};
 use engine::{Argument, Options, Step, flag};
 use foundation::emulation;
 use gates::test::bare::Bare;
-use publish::verify;
+use publish::{channels, verify};
 use release::Architecture;
 
+use self::groups::help_template;
 use crate::arguments;
 use crate::pipelines::{
     CI, HOOK, MERGE, PIPELINES, PULL_REQUEST_WITH_ISO, Pipeline, Preset, SMOKE, SNAPSHOT, SPLIT,
@@ -80,6 +82,8 @@ pub(crate) enum Verb {
     Notes(Option<String>),
     /// Verify a release that is not of this work tree: what `notary verify` is called with.
     Verify(Vec<OsString>),
+    /// Show or change what a registry has.
+    Channels(Box<channels::Call>),
 }
 
 /// What to show.
@@ -114,74 +118,11 @@ Exit codes:
   2  wrong usage, or an error in release.toml or the workspace
   3  done, but something did not run";
 
-/// The commands by what they are for, in the order of `--help`.
-const GROUPS: [(&str, &[&str]); 5] = [
-    (
-        "Check",
-        &[
-            "validate",
-            "ci",
-            "fmt",
-            "lint",
-            "test",
-            "coverage",
-            "headers",
-            "layers",
-            "licenses",
-            "audit",
-            "deadcode",
-            "schema",
-            "containers",
-            "workflows",
-            "secrets",
-            "docs",
-            "commits",
-            "fuzz",
-        ],
-    ),
-    (
-        "Build",
-        &[
-            "dist",
-            "build",
-            "package",
-            "images",
-            "maintenance",
-            "iso",
-            "test-artifacts",
-            "sbom",
-            "checksums",
-            "determinism",
-        ],
-    ),
-    ("Publish", &["release", "sign", "attest", "publish", "verify", "version", "notes"]),
-    ("Try", &["smoke"]),
-    ("Set up", &["setup", "doctor", "clean", "completions"]),
-];
-
 /// The whole command line.
 pub(crate) fn command() -> Command {
     let command = ungrouped();
     let template = help_template(&command);
     command.help_template(template)
-}
-
-/// A template of clap with the commands of each group under its heading, which clap lists as one group.
-fn help_template(command: &Command) -> StyledStr {
-    let styles = command.get_styles();
-    let (header, literal) = (styles.get_header(), styles.get_literal());
-    let mut text = "{about-with-newline}\n{usage-heading} {usage}\n".to_owned();
-    for (title, names) in GROUPS {
-        // Writing to a String can't fail.
-        let _infallible = write!(text, "\n{header}{title}:{header:#}\n");
-        for name in names {
-            let about = command.find_subcommand(name).and_then(Command::get_about);
-            let about = about.map(ToString::to_string).unwrap_or_default();
-            let _infallible = writeln!(text, "  {literal}{name:<15}{literal:#} {about}");
-        }
-    }
-    text.push_str("\n{options}{after-help}");
-    StyledStr::from(text)
 }
 
 fn ungrouped() -> Command {
@@ -248,6 +189,10 @@ fn ungrouped() -> Command {
             )
             .arg(arguments::json()),
         )
+        .subcommands(channels::COMMANDS.map(|(name, about, example)| {
+            let verb = verb(name, name, about, example).arg(arguments::dry_run());
+            channels::arguments(name, verb)
+        }))
         .subcommand(
             verb("clean", "clean", "Remove build output below target/", "--dry-run")
                 .arg(arguments::dry_run()),
@@ -379,6 +324,9 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
         }))),
         "doctor" => Some(Verb::Doctor),
         "clean" => Some(Verb::Clean),
+        "channels" | "promote" | "rollback" | "yank" | "retention" => {
+            channels::read(name, given).map(Box::new).map(Verb::Channels)
+        }
         "version" => Some(Verb::Version),
         "notes" => Some(Verb::Notes(given.get_one::<String>("range").cloned())),
         "completions" => given.get_one::<Shell>("shell").copied().map(Verb::Completions),
@@ -428,7 +376,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
 fn about_release(verb: &Verb, release: bool, given: &ArgMatches) -> About {
     match verb {
         // It names its release to the notary itself.
-        Verb::Verify(_) => return About::Snapshot,
+        Verb::Verify(_) | Verb::Channels(_) => return About::Snapshot,
         _ if release => return About::Tag(given_value::<String>(given, "tag").cloned()),
         _ => {}
     }

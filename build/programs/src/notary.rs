@@ -141,7 +141,11 @@ impl Key {
 
     /// `notary VERB --release DIR` with this key and `engine`.
     pub fn call(&self, run: &Run, engine: Engine, verb: &str) -> Command {
-        let mut command = call(run, verb).arg("--release").arg(run.dist());
+        self.sign(engine, call(run, verb).arg("--release").arg(run.dist()))
+    }
+
+    /// `command` of `notary`, signing with this key and `engine`.
+    pub fn sign(&self, engine: Engine, mut command: Command) -> Command {
         if engine == Engine::Cosign {
             command = command.args(["--engine", "cosign"]);
         }

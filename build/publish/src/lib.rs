@@ -5,10 +5,13 @@
 #![forbid(unsafe_code)]
 
 pub mod attest;
+pub mod channels;
 mod history;
 pub mod notes;
 pub mod pages;
 pub mod push;
+mod registry_arguments;
+mod retention;
 pub mod sign;
 pub mod verify;
 pub mod version;

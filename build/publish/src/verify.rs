@@ -18,7 +18,7 @@ use programs::target::{self, Target, TargetArguments};
 use release::{Manifest, Signer, layout};
 
 /// Arguments of `verify`, which go to `notary verify` under the same names, with their values and helps.
-const VERIFY: [(&str, &str, &str); 10] = [
+const VERIFY: [(&str, &str, &str); 11] = [
     (
         "release",
         "DIR",
@@ -49,6 +49,11 @@ const VERIFY: [(&str, &str, &str); 10] = [
         "CHANNEL",
         "The channel that release.json must name: stable, candidate or snapshot [default: that of \
          the version]",
+    ),
+    (
+        "state",
+        "FILE",
+        "Verify what --channel of --registry HOST/PREFIX points to; FILE holds the newest record that was seen",
     ),
 ];
 
@@ -122,6 +127,7 @@ fn forwarded(verb: Verb) -> Verb {
                 .help(help);
             match name {
                 "key" | "builder" | "product" | "channel" => arg.requires("from"),
+                "state" => arg.requires("registry").requires("channel"),
                 "release-version" => arg.requires("release").conflicts_with("registry"),
                 "certificate-identity" => arg.requires("from").requires("certificate-oidc-issuer"),
                 "certificate-oidc-issuer" | "trusted-root" => arg.requires("certificate-identity"),

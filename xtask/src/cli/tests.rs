@@ -8,6 +8,7 @@ use std::path::Path;
 use assemble::images::{BindArguments, ImagesArguments};
 use assemble::merge::MergeArguments;
 
+use super::groups::GROUPS;
 use super::*;
 
 mod options;

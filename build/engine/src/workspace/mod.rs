@@ -10,6 +10,7 @@ mod git;
 mod package;
 mod product;
 mod registries;
+mod retention;
 mod version;
 
 use std::path::{Path, PathBuf};
@@ -28,6 +29,7 @@ pub use self::product::{
     Binary, Deliver, Image, ImageBase, Iso, Pinned, Product, Smoke, TestSystems, names,
 };
 pub use self::registries::{Assets, AuthFile, Registries, RegistryEntry};
+pub use self::retention::Retention;
 pub use self::version::{Base, Version};
 
 /// The workspace at a commit.

@@ -15,6 +15,7 @@ use super::engines::Engines;
 use super::gates::Gates;
 use super::package::Package;
 use super::registries::{Assets, Registries};
+use super::retention::Retention;
 
 /// `release.toml`.
 #[derive(Debug, Clone, Deserialize)]
@@ -42,6 +43,9 @@ pub struct Product {
     /// Where the files of a release are published, by name.
     #[serde(default)]
     pub assets: BTreeMap<String, Assets>,
+    /// How long a registry keeps releases.
+    #[serde(default)]
+    pub retention: Retention,
     /// Default engines by job.
     #[serde(default)]
     pub engines: Engines,

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! `cargo xtask channels`, `promote`, `rollback`, `yank` and `retention`: calls of `notary` for a registry of
+//! `release.toml`.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::{ArgMatches, Args as _, FromArgMatches as _};
+use engine::{Run, absolute};
+use foundation::command::Command;
+use programs::notary::{self, Key};
+
+use crate::registry_arguments::RegistryArguments;
+use crate::retention::RetentionArguments;
+
+/// The commands: name, what they do, example.
+pub const COMMANDS: [(&str, &str, &str); 5] = [
+    (
+        "channels",
+        "Show where the channels of a registry point, since when and by whom",
+        "--registry production --key cosign.pub",
+    ),
+    (
+        "promote",
+        "Point a channel to a release that is in the registry",
+        "1.4.0 --to stable --registry production --by me@example",
+    ),
+    (
+        "rollback",
+        "Point a channel back to an older release",
+        "stable --registry production --by me@example",
+    ),
+    (
+        "yank",
+        "Withdraw a release from channels and verification",
+        "1.4.0 --reason \"loses data\" --registry production --by me@example",
+    ),
+    (
+        "retention",
+        "Delete what [retention] of release.toml gives up from a registry",
+        "--plan --registry production",
+    ),
+];
+
+/// Who changes a channel, and signed the releases.
+#[derive(Debug, clap::Args)]
+struct ChangeArguments {
+    #[command(flatten)]
+    registry: RegistryArguments,
+    /// Who makes the change, for the record
+    #[arg(long, value_name = "NAME")]
+    by: String,
+    #[command(flatten)]
+    identity: IdentityArguments,
+    /// builder.id that the provenance must name [default: the local build]
+    #[arg(long, value_name = "URI")]
+    builder: Option<String>,
+    /// Public key that the newest record is signed with, after a change of the key
+    #[arg(long, value_name = "FILE")]
+    previous_key: Option<PathBuf>,
+}
+
+/// Who signed, where it was no key.
+#[derive(Debug, clap::Args)]
+struct IdentityArguments {
+    /// Identity of the signer: the whole e-mail address or URI
+    #[arg(long, value_name = "NAME", requires = "certificate_oidc_issuer")]
+    certificate_identity: Option<String>,
+    /// The whole URL of the issuer of that identity
+    #[arg(long, value_name = "URL", requires = "certificate_identity")]
+    certificate_oidc_issuer: Option<String>,
+}
+
+/// Arguments of `channels`.
+#[derive(Debug, clap::Args)]
+struct ChannelsArguments {
+    #[command(flatten)]
+    registry: RegistryArguments,
+    /// File with the public key
+    #[arg(long, value_name = "FILE", conflicts_with = "certificate_identity")]
+    #[arg(required_unless_present_any = ["certificate_identity", "refresh"])]
+    key: Option<PathBuf>,
+    #[command(flatten)]
+    identity: IdentityArguments,
+    /// Show every change, the newest first
+    #[arg(long)]
+    history: bool,
+    /// Sign the record anew as NAME, with a later expiry; the key is that of `promote`
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["history", "key", "json"])]
+    refresh: Option<String>,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Arguments of `promote`.
+#[derive(Debug, clap::Args)]
+struct PromoteArguments {
+    /// Version of the release, such as 1.4.0
+    version: String,
+    /// Channel: candidate, stable, latest, edge, or X.Y
+    #[arg(long, value_name = "CHANNEL")]
+    to: String,
+    #[command(flatten)]
+    change: ChangeArguments,
+}
+
+/// Arguments of `rollback`.
+#[derive(Debug, clap::Args)]
+struct RollbackArguments {
+    /// Channel: candidate, stable, latest, edge, or X.Y
+    channel: String,
+    /// Version to go back to [default: the release that the channel had before]
+    #[arg(long, value_name = "VERSION")]
+    to: Option<String>,
+    #[command(flatten)]
+    change: ChangeArguments,
+}
+
+/// Arguments of `yank`.
+#[derive(Debug, clap::Args)]
+struct YankArguments {
+    /// Version of the release, such as 1.4.0
+    version: String,
+    /// Why nobody should use it
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    #[command(flatten)]
+    change: ChangeArguments,
+}
+
+/// One of [`COMMANDS`], with its arguments.
+#[derive(Debug)]
+pub struct Call(Arguments);
+
+#[derive(Debug)]
+enum Arguments {
+    Channels(ChannelsArguments),
+    Promote(PromoteArguments),
+    Rollback(RollbackArguments),
+    Yank(YankArguments),
+    Retention(RetentionArguments),
+}
+
+/// Adds its arguments to the command `name` of [`COMMANDS`].
+pub fn arguments(name: &str, command: clap::Command) -> clap::Command {
+    match name {
+        "channels" => ChannelsArguments::augment_args(command),
+        "promote" => PromoteArguments::augment_args(command),
+        "rollback" => RollbackArguments::augment_args(command),
+        "yank" => YankArguments::augment_args(command),
+        _ => RetentionArguments::augment_args(command),
+    }
+}
+
+/// What the command line says of the command `name`; none where it is none of [`COMMANDS`].
+pub fn read(name: &str, given: &ArgMatches) -> Option<Call> {
+    let arguments = match name {
+        "channels" => ChannelsArguments::from_arg_matches(given).map(Arguments::Channels),
+        "promote" => PromoteArguments::from_arg_matches(given).map(Arguments::Promote),
+        "rollback" => RollbackArguments::from_arg_matches(given).map(Arguments::Rollback),
+        "yank" => YankArguments::from_arg_matches(given).map(Arguments::Yank),
+        "retention" => RetentionArguments::from_arg_matches(given).map(Arguments::Retention),
+        _ => return None,
+    };
+    arguments.ok().map(Call)
+}
+
+/// The result of a call.
+pub struct Answer {
+    /// Standard output.
+    pub text: String,
+    /// Exit code: 0, or 1.
+    pub code: u8,
+}
+
+impl Call {
+    /// The call of `notary`.
+    ///
+    /// # Errors
+    /// When the registry is unknown, or there is no key to sign a change with.
+    pub fn command(&self, run: &Run) -> Result<Command> {
+        match &self.0 {
+            Arguments::Channels(it) => match &it.refresh {
+                Some(by) => {
+                    let call = signed(run, notary::call(run, "refresh-channels"))?;
+                    it.registry.reached(run, it.identity.named(call.args(["--by", by])))
+                }
+                None => it.registry.reached(run, it.shown(notary::call(run, "channels"))),
+            },
+            Arguments::Promote(it) => {
+                let call = notary::call(run, "promote").args([&it.version, "--to", &it.to]);
+                it.change.made(run, call)
+            }
+            Arguments::Rollback(it) => {
+                let call = notary::call(run, "rollback").arg(&it.channel);
+                let call = it.to.iter().fold(call, |call, to| call.args(["--to", to]));
+                it.change.made(run, call)
+            }
+            Arguments::Yank(it) => {
+                let call = notary::call(run, "yank").args([&it.version, "--reason", &it.reason]);
+                it.change.made(run, call)
+            }
+            Arguments::Retention(it) => it.registry.reached(run, it.call(run)),
+        }
+    }
+
+    /// Runs it.
+    ///
+    /// # Errors
+    /// As [`Call::command`], or when `notary` cannot be built.
+    pub fn run(&self, run: &Run) -> Result<Answer> {
+        let command = self.command(run)?;
+        let log = run.tools.log(&run.workspace.scratch().join("logs"), "channels")?;
+        run.exec(&log, &notary::build(run))?;
+        let finished = run.attempt_machine(&log, &command)?;
+        let text = String::from_utf8_lossy(finished.stdout()).into_owned();
+        // `notary channels` reports what is wrong on its standard output.
+        match finished.code() {
+            Some(0) => Ok(Answer { text, code: 0 }),
+            Some(1) if !text.is_empty() => Ok(Answer { text, code: 1 }),
+            _ => finished.success().map(|_| Answer { text, code: 0 }),
+        }
+    }
+}
+
+impl ChangeArguments {
+    fn made(&self, run: &Run, call: Command) -> Result<Command> {
+        let Self { registry, by, identity, builder, previous_key } = self;
+        let product = &run.workspace.product().product.name;
+        let call = signed(run, call)?.args(["--by", by, "--product", product]);
+        let call = builder.iter().fold(call, |call, it| call.args(["--builder", it]));
+        let call = previous_key
+            .iter()
+            .fold(call, |call, path| call.arg("--previous-key").arg(absolute(path.clone())));
+        registry.reached(run, identity.named(call))
+    }
+}
+
+impl IdentityArguments {
+    fn named(&self, call: Command) -> Command {
+        let Self { certificate_identity, certificate_oidc_issuer } = self;
+        match (certificate_identity, certificate_oidc_issuer) {
+            (Some(identity), Some(issuer)) => call
+                .args(["--certificate-identity", identity])
+                .args(["--certificate-oidc-issuer", issuer]),
+            // clap requires both or none.
+            _ => call,
+        }
+    }
+}
+
+impl ChannelsArguments {
+    fn shown(&self, call: Command) -> Command {
+        let call = self.identity.named(call);
+        let call = if let Some(key) = &self.key {
+            call.arg("--key").arg(absolute(key.clone()))
+        } else {
+            let root = notary::trusted_root();
+            root.into_iter().fold(call, |call, path| call.arg("--trusted-root").arg(path))
+        };
+        let flags = [("--history", self.history), ("--json", self.json)];
+        flags.into_iter().filter(|it| it.1).fold(call, |call, it| call.arg(it.0))
+    }
+}
+
+/// `call` with the key that the environment names.
+fn signed(run: &Run, call: Command) -> Result<Command> {
+    let key = Key::of(run)?;
+    match key {
+        Key::Given | Key::None => Ok(key.sign(run.engines().signatures()?, call)),
+        Key::ThrowAway(_) => bail!(
+            "changing a channel needs the key that the releases are signed with: set XTASK_SIGNING_KEY to the \
+             path of a cosign key file, and COSIGN_PASSWORD_FILE to that of a file with its password"
+        ),
+    }
+}

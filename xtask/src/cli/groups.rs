@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The groups of commands in `--help`.
+
+use std::fmt::Write as _;
+
+use clap::Command;
+use clap::builder::StyledStr;
+
+/// The commands by what they are for, in the order of `--help`.
+pub(super) const GROUPS: [(&str, &[&str]); 5] = [
+    (
+        "Check",
+        &[
+            "validate",
+            "ci",
+            "fmt",
+            "lint",
+            "test",
+            "coverage",
+            "headers",
+            "layers",
+            "licenses",
+            "audit",
+            "deadcode",
+            "schema",
+            "containers",
+            "workflows",
+            "secrets",
+            "docs",
+            "commits",
+            "fuzz",
+        ],
+    ),
+    (
+        "Build",
+        &[
+            "dist",
+            "build",
+            "package",
+            "images",
+            "maintenance",
+            "iso",
+            "test-artifacts",
+            "sbom",
+            "checksums",
+            "determinism",
+        ],
+    ),
+    (
+        "Publish",
+        &[
+            "release",
+            "sign",
+            "attest",
+            "publish",
+            "verify",
+            "channels",
+            "promote",
+            "rollback",
+            "yank",
+            "retention",
+            "version",
+            "notes",
+        ],
+    ),
+    ("Try", &["smoke"]),
+    ("Set up", &["setup", "doctor", "clean", "completions"]),
+];
+
+/// A template of clap with the commands of each group under its heading, which clap lists as one group.
+pub(super) fn help_template(command: &Command) -> StyledStr {
+    let styles = command.get_styles();
+    let (header, literal) = (styles.get_header(), styles.get_literal());
+    let mut text = "{about-with-newline}\n{usage-heading} {usage}\n".to_owned();
+    for (title, names) in GROUPS {
+        // Writing to a String can't fail.
+        let _infallible = write!(text, "\n{header}{title}:{header:#}\n");
+        for name in names {
+            let about = command.find_subcommand(name).and_then(Command::get_about);
+            let about = about.map(ToString::to_string).unwrap_or_default();
+            let _infallible = writeln!(text, "  {literal}{name:<15}{literal:#} {about}");
+        }
+    }
+    text.push_str("\n{options}{after-help}");
+    StyledStr::from(text)
+}
