@@ -131,7 +131,7 @@ impl Servers {
                 }
                 let reply = json!({ "servers": servers });
                 connection.show(&reply, |list: ServerList| {
-                    let heading = ["SERIAL", "BMC", "PROFILE", "ACTIVE JOB", "LABELS"];
+                    let heading = ["SERIAL", "BMC", "PROFILE", "NETWORK", "ACTIVE JOB", "LABELS"];
                     table(heading, list.servers.into_iter().map(row));
                 })
             }
@@ -178,7 +178,12 @@ fn read_network(file: &Path) -> anyhow::Result<Option<NetworkText>> {
     Ok(network.map(NetworkText::from))
 }
 
-fn row(server: Server) -> [String; 5] {
+fn row(server: Server) -> [String; 6] {
     let (profile, job) = (text(server.profile), text(server.active_job));
-    [server.serial, server.bmc_url, profile, job, server.labels.to_string()]
+    // A later controller may know networks that this program does not.
+    let network = server.network.map_or_else(
+        || "DHCP".to_owned(),
+        |text| Network::try_from(text).map_or_else(|_| "other".to_owned(), |it| it.summary()),
+    );
+    [server.serial, server.bmc_url, profile, network, job, server.labels.to_string()]
 }

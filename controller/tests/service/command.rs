@@ -44,6 +44,23 @@ fn an_operator_needs_no_other_client() {
     assert!(good(&run(&["servers", "list"])).contains("https://bmc.example"));
     assert!(good(&run(&["servers", "get", "S1"])).contains(&"ab".repeat(32)));
 
+    let network = service.folder().join("network.json");
+    let with_network =
+        [&put[..], &["--bmc-pin", &pin, "--network", network.to_str().unwrap()]].concat();
+    std::fs::write(&network, r#"{"ports":[{"mac":"00:53:00:12:34:56"}],"vlan":0}"#).unwrap();
+    let told = bad(&run(&with_network));
+    assert!(told.contains("network.json: /vlan must be from 1 to 4094"), "{told}");
+    std::fs::write(
+        &network,
+        r#"{"ports":[{"mac":"00:53:00:12:34:56"}],"vlan":7,"addresses":["192.0.2.77/24"]}"#,
+    )
+    .unwrap();
+    good(&run(&with_network));
+    assert!(good(&run(&["servers", "list"])).contains("192.0.2.77/24 on VLAN 7"));
+    std::fs::write(&network, "null").unwrap();
+    good(&run(&with_network));
+    assert!(good(&run(&["servers", "list"])).contains("DHCP"));
+
     let file = service.folder().join("recipe.json");
     std::fs::write(&file, recipe().to_string()).unwrap();
     let file = file.to_str().unwrap();
