@@ -80,7 +80,7 @@ fn a_wrong_range_is_not_glued_together() {
         Some(_) => answer(206).header("Content-Range", "bytes 0-99/100").body(vec![0; 100]).into(),
     });
     let message = read(&server, &[0; 100]).unwrap_err();
-    assert!(message.contains("asked for bytes from 10, got \"bytes 0-99/100\""), "{message}");
+    assert!(message.contains("requested bytes from 10, received \"bytes 0-99/100\""), "{message}");
     assert_eq!(server.requests().len(), 2);
 }
 

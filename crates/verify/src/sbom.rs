@@ -36,7 +36,7 @@ pub(crate) fn check(folder: &Folder, manifest: &Manifest, findings: &mut Finding
         for format in
             SbomFormat::REQUIRED.into_iter().filter(|it| !described.contains(&(*name, *it)))
         {
-            let text = format!("no bill of materials in {} describes it", format.title());
+            let text = format!("no {} SBOM describes it", format.title());
             findings.fault(name, Check::Sbom, layout::MANIFEST, Problem::Sbom(text));
         }
     }
@@ -66,7 +66,7 @@ fn document(
 ) -> Result<SbomFormat, Problem> {
     let fault = |text: String| Err(Problem::Sbom(text));
     let Some(format) = layout::sbom_format(&sbom.path) else {
-        return fault("its name tells no format of bills of materials".to_owned());
+        return fault("its name has no known SBOM format".to_owned());
     };
     if sbom.path != layout::sbom(about, format) {
         return fault(format!("that of {about:?} is {}", layout::sbom(about, format)));

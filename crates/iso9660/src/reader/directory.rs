@@ -227,7 +227,10 @@ fn moved<R: Read + Seek>(
     let bytes = input.block(block)?;
     let own = Raw::parse(&bytes, u64::from(block) * BLOCK_BYTES)?;
     if own.identifier != [0] || own.flags & FLAG_DIRECTORY == 0 {
-        return Err(corrupt(offset, "a moved directory is not where its link says"));
+        return Err(corrupt(
+            offset,
+            "a relocated directory is not at the position of its CL entry",
+        ));
     }
     let system_use = own.system_use(input, rules)?;
     Ok(Entry { offset, ..own.entry(name, system_use, vec![own.extent]) })

@@ -93,9 +93,8 @@ impl Client {
         if parts.status == 206 {
             let range = header(&parts.headers, CONTENT_RANGE.as_str()).unwrap_or_default();
             if !range.starts_with(&format!("bytes {offset}-")) {
-                return Err(
-                    request.protocol_error(format!("asked for bytes from {offset}, got {range:?}"))
-                );
+                return Err(request
+                    .protocol_error(format!("requested bytes from {offset}, received {range:?}")));
             }
             return Ok((request.call(), None, body));
         }
