@@ -250,7 +250,7 @@ fn job_operations(document: &mut Document) {
     list.problems(&[400, 401, 404]).problems(&ALWAYS).add();
 
     let location = json!({ "description": "URL of the job", "schema": { "type": "string" } });
-    let made = "The job, or the one created by an earlier request with the same key; its events of kind `warning` are probable mistakes in the recipe";
+    let made = "The job, or the one created by an earlier request with the same key; events of kind `warning` report probable mistakes in the recipe";
     let create =
         document.operation(("post", "/api/v1/jobs"), ("createJob", "jobs"), "Create a job");
     let mut create = create.idempotent().request::<NewJob<'_>>().json::<JobWithEvents>(202, made);

@@ -72,13 +72,13 @@ schema!(Network, "Network", false, |_generator| {
         "type": "object",
         "additionalProperties": false,
         "required": ["ports"],
-        "description": "One interface with static addresses, or with DHCP where `addresses` is left out.",
+        "description": "One interface with static addresses, or with DHCP if `addresses` is omitted.",
         "properties": {
             "ports": {
                 "type": "array",
                 "minItems": 1,
                 "maxItems": 8,
-                "description": "The port of the host; several with `bond`.",
+                "description": "Network port of the host; several with `bond`.",
                 "items": {
                     "type": "object",
                     "additionalProperties": false,
@@ -101,13 +101,13 @@ schema!(Network, "Network", false, |_generator| {
                 "type": "array",
                 "maxItems": 16,
                 "items": { "type": "string", "examples": ["192.0.2.10/24"] },
-                "description": "With the length of the prefix.",
+                "description": "Addresses with prefix length.",
             },
             "gateways": {
                 "type": "array",
                 "maxItems": 2,
                 "items": { "type": "string" },
-                "description": "At most one of each family.",
+                "description": "At most one per address family.",
             },
             "dns": texts("Addresses of name servers."),
             "search": texts("Search domains."),

@@ -225,8 +225,8 @@ pub(crate) struct NewServer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(with = "Option<Labels>"))]
     pub(crate) labels: Option<BTreeMap<String, String>>,
-    /// Network of the host in the maintenance OS and the installed system. Null: DHCP. Left out, the known
-    /// network stays.
+    /// Network of the host in the maintenance OS and the installed system. Null: DHCP. If omitted, the
+    /// stored network is kept.
     #[serde(default, deserialize_with = "sent", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(with = "Option<super::schemas::Network>"))]
     #[expect(clippy::option_option, reason = "null removes the network, and absence keeps it")]
@@ -305,7 +305,7 @@ pub(crate) struct Report {
     pub(crate) schema_id: Option<String>,
     pub(crate) started_at: Option<String>,
     pub(crate) finished_at: Option<String>,
-    /// With `failed`: the end of the log of that unit. Kept as an event, without what can be a secret.
+    /// With `failed`: the end of that unit's log. Stored as an event, without possible secrets.
     #[cfg_attr(test, schemars(length(max = 32_768)))]
     pub(crate) log: Option<String>,
 }

@@ -67,8 +67,8 @@ struct Put {
     /// Label, for groups of API users; can be repeated. If omitted, the stored labels are kept
     #[arg(long = "label", value_name = "NAME=VALUE")]
     labels: Vec<String>,
-    /// File with the network of the host (JSON), for one without DHCP; `null` in it returns to DHCP. Without
-    /// it, the known network stays
+    /// JSON file with the network of a host without DHCP; `null` in it selects DHCP. If omitted, the
+    /// stored network is kept
     #[arg(long, value_name = "FILE")]
     network: Option<PathBuf>,
     #[command(flatten)]
