@@ -11,8 +11,8 @@ use crate::trust::Policy;
 
 /// Text of `--help`.
 pub(crate) const HELP: &str = "\
-Finds the task ISO, checks and validates its recipe, writes /run/provision and, where the task says
-how the controller is reached, /run/controller, and starts the target.
+Finds the task ISO, checks and validates its recipe, writes /run/provision and, if the task has the
+address of the controller, /run/controller, and starts the target.
 
 Usage: dispatcher [OPTIONS] [SOURCE]
 
@@ -121,6 +121,11 @@ mod tests {
         assert_eq!(options.timeout, Duration::from_mins(1));
         assert_eq!(options.source, Some("/dev/sr1".into()));
         assert_eq!(options.keys, PathBuf::from("/etc/provisioner/task-keys.pem"));
+    }
+
+    #[test]
+    fn help_texts_are_as_recorded() {
+        insta::assert_snapshot!("help", format!("$ dispatcher --help\n{HELP}"));
     }
 
     #[test]

@@ -257,4 +257,9 @@ mod tests {
     fn the_command_line_is_sound() {
         super::Cli::command().debug_assert();
     }
+
+    #[test]
+    fn help_texts_are_as_recorded() {
+        insta::assert_snapshot!("help", test_support::help::texts(super::Cli::command()));
+    }
 }

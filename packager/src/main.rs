@@ -66,3 +66,13 @@ fn run(arguments: &Arguments) -> Result<()> {
     files::write(&arguments.output, Mode::DEFAULT, &bytes)
         .with_context(|| format!("cannot write {}", arguments.output.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn help_texts_are_as_recorded() {
+        insta::assert_snapshot!("help", test_support::help::texts(super::Arguments::command()));
+    }
+}

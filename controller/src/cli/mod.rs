@@ -244,3 +244,6 @@ async fn run(
         .await;
     Ok(deadline)
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ use mock_bmc::{Behaviour, Config, Graceful, Host, Mock, PERSONALITIES, named};
 /// Run mock BMCs: Redfish with the behaviour of vendors
 #[derive(Parser)]
 #[command(
-    after_help = "Example: two hosts that report to a controller:\n      mock-bmc --personality ilo --count 2 --controller http://127.0.0.1:8080\n\n    The user is admin, the password password, unless MOCK_BMC_PASSWORD says otherwise."
+    after_help = "Example: two hosts that report to a controller:\n      mock-bmc --personality ilo --count 2 --controller http://127.0.0.1:8080\n\n    The user is admin; MOCK_BMC_PASSWORD has the password [default: password]."
 )]
 struct Cli {
     /// The vendor: generic, idrac, idrac-one-medium, ilo, xcc, supermicro, one-slot
@@ -88,4 +88,14 @@ async fn main() -> anyhow::Result<()> {
     tokio::signal::ctrl_c().await.context("wait for an interrupt")?;
     drop(mocks);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn help_texts_are_as_recorded() {
+        insta::assert_snapshot!("help", test_support::help::texts(super::Cli::command()));
+    }
 }

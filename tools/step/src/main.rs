@@ -178,3 +178,13 @@ fn carry_out(plan: &Plan, state: &State, work: &Path) -> Result<()> {
     let version = build_info::version().to_owned();
     state.record(&Stamp { step: step.to_owned(), asked, version, done })
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn help_texts_are_as_recorded() {
+        insta::assert_snapshot!("help", test_support::help::texts(super::Cli::command()));
+    }
+}

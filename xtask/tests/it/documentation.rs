@@ -14,7 +14,6 @@ const GATE: &str = r#"
 style = "docs/styles/House"
 book = "docs"
 commands = "docs/commands.md"
-unchecked = ["one/old"]
 "#;
 
 const STYLE: &str = r"
@@ -44,7 +43,6 @@ fn documented() -> Fixture {
         &format!("{HEADER}# Commands\n\n## step\n\nCall `step run --dry-run`.\n"),
     );
     fixture.write("one/src/snapshots/one__help.snap", HELP);
-    fixture.write_with_header("one/old/lib.rs", "// Utilises it.\n");
     fixture.commit();
     fixture
 }
@@ -92,6 +90,14 @@ const DOCS: &[Violation] = &[
     // Calls, flags and the reference.
     |fixture| {
         fixture.append("docs/commands.md", "\nNever call `step walk`.\n");
+        ("docs/commands.md", Some(10), "unknown-command")
+    },
+    |fixture| {
+        fixture.append("docs/commands.md", "\nNever give `--wet-run`.\n");
+        ("docs/commands.md", Some(10), "unknown-flag")
+    },
+    |fixture| {
+        fixture.append("docs/commands.md", "\nNever call `packager --all`.\n");
         ("docs/commands.md", Some(10), "unknown-command")
     },
     |fixture| {

@@ -8,7 +8,6 @@
 mod build_units;
 mod common;
 mod determinism;
-mod docs;
 mod documentation;
 mod faults;
 mod gates;

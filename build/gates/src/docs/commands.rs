@@ -25,22 +25,24 @@ pub(super) fn recorded(run: &Run) -> Result<Vec<Help>> {
     read.collect()
 }
 
-/// Calls and flags in `pages` that no program of `helps` accepts. `cargo xtask` checks its own calls. Programs without a
-/// record are not checked, nor are flags as long as there is one.
+/// Calls and flags in `pages` that no program of `helps` accepts. `cargo xtask` checks its own calls.
 pub(super) fn check_recorded(helps: &[Help], pages: &BTreeMap<&str, Page>) -> Vec<Finding> {
-    let find = |program: &str| helps.iter().find(|help| help.program == program);
     let flags: BTreeSet<&str> = helps.iter().flat_map(Help::flags).collect();
-    let all_recorded = markdown::PROGRAMS.iter().all(|program| find(program).is_some());
     let mut findings = Vec::new();
     for (path, page) in pages {
         for call in page.commands.iter().filter(|call| call.program != markdown::XTASK) {
-            let refusal = find(&call.program).and_then(|help| help.refusal(&call.words));
+            let refusal = match helps.iter().find(|help| help.program == call.program) {
+                Some(help) => help.refusal(&call.words),
+                None => Some(format!("no file *{} records `{} --help`", prose::HELP, call.program)),
+            };
             findings.extend(refusal.map(|reason| {
                 let fix = format!("correct it; `{} --help` lists commands and flags", call.program);
                 Finding::at(*path, call.line, "unknown-command", reason, fix)
             }));
         }
-        let unknown = page.flags.iter().filter(|it| all_recorded && !flags.contains(it.1.as_str()));
+        // Without a record, no flag is known.
+        let unknown =
+            page.flags.iter().filter(|it| !helps.is_empty() && !flags.contains(it.1.as_str()));
         findings.extend(unknown.map(|(line, flag)| {
             let fix = "correct it, or except a flag of another program in [[gates.docs.allow]]";
             Finding::at(*path, *line, "unknown-flag", format!("no program has {flag}"), fix)
