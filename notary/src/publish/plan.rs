@@ -112,7 +112,7 @@ fn find_root(layout: &Layout, image: &Image) -> Result<Descriptor> {
         root.media_type(),
         image.media_type
     );
-    // What the layout says of it beside that, such as a name, is not of the image.
+    // Other parts of the layout's descriptor, such as a name, do not belong to the image.
     let digest = Digest::try_from(root.digest())?;
     Ok(oci::artifact::descriptor(&image.media_type, &digest, root.size()))
 }

@@ -32,7 +32,7 @@ pub(crate) struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// When an artifact is not what the record says or not labelled, or the registry refuses something.
+/// When an artifact differs from its record or has no label, or when the registry refuses something.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let path = args.from.join(RECORD);
     let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;

@@ -40,8 +40,6 @@ pub struct Documentation {
     pub book: Option<PathBuf>,
     /// The page, from the root, that has every command of every program.
     pub commands: Option<String>,
-    /// Paths below which comments in Rust do not follow the style yet.
-    pub unchecked: Vec<String>,
     /// Exceptions, each with its reason.
     pub allow: Vec<Allowance>,
 }

@@ -22,12 +22,7 @@ pub(super) fn check(run: &Run, all: bool) -> Result<Vec<Finding>> {
     let Some(style) = &gate.style else { return Ok(Vec::new()) };
     let least = if all { Level::Suggestion } else { Level::Warning };
     let rules: Vec<_> = rules(run, style)?.into_iter().filter(|it| it.level() >= least).collect();
-    let is_checked = |path: &str| {
-        let is_help = path.ends_with(prose::HELP);
-        let waits = source::has_extension(path, "rs")
-            && gate.unchecked.iter().any(|folder| Path::new(path).starts_with(folder));
-        !waits && (is_help || !source::is_test_data(path))
-    };
+    let is_checked = |path: &str| path.ends_with(prose::HELP) || !source::is_test_data(path);
     let files = run.workspace.texts(is_checked)?;
     let findings = files.iter().flat_map(|file| {
         let blocks = prose::blocks(file);
