@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Says of every file and image what it was built from, as signed SLSA provenance.
+//! Attests what every file and image was built from, as signed SLSA provenance.
 
 use anyhow::Result;
 use engine::workspace::Job;

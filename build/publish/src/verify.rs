@@ -167,7 +167,7 @@ pub enum By {
 }
 
 impl By {
-    /// What the release of this work tree says of itself; before there is one, what is to be signed with.
+    /// The signer that the release of this work tree records; before there is one, the configured signer.
     pub fn own(run: &Run) -> Self {
         let keyless = || run.engines().signatures().is_ok_and(|engine| engine == Engine::Keyless);
         let later = || Signer { identity: "NAME".to_owned(), issuer: "URL".to_owned() };
