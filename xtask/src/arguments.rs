@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The arguments of commands as clap takes them, each defined once.
+//! Arguments of commands as clap definitions, each defined once.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
@@ -18,7 +18,7 @@ use programs::target::TargetArguments;
 use publish::pages::PagesArguments;
 use rebuild::RebuildArguments;
 
-/// What runs, and does not decide results.
+/// Arguments that do not decide results.
 const OF_RUNS: [&str; 12] = [
     "changed",
     "dry-run",
@@ -34,7 +34,7 @@ const OF_RUNS: [&str; 12] = [
     "yes",
 ];
 
-/// What was given that decides results, as text.
+/// The given arguments that decide results, as text.
 pub(crate) fn identity(given: &ArgMatches) -> String {
     let ids = given.ids().map(clap::Id::as_str).filter(|id| !OF_RUNS.contains(id));
     let by_hand = ids.filter(|id| given.value_source(id) == Some(ValueSource::CommandLine));
@@ -45,27 +45,23 @@ pub(crate) fn identity(given: &ArgMatches) -> String {
     values.collect::<Vec<_>>().join(" ")
 }
 
-/// Shows commands and their output.
 pub(crate) fn verbose() -> Arg {
     flag("verbose").short('v').help("Show commands and their output as they run")
 }
 
-/// Answers questions.
 pub(crate) fn yes() -> Arg {
     flag("yes").short('y').help("Answer every question with yes, as CI=true does")
 }
 
-/// Plans and does nothing.
 pub(crate) fn dry_run() -> Arg {
     flag("dry-run").help("Show the plan: commands, inputs and outputs; change nothing")
 }
 
-/// The result for programs.
 pub(crate) fn json() -> Arg {
     flag("json").help("Print the result as JSON")
 }
 
-/// What every command takes that runs steps.
+/// Arguments of every command that runs steps.
 pub(crate) fn of_every_run() -> Vec<Arg> {
     let args = [
         dry_run(),
@@ -89,7 +85,7 @@ pub(crate) fn of_every_run() -> Vec<Arg> {
     args.into_iter().map(|arg| arg.help_heading("Options of every run")).collect()
 }
 
-/// What a command takes beside that which runs more than one step.
+/// Additional arguments of commands that run more than one step.
 pub(crate) fn of_pipelines() -> [Arg; 2] {
     [
         flag("keep-going")
@@ -99,7 +95,7 @@ pub(crate) fn of_pipelines() -> [Arg; 2] {
     ]
 }
 
-/// Adds `arguments` to the command `verb`.
+/// Adds the shared `arguments` to the command `verb`.
 pub(crate) fn add(verb: Command, arguments: &BTreeSet<Argument>) -> Command {
     let jobs: Vec<Job> = arguments
         .iter()
@@ -107,7 +103,7 @@ pub(crate) fn add(verb: Command, arguments: &BTreeSet<Argument>) -> Command {
         .collect();
     let verb = if jobs.is_empty() { verb } else { verb.arg(engine(jobs)) };
     arguments.iter().fold(verb, |verb, argument| match argument {
-        // All of them are values of one option.
+        // All engines are values of one option.
         Argument::Engine(_) => verb,
         Argument::Accelerator => verb.arg(accelerator()),
         Argument::Fix => verb.arg(fix()),
@@ -116,7 +112,7 @@ pub(crate) fn add(verb: Command, arguments: &BTreeSet<Argument>) -> Command {
     })
 }
 
-/// Of `validate`.
+/// Arguments of `validate`.
 pub(crate) fn of_validate(verb: Command) -> Command {
     verb.args([
         flag("changed").help(
@@ -130,7 +126,7 @@ pub(crate) fn of_validate(verb: Command) -> Command {
     ])
 }
 
-/// Of `release`.
+/// Arguments of `release`.
 pub(crate) fn of_release(verb: Command) -> Command {
     PagesArguments::augment_args(TargetArguments::augment_args(verb)).args([
         flag("snapshot").help("Build a snapshot of any commit, without gates and without a tag"),
@@ -141,24 +137,24 @@ pub(crate) fn of_release(verb: Command) -> Command {
     ])
 }
 
-/// Of `dist`.
+/// Arguments of `dist`.
 pub(crate) fn of_dist(verb: Command) -> Command {
     let split = flag("split")
         .help("Build part of a release, without SHA256SUMS, for --merge on another machine");
     MergeArguments::augment_args(BuildArguments::augment_args(verb)).arg(split)
 }
 
-/// Of `determinism`.
+/// Arguments of `determinism`.
 pub(crate) fn of_determinism(verb: Command) -> Command {
     RebuildArguments::augment_args(verb)
 }
 
-/// Of `ci pr`.
+/// Arguments of `ci pr`.
 pub(crate) fn of_pull_request(verb: Command) -> Command {
     verb.arg(flag("iso").help("Build the maintenance OS and its live ISO too"))
 }
 
-/// Of a pipeline that takes what its steps share, and nothing else.
+/// No arguments of its own.
 pub(crate) fn none(verb: Command) -> Command {
     verb
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The command line and nothing else: what it may say, and what it said.
+//! Defines and parses the command line.
 
 mod groups;
 
@@ -29,13 +29,13 @@ use crate::pipelines::{
     STEPS,
 };
 
-/// What the command line said.
+/// A parsed command line.
 pub(crate) struct Request {
-    /// What to do.
+    /// Command.
     pub(crate) verb: Verb,
-    /// How to do it.
+    /// Options of the run.
     pub(crate) options: Options,
-    /// What to show.
+    /// Output options.
     pub(crate) output: Output,
     /// The release that it is about.
     pub(crate) about: About,
@@ -56,58 +56,58 @@ pub(crate) enum About {
     Folder(PathBuf),
 }
 
-/// What to do.
+/// A command.
 pub(crate) enum Verb {
-    /// One step.
+    /// Run a step.
     Step(&'static dyn Step),
-    /// A pipeline.
+    /// Run a pipeline.
     Pipeline(&'static Pipeline),
-    /// Run the gates of the commit hook on the index.
+    /// Run the commit hook's gates on the index.
     Staged,
-    /// Install what is missing: for these steps, or for all.
+    /// Install missing programs: for these steps, or for all.
     Setup(Option<Vec<&'static dyn Step>>),
-    /// Move the pins of packages to the newest versions.
+    /// Update the pins of packages to the newest versions.
     UpdatePins,
     /// Install the commit hook.
     Hooks,
-    /// Tell what is missing.
+    /// Report missing programs.
     Doctor,
     /// Remove build output.
     Clean,
     /// Print completions for a shell.
     Completions(Shell),
-    /// Compare the version with the history.
+    /// Check the version against the history.
     Version,
     /// Print release notes of a range of commits.
     Notes(Option<String>),
-    /// Verify a release that is not of this work tree: what `notary verify` is called with.
+    /// Verify a release outside of this work tree: arguments of `notary verify`.
     Verify(Vec<OsString>),
     /// Show or change what a registry has.
     Channels(Box<channels::Call>),
 }
 
-/// What to show.
+/// Output options.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(crate) struct Output {
-    /// Show what would happen, and do nothing.
+    /// Print the plan only.
     pub(crate) plan: Option<Format>,
-    /// Write the result as JSON on standard output.
+    /// Print the result as JSON on standard output.
     pub(crate) json: bool,
     /// Fix what can be fixed before the gates look.
     pub(crate) fix: bool,
-    /// Leave out gates that no file concerns which differs from the last commit.
+    /// Skip gates that read no file which differs from the last commit.
     pub(crate) changed: bool,
-    /// Show everything where less is shown by default.
+    /// Print everything where less is printed by default.
     pub(crate) all: bool,
 }
 
-/// How a plan is shown.
+/// Format of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
-    /// As people read it.
+    /// For people.
     Text,
-    /// As programs do.
+    /// For programs.
     Json,
 }
 
@@ -156,7 +156,7 @@ fn ungrouped() -> Command {
                     "Report missing programs and how to install them",
                     "--target all",
                 ),
-                // What steps need depends on these.
+                // The prerequisites of steps depend on these options.
                 &Job::ALL.map(Argument::Engine).into_iter().chain([Argument::Target]).collect(),
             )
             .arg(arguments::json())
@@ -208,7 +208,7 @@ fn ungrouped() -> Command {
         )
 }
 
-/// The command that installs programs.
+/// The command `setup`.
 fn setup() -> Command {
     verb("setup", "setup", "Install the programs that are missing", "--for validate --yes")
         .args([arguments::dry_run(), arguments::verbose(), arguments::yes()])
@@ -231,10 +231,10 @@ fn setup() -> Command {
         ])
 }
 
-/// Every pipeline and step by its name, with the steps that it is made of.
+/// All pipelines and steps by command name, with their steps.
 fn commands() -> impl Iterator<Item = (&'static str, Vec<&'static dyn Step>)> {
     let pipelines = PIPELINES.iter().chain(CI).map(|it| (it.name, it));
-    // A release runs the gates, and a snapshot does not need their programs.
+    // A release runs the gates, a snapshot does not, so they need different programs.
     let pipelines = pipelines.chain([("snapshot", &SNAPSHOT)]);
     let pipelines =
         pipelines.map(|(name, it)| (name, it.stages.iter().map(|it| it.step).collect()));
@@ -242,21 +242,21 @@ fn commands() -> impl Iterator<Item = (&'static str, Vec<&'static dyn Step>)> {
     pipelines.chain(steps.map(|step| (step.name(), vec![*step])))
 }
 
-/// The command of a step: `shown` is what follows `cargo xtask` to call it.
+/// The command of a step; `shown` is its call after `cargo xtask`.
 fn of_step(name: &'static str, shown: &str, step: &dyn Step) -> Command {
     let verb = verb(name, shown, sentence(step.about()), step.example());
     let verb = arguments::add(verb, &step.arguments().iter().copied().collect());
     about(step.own_arguments(verb), sentence(step.about())).args(arguments::of_every_run())
 }
 
-/// The command of a pipeline: it takes what it declares, and what its steps share.
+/// The command of a pipeline, with its own options and those that its steps share.
 fn of_pipeline(name: &'static str, shown: &str, pipeline: &Pipeline) -> Command {
     let verb = verb(name, shown, pipeline.about, pipeline.example);
     let verb = arguments::add(verb.args(arguments::of_pipelines()), &pipeline.arguments());
     about((pipeline.own)(verb), pipeline.about.to_owned()).args(arguments::of_every_run())
 }
 
-/// A command that has commands of its own.
+/// A command with subcommands.
 fn group(
     name: &'static str,
     about: &'static str,
@@ -269,29 +269,29 @@ fn group(
         .subcommands(commands)
 }
 
-/// A command with its example.
+/// A command with an example.
 fn verb(name: &'static str, shown: &str, about: impl Into<String>, example: &str) -> Command {
     let example = format!("Example:\n  cargo xtask {shown} {example}");
     Command::new(name).about(about.into()).after_help(example.trim_end().to_owned())
 }
 
-/// States what `verb` does, whatever a set of its arguments states of itself.
+/// Sets the description of `verb`, overriding that of a derived set of arguments.
 fn about(verb: Command, about: String) -> Command {
     verb.about(about).long_about(None)
 }
 
-/// With a capital at its start.
+/// Capitalises the first letter.
 fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |it| it.to_uppercase().chain(letters).collect())
 }
 
-/// Whether a flag that only some commands have was given.
+/// Whether a flag that only some commands declare was given.
 fn given_flag(given: &ArgMatches, name: &str) -> bool {
     matches!(given.try_get_one::<bool>(name), Ok(Some(true)))
 }
 
-/// The value of an argument that only some commands have.
+/// The value of an argument that only some commands declare.
 fn given_value<'a, T: Clone + Send + Sync + 'static>(
     given: &'a ArgMatches,
     name: &str,
@@ -299,16 +299,16 @@ fn given_value<'a, T: Clone + Send + Sync + 'static>(
     given.try_get_one(name).ok().flatten()
 }
 
-/// The values of an argument that only some commands have.
+/// The values of an argument that only some commands declare.
 fn given_values<T: Clone + Send + Sync + 'static>(given: &ArgMatches, name: &str) -> Vec<T> {
     let values = given.try_get_many::<T>(name).ok().flatten();
     values.into_iter().flatten().cloned().collect()
 }
 
-/// Reads `args`; the first is the program's name.
+/// Parses `args`, starting with the program's name.
 ///
 /// # Errors
-/// What clap shows for a mistake, and for `--help`.
+/// clap's errors, and its output for `--help`.
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request, clap::Error> {
     let args: Vec<OsString> = args.into_iter().collect();
     let matches = command().try_get_matches_from(&args).map_err(|it| with_commands(it, &args))?;
@@ -355,7 +355,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
     let about = about_release(&verb, release, given);
     Ok(Request {
         verb,
-        // A release is checked as a change is in CI.
+        // A release is checked as strictly as in CI.
         options: options(given, name == "ci" || release, preset),
         output: Output {
             plan: if given_value::<String>(given, "plan").is_some() {
@@ -421,7 +421,7 @@ fn options(given: &ArgMatches, strict: bool, preset: Preset) -> Options {
             Some("x86_64") => vec![Architecture::Amd64],
             Some("aarch64") => vec![Architecture::Arm64],
             Some(_) => vec![Architecture::Amd64, Architecture::Arm64],
-            // What is put together is a whole release.
+            // A merged release contains all architectures.
             None if is_merge => vec![Architecture::Amd64, Architecture::Arm64],
             None if preset == Preset::Everything => vec![Architecture::Amd64, Architecture::Arm64],
             None => vec![emulation::host()],

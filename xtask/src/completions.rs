@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Completions for shells.
+//! Shell completions.
 
 use std::io::Write as _;
 
@@ -12,6 +12,6 @@ use clap_complete::{Shell, generate};
 pub(crate) fn print(shell: Shell, command: &mut Command) {
     let mut text = Vec::new();
     generate(shell, command, "xtask", &mut text);
-    // A reader that went away (`| head`) is no fault.
+    // A closed pipe (`| head`) is not an error.
     drop(std::io::stdout().lock().write_all(&text));
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Which steps make a pipeline, and which are commands of their own.
+//! The pipelines and their steps, and the steps that are commands.
 
 use std::collections::BTreeSet;
 
@@ -54,40 +54,40 @@ use rebuild::Rebuild;
 use crate::arguments;
 use crate::doctor;
 
-/// Steps in an order, under a name.
+/// A named graph of steps.
 pub(crate) struct Pipeline {
-    /// The name of its command.
+    /// Command name.
     pub(crate) name: &'static str,
     /// One line for `--help`.
     pub(crate) about: &'static str,
-    /// What follows its name in the example of `--help`.
+    /// Arguments of the example in `--help`.
     pub(crate) example: &'static str,
-    /// What it takes itself, beside what its steps share.
+    /// Arguments of its own, beyond those that its steps share.
     pub(crate) own: fn(Command) -> Command,
-    /// What it does where the command line does not say otherwise.
+    /// Options that it presets.
     pub(crate) preset: Preset,
-    /// The steps; the order of the table at the end.
+    /// Steps, in the order of the summary table.
     pub(crate) stages: &'static [Stage],
 }
 
-/// Options that a pipeline sets itself.
+/// Options that a pipeline presets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Preset {
     /// None.
     Nothing,
-    /// Every architecture, and the tool images inside the maintenance OS.
+    /// All architectures, and the maintenance OS with bound tool images.
     Everything,
 }
 
 impl Pipeline {
-    /// What its command shares with its steps.
+    /// Options that its command shares with its steps.
     pub(crate) fn arguments(&self) -> BTreeSet<Argument> {
         let steps = self.stages.iter().flat_map(|stage| stage.step.arguments());
         steps.filter(|it| it.is_shared()).copied().collect()
     }
 }
 
-/// Every step that is a command.
+/// All steps that are commands.
 pub(crate) const STEPS: &[&dyn Step] = &[
     &Fmt,
     &Lint,
@@ -119,7 +119,7 @@ pub(crate) const STEPS: &[&dyn Step] = &[
     &Fuzz,
 ];
 
-/// Steps of `cargo xtask smoke`, by what they try.
+/// Steps of `cargo xtask smoke`, by subcommand.
 pub(crate) const SMOKE: &[(&str, &dyn Step)] = &[
     ("faults", &SmokeFaults),
     ("hostile", &SmokeHostile),
@@ -169,7 +169,7 @@ pub(crate) const PIPELINES: &[Pipeline] = &[
     },
 ];
 
-/// Pipelines of `cargo xtask ci`, where no gate may be left out.
+/// Pipelines of `cargo xtask ci`, which must not skip gates.
 pub(crate) const CI: &[Pipeline] = &[PULL_REQUEST, NIGHTLY];
 
 /// `cargo xtask ci pr --iso`.
@@ -199,21 +199,23 @@ const NIGHTLY: Pipeline = Pipeline {
     preset: Preset::Everything,
     stages: &[
         first(&Soak),
-        // Both use all processors.
+        // Both use all CPUs.
         after(&Fuzz, &["soak"]),
         first(&Build::ALL),
         after(&Images, &["build"]),
-        // One at a time fetches packages; the tool images go into it.
+        // `images` first: only one step at a time downloads packages, and the tool images are bound
+        // into the OS.
         after(&Maintenance, &["images"]),
         after(&Iso, &["maintenance"]),
         after(&SmokeIso::ALL, &["iso"]),
         after(&SmokeHostile, &["build", "fuzz"]),
-        // It compiles everything, and measures how long that takes.
+        // Alone: it compiles everything and measures the time.
         after(&SmokeFresh, &["smoke-hostile", "smoke-iso-all"]),
     ],
 };
 
-/// `cargo xtask validate --changed`, and `--staged` for the commit hook: what compiles nothing.
+/// `cargo xtask validate --changed`, and `--staged` for the commit hook: gates that compile
+/// nothing.
 pub(crate) const HOOK: Pipeline = Pipeline {
     name: "validate",
     about: "Run the gates of changed files that compile nothing",
@@ -234,10 +236,10 @@ pub(crate) const HOOK: Pipeline = Pipeline {
     ],
 };
 
-/// Workflows and pipelines are held against each other.
+/// Checks workflows against these pipelines.
 const WORKFLOWS: Workflows = Workflows { pipelines: &["nightly", "pr"] };
 
-/// `cargo xtask release --snapshot`: the gates belong to `validate` and to releases.
+/// `cargo xtask release --snapshot`: without gates.
 pub(crate) const SNAPSHOT: Pipeline = Pipeline {
     name: "release",
     about: "Build, sign, publish and verify a snapshot of any commit",
@@ -247,7 +249,7 @@ pub(crate) const SNAPSHOT: Pipeline = Pipeline {
     stages: SNAPSHOT_STAGES,
 };
 
-/// `cargo xtask dist --split`: the checksums are those of the whole.
+/// `cargo xtask dist --split`: without checksums, which cover the whole release.
 pub(crate) const SPLIT: Pipeline = Pipeline {
     name: "dist",
     about: "Build a part of a release",
@@ -267,13 +269,13 @@ pub(crate) const MERGE: Pipeline = Pipeline {
     stages: &[first(&Merge), after(&Checksums, &["merge"])],
 };
 
-/// Tests without counters, where nothing asks for the coverage.
+/// Tests without coverage counters.
 const TEST: Test = Test { counted: false };
 
-/// One run of the tests serves two gates: the coverage takes the counts that it leaves.
+/// Tests with coverage counters: the gate `coverage` uses the same run.
 const COUNTED: Test = Test { counted: true };
 
-/// None waits for another, but the coverage for the tests: all faults in one run.
+/// Independent, except that `coverage` needs `test`, so that one run shows all faults.
 const GATES: &[Stage] = &[
     first(&Fmt),
     first(&Lint),
@@ -292,7 +294,7 @@ const GATES: &[Stage] = &[
     first(&Commits),
 ];
 
-/// Every gate, and that what is delivered can be built: binaries and tool images, without a push.
+/// All gates, plus a build of binaries and tool images, without a push.
 const PR: [Stage; GATES.len() + 2] = {
     let mut stages = [first(&Build::ALL); GATES.len() + 2];
     let (gates, _) = stages.split_at_mut(GATES.len());
@@ -301,12 +303,12 @@ const PR: [Stage; GATES.len() + 2] = {
     stages
 };
 
-/// The same, the maintenance OS and its ISO.
+/// [`PR`] plus the maintenance OS and its ISO.
 const PR_WITH_ISO: [Stage; PR.len() + 2] = {
     let mut stages = [first(&Build::ALL); PR.len() + 2];
     let (pr, _) = stages.split_at_mut(PR.len());
     pr.copy_from_slice(&PR);
-    // One at a time fetches packages.
+    // Only one step at a time downloads packages.
     stages[PR.len()] = after(&Maintenance, &["images"]);
     stages[PR.len() + 1] = after(&Iso, &["maintenance"]);
     stages
@@ -320,12 +322,12 @@ const DIST: &[Stage] = &[
     after(&Checksums, &["sbom"]),
 ];
 
-/// Everything whose bytes may not differ, twice.
+/// All reproducible artifacts, built twice.
 const DETERMINISM: &[Stage] = &[
     first(&Build::ALL),
     after(&Package, &["build"]),
     after(&Images, &["build"]),
-    // One at a time fetches packages.
+    // Only one step at a time downloads packages.
     after(&Maintenance, &["images"]),
     after(&Iso, &["maintenance"]),
     after(&Sbom, &["package", "iso"]),
@@ -333,11 +335,11 @@ const DETERMINISM: &[Stage] = &[
     after(&Rebuild, &["checksums"]),
 ];
 
-/// From source to what a registry serves, verified from there. The compiler is on the longest way through
-/// it. What needs no binary of ours is made beside it, and images wait for the binaries in them alone.
+/// From source to a verified publication in a local registry. The compiler is on the critical path:
+/// steps without our binaries run beside it, and images wait only for the binaries in them.
 const SNAPSHOT_STAGES: &[Stage] = &[
     first(&Build::IN_IMAGES),
-    // One at a time fetches packages: what comes after it finds them fetched.
+    // Only one step at a time downloads packages; later steps use its downloads.
     first(&Bases),
     after(&Build::NOT_IN_IMAGES, &["build-for-images"]),
     // The ISO is the longest way beside the compiler, so its steps start first.
@@ -354,7 +356,7 @@ const SNAPSHOT_STAGES: &[Stage] = &[
     after(&Verify, &["publish"]),
 ];
 
-/// Every gate, then the stages of a snapshot: a release builds nothing before all gates have passed.
+/// All gates, then the stages of a snapshot: a release builds nothing before all gates have passed.
 const RELEASE: [Stage; GATES.len() + SNAPSHOT_STAGES.len()] = {
     let mut stages = [first(&Build::ALL); GATES.len() + SNAPSHOT_STAGES.len()];
     let (gates, artifacts) = stages.split_at_mut(GATES.len());
@@ -370,7 +372,7 @@ const RELEASE: [Stage; GATES.len() + SNAPSHOT_STAGES.len()] = {
     stages
 };
 
-/// The names of [`GATES`].
+/// Names of [`GATES`].
 const GATE_NAMES: &[&str] = &[
     "fmt",
     "lint",
@@ -389,7 +391,7 @@ const GATE_NAMES: &[&str] = &[
     "commits",
 ];
 
-/// The commands that `doctor` groups programs by, in the order in which people need them.
+/// Commands by which `doctor` groups programs, in the order in which they are needed.
 pub(crate) fn commands() -> Vec<doctor::Command> {
     let of = |stages: &[Stage]| stages.iter().map(|stage| stage.step).collect();
     let command =
@@ -406,12 +408,12 @@ pub(crate) fn commands() -> Vec<doctor::Command> {
         .collect()
 }
 
-/// A step that waits for no other.
+/// An independent step.
 const fn first(step: &'static dyn Step) -> Stage {
     Stage { step, after: &[] }
 }
 
-/// A step that comes after others.
+/// A step that depends on others.
 const fn after(step: &'static dyn Step, after: &'static [&'static str]) -> Stage {
     Stage { step, after }
 }
@@ -444,7 +446,7 @@ mod tests {
         assert_eq!(names(artifacts), names(SNAPSHOT_STAGES));
         for stage in artifacts {
             let mut before: BTreeSet<&str> = stage.after.iter().copied().collect();
-            // Each round goes one edge back.
+            // Each round follows the edges one step back.
             for _ in 0..RELEASE.len() {
                 let further = RELEASE.iter().filter(|it| before.contains(it.step.name()));
                 before.extend(further.flat_map(|it| it.after).collect::<Vec<_>>());

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Builds the binaries as they are delivered: static, stripped, hardened, with their identity and
-//! their crates and with nothing of this machine inside. Debug information goes to a file of its own.
+//! Builds the release binaries: static, stripped, hardened, with embedded identity and crate list,
+//! and without traces of the build host. Debug information goes to a separate file.
 
 mod library;
 
@@ -33,27 +33,27 @@ pub struct Build {
 impl Build {
     /// All binaries.
     pub const ALL: Self = Self { part: Part::All };
-    /// The binaries that images hold.
+    /// The binaries that images contain.
     pub const IN_IMAGES: Self = Self { part: Part::InImages };
     /// The other binaries.
     pub const NOT_IN_IMAGES: Self = Self { part: Part::NotInImages };
 }
 
-/// A part of the binaries.
+/// A subset of the binaries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
     /// All of them.
     All,
-    /// Those that images hold: images do not wait for the others.
+    /// Those in images: images do not wait for the others.
     InImages,
-    /// All but those that images hold.
+    /// The others.
     NotInImages,
 }
 
-/// Cargo's target folder for deliveries, below `target`; apart from the one for development, whose
-/// flags differ.
+/// Cargo's target folder of release builds; separate from the one for development, whose flags
+/// differ.
 const FOLDER: &str = "target/xtask/build";
-/// Where finished binaries lie: `ARCHITECTURE/NAME/`.
+/// Folder of finished binaries: `ARCHITECTURE/NAME/`.
 const FINISHED: &str = "target/xtask/binaries";
 
 impl Step for Build {
@@ -85,7 +85,7 @@ impl Step for Build {
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {
-        // A release build of all binaries, for one architecture, takes about half of this.
+        // A release build of all binaries for one architecture takes about half of this.
         let mut needs = vec![Need::Tool("cargo"), Need::Tool("ld"), Need::Space(3 << 30)];
         if let Ok(toolchain) = Toolchain::detect(run.workspace.root()) {
             let targets = run.options.architectures.iter().map(|it| toolchain.target(*it));
@@ -147,7 +147,7 @@ impl Step for Build {
 }
 
 impl Build {
-    /// The executables of its part.
+    /// The executables of this part.
     fn outputs<'a>(&self, run: &'a Run) -> Result<Vec<Output<'a>>> {
         let images = &run.workspace.product().images;
         let mut outputs = outputs(run)?;
@@ -163,7 +163,7 @@ impl Build {
     }
 }
 
-/// What pipelines take that build binaries.
+/// Arguments of pipelines that build binaries.
 #[derive(Default, Args)]
 pub struct BuildArguments {
     /// Build this binary only; may be repeated [default: all]
@@ -171,18 +171,18 @@ pub struct BuildArguments {
     pub bin: Vec<String>,
 }
 
-/// One executable for one architecture.
+/// An executable for one architecture.
 #[derive(Debug)]
 pub(crate) struct Output<'a> {
-    /// What `release.toml` says of it.
+    /// Its declaration in `release.toml`.
     pub(crate) binary: &'a Binary,
-    /// What it is built for.
+    /// Target.
     pub(crate) target: Target,
-    /// The compiler.
+    /// Compiler.
     pub(crate) toolchain: Toolchain,
 }
 
-/// Every executable that was asked for, for every architecture that was asked for.
+/// All requested executables for all requested architectures.
 pub(crate) fn outputs(run: &Run) -> Result<Vec<Output<'_>>> {
     let toolchain = Toolchain::detect(run.workspace.root())?;
     let product = run.workspace.product();
@@ -215,7 +215,7 @@ pub(crate) fn output<'a>(
     Ok(Output { binary, target: toolchain.target(architecture), toolchain })
 }
 
-/// `NAME_vVERSION_linux_ARCHITECTURE`: what names a binary of a release among all others.
+/// Unique name of a binary of a release: `NAME_vVERSION_linux_ARCHITECTURE`.
 pub(crate) fn stem(run: &Run, output: &Output<'_>) -> String {
     let Output { binary, target, .. } = output;
     format!("{}_v{}_linux_{}", binary.name, run.version().text(), target.architecture.oci())
@@ -234,10 +234,10 @@ pub(crate) fn cargo_tree(run: &Run, output: &Output<'_>, edges: Edges) -> Comman
     run.command("cargo").args(arguments)
 }
 
-/// What Cargo knows of every crate of the workspace.
+/// Cargo metadata of the workspace.
 ///
 /// # Errors
-/// When `cargo metadata` fails, or prints something else than its format.
+/// When `cargo metadata` fails, or its output is malformed.
 pub(crate) fn metadata(run: &Run, log: &StepLog) -> Result<Metadata> {
     let metadata = run.command("cargo").args(["metadata", "--locked", "--format-version", "1"]);
     serde_json::from_slice(&run.ask(log, &metadata)?)
@@ -245,13 +245,13 @@ pub(crate) fn metadata(run: &Run, log: &StepLog) -> Result<Metadata> {
 }
 
 impl Output<'_> {
-    /// Where it lies, relative to the root.
+    /// Path relative to the root.
     pub(crate) fn path_in_plan(&self) -> PathBuf {
         self.folder_in_plan().join(&self.binary.name)
     }
 
-    /// Where its debug information is, relative to the root. The executable names the file, so the name
-    /// holds no version.
+    /// Path of its debug information, relative to the root. The executable contains the file name,
+    /// which therefore has no version.
     pub(crate) fn debug_in_plan(&self) -> PathBuf {
         self.folder_in_plan().join(format!("{}.debug", self.binary.name))
     }
@@ -270,7 +270,7 @@ impl Output<'_> {
         Ok(build::command(&folders, &self.toolchain, self.target, &packages, &self.binary.name))
     }
 
-    /// The commands that part the executable from its debug information.
+    /// The commands that split debug information from the executable.
     fn split(&self, run: &Run) -> [Command; 2] {
         let root = run.workspace.root();
         build::split(
@@ -282,17 +282,17 @@ impl Output<'_> {
         )
     }
 
-    /// The crates that it is made of, as Cargo resolves them for it alone.
+    /// The crates in it, as Cargo resolves them for this executable.
     ///
     /// # Errors
-    /// When `cargo tree` fails, or prints something else than a tree.
+    /// When `cargo tree` fails, or its output is malformed.
     pub(crate) fn crate_graph(&self, run: &Run, log: &StepLog, edges: Edges) -> Result<Graph> {
         let printed = run.ask(log, &cargo_tree(run, self, edges))?;
         let printed = std::str::from_utf8(&printed).context("`cargo tree` printed no UTF-8")?;
         graph::parse(printed, &self.binary.package)
     }
 
-    /// The file with the list of crates.
+    /// The file with the crate list.
     fn crates(&self, run: &Run) -> PathBuf {
         run.workspace.root().join(self.folder_in_plan()).join("crates")
     }
@@ -327,7 +327,7 @@ impl Output<'_> {
         self.try_out(run, log)
     }
 
-    /// The executable with `arguments`, in an emulator where this machine has another processor.
+    /// A call of the executable with `arguments`, emulated for a foreign architecture.
     pub(crate) fn command_of(&self, run: &Run, arguments: &[&str]) -> Command {
         let path = run.workspace.root().join(self.path_in_plan());
         match self.target.emulator() {
@@ -336,12 +336,12 @@ impl Output<'_> {
         }
     }
 
-    /// The text of its identity.
+    /// The embedded identity.
     fn identity(&self, run: &Run) -> Result<String> {
         identity(run).text(&self.binary.name, self.target.architecture)
     }
 
-    /// Has it print its version, which shows that it starts.
+    /// Runs it with `--version`, which shows that it starts.
     fn try_out(&self, run: &Run, log: &StepLog) -> Result<()> {
         if let Some(emulator) = self.target.emulator()
             && run.tools.find(emulator).is_none()
@@ -358,10 +358,10 @@ impl Output<'_> {
         bail!("{} says it is {:?}, expected {wanted}", self.binary.name, said.trim_end())
     }
 
-    /// The path of the finished binary, which was held against what a delivery promises.
+    /// The path of the finished binary, after checking the properties of a release binary.
     ///
     /// # Errors
-    /// When it is not there, is of another version, or fails the check.
+    /// When it is missing, has another version, or fails the check.
     pub(crate) fn verified(&self, run: &Run) -> Result<PathBuf> {
         let path = run.workspace.root().join(self.path_in_plan());
         if !path.exists() {
@@ -402,7 +402,7 @@ fn identity(run: &Run) -> Identity<'_> {
     }
 }
 
-/// Everything that decides the bytes of the binaries (SLSA provenance v1, `resolvedDependencies`).
+/// All inputs that decide the bytes of the binaries (SLSA provenance v1, `resolvedDependencies`).
 fn materials(run: &Run, log: &StepLog, outputs: &[Output<'_>]) -> Result<Vec<Material>> {
     let root = run.workspace.root();
     let commit = run.workspace.commit();
@@ -427,14 +427,14 @@ fn materials(run: &Run, log: &StepLog, outputs: &[Output<'_>]) -> Result<Vec<Mat
     Ok(materials)
 }
 
-/// The C library of this machine, or of its cross compiler, which goes into the binary.
+/// The C library of the host or of the cross compiler, which is linked into the binary.
 fn glibc(run: &Run, log: &StepLog, target: Target) -> Result<Material> {
     let compiler = || run.command(target.c_compiler());
     let printed = run.capture(log, &compiler().arg("-print-file-name=libc.a"))?;
     let path = String::from_utf8(printed).context("the path of libc.a is no UTF-8")?;
     let (sha256, _) = checksum::sha256(Path::new(path.trim_end()))
         .with_context(|| format!("{} has no static C library", target.c_compiler()))?;
-    // Macros of the header that every other includes.
+    // Macros of the header that all others include.
     let macros = compiler().args(["-dM", "-E", "-include", "features.h", "-x", "c", "/dev/null"]);
     let macros = run.attempt_machine(log, &macros)?.success()?;
     let macros = String::from_utf8_lossy(&macros);
@@ -450,7 +450,7 @@ fn glibc(run: &Run, log: &StepLog, target: Target) -> Result<Material> {
     Ok(material(uri, "sha256", &sha256))
 }
 
-/// One input by its URI, with one digest.
+/// An input by URI with one digest.
 pub(crate) fn material(uri: String, algorithm: &str, digest: &str) -> Material {
     Material { uri, digest: BTreeMap::from([(algorithm.to_owned(), digest.to_owned())]) }
 }

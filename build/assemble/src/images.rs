@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Tool images: a base of locked packages, the packages that the tool needs, and the step program.
+//! Tool images: a base of locked packages, the tool's packages, and the step program.
 //!
-//! A builder (podman or buildah) carries out the Containerfile in a store of its own below `target`.
-//! What it saves is then brought into one form, so both give the same digest. An image for several
+//! A builder (podman or buildah) builds the Containerfile in a separate store below `target`. Its
+//! output is then normalised, so that both builders give the same digest. An image for several
 //! architectures is an index of one image for each.
 
 mod base;
@@ -37,7 +37,7 @@ pub use self::bound::is_bound;
 /// `cargo xtask images`.
 pub struct Images;
 
-/// What `cargo xtask images` alone takes.
+/// Arguments of `cargo xtask images`.
 #[derive(Default, Args)]
 pub struct ImagesArguments {
     /// Images to build, such as tools/sgdisk [default: all]
@@ -54,7 +54,7 @@ pub struct ImagesArguments {
     pub push: Option<String>,
 }
 
-/// What commands that make the maintenance OS take.
+/// Arguments of commands that build the maintenance OS.
 #[derive(Default, Args)]
 pub struct BindArguments {
     /// Include the tool images, for sites without a registry
@@ -62,7 +62,7 @@ pub struct BindArguments {
     pub bind_tools: bool,
 }
 
-/// Whether the tool images go into the maintenance OS.
+/// Whether tool images are bound into the maintenance OS.
 pub(crate) fn binds_tools(run: &Run) -> bool {
     run.options.everything || run.options.own::<BindArguments>().bind_tools
 }
@@ -111,7 +111,7 @@ impl Step for Images {
         let chosen = chosen(run)?;
         let commands = push::commands(run, &chosen)?;
         let outcome = build(run, log, &chosen)?;
-        // What is too large is not handed on.
+        // An oversized image is not pushed.
         if let Outcome::Done(_) = outcome {
             for command in commands {
                 run.exec(log, &command)?;
@@ -121,7 +121,7 @@ impl Step for Images {
     }
 }
 
-/// What building images needs.
+/// Prerequisites of building images.
 pub(crate) fn needs(run: &Run) -> Vec<Need> {
     let builder = run.engines().images().ok().map(|builder| Need::Tool(builder.program()));
     let foreign = run.options.architectures.iter().filter_map(|architecture| {
@@ -130,17 +130,17 @@ pub(crate) fn needs(run: &Run) -> Vec<Need> {
     });
     let makers: BTreeSet<_> = run.workspace.product().bases.iter().map(maker).collect();
     let bases = makers.into_iter().map(Need::Tool);
-    // The bases, their copies in the builder's store, and the layouts.
+    // Bases, their copies in the builder's store, and layouts.
     let space = Need::Space(2 << 30);
     builder.into_iter().chain(bases).chain([space]).chain(foreign.flatten()).collect()
 }
 
-/// The program that a base comes from.
+/// The program that provides a base.
 fn maker(base: &ImageBase) -> &'static str {
     if base.image.is_some() { "skopeo" } else { "mmdebstrap" }
 }
 
-/// What building the images `chosen` would do.
+/// The plan of building the images `chosen`.
 pub(crate) fn plan(run: &Run, chosen: &[&Image]) -> Result<Plan> {
     let builder = run.engines().images()?;
     let mut plan =
@@ -158,19 +158,19 @@ pub(crate) fn plan(run: &Run, chosen: &[&Image]) -> Result<Plan> {
     Ok(plan)
 }
 
-/// Builds the images `chosen` and puts them on record.
+/// Builds the images `chosen` and records them in the manifest.
 pub(crate) fn build(run: &Run, log: &StepLog, chosen: &[&Image]) -> Result<Outcome> {
     let builder = run.engines().images()?;
     let mut works = Vec::new();
     for image in chosen {
         works.extend(self::works(run, image)?);
     }
-    // Before anything is fetched: making bases takes minutes.
+    // Checked first: building bases takes minutes.
     for work in &works {
         work.binary(run)?;
     }
     work::fetch_packages(run, log, &works)?;
-    // One after another: what two of them share is made by the first.
+    // Sequentially: shared parts are built by the first image that needs them.
     let prepared: Vec<Prepared<'_>> =
         works.iter().map(|work| work.prepare(run, log)).collect::<Result<_>>()?;
     let made = parallel::map(run.options.jobs, &prepared, |it| it.make(run, log, builder))?;
@@ -195,7 +195,7 @@ pub(crate) fn build(run: &Run, log: &StepLog, chosen: &[&Image]) -> Result<Outco
     Ok(if findings.is_empty() { Outcome::Done(fact) } else { Outcome::Found(findings) })
 }
 
-/// What [`make_bases`] would do.
+/// The plan of [`make_bases`].
 pub(crate) fn plan_bases(run: &Run) -> Result<Plan> {
     let mut plan = Plan::new().reads(Input::Path("release.toml".into()));
     for image in &run.workspace.product().images {
@@ -209,7 +209,8 @@ pub(crate) fn plan_bases(run: &Run) -> Result<Plan> {
     Ok(plan)
 }
 
-/// Makes all that images are built on, and returns for how many. One at a time: beside it the compiler runs.
+/// Builds the bases of all images and returns the number of images. Sequentially: the compiler runs
+/// beside it.
 pub(crate) fn make_bases(run: &Run, log: &StepLog) -> Result<usize> {
     let mut works = Vec::new();
     for image in &run.workspace.product().images {
@@ -222,7 +223,7 @@ pub(crate) fn make_bases(run: &Run, log: &StepLog) -> Result<usize> {
     Ok(works.len())
 }
 
-/// Writes down what was made, of what, and with what.
+/// Records images, inputs and builder in the manifest.
 fn record(
     run: &Run,
     builder: Builder,
@@ -245,7 +246,7 @@ fn record(
     };
     run.update_manifest(|manifest| {
         let product = run.workspace.product();
-        // What is no longer declared is no part of the release.
+        // Images that are no longer declared are not part of the release.
         manifest.images.retain(|known| product.image(&known.repository).is_ok());
         for image in images {
             manifest.put_image(image);
@@ -261,7 +262,7 @@ fn record(
     })
 }
 
-/// The tool images that the command line names, all without one.
+/// The tool images named on the command line; all by default.
 fn chosen(run: &Run) -> Result<Vec<&Image>> {
     let product = run.workspace.product();
     let names = run.options.own::<ImagesArguments>().name;
@@ -271,7 +272,7 @@ fn chosen(run: &Run) -> Result<Vec<&Image>> {
     names.iter().map(|name| product.image(name)).collect()
 }
 
-/// What there is to do for `image`: a build for each architecture.
+/// The builds of `image`, one per architecture.
 fn works<'a>(run: &'a Run, image: &'a Image) -> Result<Vec<Work<'a>>> {
     let architectures = run.options.architectures.iter();
     architectures.map(|architecture| Work::new(run, image, *architecture)).collect()

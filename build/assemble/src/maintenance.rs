@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The maintenance OS: an image like those of the tools, with a kernel and systemd in it.
+//! Builds the maintenance OS: an image like the tool images, with kernel and systemd.
 
 use anyhow::Result;
 use clap::{Args as _, Command};
@@ -57,13 +57,13 @@ impl Step for Maintenance {
     }
 }
 
-/// The image that the live ISO is made of.
+/// The image of the live ISO.
 fn declared(run: &Run) -> Result<Option<&Image>> {
     let product = run.workspace.product();
     product.iso.as_ref().map(|iso| product.image(&iso.image)).transpose()
 }
 
-/// Why nothing is to be done where the product has no live ISO.
+/// Reason to skip where the product has no live ISO.
 pub(crate) fn undeclared() -> Skip {
     Skip::NotApplicable { why: "release.toml declares no [iso]".to_owned() }
 }

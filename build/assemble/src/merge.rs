@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `cargo xtask dist --merge`: parts of one release, each built with `--split` on a machine of its own,
-//! become the folder that one machine would have made. Only their `release.json` and the files that
-//! it names are read.
+//! `cargo xtask dist --merge`: merges parts of a release, built with `--split` on separate hosts,
+//! into the folder that a single host would build. Reads only `release.json` and the files that it
+//! lists.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -23,7 +23,7 @@ use super::package::{copy, file_names};
 /// The first step of `cargo xtask dist --merge`.
 pub struct Merge;
 
-/// What pipelines take that put parts together.
+/// Arguments of pipelines that merge parts.
 #[derive(Default, Args)]
 pub struct MergeArguments {
     /// Merge the parts of one release in these folders, built from this commit; build nothing
@@ -85,7 +85,7 @@ impl Step for Merge {
     }
 }
 
-/// What one machine has built.
+/// One part of the release.
 struct Part {
     folder: PathBuf,
     manifest: Manifest,
@@ -101,7 +101,8 @@ impl Part {
         Ok(Self { folder: folder.to_owned(), manifest })
     }
 
-    /// Holds its files against its manifest; `dist` is where the whole is going to lie.
+    /// Checks its files against its manifest, and that it is not inside of `dist`, the output
+    /// folder.
     fn check(&self, dist: &Path) -> Result<()> {
         let folder = fs::canonicalize(&self.folder)
             .with_context(|| format!("cannot read {}", self.folder.display()))?;
@@ -122,16 +123,16 @@ impl Part {
     }
 }
 
-/// The files of a part that become files of the whole; its checksums are about the part alone.
+/// The files to merge; a part's checksums cover that part only.
 fn wanted(manifest: &Manifest) -> impl Iterator<Item = &Artifact> {
     manifest.artifacts.iter().filter(|it| it.kind != ArtifactKind::Checksums)
 }
 
-/// The manifest of the whole, still without `SHA256SUMS`.
+/// The merged manifest, without `SHA256SUMS`.
 ///
 /// # Errors
-/// When the parts are not of this very source and version, contradict each other, hold a file twice,
-/// or are not all.
+/// When parts have another source or version, contradict each other, contain the same file, or are
+/// incomplete.
 fn whole<'a>(run: &Run, parts: impl Iterator<Item = (&'a Path, &'a Manifest)>) -> Result<Manifest> {
     let source = release::Source {
         uri: run.workspace.product().product.source.clone(),
@@ -144,7 +145,7 @@ fn whole<'a>(run: &Run, parts: impl Iterator<Item = (&'a Path, &'a Manifest)>) -
     combine(empty, parts, &expected(run)?)
 }
 
-/// Every file that all parts together have to hold.
+/// All files that the merged release must contain.
 fn expected(run: &Run) -> Result<BTreeSet<String>> {
     let mut expected = BTreeSet::new();
     for output in outputs(run)? {
@@ -158,7 +159,7 @@ fn expected(run: &Run) -> Result<BTreeSet<String>> {
     Ok(expected)
 }
 
-/// Adds `parts` to `whole`, and tells every fault of them at once.
+/// Adds `parts` to `whole` and reports all conflicts at once.
 fn combine<'a>(
     mut whole: Manifest,
     parts: impl Iterator<Item = (&'a Path, &'a Manifest)>,
@@ -230,7 +231,7 @@ mod tests {
 
     use super::*;
 
-    /// What is done to a part.
+    /// A modification of a part.
     type Change<'a> = &'a dyn Fn(&mut Manifest);
 
     fn empty() -> Manifest {
@@ -242,7 +243,7 @@ mod tests {
         Manifest::new("thing".to_owned(), "1.2.3".to_owned(), Channel::Stable, source, 7)
     }
 
-    /// A part with the file `path`, made of `lock` with the compiler of `version`.
+    /// A part with the file `path`, built from `lock` by the compiler of `version`.
     fn part(path: &str, lock: &str, version: &str) -> Manifest {
         let mut part = empty();
         part.put_material(Material {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Options that several commands share. What a command takes alone, its step declares itself.
+//! Options that several commands share. Options of a single command are declared by its step.
 
 use std::path::PathBuf;
 
@@ -12,11 +12,11 @@ use crate::workspace::Job;
 /// An option of more than one step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Argument {
-    /// `--accel`: what executes a virtual machine's instructions.
+    /// `--accel`: the QEMU accelerator.
     Accelerator,
     /// `--engine`: the engine for this job.
     Engine(Job),
-    /// `--fix`: fix what a program can fix.
+    /// `--fix`: apply automatic fixes.
     Fix,
     /// `--version` and `--release`: the release that the command is about.
     Release,
@@ -25,7 +25,7 @@ pub enum Argument {
 }
 
 impl Argument {
-    /// Whether a pipeline takes it when one of its steps does.
+    /// Whether a pipeline accepts the option when one of its steps does.
     pub fn is_shared(self) -> bool {
         match self {
             Self::Accelerator | Self::Engine(_) | Self::Target => true,
@@ -35,12 +35,12 @@ impl Argument {
     }
 }
 
-/// The switch `--NAME`.
+/// A flag `--NAME`.
 pub fn flag(name: &'static str) -> Arg {
     Arg::new(name).long(name).action(ArgAction::SetTrue)
 }
 
-/// `path` from the root of the file system; one that can't be made so is reported when it is opened.
+/// Makes `path` absolute; on failure returns it as is, so that opening it reports the error.
 pub fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
 }

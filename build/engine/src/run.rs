@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What a step is given: where we are, what was asked for, the tools, and the manifest.
+//! Context of a run, passed to each step: workspace, options, tools, and the release manifest.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -18,74 +18,74 @@ use crate::accelerator::Accelerator;
 use crate::tool::{Finished, StepLog, Toolbox};
 use crate::workspace::{Engines, Version, Workspace};
 
-/// What the command line asked for. Nothing changes it after it was read.
+/// Parsed command line options; immutable.
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct Options {
-    /// How many steps run at the same time.
+    /// Number of steps that run in parallel.
     pub jobs: NonZeroUsize,
-    /// The engine for a job where it differs from `release.toml`.
+    /// Engines by job that override `release.toml`.
     pub engines: Engines,
-    /// What to build for.
+    /// Target architectures.
     pub architectures: Vec<Architecture>,
-    /// What executes virtual machines' instructions; where it is not named, what works.
+    /// QEMU accelerator; `None`: choose automatically.
     pub accelerator: Option<Accelerator>,
-    /// Build all that can be built, as a night does.
+    /// Build everything that can be built, as the nightly run does.
     pub everything: bool,
-    /// Show the commands and their output as they run.
+    /// Show commands and their output as they run.
     pub verbose: bool,
     /// Answer every question with yes.
     pub yes: bool,
-    /// Start nothing any more once a step has failed.
+    /// Start no further step after a failure.
     pub fail_fast: bool,
     /// A gate that could not run counts as failed.
     pub strict: bool,
-    /// What the command alone takes, for [`Options::own`].
+    /// Arguments of the command's own, for [`Options::own`].
     pub given: ArgMatches,
-    /// What of `given` decides results, as text.
+    /// The part of `given` that decides results, as text.
     pub identity: String,
 }
 
 impl Options {
-    /// What a step's command alone takes; nothing where another command runs the step.
+    /// Arguments of a step's own command; the default where another command runs the step.
     pub fn own<A: Args + Default>(&self) -> A {
         let is_known =
             A::group_id().is_some_and(|id| self.given.try_contains_id(id.as_str()).is_ok());
         if !is_known {
             return A::default();
         }
-        // What clap has accepted can be read.
+        // clap has validated the arguments.
         A::from_arg_matches(&self.given).unwrap_or_default()
     }
 
-    /// What of them decides results, as text.
+    /// The options that decide results, as text.
     pub fn identity(&self) -> String {
         let Self { engines, architectures, everything, identity, .. } = self;
         format!("{engines:?} {architectures:?} {everything} {identity}")
     }
 }
 
-/// What a command wrote to standard output, once it has run.
+/// Standard output of a command, once it has run.
 type Answer = Arc<Mutex<Option<Vec<u8>>>>;
 
-/// The surroundings of a run. Steps read it; what they hand over goes through the manifest.
+/// Context of a run. Steps only read it; data between steps goes through the manifest.
 pub struct Run {
     /// Root, commit, epoch and `release.toml`.
     pub workspace: Workspace,
-    /// What the command line asked for.
+    /// Command line options.
     pub options: Options,
-    /// The one way to run an outside program.
+    /// Runs external programs.
     pub tools: Toolbox,
     version: Version,
     /// The folder of the release where the command line names one, absolute.
     folder: Option<PathBuf>,
     manifest: Mutex<()>,
-    /// What was answered before, by command.
+    /// Cached outputs of [`Run::ask`], by command line.
     answers: Mutex<BTreeMap<String, Answer>>,
 }
 
 impl Run {
-    /// The surroundings of a run that builds `version`.
+    /// Creates the context of a run that builds `version`.
     pub fn new(workspace: Workspace, options: Options, tools: Toolbox, version: Version) -> Self {
         let answers = Mutex::default();
         let manifest = Mutex::new(());
@@ -114,35 +114,35 @@ impl Run {
         folder.map_or_else(|| Path::new("target/dist").join(self.version.text()), Clone::clone)
     }
 
-    /// The engine of each job: that of `--engine`, else that of `release.toml`.
+    /// Engines by job: `--engine`, else `release.toml`.
     pub fn engines(&self) -> Engines {
         self.options.engines.or(self.workspace.product().engines)
     }
 
-    /// `program`, to be run at the root of the workspace.
+    /// A command that runs `program` in the workspace root.
     pub fn command(&self, program: &str) -> Command {
         Command::new(program, self.workspace.root())
     }
 
-    /// Runs `command`, its output to the step's log.
+    /// Runs `command` with its output in the step's log.
     ///
     /// # Errors
-    /// When the program is missing, does not end with 0, or the run is stopped. The error holds
-    /// the line to paste, the exit code, the last lines of output and the log's path.
+    /// When the program is missing, does not exit with 0, or the run is stopped. The error contains
+    /// the command line, the exit code, the last lines of output and the log's path.
     pub fn exec(&self, log: &StepLog, command: &Command) -> Result<()> {
         self.tools.run(log, command)?.success()?;
         Ok(())
     }
 
-    /// Runs `command` and gives back what it wrote to standard output; both streams go to the log.
+    /// Runs `command` and returns its standard output; both streams go to the log.
     ///
     /// # Errors
-    /// As [`Run::exec`].
+    /// See [`Run::exec`].
     pub fn capture(&self, log: &StepLog, command: &Command) -> Result<Vec<u8>> {
         self.tools.capture(log, command)?.success()
     }
 
-    /// Runs `command` and leaves it to the caller what its exit code means.
+    /// Runs `command` and leaves the interpretation of its exit code to the caller.
     ///
     /// # Errors
     /// When the program is missing, was killed by a signal, or the run is stopped.
@@ -150,23 +150,22 @@ impl Run {
         self.tools.capture(log, command)
     }
 
-    /// The same for a program whose standard output is a format for programs: it does not go to
-    /// the log.
+    /// Like [`Run::attempt`], for machine-readable output that should not go to the log.
     ///
     /// # Errors
-    /// As [`Run::attempt`].
+    /// See [`Run::attempt`].
     pub fn attempt_machine(&self, log: &StepLog, command: &Command) -> Result<Finished> {
         self.tools.machine(log, command)
     }
 
-    /// What `command` writes to standard output, which is the same all through a run: several steps ask Cargo
-    /// for the crates of a binary, and it is asked once. The output does not go to the log.
+    /// Standard output of `command`, cached for the run: several steps query Cargo for the crates
+    /// of a binary. The output does not go to the log.
     ///
     /// # Errors
-    /// As [`Run::exec`].
+    /// See [`Run::exec`].
     pub fn ask(&self, log: &StepLog, command: &Command) -> Result<Vec<u8>> {
         let line = command.line(self.workspace.root());
-        // One lock for each command: a step waits for the same question, never for another one.
+        // One lock per command: a step waits for the same command only.
         let place = {
             let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
             answers.entry(line).or_default().clone()
@@ -179,10 +178,10 @@ impl Run {
         Ok(answer.insert(new).clone())
     }
 
-    /// The manifest as the steps before left it.
+    /// The manifest as written by earlier steps.
     ///
     /// # Errors
-    /// When there is none, or it is malformed or of another version.
+    /// When it is missing, malformed or of another version.
     pub fn manifest(&self) -> Result<Manifest> {
         match self.read_manifest()? {
             Some(manifest) => Ok(manifest),
@@ -193,8 +192,8 @@ impl Run {
         }
     }
 
-    /// Changes the manifest, and makes it where there is none yet; `target/dist/latest` leads to it.
-    /// Steps that run at the same time take turns; a reader never sees half a change.
+    /// Updates the manifest, creating it if needed; `target/dist/latest` links to it. Updates are
+    /// serialised and atomic.
     pub fn update_manifest(&self, change: impl FnOnce(&mut Manifest) -> Result<()>) -> Result<()> {
         let Ok(_turn) = self.manifest.lock() else {
             bail!("another step ended in the middle of a change of the manifest");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What a step is.
+//! The trait of steps.
 
 use anyhow::Result;
 
@@ -11,32 +11,33 @@ use crate::plan::{Need, Plan};
 use crate::run::Run;
 use crate::tool::StepLog;
 
-/// One verb of the pipeline.
+/// A step of a pipeline, and a command of the same name.
 pub trait Step: Sync {
-    /// The command's name, such as `lint`.
+    /// Command name, such as `lint`.
     fn name(&self) -> &'static str;
 
     /// One line for `--help` and `--dry-run`.
     fn about(&self) -> &'static str;
 
-    /// What follows its name in the example of `--help`.
+    /// Arguments of the example in `--help`.
     fn example(&self) -> &'static str {
         ""
     }
 
-    /// The shared options that its command takes beside those of every run; anything else is an error.
+    /// Shared options of its command beyond the global ones; any other option is an error.
     fn arguments(&self) -> &'static [Argument] {
         &[]
     }
 
-    /// Adds what its command alone takes. The step reads it with [`Options::own`](crate::Options::own).
+    /// Adds the command's own arguments. The step reads them with
+    /// [`Options::own`](crate::Options::own).
     fn own_arguments(&self, command: clap::Command) -> clap::Command {
         command
     }
 
-    /// Whether it does nothing but judge the source, from nothing but what its plan reads. A gate
-    /// that ended well does not run again while that is unchanged, and one whose program is missing
-    /// is skipped where another step would stop the run.
+    /// Whether it only checks the source and reads nothing but the inputs of its plan. A passed
+    /// gate is skipped while they are unchanged. A gate with a missing program is skipped; any
+    /// other step stops the run.
     fn is_gate(&self) -> bool {
         false
     }
@@ -47,25 +48,25 @@ pub trait Step: Sync {
         false
     }
 
-    /// What has to be there before the first step of a run starts.
+    /// Prerequisites, checked before the first step of a run starts.
     fn needs(&self, _run: &Run) -> Vec<Need> {
         Vec::new()
     }
 
-    /// What running would do, without doing it. Reads the work tree and the manifest at most.
+    /// The step's plan, without side effects. Reads at most the work tree and the manifest.
     fn plan(&self, run: &Run) -> Result<Plan>;
 
-    /// Fixes what can be fixed without a person, for `--fix`; what is left, the step finds.
+    /// Applies automatic fixes, for `--fix`; the step then reports what is left.
     ///
     /// # Errors
-    /// When a program that fixes can't do its work.
+    /// When a fixing program fails.
     fn fix(&self, _run: &Run, _log: &StepLog) -> Result<()> {
         Ok(())
     }
 
-    /// Does what [`Step::plan`] says.
+    /// Executes the plan.
     ///
     /// # Errors
-    /// When the work could not be done. Faults that a gate found are an [`Outcome`], not an error.
+    /// When the work failed. Findings of a gate are an [`Outcome`], not an error.
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome>;
 }

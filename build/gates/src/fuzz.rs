@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Runs the fuzz targets of `fuzz/`, each for a fixed time, from the seeds in the source and from what
-//! earlier runs found.
+//! Runs the fuzz targets of `fuzz/`, each for a fixed time, with the seeds in the source and the
+//! corpus of earlier runs.
 //!
-//! They need a nightly compiler and cargo-fuzz. Where either is missing the step is skipped, and says so.
+//! Needs a nightly compiler and cargo-fuzz; the step is skipped without them.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,17 +17,17 @@ use foundation::command::Command;
 use foundation::finding::Finding;
 use serde::Deserialize;
 
-/// The folder of the targets.
+/// Folder of the targets.
 const FOLDER: &str = "fuzz";
-/// The compiler that they are built with.
+/// Toolchain of the targets.
 const TOOLCHAIN: &str = "nightly";
-/// How long each target runs where nothing else is asked for.
+/// Default run time of a target.
 const SECONDS: u32 = 60;
-/// An input that takes longer, in seconds, is a finding.
+/// Timeout per input, in seconds.
 const TIMEOUT: u32 = 10;
-/// A target that needs more memory, in MiB, is a finding.
+/// Memory limit of a target, in MiB.
 const MEMORY: u32 = 1024;
-/// The longest input in bytes that is made: an ISO image needs some blocks.
+/// Maximum length of an input in bytes: an ISO image needs some blocks.
 const LENGTH: u32 = 96 * 1024;
 
 /// `cargo xtask fuzz`.
@@ -107,7 +107,7 @@ impl Step for Fuzz {
     }
 }
 
-/// What is not here of that which fuzzing needs.
+/// The reason to skip when a prerequisite is missing.
 fn missing(run: &Run, log: &StepLog) -> Result<Option<Skip>> {
     let rustc = run.command("rustc").arg("--version").env("RUSTUP_TOOLCHAIN", TOOLCHAIN);
     let is_nightly = |text: &[u8]| String::from_utf8_lossy(text).contains("-nightly");
@@ -125,10 +125,10 @@ fn missing(run: &Run, log: &StepLog) -> Result<Option<Skip>> {
         .map(|missing| Skip::MissingTool { tool: missing.problem, fix: missing.fix }))
 }
 
-/// The names of the targets that this run is about.
+/// The selected targets.
 ///
 /// # Errors
-/// When `fuzz/Cargo.toml` can't be read, or has no target of a name that is asked for.
+/// When `fuzz/Cargo.toml` cannot be read, or lacks a requested target.
 fn targets(run: &Run) -> Result<Vec<String>> {
     #[derive(Deserialize)]
     struct Manifest {
@@ -156,22 +156,23 @@ fn targets(run: &Run) -> Result<Vec<String>> {
     Ok(all.into_iter().filter(|name| wanted.is_empty() || wanted.contains(name)).collect())
 }
 
-/// How long each target runs.
+/// Run time of each target.
 fn seconds(run: &Run) -> u32 {
     run.options.own::<FuzzArguments>().seconds.unwrap_or(SECONDS)
 }
 
-/// Builds all targets. No sanitizer: what they run is safe Rust, where an overflow or a panic is the finding.
+/// Builds all targets. Without sanitizers: the code is safe Rust, where overflows and panics are
+/// the findings.
 fn build(run: &Run) -> Command {
     run.command("cargo-fuzz")
         .args(["build", "--sanitizer", "none", "--fuzz-dir", FOLDER, "--target-dir"])
         .arg(built(run))
-        // Else it calls the Cargo that runs this program.
+        // Otherwise cargo-fuzz uses the Cargo that runs this program.
         .env("CARGO", "cargo")
         .env("RUSTUP_TOOLCHAIN", TOOLCHAIN)
 }
 
-/// Runs one target, from the inputs that earlier runs kept and the seeds.
+/// Runs one target with the corpus of earlier runs and the seeds.
 fn command(run: &Run, target: &str) -> Command {
     let seconds = seconds(run);
     let program = built(run).join(host()).join("release").join(target);
@@ -194,7 +195,7 @@ fn built(run: &Run) -> PathBuf {
     run.workspace.target().join("fuzz")
 }
 
-/// cargo-fuzz always names the target.
+/// cargo-fuzz always passes `--target`.
 fn host() -> &'static str {
     if cfg!(target_arch = "aarch64") {
         "aarch64-unknown-linux-gnu"
@@ -211,7 +212,7 @@ fn artifacts(run: &Run, target: &str) -> PathBuf {
     run.workspace.scratch().join("fuzz/artifacts").join(target)
 }
 
-/// The number that libFuzzer prints as `stat::NAME: NUMBER`.
+/// Parses `stat::NAME: NUMBER` in libFuzzer's output.
 fn statistic(printed: &str, name: &str) -> Option<u64> {
     let line = printed.lines().find_map(|line| line.strip_prefix("stat::")?.strip_prefix(name))?;
     line.trim_start_matches(':').trim().parse().ok()
@@ -247,7 +248,7 @@ mod tests {
         assert_eq!(statistic("", "number_of_executed_units"), None);
     }
 
-    /// Each target has a file, a seed and a line in the page about fuzzing.
+    /// Each target has a file, a seed and a line on the fuzzing page.
     #[test]
     fn every_target_has_seeds_and_a_description() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();

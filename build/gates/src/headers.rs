@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Gate: every file of the source says under which licence it is, and whose it is. New and changed
-//! files are looked at by default, all of them with `--all` and in `ci`.
+//! Gate: every source file has a licence and a copyright header. Checks new and changed files by
+//! default, all files with `--all` and in `ci`.
 
 use std::fs;
 use std::io::Write as _;
@@ -29,13 +29,13 @@ struct HeadersArguments {
     all: bool,
 }
 
-/// How many lines may stand before the header: `#!`, `# syntax=`, an XML declaration, a blank one.
+/// Number of lines allowed before the header: `#!`, `# syntax=`, an XML declaration, a blank one.
 const LEAD: usize = 4;
 
-/// Kinds of files that have no comments, or that a program writes.
+/// Kinds of files without comments, or written by programs.
 const NO_HEADER: &[&str] = &["json", "lock", "snap", "pub", "pem", "svg", "txt", "LICENSE"];
 
-/// The rule of a file without a licence line, which `--fix` adds.
+/// Rule of a file without a licence line, which `--fix` adds.
 const MISSING: &str = "spdx";
 
 impl Step for Headers {
@@ -77,7 +77,7 @@ impl Step for Headers {
     fn fix(&self, run: &Run, log: &StepLog) -> Result<()> {
         let identity = &run.workspace.product().product;
         let year: String = rfc3339(run.workspace.epoch())?.chars().take(4).collect();
-        // What can't be known, the gate reports.
+        // The gate reports what cannot be determined.
         for file in files(run)?.unwrap_or_default() {
             let fault = check(&file.path, &file.text, &identity.license, &identity.vendor);
             let marks = marks(&file.path, &file.text);
@@ -116,13 +116,13 @@ impl Step for Headers {
     }
 }
 
-/// Where files have to differ from to be looked at; none when all are.
+/// The commit to compare with; `None`: all files.
 fn since(run: &Run) -> Result<Option<Base>> {
     let all = run.options.own::<HeadersArguments>().all || run.options.strict;
     if all { Ok(None) } else { run.workspace.change_base().map(Some) }
 }
 
-/// The files to look at, or why they are not known.
+/// The files to check, or why they cannot be determined.
 fn files(run: &Run) -> Result<Result<Vec<source::File>, Gap>> {
     let changed = match since(run)? {
         None => None,

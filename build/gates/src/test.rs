@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Gate: every test passes, those in the documentation included.
+//! Gate: all tests pass, including documentation tests.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -24,8 +24,8 @@ pub(crate) mod skips;
 
 /// `cargo xtask test`.
 pub struct Test {
-    /// Count which lines are reached, for the coverage: where `release.toml` has thresholds and the
-    /// programs that read the counts are there.
+    /// Collect coverage, if `release.toml` has thresholds and the programs that read the counts are
+    /// installed.
     pub counted: bool,
 }
 
@@ -35,7 +35,7 @@ impl Test {
     }
 }
 
-/// Programs of the catalogue that tests use too.
+/// Programs of steps that tests use too.
 const SHARED: &[&str] = &[
     "actionlint",
     "check-jsonschema",
@@ -62,15 +62,15 @@ const SHARED: &[&str] = &[
     "zizmor",
 ];
 
-/// Programs that tests compare our work with. A test without its program records that it is skipped.
+/// Programs that tests use. A test without its program records a skip.
 fn programs() -> impl Iterator<Item = &'static str> {
     SHARED.iter().copied().chain(REFERENCE_TOOLS.iter().map(|spec| spec.name))
 }
 
-/// From so many milliseconds on, a test is named as slow.
+/// Minimum duration of a slow test in milliseconds.
 const SLOW: u64 = 20_000;
 
-/// Where nextest writes its report, by the profile `xtask` in `.config/nextest.toml`.
+/// nextest's report, by the profile `xtask` in `.config/nextest.toml`.
 const JUNIT: &str = "target/xtask/nextest/xtask/junit.xml";
 
 impl Step for Test {
@@ -147,19 +147,19 @@ impl Step for Test {
     }
 }
 
-/// What came of some tests.
+/// Results of a test run.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Tally {
-    /// Those that are not skipped.
+    /// Number of tests that passed and were not skipped.
     passed: usize,
-    /// Those that failed.
+    /// Failed tests.
     findings: Vec<Finding>,
-    /// Tests that took longer than [`SLOW`]: milliseconds and name.
+    /// Tests slower than [`SLOW`]: milliseconds and name.
     slow: Vec<(u64, String)>,
 }
 
 impl Tally {
-    /// The outcome, with the tests that the last run skipped; `bare` where that is what it ran for.
+    /// The outcome, including skipped tests; `bare`: finding skips is the purpose of the run.
     fn judgement(self, run: &Run, bare: bool) -> Result<Outcome> {
         let skips = Skips::read(run)?;
         let (passed, failed) = (self.passed, self.findings.len());
@@ -210,7 +210,7 @@ fn documentation(run: &Run) -> Command {
 
 fn with_nextest(run: &Run, log: &StepLog, command: &Command) -> Result<Tally> {
     let report = run.workspace.root().join(JUNIT);
-    // An old report must not stand for a run that wrote none.
+    // A stale report must not be read if the run writes none.
     tree::remove(&report)?;
     let finished = run.attempt(log, command)?;
     let text = fs::read_to_string(&report).unwrap_or_default();
@@ -266,14 +266,14 @@ fn with_cargo(run: &Run, log: &StepLog, command: &Command) -> Result<Tally> {
     Ok(tally)
 }
 
-/// What the test `name` wrote, in the output of libtest.
+/// Output of the test `name` in libtest's output.
 fn section<'a>(output: &'a str, name: &str) -> &'a str {
     let head = format!("---- {name} stdout ----");
     let section = output.split_once(&head).map_or("", |(_, rest)| rest);
     section.split("\n---- ").next().unwrap_or_default()
 }
 
-/// The finding for a test that failed: where it panicked, or where the documentation says it stands.
+/// The finding for a failed test, at its panic or at its place in the documentation.
 fn failed(run: &Run, name: &str, output: &str, fix: String) -> Finding {
     let message = format!("the test {name} failed{}", reason(output));
     let root = run.workspace.root();
@@ -288,13 +288,13 @@ fn failed(run: &Run, name: &str, output: &str, fix: String) -> Finding {
     }
 }
 
-/// The line after the place of the panic, which says why.
+/// The panic message, on the line after its location.
 fn reason(output: &str) -> String {
     let mut lines = output.lines().skip_while(|line| !line.contains("panicked at "));
     lines.nth(1).map(|line| format!(": {}", line.trim())).unwrap_or_default()
 }
 
-/// A test in the documentation has its place in its name: `src/lib.rs - item (line 12)`.
+/// A documentation test has its place in its name: `src/lib.rs - item (line 12)`.
 fn documentation_place(name: &str) -> Option<(String, usize)> {
     let (file, rest) = name.split_once(" - ")?;
     let line = rest.rsplit_once("(line ")?.1.split(')').next()?;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Starts the live ISO in virtual machines, with a task by our own writer in the second drive, and
-//! holds what the console and the webhook tell against what has to happen.
+//! Boots the live ISO in virtual machines with a task ISO in the second drive, and checks console
+//! output and webhook reports.
 
 mod case;
 mod guest;
@@ -46,13 +46,13 @@ struct MachineArguments {
 }
 
 impl SmokeIso {
-    /// One machine, as every run of CI starts it.
+    /// One VM, for every CI run.
     pub const FIRST: Self = Self {
         name: "smoke-iso",
         about: "start the live ISO in a virtual machine and have it carry out a task",
         cases: case::FIRST,
     };
-    /// Every way to start and every way to fail.
+    /// All boot methods and failures.
     pub const ALL: Self = Self {
         name: "smoke-iso-all",
         about: "start the live ISO in every way there is, with damaged media and bad tasks too",
@@ -61,7 +61,7 @@ impl SmokeIso {
 }
 
 impl SmokeIso {
-    /// The cases that the command line names, all without one.
+    /// The cases named on the command line; all by default.
     fn chosen(&self, run: &Run) -> Result<Vec<&'static Case>> {
         let names = run.options.own::<MachineArguments>().name;
         if let Some(unknown) =
@@ -75,13 +75,13 @@ impl SmokeIso {
     }
 }
 
-/// The drive of the live medium.
+/// Drive name of the live medium.
 const LIVE: &str = "live";
-/// How long a machine may take. A busy host takes a hundred times as long as an idle one.
+/// Timeout of a VM. A busy host can be a hundred times slower than an idle one.
 const PATIENCE: Duration = Duration::from_mins(20);
-/// How often a machine is started again that the emulation let down.
+/// Attempts for a VM that fails because of the emulation.
 const ATTEMPTS: usize = 3;
-/// What the kernel says where the emulation lets it down; nothing of ours says this.
+/// Kernel messages that are typical of failures of the emulation.
 const EMULATION: &[&str] = &["IO-APIC + timer doesn't work", "clocksource: timekeeping watchdog"];
 
 impl Step for SmokeIso {
@@ -159,7 +159,7 @@ impl Step for SmokeIso {
     }
 }
 
-/// What came of all machines: one that did not start has shown nothing.
+/// The outcome of all VMs: one that was not started is a gap.
 fn outcome(fact: String, gaps: Vec<Gap>) -> Outcome {
     if gaps.is_empty() {
         return Outcome::Done(fact);
@@ -168,23 +168,23 @@ fn outcome(fact: String, gaps: Vec<Gap>) -> Outcome {
     Outcome::Judged(Judgement { fact, gaps, ..Judgement::default() })
 }
 
-/// How a case went.
+/// Result of a case.
 struct Ran {
-    /// A fact for the table.
+    /// Fact for the summary table.
     fact: String,
-    /// What it took until the dispatcher's first word.
+    /// Cost of booting up to the dispatcher's first line.
     started: Option<Started>,
 }
 
-/// What it took from the machine's start to the dispatcher's first word.
+/// Cost of booting, from VM start to the dispatcher's first line.
 #[derive(Debug, Clone, Copy)]
 struct Started {
     after: Duration,
-    /// Bytes that were read from the live medium.
+    /// Bytes read from the live medium.
     read: u64,
 }
 
-/// The live ISO of the release for `architecture`, where it has one.
+/// The release's live ISO for `architecture`, if it has one.
 pub(crate) fn iso(run: &Run, architecture: Architecture) -> Result<Option<PathBuf>> {
     let manifest = run.manifest()?;
     let iso = manifest
@@ -194,7 +194,7 @@ pub(crate) fn iso(run: &Run, architecture: Architecture) -> Result<Option<PathBu
     Ok(iso.map(|iso| run.dist().join(&iso.path)))
 }
 
-/// What the release lacks for `case`, and the commands that make it.
+/// What the release lacks for `case`, with the fix.
 fn lacking(run: &Run, case: &Case, iso: Option<&Path>) -> Result<Option<(String, String)>> {
     let architecture = case.firmware.architecture();
     if iso.is_none() {
@@ -220,7 +220,7 @@ fn lacking(run: &Run, case: &Case, iso: Option<&Path>) -> Result<Option<(String,
     }))
 }
 
-/// Where a case has its files.
+/// Folder of a case.
 fn folder(run: &Run, case: &Case) -> PathBuf {
     run.workspace.scratch().join("smoke-iso").join(case.name)
 }
@@ -236,7 +236,7 @@ fn machine(case: &Case, accelerator: Accelerator, iso: &Path, folder: &Path) -> 
     if case.task.is_some() && !case.one_drive {
         drives.push(cd("task", folder.join("task.iso"), 0));
     }
-    // The host's processor is of no use to another's programs.
+    // The host's CPU features do not apply to another architecture.
     let foreign = case.firmware.architecture().rust() != std::env::consts::ARCH;
     Machine {
         folder: folder.to_owned(),
@@ -250,7 +250,7 @@ fn machine(case: &Case, accelerator: Accelerator, iso: &Path, folder: &Path) -> 
     }
 }
 
-/// Runs `case`; it is retried where the emulation was at fault, and emulated where KVM stopped the machine.
+/// Runs `case`. Retries when the emulation failed, and falls back to TCG when KVM stopped the VM.
 fn attempts(
     run: &Run,
     log: &StepLog,
@@ -278,7 +278,7 @@ fn attempts(
     }
 }
 
-/// The sign that the emulation let the machine down, if there is one.
+/// The console's sign of a failure of the emulation, if any.
 fn let_down(run: &Run, case: &Case) -> Option<&'static str> {
     let console = fs::read(folder(run, case).join("console.log")).unwrap_or_default();
     let console = String::from_utf8_lossy(&console).into_owned();
@@ -327,15 +327,15 @@ fn attempt(
     Ok(Ran { fact, started })
 }
 
-/// A running machine that is to do what its case says.
+/// A running VM of a case.
 struct Watch<'a> {
     case: &'a Case,
     running: Running<'a>,
 }
 
 impl Watch<'_> {
-    /// Waits until the machine has written its last line, and returns what the console shows, and what it
-    /// took until the dispatcher's first line.
+    /// Waits for the VM's last line; returns the console output, and the cost of booting up to the
+    /// dispatcher's first line.
     fn until_end(mut self) -> Result<(String, Option<Started>)> {
         let deadline = self.running.began + PATIENCE;
         let mut started = None;
@@ -349,7 +349,7 @@ impl Watch<'_> {
                 started = Some(Started { after, read: read.map_or(0, |(_, bytes)| *bytes) });
             }
             if refused(self.case, &console) {
-                // It restarts by itself, which ends it here: it may be gone already.
+                // The VM may reset by itself, which ends QEMU.
                 if let Ok(qmp) = self.running.monitor.qmp() {
                     last_look(self.running.machine, qmp)?;
                 }
@@ -376,9 +376,9 @@ impl Watch<'_> {
     }
 }
 
-/// A picture of the screen for the report, and whether any disk was written to.
+/// Takes a screenshot and checks that no disk was written to.
 fn last_look(machine: &Machine, qmp: &mut Qmp) -> Result<()> {
-    // A picture is nice to have.
+    // A screenshot is optional.
     drop(qmp.screenshot(&machine.folder.join("screen.png")));
     for (drive, count) in qmp.writes()? {
         let ours = machine.drives.iter().any(|it| it.id == drive);

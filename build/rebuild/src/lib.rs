@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Builds the same source once more, elsewhere and otherwise, and compares every byte; or compares
-//! what was built with what an earlier build of the same commit made.
+//! Verifies reproducibility: builds the source a second time in a different environment and
+//! compares all bytes, or compares with an earlier build of the same commit.
 //!
-//! Package files come from the first build's cache; everything that is made of them is made again.
-//! Signatures and provenance are outside: they differ from run to run.
+//! Package files come from the first build's cache; everything else is rebuilt. Signatures and
+//! provenance are excluded: they differ from run to run.
 
 mod matrix;
 mod second;
@@ -28,12 +28,12 @@ use self::second::{Second, Variation};
 /// The last step of `cargo xtask determinism`.
 pub struct Rebuild;
 
-/// Where the second build takes place, relative to the root.
+/// Folder of the second build, relative to the root.
 const FOLDER: &str = "target/xtask/rebuild";
-/// The matrix of files and variations, below the root.
+/// Report with files and variations, below the root.
 const REPORT: &str = "target/xtask/determinism.json";
 
-/// What pipelines take that build twice.
+/// Arguments of pipelines that build twice.
 #[derive(Default, Args)]
 pub struct RebuildArguments {
     /// Compare with the earlier build of this commit that has this release.json, instead of building twice
@@ -74,7 +74,7 @@ impl Step for Rebuild {
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
-        // A clear error before an hour of work.
+        // Fails early: the builds take an hour.
         let ours = run.manifest()?;
         if let Some(file) = &run.options.own::<RebuildArguments>().against {
             let theirs = earlier(file, &ours)?;
@@ -96,14 +96,14 @@ impl Step for Rebuild {
         note(run, log, &variations, &rows)?;
         let outcome = conclude(run, log, variations, &rows, &folder)?;
         if matches!(outcome, Outcome::Done(_)) {
-            // What is alike need not be kept; what differs is worth a look.
+            // Identical builds are removed; differing ones are kept for inspection.
             second.remove()?;
         }
         Ok(outcome)
     }
 }
 
-/// Reads the manifest of an earlier build, which has to be of the same commit and version.
+/// Reads the manifest of an earlier build of the same commit and version.
 fn earlier(file: &Path, ours: &Manifest) -> Result<Manifest> {
     let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let theirs = Manifest::parse(&bytes).with_context(|| format!("in {}", file.display()))?;
@@ -119,7 +119,7 @@ fn earlier(file: &Path, ours: &Manifest) -> Result<Manifest> {
     Ok(theirs)
 }
 
-/// The report: files times variations. All variations are made at once.
+/// The report: files by variations. All variations are applied at once.
 #[derive(Serialize)]
 struct Report<'a> {
     version: &'a str,
@@ -127,7 +127,7 @@ struct Report<'a> {
     files: &'a [Row],
 }
 
-/// Writes the report and says how it went.
+/// Writes the report and returns the outcome.
 fn conclude(
     run: &Run,
     log: &StepLog,
@@ -162,7 +162,7 @@ fn conclude(
     Ok(Outcome::Done(format!("{} files and images identical{but}", rows.len())))
 }
 
-/// Writes the matrix into the manifest, unless its signature would no longer fit.
+/// Records the result in the manifest, unless it is signed.
 fn note(run: &Run, log: &StepLog, variations: &[Variation], rows: &[Row]) -> Result<()> {
     let signature = run.dist().join(layout::signature(layout::MANIFEST));
     if signature.exists() {
@@ -171,7 +171,7 @@ fn note(run: &Run, log: &StepLog, variations: &[Variation], rows: &[Row]) -> Res
     }
     let names = |different: bool| {
         let rows = rows.iter().filter(move |row| row.difference.is_some() == different);
-        // The manifest can't vouch for itself.
+        // The manifest cannot attest itself.
         rows.map(|row| row.path.clone()).filter(|path| path != layout::MANIFEST).collect()
     };
     let varied = variations.iter().filter(|it| it.same_because.is_none());
@@ -192,7 +192,7 @@ fn note(run: &Run, log: &StepLog, variations: &[Variation], rows: &[Row]) -> Res
     })
 }
 
-/// The paths of what a variation did not reach.
+/// Paths that a variation did not apply to.
 fn not_tried(rows: &[Row], what: &str) -> Vec<String> {
     let rows = rows.iter().filter(|row| row.not_tried.contains_key(what));
     rows.map(|row| row.path.clone()).collect()

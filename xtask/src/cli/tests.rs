@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What a command line asks for, and which mistakes are reported.
+//! Tests of parsing and of error messages.
 
 use std::path::Path;
 
