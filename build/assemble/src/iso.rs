@@ -174,7 +174,7 @@ impl Work<'_> {
 
     /// The manifest for the ISO's architecture in `layout`.
     fn platform(&self, layout: &Layout) -> Result<Platform> {
-        let mut platforms = platforms::of(layout)?.into_iter();
+        let mut platforms = platforms::read(layout)?.into_iter();
         platforms.find(|platform| platform.architecture == self.architecture).with_context(|| {
             format!("{} is not made for {}", self.declared.image, self.architecture.oci())
         })

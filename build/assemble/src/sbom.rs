@@ -221,7 +221,7 @@ fn executable<'a>(run: &'a Run, output: &'a Output<'_>, sha256: &'a str) -> Subj
 fn of_image(run: &Run, log: &StepLog, engine: &Engine, image: &release::Image) -> Result<Document> {
     let layout = Layout::open(run.dist().join(&image.layout))?;
     let mut parts = Vec::new();
-    for platform in platforms::of(&layout)? {
+    for platform in platforms::read(&layout)? {
         parts.push(of_platform(run, log, engine, &layout, &platform, image)?);
     }
     let several = parts.len() > 1;

@@ -91,7 +91,7 @@ impl Step for TestArtifacts {
         let mut roots = Vec::new();
         for architecture in &run.options.architectures {
             let locked = lock.set(*architecture, TEST_ARTIFACTS)?;
-            let files = packages::fetched(run, log, &base.suite, *architecture, &locked)?;
+            let files = packages::fetch(run, log, &base.suite, *architecture, &locked)?;
             let output = folder.join(file_of(*architecture));
             run.exec(log, &linux(run, systems, &output, &files, lock.epoch))?;
             roots.push((*architecture, output));
@@ -156,10 +156,10 @@ fn write_linux(
     roots: &[(Architecture, PathBuf)],
 ) -> Result<TestArtifact> {
     let layout = Layout::create(folder.join("linux"))?;
-    let told = annotations(run, "Test Linux", "boots and says so")?;
+    let annotations = annotations(run, "Test Linux", "boots and says so")?;
     let mut manifests = Vec::new();
     for (architecture, file) in roots {
-        let mut manifest = write_artifact(&layout, ROOT_ARTIFACT, ROOT_LAYER, file, &told)?;
+        let mut manifest = write_artifact(&layout, ROOT_ARTIFACT, ROOT_LAYER, file, &annotations)?;
         manifest.set_platform(Some(platform(*architecture)?));
         manifests.push(manifest);
     }
@@ -168,7 +168,7 @@ fn write_linux(
         .media_type(MediaType::ImageIndex)
         .artifact_type(ROOT_ARTIFACT)
         .manifests(manifests)
-        .annotations(told.into_iter().collect::<std::collections::HashMap<_, _>>())
+        .annotations(annotations.into_iter().collect::<std::collections::HashMap<_, _>>())
         .build()?;
     let index = layout.write_json(media_type::IMAGE_INDEX, &index)?;
     finish(&layout, "linux", index)
@@ -176,8 +176,8 @@ fn write_linux(
 
 fn write_windows(run: &Run, folder: &Path, wim: &Path) -> Result<TestArtifact> {
     let layout = Layout::create(folder.join("windows"))?;
-    let told = annotations(run, "Test WIM", "has the folders of Windows and nothing of it")?;
-    let manifest = write_artifact(&layout, WIM_ARTIFACT, WIM_LAYER, wim, &told)?;
+    let annotations = annotations(run, "Test WIM", "has the folders of Windows and nothing of it")?;
+    let manifest = write_artifact(&layout, WIM_ARTIFACT, WIM_LAYER, wim, &annotations)?;
     finish(&layout, "windows", manifest)
 }
 

@@ -76,7 +76,7 @@ pub fn remove(path: &Path) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn of(root: &Path) -> String {
+    fn digest_of(root: &Path) -> String {
         digest(root, [Path::new("a"), Path::new("b")]).unwrap()
     }
 
@@ -88,12 +88,12 @@ mod tests {
         fs::create_dir_all(root.join("a/sub")).unwrap();
         fs::write(root.join("a/one"), "1").unwrap();
         fs::write(root.join("b"), "2").unwrap();
-        let before = of(root);
+        let before = digest_of(root);
         assert_eq!(before, digest(root, [Path::new("b"), Path::new("a")]).unwrap());
 
         let mut seen = vec![before.clone()];
         let mut changed = |what: &str| {
-            let now = of(root);
+            let now = digest_of(root);
             assert!(!seen.contains(&now), "{what} does not show");
             seen.push(now);
         };
@@ -117,6 +117,6 @@ mod tests {
         changed("a folder in the place of a file");
         fs::remove_dir(root.join("b")).unwrap();
         fs::write(root.join("b"), "2").unwrap();
-        assert_eq!(of(root), before);
+        assert_eq!(digest_of(root), before);
     }
 }

@@ -182,8 +182,8 @@ fn yanked(run: &Run, log: &StepLog, lock: &crates::Lock) -> Result<(Vec<Finding>
     if run.attempt(log, &refresh(run))?.code() != Some(0) {
         log.note("the index of crates can't be fetched: the last one serves");
     }
-    let told = run.ask(log, &metadata::command(run.workspace.root()))?;
-    let indexes = Indexes::of(&metadata::read(told)?);
+    let output = run.ask(log, &metadata::command(run.workspace.root()))?;
+    let indexes = Indexes::new(&metadata::read(output)?);
     let is_yanked = |it: &crates::Locked| indexes.is_yanked(it.source()?, &it.name, &it.version);
     let unknown: Vec<_> = lock.crates().iter().filter(|it| is_yanked(it).is_none()).collect();
     for it in &unknown {

@@ -166,14 +166,14 @@ fn programs(run: &Run, log: &StepLog) -> Result<Vec<PathBuf>> {
 fn join(run: &Run) -> Command {
     run.command("llvm-profdata")
         .args(["merge", "--sparse", "--failure-mode=all", "--output"])
-        .arg(counters::joined(run))
+        .arg(counters::merged_file(run))
         .arg("--input-files")
-        .arg(counters::listed(run))
+        .arg(counters::list_file(run))
 }
 
 fn export(run: &Run, programs: &[PathBuf]) -> Command {
     let command = run.command("llvm-cov").args(["export", "--format=lcov", "--skip-functions"]);
-    of(run, command, programs)
+    with_objects(run, command, programs)
 }
 
 fn show(run: &Run, programs: &[PathBuf]) -> Command {
@@ -181,13 +181,13 @@ fn show(run: &Run, programs: &[PathBuf]) -> Command {
         .command("llvm-cov")
         .args(["show", "--format=html", "--show-instantiations=false", "--output-dir"])
         .arg(run.workspace.root().join(HTML));
-    of(run, command, programs)
+    with_objects(run, command, programs)
 }
 
-fn of(run: &Run, command: Command, programs: &[PathBuf]) -> Command {
+fn with_objects(run: &Run, command: Command, programs: &[PathBuf]) -> Command {
     let command = command
         .arg("--instr-profile")
-        .arg(counters::joined(run))
+        .arg(counters::merged_file(run))
         .arg("--ignore-filename-regex=(^|/)(tests|examples|benches|target)/|/rustc/|/registry/");
     let mut programs = programs.iter();
     let command = programs.next().into_iter().fold(command, Command::arg);

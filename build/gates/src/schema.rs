@@ -74,7 +74,7 @@ impl Step for Schema {
         let recipes = recipes(run, rules, &versions)?;
         let changes = versions.changes();
         let mut findings = unrecorded(rules, &versions, &changes);
-        findings.extend(refused(run, log, &versions, &recipes, &changes)?);
+        findings.extend(check_recipes(run, log, &versions, &recipes, &changes)?);
         let mut gaps = Vec::new();
         if let Some(tag) = run.workspace.last_release()? {
             findings.extend(since_release(run, rules, &versions, &tag)?);
@@ -213,7 +213,7 @@ fn unrecorded(rules: &SchemaRules, versions: &Versions, changes: &[Change]) -> V
 
 /// Invalid recipes: against their own schema, and against the other one unless a change explains
 /// it.
-fn refused(
+fn check_recipes(
     run: &Run,
     log: &StepLog,
     versions: &Versions,

@@ -37,7 +37,7 @@ impl Step for Soak {
     fn plan(&self, run: &Run) -> Result<Plan> {
         Ok(Plan::new()
             .command(faults(run))
-            .command(skips::recorded(run, ignored(run)))
+            .command(skips::set(run, ignored(run)))
             .reads(Input::Source(PathBuf::new()))
             .reads(Input::Tool("cargo"))
             .reads(Input::Env("FAULTS_SEED")))

@@ -107,10 +107,10 @@ impl Step for Test {
             if counts { counters::set(run, command) } else { command }
         };
         let plan = if has_nextest(run) {
-            let plan = Plan::new().command(counted(skips::recorded(run, nextest(run))));
+            let plan = Plan::new().command(counted(skips::set(run, nextest(run))));
             plan.reads(Input::Tool("cargo-nextest")).writes(JUNIT)
         } else {
-            Plan::new().command(counted(skips::recorded(run, plain(run))))
+            Plan::new().command(counted(skips::set(run, plain(run))))
         };
         let plan = plan
             .command(counted(documentation(run)))

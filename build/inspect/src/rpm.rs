@@ -216,8 +216,8 @@ pub(crate) mod tests {
         let read = Package::parse(&bytes).unwrap();
         assert_eq!(read.payload, b"payload");
         let files = read.files().unwrap();
-        let told: Vec<_> = files.iter().map(|it| (&*it.path, &*it.sha256, &*it.mode)).collect();
-        assert_eq!(told, [("/etc/a", "", "40755"), ("/etc/a/b", "c0ffee", "100644")]);
+        let listed: Vec<_> = files.iter().map(|it| (&*it.path, &*it.sha256, &*it.mode)).collect();
+        assert_eq!(listed, [("/etc/a", "", "40755"), ("/etc/a/b", "c0ffee", "100644")]);
     }
 
     #[test]

@@ -157,11 +157,11 @@ struct Trial<'a> {
 
 impl Trial<'_> {
     fn image(&mut self, name: &str, smoke: &Smoke, layout: &Layout) -> Result<()> {
-        let platforms = platforms::of(layout)?;
+        let platforms = platforms::read(layout)?;
         let platform = platforms.iter().find(|it| it.architecture == self.architecture);
         let platform =
             platform.with_context(|| format!("it is not built for {}", self.architecture.oci()))?;
-        let container = self.started(name, layout, platform)?;
+        let container = self.start(name, layout, platform)?;
         for plan in &smoke.plans {
             self.plan(&container, smoke, plan)?;
         }
@@ -187,7 +187,7 @@ impl Trial<'_> {
     }
 
     /// Loads the image with the first runner in which it prints its version.
-    fn started(&mut self, name: &str, layout: &Layout, platform: &Platform) -> Result<Container> {
+    fn start(&mut self, name: &str, layout: &Layout, platform: &Platform) -> Result<Container> {
         let ways = match self.runner {
             Some(runner) => vec![runner],
             None => Runner::ALL.to_vec(),
@@ -196,11 +196,11 @@ impl Trial<'_> {
         for runner in ways {
             let tried = self.load(runner, name, layout, platform).and_then(|container| {
                 let version = Call { arguments: vec!["--version"], ..Call::default() };
-                let told = self.call(&container, &version)?;
+                let printed = self.call(&container, &version)?;
                 let expected = self.run.version().text();
                 ensure!(
-                    told.contains(expected),
-                    "it says that it is {told:?}, not of version {expected}"
+                    printed.contains(expected),
+                    "it says that it is {printed:?}, not of version {expected}"
                 );
                 Ok(container)
             });
@@ -280,7 +280,7 @@ impl Trial<'_> {
     /// must change nothing.
     fn work(&mut self, container: &Container, smoke: &Smoke, name: &str) -> Result<()> {
         if !self.tasks.contains_key(name) {
-            let task = self.prepared(name)?;
+            let task = self.prepare_task(name)?;
             self.tasks.insert(name.to_owned(), task);
         }
         let task = self.tasks.get(name).context("it is not prepared")?;
@@ -302,7 +302,7 @@ impl Trial<'_> {
     }
 
     /// The task `name`, with the test systems in place of those in its recipe.
-    fn prepared(&mut self, name: &str) -> Result<Task> {
+    fn prepare_task(&mut self, name: &str) -> Result<Task> {
         let systems = match self.systems.take() {
             Some(systems) => systems,
             None => Systems::start(self.run, self.log, &self.folder)?,

@@ -304,7 +304,7 @@ fn attempt(
         None => iso.to_owned(),
         Some(change) => {
             let live = folder.join("live.iso");
-            media::changed(iso, &live, change)?;
+            media::copy_with_change(iso, &live, change)?;
             live
         }
     };
@@ -348,7 +348,7 @@ impl Watch<'_> {
                 let read = reads.iter().find(|(drive, _)| drive == LIVE);
                 started = Some(Started { after, read: read.map_or(0, |(_, bytes)| *bytes) });
             }
-            if refused(self.case, &console) {
+            if is_refused(self.case, &console) {
                 // The VM may reset by itself, which ends QEMU.
                 if let Ok(qmp) = self.running.monitor.qmp() {
                     last_look(self.running.machine, qmp)?;
@@ -387,7 +387,7 @@ fn last_look(machine: &Machine, qmp: &mut Qmp) -> Result<()> {
     Ok(())
 }
 
-fn refused(case: &Case, console: &str) -> bool {
+fn is_refused(case: &Case, console: &str) -> bool {
     matches!(case.end, End::Refused(texts) if texts.iter().any(|text| console.contains(text)))
 }
 

@@ -113,7 +113,7 @@ impl Step for SmokeRegistry {
 }
 
 /// Output folder of `oras pull`.
-fn pulled(run: &Run) -> PathBuf {
+fn pull_folder(run: &Run) -> PathBuf {
     run.workspace.scratch().join("smoke-registry")
 }
 

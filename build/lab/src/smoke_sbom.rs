@@ -60,7 +60,7 @@ impl Step for SmokeSbom {
         }
         for image in &manifest.images {
             let whole = Layout::open(run.dist().join(&image.layout))?;
-            for platform in platforms::of(&whole)? {
+            for platform in platforms::read(&whole)? {
                 let found = scan::image(run, log, &image.repository, &whole, &platform)?;
                 compare(run, log, &image.repository, &found, &mut findings)?;
                 count += found.count();

@@ -33,7 +33,7 @@ pub struct Platform {
 /// # Errors
 /// When the layout is malformed, does not contain exactly one image, or has an unsupported
 /// architecture.
-pub fn of(layout: &Layout) -> Result<Vec<Platform>> {
+pub fn read(layout: &Layout) -> Result<Vec<Platform>> {
     let root = root(layout)?;
     let descriptors = if media_type::is_index(root.media_type().as_ref()) {
         let index: ImageIndex = serde_json::from_slice(&layout.read_document(&root)?)
@@ -172,7 +172,7 @@ mod tests {
         assert_eq!(found.media_type().as_ref(), media_type::IMAGE_INDEX);
 
         let both = Layout::open(&to).unwrap();
-        let platforms = of(&both).unwrap();
+        let platforms = read(&both).unwrap();
         let named: Vec<_> = platforms.iter().map(|it| it.architecture).collect();
         assert_eq!(named, [Architecture::Amd64, Architecture::Arm64]);
         let told = platforms[1].descriptor.platform().as_ref().unwrap();
@@ -191,6 +191,6 @@ mod tests {
         let before = root(&amd).unwrap();
         let to = folder.path().join("one");
         assert_eq!(combine(&[amd], &to).unwrap(), before);
-        assert_eq!(of(&Layout::open(to).unwrap()).unwrap().len(), 1);
+        assert_eq!(read(&Layout::open(to).unwrap()).unwrap().len(), 1);
     }
 }

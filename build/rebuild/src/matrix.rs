@@ -172,7 +172,7 @@ fn of_images(first: &Path, second: &Path) -> Result<Option<String>> {
         let found = compare::bytes(&read(&a, x)?, &read(&b, y)?);
         Ok(found.map(|found| found.within(name)))
     };
-    for (x, y) in platforms::of(&a)?.iter().zip(&platforms::of(&b)?) {
+    for (x, y) in platforms::read(&a)?.iter().zip(&platforms::read(&b)?) {
         let architecture = x.architecture.oci();
         let layers = x.manifest.layers().iter().zip(y.manifest.layers()).zip(1..);
         for ((one, other), number) in layers {
@@ -232,7 +232,7 @@ mod tests {
         layout.write_index(vec![root]).unwrap();
     }
 
-    fn told(rows: &[Row]) -> Vec<String> {
+    fn lines(rows: &[Row]) -> Vec<String> {
         rows.iter().map(ToString::to_string).collect()
     }
 
@@ -248,7 +248,7 @@ mod tests {
         let second = release(&[("SHA256SUMS", "b"), ("cosign.pub", "other"), ("only-there", "")]);
         let rows = of_folders(first.path(), second.path()).unwrap();
         assert_eq!(
-            told(&rows),
+            lines(&rows),
             [
                 "SHA256SUMS: at offset 0x0: 61, and 62",
                 "only-here: it is missing in the second build",
@@ -263,12 +263,12 @@ mod tests {
         image(first.path(), "made at 1");
         image(second.path(), "made at 1");
         let rows = of_folders(first.path(), second.path()).unwrap();
-        assert_eq!(told(&rows), ["images/tools/x: identical"]);
+        assert_eq!(lines(&rows), ["images/tools/x: identical"]);
         let third = release(&[]);
         image(third.path(), "made at 2");
         let rows = of_folders(first.path(), third.path()).unwrap();
         assert_eq!(
-            told(&rows),
+            lines(&rows),
             ["images/tools/x: in arm64 > layer 1 > gzip > etc/stamp: at offset 0x8: 31, and 32"]
         );
     }
@@ -294,7 +294,7 @@ mod tests {
             row
         });
         assert_eq!(
-            told(&rows),
+            lines(&rows),
             [
                 "images/x: identical; clock not tried: it runs in a container; \
                  host name not tried: no root",
@@ -318,8 +318,8 @@ mod tests {
         let first = release(&[(layout::MANIFEST, &text(Some("cosign"), 1))]);
         let second = release(&[(layout::MANIFEST, &text(None, 1))]);
         let third = release(&[(layout::MANIFEST, &text(None, 2))]);
-        let told = |other: &Path| told(&of_folders(first.path(), other).unwrap());
-        assert_eq!(told(second.path()), ["release.json: identical"]);
-        assert_eq!(told(third.path()), ["release.json: in /epoch: it is 1, and 2"]);
+        let told = |other: &Path| lines(&of_folders(first.path(), other).unwrap());
+        assert_eq!(lines(second.path()), ["release.json: identical"]);
+        assert_eq!(lines(third.path()), ["release.json: in /epoch: it is 1, and 2"]);
     }
 }

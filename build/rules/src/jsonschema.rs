@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 /// A validation error of a document.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(from = "Told")]
+#[serde(from = "Serialised")]
 pub struct Fault {
     /// The file, as named on the command line.
     pub filename: String,
@@ -20,7 +20,7 @@ pub struct Fault {
 
 /// The serialised form.
 #[derive(Deserialize)]
-struct Told {
+struct Serialised {
     filename: String,
     path: String,
     message: String,
@@ -34,9 +34,9 @@ struct Place {
     message: String,
 }
 
-impl From<Told> for Fault {
-    fn from(told: Told) -> Self {
-        let Told { filename, path, message, best_match } = told;
+impl From<Serialised> for Fault {
+    fn from(fault: Serialised) -> Self {
+        let Serialised { filename, path, message, best_match } = fault;
         let Place { path, message } = best_match.unwrap_or(Place { path, message });
         Self { filename, path, message }
     }

@@ -157,7 +157,7 @@ fn properties(
     let others = |schema: &Map<String, Value>| {
         schema.get("additionalProperties").cloned().unwrap_or(Value::Bool(true))
     };
-    let (old, new) = (of(before), of(after));
+    let (old, new) = (class_of(before), class_of(after));
     for (name, schema) in &old {
         let at = format!("{at}/{}", escape(name));
         match new.get(name) {
@@ -221,7 +221,7 @@ mod tests {
 
     use super::*;
 
-    fn of(old: &Value, new: &Value) -> Class {
+    fn class_of(old: &Value, new: &Value) -> Class {
         class(&changes(old, new))
     }
 
@@ -271,7 +271,7 @@ mod tests {
             ),
             (json!({}), json!({"surprise": 1}), Class::Breaking),
         ] {
-            assert_eq!(of(&old, &new), expected, "{old} to {new}");
+            assert_eq!(class_of(&old, &new), expected, "{old} to {new}");
         }
     }
 
@@ -344,7 +344,7 @@ mod tests {
             new in schemas(),
             documents in prop::collection::vec(documents(), 12),
         ) {
-            if of(&old, &new) < Class::Breaking {
+            if class_of(&old, &new) < Class::Breaking {
                 for document in documents {
                     if jsonschema::is_valid(&old, &document) {
                         prop_assert!(jsonschema::is_valid(&new, &document), "{old} to {new}: {document}");

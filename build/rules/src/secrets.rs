@@ -139,29 +139,29 @@ mod tests {
     }
 
     /// Joined at run time, so that this file contains no secret.
-    fn joined(parts: &[&str]) -> String {
+    fn join(parts: &[&str]) -> String {
         parts.concat()
     }
 
     #[test]
     fn known_forms_are_found() {
         let cases = [
-            ("private-key", joined(&["-----BEGIN EC PRIVATE", " KEY-----"])),
-            ("aws-access-key", joined(&["AKIA", "IOSFODNN7EXAMPLE"])),
-            ("github-token", joined(&["ghp_", &"a1B2".repeat(9)])),
-            ("gitlab-token", joined(&["glpat-", &"a1B2".repeat(6)])),
-            ("slack-token", joined(&["xoxb-", "123456789012-abc"])),
-            ("google-api-key", joined(&["AIza", &"a1B2c".repeat(7)])),
-            ("npm-token", joined(&["npm_", &"a1B2".repeat(9)])),
-            ("cargo-token", joined(&["cio", &"a1B2".repeat(8)])),
-            ("pypi-token", joined(&["pypi-", "AgE", &"a1B2".repeat(15)])),
+            ("private-key", join(&["-----BEGIN EC PRIVATE", " KEY-----"])),
+            ("aws-access-key", join(&["AKIA", "IOSFODNN7EXAMPLE"])),
+            ("github-token", join(&["ghp_", &"a1B2".repeat(9)])),
+            ("gitlab-token", join(&["glpat-", &"a1B2".repeat(6)])),
+            ("slack-token", join(&["xoxb-", "123456789012-abc"])),
+            ("google-api-key", join(&["AIza", &"a1B2c".repeat(7)])),
+            ("npm-token", join(&["npm_", &"a1B2".repeat(9)])),
+            ("cargo-token", join(&["cio", &"a1B2".repeat(8)])),
+            ("pypi-token", join(&["pypi-", "AgE", &"a1B2".repeat(15)])),
             (
                 "json-web-token",
-                joined(&["eyJ", "hbGciOiJIUzI1.", "eyJ", "zdWIiOiIxMjM0.", "c2lnbmF0dXJl"]),
+                join(&["eyJ", "hbGciOiJIUzI1.", "eyJ", "zdWIiOiIxMjM0.", "c2lnbmF0dXJl"]),
             ),
-            ("url-password", joined(&["https://user:", "hunter22", "@host/"])),
-            ("assigned-secret", joined(&["api_key = ", "\"q7Zp0vX3rT9k\""])),
-            ("high-entropy", joined(&["x: q7Zp0vX3rT9kLm2Nb8Wc", "4Ej6Hg1Ys5Ud/Fa+Io0PzQx"])),
+            ("url-password", join(&["https://user:", "hunter22", "@host/"])),
+            ("assigned-secret", join(&["api_key = ", "\"q7Zp0vX3rT9k\""])),
+            ("high-entropy", join(&["x: q7Zp0vX3rT9kLm2Nb8Wc", "4Ej6Hg1Ys5Ud/Fa+Io0PzQx"])),
         ];
         for (rule, text) in cases {
             assert_eq!(rules(&text), [rule], "in {rule}");
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_finding_never_repeats_the_secret() {
-        let secret = joined(&["AKIA", "IOSFODNN7EXAMPLE"]);
+        let secret = join(&["AKIA", "IOSFODNN7EXAMPLE"]);
         let scanner = Scanner::new().expect("the rules compile");
         let findings = scanner.scan("f", &format!("ok\nkey {secret}\n"));
         assert_eq!(findings.len(), 1);

@@ -26,7 +26,7 @@ pub struct Indexes(BTreeMap<String, PathBuf>);
 
 impl Indexes {
     /// Index caches of the registries in `metadata`. A directory registry has none.
-    pub fn of(metadata: &Metadata) -> Self {
+    pub fn new(metadata: &Metadata) -> Self {
         let found = metadata.packages.iter().filter_map(|package| {
             let source = package.source.as_ref()?.repr.clone();
             Some((source, folder(package.manifest_path.as_std_path())?))

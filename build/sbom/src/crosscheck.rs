@@ -15,7 +15,7 @@ const CRATE: &str = "pkg:cargo/";
 
 /// Differences between `bom` and the binary's crate list, one sentence each.
 pub fn deviations(bom: &Bom, list: &List) -> Vec<String> {
-    let told = bom
+    let listed = bom
         .components
         .values()
         .filter(|it| it.purl.as_ref().is_some_and(|purl| purl.starts_with(CRATE)))
@@ -27,10 +27,10 @@ pub fn deviations(bom: &Bom, list: &List) -> Vec<String> {
         };
         ((package.name.as_str(), package.version.as_str()), scope)
     });
-    let (told, carried): (BTreeMap<_, _>, BTreeMap<_, _>) = (told.collect(), carried.collect());
+    let (listed, carried): (BTreeMap<_, _>, BTreeMap<_, _>) = (listed.collect(), carried.collect());
     let mut deviations = Vec::new();
     for ((name, version), scope) in &carried {
-        match told.get(&(*name, *version)) {
+        match listed.get(&(*name, *version)) {
             None => deviations.push(format!("the binary carries {name} {version}, it does not")),
             Some(found) if found != scope => deviations.push(format!(
                 "it says that {name} {version} is {found:?}, the binary that it is {scope:?}"
@@ -38,7 +38,7 @@ pub fn deviations(bom: &Bom, list: &List) -> Vec<String> {
             Some(_) => {}
         }
     }
-    for (name, version) in told.keys().filter(|krate| !carried.contains_key(krate)) {
+    for (name, version) in listed.keys().filter(|krate| !carried.contains_key(krate)) {
         deviations.push(format!("it names {name} {version}, which the binary does not carry"));
     }
     deviations

@@ -154,7 +154,7 @@ fn schema(path: &str) -> Value {
 }
 
 /// The schema accepts all documents, and rejects the binary's with `place` changed.
-fn accepted(validator: &jsonschema::Validator, format: SbomFormat, place: &str) {
+fn check_schema(validator: &jsonschema::Validator, format: SbomFormat, place: &str) {
     for bom in every_kind() {
         let document = parsed(&bom, format);
         let faults: Vec<_> = validator.iter_errors(&document).map(|e| e.to_string()).collect();
@@ -176,13 +176,13 @@ fn the_official_schema_of_cyclonedx_accepts_every_document() {
     let registry = registry.prepare().unwrap();
     let schema = schema("cyclonedx/bom-1.6");
     let validator = jsonschema::options().with_registry(&registry).build(&schema).unwrap();
-    accepted(&validator, SbomFormat::CycloneDx, "/components/0/scope");
+    check_schema(&validator, SbomFormat::CycloneDx, "/components/0/scope");
 }
 
 #[test]
 fn the_official_schema_of_spdx_2_accepts_every_document() {
     let validator = jsonschema::validator_for(&schema("spdx/spdx-2.3")).unwrap();
-    accepted(&validator, SbomFormat::Spdx, "/packages/0/primaryPackagePurpose");
+    check_schema(&validator, SbomFormat::Spdx, "/packages/0/primaryPackagePurpose");
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn the_schema_of_spdx_3_accepts_every_document() {
     let graph = document["@graph"].as_array().unwrap();
     let at = graph.iter().position(|it| it["type"] == "Relationship").unwrap();
     let place = format!("/@graph/{at}/completeness");
-    accepted(&validator, SbomFormat::Spdx3, &place);
+    check_schema(&validator, SbomFormat::Spdx3, &place);
 }
 
 /// Names and versions of all components in a document of either format.

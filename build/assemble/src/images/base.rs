@@ -32,7 +32,7 @@ pub(super) struct Base {
 
 /// The base `declared` for `architecture`: cached, else pulled or built from the packages in
 /// `lock`.
-pub(super) fn made(
+pub(super) fn provide(
     run: &Run,
     log: &StepLog,
     declared: &ImageBase,
@@ -40,7 +40,7 @@ pub(super) fn made(
     architecture: Architecture,
 ) -> Result<Base> {
     if let Some(image) = &declared.image {
-        return pulled(run, log, image, architecture);
+        return pull_cached(run, log, image, architecture);
     }
     let tool = run.tools.version("mmdebstrap").unwrap_or_default();
     let without = declared.without.join(" ");
@@ -67,7 +67,12 @@ pub(super) fn made(
 
 /// The base `image` for `architecture`. `digest` is the one pinned in release.toml; for a
 /// multi-arch base it is the index's.
-fn pulled(run: &Run, log: &StepLog, image: &Pinned, architecture: Architecture) -> Result<Base> {
+fn pull_cached(
+    run: &Run,
+    log: &StepLog,
+    image: &Pinned,
+    architecture: Architecture,
+) -> Result<Base> {
     let bases = run.workspace.scratch().join("base");
     let key = format!("{}@{} {}", image.name, image.digest, architecture.oci());
     let folder = bases.join(Digest::sha256(key.as_bytes()).hex());
@@ -111,7 +116,7 @@ fn make(
     let pool = folder.join("pool");
     let locked = lock.set(architecture, BASE)?;
     let mut files = Vec::new();
-    for path in packages::fetched(run, log, &declared.suite, architecture, &locked)? {
+    for path in packages::fetch(run, log, &declared.suite, architecture, &locked)? {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         copy(&path, &pool.join(&name), 0o644)?;
         let control = run.capture(log, &bootstrap::control_command(&path))?;

@@ -54,7 +54,7 @@ pub(super) fn image(
 /// Whether an image of the release contains the tool images, by its labels.
 pub fn is_bound(run: &Run, image: &release::Image) -> Result<bool> {
     let layout = Layout::open(run.dist().join(&image.layout))?;
-    for part in platforms::of(&layout)? {
+    for part in platforms::read(&layout)? {
         let config = layout.read_document(part.manifest.config())?;
         let config: ImageConfiguration =
             serde_json::from_slice(&config).context("the image's configuration is malformed")?;
@@ -84,7 +84,7 @@ fn tools_of(run: &Run, architecture: Architecture, to: &Path) -> Result<()> {
             format!("{} is not built: run `cargo xtask images` first", tool.name)
         })?;
         let layout = Layout::open(run.dist().join(&built.layout))?;
-        let platforms = platforms::of(&layout)?;
+        let platforms = platforms::read(&layout)?;
         let platform = platforms.into_iter().find(|it| it.architecture == architecture);
         let platform = platform
             .with_context(|| format!("{} is not built for {}", tool.name, architecture.oci()))?;

@@ -30,7 +30,7 @@ pub(super) fn image(run: &Run, declared: &Image, parts: &[Layout]) -> Result<rel
     let partial = target.with_extension("part");
     remove(&partial)?;
     let root = platforms::combine(parts, &partial)?;
-    let architectures = platforms::of(&Layout::open(&partial)?)?;
+    let architectures = platforms::read(&Layout::open(&partial)?)?;
     remove(&target)?;
     fs::rename(&partial, &target).with_context(|| format!("cannot write {}", target.display()))?;
     Ok(release::Image {
@@ -58,7 +58,7 @@ pub(super) fn oversized(log: &StepLog, image: &Image, parts: &[Layout]) -> Resul
     let mut findings = Vec::new();
     for part in parts {
         let bytes: u64 = blobs(part)?.values().sum();
-        for platform in platforms::of(part)? {
+        for platform in platforms::read(part)? {
             let what = format!("{} for {}", image.name, platform.architecture.oci());
             log.note(&format!("{what}: {}, limit {} MB", megabytes(bytes), image.limit_mb));
             if bytes > image.limit_mb.saturating_mul(1_000_000) {

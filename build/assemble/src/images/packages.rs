@@ -22,7 +22,7 @@ const FIX: &str = "`cargo xtask images --update-lock` locks what the mirror has 
 ///
 /// # Errors
 /// When the mirror cannot be reached, no longer has a version, or its file has another digest.
-pub(crate) fn fetched(
+pub(crate) fn fetch(
     run: &Run,
     log: &StepLog,
     suite: &str,
@@ -33,7 +33,7 @@ pub(crate) fn fetched(
     let missing = absent(locked, &cache);
     if !missing.is_empty() {
         log.note(&format!("{} packages are not in the cache", missing.len()));
-        fetch(run, log, suite, architecture, &missing, &cache)?;
+        download(run, log, suite, architecture, &missing, &cache)?;
     }
     Ok(locked.iter().map(|package| cache.join(file_name(package))).collect())
 }
@@ -69,7 +69,7 @@ pub(super) fn apt(
     Ok(apt)
 }
 
-fn fetch(
+fn download(
     run: &Run,
     log: &StepLog,
     suite: &str,

@@ -80,7 +80,7 @@ fn licenses(
             .map(|it| (it.name.as_str(), it))
             .collect();
         let locked: Vec<&Locked> = of.into_values().collect();
-        let files = packages::fetched(run, log, suite, architecture, &locked)?;
+        let files = packages::fetch(run, log, suite, architecture, &locked)?;
         let mut copyrights = BTreeMap::new();
         for (package, file) in locked.iter().zip(&files) {
             let tar = run.attempt_machine(log, &copyright::files_command(file))?.success()?;

@@ -59,7 +59,7 @@ pub(super) fn fetch_packages(run: &Run, log: &StepLog, works: &[Work<'_>]) -> Re
     }
     for ((suite, architecture), packages) in wanted {
         let packages: Vec<&Locked> = packages.into_iter().collect();
-        packages::fetched(run, log, suite, architecture, &packages)?;
+        packages::fetch(run, log, suite, architecture, &packages)?;
     }
     Ok(())
 }
@@ -103,9 +103,9 @@ impl<'a> Work<'a> {
 
     /// Provides the base.
     pub(super) fn prepare(&'a self, run: &Run, log: &StepLog) -> Result<Prepared<'a>> {
-        let base = base::made(run, log, self.base, &self.lock, self.architecture)?;
+        let base = base::provide(run, log, self.base, &self.lock, self.architecture)?;
         let extra = self.extra()?;
-        let packages = packages::fetched(run, log, &self.base.suite, self.architecture, &extra)?;
+        let packages = packages::fetch(run, log, &self.base.suite, self.architecture, &extra)?;
         Ok(Prepared { work: self, base, packages })
     }
 

@@ -141,13 +141,13 @@ mod tests {
     #[test]
     fn the_iso_is_found_whatever_it_is_called_unless_there_are_several() {
         let folder = tempfile::tempdir().unwrap();
-        let told = |folder: &Path| only_iso(folder).unwrap_err().to_string();
-        assert!(told(folder.path()).contains("left 0 ISO images"));
+        let error = |folder: &Path| only_iso(folder).unwrap_err().to_string();
+        assert!(error(folder.path()).contains("left 0 ISO images"));
         let path = folder.path().join("bootiso/install.iso");
         fs::create_dir(folder.path().join("bootiso")).unwrap();
         fs::write(&path, "").unwrap();
         assert_eq!(only_iso(folder.path()).unwrap(), path);
         fs::write(folder.path().join("other.iso"), "").unwrap();
-        assert!(told(folder.path()).contains("left 2 ISO images"));
+        assert!(error(folder.path()).contains("left 2 ISO images"));
     }
 }

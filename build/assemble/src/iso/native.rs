@@ -42,7 +42,7 @@ pub(super) fn make(run: &Run, log: &StepLog, work: &Work<'_>) -> Result<PathBuf>
     let image = work.image(run)?;
     let lock = Lock::read(&run.workspace.root().join(&work.base.lock))?;
     let boot = lock.set(work.architecture, &work.declared.name)?;
-    let boot = packages::fetched(run, log, &work.base.suite, work.architecture, &boot)?;
+    let boot = packages::fetch(run, log, &work.base.suite, work.architecture, &boot)?;
     let iso = work.folder.join("live.iso");
     let key_file = work.folder.join("live.key");
     let key = key(work, run, &image.digest, &boot)?;

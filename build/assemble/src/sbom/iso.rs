@@ -31,7 +31,7 @@ pub(super) fn document(
     let image = manifest.images.iter().find(|image| image.repository == declared.image);
     let image = image.with_context(|| format!("the release has no image {}", declared.image))?;
     let layout = Layout::open(run.dist().join(&image.layout))?;
-    let platform = platforms::of(&layout)?
+    let platform = platforms::read(&layout)?
         .into_iter()
         .find(|platform| platform.architecture == architecture)
         .with_context(|| format!("{} is not made for {}", declared.image, architecture.oci()))?;
@@ -52,7 +52,7 @@ pub(super) fn document(
     let base = product.base(&product.image(&declared.image)?.base)?;
     let lock = Lock::read(&run.workspace.root().join(&base.lock))?;
     let locked = lock.set(architecture, &declared.name)?;
-    let files = packages::fetched(run, log, &base.suite, architecture, &locked)?;
+    let files = packages::fetch(run, log, &base.suite, architecture, &locked)?;
     let mut facts = RootFacts {
         os_release: root::facts(&layout, &platform.manifest)?.os_release,
         ..RootFacts::default()

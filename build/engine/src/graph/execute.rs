@@ -138,7 +138,7 @@ mod tests {
     }
 
     /// Runs `work` and returns the events, without ticks.
-    fn heard(
+    fn events(
         graph: &Graph,
         limit: usize,
         work: impl Fn(usize) -> Result<()> + Sync,
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn a_failure_skips_what_depends_on_it_and_nothing_else() {
         let graph = graph(&[("a", &[]), ("b", &["a"]), ("c", &["b"]), ("d", &[])]);
-        let heard = heard(&graph, 1, |node| if node == 0 { bail!("broken") } else { Ok(()) });
+        let heard = events(&graph, 1, |node| if node == 0 { bail!("broken") } else { Ok(()) });
         assert_eq!(
             heard,
             ["start a", "fail a: broken", "skip b for a", "skip c for b", "start d", "end d"]
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn a_panic_is_a_failure_of_that_node() {
         let graph = graph(&[("a", &[]), ("b", &[])]);
-        let heard = heard(&graph, 1, |node| {
+        let heard = events(&graph, 1, |node| {
             assert!(node != 0, "no {}", "way");
             Ok(())
         });
@@ -191,7 +191,7 @@ mod tests {
         let graph = graph(&nodes);
         let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let pair = std::sync::Barrier::new(3);
-        heard(&graph, 3, |_| {
+        events(&graph, 3, |_| {
             let running = now.fetch_add(1, Ordering::SeqCst) + 1;
             most.fetch_max(running, Ordering::SeqCst);
             // The barrier needs three nodes at the same time: with fewer the test would hang.

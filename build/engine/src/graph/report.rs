@@ -191,7 +191,7 @@ impl Report {
     }
 
     /// One word and last column of a step in the table.
-    fn told(&self, row: &Row) -> (&'static str, String) {
+    fn cells(&self, row: &Row) -> (&'static str, String) {
         match &row.verdict {
             Verdict::Skipped { skip } if skip.could_not_run() && self.strict => {
                 ("failed", format!("could not run: {skip}"))
@@ -221,7 +221,7 @@ impl Report {
         let mut out = format!("{:width$}  {:7}  {:>8}  note\n", "step", "outcome", "time");
         for row in &self.steps {
             let time = if row.verdict.ran() { seconds(row.milliseconds) } else { String::new() };
-            let (word, note) = self.told(row);
+            let (word, note) = self.cells(row);
             // Writing to a String cannot fail.
             let _infallible = writeln!(out, "{:width$}  {word:7}  {time:>8}  {note}", row.step);
         }

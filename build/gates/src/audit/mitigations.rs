@@ -68,11 +68,11 @@ mod tests {
         let all = ["RUSTSEC-1", "RUSTSEC-2", "sudo@1"].map(|id| mitigation(id, "2026-01-02"));
         let mut mitigations = Mitigations::new(&all, "2026-01-01");
         mitigations.excuse("RUSTSEC-1");
-        let told = |judged: fn(&str) -> bool| -> Vec<String> {
+        let stale_ids = |judged: fn(&str) -> bool| -> Vec<String> {
             mitigations.stale(judged).into_iter().map(|it| it.message).collect()
         };
-        assert_eq!(told(|_| true).len(), 2);
-        let crates = told(|id| !id.contains('@'));
+        assert_eq!(stale_ids(|_| true).len(), 2);
+        let crates = stale_ids(|id| !id.contains('@'));
         assert_eq!(crates, ["[[gates.audit.mitigation]] RUSTSEC-2 concerns nothing of ours"]);
     }
 }

@@ -166,11 +166,11 @@ pub(super) fn news<'a>(
     for (id, lack) in smallest {
         remove(&folder)?;
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let told = changelog(run, log, lack, &folder).unwrap_or_else(|error| {
+        let changes = changelog(run, log, lack, &folder).unwrap_or_else(|error| {
             log.note(&format!("{id}: its changelog can't be had: {error:#}"));
             News::default()
         });
-        news.insert(id, told);
+        news.insert(id, changes);
     }
     Ok(news)
 }
@@ -199,7 +199,7 @@ fn suite(
     let pocket = pocket(suite);
     let folder =
         run.workspace.scratch().join("apt").join(format!("{pocket}-{}", architecture.oci()));
-    let Some(apt) = fetched(run, log, suite, architecture, &folder) else { return Ok(None) };
+    let Some(apt) = fetch_index(run, log, suite, architecture, &folder) else { return Ok(None) };
     let dump = run.attempt_machine(log, &apt.dump())?.success()?;
     let date = apt.index_date(&pocket)?;
     let updates = Updates::parse(&String::from_utf8_lossy(&dump));
@@ -207,7 +207,7 @@ fn suite(
 }
 
 /// apt in `folder` with an index of the security suite of `suite`: today's, else the last one.
-fn fetched(
+fn fetch_index(
     run: &Run,
     log: &StepLog,
     suite: &str,

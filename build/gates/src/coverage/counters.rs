@@ -107,16 +107,16 @@ pub(super) fn list(run: &Run) -> Result<()> {
     names.sort();
     let names = names.iter().map(|name| name.to_str().context("a path is not UTF-8"));
     let names = names.collect::<Result<Vec<_>>>()?.join("\n");
-    atomic::write(&listed(run), names.as_bytes())
+    atomic::write(&list_file(run), names.as_bytes())
 }
 
 /// The file that [`list`] writes.
-pub(super) fn listed(run: &Run) -> PathBuf {
+pub(super) fn list_file(run: &Run) -> PathBuf {
     folder(run).join("counts.txt")
 }
 
 /// The merged counts of all programs.
-pub(super) fn joined(run: &Run) -> PathBuf {
+pub(super) fn merged_file(run: &Run) -> PathBuf {
     folder(run).join("counts.profdata")
 }
 

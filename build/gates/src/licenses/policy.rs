@@ -59,11 +59,11 @@ fn objection(dependency: &Dependency, policy: &Policy) -> Option<(&'static str, 
     let Some(stated) = stated else {
         return Some(("no-licence", "its manifest states no licence".to_owned()));
     };
-    refused(stated, |license| policy.allow.contains(license))
+    violation(stated, |license| policy.allow.contains(license))
 }
 
 /// Rule and message if the expression `stated` is not satisfied.
-fn refused(stated: &str, allowed: impl Fn(&str) -> bool) -> Option<(&'static str, String)> {
+fn violation(stated: &str, allowed: impl Fn(&str) -> bool) -> Option<(&'static str, String)> {
     // Older crates separate alternatives by a slash.
     let expression = match Expression::parse_mode(stated, ParseMode::LAX) {
         Ok(expression) => expression,
@@ -106,7 +106,7 @@ pub(crate) fn check_packages(lock: &Lock, path: &str, text: &str, policy: &Polic
             ),
             Some(stated) => {
                 let allowed = |license: &str| policy.allow.iter().any(|it| matches(it, license));
-                let Some((rule, message)) = refused(stated, allowed) else { continue };
+                let Some((rule, message)) = violation(stated, allowed) else { continue };
                 let fix = "take the package out of the image, or add the licence to [gates.licenses.images] in \
                             release.toml if it may be handed on beside AGPL-3.0";
                 (rule, message, fix.to_owned())

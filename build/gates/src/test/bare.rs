@@ -40,7 +40,7 @@ impl Step for Bare {
 
     fn plan(&self, run: &Run) -> Result<Plan> {
         let compile = counters::set_without_counts(run, compile(run));
-        let tests = counters::set_without_counts(run, skips::recorded(run, hidden(run)));
+        let tests = counters::set_without_counts(run, skips::set(run, hide_programs(run)));
         Ok(Plan::new()
             .command(compile)
             .command(tests)
@@ -58,7 +58,7 @@ impl Step for Bare {
         run.exec(log, &counters::without_counts(run, compile(run))?)?;
         std::fs::create_dir_all(scratch(run))
             .with_context(|| format!("cannot make {}", scratch(run).display()))?;
-        let tests = counters::without_counts(run, skips::record(run, hidden(run))?)?;
+        let tests = counters::without_counts(run, skips::record(run, hide_programs(run))?)?;
         with_nextest(run, log, &tests)?.judgement(run, true)
     }
 }
@@ -68,7 +68,7 @@ fn compile(run: &Run) -> Command {
 }
 
 /// The test command in a mount namespace with the programs hidden.
-fn hidden(run: &Run) -> Command {
+fn hide_programs(run: &Run) -> Command {
     let root = run.workspace.root();
     let tests = nextest(run);
     // Unprivileged users may create a mount namespace only inside a user namespace; root rights are

@@ -55,11 +55,11 @@ pub(crate) struct Skips(Vec<Record>);
 /// When records of an earlier run cannot be removed.
 pub(crate) fn record(run: &Run, command: Command) -> Result<Command> {
     tree::remove(&folder(run))?;
-    Ok(recorded(run, command))
+    Ok(set(run, command))
 }
 
 /// Like [`record`], for plans: changes nothing.
-pub(crate) fn recorded(run: &Run, command: Command) -> Command {
+pub(crate) fn set(run: &Run, command: Command) -> Command {
     command.env(VARIABLE, folder(run))
 }
 

@@ -27,7 +27,7 @@ fn packed(bytes: &[u8]) -> Vec<u8> {
     out.finish().unwrap()
 }
 
-fn told(first: &[u8], second: &[u8]) -> String {
+fn shown(first: &[u8], second: &[u8]) -> String {
     bytes(first, second).unwrap().to_string()
 }
 
@@ -44,7 +44,7 @@ fn the_innermost_member_and_offset_are_named() {
         packed(&archive(&[("outer.tar.gz", 1, &inner)]))
     };
     assert_eq!(
-        told(&file(b"hello world"), &file(b"hello there")),
+        shown(&file(b"hello world"), &file(b"hello there")),
         "in gzip > outer.tar.gz > gzip > deep/file: at offset 0x6: 77 6f 72 6c 64, and 74 68 65 72 65"
     );
 }
@@ -52,16 +52,16 @@ fn the_innermost_member_and_offset_are_named() {
 #[test]
 fn a_header_field_is_named_with_both_values() {
     let file = |mtime| packed(&archive(&[("a", mtime, b"x")]));
-    assert_eq!(told(&file(1), &file(2)), "in gzip > a: mtime is 1, and 2");
+    assert_eq!(shown(&file(1), &file(2)), "in gzip > a: mtime is 1, and 2");
 }
 
 #[test]
 fn a_member_too_many_and_another_order_are_named() {
     let one = archive(&[("a", 1, b"x")]);
     let two = archive(&[("a", 1, b"x"), ("b", 1, b"")]);
-    assert_eq!(told(&one, &two), "the next member is the end, and b");
+    assert_eq!(shown(&one, &two), "the next member is the end, and b");
     let turned = archive(&[("b", 1, b""), ("a", 1, b"x")]);
-    assert_eq!(told(&two, &turned), "the next member is a, and b");
+    assert_eq!(shown(&two, &turned), "the next member is a, and b");
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn a_debian_packages_file_is_named() {
         out
     };
     assert_eq!(
-        told(&package(b"x1"), &package(b"x2")),
+        shown(&package(b"x1"), &package(b"x2")),
         "in data.tar.gz > gzip > usr/bin/a: at offset 0x1: 31, and 32"
     );
 }
@@ -91,21 +91,21 @@ fn a_debian_packages_file_is_named() {
 fn an_rpm_packages_file_is_named_and_else_the_value() {
     use crate::rpm::tests::package;
     let one = package("aa", "x", b"1");
-    assert_eq!(told(&one, &package("bb", "x", b"2")), "in /etc/a/b: sha256 is aa, and bb");
+    assert_eq!(shown(&one, &package("bb", "x", b"2")), "in /etc/a/b: sha256 is aa, and bb");
     let value = "in header tag 1011: at offset 0x0: 78 00, and 79 00";
-    assert_eq!(told(&one, &package("aa", "y", b"1")), value);
+    assert_eq!(shown(&one, &package("aa", "y", b"1")), value);
     let payload = "in payload: at offset 0x0: 31, and 32";
-    assert_eq!(told(&one, &package("aa", "x", b"2")), payload);
+    assert_eq!(shown(&one, &package("aa", "x", b"2")), payload);
 }
 
 #[test]
 fn a_documents_value_is_named_by_its_pointer() {
     let first = br#"{"a": [1, {"b/c": "x"}], "d": 1}"#;
     let second = br#"{"a": [1, {"b/c": "y"}], "d": 1}"#;
-    assert_eq!(told(first, second), r#"in /a/1/b~1c: it is "x", and "y""#);
-    assert_eq!(told(br#"{"a": 1}"#, br#"{"b": 1}"#), "in /a: it is 1, and null");
+    assert_eq!(shown(first, second), r#"in /a/1/b~1c: it is "x", and "y""#);
+    assert_eq!(shown(br#"{"a": 1}"#, br#"{"b": 1}"#), "in /a: it is 1, and null");
     // The same content in another form.
-    assert_eq!(told(b"{}", b"{ }"), "at offset 0x1: 7d, and 20 7d");
+    assert_eq!(shown(b"{}", b"{ }"), "at offset 0x1: 7d, and 20 7d");
 }
 
 #[test]
@@ -113,8 +113,8 @@ fn another_compression_of_the_same_is_a_difference_of_the_stream() {
     let best = packed(&[7; 1000]);
     let mut fast = gzip_header().write(Vec::new(), flate2::Compression::none());
     std::io::Write::write_all(&mut fast, &[7; 1000]).unwrap();
-    let told = told(&best, &fast.finish().unwrap());
-    assert!(told.starts_with("at offset 0x8: "), "{told}");
+    let shown = shown(&best, &fast.finish().unwrap());
+    assert!(shown.starts_with("at offset 0x8: "), "{shown}");
 }
 
 #[test]
@@ -124,19 +124,19 @@ fn an_executables_section_is_named() {
     let header = file.section_header_by_name(".rodata").unwrap().unwrap();
     let mut other = own.clone();
     other[usize::try_from(header.sh_offset).unwrap() + 3] ^= 1;
-    assert!(told(&own, &other).starts_with("in .rodata: at offset 0x3: "));
+    assert!(shown(&own, &other).starts_with("in .rodata: at offset 0x3: "));
     // The digest over the section differs too, which explains nothing.
     let header = file.section_header_by_name(".note.gnu.build-id").unwrap().unwrap();
     other[usize::try_from(header.sh_offset).unwrap() + 16] ^= 1;
-    assert!(told(&own, &other).starts_with("in .rodata: at offset 0x3: "));
+    assert!(shown(&own, &other).starts_with("in .rodata: at offset 0x3: "));
     other.clone_from(&own);
     other[usize::try_from(header.sh_offset).unwrap() + 16] ^= 1;
-    assert!(told(&own, &other).starts_with("in .note.gnu.build-id: at offset 0x10: "));
+    assert!(shown(&own, &other).starts_with("in .note.gnu.build-id: at offset 0x10: "));
 }
 
 #[test]
 fn a_shorter_file_ends() {
-    assert_eq!(told(b"ab", b"a"), "at offset 0x1: 62, and the end");
+    assert_eq!(shown(b"ab", b"a"), "at offset 0x1: 62, and the end");
     // Archives of the build are read too.
     assert!(archive::write(Vec::new(), Vec::new(), 0).is_ok());
 }
@@ -165,24 +165,24 @@ fn a_file_in_the_payload_of_an_rpm_package_is_named() {
     let one = with("aa", &[("./etc/a/b", 1, b"hello"), ("./etc/c", 1, b"")]);
     let other = with("bb", &[("./etc/a/b", 1, b"help"), ("./etc/c", 1, b"")]);
     let expected = "in payload > gzip > ./etc/a/b: at offset 0x3: 6c 6f, and 70";
-    assert_eq!(told(&one, &other), expected);
+    assert_eq!(shown(&one, &other), expected);
     let small = |text: &[u8]| {
         let level = ruzstd::encoding::CompressionLevel::Fastest;
         let payload = cpio(&[("./etc/a/b", 1, text)]);
         package("aa", "x", &ruzstd::encoding::compress_to_vec(&*payload, level))
     };
     let expected = "in payload > zstd > ./etc/a/b: at offset 0x3: 6c 6f, and 70";
-    assert_eq!(told(&small(b"hello"), &small(b"help")), expected);
+    assert_eq!(shown(&small(b"hello"), &small(b"help")), expected);
     let other = with("aa", &[("./etc/a/b", 1, b"hello"), ("./etc/c", 2, b"")]);
-    assert_eq!(told(&one, &other), "in payload > gzip > ./etc/c: mtime is 1, and 2");
+    assert_eq!(shown(&one, &other), "in payload > gzip > ./etc/c: mtime is 1, and 2");
 }
 
 #[test]
 fn a_cpio_archive_cut_short_is_compared_by_its_bytes() {
     let (one, other) = (cpio(&[("a", 1, b"x")]), cpio(&[("a", 1, b"y")]));
-    assert_eq!(told(&one, &other), "in a: at offset 0x0: 78, and 79");
+    assert_eq!(shown(&one, &other), "in a: at offset 0x0: 78, and 79");
     for length in 0..one.len() - 3 {
-        assert!(told(&one[..length], &other).starts_with("at offset 0x"), "{length}");
+        assert!(shown(&one[..length], &other).starts_with("at offset 0x"), "{length}");
     }
 }
 
@@ -204,16 +204,16 @@ fn iso(files: &[(&str, u64, &str)], label: &str) -> Vec<u8> {
 fn a_file_of_an_iso_is_named() {
     let one = iso(&[("a", 1, "first"), ("folder/b", 1, "hello")], "X");
     let other = iso(&[("a", 1, "first"), ("folder/b", 1, "help!")], "X");
-    assert_eq!(told(&one, &other), "in folder/b: at offset 0x3: 6c 6f, and 70 21");
+    assert_eq!(shown(&one, &other), "in folder/b: at offset 0x3: 6c 6f, and 70 21");
     let longer = iso(&[("a", 1, "first"), ("folder/b", 1, "hello there")], "X");
-    assert_eq!(told(&one, &longer), "in folder/b: at offset 0x5: the end, and 20 74 68 65 72 65");
+    assert_eq!(shown(&one, &longer), "in folder/b: at offset 0x5: the end, and 20 74 68 65 72 65");
     let later = iso(&[("a", 2, "first"), ("folder/b", 1, "hello")], "X");
-    assert_eq!(told(&one, &later), "in a: mtime is 1, and 2");
+    assert_eq!(shown(&one, &later), "in a: mtime is 1, and 2");
     let without = iso(&[("a", 1, "first")], "X");
-    assert_eq!(told(&one, &without), "the next member is folder, and the end");
+    assert_eq!(shown(&one, &without), "the next member is folder, and the end");
     // The label belongs to no file.
     let named = iso(&[("a", 1, "first"), ("folder/b", 1, "hello")], "Y");
-    assert!(told(&one, &named).starts_with("at offset 0x8028: 58"), "{}", told(&one, &named));
+    assert!(shown(&one, &named).starts_with("at offset 0x8028: 58"), "{}", shown(&one, &named));
 }
 
 /// A squashfs file system of this folder with this mtime.
@@ -243,9 +243,9 @@ fn a_file_in_the_root_of_an_iso_is_named() {
     let other = squashfs(folder.path(), "1");
     write("etc/c", "");
     let longer = squashfs(folder.path(), "1");
-    assert_eq!(told(&one, &other), "in etc/a name: at offset 0x3: 6c 6f, and 70 21");
-    assert!(told(&one, &later).ends_with("mtime is 1, and 2"), "{}", told(&one, &later));
-    assert_eq!(told(&other, &longer), "the next member is link, and etc/c");
+    assert_eq!(shown(&one, &other), "in etc/a name: at offset 0x3: 6c 6f, and 70 21");
+    assert!(shown(&one, &later).ends_with("mtime is 1, and 2"), "{}", shown(&one, &later));
+    assert_eq!(shown(&other, &longer), "the next member is link, and etc/c");
     // A truncated file system is compared by bytes.
-    assert!(told(&one[..200], &other).starts_with("at offset 0x"));
+    assert!(shown(&one[..200], &other).starts_with("at offset 0x"));
 }

@@ -126,7 +126,7 @@ fn unread(site: &Site) -> Result<()> {
 }
 
 /// Sends an invalid request; no response or an error status is correct.
-fn refused(site: &Site, what: &str, bytes: &[u8]) -> Result<()> {
+fn expect_refusal(site: &Site, what: &str, bytes: &[u8]) -> Result<()> {
     match send(attacker(), site.address, bytes, PATIENCE) {
         Ok(answer) => {
             ensure!(answer.status >= 400, "{what} was answered with {}", answer.status);
@@ -145,12 +145,12 @@ fn headers(site: &Site) -> Result<()> {
     let many: Vec<_> = (0..10_000).map(|n| format!("X-{n}: y\r\n")).collect();
     let many = many.concat();
     let start = "GET /api/v1/jobs HTTP/1.1\r\nHost: smoke\r\n";
-    refused(site, "a header of 1 MiB", format!("{start}X-Long: {long}\r\n\r\n").as_bytes())?;
-    refused(site, "10,000 headers", format!("{start}{many}\r\n").as_bytes())?;
+    expect_refusal(site, "a header of 1 MiB", format!("{start}X-Long: {long}\r\n\r\n").as_bytes())?;
+    expect_refusal(site, "10,000 headers", format!("{start}{many}\r\n").as_bytes())?;
     let path = format!("GET /{long} HTTP/1.1\r\nHost: smoke\r\n\r\n");
-    refused(site, "a path of 1 MiB", path.as_bytes())?;
+    expect_refusal(site, "a path of 1 MiB", path.as_bytes())?;
     let line = format!("{start}Authorization: Basic {long}\r\n\r\n");
-    refused(site, "credentials of 1 MiB", line.as_bytes())
+    expect_refusal(site, "credentials of 1 MiB", line.as_bytes())
 }
 
 fn json(site: &Site) -> Result<()> {
@@ -162,7 +162,7 @@ fn json(site: &Site) -> Result<()> {
                 continue;
             }
             let what = format!("{method} {path} with {} bytes of JSON", body.len());
-            refused(site, &what, &request(method, path, &kind, body.as_bytes()))?;
+            expect_refusal(site, &what, &request(method, path, &kind, body.as_bytes()))?;
         }
     }
     Ok(())
@@ -182,7 +182,7 @@ fn lengths(site: &Site) -> Result<()> {
         "Transfer-Encoding: identity, chunked, chunked\r\n\r\n0\r\n\r\n",
         "Content-Length: 1\r\n\r\n{\"more\": \"than one byte\"}",
     ] {
-        refused(site, rest, format!("{start}{kind}{rest}").as_bytes())?;
+        expect_refusal(site, rest, format!("{start}{kind}{rest}").as_bytes())?;
     }
     Ok(())
 }

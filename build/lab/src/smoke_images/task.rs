@@ -88,8 +88,9 @@ impl Task {
             fs::copy(&from, &to).with_context(|| format!("cannot write {}", to.display()))?;
         }
         self.edit("recipe.env", |env| {
-            let env = values.iter().fold(env, |env, (name, value)| replaced(&env, name, value));
-            replaced(&env, "TARGET_DISK", &self.name.to_string_lossy())
+            let env =
+                values.iter().fold(env, |env, (name, value)| replace_value(&env, name, value));
+            replace_value(&env, "TARGET_DISK", &self.name.to_string_lossy())
         })
     }
 
@@ -103,7 +104,7 @@ impl Task {
 }
 
 /// `env` (`NAME="VALUE"` lines) with `value` for `name`, if present.
-fn replaced(env: &str, name: &str, value: &str) -> String {
+fn replace_value(env: &str, name: &str, value: &str) -> String {
     let line = |line: &str| match line.split_once('=') {
         Some((found, _)) if found == name => format!("{name}=\"{value}\"\n"),
         _ => format!("{line}\n"),
@@ -127,9 +128,9 @@ mod tests {
     fn only_the_value_that_is_named_changes() {
         let env = "A=\"1\"\nTARGET_DISK=\"/dev/x\"\nOTHER_TARGET_DISK=\"/dev/y\"\n";
         assert_eq!(
-            replaced(env, "TARGET_DISK", "/dev/z"),
+            replace_value(env, "TARGET_DISK", "/dev/z"),
             "A=\"1\"\nTARGET_DISK=\"/dev/z\"\nOTHER_TARGET_DISK=\"/dev/y\"\n"
         );
-        assert_eq!(replaced("A=\"1\"\n", "B", "2"), "A=\"1\"\n");
+        assert_eq!(replace_value("A=\"1\"\n", "B", "2"), "A=\"1\"\n");
     }
 }

@@ -18,12 +18,12 @@ pub(super) fn judge(
     version: &str,
 ) -> Result<String> {
     let reports = webhook.reports();
-    let told: Vec<&str> =
+    let facts: Vec<&str> =
         console.lines().filter_map(|line| line.trim().strip_prefix("smoke: ")).collect();
-    let is_told = |fact: &str| told.contains(&fact);
-    let listening: Vec<_> = told.iter().filter(|fact| is_service(fact)).collect();
+    let is_reported = |fact: &str| facts.contains(&fact);
+    let listening: Vec<_> = facts.iter().filter(|fact| is_service(fact)).collect();
     ensure!(listening.is_empty(), "the machine listens: {listening:?}");
-    let failed: Vec<_> = told.iter().filter_map(|fact| fact.strip_prefix("failed ")).collect();
+    let failed: Vec<_> = facts.iter().filter_map(|fact| fact.strip_prefix("failed ")).collect();
     let (unit, reported) = match case.end {
         End::Refused(_) => {
             ensure!(reports.is_empty(), "a machine that was refused reported: {reports:?}");
@@ -52,13 +52,13 @@ pub(super) fn judge(
     match unit {
         None => {
             ensure!(
-                is_told(&format!("active {}", guest::TARGET)),
+                is_reported(&format!("active {}", guest::TARGET)),
                 "{} was not reached",
                 guest::TARGET
             );
             for step in guest::STEPS {
-                ensure!(is_told(&format!("active {step}")), "{step} did not run");
-                let said = said(console, step);
+                ensure!(is_reported(&format!("active {step}")), "{step} did not run");
+                let said = version_line(console, step);
                 ensure!(
                     case.tools == Tools::Replaced || said.is_some_and(|it| it.contains(version)),
                     "the image of {step} says {said:?}, and is not of version {version}"
@@ -69,11 +69,14 @@ pub(super) fn judge(
         Some(unit) => {
             let after = guest::STEPS.iter().skip_while(|step| **step != unit);
             for step in after {
-                ensure!(!is_told(&format!("active {step}")), "{step} ran after {unit} had failed");
+                ensure!(
+                    !is_reported(&format!("active {step}")),
+                    "{step} ran after {unit} had failed"
+                );
             }
         }
     }
-    let time = told.iter().find(|fact| fact.starts_with("Startup finished")).unwrap_or(&"");
+    let time = facts.iter().find(|fact| fact.starts_with("Startup finished")).unwrap_or(&"");
     Ok(time.rsplit_once("= ").map_or("done", |(_, time)| time).to_owned())
 }
 
@@ -108,7 +111,7 @@ mod tests {
     fn what_a_step_says_stands_behind_what_systemd_writes() {
         let console =
             "[   90.04] partition[391]: smoke: partition.service says step 1.2.3 (commit)\n";
-        assert_eq!(said(console, "partition.service"), Some("step 1.2.3 (commit)"));
-        assert_eq!(said(console, "image-linux.service"), None);
+        assert_eq!(version_line(console, "partition.service"), Some("step 1.2.3 (commit)"));
+        assert_eq!(version_line(console, "image-linux.service"), None);
     }
 }

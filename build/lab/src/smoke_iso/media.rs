@@ -44,7 +44,7 @@ pub(super) const SERIAL: &str = "SMOKE1";
 const KERNEL_LIMIT: u64 = 64 << 20;
 
 /// Copies the ISO to `to` and applies `change`.
-pub(super) fn changed(iso: &Path, to: &Path, change: Change) -> Result<()> {
+pub(super) fn copy_with_change(iso: &Path, to: &Path, change: Change) -> Result<()> {
     fs::copy(iso, to).with_context(|| format!("cannot copy the ISO to {}", to.display()))?;
     let mut volume = Volume::open(File::open(iso)?)?;
     let mut start = |path: &str| -> Result<(u64, u64)> {

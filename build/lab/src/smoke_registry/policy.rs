@@ -35,7 +35,7 @@ pub(super) struct Trial<'a> {
 
 /// Runs all checks and returns the number of images accepted or rejected as expected; `None` where
 /// the release has no maintenance OS.
-pub(super) fn tried(run: &Run, log: &StepLog, manifest: &Manifest, prefix: &str) -> Result<usize> {
+pub(super) fn check(run: &Run, log: &StepLog, manifest: &Manifest, prefix: &str) -> Result<usize> {
     let product = run.workspace.product();
     let Some(iso) = &product.iso else { return Ok(0) };
     let system = manifest.images.iter().find(|image| image.repository == iso.image);
@@ -46,7 +46,7 @@ pub(super) fn tried(run: &Run, log: &StepLog, manifest: &Manifest, prefix: &str)
         let path = folder.join(part);
         fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
     }
-    let system = unpacked(run, log, &folder, &Layout::open(run.dist().join(&system.layout))?)?;
+    let system = unpack(run, log, &folder, &Layout::open(run.dist().join(&system.layout))?)?;
     let trial = Trial { run, log, prefix, folder, system };
     let (tools, others): (Vec<&Image>, Vec<&Image>) = manifest
         .images
@@ -63,8 +63,8 @@ fn clean(folder: &Path) -> Result<()> {
 }
 
 /// Unpacks the image to a folder for `chroot`: this test is not about containers.
-fn unpacked(run: &Run, log: &StepLog, folder: &Path, layout: &Layout) -> Result<Container> {
-    let platforms = platforms::of(layout)?;
+fn unpack(run: &Run, log: &StepLog, folder: &Path, layout: &Layout) -> Result<Container> {
+    let platforms = platforms::read(layout)?;
     let here = emulation::host();
     let platform = platforms.iter().find(|it| it.architecture == here);
     let platform =
@@ -99,13 +99,13 @@ impl Trial<'_> {
         let tool = tools.first().context("the release has no tool image")?;
         // Without a configured signature location, an image counts as unsigned.
         let none = self.folder.join("none");
-        self.refused(&self.pull(tool, "ours", Some(&none)), "no signature exists")?;
-        self.refused(
+        self.expect_refusal(&self.pull(tool, "ours", Some(&none)), "no signature exists")?;
+        self.expect_refusal(
             &self.pull(tool, "other", None),
             "cryptographic signature verification failed",
         )?;
         for image in others {
-            self.refused(&self.pull(image, "ours", None), "rejected by policy")?;
+            self.expect_refusal(&self.pull(image, "ours", None), "rejected by policy")?;
         }
         Ok(())
     }
@@ -149,7 +149,7 @@ impl Trial<'_> {
         })
     }
 
-    fn refused(&self, command: &Command, why: &str) -> Result<()> {
+    fn expect_refusal(&self, command: &Command, why: &str) -> Result<()> {
         let ended = self.run.attempt(self.log, command)?;
         let said = ended.stderr();
         ensure!(ended.code() != Some(0), "an image was taken that is to be refused: {why}");

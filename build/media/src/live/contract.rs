@@ -72,13 +72,13 @@ mod tests {
         "usr/lib/modules/6.12/vmlinuz",
     ];
 
-    fn told(files: &[&str], architecture: Architecture) -> Vec<String> {
+    fn lacking(files: &[&str], architecture: Architecture) -> Vec<String> {
         lacks(&files.iter().map(|&path| path.to_owned()).collect(), architecture)
     }
 
     #[test]
     fn an_image_with_all_of_it_lacks_nothing() {
-        assert_eq!(told(&GOOD, Architecture::Amd64), Vec::<String>::new());
+        assert_eq!(lacking(&GOOD, Architecture::Amd64), Vec::<String>::new());
     }
 
     #[test]
@@ -99,7 +99,7 @@ mod tests {
             ("usr/lib/modules/6.12/vmlinuz", "one /usr/lib/modules/VERSION/vmlinuz"),
         ] {
             let rest: Vec<_> = GOOD.into_iter().filter(|&path| path != missing).collect();
-            assert_eq!(told(&rest, Architecture::Amd64), [wanted], "without {missing}");
+            assert_eq!(lacking(&rest, Architecture::Amd64), [wanted], "without {missing}");
         }
     }
 
@@ -107,7 +107,7 @@ mod tests {
     fn a_second_kernel_or_vendor_is_one_too_many() {
         for more in ["usr/lib/modules/6.13/vmlinuz", "usr/lib/efi/shim/16/EFI/centos/shimx64.efi"] {
             assert_eq!(
-                told(&[&GOOD[..], &[more]].concat(), Architecture::Amd64).len(),
+                lacking(&[&GOOD[..], &[more]].concat(), Architecture::Amd64).len(),
                 1,
                 "{more}"
             );
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn the_programs_are_those_of_the_processor() {
         assert_eq!(
-            told(&GOOD, Architecture::Arm64),
+            lacking(&GOOD, Architecture::Arm64),
             ["shim", "mm", "gcd"].map(|name| format!("/boot/efi/EFI/fedora/{name}aa64.efi"))
         );
     }

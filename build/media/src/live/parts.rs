@@ -49,7 +49,7 @@ pub fn unpack(package: &Path, folder: &Path) -> Command {
 }
 
 /// File name of the boot loader on removable media (UEFI 2.10, 3.5.1.1).
-fn removable(architecture: Architecture) -> &'static str {
+fn removable_name(architecture: Architecture) -> &'static str {
     match architecture {
         Architecture::Amd64 => "BOOTX64.EFI",
         Architecture::Arm64 => "BOOTAA64.EFI",
@@ -84,7 +84,7 @@ pub fn esp(boot: &Path, architecture: Architecture, epoch: u64, output: &Path) -
             .arg(output)
             .arg(ESP_KILOBYTES),
         mtools("mmd").args(["::/EFI", "::/EFI/BOOT"]),
-        mtools("mcopy").arg(shim).arg(format!("::/EFI/BOOT/{}", removable(architecture))),
+        mtools("mcopy").arg(shim).arg(format!("::/EFI/BOOT/{}", removable_name(architecture))),
         mtools("mcopy").arg(boot.join(grub)).arg(format!("::/EFI/BOOT/grub{suffix}.efi")),
     ]
 }

@@ -21,7 +21,7 @@ impl Report {
         );
         for row in &self.steps {
             let time = if row.verdict.ran() { seconds(row.milliseconds) } else { String::new() };
-            let (word, note) = self.told(row);
+            let (word, note) = self.cells(row);
             let (step, note) = (cell(&row.step), cell(&note));
             // Writing to a String cannot fail.
             let _infallible = writeln!(out, "| {step} | {word} | {time} | {note} |");
