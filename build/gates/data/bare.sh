@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 # Copyright (C) 2026 The Provisioner Authors
 #
-# Runs COMMAND where optional programs are hidden: bare.sh NAMES SCRATCH HIDDEN... -- COMMAND...
+# Runs COMMAND with optional programs hidden: bare.sh NAMES SCRATCH HIDDEN... -- COMMAND...
 #
-# NAMES lists the programs that stay, one pattern a line. They are taken from the folders of PATH and from the
-# usual ones, and nothing else is left there. SCRATCH is an existing folder for mounts. Each folder HIDDEN becomes
-# empty. It has to be started in a mount namespace of its own, with which all mounts disappear.
+# NAMES lists the visible programs, one pattern per line; all others in PATH and in the standard folders are
+# hidden. SCRATCH is an existing folder for mounts. Each folder HIDDEN becomes empty. Must run in its own mount
+# namespace, which ends all mounts.
 set -eu
 
 names=$1
@@ -16,7 +16,7 @@ host=$(uname -m)
 patterns=$(sed -e '/^#/d' -e "s/HOST/$host/" "$names")
 mount -t tmpfs tmpfs "$scratch"
 
-# The folders of PATH and the usual ones, each once, by their real paths.
+# Resolved folders of PATH and the standard ones, deduplicated.
 folders=$(
     IFS=:
     for folder in $PATH /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin; do
@@ -24,7 +24,7 @@ folders=$(
     done | sort -u
 )
 
-# All replacements are made before the first takes effect: the programs that make them come from these folders.
+# Prepares all replacements before mounting the first: the programs used here are in these folders.
 count=0
 for folder in $folders; do
     count=$((count + 1))
@@ -40,7 +40,7 @@ for folder in $folders; do
             target=$(readlink "$file" || true)
             case $target in
                 '' | */*)
-                    # A file, or a link to another folder, which may be about to be hidden.
+                    # Copies a file, or the target of a link, whose folder may be hidden next.
                     : >"$program"
                     mount --bind "$(readlink -f "$file")" "$program"
                     ;;

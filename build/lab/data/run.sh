@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 # Copyright (C) 2026 The Provisioner Authors
 #
-# A site in one folder and in namespaces of its own, which end with this script and take everything
-# in them along: a virtual machine of libvirt, sushy-tools' emulator as its BMC, and the controller of
-# the release, which has a job for it. It ends with 0 when the machine runs what was installed.
+# Runs a site in one folder and in namespaces that end with this script: a libvirt VM, sushy-tools'
+# emulator as its BMC, and the release's controller with a job for the VM. Exits with 0 when the VM runs
+# the installed system.
 #
 #   run.sh CONTROLLER NOTARY TEST-ARTIFACTS
 #
@@ -15,16 +15,16 @@ set -eu
 PATH=$1:$PATH:/usr/sbin:/sbin
 notary=$2
 artifacts=$3
-# An address for documentation (RFC 5737): host and guest reach it, and nobody else can.
+# A documentation address (RFC 5737), reachable from host and guest only.
 site=192.0.2.1
 
-# Nothing here is to be had from anywhere else.
+# Nothing is downloaded from outside.
 unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
 
 ip link set lo up
 ip address add "$site/32" dev lo
 
-# Without rights, libvirt keeps everything below these.
+# Folders of unprivileged libvirt.
 HOME=$PWD/home
 XDG_RUNTIME_DIR=$HOME/run
 XDG_CONFIG_HOME=$HOME/config
@@ -33,7 +33,7 @@ XDG_DATA_HOME=$HOME/data
 LIBVIRT_DEFAULT_URI=qemu:///session
 export HOME XDG_RUNTIME_DIR XDG_CONFIG_HOME XDG_CACHE_HOME XDG_DATA_HOME LIBVIRT_DEFAULT_URI
 
-# until WHAT COMMAND...: waits a minute at most.
+# until_it WHAT COMMAND...: waits for COMMAND to succeed, for a minute at most.
 until_it() {
     what=$1
     shift
@@ -50,7 +50,7 @@ until_it libvirtd test -S "$XDG_RUNTIME_DIR/libvirt/libvirt-sock"
 virsh --quiet pool-create-as default dir --target "$PWD/pool"
 virsh --quiet define machine.xml
 
-# What it fetches, it unpacks there.
+# The emulator unpacks downloads in TMPDIR.
 PYTHONPATH=$PWD/python TMPDIR=$PWD/pool sushy-emulator --config emulator.conf >emulator.log 2>&1 &
 until_it "sushy-tools' emulator" curl --fail "http://$site:8000/redfish/v1/Systems"
 
@@ -74,10 +74,10 @@ export CONTROLLER_URL CONTROLLER_CA CONTROLLER_USER CONTROLLER_PASSWORD
 controller servers put MACHINE1 --bmc-url "http://$site:8000" --bmc-user smoke --bmc-password-file secret
 timeout "$PATIENCE" controller jobs create MACHINE1 recipe.json --watch
 
-# The job is over; the machine starts what it installed.
+# The job is done; the VM boots the installed system.
 for _ in $(seq "$PATIENCE"); do
     if grep --quiet "$MARKER" console.log; then exit 0; fi
     sleep 1
 done
-echo "the machine did not start what was installed: see console.log" >&2
+echo "the VM did not boot the installed system: see console.log" >&2
 exit 1

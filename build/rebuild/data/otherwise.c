@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* Copyright (C) 2026 The Provisioner Authors */
 
-// For programs that are linked dynamically, lists every folder in reverse order and moves the clock
-// by a year: what depends on the order in which a file system lists files, or on the time, differs
-// between two builds then. Less than libfaketime does, under which cargo waits for ever.
+// Preload library that reverses the order of directory entries and shifts the clock by a year, so that
+// results depending on either differ between two builds. Only affects dynamically linked programs.
+// libfaketime is no alternative: cargo hangs under it.
 //
 //   cc -shared -fPIC -o otherwise.so otherwise.c && LD_PRELOAD=$PWD/otherwise.so ls -U
 
@@ -20,7 +20,7 @@
 
 #define YEAR (365 * 24 * 60 * 60)
 
-// The entries that are left of one open folder.
+// Remaining entries of an open folder.
 struct folder {
     DIR *stream;
     struct dirent64 **entries;
