@@ -64,7 +64,7 @@ pub(crate) fn main(request: Request) -> u8 {
 /// Builds the context of the run: workspace and version.
 fn prepare(request: Request) -> Result<(Verb, Run)> {
     notary::refuse_secrets()?;
-    let here = std::env::current_dir().context("cannot tell the current folder")?;
+    let here = std::env::current_dir().context("cannot determine the current folder")?;
     let workspace = Workspace::discover(&here)?;
     let tools = Toolbox::new(&workspace.target(), Stop::on_signals()?)?;
     let (version, folder) = match &request.about {
@@ -259,7 +259,9 @@ fn install_missing(
         Need::Wanted(_) | Need::Space(_) | Need::Runs(_) => true,
     };
     if left.iter().any(fatal) {
-        ui.error("nothing was started: fix what is missing, or run `cargo xtask setup --yes`");
+        ui.error(
+            "nothing was started: install the missing programs, or run `cargo xtask setup --yes`",
+        );
         return Ok(false);
     }
     Ok(true)

@@ -46,15 +46,15 @@ pub(crate) fn identity(given: &ArgMatches) -> String {
 }
 
 pub(crate) fn verbose() -> Arg {
-    flag("verbose").short('v').help("Show commands and their output as they run")
+    flag("verbose").short('v').help("Show commands and their output while they run")
 }
 
 pub(crate) fn yes() -> Arg {
-    flag("yes").short('y').help("Answer every question with yes, as CI=true does")
+    flag("yes").short('y').help("Answer yes to all questions, like CI=true")
 }
 
 pub(crate) fn dry_run() -> Arg {
-    flag("dry-run").help("Show the plan: commands, inputs and outputs; change nothing")
+    flag("dry-run").help("Print the plan (commands, inputs, outputs) and change nothing")
 }
 
 pub(crate) fn json() -> Arg {
@@ -69,20 +69,18 @@ pub(crate) fn of_every_run() -> Vec<Arg> {
             .long("plan")
             .value_name("FORMAT")
             .value_parser(["json"])
-            .help("Print the plan in this format; change nothing"),
+            .help("Print the plan in this format and change nothing"),
         json(),
         Arg::new("jobs")
             .long("jobs")
             .short('j')
             .value_name("N")
             .value_parser(value_parser!(NonZeroUsize))
-            .help(
-                "Number of steps and images to work on in parallel [default: number of processors]",
-            ),
+            .help("Number of parallel steps and image builds [default: number of CPUs]"),
         verbose(),
         yes(),
     ];
-    args.into_iter().map(|arg| arg.help_heading("Options of every run")).collect()
+    args.into_iter().map(|arg| arg.help_heading("Run options")).collect()
 }
 
 /// Additional arguments of commands that run more than one step.
@@ -90,8 +88,8 @@ pub(crate) fn of_pipelines() -> [Arg; 2] {
     [
         flag("keep-going")
             .overrides_with("fail-fast")
-            .help("Continue with steps that do not depend on a failed one (default)"),
-        flag("fail-fast").help("Start no step after one has failed"),
+            .help("Continue with steps that do not depend on a failed step (default)"),
+        flag("fail-fast").help("Start no further step after a failure"),
     ]
 }
 
@@ -116,13 +114,13 @@ pub(crate) fn add(verb: Command, arguments: &BTreeSet<Argument>) -> Command {
 pub(crate) fn of_validate(verb: Command) -> Command {
     verb.args([
         flag("changed").help(
-            "Run only the gates that compile nothing and check files that differ from the last \
-             commit",
+            "Run only gates that compile nothing, and only those affected by changes since the \
+             last commit",
         ),
         fix(),
         flag("staged")
             .conflicts_with_all(["changed", "fix"])
-            .help("Run the gates of --changed on the index, for a commit hook"),
+            .help("Run the gates of --changed on the index, for the commit hook"),
     ])
 }
 
@@ -131,16 +129,16 @@ pub(crate) fn of_release(verb: Command) -> Command {
     PagesArguments::augment_args(TargetArguments::augment_args(verb)).args([
         flag("snapshot").help("Build a snapshot of any commit, without gates and without a tag"),
         Arg::new("tag").long("tag").value_name("TAG").conflicts_with("snapshot").help(
-            "Release this tag of the commit [default: the tag that CI runs for, else the \
-             stable one]",
+            "Tag to release, if the commit has several [default: the tag that CI runs for, \
+             else the stable one]",
         ),
     ])
 }
 
 /// Arguments of `dist`.
 pub(crate) fn of_dist(verb: Command) -> Command {
-    let split = flag("split")
-        .help("Build part of a release, without SHA256SUMS, for --merge on another machine");
+    let split =
+        flag("split").help("Build part of a release, without SHA256SUMS, for a later --merge");
     MergeArguments::augment_args(BuildArguments::augment_args(verb)).arg(split)
 }
 
@@ -170,7 +168,7 @@ fn engine(jobs: Vec<Job>) -> Arg {
         .value_name("JOB=NAME")
         .action(ArgAction::Append)
         .value_parser(move |text: &str| Choice::parse(text, &jobs))
-        .help(format!("Use this engine in place of the one in release.toml; one of {values}"))
+        .help(format!("Use this engine instead of the one in release.toml; one of {values}"))
 }
 
 fn accelerator() -> Arg {
@@ -178,7 +176,7 @@ fn accelerator() -> Arg {
         .long("accel")
         .value_name("NAME")
         .value_parser(Accelerator::ALL.map(Accelerator::option))
-        .help("Accelerator of the virtual machine [default: kvm if it runs the firmware, else tcg]")
+        .help("QEMU accelerator [default: kvm if it runs the firmware, else tcg]")
 }
 
 /// The release that a command is about.
@@ -207,5 +205,5 @@ fn target() -> Arg {
         .long("target")
         .value_name("ARCHITECTURE")
         .value_parser(["x86_64", "aarch64", "all"])
-        .help("Architecture to build for [default: this machine]")
+        .help("Target architecture [default: this host]")
 }

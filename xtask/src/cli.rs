@@ -88,7 +88,7 @@ pub(crate) enum Verb {
 
 /// Output options.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a command line flag")]
 pub(crate) struct Output {
     /// Print the plan only.
     pub(crate) plan: Option<Format>,
@@ -139,13 +139,8 @@ fn ungrouped() -> Command {
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
         .subcommands(PIPELINES.iter().map(|it| of_pipeline(it.name, it.name, it)))
-        .subcommand(group(
-            "ci",
-            "Run a pipeline as CI does: a gate that could not run fails",
-            "pr",
-            ci,
-        ))
-        .subcommand(group("smoke", "Test what was built as its users use it", "registry", smoke))
+        .subcommand(group("ci", "Run a CI pipeline; a gate that cannot run fails", "pr", ci))
+        .subcommand(group("smoke", "Run smoke tests of what was built", "registry", smoke))
         .subcommands(STEPS.iter().map(|step| of_step(step.name(), step.name(), *step)))
         .subcommand(setup())
         .subcommand(
@@ -160,20 +155,11 @@ fn ungrouped() -> Command {
                 &Job::ALL.map(Argument::Engine).into_iter().chain([Argument::Target]).collect(),
             )
             .arg(arguments::json())
-            .arg(
-                flag("all").help(
-                    "Show programs that are found one by one, and those that no command needs",
-                ),
-            ),
+            .arg(flag("all").help("List installed programs too, and those that no command needs")),
         )
         .subcommand(
-            verb(
-                "version",
-                "version",
-                "Report the version that the next release needs, and why",
-                "--json",
-            )
-            .arg(arguments::json()),
+            verb("version", "version", "Print the next version and the reasons for it", "--json")
+                .arg(arguments::json()),
         )
         .subcommand(
             verb(
@@ -210,7 +196,7 @@ fn ungrouped() -> Command {
 
 /// The command `setup`.
 fn setup() -> Command {
-    verb("setup", "setup", "Install the programs that are missing", "--for validate --yes")
+    verb("setup", "setup", "Install missing programs", "--for validate --yes")
         .args([arguments::dry_run(), arguments::verbose(), arguments::yes()])
         .args([
             Arg::new("for")
@@ -219,14 +205,14 @@ fn setup() -> Command {
                 .value_parser(commands().map(|it| it.0).collect::<Vec<_>>())
                 .hide_possible_values(true)
                 .help(
-                    "Install what this pipeline or step uses, its tests included, such as validate, \
-                     snapshot or smoke-iso [default: what all of them use]",
+                    "Install only programs for this pipeline or step and its tests, such as validate, \
+                     snapshot or smoke-iso [default: all]",
                 ),
             flag("update-pins").conflicts_with("for").help(
-                "Install nothing; pin the newest versions of the Debian packages that are pinned by SHA-256",
+                "Only update the SHA-256 pins of Debian packages to the newest versions",
             ),
             flag("hooks").conflicts_with_all(["for", "update-pins"]).help(
-                "Install nothing but the commit hook, which runs `cargo xtask validate --staged`",
+                "Only install the commit hook, which runs `cargo xtask validate --staged`",
             ),
         ])
 }
@@ -313,7 +299,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
     let args: Vec<OsString> = args.into_iter().collect();
     let matches = command().try_get_matches_from(&args).map_err(|it| with_commands(it, &args))?;
     let Some((name, given)) = matches.subcommand() else {
-        return Err(command().error(ErrorKind::MissingSubcommand, "name a command"));
+        return Err(command().error(ErrorKind::MissingSubcommand, "a subcommand is required"));
     };
     let (inner, given) = given.subcommand().map_or(("", given), |(inner, given)| (inner, given));
     let verb = match name {

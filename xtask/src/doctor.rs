@@ -115,7 +115,7 @@ impl Group {
 }
 
 impl Program {
-    /// Installed version, `found` or `missing`.
+    /// Installed version, else `yes` (found), `unknown` or `-` (missing).
     fn state(&self) -> &str {
         match (&self.found, &self.path) {
             (Some(version), _) => version,
@@ -171,7 +171,7 @@ impl Examination {
         let missing = self.groups.iter().any(|group| group.missing().next().is_some());
         out.push_str(match (self.exit_code(), missing) {
             (0, false) => "Nothing is missing.\n",
-            (0, true) => "Nothing that is required is missing; fix: cargo xtask setup\n",
+            (0, true) => "Only optional programs are missing; fix: cargo xtask setup\n",
             _ => "Programs are missing; fix: cargo xtask setup\n",
         });
         out

@@ -28,12 +28,12 @@ exit \"$code\"
 /// # Errors
 /// When another hook is installed, or Git does not report the folder of hooks.
 pub(crate) fn install(run: &Run, dry: bool, ui: &Ui) -> Result<u8> {
-    let git = Shell::new().context("cannot tell the current folder")?;
+    let git = Shell::new().context("cannot determine the current folder")?;
     git.change_dir(run.workspace.root());
     let place = cmd!(git, "git rev-parse --git-path hooks/pre-commit")
         .quiet()
         .read()
-        .context("cannot tell where the hooks of this repository are")?;
+        .context("cannot determine the hooks folder of this repository")?;
     let place: PathBuf = run.workspace.root().join(place);
     if dry {
         ui.status("Would write", &place.display().to_string());
@@ -41,8 +41,8 @@ pub(crate) fn install(run: &Run, dry: bool, ui: &Ui) -> Result<u8> {
     }
     match std::fs::read_to_string(&place) {
         Ok(text) if !text.contains(MARK) => bail!(
-            "there is a hook at {} that is not ours: add `cargo xtask validate --staged` to it, \
-             or remove it",
+            "another hook is installed at {}: add `cargo xtask validate --staged` to it, or \
+             remove it",
             place.display()
         ),
         _ => {}

@@ -137,7 +137,7 @@ pub(crate) const SMOKE: &[(&str, &dyn Step)] = &[
 pub(crate) const PIPELINES: &[Pipeline] = &[
     Pipeline {
         name: "validate",
-        about: "Run every gate that CI runs, in parallel",
+        about: "Run all gates in parallel",
         example: "",
         own: arguments::of_validate,
         preset: Preset::Nothing,
@@ -145,7 +145,7 @@ pub(crate) const PIPELINES: &[Pipeline] = &[
     },
     Pipeline {
         name: "release",
-        about: "Build, sign, publish and verify a release; without --snapshot, run every gate first",
+        about: "Run all gates, then build, sign, publish and verify a release",
         example: "--snapshot",
         own: arguments::of_release,
         preset: Preset::Nothing,
@@ -161,7 +161,7 @@ pub(crate) const PIPELINES: &[Pipeline] = &[
     },
     Pipeline {
         name: "determinism",
-        about: "Build everything twice under variations, and compare every byte",
+        about: "Build everything twice under variations and compare all bytes",
         example: "",
         own: arguments::of_determinism,
         preset: Preset::Nothing,
@@ -175,7 +175,7 @@ pub(crate) const CI: &[Pipeline] = &[PULL_REQUEST, NIGHTLY];
 /// `cargo xtask ci pr --iso`.
 pub(crate) const PULL_REQUEST_WITH_ISO: Pipeline = Pipeline {
     name: "pr",
-    about: "Run every gate, and build binaries, images and the live ISO",
+    about: "Run all gates, and build binaries, images and the live ISO",
     example: "--iso",
     own: arguments::none,
     preset: Preset::Nothing,
@@ -184,7 +184,7 @@ pub(crate) const PULL_REQUEST_WITH_ISO: Pipeline = Pipeline {
 
 const PULL_REQUEST: Pipeline = Pipeline {
     name: "pr",
-    about: "Run every gate, and build binaries and images",
+    about: "Run all gates, and build binaries and images",
     example: "--iso",
     own: arguments::of_pull_request,
     preset: Preset::Nothing,
@@ -193,7 +193,7 @@ const PULL_REQUEST: Pipeline = Pipeline {
 
 const NIGHTLY: Pipeline = Pipeline {
     name: "nightly",
-    about: "Run what takes too long for a pull request: random faults, fuzzing, every boot mode",
+    about: "Run the slow tests: fault injection, fuzzing, all boot modes",
     example: "",
     own: arguments::none,
     preset: Preset::Everything,
@@ -262,7 +262,7 @@ pub(crate) const SPLIT: Pipeline = Pipeline {
 /// `cargo xtask dist --merge`.
 pub(crate) const MERGE: Pipeline = Pipeline {
     name: "dist",
-    about: "Put parts of a release together",
+    about: "Merge parts of a release",
     example: "--merge DIR…",
     own: arguments::none,
     preset: Preset::Nothing,

@@ -51,7 +51,7 @@ impl Results {
                     is_release |= path.starts_with(&dist);
                     let is_result = !path.starts_with(&dist) && !path.starts_with(BUILD);
                     if is_result && run.workspace.root().join(&path).exists() {
-                        results.put(path, format!("of {}", step.name()));
+                        results.put(path, format!("output of {}", step.name()));
                     }
                 }
             }
@@ -64,7 +64,7 @@ impl Results {
             }
         }
         results.put(SCRATCH, "report.json, report.sarif, junit.xml".to_owned());
-        results.put(LOGS, "a log of each step".to_owned());
+        results.put(LOGS, "log of each step".to_owned());
         results
     }
 
@@ -123,7 +123,7 @@ fn of_release(manifest: &Manifest, dist: &Path, folder: &Path) -> Vec<Made> {
     for (name, what) in [
         (layout::SIGNATURES, "Sigstore bundles of every file and image"),
         (layout::PROVENANCE, "SLSA provenance of every file and image"),
-        (layout::MANIFEST, "the record of it all"),
+        (layout::MANIFEST, "the release manifest"),
     ] {
         if folder.join(name).exists() {
             made.push(Made { path: dist.join(name), what: what.to_owned() });

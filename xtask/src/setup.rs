@@ -47,12 +47,12 @@ pub(crate) fn missing(run: &Run, steps: Option<&[&'static dyn Step]>) -> Vec<&'s
 /// When the log cannot be written, or the run is stopped.
 pub(crate) fn run(run: &Run, tools: &[&'static str], dry: bool, ui: &Ui) -> Result<u8> {
     if tools.is_empty() {
-        ui.status("Finished", "every program is there");
+        ui.status("Finished", "all programs are installed");
         return Ok(0);
     }
     if !(dry || run.options.yes || stdin().is_terminal() && stderr().is_terminal()) {
         ui.warn(&format!(
-            "not installed without a terminal to ask on: {}\n    fix: cargo xtask setup --yes",
+            "not installed: no terminal to confirm on: {}\n    fix: cargo xtask setup --yes",
             tools.join(", ")
         ));
         return Ok(1);
@@ -96,7 +96,7 @@ pub(crate) fn run(run: &Run, tools: &[&'static str], dry: bool, ui: &Ui) -> Resu
     }
     let took = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let log = log.path().display();
-    ui.status("Finished", &format!("set-up took {} (log: {log})", seconds(took)));
+    ui.status("Finished", &format!("setup took {} (log: {log})", seconds(took)));
     Ok(u8::from(failed))
 }
 

@@ -73,7 +73,7 @@ impl Stage {
             .env("GIT_WORK_TREE", &stage.source)
             .env("GIT_INDEX_FILE", &stage.index)
             .run()
-            .context("cannot check out what would be committed")?;
+            .context("cannot check out the index")?;
         Ok(stage)
     }
 
@@ -85,7 +85,7 @@ impl Stage {
         let logs = root.join("target/xtask/logs");
         for folder in [&target, &scratch, &logs] {
             fs::create_dir_all(folder)
-                .with_context(|| format!("cannot make {}", folder.display()))?;
+                .with_context(|| format!("cannot create {}", folder.display()))?;
         }
         tree::remove(&scratch.join("logs"))?;
         let links = [
@@ -94,7 +94,7 @@ impl Stage {
             (scratch, target.join("xtask")),
         ];
         for (to, link) in links {
-            symlink(to, &link).with_context(|| format!("cannot make {}", link.display()))?;
+            symlink(to, &link).with_context(|| format!("cannot create {}", link.display()))?;
         }
         Ok(())
     }

@@ -67,8 +67,8 @@ impl Step for Build {
     fn about(&self) -> &'static str {
         match self.part {
             Part::All => "build the release binaries and check their ELF headers",
-            Part::InImages => "build the binaries that images hold, and check their ELF headers",
-            Part::NotInImages => "build the other binaries, and check their ELF headers",
+            Part::InImages => "build the binaries for images and check their ELF headers",
+            Part::NotInImages => "build the other binaries and check their ELF headers",
         }
     }
 
@@ -118,7 +118,7 @@ impl Step for Build {
                 .writes(output.debug_in_plan());
         }
         Ok(plan.native(
-            "check each: static, position-independent, RELRO, its identity, no path of this machine",
+            "check each binary: static, position-independent, RELRO, identity, no path of this host",
         ))
     }
 
@@ -241,7 +241,7 @@ pub(crate) fn cargo_tree(run: &Run, output: &Output<'_>, edges: Edges) -> Comman
 pub(crate) fn metadata(run: &Run, log: &StepLog) -> Result<Metadata> {
     let metadata = run.command("cargo").args(["metadata", "--locked", "--format-version", "1"]);
     serde_json::from_slice(&run.ask(log, &metadata)?)
-        .context("`cargo metadata` printed something else than its format, version 1")
+        .context("`cargo metadata` printed malformed metadata, expected format version 1")
 }
 
 impl Output<'_> {
@@ -355,7 +355,7 @@ impl Output<'_> {
         if said.trim_end().ends_with(&wanted) {
             return Ok(());
         }
-        bail!("{} says it is {:?}, expected {wanted}", self.binary.name, said.trim_end())
+        bail!("{} printed version {:?}, expected {wanted}", self.binary.name, said.trim_end())
     }
 
     /// The path of the finished binary, after checking the properties of a release binary.
@@ -385,7 +385,7 @@ impl Output<'_> {
         }
         let faults: Vec<_> = faults.iter().map(|fault| format!("  {fault}")).collect();
         bail!(
-            "{} can't be delivered:\n{}\nfix: cargo xtask build --target {}",
+            "{} fails the checks of a release binary:\n{}\nfix: cargo xtask build --target {}",
             self.path_in_plan().display(),
             faults.join("\n"),
             self.target.architecture.rust()
@@ -431,7 +431,7 @@ fn materials(run: &Run, log: &StepLog, outputs: &[Output<'_>]) -> Result<Vec<Mat
 fn glibc(run: &Run, log: &StepLog, target: Target) -> Result<Material> {
     let compiler = || run.command(target.c_compiler());
     let printed = run.capture(log, &compiler().arg("-print-file-name=libc.a"))?;
-    let path = String::from_utf8(printed).context("the path of libc.a is no UTF-8")?;
+    let path = String::from_utf8(printed).context("the path of libc.a is not UTF-8")?;
     let (sha256, _) = checksum::sha256(Path::new(path.trim_end()))
         .with_context(|| format!("{} has no static C library", target.c_compiler()))?;
     // Macros of the header that all others include.

@@ -44,7 +44,7 @@ impl Step for Checksums {
             }
             let (found, _) = checksum::sha256(&run.dist().join(&known.path))?;
             if found != known.sha256 {
-                bail!("{} is not what release.json says: build it again", known.path);
+                bail!("{} does not match release.json: build it again", known.path);
             }
             sums.insert(known.path, found);
         }

@@ -150,7 +150,7 @@ pub(crate) fn plan(run: &Run, chosen: &[&Image]) -> Result<Plan> {
             plan = work.plan(run, builder, plan.reads(Input::Tool(maker(work.base))))?;
         }
         if binds_tools(run) {
-            plan = plan.reads(Input::Manifest).native("put the tool images into it");
+            plan = plan.reads(Input::Manifest).native("bind the tool images");
         }
         let path = run.dist_in_plan().join(deliver::folder(image));
         plan = plan.native(format!("write {}", path.display())).writes(path);

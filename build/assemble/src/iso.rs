@@ -95,7 +95,7 @@ impl Step for Iso {
                     &path,
                     "iso-installs",
                     trace,
-                    "a live ISO installs nothing: take out what does",
+                    "a live ISO must not install anything: remove the installer",
                 )
             }));
             let (limit, field) = work.limit(run)?;
@@ -104,9 +104,8 @@ impl Step for Iso {
                 findings.push(Finding::in_file(
                     "release.toml",
                     "iso-size",
-                    format!("{path} takes {size}, {field} is {limit}"),
-                    "take a package out of the maintenance OS, or raise the limit if every one of \
-                     them is needed",
+                    format!("{path} has {size}, {field} is {limit}"),
+                    "remove a package from the maintenance OS, or raise the limit if all are needed",
                 ));
             }
             facts.push(format!("{path} {size}"));
@@ -176,7 +175,7 @@ impl Work<'_> {
     fn platform(&self, layout: &Layout) -> Result<Platform> {
         let mut platforms = platforms::read(layout)?.into_iter();
         platforms.find(|platform| platform.architecture == self.architecture).with_context(|| {
-            format!("{} is not made for {}", self.declared.image, self.architecture.oci())
+            format!("{} is not built for {}", self.declared.image, self.architecture.oci())
         })
     }
 

@@ -43,7 +43,7 @@ impl Step for Merge {
     }
 
     fn about(&self) -> &'static str {
-        "merge the parts of one release that several machines have built"
+        "merge the parts of a release, built on several hosts"
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
@@ -51,7 +51,7 @@ impl Step for Merge {
         let plan = run.options.own::<MergeArguments>().merge.iter().fold(Plan::new(), read);
         let dist = run.dist_in_plan();
         Ok(plan
-            .native("hold each part against its release.json, and the parts against each other")
+            .native("check each part against its release.json, and the parts against each other")
             .native(format!("copy their files to {}", dist.display()))
             .writes(dist))
     }
@@ -95,7 +95,7 @@ impl Part {
     fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(layout::MANIFEST);
         let bytes = fs::read(&path).with_context(|| {
-            format!("{} is no part of a release: cannot read its release.json", folder.display())
+            format!("{} is not a part of a release: cannot read its release.json", folder.display())
         })?;
         let manifest = Manifest::parse(&bytes).with_context(|| path.display().to_string())?;
         Ok(Self { folder: folder.to_owned(), manifest })
@@ -108,7 +108,7 @@ impl Part {
             .with_context(|| format!("cannot read {}", self.folder.display()))?;
         if dist.canonicalize().is_ok_and(|dist| folder.starts_with(dist)) {
             bail!(
-                "{} is where the whole release goes: copy the part to another folder first",
+                "{} is in the output folder of the release: copy the part to another folder first",
                 self.folder.display()
             );
         }
@@ -116,7 +116,7 @@ impl Part {
             let path = self.folder.join(&artifact.path);
             let (sha256, size) = checksum::sha256(&path)?;
             if (sha256.as_str(), size) != (artifact.sha256.as_str(), artifact.size) {
-                bail!("{} is not what release.json beside it says: build it again", path.display());
+                bail!("{} does not match its release.json: build it again", path.display());
             }
         }
         Ok(())
@@ -171,7 +171,7 @@ fn combine<'a>(
         let place = folder.display();
         let mut same = |what: &str, found: &str, wanted: &str| {
             if found != wanted {
-                faults.push(format!("{place} is of {what} {found}, expected {wanted}"));
+                faults.push(format!("{place} has {what} {found}, expected {wanted}"));
             }
         };
         same("product", &part.product, &whole.product);
@@ -180,19 +180,19 @@ fn combine<'a>(
         same("source", &part.source.uri, &whole.source.uri);
         same("time", &part.epoch.to_string(), &whole.epoch.to_string());
         if part.source.dirty != whole.source.dirty {
-            faults.push(format!("{place} and this work tree: only one differs from the commit"));
+            faults.push(format!("{place} and this work tree: only one is dirty"));
         }
         if let Some(image) = part.images.first() {
             faults.push(format!(
-                "{place} holds the image {}: `cargo xtask images` makes images for all processors \
-                 on one machine",
+                "{place} contains the image {}: `cargo xtask images` builds images for all \
+                 architectures on one host",
                 image.repository
             ));
         }
         for (job, engine) in &part.engines {
             match whole.engines.get(job) {
                 Some(other) if other != engine => faults.push(format!(
-                    "{place} did {job} with {} {}, another part with {} {}",
+                    "{place} used {} {} for {job}, another part {} {}",
                     engine.name, engine.version, other.name, other.version
                 )),
                 _ => drop(whole.engines.insert(job.clone(), engine.clone())),
@@ -201,26 +201,36 @@ fn combine<'a>(
         for material in &part.materials {
             let known = whole.materials.iter().find(|it| it.uri == material.uri);
             if known.is_some_and(|known| known != material) {
-                faults.push(format!("{place} was made of another {} than others", material.uri));
+                faults.push(format!(
+                    "{place} was built from another {} than other parts",
+                    material.uri
+                ));
             }
             whole.put_material(material.clone());
         }
         for artifact in wanted(part) {
             if !expected.contains(&artifact.path) {
-                faults.push(format!("{place} holds {}, which is not asked for", artifact.path));
+                faults.push(format!(
+                    "{place} contains {}, which is not part of the release",
+                    artifact.path
+                ));
             } else if let Some((first, _)) = from.iter().find(|it| it.1 == artifact.path) {
-                faults.push(format!("{} and {place} both hold {}", first.display(), artifact.path));
+                faults.push(format!(
+                    "{} and {place} both contain {}",
+                    first.display(),
+                    artifact.path
+                ));
             }
             from.push((folder, &artifact.path));
             whole.put_artifact(artifact.clone());
         }
     }
     let missing = expected.iter().filter(|path| from.iter().all(|it| it.1 != path.as_str()));
-    faults.extend(missing.map(|path| format!("no part holds {path}")));
+    faults.extend(missing.map(|path| format!("no part contains {path}")));
     if faults.is_empty() {
         return Ok(whole);
     }
-    bail!("these parts make no release:\n  {}", faults.join("\n  "))
+    bail!("these parts are not a complete release:\n  {}", faults.join("\n  "))
 }
 
 #[cfg(test)]
@@ -283,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_together_is_told_with_its_place() {
+    fn conflicts_are_reported_with_their_place() {
         let (a, b) = (part("a", "11", "1"), part("b", "11", "1"));
         let with = |change: &dyn Fn(&mut Manifest)| {
             let mut changed = b.clone();
@@ -291,26 +301,26 @@ mod tests {
             merged(&[a.clone(), changed]).unwrap_err()
         };
         let cases: [(Change<'_>, &str); 10] = [
+            (&|it| it.source.commit = "f00d".to_owned(), "second has commit f00d, expected c0ffee"),
+            (&|it| it.version = "1.2.4".to_owned(), "second has version 1.2.4, expected 1.2.3"),
+            (&|it| it.product = "other".to_owned(), "second has product other, expected thing"),
+            (&|it| it.epoch = 8, "second has time 8, expected 7"),
+            (&|it| it.source.dirty = true, "second and this work tree: only one is dirty"),
+            (&|it| *it = part("b", "22", "1"), "second was built from another file:Cargo.lock"),
+            (&|it| *it = part("b", "11", "2"), "second used native 2 for sbom, another part"),
             (
-                &|it| it.source.commit = "f00d".to_owned(),
-                "second is of commit f00d, expected c0ffee",
+                &|it| *it = part("c", "11", "1"),
+                "second contains c, which is not part of the release",
             ),
-            (&|it| it.version = "1.2.4".to_owned(), "second is of version 1.2.4, expected 1.2.3"),
-            (&|it| it.product = "other".to_owned(), "second is of product other, expected thing"),
-            (&|it| it.epoch = 8, "second is of time 8, expected 7"),
-            (&|it| it.source.dirty = true, "second and this work tree: only one differs"),
-            (&|it| *it = part("b", "22", "1"), "second was made of another file:Cargo.lock"),
-            (&|it| *it = part("b", "11", "2"), "second did sbom with native 2, another part with"),
-            (&|it| *it = part("c", "11", "1"), "second holds c, which is not asked for"),
-            (&|it| *it = part("a", "11", "1"), "first and second both hold a"),
-            (&|it| it.images.push(image()), "second holds the image tools/example"),
+            (&|it| *it = part("a", "11", "1"), "first and second both contain a"),
+            (&|it| it.images.push(image()), "second contains the image tools/example"),
         ];
         for (change, expected) in cases {
             let error = with(change);
             assert!(error.contains(expected), "{expected}\n{error}");
         }
         let error = merged(&[a]).unwrap_err();
-        assert!(error.ends_with("no part holds b"), "{error}");
+        assert!(error.ends_with("no part contains b"), "{error}");
     }
 
     fn image() -> Image {

@@ -71,7 +71,7 @@ impl Step for Package {
             if let Some(command) = contents::documents(run, output) {
                 plan = plan.command(command);
             }
-            plan = plan.native(format!("list the work of others in {}", output.binary.name));
+            plan = plan.native(format!("write the third-party notices of {}", output.binary.name));
         }
         for delivery in deliveries {
             let path = run.dist_in_plan().join(delivery.file_name(run));

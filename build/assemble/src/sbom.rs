@@ -66,7 +66,7 @@ impl Step for Sbom {
             plan = commands(engine, run, &output).into_iter().fold(plan, Plan::command);
         }
         if engine == Name::Syft {
-            plan = plan.native("the same for each image, one processor at a time");
+            plan = plan.native("the same for each image, one architecture at a time");
         }
         let images = run.workspace.product().images.iter().map(|image| image.name.clone());
         for name in files(run)?.into_iter().chain(images) {
@@ -76,7 +76,7 @@ impl Step for Sbom {
             }
         }
         if let Some(iso) = &run.workspace.product().iso {
-            plan = plan.native(format!("write those of the ISO {}", iso.name));
+            plan = plan.native(format!("write the SBOMs of the ISO {}", iso.name));
         }
         Ok(plan)
     }
@@ -232,7 +232,7 @@ fn of_image(run: &Run, log: &StepLog, engine: &Engine, image: &release::Image) -
             bom
         })
     } else {
-        parts.pop().with_context(|| format!("{} is of no architecture", image.repository))?
+        parts.pop().with_context(|| format!("{} has no architecture", image.repository))?
     };
     Ok(Document {
         describes: image.repository.clone(),

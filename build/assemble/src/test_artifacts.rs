@@ -46,7 +46,7 @@ impl Step for TestArtifacts {
     }
 
     fn about(&self) -> &'static str {
-        "build OS images for provisioning tests; no release contains them"
+        "build OS images for provisioning tests, outside of releases"
     }
 
     fn example(&self) -> &'static str {
@@ -86,7 +86,8 @@ impl Step for TestArtifacts {
         let lock = Lock::read(&run.workspace.root().join(&base.lock))?;
         let folder = folder(run);
         remove(&folder)?;
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
 
         let mut roots = Vec::new();
         for architecture in &run.options.architectures {
@@ -156,7 +157,7 @@ fn write_linux(
     roots: &[(Architecture, PathBuf)],
 ) -> Result<TestArtifact> {
     let layout = Layout::create(folder.join("linux"))?;
-    let annotations = annotations(run, "Test Linux", "boots and says so")?;
+    let annotations = annotations(run, "Test Linux", "boots and prints a marker")?;
     let mut manifests = Vec::new();
     for (architecture, file) in roots {
         let mut manifest = write_artifact(&layout, ROOT_ARTIFACT, ROOT_LAYER, file, &annotations)?;
@@ -176,7 +177,8 @@ fn write_linux(
 
 fn write_windows(run: &Run, folder: &Path, wim: &Path) -> Result<TestArtifact> {
     let layout = Layout::create(folder.join("windows"))?;
-    let annotations = annotations(run, "Test WIM", "has the folders of Windows and nothing of it")?;
+    let annotations =
+        annotations(run, "Test WIM", "has the folder structure of Windows, but no files of it")?;
     let manifest = write_artifact(&layout, WIM_ARTIFACT, WIM_LAYER, wim, &annotations)?;
     finish(&layout, "windows", manifest)
 }
@@ -213,7 +215,7 @@ fn annotations(run: &Run, title: &str, does: &str) -> Result<BTreeMap<String, St
         ANNOTATION_SOURCE, ANNOTATION_VENDOR, ANNOTATION_VERSION,
     };
     let product = &run.workspace.product().product;
-    let description = format!("Not for production: {does}, for tests of installing a system");
+    let description = format!("Not for production: {does}, for installation tests");
     Ok([
         (NON_PRODUCTION, "true".to_owned()),
         (ANNOTATION_CREATED, rfc3339(run.workspace.epoch())?),

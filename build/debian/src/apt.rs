@@ -84,8 +84,8 @@ pub fn sources_list(printed: &str, host: &str, suite: &str) -> Result<String> {
         .collect();
     ensure!(
         !lines.is_empty(),
-        "apt on this machine has no mirror with {host} main: images are made of Debian packages, \
-         so it takes a Debian system with its mirror in /etc/apt"
+        "apt on this host has no mirror with {host} main: images are built from Debian packages, \
+         which needs a Debian host with its mirror in /etc/apt"
     );
     Ok(lines.into_iter().collect())
 }
@@ -114,7 +114,7 @@ pub fn archive(printed: &str, host: &str) -> Result<String> {
         (release == host && component == "main").then(|| uri.trim_end_matches('/').to_owned())
     });
     archive.with_context(|| {
-        format!("apt on this machine has no mirror with {host} main: it takes one in /etc/apt")
+        format!("apt on this host has no mirror with {host} main: add one in /etc/apt")
     })
 }
 
@@ -126,7 +126,7 @@ pub fn security_sources(printed: &str, host: &str, suite: &str) -> Result<String
     let pocket = format!(" {suite}-security ");
     let all = sources_list(printed, host, suite)?;
     let lines: String = all.split_inclusive('\n').filter(|it| it.contains(&pocket)).collect();
-    ensure!(!lines.is_empty(), "apt on this machine has no mirror with {host}-security main");
+    ensure!(!lines.is_empty(), "apt on this host has no mirror with {host}-security main");
     Ok(lines)
 }
 
@@ -140,7 +140,8 @@ impl Apt {
     pub fn new(folder: PathBuf, architecture: Architecture, sources: &str) -> Result<Self> {
         for name in ["lists/partial", "cache/archives/partial"] {
             let path = folder.join(name);
-            fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
+            fs::create_dir_all(&path)
+                .with_context(|| format!("cannot create {}", path.display()))?;
         }
         atomic::write(&folder.join("sources.list"), sources.as_bytes())?;
         atomic::write(&folder.join("status"), b"")?;
@@ -227,7 +228,7 @@ impl Apt {
                     .with_context(|| format!("{}: Date: {said}", path.display()));
             }
         }
-        bail!("apt fetched no index of {suite}")
+        bail!("apt downloaded no index of {suite}")
     }
 }
 

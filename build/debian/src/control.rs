@@ -46,7 +46,7 @@ pub fn parse(text: &str) -> Result<Vec<Stanza>> {
             let value: &mut String = last
                 .as_ref()
                 .and_then(|name| fields.get_mut(name))
-                .with_context(|| format!("line {}: continues no field", number + 1))?;
+                .with_context(|| format!("line {}: continuation without a field", number + 1))?;
             value.push('\n');
             value.push_str(line.trim());
         } else {

@@ -12,15 +12,15 @@ pub fn explain(printed: &str) -> Option<String> {
             let (age, _) = rest.split_once(')')?;
             return Some(format!(
                 "the package index {url} expired {age} ago: the mirror is frozen or no longer updated, or \
-                 the clock of this machine is ahead\n    \
-                 fix: set another mirror in /etc/apt, or the clock; for a mirror that is frozen on purpose: \
+                 the clock of this host is ahead\n    \
+                 fix: set another mirror in /etc/apt, or the clock; for an intentionally frozen mirror: \
                  echo 'Acquire::Check-Valid-Until \"false\";' > /etc/apt/apt.conf.d/99frozen-mirror"
             ));
         }
         let (url, rest) = rest.split_once(" is not valid yet (invalid for another ")?;
         let (age, _) = rest.split_once(')')?;
         Some(format!(
-            "the package index {url} is valid in {age} only: the clock of this machine is behind\n    \
+            "the package index {url} is not valid for another {age}: the clock of this host is behind\n    \
              fix: set the clock, then rerun"
         ))
     })

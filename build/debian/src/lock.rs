@@ -79,7 +79,10 @@ impl Lock {
     /// When it is missing or malformed, or names a package of one set twice.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| {
-            format!("cannot read {}: `cargo xtask images --update-lock` makes it", path.display())
+            format!(
+                "cannot read {}: create it with `cargo xtask images --update-lock`",
+                path.display()
+            )
         })?;
         Self::parse(&text).with_context(|| format!("{} is malformed", path.display()))
     }
@@ -98,7 +101,7 @@ impl Lock {
             if let [a, b] = pair
                 && (a.image, &a.set, &a.name) == (b.image, &b.set, &b.name)
             {
-                bail!("{} stands twice in the set {} for {}", a.name, a.set, a.image.oci());
+                bail!("{} is twice in the set {} for {}", a.name, a.set, a.image.oci());
             }
         }
         Ok(lock)
@@ -141,7 +144,7 @@ impl Lock {
             .collect();
         ensure!(
             !found.is_empty(),
-            "the lock names no package of {set:?} for {}: run `cargo xtask images --update-lock`",
+            "the lock has no package of {set:?} for {}: run `cargo xtask images --update-lock`",
             architecture.oci()
         );
         Ok(found)
@@ -208,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn sets_are_told_apart() {
+    fn sets_are_distinguished() {
         let lock = lock();
         assert_eq!(lock.set(Architecture::Amd64, BASE).unwrap().len(), 1);
         assert_eq!(lock.checksums(Architecture::Amd64, "tools/x").len(), 2);

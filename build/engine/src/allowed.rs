@@ -22,7 +22,7 @@ pub fn judge(gate: &str, findings: &[Finding], allowances: &[Allowance], done: S
             Finding::in_file(
                 "release.toml",
                 "stale-allowance",
-                format!("[[gates.{gate}.allow]] for {} excuses nothing", allowance.file),
+                format!("[[gates.{gate}.allow]] for {} matches no finding", allowance.file),
                 "remove the entry",
             )
         })

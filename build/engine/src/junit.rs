@@ -139,7 +139,7 @@ assertion `left == right` failed</failure>
 </testsuites>"#;
 
     #[test]
-    fn tells_passed_from_failed() {
+    fn passed_and_failed_tests_are_distinguished() {
         let cases = cases(REPORT);
         assert_eq!(cases.len(), 2);
         assert_eq!((cases[0].name.as_str(), &cases[0].failure), ("tests::good", &None));

@@ -58,14 +58,14 @@ pub fn check(run: &Run, steps: impl IntoIterator<Item = &'static dyn Step>) -> R
 fn space(run: &Run, bytes: u64) -> Result<Option<(String, String)>> {
     let root = run.workspace.root();
     let disk = rustix::fs::statvfs(root)
-        .with_context(|| format!("cannot ask for the space below {}", root.display()))?;
+        .with_context(|| format!("cannot determine the free space below {}", root.display()))?;
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
     if free >= bytes {
         return Ok(None);
     }
     let mib = |bytes: u64| bytes / (1 << 20);
     Ok(Some((
-        format!("{} MiB are free below {}, {} are needed", mib(free), root.display(), mib(bytes)),
-        "cargo xtask clean, or make room on that disk".to_owned(),
+        format!("{} MiB free below {}, {} MiB needed", mib(free), root.display(), mib(bytes)),
+        "run `cargo xtask clean`, or free disk space".to_owned(),
     )))
 }

@@ -20,7 +20,7 @@ use crate::workspace::{Engines, Version, Workspace};
 
 /// Parsed command line options; immutable.
 #[derive(Debug, Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a command line flag")]
 pub struct Options {
     /// Number of steps that run in parallel.
     pub jobs: NonZeroUsize,
@@ -196,7 +196,7 @@ impl Run {
     /// serialised and atomic.
     pub fn update_manifest(&self, change: impl FnOnce(&mut Manifest) -> Result<()>) -> Result<()> {
         let Ok(_turn) = self.manifest.lock() else {
-            bail!("another step ended in the middle of a change of the manifest");
+            bail!("another step panicked while it changed the manifest");
         };
         let mut manifest = match self.read_manifest()? {
             Some(manifest) => manifest,
@@ -239,7 +239,7 @@ impl Run {
             .with_context(|| format!("{}: remove it and build again", path.display()))?;
         if manifest.version != self.version.text() {
             bail!(
-                "{} is of version {}, not {}: remove it and build again",
+                "{} has version {}, not {}: remove it and build again",
                 path.display(),
                 manifest.version,
                 self.version.text()

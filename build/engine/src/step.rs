@@ -42,8 +42,8 @@ pub trait Step: Sync {
         false
     }
 
-    /// Whether a run may leave it out when everything that decides its result is as it was in an earlier run
-    /// that ended well, and what it wrote is still there and the same.
+    /// Whether it may be skipped when all its inputs are as in an earlier successful run and its
+    /// outputs are unchanged.
     fn can_be_up_to_date(&self, _run: &Run) -> bool {
         false
     }

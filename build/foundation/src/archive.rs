@@ -59,7 +59,7 @@ pub fn write<W: Write>(out: W, mut members: Vec<Member>, epoch: u64) -> Result<W
     members.sort_by(|a, b| a.path.cmp(&b.path));
     for pair in members.windows(2) {
         if let [a, b] = pair {
-            ensure!(a.path != b.path, "the archive would hold {} twice", a.path);
+            ensure!(a.path != b.path, "the archive would contain {} twice", a.path);
         }
     }
     let mut archive = tar::Builder::new(gzip_header().write(out, LEVEL));

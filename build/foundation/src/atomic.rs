@@ -25,7 +25,7 @@ pub fn write_with<T>(
 ) -> Result<T> {
     let folder = files::parent(path);
     fs::create_dir_all(folder)
-        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        .with_context(|| format!("cannot create the folder {}", folder.display()))?;
     let write = || {
         let mut file = Pending::new_in(folder, Mode::Exact(mode))?;
         let value = fill(file.file())?;
@@ -46,7 +46,7 @@ pub fn link(path: &Path, to: &Path) -> Result<()> {
         .and_then(|_| symlink(to, &temporary))
         .and_then(|()| files::rename(&temporary, path))
         .inspect_err(|_| drop(fs::remove_file(&temporary)))
-        .with_context(|| format!("cannot have {} lead to {}", path.display(), to.display()))
+        .with_context(|| format!("cannot link {} to {}", path.display(), to.display()))
 }
 
 /// Syncs `folder`, so that renames, new files and removals survive a power failure.
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_led_elsewhere() {
+    fn a_link_is_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("latest");
         for version in ["1.0.0", "1.1.0", "1.1.0"] {
@@ -104,7 +104,7 @@ mod tests {
         assert_eq!(names(folder.path()), ["latest"]);
         fs::create_dir(folder.path().join("folder")).unwrap();
         let error = link(&folder.path().join("folder"), Path::new("1.0.0")).unwrap_err();
-        assert!(error.to_string().ends_with("folder lead to 1.0.0"), "{error}");
+        assert!(error.to_string().ends_with("folder to 1.0.0"), "{error}");
     }
 
     #[test]
@@ -112,6 +112,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         write(&folder.path().join("file"), b"").unwrap();
         let error = write(&folder.path().join("file/below"), b"").unwrap_err();
-        assert!(format!("{error:#}").contains("cannot make the folder"), "{error:#}");
+        assert!(format!("{error:#}").contains("cannot create the folder"), "{error:#}");
     }
 }

@@ -43,7 +43,7 @@ fn fault_of(handlers: &Path, architecture: Architecture) -> Option<(String, Stri
         return None;
     }
     let problem = format!(
-        "the kernel does not hand programs for {} to QEMU: {} has no enabled {name}",
+        "programs for {} cannot run here: binfmt_misc has no enabled handler {name} in {}",
         architecture.oci(),
         handlers.display()
     );

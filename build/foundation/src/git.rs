@@ -14,7 +14,7 @@ use xshell::{Shell, cmd};
 const MAIN: &[&str] = &["origin/HEAD", "origin/main", "main"];
 
 fn shell(root: &Path) -> Result<Shell> {
-    let shell = Shell::new().context("cannot tell the current folder")?;
+    let shell = Shell::new().context("cannot determine the current folder")?;
     shell.change_dir(root);
     Ok(shell)
 }
@@ -69,7 +69,7 @@ pub fn base(root: &Path) -> Result<Base> {
 fn base_for(root: &Path, target: Option<&str>) -> Result<Base> {
     if is_shallow(root)? {
         // In a clone of depth 1, HEAD is the main branch: nothing would differ.
-        let why = "the clone is shallow, so the start of the change is not known".to_owned();
+        let why = "the clone is shallow, so the base of the change is unknown".to_owned();
         return Ok(Base::Unknown { why, fix: UNSHALLOW.to_owned() });
     }
     let git = shell(root)?;
@@ -79,7 +79,7 @@ fn base_for(root: &Path, target: Option<&str>) -> Result<Base> {
     if let Some(name) = target {
         return Ok(shared(&format!("origin/{name}")).map_or_else(
             || Base::Unknown {
-                why: format!("origin/{name}, which the change is for, is not in this clone"),
+                why: format!("the target branch origin/{name} is not in this clone"),
                 fix: format!("git fetch origin {name}:refs/remotes/origin/{name}"),
             },
             Base::Commit,
@@ -101,7 +101,7 @@ pub fn changed(root: &Path, commit: &str) -> Result<BTreeSet<String>> {
     let differ = cmd!(git, "git diff --name-only --no-renames --diff-filter=d -z {commit} --")
         .quiet()
         .read()
-        .with_context(|| format!("cannot tell what changed since {commit}"))?;
+        .with_context(|| format!("cannot determine the changes since {commit}"))?;
     let new = new_files(&git)?;
     let names = |text: &str| -> Vec<String> {
         text.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect()
@@ -122,7 +122,7 @@ pub fn added_lines(root: &Path, commit: &str) -> Result<BTreeMap<String, BTreeSe
     )
     .quiet()
     .read()
-    .with_context(|| format!("cannot tell what changed since {commit}"))?;
+    .with_context(|| format!("cannot determine the changes since {commit}"))?;
     let mut lines = parse_added(&diff);
     for path in new_files(&git)?.split('\0').filter(|path| !path.is_empty()) {
         if let Ok(text) = std::fs::read_to_string(root.join(path)) {
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_are_told_from_a_repository() {
+    fn changes_are_read_from_a_repository() {
         let folder = tempfile::tempdir().unwrap();
         let git = shell(folder.path()).unwrap();
         let run = |args: &[&str]| {

@@ -38,7 +38,7 @@ pub fn map<T: Sync, R: Send>(
             (0..jobs.get().min(items.len())).map(|_| scope.spawn(worker)).collect();
         threads
             .into_iter()
-            .map(|it| it.join().map_err(|_| anyhow!("a thread died in the middle of its work")))
+            .map(|it| it.join().map_err(|_| anyhow!("a worker thread panicked")))
             .collect::<Result<Vec<_>>>()
     })?;
     let mut results: Vec<_> = done.into_iter().flatten().collect();

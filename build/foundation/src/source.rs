@@ -48,7 +48,7 @@ pub fn lines_before_tests(text: &str) -> usize {
 /// # Errors
 /// When Git is missing or `root` is in no repository.
 pub fn paths(root: &Path) -> Result<Vec<String>> {
-    let git = Shell::new().context("cannot tell the current folder")?;
+    let git = Shell::new().context("cannot determine the current folder")?;
     git.change_dir(root);
     let listed = cmd!(git, "git ls-files -z --cached --others --exclude-standard")
         .quiet()

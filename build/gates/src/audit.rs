@@ -60,10 +60,10 @@ impl Step for Audit {
         let plan = Plan::new()
             .command(clone(run))
             .command(unpack(run))
-            .native("hold every crate of Cargo.lock against the advisories")
+            .native("check all crates of Cargo.lock against the advisories")
             .command(refresh(run))
             .command(metadata::command(run.workspace.root()))
-            .native("see which versions of crates were taken back")
+            .native("check for yanked crates")
             .reads(Input::Source(PathBuf::from("Cargo.lock")))
             .reads(Input::Source(PathBuf::from("release.toml")))
             .reads(Input::Source(PathBuf::from(SNAPSHOT)))
@@ -77,7 +77,7 @@ impl Step for Audit {
         }
         let plan = plan
             .command(apt::sources_command())
-            .native("hold every package of the images against the security updates there");
+            .native("check all image packages against the security updates");
         Ok(bases.iter().fold(plan, |plan, base| plan.reads(Input::Source(base.lock.clone()))))
     }
 
@@ -97,21 +97,20 @@ impl Step for Audit {
         let mut fact = format!("{} crates, advisories of {newest}", lock.crates().len());
         if unknown > 0 {
             // Writing to a String can't fail.
-            let _infallible =
-                write!(fact, ", {unknown} of which no index tells whether they were taken back");
+            let _infallible = write!(fact, ", {unknown} not checked for yanks (not in an index)");
         }
         let locks = packages::Locks::read(run)?;
         let mut unread = Vec::new();
         if locks.len() > 0 {
             let known = locks.updates(run, log)?;
             let of = day(UNIX_EPOCH + Duration::from_secs(known.date));
-            fresh(run, "index of security updates", &of, "the host's mirror of Debian")?;
+            fresh(run, "index of security updates", &of, "the host's Debian mirror")?;
             let (late, waiting) = late(run, log, &locks, &known, &mut mitigations)?;
             findings.extend(late);
             // Writing to a String can't fail.
             let _infallible = write!(
                 fact,
-                "; {}, security updates of {of}, {waiting} wait",
+                "; {}, security updates of {of}, {waiting} within the grace period",
                 count(locks.len(), "package")
             );
             unread = known.unread;
@@ -121,8 +120,8 @@ impl Step for Audit {
         findings.sort();
         let gap = |suite: String| {
             Gap {
-            problem: format!("packages not checked: no index of {suite} could be read"),
-            fix: "cargo xtask audit, where apt reaches its mirror of Debian; target/xtask/logs/audit.log has its error"
+            problem: format!("packages not checked: cannot read an index of {suite}"),
+            fix: "cargo xtask audit, where apt reaches its Debian mirror; see target/xtask/logs/audit.log"
                 .to_owned(),
         }
         };
@@ -157,7 +156,7 @@ fn late(
         if news.since.unwrap_or(known.date) < due {
             findings.push(finding);
         } else {
-            log.note(&format!("may wait until it is {days} days old: {}", finding.message));
+            log.note(&format!("within the grace period of {days} days: {}", finding.message));
         }
     }
     let waiting = lacks.len() - findings.len();
@@ -170,7 +169,7 @@ fn fresh(run: &Run, what: &str, of: &str, place: &str) -> Result<()> {
     let stale = of < day(SystemTime::now() - DAY * STALE_DAYS).as_str();
     if stale && run.version().channel() != Channel::Snapshot {
         bail!(
-            "the newest {what} is of {of}: a release wants one that is at most {STALE_DAYS} days old; \
+            "the newest {what} is of {of}: a release needs one of the last {STALE_DAYS} days; \
              run it where {place} can be reached"
         );
     }
@@ -180,14 +179,14 @@ fn fresh(run: &Run, what: &str, of: &str, place: &str) -> Result<()> {
 /// Findings on yanked crates, and the number of crates that Cargo's index caches do not contain.
 fn yanked(run: &Run, log: &StepLog, lock: &crates::Lock) -> Result<(Vec<Finding>, usize)> {
     if run.attempt(log, &refresh(run))?.code() != Some(0) {
-        log.note("the index of crates can't be fetched: the last one serves");
+        log.note("cannot fetch the crate index: using the last copy");
     }
     let output = run.ask(log, &metadata::command(run.workspace.root()))?;
     let indexes = Indexes::new(&metadata::read(output)?);
     let is_yanked = |it: &crates::Locked| indexes.is_yanked(it.source()?, &it.name, &it.version);
     let unknown: Vec<_> = lock.crates().iter().filter(|it| is_yanked(it).is_none()).collect();
     for it in &unknown {
-        log.note(&format!("no index tells whether {} {} was taken back", it.name, it.version));
+        log.note(&format!("no index contains {} {}: not checked for a yank", it.name, it.version));
     }
     Ok((lock.yanked(|it| is_yanked(it) == Some(true)), unknown.len()))
 }
@@ -235,17 +234,18 @@ fn database(run: &Run, log: &StepLog) -> Result<PathBuf> {
     if run.attempt(log, &clone(run))?.code() == Some(0) {
         remove(&fetched)?;
         fs::rename(&new, &fetched)
-            .with_context(|| format!("cannot put the advisories at {}", fetched.display()))?;
+            .with_context(|| format!("cannot move the advisories to {}", fetched.display()))?;
         return Ok(fetched);
     }
     if age.is_some() {
-        log.note("the advisories can't be fetched: the last ones serve");
+        log.note("cannot fetch the advisories: using the last copy");
         return Ok(fetched);
     }
-    log.note("the advisories can't be fetched: the copy in the source serves");
+    log.note("cannot fetch the advisories: using the copy in the repository");
     let snapshot = fetched.with_extension("snapshot");
     remove(&snapshot)?;
-    fs::create_dir_all(&snapshot).with_context(|| format!("cannot make {}", snapshot.display()))?;
+    fs::create_dir_all(&snapshot)
+        .with_context(|| format!("cannot create {}", snapshot.display()))?;
     run.exec(log, &unpack(run))?;
     Ok(snapshot)
 }

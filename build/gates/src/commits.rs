@@ -29,7 +29,7 @@ impl Step for Commits {
         let base = run.workspace.change_base()?;
         Ok(Plan::new()
             .native(format!("check the messages of the commits since {base}"))
-            .reads(Input::Fact("the commit that changes are counted from", base.to_string()))
+            .reads(Input::Fact("the base of the change", base.to_string()))
             .reads(Input::Fact("the commit", run.workspace.commit().to_owned())))
     }
 

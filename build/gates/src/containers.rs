@@ -47,7 +47,7 @@ impl Step for Containers {
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         let files = containerfiles(run)?;
         if files.is_empty() {
-            let why = "the source holds no Containerfile".to_owned();
+            let why = "the source has no Containerfile".to_owned();
             return Ok(Outcome::Skipped(Skip::NotApplicable { why }));
         }
         let images = &run.workspace.product().images;
@@ -102,11 +102,11 @@ struct Entry {
 
 fn read(report: &[u8]) -> Result<Vec<Finding>> {
     let entries: Vec<Entry> =
-        serde_json::from_slice(report).context("hadolint did not write the JSON it should")?;
+        serde_json::from_slice(report).context("hadolint did not print valid JSON")?;
     Ok(entries
         .into_iter()
         .map(|entry| {
-            let fix = format!("hadolint's wiki explains {}", entry.code);
+            let fix = format!("see {} in hadolint's wiki", entry.code);
             Finding::at(entry.file, entry.line, entry.code, entry.message, fix)
         })
         .collect())

@@ -63,14 +63,11 @@ impl Step for Coverage {
 
     fn plan(&self, run: &Run) -> Result<Plan> {
         let plan = Plan::new()
-            .native("take the counts of the tests' run, or run them")
+            .native("use the coverage of the test run, or run the tests")
             .command(join(run))
             .command(export(run, &[]))
             .command(show(run, &[]))
-            .reads(Input::Fact(
-                "the commit that changes are counted from",
-                run.workspace.change_base()?.to_string(),
-            ))
+            .reads(Input::Fact("the base of the change", run.workspace.change_base()?.to_string()))
             .writes(LCOV)
             .writes(TABLE);
         let test = TESTS.plan(run)?.reads;
@@ -114,7 +111,7 @@ impl Step for Coverage {
                 }
             }
             Base::Unknown { why, fix } => {
-                gaps.push(Gap { problem: format!("lines of the change not checked: {why}"), fix });
+                gaps.push(Gap { problem: format!("changed lines not checked: {why}"), fix });
             }
         }
         findings.sort();
@@ -129,7 +126,7 @@ fn measure(run: &Run, log: &StepLog) -> Result<Lines> {
     counters::list(run)?;
     run.exec(log, &join(run))?;
     let lcov = run.attempt_machine(log, &export(run, &programs))?.success()?;
-    let lcov = String::from_utf8(lcov).context("llvm-cov did not write UTF-8")?;
+    let lcov = String::from_utf8(lcov).context("llvm-cov printed invalid UTF-8")?;
     let root_text = root.to_str().context("the path of the workspace is not UTF-8")?;
     let lines = Lines::parse(&lcov, root_text, |path| fs::read_to_string(root.join(path)).ok());
     atomic::write(&root.join(LCOV), lines.to_lcov(root_text).as_bytes())?;
@@ -153,7 +150,8 @@ fn programs(run: &Run, log: &StepLog) -> Result<Vec<PathBuf>> {
     let messages = run.attempt_machine(log, &counters::with(run, build)?)?.success()?;
     let mut programs = Vec::new();
     for message in Message::parse_stream(messages.as_slice()) {
-        if let Message::CompilerArtifact(artifact) = message.context("cargo wrote no messages")?
+        if let Message::CompilerArtifact(artifact) =
+            message.context("cargo printed malformed messages")?
             && let Some(program) = artifact.executable
         {
             programs.push(program.into_std_path_buf());
@@ -210,7 +208,7 @@ fn without_code(lines: &Lines, thresholds: &Thresholds, manifest: &str) -> Vec<F
     let stale = parts.chain(untested).filter(|(path, ..)| lines.share(path).lines == 0);
     stale
         .map(|(path, table, rule)| {
-            let message = format!("{table} for {path}: there is no such code");
+            let message = format!("{table} for {path}: no such code");
             let quoted = format!("\"{path}\"");
             let line = manifest.lines().position(|line| {
                 // A key may be bare; a comment may contain the path too.
@@ -237,13 +235,13 @@ fn too_few(lines: &Lines, part: &str, least: f64) -> Option<Finding> {
     if share.percent() >= least {
         return None;
     }
-    let name = if part.is_empty() { "the whole" } else { part };
+    let name = if part.is_empty() { "the workspace" } else { part };
     let message = format!(
-        "tests reach {:.1} % of the {} of {name}, {least} % are wanted; most are missing here",
+        "tests cover {:.1} % of the {} of {name}, below the threshold of {least} %; most uncovered lines are here",
         share.percent(),
         count(share.lines, "line"),
     );
-    let fix = format!("test the lines that {HTML}/index.html shows in red");
+    let fix = format!("test the lines that {HTML}/index.html marks red");
     let rule = if part.is_empty() { "whole" } else { "part" };
     Some(match lines.worst(part) {
         Some((file, line)) => Finding::at(file, line, rule, message, fix),
@@ -260,8 +258,8 @@ fn missed_in_change(share: Share, missed: &[(&str, usize)], least: f64) -> Vec<F
         }
         let here = missed.iter().filter(|(other, _)| other == file).count();
         let message = format!(
-            "no test reaches {} of the change here, this one first; in all, tests reach {:.1} % \
-             of the {} that it adds, {least} % are wanted",
+            "no test covers {} of the change in this file, starting here; in total, tests cover {:.1} % \
+             of the {} added, below the threshold of {least} %",
             count(here, "line"),
             share.percent(),
             count(share.lines, "line")
@@ -276,7 +274,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_is_told_by_file_at_the_first_line() {
+    fn a_change_is_reported_by_file_at_the_first_line() {
         let missed = [("a.rs", 3), ("a.rs", 4), ("b.rs", 9)];
         let findings = missed_in_change(Share { lines: 6, reached: 3 }, &missed, 90.0);
         let places: Vec<_> = findings.iter().map(|it| (it.file.as_str(), it.line)).collect();
@@ -308,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_below_its_threshold_is_told_at_its_worst_place() {
+    fn a_part_below_its_threshold_is_reported_at_its_worst_place() {
         let lcov = "SF:/w/a/one.rs\nDA:1,1\nDA:2,0\nSF:/w/b/two.rs\nDA:1,0\n";
         let lines = Lines::parse(lcov, "/w", |_| Some("x\nx\n".to_owned()));
         assert_eq!(too_few(&lines, "a", 50.0), None);

@@ -28,7 +28,7 @@ impl Step for Deadcode {
 
     fn plan(&self, _run: &Run) -> Result<Plan> {
         Ok(Plan::new()
-            .native("look for public items and dependencies that no code names")
+            .native("find public items and dependencies that no code names")
             .reads(Input::Source(PathBuf::new())))
     }
 

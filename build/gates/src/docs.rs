@@ -58,7 +58,7 @@ impl Step for Docs {
 
     fn plan(&self, run: &Run) -> Result<Plan> {
         let plan = Plan::new()
-            .native("follow every link of every page, and ask xtask for the help of every command")
+            .native("check all links of all pages, and the help of all commands")
             .reads(Input::Source(PathBuf::new()));
         let plan = match &run.workspace.product().gates.docs.style {
             Some(style) => {

@@ -86,7 +86,7 @@ fn findings(output: &str, root: &Path) -> Vec<Finding> {
             continue;
         }
         let fix = "cargo xtask fmt --fix";
-        let message = "not formatted as rustfmt does it";
+        let message = "not formatted by rustfmt";
         findings.push(Finding::at(file, start + context, "rustfmt", message, fix));
     }
     findings

@@ -83,7 +83,7 @@ impl Step for Fuzz {
         for target in &targets {
             for folder in [corpus(run, target), artifacts(run, target)] {
                 fs::create_dir_all(&folder)
-                    .with_context(|| format!("cannot make {}", folder.display()))?;
+                    .with_context(|| format!("cannot create {}", folder.display()))?;
             }
             let finished = run.attempt(log, &command(run, target))?;
             let printed = finished.stderr();
@@ -92,7 +92,7 @@ impl Step for Fuzz {
                     log.note(&format!("{target}: {count} executions"));
                     executions += count;
                 }
-                (Some(0), None) => bail!("the fuzz target {target} did not print how much it ran"),
+                (Some(0), None) => bail!("the fuzz target {target} printed no statistics"),
                 _ => findings.push(finding(run, target, printed)),
             }
         }
@@ -114,7 +114,7 @@ fn missing(run: &Run, log: &StepLog) -> Result<Option<Skip>> {
     let compiler = run.attempt(log, &rustc)?;
     if compiler.code() != Some(0) || !is_nightly(compiler.stdout()) {
         return Ok(Some(Skip::MissingTool {
-            tool: format!("the Rust tool chain {TOOLCHAIN} is not installed"),
+            tool: format!("the Rust toolchain {TOOLCHAIN} is not installed"),
             fix: format!("rustup toolchain install {TOOLCHAIN} --profile minimal"),
         }));
     }
@@ -147,11 +147,7 @@ fn targets(run: &Run) -> Result<Vec<String>> {
     let wanted = &run.options.own::<FuzzArguments>().name;
     for name in wanted {
         let known: Vec<_> = all.iter().map(String::as_str).collect();
-        ensure!(
-            all.contains(name),
-            "there is no fuzz target {name:?}: expected {}",
-            known.join(", ")
-        );
+        ensure!(all.contains(name), "unknown fuzz target {name:?}: expected {}", known.join(", "));
     }
     Ok(all.into_iter().filter(|name| wanted.is_empty() || wanted.contains(name)).collect())
 }
@@ -223,13 +219,13 @@ fn finding(run: &Run, target: &str, printed: &str) -> Finding {
     let input = printed.lines().find_map(|line| Some(line.split_once(mark)?.1));
     let panic = printed.lines().skip_while(|line| !line.contains("panicked at")).nth(1);
     let error = printed.lines().find(|line| line.contains("ERROR: libFuzzer"));
-    let what = panic.or(error).unwrap_or("it ended with an error");
+    let what = panic.or(error).unwrap_or("it exited with an error");
     let fix = match input {
         Some(input) => format!(
             "make {input} a test; `{} {input}` repeats it",
             built(run).join(host()).join("release").join(target).display()
         ),
-        None => "read the log of the step".to_owned(),
+        None => "see the step's log".to_owned(),
     };
     let file = format!("{FOLDER}/fuzz_targets/{target}.rs");
     Finding::in_file(file, target, what.trim(), fix)

@@ -44,7 +44,7 @@ impl Step for Headers {
     }
 
     fn about(&self) -> &'static str {
-        "check that every source file names its licence and owner"
+        "check licence and copyright headers of source files"
     }
 
     fn example(&self) -> &'static str {
@@ -65,13 +65,13 @@ impl Step for Headers {
 
     fn plan(&self, run: &Run) -> Result<Plan> {
         let (files, since) = match since(run)? {
-            Some(base) => (format!("every source file that differs from {base}"), base.to_string()),
-            None => ("every source file".to_owned(), "nothing".to_owned()),
+            Some(base) => (format!("all source files that differ from {base}"), base.to_string()),
+            None => ("all source files".to_owned(), "nothing".to_owned()),
         };
         Ok(Plan::new()
-            .native(format!("look for the SPDX and the copyright line at the top of {files}"))
+            .native(format!("check the SPDX and the copyright line at the top of {files}"))
             .reads(Input::Source(PathBuf::new()))
-            .reads(Input::Fact("the commit that changes are counted from", since)))
+            .reads(Input::Fact("the base of the change", since)))
     }
 
     fn fix(&self, run: &Run, log: &StepLog) -> Result<()> {
@@ -162,7 +162,7 @@ fn check(path: &str, text: &str, license: &str, vendor: &str) -> Option<Finding>
         return Some(Finding::in_file(
             path,
             "unknown-kind",
-            "what a comment looks like in this kind of file is not known",
+            "unknown comment syntax for this kind of file",
             "add the kind to build/rules/src/comment.rs, or to NO_HEADER in build/gates/src/headers.rs",
         ));
     };
@@ -184,7 +184,7 @@ fn check(path: &str, text: &str, license: &str, vendor: &str) -> Option<Finding>
         Some((_, line)) if is_copyright(line) => None,
         next => {
             let line = next.map_or(1, |(number, _)| number);
-            let message = "the copyright line does not follow the licence line";
+            let message = "the licence line is not followed by the copyright line";
             Some(Finding::at(path, line, "copyright", message, fix))
         }
     }

@@ -19,7 +19,7 @@ impl Step for Layers {
     }
 
     fn about(&self) -> &'static str {
-        "check the order of crates, and find import circles"
+        "check the layers of crates, and find import cycles"
     }
 
     fn is_gate(&self) -> bool {
@@ -28,9 +28,7 @@ impl Step for Layers {
 
     fn plan(&self, _run: &Run) -> Result<Plan> {
         Ok(Plan::new()
-            .native(
-                "compare dependencies with [gates.layers], and follow the imports of every file",
-            )
+            .native("compare dependencies with [gates.layers], and find import cycles")
             .reads(Input::Source(PathBuf::new())))
     }
 

@@ -41,7 +41,7 @@ impl Step for Licenses {
     fn plan(&self, run: &Run) -> Result<Plan> {
         let plan = Plan::new()
             .command(metadata::command(run.workspace.root()))
-            .native("hold every licence against the list in release.toml")
+            .native("check all licences against the allowlist in release.toml")
             .reads(Input::Source(PathBuf::from("Cargo.lock")))
             .reads(Input::Source(PathBuf::from("release.toml")))
             .reads(Input::Tool("cargo"));
@@ -51,8 +51,7 @@ impl Step for Licenses {
         if bases.is_empty() {
             return Ok(plan);
         }
-        let plan =
-            plan.native("the same with the packages of the images, as their locks have them");
+        let plan = plan.native("the same with the image packages in the locks");
         Ok(bases.iter().fold(plan, |plan, base| plan.reads(Input::Source(base.lock.clone()))))
     }
 
@@ -73,7 +72,7 @@ impl Step for Licenses {
         let crates = format!("{} crates", dependencies.len());
         Ok(Outcome::Done(match packages {
             0 => crates,
-            packages => format!("{crates}, {packages} packages of images"),
+            packages => format!("{crates}, {packages} image packages"),
         }))
     }
 }

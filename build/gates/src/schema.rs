@@ -47,7 +47,7 @@ impl Step for Schema {
 
     fn plan(&self, run: &Run) -> Result<Plan> {
         let plan = Plan::new()
-            .native("compare the schema with the one before, and both with the last release")
+            .native("compare the schema with the previous one, and both with the last release")
             .reads(Input::Source(PathBuf::from("Cargo.toml")))
             .reads(Input::Source(PathBuf::from("release.toml")))
             .reads(Input::Fact(
@@ -79,7 +79,7 @@ impl Step for Schema {
         if let Some(tag) = run.workspace.last_release()? {
             findings.extend(since_release(run, rules, &versions, &tag)?);
         } else if git::is_shallow(run.workspace.root())? {
-            let problem = "changes since the last release not checked: the clone is shallow and has no tag of one";
+            let problem = "changes since the last release not checked: the clone is shallow and has no release tag";
             gaps.push(Gap { problem: problem.to_owned(), fix: git::UNSHALLOW.to_owned() });
         }
         findings.sort();
@@ -134,7 +134,7 @@ impl Versions {
         let mut schemas = files.into_iter().map(Versioned::new).collect::<Result<Vec<_>>>()?;
         schemas.sort_by_key(|schema| schema.version);
         let Some(current) = schemas.pop() else {
-            bail!("[gates.schema] in release.toml: no schema lies in {}", rules.folder);
+            bail!("[gates.schema] in release.toml: no schema in {}", rules.folder);
         };
         Ok(Self { current, previous: schemas.pop() })
     }
@@ -196,9 +196,10 @@ fn unrecorded(rules: &SchemaRules, versions: &Versions, changes: &[Change]) -> V
     let file = &versions.current.file;
     let missing = breaking().filter(|it| !recorded(&it.pointer)).map(|change| {
         let line = schema::line(&file.text, &change.pointer);
-        let message = format!("{} may refuse what the schema before accepted", change.pointer);
-        let fix = "take the change back, or say why under [[gates.schema.breaking]] in \
-                    release.toml, and give the schema a new version";
+        let message =
+            format!("{} may reject documents that the previous schema accepted", change.pointer);
+        let fix = "revert the change, or add it with a reason to [[gates.schema.breaking]] in \
+                    release.toml and give the schema a new version";
         Finding::at(&file.path, line, "breaking", message, fix)
     });
     let stale = rules.breaking.iter().filter(|it| {
@@ -229,12 +230,12 @@ fn check_recipes(
                 recipes.iter().any(|it| it.path == fault.filename && it.version == schema.version);
             if own || !explained(&fault, changes) {
                 let message = format!(
-                    "the schema {} refuses it at {}: {}",
+                    "the schema {} rejects it at {}: {}",
                     schema.name(),
                     fault.path,
                     fault.message
                 );
-                let fix = "correct the recipe, or the schema where it is to be accepted";
+                let fix = "correct the recipe, or the schema if the recipe is valid";
                 findings.push(Finding::in_file(fault.filename, "refused", message, fix));
             }
         }
@@ -278,7 +279,7 @@ fn since_release(
             .is_some_and(|old| old.trim_end() != file.text.trim_end())
         {
             let message = format!("{tag} was released with another {}", schema.name());
-            let fix = "put it back, and make a new file with a new version and $id";
+            let fix = "restore it, and add a new file with a new version and $id";
             findings.push(Finding::in_file(&file.path, "released", message, fix));
         }
     }

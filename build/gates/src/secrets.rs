@@ -28,7 +28,7 @@ impl Step for Secrets {
 
     fn plan(&self, _run: &Run) -> Result<Plan> {
         Ok(Plan::new()
-            .native("look for secrets in every file of the source, by form and by entropy")
+            .native("find secrets in all source files, by format and by entropy")
             .reads(Input::Source(PathBuf::new())))
     }
 

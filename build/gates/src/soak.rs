@@ -27,7 +27,7 @@ impl Step for Soak {
     }
 
     fn about(&self) -> &'static str {
-        "run the long tests: random faults and large contents"
+        "run the long tests: fault injection and large contents"
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {
@@ -49,13 +49,15 @@ impl Step for Soak {
         let seed = output.lines().find_map(|line| line.split_once("FAULTS_SEED="));
         let Some((_, seed)) = seed else {
             finished.success()?;
-            bail!("the test of random faults did not tell its seed");
+            bail!("the fault injection test printed no seed");
         };
-        log.note(&format!("FAULTS_SEED={seed} FAULTS_ROUNDS={ROUNDS} repeats the faults"));
+        log.note(&format!("FAULTS_SEED={seed} FAULTS_ROUNDS={ROUNDS} reproduces the faults"));
         finished.success()?;
         run.exec(log, &skips::record(run, ignored(run))?)?;
         Ok(Outcome::Judged(Judgement {
-            fact: format!("{ROUNDS} rounds of faults with the seed {seed}, and large contents"),
+            fact: format!(
+                "{ROUNDS} rounds of fault injection with seed {seed}, and large contents"
+            ),
             gaps: Skips::read(run)?.gaps(),
             ..Judgement::default()
         }))

@@ -79,7 +79,7 @@ impl Step for Test {
     }
 
     fn about(&self) -> &'static str {
-        "run every test"
+        "run all tests"
     }
 
     fn example(&self) -> &'static str {
@@ -87,9 +87,9 @@ impl Step for Test {
     }
 
     fn own_arguments(&self, command: clap::Command) -> clap::Command {
-        command.arg(flag("bare").help(
-            "Hide every optional program; each test has to pass or to record that it is skipped",
-        ))
+        command.arg(
+            flag("bare").help("Hide all optional programs; each test must pass or record a skip"),
+        )
     }
 
     fn is_gate(&self) -> bool {
@@ -128,7 +128,7 @@ impl Step for Test {
         let mut tally = if has_nextest(run) {
             with_nextest(run, log, &counted(skips::record(run, nextest(run))?)?)?
         } else {
-            log.note("cargo-nextest is not installed: cargo test runs the tests, without JUnit");
+            log.note("cargo-nextest is not installed: using cargo test, without JUnit report");
             let mut tally = with_cargo(run, log, &counted(skips::record(run, plain(run))?)?)?;
             tally.passed = tally.passed.saturating_sub(Skips::read(run)?.count());
             tally
@@ -258,7 +258,7 @@ fn with_cargo(run: &Run, log: &StepLog, command: &Command) -> Result<Tally> {
         }
     }
     if finished.code() == Some(0) && !tally.findings.is_empty() {
-        bail!("cargo test ended well although {} failed", count(tally.findings.len(), "test"));
+        bail!("cargo test exited with 0 although {} failed", count(tally.findings.len(), "test"));
     }
     if tally.findings.is_empty() {
         finished.success()?;

@@ -43,7 +43,7 @@ impl Step for Workflows {
         let files = files(run)?;
         Ok(Plan::new()
             .native(
-                "check that jobs call `cargo xtask` alone, and that each pipeline has a workflow",
+                "check that jobs call only `cargo xtask`, and that each pipeline has a workflow",
             )
             .command(actionlint(run, &files))
             .command(schema(run, &files))
@@ -119,7 +119,7 @@ struct Lint {
 
 fn read_actionlint(report: &[u8]) -> Result<Vec<Finding>> {
     let entries: Vec<Lint> =
-        serde_json::from_slice(report).context("actionlint did not write the JSON it should")?;
+        serde_json::from_slice(report).context("actionlint did not print valid JSON")?;
     Ok(entries
         .into_iter()
         .map(|it| Finding::at(it.file, it.line, it.kind, it.message, "correct the workflow"))
@@ -130,7 +130,7 @@ fn read_schema(report: &[u8]) -> Result<Vec<Finding>> {
     let report = jsonschema::read(report)?;
     let faults = report.errors.into_iter().map(|it| {
         let message = format!("{}: {}", it.path, it.message);
-        Finding::in_file(it.filename, "schema", message, "GitHub refuses this workflow: correct it")
+        Finding::in_file(it.filename, "schema", message, "correct the workflow; GitHub rejects it")
     });
     let unread = report
         .parse_errors
@@ -181,7 +181,7 @@ struct Point {
 
 fn read_zizmor(report: &[u8]) -> Result<Vec<Finding>> {
     let audits: Vec<Audit> =
-        serde_json::from_slice(report).context("zizmor did not write the JSON it should")?;
+        serde_json::from_slice(report).context("zizmor did not print valid JSON")?;
     Ok(audits
         .into_iter()
         .map(|audit| {

@@ -57,9 +57,9 @@ pub fn members(bytes: &[u8]) -> Option<Vec<Member<'_>>> {
 pub fn files_of_deb(path: &Path) -> Result<BTreeMap<String, String>> {
     let place = || format!("cannot read the package {}", path.display());
     let bytes = std::fs::read(path).with_context(place)?;
-    let members = members(&bytes).context("it is no ar archive").with_context(place)?;
+    let members = members(&bytes).context("not an ar archive").with_context(place)?;
     let data = members.iter().find(|member| member.name == "data.tar.gz");
-    let data = data.context("it has no data.tar.gz").with_context(place)?;
+    let data = data.context("no data.tar.gz").with_context(place)?;
     let files = archive::files_in(data.content).with_context(place)?;
     let absolute = |name: &String| format!("/{}", name.trim_start_matches("./"));
     Ok(files.iter().map(|(name, sha256)| (absolute(name), sha256.clone())).collect())

@@ -65,18 +65,18 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotElf(reason) => write!(f, "not a 64-bit little-endian ELF file: {reason}"),
-            Self::Machine(found) => write!(f, "made for another machine (e_machine {found})"),
+            Self::Machine(found) => write!(f, "built for another architecture (e_machine {found})"),
             Self::NotPie(found) => write!(f, "not position-independent (e_type {found})"),
-            Self::Interpreter => f.write_str("asks for a dynamic loader, expected a static binary"),
+            Self::Interpreter => f.write_str("requires a dynamic loader, expected a static binary"),
             Self::SharedLibraries(count) => write!(f, "needs {count} shared libraries"),
-            Self::SearchPath => f.write_str("holds a library search path (RPATH or RUNPATH)"),
-            Self::ExecutableStack => f.write_str("its stack is executable"),
+            Self::SearchPath => f.write_str("has a library search path (RPATH or RUNPATH)"),
+            Self::ExecutableStack => f.write_str("executable stack"),
             Self::WritableCode => f.write_str("a segment is writable and executable"),
-            Self::NoRelro => f.write_str("its relocations stay writable (no RELRO)"),
-            Self::NotStripped => f.write_str("not stripped: it holds a symbol table"),
-            Self::BuildPath(text) => write!(f, "names a folder of the build machine: {text:?}"),
-            Self::Identity(found) => write!(f, "its identity ({}): {found}", build_info::SECTION),
-            Self::Crates(found) => write!(f, "its list of crates ({}) {found}", auditable::SECTION),
+            Self::NoRelro => f.write_str("writable relocations (no RELRO)"),
+            Self::NotStripped => f.write_str("not stripped: has a symbol table"),
+            Self::BuildPath(text) => write!(f, "contains a path of the build host: {text:?}"),
+            Self::Identity(found) => write!(f, "identity ({}): {found}", build_info::SECTION),
+            Self::Crates(found) => write!(f, "crate list ({}) {found}", auditable::SECTION),
         }
     }
 }
@@ -121,7 +121,7 @@ fn crates(bytes: &[u8], expected: &Expected<'_>) -> Result<(), String> {
         Some(root) => {
             Err(format!("is that of {}, expected that of {}", root.name, expected.package))
         }
-        None => Err("does not tell what was built".to_owned()),
+        None => Err("has no root package".to_owned()),
     }
 }
 

@@ -169,8 +169,8 @@ fn number(bytes: &[u8], at: usize) -> Option<usize> {
 pub fn files(path: &Path) -> Result<BTreeMap<String, String>> {
     let place = || format!("cannot read the package {}", path.display());
     let bytes = std::fs::read(path).with_context(place)?;
-    let package = Package::parse(&bytes).context("it is no RPM package").with_context(place)?;
-    let files = package.files().context("it does not list its files").with_context(place)?;
+    let package = Package::parse(&bytes).context("not an RPM package").with_context(place)?;
+    let files = package.files().context("no list of files").with_context(place)?;
     let regular = files.into_iter().filter(|file| !file.sha256.is_empty());
     Ok(regular.map(|file| (file.path, file.sha256)).collect())
 }
@@ -211,7 +211,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn files_are_told_with_their_digests() {
+    fn files_are_listed_with_their_digests() {
         let bytes = package("c0ffee", "x", b"payload");
         let read = Package::parse(&bytes).unwrap();
         assert_eq!(read.payload, b"payload");

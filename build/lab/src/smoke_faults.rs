@@ -75,7 +75,7 @@ impl Step for SmokeFaults {
         trial.killed_registry(whole / 2).context("with a registry that is killed")?;
         trial.another_key().context("with another key")?;
         tree::remove(&storage(run))?;
-        Ok(Outcome::Done("6 faults, each survived".to_owned()))
+        Ok(Outcome::Done("6 faults, all handled".to_owned()))
     }
 }
 
@@ -107,13 +107,13 @@ impl Trial<'_> {
         let failed = self.run.attempt(self.log, &push::publish(self.run, &registry.host))?;
         ensure!(
             failed.code() == Some(1),
-            "publishing did not fail, but ended with {:?}",
+            "publishing exited with {:?} instead of failing",
             failed.code()
         );
         let said = failed.stderr();
         ensure!(
             said.contains("status 507") && said.contains("disk is full"),
-            "publishing failed, and did not say that the disk is full: {said}"
+            "publishing failed without reporting a full disk: {said}"
         );
         self.sees_nothing(&registry)?;
         let grow = self
@@ -161,11 +161,12 @@ impl Trial<'_> {
         let registry = self.registry(&self.serve())?;
         let folder = self.run.workspace.scratch().join("smoke-faults/key");
         tree::remove(&folder)?;
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
         self.run.exec(self.log, &notary::generate(self.run, &folder.join("other.key")))?;
         let verify = verify::verify(self.run, &registry.host, &By::Key(folder.join("other.pub")));
         let code = self.run.attempt(self.log, &verify)?.code();
-        ensure!(code == Some(REJECTED), "verify ended with {code:?} and not with {REJECTED}");
+        ensure!(code == Some(REJECTED), "verify exited with {code:?}, expected {REJECTED}");
         Ok(())
     }
 
@@ -173,7 +174,7 @@ impl Trial<'_> {
         let storage = storage(self.run);
         tree::remove(&storage)?;
         fs::create_dir_all(&storage)
-            .with_context(|| format!("cannot make {}", storage.display()))?;
+            .with_context(|| format!("cannot create {}", storage.display()))?;
         self.registry(serve)
     }
 
@@ -195,7 +196,7 @@ impl Trial<'_> {
         while size(&storage(self.run))? < bytes {
             ensure!(
                 Instant::now() < deadline && !publisher.has_ended()?,
-                "it ended too early or took too long; see {}",
+                "the publisher exited too early or took too long; see {}",
                 output.display()
             );
             std::thread::sleep(PAUSE);
@@ -207,7 +208,7 @@ impl Trial<'_> {
     fn sees_nothing(&self, registry: &Registry) -> Result<()> {
         let verify = verify::verify(self.run, &registry.host, &By::own(self.run));
         let code = self.run.attempt(self.log, &verify)?.code();
-        ensure!(code == Some(NOTHING), "verify ended with {code:?} and not with {NOTHING}");
+        ensure!(code == Some(NOTHING), "verify exited with {code:?}, expected {NOTHING}");
         Ok(())
     }
 
@@ -220,7 +221,7 @@ impl Trial<'_> {
 
 /// Total size of the files in `folder`. Files that vanish meanwhile count as 0.
 fn size(folder: &Path) -> Result<u64> {
-    ensure!(folder.is_dir(), "{} is not there", folder.display());
+    ensure!(folder.is_dir(), "{} does not exist", folder.display());
     let files = WalkDir::new(folder).into_iter().flatten();
     Ok(files
         .filter_map(|it| it.metadata().ok())

@@ -19,7 +19,7 @@ impl Step for SmokeFresh {
     }
 
     fn about(&self) -> &'static str {
-        "run the README commands on bare Debian machines"
+        "run the README commands on fresh Debian systems"
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {
@@ -35,7 +35,7 @@ impl Step for SmokeFresh {
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         run.exec(log, &script(run))?;
         Ok(Outcome::Done(format!(
-            "both commands in both orders on both suites: {RESULTS}/times.txt"
+            "all commands in both orders on both suites: {RESULTS}/times.txt"
         )))
     }
 }

@@ -64,8 +64,11 @@ impl Step for SmokeHostile {
             attack(&site).with_context(|| format!("attack: {name}"))?;
             let worst = probe.worst().with_context(|| format!("during the attack: {name}"))?;
             let memory = site.peak_memory()?;
-            log.note(&format!("{name}: slowest answer {worst:?}, {memory} MiB at most so far"));
-            ensure!(memory <= MEMORY, "after {name} the controller has used {memory} MiB");
+            log.note(&format!("{name}: slowest response {worst:?}, peak memory {memory} MiB"));
+            ensure!(
+                memory <= MEMORY,
+                "after {name} the controller used {memory} MiB, limit {MEMORY} MiB"
+            );
             if number < site::HOSTS {
                 jobs.push(site.job(number)?);
             }
@@ -79,7 +82,7 @@ impl Step for SmokeHostile {
         drop(held);
         let seconds = started.elapsed().as_secs();
         Ok(Outcome::Done(format!(
-            "{} attacks in {seconds} s, slowest answer {} ms, {memory} MiB, {count} jobs succeeded, \
+            "{} attacks in {seconds} s, slowest response {} ms, {memory} MiB, {count} jobs succeeded, \
              stopped in {} ms",
             ATTACKS.len(),
             worst.as_millis(),

@@ -84,11 +84,12 @@ impl Step for SmokeImages {
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         let [architecture] = run.options.architectures[..] else {
-            bail!("images are tried for one architecture at a time: say which with --target");
+            bail!("images are tested for one architecture at a time: select it with --target");
         };
         let folder = run.workspace.scratch().join("smoke-images");
         clean(&folder)?;
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
         let mut trial = Trial {
             run,
             log,
@@ -160,7 +161,7 @@ impl Trial<'_> {
         let platforms = platforms::read(layout)?;
         let platform = platforms.iter().find(|it| it.architecture == self.architecture);
         let platform =
-            platform.with_context(|| format!("it is not built for {}", self.architecture.oci()))?;
+            platform.with_context(|| format!("not built for {}", self.architecture.oci()))?;
         let container = self.start(name, layout, platform)?;
         for plan in &smoke.plans {
             self.plan(&container, smoke, plan)?;
@@ -177,7 +178,8 @@ impl Trial<'_> {
             }
             match self.work(&container, smoke, task) {
                 Err(error) if self.is_emulated() && format!("{error:#}").contains(UNKNOWN_CALL) => {
-                    self.log.note(&format!("{task} ends at {name}, by emulation: {error:#}"));
+                    self.log
+                        .note(&format!("{task} stops at {name} because of emulation: {error:#}"));
                     self.unable.insert(task.clone(), name.to_owned());
                 }
                 worked => worked.with_context(|| format!("task {task}"))?,
@@ -200,14 +202,14 @@ impl Trial<'_> {
                 let expected = self.run.version().text();
                 ensure!(
                     printed.contains(expected),
-                    "it says that it is {printed:?}, not of version {expected}"
+                    "it printed {printed:?}, expected version {expected}"
                 );
                 Ok(container)
             });
             match tried {
                 Ok(container) => {
                     if self.runner.is_none() {
-                        self.log.note(&format!("images are run by {}", runner.name()));
+                        self.log.note(&format!("images run with {}", runner.name()));
                     }
                     self.runner = Some(runner);
                     return Ok(container);
@@ -215,7 +217,7 @@ impl Trial<'_> {
                 Err(error) => faults.push(format!("{}: {error:#}", runner.name())),
             }
         }
-        bail!("it does not start:\n{}", faults.join("\n"))
+        bail!("the image does not start:\n{}", faults.join("\n"))
     }
 
     fn load(
@@ -283,7 +285,7 @@ impl Trial<'_> {
             let task = self.prepare_task(name)?;
             self.tasks.insert(name.to_owned(), task);
         }
-        let task = self.tasks.get(name).context("it is not prepared")?;
+        let task = self.tasks.get(name).context("the task is not prepared")?;
         let (provision, state) = (task.provision(), task.state());
         let root = self.run.workspace.root();
         let own: Vec<_> = smoke.folders.iter().map(|(from, to)| (root.join(from), to)).collect();
@@ -296,7 +298,7 @@ impl Trial<'_> {
         let stamps = || Ok::<_, anyhow::Error>(fs::read_dir(&state)?.count());
         let before = stamps()?;
         self.call(container, &call)?;
-        ensure!(stamps()? > before, "the step left no stamp in {}", state.display());
+        ensure!(stamps()? > before, "the step wrote no stamp to {}", state.display());
         self.call(container, &call)?;
         Ok(())
     }
@@ -327,10 +329,11 @@ impl Trial<'_> {
     fn summary(&self) -> String {
         let runner = self.runner.map_or("nothing", Runner::name);
         let whole = self.tasks.len() - self.unable.len();
-        let unable = self.unable.iter().map(|(task, image)| {
-            format!("; {task} not beyond {image}: QEMU does not know a system call")
-        });
-        format!("{} calls in images, by {runner}; {whole} tasks carried out", self.calls)
+        let unable = self
+            .unable
+            .iter()
+            .map(|(task, image)| format!("; {task} stopped at {image}: QEMU lacks a system call"));
+        format!("{} commands in images with {runner}; {whole} tasks complete", self.calls)
             + &unable.collect::<String>()
     }
 }

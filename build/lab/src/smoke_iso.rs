@@ -40,7 +40,7 @@ pub struct SmokeIso {
 
 #[derive(Default, Args)]
 struct MachineArguments {
-    /// Machines to start, such as bios [default: all]
+    /// Virtual machines to start, such as bios [default: all]
     #[arg(value_name = "NAME")]
     name: Vec<String>,
 }
@@ -49,13 +49,13 @@ impl SmokeIso {
     /// One VM, for every CI run.
     pub const FIRST: Self = Self {
         name: "smoke-iso",
-        about: "start the live ISO in a virtual machine and have it carry out a task",
+        about: "boot the live ISO in a virtual machine and run a task",
         cases: case::FIRST,
     };
     /// All boot methods and failures.
     pub const ALL: Self = Self {
         name: "smoke-iso-all",
-        about: "start the live ISO in every way there is, with damaged media and bad tasks too",
+        about: "boot the live ISO in all modes, also with damaged media and invalid tasks",
         cases: case::ALL,
     };
 }
@@ -68,7 +68,7 @@ impl SmokeIso {
             names.iter().find(|name| self.cases.iter().all(|it| it.name != **name))
         {
             let known: Vec<_> = self.cases.iter().map(|case| case.name).collect();
-            bail!("there is no machine {unknown:?}: expected one of {}", known.join(", "));
+            bail!("unknown virtual machine {unknown:?}: expected one of {}", known.join(", "));
         }
         let wanted = |case: &&Case| names.is_empty() || names.iter().any(|name| name == case.name);
         Ok(self.cases.iter().filter(wanted).collect())
@@ -131,7 +131,7 @@ impl Step for SmokeIso {
             if let Some((lacking, fix)) = lacking(run, case, iso.as_deref())? {
                 let asked = !named.is_empty() || case.name == case::PLAIN.name;
                 ensure!(!asked, "{}: {lacking}\nfix: {fix}", case.name);
-                let problem = format!("the machine {} was not started: {lacking}", case.name);
+                let problem = format!("the VM {} was not started: {lacking}", case.name);
                 log.note(&problem);
                 gaps.push(Gap { problem, fix });
                 continue;
@@ -139,7 +139,7 @@ impl Step for SmokeIso {
             let iso = iso.context("there is no ISO")?;
             let began = Instant::now();
             let ran = attempts(run, log, case, &mut accelerator, &iso).with_context(|| {
-                format!("{}; its console is in {}", case.name, folder(run, case).display())
+                format!("{}; see its console in {}", case.name, folder(run, case).display())
             })?;
             let mut fact = ran.fact;
             if let Some(started) = ran.started {
@@ -154,7 +154,7 @@ impl Step for SmokeIso {
             let ratio = iso.as_secs_f64() / direct.as_secs_f64();
             facts.push(format!("{ratio:.2} times the kernel alone"));
         }
-        facts.insert(0, format!("by {}", accelerator.name()));
+        facts.insert(0, format!("with {}", accelerator.name()));
         Ok(outcome(facts.join("; "), gaps))
     }
 }
@@ -164,7 +164,7 @@ fn outcome(fact: String, gaps: Vec<Gap>) -> Outcome {
     if gaps.is_empty() {
         return Outcome::Done(fact);
     }
-    let fact = format!("{fact}; {} not started", count(gaps.len(), "machine"));
+    let fact = format!("{fact}; {} not started", count(gaps.len(), "VM"));
     Outcome::Judged(Judgement { fact, gaps, ..Judgement::default() })
 }
 
@@ -213,10 +213,10 @@ fn lacking(run: &Run, case: &Case, iso: Option<&Path>) -> Result<Option<(String,
     let declared = run.workspace.product().iso.as_ref().context("release.toml has no [iso]")?;
     let images = run.manifest()?.images;
     let image = images.iter().find(|image| image.repository == declared.image);
-    let image = image.with_context(|| format!("there is no image {}", declared.image))?;
+    let image = image.with_context(|| format!("no image {}", declared.image))?;
     Ok((!is_bound(run, image)?).then(|| {
         let fix = "cargo xtask maintenance --bind-tools && cargo xtask iso".to_owned();
-        ("the ISO has no tool images in it".to_owned(), fix)
+        ("the ISO has no bound tool images".to_owned(), fix)
     }))
 }
 
@@ -268,7 +268,7 @@ fn attempts(
         let by_hand = run.options.accelerator;
         let sign = if let Some(other) = running::fallback(&error, *accelerator, by_hand) {
             *accelerator = other;
-            "by emulation from now on"
+            "using emulation from now on"
         } else if let Some(sign) = let_down(run, case) {
             sign
         } else {
@@ -294,7 +294,7 @@ fn attempt(
 ) -> Result<Ran> {
     let folder = folder(run, case);
     remove(&folder)?;
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let webhook = Webhook::start()?;
     let epoch = run.workspace.epoch();
     if let Some(task) = case.task {
@@ -370,7 +370,7 @@ impl Watch<'_> {
             self.running.wait()?;
             if Instant::now() >= deadline {
                 let said = tail(&console);
-                bail!("nothing more came after {} s:\n{said}", PATIENCE.as_secs());
+                bail!("no further output within {} s:\n{said}", PATIENCE.as_secs());
             }
         }
     }
@@ -382,7 +382,7 @@ fn last_look(machine: &Machine, qmp: &mut Qmp) -> Result<()> {
     drop(qmp.screenshot(&machine.folder.join("screen.png")));
     for (drive, count) in qmp.writes()? {
         let ours = machine.drives.iter().any(|it| it.id == drive);
-        ensure!(!ours || count == 0, "the machine wrote {count} times to {drive}");
+        ensure!(!ours || count == 0, "the VM wrote {count} times to {drive}");
     }
     Ok(())
 }
@@ -400,11 +400,11 @@ mod tests {
         assert_eq!(outcome("by KVM".into(), Vec::new()), Outcome::Done("by KVM".into()));
         let gap = Gap { problem: "arm64 was not started".into(), fix: "cargo xtask iso".into() };
         let Outcome::Judged(judgement) = outcome("by KVM".into(), vec![gap.clone()]) else {
-            panic!("passed with a machine that did not start");
+            panic!("passed with a VM that did not start");
         };
         assert_eq!(judgement.gaps, [gap]);
         assert!(!judgement.expected);
-        assert_eq!(judgement.fact, "by KVM; 1 machine not started");
+        assert_eq!(judgement.fact, "by KVM; 1 VM not started");
     }
 
     #[test]

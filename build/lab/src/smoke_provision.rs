@@ -83,14 +83,14 @@ impl Step for SmokeProvision {
             .command(provision(run))
             .reads(Input::Manifest)
             .reads(Input::Path(run.dist_in_plan()))
-            .native(format!("find {MARKER:?} on the machine's console")))
+            .native(format!("find {MARKER:?} in the console output")))
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         let artifacts = test_artifacts::folder(run);
         ensure!(
             artifacts.is_dir(),
-            "{} is not there: run `cargo xtask test-artifacts`",
+            "{} does not exist: run `cargo xtask test-artifacts`",
             artifacts.display()
         );
         run.exec(log, &notary::build(run))?;
@@ -102,21 +102,20 @@ impl Step for SmokeProvision {
             let registry = Registry::start(run, log, self.name(), &serve)?;
             run.exec(log, &push::publish(run, &registry.host))?;
         }
-        run.exec(log, &provision(run)).with_context(|| {
-            format!("its console and the logs of all programs are in {}", lab.display())
-        })?;
+        run.exec(log, &provision(run))
+            .with_context(|| format!("see the console and all logs in {}", lab.display()))?;
         let console = fs::read(lab.join("console.log")).context("cannot read the console")?;
         let console = String::from_utf8_lossy(&console);
-        ensure!(console.contains(MARKER), "the machine did not start what was installed");
+        ensure!(console.contains(MARKER), "the VM did not boot the installed system");
         ensure!(
             !console.contains("no boot entry"),
-            "the boot loader's step did not see the firmware's variables"
+            "the boot loader step had no access to EFI variables"
         );
-        ensure!(console.contains(BUTTON), "the machine did not answer its power button");
+        ensure!(console.contains(BUTTON), "the VM did not react to its power button");
         for large in ["disk.img", "pool", "site"] {
             tree::remove(&lab.join(large))?;
         }
-        Ok(Outcome::Done("a machine runs the Linux that a job installed".to_owned()))
+        Ok(Outcome::Done("a VM runs the Linux that a job installed".to_owned()))
     }
 }
 
@@ -145,18 +144,19 @@ fn prepare(run: &Run, lab: &Path) -> Result<()> {
         ["home/run", "home/config/libvirt", "pool", "python", "site/media/static", "state"]
     {
         let folder = lab.join(folder);
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
     }
     let maintenance = lab.join("site/media/static/maintenance.iso");
     fs::copy(&iso, &maintenance).with_context(|| format!("cannot copy {}", iso.display()))?;
-    let here = lab.to_str().context("the path of the workspace is no UTF-8")?;
+    let here = lab.to_str().context("the path of the workspace is not UTF-8")?;
     for (name, text) in FILES {
         let text = text.replace("LAB", here).replace("NAME", &run.workspace.product().product.name);
         write(&lab.join(name), &text)?;
     }
     let disk = lab.join("disk.img");
     let made = File::create(&disk).and_then(|file| file.set_len(DISK));
-    made.with_context(|| format!("cannot make {}", disk.display()))?;
+    made.with_context(|| format!("cannot create {}", disk.display()))?;
     write(&lab.join("secret"), SECRET)?;
     write(&lab.join("recipe.json"), &recipe(run).to_string())?;
     bindings(&lab.join("python"))
@@ -191,7 +191,7 @@ fn bindings(to: &Path) -> Result<()> {
         if entry.file_name().to_string_lossy().starts_with("libvirt") {
             let link = to.join(entry.file_name());
             std::os::unix::fs::symlink(entry.path(), &link)
-                .with_context(|| format!("cannot make {}", link.display()))?;
+                .with_context(|| format!("cannot create {}", link.display()))?;
         }
     }
     Ok(())

@@ -58,7 +58,7 @@ impl Step for SmokeRegistry {
             ),
         };
         let Ok(manifest) = run.manifest() else {
-            return Ok(plan.native("check every file and image that release.json names"));
+            return Ok(plan.native("check all files and images in release.json"));
         };
         let commands = clients.commands(&manifest);
         Ok(commands.into_iter().fold(plan, Plan::command))
@@ -89,10 +89,7 @@ impl Step for SmokeRegistry {
                 fs::read(folder.join(file))
                     .with_context(|| format!("cannot read {}", folder.join(file).display()))
             };
-            ensure!(
-                read(pulled.clone())? == read(run.dist())?,
-                "{file} came back from the registry with other content"
-            );
+            ensure!(read(pulled.clone())? == read(run.dist())?, "{file} from the registry differs");
         }
         let calls = commands.len();
         let reason = match (&target, &manifest.signer) {
@@ -105,10 +102,8 @@ impl Step for SmokeRegistry {
                 "{calls} calls of other programs; no policy was tried, {reason}"
             )));
         }
-        let tried = policy::tried(run, log, &manifest, &clients.prefix)?;
-        Ok(Outcome::Done(format!(
-            "{calls} calls of other programs, {tried} images under the policy for signed ones"
-        )))
+        let tried = policy::check(run, log, &manifest, &clients.prefix)?;
+        Ok(Outcome::Done(format!("{calls} commands, {tried} images under the signature policy")))
     }
 }
 

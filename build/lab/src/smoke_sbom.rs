@@ -39,7 +39,7 @@ impl Step for SmokeSbom {
     fn plan(&self, run: &Run) -> Result<Plan> {
         let plan = Plan::new().reads(Input::Path(run.dist_in_plan()));
         let Ok(manifest) = run.manifest() else {
-            return Ok(plan.native("scan every binary and image that release.json names"));
+            return Ok(plan.native("scan all binaries and images in release.json"));
         };
         let files = files(&manifest).map(|path| scan::of_file(run, &run.dist().join(path)));
         let images = manifest.images.iter().flat_map(|image| {
@@ -67,7 +67,7 @@ impl Step for SmokeSbom {
             }
         }
         Ok(if findings.is_empty() {
-            Outcome::Done(format!("all of {count} packages that syft finds are there"))
+            Outcome::Done(format!("all {count} packages found by syft are listed"))
         } else {
             Outcome::Found(findings)
         })
@@ -92,14 +92,14 @@ fn compare(
     let path = run.dist().join(&document);
     let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let listed = Listed::parse(&bytes).with_context(|| path.display().to_string())?;
-    log.note(&format!("{name}: syft finds {}, {} are listed", found.count(), listed.count()));
+    log.note(&format!("{name}: syft finds {}, {} listed", found.count(), listed.count()));
     findings.extend(found.missing(&listed).into_iter().map(|package| {
         Finding::in_file(
             &document,
             "missing-package",
-            format!("syft finds {package}, which it does not have"),
-            "build the release again; if it stays, the package came in another way than crates \
-             and Debian packages do",
+            format!("syft finds {package}, which is not in the SBOM"),
+            "build the release again; if the finding stays, the package is neither a crate nor a \
+             Debian package",
         )
     }));
     Ok(())

@@ -57,7 +57,7 @@ impl Step for SmokeTestArtifacts {
                 .command(disk)
                 .command(trial.start(run, &kernel))
         });
-        Ok(plan.native(format!("find {MARKER:?} in what the machine said")))
+        Ok(plan.native(format!("find {MARKER:?} in the console output")))
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
@@ -65,24 +65,24 @@ impl Step for SmokeTestArtifacts {
             let trial = Trial::new(run, *architecture);
             ensure!(
                 trial.archive.exists(),
-                "{} is not there: run `cargo xtask test-artifacts`",
+                "{} does not exist: run `cargo xtask test-artifacts`",
                 trial.archive.display()
             );
             remove(&trial.folder)?;
             fs::create_dir_all(trial.root())
-                .with_context(|| format!("cannot make {}", trial.folder.display()))?;
+                .with_context(|| format!("cannot create {}", trial.folder.display()))?;
             for command in trial.prepare(run) {
                 run.exec(log, &command)?;
             }
             let said = run.capture(log, &trial.start(run, &trial.kernel()?))?;
             ensure!(
                 String::from_utf8_lossy(&said).contains(MARKER),
-                "the machine for {} ended without having said {MARKER:?}",
+                "the VM for {} ended without printing {MARKER:?}",
                 architecture.oci()
             );
             remove(&trial.folder)?;
         }
-        Ok(Outcome::Done(format!("{} systems started", run.options.architectures.len())))
+        Ok(Outcome::Done(format!("{} systems booted", run.options.architectures.len())))
     }
 }
 

@@ -80,7 +80,7 @@ impl Runner {
     pub fn name(self) -> &'static str {
         match self {
             Self::Podman => "podman",
-            Self::PodmanOwnCgroups => "podman with control groups of its own",
+            Self::PodmanOwnCgroups => "podman with its own cgroups",
             Self::Chroot => "chroot",
         }
     }

@@ -142,7 +142,7 @@ fn hidden(layout: &Layout, descriptor: &Descriptor) -> Result<Hidden> {
 /// The path of an entry without leading `./` and trailing `/`.
 fn plain<R: Read>(entry: &tar::Entry<'_, R>) -> Result<String> {
     let path = entry.path_bytes();
-    let path = std::str::from_utf8(&path).context("a layer has a path that is no UTF-8")?;
+    let path = std::str::from_utf8(&path).context("a layer has a path that is not UTF-8")?;
     Ok(path.trim_start_matches("./").trim_matches('/').to_owned())
 }
 

@@ -45,7 +45,7 @@ pub fn image(from: &Layout, base: &Layout, to: &Path, created: &str) -> Result<D
         } else {
             let (layer, found) = layer::store(&out, layer::open(from, source)?)?;
             if found.to_string() != *diff_id {
-                bail!("a layer has the digest {found}, its configuration says {diff_id}");
+                bail!("a layer has the digest {found}, expected {diff_id} from the configuration");
             }
             layer
         });
@@ -69,7 +69,7 @@ pub fn image(from: &Layout, base: &Layout, to: &Path, created: &str) -> Result<D
 pub fn manifest(layout: &Layout) -> Result<ImageManifest> {
     let index = layout.index()?;
     let [descriptor] = index.manifests().as_slice() else {
-        bail!("{} holds {} images, expected one", layout.root().display(), index.manifests().len());
+        bail!("{} has {} images, expected one", layout.root().display(), index.manifests().len());
     };
     let bytes = layout.read_document(descriptor)?;
     serde_json::from_slice(&bytes).context("the image's manifest is malformed")

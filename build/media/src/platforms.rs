@@ -55,7 +55,7 @@ pub fn read(layout: &Layout) -> Result<Vec<Platform>> {
 pub fn root(layout: &Layout) -> Result<Descriptor> {
     let index = layout.index()?;
     let [descriptor] = index.manifests().as_slice() else {
-        bail!("{} holds {} images, expected one", layout.root().display(), index.manifests().len());
+        bail!("{} has {} images, expected one", layout.root().display(), index.manifests().len());
     };
     Ok(descriptor.clone())
 }
@@ -101,11 +101,11 @@ pub fn combine(parts: &[Layout], to: &Path) -> Result<Descriptor> {
         for descriptor in contents.blobs.iter().chain(&contents.manifests) {
             out.write_blob(descriptor.media_type().as_ref(), part.open_blob(descriptor)?)?;
         }
-        platforms.extend(of(part)?);
+        platforms.extend(read(part)?);
     }
     platforms.sort_by_key(|platform| platform.architecture);
     let root = match platforms.as_slice() {
-        [] => bail!("an image is of at least one architecture"),
+        [] => bail!("an image needs at least one architecture"),
         [one] => one.descriptor.clone(),
         several => out.write_json(media_type::IMAGE_INDEX, &index(several)?)?,
     };

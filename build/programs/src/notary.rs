@@ -58,17 +58,17 @@ pub fn refuse_secrets() -> Result<()> {
 }
 
 fn refuse(key: Option<OsString>, password: Option<OsString>) -> Result<()> {
-    let why = "build scripts can read it in /proc";
+    let why = "build scripts can read it from /proc";
     if key.is_some_and(|key| key.to_string_lossy().contains("-----BEGIN")) {
         bail!(
-            "{KEY} holds the text of the signing key, where {why}\n    fix: write the key to a file \
+            "{KEY} contains the signing key itself; {why}\n    fix: write the key to a file \
              that only you can read, `(umask 077; printf %s \"${KEY}\" > signing.key)`, and set {KEY} \
              to its path"
         );
     }
     if password.is_some_and(|password| !password.is_empty()) {
         bail!(
-            "{PASSWORD} holds the password of the signing key, where {why}\n    fix: write it to a \
+            "{PASSWORD} contains the password of the signing key; {why}\n    fix: write it to a \
              file that only you can read, `(umask 077; printf %s \"${PASSWORD}\" > \
              signing.password)`, unset {PASSWORD}, and set {PASSWORD_FILE} to the path"
         );
@@ -96,7 +96,7 @@ pub fn record_engine(engine: Engine, run: &Run) -> Result<()> {
         Engine::Cosign | Engine::Keyless => {
             let version = run.tools.version("cosign");
             let name = if engine == Engine::Cosign { "cosign" } else { "cosign:keyless" };
-            (name, version.context("cosign does not tell its version")?)
+            (name, version.context("cosign does not report its version")?)
         }
     };
     let recorded = release::Engine { name: name.to_owned(), version };
@@ -131,7 +131,7 @@ impl Key {
         if run.version().channel() != Channel::Snapshot {
             bail!(
                 "{} is a release and {KEY} is not set: set it to the path of a cosign key file, \
-                 and {PASSWORD_FILE} to that of a file with its password, or sign as an identity with \
+                 and {PASSWORD_FILE} to the path of a file with its password, or sign keyless with \
                  --engine signatures=cosign:keyless",
                 run.version().text()
             );
@@ -187,7 +187,7 @@ impl Key {
         discard(path)?;
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)
-                .with_context(|| format!("cannot make {}", folder.display()))?;
+                .with_context(|| format!("cannot create {}", folder.display()))?;
         }
         run.exec(log, &generate(run, path))
     }

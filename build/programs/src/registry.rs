@@ -39,7 +39,7 @@ impl Registry {
         let mut controller = run.tools.background(log, serve, &output)?;
         let url = controller
             .wait_for_file(&address_file(run), PATIENCE)
-            .context("the controller does not serve")?;
+            .context("the controller does not start")?;
         let host = url.trim().trim_start_matches("http://").to_owned();
         Ok(Self { controller, host })
     }
@@ -52,7 +52,7 @@ impl Registry {
 pub fn controller(run: &Run, log: &StepLog) -> Result<PathBuf> {
     let home = home(run);
     tree::remove(&home)?;
-    fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
+    fs::create_dir_all(&home).with_context(|| format!("cannot create {}", home.display()))?;
     run.exec(log, &unpack(run)?)?;
     Ok(home.join("controller"))
 }
@@ -84,7 +84,7 @@ fn unpack(run: &Run) -> Result<Command> {
                 && it.path.ends_with(".tar.gz")
         })
         .with_context(|| {
-            format!("the release holds no controller for {}: build one first", here.oci())
+            format!("the release has no controller for {}: build one first", here.oci())
         })?;
     Ok(run
         .command("tar")

@@ -47,7 +47,7 @@ impl Step for Rebuild {
     }
 
     fn about(&self) -> &'static str {
-        "build again under variations and compare every byte"
+        "build again under variations and compare all bytes"
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {
@@ -61,16 +61,16 @@ impl Step for Rebuild {
         let plan = Plan::new().reads(Input::Source(PathBuf::new())).reads(Input::Manifest);
         if let Some(file) = &run.options.own::<RebuildArguments>().against {
             return Ok(plan
-                .native(format!("compare every digest with {}", file.display()))
+                .native(format!("compare all digests with {}", file.display()))
                 .writes(REPORT));
         }
         let second = Second::new(run);
         let plan = plan
             .command(second.clone_command(run))
-            .native("copy what is not committed, and the cache of package files")
+            .native("copy uncommitted changes and the cache of package files")
             .command(second.library_command(run));
         let plan = second.commands(run)?.into_iter().fold(plan, Plan::command);
-        Ok(plan.native("compare every file of the release").writes(REPORT))
+        Ok(plan.native("compare all files of the release").writes(REPORT))
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
@@ -109,7 +109,7 @@ fn earlier(file: &Path, ours: &Manifest) -> Result<Manifest> {
     let theirs = Manifest::parse(&bytes).with_context(|| format!("in {}", file.display()))?;
     ensure!(
         (&theirs.version, &theirs.source) == (&ours.version, &ours.source),
-        "{} is of version {} and commit {}, this is {} and {}: builds of different source differ",
+        "{} has version {} and commit {}, this build {} and {}: different source gives different artifacts",
         file.display(),
         theirs.version,
         theirs.source.commit,
@@ -156,7 +156,7 @@ fn conclude(
     let whole = unvaried.into_iter().map(|what| format!(", {what} not varied"));
     let partly = report.variations.iter().filter(|it| it.same_because.is_none()).filter_map(|it| {
         let count = not_tried(rows, it.what).len();
-        (count > 0).then(|| format!(", {} not tried on {count} of them", it.what))
+        (count > 0).then(|| format!(", {} not applied to {count} of them", it.what))
     });
     let but: String = whole.chain(partly).collect();
     Ok(Outcome::Done(format!("{} files and images identical{but}", rows.len())))
@@ -166,7 +166,7 @@ fn conclude(
 fn note(run: &Run, log: &StepLog, variations: &[Variation], rows: &[Row]) -> Result<()> {
     let signature = run.dist().join(layout::signature(layout::MANIFEST));
     if signature.exists() {
-        log.note("the release is signed: release.json stays without the matrix");
+        log.note("the release is signed: the result is not added to release.json");
         return Ok(());
     }
     let names = |different: bool| {
@@ -210,7 +210,7 @@ fn finding(run: &Run, row: &Row, other: &Path) -> Option<Finding> {
     Some(Finding::in_file(
         &row.path,
         "not-reproducible",
-        format!("the other build differs {difference}"),
+        format!("the other build differs: {difference}"),
         fix,
     ))
 }

@@ -60,8 +60,8 @@ pub(super) fn of_folders(first: &Path, second: &Path) -> Result<Vec<Row>> {
             let (a, b) = (first.join(&path), second.join(&path));
             let difference = match (a.exists(), b.exists()) {
                 (true, true) => difference(&path, &a, &b)?,
-                (true, false) => Some("it is missing in the second build".to_owned()),
-                (false, _) => Some("only the second build has it".to_owned()),
+                (true, false) => Some("missing in the second build".to_owned()),
+                (false, _) => Some("only in the second build".to_owned()),
             };
             Ok(Row::new(path, difference))
         })
@@ -94,8 +94,8 @@ pub(super) fn of_manifests(
                     let inner = if y.exists() { difference(path, &x, &y)? } else { None };
                     Some(inner.unwrap_or_else(|| format!("its digest is {a}, and {b}")))
                 }
-                (Some(_), None) => Some("the earlier build does not have it".to_owned()),
-                (None, _) => Some("only the earlier build has it".to_owned()),
+                (Some(_), None) => Some("missing in the earlier build".to_owned()),
+                (None, _) => Some("only in the earlier build".to_owned()),
             };
             Ok(Row::new(path.clone(), difference))
         })
@@ -251,8 +251,8 @@ mod tests {
             lines(&rows),
             [
                 "SHA256SUMS: at offset 0x0: 61, and 62",
-                "only-here: it is missing in the second build",
-                "only-there: only the second build has it",
+                "only-here: missing in the second build",
+                "only-there: only in the second build",
             ]
         );
     }
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_variation_did_not_reach_is_told() {
+    fn files_without_a_variation_are_reported() {
         let make = |what, same_because: Option<&str>, not_on| Variation {
             what,
             first: "1".to_owned(),
@@ -318,8 +318,8 @@ mod tests {
         let first = release(&[(layout::MANIFEST, &text(Some("cosign"), 1))]);
         let second = release(&[(layout::MANIFEST, &text(None, 1))]);
         let third = release(&[(layout::MANIFEST, &text(None, 2))]);
-        let told = |other: &Path| lines(&of_folders(first.path(), other).unwrap());
-        assert_eq!(lines(second.path()), ["release.json: identical"]);
-        assert_eq!(lines(third.path()), ["release.json: in /epoch: it is 1, and 2"]);
+        let compare = |other: &Path| lines(&of_folders(first.path(), other).unwrap());
+        assert_eq!(compare(second.path()), ["release.json: identical"]);
+        assert_eq!(compare(third.path()), ["release.json: in /epoch: it is 1, and 2"]);
     }
 }

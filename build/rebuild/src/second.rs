@@ -135,7 +135,8 @@ impl Second {
 
     /// The command that runs `step` there with this program.
     fn command(&self, run: &Run, step: &dyn Step) -> Result<Command> {
-        let program = std::env::current_exe().context("cannot tell the path of this program")?;
+        let program =
+            std::env::current_exe().context("cannot determine the path of this program")?;
         let rustup = std::env::var_os("RUSTUP_HOME").map_or_else(
             || Ok::<_, anyhow::Error>(home()?.join(".rustup")),
             |folder| Ok(folder.into()),
@@ -181,7 +182,7 @@ impl Second {
         self.no_user = tried
             .and_then(Finished::success)
             .err()
-            .map(|error| format!("no program can run as another user here: {error:#}"));
+            .map(|error| format!("cannot run programs as another user here: {error:#}"));
         run.exec(log, &self.clone_command(run))?;
         let paths = run.workspace.paths()?;
         let ours: BTreeSet<&String> = paths.iter().collect();
@@ -230,7 +231,7 @@ impl Second {
         let by_library = |what, first: &str, second: &str| Variation {
             not_on: Some(Beyond {
                 folders: &[layout::IMAGES],
-                because: "podman is linked statically, and what runs in containers is beyond the library",
+                because: "podman is linked statically, and the library is not loaded in containers",
             }),
             ..make(what, first.to_owned(), second.to_owned())
         };
@@ -248,14 +249,13 @@ impl Second {
                 same_because: self.no_user.clone(),
                 not_on: Some(Beyond {
                     folders: NOT_AS_USER,
-                    because: "podman and mmdebstrap want a range of users, which another user has not",
+                    because: "podman and mmdebstrap need a range of subordinate user ids, which another user lacks",
                 }),
                 ..make("user", rustix::process::geteuid().as_raw().to_string(), other_user())
             },
             Variation {
-                same_because: (!self.host)
-                    .then(|| "only root may give a machine another name".to_owned()),
-                ..make("host name", "that of this machine".to_owned(), HOST.to_owned())
+                same_because: (!self.host).then(|| "only root can change the host name".to_owned()),
+                ..make("host name", "that of this host".to_owned(), HOST.to_owned())
             },
         ];
         variations.extend(
@@ -298,7 +298,8 @@ fn home() -> Result<PathBuf> {
 /// Copies a file with its mode, creating missing folders.
 fn copy(from: &Path, to: &Path) -> Result<()> {
     if let Some(folder) = to.parent() {
-        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
     }
     fs::copy(from, to)
         .map(drop)

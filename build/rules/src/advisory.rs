@@ -91,7 +91,7 @@ pub fn load(database: &Path) -> Result<Vec<Advisory>> {
         }
     }
     if advisories.is_empty() {
-        bail!("{} holds no advisory: is it a copy of the database?", database.display());
+        bail!("{} contains no advisory: is it a copy of the database?", database.display());
     }
     advisories.sort_by(|a, b| a.id.cmp(&b.id));
     Ok(advisories)
@@ -113,8 +113,8 @@ impl Advisory {
 
 /// Parses one file; `None` for a withdrawn advisory.
 fn parse(text: &str) -> Result<Option<Advisory>> {
-    let (_, rest) = text.split_once("```toml").context("there is no block of TOML")?;
-    let (matter, body) = rest.split_once("\n```").context("the block of TOML has no end")?;
+    let (_, rest) = text.split_once("```toml").context("no TOML block")?;
+    let (matter, body) = rest.split_once("\n```").context("unterminated TOML block")?;
     let FrontMatter { advisory, versions } = toml::from_str(matter)?;
     if advisory.withdrawn.is_some() {
         return Ok(None);
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn withdrawn_advisories_are_left_out_and_broken_ones_are_told() {
+    fn withdrawn_advisories_are_left_out_and_broken_ones_are_reported() {
         assert!(parse(&advisory("withdrawn = \"2021-01-01\"", "patched = []")).unwrap().is_none());
         for text in ["", "```toml\n", "```toml\n[advisory]\n```"] {
             assert!(parse(text).is_err(), "{text:?}");
@@ -197,6 +197,6 @@ mod tests {
     fn an_empty_folder_is_no_database() {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("crates")).unwrap();
-        assert!(load(folder.path()).unwrap_err().to_string().contains("holds no advisory"));
+        assert!(load(folder.path()).unwrap_err().to_string().contains("contains no advisory"));
     }
 }

@@ -121,7 +121,7 @@ fn check_bases(file: &str, instructions: &[Instruction]) -> Vec<Finding> {
                         file,
                         instruction.line,
                         "unpinned-base",
-                        format!("the base {base:?} can change without this file"),
+                        format!("the base {base:?} is not pinned"),
                         "write NAME@sha256:DIGEST, or `ARG BASE` without a default and `FROM ${BASE}`",
                     ));
                 }
@@ -141,7 +141,12 @@ fn check_bases(file: &str, instructions: &[Instruction]) -> Vec<Finding> {
 fn check_labels(file: &str, instructions: &[Instruction]) -> Vec<Finding> {
     let last = instructions.iter().rposition(|instruction| instruction.keyword == "FROM");
     let Some(last) = last else {
-        return vec![Finding::in_file(file, "no-base", "there is no FROM", "start from a base")];
+        return vec![Finding::in_file(
+            file,
+            "no-base",
+            "no FROM instruction",
+            "add FROM with a pinned base",
+        )];
     };
     let labels: BTreeSet<&str> = instructions[last..]
         .iter()

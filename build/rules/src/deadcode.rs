@@ -65,8 +65,8 @@ pub fn unused_items(files: &[File]) -> Result<Vec<Finding>> {
                 item.file,
                 item.line,
                 "unused-public",
-                format!("nothing uses the public {} `{}`", item.kind, item.name),
-                "remove it, or say why it stays under [[gates.deadcode.allow]] in release.toml",
+                format!("unused public {} `{}`", item.kind, item.name),
+                "remove it, or add it with a reason to [[gates.deadcode.allow]] in release.toml",
             )
         })
         .collect())

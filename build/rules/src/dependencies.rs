@@ -46,8 +46,8 @@ pub fn unused(manifests: &[File], rust: &[File]) -> Result<Vec<Finding>> {
                 ..Finding::in_file(
                     manifest.path.clone(),
                     "unused-dependency",
-                    format!("no code of this package names `{name}`"),
-                    "remove it, or say why it stays under [[gates.deadcode.allow]] in release.toml",
+                    format!("unused dependency `{name}`"),
+                    "remove it, or add it with a reason to [[gates.deadcode.allow]] in release.toml",
                 )
             });
         }
@@ -106,7 +106,7 @@ mod tests {
         let manifest = "[features]\ntls = [\"dep:rustls\"]\n[dependencies]\nrustls = \"1\"\n[target.'cfg(unix)'.dev-dependencies]\nnix = \"1\"\n";
         let findings = unused(&[file("Cargo.toml", manifest)], &[]).unwrap();
         let names: Vec<_> = findings.iter().map(|f| f.message.as_str()).collect();
-        assert_eq!(names, ["no code of this package names `nix`"]);
+        assert_eq!(names, ["unused dependency `nix`"]);
     }
 
     #[test]

@@ -174,7 +174,7 @@ fn finding(circle: &[&str], edges: &Edges<'_>) -> Finding {
         line = line.or(Some(*at));
         let which = if to == start { "" } else { ", which" };
         // Writing to a String cannot fail.
-        let _infallible = write!(text, " takes {name} from {to}{which}");
+        let _infallible = write!(text, " imports {name} from {to}{which}");
     }
     Finding {
         line,
@@ -182,7 +182,7 @@ fn finding(circle: &[&str], edges: &Edges<'_>) -> Finding {
             *start,
             "import-circle",
             text,
-            "move what both need into a file that imports neither, or pass it as an argument",
+            "move shared items to a file that imports neither, or pass them as arguments",
         )
     }
 }
@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(findings.len(), 1, "{findings:?}");
         assert!(
             findings[0].starts_with(
-                "a.rs:1: import-circle: a.rs takes Other from b.rs, which takes Own from a.rs"
+                "a.rs:1: import-circle: a.rs imports Other from b.rs, which imports Own from a.rs"
             ),
             "{findings:?}"
         );
@@ -226,7 +226,7 @@ mod tests {
             ("c.rs", "fn f() { crate::a::g() }\n"),
         ]);
         assert_eq!(findings.len(), 1, "{findings:?}");
-        assert!(findings[0].contains("from b/mod.rs, which takes It from c.rs, which takes g"));
+        assert!(findings[0].contains("from b/mod.rs, which imports It from c.rs, which imports g"));
     }
 
     #[test]
@@ -247,7 +247,7 @@ mod tests {
         let findings = found(&[("lib.rs", &parent), ("low.rs", low), ("high.rs", high)]);
         assert_eq!(findings.len(), 1, "{findings:?}");
         assert!(
-            findings[0].contains("high.rs takes Low from low.rs, which takes High"),
+            findings[0].contains("high.rs imports Low from low.rs, which imports High"),
             "{findings:?}"
         );
     }

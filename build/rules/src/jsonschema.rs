@@ -67,7 +67,7 @@ pub struct Report {
 /// # Errors
 /// When it is malformed.
 pub fn read(report: &[u8]) -> Result<Report> {
-    serde_json::from_slice(report).context("check-jsonschema did not write the JSON it should")
+    serde_json::from_slice(report).context("check-jsonschema did not print valid JSON")
 }
 
 #[cfg(test)]
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_several_schemas_the_nearest_says_what_is_wrong() {
+    fn the_best_match_of_several_schemas_is_reported() {
         let report = r#"{"status": "fail", "errors": [
             {"filename": "a", "path": "$.x", "message": "too long", "has_sub_errors": false},
             {"filename": "b", "path": "$.y", "message": "fits none", "has_sub_errors": true,

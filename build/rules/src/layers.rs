@@ -68,9 +68,9 @@ pub fn upward(order: &[Vec<String>], manifests: &[File]) -> Result<Vec<Finding>>
                     ..Finding::in_file(
                         manifest.path.clone(),
                         "upward-dependency",
-                        format!("{own} depends on {other}, which is not below it"),
-                        "move what it needs into a crate below, or pass it as an argument; the order is \
-                         [gates.layers] of release.toml",
+                        format!("{own} depends on {other}, which is not in a lower layer"),
+                        "move the needed items to a crate of a lower layer, or pass them as arguments; the \
+                         layers are in [gates.layers] of release.toml",
                     )
                 });
             }
@@ -89,19 +89,19 @@ fn misplaced(
     let unplaced = members.iter().filter(|it| !rows.contains_key(it.as_str())).map(|member| {
         finding(
             "unplaced-crate",
-            format!("[gates.layers] does not place {member}"),
-            "add it to a row of `order`: above what it depends on",
+            format!("[gates.layers] does not contain {member}"),
+            "add it to a layer of `order`, above its dependencies",
         )
     });
     let mut seen = BTreeSet::new();
     let wrong = order.iter().flatten().filter_map(|folder| {
         if !members.contains(folder) {
-            let message = format!("{folder} of [gates.layers] is no crate of the workspace");
+            let message = format!("{folder} in [gates.layers] is not a crate of the workspace");
             Some(finding("unknown-crate", message, "remove it"))
         } else if seen.insert(folder) {
             None
         } else {
-            let message = format!("[gates.layers] places {folder} twice");
+            let message = format!("[gates.layers] contains {folder} twice");
             Some(finding("unknown-crate", message, "remove one of them"))
         }
     });
@@ -144,13 +144,15 @@ mod tests {
             ("lib/two/Cargo.toml", two),
         ];
         assert_eq!(found(&[&["app"], &["lib/one"], &["lib/two"]], &all), [""; 0]);
-        let sideways = "lib/one/Cargo.toml:4: upward-dependency: lib/one depends on lib/two, which is not below it";
+        let sideways = "lib/one/Cargo.toml:4: upward-dependency: lib/one depends on lib/two, which is not in a lower layer";
         assert_eq!(found(&[&["app"], &["lib/one", "lib/two"]], &all), [sideways]);
         assert_eq!(found(&[&["app"], &["lib/two"], &["lib/one"]], &all), [sideways]);
         let up = found(&[&["lib/one"], &["app"], &["lib/two"]], &all);
         assert_eq!(
             up,
-            ["app/Cargo.toml:4: upward-dependency: app depends on lib/one, which is not below it"]
+            [
+                "app/Cargo.toml:4: upward-dependency: app depends on lib/one, which is not in a lower layer"
+            ]
         );
     }
 
@@ -160,9 +162,9 @@ mod tests {
         assert_eq!(
             found(&[&["app", "lib/one"], &["lib/one", "gone"]], &all),
             [
-                "release.toml: unplaced-crate: [gates.layers] does not place lib/two",
-                "release.toml: unknown-crate: [gates.layers] places lib/one twice",
-                "release.toml: unknown-crate: gone of [gates.layers] is no crate of the workspace",
+                "release.toml: unplaced-crate: [gates.layers] does not contain lib/two",
+                "release.toml: unknown-crate: [gates.layers] contains lib/one twice",
+                "release.toml: unknown-crate: gone in [gates.layers] is not a crate of the workspace",
             ]
         );
     }

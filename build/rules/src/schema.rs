@@ -147,7 +147,7 @@ fn properties(
     out: &mut Vec<Change>,
 ) {
     let none = Map::new();
-    let of = |schema: &Map<String, Value>| -> Map<String, Value> {
+    let declared = |schema: &Map<String, Value>| -> Map<String, Value> {
         schema.get("properties").and_then(Value::as_object).unwrap_or(&none).clone()
     };
     let closed = |schema: &Map<String, Value>| {
@@ -157,7 +157,7 @@ fn properties(
     let others = |schema: &Map<String, Value>| {
         schema.get("additionalProperties").cloned().unwrap_or(Value::Bool(true))
     };
-    let (old, new) = (class_of(before), class_of(after));
+    let (old, new) = (declared(before), declared(after));
     for (name, schema) in &old {
         let at = format!("{at}/{}", escape(name));
         match new.get(name) {
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_told_by_its_place() {
+    fn a_change_is_reported_by_its_place() {
         let old = json!({"properties": {"a/b": {"maxLength": 5}}});
         let new = json!({"properties": {"a/b": {"maxLength": 4}}});
         assert_eq!(changes(&old, &new)[0].pointer, "/properties/a~1b/maxLength");

@@ -80,8 +80,8 @@ impl Scanner {
                     file,
                     index + 1,
                     rule,
-                    format!("this looks like {what}"),
-                    "remove and revoke it; if it is none, say why under [[gates.secrets.allow]] in release.toml",
+                    format!("this may be {what}"),
+                    "remove and revoke it; if it is not a secret, add it with a reason to [[gates.secrets.allow]] in release.toml",
                 ))
             })
             .collect()
@@ -94,7 +94,7 @@ impl Scanner {
         }
         let assigned = self.assignment.captures(line).and_then(|groups| groups.get(1));
         if assigned.is_some_and(|value| looks_random(value.as_str(), ASSIGNED_ENTROPY)) {
-            return Some(("assigned-secret", "a secret given to a name"));
+            return Some(("assigned-secret", "an assigned secret"));
         }
         let blob = self.blob.find_iter(line).any(|run| looks_random(run.as_str(), BLOB_ENTROPY));
         blob.then_some(("high-entropy", "a random value"))

@@ -46,8 +46,8 @@ pub fn check(file: &str, text: &str) -> (Vec<Finding>, BTreeSet<String>) {
                 file,
                 number,
                 "unread-step",
-                "`uses` or `run` in a form that this check does not read",
-                "write `uses: …` or `run: …` as a key on a line of its own",
+                "`uses` or `run` in a form that this check does not support",
+                "write `uses: …` or `run: …` as a key on its own line",
             ));
         }
     }
@@ -103,7 +103,7 @@ fn check_action(file: &str, line: usize, action: &str) -> Option<Finding> {
             file,
             line,
             "unpinned-action",
-            format!("{action} can change without this file"),
+            format!("{action} is not pinned"),
             "write NAME@COMMIT with the 40 digits of the commit, and the version as a comment",
         ));
     }
@@ -112,8 +112,8 @@ fn check_action(file: &str, line: usize, action: &str) -> Option<Finding> {
             file,
             line,
             "foreign-action",
-            format!("{name} does something that `cargo xtask` should do"),
-            "move it into a step of xtask, so that a laptop can do the same",
+            format!("{name} is not an allowed setup action"),
+            "move it to a step of xtask, so that it also runs locally",
         )
     })
 }
@@ -126,7 +126,7 @@ fn check_command(file: &str, line: usize, command: &str) -> Option<Finding> {
             line,
             "foreign-command",
             format!("{command:?} is not a single call of `cargo xtask`"),
-            "move it into a step of xtask, so that a laptop can do the same",
+            "move it to a step of xtask, so that it also runs locally",
         )
     })
 }
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thin_workflow_passes_and_tells_its_pipeline() {
+    fn a_thin_workflow_passes_and_reports_its_pipeline() {
         let text = format!(
             "jobs:\n  a:\n    steps:\n      - uses: actions/checkout@{COMMIT} # v5\n      - run: cargo xtask ci pr --yes\n"
         );
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn drift_is_told_in_both_directions() {
+    fn drift_is_reported_in_both_directions() {
         let names = |list: &[&str]| list.iter().map(|&name| name.to_owned()).collect();
         let found = check_drift("w", &names(&["pr", "old"]), &names(&["pr", "main"]));
         let rules: Vec<_> = found.iter().map(|f| (f.file.as_str(), f.rule.as_str())).collect();

@@ -76,7 +76,7 @@ impl List {
     pub fn new(linked: &Graph, built: &Graph, sources: &BTreeMap<Crate, String>) -> Result<Self> {
         let places: BTreeMap<&Crate, usize> = built.edges.keys().zip(0..).collect();
         for krate in linked.edges.keys() {
-            ensure!(places.contains_key(krate), "{krate} is linked, and yet not built");
+            ensure!(places.contains_key(krate), "{krate} is linked but not built");
         }
         let packages = built.edges.iter().map(|(krate, dependencies)| Package {
             name: krate.name.clone(),
@@ -102,10 +102,10 @@ impl List {
         ZlibDecoder::new(bytes)
             .take(LIMIT + 1)
             .read_to_end(&mut text)
-            .context("it is not compressed with zlib")?;
-        ensure!(text.len() as u64 <= LIMIT, "it is longer than {LIMIT} bytes");
+            .context("not compressed with zlib")?;
+        ensure!(text.len() as u64 <= LIMIT, "longer than {LIMIT} bytes");
         let list: Self =
-            serde_json::from_slice(&text).context("it is not of cargo-auditable's form")?;
+            serde_json::from_slice(&text).context("not in cargo-auditable's format")?;
         let count = list.packages.len();
         let places = list.packages.iter().flat_map(|package| &package.dependencies);
         ensure!(places.into_iter().all(|place| *place < count), "a dependency is not in the list");

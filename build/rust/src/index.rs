@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn the_index_tells_what_was_taken_back() {
+    fn yanked_versions_are_read_from_the_index() {
         let home = tempfile::tempdir().unwrap();
         let crates = home.path().join("3/b");
         fs::create_dir_all(&crates).unwrap();

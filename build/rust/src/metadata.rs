@@ -34,8 +34,8 @@ pub fn manifests(paths: &[String]) -> impl Iterator<Item = PathBuf> {
 /// # Errors
 /// When it is malformed.
 pub fn read(output: Vec<u8>) -> Result<Metadata> {
-    let text = String::from_utf8(output).context("cargo metadata did not write UTF-8")?;
-    MetadataCommand::parse(text).context("cargo metadata wrote something else")
+    let text = String::from_utf8(output).context("cargo metadata printed invalid UTF-8")?;
+    MetadataCommand::parse(text).context("cargo metadata printed malformed output")
 }
 
 #[cfg(test)]

@@ -74,12 +74,12 @@ impl Toolchain {
     }
 
     fn ask(root: &Path) -> Result<Self> {
-        let shell = Shell::new().context("cannot tell the current folder")?;
+        let shell = Shell::new().context("cannot determine the current folder")?;
         shell.change_dir(root);
         let ask = |argument: &[&str]| {
             let command =
                 cmd!(shell, "rustc {argument...}").env_clear().envs(environment::public());
-            command.quiet().read().context("cannot ask rustc")
+            command.quiet().read().context("cannot run rustc")
         };
         Self::parse(&ask(&["-vV"])?, &ask(&["--print", "sysroot"])?)
     }
@@ -90,8 +90,7 @@ impl Toolchain {
             let mut values = verbose
                 .lines()
                 .filter_map(|line| line.split_once(": ").filter(|(key, _)| *key == name));
-            let (_, value) =
-                values.next().with_context(|| format!("`rustc -vV` does not tell its {name}"))?;
+            let (_, value) = values.next().with_context(|| format!("`rustc -vV` lacks {name}"))?;
             Ok::<_, anyhow::Error>(value.to_owned())
         };
         Ok(Self {
@@ -204,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_rustc_says_is_read() {
+    fn output_of_rustc_is_parsed() {
         let (folder, toolchain) = with_targets(&[]);
         assert_eq!(toolchain.version, "1.95.0");
         assert_eq!(toolchain.commit, "59807616e1fa2540724bfbac14d7976d7e4a3860");

@@ -65,7 +65,7 @@ pub fn bom(subject: &Subject<'_>, sources: &Sources<'_>) -> Result<Bom> {
     let mut bom = Bom::new(root);
     for krate in sources.built.edges.keys().filter(|krate| **krate != sources.built.root) {
         let package = packages.get(krate).with_context(|| {
-            format!("`cargo tree` names {krate}, which `cargo metadata` does not know")
+            format!("`cargo tree` lists {krate}, but `cargo metadata` does not")
         })?;
         let mut component = component(package, subject);
         if !sources.linked.edges.contains_key(krate) {

@@ -31,15 +31,17 @@ pub fn deviations(bom: &Bom, list: &List) -> Vec<String> {
     let mut deviations = Vec::new();
     for ((name, version), scope) in &carried {
         match listed.get(&(*name, *version)) {
-            None => deviations.push(format!("the binary carries {name} {version}, it does not")),
+            None => {
+                deviations.push(format!("{name} {version} is in the binary but not in the SBOM"));
+            }
             Some(found) if found != scope => deviations.push(format!(
-                "it says that {name} {version} is {found:?}, the binary that it is {scope:?}"
+                "{name} {version} is {found:?} in the SBOM and {scope:?} in the binary"
             )),
             Some(_) => {}
         }
     }
     for (name, version) in listed.keys().filter(|krate| !carried.contains_key(krate)) {
-        deviations.push(format!("it names {name} {version}, which the binary does not carry"));
+        deviations.push(format!("{name} {version} is in the SBOM but not in the binary"));
     }
     deviations
 }
@@ -70,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bill_of_materials_that_says_what_the_binary_says_passes() {
+    fn an_sbom_that_matches_the_binary_passes() {
         let good = [("a", "1.0.0", Scope::Required), ("m", "2.0.0", Scope::Excluded)];
         assert_eq!(deviations(&bom(&good), &list()), Vec::<String>::new());
     }
@@ -78,13 +80,16 @@ mod tests {
     #[test]
     fn a_crate_too_few_too_many_of_another_version_or_scope_is_named() {
         for (crates, expected) in [
-            (vec![("a", "1.0.0", Scope::Required)], vec!["carries m 2.0.0"]),
+            (
+                vec![("a", "1.0.0", Scope::Required)],
+                vec!["m 2.0.0 is in the binary but not in the SBOM"],
+            ),
             (
                 vec![("a", "1.0.1", Scope::Required), ("m", "2.0.0", Scope::Required)],
                 vec![
-                    "carries a 1.0.0",
-                    "m 2.0.0 is Required, the binary that it is Excluded",
-                    "names a 1.0.1",
+                    "a 1.0.0 is in the binary but not in the SBOM",
+                    "m 2.0.0 is Required in the SBOM and Excluded in the binary",
+                    "a 1.0.1 is in the SBOM but not in the binary",
                 ],
             ),
         ] {

@@ -90,8 +90,8 @@ impl Found {
     /// # Errors
     /// When it is malformed or empty: an empty result means that syft scanned nothing.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
-        let found: Self = serde_json::from_slice(bytes).context("syft printed another format")?;
-        ensure!(!found.artifacts.is_empty(), "syft found nothing at all");
+        let found: Self = serde_json::from_slice(bytes).context("syft printed malformed output")?;
+        ensure!(!found.artifacts.is_empty(), "syft found no packages");
         Ok(found)
     }
 
@@ -183,7 +183,7 @@ impl Listed {
     /// # Errors
     /// When it is malformed.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
-        serde_json::from_slice(bytes).context("it is no CycloneDX document")
+        serde_json::from_slice(bytes).context("not a CycloneDX document")
     }
 
     /// Number of components.
@@ -302,7 +302,7 @@ mod tests {
     #[test]
     fn nothing_found_is_no_agreement() {
         let error = Found::parse(br#"{"artifacts": []}"#).unwrap_err().to_string();
-        assert_eq!(error, "syft found nothing at all");
+        assert_eq!(error, "syft found no packages");
         assert!(Found::parse(b"{}").is_err() && Listed::parse(b"{}").is_err());
     }
 }

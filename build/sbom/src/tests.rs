@@ -255,7 +255,7 @@ fn what_a_scanner_found_is_not_called_complete() {
 }
 
 #[test]
-fn what_only_ran_during_the_build_is_told_apart() {
+fn build_time_components_are_marked() {
     let bom = binary();
     let excluded: Vec<_> = bom.all().filter(|it| it.scope == Scope::Excluded).collect();
     assert_eq!(excluded.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["derive"]);

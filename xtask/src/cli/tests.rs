@@ -88,7 +88,7 @@ fn the_tool_images_go_into_the_maintenance_image_where_that_is_said() {
 }
 
 #[test]
-fn what_decides_results_is_told_apart_from_how_a_run_goes() {
+fn only_options_that_decide_results_are_part_of_the_identity() {
     let identity = |line: &str| read(line).unwrap().options.identity();
     let plain = identity("xtask images");
     assert_eq!(identity("xtask images --jobs 3 --verbose --yes --json"), plain);

@@ -46,12 +46,12 @@ pub(super) fn install_python(run: &Run, log: &StepLog, programs: &[&str]) -> Res
         run.exec(log, &command)?;
     }
     let bin = tools(run).join("bin");
-    fs::create_dir_all(&bin).with_context(|| format!("cannot make {}", bin.display()))?;
+    fs::create_dir_all(&bin).with_context(|| format!("cannot create {}", bin.display()))?;
     for program in programs {
         let link = bin.join(program);
         tree::remove(&link)?;
         let target = tools(run).join("python/bin").join(program);
-        symlink(&target, &link).with_context(|| format!("cannot make {}", link.display()))?;
+        symlink(&target, &link).with_context(|| format!("cannot create {}", link.display()))?;
     }
     Ok(())
 }

@@ -61,7 +61,7 @@ impl Package {
     pub(super) fn install_stable(self, run: &Run, log: &StepLog, apt: &Apt) -> Result<()> {
         let here = folder(run, "downloads").join(self.name);
         tree::remove(&here)?;
-        fs::create_dir_all(&here).with_context(|| format!("cannot make {}", here.display()))?;
+        fs::create_dir_all(&here).with_context(|| format!("cannot create {}", here.display()))?;
         run.exec(log, &apt.fetch(self.name, &here))?;
         let entries =
             fs::read_dir(&here).with_context(|| format!("cannot read {}", here.display()))?;
@@ -91,7 +91,7 @@ impl Package {
             tree::remove(&to)?;
             if let Some(parent) = to.parent() {
                 fs::create_dir_all(parent)
-                    .with_context(|| format!("cannot make {}", parent.display()))?;
+                    .with_context(|| format!("cannot create {}", parent.display()))?;
             }
             let finished = run.attempt(log, &download(run, &archive, wanted, &to))?;
             if finished.code() != Some(0) {
@@ -101,7 +101,7 @@ impl Package {
             let (sha256, _) = checksum::sha256(&to)?;
             ensure!(
                 sha256 == wanted.sha256,
-                "{} has the SHA-256 {sha256}, and {PINS} has {}: it is not installed",
+                "{} has the SHA-256 {sha256}, but {PINS} has {}: not installed",
                 to.display(),
                 wanted.sha256
             );
@@ -132,10 +132,10 @@ impl Package {
         let unpacked = self.unpacked(run);
         tree::remove(&unpacked)?;
         fs::create_dir_all(&unpacked)
-            .with_context(|| format!("cannot make {}", unpacked.display()))?;
+            .with_context(|| format!("cannot create {}", unpacked.display()))?;
         run.exec(log, &self.unpack(run, file))?;
         let program = fs::read(unpacked.join(self.file))
-            .with_context(|| format!("the package {} holds no {}", self.name, self.file))?;
+            .with_context(|| format!("the package {} does not contain {}", self.name, self.file))?;
         let place = run.workspace.target().join("tools/bin").join(self.program);
         atomic::write_with(&place, 0o755, |file| {
             std::io::Write::write_all(file, &program)?;
@@ -182,9 +182,9 @@ fn reason(printed: &str) -> String {
     let mismatch = printed.contains("Hash Sum mismatch");
     let error = printed.lines().find_map(|line| line.strip_prefix("E: "));
     match (mismatch, error) {
-        (true, _) => "has another file in its place (the SHA-256 differs)".to_owned(),
+        (true, _) => "has another file (the SHA-256 differs)".to_owned(),
         (false, Some(error)) => error.trim().to_owned(),
-        (false, None) => "cannot be fetched".to_owned(),
+        (false, None) => "download failed".to_owned(),
     }
 }
 
@@ -193,7 +193,7 @@ fn unmet(package: &str, pin: &Pin, tried: &[(String, String)]) -> String {
     let tried: Vec<_> =
         tried.iter().map(|(archive, reason)| format!("\n      {archive}: {reason}")).collect();
     format!(
-        "no archive has {package} {} as {PINS} pins it{}\n    fix: move the pin with `cargo xtask setup \
+        "no archive has {package} {} as pinned in {PINS}{}\n    fix: update the pin with `cargo xtask setup \
          --update-pins` and commit {PINS}, or set {ARCHIVE} to the root of an archive that keeps old versions",
         pin.version,
         tried.concat()
@@ -226,7 +226,7 @@ pub(crate) fn update_pins(
         if amd64.0 == old.version {
             ui.status("Unchanged", &format!("{package} {}", old.version));
         } else {
-            ui.status("Moved", &format!("{package} from {} to {}", old.version, amd64.0));
+            ui.status("Updated", &format!("{package} from {} to {}", old.version, amd64.0));
         }
         let suite = old.suite.clone();
         pins.insert(*package, Pin { suite, version: amd64.0, amd64: amd64.1, arm64: arm64.1 });
@@ -284,7 +284,7 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
-        assert_eq!(reason(""), "cannot be fetched");
+        assert_eq!(reason(""), "download failed");
     }
 
     #[test]

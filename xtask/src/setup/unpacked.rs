@@ -48,7 +48,7 @@ impl Package {
         for _ in 0..2 {
             let package = fetch(run, log, &name)?;
             fs::create_dir_all(&folder)
-                .with_context(|| format!("cannot make {}", folder.display()))?;
+                .with_context(|| format!("cannot create {}", folder.display()))?;
             run.exec(log, &extract(run, &package, &folder))?;
             if let Some(file) = find(&folder, self.file)? {
                 return self.link(run, &folder, &file);
@@ -56,9 +56,9 @@ impl Package {
             let field = run.command("dpkg-deb").arg("--field").arg(&package).arg("Depends");
             let depends = String::from_utf8_lossy(&run.capture(log, &field)?).into_owned();
             name = first_name(&depends)
-                .with_context(|| format!("the package {name} holds no {}", self.file))?;
+                .with_context(|| format!("the package {name} does not contain {}", self.file))?;
         }
-        bail!("neither {} nor what it depends on holds {}", self.name, self.file)
+        bail!("neither {} nor its dependency contains {}", self.name, self.file)
     }
 
     /// Creates the program in `target/tools/bin`; for a Python program, a wrapper that sets the
@@ -76,9 +76,9 @@ impl Package {
             });
         }
         if let Some(bin) = program.parent() {
-            fs::create_dir_all(bin).with_context(|| format!("cannot make {}", bin.display()))?;
+            fs::create_dir_all(bin).with_context(|| format!("cannot create {}", bin.display()))?;
         }
-        symlink(file, &program).with_context(|| format!("cannot make {}", program.display()))
+        symlink(file, &program).with_context(|| format!("cannot create {}", program.display()))
     }
 
     fn folder(self, run: &Run) -> PathBuf {
@@ -105,7 +105,7 @@ fn extract(run: &Run, package: &Path, folder: &Path) -> Command {
 fn fetch(run: &Run, log: &StepLog, name: &str) -> Result<PathBuf> {
     let folder = downloads(run);
     remove(&folder)?;
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     run.exec(log, &download(run, name))?;
     find(&folder, &format!("{name}_"))?
         .with_context(|| format!("apt-get left no package {name} in {}", folder.display()))
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_what_a_package_stands_for() {
+    fn reads_the_dependency_of_a_metapackage() {
         let depends = "linux-image-6.1.0-56-cloud-amd64 (= 6.1.192-2), other";
         assert_eq!(first_name(depends).unwrap(), "linux-image-6.1.0-56-cloud-amd64");
         assert_eq!(first_name("a:any | b").unwrap(), "a");

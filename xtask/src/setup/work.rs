@@ -143,9 +143,7 @@ impl Work {
         let managers = [Self::of_system, Self::of_languages, Self::beside_system];
         let results = thread::scope(|scope| {
             let threads = managers.map(|manager| scope.spawn(move || manager(self, run, log, ui)));
-            threads.map(|it| {
-                it.join().unwrap_or_else(|_| vec!["a thread ended in the middle".to_owned()])
-            })
+            threads.map(|it| it.join().unwrap_or_else(|_| vec!["a thread panicked".to_owned()]))
         });
         failures.extend(results.into_iter().flatten());
         failures

@@ -136,7 +136,11 @@ fn a_good_build_is_the_same_twice_and_against_its_own_record() {
     fs::write(&kept, text.replace(commit, &commit.replace(|_: char| true, "0"))).unwrap();
     let answer = fixture.xtask(&against);
     ended(&answer, 1);
-    assert!(answer.out().contains("builds of different source differ"), "{}", answer.out());
+    assert!(
+        answer.out().contains("different source gives different artifacts"),
+        "{}",
+        answer.out()
+    );
 }
 
 #[test]

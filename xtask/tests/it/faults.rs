@@ -11,7 +11,7 @@ use crate::common::{Answer, Fixture, have};
 
 /// Asserts the exit code, and that standard error contains each of `parts`.
 #[track_caller]
-fn says(answer: &Answer, code: i32, parts: &[&str]) {
+fn expect(answer: &Answer, code: i32, parts: &[&str]) {
     let err = answer.err();
     assert_eq!(answer.code(), code, "{err}");
     assert!(!err.contains("panicked"), "{err}");
@@ -24,7 +24,7 @@ fn says(answer: &Answer, code: i32, parts: &[&str]) {
 fn without_a_git_repository() {
     let fixture = Fixture::new();
     fs::remove_dir_all(fixture.root().join(".git")).unwrap();
-    says(&fixture.xtask(&["validate"]), 2, &["cannot tell the commit", "git init"]);
+    expect(&fixture.xtask(&["validate"]), 2, &["cannot read the commit", "git init"]);
 }
 
 #[test]
@@ -32,34 +32,38 @@ fn in_a_repository_without_a_commit() {
     let fixture = Fixture::new();
     fs::remove_dir_all(fixture.root().join(".git")).unwrap();
     fixture.git(&["init", "--quiet"]);
-    says(&fixture.xtask(&["validate"]), 2, &["cannot tell the commit", "with a commit"]);
+    expect(&fixture.xtask(&["validate"]), 2, &["cannot read the commit", "with a commit"]);
 }
 
 #[test]
 fn outside_a_workspace() {
     let fixture = Fixture::new();
     fs::remove_file(fixture.root().join("release.toml")).unwrap();
-    says(&fixture.xtask(&["validate"]), 2, &["no release.toml in", "inside the repository"]);
+    expect(&fixture.xtask(&["validate"]), 2, &["no release.toml in", "inside the repository"]);
 }
 
 #[test]
-fn a_malformed_release_toml_is_told_by_line_and_column() {
+fn a_malformed_release_toml_is_reported_by_line_and_column() {
     let fixture = Fixture::new();
     fixture.append("release.toml", "\n[engines]\nimages = 7\n");
     let lines = fs::read_to_string(fixture.root().join("release.toml")).unwrap().lines().count();
     let place = format!("line {lines}, column 10");
-    says(&fixture.xtask(&["fmt"]), 2, &["release.toml is malformed", &place, "expected a string"]);
+    expect(
+        &fixture.xtask(&["fmt"]),
+        2,
+        &["release.toml is malformed", &place, "expected a string"],
+    );
 }
 
 #[test]
 fn an_unknown_field_in_release_toml_is_refused_with_those_there_are() {
     let fixture = Fixture::new();
     fixture.append("release.toml", "delivers = []\n");
-    says(&fixture.xtask(&["fmt"]), 2, &["unknown field `delivers`", "`deliver`"]);
+    expect(&fixture.xtask(&["fmt"]), 2, &["unknown field `delivers`", "`deliver`"]);
 }
 
 #[test]
-fn a_malformed_list_of_exceptions_is_told_by_line_with_the_form() {
+fn a_malformed_list_of_exceptions_is_reported_by_line_with_the_form() {
     for (entry, line, parts) in [
         (
             "[[gates.secrets.allow]]\nfile = \"x\"\n",
@@ -74,7 +78,7 @@ fn a_malformed_list_of_exceptions_is_told_by_line_with_the_form() {
         (
             "[[gates.audit.mitigation]]\nid = \"RUSTSEC-1\"\nreason = \"r\"\nexpires = \"soon\"\n",
             5,
-            ["\"soon\" is not a day", "YYYY-MM-DD"],
+            ["\"soon\" is not a date", "YYYY-MM-DD"],
         ),
         (
             "[[gates.audit.mitigation]]\nid = \"RUSTSEC-1\"\nexpires = \"2030-01-01\"\n",
@@ -86,7 +90,7 @@ fn a_malformed_list_of_exceptions_is_told_by_line_with_the_form() {
         let before = fs::read_to_string(fixture.root().join("release.toml")).unwrap();
         fixture.append("release.toml", &format!("\n{entry}"));
         let place = format!("line {}", before.lines().count() + line);
-        says(&fixture.xtask(&["validate"]), 2, &[parts[0], parts[1], &place]);
+        expect(&fixture.xtask(&["validate"]), 2, &[parts[0], parts[1], &place]);
     }
 }
 
@@ -119,18 +123,18 @@ fn a_workspace_version_that_is_none() {
     let fixture = Fixture::new();
     let cargo = fs::read_to_string(fixture.root().join("Cargo.toml")).unwrap();
     fixture.write("Cargo.toml", &cargo.replace("1.2.3", "1.2"));
-    says(&fixture.xtask(&["fmt"]), 2, &["Cargo.toml", "\"1.2\" is not a version X.Y.Z"]);
+    expect(&fixture.xtask(&["fmt"]), 2, &["Cargo.toml", "\"1.2\" is not a version X.Y.Z"]);
 }
 
 #[test]
 fn an_epoch_that_is_no_number() {
     let fixture = Fixture::new();
     let output = fixture.command(&["fmt"]).env("SOURCE_DATE_EPOCH", "today").output().unwrap();
-    says(&Answer(output), 2, &["SOURCE_DATE_EPOCH is today"]);
+    expect(&Answer(output), 2, &["SOURCE_DATE_EPOCH is today"]);
 }
 
 #[test]
-fn a_missing_program_skips_its_gate_and_says_so() {
+fn a_missing_program_skips_its_gate_and_reports_it() {
     let fixture = Fixture::new();
     let path = tempfile::tempdir().unwrap();
     for program in ["cargo", "git"] {
@@ -143,13 +147,17 @@ fn a_missing_program_skips_its_gate_and_says_so() {
     let run =
         |args: &[&str]| Answer(fixture.command(args).env("PATH", path.path()).output().unwrap());
     let answer = run(&["fmt"]);
-    says(&answer, 3, &["rustfmt is not installed", "rustup component add rustfmt", "taplo is not"]);
+    expect(
+        &answer,
+        3,
+        &["rustfmt is not installed", "rustup component add rustfmt", "taplo is not"],
+    );
     assert!(answer.out().contains("1 gate did not run"), "{}", answer.out());
     // Steps that are not gates cannot be skipped.
-    says(&run(&["ci", "pr"]), 1, &["rustfmt is not installed", "nothing was started"]);
+    expect(&run(&["ci", "pr"]), 1, &["rustfmt is not installed", "nothing was started"]);
     // Coverage needs the programs that read the counters.
     fixture.append("release.toml", "\n[gates.coverage]\nwhole = 1.0\n");
-    says(&run(&["coverage"]), 3, &["llvm-cov is not", "rustup component add llvm-tools"]);
+    expect(&run(&["coverage"]), 3, &["llvm-cov is not", "rustup component add llvm-tools"]);
     let doctor = run(&["doctor"]);
     assert_eq!(doctor.code(), 1);
     assert!(doctor.out().contains("fix: rustup component add rustfmt"), "{}", doctor.out());

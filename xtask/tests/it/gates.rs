@@ -36,7 +36,7 @@ fn a_good_workspace_passes_every_gate() {
 }
 
 #[test]
-fn a_run_is_told_in_the_forms_that_other_programs_read() {
+fn a_run_is_reported_in_all_formats() {
     let fixture = Fixture::new();
     fixture.write("tools/run.sh", "#!/bin/sh\nexit 0\n");
     let summary = fixture.root().join("target/summary.md");
@@ -244,7 +244,7 @@ fn the_commit_hook_runs_what_the_commit_concerns() {
     std::fs::write(&hook, "#!/bin/sh\nexit 0\n").unwrap();
     let answer = fixture.xtask(&["setup", "--hooks"]);
     assert_eq!(answer.code(), 1);
-    assert!(answer.err().contains("a hook at"), "{}", answer.err());
+    assert!(answer.err().contains("another hook is installed at"), "{}", answer.err());
 
     // Git runs the hook with this build of xtask in place of `cargo xtask`.
     std::fs::write(

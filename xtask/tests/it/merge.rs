@@ -105,19 +105,19 @@ fn parts_of_two_machines_become_the_release_of_one() {
         ended(&answer, 1);
         assert!(answer.err().contains(expected), "{expected}\n{}", answer.err());
     };
-    refused(&[&one], "no part holds two_v1.2.3-snapshot.");
-    refused(&[&one, &two, &two], "both hold two_v1.2.3-snapshot.");
-    refused(&[&one, &part("three")], "three is no part of a release");
+    refused(&[&one], "no part contains two_v1.2.3-snapshot.");
+    refused(&[&one, &two, &two], "both contain two_v1.2.3-snapshot.");
+    refused(&[&one, &part("three")], "three is not a part of a release");
     let own = release(&fixture);
-    refused(&[own.to_str().unwrap()], "is where the whole release goes");
+    refused(&[own.to_str().unwrap()], "is in the output folder of the release");
     let binary = whole.keys().find(|it| it.to_str().unwrap().starts_with("two_v")).unwrap();
     let place = Path::new(&two).join(binary);
     let good = fs::read(&place).unwrap();
     fs::write(&place, [&good[..], b"x"].concat()).unwrap();
-    refused(&[&one, &two], "is not what release.json beside it says");
+    refused(&[&one, &two], "does not match its release.json");
     fs::write(&place, good).unwrap();
 
     fixture.write("README", "Another commit.\n");
     fixture.commit();
-    refused(&[&one, &two], "is of commit ");
+    refused(&[&one, &two], "has commit ");
 }

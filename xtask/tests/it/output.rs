@@ -39,7 +39,7 @@ fn a_pipeline_shows_what_starts_and_ends_with_what_it_made() {
             .to_string()
     };
     assert!(what(&format!("{dist}/sbom")).contains("SBOM"));
-    assert!(what(&format!("{dist}/release.json")).contains("record"));
+    assert!(what(&format!("{dist}/release.json")).contains("manifest"));
     assert!(what("target/xtask").contains("junit.xml"));
     // In a pipe, each step has a line when it starts and one when it ends.
     let (err, mut from) = (answer.err(), 0);

@@ -75,7 +75,7 @@ impl Machine {
 }
 
 #[test]
-fn a_pinned_file_that_the_mirror_dropped_is_an_error_that_says_how_to_move_the_pin() {
+fn a_pinned_file_that_the_mirror_dropped_is_an_error_with_its_fix() {
     let Some(machine) = Machine::new() else { return };
     let output = machine.set_up();
     let text = String::from_utf8_lossy(&output.stderr);

@@ -116,7 +116,7 @@ fn two_runs_at_a_time_are_refused() {
     let (mut child, _) = waiting(&fixture, "test");
     let answer = fixture.xtask(&["headers"]);
     assert_eq!(answer.code(), 1);
-    assert!(answer.err().contains("another run of `cargo xtask` is under way"), "{}", answer.err());
+    assert!(answer.err().contains("another `cargo xtask` is running"), "{}", answer.err());
     fixture.write("target/go", "");
     assert!(child.wait().unwrap().success());
 }

@@ -89,14 +89,17 @@ fn fetch(run: &Run, log: &StepLog, toolchain: &Toolchain) -> Result<()> {
     let file = fs::read_dir(&download)?.next().context("apt-get downloaded nothing")??.path();
     let (found, _) = checksum::sha256(&file)?;
     if found != sha256 {
-        bail!("{} has the SHA-256 {found}, and {sha256} in the signed index", file.display());
+        bail!(
+            "{} has the SHA-256 {found}, expected {sha256} from the signed index",
+            file.display()
+        );
     }
     let unpacked = scratch.join("unpacked");
     empty(&unpacked)?;
     run.exec(log, &unpack(run, &file, &unpacked))?;
     let source = unpacked.join(format!("usr/src/rustc-{}", toolchain.version));
     fs::write(source.join(ORIGIN), format!("{version} {sha256}\n"))
-        .with_context(|| format!("{PACKAGE} {version} holds no {}", source.display()))?;
+        .with_context(|| format!("{PACKAGE} {version} does not contain {}", source.display()))?;
     let place = own(run, toolchain);
     empty(&place)?;
     fs::rename(&source, &place).with_context(|| format!("cannot write {}", place.display()))?;
@@ -110,7 +113,7 @@ fn unpack(run: &Run, package: &Path, to: &Path) -> Command {
 
 fn empty(folder: &Path) -> Result<()> {
     tree::remove(folder)?;
-    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))
 }
 
 /// Source lines for backports, derived from the suite's lines in `sources`.
@@ -149,7 +152,7 @@ pub(super) fn input(run: &Run, toolchain: &Toolchain) -> Result<Material> {
     let (version, sha256) = text
         .trim_end()
         .split_once(' ')
-        .with_context(|| format!("{} holds no version and SHA-256", origin.display()))?;
+        .with_context(|| format!("{} does not contain version and SHA-256", origin.display()))?;
     let uri = purl("deb", Some("debian"), PACKAGE, version, &[("arch", "all")]);
     Ok(material(uri, "sha256", sha256))
 }

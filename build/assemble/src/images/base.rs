@@ -49,7 +49,7 @@ pub(super) fn provide(
     let bases = run.workspace.scratch().join("base");
     let folder = bases.join(Digest::sha256(key.as_bytes()).hex());
     if folder.is_dir() {
-        log.note(&format!("{}: taken from the cache", declared.name));
+        log.note(&format!("{}: cached", declared.name));
     } else {
         let partial = folder.with_extension("part");
         remove(&partial)?;
@@ -77,11 +77,11 @@ fn pull_cached(
     let key = format!("{}@{} {}", image.name, image.digest, architecture.oci());
     let folder = bases.join(Digest::sha256(key.as_bytes()).hex());
     if folder.is_dir() {
-        log.note(&format!("{}: taken from the cache", image.name));
+        log.note(&format!("{}: cached", image.name));
     } else {
         let partial = folder.with_extension("part");
         remove(&partial)?;
-        fs::create_dir_all(&bases).with_context(|| format!("cannot make {}", bases.display()))?;
+        fs::create_dir_all(&bases).with_context(|| format!("cannot create {}", bases.display()))?;
         run.exec(log, &pull(run, image, architecture, &partial))?;
         fs::rename(&partial, &folder)
             .with_context(|| format!("cannot write {}", folder.display()))?;
@@ -121,7 +121,7 @@ fn make(
         copy(&path, &pool.join(&name), 0o644)?;
         let control = run.capture(log, &bootstrap::control_command(&path))?;
         let control = String::from_utf8(control)
-            .with_context(|| format!("the control data of {} is no UTF-8", path.display()))?;
+            .with_context(|| format!("the control data of {} is not UTF-8", path.display()))?;
         let (sha256, size) = checksum::sha256(&path)?;
         files.push(PackageFile { name, control, size, sha256 });
     }

@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_builders_are_told_the_same() {
+    fn both_builders_get_the_same_arguments() {
         let job = Job {
             folder: "/w/images/x".into(),
             base: "/w/base/0".into(),

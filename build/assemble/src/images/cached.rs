@@ -57,7 +57,7 @@ pub(super) fn image(
     let key_file = to.with_extension("key");
     let key = key(run, builder, job, base_digest, files)?;
     if fs::read_to_string(&key_file).is_ok_and(|known| known == key) {
-        log.note(&format!("{}: nothing changed, taken from the cache", to.display()));
+        log.note(&format!("{}: unchanged, cached", to.display()));
         return Ok(Layout::open(to)?);
     }
     remove_store(&job.store())?;

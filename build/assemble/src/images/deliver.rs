@@ -65,8 +65,8 @@ pub(super) fn oversized(log: &StepLog, image: &Image, parts: &[Layout]) -> Resul
                 findings.push(Finding::in_file(
                     "release.toml",
                     "image-size",
-                    format!("{what} takes {}, limit_mb is {}", megabytes(bytes), image.limit_mb),
-                    "take a package out of it, or raise limit_mb if every one of them is needed",
+                    format!("{what} has {}, limit_mb is {}", megabytes(bytes), image.limit_mb),
+                    "remove a package, or raise limit_mb if all are needed",
                 ));
             }
         }
@@ -85,7 +85,7 @@ pub(super) fn summary(run: &Run, images: &[release::Image]) -> Result<String> {
     }
     let (bytes, name) = largest.unwrap_or_default();
     Ok(format!(
-        "{} images, {} in different blobs, most in {name} ({})",
+        "{} images, {} in distinct blobs, largest {name} ({})",
         images.len(),
         megabytes(all.values().sum()),
         megabytes(bytes)

@@ -16,7 +16,7 @@ use foundation::tree::remove;
 use release::Architecture;
 
 /// Fix for a mirror that no longer has a locked version.
-const FIX: &str = "`cargo xtask images --update-lock` locks what the mirror has now";
+const FIX: &str = "`cargo xtask images --update-lock` locks the mirror's current versions";
 
 /// The files of `locked`, in that order, from the cache or the mirror.
 ///
@@ -87,7 +87,7 @@ fn download(
     }
     let folder = cache.join("part");
     remove(&folder)?;
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     run.exec(log, &apt.download(missing, &folder))?;
 
     let mut found = BTreeMap::new();
@@ -98,8 +98,8 @@ fn download(
     for package in missing {
         let Some(path) = found.get(&package.sha256) else {
             bail!(
-                "the mirror's file of {} {} has another SHA-256 than the lock says; {FIX}, if \
-                 that is to be trusted",
+                "the mirror's file of {} {} does not match the SHA-256 in the lock; if you trust \
+                 the mirror, {FIX}",
                 package.name,
                 package.version
             );

@@ -31,8 +31,8 @@ impl Step for UpdateLock {
 
     fn plan(&self, run: &Run) -> Result<Plan> {
         let plan = Plan::new()
-            .native("ask the host's package mirror what the base and each image take")
-            .native("read the licences in the copyright files of all of them")
+            .native("resolve the packages of each base and image on the host's mirror")
+            .native("read the licences in their copyright files")
             .reads(Input::Path("release.toml".into()));
         let bases = &run.workspace.product().bases;
         Ok(bases.iter().fold(plan, |plan, base| {

@@ -89,7 +89,9 @@ impl<'a> Work<'a> {
             Some(image) => {
                 plan.command(base::pull(run, image, self.architecture, Path::new("BASE")))
             }
-            None => plan.native(format!("make the base {} of {}", self.base.name, lock.display())),
+            None => {
+                plan.native(format!("build the base {} from {}", self.base.name, lock.display()))
+            }
         };
         let plan = self
             .base
@@ -237,7 +239,7 @@ impl Prepared<'_> {
         }
         let containerfile = work.base.containerfile.as_ref().with_context(|| {
             format!(
-                "{} has packages, and its base {:?} no containerfile",
+                "{} has packages, but its base {:?} has no containerfile",
                 work.image.name, work.base.name
             )
         })?;

@@ -72,7 +72,7 @@ impl MakeIso for Engine {
                 let version = run.tools.version(image_builder::PROGRAM);
                 (
                     image_builder::PROGRAM,
-                    version.context("image-builder does not tell its version")?,
+                    version.context("image-builder does not report its version")?,
                 )
             }
         };

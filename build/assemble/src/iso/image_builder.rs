@@ -31,7 +31,8 @@ pub(super) const TOOLS: [&str; 3] = [PROGRAM, "podman", "skopeo"];
 
 /// Adds the actions of [`make`] to `plan`.
 pub(super) fn plan(run: &Run, work: &Work<'_>, plan: Plan) -> Plan {
-    let plan = plan.native(format!("see what {} lacks for image-builder", work.declared.image));
+    let plan =
+        plan.native(format!("check the requirements of image-builder on {}", work.declared.image));
     commands(run, work).into_iter().fold(plan, Plan::command)
 }
 
@@ -47,7 +48,7 @@ pub(super) fn make(run: &Run, log: &StepLog, work: &Work<'_>) -> Result<PathBuf>
     let key = format!("{version} {} {}", image.digest, work.epoch);
     let key = Digest::sha256(key.as_bytes()).to_string();
     if fs::read_to_string(&key_file).is_ok_and(|known| known == key) {
-        log.note("nothing changed, taken from the cache");
+        log.note("unchanged, cached");
         return Ok(iso);
     }
     let layout = Layout::open(run.dist().join(&image.layout))?;
@@ -60,14 +61,14 @@ pub(super) fn make(run: &Run, log: &StepLog, work: &Work<'_>) -> Result<PathBuf>
     let lacks = contract::lacks(&files.into_inner(), work.architecture);
     ensure!(
         lacks.is_empty(),
-        "image-builder can't make a live ISO of {}, which lacks {}: see docs/maintenance-os.md, or use \
-         the engine native",
+        "image-builder cannot build a live ISO from {}, which lacks {}: see docs/maintenance-os.md, or use \
+         --engine iso=native",
         work.declared.image,
         lacks.join(", ")
     );
     remove(&work.folder)?;
     fs::create_dir_all(&work.folder)
-        .with_context(|| format!("cannot make {}", work.folder.display()))?;
+        .with_context(|| format!("cannot create {}", work.folder.display()))?;
     platforms::take_out(&layout, &platform, &part(work))?;
     let done = commands(run, work).iter().try_for_each(|command| run.exec(log, command));
     // The copy in the host's storage is no longer needed, even after a failure.
@@ -127,7 +128,7 @@ fn only_iso(folder: &Path) -> Result<PathBuf> {
     match isos.pop() {
         Some(iso) if isos.is_empty() => Ok(iso),
         found => bail!(
-            "image-builder left {} ISO images in {}, expected one",
+            "image-builder wrote {} ISO images to {}, expected one",
             isos.len() + usize::from(found.is_some()),
             folder.display()
         ),
@@ -142,12 +143,12 @@ mod tests {
     fn the_iso_is_found_whatever_it_is_called_unless_there_are_several() {
         let folder = tempfile::tempdir().unwrap();
         let error = |folder: &Path| only_iso(folder).unwrap_err().to_string();
-        assert!(error(folder.path()).contains("left 0 ISO images"));
+        assert!(error(folder.path()).contains("wrote 0 ISO images"));
         let path = folder.path().join("bootiso/install.iso");
         fs::create_dir(folder.path().join("bootiso")).unwrap();
         fs::write(&path, "").unwrap();
         assert_eq!(only_iso(folder.path()).unwrap(), path);
         fs::write(folder.path().join("other.iso"), "").unwrap();
-        assert!(error(folder.path()).contains("left 2 ISO images"));
+        assert!(error(folder.path()).contains("wrote 2 ISO images"));
     }
 }

@@ -47,12 +47,12 @@ pub(super) fn make(run: &Run, log: &StepLog, work: &Work<'_>) -> Result<PathBuf>
     let key_file = work.folder.join("live.key");
     let key = key(work, run, &image.digest, &boot)?;
     if fs::read_to_string(&key_file).is_ok_and(|known| known == key) {
-        log.note("nothing changed, taken from the cache");
+        log.note("unchanged, cached");
         return Ok(iso);
     }
     remove(&work.folder)?;
     fs::create_dir_all(&work.folder)
-        .with_context(|| format!("cannot make {}", work.folder.display()))?;
+        .with_context(|| format!("cannot create {}", work.folder.display()))?;
     let layout = Layout::open(run.dist().join(&image.layout))?;
     let (kernel, initramfs) = unpack(work, &layout)?;
     for package in &boot {
@@ -117,7 +117,7 @@ fn unpack(work: &Work<'_>, layout: &Layout) -> Result<(PathBuf, PathBuf)> {
     let take = |name: &str| -> Result<PathBuf> {
         let mut named = found.iter().filter(|(path, _)| path.ends_with(name));
         let (Some((_, bytes)), None) = (named.next(), named.next()) else {
-            bail!("the image has not one usr/lib/modules/VERSION/{name}");
+            bail!("the image does not have exactly one usr/lib/modules/VERSION/{name}");
         };
         let path = work.folder.join(name);
         atomic::write(&path, bytes)?;

@@ -55,7 +55,8 @@ pub(super) fn generate(
     let folder = folder(run, output);
     tree::remove(&folder)?;
     if let Some(command) = documents(run, output) {
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
         run.exec(log, &command)?;
     }
     let notices = third_parties(run, log, output, metadata)?;
@@ -90,7 +91,7 @@ fn third_parties(
             continue;
         }
         let license = clarify.get(&name).or(package.license.as_ref());
-        let source = package.manifest_path.parent().context("a manifest lies in no folder")?;
+        let source = package.manifest_path.parent().context("a manifest has no folder")?;
         notices.push(Notice {
             name: krate.to_string(),
             license: license.cloned().unwrap_or_else(|| "licence not stated".to_owned()),

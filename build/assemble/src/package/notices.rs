@@ -51,7 +51,7 @@ pub(crate) fn terms(folder: &Path) -> Result<Vec<(String, String)>> {
 /// The notices of `program`: a list of crates, then each distinct text once with its crates. `also`
 /// names linked components that are not crates.
 pub(crate) fn text(program: &str, notices: &[Notice], also: &[String]) -> String {
-    let mut out = format!("{program} contains the work of others:\n\n");
+    let mut out = format!("{program} contains third-party software:\n\n");
     let mut texts: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for notice in notices {
         // Writing to a String can't fail.
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn each_text_stands_once_with_all_that_it_is_of() {
+    fn each_text_is_printed_once_with_all_its_crates() {
         let notice = |name: &str, text: &str| Notice {
             name: name.to_owned(),
             license: "MIT".to_owned(),
@@ -109,7 +109,7 @@ mod tests {
             [notice("a 1.0.0", "same"), notice("b 2.0.0", "other"), notice("c 1.0.0", "same")];
         let text = text("thing", &notices, &["glibc 2.36, LGPL-2.1-or-later".to_owned()]);
         let expected = format!(
-            "thing contains the work of others:\n\n\
+            "thing contains third-party software:\n\n\
              \x20 a 1.0.0, MIT, https://a.example\n  b 2.0.0, MIT\n  c 1.0.0, MIT\n\
              \x20 glibc 2.36, LGPL-2.1-or-later\n\n\
              {RULE}\na 1.0.0 (LICENSE), c 1.0.0 (LICENSE)\n{RULE}\n\nsame\n\n\

@@ -109,8 +109,8 @@ pub(super) fn write(
         ..Installed::new(path, root.join(source))
     }));
     for (name, source) in generated {
-        let path = place(name, form, &documents)
-            .with_context(|| format!("a system has no place for {name}"))?;
+        let path =
+            place(name, form, &documents).with_context(|| format!("no system path for {name}"))?;
         // Debian Policy, 12.1; other distributions do the same.
         files.push(Installed {
             gzip: path.starts_with("/usr/share/man/"),

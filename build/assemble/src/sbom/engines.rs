@@ -48,7 +48,7 @@ impl Engine {
             Name::Native => Self::Native(Box::new(CrateSources::read(run, log)?)),
             Name::Syft => {
                 let version = run.tools.version("syft");
-                Self::Syft(version.context("syft does not tell its version")?)
+                Self::Syft(version.context("syft does not report its version")?)
             }
         })
     }

@@ -34,7 +34,7 @@ pub(super) fn document(
     let platform = platforms::read(&layout)?
         .into_iter()
         .find(|platform| platform.architecture == architecture)
-        .with_context(|| format!("{} is not made for {}", declared.image, architecture.oci()))?;
+        .with_context(|| format!("{} is not built for {}", declared.image, architecture.oci()))?;
 
     let version = run.version().text();
     let purl =

@@ -77,7 +77,7 @@ impl CrateSources {
             return Ok(bom);
         }
         bail!(
-            "the bill of materials of {} is not what the binary carries, build it again:\n  {}",
+            "the SBOM of {} does not match the binary's crate list; build it again:\n  {}",
             output.binary.name,
             deviations.join("\n  ")
         )
@@ -86,7 +86,7 @@ impl CrateSources {
 
 /// The crate list embedded in the executable at `path`.
 fn carried(path: &Path) -> Result<List> {
-    let place = || format!("cannot read the list of crates in {}", path.display());
+    let place = || format!("cannot read the crate list in {}", path.display());
     let bytes = std::fs::read(path).with_context(place)?;
     let data = elf::section(&bytes, auditable::SECTION).with_context(place)?;
     List::decode(data).with_context(place)

@@ -123,12 +123,12 @@ impl Graph {
 impl fmt::Display for GraphError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Duplicate(name) => write!(f, "the step {name} is named twice"),
+            Self::Duplicate(name) => write!(f, "the step {name} is declared twice"),
             Self::Unknown { node, after } => {
-                write!(f, "the step {node} comes after {after}, which is not in the pipeline")
+                write!(f, "the step {node} depends on {after}, which is not in the pipeline")
             }
             Self::Cycle(names) => {
-                write!(f, "the steps wait for each other: ")?;
+                write!(f, "the steps depend on each other: ")?;
                 for name in names {
                     write!(f, "{name} after ")?;
                 }
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn refuses_a_node_that_comes_after_itself() {
         let error = Graph::new(vec![node("a", &["a"])]).unwrap_err();
-        assert_eq!(error.to_string(), "the steps wait for each other: a after a");
+        assert_eq!(error.to_string(), "the steps depend on each other: a after a");
     }
 
     #[test]

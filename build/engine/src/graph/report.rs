@@ -134,7 +134,7 @@ impl Verdict {
         match self {
             Self::Done { .. } | Self::Incomplete { expected: true, .. } => "ok",
             Self::Incomplete { expected: false, .. } => "partly",
-            Self::Kept { .. } => "kept",
+            Self::Kept { .. } => "cached",
             Self::Unchanged { .. } => "same",
             Self::Found { .. } | Self::Failed { .. } => "failed",
             Self::Skipped { .. } => "skipped",
@@ -144,8 +144,8 @@ impl Verdict {
     /// Last column of the table.
     fn note(&self) -> String {
         match self {
-            Self::Kept { fact } if fact.is_empty() => "finished in an earlier run".to_owned(),
-            Self::Kept { fact } => format!("{fact}, finished in an earlier run"),
+            Self::Kept { fact } if fact.is_empty() => "cached from an earlier run".to_owned(),
+            Self::Kept { fact } => format!("{fact}, cached from an earlier run"),
             Self::Unchanged { fact, since } if fact.is_empty() => {
                 format!("unchanged since {since}")
             }
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_says_step_outcome_time_and_why() {
+    fn the_table_has_step_outcome_time_and_note() {
         let findings =
             vec![Finding::at("a", 1, "r", "m", "n"), Finding::in_file("b", "r", "m", "n")];
         let upstream = skipped(Skip::Upstream { step: "images".to_owned() });

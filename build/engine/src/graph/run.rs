@@ -133,7 +133,7 @@ pub fn run(name: &str, stages: &[Stage], run: &Run, ui: &Ui) -> Result<Report> {
         Ok(if fatal { Answer::Stop } else { stop_or(run, answer) })
     });
     ui.clear();
-    result.context("the run ended before its time; the same command goes on")?;
+    result.context("the run was interrupted; rerun the same command to resume it")?;
 
     let steps: Vec<Row> = rows.into_values().collect();
     let report = Report {
@@ -229,7 +229,7 @@ fn verdict(judgement: Judgement, strict: bool) -> Verdict {
     }
     if strict && !expected {
         let gaps: Vec<_> = gaps.iter().map(ToString::to_string).collect();
-        let error = format!("{fact}; here nothing may be left out\n{}", gaps.join("\n"));
+        let error = format!("{fact}; skips are not allowed here\n{}", gaps.join("\n"));
         return Verdict::Failed { error };
     }
     Verdict::Incomplete { fact, gaps, expected }
@@ -280,7 +280,7 @@ fn key(name: &str, stages: &[Stage], run: &Run) -> Result<String> {
     facts.insert("tools", format!("{:?}", versions.collect::<Vec<_>>()));
     facts.insert("environment", run.tools.environment());
     let own = checksum::sha256(Path::new("/proc/self/exe"));
-    facts.insert("xtask", own.context("cannot read the program that runs")?.0);
+    facts.insert("xtask", own.context("cannot read the running program")?.0);
     let mut variables = BTreeMap::new();
     for stage in stages {
         // A plan that fails is reported when the step runs.
@@ -300,12 +300,12 @@ fn key(name: &str, stages: &[Stage], run: &Run) -> Result<String> {
 fn lock(scratch: &Path) -> Result<File> {
     let path = scratch.join("lock");
     std::fs::create_dir_all(scratch)
-        .with_context(|| format!("cannot make the folder {}", scratch.display()))?;
+        .with_context(|| format!("cannot create the folder {}", scratch.display()))?;
     let file = File::create(&path).with_context(|| format!("cannot open {}", path.display()))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => {
-            bail!("another run of `cargo xtask` is under way in this workspace: wait for its end")
+            bail!("another `cargo xtask` is running in this workspace: wait until it ends")
         }
         Err(std::fs::TryLockError::Error(error)) => {
             Err(error).with_context(|| format!("cannot lock {}", path.display()))
@@ -331,7 +331,7 @@ fn show(row: &Row, ui: &Ui) {
             ui.status("Finished", &format!("{}{fact}, in {took}", row.step));
         }
         Verdict::Kept { .. } => {
-            ui.status("Kept", &format!("{}, finished in an earlier run", row.step));
+            ui.status("Cached", &format!("{}, cached from an earlier run", row.step));
         }
         Verdict::Unchanged { since, .. } => {
             ui.status("Unchanged", &format!("{} since {since}", row.step));

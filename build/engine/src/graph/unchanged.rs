@@ -145,7 +145,7 @@ impl Surroundings {
             source.insert(path.clone(), digest);
         }
         let (own, _) = checksum::sha256(Path::new("/proc/self/exe"))
-            .context("cannot read the program that runs")?;
+            .context("cannot read the running program")?;
         let shared = [
             ("xtask", own),
             ("root", root.display().to_string()),

@@ -38,7 +38,7 @@ impl Daemon {
         stop: &Stop,
     ) -> Result<Self> {
         let file =
-            File::create(output).with_context(|| format!("cannot make {}", output.display()))?;
+            File::create(output).with_context(|| format!("cannot create {}", output.display()))?;
         let copy = file.try_clone().context("cannot share the log with the program")?;
         let child = process::prepare(program, private, command)?
             .stdout(file)
@@ -61,7 +61,7 @@ impl Daemon {
                 return Ok(text);
             }
             if self.has_ended()? {
-                bail!("the program ended at once; see {}", self.output.display());
+                bail!("the program exited at once; see {}", self.output.display());
             }
             if self.stop.requested() {
                 bail!("the run was stopped");
@@ -97,8 +97,8 @@ impl Daemon {
     /// When waitid(2) fails.
     pub fn has_ended(&self) -> Result<bool> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
-        let status =
-            waitid(WaitId::Pid(self.group), options).context("cannot learn how it does")?;
+        let status = waitid(WaitId::Pid(self.group), options)
+            .context("cannot query the state of the program")?;
         Ok(status.is_some())
     }
 }

@@ -81,15 +81,15 @@ impl Finished {
 impl fmt::Display for ToolFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.status.code(), self.status.signal()) {
-            (Some(code), _) => write!(f, "`{}` ended with exit code {code}", self.line)?,
+            (Some(code), _) => write!(f, "`{}` exited with code {code}", self.line)?,
             (None, Some(signal)) => write!(f, "`{}` was killed by signal {signal}", self.line)?,
-            (None, None) => write!(f, "`{}` did not end as a program does", self.line)?,
+            (None, None) => write!(f, "`{}` ended without exit code or signal", self.line)?,
         }
         for line in &self.tail {
             write!(f, "\n  | {line}")?;
         }
         write!(f, "\n  log: {}", self.log.display())?;
-        write!(f, "\n  next: paste the command into a shell to see it fail by itself")
+        write!(f, "\n  fix: run the command in a shell to see its failure alone")
     }
 }
 

@@ -25,10 +25,10 @@ impl StepLog {
     /// Creates an empty log `FOLDER/NAME.log`, replacing an earlier one.
     pub(super) fn create(folder: &Path, name: &str, redactor: Redactor) -> Result<Self> {
         fs::create_dir_all(folder)
-            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+            .with_context(|| format!("cannot create the folder {}", folder.display()))?;
         let path = folder.join(format!("{name}.log"));
         let file =
-            File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+            File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
         Ok(Self { path, file: Mutex::new(file), redactor, echo: false })
     }
 

@@ -70,7 +70,7 @@ impl Toolbox {
     pub fn new(target: &Path, stop: Stop) -> Result<Self> {
         Ok(Self {
             private: target.join("tools/bin"),
-            here: std::env::current_dir().context("cannot tell the current folder")?,
+            here: std::env::current_dir().context("cannot determine the current folder")?,
             stop,
             redactor: Redactor::from_environment(),
             versions: Mutex::default(),
@@ -147,7 +147,7 @@ impl Toolbox {
             }
             // Debian's cosign prints `devel`; `setup` installs a pinned version.
             None if path.starts_with(&self.private) => Ok(()),
-            None => Err(missing(format!("{name} does not tell its version"))),
+            None => Err(missing(format!("{name} does not report its version"))),
         }
     }
 

@@ -81,8 +81,8 @@ pub(super) fn run(
     let (events, inbox) = channel();
     if output == Stdout::Log {
         // One pipe for both keeps the order of the output.
-        let (reader, writer) = pipe().context("cannot make a pipe")?;
-        prepared.stdout(writer.try_clone().context("cannot make a pipe")?).stderr(writer);
+        let (reader, writer) = pipe().context("cannot create a pipe")?;
+        prepared.stdout(writer.try_clone().context("cannot create a pipe")?).stderr(writer);
         read(reader, log, events.clone(), Stream::Error, output);
     } else {
         prepared.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -112,7 +112,7 @@ pub(super) fn run(
         let _ = sender.send(());
     });
     let Collected { stdout, stderr, tail } = collect(&inbox, &ended, log);
-    let status = child.wait().context("cannot learn how it ended")?;
+    let status = child.wait().context("cannot query the exit status")?;
     Ok(Ended { status, stdout, stderr, tail: tail.lines() })
 }
 

@@ -34,9 +34,9 @@ impl Stop {
     /// children at once.
     pub fn on_signals() -> Result<Self> {
         let stop = Self::default();
-        let (mut receiver, sender) = UnixStream::pair().context("cannot make a pipe")?;
+        let (mut receiver, sender) = UnixStream::pair().context("cannot create a pipe")?;
         for signal in [SIGHUP, SIGINT, SIGTERM] {
-            let sender = sender.try_clone().context("cannot make a pipe")?;
+            let sender = sender.try_clone().context("cannot create a pipe")?;
             pipe::register(signal, sender).context("cannot watch for signals")?;
         }
         let watcher = stop.clone();

@@ -53,7 +53,7 @@ fn a_failure_shows_command_code_end_of_output_and_log() {
     let text = error.to_string();
     let folder = bench.folder.path().display();
     assert!(text.starts_with(&format!("`cd {folder} && sh -c 'for i in")), "{text}");
-    assert!(text.contains("ended with exit code 7"), "{text}");
+    assert!(text.contains("exited with code 7"), "{text}");
     assert!(text.contains("| line 30") && text.contains("| last"), "{text}");
     assert!(!text.contains("| line 10\n"), "no more than the end: {text}");
     assert!(text.contains(&format!("log: {folder}/step.log")), "{text}");
@@ -70,7 +70,7 @@ fn much_output_does_not_push_the_error_out() {
 }
 
 #[test]
-fn a_signal_is_told_by_its_number() {
+fn a_signal_is_reported_by_its_number() {
     let bench = Bench::new();
     let finished = bench.tools.run(&bench.log(), &bench.shell("kill -9 $$")).unwrap();
     assert_eq!(finished.code(), None);

@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn asks_once_until_it_is_told_to_forget() {
+    fn a_result_is_cached_until_it_is_cleared() {
         let answer = Answer::default();
         let get = |said: &str| answer.get(|| Ok(said.to_owned())).unwrap();
         assert!(answer.get(|| bail!("no Git")).is_err());

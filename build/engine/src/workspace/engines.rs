@@ -149,7 +149,7 @@ impl Choice {
             Some(kind) if INSTALLERS.contains(&kind) => Err(format!(
                 "image-builder's type {kind} erases the first disk that it finds; valid: {valid}"
             )),
-            _ => Err(format!("no such job or engine; valid: {valid}")),
+            _ => Err(format!("unknown job or engine; valid: {valid}")),
         }
     }
 }

@@ -195,5 +195,5 @@ fn day<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::E
     if text.len() == 10 && humantime::parse_rfc3339(&format!("{text}T00:00:00Z")).is_ok() {
         return Ok(text);
     }
-    Err(serde::de::Error::custom(format!("{text:?} is not a day: write \"YYYY-MM-DD\"")))
+    Err(serde::de::Error::custom(format!("{text:?} is not a date: write \"YYYY-MM-DD\"")))
 }

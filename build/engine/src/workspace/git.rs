@@ -36,7 +36,7 @@ impl State {
     /// # Errors
     /// When Git is missing, `root` is in no repository, or the repository has no commit.
     pub(super) fn read(root: &Path) -> Result<Self> {
-        let git = Shell::new().context("cannot tell the current folder")?;
+        let git = Shell::new().context("cannot determine the current folder")?;
         git.change_dir(root);
         let head = cmd!(git, "git show --no-patch --no-show-signature --format=%H%x20%ct HEAD")
             .quiet()
@@ -44,13 +44,13 @@ impl State {
             .read()
             .with_context(|| {
                 format!(
-                    "cannot tell the commit of {}: versions and times come from Git, so it has to \
+                    "cannot read the commit of {}: versions and timestamps come from Git, so it has to \
                      be installed, and this has to be a clone (or `git init`) with a commit",
                     root.display()
                 )
             })?;
         let (commit, date) = head.split_once(' ').context("git show printed no commit and date")?;
-        let date = date.parse().with_context(|| format!("git gave the date {date:?}"))?;
+        let date = date.parse().with_context(|| format!("git printed the date {date:?}"))?;
         let status = cmd!(git, "git status --porcelain").quiet().read()?;
         let format = "%(objecttype) %(refname:strip=2)";
         let tags = cmd!(git, "git for-each-ref --points-at HEAD --format={format} refs/tags");

@@ -193,8 +193,8 @@ impl Workspace {
     pub fn release(&self, tag: Option<&str>) -> Result<Version> {
         if self.dirty {
             bail!(
-                "the work tree differs from commit {}: a release is made of a commit alone; \
-                 commit or remove what `git status` lists",
+                "the work tree differs from commit {}: a release is built from a commit; \
+                 commit or remove the changes that `git status` lists",
                 self.commit
             );
         }

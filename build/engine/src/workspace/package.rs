@@ -41,7 +41,7 @@ impl TryFrom<String> for Package {
         // Debian policy 5.6.1.
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c);
         let is_name = name.chars().count() >= 2 && name.chars().all(plain);
-        ensure!(is_name && !name.starts_with(['+', '-', '.']), "{name:?} is no name of a package");
+        ensure!(is_name && !name.starts_with(['+', '-', '.']), "{name:?} is not a package name");
         Ok(Self { name: name.to_owned(), only })
     }
 }
@@ -50,7 +50,7 @@ fn architecture(name: &str) -> Result<Architecture> {
     match name {
         "amd64" => Ok(Architecture::Amd64),
         "arm64" => Ok(Architecture::Arm64),
-        other => bail!("there is no architecture {other:?}: expected amd64 or arm64"),
+        other => bail!("unknown architecture {other:?}: expected amd64 or arm64"),
     }
 }
 

@@ -311,14 +311,14 @@ impl Product {
         names.extend(product.images.iter().map(|it| &it.name));
         names.sort_unstable();
         if let Some([name, _]) = names.array_windows().find(|[a, b]| a == b) {
-            bail!("{name:?} is declared twice: names of binaries and images are unique");
+            bail!("{name:?} is declared twice: names of binaries and images must be unique");
         }
         for binary in &product.binaries {
             let packaged =
                 binary.deliver.iter().any(|it| matches!(it, Deliver::Deb | Deliver::Rpm));
             if packaged && binary.system.is_none() {
                 bail!(
-                    "binary {:?} is delivered as deb or rpm and has no [binary.system]",
+                    "binary {:?} is released as deb or rpm but has no [binary.system]",
                     binary.name
                 );
             }
@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_field_is_told_by_its_place() {
+    fn an_unknown_field_is_reported_by_its_place() {
         let line = OURS.lines().count() + 2;
         let error = Product::parse(&format!("{OURS}\n[surprise]\n")).unwrap_err().to_string();
         assert!(error.contains(&format!("line {line}, column 2")), "{error}");
@@ -451,7 +451,7 @@ mod tests {
     fn a_package_of_a_distribution_has_to_be_described() {
         let more = "\n[[binary]]\nname = \"x\"\npackage = \"x\"\ndeliver = [\"rpm\"]\n";
         let error = Product::parse(&format!("{OURS}{more}")).unwrap_err().to_string();
-        assert!(error.contains("binary \"x\" is delivered as deb or rpm"), "{error}");
+        assert!(error.contains("binary \"x\" is released as deb or rpm"), "{error}");
     }
 
     #[test]

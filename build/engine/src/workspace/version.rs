@@ -57,15 +57,15 @@ impl Version {
         let (tag, (tagged, candidate)) = choose(base, tags, wanted)?;
         if tagged != base {
             bail!(
-                "the tag {} is of version {tagged} and Cargo.toml of {base}: set `version` in \
+                "the tag {} has version {tagged}, but Cargo.toml {base}: set `version` in \
                  [workspace.package] to {tagged}, or tag v{base}",
                 tag.name
             );
         }
         if !tag.annotated {
             bail!(
-                "{name} is a lightweight tag: a release needs an annotated one, which records who made \
-                 it and when\nfix: git tag --force --annotate {name} --message {name} '{name}^{{commit}}'",
+                "{name} is a lightweight tag: a release needs an annotated one, which records author \
+                 and date\nfix: git tag --force --annotate {name} --message {name} '{name}^{{commit}}'",
                 name = tag.name
             );
         }
@@ -130,7 +130,7 @@ fn choose<'a>(base: Base, tags: &'a [Tag], wanted: Option<&str>) -> Result<(&'a 
         return releases.into_iter().find(|(tag, _)| tag.name == wanted).with_context(|| {
             format!(
                 "the commit has no release tag {wanted}: check it out with `git checkout {wanted}`; a \
-                 release tag reads vX.Y.Z or vX.Y.Z-rc.N"
+                 release tag has the form vX.Y.Z or vX.Y.Z-rc.N"
             )
         });
     }
@@ -138,8 +138,8 @@ fn choose<'a>(base: Base, tags: &'a [Tag], wanted: Option<&str>) -> Result<(&'a 
     match (stable.as_slice(), releases.as_slice()) {
         ([only], _) | ([], [only]) => Ok(*only),
         ([], []) => bail!(
-            "the commit has no release tag: `git tag --annotate v{base}-rc.1` makes a candidate, \
-             `git tag --annotate v{base}` a release, `--snapshot` needs none"
+            "the commit has no release tag: `git tag --annotate v{base}-rc.1` creates a candidate, \
+             `git tag --annotate v{base}` a release; `--snapshot` needs no tag"
         ),
         _ => {
             let names: Vec<_> = releases.iter().map(|(tag, _)| tag.name.as_str()).collect();
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_that_make_no_release_are_told() {
+    fn invalid_release_tags_are_reported() {
         for (tags, expected) in [
             (&[][..], "no release tag"),
             (&["v1.2", "v01.2.3", "v1.2.3-rc.01", "v1.2.3-rc.", "1.2.3"][..], "no release tag"),
@@ -287,7 +287,7 @@ mod tests {
                 "several release tags (v1.2.3-rc.1, v1.2.3-rc.2)",
             ),
             (&["v1.2.3", "v1.2.4"][..], "several release tags"),
-            (&["v1.2.4"][..], "the tag v1.2.4 is of version 1.2.4 and Cargo.toml of 1.2.3"),
+            (&["v1.2.4"][..], "the tag v1.2.4 has version 1.2.4, but Cargo.toml 1.2.3"),
         ] {
             let error = tagged(tags).unwrap_err().to_string();
             assert!(error.contains(expected), "{tags:?}: {error}");

@@ -85,7 +85,7 @@ impl Lock {
         yanked
             .map(|locked| {
                 let (name, version) = (&locked.name, &locked.version);
-                let message = format!("{name} {version}: its authors have taken this version back");
+                let message = format!("{name} {version} is yanked");
                 self.finding(locked, "yanked", message, format!("cargo update {name}"))
             })
             .collect()
@@ -102,7 +102,7 @@ impl Lock {
 fn fix(locked: &Locked, advisory: &Advisory) -> String {
     match (advisory.kind, advisory.fixed()) {
         (Kind::Unmaintained, _) => "replace the crate, or record why not and until when under [[gates.audit.mitigation]]".to_owned(),
-        (_, Some(versions)) => format!("go to {versions}: cargo update {}", locked.name),
+        (_, Some(versions)) => format!("update to {versions}: cargo update {}", locked.name),
         (_, None) => "no version fixes it: drop the crate, or record a mitigation with its expiry under [[gates.audit.mitigation]]".to_owned(),
     }
 }
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_lock_is_told() {
+    fn a_malformed_lock_is_reported() {
         let error = Lock::parse("version = ".to_owned()).err().unwrap();
         assert_eq!(error.to_string(), "Cargo.lock is malformed");
     }

@@ -38,7 +38,7 @@ impl<'a> Mitigations<'a> {
                 Finding::in_file(
                     "release.toml",
                     "stale-mitigation",
-                    format!("[[gates.audit.mitigation]] {} concerns nothing of ours", it.id),
+                    format!("[[gates.audit.mitigation]] {} matches no finding", it.id),
                     "remove the entry",
                 )
             })
@@ -73,6 +73,6 @@ mod tests {
         };
         assert_eq!(stale_ids(|_| true).len(), 2);
         let crates = stale_ids(|id| !id.contains('@'));
-        assert_eq!(crates, ["[[gates.audit.mitigation]] RUSTSEC-2 concerns nothing of ours"]);
+        assert_eq!(crates, ["[[gates.audit.mitigation]] RUSTSEC-2 matches no finding"]);
     }
 }

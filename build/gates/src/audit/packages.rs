@@ -165,9 +165,10 @@ pub(super) fn news<'a>(
     let mut news = BTreeMap::new();
     for (id, lack) in smallest {
         remove(&folder)?;
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
         let changes = changelog(run, log, lack, &folder).unwrap_or_else(|error| {
-            log.note(&format!("{id}: its changelog can't be had: {error:#}"));
+            log.note(&format!("{id}: cannot download its changelog: {error:#}"));
             News::default()
         });
         news.insert(id, changes);
@@ -181,7 +182,8 @@ fn changelog(run: &Run, log: &StepLog, lack: &Lack<'_>, folder: &Path) -> Result
     run.exec(log, &suite.apt.download(&[&wanted], folder))?;
     let file = fs::read_dir(folder)?.next().context("apt-get downloaded nothing")??.path();
     let tar = run.attempt_machine(log, &copyright::files_command(&file))?.success()?;
-    let text = changelog::find(tar.as_slice(), &locked.name)?.context("it has none of its own")?;
+    let text =
+        changelog::find(tar.as_slice(), &locked.name)?.context("the package has no changelog")?;
     Ok(changelog::after(&text, &locked.version))
 }
 
@@ -236,9 +238,8 @@ fn fetch_index(
     match fetch() {
         Ok(apt) => Some(apt),
         Err(error) => {
-            let last =
-                if known.is_some() { "the last one serves" } else { "there is no earlier one" };
-            log.note(&format!("the index of {suite}-security can't be fetched, {last}: {error:#}"));
+            let last = if known.is_some() { "using the last copy" } else { "no earlier copy" };
+            log.note(&format!("cannot fetch the index of {suite}-security, {last}: {error:#}"));
             known
         }
     }

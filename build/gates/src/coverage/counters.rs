@@ -99,7 +99,7 @@ pub(super) fn are_of_this_source(run: &Run) -> bool {
 /// When there is none, or the folder cannot be read.
 pub(super) fn list(run: &Run) -> Result<()> {
     let folder = counts(run);
-    let context = || format!("cannot read {}: the tests left no counts", folder.display());
+    let context = || format!("cannot read {}: the tests wrote no coverage", folder.display());
     let mut names = Vec::new();
     for entry in fs::read_dir(&folder).with_context(context)? {
         names.push(entry.with_context(context)?.path().into_os_string());

@@ -98,8 +98,8 @@ pub(super) fn check_xtask(
                 *path,
                 call.line,
                 "unknown-command",
-                format!("`cargo xtask {}` is no command", call.words.join(" ")),
-                "correct it; `cargo xtask --help` lists the commands",
+                format!("`cargo xtask {}` is not a valid command", call.words.join(" ")),
+                "correct the call; see `cargo xtask --help`",
             )
         })
     });

@@ -37,7 +37,7 @@ pub(super) fn check(
                 ))
             };
             if !root.join(&target).exists() {
-                return finding("broken-link", "no file is at");
+                return finding("broken-link", "no such file:");
             }
             let known = |anchor: &str| {
                 pages
@@ -45,7 +45,7 @@ pub(super) fn check(
                     .is_none_or(|page| page.anchors.iter().any(|it| it == anchor))
             };
             match anchor {
-                Some(anchor) if !known(anchor) => finding("broken-anchor", "no heading is at"),
+                Some(anchor) if !known(anchor) => finding("broken-anchor", "no such heading:"),
                 _ => None,
             }
         })
@@ -90,9 +90,9 @@ mod tests {
         assert_eq!(
             found,
             [
-                (Some(3), "no file is at three.md"),
-                (Some(3), "no heading is at two.md#none"),
-                (Some(3), "no heading is at #two"),
+                (Some(3), "no such file: three.md"),
+                (Some(3), "no such heading: two.md#none"),
+                (Some(3), "no such heading: #two"),
             ]
         );
     }

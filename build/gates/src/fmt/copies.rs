@@ -93,7 +93,7 @@ pub(super) fn check(run: &Run, log: &StepLog) -> Result<Vec<Finding>> {
             let formatted = fs::read_to_string(&path)
                 .with_context(|| format!("cannot read {}", path.display()))?;
             if let Some(line) = first_difference(&file.text, &formatted) {
-                let message = format!("not formatted as {} does it", formatter.program);
+                let message = format!("not formatted by {}", formatter.program);
                 let fix = "cargo xtask fmt --fix";
                 findings.push(Finding::at(&file.path, line, formatter.program, message, fix));
             }
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_line_that_differs_is_told() {
+    fn the_first_line_that_differs_is_reported() {
         assert_eq!(first_difference("a\nb\n", "a\nb\n"), None);
         assert_eq!(first_difference("a\nb\n", "a\nc\n"), Some(2));
         assert_eq!(first_difference("a\nb\n\n", "a\nb\n"), Some(3));
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn syntax_that_is_none_is_told_by_its_line() {
+    fn invalid_syntax_is_reported_by_its_line() {
         assert_eq!(toml_error("a = 1\n[b]\n"), None);
         assert_eq!(toml_error("a = 1\nb = \n").unwrap().0, 2);
         let files = [File { path: "run.sh".to_owned(), text: String::new() }];

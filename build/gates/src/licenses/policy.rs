@@ -57,7 +57,7 @@ pub(crate) fn check(dependencies: &[Dependency], policy: &Policy, lock: &str) ->
 fn objection(dependency: &Dependency, policy: &Policy) -> Option<(&'static str, String)> {
     let stated = policy.clarify.get(&dependency.name).or(dependency.license.as_ref());
     let Some(stated) = stated else {
-        return Some(("no-licence", "its manifest states no licence".to_owned()));
+        return Some(("no-licence", "its manifest has no licence".to_owned()));
     };
     violation(stated, |license| policy.allow.contains(license))
 }
@@ -70,7 +70,7 @@ fn violation(stated: &str, allowed: impl Fn(&str) -> bool) -> Option<(&'static s
         Err(error) => {
             return Some((
                 "unknown-licence",
-                format!("{stated:?} is no SPDX expression: {}", error.reason),
+                format!("{stated:?} is not an SPDX expression: {}", error.reason),
             ));
         }
     };
@@ -78,7 +78,7 @@ fn violation(stated: &str, allowed: impl Fn(&str) -> bool) -> Option<(&'static s
     let missing: BTreeSet<String> =
         evaluated.err()?.into_iter().map(|failed| failed.req.to_string()).collect();
     let missing: Vec<_> = missing.into_iter().collect();
-    Some(("incompatible-licence", format!("{} is not on the list", missing.join(", "))))
+    Some(("incompatible-licence", format!("{} is not on the allowlist", missing.join(", "))))
 }
 
 /// Findings for packages of the lock `path` with a disallowed, unknown or missing licence; `text`
@@ -92,14 +92,14 @@ pub(crate) fn check_packages(lock: &Lock, path: &str, text: &str, policy: &Polic
         let (rule, message, fix) = match clarified.or(recorded).map(String::as_str) {
             None => (
                 "not-recorded",
-                "the lock does not say its licence".to_owned(),
+                "the lock does not contain its licence".to_owned(),
                 "cargo xtask images --update-lock".to_owned(),
             ),
             Some(NO_LICENSE) => (
                 "no-licence",
-                "its copyright file names no licence that programs can read".to_owned(),
+                "its copyright file has no machine-readable licence".to_owned(),
                 format!(
-                    "read /usr/share/doc/{0}/copyright, and write what it says for {0} under \
+                    "read /usr/share/doc/{0}/copyright, and add the licence of {0} to \
                      [gates.licenses.images.clarify] in release.toml",
                     locked.name
                 ),
@@ -107,8 +107,8 @@ pub(crate) fn check_packages(lock: &Lock, path: &str, text: &str, policy: &Polic
             Some(stated) => {
                 let allowed = |license: &str| policy.allow.iter().any(|it| matches(it, license));
                 let Some((rule, message)) = violation(stated, allowed) else { continue };
-                let fix = "take the package out of the image, or add the licence to [gates.licenses.images] in \
-                            release.toml if it may be handed on beside AGPL-3.0";
+                let fix = "remove the package from the image, or add the licence to [gates.licenses.images] in \
+                            release.toml if it may be distributed beside AGPL-3.0";
                 (rule, message, fix.to_owned())
             }
         };
@@ -146,7 +146,7 @@ fn stale(table: &str, policy: &Policy, known: &BTreeSet<&str>) -> Vec<Finding> {
             Finding::in_file(
                 "release.toml",
                 "stale-clarification",
-                format!("{table} names {name}, which is no dependency"),
+                format!("{table} names {name}, which is not a dependency"),
                 "remove the entry",
             )
         })
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clarification_serves_and_a_stale_one_is_told() {
+    fn a_clarification_is_used_and_a_stale_one_is_reported() {
         let policy = Policy {
             allow: BTreeSet::from(["MIT".to_owned()]),
             clarify: BTreeMap::from([

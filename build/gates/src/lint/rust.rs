@@ -84,7 +84,7 @@ fn findings_of(messages: &[u8], log: &StepLog) -> Result<BTreeSet<Finding>> {
     let mut findings = BTreeSet::new();
     for message in Message::parse_stream(messages) {
         if let Message::CompilerMessage(message) =
-            message.context("cargo wrote no JSON messages")?
+            message.context("cargo printed malformed JSON messages")?
             && let Some(finding) = finding(&message.message)
             && findings.insert(finding)
             && let Some(text) = &message.message.rendered

@@ -56,9 +56,9 @@ struct Comment {
 
 fn read(report: &[u8]) -> Result<Vec<Finding>> {
     let report: Report =
-        serde_json::from_slice(report).context("shellcheck did not write the JSON it should")?;
+        serde_json::from_slice(report).context("shellcheck did not print valid JSON")?;
     let finding = |it: Comment| {
-        let fix = format!("shellcheck's wiki explains SC{}", it.code);
+        let fix = format!("see SC{} in shellcheck's wiki", it.code);
         Finding::at(it.file, it.line, format!("SC{}", it.code), it.message, fix)
     };
     Ok(report.comments.into_iter().map(finding).collect())

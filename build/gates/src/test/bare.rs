@@ -31,7 +31,7 @@ impl Step for Bare {
     }
 
     fn about(&self) -> &'static str {
-        "run every test with all optional programs hidden"
+        "run all tests with optional programs hidden"
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {
@@ -57,7 +57,7 @@ impl Step for Bare {
         }
         run.exec(log, &counters::without_counts(run, compile(run))?)?;
         std::fs::create_dir_all(scratch(run))
-            .with_context(|| format!("cannot make {}", scratch(run).display()))?;
+            .with_context(|| format!("cannot create {}", scratch(run).display()))?;
         let tests = counters::without_counts(run, skips::record(run, hide_programs(run))?)?;
         with_nextest(run, log, &tests)?.judgement(run, true)
     }

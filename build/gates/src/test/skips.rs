@@ -90,7 +90,7 @@ impl Skips {
             let text = fs::read_to_string(&path)
                 .with_context(|| format!("cannot read {}", path.display()))?;
             let record = serde_json::from_str(&text)
-                .with_context(|| format!("{} is no record of a skipped test", path.display()))?;
+                .with_context(|| format!("{} is not a record of a skipped test", path.display()))?;
             records.push(record);
         }
         records.sort_by(|a: &Record, b| (&a.binary, &a.test).cmp(&(&b.binary, &b.test)));
@@ -124,8 +124,8 @@ impl Skips {
                     spec(name).map_or_else(|| format!("install {name}"), engine::tool::Spec::fix),
                 ),
                 Requirement::Machine(what) => (
-                    format!("this machine does not give {what}"),
-                    "run them as root on a machine that gives it".to_owned(),
+                    format!("this host does not provide {what}"),
+                    "run them as root on a host that provides it".to_owned(),
                 ),
             };
             let named: Vec<_> = tests.iter().take(NAMED).copied().collect();
@@ -154,8 +154,9 @@ impl Skips {
             })
             .collect();
         let finding = |(name, test): (&String, &String)| {
-            let message = format!("the test {test} requires {name}, which nothing installs");
-            let fix = "name it in SHARED here, or in build/engine/src/tool/reference_tools.rs";
+            let message =
+                format!("the test {test} requires {name}, which `setup` does not install");
+            let fix = "add it to SHARED here, or to build/engine/src/tool/reference_tools.rs";
             Finding::in_file("build/gates/src/test.rs", "unlisted-program", message, fix)
         };
         unlisted.into_iter().map(finding).collect()
@@ -193,7 +194,10 @@ mod tests {
         assert_eq!(gaps[0].1, spec("kernel-for-tests").unwrap().fix());
         assert_eq!(gaps[1].0, "skopeo is not installed: 2 tests skipped (a, b)");
         assert_eq!(gaps[1].1, spec("skopeo").unwrap().fix());
-        assert!(gaps[2].0.contains("does not give loop devices: 1 test skipped (c)"), "{gaps:?}");
+        assert!(
+            gaps[2].0.contains("does not provide loop devices: 1 test skipped (c)"),
+            "{gaps:?}"
+        );
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub struct Halted {
 
 impl std::fmt::Display for Halted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "QEMU stopped the machine: {}", self.status)
+        write!(f, "QEMU stopped the VM: {}", self.status)
     }
 }
 
@@ -82,7 +82,7 @@ pub struct Qmp {
 impl Qmp {
     fn open(socket: &Path) -> Result<Self> {
         let stream = UnixStream::connect(socket)
-            .with_context(|| format!("cannot reach the machine at {}", socket.display()))?;
+            .with_context(|| format!("cannot connect to QMP at {}", socket.display()))?;
         stream.set_read_timeout(Some(Duration::from_mins(1)))?;
         let reader = BufReader::new(stream.try_clone()?);
         let mut qmp = Self { reader, writer: stream, stopped: false };
@@ -94,7 +94,7 @@ impl Qmp {
     /// Executes `command` and returns its result.
     pub fn call(&mut self, command: &str, arguments: &Value) -> Result<Value> {
         let line = json!({ "execute": command, "arguments": arguments });
-        writeln!(self.writer, "{line}").context("the machine does not listen")?;
+        writeln!(self.writer, "{line}").context("cannot write to QMP")?;
         loop {
             let answer = self.read()?;
             match answer.get("event").and_then(Value::as_str) {
@@ -103,7 +103,7 @@ impl Qmp {
                 _ => {}
             }
             if let Some(error) = answer.get("error") {
-                bail!("the machine refused {command}: {error}");
+                bail!("QMP command {command} failed: {error}");
             }
             if let Some(answer) = answer.get("return") {
                 return Ok(answer.clone());
@@ -114,8 +114,8 @@ impl Qmp {
     /// The run state when QEMU has stopped the VM, else `None`.
     fn halted(&mut self) -> Result<Option<Halted>> {
         let answer = self.call("query-status", &json!({}))?;
-        let status = answer["status"].as_str().context("query-status gave no status")?;
-        let runs = answer["running"].as_bool().context("query-status gave no running")?;
+        let status = answer["status"].as_str().context("query-status returned no status")?;
+        let runs = answer["running"].as_bool().context("query-status returned no running")?;
         let bad = !HARMLESS.contains(&status) && (self.stopped || !runs);
         Ok(bad.then(|| Halted { status: status.to_owned() }))
     }
@@ -132,7 +132,7 @@ impl Qmp {
 
     fn counted(&mut self, what: &str) -> Result<Vec<(String, u64)>> {
         let stats = self.call("query-blockstats", &json!({}))?;
-        let drives = stats.as_array().context("query-blockstats gave no list")?;
+        let drives = stats.as_array().context("query-blockstats returned no list")?;
         Ok(drives
             .iter()
             .filter_map(|drive| {
@@ -164,10 +164,10 @@ impl Qmp {
 
     fn read(&mut self) -> Result<Value> {
         let mut line = String::new();
-        if self.reader.read_line(&mut line).context("the machine does not answer")? == 0 {
-            bail!("the machine has ended");
+        if self.reader.read_line(&mut line).context("no response on QMP")? == 0 {
+            bail!("the VM has ended");
         }
-        serde_json::from_str(&line).context("the machine's answer is no JSON")
+        serde_json::from_str(&line).context("malformed QMP response")
     }
 }
 

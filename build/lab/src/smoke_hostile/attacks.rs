@@ -29,8 +29,8 @@ pub(super) const ATTACKS: &[Attack] = &[
     Attack { name: "deep and huge JSON", attack: json },
     Attack { name: "wrong lengths", attack: lengths },
     Attack { name: "10,000 wrong logins", attack: logins },
-    Attack { name: "a BMC that answers without end", attack: endless_bmc },
-    Attack { name: "uploads and pulls that are aborted", attack: aborts },
+    Attack { name: "a BMC with endless responses", attack: endless_bmc },
+    Attack { name: "aborted uploads and pulls", attack: aborts },
 ];
 
 /// Timeout of an attacker's request.
@@ -129,12 +129,12 @@ fn unread(site: &Site) -> Result<()> {
 fn expect_refusal(site: &Site, what: &str, bytes: &[u8]) -> Result<()> {
     match send(attacker(), site.address, bytes, PATIENCE) {
         Ok(answer) => {
-            ensure!(answer.status >= 400, "{what} was answered with {}", answer.status);
+            ensure!(answer.status >= 400, "{what} got status {}", answer.status);
             ensure!(answer.status < 500 || answer.status == 503, "{what}: {}", answer.status);
             Ok(())
         }
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            anyhow::bail!("{what} was neither answered nor closed within {PATIENCE:?}")
+            anyhow::bail!("{what} got no response and was not closed within {PATIENCE:?}")
         }
         Err(_) => Ok(()),
     }
@@ -243,9 +243,9 @@ fn endless_bmc(site: &Site) -> Result<()> {
     let cancelled = site.operator("POST", &format!("{path}/cancel"), None)?;
     end.store(true, Ordering::Relaxed);
     let sent = server.join().ok().context("the BMC panicked")?;
-    ensure!(job.status == 200, "its job was answered with {}", job.status);
-    ensure!(cancelled.status < 500, "cancelling was answered with {}", cancelled.status);
-    ensure!(sent > 0, "the controller did not speak to the BMC");
+    ensure!(job.status == 200, "starting the job got status {}", job.status);
+    ensure!(cancelled.status < 500, "cancelling got status {}", cancelled.status);
+    ensure!(sent > 0, "the controller did not connect to the BMC");
     Ok(())
 }
 
@@ -286,10 +286,10 @@ fn aborts(site: &Site) -> Result<()> {
             &request("POST", "/v2/a/b/blobs/uploads/", &login, b""),
             PATIENCE,
         )?;
-        ensure!(answer.status == 202, "an upload was answered with {}", answer.status);
+        ensure!(answer.status == 202, "starting an upload got status {}", answer.status);
         let location = answer.header("location").context("an upload has no Location")?;
         // The location is a path or an absolute URL.
-        let at = location.find("/v2/").context("an upload is somewhere else")?;
+        let at = location.find("/v2/").context("the Location of an upload is not below /v2/")?;
         Ok(location.get(at..).unwrap_or_default().to_owned())
     };
     let finish = |location: &str| {
@@ -312,7 +312,7 @@ fn aborts(site: &Site) -> Result<()> {
     let location = open()?;
     let stored =
         send(OURS, site.address, &request("PUT", &finish(&location), &login, &blob), PATIENCE)?;
-    ensure!(stored.status == 201, "a whole upload was answered with {}", stored.status);
+    ensure!(stored.status == 201, "a complete upload got status {}", stored.status);
     let pull = request("GET", &format!("/v2/a/b/blobs/sha256:{digest}"), &login[..1], b"");
     for cut in [1, 16, 4096, 65_536, 500_000] {
         let mut stream = connect(OURS, site.address, PATIENCE)?;
@@ -322,6 +322,9 @@ fn aborts(site: &Site) -> Result<()> {
     let mut stream = connect(OURS, site.address, PATIENCE)?;
     stream.write_all(&pull)?;
     let answer = read(&mut stream)?;
-    ensure!(answer.status == 200 && answer.body == blob, "the blob is not what was pushed");
+    ensure!(
+        answer.status == 200 && answer.body == blob,
+        "the pulled blob differs from the pushed one"
+    );
     Ok(())
 }

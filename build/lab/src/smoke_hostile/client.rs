@@ -71,14 +71,14 @@ pub(super) fn read(stream: &mut TcpStream) -> io::Result<Answer> {
         }
         match reader.read(&mut buffer)? {
             0 if bytes.is_empty() => return Err(io::ErrorKind::UnexpectedEof.into()),
-            0 => return Err(malformed("the head of the answer is cut short")),
+            0 => return Err(malformed("the response header is truncated")),
             n => bytes.extend_from_slice(buffer.get(..n).unwrap_or_default()),
         }
     };
     let body = bytes.split_off(end + 4);
     let head = String::from_utf8_lossy(&bytes).into_owned();
     let status = head.split(' ').nth(1).and_then(|it| it.parse().ok());
-    let status = status.ok_or_else(|| malformed("the answer has no status"))?;
+    let status = status.ok_or_else(|| malformed("the response has no status"))?;
     let mut answer = Answer { status, head, body };
     let length = answer.header("content-length").and_then(|it| it.parse::<usize>().ok());
     while length.is_none_or(|length| answer.body.len() < length) {

@@ -68,7 +68,7 @@ impl Probe {
     pub(super) fn worst(&self) -> Result<Duration> {
         let record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(first) = record.failures.first() {
-            bail!("{first} ({} of {} answers)", record.failures.len(), record.answers);
+            bail!("{first} ({} of {} responses)", record.failures.len(), record.answers);
         }
         Ok(record.worst)
     }
@@ -105,11 +105,11 @@ fn ask(
     let took = started.elapsed();
     let failure = match answer {
         Ok(answer) if answer.status != expected => {
-            Some(format!("{name} was answered with {}, expected {expected}", answer.status))
+            Some(format!("{name} got status {}, expected {expected}", answer.status))
         }
         Ok(_) if took <= patience => None,
-        Ok(_) => Some(format!("{name} was answered after {took:?}")),
-        Err(error) => Some(format!("{name} was not answered within {patience:?}: {error}")),
+        Ok(_) => Some(format!("{name} took {took:?}")),
+        Err(error) => Some(format!("{name} got no response within {patience:?}: {error}")),
     };
     (took, failure)
 }

@@ -66,7 +66,8 @@ impl Site {
         let folder = run.workspace.scratch().join("smoke-hostile");
         tree::remove(&folder)?;
         let images = folder.join("data/media/static");
-        fs::create_dir_all(&images).with_context(|| format!("cannot make {}", images.display()))?;
+        fs::create_dir_all(&images)
+            .with_context(|| format!("cannot create {}", images.display()))?;
         let (program, patience) = match run.manifest() {
             Ok(_) => (registry::controller(run, log)?, ANSWER),
             Err(_) => (run.workspace.target().join("debug/controller"), ANSWER_UNOPTIMISED),
@@ -115,7 +116,7 @@ impl Site {
             run.tools.background(log, &serve, &logs.join("smoke-hostile.controller.log"))?;
         controller
             .wait_for_file(&address_file, PATIENCE)
-            .context("the controller does not serve")?;
+            .context("the controller does not start")?;
         let (hosts, bmcs) = start_hosts(run, log, address)?;
         Ok(Self { address, patience, controller, _hosts: hosts, bmcs })
     }
@@ -130,14 +131,14 @@ impl Site {
         let body = body.map(Value::to_string).unwrap_or_default();
         let headers = [("Authorization", LOGIN), ("Content-Type", "application/json")];
         send(OURS, self.address, &request(method, path, &headers, body.as_bytes()), PATIENCE)
-            .with_context(|| format!("{method} {path} was not answered"))
+            .with_context(|| format!("{method} {path} got no response"))
     }
 
     /// Registers a server with the BMC at `url`, starts a job on it and returns the job id.
     pub(super) fn install(&self, serial: &str, url: &str) -> Result<String> {
         let server = json!({"bmc_url": url, "username": "admin", "password": "password"});
         let put = self.operator("PUT", &format!("/api/v1/servers/{serial}"), Some(&server))?;
-        ensure!(put.status == 201, "the server {serial} was answered with {}", put.status);
+        ensure!(put.status == 201, "adding the server {serial} got status {}", put.status);
         let recipe = json!({
             "task_target": "install-linux.target",
             "target_disk": "/dev/vda",
@@ -146,7 +147,7 @@ impl Site {
         });
         let job = json!({"server_serial": serial, "recipe": recipe});
         let made = self.operator("POST", "/api/v1/jobs", Some(&job))?;
-        ensure!(made.status == 202, "the job on {serial} was answered with {}", made.status);
+        ensure!(made.status == 202, "starting the job on {serial} got status {}", made.status);
         let job: Value = serde_json::from_slice(&made.body).context("the job is malformed")?;
         let id = job.get("job_id").and_then(Value::as_str).context("the job has no id")?;
         Ok(id.to_owned())
@@ -154,7 +155,7 @@ impl Site {
 
     /// Starts a job on host `number`.
     pub(super) fn job(&self, number: usize) -> Result<String> {
-        let (serial, url) = self.bmcs.get(number).context("there is no such host")?;
+        let (serial, url) = self.bmcs.get(number).context("no such host")?;
         self.install(serial, url)
     }
 
@@ -169,11 +170,11 @@ impl Site {
                 if field("outcome") == "succeeded" || field("status") == "succeeded" {
                     break;
                 }
-                ensure!(job.get("failed_step").is_none_or(Value::is_null), "it failed: {job}");
+                ensure!(job.get("failed_step").is_none_or(Value::is_null), "the job failed: {job}");
                 if field("status") == "complete" {
                     break;
                 }
-                ensure!(Instant::now() < deadline, "it is not done: {job}");
+                ensure!(Instant::now() < deadline, "the job is not done: {job}");
                 std::thread::sleep(PAUSE);
             }
         }
@@ -194,9 +195,9 @@ impl Site {
     /// # Errors
     /// When it does not exit in time.
     pub(super) fn stop(&self) -> Result<Duration> {
-        let process = Pid::from_raw(self.controller.number()).context("it has no number")?;
+        let process = Pid::from_raw(self.controller.number()).context("invalid process id")?;
         let started = Instant::now();
-        kill_process(process, Signal::TERM).context("cannot ask the controller to end")?;
+        kill_process(process, Signal::TERM).context("cannot terminate the controller")?;
         while !self.controller.has_ended()? {
             let took = started.elapsed();
             if took > SHUTDOWN + AFTER_SHUTDOWN {

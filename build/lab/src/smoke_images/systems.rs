@@ -76,7 +76,7 @@ impl Systems {
 
     fn artifact(&self, name: &str) -> Result<&TestArtifact> {
         let found = self.record.artifacts.iter().find(|it| it.name == name);
-        found.with_context(|| format!("there is no system {name} for tests"))
+        found.with_context(|| format!("no test system {name}"))
     }
 }
 

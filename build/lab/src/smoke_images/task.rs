@@ -46,22 +46,23 @@ impl Task {
     ) -> Result<Self> {
         for part in ["provision", "state"] {
             let path = folder.join(part);
-            fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
+            fs::create_dir_all(&path)
+                .with_context(|| format!("cannot create {}", path.display()))?;
         }
         let file = folder.join("disk.img");
         fs::File::create(&file)?.set_len(SIZE)?;
         let attach = run.command("losetup").args(["--find", "--show", "--partscan"]).arg(&file);
         let printed = run
             .capture(log, &attach)
-            .context("there is no loop device for us: that takes root, and /dev/loop-control")?;
+            .context("no loop device available: needs root and /dev/loop-control")?;
         let device = String::from_utf8_lossy(&printed).trim().to_owned();
         let name = Path::new(NAMES).join(format!("smoke-{}", device.replace('/', "-")));
         let task = Self { folder: folder.to_owned(), device, name };
-        fs::create_dir_all(NAMES).with_context(|| format!("cannot make {NAMES}"))?;
+        fs::create_dir_all(NAMES).with_context(|| format!("cannot create {NAMES}"))?;
         // A killed run may have left a link to the same device.
         remove(&task.name)?;
         symlink(&task.device, &task.name)
-            .with_context(|| format!("cannot make {}", task.name.display()))?;
+            .with_context(|| format!("cannot create {}", task.name.display()))?;
         task.write(example, values)?;
         if emulated && example.join(LAYOUT).exists() {
             task.edit(LAYOUT, |layout| layout.replace(EMULATED.0, EMULATED.1))?;
@@ -122,7 +123,7 @@ impl Drop for Task {
 
 #[cfg(test)]
 mod tests {
-    use super::replaced;
+    use super::replace_value;
 
     #[test]
     fn only_the_value_that_is_named_changes() {

@@ -21,12 +21,12 @@ pub(super) const END: &str = "smoke: end";
 /// Command of a failing step.
 const FAILS: &str = "/bin/sh -c 'echo smoke: %n fails; exit 3'";
 /// Command of a step with a bound image: prints the version of the image that its unit names.
-const TELLS: &str = r#"/bin/sh -c 'podman run --rm --network=host \
-  "$$(sed -n s/^Image=//p /usr/share/containers/systemd/%p.container)" --version | sed "s/^/smoke: %n says /"'"#;
+const PRINTS_VERSION: &str = r#"/bin/sh -c 'podman run --rm --network=host \
+  "$$(sed -n s/^Image=//p /usr/share/containers/systemd/%p.container)" --version | sed "s/^/smoke: %n prints /"'"#;
 
 /// Unit that waits until the task's end was reported, then prints facts.
 const OBSERVER: &str = r#"[Unit]
-Description=Tell how things stand
+Description=Print facts for the smoke test
 DefaultDependencies=no
 
 [Service]
@@ -60,7 +60,7 @@ pub(super) fn credentials(case: &Case, patience: u32) -> Vec<(String, String)> {
         let program = match case.tools {
             _ if case.failing == Some(step) => FAILS,
             Tools::Replaced => "/bin/echo smoke: %n runs",
-            Tools::Bound => TELLS,
+            Tools::Bound => PRINTS_VERSION,
         };
         credentials.push((
             format!("systemd.unit-dropin.{step}"),

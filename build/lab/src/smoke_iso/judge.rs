@@ -22,32 +22,35 @@ pub(super) fn judge(
         console.lines().filter_map(|line| line.trim().strip_prefix("smoke: ")).collect();
     let is_reported = |fact: &str| facts.contains(&fact);
     let listening: Vec<_> = facts.iter().filter(|fact| is_service(fact)).collect();
-    ensure!(listening.is_empty(), "the machine listens: {listening:?}");
+    ensure!(listening.is_empty(), "the VM has listening sockets: {listening:?}");
     let failed: Vec<_> = facts.iter().filter_map(|fact| fact.strip_prefix("failed ")).collect();
     let (unit, reported) = match case.end {
         End::Refused(_) => {
-            ensure!(reports.is_empty(), "a machine that was refused reported: {reports:?}");
+            ensure!(reports.is_empty(), "a VM with a rejected task sent reports: {reports:?}");
             return Ok("refused".to_owned());
         }
         End::Success => (None, true),
         End::Failure(unit) => (Some(unit), true),
         End::Silent(unit) => (Some(unit), false),
     };
-    ensure!(failed == Vec::from_iter(unit), "the failed units are {failed:?}");
+    ensure!(failed == Vec::from_iter(unit), "failed units: {failed:?}");
     ensure!(
         reports.len() == usize::from(reported),
-        "{} reports came in: {reports:?}",
+        "received {} reports: {reports:?}",
         reports.len()
     );
     let mut body = Value::Null;
     if let [report] = reports.as_slice() {
-        ensure!(report.secret == media::SECRET, "the secret came as {:?}", report.secret);
+        ensure!(report.secret == media::SECRET, "received the secret {:?}", report.secret);
         ensure!(report.path.ends_with(media::SERIAL), "the report went to {}", report.path);
         body = serde_json::from_str(&report.body)
-            .with_context(|| format!("the report is no JSON: {}", report.body))?;
+            .with_context(|| format!("the report is not JSON: {}", report.body))?;
         let status = if unit.is_some() { "failed" } else { "success" };
-        ensure!(body["status"] == status && body["job_id"] == media::JOB, "it said {body}");
-        ensure!(body["failed_step"].as_str() == unit, "it said {body}");
+        ensure!(
+            body["status"] == status && body["job_id"] == media::JOB,
+            "unexpected report: {body}"
+        );
+        ensure!(body["failed_step"].as_str() == unit, "unexpected report: {body}");
     }
     match unit {
         None => {
@@ -61,10 +64,10 @@ pub(super) fn judge(
                 let said = version_line(console, step);
                 ensure!(
                     case.tools == Tools::Replaced || said.is_some_and(|it| it.contains(version)),
-                    "the image of {step} says {said:?}, and is not of version {version}"
+                    "the image of {step} printed {said:?}, expected version {version}"
                 );
             }
-            ensure!(body["task_target"] == guest::TARGET, "it said {body}");
+            ensure!(body["task_target"] == guest::TARGET, "unexpected report: {body}");
         }
         Some(unit) => {
             let after = guest::STEPS.iter().skip_while(|step| **step != unit);
@@ -81,8 +84,8 @@ pub(super) fn judge(
 }
 
 /// The version line of `step`, without systemd's prefix (time and program name).
-fn said<'a>(console: &'a str, step: &str) -> Option<&'a str> {
-    let start = format!("smoke: {step} says ");
+fn version_line<'a>(console: &'a str, step: &str) -> Option<&'a str> {
+    let start = format!("smoke: {step} prints ");
     console.lines().find_map(|line| line.split_once(start.as_str())).map(|(_, said)| said)
 }
 
@@ -108,9 +111,9 @@ mod tests {
     }
 
     #[test]
-    fn what_a_step_says_stands_behind_what_systemd_writes() {
+    fn a_version_line_is_read_behind_the_prefix_of_systemd() {
         let console =
-            "[   90.04] partition[391]: smoke: partition.service says step 1.2.3 (commit)\n";
+            "[   90.04] partition[391]: smoke: partition.service prints step 1.2.3 (commit)\n";
         assert_eq!(version_line(console, "partition.service"), Some("step 1.2.3 (commit)"));
         assert_eq!(version_line(console, "image-linux.service"), None);
     }

@@ -215,7 +215,7 @@ pub(super) fn decoys(iso: &Path, folder: &Path, epoch: u64) -> Result<Vec<(Strin
         disk("gpt", &[(510, b"\x55\xaa"), (450, b"\xee"), (512, b"EFI PART"), (1 << 20, b"data")])?,
     ];
     let clone = folder.join("clone.img");
-    changed(iso, &clone, Change::Medium)?;
+    copy_with_change(iso, &clone, Change::Medium)?;
     disks.push(("clone".to_owned(), clone));
     let named = folder.join("named.img");
     TaskIso { job_id: "decoy".to_owned(), epoch, ..TaskIso::default() }.write_to_file(&named)?;

@@ -54,7 +54,7 @@ impl<'a> Running<'a> {
     pub(super) fn wait(&mut self) -> Result<()> {
         self.monitor.check()?;
         if self.daemon.has_ended()? {
-            bail!("the machine ended before its time:\n{}", tail(&self.console()?));
+            bail!("the VM ended early:\n{}", tail(&self.console()?));
         }
         self.pause()
     }
@@ -66,7 +66,7 @@ impl<'a> Running<'a> {
     pub(super) fn wait_until_off(&mut self, deadline: Instant) -> Result<()> {
         while !self.daemon.has_ended()? {
             self.monitor.check()?;
-            ensure!(Instant::now() < deadline, "the machine does not answer its power button");
+            ensure!(Instant::now() < deadline, "the VM does not react to its power button");
             self.pause()?;
         }
         Ok(())
@@ -104,7 +104,7 @@ pub(super) fn accelerator(run: &Run, log: &StepLog) -> Result<Accelerator> {
         Ok(()) => Ok(true),
         Err(_) if run.tools.stop().requested() => bail!("the run was stopped"),
         Err(error) => {
-            log.note(&format!("no KVM, although there is /dev/kvm: {error:#}"));
+            log.note(&format!("KVM does not work despite /dev/kvm: {error:#}"));
             Ok(false)
         }
     })
@@ -117,7 +117,7 @@ fn choose(
 ) -> Result<Accelerator> {
     match by_hand {
         Some(Accelerator::Kvm) if !kvm => {
-            bail!("there is no /dev/kvm on this machine\nfix: --accel tcg")
+            bail!("no /dev/kvm on this host\nfix: --accel tcg")
         }
         Some(chosen) => Ok(chosen),
         None if kvm && probe()? => Ok(Accelerator::Kvm),
@@ -140,7 +140,7 @@ pub(super) fn fallback(
 fn probe(run: &Run, log: &StepLog) -> Result<()> {
     let folder = run.workspace.scratch().join("smoke-iso/probe");
     remove(&folder)?;
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let machine = Machine {
         folder,
         accelerator: Accelerator::Kvm,
@@ -155,7 +155,7 @@ fn probe(run: &Run, log: &StepLog) -> Result<()> {
     while running.console()?.is_empty() {
         ensure!(
             running.began.elapsed() < PATIENCE,
-            "the firmware wrote nothing within {} s",
+            "the firmware printed nothing within {} s",
             PATIENCE.as_secs()
         );
         running.wait()?;

@@ -44,7 +44,7 @@ pub(super) fn check(run: &Run, log: &StepLog, manifest: &Manifest, prefix: &str)
     clean(&folder)?;
     for part in ["none", "here"] {
         let path = folder.join(part);
-        fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
     }
     let system = unpack(run, log, &folder, &Layout::open(run.dist().join(&system.layout))?)?;
     let trial = Trial { run, log, prefix, folder, system };
@@ -152,8 +152,11 @@ impl Trial<'_> {
     fn expect_refusal(&self, command: &Command, why: &str) -> Result<()> {
         let ended = self.run.attempt(self.log, command)?;
         let said = ended.stderr();
-        ensure!(ended.code() != Some(0), "an image was taken that is to be refused: {why}");
-        ensure!(said.contains(why), "an image was refused, but not because of {why:?}: {said}");
+        ensure!(ended.code() != Some(0), "an image was accepted, expected rejection: {why}");
+        ensure!(
+            said.contains(why),
+            "an image was rejected for another reason than {why:?}: {said}"
+        );
         Ok(())
     }
 }

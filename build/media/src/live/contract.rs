@@ -23,7 +23,7 @@ pub fn lacks(files: &BTreeSet<String>, architecture: Architecture) -> Vec<String
             rest.is_some_and(|(_, rest)| rest == name)
         };
         if files.iter().filter(is).count() != 1 {
-            lacks.push(format!("one /usr/lib/modules/VERSION/{name}"));
+            lacks.push(format!("exactly one /usr/lib/modules/VERSION/{name}"));
         }
     }
     if !DESCRIPTIONS.iter().any(|path| files.contains(*path)) {
@@ -95,8 +95,11 @@ mod tests {
                 "usr/lib/image-builder/bootc/iso.yaml",
                 "/usr/lib/image-builder/bootc/iso.yaml with the label and the boot menu",
             ),
-            ("usr/lib/modules/6.12/initramfs.img", "one /usr/lib/modules/VERSION/initramfs.img"),
-            ("usr/lib/modules/6.12/vmlinuz", "one /usr/lib/modules/VERSION/vmlinuz"),
+            (
+                "usr/lib/modules/6.12/initramfs.img",
+                "exactly one /usr/lib/modules/VERSION/initramfs.img",
+            ),
+            ("usr/lib/modules/6.12/vmlinuz", "exactly one /usr/lib/modules/VERSION/vmlinuz"),
         ] {
             let rest: Vec<_> = GOOD.into_iter().filter(|&path| path != missing).collect();
             assert_eq!(lacking(&rest, Architecture::Amd64), [wanted], "without {missing}");

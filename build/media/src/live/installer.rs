@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn an_installer_is_told_by_its_scripts_and_options() {
+    fn an_installer_is_detected_by_its_scripts_and_options() {
         let menu = "linux /vmlinuz inst.ks=hd:LABEL=X:/osbuild.ks quiet\n# inst.text\n";
         let found = traces(iso(&[("osbuild.ks", "zerombr\n"), ("boot/grub/grub.cfg", menu)]));
         assert_eq!(

@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_medium_is_told_as_the_initial_ram_disk_reads_it() {
+    fn the_medium_has_the_format_of_the_initial_ram_disk() {
         let medium = Medium {
             kernel: "k".to_owned(),
             initramfs: "i".to_owned(),

@@ -91,7 +91,7 @@ pub fn image(parts: &Parts<'_>) -> Result<Image> {
 fn facts(parts: &Parts<'_>) -> Result<Medium> {
     let (root, length) = checksum::sha256(&parts.root)?;
     if length % 4096 != 0 {
-        bail!("{} has no whole number of blocks", parts.root.display());
+        bail!("the size of {} is not a multiple of the block size", parts.root.display());
     }
     let (initramfs, initramfs_length) = checksum::sha256(&parts.initramfs)?;
     Ok(Medium {
@@ -115,7 +115,7 @@ fn guid(sha256: &str) -> Result<[u8; 16]> {
     let mut guid = [0; 16];
     for (index, byte) in guid.iter_mut().enumerate() {
         let digits = sha256.get(index * 2..index * 2 + 2).context("a digest is too short")?;
-        *byte = u8::from_str_radix(digits, 16).context("a digest is no hex")?;
+        *byte = u8::from_str_radix(digits, 16).context("a digest is not hexadecimal")?;
     }
     let [_, _, _, _, _, _, version, _, variant, ..] = &mut guid;
     *version = 0x80 | (*version & 0x0f);

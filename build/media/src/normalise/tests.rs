@@ -162,7 +162,7 @@ fn nothing_of_the_builder_is_left_and_nothing_else_is_gone() {
 }
 
 #[test]
-fn a_layer_that_is_not_what_the_configuration_says_is_refused() {
+fn a_layer_that_differs_from_the_configuration_is_rejected() {
     let fixture = Fixture::new();
     let layout = built(&fixture.folder.path().join("bad"), &fixture.base, b"", &PODMAN);
     let manifest_before = manifest(&layout).unwrap();
@@ -177,11 +177,11 @@ fn a_layer_that_is_not_what_the_configuration_says_is_refused() {
     layout.write_index(vec![descriptor]).unwrap();
     let to = fixture.folder.path().join("out");
     let error = image(&layout, &fixture.base, &to, CREATED).unwrap_err().to_string();
-    assert!(error.contains("its configuration says"), "{error}");
+    assert!(error.contains("from the configuration"), "{error}");
 }
 
 #[test]
-fn the_root_tells_its_packages_as_the_topmost_layer_has_them() {
+fn packages_are_read_from_the_topmost_layer() {
     let fixture = Fixture::new();
     let own = tar(&[
         ("var/lib/dpkg/status", "Package: dpkg\n\nPackage: mtools\n"),

@@ -63,7 +63,7 @@ fn rule(gate: &str, finding: &Finding) -> String {
 /// ("SARIF support for code scanning", `reportingDescriptor` object).
 fn descriptor(gate: &str, finding: &Finding) -> Value {
     let text = |text: &str| json!({ "text": text });
-    let fix = if finding.fix.is_empty() { "see the log of the gate" } else { finding.fix.as_str() };
+    let fix = if finding.fix.is_empty() { "see the gate's log" } else { finding.fix.as_str() };
     json!({
         "id": rule(gate, finding),
         "shortDescription": text(&format!("{gate}: {}", finding.rule)),
@@ -78,7 +78,7 @@ fn result(gate: &str, finding: &Finding) -> Value {
         // GitHub requires a line: findings about a whole file get the first.
         "region": { "startLine": finding.line.unwrap_or(1).max(1) },
     });
-    let text = format!("{}\nMend: {}", finding.message, finding.fix);
+    let text = format!("{}\nFix: {}", finding.message, finding.fix);
     json!({
         "ruleId": rule(gate, finding),
         "level": "error",
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn findings_have_places_and_what_did_not_look_is_told() {
+    fn findings_have_places_and_skipped_gates_are_reported() {
         insta::assert_snapshot!(serde_json::to_string_pretty(&every_kind().sarif()).unwrap());
     }
 
