@@ -190,7 +190,7 @@ fn what_an_earlier_run_left_is_up_to_date_until_something_changes() {
     };
     let all_done = "build done, package done, sbom done, checksums done";
     assert_eq!(outcomes(), all_done);
-    assert_eq!(outcomes(), all_done.replace("done", "kept"));
+    assert_eq!(outcomes(), all_done.replace("done", "cached"));
 
     let sums = fs::canonicalize(fixture.root().join("target/dist/latest/SHA256SUMS")).unwrap();
     fs::remove_file(&sums).unwrap();
@@ -200,7 +200,7 @@ fn what_an_earlier_run_left_is_up_to_date_until_something_changes() {
     bytes.push(0);
     fs::write(&binary, bytes).unwrap();
     assert_eq!(outcomes(), all_done, "an output was changed by hand");
-    assert_eq!(outcomes(), all_done.replace("done", "kept"));
+    assert_eq!(outcomes(), all_done.replace("done", "cached"));
     fixture.append("LICENSE", "More.\n");
     assert_eq!(outcomes(), all_done, "the source differs");
 }

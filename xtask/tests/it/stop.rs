@@ -71,11 +71,11 @@ fn goes_on(fixture: &Fixture) {
     assert!([0, 3].contains(&answer.code()), "{}", answer.err());
     for (step, outcome) in answer.outcomes() {
         let kept = ["fmt", "lint"].contains(&step.as_str());
-        let expected: &[_] = if kept { &["kept", "skipped"] } else { &["done", "skipped"] };
+        let expected: &[_] = if kept { &["cached", "skipped"] } else { &["done", "skipped"] };
         assert!(expected.contains(&outcome.as_str()), "{step} {outcome}");
     }
     let again = fixture.xtask(&["validate", "--json"]);
-    let kept = again.outcomes().into_iter().find(|(_, outcome)| outcome == "kept");
+    let kept = again.outcomes().into_iter().find(|(_, outcome)| outcome == "cached");
     assert_eq!(kept, None, "a good end is an end");
 }
 

@@ -59,7 +59,7 @@ pub enum Verdict {
         fact: String,
     },
     /// The step succeeded in an earlier run that was stopped, and its outputs are unchanged.
-    Kept {
+    Cached {
         /// One short fact.
         fact: String,
     },
@@ -106,7 +106,7 @@ impl Verdict {
         matches!(
             self,
             Self::Done { .. }
-                | Self::Kept { .. }
+                | Self::Cached { .. }
                 | Self::Unchanged { .. }
                 | Self::Incomplete { .. }
                 | Self::Skipped { skip: Skip::NotApplicable { .. } }
@@ -115,14 +115,14 @@ impl Verdict {
 
     /// Whether the step ran in this run.
     pub(super) fn ran(&self) -> bool {
-        !matches!(self, Self::Skipped { .. } | Self::Kept { .. } | Self::Unchanged { .. })
+        !matches!(self, Self::Skipped { .. } | Self::Cached { .. } | Self::Unchanged { .. })
     }
 
     /// The fact, if there is one.
     pub(super) fn fact(&self) -> String {
         match self {
             Self::Done { fact }
-            | Self::Kept { fact }
+            | Self::Cached { fact }
             | Self::Unchanged { fact, .. }
             | Self::Incomplete { fact, .. } => fact.clone(),
             _ => String::new(),
@@ -134,7 +134,7 @@ impl Verdict {
         match self {
             Self::Done { .. } | Self::Incomplete { expected: true, .. } => "ok",
             Self::Incomplete { expected: false, .. } => "partly",
-            Self::Kept { .. } => "cached",
+            Self::Cached { .. } => "cached",
             Self::Unchanged { .. } => "same",
             Self::Found { .. } | Self::Failed { .. } => "failed",
             Self::Skipped { .. } => "skipped",
@@ -144,8 +144,8 @@ impl Verdict {
     /// Last column of the table.
     fn note(&self) -> String {
         match self {
-            Self::Kept { fact } if fact.is_empty() => "cached from an earlier run".to_owned(),
-            Self::Kept { fact } => format!("{fact}, cached from an earlier run"),
+            Self::Cached { fact } if fact.is_empty() => "cached from an earlier run".to_owned(),
+            Self::Cached { fact } => format!("{fact}, cached from an earlier run"),
             Self::Unchanged { fact, since } if fact.is_empty() => {
                 format!("unchanged since {since}")
             }

@@ -65,7 +65,7 @@ pub fn run(name: &str, stages: &[Stage], run: &Run, ui: &Ui) -> Result<Report> {
         let (opened, records) = Journal::open(&path, may_be_up_to_date(stages, run))?;
         journal = Some(opened);
         let kept = resume::kept(&graph, &records, |node, wrote| intact(stages, node, run, wrote));
-        earlier.extend(kept.into_iter().map(|(node, fact)| (node, Verdict::Kept { fact })));
+        earlier.extend(kept.into_iter().map(|(node, fact)| (node, Verdict::Cached { fact })));
     }
     let mut note = |record: &Record| journal.as_mut().map_or(Ok(()), |it| it.add(record));
 
@@ -330,7 +330,7 @@ fn show(row: &Row, ui: &Ui) {
             let took = seconds(row.milliseconds);
             ui.status("Finished", &format!("{}{fact}, in {took}", row.step));
         }
-        Verdict::Kept { .. } => {
+        Verdict::Cached { .. } => {
             ui.status("Cached", &format!("{}, cached from an earlier run", row.step));
         }
         Verdict::Unchanged { since, .. } => {

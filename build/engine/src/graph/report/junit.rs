@@ -62,7 +62,7 @@ impl Report {
                 element("skipped", &verdict.note(), &all.join("\n"))
             }
             Verdict::Done { .. }
-            | Verdict::Kept { .. }
+            | Verdict::Cached { .. }
             | Verdict::Unchanged { .. }
             | Verdict::Incomplete { expected: true, .. } => String::new(),
         }
