@@ -175,9 +175,9 @@ fn ungrouped() -> Command {
             )
             .arg(arguments::json()),
         )
-        .subcommands(channels::COMMANDS.map(|(name, about, example)| {
-            let verb = verb(name, name, about, example).arg(arguments::dry_run());
-            channels::arguments(name, verb)
+        .subcommands(channels::COMMANDS.map(|(name, text, example)| {
+            let verb = verb(name, name, text, example).arg(arguments::dry_run());
+            about(channels::arguments(name, verb), text.to_owned())
         }))
         .subcommand(
             verb("clean", "clean", "Remove build output below target/", "--dry-run")

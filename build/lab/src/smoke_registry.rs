@@ -66,7 +66,7 @@ impl Step for SmokeRegistry {
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         let manifest = run.manifest()?;
-        let pulled = pulled(run);
+        let pulled = pull_folder(run);
         tree::remove(&pulled)?;
         let target = target::asked(run)?;
         let own = match &target {
@@ -170,7 +170,7 @@ impl<'a> Clients<'a> {
     }
 
     fn oras_pull(&self, version: &str) -> Command {
-        self.oras("pull").arg("--output").arg(pulled(self.run)).arg(format!(
+        self.oras("pull").arg("--output").arg(pull_folder(self.run)).arg(format!(
             "{}/release:{}",
             self.prefix,
             layout::tag(version)

@@ -62,7 +62,6 @@ fn sample(option: &str, path: &str) -> String {
         "certificate-identity" | "certificate-oidc-issuer" if path != "verify" => {
             "--certificate-identity i --certificate-oidc-issuer o".to_owned()
         }
-        "by" | "reason" | "previous-key" => format!("--{option} x"),
         "for" => "--for release".to_owned(),
         "pages" => "--pages ./site".to_owned(),
         "seconds" => "--seconds 1".to_owned(),
@@ -74,7 +73,9 @@ fn sample(option: &str, path: &str) -> String {
             "--certificate-identity i --certificate-oidc-issuer o --trusted-root t --release d"
                 .into()
         }
-        "bin" | "merge" | "against" | "tag" | "release" => format!("--{option} x"),
+        "against" | "bin" | "by" | "merge" | "previous-key" | "reason" | "release" | "tag" => {
+            format!("--{option} x")
+        }
         switch => format!("--{switch}"),
     }
 }
