@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use verify::provenance::Pipeline;
 
+use crate::key_args::KeyArgs;
+
 /// Sign, attest, publish and verify a release folder
 ///
 /// The signing key comes from --key FILE or from XTASK_SIGNING_KEY, the path or the PEM text of a
@@ -120,7 +122,7 @@ pub(crate) enum Command {
     ///   notary channels --registry registry.example/provisioner --key cosign.pub
     ///   notary channels --registry registry.example/provisioner --key cosign.pub --history --json
     ///
-    /// Exits with 1 where a tag is not what the signed record says, or the record has expired.
+    /// Exits with 1 if a tag differs from the signed record, or the record has expired.
     #[command(verbatim_doc_comment)]
     Channels(crate::channel::ShowArgs),
 
@@ -189,38 +191,6 @@ pub(crate) enum KeyCommand {
         #[arg(long, value_name = "PREFIX", default_value = "cosign")]
         output_key_prefix: PathBuf,
     },
-}
-
-/// The signing engine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Engine {
-    /// Built in, with a key
-    Native,
-    /// cosign, with a key
-    Cosign,
-    /// cosign, with an identity
-    #[value(name = "cosign:keyless")]
-    Keyless,
-}
-
-/// The key or identity that signs.
-#[derive(Debug, Args)]
-pub(crate) struct KeyArgs {
-    /// Private key file, instead of XTASK_SIGNING_KEY; with --engine cosign any value of cosign's
-    /// --key, such as awskms://…, hashivault://… or pkcs11:…
-    #[arg(long, value_name = "FILE")]
-    pub(crate) key: Option<PathBuf>,
-    /// Signing engine; cosign must be 3.1 or later
-    #[arg(long, value_name = "NAME", default_value = "native")]
-    pub(crate) engine: Engine,
-    /// With cosign:keyless: signing configuration, as cosign's option of the same name [default:
-    /// that of the public Sigstore instance, which cosign fetches]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) signing_config: Option<PathBuf>,
-    /// With cosign:keyless: trusted_root.json to verify the new signatures with [default: that of
-    /// the public Sigstore instance]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) trusted_root: Option<PathBuf>,
 }
 
 /// Arguments of signing and attesting.

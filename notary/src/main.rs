@@ -13,6 +13,7 @@ mod cli;
 mod cosign;
 mod github;
 mod key;
+mod key_args;
 mod pages;
 mod percent;
 mod publish;

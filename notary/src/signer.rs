@@ -9,9 +9,9 @@ use anyhow::{Context as _, Result, ensure};
 use release::Signer as Identity;
 use signing::{Bundle, PrivateKey, PublicKey, Sha256, Statement, simple_signing};
 
-use crate::cli::{Engine, KeyArgs};
 use crate::cosign::Cosign;
 use crate::key;
+use crate::key_args::{Engine, KeyArgs};
 
 /// A key or an identity, with the engine that signs.
 pub(crate) enum Signer {

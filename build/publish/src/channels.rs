@@ -155,7 +155,7 @@ pub fn arguments(name: &str, command: clap::Command) -> clap::Command {
     }
 }
 
-/// What the command line says of the command `name`; none where it is none of [`COMMANDS`].
+/// Reads the command line of the command `name`; none if it is not in [`COMMANDS`].
 pub fn read(name: &str, given: &ArgMatches) -> Option<Call> {
     let arguments = match name {
         "channels" => ChannelsArguments::from_arg_matches(given).map(Arguments::Channels),

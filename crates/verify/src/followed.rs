@@ -22,8 +22,8 @@ pub struct Followed {
     pub seen: Option<Seen>,
 }
 
-/// Checks the release that a channel points to, and that the record of it is the newest, as far as `seen` and
-/// `now`, in seconds since 1970, tell.
+/// Checks the release that a channel points to, and that the channel's record is neither older than `seen` nor
+/// expired at `now`, in seconds since 1970.
 ///
 /// # Errors
 /// When the registry cannot be reached or has no channels, and as [`registry`].

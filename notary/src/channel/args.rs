@@ -12,7 +12,7 @@ use release::channels::ChannelName;
 use semver::Version;
 use verify::cli::{By, PRODUCT};
 
-use crate::cli::KeyArgs;
+use crate::key_args::KeyArgs;
 
 /// Days in which somebody has to refresh the record.
 const LIFETIME_DAYS: u64 = 30;

@@ -72,7 +72,7 @@ pub(super) fn recover(store: &Store) -> Result<Standing> {
 ///
 /// # Errors
 /// When the registry refuses something, or another change was made at the same time. No tag has moved unless the
-/// message says so.
+/// message states it.
 pub(super) fn commit(store: &Store, signer: &Signer, record: &ChannelRecord) -> Result<()> {
     let targets = fetch(store, &record.moves)?
         .context("a manifest of the release is gone from the registry; no tag has moved")?;

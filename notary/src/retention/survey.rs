@@ -30,7 +30,7 @@ pub(super) struct Survey {
     pub(super) repositories: BTreeMap<String, Surveyed>,
     /// Releases that a channel points to, or that a change is moving one to.
     pub(super) protected: BTreeSet<Version>,
-    /// The digests of the records that say so; none where there is no such record.
+    /// Digests of the records of these channels and of this change; none if there is no such record.
     pub(super) records: [Option<String>; 2],
 }
 
@@ -38,7 +38,7 @@ pub(super) struct Survey {
 #[derive(Debug, Default)]
 pub(super) struct Surveyed {
     pub(super) contents: Contents,
-    /// When the content of a manifest was made, in seconds since 1970, where it tells.
+    /// When the content of a manifest was made, in seconds since 1970, if it is known.
     pub(super) created: BTreeMap<String, u64>,
 }
 
