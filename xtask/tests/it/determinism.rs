@@ -194,7 +194,7 @@ fn what_an_earlier_run_left_is_up_to_date_until_something_changes() {
 
     let sums = fs::canonicalize(fixture.root().join("target/dist/latest/SHA256SUMS")).unwrap();
     fs::remove_file(&sums).unwrap();
-    assert_eq!(outcomes(), "build kept, package kept, sbom kept, checksums done");
+    assert_eq!(outcomes(), "build cached, package cached, sbom cached, checksums done");
     let binary = fixture.root().join("target/xtask/binaries/amd64/one/one");
     let mut bytes = fs::read(&binary).unwrap();
     bytes.push(0);

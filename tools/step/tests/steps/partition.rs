@@ -184,6 +184,6 @@ fn a_mkfs_that_fails_is_named_with_what_it_printed() {
     let task = task(&disk, &["4M 8300 xfs root"]);
     let error = task.step_fails(&["partition"]);
     assert!(error.contains("`mkfs.xfs -q -f"), "{error}");
-    assert!(error.contains("it printed:"), "{error}");
+    assert!(error.contains("output:"), "{error}");
     assert!(!task.path("state/partition.json").exists());
 }
