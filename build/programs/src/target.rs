@@ -20,7 +20,7 @@ const CA_FILE: &str = "SSL_CERT_FILE";
 /// The registry that a command is about.
 #[derive(Debug, Default, clap::Args)]
 pub struct TargetArguments {
-    /// Registry: NAME of [registry.NAME] in release.toml, or HOST[:PORT][/PREFIX] [default: the local
+    /// Registry: NAME of [registry.NAME] in release.toml, or HOST/PREFIX [default: the local
     /// registry]
     #[arg(long, value_name = "NAME|HOST/PREFIX")]
     pub to: Option<String>,

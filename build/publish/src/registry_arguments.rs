@@ -11,7 +11,7 @@ use programs::target;
 /// The registry.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RegistryArguments {
-    /// Registry: NAME of [registry.NAME] in release.toml, or HOST[:PORT][/PREFIX]
+    /// Registry: NAME of [registry.NAME] in release.toml, or HOST/PREFIX
     #[arg(long, value_name = "NAME|HOST/PREFIX")]
     registry: String,
 }

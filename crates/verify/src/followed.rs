@@ -26,7 +26,7 @@ pub struct Followed {
 /// expired at `now`, in seconds since 1970.
 ///
 /// # Errors
-/// When the registry cannot be reached or has no channels, and as [`registry`].
+/// When the registry cannot be reached or has no channels, or as the verification of a release in a registry.
 pub fn channel<'a>(
     namespace: &Namespace,
     name: ChannelName,
