@@ -18,7 +18,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
 use oci::Namespace;
-use oci::client::{Client, Options};
+use oci::client::Client;
 
 use plan::Plan;
 use rules::Rules;
@@ -63,8 +63,7 @@ struct Mode {
 /// When something cannot be read, and then nothing is deleted; or when the registry refuses to delete.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let Args { registry, mode, repositories, rules, time, json } = args;
-    let options = Options { transport: registry.transport, ..Options::default() };
-    let client = Client::new(&registry.registry, options);
+    let client = Client::of_namespace(registry);
     let time = time.unwrap_or_else(SystemTime::now);
     let now = time.duration_since(UNIX_EPOCH).context("--time is before 1970")?.as_secs();
     client.ping().context("the registry cannot be used")?;

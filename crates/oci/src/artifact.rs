@@ -7,7 +7,9 @@
 
 use std::collections::BTreeMap;
 
-use oci_spec::image::{Descriptor, ImageManifest, ImageManifestBuilder, MediaType};
+use oci_spec::image::{
+    ANNOTATION_TITLE, Descriptor, ImageManifest, ImageManifestBuilder, MediaType,
+};
 
 use crate::digest::Digest;
 use crate::media_type;
@@ -28,6 +30,16 @@ pub fn descriptor(media_type: &str, digest: &Digest, size: u64) -> Descriptor {
 /// The descriptor of [`EMPTY_JSON`], as `config` of a manifest without configuration.
 pub fn empty() -> Descriptor {
     describe(media_type::EMPTY, EMPTY_JSON)
+}
+
+/// Gives `descriptor` a title: the name of the file with its content.
+pub fn set_title(descriptor: &mut Descriptor, title: &str) {
+    descriptor.set_annotations(Some([(ANNOTATION_TITLE.to_owned(), title.to_owned())].into()));
+}
+
+/// The title of a descriptor.
+pub fn title(descriptor: &Descriptor) -> Option<&str> {
+    descriptor.annotations().as_ref()?.get(ANNOTATION_TITLE).map(String::as_str)
 }
 
 /// Creates an artifact manifest with its type, layers and subject.

@@ -15,7 +15,7 @@ use ureq::http::Method;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use crate::digest::Digest;
-use crate::namespace::Transport;
+use crate::namespace::{Namespace, Transport};
 use crate::reference::{Registry, Repository};
 
 mod auth;
@@ -55,7 +55,7 @@ pub mod fuzzing {
 }
 
 pub use credentials::{CredentialSource, Credentials};
-pub use download::BlobReader;
+pub use download::{BlobReader, LayerError};
 pub use error::{Call, ClientError, RegistryError};
 pub use helper::HelperError;
 pub use http::Source;
@@ -147,6 +147,12 @@ impl Client {
             options,
             tokens: Cache::default(),
         }))
+    }
+
+    /// Creates a client for the registry of `namespace`. Sends no request.
+    pub fn of_namespace(namespace: &Namespace) -> Self {
+        let options = Options { transport: namespace.transport, ..Options::default() };
+        Self::new(&namespace.registry, options)
     }
 
     /// The registry, as `HOST[:PORT]`.

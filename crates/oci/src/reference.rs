@@ -191,6 +191,11 @@ impl Tag {
         let hex: String = digest.hex().chars().take(64).collect();
         Self(format!("{}-{hex}", digest.algorithm().name()))
     }
+
+    /// The tag of cosign's older signatures of `digest`: that of [`Tag::of_digest`] with `.sig`.
+    pub fn of_signature(digest: &Digest) -> Self {
+        Self(format!("{}.sig", Self::of_digest(digest).0))
+    }
 }
 
 impl FromStr for Tag {

@@ -6,12 +6,10 @@
 //! A registry can serve a record, and all that it leads to, from any time in the past. Two things bound that: a
 //! record expires, and a client refuses a number below one that it has seen ([`Seen`]).
 
-use std::io::Read as _;
-
-use oci::client::{Client, ClientError};
+use oci::client::{Client, ClientError, LayerError};
 use oci::reference::ReferenceError;
-use oci::spec::{ANNOTATION_TITLE, Descriptor, ImageManifest};
-use oci::{Digest, Namespace, Repository, Selector, Tag};
+use oci::spec::ImageManifest;
+use oci::{Namespace, Repository, Selector, Tag};
 use release::ManifestError;
 use release::channels::record::{
     ARTIFACT_TYPE, BUNDLE, CURRENT, DOCUMENT, LIMIT, PREDICATE_TYPE, REPOSITORY,
@@ -38,6 +36,15 @@ pub enum ChannelError {
     /// Signed, but malformed.
     #[error("{}", .0.to_string().replace("release.json", DOCUMENT))]
     Document(#[from] ManifestError),
+}
+
+impl From<LayerError> for ChannelError {
+    fn from(error: LayerError) -> Self {
+        match error {
+            LayerError::Client(error) => Self::Registry(error),
+            error => Self::Form(error.to_string()),
+        }
+    }
 }
 
 impl ChannelError {
@@ -122,24 +129,8 @@ impl<'a> Artifact<'a> {
         Ok(Self { client, repository, manifest, digest })
     }
 
-    /// The layer with this title, of at most `limit` bytes.
-    fn layer(&self, title: &str, limit: u64) -> Result<Vec<u8>, ChannelError> {
-        let is_titled = |layer: &&Descriptor| {
-            let found = layer.annotations().as_ref().and_then(|it| it.get(ANNOTATION_TITLE));
-            found.is_some_and(|it| it == title)
-        };
-        let layer = self.manifest.layers().iter().find(is_titled);
-        let layer = layer.ok_or_else(|| ChannelError::Form(format!("it has no {title}")))?;
-        if layer.size() > limit {
-            return Err(ChannelError::Form(format!("{title} has more than {limit} bytes")));
-        }
-        let digest =
-            Digest::try_from(layer.digest()).map_err(|e| ChannelError::Form(e.to_string()))?;
-        let mut bytes = Vec::new();
-        let mut blob = self.client.blob(self.repository, &digest, Some(layer.size()))?;
-        blob.read_to_end(&mut bytes)
-            .map_err(|e| ChannelError::Form(format!("{title} cannot be read: {e}")))?;
-        Ok(bytes)
+    fn layer(&self, title: &str, limit: u64) -> Result<Vec<u8>, LayerError> {
+        self.client.titled_layer(self.repository, &self.manifest, title, limit)
     }
 }
 

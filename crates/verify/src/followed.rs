@@ -4,12 +4,13 @@
 //! The release that a channel points to.
 
 use oci::Namespace;
+use oci::client::Client;
 use release::channels::ChannelName;
 use release::channels::record::{self, DOCUMENT};
 use signing::Trust;
 
 use crate::channels::{ChannelError, Seen, check_of, current, staleness, yanked};
-use crate::registry::{Published, client, release};
+use crate::registry::{Published, release};
 use crate::report::{Check, Findings, Problem, Report};
 use crate::{Policy, VerifyError};
 
@@ -36,7 +37,7 @@ pub fn channel<'a>(
     policy: &Policy,
 ) -> Result<Followed, VerifyError> {
     let trust = trust.into();
-    let client = client(namespace);
+    let client = Client::of_namespace(namespace);
     let mut findings = Findings::new(trust);
     findings.subject(DOCUMENT, "channels", &[Check::Content, Check::Signature]);
     let located = match current(&client, namespace, trust) {

@@ -16,10 +16,10 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use oci::client::{BlobReader, Client, Options};
+use oci::client::{BlobReader, Client};
 use oci::reference::ReferenceError;
-use oci::spec::{ANNOTATION_TITLE, Descriptor, ImageManifest};
-use oci::{Digest, Namespace, Repository, Selector, Tag};
+use oci::spec::{Descriptor, ImageManifest};
+use oci::{Digest, Namespace, Repository, Selector, Tag, artifact};
 use release::{Manifest, layout};
 use signing::Trust;
 
@@ -101,7 +101,7 @@ pub fn registry<'a>(
     policy: &Policy,
 ) -> Result<Report, VerifyError> {
     let trust = trust.into();
-    let client = client(&published.namespace);
+    let client = Client::of_namespace(&published.namespace);
     let mut findings = Findings::new(trust);
     // Nothing more is asked about a release whose manifest is refused.
     if release(&client, published, trust, policy, &mut findings)?.is_some() {
@@ -122,17 +122,12 @@ pub fn released<'a>(
     policy: &Policy,
 ) -> Result<(Report, Option<Released>), VerifyError> {
     let trust = trust.into();
+    let client = Client::of_namespace(&published.namespace);
     let mut findings = Findings::new(trust);
-    let found = release(&client(&published.namespace), published, trust, policy, &mut findings)?;
+    let found = release(&client, published, trust, policy, &mut findings)?;
     let report = findings.into_report();
     let found = found.filter(|_| report.is_verified());
     Ok((report, found))
-}
-
-/// A client of the registry.
-pub(crate) fn client(namespace: &Namespace) -> Client {
-    let Namespace { transport, registry, .. } = namespace;
-    Client::new(registry, Options { transport: *transport, ..Options::default() })
 }
 
 /// Checks a release; the result is none where its manifest is refused.
@@ -205,7 +200,7 @@ impl<'a> ReleaseArtifact<'a> {
 
     /// The one layer with this title.
     fn layer(&self, path: &str) -> Result<&Descriptor, Problem> {
-        let mut found = self.layers.iter().filter(|layer| title(layer) == path);
+        let mut found = self.layers.iter().filter(|layer| artifact::title(layer) == Some(path));
         match (found.next(), found.next()) {
             (Some(layer), None) => Ok(layer),
             (None, _) => Err(Problem::Missing),
@@ -267,7 +262,7 @@ impl<'a> ReleaseArtifact<'a> {
             }
         }
         for layer in &self.layers {
-            let title = title(layer);
+            let title = artifact::title(layer).unwrap_or_default();
             if !is_inside(title) {
                 let digest = layer.digest();
                 let text =
@@ -298,11 +293,6 @@ impl<'a> ReleaseArtifact<'a> {
         io::copy(&mut blob, &mut file).map_err(unreadable)?;
         Ok(())
     }
-}
-
-fn title(layer: &Descriptor) -> &str {
-    let title = layer.annotations().as_ref().and_then(|a| a.get(ANNOTATION_TITLE));
-    title.map_or("", String::as_str)
 }
 
 #[cfg(test)]

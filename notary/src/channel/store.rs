@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::io::Cursor;
 
 use anyhow::{Context as _, Result, bail};
-use oci::client::{Client, Options};
-use oci::spec::{ANNOTATION_TITLE, Descriptor};
+use oci::client::Client;
+use oci::spec::Descriptor;
 use oci::{Digest, Namespace, Repository, Selector, Tag, artifact, json, media_type};
 use release::channels::record::{ARTIFACT_TYPE, BUNDLE, DOCUMENT, PREDICATE_TYPE, REPOSITORY};
 use release::channels::{ChannelRecord, Located};
@@ -46,8 +46,7 @@ impl Store {
         trusted: Trusted,
         previous: Option<PublicKey>,
     ) -> Result<Self> {
-        let options = Options { transport: namespace.transport, ..Options::default() };
-        let client = Client::new(&namespace.registry, options);
+        let client = Client::of_namespace(&namespace);
         let records = namespace.repository(REPOSITORY)?;
         Ok(Self { client, namespace, trusted, previous, records })
     }
@@ -199,6 +198,6 @@ impl Store {
 
 fn titled(media_type: &str, title: &str, content: &[u8]) -> Descriptor {
     let mut layer = artifact::describe(media_type, content);
-    layer.set_annotations(Some([(ANNOTATION_TITLE.to_owned(), title.to_owned())].into()));
+    artifact::set_title(&mut layer, title);
     layer
 }

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
 use oci::artifact::{EMPTY_JSON, describe, manifest as artifact_manifest};
-use oci::spec::{ANNOTATION_TITLE, Descriptor, ImageManifest, ImageManifestBuilder, MediaType};
-use oci::{Digest, json, media_type};
+use oci::spec::{Descriptor, ImageManifest, ImageManifestBuilder, MediaType};
+use oci::{Digest, Tag, json, media_type};
 use release::layout::{self, SbomFormat};
 use release::{ArtifactKind, Image};
 use serde_json::json;
@@ -69,7 +69,7 @@ pub(super) fn of_image(
         let mut layer = oci::artifact::descriptor(media_type, &file.digest, file.size);
         // Two versions of SPDX share a media type; and `oras pull` needs a file name.
         if media_type != bundle::MEDIA_TYPE {
-            layer.set_annotations(Some([(ANNOTATION_TITLE.to_owned(), name.clone())].into()));
+            oci::artifact::set_title(&mut layer, &name);
         }
         let subject = Some(subject.clone());
         let manifest = artifact_manifest(media_type, vec![layer], subject, BTreeMap::new())?;
@@ -110,8 +110,7 @@ fn legacy_signature(
     let mut layer =
         oci::artifact::descriptor(simple_signing::MEDIA_TYPE, &payload.digest, payload.size);
     layer.set_annotations(Some(annotations.into_iter().collect()));
-    let tag = format!("{}.sig", digest.to_string().replace(':', "-"));
-    Ok((Blob::file(payload), LegacySignature { tag, layer }))
+    Ok((Blob::file(payload), LegacySignature { tag: Tag::of_signature(digest), layer }))
 }
 
 /// The manifest with this digest as the subject of a referrer.

@@ -7,11 +7,10 @@
 //! signature decides: verify the copy.
 
 use std::collections::BTreeSet;
-use std::io::Read as _;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use oci::client::{Client, ClientError, Options};
-use oci::spec::{ANNOTATION_TITLE, Descriptor, ImageIndex, ImageManifest};
+use oci::client::{Client, ClientError};
+use oci::spec::{Descriptor, ImageIndex, ImageManifest};
 use oci::{Digest, Namespace, Repository, Selector, Tag, media_type};
 use release::{Manifest, layout};
 use verify::Published;
@@ -42,9 +41,7 @@ pub(crate) struct Args {
 /// # Errors
 /// When a registry lacks something or refuses something, or a version would change.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let Namespace { transport, registry, .. } = args.from.namespace();
-    let options = Options { transport: *transport, ..Options::default() };
-    let client = Client::new(registry, options);
+    let client = Client::of_namespace(args.from.namespace());
     let origin = Origin { client: &client, from: args.from.namespace() };
     let plan = origin.plan(args.from.tag(), &args.destination.to)?;
     args.destination.send(&plan)
@@ -94,17 +91,7 @@ impl Origin<'_> {
 
     /// `release.json` of the release.
     fn record(&self, name: &Repository, artifact: &ImageManifest) -> Result<Manifest> {
-        let title = |layer: &&Descriptor| {
-            let annotations = layer.annotations().as_ref();
-            annotations
-                .and_then(|it| it.get(ANNOTATION_TITLE))
-                .is_some_and(|it| it == layout::MANIFEST)
-        };
-        let layer = artifact.layers().iter().find(title).context("it has no release.json")?;
-        ensure!(layer.size() <= RECORD, "its release.json has {} bytes", layer.size());
-        let digest = Digest::try_from(layer.digest())?;
-        let mut bytes = Vec::new();
-        self.client.blob(name, &digest, Some(layer.size()))?.read_to_end(&mut bytes)?;
+        let bytes = self.client.titled_layer(name, artifact, layout::MANIFEST, RECORD)?;
         Ok(Manifest::parse(&bytes)?)
     }
 
@@ -167,8 +154,8 @@ impl Origin<'_> {
             plan.blobs.extend(self.blobs(name, &manifest)?);
             plan.referrers.push(Referrer { document, subject: subject.clone() });
         }
-        let tag = format!("{}.sig", subject.to_string().replace(':', "-"));
-        let signatures = match self.client.manifest(name, &tag.parse()?) {
+        let tag = Tag::of_signature(subject);
+        let signatures = match self.client.manifest(name, &tag.clone().into()) {
             Ok(fetched) => serde_json::from_slice::<ImageManifest>(&fetched.bytes)
                 .with_context(|| format!("the tag {tag} is malformed"))?,
             Err(ClientError::Status { status: 404, .. }) => return Ok(()),

@@ -91,7 +91,7 @@ impl Referrer {
 #[derive(Debug)]
 pub(super) struct LegacySignature {
     /// Tag derived from the digest, without the colon.
-    pub(super) tag: String,
+    pub(super) tag: Tag,
     pub(super) layer: Descriptor,
 }
 

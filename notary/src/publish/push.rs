@@ -200,7 +200,7 @@ impl Pusher<'_> {
 
     /// Adds the signature to those under the tag, as cosign does: one per key.
     fn legacy_signature(&self, repository: &Repository, signature: &LegacySignature) -> Result<()> {
-        let selector: Selector = signature.tag.parse()?;
+        let selector = Selector::from(signature.tag.clone());
         let mut layers = match self.client.manifest(repository, &selector) {
             Ok(fetched) => serde_json::from_slice::<ImageManifest>(&fetched.bytes)
                 .with_context(|| format!("{repository}:{selector}: not a signature"))?

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use oci::client::{CredentialSource, Policy};
 use oci::spec::{Descriptor, ImageIndexBuilder, ImageManifest, MediaType};
-use oci::{Digest, artifact, json, media_type};
+use oci::{Digest, Tag, artifact, json, media_type};
 use serde_json::json;
 
 use self::registry::{Failure, Fault, Registry};
@@ -64,7 +64,7 @@ fn plan() -> Plan {
         let subject = Some(root.descriptor());
         let referrer = artifact::manifest("application/x", vec![layer], subject, BTreeMap::new());
         let layer = artifact::descriptor("application/y", &blob(&bundle).digest, 6);
-        let tag = format!("{}.sig", root.digest.to_string().replace(':', "-"));
+        let tag = Tag::of_signature(&root.digest);
         let version = PlannedTag { tag: "v1.0.0".parse().unwrap(), rule: TagRule::Fixed };
         let common = [blob(&bundle), Blob::bytes(artifact::EMPTY_JSON.to_vec())];
         RepositoryPlan {

@@ -4,11 +4,10 @@
 //! Reads what a registry has.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read as _;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use oci::client::{Client, ClientError};
-use oci::spec::{ANNOTATION_CREATED, ANNOTATION_TITLE, ImageManifest};
+use oci::spec::{ANNOTATION_CREATED, ImageManifest};
 use oci::{Digest, Namespace, Repository, Selector, Tag};
 use release::channels::{Located, record};
 use release::{Manifest, layout};
@@ -111,22 +110,9 @@ fn images(client: &Client, registry: &Namespace, releases: &Surveyed) -> Result<
         let fetched = client.manifest(&repository, &digest.parse::<Digest>()?.into())?;
         let artifact: ImageManifest = serde_json::from_slice(&fetched.bytes)
             .with_context(|| format!("{repository}@{digest} is no release"))?;
-        let is_manifest = |title: Option<&String>| title.is_some_and(|it| it == layout::MANIFEST);
-        let layer = artifact.layers().iter().find(|layer| {
-            is_manifest(layer.annotations().as_ref().and_then(|it| it.get(ANNOTATION_TITLE)))
-        });
-        let layer =
-            layer.with_context(|| format!("{repository}@{digest} has no {}", layout::MANIFEST))?;
-        ensure!(
-            layer.size() <= MANIFEST_LIMIT,
-            "{repository}@{digest}: {} is too long",
-            layout::MANIFEST
-        );
-        let mut bytes = Vec::new();
-        client
-            .blob(&repository, &Digest::try_from(layer.digest())?, Some(layer.size()))?
-            .read_to_end(&mut bytes)?;
-        let manifest = Manifest::parse(&bytes).with_context(|| format!("{repository}@{digest}"))?;
+        let context = || format!("{repository}@{digest}");
+        let bytes = client.titled_layer(&repository, &artifact, layout::MANIFEST, MANIFEST_LIMIT);
+        let manifest = Manifest::parse(&bytes.with_context(context)?).with_context(context)?;
         names.extend(manifest.images.into_iter().map(|it| it.repository));
     }
     Ok(names)

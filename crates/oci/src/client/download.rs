@@ -5,13 +5,15 @@
 
 use std::io::{self, Read};
 
+use oci_spec::image::ImageManifest;
 use ureq::http::Method;
 use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE, RANGE};
 
 use super::error::{Call, ClientError};
 use super::http::header;
 use super::{Action, Client};
-use crate::digest::{Digest, Mismatch, VerifyingReader};
+use crate::artifact;
+use crate::digest::{Digest, DigestError, Mismatch, VerifyingReader};
 use crate::reference::Repository;
 
 /// A blob download. Reading to the end verifies digest and size; after an error, the bytes read so
@@ -39,7 +41,61 @@ impl std::fmt::Debug for ResumingReader {
     }
 }
 
+/// Reason why a layer could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum LayerError {
+    /// The manifest has no layer with this title.
+    #[error("it has no {0}")]
+    Missing(String),
+    /// The layer is larger than the limit in bytes.
+    #[error("{title} has more than {limit} bytes")]
+    TooLong {
+        /// Title of the layer.
+        title: String,
+        /// The limit.
+        limit: u64,
+    },
+    /// The descriptor has an invalid digest.
+    #[error(transparent)]
+    Digest(#[from] DigestError),
+    /// The registry does not serve the layer.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The content ended early, or has another digest.
+    #[error("{title} cannot be read: {source}")]
+    Content {
+        /// Title of the layer.
+        title: String,
+        /// What happened.
+        source: io::Error,
+    },
+}
+
 impl Client {
+    /// Fetches the layer of `manifest` with this title, of at most `limit` bytes, and verifies it.
+    ///
+    /// # Errors
+    /// As listed in [`LayerError`].
+    pub fn titled_layer(
+        &self,
+        repository: &Repository,
+        manifest: &ImageManifest,
+        title: &str,
+        limit: u64,
+    ) -> Result<Vec<u8>, LayerError> {
+        let layer = manifest.layers().iter().find(|it| artifact::title(it) == Some(title));
+        let layer = layer.ok_or_else(|| LayerError::Missing(title.to_owned()))?;
+        if layer.size() > limit {
+            return Err(LayerError::TooLong { title: title.to_owned(), limit });
+        }
+        let digest = Digest::try_from(layer.digest())?;
+        let mut bytes = Vec::new();
+        self.blob(repository, &digest, Some(layer.size()))?
+            .read_to_end(&mut bytes)
+            .map_err(|source| LayerError::Content { title: title.to_owned(), source })?;
+        Ok(bytes)
+    }
+
     /// Opens a blob ("Pulling Blobs"). `size` comes from a descriptor; without it, the registry's
     /// `Content-Length` is used.
     ///

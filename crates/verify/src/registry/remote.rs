@@ -91,8 +91,8 @@ impl Remote<'_> {
             self.check_referrers(name, digest, std::iter::once(signature), findings);
         }
         for (signed, digest) in std::iter::once((name.clone(), &digest)).chain(parts) {
-            let tag = format!("{}.sig", digest.to_string().replace(':', "-"));
-            if let Err(problem) = self.check_legacy(&signed, trust, &tag) {
+            let tag = Tag::of_signature(digest);
+            if let Err(problem) = self.check_legacy(&signed, trust, tag.clone()) {
                 let place = format!("{}:{tag}", self.repository);
                 findings.fault(name, Check::Signature, &place, problem);
             }
@@ -199,8 +199,7 @@ impl Remote<'_> {
 
     /// The tag for clients without referrers must have payload and signature of the files named
     /// after `signed`.
-    fn check_legacy(&self, signed: &str, trust: Trust<'_>, tag: &str) -> Result<(), Problem> {
-        let tag: Tag = tag.parse().map_err(|e: ReferenceError| Problem::Image(e.to_string()))?;
+    fn check_legacy(&self, signed: &str, trust: Trust<'_>, tag: Tag) -> Result<(), Problem> {
         let fetched =
             self.client.manifest(&self.repository, &Selector::from(tag)).map_err(problem)?;
         let artifact: ImageManifest = serde_json::from_slice(&fetched.bytes)
