@@ -15,7 +15,6 @@ pub mod epoch;
 pub mod finding;
 pub mod git;
 pub mod parallel;
-pub mod percent;
 pub mod source;
 pub mod text;
 pub mod tree;

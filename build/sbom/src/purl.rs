@@ -3,7 +3,7 @@
 
 //! Package URLs (ECMA-427), by which vulnerability databases and licence tools identify packages.
 
-use foundation::percent;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// Formats a package URL; `qualifiers` are sorted by key.
 pub fn purl(
@@ -34,7 +34,9 @@ pub fn purl(
 
 /// Percent-encodes everything except letters, digits and `.-_~:` (ECMA-427, 5.4).
 fn encode(text: &str) -> String {
-    percent::encode(text, b".-_~:")
+    const ENCODED: &AsciiSet =
+        &NON_ALPHANUMERIC.remove(b'.').remove(b'-').remove(b'_').remove(b'~').remove(b':');
+    utf8_percent_encode(text, ENCODED).to_string()
 }
 
 #[cfg(test)]

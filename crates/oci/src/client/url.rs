@@ -3,8 +3,7 @@
 
 //! URL operations for the registry client.
 
-use std::fmt::Write as _;
-
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ureq::http::Uri;
 use ureq::http::uri::Authority;
 
@@ -95,15 +94,9 @@ impl std::fmt::Display for Url {
 
 /// Percent-encodes all but unreserved characters (RFC 3986, section 2.3).
 pub(super) fn encode(value: &str) -> String {
-    value.bytes().fold(String::with_capacity(value.len()), |mut text, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            // Writing to a String never fails.
-            write!(text, "%{byte:02X}").ok();
-        }
-        text
-    })
+    const RESERVED: &AsciiSet =
+        &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    utf8_percent_encode(value, RESERVED).to_string()
 }
 
 #[cfg(test)]

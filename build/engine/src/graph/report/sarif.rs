@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 
 use foundation::finding::Finding;
-use foundation::percent;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::{Report, Verdict};
@@ -102,7 +102,24 @@ fn notice(row: &super::Row) -> Option<Value> {
 /// Encodes a path as relative reference (RFC 3986, sections 3.3 and 4.2). The colon is
 /// percent-encoded too, since a leading segment with one would parse as a scheme.
 fn uri(path: &str) -> String {
-    percent::encode(path, b"-._~/!$&'()*+,;=@")
+    const ENCODED: &AsciiSet = &CONTROLS
+        .add(b' ')
+        .add(b'"')
+        .add(b'#')
+        .add(b'%')
+        .add(b':')
+        .add(b'<')
+        .add(b'>')
+        .add(b'?')
+        .add(b'[')
+        .add(b'\\')
+        .add(b']')
+        .add(b'^')
+        .add(b'`')
+        .add(b'{')
+        .add(b'|')
+        .add(b'}');
+    utf8_percent_encode(path, ENCODED).to_string()
 }
 
 #[cfg(test)]
