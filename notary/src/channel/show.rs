@@ -5,7 +5,7 @@
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
 use release::channels::record::{CURRENT, PENDING};
@@ -15,6 +15,7 @@ use serde::Serialize;
 use super::args::ShowArgs;
 use super::history;
 use super::store::Store;
+use crate::date::rfc3339;
 
 /// The output of `--json`.
 #[derive(Serialize)]
@@ -96,19 +97,25 @@ fn print(report: &Report, as_json: bool) -> io::Result<()> {
     for (name, entry) in &record.channels {
         let name = name.to_string();
         let yanked = if record.yanked.contains_key(&entry.version) { "  YANKED" } else { "" };
-        let (version, since) = (entry.version.to_string(), date(entry.since));
+        let (version, since) = (entry.version.to_string(), rfc3339(entry.since));
         writeln!(out, "{name:<12}{version:<26}{since:<22}{}{yanked}", entry.by)?;
     }
     for (version, yank) in &record.yanked {
-        writeln!(out, "yanked {version} by {} on {}: {}", yank.by, date(yank.since), yank.reason)?;
+        writeln!(
+            out,
+            "yanked {version} by {} on {}: {}",
+            yank.by,
+            rfc3339(yank.since),
+            yank.reason
+        )?;
     }
     let state = if report.expired { "expired" } else { "expires" };
     writeln!(
         out,
         "record {} of {}, {state} {}",
         record.number,
-        date(record.time),
-        date(record.expires)
+        rfc3339(record.time),
+        rfc3339(record.expires)
     )?;
     for it in &report.history {
         let change = match &it.change {
@@ -121,7 +128,7 @@ fn print(report: &Report, as_json: bool) -> io::Result<()> {
             Change::Yank { version } => format!("yank {version}"),
             Change::Refresh => "refresh".to_owned(),
         };
-        writeln!(out, "  {:>5}  {}  {change}, by {}", it.number, date(it.time), it.by)?;
+        writeln!(out, "  {:>5}  {}  {change}, by {}", it.number, rfc3339(it.time), it.by)?;
     }
     if report.interrupted {
         writeln!(out, "a change was interrupted: run `notary refresh-channels` to finish it")?;
@@ -135,10 +142,4 @@ fn print(report: &Report, as_json: bool) -> io::Result<()> {
 
 fn list(channels: &[release::channels::ChannelName]) -> String {
     channels.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
-fn date(seconds: u64) -> String {
-    // Year 9999, the last that RFC 3339 can write.
-    let seconds = seconds.min(253_402_300_799);
-    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds)).to_string()
 }

@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::io::Read as _;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -14,10 +15,11 @@ use ureq::SendBody;
 use ureq::http::Request;
 
 use super::http::{ApiError, Http, malformed, parse, transport};
-use crate::percent;
 
 /// Entries per page, GitHub's maximum.
 const PER_PAGE: usize = 100;
+/// Bytes to encode in a query: all but unreserved characters (RFC 3986, section 2.3).
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// Maximum number of pages read.
 const PAGES: usize = 100;
 
@@ -221,7 +223,7 @@ impl Api {
         if !self.http.may_see_token(url) {
             return Err(malformed("POST", url, "the address for uploads is on another host"));
         }
-        let [name, label] = [name, label].map(|value| percent::encode(value, b""));
+        let [name, label] = [name, label].map(|value| utf8_percent_encode(value, QUERY));
         Ok(format!("{url}?name={name}&label={label}"))
     }
 }

@@ -3,116 +3,81 @@
 
 //! Release pages as HTML without scripts and styles, for browsers of any age and for programs.
 
-use std::fmt::Write as _;
-use std::time::{Duration, UNIX_EPOCH};
+use maud::{DOCTYPE, Markup, html};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use release::{Manifest, layout};
 
-use release::{Channel, Manifest, layout};
-
-use crate::percent;
+use crate::date;
 use crate::publish::files::ReleaseFile;
 
-/// 9999-12-31, the last day that RFC 3339 can write.
-const LAST_SECOND: u64 = 253_402_300_799;
+/// Bytes to encode in a path: all but unreserved characters and `/` (RFC 3986, section 3.3).
+const PATH: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
 /// Page of one version: its files with size and digest.
 pub(super) fn version(manifest: &Manifest, files: &[ReleaseFile]) -> String {
-    let mut rows = String::new();
-    for file in files {
-        row(
-            &mut rows,
-            &[link(&file.name, &file.name), file.size.to_string(), escape(file.digest.hex())],
-        );
-    }
-    let Manifest { version, channel, source, .. } = manifest;
-    let title = format!("{} {version}", manifest.product);
-    let facts = format!(
-        "<p>Channel {}, {}, commit {} of {}</p>\n<p>Check the signatures with <code>notary verify</code> and the \
-         digests with <code>sha256sum --check SHA256SUMS</code>.</p>\n",
-        name(*channel),
-        date(manifest),
-        escape(&source.commit),
-        escape(&source.uri),
-    );
-    page(&title, &format!("{facts}{}", table(&["File", "Bytes", "SHA-256"], &rows)))
+    let Manifest { version, channel, source, product, .. } = manifest;
+    let rows = files.iter().map(|file| {
+        [link(&file.name, &file.name), html! { (file.size) }, html! { (file.digest.hex()) }]
+    });
+    let body = html! {
+        p {
+            "Channel " (channel.name()) ", " (day(manifest)) ", commit " (source.commit) " of "
+            (source.uri)
+        } "\n"
+        p {
+            "Check the signatures with " code { "notary verify" } " and the digests with "
+            code { "sha256sum --check SHA256SUMS" } "."
+        } "\n"
+        (table(["File", "Bytes", "SHA-256"], rows))
+    };
+    page(&format!("{product} {version}"), &body)
 }
 
 /// Page of all versions, in the given order.
 pub(super) fn versions(manifests: &[Manifest]) -> String {
-    let mut rows = String::new();
-    for manifest in manifests {
+    let rows = manifests.iter().map(|manifest| {
         let folder = format!("{}/index.html", layout::tag(&manifest.version));
-        row(
-            &mut rows,
-            &[
-                link(&folder, &manifest.version),
-                name(manifest.channel).to_owned(),
-                date(manifest),
-                escape(&manifest.source.commit),
-            ],
-        );
-    }
+        [
+            link(&folder, &manifest.version),
+            html! { (manifest.channel.name()) },
+            html! { (day(manifest)) },
+            html! { (manifest.source.commit) },
+        ]
+    });
     let product = manifests.first().map_or("", |manifest| &manifest.product);
-    let table = table(&["Version", "Channel", "Date", "Commit"], &rows);
+    let table = table(["Version", "Channel", "Date", "Commit"], rows);
     page(&format!("{product} releases"), &table)
 }
 
-fn page(title: &str, body: &str) -> String {
-    let title = escape(title);
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>{title}</title>\n</head>\n\
-         <body>\n<h1>{title}</h1>\n{body}</body>\n</html>\n"
-    )
+fn page(title: &str, body: &Markup) -> String {
+    let page = html! {
+        (DOCTYPE) "\n"
+        html lang="en" {
+            "\n" head { "\n" meta charset="utf-8"; "\n" title { (title) } "\n" }
+            "\n" body { "\n" h1 { (title) } "\n" (body) }
+            "\n"
+        } "\n"
+    };
+    page.into_string()
 }
 
-fn table(titles: &[&str], rows: &str) -> String {
-    let titles = cells("th", titles);
-    format!("<table>\n<tr>{titles}</tr>\n{rows}</table>\n")
-}
-
-/// Adds a row; `cells` are HTML.
-fn row(rows: &mut String, columns: &[String]) {
-    // Writing to a String can't fail.
-    let _infallible = writeln!(rows, "<tr>{}</tr>", cells("td", columns));
-}
-
-/// The cells of a row; `contents` are HTML.
-fn cells(tag: &str, contents: &[impl AsRef<str>]) -> String {
-    let cells =
-        contents.iter().map(AsRef::as_ref).flat_map(|it| ["<", tag, ">", it, "</", tag, ">"]);
-    cells.collect()
-}
-
-fn link(path: &str, text: &str) -> String {
-    format!("<a href=\"{}\">{}</a>", percent::encode(path, b"/"), escape(text))
-}
-
-fn name(channel: Channel) -> &'static str {
-    match channel {
-        Channel::Snapshot => "snapshot",
-        Channel::Candidate => "candidate",
-        Channel::Stable => "stable",
+fn table<const N: usize>(titles: [&str; N], rows: impl Iterator<Item = [Markup; N]>) -> Markup {
+    html! {
+        table {
+            "\n" tr { @for title in titles { th { (title) } } } "\n"
+            @for row in rows { tr { @for cell in row { td { (cell) } } } "\n" }
+        } "\n"
     }
 }
 
-/// Date of the build's epoch.
-fn date(manifest: &Manifest) -> String {
-    let time = UNIX_EPOCH + Duration::from_secs(manifest.epoch.min(LAST_SECOND));
-    humantime::format_rfc3339_seconds(time).to_string().chars().take(10).collect()
+fn link(path: &str, text: &str) -> Markup {
+    html! { a href=(utf8_percent_encode(path, PATH)) { (text) } }
 }
 
-/// Escapes HTML characters in text and quoted attributes.
-fn escape(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-        out
-    })
+/// Day of the build's epoch.
+fn day(manifest: &Manifest) -> String {
+    date::rfc3339(manifest.epoch).chars().take(10).collect()
 }
 
 #[cfg(test)]
@@ -124,7 +89,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_name_leaves_its_link(name in "\\PC{0,30}") {
-            let link = link(&name, &name);
+            let link = link(&name, &name).into_string();
             prop_assert!(link.starts_with("<a href=\"") && link.ends_with("</a>"));
             prop_assert_eq!(link.matches('<').count(), 2);
             prop_assert_eq!(link.matches('"').count(), 2);

@@ -5,7 +5,6 @@
 //! its path, so that `oras pull` restores the folder.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
 use oci::spec::{
@@ -18,9 +17,7 @@ use signing::bundle;
 
 use super::files::ReleaseFile;
 use super::planned::{Blob, Document, RepositoryPlan, TagRule, version_tag};
-
-/// 9999-12-31, the last day that RFC 3339 can write.
-const LAST_SECOND: u64 = 253_402_300_799;
+use crate::date::{LAST_SECOND, rfc3339};
 
 pub(super) fn plan(
     manifest: &Manifest,
@@ -32,9 +29,8 @@ pub(super) fn plan(
         "release.json: epoch {} is after the year 9999",
         manifest.epoch
     );
-    let created = UNIX_EPOCH + Duration::from_secs(manifest.epoch);
     let annotations = [
-        (ANNOTATION_CREATED, humantime::format_rfc3339_seconds(created).to_string()),
+        (ANNOTATION_CREATED, rfc3339(manifest.epoch)),
         (ANNOTATION_REVISION, manifest.source.commit.clone()),
         (ANNOTATION_SOURCE, manifest.source.uri.clone()),
         (ANNOTATION_TITLE, manifest.product.clone()),
@@ -47,7 +43,7 @@ pub(super) fn plan(
         .map(|file| {
             let kind = media_type_of(&file.name);
             let mut layer = oci::artifact::descriptor(kind, &file.digest, file.size);
-            layer.set_annotations(Some([(ANNOTATION_TITLE.to_owned(), file.name.clone())].into()));
+            oci::artifact::set_title(&mut layer, &file.name);
             layer
         })
         .collect();
