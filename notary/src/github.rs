@@ -20,7 +20,7 @@ use oci::Digest;
 use release::{Channel, Manifest, layout};
 
 use self::api::{Api, Asset, Draft, Release, Upload};
-use self::http::{Http, Policy};
+use self::http::{Http, Limits};
 use crate::publish::files::{ReleaseFile, collect};
 use crate::release_folder::ReleaseFolder;
 
@@ -76,7 +76,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     })?;
     let base = env::var(API).ok().filter(|base| !base.is_empty());
     let base = base.as_deref().unwrap_or(PUBLIC);
-    let api = Api::new(Http::new(base, &token, Policy::default())?, &args.repository);
+    let api = Api::new(Http::new(base, &token, Limits::default())?, &args.repository);
     let published = publish(&api, &release.manifest, &files, &notes)?;
     println!(
         "{}: {} files uploaded, {} up to date",

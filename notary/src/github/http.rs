@@ -9,6 +9,7 @@ use std::io::Read as _;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use oci::client::Policy;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -54,27 +55,25 @@ impl ApiError {
     }
 }
 
-/// Retry policy.
+/// Limits for retries.
 #[derive(Debug, Clone)]
-pub(super) struct Policy {
-    /// Maximum consecutive failures.
-    pub(super) attempts: u32,
-    /// Delay after the first failure; doubles with each further one.
-    pub(super) first: Duration,
+pub(super) struct Limits {
+    /// Attempts and delays. `longest_asked` is for rate limits.
+    pub(super) retry: Policy,
     /// Delay for a secondary rate limit without `Retry-After` ("wait for at least one minute").
     pub(super) unnamed: Duration,
-    /// Maximum delay requested by the server; a longer one fails the request.
-    pub(super) longest: Duration,
 }
 
-impl Default for Policy {
+impl Default for Limits {
     fn default() -> Self {
-        Self {
+        let minutes = Duration::from_mins;
+        let retry = Policy {
             attempts: 6,
-            first: Duration::from_secs(1),
-            unnamed: Duration::from_mins(1),
-            longest: Duration::from_mins(15),
-        }
+            first: Duration::from_secs(2),
+            longest: minutes(15),
+            longest_asked: minutes(15),
+        };
+        Self { retry, unnamed: minutes(1) }
     }
 }
 
@@ -84,7 +83,7 @@ pub(super) struct Http {
     /// Base URL without a trailing slash, such as `https://api.github.com`.
     pub(super) base: String,
     pub(super) authorization: HeaderValue,
-    policy: Policy,
+    limits: Limits,
 }
 
 impl fmt::Debug for Http {
@@ -106,7 +105,7 @@ pub(super) enum SetupError {
 
 impl Http {
     /// Creates a client for the API `base`.
-    pub(super) fn new(base: &str, token: &str, policy: Policy) -> Result<Self, SetupError> {
+    pub(super) fn new(base: &str, token: &str, limits: Limits) -> Result<Self, SetupError> {
         let base = base.trim_end_matches('/');
         let fault = || SetupError::Base(base.to_owned());
         let uri: Uri = base.parse().map_err(|_| fault())?;
@@ -136,7 +135,7 @@ impl Http {
             let roots = oci::client::root_certificates();
             config.tls_config(TlsConfig::builder().root_certs(roots).build())
         };
-        Ok(Self { agent: config.build().into(), base: base.to_owned(), authorization, policy })
+        Ok(Self { agent: config.build().into(), base: base.to_owned(), authorization, limits })
     }
 
     /// Retries a request while its failures are transient and the policy allows.
@@ -158,20 +157,23 @@ impl Http {
 
     /// Waits after `failures` failures, or returns the last error.
     pub(super) fn pause(&self, failures: u32, error: ApiError) -> Result<(), ApiError> {
-        if failures >= self.policy.attempts {
-            return Err(error);
-        }
-        let wait = match error.retry {
+        let asked = match error.retry {
             Retry::Never => return Err(error),
-            Retry::Later => self.policy.first.saturating_mul(1 << failures.min(10)),
-            Retry::After(wait) => wait,
+            Retry::Later => None,
+            Retry::After(wait) => Some(wait),
         };
-        if wait > self.policy.longest {
-            let reason = format!("{}; it asks to wait {} s", error.reason, wait.as_secs());
-            return Err(ApiError { reason, ..error });
+        let policy = &self.limits.retry;
+        if let Some(wait) = policy.wait(failures, asked) {
+            thread::sleep(wait);
+            return Ok(());
         }
-        thread::sleep(wait);
-        Ok(())
+        match asked {
+            Some(wait) if wait > policy.longest_asked => {
+                let reason = format!("{}; it asks to wait {} s", error.reason, wait.as_secs());
+                Err(ApiError { reason, ..error })
+            }
+            _ => Err(error),
+        }
     }
 
     pub(super) fn get<T: DeserializeOwned>(&self, url: &str) -> Result<T, ApiError> {
@@ -289,7 +291,7 @@ impl Http {
                 return Retry::After(reset.saturating_sub(now));
             }
             if status == 429 || message.contains("secondary rate limit") {
-                return Retry::After(self.policy.unnamed);
+                return Retry::After(self.limits.unnamed);
             }
             return Retry::Never;
         }

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use oci::client::Policy;
 use release::Source;
 use serde_json::{Value, json};
 use test_support::http::{Answer, Reply, Request, Server, answer, json as answer_json};
@@ -86,13 +87,16 @@ impl GitHub {
     }
 
     fn publish(&self, release: &Built, attempts: u32) -> Result<Published> {
-        let policy = Policy {
-            attempts,
-            first: Duration::from_micros(100),
+        let limits = Limits {
+            retry: Policy {
+                attempts,
+                first: Duration::from_micros(200),
+                longest_asked: Duration::from_secs(5),
+                ..Policy::default()
+            },
             unnamed: Duration::ZERO,
-            longest: Duration::from_secs(5),
         };
-        let http = Http::new(&format!("http://{}", self.address), "token", policy)?;
+        let http = Http::new(&format!("http://{}", self.address), "token", limits)?;
         publish(&Api::new(http, REPOSITORY), &release.manifest, &release.files, "notes")
     }
 
@@ -419,7 +423,7 @@ fn other_files_tags_and_tokens_are_refused_before_anything_is_sent() {
     assert!(none.publish(&twice, 1).unwrap_err().to_string().contains("would rename"));
     assert!(none.state().releases.is_empty());
 
-    let http = Http::new(&format!("http://{}", none.address), "other", Policy::default()).unwrap();
+    let http = Http::new(&format!("http://{}", none.address), "other", Limits::default()).unwrap();
     let error = publish(&Api::new(http, REPOSITORY), &release.manifest, &release.files, "");
     let error = format!("{:#}", error.unwrap_err());
     assert!(error.contains("Bad credentials") && error.contains("GITHUB_TOKEN"), "{error}");
@@ -428,10 +432,10 @@ fn other_files_tags_and_tokens_are_refused_before_anything_is_sent() {
 
 #[test]
 fn a_wait_that_is_too_long_is_an_error_that_names_it() {
-    let policy =
-        Policy { longest: Duration::ZERO, unnamed: Duration::from_mins(1), ..Policy::default() };
+    let retry = Policy { longest_asked: Duration::ZERO, ..Policy::default() };
+    let limits = Limits { retry, unnamed: Duration::from_mins(1) };
     let server = Server::start(|_| answer_json(429, &json!({"message": "secondary rate limit"})));
-    let http = Http::new(&format!("http://{}", server.address()), "token", policy).unwrap();
+    let http = Http::new(&format!("http://{}", server.address()), "token", limits).unwrap();
     let release = built("1.0.0", "x");
     let error = publish(&Api::new(http, REPOSITORY), &release.manifest, &release.files, "");
     assert!(format!("{:#}", error.unwrap_err()).contains("it asks to wait 60 s"));
@@ -439,11 +443,11 @@ fn a_wait_that_is_too_long_is_an_error_that_names_it() {
 
 #[test]
 fn the_token_goes_to_the_api_alone() {
-    let http = |base: &str| Http::new(base, "token", Policy::default());
+    let http = |base: &str| Http::new(base, "token", Limits::default());
     for bad in ["http://api.github.com", "ftp://x", "api.github.com", ""] {
         assert!(http(bad).is_err(), "{bad}");
     }
-    assert!(Http::new(PUBLIC, "a b", Policy::default()).is_err());
+    assert!(Http::new(PUBLIC, "a b", Limits::default()).is_err());
     let public = http(PUBLIC).unwrap();
     assert!(!format!("{public:?}").contains("token"));
     for (url, expected) in [

@@ -32,8 +32,9 @@ impl Default for Policy {
 impl Policy {
     /// Returns the delay after `failures` failures, or `None` to give up.
     ///
-    /// Half of the delay is random, so that clients do not retry in step.
-    pub(super) fn wait(&self, failures: u32, asked: Option<Duration>) -> Option<Duration> {
+    /// `asked` is the delay that the server requests. Half of any other delay is random, so that
+    /// clients do not retry in step.
+    pub fn wait(&self, failures: u32, asked: Option<Duration>) -> Option<Duration> {
         if failures >= self.attempts {
             return None;
         }
