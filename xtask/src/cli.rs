@@ -175,9 +175,9 @@ fn ungrouped() -> Command {
             )
             .arg(arguments::json()),
         )
-        .subcommands(channels::COMMANDS.map(|(name, text, example)| {
-            let verb = verb(name, name, text, example).arg(arguments::dry_run());
-            about(channels::arguments(name, verb), text.to_owned())
+        .subcommands(channels::COMMANDS.map(|it| {
+            let verb = verb(it.name, it.name, it.about, it.example).arg(arguments::dry_run());
+            about(it.add_arguments(verb), it.about.to_owned())
         }))
         .subcommand(
             verb("clean", "clean", "Remove build output below target/", "--dry-run")
@@ -310,9 +310,6 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
         }))),
         "doctor" => Some(Verb::Doctor),
         "clean" => Some(Verb::Clean),
-        "channels" | "promote" | "rollback" | "yank" | "retention" => {
-            channels::read(name, given).map(Box::new).map(Verb::Channels)
-        }
         "version" => Some(Verb::Version),
         "notes" => Some(Verb::Notes(given.get_one::<String>("range").cloned())),
         "completions" => given.get_one::<Shell>("shell").copied().map(Verb::Completions),
@@ -332,6 +329,10 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
     let verb = verb
         .or_else(|| PIPELINES.iter().find(|it| it.name == name).map(Verb::Pipeline))
         .or_else(|| STEPS.iter().find(|it| it.name() == name).map(|it| Verb::Step(*it)))
+        .or_else(|| {
+            let command = channels::COMMANDS.into_iter().find(|it| it.name == name)?;
+            Some(Verb::Channels(Box::new(command.read(given).ok()?)))
+        })
         .ok_or_else(|| command().error(ErrorKind::InvalidSubcommand, name))?;
     let release = name == "release" && !given_flag(given, "snapshot");
     let preset = match verb {

@@ -15,34 +15,71 @@ use programs::notary::{self, Key};
 use crate::registry_arguments::RegistryArguments;
 use crate::retention::RetentionArguments;
 
-/// The commands: name, what they do, example.
-pub const COMMANDS: [(&str, &str, &str); 5] = [
-    (
-        "channels",
-        "Show where the channels of a registry point, since when and by whom",
-        "--registry production --key cosign.pub",
-    ),
-    (
-        "promote",
-        "Point a channel to a release that is in the registry",
-        "1.4.0 --to stable --registry production --by me@example",
-    ),
-    (
-        "rollback",
-        "Point a channel back to an older release",
-        "stable --registry production --by me@example",
-    ),
-    (
-        "yank",
-        "Withdraw a release from channels and verification",
-        "1.4.0 --reason \"loses data\" --registry production --by me@example",
-    ),
-    (
-        "retention",
-        "Delete what [retention] of release.toml gives up from a registry",
-        "--plan --registry production",
-    ),
+/// A command.
+pub struct ChannelCommand {
+    /// Its name.
+    pub name: &'static str,
+    /// What it does.
+    pub about: &'static str,
+    /// Arguments of its example.
+    pub example: &'static str,
+    augment: fn(clap::Command) -> clap::Command,
+    read: fn(&ArgMatches) -> Result<Arguments, clap::Error>,
+}
+
+/// All commands.
+pub const COMMANDS: [ChannelCommand; 5] = [
+    ChannelCommand {
+        name: "channels",
+        about: "Show where the channels of a registry point, since when and by whom",
+        example: "--registry production --key cosign.pub",
+        augment: ChannelsArguments::augment_args,
+        read: |given| ChannelsArguments::from_arg_matches(given).map(Arguments::Channels),
+    },
+    ChannelCommand {
+        name: "promote",
+        about: "Point a channel to a release that is in the registry",
+        example: "1.4.0 --to stable --registry production --by me@example",
+        augment: PromoteArguments::augment_args,
+        read: |given| PromoteArguments::from_arg_matches(given).map(Arguments::Promote),
+    },
+    ChannelCommand {
+        name: "rollback",
+        about: "Point a channel back to an older release",
+        example: "stable --registry production --by me@example",
+        augment: RollbackArguments::augment_args,
+        read: |given| RollbackArguments::from_arg_matches(given).map(Arguments::Rollback),
+    },
+    ChannelCommand {
+        name: "yank",
+        about: "Withdraw a release from channels and verification",
+        example: "1.4.0 --reason \"loses data\" --registry production --by me@example",
+        augment: YankArguments::augment_args,
+        read: |given| YankArguments::from_arg_matches(given).map(Arguments::Yank),
+    },
+    ChannelCommand {
+        name: "retention",
+        about: "Delete what [retention] of release.toml gives up from a registry",
+        example: "--plan --registry production",
+        augment: RetentionArguments::augment_args,
+        read: |given| RetentionArguments::from_arg_matches(given).map(Arguments::Retention),
+    },
 ];
+
+impl ChannelCommand {
+    /// Adds the arguments to the clap command.
+    pub fn add_arguments(&self, command: clap::Command) -> clap::Command {
+        (self.augment)(command)
+    }
+
+    /// Reads the command line.
+    ///
+    /// # Errors
+    /// When `given` is of another command.
+    pub fn read(&self, given: &ArgMatches) -> Result<Call, clap::Error> {
+        (self.read)(given).map(Call)
+    }
+}
 
 /// Who changes a channel, and signed the releases.
 #[derive(Debug, clap::Args)]
@@ -142,30 +179,6 @@ enum Arguments {
     Rollback(RollbackArguments),
     Yank(YankArguments),
     Retention(RetentionArguments),
-}
-
-/// Adds its arguments to the command `name` of [`COMMANDS`].
-pub fn arguments(name: &str, command: clap::Command) -> clap::Command {
-    match name {
-        "channels" => ChannelsArguments::augment_args(command),
-        "promote" => PromoteArguments::augment_args(command),
-        "rollback" => RollbackArguments::augment_args(command),
-        "yank" => YankArguments::augment_args(command),
-        _ => RetentionArguments::augment_args(command),
-    }
-}
-
-/// Reads the command line of the command `name`; none if it is not in [`COMMANDS`].
-pub fn read(name: &str, given: &ArgMatches) -> Option<Call> {
-    let arguments = match name {
-        "channels" => ChannelsArguments::from_arg_matches(given).map(Arguments::Channels),
-        "promote" => PromoteArguments::from_arg_matches(given).map(Arguments::Promote),
-        "rollback" => RollbackArguments::from_arg_matches(given).map(Arguments::Rollback),
-        "yank" => YankArguments::from_arg_matches(given).map(Arguments::Yank),
-        "retention" => RetentionArguments::from_arg_matches(given).map(Arguments::Retention),
-        _ => return None,
-    };
-    arguments.ok().map(Call)
 }
 
 /// The result of a call.
