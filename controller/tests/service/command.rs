@@ -48,8 +48,8 @@ fn an_operator_needs_no_other_client() {
     let with_network =
         [&put[..], &["--bmc-pin", &pin, "--network", network.to_str().unwrap()]].concat();
     std::fs::write(&network, r#"{"ports":[{"mac":"00:53:00:12:34:56"}],"vlan":0}"#).unwrap();
-    let told = bad(&run(&with_network));
-    assert!(told.contains("network.json: /vlan must be from 1 to 4094"), "{told}");
+    let report = bad(&run(&with_network));
+    assert!(report.contains("network.json: /vlan must be from 1 to 4094"), "{report}");
     std::fs::write(
         &network,
         r#"{"ports":[{"mac":"00:53:00:12:34:56"}],"vlan":7,"addresses":["192.0.2.77/24"]}"#,

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What a tag stands for, and what a repository is for, by their names.
+//! Classifies tags and repositories by their names.
 
 use release::channels::{ChannelName, record};
 use release::layout;
 use release::test_artifacts::is_test_repository;
 use semver::Version;
 
-/// What a tag stands for.
+/// The kind of a tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum TagKind {
     /// A release, `vX.Y.Z…`.

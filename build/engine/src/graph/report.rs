@@ -144,8 +144,8 @@ impl Verdict {
     /// Last column of the table.
     fn note(&self) -> String {
         match self {
-            Self::Cached { fact } if fact.is_empty() => "cached from an earlier run".to_owned(),
-            Self::Cached { fact } => format!("{fact}, cached from an earlier run"),
+            Self::Cached { fact } if fact.is_empty() => "from an earlier run".to_owned(),
+            Self::Cached { fact } => format!("{fact}, from an earlier run"),
             Self::Unchanged { fact, since } if fact.is_empty() => {
                 format!("unchanged since {since}")
             }

@@ -331,7 +331,7 @@ fn show(row: &Row, ui: &Ui) {
             ui.status("Finished", &format!("{}{fact}, in {took}", row.step));
         }
         Verdict::Cached { .. } => {
-            ui.status("Cached", &format!("{}, cached from an earlier run", row.step));
+            ui.status("Cached", &format!("{}, from an earlier run", row.step));
         }
         Verdict::Unchanged { since, .. } => {
             ui.status("Unchanged", &format!("{} since {since}", row.step));
