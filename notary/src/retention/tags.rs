@@ -3,6 +3,7 @@
 
 //! Classifies tags and repositories by their names.
 
+use oci::Digest;
 use release::channels::{ChannelName, record};
 use release::layout;
 use release::test_artifacts::is_test_repository;
@@ -47,8 +48,9 @@ impl TagKind {
 fn subject(tag: &str) -> Option<String> {
     let rest = tag.strip_prefix("sha256-")?;
     let (hex, ending) = rest.split_at_checked(64)?;
-    let is_hex = hex.bytes().all(|it| matches!(it, b'0'..=b'9' | b'a'..=b'f'));
-    (is_hex && (ending.is_empty() || ending.starts_with('.'))).then(|| format!("sha256:{hex}"))
+    let digest = format!("sha256:{hex}");
+    let is_digest = digest.parse::<Digest>().is_ok();
+    (is_digest && (ending.is_empty() || ending.starts_with('.'))).then_some(digest)
 }
 
 /// What a repository is for, which decides how long it is kept.

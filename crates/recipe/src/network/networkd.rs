@@ -8,7 +8,6 @@ use std::fmt;
 use super::{Network, Port};
 
 /// Name prefix of our files for configured interfaces.
-#[cfg(feature = "write")]
 const PREFIX: &str = "10-provisioner-";
 /// Overrides the image's file that enables DHCP on every port.
 const OTHERS: &str = "80-provisioner.network";
@@ -31,24 +30,24 @@ impl Network {
                 None => (self.link_section(self.vlan.is_none()), vlan_or_addresses.clone()),
             };
             let text = format!("{}\n{link}{network}", matches(port));
-            files.push((format!("10-provisioner-port{index}.network"), text));
+            files.push((format!("{PREFIX}port{index}.network"), text));
         }
         if let Some(mode) = self.bond {
             let mode = mode.as_str();
             let device = format!(
                 "[NetDev]\nName={BOND}\nKind=bond\n\n[Bond]\nMode={mode}\nMIIMonitorSec=100ms\n"
             );
-            files.push((format!("10-provisioner-{BOND}.netdev"), device));
+            files.push((format!("{PREFIX}{BOND}.netdev"), device));
             let link = self.link_section(self.vlan.is_none());
             let text = format!("[Match]\nName={BOND}\n\n{link}{vlan_or_addresses}");
-            files.push((format!("10-provisioner-{BOND}.network"), text));
+            files.push((format!("{PREFIX}{BOND}.network"), text));
         }
         if let Some(id) = self.vlan {
             let device = format!("[NetDev]\nName={VLAN}\nKind=vlan\n\n[VLAN]\nId={id}\n");
-            files.push((format!("10-provisioner-{VLAN}.netdev"), device));
+            files.push((format!("{PREFIX}{VLAN}.netdev"), device));
             let (link, addresses) = (self.link_section(true), self.addresses_section());
             let text = format!("[Match]\nName={VLAN}\n\n{link}{addresses}");
-            files.push((format!("10-provisioner-{VLAN}.network"), text));
+            files.push((format!("{PREFIX}{VLAN}.network"), text));
         }
         files
             .push((OTHERS.to_owned(), "[Match]\nType=ether\n\n[Link]\nUnmanaged=yes\n".to_owned()));
