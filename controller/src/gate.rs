@@ -5,11 +5,16 @@
 //!
 //! A listener has a limit of connections in total and a smaller one per address. Connections over a
 //! limit do not queue: they are served from a small reserve, which answers only health checks and
-//! host reports. When the reserve is full, the oldest connection of the address with the most
-//! reserve connections is closed, so idle connections cannot block requests.
+//! host reports.
+//!
+//! Idle connections must not keep other clients out. When all places are taken, a new connection
+//! replaces one that has not sent a request yet, or one of the address that holds the most places,
+//! as long as the new one's address holds fewer (max-min fairness). A full reserve always makes
+//! room.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
@@ -20,7 +25,7 @@ use crate::limits::block;
 /// Number of reserve connections.
 const RESERVE: usize = 128;
 
-/// Connection counter of one listener.
+/// Open connections of one listener.
 pub(crate) struct Gate {
     limits: ConnectionLimits,
     open: Mutex<Open>,
@@ -28,28 +33,45 @@ pub(crate) struct Gate {
 
 #[derive(Default)]
 struct Open {
-    served: usize,
-    by_address: HashMap<IpAddr, usize>,
-    reserve: VecDeque<Reserved>,
+    served: Places,
+    reserve: Places,
     last: u64,
 }
 
-struct Reserved {
+/// Connections, oldest first.
+#[derive(Default)]
+struct Places(VecDeque<Held>);
+
+struct Held {
     number: u64,
     address: IpAddr,
+    /// A proxy: its connections belong to many clients.
+    trusted: bool,
+    begun: Arc<AtomicBool>,
     /// Dropping it closes the connection.
     _keep: oneshot::Sender<()>,
 }
 
-/// A slot of an admitted connection; released on drop.
+/// The place of an admitted connection; released on drop.
 pub(crate) struct Admission {
     gate: Arc<Gate>,
-    place: Place,
+    number: u64,
+    pub(crate) place: Place,
 }
 
-enum Place {
-    Served(IpAddr),
-    Reserve(u64),
+/// What a connection knows about its place.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    /// Whether it belongs to the reserve.
+    pub(crate) reserve: bool,
+    begun: Arc<AtomicBool>,
+}
+
+impl Place {
+    /// Records that the client has sent a complete request head.
+    pub(crate) fn begin(&self) {
+        self.begun.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Gate {
@@ -60,36 +82,35 @@ impl Gate {
     /// Returns the number of open connections.
     pub(crate) fn open(&self) -> usize {
         let open = self.lock();
-        open.served + open.reserve.len()
+        open.served.0.len() + open.reserve.0.len()
     }
 
-    /// Admits a connection from `address`. For a reserve connection, also returns a receiver that
-    /// ends when the connection has to be closed. `trusted`: a proxy, exempt from the limit per
-    /// address.
+    /// Admits a connection from `address`. The receiver ends when the connection has to be closed.
+    /// `trusted`: a proxy, exempt from the limit per address.
     pub(crate) fn admit(
         self: &Arc<Self>,
         address: IpAddr,
         trusted: bool,
-    ) -> (Admission, Option<oneshot::Receiver<()>>) {
+    ) -> (Admission, oneshot::Receiver<()>) {
         let address = block(address);
         let mut open = self.lock();
-        let of_address = open.by_address.get(&address).copied().unwrap_or_default();
-        let room =
-            open.served < self.limits.all && (trusted || of_address < self.limits.per_address);
-        let admission = |place| Admission { gate: Arc::clone(self), place };
-        if room {
-            open.served += 1;
-            *open.by_address.entry(address).or_default() += 1;
-            return (admission(Place::Served(address)), None);
+        let Open { served, reserve, last } = &mut *open;
+        let of_address = served.of(address);
+        let allowed = trusted || of_address < self.limits.per_address;
+        let room = allowed
+            && (served.0.len() < self.limits.all
+                || served.close(1, |held| !held.begun.load(Ordering::Relaxed))
+                || served.close(of_address + 2, |held| !held.trusted));
+        if !room && reserve.0.len() >= RESERVE {
+            reserve.close(1, |_| true);
         }
-        if open.reserve.len() >= RESERVE {
-            open.make_room();
-        }
+        *last += 1;
         let (keep, ended) = oneshot::channel();
-        open.last += 1;
-        let number = open.last;
-        open.reserve.push_back(Reserved { number, address, _keep: keep });
-        (admission(Place::Reserve(number)), Some(ended))
+        let begun = Arc::new(AtomicBool::new(false));
+        let held = Held { number: *last, address, trusted, begun: Arc::clone(&begun), _keep: keep };
+        (if room { served } else { reserve }).0.push_back(held);
+        let place = Place { reserve: !room, begun };
+        (Admission { gate: Arc::clone(self), number: *last, place }, ended)
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
@@ -97,36 +118,34 @@ impl Gate {
     }
 }
 
-impl Open {
-    /// Closes the oldest reserve connection of the address that has the most.
-    fn make_room(&mut self) {
+impl Places {
+    /// Returns the number of connections of `address`.
+    fn of(&self, address: IpAddr) -> usize {
+        self.0.iter().filter(|held| held.address == address).count()
+    }
+
+    /// Closes the oldest of the connections that `may_close` accepts, of the address with the most
+    /// of them, if it has `at_least` so many. Returns whether it did.
+    fn close(&mut self, at_least: usize, may_close: impl Fn(&Held) -> bool) -> bool {
         let mut counts: HashMap<IpAddr, usize> = HashMap::new();
-        for reserved in &self.reserve {
-            *counts.entry(reserved.address).or_default() += 1;
+        for held in self.0.iter().filter(|held| may_close(held)) {
+            *counts.entry(held.address).or_default() += 1;
         }
-        let most = counts.into_iter().max_by_key(|(_, count)| *count).map(|(address, _)| address);
-        let oldest = self.reserve.iter().position(|reserved| Some(reserved.address) == most);
-        if let Some(oldest) = oldest {
-            self.reserve.remove(oldest);
-        }
+        let most = counts.into_iter().max_by_key(|(_, count)| *count);
+        let Some((address, _)) = most.filter(|(_, count)| *count >= at_least) else {
+            return false;
+        };
+        let oldest = self.0.iter().position(|held| held.address == address && may_close(held));
+        oldest.and_then(|oldest| self.0.remove(oldest)).is_some()
     }
 }
 
 impl Drop for Admission {
     fn drop(&mut self) {
         let mut open = self.gate.lock();
-        match self.place {
-            Place::Served(address) => {
-                open.served = open.served.saturating_sub(1);
-                if let Some(count) = open.by_address.get_mut(&address) {
-                    *count = count.saturating_sub(1);
-                    if *count == 0 {
-                        open.by_address.remove(&address);
-                    }
-                }
-            }
-            Place::Reserve(number) => open.reserve.retain(|reserved| reserved.number != number),
-        }
+        let Open { served, reserve, .. } = &mut *open;
+        let places = if self.place.reserve { reserve } else { served };
+        places.0.retain(|held| held.number != self.number);
     }
 }
 
@@ -140,22 +159,69 @@ mod tests {
         IpAddr::V4(Ipv4Addr::new(192, 0, 2, n))
     }
 
+    /// Admits a connection and lets it send a request.
+    fn busy(gate: &Arc<Gate>, n: u8) -> (Admission, oneshot::Receiver<()>) {
+        let admitted = gate.admit(host(n), false);
+        admitted.0.place.begin();
+        admitted
+    }
+
+    fn is_open(ended: &mut oneshot::Receiver<()>) -> bool {
+        ended.try_recv() == Err(oneshot::error::TryRecvError::Empty)
+    }
+
     #[test]
     fn an_address_is_limited_and_a_proxy_is_not() {
         let gate = Gate::new(ConnectionLimits { all: 4, per_address: 2 });
-        let held: Vec<_> = (0..2).map(|_| gate.admit(host(1), false)).collect();
-        assert!(held.iter().all(|(_, ended)| ended.is_none()));
-        assert!(gate.admit(host(1), false).1.is_some());
-        let (other, ended) = gate.admit(host(2), false);
-        assert!(ended.is_none());
-        let (proxy, ended) = gate.admit(host(1), true);
-        assert!(ended.is_none());
-        // The total is exhausted, for proxies too.
-        assert!(gate.admit(host(3), false).1.is_some() && gate.admit(host(3), true).1.is_some());
+        let held: Vec<_> = (0..2).map(|_| busy(&gate, 1)).collect();
+        assert!(held.iter().all(|(admission, _)| !admission.place.reserve));
+        assert!(gate.admit(host(1), false).0.place.reserve);
+        let other = busy(&gate, 2);
+        assert!(!other.0.place.reserve);
+        let proxy = gate.admit(host(1), true);
+        assert!(!proxy.0.place.reserve);
+        proxy.0.place.begin();
         assert_eq!(gate.open(), 4);
         drop((held, other, proxy));
         assert_eq!(gate.open(), 0);
-        assert!(gate.lock().by_address.is_empty());
+    }
+
+    #[test]
+    fn a_connection_without_a_request_gives_way() {
+        let gate = Gate::new(ConnectionLimits { all: 4, per_address: 4 });
+        let mut transfer = busy(&gate, 1);
+        let mut idle: Vec<_> = (0..3).map(|_| gate.admit(host(2), false)).collect();
+        let mut host_read = busy(&gate, 3);
+        assert!(!host_read.0.place.reserve);
+        assert!(is_open(&mut transfer.1) && is_open(&mut host_read.1));
+        assert_eq!(
+            idle.iter_mut().map(|(_, ended)| is_open(ended)).collect::<Vec<_>>(),
+            [false, true, true]
+        );
+    }
+
+    #[test]
+    fn places_are_shared_fairly_between_addresses() {
+        let gate = Gate::new(ConnectionLimits { all: 4, per_address: 4 });
+        let mut flood: Vec<_> = (0..4).map(|_| busy(&gate, 1)).collect();
+        let hosts: Vec<_> = (0..2).map(|_| busy(&gate, 2)).collect();
+        assert!(hosts.iter().all(|(admission, _)| !admission.place.reserve));
+        assert_eq!(
+            flood.iter_mut().map(|(_, ended)| is_open(ended)).collect::<Vec<_>>(),
+            [false, false, true, true]
+        );
+        drop(flood.drain(..2));
+        // Both hold two: neither can displace the other.
+        assert!(busy(&gate, 1).0.place.reserve && busy(&gate, 2).0.place.reserve);
+    }
+
+    #[test]
+    fn connections_of_a_proxy_are_not_counted_against_it() {
+        let gate = Gate::new(ConnectionLimits { all: 4, per_address: 4 });
+        let mut proxy: Vec<_> = (0..4).map(|_| gate.admit(host(1), true)).collect();
+        proxy.iter().for_each(|(admission, _)| admission.place.begin());
+        assert!(busy(&gate, 2).0.place.reserve);
+        assert!(proxy.iter_mut().all(|(_, ended)| is_open(ended)));
     }
 
     #[test]
@@ -164,9 +230,6 @@ mod tests {
         let (_report, mut report_ended) = gate.admit(host(1), false);
         let mut flood: Vec<_> = (0..3 * RESERVE).map(|_| gate.admit(host(2), false)).collect();
         assert_eq!(gate.open(), RESERVE);
-        let is_open = |ended: &mut Option<oneshot::Receiver<()>>| {
-            ended.as_mut().unwrap().try_recv() == Err(oneshot::error::TryRecvError::Empty)
-        };
         assert!(is_open(&mut report_ended));
         assert!(is_open(&mut flood.last_mut().unwrap().1));
         assert!(!is_open(&mut flood.first_mut().unwrap().1));

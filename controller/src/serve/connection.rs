@@ -23,6 +23,7 @@ use tower::ServiceExt as _;
 use super::layers::Reserve;
 use crate::client_certificate::ClientCertificate;
 use crate::file_service::{Handover, Socket};
+use crate::gate::Place;
 use crate::limits::ClientAddress;
 use crate::linger::{Lingering, Unread};
 use crate::tls::Tls;
@@ -52,8 +53,7 @@ struct Peer {
     certificate: Option<ClientCertificate>,
     /// Set if the connection supports sendfile(2).
     handover: Option<Handover>,
-    /// Whether it is a reserve connection.
-    reserve: bool,
+    place: Place,
 }
 
 impl Terms {
@@ -81,12 +81,12 @@ impl Terms {
         client
     }
 
-    /// Serves a connection; `reserve`: one of the reserve.
+    /// Serves a connection.
     pub(super) async fn serve(
         self,
         stream: TcpStream,
         from: SocketAddr,
-        reserve: bool,
+        place: Place,
         watcher: Watcher,
     ) {
         if let Err(error) = stream.set_nodelay(true) {
@@ -95,14 +95,14 @@ impl Terms {
         let from = from.ip().to_canonical();
         let Some(tls) = self.tls.clone() else {
             let handover = Handover::default();
-            let peer = Peer { from, certificate: None, handover: Some(handover.clone()), reserve };
+            let peer = Peer { from, certificate: None, handover: Some(handover.clone()), place };
             return self.connection(Socket::new(stream, handover), peer, watcher).await;
         };
-        let timeout = if reserve { RESERVE_TIMEOUT } else { HEAD_TIMEOUT };
+        let timeout = if place.reserve { RESERVE_TIMEOUT } else { HEAD_TIMEOUT };
         match tokio::time::timeout(timeout, tls.accept(stream)).await {
             Ok(Ok((stream, certificate))) => {
                 // Encrypted data must pass through this process.
-                let peer = Peer { from, certificate, handover: None, reserve };
+                let peer = Peer { from, certificate, handover: None, place };
                 self.connection(stream, peer, watcher).await;
             }
             Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
@@ -116,16 +116,17 @@ impl Terms {
         peer: Peer,
         watcher: Watcher,
     ) {
-        let (head_timeout, stall_timeout) = if peer.reserve {
+        let (head_timeout, stall_timeout) = if peer.place.reserve {
             (RESERVE_TIMEOUT, RESERVE_TIMEOUT.min(self.stall_timeout))
         } else {
             (HEAD_TIMEOUT, self.stall_timeout)
         };
         let unread = Unread::new(stall_timeout);
         let (watching, announcing) = (unread.clone(), unread.clone());
-        let (router, reserve) = (self.router.clone(), peer.reserve);
+        let (router, reserve) = (self.router.clone(), peer.place.reserve);
         let service = router
             .map_request(move |request: Request<Incoming>| {
+                peer.place.begin();
                 let mut request = request.map(|body| watching.watch(Body::new(body)));
                 let client = self.client(peer.from, request.headers());
                 let facts = request.extensions_mut();
@@ -136,7 +137,7 @@ impl Terms {
                 if let Some(handover) = &peer.handover {
                     facts.insert(handover.clone());
                 }
-                if peer.reserve {
+                if peer.place.reserve {
                     facts.insert(Reserve);
                 }
                 request

@@ -287,15 +287,13 @@ impl Listener {
         loop {
             let (stream, from) = accept(&socket).await;
             let (admission, ended) = gate.admit(from.ip(), terms.is_proxy(from.ip()));
-            let serving = terms.clone().serve(stream, from, ended.is_some(), connections.watcher());
+            let place = admission.place.clone();
+            let serving = terms.clone().serve(stream, from, place, connections.watcher());
             tokio::spawn(async move {
                 let _admission = admission;
-                match ended {
-                    None => serving.await,
-                    Some(ended) => tokio::select! {
-                        () = serving => {}
-                        _ = ended => {}
-                    },
+                tokio::select! {
+                    () = serving => {}
+                    _ = ended => {}
                 }
             });
         }

@@ -101,10 +101,17 @@ pub(super) fn hold(site: &Site) -> Result<Vec<TcpStream>> {
     Ok(held)
 }
 
+/// Idle connections; every second one has sent a request first.
 fn idle(site: &Site) -> Result<()> {
-    let held: Vec<_> = (0..IDLE)
-        .filter_map(|_| connect(attacker(), site.address, Duration::from_secs(1)).ok())
-        .collect();
+    let once = b"GET /healthz HTTP/1.1\r\nHost: smoke\r\n\r\n";
+    let open = |number: usize| {
+        let mut stream = connect(attacker(), site.address, Duration::from_secs(1)).ok()?;
+        if number.is_multiple_of(2) {
+            stream.write_all(once).ok();
+        }
+        Some(stream)
+    };
+    let held: Vec<_> = (0..IDLE).filter_map(open).collect();
     ensure!(held.len() > IDLE / 2, "only {} connections could be opened", held.len());
     std::thread::sleep(HELD);
     Ok(())
