@@ -170,11 +170,19 @@ impl Site {
                 if field("outcome") == "succeeded" || field("status") == "succeeded" {
                     break;
                 }
-                ensure!(job.get("failed_step").is_none_or(Value::is_null), "the job failed: {job}");
+                ensure!(
+                    job.get("failed_step").is_none_or(Value::is_null),
+                    "the job failed: {}",
+                    summarize(&job)
+                );
                 if field("status") == "complete" {
                     break;
                 }
-                ensure!(Instant::now() < deadline, "the job is not done: {job}");
+                ensure!(
+                    Instant::now() < deadline,
+                    "the job is not done after {patience:?}: {}",
+                    summarize(&job)
+                );
                 std::thread::sleep(PAUSE);
             }
         }
@@ -207,6 +215,19 @@ impl Site {
         }
         Ok(started.elapsed())
     }
+}
+
+/// Names a job's host, step and last event; the controller's log has the rest.
+fn summarize(job: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or("unknown").to_owned();
+    let last = job["events"].as_array().and_then(|events| events.last());
+    let last = last.map(|event| format!("{} at {}", text(&event["message"]), text(&event["at"])));
+    format!(
+        "host {}, step {}, last event: {}",
+        text(&job["server_serial"]),
+        text(&job["step"]),
+        last.as_deref().unwrap_or("none")
+    )
 }
 
 /// Starts hosts with mock BMCs; returns serial number and BMC URL of each.
