@@ -141,7 +141,7 @@ fn equal_descriptions_give_equal_packages_wherever_they_are_made() {
 }
 
 #[test]
-fn dpkg_deb_reads_what_we_say_of_a_package() {
+fn dpkg_deb_reads_our_description_of_a_package() {
     let Some(dpkg_deb) = test_support::find("dpkg-deb") else { return };
     let work = Work::new();
     let package = work.package("deb", "1.2.3-rc.1");
