@@ -67,7 +67,7 @@ fn the_example_configuration_is_good_with_everything_in_it() {
 }
 
 #[test]
-fn systemd_has_nothing_to_say_of_the_unit() {
+fn systemd_reports_no_warnings_about_the_unit() {
     let folder = tempfile::tempdir().unwrap();
     let unit = folder.path().join("controller.service");
     let text = fs::read_to_string(packaged("controller.service")).unwrap();

@@ -32,7 +32,7 @@ Options:
   -V, --version           Print version, commit and date
 
 Environment:
-  PROVISIONER_SERIAL      The machine's serial number, in place of the one of its firmware
+  PROVISIONER_SERIAL      The host's serial number, in place of the one of its firmware
 
 Exit codes: 0 done, 2 usage, 10 no medium in time, 11 mount, 12 schema, 13 recipe unreadable,
 14 recipe invalid or its signature refused, 15 writing, 16 systemd, 17 not root, 20 fault.

@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_ends_with_its_code_and_says_no_value() {
+    fn a_panic_ends_with_its_code_and_prints_no_value() {
         let output = std::process::Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "exit::tests::panics", "--ignored", "--nocapture"])
             .output()

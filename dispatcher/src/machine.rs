@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn firmware_that_says_nothing_is_passed_over() {
+    fn firmware_without_a_serial_number_is_skipped() {
         assert_eq!(from_dmi("CZ12345\n", Some("other")).as_deref(), Some("CZ12345"));
         assert_eq!(from_dmi("To Be Filled By O.E.M.\n", Some("C1\n")).as_deref(), Some("C1"));
         assert_eq!(from_dmi("  \n", Some("None\n")), None);

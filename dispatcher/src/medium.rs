@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_label_that_was_cut_tells_no_job() {
+    fn a_truncated_label_names_no_job() {
         let label = |id| iso9660::task::volume_id(id).unwrap();
         assert_eq!(job_of_label(&label("01jq-b")), Some("01JQB"));
         assert_eq!(job_of_label(&label("f81d4fae-7dec-11d0-a765-00a0c91e6bf6")), None);

@@ -85,7 +85,7 @@ fn the_password_of_a_key_may_be_in_a_file() {
 }
 
 #[test]
-fn a_signed_and_attested_release_is_verified_and_says_so_in_one_word() {
+fn a_signed_and_attested_release_is_verified_and_reported_in_one_word() {
     let key = PrivateKey::generate();
     let release = Release::signed(&key, "");
     let report = release.verify(&key.public());
@@ -138,7 +138,7 @@ fn a_candidate_or_stable_release_without_a_key_is_refused() {
 }
 
 #[test]
-fn what_is_not_what_the_manifest_says_is_not_signed() {
+fn what_does_not_match_the_manifest_is_not_signed() {
     let file = KeyFile::new(&PrivateKey::generate());
     let release = Release::unsigned(Channel::Snapshot, "");
     let before = release.files();

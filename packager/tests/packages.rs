@@ -42,7 +42,7 @@ impl Work {
                 "architecture": "amd64",
                 "epoch": 1700000000,
                 "summary": "An example",
-                "text": "Says its name.\n\nAnd nothing else.",
+                "text": "Prints its name.\n\nAnd nothing else.",
                 "license": "AGPL-3.0-or-later",
                 "vendor": "Example Authors",
                 "homepage": "https://example.org/source",
@@ -141,7 +141,7 @@ fn equal_descriptions_give_equal_packages_wherever_they_are_made() {
 }
 
 #[test]
-fn dpkg_deb_reads_what_we_say_of_a_package() {
+fn dpkg_deb_reads_our_description_of_a_package() {
     let Some(dpkg_deb) = test_support::find("dpkg-deb") else { return };
     let work = Work::new();
     let package = work.package("deb", "1.2.3-rc.1");
@@ -154,7 +154,7 @@ fn dpkg_deb_reads_what_we_say_of_a_package() {
         "Maintainer: Example Authors",
         "Recommends: ca-certificates",
         "Homepage: https://example.org/source",
-        "Description: An example\n Says its name.\n .\n And nothing else.",
+        "Description: An example\n Prints its name.\n .\n And nothing else.",
     ] {
         assert!(fields.contains(line), "{fields}");
     }

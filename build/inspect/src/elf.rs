@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_elf_is_said_to_be_none() {
+    fn what_is_not_elf_is_reported_as_such() {
         for bytes in [&b""[..], b"#!/bin/sh\n", b"\x7fELF", &[0x7f, b'E', b'L', b'F', 1, 1, 1]] {
             assert!(matches!(check(bytes, &AMD64)[..], [Fault::NotElf(_)]), "{bytes:?}");
         }

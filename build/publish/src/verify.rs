@@ -227,8 +227,8 @@ pub struct Verdict {
     pub code: u8,
 }
 
-/// Verifies another release; `arguments` are those of `notary verify`, and paths among them start
-/// where the user stands.
+/// Verifies another release; `arguments` are those of `notary verify`, with paths relative to the
+/// current folder of the user.
 ///
 /// # Errors
 /// When `notary` can't be built or run, or it could check nothing.
@@ -250,7 +250,7 @@ pub fn elsewhere(run: &Run, arguments: &[OsString]) -> Result<Verdict> {
 /// # Errors
 /// When the current folder is gone.
 pub fn other(run: &Run, arguments: &[OsString]) -> Result<Command> {
-    let here = std::env::current_dir().context("cannot tell the current folder")?;
+    let here = std::env::current_dir().context("cannot determine the current folder")?;
     let program = notary::path(run);
     Ok(Command::new(program.to_string_lossy(), here).arg("verify").args(arguments))
 }

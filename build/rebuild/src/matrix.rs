@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manifest_is_compared_without_what_is_said_of_a_build_afterwards() {
+    fn a_manifest_is_compared_without_later_facts_about_its_build() {
         let text = |engine: Option<&str>, epoch| {
             let source = Source { uri: "u".to_owned(), commit: "c".to_owned(), dirty: false };
             let (product, version) = ("p".to_owned(), "1.0.0".to_owned());

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn the_index_lies_beside_the_sources_of_its_crates() {
+    fn the_index_is_beside_the_sources_of_its_crates() {
         let of = |manifest: &str| folder(Path::new(manifest));
         let expected = PathBuf::from("/h/registry/index/mirror.example-1/.cache");
         assert_eq!(of("/h/registry/src/mirror.example-1/bad-1.0.0/Cargo.toml"), Some(expected));

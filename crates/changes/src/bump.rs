@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_grow_as_semver_says() {
+    fn versions_grow_as_semver_requires() {
         for (last, bump, next) in [
             ("1.2.3", Bump::None, "1.2.3"),
             ("1.2.3", Bump::Patch, "1.2.4"),

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_range_says_so() {
+    fn an_empty_range_is_reported() {
         let notes = Notes {
             title: "P".to_owned(),
             version: "1.0.1".to_owned(),

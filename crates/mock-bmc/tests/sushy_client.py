@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 # Copyright (C) 2026 The Provisioner Authors
 
-"""Boots the machine behind each BMC that is named once from a virtual CD, by sushy."""
+"""Boots the host behind each BMC that is named once from a virtual CD, by sushy."""
 
 import sys
 import time

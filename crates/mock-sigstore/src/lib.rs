@@ -11,7 +11,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::missing_panics_doc,
-    reason = "a test has no better way to say that something is wrong"
+    reason = "a test has no better way to report that something is wrong"
 )]
 
 mod authority;

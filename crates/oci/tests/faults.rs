@@ -134,7 +134,7 @@ fn server_errors_and_lost_answers_pass() {
 }
 
 #[test]
-fn other_refusals_are_final_and_say_why() {
+fn other_refusals_are_final_and_name_the_reason() {
     for status in [400, 403, 404, 409, 501] {
         let server = Server::start(move |_| {
             answer(status).body(r#"{"errors":[{"code":"DENIED","message":"not for you"}]}"#).into()
@@ -313,7 +313,7 @@ fn begin() -> Action {
 }
 
 #[test]
-fn an_upload_that_breaks_off_goes_on_where_the_registry_stands() {
+fn an_upload_that_breaks_off_continues_at_the_offset_of_the_registry() {
     let content = large();
     let server = Server::start(|request| match (request.method.as_str(), request.earlier) {
         ("HEAD", _) => answer(404).into(),

@@ -227,7 +227,7 @@ mod tests {
     }"#;
 
     #[test]
-    fn what_is_handed_on_is_read_back_by_systemds_rules() {
+    fn what_is_passed_on_is_read_back_by_systemds_rules() {
         let access = ControllerAccess::from_slice(GOOD.as_bytes()).unwrap();
         let again = ControllerAccess::from_slice(&access.to_json().unwrap()).unwrap();
         assert_eq!(again, access);

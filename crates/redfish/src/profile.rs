@@ -169,7 +169,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn vendors_are_told_by_what_they_say() {
+    fn vendors_are_detected_by_their_answers() {
         for (root, system, name) in [
             (json!({"Vendor": "Dell"}), json!({}), "idrac"),
             (json!({"Oem": {"Hpe": {}}}), json!({}), "ilo"),
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn every_profile_can_be_named_and_tells_its_sources() {
+    fn every_profile_can_be_named_and_has_sources() {
         for profile in PROFILES {
             assert_eq!(named(profile.name), Some(*profile));
             assert!(!profile.sources.is_empty() && !profile.boot_targets.is_empty());

@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_name_of_a_document_tells_its_format() {
+    fn the_name_of_a_document_shows_its_format() {
         for format in SbomFormat::ALL {
             assert_eq!(sbom_format(&sbom("tools/a.b", format)), Some(format));
         }

@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_lies_below_the_namespace_is_of_tests() {
+    fn only_what_is_below_the_namespace_is_of_tests() {
         assert!(is_test_repository("ci/linux") && is_test_repository("ci"));
         assert!(!is_test_repository("tools/ci") && !is_test_repository("cinema/x"));
     }

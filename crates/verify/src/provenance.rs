@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_parameter_is_refused_wherever_it_stands() {
+    fn an_unknown_parameter_is_refused_at_every_place() {
         for place in [
             "",
             "/buildDefinition",

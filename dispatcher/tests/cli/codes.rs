@@ -50,7 +50,7 @@ fn the_medium_can_not_be_mounted() {
 }
 
 #[test]
-fn a_device_is_mounted_or_the_kernel_says_why_not() {
+fn a_device_is_mounted_or_the_kernel_reports_why_not() {
     let machine = Machine::new();
     let image = machine.write("task.iso", iso("looped"));
     let Some(device) = LoopDevice::new(&image) else { return };
@@ -188,7 +188,7 @@ fn a_copy_differs_from_the_recipe() {
 }
 
 #[test]
-fn the_task_can_not_be_handed_over() {
+fn the_task_cannot_be_written() {
     let machine = Machine::new();
     let task = machine.task(RECIPE);
     machine.write("run", "a file where the folder should be");

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::machine::{Machine, RECIPE, iso, run, xorriso};
 
 #[test]
-fn a_folder_is_handed_over() {
+fn the_task_in_a_folder_is_written() {
     let machine = Machine::new();
     let ended = machine.run([machine.task(RECIPE)]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
@@ -53,7 +53,7 @@ fn recipe_env_has_these_lines() {
 
 /// On a BMC with one slot, the task follows the maintenance image.
 #[test]
-fn a_task_behind_another_image_is_handed_over() {
+fn a_task_behind_another_image_is_written() {
     let machine = Machine::new();
     let task = iso("job-7");
     // Not a whole number of blocks, and padded by the BMC.
@@ -79,7 +79,7 @@ fn a_second_task_leaves_nothing_of_the_first() {
 }
 
 #[test]
-fn the_way_to_the_controller_is_handed_over_whatever_the_recipe_is() {
+fn the_access_to_the_controller_is_written_even_for_an_invalid_recipe() {
     const CONTROLLER: &str = r#"{
         "webhook_url": "https://c.example/api/v1/status-webhook/CZ0815",
         "webhook_secret": "hunter2", "job_id": "job-7", "tool_registry": "c.example"

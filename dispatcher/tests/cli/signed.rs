@@ -134,7 +134,7 @@ fn a_bad_signature_is_refused_warned_about_or_passed_over() {
 }
 
 #[test]
-fn an_image_without_a_key_asks_for_no_signature_unless_told_to() {
+fn an_image_without_a_key_requires_no_signature_by_default() {
     let machine = signed(1, "CZ0815");
     fs::remove_file(machine.path("etc/provisioner/task-keys.pem")).unwrap();
     let (code, stderr) = run(&machine, &["--signature", "enforce"]);

@@ -53,7 +53,7 @@ echo "@systemctl=$*" > /dev/ttyS0
 "#;
 
 #[test]
-fn a_disc_in_a_drive_is_mounted_and_handed_over() {
+fn a_disc_in_a_drive_is_mounted_and_its_task_written() {
     let Some(kernel) = Kernel::find() else { return };
     let machine = Machine::new();
     let task = machine.write("task.iso", iso("vm-1"));

@@ -57,7 +57,7 @@ fn repository(
     };
     ensure!(
         root.digest().as_ref() == artifact.digest,
-        "the record says {}, the layout holds {}",
+        "the record has {}, the layout has {}",
         artifact.digest,
         root.digest()
     );

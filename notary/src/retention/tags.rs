@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tags_are_told_apart_by_their_form() {
+    fn tags_are_distinguished_by_their_form() {
         let hex = "a".repeat(64);
         let attached = || TagKind::Attached(format!("sha256:{hex}"));
         for (tag, kind) in [
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn repositories_are_told_apart_by_their_names() {
+    fn repositories_are_distinguished_by_their_names() {
         for (name, class) in [
             ("release", Class::Release),
             ("channels", Class::Channels),

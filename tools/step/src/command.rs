@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_program_says_so() {
+    fn a_missing_program_is_reported() {
         let error = format!("{:#}", run(&Program::new("no-such-tool", [""; 0])).unwrap_err());
         assert!(error.contains("is no-such-tool installed"), "{error}");
     }

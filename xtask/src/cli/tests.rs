@@ -81,7 +81,7 @@ fn images_can_be_named() {
 }
 
 #[test]
-fn the_tool_images_go_into_the_maintenance_image_where_that_is_said() {
+fn tool_images_are_bound_into_the_maintenance_image_on_request() {
     let bind = |line: &str| read(line).unwrap().options.own::<BindArguments>().bind_tools;
     assert!(bind("xtask maintenance --bind-tools"));
     assert!(!bind("xtask maintenance") && !bind("xtask release"));
@@ -100,7 +100,7 @@ fn only_options_that_decide_results_are_part_of_the_identity() {
 }
 
 #[test]
-fn images_are_pushed_where_that_is_said() {
+fn images_are_pushed_on_request() {
     let push = |line: &str| read(line).unwrap().options.own::<ImagesArguments>().push;
     assert_eq!(push("xtask images"), None);
     assert_eq!(push("xtask images --push tools/a").as_deref(), Some(""));

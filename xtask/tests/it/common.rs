@@ -172,7 +172,7 @@ pub(crate) fn only(answer: &Answer, gate: &str, file: &str, line: Option<u64>, r
     assert_eq!(findings[0]["line"].as_u64(), line, "{findings:?}");
     assert_eq!(findings[0]["rule"], rule);
     assert!(!findings[0]["fix"].as_str().unwrap().is_empty());
-    assert!(answer.err().contains(file), "people are not told the file: {}", answer.err());
+    assert!(answer.err().contains(file), "the output does not name the file: {}", answer.err());
 }
 
 /// Result of an `xtask` run.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::common::{Answer, Fixture, have};
 
 const MAIN: &str = r#"
-//! Says who it is.
+//! Prints its identity.
 
 mod build_info;
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::common::{Answer, Fixture, have};
 
 pub(crate) const MAIN: &str = r#"
-//! Says its version.
+//! Prints its version.
 
 #[path = "PATH"]
 mod build_info;

@@ -134,8 +134,7 @@ impl Verdict {
         match self {
             Self::Done { .. } | Self::Incomplete { expected: true, .. } => "ok",
             Self::Incomplete { expected: false, .. } => "partly",
-            Self::Cached { .. } => "cached",
-            Self::Unchanged { .. } => "same",
+            Self::Cached { .. } | Self::Unchanged { .. } => "cached",
             Self::Found { .. } | Self::Failed { .. } => "failed",
             Self::Skipped { .. } => "skipped",
         }

@@ -227,7 +227,7 @@ mod tests {
     use super::content_range;
 
     #[test]
-    fn chunks_say_where_they_start() {
+    fn chunks_state_where_they_start() {
         for (text, expected) in [
             ("0-0", Some((0, 1))),
             ("5-9", Some((5, 5))),

@@ -148,7 +148,7 @@ fn limits_hold() {
 }
 
 #[test]
-fn what_is_no_image_is_said_to_be_none() {
+fn what_is_no_image_is_refused() {
     for bytes in [vec![], vec![0; 100], vec![0; 40 * 2048]] {
         assert!(matches!(Volume::open(Cursor::new(bytes)), Err(ReadError::NotIso)));
     }

@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_names_the_call_and_what_the_registry_says() {
+    fn a_status_names_the_call_and_the_answer_of_the_registry() {
         let body = r#"{"errors":[{"code":"DENIED","message":"tag is \u001b[31mimmutable","detail":{}},{"code":"UNKNOWN"}]}"#;
         assert_eq!(
             status(409, body).to_string(),

@@ -46,7 +46,7 @@ async fn answers_are_bounded_in_total() {
 }
 
 #[tokio::test]
-async fn members_are_bounded_and_so_is_what_an_error_says_of_them() {
+async fn members_are_bounded_and_so_is_their_part_of_an_error() {
     let (address, _) = serve(|path| match path {
         "/redfish/v1/Systems" => {
             let member = |n: u32| json!({ "@odata.id": format!("/redfish/v1/Systems/{n}") });

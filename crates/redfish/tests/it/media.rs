@@ -51,7 +51,7 @@ async fn an_image_of_another_job_is_taken_out_first() {
 }
 
 #[tokio::test]
-async fn an_image_that_is_only_said_to_be_there_is_inserted_again() {
+async fn an_image_that_is_only_reported_as_inserted_is_inserted_again() {
     let mock = start(variant("idrac", |it| it.stale_reads = 1_000)).await;
     mock.put(0, MAINTENANCE);
     let bmc = connect(&mock).await;

@@ -84,7 +84,7 @@ async fn a_slot_of_its_own_for_each_image() {
 }
 
 #[tokio::test]
-async fn a_bmc_that_takes_one_image_at_a_time_says_so_at_the_second() {
+async fn a_bmc_that_takes_one_image_at_a_time_refuses_the_second() {
     let mock = start(config("idrac-one-medium")).await;
     let bmc = connect(&mock).await;
     let (maintenance, task) = two(&bmc);

@@ -128,7 +128,7 @@ fn without_user_data_there_is_nothing_to_do() {
 }
 
 #[test]
-fn a_layout_without_a_place_for_user_data_says_what_to_add() {
+fn a_layout_without_a_place_for_user_data_names_what_to_add() {
     let task = task().disk("/dev/vdz").layout(&["512M ef00 vfat esp", "100% 0700 ntfs Windows"]);
     let error = task.step_fails(&["config-drive"]);
     assert!(error.contains("format vfat and label CIDATA"), "{error}");
@@ -177,7 +177,7 @@ fn a_failing_command_is_named_and_leaves_no_half_written_drive() {
 }
 
 #[test]
-fn a_missing_task_and_a_broken_one_are_told_apart() {
+fn a_missing_task_and_a_broken_one_are_distinguished() {
     let task = task();
     let missing = std::process::Command::new(env!("CARGO_BIN_EXE_step"))
         .args(["config-drive", "--provision", task.path("nowhere").to_str().unwrap()])

@@ -291,7 +291,7 @@ fn an_index_gives_the_image_for_this_machine() {
 }
 
 #[test]
-fn what_is_no_image_is_told_apart() {
+fn what_is_no_image_is_detected() {
     if !have(&TOOLS) {
         return;
     }

@@ -123,7 +123,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn an_entry_point_tells_its_version() {
+fn an_entry_point_prints_its_version() {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_step"))
         .args(["config-drive", "--version"])
         .output()

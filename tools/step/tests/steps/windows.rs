@@ -162,7 +162,7 @@ fn what_is_no_wim_is_refused_and_wimlibs_complaint_is_shown() {
 }
 
 #[test]
-fn windows_without_a_template_is_told_and_unmounted() {
+fn windows_without_a_template_is_reported_and_unmounted() {
     let Some(disk) = ready() else { return };
     let registry = Registry::start();
     let task = task(&disk, &registry.image("windows", &[]));

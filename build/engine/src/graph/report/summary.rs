@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_tool_said_stays_text() {
+    fn what_a_tool_prints_stays_text() {
         assert_eq!(cell("a|b\n<img> `x` & *y*"), "a\\|b &lt;img> \\`x\\` &amp; \\*y\\*");
     }
 }
