@@ -12,9 +12,6 @@ use engine::{Run, Ui};
 const KEPT: &[&str] = &["tools"];
 
 /// Empties `target` except for the tools; with `dry` only prints what it would remove.
-///
-/// # Errors
-/// When something cannot be removed.
 pub(crate) fn run(run: &Run, dry: bool, ui: &Ui) -> Result<u8> {
     let target = run.workspace.target();
     let entries = match fs::read_dir(&target) {

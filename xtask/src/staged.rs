@@ -23,9 +23,6 @@ const OPTION: &str = "--staged";
 const INSIDE: &str = "--changed";
 
 /// Runs the gates and returns the exit code.
-///
-/// # Errors
-/// When the index cannot be checked out.
 pub(crate) fn validate() -> Result<u8> {
     let here = std::env::current_dir().context("cannot read the current folder")?;
     let stage = Stage::check_out(&workspace::root(&here)?)?;

@@ -135,9 +135,6 @@ impl Run {
     }
 
     /// Runs `command` and returns its standard output; both streams go to the log.
-    ///
-    /// # Errors
-    /// See [`Run::exec`].
     pub fn capture(&self, log: &StepLog, command: &Command) -> Result<Vec<u8>> {
         self.tools.capture(log, command)?.success()
     }
@@ -151,18 +148,12 @@ impl Run {
     }
 
     /// Like [`Run::attempt`], for machine-readable output that should not go to the log.
-    ///
-    /// # Errors
-    /// See [`Run::attempt`].
     pub fn attempt_machine(&self, log: &StepLog, command: &Command) -> Result<Finished> {
         self.tools.machine(log, command)
     }
 
     /// Standard output of `command`, cached for the run: several steps query Cargo for the crates
     /// of a binary. The output does not go to the log.
-    ///
-    /// # Errors
-    /// See [`Run::exec`].
     pub fn ask(&self, log: &StepLog, command: &Command) -> Result<Vec<u8>> {
         let line = command.line(self.workspace.root());
         // One lock per command: a step waits for the same command only.
@@ -179,9 +170,6 @@ impl Run {
     }
 
     /// The manifest as written by earlier steps.
-    ///
-    /// # Errors
-    /// When it is missing, malformed or of another version.
     pub fn manifest(&self) -> Result<Manifest> {
         match self.read_manifest()? {
             Some(manifest) => Ok(manifest),

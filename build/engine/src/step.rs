@@ -57,9 +57,6 @@ pub trait Step: Sync {
     fn plan(&self, run: &Run) -> Result<Plan>;
 
     /// Applies automatic fixes, for `--fix`; the step then reports what is left.
-    ///
-    /// # Errors
-    /// When a fixing program fails.
     fn fix(&self, _run: &Run, _log: &StepLog) -> Result<()> {
         Ok(())
     }

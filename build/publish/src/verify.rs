@@ -246,9 +246,6 @@ pub fn elsewhere(run: &Run, arguments: &[OsString]) -> Result<Verdict> {
 }
 
 /// What [`elsewhere`] would run.
-///
-/// # Errors
-/// When the current folder is gone.
 pub fn other(run: &Run, arguments: &[OsString]) -> Result<Command> {
     let here = std::env::current_dir().context("cannot tell the current folder")?;
     let program = notary::path(run);

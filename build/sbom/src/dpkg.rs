@@ -17,9 +17,6 @@ use crate::purl::purl;
 /// Adds the distribution and its installed packages to `bom` as dependencies of the subject.
 ///
 /// `checksums` are those of the `.deb` files, by package.
-///
-/// # Errors
-/// When the package database or os-release is malformed.
 pub fn add(bom: &mut Bom, facts: &RootFacts, checksums: &BTreeMap<String, String>) -> Result<()> {
     let release = OsRelease::parse(&facts.os_release)?;
     let stanzas = control::parse(&facts.status).context("var/lib/dpkg/status is malformed")?;

@@ -280,9 +280,6 @@ impl StorageKeys {
 
 impl ApiConfig {
     /// Reads the users if a file is configured.
-    ///
-    /// # Errors
-    /// If the file is unreadable or malformed.
     pub fn read_users(&self) -> Result<Option<Users>, String> {
         let Some(path) = &self.users else { return Ok(None) };
         let users = at("api.users", path, Users::read(path))?;
@@ -324,9 +321,6 @@ impl ApiConfig {
     }
 
     /// Reads the ids of revoked tokens: one per line, `#` starts a comment.
-    ///
-    /// # Errors
-    /// If the file is unreadable.
     pub fn read_revoked_tokens(&self) -> Result<HashSet<String>, String> {
         let Some(path) = &self.revoked_tokens else { return Ok(HashSet::new()) };
         let text = read("api.revoked_tokens", path)?;
@@ -368,9 +362,6 @@ pub fn read_secrets(paths: &[PathBuf]) -> Result<Vec<Secret>, String> {
 
 impl JobsConfig {
     /// Returns the job settings with the signing key.
-    ///
-    /// # Errors
-    /// If the key file is unreadable or malformed.
     pub fn read_settings(&self) -> Result<Settings, String> {
         let mut settings = self.settings.clone();
         if let Some(path) = &self.signing_key {

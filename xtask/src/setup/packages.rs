@@ -57,9 +57,6 @@ pub(super) fn install_python(run: &Run, log: &StepLog, programs: &[&str]) -> Res
 }
 
 /// Number of Python packages in the lock.
-///
-/// # Errors
-/// When it cannot be read.
 pub(super) fn python_count(run: &Run) -> Result<usize> {
     let path = run.workspace.root().join(PYTHON_LOCK);
     let lock =
@@ -96,9 +93,6 @@ pub(super) fn node_command(run: &Run) -> Command {
 }
 
 /// Installs the npm packages and creates `target/tools/bin/PROGRAM`, which runs `script`.
-///
-/// # Errors
-/// When npm fails, or a file cannot be written.
 pub(super) fn install_node(run: &Run, log: &StepLog, program: &str, script: &str) -> Result<()> {
     let home = tools(run).join("node");
     for name in ["package.json", "package-lock.json", script] {

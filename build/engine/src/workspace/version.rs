@@ -79,9 +79,6 @@ impl Version {
 
     /// The version of a release that exists: `X.Y.Z`, `X.Y.Z-rc.N` or `X.Y.Z-snapshot.COMMIT`, with or without
     /// a leading `v`.
-    ///
-    /// # Errors
-    /// When it is none of them.
     pub fn parse(text: &str) -> Result<Self> {
         let text = text.strip_prefix('v').unwrap_or(text);
         let channel = match text.split_once("-snapshot.") {

@@ -46,9 +46,6 @@ struct Suite {
 
 impl Locks {
     /// Reads the locks named in `release.toml`.
-    ///
-    /// # Errors
-    /// When one is missing or malformed.
     pub(super) fn read(run: &Run) -> Result<Self> {
         let bases = &run.workspace.product().bases;
         let paths: BTreeSet<&Path> = bases.iter().map(|base| base.lock.as_path()).collect();
@@ -146,9 +143,6 @@ impl Lack<'_> {
 
 /// Changelog data of updates, by id. Uses the smallest package of each update; empty for updates
 /// that cannot be downloaded.
-///
-/// # Errors
-/// When a folder cannot be created.
 pub(super) fn news<'a>(
     run: &Run,
     log: &StepLog,

@@ -32,9 +32,6 @@ pub(crate) fn wanted(run: &Run) -> bool {
 }
 
 /// Lets a cargo `command` build with counters and write counts.
-///
-/// # Errors
-/// When the wrapper cannot be written.
 pub(crate) fn with(run: &Run, command: Command) -> Result<Command> {
     let wrapper = folder(run).join("rustc");
     if fs::read(&wrapper).ok().as_deref() != Some(WRAPPER.as_bytes()) {
@@ -57,9 +54,6 @@ pub(crate) fn set(run: &Run, command: Command) -> Command {
 }
 
 /// Like [`with`] if coverage is enabled, so that its builds are reused, but discards the counts.
-///
-/// # Errors
-/// See [`with`].
 pub(crate) fn without_counts(run: &Run, command: Command) -> Result<Command> {
     if !wanted(run) {
         return Ok(command);
@@ -73,17 +67,11 @@ pub(crate) fn set_without_counts(run: &Run, command: Command) -> Command {
 }
 
 /// Removes all counts before the tests run.
-///
-/// # Errors
-/// When a file cannot be removed.
 pub(crate) fn clear(run: &Run) -> Result<()> {
     [counts(run), stamp(run)].iter().try_for_each(|old| tree::remove(old))
 }
 
 /// Marks the counts as complete for the current source.
-///
-/// # Errors
-/// When the source cannot be read.
 pub(crate) fn complete(run: &Run) -> Result<()> {
     atomic::write(&stamp(run), identity(run)?.as_bytes())
 }

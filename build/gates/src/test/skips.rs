@@ -50,9 +50,6 @@ enum Requirement {
 pub(crate) struct Skips(Vec<Record>);
 
 /// Lets the tests that `command` runs write records to an empty folder.
-///
-/// # Errors
-/// When records of an earlier run cannot be removed.
 pub(crate) fn record(run: &Run, command: Command) -> Result<Command> {
     tree::remove(&folder(run))?;
     Ok(set(run, command))
@@ -69,9 +66,6 @@ fn folder(run: &Run) -> PathBuf {
 
 impl Skips {
     /// Reads the records of the last run.
-    ///
-    /// # Errors
-    /// When one cannot be read.
     pub(crate) fn read(run: &Run) -> Result<Self> {
         Self::below(&folder(run))
     }

@@ -32,9 +32,6 @@ pub(super) struct Running<'a> {
 
 impl<'a> Running<'a> {
     /// Starts `machine` with a fresh copy of the firmware's variables.
-    ///
-    /// # Errors
-    /// When the firmware or QEMU is missing.
     pub(super) fn start(run: &'a Run, log: &StepLog, machine: &'a Machine) -> Result<Self> {
         if let Some((variables, original)) = machine.variables() {
             fs::copy(&original, &variables).with_context(|| {
@@ -81,9 +78,6 @@ impl<'a> Running<'a> {
     }
 
     /// The console output so far.
-    ///
-    /// # Errors
-    /// When it cannot be read.
     pub(super) fn console(&self) -> Result<String> {
         let path = self.machine.console();
         match fs::read(&path) {
