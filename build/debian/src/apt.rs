@@ -17,6 +17,7 @@ use release::Architecture;
 
 use super::date;
 use super::lock::{BASE, Locked};
+use super::root::os_release;
 
 /// Keys of all Debian suites, if the package of this name is installed.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -62,8 +63,8 @@ pub fn sources_command() -> Command {
 /// When `/etc/os-release` does not state it.
 pub fn host_suite() -> Result<String> {
     let text = fs::read_to_string("/etc/os-release").context("cannot read /etc/os-release")?;
-    let suite = text.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
-    Ok(suite.context("/etc/os-release has no VERSION_CODENAME")?.trim_matches('"').to_owned())
+    let suite = os_release(&text, "VERSION_CODENAME");
+    Ok(suite.context("/etc/os-release has no VERSION_CODENAME")?.to_owned())
 }
 
 /// `sources.list` for `suite`, from the output of [`sources_command`] on a host of the suite

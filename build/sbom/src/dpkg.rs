@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, Result};
 use debian::control::{self, Stanza};
 use debian::copyright;
-use debian::root::RootFacts;
+use debian::root::{self, RootFacts};
 
 use crate::bom::{Bom, Component, Kind};
 use crate::license;
@@ -68,14 +68,9 @@ struct OsRelease {
 
 impl OsRelease {
     fn parse(text: &str) -> Result<Self> {
-        let fields: BTreeMap<_, _> = text
-            .lines()
-            .filter_map(|line| line.split_once('='))
-            .map(|(key, value)| (key, value.trim_matches('"')))
-            .collect();
         let field = |name: &str| {
-            let value = fields.get(name).with_context(|| format!("os-release has no {name}"))?;
-            Ok::<_, anyhow::Error>((*value).to_owned())
+            let value = root::os_release(text, name);
+            value.map(str::to_owned).with_context(|| format!("os-release has no {name}"))
         };
         Ok(Self { id: field("ID")?, name: field("PRETTY_NAME")?, version: field("VERSION_ID")? })
     }
