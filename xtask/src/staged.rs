@@ -15,7 +15,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use engine::workspace;
-use foundation::tree;
+use foundation::{file, tree};
 use xshell::{Shell, cmd};
 
 /// The option, and its replacement for the run inside of the folder.
@@ -81,8 +81,7 @@ impl Stage {
         let scratch = self.index.with_file_name("scratch");
         let logs = root.join("target/xtask/logs");
         for folder in [&target, &scratch, &logs] {
-            fs::create_dir_all(folder)
-                .with_context(|| format!("cannot create {}", folder.display()))?;
+            file::create_folder(folder)?;
         }
         tree::remove(&scratch.join("logs"))?;
         let links = [

@@ -309,9 +309,7 @@ impl Output<'_> {
         }
         if self.target.wants_pie() {
             let script = build::pie_linker(self.target.c_compiler());
-            atomic::write_with(&self.folders(run)?.pie_linker, 0o755, |file| {
-                Ok(std::io::Write::write_all(file, script.as_bytes())?)
-            })?;
+            atomic::write_executable(&self.folders(run)?.pie_linker, script.as_bytes())?;
         }
         run.exec(log, &self.command(run)?)?;
         tree::remove(&run.workspace.root().join(self.folder_in_plan()))?;

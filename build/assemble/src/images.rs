@@ -192,7 +192,7 @@ pub(crate) fn build(run: &Run, log: &StepLog, chosen: &[&Image]) -> Result<Outco
     }
     let fact = deliver::summary(run, &images)?;
     record(run, builder, &works, images)?;
-    Ok(if findings.is_empty() { Outcome::Done(fact) } else { Outcome::Found(findings) })
+    Ok(Outcome::of(findings, fact))
 }
 
 /// The plan of [`make_bases`].

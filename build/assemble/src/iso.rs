@@ -120,7 +120,7 @@ impl Step for Iso {
             Ok(())
         })?;
         let fact = facts.join(", ");
-        Ok(if findings.is_empty() { Outcome::Done(fact) } else { Outcome::Found(findings) })
+        Ok(Outcome::of(findings, fact))
     }
 }
 

@@ -15,10 +15,10 @@ use anyhow::{Context as _, Result};
 use debian::lock::{Lock, TEST_ARTIFACTS};
 use engine::workspace::TestSystems;
 use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog};
-use foundation::atomic;
 use foundation::command::Command;
 use foundation::epoch::rfc3339;
 use foundation::tree::remove;
+use foundation::{atomic, file};
 use media::base::arch;
 use oci::spec::{
     Descriptor, ImageIndexBuilder, ImageManifest, MediaType, Os, Platform, PlatformBuilder,
@@ -86,8 +86,7 @@ impl Step for TestArtifacts {
         let lock = Lock::read(&run.workspace.root().join(&base.lock))?;
         let folder = folder(run);
         remove(&folder)?;
-        fs::create_dir_all(&folder)
-            .with_context(|| format!("cannot create {}", folder.display()))?;
+        file::create_folder(&folder)?;
 
         let mut roots = Vec::new();
         for architecture in &run.options.architectures {

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use foundation::command::Command;
-use foundation::{atomic, checksum};
+use foundation::{atomic, checksum, file};
 use release::Architecture;
 
 use super::date;
@@ -141,8 +141,7 @@ impl Apt {
     pub fn new(folder: PathBuf, architecture: Architecture, sources: &str) -> Result<Self> {
         for name in ["lists/partial", "cache/archives/partial"] {
             let path = folder.join(name);
-            fs::create_dir_all(&path)
-                .with_context(|| format!("cannot create {}", path.display()))?;
+            file::create_folder(&path)?;
         }
         atomic::write(&folder.join("sources.list"), sources.as_bytes())?;
         atomic::write(&folder.join("status"), b"")?;
@@ -213,16 +212,12 @@ impl Apt {
     /// Date of the suite's index in seconds, after [`Apt::update`].
     pub fn index_date(&self, suite: &str) -> Result<u64> {
         let lists = self.folder.join("lists");
-        let entries =
-            fs::read_dir(&lists).with_context(|| format!("cannot read {}", lists.display()))?;
         // `Release` for a repository without an inline signature, which the host trusts by
         // configuration.
         let suffixes = ["InRelease", "Release"].map(|name| format!("_dists_{suite}_{name}"));
-        for entry in entries {
-            let path = entry?.path();
+        for path in file::list(&lists)? {
             if suffixes.iter().any(|it| path.to_string_lossy().ends_with(it)) {
-                let text = fs::read_to_string(&path)
-                    .with_context(|| format!("cannot read {}", path.display()))?;
+                let text = file::read_text(&path)?;
                 let said = text.lines().find_map(|line| line.strip_prefix("Date: "));
                 let said = said.with_context(|| format!("{} has no Date", path.display()))?;
                 return date::rfc5322(said)

@@ -19,6 +19,7 @@ use anyhow::{Context as _, Result, bail};
 use debian::apt;
 use engine::{Gap, Input, Judgement, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::command::Command;
+use foundation::file;
 use foundation::finding::Finding;
 use foundation::text::count;
 use foundation::tree::remove;
@@ -244,8 +245,7 @@ fn database(run: &Run, log: &StepLog) -> Result<PathBuf> {
     log.note("cannot fetch the advisories: using the copy in the repository");
     let snapshot = fetched.with_extension("snapshot");
     remove(&snapshot)?;
-    fs::create_dir_all(&snapshot)
-        .with_context(|| format!("cannot create {}", snapshot.display()))?;
+    file::create_folder(&snapshot)?;
     run.exec(log, &unpack(run))?;
     Ok(snapshot)
 }

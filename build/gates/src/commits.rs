@@ -51,10 +51,6 @@ impl Step for Commits {
                     .map(move |it| Finding::in_file(&place, it.rule, it.message, it.fix))
             })
             .collect();
-        Ok(if findings.is_empty() {
-            Outcome::Done(count(commits.len(), "commit"))
-        } else {
-            Outcome::Found(findings)
-        })
+        Ok(Outcome::of(findings, count(commits.len(), "commit")))
     }
 }

@@ -12,6 +12,7 @@ use engine::{Input, Need, Outcome, Plan, Run, Skip, Step, StepLog};
 use foundation::command::Command;
 use foundation::finding::Finding;
 use foundation::source;
+use foundation::text::count;
 use rules::containerfile::{self, Labels};
 use serde::Deserialize;
 
@@ -60,11 +61,7 @@ impl Step for Containers {
         let report = run.attempt(log, &hadolint(run, &files))?;
         findings.extend(read(report.stdout())?);
         findings.sort();
-        Ok(if findings.is_empty() {
-            Outcome::Done(format!("{} files", files.len()))
-        } else {
-            Outcome::Found(findings)
-        })
+        Ok(Outcome::of(findings, count(files.len(), "file")))
     }
 }
 

@@ -60,11 +60,7 @@ impl Step for Fmt {
             finished.success()?;
         }
         findings.extend(copies::check(run, log)?);
-        Ok(if findings.is_empty() {
-            Outcome::Done(String::new())
-        } else {
-            Outcome::Found(findings)
-        })
+        Ok(Outcome::of(findings, ""))
     }
 }
 

@@ -14,6 +14,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Args, Command as Verb, value_parser};
 use engine::{Input, Need, Outcome, Plan, Run, Skip, Step, StepLog};
 use foundation::command::Command;
+use foundation::file;
 use foundation::finding::Finding;
 use serde::Deserialize;
 
@@ -82,8 +83,7 @@ impl Step for Fuzz {
         let mut findings = Vec::new();
         for target in &targets {
             for folder in [corpus(run, target), artifacts(run, target)] {
-                fs::create_dir_all(&folder)
-                    .with_context(|| format!("cannot create {}", folder.display()))?;
+                file::create_folder(&folder)?;
             }
             let finished = run.attempt(log, &command(run, target))?;
             let printed = finished.stderr();
@@ -96,14 +96,9 @@ impl Step for Fuzz {
                 _ => findings.push(finding(run, target, printed)),
             }
         }
-        if findings.is_empty() {
-            let seconds = seconds(run);
-            let count = targets.len();
-            return Ok(Outcome::Done(format!(
-                "{count} targets, {seconds} s each, {executions} executions"
-            )));
-        }
-        Ok(Outcome::Found(findings))
+        let (count, seconds) = (targets.len(), seconds(run));
+        let fact = format!("{count} targets, {seconds} s each, {executions} executions");
+        Ok(Outcome::of(findings, fact))
     }
 }
 
@@ -139,8 +134,7 @@ fn targets(run: &Run) -> Result<Vec<String>> {
         name: String,
     }
     let path = run.workspace.root().join(FOLDER).join("Cargo.toml");
-    let text =
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = file::read_text(&path)?;
     let manifest: Manifest =
         toml::from_str(&text).with_context(|| format!("{} is malformed", path.display()))?;
     let all: BTreeSet<String> = manifest.bin.into_iter().map(|bin| bin.name).collect();

@@ -109,10 +109,7 @@ impl Step for Headers {
             .filter_map(|file| check(&file.path, &file.text, &identity.license, &identity.vendor))
             .collect();
         log.note(&format!("{} files", files.len()));
-        if findings.is_empty() {
-            return Ok(Outcome::Done(count(files.len(), "file")));
-        }
-        Ok(Outcome::Found(findings))
+        Ok(Outcome::of(findings, count(files.len(), "file")))
     }
 }
 

@@ -58,10 +58,7 @@ impl Step for Lint {
         findings.extend(found);
         let (units, found) = units::check(run, log)?;
         findings.extend(found);
-        Ok(if findings.is_empty() {
-            Outcome::Done(format!("Rust, {scripts} scripts, {units} units"))
-        } else {
-            Outcome::Found(findings.into_iter().collect())
-        })
+        let fact = format!("Rust, {scripts} scripts, {units} units");
+        Ok(Outcome::of(findings.into_iter().collect(), fact))
     }
 }

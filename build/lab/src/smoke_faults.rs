@@ -14,7 +14,7 @@ use engine::tool::Daemon;
 use engine::workspace::Job;
 use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::command::Command;
-use foundation::tree;
+use foundation::{file, tree};
 use programs::notary;
 use programs::registry::{self, Registry};
 use publish::push;
@@ -161,8 +161,7 @@ impl Trial<'_> {
         let registry = self.registry(&self.serve())?;
         let folder = self.run.workspace.scratch().join("smoke-faults/key");
         tree::remove(&folder)?;
-        fs::create_dir_all(&folder)
-            .with_context(|| format!("cannot create {}", folder.display()))?;
+        file::create_folder(&folder)?;
         self.run.exec(self.log, &notary::generate(self.run, &folder.join("other.key")))?;
         let verify = verify::verify(self.run, &registry.host, &By::Key(folder.join("other.pub")));
         let code = self.run.attempt(self.log, &verify)?.code();
@@ -173,8 +172,7 @@ impl Trial<'_> {
     fn empty_registry(&self, serve: &Command) -> Result<Registry> {
         let storage = storage(self.run);
         tree::remove(&storage)?;
-        fs::create_dir_all(&storage)
-            .with_context(|| format!("cannot create {}", storage.display()))?;
+        file::create_folder(&storage)?;
         self.registry(serve)
     }
 

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail, ensure};
 use engine::workspace::Smoke;
 use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog};
-use foundation::emulation;
 use foundation::tree::remove;
+use foundation::{emulation, file};
 use media::container::{Call, Container, Runner, remove_store};
 use media::platforms::{self, Platform};
 use oci::spec::ImageConfiguration;
@@ -88,8 +88,7 @@ impl Step for SmokeImages {
         };
         let folder = run.workspace.scratch().join("smoke-images");
         clean(&folder)?;
-        fs::create_dir_all(&folder)
-            .with_context(|| format!("cannot create {}", folder.display()))?;
+        file::create_folder(&folder)?;
         let mut trial = Trial {
             run,
             log,
@@ -270,8 +269,7 @@ impl Trial<'_> {
         };
         let plan = self.call(container, &call)?;
         let golden = root.join(PLANS).join(format!("{name}.txt"));
-        let expected = fs::read_to_string(&golden)
-            .with_context(|| format!("cannot read {}", golden.display()))?;
+        let expected = file::read_text(&golden)?;
         if plan != golden_for(self.architecture, &expected) {
             bail!("the plan differs from {}:\n{plan}", golden.display());
         }

@@ -21,9 +21,9 @@ use assemble::images::is_bound;
 use clap::{Args, Command};
 use engine::accelerator::Accelerator;
 use engine::{Argument, Gap, Input, Judgement, Need, Outcome, Plan, Run, Step, StepLog};
-use foundation::checksum;
 use foundation::text::{count, megabytes};
 use foundation::tree::remove;
+use foundation::{checksum, file};
 use release::{Architecture, ArtifactKind};
 
 use self::case::{Case, End, Tools};
@@ -294,7 +294,7 @@ fn attempt(
 ) -> Result<Ran> {
     let folder = folder(run, case);
     remove(&folder)?;
-    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    file::create_folder(&folder)?;
     let webhook = Webhook::start()?;
     let epoch = run.workspace.epoch();
     if let Some(task) = case.task {

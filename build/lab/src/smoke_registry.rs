@@ -6,14 +6,13 @@
 
 mod policy;
 
-use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args as _;
 use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::command::Command;
-use foundation::tree;
+use foundation::{file, tree};
 use programs::registry::{self, Registry};
 use programs::target::{self, Target, TargetArguments};
 use publish::verify::By;
@@ -85,10 +84,7 @@ impl Step for SmokeRegistry {
             run.exec(log, command)?;
         }
         for file in [layout::MANIFEST, layout::CHECKSUMS] {
-            let read = |folder: PathBuf| {
-                fs::read(folder.join(file))
-                    .with_context(|| format!("cannot read {}", folder.join(file).display()))
-            };
+            let read = |folder: PathBuf| file::read(&folder.join(file));
             ensure!(read(pulled.clone())? == read(run.dist())?, "{file} from the registry differs");
         }
         let calls = commands.len();

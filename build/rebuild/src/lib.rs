@@ -16,9 +16,9 @@ use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use clap::builder::{PathBufValueParser, TypedValueParser as _};
 use engine::{Input, Need, Outcome, Plan, Run, Step, StepLog, absolute};
-use foundation::atomic;
 use foundation::command::quote;
 use foundation::finding::Finding;
+use foundation::{atomic, file};
 use release::{Manifest, Reproduced, layout};
 use serde::Serialize;
 
@@ -105,7 +105,7 @@ impl Step for Rebuild {
 
 /// Reads the manifest of an earlier build of the same commit and version.
 fn earlier(file: &Path, ours: &Manifest) -> Result<Manifest> {
-    let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let bytes = file::read(file)?;
     let theirs = Manifest::parse(&bytes).with_context(|| format!("in {}", file.display()))?;
     ensure!(
         (&theirs.version, &theirs.source) == (&ours.version, &ours.source),

@@ -13,7 +13,7 @@ use debian::lock::Lock;
 use engine::{Plan, Run, StepLog};
 use foundation::command::Command;
 use foundation::tree::remove;
-use foundation::{atomic, checksum};
+use foundation::{atomic, checksum, file};
 use media::flatten;
 use media::live::{parts, tree};
 use oci::{Digest, Layout};
@@ -51,8 +51,7 @@ pub(super) fn make(run: &Run, log: &StepLog, work: &Work<'_>) -> Result<PathBuf>
         return Ok(iso);
     }
     remove(&work.folder)?;
-    fs::create_dir_all(&work.folder)
-        .with_context(|| format!("cannot create {}", work.folder.display()))?;
+    file::create_folder(&work.folder)?;
     let layout = Layout::open(run.dist().join(&image.layout))?;
     let (kernel, initramfs) = unpack(work, &layout)?;
     for package in &boot {

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use anyhow::{Context as _, Result, bail};
+use foundation::file;
 use release::Channel;
 use serde::Deserialize;
 
@@ -179,8 +180,7 @@ impl Base {
             version: String,
         }
         let path = root.join("Cargo.toml");
-        let text = std::fs::read_to_string(&path)
-            .with_context(|| format!("cannot read {}", path.display()))?;
+        let text = file::read_text(&path)?;
         let cargo: Cargo = toml::from_str(&text)
             .with_context(|| format!("{} has no version for the workspace", path.display()))?;
         let version = &cargo.workspace.package.version;

@@ -18,6 +18,7 @@ use debian::copyright;
 use debian::lock::{Lock, Locked};
 use debian::security::{Update, Updates};
 use engine::{Run, StepLog};
+use foundation::file;
 use foundation::finding::Finding;
 use foundation::tree::remove;
 use release::Architecture;
@@ -159,8 +160,7 @@ pub(super) fn news<'a>(
     let mut news = BTreeMap::new();
     for (id, lack) in smallest {
         remove(&folder)?;
-        fs::create_dir_all(&folder)
-            .with_context(|| format!("cannot create {}", folder.display()))?;
+        file::create_folder(&folder)?;
         let changes = changelog(run, log, lack, &folder).unwrap_or_else(|error| {
             log.note(&format!("{id}: cannot download its changelog: {error:#}"));
             News::default()

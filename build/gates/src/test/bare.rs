@@ -16,6 +16,7 @@ use anyhow::{Context as _, Result};
 use engine::tool::{programs, spec};
 use engine::{Input, Need, Outcome, Plan, Run, Skip, Step, StepLog};
 use foundation::command::Command;
+use foundation::file;
 
 use super::{counters, has_nextest, nextest, skips, with_nextest};
 
@@ -56,8 +57,7 @@ impl Step for Bare {
             return Ok(Outcome::Skipped(Skip::MissingTool { tool, fix: missing.fix() }));
         }
         run.exec(log, &counters::without_counts(run, compile(run))?)?;
-        std::fs::create_dir_all(scratch(run))
-            .with_context(|| format!("cannot create {}", scratch(run).display()))?;
+        file::create_folder(&scratch(run))?;
         let tests = counters::without_counts(run, skips::record(run, hide_programs(run))?)?;
         with_nextest(run, log, &tests)?.judgement(run, true)
     }

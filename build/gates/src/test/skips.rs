@@ -4,7 +4,6 @@
 //! Skipped tests: records written by `test-support`, grouped by missing requirement.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -13,7 +12,7 @@ use engine::{Gap, Run};
 use foundation::command::Command;
 use foundation::finding::Finding;
 use foundation::text::count;
-use foundation::tree;
+use foundation::{file, tree};
 use serde::Deserialize;
 
 use super::programs;
@@ -72,18 +71,8 @@ impl Skips {
 
     fn below(folder: &Path) -> Result<Self> {
         let mut records = Vec::new();
-        let entries = match fs::read_dir(folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self(records)),
-            Err(error) => {
-                return Err(error).with_context(|| format!("cannot read {}", folder.display()));
-            }
-        };
-        for entry in entries {
-            let path = entry.with_context(|| format!("cannot read {}", folder.display()))?.path();
-            let text = fs::read_to_string(&path)
-                .with_context(|| format!("cannot read {}", path.display()))?;
-            let record = serde_json::from_str(&text)
+        for path in file::list_existing(folder)? {
+            let record = serde_json::from_str(&file::read_text(&path)?)
                 .with_context(|| format!("{} is not a record of a skipped test", path.display()))?;
             records.push(record);
         }

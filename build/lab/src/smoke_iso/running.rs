@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use engine::accelerator::Accelerator;
 use engine::tool::Daemon;
 use engine::{Run, StepLog};
+use foundation::file;
 use foundation::tree::remove;
 
 use crate::qemu::{Firmware, Halted, Machine, Monitor};
@@ -134,7 +135,7 @@ pub(super) fn fallback(
 fn probe(run: &Run, log: &StepLog) -> Result<()> {
     let folder = run.workspace.scratch().join("smoke-iso/probe");
     remove(&folder)?;
-    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    file::create_folder(&folder)?;
     let machine = Machine {
         folder,
         accelerator: Accelerator::Kvm,
