@@ -15,6 +15,7 @@ use foundation::command::Command;
 use release::{Architecture, Manifest};
 
 use crate::accelerator::Accelerator;
+use crate::plan::{Action, Plan};
 use crate::tool::{Finished, StepLog, Toolbox};
 use crate::workspace::{Engines, Version, Workspace};
 
@@ -132,6 +133,22 @@ impl Run {
     pub fn exec(&self, log: &StepLog, command: &Command) -> Result<()> {
         self.tools.run(log, command)?.success()?;
         Ok(())
+    }
+
+    /// Runs the commands of `plan` in order and returns their number.
+    ///
+    /// # Errors
+    /// See [`Run::exec`]. When the plan has a native action, before any command runs.
+    pub fn execute(&self, log: &StepLog, plan: &Plan) -> Result<usize> {
+        let mut commands = Vec::new();
+        for action in &plan.actions {
+            match action {
+                Action::Command(command) => commands.push(command),
+                Action::Native(what) => bail!("`{what}` is planned, but no code does it"),
+            }
+        }
+        commands.iter().try_for_each(|command| self.exec(log, command))?;
+        Ok(commands.len())
     }
 
     /// Runs `command` and returns its standard output; both streams go to the log.

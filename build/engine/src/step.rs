@@ -4,6 +4,7 @@
 //! The trait of steps.
 
 use anyhow::Result;
+use foundation::text::count;
 
 use crate::argument::Argument;
 use crate::outcome::Outcome;
@@ -61,9 +62,12 @@ pub trait Step: Sync {
         Ok(())
     }
 
-    /// Executes the plan.
+    /// Executes the plan. A step whose plan has native actions implements this.
     ///
     /// # Errors
     /// When the work failed. Findings of a gate are an [`Outcome`], not an error.
-    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome>;
+    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        let commands = run.execute(log, &self.plan(run)?)?;
+        Ok(Outcome::Done(count(commands, "command")))
+    }
 }

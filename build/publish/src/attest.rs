@@ -46,12 +46,10 @@ impl Step for Attest {
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
-        let key = Key::of(run)?;
         let manifest = run.manifest()?;
-        run.exec(log, &notary::build(run))?;
-        run.exec(log, &key.call(run, run.engines().signatures()?, "attest"))?;
+        run.execute(log, &self.plan(run)?)?;
         // Nothing signs after this step.
-        key.discard()?;
+        Key::of(run)?.discard()?;
         Ok(Outcome::Done(format!(
             "{} statements",
             manifest.artifacts.len() + manifest.images.len()
