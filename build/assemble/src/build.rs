@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 use cargo_metadata::Metadata;
 use clap::Args;
 use engine::workspace::Binary;
-use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog};
+use engine::{Argument, Description, Input, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::command::Command;
 use foundation::{atomic, checksum, tree};
 use inspect::elf;
@@ -57,31 +57,18 @@ const FOLDER: &str = "target/xtask/build";
 const FINISHED: &str = "target/xtask/binaries";
 
 impl Step for Build {
-    fn name(&self) -> &'static str {
-        match self.part {
-            Part::All | Part::NotInImages => "build",
-            Part::InImages => "build-for-images",
-        }
-    }
-
-    fn about(&self) -> &'static str {
-        match self.part {
-            Part::All => "build the release binaries and check their ELF headers",
-            Part::InImages => "build the binaries for images and check their ELF headers",
-            Part::NotInImages => "build the other binaries and check their ELF headers",
-        }
-    }
-
-    fn example(&self) -> &'static str {
-        "--target all"
-    }
-
-    fn arguments(&self) -> &'static [Argument] {
-        &[Argument::Target]
-    }
-
-    fn can_be_up_to_date(&self, _run: &Run) -> bool {
-        true
+    fn describe(&self) -> Description {
+        let (name, about) = match self.part {
+            Part::All => ("build", "build the release binaries and check their ELF headers"),
+            Part::InImages => {
+                ("build-for-images", "build the binaries for images and check their ELF headers")
+            }
+            Part::NotInImages => ("build", "build the other binaries and check their ELF headers"),
+        };
+        Description::step(name, about)
+            .example("--target all")
+            .arguments(&[Argument::Target])
+            .cached()
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {

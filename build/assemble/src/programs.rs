@@ -5,7 +5,7 @@
 //! signing and packaging do not wait for the compiler.
 
 use anyhow::Result;
-use engine::{Need, Plan, Run, Step};
+use engine::{Description, Need, Plan, Run, Step};
 use programs::notary;
 
 use super::package;
@@ -14,16 +14,8 @@ use super::package;
 pub struct Programs;
 
 impl Step for Programs {
-    fn name(&self) -> &'static str {
-        "programs"
-    }
-
-    fn about(&self) -> &'static str {
-        "compile notary and packager"
-    }
-
-    fn can_be_up_to_date(&self, _run: &Run) -> bool {
-        true
+    fn describe(&self) -> Description {
+        Description::step("programs", "compile notary and packager").cached()
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {

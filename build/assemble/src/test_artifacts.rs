@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use debian::lock::{Lock, TEST_ARTIFACTS};
 use engine::workspace::TestSystems;
-use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog};
+use engine::{Argument, Description, Input, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::command::Command;
 use foundation::epoch::rfc3339;
 use foundation::tree::remove;
@@ -41,20 +41,13 @@ const WIM_ARTIFACT: &str = "application/vnd.provisioner.test.wim.v1";
 const WIM_LAYER: &str = "application/x-ms-wim";
 
 impl Step for TestArtifacts {
-    fn name(&self) -> &'static str {
-        "test-artifacts"
-    }
-
-    fn about(&self) -> &'static str {
-        "build OS images for provisioning tests, outside of releases"
-    }
-
-    fn example(&self) -> &'static str {
-        "--target all"
-    }
-
-    fn arguments(&self) -> &'static [Argument] {
-        &[Argument::Target]
+    fn describe(&self) -> Description {
+        Description::step(
+            "test-artifacts",
+            "build OS images for provisioning tests, outside of releases",
+        )
+        .example("--target all")
+        .arguments(&[Argument::Target])
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {

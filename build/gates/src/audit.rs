@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
 use debian::apt;
-use engine::{Gap, Input, Judgement, Need, Outcome, Plan, Run, Step, StepLog};
+use engine::{Description, Gap, Input, Judgement, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::command::Command;
 use foundation::file;
 use foundation::finding::Finding;
@@ -40,16 +40,8 @@ const DAY: Duration = Duration::from_hours(24);
 pub struct Audit;
 
 impl Step for Audit {
-    fn name(&self) -> &'static str {
-        "audit"
-    }
-
-    fn about(&self) -> &'static str {
-        "find known vulnerabilities in crates and image packages"
-    }
-
-    fn is_gate(&self) -> bool {
-        true
+    fn describe(&self) -> Description {
+        Description::gate("audit", "find known vulnerabilities in crates and image packages")
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use engine::workspace::Image;
-use engine::{Input, Need, Outcome, Plan, Run, Skip, Step, StepLog};
+use engine::{Description, Input, Need, Outcome, Plan, Run, Skip, Step, StepLog};
 use foundation::command::Command;
 use foundation::finding::Finding;
 use foundation::source;
@@ -20,16 +20,8 @@ use serde::Deserialize;
 pub struct Containers;
 
 impl Step for Containers {
-    fn name(&self) -> &'static str {
-        "containers"
-    }
-
-    fn about(&self) -> &'static str {
-        "check Containerfiles: hadolint, labels, pinned bases"
-    }
-
-    fn is_gate(&self) -> bool {
-        true
+    fn describe(&self) -> Description {
+        Description::gate("containers", "check Containerfiles: hadolint, labels, pinned bases")
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {

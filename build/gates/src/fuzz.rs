@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Args, Command as Verb, value_parser};
-use engine::{Input, Need, Outcome, Plan, Run, Skip, Step, StepLog};
+use engine::{Description, Input, Need, Outcome, Plan, Run, Skip, Step, StepLog};
 use foundation::command::Command;
 use foundation::file;
 use foundation::finding::Finding;
@@ -45,16 +45,9 @@ struct FuzzArguments {
 }
 
 impl Step for Fuzz {
-    fn name(&self) -> &'static str {
-        "fuzz"
-    }
-
-    fn about(&self) -> &'static str {
-        "run the fuzz targets, each for a fixed time"
-    }
-
-    fn example(&self) -> &'static str {
-        "iso recipe --seconds 300"
+    fn describe(&self) -> Description {
+        Description::step("fuzz", "run the fuzz targets, each for a fixed time")
+            .example("iso recipe --seconds 300")
     }
 
     fn own_arguments(&self, command: Verb) -> Verb {

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use debian::lock::{Lock, Locked};
-use engine::{Input, Need, Outcome, Plan, Run, Step, StepLog};
+use engine::{Description, Input, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::file;
 use foundation::finding::Finding;
 use foundation::text::count;
@@ -24,16 +24,11 @@ use self::policy::{Dependency, Policy, check, check_packages, stale_clarificatio
 pub struct Licenses;
 
 impl Step for Licenses {
-    fn name(&self) -> &'static str {
-        "licenses"
-    }
-
-    fn about(&self) -> &'static str {
-        "check that licences of crates and image packages are compatible with AGPL-3.0"
-    }
-
-    fn is_gate(&self) -> bool {
-        true
+    fn describe(&self) -> Description {
+        Description::gate(
+            "licenses",
+            "check that licences of crates and image packages are compatible with AGPL-3.0",
+        )
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {

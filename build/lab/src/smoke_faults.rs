@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use engine::tool::Daemon;
 use engine::workspace::Job;
-use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog};
+use engine::{Argument, Description, Input, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::command::Command;
 use foundation::{file, tree};
 use programs::notary;
@@ -35,16 +35,12 @@ const NOTHING: i32 = 2;
 const REJECTED: i32 = 1;
 
 impl Step for SmokeFaults {
-    fn name(&self) -> &'static str {
-        "smoke-faults"
-    }
-
-    fn about(&self) -> &'static str {
-        "publish to a full disk, and kill publisher and registry during a push"
-    }
-
-    fn arguments(&self) -> &'static [Argument] {
-        &[Argument::Engine(Job::Signatures), Argument::Release]
+    fn describe(&self) -> Description {
+        Description::step(
+            "smoke-faults",
+            "publish to a full disk, and kill publisher and registry during a push",
+        )
+        .arguments(&[Argument::Engine(Job::Signatures), Argument::Release])
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {

@@ -4,7 +4,7 @@
 //! Runs the commands of the README on freshly installed Debian systems, see `.ci/fresh`.
 
 use anyhow::Result;
-use engine::{Input, Need, Plan, Run, Step};
+use engine::{Description, Input, Need, Plan, Run, Step};
 
 /// Transcripts and timings, relative to the repository root.
 const RESULTS: &str = "target/xtask/fresh";
@@ -13,12 +13,8 @@ const RESULTS: &str = "target/xtask/fresh";
 pub struct SmokeFresh;
 
 impl Step for SmokeFresh {
-    fn name(&self) -> &'static str {
-        "smoke-fresh"
-    }
-
-    fn about(&self) -> &'static str {
-        "run the README commands on fresh Debian systems"
+    fn describe(&self) -> Description {
+        Description::step("smoke-fresh", "run the README commands on fresh Debian systems")
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use engine::workspace::Smoke;
-use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog};
+use engine::{Argument, Description, Input, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::tree::remove;
 use foundation::{emulation, file};
 use media::container::{Call, Container, Runner, remove_store};
@@ -38,20 +38,13 @@ const TASK: &str = "/run/provision";
 const STATE: &str = "/run/step";
 
 impl Step for SmokeImages {
-    fn name(&self) -> &'static str {
-        "smoke-images"
-    }
-
-    fn about(&self) -> &'static str {
-        "run every tool image, check its plans and programs, and install test systems"
-    }
-
-    fn example(&self) -> &'static str {
-        "--target aarch64"
-    }
-
-    fn arguments(&self) -> &'static [Argument] {
-        &[Argument::Target, Argument::Release]
+    fn describe(&self) -> Description {
+        Description::step(
+            "smoke-images",
+            "run every tool image, check its plans and programs, and install test systems",
+        )
+        .example("--target aarch64")
+        .arguments(&[Argument::Target, Argument::Release])
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {

@@ -20,7 +20,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 use assemble::images::is_bound;
 use clap::{Args, Command};
 use engine::accelerator::Accelerator;
-use engine::{Argument, Gap, Input, Judgement, Need, Outcome, Plan, Run, Step, StepLog};
+use engine::{
+    Argument, Description, Gap, Input, Judgement, Need, Outcome, Plan, Run, Step, StepLog,
+};
 use foundation::text::{count, megabytes};
 use foundation::tree::remove;
 use foundation::{checksum, file};
@@ -85,16 +87,9 @@ const ATTEMPTS: usize = 3;
 const EMULATION: &[&str] = &["IO-APIC + timer doesn't work", "clocksource: timekeeping watchdog"];
 
 impl Step for SmokeIso {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn about(&self) -> &'static str {
-        self.about
-    }
-
-    fn arguments(&self) -> &'static [Argument] {
-        &[Argument::Accelerator, Argument::Release]
+    fn describe(&self) -> Description {
+        Description::step(self.name, self.about)
+            .arguments(&[Argument::Accelerator, Argument::Release])
     }
 
     fn own_arguments(&self, command: Command) -> Command {

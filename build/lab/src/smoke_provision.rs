@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use assemble::test_artifacts;
-use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog};
+use engine::{Argument, Description, Input, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::command::Command;
 use foundation::{file, tree};
 use programs::notary;
@@ -47,16 +47,12 @@ const BUTTON: &str = "the power button was pressed";
 const DISK: u64 = 4 << 30;
 
 impl Step for SmokeProvision {
-    fn name(&self) -> &'static str {
-        "smoke-provision"
-    }
-
-    fn about(&self) -> &'static str {
-        "provision a virtual machine through a public Redfish emulator"
-    }
-
-    fn arguments(&self) -> &'static [Argument] {
-        &[Argument::Release]
+    fn describe(&self) -> Description {
+        Description::step(
+            "smoke-provision",
+            "provision a virtual machine through a public Redfish emulator",
+        )
+        .arguments(&[Argument::Release])
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args as _;
-use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog};
+use engine::{Argument, Description, Input, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::command::Command;
 use foundation::{file, tree};
 use programs::registry::{self, Registry};
@@ -25,16 +25,12 @@ const ATTESTED: &[&str] = &["slsaprovenance1", "cyclonedx", "spdxjson"];
 pub struct SmokeRegistry;
 
 impl Step for SmokeRegistry {
-    fn name(&self) -> &'static str {
-        "smoke-registry"
-    }
-
-    fn about(&self) -> &'static str {
-        "read the published release with sha256sum, cosign, skopeo, oras and podman"
-    }
-
-    fn arguments(&self) -> &'static [Argument] {
-        &[Argument::Release]
+    fn describe(&self) -> Description {
+        Description::step(
+            "smoke-registry",
+            "read the published release with sha256sum, cosign, skopeo, oras and podman",
+        )
+        .arguments(&[Argument::Release])
     }
 
     fn own_arguments(&self, command: clap::Command) -> clap::Command {

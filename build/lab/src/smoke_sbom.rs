@@ -6,7 +6,7 @@
 
 use anyhow::{Context as _, Result};
 use assemble::sbom::scan;
-use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog};
+use engine::{Argument, Description, Input, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::file;
 use foundation::finding::Finding;
 use media::platforms;
@@ -19,16 +19,9 @@ use sbom::syft::{Found, Listed};
 pub struct SmokeSbom;
 
 impl Step for SmokeSbom {
-    fn name(&self) -> &'static str {
-        "smoke-sbom"
-    }
-
-    fn about(&self) -> &'static str {
-        "compare the SBOMs with the packages that syft finds"
-    }
-
-    fn arguments(&self) -> &'static [Argument] {
-        &[Argument::Release]
+    fn describe(&self) -> Description {
+        Description::step("smoke-sbom", "compare the SBOMs with the packages that syft finds")
+            .arguments(&[Argument::Release])
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use assemble::test_artifacts;
-use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog};
+use engine::{Argument, Description, Input, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::command::Command;
 use foundation::file;
 use foundation::tree::remove;
@@ -25,20 +25,10 @@ const ROOT: &str = "6f1a0f5e-0000-4000-8000-000000000001";
 const PATIENCE: &str = "300";
 
 impl Step for SmokeTestArtifacts {
-    fn name(&self) -> &'static str {
-        "smoke-test-artifacts"
-    }
-
-    fn about(&self) -> &'static str {
-        "boot the test Linux in a virtual machine"
-    }
-
-    fn example(&self) -> &'static str {
-        "--target aarch64"
-    }
-
-    fn arguments(&self) -> &'static [Argument] {
-        &[Argument::Target]
+    fn describe(&self) -> Description {
+        Description::step("smoke-test-artifacts", "boot the test Linux in a virtual machine")
+            .example("--target aarch64")
+            .arguments(&[Argument::Target])
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use clap::{Arg, ArgGroup, ArgMatches, Args as _, Command as Verb, value_parser};
 use engine::workspace::Job;
-use engine::{Argument, Need, Outcome, Plan, Run, Step, StepLog};
+use engine::{Argument, Description, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::command::Command;
 use programs::notary::{self, Engine};
 use programs::registry::{self, Registry};
@@ -61,20 +61,13 @@ const VERIFY: [(&str, &str, &str); 11] = [
 pub struct Verify;
 
 impl Step for Verify {
-    fn name(&self) -> &'static str {
-        "verify"
-    }
-
-    fn about(&self) -> &'static str {
-        "verify the published release against a public key or an identity"
-    }
-
-    fn example(&self) -> &'static str {
-        "--release target/dist/latest --key cosign.pub"
-    }
-
-    fn arguments(&self) -> &'static [Argument] {
-        &[Argument::Engine(Job::Signatures)]
+    fn describe(&self) -> Description {
+        Description::step(
+            "verify",
+            "verify the published release against a public key or an identity",
+        )
+        .example("--release target/dist/latest --key cosign.pub")
+        .arguments(&[Argument::Engine(Job::Signatures)])
     }
 
     fn own_arguments(&self, command: Verb) -> Verb {

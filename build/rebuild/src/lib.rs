@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use clap::builder::{PathBufValueParser, TypedValueParser as _};
-use engine::{Input, Need, Outcome, Plan, Run, Step, StepLog, absolute};
+use engine::{Description, Input, Need, Outcome, Plan, Run, Step, StepLog, absolute};
 use foundation::command::quote;
 use foundation::finding::Finding;
 use foundation::{atomic, file};
@@ -42,12 +42,8 @@ pub struct RebuildArguments {
 }
 
 impl Step for Rebuild {
-    fn name(&self) -> &'static str {
-        "rebuild"
-    }
-
-    fn about(&self) -> &'static str {
-        "build again under variations and compare all bytes"
+    fn describe(&self) -> Description {
+        Description::step("rebuild", "build again under variations and compare all bytes")
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use engine::tool::{programs, spec};
-use engine::{Input, Need, Outcome, Plan, Run, Skip, Step, StepLog};
+use engine::{Description, Input, Need, Outcome, Plan, Run, Skip, Step, StepLog};
 use foundation::command::Command;
 use foundation::file;
 
@@ -27,12 +27,8 @@ const SCRIPT: &str = "build/gates/data/bare.sh";
 const NAMES: &str = "build/gates/data/base-programs.txt";
 
 impl Step for Bare {
-    fn name(&self) -> &'static str {
-        "test-bare"
-    }
-
-    fn about(&self) -> &'static str {
-        "run all tests with optional programs hidden"
+    fn describe(&self) -> Description {
+        Description::step("test-bare", "run all tests with optional programs hidden")
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {
