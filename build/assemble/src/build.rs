@@ -222,9 +222,6 @@ pub(crate) fn cargo_tree(run: &Run, output: &Output<'_>, edges: Edges) -> Comman
 }
 
 /// Cargo metadata of the workspace.
-///
-/// # Errors
-/// When `cargo metadata` fails, or its output is malformed.
 pub(crate) fn metadata(run: &Run, log: &StepLog) -> Result<Metadata> {
     let metadata = run.command("cargo").args(["metadata", "--locked", "--format-version", "1"]);
     serde_json::from_slice(&run.ask(log, &metadata)?)
@@ -270,9 +267,6 @@ impl Output<'_> {
     }
 
     /// The crates in it, as Cargo resolves them for this executable.
-    ///
-    /// # Errors
-    /// When `cargo tree` fails, or its output is malformed.
     pub(crate) fn crate_graph(&self, run: &Run, log: &StepLog, edges: Edges) -> Result<Graph> {
         let printed = run.ask(log, &cargo_tree(run, self, edges))?;
         let printed = std::str::from_utf8(&printed).context("`cargo tree` printed no UTF-8")?;

@@ -93,9 +93,6 @@ pub fn sources_list(printed: &str, host: &str, suite: &str) -> Result<String> {
 
 /// Like [`sources_list`], for the suite only: its index has no updates between point releases and
 /// never expires.
-///
-/// # Errors
-/// When the host's apt has no Debian mirror.
 pub fn suite_sources(printed: &str, host: &str, suite: &str) -> Result<String> {
     let pocket = format!(" {suite} ");
     Ok(sources_list(printed, host, suite)?
@@ -105,9 +102,6 @@ pub fn suite_sources(printed: &str, host: &str, suite: &str) -> Result<String> {
 }
 
 /// Root of the archive with the host's suites, from the output of [`sources_command`].
-///
-/// # Errors
-/// When the host's apt has no Debian mirror.
 pub fn archive(printed: &str, host: &str) -> Result<String> {
     let archive = printed.lines().find_map(|line| {
         let mut words = line.split(' ');

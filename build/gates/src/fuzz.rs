@@ -114,9 +114,6 @@ fn missing(run: &Run, log: &StepLog) -> Result<Option<Skip>> {
 }
 
 /// The selected targets.
-///
-/// # Errors
-/// When `fuzz/Cargo.toml` cannot be read, or lacks a requested target.
 fn targets(run: &Run) -> Result<Vec<String>> {
     #[derive(Deserialize)]
     struct Manifest {

@@ -254,9 +254,6 @@ fn at<T, E: std::fmt::Display>(
 
 impl StorageKeys {
     /// Reads the keys.
-    ///
-    /// # Errors
-    /// If a file is unreadable or its key too short.
     pub fn read(&self) -> Result<Keyring, String> {
         let read = |value: &str, path: &Path| {
             let content = at(value, path, fs::read(path))?;
@@ -329,9 +326,6 @@ impl ApiConfig {
     }
 
     /// Reads the token key if a file is configured.
-    ///
-    /// # Errors
-    /// If the file is unreadable or its key too short.
     pub fn read_token_key(&self) -> Result<Option<TokenKey>, String> {
         let Some(path) = &self.token_key else { return Ok(None) };
         let key = TokenKey::new(&read("api.token_key", path)?);

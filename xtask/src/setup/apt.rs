@@ -71,9 +71,6 @@ pub(super) struct Cost {
 }
 
 /// The cost of installing `packages`, if apt reports it.
-///
-/// # Errors
-/// When the run is stopped.
 pub(super) fn cost(run: &Run, log: &StepLog, packages: &BTreeSet<&str>) -> Result<Option<Cost>> {
     let command = run
         .command("env")

@@ -37,9 +37,6 @@ pub(super) fn python_commands(run: &Run) -> Vec<Command> {
 }
 
 /// Creates the Python environment and links its `programs` into `target/tools/bin`.
-///
-/// # Errors
-/// When a command fails, or a link cannot be created.
 pub(super) fn install_python(run: &Run, log: &StepLog, programs: &[&str]) -> Result<()> {
     for command in python_commands(run) {
         run.exec(log, &command)?;
@@ -63,9 +60,6 @@ pub(super) fn python_count(run: &Run) -> Result<usize> {
 }
 
 /// Whether `python3` can create virtual environments, which Debian packages separately.
-///
-/// # Errors
-/// When the run is stopped.
 pub(super) fn makes_environments(run: &Run, log: &StepLog) -> Result<bool> {
     if run.tools.check("python3").is_err() {
         return Ok(false);

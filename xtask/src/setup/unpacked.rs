@@ -36,9 +36,6 @@ impl Package {
 
     /// Unpacks the package, or the one that it depends on if it is a metapackage, and links the
     /// file.
-    ///
-    /// # Errors
-    /// When there is no such package, or the file is not in it.
     pub(super) fn install(self, run: &Run, log: &StepLog) -> Result<()> {
         let folder = self.folder(run);
         remove(&folder)?;

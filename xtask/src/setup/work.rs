@@ -75,9 +75,6 @@ impl Work {
     }
 
     /// One line: number of programs and packages, download size, disk space.
-    ///
-    /// # Errors
-    /// When the lock of the Python packages cannot be read, or the run is stopped.
     pub(super) fn summary(&self, run: &Run, log: &StepLog) -> Result<String> {
         let mut parts = Vec::new();
         if !self.debian.is_empty() {

@@ -37,9 +37,6 @@ pub(super) fn plan(run: &Run, work: &Work<'_>, plan: Plan) -> Plan {
 }
 
 /// Builds the ISO, unless it is cached.
-///
-/// # Errors
-/// When the image is missing or lacks something that image-builder requires, or a program fails.
 pub(super) fn make(run: &Run, log: &StepLog, work: &Work<'_>) -> Result<PathBuf> {
     let image = work.image(run)?;
     let iso = work.folder.join("live.iso");

@@ -35,9 +35,6 @@ pub(super) fn plan(work: &Work<'_>, plan: Plan) -> Plan {
 }
 
 /// Builds the ISO, unless it is cached.
-///
-/// # Errors
-/// When the image is missing, a boot loader's package is not available, or a program fails.
 pub(super) fn make(run: &Run, log: &StepLog, work: &Work<'_>) -> Result<PathBuf> {
     let image = work.image(run)?;
     let lock = Lock::read(&run.workspace.root().join(&work.base.lock))?;

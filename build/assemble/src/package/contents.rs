@@ -42,9 +42,6 @@ pub(super) fn documents(run: &Run, output: &Output<'_>) -> Option<Command> {
 
 /// Generates the files for `output` and returns them: path in an archive, and source. `metadata` is
 /// the workspace's.
-///
-/// # Errors
-/// When the program does not run, or its crates cannot be listed.
 pub(super) fn generate(
     run: &Run,
     log: &StepLog,

@@ -65,9 +65,6 @@ impl Locks {
     }
 
     /// Reads the security suites, as far as available here.
-    ///
-    /// # Errors
-    /// When a file cannot be written, or an index is malformed.
     pub(super) fn updates(&self, run: &Run, log: &StepLog) -> Result<Known> {
         let mut suites = BTreeMap::new();
         let mut dates = Vec::new();

@@ -81,9 +81,6 @@ pub(super) fn are_of_this_source(run: &Run) -> bool {
 }
 
 /// Writes a list of the files with counts.
-///
-/// # Errors
-/// When there is none, or the folder cannot be read.
 pub(super) fn list(run: &Run) -> Result<()> {
     let folder = counts(run);
     let paths = file::list(&folder).context("the tests wrote no coverage")?;

@@ -58,9 +58,6 @@ pub(super) fn commands(run: &Run) -> Result<Vec<Command>> {
 }
 
 /// Files that a formatter would change, each with the first line.
-///
-/// # Errors
-/// When a formatter cannot be run, or the copies cannot be written.
 pub(super) fn check(run: &Run, log: &StepLog) -> Result<Vec<Finding>> {
     let all = files(run)?;
     let copies = run.workspace.scratch().join("fmt");

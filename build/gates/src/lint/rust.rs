@@ -35,9 +35,6 @@ pub(super) fn check(run: &Run, log: &StepLog) -> Result<BTreeSet<Finding>> {
 }
 
 /// Applies clippy's machine-applicable suggestions.
-///
-/// # Errors
-/// When the code does not compile.
 pub(super) fn fix(run: &Run, log: &StepLog) -> Result<()> {
     let command = run.command("cargo").args([
         "clippy",

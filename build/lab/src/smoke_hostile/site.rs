@@ -190,9 +190,6 @@ impl Site {
     }
 
     /// Terminates the controller with SIGTERM and waits for its exit.
-    ///
-    /// # Errors
-    /// When it does not exit in time.
     pub(super) fn stop(&self) -> Result<Duration> {
         let process = Pid::from_raw(self.controller.number()).context("invalid process id")?;
         let started = Instant::now();

@@ -34,9 +34,6 @@ pub(super) struct Task {
 impl Task {
     /// Creates the task of `example` in the new folder `folder`, with `values` for variables of its
     /// recipe. `emulated`: images run under QEMU user mode.
-    ///
-    /// # Errors
-    /// When no loop device is available.
     pub(super) fn new(
         run: &Run,
         log: &StepLog,
