@@ -215,7 +215,6 @@ fn lacking(run: &Run, case: &Case, iso: Option<&Path>) -> Result<Option<(String,
     }))
 }
 
-/// Folder of a case.
 fn folder(run: &Run, case: &Case) -> PathBuf {
     run.workspace.scratch().join("smoke-iso").join(case.name)
 }

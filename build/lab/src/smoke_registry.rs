@@ -178,12 +178,10 @@ impl<'a> Clients<'a> {
             .arg(format!("docker://{}/{}:{tag}", self.prefix, image.repository))
     }
 
-    /// cosign on a file.
     fn cosign(&self, verb: &str) -> Command {
         self.signed_by(self.run.command("cosign").arg(verb))
     }
 
-    /// cosign on an image.
     fn cosign_image(&self, verb: &str) -> Command {
         self.signed_by(self.client("cosign", &[verb], "--allow-http-registry"))
     }

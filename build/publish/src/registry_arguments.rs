@@ -8,7 +8,6 @@ use engine::Run;
 use foundation::command::Command;
 use programs::target;
 
-/// The registry.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RegistryArguments {
     /// Registry: NAME of [registry.NAME] in release.toml, or HOST/PREFIX

@@ -211,7 +211,6 @@ mod tests {
         folder
     }
 
-    /// An image with one file.
     fn image(folder: &Path, text: &str) {
         let layout = Layout::create(folder.join("images/tools/x")).unwrap();
         let mut archive = tar::Builder::new(Vec::new());

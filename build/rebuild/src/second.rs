@@ -283,7 +283,6 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// The value of `--target` for these architectures.
 fn target(architectures: &[Architecture]) -> &'static str {
     match architectures {
         [one] => one.rust(),

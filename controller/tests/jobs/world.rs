@@ -86,7 +86,6 @@ impl World {
         })
     }
 
-    /// Path of a job's ISO.
     pub(crate) fn iso(&self, job: JobId) -> PathBuf {
         self.tasks.join(format!("{job}.iso"))
     }
@@ -405,7 +404,6 @@ pub(crate) fn new_job(serial: &str) -> NewJob {
     }
 }
 
-/// A report of success.
 pub(crate) fn success(job: JobId) -> Report {
     Report {
         failed: None,

@@ -14,7 +14,6 @@ use foundation::command::Command;
 use super::unpacked::Package;
 use super::{apt, packages, suite};
 
-/// The work.
 #[derive(Default)]
 pub(super) struct Work {
     /// Display names of the programs.

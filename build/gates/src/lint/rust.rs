@@ -12,7 +12,6 @@ use engine::{Run, StepLog};
 use foundation::command::Command;
 use foundation::finding::Finding;
 
-/// The commands.
 pub(super) fn commands(run: &Run) -> [Command; 2] {
     [clippy(run), rustdoc(run)]
 }

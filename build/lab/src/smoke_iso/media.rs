@@ -145,7 +145,6 @@ fn replace(path: &Path, at: u64, size: u64, old: &str, new: &str) -> Result<()> 
     Ok(())
 }
 
-/// Content of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Task {
     /// Installs Linux.
