@@ -20,9 +20,10 @@ pub fn read_text(path: &Path) -> Result<String> {
 
 /// The paths of all entries of `folder`, sorted.
 pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = || fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect();
-    let paths: io::Result<Vec<_>> = entries();
-    let mut paths = paths.with_context(|| format!("cannot read {}", folder.display()))?;
+    let read = || -> io::Result<Vec<PathBuf>> {
+        fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect()
+    };
+    let mut paths = read().with_context(|| format!("cannot read {}", folder.display()))?;
     paths.sort();
     Ok(paths)
 }

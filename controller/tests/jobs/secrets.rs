@@ -55,7 +55,7 @@ impl Bmc for Talkative {
             }
             Operation::BootOnce | Operation::Reset(_) | Operation::Restart(_) => Ok(()),
         };
-        Box::pin(async { result })
+        Box::pin(async move { result })
     }
 }
 
