@@ -7,7 +7,6 @@
 //! Needs a nightly compiler and cargo-fuzz; the step is skipped without them.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -217,6 +216,7 @@ fn finding(run: &Run, target: &str, printed: &str) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::path::Path;
 
     use super::*;

@@ -3,9 +3,9 @@
 
 //! Calls of `notary`, the program that holds keys and talks to registries.
 
+use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::{env, fs};
 
 use anyhow::{Context as _, Result, bail};
 use engine::{Input, Need, Plan, Run, StepLog};

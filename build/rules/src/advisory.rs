@@ -7,7 +7,6 @@
 //! (`RustSec` advisory-db, README, "Advisory format"). Severity is the CVSS score; a vulnerability
 //! without one counts as severe.
 
-use std::fs;
 use std::path::Path;
 use std::str::FromStr as _;
 
@@ -144,6 +143,8 @@ fn severity(vector: Option<&str>) -> Result<Kind> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn advisory(header: &str, versions: &str) -> String {

@@ -5,7 +5,6 @@
 //! an ELF note (The UAPI Group, "ELF Package Metadata"), shown by `readelf --notes`, systemd's
 //! coredump tools, and the program itself (crate `build-info`).
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -71,6 +70,8 @@ pub fn stamp_file(path: &Path, text: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const IDENTITY: Identity<'static> =

@@ -134,7 +134,7 @@ impl Worker {
                     self.begin_step(Step::WebhookWait).await?;
                 }
                 self.pause_until(deadline).await?;
-                Err(Halt::Failed(self.over_budget(job, &Step::WebhookWait, None)))
+                Err(Halt::Failed(self.over_budget(job, Step::WebhookWait, None)))
             }
         }
     }
