@@ -20,8 +20,9 @@ pub fn facts(layout: &Layout, manifest: &ImageManifest) -> Result<RootFacts> {
             || copyright_of(path).is_some()
     })?;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    let mut take =
-        |path: &str| files.remove(path).map(text).with_context(|| format!("the image has no /{path}"));
+    let mut take = |path: &str| {
+        files.remove(path).map(text).with_context(|| format!("the image has no /{path}"))
+    };
     let (status, os_release) = (take("var/lib/dpkg/status")?, take("usr/lib/os-release")?);
     let copyrights = files
         .into_iter()
