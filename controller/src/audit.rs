@@ -198,9 +198,6 @@ impl Audit {
     }
 
     /// Runs `work` and inserts its audit entry, if any, in one transaction.
-    ///
-    /// # Errors
-    /// Errors of `work` and of the database.
     pub(crate) async fn change<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<(T, Option<Entry>), StoreError> + Send + 'static,

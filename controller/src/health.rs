@@ -68,7 +68,6 @@ pub(crate) fn router(observed: Observed) -> Router {
     Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).with_state(observed)
 }
 
-/// Router for `/metrics`.
 pub(crate) fn metrics_router(observed: Observed) -> Router {
     Router::new().route("/metrics", get(metrics)).with_state(observed)
 }

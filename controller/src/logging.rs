@@ -25,17 +25,11 @@ pub enum LogFormat {
 }
 
 /// Parses a level or directives such as `info,controller=debug`.
-///
-/// # Errors
-/// If the text is neither.
 pub(crate) fn filter(level: &str) -> Result<EnvFilter, ParseError> {
     EnvFilter::builder().parse(level)
 }
 
 /// Initializes logging for this process.
-///
-/// # Errors
-/// If the level is malformed, or logging was initialized before.
 pub(crate) fn start(level: &str, format: LogFormat) -> anyhow::Result<()> {
     let level = filter(level).context("log level")?;
     let level = level.and(filter_fn(|event| event.target() != audit::TARGET));

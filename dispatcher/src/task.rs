@@ -96,7 +96,6 @@ impl Task {
         Ok(Self(files))
     }
 
-    /// `recipe.json`
     pub(crate) fn recipe(&self) -> Result<&[u8], Failure> {
         self.required(RECIPE, Exit::Unreadable)
     }

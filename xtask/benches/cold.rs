@@ -91,7 +91,6 @@ fn command(program: &str, folder: &Path) -> Command {
     command
 }
 
-/// A command of a plan.
 fn by_plan(planned: &Value, folder: &Path) -> Command {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let mut command = command(&text(&planned["program"]), folder);

@@ -167,7 +167,11 @@ struct Ended<'a> {
 fn stages(name: &str, stages: &[Stage], run: &Run, output: Output, ui: &Ui) -> Result<u8> {
     if let Some(format) = output.plan {
         let preview = Preview::new(name, stages, run)?;
-        show(&if format == Format::Json { json(&preview)? } else { preview.text() })?;
+        show(&if format == Format::Json {
+            json(&preview)?
+        } else {
+            preview.text(run.options.verbose || stages.len() == 1)
+        })?;
         return Ok(0);
     }
     let lacks = preflight::check(run, stages.iter().map(|stage| stage.step))?;

@@ -54,7 +54,7 @@ pub(crate) fn yes() -> Arg {
 }
 
 pub(crate) fn dry_run() -> Arg {
-    flag("dry-run").help("Print the plan (commands, inputs, outputs) and change nothing")
+    flag("dry-run").help("Print the plan and change nothing; with -v commands, inputs and outputs")
 }
 
 pub(crate) fn json() -> Arg {

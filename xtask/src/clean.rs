@@ -3,39 +3,24 @@
 
 //! Removes build and run output. Installed tools are kept: they are not build output.
 
-use std::fs;
-
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use engine::{Run, Ui};
+use foundation::{file, tree};
 
 /// Kept below `target`.
 const KEPT: &[&str] = &["tools"];
 
 /// Empties `target` except for the tools; with `dry` only prints what it would remove.
-///
-/// # Errors
-/// When something cannot be removed.
 pub(crate) fn run(run: &Run, dry: bool, ui: &Ui) -> Result<u8> {
     let target = run.workspace.target();
-    let entries = match fs::read_dir(&target) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
-        Err(error) => {
-            return Err(error).with_context(|| format!("cannot read {}", target.display()));
-        }
-    };
-    for entry in entries {
-        let path = entry.with_context(|| format!("cannot read {}", target.display()))?.path();
+    for path in file::list_existing(&target)? {
         if KEPT.iter().any(|kept| path.ends_with(kept)) {
             continue;
         }
         ui.status(if dry { "Would remove" } else { "Removing" }, &path.display().to_string());
-        if dry {
-            continue;
+        if !dry {
+            tree::remove(&path)?;
         }
-        let link_or_file = path.symlink_metadata().is_ok_and(|it| !it.is_dir());
-        let removed = if link_or_file { fs::remove_file(&path) } else { fs::remove_dir_all(&path) };
-        removed.with_context(|| format!("cannot remove {}", path.display()))?;
     }
     Ok(0)
 }

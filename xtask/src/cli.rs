@@ -56,7 +56,6 @@ pub(crate) enum About {
     Folder(PathBuf),
 }
 
-/// A command.
 pub(crate) enum Verb {
     /// Run a step.
     Step(&'static dyn Step),
@@ -194,7 +193,6 @@ fn ungrouped() -> Command {
         )
 }
 
-/// The command `setup`.
 fn setup() -> Command {
     verb("setup", "setup", "Install missing programs", "--for validate --yes")
         .args([arguments::dry_run(), arguments::verbose(), arguments::yes()])
@@ -255,7 +253,6 @@ fn group(
         .subcommands(commands)
 }
 
-/// A command with an example.
 fn verb(name: &'static str, shown: &str, about: impl Into<String>, example: &str) -> Command {
     let example = format!("Example:\n  cargo xtask {shown} {example}");
     Command::new(name).about(about.into()).after_help(example.trim_end().to_owned())
@@ -359,7 +356,6 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
     })
 }
 
-/// The release that `verb` is about.
 fn about_release(verb: &Verb, release: bool, given: &ArgMatches) -> About {
     match verb {
         // It names its release to the notary itself.

@@ -4,6 +4,8 @@
 //! Detects the host's distribution (os-release(5)): packages and images need Debian's suites and
 //! programs.
 
+use debian::root::os_release;
+
 const FILE: &str = "/etc/os-release";
 
 /// A note on what works and what does not, on other distributions than Debian.
@@ -13,14 +15,10 @@ pub(crate) fn note() -> Option<String> {
 }
 
 fn note_of(text: &str) -> Option<String> {
-    let value = |key: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))?;
-        Some(line.trim_matches(['"', '\'']))
-    };
-    if value("ID") == Some("debian") {
+    if os_release(text, "ID") == Some("debian") {
         return None;
     }
-    let name = value("PRETTY_NAME").unwrap_or("this system");
+    let name = os_release(text, "PRETTY_NAME").unwrap_or("this system");
     Some(format!(
         "{name} is not Debian: format, lints, tests and binaries work here; packages, images, ISOs and what `setup` \
          installs from Debian do not\n    fix: run in the container that docs/contributing.md describes"

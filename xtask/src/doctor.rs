@@ -37,7 +37,6 @@ struct Group {
     counts: bool,
 }
 
-/// A program.
 #[derive(Debug, Serialize)]
 struct Program {
     name: &'static str,

@@ -4,7 +4,6 @@
 //! Installs the commit hook, which runs the gates that compile nothing on the index before each
 //! commit.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
@@ -48,7 +47,7 @@ pub(crate) fn install(run: &Run, dry: bool, ui: &Ui) -> Result<u8> {
         _ => {}
     }
     let hook = format!("#!/bin/sh\n{MARK}\n{HOOK}");
-    atomic::write_with(&place, 0o755, |file| Ok(file.write_all(hook.as_bytes())?))?;
+    atomic::write_executable(&place, hook.as_bytes())?;
     ui.status("Installed", &place.display().to_string());
     Ok(0)
 }

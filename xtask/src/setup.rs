@@ -42,9 +42,6 @@ pub(crate) fn missing(run: &Run, steps: Option<&[&'static dyn Step]>) -> Vec<&'s
 
 /// Installs `tools` with their prerequisites, after a question that states the cost. With `dry`
 /// only prints the commands. Continues after failures and reports all of them.
-///
-/// # Errors
-/// When the log cannot be written, or the run is stopped.
 pub(crate) fn run(run: &Run, tools: &[&'static str], dry: bool, ui: &Ui) -> Result<u8> {
     if tools.is_empty() {
         ui.status("Finished", "all programs are installed");
@@ -112,9 +109,6 @@ fn declined(run: &Run) -> PathBuf {
 }
 
 /// Updates the pins of Debian packages to the newest versions.
-///
-/// # Errors
-/// When a suite cannot be read, or the pins cannot be written.
 pub(crate) fn update_pins(run: &Run, ui: &Ui) -> Result<u8> {
     let pinned = programs().filter_map(|spec| match spec.source {
         Source::Pinned { package, .. } => Some(package),

@@ -15,7 +15,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use engine::workspace;
-use foundation::tree;
+use foundation::{file, tree};
 use xshell::{Shell, cmd};
 
 /// The option, and its replacement for the run inside of the folder.
@@ -23,9 +23,6 @@ const OPTION: &str = "--staged";
 const INSIDE: &str = "--changed";
 
 /// Runs the gates and returns the exit code.
-///
-/// # Errors
-/// When the index cannot be checked out.
 pub(crate) fn validate() -> Result<u8> {
     let here = std::env::current_dir().context("cannot read the current folder")?;
     let stage = Stage::check_out(&workspace::root(&here)?)?;
@@ -84,8 +81,7 @@ impl Stage {
         let scratch = self.index.with_file_name("scratch");
         let logs = root.join("target/xtask/logs");
         for folder in [&target, &scratch, &logs] {
-            fs::create_dir_all(folder)
-                .with_context(|| format!("cannot create {}", folder.display()))?;
+            file::create_folder(folder)?;
         }
         tree::remove(&scratch.join("logs"))?;
         let links = [

@@ -5,7 +5,7 @@
 //! they are built while the compiler runs, and cached until a lock changes.
 
 use anyhow::Result;
-use engine::{Need, Outcome, Plan, Run, Skip, Step, StepLog};
+use engine::{Description, Need, Outcome, Plan, Run, Skip, Step, StepLog};
 
 use super::images;
 
@@ -13,16 +13,8 @@ use super::images;
 pub struct Bases;
 
 impl Step for Bases {
-    fn name(&self) -> &'static str {
-        "bases"
-    }
-
-    fn about(&self) -> &'static str {
-        "build the image bases and install their packages"
-    }
-
-    fn can_be_up_to_date(&self, _run: &Run) -> bool {
-        true
+    fn describe(&self) -> Description {
+        Description::step("bases", "build the image bases and install their packages").cached()
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {

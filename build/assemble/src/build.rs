@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 use cargo_metadata::Metadata;
 use clap::Args;
 use engine::workspace::Binary;
-use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog};
+use engine::{Argument, Description, Input, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::command::Command;
 use foundation::{atomic, checksum, tree};
 use inspect::elf;
@@ -57,31 +57,18 @@ const FOLDER: &str = "target/xtask/build";
 const FINISHED: &str = "target/xtask/binaries";
 
 impl Step for Build {
-    fn name(&self) -> &'static str {
-        match self.part {
-            Part::All | Part::NotInImages => "build",
-            Part::InImages => "build-for-images",
-        }
-    }
-
-    fn about(&self) -> &'static str {
-        match self.part {
-            Part::All => "build the release binaries and check their ELF headers",
-            Part::InImages => "build the binaries for images and check their ELF headers",
-            Part::NotInImages => "build the other binaries and check their ELF headers",
-        }
-    }
-
-    fn example(&self) -> &'static str {
-        "--target all"
-    }
-
-    fn arguments(&self) -> &'static [Argument] {
-        &[Argument::Target]
-    }
-
-    fn can_be_up_to_date(&self, _run: &Run) -> bool {
-        true
+    fn describe(&self) -> Description {
+        let (name, about) = match self.part {
+            Part::All => ("build", "build the release binaries and check their ELF headers"),
+            Part::InImages => {
+                ("build-for-images", "build the binaries for images and check their ELF headers")
+            }
+            Part::NotInImages => ("build", "build the other binaries and check their ELF headers"),
+        };
+        Description::step(name, about)
+            .example("--target all")
+            .arguments(&[Argument::Target])
+            .cached()
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {
@@ -235,9 +222,6 @@ pub(crate) fn cargo_tree(run: &Run, output: &Output<'_>, edges: Edges) -> Comman
 }
 
 /// Cargo metadata of the workspace.
-///
-/// # Errors
-/// When `cargo metadata` fails, or its output is malformed.
 pub(crate) fn metadata(run: &Run, log: &StepLog) -> Result<Metadata> {
     let metadata = run.command("cargo").args(["metadata", "--locked", "--format-version", "1"]);
     serde_json::from_slice(&run.ask(log, &metadata)?)
@@ -283,9 +267,6 @@ impl Output<'_> {
     }
 
     /// The crates in it, as Cargo resolves them for this executable.
-    ///
-    /// # Errors
-    /// When `cargo tree` fails, or its output is malformed.
     pub(crate) fn crate_graph(&self, run: &Run, log: &StepLog, edges: Edges) -> Result<Graph> {
         let printed = run.ask(log, &cargo_tree(run, self, edges))?;
         let printed = std::str::from_utf8(&printed).context("`cargo tree` printed no UTF-8")?;
@@ -309,9 +290,7 @@ impl Output<'_> {
         }
         if self.target.wants_pie() {
             let script = build::pie_linker(self.target.c_compiler());
-            atomic::write_with(&self.folders(run)?.pie_linker, 0o755, |file| {
-                Ok(std::io::Write::write_all(file, script.as_bytes())?)
-            })?;
+            atomic::write_executable(&self.folders(run)?.pie_linker, script.as_bytes())?;
         }
         run.exec(log, &self.command(run)?)?;
         tree::remove(&run.workspace.root().join(self.folder_in_plan()))?;

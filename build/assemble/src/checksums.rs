@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
-use engine::{Input, Outcome, Plan, Run, Step, StepLog};
+use engine::{Description, Input, Outcome, Plan, Run, Step, StepLog};
 use foundation::{atomic, checksum};
 use release::{ArtifactKind, layout};
 
@@ -16,16 +16,8 @@ use super::package::artifact;
 pub struct Checksums;
 
 impl Step for Checksums {
-    fn name(&self) -> &'static str {
-        "checksums"
-    }
-
-    fn about(&self) -> &'static str {
-        "write SHA256SUMS"
-    }
-
-    fn can_be_up_to_date(&self, _run: &Run) -> bool {
-        true
+    fn describe(&self) -> Description {
+        Description::step("checksums", "write SHA256SUMS").cached()
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {

@@ -22,7 +22,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context as _, Result};
 use clap::{Args, Command};
 use engine::workspace::{Image, ImageBase, Job, Pinned};
-use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog, flag};
+use engine::{Argument, Description, Input, Need, Outcome, Plan, Run, Step, StepLog, flag};
 use foundation::{checksum, emulation, parallel};
 use oci::Layout;
 use programs::notary;
@@ -68,20 +68,11 @@ pub(crate) fn binds_tools(run: &Run) -> bool {
 }
 
 impl Step for Images {
-    fn name(&self) -> &'static str {
-        "images"
-    }
-
-    fn about(&self) -> &'static str {
-        "build the tool images as OCI layouts"
-    }
-
-    fn example(&self) -> &'static str {
-        "tools/sgdisk --target all"
-    }
-
-    fn arguments(&self) -> &'static [Argument] {
-        &[Argument::Engine(Job::Images), Argument::Target]
+    fn describe(&self) -> Description {
+        Description::step("images", "build the tool images as OCI layouts")
+            .example("tools/sgdisk --target all")
+            .arguments(&[Argument::Engine(Job::Images), Argument::Target])
+            .cached()
     }
 
     fn own_arguments(&self, command: Command) -> Command {
@@ -89,10 +80,6 @@ impl Step for Images {
             .conflicts_with_all(["push", "engine", "target", "name"])
             .help("Update the lock to the packages on the mirror; build nothing");
         ImagesArguments::augment_args(command).arg(update_lock)
-    }
-
-    fn can_be_up_to_date(&self, _run: &Run) -> bool {
-        true
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {
@@ -192,7 +179,7 @@ pub(crate) fn build(run: &Run, log: &StepLog, chosen: &[&Image]) -> Result<Outco
     }
     let fact = deliver::summary(run, &images)?;
     record(run, builder, &works, images)?;
-    Ok(if findings.is_empty() { Outcome::Done(fact) } else { Outcome::Found(findings) })
+    Ok(Outcome::of(findings, fact))
 }
 
 /// The plan of [`make_bases`].

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use engine::workspace::{ImageBase, Iso as Declared, Job};
-use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog};
+use engine::{Argument, Description, Input, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::finding::Finding;
 use foundation::text::megabytes;
 use media::live::installer;
@@ -30,24 +30,11 @@ use super::package::{artifact, copy};
 pub struct Iso;
 
 impl Step for Iso {
-    fn name(&self) -> &'static str {
-        "iso"
-    }
-
-    fn about(&self) -> &'static str {
-        "build the live ISO of the maintenance OS"
-    }
-
-    fn example(&self) -> &'static str {
-        "--engine iso=native"
-    }
-
-    fn arguments(&self) -> &'static [Argument] {
-        &[Argument::Engine(Job::Iso), Argument::Target]
-    }
-
-    fn can_be_up_to_date(&self, _run: &Run) -> bool {
-        true
+    fn describe(&self) -> Description {
+        Description::step("iso", "build the live ISO of the maintenance OS")
+            .example("--engine iso=native")
+            .arguments(&[Argument::Engine(Job::Iso), Argument::Target])
+            .cached()
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {
@@ -120,7 +107,7 @@ impl Step for Iso {
             Ok(())
         })?;
         let fact = facts.join(", ");
-        Ok(if findings.is_empty() { Outcome::Done(fact) } else { Outcome::Found(findings) })
+        Ok(Outcome::of(findings, fact))
     }
 }
 

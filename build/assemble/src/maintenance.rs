@@ -6,7 +6,7 @@
 use anyhow::Result;
 use clap::{Args as _, Command};
 use engine::workspace::{Image, Job};
-use engine::{Argument, Need, Outcome, Plan, Run, Skip, Step, StepLog};
+use engine::{Argument, Description, Need, Outcome, Plan, Run, Skip, Step, StepLog};
 
 use super::images;
 
@@ -14,28 +14,15 @@ use super::images;
 pub struct Maintenance;
 
 impl Step for Maintenance {
-    fn name(&self) -> &'static str {
-        "maintenance"
-    }
-
-    fn about(&self) -> &'static str {
-        "build the maintenance OS as an OCI layout"
-    }
-
-    fn example(&self) -> &'static str {
-        "--bind-tools"
-    }
-
-    fn arguments(&self) -> &'static [Argument] {
-        &[Argument::Engine(Job::Images), Argument::Target]
+    fn describe(&self) -> Description {
+        Description::step("maintenance", "build the maintenance OS as an OCI layout")
+            .example("--bind-tools")
+            .arguments(&[Argument::Engine(Job::Images), Argument::Target])
+            .cached()
     }
 
     fn own_arguments(&self, command: Command) -> Command {
         images::BindArguments::augment_args(command)
-    }
-
-    fn can_be_up_to_date(&self, _run: &Run) -> bool {
-        true
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {

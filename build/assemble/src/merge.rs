@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use clap::builder::{PathBufValueParser, TypedValueParser as _};
-use engine::{Input, Outcome, Plan, Run, Step, StepLog, absolute};
+use engine::{Description, Input, Outcome, Plan, Run, Step, StepLog, absolute};
 use foundation::{checksum, tree};
 use release::layout::{self, SbomFormat};
 use release::{Artifact, ArtifactKind, Manifest};
@@ -38,12 +38,8 @@ pub struct MergeArguments {
 }
 
 impl Step for Merge {
-    fn name(&self) -> &'static str {
-        "merge"
-    }
-
-    fn about(&self) -> &'static str {
-        "merge the parts of a release, built on several hosts"
+    fn describe(&self) -> Description {
+        Description::step("merge", "merge the parts of a release, built on several hosts")
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {

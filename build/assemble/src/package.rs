@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use engine::workspace::{Binary, Deliver};
-use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog};
+use engine::{Argument, Description, Input, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::archive::{self, Member, Mode};
 use foundation::command::Command;
 use foundation::{atomic, checksum, parallel};
@@ -31,24 +31,14 @@ struct Delivery<'a> {
 }
 
 impl Step for Package {
-    fn name(&self) -> &'static str {
-        "package"
-    }
-
-    fn about(&self) -> &'static str {
-        "package the binaries as tar.gz, .deb and .rpm, with configuration, unit and licence"
-    }
-
-    fn example(&self) -> &'static str {
-        "--target x86_64"
-    }
-
-    fn arguments(&self) -> &'static [Argument] {
-        &[Argument::Target]
-    }
-
-    fn can_be_up_to_date(&self, _run: &Run) -> bool {
-        true
+    fn describe(&self) -> Description {
+        Description::step(
+            "package",
+            "package the binaries as tar.gz, .deb and .rpm, with configuration, unit and licence",
+        )
+        .example("--target x86_64")
+        .arguments(&[Argument::Target])
+        .cached()
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {

@@ -5,8 +5,7 @@
 //! signing and packaging do not wait for the compiler.
 
 use anyhow::Result;
-use engine::{Need, Outcome, Plan, Run, Step, StepLog};
-use foundation::command::Command;
+use engine::{Description, Need, Plan, Run, Step};
 use programs::notary;
 
 use super::package;
@@ -15,16 +14,8 @@ use super::package;
 pub struct Programs;
 
 impl Step for Programs {
-    fn name(&self) -> &'static str {
-        "programs"
-    }
-
-    fn about(&self) -> &'static str {
-        "compile notary and packager"
-    }
-
-    fn can_be_up_to_date(&self, _run: &Run) -> bool {
-        true
+    fn describe(&self) -> Description {
+        Description::step("programs", "compile notary and packager").cached()
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {
@@ -32,19 +23,8 @@ impl Step for Programs {
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
-        Ok(commands(run)?.into_iter().fold(Plan::new(), Plan::command))
+        // The same commands as in the later steps, for which cargo then has nothing to do.
+        let packager = package::build_packager(run)?.into_iter();
+        Ok(packager.chain([notary::build(run)]).fold(Plan::new(), Plan::command))
     }
-
-    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
-        let commands = commands(run)?;
-        for command in &commands {
-            run.exec(log, command)?;
-        }
-        Ok(Outcome::Done(format!("{} programs", commands.len())))
-    }
-}
-
-/// The same commands as in the later steps, for which cargo then has nothing to do.
-fn commands(run: &Run) -> Result<Vec<Command>> {
-    Ok(package::build_packager(run)?.into_iter().chain([notary::build(run)]).collect())
 }

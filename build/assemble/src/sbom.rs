@@ -10,7 +10,7 @@ pub mod scan;
 
 use anyhow::{Context as _, Result};
 use engine::workspace::{Deliver, Job};
-use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog};
+use engine::{Argument, Description, Input, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::{archive, atomic, checksum};
 use inspect::{ar, rpm};
 use media::platforms::{self, Platform};
@@ -32,24 +32,14 @@ pub struct Sbom;
 const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
 
 impl Step for Sbom {
-    fn name(&self) -> &'static str {
-        "sbom"
-    }
-
-    fn about(&self) -> &'static str {
-        "write SBOMs (CycloneDX, SPDX) of each binary, package, image and ISO"
-    }
-
-    fn example(&self) -> &'static str {
-        "--engine sbom=syft"
-    }
-
-    fn arguments(&self) -> &'static [Argument] {
-        &[Argument::Engine(Job::Sbom), Argument::Target]
-    }
-
-    fn can_be_up_to_date(&self, _run: &Run) -> bool {
-        true
+    fn describe(&self) -> Description {
+        Description::step(
+            "sbom",
+            "write SBOMs (CycloneDX, SPDX) of each binary, package, image and ISO",
+        )
+        .example("--engine sbom=syft")
+        .arguments(&[Argument::Engine(Job::Sbom), Argument::Target])
+        .cached()
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {

@@ -8,17 +8,17 @@
 //! `release::test_artifacts`.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use debian::lock::{Lock, TEST_ARTIFACTS};
 use engine::workspace::TestSystems;
-use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog};
-use foundation::atomic;
+use engine::{Argument, Description, Input, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::command::Command;
 use foundation::epoch::rfc3339;
 use foundation::tree::remove;
+use foundation::{atomic, file};
 use media::base::arch;
 use oci::spec::{
     Descriptor, ImageIndexBuilder, ImageManifest, MediaType, Os, Platform, PlatformBuilder,
@@ -41,20 +41,13 @@ const WIM_ARTIFACT: &str = "application/vnd.provisioner.test.wim.v1";
 const WIM_LAYER: &str = "application/x-ms-wim";
 
 impl Step for TestArtifacts {
-    fn name(&self) -> &'static str {
-        "test-artifacts"
-    }
-
-    fn about(&self) -> &'static str {
-        "build OS images for provisioning tests, outside of releases"
-    }
-
-    fn example(&self) -> &'static str {
-        "--target all"
-    }
-
-    fn arguments(&self) -> &'static [Argument] {
-        &[Argument::Target]
+    fn describe(&self) -> Description {
+        Description::step(
+            "test-artifacts",
+            "build OS images for provisioning tests, outside of releases",
+        )
+        .example("--target all")
+        .arguments(&[Argument::Target])
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {
@@ -86,8 +79,7 @@ impl Step for TestArtifacts {
         let lock = Lock::read(&run.workspace.root().join(&base.lock))?;
         let folder = folder(run);
         remove(&folder)?;
-        fs::create_dir_all(&folder)
-            .with_context(|| format!("cannot create {}", folder.display()))?;
+        file::create_folder(&folder)?;
 
         let mut roots = Vec::new();
         for architecture in &run.options.architectures {

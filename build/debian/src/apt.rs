@@ -12,11 +12,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use foundation::command::Command;
-use foundation::{atomic, checksum};
+use foundation::{atomic, checksum, file};
 use release::Architecture;
 
 use super::date;
 use super::lock::{BASE, Locked};
+use super::root::os_release;
 
 /// Keys of all Debian suites, if the package of this name is installed.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -62,8 +63,8 @@ pub fn sources_command() -> Command {
 /// When `/etc/os-release` does not state it.
 pub fn host_suite() -> Result<String> {
     let text = fs::read_to_string("/etc/os-release").context("cannot read /etc/os-release")?;
-    let suite = text.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
-    Ok(suite.context("/etc/os-release has no VERSION_CODENAME")?.trim_matches('"').to_owned())
+    let suite = os_release(&text, "VERSION_CODENAME");
+    Ok(suite.context("/etc/os-release has no VERSION_CODENAME")?.to_owned())
 }
 
 /// `sources.list` for `suite`, from the output of [`sources_command`] on a host of the suite
@@ -92,9 +93,6 @@ pub fn sources_list(printed: &str, host: &str, suite: &str) -> Result<String> {
 
 /// Like [`sources_list`], for the suite only: its index has no updates between point releases and
 /// never expires.
-///
-/// # Errors
-/// When the host's apt has no Debian mirror.
 pub fn suite_sources(printed: &str, host: &str, suite: &str) -> Result<String> {
     let pocket = format!(" {suite} ");
     Ok(sources_list(printed, host, suite)?
@@ -104,9 +102,6 @@ pub fn suite_sources(printed: &str, host: &str, suite: &str) -> Result<String> {
 }
 
 /// Root of the archive with the host's suites, from the output of [`sources_command`].
-///
-/// # Errors
-/// When the host's apt has no Debian mirror.
 pub fn archive(printed: &str, host: &str) -> Result<String> {
     let archive = printed.lines().find_map(|line| {
         let mut words = line.split(' ');
@@ -140,8 +135,7 @@ impl Apt {
     pub fn new(folder: PathBuf, architecture: Architecture, sources: &str) -> Result<Self> {
         for name in ["lists/partial", "cache/archives/partial"] {
             let path = folder.join(name);
-            fs::create_dir_all(&path)
-                .with_context(|| format!("cannot create {}", path.display()))?;
+            file::create_folder(&path)?;
         }
         atomic::write(&folder.join("sources.list"), sources.as_bytes())?;
         atomic::write(&folder.join("status"), b"")?;
@@ -212,16 +206,12 @@ impl Apt {
     /// Date of the suite's index in seconds, after [`Apt::update`].
     pub fn index_date(&self, suite: &str) -> Result<u64> {
         let lists = self.folder.join("lists");
-        let entries =
-            fs::read_dir(&lists).with_context(|| format!("cannot read {}", lists.display()))?;
         // `Release` for a repository without an inline signature, which the host trusts by
         // configuration.
         let suffixes = ["InRelease", "Release"].map(|name| format!("_dists_{suite}_{name}"));
-        for entry in entries {
-            let path = entry?.path();
+        for path in file::list(&lists)? {
             if suffixes.iter().any(|it| path.to_string_lossy().ends_with(it)) {
-                let text = fs::read_to_string(&path)
-                    .with_context(|| format!("cannot read {}", path.display()))?;
+                let text = file::read_text(&path)?;
                 let said = text.lines().find_map(|line| line.strip_prefix("Date: "));
                 let said = said.with_context(|| format!("{} has no Date", path.display()))?;
                 return date::rfc5322(said)

@@ -26,9 +26,6 @@ pub struct News {
 
 /// Finds the changelog in the tar stream of the files of `package`; `None` if it is a link to that
 /// of another.
-///
-/// # Errors
-/// When the stream is malformed.
 pub fn find(tar: impl Read, package: &str) -> Result<Option<String>> {
     let names = ["changelog.Debian.gz", "changelog.gz"];
     let wanted = names.map(|name| format!("usr/share/doc/{package}/{name}"));

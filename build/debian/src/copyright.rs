@@ -31,9 +31,6 @@ pub fn files_command(path: &Path) -> Command {
 }
 
 /// Finds the copyright file of `package` in the tar stream of its files.
-///
-/// # Errors
-/// When the stream is malformed.
 pub fn find(tar: impl Read, package: &str) -> Result<Option<Copyright>> {
     let folder = format!("usr/share/doc/{package}");
     let file = format!("{folder}/copyright");

@@ -15,3 +15,9 @@ pub struct RootFacts {
     /// `usr/share/doc/PACKAGE/copyright`, by package.
     pub copyrights: BTreeMap<String, String>,
 }
+
+/// The value of `key` in an os-release(5) file, without quotes.
+pub fn os_release<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))?;
+    Some(value.trim_matches(['"', '\'']))
+}

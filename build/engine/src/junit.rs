@@ -104,12 +104,23 @@ fn unescape(text: &str) -> String {
         .fold(text.to_owned(), |text, (entity, plain)| text.replace(entity, plain))
 }
 
-/// Escapes an attribute value and drops control characters, which XML 1.0 cannot contain.
-fn escape(text: &str) -> String {
-    let plain: String = text.chars().filter(|it| !it.is_control()).collect();
-    [("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("\"", "&quot;")]
-        .iter()
-        .fold(plain, |text, (plain, entity)| text.replace(plain, entity))
+/// Escapes text for XML content and attributes (XML 1.0, sections 2.2 and 2.4). Drops characters
+/// that XML cannot contain, such as terminal escape sequences.
+pub(crate) fn escape(text: &str) -> String {
+    let mut out = String::new();
+    for letter in text.chars() {
+        match letter {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\n' | '\t' => out.push(letter),
+            '\u{fffe}' | '\u{ffff}' => {}
+            letter if letter.is_control() => {}
+            letter => out.push(letter),
+        }
+    }
+    out
 }
 
 /// File and line of the first `panicked at FILE:LINE:COLUMN` in a test's output.

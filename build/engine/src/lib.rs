@@ -23,6 +23,6 @@ pub use self::argument::{Argument, absolute, flag};
 pub use self::outcome::{Gap, Judgement, Outcome, Skip};
 pub use self::plan::{Action, Input, Need, Plan};
 pub use self::run::{Options, Run};
-pub use self::step::Step;
+pub use self::step::{Description, Step};
 pub use self::tool::StepLog;
 pub use self::ui::Ui;

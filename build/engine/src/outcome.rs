@@ -22,6 +22,13 @@ pub enum Outcome {
     Skipped(Skip),
 }
 
+impl Outcome {
+    /// [`Outcome::Done`] with `fact` where there are no findings.
+    pub fn of(findings: Vec<Finding>, fact: impl Into<String>) -> Self {
+        if findings.is_empty() { Self::Done(fact.into()) } else { Self::Found(findings) }
+    }
+}
+
 /// Result of work that may be incomplete.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Judgement {

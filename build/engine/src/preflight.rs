@@ -27,9 +27,6 @@ pub struct Lack {
 }
 
 /// All missing prerequisites of `steps`.
-///
-/// # Errors
-/// When the free disk space cannot be determined.
 pub fn check(run: &Run, steps: impl IntoIterator<Item = &'static dyn Step>) -> Result<Vec<Lack>> {
     let mut users: BTreeMap<Need, Vec<&'static str>> = BTreeMap::new();
     for step in steps {

@@ -15,6 +15,7 @@ use foundation::command::Command;
 use release::{Architecture, Manifest};
 
 use crate::accelerator::Accelerator;
+use crate::plan::{Action, Plan};
 use crate::tool::{Finished, StepLog, Toolbox};
 use crate::workspace::{Engines, Version, Workspace};
 
@@ -134,10 +135,23 @@ impl Run {
         Ok(())
     }
 
-    /// Runs `command` and returns its standard output; both streams go to the log.
+    /// Runs the commands of `plan` in order and returns their number.
     ///
     /// # Errors
-    /// See [`Run::exec`].
+    /// See [`Run::exec`]. When the plan has a native action, before any command runs.
+    pub fn execute(&self, log: &StepLog, plan: &Plan) -> Result<usize> {
+        let mut commands = Vec::new();
+        for action in &plan.actions {
+            match action {
+                Action::Command(command) => commands.push(command),
+                Action::Native(what) => bail!("`{what}` is planned, but no code does it"),
+            }
+        }
+        commands.iter().try_for_each(|command| self.exec(log, command))?;
+        Ok(commands.len())
+    }
+
+    /// Runs `command` and returns its standard output; both streams go to the log.
     pub fn capture(&self, log: &StepLog, command: &Command) -> Result<Vec<u8>> {
         self.tools.capture(log, command)?.success()
     }
@@ -151,18 +165,12 @@ impl Run {
     }
 
     /// Like [`Run::attempt`], for machine-readable output that should not go to the log.
-    ///
-    /// # Errors
-    /// See [`Run::attempt`].
     pub fn attempt_machine(&self, log: &StepLog, command: &Command) -> Result<Finished> {
         self.tools.machine(log, command)
     }
 
     /// Standard output of `command`, cached for the run: several steps query Cargo for the crates
     /// of a binary. The output does not go to the log.
-    ///
-    /// # Errors
-    /// See [`Run::exec`].
     pub fn ask(&self, log: &StepLog, command: &Command) -> Result<Vec<u8>> {
         let line = command.line(self.workspace.root());
         // One lock per command: a step waits for the same command only.
@@ -179,9 +187,6 @@ impl Run {
     }
 
     /// The manifest as written by earlier steps.
-    ///
-    /// # Errors
-    /// When it is missing, malformed or of another version.
     pub fn manifest(&self) -> Result<Manifest> {
         match self.read_manifest()? {
             Some(manifest) => Ok(manifest),

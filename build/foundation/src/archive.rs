@@ -81,9 +81,6 @@ pub fn files(path: &Path) -> Result<BTreeMap<String, String>> {
 }
 
 /// Like [`files()`], for a stream.
-///
-/// # Errors
-/// See [`files()`].
 pub fn files_in(stream: impl Read) -> Result<BTreeMap<String, String>> {
     let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(stream));
     let mut files = BTreeMap::new();

@@ -16,6 +16,11 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     write_with(path, 0o644, |file| Ok(file.write_all(bytes)?))
 }
 
+/// Replaces `path` by `bytes`, mode 0755; creates missing parent folders.
+pub fn write_executable(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_with(path, 0o755, |file| Ok(file.write_all(bytes)?))
+}
+
 /// Replaces `path` by what `fill` writes, with mode `mode` regardless of the umask. When `fill`
 /// fails, `path` is unchanged.
 pub fn write_with<T>(
@@ -73,7 +78,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/er/file");
         write(&path, b"one").unwrap();
-        write_with(&path, 0o755, |file| Ok(file.write_all(b"two")?)).unwrap();
+        write_executable(&path, b"two").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o755);
         assert_eq!(names(path.parent().unwrap()), ["file"]);

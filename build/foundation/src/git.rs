@@ -46,9 +46,6 @@ impl fmt::Display for Base {
 pub const UNSHALLOW: &str = "git fetch --unshallow --tags";
 
 /// Whether the clone in `root` is shallow.
-///
-/// # Errors
-/// When Git cannot be run.
 pub fn is_shallow(root: &Path) -> Result<bool> {
     let git = shell(root)?;
     let answer = cmd!(git, "git rev-parse --is-shallow-repository").quiet().read();
@@ -110,9 +107,6 @@ pub fn changed(root: &Path, commit: &str) -> Result<BTreeSet<String>> {
 }
 
 /// Lines (from 1) of each file that are not in `commit`.
-///
-/// # Errors
-/// See [`changed`].
 pub fn added_lines(root: &Path, commit: &str) -> Result<BTreeMap<String, BTreeSet<usize>>> {
     let git = shell(root)?;
     let diff = cmd!(
@@ -140,9 +134,6 @@ fn new_files(git: &Shell) -> Result<String> {
 }
 
 /// Content of `path` in `commit`; `None` where the commit does not have it.
-///
-/// # Errors
-/// When Git cannot be run.
 pub fn show(root: &Path, commit: &str, path: &str) -> Result<Option<String>> {
     let git = shell(root)?;
     let object = format!("{commit}:{path}");
@@ -162,9 +153,6 @@ pub fn list(root: &Path, commit: &str, folder: &str) -> Result<Vec<String>> {
 }
 
 /// Nearest tag reachable from `HEAD` that matches `pattern` and not `but`, if any.
-///
-/// # Errors
-/// When Git cannot be run.
 pub fn nearest_tag(root: &Path, pattern: &str, but: &str) -> Result<Option<String>> {
     let git = shell(root)?;
     let described =
@@ -173,9 +161,6 @@ pub fn nearest_tag(root: &Path, pattern: &str, but: &str) -> Result<Option<Strin
 }
 
 /// Tag of the last stable release before `end`, which may be a release itself, if any.
-///
-/// # Errors
-/// When Git cannot be run.
 pub fn release_before(root: &Path, end: &str) -> Result<Option<String>> {
     let git = shell(root)?;
     let parent = format!("{end}^");

@@ -12,6 +12,7 @@ pub mod command;
 pub mod emulation;
 pub mod environment;
 pub mod epoch;
+pub mod file;
 pub mod finding;
 pub mod git;
 pub mod parallel;

@@ -65,9 +65,6 @@ pub fn paths(root: &Path) -> Result<Vec<String>> {
 
 /// The files of `paths` below `root` that are text (UTF-8). Files that vanished since they were
 /// listed are ignored.
-///
-/// # Errors
-/// When a file cannot be read.
 pub fn texts<'a>(root: &Path, paths: impl Iterator<Item = &'a String>) -> Result<Vec<File>> {
     let mut files = Vec::new();
     for path in paths {

@@ -65,9 +65,6 @@ fn record(hash: &mut Hasher, kind: &[u8], name: &Path, content: &[u8]) {
 }
 
 /// Removes a file, link or folder tree, if it exists.
-///
-/// # Errors
-/// When it exists and cannot be removed.
 pub fn remove(path: &Path) -> Result<()> {
     files::remove(path).map(drop).with_context(|| format!("cannot remove {}", path.display()))
 }

@@ -17,8 +17,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
 use debian::apt;
-use engine::{Gap, Input, Judgement, Need, Outcome, Plan, Run, Step, StepLog};
+use engine::{Description, Gap, Input, Judgement, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::command::Command;
+use foundation::file;
 use foundation::finding::Finding;
 use foundation::text::count;
 use foundation::tree::remove;
@@ -39,16 +40,8 @@ const DAY: Duration = Duration::from_hours(24);
 pub struct Audit;
 
 impl Step for Audit {
-    fn name(&self) -> &'static str {
-        "audit"
-    }
-
-    fn about(&self) -> &'static str {
-        "find known vulnerabilities in crates and image packages"
-    }
-
-    fn is_gate(&self) -> bool {
-        true
+    fn describe(&self) -> Description {
+        Description::gate("audit", "find known vulnerabilities in crates and image packages")
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {
@@ -244,8 +237,7 @@ fn database(run: &Run, log: &StepLog) -> Result<PathBuf> {
     log.note("cannot fetch the advisories: using the copy in the repository");
     let snapshot = fetched.with_extension("snapshot");
     remove(&snapshot)?;
-    fs::create_dir_all(&snapshot)
-        .with_context(|| format!("cannot create {}", snapshot.display()))?;
+    file::create_folder(&snapshot)?;
     run.exec(log, &unpack(run))?;
     Ok(snapshot)
 }

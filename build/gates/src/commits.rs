@@ -4,7 +4,7 @@
 //! Gate: messages of the commits of a change follow Conventional Commits.
 
 use anyhow::Result;
-use engine::{Gap, Input, Outcome, Plan, Run, Skip, Step, StepLog};
+use engine::{Description, Gap, Input, Outcome, Plan, Run, Skip, Step, StepLog};
 use foundation::finding::Finding;
 use foundation::git::{self, Base};
 use foundation::text::count;
@@ -13,16 +13,8 @@ use foundation::text::count;
 pub struct Commits;
 
 impl Step for Commits {
-    fn name(&self) -> &'static str {
-        "commits"
-    }
-
-    fn about(&self) -> &'static str {
-        "check messages of commits that are not in the main branch"
-    }
-
-    fn is_gate(&self) -> bool {
-        true
+    fn describe(&self) -> Description {
+        Description::gate("commits", "check messages of commits that are not in the main branch")
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
@@ -51,10 +43,6 @@ impl Step for Commits {
                     .map(move |it| Finding::in_file(&place, it.rule, it.message, it.fix))
             })
             .collect();
-        Ok(if findings.is_empty() {
-            Outcome::Done(count(commits.len(), "commit"))
-        } else {
-            Outcome::Found(findings)
-        })
+        Ok(Outcome::of(findings, count(commits.len(), "commit")))
     }
 }

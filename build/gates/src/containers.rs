@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use engine::workspace::Image;
-use engine::{Input, Need, Outcome, Plan, Run, Skip, Step, StepLog};
+use engine::{Description, Input, Need, Outcome, Plan, Run, Skip, Step, StepLog};
 use foundation::command::Command;
 use foundation::finding::Finding;
 use foundation::source;
+use foundation::text::count;
 use rules::containerfile::{self, Labels};
 use serde::Deserialize;
 
@@ -19,16 +20,8 @@ use serde::Deserialize;
 pub struct Containers;
 
 impl Step for Containers {
-    fn name(&self) -> &'static str {
-        "containers"
-    }
-
-    fn about(&self) -> &'static str {
-        "check Containerfiles: hadolint, labels, pinned bases"
-    }
-
-    fn is_gate(&self) -> bool {
-        true
+    fn describe(&self) -> Description {
+        Description::gate("containers", "check Containerfiles: hadolint, labels, pinned bases")
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {
@@ -60,11 +53,7 @@ impl Step for Containers {
         let report = run.attempt(log, &hadolint(run, &files))?;
         findings.extend(read(report.stdout())?);
         findings.sort();
-        Ok(if findings.is_empty() {
-            Outcome::Done(format!("{} files", files.len()))
-        } else {
-            Outcome::Found(findings)
-        })
+        Ok(Outcome::of(findings, count(files.len(), "file")))
     }
 }
 

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use cargo_metadata::Message;
 use engine::workspace::CoverageThresholds as Thresholds;
-use engine::{Gap, Input, Judgement, Need, Outcome, Plan, Run, Skip, Step, StepLog};
+use engine::{Description, Gap, Input, Judgement, Need, Outcome, Plan, Run, Skip, Step, StepLog};
 use foundation::atomic;
 use foundation::command::Command;
 use foundation::finding::Finding;
@@ -41,16 +41,8 @@ const TABLE: &str = "target/xtask/coverage/worst.txt";
 const HTML: &str = "target/xtask/coverage/html";
 
 impl Step for Coverage {
-    fn name(&self) -> &'static str {
-        "coverage"
-    }
-
-    fn about(&self) -> &'static str {
-        "enforce test coverage thresholds"
-    }
-
-    fn is_gate(&self) -> bool {
-        true
+    fn describe(&self) -> Description {
+        Description::gate("coverage", "enforce test coverage thresholds")
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {

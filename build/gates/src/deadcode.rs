@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use engine::{Input, Outcome, Plan, Run, Step, StepLog, allowed};
+use engine::{Description, Input, Outcome, Plan, Run, Step, StepLog, allowed};
 use foundation::source;
 use rules::{deadcode, dependencies};
 
@@ -14,16 +14,8 @@ use rules::{deadcode, dependencies};
 pub struct Deadcode;
 
 impl Step for Deadcode {
-    fn name(&self) -> &'static str {
-        "deadcode"
-    }
-
-    fn about(&self) -> &'static str {
-        "find unused public items and dependencies"
-    }
-
-    fn is_gate(&self) -> bool {
-        true
+    fn describe(&self) -> Description {
+        Description::gate("deadcode", "find unused public items and dependencies")
     }
 
     fn plan(&self, _run: &Run) -> Result<Plan> {

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, Command};
-use engine::{Input, Need, Outcome, Plan, Run, Step, StepLog, allowed};
+use engine::{Description, Input, Need, Outcome, Plan, Run, Step, StepLog, allowed};
 use foundation::finding::Finding;
 use foundation::source;
 use rules::markdown::{self, Page};
@@ -30,24 +30,13 @@ struct DocsArguments {
 }
 
 impl Step for Docs {
-    fn name(&self) -> &'static str {
-        "docs"
-    }
-
-    fn about(&self) -> &'static str {
-        "check links, commands, terms and spelling of pages and comments"
-    }
-
-    fn example(&self) -> &'static str {
-        "--suggestions"
+    fn describe(&self) -> Description {
+        Description::gate("docs", "check links, commands, terms and spelling of pages and comments")
+            .example("--suggestions")
     }
 
     fn own_arguments(&self, command: Command) -> Command {
         DocsArguments::augment_args(command)
-    }
-
-    fn is_gate(&self) -> bool {
-        true
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {

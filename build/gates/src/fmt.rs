@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog};
+use engine::{Argument, Description, Input, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::command::Command;
 use foundation::finding::Finding;
 
@@ -16,24 +16,10 @@ mod copies;
 pub struct Fmt;
 
 impl Step for Fmt {
-    fn name(&self) -> &'static str {
-        "fmt"
-    }
-
-    fn about(&self) -> &'static str {
-        "check that Rust, TOML and shell are formatted"
-    }
-
-    fn example(&self) -> &'static str {
-        "--fix"
-    }
-
-    fn arguments(&self) -> &'static [Argument] {
-        &[Argument::Fix]
-    }
-
-    fn is_gate(&self) -> bool {
-        true
+    fn describe(&self) -> Description {
+        Description::gate("fmt", "check that Rust, TOML and shell are formatted")
+            .example("--fix")
+            .arguments(&[Argument::Fix])
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {
@@ -60,11 +46,7 @@ impl Step for Fmt {
             finished.success()?;
         }
         findings.extend(copies::check(run, log)?);
-        Ok(if findings.is_empty() {
-            Outcome::Done(String::new())
-        } else {
-            Outcome::Found(findings)
-        })
+        Ok(Outcome::of(findings, ""))
     }
 }
 

@@ -7,13 +7,13 @@
 //! Needs a nightly compiler and cargo-fuzz; the step is skipped without them.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Args, Command as Verb, value_parser};
-use engine::{Input, Need, Outcome, Plan, Run, Skip, Step, StepLog};
+use engine::{Description, Input, Need, Outcome, Plan, Run, Skip, Step, StepLog};
 use foundation::command::Command;
+use foundation::file;
 use foundation::finding::Finding;
 use serde::Deserialize;
 
@@ -44,16 +44,9 @@ struct FuzzArguments {
 }
 
 impl Step for Fuzz {
-    fn name(&self) -> &'static str {
-        "fuzz"
-    }
-
-    fn about(&self) -> &'static str {
-        "run the fuzz targets, each for a fixed time"
-    }
-
-    fn example(&self) -> &'static str {
-        "iso recipe --seconds 300"
+    fn describe(&self) -> Description {
+        Description::step("fuzz", "run the fuzz targets, each for a fixed time")
+            .example("iso recipe --seconds 300")
     }
 
     fn own_arguments(&self, command: Verb) -> Verb {
@@ -82,8 +75,7 @@ impl Step for Fuzz {
         let mut findings = Vec::new();
         for target in &targets {
             for folder in [corpus(run, target), artifacts(run, target)] {
-                fs::create_dir_all(&folder)
-                    .with_context(|| format!("cannot create {}", folder.display()))?;
+                file::create_folder(&folder)?;
             }
             let finished = run.attempt(log, &command(run, target))?;
             let printed = finished.stderr();
@@ -96,14 +88,9 @@ impl Step for Fuzz {
                 _ => findings.push(finding(run, target, printed)),
             }
         }
-        if findings.is_empty() {
-            let seconds = seconds(run);
-            let count = targets.len();
-            return Ok(Outcome::Done(format!(
-                "{count} targets, {seconds} s each, {executions} executions"
-            )));
-        }
-        Ok(Outcome::Found(findings))
+        let (count, seconds) = (targets.len(), seconds(run));
+        let fact = format!("{count} targets, {seconds} s each, {executions} executions");
+        Ok(Outcome::of(findings, fact))
     }
 }
 
@@ -126,9 +113,6 @@ fn missing(run: &Run, log: &StepLog) -> Result<Option<Skip>> {
 }
 
 /// The selected targets.
-///
-/// # Errors
-/// When `fuzz/Cargo.toml` cannot be read, or lacks a requested target.
 fn targets(run: &Run) -> Result<Vec<String>> {
     #[derive(Deserialize)]
     struct Manifest {
@@ -139,8 +123,7 @@ fn targets(run: &Run) -> Result<Vec<String>> {
         name: String,
     }
     let path = run.workspace.root().join(FOLDER).join("Cargo.toml");
-    let text =
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = file::read_text(&path)?;
     let manifest: Manifest =
         toml::from_str(&text).with_context(|| format!("{} is malformed", path.display()))?;
     let all: BTreeSet<String> = manifest.bin.into_iter().map(|bin| bin.name).collect();
@@ -233,6 +216,7 @@ fn finding(run: &Run, target: &str, printed: &str) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::path::Path;
 
     use super::*;

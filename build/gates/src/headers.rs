@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, Command};
-use engine::{Argument, Gap, Input, Outcome, Plan, Run, Skip, Step, StepLog};
+use engine::{Argument, Description, Gap, Input, Outcome, Plan, Run, Skip, Step, StepLog};
 use foundation::epoch::rfc3339;
 use foundation::finding::Finding;
 use foundation::git::{self, Base};
@@ -39,28 +39,14 @@ const NO_HEADER: &[&str] = &["json", "lock", "snap", "pub", "pem", "svg", "txt",
 const MISSING: &str = "spdx";
 
 impl Step for Headers {
-    fn name(&self) -> &'static str {
-        "headers"
-    }
-
-    fn about(&self) -> &'static str {
-        "check licence and copyright headers of source files"
-    }
-
-    fn example(&self) -> &'static str {
-        "--all"
-    }
-
-    fn arguments(&self) -> &'static [Argument] {
-        &[Argument::Fix]
+    fn describe(&self) -> Description {
+        Description::gate("headers", "check licence and copyright headers of source files")
+            .example("--all")
+            .arguments(&[Argument::Fix])
     }
 
     fn own_arguments(&self, command: Command) -> Command {
         HeadersArguments::augment_args(command)
-    }
-
-    fn is_gate(&self) -> bool {
-        true
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
@@ -109,10 +95,7 @@ impl Step for Headers {
             .filter_map(|file| check(&file.path, &file.text, &identity.license, &identity.vendor))
             .collect();
         log.note(&format!("{} files", files.len()));
-        if findings.is_empty() {
-            return Ok(Outcome::Done(count(files.len(), "file")));
-        }
-        Ok(Outcome::Found(findings))
+        Ok(Outcome::of(findings, count(files.len(), "file")))
     }
 }
 

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use engine::{Input, Outcome, Plan, Run, Step, StepLog, allowed};
+use engine::{Description, Input, Outcome, Plan, Run, Step, StepLog, allowed};
 use foundation::source;
 use rules::{imports, layers};
 
@@ -14,16 +14,8 @@ use rules::{imports, layers};
 pub struct Layers;
 
 impl Step for Layers {
-    fn name(&self) -> &'static str {
-        "layers"
-    }
-
-    fn about(&self) -> &'static str {
-        "check the layers of crates, and find import cycles"
-    }
-
-    fn is_gate(&self) -> bool {
-        true
+    fn describe(&self) -> Description {
+        Description::gate("layers", "check the layers of crates, and find import cycles")
     }
 
     fn plan(&self, _run: &Run) -> Result<Plan> {

@@ -12,8 +12,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use debian::lock::{Lock, Locked};
-use engine::{Input, Need, Outcome, Plan, Run, Step, StepLog};
+use engine::{Description, Input, Need, Outcome, Plan, Run, Step, StepLog};
+use foundation::file;
 use foundation::finding::Finding;
+use foundation::text::count;
 use rust::metadata;
 
 use self::policy::{Dependency, Policy, check, check_packages, stale_clarifications};
@@ -22,16 +24,11 @@ use self::policy::{Dependency, Policy, check, check_packages, stale_clarificatio
 pub struct Licenses;
 
 impl Step for Licenses {
-    fn name(&self) -> &'static str {
-        "licenses"
-    }
-
-    fn about(&self) -> &'static str {
-        "check that licences of crates and image packages are compatible with AGPL-3.0"
-    }
-
-    fn is_gate(&self) -> bool {
-        true
+    fn describe(&self) -> Description {
+        Description::gate(
+            "licenses",
+            "check that licences of crates and image packages are compatible with AGPL-3.0",
+        )
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {
@@ -66,14 +63,11 @@ impl Step for Licenses {
         let (of_packages, packages) = packages(run)?;
         findings.extend(of_packages);
         findings.sort();
-        if !findings.is_empty() {
-            return Ok(Outcome::Found(findings));
+        let mut fact = count(dependencies.len(), "crate");
+        if packages > 0 {
+            fact = format!("{fact}, {}", count(packages, "image package"));
         }
-        let crates = format!("{} crates", dependencies.len());
-        Ok(Outcome::Done(match packages {
-            0 => crates,
-            packages => format!("{crates}, {packages} image packages"),
-        }))
+        Ok(Outcome::of(findings, fact))
     }
 }
 
@@ -88,8 +82,7 @@ fn packages(run: &Run) -> Result<(Vec<Finding>, usize)> {
     for path in paths {
         let whole = run.workspace.root().join(path);
         let lock = Lock::read(&whole)?;
-        let text = fs::read_to_string(&whole)
-            .with_context(|| format!("cannot read {}", whole.display()))?;
+        let text = file::read_text(&whole)?;
         findings.extend(check_packages(&lock, &path.to_string_lossy(), &text, &policy));
         locks.push(lock);
     }

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog};
+use engine::{Argument, Description, Input, Need, Outcome, Plan, Run, Step, StepLog};
 
 mod rust;
 mod shell;
@@ -16,24 +16,13 @@ mod units;
 pub struct Lint;
 
 impl Step for Lint {
-    fn name(&self) -> &'static str {
-        "lint"
-    }
-
-    fn about(&self) -> &'static str {
-        "run clippy, rustdoc, shellcheck, and the checkers of Quadlet and systemd"
-    }
-
-    fn example(&self) -> &'static str {
-        "--fix"
-    }
-
-    fn arguments(&self) -> &'static [Argument] {
-        &[Argument::Fix]
-    }
-
-    fn is_gate(&self) -> bool {
-        true
+    fn describe(&self) -> Description {
+        Description::gate(
+            "lint",
+            "run clippy, rustdoc, shellcheck, and the checkers of Quadlet and systemd",
+        )
+        .example("--fix")
+        .arguments(&[Argument::Fix])
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {
@@ -58,10 +47,7 @@ impl Step for Lint {
         findings.extend(found);
         let (units, found) = units::check(run, log)?;
         findings.extend(found);
-        Ok(if findings.is_empty() {
-            Outcome::Done(format!("Rust, {scripts} scripts, {units} units"))
-        } else {
-            Outcome::Found(findings.into_iter().collect())
-        })
+        let fact = format!("Rust, {scripts} scripts, {units} units");
+        Ok(Outcome::of(findings.into_iter().collect(), fact))
     }
 }

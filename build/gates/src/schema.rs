@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, bail};
 use cargo_metadata::semver::Version;
 use engine::workspace::SchemaRules;
-use engine::{Gap, Input, Judgement, Need, Outcome, Plan, Run, Skip, Step, StepLog};
+use engine::{Description, Gap, Input, Judgement, Need, Outcome, Plan, Run, Skip, Step, StepLog};
 use foundation::command::Command;
 use foundation::finding::Finding;
 use foundation::git;
@@ -29,16 +29,11 @@ use serde_json::Value;
 pub struct Schema;
 
 impl Step for Schema {
-    fn name(&self) -> &'static str {
-        "schema"
-    }
-
-    fn about(&self) -> &'static str {
-        "validate recipes, and check schema changes against the version"
-    }
-
-    fn is_gate(&self) -> bool {
-        true
+    fn describe(&self) -> Description {
+        Description::gate(
+            "schema",
+            "validate recipes, and check schema changes against the version",
+        )
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use engine::{Input, Outcome, Plan, Run, Step, StepLog, allowed};
+use engine::{Description, Input, Outcome, Plan, Run, Step, StepLog, allowed};
 use foundation::source;
 use rules::secrets::Scanner;
 
@@ -14,16 +14,8 @@ use rules::secrets::Scanner;
 pub struct Secrets;
 
 impl Step for Secrets {
-    fn name(&self) -> &'static str {
-        "secrets"
-    }
-
-    fn about(&self) -> &'static str {
-        "find keys, tokens and passwords in the source"
-    }
-
-    fn is_gate(&self) -> bool {
-        true
+    fn describe(&self) -> Description {
+        Description::gate("secrets", "find keys, tokens and passwords in the source")
     }
 
     fn plan(&self, _run: &Run) -> Result<Plan> {

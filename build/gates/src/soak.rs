@@ -10,7 +10,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use engine::{Input, Judgement, Need, Outcome, Plan, Run, Step, StepLog};
+use engine::{Description, Input, Judgement, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::command::Command;
 
 use super::test::skips::{self, Skips};
@@ -22,12 +22,8 @@ const ROUNDS: &str = "300";
 pub struct Soak;
 
 impl Step for Soak {
-    fn name(&self) -> &'static str {
-        "soak"
-    }
-
-    fn about(&self) -> &'static str {
-        "run the long tests: fault injection and large contents"
+    fn describe(&self) -> Description {
+        Description::step("soak", "run the long tests: fault injection and large contents")
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {

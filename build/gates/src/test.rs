@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use engine::junit::{self, panic_place};
 use engine::tool::REFERENCE_TOOLS;
-use engine::{Input, Judgement, Need, Outcome, Plan, Run, Step, StepLog, flag};
+use engine::{Description, Input, Judgement, Need, Outcome, Plan, Run, Step, StepLog, flag};
 use foundation::command::Command;
 use foundation::finding::Finding;
 use foundation::text::{count, seconds};
@@ -76,26 +76,14 @@ const SLOW: u64 = 20_000;
 const JUNIT: &str = "target/xtask/nextest/xtask/junit.xml";
 
 impl Step for Test {
-    fn name(&self) -> &'static str {
-        "test"
-    }
-
-    fn about(&self) -> &'static str {
-        "run all tests"
-    }
-
-    fn example(&self) -> &'static str {
-        "--bare"
+    fn describe(&self) -> Description {
+        Description::gate("test", "run all tests").example("--bare")
     }
 
     fn own_arguments(&self, command: clap::Command) -> clap::Command {
         command.arg(
             flag("bare").help("Hide all optional programs; each test must pass or record a skip"),
         )
-    }
-
-    fn is_gate(&self) -> bool {
-        true
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use engine::{Input, Need, Outcome, Plan, Run, Step, StepLog};
+use engine::{Description, Input, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::command::Command;
 use foundation::finding::Finding;
 use foundation::source;
@@ -23,16 +23,11 @@ pub struct Workflows {
 }
 
 impl Step for Workflows {
-    fn name(&self) -> &'static str {
-        "workflows"
-    }
-
-    fn about(&self) -> &'static str {
-        "check workflows: GitHub's schema, zizmor, pinned actions, thin jobs, drift"
-    }
-
-    fn is_gate(&self) -> bool {
-        true
+    fn describe(&self) -> Description {
+        Description::gate(
+            "workflows",
+            "check workflows: GitHub's schema, zizmor, pinned actions, thin jobs, drift",
+        )
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {

@@ -9,7 +9,6 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use foundation::archive;
 
-/// Magic of an archive.
 const MAGIC: &[u8] = b"!<arch>\n";
 /// Length of a member header.
 const HEADER: usize = 60;

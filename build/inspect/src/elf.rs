@@ -7,13 +7,14 @@
 //! without paths of the build host (System V ABI, "Object Files"; LSB 5.0, "Program Header", for
 //! the GNU segment types).
 
+use std::fmt;
 use std::path::Path;
-use std::{fmt, fs};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use elf::dynamic::DynamicTable;
 use elf::endian::AnyEndian;
 use elf::{ElfBytes, abi};
+use foundation::file;
 use release::Architecture;
 use rust::auditable;
 
@@ -83,7 +84,7 @@ impl fmt::Display for Fault {
 
 /// Checks the file at `path` and returns all faults.
 pub fn check_file(path: &Path, expected: &Expected<'_>) -> Result<Vec<Fault>> {
-    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let bytes = file::read(path)?;
     Ok(check(&bytes, expected))
 }
 

@@ -163,9 +163,6 @@ fn number(bytes: &[u8], at: usize) -> Option<usize> {
 }
 
 /// All files in the RPM package at `path`, with their SHA-256 in hex.
-///
-/// # Errors
-/// When it cannot be read, or is malformed.
 pub fn files(path: &Path) -> Result<BTreeMap<String, String>> {
     let place = || format!("cannot read the package {}", path.display());
     let bytes = std::fs::read(path).with_context(place)?;

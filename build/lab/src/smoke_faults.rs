@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use engine::tool::Daemon;
 use engine::workspace::Job;
-use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog};
+use engine::{Argument, Description, Input, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::command::Command;
-use foundation::tree;
+use foundation::{file, tree};
 use programs::notary;
 use programs::registry::{self, Registry};
 use publish::push;
@@ -35,16 +35,12 @@ const NOTHING: i32 = 2;
 const REJECTED: i32 = 1;
 
 impl Step for SmokeFaults {
-    fn name(&self) -> &'static str {
-        "smoke-faults"
-    }
-
-    fn about(&self) -> &'static str {
-        "publish to a full disk, and kill publisher and registry during a push"
-    }
-
-    fn arguments(&self) -> &'static [Argument] {
-        &[Argument::Engine(Job::Signatures), Argument::Release]
+    fn describe(&self) -> Description {
+        Description::step(
+            "smoke-faults",
+            "publish to a full disk, and kill publisher and registry during a push",
+        )
+        .arguments(&[Argument::Engine(Job::Signatures), Argument::Release])
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {
@@ -161,8 +157,7 @@ impl Trial<'_> {
         let registry = self.registry(&self.serve())?;
         let folder = self.run.workspace.scratch().join("smoke-faults/key");
         tree::remove(&folder)?;
-        fs::create_dir_all(&folder)
-            .with_context(|| format!("cannot create {}", folder.display()))?;
+        file::create_folder(&folder)?;
         self.run.exec(self.log, &notary::generate(self.run, &folder.join("other.key")))?;
         let verify = verify::verify(self.run, &registry.host, &By::Key(folder.join("other.pub")));
         let code = self.run.attempt(self.log, &verify)?.code();
@@ -173,8 +168,7 @@ impl Trial<'_> {
     fn empty_registry(&self, serve: &Command) -> Result<Registry> {
         let storage = storage(self.run);
         tree::remove(&storage)?;
-        fs::create_dir_all(&storage)
-            .with_context(|| format!("cannot create {}", storage.display()))?;
+        file::create_folder(&storage)?;
         self.registry(serve)
     }
 

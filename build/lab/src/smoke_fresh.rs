@@ -4,8 +4,7 @@
 //! Runs the commands of the README on freshly installed Debian systems, see `.ci/fresh`.
 
 use anyhow::Result;
-use engine::{Input, Need, Outcome, Plan, Run, Step, StepLog};
-use foundation::command::Command;
+use engine::{Description, Input, Need, Plan, Run, Step};
 
 /// Transcripts and timings, relative to the repository root.
 const RESULTS: &str = "target/xtask/fresh";
@@ -14,12 +13,8 @@ const RESULTS: &str = "target/xtask/fresh";
 pub struct SmokeFresh;
 
 impl Step for SmokeFresh {
-    fn name(&self) -> &'static str {
-        "smoke-fresh"
-    }
-
-    fn about(&self) -> &'static str {
-        "run the README commands on fresh Debian systems"
+    fn describe(&self) -> Description {
+        Description::step("smoke-fresh", "run the README commands on fresh Debian systems")
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {
@@ -29,17 +24,7 @@ impl Step for SmokeFresh {
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
-        Ok(Plan::new().command(script(run)).reads(Input::Source("".into())).writes(RESULTS))
+        let script = run.command(&run.workspace.root().join(".ci/fresh").to_string_lossy());
+        Ok(Plan::new().command(script).reads(Input::Source("".into())).writes(RESULTS))
     }
-
-    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
-        run.exec(log, &script(run))?;
-        Ok(Outcome::Done(format!(
-            "all commands in both orders on both suites: {RESULTS}/times.txt"
-        )))
-    }
-}
-
-fn script(run: &Run) -> Command {
-    run.command(&run.workspace.root().join(".ci/fresh").to_string_lossy())
 }

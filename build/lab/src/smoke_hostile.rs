@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use attacks::{ATTACKS, Attack};
-use engine::{Input, Need, Outcome, Plan, Run, Step, StepLog};
+use engine::{Description, Input, Need, Outcome, Plan, Run, Step, StepLog};
 use probe::Probe;
 use site::Site;
 
@@ -34,12 +34,11 @@ const JOBS: Duration = Duration::from_mins(1);
 pub struct SmokeHostile;
 
 impl Step for SmokeHostile {
-    fn name(&self) -> &'static str {
-        "smoke-hostile"
-    }
-
-    fn about(&self) -> &'static str {
-        "attack the controller while it serves health, reports and jobs"
+    fn describe(&self) -> Description {
+        Description::step(
+            "smoke-hostile",
+            "attack the controller while it serves health, reports and jobs",
+        )
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {

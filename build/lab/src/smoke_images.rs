@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use engine::workspace::Smoke;
-use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog};
-use foundation::emulation;
+use engine::{Argument, Description, Input, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::tree::remove;
+use foundation::{emulation, file};
 use media::container::{Call, Container, Runner, remove_store};
 use media::platforms::{self, Platform};
 use oci::spec::ImageConfiguration;
@@ -38,20 +38,13 @@ const TASK: &str = "/run/provision";
 const STATE: &str = "/run/step";
 
 impl Step for SmokeImages {
-    fn name(&self) -> &'static str {
-        "smoke-images"
-    }
-
-    fn about(&self) -> &'static str {
-        "run every tool image, check its plans and programs, and install test systems"
-    }
-
-    fn example(&self) -> &'static str {
-        "--target aarch64"
-    }
-
-    fn arguments(&self) -> &'static [Argument] {
-        &[Argument::Target, Argument::Release]
+    fn describe(&self) -> Description {
+        Description::step(
+            "smoke-images",
+            "run every tool image, check its plans and programs, and install test systems",
+        )
+        .example("--target aarch64")
+        .arguments(&[Argument::Target, Argument::Release])
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {
@@ -88,8 +81,7 @@ impl Step for SmokeImages {
         };
         let folder = run.workspace.scratch().join("smoke-images");
         clean(&folder)?;
-        fs::create_dir_all(&folder)
-            .with_context(|| format!("cannot create {}", folder.display()))?;
+        file::create_folder(&folder)?;
         let mut trial = Trial {
             run,
             log,
@@ -270,8 +262,7 @@ impl Trial<'_> {
         };
         let plan = self.call(container, &call)?;
         let golden = root.join(PLANS).join(format!("{name}.txt"));
-        let expected = fs::read_to_string(&golden)
-            .with_context(|| format!("cannot read {}", golden.display()))?;
+        let expected = file::read_text(&golden)?;
         if plan != golden_for(self.architecture, &expected) {
             bail!("the plan differs from {}:\n{plan}", golden.display());
         }

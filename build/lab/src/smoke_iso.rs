@@ -20,10 +20,12 @@ use anyhow::{Context as _, Result, bail, ensure};
 use assemble::images::is_bound;
 use clap::{Args, Command};
 use engine::accelerator::Accelerator;
-use engine::{Argument, Gap, Input, Judgement, Need, Outcome, Plan, Run, Step, StepLog};
-use foundation::checksum;
+use engine::{
+    Argument, Description, Gap, Input, Judgement, Need, Outcome, Plan, Run, Step, StepLog,
+};
 use foundation::text::{count, megabytes};
 use foundation::tree::remove;
+use foundation::{checksum, file};
 use release::{Architecture, ArtifactKind};
 
 use self::case::{Case, End, Tools};
@@ -85,16 +87,9 @@ const ATTEMPTS: usize = 3;
 const EMULATION: &[&str] = &["IO-APIC + timer doesn't work", "clocksource: timekeeping watchdog"];
 
 impl Step for SmokeIso {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn about(&self) -> &'static str {
-        self.about
-    }
-
-    fn arguments(&self) -> &'static [Argument] {
-        &[Argument::Accelerator, Argument::Release]
+    fn describe(&self) -> Description {
+        Description::step(self.name, self.about)
+            .arguments(&[Argument::Accelerator, Argument::Release])
     }
 
     fn own_arguments(&self, command: Command) -> Command {
@@ -220,7 +215,6 @@ fn lacking(run: &Run, case: &Case, iso: Option<&Path>) -> Result<Option<(String,
     }))
 }
 
-/// Folder of a case.
 fn folder(run: &Run, case: &Case) -> PathBuf {
     run.workspace.scratch().join("smoke-iso").join(case.name)
 }
@@ -294,7 +288,7 @@ fn attempt(
 ) -> Result<Ran> {
     let folder = folder(run, case);
     remove(&folder)?;
-    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    file::create_folder(&folder)?;
     let webhook = Webhook::start()?;
     let epoch = run.workspace.epoch();
     if let Some(task) = case.task {

@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use assemble::test_artifacts;
-use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog};
+use engine::{Argument, Description, Input, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::command::Command;
-use foundation::tree;
+use foundation::{file, tree};
 use programs::notary;
 use programs::registry::{self, Registry};
 use publish::push;
@@ -47,16 +47,12 @@ const BUTTON: &str = "the power button was pressed";
 const DISK: u64 = 4 << 30;
 
 impl Step for SmokeProvision {
-    fn name(&self) -> &'static str {
-        "smoke-provision"
-    }
-
-    fn about(&self) -> &'static str {
-        "provision a virtual machine through a public Redfish emulator"
-    }
-
-    fn arguments(&self) -> &'static [Argument] {
-        &[Argument::Release]
+    fn describe(&self) -> Description {
+        Description::step(
+            "smoke-provision",
+            "provision a virtual machine through a public Redfish emulator",
+        )
+        .arguments(&[Argument::Release])
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {
@@ -144,8 +140,7 @@ fn prepare(run: &Run, lab: &Path) -> Result<()> {
         ["home/run", "home/config/libvirt", "pool", "python", "site/media/static", "state"]
     {
         let folder = lab.join(folder);
-        fs::create_dir_all(&folder)
-            .with_context(|| format!("cannot create {}", folder.display()))?;
+        file::create_folder(&folder)?;
     }
     let maintenance = lab.join("site/media/static/maintenance.iso");
     fs::copy(&iso, &maintenance).with_context(|| format!("cannot copy {}", iso.display()))?;
@@ -185,12 +180,11 @@ fn write(path: &Path, text: &str) -> Result<()> {
 /// Links libvirt's Python modules, and no others of Debian's.
 fn bindings(to: &Path) -> Result<()> {
     let folder = Path::new(BINDINGS).parent().unwrap_or(Path::new("/"));
-    let entries = fs::read_dir(folder);
-    for entry in entries.with_context(|| format!("cannot read {}", folder.display()))? {
-        let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with("libvirt") {
-            let link = to.join(entry.file_name());
-            std::os::unix::fs::symlink(entry.path(), &link)
+    for path in file::list(folder)? {
+        let name = path.file_name().unwrap_or_default();
+        if name.to_string_lossy().starts_with("libvirt") {
+            let link = to.join(name);
+            std::os::unix::fs::symlink(&path, &link)
                 .with_context(|| format!("cannot create {}", link.display()))?;
         }
     }

@@ -6,14 +6,13 @@
 
 mod policy;
 
-use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args as _;
-use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog};
+use engine::{Argument, Description, Input, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::command::Command;
-use foundation::tree;
+use foundation::{file, tree};
 use programs::registry::{self, Registry};
 use programs::target::{self, Target, TargetArguments};
 use publish::verify::By;
@@ -26,16 +25,12 @@ const ATTESTED: &[&str] = &["slsaprovenance1", "cyclonedx", "spdxjson"];
 pub struct SmokeRegistry;
 
 impl Step for SmokeRegistry {
-    fn name(&self) -> &'static str {
-        "smoke-registry"
-    }
-
-    fn about(&self) -> &'static str {
-        "read the published release with sha256sum, cosign, skopeo, oras and podman"
-    }
-
-    fn arguments(&self) -> &'static [Argument] {
-        &[Argument::Release]
+    fn describe(&self) -> Description {
+        Description::step(
+            "smoke-registry",
+            "read the published release with sha256sum, cosign, skopeo, oras and podman",
+        )
+        .arguments(&[Argument::Release])
     }
 
     fn own_arguments(&self, command: clap::Command) -> clap::Command {
@@ -85,10 +80,7 @@ impl Step for SmokeRegistry {
             run.exec(log, command)?;
         }
         for file in [layout::MANIFEST, layout::CHECKSUMS] {
-            let read = |folder: PathBuf| {
-                fs::read(folder.join(file))
-                    .with_context(|| format!("cannot read {}", folder.join(file).display()))
-            };
+            let read = |folder: PathBuf| file::read(&folder.join(file));
             ensure!(read(pulled.clone())? == read(run.dist())?, "{file} from the registry differs");
         }
         let calls = commands.len();
@@ -186,12 +178,10 @@ impl<'a> Clients<'a> {
             .arg(format!("docker://{}/{}:{tag}", self.prefix, image.repository))
     }
 
-    /// cosign on a file.
     fn cosign(&self, verb: &str) -> Command {
         self.signed_by(self.run.command("cosign").arg(verb))
     }
 
-    /// cosign on an image.
     fn cosign_image(&self, verb: &str) -> Command {
         self.signed_by(self.client("cosign", &[verb], "--allow-http-registry"))
     }

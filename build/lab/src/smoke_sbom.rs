@@ -4,11 +4,10 @@
 //! Checks our SBOMs against syft: each package that syft finds in the same files and images has to
 //! be in ours.
 
-use std::fs;
-
 use anyhow::{Context as _, Result};
 use assemble::sbom::scan;
-use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog};
+use engine::{Argument, Description, Input, Need, Outcome, Plan, Run, Step, StepLog};
+use foundation::file;
 use foundation::finding::Finding;
 use media::platforms;
 use oci::Layout;
@@ -20,16 +19,9 @@ use sbom::syft::{Found, Listed};
 pub struct SmokeSbom;
 
 impl Step for SmokeSbom {
-    fn name(&self) -> &'static str {
-        "smoke-sbom"
-    }
-
-    fn about(&self) -> &'static str {
-        "compare the SBOMs with the packages that syft finds"
-    }
-
-    fn arguments(&self) -> &'static [Argument] {
-        &[Argument::Release]
+    fn describe(&self) -> Description {
+        Description::step("smoke-sbom", "compare the SBOMs with the packages that syft finds")
+            .arguments(&[Argument::Release])
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {
@@ -66,11 +58,7 @@ impl Step for SmokeSbom {
                 count += found.count();
             }
         }
-        Ok(if findings.is_empty() {
-            Outcome::Done(format!("all {count} packages found by syft are listed"))
-        } else {
-            Outcome::Found(findings)
-        })
+        Ok(Outcome::of(findings, format!("all {count} packages found by syft are listed")))
     }
 }
 
@@ -90,7 +78,7 @@ fn compare(
 ) -> Result<()> {
     let document = layout::sbom(name, SbomFormat::CycloneDx);
     let path = run.dist().join(&document);
-    let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let bytes = file::read(&path)?;
     let listed = Listed::parse(&bytes).with_context(|| path.display().to_string())?;
     log.note(&format!("{name}: syft finds {}, {} listed", found.count(), listed.count()));
     findings.extend(found.missing(&listed).into_iter().map(|package| {

@@ -4,13 +4,13 @@
 //! Boots the test Linux in a VM from a disk that it was unpacked to. The WIM is tested by the
 //! steps' own tests.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use assemble::test_artifacts;
-use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog};
+use engine::{Argument, Description, Input, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::command::Command;
+use foundation::file;
 use foundation::tree::remove;
 use release::Architecture;
 
@@ -25,20 +25,10 @@ const ROOT: &str = "6f1a0f5e-0000-4000-8000-000000000001";
 const PATIENCE: &str = "300";
 
 impl Step for SmokeTestArtifacts {
-    fn name(&self) -> &'static str {
-        "smoke-test-artifacts"
-    }
-
-    fn about(&self) -> &'static str {
-        "boot the test Linux in a virtual machine"
-    }
-
-    fn example(&self) -> &'static str {
-        "--target aarch64"
-    }
-
-    fn arguments(&self) -> &'static [Argument] {
-        &[Argument::Target]
+    fn describe(&self) -> Description {
+        Description::step("smoke-test-artifacts", "boot the test Linux in a virtual machine")
+            .example("--target aarch64")
+            .arguments(&[Argument::Target])
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {
@@ -69,8 +59,7 @@ impl Step for SmokeTestArtifacts {
                 trial.archive.display()
             );
             remove(&trial.folder)?;
-            fs::create_dir_all(trial.root())
-                .with_context(|| format!("cannot create {}", trial.folder.display()))?;
+            file::create_folder(&trial.root())?;
             for command in trial.prepare(run) {
                 run.exec(log, &command)?;
             }
@@ -138,11 +127,10 @@ impl Trial {
     /// Kernel and initial RAM disk of the unpacked system.
     fn kernel(&self) -> Result<(PathBuf, PathBuf)> {
         let boot = self.root().join("boot");
-        let entries =
-            fs::read_dir(&boot).with_context(|| format!("cannot read {}", boot.display()))?;
-        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-        let version = names.filter_map(|name| Some(name.strip_prefix("vmlinuz-")?.to_owned()));
-        let version = version.last().context("the system has no kernel")?;
+        let paths = file::list(&boot)?;
+        let mut names = paths.iter().rev().filter_map(|path| path.file_name()?.to_str());
+        let version = names.find_map(|name| name.strip_prefix("vmlinuz-"));
+        let version = version.context("the system has no kernel")?;
         Ok((boot.join(format!("vmlinuz-{version}")), boot.join(format!("initrd.img-{version}"))))
     }
 

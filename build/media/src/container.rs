@@ -199,9 +199,6 @@ fn pair(from: &Path, to: &str) -> OsString {
 
 /// Removes a store of podman or buildah, if it exists. A failed run may leave a bind mount in it
 /// that prevents removal.
-///
-/// # Errors
-/// When a file cannot be removed.
 pub fn remove_store(folder: &Path) -> Result<()> {
     let _nothing_mounted = unmount(folder.join("root/overlay"), UnmountFlags::DETACH);
     remove(folder)

@@ -62,9 +62,6 @@ pub fn root(layout: &Layout) -> Result<Descriptor> {
 
 /// Writes `platform` of the image in `whole` as a single image to `to`, replacing it and sharing
 /// blobs: for programs that require a layout with one image for one architecture.
-///
-/// # Errors
-/// When it cannot be written.
 pub fn take_out(whole: &Layout, platform: &Platform, to: &Path) -> Result<()> {
     remove(to)?;
     Layout::create(to)?.write_index(vec![platform.descriptor.clone()])?;
@@ -90,9 +87,6 @@ fn platform(layout: &Layout, descriptor: Descriptor) -> Result<Platform> {
 /// Writes the images of `parts`, one per architecture, to a layout in the new folder `to`,
 /// verifying digests: as an index (OCI image specification, "Image Index") if there are several.
 /// The index carries the annotations that they have in common.
-///
-/// # Errors
-/// When a part is malformed, or there is none.
 pub fn combine(parts: &[Layout], to: &Path) -> Result<Descriptor> {
     let out = Layout::create(to)?;
     let mut platforms = Vec::new();

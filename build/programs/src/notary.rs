@@ -3,14 +3,14 @@
 
 //! Calls of `notary`, the program that holds keys and talks to registries.
 
+use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::{env, fs};
 
 use anyhow::{Context as _, Result, bail};
 use engine::{Input, Need, Plan, Run, StepLog};
 use foundation::command::Command;
-use foundation::tree;
+use foundation::{file, tree};
 use release::Channel;
 
 pub use engine::workspace::SignatureEngine as Engine;
@@ -186,8 +186,7 @@ impl Key {
         }
         discard(path)?;
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)
-                .with_context(|| format!("cannot create {}", folder.display()))?;
+            file::create_folder(folder)?;
         }
         run.exec(log, &generate(run, path))
     }

@@ -4,7 +4,6 @@
 //! Registry of a snapshot: the controller from the package that was just built serves
 //! `target/registry` on a free loopback port while a step needs it.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use anyhow::{Context as _, Result};
 use engine::tool::Daemon;
 use engine::{Run, StepLog};
 use foundation::command::Command;
-use foundation::{emulation, tree};
+use foundation::{emulation, file, tree};
 use release::ArtifactKind;
 
 /// Timeout for the controller to bind its port.
@@ -52,7 +51,7 @@ impl Registry {
 pub fn controller(run: &Run, log: &StepLog) -> Result<PathBuf> {
     let home = home(run);
     tree::remove(&home)?;
-    fs::create_dir_all(&home).with_context(|| format!("cannot create {}", home.display()))?;
+    file::create_folder(&home)?;
     run.exec(log, &unpack(run)?)?;
     Ok(home.join("controller"))
 }

@@ -49,9 +49,6 @@ impl Target {
 }
 
 /// The registry that `--to` names; none for the local registry.
-///
-/// # Errors
-/// As [`target`].
 pub fn asked(run: &Run) -> Result<Option<Target>> {
     run.options.own::<TargetArguments>().to.map(|name| target(run, &name)).transpose()
 }

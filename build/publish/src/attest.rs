@@ -5,7 +5,7 @@
 
 use anyhow::Result;
 use engine::workspace::Job;
-use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog};
+use engine::{Argument, Description, Input, Need, Outcome, Plan, Run, Step, StepLog};
 use programs::notary::{self, Key};
 use release::layout;
 
@@ -13,24 +13,11 @@ use release::layout;
 pub struct Attest;
 
 impl Step for Attest {
-    fn name(&self) -> &'static str {
-        "attest"
-    }
-
-    fn about(&self) -> &'static str {
-        "write and sign SLSA provenance of every file and image"
-    }
-
-    fn example(&self) -> &'static str {
-        "--engine signatures=cosign"
-    }
-
-    fn arguments(&self) -> &'static [Argument] {
-        &[Argument::Engine(Job::Signatures), Argument::Release]
-    }
-
-    fn can_be_up_to_date(&self, _run: &Run) -> bool {
-        true
+    fn describe(&self) -> Description {
+        Description::step("attest", "write and sign SLSA provenance of every file and image")
+            .example("--engine signatures=cosign")
+            .arguments(&[Argument::Engine(Job::Signatures), Argument::Release])
+            .cached()
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {
@@ -46,12 +33,10 @@ impl Step for Attest {
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
-        let key = Key::of(run)?;
         let manifest = run.manifest()?;
-        run.exec(log, &notary::build(run))?;
-        run.exec(log, &key.call(run, run.engines().signatures()?, "attest"))?;
+        run.execute(log, &self.plan(run)?)?;
         // Nothing signs after this step.
-        key.discard()?;
+        Key::of(run)?.discard()?;
         Ok(Outcome::Done(format!(
             "{} statements",
             manifest.artifacts.len() + manifest.images.len()

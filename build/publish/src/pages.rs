@@ -60,9 +60,6 @@ pub(crate) fn command(run: &Run, assets: &Assets) -> Command {
 }
 
 /// Publishes the files to `assets`, and returns the place for the report.
-///
-/// # Errors
-/// When the release notes can't be composed, or `notary` fails.
 pub(crate) fn publish(run: &Run, log: &StepLog, assets: &Assets) -> Result<String> {
     let place = match assets {
         Assets::Folder(folder) => folder.display().to_string(),

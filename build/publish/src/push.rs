@@ -6,7 +6,7 @@
 
 use anyhow::Result;
 use clap::Args as _;
-use engine::{Argument, Need, Outcome, Plan, Run, Step, StepLog};
+use engine::{Argument, Description, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::command::Command;
 use programs::notary;
 use programs::registry::{self, Registry};
@@ -18,20 +18,10 @@ use crate::pages::{self, PagesArguments};
 pub struct Publish;
 
 impl Step for Publish {
-    fn name(&self) -> &'static str {
-        "publish"
-    }
-
-    fn about(&self) -> &'static str {
-        "push images, signatures and files to a registry"
-    }
-
-    fn example(&self) -> &'static str {
-        "--to registry.example/provisioner"
-    }
-
-    fn arguments(&self) -> &'static [Argument] {
-        &[Argument::Release]
+    fn describe(&self) -> Description {
+        Description::step("publish", "push images, signatures and files to a registry")
+            .example("--to registry.example/provisioner")
+            .arguments(&[Argument::Release])
     }
 
     fn own_arguments(&self, command: clap::Command) -> clap::Command {

@@ -8,7 +8,6 @@ use engine::Run;
 use foundation::command::Command;
 use programs::target;
 
-/// The registry.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RegistryArguments {
     /// Registry: NAME of [registry.NAME] in release.toml, or HOST/PREFIX
@@ -18,9 +17,6 @@ pub(crate) struct RegistryArguments {
 
 impl RegistryArguments {
     /// `call` of `notary`, with the registry and what is needed to reach it.
-    ///
-    /// # Errors
-    /// When the registry is unknown.
     pub(crate) fn reached(&self, run: &Run, call: Command) -> Result<Command> {
         let target = target::target(run, &self.registry)?;
         let call = call.args(["--registry", &target.namespace.with_scheme()]);

@@ -5,7 +5,7 @@
 
 use anyhow::{Context as _, Result};
 use engine::workspace::Job;
-use engine::{Argument, Input, Need, Outcome, Plan, Run, Step, StepLog};
+use engine::{Argument, Description, Input, Need, Outcome, Plan, Run, Step, StepLog};
 use programs::notary::{self, Key};
 use release::layout;
 
@@ -13,24 +13,11 @@ use release::layout;
 pub struct Sign;
 
 impl Step for Sign {
-    fn name(&self) -> &'static str {
-        "sign"
-    }
-
-    fn about(&self) -> &'static str {
-        "sign every file and image that release.json names"
-    }
-
-    fn example(&self) -> &'static str {
-        "--engine signatures=cosign"
-    }
-
-    fn arguments(&self) -> &'static [Argument] {
-        &[Argument::Engine(Job::Signatures), Argument::Release]
-    }
-
-    fn can_be_up_to_date(&self, _run: &Run) -> bool {
-        true
+    fn describe(&self) -> Description {
+        Description::step("sign", "sign every file and image that release.json names")
+            .example("--engine signatures=cosign")
+            .arguments(&[Argument::Engine(Job::Signatures), Argument::Release])
+            .cached()
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {

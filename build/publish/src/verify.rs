@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use clap::{Arg, ArgGroup, ArgMatches, Args as _, Command as Verb, value_parser};
 use engine::workspace::Job;
-use engine::{Argument, Need, Outcome, Plan, Run, Step, StepLog};
+use engine::{Argument, Description, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::command::Command;
 use programs::notary::{self, Engine};
 use programs::registry::{self, Registry};
@@ -61,20 +61,13 @@ const VERIFY: [(&str, &str, &str); 11] = [
 pub struct Verify;
 
 impl Step for Verify {
-    fn name(&self) -> &'static str {
-        "verify"
-    }
-
-    fn about(&self) -> &'static str {
-        "verify the published release against a public key or an identity"
-    }
-
-    fn example(&self) -> &'static str {
-        "--release target/dist/latest --key cosign.pub"
-    }
-
-    fn arguments(&self) -> &'static [Argument] {
-        &[Argument::Engine(Job::Signatures)]
+    fn describe(&self) -> Description {
+        Description::step(
+            "verify",
+            "verify the published release against a public key or an identity",
+        )
+        .example("--release target/dist/latest --key cosign.pub")
+        .arguments(&[Argument::Engine(Job::Signatures)])
     }
 
     fn own_arguments(&self, command: Verb) -> Verb {
@@ -101,11 +94,11 @@ impl Step for Verify {
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
-        run.exec(log, &notary::build(run))?;
         if let Some(target) = target::asked(run)? {
-            run.exec(log, &verify_at(run, &target, &By::own(run)))?;
+            run.execute(log, &self.plan(run)?)?;
             return Ok(Outcome::Done(format!("VERIFIED at {}", target.namespace)));
         }
+        run.exec(log, &notary::build(run))?;
         let registry = Registry::start(run, log, self.name(), &registry::own(run))?;
         run.exec(log, &verify(run, &registry.host, &By::own(run)))?;
         Ok(Outcome::Done("VERIFIED".to_owned()))
@@ -246,9 +239,6 @@ pub fn elsewhere(run: &Run, arguments: &[OsString]) -> Result<Verdict> {
 }
 
 /// What [`elsewhere`] would run.
-///
-/// # Errors
-/// When the current folder is gone.
 pub fn other(run: &Run, arguments: &[OsString]) -> Result<Command> {
     let here = std::env::current_dir().context("cannot determine the current folder")?;
     let program = notary::path(run);

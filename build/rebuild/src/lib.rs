@@ -15,10 +15,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use clap::builder::{PathBufValueParser, TypedValueParser as _};
-use engine::{Input, Need, Outcome, Plan, Run, Step, StepLog, absolute};
-use foundation::atomic;
+use engine::{Description, Input, Need, Outcome, Plan, Run, Step, StepLog, absolute};
 use foundation::command::quote;
 use foundation::finding::Finding;
+use foundation::{atomic, file};
 use release::{Manifest, Reproduced, layout};
 use serde::Serialize;
 
@@ -42,12 +42,8 @@ pub struct RebuildArguments {
 }
 
 impl Step for Rebuild {
-    fn name(&self) -> &'static str {
-        "rebuild"
-    }
-
-    fn about(&self) -> &'static str {
-        "build again under variations and compare all bytes"
+    fn describe(&self) -> Description {
+        Description::step("rebuild", "build again under variations and compare all bytes")
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {
@@ -105,7 +101,7 @@ impl Step for Rebuild {
 
 /// Reads the manifest of an earlier build of the same commit and version.
 fn earlier(file: &Path, ours: &Manifest) -> Result<Manifest> {
-    let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let bytes = file::read(file)?;
     let theirs = Manifest::parse(&bytes).with_context(|| format!("in {}", file.display()))?;
     ensure!(
         (&theirs.version, &theirs.source) == (&ours.version, &ours.source),

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::{fmt, fs};
 
 use anyhow::{Context as _, Result};
+use foundation::file;
 use inspect::compare::{self, Difference};
 use media::platforms;
 use oci::Layout;
@@ -131,9 +132,7 @@ fn difference(path: &str, first: &Path, second: &Path) -> Result<Option<String>>
     if first.is_dir() {
         return of_images(first, second);
     }
-    let read =
-        |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
-    let (mut first, mut second) = (read(first)?, read(second)?);
+    let (mut first, mut second) = (file::read(first)?, file::read(second)?);
     if path == layout::MANIFEST {
         (first, second) = (comparable(&first)?, comparable(&second)?);
     }
@@ -212,7 +211,6 @@ mod tests {
         folder
     }
 
-    /// An image with one file.
     fn image(folder: &Path, text: &str) {
         let layout = Layout::create(folder.join("images/tools/x")).unwrap();
         let mut archive = tar::Builder::new(Vec::new());

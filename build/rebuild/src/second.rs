@@ -19,7 +19,7 @@ use assemble::sbom::Sbom;
 use engine::tool::Finished;
 use engine::{Argument, Run, Step, StepLog};
 use foundation::command::Command;
-use foundation::{source, tree};
+use foundation::{file, source, tree};
 use release::{Architecture, layout};
 use rust::build::cargo_home;
 use serde::Serialize;
@@ -283,7 +283,6 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// The value of `--target` for these architectures.
 fn target(architectures: &[Architecture]) -> &'static str {
     match architectures {
         [one] => one.rust(),
@@ -298,8 +297,7 @@ fn home() -> Result<PathBuf> {
 /// Copies a file with its mode, creating missing folders.
 fn copy(from: &Path, to: &Path) -> Result<()> {
     if let Some(folder) = to.parent() {
-        fs::create_dir_all(folder)
-            .with_context(|| format!("cannot create {}", folder.display()))?;
+        file::create_folder(folder)?;
     }
     fs::copy(from, to)
         .map(drop)

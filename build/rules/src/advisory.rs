@@ -7,12 +7,12 @@
 //! (`RustSec` advisory-db, README, "Advisory format"). Severity is the CVSS score; a vulnerability
 //! without one counts as severe.
 
-use std::fs;
 use std::path::Path;
 use std::str::FromStr as _;
 
 use anyhow::{Context as _, Result, bail};
 use cargo_metadata::semver::{Version, VersionReq};
+use foundation::file;
 use serde::Deserialize;
 use walkdir::WalkDir;
 
@@ -83,8 +83,7 @@ pub fn load(database: &Path) -> Result<Vec<Advisory>> {
     for entry in WalkDir::new(database.join("crates")).sort_by_file_name() {
         let entry = entry.with_context(|| format!("reading {}", database.display()))?;
         if entry.file_type().is_file() && entry.path().extension().is_some_and(|e| e == "md") {
-            let text = fs::read_to_string(entry.path())
-                .with_context(|| format!("cannot read {}", entry.path().display()))?;
+            let text = file::read_text(entry.path())?;
             let advisory =
                 parse(&text).with_context(|| format!("malformed: {}", entry.path().display()))?;
             advisories.extend(advisory);
@@ -144,6 +143,8 @@ fn severity(vector: Option<&str>) -> Result<Kind> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn advisory(header: &str, versions: &str) -> String {

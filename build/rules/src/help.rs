@@ -20,7 +20,6 @@ pub struct Help {
     commands: BTreeMap<Vec<String>, Command>,
 }
 
-/// A command.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Command {
     /// Flags, each with whether the next word is its value.

@@ -63,9 +63,6 @@ pub struct Report {
 }
 
 /// Parses a report.
-///
-/// # Errors
-/// When it is malformed.
 pub fn read(report: &[u8]) -> Result<Report> {
     serde_json::from_slice(report).context("check-jsonschema did not print valid JSON")
 }

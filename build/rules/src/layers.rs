@@ -21,9 +21,6 @@ const CONFIGURATION: &str = "release.toml";
 const TABLES: &[&str] = &["dependencies", "build-dependencies"];
 
 /// Folders of the workspace's crates, from the root manifest among `manifests`.
-///
-/// # Errors
-/// When it is malformed.
 pub fn members(manifests: &[File]) -> Result<Vec<String>> {
     let Some(root) = manifests.iter().find(|file| file.path == ROOT) else { return Ok(Vec::new()) };
     let table = parse(root)?;
@@ -38,9 +35,6 @@ pub fn members(manifests: &[File]) -> Result<Vec<String>> {
 
 /// Findings for dependencies within the workspace that do not go down `order` (folders by layer,
 /// top first), and for crates that are missing in it or unknown.
-///
-/// # Errors
-/// When a manifest is malformed.
 pub fn upward(order: &[Vec<String>], manifests: &[File]) -> Result<Vec<Finding>> {
     let members = members(manifests)?;
     let rows: BTreeMap<&str, usize> = order

@@ -5,14 +5,12 @@
 //! an ELF note (The UAPI Group, "ELF Package Metadata"), shown by `readelf --notes`, systemd's
 //! coredump tools, and the program itself (crate `build-info`).
 
-use std::fs;
-use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use build_info::stamp;
-use foundation::atomic;
 use foundation::epoch::rfc3339;
+use foundation::{atomic, file};
 use release::Architecture;
 
 /// Common data of a build's programs.
@@ -64,14 +62,16 @@ impl Identity<'_> {
 /// # Errors
 /// When it has no identity note, `text` does not fit, or the file cannot be read or written.
 pub fn stamp_file(path: &Path, text: &str) -> Result<()> {
-    let mut bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut bytes = file::read(path)?;
     stamp::stamp(&mut bytes, text)
         .with_context(|| format!("cannot stamp the identity into {}", path.display()))?;
-    atomic::write_with(path, 0o755, |file| Ok(file.write_all(&bytes)?))
+    atomic::write_executable(path, &bytes)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const IDENTITY: Identity<'static> =

@@ -30,9 +30,6 @@ pub fn manifests(paths: &[String]) -> impl Iterator<Item = PathBuf> {
 }
 
 /// Parses the output of [`command`].
-///
-/// # Errors
-/// When it is malformed.
 pub fn read(output: Vec<u8>) -> Result<Metadata> {
     let text = String::from_utf8(output).context("cargo metadata printed invalid UTF-8")?;
     MetadataCommand::parse(text).context("cargo metadata printed malformed output")

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, Result};
 use debian::control::{self, Stanza};
 use debian::copyright;
-use debian::root::RootFacts;
+use debian::root::{self, RootFacts};
 
 use crate::bom::{Bom, Component, Kind};
 use crate::license;
@@ -17,9 +17,6 @@ use crate::purl::purl;
 /// Adds the distribution and its installed packages to `bom` as dependencies of the subject.
 ///
 /// `checksums` are those of the `.deb` files, by package.
-///
-/// # Errors
-/// When the package database or os-release is malformed.
 pub fn add(bom: &mut Bom, facts: &RootFacts, checksums: &BTreeMap<String, String>) -> Result<()> {
     let release = OsRelease::parse(&facts.os_release)?;
     let stanzas = control::parse(&facts.status).context("var/lib/dpkg/status is malformed")?;
@@ -71,14 +68,9 @@ struct OsRelease {
 
 impl OsRelease {
     fn parse(text: &str) -> Result<Self> {
-        let fields: BTreeMap<_, _> = text
-            .lines()
-            .filter_map(|line| line.split_once('='))
-            .map(|(key, value)| (key, value.trim_matches('"')))
-            .collect();
         let field = |name: &str| {
-            let value = fields.get(name).with_context(|| format!("os-release has no {name}"))?;
-            Ok::<_, anyhow::Error>((*value).to_owned())
+            let value = root::os_release(text, name);
+            value.map(str::to_owned).with_context(|| format!("os-release has no {name}"))
         };
         Ok(Self { id: field("ID")?, name: field("PRETTY_NAME")?, version: field("VERSION_ID")? })
     }

@@ -179,9 +179,6 @@ impl Package {
 
 impl Listed {
     /// Parses a `CycloneDX` document.
-    ///
-    /// # Errors
-    /// When it is malformed.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         serde_json::from_slice(bytes).context("not a CycloneDX document")
     }

@@ -188,7 +188,6 @@ impl Client {
     }
 }
 
-/// Deserializes a reply.
 pub(super) fn read<T: DeserializeOwned>(reply: &Value) -> anyhow::Result<T> {
     T::deserialize(reply).context("unexpected response: is this the URL of a controller?")
 }

@@ -150,7 +150,6 @@ impl<'t> Section<'t> {
         self.parse_with(source, key, expected, |text| text.parse().ok())
     }
 
-    /// Reads a duration.
     pub(super) fn duration(
         &mut self,
         source: &mut Source<'_>,

@@ -28,9 +28,6 @@ pub struct RegistryConfig {
 
 impl RegistryConfig {
     /// Reads the users if a file is configured.
-    ///
-    /// # Errors
-    /// If the file is unreadable or malformed.
     pub fn read_users(&self) -> Result<Option<Users>, String> {
         let Some(path) = &self.htpasswd else { return Ok(None) };
         let users = Users::read(path);

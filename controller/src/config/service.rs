@@ -254,9 +254,6 @@ fn at<T, E: std::fmt::Display>(
 
 impl StorageKeys {
     /// Reads the keys.
-    ///
-    /// # Errors
-    /// If a file is unreadable or its key too short.
     pub fn read(&self) -> Result<Keyring, String> {
         let read = |value: &str, path: &Path| {
             let content = at(value, path, fs::read(path))?;
@@ -280,9 +277,6 @@ impl StorageKeys {
 
 impl ApiConfig {
     /// Reads the users if a file is configured.
-    ///
-    /// # Errors
-    /// If the file is unreadable or malformed.
     pub fn read_users(&self) -> Result<Option<Users>, String> {
         let Some(path) = &self.users else { return Ok(None) };
         let users = at("api.users", path, Users::read(path))?;
@@ -324,9 +318,6 @@ impl ApiConfig {
     }
 
     /// Reads the ids of revoked tokens: one per line, `#` starts a comment.
-    ///
-    /// # Errors
-    /// If the file is unreadable.
     pub fn read_revoked_tokens(&self) -> Result<HashSet<String>, String> {
         let Some(path) = &self.revoked_tokens else { return Ok(HashSet::new()) };
         let text = read("api.revoked_tokens", path)?;
@@ -335,9 +326,6 @@ impl ApiConfig {
     }
 
     /// Reads the token key if a file is configured.
-    ///
-    /// # Errors
-    /// If the file is unreadable or its key too short.
     pub fn read_token_key(&self) -> Result<Option<TokenKey>, String> {
         let Some(path) = &self.token_key else { return Ok(None) };
         let key = TokenKey::new(&read("api.token_key", path)?);
@@ -368,9 +356,6 @@ pub fn read_secrets(paths: &[PathBuf]) -> Result<Vec<Secret>, String> {
 
 impl JobsConfig {
     /// Returns the job settings with the signing key.
-    ///
-    /// # Errors
-    /// If the key file is unreadable or malformed.
     pub fn read_settings(&self) -> Result<Settings, String> {
         let mut settings = self.settings.clone();
         if let Some(path) = &self.signing_key {

@@ -138,9 +138,6 @@ impl Database {
 
     /// Runs `work` on the writing thread. All its changes are on the disk when this returns `Ok`;
     /// otherwise none.
-    ///
-    /// # Errors
-    /// Errors of `work` and of the database.
     pub async fn write<T, E>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
@@ -161,9 +158,6 @@ impl Database {
     }
 
     /// Runs `work` on the reading connection, on a blocking thread.
-    ///
-    /// # Errors
-    /// Errors of `work` and of the database.
     pub async fn read<T, E>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,

@@ -132,42 +132,58 @@ pub trait EventSink: Send + Sync {
 /// Future of an operation. It may be dropped at any time.
 pub type Call<'a> = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>>;
 
+/// An operation on a host's BMC.
+#[derive(Debug, Clone, Copy)]
+pub enum Operation<'a> {
+    /// Selects the slots and inserts both media. `redfish.discover`, `redfish.mount.…`.
+    Mount(&'a Media),
+    /// Sets a one-time boot from CD. `redfish.boot-override`.
+    BootOnce,
+    /// Resets the host, or powers it on if it is off. `redfish.reset`.
+    Reset(Attempt),
+    /// Powers the host off before its media, which contain its root, are ejected.
+    /// `cleanup.power-off`.
+    PowerOff,
+    /// Ejects both media and removes an unused boot override. `cleanup.unmount`.
+    Unmount,
+    /// Resets the host at the end, so that it boots from its disk. `cleanup.reset`.
+    Restart(Attempt),
+}
+
+impl Operation<'_> {
+    /// The step of the job in which it starts.
+    pub fn step(self) -> Step {
+        match self {
+            Self::Mount(_) => Step::RedfishDiscover,
+            Self::BootOnce => Step::RedfishBootOverride,
+            Self::Reset(_) => Step::RedfishReset,
+            Self::PowerOff => Step::CleanupPowerOff,
+            Self::Unmount => Step::CleanupUnmount,
+            Self::Restart(_) => Step::CleanupReset,
+        }
+    }
+
+    /// The same after an attempt with unknown effect.
+    #[must_use]
+    pub fn again(self) -> Self {
+        match self {
+            Self::Reset(_) => Self::Reset(Attempt::Again),
+            Self::Restart(_) => Self::Restart(Attempt::Again),
+            Self::Mount(_) | Self::BootOnce | Self::PowerOff | Self::Unmount => self,
+        }
+    }
+}
+
 /// BMC operations for all servers.
 pub trait Bmc: Send + Sync + 'static {
     /// Returns the names of the vendor profiles.
     fn profiles(&self) -> Vec<&'static str>;
 
-    /// Selects the slots and inserts both media. `redfish.discover`, `redfish.mount.…`.
-    fn mount<'a>(
+    /// Executes `operation` on the host of `target`.
+    fn call<'a>(
         &'a self,
+        operation: Operation<'a>,
         target: &'a Target,
-        media: &'a Media,
-        events: &'a dyn EventSink,
-    ) -> Call<'a>;
-
-    /// Sets a one-time boot from CD. `redfish.boot-override`.
-    fn boot_once<'a>(&'a self, target: &'a Target, events: &'a dyn EventSink) -> Call<'a>;
-
-    /// Resets the host, or powers it on if it is off. `redfish.reset`.
-    fn reset<'a>(
-        &'a self,
-        target: &'a Target,
-        attempt: Attempt,
-        events: &'a dyn EventSink,
-    ) -> Call<'a>;
-
-    /// Powers the host off before its media, which contain its root, are ejected.
-    /// `cleanup.power-off`.
-    fn power_off<'a>(&'a self, target: &'a Target, events: &'a dyn EventSink) -> Call<'a>;
-
-    /// Ejects both media and removes an unused boot override. `cleanup.unmount`.
-    fn unmount<'a>(&'a self, target: &'a Target, events: &'a dyn EventSink) -> Call<'a>;
-
-    /// Resets the host at the end, so that it boots from its disk. `cleanup.reset`.
-    fn restart<'a>(
-        &'a self,
-        target: &'a Target,
-        attempt: Attempt,
         events: &'a dyn EventSink,
     ) -> Call<'a>;
 }

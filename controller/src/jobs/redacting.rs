@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::bmc::{Attempt, Bmc, Call, EventSink, Failure, Media, Target};
+use super::bmc::{Bmc, Call, EventSink, Failure, Operation, Target};
 use super::model::Step;
 use crate::media::redact;
 
@@ -36,70 +36,23 @@ impl EventSink for RedactingSink<'_> {
     }
 }
 
-async fn redact_failure(call: Call<'_>, target: &Target) -> Result<(), Failure> {
-    call.await
-        .map_err(|failure| Failure { message: redact_message(&failure.message, target), ..failure })
-}
-
 impl Bmc for RedactingBmc {
     fn profiles(&self) -> Vec<&'static str> {
         self.0.profiles()
     }
 
-    fn mount<'a>(
+    fn call<'a>(
         &'a self,
+        operation: Operation<'a>,
         target: &'a Target,
-        media: &'a Media,
         events: &'a dyn EventSink,
     ) -> Call<'a> {
         Box::pin(async move {
             let events = RedactingSink { events, target };
-            redact_failure(self.0.mount(target, media, &events), target).await
-        })
-    }
-
-    fn boot_once<'a>(&'a self, target: &'a Target, events: &'a dyn EventSink) -> Call<'a> {
-        Box::pin(async move {
-            let events = RedactingSink { events, target };
-            redact_failure(self.0.boot_once(target, &events), target).await
-        })
-    }
-
-    fn reset<'a>(
-        &'a self,
-        target: &'a Target,
-        attempt: Attempt,
-        events: &'a dyn EventSink,
-    ) -> Call<'a> {
-        Box::pin(async move {
-            let events = RedactingSink { events, target };
-            redact_failure(self.0.reset(target, attempt, &events), target).await
-        })
-    }
-
-    fn power_off<'a>(&'a self, target: &'a Target, events: &'a dyn EventSink) -> Call<'a> {
-        Box::pin(async move {
-            let events = RedactingSink { events, target };
-            redact_failure(self.0.power_off(target, &events), target).await
-        })
-    }
-
-    fn unmount<'a>(&'a self, target: &'a Target, events: &'a dyn EventSink) -> Call<'a> {
-        Box::pin(async move {
-            let events = RedactingSink { events, target };
-            redact_failure(self.0.unmount(target, &events), target).await
-        })
-    }
-
-    fn restart<'a>(
-        &'a self,
-        target: &'a Target,
-        attempt: Attempt,
-        events: &'a dyn EventSink,
-    ) -> Call<'a> {
-        Box::pin(async move {
-            let events = RedactingSink { events, target };
-            redact_failure(self.0.restart(target, attempt, &events), target).await
+            self.0.call(operation, target, &events).await.map_err(|failure| {
+                let message = redact_message(&failure.message, target);
+                Failure { message, ..failure }
+            })
         })
     }
 }

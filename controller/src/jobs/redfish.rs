@@ -10,7 +10,7 @@ use redfish::{
     Credentials, Endpoint, Error, Plan, Restart, Shutdown, Slot, Snapshot, Timing, profile,
 };
 
-use super::bmc::{self, Attempt, Call, EventSink, Failure, Media, Retry, Target};
+use super::bmc::{self, Attempt, Call, EventSink, Failure, Media, Operation, Retry, Target};
 use super::model::Step;
 
 /// BMCs with Redfish.
@@ -165,43 +165,20 @@ impl bmc::Bmc for Redfish {
         profile::PROFILES.iter().map(|profile| profile.name).collect()
     }
 
-    fn mount<'a>(
+    fn call<'a>(
         &'a self,
+        operation: Operation<'a>,
         target: &'a Target,
-        media: &'a Media,
         events: &'a dyn EventSink,
     ) -> Call<'a> {
-        Box::pin(self.mount(target, media, events))
-    }
-
-    fn boot_once<'a>(&'a self, target: &'a Target, _: &'a dyn EventSink) -> Call<'a> {
-        Box::pin(self.boot_once(target))
-    }
-
-    fn reset<'a>(
-        &'a self,
-        target: &'a Target,
-        attempt: Attempt,
-        events: &'a dyn EventSink,
-    ) -> Call<'a> {
-        Box::pin(self.reset(target, attempt, events))
-    }
-
-    fn power_off<'a>(&'a self, target: &'a Target, events: &'a dyn EventSink) -> Call<'a> {
-        Box::pin(self.power_off(target, events))
-    }
-
-    fn unmount<'a>(&'a self, target: &'a Target, events: &'a dyn EventSink) -> Call<'a> {
-        Box::pin(self.unmount(target, events))
-    }
-
-    fn restart<'a>(
-        &'a self,
-        target: &'a Target,
-        attempt: Attempt,
-        events: &'a dyn EventSink,
-    ) -> Call<'a> {
-        Box::pin(self.restart(target, attempt, events))
+        match operation {
+            Operation::Mount(media) => Box::pin(self.mount(target, media, events)),
+            Operation::BootOnce => Box::pin(self.boot_once(target)),
+            Operation::Reset(attempt) => Box::pin(self.reset(target, attempt, events)),
+            Operation::PowerOff => Box::pin(self.power_off(target, events)),
+            Operation::Unmount => Box::pin(self.unmount(target, events)),
+            Operation::Restart(attempt) => Box::pin(self.restart(target, attempt, events)),
+        }
     }
 }
 

@@ -59,15 +59,9 @@ pub enum TaskError {
 /// Storage and URLs of task ISOs. Every call may block.
 pub trait Publisher: Send + Sync + 'static {
     /// Stores a job's ISO atomically.
-    ///
-    /// # Errors
-    /// If the disk fails.
     fn put(&self, job: JobId, image: &[u8]) -> Result<(), PublishError>;
 
     /// Removes a job's ISO, if it exists.
-    ///
-    /// # Errors
-    /// If the disk fails.
     fn remove(&self, job: JobId) -> Result<(), PublishError>;
 
     /// Returns the URLs of the maintenance ISO and of a job's task ISO, valid for at least `valid`.

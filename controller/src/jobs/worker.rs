@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
-use super::bmc::{Attempt, Bmc, Call, EventSink, Failure, Retry, Target};
+use super::bmc::{Attempt, Bmc, EventSink, Failure, Operation, Retry, Target};
 use super::model::{Outcome, Phase, Reset, State, Step};
 use super::settings::{AfterFailure, Settings};
 use super::store::{self, Held, Job, StoreError};
@@ -134,7 +134,7 @@ impl Worker {
                     self.begin_step(Step::WebhookWait).await?;
                 }
                 self.pause_until(deadline).await?;
-                Err(Halt::Failed(self.over_budget(job, &Step::WebhookWait, None)))
+                Err(Halt::Failed(self.over_budget(job, Step::WebhookWait, None)))
             }
         }
     }
@@ -142,22 +142,18 @@ impl Worker {
     /// Boots the maintenance OS. Requests the reset only once.
     async fn boot(&self, job: &Job, deadline: Instant) -> Result<(), Halt> {
         let target = self.target(job, Step::ValidationServer).await?;
-        let (bmc, events) = (&self.services.bmc, self.events());
         let mut attempt = Attempt::Again;
         if job.boot_reset == Reset::None {
             attempt = Attempt::First;
             let media = self.media(job).await?;
             self.persist(store::start_mount).await?;
-            let mount = || bmc.mount(&target, &media, &events);
-            self.call(job, &Step::RedfishDiscover, deadline, mount).await?;
+            self.call(job, deadline, &target, Operation::Mount(&media)).await?;
             self.begin_step(Step::RedfishBootOverride).await?;
-            let boot_once = || bmc.boot_once(&target, &events);
-            self.call(job, &Step::RedfishBootOverride, deadline, boot_once).await?;
+            self.call(job, deadline, &target, Operation::BootOnce).await?;
             self.persist(|c, held| store::reset_begun(c, held, Phase::Boot)).await?;
         }
         if job.boot_reset != Reset::Done {
-            let reset = |attempt| bmc.reset(&target, attempt, &events);
-            self.reset(job, &Step::RedfishReset, deadline, attempt, reset).await?;
+            self.call(job, deadline, &target, Operation::Reset(attempt)).await?;
             self.persist(|c, held| store::reset_done(c, held, Phase::Boot)).await?;
         }
         Ok(())
@@ -212,7 +208,6 @@ impl Worker {
 
     async fn undo(&self, job: &Job) -> Result<(), Halt> {
         let deadline = self.deadline(job);
-        let (bmc, events) = (&self.services.bmc, self.events());
         let settings = &self.services.settings;
         let has_reported_failure = matches!(job.failed_step, Some(Step::Workflow(_)));
         if has_reported_failure && settings.after_failure == AfterFailure::Leave {
@@ -230,16 +225,14 @@ impl Worker {
             // The remaining budget is for the media.
             let now = Instant::now();
             let deadline = now + deadline.saturating_duration_since(now) / 2;
-            let power_off = || bmc.power_off(&target, &events);
-            match self.call(job, &Step::CleanupPowerOff, deadline, power_off).await {
+            match self.call(job, deadline, &target, Operation::PowerOff).await {
                 Err(Halt::Failed(error)) if error.retry != Retry::Denied => failure = Some(error),
                 result => result?,
             }
         }
         self.begin_step(Step::CleanupUnmount).await?;
-        let unmount = || bmc.unmount(&target, &events);
         // With media inserted, the host could boot from them again.
-        self.call(job, &Step::CleanupUnmount, deadline, unmount).await?;
+        self.call(job, deadline, &target, Operation::Unmount).await?;
         if restarts && job.cleanup_reset != Reset::Done {
             let attempt = if job.cleanup_reset == Reset::None {
                 self.persist(|c, held| store::reset_begun(c, held, Phase::Cleanup)).await?;
@@ -247,8 +240,7 @@ impl Worker {
             } else {
                 Attempt::Again
             };
-            let restart = |attempt| bmc.restart(&target, attempt, &events);
-            self.reset(job, &Step::CleanupReset, deadline, attempt, restart).await?;
+            self.call(job, deadline, &target, Operation::Restart(attempt)).await?;
             self.persist(|c, held| store::reset_done(c, held, Phase::Cleanup)).await?;
         }
         failure.map_or(Ok(()), |failure| Err(Halt::Failed(failure)))
@@ -270,30 +262,20 @@ impl Worker {
     }
 
     /// Retries a BMC operation until it succeeds, fails permanently, or the budget is spent.
-    async fn call<'a>(
+    async fn call(
         &self,
         job: &Job,
-        step: &Step,
         deadline: Instant,
-        call: impl Fn() -> Call<'a>,
+        target: &Target,
+        mut operation: Operation<'_>,
     ) -> Result<(), Halt> {
-        self.reset(job, step, deadline, Attempt::First, |_| call()).await
-    }
-
-    /// Same, for an operation that must know whether it may have happened already.
-    async fn reset<'a>(
-        &self,
-        job: &Job,
-        step: &Step,
-        deadline: Instant,
-        mut attempt: Attempt,
-        call: impl Fn(Attempt) -> Call<'a>,
-    ) -> Result<(), Halt> {
+        let (step, events) = (operation.step(), self.events());
         let shortest = self.services.settings.retry_pause;
         let mut pause = shortest;
         let mut last: Option<Failure> = None;
         loop {
-            let Ok(result) = timeout_at(deadline, call(attempt)).await else {
+            let call = self.services.bmc.call(operation, target, &events);
+            let Ok(result) = timeout_at(deadline, call).await else {
                 return Err(Halt::Failed(self.over_budget(job, step, last)));
             };
             let failure = match result {
@@ -304,7 +286,7 @@ impl Worker {
                 Err(failure) => failure,
             };
             if failure.retry == Retry::Unsure {
-                attempt = Attempt::Again;
+                operation = operation.again();
             }
             tracing::info!(step = %failure.step, error = failure.message, "retrying");
             let last_failure = failure.clone();
@@ -318,14 +300,14 @@ impl Worker {
         }
     }
 
-    fn over_budget(&self, job: &Job, step: &Step, last: Option<Failure>) -> Failure {
+    fn over_budget(&self, job: &Job, step: Step, last: Option<Failure>) -> Failure {
         let budget = self.services.settings.budget(job.phase, &job.task_target);
         let budget = humantime::format_duration(budget);
         let message = match &last {
             None => format!("timed out after {budget}"),
             Some(last) => format!("timed out after {budget}; last error: {}", last.message),
         };
-        let step = last.map_or_else(|| step.clone(), |last| last.step);
+        let step = last.map_or(step, |last| last.step);
         Failure { step, message, retry: Retry::Never }
     }
 

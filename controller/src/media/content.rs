@@ -29,7 +29,6 @@ pub(super) enum Content {
     },
 }
 
-/// Opened content.
 pub(super) struct Opened {
     pub(super) pieces: Vec<Piece>,
     pub(super) modified: Option<SystemTime>,

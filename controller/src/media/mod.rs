@@ -76,17 +76,11 @@ impl Media {
     }
 
     /// Stores or replaces an image on the disk.
-    ///
-    /// # Errors
-    /// If the disk fails.
     pub fn put(&self, image: &Image, content: &[u8]) -> Result<(), MediaError> {
         Ok(durable::write(&self.path(image), content)?)
     }
 
     /// Removes an image, and the folder of a job's image. Returns whether it existed.
-    ///
-    /// # Errors
-    /// If the disk fails.
     pub fn remove(&self, image: &Image) -> Result<bool, MediaError> {
         let path = self.path(image);
         self.evict(image);
@@ -99,9 +93,6 @@ impl Media {
     }
 
     /// Returns the stored images of jobs, sorted by job.
-    ///
-    /// # Errors
-    /// If the disk fails.
     pub fn tasks(&self) -> Result<Vec<Image>, MediaError> {
         let jobs = durable::names(&self.folder.join("tasks"))?;
         Ok(jobs.iter().filter_map(|job| Image::task(job).ok()).collect())

@@ -104,9 +104,6 @@ impl Users {
     }
 
     /// Parses the text of an htpasswd file.
-    ///
-    /// # Errors
-    /// If a line is malformed.
     pub fn parse(text: &str) -> Result<Self, UsersError> {
         let mut hashes = HashMap::new();
         for (number, line) in (1..).zip(text.lines()) {

@@ -37,7 +37,6 @@ const RESERVED: [&str; 3] = ["/healthz", "/readyz", WEBHOOK];
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reserve;
 
-/// Adds the layers to `router`.
 pub(super) fn add_layers(router: Router, metrics: Arc<Metrics>) -> Router {
     router
         .layer(middleware::from_fn(catch_panics))

@@ -187,17 +187,11 @@ impl Server {
     }
 
     /// Returns the bound address, with the actual port for port 0.
-    ///
-    /// # Errors
-    /// If the operating system cannot report it.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.operators.socket.local_addr()
     }
 
     /// Returns the address of the separate listener for hosts, if configured.
-    ///
-    /// # Errors
-    /// If the operating system cannot report it.
     pub fn machine_address(&self) -> io::Result<Option<SocketAddr>> {
         self.machines.as_ref().map(|machines| machines.socket.local_addr()).transpose()
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use controller::database::Database;
 use controller::inventory;
 use controller::jobs::bmc::{
-    Attempt, Bmc, Call, EventSink, Failure, Media, Retry, Secret, Target, TlsPolicy,
+    Bmc, Call, EventSink, Failure, Operation, Retry, Secret, Target, TlsPolicy,
 };
 use controller::jobs::model::{State, Step};
 use controller::jobs::runner::Runner;
@@ -42,33 +42,20 @@ impl Bmc for Talkative {
         Vec::new()
     }
 
-    fn mount<'a>(
+    fn call<'a>(
         &'a self,
+        operation: Operation<'a>,
         target: &'a Target,
-        _: &'a Media,
         events: &'a dyn EventSink,
     ) -> Call<'a> {
-        Box::pin(async move { Err(Self::speak(target, Step::RedfishMountTask, events)) })
-    }
-
-    fn boot_once<'a>(&'a self, _: &'a Target, _: &'a dyn EventSink) -> Call<'a> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn reset<'a>(&'a self, _: &'a Target, _: Attempt, _: &'a dyn EventSink) -> Call<'a> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn power_off<'a>(&'a self, target: &'a Target, events: &'a dyn EventSink) -> Call<'a> {
-        Box::pin(async move { Err(Self::speak(target, Step::CleanupPowerOff, events)) })
-    }
-
-    fn unmount<'a>(&'a self, target: &'a Target, events: &'a dyn EventSink) -> Call<'a> {
-        Box::pin(async move { Err(Self::speak(target, Step::CleanupUnmount, events)) })
-    }
-
-    fn restart<'a>(&'a self, _: &'a Target, _: Attempt, _: &'a dyn EventSink) -> Call<'a> {
-        Box::pin(async { Ok(()) })
+        let result = match operation {
+            Operation::Mount(_) => Err(Self::speak(target, Step::RedfishMountTask, events)),
+            Operation::PowerOff | Operation::Unmount => {
+                Err(Self::speak(target, operation.step(), events))
+            }
+            Operation::BootOnce | Operation::Reset(_) | Operation::Restart(_) => Ok(()),
+        };
+        Box::pin(async move { result })
     }
 }
 

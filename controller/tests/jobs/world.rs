@@ -12,7 +12,7 @@ use std::time::Duration;
 use controller::database::Database;
 use controller::inventory;
 use controller::jobs::bmc::{
-    Attempt, Bmc, Call, EventSink, Failure, Media, Retry, Secret, Target, TlsPolicy,
+    Attempt, Bmc, Call, EventSink, Failure, Operation, Retry, Secret, Target, TlsPolicy,
 };
 use controller::jobs::model::{JobId, State, Step};
 use controller::jobs::runner::{Runner, Settings};
@@ -86,7 +86,6 @@ impl World {
         })
     }
 
-    /// Path of a job's ISO.
     pub(crate) fn iso(&self, job: JobId) -> PathBuf {
         self.tasks.join(format!("{job}.iso"))
     }
@@ -100,7 +99,7 @@ impl World {
     }
 
     /// Runs an operation with the simulated faults.
-    fn call<'a>(
+    fn with_faults<'a>(
         &'a self,
         name: &'static str,
         step: Step,
@@ -153,6 +152,50 @@ impl World {
         })
     }
 
+    /// The effect of an operation on the host.
+    fn apply(&self, operation: Operation<'_>, serial: &str) {
+        match operation {
+            Operation::Mount(media) => {
+                let job = media.task.expose().rsplit('/').next().unwrap().parse().unwrap();
+                let mut machines = self.machines.lock().unwrap();
+                machines.entry(serial.to_owned()).or_default().media = Some(job);
+            }
+            Operation::BootOnce => {
+                self.machines.lock().unwrap().get_mut(serial).unwrap().boot_once = true;
+            }
+            Operation::Reset(attempt) => {
+                let job = self.machines.lock().unwrap()[serial].media.unwrap();
+                if attempt == Attempt::Again {
+                    let done = self.resets.lock().unwrap().contains_key(&job);
+                    let tells = self.manners != Manners::Bad || self.chance(70);
+                    if done || !tells {
+                        return;
+                    }
+                }
+                *self.resets.lock().unwrap().entry(job).or_default() += 1;
+                self.start(serial);
+            }
+            Operation::PowerOff => {}
+            Operation::Unmount => {
+                if let Some(machine) = self.machines.lock().unwrap().get_mut(serial) {
+                    machine.media = None;
+                    machine.boot_once = false;
+                }
+            }
+            Operation::Restart(attempt) => {
+                // If the host's last job is unknown, it was restarted already.
+                let Some(job) = self.machines.lock().unwrap()[serial].booted else {
+                    return;
+                };
+                if attempt == Attempt::Again && self.restarts.lock().unwrap().contains_key(&job) {
+                    return;
+                }
+                *self.restarts.lock().unwrap().entry(job).or_default() += 1;
+                self.start(serial);
+            }
+        }
+    }
+
     fn start(&self, serial: &str) {
         let mut machines = self.machines.lock().unwrap();
         let machine = machines.get_mut(serial).unwrap();
@@ -172,71 +215,24 @@ impl Bmc for World {
         vec!["generic"]
     }
 
-    fn mount<'a>(
+    fn call<'a>(
         &'a self,
+        operation: Operation<'a>,
         target: &'a Target,
-        media: &'a Media,
         events: &'a dyn EventSink,
     ) -> Call<'a> {
-        events.record(&Step::RedfishDiscover, "two slots".to_owned());
-        let job = media.task.expose().rsplit('/').next().unwrap().parse().unwrap();
-        self.call("mount", Step::RedfishMountTask, move |world| {
-            let mut machines = world.machines.lock().unwrap();
-            machines.entry(target.serial.clone()).or_default().media = Some(job);
-        })
-    }
-
-    fn boot_once<'a>(&'a self, target: &'a Target, _: &'a dyn EventSink) -> Call<'a> {
-        self.call("boot_once", Step::RedfishBootOverride, move |world| {
-            world.machines.lock().unwrap().get_mut(&target.serial).unwrap().boot_once = true;
-        })
-    }
-
-    fn reset<'a>(&'a self, target: &'a Target, attempt: Attempt, _: &'a dyn EventSink) -> Call<'a> {
-        self.call("reset", Step::RedfishReset, move |world| {
-            let job = world.machines.lock().unwrap()[&target.serial].media.unwrap();
-            if attempt == Attempt::Again {
-                let done = world.resets.lock().unwrap().contains_key(&job);
-                let tells = world.manners != Manners::Bad || world.chance(70);
-                if done || !tells {
-                    return;
-                }
-            }
-            *world.resets.lock().unwrap().entry(job).or_default() += 1;
-            world.start(&target.serial);
-        })
-    }
-
-    fn power_off<'a>(&'a self, _: &'a Target, _: &'a dyn EventSink) -> Call<'a> {
-        self.call("power_off", Step::CleanupPowerOff, |_| {})
-    }
-
-    fn unmount<'a>(&'a self, target: &'a Target, _: &'a dyn EventSink) -> Call<'a> {
-        self.call("unmount", Step::CleanupUnmount, move |world| {
-            if let Some(machine) = world.machines.lock().unwrap().get_mut(&target.serial) {
-                machine.media = None;
-                machine.boot_once = false;
-            }
-        })
-    }
-
-    fn restart<'a>(
-        &'a self,
-        target: &'a Target,
-        attempt: Attempt,
-        _: &'a dyn EventSink,
-    ) -> Call<'a> {
-        self.call("restart", Step::CleanupReset, move |world| {
-            // If the host's last job is unknown, it was restarted already.
-            let Some(job) = world.machines.lock().unwrap()[&target.serial].booted else {
-                return;
-            };
-            if attempt == Attempt::Again && world.restarts.lock().unwrap().contains_key(&job) {
-                return;
-            }
-            *world.restarts.lock().unwrap().entry(job).or_default() += 1;
-            world.start(&target.serial);
-        })
+        let (name, step) = match operation {
+            Operation::Mount(_) => ("mount", Step::RedfishMountTask),
+            Operation::BootOnce => ("boot_once", operation.step()),
+            Operation::Reset(_) => ("reset", operation.step()),
+            Operation::PowerOff => ("power_off", operation.step()),
+            Operation::Unmount => ("unmount", operation.step()),
+            Operation::Restart(_) => ("restart", operation.step()),
+        };
+        if let Operation::Mount(_) = operation {
+            events.record(&Step::RedfishDiscover, "two slots".to_owned());
+        }
+        self.with_faults(name, step, move |world| world.apply(operation, &target.serial))
     }
 }
 
@@ -408,7 +404,6 @@ pub(crate) fn new_job(serial: &str) -> NewJob {
     }
 }
 
-/// A report of success.
 pub(crate) fn success(job: JobId) -> Report {
     Report {
         failed: None,

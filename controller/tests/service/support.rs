@@ -11,7 +11,7 @@ use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 
 use controller::config::{Config, Overrides};
-use controller::jobs::bmc::{Attempt, Bmc, Call, EventSink, Media, Target};
+use controller::jobs::bmc::{Bmc, Call, EventSink, Operation, Target};
 use controller::jobs::model::Step;
 use controller::serve::Server;
 use mock_bmc::{Mock, Personality};
@@ -109,32 +109,19 @@ impl Bmc for Willing {
         vec!["generic"]
     }
 
-    fn mount<'a>(&'a self, _: &'a Target, media: &'a Media, events: &'a dyn EventSink) -> Call<'a> {
-        // The signature in the URL is a secret; the rest helps to debug failures.
-        let address = media.task.expose();
-        let (origin, _) = address.split_once("/media/tasks/").expect("the address of a task");
-        assert!(origin.starts_with("http://127.0.0.1:"));
-        events.record(&Step::RedfishMountTask, format!("inserted from {origin}"));
-        Box::pin(async { Ok(()) })
-    }
-
-    fn boot_once<'a>(&'a self, _: &'a Target, _: &'a dyn EventSink) -> Call<'a> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn reset<'a>(&'a self, _: &'a Target, _: Attempt, _: &'a dyn EventSink) -> Call<'a> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn power_off<'a>(&'a self, _: &'a Target, _: &'a dyn EventSink) -> Call<'a> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn unmount<'a>(&'a self, _: &'a Target, _: &'a dyn EventSink) -> Call<'a> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn restart<'a>(&'a self, _: &'a Target, _: Attempt, _: &'a dyn EventSink) -> Call<'a> {
+    fn call<'a>(
+        &'a self,
+        operation: Operation<'a>,
+        _: &'a Target,
+        events: &'a dyn EventSink,
+    ) -> Call<'a> {
+        if let Operation::Mount(media) = operation {
+            // The signature in the URL is a secret; the rest helps to debug failures.
+            let address = media.task.expose();
+            let (origin, _) = address.split_once("/media/tasks/").expect("the address of a task");
+            assert!(origin.starts_with("http://127.0.0.1:"));
+            events.record(&Step::RedfishMountTask, format!("inserted from {origin}"));
+        }
         Box::pin(async { Ok(()) })
     }
 }

@@ -73,9 +73,6 @@ pub fn stamp(executable: &mut [u8], text: &str) -> Result<(), Error> {
 }
 
 /// Returns the text in the note of `executable`, without padding.
-///
-/// # Errors
-/// When the note is missing.
 pub fn read(executable: &[u8]) -> Result<&[u8], Error> {
     let text = executable.get(place(executable)?).ok_or(Error::OtherNote)?;
     Ok(text.split(|byte| *byte == 0).next().unwrap_or_default())

@@ -9,7 +9,6 @@ pub(crate) const BLOCK: usize = 2048;
 /// [`BLOCK`] for arithmetic with lengths of files.
 pub(crate) const BLOCK_BYTES: u64 = 2048;
 
-/// Number of blocks for `bytes`.
 pub(crate) fn blocks(bytes: u64) -> u64 {
     bytes.div_ceil(BLOCK_BYTES)
 }

@@ -43,9 +43,6 @@ impl Joints {
 }
 
 /// The range of the task image in a medium; `None` if the medium is not a combined image.
-///
-/// # Errors
-/// When the medium can't be read.
 pub fn find(medium: &mut (impl Read + Seek)) -> io::Result<Option<Range<u64>>> {
     let size = medium.seek(SeekFrom::End(0))?;
     let last = size / BLOCK_BYTES;

@@ -177,9 +177,6 @@ impl Client {
     }
 
     /// Returns true if a repository contains a blob ("Pulling Blobs").
-    ///
-    /// # Errors
-    /// When the request fails.
     pub fn has_blob(&self, repository: &Repository, digest: &Digest) -> Result<bool, ClientError> {
         let mut request =
             self.request(Method::HEAD, repository, &format!("blobs/{digest}"), Action::Pull);

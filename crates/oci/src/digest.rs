@@ -100,9 +100,6 @@ impl Digest {
     }
 
     /// Computes the SHA-256 digest and size of the content of `reader`.
-    ///
-    /// # Errors
-    /// When reading fails.
     pub fn sha256_of(mut reader: impl Read) -> io::Result<(Self, u64)> {
         let mut hasher = Hasher::new(Algorithm::Sha256);
         let mut buffer = vec![0; BUFFER];

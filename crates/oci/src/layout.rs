@@ -158,9 +158,6 @@ impl Layout {
     }
 
     /// Reads `index.json`.
-    ///
-    /// # Errors
-    /// When it is missing, too large or malformed.
     pub fn index(&self) -> Result<ImageIndex, LayoutError> {
         let path = self.root.join(INDEX);
         let io = |source| LayoutError::Io { path: path.clone(), source };
@@ -175,9 +172,6 @@ impl Layout {
     }
 
     /// Writes `index.json`, with `manifests` sorted by name, then by digest.
-    ///
-    /// # Errors
-    /// When the file can't be written.
     pub fn write_index(&self, mut manifests: Vec<Descriptor>) -> Result<(), LayoutError> {
         manifests.sort_by_cached_key(|descriptor| {
             let name = descriptor.annotations().as_ref().and_then(|a| a.get(ANNOTATION_REF_NAME));
@@ -255,9 +249,6 @@ impl Layout {
     }
 
     /// Writes a JSON document, such as a manifest, in canonical form and returns its descriptor.
-    ///
-    /// # Errors
-    /// When it can't be serialised or written.
     pub fn write_json<T: Serialize>(
         &self,
         media_type: &str,

@@ -12,7 +12,7 @@ use crate::{
     contents::{KsCfg, Metadata, UnattendXml, UserData},
     network::Network,
     partition::PartitionLayout,
-    text::{DiskPath, FirmwareUrl, FormError, OciReference, Sha256Hex},
+    text::{DiskPath, FirmwareUrl, FormError, OciReference, Sha256Hex, string_conversions},
 };
 
 /// The task of one host. `Debug` shows no contents.
@@ -125,18 +125,7 @@ impl FromStr for TaskTarget {
     }
 }
 
-impl TryFrom<String> for TaskTarget {
-    type Error = FormError;
-    fn try_from(text: String) -> Result<Self, FormError> {
-        text.parse()
-    }
-}
-
-impl From<TaskTarget> for String {
-    fn from(target: TaskTarget) -> String {
-        target.as_str().to_owned()
-    }
-}
+string_conversions!(TaskTarget);
 
 impl fmt::Display for TaskTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     patterns,
-    text::{FormError, Label},
+    text::{FormError, Label, string_conversions},
 };
 
 /// The partitions in the order of the table: 1 to 64 of them.
@@ -254,25 +254,6 @@ impl fmt::Debug for TypeGuid {
     }
 }
 
-/// Serde uses the string form.
-macro_rules! string_conversions {
-    ($($name:ident),*) => {
-        $(
-            impl TryFrom<String> for $name {
-                type Error = FormError;
-                fn try_from(text: String) -> Result<Self, FormError> {
-                    text.parse()
-                }
-            }
-
-            impl From<$name> for String {
-                fn from(value: $name) -> String {
-                    value.to_string()
-                }
-            }
-        )*
-    };
-}
 string_conversions!(Size, TypeGuid);
 
 /// File system of a partition.

@@ -76,6 +76,27 @@ macro_rules! checked_string {
     };
 }
 
+/// Conversions for serde by `FromStr` and `Display`.
+macro_rules! string_conversions {
+    ($($name:ident),*) => {
+        $(
+            impl TryFrom<String> for $name {
+                type Error = FormError;
+                fn try_from(text: String) -> Result<Self, FormError> {
+                    text.parse()
+                }
+            }
+
+            impl From<$name> for String {
+                fn from(value: $name) -> String {
+                    value.to_string()
+                }
+            }
+        )*
+    };
+}
+pub(crate) use string_conversions;
+
 /// `Debug` as the bare string, for values without secrets.
 macro_rules! debug_as_text {
     ($($name:ident),*) => {

@@ -58,7 +58,6 @@ fn type_name() -> impl Strategy<Value = &'static str> {
     sample::select(vec!["null", "boolean", "object", "array", "number", "integer", "string"])
 }
 
-/// A keyword with its value.
 fn keyword(
     inner: impl Strategy<Value = Value> + Clone + 'static,
 ) -> impl Strategy<Value = (String, Value)> {

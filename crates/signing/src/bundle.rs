@@ -153,9 +153,6 @@ struct MessageDigest {
 
 impl Bundle {
     /// Signs a file by its SHA-256 digest.
-    ///
-    /// # Errors
-    /// As [`PrivateKey::sign`].
     pub fn sign_file(key: &PrivateKey, digest: &Sha256) -> Result<Self, BundleError> {
         let message_digest = MessageDigest { algorithm: SHA2_256.into(), digest: digest.to_vec() };
         let signature = MessageSignature { message_digest, signature: key.sign(digest)? };
@@ -163,9 +160,6 @@ impl Bundle {
     }
 
     /// Signs a statement.
-    ///
-    /// # Errors
-    /// As [`PrivateKey::sign`].
     pub fn sign_statement(key: &PrivateKey, statement: &Statement) -> Result<Self, BundleError> {
         let envelope = Envelope::sign(key, PAYLOAD_TYPE, statement.to_json()?)?;
         Ok(Self { dsse_envelope: Some(envelope), ..Self::empty(key) })

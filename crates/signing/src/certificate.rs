@@ -155,7 +155,6 @@ fn subject(certificate: &Parsed) -> Result<String, CertificateError> {
     }
 }
 
-/// The OIDC issuer.
 fn oidc_issuer(certificate: &Parsed) -> Result<String, CertificateError> {
     if let Some(value) = extension(certificate, ISSUER) {
         return Utf8StringRef::from_der(value).map(|text| text.to_string()).map_err(malformed);

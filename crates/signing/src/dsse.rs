@@ -32,9 +32,6 @@ struct Signature {
 
 impl Envelope {
     /// Signs `payload` of type `payload_type`.
-    ///
-    /// # Errors
-    /// As [`PrivateKey::sign`].
     pub fn sign(key: &PrivateKey, payload_type: &str, payload: Vec<u8>) -> Result<Self, KeyError> {
         let sig = key.sign(&digest(payload_type, &payload))?;
         let payload_type = payload_type.to_owned();

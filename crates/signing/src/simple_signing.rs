@@ -97,9 +97,6 @@ pub fn payload(repository: &str, digest: &Sha256) -> Result<Vec<u8>, SimpleSigni
 }
 
 /// Signs a payload; returns the value of [`SIGNATURE_ANNOTATION`].
-///
-/// # Errors
-/// As [`PrivateKey::sign`].
 pub fn sign(key: &PrivateKey, payload: &[u8]) -> Result<String, KeyError> {
     Ok(encoding::base64(&key.sign(&sha256(payload))?))
 }

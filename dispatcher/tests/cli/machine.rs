@@ -73,7 +73,6 @@ impl Machine {
         self.block_device(name, contents, !is_virtual, is_virtual);
     }
 
-    /// Adds a fixed disk.
     pub(crate) fn fixed_disk(&self, name: &str, contents: &[u8]) {
         self.block_device(name, contents, false, false);
     }

@@ -28,7 +28,6 @@ pub(crate) const LIMIT: u64 = 4 << 30;
 /// Read buffer size in bytes.
 const BUFFER: usize = 128 * 1024;
 
-/// A file to download.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Download {
     /// URL; credentials are redacted when printed.

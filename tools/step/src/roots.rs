@@ -48,7 +48,6 @@ impl<'a> Root<'a> {
         self
     }
 
-    /// The root volume.
     pub(crate) fn root(&self) -> &'a Volume {
         self.top
     }

@@ -233,7 +233,6 @@ fn relative(path: &[u8]) -> Result<PathBuf> {
     Ok(clean)
 }
 
-/// The owner in a header.
 fn owner(header: &tar::Header) -> Result<Owner> {
     let wide = "the owner's number has more than 32 bits";
     let uid = u32::try_from(header.uid()?).context(wide)?;

@@ -34,17 +34,11 @@ pub(super) fn install_command(run: &Run, packages: &BTreeSet<&str>) -> Command {
 }
 
 /// Updates the package lists.
-///
-/// # Errors
-/// When a list cannot be downloaded, or is expired.
 pub(super) fn update(run: &Run, log: &StepLog) -> Result<()> {
     checked(run, log, &update_command(run))
 }
 
 /// Runs an apt command; reports an expired index as the cause of its failure.
-///
-/// # Errors
-/// See [`Run::exec`].
 pub(super) fn checked(run: &Run, log: &StepLog, command: &Command) -> Result<()> {
     let finished = run.attempt(log, command)?;
     if finished.code() != Some(0)
@@ -77,9 +71,6 @@ pub(super) struct Cost {
 }
 
 /// The cost of installing `packages`, if apt reports it.
-///
-/// # Errors
-/// When the run is stopped.
 pub(super) fn cost(run: &Run, log: &StepLog, packages: &BTreeSet<&str>) -> Result<Option<Cost>> {
     let command = run
         .command("env")

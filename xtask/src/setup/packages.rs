@@ -4,14 +4,13 @@
 //! Installs Python and npm packages below `target/tools` from the index that pip or npm is
 //! configured for, in pinned versions with checksums.
 
-use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use engine::{Run, StepLog};
 use foundation::command::{Command, quote};
-use foundation::{atomic, tree};
+use foundation::{atomic, file, tree};
 
 /// Pinned Python packages.
 const PYTHON_LOCK: &str = "xtask/data/python/tools.txt";
@@ -38,15 +37,12 @@ pub(super) fn python_commands(run: &Run) -> Vec<Command> {
 }
 
 /// Creates the Python environment and links its `programs` into `target/tools/bin`.
-///
-/// # Errors
-/// When a command fails, or a link cannot be created.
 pub(super) fn install_python(run: &Run, log: &StepLog, programs: &[&str]) -> Result<()> {
     for command in python_commands(run) {
         run.exec(log, &command)?;
     }
     let bin = tools(run).join("bin");
-    fs::create_dir_all(&bin).with_context(|| format!("cannot create {}", bin.display()))?;
+    file::create_folder(&bin)?;
     for program in programs {
         let link = bin.join(program);
         tree::remove(&link)?;
@@ -57,20 +53,13 @@ pub(super) fn install_python(run: &Run, log: &StepLog, programs: &[&str]) -> Res
 }
 
 /// Number of Python packages in the lock.
-///
-/// # Errors
-/// When it cannot be read.
 pub(super) fn python_count(run: &Run) -> Result<usize> {
     let path = run.workspace.root().join(PYTHON_LOCK);
-    let lock =
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let lock = file::read_text(&path)?;
     Ok(lock.lines().filter(|line| line.contains("==") && !line.starts_with('#')).count())
 }
 
 /// Whether `python3` can create virtual environments, which Debian packages separately.
-///
-/// # Errors
-/// When the run is stopped.
 pub(super) fn makes_environments(run: &Run, log: &StepLog) -> Result<bool> {
     if run.tools.check("python3").is_err() {
         return Ok(false);
@@ -96,22 +85,16 @@ pub(super) fn node_command(run: &Run) -> Command {
 }
 
 /// Installs the npm packages and creates `target/tools/bin/PROGRAM`, which runs `script`.
-///
-/// # Errors
-/// When npm fails, or a file cannot be written.
 pub(super) fn install_node(run: &Run, log: &StepLog, program: &str, script: &str) -> Result<()> {
     let home = tools(run).join("node");
     for name in ["package.json", "package-lock.json", script] {
         let from = run.workspace.root().join(NODE_LOCK).join(name);
-        let content = fs::read(&from).with_context(|| format!("cannot read {}", from.display()))?;
+        let content = file::read(&from)?;
         atomic::write(&home.join(name), &content)?;
     }
     run.exec(log, &node_command(run))?;
     let node = run.tools.find("node").context("node is not installed: cargo xtask setup")?;
     let [node, script] = [node, home.join(script)].map(|path| quote(path.as_os_str()));
     let wrapper = format!("#!/bin/sh\nexec {node} {script} \"$@\"\n");
-    atomic::write_with(&tools(run).join("bin").join(program), 0o755, |file| {
-        std::io::Write::write_all(file, wrapper.as_bytes())?;
-        Ok(())
-    })
+    atomic::write_executable(&tools(run).join("bin").join(program), wrapper.as_bytes())
 }

@@ -5,7 +5,6 @@
 //! downloaded from the host's mirror, verified, and unpacked below `target/tools`.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -13,10 +12,11 @@ use debian::apt::{self, Apt};
 use engine::tool::{PINS, Pin, PinnedFile, STABLE, pin, pins_text};
 use engine::{Run, StepLog, Ui};
 use foundation::command::Command;
-use foundation::{atomic, checksum, emulation, tree};
+use foundation::{atomic, checksum, emulation, file, tree};
 use release::Architecture;
 
 use super::apt::{checked, host};
+use super::unpacked::{self, Package};
 
 /// Root (the folder with `pool/`) of an archive that keeps old versions, for pinned files that the
 /// mirror has dropped.
@@ -24,17 +24,6 @@ const ARCHIVE: &str = "XTASK_DEBIAN_ARCHIVE";
 
 /// apt's download helper: verifies checksums and uses apt's proxy and certificates.
 const HELPER: &str = "/usr/lib/apt/apt-helper";
-
-/// A package and the required program in it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Package {
-    /// Name of the program below `target/tools/bin`.
-    pub(super) program: &'static str,
-    /// Name of the package.
-    pub(super) name: &'static str,
-    /// Path of the program in the package.
-    pub(super) file: &'static str,
-}
 
 impl Package {
     /// The commands that download it from [`STABLE`].
@@ -61,11 +50,9 @@ impl Package {
     pub(super) fn install_stable(self, run: &Run, log: &StepLog, apt: &Apt) -> Result<()> {
         let here = folder(run, "downloads").join(self.name);
         tree::remove(&here)?;
-        fs::create_dir_all(&here).with_context(|| format!("cannot create {}", here.display()))?;
+        file::create_folder(&here)?;
         run.exec(log, &apt.fetch(self.name, &here))?;
-        let entries =
-            fs::read_dir(&here).with_context(|| format!("cannot read {}", here.display()))?;
-        let files = entries.map(|it| Ok(it?.path())).collect::<std::io::Result<Vec<_>>>()?;
+        let files = file::list(&here)?;
         let [file] = files.as_slice() else {
             bail!("apt-get left {} files of {} in {}", files.len(), self.name, here.display())
         };
@@ -90,8 +77,7 @@ impl Package {
         for archive in archives {
             tree::remove(&to)?;
             if let Some(parent) = to.parent() {
-                fs::create_dir_all(parent)
-                    .with_context(|| format!("cannot create {}", parent.display()))?;
+                file::create_folder(parent)?;
             }
             let finished = run.attempt(log, &download(run, &archive, wanted, &to))?;
             if finished.code() != Some(0) {
@@ -119,7 +105,7 @@ impl Package {
     }
 
     fn unpack(self, run: &Run, file: &Path) -> Command {
-        run.command("dpkg-deb").arg("--extract").arg(file).arg(self.unpacked(run))
+        unpacked::extract(run, file, &self.unpacked(run))
     }
 
     /// Like [`Package::unpack`], for output: the version in the file's name is not known yet.
@@ -131,16 +117,12 @@ impl Package {
     fn place(self, run: &Run, log: &StepLog, file: &Path) -> Result<()> {
         let unpacked = self.unpacked(run);
         tree::remove(&unpacked)?;
-        fs::create_dir_all(&unpacked)
-            .with_context(|| format!("cannot create {}", unpacked.display()))?;
+        file::create_folder(&unpacked)?;
         run.exec(log, &self.unpack(run, file))?;
-        let program = fs::read(unpacked.join(self.file))
+        let program = std::fs::read(unpacked.join(self.file))
             .with_context(|| format!("the package {} does not contain {}", self.name, self.file))?;
         let place = run.workspace.target().join("tools/bin").join(self.program);
-        atomic::write_with(&place, 0o755, |file| {
-            std::io::Write::write_all(file, &program)?;
-            Ok(())
-        })?;
+        atomic::write_executable(&place, &program)?;
         tree::remove(&unpacked)?;
         tree::remove(file)
     }

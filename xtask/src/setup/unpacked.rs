@@ -4,15 +4,14 @@
 //! Debian packages from the host's suite, unpacked below `target/tools/unpacked` because installing
 //! them would change the system.
 
-use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use engine::{Run, StepLog};
-use foundation::atomic;
 use foundation::command::{Command, quote};
 use foundation::tree::remove;
+use foundation::{atomic, file};
 
 /// Folder of Debian's Python packages.
 const PYTHON: &str = "usr/lib/python3/dist-packages";
@@ -24,7 +23,7 @@ pub(super) struct Package {
     pub(super) program: &'static str,
     /// Name of the package.
     pub(super) name: &'static str,
-    /// Path of the file, or its start where a version follows.
+    /// Path of the file, or for a package of the host's suite its start where a version follows.
     pub(super) file: &'static str,
 }
 
@@ -37,9 +36,6 @@ impl Package {
 
     /// Unpacks the package, or the one that it depends on if it is a metapackage, and links the
     /// file.
-    ///
-    /// # Errors
-    /// When there is no such package, or the file is not in it.
     pub(super) fn install(self, run: &Run, log: &StepLog) -> Result<()> {
         let folder = self.folder(run);
         remove(&folder)?;
@@ -47,8 +43,7 @@ impl Package {
         // A metapackage, such as that of the newest kernel, only names another package.
         for _ in 0..2 {
             let package = fetch(run, log, &name)?;
-            fs::create_dir_all(&folder)
-                .with_context(|| format!("cannot create {}", folder.display()))?;
+            file::create_folder(&folder)?;
             run.exec(log, &extract(run, &package, &folder))?;
             if let Some(file) = find(&folder, self.file)? {
                 return self.link(run, &folder, &file);
@@ -70,13 +65,10 @@ impl Package {
         if modules.is_dir() {
             let [modules, file] = [&modules, file].map(|path| quote(path.as_os_str()));
             let wrapper = format!("#!/bin/sh\nPYTHONPATH={modules} exec {file} \"$@\"\n");
-            return atomic::write_with(&program, 0o755, |file| {
-                std::io::Write::write_all(file, wrapper.as_bytes())?;
-                Ok(())
-            });
+            return atomic::write_executable(&program, wrapper.as_bytes());
         }
         if let Some(bin) = program.parent() {
-            fs::create_dir_all(bin).with_context(|| format!("cannot create {}", bin.display()))?;
+            file::create_folder(bin)?;
         }
         symlink(file, &program).with_context(|| format!("cannot create {}", program.display()))
     }
@@ -97,7 +89,8 @@ fn download(run: &Run, package: &str) -> Command {
         .args(["--quiet", "download", package])
 }
 
-fn extract(run: &Run, package: &Path, folder: &Path) -> Command {
+/// The command that unpacks the package file `package` to `folder`.
+pub(super) fn extract(run: &Run, package: &Path, folder: &Path) -> Command {
     run.command("dpkg-deb").arg("--extract").arg(package).arg(folder)
 }
 
@@ -105,7 +98,7 @@ fn extract(run: &Run, package: &Path, folder: &Path) -> Command {
 fn fetch(run: &Run, log: &StepLog, name: &str) -> Result<PathBuf> {
     let folder = downloads(run);
     remove(&folder)?;
-    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    file::create_folder(&folder)?;
     run.exec(log, &download(run, name))?;
     find(&folder, &format!("{name}_"))?
         .with_context(|| format!("apt-get left no package {name} in {}", folder.display()))
@@ -118,18 +111,11 @@ fn find(folder: &Path, path: &str) -> Result<Option<PathBuf>> {
     if !parent.is_dir() {
         return Ok(None);
     }
-    let mut found = Vec::new();
-    for entry in
-        fs::read_dir(&parent).with_context(|| format!("cannot read {}", parent.display()))?
-    {
-        let path = entry.with_context(|| format!("cannot read {}", parent.display()))?.path();
+    let matches = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if path.is_file() && name.starts_with(start) {
-            found.push(path);
-        }
-    }
-    found.sort();
-    Ok(found.into_iter().next())
+        path.is_file() && name.starts_with(start)
+    };
+    Ok(file::list(&parent)?.into_iter().find(matches))
 }
 
 /// The first package of a field such as `a (= 1), b | c` (Debian policy 7.1).
@@ -140,6 +126,8 @@ fn first_name(depends: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

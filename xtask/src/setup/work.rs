@@ -11,9 +11,9 @@ use engine::tool::{Source, spec};
 use engine::{Run, StepLog, Ui};
 use foundation::command::Command;
 
-use super::{apt, packages, suite, unpacked};
+use super::unpacked::Package;
+use super::{apt, packages, suite};
 
-/// The work.
 #[derive(Default)]
 pub(super) struct Work {
     /// Display names of the programs.
@@ -29,11 +29,11 @@ pub(super) struct Work {
     /// Programs that wrap a script over npm packages: name, and script in `xtask/data/node`.
     node: Vec<(&'static str, &'static str)>,
     /// Packages of the host's suite to unpack.
-    beside: Vec<unpacked::Package>,
+    beside: Vec<Package>,
     /// Packages of the stable suite to unpack.
-    stable: Vec<suite::Package>,
+    stable: Vec<Package>,
     /// Pinned packages to unpack.
-    pinned: Vec<suite::Package>,
+    pinned: Vec<Package>,
 }
 
 /// Failures with the names of the affected programs.
@@ -54,13 +54,13 @@ impl Work {
                 Source::Llvm => work.llvm = true,
                 Source::Node(script) => work.node.push((program, script)),
                 Source::Unpacked { package, file } => {
-                    work.beside.push(unpacked::Package { program, name: package, file });
+                    work.beside.push(Package { program, name: package, file });
                 }
                 Source::Stable { package, file } => {
-                    work.stable.push(suite::Package { program, name: package, file });
+                    work.stable.push(Package { program, name: package, file });
                 }
                 Source::Pinned { package, file } => {
-                    work.pinned.push(suite::Package { program, name: package, file });
+                    work.pinned.push(Package { program, name: package, file });
                 }
             }
             work.names.push(spec.label());
@@ -74,9 +74,6 @@ impl Work {
     }
 
     /// One line: number of programs and packages, download size, disk space.
-    ///
-    /// # Errors
-    /// When the lock of the Python packages cannot be read, or the run is stopped.
     pub(super) fn summary(&self, run: &Run, log: &StepLog) -> Result<String> {
         let mut parts = Vec::new();
         if !self.debian.is_empty() {

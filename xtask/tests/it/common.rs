@@ -61,12 +61,10 @@ impl Fixture {
         fixture
     }
 
-    /// Its root.
     pub(crate) fn root(&self) -> PathBuf {
         self.folder.path().canonicalize().unwrap()
     }
 
-    /// Writes a file.
     pub(crate) fn write(&self, path: &str, text: &str) {
         let path = self.folder.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -85,7 +83,6 @@ impl Fixture {
         self.write(path, &format!("{start} {HEADER}{start} {OWNER}{text}"));
     }
 
-    /// Appends `text` to a file.
     pub(crate) fn append(&self, path: &str, text: &str) {
         let old = fs::read_to_string(self.folder.path().join(path)).unwrap();
         self.write(path, &format!("{old}{text}"));

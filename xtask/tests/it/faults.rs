@@ -166,7 +166,9 @@ fn a_missing_program_skips_its_gate_and_reports_it() {
 #[test]
 fn a_dry_run_changes_nothing() {
     let fixture = Fixture::new();
-    let answer = fixture.xtask(&["validate", "--dry-run"]);
+    let short = fixture.xtask(&["validate", "--dry-run"]).out();
+    assert!(short.contains("fmt") && !short.contains("cargo fmt"), "{short}");
+    let answer = fixture.xtask(&["validate", "--dry-run", "--verbose"]);
     assert_eq!(answer.code(), 0, "{}", answer.err());
     assert!(answer.out().contains("cargo fmt --all --check"), "{}", answer.out());
     let answer = fixture.xtask(&["validate", "--plan", "json"]);

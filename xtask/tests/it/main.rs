@@ -18,6 +18,7 @@ mod maintenance;
 mod merge;
 mod output;
 mod packages;
+mod plans;
 mod setup;
 mod signing_key;
 mod skips;

@@ -16,7 +16,7 @@ use debian::apt::{self, Apt};
 use debian::lock::{BASE, Locked};
 use engine::{Run, StepLog};
 use foundation::command::Command;
-use foundation::{checksum, tree};
+use foundation::{checksum, file, tree};
 use release::{Architecture, Material};
 use rust::toolchain::Toolchain;
 use sbom::purl::purl;
@@ -113,7 +113,7 @@ fn unpack(run: &Run, package: &Path, to: &Path) -> Command {
 
 fn empty(folder: &Path) -> Result<()> {
     tree::remove(folder)?;
-    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))
+    file::create_folder(folder)
 }
 
 /// Source lines for backports, derived from the suite's lines in `sources`.
@@ -147,8 +147,7 @@ pub(super) fn input(run: &Run, toolchain: &Toolchain) -> Result<Material> {
         let uri = format!("pkg:generic/{PACKAGE}@{}", toolchain.version);
         return Ok(material(uri, "gitCommit", &toolchain.commit));
     }
-    let text =
-        fs::read_to_string(&origin).with_context(|| format!("cannot read {}", origin.display()))?;
+    let text = file::read_text(&origin)?;
     let (version, sha256) = text
         .trim_end()
         .split_once(' ')

@@ -12,10 +12,10 @@ use debian::bootstrap::{self, PackageFile, Root};
 use debian::lock::{BASE, Lock};
 use engine::workspace::{ImageBase, Pinned, names};
 use engine::{Run, StepLog};
-use foundation::checksum;
 use foundation::command::Command;
 use foundation::epoch::rfc3339;
 use foundation::tree::remove;
+use foundation::{checksum, file};
 use oci::{Digest, Layout};
 use release::Architecture;
 
@@ -81,7 +81,7 @@ fn pull_cached(
     } else {
         let partial = folder.with_extension("part");
         remove(&partial)?;
-        fs::create_dir_all(&bases).with_context(|| format!("cannot create {}", bases.display()))?;
+        file::create_folder(&bases)?;
         run.exec(log, &pull(run, image, architecture, &partial))?;
         fs::rename(&partial, &folder)
             .with_context(|| format!("cannot write {}", folder.display()))?;

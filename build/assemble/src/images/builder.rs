@@ -96,10 +96,6 @@ impl Build for Builder {
 }
 
 impl Job {
-    /// Creates the link to the base.
-    ///
-    /// # Errors
-    /// When the link exists, or the folder cannot be written.
     pub(super) fn link_base(&self) -> Result<()> {
         let link = self.folder.join(BASE);
         symlink(&self.base, &link).with_context(|| format!("cannot create {}", link.display()))

@@ -11,8 +11,8 @@ use anyhow::{Context as _, Result, bail};
 use debian::apt::{self, Apt};
 use debian::lock::Locked;
 use engine::{Run, StepLog};
-use foundation::checksum;
 use foundation::tree::remove;
+use foundation::{checksum, file};
 use release::Architecture;
 
 /// Fix for a mirror that no longer has a locked version.
@@ -87,12 +87,11 @@ fn download(
     }
     let folder = cache.join("part");
     remove(&folder)?;
-    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    file::create_folder(&folder)?;
     run.exec(log, &apt.download(missing, &folder))?;
 
     let mut found = BTreeMap::new();
-    for entry in fs::read_dir(&folder)? {
-        let path = entry?.path();
+    for path in file::list(&folder)? {
         found.insert(checksum::sha256(&path)?.0, path);
     }
     for package in missing {

@@ -13,9 +13,6 @@ use programs::{notary, target};
 use super::ImagesArguments;
 
 /// The commands that push the images `chosen`; empty without `--push`.
-///
-/// # Errors
-/// When no registry is named.
 pub(super) fn commands(run: &Run, chosen: &[&Image]) -> Result<Vec<Command>> {
     let Some(said) = &run.options.own::<ImagesArguments>().push else { return Ok(Vec::new()) };
     let declared = run.workspace.product().product.registry.as_ref();

@@ -10,7 +10,7 @@ use debian::apt::{self, Apt, Candidate};
 use debian::copyright;
 use debian::lock::{Lock, Locked, NO_LICENSE, TEST_ARTIFACTS};
 use engine::workspace::{ImageBase, names};
-use engine::{Input, Outcome, Plan, Run, Step, StepLog};
+use engine::{Description, Input, Outcome, Plan, Run, Step, StepLog};
 use foundation::atomic;
 use release::Architecture;
 use sbom::license;
@@ -21,12 +21,11 @@ use super::packages;
 pub struct UpdateLock;
 
 impl Step for UpdateLock {
-    fn name(&self) -> &'static str {
-        "update-lock"
-    }
-
-    fn about(&self) -> &'static str {
-        "lock the packages of the tool images to the versions on the mirror"
+    fn describe(&self) -> Description {
+        Description::step(
+            "update-lock",
+            "lock the packages of the tool images to the versions on the mirror",
+        )
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {

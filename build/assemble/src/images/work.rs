@@ -189,7 +189,6 @@ impl Prepared<'_> {
         self.work.image
     }
 
-    /// The architecture.
     pub(super) fn architecture(&self) -> Architecture {
         self.work.architecture
     }

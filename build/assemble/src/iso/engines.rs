@@ -24,15 +24,9 @@ pub(super) trait MakeIso: Copy {
     fn plan(self, run: &Run, work: &Work<'_>, plan: Plan) -> Plan;
 
     /// Builds the ISO, unless it is cached.
-    ///
-    /// # Errors
-    /// When the image is missing or lacks something that the engine requires, or a program fails.
     fn make(self, run: &Run, log: &StepLog, work: &Work<'_>) -> Result<PathBuf>;
 
     /// Name and version for the manifest.
-    ///
-    /// # Errors
-    /// When the program does not report its version.
     fn record(self, run: &Run) -> Result<release::Engine>;
 }
 

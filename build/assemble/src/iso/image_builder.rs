@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail, ensure};
 use engine::workspace::LIVE_TYPE;
 use engine::{Plan, Run, StepLog};
-use foundation::atomic;
 use foundation::command::Command;
 use foundation::tree::remove;
+use foundation::{atomic, file};
 use media::live::contract;
 use media::{flatten, platforms};
 use oci::{Digest, Layout};
@@ -37,9 +37,6 @@ pub(super) fn plan(run: &Run, work: &Work<'_>, plan: Plan) -> Plan {
 }
 
 /// Builds the ISO, unless it is cached.
-///
-/// # Errors
-/// When the image is missing or lacks something that image-builder requires, or a program fails.
 pub(super) fn make(run: &Run, log: &StepLog, work: &Work<'_>) -> Result<PathBuf> {
     let image = work.image(run)?;
     let iso = work.folder.join("live.iso");
@@ -67,8 +64,7 @@ pub(super) fn make(run: &Run, log: &StepLog, work: &Work<'_>) -> Result<PathBuf>
         lacks.join(", ")
     );
     remove(&work.folder)?;
-    fs::create_dir_all(&work.folder)
-        .with_context(|| format!("cannot create {}", work.folder.display()))?;
+    file::create_folder(&work.folder)?;
     platforms::take_out(&layout, &platform, &part(work))?;
     let done = commands(run, work).iter().try_for_each(|command| run.exec(log, command));
     // The copy in the host's storage is no longer needed, even after a failure.

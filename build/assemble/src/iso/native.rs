@@ -13,7 +13,7 @@ use debian::lock::Lock;
 use engine::{Plan, Run, StepLog};
 use foundation::command::Command;
 use foundation::tree::remove;
-use foundation::{atomic, checksum};
+use foundation::{atomic, checksum, file};
 use media::flatten;
 use media::live::{parts, tree};
 use oci::{Digest, Layout};
@@ -35,9 +35,6 @@ pub(super) fn plan(work: &Work<'_>, plan: Plan) -> Plan {
 }
 
 /// Builds the ISO, unless it is cached.
-///
-/// # Errors
-/// When the image is missing, a boot loader's package is not available, or a program fails.
 pub(super) fn make(run: &Run, log: &StepLog, work: &Work<'_>) -> Result<PathBuf> {
     let image = work.image(run)?;
     let lock = Lock::read(&run.workspace.root().join(&work.base.lock))?;
@@ -51,8 +48,7 @@ pub(super) fn make(run: &Run, log: &StepLog, work: &Work<'_>) -> Result<PathBuf>
         return Ok(iso);
     }
     remove(&work.folder)?;
-    fs::create_dir_all(&work.folder)
-        .with_context(|| format!("cannot create {}", work.folder.display()))?;
+    file::create_folder(&work.folder)?;
     let layout = Layout::open(run.dist().join(&image.layout))?;
     let (kernel, initramfs) = unpack(work, &layout)?;
     for package in &boot {

@@ -4,7 +4,6 @@
 //! Generated files in a package: manual pages and completions, written by the program itself, and
 //! third-party notices.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -12,7 +11,7 @@ use cargo_metadata::Metadata;
 use engine::workspace::{Binary, Deliver};
 use engine::{Run, StepLog};
 use foundation::command::Command;
-use foundation::{atomic, tree};
+use foundation::{atomic, file, tree};
 use rust::graph::{Crate, Edges};
 use rust::toolchain::Libc;
 use walkdir::WalkDir;
@@ -43,9 +42,6 @@ pub(super) fn documents(run: &Run, output: &Output<'_>) -> Option<Command> {
 
 /// Generates the files for `output` and returns them: path in an archive, and source. `metadata` is
 /// the workspace's.
-///
-/// # Errors
-/// When the program does not run, or its crates cannot be listed.
 pub(super) fn generate(
     run: &Run,
     log: &StepLog,
@@ -55,8 +51,7 @@ pub(super) fn generate(
     let folder = folder(run, output);
     tree::remove(&folder)?;
     if let Some(command) = documents(run, output) {
-        fs::create_dir_all(&folder)
-            .with_context(|| format!("cannot create {}", folder.display()))?;
+        file::create_folder(&folder)?;
         run.exec(log, &command)?;
     }
     let notices = third_parties(run, log, output, metadata)?;

@@ -6,10 +6,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs;
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
+use foundation::file;
 
 /// Prefixes of licence file names, in upper case.
 const NAMES: &[&str] = &["COPYING", "COPYRIGHT", "LICENCE", "LICENSE", "NOTICE", "UNLICENSE"];
@@ -31,20 +31,16 @@ pub(crate) struct Notice {
 
 /// Reads the licence files in the folder of a crate, sorted by name.
 pub(crate) fn terms(folder: &Path) -> Result<Vec<(String, String)>> {
-    let place = || format!("cannot read {}", folder.display());
     let mut terms = Vec::new();
-    for entry in fs::read_dir(folder).with_context(place)? {
-        let entry = entry.with_context(place)?;
-        let name = entry.file_name().to_string_lossy().into_owned();
+    for path in file::list(folder)? {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let upper = name.to_uppercase();
-        if NAMES.iter().any(|start| upper.starts_with(start)) && entry.path().is_file() {
-            let bytes = fs::read(entry.path())
-                .with_context(|| format!("cannot read {}", entry.path().display()))?;
+        if NAMES.iter().any(|start| upper.starts_with(start)) && path.is_file() {
+            let bytes = file::read(&path)?;
             let text = String::from_utf8_lossy(&bytes).replace("\r\n", "\n");
             terms.push((name, text.trim_end().to_owned()));
         }
     }
-    terms.sort();
     Ok(terms)
 }
 

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 use engine::workspace::Deliver;
 use engine::{Run, StepLog};
-use foundation::atomic;
 use foundation::command::Command;
+use foundation::{atomic, file};
 use serde::Serialize;
 use serde_json::json;
 
@@ -91,8 +91,7 @@ pub(super) fn write(
     let unit = system.unit.file_name().context("the unit has no name")?.to_string_lossy();
     let rendered = work(run, path).join(&*unit);
     let text = root.join(&system.unit);
-    let text = std::fs::read_to_string(&text)
-        .with_context(|| format!("cannot read {}", text.display()))?;
+    let text = file::read_text(&text)?;
     atomic::write(&rendered, as_packaged(&text, program)?.as_bytes())?;
 
     let mut files = vec![

@@ -40,9 +40,6 @@ pub(super) enum Engine {
 
 impl Engine {
     /// The engine of this run.
-    ///
-    /// # Errors
-    /// When release.toml names no engine, or its data cannot be read.
     pub(super) fn open(run: &Run, log: &StepLog) -> Result<Self> {
         Ok(match run.engines().sbom()? {
             Name::Native => Self::Native(Box::new(CrateSources::read(run, log)?)),

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use cargo_metadata::Metadata;
 use debian::lock::Lock;
 use engine::{Run, StepLog};
-use foundation::checksum;
+use foundation::{checksum, file};
 use inspect::elf;
 use media::platforms::Platform;
 use media::root;
@@ -34,8 +34,7 @@ impl CrateSources {
     pub(super) fn read(run: &Run, log: &StepLog) -> Result<Self> {
         let metadata = build::metadata(run, log)?;
         let lock = run.workspace.root().join("Cargo.lock");
-        let lock = std::fs::read_to_string(&lock)
-            .with_context(|| format!("cannot read {}", lock.display()))?;
+        let lock = file::read_text(&lock)?;
         Ok(Self { metadata, checksums: graph::checksums(&lock)? })
     }
 

@@ -111,7 +111,6 @@ pub(super) fn execute<T: Send>(
     failure.map_or(Ok(()), Err)
 }
 
-/// The message of a panic.
 fn message(panic: &(dyn Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()

@@ -65,39 +65,52 @@ impl Preview {
         })
     }
 
-    /// Text form.
-    pub fn text(&self) -> String {
+    /// Text form: one line per step; with `verbose` also its actions, inputs and outputs.
+    pub fn text(&self, verbose: bool) -> String {
         let mut out = format!("{} {}: {}\n", self.title, self.version, self.pipeline);
+        let width = self.steps.iter().map(|step| step.name.len()).max().unwrap_or_default();
         for step in &self.steps {
-            out.push('\n');
-            push(&mut out, step.name, step.about);
-            if !step.after.is_empty() {
-                push(&mut out, "  after", &step.after.join(", "));
+            if verbose {
+                step.push_details(&mut out);
+            } else {
+                push(&mut out, width, step.name, step.about);
             }
-            let mut lines = step.lines.iter();
-            for action in &step.plan.actions {
-                match action {
-                    Action::Command(_) => {
-                        push(&mut out, "  run", lines.next().map_or("", String::as_str));
-                    }
-                    Action::Native(what) => push(&mut out, "  do", what),
-                }
-            }
-            let reads: Vec<_> = step.plan.reads.iter().map(input).collect();
-            if !reads.is_empty() {
-                push(&mut out, "  reads", &reads.join(", "));
-            }
-            for path in &step.plan.writes {
-                push(&mut out, "  writes", &path.display().to_string());
-            }
+        }
+        if !verbose {
+            out.push_str("\n--verbose lists commands, inputs and outputs\n");
         }
         out
     }
 }
 
-fn push(out: &mut String, key: &str, value: &str) {
+impl Planned {
+    fn push_details(&self, out: &mut String) {
+        let mut push = |key, value: &str| push(out, 9, key, value);
+        push("", "");
+        push(self.name, self.about);
+        if !self.after.is_empty() {
+            push("  after", &self.after.join(", "));
+        }
+        let mut lines = self.lines.iter();
+        for action in &self.plan.actions {
+            match action {
+                Action::Command(_) => push("  run", lines.next().map_or("", String::as_str)),
+                Action::Native(what) => push("  do", what),
+            }
+        }
+        let reads: Vec<_> = self.plan.reads.iter().map(input).collect();
+        if !reads.is_empty() {
+            push("  reads", &reads.join(", "));
+        }
+        for path in &self.plan.writes {
+            push("  writes", &path.display().to_string());
+        }
+    }
+}
+
+fn push(out: &mut String, width: usize, key: &str, value: &str) {
     // Writing to a String cannot fail.
-    let _infallible = writeln!(out, "{key:9} {value}");
+    let _infallible = writeln!(out, "{}", format!("{key:width$} {value}").trim_end());
 }
 
 fn input(input: &Input) -> String {

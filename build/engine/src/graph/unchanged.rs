@@ -46,9 +46,6 @@ pub(super) struct Key {
 }
 
 /// Keys of the gates among `stages`, by index. A gate without a key always runs.
-///
-/// # Errors
-/// When the source cannot be read.
 pub(super) fn keys(stages: &[Stage], run: &Run) -> Result<BTreeMap<usize, Key>> {
     let surroundings = Surroundings::new(run)?;
     let mut keys = BTreeMap::new();
@@ -84,9 +81,6 @@ pub(super) fn recall(
 
 /// Records the gates that passed. A gate whose inputs changed during the run (its key is no longer
 /// in `keys`) may have seen either state and is not recorded.
-///
-/// # Errors
-/// When a file cannot be written.
 pub(super) fn remember(
     stages: &[Stage],
     keys: &BTreeMap<usize, Key>,

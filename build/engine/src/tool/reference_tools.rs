@@ -114,7 +114,7 @@ pub const REFERENCE_TOOLS: &[Spec] = &[
 
 /// A program or file of a Debian package that is safe to install.
 const fn debian(name: &'static str, package: &'static str, purpose: &'static str) -> Spec {
-    Spec { name, version: &[], oldest: &[], source: Source::Debian(package), purpose }
+    Spec::new(name, Source::Debian(package), purpose).version(&[])
 }
 
 /// A program of a package that must not be installed on the host.
@@ -124,5 +124,5 @@ const fn unpacked(
     file: &'static str,
     purpose: &'static str,
 ) -> Spec {
-    Spec { name, version: &[], oldest: &[], source: Source::Unpacked { package, file }, purpose }
+    Spec::new(name, Source::Unpacked { package, file }, purpose).version(&[])
 }

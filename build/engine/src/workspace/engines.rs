@@ -195,33 +195,21 @@ impl Engines {
     }
 
     /// The engine for images.
-    ///
-    /// # Errors
-    /// When none is selected.
     pub fn images(self) -> Result<ImageEngine> {
         self.images.with_context(|| missing(Job::Images))
     }
 
     /// The engine for the live ISO.
-    ///
-    /// # Errors
-    /// When none is selected.
     pub fn iso(self) -> Result<IsoEngine> {
         self.iso.with_context(|| missing(Job::Iso))
     }
 
     /// The engine for SBOMs.
-    ///
-    /// # Errors
-    /// When none is selected.
     pub fn sbom(self) -> Result<SbomEngine> {
         self.sbom.with_context(|| missing(Job::Sbom))
     }
 
     /// The engine for signatures.
-    ///
-    /// # Errors
-    /// When none is selected.
     pub fn signatures(self) -> Result<SignatureEngine> {
         self.signatures.with_context(|| missing(Job::Signatures))
     }

@@ -21,7 +21,6 @@ pub(super) struct State {
     pub(super) tags: Vec<Tag>,
 }
 
-/// A tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Tag {
     /// Name, such as `v1.2.3`.

@@ -103,9 +103,6 @@ impl Workspace {
     }
 
     /// Identity of the source: the commit, and for a dirty tree a digest of all source files.
-    ///
-    /// # Errors
-    /// When a file cannot be read.
     pub fn identity(&self) -> Result<String> {
         if !self.dirty {
             return Ok(self.commit.clone());
@@ -114,17 +111,11 @@ impl Workspace {
     }
 
     /// Digest of all source files as they are now.
-    ///
-    /// # Errors
-    /// When a file cannot be read.
     pub fn content(&self) -> Result<String> {
         tree::digest(&self.root, self.paths()?.iter().map(Path::new))
     }
 
     /// Paths of all source files, from the root with `/`, sorted.
-    ///
-    /// # Errors
-    /// When Git cannot list them.
     pub fn paths(&self) -> Result<Arc<[String]>> {
         self.asked.paths(&self.root)
     }
@@ -138,17 +129,11 @@ impl Workspace {
     }
 
     /// The commit that a change is based on; see [`base`](foundation::git::base).
-    ///
-    /// # Errors
-    /// When Git fails.
     pub fn change_base(&self) -> Result<history::Base> {
         self.asked.base(&self.root)
     }
 
     /// Tag of the last release, without candidates; `None` before the first release.
-    ///
-    /// # Errors
-    /// When Git fails.
     pub fn last_release(&self) -> Result<Option<String>> {
         self.asked.released(&self.root)
     }
@@ -210,9 +195,6 @@ fn tag_of_ci(variable: impl Fn(&str) -> Option<String>) -> Option<String> {
 }
 
 /// The nearest ancestor folder with a `release.toml`.
-///
-/// # Errors
-/// When there is none.
 pub fn root(folder: &Path) -> Result<PathBuf> {
     let folder = folder
         .canonicalize()

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use foundation::file;
 use oci::Reference;
 use release::Architecture;
 use serde::Deserialize;
@@ -300,8 +301,7 @@ impl Product {
     /// When it cannot be read or is malformed; the message has line, column and expected form.
     pub fn read(root: &Path) -> Result<Self> {
         let path = root.join("release.toml");
-        let text = std::fs::read_to_string(&path)
-            .with_context(|| format!("cannot read {}", path.display()))?;
+        let text = file::read_text(&path)?;
         Self::parse(&text).with_context(|| format!("{} is malformed", path.display()))
     }
 

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use anyhow::{Context as _, Result, bail};
+use foundation::file;
 use release::Channel;
 use serde::Deserialize;
 
@@ -79,9 +80,6 @@ impl Version {
 
     /// The version of a release that exists: `X.Y.Z`, `X.Y.Z-rc.N` or `X.Y.Z-snapshot.COMMIT`, with or without
     /// a leading `v`.
-    ///
-    /// # Errors
-    /// When it is none of them.
     pub fn parse(text: &str) -> Result<Self> {
         let text = text.strip_prefix('v').unwrap_or(text);
         let channel = match text.split_once("-snapshot.") {
@@ -182,8 +180,7 @@ impl Base {
             version: String,
         }
         let path = root.join("Cargo.toml");
-        let text = std::fs::read_to_string(&path)
-            .with_context(|| format!("cannot read {}", path.display()))?;
+        let text = file::read_text(&path)?;
         let cargo: Cargo = toml::from_str(&text)
             .with_context(|| format!("{} has no version for the workspace", path.display()))?;
         let version = &cargo.workspace.package.version;

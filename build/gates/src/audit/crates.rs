@@ -40,9 +40,6 @@ struct File {
 
 impl Lock {
     /// Parses `Cargo.lock`.
-    ///
-    /// # Errors
-    /// When it is malformed.
     pub(super) fn parse(text: String) -> Result<Self> {
         let file: File = toml::from_str(&text).context("Cargo.lock is malformed")?;
         let crates = file.package.into_iter().filter(|it| it.source.is_some()).collect();

@@ -18,6 +18,7 @@ use debian::copyright;
 use debian::lock::{Lock, Locked};
 use debian::security::{Update, Updates};
 use engine::{Run, StepLog};
+use foundation::file;
 use foundation::finding::Finding;
 use foundation::tree::remove;
 use release::Architecture;
@@ -46,9 +47,6 @@ struct Suite {
 
 impl Locks {
     /// Reads the locks named in `release.toml`.
-    ///
-    /// # Errors
-    /// When one is missing or malformed.
     pub(super) fn read(run: &Run) -> Result<Self> {
         let bases = &run.workspace.product().bases;
         let paths: BTreeSet<&Path> = bases.iter().map(|base| base.lock.as_path()).collect();
@@ -67,9 +65,6 @@ impl Locks {
     }
 
     /// Reads the security suites, as far as available here.
-    ///
-    /// # Errors
-    /// When a file cannot be written, or an index is malformed.
     pub(super) fn updates(&self, run: &Run, log: &StepLog) -> Result<Known> {
         let mut suites = BTreeMap::new();
         let mut dates = Vec::new();
@@ -146,9 +141,6 @@ impl Lack<'_> {
 
 /// Changelog data of updates, by id. Uses the smallest package of each update; empty for updates
 /// that cannot be downloaded.
-///
-/// # Errors
-/// When a folder cannot be created.
 pub(super) fn news<'a>(
     run: &Run,
     log: &StepLog,
@@ -165,8 +157,7 @@ pub(super) fn news<'a>(
     let mut news = BTreeMap::new();
     for (id, lack) in smallest {
         remove(&folder)?;
-        fs::create_dir_all(&folder)
-            .with_context(|| format!("cannot create {}", folder.display()))?;
+        file::create_folder(&folder)?;
         let changes = changelog(run, log, lack, &folder).unwrap_or_else(|error| {
             log.note(&format!("{id}: cannot download its changelog: {error:#}"));
             News::default()

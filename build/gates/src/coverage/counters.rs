@@ -8,13 +8,12 @@
 //! `RUSTC_WORKSPACE_WRAPPER`, and caches the results separately. Nothing else is compiled again.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use engine::Run;
 use foundation::command::Command;
-use foundation::{atomic, tree};
+use foundation::{atomic, file, tree};
 
 /// The wrapper: rustc with one more option.
 const WRAPPER: &str = "#!/bin/sh\nexec \"$@\" -C instrument-coverage\n";
@@ -32,13 +31,10 @@ pub(crate) fn wanted(run: &Run) -> bool {
 }
 
 /// Lets a cargo `command` build with counters and write counts.
-///
-/// # Errors
-/// When the wrapper cannot be written.
 pub(crate) fn with(run: &Run, command: Command) -> Result<Command> {
     let wrapper = folder(run).join("rustc");
     if fs::read(&wrapper).ok().as_deref() != Some(WRAPPER.as_bytes()) {
-        atomic::write_with(&wrapper, 0o755, |file| Ok(file.write_all(WRAPPER.as_bytes())?))?;
+        atomic::write_executable(&wrapper, WRAPPER.as_bytes())?;
     }
     Ok(set(run, command))
 }
@@ -57,9 +53,6 @@ pub(crate) fn set(run: &Run, command: Command) -> Command {
 }
 
 /// Like [`with`] if coverage is enabled, so that its builds are reused, but discards the counts.
-///
-/// # Errors
-/// See [`with`].
 pub(crate) fn without_counts(run: &Run, command: Command) -> Result<Command> {
     if !wanted(run) {
         return Ok(command);
@@ -73,17 +66,11 @@ pub(crate) fn set_without_counts(run: &Run, command: Command) -> Command {
 }
 
 /// Removes all counts before the tests run.
-///
-/// # Errors
-/// When a file cannot be removed.
 pub(crate) fn clear(run: &Run) -> Result<()> {
     [counts(run), stamp(run)].iter().try_for_each(|old| tree::remove(old))
 }
 
 /// Marks the counts as complete for the current source.
-///
-/// # Errors
-/// When the source cannot be read.
 pub(crate) fn complete(run: &Run) -> Result<()> {
     atomic::write(&stamp(run), identity(run)?.as_bytes())
 }
@@ -94,18 +81,10 @@ pub(super) fn are_of_this_source(run: &Run) -> bool {
 }
 
 /// Writes a list of the files with counts.
-///
-/// # Errors
-/// When there is none, or the folder cannot be read.
 pub(super) fn list(run: &Run) -> Result<()> {
     let folder = counts(run);
-    let context = || format!("cannot read {}: the tests wrote no coverage", folder.display());
-    let mut names = Vec::new();
-    for entry in fs::read_dir(&folder).with_context(context)? {
-        names.push(entry.with_context(context)?.path().into_os_string());
-    }
-    names.sort();
-    let names = names.iter().map(|name| name.to_str().context("a path is not UTF-8"));
+    let paths = file::list(&folder).context("the tests wrote no coverage")?;
+    let names = paths.iter().map(|path| path.to_str().context("a path is not UTF-8"));
     let names = names.collect::<Result<Vec<_>>>()?.join("\n");
     atomic::write(&list_file(run), names.as_bytes())
 }

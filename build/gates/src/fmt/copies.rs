@@ -4,15 +4,14 @@
 //! Checks the format of TOML and shell files by formatting copies and comparing, independent of the
 //! formatter's diff output.
 
-use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use engine::{Run, StepLog};
-use foundation::atomic;
 use foundation::command::Command;
 use foundation::finding::Finding;
 use foundation::source::{self, File};
+use foundation::{atomic, file};
 use rules::shell;
 
 /// A program that formats files in place.
@@ -59,9 +58,6 @@ pub(super) fn commands(run: &Run) -> Result<Vec<Command>> {
 }
 
 /// Files that a formatter would change, each with the first line.
-///
-/// # Errors
-/// When a formatter cannot be run, or the copies cannot be written.
 pub(super) fn check(run: &Run, log: &StepLog) -> Result<Vec<Finding>> {
     let all = files(run)?;
     let copies = run.workspace.scratch().join("fmt");
@@ -90,8 +86,7 @@ pub(super) fn check(run: &Run, log: &StepLog) -> Result<Vec<Finding>> {
         findings.extend(unread);
         for file in &good {
             let path = copies.join(&file.path);
-            let formatted = fs::read_to_string(&path)
-                .with_context(|| format!("cannot read {}", path.display()))?;
+            let formatted = file::read_text(&path)?;
             if let Some(line) = first_difference(&file.text, &formatted) {
                 let message = format!("not formatted by {}", formatter.program);
                 let fix = "cargo xtask fmt --fix";

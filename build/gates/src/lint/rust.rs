@@ -12,7 +12,6 @@ use engine::{Run, StepLog};
 use foundation::command::Command;
 use foundation::finding::Finding;
 
-/// The commands.
 pub(super) fn commands(run: &Run) -> [Command; 2] {
     [clippy(run), rustdoc(run)]
 }
@@ -35,9 +34,6 @@ pub(super) fn check(run: &Run, log: &StepLog) -> Result<BTreeSet<Finding>> {
 }
 
 /// Applies clippy's machine-applicable suggestions.
-///
-/// # Errors
-/// When the code does not compile.
 pub(super) fn fix(run: &Run, log: &StepLog) -> Result<()> {
     let command = run.command("cargo").args([
         "clippy",

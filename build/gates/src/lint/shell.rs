@@ -22,9 +22,6 @@ pub(super) fn command(run: &Run) -> Result<Option<Command>> {
 }
 
 /// Number of scripts, and findings.
-///
-/// # Errors
-/// When shellcheck cannot be run.
 pub(super) fn check(run: &Run, log: &StepLog) -> Result<(usize, Vec<Finding>)> {
     match command(run)? {
         None => Ok((0, Vec::new())),

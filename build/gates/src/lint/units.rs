@@ -45,9 +45,6 @@ pub(super) fn commands(run: &Run) -> Result<Vec<Command>> {
 }
 
 /// Number of units, and findings.
-///
-/// # Errors
-/// When a program cannot be run, or the copies cannot be written.
 pub(super) fn check(run: &Run, log: &StepLog) -> Result<(usize, Vec<Finding>)> {
     let files = files(run)?;
     let folder = folder(run);

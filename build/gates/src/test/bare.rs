@@ -14,8 +14,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use engine::tool::{programs, spec};
-use engine::{Input, Need, Outcome, Plan, Run, Skip, Step, StepLog};
+use engine::{Description, Input, Need, Outcome, Plan, Run, Skip, Step, StepLog};
 use foundation::command::Command;
+use foundation::file;
 
 use super::{counters, has_nextest, nextest, skips, with_nextest};
 
@@ -26,12 +27,8 @@ const SCRIPT: &str = "build/gates/data/bare.sh";
 const NAMES: &str = "build/gates/data/base-programs.txt";
 
 impl Step for Bare {
-    fn name(&self) -> &'static str {
-        "test-bare"
-    }
-
-    fn about(&self) -> &'static str {
-        "run all tests with optional programs hidden"
+    fn describe(&self) -> Description {
+        Description::step("test-bare", "run all tests with optional programs hidden")
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {
@@ -56,8 +53,7 @@ impl Step for Bare {
             return Ok(Outcome::Skipped(Skip::MissingTool { tool, fix: missing.fix() }));
         }
         run.exec(log, &counters::without_counts(run, compile(run))?)?;
-        std::fs::create_dir_all(scratch(run))
-            .with_context(|| format!("cannot create {}", scratch(run).display()))?;
+        file::create_folder(&scratch(run))?;
         let tests = counters::without_counts(run, skips::record(run, hide_programs(run))?)?;
         with_nextest(run, log, &tests)?.judgement(run, true)
     }

@@ -4,7 +4,6 @@
 //! Skipped tests: records written by `test-support`, grouped by missing requirement.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -13,7 +12,7 @@ use engine::{Gap, Run};
 use foundation::command::Command;
 use foundation::finding::Finding;
 use foundation::text::count;
-use foundation::tree;
+use foundation::{file, tree};
 use serde::Deserialize;
 
 use super::programs;
@@ -50,9 +49,6 @@ enum Requirement {
 pub(crate) struct Skips(Vec<Record>);
 
 /// Lets the tests that `command` runs write records to an empty folder.
-///
-/// # Errors
-/// When records of an earlier run cannot be removed.
 pub(crate) fn record(run: &Run, command: Command) -> Result<Command> {
     tree::remove(&folder(run))?;
     Ok(set(run, command))
@@ -69,27 +65,14 @@ fn folder(run: &Run) -> PathBuf {
 
 impl Skips {
     /// Reads the records of the last run.
-    ///
-    /// # Errors
-    /// When one cannot be read.
     pub(crate) fn read(run: &Run) -> Result<Self> {
         Self::below(&folder(run))
     }
 
     fn below(folder: &Path) -> Result<Self> {
         let mut records = Vec::new();
-        let entries = match fs::read_dir(folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self(records)),
-            Err(error) => {
-                return Err(error).with_context(|| format!("cannot read {}", folder.display()));
-            }
-        };
-        for entry in entries {
-            let path = entry.with_context(|| format!("cannot read {}", folder.display()))?.path();
-            let text = fs::read_to_string(&path)
-                .with_context(|| format!("cannot read {}", path.display()))?;
-            let record = serde_json::from_str(&text)
+        for path in file::list_existing(folder)? {
+            let record = serde_json::from_str(&file::read_text(&path)?)
                 .with_context(|| format!("{} is not a record of a skipped test", path.display()))?;
             records.push(record);
         }

@@ -91,7 +91,6 @@ pub(super) fn read(stream: &mut TcpStream) -> io::Result<Answer> {
 }
 
 impl Answer {
-    /// The value of header `name`.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| {
             let (found, value) = line.split_once(':')?;

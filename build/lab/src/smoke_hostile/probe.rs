@@ -74,9 +74,6 @@ impl Probe {
     }
 
     /// Stops probing.
-    ///
-    /// # Errors
-    /// See [`worst`](Self::worst).
     pub(super) fn finish(mut self) -> Result<Duration> {
         self.end.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use engine::tool::Daemon;
 use engine::{Run, StepLog};
 use foundation::command::Command;
-use foundation::tree;
+use foundation::{file, tree};
 use programs::registry;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -66,8 +66,7 @@ impl Site {
         let folder = run.workspace.scratch().join("smoke-hostile");
         tree::remove(&folder)?;
         let images = folder.join("data/media/static");
-        fs::create_dir_all(&images)
-            .with_context(|| format!("cannot create {}", images.display()))?;
+        file::create_folder(&images)?;
         let (program, patience) = match run.manifest() {
             Ok(_) => (registry::controller(run, log)?, ANSWER),
             Err(_) => (run.workspace.target().join("debug/controller"), ANSWER_UNOPTIMISED),
@@ -199,9 +198,6 @@ impl Site {
     }
 
     /// Terminates the controller with SIGTERM and waits for its exit.
-    ///
-    /// # Errors
-    /// When it does not exit in time.
     pub(super) fn stop(&self) -> Result<Duration> {
         let process = Pid::from_raw(self.controller.number()).context("invalid process id")?;
         let started = Instant::now();

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use engine::{Run, StepLog};
+use foundation::file;
 use foundation::tree::remove;
 
 /// Disk size in bytes: enough for the examples; the file stays sparse.
@@ -33,9 +34,6 @@ pub(super) struct Task {
 impl Task {
     /// Creates the task of `example` in the new folder `folder`, with `values` for variables of its
     /// recipe. `emulated`: images run under QEMU user mode.
-    ///
-    /// # Errors
-    /// When no loop device is available.
     pub(super) fn new(
         run: &Run,
         log: &StepLog,
@@ -46,8 +44,7 @@ impl Task {
     ) -> Result<Self> {
         for part in ["provision", "state"] {
             let path = folder.join(part);
-            fs::create_dir_all(&path)
-                .with_context(|| format!("cannot create {}", path.display()))?;
+            file::create_folder(&path)?;
         }
         let file = folder.join("disk.img");
         fs::File::create(&file)?.set_len(SIZE)?;
@@ -81,10 +78,7 @@ impl Task {
     }
 
     fn write(&self, example: &Path, values: &[(&str, &str)]) -> Result<()> {
-        let entries =
-            fs::read_dir(example).with_context(|| format!("cannot read {}", example.display()))?;
-        for entry in entries {
-            let from = entry?.path();
+        for from in file::list(example)? {
             let to = self.provision().join(from.file_name().unwrap_or_default());
             fs::copy(&from, &to).with_context(|| format!("cannot write {}", to.display()))?;
         }
@@ -98,8 +92,7 @@ impl Task {
     /// Edits a file of the task.
     fn edit(&self, name: &str, change: impl FnOnce(String) -> String) -> Result<()> {
         let path = self.provision().join(name);
-        let text =
-            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = file::read_text(&path)?;
         fs::write(&path, change(text)).with_context(|| format!("cannot write {}", path.display()))
     }
 }

@@ -8,6 +8,7 @@ use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use foundation::file;
 use iso9660::reader::Volume;
 use iso9660::task::TaskIso;
 use serde_json::json;
@@ -144,7 +145,6 @@ fn replace(path: &Path, at: u64, size: u64, old: &str, new: &str) -> Result<()> 
     Ok(())
 }
 
-/// Content of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Task {
     /// Installs Linux.
@@ -157,10 +157,7 @@ pub(super) enum Task {
 
 /// Writes a task ISO to `path` that reports to `port` of the VM's host. `root` is the repository.
 pub(super) fn task(root: &Path, path: &Path, task: Task, port: u16, epoch: u64) -> Result<()> {
-    let read = |name: &str| {
-        let file = root.join("crates/recipe").join(name);
-        fs::read(&file).with_context(|| format!("cannot read {}", file.display()))
-    };
+    let read = |name: &str| file::read(&root.join("crates/recipe").join(name));
     let recipe = match task {
         Task::Good => read("examples/install-linux-minimal.json")?,
         Task::Invalid => br#"{"task_target": "install-linux.target"}"#.to_vec(),

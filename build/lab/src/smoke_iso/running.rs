@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use engine::accelerator::Accelerator;
 use engine::tool::Daemon;
 use engine::{Run, StepLog};
+use foundation::file;
 use foundation::tree::remove;
 
 use crate::qemu::{Firmware, Halted, Machine, Monitor};
@@ -32,9 +33,6 @@ pub(super) struct Running<'a> {
 
 impl<'a> Running<'a> {
     /// Starts `machine` with a fresh copy of the firmware's variables.
-    ///
-    /// # Errors
-    /// When the firmware or QEMU is missing.
     pub(super) fn start(run: &'a Run, log: &StepLog, machine: &'a Machine) -> Result<Self> {
         if let Some((variables, original)) = machine.variables() {
             fs::copy(&original, &variables).with_context(|| {
@@ -81,9 +79,6 @@ impl<'a> Running<'a> {
     }
 
     /// The console output so far.
-    ///
-    /// # Errors
-    /// When it cannot be read.
     pub(super) fn console(&self) -> Result<String> {
         let path = self.machine.console();
         match fs::read(&path) {
@@ -140,7 +135,7 @@ pub(super) fn fallback(
 fn probe(run: &Run, log: &StepLog) -> Result<()> {
     let folder = run.workspace.scratch().join("smoke-iso/probe");
     remove(&folder)?;
-    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    file::create_folder(&folder)?;
     let machine = Machine {
         folder,
         accelerator: Accelerator::Kvm,

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 use engine::{Run, StepLog};
 use foundation::command::Command;
-use foundation::{emulation, tree};
+use foundation::{emulation, file, tree};
 use media::container::{Call, Container, Runner, remove_store};
 use media::platforms;
 use oci::{Digest, Layout};
@@ -44,7 +44,7 @@ pub(super) fn check(run: &Run, log: &StepLog, manifest: &Manifest, prefix: &str)
     clean(&folder)?;
     for part in ["none", "here"] {
         let path = folder.join(part);
-        fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        file::create_folder(&path)?;
     }
     let system = unpack(run, log, &folder, &Layout::open(run.dist().join(&system.layout))?)?;
     let trial = Trial { run, log, prefix, folder, system };

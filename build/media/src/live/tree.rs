@@ -3,11 +3,10 @@
 
 //! File tree and boot configuration of a live ISO.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
-use foundation::{checksum, tree};
+use foundation::{checksum, file, tree};
 use iso9660::{BiosBoot, Boot, Directory, Image, Labels, Metadata, Node, Source};
 use release::Architecture;
 
@@ -48,7 +47,7 @@ pub fn image(parts: &Parts<'_>) -> Result<Image> {
     let id = tree::digest_of_bytes(medium.as_bytes());
     let text = |name: &str| {
         let path = parts.description.join(name);
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+        file::read_text(&path)
     };
     let line = medium::command_line(&text("cmdline.txt")?, parts.architecture, parts.label, &id);
     let filled =
@@ -107,7 +106,7 @@ fn facts(parts: &Parts<'_>) -> Result<Medium> {
 /// Boot code for BIOS boot from a USB stick.
 fn mbr_code(boot: &Path) -> Result<Vec<u8>> {
     let path = boot.join("usr/lib/ISOLINUX/isohdpfx.bin");
-    fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
+    file::read(&path)
 }
 
 /// The disk's GUID: a GUID of version 8 (RFC 9562, 5.8) from the start of the medium's digest.

@@ -102,6 +102,8 @@ impl Fixture {
             ("./usr/lib/os-release", "ID=debian\n"),
             ("./usr/share/doc/dpkg/copyright", "Format: x\n"),
             ("./usr/share/doc/gone/copyright", "Format: y\n"),
+            ("./usr/share/doc/emptied/copyright", "Format: z\n"),
+            ("./usr/share/doc/removed/copyright", "Format: z\n"),
             ("./usr/share/doc/dpkg/other/copyright", "no\n"),
         ];
         std::fs::write(&root, tar(&files)).unwrap();
@@ -186,6 +188,8 @@ fn packages_are_read_from_the_topmost_layer() {
     let own = tar(&[
         ("var/lib/dpkg/status", "Package: dpkg\n\nPackage: mtools\n"),
         ("usr/share/doc/gone/.wh.copyright", ""),
+        ("usr/share/doc/emptied/.wh..wh..opq", ""),
+        ("usr/share/doc/.wh.removed", ""),
     ]);
     let layout = fixture.normalised("podman", &own, &PODMAN);
     let facts = root::facts(&layout, &manifest(&layout).unwrap()).unwrap();

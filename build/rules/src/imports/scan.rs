@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 
 use crate::lexer;
 
-/// An import.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Import {
     /// Absolute path below the crate's root.

@@ -18,9 +18,6 @@ pub(super) enum Value {
 }
 
 /// The keys of a file, in their order.
-///
-/// # Errors
-/// When a line has another form.
 pub(super) fn read(text: &str) -> Result<Vec<(String, Value)>> {
     let mut keys = Vec::new();
     for (index, line) in text.lines().enumerate() {

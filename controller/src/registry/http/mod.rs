@@ -67,7 +67,6 @@ impl Registry {
         self.users.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Replaces the users.
     pub(crate) fn replace_users(&self, users: Option<Users>) {
         *self.users.write().unwrap_or_else(PoisonError::into_inner) = users.map(Arc::new);
     }

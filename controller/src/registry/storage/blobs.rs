@@ -67,9 +67,6 @@ impl Storage {
     }
 
     /// Finds a repository with this blob among those that are `readable`.
-    ///
-    /// # Errors
-    /// If the disk fails.
     pub fn find_blob(
         &self,
         digest: &Digest,
@@ -89,9 +86,6 @@ impl Storage {
 
     /// Records that a client checked for a blob: it may be about to push a manifest that refers to
     /// it, so the blob's grace period starts anew.
-    ///
-    /// # Errors
-    /// If the disk fails.
     pub fn note_interest(
         &self,
         repository: &Repository,

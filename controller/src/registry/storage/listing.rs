@@ -53,9 +53,6 @@ impl Storage {
     }
 
     /// Returns one page of the repositories that are `visible`, starting after `last`.
-    ///
-    /// # Errors
-    /// If the disk fails.
     pub fn repositories(
         &self,
         visible: &dyn Fn(&Repository) -> bool,

@@ -61,9 +61,6 @@ pub struct Session {
 
 impl Storage {
     /// Starts an upload. `algorithm` is the expected one of its digest.
-    ///
-    /// # Errors
-    /// If the disk fails.
     pub fn start_upload(
         self: &Arc<Self>,
         repository: &Repository,
@@ -114,9 +111,6 @@ impl Storage {
     }
 
     /// Removes uploads that were idle for `idle`. Returns their number.
-    ///
-    /// # Errors
-    /// If the disk fails.
     pub fn expire_uploads(self: &Arc<Self>, idle: Duration) -> Result<usize, StorageError> {
         let Some(limit) = SystemTime::now().checked_sub(idle) else { return Ok(0) };
         let mut removed = 0;
@@ -164,9 +158,6 @@ impl Session {
     }
 
     /// Appends bytes. On an error the upload keeps its previous size.
-    ///
-    /// # Errors
-    /// If the disk fails or is full.
     pub fn append(&mut self, pieces: &[bytes::Bytes]) -> Result<(), StorageError> {
         let offset = self.state.offset;
         let flusher = match &mut self.open {
@@ -231,9 +222,6 @@ impl Session {
     }
 
     /// Discards the upload.
-    ///
-    /// # Errors
-    /// If the disk fails.
     pub fn cancel(mut self) -> Result<(), StorageError> {
         self.discard()
     }

@@ -37,7 +37,6 @@ impl<R: Read + Seek> Input<R> {
             .map_err(|source| ReadError::Io { offset, source })
     }
 
-    /// One block by its number.
     pub(super) fn block(&mut self, number: u32) -> Result<[u8; BLOCK], ReadError> {
         let mut out = [0; BLOCK];
         self.read_at(u64::from(number) * BLOCK_BYTES, &mut out)?;

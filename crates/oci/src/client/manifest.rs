@@ -71,9 +71,6 @@ impl Client {
     }
 
     /// Returns the digest of a manifest by tag or digest; `None` if it does not exist.
-    ///
-    /// # Errors
-    /// When the request fails.
     pub fn head_manifest(
         &self,
         repository: &Repository,

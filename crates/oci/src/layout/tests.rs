@@ -108,7 +108,6 @@ fn creating_again_keeps_what_is_there() {
     assert_eq!(tree(folder.path()), before);
 }
 
-/// Writes an index of `children`.
 fn index(layout: &Layout, children: Vec<Descriptor>) -> Descriptor {
     let index =
         ImageIndexBuilder::default().schema_version(2_u32).manifests(children).build().unwrap();

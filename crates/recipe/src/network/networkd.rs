@@ -81,9 +81,6 @@ impl Network {
 
     /// Writes the files to `folder`, replacing those of an earlier run. World-readable, because
     /// networkd runs as its own user.
-    ///
-    /// # Errors
-    /// When the folder can't be changed.
     #[cfg(feature = "write")]
     pub fn write_units(
         &self,

@@ -14,7 +14,6 @@ const DRAFT_07: &str = "http://json-schema.org/draft-07/schema";
 /// Most subschemas of a schema; references count as often as they are used.
 const MAX_NODES: usize = 10_000;
 
-/// Compiles the schema `root`.
 pub(super) fn compile(root: &Value) -> Result<Node, SchemaError> {
     let mut compiler = Compiler { root, nodes: 0, following: Vec::new() };
     // A definition without references is checked too.
@@ -32,7 +31,6 @@ struct Compiler<'a> {
     following: Vec<&'a str>,
 }
 
-/// The error `what` at `pointer`.
 fn error<T>(pointer: &str, what: impl Into<String>) -> Result<T, SchemaError> {
     Err(SchemaError { pointer: pointer.to_owned(), what: what.into() })
 }

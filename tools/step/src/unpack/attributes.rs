@@ -24,7 +24,6 @@ const ACLS: [(&[u8], &str); 2] = [
     (b"SCHILY.acl.default", "system.posix_acl_default"),
 ];
 
-/// Owner of a file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Owner {
     pub(super) uid: u32,

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use recipe::TaskTarget;
 
-use test_support::{file, have};
+use test_support::file;
 
 use crate::common::{Fixture, LoopDisk, Mounted, sh};
 
@@ -33,13 +33,10 @@ const BOTH: [&str; 4] =
     ["64M ef00 vfat ESP", "1M ef02 raw bios", "32M 8200 swap swap", "100% 8304 ext4 root"];
 
 fn ready() -> Option<LoopDisk> {
-    if !have(&TOOLS) {
-        return None;
-    }
     for modules in ["x86_64-efi/monolithic/gcdx64.efi", "i386-pc/modinfo.sh"] {
         file(&format!("/usr/lib/grub/{modules}"))?;
     }
-    LoopDisk::new(300, 512)
+    LoopDisk::new(&TOOLS, 300, 512)
 }
 
 /// A partitioned disk whose partition `root` contains `files`, and a task for it.

@@ -137,10 +137,10 @@ pub(crate) struct LoopDisk {
 }
 
 impl LoopDisk {
-    /// A disk of `mib` MiB with sectors of `sector` bytes; `None` if loop devices are not
-    /// available.
-    pub(crate) fn new(mib: u64, sector: u32) -> Option<Self> {
-        if !test_support::have(&["losetup"]) {
+    /// A disk of `mib` MiB with sectors of `sector` bytes; `None` without loop devices or one of
+    /// the `programs`.
+    pub(crate) fn new(programs: &[&str], mib: u64, sector: u32) -> Option<Self> {
+        if !test_support::have(programs) || !test_support::have(&["losetup"]) {
             return None;
         }
         let file = tempfile::NamedTempFile::new().unwrap();

@@ -136,10 +136,8 @@ fn a_layout_without_a_place_for_user_data_names_what_to_add() {
 
 #[test]
 fn a_layout_without_a_drive_gets_the_seed_in_the_system_itself() {
-    if !have(&["sgdisk", "partprobe", "mkfs.ext4"]) {
-        return;
-    }
-    let Some(disk) = LoopDisk::new(64, 512) else { return };
+    let tools = ["sgdisk", "partprobe", "mkfs.ext4"];
+    let Some(disk) = LoopDisk::new(&tools, 64, 512) else { return };
     let task = task().disk(&disk.link).layout(&["20M 8300 ext4 var", "100% 8300 ext4 root"]);
     task.step_ok(&["partition"]);
     // An absolute link in the image must not resolve on the host.

@@ -9,8 +9,6 @@ use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use test_support::have;
-
 use crate::common::{Fixture, LoopDisk, Mounted, sh};
 use crate::registry::Registry;
 use recipe::TaskTarget;
@@ -69,12 +67,10 @@ fn tree(dir: &Path) {
 
 #[test]
 fn owners_modes_attributes_acls_and_holes_survive() {
-    if !have(&TOOLS) || !have(&["setfattr", "getfattr", "setfacl", "getfacl"]) {
-        return;
-    }
-    let Some(disk) = LoopDisk::new(200, 512) else { return };
+    let Some(disk) = LoopDisk::new(&TOOLS, 200, 512) else { return };
+    let attributes = ["setfattr", "getfattr", "setfacl", "getfacl"];
     // A separate file system, since not every temporary folder supports ACLs.
-    let Some(source) = LoopDisk::new(64, 512) else { return };
+    let Some(source) = LoopDisk::new(&attributes, 64, 512) else { return };
     sh("mkfs.ext4", &["-q", "-F", &source.device]);
     let mounted = Mounted::new(&source.device);
     let dir = mounted.path("tree");
@@ -125,10 +121,7 @@ fn owners_modes_attributes_acls_and_holes_survive() {
 
 #[test]
 fn a_dropped_connection_is_resumed() {
-    if !have(&TOOLS) {
-        return;
-    }
-    let Some(disk) = LoopDisk::new(200, 512) else { return };
+    let Some(disk) = LoopDisk::new(&TOOLS, 200, 512) else { return };
     let dir = tempfile::tempdir().unwrap();
     tree(dir.path());
     fs::write(dir.path().join("data"), vec![7; 3 << 20]).unwrap();
@@ -144,10 +137,7 @@ fn a_dropped_connection_is_resumed() {
 
 #[test]
 fn a_wrong_digest_fails_and_the_next_run_starts_clean() {
-    if !have(&TOOLS) {
-        return;
-    }
-    let Some(disk) = LoopDisk::new(200, 512) else { return };
+    let Some(disk) = LoopDisk::new(&TOOLS, 200, 512) else { return };
     let dir = tempfile::tempdir().unwrap();
     tree(dir.path());
     fs::write(dir.path().join("data"), "right").unwrap();
@@ -173,10 +163,7 @@ fn a_wrong_digest_fails_and_the_next_run_starts_clean() {
 
 #[test]
 fn upper_layers_delete_and_replace() {
-    if !have(&TOOLS) {
-        return;
-    }
-    let Some(disk) = LoopDisk::new(200, 512) else { return };
+    let Some(disk) = LoopDisk::new(&TOOLS, 200, 512) else { return };
     let dir = tempfile::tempdir().unwrap();
     let (one, two) = (dir.path().join("1"), dir.path().join("2"));
     for (path, text) in [
@@ -228,10 +215,7 @@ fn upper_layers_delete_and_replace() {
 
 #[test]
 fn a_layer_that_leads_out_of_the_image_is_refused() {
-    if !have(&TOOLS) {
-        return;
-    }
-    let Some(disk) = LoopDisk::new(200, 512) else { return };
+    let Some(disk) = LoopDisk::new(&TOOLS, 200, 512) else { return };
     let dir = tempfile::tempdir().unwrap();
     let (one, two, outside) =
         (dir.path().join("1"), dir.path().join("2"), dir.path().join("outside"));
@@ -256,10 +240,7 @@ fn a_layer_that_leads_out_of_the_image_is_refused() {
 
 #[test]
 fn an_index_gives_the_image_for_this_machine() {
-    if !have(&TOOLS) {
-        return;
-    }
-    let Some(disk) = LoopDisk::new(200, 512) else { return };
+    let Some(disk) = LoopDisk::new(&TOOLS, 200, 512) else { return };
     let dir = tempfile::tempdir().unwrap();
     let layer = |name: &str| {
         let dir = dir.path().join(name);
@@ -292,10 +273,7 @@ fn an_index_gives_the_image_for_this_machine() {
 
 #[test]
 fn what_is_no_image_is_detected() {
-    if !have(&TOOLS) {
-        return;
-    }
-    let Some(disk) = LoopDisk::new(200, 512) else { return };
+    let Some(disk) = LoopDisk::new(&TOOLS, 200, 512) else { return };
     let registry = Registry::start();
     let task = task(&disk, &registry.image("linux", &[(TAR, b"not a tar archive".repeat(100))]));
     let error = task.step_fails(&["image-linux"]);

@@ -6,8 +6,6 @@
 use std::fs;
 use std::io::{Seek as _, SeekFrom, Write as _};
 
-use test_support::have;
-
 use crate::common::{Fixture, LoopDisk, Mounted, sh};
 use recipe::TaskTarget;
 
@@ -29,10 +27,7 @@ fn task(disk: &LoopDisk, layout: &[&str]) -> Fixture {
 
 #[test]
 fn every_format_is_made_with_its_label_and_its_id() {
-    if !have(&TOOLS) {
-        return;
-    }
-    let Some(disk) = LoopDisk::new(2048, 512) else { return };
+    let Some(disk) = LoopDisk::new(&TOOLS, 2048, 512) else { return };
     let task = task(
         &disk,
         &[
@@ -76,10 +71,7 @@ fn every_format_is_made_with_its_label_and_its_id() {
 
 #[test]
 fn a_disk_with_large_sectors_is_partitioned_in_its_own_unit() {
-    if !have(&TOOLS) {
-        return;
-    }
-    let Some(disk) = LoopDisk::new(256, 4096) else { return };
+    let Some(disk) = LoopDisk::new(&TOOLS, 256, 4096) else { return };
     let task = task(&disk, &["64M 8300 ext4 root", "100% 8300 ext4 data"]);
     task.step_ok(&["partition"]);
     let first = sh("sgdisk", &["--info=1", &disk.device]);
@@ -91,10 +83,7 @@ fn a_disk_with_large_sectors_is_partitioned_in_its_own_unit() {
 
 #[test]
 fn old_signatures_are_gone() {
-    if !have(&TOOLS) {
-        return;
-    }
-    let Some(disk) = LoopDisk::new(128, 512) else { return };
+    let Some(disk) = LoopDisk::new(&TOOLS, 128, 512) else { return };
     sh("mkfs.btrfs", &["-q", "-f", &disk.device]);
     let old = task(&disk, &["100% 8300 ext4 old"]);
     old.step_ok(&["partition"]);
@@ -107,10 +96,7 @@ fn old_signatures_are_gone() {
 
 #[test]
 fn a_mounted_disk_is_left_alone() {
-    if !have(&TOOLS) {
-        return;
-    }
-    let Some(disk) = LoopDisk::new(128, 512) else { return };
+    let Some(disk) = LoopDisk::new(&TOOLS, 128, 512) else { return };
     let task = task(&disk, &["64M 8300 ext4 root", "100% 8300 ext4 data"]);
     task.step_ok(&["partition"]);
     let before = disk.tag(2, "UUID");
@@ -129,10 +115,7 @@ fn a_mounted_disk_is_left_alone() {
 
 #[test]
 fn a_partition_and_a_read_only_disk_are_left_alone() {
-    if !have(&TOOLS) {
-        return;
-    }
-    let Some(disk) = LoopDisk::new(64, 512) else { return };
+    let Some(disk) = LoopDisk::new(&TOOLS, 64, 512) else { return };
     let layout = ["100% 8300 ext4 root"];
     // An ISO image left by a previous user: no reason to reject a fixed disk.
     let mut file = fs::OpenOptions::new().write(true).open(&disk.device).unwrap();
@@ -162,10 +145,7 @@ fn a_partition_and_a_read_only_disk_are_left_alone() {
 
 #[test]
 fn a_disk_that_is_too_small_is_left_alone() {
-    if !have(&TOOLS) {
-        return;
-    }
-    let Some(disk) = LoopDisk::new(64, 512) else { return };
+    let Some(disk) = LoopDisk::new(&TOOLS, 64, 512) else { return };
     sh("mkfs.ext4", &["-q", "-F", &disk.device]);
     let task = task(&disk, &["512M ef00 vfat esp", "100% 8300 ext4 root"]);
     let error = task.step_fails(&["partition"]);
@@ -176,10 +156,7 @@ fn a_disk_that_is_too_small_is_left_alone() {
 
 #[test]
 fn a_mkfs_that_fails_is_named_with_what_it_printed() {
-    if !have(&TOOLS) {
-        return;
-    }
-    let Some(disk) = LoopDisk::new(64, 512) else { return };
+    let Some(disk) = LoopDisk::new(&TOOLS, 64, 512) else { return };
     // XFS needs more space than this.
     let task = task(&disk, &["4M 8300 xfs root"]);
     let error = task.step_fails(&["partition"]);

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use recipe::{TaskTarget, UnattendXml};
 
-use test_support::{have, machine_gives};
+use test_support::machine_gives;
 
 use crate::common::{Fixture, LoopDisk, sh};
 use crate::registry::Registry;
@@ -29,13 +29,10 @@ const LAYOUT: [&str; 3] = ["64M ef00 vfat SYSTEM", "16M 0c01 raw -", "100% 0700 
 const UNATTEND: &str = "<?xml version=\"1.0\"?>\n<unattend/>\n";
 
 fn ready() -> Option<LoopDisk> {
-    if !have(&TOOLS) {
-        return None;
-    }
     if !machine_gives("/dev/fuse", Path::new("/dev/fuse").exists()) {
         return None;
     }
-    LoopDisk::new(256, 512)
+    LoopDisk::new(&TOOLS, 256, 512)
 }
 
 /// The WIM of the end-to-end tests too, with the folders of an installed Windows.

@@ -18,9 +18,6 @@ const SUMMARY: &str = "GITHUB_STEP_SUMMARY";
 impl Report {
     /// Writes `report.json`, `report.sarif` and `junit.xml` to `folder`, and appends to the job
     /// summary on a GitHub runner.
-    ///
-    /// # Errors
-    /// When a file cannot be written.
     pub fn write(&self, folder: &Path) -> Result<()> {
         let pretty = |value: &serde_json::Value| -> Result<Vec<u8>> {
             let mut text = serde_json::to_vec_pretty(value)?;

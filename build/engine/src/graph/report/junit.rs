@@ -9,6 +9,7 @@
 use std::fmt::Write as _;
 
 use super::{Report, Verdict};
+use crate::junit::escape;
 
 impl Report {
     /// The report as XML.
@@ -17,7 +18,7 @@ impl Report {
         let number = |kind: &str| bodies.iter().filter(|it| it.starts_with(kind)).count();
         let counts = format!(
             "name=\"{}\" tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{}\" time=\"{}\"",
-            text(&self.pipeline),
+            escape(&self.pipeline),
             bodies.len(),
             number("<failure"),
             number("<error"),
@@ -32,8 +33,8 @@ impl Report {
             let _infallible = writeln!(
                 out,
                 "    <testcase classname=\"{}\" name=\"{}\" time=\"{}\">{body}</testcase>",
-                text(&self.pipeline),
-                text(&row.step),
+                escape(&self.pipeline),
+                escape(&row.step),
                 seconds(row.milliseconds),
             );
         }
@@ -44,7 +45,7 @@ impl Report {
     /// Content of a step's `testcase` element.
     fn body(&self, verdict: &Verdict) -> String {
         let element = |name: &str, message: &str, body: &str| {
-            format!("<{name} message=\"{}\">{}</{name}>", text(message), text(body))
+            format!("<{name} message=\"{}\">{}</{name}>", escape(message), escape(body))
         };
         match verdict {
             Verdict::Found { findings, .. } => {
@@ -74,25 +75,6 @@ fn seconds(milliseconds: u64) -> String {
     format!("{}.{:03}", milliseconds / 1000, milliseconds % 1000)
 }
 
-/// Escapes text for XML content and attributes (XML 1.0, sections 2.2 and 2.4). Drops characters
-/// that XML cannot contain, such as terminal escape sequences.
-fn text(text: &str) -> String {
-    let mut out = String::new();
-    for letter in text.chars() {
-        match letter {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\n' | '\t' => out.push(letter),
-            '\u{fffe}' | '\u{ffff}' => {}
-            letter if letter.is_control() => {}
-            letter => out.push(letter),
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::tests::every_kind;
@@ -114,7 +96,7 @@ mod tests {
 
     #[test]
     fn what_a_document_can_not_hold_is_left_out() {
-        assert_eq!(text("\u{1b}[1mé <&>\"\u{0}\u{ffff}"), "[1mé &lt;&amp;&gt;&quot;");
+        assert_eq!(escape("\u{1b}[1mé <&>\"\u{0}\u{ffff}"), "[1mé &lt;&amp;&gt;&quot;");
         assert_eq!(seconds(61_005), "61.005");
     }
 }

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Golden plans: order of the steps, and the actions of each.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::common::{Fixture, have};
+
+/// Each step with its actions. Of a command, the program and the arguments before the first that
+/// depends on the host: a path, a target, a version.
+fn plan(fixture: &Fixture, args: &[&str]) -> String {
+    let answer = fixture.xtask(&[args, &["--plan", "json"]].concat());
+    assert_eq!(answer.code(), 0, "{}", answer.err());
+    let plan: Value = serde_json::from_str(&answer.out()).unwrap();
+    let version = plan["version"].as_str().unwrap();
+    let mut text = String::new();
+    for step in plan["steps"].as_array().unwrap() {
+        writeln!(text, "{}", step["name"].as_str().unwrap()).unwrap();
+        for action in step["plan"]["actions"].as_array().unwrap() {
+            let line = match action["native"].as_str() {
+                Some(native) => format!("do {}", native.replace(version, "VERSION")),
+                None => format!("run {}", command(&action["command"])),
+            };
+            // Missing where rustup installed the standard library of the target.
+            if !line.contains("source of Rust's standard library") {
+                writeln!(text, "  {line}").unwrap();
+            }
+        }
+    }
+    text
+}
+
+fn command(command: &Value) -> String {
+    let program = Path::new(command["program"].as_str().unwrap()).file_name().unwrap();
+    let args = command["args"].as_array().unwrap().iter().map(|arg| arg.as_str().unwrap());
+    let stable = args.take_while(|arg| {
+        !arg.contains(['/', '=']) && !arg.starts_with("--target") && !arg.starts_with("-Z")
+    });
+    let words: Vec<_> = [program.to_str().unwrap()].into_iter().chain(stable).collect();
+    words.join(" ")
+}
+
+#[test]
+fn plans_are_as_recorded() {
+    // Without it, `test` plans other commands.
+    if !have(&["cargo-nextest"]) {
+        return;
+    }
+    let fixture = Fixture::new();
+    let engines = "\n[engines]\nsbom = \"native\"\nsignatures = \"native\"\n";
+    fixture.append("release.toml", engines);
+    insta::assert_snapshot!("validate", plan(&fixture, &["validate"]));
+    insta::assert_snapshot!(
+        "release",
+        plan(&fixture, &["release", "--snapshot", "--target=x86_64"])
+    );
+}
