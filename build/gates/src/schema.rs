@@ -328,7 +328,11 @@ mod tests {
 
     #[test]
     fn only_what_changed_explains_a_fault() {
-        let change = |pointer: &str| Change { pointer: pointer.to_owned(), class: Class::Breaking };
+        let change = |pointer: &str| Change {
+            pointer: pointer.to_owned(),
+            class: Class::Breaking,
+            what: String::new(),
+        };
         let fault = |path: &str, message: &str| jsonschema::Fault {
             filename: "a.json".to_owned(),
             path: path.to_owned(),
