@@ -14,8 +14,7 @@ use engine::workspace::{Version, Workspace};
 use engine::{Input, Need, Run, Ui};
 use foundation::git;
 use programs::notary;
-use publish::notes::{self, Page};
-use publish::{verify, version};
+use publish::{notes, verify, version};
 use release::Manifest;
 use serde::Serialize;
 
@@ -56,7 +55,7 @@ pub(crate) fn main(request: Request) -> u8 {
         Err(error) => {
             ui.clear();
             ui.error(&format!("{error:#}"));
-            FAILED
+            if error.is::<git::Shallow>() { DID_NOT_RUN } else { FAILED }
         }
     }
 }
@@ -121,16 +120,11 @@ fn carry_out(verb: &Verb, run: &Run, output: Output, ui: &Ui) -> Result<u8> {
             show(&if output.json { json(&verdict)? } else { verdict.text() })?;
             Ok(verdict.exit_code())
         }
-        Verb::Notes(range) => match notes::compose(run, range.as_deref())? {
-            Page::Notes(notes) => {
-                show(&if output.json { json(&notes)? } else { changes::render(&notes) })?;
-                Ok(0)
-            }
-            Page::Unknown(reason) => {
-                ui.error(&reason);
-                Ok(DID_NOT_RUN)
-            }
-        },
+        Verb::Notes(range) => {
+            let notes = notes::compose(run, range.as_deref())?;
+            show(&if output.json { json(&notes)? } else { changes::render(&notes) })?;
+            Ok(0)
+        }
         Verb::Channels(call) if output.plan.is_some() => {
             show(&format!("{}\n", run.tools.line(&call.command(run)?)))?;
             Ok(0)

@@ -364,6 +364,7 @@ fn about_release(verb: &Verb, release: bool, given: &ArgMatches) -> About {
     match verb {
         // It names its release to the notary itself.
         Verb::Verify(_) | Verb::Channels(_) => return About::Snapshot,
+        Verb::Notes(_) => return About::Commit,
         _ if release => return About::Tag(given_value::<String>(given, "tag").cloned()),
         _ => {}
     }

@@ -12,6 +12,7 @@ pub mod pages;
 pub mod push;
 mod registry_arguments;
 mod retention;
+mod security;
 pub mod sign;
 pub mod verify;
 pub mod version;
