@@ -14,7 +14,7 @@ use engine::workspace::{Version, Workspace};
 use engine::{Input, Need, Run, Ui};
 use foundation::git;
 use programs::notary;
-use publish::{notes, verify, version};
+use publish::{bump, notes, verify, version};
 use release::Manifest;
 use serde::Serialize;
 
@@ -74,6 +74,9 @@ fn prepare(request: Request) -> Result<(Verb, Run)> {
         About::Folder(folder) => (version_in(folder)?, Some(folder.clone())),
     };
     let run = Run::new(workspace, request.options, tools, version);
+    if let About::Tag(_) = request.about {
+        version::require(&run)?;
+    }
     Ok((request.verb, folder.into_iter().fold(run, Run::of_folder)))
 }
 
@@ -119,6 +122,14 @@ fn carry_out(verb: &Verb, run: &Run, output: Output, ui: &Ui) -> Result<u8> {
             let verdict = version::examine(run)?;
             show(&if output.json { json(&verdict)? } else { verdict.text() })?;
             Ok(verdict.exit_code())
+        }
+        Verb::Bump => {
+            let bump = bump::Bump::plan(run)?;
+            show(&bump.text())?;
+            if output.plan.is_none() {
+                bump.carry_out(run)?;
+            }
+            Ok(0)
         }
         Verb::Notes(range) => {
             let notes = notes::compose(run, range.as_deref())?;

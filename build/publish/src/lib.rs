@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod attest;
+pub mod bump;
 pub mod channels;
 mod history;
 pub mod notes;
