@@ -14,8 +14,7 @@ use engine::workspace::{Version, Workspace};
 use engine::{Input, Need, Run, Ui};
 use foundation::git;
 use programs::notary;
-use publish::notes::{self, Page};
-use publish::{verify, version};
+use publish::{bump, notes, verify, version};
 use release::Manifest;
 use serde::Serialize;
 
@@ -56,7 +55,7 @@ pub(crate) fn main(request: Request) -> u8 {
         Err(error) => {
             ui.clear();
             ui.error(&format!("{error:#}"));
-            FAILED
+            if error.is::<git::Shallow>() { DID_NOT_RUN } else { FAILED }
         }
     }
 }
@@ -75,6 +74,9 @@ fn prepare(request: Request) -> Result<(Verb, Run)> {
         About::Folder(folder) => (version_in(folder)?, Some(folder.clone())),
     };
     let run = Run::new(workspace, request.options, tools, version);
+    if let About::Tag(_) = request.about {
+        version::require(&run)?;
+    }
     Ok((request.verb, folder.into_iter().fold(run, Run::of_folder)))
 }
 
@@ -121,16 +123,19 @@ fn carry_out(verb: &Verb, run: &Run, output: Output, ui: &Ui) -> Result<u8> {
             show(&if output.json { json(&verdict)? } else { verdict.text() })?;
             Ok(verdict.exit_code())
         }
-        Verb::Notes(range) => match notes::compose(run, range.as_deref())? {
-            Page::Notes(notes) => {
-                show(&if output.json { json(&notes)? } else { changes::render(&notes) })?;
-                Ok(0)
+        Verb::Bump => {
+            let bump = bump::Bump::plan(run)?;
+            show(&bump.text())?;
+            if output.plan.is_none() {
+                bump.carry_out(run)?;
             }
-            Page::Unknown(reason) => {
-                ui.error(&reason);
-                Ok(DID_NOT_RUN)
-            }
-        },
+            Ok(0)
+        }
+        Verb::Notes(range) => {
+            let notes = notes::compose(run, range.as_deref())?;
+            show(&if output.json { json(&notes)? } else { changes::render(&notes) })?;
+            Ok(0)
+        }
         Verb::Channels(call) if output.plan.is_some() => {
             show(&format!("{}\n", run.tools.line(&call.command(run)?)))?;
             Ok(0)

@@ -12,13 +12,14 @@ use std::path::PathBuf;
 use assemble::images::update_lock::UpdateLock;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgMatches, Args as _, Command, value_parser};
 use clap_complete::Shell;
 use engine::accelerator::Accelerator;
 use engine::workspace::{Engines, Job};
 use engine::{Argument, Options, Step, flag};
 use foundation::emulation;
 use gates::test::bare::Bare;
+use publish::bump::BumpArguments;
 use publish::{channels, verify};
 use release::Architecture;
 
@@ -77,6 +78,8 @@ pub(crate) enum Verb {
     Completions(Shell),
     /// Check the version against the history.
     Version,
+    /// Make the commit and tag of the next release.
+    Bump,
     /// Print release notes of a range of commits.
     Notes(Option<String>),
     /// Verify a release outside of this work tree: arguments of `notary verify`.
@@ -158,7 +161,15 @@ fn ungrouped() -> Command {
         )
         .subcommand(
             verb("version", "version", "Print the next version and the reasons for it", "--json")
-                .arg(arguments::json()),
+                .arg(arguments::json())
+                .args_conflicts_with_subcommands(true)
+                .disable_help_subcommand(true)
+                .subcommand(about(
+                    BumpArguments::augment_args(
+                        verb("bump", "version bump", "", "--pre rc").arg(arguments::dry_run()),
+                    ),
+                    "Write the next version and the changelog, commit, and make the tag".to_owned(),
+                )),
         )
         .subcommand(
             verb(
@@ -307,6 +318,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
         }))),
         "doctor" => Some(Verb::Doctor),
         "clean" => Some(Verb::Clean),
+        "version" if inner == "bump" => Some(Verb::Bump),
         "version" => Some(Verb::Version),
         "notes" => Some(Verb::Notes(given.get_one::<String>("range").cloned())),
         "completions" => given.get_one::<Shell>("shell").copied().map(Verb::Completions),
@@ -360,6 +372,7 @@ fn about_release(verb: &Verb, release: bool, given: &ArgMatches) -> About {
     match verb {
         // It names its release to the notary itself.
         Verb::Verify(_) | Verb::Channels(_) => return About::Snapshot,
+        Verb::Notes(_) => return About::Commit,
         _ if release => return About::Tag(given_value::<String>(given, "tag").cloned()),
         _ => {}
     }

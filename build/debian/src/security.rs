@@ -9,8 +9,10 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
-use super::lock::Locked;
+use release::Architecture;
+
 use super::version::compare;
 
 /// Newest version of each package of the suite, for one architecture.
@@ -55,17 +57,28 @@ impl Updates {
         updates
     }
 
-    /// The update that is missing in `locked`.
-    pub fn lacking(&self, locked: &Locked) -> Option<&Update> {
-        let update = self.0.get(&locked.name)?;
-        (compare(&locked.version, &update.version) == Ordering::Less).then_some(update)
+    /// The update that `version` of `package` lacks.
+    pub fn lacking(&self, package: &str, version: &str) -> Option<&Update> {
+        let update = self.0.get(package)?;
+        (compare(version, &update.version) == Ordering::Less).then_some(update)
     }
+}
+
+/// Name of the file that is written last into apt's folder of a security suite.
+pub const FETCHED: &str = "fetched";
+
+/// apt's folder for the security suite of `suite`, below the folder for what runs leave.
+pub fn folder(scratch: &Path, suite: &str, architecture: Architecture) -> PathBuf {
+    scratch.join("apt").join(format!("{suite}-security-{}", architecture.oci()))
+}
+
+/// That folder, if it has an index.
+pub fn index(scratch: &Path, suite: &str, architecture: Architecture) -> Option<PathBuf> {
+    Some(folder(scratch, suite, architecture)).filter(|it| it.join(FETCHED).is_file())
 }
 
 #[cfg(test)]
 mod tests {
-    use release::Architecture;
-
     use super::*;
 
     const DUMP: &str = "Package: libssl3t64\nSource: openssl\nVersion: 3.5.4-1~deb13u1\n\n\
@@ -75,15 +88,7 @@ mod tests {
         Package: sudo\nVersion: 1.9.16p2-3+deb13u1\n";
 
     fn lacking(name: &str, version: &str) -> Option<String> {
-        let locked = Locked {
-            image: Architecture::Amd64,
-            set: "base".to_owned(),
-            name: name.to_owned(),
-            version: version.to_owned(),
-            architecture: "amd64".to_owned(),
-            sha256: String::new(),
-        };
-        Updates::parse(DUMP).lacking(&locked).map(|update| update.source.clone())
+        Updates::parse(DUMP).lacking(name, version).map(|update| update.source.clone())
     }
 
     #[test]

@@ -42,6 +42,18 @@ impl fmt::Display for Base {
     }
 }
 
+/// The clone lacks the history that a command needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shallow;
+
+impl fmt::Display for Shallow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the clone is shallow, so the last release is not known\nfix: {UNSHALLOW}")
+    }
+}
+
+impl std::error::Error for Shallow {}
+
 /// The command that fetches the history that a shallow clone lacks.
 pub const UNSHALLOW: &str = "git fetch --unshallow --tags";
 
@@ -152,21 +164,69 @@ pub fn list(root: &Path, commit: &str, folder: &str) -> Result<Vec<String>> {
     Ok(listed.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect())
 }
 
-/// Nearest tag reachable from `HEAD` that matches `pattern` and not `but`, if any.
-pub fn nearest_tag(root: &Path, pattern: &str, but: &str) -> Result<Option<String>> {
+/// Tag of the highest stable release that `commit` contains; `None` also where the clone does not
+/// have the commit. The nearest tag may be that of a merged older line.
+///
+/// # Errors
+/// When Git cannot be run.
+pub fn last_release(root: &Path, commit: &str) -> Result<Option<String>> {
     let git = shell(root)?;
-    let described =
-        cmd!(git, "git describe --tags --abbrev=0 --match {pattern} --exclude {but} HEAD");
-    Ok(described.quiet().ignore_stderr().read().ok())
+    let tags = cmd!(git, "git tag --list v[0-9]* --merged {commit}");
+    let tags = tags.quiet().ignore_stderr().read().unwrap_or_default();
+    Ok(changes::newest_stable(tags.lines()).map(str::to_owned))
 }
 
-/// Tag of the last stable release before `end`, which may be a release itself, if any.
-pub fn release_before(root: &Path, end: &str) -> Result<Option<String>> {
+/// The tags that match `pattern`.
+///
+/// # Errors
+/// When Git cannot be run.
+pub fn tags(root: &Path, pattern: &str) -> Result<Vec<String>> {
     let git = shell(root)?;
-    let parent = format!("{end}^");
-    let described =
-        cmd!(git, "git describe --tags --abbrev=0 --match v[0-9]* --exclude *-* {parent}");
-    Ok(described.quiet().ignore_stderr().read().ok())
+    let tags = cmd!(git, "git tag --list {pattern}").quiet().read().context("cannot list tags")?;
+    Ok(tags.lines().map(str::to_owned).collect())
+}
+
+/// The full id of the commit that `name` refers to; `None` where there is none.
+///
+/// # Errors
+/// When Git cannot be run.
+pub fn commit_of(root: &Path, name: &str) -> Result<Option<String>> {
+    let git = shell(root)?;
+    let name = format!("{name}^{{commit}}");
+    let found = cmd!(git, "git rev-parse --verify --quiet {name}");
+    Ok(found.quiet().ignore_stderr().read().ok())
+}
+
+/// Commits the files at `paths` as the user that Git is configured for.
+///
+/// # Errors
+/// When Git or a hook refuses.
+pub fn commit(root: &Path, message: &str, paths: &[String]) -> Result<()> {
+    let git = shell(root)?;
+    let command = cmd!(git, "git commit --quiet --message {message} -- {paths...}").quiet();
+    command.run().context("cannot commit")
+}
+
+/// Restores the files at `paths` as they are in the commit.
+///
+/// # Errors
+/// When Git refuses.
+pub fn restore(root: &Path, paths: &[String]) -> Result<()> {
+    let git = shell(root)?;
+    let command = cmd!(git, "git checkout --quiet HEAD -- {paths...}").quiet();
+    command.run().context("cannot restore the last commit's files")
+}
+
+/// Makes the annotated tag `name` of the current commit: signed with `sign`, or where Git's
+/// `tag.gpgSign` is set.
+///
+/// # Errors
+/// When Git refuses.
+pub fn tag(root: &Path, name: &str, message: &str, sign: bool) -> Result<()> {
+    let git = shell(root)?;
+    let kind = if sign { "--sign" } else { "--annotate" };
+    let command = cmd!(git, "git tag {kind} --message {message} {name}").quiet();
+    command.run().with_context(|| format!("cannot make the tag {name}"))
 }
 
 /// Commits of `range`, newest first, parsed by [`changes::parse_log`].
@@ -270,7 +330,7 @@ mod tests {
         assert_eq!(added, BTreeMap::from(expected));
         let shown = |path| show(folder.path(), &first, path).unwrap();
         assert_eq!((shown("removed").as_deref(), shown("new")), (Some("one"), None));
-        let tag = nearest_tag(folder.path(), "v[0-9]*", "*-rc.*").unwrap();
-        assert_eq!(tag.as_deref(), Some("v1.0.0"));
+        let last = |commit| last_release(folder.path(), commit).unwrap();
+        assert_eq!((last("HEAD").as_deref(), last("HEAD~9")), (Some("v1.0.0"), None));
     }
 }

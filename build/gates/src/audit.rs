@@ -194,27 +194,24 @@ fn refresh(run: &Run) -> Command {
     ])
 }
 
-/// Folder of the fetched advisories below `target/xtask`.
-const FETCHED: &str = "advisory-db";
-
 fn clone(run: &Run) -> Command {
     run.command("git")
         .env("GIT_TERMINAL_PROMPT", "0")
         .args(["-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=10"])
         .args(["clone", "--quiet", "--depth", "1"])
         .arg(&run.workspace.product().gates.audit.database)
-        .arg(run.workspace.scratch().join(FETCHED).with_extension("new"))
+        .arg(run.workspace.scratch().join(advisory::FOLDER).with_extension("new"))
 }
 
 fn unpack(run: &Run) -> Command {
     run.command("tar")
         .args(["-xJf", SNAPSHOT, "--strip-components=1", "-C"])
-        .arg(run.workspace.scratch().join(FETCHED).with_extension("snapshot"))
+        .arg(run.workspace.scratch().join(advisory::FOLDER).with_extension("snapshot"))
 }
 
 /// The folder with the newest available advisories.
 fn database(run: &Run, log: &StepLog) -> Result<PathBuf> {
-    let fetched = run.workspace.scratch().join(FETCHED);
+    let fetched = run.workspace.scratch().join(advisory::FOLDER);
     let age = fs::metadata(&fetched)
         .and_then(|it| it.modified())
         .ok()

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 use cargo_metadata::semver::Version;
+use changes::{Bump, next_version};
 use engine::workspace::SchemaRules;
 use engine::{Description, Gap, Input, Judgement, Need, Outcome, Plan, Run, Skip, Step, StepLog};
 use foundation::command::Command;
@@ -289,14 +290,19 @@ fn since_release(
         Version::parse(released).with_context(|| format!("the tag {tag} is not a version"))?;
     let own = Version::parse(run.version().text()).context("the version of this build")?;
     let own = Version::new(own.major, own.minor, own.patch);
-    let least = least_version(&released, class);
+    let bump = match class {
+        Class::None => Bump::None,
+        Class::Compatible => Bump::Minor,
+        Class::Breaking => Bump::Major,
+    };
+    let least = next_version(&released, bump);
     if own < least {
         let text =
             std::fs::read_to_string(root.join("Cargo.toml")).context("cannot read Cargo.toml")?;
         let line = text.lines().position(|line| line.starts_with("version")).map(|it| it + 1);
         let what = if class == Class::Breaking { "in a breaking way" } else { "compatibly" };
         let message = format!(
-            "the schema changed {what} since {tag}: the next version is {least} or later, not {own}"
+            "the schema changed {what} since {tag}: the next version is {least} or higher, not {own}"
         );
         let fix = format!("set version = \"{least}\" in [workspace.package]");
         findings.push(Finding { line, ..Finding::in_file("Cargo.toml", "version", message, fix) });
@@ -304,30 +310,9 @@ fn since_release(
     Ok(findings)
 }
 
-/// Minimum version after `released` for a change of this class (Semantic Versioning 2.0.0, sections
-/// 7 and 8; below 1.0.0 the minor version takes the major's place).
-fn least_version(released: &Version, class: Class) -> Version {
-    match class {
-        Class::None => released.clone(),
-        Class::Breaking if released.major > 0 => Version::new(released.major + 1, 0, 0),
-        Class::Compatible | Class::Breaking => Version::new(released.major, released.minor + 1, 0),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_version_follows_the_class() {
-        let least = |released: &str, class| {
-            least_version(&Version::parse(released).unwrap(), class).to_string()
-        };
-        assert_eq!(least("1.2.3", Class::None), "1.2.3");
-        assert_eq!(least("1.2.3", Class::Compatible), "1.3.0");
-        assert_eq!(least("1.2.3", Class::Breaking), "2.0.0");
-        assert_eq!(least("0.2.3", Class::Breaking), "0.3.0");
-    }
 
     #[test]
     fn a_schema_is_named_after_its_version() {
@@ -338,7 +323,11 @@ mod tests {
 
     #[test]
     fn only_what_changed_explains_a_fault() {
-        let change = |pointer: &str| Change { pointer: pointer.to_owned(), class: Class::Breaking };
+        let change = |pointer: &str| Change {
+            pointer: pointer.to_owned(),
+            class: Class::Breaking,
+            what: String::new(),
+        };
         let fault = |path: &str, message: &str| jsonschema::Fault {
             filename: "a.json".to_owned(),
             path: path.to_owned(),

@@ -36,8 +36,9 @@ impl Ends {
     /// is compared with the stable one before it, not with its own candidates.
     ///
     /// # Errors
-    /// When Git can't be run.
+    /// [`git::Shallow`] when the clone lacks the last release, and when Git can't be run.
     pub(crate) fn read(run: &Run, text: Option<&str>) -> Result<Self> {
+        let root = run.workspace.root();
         let (from, to) = match text.map(|it| it.split_once("..").ok_or(it)) {
             Some(Ok((from, to))) => (Some(from), to),
             Some(Err(to)) => (None, to),
@@ -46,23 +47,12 @@ impl Ends {
         let to = if to.is_empty() { "HEAD" } else { to }.to_owned();
         let from = match from.filter(|it| !it.is_empty()) {
             Some(from) => Some(from.to_owned()),
-            None => git::release_before(run.workspace.root(), &to)?,
+            None => git::last_release(root, &format!("{to}^"))?,
         };
+        if from.is_none() && git::is_shallow(root)? {
+            bail!(git::Shallow);
+        }
         Ok(Self { from, to })
-    }
-
-    /// Why the release before is not known, with the command that fetches it; None where it is known or there is none.
-    ///
-    /// # Errors
-    /// When Git can't be run.
-    pub(crate) fn unknown(&self, run: &Run) -> Result<Option<String>> {
-        let unknown = self.from.is_none() && git::is_shallow(run.workspace.root())?;
-        Ok(unknown.then(|| {
-            format!(
-                "the clone is shallow, so the last release is not known; fix: {}",
-                git::UNSHALLOW
-            )
-        }))
     }
 }
 
@@ -106,6 +96,7 @@ impl History {
         let schema = schema.into_iter().map(|change| SchemaNote {
             breaking: change.class == Class::Breaking,
             pointer: change.pointer,
+            what: change.what,
         });
         let api = match &rules.api {
             Some(path) => match (document(from, path)?, document(&ends.to, path)?) {
@@ -125,7 +116,7 @@ impl History {
         });
         let schema = self.schema.iter().map(|change| {
             let bump = if change.breaking { Bump::Major } else { Bump::Minor };
-            (bump, change.pointer.clone())
+            (bump, format!("{}: {}", change.pointer, change.what))
         });
         let api = self
             .api

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod attest;
+pub mod bump;
 pub mod channels;
 mod history;
 pub mod notes;
@@ -12,6 +13,7 @@ pub mod pages;
 pub mod push;
 mod registry_arguments;
 mod retention;
+mod security;
 pub mod sign;
 pub mod verify;
 pub mod version;

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use engine::workspace::Assets;
 use engine::{Run, StepLog, absolute};
 use foundation::atomic;
@@ -13,7 +13,7 @@ use foundation::command::Command;
 use programs::notary;
 use release::layout;
 
-use crate::notes::{self, Page};
+use crate::notes;
 
 /// The variable with the token for GitHub.
 const TOKEN: &str = "GITHUB_TOKEN";
@@ -65,10 +65,8 @@ pub(crate) fn publish(run: &Run, log: &StepLog, assets: &Assets) -> Result<Strin
         Assets::Folder(folder) => folder.display().to_string(),
         Assets::Github(repository) => {
             let tag = layout::tag(run.version().text());
-            let text = match notes::compose(run, Some(&tag))? {
-                Page::Notes(notes) => changes::render(&notes),
-                Page::Unknown(reason) => bail!("no release notes: {reason}"),
-            };
+            let notes = notes::compose(run, Some(&tag)).context("no release notes")?;
+            let text = changes::render(&notes);
             atomic::write(&notes_file(run), text.as_bytes())?;
             format!("GitHub's {repository}")
         }

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use cargo_metadata::semver::Version;
 use changes::{Bump, next_version};
 use engine::Run;
@@ -17,69 +17,79 @@ use super::history::{Demand, Ends, History};
 #[derive(Debug, Serialize)]
 pub struct Verdict {
     /// `version` of `[workspace.package]`.
-    current: String,
+    current: Version,
     /// The last stable release.
     last: Option<String>,
     /// The least that the next release may be.
-    least: String,
+    least: Version,
     /// By source.
     demands: [Demand; 3],
     /// Whether the current one is high enough.
     enough: bool,
-    /// Why part of the history is missing, with the command that fetches it.
+    /// Why a release tag of the commit is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
-    unknown: Option<String>,
+    tag: Option<String>,
 }
 
 /// Compares the version of the workspace with the history since the last stable release.
 ///
 /// # Errors
-/// When Git can't be run, or a tag is not a version.
+/// [`git::Shallow`](foundation::git::Shallow) when the clone lacks the last release, and when Git
+/// can't be run.
 pub fn examine(run: &Run) -> Result<Verdict> {
     let ends = Ends::read(run, None)?;
-    let history = History::read(run, &ends)?;
-    let current = run.workspace.base_version().to_string();
-    let parsed = Version::parse(&current).context("version in Cargo.toml")?;
-    let demands = history.demands();
-    let least = match &ends.from {
-        Some(tag) => {
-            let last = Version::parse(tag.trim_start_matches('v'))
-                .with_context(|| format!("the tag {tag} is not a version"))?;
-            let most = demands.iter().map(|demand| demand.bump).max().unwrap_or(Bump::None);
-            next_version(&last, most)
-        }
+    let demands = History::read(run, &ends)?.demands();
+    let current = current(run)?;
+    let most = demands.iter().map(|demand| demand.bump).max().unwrap_or(Bump::None);
+    let least = match last(&ends)? {
+        Some(last) => next_version(&last, most),
         // The first release may be any.
-        None => parsed.clone(),
+        None => current.clone(),
     };
-    let unknown = ends.unknown(run)?;
-    let enough = parsed >= least;
-    Ok(Verdict { current, last: ends.from, least: least.to_string(), demands, enough, unknown })
+    let (enough, tag) = (current >= least, run.workspace.lightweight_release());
+    Ok(Verdict { current, last: ends.from, least, demands, enough, tag })
+}
+
+/// Refuses a release whose version is lower than its changes demand.
+///
+/// # Errors
+/// With the commit, or the path in the schema or API, that demands the most.
+pub fn require(run: &Run) -> Result<()> {
+    examine(run)?.refusal().map_or(Ok(()), |refusal| bail!(refusal))
+}
+
+/// `version` of `[workspace.package]`.
+pub(crate) fn current(run: &Run) -> Result<Version> {
+    Version::parse(&run.workspace.base_version().to_string()).context("version in Cargo.toml")
+}
+
+/// The version of the last stable release.
+pub(crate) fn last(ends: &Ends) -> Result<Option<Version>> {
+    let parse = |tag: &String| {
+        Version::parse(tag.trim_start_matches('v'))
+            .with_context(|| format!("the tag {tag} is not a version"))
+    };
+    ends.from.as_ref().map(parse).transpose()
 }
 
 impl Verdict {
-    /// 0, 1 where the version must grow, 3 where the history is not known.
+    /// 1 where a release of the commit is refused, else 0.
     pub fn exit_code(&self) -> u8 {
-        match (&self.unknown, self.enough) {
-            (Some(_), _) => 3,
-            (None, true) => 0,
-            (None, false) => 1,
-        }
+        u8::from(self.refusal().is_some())
     }
 
-    /// Why a release of the current version is refused, if it is.
-    pub fn refusal(&self) -> Option<String> {
-        if let Some(unknown) = &self.unknown {
-            return Some(unknown.clone());
+    /// Why a release of the commit is refused, if it is.
+    fn refusal(&self) -> Option<String> {
+        if self.enough {
+            return self.tag.clone();
         }
         let most = self.demands.iter().max_by_key(|demand| demand.bump)?;
         let (current, least) = (&self.current, &self.least);
-        (!self.enough).then(|| {
-            format!(
-                "version {current} is too low: the {} demand {least} ({}); \
-                 fix: set version = \"{least}\" in [workspace.package] of Cargo.toml",
-                most.source, most.because
-            )
-        })
+        Some(format!(
+            "version {current} is too low: the changes demand {least} ({}: {})\n\
+             fix: cargo xtask version bump",
+            most.source, most.because
+        ))
     }
 
     /// As a table.
@@ -89,13 +99,13 @@ impl Verdict {
             let line = format!("{name:14} {value:8} {because}");
             let _infallible = writeln!(out, "{}", line.trim_end());
         };
-        row("current", &self.current, "");
+        row("current", &self.current.to_string(), "");
         row("last release", self.last.as_deref().unwrap_or("none"), "");
         for demand in &self.demands {
             let bump = format!("{:?}", demand.bump).to_lowercase();
             row(demand.source, &bump, &demand.because);
         }
-        row("next release", &self.least, "or higher");
+        row("next release", &self.least.to_string(), "or higher");
         if let Some(refusal) = self.refusal() {
             let _infallible = writeln!(out, "\n{refusal}");
         }

@@ -7,7 +7,7 @@
 //! (`RustSec` advisory-db, README, "Advisory format"). Severity is the CVSS score; a vulnerability
 //! without one counts as severe.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 
 use anyhow::{Context as _, Result, bail};
@@ -72,6 +72,16 @@ struct Versions {
     patched: Vec<VersionReq>,
     #[serde(default)]
     unaffected: Vec<VersionReq>,
+}
+
+/// Name of the folder with a copy of the database, in the folder for what runs leave.
+pub const FOLDER: &str = "advisory-db";
+
+/// The newest copy of the database in `scratch`: the fetched one, else that of the repository.
+pub fn folder(scratch: &Path) -> Option<PathBuf> {
+    let fetched = scratch.join(FOLDER);
+    let unpacked = fetched.with_extension("snapshot");
+    [fetched, unpacked].into_iter().find(|it| it.is_dir())
 }
 
 /// All advisories below `database` that are not withdrawn, sorted by id.

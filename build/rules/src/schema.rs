@@ -7,6 +7,8 @@
 //! are compared one by one; a changed pattern counts as breaking, because whether it accepts more
 //! is undecided. A property test compares the class with a validator.
 
+mod describe;
+
 use serde_json::{Map, Value};
 
 /// Class of a change, in ascending order.
@@ -27,6 +29,8 @@ pub struct Change {
     pub pointer: String,
     /// Class.
     pub class: Class,
+    /// What changed, in words.
+    pub what: String,
 }
 
 /// Keywords without effect on validation.
@@ -51,6 +55,10 @@ pub fn file_version(path: &str) -> Option<(u64, u64)> {
 pub fn changes(old: &Value, new: &Value) -> Vec<Change> {
     let mut changes = Vec::new();
     compare("", old, new, &mut changes);
+    for change in &mut changes {
+        let at = &change.pointer;
+        change.what = describe::describe(at, old.pointer(at), new.pointer(at));
+    }
     changes
 }
 
@@ -174,7 +182,7 @@ fn properties(
 
 fn push(out: &mut Vec<Change>, at: &str, looser: bool) {
     let class = if looser { Class::Compatible } else { Class::Breaking };
-    out.push(Change { pointer: at.to_owned(), class });
+    out.push(Change { pointer: at.to_owned(), class, what: String::new() });
 }
 
 /// Whether `whole` contains every entry of `part`; an absent list is empty.

@@ -23,14 +23,98 @@ pub struct ApiChange {
 
 const METHODS: [&str; 8] = ["delete", "get", "head", "options", "patch", "post", "put", "trace"];
 
+/// Where clients meet a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    /// Only in replies, which clients read.
+    Reply,
+    /// Only in requests, which clients write.
+    Request,
+    /// In both, or no operation refers to it.
+    Both,
+}
+
+impl Direction {
+    /// The bump for a constraint that is new. It promises more to readers.
+    fn stricter(self) -> Bump {
+        if self == Self::Reply { Bump::Minor } else { Bump::Major }
+    }
+
+    /// The bump for a constraint that is gone. It accepts more from writers.
+    fn looser(self) -> Bump {
+        if self == Self::Request { Bump::Minor } else { Bump::Major }
+    }
+}
+
+/// Schemas by name that requests and replies of the operations in `documents` refer to, directly
+/// and through components.
+struct Directions {
+    requests: BTreeSet<String>,
+    replies: BTreeSet<String>,
+}
+
+impl Directions {
+    fn read(documents: [&Value; 2]) -> Self {
+        let mut found = Self { requests: BTreeSet::new(), replies: BTreeSet::new() };
+        for document in documents {
+            let paths = document.get("paths").and_then(Value::as_object).into_iter().flatten();
+            for item in paths.filter_map(|(_, item)| item.as_object()) {
+                // Parameters of a path apply to all its operations.
+                let shared = item.get("parameters").into_iter();
+                let operations = METHODS.iter().filter_map(|method| item.get(*method));
+                for part in operations.flat_map(|it| it.as_object().into_iter().flatten()) {
+                    let side = if part.0 == "responses" {
+                        &mut found.replies
+                    } else {
+                        &mut found.requests
+                    };
+                    follow(document, part.1, side);
+                }
+                shared.for_each(|it| follow(document, it, &mut found.requests));
+            }
+        }
+        found
+    }
+
+    fn of(&self, schema: &str) -> Direction {
+        let pointer = format!("/components/schemas/{}", escape(schema));
+        match (self.requests.contains(&pointer), self.replies.contains(&pointer)) {
+            (false, true) => Direction::Reply,
+            (true, false) => Direction::Request,
+            _ => Direction::Both,
+        }
+    }
+}
+
+/// Adds the targets of all references in `value`, and of those in the targets.
+fn follow(document: &Value, value: &Value, found: &mut BTreeSet<String>) {
+    let mut rest = vec![value];
+    while let Some(value) = rest.pop() {
+        match value {
+            Value::Array(list) => rest.extend(list),
+            Value::Object(members) => {
+                rest.extend(members.values());
+                let target = members.get("$ref").and_then(Value::as_str);
+                if let Some(pointer) = target.and_then(|it| it.strip_prefix('#'))
+                    && found.insert(pointer.to_owned())
+                {
+                    rest.extend(document.pointer(pointer));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
 /// All changes of operations, parameters, success codes and schemas; descriptions do not count.
 pub fn api_changes(old: &Value, new: &Value) -> Vec<ApiChange> {
     let mut out = Vec::new();
     operations(old, new, &mut out);
+    let directions = Directions::read([old, new]);
     each(old, new, "/components/schemas", |name, old, new| {
         let at = format!("/components/schemas/{name}");
         match (old, new) {
-            (Some(old), Some(new)) => schema(&at, old, new, &mut out),
+            (Some(old), Some(new)) => schema(&at, old, new, directions.of(name), &mut out),
             (Some(_), None) => push(&mut out, Bump::Major, at, "schema removed"),
             _ => push(&mut out, Bump::Minor, at, "schema added"),
         }
@@ -95,36 +179,43 @@ fn operation(at: &str, old: &Value, new: &Value, out: &mut Vec<ApiChange>) {
     });
 }
 
-fn schema(at: &str, old: &Value, new: &Value, out: &mut Vec<ApiChange>) {
+fn schema(at: &str, old: &Value, new: &Value, used: Direction, out: &mut Vec<ApiChange>) {
     for key in ["type", "format", "$ref", "enum", "const"] {
         let (before, after) = (old.get(key), new.get(key));
-        if before != after {
-            let list = |value: Option<&Value>| value.and_then(Value::as_array).cloned();
-            let wider = match (list(before), list(after)) {
-                (Some(before), Some(after)) => before.iter().all(|it| after.contains(it)),
-                _ => false,
-            };
-            let bump = if wider { Bump::Minor } else { Bump::Major };
-            push(out, bump, format!("{at}/{key}"), "changed");
+        if before == after {
+            continue;
         }
+        let (bump, what) = match (before, after) {
+            // A reference may require anything.
+            (None, Some(_)) if key != "$ref" => (used.stricter(), "added"),
+            (Some(_), None) if key != "$ref" => (used.looser(), "removed"),
+            // Clients accept values that they do not know.
+            (Some(Value::Array(before)), Some(Value::Array(after)))
+                if before.iter().all(|it| after.contains(it)) =>
+            {
+                (Bump::Minor, "extended")
+            }
+            _ => (Bump::Major, "changed"),
+        };
+        push(out, bump, format!("{at}/{key}"), what);
     }
     each(old, new, "/properties", |name, old, new| {
         let at = format!("{at}/properties/{}", escape(name));
         match (old, new) {
-            (Some(old), Some(new)) => schema(&at, old, new, out),
+            (Some(old), Some(new)) => schema(&at, old, new, used, out),
             (Some(_), None) => push(out, Bump::Major, at, "property removed"),
             _ => push(out, Bump::Minor, at, "property added"),
         }
     });
     if let (Some(old), Some(new)) = (old.get("items"), new.get("items")) {
-        schema(&format!("{at}/items"), old, new, out);
+        schema(&format!("{at}/items"), old, new, used, out);
     }
     let required = |value: &Value| -> BTreeSet<String> {
         let list = value.get("required").and_then(Value::as_array).into_iter().flatten();
         list.filter_map(Value::as_str).map(str::to_owned).collect()
     };
     for name in required(new).difference(&required(old)) {
-        push(out, Bump::Major, format!("{at}/required"), &format!("property {name} required"));
+        push(out, used.stricter(), format!("{at}/required"), &format!("property {name} required"));
     }
 }
 
@@ -182,6 +273,46 @@ mod tests {
     }
 
     #[test]
+    fn a_new_constraint_is_compatible_for_readers_and_a_removed_one_for_writers() {
+        let content = |name: &str| {
+            json!({"content": {"application/json": {"schema":
+            {"$ref": format!("#/components/schemas/{name}")}}}})
+        };
+        let document = |field: Value, required: Value| {
+            let object = json!({"properties": {"at": field}, "required": required});
+            json!({
+                "paths": {"/a": {"post": {
+                    "requestBody": content("Asked"),
+                    "responses": {"200": {"$ref": "#/components/responses/Ok"}},
+                }, "put": {"requestBody": content("Both"), "responses": {"200": content("Both")}}}},
+                "components": {
+                    "responses": {"Ok": content("Page")},
+                    // The entry is reached through the page.
+                    "schemas": {
+                        "Page": {"items": {"$ref": "#/components/schemas/Reply"}},
+                        "Asked": object, "Both": object, "Reply": object, "Unused": object,
+                    },
+                },
+            })
+        };
+        let plain = document(json!({"type": "string"}), json!([]));
+        let strict = document(json!({"type": "string", "format": "date-time"}), json!(["at"]));
+        let majors = |old: &Value, new: &Value| -> Vec<String> {
+            let changes = api_changes(old, new).into_iter().filter(|it| it.bump == Bump::Major);
+            let schema = |pointer: &str| pointer.split('/').nth(3).unwrap().to_owned();
+            changes.map(|it| format!("{} {}", schema(&it.pointer), it.what)).collect()
+        };
+        assert_eq!(
+            majors(&plain, &strict),
+            ["Asked", "Both", "Unused"]
+                .map(|it| [format!("{it} added"), format!("{it} property at required")])
+                .concat()
+        );
+        assert_eq!(majors(&strict, &plain), ["Both removed", "Reply removed", "Unused removed"]);
+        assert_eq!(api_changes(&plain, &strict).len(), 8);
+    }
+
+    #[test]
     fn schemas_are_compared_within() {
         let schema = |value: Value| json!({"components": {"schemas": {"Job": value}}});
         let old = schema(json!({"type": "object", "properties": {"a": {"enum": ["x"]}, "b": {}}}));
@@ -189,7 +320,7 @@ mod tests {
             schema(json!({"type": "object", "properties": {"a": {"enum": ["x", "y"]}, "c": {}},
             "required": ["c"]}));
         let expected = [
-            (Bump::Minor, "changed"),
+            (Bump::Minor, "extended"),
             (Bump::Minor, "property added"),
             (Bump::Major, "property removed"),
             (Bump::Major, "property c required"),

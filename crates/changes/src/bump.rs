@@ -52,9 +52,25 @@ pub fn next_version(last: &Version, bump: Bump) -> Version {
     next
 }
 
+/// The tag of the highest stable version, `vX.Y.Z`.
+pub fn newest_stable<'a>(tags: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let versions = tags.into_iter().filter_map(|tag| {
+        let version: Version = tag.strip_prefix('v')?.parse().ok()?;
+        (version.pre.is_empty() && version.build.is_empty()).then_some((version, tag))
+    });
+    versions.max().map(|(_, tag)| tag)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_newest_stable_tag_is_the_one_of_the_highest_version() {
+        let tags = ["v1.9.0", "v1.10.0", "v1.11.0-rc.1", "v2", "latest", "v1.10.0+x", "1.12.0"];
+        assert_eq!(newest_stable(tags), Some("v1.10.0"));
+        assert_eq!(newest_stable(["v1.0.0-rc.1"]), None);
+    }
 
     #[test]
     fn versions_grow_as_semver_requires() {

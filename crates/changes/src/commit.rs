@@ -25,7 +25,16 @@ pub struct Commit {
 impl Commit {
     /// The first line that is not empty, without spaces around it.
     pub fn subject(&self) -> &str {
-        self.message.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default()
+        self.text_lines().next().unwrap_or_default()
+    }
+
+    /// The first line of the body, like [`Commit::subject`].
+    pub(crate) fn body_start(&self) -> &str {
+        self.text_lines().nth(1).unwrap_or_default()
+    }
+
+    fn text_lines(&self) -> impl Iterator<Item = &str> {
+        self.message.lines().map(str::trim).filter(|line| !line.is_empty())
     }
 }
 

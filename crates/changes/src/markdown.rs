@@ -7,10 +7,10 @@ use std::fmt::Write as _;
 
 use crate::bump::Bump;
 use crate::message::{Change, Kind};
-use crate::notes::Notes;
+use crate::notes::{AdvisoryNote, Notes, Security};
 
 /// Digits of a commit's id that are shown.
-const SHORT: usize = 10;
+pub(crate) const SHORT: usize = 10;
 
 /// The notes as Markdown. Text of commits is escaped, so that it can't become markup.
 pub fn render(notes: &Notes) -> String {
@@ -20,6 +20,10 @@ pub fn render(notes: &Notes) -> String {
         None => line(&mut out, "The first release."),
     }
     breaking(&mut out, notes);
+    // In the order in which the changes were made: a later step may need an earlier one.
+    let steps = notes.range.changes.iter().rev().flat_map(|it| &it.upgrade);
+    section(&mut out, "Upgrade", steps.map(|step| text(step)));
+    security(&mut out, notes.security.as_ref());
     let sections = [
         (Kind::Feature, "Features"),
         (Kind::Fix, "Fixes"),
@@ -34,8 +38,8 @@ pub fn render(notes: &Notes) -> String {
         &mut out,
         "Recipe schema",
         notes.schema.iter().map(|change| {
-            let class = if change.breaking { "breaking" } else { "compatible" };
-            format!("`{}`: {class}", change.pointer)
+            let class = if change.breaking { "breaking: " } else { "" };
+            format!("{class}{}", text(&change.what))
         }),
     );
     section(
@@ -52,25 +56,13 @@ pub fn render(notes: &Notes) -> String {
     if notes.range.changes.is_empty() && notes.schema.is_empty() && notes.api.is_empty() {
         line(&mut out, "No changes.");
     }
-    let numbers = &notes.range.pull_requests;
+    let requests = notes.range.pull_requests.iter();
     section(
         &mut out,
         "Pull requests",
-        (!numbers.is_empty())
-            .then(|| {
-                numbers.iter().map(|number| format!("#{number}")).collect::<Vec<_>>().join(", ")
-            })
-            .into_iter(),
+        requests.map(|it| format!("#{} {}", it.number, text(&it.title)).trim_end().to_owned()),
     );
-    if !notes.artifacts.is_empty() {
-        out.push_str("\n## Artifacts\n\n| name | digest |\n| --- | --- |\n");
-        for artifact in &notes.artifacts {
-            let _infallible = writeln!(out, "| `{}` | `{}` |", artifact.name, artifact.digest);
-        }
-        out.push_str(
-            "\nVerify them with `controller verify-release`, or as `docs/how-to/verify.md` describes.\n",
-        );
-    }
+    artifacts(&mut out, notes);
     section(&mut out, "Contributors", notes.range.authors.iter().map(|name| text(name)));
     out
 }
@@ -85,6 +77,36 @@ fn breaking(out: &mut String, notes: &Notes) {
     section(out, "Breaking changes", commits);
 }
 
+fn security(out: &mut String, security: Option<&Security>) {
+    let Some(Security { fixed, open, gaps }) = security else { return };
+    let line = |class: &str, it: &AdvisoryNote| {
+        let title = if it.title.is_empty() { String::new() } else { format!(": {}", it.title) };
+        text(&format!("{class} {} in {}{title}", it.id, it.component))
+    };
+    let fixed = fixed.iter().map(|it| line("fixed:", it));
+    let open = open.iter().map(|it| line("open:", it));
+    let gaps = gaps.iter().map(|it| text(&format!("not compared: {it}")));
+    section(out, "Security", fixed.chain(open).chain(gaps));
+}
+
+fn artifacts(out: &mut String, notes: &Notes) {
+    if notes.artifacts.is_empty() {
+        return;
+    }
+    out.push_str("\n## Artifacts\n\n| name | digest |\n| --- | --- |\n");
+    for artifact in &notes.artifacts {
+        let _infallible = writeln!(out, "| `{}` | `{}` |", artifact.name, artifact.digest);
+    }
+    let _infallible = write!(
+        out,
+        "\n## Verify\n\nGet the public key from another source than the release.\n\n```console\n\
+         $ notary verify --release DIR --release-version {version} --key cosign.pub\n\
+         $ notary verify --registry HOST/PREFIX:{version} --key cosign.pub\n```\n\n\
+         `controller verify-release` takes the same arguments.\n",
+        version = notes.version
+    );
+}
+
 fn section(out: &mut String, title: &str, items: impl Iterator<Item = String>) {
     let mut items = items.peekable();
     if items.peek().is_none() {
@@ -97,10 +119,16 @@ fn section(out: &mut String, title: &str, items: impl Iterator<Item = String>) {
 }
 
 fn item(change: &Change) -> String {
+    entry(change, "")
+}
+
+/// The line of a change, with `detail` after its summary.
+pub(crate) fn entry(change: &Change, detail: &str) -> String {
     let scope = change.scope.as_ref().map(|it| format!("**{}**: ", text(it))).unwrap_or_default();
     let number = change.pull_request.map(|it| format!(" #{it}")).unwrap_or_default();
     let commit = change.commit.get(..SHORT).unwrap_or(&change.commit);
-    format!("{scope}{}{number} ({commit})", text(&change.summary))
+    let detail = if detail.is_empty() { String::new() } else { format!(": {}", text(detail)) };
+    format!("{scope}{}{number}{detail} ({commit})", text(&change.summary))
 }
 
 fn line(out: &mut String, text: &str) {
@@ -108,7 +136,7 @@ fn line(out: &mut String, text: &str) {
 }
 
 /// Text as Markdown shows it: HTML and links are escaped, code in back-ticks stays code.
-fn text(plain: &str) -> String {
+pub(crate) fn text(plain: &str) -> String {
     // An odd back-tick would open code to the end of the page.
     let code = plain.matches('`').count().is_multiple_of(2);
     let mut inside = false;
@@ -137,7 +165,8 @@ mod tests {
 
     fn commits() -> Vec<Commit> {
         let messages = [
-            "feat(api)!: use <b>HTML</b> & `a_b` (#7)\n\nBREAKING CHANGE: rename `x` to `y`",
+            "feat(api)!: use <b>HTML</b> & `a_b` (#7)\n\nBREAKING CHANGE: rename `x` to `y`\n\
+             Upgrade: run `z` & wait",
             "fix: don't [link](evil) | pipe 🎉",
             "fix: one ` back-tick",
             "chore: update",
@@ -153,6 +182,11 @@ mod tests {
         messages.iter().enumerate().map(make).collect()
     }
 
+    fn advisory(id: &str, title: &str) -> AdvisoryNote {
+        let component = "x 1.0.0".to_owned();
+        AdvisoryNote { id: id.to_owned(), component, title: title.to_owned() }
+    }
+
     #[test]
     fn notes_are_escaped_and_complete() {
         let notes = Notes {
@@ -160,8 +194,17 @@ mod tests {
             version: "1.3.0".to_owned(),
             since: Some("1.2.0".to_owned()),
             range: collect(&commits()),
-            schema: vec![SchemaNote { breaking: false, pointer: "/properties/x".to_owned() }],
+            schema: vec![SchemaNote {
+                breaking: false,
+                pointer: "/properties/x".to_owned(),
+                what: "`x` added".to_owned(),
+            }],
             api: api_changes(&json!({"paths": {"/a": {"get": {}}}}), &json!({"paths": {}})),
+            security: Some(Security {
+                fixed: vec![advisory("RUSTSEC-2020-0001", "A <b> fault")],
+                open: vec![advisory("openssl@3.5.4-1~deb13u2", "")],
+                gaps: vec!["no index of trixie-security".to_owned()],
+            }),
             artifacts: vec![ArtifactNote {
                 name: "a.tar.gz".to_owned(),
                 digest: "sha256:00".to_owned(),
@@ -179,6 +222,7 @@ mod tests {
             range: collect(&[]),
             schema: Vec::new(),
             api: Vec::new(),
+            security: None,
             artifacts: Vec::new(),
         };
         assert_eq!(render(&notes), "# P 1.0.1\n\nChanges since 1.0.0.\nNo changes.\n");

@@ -41,6 +41,9 @@ pub struct Change {
     /// What users must do about a breaking change. Empty if the commit does not state it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub breaking: Option<String>,
+    /// Steps of an upgrade, from footers `Upgrade:` and `Migration:`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub upgrade: Vec<String>,
     /// The pull request, if it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pull_request: Option<u64>,
@@ -84,7 +87,10 @@ pub fn changes(commit: &Commit) -> Vec<Change> {
         // The title of a squashed pull request repeats or summarises its commits.
         let repeated = found.iter_mut().find(|it| it.summary == change.summary);
         match repeated {
-            Some(earlier) => earlier.breaking = earlier.breaking.take().or(change.breaking),
+            Some(earlier) => {
+                earlier.breaking = earlier.breaking.take().or(change.breaking);
+                earlier.upgrade.extend(change.upgrade);
+            }
             None if several && index == 0 && change.kind == Kind::Other => {}
             None => found.push(change),
         }
@@ -99,7 +105,16 @@ fn change(header: &str, body: &str, pull_request: Option<u64>, commit: &str) -> 
     let Ok(parsed) = git_conventional::Commit::parse(text.trim_end()) else {
         let kind = if header.starts_with("Revert \"") { Kind::Revert } else { Kind::Other };
         let summary = header.to_owned();
-        return Change { kind, scope: None, summary, breaking: None, pull_request, commit };
+        let upgrade = Vec::new();
+        return Change {
+            kind,
+            scope: None,
+            summary,
+            breaking: None,
+            upgrade,
+            pull_request,
+            commit,
+        };
     };
     let kind = match parsed.type_().as_str().to_ascii_lowercase().as_str() {
         "feat" => Kind::Feature,
@@ -109,18 +124,31 @@ fn change(header: &str, body: &str, pull_request: Option<u64>, commit: &str) -> 
         "docs" | "refactor" | "test" | "build" | "ci" | "chore" | "style" => Kind::Internal,
         _ => Kind::Other,
     };
-    let description = parsed.footers().iter().filter(|footer| footer.breaking());
-    let description: Vec<_> = description
-        .map(|footer| footer.value().split_whitespace().collect::<Vec<_>>().join(" "))
-        .collect();
+    let values = |wanted: fn(&str) -> bool| -> Vec<String> {
+        let footers = parsed.footers().iter().filter(|footer| wanted(footer.token().as_str()));
+        footers
+            .map(|footer| footer.value().split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect()
+    };
+    let description = values(is_breaking);
     Change {
         kind,
         scope: parsed.scope().map(|scope| scope.to_string()),
         summary: parsed.description().trim().to_owned(),
         breaking: parsed.breaking().then(|| description.join(" ")),
+        upgrade: values(is_upgrade),
         pull_request,
         commit,
     }
+}
+
+fn is_breaking(token: &str) -> bool {
+    ["BREAKING CHANGE", "BREAKING-CHANGE"].iter().any(|it| token.eq_ignore_ascii_case(it))
+}
+
+/// Whether the footers `token` have steps of an upgrade.
+fn is_upgrade(token: &str) -> bool {
+    ["upgrade", "migration"].iter().any(|it| token.eq_ignore_ascii_case(it))
 }
 
 /// Returns the footers at the end of a body. They start after a blank line; prose, quotations,
@@ -152,15 +180,16 @@ fn footers(body: &str) -> String {
 }
 
 /// Returns true if all paragraphs in `lines` are footers, or continue the footer of a breaking
-/// change.
+/// change or of an upgrade.
 fn is_footer_block(lines: Option<&[&str]>) -> bool {
     let mut after_blank = true;
-    let mut breaking = false;
+    let mut is_long = false;
     for line in lines.unwrap_or_default() {
         let footer = FOOTER.as_ref().and_then(|it| it.captures(line));
         if let Some(footer) = &footer {
-            breaking = footer.get(1).is_some_and(|it| it.as_str().starts_with("BREAKING"));
-        } else if after_blank && !line.trim().is_empty() && !breaking {
+            let token = footer.get(1).map_or("", |it| it.as_str());
+            is_long = is_breaking(token) || is_upgrade(token);
+        } else if after_blank && !line.trim().is_empty() && !is_long {
             return false;
         }
         after_blank = line.trim().is_empty();
@@ -169,7 +198,7 @@ fn is_footer_block(lines: Option<&[&str]>) -> bool {
 }
 
 /// Splits a number such as ` (#12)` off the end of a subject.
-fn without_number(subject: &str) -> (&str, Option<u64>) {
+pub(crate) fn without_number(subject: &str) -> (&str, Option<u64>) {
     let found = NUMBER.as_ref().and_then(|it| it.captures(subject));
     let number = found.as_ref().and_then(|it| it.get(1)?.as_str().parse().ok());
     let whole = found.as_ref().and_then(|it| it.get(0)).map_or(subject.len(), |it| it.start());
@@ -182,15 +211,18 @@ mod tests {
 
     use super::*;
 
-    fn read(message: &str) -> Vec<(Kind, String, Option<String>)> {
-        let commit = Commit {
+    fn commit(message: &str) -> Commit {
+        Commit {
             id: "0".repeat(40),
             parents: 1,
             author: "A".to_owned(),
             address: "a@example.org".to_owned(),
             message: message.to_owned(),
-        };
-        changes(&commit).into_iter().map(|it| (it.kind, it.summary, it.breaking)).collect()
+        }
+    }
+
+    fn read(message: &str) -> Vec<(Kind, String, Option<String>)> {
+        changes(&commit(message)).into_iter().map(|it| (it.kind, it.summary, it.breaking)).collect()
     }
 
     fn one(
@@ -228,6 +260,19 @@ mod tests {
         ] {
             assert_eq!(read(quoted), one(Kind::Fix, "a", None), "{quoted}");
         }
+    }
+
+    #[test]
+    fn steps_of_an_upgrade_are_read_from_footers() {
+        let message = "feat: a (#3)\n\n* feat: a\n\nUpgrade: run\n`x`\n\nthen `y`\n\n* fix: b\n\n\
+                       Migration: edit the key\nBREAKING CHANGE: c\nupgrade: it is prose";
+        let found = changes(&commit(message));
+        assert_eq!(found[0].upgrade, ["run `x` then `y`"]);
+        assert_eq!(found[1].upgrade, ["edit the key"]);
+        assert_eq!(found[1].breaking.as_deref(), Some("c upgrade: it is prose"));
+        assert!(
+            changes(&commit("fix: a\n\n> Upgrade: quoted")).iter().all(|it| it.upgrade.is_empty())
+        );
     }
 
     #[test]

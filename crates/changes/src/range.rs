@@ -11,7 +11,7 @@ use regex::Regex;
 use serde::Serialize;
 
 use crate::commit::Commit;
-use crate::message::{Change, Kind, changes};
+use crate::message::{Change, Kind, changes, without_number};
 
 static REVERTS: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?m)^This reverts commit ([0-9a-f]{7,40})").ok());
@@ -26,22 +26,32 @@ pub struct Range {
     /// The changes, newest first.
     pub changes: Vec<Change>,
     /// Pull requests that were merged or squashed, in ascending order.
-    pub pull_requests: Vec<u64>,
+    pub pull_requests: Vec<PullRequest>,
     /// Authors by name, one for each address.
     pub authors: Vec<String>,
+}
+
+/// A merged pull request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PullRequest {
+    /// Its number.
+    pub number: u64,
+    /// Its title; empty if the commit does not state it.
+    pub title: String,
 }
 
 /// Reads `commits`, newest first.
 pub fn collect(commits: &[Commit]) -> Range {
     let reverted = reverted(commits);
     let mut authors: BTreeMap<String, String> = BTreeMap::new();
-    let mut pull_requests = BTreeSet::new();
+    let mut pull_requests: BTreeMap<u64, String> = BTreeMap::new();
     let mut found = Vec::new();
     for commit in commits {
         authors.entry(commit.address.to_lowercase()).or_insert_with(|| commit.author.clone());
         if commit.parents > 1 {
-            pull_requests
-                .extend(capture(&MERGED, commit.subject()).and_then(|it| it.parse::<u64>().ok()));
+            let number = capture(&MERGED, commit.subject()).and_then(|it| it.parse().ok());
+            // The body of GitHub's merge commits starts with the title.
+            pull_requests.extend(number.map(|it| (it, commit.body_start().to_owned())));
             continue;
         }
         let origin = capture(&PICKED, &commit.message);
@@ -51,13 +61,17 @@ pub fn collect(commits: &[Commit]) -> Range {
             continue;
         }
         let changes = changes(commit);
-        pull_requests.extend(changes.iter().filter_map(|it| it.pull_request));
+        let (title, number) = without_number(commit.subject());
+        pull_requests.extend(number.map(|it| (it, title.to_owned())));
         found.extend(changes);
     }
     let authors: BTreeSet<String> = authors.into_values().collect();
     Range {
         changes: found,
-        pull_requests: pull_requests.into_iter().collect(),
+        pull_requests: pull_requests
+            .into_iter()
+            .map(|(number, title)| PullRequest { number, title })
+            .collect(),
         authors: authors.into_iter().collect(),
     }
 }
@@ -136,7 +150,9 @@ mod tests {
             commit(2, 1, "feat: x (#11)"),
         ];
         let range = collect(&commits);
-        assert_eq!((range.pull_requests.as_slice(), summaries(&range)), (&[11, 12][..], vec!["x"]));
+        let requests = range.pull_requests.iter().map(|it| (it.number, it.title.as_str()));
+        assert_eq!(requests.collect::<Vec<_>>(), [(11, "feat: x"), (12, "Add x")]);
+        assert_eq!(summaries(&range), ["x"]);
         assert_eq!(range.authors, ["Author 0"], "one address is one author");
         assert!(collect(&[]).authors.is_empty());
     }

@@ -9,9 +9,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Result;
 use foundation::{git, source};
 
-/// Tag patterns of releases, and of candidates among them.
-const RELEASES: (&str, &str) = ("v[0-9]*.[0-9]*.[0-9]*", "*-*");
-
 /// Cached results. Valid until the source may have changed; see [`Asked::forget`].
 #[derive(Debug, Default)]
 pub(super) struct Asked {
@@ -33,8 +30,7 @@ impl Asked {
 
     /// Tag of the last release.
     pub(super) fn released(&self, root: &Path) -> Result<Option<String>> {
-        let (releases, candidates) = RELEASES;
-        self.released.get(|| git::nearest_tag(root, releases, candidates))
+        self.released.get(|| git::last_release(root, "HEAD"))
     }
 
     /// Clears the cache.

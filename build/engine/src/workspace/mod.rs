@@ -186,6 +186,11 @@ impl Workspace {
         let tag = tag.map(str::to_owned).or_else(|| tag_of_ci(|name| std::env::var(name).ok()));
         Version::tagged(self.base, &self.tags, tag.as_deref())
     }
+
+    /// Why a release tag of this commit is refused: it is lightweight.
+    pub fn lightweight_release(&self) -> Option<String> {
+        version::lightweight_release(&self.tags)
+    }
 }
 
 /// The tag that CI runs for, from GitHub's variables; `variable` reads one.

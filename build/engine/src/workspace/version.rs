@@ -64,11 +64,7 @@ impl Version {
             );
         }
         if !tag.annotated {
-            bail!(
-                "{name} is a lightweight tag: a release needs an annotated one, which records author \
-                 and date\nfix: git tag --force --annotate {name} --message {name} '{name}^{{commit}}'",
-                name = tag.name
-            );
+            bail!("{}", lightweight(&tag.name));
         }
         Ok(match candidate {
             Some(number) => {
@@ -115,6 +111,19 @@ impl Version {
     pub fn channel(&self) -> Channel {
         self.channel
     }
+}
+
+/// Why the first release tag among `tags` that is not annotated is refused.
+pub(super) fn lightweight_release(tags: &[Tag]) -> Option<String> {
+    let tag = tags.iter().find(|tag| !tag.annotated && parse_tag(&tag.name).is_some())?;
+    Some(lightweight(&tag.name))
+}
+
+fn lightweight(name: &str) -> String {
+    format!(
+        "{name} is a lightweight tag: a release needs an annotated one, which records author \
+         and date\nfix: git tag --force --annotate {name} --message {name} '{name}^{{commit}}'"
+    )
 }
 
 /// A parsed release tag: version, and number of the candidate.
@@ -305,7 +314,11 @@ mod tests {
     #[test]
     fn a_lightweight_tag_is_refused_with_the_command_that_fixes_it() {
         let tag = Tag { name: "v1.2.3".to_owned(), annotated: false };
-        let error = Version::tagged(BASE, &[tag], None).unwrap_err().to_string();
+        let error =
+            Version::tagged(BASE, std::slice::from_ref(&tag), None).unwrap_err().to_string();
+        assert_eq!(lightweight_release(&[tag]), Some(error.clone()));
+        let others = Tag { name: "nightly".to_owned(), annotated: false };
+        assert_eq!(lightweight_release(&[others]), None);
         assert!(error.contains("v1.2.3 is a lightweight tag"), "{error}");
         let fix = "fix: git tag --force --annotate v1.2.3 --message v1.2.3 'v1.2.3^{commit}'";
         assert!(error.ends_with(fix), "{error}");

@@ -16,7 +16,7 @@ use debian::apt::{self, Apt};
 use debian::changelog::{self, News};
 use debian::copyright;
 use debian::lock::{Lock, Locked};
-use debian::security::{Update, Updates};
+use debian::security::{self, Update, Updates};
 use engine::{Run, StepLog};
 use foundation::file;
 use foundation::finding::Finding;
@@ -95,7 +95,9 @@ impl Locks {
             for locked in &lock.packages {
                 let suite = known.suites.get(&(lock.suite.clone(), locked.image.oci()));
                 let Some(suite) = suite else { continue };
-                let Some(update) = suite.updates.lacking(locked) else { continue };
+                let Some(update) = suite.updates.lacking(&locked.name, &locked.version) else {
+                    continue;
+                };
                 let of = (path, &locked.name, &locked.version);
                 lacks.entry(of).or_insert(Lack { path, text, suite, locked, update });
             }
@@ -190,8 +192,7 @@ fn suite(
     architecture: Architecture,
 ) -> Result<Option<Suite>> {
     let pocket = pocket(suite);
-    let folder =
-        run.workspace.scratch().join("apt").join(format!("{pocket}-{}", architecture.oci()));
+    let folder = security::folder(&run.workspace.scratch(), suite, architecture);
     let Some(apt) = fetch_index(run, log, suite, architecture, &folder) else { return Ok(None) };
     let dump = run.attempt_machine(log, &apt.dump())?.success()?;
     let date = apt.index_date(&pocket)?;
@@ -208,7 +209,7 @@ fn fetch_index(
     folder: &Path,
 ) -> Option<Apt> {
     // Written last, so that a partial download is repeated.
-    let stamp = folder.join("fetched");
+    let stamp = folder.join(security::FETCHED);
     let age = fs::metadata(&stamp)
         .and_then(|it| it.modified())
         .ok()

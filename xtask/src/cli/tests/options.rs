@@ -63,6 +63,7 @@ fn sample(option: &str, path: &str) -> String {
             "--certificate-identity i --certificate-oidc-issuer o".to_owned()
         }
         "for" => "--for release".to_owned(),
+        "pre" => "--pre rc".to_owned(),
         "pages" => "--pages ./site".to_owned(),
         "seconds" => "--seconds 1".to_owned(),
         "key" => "--key k --release d".to_owned(),
