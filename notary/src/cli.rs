@@ -60,8 +60,8 @@ pub(crate) enum Command {
 
     /// Publish a signed release folder to a registry
     ///
-    /// The folder is verified first. Then blobs, manifests and signatures are pushed, and the tags
-    /// last. An interrupted run can be repeated: it skips what the registry has.
+    /// Verifies the folder, then pushes blobs, manifests and signatures, and sets the tags last.
+    /// Rerun it after an interruption: it skips what the registry has.
     ///
     /// Example:
     ///   notary publish --release target/dist/latest --to registry.example/provisioner
@@ -70,8 +70,8 @@ pub(crate) enum Command {
 
     /// Copy a release from one registry to another, with all referrers
     ///
-    /// As publish: staged, with tags last, and a run that was cut off is run again. Signatures are copied
-    /// and not checked; verify the copy.
+    /// Pushes in the order of `notary publish`, tags last. Rerun it after an interruption. Copies
+    /// signatures without checking them: verify the copy.
     ///
     /// Example:
     ///   notary copy --from registry.example/provisioner:1.4.0 --to mirror.example/provisioner
@@ -80,9 +80,9 @@ pub(crate) enum Command {
 
     /// Add a release to a folder of a static site
     ///
-    /// vVERSION/ gets every file of the release and an index.html; the index.html beside it lists all
-    /// versions. A file that is there is never replaced: with another content it is an error, and nothing
-    /// is written.
+    /// Writes every file of the release and an index.html to vVERSION/, and an index.html of all
+    /// versions beside it. Never replaces a file: if one exists with other content, the command fails
+    /// and writes nothing.
     ///
     /// Example:
     ///   notary release-page --release target/dist/1.4.0 --to site
@@ -91,11 +91,12 @@ pub(crate) enum Command {
 
     /// Publish the files of a release as a release of a GitHub repository
     ///
-    /// A draft gets every file, and is published last. A run that was cut off is run again. What is
-    /// published is never changed. The tag has to be in the repository, on the release's commit.
+    /// Uploads every file to a draft, then publishes the draft. Rerun it after an interruption: it
+    /// skips uploaded files. Never changes a published release. The tag must be in the repository and
+    /// point to the commit of the release.
     ///
-    /// GITHUB_TOKEN holds a token with the permission `contents: write`; GITHUB_API_URL the API of a
-    /// server of your own.
+    /// GITHUB_TOKEN is a token with the permission `contents: write`. GITHUB_API_URL is the API of a
+    /// GitHub Enterprise server [default: that of github.com].
     ///
     /// Example:
     ///   notary github-release --release target/dist/1.4.0 --repository owner/name --notes notes.md

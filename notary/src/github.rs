@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `notary github-release`: the files of a release as a release of a GitHub repository.
+//! `notary github-release`: publishes the files of a release as a release of a GitHub repository.
 //!
-//! A draft is created, every file is uploaded and read back, and the draft is published last. What is published
-//! is never touched again, as repositories with immutable releases require. A run that stopped is continued by
-//! the next one: files that are there are compared, and what a broken upload left is removed.
+//! Creates a draft, uploads every file, reads it back, and publishes the draft last. A published release is
+//! never changed, as repositories with immutable releases require. A rerun after an interruption compares the
+//! uploaded files and removes incomplete ones.
 
 mod api;
 mod http;
@@ -26,25 +26,25 @@ use crate::release_folder::ReleaseFolder;
 
 /// The API of github.com.
 const PUBLIC: &str = "https://api.github.com";
-/// Variables of GitHub Actions: the token, and the API of an own server.
+/// Variables of GitHub Actions: the token, and the API of a GitHub Enterprise server.
 const TOKEN: &str = "GITHUB_TOKEN";
 const API: &str = "GITHUB_API_URL";
 /// Limits of GitHub ("About releases", "Storage and bandwidth quotas"): files of a release, bytes of a file.
 const FILES: usize = 1000;
 const SIZE: u64 = (2 << 30) - 1;
-/// The state of an asset that is complete.
+/// State of a complete asset.
 const UPLOADED: &str = "uploaded";
 
-/// Where the release is, and the repository.
+/// Arguments of `notary github-release`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Folder of the release, with release.json in it.
+    /// Release folder, with release.json.
     #[arg(long, value_name = "DIR")]
     release: PathBuf,
-    /// Repository with the release's tag.
+    /// Repository that has the tag of the release.
     #[arg(long, value_name = "OWNER/NAME", value_parser = repository)]
     repository: String,
-    /// File with the text of the page, Markdown [default: no text].
+    /// File with release notes, Markdown [default: none].
     #[arg(long, value_name = "FILE")]
     notes: Option<PathBuf>,
 }
@@ -62,7 +62,7 @@ fn repository(text: &str) -> Result<String, String> {
 /// Runs the command.
 ///
 /// # Errors
-/// When the folder is not a whole signed release, the repository has other files for its tag, or refuses.
+/// When the folder is not a complete signed release, GitHub refuses a request, or has other files for the tag.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let release = ReleaseFolder::open(&args.release)?;
     let files = collect(&release)?;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `notary release-page`: a release as a folder of a static site.
+//! `notary release-page`: copies a release to a folder of a static site.
 //!
-//! `vVERSION/` has every file of the release under its path, and `index.html`; the `index.html` beside the
-//! versions lists them. A file that is there is never replaced: with the same digest it is kept, with another one
-//! nothing is written at all. Each file gets its name when it is complete, `release.json` last, and only a version
-//! with `release.json` is listed.
+//! `vVERSION/` has every file of the release at its path, and `index.html`; the `index.html` of the site
+//! lists the versions. An existing file is never replaced: if its digest differs, nothing is written. Files
+//! are renamed into place when they are complete, `release.json` last; only versions with `release.json` are
+//! listed.
 
 mod html;
 
@@ -22,16 +22,16 @@ use release::{Manifest, layout};
 use crate::publish::files::{ReleaseFile, collect};
 use crate::release_folder::ReleaseFolder;
 
-/// The page of a version, and of all versions.
+/// Name of the page of a version, and of the page of all versions.
 const INDEX: &str = "index.html";
 
-/// Where the release is, and the site.
+/// Arguments of `notary release-page`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Folder of the release, with release.json in it.
+    /// Release folder, with release.json.
     #[arg(long, value_name = "DIR")]
     release: PathBuf,
-    /// Folder of the site, which a web server serves or a job uploads.
+    /// Folder of the static site.
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
 }
@@ -39,7 +39,7 @@ pub(crate) struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// When the folder is not a whole signed release, or the site has another file under one of its names.
+/// When the folder is not a complete signed release, or the site has a file with other content.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let release = ReleaseFolder::open(&args.release)?;
     let files = collect(&release)?;
@@ -72,7 +72,7 @@ fn publish(manifest: &Manifest, files: &[ReleaseFile], site: &Path) -> Result<us
         manifest.version,
         conflicts.join("\n  ")
     );
-    // What makes it a release comes last.
+    // A version without its manifest is not listed.
     missing.sort_by_key(|file| file.name == layout::MANIFEST);
     for file in &missing {
         let path = folder.join(&file.name);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `notary publish`: a release folder into a registry.
+//! `notary publish`: pushes a release folder to a registry.
 //!
-//! Staged, so that nobody ever sees half a release: everything is checked on disk first, then blobs,
-//! then manifests by digest, then what refers to them, and only then, when all of it is there, tags.
-//! A run that was cut off at any point is simply run again; what is there is not sent twice.
+//! Publishing is staged, so that no tag points to an incomplete release: verification on disk, then
+//! blobs, manifests by digest, referrers, and tags last. A rerun after an interruption uploads nothing
+//! twice.
 
 use std::path::PathBuf;
 
@@ -33,24 +33,24 @@ use report::Report;
 
 use crate::release_folder::ReleaseFolder;
 
-/// Where a release is and where it goes.
+/// Arguments of `notary publish`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Folder of the release, with release.json in it.
+    /// Release folder, with release.json.
     #[arg(long, value_name = "DIR")]
     release: PathBuf,
     #[command(flatten)]
     destination: Destination,
 }
 
-/// A registry to write to, and the form of the report.
+/// The destination registry and the format of the report.
 #[derive(Debug, clap::Args)]
 struct Destination {
-    /// Registry, and prefix of all repositories in it; with `http://` without TLS, with `https://` with
-    /// TLS on a loopback address.
+    /// Registry and prefix of the repositories; http://HOST… without TLS, https://HOST… for TLS on a
+    /// loopback address.
     #[arg(long, value_name = "HOST[:PORT][/PREFIX]")]
     to: Namespace,
-    /// Use HTTP without TLS, as http:// in --to; loopback addresses are reached over HTTP anyway.
+    /// Use HTTP without TLS, like http:// in --to; the default for loopback addresses.
     #[arg(long)]
     plain_http: bool,
     /// Print the report as JSON.
@@ -61,7 +61,8 @@ struct Destination {
 /// Runs the command.
 ///
 /// # Errors
-/// When the folder is not a whole release, the registry refuses something, or a version would change.
+/// When the folder is not a complete release, the registry refuses a request, or the version is
+/// published with other content.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let release = ReleaseFolder::open(&args.release)?;
     args.destination.send(&Plan::new(&release, &args.destination.to)?)
@@ -91,14 +92,14 @@ fn send(plan: &Plan, target: &Namespace, client: &Client) -> Result<Report> {
     Ok(Report::new(target, plan, counts, set))
 }
 
-/// Checks that this client may push to every repository with a tag that is to be set. Where all tags are
-/// right, a run before this one has sent everything.
+/// Checks that the client may push to every repository whose tag changes. If no tag changes, an
+/// earlier run has pushed everything.
 fn check_rights(client: &Client, tags: &[tags::Change<'_>]) -> Result<()> {
     let mut repositories: Vec<_> = tags.iter().filter_map(tags::Change::pending).collect();
     repositories.dedup();
     parallel::each(&repositories, |repository| {
         client.check_push(repository).with_context(|| {
-            format!("cannot push to {}/{repository}; nothing was sent", client.host())
+            format!("cannot push to {}/{repository}; nothing was pushed", client.host())
         })
     })
 }

@@ -130,7 +130,7 @@ fn a_credential_helper_is_asked_and_a_user_without_the_right_sends_nothing() {
         command.env("PATH", &path).env("TEST_USER", user).output().unwrap()
     };
     let error = failed(&publish("reader"));
-    assert!(error.contains("cannot push to") && error.contains("nothing was sent"), "{error}");
+    assert!(error.contains("cannot push to") && error.contains("nothing was pushed"), "{error}");
     let error = failed(&publish("nobody"));
     assert!(error.contains("status 401"), "{error}");
     assert!(report(&publish("user"))["blobs"]["uploaded"].as_u64().unwrap() > 10);

@@ -145,6 +145,10 @@ fn carry_out(verb: &Verb, run: &Run, output: Output, ui: &Ui) -> Result<u8> {
             show(&answer.text)?;
             Ok(answer.code)
         }
+        Verb::Report => {
+            show(&format!("{}\n", report::write(run)?.display()))?;
+            Ok(0)
+        }
         Verb::Clean => clean::run(run, output.plan.is_some(), ui),
         Verb::Verify(arguments) if output.plan.is_some() => {
             show(&format!("{}\n", run.tools.line(&verify::other(run, arguments)?)))?;

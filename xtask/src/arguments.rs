@@ -158,7 +158,7 @@ pub(crate) fn none(verb: Command) -> Command {
 }
 
 fn fix() -> Arg {
-    flag("fix").help("Fix format, headers and lints before the gates run")
+    flag("fix").help("Fix format, headers, lints and generated pages before the gates run")
 }
 
 fn engine(jobs: Vec<Job>) -> Arg {

@@ -72,6 +72,8 @@ pub(crate) enum Verb {
     Hooks,
     /// Report missing programs.
     Doctor,
+    /// Write the HTML page about the last run.
+    Report,
     /// Remove build output.
     Clean,
     /// Print completions for a shell.
@@ -189,6 +191,12 @@ fn ungrouped() -> Command {
             let verb = verb(it.name, it.name, it.about, it.example).arg(arguments::dry_run());
             about(it.add_arguments(verb), it.about.to_owned())
         }))
+        .subcommand(verb(
+            "report",
+            "report",
+            "Write the last run and its release as an HTML page, target/xtask/report.html",
+            "",
+        ))
         .subcommand(
             verb("clean", "clean", "Remove build output below target/", "--dry-run")
                 .arg(arguments::dry_run()),
@@ -317,6 +325,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
             commands().find(|(name, _)| name == wanted).map(|(_, steps)| steps)
         }))),
         "doctor" => Some(Verb::Doctor),
+        "report" => Some(Verb::Report),
         "clean" => Some(Verb::Clean),
         "version" if inner == "bump" => Some(Verb::Bump),
         "version" => Some(Verb::Version),

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use assemble::bases::Bases;
+use assemble::book::Book;
 use assemble::build::Build;
 use assemble::checksums::Checksums;
 use assemble::images::Images;
@@ -104,6 +105,7 @@ pub(crate) const STEPS: &[&dyn Step] = &[
     &Secrets,
     &Docs,
     &Commits,
+    &Book,
     &Build::ALL,
     &Package,
     &Sbom,
@@ -331,7 +333,8 @@ const DETERMINISM: &[Stage] = &[
     after(&Maintenance, &["images"]),
     after(&Iso, &["maintenance"]),
     after(&Sbom, &["package", "iso"]),
-    after(&Checksums, &["sbom"]),
+    first(&Book),
+    after(&Checksums, &["sbom", "book"]),
     after(&Rebuild, &["checksums"]),
 ];
 
@@ -349,7 +352,8 @@ const SNAPSHOT_STAGES: &[Stage] = &[
     after(&Package, &["build", "programs"]),
     after(&Images, &["iso"]),
     after(&Sbom, &["package", "images"]),
-    after(&Checksums, &["sbom"]),
+    first(&Book),
+    after(&Checksums, &["sbom", "book"]),
     after(&Sign, &["checksums"]),
     after(&Attest, &["sign"]),
     after(&Publish, &["attest"]),

@@ -98,6 +98,7 @@ fn of_release(manifest: &Manifest, dist: &Path, folder: &Path) -> Vec<Made> {
             ArtifactKind::Checksums => layout::CHECKSUMS,
             ArtifactKind::Sbom => "SBOM",
             ArtifactKind::Debug => "debug file",
+            ArtifactKind::Documentation => "book",
             ArtifactKind::Iso => "live ISO",
         };
         let inner = Path::new(&artifact.path).parent().unwrap_or(Path::new(""));

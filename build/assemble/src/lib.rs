@@ -2,10 +2,11 @@
 // Copyright (C) 2026 The Provisioner Authors
 
 //! Steps that build release artifacts: binaries, packages, images, the maintenance OS and its ISO,
-//! SBOMs, checksums.
+//! SBOMs, documentation, checksums.
 #![forbid(unsafe_code)]
 
 pub mod bases;
+pub mod book;
 pub mod build;
 pub mod checksums;
 pub mod images;

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use foundation::finding::Finding;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Outcome of a step that did not fail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -43,7 +43,7 @@ pub struct Judgement {
 }
 
 /// A part of a step's work that was not possible here.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Gap {
     /// What was not checked, and why.
     pub problem: String,
@@ -58,7 +58,7 @@ impl fmt::Display for Gap {
 }
 
 /// Why a step did not run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum Skip {
     /// A required program is missing or too old.

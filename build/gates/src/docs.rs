@@ -14,9 +14,10 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, Command};
-use engine::{Description, Input, Need, Outcome, Plan, Run, Step, StepLog, allowed};
+use engine::{Argument, Description, Input, Need, Outcome, Plan, Run, Step, StepLog, allowed};
 use foundation::finding::Finding;
 use foundation::source;
+use programs::mdbook;
 use rules::markdown::{self, Page};
 
 /// `cargo xtask docs`.
@@ -33,6 +34,7 @@ impl Step for Docs {
     fn describe(&self) -> Description {
         Description::gate("docs", "check links, commands, terms and spelling of pages and comments")
             .example("--suggestions")
+            .arguments(&[Argument::Fix])
     }
 
     fn own_arguments(&self, command: Command) -> Command {
@@ -41,7 +43,7 @@ impl Step for Docs {
 
     fn needs(&self, run: &Run) -> Vec<Need> {
         let typos = spelling::is_configured(run).then_some(spelling::TYPOS);
-        let book = run.workspace.product().gates.docs.book.as_ref().map(|_| book::MDBOOK);
+        let book = run.workspace.product().gates.docs.book.as_ref().map(|_| mdbook::MDBOOK);
         typos.into_iter().chain(book).map(Need::Tool).collect()
     }
 
@@ -57,12 +59,19 @@ impl Step for Docs {
         };
         let typos = spelling::is_configured(run).then(|| spelling::command(run));
         let book = run.workspace.product().gates.docs.book.as_ref();
-        let book = book.map(|folder| book::command(run, folder));
+        let book = book.map(|folder| mdbook::build(run, folder, book::BOOK));
         let plan = typos.into_iter().chain(book).fold(plan, Plan::command);
         Ok(self.needs(run).into_iter().fold(plan, |plan, need| match need {
             Need::Tool(name) => plan.reads(Input::Tool(name)),
             _ => plan,
         }))
+    }
+
+    fn fix(&self, run: &Run, _log: &StepLog) -> Result<()> {
+        match &run.workspace.product().gates.docs.commands {
+            Some(page) => commands::write_reference(run, &commands::recorded(run)?, page),
+            None => Ok(()),
+        }
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {

@@ -73,7 +73,7 @@ fn programs() -> impl Iterator<Item = &'static str> {
 const SLOW: u64 = 20_000;
 
 /// nextest's report, by the profile `xtask` in `.config/nextest.toml`.
-const JUNIT: &str = "target/xtask/nextest/xtask/junit.xml";
+pub const JUNIT: &str = "target/xtask/nextest/xtask/junit.xml";
 
 impl Step for Test {
     fn describe(&self) -> Description {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Programs of the workspace that steps run: the notary, and the controller as a registry; targets of a
+//! Programs that several steps run: the notary, the controller as a registry, mdBook; targets of a
 //! release.
 #![forbid(unsafe_code)]
 
@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use engine::Run;
 use foundation::command::Command;
 
+pub mod mdbook;
 pub mod notary;
 pub mod registry;
 pub mod target;

@@ -9,6 +9,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use assemble::book::Book;
 use assemble::build::Build;
 use assemble::checksums::Checksums;
 use assemble::images::Images;
@@ -28,7 +29,7 @@ use super::FOLDER;
 
 /// Steps of the second build, in order: all reproducible ones.
 const STEPS: &[&dyn Step] =
-    &[&Build::ALL, &Package, &Images, &Maintenance, &Iso, &Sbom, &Checksums];
+    &[&Book, &Build::ALL, &Package, &Images, &Maintenance, &Iso, &Sbom, &Checksums];
 
 /// Variables with other values.
 const OTHERWISE: &[(&str, &str)] = &[
@@ -41,7 +42,7 @@ const OTHERWISE: &[(&str, &str)] = &[
 const USERS: [u32; 2] = [65534, 1000];
 /// Steps that run as that user. The others use podman and mmdebstrap, which need a range of
 /// subordinate user ids.
-const AS_USER: &[&str] = &["build", "package", "sbom", "checksums"];
+const AS_USER: &[&str] = &["book", "build", "package", "sbom", "checksums"];
 /// Path prefixes of the other steps' results.
 const NOT_AS_USER: &[&str] = &[layout::IMAGES, layout::ISO];
 /// umask: no access for others.
@@ -204,6 +205,12 @@ impl Second {
         if registry.exists() {
             symlink(&registry, self.cargo_home().join("registry"))
                 .context("cannot share the crates that cargo has fetched")?;
+        }
+        let tools = run.workspace.target().join("tools");
+        if tools.exists() {
+            let to = self.root.join("target/tools");
+            fs::create_dir_all(to.with_file_name(""))?;
+            symlink(&tools, to).context("cannot share the programs that setup has installed")?;
         }
         let packages = run.workspace.scratch().join("packages");
         for entry in fs::read_dir(&packages).into_iter().flatten() {

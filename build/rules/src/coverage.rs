@@ -38,6 +38,27 @@ impl Share {
     }
 }
 
+/// Coverage by file (from `root`, with `/`), from the totals `LF` and `LH` that
+/// [`Coverage::to_lcov`] writes.
+pub fn totals(lcov: &str, root: &str) -> BTreeMap<String, Share> {
+    let mut totals: BTreeMap<String, Share> = BTreeMap::new();
+    let mut file = None;
+    for line in lcov.lines() {
+        if let Some(path) = line.strip_prefix("SF:") {
+            file = path.strip_prefix(root).and_then(|path| path.strip_prefix('/'));
+        } else if let Some((field, count)) = line.split_once(':')
+            && let (Some(file), Ok(count)) = (file, count.parse::<usize>())
+        {
+            match field {
+                "LF" => totals.entry(file.to_owned()).or_default().lines += count,
+                "LH" => totals.entry(file.to_owned()).or_default().reached += count,
+                _ => {}
+            }
+        }
+    }
+    totals
+}
+
 impl Coverage {
     /// Parses LCOV (geninfo(1), "FILES"): `SF:` starts a file, `DA:LINE,COUNT` is a line. Files
     /// outside `root` are ignored; `text` returns the content of the others by path from the root.
@@ -172,6 +193,9 @@ mod tests {
         let coverage = coverage();
         let lcov = coverage.to_lcov("/w");
         assert_eq!(Coverage::parse(&lcov, "/w", |_| Some("x\n".repeat(9))), coverage);
+        let totals = totals(&lcov, "/w");
+        assert_eq!(totals.keys().collect::<Vec<_>>(), ["a/src/lib.rs", "b/src/main.rs"]);
+        assert_eq!(totals["a/src/lib.rs"], coverage.share("a"));
     }
 
     #[test]

@@ -6,10 +6,13 @@
 //! The tests of each program compare the record with the program, so the documentation can be checked where no
 //! program is built.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use regex::Regex;
+
+use crate::markdown::XTASK;
 
 /// The commands of a program.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,6 +25,10 @@ pub struct Help {
 
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Command {
+    /// Its place among the commands of the program.
+    index: usize,
+    /// The first paragraph of its help text.
+    about: String,
     /// Flags, each with whether the next word is its value.
     flags: BTreeMap<String, bool>,
     /// Whether it has arguments that are no flags.
@@ -34,6 +41,7 @@ impl Help {
     pub fn read(text: &str) -> Option<Self> {
         let mut help: Option<Self> = None;
         let mut path = Vec::new();
+        let mut in_about = false;
         for line in text.lines() {
             let call = line.strip_prefix("$ ").and_then(|it| it.strip_suffix(" --help"));
             if let Some(call) = call {
@@ -43,10 +51,17 @@ impl Help {
                 });
                 let words = call.strip_prefix(&help.program)?;
                 path = words.split_whitespace().map(str::to_owned).collect();
-                help.commands.insert(path.clone(), Command::default());
+                let index = help.commands.len();
+                help.commands.insert(path.clone(), Command { index, ..Command::default() });
+                in_about = true;
             } else if let Some(command) =
                 help.as_mut().and_then(|help| help.commands.get_mut(&path))
             {
+                in_about &= !line.is_empty() && !line.starts_with("Usage:");
+                if in_about {
+                    let space = if command.about.is_empty() { "" } else { " " };
+                    command.about.extend([space, line]);
+                }
                 command.has_arguments |= line == "Arguments:";
                 command.flags.extend(flags(line));
             }
@@ -92,27 +107,13 @@ impl Help {
         self.commands.values().flat_map(|command| command.flags.keys().map(String::as_str))
     }
 
-    /// The commands that the section of the program in `page` does not name, as they are called. A command is named
-    /// by a code span with its words, with or without the program; its own commands name it too.
-    pub fn undocumented(&self, page: &str) -> Vec<String> {
-        let is_section = |heading: &str| heading.trim_start_matches('#').trim() == self.program;
-        let lines = page.lines().skip_while(|line| !(line.starts_with('#') && is_section(line)));
-        let section =
-            lines.enumerate().take_while(|(index, line)| *index == 0 || !line.starts_with("## "));
-        let spans: BTreeSet<&str> = section
-            .flat_map(|(_, line)| line.split('`').skip(1).step_by(2))
-            .map(|span| span.strip_prefix(&self.program).unwrap_or(span).trim())
-            .collect();
-        let is_named = |path: &[String]| {
-            let words = path.join(" ");
-            let starts = |span: &&str| {
-                span.strip_prefix(&words)
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
-            };
-            spans.iter().any(starts)
-        };
-        let commands = self.commands.keys().filter(|path| !path.is_empty() && !is_named(path));
-        commands.map(|path| self.call(path)).collect()
+    /// Each command without commands of its own, as it is called, with the first paragraph of its
+    /// help text, in the order of the record.
+    fn leaves(&self) -> impl Iterator<Item = (String, &str)> {
+        let mut leaves: Vec<_> =
+            self.commands.iter().filter(|(path, _)| !self.has_commands(path)).collect();
+        leaves.sort_by_key(|(_, command)| command.index);
+        leaves.into_iter().map(|(path, command)| (self.call(path), command.about.as_str()))
     }
 
     fn call(&self, path: &[String]) -> String {
@@ -122,6 +123,43 @@ impl Help {
 
     fn has_commands(&self, path: &[String]) -> bool {
         self.commands.keys().any(|it| it.len() == path.len() + 1 && it.starts_with(path))
+    }
+}
+
+/// Line before the generated part of the reference.
+pub const BEGIN: &str = "<!-- Generated from the help texts by `cargo xtask docs --fix`. -->";
+/// Line after it.
+pub const END: &str = "<!-- End of the generated part. -->";
+
+/// The reference `page` with every command of `helps` between [`BEGIN`] and [`END`]; none where it
+/// does not have these lines.
+pub fn with_commands(page: &str, helps: &[Help]) -> Option<String> {
+    let (before, rest) = page.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    Some(format!("{before}{BEGIN}\n{}\n{END}{after}", tables(helps)))
+}
+
+/// A section for each program with commands, and one for all others.
+fn tables(helps: &[Help]) -> String {
+    let mut helps: Vec<_> = helps.iter().collect();
+    helps.sort_by_key(|help| (help.program != XTASK, &help.program));
+    let (groups, others): (Vec<&Help>, Vec<_>) =
+        helps.into_iter().partition(|help| help.has_commands(&[]));
+    let mut text = String::new();
+    for help in groups {
+        section(&mut text, &help.program, help.leaves());
+    }
+    if !others.is_empty() {
+        section(&mut text, "Other programs", others.into_iter().flat_map(Help::leaves));
+    }
+    text
+}
+
+fn section<'a>(text: &mut String, title: &str, rows: impl Iterator<Item = (String, &'a str)>) {
+    // Writing to a String cannot fail.
+    let _infallible = write!(text, "\n## {title}\n\n| command | does |\n| --- | --- |\n");
+    for (call, about) in rows {
+        let _infallible = writeln!(text, "| `{call}` | {} |", about.replace('|', "\\|"));
     }
 }
 
@@ -142,8 +180,9 @@ mod tests {
 
     const RECORD: &str = "---\nsource: x\n---\n$ a b --help\nDoes.\n\nUsage: a b [OPTIONS] <COMMAND>\n\nCommands:\n  one  First\n\n\
                           Options:\n  -h, --help  Print help\n\n$ a b one --help\nUsage: a b one\n\n\
-                          $ a b one in --help\nArguments:\n  <X>  x\n\nOptions:\n  -j, --jobs <N>  Number, as in --such\n      --push[=<TO>]  x\n\
-                          \x20     --time SECONDS  x\n\n$ a b two --help\nOptions:\n      --all\n          All\n";
+                          $ a b one in --help\nOne,\nin.\n\nArguments:\n  <X>  x\n\n\
+                          Options:\n  -j, --jobs <N>  Number, as in --such\n      --push[=<TO>]  x\n\
+                          \x20     --time SECONDS  x\n\n$ a b two --help\nTwo\n\nOptions:\n      --all\n          All\n";
 
     fn refusal(words: &str) -> Option<String> {
         let words: Vec<_> = words.split_whitespace().map(str::to_owned).collect();
@@ -179,12 +218,15 @@ mod tests {
     }
 
     #[test]
-    fn a_command_without_a_place_in_the_reference_is_named() {
+    fn the_reference_has_every_command() {
         let help = Help::read(RECORD).unwrap();
-        let page = "## other\n`two`\n## a b\n| `a b one in`, `one` | x |\n\n## more\n`two`\n";
-        assert_eq!(help.undocumented(page), ["a b two"]);
-        assert_eq!(help.undocumented(&page.replace("`, `one`", "`, `two --all`")), [""; 0]);
-        assert_eq!(help.undocumented("").len(), 3);
         assert!(help.flags().any(|flag| flag == "--all"));
+        let other = Help::read("$ z --help\nRuns | waits.\n\nUsage: z\n").unwrap();
+        let xtask =
+            Help::read("$ cargo xtask --help\nX.\n\n$ cargo xtask y --help\nDo y\n").unwrap();
+        let page = format!("Before\n{BEGIN}\nold\n{END}\nafter\n");
+        let page = with_commands(&page, &[help, other, xtask]).unwrap();
+        insta::assert_snapshot!(page);
+        assert_eq!(with_commands("Before\n", &[]), None);
     }
 }

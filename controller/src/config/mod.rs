@@ -4,6 +4,8 @@
 //! Configuration. Order of priority: flags, environment, file, defaults.
 
 mod reader;
+#[cfg(test)]
+mod reference;
 mod registry;
 mod service;
 

@@ -161,6 +161,8 @@ pub enum ArtifactKind {
     Sbom,
     /// Debug information of an executable.
     Debug,
+    /// The documentation as an archive of HTML pages.
+    Documentation,
     /// A live ISO.
     Iso,
 }

@@ -85,6 +85,7 @@ fn kind(kind: ArtifactKind) -> &'static str {
         ArtifactKind::Checksums => "checksums",
         ArtifactKind::Sbom => "sbom",
         ArtifactKind::Debug => "debug",
+        ArtifactKind::Documentation => "documentation",
         ArtifactKind::Iso => "iso",
     }
 }
@@ -94,8 +95,9 @@ fn checks(kind: ArtifactKind) -> &'static [Check] {
         ArtifactKind::Binary | ArtifactKind::Package | ArtifactKind::Iso => {
             &[Check::Content, Check::Signature, Check::Provenance, Check::Sbom]
         }
-        ArtifactKind::Checksums | ArtifactKind::Sbom | ArtifactKind::Debug => {
-            &[Check::Content, Check::Signature, Check::Provenance]
-        }
+        ArtifactKind::Checksums
+        | ArtifactKind::Sbom
+        | ArtifactKind::Debug
+        | ArtifactKind::Documentation => &[Check::Content, Check::Signature, Check::Provenance],
     }
 }

@@ -21,7 +21,7 @@ pub(crate) struct Args {
     /// The images to push, such as tools/sgdisk [default: all of the release].
     #[arg(value_name = "NAME")]
     names: Vec<String>,
-    /// Folder of the release, with release.json in it.
+    /// Release folder, with release.json.
     #[arg(long, value_name = "DIR")]
     release: PathBuf,
     #[command(flatten)]

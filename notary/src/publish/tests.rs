@@ -182,7 +182,7 @@ fn nothing_is_sent_where_a_right_or_a_tag_is_missing() {
     registry.deny("p/tool");
     let error = format!("{:#}", publish(&plan, &registry, 1).unwrap_err());
     assert!(
-        error.contains("cannot push to") && error.contains("/p/tool; nothing was sent"),
+        error.contains("cannot push to") && error.contains("/p/tool; nothing was pushed"),
         "{error}"
     );
     assert!(registry.state().blobs.is_empty() && registry.state().manifests.is_empty());

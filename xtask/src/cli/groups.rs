@@ -44,6 +44,7 @@ pub(super) const GROUPS: [(&str, &[&str]); 5] = [
             "iso",
             "test-artifacts",
             "sbom",
+            "book",
             "checksums",
             "determinism",
         ],
@@ -65,7 +66,7 @@ pub(super) const GROUPS: [(&str, &[&str]); 5] = [
             "notes",
         ],
     ),
-    ("Try", &["smoke"]),
+    ("Try", &["smoke", "report"]),
     ("Set up", &["setup", "doctor", "clean", "completions"]),
 ];
 

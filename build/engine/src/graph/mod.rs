@@ -21,7 +21,7 @@ mod unchanged;
 use crate::step::Step;
 
 pub use self::preview::Preview;
-pub use self::report::Report;
+pub use self::report::{Report, Row, Verdict};
 pub use self::run::{graph, run};
 
 /// A step and its dependencies.

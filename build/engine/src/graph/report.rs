@@ -12,12 +12,12 @@ use std::fmt::Write as _;
 
 use foundation::finding::Finding;
 use foundation::text::{count, seconds};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::outcome::{Gap, Skip};
 
 /// Report of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// Name of the pipeline.
     pub pipeline: String,
@@ -36,12 +36,16 @@ pub struct Report {
 }
 
 /// Result of one step.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
     /// Step name.
     pub step: String,
+    /// Steps that had to succeed first.
+    pub after: Vec<String>,
     /// Verdict.
     pub verdict: Verdict,
+    /// Start, since the start of the run.
+    pub started_milliseconds: u64,
     /// Duration.
     pub milliseconds: u64,
     /// Path of its log, if it ran.
@@ -50,7 +54,7 @@ pub struct Row {
 }
 
 /// Result of a step in a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Verdict {
     /// The step succeeded.
@@ -84,7 +88,7 @@ pub enum Verdict {
         /// All findings.
         findings: Vec<Finding>,
         /// One short fact, where the step reports more than the number of findings.
-        #[serde(skip_serializing_if = "String::is_empty")]
+        #[serde(default, skip_serializing_if = "String::is_empty")]
         fact: String,
     },
     /// The step failed.
@@ -114,7 +118,7 @@ impl Verdict {
     }
 
     /// Whether the step ran in this run.
-    pub(super) fn ran(&self) -> bool {
+    pub fn ran(&self) -> bool {
         !matches!(self, Self::Skipped { .. } | Self::Cached { .. } | Self::Unchanged { .. })
     }
 
@@ -190,7 +194,7 @@ impl Report {
     }
 
     /// One word and last column of a step in the table.
-    fn cells(&self, row: &Row) -> (&'static str, String) {
+    pub fn cells(&self, row: &Row) -> (&'static str, String) {
         match &row.verdict {
             Verdict::Skipped { skip } if skip.could_not_run() && self.strict => {
                 ("failed", format!("could not run: {skip}"))
@@ -242,7 +246,8 @@ impl Report {
         })
     }
 
-    fn summary(&self) -> String {
+    /// One line with the numbers of failed and skipped steps and the durations.
+    pub fn summary(&self) -> String {
         let Counts { failed, gates, incomplete, steps } = self.counts();
         let mut parts = Vec::new();
         if failed > 0 {
@@ -291,7 +296,9 @@ mod tests {
         ];
         let row = |(step, verdict): (&str, Verdict)| Row {
             step: step.to_owned(),
+            after: Vec::new(),
             verdict,
+            started_milliseconds: 0,
             milliseconds: 1_234,
             log: None,
         };
@@ -302,7 +309,9 @@ mod tests {
         let names = ["fmt", "headers", "images", "sign"];
         let row = |(verdict, name): (Verdict, &str)| Row {
             step: name.to_owned(),
+            after: Vec::new(),
             verdict,
+            started_milliseconds: 0,
             milliseconds: 65_432,
             log: None,
         };
@@ -337,6 +346,13 @@ mod tests {
 
     fn skipped(skip: Skip) -> Verdict {
         Verdict::Skipped { skip }
+    }
+
+    #[test]
+    fn report_json_reads_back() {
+        let report = every_kind();
+        let text = serde_json::to_string(&report).unwrap();
+        assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report);
     }
 
     #[test]

@@ -70,6 +70,7 @@ pub fn run(name: &str, stages: &[Stage], run: &Run, ui: &Ui) -> Result<Report> {
     let mut note = |record: &Record| journal.as_mut().map_or(Ok(()), |it| it.add(record));
 
     let mut rows = BTreeMap::new();
+    let mut starts = BTreeMap::new();
     let mut progress = Progress::new(graph.len());
     let work = |node: usize| match earlier.get(&node) {
         Some(verdict) => {
@@ -92,6 +93,7 @@ pub fn run(name: &str, stages: &[Stage], run: &Run, ui: &Ui) -> Result<Report> {
             Event::Start(node) => {
                 let now = started.elapsed();
                 progress.start(node, graph.name(node), now);
+                starts.insert(node, milliseconds(started));
                 if !earlier.contains_key(&node) {
                     note(&Record::Started { step: graph.name(node).to_owned() })?;
                     if !ui.is_live() {
@@ -122,6 +124,8 @@ pub fn run(name: &str, stages: &[Stage], run: &Run, ui: &Ui) -> Result<Report> {
         }
         let row = Row {
             step: graph.name(node).to_owned(),
+            after: graph.after(node).iter().map(|it| graph.name(*it).to_owned()).collect(),
+            started_milliseconds: starts.get(&node).copied().unwrap_or(0),
             log: ended.verdict.ran().then(|| format!("target/xtask/logs/{}.log", graph.name(node))),
             verdict: ended.verdict,
             milliseconds: ended.milliseconds,

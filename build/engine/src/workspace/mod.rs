@@ -9,6 +9,8 @@ mod gates;
 mod git;
 mod package;
 mod product;
+#[cfg(test)]
+mod reference;
 mod registries;
 mod retention;
 mod version;

@@ -9,17 +9,14 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use engine::{Run, StepLog};
-use foundation::command::Command;
 use foundation::finding::Finding;
 use foundation::source;
+use programs::mdbook;
 use rules::html::{self, Html};
 use rules::markdown::Page;
 use walkdir::WalkDir;
 
 use super::links::normal;
-
-/// The program.
-pub(super) const MDBOOK: &str = "mdbook";
 
 /// Where the book is written, as its `book.toml` has it.
 pub(super) const BOOK: &str = "target/book";
@@ -27,12 +24,6 @@ pub(super) const BOOK: &str = "target/book";
 /// Pages that mdBook makes: all chapters in one, the table of contents in a frame, and the page for addresses that
 /// do not exist, whose links are those of a server's root.
 const MADE: &[&str] = &["print.html", "toc.html", "404.html"];
-
-/// Builds the book of `folder`.
-pub(super) fn command(run: &Run, folder: &Path) -> Command {
-    let to = run.workspace.root().join(BOOK);
-    run.command(MDBOOK).arg("build").arg(folder).arg("--dest-dir").arg(to).env("NO_COLOR", "1")
-}
 
 /// What is wrong with the book of `folder`.
 ///
@@ -45,7 +36,7 @@ pub(super) fn check(
     pages: &BTreeMap<&str, Page>,
 ) -> Result<Vec<Finding>> {
     let book = run.workspace.root().join(BOOK);
-    let finished = run.attempt(log, &command(run, folder))?;
+    let finished = run.attempt(log, &mdbook::build(run, folder, BOOK))?;
     let printed = finished.stderr().to_owned();
     finished.success()?;
     let mut findings = warnings(folder, &printed);

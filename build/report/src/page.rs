@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The page: sections, and what they share.
+
+use engine::graph::Report;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::input::{Input, Known};
+use super::{artifacts, findings, quality, sbom, timeline};
+
+/// The only style, in the page, which thus needs no other file.
+const STYLE: &str = include_str!("../data/style.css");
+
+/// Renders the page for the product called `title`.
+pub(crate) fn render(title: &str, input: &Input) -> String {
+    let Input { run, tests, coverage, release, previous } = input;
+    let sections = [
+        ("timeline", "Timeline", known(run, timeline::section)),
+        ("gates", "Findings and skips", known(run, findings::section)),
+        ("tests", "Tests", known(tests, |it| quality::tests(it))),
+        ("coverage", "Coverage", known(coverage, quality::coverage)),
+        ("release", "Release", known(release, artifacts::facts)),
+        ("artifacts", "Artifacts", known(release, |it| artifacts::sizes(it, previous.as_ref()))),
+        ("sboms", "SBOMs and licences", known(release, sbom::section)),
+        (
+            "reproducibility",
+            "Reproducibility",
+            known(release, |it| artifacts::reproduced(it.manifest.reproduced.as_ref())),
+        ),
+    ];
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width";
+                meta name="color-scheme" content="light dark";
+                title { (title) ": report" }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                header {
+                    h1 { (title) ": report" }
+                    (known(run, head))
+                }
+                nav { @for (id, name, _) in &sections { a href={ "#" (id) } { (name) } " " } }
+                main {
+                    @for (id, name, content) in &sections {
+                        section id=(id) { h2 { (name) } (content) }
+                    }
+                }
+            }
+        }
+    };
+    page.into_string()
+}
+
+/// Result, version and commit of the run.
+fn head(report: &Report) -> Markup {
+    let (class, word) = match report.exit_code() {
+        0 => ("good", "passed"),
+        3 => ("doubtful", "incomplete"),
+        _ => ("bad", "failed"),
+    };
+    html! {
+        p.result { b class=(class) { (word) } " " (report.summary()) }
+        p { "Version " (report.version) ", commit " code { (report.commit) } }
+    }
+}
+
+/// Renders what is known, or the reason why it is not.
+fn known<T>(value: &Known<T>, render: impl FnOnce(&T) -> Markup) -> Markup {
+    match value {
+        Ok(value) => render(value),
+        Err(reason) => html! { p.missing { (reason) } },
+    }
+}
+
+/// A table that scrolls where it is too wide; columns of numbers have a `#` before their title.
+pub(crate) fn table<const N: usize>(
+    columns: [&str; N],
+    rows: impl Iterator<Item = [Markup; N]>,
+) -> Markup {
+    let is_number = columns.map(|it| it.starts_with('#').then_some("number"));
+    html! {
+        div.scroll {
+            table {
+                @if columns.iter().any(|it| !it.is_empty()) {
+                    thead {
+                        tr {
+                            @for (column, class) in columns.iter().zip(is_number) {
+                                th scope="col" class=[class] { (column.trim_start_matches('#')) }
+                            }
+                        }
+                    }
+                }
+                tbody {
+                    @for row in rows {
+                        tr {
+                            @for (cell, class) in row.iter().zip(is_number) {
+                                td class=[class] { (cell) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
