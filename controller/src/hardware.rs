@@ -171,6 +171,41 @@ pub fn find(connection: &Connection, serial: &str) -> Result<Option<Hardware>, D
     Ok(connection.prepare_cached(&sql)?.query_row([serial], Hardware::read).optional()?)
 }
 
+/// What Secure Boot accepts by Microsoft's CAs: a boot loader, and the CAs of 2011 and 2023 that sign
+/// it. The signatures of one generation are refused by firmware that lists only the other.
+const SIGNERS: [(&str, [&str; 2]); 2] = [
+    (
+        "shim of Linux distributions",
+        ["Microsoft Corporation UEFI CA 2011", "Microsoft UEFI CA 2023"],
+    ),
+    ("boot manager of Windows", ["Microsoft Windows Production PCA 2011", "Windows UEFI CA 2023"]),
+];
+
+/// Returns which boot loaders Secure Boot refuses, if it is on and its certificates are listed.
+pub(crate) fn secure_boot_warnings(components: &[Component]) -> Vec<String> {
+    let is_on = components.iter().any(|component| {
+        component.class == Class::SecureBoot && component.state.as_deref() == Some("Enabled")
+    });
+    let certificates: Vec<&str> = components
+        .iter()
+        .filter(|component| component.class == Class::Certificate)
+        .filter_map(|component| component.name.as_deref())
+        .collect();
+    if !is_on || certificates.is_empty() {
+        return Vec::new();
+    }
+    let mut warnings = Vec::new();
+    for (loader, signers) in SIGNERS {
+        let missing: Vec<&str> =
+            signers.into_iter().filter(|signer| !certificates.contains(signer)).collect();
+        if !missing.is_empty() {
+            let missing = missing.join(" or ");
+            warnings.push(format!("Secure Boot refuses a {loader} that is signed by {missing}"));
+        }
+    }
+    warnings
+}
+
 /// Returns the differences between two inventories, sorted by class and path.
 fn differences(before: &[Component], after: &[Component]) -> Vec<Change> {
     fn by_key(components: &[Component]) -> BTreeMap<(Class, &str), &Component> {
@@ -261,6 +296,33 @@ mod tests {
             state: None,
             health: None,
         }
+    }
+
+    #[test]
+    fn a_signer_that_secure_boot_does_not_know_is_a_warning() {
+        let component = |class, name: &str, state: &str| Component {
+            class,
+            name: Some(name.to_owned()),
+            state: Some(state.to_owned()),
+            ..drive(name, "", "")
+        };
+        let [linux, windows] = SIGNERS.map(|(_, signers)| signers);
+        let warnings = |state: &str, names: &[&str]| {
+            let certificates = names.iter().map(|name| component(Class::Certificate, name, ""));
+            let all = certificates.chain([component(Class::SecureBoot, "", state)]);
+            secure_boot_warnings(&all.collect::<Vec<_>>())
+        };
+        assert!(warnings("Enabled", &[linux, windows].concat()).is_empty());
+        assert!(warnings("Disabled", &[linux[0]]).is_empty());
+        assert!(warnings("Enabled", &[]).is_empty(), "the BMC lists no certificates");
+        let shown = warnings("Enabled", &[linux[0], windows[0], windows[1]]);
+        assert_eq!(
+            shown,
+            [
+                "Secure Boot refuses a shim of Linux distributions that is signed by Microsoft UEFI CA 2023"
+            ]
+        );
+        assert_eq!(warnings("Enabled", &linux).len(), 1);
     }
 
     #[test]

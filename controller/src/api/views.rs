@@ -414,6 +414,8 @@ pub(crate) struct Hardware {
     pub(crate) components: Vec<Component>,
     /// What could not be read, and why.
     pub(crate) notes: Vec<String>,
+    /// Boot loaders that Secure Boot refuses.
+    pub(crate) warnings: Vec<String>,
     /// Time of the inspection before; null if there was none.
     pub(crate) previous_at: Option<Time>,
     /// Differences from the inspection before.
@@ -427,7 +429,8 @@ impl Hardware {
     ) -> Result<Self, DatabaseError> {
         let (hardware::Inventory { components, notes }, changes) = hardware.parse()?;
         let (at, previous_at) = (Time::new(hardware.at), hardware.previous_at.map(Time::new));
-        Ok(Self { serial, at, components, notes, previous_at, changes })
+        let warnings = hardware::secure_boot_warnings(&components);
+        Ok(Self { serial, at, components, notes, warnings, previous_at, changes })
     }
 }
 

@@ -367,6 +367,9 @@ fn show_hardware(client: &Client, connection: &Connection, serial: &str) -> anyh
         for note in &hardware.notes {
             println!("not read: {}", escape::text(note));
         }
+        for warning in &hardware.warnings {
+            println!("warning: {}", escape::text(warning));
+        }
         let Some(previous) = hardware.previous_at else { return };
         println!("\n{} changes since {previous}", hardware.changes.len());
         for Change { class, id, field, before, after, .. } in hardware.changes {

@@ -153,6 +153,7 @@ fn an_operator_inspects_a_host_and_changes_its_power() {
         assert!(shown.contains(expected), "{expected}: {shown}");
     }
     assert!(!shown.contains("changes since"), "{shown}");
+    assert!(shown.contains("warning: Secure Boot refuses a boot manager of Windows"), "{shown}");
     mock.set_bios("2.0.0");
     let shown = site.good(&["servers", "inspect", "S1"]);
     assert!(shown.contains("2 changes since"), "{shown}");

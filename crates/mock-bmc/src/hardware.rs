@@ -40,8 +40,8 @@ pub(crate) fn describe_system(personality: &Personality, bios: &str, system: &mu
 /// The resource at `path`, if it describes hardware.
 pub(crate) fn resource(personality: &Personality, bios: &str, path: &str) -> Option<Value> {
     let mut value = match path.strip_prefix(&system_path(personality)) {
-        Some(place) => below_system(personality, path, place)?,
-        None => beside_system(personality, bios, path, path.strip_prefix(ROOT)?)?,
+        Some(place) => system_resource(personality, path, place)?,
+        None => other_resource(personality, bios, path, path.strip_prefix(ROOT)?)?,
     };
     if value.get("@odata.id").is_none() {
         value["@odata.id"] = json!(path);
@@ -60,7 +60,7 @@ fn list(path: &str, kind: &str, names: &[&str]) -> Value {
     collection(path, kind, &members)
 }
 
-fn below_system(personality: &Personality, path: &str, place: &str) -> Option<Value> {
+fn system_resource(personality: &Personality, path: &str, place: &str) -> Option<Value> {
     let databases = "/SecureBoot/SecureBootDatabases";
     if let Some(place) = place.strip_prefix(databases) {
         return match place {
@@ -118,7 +118,7 @@ fn below_system(personality: &Personality, path: &str, place: &str) -> Option<Va
     }
 }
 
-fn beside_system(personality: &Personality, bios: &str, path: &str, place: &str) -> Option<Value> {
+fn other_resource(personality: &Personality, bios: &str, path: &str, place: &str) -> Option<Value> {
     match place {
         "/Chassis/1" => Some(json!({"NetworkAdapters": link(&format!("{path}/NetworkAdapters"))})),
         "/Chassis/1/Drives/0" | "/Chassis/1/Drives/1" => Some(json!({

@@ -147,7 +147,7 @@ impl Reader<'_> {
     }
 
     /// Notes an error of one resource. The errors of a BMC that is away are returned.
-    fn excuse<T>(&mut self, path: &str, result: Result<T, Error>) -> Result<Option<T>, Error> {
+    fn note_error<T>(&mut self, path: &str, result: Result<T, Error>) -> Result<Option<T>, Error> {
         match result {
             Ok(value) => Ok(Some(value)),
             Err(error @ (Error::Refused(_) | Error::Answer { .. } | Error::Missing(_))) => {
@@ -160,7 +160,7 @@ impl Reader<'_> {
 
     async fn get(&mut self, path: &str) -> Result<Option<Value>, Error> {
         let result = self.client.get(path).await.map(|resource| resource.value);
-        self.excuse(path, result)
+        self.note_error(path, result)
     }
 
     /// The resources at the end of a chain of links, each a JSON pointer. A link to a collection
@@ -177,7 +177,8 @@ impl Reader<'_> {
                         match self.get(&path).await? {
                             Some(value) if value.get("Members").is_some() => {
                                 let members = discover::members(self.client, &path).await;
-                                paths.extend(self.excuse(&path, members)?.into_iter().flatten());
+                                paths
+                                    .extend(self.note_error(&path, members)?.into_iter().flatten());
                             }
                             value => next.extend(value),
                         }

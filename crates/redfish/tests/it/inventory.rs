@@ -15,7 +15,7 @@ async fn connect_system(mock: &Mock) -> Bmc {
     Bmc::connect_system(&endpoint(mock), SERIAL, None, timing()).await.unwrap()
 }
 
-fn of(components: &[Component], class: Class) -> Vec<&Component> {
+fn select(components: &[Component], class: Class) -> Vec<&Component> {
     components.iter().filter(|it| it.class == class).collect()
 }
 
@@ -27,24 +27,24 @@ async fn every_vendor_lists_its_hardware() {
         let bmc = connect_system(&mock).await;
         let found = bmc.inventory().await.unwrap();
         assert!(found.notes.is_empty(), "{name}: {:?}", found.notes);
-        let count = |class| of(&found.components, class).len();
+        let count = |class| select(&found.components, class).len();
         assert_eq!(count(Class::Processor), 2, "{name}");
         assert_eq!(count(Class::Memory), 1, "{name}: the other slot is empty");
         assert_eq!(count(Class::Drive), 2, "{name}");
         assert_eq!((count(Class::Firmware), count(Class::SecureBoot)), (2, 1), "{name}");
-        let ports = of(&found.components, Class::Port);
+        let ports = select(&found.components, Class::Port);
         let mac =
             if personality.ports_in_chassis { "00:53:00:ab:cd:ef" } else { "00:53:00:12:34:56" };
         let macs: Vec<_> = ports.iter().filter_map(|port| port.mac.as_deref()).collect();
         assert_eq!(macs, [mac], "{name}");
-        let trusted = of(&found.components, Class::Certificate);
+        let trusted = select(&found.components, Class::Certificate);
         let trusted: Vec<_> = trusted.iter().filter_map(|it| it.name.as_deref()).collect();
         assert_eq!(
             trusted,
             ["Microsoft Corporation UEFI CA 2011", "Microsoft UEFI CA 2023"],
             "{name}: not the revoked one"
         );
-        let system = of(&found.components, Class::System);
+        let system = select(&found.components, Class::System);
         assert_eq!(system[0].version.as_deref(), Some("1.0.0"), "{name}");
         assert_eq!(system[0].bytes, Some(64 << 30), "{name}");
         bmc.close().await;
@@ -59,8 +59,8 @@ async fn a_resource_that_is_refused_is_noted_and_the_rest_is_read() {
     mock.fault(Rule::once(Method::GET, "Drives/1", broken.clone()).times(1_000));
     mock.fault(Rule::once(Method::GET, "UpdateService", broken).times(1_000));
     let found = connect_system(&mock).await.inventory().await.unwrap();
-    assert_eq!(of(&found.components, Class::Drive).len(), 1);
-    assert!(of(&found.components, Class::Firmware).is_empty());
+    assert_eq!(select(&found.components, Class::Drive).len(), 1);
+    assert!(select(&found.components, Class::Firmware).is_empty());
     let notes = found.notes.join("\n");
     assert!(notes.contains("Drives/1") && notes.contains("UpdateService"), "{notes}");
     assert_eq!(found.notes.len(), 2, "{notes}");
@@ -146,7 +146,7 @@ async fn firmware_is_updated_by_a_task_that_outlives_the_bmc_and_the_client() {
         let limit = Duration::from_secs(10);
         assert_eq!(bmc.follow_update(&monitor, limit).await.unwrap(), TaskEnd::Completed);
         let found = bmc.inventory().await.unwrap();
-        let bios = of(&found.components, Class::Firmware)[0].version.clone();
+        let bios = select(&found.components, Class::Firmware)[0].version.clone();
         assert_eq!(bios.as_deref(), Some("2.0.0"), "{name}");
         let gone = "/redfish/v1/TaskService/TaskMonitors/99";
         assert_eq!(bmc.follow_update(gone, limit).await.unwrap(), TaskEnd::Unknown);
