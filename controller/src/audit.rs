@@ -36,6 +36,9 @@ words! {
     ServerCreate = "server.create",
     ServerUpdate = "server.update",
     ServerDelete = "server.delete",
+    ServerFirmware = "server.firmware",
+    ServerInspect = "server.inspect",
+    ServerPower = "server.power",
     JobCreate = "job.create",
     JobCancel = "job.cancel",
     JobRetry = "job.retry",
@@ -60,6 +63,9 @@ impl Action {
             Self::ServerCreate
             | Self::ServerUpdate
             | Self::ServerDelete
+            | Self::ServerFirmware
+            | Self::ServerInspect
+            | Self::ServerPower
             | Self::JobCreate
             | Self::JobCancel
             | Self::JobRetry
@@ -197,21 +203,22 @@ impl Audit {
         Self { database, limits, refusals, unrecorded: Arc::default() }
     }
 
-    /// Runs `work` and inserts its audit entry, if any, in one transaction.
-    pub(crate) async fn change<T: Send + 'static>(
+    /// Runs `work` and inserts its audit entries in one transaction.
+    pub(crate) async fn change<T: Send + 'static, E: IntoIterator<Item = Entry>>(
         &self,
-        work: impl FnOnce(&Connection) -> Result<(T, Option<Entry>), StoreError> + Send + 'static,
+        work: impl FnOnce(&Connection) -> Result<(T, E), StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let limits = self.limits;
         let write = move |c: &Connection| {
-            let (value, entry) = work(c)?;
-            if let Some(entry) = &entry {
+            let (value, entries) = work(c)?;
+            let entries: Vec<Entry> = entries.into_iter().collect();
+            for entry in &entries {
                 entry.insert(c, limits)?;
             }
-            Ok::<_, StoreError>((value, entry))
+            Ok::<_, StoreError>((value, entries))
         };
-        let (value, entry) = self.database.write(write).await?;
-        if let Some(entry) = entry {
+        let (value, entries) = self.database.write(write).await?;
+        for entry in entries {
             entry.log();
         }
         Ok(value)

@@ -125,21 +125,27 @@ pub fn find(
     Ok(statement.query_row(parameters, server).optional()?)
 }
 
-/// Returns at most `limit` servers with a serial number greater than `after`, sorted.
+/// Returns at most `limit` servers that match `selector`, with a serial number greater than `after`,
+/// sorted.
 ///
 /// # Errors
 /// If the database fails.
 pub fn list(
     connection: &Connection,
     scope: &Scope,
+    selector: &Scope,
     after: &str,
     limit: u32,
 ) -> Result<Vec<Server>, DatabaseError> {
+    let is_selected = IN_SCOPE.replace(":scope", ":selector");
     let sql = format!(
-        "SELECT * FROM servers WHERE serial > :after AND {IN_SCOPE} ORDER BY serial LIMIT :limit"
+        "SELECT * FROM servers WHERE serial > :after AND {IN_SCOPE} AND {is_selected} \
+         ORDER BY serial LIMIT :limit"
     );
     let mut statement = connection.prepare_cached(&sql)?;
-    let parameters = named_params! { ":after": after, ":scope": scope, ":limit": limit };
+    let parameters = named_params! {
+        ":after": after, ":scope": scope, ":selector": selector, ":limit": limit,
+    };
     let rows = statement.query_map(parameters, server)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
@@ -221,7 +227,7 @@ pub fn encrypt_all(connection: &mut Connection, keys: &Keyring) -> Result<usize,
     let transaction = connection.transaction()?;
     let (mut changed, mut after) = (0, String::new());
     loop {
-        let servers = list(&transaction, &Scope::ALL, &after, 1000)?;
+        let servers = list(&transaction, &Scope::ALL, &Scope::ALL, &after, 1000)?;
         let Some(last) = servers.last() else { break };
         after.clone_from(&last.serial);
         for server in &servers {
@@ -327,7 +333,8 @@ mod tests {
         for serial in ["S1", "S2"] {
             put(&connection, &keys("a", &[]), &target(serial), &Labels::default(), "ops").unwrap();
         }
-        let all = |connection: &Connection| list(connection, &Scope::ALL, "", 10).unwrap();
+        let all =
+            |connection: &Connection| list(connection, &Scope::ALL, &Scope::ALL, "", 10).unwrap();
         let before = all(&connection);
         for wrong in [keys("b", &[]), Keyring::default()] {
             let error = encrypt_all(&mut connection, &wrong).unwrap_err().to_string();
@@ -361,7 +368,7 @@ mod tests {
         }
         put(&connection, &Keyring::default(), &target("S4"), &Labels::default(), "ops").unwrap();
         let seen = |scope: &Scope| {
-            let servers = list(&connection, scope, "", 10).unwrap();
+            let servers = list(&connection, scope, &Scope::ALL, "", 10).unwrap();
             servers.into_iter().map(|server| server.serial).collect::<Vec<_>>()
         };
         assert_eq!(seen(&Scope::ALL), ["S1", "S2", "S3", "S4"]);
@@ -370,6 +377,8 @@ mod tests {
         assert_eq!(seen(&Scope::groups([&rack, &labels("site=rome")])), ["S1", "S3"]);
         assert!(seen(&Scope::groups([])).is_empty());
         let scope = Scope::groups([&berlin]);
+        let selected = list(&connection, &scope, &Scope::groups([&rack]), "", 10).unwrap();
+        assert_eq!(selected.into_iter().map(|it| it.serial).collect::<Vec<_>>(), ["S1"]);
         assert!(find(&connection, &scope, "S2").unwrap().is_some());
         assert!(find(&connection, &scope, "S3").unwrap().is_none());
     }

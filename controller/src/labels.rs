@@ -94,7 +94,7 @@ impl fmt::Display for Labels {
     }
 }
 
-/// The servers that a user may access: all, or those of some groups. Binds as the SQL parameter of
+/// A set of servers, such as those that a user may access: all, or those of some groups. Binds as the SQL parameter of
 /// [`IN_SCOPE`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scope(Option<String>);

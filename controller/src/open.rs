@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Opens the configured database.
+//! Opens the configured database, and ends what an earlier process left running.
 
 use std::sync::Arc;
 
@@ -10,13 +10,19 @@ use anyhow::Context as _;
 use crate::config::Config;
 use crate::database::{Database, DatabaseError};
 use crate::inventory;
+use crate::operations;
 
 /// Opens the database and encrypts its passwords with the configured key.
 pub(crate) fn database(config: &Config) -> anyhow::Result<Database> {
     let keys = Arc::new(config.storage_keys.read().map_err(anyhow::Error::msg)?);
     let path = config.database();
-    let opened =
-        Database::open_with(&path, Arc::clone(&keys), |c| inventory::encrypt_all(c, &keys));
+    let opened = Database::open_with(&path, Arc::clone(&keys), |c| {
+        let interrupted = operations::end_interrupted(c)?;
+        if interrupted > 0 {
+            tracing::warn!(interrupted, "ended the operations of an earlier process");
+        }
+        inventory::encrypt_all(c, &keys)
+    });
     let name = path.display();
     let (database, passwords) = match opened {
         Err(error @ DatabaseError::Key(_)) => anyhow::bail!(

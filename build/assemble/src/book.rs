@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
-use engine::{Input, Need, Outcome, Plan, Run, Skip, Step, StepLog};
+use engine::{Description, Input, Need, Outcome, Plan, Run, Skip, Step, StepLog};
 use foundation::archive::{self, Member, Mode};
 use foundation::text::count;
 use foundation::tree;
@@ -23,16 +23,8 @@ pub struct Book;
 const PAGES: &str = "target/xtask/book";
 
 impl Step for Book {
-    fn name(&self) -> &'static str {
-        "book"
-    }
-
-    fn about(&self) -> &'static str {
-        "package the documentation as an archive of HTML pages"
-    }
-
-    fn can_be_up_to_date(&self, _run: &Run) -> bool {
-        true
+    fn describe(&self) -> Description {
+        Description::step("book", "package the documentation as an archive of HTML pages").cached()
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {

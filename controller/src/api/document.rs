@@ -14,8 +14,9 @@ use serde_json::{Map, Value, json};
 use super::extract::Limit;
 use super::schemas::{self, Serial, schema};
 use super::views::{
-    AuditList, Event, Job, JobList, JobWithEvents, NewJob, NewServer, Problem, Report,
-    ReportOutcome, ReportResult, Server, ServerList, Time,
+    AuditList, Event, Hardware, ImportResult, Job, JobList, JobWithEvents, NewJob, NewOperation,
+    NewServer, NewServers, Operation as ServerOperation, Problem, Report, ReportOutcome,
+    ReportResult, Server, ServerList, Time,
 };
 use super::{OPENAPI, WEBHOOK, audit, jobs, servers};
 use crate::jobs::model::JobId;
@@ -60,9 +61,9 @@ const PROBLEMS: [(u16, &str, &str); 13] = [
         "Forbidden",
         "`forbidden`: the role does not allow it, or the server is not in the caller's groups",
     ),
-    (404, "NotFound", "`job_unknown`, `server_unknown`, `not_found`"),
+    (404, "NotFound", "`job_unknown`, `server_unknown`, `hardware_unknown`, `not_found`"),
     (408, "Timeout", "`timeout`: the request body stalled"),
-    (409, "Conflict", "`active_job` with `job_id`, or `job_state`"),
+    (409, "Conflict", "`active_job` with `job_id`, `active_operation`, or `job_state`"),
     (413, "TooLarge", "`too_large`"),
     (415, "UnsupportedMediaType", "`unsupported_media_type`: the body is not `application/json`"),
     (422, "KeyReused", "`idempotency_key_reused`: the key was used for a different request"),
@@ -223,7 +224,7 @@ impl Operation<'_> {
     fn add(self) {
         let Self { document, path, method, fields } = self;
         let item = document.paths.entry(path).or_insert_with(|| {
-            let (name, description, schema) = if path.ends_with("{serial}") {
+            let (name, description, schema) = if path.contains("{serial}") {
                 let schema = document.requests.subschema_for::<Serial>();
                 ("serial", "Serial number of the host.", schema)
             } else if path.contains("{id}") {
@@ -313,6 +314,31 @@ fn server_operations(document: &mut Document) {
     );
     let delete = delete.reply(204, "Deleted", None);
     delete.problems(&[400, 401, 403, 404, 409]).problems(&ALWAYS).add();
+
+    let import = document.operation(
+        ("post", "/api/v1/servers"),
+        ("importServers", "servers"),
+        "Register or change many servers, all or none",
+    );
+    let import = import.request::<NewServers>().json::<ImportResult>(200, "All are stored");
+    import.problems(&[400, 401, 403, 408, 413, 415]).problems(&ALWAYS).add();
+
+    let operate = document.operation(
+        ("post", "/api/v1/servers/{serial}/operations"),
+        ("createOperation", "servers"),
+        "Inspect a server, change its power or update its firmware; the result is `operation` of the server",
+    );
+    let operate =
+        operate.request::<NewOperation>().json::<ServerOperation>(202, "The running operation");
+    operate.problems(&[400, 401, 403, 404, 408, 409, 413, 415]).problems(&ALWAYS).add();
+
+    let hardware = document.operation(
+        ("get", "/api/v1/servers/{serial}/hardware"),
+        ("getHardware", "servers"),
+        "Get the hardware of a server, as the last inspection found it",
+    );
+    let hardware = hardware.json::<Hardware>(200, "The hardware");
+    hardware.problems(&[400, 401, 404]).problems(&ALWAYS).add();
 }
 
 fn other_operations(document: &mut Document) {

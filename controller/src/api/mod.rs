@@ -9,7 +9,9 @@ pub mod auth;
 #[cfg(test)]
 mod document;
 pub(crate) mod extract;
+mod import;
 pub(crate) mod jobs;
+mod operations;
 pub(crate) mod problem;
 mod reply;
 #[cfg(test)]
@@ -151,6 +153,9 @@ fn routes() -> Vec<(Method, &'static str, MethodRouter<Api>)> {
         (Method::GET, "/api/v1/servers/{serial}", get(servers::get)),
         (Method::PUT, "/api/v1/servers/{serial}", put(servers::put)),
         (Method::DELETE, "/api/v1/servers/{serial}", delete(servers::remove)),
+        (Method::POST, "/api/v1/servers", post(import::import)),
+        (Method::POST, "/api/v1/servers/{serial}/operations", post(operations::create)),
+        (Method::GET, "/api/v1/servers/{serial}/hardware", get(operations::hardware)),
         (Method::POST, WEBHOOK, post(webhook::report)),
     ]
 }

@@ -126,6 +126,9 @@ impl From<StoreError> for Problem {
             StoreError::Active { job, .. } => Self::new(StatusCode::CONFLICT, "active_job", &error)
                 .step(&Step::ConflictActiveJob)
                 .job(*job),
+            StoreError::Operating { .. } => {
+                Self::new(StatusCode::CONFLICT, "active_operation", error)
+            }
             StoreError::OtherGroup(_) => Self::new(StatusCode::FORBIDDEN, "forbidden", error),
             StoreError::State(_) => Self::new(StatusCode::CONFLICT, "job_state", error),
             StoreError::KeyReused => {

@@ -21,7 +21,8 @@ use crate::inventory;
 use crate::jobs::bmc::{Secret, Target, TlsPolicy};
 use crate::jobs::store::{self, StoreError};
 use crate::keyring::Keyring;
-use crate::labels::{Labels, Scope};
+use crate::labels::{LabelError, Labels, Scope};
+use crate::operations;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,14 +34,45 @@ pub(super) struct ListQuery {
     /// Only servers after this one: `next_after` of the previous page.
     #[cfg_attr(test, schemars(with = "Option<super::schemas::Serial>"))]
     after: Option<String>,
+    /// Only servers with all of these labels: `NAME=VALUE`, separated by commas.
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    selector: Option<Selector>,
+}
+
+/// Labels in a query.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Selector(Labels);
+
+impl TryFrom<String> for Selector {
+    type Error = LabelError;
+
+    fn try_from(text: String) -> Result<Self, LabelError> {
+        text.parse().map(Self)
+    }
+}
+
+/// A valid [`NewServer`].
+pub(super) struct Checked {
+    bmc_url: String,
+    username: String,
+    password: Option<Secret>,
+    profile: Option<String>,
+    tls: TlsPolicy,
+    /// None: the stored labels are kept.
+    labels: Option<Labels>,
+    /// None: the stored network is kept.
+    #[expect(clippy::option_option, reason = "null removes the network, and absence keeps it")]
+    network: Option<Option<Network>>,
 }
 
 impl NewServer {
-    /// Returns every fault, in the form of recipe validation.
-    fn faults(&self, profiles: &[&str]) -> Vec<Detail> {
+    /// Returns the valid server, or every fault in the form of recipe validation. Paths begin with
+    /// `place`.
+    pub(super) fn check(self, place: &str, profiles: &[&str]) -> Result<Checked, Vec<Detail>> {
         let mut faults = Vec::new();
         let mut fault = |path: &str, code: &'static str, message: &str| {
-            faults.push(Detail::new(path, code, message));
+            faults.push(Detail::new(format!("{place}{path}"), code, message));
         };
         if let Err(reason) = check_bmc_url(&self.bmc_url) {
             fault("/bmc_url", "format", &reason);
@@ -48,10 +80,11 @@ impl NewServer {
         if self.bmc_url.len() > LONGEST_URL {
             fault("/bmc_url", "length", "must have at most 2048 bytes");
         }
-        let labels = self.labels.clone().map(Labels::try_from).transpose();
-        if let Err(error) = labels {
+        let labels = self.labels.map(Labels::try_from).transpose();
+        let labels = labels.unwrap_or_else(|error| {
             fault("/labels", "format", &error.to_string());
-        }
+            None
+        });
         if !(1..=LONGEST).contains(&self.username.len()) {
             fault("/username", "length", "must have 1 to 256 bytes");
         }
@@ -70,13 +103,24 @@ impl NewServer {
             }
             _ => {}
         }
-        if let Some(Some(network)) = &self.network
-            && let Err(error) = Network::try_from(network.clone())
-        {
-            let details = error.into_faults("/network").into_iter();
+        let network = self.network.map(|network| network.map(Network::try_from).transpose());
+        let network = network.transpose().unwrap_or_else(|error| {
+            let details = error.into_faults(&format!("{place}/network")).into_iter();
             faults.extend(details.map(|fault| Detail::new(fault.path, fault.code, fault.message)));
+            None
+        });
+        if !faults.is_empty() {
+            return Err(faults);
         }
-        faults
+        Ok(Checked {
+            bmc_url: self.bmc_url,
+            username: self.username,
+            password: self.password.map(Secret::new),
+            profile: self.profile,
+            tls: self.tls,
+            labels,
+            network,
+        })
     }
 }
 
@@ -92,31 +136,35 @@ fn is_sha256(text: &str) -> bool {
     text.parse::<recipe::Sha256Hex>().is_ok()
 }
 
-/// Returns a server with its active job.
+/// Returns a server with its active job and its last operation.
 fn with_job(connection: &Connection, server: inventory::Server) -> Result<Server, StoreError> {
     let active = store::active(connection, &server.serial)?;
-    Ok(Server::new(server, active.map(|job| job.id)))
+    let operation = operations::find(connection, &server.serial)?;
+    Ok(Server::new(server, active.map(|job| job.id), operation))
 }
 
-/// Returns at most `limit` servers after `after`, by serial number.
+/// Returns at most `limit` servers that match `selector`, after `after`, by serial number.
 pub(crate) fn page(
     connection: &Connection,
     scope: &Scope,
+    selector: &Scope,
     after: &str,
     limit: u32,
 ) -> Result<Vec<Server>, StoreError> {
-    let servers = inventory::list(connection, scope, after, limit)?;
+    let servers = inventory::list(connection, scope, selector, after, limit)?;
     servers.into_iter().map(|server| with_job(connection, server)).collect()
 }
 
-/// `GET /api/v1/servers?limit=…&after=…`
+/// `GET /api/v1/servers?limit=…&after=…&selector=…`
 pub(super) async fn list(
     State(api): State<Api>,
     Caller { scope, .. }: Caller<Reader>,
-    Query(ListQuery { limit, after }): Query<ListQuery>,
+    Query(ListQuery { limit, after, selector }): Query<ListQuery>,
 ) -> Result<Json<ServerList>, Problem> {
     let after = after.unwrap_or_default();
-    let servers = api.database.read(move |c| page(c, &scope, &after, limit.get())).await?;
+    let selector = selector.map_or(Scope::ALL, |Selector(labels)| Scope::groups([&labels]));
+    let read = move |c: &Connection| page(c, &scope, &selector, &after, limit.get());
+    let servers = api.database.read(read).await?;
     let next_after = limit.next(&servers, |server| server.serial.clone());
     Ok(Json(StatusCode::OK, ServerList { servers, next_after }))
 }
@@ -134,46 +182,59 @@ pub(super) async fn get(
     Ok(Json(StatusCode::OK, api.database.read(find).await?))
 }
 
-/// Result of a PUT request.
-enum Put {
-    Done {
-        new: bool,
-        server: Box<Server>,
-    },
-    /// The request needs a password; the text states why.
-    NeedsPassword(&'static str),
-}
+impl Checked {
+    /// Returns the server as stored, if it is registered. It must be in the user's groups.
+    fn stored(
+        c: &Connection,
+        serial: &str,
+        caller: &Caller<Operator>,
+    ) -> Result<Option<inventory::Server>, StoreError> {
+        let stored = inventory::find(c, &Scope::ALL, serial)?;
+        if stored.is_some() && inventory::find(c, &caller.scope, serial)?.is_none() {
+            return Err(StoreError::OtherGroup(serial.to_owned()));
+        }
+        Ok(stored)
+    }
 
-impl NewServer {
-    /// Registers or changes a server. A stored password is only kept for the same BMC. The server
-    /// must be in the user's groups before and after.
-    fn put(
+    /// Returns why a password must be sent, if one is missing. A stored one is only kept for the
+    /// same BMC.
+    pub(super) fn missing_password(
+        &self,
+        c: &Connection,
+        serial: &str,
+        caller: &Caller<Operator>,
+    ) -> Result<Option<&'static str>, StoreError> {
+        if self.password.is_some() {
+            return Ok(None);
+        }
+        Ok(match Self::stored(c, serial, caller)? {
+            None => Some("is required for a new server"),
+            Some(stored) if !stored.has_destination(&self.bmc_url, &self.tls) => Some(
+                "is required: scheme, host, port or TLS policy of the BMC change, \
+                 and a stored password is never sent to another destination",
+            ),
+            Some(_) => None,
+        })
+    }
+
+    /// Registers or changes a server that has no [`missing_password`](Self::missing_password). It
+    /// must be in the user's groups before and after. Returns whether it is new, the server, and the
+    /// audit entry.
+    pub(super) fn put(
         self,
         c: &Connection,
         keys: &Keyring,
         serial: &str,
         caller: &Caller<Operator>,
-    ) -> Result<Put, StoreError> {
-        let Caller { name: user, scope, .. } = caller;
-        let before = inventory::find(c, &Scope::ALL, serial)?;
-        if before.is_some() && inventory::find(c, scope, serial)?.is_none() {
-            return Err(StoreError::OtherGroup(serial.to_owned()));
-        }
-        let password = match (self.password, &before) {
-            (Some(password), _) => Secret::new(password),
-            (None, None) => return Ok(Put::NeedsPassword("is required for a new server")),
-            (None, Some(before)) if !before.has_destination(&self.bmc_url, &self.tls) => {
-                let message = "is required: scheme, host, port or TLS policy of the BMC change, \
-                               and a stored password is never sent to another destination";
-                return Ok(Put::NeedsPassword(message));
-            }
-            (None, Some(before)) => before.target(keys).map_err(DatabaseError::from)?.password,
+    ) -> Result<(bool, Server, Entry), StoreError> {
+        let stored = Self::stored(c, serial, caller)?;
+        let password = match (self.password, &stored) {
+            (Some(password), _) => password,
+            (None, Some(stored)) => stored.target(keys).map_err(DatabaseError::from)?.password,
+            (None, None) => return Err(StoreError::NoServer(serial.to_owned())),
         };
-        let labels = match self.labels {
-            // Validated before.
-            Some(labels) => Labels::try_from(labels).unwrap_or_default(),
-            None => before.map(|server| server.labels).unwrap_or_default(),
-        };
+        let stored_labels = || stored.map(|server| server.labels).unwrap_or_default();
+        let labels = self.labels.unwrap_or_else(stored_labels);
         let target = Target {
             serial: serial.to_owned(),
             bmc_url: self.bmc_url,
@@ -182,16 +243,17 @@ impl NewServer {
             profile: self.profile,
             tls: self.tls,
         };
-        let new = inventory::put(c, keys, &target, &labels, user)?;
+        let new = inventory::put(c, keys, &target, &labels, &caller.name)?;
         if let Some(network) = self.network {
-            // Validated before.
-            let network = network.and_then(|network| Network::try_from(network).ok());
             inventory::set_network(c, serial, network.as_ref())?;
         }
         // The error rolls the change back.
-        let server = inventory::find(c, scope, serial)?
+        let server = inventory::find(c, &caller.scope, serial)?
             .ok_or_else(|| StoreError::OtherGroup(serial.to_owned()))?;
-        Ok(Put::Done { new, server: with_job(c, server)?.into() })
+        let action = if new { Action::ServerCreate } else { Action::ServerUpdate };
+        let detail = Some(format!("BMC {}", server.bmc_url));
+        let entry = Entry { detail, ..caller.entry(action, Some(serial.to_owned())) };
+        Ok((new, with_job(c, server)?, entry))
     }
 }
 
@@ -205,34 +267,26 @@ pub(super) async fn put(
     let serial = serial.parse::<ShortText>();
     let serial = serial.map_err(|e| Problem::bad_request(format!("serial: {e}")))?;
     let sent: NewServer = sent.parse()?;
-    let faults = sent.faults(&api.profiles);
-    if !faults.is_empty() {
-        return Err(invalid(faults));
-    }
+    let checked = sent.check("", &api.profiles).map_err(invalid)?;
     let keys = api.database.keys();
     let put = move |c: &Connection| {
-        let put = sent.put(c, &keys, serial.as_ref(), &caller)?;
-        let entry = match &put {
-            Put::Done { new, server } => {
-                let action = if *new { Action::ServerCreate } else { Action::ServerUpdate };
-                let detail = Some(format!("BMC {}", server.bmc_url));
-                Some(Entry { detail, ..caller.entry(action, Some(serial.to_string())) })
-            }
-            Put::NeedsPassword(_) => None,
-        };
-        Ok((put, entry))
-    };
-    let (new, server) = match api.audit.change(put).await? {
-        Put::Done { new, server } => (new, server),
-        Put::NeedsPassword(message) => {
-            return Err(invalid(vec![Detail::new("/password", "required", message)]));
+        let serial = serial.as_ref();
+        if let Some(message) = checked.missing_password(c, serial, &caller)? {
+            return Ok((Err(message), None));
         }
+        let (new, server, entry) = checked.put(c, &keys, serial, &caller)?;
+        Ok((Ok((new, server)), Some(entry)))
     };
+    let (new, server) = api
+        .audit
+        .change(put)
+        .await?
+        .map_err(|message| invalid(vec![Detail::new("/password", "required", message)]))?;
     tracing::info!(serial = server.serial, new, "server");
-    Ok(Json(if new { StatusCode::CREATED } else { StatusCode::OK }, *server))
+    Ok(Json(if new { StatusCode::CREATED } else { StatusCode::OK }, server))
 }
 
-fn invalid(faults: Vec<Detail>) -> Problem {
+pub(super) fn invalid(faults: Vec<Detail>) -> Problem {
     Problem::validation("invalid server, see details", faults)
 }
 
@@ -249,6 +303,7 @@ pub(super) async fn remove(
         if let Some(job) = store::active(c, &serial)? {
             return Err(StoreError::Active { serial, job: job.id });
         }
+        operations::require_none(c, &serial)?;
         inventory::remove(c, &serial)?;
         let entry = caller.entry(Action::ServerDelete, Some(serial.clone()));
         Ok((serial, Some(entry)))

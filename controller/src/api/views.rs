@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::audit::Recorded;
+use crate::database::DatabaseError;
+use crate::hardware::{self, Change, Component};
 use crate::inventory;
 use crate::jobs::bmc::TlsPolicy;
 use crate::jobs::clock::rfc3339;
@@ -22,10 +24,13 @@ use crate::jobs::model::{JobId, Outcome, State};
 use crate::jobs::store;
 use crate::jobs::task::volume_id;
 use crate::labels::Labels;
+use crate::operations;
 use crate::words::words;
 
 /// Maximum length of a BMC user name and password; IPMI allows 20, Redfish has no limit.
 pub(super) const LONGEST: usize = 256;
+/// Maximum number of servers in an import.
+pub(super) const MOST_SERVERS: usize = 1000;
 /// Maximum length of a BMC URL.
 pub(super) const LONGEST_URL: usize = 2048;
 
@@ -233,6 +238,58 @@ pub(crate) struct NewServer {
     pub(crate) network: Option<Option<NetworkText>>,
 }
 
+// No Debug, as above.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub(crate) struct NewServers {
+    /// Servers by serial number.
+    #[serde(deserialize_with = "distinct")]
+    #[cfg_attr(test, schemars(extend("minProperties" = 1, "maxProperties" = MOST_SERVERS)))]
+    pub(crate) servers: BTreeMap<String, NewServer>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub(crate) struct ImportResult {
+    /// Serial numbers of new servers.
+    pub(crate) created: Vec<String>,
+    /// Serial numbers of servers that were registered before.
+    pub(crate) updated: Vec<String>,
+}
+
+/// Servers by serial number; a serial number must not occur twice.
+fn distinct<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, NewServer>, D::Error> {
+    struct Servers;
+
+    impl<'de> serde::de::Visitor<'de> for Servers {
+        type Value = BTreeMap<String, NewServer>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("servers by serial number")
+        }
+
+        fn visit_map<A: serde::de::MapAccess<'de>>(
+            self,
+            mut map: A,
+        ) -> Result<Self::Value, A::Error> {
+            let mut servers = BTreeMap::new();
+            while let Some(serial) = map.next_key::<String>()? {
+                if servers.contains_key(&serial) {
+                    let message = format_args!("server {serial} occurs twice");
+                    return Err(serde::de::Error::custom(message));
+                }
+                servers.insert(serial, map.next_value()?);
+            }
+            Ok(servers)
+        }
+    }
+
+    deserializer.deserialize_map(Servers)
+}
+
 /// A member that was sent, even as `null`.
 fn sent<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(
     deserializer: D,
@@ -255,6 +312,8 @@ pub(crate) struct Server {
     #[cfg_attr(test, schemars(with = "Option<super::schemas::Network>"))]
     pub(crate) network: Option<NetworkText>,
     pub(crate) active_job: Option<JobId>,
+    /// The last power operation, inspection or firmware update; null if there was none.
+    pub(crate) operation: Option<Operation>,
     pub(crate) created_at: Time,
     /// Null if the server was registered before users were recorded.
     pub(crate) created_by: Option<String>,
@@ -263,7 +322,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn new(server: inventory::Server, active_job: Option<JobId>) -> Self {
+    pub(crate) fn new(
+        server: inventory::Server,
+        active_job: Option<JobId>,
+        operation: Option<operations::Operation>,
+    ) -> Self {
         Self {
             bmc_url: server.bmc_url,
             username: server.username,
@@ -272,6 +335,7 @@ impl Server {
             labels: server.labels,
             network: server.network.map(NetworkText::from),
             active_job,
+            operation: operation.map(Operation::from),
             created_at: Time::new(server.created_at),
             created_by: server.created_by,
             updated_at: Time::new(server.updated_at),
@@ -286,6 +350,88 @@ impl Server {
 pub(crate) struct ServerList {
     pub(crate) servers: Vec<Server>,
     pub(crate) next_after: Option<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub(crate) struct NewOperation {
+    pub(crate) kind: operations::Kind,
+    /// With `firmware.update`: name of a file in `media/firmware` of the data folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) image: Option<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub(crate) struct Operation {
+    // A string for clients: a later version may add some.
+    #[cfg_attr(test, schemars(with = "operations::Kind"))]
+    pub(crate) kind: String,
+    pub(crate) state: operations::State,
+    /// The result, or why it failed; empty while it runs.
+    pub(crate) message: String,
+    /// Name of the image of a firmware update.
+    pub(crate) image: Option<String>,
+    pub(crate) created_by: String,
+    pub(crate) created_at: Time,
+    pub(crate) ended_at: Option<Time>,
+}
+
+impl From<operations::Operation> for Operation {
+    fn from(operation: operations::Operation) -> Self {
+        let operations::Operation {
+            serial: _,
+            kind,
+            state,
+            message,
+            image,
+            monitor: _,
+            created_by,
+            created_at,
+            ended_at,
+        } = operation;
+        Self {
+            kind: kind.to_string(),
+            state,
+            message,
+            image,
+            created_by,
+            created_at: Time::new(created_at),
+            ended_at: ended_at.map(Time::new),
+        }
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub(crate) struct Hardware {
+    #[cfg_attr(test, schemars(with = "super::schemas::Serial"))]
+    pub(crate) serial: String,
+    /// Time of the last inspection.
+    pub(crate) at: Time,
+    /// Sorted by class and path.
+    pub(crate) components: Vec<Component>,
+    /// What could not be read, and why.
+    pub(crate) notes: Vec<String>,
+    /// Boot loaders that Secure Boot refuses.
+    pub(crate) warnings: Vec<String>,
+    /// Time of the inspection before; null if there was none.
+    pub(crate) previous_at: Option<Time>,
+    /// Differences from the inspection before.
+    pub(crate) changes: Vec<Change>,
+}
+
+impl Hardware {
+    pub(crate) fn new(
+        serial: String,
+        hardware: &hardware::Hardware,
+    ) -> Result<Self, DatabaseError> {
+        let (hardware::Inventory { components, notes }, changes) = hardware.parse()?;
+        let (at, previous_at) = (Time::new(hardware.at), hardware.previous_at.map(Time::new));
+        let warnings = hardware::secure_boot_warnings(&components);
+        Ok(Self { serial, at, components, notes, warnings, previous_at, changes })
+    }
 }
 
 // Unknown fields are ignored, so that a newer maintenance OS can report to an older controller.

@@ -44,6 +44,9 @@ Examples:
   controller config check --config controller.toml
   controller api hash-password < password.txt
   controller servers put CZ1234567X --bmc-url https://192.0.2.7 --bmc-user admin --bmc-password-file bmc.txt
+  controller servers import servers.toml --bmc-password-file bmc.txt
+  controller servers power off CZ1234567X
+  controller servers inspect CZ1234567X
   controller jobs create CZ1234567X recipe.json --watch
   controller registry gc --plan --data-dir ./data
   controller verify-release --release ./provisioner-1.4.0 --key cosign.pub
@@ -64,7 +67,7 @@ enum Command {
     Jobs(jobs::Jobs),
     /// Show the audit log, with the API of a running service
     Audit(audit::AuditCommand),
-    /// Register, list and delete servers, with the API of a running service
+    /// Register, inspect, power and delete servers, with the API of a running service
     Servers(servers::Servers),
     /// Maintain the registry's storage
     #[command(subcommand)]

@@ -5,16 +5,24 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use recipe::network::{Network, NetworkText};
 use serde_json::{Value, json};
 
-use super::client::{Connection, encode, print_json, read, secret, table, text};
-use crate::api::views::{NewServer, Server, ServerList};
+use super::client::{Client, Connection, encode, print_json, read, secret, table, text};
+use crate::api::views::{
+    Hardware, ImportResult, NewOperation, NewServer, NewServers, Operation, Server, ServerList,
+};
+use crate::hardware::{Change, Class, Component};
 use crate::jobs::bmc::TlsPolicy;
 use crate::labels::Labels;
+use crate::operations::{Kind, State};
+
+/// Polling interval of an operation.
+const PERIOD: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Args)]
 pub(super) struct Servers {
@@ -26,6 +34,9 @@ pub(super) struct Servers {
 enum ServersCommand {
     /// List servers
     List {
+        /// Only servers with all of these labels
+        #[arg(long, value_name = "NAME=VALUE,...")]
+        selector: Option<Labels>,
         #[command(flatten)]
         connection: Connection,
     },
@@ -38,6 +49,42 @@ enum ServersCommand {
     },
     /// Register a server, or change its BMC access
     Put(Box<Put>),
+    /// Register or change the servers in a file, all or none
+    Import {
+        /// File with `servers` by serial number: TOML, or JSON if its name ends in .json
+        file: PathBuf,
+        /// File with the password of the BMC users, for servers without `password` in FILE
+        #[arg(long, value_name = "FILE")]
+        bmc_password_file: Option<PathBuf>,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Change the power of a host without an active job, and wait for the result
+    Power {
+        /// What to do
+        action: PowerAction,
+        /// Serial number
+        serial: String,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Show or update the firmware of a host
+    #[command(subcommand)]
+    Firmware(FirmwareCommand),
+    /// Read the hardware of a host without an active job from its BMC, and show it
+    Inspect {
+        /// Serial number
+        serial: String,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Show the hardware of a host as the last inspection found it, with the changes since the one before
+    Hardware {
+        /// Serial number
+        serial: String,
+        #[command(flatten)]
+        connection: Connection,
+    },
     /// Delete a server without an active job
     Delete {
         /// Serial number
@@ -45,6 +92,50 @@ enum ServersCommand {
         #[command(flatten)]
         connection: Connection,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum FirmwareCommand {
+    /// List the firmware as the last inspection found it
+    List {
+        /// Serial number
+        serial: String,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Have the BMC of a host without an active job install an image, and wait for the result
+    Update {
+        /// Serial number
+        serial: String,
+        /// Name of a file in media/firmware of the data folder of the service
+        image: String,
+        #[command(flatten)]
+        connection: Connection,
+    },
+}
+
+/// A power operation.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum PowerAction {
+    /// Power it on
+    On,
+    /// Power it off: gracefully, by force if that does not end
+    Off,
+    /// Power it off in the same way, and on
+    Cycle,
+    /// Restart it by force, or power it on
+    Reset,
+}
+
+impl PowerAction {
+    fn kind(self) -> Kind {
+        match self {
+            Self::On => Kind::PowerOn,
+            Self::Off => Kind::PowerOff,
+            Self::Cycle => Kind::PowerCycle,
+            Self::Reset => Kind::PowerReset,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -117,12 +208,15 @@ fn address(serial: &str) -> String {
 impl Servers {
     pub(super) fn run(self) -> anyhow::Result<()> {
         match self.command {
-            ServersCommand::List { connection } => {
+            ServersCommand::List { selector, connection } => {
                 let client = connection.open()?;
+                let selector = selector.map(|it| format!("&selector={}", encode(&it.to_string())));
+                let selector = selector.unwrap_or_default();
                 let mut servers = Vec::new();
                 let mut after = Some(String::new());
                 while let Some(last) = after {
-                    let path = format!("/api/v1/servers?limit=1000&after={}", encode(&last));
+                    let path =
+                        format!("/api/v1/servers?limit=1000&after={}{selector}", encode(&last));
                     let mut page = client.get(&path)?;
                     after = read::<ServerList>(&page)?.next_after;
                     if let Value::Array(more) = page["servers"].take() {
@@ -159,6 +253,45 @@ impl Servers {
                     println!("server {} is registered", escape::text(&server.serial));
                 })
             }
+            ServersCommand::Import { file, bmc_password_file, connection } => {
+                let password = secret(bmc_password_file.as_ref(), "CONTROLLER_BMC_PASSWORD")?;
+                let mut servers = read_servers(&file)?;
+                for server in servers.servers.values_mut() {
+                    server.password = server.password.take().or_else(|| password.clone());
+                }
+                let body = serde_json::to_string(&servers)?;
+                let reply = connection.open()?.send("POST", "/api/v1/servers", &[], Some(&body))?;
+                connection.show(&reply, |ImportResult { created, updated }| {
+                    println!("registered {}, changed {}", created.len(), updated.len());
+                })
+            }
+            ServersCommand::Power { action, serial, connection } => {
+                let operation = NewOperation { kind: action.kind(), image: None };
+                print_operation(&connection, &serial, &operation)
+            }
+            ServersCommand::Firmware(FirmwareCommand::Update { serial, image, connection }) => {
+                let operation = NewOperation { kind: Kind::FirmwareUpdate, image: Some(image) };
+                print_operation(&connection, &serial, &operation)
+            }
+            ServersCommand::Firmware(FirmwareCommand::List { serial, connection }) => {
+                let reply = connection.open()?.get(&format!("{}/hardware", address(&serial)))?;
+                connection.show(&reply, |hardware: Hardware| {
+                    let firmware =
+                        hardware.components.into_iter().filter(|it| it.class == Class::Firmware);
+                    let row = |it: Component| {
+                        [it.id, text(it.name), text(it.manufacturer), text(it.version)]
+                    };
+                    table(["ID", "NAME", "MANUFACTURER", "VERSION"], firmware.map(row));
+                })
+            }
+            ServersCommand::Inspect { serial, connection } => {
+                let client = connection.open()?;
+                operate(&client, &serial, &NewOperation { kind: Kind::Inspect, image: None })?;
+                show_hardware(&client, &connection, &serial)
+            }
+            ServersCommand::Hardware { serial, connection } => {
+                show_hardware(&connection.open()?, &connection, &serial)
+            }
             ServersCommand::Delete { serial, connection } => {
                 connection.open()?.send("DELETE", &address(&serial), &[], None)?;
                 println!("server {serial} is deleted");
@@ -176,6 +309,114 @@ fn read_network(file: &Path) -> anyhow::Result<Option<NetworkText>> {
         serde_json::from_slice(&bytes).with_context(|| name.to_string())?;
     let network = text.map(Network::try_from).transpose().with_context(|| name.to_string())?;
     Ok(network.map(NetworkText::from))
+}
+
+/// Reads the servers of an import. Errors have the place, but no content: it may be a password.
+fn read_servers(file: &Path) -> anyhow::Result<NewServers> {
+    let name = file.display();
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read {name}"))?;
+    if file.extension().is_some_and(|extension| extension == "json") {
+        return serde_json::from_str(&text).with_context(|| format!("cannot read {name}"));
+    }
+    toml::from_str(&text).map_err(|error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        anyhow::anyhow!("cannot read {name}: line {line}: {}", error.message())
+    })
+}
+
+/// Starts an operation and waits for its end. Returns the server as JSON.
+fn operate(client: &Client, serial: &str, operation: &NewOperation) -> anyhow::Result<Value> {
+    let kind = operation.kind;
+    let body = serde_json::to_string(operation)?;
+    let path = format!("{}/operations", address(serial));
+    let started: Operation = read(&client.send("POST", &path, &[], Some(&body))?)?;
+    loop {
+        let reply = client.get(&address(serial))?;
+        let server: Server = read(&reply)?;
+        let operation = server.operation.as_ref();
+        let operation = operation.filter(|it| it.created_at == started.created_at);
+        match operation.with_context(|| format!("server {serial}: a later operation runs"))? {
+            Operation { state: State::Running, .. } => std::thread::sleep(PERIOD),
+            Operation { state: State::Succeeded, .. } => return Ok(reply),
+            Operation { state: State::Failed, message, .. } => {
+                anyhow::bail!("server {serial}: {kind} failed: {}", escape::text(message))
+            }
+        }
+    }
+}
+
+/// Executes an operation and prints its result.
+fn print_operation(
+    connection: &Connection,
+    serial: &str,
+    operation: &NewOperation,
+) -> anyhow::Result<()> {
+    let server = operate(&connection.open()?, serial, operation)?;
+    connection.show(&server, |server: Server| {
+        let message = text(server.operation.map(|operation| operation.message));
+        println!("server {serial}: {}", escape::text(&message));
+    })
+}
+
+fn show_hardware(client: &Client, connection: &Connection, serial: &str) -> anyhow::Result<()> {
+    let reply = client.get(&format!("{}/hardware", address(serial)))?;
+    connection.show(&reply, |hardware: Hardware| {
+        let heading = ["CLASS", "ID", "NAME", "MODEL", "SERIAL", "VERSION", "DETAILS"];
+        table(heading, hardware.components.into_iter().map(component));
+        for note in &hardware.notes {
+            println!("not read: {}", escape::text(note));
+        }
+        for warning in &hardware.warnings {
+            println!("warning: {}", escape::text(warning));
+        }
+        let Some(previous) = hardware.previous_at else { return };
+        println!("\n{} changes since {previous}", hardware.changes.len());
+        for Change { class, id, field, before, after, .. } in hardware.changes {
+            let what = match (field, before, after) {
+                (Some(field), before, after) => {
+                    let none = || "none".to_owned();
+                    let (before, after) = (before.unwrap_or_else(none), after.unwrap_or_else(none));
+                    format!("{field}: {before} → {after}")
+                }
+                (None, _, Some(after)) => format!("added: {after}"),
+                (None, before, None) => format!("removed: {}", text(before)),
+            };
+            println!("{class} {}: {}", escape::text(&id), escape::text(&what));
+        }
+    })
+}
+
+fn component(component: Component) -> [String; 7] {
+    let Component { bytes, cores, mac, technology, state, health, .. } = component;
+    let details = [
+        bytes.map(size),
+        cores.map(|cores| format!("{cores} cores")),
+        mac,
+        technology,
+        state,
+        health,
+    ];
+    let model = [component.manufacturer, component.model, component.part_number];
+    [
+        component.class.to_string(),
+        component.id,
+        text(component.name),
+        model.into_iter().flatten().collect::<Vec<_>>().join(" "),
+        text(component.serial),
+        text(component.version),
+        details.into_iter().flatten().collect::<Vec<_>>().join(", "),
+    ]
+}
+
+/// Formats a capacity: memory is sold in binary units, drives in decimal ones.
+fn size(bytes: u64) -> String {
+    const GIB: u64 = 1 << 30;
+    if bytes % GIB == 0 {
+        format!("{} GiB", bytes / GIB)
+    } else {
+        format!("{} GB", bytes / 1_000_000_000)
+    }
 }
 
 fn row(server: Server) -> [String; 6] {

@@ -23,6 +23,7 @@ use crate::api::{Api, jobs, servers};
 use crate::blocking::READS;
 use crate::jobs::model::{JobId, Outcome};
 use crate::jobs::store::{Filter, StoreError};
+use crate::labels::Scope;
 use crate::registry::storage::{Storage, StorageError};
 
 /// Maximum rows of a table.
@@ -91,7 +92,7 @@ async fn overview(
     Caller { scope, .. }: Caller<Reader>,
 ) -> Result<Answer, Problem> {
     let read = dashboard.api.database.read(move |c| {
-        let servers = servers::page(c, &scope, "", ROWS)?;
+        let servers = servers::page(c, &scope, &Scope::ALL, "", ROWS)?;
         let jobs = jobs::page(c, &Filter { scope, ..Filter::default() }, ROWS)?;
         Ok::<_, StoreError>((servers, jobs))
     });

@@ -9,8 +9,12 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::DatabaseError;
 
 /// Migrations in order; the first makes version 1.
-const VERSIONS: [&str; 3] =
-    [include_str!("schema-1.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
+const VERSIONS: [&str; 4] = [
+    include_str!("schema-1.sql"),
+    include_str!("schema-2.sql"),
+    include_str!("schema-3.sql"),
+    include_str!("schema-4.sql"),
+];
 
 /// Migrates a database to the latest version, one transaction per step.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), DatabaseError> {

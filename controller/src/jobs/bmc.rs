@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! BMC operations of a job, as a trait that hides Redfish from the job runner.
+//! BMC operations of jobs and users, as a trait that hides Redfish from their runners.
 //!
 //! Every operation may be repeated after a failure, or after the controller was killed during it.
 //! So each checks the state first and changes only what differs. Resets cannot be checked this way;
@@ -11,6 +11,7 @@ use std::fmt;
 use std::pin::Pin;
 
 use super::model::Step;
+use crate::operations::{Done, Kind};
 
 /// Address and credentials of a server's BMC.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -174,10 +175,26 @@ impl Operation<'_> {
     }
 }
 
+/// Future of an operation that a user requests. Its error is a message without secrets.
+pub type Operated<'a> = Pin<Box<dyn Future<Output = Result<Done, String>> + Send + 'a>>;
+
+/// Future of the start of a firmware update.
+pub type Started<'a> = Pin<Box<dyn Future<Output = Result<Option<String>, String>> + Send + 'a>>;
+
 /// BMC operations for all servers.
 pub trait Bmc: Send + Sync + 'static {
     /// Returns the names of the vendor profiles.
     fn profiles(&self) -> Vec<&'static str>;
+
+    /// Executes an operation that a user requested. It is not repeated.
+    fn operate<'a>(&'a self, target: &'a Target, kind: Kind) -> Operated<'a>;
+
+    /// Starts a firmware update with the image at this URL. Returns the task monitor of the BMC for
+    /// [`follow_update`](Self::follow_update), if it has one.
+    fn start_update<'a>(&'a self, target: &'a Target, image: &'a Secret) -> Started<'a>;
+
+    /// Waits for the end of a firmware update.
+    fn follow_update<'a>(&'a self, target: &'a Target, monitor: &'a str) -> Operated<'a>;
 
     /// Executes `operation` on the host of `target`.
     fn call<'a>(

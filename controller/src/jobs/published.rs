@@ -112,6 +112,11 @@ impl Publisher for Published {
         })
     }
 
+    fn firmware(&self, name: &str, valid: Duration) -> Result<Secret, PublishError> {
+        let expires = SystemTime::now() + valid;
+        self.at(&self.media.address(&Image::firmware(name)?, expires)?)
+    }
+
     fn access(&self, job: JobId, serial: &str) -> Result<Option<ControllerAccess>, PublishError> {
         let Some(secret) = &self.webhook_secret else { return Ok(None) };
         let serial = utf8_percent_encode(serial, NON_ALPHANUMERIC);

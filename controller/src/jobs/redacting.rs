@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
-use super::bmc::{Bmc, Call, EventSink, Failure, Operation, Target};
+use super::bmc::{Bmc, Call, EventSink, Failure, Operated, Operation, Secret, Started, Target};
 use super::model::Step;
 use crate::media::redact;
+use crate::operations::{Done, Kind};
 
 /// Shortest password that is redacted: shorter ones would match parts of words.
 const SHORTEST: usize = 4;
@@ -53,6 +54,32 @@ impl Bmc for RedactingBmc {
                 let message = redact_message(&failure.message, target);
                 Failure { message, ..failure }
             })
+        })
+    }
+
+    fn operate<'a>(&'a self, target: &'a Target, kind: Kind) -> Operated<'a> {
+        Box::pin(async move {
+            let done = self.0.operate(target, kind).await;
+            let done = done.map_err(|message| redact_message(&message, target))?;
+            let mut inventory = done.inventory;
+            for note in inventory.iter_mut().flat_map(|it| &mut it.notes) {
+                *note = redact_message(note, target);
+            }
+            Ok(Done { message: redact_message(&done.message, target), inventory })
+        })
+    }
+
+    fn start_update<'a>(&'a self, target: &'a Target, image: &'a Secret) -> Started<'a> {
+        Box::pin(async move {
+            let monitor = self.0.start_update(target, image).await;
+            monitor.map_err(|message| redact_message(&message, target))
+        })
+    }
+
+    fn follow_update<'a>(&'a self, target: &'a Target, monitor: &'a str) -> Operated<'a> {
+        Box::pin(async move {
+            let done = self.0.follow_update(target, monitor).await;
+            done.map_err(|message| redact_message(&message, target))
         })
     }
 }

@@ -6,12 +6,27 @@
 //! Every operation has a session of its own: a job waits for its host for hours, and BMCs have few
 //! sessions.
 
+use std::time::{Duration, Instant};
+
+use redfish::profile::{self, Profile};
 use redfish::{
-    Credentials, Endpoint, Error, Plan, Restart, Shutdown, Slot, Snapshot, Timing, profile,
+    Credentials, Endpoint, Error, Kind as SlotKind, Restart, Shutdown, Slot, Snapshot, TaskEnd,
+    Timing,
 };
 
-use super::bmc::{self, Attempt, Call, EventSink, Failure, Media, Operation, Retry, Target};
+use super::bmc::{
+    self, Attempt, Call, EventSink, Failure, Media, Operated, Operation, Retry, Secret, Started,
+    Target,
+};
 use super::model::Step;
+use crate::hardware::{Class, Component, Inventory};
+use crate::operations::{Done, Kind};
+
+/// Slots that a job uses unless they refuse its images.
+const USUAL_SLOTS: usize = 2;
+
+/// Time limit of a firmware update.
+const UPDATE_LIMIT: Duration = Duration::from_hours(2);
 
 /// BMCs with Redfish.
 #[derive(Debug, Clone, Default)]
@@ -27,14 +42,67 @@ impl Redfish {
 
     async fn connect(&self, target: &Target, step: &Step) -> Result<redfish::Bmc, Failure> {
         let never = |message| Failure { step: step.clone(), message, retry: Retry::Never };
-        let named = |name: &String| {
-            profile::named(name).ok_or_else(|| never(format!("unknown BMC profile {name:?}")))
-        };
-        let profile = target.profile.as_ref().map(named).transpose()?;
+        let profile = profile(target).map_err(never)?;
         let endpoint = endpoint(target).map_err(|error| never(error.to_string()))?;
         redfish::Bmc::connect(&endpoint, &target.serial, profile, self.timing.clone())
             .await
             .map_err(failed(step, Retry::Later))
+    }
+
+    /// Connects without looking for virtual media.
+    async fn connect_system(&self, target: &Target) -> Result<redfish::Bmc, Error> {
+        let (endpoint, timing) = (endpoint(target)?, self.timing.clone());
+        let profile = profile(target).map_err(Error::Missing)?;
+        redfish::Bmc::connect_system(&endpoint, &target.serial, profile, timing).await
+    }
+
+    async fn start_update(&self, target: &Target, image: &Secret) -> Result<Option<String>, Error> {
+        let bmc = self.connect_system(target).await?;
+        let monitor = bmc.start_update(image.expose()).await;
+        bmc.close().await;
+        monitor
+    }
+
+    async fn follow_update(&self, target: &Target, monitor: &str) -> Result<Done, Error> {
+        // The BMC may be restarting.
+        let deadline = Instant::now() + UPDATE_LIMIT;
+        let bmc = loop {
+            match self.connect_system(target).await {
+                Ok(bmc) => break bmc,
+                Err(error) if error.is_transient() && Instant::now() < deadline => {
+                    tracing::debug!(%error, "waiting for the BMC");
+                    tokio::time::sleep(self.timing.poll).await;
+                }
+                Err(error) => return Err(error),
+            }
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        let end = bmc.follow_update(monitor, left).await;
+        bmc.close().await;
+        let message = match end? {
+            TaskEnd::Completed => {
+                "the update is installed, or waits for the next restart of the host"
+            }
+            TaskEnd::Unknown => "the BMC no longer knows the task; fix: inspect the server",
+        };
+        Ok(Done { message: message.to_owned(), inventory: None })
+    }
+
+    async fn operate(&self, target: &Target, kind: Kind) -> Result<Done, Error> {
+        let bmc = self.connect_system(target).await?;
+        let message = |text: &str| Done { message: text.to_owned(), inventory: None };
+        let done = match kind {
+            Kind::Inspect => bmc.inventory().await.map(inspected),
+            Kind::PowerOn => bmc.power_on().await.map(|was_off| {
+                message(if was_off { "the host was powered on" } else { "the host was on" })
+            }),
+            Kind::PowerOff => bmc.power_off().await.map(|shutdown| message(describe_off(shutdown))),
+            Kind::PowerCycle => bmc.power_cycle().await.map(|restart| message(describe(restart))),
+            Kind::PowerReset => bmc.reset().await.map(|restart| message(describe(restart))),
+            Kind::FirmwareUpdate => Err(Error::Missing("an update has an image".to_owned())),
+        };
+        bmc.close().await;
+        done
     }
 
     async fn mount(
@@ -44,35 +112,30 @@ impl Redfish {
         events: &dyn EventSink,
     ) -> Result<(), Failure> {
         let bmc = self.connect(target, &Step::RedfishDiscover).await?;
-        let ids: Vec<_> = bmc.plan().slots().iter().map(|slot| slot.id.as_str()).collect();
-        let found = format!("{} with the slots {}", bmc.profile().title, ids.join(" and "));
+        let ids: Vec<_> = bmc.slots().iter().map(|slot| slot.id.as_str()).collect();
+        let found = format!("{} with the slots {}", bmc.profile().title, ids.join(", "));
         events.record(&Step::RedfishDiscover, found);
         let (first, second) = (Step::RedfishMountMaintenance, Step::RedfishMountTask);
-        let together = async |slot: &Slot| {
-            bmc.insert(slot, media.combined.expose()).await?;
-            events.record(&second, format!("inserted the combined image into slot {}", slot.id));
-            Ok(())
-        };
-        match bmc.plan() {
-            Plan::One { combined } => {
-                together(combined).await.map_err(failed(&first, Retry::Later))?;
-            }
-            Plan::Two { maintenance, task } => {
-                let inserted = bmc.insert(maintenance, media.maintenance.expose()).await;
-                inserted.map_err(failed(&first, Retry::Later))?;
-                events.record(&first, format!("inserted into slot {}", maintenance.id));
-                match bmc.insert(task, media.task.expose()).await {
-                    Ok(()) => events.record(&second, format!("inserted into slot {}", task.id)),
-                    // Some iDRACs accept one medium at a time, whatever slots they list.
-                    Err(refused) if refused.is_refusal() => {
-                        events.record(
-                            &second,
-                            format!("refused, inserting the combined image instead: {refused}"),
-                        );
-                        together(maintenance).await.map_err(failed(&second, Retry::Later))?;
-                    }
-                    Err(error) => return Err(failed(&second, Retry::Later)(error)),
+        let mut free: Vec<&Slot> = bmc.slots().iter().collect();
+        // The host boots from a CD. With one slot, both images are one.
+        let cds: Vec<_> = free.iter().copied().filter(|slot| slot.kind == SlotKind::Cd).collect();
+        let single = free.len() == 1;
+        let image = if single { &media.combined } else { &media.maintenance };
+        let booted = insert_first(&bmc, &cds, image, &first, events).await;
+        let (booted, refused) = booted.map_err(failed(&first, Retry::Later))?;
+        free.retain(|slot| *slot != booted && !refused.contains(slot));
+        if !single {
+            match insert_first(&bmc, &free, &media.task, &second, events).await {
+                Ok(_) => {}
+                // Some iDRACs accept one medium at a time, whatever slots they list.
+                Err(refused) if refused.is_refusal() || free.is_empty() => {
+                    let message = format!("inserting the combined image instead: {refused}");
+                    events.record(&second, message);
+                    let slots = [booted];
+                    let inserted = insert_first(&bmc, &slots, &media.combined, &second, events);
+                    inserted.await.map_err(failed(&second, Retry::Later))?;
                 }
+                Err(error) => return Err(failed(&second, Retry::Later)(error)),
             }
         }
         bmc.close().await;
@@ -112,12 +175,8 @@ impl Redfish {
     async fn power_off(&self, target: &Target, events: &dyn EventSink) -> Result<(), Failure> {
         let step = Step::CleanupPowerOff;
         let bmc = self.connect(target, &step).await?;
-        let message = match bmc.power_off().await.map_err(failed(&step, Retry::Later))? {
-            Shutdown::Already => "the host was off",
-            Shutdown::Graceful => "the host was shut down by its operating system",
-            Shutdown::Forced => "the host was powered off by force",
-        };
-        events.record(&step, message.to_owned());
+        let shutdown = bmc.power_off().await.map_err(failed(&step, Retry::Later))?;
+        events.record(&step, describe_off(shutdown).to_owned());
         bmc.close().await;
         Ok(())
     }
@@ -125,14 +184,17 @@ impl Redfish {
     async fn unmount(&self, target: &Target, events: &dyn EventSink) -> Result<(), Failure> {
         let step = Step::CleanupUnmount;
         let bmc = self.connect(target, &step).await?;
-        // Eject all slots even if one fails.
+        // Eject all slots even if one fails: which of them were used is not stored.
         let mut results = Vec::new();
-        for slot in bmc.plan().slots() {
-            let result = bmc.eject(slot).await;
-            if result.is_ok() {
-                events.record(&step, format!("slot {} is empty", slot.id));
+        for (index, slot) in bmc.slots().iter().enumerate() {
+            match bmc.eject(slot).await {
+                Ok(()) => events.record(&step, format!("slot {} is empty", slot.id)),
+                // Probably a medium of a remote console, in a slot that no job uses.
+                Err(error) if index >= USUAL_SLOTS && error.is_refusal() => {
+                    events.record(&step, format!("slot {} is left alone: {error}", slot.id));
+                }
+                Err(error) => results.push(Err(error)),
             }
-            results.push(result);
         }
         results.push(bmc.boot_normally().await);
         bmc.close().await;
@@ -165,6 +227,22 @@ impl bmc::Bmc for Redfish {
         profile::PROFILES.iter().map(|profile| profile.name).collect()
     }
 
+    fn operate<'a>(&'a self, target: &'a Target, kind: Kind) -> Operated<'a> {
+        Box::pin(async move { self.operate(target, kind).await.map_err(|error| error.to_string()) })
+    }
+
+    fn start_update<'a>(&'a self, target: &'a Target, image: &'a Secret) -> Started<'a> {
+        Box::pin(async move {
+            self.start_update(target, image).await.map_err(|error| error.to_string())
+        })
+    }
+
+    fn follow_update<'a>(&'a self, target: &'a Target, monitor: &'a str) -> Operated<'a> {
+        Box::pin(async move {
+            self.follow_update(target, monitor).await.map_err(|error| error.to_string())
+        })
+    }
+
     fn call<'a>(
         &'a self,
         operation: Operation<'a>,
@@ -178,6 +256,103 @@ impl bmc::Bmc for Redfish {
             Operation::PowerOff => Box::pin(self.power_off(target, events)),
             Operation::Unmount => Box::pin(self.unmount(target, events)),
             Operation::Restart(attempt) => Box::pin(self.restart(target, attempt, events)),
+        }
+    }
+}
+
+/// Inserts an image into the first of `slots` that accepts it. Returns that slot, and those that
+/// refused it.
+async fn insert_first<'a>(
+    bmc: &redfish::Bmc,
+    slots: &[&'a Slot],
+    image: &Secret,
+    step: &Step,
+    events: &dyn EventSink,
+) -> Result<(&'a Slot, Vec<&'a Slot>), Error> {
+    let mut refused = Vec::new();
+    let mut refusal = Error::Missing("no slot is left".to_owned());
+    for slot in slots {
+        match bmc.insert(slot, image.expose()).await {
+            Ok(()) => {
+                events.record(step, format!("inserted into slot {}", slot.id));
+                return Ok((slot, refused));
+            }
+            Err(error) if error.is_refusal() => {
+                events.record(step, format!("refused by slot {}: {error}", slot.id));
+                // The slot that is preferred has the refusal to report.
+                if refused.is_empty() {
+                    refusal = error;
+                }
+                refused.push(*slot);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(refusal)
+}
+
+fn profile(target: &Target) -> Result<Option<&'static Profile>, String> {
+    let named =
+        |name: &String| profile::named(name).ok_or_else(|| format!("unknown BMC profile {name:?}"));
+    target.profile.as_ref().map(named).transpose()
+}
+
+fn inspected(inventory: redfish::Inventory) -> Done {
+    let redfish::Inventory { components, notes } = inventory;
+    let components: Vec<_> = components.into_iter().map(Component::from).collect();
+    let message = match notes.len() {
+        0 => format!("{} components", components.len()),
+        notes => format!("{} components; {notes} could not be read", components.len()),
+    };
+    Done { message, inventory: Some(Inventory { components, notes }) }
+}
+
+impl From<redfish::Component> for Component {
+    fn from(component: redfish::Component) -> Self {
+        let redfish::Component {
+            class,
+            path,
+            id,
+            name,
+            manufacturer,
+            model,
+            part_number,
+            serial,
+            version,
+            bytes,
+            cores,
+            mac,
+            technology,
+            state,
+            health,
+        } = component;
+        let class = match class {
+            redfish::Class::System => Class::System,
+            redfish::Class::Manager => Class::Manager,
+            redfish::Class::Processor => Class::Processor,
+            redfish::Class::Memory => Class::Memory,
+            redfish::Class::Drive => Class::Drive,
+            redfish::Class::Port => Class::Port,
+            redfish::Class::Firmware => Class::Firmware,
+            redfish::Class::SecureBoot => Class::SecureBoot,
+            redfish::Class::Certificate => Class::Certificate,
+        };
+        Self {
+            class,
+            path,
+            id,
+            name,
+            manufacturer,
+            model,
+            part_number,
+            serial,
+            version,
+            bytes,
+            cores,
+            mac,
+            technology,
+            state,
+            health,
         }
     }
 }
@@ -205,6 +380,14 @@ fn failed(step: &Step, transient: Retry) -> impl Fn(Error) -> Failure {
             _ => Retry::Never,
         };
         Failure { step: step.clone(), message: error.to_string(), retry }
+    }
+}
+
+fn describe_off(shutdown: Shutdown) -> &'static str {
+    match shutdown {
+        Shutdown::Already => "the host was off",
+        Shutdown::Graceful => "the host was shut down by its operating system",
+        Shutdown::Forced => "the host was powered off by force",
     }
 }
 

@@ -70,6 +70,16 @@ impl Runner {
         self.services.bmc.profiles()
     }
 
+    /// Returns the BMC operations; their messages have no secrets.
+    pub(crate) fn bmc(&self) -> Arc<dyn Bmc> {
+        Arc::clone(&self.services.bmc)
+    }
+
+    /// Returns the publisher of images.
+    pub(crate) fn publisher(&self) -> Arc<dyn Publisher> {
+        Arc::clone(&self.services.publisher)
+    }
+
     /// Notifies the runner of a possible new job.
     pub fn wake(&self) {
         self.wake.notify_one();

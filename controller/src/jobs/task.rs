@@ -11,7 +11,7 @@ use recipe::network::Network;
 use recipe::signature::{SigningKey, TaskManifest, Validity};
 use recipe::{SchemaVersion, ShortText};
 
-use super::bmc::Media;
+use super::bmc::{Media, Secret};
 use super::model::JobId;
 
 /// Input of a task ISO.
@@ -69,6 +69,12 @@ pub trait Publisher: Send + Sync + 'static {
     /// # Errors
     /// If there is no maintenance ISO, or no URL for BMCs is configured.
     fn media(&self, job: JobId, valid: Duration) -> Result<Media, PublishError>;
+
+    /// Returns the URL of a firmware image, valid for at least `valid`.
+    ///
+    /// # Errors
+    /// If there is no such image, or no URL for BMCs is configured.
+    fn firmware(&self, name: &str, valid: Duration) -> Result<Secret, PublishError>;
 
     /// Returns how host `serial` reports the end of a job; None if the webhook has no secret.
     ///

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `/media/tasks/EXPIRES/TOKEN/JOB/task.iso` and `/media/static/EXPIRES/TOKEN/NAME.iso`: GET with
-//! ranges, HEAD. The form `/media/tasks/JOB/task.iso?expires=EXPIRES&sig=TOKEN` is accepted too.
+//! `/media/tasks/EXPIRES/TOKEN/JOB/task.iso`, `/media/static/EXPIRES/TOKEN/NAME.iso` and
+//! `/media/firmware/EXPIRES/TOKEN/NAME`: GET with ranges, HEAD. The form `/media/tasks/JOB/task.iso?expires=EXPIRES&sig=TOKEN` is accepted too.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -57,6 +57,9 @@ impl<'a> Address<'a> {
             ["tasks", job, "task.iso"] => (one(Image::task(job)), None),
             ["static", expires, token, name] => (one(Image::fixed(name)), Some((expires, token))),
             ["static", name] => (one(Image::fixed(name)), None),
+            ["firmware", expires, token, name] => {
+                (one(Image::firmware(name)), Some((expires, token)))
+            }
             ["combined", expires, token, job, name] => {
                 (combined(job, name), Some((expires, token)))
             }
@@ -153,6 +156,7 @@ mod tests {
     fn both_url_forms_are_parsed() {
         let task = || one(Image::task("j-1")).unwrap();
         let fixed = || one(Image::fixed("m.iso")).unwrap();
+        let firmware = || one(Image::firmware("f.bin")).unwrap();
         let both = || combined("j-1", "m.iso").unwrap();
         for (path, query, expected) in [
             ("/media/tasks/17/T/j-1/task.iso", None, Some((task(), 17, "T"))),
@@ -173,6 +177,9 @@ mod tests {
             ("/media/tasks/17/T/j-1/other.iso", None, None),
             ("/media/tasks/17/T/../task.iso", None, None),
             ("/media/key", None, None),
+            ("/media/firmware/17/T/f.bin", None, Some((firmware(), 17, "T"))),
+            ("/media/firmware/17/T/../key", None, None),
+            ("/media/firmware/17/T/.x", None, None),
         ] {
             let expected =
                 expected.map(|(content, expires, token)| Address { content, expires, token });

@@ -27,6 +27,8 @@ pub enum Image {
     Task(String),
     /// File provided by the operator: `static/NAME.iso`.
     Static(String),
+    /// Firmware image provided by the operator: `firmware/NAME`.
+    Firmware(String),
 }
 
 /// An invalid image name.
@@ -54,13 +56,24 @@ impl Image {
     /// If the name does not end in `.iso`, or contains characters other than ASCII letters, digits,
     /// `.`, `_`, `-`.
     pub fn fixed(name: &str) -> Result<Self, NameError> {
-        let good =
-            name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
         let stem = name.strip_suffix(".iso").unwrap_or_default();
-        if good && (1..=128).contains(&stem.len()) && !stem.starts_with('.') {
+        if is_plain(name) && (1..=128).contains(&stem.len()) && !stem.starts_with('.') {
             Ok(Self::Static(name.to_owned()))
         } else {
             Err(NameError(name.to_owned(), "NAME.iso of letters, digits, '.', '_' and '-'"))
+        }
+    }
+
+    /// Returns a firmware image, such as `bios-2.0.0.bin`.
+    ///
+    /// # Errors
+    /// If the name begins with `.`, or contains characters other than ASCII letters, digits, `.`,
+    /// `_`, `-`.
+    pub fn firmware(name: &str) -> Result<Self, NameError> {
+        if is_plain(name) && (1..=128).contains(&name.len()) && !name.starts_with('.') {
+            Ok(Self::Firmware(name.to_owned()))
+        } else {
+            Err(NameError(name.to_owned(), "a name of letters, digits, '.', '_' and '-'"))
         }
     }
 
@@ -68,8 +81,14 @@ impl Image {
         match self {
             Self::Task(job) => folder.join("tasks").join(job).join("task.iso"),
             Self::Static(name) => folder.join("static").join(name),
+            Self::Firmware(name) => folder.join("firmware").join(name),
         }
     }
+}
+
+/// Returns whether a file name needs no escaping, in a URL or elsewhere.
+fn is_plain(name: &str) -> bool {
+    name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }
 
 /// Identifies a file's content without reading it.
@@ -175,6 +194,11 @@ mod tests {
         for name in [".iso", "..iso", "../x.iso", "a/b.iso", "x.img", "iso", "a b.iso", "ä.iso"] {
             assert!(Image::fixed(name).is_err(), "{name:?}");
         }
+        for name in ["", ".", "..", ".x", "a/b", "a b", "ä", &"a".repeat(129)] {
+            assert!(Image::firmware(name).is_err(), "{name:?}");
+        }
+        let firmware = Image::firmware("bios-2.0.0.bin").unwrap();
+        assert_eq!(firmware.path(Path::new("/m")), Path::new("/m/firmware/bios-2.0.0.bin"));
         let folder = Path::new("/m");
         let task = Image::task("0190-AB").unwrap();
         assert_eq!(task.path(folder), Path::new("/m/tasks/0190-AB/task.iso"));

@@ -66,6 +66,7 @@ impl Media {
     pub fn open(folder: PathBuf) -> Result<Arc<Self>, MediaError> {
         durable::ensure_folder(&folder.join("tasks"))?;
         durable::ensure_folder(&folder.join("static"))?;
+        durable::ensure_folder(&folder.join("firmware"))?;
         let key = Key::load_or_create(&folder.join("key"))?;
         Ok(Arc::new(Self { folder, key, known: Mutex::default(), hashing: Mutex::default() }))
     }
@@ -109,6 +110,7 @@ impl Media {
         Ok(match image {
             Image::Task(job) => format!("/media/tasks/{expires}/{token}/{job}/task.iso"),
             Image::Static(name) => format!("/media/static/{expires}/{token}/{name}"),
+            Image::Firmware(name) => format!("/media/firmware/{expires}/{token}/{name}"),
         })
     }
 

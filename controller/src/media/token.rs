@@ -74,6 +74,7 @@ impl Key {
         let name = |image: &Image| match image {
             Image::Task(job) => format!("task\n{job}"),
             Image::Static(name) => format!("static\n{name}"),
+            Image::Firmware(name) => format!("firmware\n{name}"),
         };
         let name = match content {
             Content::One(image) => name(image),

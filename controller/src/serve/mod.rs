@@ -37,6 +37,7 @@ use crate::logins::Logins;
 use crate::media::{self, Media};
 use crate::metrics::Metrics;
 use crate::open;
+use crate::operations;
 use crate::registry::http::Registry;
 use crate::registry::storage::Storage;
 use crate::tls::Tls;
@@ -130,6 +131,7 @@ impl Server {
         );
         let settings = config.jobs.read_settings().map_err(anyhow::Error::msg)?;
         let runner = Runner::new(database.clone(), bmc, Arc::new(published), settings);
+        operations::resume(&database, &runner.bmc()).await.context("cannot resume operations")?;
         let metrics = Arc::new(Metrics::default());
         let audit = Audit::new(database.clone(), config.audit);
         let logins = Logins::new(Arc::clone(&metrics)).recorded_in(audit.clone());

@@ -9,13 +9,14 @@ use std::time::Duration;
 use controller::database::Database;
 use controller::inventory;
 use controller::jobs::bmc::{
-    Bmc, Call, EventSink, Failure, Operation, Retry, Secret, Target, TlsPolicy,
+    Bmc, Call, EventSink, Failure, Operated, Operation, Retry, Secret, Started, Target, TlsPolicy,
 };
 use controller::jobs::model::{State, Step};
 use controller::jobs::runner::Runner;
 use controller::jobs::store;
 use controller::keyring::Keyring;
 use controller::labels::Labels;
+use controller::operations::{Done, Kind};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
@@ -40,6 +41,18 @@ impl Talkative {
 impl Bmc for Talkative {
     fn profiles(&self) -> Vec<&'static str> {
         Vec::new()
+    }
+
+    fn operate<'a>(&'a self, _: &'a Target, _: Kind) -> Operated<'a> {
+        Box::pin(async { Ok(Done::default()) })
+    }
+
+    fn start_update<'a>(&'a self, _: &'a Target, _: &'a Secret) -> Started<'a> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn follow_update<'a>(&'a self, _: &'a Target, _: &'a str) -> Operated<'a> {
+        Box::pin(async { Ok(Done::default()) })
     }
 
     fn call<'a>(

@@ -12,7 +12,8 @@ use std::time::Duration;
 use controller::database::Database;
 use controller::inventory;
 use controller::jobs::bmc::{
-    Attempt, Bmc, Call, EventSink, Failure, Operation, Retry, Secret, Target, TlsPolicy,
+    Attempt, Bmc, Call, EventSink, Failure, Operated, Operation, Retry, Secret, Started, Target,
+    TlsPolicy,
 };
 use controller::jobs::model::{JobId, State, Step};
 use controller::jobs::runner::{Runner, Settings};
@@ -20,6 +21,7 @@ use controller::jobs::store::{self, Event, Job, NewJob, Report, StoreError, Take
 use controller::jobs::task::{PublishError, Publisher};
 use controller::keyring::Keyring;
 use controller::labels::Labels;
+use controller::operations::{Done, Kind};
 use recipe::controller::ControllerAccess;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -215,6 +217,18 @@ impl Bmc for World {
         vec!["generic"]
     }
 
+    fn operate<'a>(&'a self, _: &'a Target, _: Kind) -> Operated<'a> {
+        Box::pin(async { Ok(Done::default()) })
+    }
+
+    fn start_update<'a>(&'a self, _: &'a Target, _: &'a Secret) -> Started<'a> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn follow_update<'a>(&'a self, _: &'a Target, _: &'a str) -> Operated<'a> {
+        Box::pin(async { Ok(Done::default()) })
+    }
+
     fn call<'a>(
         &'a self,
         operation: Operation<'a>,
@@ -254,6 +268,10 @@ impl Publisher for World {
             task: url(&job.to_string()),
             combined: url("both.iso"),
         })
+    }
+
+    fn firmware(&self, name: &str, _: Duration) -> Result<Secret, PublishError> {
+        Ok(Secret::new(format!("http://controller.example/{name}")))
     }
 
     fn access(&self, _: JobId, _: &str) -> Result<Option<ControllerAccess>, PublishError> {

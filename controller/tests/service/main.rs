@@ -33,6 +33,7 @@ mod logs;
 mod manifests;
 mod media;
 mod nginx;
+mod operations;
 mod pull;
 mod push;
 mod raw;

@@ -11,8 +11,9 @@ use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 
 use controller::config::{Config, Overrides};
-use controller::jobs::bmc::{Bmc, Call, EventSink, Operation, Target};
+use controller::jobs::bmc::{Bmc, Call, EventSink, Operated, Operation, Secret, Started, Target};
 use controller::jobs::model::Step;
+use controller::operations::{Done, Kind};
 use controller::serve::Server;
 use mock_bmc::{Mock, Personality};
 use oci::Digest;
@@ -101,12 +102,33 @@ impl Drop for Service {
     }
 }
 
-/// A BMC whose operations succeed at once.
+/// A BMC whose job operations succeed at once.
 struct Willing;
 
 impl Bmc for Willing {
     fn profiles(&self) -> Vec<&'static str> {
         vec!["generic"]
+    }
+
+    /// A cycle never ends, and a reset is refused with the password in the message.
+    fn operate<'a>(&'a self, target: &'a Target, kind: Kind) -> Operated<'a> {
+        Box::pin(async move {
+            match kind {
+                Kind::PowerCycle => std::future::pending().await,
+                Kind::PowerReset => Err(format!("refused: {}", target.password.expose())),
+                Kind::Inspect | Kind::PowerOn | Kind::PowerOff | Kind::FirmwareUpdate => {
+                    Ok(Done { message: format!("done: {kind}"), inventory: None })
+                }
+            }
+        })
+    }
+
+    fn start_update<'a>(&'a self, _: &'a Target, _: &'a Secret) -> Started<'a> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn follow_update<'a>(&'a self, _: &'a Target, _: &'a str) -> Operated<'a> {
+        Box::pin(async { Ok(Done::default()) })
     }
 
     fn call<'a>(

@@ -13,6 +13,7 @@
 mod answer;
 mod config;
 mod fault;
+mod hardware;
 mod host;
 mod machine;
 mod personality;

@@ -100,6 +100,8 @@ pub(crate) struct Machine {
     pub(crate) version: u64,
     /// How often `On` is still refused.
     pub(crate) on_conflicts: u32,
+    /// Version of the BIOS.
+    pub(crate) bios: String,
     step: u64,
     back_on: bool,
 }
@@ -124,6 +126,7 @@ impl Machine {
             boots: Vec::new(),
             version: 1,
             on_conflicts: 0,
+            bios: "1.0.0".to_owned(),
             step: 0,
             back_on: false,
         }

@@ -116,6 +116,8 @@ pub struct Personality {
     pub forgets_token: bool,
     /// Encoding of answers.
     pub encoding: Encoding,
+    /// Whether network ports are listed below the chassis only.
+    pub ports_in_chassis: bool,
     /// Path prefix of a proxy, and whether it rewrites links; empty without a proxy.
     pub prefix: (&'static str, bool),
 }
@@ -163,6 +165,7 @@ const GENERIC: Personality = Personality {
     wants_login: false,
     forgets_token: false,
     encoding: Encoding::Plain,
+    ports_in_chassis: false,
     prefix: ("", false),
 };
 
@@ -274,6 +277,7 @@ pub static PERSONALITIES: &[Personality] = &[
         boot_in_settings: true,
         wants_mode: true,
         wants_login: true,
+        ports_in_chassis: true,
         tells_reset: false,
         ..GENERIC
     },
@@ -301,6 +305,12 @@ pub static PERSONALITIES: &[Personality] = &[
         slots: &[slot("CD1", CD), slot("CD2", CD)],
         forgets_token: true,
         encoding: Encoding::Marked,
+        ..GENERIC
+    },
+    // The first slot lists InsertMedia, and refuses it.
+    Personality {
+        name: "refusing-slot",
+        slots: &[console("CD0"), slot("CD1", CD), slot("CD2", CD)],
         ..GENERIC
     },
     Personality { name: "proxy", prefix: ("/bmc7", false), ..GENERIC },

@@ -5,6 +5,7 @@
 
 use serde_json::{Value, json};
 
+use crate::hardware;
 use crate::machine::{Drive, Machine};
 use crate::personality::{MediaAt, MediaBy, Personality};
 
@@ -41,6 +42,7 @@ pub(crate) fn root(personality: &Personality) -> Value {
         "UUID": "92384634-2938-2342-8820-489239905423",
         "Systems": link(&format!("{ROOT}/Systems")),
         "Managers": link(&format!("{ROOT}/Managers")),
+        "UpdateService": link(&hardware::update_service_path()),
         "Links": {},
     });
     if personality.sessions > 0 {
@@ -108,6 +110,7 @@ pub(crate) fn system(personality: &Personality, machine: &Machine, serial: &str)
             "SettingsObject": link(&settings_path(personality)),
         });
     }
+    hardware::describe_system(personality, &machine.bios, &mut system);
     if personality.serial_as_sku {
         system["SKU"] = json!(serial);
     }

@@ -117,6 +117,11 @@ impl Mock {
         });
     }
 
+    /// Changes the version of the BIOS, as an update would.
+    pub fn set_bios(&self, version: &str) {
+        self.inside(|inside| version.clone_into(&mut inside.machine.bios));
+    }
+
     /// The boot source: its target, and whether it is for one boot.
     pub fn boot_source(&self) -> (String, String) {
         self.inside(|inside| (inside.machine.target.clone(), inside.machine.enabled.clone()))

@@ -15,6 +15,7 @@ use crate::answer::{
 };
 use crate::config::Config;
 use crate::fault::{Fault, Rule, take_matching};
+use crate::hardware;
 use crate::machine::{Boot, Machine, Next, Phase};
 use crate::personality::{Etags, MediaBy};
 use crate::resources::{self, ROOT, manager_path, media_path, settings_path, system_path};
@@ -45,11 +46,13 @@ pub(crate) enum Outcome {
     Drop,
 }
 
-/// A checked change of the media.
+/// A checked change.
 #[derive(Clone)]
 enum Change {
     Insert(usize, String),
     Eject(usize),
+    /// An update of the BIOS to this version.
+    Update(String),
 }
 
 impl Service {
@@ -241,7 +244,8 @@ impl Service {
             let task = number.parse::<usize>().ok().and_then(|number| inside.tasks.get(number));
             task.map_or_else(not_found, |task| monitor(path, task.as_ref()))
         } else {
-            not_found()
+            let value = hardware::resource(personality, &inside.machine.bios, path);
+            value.map_or_else(not_found, |value| json(StatusCode::OK, &value))
         }
     }
 
@@ -329,6 +333,12 @@ impl Service {
         if path == format!("{}/Actions/ComputerSystem.Reset", system_path(personality)) {
             return self.reset(body);
         }
+        if path == hardware::simple_update_path() {
+            return match hardware::updated_version(personality, body) {
+                Ok(version) => self.start_task(Change::Update(version)),
+                Err(answer) => *answer,
+            };
+        }
         let action = path.rsplit_once("/Actions/VirtualMedia.");
         let action = action.and_then(|(slot, action)| Some((self.slot(slot)?, action)));
         match action.filter(|_| personality.media_by == MediaBy::Action) {
@@ -408,6 +418,11 @@ impl Service {
             self.apply(&change);
             return empty();
         }
+        self.start_task(change)
+    }
+
+    /// Makes a change as a task.
+    fn start_task(self: &Arc<Self>, change: Change) -> Answer {
         let mut inside = self.lock();
         let number = inside.tasks.len();
         inside.tasks.push(None);
@@ -449,6 +464,7 @@ impl Service {
                     )));
                 }
             }
+            Change::Update(_) => {}
             Change::Eject(index) => {
                 let empty = |drive: &crate::machine::Drive| drive.image.is_none();
                 if drives.get(*index).is_some_and(empty) {
@@ -467,6 +483,7 @@ impl Service {
         machine.version += 1;
         let stale = self.config.personality.stale_reads;
         match change {
+            Change::Update(version) => version.clone_into(&mut machine.bios),
             Change::Insert(index, image) => {
                 if let Some(drive) = machine.drives.get_mut(*index) {
                     drive.image = Some(image.clone());

@@ -5,24 +5,28 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 
 use crate::boot;
-use crate::client::{Client, Endpoint};
-use crate::discover::{Found, discover};
+use crate::client::{Client, Endpoint, TaskEnd};
+use crate::discover::{self, Found, discover};
 use crate::error::Error;
+use crate::inventory::{self, Inventory};
 use crate::media;
 use crate::power::{self, Power, Restart, Shutdown, Snapshot};
 use crate::profile::Profile;
-use crate::slot::{Plan, Slot};
+use crate::slot::Slot;
 use crate::timing::Timing;
+use crate::update;
 
 /// A BMC, its system and its slots. Its session is closed by [`Bmc::close`], or in the background
 /// when it is dropped.
 pub struct Bmc {
     client: Guard,
     found: Found,
+    slots: Vec<Slot>,
 }
 
 /// Closes the session of a dropped client.
@@ -59,9 +63,32 @@ impl Bmc {
         profile: Option<&'static Profile>,
         timing: Timing,
     ) -> Result<Self, Error> {
+        let mut bmc = Self::connect_system(endpoint, serial, profile, timing).await?;
+        match discover::slots(&bmc.client, &bmc.found).await {
+            Ok(slots) => {
+                bmc.slots = slots;
+                Ok(bmc)
+            }
+            Err(error) => {
+                bmc.close().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Same, without the virtual media: [`slots`](Self::slots) is empty.
+    ///
+    /// # Errors
+    /// When the BMC cannot be reached, refuses the user, or has no such system.
+    pub async fn connect_system(
+        endpoint: &Endpoint,
+        serial: &str,
+        profile: Option<&'static Profile>,
+        timing: Timing,
+    ) -> Result<Self, Error> {
         let client = Guard(Arc::new(Client::new(endpoint, timing)?));
         match discover(&client, serial, profile).await {
-            Ok(found) => Ok(Self { client, found }),
+            Ok(found) => Ok(Self { client, found, slots: Vec::new() }),
             Err(error) => {
                 client.close().await;
                 Err(error)
@@ -69,9 +96,10 @@ impl Bmc {
         }
     }
 
-    /// The slots to use.
-    pub fn plan(&self) -> &Plan {
-        &self.found.plan
+    /// The slots in order of preference; the first is a CD. A BMC may refuse an image in one of
+    /// them, and accept it in the next.
+    pub fn slots(&self) -> &[Slot] {
+        &self.slots
     }
 
     /// The profile of the BMC.
@@ -125,6 +153,55 @@ impl Bmc {
     /// When the BMC refuses every way, or the host is not seen off.
     pub async fn power_off(&self) -> Result<Shutdown, Error> {
         power::power_off(&self.client, &self.found.system).await
+    }
+
+    /// Powers the host on, unless it is on. Returns whether it was off.
+    ///
+    /// # Errors
+    /// When the BMC refuses every way, or the host is not seen on.
+    pub async fn power_on(&self) -> Result<bool, Error> {
+        power::power_on(&self.client, &self.found.system).await
+    }
+
+    /// Powers the host off, gracefully if possible, and on.
+    ///
+    /// # Errors
+    /// When the BMC refuses every way, or the host is not seen off and on.
+    pub async fn power_cycle(&self) -> Result<Restart, Error> {
+        power::cycle(&self.client, &self.found.system).await
+    }
+
+    /// Restarts the host by force, or powers it on.
+    ///
+    /// # Errors
+    /// When the BMC refuses every way, or the host is not seen on.
+    pub async fn reset(&self) -> Result<Restart, Error> {
+        power::reset_by_force(&self.client, &self.found.system).await
+    }
+
+    /// Reads what the BMC lists of the host's hardware.
+    ///
+    /// # Errors
+    /// When the BMC cannot be reached. What it does not list, or refuses to show, is no error.
+    pub async fn inventory(&self) -> Result<Inventory, Error> {
+        inventory::read(&self.client, &self.found).await
+    }
+
+    /// Starts a firmware update with the image at the URL `image`, which the BMC pulls. Returns the
+    /// monitor of its task for [`Self::follow_update`], if there is one.
+    ///
+    /// # Errors
+    /// When the BMC does not support it, or refuses the image.
+    pub async fn start_update(&self, image: &str) -> Result<Option<String>, Error> {
+        update::start(&self.client, &self.found.root, image).await
+    }
+
+    /// Waits for the end of an update, also across a restart of the BMC.
+    ///
+    /// # Errors
+    /// When the update failed, or has not ended within `limit`.
+    pub async fn follow_update(&self, monitor: &str, limit: Duration) -> Result<TaskEnd, Error> {
+        update::follow(&self.client, monitor, limit).await
     }
 
     /// Reads what shows a restart later. Take it after [`Self::boot_cd_once`], and store it before

@@ -65,6 +65,15 @@ impl Resource {
     }
 }
 
+/// How a task ended, apart from a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TaskEnd {
+    /// The BMC reports its success.
+    Completed,
+    /// The BMC no longer knows the task.
+    Unknown,
+}
+
 pub(crate) struct Client {
     transport: Transport,
     address: Address,
@@ -99,7 +108,13 @@ impl Client {
     /// any other error the caller has to check first.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<(), Error> {
         let response = self.write(&Method::POST, path, body, &HeaderMap::new()).await?;
-        self.finish(path, response).await
+        self.finish(path, &response).await
+    }
+
+    /// Same, without waiting for the task. Returns its monitor, if there is one.
+    pub(crate) async fn start(&self, path: &str, body: &Value) -> Result<Option<String>, Error> {
+        let response = self.write(&Method::POST, path, body, &HeaderMap::new()).await?;
+        Ok(self.monitor(&response))
     }
 
     /// Changes a resource, bound to its version if it has one (DSP0266, section 7.7).
@@ -113,7 +128,7 @@ impl Client {
             }
             let bound = !headers.is_empty();
             match self.write(&Method::PATCH, path, body, &headers).await {
-                Ok(response) => return self.finish(path, response).await,
+                Ok(response) => return self.finish(path, &response).await,
                 Err(error) if error.status() == Some(StatusCode::PRECONDITION_FAILED) && bound => {
                     // Somebody else changed it, or the BMC does not recognise its own ETag.
                     bind = bind.next().ok_or(error)?;
@@ -287,42 +302,59 @@ impl Client {
         result
     }
 
-    /// Waits for the task of a 202 answer (DSP0266, section 12.2).
-    async fn finish(&self, path: &str, response: Response) -> Result<(), Error> {
+    /// The task monitor of a 202 answer (DSP0266, section 12.2).
+    fn monitor(&self, response: &Response) -> Option<String> {
         if response.status != StatusCode::ACCEPTED {
-            return Ok(());
+            return None;
         }
         let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
         let link = response.headers.get(LOCATION).and_then(|value| value.to_str().ok());
         let link = link.or_else(|| body.get("@odata.id").and_then(Value::as_str));
-        // Without a task, reading back what was written shows the result.
-        let Some(monitor) = link.and_then(|link| self.address.local(link)) else { return Ok(()) };
-        let deadline = Instant::now() + self.timing.task;
+        link.and_then(|link| self.address.local(link))
+    }
+
+    /// Waits for the task of an answer. Without a task, reading back what was written shows the
+    /// result.
+    async fn finish(&self, path: &str, response: &Response) -> Result<(), Error> {
+        match self.monitor(response) {
+            Some(monitor) => self.follow_task(path, &monitor, self.timing.task).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits for the end of a task that `what` started.
+    pub(crate) async fn follow_task(
+        &self,
+        what: &str,
+        monitor: &str,
+        limit: Duration,
+    ) -> Result<TaskEnd, Error> {
+        let deadline = Instant::now() + limit;
         loop {
-            let response = match self.read(&monitor).await {
+            let response = match self.read(monitor).await {
                 Ok(response) => response,
                 // Task monitors disappear when their task is done.
                 Err(error)
                     if matches!(error.status(), Some(StatusCode::NOT_FOUND | StatusCode::GONE)) =>
                 {
-                    return Ok(());
+                    return Ok(TaskEnd::Unknown);
                 }
                 Err(error) => return Err(error),
             };
             let task: Value = serde_json::from_slice(&response.body).unwrap_or_default();
             match task.get("TaskState").and_then(Value::as_str) {
-                Some("Completed") => return Ok(()),
+                Some("Completed") => return Ok(TaskEnd::Completed),
                 Some(state @ ("Exception" | "Killed" | "Cancelled" | "Interrupted")) => {
                     let (state, detail) = (state.to_owned(), message::detail(&task));
-                    return Err(Error::Task { path: monitor, state, detail });
+                    return Err(Error::Task { path: monitor.to_owned(), state, detail });
                 }
-                None if response.status != StatusCode::ACCEPTED => return Ok(()),
+                None if response.status != StatusCode::ACCEPTED => return Ok(TaskEnd::Completed),
                 _ => {}
             }
             if Instant::now() >= deadline {
                 let state = "unfinished".to_owned();
-                let detail = format!("{path} takes longer than {:?}", self.timing.task);
-                return Err(Error::Task { path: monitor, state, detail });
+                let detail = format!("{what} takes longer than {limit:?}");
+                return Err(Error::Task { path: monitor.to_owned(), state, detail });
             }
             let asked = retry_after(&response.headers).unwrap_or_default();
             tokio::time::sleep(self.timing.poll.max(asked.min(self.timing.backoff_max))).await;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::client::{Client, ROOT};
 use crate::error::Error;
 use crate::profile::{self, Profile};
-use crate::slot::{Plan, Slot};
+use crate::slot::{self, Slot};
 
 /// Fillers that vendors ship instead of a serial number.
 const FILLERS: &[&str] = &[
@@ -32,13 +32,15 @@ const SHOWN: usize = 64;
 
 /// The result of the discovery.
 pub(crate) struct Found {
+    pub(crate) root: Value,
+    /// The system as it was then.
+    pub(crate) resource: Value,
+    /// Path of the system.
     pub(crate) system: String,
-    pub(crate) plan: Plan,
     pub(crate) profile: &'static Profile,
 }
 
-/// Finds the system with this serial number, and slots for its media. `profile` overrides the
-/// detection.
+/// Finds the system with this serial number. `profile` overrides the detection.
 pub(crate) async fn discover(
     client: &Client,
     serial: &str,
@@ -49,8 +51,14 @@ pub(crate) async fn discover(
     let system = system(client, &systems, serial).await?;
     let path = id(&system).ok_or_else(|| missing("the system has no @odata.id"))?;
     let profile = profile.unwrap_or_else(|| profile::detect(&root, &system));
+    Ok(Found { root, resource: system, system: path, profile })
+}
+
+/// Finds the slots for the media of the system, in order of preference.
+pub(crate) async fn slots(client: &Client, found: &Found) -> Result<Vec<Slot>, Error> {
+    let Found { root, resource: system, system: path, profile } = found;
     let mut slots = Vec::new();
-    for manager in managers(client, &root, &system).await? {
+    for manager in managers(client, root, system).await? {
         let manager = client.get(&manager).await?.value;
         slots = media(client, &manager, profile).await?;
         if !slots.is_empty() {
@@ -59,15 +67,16 @@ pub(crate) async fn discover(
     }
     // Newer iDRACs and the standard since 2020 have them here.
     if slots.is_empty() {
-        slots = media(client, &system, profile).await?;
+        slots = media(client, system, profile).await?;
     }
-    let plan = Plan::choose(slots).ok_or_else(|| {
-        missing(
+    let slots = slot::choose(slots);
+    if slots.is_empty() {
+        return Err(missing(
             "the BMC has no virtual CD that takes a URL; its licence may not cover virtual media",
-        )
-    })?;
-    tracing::debug!(system = path, profile = profile.name, ?plan, "discovered");
-    Ok(Found { system: path, plan, profile })
+        ));
+    }
+    tracing::debug!(system = path, profile = profile.name, ?slots, "discovered");
+    Ok(slots)
 }
 
 /// The system with this serial number, or the only one if it has no number. Another host is never
@@ -109,7 +118,11 @@ async fn system(client: &Client, systems: &str, serial: &str) -> Result<Value, E
 }
 
 /// The managers of the system, else all.
-async fn managers(client: &Client, root: &Value, system: &Value) -> Result<Vec<String>, Error> {
+pub(crate) async fn managers(
+    client: &Client,
+    root: &Value,
+    system: &Value,
+) -> Result<Vec<String>, Error> {
     let list = system.pointer("/Links/ManagedBy").and_then(Value::as_array);
     let paths: Vec<_> = list.into_iter().flatten().filter_map(id).collect();
     if !paths.is_empty() {
@@ -136,7 +149,7 @@ async fn media(client: &Client, owner: &Value, profile: &Profile) -> Result<Vec<
 }
 
 /// The paths of a collection's members, over all its pages.
-async fn members(client: &Client, collection: &str) -> Result<Vec<String>, Error> {
+pub(crate) async fn members(client: &Client, collection: &str) -> Result<Vec<String>, Error> {
     let mut paths = Vec::new();
     let mut next = Some(collection.to_owned());
     let mut pages = 0;
@@ -156,11 +169,11 @@ async fn members(client: &Client, collection: &str) -> Result<Vec<String>, Error
     Ok(paths)
 }
 
-fn link(value: &Value, name: &str) -> Option<String> {
+pub(crate) fn link(value: &Value, name: &str) -> Option<String> {
     id(value.get(name)?)
 }
 
-fn id(value: &Value) -> Option<String> {
+pub(crate) fn id(value: &Value) -> Option<String> {
     value.get("@odata.id").and_then(Value::as_str).map(str::to_owned)
 }
 

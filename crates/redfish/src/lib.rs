@@ -3,7 +3,8 @@
 
 //! A thin Redfish client with what provisioning needs of a BMC.
 //!
-//! [`Bmc::connect`] finds the system, its manager and its virtual media. Media are inserted, the
+//! [`Bmc::connect`] finds the system, its manager and its virtual media, [`Bmc::connect_system`] the
+//! system alone, for its power and its [`Inventory`]. Media are inserted, the
 //! boot source is set for one boot, and the host is restarted. Every write is read back, because
 //! BMCs answer 204 to what they do not do. Quirks of vendors are data in [`profile`], with their
 //! sources.
@@ -19,6 +20,7 @@ mod client;
 mod decode;
 mod discover;
 mod error;
+mod inventory;
 mod media;
 mod message;
 mod power;
@@ -28,6 +30,7 @@ mod slot;
 mod timing;
 mod tls;
 mod transport;
+mod update;
 
 /// Entry points for the targets in `fuzz/`, for private parsers of untrusted bytes.
 #[cfg(fuzzing)]
@@ -48,10 +51,11 @@ pub mod fuzzing {
 
 pub use address::Address;
 pub use bmc::Bmc;
-pub use client::Endpoint;
+pub use client::{Endpoint, TaskEnd};
 pub use error::{Error, Refusal};
+pub use inventory::{Class, Component, Inventory};
 pub use power::{Power, Restart, Shutdown, Snapshot};
 pub use session::Credentials;
-pub use slot::{Kind, Plan, Slot};
+pub use slot::{Kind, Slot};
 pub use timing::Timing;
 pub use tls::TlsPolicy;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Power state, and the one restart of a job.
+//! Power state, the power verbs of operators, and the one restart of a job.
 //!
 //! A restart may have happened although its answer was lost, and a host that is restarted during
 //! its installation is lost. So a restart is detected by its effects, compared with a [`Snapshot`]
@@ -178,20 +178,63 @@ pub(crate) async fn restart(
         if wait(client, system, before, before.patience(client, timing.graceful)).await? {
             return Ok(Restart::Graceful);
         }
-    } else {
-        for kind in ["ForceRestart", "PowerCycle"] {
-            if state.allows(kind) && reset(client, &state, kind).await? {
-                if wait(client, system, before, begin).await? {
-                    return Ok(Restart::Forced);
-                }
-                break;
-            }
-        }
+    } else if force(client, system, &state, before, begin).await? {
+        return Ok(Restart::Forced);
     }
     // The power state is visible whatever the operating system does.
     off(client, system).await?;
     on(client, system).await?;
     Ok(Restart::Forced)
+}
+
+/// Restarts the host by force. False if the BMC refuses it, or the restart is not seen in time.
+async fn force(
+    client: &Client,
+    system: &str,
+    state: &State,
+    before: &Snapshot,
+    limit: Duration,
+) -> Result<bool, Error> {
+    for kind in ["ForceRestart", "PowerCycle"] {
+        if state.allows(kind) && reset(client, state, kind).await? {
+            return wait(client, system, before, limit).await;
+        }
+    }
+    Ok(false)
+}
+
+/// Restarts the host by force, or powers it on if it is off. Off and on where nothing else shows a
+/// restart.
+pub(crate) async fn reset_by_force(client: &Client, system: &str) -> Result<Restart, Error> {
+    let state = State::read(client, system).await?;
+    if state.power == Power::Off {
+        on(client, system).await?;
+        return Ok(Restart::PoweredOn);
+    }
+    let before = &state.snapshot;
+    let limit = before.patience(client, client.timing.power);
+    if !before.has_restart_evidence() || !force(client, system, &state, before, limit).await? {
+        off(client, system).await?;
+        on(client, system).await?;
+    }
+    Ok(Restart::Forced)
+}
+
+/// Powers the host off, gracefully if possible, and on.
+pub(crate) async fn cycle(client: &Client, system: &str) -> Result<Restart, Error> {
+    let state = State::read(client, system).await?;
+    if state.power == Power::Off {
+        on(client, system).await?;
+        return Ok(Restart::PoweredOn);
+    }
+    shut_down_and_start(client, system, &state).await
+}
+
+/// Powers the host on. Returns whether it was off.
+pub(crate) async fn power_on(client: &Client, system: &str) -> Result<bool, Error> {
+    let was_off = power(client, system).await? != Power::On;
+    on(client, system).await?;
+    Ok(was_off)
 }
 
 /// A restart as power off and power on, each of which is observable.

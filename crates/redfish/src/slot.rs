@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Virtual media slots, and the choice of slots for the two images.
+//! Virtual media slots, and their order of preference.
 
 use std::cmp::Ordering;
 
@@ -41,46 +41,19 @@ pub struct Slot {
     pub(crate) way: Way,
 }
 
-/// The slots that a job uses.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Plan {
-    /// Two slots: the host boots the maintenance image from one, the task is in the other.
-    Two {
-        /// Slot of the maintenance image.
-        maintenance: Slot,
-        /// Slot of the task image.
-        task: Slot,
-    },
-    /// One slot, which needs a combined image.
-    One {
-        /// Slot of the combined image.
-        combined: Slot,
-    },
-}
+/// Most slots that are tried. BMCs have up to ten.
+const MOST: usize = 16;
 
-impl Plan {
-    /// The slots, the one to boot from first.
-    pub fn slots(&self) -> Vec<&Slot> {
-        match self {
-            Self::Two { maintenance, task } => vec![maintenance, task],
-            Self::One { combined } => vec![combined],
-        }
-    }
-
-    /// Chooses two CDs, else a CD and a USB stick, else one CD.
-    pub(crate) fn choose(mut slots: Vec<Slot>) -> Option<Self> {
-        slots.sort_by(|left, right| {
-            (left.kind, left.way)
-                .cmp(&(right.kind, right.way))
-                .then_with(|| natural(&left.id, &right.id))
-        });
-        let mut slots = slots.into_iter();
-        let first = slots.next().filter(|slot| slot.kind == Kind::Cd)?;
-        Some(match slots.next() {
-            Some(task) => Self::Two { maintenance: first, task },
-            None => Self::One { combined: first },
-        })
-    }
+/// Orders the slots by preference: CDs before USB sticks, then by the way to insert an image, then
+/// by id. Empty without a CD, which the host boots from.
+pub(crate) fn choose(mut slots: Vec<Slot>) -> Vec<Slot> {
+    slots.sort_by(|left, right| {
+        (left.kind, left.way)
+            .cmp(&(right.kind, right.way))
+            .then_with(|| natural(&left.id, &right.id))
+    });
+    slots.truncate(MOST);
+    if slots.first().is_some_and(|slot| slot.kind == Kind::Cd) { slots } else { Vec::new() }
 }
 
 impl Slot {
@@ -134,31 +107,31 @@ mod tests {
         Slot::parse(&Resource::without_headers(value))
     }
 
-    fn plan(vendor: &str, slots: &[(&str, &[&str])]) -> Option<Vec<String>> {
+    fn chosen(vendor: &str, slots: &[(&str, &[&str])]) -> Vec<String> {
         let profile = profile::named(vendor).unwrap();
         let slots = slots.iter().filter_map(|(id, types)| slot(id, types));
         let slots = slots.filter(|slot| profile.lists(&slot.id)).collect();
-        Some(Plan::choose(slots)?.slots().iter().map(|slot| slot.id.clone()).collect())
+        choose(slots).into_iter().map(|slot| slot.id).collect()
     }
 
     #[test]
-    fn two_cds_then_a_cd_and_a_stick_then_one() {
+    fn cds_come_before_sticks_and_in_natural_order() {
         let (cd, usb, floppy) = (&["CD", "DVD"][..], &["USBStick"][..], &["Floppy"][..]);
-        let ids = |ids: &[&str]| Some(ids.iter().map(ToString::to_string).collect::<Vec<_>>());
-        assert_eq!(plan("idrac", &[("2", cd), ("1", cd)]), ids(&["1", "2"]));
-        assert_eq!(plan("supermicro", &[("CD10", cd), ("CD2", cd)]), ids(&["CD2", "CD10"]));
-        assert_eq!(plan("ilo", &[("1", usb), ("2", cd)]), ids(&["2", "1"]));
-        assert_eq!(plan("generic", &[("Cd", cd), ("Floppy", floppy)]), ids(&["Cd"]));
+        let none: [&str; 0] = [];
+        assert_eq!(chosen("idrac", &[("2", cd), ("1", cd)]), ["1", "2"]);
+        assert_eq!(chosen("supermicro", &[("CD10", cd), ("CD2", cd)]), ["CD2", "CD10"]);
+        assert_eq!(chosen("ilo", &[("1", usb), ("2", cd)]), ["2", "1"]);
+        assert_eq!(chosen("generic", &[("Cd", cd), ("Floppy", floppy)]), ["Cd"]);
         let stick = &["Floppy", "USBStick"][..];
-        assert_eq!(plan("sushy-tools", &[("Cd", cd), ("Floppy", stick)]), ids(&["Cd"]));
-        assert_eq!(plan("generic", &[("1", usb)]), None);
-        assert_eq!(plan("generic", &[]), None);
+        assert_eq!(chosen("sushy-tools", &[("Cd", cd), ("Floppy", stick)]), ["Cd"]);
+        assert_eq!(chosen("generic", &[("1", usb)]), none);
+        assert_eq!(chosen("generic", &[]), none);
         let xcc = [("RDOC1", cd), ("Remote1", cd), ("EXT2", cd), ("EXT1", cd)];
-        assert_eq!(plan("xcc", &xcc), ids(&["EXT1", "EXT2"]));
+        assert_eq!(chosen("xcc", &xcc), ["EXT1", "EXT2"]);
     }
 
     proptest! {
-        /// The plan does not depend on the order in which a BMC lists its slots.
+        /// The choice does not depend on the order in which a BMC lists its slots.
         #[test]
         fn the_order_of_the_list_does_not_matter(
             mut slots in proptest::collection::vec(("[A-Z]{0,2}[0-9]{0,3}", any::<bool>()), 0..6),
@@ -167,7 +140,7 @@ mod tests {
             slots.sort();
             slots.dedup_by(|left, right| left.0 == right.0);
             let make = |slots: &[(String, bool)]| {
-                Plan::choose(slots.iter().map(|(id, cd)| Slot {
+                choose(slots.iter().map(|(id, cd)| Slot {
                     path: format!("/{id}"),
                     id: id.clone(),
                     kind: if *cd { Kind::Cd } else { Kind::Usb },

@@ -161,6 +161,13 @@ pub(crate) enum Action {
         /// The disk.
         disk: PathBuf,
     },
+    /// Fail if an image cannot be pulled, or is larger than the disk: before anything is written.
+    CheckImage {
+        /// The image.
+        source: Source,
+        /// Size of the disk in bytes.
+        limit: u64,
+    },
     /// Wait until the kernel reports each partition with its new size.
     WaitForPartitions {
         /// Device and size in bytes.
@@ -239,6 +246,9 @@ impl Display for Action {
             }
             Self::MakeDir { path } => write!(f, "mkdir    {}", path.display()),
             Self::EmptyDir { path } => write!(f, "empty    {}", path.display()),
+            Self::CheckImage { source, limit } => {
+                write!(f, "check    {} (in its registry, below {limit} bytes)", source.reference)
+            }
             Self::Unpack { source, target } => {
                 write!(f, "unpack   {} {}", source.reference, target.display())
             }

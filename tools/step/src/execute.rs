@@ -132,6 +132,9 @@ fn carry_out(action: &Action, mounts: &mut Mounts) -> Result<Outcome> {
             .and_then(|file| file.sync_all())
             .with_context(|| format!("cannot flush {}", device.display()))?,
         Action::CheckDisk { disk } => disk::check(disk)?,
+        Action::CheckImage { source, limit } => open(source)?
+            .check(*limit)
+            .with_context(|| format!("cannot use {}", source.reference))?,
         Action::WaitForPartitions { partitions } => disk::wait_for_partitions(partitions)?,
         Action::Mount { source, target, fstype, read_only } => {
             mounts.mount(source, target, fstype, *read_only)?;

@@ -13,6 +13,7 @@ use oci::spec::{Descriptor, ImageIndex, ImageManifest};
 use oci::{Digest, Reference, Repository, Selector, Transport, media_type};
 use serde::Serialize;
 
+use crate::arrange::MIB;
 use crate::progress::Progress;
 
 /// Read buffer size in bytes.
@@ -91,6 +92,23 @@ impl Image {
     /// Compressed size of all layers in bytes.
     pub(crate) fn size(&self) -> u64 {
         self.layers.iter().map(Descriptor::size).fold(0, u64::saturating_add)
+    }
+
+    /// Fails if a layer is not in the registry, or all together do not fit on a disk of `limit` bytes.
+    pub(crate) fn check(&self, limit: u64) -> Result<()> {
+        let size = self.size();
+        ensure!(
+            size < limit,
+            "the image has {} MiB compressed, and the disk {} MiB",
+            size.div_ceil(MIB),
+            limit / MIB
+        );
+        for layer in &self.layers {
+            let digest = Digest::try_from(layer.digest())?;
+            let there = self.client.has_blob(&self.repository, &digest)?;
+            ensure!(there, "the layer {digest} is not in the registry: push the image again");
+        }
+        Ok(())
     }
 
     /// Opens a layer. Its bytes are unverified until [`Layer::finish`].

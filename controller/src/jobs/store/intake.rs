@@ -11,6 +11,7 @@ use crate::inventory;
 use crate::jobs::clock;
 use crate::jobs::model::{JobId, Outcome, State, Step};
 use crate::labels::Scope;
+use crate::operations;
 
 /// Maximum number of warnings stored with a job.
 const MOST_WARNINGS: usize = 64;
@@ -68,6 +69,7 @@ pub fn create(connection: &Connection, new: &NewJob) -> Result<Created, StoreErr
     if let Some(job) = active(connection, &new.serial)? {
         return Err(StoreError::Active { serial: new.serial.clone(), job: job.id });
     }
+    operations::require_none(connection, &new.serial)?;
     let (id, now) = (JobId::random(), clock::now());
     let values = named_params! {
         ":id": id,

@@ -18,6 +18,7 @@ use crate::database::DatabaseError;
 use crate::database::rows::{self, columns};
 use crate::inventory;
 use crate::labels::{IN_SCOPE, Scope};
+use crate::operations;
 
 pub use intake::{Created, NewJob, cancel, create, retry};
 pub use leases::{claim, is_held, release, release_all, renew};
@@ -44,6 +45,14 @@ pub enum StoreError {
         serial: String,
         /// The active job.
         job: JobId,
+    },
+    /// The server has a running operation.
+    #[error("server {serial} has the running operation {kind}")]
+    Operating {
+        /// Serial number.
+        serial: String,
+        /// The operation.
+        kind: operations::Kind,
     },
     /// The server is not in a group of the user.
     #[error("server {0} is not in your groups, or the change would remove it from them")]

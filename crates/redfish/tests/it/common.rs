@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use mock_bmc::{Config, Mock, Personality, named};
-use redfish::{Bmc, Credentials, Endpoint, Error, Plan, Slot, Timing, TlsPolicy};
+use redfish::{Bmc, Credentials, Endpoint, Error, Slot, Timing, TlsPolicy};
 
 pub(crate) const SERIAL: &str = "SN-0042";
 pub(crate) const MAINTENANCE: &str = "http://media.test/static/1/token/maintenance.iso";
@@ -61,8 +61,8 @@ pub(crate) async fn try_connect(mock: &Mock) -> Result<Bmc, Error> {
 }
 
 pub(crate) fn two(bmc: &Bmc) -> (Slot, Slot) {
-    match bmc.plan().clone() {
-        Plan::Two { maintenance, task } => (maintenance, task),
-        Plan::One { combined } => panic!("one slot: {combined:?}"),
+    match bmc.slots() {
+        [maintenance, task, ..] => (maintenance.clone(), task.clone()),
+        other => panic!("expected two slots: {other:?}"),
     }
 }

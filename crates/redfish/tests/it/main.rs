@@ -8,6 +8,7 @@
 mod common;
 mod endless;
 mod faults;
+mod inventory;
 mod media;
 mod quirks;
 mod restart;

@@ -3,12 +3,13 @@
 
 //! `partition`: writes the recipe's partition table and creates the file systems.
 
-use anyhow::Result;
-use recipe::Size;
+use anyhow::{Context as _, Result};
+use recipe::{Size, TaskTarget};
 
 use crate::action::Action;
 use crate::arrange::{Extent, MIB, arrange};
 use crate::disk::{self, DiskFacts};
+use crate::image::Access;
 use crate::mkfs::mkfs;
 use crate::plan::Plan;
 use crate::program::Program;
@@ -21,6 +22,11 @@ pub(crate) struct Options {
     /// Plan for a disk of this size, such as 100G, instead of the real one
     #[arg(long, value_name = "SIZE", requires = "dry_run", value_parser = disk_size)]
     disk_size: Option<u64>,
+    /// Before anything is written, check that the registry has the image of the task
+    #[arg(long)]
+    check_image: bool,
+    #[command(flatten)]
+    access: Access,
 }
 
 fn disk_size(text: &str) -> Result<u64, String> {
@@ -41,7 +47,19 @@ pub(crate) fn plan(task: &Task, options: &Options) -> Result<Plan> {
     let volumes = task.volumes()?;
     let name = disk.display().to_string();
 
-    let mut actions = vec![
+    let mut actions = Vec::new();
+    if options.check_image {
+        let reference = task.provision.env.oci_url.as_ref().context("the recipe has no oci_url")?;
+        let os = match task.provision.env.task_target {
+            TaskTarget::InstallWindows => "windows",
+            TaskTarget::InstallLinux | TaskTarget::InstallEsxi | TaskTarget::FirmwareUpdate => {
+                "linux"
+            }
+        };
+        let source = options.access.source(reference.as_ref(), os);
+        actions.push(Action::CheckImage { source, limit: facts.size });
+    }
+    actions.extend([
         // An action, not a check while planning: after the step, the disk may be in use.
         Action::CheckDisk { disk: disk.clone() },
         // Signatures of the whole disk, which a new partition table does not overwrite.
@@ -60,7 +78,7 @@ pub(crate) fn plan(task: &Task, options: &Options) -> Result<Plan> {
                 .map(|(volume, extent)| (volume.device.clone(), extent.length * MIB))
                 .collect(),
         },
-    ];
+    ]);
     for volume in &volumes {
         // Signatures of an earlier table: old RAID and LVM labels would be activated.
         let wipe = ["--all", "--force", "--quiet", &volume.device()];

@@ -7,8 +7,10 @@ use std::fs;
 use std::io::{Seek as _, SeekFrom, Write as _};
 
 use crate::common::{Fixture, LoopDisk, Mounted, sh};
+use crate::registry::Registry;
 use recipe::TaskTarget;
 
+const TAR: &str = "application/vnd.oci.image.layer.v1.tar";
 const TOOLS: [&str; 9] = [
     "sgdisk",
     "wipefs",
@@ -92,6 +94,38 @@ fn old_signatures_are_gone() {
     assert_eq!(disk.tag(1, "TYPE"), "", "the old file system is still there");
     let whole = sh("wipefs", &["--noheadings", "--output", "TYPE", &disk.device]);
     assert!(!whole.contains("btrfs"), "{whole}");
+}
+
+#[test]
+fn a_disk_is_left_alone_until_the_registry_has_the_image() {
+    if !have(&TOOLS) {
+        return;
+    }
+    let Some(disk) = LoopDisk::new(128, 512) else { return };
+    let layout = ["100% 8300 ext4 root"];
+    task(&disk, &layout).step_ok(&["partition"]);
+    let registry = Registry::start();
+    let layer = |name: &str| (TAR, name.as_bytes().to_vec());
+    let large = registry.image("large", &[(TAR, vec![0; 129 << 20])]);
+    let gone = registry.image("gone", &[layer("a"), layer("b")]);
+    registry.forget("gone", b"b");
+    let other = registry.image("other", &[layer("c")]).replace(":1", ":2");
+    for (reference, expected) in [
+        ("127.0.0.1:1/os/none:1", "127.0.0.1:1"),
+        (&*other, "404"),
+        (&*gone, "is not in the registry"),
+        (&*large, "and the disk 128 MiB"),
+    ] {
+        let error =
+            task(&disk, &layout).image(reference).step_fails(&["partition", "--check-image"]);
+        assert!(error.contains(expected), "{error}");
+        assert!(error.contains(reference), "{error}");
+    }
+    assert_eq!(disk.tag(1, "LABEL"), "root");
+    let good = registry.image("good", &[layer("a")]);
+    let written = task(&disk, &["100% 8300 ext4 new"]).image(&good);
+    written.step_ok(&["partition", "--check-image"]);
+    assert_eq!(disk.tag(1, "LABEL"), "new");
 }
 
 #[test]

@@ -73,6 +73,12 @@ impl Registry {
         self.put(&path, "application/octet-stream", wrong);
     }
 
+    /// Removes the blob of `bytes`.
+    pub(crate) fn forget(&self, name: &str, bytes: &[u8]) {
+        let path = format!("/v2/os/{name}/blobs/sha256:{}", sha256_hex(bytes));
+        self.shared.contents.lock().unwrap().remove(&path);
+    }
+
     /// Truncates the next `count` blob responses.
     pub(crate) fn break_off(&self, count: usize) {
         self.shared.breaks.store(count, Ordering::SeqCst);
