@@ -36,6 +36,7 @@ mod nginx;
 mod pull;
 mod push;
 mod raw;
+mod schedule;
 mod secure;
 mod sending;
 mod shutdown;
