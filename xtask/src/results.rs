@@ -99,6 +99,7 @@ fn of_release(manifest: &Manifest, dist: &Path, folder: &Path) -> Vec<Made> {
             ArtifactKind::Sbom => "SBOM",
             ArtifactKind::Debug => "debug file",
             ArtifactKind::Iso => "live ISO",
+            ArtifactKind::Vex => "VEX document",
         };
         let inner = Path::new(&artifact.path).parent().unwrap_or(Path::new(""));
         let (counts, size) = kinds.entry(dist.join(inner)).or_default();

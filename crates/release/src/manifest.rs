@@ -163,6 +163,8 @@ pub enum ArtifactKind {
     Debug,
     /// A live ISO.
     Iso,
+    /// How known vulnerabilities affect the release.
+    Vex,
 }
 
 /// A container image of the release.

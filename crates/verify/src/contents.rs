@@ -86,6 +86,7 @@ fn kind(kind: ArtifactKind) -> &'static str {
         ArtifactKind::Sbom => "sbom",
         ArtifactKind::Debug => "debug",
         ArtifactKind::Iso => "iso",
+        ArtifactKind::Vex => "vex",
     }
 }
 
@@ -94,7 +95,7 @@ fn checks(kind: ArtifactKind) -> &'static [Check] {
         ArtifactKind::Binary | ArtifactKind::Package | ArtifactKind::Iso => {
             &[Check::Content, Check::Signature, Check::Provenance, Check::Sbom]
         }
-        ArtifactKind::Checksums | ArtifactKind::Sbom | ArtifactKind::Debug => {
+        ArtifactKind::Checksums | ArtifactKind::Sbom | ArtifactKind::Debug | ArtifactKind::Vex => {
             &[Check::Content, Check::Signature, Check::Provenance]
         }
     }

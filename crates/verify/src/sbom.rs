@@ -52,7 +52,9 @@ fn subjects(manifest: &Manifest) -> BTreeMap<&str, &str> {
         ArtifactKind::Binary | ArtifactKind::Package | ArtifactKind::Iso => {
             Some((file.path.as_str(), file.sha256.as_str()))
         }
-        ArtifactKind::Checksums | ArtifactKind::Sbom | ArtifactKind::Debug => None,
+        ArtifactKind::Checksums | ArtifactKind::Sbom | ArtifactKind::Debug | ArtifactKind::Vex => {
+            None
+        }
     });
     images.chain(files).collect()
 }
