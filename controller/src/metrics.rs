@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::words::words;
 
@@ -33,6 +33,29 @@ pub(crate) struct Metrics {
     times: Mutex<BTreeMap<String, Histogram>>,
     reports: Mutex<BTreeMap<&'static str, u64>>,
     failed_logins: Mutex<BTreeMap<Interface, u64>>,
+    collections: Mutex<Collections>,
+}
+
+/// Scheduled garbage collections of the registry.
+#[derive(Debug, Default)]
+struct Collections {
+    succeeded: u64,
+    failed: u64,
+    removed_blobs: u64,
+    removed_bytes: u64,
+    /// End of the last one, in seconds since 1970, and its duration in seconds.
+    last: Option<(f64, f64)>,
+}
+
+/// A scheduled garbage collection.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Collected {
+    /// Whether everything could be read and removed.
+    pub(crate) succeeded: bool,
+    /// Number of deleted blobs.
+    pub(crate) blobs: u64,
+    /// Their size in bytes.
+    pub(crate) bytes: u64,
 }
 
 #[derive(Debug, Default)]
@@ -87,6 +110,17 @@ impl Metrics {
         *failed.entry(interface).or_default() += 1;
     }
 
+    /// Counts a garbage collection that ended at `end`.
+    pub(crate) fn collected(&self, collected: Collected, took: Duration, end: SystemTime) {
+        let Collected { succeeded, blobs, bytes } = collected;
+        let mut all = self.collections.lock().unwrap_or_else(PoisonError::into_inner);
+        *(if succeeded { &mut all.succeeded } else { &mut all.failed }) += 1;
+        all.removed_blobs += blobs;
+        all.removed_bytes += bytes;
+        let end = end.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        all.last = Some((end, took.as_secs_f64()));
+    }
+
     /// Renders all metrics.
     pub(crate) fn text(&self, gauges: &Gauges) -> String {
         let mut page = Page::default();
@@ -116,6 +150,7 @@ impl Metrics {
             let count = failed.get(&interface).copied().unwrap_or_default();
             page.value("failed_logins_total", &[("interface", interface.as_str())], count);
         }
+        self.collections.lock().unwrap_or_else(PoisonError::into_inner).render(&mut page);
         page.head("http_requests_total", "counter", "Answered HTTP requests.");
         let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         for ((method, route, status), count) in requests.iter() {
@@ -138,6 +173,29 @@ impl Metrics {
             page.value(&format!("{name}_count"), &[("route", route)], histogram.count);
         }
         page.0
+    }
+}
+
+impl Collections {
+    fn render(&self, page: &mut Page) {
+        let Self { succeeded, failed, removed_blobs, removed_bytes, last } = self;
+        let name = "registry_gc_runs_total";
+        page.head(name, "counter", "Scheduled garbage collections by result.");
+        page.value(name, &[("result", "failed")], failed);
+        page.value(name, &[("result", "succeeded")], succeeded);
+        let name = "registry_gc_removed_blobs_total";
+        page.head(name, "counter", "Blobs deleted by scheduled garbage collections.");
+        page.value(name, &[], removed_blobs);
+        let name = "registry_gc_removed_bytes_total";
+        page.head(name, "counter", "Bytes deleted by scheduled garbage collections.");
+        page.value(name, &[], removed_bytes);
+        let Some((end, took)) = last else { return };
+        let name = "registry_gc_last_run_timestamp_seconds";
+        page.head(name, "gauge", "End of the last scheduled garbage collection.");
+        page.value(name, &[], end);
+        let name = "registry_gc_last_run_duration_seconds";
+        page.head(name, "gauge", "Duration of the last scheduled garbage collection.");
+        page.value(name, &[], took);
     }
 }
 
@@ -172,6 +230,10 @@ mod tests {
         metrics.request("GET", "/api/v1/jobs", 200, Duration::from_hours(1));
         metrics.report("recorded");
         metrics.login_failed(Interface::Registry);
+        let end = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        let collected = Collected { succeeded: true, blobs: 2, bytes: 3000 };
+        metrics.collected(collected, Duration::from_millis(1500), end);
+        metrics.collected(Collected::default(), Duration::from_millis(500), end);
         let gauges = Gauges {
             jobs: [("queued", 2)].into(),
             outcomes: [("failed", 1)].into(),

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `notary attest`: SLSA provenance for each file and image, and SBOM attestations for each image.
+//! `notary attest`: SLSA provenance for each file and image, and attestations of SBOMs and the VEX
+//! document for each image.
 
 use anyhow::{Context as _, Result, bail};
-use release::Channel;
-use release::layout::{self, SbomFormat};
+use release::{Channel, layout};
 use signing::slsa::PREDICATE_TYPE;
 use signing::{PublicKey, Sha256, Statement};
-use verify::{Check, Fault, Policy, predicate_type, provenance};
+use verify::{Attested, Check, Fault, Policy, attested, provenance};
 
 use crate::cli::SigningArgs;
 use crate::release_folder::ReleaseFolder;
@@ -44,14 +44,12 @@ pub(crate) fn attest(folder: &ReleaseFolder, signer: &Signer, args: &SigningArgs
         let (image, digest) = image?;
         let name = &image.repository;
         write(name, &digest)?;
-        for format in SbomFormat::REQUIRED {
-            // Opening the folder has checked that it exists and describes this image.
-            let sbom = layout::sbom(name, format);
-            let document = serde_json::from_slice(&folder.read(&sbom)?)
-                .with_context(|| format!("{sbom} is not JSON"))?;
-            let statement = Statement::new(name, &digest, predicate_type(format), document);
-            let bundle = signer.sign_statement(&statement)?;
-            folder.write(&layout::sbom_attestation(name, format), &bundle.to_json()?)?;
+        for Attested { document, attestation, predicate_type } in attested(manifest, name) {
+            // Opening the folder has checked that it exists, and that an SBOM describes this image.
+            let predicate = serde_json::from_slice(&folder.read(&document)?)
+                .with_context(|| format!("{document} is not JSON"))?;
+            let statement = Statement::new(name, &digest, predicate_type, predicate);
+            folder.write(&attestation, &signer.sign_statement(&statement)?.to_json()?)?;
         }
     }
     let (files, images) = (manifest.artifacts.len(), manifest.images.len());

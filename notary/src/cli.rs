@@ -55,8 +55,11 @@ pub(crate) enum Command {
     /// Writes provenance/, a statement for each file and image, and the attested SBOMs of each
     /// image (CycloneDX, SPDX 2.3) to sbom/. Run it after `notary sign`, with the same key or
     /// identity.
+    ///
+    /// With --rebuild, a third party attests with its own key that it built the same bytes:
+    ///   notary attest --release 1.4.0 --rebuild target/dist/1.4.0 --key rebuilder.key
     #[command(verbatim_doc_comment)]
-    Attest(SigningArgs),
+    Attest(AttestArgs),
 
     /// Publish a signed release folder to a registry
     ///
@@ -77,6 +80,28 @@ pub(crate) enum Command {
     ///   notary copy --from registry.example/provisioner:1.4.0 --to mirror.example/provisioner
     #[command(verbatim_doc_comment)]
     Copy(crate::publish::copy::Args),
+
+    /// Write a release with its images, signatures and attestations to one file
+    ///
+    /// The file is a tar archive of an OCI image layout, which skopeo (oci-archive:) and oras read
+    /// too. Equal releases give equal bytes. Signatures are copied and not checked.
+    ///
+    /// Examples:
+    ///   notary bundle --release target/dist/1.4.0 --to provisioner-1.4.0.tar
+    ///   notary bundle --from registry.example/provisioner:1.4.0 --to provisioner-1.4.0.tar
+    #[command(verbatim_doc_comment)]
+    Bundle(crate::publish::bundle::Args),
+
+    /// Unpack a bundle into a release folder, or publish it to a registry
+    ///
+    /// Every file and image must match its digest and release.json. Verify the result offline with
+    /// `notary verify` or `controller verify-release`, and a key that did not come with the bundle.
+    ///
+    /// Examples:
+    ///   notary unbundle provisioner-1.4.0.tar --release 1.4.0
+    ///   notary unbundle provisioner-1.4.0.tar --to registry.site.example/provisioner
+    #[command(verbatim_doc_comment)]
+    Unbundle(crate::publish::bundle::unbundle::Args),
 
     /// Add a release to a folder of a static site
     ///
@@ -209,6 +234,16 @@ pub(crate) struct SigningArgs {
     /// local build, SOURCE/builders/local/v1]
     #[arg(long, value_name = "URI")]
     pub(crate) builder: Option<String>,
+}
+
+/// Arguments of attesting.
+#[derive(Debug, Args)]
+pub(crate) struct AttestArgs {
+    #[command(flatten)]
+    pub(crate) signing: SigningArgs,
+    /// Release folder of a rebuild: attest that it has the same bytes, to rebuilds/ of --release
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["pipeline", "builder"])]
+    pub(crate) rebuild: Option<PathBuf>,
 }
 
 fn pipeline(name: &str) -> Result<Pipeline, String> {

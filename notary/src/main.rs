@@ -17,6 +17,7 @@ mod key;
 mod key_args;
 mod pages;
 mod publish;
+mod rebuild;
 mod release_folder;
 mod retention;
 mod sign;
@@ -31,9 +32,23 @@ use cli::{Cli, Command, KeyCommand};
 
 fn main() -> ExitCode {
     run(Cli::parse()).unwrap_or_else(|error| {
-        eprintln!("notary: {error:#}");
+        eprintln!("notary: {}", chain(&error));
         ExitCode::FAILURE
     })
+}
+
+/// The error with its causes. A cause that ends the text before it is not repeated: many errors
+/// contain the text of their cause.
+fn chain(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 fn run(cli: Cli) -> Result<ExitCode> {
@@ -42,9 +57,14 @@ fn run(cli: Cli) -> Result<ExitCode> {
             key::generate(&output_key_prefix)?;
         }
         Command::Sign(args) => sign::run(&args)?,
-        Command::Attest(args) => attest::run(&args)?,
+        Command::Attest(args) => match &args.rebuild {
+            Some(rebuilt) => rebuild::run(&args.signing, rebuilt)?,
+            None => attest::run(&args.signing)?,
+        },
         Command::Publish(args) => publish::run(&args)?,
         Command::Copy(args) => publish::copy::run(&args)?,
+        Command::Bundle(args) => publish::bundle::run(&args)?,
+        Command::Unbundle(args) => publish::bundle::unbundle::run(&args)?,
         Command::ReleasePage(args) => pages::run(&args)?,
         Command::GithubRelease(args) => github::run(&args)?,
         Command::PushImages(args) => publish::images::run(&args)?,
@@ -58,4 +78,23 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Verify(args) => return Ok(args.run()),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use anyhow::Context as _;
+
+    #[test]
+    fn a_cause_is_printed_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("GET r.example: {source}")]
+        struct Transport {
+            source: io::Error,
+        }
+        let refused = Transport { source: io::Error::other("connection refused") };
+        let error = Err::<(), _>(refused).context("reading the tags").unwrap_err();
+        assert_eq!(super::chain(&error), "reading the tags: GET r.example: connection refused");
+    }
 }

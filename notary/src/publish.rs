@@ -15,6 +15,7 @@ use oci::{Namespace, Transport};
 
 mod artifact;
 mod attachment;
+pub(crate) mod bundle;
 pub(crate) mod copy;
 pub(crate) mod files;
 pub(crate) mod images;
@@ -72,7 +73,7 @@ impl Destination {
     /// A client of the registry.
     fn client(&self) -> Client {
         let transport = if self.plain_http { Transport::PlainHttp } else { self.to.transport };
-        Client::new(&self.to.registry, Options { transport, ..Options::default() })
+        Client::new(&self.to.registry, Options::of_transport(transport))
     }
 
     /// Publishes `plan` and prints the report.

@@ -100,6 +100,7 @@ fn of_release(manifest: &Manifest, dist: &Path, folder: &Path) -> Vec<Made> {
             ArtifactKind::Debug => "debug file",
             ArtifactKind::Documentation => "book",
             ArtifactKind::Iso => "live ISO",
+            ArtifactKind::Vex => "VEX document",
         };
         let inner = Path::new(&artifact.path).parent().unwrap_or(Path::new(""));
         let (counts, size) = kinds.entry(dist.join(inner)).or_default();

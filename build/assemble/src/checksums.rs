@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Writes `SHA256SUMS` with the checksums of all release files, for `sha256sum --check`.
+//! Writes `openvex.json`, and `SHA256SUMS` with the checksums of all release files, for `sha256sum
+//! --check`.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +12,7 @@ use foundation::{atomic, checksum};
 use release::{ArtifactKind, layout};
 
 use super::package::artifact;
+use super::vex;
 
 /// `cargo xtask checksums`.
 pub struct Checksums;
@@ -21,14 +23,19 @@ impl Step for Checksums {
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
-        let path = run.dist_in_plan().join(layout::CHECKSUMS);
-        Ok(Plan::new()
-            .native(format!("write {}", path.display()))
-            .reads(Input::Manifest)
-            .writes(path))
+        let mut plan = Plan::new().reads(Input::Manifest);
+        let mut paths = vec![run.dist_in_plan().join(layout::CHECKSUMS)];
+        if !run.workspace.product().gates.audit.mitigation.is_empty() {
+            plan = plan.reads(Input::Source("release.toml".into()));
+            paths.insert(0, run.dist_in_plan().join(layout::VEX));
+        }
+        Ok(paths
+            .into_iter()
+            .fold(plan, |plan, path| plan.native(format!("write {}", path.display())).writes(path)))
     }
 
     fn run(&self, run: &Run, _log: &StepLog) -> Result<Outcome> {
+        vex::write(run)?;
         let mut sums = BTreeMap::new();
         for known in run.manifest()?.artifacts {
             if known.kind == ArtifactKind::Checksums {

@@ -17,3 +17,4 @@ pub mod package;
 pub mod programs;
 pub mod sbom;
 pub mod test_artifacts;
+mod vex;

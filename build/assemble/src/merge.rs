@@ -119,9 +119,10 @@ impl Part {
     }
 }
 
-/// The files to merge; a part's checksums cover that part only.
+/// The files to merge; a part's checksums and its VEX document cover that part only.
 fn wanted(manifest: &Manifest) -> impl Iterator<Item = &Artifact> {
-    manifest.artifacts.iter().filter(|it| it.kind != ArtifactKind::Checksums)
+    let is_partial = |kind| matches!(kind, ArtifactKind::Checksums | ArtifactKind::Vex);
+    manifest.artifacts.iter().filter(move |it| !is_partial(it.kind))
 }
 
 /// The merged manifest, without `SHA256SUMS`.

@@ -198,8 +198,9 @@ impl Call {
         match &self.0 {
             Arguments::Channels(it) => match &it.refresh {
                 Some(by) => {
-                    let call = signed(run, notary::call(run, "refresh-channels"))?;
-                    it.registry.reached(run, it.identity.named(call.args(["--by", by])))
+                    // The registry first: a mistyped name needs no key.
+                    let call = it.registry.reached(run, notary::call(run, "refresh-channels"))?;
+                    Ok(it.identity.named(signed(run, call)?.args(["--by", by])))
                 }
                 None => it.registry.reached(run, it.shown(notary::call(run, "channels"))),
             },
@@ -243,12 +244,14 @@ impl ChangeArguments {
     fn made(&self, run: &Run, call: Command) -> Result<Command> {
         let Self { registry, by, identity, builder, previous_key } = self;
         let product = &run.workspace.product().product.name;
+        // The registry first: a mistyped name needs no key.
+        let call = registry.reached(run, call)?;
         let call = signed(run, call)?.args(["--by", by, "--product", product]);
         let call = builder.iter().fold(call, |call, it| call.args(["--builder", it]));
         let call = previous_key
             .iter()
             .fold(call, |call, path| call.arg("--previous-key").arg(absolute(path.clone())));
-        registry.reached(run, identity.named(call))
+        Ok(identity.named(call))
     }
 }
 

@@ -15,6 +15,7 @@ pub mod crosscheck;
 mod cyclonedx;
 pub mod dpkg;
 pub mod license;
+pub mod openvex;
 pub mod purl;
 mod spdx;
 mod spdx2;

@@ -24,6 +24,8 @@ pub struct RegistryConfig {
     pub upload_expiry: Duration,
     /// Policy of garbage collection.
     pub gc: Policy,
+    /// Interval of garbage collection by the service; None: only by command.
+    pub gc_schedule: Option<Duration>,
 }
 
 impl RegistryConfig {
@@ -47,6 +49,7 @@ impl Default for RegistryConfig {
                 untagged: false,
                 retention: Vec::new(),
             },
+            gc_schedule: None,
         }
     }
 }
@@ -65,6 +68,15 @@ pub(super) fn registry(source: &mut Source<'_>, mut section: Section<'_>) -> Reg
             _ => None,
         });
     set(&mut config.gc.untagged, untagged);
+    let expected = "\"off\", or an interval of at least one second such as \"24h\"";
+    let schedule = gc.parse_with(source, "schedule", expected, |text| match text {
+        "off" => Some(None),
+        text => humantime::parse_duration(text)
+            .ok()
+            .filter(|interval| *interval >= Duration::from_secs(1))
+            .map(Some),
+    });
+    set(&mut config.gc_schedule, schedule);
     gc.end(source);
     for mut rule in section.sections(source, "access") {
         config.rules.access.push(access_rule(source, &mut rule));

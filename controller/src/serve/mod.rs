@@ -6,6 +6,7 @@
 //! By default one listener serves everything. With a second one for hosts and BMCs, that one serves
 //! webhook, media, pulls and health, and the first serves the rest.
 
+mod collection;
 mod connection;
 mod layers;
 
@@ -41,6 +42,7 @@ use crate::operations;
 use crate::registry::http::Registry;
 use crate::registry::storage::Storage;
 use crate::tls::Tls;
+use collection::Schedule;
 use connection::Terms;
 
 /// Pause after accept(2) failed, usually for lack of file descriptors.
@@ -59,6 +61,7 @@ pub struct Server {
     runner: Arc<Runner>,
     pulse: Arc<Pulse>,
     tls: Option<Arc<Tls>>,
+    metrics: Arc<Metrics>,
     reload: Reload,
     config: Config,
 }
@@ -185,7 +188,7 @@ impl Server {
                 (listener(operators, gate, ours), Some(listener(machines, machine_gate, theirs)))
             }
         };
-        Ok(Self { operators, machines, storage, runner, pulse, tls, reload, config })
+        Ok(Self { operators, machines, storage, runner, pulse, tls, metrics, reload, config })
     }
 
     /// Returns the bound address, with the actual port for port 0.
@@ -211,7 +214,22 @@ impl Server {
     /// Serves until `stop` is done, then shuts down: requests and BMC operations get the configured
     /// time to finish, and leases are released.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let Self { operators, machines, storage, runner, pulse, tls: _, reload: _, config } = self;
+        let Self {
+            operators,
+            machines,
+            storage,
+            runner,
+            pulse,
+            tls: _,
+            metrics,
+            reload: _,
+            config,
+        } = self;
+        let schedule = Schedule::start(Arc::clone(&storage), config.registry.clone(), metrics);
+        let schedule = schedule.unwrap_or_else(|error| {
+            tracing::error!(%error, "cannot start the schedule of the garbage collection");
+            None
+        });
         let expiry = tokio::spawn(expire_uploads(storage, config.registry.upload_expiry));
         let pulse = tokio::spawn(async move { pulse.watch().await });
         let (stop_jobs, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -231,6 +249,7 @@ impl Server {
             () = accepting => {}
         }
         expiry.abort();
+        drop(schedule);
         pulse.abort();
         drop(stop_jobs);
         let deadline = Instant::now() + config.shutdown_timeout;

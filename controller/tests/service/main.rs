@@ -37,6 +37,7 @@ mod operations;
 mod pull;
 mod push;
 mod raw;
+mod schedule;
 mod secure;
 mod sending;
 mod shutdown;

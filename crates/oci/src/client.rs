@@ -60,7 +60,7 @@ pub use error::{Call, ClientError, RegistryError};
 pub use helper::HelperError;
 pub use http::Source;
 pub use manifest::Fetched;
-pub use retry::Policy;
+pub use retry::{DELAY, Policy};
 pub use upload::Pushed;
 
 use auth::{Cache, Scope};
@@ -97,6 +97,13 @@ impl Default for Options {
             retry: Policy::default(),
             chunk: None,
         }
+    }
+}
+
+impl Options {
+    /// The defaults, with the retry policy of the environment.
+    pub fn of_transport(transport: Transport) -> Self {
+        Self { transport, retry: Policy::from_environment(), ..Self::default() }
     }
 }
 
@@ -151,8 +158,7 @@ impl Client {
 
     /// Creates a client for the registry of `namespace`. Sends no request.
     pub fn of_namespace(namespace: &Namespace) -> Self {
-        let options = Options { transport: namespace.transport, ..Options::default() };
-        Self::new(&namespace.registry, options)
+        Self::new(&namespace.registry, Options::of_transport(namespace.transport))
     }
 
     /// The registry, as `HOST[:PORT]`.

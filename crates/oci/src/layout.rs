@@ -25,10 +25,11 @@ pub use walk::Contents;
 pub const MANIFEST_LIMIT: u64 = 4 * 1024 * 1024;
 
 /// The marker file with the layout version.
-const MARKER: &str = "oci-layout";
-const MARKER_CONTENT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+pub const MARKER: &str = "oci-layout";
+/// Content of [`MARKER`].
+pub const MARKER_CONTENT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 /// The file that lists the entry points of the layout.
-const INDEX: &str = "index.json";
+pub const INDEX: &str = "index.json";
 
 /// Reason why a layout could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -154,7 +155,7 @@ impl Layout {
 
     /// Path of the blob with the digest `digest`, which need not exist.
     pub fn blob_path(&self, digest: &Digest) -> PathBuf {
-        self.root.join("blobs").join(digest.algorithm().name()).join(digest.hex())
+        self.root.join(blob_name(digest))
     }
 
     /// Reads `index.json`.
@@ -172,21 +173,10 @@ impl Layout {
     }
 
     /// Writes `index.json`, with `manifests` sorted by name, then by digest.
-    pub fn write_index(&self, mut manifests: Vec<Descriptor>) -> Result<(), LayoutError> {
-        manifests.sort_by_cached_key(|descriptor| {
-            let name = descriptor.annotations().as_ref().and_then(|a| a.get(ANNOTATION_REF_NAME));
-            (name.cloned(), descriptor.digest().to_string())
-        });
-        let index = ImageIndexBuilder::default()
-            .schema_version(2_u32)
-            .media_type(MediaType::ImageIndex)
-            .manifests(manifests)
-            .build()
-            .map_err(|e| LayoutError::Io {
-                path: self.root.join(INDEX),
-                source: io::Error::other(e),
-            })?;
-        self.write_file(INDEX, &self.to_json(INDEX, &index)?)
+    pub fn write_index(&self, manifests: Vec<Descriptor>) -> Result<(), LayoutError> {
+        let bytes = index_json(manifests)
+            .map_err(|source| LayoutError::Io { path: self.root.join(INDEX), source })?;
+        self.write_file(INDEX, &bytes)
     }
 
     /// Opens the blob of `descriptor`. Reading to the end verifies digest and size.
@@ -285,6 +275,29 @@ impl Layout {
         files::write(&path, Mode::DEFAULT, content)
             .map_err(|source| LayoutError::Io { path, source })
     }
+}
+
+/// Name of the blob with the digest `digest` in a layout, with `/`.
+pub fn blob_name(digest: &Digest) -> String {
+    format!("blobs/{}/{}", digest.algorithm().name(), digest.hex())
+}
+
+/// Content of [`INDEX`], with `manifests` sorted by name, then by digest.
+///
+/// # Errors
+/// Never for these fields; the builder's API is fallible.
+pub fn index_json(mut manifests: Vec<Descriptor>) -> io::Result<Vec<u8>> {
+    manifests.sort_by_cached_key(|descriptor| {
+        let name = descriptor.annotations().as_ref().and_then(|a| a.get(ANNOTATION_REF_NAME));
+        (name.cloned(), descriptor.digest().to_string())
+    });
+    let index = ImageIndexBuilder::default()
+        .schema_version(2_u32)
+        .media_type(MediaType::ImageIndex)
+        .manifests(manifests)
+        .build()
+        .map_err(io::Error::other)?;
+    Ok(json::canonical(&index)?)
 }
 
 /// Writes `content` to a file in `folder` named by its digest.

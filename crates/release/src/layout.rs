@@ -11,6 +11,8 @@ use crate::Architecture;
 pub const MANIFEST: &str = "release.json";
 /// Checksums of every file artifact, in the format of `sha256sum` (coreutils).
 pub const CHECKSUMS: &str = "SHA256SUMS";
+/// How known vulnerabilities affect the release (`OpenVEX` 0.2.0), if there are any to report.
+pub const VEX: &str = "openvex.json";
 /// The public key for the signatures of this release, PEM.
 pub const PUBLIC_KEY: &str = "cosign.pub";
 /// SBOMs: see [`sbom`].
@@ -23,6 +25,8 @@ pub const ISO: &str = "iso";
 pub const SIGNATURES: &str = "signatures";
 /// Provenance: see [`provenance`].
 pub const PROVENANCE: &str = "provenance";
+/// Rebuild attestations of third parties, which are no part of the release: see [`rebuild`].
+pub const REBUILDS: &str = "rebuilds";
 
 /// In a registry, the repository whose artifact has every file of the release but the image
 /// layouts, each a layer with its path as `org.opencontainers.image.title`. It is a sibling of the
@@ -49,6 +53,16 @@ pub fn provenance(name: &str) -> String {
 /// The Sigstore bundle that attests the document of the image `repository` in this format.
 pub fn sbom_attestation(repository: &str, format: SbomFormat) -> String {
     format!("{SBOM}/{}.{}.sigstore.json", flat(repository), format.name())
+}
+
+/// The Sigstore bundle with the SHA-256 `hex` that attests a rebuild.
+pub fn rebuild(hex: &str) -> String {
+    format!("{REBUILDS}/{hex}.sigstore.json")
+}
+
+/// The Sigstore bundle that attests [`VEX`] for the image `repository`.
+pub fn vex_attestation(repository: &str) -> String {
+    format!("vex/{}.openvex.sigstore.json", flat(repository))
 }
 
 /// The payload that cosign signed before bundles, of the tag `sha256-HEX.sig`.

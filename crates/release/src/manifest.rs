@@ -165,6 +165,8 @@ pub enum ArtifactKind {
     Documentation,
     /// A live ISO.
     Iso,
+    /// How known vulnerabilities affect the release.
+    Vex,
 }
 
 /// A container image of the release.

@@ -24,6 +24,8 @@ pub const COSIGN_SIGN: &str = "https://sigstore.dev/cosign/sign/v1";
 pub const CYCLONEDX: &str = "https://cyclonedx.org/bom";
 /// Predicate type of an SBOM in SPDX.
 pub const SPDX: &str = "https://spdx.dev/Document";
+/// Predicate type of an `OpenVEX` document (`ATTESTING.md` of its specification).
+pub const OPENVEX: &str = "https://openvex.dev/ns";
 
 /// A statement: a typed predicate about subjects.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

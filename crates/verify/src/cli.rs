@@ -4,7 +4,9 @@
 //! Verification as a command, shared by `notary verify` and `controller verify-release`.
 #![expect(clippy::doc_markdown, reason = "these comments are the help, where a backtick is noise")]
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -16,7 +18,7 @@ use release::channels::ChannelName;
 use signing::{Identity, KeyError, PublicKey, Trust, TrustedRoot, TrustedRootError};
 
 use crate::state::State;
-use crate::{Policy, Published, Report, VerifyError};
+use crate::{Policy, Published, Rebuilds, Report, VerifyError};
 
 /// Exit code if nothing could be checked, the same as for a usage error.
 const UNCHECKED: u8 = 2;
@@ -39,9 +41,39 @@ pub struct Args {
     builder: Option<String>,
     #[command(flatten)]
     what: What,
+    #[command(flatten)]
+    rebuilds: RequiredRebuilds,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
+}
+
+/// Required rebuild attestations.
+#[derive(Debug, clap::Args)]
+struct RequiredRebuilds {
+    /// Require that K different keys of --rebuild-key attest a rebuild with the same bytes
+    #[arg(long, value_name = "K", requires = "rebuild_key")]
+    rebuilds: Option<NonZeroUsize>,
+    /// File with the public key of somebody who rebuilds releases; repeatable
+    #[arg(long, value_name = "FILE", requires = "rebuilds")]
+    rebuild_key: Vec<PathBuf>,
+}
+
+impl RequiredRebuilds {
+    /// Reads the keys.
+    fn read(&self) -> Result<Rebuilds, Unchecked> {
+        let required = self.rebuilds.map_or(0, NonZeroUsize::get);
+        let keys: Vec<_> =
+            self.rebuild_key.iter().map(|path| public_key(path)).collect::<Result<_, _>>()?;
+        let different: BTreeSet<_> = keys.iter().map(PublicKey::hint).collect();
+        if different.len() < required {
+            return Err(Unchecked::Usage(format!(
+                "--rebuilds {required} needs as many different keys, --rebuild-key has {}",
+                different.len()
+            )));
+        }
+        Ok(Rebuilds { required, keys })
+    }
 }
 
 /// The product of this program, `[product] name` of `release.toml`.
@@ -213,6 +245,7 @@ impl Args {
             product: Some(product.clone()),
             version: release_version.as_ref().map(plain),
             channel: None,
+            rebuilds: self.rebuilds.read()?,
         };
         if let (Some(state), Some(place), Some(channel)) = (state, &self.from.registry, channel) {
             return follow(state, place, channel, trust, &policy);

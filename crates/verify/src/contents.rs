@@ -87,6 +87,7 @@ fn kind(kind: ArtifactKind) -> &'static str {
         ArtifactKind::Debug => "debug",
         ArtifactKind::Documentation => "documentation",
         ArtifactKind::Iso => "iso",
+        ArtifactKind::Vex => "vex",
     }
 }
 
@@ -98,6 +99,7 @@ fn checks(kind: ArtifactKind) -> &'static [Check] {
         ArtifactKind::Checksums
         | ArtifactKind::Sbom
         | ArtifactKind::Debug
-        | ArtifactKind::Documentation => &[Check::Content, Check::Signature, Check::Provenance],
+        | ArtifactKind::Documentation
+        | ArtifactKind::Vex => &[Check::Content, Check::Signature, Check::Provenance],
     }
 }

@@ -92,6 +92,13 @@ impl Folder {
         Ok(())
     }
 
+    /// Paths of the entries in `folder` and below, in order.
+    pub(crate) fn below(&self, folder: &str) -> impl Iterator<Item = &str> {
+        let start = format!("{folder}/");
+        let from = self.entries.range(start.clone()..).map(|(path, _)| path.as_str());
+        from.take_while(move |path| path.starts_with(&start))
+    }
+
     /// Hashes the files that have the given size, on all processors. A file of another size is
     /// refused without reading.
     pub(crate) fn hash(&self, files: &[(String, u64)]) {

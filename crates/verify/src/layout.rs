@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use oci::layout::MANIFEST_LIMIT;
+use oci::layout::{MANIFEST_LIMIT, MARKER_CONTENT, blob_name};
 use oci::spec::{ANNOTATION_REF_NAME, ImageIndex, MediaType};
 use oci::{Digest, json};
 use release::Image;
@@ -17,9 +17,6 @@ use crate::files::Folder;
 use crate::images::{Parts, Store, Walk};
 use crate::report::{Check, Findings, Problem};
 
-/// The content of `oci-layout`.
-const MARKER: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
-
 struct Blobs<'a> {
     folder: &'a Folder,
     layout: &'a str,
@@ -27,7 +24,7 @@ struct Blobs<'a> {
 
 impl Blobs<'_> {
     fn path(&self, digest: &Digest) -> String {
-        format!("{}/blobs/{}/{}", self.layout, digest.algorithm().name(), digest.hex())
+        format!("{}/{}", self.layout, blob_name(digest))
     }
 }
 
@@ -79,10 +76,10 @@ pub(crate) fn check(
 }
 
 fn check_marker(folder: &Folder, path: &str) -> Result<(), Problem> {
-    if folder.read(path)? == MARKER {
+    if folder.read(path)? == MARKER_CONTENT {
         return Ok(());
     }
-    let expected = String::from_utf8_lossy(MARKER);
+    let expected = String::from_utf8_lossy(MARKER_CONTENT);
     Err(Problem::Image(format!("its content is not {expected}")))
 }
 

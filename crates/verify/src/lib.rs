@@ -15,6 +15,7 @@
 //! as for a missing folder.
 #![forbid(unsafe_code)]
 
+mod attested;
 #[cfg(feature = "registry")]
 pub mod channels;
 #[cfg(feature = "cli")]
@@ -27,6 +28,7 @@ mod images;
 mod layout;
 mod manifest;
 pub mod provenance;
+pub mod rebuild;
 #[cfg(feature = "registry")]
 mod registry;
 mod report;
@@ -41,6 +43,7 @@ use std::path::{Path, PathBuf};
 use release::{Channel, Manifest};
 use signing::Trust;
 
+pub use attested::{Attested, attested};
 #[cfg(feature = "registry")]
 pub use channels::{ChannelError, Seen};
 pub use contents::contents;
@@ -48,11 +51,11 @@ pub use files::Folder;
 #[cfg(feature = "registry")]
 pub use followed::{Followed, channel};
 pub use images::parts;
-pub use manifest::{Signing, paths};
+pub use manifest::{Signing, is_inside, paths};
+pub use rebuild::Rebuilds;
 #[cfg(feature = "registry")]
 pub use registry::{Published, Released, registry, released};
 pub use report::{Check, Fault, Problem, Report, Subject};
-pub use signatures::predicate_type;
 
 use report::Findings;
 use signatures::{Authentic, Head};
@@ -73,12 +76,14 @@ pub struct Policy {
     pub version: Option<String>,
     /// The channel that it must name.
     pub channel: Option<Channel>,
+    /// Rebuild attestations that it must have.
+    pub rebuilds: Rebuilds,
 }
 
 impl Policy {
     /// Differences between `manifest` and the requested release.
     pub(crate) fn deviations(&self, manifest: &Manifest) -> Vec<Problem> {
-        let Self { builder: _, product, version, channel } = self;
+        let Self { builder: _, product, version, channel, rebuilds: _ } = self;
         let channel = channel.map(Channel::name);
         let demands = [
             ("product", product.as_deref(), manifest.product.as_str()),
@@ -137,6 +142,7 @@ pub fn folder<'a>(
             signatures::parts(&folder, image, &parts, trust, &mut findings);
             named.extend(paths);
         }
+        named.extend(rebuild::paths(&folder));
         files::unexpected(&folder, &named, &mut findings);
     }
     Ok(findings.into_report())
@@ -161,5 +167,6 @@ fn release_files(
     contents::files(folder, manifest, findings);
     signatures::check(folder, manifest, trust, findings);
     provenance::check(folder, manifest, trust, policy, findings);
+    rebuild::check(folder, manifest, digest, trust, &policy.rebuilds, findings);
     paths(manifest, trust.into()).into_iter().collect()
 }

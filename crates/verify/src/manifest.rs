@@ -5,9 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use release::layout::{self, SbomFormat};
-use release::{ArtifactKind, Channel, Manifest};
+use release::{Artifact, ArtifactKind, Channel, Manifest, layout};
 use signing::Trust;
+
+use crate::attested;
 
 /// How a release is signed, which determines its files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +58,7 @@ pub fn paths(manifest: &Manifest, signing: Signing) -> Vec<String> {
             });
         }
         paths.push(layout::provenance(name));
-        paths.extend(SbomFormat::REQUIRED.map(|format| layout::sbom_attestation(name, format)));
+        paths.extend(attested(manifest, name).into_iter().map(|it| it.attestation));
     }
     paths
 }
@@ -84,6 +85,10 @@ pub(crate) fn faults(manifest: &Manifest) -> Vec<String> {
     let sums: Vec<_> = manifest.artifacts.iter().filter(|a| is_checksums(a.kind)).collect();
     if !matches!(sums.as_slice(), [one] if one.path == layout::CHECKSUMS) {
         faults.push(format!("expected one artifact with checksums, {}", layout::CHECKSUMS));
+    }
+    let is_misplaced = |it: &&Artifact| (it.kind == ArtifactKind::Vex) != (it.path == layout::VEX);
+    for artifact in manifest.artifacts.iter().filter(is_misplaced) {
+        faults.push(format!("{} is the VEX document or has its path, not both", artifact.path));
     }
     faults.extend(channel(manifest));
     faults.extend(reproduced(manifest));
@@ -136,7 +141,7 @@ fn channel(manifest: &Manifest) -> Option<String> {
 }
 
 /// Whether a path stays inside the folder and needs no quoting.
-pub(crate) fn is_inside(path: &str) -> bool {
+pub fn is_inside(path: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-+~".contains(c);
     path.split('/').all(|part| !matches!(part, "" | "." | "..") && part.chars().all(plain))
 }

@@ -21,7 +21,7 @@ use oci::reference::ReferenceError;
 use oci::spec::{Descriptor, ImageManifest};
 use oci::{Digest, Namespace, Repository, Selector, Tag, artifact};
 use release::{Manifest, layout};
-use signing::Trust;
+use signing::{Trust, bundle};
 
 use self::remote::{Remote, problem, unreadable};
 use crate::channels;
@@ -29,7 +29,7 @@ use crate::files::{DOCUMENT_LIMIT, Folder};
 use crate::manifest::{is_inside, paths};
 use crate::report::{Check, Findings, Problem, Report};
 use crate::signatures::{BUNDLE_LIMIT, Head, MANIFEST_LIMIT};
-use crate::{Policy, VerifyError, release_files};
+use crate::{Policy, VerifyError, rebuild, release_files};
 
 /// Syntax of a [`Published`].
 const FORM: &str = "[http://|https://]HOST[:PORT][/PREFIX]:VERSION";
@@ -146,6 +146,12 @@ pub(crate) fn release(
     let temporary = tempfile::tempdir()
         .map_err(|source| VerifyError::Folder { path: std::env::temp_dir(), source })?;
     artifact.fetch_files(&authentic.manifest, trust, temporary.path(), findings);
+    if policy.rebuilds.required > 0
+        && let Err(problem) = artifact.fetch_rebuilds(temporary.path())
+    {
+        let place = layout::REBUILDS;
+        findings.fault(place, Check::Provenance, &artifact.place, problem);
+    }
     let folder = Folder::scan(temporary.path())?;
     release_files(&folder, &authentic, trust, &policy, findings);
     let manifest = authentic.manifest;
@@ -273,6 +279,30 @@ impl<'a> ReleaseArtifact<'a> {
                 findings.fault(title, Check::Content, title, Problem::Unexpected);
             }
         }
+    }
+
+    /// Fetches bundles that refer to the release into `folder`. Other referrers are skipped.
+    fn fetch_rebuilds(&self, folder: &Path) -> Result<(), Problem> {
+        let digest: Digest =
+            self.digest.parse().map_err(|e| Problem::Image(format!("its digest: {e}")))?;
+        let found = self.client.referrers(&self.repository, &digest, Some(bundle::MEDIA_TYPE));
+        let mut fetched = BTreeSet::new();
+        for referrer in found.map_err(problem)?.iter().take(rebuild::LIMIT) {
+            let Ok(selector) = Digest::try_from(referrer.digest()).map(Selector::from) else {
+                continue;
+            };
+            let document = self.client.manifest(&self.repository, &selector).map_err(problem)?;
+            let Ok(artifact) = serde_json::from_slice::<ImageManifest>(&document.bytes) else {
+                continue;
+            };
+            for layer in artifact.layers().iter().take(1) {
+                let name = layout::rebuild(layer.digest().digest());
+                if is_inside(&name) && fetched.insert(name.clone()) {
+                    self.fetch(layer, BUNDLE_LIMIT, &folder.join(name))?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Opens a blob of at most `limit` bytes; reading it to the end verifies size and digest.

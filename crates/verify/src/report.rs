@@ -132,6 +132,14 @@ pub enum Problem {
     /// The provenance is signed, but not of this release.
     #[error("{0}")]
     Provenance(String),
+    /// Too few of the trusted keys attest a rebuild.
+    #[error("{found} of the keys attest a rebuild, expected at least {required}")]
+    Rebuilds {
+        /// Number of keys found.
+        found: usize,
+        /// Number of keys required.
+        required: usize,
+    },
     /// The SBOM is missing, malformed, or describes something else.
     #[error("{0}")]
     Sbom(String),

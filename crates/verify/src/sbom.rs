@@ -55,7 +55,8 @@ fn subjects(manifest: &Manifest) -> BTreeMap<&str, &str> {
         ArtifactKind::Checksums
         | ArtifactKind::Sbom
         | ArtifactKind::Debug
-        | ArtifactKind::Documentation => None,
+        | ArtifactKind::Documentation
+        | ArtifactKind::Vex => None,
     });
     images.chain(files).collect()
 }

@@ -7,12 +7,12 @@
 use std::path::Path;
 
 use oci::Digest;
-use release::layout::{self, SbomFormat};
-use release::{Image, Manifest};
-use signing::statement::{COSIGN_SIGN, CYCLONEDX, SPDX};
+use release::{Image, Manifest, layout};
+use signing::statement::COSIGN_SIGN;
 use signing::{Bundle, PublicKey, Sha256, Trust, sha256, sha256_from_hex, simple_signing};
 
 use crate::Policy;
+use crate::attested::{Attested, attested};
 use crate::files::{self, Folder};
 use crate::images::Parts;
 use crate::report::{Check, Findings, Problem};
@@ -158,10 +158,9 @@ pub(crate) fn check(
         if let Err((place, problem)) = legacy(folder, name, name, trust, &digest) {
             findings.fault(name, Check::Signature, &place, problem);
         }
-        for format in SbomFormat::REQUIRED {
-            let place = layout::sbom_attestation(name, format);
-            if let Err(problem) = attested_sbom(folder, &place, name, format, trust, &digest) {
-                findings.fault(name, Check::Sbom, &place, problem);
+        for attested in attested(manifest, name) {
+            if let Err(problem) = attested_document(folder, &attested, trust, &digest) {
+                findings.fault(name, Check::Sbom, &attested.attestation, problem);
             }
         }
     }
@@ -270,32 +269,21 @@ fn legacy(
 }
 
 /// The attested document must be the one in the release.
-fn attested_sbom(
+fn attested_document(
     folder: &Folder,
-    place: &str,
-    name: &str,
-    format: SbomFormat,
+    attested: &Attested,
     trust: Trust<'_>,
     digest: &Sha256,
 ) -> Result<(), Problem> {
-    let statement =
-        bundle(folder, place)?.verify_statement(trust, predicate_type(format), digest)?;
-    let path = layout::sbom(name, format);
+    let Attested { document: path, attestation, predicate_type } = attested;
+    let statement = bundle(folder, attestation)?.verify_statement(trust, predicate_type, digest)?;
     // A missing document was reported with the files.
-    let Ok(bytes) = folder.read(&path) else { return Ok(()) };
+    let Ok(bytes) = folder.read(path) else { return Ok(()) };
     let document: serde_json::Value =
         serde_json::from_slice(&bytes).map_err(|e| Problem::Sbom(e.to_string()))?;
     if statement.predicate == document {
         Ok(())
     } else {
         Err(Problem::Sbom(format!("it attests another document than {path}")))
-    }
-}
-
-/// The predicate type for a document of this format.
-pub fn predicate_type(format: SbomFormat) -> &'static str {
-    match format {
-        SbomFormat::CycloneDx => CYCLONEDX,
-        SbomFormat::Spdx | SbomFormat::Spdx3 => SPDX,
     }
 }

@@ -16,12 +16,13 @@ use release::{Channel, Manifest, layout};
 use signing::bundle;
 
 use super::files::ReleaseFile;
-use super::planned::{Blob, Document, RepositoryPlan, TagRule, version_tag};
+use super::planned::{Blob, Document, Referrer, RepositoryPlan, TagRule, version_tag};
 use crate::date::{LAST_SECOND, rfc3339};
 
 pub(super) fn plan(
     manifest: &Manifest,
     files: &[ReleaseFile],
+    rebuilds: &[ReleaseFile],
     target: &Namespace,
 ) -> Result<RepositoryPlan> {
     ensure!(
@@ -61,12 +62,19 @@ pub(super) fn plan(
         Channel::Candidate | Channel::Stable => TagRule::Fixed,
     };
     let mut blobs = vec![Blob::bytes(oci::artifact::EMPTY_JSON.to_vec())];
-    blobs.extend(files.iter().map(Blob::file));
+    blobs.extend(files.iter().chain(rebuilds).map(Blob::file));
+    let referrers = rebuilds.iter().map(|file| {
+        let layer = oci::artifact::descriptor(bundle::MEDIA_TYPE, &file.digest, file.size);
+        let subject = Some(root.descriptor());
+        let kind = bundle::MEDIA_TYPE;
+        Referrer::new(&oci::artifact::manifest(kind, vec![layer], subject, BTreeMap::new())?)
+    });
+    let referrers = referrers.collect::<Result<_>>()?;
     Ok(RepositoryPlan {
         name: target.repository(layout::REPOSITORY)?,
         blobs,
         manifests: vec![root.clone()],
-        referrers: Vec::new(),
+        referrers,
         legacy_signatures: Vec::new(),
         root,
         tags: vec![version_tag(manifest, fixed)?],

@@ -48,14 +48,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 /// The registry that is read.
-struct Origin<'a> {
-    client: &'a Client,
-    from: &'a Namespace,
+pub(super) struct Origin<'a> {
+    pub(super) client: &'a Client,
+    pub(super) from: &'a Namespace,
 }
 
 impl Origin<'_> {
     /// Everything of the release `tag`, for `target`.
-    fn plan(&self, tag: &Tag, target: &Namespace) -> Result<Plan> {
+    pub(super) fn plan(&self, tag: &Tag, target: &Namespace) -> Result<Plan> {
         let name = self.from.repository(layout::REPOSITORY)?;
         let context = || format!("the release {}/{name}:{tag}", self.client.host());
         let root = self.document(&name, &Selector::from(tag.clone())).with_context(context)?;
@@ -77,15 +77,17 @@ impl Origin<'_> {
                 .with_context(|| format!("image {}", image.repository))?;
             repositories.push(plan);
         }
-        repositories.push(RepositoryPlan {
+        let mut plan = RepositoryPlan {
             name: target.repository(layout::REPOSITORY)?,
             blobs: self.blobs(&name, &artifact)?,
             manifests: vec![root.clone()],
             referrers: Vec::new(),
             legacy_signatures: Vec::new(),
             tags: vec![version_tag(&manifest, TagRule::Fixed)?],
-            root,
-        });
+            root: root.clone(),
+        };
+        self.referrers(&name, &root.digest, &mut plan).with_context(context)?;
+        repositories.push(plan);
         Ok(Plan { repositories })
     }
 

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use oci::Digest;
+use verify::Folder;
 
 use crate::release_folder::ReleaseFolder;
 
@@ -28,6 +29,12 @@ pub(crate) struct ReleaseFile {
 pub(crate) fn collect(release: &ReleaseFolder) -> Result<Vec<ReleaseFile>> {
     let mut names = verify::paths(&release.manifest, (&release.manifest).into());
     names.sort();
+    names.into_iter().map(|name| ReleaseFile::read(release, name)).collect()
+}
+
+/// Collects the rebuild attestations in the folder, which are no part of the release.
+pub(super) fn rebuilds(release: &ReleaseFolder) -> Result<Vec<ReleaseFile>> {
+    let names = verify::rebuild::paths(&Folder::scan(&release.root)?);
     names.into_iter().map(|name| ReleaseFile::read(release, name)).collect()
 }
 

@@ -33,7 +33,8 @@ impl Plan {
                 .with_context(|| format!("image {}", image.repository))?;
             repositories.push(planned);
         }
-        repositories.push(artifact::plan(&release.manifest, &files, target)?);
+        let rebuilds = files::rebuilds(release)?;
+        repositories.push(artifact::plan(&release.manifest, &files, &rebuilds, target)?);
         Ok(Self { repositories })
     }
 }

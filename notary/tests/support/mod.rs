@@ -349,6 +349,8 @@ pub(crate) fn notary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_notary"));
     command.env_remove("XTASK_SIGNING_KEY");
     command.env_remove("COSIGN_PASSWORD").env_remove("COSIGN_PASSWORD_FILE");
+    // Registries of tests fail at once, so pauses before retries are lost time.
+    command.env(oci::client::DELAY, "1");
     command
 }
 

@@ -187,6 +187,45 @@ pub struct Mitigation {
     /// First day on which it counts again, `YYYY-MM-DD`.
     #[serde(deserialize_with = "day")]
     pub expires: String,
+    /// Why the product is not affected, for the OpenVEX document; without it, the product is
+    /// affected, and `reason` is the mitigation.
+    #[serde(default)]
+    pub justification: Option<Justification>,
+    /// Other ids of the advisory; for a security update, the vulnerabilities that it fixes.
+    #[serde(default)]
+    pub vulnerabilities: Vec<String>,
+}
+
+/// Why a product is not affected by a vulnerability (OpenVEX specification, "Status
+/// Justifications").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Justification {
+    /// The component is not in the product.
+    ComponentNotPresent,
+    /// The component is built without the vulnerable code.
+    VulnerableCodeNotPresent,
+    /// The vulnerable code is never executed.
+    VulnerableCodeNotInExecutePath,
+    /// An attacker cannot control the vulnerable code.
+    VulnerableCodeCannotBeControlledByAdversary,
+    /// The product has a built-in protection.
+    InlineMitigationsAlreadyExist,
+}
+
+impl Justification {
+    /// Its label in the specification.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ComponentNotPresent => "component_not_present",
+            Self::VulnerableCodeNotPresent => "vulnerable_code_not_present",
+            Self::VulnerableCodeNotInExecutePath => "vulnerable_code_not_in_execute_path",
+            Self::VulnerableCodeCannotBeControlledByAdversary => {
+                "vulnerable_code_cannot_be_controlled_by_adversary"
+            }
+            Self::InlineMitigationsAlreadyExist => "inline_mitigations_already_exist",
+        }
+    }
 }
 
 /// Validates `YYYY-MM-DD`: dates are compared as text.

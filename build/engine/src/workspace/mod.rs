@@ -26,7 +26,9 @@ use self::asked::Asked;
 pub use self::engines::{
     Choice, Engines, ImageEngine, IsoEngine, Job, LIVE_TYPE, SbomEngine, SignatureEngine,
 };
-pub use self::gates::{Allowance, Coverage as CoverageThresholds, Mitigation, SchemaRules};
+pub use self::gates::{
+    Allowance, Coverage as CoverageThresholds, Justification, Mitigation, SchemaRules,
+};
 pub use self::product::{
     Binary, Deliver, Image, ImageBase, Iso, Pinned, Product, Smoke, TestSystems, names,
 };

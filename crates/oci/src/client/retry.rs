@@ -5,6 +5,9 @@
 
 use std::time::{Duration, SystemTime};
 
+/// Environment variable with the delay after the first failure, in milliseconds.
+pub const DELAY: &str = "REGISTRY_RETRY_DELAY_MS";
+
 /// Limits for retries of transient failures.
 #[derive(Debug, Clone)]
 pub struct Policy {
@@ -30,6 +33,18 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// The default, with the delay from the environment variable [`DELAY`].
+    pub fn from_environment() -> Self {
+        let delay = std::env::var(DELAY).ok();
+        Self::default().with_delay(delay.as_deref())
+    }
+
+    /// Replaces the first delay by `milliseconds`, unless it is not a number.
+    fn with_delay(self, milliseconds: Option<&str>) -> Self {
+        let first = milliseconds.and_then(|text| text.parse().ok()).map(Duration::from_millis);
+        Self { first: first.unwrap_or(self.first), ..self }
+    }
+
     /// Returns the delay after `failures` failures, or `None` to give up.
     ///
     /// `asked` is the delay that the server requests. Half of any other delay is random, so that
@@ -71,6 +86,12 @@ mod tests {
             assert!(wait >= full / 2 && wait <= full, "{failures}: {wait:?}");
         }
         assert_eq!(policy.wait(8, None), None);
+    }
+
+    #[test]
+    fn the_environment_sets_the_first_delay() {
+        let first = |text| Policy::default().with_delay(text).first.as_millis();
+        assert_eq!((first(Some("1")), first(None), first(Some("soon"))), (1, 500, 500));
     }
 
     #[test]

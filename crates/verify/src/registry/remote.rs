@@ -10,10 +10,10 @@ use oci::client::{Client, ClientError};
 use oci::reference::ReferenceError;
 use oci::spec::ImageManifest;
 use oci::{Digest, Repository, Selector, Tag};
-use release::layout::{self, SbomFormat};
-use release::{Image, Manifest};
+use release::{Image, Manifest, layout};
 use signing::{Trust, bundle, simple_signing};
 
+use crate::attested;
 use crate::files::Folder;
 use crate::images::{Store, Walk};
 use crate::report::{Check, Findings, Problem};
@@ -76,13 +76,13 @@ impl Remote<'_> {
         if let Err(problem) = self.check_tag(manifest, image, &digest) {
             findings.fault(name, Check::Content, &self.repository.to_string(), problem);
         }
-        let sboms =
-            SbomFormat::REQUIRED.map(|it| (Check::Sbom, layout::sbom_attestation(name, it)));
+        let documents = attested(manifest, name);
+        let documents = documents.into_iter().map(|it| (Check::Sbom, it.attestation));
         let bundles = [
             (Check::Signature, layout::signature(name)),
             (Check::Provenance, layout::provenance(name)),
         ];
-        self.check_referrers(name, &digest, bundles.into_iter().chain(sboms), findings);
+        self.check_referrers(name, &digest, bundles.into_iter().chain(documents), findings);
         let parts = walk.parts.iter().filter(|(it, _)| image.parts().contains(it));
         let parts = parts.map(|(it, digest)| (layout::part(name, *it), digest));
         let parts: Vec<_> = parts.collect();

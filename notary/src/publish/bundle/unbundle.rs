@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! `notary unbundle`: a bundle into a release folder, and from there into a registry.
+#![expect(clippy::doc_markdown, reason = "these comments are the help, where a backtick is noise")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use files::Mode;
+use oci::Namespace;
+use tempfile::TempDir;
+
+use super::super::Destination;
+use super::super::plan::Plan;
+use super::archive;
+use super::restore::Bundle;
+use crate::release_folder::ReleaseFolder;
+
+/// Arguments of `unbundle`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// File that `notary bundle` wrote
+    #[arg(value_name = "FILE")]
+    bundle: PathBuf,
+    /// Release folder to write, which must not exist
+    #[arg(long, value_name = "DIR", required_unless_present = "to")]
+    release: Option<PathBuf>,
+    /// File for the trusted root in the bundle
+    #[arg(long, value_name = "FILE")]
+    trusted_root: Option<PathBuf>,
+    /// Registry to publish to, and prefix of all repositories; http://HOST… without TLS
+    #[arg(long, value_name = "HOST[:PORT][/PREFIX]")]
+    to: Option<Namespace>,
+    /// Print the report of the publication as JSON
+    #[arg(long, requires = "to")]
+    json: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When the bundle is malformed or not a complete release, the folder exists, or the registry
+/// refuses something.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let Args { bundle, release, trusted_root, to, json } = args;
+    if let Some(release) = release {
+        ensure!(!release.exists(), "{} exists; give another --release", release.display());
+    }
+    let context = || format!("cannot unpack the bundle {}", bundle.display());
+    let staging = staging(release.as_deref())?;
+    let layout = archive::extract(bundle, &staging.path().join("layout")).with_context(context)?;
+    let unpacked = Bundle::read(&layout).with_context(context)?;
+    if let Some(path) = trusted_root {
+        let bytes = unpacked.trusted_root()?;
+        files::write(path, Mode::DEFAULT, &bytes)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    let mut folder = staging.path().join("release");
+    unpacked.restore(&folder).with_context(context)?;
+    // Compares every file and image with release.json.
+    ReleaseFolder::open(&folder).with_context(context)?;
+    if let Some(release) = release {
+        files::rename(&folder, release)
+            .with_context(|| format!("cannot write {}", release.display()))?;
+        release.clone_into(&mut folder);
+        eprintln!(
+            "{}: unpacked; signatures are not checked: run `notary verify --release {0} --key FILE`",
+            release.display()
+        );
+    }
+    let Some(to) = to else { return Ok(()) };
+    let destination = Destination { to: to.clone(), plain_http: false, json: *json };
+    destination.send(&Plan::new(&ReleaseFolder::open(&folder)?, to)?)
+}
+
+/// A temporary folder on the file system of the result.
+fn staging(release: Option<&Path>) -> Result<TempDir> {
+    let Some(release) = release else { return Ok(tempfile::tempdir()?) };
+    let parent = files::parent(release);
+    let context = || format!("cannot write to {}", parent.display());
+    fs::create_dir_all(parent).with_context(context)?;
+    tempfile::Builder::new().prefix(files::TEMPORARY).tempdir_in(parent).with_context(context)
+}
