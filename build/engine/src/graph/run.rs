@@ -53,20 +53,7 @@ pub fn run(name: &str, stages: &[Stage], run: &Run, ui: &Ui) -> Result<Report> {
     let started = Instant::now();
     let _alone = lock(&run.workspace.scratch())?;
     let keys = unchanged::keys(stages, run)?;
-    let mut earlier = BTreeMap::new();
-    if may_recall(stages, run) {
-        earlier = unchanged::recall(stages, &keys, run);
-    }
-    // Opening a journal syncs to disk, which takes longer than a run with nothing to do.
-    let mut journal = None;
-    if earlier.len() < graph.len() {
-        let key = key(name, stages, run)?;
-        let path = run.workspace.scratch().join("journal").join(format!("{name}-{key}.jsonl"));
-        let (opened, records) = Journal::open(&path, may_be_up_to_date(stages, run))?;
-        journal = Some(opened);
-        let kept = resume::kept(&graph, &records, |node, wrote| intact(stages, node, run, wrote));
-        earlier.extend(kept.into_iter().map(|(node, fact)| (node, Verdict::Cached { fact })));
-    }
+    let (earlier, mut journal) = recall(name, &graph, stages, &keys, run)?;
     let mut note = |record: &Record| journal.as_mut().map_or(Ok(()), |it| it.add(record));
 
     let mut rows = BTreeMap::new();
@@ -155,6 +142,30 @@ pub fn run(name: &str, stages: &[Stage], run: &Run, ui: &Ui) -> Result<Report> {
     unchanged::remember(stages, &keys, &report.steps, run)?;
     report.write(&run.workspace.scratch())?;
     Ok(report)
+}
+
+/// Verdicts that still hold, by node, and the journal unless nothing is left to run.
+fn recall(
+    name: &str,
+    graph: &Graph,
+    stages: &[Stage],
+    keys: &BTreeMap<usize, unchanged::Key>,
+    run: &Run,
+) -> Result<(BTreeMap<usize, Verdict>, Option<Journal>)> {
+    let mut earlier = BTreeMap::new();
+    if may_recall(stages, run) {
+        earlier = unchanged::recall(stages, keys, run);
+    }
+    // Opening a journal syncs to disk, which takes longer than a run with nothing to do.
+    if earlier.len() == graph.len() {
+        return Ok((earlier, None));
+    }
+    let key = key(name, stages, run)?;
+    let path = run.workspace.scratch().join("journal").join(format!("{name}-{key}.jsonl"));
+    let (journal, records) = Journal::open(&path, may_be_up_to_date(stages, run))?;
+    let kept = resume::kept(graph, &records, |node, wrote| intact(stages, node, run, wrote));
+    earlier.extend(kept.into_iter().map(|(node, fact)| (node, Verdict::Cached { fact })));
+    Ok((earlier, Some(journal)))
 }
 
 impl Ended {
