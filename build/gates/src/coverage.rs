@@ -36,6 +36,7 @@ const TESTS: Test = Test { counted: true };
 /// Number of files in the table of the worst.
 const WORST: usize = 20;
 
+/// Counted lines as LCOV.
 pub const LCOV: &str = "target/xtask/coverage/lcov.info";
 const TABLE: &str = "target/xtask/coverage/worst.txt";
 const HTML: &str = "target/xtask/coverage/html";
