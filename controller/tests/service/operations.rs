@@ -190,6 +190,9 @@ fn an_operation_does_not_survive_its_process() {
     mock.fault(Rule::once("GET".parse().unwrap(), "Systems", hang));
     let path = "/api/v1/servers/S1/operations";
     send(&ops, "POST", path, &json!({ "kind": "power.off" })).expect(202);
+    while mock.hung() == 0 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
     let Site { process, folder } = site;
     process.kill();
     let config = std::fs::read_to_string(folder.path().join("c.toml")).unwrap();
