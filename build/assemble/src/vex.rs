@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Writes the mitigations of advisories in release.toml as an OpenVEX document of the release.
+//! Writes the mitigations of advisories in release.toml as an `OpenVEX` document of the release.
 
 use std::fs;
 
@@ -20,15 +20,13 @@ use super::package::artifact;
 /// release there is none.
 pub(crate) fn write(run: &Run) -> Result<()> {
     let path = run.dist().join(layout::VEX);
-    let written = match document(run)? {
-        Some(text) => {
-            atomic::write(&path, text.as_bytes())?;
-            Some(artifact(&run.dist(), layout::VEX, ArtifactKind::Vex, None, None)?)
-        }
-        None => {
-            tree::remove(&path)?;
-            None
-        }
+    let written = if let Some(text) = document(run)? {
+        atomic::write(&path, text.as_bytes())?;
+        Some(artifact(&run.dist(), layout::VEX, ArtifactKind::Vex, None, None)?)
+    } else {
+        tree::remove(&path)?;
+        tree::remove(&run.dist().join(layout::VEX_ATTESTATIONS))?;
+        None
     };
     run.update_manifest(|manifest| {
         manifest.artifacts.retain(|known| known.kind != ArtifactKind::Vex);

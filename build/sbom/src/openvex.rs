@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! OpenVEX documents (`OpenVEX` specification 0.2.0): how known vulnerabilities affect a release.
+//! `OpenVEX` documents (`OpenVEX` specification 0.2.0): how known vulnerabilities affect a release.
 
 use std::collections::BTreeSet;
 
@@ -149,10 +149,10 @@ pub fn to_json(
         timestamp: String,
         version: u32,
         tooling: String,
-        statements: Vec<Statement<'a>>,
+        statements: Vec<Entry<'a>>,
     }
     #[derive(Serialize)]
-    struct Statement<'a> {
+    struct Entry<'a> {
         vulnerability: Vulnerability<'a>,
         products: Vec<Product>,
         status: &'static str,
@@ -175,7 +175,7 @@ pub fn to_json(
             let Assessment { vulnerability, aliases, justification, reason, products } = it;
             let is_affected = justification.is_none();
             let products = products.iter().cloned().collect::<BTreeSet<_>>();
-            Statement {
+            Entry {
                 vulnerability: Vulnerability { name: vulnerability, aliases },
                 products: products.into_iter().collect(),
                 status: if is_affected { "affected" } else { "not_affected" },

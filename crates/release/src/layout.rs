@@ -13,6 +13,8 @@ pub const MANIFEST: &str = "release.json";
 pub const CHECKSUMS: &str = "SHA256SUMS";
 /// How known vulnerabilities affect the release (`OpenVEX` 0.2.0), if there are any to report.
 pub const VEX: &str = "openvex.json";
+/// Attestations of [`VEX`]: see [`vex_attestation`].
+pub const VEX_ATTESTATIONS: &str = "vex";
 /// The public key for the signatures of this release, PEM.
 pub const PUBLIC_KEY: &str = "cosign.pub";
 /// SBOMs: see [`sbom`].
@@ -62,7 +64,7 @@ pub fn rebuild(hex: &str) -> String {
 
 /// The Sigstore bundle that attests [`VEX`] for the image `repository`.
 pub fn vex_attestation(repository: &str) -> String {
-    format!("vex/{}.openvex.sigstore.json", flat(repository))
+    format!("{VEX_ATTESTATIONS}/{}.openvex.sigstore.json", flat(repository))
 }
 
 /// The payload that cosign signed before bundles, of the tag `sha256-HEX.sig`.

@@ -120,21 +120,20 @@ pub(crate) fn check(
         return;
     }
     findings.subject(layout::REBUILDS, "rebuilds", &[Check::Provenance]);
-    let (Some(digest), Ok(expected)) =
-        (sha256_from_hex(digest.hex()), serde_json::to_value(predicate(manifest)))
-    else {
-        return;
-    };
     let mut found = BTreeSet::new();
-    for path in paths(folder) {
-        let Ok(bundle) = signatures::bundle(folder, &path) else { continue };
-        let by = keys.iter().filter(|key| {
-            !is_release_key(key, trust)
-                && bundle
-                    .verify_statement(*key, PREDICATE_TYPE, &digest)
-                    .is_ok_and(|statement| statement.predicate == expected)
-        });
-        found.extend(by.map(PublicKey::hint));
+    if let (Some(digest), Ok(expected)) =
+        (sha256_from_hex(digest.hex()), serde_json::to_value(predicate(manifest)))
+    {
+        for path in paths(folder) {
+            let Ok(bundle) = signatures::bundle(folder, &path) else { continue };
+            let by = keys.iter().filter(|key| {
+                !is_release_key(key, trust)
+                    && bundle
+                        .verify_statement(*key, PREDICATE_TYPE, &digest)
+                        .is_ok_and(|statement| statement.predicate == expected)
+            });
+            found.extend(by.map(PublicKey::hint));
+        }
     }
     if found.len() < *required {
         let place = layout::REBUILDS;

@@ -291,14 +291,15 @@ impl<'a> ReleaseArtifact<'a> {
             let Ok(selector) = Digest::try_from(referrer.digest()).map(Selector::from) else {
                 continue;
             };
-            let document = self.client.manifest(&self.repository, &selector).map_err(problem)?;
+            // Anybody may attach anything: what cannot be fetched does not count.
+            let Ok(document) = self.client.manifest(&self.repository, &selector) else { continue };
             let Ok(artifact) = serde_json::from_slice::<ImageManifest>(&document.bytes) else {
                 continue;
             };
             for layer in artifact.layers().iter().take(1) {
                 let name = layout::rebuild(layer.digest().digest());
                 if is_inside(&name) && fetched.insert(name.clone()) {
-                    self.fetch(layer, BUNDLE_LIMIT, &folder.join(name))?;
+                    self.fetch(layer, BUNDLE_LIMIT, &folder.join(name)).ok();
                 }
             }
         }

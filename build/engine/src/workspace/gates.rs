@@ -187,7 +187,7 @@ pub struct Mitigation {
     /// First day on which it counts again, `YYYY-MM-DD`.
     #[serde(deserialize_with = "day")]
     pub expires: String,
-    /// Why the product is not affected, for the OpenVEX document; without it, the product is
+    /// Why the product is not affected, for the `OpenVEX` document; without it, the product is
     /// affected, and `reason` is the mitigation.
     #[serde(default)]
     pub justification: Option<Justification>,
@@ -196,7 +196,7 @@ pub struct Mitigation {
     pub vulnerabilities: Vec<String>,
 }
 
-/// Why a product is not affected by a vulnerability (OpenVEX specification, "Status
+/// Why a product is not affected by a vulnerability (`OpenVEX` specification, "Status
 /// Justifications").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -178,7 +178,10 @@ mod tests {
             (entry(&name, EntryType::GNULongName, b"x"), "type GNULongName"),
             (entry(&name, EntryType::XHeader, b"x"), "type XHeader"),
             (entry(&other, EntryType::Regular, b"x"), "expected sha256:"),
-            (entry(INDEX, EntryType::Regular, &vec![b' '; 4 << 20 | 1]), "bytes, expected at most"),
+            (
+                entry(INDEX, EntryType::Regular, &vec![b' '; (4 << 20) + 1]),
+                "bytes, expected at most",
+            ),
             (marker.clone(), "exists"),
         ] {
             let error = format!("{:#}", read(&[marker.clone(), entry].concat()).unwrap_err());
