@@ -172,6 +172,17 @@ pub fn nearest_tag(root: &Path, pattern: &str, but: &str) -> Result<Option<Strin
     Ok(described.quiet().ignore_stderr().read().ok())
 }
 
+/// All tags that match `pattern`.
+///
+/// # Errors
+/// When Git cannot be run.
+pub fn tags(root: &Path, pattern: &str) -> Result<Vec<String>> {
+    let git = shell(root)?;
+    let listed = cmd!(git, "git tag --list {pattern}").quiet().read();
+    let listed = listed.with_context(|| format!("cannot list the tags {pattern}"))?;
+    Ok(listed.lines().map(str::to_owned).collect())
+}
+
 /// Tag of the last stable release before `end`, which may be a release itself, if any.
 ///
 /// # Errors
