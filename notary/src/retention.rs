@@ -14,6 +14,7 @@ mod rules;
 mod survey;
 mod tags;
 
+use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
@@ -43,6 +44,9 @@ pub(crate) struct Args {
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
+    /// Write the plan to FILE as JSON, before anything is deleted
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
 }
 
 /// What to do.
@@ -62,7 +66,7 @@ struct Mode {
 /// # Errors
 /// When something cannot be read, and then nothing is deleted; or when the registry refuses to delete.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let Args { registry, mode, repositories, rules, time, json } = args;
+    let Args { registry, mode, repositories, rules, time, json, output } = args;
     let client = Client::of_namespace(registry);
     let time = time.unwrap_or_else(SystemTime::now);
     let now = time.duration_since(UNIX_EPOCH).context("--time is before 1970")?.as_secs();
@@ -70,6 +74,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let survey = Survey::read(&client, registry, repositories)?;
     let plan = Plan::new(&survey, rules, now);
     plan.print(registry, *json).context("writing the plan")?;
+    if let Some(path) = output {
+        let text = format!("{}\n", serde_json::to_string_pretty(&plan)?);
+        files::write(path, files::Mode::DEFAULT, text.as_bytes())
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
     if mode.apply {
         apply::run(&client, registry, &survey, &plan)?;
     }

@@ -99,6 +99,7 @@ fn carry_out(verb: &Verb, run: &Run, output: Output, ui: &Ui) -> Result<u8> {
             stages(pipeline.name, &concerned(pipeline.stages, run)?, run, output, ui)
         }
         Verb::Pipeline(pipeline) => stages(pipeline.name, pipeline.stages, run, output, ui),
+        Verb::Part(pipeline, part) => stages(pipeline.name, part, run, output, ui),
         Verb::Setup(steps) => {
             if let Some(note) = distribution::note() {
                 ui.warn(&note);

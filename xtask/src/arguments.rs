@@ -128,10 +128,7 @@ pub(crate) fn of_validate(verb: Command) -> Command {
 pub(crate) fn of_release(verb: Command) -> Command {
     PagesArguments::augment_args(TargetArguments::augment_args(verb)).args([
         flag("snapshot").help("Build a snapshot of any commit, without gates and without a tag"),
-        Arg::new("tag").long("tag").value_name("TAG").conflicts_with("snapshot").help(
-            "Tag to release, if the commit has several [default: the tag that CI runs for, \
-             else the stable one]",
-        ),
+        tag().conflicts_with("snapshot"),
     ])
 }
 
@@ -145,6 +142,70 @@ pub(crate) fn of_dist(verb: Command) -> Command {
 /// Arguments of `determinism`.
 pub(crate) fn of_determinism(verb: Command) -> Command {
     RebuildArguments::augment_args(verb)
+}
+
+/// Arguments of `ci main`.
+pub(crate) fn of_main(verb: Command) -> Command {
+    publication(verb).arg(part(["check", "build", "publish"]))
+}
+
+/// Arguments of `ci release`.
+pub(crate) fn of_tag(verb: Command) -> Command {
+    let rehearse = flag("rehearse").conflicts_with_all(["part", "tag", "to", "pages"]).help(
+        "Only rehearse candidates, releases, a patch, a rollback and retention with synthetic \
+         releases in a scratch folder",
+    );
+    publication(verb).args([tag(), part(["check", "build", "publish", "verify"]), rehearse])
+}
+
+/// Arguments of `ci nightly`.
+pub(crate) fn of_nightly(verb: Command) -> Command {
+    TargetArguments::augment_args(verb).mut_arg("to", |it| it.help(OF_ENVIRONMENTS)).arg(part([
+        "test",
+        "determinism",
+        "channels",
+    ]))
+}
+
+/// Arguments of `ci retention`.
+pub(crate) fn of_retention(verb: Command) -> Command {
+    TargetArguments::augment_args(verb).mut_arg("to", |it| it.help(OF_ENVIRONMENTS))
+}
+
+/// Help of `--to` where a command is about the registries of all environments.
+const OF_ENVIRONMENTS: &str = "Registry: NAME of [registry.NAME] in release.toml, or HOST/PREFIX \
+    [default: staging and production of release.toml]";
+
+/// `--to` and `--pages`, with the defaults of an environment.
+fn publication(verb: Command) -> Command {
+    PagesArguments::augment_args(TargetArguments::augment_args(verb))
+        .mut_arg("to", |it| {
+            it.help(
+                "Registry: NAME of [registry.NAME] in release.toml, or HOST/PREFIX [default: staging for main, \
+                 else the local registry; production for a release]",
+            )
+        })
+        .mut_arg("pages", |it| {
+            it.help(
+                "Publish the files too: NAME of [assets.NAME] in release.toml, or a folder, such as ./site \
+                 [default: the name of the registry, if release.toml has it]",
+            )
+        })
+}
+
+fn part<const N: usize>(names: [&'static str; N]) -> Arg {
+    Arg::new("part")
+        .long("part")
+        .value_name("NAME")
+        .value_parser(names)
+        .help("Run only this part, which needs the results of those before it [default: all]")
+}
+
+fn tag() -> Arg {
+    Arg::new("tag").long("tag").value_name("TAG").help(
+        "Tag to release, if the commit has several [default: the tag that CI runs for, else the \
+         stable one]",
+    )
 }
 
 /// Arguments of `ci pr`.

@@ -15,6 +15,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgMatches, Args as _, Command, value_parser};
 use clap_complete::Shell;
 use engine::accelerator::Accelerator;
+use engine::graph::Stage;
 use engine::workspace::{Engines, Job};
 use engine::{Argument, Options, Step, flag};
 use foundation::emulation;
@@ -26,8 +27,8 @@ use release::Architecture;
 use self::groups::help_template;
 use crate::arguments;
 use crate::pipelines::{
-    CI, HOOK, MERGE, PIPELINES, PULL_REQUEST_WITH_ISO, Pipeline, Preset, SMOKE, SNAPSHOT, SPLIT,
-    STEPS,
+    CI, HOOK, MERGE, PIPELINES, PULL_REQUEST_WITH_ISO, Pipeline, Preset, REHEARSAL, SMOKE,
+    SNAPSHOT, SPLIT, STEPS,
 };
 
 /// A parsed command line.
@@ -62,6 +63,8 @@ pub(crate) enum Verb {
     Step(&'static dyn Step),
     /// Run a pipeline.
     Pipeline(&'static Pipeline),
+    /// Run these steps of a pipeline.
+    Part(&'static Pipeline, &'static [Stage]),
     /// Run the commit hook's gates on the index.
     Staged,
     /// Install missing programs: for these steps, or for all.
@@ -236,7 +239,9 @@ fn setup() -> Command {
 
 /// All pipelines and steps by command name, with their steps.
 fn commands() -> impl Iterator<Item = (&'static str, Vec<&'static dyn Step>)> {
-    let pipelines = PIPELINES.iter().chain(CI).map(|it| (it.name, it));
+    // `ci release` has the name of another pipeline.
+    let of_ci = CI.iter().filter(|it| PIPELINES.iter().all(|other| other.name != it.name));
+    let pipelines = PIPELINES.iter().chain(of_ci).map(|it| (it.name, it));
     // A release runs the gates, a snapshot does not, so they need different programs.
     let pipelines = pipelines.chain([("snapshot", &SNAPSHOT)]);
     let pipelines =
@@ -340,7 +345,12 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
         "test" if given_flag(given, "bare") => Some(Verb::Step(&Bare)),
         "images" if given.get_flag("update-lock") => Some(Verb::Step(&UpdateLock)),
         "ci" if given_flag(given, "iso") => Some(Verb::Pipeline(&PULL_REQUEST_WITH_ISO)),
-        "ci" => CI.iter().find(|it| it.name == inner).map(Verb::Pipeline),
+        "ci" if given_flag(given, "rehearse") => Some(Verb::Pipeline(&REHEARSAL)),
+        "ci" => CI.iter().find(|it| it.name == inner).map(|pipeline| {
+            let wanted = given_value::<String>(given, "part");
+            let part = wanted.and_then(|name| pipeline.parts.iter().find(|it| it.0 == name));
+            part.map_or(Verb::Pipeline(pipeline), |it| Verb::Part(pipeline, it.1))
+        }),
         "smoke" => SMOKE.iter().find(|it| it.0 == inner).map(|it| Verb::Step(it.1)),
         _ => None,
     };
@@ -352,16 +362,19 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
             Some(Verb::Channels(Box::new(command.read(given).ok()?)))
         })
         .ok_or_else(|| command().error(ErrorKind::InvalidSubcommand, name))?;
-    let release = name == "release" && !given_flag(given, "snapshot");
-    let preset = match verb {
-        Verb::Pipeline(pipeline) => pipeline.preset,
-        _ => Preset::Nothing,
+    let is_release = !given_flag(given, "snapshot") && !given_flag(given, "rehearse");
+    let release = [name, inner].contains(&"release") && is_release;
+    let (preset, environment) = match verb {
+        Verb::Pipeline(pipeline) | Verb::Part(pipeline, _) => {
+            (pipeline.preset, pipeline.environment)
+        }
+        _ => (Preset::Nothing, None),
     };
     let about = about_release(&verb, release, given);
     Ok(Request {
         verb,
         // A release is checked as strictly as in CI.
-        options: options(given, name == "ci" || release, preset),
+        options: Options { environment, ..options(given, name == "ci" || release, preset) },
         output: Output {
             plan: if given_value::<String>(given, "plan").is_some() {
                 Some(Format::Json)
@@ -392,6 +405,10 @@ fn about_release(verb: &Verb, release: bool, given: &ArgMatches) -> About {
         return About::Folder(folder.clone());
     }
     let builds = match verb {
+        // Snapshots of staging are made of any commit, whatever tags it has.
+        Verb::Pipeline(pipeline) | Verb::Part(pipeline, _) if pipeline.environment.is_some() => {
+            false
+        }
         Verb::Step(step) => !step.is_gate(),
         Verb::Pipeline(pipeline) => pipeline.stages.iter().all(|stage| !stage.step.is_gate()),
         _ => false,
@@ -428,11 +445,12 @@ fn options(given: &ArgMatches, strict: bool, preset: Preset) -> Options {
             Some(_) => vec![Architecture::Amd64, Architecture::Arm64],
             // A merged release contains all architectures.
             None if is_merge => vec![Architecture::Amd64, Architecture::Arm64],
-            None if preset == Preset::Everything => vec![Architecture::Amd64, Architecture::Arm64],
+            None if preset != Preset::Nothing => vec![Architecture::Amd64, Architecture::Arm64],
             None => vec![emulation::host()],
         },
         accelerator: given_value::<String>(given, "accel").and_then(|it| Accelerator::named(it)),
         everything: preset == Preset::Everything,
+        environment: None,
         verbose: given_flag(given, "verbose"),
         yes: given_flag(given, "yes") || std::env::var_os("CI").is_some_and(|it| it == "true"),
         fail_fast: given_flag(given, "fail-fast"),

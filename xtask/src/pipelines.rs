@@ -3,6 +3,8 @@
 
 //! The pipelines and their steps, and the steps that are commands.
 
+mod ci;
+
 use std::collections::BTreeSet;
 
 use assemble::bases::Bases;
@@ -19,7 +21,7 @@ use assemble::sbom::Sbom;
 use assemble::test_artifacts::TestArtifacts;
 use clap::Command;
 use engine::graph::Stage;
-use engine::{Argument, Step};
+use engine::{Argument, Environment, Step};
 use gates::audit::Audit;
 use gates::commits::Commits;
 use gates::containers::Containers;
@@ -34,7 +36,6 @@ use gates::licenses::Licenses;
 use gates::lint::Lint;
 use gates::schema::Schema;
 use gates::secrets::Secrets;
-use gates::soak::Soak;
 use gates::test::Test;
 use gates::workflows::Workflows;
 use lab::smoke_faults::SmokeFaults;
@@ -52,6 +53,7 @@ use publish::sign::Sign;
 use publish::verify::Verify;
 use rebuild::Rebuild;
 
+pub(crate) use self::ci::{CI, PULL_REQUEST_WITH_ISO, REHEARSAL};
 use crate::arguments;
 use crate::doctor;
 
@@ -67,15 +69,24 @@ pub(crate) struct Pipeline {
     pub(crate) own: fn(Command) -> Command,
     /// Options that it presets.
     pub(crate) preset: Preset,
+    /// Where it publishes.
+    pub(crate) environment: Option<Environment>,
+    /// Parts that CI runs on machines of their own: steps by the value of `--part`.
+    pub(crate) parts: &'static [Part],
     /// Steps, in the order of the summary table.
     pub(crate) stages: &'static [Stage],
 }
+
+/// A part of a pipeline: its name, and its steps.
+pub(crate) type Part = (&'static str, &'static [Stage]);
 
 /// Options that a pipeline presets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Preset {
     /// None.
     Nothing,
+    /// All architectures.
+    AllArchitectures,
     /// All architectures, and the maintenance OS with bound tool images.
     Everything,
 }
@@ -143,6 +154,8 @@ pub(crate) const PIPELINES: &[Pipeline] = &[
         example: "",
         own: arguments::of_validate,
         preset: Preset::Nothing,
+        environment: None,
+        parts: &[],
         stages: GATES,
     },
     Pipeline {
@@ -151,6 +164,8 @@ pub(crate) const PIPELINES: &[Pipeline] = &[
         example: "--snapshot",
         own: arguments::of_release,
         preset: Preset::Nothing,
+        environment: None,
+        parts: &[],
         stages: &RELEASE,
     },
     Pipeline {
@@ -159,6 +174,8 @@ pub(crate) const PIPELINES: &[Pipeline] = &[
         example: "--target x86_64",
         own: arguments::of_dist,
         preset: Preset::Nothing,
+        environment: None,
+        parts: &[],
         stages: DIST,
     },
     Pipeline {
@@ -167,54 +184,11 @@ pub(crate) const PIPELINES: &[Pipeline] = &[
         example: "",
         own: arguments::of_determinism,
         preset: Preset::Nothing,
+        environment: None,
+        parts: &[],
         stages: DETERMINISM,
     },
 ];
-
-/// Pipelines of `cargo xtask ci`, which must not skip gates.
-pub(crate) const CI: &[Pipeline] = &[PULL_REQUEST, NIGHTLY];
-
-/// `cargo xtask ci pr --iso`.
-pub(crate) const PULL_REQUEST_WITH_ISO: Pipeline = Pipeline {
-    name: "pr",
-    about: "Run all gates, and build binaries, images and the live ISO",
-    example: "--iso",
-    own: arguments::none,
-    preset: Preset::Nothing,
-    stages: &PR_WITH_ISO,
-};
-
-const PULL_REQUEST: Pipeline = Pipeline {
-    name: "pr",
-    about: "Run all gates, and build binaries and images",
-    example: "--iso",
-    own: arguments::of_pull_request,
-    preset: Preset::Nothing,
-    stages: &PR,
-};
-
-const NIGHTLY: Pipeline = Pipeline {
-    name: "nightly",
-    about: "Run the slow tests: fault injection, fuzzing, all boot modes",
-    example: "",
-    own: arguments::none,
-    preset: Preset::Everything,
-    stages: &[
-        first(&Soak),
-        // Both use all CPUs.
-        after(&Fuzz, &["soak"]),
-        first(&Build::ALL),
-        after(&Images, &["build"]),
-        // `images` first: only one step at a time downloads packages, and the tool images are bound
-        // into the OS.
-        after(&Maintenance, &["images"]),
-        after(&Iso, &["maintenance"]),
-        after(&SmokeIso::ALL, &["iso"]),
-        after(&SmokeHostile, &["build", "fuzz"]),
-        // Alone: it compiles everything and measures the time.
-        after(&SmokeFresh, &["smoke-hostile", "smoke-iso-all"]),
-    ],
-};
 
 /// `cargo xtask validate --changed`, and `--staged` for the commit hook: gates that compile
 /// nothing.
@@ -224,6 +198,8 @@ pub(crate) const HOOK: Pipeline = Pipeline {
     example: "--changed",
     own: arguments::none,
     preset: Preset::Nothing,
+    environment: None,
+    parts: &[],
     stages: &[
         first(&Fmt),
         first(&Headers),
@@ -239,7 +215,8 @@ pub(crate) const HOOK: Pipeline = Pipeline {
 };
 
 /// Checks workflows against these pipelines.
-const WORKFLOWS: Workflows = Workflows { pipelines: &["nightly", "pr"] };
+const WORKFLOWS: Workflows =
+    Workflows { pipelines: &["main", "nightly", "pr", "release", "retention"] };
 
 /// `cargo xtask release --snapshot`: without gates.
 pub(crate) const SNAPSHOT: Pipeline = Pipeline {
@@ -248,6 +225,8 @@ pub(crate) const SNAPSHOT: Pipeline = Pipeline {
     example: "--snapshot",
     own: arguments::none,
     preset: Preset::Nothing,
+    environment: None,
+    parts: &[],
     stages: SNAPSHOT_STAGES,
 };
 
@@ -258,6 +237,8 @@ pub(crate) const SPLIT: Pipeline = Pipeline {
     example: "--split --target x86_64",
     own: arguments::none,
     preset: Preset::Nothing,
+    environment: None,
+    parts: &[],
     stages: DIST.split_at(DIST.len() - 1).0,
 };
 
@@ -268,6 +249,8 @@ pub(crate) const MERGE: Pipeline = Pipeline {
     example: "--merge DIR…",
     own: arguments::none,
     preset: Preset::Nothing,
+    environment: None,
+    parts: &[],
     stages: &[first(&Merge), after(&Checksums, &["merge"])],
 };
 
@@ -295,26 +278,6 @@ const GATES: &[Stage] = &[
     first(&Docs),
     first(&Commits),
 ];
-
-/// All gates, plus a build of binaries and tool images, without a push.
-const PR: [Stage; GATES.len() + 2] = {
-    let mut stages = [first(&Build::ALL); GATES.len() + 2];
-    let (gates, _) = stages.split_at_mut(GATES.len());
-    gates.copy_from_slice(GATES);
-    stages[GATES.len() + 1] = after(&Images, &["build"]);
-    stages
-};
-
-/// [`PR`] plus the maintenance OS and its ISO.
-const PR_WITH_ISO: [Stage; PR.len() + 2] = {
-    let mut stages = [first(&Build::ALL); PR.len() + 2];
-    let (pr, _) = stages.split_at_mut(PR.len());
-    pr.copy_from_slice(&PR);
-    // Only one step at a time downloads packages.
-    stages[PR.len()] = after(&Maintenance, &["images"]);
-    stages[PR.len() + 1] = after(&Iso, &["maintenance"]);
-    stages
-};
 
 /// From source to packages.
 const DIST: &[Stage] = &[
@@ -361,20 +324,27 @@ const SNAPSHOT_STAGES: &[Stage] = &[
 ];
 
 /// All gates, then the stages of a snapshot: a release builds nothing before all gates have passed.
-const RELEASE: [Stage; GATES.len() + SNAPSHOT_STAGES.len()] = {
-    let mut stages = [first(&Build::ALL); GATES.len() + SNAPSHOT_STAGES.len()];
-    let (gates, artifacts) = stages.split_at_mut(GATES.len());
-    gates.copy_from_slice(GATES);
-    artifacts.copy_from_slice(SNAPSHOT_STAGES);
-    let mut rest: &mut [Stage] = artifacts;
+const RELEASE: [Stage; GATES.len() + SNAPSHOT_STAGES.len()] =
+    then(GATES, GATE_NAMES, SNAPSHOT_STAGES);
+
+/// `first` and `second`; the steps of `second` that wait for nothing wait for `names`.
+const fn then<const N: usize>(
+    first: &[Stage],
+    names: &'static [&'static str],
+    second: &[Stage],
+) -> [Stage; N] {
+    let mut stages = [Stage { step: &Fmt, after: &[] }; N];
+    let (start, mut rest) = stages.split_at_mut(first.len());
+    start.copy_from_slice(first);
+    rest.copy_from_slice(second);
     while let Some((stage, others)) = rest.split_first_mut() {
         if stage.after.is_empty() {
-            stage.after = GATE_NAMES;
+            stage.after = names;
         }
         rest = others;
     }
     stages
-};
+}
 
 /// Names of [`GATES`].
 const GATE_NAMES: &[&str] = &[

@@ -8,6 +8,7 @@
 pub mod accelerator;
 pub mod allowed;
 mod argument;
+mod environment;
 pub mod graph;
 pub mod junit;
 mod outcome;
@@ -20,6 +21,7 @@ mod ui;
 pub mod workspace;
 
 pub use self::argument::{Argument, absolute, flag};
+pub use self::environment::Environment;
 pub use self::outcome::{Gap, Judgement, Outcome, Skip};
 pub use self::plan::{Action, Input, Need, Plan};
 pub use self::run::{Options, Run};

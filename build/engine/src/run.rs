@@ -15,6 +15,7 @@ use foundation::command::Command;
 use release::{Architecture, Manifest};
 
 use crate::accelerator::Accelerator;
+use crate::environment::Environment;
 use crate::plan::{Action, Plan};
 use crate::tool::{Finished, StepLog, Toolbox};
 use crate::workspace::{Engines, Version, Workspace};
@@ -33,6 +34,8 @@ pub struct Options {
     pub accelerator: Option<Accelerator>,
     /// Build everything that can be built, as the nightly run does.
     pub everything: bool,
+    /// Where the pipeline publishes; `None` for a command that is no pipeline of CI.
+    pub environment: Option<Environment>,
     /// Show commands and their output as they run.
     pub verbose: bool,
     /// Answer every question with yes.
@@ -61,8 +64,8 @@ impl Options {
 
     /// The options that decide results, as text.
     pub fn identity(&self) -> String {
-        let Self { engines, architectures, everything, identity, .. } = self;
-        format!("{engines:?} {architectures:?} {everything} {identity}")
+        let Self { engines, architectures, everything, environment, identity, .. } = self;
+        format!("{engines:?} {architectures:?} {everything} {environment:?} {identity}")
     }
 }
 

@@ -15,6 +15,9 @@ use rules::{jsonschema, workflow};
 use serde::Deserialize;
 
 const FOLDER: &str = ".github/workflows";
+/// The workflow whose jobs a change must pass, and the rules of branches and tags that require them.
+const OF_CHANGES: &str = ".github/workflows/pr.yml";
+const RULESETS: &str = ".github/rulesets";
 
 /// `cargo xtask workflows`.
 pub struct Workflows {
@@ -38,7 +41,8 @@ impl Step for Workflows {
         let files = files(run)?;
         Ok(Plan::new()
             .native(
-                "check that jobs call only `cargo xtask`, and that each pipeline has a workflow",
+                "check that jobs call only `cargo xtask`, that each pipeline has a workflow, and that the \
+                 rulesets require the jobs of pull requests",
             )
             .command(actionlint(run, &files))
             .command(schema(run, &files))
@@ -60,6 +64,14 @@ impl Step for Workflows {
         }
         let pipelines = self.pipelines.iter().map(|&name| name.to_owned()).collect();
         findings.extend(workflow::check_drift(FOLDER, &called, &pipelines));
+        if let Some(file) = files.iter().find(|file| file.path == OF_CHANGES) {
+            let rulesets = run
+                .workspace
+                .texts(|path| path.starts_with(RULESETS) && source::has_extension(path, "json"))?;
+            let rulesets: Vec<_> = rulesets.into_iter().map(|it| (it.path, it.text)).collect();
+            let checks = workflow::checks(&file.text);
+            findings.extend(workflow::check_rulesets(&file.path, &checks, &rulesets));
+        }
         if !files.is_empty() {
             findings.extend(read_actionlint(run.attempt(log, &actionlint(run, &files))?.stdout())?);
             let invalid = read_schema(run.attempt(log, &schema(run, &files))?.stdout())?;

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod qemu;
+pub mod rehearsal;
 pub mod smoke_faults;
 pub mod smoke_fresh;
 pub mod smoke_hostile;

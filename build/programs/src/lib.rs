@@ -5,6 +5,7 @@
 //! release.
 #![forbid(unsafe_code)]
 
+use std::env;
 use std::path::PathBuf;
 
 use engine::Run;
@@ -19,17 +20,26 @@ pub mod target;
 /// dependency of both is compiled once.
 const PACKAGES: [&str; 2] = ["notary", "packager"];
 
+/// Root of the workspace whose programs steps run [default: this one]: a rehearsal in a scratch repository
+/// has none of its own.
+pub const ROOT: &str = "XTASK_PROGRAMS";
+
 /// Builds `program`, one of the programs that steps run, for this host. The dev profile optimises only
 /// what dominates their run time: cryptography and compression (`profile.dev` in `Cargo.toml`).
 pub fn build(run: &Run, program: &str) -> Command {
-    run.command("cargo")
+    Command::new("cargo", root(run))
         .args(["build", "--quiet", "--locked"])
         .args(PACKAGES.iter().flat_map(|package| ["--package", package]))
         .args(["--bin", program, "--target-dir"])
-        .arg(run.workspace.target())
+        .arg(root(run).join("target"))
 }
 
 /// Path of `program` after [`build`].
 pub fn path(run: &Run, program: &str) -> PathBuf {
-    run.workspace.target().join("debug").join(program)
+    root(run).join("target/debug").join(program)
+}
+
+fn root(run: &Run) -> PathBuf {
+    let named = env::var_os(ROOT).filter(|path| !path.is_empty());
+    named.map_or_else(|| run.workspace.root().to_owned(), PathBuf::from)
 }

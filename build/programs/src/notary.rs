@@ -30,6 +30,9 @@ const TRUSTED_ROOT: &str = "XTASK_TRUSTED_ROOT";
 /// Version of the native engine in the manifest.
 const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// `builder.id` of the provenance [default: the local build].
+const BUILDER: &str = "XTASK_BUILDER";
+
 /// Prefixes of variables with which cosign accesses keys in a KMS or an HSM.
 const OF_COSIGN: &[&str] =
     &["AWS_", "AZURE_", "COSIGN_", "GOOGLE_", "SOFTHSM2_", "TRANSIT_", "VAULT_"];
@@ -173,8 +176,8 @@ impl Key {
     /// Variables that decide what signs.
     pub fn inputs(&self) -> &'static [&'static str] {
         match self {
-            Self::Given | Self::ThrowAway(_) => &[KEY],
-            Self::None => &[SIGNING_CONFIG, TRUSTED_ROOT],
+            Self::Given | Self::ThrowAway(_) => &[KEY, BUILDER],
+            Self::None => &[SIGNING_CONFIG, TRUSTED_ROOT, BUILDER],
         }
     }
 
@@ -218,6 +221,14 @@ fn file(name: &str) -> Option<PathBuf> {
 /// Trusted root for keyless signatures; default: Sigstore's public service.
 pub fn trusted_root() -> Option<PathBuf> {
     file(TRUSTED_ROOT)
+}
+
+/// Adds the builder that the environment names to a call of `notary` that writes or checks provenance.
+pub fn built_by(call: Command) -> Command {
+    match env::var_os(BUILDER).filter(|it| !it.is_empty()) {
+        Some(builder) => call.arg("--builder").arg(builder),
+        None => call,
+    }
 }
 
 /// The set variables with which cosign finds a key or an identity.

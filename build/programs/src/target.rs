@@ -6,9 +6,9 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, ensure};
-use engine::Run;
+use anyhow::{Context as _, Result, bail, ensure};
 use engine::workspace::{AuthFile, Registries};
+use engine::{Environment, Run};
 use foundation::command::Command;
 use oci::Namespace;
 
@@ -48,14 +48,54 @@ impl Target {
     }
 }
 
-/// The registry that `--to` names; none for the local registry.
+/// The registry that `--to` names, else that of the pipeline's environment; none for the local registry.
+///
+/// # Errors
+/// As [`target`], or when a release has no registry to go to.
 pub fn asked(run: &Run) -> Result<Option<Target>> {
-    run.options.own::<TargetArguments>().to.map(|name| target(run, &name)).transpose()
+    named(run)?.map(|name| target(run, &name)).transpose()
+}
+
+/// The name or address of [`asked`], whether or not its files are there.
+///
+/// # Errors
+/// When a release has no registry to go to.
+pub fn named(run: &Run) -> Result<Option<String>> {
+    let to = run.options.own::<TargetArguments>().to;
+    Ok(match run.options.environment {
+        _ if to.is_some() => to,
+        Some(environment) if is_declared(run, environment) => Some(environment.name().to_owned()),
+        Some(Environment::Production) => bail!(
+            "release.toml has no [registry.production], which `ci release` publishes to\n    \
+             fix: declare it, or name a registry with --to"
+        ),
+        Some(Environment::Staging) | None => None,
+    })
+}
+
+/// The registries of the environments that `release.toml` declares, or the one that `--to` names; by name.
+///
+/// # Errors
+/// As [`target`].
+pub fn of_environments(run: &Run) -> Result<Vec<(String, Target)>> {
+    let names = match run.options.own::<TargetArguments>().to {
+        Some(name) => vec![name],
+        None => Environment::ALL
+            .into_iter()
+            .filter(|it| is_declared(run, *it))
+            .map(|it| it.name().to_owned())
+            .collect(),
+    };
+    names.into_iter().map(|name| Ok((name.clone(), target(run, &name)?))).collect()
+}
+
+fn is_declared(run: &Run, environment: Environment) -> bool {
+    run.workspace.product().registries.get(environment.name()).is_some()
 }
 
 /// Whether the command is about the local registry.
 pub fn is_local(run: &Run) -> bool {
-    run.options.own::<TargetArguments>().to.is_none()
+    matches!(asked(run), Ok(None))
 }
 
 /// The registry `name`: one of `[registry.NAME]`, or `HOST[:PORT][/PREFIX]`.

@@ -6,6 +6,7 @@
 use anyhow::Result;
 use engine::workspace::Job;
 use engine::{Argument, Description, Input, Need, Outcome, Plan, Run, Step, StepLog};
+use foundation::command::Command;
 use programs::notary::{self, Key};
 use release::layout;
 
@@ -27,7 +28,7 @@ impl Step for Attest {
     fn plan(&self, run: &Run) -> Result<Plan> {
         let key = Key::of(run)?;
         let plan = notary::plan(run)
-            .command(key.call(run, run.engines().signatures()?, "attest"))
+            .command(attest(run, &key)?)
             .writes(run.dist_in_plan().join(layout::PROVENANCE));
         Ok(key.inputs().iter().fold(plan, |plan, name| plan.reads(Input::Env(name))))
     }
@@ -42,4 +43,12 @@ impl Step for Attest {
             manifest.artifacts.len() + manifest.images.len()
         )))
     }
+}
+
+/// `notary attest`, with the pipeline and the builder that provenance names.
+fn attest(run: &Run, key: &Key) -> Result<Command> {
+    let call = key.call(run, run.engines().signatures()?, "attest");
+    let pipeline = run.options.environment.map(engine::Environment::pipeline);
+    let call = pipeline.iter().fold(call, |call, it| call.args(["--pipeline", it]));
+    Ok(notary::built_by(call))
 }

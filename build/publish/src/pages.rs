@@ -26,13 +26,15 @@ pub struct PagesArguments {
     pub pages: Option<String>,
 }
 
-/// What `--pages` names.
+/// What `--pages` names, else the page of the pipeline's environment, if it has one.
 ///
 /// # Errors
 /// When it is no name in `release.toml` and no path.
 pub(crate) fn asked(run: &Run) -> Result<Option<Assets>> {
-    let Some(name) = run.options.own::<PagesArguments>().pages else { return Ok(None) };
     let declared = &run.workspace.product().assets;
+    let usual = run.options.environment.map(engine::Environment::name);
+    let usual = usual.filter(|it| declared.contains_key(*it)).map(str::to_owned);
+    let Some(name) = run.options.own::<PagesArguments>().pages.or(usual) else { return Ok(None) };
     Ok(Some(match declared.get(&name) {
         Some(Assets::Folder(path)) => Assets::Folder(run.workspace.root().join(path)),
         Some(Assets::Github(repository)) => Assets::Github(repository.clone()),
@@ -64,10 +66,7 @@ pub(crate) fn publish(run: &Run, log: &StepLog, assets: &Assets) -> Result<Strin
     let place = match assets {
         Assets::Folder(folder) => folder.display().to_string(),
         Assets::Github(repository) => {
-            let tag = layout::tag(run.version().text());
-            let notes = notes::compose(run, Some(&tag)).context("no release notes")?;
-            let text = changes::render(&notes);
-            atomic::write(&notes_file(run), text.as_bytes())?;
+            write_notes(run)?;
             format!("GitHub's {repository}")
         }
     };
@@ -80,6 +79,19 @@ fn release(run: &Run, verb: &str) -> Command {
     notary::call(run, verb).arg("--release").arg(dist)
 }
 
-fn notes_file(run: &Run) -> PathBuf {
+/// Writes the release notes of the version's tag, and returns the path of the file.
+pub(crate) fn write_notes(run: &Run) -> Result<PathBuf> {
+    let tag = layout::tag(run.version().text());
+    let text = match notes::compose(run, Some(&tag))? {
+        Page::Notes(notes) => changes::render(&notes),
+        Page::Unknown(reason) => bail!("no release notes: {reason}"),
+    };
+    let path = notes_file(run);
+    atomic::write(&path, text.as_bytes())?;
+    Ok(path)
+}
+
+/// The file with the release notes.
+pub(crate) fn notes_file(run: &Run) -> PathBuf {
     run.workspace.scratch().join("notes.md")
 }

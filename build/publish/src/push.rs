@@ -30,7 +30,7 @@ impl Step for Publish {
 
     fn can_be_up_to_date(&self, run: &Run) -> bool {
         // What is elsewhere may have lost what was sent to it.
-        target::is_local(run) && run.options.own::<PagesArguments>().pages.is_none()
+        target::is_local(run) && matches!(pages::asked(run), Ok(None))
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {

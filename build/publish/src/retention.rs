@@ -33,14 +33,18 @@ const TEST_SYSTEMS: [&str; 2] = ["linux", "windows"];
 impl RetentionArguments {
     /// The call of `notary`, but for the registry.
     pub(crate) fn call(&self, run: &Run) -> Command {
-        let product = run.workspace.product();
-        let call = notary::call(run, "retention");
-        let call = call.arg(if self.apply { "--apply" } else { "--plan" });
-        let call = if self.json { call.arg("--json") } else { call };
-        let images = product.images.iter().map(|it| it.name.clone());
-        let tests = TEST_SYSTEMS.iter().map(|it| format!("{NAMESPACE}/{it}"));
-        let call = images.chain(tests).fold(call, |call, it| call.args(["--repository", &it]));
-        let rules = product.retention.options();
-        rules.iter().fold(call, |call, (name, value)| call.args([*name, &value.to_string()]))
+        let call = call(run, self.apply);
+        if self.json { call.arg("--json") } else { call }
     }
+}
+
+/// `notary retention` with the rules and repositories of `release.toml`, but for the registry.
+pub(crate) fn call(run: &Run, apply: bool) -> Command {
+    let product = run.workspace.product();
+    let call = notary::call(run, "retention").arg(if apply { "--apply" } else { "--plan" });
+    let images = product.images.iter().map(|it| it.name.clone());
+    let tests = TEST_SYSTEMS.iter().map(|it| format!("{NAMESPACE}/{it}"));
+    let call = images.chain(tests).fold(call, |call, it| call.args(["--repository", &it]));
+    let rules = product.retention.options();
+    rules.iter().fold(call, |call, (name, value)| call.args([*name, &value.to_string()]))
 }

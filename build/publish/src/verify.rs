@@ -199,7 +199,7 @@ fn call(run: &Run, namespace: &str, by: &By) -> Command {
         .arg("--registry")
         .arg(format!("{namespace}:{}", run.version().text()))
         .args(["--product", &run.workspace.product().product.name]);
-    by.name(command)
+    by.name(notary::built_by(command))
 }
 
 /// The command that verifies the signed release in `dist`, as a person calls it from the root.

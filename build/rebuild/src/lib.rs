@@ -7,8 +7,10 @@
 //! Package files come from the first build's cache; everything else is rebuilt. Signatures and
 //! provenance are excluded: they differ from run to run.
 
+pub mod clean;
 mod matrix;
 mod second;
+pub mod snapshot;
 
 use std::path::{Path, PathBuf};
 

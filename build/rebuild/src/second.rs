@@ -28,7 +28,7 @@ use serde::Serialize;
 use super::FOLDER;
 
 /// Steps of the second build, in order: all reproducible ones.
-const STEPS: &[&dyn Step] =
+pub(super) const STEPS: &[&dyn Step] =
     &[&Book, &Build::ALL, &Package, &Images, &Maintenance, &Iso, &Sbom, &Checksums];
 
 /// Variables with other values.
@@ -49,6 +49,8 @@ const NOT_AS_USER: &[&str] = &[layout::IMAGES, layout::ISO];
 const UMASK: &str = "077";
 /// Host name.
 const HOST: &str = "elsewhere";
+/// Argument that binds the tool images into the maintenance OS, as `everything` does.
+const BIND_TOOLS: &str = "bind_tools";
 /// Preload library that reverses the order of directory entries and shifts the clock by a year.
 const OTHER_LIBRARY: &str = "build/rebuild/data/otherwise.c";
 
@@ -158,14 +160,7 @@ impl Second {
             "--jobs",
             "1",
         ]);
-        let takes = |argument| step.arguments().contains(&argument);
-        if takes(Argument::Target) {
-            command = command.args(["--target", target(&run.options.architectures)]);
-        }
-        for choice in run.options.engines.choices().filter(|it| takes(Argument::Engine(it.job()))) {
-            command = command.arg("--engine").arg(choice.to_string());
-        }
-        let command = command
+        let command = with_options(run, step, command)
             .env("LD_PRELOAD", self.library())
             .env("HOME", self.home())
             .env("CARGO_HOME", self.cargo_home())
@@ -212,13 +207,7 @@ impl Second {
             fs::create_dir_all(to.with_file_name(""))?;
             symlink(&tools, to).context("cannot share the programs that setup has installed")?;
         }
-        let packages = run.workspace.scratch().join("packages");
-        for entry in fs::read_dir(&packages).into_iter().flatten() {
-            let from = entry?.path();
-            let name = from.file_name().unwrap_or_default();
-            copy(&from, &self.root.join("target/xtask/packages").join(name))?;
-        }
-        Ok(())
+        copy_packages(run, &self.root)
     }
 
     pub(super) fn remove(&self) -> Result<()> {
@@ -290,6 +279,34 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
+/// Adds the options of this run that `step` takes.
+pub(super) fn with_options(run: &Run, step: &dyn Step, mut command: Command) -> Command {
+    let takes = |argument| step.arguments().contains(&argument);
+    if takes(Argument::Target) {
+        command = command.args(["--target", target(&run.options.architectures)]);
+    }
+    for choice in run.options.engines.choices().filter(|it| takes(Argument::Engine(it.job()))) {
+        command = command.arg("--engine").arg(choice.to_string());
+    }
+    let own = step.own_arguments(clap::Command::new(step.name()));
+    if run.options.everything && own.get_arguments().any(|it| it.get_id() == BIND_TOOLS) {
+        command = command.arg("--bind-tools");
+    }
+    command
+}
+
+/// Copies the cached package files to the source tree at `root`.
+pub(super) fn copy_packages(run: &Run, root: &Path) -> Result<()> {
+    let packages = run.workspace.scratch().join("packages");
+    for entry in fs::read_dir(&packages).into_iter().flatten() {
+        let from = entry?.path();
+        let name = from.file_name().unwrap_or_default();
+        copy(&from, &root.join("target/xtask/packages").join(name))?;
+    }
+    Ok(())
+}
+
+/// The value of `--target` for these architectures.
 fn target(architectures: &[Architecture]) -> &'static str {
     match architectures {
         [one] => one.rust(),

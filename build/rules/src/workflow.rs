@@ -11,6 +11,7 @@
 use std::collections::BTreeSet;
 
 use foundation::finding::Finding;
+use serde::Deserialize;
 
 /// The only command that a job may run, and its form that runs a pipeline.
 const COMMAND: &str = "cargo xtask ";
@@ -72,6 +73,86 @@ pub fn check_drift(
             Finding::in_file(format!("{folder}/{name}.yml"), rule, message, fix)
         })
         .collect()
+}
+
+/// The names by which GitHub lists the jobs of a workflow as checks: `name`, else the id of the job.
+pub fn checks(text: &str) -> BTreeSet<String> {
+    let mut names: Vec<String> = Vec::new();
+    let jobs = text.lines().skip_while(|line| line.trim_end() != "jobs:").skip(1);
+    for line in jobs.take_while(|line| line.is_empty() || line.starts_with([' ', '#'])) {
+        let key = line.trim();
+        match (indent(line), names.last_mut()) {
+            (2, _) if !key.starts_with('#') => {
+                names.extend(key.strip_suffix(':').map(str::to_owned));
+            }
+            (4, Some(job)) => {
+                if let Some(name) = key.strip_prefix("name: ") {
+                    name.trim_matches(['"', '\'']).clone_into(job);
+                }
+            }
+            _ => {}
+        }
+    }
+    names.into_iter().collect()
+}
+
+/// A ruleset of GitHub, as its API reads it; only what is checked.
+#[derive(Deserialize)]
+struct Ruleset {
+    rules: Vec<Rule>,
+}
+
+#[derive(Deserialize)]
+struct Rule {
+    #[serde(default)]
+    parameters: Parameters,
+}
+
+#[derive(Default, Deserialize)]
+struct Parameters {
+    #[serde(default)]
+    required_status_checks: Vec<RequiredCheck>,
+}
+
+#[derive(Deserialize)]
+struct RequiredCheck {
+    context: String,
+}
+
+/// Findings where the checks that the rulesets require are not the `checks` of the workflow `file`.
+pub fn check_rulesets(
+    file: &str,
+    checks: &BTreeSet<String>,
+    rulesets: &[(String, String)],
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut required = BTreeSet::new();
+    for (path, text) in rulesets {
+        let ruleset: Ruleset = match serde_json::from_str(text) {
+            Ok(ruleset) => ruleset,
+            Err(error) => {
+                let message = format!("cannot be read: {error}");
+                findings.push(Finding::in_file(path, "ruleset", message, "correct the ruleset"));
+                continue;
+            }
+        };
+        for check in ruleset.rules.into_iter().flat_map(|it| it.parameters.required_status_checks) {
+            if !checks.contains(&check.context) {
+                let message =
+                    format!("requires the check {:?}, which is no job of {file}", check.context);
+                let fix = "name a job; a check that never runs blocks every change";
+                findings.push(Finding::in_file(path, "unknown-check", message, fix));
+            }
+            required.insert(check.context);
+        }
+    }
+    if !rulesets.is_empty() {
+        findings.extend(checks.difference(&required).map(|job| {
+            let message = format!("no ruleset requires the job {job:?}");
+            Finding::in_file(file, "unrequired-check", message, "add it to .github/rulesets")
+        }));
+    }
+    findings
 }
 
 /// The commands of a `run:` key: its value, or the lines of its block.
@@ -185,6 +266,32 @@ mod tests {
         let text =
             "steps:\n  - run: |\n      cargo xtask fmt\n\n      make\n  - name: run things\n";
         assert_eq!(rules(text), [(5, "foreign-command".to_owned())]);
+    }
+
+    #[test]
+    fn required_checks_are_the_jobs_and_all_of_them() {
+        let workflow = "on:\n  push:\njobs:\n  # One.\n  a:\n    name: \"first job\"\n    steps:\n      - name: x\n\n  b:\n    steps: []\n";
+        let checks = checks(workflow);
+        assert_eq!(checks, BTreeSet::from(["b".to_owned(), "first job".to_owned()]));
+        let ruleset = |names: &[&str]| {
+            let required: Vec<_> =
+                names.iter().map(|it| format!("{{\"context\":\"{it}\"}}")).collect();
+            let rule = format!(
+                "{{\"type\":\"required_status_checks\",\"parameters\":{{\"required_status_checks\":[{}]}}}}",
+                required.join(",")
+            );
+            ("r.json".to_owned(), format!("{{\"rules\":[{{\"type\":\"deletion\"}},{rule}]}}"))
+        };
+        let rules = |rulesets: &[(String, String)]| {
+            let found = check_rulesets("pr.yml", &checks, rulesets);
+            found.into_iter().map(|it| format!("{} {}", it.file, it.rule)).collect::<Vec<_>>()
+        };
+        assert_eq!(rules(&[ruleset(&["b", "first job"])]), [""; 0]);
+        assert_eq!(rules(&[]), [""; 0]);
+        let drifted = rules(&[ruleset(&["b", "old"])]);
+        assert_eq!(drifted, ["r.json unknown-check", "pr.yml unrequired-check"]);
+        let broken = ("r.json".to_owned(), "{".to_owned());
+        assert_eq!(rules(&[broken])[0], "r.json ruleset");
     }
 
     #[test]

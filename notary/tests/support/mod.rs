@@ -5,39 +5,30 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use mock_sigstore::oracle;
-use oci::spec::{ANNOTATION_REF_NAME, Descriptor};
-use oci::{Digest, Layout, media_type};
-use release::layout::{self, SbomFormat};
-use release::{
-    Architecture, Artifact, ArtifactKind, Channel, Image, Manifest, Material, Reproduced, Source,
-};
-use serde_json::{Value, json};
+use oci::Digest;
+use release::{Architecture, Channel, Manifest, Source, layout};
 use signing::{PrivateKey, PublicKey, Sha256, keyfile};
 use tempfile::TempDir;
 use verify::cli::PRODUCT;
 use verify::{Policy, Report};
 
+/// Files of the release.
+pub(crate) const BINARY: &str = mock_release::BINARY;
+pub(crate) const PACKAGE: &str = mock_release::PACKAGE;
+pub(crate) const DEB: &str = mock_release::DEB;
+pub(crate) const RPM: &str = mock_release::RPM;
+pub(crate) const DEBUG: &str = mock_release::DEBUG;
 /// The image's repository.
 pub(crate) const IMAGE: &str = "tools/example";
-/// The binary.
-pub(crate) const BINARY: &str = "dispatcher_v0.1.0-snapshot.c0ffee_linux_amd64";
-/// The package.
-pub(crate) const PACKAGE: &str = "controller_v0.1.0-snapshot.c0ffee_linux_amd64.tar.gz";
-/// Distribution packages.
-pub(crate) const DEB: &str = "controller_v0.1.0-snapshot.c0ffee_linux_amd64.deb";
-pub(crate) const RPM: &str = "controller_v0.1.0-snapshot.c0ffee_linux_amd64.rpm";
 /// The image of the maintenance OS, for two architectures.
 pub(crate) const SYSTEM: &str = "maintenance-os";
 /// Its live ISO.
 pub(crate) const ISO: &str = "iso/maintenance_v0.1.0-snapshot.c0ffee_x86_64.iso";
-/// The debug information of the binary.
-pub(crate) const DEBUG: &str = "dispatcher_v0.1.0-snapshot.c0ffee_linux_amd64.debug";
 const COMMIT: &str = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00";
 const VERSION: &str = "0.1.0-snapshot.c0ffee";
 
@@ -184,142 +175,17 @@ impl Release {
             commit: COMMIT.to_owned(),
             dirty: false,
         };
-        let mut manifest =
-            Manifest::new(PRODUCT.to_owned(), version.to_owned(), channel, source, 1_700_000_000);
-        manifest.materials.push(Material {
-            uri: format!("git+https://example.org/source@{COMMIT}"),
-            digest: BTreeMap::from([("gitCommit".to_owned(), COMMIT.to_owned())]),
-        });
-        manifest.materials.push(Material {
-            uri: "file:Cargo.lock".to_owned(),
-            digest: BTreeMap::from([("sha256".to_owned(), sha256(b"lock"))]),
-        });
-        let engine = release::Engine { name: "native".to_owned(), version: version.to_owned() };
-        manifest.engines.insert("signatures".to_owned(), engine);
-
-        let binary = format!("binary {salt}").into_bytes();
-        let package = package(format!("executable {salt}").as_bytes());
-        let deb = format!("!<arch>\ndebian {salt}").into_bytes();
-        let rpm = format!("\u{ed}rpm {salt}").into_bytes();
-        for (name, architectures) in images {
-            manifest.images.push(self.image(name, architectures, salt, version));
-        }
-        let mut described = vec![
-            (BINARY, sha256(&binary)),
-            (PACKAGE, sha256(&package)),
-            (DEB, sha256(&deb)),
-            (RPM, sha256(&rpm)),
-        ];
-        for ((name, _), image) in images.iter().zip(&manifest.images) {
-            described.push((name, image.digest.replace("sha256:", "")));
-        }
-        let mut add = |path: &str, kind, describes: Option<&str>, bytes: &[u8]| {
-            self.put(path, bytes);
-            manifest.artifacts.push(Artifact {
-                path: path.to_owned(),
-                kind,
-                architecture: matches!(kind, ArtifactKind::Binary | ArtifactKind::Iso)
-                    .then_some(Architecture::Amd64),
-                describes: describes.map(str::to_owned),
-                size: bytes.len() as u64,
-                sha256: sha256(bytes),
-            });
+        let content = mock_release::Content {
+            product: PRODUCT,
+            version,
+            channel,
+            source,
+            epoch: 1_700_000_000,
+            salt,
+            images,
+            isos,
         };
-        add(BINARY, ArtifactKind::Binary, None, &binary);
-        add(PACKAGE, ArtifactKind::Package, None, &package);
-        add(DEB, ArtifactKind::Package, None, &deb);
-        add(RPM, ArtifactKind::Package, None, &rpm);
-        add(DEBUG, ArtifactKind::Debug, None, format!("debug {salt}").as_bytes());
-        for iso in isos {
-            let bytes = format!("CD001 {salt}").into_bytes();
-            add(iso, ArtifactKind::Iso, None, &bytes);
-            described.push((iso, sha256(&bytes)));
-        }
-        for (name, digest) in described {
-            for format in SbomFormat::ALL {
-                let bytes = document(format, name, &digest).to_string().into_bytes();
-                add(&layout::sbom(name, format), ArtifactKind::Sbom, Some(name), &bytes);
-            }
-        }
-        let mut lines: Vec<_> =
-            manifest.artifacts.iter().map(|a| (a.path.clone(), a.sha256.clone())).collect();
-        lines.sort();
-        let lines: Vec<_> = lines.iter().map(|(path, sum)| format!("{sum}  {path}\n")).collect();
-        let sums = lines.concat();
-        self.put(layout::CHECKSUMS, sums.as_bytes());
-        manifest.artifacts.push(Artifact {
-            path: layout::CHECKSUMS.to_owned(),
-            kind: ArtifactKind::Checksums,
-            architecture: None,
-            describes: None,
-            size: sums.len() as u64,
-            sha256: sha256(sums.as_bytes()),
-        });
-        let files = manifest.artifacts.iter().map(|file| file.path.clone());
-        manifest.reproduced = Some(Reproduced {
-            variations: vec!["clock".to_owned(), "umask".to_owned()],
-            identical: files.collect(),
-            different: vec![manifest.images[0].layout.clone()],
-            not_tried: BTreeMap::from([("clock".to_owned(), vec![BINARY.to_owned()])]),
-        });
-        self.put(layout::MANIFEST, manifest.to_json().unwrap().as_bytes());
-    }
-
-    fn image(
-        &self,
-        name: &str,
-        architectures: &[Architecture],
-        salt: &str,
-        version: &str,
-    ) -> Image {
-        let place = format!("{}/{name}", layout::IMAGES);
-        let folder = Layout::create(self.path(&place)).unwrap();
-        let layer_bytes = layer(salt);
-        let layer = folder.write_blob(media_type::IMAGE_LAYER, layer_bytes.as_slice()).unwrap();
-        let part = |architecture: &Architecture| -> Value {
-            let config = json!({
-                "architecture": architecture.oci(),
-                "os": "linux",
-                "config": {},
-                "rootfs": {"type": "layers", "diff_ids": [layer.digest().to_string()]},
-            });
-            let config = folder.write_json(media_type::IMAGE_CONFIG, &config).unwrap();
-            let manifest = json!({
-                "schemaVersion": 2,
-                "mediaType": media_type::IMAGE_MANIFEST,
-                "config": config,
-                "layers": [layer],
-            });
-            let manifest = folder.write_json(media_type::IMAGE_MANIFEST, &manifest).unwrap();
-            let mut part = serde_json::to_value(manifest).unwrap();
-            part["platform"] = json!({"architecture": architecture.oci(), "os": "linux"});
-            part
-        };
-        let mut parts: Vec<Value> = architectures.iter().map(part).collect();
-        let (kind, mut root): (_, Descriptor) = if parts.len() == 1 {
-            let mut root = parts.remove(0);
-            root.as_object_mut().unwrap().remove("platform");
-            (media_type::IMAGE_MANIFEST, serde_json::from_value(root).unwrap())
-        } else {
-            let index = json!({
-                "schemaVersion": 2,
-                "mediaType": media_type::IMAGE_INDEX,
-                "manifests": parts,
-            });
-            (media_type::IMAGE_INDEX, folder.write_json(media_type::IMAGE_INDEX, &index).unwrap())
-        };
-        let tag = layout::tag(version);
-        root.set_annotations(Some([(ANNOTATION_REF_NAME.to_owned(), tag.clone())].into()));
-        let digest = root.digest().to_string();
-        folder.write_index(vec![root]).unwrap();
-        Image {
-            repository: name.to_owned(),
-            layout: place,
-            digest,
-            media_type: kind.to_owned(),
-            architectures: architectures.to_vec(),
-            tags: vec![tag],
-        }
+        mock_release::write(self.root(), &content).unwrap();
     }
 }
 
@@ -369,69 +235,6 @@ pub(crate) fn failed(output: &Output) -> String {
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     Digest::sha256(bytes).hex().to_owned()
-}
-
-/// An SBOM with the fields that the verifier reads.
-fn document(format: SbomFormat, name: &str, sha256: &str) -> Value {
-    match format {
-        SbomFormat::CycloneDx => json!({
-            "bomFormat": "CycloneDX",
-            "specVersion": "1.6",
-            "metadata": {"component": {
-                "type": "application",
-                "name": name,
-                "hashes": [{"alg": "SHA-256", "content": sha256}],
-            }},
-        }),
-        SbomFormat::Spdx => json!({
-            "spdxVersion": "SPDX-2.3",
-            "packages": [{
-                "SPDXID": "SPDXRef-1",
-                "name": name,
-                "checksums": [{"algorithm": "SHA256", "checksumValue": sha256}],
-            }],
-            "relationships": [{
-                "spdxElementId": "SPDXRef-DOCUMENT",
-                "relationshipType": "DESCRIBES",
-                "relatedSpdxElement": "SPDXRef-1",
-            }],
-        }),
-        SbomFormat::Spdx3 => json!({
-            "@context": "https://spdx.org/rdf/3.0.1/spdx-context.jsonld",
-            "@graph": [
-                {"type": "software_Sbom", "spdxId": "urn:sbom", "rootElement": ["urn:1"]},
-                {
-                    "type": "software_Package",
-                    "spdxId": "urn:1",
-                    "name": name,
-                    "verifiedUsing": [{"type": "Hash", "algorithm": "sha256", "hashValue": sha256}],
-                },
-            ],
-        }),
-    }
-}
-
-/// A package archive, as in a release.
-fn package(executable: &[u8]) -> Vec<u8> {
-    let gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    let mut archive = tar::Builder::new(gzip);
-    append(&mut archive, "controller/controller", executable);
-    append(&mut archive, "controller/LICENSE", b"AGPL");
-    archive.into_inner().unwrap().finish().unwrap()
-}
-
-fn layer(salt: &str) -> Vec<u8> {
-    let mut archive = tar::Builder::new(Vec::new());
-    append(&mut archive, "etc/example", salt.as_bytes());
-    archive.into_inner().unwrap()
-}
-
-fn append(archive: &mut tar::Builder<impl std::io::Write>, path: &str, bytes: &[u8]) {
-    let mut header = tar::Header::new_gnu();
-    header.set_size(bytes.len() as u64);
-    header.set_mode(0o755);
-    header.set_cksum();
-    archive.append_data(&mut header, path, bytes).unwrap();
 }
 
 fn list(root: &Path, folder: &str, into: &mut Vec<String>) {

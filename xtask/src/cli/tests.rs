@@ -3,10 +3,12 @@
 
 //! Tests of parsing and of error messages.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use assemble::images::{BindArguments, ImagesArguments};
 use assemble::merge::MergeArguments;
+use engine::Environment;
 
 use super::groups::GROUPS;
 use super::*;
@@ -116,11 +118,48 @@ fn a_night_builds_what_all_machines_start_from() {
     assert_eq!(request.options.architectures, [Architecture::Amd64, Architecture::Arm64]);
     assert!(request.options.everything && request.options.strict);
     let names: Vec<_> = nightly.stages.iter().map(|stage| stage.step.name()).collect();
-    let last = ["smoke-iso-all", "smoke-hostile", "smoke-fresh"];
-    let last = [&["build", "images", "maintenance", "iso"][..], &last].concat();
+    let last = ["smoke-iso-all", "smoke-hostile", "rebuild", "smoke-fresh"];
     assert!(names.ends_with(&last), "{names:?}");
     assert_eq!(read("xtask ci nightly --target x86_64").unwrap().options.architectures.len(), 1);
     assert!(!read("xtask ci pr").unwrap().options.everything);
+}
+
+#[test]
+fn the_parts_of_a_pipeline_are_its_steps() {
+    for pipeline in CI.iter().filter(|it| !it.parts.is_empty()) {
+        let steps = |stages: &'static [Stage]| stages.iter().map(|it| it.step.name());
+        let whole: BTreeSet<_> = steps(pipeline.stages).collect();
+        let parts: BTreeSet<_> = pipeline.parts.iter().flat_map(|it| steps(it.1)).collect();
+        assert_eq!(parts, whole, "{}", pipeline.name);
+        engine::graph::graph(pipeline.stages).unwrap();
+        for (part, stages) in pipeline.parts {
+            engine::graph::graph(stages).unwrap();
+            let request = read(&format!("xtask ci {} --part {part}", pipeline.name)).unwrap();
+            let Verb::Part(of, found) = request.verb else { panic!("{part}: another verb") };
+            assert_eq!((of.name, found.len()), (pipeline.name, stages.len()), "{part}");
+            assert_eq!(request.options.environment, pipeline.environment);
+        }
+    }
+    assert!(read("xtask ci pr --part check").is_err());
+    assert!(read("xtask ci main --part verify").is_err());
+}
+
+#[test]
+fn a_tag_is_released_to_production_and_a_commit_goes_to_staging() {
+    for (line, environment, about) in [
+        ("ci main", Environment::Staging, About::Snapshot),
+        ("ci main --part build", Environment::Staging, About::Snapshot),
+        ("ci release", Environment::Production, About::Tag(None)),
+        ("ci release --part verify", Environment::Production, About::Tag(None)),
+        ("ci release --tag v1.2.3", Environment::Production, About::Tag(Some("v1.2.3".to_owned()))),
+    ] {
+        let request = read(&format!("xtask {line}")).unwrap();
+        assert_eq!(request.options.environment, Some(environment), "{line}");
+        assert_eq!(request.about, about, "{line}");
+        assert!(request.options.strict && !request.options.everything, "{line}");
+        assert_eq!(request.options.architectures.len(), 2, "{line}");
+    }
+    assert_eq!(read("xtask release").unwrap().options.environment, None);
 }
 
 #[test]

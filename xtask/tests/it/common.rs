@@ -12,10 +12,15 @@ use serde_json::Value;
 pub(crate) use test_support::have;
 
 const HEADER: &str = "SPDX-License-Identifier: AGPL-3.0-or-later\n";
-/// One workflow for each pipeline of `ci`.
-const WORKFLOWS: [(&str, &str); 2] = [
+/// The workflows of the pipelines of `ci`, and the checks that a change must pass.
+const WORKFLOWS: [(&str, &str); 7] = [
+    (".github/rulesets/main.json", include_str!("../../../.github/rulesets/main.json")),
+    (".github/workflows/build.yml", include_str!("../../../.github/workflows/build.yml")),
+    (".github/workflows/main.yml", include_str!("../../../.github/workflows/main.yml")),
     (".github/workflows/nightly.yml", include_str!("../../../.github/workflows/nightly.yml")),
     (".github/workflows/pr.yml", include_str!("../../../.github/workflows/pr.yml")),
+    (".github/workflows/release.yml", include_str!("../../../.github/workflows/release.yml")),
+    (".github/workflows/retention.yml", include_str!("../../../.github/workflows/retention.yml")),
 ];
 const OWNER: &str = "Copyright (C) 2026 The Provisioner Authors\n";
 

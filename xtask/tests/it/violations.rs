@@ -309,6 +309,17 @@ fn what_containers_and_workflows_are_made_of() {
             let line = text.lines().count() as u64 + 1;
             (WORKFLOW, Some(line), "foreign-command")
         }),
+        ("workflows", |fixture| {
+            let path = ".github/workflows/retention.yml";
+            fixture.replace(path, "cargo xtask ci retention", "cargo xtask fmt");
+            (path, None, "missing-workflow")
+        }),
+        ("workflows", |fixture| {
+            let path = ".github/rulesets/main.json";
+            let other = "\"required_status_checks\": [\n          { \"context\": \"other\" },";
+            fixture.replace(path, "\"required_status_checks\": [", other);
+            (path, None, "unknown-check")
+        }),
         ("schema", |fixture| {
             let line = SCHEMA.lines().count() as u64;
             let strict = SCHEMA.replace("  }\n}\n", "  },\n  \"required\": [\"name\"]\n}\n");

@@ -20,7 +20,7 @@ const FAULTS: &[(&str, &str, &str, Option<&str>)] = &[
     ("  pull_request:", "  pull_request_target:", "dangerous-triggers", Some("on:")),
     ("persist-credentials: false", "clean: true", "artipacked", Some("      - uses:")),
     // our own
-    ("@08c6903cd8c0fde910a37f88322edcfb5dd907a8", "@v5", "unpinned-action", Some("      - uses:")),
+    ("@de0fac2e4500dabe0009e67214ff5f5447ce83dd", "@v5", "unpinned-action", Some("      - uses:")),
 ];
 
 #[test]

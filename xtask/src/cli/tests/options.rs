@@ -65,6 +65,8 @@ fn sample(option: &str, path: &str) -> String {
         "for" => "--for release".to_owned(),
         "pre" => "--pre rc".to_owned(),
         "pages" => "--pages ./site".to_owned(),
+        "part" if path == "ci nightly" => "--part test".to_owned(),
+        "part" => "--part check".to_owned(),
         "seconds" => "--seconds 1".to_owned(),
         "key" => "--key k --release d".to_owned(),
         "builder" | "product" | "release-version" | "channel" => {
@@ -239,6 +241,59 @@ fn the_registry_of_a_release_can_be_named() {
     });
     let step = STEPS.iter().find(|step| step.name() == "publish").unwrap();
     assert!(planned(*step, &unknown).contains("no [registry.stagign]"));
+}
+
+/// Without `--to`, staging that nobody declared is the local registry, and a release goes nowhere else than to
+/// production. Provenance names the pipeline.
+#[test]
+fn an_environment_decides_where_a_release_is_published() {
+    let of = |line: &'static str| run(|options| *options = read(line).unwrap().options);
+    let step = |name: &str| *STEPS.iter().find(|step| step.name() == name).unwrap();
+    let (main, tag) = (of("xtask ci main"), of("xtask ci release"));
+    assert!(planned(step("publish"), &main).contains("127.0.0.1:PORT"));
+    let refused = planned(step("publish"), &tag);
+    assert!(refused.contains("no [registry.production]") && refused.contains("--to"), "{refused}");
+    let named = of("xtask ci release --to r.example/x --pages ./site");
+    let plan = planned(step("publish"), &named);
+    assert!(plan.contains("r.example/x") && plan.contains("release-page"), "{plan}");
+    for (run, pipeline) in [(&main, "main"), (&tag, "release")] {
+        let plan = planned(step("attest"), run);
+        assert!(plan.contains(&format!("\"--pipeline\", {pipeline:?}")), "{plan}");
+    }
+    assert!(!planned(step("attest"), &run(|_| {})).contains("--pipeline"));
+}
+
+/// The steps that only CI runs have plans, with the registry that the command names.
+#[test]
+fn the_steps_of_ci_are_planned_for_the_named_registry() {
+    let plan_of = |line: &'static str, name: &str| {
+        let request = read(line).unwrap();
+        let Verb::Pipeline(pipeline) = request.verb else { panic!("{line}: another verb") };
+        let stage = pipeline.stages.iter().find(|it| it.step.name() == name).unwrap();
+        planned(stage.step, &run(|options| *options = request.options))
+    };
+    for (line, step, expected) in [
+        ("xtask ci release --to r.example/x --pages ./site", "verify-outside", "r.example/x:"),
+        ("xtask ci release --to r.example/x --pages ./site", "verify-outside", "sha256sum"),
+        ("xtask ci release --to r.example/x", "clean-build", "--detach"),
+        ("xtask ci release --to r.example/x", "clean-build", "\"checksums\""),
+        ("xtask ci release --to r.example/x", "compare-snapshot", "compare executables"),
+        ("xtask ci release --to r.example/x", "release-notes", "notes.md"),
+        ("xtask ci nightly --to r.example/x", "refresh-channels", "\"refresh-channels\""),
+        ("xtask ci retention --to r.example/x", "apply-retention", "retention/r.example_x.json"),
+        ("xtask ci release --rehearse", "rehearse", "1.4.0-rc.2"),
+    ] {
+        let plan = plan_of(line, step);
+        assert!(plan.contains(expected), "{line}: {step}: {plan}");
+    }
+    // Nobody declared the environments, so nothing is planned; and a throw-away key moves no channel.
+    for (line, step) in [
+        ("xtask ci retention", "apply-retention"),
+        ("xtask ci nightly", "refresh-channels"),
+        ("xtask ci release --to r.example/x", "promote"),
+    ] {
+        assert!(!plan_of(line, step).contains("--registry"), "{line}");
+    }
 }
 
 /// What was built elsewhere is signed and published where it is.

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Points the channel of its kind to the release that was published.
+
+use anyhow::Result;
+use engine::{Need, Outcome, Plan, Run, Skip, Step, StepLog};
+use foundation::command::Command;
+use foundation::git;
+use programs::notary::{self, Key};
+use programs::target::{self, Target};
+use release::{Channel, Signer};
+
+use crate::verify::By;
+
+/// The step of `ci main` and `ci release` after `publish`.
+pub struct Promotion;
+
+/// Tags of stable releases.
+const RELEASES: &str = "v[0-9]*.[0-9]*.[0-9]*";
+
+impl Step for Promotion {
+    fn name(&self) -> &'static str {
+        "promote"
+    }
+
+    fn about(&self) -> &'static str {
+        "point edge, candidate, or stable and its minor line to the published release"
+    }
+
+    fn needs(&self, run: &Run) -> Vec<Need> {
+        notary::needs_for_signing(run)
+    }
+
+    fn plan(&self, run: &Run) -> Result<Plan> {
+        let key = Key::of(run)?;
+        let Some(target) = target::asked(run)? else { return Ok(Plan::new()) };
+        if unsuitable(&key, &By::own(run)).is_some() {
+            return Ok(Plan::new());
+        }
+        Ok(notary::plan(run).command(promote(run, &target, &key)?))
+    }
+
+    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        let key = Key::of(run)?;
+        let skip = |why: &str| Ok(Outcome::Skipped(Skip::NotApplicable { why: why.to_owned() }));
+        let Some(target) = target::asked(run)? else {
+            return skip("the release is in the local registry alone");
+        };
+        if let Some(why) = unsuitable(&key, &By::own(run)) {
+            return skip(why);
+        }
+        run.exec(log, &notary::build(run))?;
+        run.exec(log, &promote(run, &target, &key)?)?;
+        let channel = channel(run)?;
+        Ok(Outcome::Done(format!("{channel} -> {}", run.version().text())))
+    }
+}
+
+/// Why the signer cannot sign records of channels, which one key or identity has to sign over all releases.
+fn unsuitable(key: &Key, by: &By) -> Option<&'static str> {
+    match (key, by) {
+        (Key::ThrowAway(_), _) => Some("the release is signed with a throw-away key"),
+        // GitHub's identity of a workflow ends with the ref that it runs for.
+        (Key::None, By::Identity(Signer { identity, .. })) if identity.contains("@refs/tags/") => {
+            Some(
+                "the release is signed by an identity of its tag alone, and channels need one for all releases",
+            )
+        }
+        _ => None,
+    }
+}
+
+/// `notary promote` to the channel of this release.
+fn promote(run: &Run, target: &Target, key: &Key) -> Result<Command> {
+    let call = notary::call(run, "promote").args([run.version().text(), "--to", &channel(run)?]);
+    let call = key.sign(run.engines().signatures()?, call).args([
+        "--by",
+        BY,
+        "--product",
+        &run.workspace.product().product.name,
+        "--registry",
+        &target.namespace.with_scheme(),
+    ]);
+    let call = match By::own(run) {
+        By::Key(_) => call,
+        By::Identity(Signer { identity, issuer }) => call
+            .args(["--certificate-identity", &identity])
+            .args(["--certificate-oidc-issuer", &issuer]),
+    };
+    Ok(target.reached_by(notary::built_by(call)))
+}
+
+/// The author of records that a pipeline signs.
+pub(crate) const BY: &str = "cargo xtask ci";
+
+/// The channel of this release. A patch of an older line than the newest stable tag goes to `X.Y` alone.
+pub(crate) fn channel(run: &Run) -> Result<String> {
+    let version = run.version();
+    Ok(match version.channel() {
+        Channel::Snapshot => "edge".to_owned(),
+        Channel::Candidate => "candidate".to_owned(),
+        Channel::Stable => channel_of(version.text(), &git::tags(run.workspace.root(), RELEASES)?),
+    })
+}
+
+fn channel_of(version: &str, tags: &[String]) -> String {
+    let numbers = |text: &str| -> Option<[u64; 3]> {
+        let parts: Option<Vec<u64>> = text.split('.').map(|it| it.parse().ok()).collect();
+        parts?.try_into().ok()
+    };
+    let newest = tags.iter().filter_map(|tag| numbers(tag.strip_prefix('v')?)).max();
+    match (numbers(version), newest) {
+        (Some(own), Some(newest)) if own < newest => format!("{}.{}", own[0], own[1]),
+        _ => "stable".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn a_patch_of_an_older_line_goes_to_its_line_alone() {
+        let tags = ["v1.4.0", "v1.10.0-rc.1", "v1.9.0", "vnext"].map(str::to_owned);
+        for (version, channel) in
+            [("1.4.1", "1.4"), ("1.9.0", "stable"), ("1.9.1", "stable"), ("1.10.0", "stable")]
+        {
+            assert_eq!(channel_of(version, &tags), channel, "{version}");
+        }
+        assert_eq!(channel_of("1.0.0", &[]), "stable");
+    }
+
+    #[test]
+    fn a_signer_of_one_release_signs_no_record() {
+        let identity = |identity: &str| {
+            By::Identity(Signer { identity: identity.to_owned(), issuer: "x".to_owned() })
+        };
+        let key = || By::Key(PathBuf::from("cosign.pub"));
+        assert!(unsuitable(&Key::ThrowAway(PathBuf::new()), &key()).is_some());
+        assert!(unsuitable(&Key::None, &identity("https://x/y.yml@refs/tags/v1")).is_some());
+        assert!(unsuitable(&Key::None, &identity("https://x/y.yml@refs/heads/main")).is_none());
+        assert!(unsuitable(&Key::Given, &key()).is_none());
+    }
+}

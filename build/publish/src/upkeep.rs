@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! Scheduled work on the registries of `release.toml`: channel records that do not expire, and retention.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use engine::{Gap, Judgement, Need, Outcome, Plan, Run, Skip, Step, StepLog};
+use foundation::command::Command;
+use programs::notary::{self, Key};
+use programs::target::{self, Target};
+
+use crate::promotion::BY;
+use crate::retention;
+
+/// The step of `ci nightly` that signs the channel records anew, before they expire.
+pub struct RefreshChannels;
+
+impl Step for RefreshChannels {
+    fn name(&self) -> &'static str {
+        "refresh-channels"
+    }
+
+    fn about(&self) -> &'static str {
+        "sign the channel records of the registries anew, before they expire"
+    }
+
+    fn needs(&self, run: &Run) -> Vec<Need> {
+        notary::needs_for_signing(run)
+    }
+
+    fn plan(&self, run: &Run) -> Result<Plan> {
+        let key = Key::of(run)?;
+        let plan = Plan::new().command(notary::build(run));
+        let targets = target::of_environments(run)?;
+        targets.iter().try_fold(plan, |plan, (_, it)| Ok(plan.command(refresh(run, &key, it)?)))
+    }
+
+    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        let key = Key::of(run)?;
+        let targets = target::of_environments(run)?;
+        if targets.is_empty() {
+            return Ok(Outcome::Skipped(undeclared()));
+        }
+        if !matches!(key, Key::Given) {
+            return Ok(Outcome::Judged(Judgement {
+                gaps: vec![without_key(&registries(&targets))],
+                ..Judgement::default()
+            }));
+        }
+        run.exec(log, &notary::build(run))?;
+        for (_, target) in &targets {
+            run.exec(log, &refresh(run, &key, target)?)?;
+        }
+        Ok(Outcome::Done(format!("records of {}", registries(&targets))))
+    }
+}
+
+fn without_key(names: &str) -> Gap {
+    Gap {
+        problem: format!("the channel records of {names} are not refreshed: there is no key"),
+        fix: "set XTASK_SIGNING_KEY, or run `cargo xtask channels --registry NAME --refresh WHO` with the identity \
+              that signed them"
+            .to_owned(),
+    }
+}
+
+fn refresh(run: &Run, key: &Key, target: &Target) -> Result<Command> {
+    let call = notary::call(run, "refresh-channels");
+    let call = key.sign(run.engines().signatures()?, call);
+    let product = &run.workspace.product().product.name;
+    let call = call.args(["--by", BY, "--product", product]);
+    Ok(target.reached_by(call.args(["--registry", &target.namespace.with_scheme()])))
+}
+
+/// The step of `ci retention`: writes the plan of each registry to a file and applies it.
+pub struct ApplyRetention;
+
+impl Step for ApplyRetention {
+    fn name(&self) -> &'static str {
+        "apply-retention"
+    }
+
+    fn about(&self) -> &'static str {
+        "write what [retention] gives up to a file, and delete it from the registries"
+    }
+
+    fn needs(&self, _run: &Run) -> Vec<Need> {
+        notary::needs()
+    }
+
+    fn plan(&self, run: &Run) -> Result<Plan> {
+        let plan = Plan::new().command(notary::build(run));
+        let targets = target::of_environments(run)?;
+        Ok(targets.iter().fold(plan, |plan, (name, target)| {
+            plan.command(apply(run, name, target)).writes(plan_file(name))
+        }))
+    }
+
+    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        let targets = target::of_environments(run)?;
+        if targets.is_empty() {
+            return Ok(Outcome::Skipped(undeclared()));
+        }
+        run.exec(log, &notary::build(run))?;
+        let plans = run.workspace.root().join(PLANS);
+        fs::create_dir_all(&plans).with_context(|| format!("cannot create {}", plans.display()))?;
+        for (name, target) in &targets {
+            run.exec(log, &apply(run, name, target))?;
+        }
+        Ok(Outcome::Done(format!("{}, plans in {PLANS}", registries(&targets))))
+    }
+}
+
+/// Folder of the plans, relative to the root.
+const PLANS: &str = "target/xtask/retention";
+
+/// The plan of the registry `name`, a name of `release.toml` or an address.
+fn plan_file(name: &str) -> PathBuf {
+    Path::new(PLANS).join(format!("{}.json", name.replace(['/', ':'], "_")))
+}
+
+fn apply(run: &Run, name: &str, target: &Target) -> Command {
+    let call = retention::call(run, true).arg("--output").arg(plan_file(name));
+    target.reached_by(call.args(["--registry", &target.namespace.with_scheme()]))
+}
+
+fn registries(targets: &[(String, Target)]) -> String {
+    let names: Vec<_> = targets.iter().map(|it| it.0.as_str()).collect();
+    names.join(", ")
+}
+
+fn undeclared() -> Skip {
+    Skip::NotApplicable {
+        why: "release.toml declares neither [registry.staging] nor [registry.production]"
+            .to_owned(),
+    }
+}

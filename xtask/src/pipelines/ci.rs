@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The pipelines of `cargo xtask ci`, which workflows run whole or in parts.
+
+use assemble::build::Build;
+use assemble::checksums::Checksums;
+use assemble::images::Images;
+use assemble::iso::Iso;
+use assemble::maintenance::Maintenance;
+use assemble::package::Package;
+use assemble::sbom::Sbom;
+use engine::Environment;
+use engine::graph::Stage;
+use gates::fuzz::Fuzz;
+use gates::soak::Soak;
+use lab::rehearsal::Rehearsal;
+use lab::smoke_fresh::SmokeFresh;
+use lab::smoke_hostile::SmokeHostile;
+use lab::smoke_iso::SmokeIso;
+use lab::smoke_registry::SmokeRegistry;
+use publish::attest::Attest;
+use publish::outside::Outside;
+use publish::promotion::Promotion;
+use publish::push::Publish;
+use publish::release_notes::ReleaseNotes;
+use publish::sign::Sign;
+use publish::upkeep::{ApplyRetention, RefreshChannels};
+use publish::verify::Verify;
+use rebuild::Rebuild;
+use rebuild::clean::CleanBuild;
+use rebuild::snapshot::CompareSnapshot;
+
+use super::{
+    DETERMINISM, GATE_NAMES, GATES, Pipeline, Preset, SNAPSHOT_STAGES, after, first, then,
+};
+use crate::arguments;
+
+/// Pipelines of `cargo xtask ci`, which must not skip gates.
+pub(crate) const CI: &[Pipeline] = &[PULL_REQUEST, MAIN, TAG, NIGHTLY, RETENTION];
+
+/// `cargo xtask ci pr --iso`.
+pub(crate) const PULL_REQUEST_WITH_ISO: Pipeline = Pipeline {
+    name: "pr",
+    about: "Run all gates, and build binaries, images and the live ISO",
+    example: "--iso",
+    own: arguments::none,
+    preset: Preset::Nothing,
+    environment: None,
+    parts: &[],
+    stages: &PR_WITH_ISO,
+};
+
+const PULL_REQUEST: Pipeline = Pipeline {
+    name: "pr",
+    about: "Run all gates, and build binaries and images",
+    example: "--iso",
+    own: arguments::of_pull_request,
+    preset: Preset::Nothing,
+    environment: None,
+    parts: &[],
+    stages: &PR,
+};
+
+/// `cargo xtask ci main`.
+const MAIN: Pipeline = Pipeline {
+    name: "main",
+    about: "Run all gates, then build, sign, publish and test a snapshot",
+    example: "--to 127.0.0.1:5000/provisioner",
+    own: arguments::of_main,
+    preset: Preset::AllArchitectures,
+    environment: Some(Environment::Staging),
+    parts: &[("check", GATES), ("build", ARTIFACTS), ("publish", MAIN_PUBLICATION)],
+    stages: &MAIN_STAGES,
+};
+
+/// `cargo xtask ci release`.
+const TAG: Pipeline = Pipeline {
+    name: "release",
+    about: "Run all gates, build the tag from nothing, and publish it",
+    example: "--part build",
+    own: arguments::of_tag,
+    preset: Preset::AllArchitectures,
+    environment: Some(Environment::Production),
+    parts: &[
+        ("check", GATES),
+        ("build", TAG_BUILD),
+        ("publish", TAG_PUBLICATION),
+        ("verify", TAG_VERIFICATION),
+    ],
+    stages: &TAG_STAGES,
+};
+
+/// `cargo xtask ci release --rehearse`.
+pub(crate) const REHEARSAL: Pipeline = Pipeline {
+    name: "release",
+    about: "Rehearse releases in a scratch folder",
+    example: "--rehearse",
+    own: arguments::none,
+    preset: Preset::Nothing,
+    environment: None,
+    parts: &[],
+    stages: &[first(&Rehearsal)],
+};
+
+/// `cargo xtask ci nightly`.
+const NIGHTLY: Pipeline = Pipeline {
+    name: "nightly",
+    about: "Run the slow tests, build everything twice, and refresh the channels",
+    example: "--part determinism",
+    own: arguments::of_nightly,
+    preset: Preset::Everything,
+    environment: None,
+    parts: &[("test", NIGHTLY_TESTS), ("determinism", DETERMINISM), ("channels", NIGHTLY_CHANNELS)],
+    stages: &[
+        first(&RefreshChannels),
+        first(&Soak),
+        // Both use all CPUs.
+        after(&Fuzz, &["soak"]),
+        first(&Build::ALL),
+        after(&Package, &["build"]),
+        after(&Images, &["build"]),
+        // `images` first: only one step at a time downloads packages, and the tool images are bound
+        // into the OS.
+        after(&Maintenance, &["images"]),
+        after(&Iso, &["maintenance"]),
+        after(&Sbom, &["package", "iso"]),
+        after(&Checksums, &["sbom"]),
+        after(&SmokeIso::ALL, &["iso"]),
+        after(&SmokeHostile, &["build", "fuzz"]),
+        // Alone, as the next: both compile everything.
+        after(&Rebuild, &["checksums", "smoke-hostile", "smoke-iso-all"]),
+        // It measures the time.
+        after(&SmokeFresh, &["rebuild"]),
+    ],
+};
+
+/// `cargo xtask ci retention`.
+const RETENTION: Pipeline = Pipeline {
+    name: "retention",
+    about: "Write what [retention] gives up to a file, and delete it",
+    example: "--dry-run",
+    own: arguments::of_retention,
+    preset: Preset::Nothing,
+    environment: None,
+    parts: &[],
+    stages: &[first(&ApplyRetention)],
+};
+
+/// The slow tests of `ci nightly`.
+const NIGHTLY_TESTS: &[Stage] = &[
+    first(&Soak),
+    after(&Fuzz, &["soak"]),
+    first(&Build::ALL),
+    after(&Images, &["build"]),
+    after(&Maintenance, &["images"]),
+    after(&Iso, &["maintenance"]),
+    after(&SmokeIso::ALL, &["iso"]),
+    after(&SmokeHostile, &["build", "fuzz"]),
+    after(&SmokeFresh, &["smoke-hostile", "smoke-iso-all"]),
+];
+
+/// Keeps the records of channels from expiring.
+const NIGHTLY_CHANNELS: &[Stage] = &[first(&RefreshChannels)];
+
+/// The steps of a snapshot that build: up to the checksums.
+const ARTIFACTS: &[Stage] = SNAPSHOT_STAGES.split_at(SNAPSHOT_STAGES.len() - 4).0;
+
+/// Publishes a snapshot of the main branch to staging, and reads it with the programs of others.
+const MAIN_PUBLICATION: &[Stage] = &[
+    first(&Sign),
+    after(&Attest, &["sign"]),
+    after(&Publish, &["attest"]),
+    after(&Verify, &["publish"]),
+    after(&Promotion, &["verify"]),
+    after(&SmokeRegistry, &["promote"]),
+];
+
+const MAIN_STAGES: [Stage; GATES.len() + ARTIFACTS.len() + MAIN_PUBLICATION.len()] = {
+    let artifacts: [Stage; GATES.len() + ARTIFACTS.len()] = then(GATES, GATE_NAMES, ARTIFACTS);
+    then(&artifacts, &["checksums"], MAIN_PUBLICATION)
+};
+
+/// Builds the release of a tag from nothing.
+const TAG_BUILD: &[Stage] = &[
+    first(&ReleaseNotes),
+    after(&CleanBuild, &["release-notes"]),
+    after(&CompareSnapshot, &["clean-build"]),
+];
+
+/// Publishes the release of a tag to production.
+const TAG_PUBLICATION: &[Stage] = &[
+    first(&Sign),
+    after(&Attest, &["sign"]),
+    after(&Publish, &["attest"]),
+    after(&Promotion, &["publish"]),
+];
+
+/// Reads what was published, as users do.
+const TAG_VERIFICATION: &[Stage] = &[first(&Outside), after(&SmokeRegistry, &["verify-outside"])];
+
+const TAG_STAGES: [Stage;
+    GATES.len() + TAG_BUILD.len() + TAG_PUBLICATION.len() + TAG_VERIFICATION.len()] = {
+    let built: [Stage; GATES.len() + TAG_BUILD.len()] = then(GATES, GATE_NAMES, TAG_BUILD);
+    let published: [Stage; GATES.len() + TAG_BUILD.len() + TAG_PUBLICATION.len()] =
+        then(&built, &["compare-snapshot"], TAG_PUBLICATION);
+    then(&published, &["promote"], TAG_VERIFICATION)
+};
+
+/// All gates, plus a build of binaries and tool images, without a push.
+const PR: [Stage; GATES.len() + 2] = {
+    let mut stages = [first(&Build::ALL); GATES.len() + 2];
+    let (gates, _) = stages.split_at_mut(GATES.len());
+    gates.copy_from_slice(GATES);
+    stages[GATES.len() + 1] = after(&Images, &["build"]);
+    stages
+};
+
+/// [`PR`] plus the maintenance OS and its ISO.
+const PR_WITH_ISO: [Stage; PR.len() + 2] = {
+    let mut stages = [first(&Build::ALL); PR.len() + 2];
+    let (pr, _) = stages.split_at_mut(PR.len());
+    pr.copy_from_slice(&PR);
+    // Only one step at a time downloads packages.
+    stages[PR.len()] = after(&Maintenance, &["images"]);
+    stages[PR.len() + 1] = after(&Iso, &["maintenance"]);
+    stages
+};
