@@ -47,8 +47,8 @@ pub(crate) struct Args {
 /// The destination registry and the format of the report.
 #[derive(Debug, clap::Args)]
 struct Destination {
-    /// Registry and prefix of the repositories; http://HOST… without TLS, https://HOST… for TLS on a
-    /// loopback address.
+    /// Registry and prefix of the repositories; http:// in front is for one without TLS, https:// for
+    /// TLS on a loopback address.
     #[arg(long, value_name = "HOST[:PORT][/PREFIX]")]
     to: Namespace,
     /// Use HTTP without TLS, like http:// in --to; the default for loopback addresses.

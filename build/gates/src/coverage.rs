@@ -37,6 +37,7 @@ const TESTS: Test = Test { counted: true };
 const WORST: usize = 20;
 
 /// Counted lines as LCOV.
+/// Line counters in the format of LCOV, below the root.
 pub const LCOV: &str = "target/xtask/coverage/lcov.info";
 const TABLE: &str = "target/xtask/coverage/worst.txt";
 const HTML: &str = "target/xtask/coverage/html";

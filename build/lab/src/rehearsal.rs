@@ -8,7 +8,7 @@
 mod site;
 
 use anyhow::{Result, ensure};
-use engine::{Need, Outcome, Plan, Run, Step, StepLog};
+use engine::{Description, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::tree;
 use programs::notary;
 
@@ -51,12 +51,11 @@ const KEPT: [&str; 4] = ["1.4.0-rc.2", "1.4.0", "1.4.1", "1.5.0"];
 const GIVEN_UP: &str = "1.4.0-rc.1";
 
 impl Step for Rehearsal {
-    fn name(&self) -> &'static str {
-        "rehearse"
-    }
-
-    fn about(&self) -> &'static str {
-        "rehearse candidates, releases, a patch, a rollback and retention in a scratch folder"
+    fn describe(&self) -> Description {
+        Description::step(
+            "rehearse",
+            "rehearse candidates, releases, a patch, a rollback and retention in a scratch folder",
+        )
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use engine::workspace::Assets;
-use engine::{Need, Outcome, Plan, Run, Step, StepLog};
+use engine::{Description, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::command::Command;
 use foundation::tree;
 use programs::notary;
@@ -27,12 +27,11 @@ const OF_USERS: [&str; 4] =
     ["DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR"];
 
 impl Step for Outside {
-    fn name(&self) -> &'static str {
-        "verify-outside"
-    }
-
-    fn about(&self) -> &'static str {
-        "verify what was published from an empty folder, without credentials"
+    fn describe(&self) -> Description {
+        Description::step(
+            "verify-outside",
+            "verify what was published from an empty folder, without credentials",
+        )
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {

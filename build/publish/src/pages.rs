@@ -82,10 +82,8 @@ fn release(run: &Run, verb: &str) -> Command {
 /// Writes the release notes of the version's tag, and returns the path of the file.
 pub(crate) fn write_notes(run: &Run) -> Result<PathBuf> {
     let tag = layout::tag(run.version().text());
-    let text = match notes::compose(run, Some(&tag))? {
-        Page::Notes(notes) => changes::render(&notes),
-        Page::Unknown(reason) => bail!("no release notes: {reason}"),
-    };
+    let notes = notes::compose(run, Some(&tag)).context("no release notes")?;
+    let text = changes::render(&notes);
     let path = notes_file(run);
     atomic::write(&path, text.as_bytes())?;
     Ok(path)

@@ -4,7 +4,7 @@
 //! Points the channel of its kind to the release that was published.
 
 use anyhow::Result;
-use engine::{Need, Outcome, Plan, Run, Skip, Step, StepLog};
+use engine::{Description, Need, Outcome, Plan, Run, Skip, Step, StepLog};
 use foundation::command::Command;
 use foundation::git;
 use programs::notary::{self, Key};
@@ -20,12 +20,11 @@ pub struct Promotion;
 const RELEASES: &str = "v[0-9]*.[0-9]*.[0-9]*";
 
 impl Step for Promotion {
-    fn name(&self) -> &'static str {
-        "promote"
-    }
-
-    fn about(&self) -> &'static str {
-        "point edge, candidate, or stable and its minor line to the published release"
+    fn describe(&self) -> Description {
+        Description::step(
+            "promote",
+            "point edge, candidate, or stable and its minor line to the published release",
+        )
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {

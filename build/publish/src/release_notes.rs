@@ -4,7 +4,7 @@
 //! Writes the release notes of the tag before anything is built, so that a fault in them stops the release.
 
 use anyhow::Result;
-use engine::{Outcome, Plan, Run, Step, StepLog};
+use engine::{Description, Outcome, Plan, Run, Step, StepLog};
 use programs::target;
 
 use crate::pages;
@@ -13,12 +13,8 @@ use crate::pages;
 pub struct ReleaseNotes;
 
 impl Step for ReleaseNotes {
-    fn name(&self) -> &'static str {
-        "release-notes"
-    }
-
-    fn about(&self) -> &'static str {
-        "write the release notes of the tag"
+    fn describe(&self) -> Description {
+        Description::step("release-notes", "write the release notes of the tag")
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {

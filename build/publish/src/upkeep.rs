@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use engine::{Gap, Judgement, Need, Outcome, Plan, Run, Skip, Step, StepLog};
+use engine::{Description, Gap, Judgement, Need, Outcome, Plan, Run, Skip, Step, StepLog};
 use foundation::command::Command;
 use programs::notary::{self, Key};
 use programs::target::{self, Target};
@@ -19,12 +19,11 @@ use crate::retention;
 pub struct RefreshChannels;
 
 impl Step for RefreshChannels {
-    fn name(&self) -> &'static str {
-        "refresh-channels"
-    }
-
-    fn about(&self) -> &'static str {
-        "sign the channel records of the registries anew, before they expire"
+    fn describe(&self) -> Description {
+        Description::step(
+            "refresh-channels",
+            "sign the channel records of the registries anew, before they expire",
+        )
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {
@@ -79,12 +78,11 @@ fn refresh(run: &Run, key: &Key, target: &Target) -> Result<Command> {
 pub struct ApplyRetention;
 
 impl Step for ApplyRetention {
-    fn name(&self) -> &'static str {
-        "apply-retention"
-    }
-
-    fn about(&self) -> &'static str {
-        "write what [retention] gives up to a file, and delete it from the registries"
+    fn describe(&self) -> Description {
+        Description::step(
+            "apply-retention",
+            "write what [retention] gives up to a file, and delete it from the registries",
+        )
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use engine::{Input, Need, Outcome, Plan, Run, Step, StepLog};
+use engine::{Description, Input, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::command::Command;
 use foundation::tree;
 use release::{Manifest, layout};
@@ -23,12 +23,11 @@ pub struct CleanBuild;
 const FOLDER: &str = "target/xtask/clean";
 
 impl Step for CleanBuild {
-    fn name(&self) -> &'static str {
-        "clean-build"
-    }
-
-    fn about(&self) -> &'static str {
-        "clone the commit, and build the whole release from nothing"
+    fn describe(&self) -> Description {
+        Description::step(
+            "clean-build",
+            "clone the commit, and build the whole release from nothing",
+        )
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use build_info::stamp;
-use engine::{Input, Outcome, Plan, Run, Skip, Step, StepLog};
+use engine::{Description, Input, Outcome, Plan, Run, Skip, Step, StepLog};
 use flate2::read::GzDecoder;
 use foundation::finding::Finding;
 use inspect::compare;
@@ -26,12 +26,11 @@ const ELF: &[u8] = b"\x7fELF";
 const KINDS: [ArtifactKind; 3] = [ArtifactKind::Binary, ArtifactKind::Debug, ArtifactKind::Package];
 
 impl Step for CompareSnapshot {
-    fn name(&self) -> &'static str {
-        "compare-snapshot"
-    }
-
-    fn about(&self) -> &'static str {
-        "compare executables and inputs with the snapshot of the same commit"
+    fn describe(&self) -> Description {
+        Description::step(
+            "compare-snapshot",
+            "compare executables and inputs with the snapshot of the same commit",
+        )
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {

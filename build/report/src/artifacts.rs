@@ -97,6 +97,7 @@ fn measure(release: &Release) -> BTreeMap<String, Item> {
             ArtifactKind::Debug => "debug information",
             ArtifactKind::Documentation => "documentation",
             ArtifactKind::Iso => "live ISO",
+            ArtifactKind::Vex => "VEX document",
             ArtifactKind::Sbom => {
                 sboms = (sboms.0 + 1, sboms.1 + artifact.size);
                 continue;

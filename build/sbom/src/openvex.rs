@@ -160,8 +160,8 @@ pub fn to_json(
         justification: Option<&'static str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         status_notes: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        action_statement: Option<&'a str>,
+        #[serde(rename = "action_statement", skip_serializing_if = "Option::is_none")]
+        action: Option<&'a str>,
     }
     #[derive(Serialize)]
     struct Vulnerability<'a> {
@@ -181,7 +181,7 @@ pub fn to_json(
                 status: if is_affected { "affected" } else { "not_affected" },
                 justification: *justification,
                 status_notes: (!is_affected).then_some(*reason),
-                action_statement: is_affected.then_some(*reason),
+                action: is_affected.then_some(*reason),
             }
         })
         .collect();

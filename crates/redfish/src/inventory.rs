@@ -135,9 +135,9 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn note(&mut self, note: String) {
+    fn note(&mut self, note: &str) {
         if self.inventory.notes.len() < NOTES {
-            self.inventory.notes.push(clip(&note));
+            self.inventory.notes.push(clip(note));
         }
     }
 
@@ -151,7 +151,7 @@ impl Reader<'_> {
         match result {
             Ok(value) => Ok(Some(value)),
             Err(error @ (Error::Refused(_) | Error::Answer { .. } | Error::Missing(_))) => {
-                self.note(format!("{path}: {error}"));
+                self.note(&format!("{path}: {error}"));
                 Ok(None)
             }
             Err(error) => Err(error),
@@ -187,7 +187,7 @@ impl Reader<'_> {
                 }
             }
             if paths.len() > MOST {
-                self.note(format!("{pointer}: only the first {MOST} of {}", paths.len()));
+                self.note(&format!("{pointer}: only the first {MOST} of {}", paths.len()));
                 paths.truncate(MOST);
             }
             for path in &paths {

@@ -74,6 +74,8 @@ pub(crate) fn text(program: &str, notices: &[Notice], also: &[String]) -> String
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -98,10 +98,7 @@ fn old_signatures_are_gone() {
 
 #[test]
 fn a_disk_is_left_alone_until_the_registry_has_the_image() {
-    if !have(&TOOLS) {
-        return;
-    }
-    let Some(disk) = LoopDisk::new(128, 512) else { return };
+    let Some(disk) = LoopDisk::new(&TOOLS, 128, 512) else { return };
     let layout = ["100% 8300 ext4 root"];
     task(&disk, &layout).step_ok(&["partition"]);
     let registry = Registry::start();
