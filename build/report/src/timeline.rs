@@ -102,6 +102,8 @@ fn critical_path(rows: &[Row]) -> Vec<&str> {
         next = ends.get(name).and_then(|(_, before)| *before);
     }
     path.reverse();
+    // Steps that did not run take no time.
+    path.retain(|name| rows.iter().any(|row| row.step == *name && row.milliseconds > 0));
     path
 }
 
@@ -132,6 +134,8 @@ mod tests {
         ];
         assert_eq!(critical_path(&rows), ["first", "slow", "last"]);
         assert_eq!(critical_path(&[row("cached", &[], 0, 0)]), [""; 0]);
+        let skipped = [row("a", &[], 0, 5), row("b", &["a"], 0, 0)];
+        assert_eq!(critical_path(&skipped), ["a"]);
         // The engine refuses a cycle; a file can have one.
         let cycle = [row("a", &["b"], 0, 1), row("b", &["a"], 0, 1)];
         assert!(critical_path(&cycle).len() <= 2);
