@@ -219,7 +219,9 @@ mod tests {
     fn connections_of_a_proxy_are_not_counted_against_it() {
         let gate = Gate::new(ConnectionLimits { all: 4, per_address: 4 });
         let mut proxy: Vec<_> = (0..4).map(|_| gate.admit(host(1), true)).collect();
-        proxy.iter().for_each(|(admission, _)| admission.place.begin());
+        for (admission, _) in &proxy {
+            admission.place.begin();
+        }
         assert!(busy(&gate, 2).0.place.reserve);
         assert!(proxy.iter_mut().all(|(_, ended)| is_open(ended)));
     }

@@ -412,7 +412,7 @@ fn component(component: Component) -> [String; 7] {
 /// Formats a capacity: memory is sold in binary units, drives in decimal ones.
 fn size(bytes: u64) -> String {
     const GIB: u64 = 1 << 30;
-    if bytes % GIB == 0 {
+    if bytes.is_multiple_of(GIB) {
         format!("{} GiB", bytes / GIB)
     } else {
         format!("{} GB", bytes / 1_000_000_000)

@@ -46,8 +46,8 @@ fn the_reference_has_the_defaults() {
     let example: toml::Table = toml::from_str(EXAMPLE).unwrap();
     let mut compared = 0;
     for (table, keys) in tables(PAGE) {
-        let path = table.trim_matches(['[', ']']).split('.');
-        let Some(values) = path.fold(Some(&example), |at, name| at?.get(name)?.as_table()) else {
+        let mut path = table.trim_matches(['[', ']']).split('.');
+        let Some(values) = path.try_fold(&example, |at, name| at.get(name)?.as_table()) else {
             continue;
         };
         for (key, default) in keys {

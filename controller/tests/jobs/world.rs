@@ -12,8 +12,8 @@ use std::time::Duration;
 use controller::database::Database;
 use controller::inventory;
 use controller::jobs::bmc::{
-    Attempt, Bmc, Call, EventSink, Failure, Operated, Operation, Retry, Secret, Started, Target,
-    TlsPolicy,
+    Attempt, Bmc, Call, EventSink, Failure, Media, Operated, Operation, Retry, Secret, Started,
+    Target, TlsPolicy,
 };
 use controller::jobs::model::{JobId, State, Step};
 use controller::jobs::runner::{Runner, Settings};
