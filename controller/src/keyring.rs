@@ -16,7 +16,7 @@ use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
-use crate::jobs::bmc::Secret;
+use crate::secret::Secret;
 
 /// Minimum size of a key file, in bytes: the cipher's key size.
 const SHORTEST: usize = 32;

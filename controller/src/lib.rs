@@ -35,6 +35,7 @@ mod passwords;
 mod progress;
 pub mod registry;
 mod same_origin;
+mod secret;
 pub mod serve;
 mod tls;
 mod words;

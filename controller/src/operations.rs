@@ -6,6 +6,8 @@
 //! A server has at most one, and none beside a job. Each is stored as running before its BMC is
 //! contacted. The last one is kept with its result.
 
+pub(crate) mod request;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +15,7 @@ use rusqlite::{Connection, OptionalExtension as _, named_params};
 
 use crate::database::rows::{self, columns};
 use crate::database::{Database, DatabaseError};
-use crate::hardware::{self, Inventory};
+use crate::hardware;
 use crate::inventory::{self, Server};
 use crate::jobs::bmc::{Bmc, Secret, Target};
 use crate::jobs::clock;
@@ -21,29 +23,14 @@ use crate::jobs::store::{self, StoreError};
 use crate::labels::Scope;
 use crate::words::words;
 
+pub use self::request::{Done, Kind};
+
 /// Time limit of an operation. A slow BMC needs minutes for an inventory, and an hour for an update.
 const LIMIT: Duration = Duration::from_hours(2);
 /// Maximum length of a message, in bytes.
 const LONGEST: usize = 4096;
 /// Pause before the result is stored again after the database failed.
 const PAUSE: Duration = Duration::from_secs(5);
-
-words! {
-    /// Kind of an operation.
-    pub Kind, "an operation":
-    /// Read the hardware from the BMC.
-    Inspect = "inspect",
-    /// Power the host on.
-    PowerOn = "power.on",
-    /// Power the host off: gracefully, by force if that is not available or does not end.
-    PowerOff = "power.off",
-    /// Power the host off in the same way, and on.
-    PowerCycle = "power.cycle",
-    /// Restart the host by force, or power it on.
-    PowerReset = "power.reset",
-    /// Have the BMC pull a firmware image and install it.
-    FirmwareUpdate = "firmware.update",
-}
 
 words! {
     /// State of an operation.
@@ -82,15 +69,6 @@ pub struct Operation {
 columns!(
     Operation: serial, kind, state, message, image, monitor, created_by, created_at, ended_at
 );
-
-/// Result of an operation.
-#[derive(Debug, Clone, Default)]
-pub struct Done {
-    /// What happened.
-    pub message: String,
-    /// Result of an inspection.
-    pub inventory: Option<Inventory>,
-}
 
 /// Returns the last operation of a server.
 ///

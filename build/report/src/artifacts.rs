@@ -11,7 +11,7 @@ use maud::{Markup, html};
 use release::{ArtifactKind, Manifest, Reproduced};
 
 use super::input::Release;
-use super::page;
+use super::table;
 
 /// Version, source, engines, signer and channel.
 pub(crate) fn facts(release: &Release) -> Markup {
@@ -37,7 +37,7 @@ pub(crate) fn facts(release: &Release) -> Markup {
         ("channel of the version", channel.name().to_owned()),
     ];
     html! {
-        (page::table(["", ""], rows.into_iter().map(|(key, value)| [html! { (key) }, html! { (value) }])))
+        (table::render(["", ""], rows.into_iter().map(|(key, value)| [html! { (key) }, html! { (value) }])))
         p.missing {
             "Which channels of a registry point to it is only in the registry: "
             code { "cargo xtask channels" } " shows it."
@@ -73,7 +73,7 @@ pub(crate) fn sizes(release: &Release, previous: Option<&Release>) -> Markup {
                 None => { "There is no older release in target/dist to compare with." },
             }
         }
-        (page::table(["artifact", "kind", "#size", "#change"], rows.chain(gone)))
+        (table::render(["artifact", "kind", "#size", "#change"], rows.chain(gone)))
     }
 }
 

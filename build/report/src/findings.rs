@@ -8,7 +8,7 @@ use engine::{Gap, Skip};
 use foundation::finding::Finding;
 use maud::{Markup, html};
 
-use super::page;
+use super::table;
 
 /// All steps that did not simply succeed, each with the details.
 pub(crate) fn section(report: &Report) -> Markup {
@@ -65,10 +65,10 @@ fn findings_table(findings: &[Finding]) -> Markup {
             html! { (it.fix) },
         ]
     });
-    page::table(["place", "rule", "finding", "fix"], rows)
+    table::render(["place", "rule", "finding", "fix"], rows)
 }
 
 fn gaps_table(gaps: &[Gap]) -> Markup {
     let rows = gaps.iter().map(|gap| [html! { (gap.problem) }, html! { code { (gap.fix) } }]);
-    page::table(["not checked", "fix"], rows)
+    table::render(["not checked", "fix"], rows)
 }

@@ -13,6 +13,7 @@ mod input;
 mod page;
 mod quality;
 mod sbom;
+mod table;
 mod timeline;
 
 use std::path::PathBuf;

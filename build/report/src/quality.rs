@@ -11,7 +11,7 @@ use foundation::text::{count, seconds};
 use maud::{Markup, html};
 use rules::coverage::Share;
 
-use super::page;
+use super::table;
 
 /// Number of slow tests in the table.
 const SLOWEST: usize = 10;
@@ -35,7 +35,7 @@ pub(crate) fn tests(cases: &[Case]) -> Markup {
             (count(cases.len(), "test")) " of " (count(suites.len(), "suite"))
             ", " (failed) " failed, " (seconds(total)) " in total. The slowest:"
         }
-        (page::table(["suite", "test", "#time"], rows))
+        (table::render(["suite", "test", "#time"], rows))
     }
 }
 
@@ -55,5 +55,5 @@ pub(crate) fn coverage(crates: &BTreeMap<String, Share>) -> Markup {
         reached: sum.reached + share.reached,
     });
     let rows = crates.iter().map(|(name, share)| row(name, share));
-    page::table(["crate", "", "#lines covered", "#lines"], rows.chain([row("all", &whole)]))
+    table::render(["crate", "", "#lines covered", "#lines"], rows.chain([row("all", &whole)]))
 }

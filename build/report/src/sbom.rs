@@ -11,7 +11,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::input::{Known, Release, shown};
-use super::page;
+use super::table;
 
 /// Components in the described file or image, without those that only ran during its build.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ pub(crate) fn section(release: &Release) -> Markup {
                     Err(reason) => html! { span.missing { (reason) } },
                 },
             ]);
-            (page::table(["SBOM of", "#components"], rows))
+            (table::render(["SBOM of", "#components"], rows))
         }
     }
 }

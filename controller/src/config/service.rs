@@ -295,7 +295,7 @@ impl ApiConfig {
     ///
     /// # Errors
     /// With the first contradiction.
-    pub fn check_roles(&self) -> Result<(), String> {
+    pub(crate) fn check_roles(&self) -> Result<(), String> {
         for admin in &self.admins {
             if self.readers.contains(admin) {
                 return Err(format!("{admin:?} is in api.admins and in api.readers: expected one"));

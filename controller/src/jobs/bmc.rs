@@ -7,11 +7,11 @@
 //! So each checks the state first and changes only what differs. Resets cannot be checked this way;
 //! see [`Attempt`].
 
-use std::fmt;
 use std::pin::Pin;
 
 use super::model::Step;
-use crate::operations::{Done, Kind};
+use crate::operations::request::{Done, Kind};
+pub use crate::secret::Secret;
 
 /// Address and credentials of a server's BMC.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,28 +28,6 @@ pub struct Target {
     pub profile: Option<String>,
     /// Verification of the BMC's certificate.
     pub tls: TlsPolicy,
-}
-
-/// A secret that `Debug` does not print.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps `text`.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// Returns the text.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(secret)")
-    }
 }
 
 /// How the TLS certificate of a BMC is verified.

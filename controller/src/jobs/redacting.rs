@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::bmc::{Bmc, Call, EventSink, Failure, Operated, Operation, Secret, Started, Target};
 use super::model::Step;
 use crate::media::redact;
-use crate::operations::{Done, Kind};
+use crate::operations::request::{Done, Kind};
 
 /// Shortest password that is redacted: shorter ones would match parts of words.
 const SHORTEST: usize = 4;

@@ -20,7 +20,7 @@ use super::bmc::{
 };
 use super::model::Step;
 use crate::hardware::{Class, Component, Inventory};
-use crate::operations::{Done, Kind};
+use crate::operations::request::{Done, Kind};
 
 /// Slots that a job uses unless they refuse its images.
 const USUAL_SLOTS: usize = 2;

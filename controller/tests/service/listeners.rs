@@ -89,6 +89,7 @@ fn a_flood_of_one_listener_leaves_the_other() {
     service.client.login("ops", PASSWORD).get("/api/v1/jobs").expect(200);
     service.client.get("/metrics").expect(200);
     machines.get("/healthz").expect(200);
-    machines.get("/v2/").expect(503);
+    // Connections without a request give way.
+    machines.get("/v2/").expect(200);
     drop(held);
 }

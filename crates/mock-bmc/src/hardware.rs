@@ -7,8 +7,8 @@ use hyper::StatusCode;
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, refusal};
+use crate::paths::{ROOT, collection, link, system_path};
 use crate::personality::Personality;
-use crate::resources::{ROOT, collection, link, system_path};
 
 pub(crate) fn chassis_path() -> String {
     format!("{ROOT}/Chassis/1")

@@ -16,6 +16,7 @@ mod fault;
 mod hardware;
 mod host;
 mod machine;
+mod paths;
 mod personality;
 mod resources;
 mod server;

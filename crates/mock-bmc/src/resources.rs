@@ -7,30 +7,8 @@ use serde_json::{Value, json};
 
 use crate::hardware;
 use crate::machine::{Drive, Machine};
+use crate::paths::{ROOT, link, manager_path, media_path, settings_path, system_path};
 use crate::personality::{MediaAt, MediaBy, Personality};
-
-pub(crate) const ROOT: &str = "/redfish/v1";
-
-pub(crate) fn system_path(personality: &Personality) -> String {
-    format!("{ROOT}/Systems/{}", personality.system)
-}
-
-/// The settings resource of the system, if changes go there.
-pub(crate) fn settings_path(personality: &Personality) -> String {
-    format!("{}/SD", system_path(personality))
-}
-
-pub(crate) fn manager_path(personality: &Personality) -> String {
-    format!("{ROOT}/Managers/{}", personality.manager)
-}
-
-pub(crate) fn media_path(personality: &Personality) -> String {
-    let owner = match personality.media_at {
-        MediaAt::Manager => manager_path(personality),
-        MediaAt::System => system_path(personality),
-    };
-    format!("{owner}/VirtualMedia")
-}
 
 pub(crate) fn root(personality: &Personality) -> Value {
     let mut root = json!({
@@ -65,17 +43,6 @@ pub(crate) fn session_service() -> Value {
         "ServiceEnabled": true,
         "SessionTimeout": 1800,
         "Sessions": link(&format!("{ROOT}/SessionService/Sessions")),
-    })
-}
-
-pub(crate) fn collection(path: &str, kind: &str, members: &[String]) -> Value {
-    let members: Vec<_> = members.iter().map(|member| link(member)).collect();
-    json!({
-        "@odata.id": path,
-        "@odata.type": format!("#{kind}Collection.{kind}Collection"),
-        "Name": format!("{kind} Collection"),
-        "Members@odata.count": members.len(),
-        "Members": members,
     })
 }
 
@@ -180,8 +147,4 @@ pub(crate) fn slot(personality: &Personality, index: usize, drive: &mut Drive) -
         });
     }
     Some(slot)
-}
-
-pub(crate) fn link(path: &str) -> Value {
-    json!({ "@odata.id": path })
 }

@@ -17,8 +17,9 @@ use crate::config::Config;
 use crate::fault::{Fault, Rule, take_matching};
 use crate::hardware;
 use crate::machine::{Boot, Machine, Next, Phase};
+use crate::paths::{ROOT, collection, manager_path, media_path, settings_path, system_path};
 use crate::personality::{Etags, MediaBy};
-use crate::resources::{self, ROOT, manager_path, media_path, settings_path, system_path};
+use crate::resources;
 use crate::session::{Refused, Sessions};
 
 /// The BMC, shared by all connections.
@@ -197,7 +198,7 @@ impl Service {
         if id.is_empty() && method == Method::GET {
             let ids = inside.sessions.ids();
             let members: Vec<_> = ids.iter().map(|id| format!("{path}/{id}")).collect();
-            return json(StatusCode::OK, &resources::collection(path, "Session", &members));
+            return json(StatusCode::OK, &collection(path, "Session", &members));
         }
         let closed =
             id.parse().is_ok_and(|id| method == Method::DELETE && inside.sessions.close(id));
@@ -211,9 +212,8 @@ impl Service {
         let etag = inside.machine.etag(personality.etags);
         let (system, manager) = (system_path(personality), manager_path(personality));
         let media = media_path(personality);
-        let list = |kind: &str, members: &[String]| {
-            json(StatusCode::OK, &resources::collection(path, kind, members))
-        };
+        let list =
+            |kind: &str, members: &[String]| json(StatusCode::OK, &collection(path, kind, members));
         if path == format!("{ROOT}/Systems") {
             list("ComputerSystem", &[system])
         } else if path == format!("{ROOT}/Managers") {

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! What a user requests of a BMC, and its result.
+
+use crate::hardware::Inventory;
+use crate::words::words;
+
+words! {
+    /// Kind of an operation.
+    pub Kind, "an operation":
+    /// Read the hardware from the BMC.
+    Inspect = "inspect",
+    /// Power the host on.
+    PowerOn = "power.on",
+    /// Power the host off: gracefully, by force if that is not available or does not end.
+    PowerOff = "power.off",
+    /// Power the host off in the same way, and on.
+    PowerCycle = "power.cycle",
+    /// Restart the host by force, or power it on.
+    PowerReset = "power.reset",
+    /// Have the BMC pull a firmware image and install it.
+    FirmwareUpdate = "firmware.update",
+}
+
+/// Result of an operation.
+#[derive(Debug, Clone, Default)]
+pub struct Done {
+    /// What happened.
+    pub message: String,
+    /// Result of an inspection.
+    pub inventory: Option<Inventory>,
+}
