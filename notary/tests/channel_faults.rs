@@ -67,7 +67,7 @@ fn with_a_fault_at_each_call(site: &Site, before: &State, words: &str) {
             [lasting, Fault::Once(n, kinds[n % kinds.len()])]
         })
         .collect();
-    // Most of the time is spent in pauses before retries.
+    // Each run of notary waits for the registry most of the time.
     let share = faults.len().div_ceil(24);
     thread::scope(|scope| {
         for faults in faults.chunks(share) {
@@ -114,14 +114,14 @@ fn calls_at(registry: &Registry, n: usize) -> Option<String> {
 }
 
 #[test]
-#[ignore = "minutes of pauses before retries"]
+#[ignore = "minutes: two runs of notary for each call"]
 fn a_fault_at_any_call_of_a_promotion_is_made_good_by_the_next_run() {
     let (site, before) = site();
     with_a_fault_at_each_call(&site, &before, "promote 1.5.0 --to stable");
 }
 
 #[test]
-#[ignore = "minutes of pauses before retries"]
+#[ignore = "minutes: two runs of notary for each call"]
 fn a_fault_at_any_call_of_a_rollback_is_made_good_by_the_next_run() {
     let (site, before) = site();
     let registry = Registry::start(true);
@@ -176,7 +176,7 @@ fn is_whole(state: &State, before: &State) {
 }
 
 #[test]
-#[ignore = "minutes of pauses before retries"]
+#[ignore = "minutes: two runs of notary for each call"]
 fn a_fault_at_any_call_of_retention_leaves_what_is_needed() {
     let registry = Registry::start(true);
     let site = Site::new(&registry.address);
