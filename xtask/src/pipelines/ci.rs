@@ -3,6 +3,7 @@
 
 //! The pipelines of `cargo xtask ci`, which workflows run whole or in parts.
 
+use assemble::book::Book;
 use assemble::build::Build;
 use assemble::checksums::Checksums;
 use assemble::images::Images;
@@ -125,7 +126,8 @@ const NIGHTLY: Pipeline = Pipeline {
         after(&Maintenance, &["images"]),
         after(&Iso, &["maintenance"]),
         after(&Sbom, &["package", "iso"]),
-        after(&Checksums, &["sbom"]),
+        first(&Book),
+        after(&Checksums, &["sbom", "book"]),
         after(&SmokeIso::ALL, &["iso"]),
         after(&SmokeHostile, &["build", "fuzz"]),
         // Alone, as the next: both compile everything.

@@ -51,7 +51,7 @@ fn plans_are_as_recorded() {
         return;
     }
     let fixture = Fixture::new();
-    let engines = "\n[engines]\nsbom = \"native\"\nsignatures = \"native\"\n";
+    let engines = "\n[engines]\nimages = \"podman\"\niso = \"native\"\nsbom = \"native\"\nsignatures = \"native\"\n";
     fixture.append("release.toml", engines);
     insta::assert_snapshot!("validate", plan(&fixture, &["validate"]));
     insta::assert_snapshot!(

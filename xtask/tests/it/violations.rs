@@ -311,7 +311,7 @@ fn what_containers_and_workflows_are_made_of() {
         }),
         ("workflows", |fixture| {
             let path = ".github/workflows/retention.yml";
-            fixture.replace(path, "cargo xtask ci retention", "cargo xtask fmt");
+            fixture.replace(path, "run: cargo xtask ci retention", "run: cargo xtask fmt");
             (path, None, "missing-workflow")
         }),
         ("workflows", |fixture| {

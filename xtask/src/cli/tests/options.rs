@@ -40,7 +40,7 @@ fn sample(option: &str, path: &str) -> String {
     let engine = match path {
         "iso" => "iso=native",
         "sbom" | "dist" => "sbom=native",
-        "sign" | "attest" | "verify" | "smoke faults" => "signatures=native",
+        "sign" | "attest" | "verify" | "smoke faults" | "ci release" => "signatures=native",
         _ => "images=podman",
     };
     match option {
