@@ -79,17 +79,6 @@ pub fn find(connection: &Connection, serial: &str) -> Result<Option<Operation>, 
     Ok(connection.prepare_cached(&sql)?.query_row([serial], Operation::read).optional()?)
 }
 
-/// Refuses a server with a running operation.
-///
-/// # Errors
-/// [`StoreError::Operating`], or if the database fails.
-pub fn require_none(connection: &Connection, serial: &str) -> Result<(), StoreError> {
-    match find(connection, serial)?.filter(|it| it.state == State::Running) {
-        Some(Operation { serial, kind, .. }) => Err(StoreError::Operating { serial, kind }),
-        None => Ok(()),
-    }
-}
-
 /// Stores a new operation as running.
 ///
 /// # Errors
@@ -104,7 +93,7 @@ pub fn start(
     if let Some(job) = store::active(connection, serial)? {
         return Err(StoreError::Active { serial: serial.to_owned(), job: job.id });
     }
-    require_none(connection, serial)?;
+    store::require_no_operation(connection, serial)?;
     let operation = Operation {
         serial: serial.to_owned(),
         kind,
@@ -277,6 +266,7 @@ async fn perform(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hardware::Inventory;
     use crate::jobs::bmc::TlsPolicy;
     use crate::keyring::Keyring;
     use crate::labels::Labels;

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use engine::graph::Report;
@@ -14,15 +13,13 @@ use release::{ArtifactKind, Manifest, layout};
 use rules::coverage::{self, Share};
 use walkdir::WalkDir;
 
-use super::sbom::{self, Sbom};
+use super::components::{self, Sbom};
+use super::file::{Known, read, read_text, shown};
 
 /// The report of the last run, below the root.
 const REPORT: &str = "target/xtask/report.json";
 /// The folder of releases, below the root.
 const DIST: &str = "target/dist";
-
-/// What a file contains, or a sentence with the reason why that is unknown.
-pub(crate) type Known<T> = Result<T, String>;
 
 /// Everything that the page shows.
 #[derive(Debug)]
@@ -113,7 +110,7 @@ fn read_release(root: &Path, folder: &Path) -> Known<Release> {
         let subject = it.describes.clone().filter(|_| is_read)?;
         let name =
             it.architecture.map_or(subject.clone(), |it| format!("{subject} ({})", it.oci()));
-        Some((name, sbom::read(root, &folder.join(&it.path))))
+        Some((name, components::read(root, &folder.join(&it.path))))
     });
     Ok(Release {
         images: images.collect(),
@@ -143,21 +140,4 @@ fn size(folder: &Path) -> u64 {
     let entries = WalkDir::new(folder).into_iter().filter_map(Result::ok);
     let files = entries.filter(|it| it.file_type().is_file());
     files.filter_map(|it| it.metadata().ok()).map(|it| it.len()).sum()
-}
-
-pub(crate) fn read(root: &Path, path: &Path, fix: &str) -> Known<Vec<u8>> {
-    fs::read(path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => format!("There is no {}: {fix}.", shown(root, path)),
-        _ => format!("Cannot read {}: {error}.", shown(root, path)),
-    })
-}
-
-fn read_text(root: &Path, path: &str, fix: &str) -> Known<String> {
-    let bytes = read(root, &root.join(path), fix)?;
-    String::from_utf8(bytes).map_err(|_| format!("{path} is not UTF-8."))
-}
-
-/// The path below the root: the page has no path of the host.
-pub(crate) fn shown(root: &Path, path: &Path) -> String {
-    path.strip_prefix(root).unwrap_or(path).display().to_string()
 }

@@ -8,6 +8,8 @@
 #![forbid(unsafe_code)]
 
 mod artifacts;
+mod components;
+mod file;
 mod findings;
 mod input;
 mod page;

@@ -6,7 +6,8 @@
 use engine::graph::Report;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::input::{Input, Known};
+use super::file::Known;
+use super::input::Input;
 use super::{artifacts, findings, quality, sbom, timeline};
 
 /// The only style, in the page, which thus needs no other file.

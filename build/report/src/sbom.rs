@@ -4,47 +4,13 @@
 //! SBOMs: the number of components, and their licences.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use foundation::text::count;
 use maud::{Markup, html};
-use serde::Deserialize;
 
-use super::input::{Known, Release, shown};
+use super::components::Component;
+use super::input::Release;
 use super::table;
-
-/// Components in the described file or image, without those that only ran during its build.
-#[derive(Debug)]
-pub(crate) struct Sbom(Vec<Component>);
-
-/// A component of a `CycloneDX` document.
-#[derive(Debug, Deserialize)]
-struct Component {
-    name: String,
-    version: String,
-    #[serde(default)]
-    scope: Option<String>,
-    #[serde(default)]
-    licenses: Vec<License>,
-}
-
-#[derive(Debug, Deserialize)]
-struct License {
-    expression: String,
-}
-
-/// Reads the `CycloneDX` document at `path`.
-pub(crate) fn read(root: &Path, path: &Path) -> Known<Sbom> {
-    #[derive(Deserialize)]
-    struct Document {
-        components: Vec<Component>,
-    }
-    let bytes = super::input::read(root, path, "run `cargo xtask sbom`")?;
-    let document: Document = serde_json::from_slice(&bytes)
-        .map_err(|error| format!("{} is malformed: {error}.", shown(root, path)))?;
-    let is_required = |it: &Component| it.scope.as_deref() != Some("excluded");
-    Ok(Sbom(document.components.into_iter().filter(is_required).collect()))
-}
 
 /// The section of the page.
 pub(crate) fn section(release: &Release) -> Markup {
@@ -97,6 +63,7 @@ fn licenses(component: &Component) -> BTreeSet<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::components::License;
 
     #[test]
     fn licences_are_counted_one_by_one() {

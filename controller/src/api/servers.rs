@@ -303,7 +303,7 @@ pub(super) async fn remove(
         if let Some(job) = store::active(c, &serial)? {
             return Err(StoreError::Active { serial, job: job.id });
         }
-        operations::require_none(c, &serial)?;
+        store::require_no_operation(c, &serial)?;
         inventory::remove(c, &serial)?;
         let entry = caller.entry(Action::ServerDelete, Some(serial.clone()));
         Ok((serial, Some(entry)))

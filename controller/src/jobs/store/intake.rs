@@ -11,10 +11,24 @@ use crate::inventory;
 use crate::jobs::clock;
 use crate::jobs::model::{JobId, Outcome, State, Step};
 use crate::labels::Scope;
-use crate::operations;
+use crate::operations::request::Kind;
 
 /// Maximum number of warnings stored with a job.
 const MOST_WARNINGS: usize = 64;
+
+/// Refuses a server with a running operation.
+///
+/// # Errors
+/// [`StoreError::Operating`], or if the database fails.
+pub fn require_no_operation(connection: &Connection, serial: &str) -> Result<(), StoreError> {
+    let sql = "SELECT kind FROM operations WHERE serial = ?1 AND state = 'running'";
+    let kind: Option<Kind> =
+        connection.prepare_cached(sql)?.query_row([serial], |row| row.get("kind")).optional()?;
+    match kind {
+        Some(kind) => Err(StoreError::Operating { serial: serial.to_owned(), kind }),
+        None => Ok(()),
+    }
+}
 
 /// A job to be created from a validated recipe.
 #[derive(Debug, Clone)]
@@ -69,7 +83,7 @@ pub fn create(connection: &Connection, new: &NewJob) -> Result<Created, StoreErr
     if let Some(job) = active(connection, &new.serial)? {
         return Err(StoreError::Active { serial: new.serial.clone(), job: job.id });
     }
-    operations::require_none(connection, &new.serial)?;
+    require_no_operation(connection, &new.serial)?;
     let (id, now) = (JobId::random(), clock::now());
     let values = named_params! {
         ":id": id,

@@ -18,9 +18,9 @@ use crate::database::DatabaseError;
 use crate::database::rows::{self, columns};
 use crate::inventory;
 use crate::labels::{IN_SCOPE, Scope};
-use crate::operations;
+use crate::operations::request::Kind;
 
-pub use intake::{Created, NewJob, cancel, create, retry};
+pub use intake::{Created, NewJob, cancel, create, require_no_operation, retry};
 pub use leases::{claim, is_held, release, release_all, renew};
 pub use progress::{
     Held, begin, complete, enter_phase, fail, note, note_retry, reset_begun, reset_done,
@@ -52,7 +52,7 @@ pub enum StoreError {
         /// Serial number.
         serial: String,
         /// The operation.
-        kind: operations::Kind,
+        kind: Kind,
     },
     /// The server is not in a group of the user.
     #[error("server {0} is not in your groups, or the change would remove it from them")]
