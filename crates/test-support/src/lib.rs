@@ -3,7 +3,7 @@
 
 //! Test helpers of several crates: external programs, records of skipped tests, virtual machines
 //! ([`vm`]) and an HTTP server ([`http`]). [`help`] renders help texts; [`identity`] checks the version
-//! that a program prints; [`reference`] reads the keys that a page of the reference documents.
+//! that a program prints; [`mod@reference`] reads the keys that a page of the reference documents.
 //!
 //! Only tests depend on this crate, so it panics on errors.
 #![forbid(unsafe_code)]
