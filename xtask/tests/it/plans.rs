@@ -25,6 +25,7 @@ fn plan(fixture: &Fixture, args: &[&str]) -> String {
                 Some(native) => format!("do {}", native.replace(version, "VERSION")),
                 None => format!("run {}", command(&action["command"])),
             };
+            let line = line.split(' ').map(without_commit).collect::<Vec<_>>().join(" ");
             // Missing where rustup installed the standard library of the target.
             if !line.contains("source of Rust's standard library") {
                 writeln!(text, "  {line}").unwrap();
@@ -32,6 +33,12 @@ fn plan(fixture: &Fixture, args: &[&str]) -> String {
         }
     }
     text
+}
+
+/// Commits of the fixture have other ids in each run.
+fn without_commit(word: &str) -> &str {
+    let is_commit = word.len() == 40 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_commit { "COMMIT" } else { word }
 }
 
 fn command(command: &Value) -> String {
