@@ -9,7 +9,7 @@ use foundation::command::Command;
 use foundation::git;
 use programs::notary::{self, Key};
 use programs::target::{self, Target};
-use release::{Channel, Signer};
+use release::{Channel, Signer, layout};
 
 use crate::verify::By;
 
@@ -43,14 +43,13 @@ impl Step for Promotion {
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         let key = Key::of(run)?;
         let skip = |why: &str| Ok(Outcome::Skipped(Skip::NotApplicable { why: why.to_owned() }));
-        let Some(target) = target::asked(run)? else {
+        if target::asked(run)?.is_none() {
             return skip("the release is in the local registry alone");
-        };
+        }
         if let Some(why) = unsuitable(&key, &By::own(run)) {
             return skip(why);
         }
-        run.exec(log, &notary::build(run))?;
-        run.exec(log, &promote(run, &target, &key)?)?;
+        run.execute(log, &self.plan(run)?)?;
         let channel = channel(run)?;
         Ok(Outcome::Done(format!("{channel} -> {}", run.version().text())))
     }
@@ -104,13 +103,10 @@ pub(crate) fn channel(run: &Run) -> Result<String> {
 }
 
 fn channel_of(version: &str, tags: &[String]) -> String {
-    let numbers = |text: &str| -> Option<[u64; 3]> {
-        let parts: Option<Vec<u64>> = text.split('.').map(|it| it.parse().ok()).collect();
-        parts?.try_into().ok()
-    };
-    let newest = tags.iter().filter_map(|tag| numbers(tag.strip_prefix('v')?)).max();
-    match (numbers(version), newest) {
-        (Some(own), Some(newest)) if own < newest => format!("{}.{}", own[0], own[1]),
+    let own = layout::tag(version);
+    let all = tags.iter().map(String::as_str).chain([own.as_str()]);
+    match version.rsplit_once('.') {
+        Some((line, _)) if changes::newest_stable(all) != Some(&own) => line.to_owned(),
         _ => "stable".to_owned(),
     }
 }

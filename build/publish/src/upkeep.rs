@@ -49,10 +49,7 @@ impl Step for RefreshChannels {
                 ..Judgement::default()
             }));
         }
-        run.exec(log, &notary::build(run))?;
-        for (_, target) in &targets {
-            run.exec(log, &refresh(run, &key, target)?)?;
-        }
+        run.execute(log, &self.plan(run)?)?;
         Ok(Outcome::Done(format!("records of {}", registries(&targets))))
     }
 }
@@ -102,12 +99,9 @@ impl Step for ApplyRetention {
         if targets.is_empty() {
             return Ok(Outcome::Skipped(undeclared()));
         }
-        run.exec(log, &notary::build(run))?;
         let plans = run.workspace.root().join(PLANS);
         fs::create_dir_all(&plans).with_context(|| format!("cannot create {}", plans.display()))?;
-        for (name, target) in &targets {
-            run.exec(log, &apply(run, name, target))?;
-        }
+        run.execute(log, &self.plan(run)?)?;
         Ok(Outcome::Done(format!("{}, plans in {PLANS}", registries(&targets))))
     }
 }
